@@ -1,0 +1,1 @@
+"""Deployable jobs: the graph, its settings, its wiring, and the ``onramp`` command."""

@@ -1,0 +1,1 @@
+"""Everything that talks to a model or guards it. Empty until the enrichment step lands."""

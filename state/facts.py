@@ -1,0 +1,271 @@
+"""What the engine hands to analysts: one struct a table row, columns in field order.
+
+A fact is immutable and plain. Times are integers, milliseconds since the Unix epoch, UTC, and end in ``_at``
+(or are named ``minute``, ``timestamp`` or ``log_time``). Every table is replaced by its key (see each ``KEY``), the row with
+the largest ``version`` wins, so that writing a fact twice reads as writing it once.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+
+class Fact(msgspec.Struct, frozen=True, gc=False):
+    """Base of all facts. ``TABLE`` names the ClickHouse table, ``KEY`` the columns that identify a row."""
+
+    TABLE: ClassVar[str]
+    KEY: ClassVar[tuple[str, ...]]
+
+
+class EventFact(Fact, frozen=True, gc=False):
+    """One accepted event. ``status`` is ``applied``, or why it was kept but not applied (``late``, ``deleted``, ``merged``)."""
+
+    TABLE = "events"
+    KEY = ("tenant_id", "user_id", "event_id")
+
+    tenant_id: str
+    user_id: str
+    event_id: str
+    session_id: str
+    event_type: str
+    name: str
+    payload: str
+    status: str
+    timestamp: int
+    log_time: int
+    source_partition: int
+    source_offset: int
+    traceparent: str
+    version: int
+
+
+class DecisionFact(Fact, frozen=True, gc=False):
+    """One consideration of one person: a choice (``outcome`` = ``decided``) or a non-decision (``declined``, with its ``reason``).
+
+    ``arms`` and ``propensities`` run in parallel and name every arm that was eligible; both are empty for a non-decision.
+    ``learner_version`` is the version of the posterior that the choice was made with.
+    """
+
+    TABLE = "decisions"
+    KEY = ("tenant_id", "decision_id")
+
+    tenant_id: str
+    decision_id: str
+    user_id: str
+    trigger: str
+    path_id: str
+    step_id: str
+    segment: str
+    outcome: str
+    reason: str
+    arm: str
+    propensity: float
+    arms: tuple[str, ...]
+    propensities: tuple[float, ...]
+    learner_version: int
+    catalog_version: str
+    decided_at: int
+    version: int
+
+
+class RecommendationFact(Fact, frozen=True, gc=False):
+    """One version of what the app reads for a person, as written to Redis. ``ui_component`` = ``none`` withdraws."""
+
+    TABLE = "recommendations"
+    KEY = ("tenant_id", "user_id", "version", "source")
+
+    tenant_id: str
+    user_id: str
+    decision_id: str
+    recommendation_id: str
+    trigger: str
+    path_id: str
+    step_id: str
+    arm: str
+    propensity: float
+    message: str
+    ui_component: str
+    deep_link: str
+    confidence: float
+    source: str
+    prompt_version: str
+    validation_hash: str
+    trace_id: str
+    reason: str
+    created_at: int
+    expires_at: int
+    version: int
+
+
+class OutcomeFact(Fact, frozen=True, gc=False):
+    """Something that happened to one decision.
+
+    ``kind`` is an exposure event (``shown``, ``clicked``, ``dismissed``) or how the decision ended: ``success`` or
+    ``failure`` (its attribution window was opened by being shown), ``expired`` (never shown), ``withdrawn`` (became
+    stale before it was shown), ``superseded`` (a newer decision replaced it before it was shown).
+    """
+
+    TABLE = "outcomes"
+    KEY = ("tenant_id", "decision_id", "kind")
+
+    tenant_id: str
+    decision_id: str
+    kind: str
+    user_id: str
+    trigger: str
+    path_id: str
+    step_id: str
+    segment: str
+    arm: str
+    occurred_at: int
+    version: int
+
+
+class SignalFact(Fact, frozen=True, gc=False):
+    """One detection of a person being stuck. ``evidence`` is JSON: what was counted and against which threshold."""
+
+    TABLE = "stuck_signals"
+    KEY = ("tenant_id", "signal_id")
+
+    tenant_id: str
+    signal_id: str
+    user_id: str
+    trigger: str
+    path_id: str
+    step_id: str
+    evidence: str
+    detected_at: int
+    version: int
+
+
+class ProgressFact(Fact, frozen=True, gc=False):
+    """Where a person stands on one step of their path. ``status`` is ``locked``, ``current`` or ``completed``.
+
+    ``completed_at`` is 0 until the step is completed; ``first_seen_at`` and ``last_seen_at`` are 0 until something touched it.
+    """
+
+    TABLE = "step_progress"
+    KEY = ("tenant_id", "user_id", "path_id", "step_id")
+
+    tenant_id: str
+    user_id: str
+    path_id: str
+    step_id: str
+    position: int
+    status: str
+    attempts: int
+    errors: int
+    first_seen_at: int
+    last_seen_at: int
+    current_since_at: int
+    completed_at: int
+    updated_at: int
+    version: int
+
+
+class PersonFact(Fact, frozen=True, gc=False):
+    """One person as analysts group them. ``activated_at``, ``signup_at`` and ``deleted_at`` are 0 where they have not happened.
+
+    ``experiment_group`` is ``holdout`` or ``adaptive``; ``avg_session_duration`` is in seconds; ``engagement_score`` is 0–100.
+    """
+
+    TABLE = "people"
+    KEY = ("tenant_id", "user_id")
+
+    tenant_id: str
+    user_id: str
+    path_id: str
+    segment: str
+    experiment_group: str
+    user_persona: str
+    use_case: str
+    company_size: str
+    signup_source: str
+    tier: str
+    locale: str
+    guidance: bool
+    steps_completed: int
+    steps_total: int
+    session_count: int
+    avg_session_duration: float
+    engagement_score: float
+    first_seen_at: int
+    signup_at: int
+    last_active_at: int
+    activated_at: int
+    version: int
+
+
+class PosteriorFact(Fact, frozen=True, gc=False):
+    """What the learner of one (tenant, trigger) believes of one arm in one context after ``updates`` rewards.
+
+    ``context`` is ``*`` for the arm as a whole, else ``step|segment``. ``alpha`` and ``beta`` are the parameters of a Beta distribution.
+    """
+
+    TABLE = "arm_posteriors"
+    KEY = ("tenant_id", "trigger", "arm", "context", "version")
+
+    tenant_id: str
+    trigger: str
+    arm: str
+    context: str
+    alpha: float
+    beta: float
+    updates: int
+    updated_at: int
+    version: int
+
+
+class DeadLetterFact(Fact, frozen=True, gc=False):
+    """One message that could not become an event. ``raw`` is its first 4 KiB, undecodable bytes replaced; the dead-letter topic or file has all of it."""
+
+    TABLE = "dead_letters"
+    KEY = ("dead_letter_id",)
+
+    dead_letter_id: str
+    reason: str
+    detail: str
+    topic: str
+    source_partition: int
+    source_offset: int
+    raw: str
+    log_time: int
+    version: int
+
+
+class StepMetricFact(Fact, frozen=True, gc=False):
+    """An additive partial of one minute of one step: the sum over all ``partial_id`` is the minute's figure.
+
+    ``metric`` is ``completed``, ``error``, ``signal``, ``decision``, ``non_decision``, ``shown``, ``clicked``, ``dismissed``,
+    ``success``, ``failure`` or ``event``; ``label`` refines it (the trigger, the reason, the event type) and may be empty.
+    ``partial_id`` is assigned by the sink from its place in the durable spool, hence the same however often it is delivered.
+    """
+
+    TABLE = "step_metrics_1m"
+    KEY = ("tenant_id", "minute", "path_id", "step_id", "metric", "label", "partial_id")
+
+    tenant_id: str
+    minute: int
+    path_id: str
+    step_id: str
+    metric: str
+    label: str
+    count: int
+    partial_id: str = ""
+
+
+FACTS: tuple[type[Fact], ...] = (
+    EventFact,
+    DecisionFact,
+    RecommendationFact,
+    OutcomeFact,
+    SignalFact,
+    ProgressFact,
+    PersonFact,
+    PosteriorFact,
+    DeadLetterFact,
+    StepMetricFact,
+)
+"""Every kind of fact, in the order in which a batch is written."""
