@@ -219,7 +219,10 @@ class PosteriorFact(Fact, frozen=True, gc=False):
 
 
 class DeadLetterFact(Fact, frozen=True, gc=False):
-    """One message that could not become an event. ``raw`` is its first 4 KiB, undecodable bytes replaced; the dead-letter topic or file has all of it."""
+    """One message that could not become an event.
+
+    ``raw`` is its first 4 KiB, undecodable bytes replaced; the dead-letter topic or file has all of it.
+    """
 
     TABLE = "dead_letters"
     KEY = ("dead_letter_id",)

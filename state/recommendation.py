@@ -44,7 +44,7 @@ class Publish(msgspec.Struct, frozen=True, gc=False):
 
 
 class Erase(msgspec.Struct, frozen=True, gc=False):
-    """Effect: the person was deleted. Leave a tombstone of ``version`` that holds no personal data, so that no late write resurrects a record."""
+    """Effect: the person was deleted. A tombstone of ``version``, without personal data, keeps late writes from resurrecting a record."""
 
     tenant_id: str
     user_id: str

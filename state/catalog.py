@@ -1,0 +1,211 @@
+"""The catalog: a product's onboarding as data. Paths, steps, matchers, triggers, arms and words.
+
+These models say what a catalog may contain; ``state/catalog_text.py`` reads one from YAML and says where it is wrong;
+``state/plan.py`` compiles one for the hot path. Validated once, at start; nothing here runs per event.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from state.duration import DAY, HOUR, MINUTE, SECOND, Duration
+from state.vocabulary import EventType, Surface, Tone, Trigger, UiComponent
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")]
+Scalar = str | int | float | bool
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Condition(_Model):
+    """What one field must be. All given tests must hold. ``exists: false`` holds where the field is missing or null."""
+
+    eq: Scalar | None = None
+    in_: Annotated[list[Scalar] | None, Field(alias="in", min_length=1)] = None
+    not_in: list[Scalar] | None = None
+    prefix: str | None = None
+    suffix: str | None = None
+    contains: str | None = None
+    gt: float | int | None = None
+    gte: float | int | None = None
+    lt: float | int | None = None
+    lte: float | int | None = None
+    exists: bool | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("a condition needs at least one test, like eq, in, prefix or gte")
+        return self
+
+
+def _condition(value: object) -> object:
+    """A bare scalar means ``eq``, a bare list means ``in``."""
+    if isinstance(value, list):
+        return {"in": value}
+    return value if isinstance(value, dict) else {"eq": value}
+
+
+Conditions = dict[str, Annotated[Condition, BeforeValidator(_condition)]]
+"""Field (dotted for nested ones) → condition; all must hold."""
+
+
+class Matcher(_Model):
+    """Recognises events: by type, by ``name`` (for ``track``) and by conditions on the payload."""
+
+    type: EventType
+    name: str | None = None
+    where: Conditions = {}
+
+
+class Completion(Matcher):
+    """A matcher that completes a step once ``times`` different events have matched it."""
+
+    times: Annotated[int, Field(ge=1, le=50)] = 1
+
+
+ToneTexts = dict[Tone, Text]
+Templates = dict[Trigger, ToneTexts]
+
+
+class Step(_Model):
+    """One thing a person does on the way. Completed when any of ``complete`` has matched and all of ``requires`` are completed."""
+
+    id: Slug
+    title: Text
+    link: str
+    typical: Annotated[Duration, Field(description="how long the step usually takes once it is current")] = HOUR
+    requires: list[Slug] = []
+    complete: Annotated[list[Completion], Field(min_length=1)]
+    activity: Annotated[list[Matcher], Field(description="events that show the person working on this step")] = []
+    templates: Annotated[Templates, Field(description="words that replace the general templates for this step")] = {}
+    facts: Annotated[dict[Slug, Text], Field(description="true sentences about the step that a model may use")] = {}
+
+
+class Path(_Model):
+    """Steps in order for the people whose traits match. The first path that matches is a person's path; no ``match`` matches everyone."""
+
+    id: Slug
+    title: Text
+    match: Conditions = {}
+    steps: Annotated[list[Slug], Field(min_length=1)]
+    activated_by: Annotated[list[Slug], Field(description="activated when all of these are completed; all steps if left out")] = []
+
+
+class Arm(_Model):
+    """One way to present guidance: a tone and the component that carries it."""
+
+    id: Slug
+    tone: Tone
+    component: UiComponent
+
+
+class Slot(_Model):
+    """A ``{name}`` in a template, filled from a trait; ``default`` where the trait is missing or unfit to show."""
+
+    trait: str
+    default: Annotated[str, Field(min_length=1, max_length=40)]
+
+
+class _Trigger(_Model):
+    enabled: bool = True
+
+
+class Inactive(_Trigger):
+    after: Annotated[Duration, Field(description="without any event for this long")] = DAY
+
+
+class Errors(_Trigger):
+    count: Annotated[int, Field(ge=1, le=30)] = 3
+    within: Duration = 10 * MINUTE
+
+
+class RageClicks(_Trigger):
+    count: Annotated[int, Field(ge=2, le=30)] = 4
+    within: Duration = 4 * SECOND
+
+
+class Looping(_Trigger):
+    visits: Annotated[int, Field(ge=2, le=30, description="of one page without completing a step in between")] = 4
+    within: Duration = 15 * MINUTE
+
+
+class SlowStep(_Trigger):
+    factor: Annotated[float, Field(gt=0, description="times the step's typical duration")] = 3.0
+    at_least: Duration = 20 * MINUTE
+    active_within: Annotated[Duration, Field(description="counts only for people who were active this recently")] = 30 * MINUTE
+
+
+class Triggers(_Model):
+    """When a person is considered, and what counts as being stuck."""
+
+    signup: _Trigger = _Trigger()
+    step_completed: _Trigger = _Trigger()
+    inactive: Annotated[Inactive, Field(alias="stuck:inactive")] = Inactive()
+    errors: Annotated[Errors, Field(alias="stuck:errors")] = Errors()
+    rage_clicks: Annotated[RageClicks, Field(alias="stuck:rage_clicks")] = RageClicks()
+    looping: Annotated[Looping, Field(alias="stuck:looping")] = Looping()
+    slow_step: Annotated[SlowStep, Field(alias="stuck:slow_step")] = SlowStep()
+
+    def enabled(self, trigger: str) -> bool:
+        """Say whether ``trigger`` is considered at all."""
+        settings: _Trigger = getattr(self, trigger.removeprefix("stuck:"))
+        return settings.enabled
+
+
+class Limits(_Model):
+    """How much guidance one person gets, and how long things count."""
+
+    lateness: Annotated[Duration, Field(description="an event this much older than the person's newest is late")] = DAY
+    session_gap: Duration = 30 * MINUTE
+    cooldown: Annotated[Duration, Field(description="between two decisions for one person")] = 6 * HOUR
+    daily_cap: Annotated[int, Field(ge=1, le=100, description="decisions for one person in 24 hours")] = 3
+    attribution_window: Annotated[Duration, Field(description="from being shown; the step must be completed within it")] = DAY
+    recommendation_ttl: Duration = DAY
+
+
+class Learning(_Model):
+    """How the bandit learns. ``prior_rate`` and ``prior_weight`` are what is believed of an arm that was never tried."""
+
+    prior_rate: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    prior_weight: Annotated[float, Field(gt=0, le=1000, description="in observations")] = 4.0
+    pooling: Annotated[float, Field(gt=0, le=1000, description="observations' worth that a context borrows from the arm as a whole")] = 12.0
+    half_life: Annotated[Duration, Field(description="after which an observation counts half")] = 60 * DAY
+    exploration_floor: Annotated[float, Field(ge=0, le=0.2, description="least probability of each eligible arm")] = 0.05
+
+
+class Catalog(_Model):
+    """A product's onboarding, whole."""
+
+    id: Slug
+    version: Annotated[str, Field(min_length=1, max_length=32)]
+    product: Text
+    description: str = ""
+    holdout: Annotated[float, Field(ge=0, le=0.9, description="share of people who get no guidance")] = 0.1
+    delivers: Annotated[list[Surface], Field(description="surfaces that something really delivers on")] = ["in_app"]
+    segment_by: Annotated[list[str], Field(max_length=2, description="traits by which the bandit may tell people apart")] = []
+    slots: dict[str, Slot] = {}
+    links: Annotated[list[str], Field(min_length=1, description="allowed deep links; a trailing * allows what begins so")]
+    limits: Limits = Limits()
+    learning: Learning = Learning()
+    triggers: Triggers = Triggers()
+    arms: Annotated[list[Arm], Field(min_length=1)]
+    templates: Templates
+    steps: Annotated[list[Step], Field(min_length=1)]
+    paths: Annotated[list[Path], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _version_may_look_like_a_number(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("version"), int | float):
+            return {**data, "version": str(data["version"])}
+        return data
+
+    def allows_link(self, link: str) -> bool:
+        """Say whether guidance may point to ``link``."""
+        return any(link == rule or (rule.endswith("*") and link.startswith(rule[:-1])) for rule in self.links)

@@ -1,0 +1,35 @@
+"""Durations as people write them in a catalog (``90s``, ``15m``, ``24h``, ``7d``), held as integer milliseconds."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, Field
+
+SECOND: Final = 1_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+_UNITS: Final = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
+_PATTERN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+
+
+def parse(text: object) -> int:
+    """Read a duration. Raises ``ValueError`` in words that a catalog author understands."""
+    if isinstance(text, str) and (match := _PATTERN.fullmatch(text.strip())):
+        return round(float(match[1]) * _UNITS[match[2]])
+    raise ValueError(f"a duration is a number and a unit, like 90s, 15m, 24h or 7d, not {text!r}")
+
+
+def render(milliseconds: int) -> str:
+    """Write a duration in the largest unit that divides it, so that ``parse(render(x)) == x``."""
+    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND)):
+        if milliseconds and milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"
+
+
+Duration = Annotated[int, BeforeValidator(parse), Field(gt=0)]
+"""A pydantic field: text in the catalog, milliseconds in the code."""

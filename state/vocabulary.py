@@ -1,0 +1,63 @@
+"""The closed sets of names that the whole system shares: event types, triggers, reasons, tones, components."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+EventType = Literal[
+    "signup",
+    "identify",
+    "page_view",
+    "button_click",
+    "form_submit",
+    "track",
+    "error",
+    "recommendation_shown",
+    "recommendation_clicked",
+    "recommendation_dismissed",
+    "tooltip_dismiss",
+    "preferences_changed",
+    "user_deleted",
+    "identity_merged",
+]
+EVENT_TYPES: Final[frozenset[str]] = frozenset(get_args(EventType))
+
+Trigger = Literal[
+    "signup",
+    "step_completed",
+    "stuck:inactive",
+    "stuck:errors",
+    "stuck:rage_clicks",
+    "stuck:looping",
+    "stuck:slow_step",
+]
+TRIGGERS: Final[tuple[Trigger, ...]] = get_args(Trigger)
+STUCK_TRIGGERS: Final[tuple[Trigger, ...]] = tuple(t for t in TRIGGERS if t.startswith("stuck:"))
+
+Tone = Literal["aggressive", "moderate", "passive"]
+TONES: Final[tuple[Tone, ...]] = get_args(Tone)
+
+UiComponent = Literal["tooltip", "modal", "sidebar_hint", "email_trigger"]
+Surface = Literal["in_app", "email"]
+SURFACE: Final[dict[str, Surface]] = {"tooltip": "in_app", "modal": "in_app", "sidebar_hint": "in_app", "email_trigger": "email"}
+"""Where a component is delivered. The arms of one decision share a surface, so that being shown does not depend on the arm."""
+
+NO_COMPONENT: Final = "none"
+
+REASONS: Final[dict[str, str]] = {
+    "deleted": "the person was deleted",
+    "merged": "the visitor became a known user, who is guided instead",
+    "no_path": "no path of the catalog matches the person's traits",
+    "activated": "the person has reached the moment the path leads to",
+    "opted_out": "the person switched guidance off",
+    "holdout": "the person is in the group that gets no guidance, to measure its effect",
+    "trigger_disabled": "the catalog switches this trigger off",
+    "quiet_hours": "the person asked not to be disturbed at this hour",
+    "cap_reached": "the person had as many decisions in the last 24 hours as the catalog allows",
+    "cooldown": "the last decision for this person is too recent",
+    "no_step": "no step of the path is open to the person now",
+    "no_arm": "no arm has a template for this trigger and step on a surface that delivers",
+}
+"""Why a consideration ended without a decision, in words for a person."""
+
+STEP_STATUS: Final = ("locked", "current", "completed")
