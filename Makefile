@@ -1,0 +1,54 @@
+# Everything a person or a machine runs here. `make` alone lists it.
+
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format ci lock clean
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with everything needed to work on Onramp (uv if it is there, else pip)
+	@scripts/setup.sh dev
+
+demo: ## Simulate people, run the whole engine on them, show what came of it; ARGS="--users 500" for options
+	@scripts/setup.sh
+	@$(BIN)/onramp demo $(ARGS)
+
+test: ## Run the tests; ARGS="-k words" or ARGS="-m 'not slow'" to choose
+	@scripts/setup.sh dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: ## Lint, formatting and types
+	@scripts/setup.sh dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/shellcheck scripts/*.sh docker/*.sh .ci/run
+
+format: ## Rewrite the code in the project's format and apply safe fixes
+	@scripts/setup.sh dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+ci: check ## What CI runs: the checks, a small demo, the tests
+	@echo 'A small demo, its result as JSON:'
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT \
+		&& $(BIN)/onramp demo --users 200 --days 7 --json --data-dir "$$dir/data" >"$$dir/result.json" \
+		&& $(BIN)/python -m json.tool --compact "$$dir/result.json"
+	@$(BIN)/python -m pytest $(ARGS)
+
+lock: ## Write constraints.txt anew from pyproject.toml (needs uv); UPGRADE=--upgrade takes newer versions
+	@command -v uv >/dev/null || { echo 'make lock needs uv.' >&2; exit 1; }
+	@{ sed -n '/^#/p' constraints.txt; \
+		{ [ -n "$(UPGRADE)" ] || cat constraints.txt; } > .constraints.old; \
+		uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url \
+			--no-header --no-annotate --constraint .constraints.old \
+		| sed -E 's/ ;.*//; /^(colorama|httpx2-jsfetch)==/d'; } > .constraints.new \
+		&& grep -q '==' .constraints.new && mv .constraints.new constraints.txt; \
+		status=$$?; rm -f .constraints.old .constraints.new; exit $$status
+
+clean: ## Remove .venv, caches and build output; data in .onramp stays
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
