@@ -1,0 +1,58 @@
+"""Start a server process that cannot outlive this one, not even if this one is killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+# Runs in a fresh interpreter that then becomes the server. Set here and not in a ``preexec_fn``, which may deadlock in a process
+# that has threads. 1 = PR_SET_PDEATHSIG, 9 = SIGKILL: the server is gone before anybody can start a second one on its files.
+# If the parent died before the call took effect, nobody would deliver the signal, hence the check afterwards.
+_LAUNCHER = """
+import os, sys
+if sys.platform == "linux":
+    import ctypes
+    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):
+    os._exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def start_bound_process(
+    command: Sequence[str | Path], *, cwd: Path | None = None, output: IO[bytes] | int = subprocess.DEVNULL, keep_fds: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    """Start ``command`` so that it is killed when this process ends, however it ends, and return its handle. Does not block.
+
+    Call it from the main thread: the kernel ties the child to the *thread* that started it. Anywhere else raises ``RuntimeError``.
+    The child gets a session of its own, so that Ctrl-C in the terminal reaches this process only, which then stops the child in
+    order. Both output streams go to ``output``. ``keep_fds`` stay open in the child. Where the system has no such tie (macOS), the
+    child may outlive a killed parent.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("start_bound_process must be called from the main thread: the child would die with any other thread")
+    launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
+    return subprocess.Popen(
+        [*launcher, *(str(word) for word in command)],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=tuple(keep_fds),
+    )
+
+
+def stop_process(process: subprocess.Popen[bytes], patience: float) -> None:
+    """Ask ``process`` to end, wait for it up to ``patience`` seconds, then kill it. Returns when it is gone; harmless if it already is."""
+    process.terminate()
+    try:
+        process.wait(timeout=patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
