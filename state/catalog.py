@@ -19,7 +19,7 @@ Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Condition(_Model):
@@ -41,6 +41,8 @@ class Condition(_Model):
     def _says_something(self) -> Self:
         if not self.model_fields_set:
             raise ValueError("a condition needs at least one test, like eq, in, prefix or gte")
+        if any(getattr(self, name) is None for name in self.model_fields_set):
+            raise ValueError("a test is empty; to ask for a missing field write exists: false")
         return self
 
 

@@ -1,15 +1,20 @@
-"""Reads a catalog from YAML text and says, for every fault, on which line and in which field it is."""
+"""Reads a catalog from YAML text and says, for every fault, on which line and in which field it is.
+
+The YAML is read by the rules of YAML 1.2 where 1.1 surprises: only ``true`` and ``false`` are booleans (``no`` is a word, and a
+locale), ``12:30`` is text, a date is text.
+"""
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any, Final, cast, get_args
 
 import msgspec
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from state.catalog import Catalog, Path, Step
 from state.vocabulary import SURFACE, TRIGGERS
@@ -19,7 +24,13 @@ Location = tuple[str | int, ...]
 BUILT_IN_SLOTS: Final = frozenset({"step", "product"})
 """Slots that every template may use: the step's title and the product's name."""
 
+MAX_CHARACTERS: Final = 1_000_000
+MAX_DEPTH: Final = 30
+MAX_NODES: Final = 100_000
+"""Bounds of a file, its nesting and its size once every alias is written out: a hostile file ends in one fault, soon."""
+
 _SLOT: Final = re.compile(r"\{([^{}]*)\}")
+_SHOWN: Final = 60
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -46,11 +57,14 @@ class CatalogError(Exception):
 def parse(text: str, source: str) -> Catalog:
     """Return the catalog in ``text``. ``source`` names it in messages. Raises ``CatalogError``."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text) if root is not None else None
+        root, data = _load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise CatalogError([Fault(source, line, "", f"not valid YAML: {error.problem}")]) from None
+        raise CatalogError([Fault(source, line, "", f"not valid YAML: {_explained(error)}")]) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"not valid YAML: the character U+{_code_point(error.character):04X} may not stand in a file"
+        raise CatalogError([Fault(source, line, "", message)]) from None
     except (yaml.YAMLError, ValueError) as error:
         raise CatalogError([Fault(source, 1, "", f"not valid YAML: {error}")]) from None
     if root is None or not isinstance(data, dict):
@@ -64,26 +78,224 @@ def parse(text: str, source: str) -> Catalog:
     try:
         catalog = Catalog.model_validate(data)
     except ValidationError as error:
-        raise CatalogError(faults + [fault(item["loc"], _friendly(item)) for item in error.errors()]) from None
+        raise CatalogError(faults + [fault(location, message) for location, message in _told(error)]) from None
     faults += [fault(location, message) for location, message in _inconsistencies(catalog)]
     if faults:
         raise CatalogError(faults)
     return catalog
 
 
+def _code_point(character: Any) -> int:
+    return ord(character) if isinstance(character, str) else int(character)
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with the plain scalars of YAML 1.2 and a bound on nesting."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event: Any = cast(Any, self).peek_event()
+        if getattr(event, "tag", None) is not None:
+            raise yaml.composer.ComposerError(None, None, "tags (!name) are not allowed; write plain values", event.start_mark)
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise yaml.composer.ComposerError(None, None, f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)", "-+0123456789"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first])
+
+
+def _load(text: str) -> tuple[yaml.Node | None, Any]:
+    """Return the nodes (which know their lines) and the plain data."""
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"the file is longer than {MAX_CHARACTERS:,} characters")
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None, None
+        _measure(root, {})
+        data = loader.construct_document(root)
+        if isinstance(data, dict) and isinstance(root, yaml.MappingNode):
+            for key, value in root.value:  # 1.10 is a version, not the number 1.1
+                if key.value == "version" and isinstance(value, yaml.ScalarNode) and "version" in data and value.value:
+                    data["version"] = value.value
+        return root, data
+    finally:
+        loader.dispose()
+
+
+def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
+    """Height and number of nodes below ``node``, aliases written out. Raises when either is absurd."""
+    if id(node) in known:
+        measured = known[id(node)]
+        if measured is None:
+            raise yaml.composer.ComposerError(None, None, "an alias contains itself", node.start_mark)
+        return measured
+    known[id(node)] = None
+    height, count = 1, 1
+    children = node.value if isinstance(node, yaml.SequenceNode) else []
+    if isinstance(node, yaml.MappingNode):
+        children = [part for pair in node.value for part in pair]
+    for child in children:
+        below, inside = _measure(child, known)
+        height, count = max(height, below + 1), count + inside
+    if count > MAX_NODES or height > MAX_DEPTH:
+        raise yaml.composer.ComposerError(None, None, "its aliases (*name) unfold into far too much", node.start_mark)
+    known[id(node)] = height, count
+    return height, count
+
+
+_EXPLAINED: Final = (
+    (r"'\\t' that cannot start", "a tab cannot indent; use spaces"),
+    (
+        r"mapping values are not allowed",
+        "an unexpected ': '; put text that contains ': ' in quotes, and check the indentation",
+    ),
+    (r"found another document|single document", "a catalog is one document; '---' may only stand at the top"),
+    (r"expected the node content", "a bracket or brace is not closed, or a value is missing"),
+    (r"unhashable key", "a key is a plain word; text that begins with { or [ needs quotes"),
+    (r"character '([@`%])'", r"text that begins with \1 needs quotes"),
+    (r"undefined alias|expected alphabetic", "text that begins with * or & needs quotes"),
+    (
+        r"expected <block end>, but found '<(?:scalar|block mapping start|block sequence start)>'",
+        "check the indentation; and text that begins with { or a quote needs quotes as a whole",
+    ),
+    (r"expected <block end>, but found '-'", "this '-' is not in line with the list's other items"),
+    (
+        r"expected <block end>",
+        "text that begins with {, [ or a quote needs quotes as a whole; or the indentation is wrong",
+    ),
+    (r"expected ',' or '[\]}]'", "a bracket or brace is not closed, or text with a brace needs quotes"),
+    (r"could not find expected ':'", "a key without ': ' after it, or quotes or indentation are missing on the line before"),
+    (r"unexpected end of stream", "a quote is not closed"),
+)
+
+
+def _explained(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or "it cannot be read"
+    for pattern, words in _EXPLAINED:
+        if match := re.search(pattern, problem):
+            return match.expand(words)
+    return problem
+
+
+_BRANCHES: Final = {"str": "string_type", "int": "int_type", "float": "float_type", "bool": "bool_type"}
+
+
+def _told(error: ValidationError) -> Iterator[tuple[Location, str]]:
+    """Every complaint of pydantic once, in words; the branches of a union are one complaint."""
+    items = error.errors()
+    branches: dict[Location, set[str]] = {}
+    for item in items:
+        *base, last = item["loc"]
+        if item["type"] == _BRANCHES.get(str(last)) or (last == "int" and item["type"] == "int_from_float"):
+            branches.setdefault(tuple(base), set()).add(str(last))
+    told: set[Location] = set()
+    for item in items:
+        location = item["loc"]
+        kinds = branches.get(location[:-1], set())
+        if location[-1:] and location[-1] in kinds:
+            location = location[:-1]
+            if location not in told:
+                told.add(location)
+                what = "text, a number, true or false" if "str" in kinds else "a number"
+                yield location, _should_be(what, item["input"])
+        elif location[-1:] == ("[key]",):
+            yield location[:-1], _friendly(item)
+        else:
+            yield location, _friendly(item)
+
+
+def _should_be(what: str, given: object) -> str:
+    if given is None:
+        return f"is empty; it should be {what}"
+    if isinstance(given, str | int | float | bool):
+        shown = str(given).lower() if isinstance(given, bool) else repr(given)
+        return f"should be {what}, not {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'}"
+    return f"should be {what}, not a {'list' if isinstance(given, list) else 'mapping'}"
+
+
+_TYPES: Final = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "list_type": "a list: [a, b], or lines that begin with -",
+    "dict_type": "a mapping (name: value)",
+    "model_type": "a mapping (name: value)",
+}
+
+
 def _friendly(error: Any) -> str:
-    kind, message = error["type"], str(error["msg"])
-    if kind == "extra_forbidden":
-        return "no such field here"
-    if kind == "missing":
-        return "is missing"
-    message = message.removeprefix("Value error, ").removeprefix("Input should be ")
-    given = error.get("input")
-    if kind.endswith(("_type", "_error", "_mismatch")) or kind == "literal_error":
-        if isinstance(given, str | int | float | bool) and kind != "value_error":
-            return f"should be {message}, not {given!r}"
-        return f"should be {message}" if kind != "value_error" else message
-    return f"should be {message}" if error["msg"].startswith("Input should be ") else message
+    kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
+    match kind:
+        case "extra_forbidden":
+            return _no_such_field(error["loc"])
+        case "missing":
+            return "is missing"
+        case "invalid_key":
+            return "a field's name is text; put it in quotes"
+        case "string_type" if isinstance(given, dict):
+            return "should be text, not a mapping; text that begins with { or contains ': ' needs quotes"
+        case "string_type" if isinstance(given, int | float):
+            return _should_be("text", given) + "; put it in quotes"
+        case "string_pattern_mismatch":
+            return _should_be("lower-case letters, digits, _ and - (at most 64)", given)
+        case "string_too_short":
+            return "is empty"
+        case "string_too_long":
+            return f"is longer than {context['max_length']} characters"
+        case "too_short":
+            return f"needs at least {context['min_length']}"
+        case "too_long":
+            return f"has more than {context['max_length']}"
+        case "literal_error":
+            choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+            return _should_be(f"one of {', '.join(choices)}", given) + _near(given, choices)
+        case "value_error" if given is None:
+            return "is empty"
+    if kind in _TYPES:
+        return _should_be(_TYPES[kind], given)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if message.startswith("Input should be "):
+        return _should_be(message.removeprefix("Input should be "), given)
+    return message
+
+
+def _near(given: object, choices: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(given).lower(), list(choices), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _no_such_field(location: Location) -> str:
+    """Name the field that was probably meant, or all that there are."""
+    model: type[BaseModel] = Catalog
+    for part in location[:-1]:
+        named = {field.alias or name: field for name, field in model.model_fields.items()}
+        if part in named:
+            model = _model_in(named[str(part)].annotation) or model
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    return "no such field here" + (_near(location[-1], names) or f"; there are {', '.join(names)}")
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)
 
 
 def _find(root: yaml.Node, location: Location) -> tuple[int, str]:
@@ -92,7 +304,7 @@ def _find(root: yaml.Node, location: Location) -> tuple[int, str]:
     for part in location:
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                if key.value == str(part):
+                if str(key.value).lower() == str(part).lower():
                     node, line = value, key.start_mark.line + 1
                     shown = f"{shown}.{part}" if shown else str(part)
                     break
@@ -123,9 +335,10 @@ def _repeated_keys(node: yaml.Node, shown: str) -> Iterator[tuple[int, str]]:
 def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     """What single fields cannot show: names that point nowhere, cycles, gaps."""
     steps = {step.id: step for step in catalog.steps}
-    yield from _twice("steps", [step.id for step in catalog.steps])
-    yield from _twice("paths", [path.id for path in catalog.paths])
-    yield from _twice("arms", [arm.id for arm in catalog.arms])
+    twice = [fault for section in ("steps", "paths", "arms") for fault in _twice(section, [item.id for item in getattr(catalog, section)])]
+    if twice:
+        yield from twice
+        return  # what follows would only confuse: a name means one thing
     for index, step in enumerate(catalog.steps):
         yield from _step_faults(catalog, steps, index, step)
     for index, path in enumerate(catalog.paths):
@@ -190,7 +403,7 @@ def _path_faults(catalog: Catalog, steps: dict[str, Step], index: int, path: Pat
             yield ("paths", index, "steps", at), f"step {step_id!r} stands twice on this path"
         else:
             for needed in steps[step_id].requires:
-                if needed in steps and needed not in path.steps[:at]:
+                if needed in steps and needed != step_id and needed not in path.steps[:at]:
                     yield ("paths", index, "steps", at), f"step {step_id!r} requires {needed!r}, which does not come before it on this path"
     for at, step_id in enumerate(path.activated_by):
         if step_id not in path.steps:
