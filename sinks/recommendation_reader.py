@@ -1,0 +1,39 @@
+"""Reads a person's record the way an app does: one GET."""
+
+from __future__ import annotations
+
+from redis.exceptions import RedisError
+
+from sinks.masked_url import mask_url
+from sinks.recommendation_record import Deleted, decode_record
+from sinks.redis_client import connect
+from sinks.redis_errors import StoreRefusedError, StoreUnavailableError, describe, passes
+from state.recommendation import Recommendation, redis_key
+
+
+class RecommendationReader:
+    """Reads from the server at ``url``. It tries once: whoever asks is waiting for the answer."""
+
+    def __init__(self, url: str) -> None:
+        """Open no connection yet. Raises ``StoreRefusedError`` when ``url`` makes no sense."""
+        self._client = connect(url)
+        self._address = mask_url(url)
+
+    def read(self, tenant_id: str, user_id: str) -> Recommendation | Deleted | None:
+        """Return what the person should see, that they were deleted, or None where nothing was written in the last day.
+
+        A recommendation whose ``ui_component`` is ``none`` means: show nothing. Blocks for the round trip, seconds at most.
+        Raises ``RecommendationStoreError`` when Redis does not answer, ``CorruptRecordError`` when the value is not ours.
+        """
+        try:
+            data = self._client.get(redis_key(tenant_id, user_id).encode())
+        except (RedisError, OSError) as error:
+            kind = StoreUnavailableError if passes(error) else StoreRefusedError
+            raise kind(describe(error, self._address, "check that the server runs and that ONRAMP_REDIS_URL names it")) from error
+        if data is None:
+            return None
+        return decode_record(data if isinstance(data, bytes) else str(data).encode())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()

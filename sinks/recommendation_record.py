@@ -1,0 +1,51 @@
+"""What stands under a person's Redis key: a recommendation, or the tombstone of a deleted person."""
+
+from __future__ import annotations
+
+import msgspec
+
+from state.recommendation import Effect, Erase, Recommendation, decode, encode, redis_key
+
+
+class Deleted(msgspec.Struct, frozen=True, gc=False):
+    """The person was deleted; in JSON ``{"deleted":true,"version":N}`` and nothing that says who. Only a newer sign-up replaces it."""
+
+    deleted: bool
+    version: int
+
+
+class CorruptRecordError(ValueError):
+    """The value is neither of the two. The job replaces it with its next write to that key."""
+
+
+def key_of(effect: Effect) -> str:
+    """Return the Redis key that ``effect`` changes."""
+    if isinstance(effect, Erase):
+        return redis_key(effect.tenant_id, effect.user_id)
+    return redis_key(effect.recommendation.tenant_id, effect.recommendation.user_id)
+
+
+def version_of(effect: Effect) -> int:
+    """Return the version that decides which of two effects on one key is newer."""
+    return effect.version if isinstance(effect, Erase) else effect.recommendation.version
+
+
+def encode_record(effect: Effect) -> bytes:
+    """Return the JSON that ``effect`` puts under its key."""
+    if isinstance(effect, Erase):
+        return msgspec.json.encode(Deleted(deleted=True, version=effect.version))
+    return encode(effect.recommendation)
+
+
+def decode_record(data: bytes) -> Recommendation | Deleted:
+    """Read a value back. Raises ``CorruptRecordError``."""
+    try:
+        return decode(data)
+    except msgspec.DecodeError as not_a_recommendation:
+        try:
+            tombstone = msgspec.json.decode(data, type=Deleted)
+        except msgspec.DecodeError:
+            raise CorruptRecordError(f"the stored recommendation cannot be read: {not_a_recommendation}") from not_a_recommendation
+    if not tombstone.deleted:
+        raise CorruptRecordError("the stored recommendation cannot be read: a tombstone that says it is not deleted")
+    return tombstone
