@@ -1,0 +1,195 @@
+"""The production-like stack, as far as it can be judged without a container engine: the file's shape and its promises.
+
+Where the compose plugin is installed, its own parser judges the file too; it needs no running engine for that.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPOSE = ROOT / "docker-compose.yml"
+ONE_SHOT = frozenset({"kafka-topics"})
+STORES = {"kafka": "kafka-data", "valkey": "valkey-data", "clickhouse": "clickhouse-data", "job": "job-data"}
+
+#: The keys of the compose schema that this file uses. Compose refuses unknown keys; a misspelt `healthcheck` must not wait for that.
+SERVICE_KEYS = frozenset(
+    "build command depends_on entrypoint environment healthcheck hostname image init mem_limit ports restart stop_grace_period"
+    " stop_signal ulimits volumes".split()
+)
+HEALTH_KEYS = frozenset({"test", "interval", "timeout", "retries", "start_period"})
+CONDITIONS = frozenset({"service_healthy", "service_completed_successfully"})
+
+
+@pytest.fixture(scope="module")
+def stack() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    return parsed
+
+
+@pytest.fixture(scope="module")
+def services(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = stack["services"]
+    return found
+
+
+def test_the_stack_is_kafka_valkey_clickhouse_and_the_job(stack: dict[str, Any], services: dict[str, dict[str, Any]]) -> None:
+    assert set(stack) == {"name", "services", "volumes"}
+    assert set(services) == {*STORES, *ONE_SHOT}
+    for name, service in services.items():
+        assert set(service) <= SERVICE_KEYS, name
+
+
+def test_images_are_pinned_to_an_exact_release(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        tag = service["image"].rpartition(":")[2]
+        assert re.fullmatch(r"\d+\.\d+\.\d+(\.\d+)?(-\w+)?", tag), f"{name}: {service['image']}"
+    base = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert base
+    assert all(re.fullmatch(r"python:3\.(11|12)\.\d+-[\w-]+", image) for image in base)
+
+
+def test_every_lasting_service_is_watched_restarted_and_capped(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        assert service["mem_limit"], name
+        if name in ONE_SHOT:
+            assert service["restart"].startswith("on-failure"), name
+            continue
+        assert service["restart"] == "unless-stopped", name
+        health = service["healthcheck"]
+        assert set(health) == HEALTH_KEYS, name
+        assert health["test"][0] in {"CMD", "CMD-SHELL"}, name
+        assert _seconds(health["timeout"]) <= _seconds(health["interval"]), name
+
+
+def test_whatever_must_survive_a_container_is_on_a_named_volume(stack: dict[str, Any], services: dict[str, dict[str, Any]]) -> None:
+    assert set(stack["volumes"]) == set(STORES.values())
+    for name, volume in STORES.items():
+        assert any(mount.startswith(f"{volume}:/") for mount in services[name]["volumes"]), name
+
+
+def test_mounted_and_built_files_exist(services: dict[str, dict[str, Any]]) -> None:
+    mounts = [mount for service in services.values() for mount in service.get("volumes", []) if mount.startswith(".")]
+    assert mounts
+    for mount in mounts:
+        source, _, rest = mount.partition(":")
+        assert (ROOT / source).is_file(), mount
+        assert rest.endswith(":ro"), mount
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert copied
+    shown = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    for source in " ".join(copied).split():
+        assert (ROOT / source).exists(), source
+        assert f"!{source}" in shown or f"!{source}/**" in shown, f"{source} is hidden by .dockerignore"
+
+
+def test_ports_are_published_on_loopback_only(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+
+
+def test_nothing_starts_before_what_it_needs(services: dict[str, dict[str, Any]]) -> None:
+    needs = {name: {on: how["condition"] for on, how in service.get("depends_on", {}).items()} for name, service in services.items()}
+    assert needs["job"] == {"kafka-topics": "service_completed_successfully", "valkey": "service_healthy", "clickhouse": "service_healthy"}
+    assert needs["kafka-topics"] == {"kafka": "service_healthy"}
+    assert {condition for on in needs.values() for condition in on.values()} <= CONDITIONS
+
+
+def test_the_topics_are_those_of_the_contract(services: dict[str, dict[str, Any]]) -> None:
+    script = services["kafka-topics"]["command"][0]
+    created = dict(re.findall(r"--create --if-not-exists --topic (\S+) --partitions (\d+)", script))
+    assert created == {"onboarding.events": "6", "onboarding.events.dlq": "1"}
+    assert services["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+def test_kafka_is_one_kraft_node_whose_listeners_agree(services: dict[str, dict[str, Any]]) -> None:
+    env = services["kafka"]["environment"]
+    assert set(env["KAFKA_PROCESS_ROLES"].split(",")) == {"broker", "controller"}
+    listeners = {entry.partition("://")[0] for entry in env["KAFKA_LISTENERS"].split(",")}
+    advertised = {entry.partition("://")[0] for entry in env["KAFKA_ADVERTISED_LISTENERS"].split(",")}
+    protocols = {entry.partition(":")[0] for entry in env["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")}
+    controller = env["KAFKA_CONTROLLER_LISTENER_NAMES"]
+    assert listeners == protocols == {*advertised, controller}
+    assert controller not in advertised
+    assert env["KAFKA_INTER_BROKER_LISTENER_NAME"] in advertised
+    port = re.search(rf"{controller}://[^,]*:(\d+)", env["KAFKA_LISTENERS"])
+    assert port
+    assert env["KAFKA_CONTROLLER_QUORUM_VOTERS"] == f"{env['KAFKA_NODE_ID']}@{services['kafka']['hostname']}:{port[1]}"
+    assert f"INTERNAL://{services['job']['environment']['ONRAMP_KAFKA_BROKERS']}" in env["KAFKA_ADVERTISED_LISTENERS"]
+
+
+def test_the_job_is_pointed_at_the_services_and_given_its_secret(services: dict[str, dict[str, Any]]) -> None:
+    env = services["job"]["environment"]
+    assert {"ONRAMP_KAFKA_BROKERS", "ONRAMP_REDIS_URL", "ONRAMP_CLICKHOUSE_URL", "ONRAMP_SECRET", "ONRAMP_DATA_DIR"} <= set(env)
+    assert env["ONRAMP_REDIS_URL"].startswith("redis://valkey:")
+    assert "@clickhouse:8123" in env["ONRAMP_CLICKHOUSE_URL"]
+    assert services["job"]["stop_signal"] == "SIGTERM"
+    assert any(mount == f"job-data:{env['ONRAMP_DATA_DIR']}" for mount in services["job"]["volumes"])
+    script = (ROOT / "docker" / "run-job.sh").read_text(encoding="utf-8")
+    assert 'python -m bytewax.run "flows.main:flow()"' in script
+
+
+def test_no_secret_has_a_default_and_each_is_asked_for_in_the_example() -> None:
+    text = COMPOSE.read_text(encoding="utf-8")
+    wanted = set(re.findall(r"\$\{(\w+):\?", text))
+    optional = set(re.findall(r"\$\{(\w+):-", text))
+    assert set(re.findall(r"\$\{(\w+)", text)) == wanted | optional
+    assert wanted == {"ONRAMP_SECRET", "ONRAMP_CLICKHOUSE_PASSWORD"}
+    example = (ROOT / "docker" / "example.env").read_text(encoding="utf-8").splitlines()
+    assert {line.removesuffix("=") for line in example if line.endswith("=")} == wanted
+
+
+def test_clickhouse_keeps_its_own_logs_for_days_and_its_memory_under_the_cap(services: dict[str, dict[str, Any]]) -> None:
+    config = ET.parse(ROOT / "docker" / "clickhouse" / "config.xml").getroot()
+    logs = {element.tag: element for element in config if element.tag.endswith("_log")}
+    removed = {tag for tag, element in logs.items() if element.get("remove")}
+    # The ones that fill small disks with nobody looking.
+    assert {"trace_log", "text_log", "metric_log", "asynchronous_metric_log", "query_thread_log", "processors_profile_log"} <= removed
+    for tag, element in logs.items():
+        if tag not in removed:
+            # Replaced whole: merged into a default that has an <engine>, a <ttl> would keep the server from starting.
+            assert element.get("replace"), tag
+            assert re.fullmatch(r"event_date \+ INTERVAL \d DAY DELETE", element.findtext("ttl") or ""), tag
+    users = ET.parse(ROOT / "docker" / "clickhouse" / "users.xml").getroot()
+    server = int(config.findtext("max_server_memory_usage") or 0)
+    query = int(users.findtext("profiles/default/max_memory_usage") or 0)
+    assert 0 < query < server < _bytes(services["clickhouse"]["mem_limit"])
+
+
+@pytest.mark.parametrize("script", ["docker/run-job.sh", "scripts/setup.sh", ".ci/run"])
+def test_shell_scripts_are_executable_and_parse(script: str) -> None:
+    path = ROOT / script
+    assert os.access(path, os.X_OK)
+    shell = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("#!").split()[-1].rpartition("/")[2]
+    subprocess.run([shell, "-n", str(path)], check=True)
+
+
+def _has_compose() -> bool:
+    docker = shutil.which("docker")
+    return docker is not None and subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not _has_compose(), reason="the compose plugin is not installed")
+def test_compose_itself_accepts_the_file() -> None:
+    env = {**os.environ, "ONRAMP_SECRET": "x", "ONRAMP_CLICKHOUSE_PASSWORD": "x"}
+    done = subprocess.run(
+        ["docker", "compose", "-f", str(COMPOSE), "config", "--quiet"], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _seconds(duration: str) -> int:
+    return int(duration.removesuffix("s"))
+
+
+def _bytes(size: str) -> int:
+    return int(size[:-1]) * {"m": 2**20, "g": 2**30}[size[-1]]

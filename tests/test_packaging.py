@@ -1,0 +1,69 @@
+"""What a person gets who installs Onramp: the code, the catalogues, the command, and versions that were tested."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ROOMS = ("flows", "operators", "state", "sinks", "sources", "llm")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    out = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)], cwd=ROOT, check=True, capture_output=True)
+    (path,) = out.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_holds_every_room_and_every_data_file(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    for room in (*ROOMS, "catalog"):
+        for path in (ROOT / room).rglob("*"):
+            if path.is_file() and path.suffix in {".py", ".yaml", ".sql", ".lua"}:
+                assert path.relative_to(ROOT).as_posix() in names
+    assert any(name.startswith("catalog/") and name.endswith(".yaml") for name in names)
+
+
+def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
+    tops = {name.partition("/")[0] for name in wheel.namelist()}
+    assert tops == {*ROOMS, "catalog", f"onramp-{PYPROJECT['project']['version']}.dist-info"}
+
+
+def test_the_wheel_installs_the_command(wheel: zipfile.ZipFile) -> None:
+    (entry_points,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "onramp = flows.cli:main" in wheel.read(entry_points).decode()
+
+
+def _pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_constraints_are_exact_versions_and_name_no_place() -> None:
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert "://" not in text
+    for line in text.splitlines():
+        assert line.startswith("#") or re.fullmatch(r"[a-z0-9-]+==[0-9][\w.]*", line), line
+
+
+def test_every_package_this_project_names_is_pinned() -> None:
+    named = [
+        *PYPROJECT["project"]["dependencies"],
+        *(spec for specs in PYPROJECT["project"]["optional-dependencies"].values() for spec in specs),
+    ]
+    names = {re.split(r"[\[<>=]", spec)[0] for spec in named} - {"onramp"}
+    assert names <= set(_pins())
+
+
+def test_the_oldest_supported_pythons_are_pinned_for_too() -> None:
+    """Python 3.11.0 to 3.11.2 (Debian 12 ships one) needs `async-timeout` for the Redis clients; newer ones do not."""
+    assert "async-timeout" in _pins()
