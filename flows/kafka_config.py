@@ -1,0 +1,53 @@
+"""The librdkafka options of ``ONRAMP_KAFKA_CONFIG``: how they are written, and which of them nobody may see."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+# A comma separates only where an option name and = follow: values such as cipher lists have commas of their own.
+_SEPARATOR: Final = re.compile(r"\s*(?:\n|,(?=\s*[a-z][a-z0-9._]*=))\s*")
+_SECRET: Final = re.compile(r"password|secret|token|credential|jaas|\.pem$|oauthbearer\.config|private", re.IGNORECASE)
+_OURS: Final = ("bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store")
+
+
+def parse_kafka_config(text: Any) -> Any:
+    """Return the options of a JSON object or of KEY=VALUE pairs, as strings; anything but text passes unchanged.
+
+    Raises ``ValueError`` with a reason that quotes no value.
+    """
+    if not isinstance(text, str):
+        return text
+    stripped = text.strip()
+    options = _from_json(stripped) if stripped.startswith("{") else _from_pairs(stripped)
+    for name in _OURS:
+        if name in options:
+            raise ValueError(f"the option {name} is set by the job itself")
+    return options
+
+
+def is_secret(option: str) -> bool:
+    """Whether the value of a librdkafka option must not be shown."""
+    return _SECRET.search(option) is not None
+
+
+def _from_json(text: str) -> dict[str, str]:
+    try:
+        options = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not valid JSON at character {error.pos + 1}") from None
+    for name, value in options.items():
+        if not isinstance(value, str | int | float | bool):
+            raise ValueError(f"the option {name} must be text, a number, true or false")  # noqa: TRY004 - pydantic reports ValueError only
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in options.items()}
+
+
+def _from_pairs(text: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for number, pair in enumerate(filter(None, _SEPARATOR.split(text)), start=1):
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"entry {number} is not of the form KEY=VALUE")
+        options[name.strip()] = value.strip()
+    return options

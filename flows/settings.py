@@ -1,0 +1,147 @@
+"""Everything that can be set, in one typed object. The environment is read here and nowhere else: ``ONRAMP_`` and the field's name.
+
+With none of the three addresses set (``kafka_brokers``, ``redis_url``, ``clickhouse_url``) everything is embedded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from flows.kafka_config import parse_kafka_config
+
+PREFIX: Final = "ONRAMP_"
+
+_SCHEMES: Final = {"redis_url": ("redis://", "rediss://", "unix://"), "clickhouse_url": ("http://", "https://")}
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class SettingsError(Exception):
+    """A value cannot be used. The text is one sentence that names the variable and never quotes a secret."""
+
+
+class Settings(BaseSettings):
+    """What is in force. Frozen; get it from ``load_settings``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    _given: frozenset[str] = PrivateAttr(default=frozenset())
+
+    kafka_brokers: str | None = Field(
+        default=None, min_length=1, description="Kafka bootstrap servers, host:port separated by commas. Unset: input comes from a file."
+    )
+    kafka_topic: str = Field(default="onboarding.events", min_length=1, max_length=249, description="Topic of behaviour events.")
+    kafka_group: str = Field(
+        default="onramp", min_length=1, description="Consumer group that progress is committed to; lag tools watch it."
+    )
+    kafka_dead_letter_topic: str = Field(
+        default="onboarding.events.dlq", min_length=1, max_length=249, description="Topic for messages that cannot become events."
+    )
+    kafka_config: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(parse_kafka_config)] = Field(
+        default_factory=dict,
+        description="Passed through to librdkafka (TLS, SASL): a JSON object, or KEY=VALUE pairs separated by commas or line breaks.",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None, description="Redis or Valkey, redis://user:password@host:6379/0, rediss:// for TLS. Unset: embedded Valkey."
+    )
+    redis_ttl_hours: float = Field(
+        default=24.0, gt=0, le=24 * 365, description="Hours a recommendation stays readable after it was written."
+    )
+    redis_give_up_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        description="Seconds without Redis until the job exits: five minutes outlast a failover; longer is for a person.",
+    )
+    clickhouse_url: SecretStr | None = Field(
+        default=None, description="ClickHouse over HTTP, http://user:password@host:8123, https:// for TLS. Unset: embedded (chdb)."
+    )
+    clickhouse_database: str = Field(default="onramp", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", description="ClickHouse database.")
+    secret: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Key of all ids, 16 characters or more; the same for every process and run. With another one everybody looks new.",
+    )
+    catalog: str = Field(default="saas", min_length=1, description="Catalogue: the name of a built-in one, or the path of a YAML file.")
+    data_dir: Path = Field(default=Path(".onramp"), description="Directory for everything kept on this machine.")
+    epoch_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=3600,
+        description="Seconds between two snapshots: what a crash repeats, against the pause that each one costs.",
+    )
+    batch_size: int = Field(default=1000, ge=1, le=100_000, description="Messages taken from the input at a time, at most.")
+    recovery_partitions: int = Field(
+        default=128,
+        ge=1,
+        le=4096,
+        description="Files of the recovery store, fixed when it is created: resuming slows down with keys per file.",
+    )
+    sink_partitions: int = Field(default=1, ge=1, le=1024, description="Workers that can write to one sink at once.")
+    spool_max_mb: int = Field(
+        default=2048, ge=1, description="Megabytes of rows kept on disk while ClickHouse is away; beyond that the input is held back."
+    )
+    log_level: LogLevel = Field(default="info", description="Least severe log lines shown: debug, info, warning or error.")
+    log_json: bool = Field(default=False, description="Log one JSON object a line instead of text.")
+
+    @field_validator("redis_url", "clickhouse_url")
+    @classmethod
+    def _has_a_known_scheme(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = _SCHEMES[str(info.field_name)]
+        if url is not None and not url.get_secret_value().startswith(schemes):
+            raise ValueError(f"the address must begin with {' or '.join(schemes)}")
+        return url
+
+    @property
+    def embedded(self) -> bool:
+        """Whether no real service is set."""
+        return self.kafka_brokers is None and self.redis_url is None and self.clickhouse_url is None
+
+    def kafka_client_config(self) -> dict[str, str]:
+        """The librdkafka configuration in force, brokers and secrets included: do not print it. Empty without brokers."""
+        if self.kafka_brokers is None:
+            return {}
+        return {"bootstrap.servers": self.kafka_brokers, **{key: value.get_secret_value() for key, value in self.kafka_config.items()}}
+
+    def origin(self, name: str) -> Literal["default", "environment", "option"]:
+        """Where the value of a field came from."""
+        if name in self._given:
+            return "option"
+        return "environment" if name in self.model_fields_set else "default"
+
+
+def load_settings(**options: Any) -> Settings:
+    """Read the environment; ``options`` (from the command line) win over it, None meaning not given.
+
+    Raises ``SettingsError`` for a value that cannot be used, and for a variable that looks like a misspelt one.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error, given)) from None  # the original could show parts of a secret
+    for variable in os.environ:
+        if variable.startswith(PREFIX):
+            _refuse_misspelt(variable)
+    settings._given = frozenset(given)
+    return settings
+
+
+def _sentence(error: ValidationError, given: dict[str, Any]) -> str:
+    first, *others = error.errors(include_url=False, include_context=False, include_input=False)
+    name = str(first["loc"][0]) if first["loc"] else ""
+    where = f"--{name.replace('_', '-')}" if name in given else PREFIX + name.upper()
+    complaint = first["msg"].removeprefix("Value error, ")
+    more = f" ({len(others)} more after it)" if others else ""
+    return f"{where} cannot be used: {complaint[:1].lower()}{complaint[1:]}{more}."
+
+
+def _refuse_misspelt(variable: str) -> None:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    if variable not in known and (close := difflib.get_close_matches(variable, known, n=1, cutoff=0.9)):
+        raise SettingsError(f"{variable} is not a setting; did you mean {close[0]}?")
