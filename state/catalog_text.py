@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from state.catalog import Catalog, Path, Step
+from state.duration import render
 from state.vocabulary import SURFACE, TRIGGERS
 
 Location = tuple[str | int, ...]
@@ -57,7 +58,7 @@ class CatalogError(Exception):
 def parse(text: str, source: str) -> Catalog:
     """Return the catalog in ``text``. ``source`` names it in messages. Raises ``CatalogError``."""
     try:
-        root, data = _load(text)
+        root, twice, data = _load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise CatalogError([Fault(source, line, "", f"not valid YAML: {_explained(error)}")]) from None
@@ -74,7 +75,7 @@ def parse(text: str, source: str) -> Catalog:
         line, shown = _find(root, location)
         return Fault(source, line, shown, message)
 
-    faults = [Fault(source, line, field, "this key stands twice") for line, field in _repeated_keys(root, "")]
+    faults = [Fault(source, line, field, "this key stands twice") for line, field in twice]
     try:
         catalog = Catalog.model_validate(data)
     except ValidationError as error:
@@ -117,22 +118,23 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first])
 
 
-def _load(text: str) -> tuple[yaml.Node | None, Any]:
-    """Return the nodes (which know their lines) and the plain data."""
+def _load(text: str) -> tuple[yaml.Node | None, list[tuple[int, str]], Any]:
+    """Return the nodes (which know their lines), keys that stand twice, and the plain data."""
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"the file is longer than {MAX_CHARACTERS:,} characters")
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
         if root is None:
-            return None, None
+            return None, [], None
         _measure(root, {})
+        twice = list(_repeated_keys(root, ""))  # before construction, which writes merged keys into the nodes
         data = loader.construct_document(root)
         if isinstance(data, dict) and isinstance(root, yaml.MappingNode):
             for key, value in root.value:  # 1.10 is a version, not the number 1.1
                 if key.value == "version" and isinstance(value, yaml.ScalarNode) and "version" in data and value.value:
                     data["version"] = value.value
-        return root, data
+        return root, twice, data
     finally:
         loader.dispose()
 
@@ -266,6 +268,10 @@ def _friendly(error: Any) -> str:
         case "literal_error":
             choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
             return _should_be(f"one of {', '.join(choices)}", given) + _near(given, choices)
+        case "greater_than" if isinstance(given, str):  # text that became a number is a duration
+            return f"should be longer than 0, not {given!r}"
+        case "less_than_equal" if isinstance(given, str):
+            return f"should be at most {render(int(context['le']))}, not {given!r}"
         case "value_error" if given is None:
             return "is empty"
     if kind in _TYPES:
@@ -303,8 +309,8 @@ def _find(root: yaml.Node, location: Location) -> tuple[int, str]:
     node, line, shown = root, root.start_mark.line + 1, ""
     for part in location:
         if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if str(key.value).lower() == str(part).lower():
+            for key, value in reversed(node.value):  # of keys that stand twice, or were merged in, the last one counts
+                if key.value == str(part):
                     node, line = value, key.start_mark.line + 1
                     shown = f"{shown}.{part}" if shown else str(part)
                     break
@@ -322,6 +328,8 @@ def _repeated_keys(node: yaml.Node, shown: str) -> Iterator[tuple[int, str]]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.composer.ComposerError(None, None, "unhashable key", key.start_mark)
             name = f"{shown}.{key.value}" if shown else str(key.value)
             if key.value in seen:
                 yield key.start_mark.line + 1, name
