@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from state.duration import DAY, HOUR, MINUTE, SECOND
+from state.duration import HOUR, MINUTE, SECOND
 
 # Who they are. Beta distributions: bounded, most people in the middle, a few at both ends.
 SKILL: Final = (2.6, 2.0)
@@ -61,11 +61,22 @@ BETWEEN_ACTS_SPREAD: Final = 0.6
 """Between two visible acts while working: about what product analytics logs of a form-filling person."""
 BROWSES: Final = (1, 5)
 """Pages looked at without purpose, least and most."""
-LONE_ERROR: Final = 0.05
-"""Chance of one harmless error per step: a mistyped field. It makes counting errors alone an unsafe sign."""
+HARMLESS_ERROR: Final = 0.06
+AND_ANOTHER: Final = 0.3
+"""Chance per step of an error that does not stop anybody, like a mistyped field, and of one more after each."""
 DOUBLE_CLICK: Final = 0.07
 TRIPLE_CLICK: Final = 0.25
 """Chance of a double click per step by people who are fine, and of a third click in it: habit from the desktop."""
+PAGES_THROUGH: Final = 0.015
+PAGING: Final = (3, 7)
+PAGING_GAP: Final = (250, 1_200)
+"""Chance per step to click quickly on a control that works: paging, counting up. How often, and milliseconds between."""
+COPIES_ACROSS: Final = 0.02
+COPYING: Final = (2, 5)
+COPYING_DWELL: Final = 25 * SECOND
+COPYING_DWELL_SPREAD: Final = 0.6
+"""Chance per step to go back and forth between two pages to some purpose, like copying a key; how often, and how long on each. These
+three make counting errors, clicks or visits an unsafe sign, as it is in life."""
 LOOKS_BACK: Final = 0.12
 """Chance per act to glance at another page and come back, without being lost."""
 OPTS_OUT: Final = 0.012
@@ -101,8 +112,9 @@ DRIFT_IN_TROUBLE: Final = 0.3
 """Chance at the end of a session to begin to drift away, times the lack of motivation; more after unsolved trouble."""
 FOR_GOOD: Final = 0.65
 """Of those who drift away: they never return. The others do after a while:"""
-DRIFT_TIME: Final = 3 * DAY
-DRIFT_SPREAD: Final = 0.55
+DRIFT_TIME: Final = 60 * HOUR
+DRIFT_SPREAD: Final = 0.8
+"""Some within a day, some after weeks."""
 
 # After activation nobody is stuck: they come and go.
 STAYS: Final = 0.6

@@ -121,6 +121,7 @@ class Life:
         return True
 
     def _drift_away(self, step: str) -> bool:
+        self._spend(1)  # the last event is not part of it
         self._recover()
         self._get_stuck(step, "stuck:inactive")
         if self._rng.random() < habits.FOR_GOOD:
@@ -210,15 +211,29 @@ class Life:
 
     def _small_mishaps(self, place: Place) -> None:
         rng = self._rng
-        if rng.random() < habits.LONE_ERROR:
+        chance = habits.HARMLESS_ERROR
+        while rng.random() < chance:
             self._spend(around(rng, 20 * SECOND, 0.6))
             self._send(rng.choice(place.errors))
+            chance = habits.AND_ANOTHER
         if rng.random() < habits.DOUBLE_CLICK:
-            self._spend(around(rng, 10 * SECOND, 0.6))
-            act = rng.choice(place.dead_ends)
-            for _ in range(3 if rng.random() < habits.TRIPLE_CLICK else 2):
-                self._spend(rng.randint(90, 300))
-                self._send(act)
+            self._click(rng.choice(place.controls), 3 if rng.random() < habits.TRIPLE_CLICK else 2, (90, 300))
+        if rng.random() < habits.PAGES_THROUGH:
+            self._click(rng.choice(place.controls), rng.randint(*habits.PAGING), habits.PAGING_GAP)
+        if rng.random() < habits.COPIES_ACROSS:
+            pages = [rng.choice(self._product.pages[1:]), place.visit[0]]
+            self._go_round(pages, rng.randint(*habits.COPYING), habits.COPYING_DWELL, habits.COPYING_DWELL_SPREAD)
+
+    def _click(self, act: Act, times: int, gap: tuple[int, int]) -> None:
+        for _ in range(times):
+            self._spend(self._rng.randint(*gap))
+            self._send(act)
+
+    def _go_round(self, pages: list[Act], times: int, dwell: float, spread: float) -> None:
+        for _ in range(times):
+            for page in pages:
+                self._spend(around(self._rng, dwell, spread))
+                self._send(page)
 
     # Trouble
 
@@ -245,12 +260,13 @@ class Life:
         base, by_skill = habits.OVERCOME
         while self._trouble is not None:
             self._bout(place, self._trouble.cause)
+            self._spend(around(rng, 8 * SECOND, 0.6))
             if rng.random() < base + by_skill * self._person.hidden.skill:
                 self._recover()
             elif rng.random() < habits.WALKS_OFF:
                 return False
             else:
-                self._spend(around(rng, 40 * SECOND, 0.8))
+                self._spend(around(rng, 30 * SECOND, 0.8))
         return True
 
     def _bout(self, place: Place, cause: str) -> None:
@@ -261,16 +277,10 @@ class Life:
                 self._send(error)
                 self._spend(around(rng, habits.ERROR_GAP, habits.ERROR_GAP_SPREAD))
         elif cause == "stuck:rage_clicks":
-            button = rng.choice(place.dead_ends)
-            for _ in range(rng.randint(*habits.CLICKS)):
-                self._send(button)
-                self._spend(rng.randint(*habits.CLICK_GAP))
+            self._click(rng.choice(place.dead_ends), rng.randint(*habits.CLICKS), habits.CLICK_GAP)
         elif cause == "stuck:looping":
             pages = [place.visit[0], *rng.sample(self._product.pages[1:], rng.randint(*habits.ROUND_PAGES) - 1)]
-            for _ in range(rng.randint(*habits.ROUNDS)):
-                for page in pages:
-                    self._send(page)
-                    self._spend(around(rng, habits.ROUND_DWELL, habits.ROUND_DWELL_SPREAD))
+            self._go_round(pages, rng.randint(*habits.ROUNDS), habits.ROUND_DWELL, habits.ROUND_DWELL_SPREAD)
         else:
             enough = self._now + around(rng, habits.SLOW, habits.SLOW_SPREAD)
             while self._now < enough:

@@ -48,6 +48,7 @@ class Place(NamedTuple):
     work: list[Act]
     errors: list[Act]
     dead_ends: list[Act]
+    controls: list[Act]
     finish: list[tuple[list[Act], int]]
 
 
@@ -64,7 +65,8 @@ class Product:
         self.times = {(step.id, index): matcher.times for step in catalog.steps for index, matcher in enumerate(step.complete)}
         rng = Random(f"{seed}/product")  # noqa: S311 (no secret)
         self.places = {step.id: self._place(step, around(rng, 1.0, habits.FRICTION_SPREAD)) for step in catalog.steps}
-        self.pages = idle([self.act("page_view", None, {"path": path}) for path in _PAGES])
+        pages = [self.act("page_view", None, {"path": path}) for path in _PAGES]
+        self.pages = quiet if len(quiet := idle(pages)) > habits.ROUND_PAGES[1] else pages
         self.shown, self.clicked, self.dismissed, self.closed = (
             self.act(kind, None, {})
             for kind in ("recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss")
@@ -97,6 +99,7 @@ class Product:
             work=idle([*busy, *fiddle]),
             errors=idle(errors or usual_errors),
             dead_ends=idle([self.act("button_click", None, {"target": f"{step.id}-{part}"}) for part in ("next", "save")]),
+            controls=idle(fiddle),
             finish=finish,
         )
 
