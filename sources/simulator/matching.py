@@ -84,6 +84,8 @@ def values(condition: Condition) -> list[object]:
     for value in _candidates(condition):
         if holds(condition, value) and not any(_same(value, one) for one in found):
             found.append(value)
+    if not found:
+        found = [value for value in _next_numbers(condition) if holds(condition, value)]
     return found[:_VARIANTS]
 
 
@@ -95,10 +97,11 @@ def _candidates(condition: Condition) -> Iterator[object]:
         yield from condition.in_
         return
     if any(getattr(condition, test) is not None for test in ("prefix", "suffix", "contains")):
-        parts = [part for part in (condition.prefix, condition.contains, condition.suffix) if part]
-        fillers = ("", "a", "7", "new", "x1", "-2-", *(f"v{number}" for number in range(len(condition.not_in or ()))))
-        for filler in fillers:
-            yield filler.join([*parts, ""] if len(parts) == 1 and condition.prefix else ["", *parts] if len(parts) == 1 else parts)
+        prefix = condition.prefix or ""
+        rest = [part for part in (condition.contains, condition.suffix) if part]
+        glue = "" if not prefix or not prefix[-1].isalnum() else "/" if prefix[0] == "/" else "-"
+        for filler in ("", "new", "main", "first", "team", "42", *(f"v{number}" for number in range(len(condition.not_in or ())))):
+            yield filler.join([prefix + glue if filler else prefix, *rest] if rest else [prefix + glue, ""] if filler else [prefix])
         return
     lows = [bound for bound in (condition.gt, condition.gte) if bound is not None]
     highs = [bound for bound in (condition.lt, condition.lte) if bound is not None]
@@ -120,7 +123,14 @@ def _numbers(low: float | None, high: float | None, taken: int) -> Iterator[floa
     if low is not None and high is not None:
         for part in range(1, taken + 2):
             yield low + (high - low) * part / (taken + 2)
-    yield math.nextafter(start, sign * math.inf)
+
+
+def _next_numbers(condition: Condition) -> Iterator[float]:
+    """Numbers right beside the bounds, for those so close or so large that nothing rounder lies between. Nobody sends such willingly."""
+    if condition.gt is not None:
+        yield math.nextafter(condition.gt, math.inf)
+    if condition.lt is not None:
+        yield math.nextafter(condition.lt, -math.inf)
 
 
 def _same(left: object, right: object) -> bool:
