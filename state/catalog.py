@@ -163,7 +163,7 @@ class Triggers(_Model):
 class Limits(_Model):
     """How much guidance one person gets, and how long things count."""
 
-    lateness: Annotated[Duration, Field(description="an event this much older than the person's newest is late")] = DAY
+    lateness: Annotated[Duration, Field(le=30 * DAY, description="an event this much older than the person's newest is late")] = DAY
     session_gap: Duration = 30 * MINUTE
     cooldown: Annotated[Duration, Field(description="between two decisions for one person")] = 6 * HOUR
     daily_cap: Annotated[int, Field(ge=1, le=100, description="decisions for one person in 24 hours")] = 3

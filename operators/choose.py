@@ -1,0 +1,56 @@
+"""choose: the bandit, one learner a (tenant, trigger). Takes asks and rewards in the order in which they happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import bytewax.operators as op
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+from typing_extensions import override
+
+from state import learner_codec
+from state.chooser import Chooser, Chosen
+from state.items import Ask, Reward
+from state.plan import Plan
+
+
+class Choosing(StatefulBatchLogic[Ask | Reward, list[Chosen], bytes]):
+    """One learner in the dataflow."""
+
+    def __init__(self, chooser: Chooser, resume_state: bytes | None) -> None:
+        """Called for the first ask of a key, and after a restart for every key that was ever written down."""
+        self._chooser = chooser
+        self._learner = learner_codec.decode(resume_state)
+
+    @override
+    def on_batch(self, values: list[Ask | Reward]) -> tuple[list[list[Chosen]], bool]:
+        # Bytewax visits people in order of their keys; what happened first must be learned first, however the input was batched.
+        values.sort(key=lambda item: (item.seq, item.at, item.who, item.turn))
+        outputs: list[Chosen] = []
+        for value in values:
+            if type(value) is Ask:
+                outputs += self._chooser.decide(self._learner, value)
+            elif type(value) is Reward:
+                outputs += self._chooser.learn(self._learner, value)
+        return [outputs], False
+
+    @override
+    def snapshot(self) -> bytes:
+        return learner_codec.encode(self._learner)
+
+
+def choosing(plan: Plan) -> Callable[[bytes | None], Choosing]:
+    """Builder for ``stateful_batch``."""
+    chooser = Chooser(plan)
+    return lambda resume_state: Choosing(chooser, resume_state)
+
+
+def choose_step(step_id: str, up: KeyedStream[list[object]], plan: Plan) -> KeyedStream[list[Chosen]]:
+    """Route asks and rewards from the people to their learners, and choose."""
+
+    def address(batch: list[tuple[str, list[object]]]) -> list[tuple[str, Ask | Reward]]:
+        return [
+            (f"{item.tenant}|{item.trigger}", item) for _, outputs in batch for item in outputs if type(item) is Ask or type(item) is Reward
+        ]
+
+    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_address", up, address), choosing(plan))

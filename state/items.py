@@ -1,0 +1,84 @@
+"""What travels between the steps of the dataflow, beside facts and effects. Plain structs that the garbage collector need not walk."""
+
+from __future__ import annotations
+
+import msgspec
+
+from state.catalog import Scalar
+
+
+class Due(msgspec.Struct, frozen=True, gc=False):
+    """To a person's key: the log time of your partition has reached ``at``; run what was due until then."""
+
+    at: int
+    seq: int
+
+
+class Merged(msgspec.Struct, frozen=True, gc=False):
+    """To a visitor's key: from ``timestamp`` on you are the user ``into``, under another key."""
+
+    tenant: str
+    user: str
+    into: str
+    timestamp: int
+    log_time: int
+    partition: int
+    seq: int
+
+
+class Ask(msgspec.Struct, frozen=True, gc=False):
+    """``track`` asks ``choose`` for guidance: everything the choice and the words depend on.
+
+    ``at`` is log time; ``(seq, at, who, turn)`` orders asks and rewards as they happened, however the input was batched.
+    """
+
+    seq: int
+    at: int
+    who: str
+    turn: int
+    tenant: str
+    user: str
+    decision: str
+    trigger: str
+    path: str
+    step: str
+    segment: str
+    arms: tuple[str, ...]
+    traits: dict[str, Scalar]
+    traceparent: str
+    version: int
+
+
+class Reward(msgspec.Struct, frozen=True, gc=False):
+    """``track`` tells ``choose`` what became of a decision; ``kind`` as in ``OutcomeFact``. ``arm`` is empty where the app echoed no id."""
+
+    seq: int
+    at: int
+    who: str
+    turn: int
+    tenant: str
+    user: str
+    decision: str
+    trigger: str
+    path: str
+    step: str
+    segment: str
+    arm: str
+    kind: str
+    version: int
+
+
+class Choice(msgspec.Struct, frozen=True, gc=False):
+    """``choose`` hands ``compose`` a decided ask."""
+
+    ask: Ask
+    arm: str
+    propensity: float
+
+
+class Count(msgspec.Struct, frozen=True, gc=False):
+    """Adds ``by`` to the run's tally ``name``, refined by ``label``."""
+
+    name: str
+    label: str = ""
+    by: int = 1

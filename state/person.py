@@ -1,0 +1,101 @@
+"""What is remembered of one person: plain, compact data that ``state/fold.py`` changes and ``state/codec.py`` writes down.
+
+All structs are ``gc=False``: they are trees, and the collector need not walk a million of them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from state.catalog import Scalar
+
+RECENT: Final = 5
+"""How many of the last events are kept in brief, for the words of a model."""
+
+CLICKED: Final = 1
+DISMISSED: Final = 2
+WITHDRAWN: Final = 4
+
+
+class StepState(msgspec.Struct, gc=False, array_like=True):
+    """Evidence of one step. Every field is a minimum, a maximum or a count over distinct events, so that their order does not matter.
+
+    ``evidence`` is when the step's own matchers were satisfied (0: not yet); whether the step counts as *completed* also depends on the
+    steps that it requires and is derived (``progress.completed``). ``times`` holds, for a
+    completion that needs several events, the earliest of them.
+    """
+
+    evidence: int = 0
+    first: int = 0
+    last: int = 0
+    attempts: int = 0
+    errors: int = 0
+    times: dict[int, list[int]] | None = None
+
+
+class Open(msgspec.Struct, gc=False, array_like=True):
+    """A decision whose end is not known yet. ``due`` is when its window closes, or it expires unseen; ``shown`` is 0 until it was seen."""
+
+    decision: str
+    trigger: str
+    step: str
+    segment: str
+    path: str
+    version: int
+    created: int
+    expires: int
+    due: int
+    shown: int = 0
+    flags: int = 0
+    arm: str = ""
+
+
+class Person(msgspec.Struct, gc=False, array_like=True):
+    """One person's onboarding, in the order in which it is written down: new fields go to the end, none is ever removed or moved.
+
+    Times are milliseconds; 0 means never. ``now`` is the log time of the last event or timer; ``newest`` and ``floor`` are event times:
+    what is older than ``floor`` is late. ``seen`` maps hashes of event ids to event times and covers everything from ``floor`` on.
+    """
+
+    tenant: str
+    user: str
+    partition: int = 0
+    version: int = 0
+    now: int = 0
+    newest: int = 0
+    floor: int = 0
+    seen: dict[int, int] = {}
+    traits: dict[str, Scalar] = {}
+    trait_times: dict[str, int] = {}
+    path: str = ""
+    steps: dict[str, StepState] = {}
+    first_seen: int = 0
+    signup_at: int = 0
+    activated_at: int = 0
+    deleted_at: int = 0
+    merged: bool = False
+    # preferences: the newest wins
+    guidance: bool = True
+    quiet_from: int = -1
+    quiet_to: int = -1
+    preferences_at: int = 0
+    # sessions
+    session: int = 0
+    session_from: int = 0
+    session_to: int = 0
+    sessions: int = 0
+    session_total: int = 0
+    # timers: absolute log times, 0 for none
+    inactive_due: int = 0
+    slow_due: int = 0
+    slow_overdue: bool = False
+    # short windows of the stuck signals: flat [time, subject, time, subject, …] and [time, …]
+    clicks: list[int] = []
+    pages: list[int] = []
+    errors: list[int] = []
+    # guidance
+    decided: list[int] = []
+    open: list[Open] = []
+    recent: list[str] = []
