@@ -1,19 +1,23 @@
 #!/bin/sh
-# Start the job in its container: make the recovery partitions once, then hand the process over to Bytewax.
-# Arguments go to bytewax.run, for example `-i 0 -a "job-0:2101;job-1:2101"` for more than one process.
+# Start the job in its container: make the recovery store on first use, then hand the process over to Bytewax.
+# Arguments go to bytewax.run, for example `--workers-per-process 2`.
 set -eu
 
-data=${ONRAMP_DATA_DIR:-/var/lib/onramp}
-recovery=$data/recovery
+# Where snapshots are and how often they are taken comes from the same settings that `onramp run` reads. In whole seconds: the
+# runner takes no fractions.
+prepared=$(python -c '
+from flows.data_dir import DataDir, DataDirError
+from flows.settings import SettingsError, load_settings
 
-# Resuming is quadratic in the keys of one recovery partition, and the number cannot be changed afterwards: 128 is cheap now
-# and good for millions of people. It is made in a second place first, so that a crash half-way cannot leave half of them.
-if [ ! -d "$recovery" ]; then
-    rm -rf "$recovery.new"
-    mkdir -p "$recovery.new"
-    python -m bytewax.recovery "$recovery.new" 128
-    mv "$recovery.new" "$recovery"
-fi
+try:
+    settings = load_settings()
+    data = DataDir.create(settings.data_dir)
+    with data.lock("run-job"):
+        data.recovery(settings.recovery_partitions)
+except (DataDirError, SettingsError) as error:
+    raise SystemExit(str(error)) from None
+print(max(1, round(settings.epoch_seconds)), data.state)
+')
 
-exec python -m bytewax.run "flows.main:flow()" --recovery-directory "$recovery" --snapshot-interval "${ONRAMP_SNAPSHOT_SECONDS:-10}" \
+exec python -m bytewax.run "flows.main:flow()" --recovery-directory "${prepared#* }" --snapshot-interval "${prepared%% *}" \
     --backup-interval 0 "$@"

@@ -30,13 +30,12 @@ probe() {
 
 find_python() {
     if [ -n "${PYTHON:-}" ]; then
-        probe "$PYTHON" && return 0
-        say "PYTHON=$PYTHON is not a working Python 3.11 or 3.12."
-        exit 1
+        probe "$PYTHON"
+        return
     fi
     for candidate in python3.12 python3.11 python3 python \
         "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.12.*/bin/python "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.11.*/bin/python; do
-        probe "$candidate" && return 0
+        probe "$candidate" && return
     done
     return 1
 }
@@ -82,6 +81,9 @@ fi
 if ! probe "$venv/bin/python" >/dev/null || { [ -f "$stamp" ] && ! grep -qF " $(pwd) " "$stamp"; }; then
     if python=$(find_python); then
         say "Making $venv with $("$python" --version) ($python)."
+    elif [ -n "${PYTHON:-}" ]; then
+        say "PYTHON=$PYTHON is not a working Python 3.11 or 3.12."
+        exit 1
     elif [ -n "$uv" ]; then
         python=3.12
         say "Making $venv; uv fetches Python 3.12, as none was found here."

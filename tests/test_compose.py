@@ -9,12 +9,15 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
+
+from flows.settings import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
@@ -134,8 +137,52 @@ def test_the_job_is_pointed_at_the_services_and_given_its_secret(services: dict[
     assert "@clickhouse:8123" in env["ONRAMP_CLICKHOUSE_URL"]
     assert services["job"]["stop_signal"] == "SIGTERM"
     assert any(mount == f"job-data:{env['ONRAMP_DATA_DIR']}" for mount in services["job"]["volumes"])
-    script = (ROOT / "docker" / "run-job.sh").read_text(encoding="utf-8")
-    assert 'python -m bytewax.run "flows.main:flow()"' in script
+    load_settings(**{name.removeprefix("ONRAMP_").lower(): value for name, value in env.items() if name.startswith("ONRAMP_")})
+    known = {f"ONRAMP_{name.upper()}" for name in Settings.model_fields}
+    assert {name for name in env if name.startswith("ONRAMP_")} <= known
+
+
+def test_the_job_starts_on_a_recovery_store_made_once(tmp_path: Path) -> None:
+    """The script hands over to Bytewax with the store that `onramp run` would use; a second start keeps it."""
+    shown = tmp_path / "bin" / "python"
+    shown.parent.mkdir()
+    shown.write_text(
+        f'#!/bin/sh\nif [ "$1 $2" = "-m bytewax.run" ]; then shift 2; printf "%s\\n" "$@"; else exec {sys.executable} "$@"; fi\n'
+    )
+    shown.chmod(0o755)
+    data = tmp_path / "with a space"
+    env = {
+        "PATH": f"{shown.parent}:/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT),
+        "ONRAMP_DATA_DIR": str(data),
+        "ONRAMP_RECOVERY_PARTITIONS": "3",
+    }
+
+    def start() -> list[str]:
+        script = str(ROOT / "docker" / "run-job.sh")
+        done = subprocess.run([script, "--workers-per-process", "2"], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    handed_over = start()
+    assert handed_over[0] == "flows.main:flow()"
+    options = dict(zip(handed_over[1::2], handed_over[2::2], strict=True))
+    assert options["--recovery-directory"] == str(data / "state")
+    assert options["--snapshot-interval"] == "5"
+    assert options["--workers-per-process"] == "2"
+    store = sorted((data / "state").iterdir())
+    assert len(store) == 3
+    made = [path.stat().st_mtime_ns for path in store]
+    assert start() == handed_over
+    assert [path.stat().st_mtime_ns for path in store] == made
+
+
+def test_a_setting_the_job_cannot_use_is_one_sentence(tmp_path: Path) -> None:
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT), "ONRAMP_REDIS_URL": "nonsense"}
+    done = subprocess.run([str(ROOT / "docker" / "run-job.sh")], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("ONRAMP_REDIS_URL cannot be used")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_no_secret_has_a_default_and_each_is_asked_for_in_the_example() -> None:
