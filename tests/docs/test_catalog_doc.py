@@ -12,10 +12,13 @@ import pytest
 from state.catalog import Catalog
 from state.catalog_text import CatalogError, parse
 from state.events import REJECTIONS, Event, decode
+from state.fold import Fold
+from state.guidance import Turn
+from state.ids import Keys
 from state.messages import Message
 from state.person import Person
 from state.plan import Plan
-from state.progress import completed, record
+from state.progress import completed
 from state.vocabulary import EVENT_TYPES, TRIGGERS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -67,10 +70,10 @@ def test_the_converter_gives_the_same_twice(converted: str, tmp_path: Path) -> N
 
 def test_the_smallest_catalog_understands_the_converted_log(converted: str) -> None:
     plan = Plan(parse(FILES["invoices.yaml"], "invoices.yaml"))
-    people: dict[str, Person] = {}
-    for line in converted.splitlines():
+    fold, people = Fold(plan, Keys(b"a secret for tests")), dict[str, Person]()
+    for number, line in enumerate(converted.splitlines()):
         each = event(line.encode())
-        record(people.setdefault(each.user, Person("default", each.user)), each, plan.rules(each.type))
+        people[each.user] = fold.apply(people.get(each.user), each, Turn(each.user, number))
     assert list(completed(plan, "everyone", people["ana"].steps)) == ["company", "first_invoice", "send_invoice"]
     assert completed(plan, "everyone", people["ben"].steps) == {}
 
