@@ -45,7 +45,9 @@ def test_the_wheel_installs_the_command(wheel: zipfile.ZipFile) -> None:
 
 def _pins() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
+    assert len(pins) == len({name for name, _ in pins}), "a package is pinned twice"
+    return dict(pins)
 
 
 def test_constraints_are_exact_versions_and_name_no_place() -> None:
