@@ -81,7 +81,7 @@ class Step(_Model):
     id: Slug
     title: Text
     link: str
-    typical: Annotated[Duration, Field(description="how long the step usually takes once it is current")] = HOUR
+    typical: Annotated[Duration, Field(description="active time that the step usually takes once it is current")] = 10 * MINUTE
     requires: list[Slug] = []
     complete: Annotated[list[Completion], Field(min_length=1)]
     activity: Annotated[list[Matcher], Field(description="events that show the person working on this step")] = []
@@ -138,9 +138,10 @@ class Looping(_Trigger):
 
 
 class SlowStep(_Trigger):
+    """Slow is measured in active time: the gaps between a person's events, leaving out those that end a session."""
+
     factor: Annotated[float, Field(gt=0, description="times the step's typical duration")] = 3.0
-    at_least: Duration = 20 * MINUTE
-    active_within: Annotated[Duration, Field(description="counts only for people who were active this recently")] = 30 * MINUTE
+    at_least: Duration = 15 * MINUTE
 
 
 class Triggers(_Model):

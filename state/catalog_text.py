@@ -362,7 +362,6 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
         yield ("learning", "exploration_floor"), f"{len(catalog.arms)} arms at this floor need more than the whole probability"
     for name, value in (
         (("triggers", "stuck:inactive", "after"), catalog.triggers.inactive.after),
-        (("triggers", "stuck:slow_step", "at_least"), catalog.triggers.slow_step.at_least),
         (("limits", "attribution_window"), catalog.limits.attribution_window),
         (("limits", "recommendation_ttl"), catalog.limits.recommendation_ttl),
     ):

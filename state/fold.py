@@ -80,12 +80,6 @@ class Fold:
             person.version += 1
             self._guidance.close_due(turn, person, due)
             done = completed(self._plan, person.path, person.steps)
-            if person.slow_due and person.slow_due <= due:
-                person.slow_due = 0
-                if person.newest >= due - self._plan.triggers.slow_step.active_within:
-                    self._slow(person, due, done, turn)
-                else:
-                    person.slow_overdue = True
             if person.inactive_due and person.inactive_due <= due:
                 person.inactive_due = 0
                 evidence = {"lastActiveAt": person.newest, "after": self._plan.triggers.inactive.after}
@@ -107,15 +101,13 @@ class Fold:
             self._guidance.take_back(turn, person, "merged", person.now)
             self._guidance.forget(turn, person, person.now)
             person.merged = True
-            person.inactive_due = person.slow_due = 0
+            person.inactive_due = 0
         return person
 
     @staticmethod
     def next_due(person: Person) -> int:
         """Log time at which a timer of ``person`` is due next, 0 for none. Ask again after every change."""
         due = person.inactive_due
-        if person.slow_due and (not due or person.slow_due < due):
-            due = person.slow_due
         for each in person.open:
             if not due or each.due < due:
                 due = each.due
@@ -200,8 +192,7 @@ class Fold:
             turn.outputs.append(Count("activated"))
             person.activated_at = activated
             self._guidance.take_back(turn, person, "activated", person.now)
-        person.slow_overdue = False
-        person.slow_due = self._later(person, last_progress(person, done) + plan.slow_after.get(current, 0), done)
+        person.active, person.slow_told = 0, False
         return done, fresh
 
     def _later(self, person: Person, due: int, done: Mapping[str, int]) -> int:
@@ -224,6 +215,8 @@ class Fold:
             person.session_total += person.session_to - person.session_from
             person.session_from = event.timestamp
             person.sessions += 1
+        else:
+            person.active += event.timestamp - person.session_to
         person.session = session or person.session
         person.session_to = event.timestamp
         return began
@@ -272,14 +265,11 @@ class Fold:
             if count := signals.visit(person.pages, at, page, policies.looping):
                 evidence = {"visits": count, "within": policies.looping.within, "page": page[:64]}
                 self._signal(person, _LOOPING, person.now, done, turn, evidence, self._step_meant(person, event, done))
-        if person.slow_overdue and at == person.newest:
-            person.slow_overdue = False
-            self._slow(person, person.now, done, turn)
-
-    def _slow(self, person: Person, at: int, done: Mapping[str, int], turn: Turn) -> None:
-        if self._plan.triggers.slow_step.enabled and (step := current_step(self._plan, person.path, done)):
-            evidence = {"lastProgressAt": last_progress(person, done), "after": self._plan.slow_after[step]}
-            self._signal(person, _SLOW, at, done, turn, evidence)
+        if policies.slow_step.enabled and not person.slow_told and (step := current_step(self._plan, person.path, done)):
+            after = self._plan.slow_after[step]
+            if person.active >= after:
+                person.slow_told = True
+                self._signal(person, _SLOW, person.now, done, turn, {"activeTime": person.active, "after": after}, step)
 
     def _signal(
         self, person: Person, trigger: str, at: int, done: Mapping[str, int], turn: Turn, evidence: Mapping[str, Any], step: str = ""

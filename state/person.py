@@ -89,8 +89,9 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     session_total: int = 0
     # timers: absolute log times, 0 for none
     inactive_due: int = 0
-    slow_due: int = 0
-    slow_overdue: bool = False
+    # active time on the current step since the last progress; told: that it was slow
+    active: int = 0
+    slow_told: bool = False
     # short windows of the stuck signals: flat [time, subject, time, subject, …] and [time, …]
     clicks: list[int] = []
     pages: list[int] = []

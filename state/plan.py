@@ -96,7 +96,6 @@ class Plan:
                 catalog.triggers.inactive.after,
                 catalog.limits.attribution_window,
                 catalog.limits.recommendation_ttl,
-                *self.slow_after.values(),
             ),
         )
         """No timer is ever due sooner than this after the log time at which it was set, in milliseconds."""
