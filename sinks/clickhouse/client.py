@@ -1,0 +1,196 @@
+"""Where ClickHouse is and how to reach it: embedded (chdb, a directory) or a server (HTTP), behind one client API."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError, Error
+
+from sinks.clickhouse.errors import StoreDenied, StoreError, StoreInUse, StoreUnreachable
+
+CONNECT_SECONDS = 5
+"""A server that does not accept within this is down or not there."""
+ANSWER_SECONDS = 120
+"""An insert of a full micro-batch into a busy server stays well under this; past it the connection is presumed dead."""
+READ_SECONDS = 60
+"""No read of an analyst may hold the engine longer than this."""
+
+_DENIED = {192, 193, 194, 195, 497, 516}
+_UNKNOWN_DATABASE = 81
+
+Role = Literal["write", "read"]
+
+
+class ClickHouse:
+    """One store. Hands out one client a thread and role; clients live until ``close()``.
+
+    Give either ``path`` (embedded; created when missing; one process at a time) or ``url`` (``http://`` or ``https://``, which may carry
+    user and password). Building one does no I/O: the first ``client()`` or ``reader()`` connects.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: Path | None = None,
+        url: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        database: str = "onramp",
+    ) -> None:
+        if (path is None) == (url is None):
+            raise ValueError("Give either a path (embedded ClickHouse) or a URL (a ClickHouse server), not both.")
+        if not database.isidentifier():
+            raise ValueError(f"The database name {database!r} must be made of letters, digits and underscores.")
+        self.path = path.resolve() if path is not None else None
+        self.database = database
+        self._url = urlsplit(url) if url is not None else None
+        if self._url is not None and (self._url.scheme not in {"http", "https"} or not self._url.hostname):
+            raise ValueError("The ClickHouse URL must look like http://host:8123 or https://host:8443.")
+        self._user = user
+        self._password = password
+        self._clients: dict[tuple[int, Role], Client] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        """Say where it is, never the password."""
+        return f"ClickHouse({self.where}, database={self.database!r})"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the engine runs in this process."""
+        return self.path is not None
+
+    @property
+    def where(self) -> str:
+        """Where the store is, for people: a directory, or scheme, host and port."""
+        if self._url is None:
+            return str(self.path)
+        return f"{self._url.scheme}://{self._url.hostname}:{self._port}"
+
+    def client(self) -> Client:
+        """Return this thread's client for writing, in the store's database, which must exist (``migrate`` makes it).
+
+        Blocks up to ``CONNECT_SECONDS`` for a server; embedded, the first one of a process starts the engine (2–5 s).
+        Raises ``StoreInUse``, ``StoreUnreachable`` or ``StoreDenied``.
+        """
+        return self._of_thread("write")
+
+    def reader(self) -> Client:
+        """Return this thread's client for reading. The engine refuses every write on it, for good."""
+        return self._of_thread("read")
+
+    def warm(self) -> None:
+        """Connect this thread's writing client now, so that the first insert does not pay for it. Raises like ``client()``."""
+        self.client().command("SELECT 1")
+
+    def connect(self, *, database: str | None, role: Role = "write") -> Client:
+        """Open a client of its own, which the caller closes. Raises like ``client()``."""
+        # Read-only is set last: once it is on, no other setting can be changed on that handle.
+        settings = {"max_execution_time": READ_SECONDS, "readonly": 1} if role == "read" else {}
+        try:
+            if self.path is not None:
+                return _open_embedded(self.path, database, settings)
+            return self._open_http(database, settings)
+        except Error as error:
+            raise self._explained(error) from None
+
+    def close(self) -> None:
+        """Close every client handed out, of all threads. Embedded, the last one ends the engine and frees its directory."""
+        with self._lock:
+            clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            client.close()
+
+    def release(self) -> None:
+        """Close the clients of the calling thread. Called by a thread that ends before the store does."""
+        me = threading.get_ident()
+        with self._lock:
+            mine = [self._clients.pop(key) for key in list(self._clients) if key[0] == me]
+        for client in mine:
+            client.close()
+
+    def _of_thread(self, role: Role) -> Client:
+        # Not threading.local: Bytewax worker threads lose it between calls.
+        key = (threading.get_ident(), role)
+        with self._lock:
+            known = self._clients.get(key)
+        if known is None:
+            known = self.connect(database=self.database, role=role)
+            with self._lock:
+                self._clients[key] = known
+        return known
+
+    @property
+    def _port(self) -> int:
+        if self._url is None:
+            return 0
+        return self._url.port or (8443 if self._url.scheme == "https" else 8123)
+
+    def _open_http(self, database: str | None, settings: dict[str, int]) -> Client:
+        if self._url is None:
+            raise ValueError("An embedded store has no URL.")
+        user = self._user or (unquote(self._url.username) if self._url.username else "default")
+        password = self._password or (unquote(self._url.password) if self._url.password else "")
+        return clickhouse_connect.get_client(
+            interface=self._url.scheme,
+            host=self._url.hostname,
+            port=self._port,
+            username=user,
+            password=password,
+            database=database,
+            settings=settings,
+            connect_timeout=CONNECT_SECONDS,
+            send_receive_timeout=ANSWER_SECONDS,
+            autogenerate_session_id=False,  # a session would serialise its queries; nothing here needs one
+        )
+
+    def _explained(self, error: Error) -> StoreError:
+        text = str(error)
+        if isinstance(error, DatabaseError) and error.code in _DENIED:
+            return StoreDenied(f"ClickHouse at {self.where} refused the user or password (code {error.code}); check its settings.")
+        if error.code == _UNKNOWN_DATABASE:
+            return StoreDenied(f"ClickHouse at {self.where} has no database {self.database!r} yet; start the job once, which creates it.")
+        if "EmbeddedServer" in text and "different path" in text:
+            return StoreInUse(f"This process already has another embedded ClickHouse open, so it cannot open {self.where}.")
+        if "EmbeddedServer" in text:
+            return _in_use(self.where)
+        return StoreUnreachable(f"ClickHouse at {self.where} does not answer; start it or correct its address.")
+
+
+_opened: set[Path] = set()
+"""Embedded stores this process has opened: of those, a lock found on the directory may be our own."""
+
+
+def _in_use(where: str) -> StoreInUse:
+    return StoreInUse(f"The ClickHouse directory {where} is in use by another process; stop that one or choose another data directory.")
+
+
+def _open_embedded(path: Path, database: str | None, settings: dict[str, int]) -> Client:
+    path.mkdir(parents=True, exist_ok=True)
+    # The engine says what is wrong on stderr only, and not clearly; a look at its lock first gives our own sentence.
+    if path not in _opened and _locked(path / "status"):
+        raise _in_use(str(path))
+    client = clickhouse_connect.get_client(interface="chdb", path=str(path), database=database, settings=settings)
+    _opened.add(path)
+    return client
+
+
+def _locked(file: Path) -> bool:
+    try:
+        handle = os.open(file, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

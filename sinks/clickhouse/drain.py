@@ -1,0 +1,187 @@
+"""Delivers ready segments to the store, in order and at least once; a thread of its own, so that the dataflow never waits for an insert."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import polars as pl
+
+from sinks.clickhouse.errors import PermanentInsert, SegmentDamaged, TransientInsert
+from sinks.clickhouse.inserter import Inserter
+from sinks.clickhouse.segment import Segment, read_segment
+from sinks.clickhouse.spool import Spool, StoredSegment
+
+logger = logging.getLogger(__name__)
+
+GROUP_BYTES = 16 * 2**20
+"""Spool bytes (compressed) merged into one insert a table: large enough to be fast, small enough to hold in memory."""
+GROUP_SEGMENTS = 500
+LOOK_SECONDS = 1.0
+"""How often an idle drain looks for segments that another process left."""
+FIRST_BACKOFF, MAX_BACKOFF = 0.2, 30.0
+REMIND_SECONDS = 60.0
+
+
+class Drain:
+    """Empties a spool into an inserter. ``start`` and ``close`` it once; ``drain_once`` is one pass, for tests and tools.
+
+    A segment is removed only after the store has acknowledged all of it, so a crash delivers it again. A segment the store will never
+    take, or that cannot be read, moves to ``rejected/`` with the error beside it; the rest goes on. Anything else is retried for ever.
+
+    Attributes for metrics: ``rows_inserted``, ``inserts``, ``erased`` (people), ``last_error`` (empty while all is well).
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        inserter: Inserter,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], object] | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.rows_inserted = 0
+        self.inserts = 0
+        self.erased = 0
+        self.last_error = ""
+        self._spool = spool
+        self._inserter = inserter
+        self._clock = clock
+        self._jitter = jitter
+        self._stopping = threading.Event()
+        self._pause = pause if pause is not None else self._stopping.wait
+        self._reminded_at: float | None = None
+        self._thread = threading.Thread(target=self._run, name="clickhouse-drain", daemon=True)
+
+    def start(self) -> None:
+        """Begin to deliver. Never blocks: the thread connects by itself."""
+        self._thread.start()
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Stop after the insert that is under way, waiting at most ``timeout`` seconds for it. What is left stays in the spool."""
+        self._stopping.set()
+        self._spool.wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def drain_once(self) -> bool:
+        """Deliver what is ready and not held by another drain. Blocks, retries included. Returns whether it delivered anything."""
+        moved = False
+        with self._spool.claim() as segments:
+            for group in _groups(segments):
+                if self._stopping.is_set():
+                    break
+                self._deliver(group)
+                moved = True
+        return moved
+
+    def _run(self) -> None:
+        try:
+            self._until_done(self._inserter.warm)
+            while not self._stopping.is_set():
+                seen = self._spool.promotions
+                try:
+                    if self.drain_once():
+                        continue
+                except Exception as error:  # noqa: BLE001 -- nothing else would deliver: say it and go on
+                    self._note(error)
+                    self._pause(FIRST_BACKOFF)
+                self._wait_for_promotion(seen)
+                self._spool.refresh()
+        finally:
+            self._inserter.close()
+
+    def _wait_for_promotion(self, seen: int) -> None:
+        self._spool.wait_until(lambda: self._stopping.is_set() or self._spool.promotions != seen, LOOK_SECONDS)
+
+    def _deliver(self, group: list[StoredSegment]) -> None:
+        loaded: list[tuple[StoredSegment, Segment]] = []
+        for stored in group:
+            try:
+                loaded.append((stored, read_segment(stored.path)))
+            except FileNotFoundError:
+                continue
+            except SegmentDamaged as error:
+                self._reject(stored, error)
+        try:
+            delivered = self._insert([segment for _, segment in loaded])
+        except PermanentInsert as error:
+            if len(loaded) == 1:
+                self._reject(loaded[0][0], error)
+                return
+            # One of them is at fault: alone, the others go through. Rows sent twice replace themselves.
+            for stored, _ in loaded:
+                self._deliver([stored])
+            return
+        if delivered:
+            self._spool.discard([stored.path for stored, _ in loaded])
+
+    def _insert(self, segments: list[Segment]) -> bool:
+        """Insert some segments, then erase whom they erase. Returns False when the drain was stopped before all was acknowledged."""
+        tables: dict[str, list[pl.DataFrame]] = {}
+        for segment in segments:
+            for table, frames in segment.frames.items():
+                tables.setdefault(table, []).extend(frames)
+        for table, frames in tables.items():
+            merged = pl.concat(frames)
+            if not self._until_done(partial(self._inserter.insert, table, merged)):
+                return False
+            self.rows_inserted += merged.height
+            self.inserts += 1
+        erasures = [erasure for segment in segments for erasure in segment.erasures]
+        if erasures:
+            if not self._until_done(partial(self._inserter.erase, erasures)):
+                return False
+            self.erased += len(erasures)
+        return True
+
+    def _until_done(self, step: Callable[[], None]) -> bool:
+        """Repeat a step until it succeeds or the drain is stopped. Returns whether it succeeded; raises ``PermanentInsert``."""
+        backoff = FIRST_BACKOFF
+        while not self._stopping.is_set():
+            try:
+                step()
+            except TransientInsert as error:
+                self._note(error)
+                self._pause(backoff * (0.5 + self._jitter() / 2))
+                backoff = min(backoff * 2, MAX_BACKOFF)
+            else:
+                if self.last_error:
+                    logger.info("ClickHouse takes rows again")
+                self.last_error, self._reminded_at = "", None
+                return True
+        return False
+
+    def _note(self, error: Exception) -> None:
+        self.last_error = str(error)
+        now = self._clock()
+        if self._reminded_at is None or now - self._reminded_at >= REMIND_SECONDS:
+            self._reminded_at = now
+            logger.warning(
+                "rows wait in the spool (%d segments, %d MiB) and are retried: %s",
+                self._spool.segments_ready,
+                self._spool.bytes // 2**20,
+                error,
+            )
+
+    def _reject(self, stored: StoredSegment, error: Exception) -> None:
+        target = self._spool.reject(stored, str(error))
+        logger.error("a segment was set aside as %s: %s. Put right what it names, then move the file back up to deliver it", target, error)
+
+
+def _groups(segments: list[StoredSegment]) -> Iterator[list[StoredSegment]]:
+    group: list[StoredSegment] = []
+    size = 0
+    for segment in segments:
+        if group and (size + segment.size > GROUP_BYTES or len(group) >= GROUP_SEGMENTS):
+            yield group
+            group, size = [], 0
+        group.append(segment)
+        size += segment.size
+    if group:
+        yield group

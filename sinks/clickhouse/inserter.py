@@ -1,0 +1,132 @@
+"""Puts columns into ClickHouse, and removes people from it. What the drain talks to."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Protocol
+
+import polars as pl
+from clickhouse_connect.driver.binding import format_str
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.errors import PermanentInsert, StoreError, TransientInsert
+from state.facts import FACTS
+from state.recommendation import Erase
+
+PERSONAL_TABLES: tuple[str, ...] = tuple(kind.TABLE for kind in FACTS if "user_id" in kind.__struct_fields__)
+"""Every table that holds rows about a person."""
+
+_ERASED_AT_ONCE = 100
+"""People per mutation: keeps the statement far below the server's limit of 256 KiB even for the longest ids."""
+
+_PERMANENT = {
+    6,  # CANNOT_PARSE_TEXT
+    16,  # NO_SUCH_COLUMN_IN_TABLE
+    20,  # NUMBER_OF_COLUMNS_DOESNT_MATCH
+    25,  # CANNOT_PARSE_ESCAPE_SEQUENCE
+    26,  # CANNOT_PARSE_QUOTED_STRING
+    27,  # CANNOT_PARSE_INPUT_ASSERTION_FAILED
+    33,  # CANNOT_READ_ALL_DATA
+    38,  # CANNOT_PARSE_DATE
+    41,  # CANNOT_PARSE_DATETIME
+    43,  # ILLEGAL_TYPE_OF_ARGUMENT
+    47,  # UNKNOWN_IDENTIFIER
+    50,  # UNKNOWN_TYPE
+    53,  # TYPE_MISMATCH
+    69,  # ARGUMENT_OUT_OF_BOUND
+    70,  # CANNOT_CONVERT_TYPE
+    72,  # CANNOT_PARSE_NUMBER
+    117,  # INCORRECT_DATA
+    128,  # TOO_LARGE_ARRAY_SIZE
+    131,  # TOO_LARGE_STRING_SIZE
+    321,  # VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+    349,  # CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+    469,  # VIOLATED_CONSTRAINT
+    636,  # CANNOT_EXTRACT_TABLE_STRUCTURE
+}
+"""Faults of the data. Everything else, a missing table or a missing right too, can be put right on the server, so it is retried."""
+
+
+class Inserter(Protocol):
+    """A place that rows are delivered to. All methods block, and are called from the drain's thread only.
+
+    They raise ``TransientInsert`` when repeating may help and ``PermanentInsert`` when it cannot. A call that raised may have taken
+    effect: the rows are then replaced by themselves on the next try.
+    """
+
+    def warm(self) -> None:
+        """Connect, so that the first insert is not slow."""
+
+    def insert(self, table: str, frame: pl.DataFrame) -> None:
+        """Put rows into a table; when it returns, the store has acknowledged them."""
+
+    def erase(self, erasures: Sequence[Erase]) -> None:
+        """Delete each person's rows older than the version of their erasure, from every table about people. Done when it returns."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class ClickHouseInserter:
+    """The real one. Arrow blocks made by polars: one insert of 100k rows costs less than a tenth of a hundred inserts of 1k."""
+
+    def __init__(self, store: ClickHouse) -> None:
+        self._store = store
+
+    def warm(self) -> None:
+        """Connect."""
+        try:
+            self._store.warm()
+        except StoreError as error:
+            raise TransientInsert(str(error)) from error
+        except (ClickHouseError, OSError) as error:
+            raise self._explained("SELECT 1", error) from error
+
+    def insert(self, table: str, frame: pl.DataFrame) -> None:
+        """Send one Arrow stream; compressed when it goes over a network."""
+        buffer = io.BytesIO()
+        # The oldest layout of Arrow: ClickHouse does not read string views.
+        frame.write_ipc_stream(buffer, compression="uncompressed" if self._store.embedded else "lz4", compat_level=pl.CompatLevel.oldest())
+        try:
+            self._store.client().raw_insert(
+                table,
+                column_names=frame.columns,
+                insert_block=buffer.getvalue(),
+                # An input of many years makes many monthly parts at once; that is slow, not wrong.
+                settings={"throw_on_max_partitions_per_insert_block": 0},
+                fmt="ArrowStream",
+            )
+        except StoreError as error:
+            raise TransientInsert(str(error)) from error
+        except (ClickHouseError, OSError) as error:
+            raise self._explained(f"insert into {table}", error) from error
+
+    def erase(self, erasures: Sequence[Erase]) -> None:
+        """One mutation a table for up to a hundred people, waited for on all replicas."""
+        for start in range(0, len(erasures), _ERASED_AT_ONCE):
+            some = erasures[start : start + _ERASED_AT_ONCE]
+            where = " OR ".join(
+                f"(tenant_id = {format_str(one.tenant_id)} AND user_id = {format_str(one.user_id)} AND version < {int(one.version)})"
+                for one in some
+            )
+            for table in PERSONAL_TABLES:
+                try:
+                    self._store.client().command(f"ALTER TABLE {table} DELETE WHERE {where} SETTINGS mutations_sync = 2")
+                except StoreError as error:
+                    raise TransientInsert(str(error)) from error
+                except (ClickHouseError, OSError) as error:
+                    raise self._explained(f"erasure from {table}", error, people=True) from error
+
+    def close(self) -> None:
+        """Close the clients of the calling thread."""
+        self._store.release()
+
+    def _explained(self, what: str, error: Exception, *, people: bool = False) -> StoreError:
+        code = error.code if isinstance(error, DatabaseError) else None
+        # The text of a failed mutation holds the user ids; an error file and a log must not.
+        text = f"code {code}" if people else str(error)
+        if code in _PERMANENT:
+            return PermanentInsert(f"{what} at {self._store.where}: {text}")
+        return TransientInsert(f"{what} at {self._store.where}: {text}")

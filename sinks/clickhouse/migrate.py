@@ -1,0 +1,124 @@
+"""Bring a database to the schema this version needs, by numbered SQL files applied once each, in order."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterable
+from importlib import resources
+from typing import NamedTuple
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
+
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.errors import MigrationRefused
+
+logger = logging.getLogger(__name__)
+
+_NAME = re.compile(r"(\d{4})_\w+\.sql")
+_END = re.compile(r";[ \t]*$", re.MULTILINE)
+_LEDGER = """
+CREATE TABLE IF NOT EXISTS schema_migrations
+(
+    version UInt32,
+    name String,
+    checksum String,
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(applied_at)
+ORDER BY version
+"""
+
+
+class Migration(NamedTuple):
+    """One file. Its statements can be repeated without harm (``IF NOT EXISTS``, ``OR REPLACE``), so a half-applied one is applied again."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """What identifies the text: a file that has been applied anywhere must never change."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+    def statements(self) -> list[str]:
+        """The statements in order. A statement ends with a semicolon at the end of a line."""
+        return [text.strip() for text in _END.split(self.sql) if text.strip()]
+
+
+def shipped() -> list[Migration]:
+    """Return the migrations that come with this version, oldest first."""
+    folder = resources.files("sinks.clickhouse") / "migrations"
+    found = []
+    for file in folder.iterdir():
+        match = _NAME.fullmatch(file.name)
+        if match:
+            found.append(Migration(int(match[1]), file.name, file.read_text(encoding="utf-8")))
+    return sorted(found)
+
+
+def migrate(store: ClickHouse, migrations: Iterable[Migration] | None = None) -> list[str]:
+    """Create the database if it is missing and apply what is not applied yet. Returns the names applied now.
+
+    Called once at start, before any insert; blocks until done. Several workers may call it at once. Raises ``MigrationRefused`` when an
+    applied file has changed or the database is ahead of this version, and what ``ClickHouse.client`` raises.
+    """
+    wanted = list(shipped() if migrations is None else migrations)
+    _create_database(store)
+    client = store.connect(database=store.database)
+    done: list[str] = []
+    try:
+        client.command(_LEDGER)
+        applied = _applied(client)
+        _check(store, wanted, applied)
+        for migration in wanted:
+            if migration.version in applied:
+                continue
+            for statement in migration.statements():
+                client.command(statement)
+            client.insert(
+                "schema_migrations",
+                [[migration.version, migration.name, migration.checksum]],
+                column_names=["version", "name", "checksum"],
+            )
+            logger.info("applied ClickHouse migration %s to database %s", migration.name, store.database)
+            done.append(migration.name)
+    except DatabaseError as error:
+        raise MigrationRefused(f"ClickHouse at {store.where} refused a migration: {error}") from None
+    else:
+        return done
+    finally:
+        client.close()
+
+
+def _create_database(store: ClickHouse) -> None:
+    client = store.connect(database=None)
+    try:
+        # Asked first: a user without the right to create databases can still work in one that was made for them.
+        if client.command(f"EXISTS DATABASE {store.database}") != 1:
+            client.command(f"CREATE DATABASE IF NOT EXISTS {store.database}")
+    except DatabaseError as error:
+        raise MigrationRefused(f"ClickHouse at {store.where} did not let the job create database {store.database!r}: {error}") from None
+    finally:
+        client.close()
+
+
+def _applied(client: Client) -> dict[int, tuple[str, str]]:
+    rows = client.query("SELECT version, name, checksum FROM schema_migrations FINAL ORDER BY version").result_rows
+    return {int(version): (str(name), str(checksum)) for version, name, checksum in rows}
+
+
+def _check(store: ClickHouse, wanted: list[Migration], applied: dict[int, tuple[str, str]]) -> None:
+    known = {migration.version: migration for migration in wanted}
+    for version, (name, checksum) in applied.items():
+        if version not in known:
+            raise MigrationRefused(
+                f"Database {store.database!r} has migration {name}, unknown to this version of onramp; run a version at least as new."
+            )
+        if known[version].checksum != checksum:
+            raise MigrationRefused(
+                f"Migration {name} was changed after it was applied to database {store.database!r}; restore the file and add a new one."
+            )

@@ -1,0 +1,206 @@
+-- The usual questions, one view each. A rate is NULL where its denominator is 0: nothing to measure is not 0 %.
+-- Rates are fractions (0..1), durations say their unit in their name.
+
+-- Where people stand on the path they are on now. Rows of a path that a person was moved away from do not count.
+--   reached:  the step is or was open to the person (not locked)
+--   step_completion_rate = completed / reached
+--   drop_off_rate        = reached and not completed so far / reached
+--   median_hours:        from the step becoming current (else first touched) to its completion; 0 where it was done ahead of its turn
+CREATE OR REPLACE VIEW funnel_by_step AS
+SELECT
+    s.tenant_id AS tenant_id,
+    s.path_id AS path_id,
+    s.position AS position,
+    s.step_id AS step_id,
+    countIf(s.status != 'locked') AS reached,
+    countIf(s.status = 'completed') AS completed,
+    if(reached = 0, NULL, completed / reached) AS step_completion_rate,
+    if(reached = 0, NULL, (reached - completed) / reached) AS drop_off_rate,
+    if(completed = 0, NULL, quantileExactInclusiveIf(0.5)(
+        greatest(0, dateDiff(
+            'millisecond', assumeNotNull(coalesce(s.current_since_at, s.first_seen_at, s.completed_at)), assumeNotNull(s.completed_at)
+        )) / 3600000,
+        s.completed_at IS NOT NULL
+    )) AS median_hours
+FROM step_progress_final AS s
+INNER JOIN people_final AS p ON p.tenant_id = s.tenant_id AND p.user_id = s.user_id AND p.path_id = s.path_id
+GROUP BY tenant_id, path_id, position, step_id
+ORDER BY tenant_id, path_id, position;
+
+-- Where people stop, worst step first. Someone who is still working on a step counts as stopped there until they complete it.
+CREATE OR REPLACE VIEW drop_off_rate_by_step AS
+SELECT tenant_id, path_id, position, step_id, reached, reached - completed AS stopped_here, drop_off_rate
+FROM funnel_by_step
+ORDER BY tenant_id, drop_off_rate DESC, stopped_here DESC;
+
+-- One row a tenant.
+--   people:  everyone known          started: touched at least one step of any path          activated: reached activation
+--   onboarding_start_rate = started / people          activation_rate = activated / people
+--   time_to_activation_p50_hours: median from sign-up (else first seen) to activation, of those activated
+CREATE OR REPLACE VIEW activation AS
+SELECT
+    tenant_id,
+    count() AS people,
+    countIf((tenant_id, user_id) IN (SELECT tenant_id, user_id FROM step_progress_final WHERE first_seen_at IS NOT NULL)) AS started,
+    countIf(activated_at IS NOT NULL) AS activated,
+    started / people AS onboarding_start_rate,
+    activated / people AS activation_rate,
+    if(activated = 0, NULL, quantileExactInclusiveIf(0.5)(
+        dateDiff('millisecond', assumeNotNull(coalesce(signup_at, first_seen_at, activated_at)), assumeNotNull(activated_at)) / 3600000,
+        activated_at IS NOT NULL
+    )) AS time_to_activation_p50_hours
+FROM people_final
+GROUP BY tenant_id
+ORDER BY tenant_id;
+
+-- The same by the week (Monday) of sign-up, path and persona.
+CREATE OR REPLACE VIEW activation_by_cohort AS
+SELECT
+    tenant_id,
+    toMonday(assumeNotNull(coalesce(signup_at, first_seen_at, last_active_at))) AS signup_week,
+    path_id,
+    user_persona,
+    count() AS people,
+    countIf(activated_at IS NOT NULL) AS activated,
+    activated / people AS activation_rate,
+    if(activated = 0, NULL, quantileExactInclusiveIf(0.5)(
+        dateDiff('millisecond', assumeNotNull(coalesce(signup_at, first_seen_at, activated_at)), assumeNotNull(activated_at)) / 3600000,
+        activated_at IS NOT NULL
+    )) AS time_to_activation_p50_hours
+FROM people_final
+WHERE coalesce(signup_at, first_seen_at, last_active_at) IS NOT NULL
+GROUP BY tenant_id, signup_week, path_id, user_persona
+ORDER BY tenant_id, signup_week, path_id, user_persona;
+
+-- Does guidance work? By trigger and arm, over decisions that chose an arm (each counts once, whatever happened to it):
+--   nudge_send_rate       = shown / decided               (reached the person's screen)
+--   nudge_open_rate       = clicked / shown
+--   nudge_dismiss_rate    = dismissed / shown
+--   nudge_conversion_rate = success / (success + failure)  (attribution window closed; open windows are neither)
+--   open: shown, and the window is still open             unshown: not shown so far, expired, withdrawn or superseded
+CREATE OR REPLACE VIEW guidance_performance AS
+SELECT
+    d.tenant_id AS tenant_id,
+    d.trigger AS trigger,
+    d.arm AS arm,
+    count() AS decided,
+    countIf(has(o.kinds, 'shown')) AS shown,
+    countIf(has(o.kinds, 'clicked')) AS clicked,
+    countIf(has(o.kinds, 'dismissed')) AS dismissed,
+    countIf(has(o.kinds, 'success')) AS success,
+    countIf(has(o.kinds, 'failure')) AS failure,
+    countIf(has(o.kinds, 'shown') AND NOT hasAny(o.kinds, ['success', 'failure'])) AS open,
+    decided - shown AS unshown,
+    if(decided = 0, NULL, shown / decided) AS nudge_send_rate,
+    if(shown = 0, NULL, clicked / shown) AS nudge_open_rate,
+    if(shown = 0, NULL, dismissed / shown) AS nudge_dismiss_rate,
+    if(success + failure = 0, NULL, success / (success + failure)) AS nudge_conversion_rate
+FROM (SELECT tenant_id, decision_id, trigger, arm FROM decisions_final WHERE outcome = 'decided') AS d
+LEFT JOIN (SELECT tenant_id, decision_id, groupUniqArray(toString(kind)) AS kinds FROM outcomes_final GROUP BY tenant_id, decision_id) AS o
+    ON o.tenant_id = d.tenant_id AND o.decision_id = d.decision_id
+GROUP BY tenant_id, trigger, arm
+ORDER BY tenant_id, trigger, arm;
+
+-- How often each arm was chosen, among the decisions of its trigger, beside how often the policy meant to choose it.
+CREATE OR REPLACE VIEW arm_share AS
+SELECT
+    tenant_id,
+    trigger,
+    arm,
+    count() AS decisions,
+    decisions / sum(count()) OVER (PARTITION BY tenant_id, trigger) AS share,
+    avg(propensity) AS mean_propensity
+FROM decisions_final
+WHERE outcome = 'decided'
+GROUP BY tenant_id, trigger, arm
+ORDER BY tenant_id, trigger, arm;
+
+-- What the learner believes now: mean = alpha / (alpha + beta), weight = alpha + beta (pseudo-observations, discounting included).
+CREATE OR REPLACE VIEW arm_posteriors_latest AS
+SELECT tenant_id, trigger, context, arm, alpha, beta, alpha / (alpha + beta) AS mean, alpha + beta AS weight, updates, updated_at, version
+FROM (SELECT * FROM arm_posteriors_final ORDER BY version DESC LIMIT 1 BY tenant_id, trigger, arm, context)
+ORDER BY tenant_id, trigger, context, arm;
+
+CREATE OR REPLACE VIEW non_decisions_by_reason AS
+SELECT tenant_id, reason, trigger, count() AS non_decisions, uniqExact(user_id) AS people
+FROM decisions_final
+WHERE outcome = 'declined'
+GROUP BY tenant_id, reason, trigger
+ORDER BY tenant_id, non_decisions DESC, reason, trigger;
+
+CREATE OR REPLACE VIEW stuck_signals_by_trigger AS
+SELECT tenant_id, trigger, count() AS signals, uniqExact(user_id) AS people
+FROM stuck_signals_final
+GROUP BY tenant_id, trigger
+ORDER BY tenant_id, signals DESC, trigger;
+
+CREATE OR REPLACE VIEW stuck_signals_by_step AS
+SELECT tenant_id, path_id, step_id, trigger, count() AS signals, uniqExact(user_id) AS people
+FROM stuck_signals_final
+GROUP BY tenant_id, path_id, step_id, trigger
+ORDER BY tenant_id, path_id, step_id, signals DESC, trigger;
+
+-- One row a minute, step, metric and label.
+CREATE OR REPLACE VIEW step_metrics AS
+SELECT tenant_id, minute, path_id, step_id, metric, label, sum(count) AS total
+FROM step_metrics_1m_final
+GROUP BY tenant_id, minute, path_id, step_id, metric, label
+ORDER BY tenant_id, minute, path_id, step_id, metric, label;
+
+CREATE OR REPLACE VIEW dead_letters_by_reason AS
+SELECT reason, topic, count() AS messages, min(log_time) AS first_at, max(log_time) AS last_at
+FROM dead_letters_final
+GROUP BY reason, topic
+ORDER BY messages DESC, reason, topic;
+
+-- How old the newest row of each table is. For `events` this is the age of the newest message that analysts can see.
+-- After a bounded run over old events the lag is the age of that input.
+CREATE OR REPLACE VIEW freshness AS
+SELECT table_name, if(stored = 0, NULL, newest) AS newest_at, if(stored = 0, NULL, dateDiff('millisecond', newest, now64(3, 'UTC')) / 1000) AS lag_seconds
+FROM
+(
+    SELECT 'events' AS table_name, count() AS stored, max(log_time) AS newest FROM events
+    UNION ALL SELECT 'decisions', count(), max(decided_at) FROM decisions
+    UNION ALL SELECT 'recommendations', count(), max(created_at) FROM recommendations
+    UNION ALL SELECT 'outcomes', count(), max(occurred_at) FROM outcomes
+    UNION ALL SELECT 'stuck_signals', count(), max(detected_at) FROM stuck_signals
+    UNION ALL SELECT 'step_progress', count(), max(updated_at) FROM step_progress
+    UNION ALL SELECT 'people', count(), max(last_active_at) FROM people
+    UNION ALL SELECT 'arm_posteriors', count(), max(updated_at) FROM arm_posteriors
+    UNION ALL SELECT 'step_metrics_1m', count(), max(minute) FROM step_metrics_1m
+    UNION ALL SELECT 'dead_letters', count(), max(log_time) FROM dead_letters
+)
+ORDER BY table_name;
+
+-- Holdout against adaptive, by intention to treat: everyone counts in the group they were assigned to, guided or not.
+CREATE OR REPLACE VIEW experiment_groups AS
+SELECT
+    tenant_id,
+    experiment_group,
+    count() AS people,
+    countIf(activated_at IS NOT NULL) AS activated,
+    activated / people AS activation_rate,
+    sqrt(activation_rate * (1 - activation_rate) / people) AS standard_error,
+    if(activated = 0, NULL, quantileExactInclusiveIf(0.5)(
+        dateDiff('millisecond', assumeNotNull(coalesce(signup_at, first_seen_at, activated_at)), assumeNotNull(activated_at)) / 3600000,
+        activated_at IS NOT NULL
+    )) AS time_to_activation_p50_hours
+FROM people_final
+GROUP BY tenant_id, experiment_group
+ORDER BY tenant_id, experiment_group;
+
+-- Model inputs, one row a person. time_since_signup is in hours up to the newest log time seen (live: about now), never below 0.
+CREATE OR REPLACE VIEW features AS
+SELECT
+    tenant_id,
+    user_id,
+    user_persona,
+    signup_source,
+    engagement_score,
+    company_size,
+    use_case,
+    greatest(0, dateDiff('millisecond', signup_at, (SELECT max(log_time) FROM events)) / 3600000) AS time_since_signup,
+    steps_completed,
+    session_count,
+    avg_session_duration
+FROM people_final;

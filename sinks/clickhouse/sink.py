@@ -1,0 +1,164 @@
+"""The Bytewax sink for facts: puts the rows of an epoch into the spool, each exactly once.
+
+Why a row enters the spool once, whatever happens:
+
+- ``snapshot()`` is called at the end of an epoch, before the epoch is durable. It writes the epoch's rows as one *pending* segment.
+- A resume from an older epoch discards the pending segments after it: those rows will come again. A resume from this epoch or a
+  later one promotes them: those rows will not.
+- In between, a pending segment is promoted as soon as its epoch is proven durable. Two things prove it. The next ``snapshot()``: an epoch
+  can end only after the sources were asked again, and they are asked only once the epoch before is durable on the whole cluster. And a
+  *heartbeat*: an empty batch, which the flow sends straight from a source's batch, so it too exists only after the sources
+  were asked. An ordinary batch proves nothing: a step with timers of its own (``notify_at``) can emit before that.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+import polars as pl
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from sinks.clickhouse.columns import to_frame
+from sinks.clickhouse.segment import SegmentName, SegmentWriter, parse_name
+from sinks.clickhouse.spool import Spool
+from state.facts import Fact, StepMetricFact
+from state.recommendation import Erase
+
+Batch = list[Fact | Erase]
+"""What one item of the stream carries. An empty one is a heartbeat."""
+
+CHUNK_ROWS = 20_000
+"""Rows held as Python objects before they become columns on disk."""
+
+
+class FactPartition(StatefulSinkPartition[Batch, str]):
+    """Writes the segments of one partition. Used by one worker thread; ``settle`` is called after the dataflow has ended."""
+
+    def __init__(self, spool: Spool, partition: str, resume_state: str | None, *, chunk_rows: int = CHUNK_ROWS) -> None:
+        self._spool = spool
+        self._partition = partition
+        self._chunk_rows = chunk_rows
+        self._last = _parse_state(partition, resume_state)
+        # Sorts by time of building, so that generations are delivered in order, and is never repeated.
+        self._generation = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(3)}"
+        self._number = self._last.number if self._last is not None else 0
+        self._pending: list[SegmentName] = []
+        self._rows: list[Fact | Erase] = []
+        self._writer: SegmentWriter | None = None
+        self._recover()
+
+    def write_batch(self, values: list[Batch]) -> None:
+        """Collect the rows of some batches. Blocks only while the spool is full (see ``Spool.wait_for_room``)."""
+        if not all(values):
+            self._promote()
+        self._spool.wait_for_room()
+        for batch in values:
+            self._rows.extend(batch)
+        if len(self._rows) >= self._chunk_rows:
+            self._write_chunk()
+
+    def snapshot(self) -> str:
+        """Make the epoch's rows durable as a pending segment and say which is the last one. Blocks for one fsync of file and directory."""
+        self._promote()
+        self._seal()
+        return "" if self._last is None else f"{self._last.generation}.{self._last.number}"
+
+    def settle(self) -> None:
+        """Let everything be delivered. Call it only after the dataflow has returned normally, when every epoch is durable."""
+        self._seal()
+        self._promote()
+
+    def close(self) -> None:
+        """Do nothing: the dataflow may have been aborted, so what is pending stays pending."""
+
+    def _seal(self) -> None:
+        if self._rows:
+            self._write_chunk()
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        self._number += 1
+        name = self._name(self._number)
+        writer.finish(self._spool.path(name, "pending"))
+        self._spool.sealed(writer.rows, writer.size)
+        self._pending.append(name)
+        self._last = name
+
+    def _promote(self) -> None:
+        promoted, self._pending = self._pending, []
+        self._spool.promote(promoted)
+
+    def _write_chunk(self) -> None:
+        by_kind: defaultdict[type[Fact], list[Fact]] = defaultdict(list)
+        name = self._name(self._number + 1)
+        writer = self._writer = self._writer or SegmentWriter(self._spool.path(name, "tmp"))
+        for row in self._rows:
+            if isinstance(row, Fact):
+                by_kind[type(row)].append(row)
+            else:
+                writer.erase(row)
+        self._rows = []
+        for kind, rows in by_kind.items():
+            frame = to_frame(kind, rows)
+            if kind is StepMetricFact:
+                # The row's place in the spool: the same however often the segment is delivered.
+                place = pl.int_range(writer.rows, writer.rows + frame.height, eager=True).cast(pl.String)
+                frame = frame.with_columns((f"{name.stem}." + place).alias("partial_id"))
+            writer.add(kind.TABLE, frame)
+
+    def _name(self, number: int) -> SegmentName:
+        return SegmentName(self._partition, self._generation, number)
+
+    def _recover(self) -> None:
+        durable, again = [], []
+        for segment in self._spool.segments("pending", self._partition):
+            known = self._last is not None and segment.name.generation == self._last.generation
+            if known and self._last is not None and segment.name.number <= self._last.number:
+                durable.append(segment.name)
+            else:
+                again.append(segment.path)
+        again += [segment.path for segment in self._spool.segments("tmp", self._partition)]
+        self._spool.promote(durable)
+        self._spool.discard(again)
+
+
+class FactSink(FixedPartitionedSink[Batch, str]):
+    """Sink of ``(key, batch)`` items. One partition a process is right; more serve only to spread the work over worker threads.
+
+    A partition's name must stay the same over restarts, be unique among the processes that share a cluster, and use only letters, digits,
+    ``_`` and ``-``. All facts of one person must go to the same partition, or their deletion cannot be ordered after them.
+    """
+
+    def __init__(self, spool: Spool, partitions: Sequence[str] = ("facts",)) -> None:
+        for partition in partitions:
+            if parse_name(f"{partition}.0.{0:012d}.tmp") is None:
+                raise ValueError(f"The partition name {partition!r} may use only letters, digits, _ and -.")
+        self._spool = spool
+        self._partitions = list(partitions)
+        self._built: list[FactPartition] = []
+
+    def list_parts(self) -> list[str]:
+        """The partitions this process can write."""
+        return self._partitions
+
+    def build_part(self, step_id: str, for_part: str, resume_state: str | None) -> FactPartition:
+        """Build or resume a partition: promotes what the resume state covers and removes what will run again."""
+        del step_id
+        built = FactPartition(self._spool, for_part, resume_state)
+        self._built.append(built)
+        return built
+
+    def settle(self) -> None:
+        """Let everything written here be delivered. Call it only after the dataflow has returned normally."""
+        for built in self._built:
+            built.settle()
+
+
+def _parse_state(partition: str, state: str | None) -> SegmentName | None:
+    if not state:
+        return None
+    generation, _, number = state.partition(".")
+    return SegmentName(partition, generation, int(number))

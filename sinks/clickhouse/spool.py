@@ -1,0 +1,201 @@
+"""The spool: rows wait here, on disk, between an epoch of the dataflow and ClickHouse.
+
+A segment passes through two stages, which are the end of its file name:
+
+- ``pending``: written and fsynced by ``snapshot()``, before its epoch is durable. If the job dies now, the epoch runs again
+  and the segment is removed when its partition is built.
+- ``ready``: its epoch is known to be durable, or it was in the resume state. It will be delivered, and removed after that.
+
+Many threads and processes may share a directory. A partition belongs to whoever built it; ready segments belong to whoever holds the lock
+of their partition, so that each is delivered in order and by one drain at a time, and those of a dead process by any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from sinks.clickhouse.errors import SpoolClosed
+from sinks.clickhouse.segment import SegmentName, parse_name, sync_directory
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MAX_BYTES = 2 * 1024**3
+NAG_SECONDS = 30.0
+
+
+class StoredSegment(NamedTuple):
+    """A segment file. Sorts by partition, then in the order of writing."""
+
+    name: SegmentName
+    path: Path
+    size: int
+
+
+class Spool:
+    """One directory of segments. Building it creates the directory and nothing else.
+
+    Attributes for metrics, plain and always current within about a second: ``rows_spooled`` (since start), ``segments_pending``,
+    ``segments_ready``, ``segments_rejected``, ``bytes`` (on disk, pending and ready), ``held_back`` (writers waiting for room now),
+    ``promotions`` (calls of ``promote`` that had something to promote, since start).
+    """
+
+    def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, nag_seconds: float = NAG_SECONDS) -> None:
+        self.directory = directory
+        self.rejected = directory / "rejected"
+        self.max_bytes = max_bytes
+        self.rows_spooled = 0
+        self.segments_pending = 0
+        self.segments_ready = 0
+        self.segments_rejected = 0
+        self.bytes = 0
+        self.held_back = 0
+        self.promotions = 0
+        self._ready_bytes = 0
+        self._nag_seconds = nag_seconds
+        self._closed = False
+        self._changed = threading.Condition()
+        self._locks = directory / "locks"
+        self._locks.mkdir(parents=True, exist_ok=True)
+        self.rejected.mkdir(exist_ok=True)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Count what is on disk, which other processes change too, and wake whoever waits. The drain does this every second."""
+        pending, ready = self.segments("pending"), self.segments("ready")
+        rejected = sum(1 for path in self.rejected.iterdir() if path.suffix == ".ready")
+        with self._changed:
+            self.segments_pending, self.segments_ready, self.segments_rejected = len(pending), len(ready), rejected
+            self._ready_bytes = sum(segment.size for segment in ready)
+            self.bytes = self._ready_bytes + sum(segment.size for segment in pending)
+            self._changed.notify_all()
+
+    def segments(self, stage: str, partition: str | None = None) -> list[StoredSegment]:
+        """Return the segments of one stage, in order. A file that vanishes meanwhile is left out."""
+        found = []
+        for path in self.directory.iterdir():
+            parsed = parse_name(path.name)
+            if parsed is None or parsed[1] != stage or (partition is not None and parsed[0].partition != partition):
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                found.append(StoredSegment(parsed[0], path, path.stat().st_size))
+        return sorted(found)
+
+    def path(self, name: SegmentName, stage: str) -> Path:
+        """Where a segment lies in a stage."""
+        return self.directory / f"{name.stem}.{stage}"
+
+    def promote(self, names: list[SegmentName]) -> None:
+        """Let pending segments be delivered. Call it only when their epoch is known to be durable.
+
+        Atomic per segment, idempotent. Not fsynced: should the rename be lost with the machine's power, the segment is pending again,
+        and the resume state, which is durable, promotes it.
+        """
+        if not names:
+            return
+        size = 0
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                source = self.path(name, "pending")
+                size += source.stat().st_size
+                source.rename(self.path(name, "ready"))
+        with self._changed:
+            self.promotions += 1
+            self.segments_pending -= len(names)
+            self.segments_ready += len(names)
+            self._ready_bytes += size
+            self._changed.notify_all()
+
+    def discard(self, paths: list[Path]) -> None:
+        """Remove files whose rows are in ClickHouse, or whose epoch will run again."""
+        if not paths:
+            return
+        for path in paths:
+            path.unlink(missing_ok=True)
+        sync_directory(self.directory)
+        self.refresh()
+
+    def reject(self, segment: StoredSegment, error: str) -> Path:
+        """Set a segment aside with the reason beside it. Moving the file back delivers it again. Returns where it went."""
+        target = self.rejected / segment.path.name
+        target.with_suffix(".error.txt").write_text(error + "\n", encoding="utf-8")
+        segment.path.rename(target)
+        sync_directory(self.rejected)
+        sync_directory(self.directory)
+        self.refresh()
+        return target
+
+    def sealed(self, rows: int, size: int) -> None:
+        """Make a new pending segment durable. Called by the partition that wrote it; blocks for one fsync."""
+        sync_directory(self.directory)
+        with self._changed:
+            self.rows_spooled += rows
+            self.segments_pending += 1
+            self.bytes += size
+            self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def claim(self) -> Iterator[list[StoredSegment]]:
+        """Hold every partition that no other drain holds, and yield their ready segments in order. Never blocks.
+
+        While it is held no other drain, in this process or another, can deliver those segments. A process that dies lets go of it.
+        """
+        handles: list[int] = []
+        mine: list[StoredSegment] = []
+        try:
+            for partition in sorted({segment.name.partition for segment in self.segments("ready")}):
+                handle = os.open(self._locks / partition, os.O_RDWR | os.O_CREAT, 0o644)
+                handles.append(handle)
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    # Listed again under the lock: the drain that held it may have delivered some of them just now.
+                    mine += self.segments("ready", partition)
+            yield mine
+        finally:
+            for handle in handles:
+                os.close(handle)
+
+    def wait_for_room(self) -> None:
+        """Hold the caller back while the spool is full and delivering something can make room. Raises ``SpoolClosed`` on ``close()``.
+
+        A single epoch larger than the limit is let through: waiting for it would be waiting for oneself.
+        """
+        if self.bytes < self.max_bytes:
+            return
+        with self._changed:
+            self.held_back += 1
+            self._changed.notify_all()
+            try:
+                while self.bytes >= self.max_bytes and self._ready_bytes:
+                    if self._closed:
+                        raise SpoolClosed("The job stopped while its spool was full; nothing is lost, the last epoch runs again.")
+                    if not self._changed.wait(self._nag_seconds):
+                        logger.warning(
+                            "the spool %s is full (%d MiB) and holds the input back: bring ClickHouse back, or raise the spool's limit",
+                            self.directory,
+                            self.bytes // 2**20,
+                        )
+            finally:
+                self.held_back -= 1
+
+    def wait_until(self, reached: Callable[[], bool], timeout: float | None) -> bool:
+        """Block until a condition over this spool holds, looking whenever something changes. Returns whether it held in time."""
+        with self._changed:
+            return self._changed.wait_for(reached, timeout)
+
+    def wake(self) -> None:
+        """Wake everyone who waits for a change."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Release writers that are held back. Leaves every file as it is."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,315 @@
+"""One store, two ways to reach it: what holds on the embedded engine holds on a server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import pytest
+
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.columns import to_frame
+from sinks.clickhouse.delivery import FactDelivery
+from sinks.clickhouse.errors import MigrationRefused, PermanentInsert, QueryFailed, QueryRefused, StoreDenied, StoreInUse, StoreUnreachable
+from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
+from sinks.clickhouse.migrate import Migration, migrate, shipped
+from sinks.clickhouse.query import check_is_read, query
+from state.facts import FACTS, DeadLetterFact, DecisionFact, EventFact, Fact, PersonFact, StepMetricFact
+from state.recommendation import Erase
+from tests.support.facts import make
+
+pytest_plugins = ["tests.support.clickhouse_stores"]
+
+MOMENT = 1_767_225_600_123  # 2026-01-01T00:00:00.123Z
+SECONDS = 60.0
+
+
+def insert(store: ClickHouse, *rows: Fact) -> None:
+    inserter = ClickHouseInserter(store)
+    for row in rows:
+        inserter.insert(row.TABLE, to_frame(type(row), [row]))
+
+
+# ------------------------------------------------------------------------------------------------------------------ migrations
+
+
+def test_migrating_twice_applies_every_file_once(store: ClickHouse) -> None:
+    assert migrate(store) == [migration.name for migration in shipped()]
+    assert migrate(store) == []
+    assert query(store, "SELECT count() AS n FROM schema_migrations FINAL")["n"].to_list() == [len(shipped())]
+
+
+def test_a_migration_that_stopped_half_way_is_applied_again(store: ClickHouse) -> None:
+    first = shipped()[0]
+    half = Migration(first.version, first.name, ";\n".join(first.statements()[:2]) + ";\nBROKEN;")
+    with pytest.raises(MigrationRefused):
+        migrate(store, [half])
+    assert migrate(store) == [migration.name for migration in shipped()]
+
+
+def test_an_applied_migration_that_changed_is_refused(store: ClickHouse) -> None:
+    migrate(store, [Migration(1, "0001_a.sql", "CREATE TABLE IF NOT EXISTS a (x Int8) ENGINE = Memory;")])
+    with pytest.raises(MigrationRefused, match=r"0001_a\.sql was changed after"):
+        migrate(store, [Migration(1, "0001_a.sql", "CREATE TABLE IF NOT EXISTS a (x Int16) ENGINE = Memory;")])
+
+
+def test_a_database_that_is_ahead_is_refused(store: ClickHouse) -> None:
+    migrate(store, [*shipped(), Migration(9999, "9999_later.sql", "SELECT 1;")])
+    with pytest.raises(MigrationRefused, match=r"9999_later\.sql, unknown to this version"):
+        migrate(store)
+
+
+def test_every_shipped_statement_can_be_repeated() -> None:
+    for migration in shipped():
+        for statement in migration.statements():
+            code = "\n".join(line for line in statement.splitlines() if not line.startswith("--")).lstrip()
+            assert code.startswith(("CREATE TABLE IF NOT EXISTS", "CREATE OR REPLACE VIEW")), migration.name
+
+
+def test_tables_have_the_columns_and_keys_of_their_facts(store: ClickHouse) -> None:
+    migrate(store)
+    for kind in FACTS:
+        columns = query(
+            store, "SELECT name FROM system.columns WHERE database = {db:String} AND table = {table:String} ORDER BY position",
+            {"db": store.database, "table": kind.TABLE},
+        )  # fmt: skip
+        assert columns["name"].to_list() == [field.name for field in msgspec.structs.fields(kind)]
+        key = query(
+            store, "SELECT sorting_key FROM system.tables WHERE database = {db:String} AND name = {table:String}",
+            {"db": store.database, "table": kind.TABLE},
+        )  # fmt: skip
+        assert key.item() == ", ".join(kind.KEY)
+
+
+# ---------------------------------------------------------------------------------------------------------------------- rows
+
+
+def test_values_arrive_as_they_were_sent(store: ClickHouse) -> None:
+    migrate(store)
+    decision = make(
+        DecisionFact, decision_id="d", arms=("a", "b"), propensities=(0.25, 0.75), propensity=0.75, decided_at=MOMENT, version=3
+    )
+    insert(store, decision, make(EventFact, event_id="e", payload="NUL \x00 and 🙂 'quoted'", timestamp=MOMENT, log_time=MOMENT))
+    row = query(store, "SELECT * FROM decisions_final").row(0, named=True)
+    assert row["arms"] == ["a", "b"]
+    assert row["propensities"] == [0.25, 0.75]
+    assert row["decided_at"] == datetime(2026, 1, 1, 0, 0, 0, 123_000, tzinfo=UTC)
+    assert row["version"] == 3
+    assert query(store, "SELECT payload FROM events_final").item() == "NUL \x00 and 🙂 'quoted'"
+
+
+def test_the_final_views_show_the_newest_version_once_and_null_for_what_has_not_happened(store: ClickHouse) -> None:
+    migrate(store)
+    insert(
+        store,
+        make(PersonFact, version=2, signup_at=MOMENT, guidance=True),
+        make(PersonFact, version=2, signup_at=MOMENT, guidance=True),
+        make(PersonFact, version=1),
+    )
+    people = query(store, "SELECT version, guidance, signup_at IS NULL AS no_signup, activated_at FROM people_final")
+    assert people.rows() == [(2, True, False, None)]
+
+
+def test_an_insert_over_many_years_is_taken(store: ClickHouse) -> None:
+    migrate(store)
+    month = 31 * 24 * 3600 * 1000
+    frame = to_frame(EventFact, [make(EventFact, event_id=str(number), timestamp=MOMENT - number * month) for number in range(150)])
+    ClickHouseInserter(store).insert("events", frame)
+    assert query(store, "SELECT count() AS n FROM events_final").item() == 150
+
+
+def test_a_block_of_the_wrong_shape_is_a_permanent_failure(store: ClickHouse) -> None:
+    migrate(store)
+    with pytest.raises(PermanentInsert):
+        ClickHouseInserter(store).insert("events", pl.DataFrame({"no_such_column": [1]}))
+    with pytest.raises(PermanentInsert):
+        ClickHouseInserter(store).insert("events", pl.DataFrame({"version": ["not a number"]}))
+
+
+def test_facts_go_through_the_spool_into_the_tables(store: ClickHouse, tmp_path: Path) -> None:
+    migrate(store)
+    delivery = FactDelivery(store, tmp_path / "spool")
+    delivery.start()
+    partition = delivery.sink.build_part("facts", "facts", None)
+    for number in range(3):
+        partition.write_batch([[make(EventFact, event_id=f"e{number}"), make(StepMetricFact, metric="event", count=2)]])
+        partition.snapshot()
+    partition.write_batch([[make(kind) for kind in FACTS if kind not in {EventFact, StepMetricFact}]])
+    settled = delivery.settle(SECONDS)
+    delivery.close()
+    assert settled == (True, 3 + 3 + len(FACTS) - 2, 0, 0, "")
+    assert query(store, "SELECT count() AS n FROM events_final").item() == 3
+    assert query(store, "SELECT total FROM step_metrics").item() == 6
+    for kind in FACTS:
+        assert query(store, f"SELECT count() AS n FROM {kind.TABLE}").item() >= 1
+
+
+# ------------------------------------------------------------------------------------------------------------------- erasure
+
+
+def test_erasing_a_person_removes_their_older_rows_everywhere_and_nothing_else(store: ClickHouse, tmp_path: Path) -> None:
+    migrate(store)
+    quoted = "o'brien \\ {x} %s"
+    personal = [kind for kind in FACTS if kind.TABLE in PERSONAL_TABLES]
+    rows: list[Fact | Erase] = []
+    for kind in personal:
+        ids = dict.fromkeys([name for name in ("event_id", "decision_id", "signal_id") if name in kind.__struct_fields__], "a")
+        rows += [
+            make(kind, user_id=quoted, version=4, **ids),
+            make(kind, user_id="somebody else", version=4, **dict.fromkeys(ids, "b")),
+            make(kind, tenant_id="other", user_id=quoted, version=4, **ids),
+            make(kind, user_id="back again", version=9, **dict.fromkeys(ids, "c")),
+        ]
+    rows += [Erase("t", quoted, 5), Erase("t", "back again", 5), make(DeadLetterFact, dead_letter_id="x")]
+    delivery = FactDelivery(store, tmp_path / "spool")
+    delivery.sink.build_part("facts", "facts", None).write_batch([rows])
+    delivery.start()
+    assert delivery.settle(SECONDS).complete
+    delivery.close()
+    assert delivery.drain.erased == 2
+    for kind in personal:
+        left = query(store, f"SELECT tenant_id, user_id FROM {kind.TABLE} ORDER BY 1, 2").rows()
+        assert left == [("other", quoted), ("t", "back again"), ("t", "somebody else")], kind.TABLE
+    assert query(store, "SELECT count() AS n FROM dead_letters").item() == 1
+
+
+# ------------------------------------------------------------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1 AS x",
+        "  select 1 as x ; ",
+        "WITH 1 AS x SELECT x",
+        "-- a comment\nSELECT 1 AS x",
+        "(SELECT 1 AS x)",
+        "SELECT 1 AS x FROM (SELECT 'insert; drop table' AS y)",
+    ],
+)
+def test_reads_are_answered(store: ClickHouse, sql: str) -> None:
+    migrate(store, [])
+    assert query(store, sql).rows() == [(1,)]
+
+
+def test_an_empty_result_still_has_its_columns(store: ClickHouse) -> None:
+    migrate(store)
+    empty = query(store, "SELECT tenant_id, decided_at FROM decisions_final")
+    assert (empty.columns, empty.height) == (["tenant_id", "decided_at"], 0)
+    assert query(store, "SHOW TABLES LIKE 'peopl%'")["name"].to_list() == ["people", "people_final"]
+    assert query(store, "DESCRIBE TABLE people")["name"].to_list()[:2] == ["tenant_id", "user_id"]
+    assert query(store, "EXPLAIN SELECT 1").height > 0
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "",
+        "-- nothing",
+        "INSERT INTO people (user_id) VALUES ('x')",
+        "DROP TABLE people",
+        "SET readonly = 0",
+        "/* SELECT */ TRUNCATE TABLE people",
+        "SELECT 1; DROP TABLE people",
+        "SELECT 1; SELECT 2",
+        "SELECT 1 INTO OUTFILE '/tmp/x'",
+        "SELECT 1 INTO /* */ outfile '/tmp/x'",
+        "SELECT ‘ ' ’ INTO OUTFILE '/tmp/x'",
+        "SELECT 1 FORMAT JSON",
+    ],
+)
+def test_what_is_not_a_single_read_is_never_sent(sql: str) -> None:
+    with pytest.raises(QueryRefused):
+        check_is_read(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO people (user_id) VALUES ('x')",
+        "DROP TABLE people",
+        "ALTER TABLE people DELETE WHERE 1",
+        "CREATE TABLE evil (x Int8) ENGINE = Memory",
+        "SET readonly = 0",
+        "INSERT INTO FUNCTION file('evil.csv') SELECT 1",
+        "SELECT * FROM file('/etc/hostname', 'LineAsString')",
+        "SELECT * FROM url('http://127.0.0.1:1/x', 'LineAsString')",
+        "SELECT 1 SETTINGS readonly = 0",
+    ],
+)
+def test_the_engine_itself_refuses_writes_and_files_on_a_reader(store: ClickHouse, sql: str) -> None:
+    migrate(store)
+    with pytest.raises(Exception, match=r"READONLY|readonly mode"):
+        store.reader().command(sql)
+    insert(store, make(PersonFact))  # and the writing client is untouched by it
+    assert query(store, "SELECT count() AS n FROM people").item() == 1
+
+
+def test_a_bad_query_is_explained_in_the_words_of_the_engine(store: ClickHouse) -> None:
+    migrate(store)
+    with pytest.raises(QueryFailed, match=r"^Unknown (table )?expression identifier .nothing_here"):
+        query(store, "SELECT * FROM nothing_here")
+
+
+# ------------------------------------------------------------------------------------------------------- when it is not there
+
+
+def test_a_server_that_is_not_there_is_one_sentence_without_the_password() -> None:
+    store = ClickHouse(url="http://someone:hunter2@127.0.0.1:1")
+    with pytest.raises(StoreUnreachable, match=r"^ClickHouse at http://127\.0\.0\.1:1 does not answer") as raised:
+        store.client()
+    assert "hunter2" not in str(raised.value) + repr(store)
+
+
+def test_a_wrong_password_is_said_without_printing_it(server_url: str) -> None:
+    store = ClickHouse(url=server_url, user="analyst", password="hunter2")
+    with pytest.raises(StoreDenied, match="user or password") as raised:
+        store.client()
+    assert "hunter2" not in str(raised.value)
+    right = ClickHouse(url=server_url, user="analyst", password="secret-pw", database="default")
+    assert right.client().command("SELECT 1") == 1
+    right.close()
+
+
+def test_reading_before_the_job_ever_ran_says_so(server_url: str, embedded_path: Path) -> None:
+    for store in (ClickHouse(url=server_url, database="never_made"), ClickHouse(path=embedded_path, database="never_made")):
+        with pytest.raises(StoreDenied, match="has no database 'never_made' yet"):
+            query(store, "SELECT 1")
+        store.close()
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.errors import StoreInUse
+try:
+    ClickHouse(path=Path(sys.argv[1]), database="default").client()
+except StoreInUse as error:
+    print(error)
+"""
+
+
+def test_a_directory_in_use_by_another_process_is_refused_in_one_sentence(embedded_path: Path) -> None:
+    second = subprocess.run([sys.executable, "-c", OPEN, str(embedded_path)], capture_output=True, text=True, check=True, timeout=SECONDS)
+    assert second.stdout == (
+        f"The ClickHouse directory {embedded_path} is in use by another process; stop that one or choose another data directory.\n"
+    )
+    assert second.stderr == ""
+
+
+def test_a_second_directory_in_one_process_is_refused(embedded_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreInUse, match="already has another embedded ClickHouse open"):
+        ClickHouse(path=tmp_path, database="default").client()
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"path": Path("x"), "url": "http://h"}, {"url": "clickhouse://h"}, {"path": Path("x"), "database": "a; b"}]
+)
+def test_settings_that_cannot_work_are_refused_at_once(arguments: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"ClickHouse|database"):
+        ClickHouse(**arguments)  # type: ignore[arg-type]

@@ -1,0 +1,235 @@
+"""The business views give the numbers a person works out by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.columns import to_frame
+from sinks.clickhouse.inserter import ClickHouseInserter
+from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.query import query
+from state.facts import (
+    DeadLetterFact,
+    DecisionFact,
+    EventFact,
+    Fact,
+    OutcomeFact,
+    PersonFact,
+    PosteriorFact,
+    ProgressFact,
+    RecommendationFact,
+    SignalFact,
+    StepMetricFact,
+)
+from tests.support.facts import make
+
+pytest_plugins = ["tests.support.clickhouse_stores"]
+
+HOUR = 3_600_000
+MONDAY = 1_767_571_200_000  # 2026-01-05T00:00:00Z
+
+
+@pytest.fixture
+def filled(store: ClickHouse) -> ClickHouse:
+    migrate(store)
+    return store
+
+
+def insert(store: ClickHouse, *rows: Fact) -> None:
+    inserter = ClickHouseInserter(store)
+    for row in rows:
+        inserter.insert(row.TABLE, to_frame(type(row), [row]))
+
+
+def rows(store: ClickHouse, view: str, columns: str) -> list[tuple[Any, ...]]:
+    """The columns of a view, rates and hours rounded, in the view's own order."""
+    found = query(store, f"SELECT {columns} FROM {view}").rows()
+    return [tuple(round(value, 4) if isinstance(value, float) else value for value in row) for row in found]
+
+
+def progress(user: str, step: str, position: int, status: str, *, since: int = 0, done: int = 0, path: str = "p") -> ProgressFact:
+    return make(
+        ProgressFact, user_id=user, path_id=path, step_id=step, position=position, status=status,
+        first_seen_at=since, current_since_at=since, completed_at=done,
+    )  # fmt: skip
+
+
+def people(store: ClickHouse) -> None:
+    """Four people on one path of two steps: a and b activated after 2 and 6 hours, c reached the second step, d did nothing."""
+    insert(
+        store,
+        make(PersonFact, user_id="a", path_id="p", user_persona="dev", experiment_group="adaptive", signup_at=MONDAY, first_seen_at=MONDAY,
+             activated_at=MONDAY + 2 * HOUR),
+        make(PersonFact, user_id="b", path_id="p", user_persona="dev", experiment_group="adaptive", first_seen_at=MONDAY,
+             activated_at=MONDAY + 6 * HOUR),
+        make(PersonFact, user_id="c", path_id="p", user_persona="ops", experiment_group="holdout", signup_at=MONDAY + 8 * 24 * HOUR),
+        make(PersonFact, user_id="d", path_id="p", user_persona="dev", experiment_group="adaptive", signup_at=MONDAY + HOUR),
+        progress("a", "one", 1, "completed", since=MONDAY, done=MONDAY + HOUR),
+        progress("a", "two", 2, "completed", since=MONDAY + HOUR, done=MONDAY + 2 * HOUR),
+        progress("b", "one", 1, "completed", since=MONDAY, done=MONDAY + 3 * HOUR),
+        progress("b", "two", 2, "completed", done=MONDAY + 6 * HOUR),
+        progress("c", "one", 1, "completed", since=MONDAY, done=MONDAY + 5 * HOUR),
+        progress("c", "two", 2, "current", since=MONDAY + 5 * HOUR),
+        progress("d", "one", 1, "current"),
+        progress("d", "two", 2, "locked"),
+        progress("d", "old", 1, "current", path="left behind"),
+    )  # fmt: skip
+
+
+def test_funnel_counts_each_person_on_the_path_they_are_on_now(filled: ClickHouse) -> None:
+    people(filled)
+    columns = "path_id, position, step_id, reached, completed, step_completion_rate, drop_off_rate, median_hours"
+    assert rows(filled, "funnel_by_step", columns) == [
+        ("p", 1, "one", 4, 3, 0.75, 0.25, 3.0),
+        ("p", 2, "two", 3, 2, 0.6667, 0.3333, 0.5),
+    ]
+    assert rows(filled, "drop_off_rate_by_step", "step_id, reached, stopped_here, drop_off_rate") == [
+        ("two", 3, 1, 0.3333),
+        ("one", 4, 1, 0.25),
+    ]
+
+
+def test_a_step_nobody_reached_has_no_rate(filled: ClickHouse) -> None:
+    insert(filled, make(PersonFact, user_id="a", path_id="p"), progress("a", "two", 2, "locked"))
+    assert rows(filled, "funnel_by_step", "reached, completed, step_completion_rate, drop_off_rate, median_hours") == [
+        (0, 0, None, None, None)
+    ]
+
+
+def test_activation(filled: ClickHouse) -> None:
+    people(filled)
+    measures = "activated, activation_rate, time_to_activation_p50_hours"
+    assert rows(filled, "activation", f"people, started, onboarding_start_rate, {measures}") == [(4, 3, 0.75, 2, 0.5, 4.0)]
+    assert rows(filled, "activation_by_cohort", f"toString(signup_week), path_id, user_persona, people, {measures}") == [
+        ("2026-01-05", "p", "dev", 3, 2, 0.6667, 4.0),
+        ("2026-01-12", "p", "ops", 1, 0, 0.0, None),
+    ]
+
+
+def test_experiment_groups_count_by_assignment(filled: ClickHouse) -> None:
+    people(filled)
+    assert rows(filled, "experiment_groups", "experiment_group, people, activated, activation_rate, standard_error") == [
+        ("adaptive", 3, 2, 0.6667, 0.2722),
+        ("holdout", 1, 0, 0.0, 0.0),
+    ]
+
+
+def test_guidance_performance_has_exact_denominators(filled: ClickHouse) -> None:
+    happened = {
+        "d1": ["shown", "clicked", "success"],
+        "d2": ["shown", "dismissed", "failure"],
+        "d3": ["shown"],
+        "d4": ["withdrawn"],
+        "d5": [],
+        "d6": ["shown", "success"],
+    }
+    for decision_id, kinds in happened.items():
+        arm = "moderate" if decision_id == "d6" else "passive"
+        insert(filled, make(DecisionFact, decision_id=decision_id, trigger="signup", arm=arm, outcome="decided", propensity=0.5))
+        insert(filled, *(make(OutcomeFact, decision_id=decision_id, kind=kind, trigger="signup", arm=arm) for kind in kinds))
+        insert(filled, *(make(OutcomeFact, decision_id=decision_id, kind=kind, trigger="signup", arm=arm) for kind in kinds))
+    insert(filled, make(DecisionFact, decision_id="n1", trigger="signup", outcome="declined", reason="cooldown"))
+    insert(filled, make(DecisionFact, decision_id="n2", user_id="v", trigger="signup", outcome="declined", reason="cooldown"))
+    counts = "trigger, arm, decided, shown, clicked, dismissed, success, failure, open, unshown"
+    assert rows(filled, "guidance_performance", counts) == [
+        ("signup", "moderate", 1, 1, 0, 0, 1, 0, 0, 0),
+        ("signup", "passive", 5, 3, 1, 1, 1, 1, 1, 2),
+    ]
+    rates = "arm, nudge_send_rate, nudge_open_rate, nudge_dismiss_rate, nudge_conversion_rate"
+    assert rows(filled, "guidance_performance", rates) == [("moderate", 1.0, 0.0, 0.0, 1.0), ("passive", 0.6, 0.3333, 0.3333, 0.5)]
+    assert rows(filled, "arm_share", "arm, decisions, share, mean_propensity") == [
+        ("moderate", 1, 0.1667, 0.5),
+        ("passive", 5, 0.8333, 0.5),
+    ]
+    assert rows(filled, "non_decisions_by_reason", "reason, trigger, non_decisions, people") == [("cooldown", "signup", 2, 2)]
+
+
+def test_the_latest_posterior_of_each_arm_and_context(filled: ClickHouse) -> None:
+    insert(
+        filled,
+        make(PosteriorFact, trigger="signup", arm="a", context="*", alpha=1.0, beta=1.0, version=1),
+        make(PosteriorFact, trigger="signup", arm="a", context="*", alpha=3.0, beta=1.0, version=12),
+        make(PosteriorFact, trigger="signup", arm="a", context="one|dev", alpha=1.0, beta=4.0, version=9),
+    )
+    assert rows(filled, "arm_posteriors_latest", "context, arm, mean, weight, version") == [
+        ("*", "a", 0.75, 4.0, 12),
+        ("one|dev", "a", 0.2, 5.0, 9),
+    ]
+
+
+def test_signals_metrics_and_dead_letters_are_summed(filled: ClickHouse) -> None:
+    insert(
+        filled,
+        make(SignalFact, signal_id="1", trigger="stuck:errors", step_id="one"),
+        make(SignalFact, signal_id="2", trigger="stuck:errors", step_id="two"),
+        make(SignalFact, signal_id="2", trigger="stuck:errors", step_id="two"),
+        make(SignalFact, signal_id="3", user_id="v", trigger="stuck:inactive", step_id="two"),
+        make(StepMetricFact, minute=MONDAY, step_id="one", metric="error", count=2, partial_id="x"),
+        make(StepMetricFact, minute=MONDAY, step_id="one", metric="error", count=2, partial_id="x"),
+        make(StepMetricFact, minute=MONDAY, step_id="one", metric="error", count=5, partial_id="y"),
+        make(DeadLetterFact, dead_letter_id="1", reason="not_json", topic="in", log_time=MONDAY),
+        make(DeadLetterFact, dead_letter_id="2", reason="not_json", topic="in", log_time=MONDAY + HOUR),
+    )
+    assert rows(filled, "stuck_signals_by_trigger", "trigger, signals, people") == [("stuck:errors", 2, 1), ("stuck:inactive", 1, 1)]
+    assert rows(filled, "stuck_signals_by_step", "step_id, trigger, signals") == [
+        ("one", "stuck:errors", 1), ("two", "stuck:errors", 1), ("two", "stuck:inactive", 1),
+    ]  # fmt: skip
+    assert rows(filled, "step_metrics", "step_id, metric, total") == [("one", "error", 7)]
+    assert rows(filled, "dead_letters_by_reason", "reason, topic, messages, toUnixTimestamp64Milli(last_at)") == [
+        ("not_json", "in", 2, MONDAY + HOUR)
+    ]  # fmt: skip
+
+
+def test_freshness_is_the_age_of_the_newest_row(filled: ClickHouse) -> None:
+    insert(filled, make(EventFact, event_id="e", timestamp=MONDAY, log_time=MONDAY))
+    lags = dict(rows(filled, "freshness", "table_name, lag_seconds"))
+    now = query(filled, "SELECT toUnixTimestamp64Milli(now64(3)) AS now").item()
+    assert lags["events"] == pytest.approx((now - MONDAY) / 1000, abs=60)
+    assert lags["decisions"] is None
+    assert len(lags) == 10
+
+
+def test_features_have_their_agreed_names(filled: ClickHouse) -> None:
+    insert(
+        filled, make(PersonFact, signup_at=MONDAY, user_persona="dev", engagement_score=41.5, session_count=3, avg_session_duration=30.0)
+    )
+    insert(filled, make(EventFact, event_id="e", timestamp=MONDAY, log_time=MONDAY + 5 * HOUR))
+    (row,) = query(filled, "SELECT * FROM features").rows(named=True)
+    assert row == {
+        "tenant_id": "t", "user_id": "u", "user_persona": "dev", "signup_source": "", "engagement_score": 41.5, "company_size": "",
+        "use_case": "", "time_since_signup": 5.0, "steps_completed": 0, "session_count": 3, "avg_session_duration": 30.0,
+    }  # fmt: skip
+
+
+def test_the_timeline_of_a_person_is_in_order_and_holds_every_kind(filled: ClickHouse) -> None:
+    insert(
+        filled,
+        make(EventFact, event_id="e1", event_type="signup", status="applied", timestamp=MONDAY, version=1),
+        make(EventFact, event_id="e2", event_type="track", name="deployed", status="late", timestamp=MONDAY + 9, version=5),
+        progress("u", "one", 1, "completed", since=MONDAY, done=MONDAY + 3),
+        make(SignalFact, signal_id="s", trigger="stuck:errors", detected_at=MONDAY + 1, version=2),
+        make(DecisionFact, decision_id="d", trigger="stuck:errors", outcome="decided", arm="moderate", propensity=0.625,
+             arms=("moderate", "passive"), propensities=(0.625, 0.375), decided_at=MONDAY + 1, version=2),
+        make(DecisionFact, decision_id="n", trigger="signup", outcome="declined", reason="cooldown", decided_at=MONDAY + 4, version=3),
+        make(RecommendationFact, decision_id="d", ui_component="tooltip", message="Try this", created_at=MONDAY + 1, version=2),
+        make(OutcomeFact, decision_id="d", kind="shown", occurred_at=MONDAY + 2, version=3),
+        make(EventFact, user_id="v", event_id="other", timestamp=MONDAY),
+    )  # fmt: skip
+    timeline = query(
+        filled, "SELECT kind, what, reason, propensity, detail FROM person_timeline WHERE tenant_id = {t:String} AND user_id = {u:String}",
+        {"t": "t", "u": "u"},
+    ).rows()  # fmt: skip
+    assert timeline == [
+        ("event", "signup", "", None, ""),
+        ("progress", "reached", "", None, "step 1"),
+        ("signal", "stuck:errors", "", None, ""),
+        ("decision", "moderate", "", 0.625, "moderate 0.625, passive 0.375"),
+        ("recommendation", "tooltip", "", 0.0, "Try this"),
+        ("outcome", "shown", "", None, ""),
+        ("progress", "completed", "", None, "step 1, 0 attempts, 0 errors"),
+        ("non_decision", "cooldown", "cooldown", None, ""),
+        ("event", "track deployed", "late", None, ""),
+    ]

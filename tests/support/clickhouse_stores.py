@@ -1,0 +1,41 @@
+"""Fixtures for tests that need a ClickHouse: every test runs on the embedded engine and on a server, in a database of its own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sinks.clickhouse.client import ClickHouse
+from tests.support.clickhouse_http import clickhouse_server
+
+
+@pytest.fixture(scope="module")
+def embedded_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory whose engine runs for the length of a module: starting one costs seconds, and a process can have one only."""
+    path = tmp_path_factory.mktemp("clickhouse")
+    keeper = ClickHouse(path=path)
+    client = keeper.connect(database=None)
+    yield path
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server in a process of its own."""
+    with clickhouse_server(tmp_path_factory.mktemp("clickhouse-server")) as url:
+        yield url
+
+
+@pytest.fixture(params=["embedded", "server"])
+def store(request: pytest.FixtureRequest) -> Iterator[ClickHouse]:
+    """A store with an empty database that does not exist yet."""
+    database = f"test_{uuid.uuid4().hex}"
+    if request.param == "embedded":
+        made = ClickHouse(path=request.getfixturevalue("embedded_path"), database=database)
+    else:
+        made = ClickHouse(url=request.getfixturevalue("server_url"), database=database)
+    yield made
+    made.close()
