@@ -47,6 +47,9 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Passed through to librdkafka (TLS, SASL): a JSON object, or KEY=VALUE pairs separated by commas or line breaks.",
     )
+    kafka_accept_gap: bool = Field(
+        default=False, description="Go on where the topic begins when the messages after the last position are gone; else refuse to start."
+    )
     redis_url: SecretStr | None = Field(
         default=None, description="Redis or Valkey, redis://user:password@host:6379/0, rediss:// for TLS. Unset: embedded Valkey."
     )

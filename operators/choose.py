@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from state import learner_codec
 from state.chooser import Chooser, Chosen
+from state.guidance import Output
 from state.items import Ask, Reward
 from state.plan import Plan
 
@@ -45,10 +46,10 @@ def choosing(plan: Plan) -> Callable[[bytes | None], Choosing]:
     return lambda resume_state: Choosing(chooser, resume_state)
 
 
-def choose_step(step_id: str, up: KeyedStream[list[object]], plan: Plan) -> KeyedStream[list[Chosen]]:
+def choose_step(step_id: str, up: KeyedStream[list[Output]], plan: Plan) -> KeyedStream[list[Chosen]]:
     """Route asks and rewards from the people to their learners, and choose."""
 
-    def address(batch: list[tuple[str, list[object]]]) -> list[tuple[str, Ask | Reward]]:
+    def address(batch: list[tuple[str, list[Output]]]) -> list[tuple[str, Ask | Reward]]:
         return [
             (f"{item.tenant}|{item.trigger}", item) for _, outputs in batch for item in outputs if type(item) is Ask or type(item) is Reward
         ]

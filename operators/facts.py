@@ -14,8 +14,10 @@ import bytewax.operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream
 
+from operators.gather import by_person
 from state.dead_letter import DeadLetter
 from state.facts import DeadLetterFact, DecisionFact, EventFact, Fact, OutcomeFact, ProgressFact, SignalFact, StepMetricFact
+from state.messages import Tick
 from state.recommendation import Erase
 
 Row = Fact | Erase
@@ -23,19 +25,16 @@ MINUTE: Final = 60_000
 RAW_SHOWN: Final = 4_096
 
 
-class Telling:
-    """Gathers a batch of mixed outputs into one item of rows for the sink. A tick gives an empty batch: a sign of life, which it needs."""
+def tell(batch: list[Any], partitions: int) -> list[tuple[str, list[Row]]]:
+    """Turn a batch of mixed outputs into rows for the sink, one item for each partition that gets some.
 
-    def __call__(self, batch: list[Any]) -> list[tuple[str, list[Row]]]:
-        """Return at most one item, under a key that spreads batches over the sink's partitions."""
-        rows: list[Row] = []
-        for item in batch:
-            if isinstance(item, Fact | Erase):
-                rows.append(item)
-            elif isinstance(item, DeadLetter):
-                rows.append(dead_letter_fact(item))
-        rows += step_metrics(rows)
-        return [(_spread(rows), rows)]
+    A tick comes straight from the source and gives every partition an empty item: a heartbeat, by which the sink knows that the source
+    goes on and the epoch before is durable.
+    """
+    rows: list[Row] = [dead_letter_fact(item) if type(item) is DeadLetter else item for item in batch if type(item) is not Tick]
+    if rows:
+        return by_person([*rows, *step_metrics(rows)], _whom, partitions)
+    return [(str(partition), []) for partition in range(partitions)] if batch else []
 
 
 def step_metrics(rows: list[Row]) -> list[StepMetricFact]:
@@ -69,11 +68,11 @@ def dead_letter_fact(letter: DeadLetter) -> DeadLetterFact:
     )  # fmt: skip
 
 
-def _spread(rows: list[Row]) -> str:
-    first = rows[0] if rows else None
-    return str(getattr(first, "user_id", ""))
+def _whom(row: Row) -> str:
+    user: str = getattr(row, "user_id", "")
+    return user
 
 
-def facts_step(step_id: str, up: Stream[Any]) -> KeyedStream[list[Row]]:
+def facts_step(step_id: str, up: Stream[Any], partitions: int) -> KeyedStream[list[Row]]:
     """Gather ``up`` for the sink."""
-    return op.flat_map_batch(step_id, up, Telling())
+    return op.flat_map_batch(step_id, up, lambda batch: tell(batch, partitions))

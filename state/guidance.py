@@ -209,6 +209,8 @@ class Guidance:
 
     def _close(self, turn: Turn, person: Person, opened: Open, kind: str, at: int) -> None:
         person.open.remove(opened)
+        if opened.shown and kind == "withdrawn":
+            turn.outputs.append(Count("windows_voided"))
         self._report(turn, person, opened, kind, at)
 
     @staticmethod

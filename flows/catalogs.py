@@ -1,0 +1,33 @@
+"""Finds the catalog that a setting names: one that comes with Onramp, or a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from state.catalog import Catalog
+from state.catalog_text import parse
+
+BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog"
+
+
+class CatalogFileError(Exception):
+    """There is no such catalog, or it cannot be read. The text is one sentence for the user."""
+
+
+def load_catalog(name: str) -> Catalog:
+    """Read and check the catalog ``name``. Raises ``CatalogFileError``, or ``CatalogError`` with everything that is wrong in it."""
+    path = BUILT_IN / f"{name}.yaml" if name in built_in() else Path(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise CatalogFileError(f"{path} is not UTF-8 text.") from None
+    except OSError as error:
+        known = ", ".join(sorted(built_in()))
+        raise CatalogFileError(f"The catalog {name} cannot be read ({error.strerror}); built in are {known}.") from None
+    return parse(text, str(path) if name not in built_in() else f"{name}.yaml")
+
+
+def built_in() -> frozenset[str]:
+    """Names of the catalogs that come with Onramp."""
+    return frozenset(path.stem for path in BUILT_IN.glob("*.yaml"))

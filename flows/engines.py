@@ -1,0 +1,105 @@
+"""Opens what a job works with: its data directory, Redis, ClickHouse; embedded where no service is set."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from flows.data_dir import DataDir
+from flows.embedded import redis_for_job
+from flows.secret import secret_for
+from flows.settings import Settings
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.delivery import FactDelivery
+from sinks.clickhouse.errors import StoreError, StoreUnreachable
+from sinks.clickhouse.migrate import migrate
+from state.ids import Keys
+
+_LOG = logging.getLogger(__name__)
+_RETRY: Final = 5.0  # seconds between two tries to reach ClickHouse at start: a restart takes longer, an operator is not kept waiting
+
+
+@dataclass(frozen=True)
+class Engines:
+    """What a running job may use. Valid inside ``open_engines`` only."""
+
+    data_dir: DataDir
+    redis_url: str
+    store: ClickHouse
+    delivery: FactDelivery
+    keys: Keys
+    clickhouse: ClickHouseStart
+
+
+@contextmanager
+def open_engines(settings: Settings, holder: str) -> Iterator[Engines]:
+    """Hold the data directory and open the engines; close them at the end of the block, whatever happened in it.
+
+    Call it from the main thread. Blocks for about a second while Valkey starts; ClickHouse starts beside the job. Raises ``DataDirError``
+    or ``EmbeddedValkeyError``, each a sentence for the user.
+    """
+    data_dir = DataDir.create(settings.data_dir)
+    with ExitStack() as stack:
+        stack.enter_context(data_dir.lock(holder))
+        keys = Keys(secret_for(settings, data_dir))
+        redis_url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
+        url = stack.enter_context(redis_for_job(redis_url, data_dir))
+        store = open_store(settings, data_dir)
+        stack.callback(store.close)
+        partitions = ["facts" if number == 0 else f"facts-{number}" for number in range(settings.sink_partitions)]
+        delivery = FactDelivery(store, data_dir.spool, partitions=partitions, max_bytes=settings.spool_max_mb * 1024 * 1024)
+        stack.callback(delivery.close)
+        start = ClickHouseStart(store, delivery)
+        stack.callback(start.stop)
+        yield Engines(data_dir, url, store, delivery, keys, start)
+
+
+def open_store(settings: Settings, data_dir: DataDir) -> ClickHouse:
+    """The store that the settings name; connects to nothing yet."""
+    if settings.clickhouse_url is None:
+        return ClickHouse(path=data_dir.clickhouse, database=settings.clickhouse_database)
+    return ClickHouse(url=settings.clickhouse_url.get_secret_value(), database=settings.clickhouse_database)
+
+
+class ClickHouseStart:
+    """Brings ClickHouse up beside the job: schema first, then delivery. The job does not wait, and runs on while the store is down."""
+
+    def __init__(self, store: ClickHouse, delivery: FactDelivery) -> None:
+        self._store, self._delivery = store, delivery
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="clickhouse-start", daemon=True)
+        self._on_failure: Callable[[], None] = lambda: None
+        self.error: StoreError | None = None
+        """Why the store can never be used; the job must end with it."""
+
+    def begin(self, on_failure: Callable[[], None]) -> None:
+        """Start, in a thread. ``on_failure`` is called there once when ``error`` is set."""
+        self._on_failure = on_failure
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Give up waiting for a store that is down. Blocks until the thread has ended."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                try:
+                    migrate(self._store)
+                except StoreUnreachable as error:
+                    _LOG.warning("%s Rows wait in the spool; trying again every %g seconds.", error, _RETRY)
+                    self._stopping.wait(_RETRY)
+                else:
+                    self._delivery.start()
+                    return
+        except StoreError as error:
+            self.error = error
+            self._on_failure()
+        finally:
+            self._store.release()

@@ -1,0 +1,228 @@
+"""Runs the onboarding job in this process: opens the engines, builds the graph, runs it to its end or until asked to stop, settles."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from bytewax.inputs import Source
+from bytewax.run import cli_main
+
+from flows.catalogs import load_catalog
+from flows.engines import Engines, open_engines
+from flows.onboarding import Parts, build
+from flows.settings import Settings
+from flows.summary import summarize
+from operators.tally import Board
+from operators.wheels import WheelRegistry
+from sinks.clickhouse.delivery import Settled
+from sinks.dead_letter_file import DeadLetterFileSink
+from sinks.dead_letter_topic import DeadLetterTopicSink
+from sinks.recommendation_writer import WritePolicy
+from sinks.recommendations import RecommendationSink
+from sources.files import JsonlSource, Progress
+from sources.kafka import KafkaSource
+from sources.kafka_client import Cluster
+from sources.pace import Pace
+from state.events import peek_timestamp
+from state.messages import Message, Tick
+from state.plan import Plan
+
+_GC: Final = (200_000, 50, 1000)
+"""Generations of the garbage collector: the people of a job are plain trees, and walking them all again and again finds nothing."""
+
+_SETTLE: Final = 300.0  # seconds that the rows of a finished run may take into ClickHouse before it is called incomplete
+
+
+class IncompleteError(Exception):
+    """The run ended, but not everything arrived. The text is one sentence; nothing is lost, the next run goes on."""
+
+
+class Stop:
+    """The wish to stop. Every source looks at it; setting it ends the run in order, with a last snapshot."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def __call__(self) -> bool:
+        """Say whether the run shall stop."""
+        return self._event.is_set()
+
+    def set(self) -> None:
+        """Ask for the stop. From any thread or signal handler."""
+        self._event.set()
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM ask for the stop. A second one of either kind acts as usual. Main thread only."""
+
+        def ask(number: int, _frame: FrameType | None) -> None:
+            self.set()
+            signal.signal(number, before[number])
+
+        before = {number: signal.getsignal(number) for number in (int(signal.SIGINT), int(signal.SIGTERM))}
+        for number in before:
+            signal.signal(number, ask)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@dataclass
+class Live:
+    """What a display may look at while the job runs. Read from any thread."""
+
+    board: Board
+    progress: Progress | None
+    lag: dict[int, int] | None
+    engines: Engines
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. ``summary`` is what ``--json`` prints; ``finished`` is false where it was stopped before the end of its input."""
+
+    summary: dict[str, Any]
+    settled: Settled
+    finished: bool
+
+
+def wall_clock() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def run(
+    settings: Settings,
+    *,
+    input_path: Path | None,
+    holder: str,
+    started: float,
+    stop: Stop,
+    watch: Callable[[Live], Any] | None = None,
+    after: Callable[[Engines, Outcome], None] | None = None,
+) -> Outcome:
+    """Run the job on ``input_path`` (bounded) or, where it is ``None``, on the topic of the settings, until it ends or ``stop`` is set.
+
+    ``started`` is ``time.perf_counter()`` at the start of the command. ``watch`` is called once, before the first message, with what a
+    display may follow; ``after`` with the engines still open. Blocks. Raises the errors of its parts, each a sentence for the user.
+    """
+    plan = Plan(load_catalog(settings.catalog))
+    with open_engines(settings, holder) as engines:
+        wheels, board = WheelRegistry(), Board()
+        source, progress = _source(settings, input_path, plan, wheels, stop)
+        parts = make_parts(settings, engines, source, plan, wheels, board, lanes=1, stop=stop)
+        flow = build(parts)
+        recovery = engines.data_dir.recovery(settings.recovery_partitions)
+        engines.clickhouse.begin(stop.set)
+        if watch is not None:
+            lag = source.lag if isinstance(source, KafkaSource) else None
+            watch(Live(board, progress, lag, engines))
+        begun = time.perf_counter()
+        with stop.on_signals(), _quiet_collector():
+            cli_main(  # type: ignore[no-untyped-call]
+                flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery
+            )
+        if engines.clickhouse.error is not None:
+            raise engines.clickhouse.error
+        settled = engines.delivery.settle(_SETTLE)
+        ended = time.perf_counter()
+        summary = summarize(board.total, board.resumed)
+        summary["wallSeconds"] = round(ended - started, 3)
+        summary["eventsPerSecond"] = round(summary["thisRun"]["eventsRead"] / max(ended - begun, 1e-9), 1)
+        outcome = Outcome(summary, settled, progress is None or progress.done)
+        if after is not None:
+            after(engines, outcome)
+    if progress is not None and progress.error is not None:
+        raise progress.error
+    if not settled.complete or settled.rejected:
+        raise IncompleteError(_left_behind(settled))
+    return outcome
+
+
+def make_parts(
+    settings: Settings,
+    engines: Engines,
+    source: Source[Message | Tick],
+    plan: Plan,
+    wheels: WheelRegistry,
+    board: Board,
+    *,
+    lanes: int,
+    stop: Stop,
+) -> Parts:
+    """Join the settings and the engines into what the graph is built from."""
+    policy = WritePolicy(ttl_hours=settings.redis_ttl_hours, give_up_seconds=settings.redis_give_up_seconds, stopping=stop)
+    return Parts(
+        source=source,
+        recommendations=RecommendationSink(engines.redis_url, policy, settings.sink_partitions),
+        facts=engines.delivery.sink,
+        dead_letters=_dead_letters(settings, engines, source, stop),
+        plan=plan,
+        keys=engines.keys,
+        wheels=wheels,
+        board=board,
+        lanes=lanes,
+        sink_partitions=settings.sink_partitions,
+    )
+
+
+def kafka_source(settings: Settings, plan: Plan, wheels: WheelRegistry, stop: Stop) -> KafkaSource:
+    """The topic that the settings name."""
+    assert settings.kafka_brokers is not None, "asked for only where brokers are set"
+    config = settings.kafka_client_config()
+    brokers = config.pop("bootstrap.servers")
+    cluster = Cluster(brokers, settings.kafka_topic, settings.kafka_group, config)
+    pace = Pace(wheels.peek, plan.lookahead, settings.batch_size)
+    return KafkaSource(cluster, pace, now=wall_clock, accept_gap=settings.kafka_accept_gap, stopping=stop)
+
+
+def _source(
+    settings: Settings, input_path: Path | None, plan: Plan, wheels: WheelRegistry, stop: Stop
+) -> tuple[JsonlSource | KafkaSource, Progress | None]:
+    if input_path is None:
+        return kafka_source(settings, plan, wheels, stop), None
+    pace = Pace(wheels.peek, plan.lookahead, settings.batch_size)
+    source = JsonlSource(input_path, peek_timestamp, pace, now=wall_clock, stopping=stop)
+    return source, source.progress
+
+
+def _dead_letters(
+    settings: Settings, engines: Engines, source: Source[Message | Tick], stop: Stop
+) -> DeadLetterFileSink | DeadLetterTopicSink:
+    if isinstance(source, KafkaSource):
+        return DeadLetterTopicSink(settings.kafka_client_config(), settings.kafka_dead_letter_topic, stopping=stop)
+    return DeadLetterFileSink(engines.data_dir.dead_letters)
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(*_GC)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def _left_behind(settled: Settled) -> str:
+    if settled.rejected:
+        return (
+            f"ClickHouse refused {settled.rejected} segments of rows ({settled.last_error}); they are kept in the data directory's spool."
+        )
+    return (
+        f"{settled.left} segments of rows still wait for ClickHouse ({settled.last_error}); the next run on this directory delivers them."
+    )

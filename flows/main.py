@@ -1,0 +1,58 @@
+"""The onboarding job for clusters: ``python -m bytewax.run "flows.main:flow()" -r DATA_DIR/state``.
+
+The same graph as ``onramp run`` on Kafka, with as many workers as the runner is told. All processes of one cluster need the same settings,
+and a data directory each can reach.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+from contextlib import ExitStack
+
+from bytewax.dataflow import Dataflow
+
+from flows.catalogs import CatalogFileError, load_catalog
+from flows.data_dir import DataDirError
+from flows.embedded_valkey import EmbeddedValkeyError
+from flows.engines import open_engines
+from flows.job import Stop, kafka_source, make_parts
+from flows.logs import set_up_logging
+from flows.onboarding import build
+from flows.settings import SettingsError, load_settings
+from operators.tally import Board
+from operators.timers import LANES
+from operators.wheels import WheelRegistry
+from state.catalog_text import CatalogError
+from state.plan import Plan
+
+
+def flow() -> Dataflow:
+    """Build the job from the environment; its engines stay open until the process ends. Exits with a sentence where it cannot run.
+
+    SIGINT and SIGTERM end the sources in order, with a last snapshot.
+    """
+    try:
+        settings = load_settings()
+        if settings.kafka_brokers is None:
+            sys.exit("ONRAMP_KAFKA_BROKERS is not set: a job without end reads Kafka. For a file use `onramp run --input FILE`.")
+        set_up_logging(settings)
+        plan = Plan(load_catalog(settings.catalog))
+        stack, stop = ExitStack(), Stop()
+        stack.enter_context(stop.on_signals())
+        engines = stack.enter_context(open_engines(settings, "bytewax.run"))
+    except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError) as error:
+        sys.exit(str(error))
+    atexit.register(stack.close)
+
+    def fail() -> None:
+        # A thread cannot raise into the dataflow; without its store's schema the job must not go on.
+        logging.getLogger(__name__).critical("%s", engines.clickhouse.error)
+        os._exit(1)
+
+    engines.clickhouse.begin(fail)
+    wheels = WheelRegistry()
+    source = kafka_source(settings, plan, wheels, stop)
+    return build(make_parts(settings, engines, source, plan, wheels, Board(), lanes=LANES, stop=stop))

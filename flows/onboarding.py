@@ -1,0 +1,88 @@
+"""The onboarding job on one page: the picture in the README, top to bottom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import Source
+from bytewax.outputs import Sink
+
+from operators.choose import choose_step
+from operators.compose import compose_step
+from operators.decode import decode_step
+from operators.facts import facts_step
+from operators.gather import gather_effects, gather_letters
+from operators.parting import only, only_outputs
+from operators.tally import Board, tally_step
+from operators.timers import timers_step
+from operators.track import track_step
+from operators.wheels import WheelRegistry
+from state.facts import Fact
+from state.ids import Keys
+from state.items import Choice, Count
+from state.messages import Message, Tick
+from state.plan import Plan
+from state.recommendation import Erase, Publish
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the graph is built from: where it reads, where it writes, and what it knows.
+
+    ``lanes`` and ``sink_partitions`` say over how many workers timers and sinks may be spread; 1 where one worker runs.
+    """
+
+    source: Source[Message | Tick]
+    recommendations: Sink[Any]
+    facts: Sink[Any]
+    dead_letters: Sink[Any]
+    plan: Plan
+    keys: Keys
+    wheels: WheelRegistry
+    board: Board
+    lanes: int = 1
+    sink_partitions: int = 1
+
+
+def build(parts: Parts) -> Dataflow:
+    """Return the dataflow. Builds only; nothing runs and nothing connects."""
+    plan, keys, wheels = parts.plan, parts.keys, parts.wheels
+    flow = Dataflow("onboarding")
+
+    # Messages become events, or dead letters with a reason; the passing of time wakes people.
+    messages = op.input("messages", flow, parts.source)
+    decoded = decode_step("decode", messages, keys)
+    woken = timers_step("timers", decoded.ticks, wheels, parts.lanes)
+
+    # Each person's state: progress, signs of being stuck, whether to guide, what came of it.
+    arrivals = op.merge("arrivals", decoded.events, woken)
+    tracked = track_step("track", arrivals, plan, keys, wheels)
+
+    # Each (tenant, trigger) has a learner that chooses the arm and learns from the rewards; the catalog has the words.
+    chosen = choose_step("choose", tracked, plan)
+    choices = only_outputs("choices", chosen, Choice)
+    composed = compose_step("compose", choices, plan, keys)
+
+    # The app reads Redis: new guidance, guidance taken back, people forgotten.
+    withdrawn = only_outputs("withdrawn", tracked, (Publish, Erase))
+    effects = gather_effects("effects", op.merge("all_effects", withdrawn, only("guidance", composed, Publish)), parts.sink_partitions)
+    op.output("recommendations", effects, parts.recommendations)
+
+    # Analysts read ClickHouse: every event, signal, decision, non-decision and outcome.
+    told = op.merge(
+        "told",
+        decoded.rejected,
+        decoded.ticks,
+        only_outputs("tracked_facts", tracked, (Fact, Erase)),
+        only_outputs("chosen_facts", chosen, Fact),
+        only("composed_facts", composed, Fact),
+    )
+    op.output("facts", facts_step("tell", told, parts.sink_partitions), parts.facts)
+
+    # Operators read the dead letters, and the tally of everything.
+    op.output("dead_letters", gather_letters("letters", decoded.rejected), parts.dead_letters)
+    tally_step("tally", op.merge("counted", told, decoded.counts, only_outputs("tracked_counts", tracked, Count)), parts.board)
+    return flow

@@ -1,0 +1,36 @@
+"""What a run has done, as ``onramp run --json`` prints it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from operators.tally import Tallies
+
+
+def summarize(total: Tallies, resumed: Tallies) -> dict[str, Any]:
+    """Cumulative figures since the data directory began, and those of this run under ``thisRun``."""
+    return {**_figures(total), "thisRun": _figures({name: count - resumed.get(name, 0) for name, count in total.items()})}
+
+
+def _figures(tally: Tallies) -> dict[str, Any]:
+    def by(prefix: str) -> dict[str, int]:
+        return {name.partition("|")[2]: count for name, count in sorted(tally.items()) if name.startswith(f"{prefix}|") and count}
+
+    outcomes = by("outcomes")
+    success, failure, shown = (outcomes.get(kind, 0) for kind in ("success", "failure", "shown"))
+    return {
+        "eventsRead": tally.get("read", 0),
+        "eventsAccepted": tally.get("accepted", 0),
+        "duplicates": tally.get("duplicates", 0),
+        "ignored": by("ignored"),
+        "deadLetters": by("dead_letters"),
+        "users": tally.get("users", 0),
+        "activatedUsers": tally.get("activated", 0),
+        "decisions": tally.get("decisions", 0),
+        "nonDecisions": by("non_decisions"),
+        "recommendationsWritten": tally.get("recommendations", 0),
+        "withdrawals": tally.get("withdrawals", 0),
+        "rewards": {"success": success, "failure": failure, "open": shown - success - failure - tally.get("windows_voided", 0)},
+        "outcomes": outcomes,
+        "stuckSignals": by("signals"),
+    }
