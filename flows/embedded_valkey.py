@@ -6,6 +6,7 @@ whoever started it was killed. It listens on a Unix socket and on a loopback por
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -26,7 +27,8 @@ from flows.private_files import write_private
 from sinks.redis_client import connect
 
 _SOCKET_LIMIT: Final = 100  # bytes a socket path may have: 107 on Linux, 103 on macOS
-_LOCK_WAIT: Final = 15.0  # seconds; a reader's short-lived server, or the server of a killed job, goes away sooner
+_ORPHAN_WAIT: Final = 1.0  # seconds; the server of a killed job is dead sooner, if the system kills it
+_LOCK_WAIT: Final = 15.0  # seconds; a reader's short-lived server goes away sooner
 _READY_WAIT: Final = 60.0  # seconds; it replays its log first, at some hundred MB a second
 _STOP_WAIT: Final = 10.0  # seconds; it flushes its log
 _PORT_ATTEMPTS: Final = 5  # somebody else may take the free port between our looking and the server's binding
@@ -50,10 +52,13 @@ class EmbeddedValkey:
     def start(self, *, publish: bool) -> None:
         """Start the server and block until it answers, some 50 ms with little data. Call it from the main thread.
 
-        With ``publish`` other processes find it through ``published_url``; without, only who started it knows of it.
-        It dies with this process. Raises ``EmbeddedValkeyError``.
+        With ``publish``, for the job that holds the data directory, other processes find it through ``published_url``; without,
+        only who started it knows of it. It dies with this process. Raises ``EmbeddedValkeyError``.
         """
-        if not self._lock.acquire(str(os.getpid()), _LOCK_WAIT) and not self._take_over():
+        note = str(os.getpid())
+        if publish and not self._lock.acquire(note, _ORPHAN_WAIT):
+            self._stop_orphan()
+        if not self._lock.is_mine and not self._lock.acquire(note, _LOCK_WAIT):
             raise EmbeddedValkeyError(f"Another Valkey still runs on {self._directory}; stop process {self._lock.note()} or its children.")
         try:
             self._start_on_free_port()
@@ -75,19 +80,18 @@ class EmbeddedValkey:
         self._lock.release()
         self.url = ""
 
-    def _take_over(self) -> bool:
-        """Stop a server that outlived its killed parent, where the system does not do that for us, and take the lock."""
+    def _stop_orphan(self) -> None:
+        """Stop a server that outlived its killed parent, where the system does not do that for us.
+
+        Only the job may do that: it holds the lock of the data directory, so whoever published an address is gone.
+        """
         orphan = published_url(self._directory)
         if orphan is None:
-            return False
+            return  # the short-lived server of a reader
         client = connect(orphan)
-        try:
+        with contextlib.suppress(RedisError, OSError):
             client.shutdown()
-        except (RedisError, OSError):
-            return False
-        finally:
-            client.close()
-        return self._lock.acquire(str(os.getpid()), _STOP_WAIT)
+        client.close()
 
     def _start_on_free_port(self) -> None:
         try:

@@ -25,6 +25,11 @@ class FileLock:
             raise RuntimeError("the lock is not held")
         return self._fd
 
+    @property
+    def is_mine(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._fd is not None
+
     def acquire(self, note: str, wait_seconds: float) -> bool:
         """Take the lock and leave ``note`` in the file; block up to ``wait_seconds``. Return whether it was got. Raises ``OSError``."""
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import stat
 import subprocess
@@ -23,6 +22,7 @@ from flows.child_process import start_bound_process
 from flows.data_dir import DataDir, DataDirError
 from flows.embedded import redis_for_job, redis_for_reader
 from flows.embedded_valkey import EmbeddedValkey, EmbeddedValkeyError, is_alive, published_url
+from flows.file_lock import FileLock
 from flows.secret import DEVELOPMENT_SECRET, secret_for
 from flows.settings import Settings
 from sinks.recommendation_reader import RecommendationReader
@@ -51,9 +51,7 @@ with data_dir.lock("onramp run"):
 PARENT = """
 import sys
 from flows.child_process import start_bound_process
-child = start_bound_process(["/bin/sleep", "600"], output=sys.stdout.fileno())
-print(child.pid, flush=True)
-child.wait()
+start_bound_process(["/bin/sh", "-c", "echo up; exec sleep 600"], output=sys.stdout.fileno()).wait()
 """
 
 READER = """
@@ -211,6 +209,19 @@ class TestValkey:
             assert record is not None
             assert record.version == 5
 
+    def test_a_server_that_outlives_its_job_is_not_joined_by_a_second_one(self, data_dir: DataDir) -> None:
+        """As happens where the system does not kill it: the lock is the server's own, and the next job stops it first."""
+        orphan = EmbeddedValkey(data_dir.valkey)
+        orphan.start(publish=True)
+        url, lock = orphan.url, FileLock(data_dir.valkey / "server.lock")
+        orphan._lock.release()  # all that dying does
+        assert lock.is_held()
+        with data_dir.lock("onramp run"), redis_for_job(None, data_dir) as new_url:
+            assert not is_alive(url)
+            assert is_alive(new_url)
+        orphan.stop()
+        assert not lock.is_held()
+
     def test_a_job_waits_for_the_server_of_a_reader(self, data_dir: DataDir) -> None:
         """Two servers on one set of files would destroy them."""
         with redis_for_reader(None, data_dir) as reading:
@@ -302,7 +313,6 @@ class TestChildProcess:
         parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         with parent:
             assert parent.stdout is not None
-            child = int(parent.stdout.readline())
-            os.kill(child, 0)
-            parent.send_signal(signal.SIGKILL)
+            assert parent.stdout.readline() == "up\n"
+            parent.kill()
             assert parent.stdout.read() == ""  # the pipe closes when the last process that has it is gone

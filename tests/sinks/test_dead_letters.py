@@ -162,7 +162,7 @@ class TestFile:
         part = DeadLetterFile(path, None)
         part.write_batch([[letter(1)]])
         position = part.snapshot()
-        part.write_batch([[letter(2)]])
+        part.write_batch([[letter(2, b"much longer than the other")]])
         part.snapshot()  # on the disk, but the epoch never became durable
         part.close()
         resumed = DeadLetterFile(path, position)
