@@ -126,10 +126,11 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
 
 
 class FactSink(FixedPartitionedSink[Batch, str]):
-    """Sink of ``(key, batch)`` items. One partition a process is right; more serve only to spread the work over worker threads.
+    """Sink of ``(key, batch)`` items, keyed ``"0"``, ``"1"``, … by partition.
 
-    A partition's name must stay the same over restarts, be unique among the processes that share a cluster, and use only letters, digits,
-    ``_`` and ``-``. All facts of one person must go to the same partition, or their deletion cannot be ordered after them.
+    One partition a process is right; more serve only to spread the work over worker threads. A partition's name must stay the same over
+    restarts, be unique among the processes that share a cluster, and use only letters, digits, ``_`` and ``-``. All facts of one person
+    must go to the same partition, or their deletion cannot be ordered after them.
     """
 
     def __init__(self, spool: Spool, partitions: Sequence[str] = ("facts",)) -> None:
@@ -143,6 +144,10 @@ class FactSink(FixedPartitionedSink[Batch, str]):
     def list_parts(self) -> list[str]:
         """The partitions this process can write."""
         return self._partitions
+
+    def part_fn(self, item_key: str) -> int:
+        """A key that is a number picks that partition, in the order of all partitions' names; any other key is hashed."""
+        return int(item_key) if item_key.isdecimal() else super().part_fn(item_key)
 
     def build_part(self, step_id: str, for_part: str, resume_state: str | None) -> FactPartition:
         """Build or resume a partition: promotes what the resume state covers and removes what will run again."""

@@ -27,6 +27,7 @@ from sinks.clickhouse.spool import Spool
 from state.facts import DeadLetterFact, EventFact, StepMetricFact
 from state.recommendation import Erase
 from tests.support.facts import make
+from tests.support.spool_job import DIED
 
 SECONDS = 30.0
 """How long a test waits for another thread before it is called hung."""
@@ -112,7 +113,7 @@ def test_a_crash_at_any_step_and_again_later_delivers_every_row_once(
 @pytest.mark.parametrize("position", range(7))
 def test_the_real_engine_aborted_at_any_item_delivers_every_row_once(tmp_path: Path, position: int) -> None:
     rows = list("abcdef")
-    items: list[Any] = [("facts", batch(name)) for name in rows]
+    items: list[Any] = [("0", batch(name)) for name in rows]
     items.insert(position, TestingSource.ABORT())
     recovery_path = tmp_path / "recovery"
     recovery_path.mkdir()
@@ -133,6 +134,18 @@ def test_the_real_engine_aborted_at_any_item_delivers_every_row_once(tmp_path: P
     assert delivery.settle(SECONDS).complete
     delivery.close()
     assert sorted(names(inserter)) == rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("heartbeats", [True, False])
+def test_what_is_promoted_is_durable_even_beside_steps_with_timers(tmp_path: Path, workers: int, heartbeats: bool) -> None:
+    """The job dies at once after a promotion; what it promoted must be covered by the state it resumes with."""
+    for promotion in (1, 2, 3):
+        job = [sys.executable, "-m", "tests.support.spool_job", str(tmp_path), str(promotion), str(workers), str(int(heartbeats))]
+        died = subprocess.run(job, capture_output=True, text=True, check=False, timeout=SECONDS)
+        assert died.returncode == DIED, died.stderr
+        assert died.stdout == ("" if promotion == 1 else "covered\n")
 
 
 def test_rows_of_an_ordinary_batch_do_not_prove_the_epoch_before_durable(tmp_path: Path) -> None:
@@ -305,7 +318,20 @@ def test_erasures_follow_the_rows_of_their_segment(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------------- a full spool
 
 
-def test_a_full_spool_holds_the_writer_back_until_something_is_delivered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+class Heard(logging.Handler):
+    """Sets an event when something is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.event = threading.Event()
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()
+        self.event.set()
+
+
+def test_a_full_spool_holds_the_writer_back_and_says_so_until_something_is_delivered(tmp_path: Path) -> None:
     spool = Spool(tmp_path, max_bytes=1, nag_seconds=0.001)
     partition = FactPartition(spool, "p", None)
     partition.write_batch([batch("a")])
@@ -316,10 +342,12 @@ def test_a_full_spool_holds_the_writer_back_until_something_is_delivered(tmp_pat
         partition.write_batch([[], batch("b")])
         written.set()
 
-    writer = threading.Thread(target=write)
-    with caplog.at_level(logging.WARNING):
-        writer.start()
-        assert spool.wait_until(lambda: spool.held_back == 1 and "holds the input back" in caplog.text, SECONDS)
+    writer, heard, logger = threading.Thread(target=write), Heard(), logging.getLogger("sinks.clickhouse.spool")
+    logger.addHandler(heard)
+    writer.start()
+    assert heard.event.wait(SECONDS)
+    logger.removeHandler(heard)
+    assert "holds the input back" in heard.text
     assert not written.is_set()
     inserter = FakeInserter()
     assert drain(spool, inserter)
