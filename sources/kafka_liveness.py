@@ -1,0 +1,68 @@
+"""How far an idle partition's time is known: the wall clock may speak for a partition only while its broker says there is nothing more."""
+
+from __future__ import annotations
+
+import msgspec
+
+INTERVAL_MS = 1_000
+
+
+class _Broker(msgspec.Struct):
+    nodeid: int
+    state: str
+    rxidle: int
+
+
+class _Partition(msgspec.Struct):
+    leader: int
+    fetchq_cnt: int
+    eof_offset: int
+    hi_offset: int
+    ls_offset: int
+
+
+class _Topic(msgspec.Struct):
+    partitions: dict[str, _Partition]
+
+
+class _Statistics(msgspec.Struct):
+    time: int
+    brokers: dict[str, _Broker]
+    topics: dict[str, _Topic]
+
+
+_DECODER = msgspec.json.Decoder(_Statistics)
+
+
+class Liveness:
+    """Reads librdkafka's statistics (once in ``INTERVAL_MS``) for one partition.
+
+    A cached high watermark alone proves nothing: it stays when the broker dies. An answer of the leader, at a moment when the end had been
+    reached and nothing was queued, proves that everything up to about that moment was seen.
+    """
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self._topic = topic
+        self._partition = str(partition)
+        self._caught_up: tuple[int, int] | None = None
+        self.end: int | None = None
+        """The end of the partition as of the last statistics, None while its broker is unreachable."""
+
+    def heard(self, statistics: str) -> None:
+        """Take the JSON of ``stats_cb``."""
+        self._caught_up = self.end = None
+        seen = _DECODER.decode(statistics)
+        topic = seen.topics.get(self._topic)
+        part = None if topic is None else topic.partitions.get(self._partition)
+        if part is None:
+            return
+        leader = next((broker for broker in seen.brokers.values() if broker.nodeid == part.leader and broker.state == "UP"), None)
+        if leader is None or leader.rxidle < 0:
+            return
+        self.end = part.ls_offset if part.ls_offset >= 0 else part.hi_offset
+        if part.fetchq_cnt == 0 and part.eof_offset >= 0 and part.eof_offset == self.end:
+            self._caught_up = (self.end, seen.time * 1_000 - leader.rxidle // 1_000)
+
+    def seen_until(self, position: int) -> int | None:
+        """Return the time (ms) up to which everything was seen, if nothing lies past ``position``; None if that is not known."""
+        return self._caught_up[1] if self._caught_up is not None and self._caught_up[0] <= position else None
