@@ -18,7 +18,7 @@ from sinks.clickhouse.spool import Spool, StoredSegment
 
 logger = logging.getLogger(__name__)
 
-GROUP_BYTES = 16 * 2**20
+GROUP_BYTES = 8 * 2**20
 """Spool bytes (compressed) merged into one insert a table: large enough to be fast, small enough to hold in memory."""
 GROUP_SEGMENTS = 500
 LOOK_SECONDS = 1.0
