@@ -16,6 +16,7 @@ from operators.decode import decode_step
 from operators.facts import facts_step
 from operators.gather import gather_effects, gather_letters
 from operators.parting import only, only_outputs
+from operators.stitch import stitch_step
 from operators.tally import Board, tally_step
 from operators.timers import timers_step
 from operators.track import track_step
@@ -57,8 +58,10 @@ def build(parts: Parts) -> Dataflow:
     decoded = decode_step("decode", messages, keys)
     woken = timers_step("timers", decoded.ticks, wheels, parts.lanes)
 
+    # What a visitor did before signing in counts for the user.
     # Each person's state: progress, signs of being stuck, whether to guide, what came of it.
-    arrivals = op.merge("arrivals", decoded.events, woken)
+    known = stitch_step("stitch", decoded.events, plan, keys)
+    arrivals = op.merge("arrivals", known, woken)
     tracked = track_step("track", arrivals, plan, keys, wheels)
 
     # Each (tenant, trigger) has a learner that chooses the arm and learns from the rewards; the catalog has the words.

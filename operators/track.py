@@ -36,6 +36,7 @@ class Tracking(StatefulBatchLogic[Arrival, list[Output], bytes]):
 
     @override
     def on_batch(self, values: list[Arrival]) -> tuple[list[list[Output]], bool]:
+        values.sort(key=_place)  # a batch that came through ``stitch`` is in order of its keys
         outputs: list[Output] = []
         person, fold = self._person, self._fold
         for value in values:
@@ -74,6 +75,10 @@ class Tracking(StatefulBatchLogic[Arrival, list[Output], bytes]):
         if not self._armed or due < self._armed:
             self._wheels.mine().register(person.partition, self._name(person.tenant, person.user), due)
             self._armed = due
+
+
+def _place(arrival: Arrival) -> int:
+    return arrival.seq
 
 
 def tracking(plan: Plan, keys: Keys, wheels: WheelRegistry) -> Callable[[bytes | None], Tracking]:

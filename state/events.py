@@ -33,7 +33,7 @@ REJECTIONS: Final[dict[str, str]] = {
     "bad_event_id": "eventId is not a string of 1 to 128 characters without control characters",
     "missing_user": "neither userId nor anonymousId is there",
     "bad_user_id": "userId or anonymousId is not a string of 1 to 256 characters without control characters",
-    "bad_tenant_id": "tenantId is not a string of 1 to 128 characters without control characters",
+    "bad_tenant_id": "tenantId is not a string of 1 to 128 characters without control characters, colons and braces",
     "bad_session_id": "sessionId is not a string of at most 256 characters",
     "missing_event_type": "eventType is missing",
     "unknown_event_type": "eventType is not one of the contract's types",
@@ -58,6 +58,8 @@ _REQUIRED: Final[dict[str, str]] = {
 """The one payload field without which an event of the type says nothing; each is a non-empty string."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_TENANT: Final = re.compile(r"[\x00-\x1f\x7f:{}]")
+"""A colon parts tenant and user in Redis keys, braces mark what a cluster places together: a tenant could pose as another."""
 
 
 class Event(msgspec.Struct, gc=False):
@@ -159,7 +161,7 @@ def _decode(message: Message) -> Event:
         raise _RejectError("bad_user_id")
     if _CONTROL.search(wire.event_id):
         raise _RejectError("bad_event_id")
-    if _CONTROL.search(wire.tenant_id):
+    if wire.tenant_id != "default" and _NOT_IN_TENANT.search(wire.tenant_id):
         raise _RejectError("bad_tenant_id")
     if len(wire.payload) > MAX_PAYLOAD:
         raise _RejectError("payload_too_large", f"payload has {len(wire.payload)} bytes, at most {MAX_PAYLOAD} are allowed")

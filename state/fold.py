@@ -60,6 +60,8 @@ class Fold:
         status = self._judge(person, event)
         if status == "duplicate":
             turn.outputs.append(Count("duplicates"))
+        elif status and event.stitched:
+            pass
         elif status:
             turn.outputs.append(Count("ignored", status))
             turn.outputs.append(_event_fact(event, status))
@@ -67,8 +69,9 @@ class Fold:
             turn.outputs.append(Count("accepted"))
             self._delete(person, event, turn)
         else:
-            turn.outputs.append(Count("accepted"))
-            turn.outputs.append(_event_fact(event, "applied"))
+            if not event.stitched:  # told and counted under the visitor's own id
+                turn.outputs.append(Count("accepted"))
+                turn.outputs.append(_event_fact(event, "applied"))
             person.version += 1
             self._apply(person, event, turn)
         return person
@@ -102,6 +105,10 @@ class Fold:
             self._guidance.forget(turn, person, person.now)
             person.merged = True
             person.inactive_due = 0
+            if person.sessions:  # was counted, and told of, as somebody else
+                turn.outputs.append(Count("users", by=-1))
+                person.version += 1
+                turn.outputs.append(self._person_fact(person, completed(self._plan, person.path, person.steps)))
         return person
 
     @staticmethod
@@ -146,6 +153,9 @@ class Fold:
             if kind == "signup":
                 person.signup_at = min(person.signup_at or at, at)
                 news |= signing_up
+        elif kind == "identity_merged" and not person.origin and not person.decided:
+            person.origin = str(event.payload["previousId"])
+            news = True
         elif kind == "preferences_changed":
             news |= self._prefer(person, event, turn)
         path = plan.path_for(person.traits) if news or not person.path else person.path
@@ -309,6 +319,11 @@ class Fold:
             done.get(step, 0), person.now, person.version,
         )  # fmt: skip
 
+    def _group(self, person: Person) -> str:
+        if person.merged:
+            return "merged"
+        return "holdout" if self._guidance.held_out(person) else "adaptive"
+
     def _person_fact(self, person: Person, done: Mapping[str, int]) -> PersonFact:
         total = len(self._plan.paths[person.path].steps) if person.path in self._plan.paths else 0
         sessions_ms = person.session_total + person.session_to - person.session_from
@@ -318,7 +333,7 @@ class Fold:
 
         return PersonFact(
             person.tenant, person.user, person.path, self._plan.segment(person.traits),
-            "holdout" if self._guidance.held_out(person.tenant, person.user) else "adaptive",
+            self._group(person),
             trait("persona"), trait("useCase"), trait("companySize"), trait("signupSource"), trait("tier"), trait("locale"),
             person.guidance, len(done), total, person.sessions, sessions_ms / 1000 / max(person.sessions, 1),
             engagement(len(done), total, person.sessions), person.first_seen, person.signup_at, person.newest, person.activated_at,

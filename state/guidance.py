@@ -42,9 +42,9 @@ class Guidance:
         self._plan: Final = plan
         self._keys: Final = keys
 
-    def held_out(self, tenant: str, user: str) -> bool:
-        """Say whether this person is in the holdout, for good: it depends on nothing but who they are."""
-        return uniform(b"holdout", tenant, user) < self._plan.catalog.holdout
+    def held_out(self, person: Person) -> bool:
+        """Say whether this person is in the holdout, for good: it depends on nothing but who they were when first seen."""
+        return uniform(b"holdout", person.tenant, person.origin or person.user) < self._plan.catalog.holdout
 
     def consider(self, turn: Turn, person: Person, trigger: str, at: int, done: Mapping[str, int], step: str = "") -> None:
         """Decide about deciding: ends in an ``Ask``, or in a non-decision with its reason. ``step`` defaults to the current one."""
@@ -86,7 +86,7 @@ class Guidance:
             return "trigger_disabled"
         if not person.guidance:
             return "opted_out"
-        if self.held_out(person.tenant, person.user):
+        if self.held_out(person):
             return "holdout"
         if not step:
             return "no_step"

@@ -100,3 +100,5 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     decided: list[int] = []
     open: list[Open] = []
     recent: list[str] = []
+    origin: str = ""
+    """Id under which the person was first seen, where that is not ``user``: groups are drawn by it."""
