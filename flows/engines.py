@@ -50,7 +50,7 @@ def open_engines(settings: Settings, holder: str) -> Iterator[Engines]:
         url = stack.enter_context(redis_for_job(redis_url, data_dir))
         store = open_store(settings, data_dir)
         stack.callback(store.close)
-        partitions = ["facts" if number == 0 else f"facts-{number}" for number in range(settings.sink_partitions)]
+        partitions = [str(number) for number in range(settings.sink_partitions)]
         delivery = FactDelivery(store, data_dir.spool, partitions=partitions, max_bytes=settings.spool_max_mb * 1024 * 1024)
         stack.callback(delivery.close)
         start = ClickHouseStart(store, delivery)

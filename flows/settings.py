@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         le=4096,
         description="Files of the recovery store, fixed when it is created: resuming slows down with keys per file.",
     )
-    sink_partitions: int = Field(default=1, ge=1, le=1024, description="Workers that can write to one sink at once.")
+    sink_partitions: int = Field(default=1, ge=1, le=10, description="Workers that can write to one sink at once.")
     spool_max_mb: int = Field(
         default=2048, ge=1, description="Megabytes of rows kept on disk while ClickHouse is away; beyond that the input is held back."
     )

@@ -32,9 +32,10 @@ def tell(batch: list[Any], partitions: int) -> list[tuple[str, list[Row]]]:
     goes on and the epoch before is durable.
     """
     rows: list[Row] = [dead_letter_fact(item) if type(item) is DeadLetter else item for item in batch if type(item) is not Tick]
-    if rows:
-        return by_person([*rows, *step_metrics(rows)], _whom, partitions)
-    return [(str(partition), []) for partition in range(partitions)] if batch else []
+    told = by_person([*rows, *step_metrics(rows)], _whom, partitions) if rows else []
+    if len(rows) < len(batch):
+        told += [(str(partition), []) for partition in range(partitions)]
+    return told
 
 
 def step_metrics(rows: list[Row]) -> list[StepMetricFact]:

@@ -166,7 +166,7 @@ class ProgressFact(Fact, frozen=True, gc=False):
 
 
 class PersonFact(Fact, frozen=True, gc=False):
-    """One person as analysts group them. ``activated_at``, ``signup_at`` and ``deleted_at`` are 0 where they have not happened.
+    """One person as analysts group them. ``activated_at`` and ``signup_at`` are 0 where they have not happened.
 
     ``experiment_group`` is ``holdout`` or ``adaptive``, or ``merged`` for a visitor who became a user and counts as that user only.
     ``avg_session_duration`` is in seconds; ``engagement_score`` is 0–100.

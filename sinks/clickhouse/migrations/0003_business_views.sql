@@ -1,6 +1,10 @@
 -- The usual questions, one view each. A rate is NULL where its denominator is 0: nothing to measure is not 0 %.
 -- Rates are fractions (0..1), durations say their unit in their name.
 
+-- Everyone who counts as a person: visitors who became a user count as that user.
+CREATE OR REPLACE VIEW counted_people AS
+SELECT * FROM people_final WHERE experiment_group != 'merged';
+
 -- Where people stand on the path they are on now. Rows of a path that a person was moved away from do not count.
 --   reached:  the step is or was open to the person (not locked)
 --   step_completion_rate = completed / reached
@@ -23,7 +27,7 @@ SELECT
         s.completed_at IS NOT NULL
     )) AS median_hours
 FROM step_progress_final AS s
-INNER JOIN people_final AS p ON p.tenant_id = s.tenant_id AND p.user_id = s.user_id AND p.path_id = s.path_id
+INNER JOIN counted_people AS p ON p.tenant_id = s.tenant_id AND p.user_id = s.user_id AND p.path_id = s.path_id
 GROUP BY tenant_id, path_id, position, step_id
 ORDER BY tenant_id, path_id, position;
 
@@ -49,7 +53,7 @@ SELECT
         dateDiff('millisecond', assumeNotNull(coalesce(signup_at, first_seen_at, activated_at)), assumeNotNull(activated_at)) / 3600000,
         activated_at IS NOT NULL
     )) AS time_to_activation_p50_hours
-FROM people_final
+FROM counted_people
 GROUP BY tenant_id
 ORDER BY tenant_id;
 
@@ -67,7 +71,7 @@ SELECT
         dateDiff('millisecond', assumeNotNull(coalesce(signup_at, first_seen_at, activated_at)), assumeNotNull(activated_at)) / 3600000,
         activated_at IS NOT NULL
     )) AS time_to_activation_p50_hours
-FROM people_final
+FROM counted_people
 WHERE coalesce(signup_at, first_seen_at, last_active_at) IS NOT NULL
 GROUP BY tenant_id, signup_week, path_id, user_persona
 ORDER BY tenant_id, signup_week, path_id, user_persona;
@@ -185,7 +189,7 @@ SELECT
         dateDiff('millisecond', assumeNotNull(coalesce(signup_at, first_seen_at, activated_at)), assumeNotNull(activated_at)) / 3600000,
         activated_at IS NOT NULL
     )) AS time_to_activation_p50_hours
-FROM people_final
+FROM counted_people
 GROUP BY tenant_id, experiment_group
 ORDER BY tenant_id, experiment_group;
 
@@ -203,4 +207,4 @@ SELECT
     steps_completed,
     session_count,
     avg_session_duration
-FROM people_final;
+FROM counted_people;
