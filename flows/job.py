@@ -126,6 +126,8 @@ def run(
         flow = build(parts)
         recovery = engines.data_dir.recovery(settings.recovery_partitions)
         engines.clickhouse.begin(stop.set)
+        if isinstance(source, KafkaSource):
+            source.list_parts()  # from inside the engine, a broker that is away would end in a panic instead of a sentence
         if watch is not None:
             lag = source.lag if isinstance(source, KafkaSource) else None
             watch(Live(board, progress, lag, engines))

@@ -130,11 +130,11 @@ def probability_best(beliefs: Sequence[Posterior]) -> list[float]:
     masses = np.exp(heights - heights.max(axis=1, keepdims=True))
     masses /= masses.sum(axis=1, keepdims=True)
     below = np.cumsum(masses, axis=1) - masses / 2.0
-    chances = np.empty(len(beliefs))
-    for index in range(len(beliefs)):
-        own, below[index] = below[index].copy(), masses[index]
-        chances[index] = below.prod(axis=0).sum()
-        below[index] = own
+    # The product over all other arms: of those before (a running product down the rows) and of those after.
+    before, after = np.ones_like(below), np.ones_like(below)
+    np.multiply.accumulate(below[:-1], axis=0, out=before[1:])
+    np.multiply.accumulate(below[:0:-1], axis=0, out=after[-2::-1])
+    chances = (masses * before * after).sum(axis=1)
     return [float(each) for each in chances / chances.sum()]
 
 

@@ -379,7 +379,9 @@ def _remember(person: Person, event: Event) -> None:
     """Keep the last few events in brief, by arrival: what a model may be told of what the person was doing."""
     payload = event.payload
     subject = event.name or payload.get("path") or payload.get("target") or payload.get("form") or payload.get("code") or ""
-    person.recent = [*person.recent[-(RECENT - 1) :], f"{event.type} {subject}"[:48].rstrip()]
+    if len(person.recent) >= RECENT:
+        del person.recent[0]
+    person.recent.append(f"{event.type} {subject}"[:48].rstrip())
 
 
 def _event_fact(event: Event, status: str) -> EventFact:

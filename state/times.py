@@ -14,7 +14,7 @@ MINUTES_A_DAY: Final = 1440
 def rfc3339(milliseconds: int) -> str:
     """Render a time as RFC 3339 in UTC with milliseconds, ``2026-01-05T09:30:00.000Z``. Valid for the years 1 to 9999."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def minute_of_day(milliseconds: int, timezone: str) -> int:
