@@ -1,0 +1,87 @@
+"""Everything that a job has left, in one canonical form, so that two runs can be compared."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from sinks.clickhouse.client import ClickHouse
+from sinks.redis_client import connect
+from state.facts import FACTS, Fact, StepMetricFact
+
+State = dict[str, list[str]]
+"""Name of a store or table → its sorted rows as text."""
+
+_SHOWN: Final = 12  # differing lines of a table shown, enough to see what kind of difference it is
+
+PLACES: Final = {
+    "events": ("source_offset", "source_partition", "log_time"),
+    "dead_letters": ("dead_letter_id", "topic", "source_offset", "source_partition", "log_time"),
+    "dead_letter_file": ("topic", "offset", "partition", "logTime"),
+}
+"""Columns that say where a message stood: other where the same messages were split or named otherwise."""
+
+
+def read_state(store: ClickHouse, redis_url: str, dead_letters: Path | None, summary: Mapping[str, Any]) -> State:
+    """Read all stores of a job whose rows are delivered."""
+    state = {kind.TABLE: _table(store, kind) for kind in FACTS}
+    state["redis"] = _redis(redis_url)
+    state["summary"] = _lines(_tally(summary))
+    if dead_letters is not None:
+        state["dead_letter_file"] = sorted(dead_letters.read_text().splitlines()) if dead_letters.exists() else []
+    return state
+
+
+def differences(expected: State, found: State, *, without: Mapping[str, Iterable[str]] | None = None) -> str:
+    """What is not the same, for a person to read; empty where nothing is. ``without`` names columns to leave out, by table."""
+    told: list[str] = []
+    for table in sorted(expected.keys() | found.keys()):
+        left_out = frozenset((without or {}).get(table, ()))
+        before, after = (_project(state.get(table, []), left_out) for state in (expected, found))
+        if before != after:
+            changed = [line for line in difflib.unified_diff(before, after, n=0, lineterm="") if line[:3] not in ("---", "+++")]
+            changed = [line for line in changed if not line.startswith("@@")]
+            told.append(f"{table}: {len(before)} rows expected, {len(after)} found, {len(changed)} lines differ")
+            told += [f"    {line[:600]}" for line in changed[:_SHOWN]]
+    return "\n".join(told)
+
+
+def rows(state: State, table: str) -> list[dict[str, Any]]:
+    """The rows of one table as objects."""
+    return [json.loads(line) for line in state[table]]
+
+
+def _table(store: ClickHouse, kind: type[Fact]) -> list[str]:
+    what = "*"
+    if kind is StepMetricFact:  # partials may be cut anywhere; their sums are the figures
+        what = "tenant_id, minute, path_id, step_id, metric, label, sum(count) AS total"
+    sql = f"SELECT {what} FROM {kind.TABLE} FINAL" + (
+        " GROUP BY tenant_id, minute, path_id, step_id, metric, label" if kind is StepMetricFact else ""
+    )
+    found = store.client().query(sql)
+    return sorted(json.dumps(dict(zip(found.column_names, row, strict=True)), default=str) for row in found.result_rows)
+
+
+def _redis(url: str) -> list[str]:
+    client = connect(url)
+    try:
+        return sorted(f"{key!r} {client.get(key)!r}" for key in client.scan_iter(match="onramp:*", count=1000))
+    finally:
+        client.close()
+
+
+def _tally(summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in summary.items() if name not in ("thisRun", "wallSeconds", "eventsPerSecond")}
+
+
+def _lines(tally: Mapping[str, Any]) -> list[str]:
+    return [f"{name}: {json.dumps(value, sort_keys=True)}" for name, value in sorted(tally.items())]
+
+
+def _project(lines: list[str], left_out: frozenset[str]) -> list[str]:
+    if not left_out:
+        return lines
+    return sorted(json.dumps({name: value for name, value in json.loads(line).items() if name not in left_out}) for line in lines)

@@ -1,0 +1,53 @@
+"""Simulated input for the whole job, with what the simulator leaves out: visitors, deletions, opt-outs, bad and late lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from flows.catalogs import load_catalog
+from sources.simulator.run import simulate
+
+BAD = (b"{", b"[]", b'{"eventId": "b"}', b'"text"', b"\xff\xfe", b"")
+
+
+def write_population(path: Path, users: int, days: int, seed: int) -> int:
+    """Write the events of ``users`` people as JSON lines; return how many lines. The same arguments give the same bytes."""
+    lines = list(population(users, days, seed))
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return len(lines)
+
+
+def population(users: int, days: int, seed: int) -> list[bytes]:
+    """The lines. Every seventh person begins as a visitor, who sends on under the old id for a while; every thirtieth is deleted."""
+    rng = Random(seed)
+    lines: list[bytes] = []
+    sent: dict[str, int] = {}
+    for line in simulate(load_catalog("saas"), users, days, seed):
+        event: dict[str, Any] = json.loads(line)
+        user = event["userId"]
+        count = sent[user] = sent.get(user, 0) + 1
+        number = int("".join(filter(str.isdigit, user)) or "0")
+        if number % 7 == 0:
+            if count in (2, 3, 4, 9, 10):
+                event["anonymousId"] = f"cookie-{user}"
+                del event["userId"]
+            if count == 5:
+                lines.append(_extra(event, f"merge-{user}", user, "identity_merged", {"previousId": f"cookie-{user}"}))
+        lines.append(json.dumps(event).encode())
+        if number % 30 == 7 and count == 40:
+            lines.append(_extra(event, f"delete-{user}", user, "user_deleted", {}))
+        if number % 25 == 3 and count == 20:
+            lines.append(_extra(event, f"prefer-{user}", user, "preferences_changed", {"guidance": False}))
+        if rng.random() < 0.003:
+            lines.append(rng.choice(BAD))
+        if rng.random() < 0.002:
+            late = _extra(event, f"late-{len(lines)}", user, "page_view", {"path": "/home"})
+            lines.append(late.replace(b"2026-", b"2025-"))
+    return lines
+
+
+def _extra(event: dict[str, Any], id: str, user: str, kind: str, payload: dict[str, Any]) -> bytes:  # noqa: A002
+    return json.dumps({"eventId": id, "userId": user, "eventType": kind, "timestamp": event["timestamp"], "payload": payload}).encode()

@@ -1,0 +1,182 @@
+"""A small input in which everything happens to somebody, and memory sinks that keep what the real ones would."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from state.duration import DAY, HOUR, MINUTE, SECOND
+from state.messages import Message, Tick
+from state.recommendation import Effect, Erase
+
+MONDAY: Final = 1_767_571_200_000
+"""2026-01-05T00:00:00Z."""
+SLOT: Final = 15 * MINUTE
+
+
+class Log:
+    """Builds an input as a source would: log time goes up, a tick stands before the first message of every new slot."""
+
+    def __init__(self, partition: int = 0) -> None:
+        self.items: list[Message | Tick] = []
+        self._partition = partition
+        self._log_time = MONDAY
+        self._slot = MONDAY
+        self._seq = 0
+        self._lines = 0
+
+    def send(self, at: int, user: str, kind: str, *, id: str = "", name: str = "", visitor: bool = False, **payload: Any) -> None:  # noqa: A002
+        """Append one good event, ``at`` in milliseconds since the beginning of the log."""
+        event = {
+            "eventId": id or f"e{self._lines}",
+            "anonymousId" if visitor else "userId": user,
+            "eventType": kind,
+            "timestamp": rfc3339(MONDAY + at),
+            "payload": payload,
+        }
+        if name:
+            event["name"] = name
+        self.raw(json.dumps(event).encode(), at)
+
+    def raw(self, value: bytes, at: int = 0) -> None:
+        """Append a message as it is."""
+        self._log_time = max(self._log_time, MONDAY + at)
+        self.pass_time()
+        self._seq += 2
+        self._lines += 1
+        self.items.append(Message(value, None, "story", self._partition, self._lines, self._log_time, MONDAY + 365 * DAY, self._seq))
+
+    def pass_time(self) -> None:
+        """Append a tick if a slot has begun."""
+        slot = self._log_time // SLOT * SLOT
+        if slot > self._slot:
+            self._slot = slot
+            self.items.append(Tick(self._partition, slot, self._seq + 1))
+
+
+def rfc3339(at: int) -> str:
+    """Milliseconds as the text of an event."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def rich_log() -> Log:
+    """Sign-up, progress, every kind of trouble, guidance shown and followed or not, opting out, deletion, visitors, bad and late input."""
+    log = Log()
+    analyst = {"persona": "analyst", "useCase": "reporting", "firstName": "Ana"}
+    # A visitor looks around before signing up on Monday morning.
+    log.send(8 * HOUR, "cookie-1", "page_view", visitor=True, path="/sources/new")
+    log.send(9 * HOUR, "ana", "signup", traits=analyst)
+    log.send(9 * HOUR + MINUTE, "ana", "identity_merged", previousId="cookie-1")
+    log.send(9 * HOUR + 2 * MINUTE, "ana", "recommendation_shown")
+    log.send(9 * HOUR + 3 * MINUTE, "cookie-1", "page_view", visitor=True, path="/sources")
+    log.raw(b"{not json", 9 * HOUR + 3 * MINUTE)
+    log.send(9 * HOUR + 4 * MINUTE, "ben", "signup", traits={"persona": "engineer"})
+    log.send(9 * HOUR + 5 * MINUTE, "ben", "recommendation_shown")
+    log.send(9 * HOUR + 5 * MINUTE, "cyd", "signup", traits={"persona": "marketer"})
+    log.send(9 * HOUR + 6 * MINUTE, "dee", "signup", traits={"persona": "executive"})
+    log.send(9 * HOUR + 6 * MINUTE, "dee", "recommendation_clicked")
+    # Ana follows the guidance: a success; the same event comes twice.
+    for _ in range(2):
+        log.send(9 * HOUR + 20 * MINUTE, "ana", "track", id="ana-connected", name="source_connected", status="connected")
+    log.send(9 * HOUR + 30 * MINUTE, "ana", "track", name="query_ran", result={"status": "ok", "rows": 3})
+    # Ben runs into errors, clicks in rage, goes round in circles; what he was shown fails by timer, and he leaves.
+    for second in range(4):
+        log.send(10 * HOUR + second * SECOND, "ben", "error", code="E42", target="workspace_name")
+    for second in range(5):
+        log.send(16 * HOUR + second * SECOND // 2, "ben", "button_click", target="save")
+    log.send(16 * HOUR + MINUTE, "ben", "recommendation_dismissed")
+    # Cyd opts out; Dee is deleted, something of hers comes late, and she returns.
+    log.send(17 * HOUR, "cyd", "preferences_changed", guidance=False)
+    log.send(17 * HOUR + MINUTE, "cyd", "track", name="campaign_tagged")
+    log.send(18 * HOUR, "dee", "user_deleted")
+    log.send(17 * HOUR + 50 * MINUTE, "dee", "page_view", path="/home")
+    log.raw(b'{"eventId": "x", "userId": "ben", "eventType": "no_such_type", "timestamp": "2026-01-05T18:00:00Z"}', 18 * HOUR)
+    log.send(DAY + 9 * HOUR, "dee", "signup", traits={"persona": "executive"})
+    # Tuesday to Friday: others keep the log going, so that windows close and people turn out to be inactive.
+    for number, hour in enumerate((30, 36, 60, 70, 84, 100)):
+        log.send(hour * HOUR, "eve", "signup" if number == 0 else "page_view", path="/dashboards/new", traits={"persona": "other"})
+    log.send(4 * DAY + 6 * HOUR, "ben", "form_submit", form="workspace")
+    log.send(20 * HOUR, "ben", "track", name="workspace_created")  # more than a day late
+    log.raw(b'{"eventId": "y", "userId": "ben", "eventType": "page_view", "timestamp": "1970-01-01T00:00:00Z"}', 4 * DAY + 6 * HOUR)
+    log.send(4 * DAY + 6 * HOUR + MINUTE, "ben", "recommendation_shown")
+    log.send(4 * DAY + 7 * HOUR, "fay", "page_view", path="/pricing", visitor=True)
+    return log
+
+
+class MemorySink(FixedPartitionedSink[list[Any], int]):
+    """Keeps items once each, as the spool and the dead-letter file do: a resume cuts off what was written after the snapshot."""
+
+    def __init__(self, partitions: int = 1) -> None:
+        self.parts: dict[str, list[Any]] = {str(number): [] for number in range(partitions)}
+
+    @property
+    def items(self) -> list[Any]:
+        """Everything written, partition by partition."""
+        return [item for part in self.parts.values() for item in part]
+
+    def list_parts(self) -> list[str]:
+        return list(self.parts)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _MemoryPart:
+        return _MemoryPart(self.parts[for_part], resume_state or 0)
+
+
+class _MemoryPart(StatefulSinkPartition[list[Any], int]):
+    def __init__(self, items: list[Any], length: int) -> None:
+        self._items = items
+        del items[length:]
+
+    def write_batch(self, values: list[list[Any]]) -> None:
+        for value in values:
+            self._items += value
+
+    def snapshot(self) -> int:
+        return len(self._items)
+
+
+class MemoryRedis(FixedPartitionedSink[list[Effect], None]):
+    """Keeps the newest effect of each person, as the Lua script does; notes when a version comes again with other content."""
+
+    def __init__(self, partitions: int = 1) -> None:
+        self.partitions = partitions
+        self.newest: dict[tuple[str, str], Effect] = {}
+        self.changed: list[tuple[Effect, Effect]] = []
+        self._seen: dict[tuple[str, str, int, bool], Effect] = {}
+
+    def list_parts(self) -> list[str]:
+        return [str(number) for number in range(self.partitions)]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _RedisPart:
+        return _RedisPart(self)
+
+    def write(self, effect: Effect) -> None:
+        """Take one effect."""
+        what = effect if isinstance(effect, Erase) else effect.recommendation
+        person, version = (what.tenant_id, what.user_id), what.version
+        before = self._seen.setdefault((*person, version, isinstance(effect, Erase)), effect)
+        if before != effect:
+            self.changed.append((before, effect))
+        known = self.newest.get(person)
+        if known is None or version >= _version(known):
+            self.newest[person] = effect
+
+
+class _RedisPart(StatefulSinkPartition[list[Effect], None]):
+    def __init__(self, redis: MemoryRedis) -> None:
+        self._redis = redis
+
+    def write_batch(self, values: list[list[Effect]]) -> None:
+        for effects in values:
+            for effect in effects:
+                self._redis.write(effect)
+
+    def snapshot(self) -> None:
+        return None
+
+
+def _version(effect: Effect) -> int:
+    return effect.version if isinstance(effect, Erase) else effect.recommendation.version
