@@ -19,6 +19,8 @@ from state.vocabulary import EVENT_TYPES
 
 MAX_MESSAGE: Final = 1_048_576
 MAX_PAYLOAD: Final = 32_768
+DEEPEST: Final = 32
+"""Levels of lists and objects in a payload, itself included."""
 EARLIEST: Final = 946_684_800_000
 """2000-01-01T00:00:00Z in milliseconds: an older timestamp is a broken clock, not an event."""
 LEAP: Final = 86_400_000
@@ -165,6 +167,9 @@ def _decode(message: Message) -> Event:
         raise _RejectError("bad_tenant_id")
     if len(wire.payload) > MAX_PAYLOAD:
         raise _RejectError("payload_too_large", f"payload has {len(wire.payload)} bytes, at most {MAX_PAYLOAD} are allowed")
+    raw_payload = bytes(wire.payload)
+    if _LONG_NUMBER.search(raw_payload) or raw_payload.count(b"[") + raw_payload.count(b"{") > DEEPEST:
+        _refuse_unstorable(payload, DEEPEST)
     if not EARLIEST <= timestamp <= message.reference + LEAP:
         raise _RejectError("timestamp_out_of_range")
     needed = _REQUIRED.get(wire.event_type)
@@ -183,7 +188,7 @@ def _decode(message: Message) -> Event:
         wire.event_type,
         wire.name or "",
         payload,
-        bytes(wire.payload),
+        raw_payload,
         timestamp,
         message.log_time,
         message.partition,
@@ -191,6 +196,20 @@ def _decode(message: Message) -> Event:
         message.seq,
         message.traceparent,
     )
+
+
+_LONG_NUMBER: Final = re.compile(rb"\d{19}")
+
+
+def _refuse_unstorable(value: object, levels: int) -> None:
+    """Refuse what no snapshot can hold, since it would stop the job at the next one: endless nesting, integers beyond 64 bits."""
+    if isinstance(value, dict | list):
+        if not levels:
+            raise _RejectError("bad_payload", f"payload is nested more than {DEEPEST} levels deep")
+        for each in value.values() if isinstance(value, dict) else value:
+            _refuse_unstorable(each, levels - 1)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise _RejectError("bad_payload", "payload holds an integer beyond 64 bits; send it as a string")
 
 
 _STRINGS: Final[tuple[tuple[str, str | None, str, int, int], ...]] = (

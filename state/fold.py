@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from state import signals
+from state.catalog import Scalar
 from state.events import Event
 from state.facts import EventFact, PersonFact, ProgressFact, SignalFact
 from state.guidance import Guidance, Turn
@@ -56,6 +57,7 @@ class Fold:
             if event.type != "signup" or event.timestamp <= person.deleted_at:
                 turn.outputs.append(Count("ignored", "deleted"))
                 return person
+            person.floor = person.deleted_at + 1  # what the former life knew is forgotten, so its events would count again
             person.tenant, person.user, person.first_seen, person.deleted_at = event.tenant, event.user, event.timestamp, 0
         status = self._judge(person, event)
         if status == "duplicate":
@@ -145,7 +147,8 @@ class Fold:
 
     def _apply(self, person: Person, event: Event, turn: Turn) -> None:
         plan, kind, at = self._plan, event.type, event.timestamp
-        before = completed(plan, person.path, person.steps)
+        before, activated = completed(plan, person.path, person.steps), person.activated_at
+        person.first_seen = min(person.first_seen, at)
         news = self._session(person, event)
         signing_up = kind == "signup" and not person.signup_at
         if kind in ("signup", "identify"):
@@ -174,7 +177,7 @@ class Fold:
             self._guidance.consider(turn, person, "step_completed", person.now, done)
         if person.path and not person.activated_at:
             self._look_for_signals(person, event, done, turn)
-        if news or fresh:
+        if news or fresh or person.activated_at != activated:
             turn.outputs.append(self._person_fact(person, done))
 
     def _progress(self, person: Person, path: str, before: Mapping[str, int], turn: Turn) -> tuple[dict[str, int], dict[str, int]]:
@@ -190,6 +193,10 @@ class Fold:
             shown = self._guidance.current(person, person.now)
             if shown is not None and (path not in plan.paths or shown.step not in plan.paths[path].steps):
                 self._guidance.take_back(turn, person, "path_changed", person.now)
+        activated = activated_at(plan, path, done)
+        if bool(activated) != bool(person.activated_at):  # a new path may take activation back
+            turn.outputs.append(Count("activated", by=1 if activated else -1))
+        newly, person.activated_at = bool(activated and not person.activated_at), activated
         if not (moved or fresh):
             return done, fresh
         current = current_step(plan, path, done)
@@ -197,10 +204,8 @@ class Fold:
             turn.outputs.append(self._progress_fact(person, current, "current", done))
         person.pages.clear()
         self._guidance.settle(turn, person, fresh, person.now)
-        activated = activated_at(plan, path, done)
-        if activated and not person.activated_at:
-            turn.outputs.append(Count("activated"))
-            person.activated_at = activated
+        if newly:
+            person.inactive_due = 0
             self._guidance.take_back(turn, person, "activated", person.now)
         person.active, person.slow_told = 0, False
         return done, fresh
@@ -232,19 +237,16 @@ class Fold:
         return began
 
     def _prefer(self, person: Person, event: Event, turn: Turn) -> bool:
-        """Preferences: the newest wins. Switching guidance off takes back what the app may show."""
-        if event.timestamp < person.preferences_at:
-            return False
-        person.preferences_at = event.timestamp
-        guidance, quiet = event.payload.get("guidance"), event.payload.get("quietHours")
-        if isinstance(quiet, dict):
-            person.quiet_from, person.quiet_to = parse_minute_of_day(quiet.get("start")), parse_minute_of_day(quiet.get("end"))
-            if person.quiet_to < 0:
-                person.quiet_from = -1
-        elif "quietHours" in event.payload:
-            person.quiet_from = person.quiet_to = -1
-        if isinstance(guidance, bool):
-            person.guidance = guidance
+        """Preferences: the newest wins, each by itself. Switching guidance off takes back what the app may show."""
+        at, guidance, quiet = event.timestamp, event.payload.get("guidance"), event.payload.get("quietHours")
+        if "quietHours" in event.payload and at >= person.preferences_at:
+            person.preferences_at, person.quiet_from, person.quiet_to = at, -1, -1
+            if isinstance(quiet, dict):
+                person.quiet_from, person.quiet_to = parse_minute_of_day(quiet.get("start")), parse_minute_of_day(quiet.get("end"))
+                if person.quiet_to < 0:
+                    person.quiet_from = -1
+        if isinstance(guidance, bool) and (at > person.guidance_at or (at == person.guidance_at and not guidance)):
+            person.guidance_at, person.guidance = at, guidance
         if not person.guidance:
             self._guidance.take_back(turn, person, "opted_out", person.now)
         return True
@@ -364,11 +366,20 @@ def _learn_traits(person: Person, event: Event, wanted: frozenset[str]) -> bool:
     for name, value in given.items():
         if name not in wanted or not _fit(value):
             continue
-        old_at = person.trait_times.get(name, 0)
-        if at > old_at or (at == old_at and str(value) > str(person.traits[name])):
-            changed |= person.traits.get(name) != value
-            person.traits[name], person.trait_times[name] = value, at
+        old_at = person.trait_times.get(name, person.traits_at) if name in person.traits else 0
+        if at > old_at or (at == old_at and _rank(value) > _rank(person.traits[name])):
+            changed |= name not in person.traits or _rank(person.traits[name]) != _rank(value)
+            person.traits[name] = value
+            person.traits_at = person.traits_at or at
+            person.trait_times.pop(name, None)
+            if at != person.traits_at:
+                person.trait_times[name] = at
     return changed
+
+
+def _rank(value: Scalar) -> tuple[str, str]:
+    """Orders values; tells ``1`` from ``True``, which Python holds to be equal."""
+    return str(value), type(value).__name__
 
 
 def _fit(value: object) -> bool:
@@ -378,10 +389,11 @@ def _fit(value: object) -> bool:
 def _remember(person: Person, event: Event) -> None:
     """Keep the last few events in brief, by arrival: what a model may be told of what the person was doing."""
     payload = event.payload
-    subject = event.name or payload.get("path") or payload.get("target") or payload.get("form") or payload.get("code") or ""
+    told = (event.name, payload.get("path"), payload.get("target"), payload.get("form"), payload.get("code"))
+    subject = next((each for each in told if each and isinstance(each, str)), "")
     if len(person.recent) >= RECENT:
         del person.recent[0]
-    person.recent.append(f"{event.type} {subject}"[:48].rstrip())
+    person.recent.append(f"{event.type} {subject}"[:32].rstrip())
 
 
 def _event_fact(event: Event, status: str) -> EventFact:

@@ -101,9 +101,12 @@ class Guidance:
         return ""
 
     def _supersede(self, turn: Turn, person: Person, at: int) -> None:
-        """A new decision replaces those that nobody has seen yet; shown ones go on being measured."""
-        for each in [each for each in person.open if not each.shown]:
-            self._close(turn, person, each, "superseded", at)
+        """A new decision replaces those that nobody has seen yet; shown ones go on being measured, but the app has them no more."""
+        for each in list(person.open):
+            if each.shown:
+                each.flags |= WITHDRAWN
+            else:
+                self._close(turn, person, each, "superseded", at)
 
     def expose(self, turn: Turn, person: Person, event_type: str, payload: Mapping[str, Any], timestamp: int, now: int) -> None:
         """Record that guidance was shown, clicked or dismissed. A click or a dismissal implies that it was shown.

@@ -57,6 +57,7 @@ class Person(msgspec.Struct, gc=False, array_like=True):
 
     Times are milliseconds; 0 means never. ``now`` is the log time of the last event or timer; ``newest`` and ``floor`` are event times:
     what is older than ``floor`` is late. ``seen`` maps hashes of event ids to event times and covers everything from ``floor`` on.
+    Traits were learned at ``traits_at``, except those in ``trait_times``.
     """
 
     tenant: str
@@ -68,6 +69,7 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     floor: int = 0
     seen: dict[int, int] = {}
     traits: dict[str, Scalar] = {}
+    traits_at: int = 0
     trait_times: dict[str, int] = {}
     path: str = ""
     steps: dict[str, StepState] = {}
@@ -102,3 +104,5 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     recent: list[str] = []
     origin: str = ""
     """Id under which the person was first seen, where that is not ``user``: groups are drawn by it."""
+    guidance_at: int = 0
+    """When ``guidance`` was last said; ``preferences_at`` is that of the quiet hours."""

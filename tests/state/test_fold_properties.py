@@ -1,0 +1,216 @@
+"""What holds for every history: the order and repetition of events, snapshots and the pace of time change nothing that they must not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state import codec
+from state.duration import DAY, HOUR
+from state.events import Event
+from state.facts import DecisionFact
+from state.fold import Fold
+from state.guidance import Turn
+from state.items import Ask, Reward
+from state.person import Person
+from state.recommendation import Erase, Publish
+from state.vocabulary import REASONS, TRIGGERS
+from tests.state.lives import KEYS, START, Life, arriving, event, histories, live, plan, signup, stories, versions
+
+ENDS = {"success", "failure", "expired", "withdrawn", "superseded"}
+
+
+@given(histories(), st.randoms(use_true_random=False))
+def test_any_order_of_arrival_within_the_lateness_bound_gives_the_same_progress(events: list[Event], random: object) -> None:
+    if not events:
+        return
+    shuffled = list(events)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+    one, other = Life(), Life()
+    one.see(*arriving(events))
+    other.see(*arriving(shuffled))
+    assert one.progress() == other.progress()
+
+
+@given(histories(), st.data())
+def test_an_event_that_comes_twice_changes_nothing(events: list[Event], data: st.DataObject) -> None:
+    again = data.draw(st.lists(st.sampled_from(events), max_size=5)) if events else []
+    at = data.draw(st.integers(0, len(events)))
+    one, other = Life(), Life()
+    one.see(*arriving(events))
+    seen = events[:at]
+    repeated = [each for each in again if each in seen]
+    log_time = START + DAY + at * 1_000
+    other.see(*arriving(events)[:at])
+    before = None if other.person is None else msgspec.structs.asdict(other.person)
+    for each in repeated:
+        told = other.see(msgspec.structs.replace(each, log_time=log_time - 1_000))
+        assert [type(output).__name__ for output in told] == ["Count"]
+    if other.person is not None:
+        assert msgspec.structs.asdict(other.person) == before
+    other.see(*arriving(events)[at:])
+    assert one.person == other.person
+
+
+@given(stories())
+def test_written_down_and_read_back_anywhere_a_person_goes_on_the_same(story: list[Event | int]) -> None:
+    plain, saved = Life(), Life()
+    for each in story:
+        live(plain, [each])
+        live(saved, [each])
+        saved.reload()
+    assert saved.outputs == plain.outputs
+    plain.reload()
+    assert saved.person == plain.person
+
+
+@given(stories())
+def test_the_version_grows_with_everything_that_is_written_for_the_app(story: list[Event | int]) -> None:
+    life = Life(plan(cooldown="1m", cap=100))
+    live(life, story)
+    written = versions(life.outputs)
+    assert all(older < newer for older, newer in pairwise(written))
+
+
+@given(stories(), st.sampled_from([("6h", 3), ("1m", 100)]))
+def test_every_decision_has_an_id_of_its_own_and_every_non_decision_a_known_reason(
+    story: list[Event | int], knobs: tuple[str, int]
+) -> None:
+    life = Life(plan(cooldown=knobs[0], cap=knobs[1]))
+    live(life, story)
+    facts = life.told(DecisionFact)
+    ids = [each.decision for each in life.told(Ask)] + [each.decision_id for each in facts]
+    assert len(ids) == len(set(ids))
+    assert all(each.outcome == "declined" and each.reason in REASONS and each.trigger in TRIGGERS for each in facts)
+
+
+@given(stories(), st.sampled_from([("6h", 3), ("1m", 100)]))
+def test_every_decision_ends_exactly_once(story: list[Event | int], knobs: tuple[str, int]) -> None:
+    life = Life(plan(cooldown=knobs[0], cap=knobs[1]))
+    live(life, story)
+    open_now = {each.decision for each in life.person.open} if life.person is not None else set()
+    ends = Counter(each.decision for each in life.told(Reward) if each.kind in ENDS)
+    asked = {each.decision for each in life.told(Ask)}
+    assert set(ends) | open_now == asked
+    assert not set(ends) & open_now
+    if life.person is not None:
+        life.wait(400 * DAY)
+        assert Counter(each.decision for each in life.told(Reward) if each.kind in ENDS) == Counter(
+            each.decision for each in life.told(Ask)
+        )
+        assert not life.person.open
+        assert Fold.next_due(life.person) == 0
+
+
+@given(stories())
+def test_an_exposure_is_told_once_and_only_judged_decisions_were_shown(story: list[Event | int]) -> None:
+    life = Life(plan(cooldown="1m", cap=100))
+    live(life, story)
+    told = Counter((each.decision, each.kind) for each in life.told(Reward))
+    assert all(times == 1 for times in told.values())
+    for decision, kind in told:
+        if kind in ("success", "failure", "clicked", "dismissed"):
+            assert (decision, "shown") in told
+        if kind in ("expired", "superseded"):
+            assert (decision, "shown") not in told
+
+
+@given(stories())
+def test_nothing_is_written_for_a_deleted_person(story: list[Event | int]) -> None:
+    life = Life(plan(cooldown="1m", cap=100))
+    for each in story:
+        deleted = life.person is not None and life.person.deleted_at > 0
+        already = len(life.outputs)
+        live(life, [each])
+        if deleted and life.person is not None and life.person.deleted_at:
+            assert not [output for output in life.outputs[already:] if isinstance(output, Ask | Publish | Erase | Reward)]
+            assert (life.person.traits, life.person.steps, life.person.recent, life.person.user) == ({}, {}, [], "")
+
+
+@given(stories(), st.lists(st.integers(0, 20 * 24).map(lambda hours: hours * HOUR), max_size=8))
+def test_time_in_one_go_is_time_in_many_steps(story: list[Event | int], steps: list[int]) -> None:
+    one, many = Life(), Life()
+    live(one, story)
+    live(many, story)
+    if one.person is None or many.person is None:
+        return
+    at = one.person.now - START
+    for step in sorted(steps):
+        many.wait(at + step)
+    one.wait(at + 30 * DAY)
+    many.wait(at + 30 * DAY)
+    assert many.person == one.person
+    assert [_timeless(each) for each in many.outputs] == [_timeless(each) for each in one.outputs]
+
+
+@given(stories())
+def test_what_an_event_runs_late_is_what_a_tick_runs_in_time(story: list[Event | int]) -> None:
+    lazy, woken = Life(), Life()
+    for each in story:
+        live(lazy, [each])
+        if isinstance(each, Event) and woken.person is not None:
+            woken.wait(each.log_time - START)
+        live(woken, [each])
+    assert woken.person == lazy.person
+    assert [_timeless(each) for each in woken.outputs] == [_timeless(each) for each in lazy.outputs]
+
+
+def _timeless(output: object) -> object:
+    """An output without the place in the input that it came from."""
+    return msgspec.structs.replace(output, seq=0, turn=0) if isinstance(output, Ask | Reward) else output
+
+
+@given(stories(), st.sampled_from([("6h", 3), ("1m", 100)]))
+def test_no_timer_is_due_sooner_than_the_lookahead_after_it_was_set(story: list[Event | int], knobs: tuple[str, int]) -> None:
+    small = plan(cooldown=knobs[0], cap=knobs[1])
+    life = Life(small)
+    known: Counter[int] = Counter()
+    for each in story:
+        if not isinstance(each, Event) or life.person is None:
+            live(life, [each])
+        else:
+            life.wait(each.log_time - START)  # timers that were due run first, each at its own deadline
+            known = _deadlines(life.person)
+            live(life, [each])
+        if life.person is not None and isinstance(each, Event):
+            for due in _deadlines(life.person) - known:
+                assert due >= life.person.now + small.lookahead
+
+
+def _deadlines(person: Person) -> Counter[int]:
+    return Counter([each.due for each in person.open] + ([person.inactive_due] if person.inactive_due else []))
+
+
+@given(stories())
+def test_late_events_leave_no_trace_but_a_row_that_says_so(story: list[Event | int]) -> None:
+    life = Life()
+    for each in story:
+        person = life.person
+        if isinstance(each, Event) and person is not None:
+            life.wait(each.log_time - START)
+            if not person.deleted_at and each.timestamp < person.floor:
+                before = codec.encode(person)
+                now = max(person.now, each.log_time)
+                turn = Turn("who", 0)
+                after = Fold(life.plan, KEYS).apply(person, each, turn)
+                expected = codec.decode(before)
+                expected.now = now
+                assert codec.encode(after) == codec.encode(expected)
+                assert [getattr(output, "status", getattr(output, "label", None)) for output in turn.outputs] == ["late", "late"]
+                continue
+        live(life, [each])
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 1_000])
+def test_a_snapshot_remembers_every_event_id_that_may_still_come(size: int) -> None:
+    life = Life()
+    life.see(signup(), *(event("track", 1_000 + number, name="x", ident=f"i{number}") for number in range(size)))
+    life.reload()
+    told = life.see(*(event("track", 1_000 + number, name="x", ident=f"i{number}") for number in range(size)))
+    assert len(told) == size
+    assert all(getattr(each, "name", "") == "duplicates" for each in told)
