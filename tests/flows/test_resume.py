@@ -37,7 +37,7 @@ class Size:
     kills: int
 
 
-SMALL, LARGE = Size(90, 8, 2, 3), Size(2000, 14, 5, 8)
+SMALL, LARGE = Size(90, 8, 2, 3), Size(2200, 14, 5, 8)
 
 
 @pytest.fixture(scope="module", params=[pytest.param(SMALL, id="small"), pytest.param(LARGE, id="large", marks=pytest.mark.slow)])

@@ -20,6 +20,11 @@ def write_population(path: Path, users: int, days: int, seed: int) -> int:
     return len(lines)
 
 
+def simulated(users: int, days: int, seed: int) -> list[bytes]:
+    """The lines of the simulator alone."""
+    return list(simulate(load_catalog("saas"), users, days, seed))
+
+
 def population(users: int, days: int, seed: int) -> list[bytes]:
     """The lines. Every seventh person begins as a visitor, who sends on under the old id for a while; every thirtieth is deleted."""
     rng = Random(seed)
