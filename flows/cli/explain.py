@@ -1,0 +1,67 @@
+"""``onramp explain``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.failures import say
+from flows.cli.options import DataDirOption, JsonOption, TenantOption, UserArgument
+
+if TYPE_CHECKING:
+    from flows.cli.stores import Facts
+
+
+def explain(
+    user: UserArgument,
+    tenant: TenantOption = "default",
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Show this many entries, the newest; 0 shows all.")] = 200,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Tell a person's story: events, progress, signals with their evidence, every decision and non-decision and why.
+
+    \b
+    Example:  onramp explain user-000042 --limit 50
+    """
+    from flows.cli.demo_dir import for_reading
+    from flows.cli.options import load
+    from flows.cli.plain import plain
+    from flows.cli.screen import out, print_json
+    from flows.cli.stores import open_facts
+
+    with open_facts(for_reading(load(data_dir=data_dir)), "onramp explain") as facts:
+        person, timeline = ask(facts, tenant, user)
+    if person is None and not timeline:
+        if as_json:
+            print_json({"tenantId": tenant, "userId": user, "known": False, "timeline": []})
+        say(f"nobody named {plain(user)} is known in tenant {plain(tenant)}.")
+        raise typer.Exit(1)
+    if as_json:
+        from flows.cli.timeline import as_records
+
+        entries = as_records(timeline)
+        body = {"tenantId": tenant, "userId": user, "known": True, "person": person, "entries": len(entries)}
+        print_json({**body, "timeline": entries[-limit:] if limit else entries})
+    else:
+        from flows.cli.timeline import show
+
+        show(out(), user, tenant, person, timeline, limit)
+
+
+def ask(facts: Facts, tenant: str, user: str) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """Return what is known of the person as such, and everything that happened, in order."""
+    from flows.cli.cells import camel, json_value
+
+    people = facts.rows(
+        "SELECT * FROM people_final WHERE tenant_id = {tenant:String} AND user_id = {user:String}", tenant=tenant, user=user
+    )
+    timeline = facts.rows(
+        "SELECT at, kind, what, path_id, step_id, trigger, reason, arm, propensity, decision_id, detail FROM person_timeline "
+        "WHERE tenant_id = {tenant:String} AND user_id = {user:String} ORDER BY at, version, rank, what",
+        tenant=tenant,
+        user=user,
+    )
+    person = {camel(name): json_value(value) for name, value in people[0].items() if name != "version"} if people else None
+    return person, timeline

@@ -1,0 +1,25 @@
+"""Makes text of unknown origin safe to print: nothing in it can move the cursor, turn the writing direction or hide."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def plain(value: object) -> str:
+    """Return ``value`` as one line of visible text; what is not visible is written as its code, as in Python."""
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(character if unicodedata.category(character) not in _UNSAFE else _code(character) for character in text)
+
+
+def _code(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def shortened(text: str, width: int) -> str:
+    """Cut ``text`` to ``width`` characters, with an ellipsis where something is missing."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -1,0 +1,19 @@
+"""Reason codes in words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from state.vocabulary import REASONS
+
+_WITHDRAWN: Final = {"step_completed": "the step was completed", "path_changed": "the person moved to another path"}
+
+
+def why_withdrawn(reason: str | None) -> str:
+    """Why guidance was taken back."""
+    return _WITHDRAWN.get(reason or "") or REASONS.get(reason or "") or reason or "it became stale"
+
+
+def why_not(reason: str) -> str:
+    """Why a consideration ended without a decision."""
+    return REASONS.get(reason, reason)
