@@ -40,6 +40,9 @@ from state.plan import Plan
 _GC: Final = (200_000, 50, 1000)
 """Generations of the garbage collector: the people of a job are plain trees, and walking them all again and again finds nothing."""
 
+_FILE_EFFECTS: Final = 500
+"""Effects sent to Redis at once in a run on a file: each round trip costs the run, and nobody waits for one of them."""
+
 _SETTLE: Final = 300.0  # seconds that the rows of a finished run may take into ClickHouse before it is called incomplete
 
 
@@ -168,7 +171,9 @@ def make_parts(
     policy = WritePolicy(ttl_hours=settings.redis_ttl_hours, give_up_seconds=settings.redis_give_up_seconds, stopping=stop)
     return Parts(
         source=source,
-        recommendations=RecommendationSink(engines.redis_url, policy, settings.sink_partitions),
+        recommendations=RecommendationSink(
+            engines.redis_url, policy, settings.sink_partitions, at_least=1 if isinstance(source, KafkaSource) else _FILE_EFFECTS
+        ),
         facts=engines.delivery.sink,
         dead_letters=_dead_letters(settings, engines, source, stop),
         plan=plan,
