@@ -11,13 +11,14 @@ import logging
 import os
 import sys
 from contextlib import ExitStack
+from typing import Final
 
 from bytewax.dataflow import Dataflow
 
 from flows.catalogs import CatalogFileError, load_catalog
 from flows.data_dir import DataDirError
 from flows.embedded_valkey import EmbeddedValkeyError
-from flows.engines import open_engines
+from flows.engines import Engines, open_engines
 from flows.job import Stop, kafka_source, make_parts
 from flows.logs import set_up_logging
 from flows.onboarding import build
@@ -27,6 +28,8 @@ from operators.timers import LANES
 from operators.wheels import WheelRegistry
 from state.catalog_text import CatalogError
 from state.plan import Plan
+
+_SETTLE: Final = 5.0  # seconds for the last rows after an ordered stop; supervisors kill after ten, and the next run delivers the rest
 
 
 def flow() -> Dataflow:
@@ -47,6 +50,7 @@ def flow() -> Dataflow:
     except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError) as error:
         sys.exit(str(error))
     atexit.register(stack.close)
+    atexit.register(_settle, engines)
 
     def fail() -> None:
         # A thread cannot raise into the dataflow; without its store's schema the job must not go on.
@@ -57,3 +61,12 @@ def flow() -> Dataflow:
     wheels = WheelRegistry()
     source = kafka_source(settings, plan, wheels, stop)
     return build(make_parts(settings, engines, source, plan, wheels, Board(), lanes=LANES, stop=stop))
+
+
+def _settle(engines: Engines) -> None:
+    """At the end of the process: if the run returned in order, its last epoch is durable, and its rows may go to ClickHouse now.
+
+    After an exception they must wait: the epoch may run again. ``sys.last_value`` is there exactly if one ended the runner.
+    """
+    if not hasattr(sys, "last_value"):
+        engines.delivery.settle(_SETTLE)

@@ -1,0 +1,203 @@
+"""The job on a real broker, Valkey and ClickHouse, in a process of its own: killed in the middle, resumed, stopped in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sinks.clickhouse.client import ClickHouse
+from state.duration import HOUR
+from tests.support.bad_input import BAD
+from tests.support.clickhouse_http import clickhouse_server
+from tests.support.job_runs import ROOT, finish
+from tests.support.job_state import State, read_state, rows
+from tests.support.kafka_feed import PATIENCE, Feed, wait_until
+from tests.support.populations import simulated
+from tests.support.tansu import Tansu, tansu_fixture
+from tests.support.valkey import Valkey, run_valkey
+
+broker = tansu_fixture
+
+PARTITIONS, GROUP = 6, "e2e"
+SMALL_BAD = [raw for raw, reason in BAD.values() if len(raw) < 10_000]
+
+
+@pytest.fixture(scope="module")
+def sound() -> list[bytes]:
+    return simulated(110, 9, seed=8)
+
+
+@pytest.fixture(scope="module")
+def lines(sound: list[bytes]) -> list[bytes]:
+    """About five thousand messages, one in sixty of them bad."""
+    rng = random.Random(1)
+    return [each for line in sound for each in ([line, rng.choice(SMALL_BAD)] if rng.random() < 1 / 60 else [line])]
+
+
+@pytest.fixture(scope="module")
+def from_file(sound: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> State:
+    """What the job makes of the good messages when it reads them from a file."""
+    directory = tmp_path_factory.mktemp("from-file")
+    (directory / "sound.jsonl").write_bytes(b"\n".join(sound) + b"\n")
+    return finish(directory / "data", directory / "sound.jsonl")
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Valkey]:
+    (tmp_path / "valkey").mkdir()
+    with run_valkey(tmp_path / "valkey") as server:
+        yield server
+
+
+@contextmanager
+def started(command: list[str], settings: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ONRAMP_")}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**environment, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def interrupted_life(command: list[str], settings: dict[str, str], feed: Feed, lines: list[bytes]) -> tuple[str, str]:
+    """Half of the messages; SIGKILL while the next come in; resume; the last ones live; SIGTERM. Returns what the last process wrote."""
+    half, most = len(lines) // 2, len(lines) * 9 // 10
+    feed.produce(lines[:half])
+    with started(command, settings) as first:
+        wait_until(lambda: sum(feed.committed(GROUP).values()) > 0, first, "the first commit")
+        feed.produce(lines[half:most])
+        first.send_signal(signal.SIGKILL)
+        first.communicate(timeout=PATIENCE)
+    behind = feed.committed(GROUP)
+    assert sum(behind.values()) < feed.sent, "killed too late to prove anything"
+    with started(command, settings) as second:
+        wait_until(lambda: feed.committed(GROUP) == feed.ends, second, "everything produced so far")
+        feed.produce(lines[most:])
+        wait_until(lambda: feed.committed(GROUP) == feed.ends, second, "everything")
+        second.send_signal(signal.SIGTERM)
+        said, complained = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 0, complained
+    assert feed.committed(GROUP) == feed.ends
+    return said, complained
+
+
+def check(state: State, from_file: State, feed: Feed, lines: list[bytes], letters: list[Any]) -> None:
+    """Whatever way the job was run: nothing is lost, nothing doubled, and people stand where the file puts them."""
+    events = rows(state, "events")
+    assert {row["event_id"] for row in events} == {row["event_id"] for row in rows(from_file, "events")}
+    assert len(events) == len(rows(from_file, "events"))
+    metrics = [row["total"] for row in rows(state, "step_metrics_1m") if row["metric"] == "event"]
+    assert sum(metrics) == len(events), "partials of metrics were lost or doubled"
+    what = ("user_id", "path_id", "activated_at", "signup_at", "steps_completed", "last_active_at")
+    assert _people(state, what) == _people(from_file, what)
+
+    bad = len(lines) - len(events) - _duplicates(from_file)
+    stood = {
+        tuple(dict(letter.headers())[f"onramp-{name}"].decode() for name in ("topic", "partition", "offset", "reason"))
+        for letter in letters
+    }
+    told = {(row["topic"], str(row["source_partition"]), str(row["source_offset"]), row["reason"]) for row in rows(state, "dead_letters")}
+    assert stood == told
+    assert len(told) == bad
+    assert {topic for topic, *_ in told} == {feed.topic}
+
+    newest: dict[str, int] = {}
+    for row in rows(state, "recommendations"):
+        newest[row["user_id"]] = max(newest.get(row["user_id"], 0), row["version"])
+    shown = {record["userId"]: record["version"] for record in _records(state)}
+    assert shown == newest
+    assert len(shown) > 50
+
+    signals = [row for row in rows(state, "stuck_signals") if row["trigger"] == "stuck:inactive"]
+    assert len(signals) >= len([row for row in rows(from_file, "stuck_signals") if row["trigger"] == "stuck:inactive"]) > 10
+    for signal_ in signals:
+        evidence = json.loads(signal_["evidence"])
+        detected = round(datetime.fromisoformat(signal_["detected_at"]).timestamp() * 1000)
+        late = detected - evidence["lastActiveAt"] - evidence["after"]
+        assert 0 <= late < HOUR, "a timer asked a clock other than the log's"
+
+
+def _people(state: State, what: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    return sorted(tuple(str(row[name]) for name in what) for row in rows(state, "people"))
+
+
+def _duplicates(state: State) -> int:
+    return int(next(line.partition(": ")[2] for line in state["summary"] if line.startswith("duplicates")))
+
+
+def _records(state: State) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in state["redis"]]
+
+
+def settings_for(broker: Tansu, feed: Feed, redis: Valkey, data_dir: Path) -> dict[str, str]:
+    return {
+        "ONRAMP_KAFKA_BROKERS": broker.brokers,
+        "ONRAMP_KAFKA_TOPIC": feed.topic,
+        "ONRAMP_KAFKA_GROUP": GROUP,
+        "ONRAMP_KAFKA_DEAD_LETTER_TOPIC": f"{feed.topic}.dlq",
+        "ONRAMP_REDIS_URL": redis.url,
+        "ONRAMP_SECRET": "a secret for the end-to-end tests",
+        "ONRAMP_DATA_DIR": str(data_dir),
+        "ONRAMP_EPOCH_SECONDS": "0.2",
+        "ONRAMP_BATCH_SIZE": "50",
+        "TZ": "UTC",
+    }
+
+
+@pytest.fixture
+def feed(broker: Tansu) -> Feed:
+    topic = broker.new_topic(PARTITIONS)
+    broker.create_topic(f"{topic}.dlq", 1)
+    return Feed(broker, topic, PARTITIONS)
+
+
+def test_onramp_run_with_embedded_clickhouse(
+    broker: Tansu, feed: Feed, redis: Valkey, lines: list[bytes], from_file: State, tmp_path: Path
+) -> None:
+    settings = settings_for(broker, feed, redis, tmp_path / "data")
+    said, _ = interrupted_life([sys.executable, "-m", "flows.cli", "run", "--json"], settings, feed, lines)
+    summary = json.loads(said)
+    assert summary["eventsRead"] == feed.sent
+    assert summary["thisRun"]["eventsRead"] < feed.sent
+    check(
+        read_in_process(tmp_path / "data" / "clickhouse", redis.url, summary), from_file, feed, lines, broker.read_all(f"{feed.topic}.dlq")
+    )
+
+
+def test_two_workers_of_the_cluster_runner_with_clickhouse_over_http(
+    broker: Tansu, feed: Feed, redis: Valkey, lines: list[bytes], from_file: State, tmp_path: Path
+) -> None:
+    with clickhouse_server(tmp_path / "server") as url:
+        settings = {**settings_for(broker, feed, redis, tmp_path / "data"), "ONRAMP_CLICKHOUSE_URL": url}
+        interrupted_life(["sh", "docker/run-job.sh", "-w", "2"], settings, feed, lines)
+        store = ClickHouse(url=url)
+        state = read_state(store, redis.url, None, {})
+        store.close()
+    check(state, from_file, feed, lines, broker.read_all(f"{feed.topic}.dlq"))
+
+
+def read_in_process(directory: Path, redis_url: str, summary: dict[str, Any]) -> State:
+    """Read an embedded store in a process of its own: this one may hold another engine."""
+    program = "import json, sys; from pathlib import Path; from sinks.clickhouse.client import ClickHouse; "
+    program += "from tests.support.job_state import read_state; store = ClickHouse(path=Path(sys.argv[1])); "
+    program += "print(json.dumps(read_state(store, sys.argv[2], None, json.loads(sys.argv[3])))); store.close()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(directory), redis_url, json.dumps(summary)],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE,
+    )  # fmt: skip
+    state: State = json.loads(done.stdout)
+    return state

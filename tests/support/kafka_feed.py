@@ -1,0 +1,75 @@
+"""Produces the events of a population to a topic, and watches how far a job has come with them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+
+from tests.support.tansu import Tansu
+
+PATIENCE = 90.0  # seconds until a wait is given up; what is waited for takes a few on an idle machine
+
+
+_SOUND = re.compile(rb'"userId":"(u\d+)".*"timestamp":"([^"]+)"')
+"""A line of the simulator; bad lines in a test look otherwise."""
+
+
+class Feed:
+    """One topic. ``ends`` has what follows the last message of each partition, ``sent`` how many messages there are."""
+
+    def __init__(self, broker: Tansu, topic: str, partitions: int) -> None:
+        self.topic = topic
+        self.ends = dict.fromkeys(range(partitions), 0)
+        self.sent = 0
+        self._brokers = broker.brokers
+        self._producer = Producer({"bootstrap.servers": broker.brokers, "linger.ms": 5, "log_level": 0})
+        self._failed: list[KafkaError] = []
+
+    def produce(self, lines: Iterable[bytes]) -> None:
+        """Send events under their users' keys, stamped with their own time as a producer may; other lines with the event before."""
+        key, stamp = "nobody", 0
+        for line in lines:
+            if (sound := _SOUND.search(line)) is not None:
+                key, time = sound[1].decode(), datetime.fromisoformat(sound[2].decode())
+                stamp = max(stamp, round(time.timestamp() * 1000))
+            self._producer.produce(self.topic, line, key, timestamp=stamp, on_delivery=self._delivered)
+            self._producer.poll(0)
+        left = self._producer.flush(PATIENCE)
+        assert left == 0
+        assert not self._failed
+
+    def committed(self, group: str) -> dict[int, int]:
+        """Where the consumer group stands, by partition; 0 where it never committed."""
+        consumer = Consumer({"bootstrap.servers": self._brokers, "group.id": group, "log_level": 0})
+        try:
+            places = consumer.committed([TopicPartition(self.topic, partition) for partition in self.ends], timeout=10)
+            return {place.partition: max(0, place.offset) for place in places}
+        finally:
+            consumer.close()
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failed.append(error)
+            return
+        partition, offset = message.partition(), message.offset()
+        assert partition is not None
+        assert offset is not None
+        self.ends[partition] = max(self.ends[partition], offset + 1)
+        self.sent += 1
+
+
+def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str], what: str) -> None:
+    """Poll ``reached`` while ``process`` runs. Raises ``AssertionError`` with what the process said if it ends, or if patience does."""
+    deadline = time.monotonic() + PATIENCE
+    while not reached():
+        if process.poll() is not None:
+            said, complained = process.communicate()
+            raise AssertionError(f"the job ended with {process.returncode} before {what}:\n{said[-2000:]}\n{complained[-4000:]}")
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not reached in {PATIENCE:.0f} s: {what}")
+        time.sleep(0.02)
