@@ -14,9 +14,10 @@ LONGEST: Final = 40
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 _UNFIT: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f<>{}\[\]|\\^`@/]"  # control characters, markup, addresses
-    r"|[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"  # invisible characters and those that turn the direction of text
+    r"|[\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\u3164\ufeff\uffa0\U000e0000-\U000e007f]"
+    # (invisible characters and those that turn the direction of text)
     r"|[\ud800-\udfff]"
-    r"|www\.|://"
+    r"|\w\.\w\w|://"  # what a client would turn into a link, bare domains among it
 )
 
 
