@@ -49,7 +49,8 @@ class Tracking(StatefulBatchLogic[Arrival, list[Output], bytes]):
             elif type(value) is Due and person is not None:
                 turn = Turn(self._key, value.seq)
                 fold.due(person, value, turn)
-                self._armed = 0
+                if self._armed <= value.at:  # else an older call, and the one that counts is still to come
+                    self._armed = 0
             else:
                 continue
             outputs += turn.outputs

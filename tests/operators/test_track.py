@@ -1,0 +1,174 @@
+"""track: a person lives under one key, is woken by one timer, and goes on after a restart as if nothing had been."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from operators.track import Arrival, Tracking, tracking
+from operators.wheels import WheelRegistry
+from state import codec
+from state.duration import DAY, HOUR, MINUTE
+from state.events import Event
+from state.guidance import Output
+from state.items import Ask, Due, Merged, Reward
+from state.plan import Plan
+from tests.state.lives import KEYS, START, Life, catalog, event, kinds, of_kind, plan, signals, signup, withdrawals
+
+
+class Job:
+    """One key of the step without an engine: the wheel is popped as time passes, as ``timers`` does."""
+
+    def __init__(self, of: Plan | None = None) -> None:
+        """A key that nothing has arrived for."""
+        self.plan = of or plan()
+        self.wheels = WheelRegistry()
+        self.build = tracking(self.plan, KEYS, self.wheels)
+        self.logic = self.build(None)
+        self.outputs: list[Output] = []
+        self.seq = 0
+
+    def take(self, *arrivals: Arrival) -> list[Output]:
+        """One activation."""
+        lists, discard = self.logic.on_batch(list(arrivals))
+        assert discard is False
+        fresh = [output for outputs in lists for output in outputs]
+        self.outputs += fresh
+        return fresh
+
+    def see(self, *events: Event) -> list[Output]:
+        """Events, numbered as a source does."""
+        return self.take(*(msgspec.structs.replace(each, seq=2 * (self.seq + at)) for at, each in enumerate(events, 1)))
+
+    def wait(self, at: int) -> list[Output]:
+        """Log time passes, and the wheel calls."""
+        fresh: list[Output] = []
+        for key in self.wheels.mine().pop_due(0, START + at):
+            assert key == KEYS.stream_key("t", "u")
+            fresh += self.take(Due(START + at, 1))
+        return fresh
+
+    def restart(self) -> None:
+        """The process is gone, with its wheel; the snapshot is what remains."""
+        snapshot = self.logic.snapshot()
+        self.wheels = WheelRegistry()
+        self.build = tracking(self.plan, KEYS, self.wheels)
+        self.logic = self.build(snapshot)
+
+
+def test_it_does_what_the_fold_does() -> None:
+    job, life = Job(), Life()
+    events = [signup(), event("form_submit", HOUR, form="connect"), event("user_deleted", 2 * HOUR)]
+    for each in events:
+        job.see(each)
+    life.see(*events)
+    assert [type(each) for each in job.outputs] == [type(each) for each in life.outputs]
+    assert codec.decode(job.logic.snapshot()) == life.person
+
+
+def test_a_batch_is_taken_in_the_order_of_the_input_however_it_came() -> None:
+    events = [msgspec.structs.replace(each, seq=2 * at) for at, each in enumerate([signup(), event("recommendation_shown", 1)])]
+    assert kinds(Job().take(*reversed(events))) == kinds(Job().take(*events)) == ["shown"]
+
+
+def test_asks_carry_who_and_when_so_that_they_can_be_ordered() -> None:
+    job = Job()
+    (ask,) = of_kind(job.take(msgspec.structs.replace(signup(), seq=40)), Ask)
+    assert (ask.seq, ask.who, ask.turn) == (40, KEYS.stream_key("t", "u"), 1)
+
+
+def test_the_wheel_is_armed_once_however_many_events_move_the_deadline() -> None:
+    job = Job()
+    for minute in range(100):
+        job.see(event("page_view", minute * MINUTE, path="/", user="u"))
+        job.see(signup(minute * MINUTE, ident=f"s{minute}"))
+    assert len(job.wheels) == 1
+
+
+def test_the_call_comes_at_the_deadline_and_a_stale_one_only_sets_the_next() -> None:
+    job = Job()
+    job.see(signup())
+    job.see(event("page_view", HOUR, path="/"))
+    assert job.wait(DAY - 1) == []
+    assert kinds(job.wait(DAY)) == ["expired"]
+    assert signals(job.outputs) == []
+    assert signals(job.wait(DAY + HOUR)) == ["stuck:inactive"]
+
+
+def test_calls_that_are_left_over_do_not_breed() -> None:
+    """A deadline that comes sooner adds a call; the later one is still in the wheel and must not add another when it fires."""
+    job = Job(Plan(catalog(change=lambda text: text.replace("{after: 24h}", "{after: 48h}"))))
+    job.see(event("identify", 0, traits={"persona": "analyst"}))
+    for day in range(60):
+        job.see(*(event("error", day * DAY + HOUR + number, code="x") for number in range(3)))
+        for hour in range(2, 25):
+            job.wait(day * DAY + hour * HOUR)
+        assert len(job.wheels) <= 3
+    assert len(of_kind(job.outputs, Ask)) == 60
+
+
+def test_a_stale_fire_is_harmless() -> None:
+    job = Job()
+    job.see(signup())
+    before = job.logic.snapshot()
+    for at in (START - 5, START, START + 1):
+        assert job.take(Due(at, 1)) == []
+    assert job.logic.snapshot() == before
+    assert len(job.wheels) == 1
+
+
+def test_a_call_for_nobody_is_ignored() -> None:
+    assert Job().take(Due(START, 1)) == []
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_a_restart_at_any_point_refills_the_wheel_and_changes_nothing(at: int) -> None:
+    story: list[Event | int] = [
+        signup(),
+        HOUR,
+        event("recommendation_shown", 2 * HOUR),
+        30 * HOUR,
+        event("page_view", 31 * HOUR, path="/"),
+        90 * HOUR,
+    ]
+    plain, broken = Job(), Job()
+    for index, each in enumerate(story):
+        for job in (plain, broken):
+            if isinstance(each, Event):
+                job.see(each)
+            else:
+                job.wait(each)
+        if index == at:
+            broken.restart()
+            assert broken.logic._person is not None
+    assert broken.outputs == plain.outputs
+    assert broken.logic.snapshot() == plain.logic.snapshot()
+    assert signals(plain.outputs) == ["stuck:inactive", "stuck:inactive"]
+
+
+def test_a_deleted_person_is_resumed_without_a_timer_and_may_begin_anew() -> None:
+    job = Job()
+    job.see(signup(), event("user_deleted", 1))
+    job.restart()
+    assert len(job.wheels) == 0
+    assert of_kind(job.see(signup(HOUR, ident="again")), Ask)
+    assert len(job.wheels) == 1
+
+
+def test_a_visitor_who_became_a_user_is_told_so_under_the_old_key() -> None:
+    job = Job()
+    job.see(signup())
+    told = job.take(Merged("t", "u", "known", START + 1, START + 1, 0, 4))
+    assert [each.reason for each in withdrawals(told)] == ["merged"]
+    assert [each.seq for each in of_kind(told, Reward)] == [4]
+
+
+def test_two_keys_share_a_builder_and_nothing_else() -> None:
+    job = Job()
+    other = job.build(None)
+    assert isinstance(other, Tracking)
+    job.see(signup())
+    other.on_batch([signup(user="v")])
+    assert job.logic._person is not None
+    assert other._person is not None
+    assert (job.logic._person.user, other._person.user) == ("u", "v")
