@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format ci lock clean
+.PHONY: help setup demo test test-all bench check format ci lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,14 @@ demo: ## Simulate people, run the whole engine on them, show what came of it; AR
 test: ## Run the tests; ARGS="-k words" or ARGS="-m 'not slow'" to choose
 	@scripts/setup.sh dev
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: ## Run every test, the long ones too: more kills, more lines, more people
+	@scripts/setup.sh dev
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m '' $(ARGS)
+
+bench: ## Measure events per second of a run on a file, part by part; ARGS="--events 50000 --json" for options
+	@scripts/setup.sh
+	@$(BIN)/python -m benchmarks.run_file $(ARGS)
 
 check: ## Lint, formatting and types
 	@scripts/setup.sh dev

@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         min_length=16,
         description="Key of all ids, 16 characters or more; the same for every process and run. With another one everybody looks new.",
     )
-    catalog: str = Field(default="saas", min_length=1, description="Catalogue: the name of a built-in one, or the path of a YAML file.")
+    catalog: str = Field(default="saas", min_length=1, description="Catalog: the name of a built-in one, or the path of a YAML file.")
     data_dir: Path = Field(default=Path(".onramp"), description="Directory for everything kept on this machine.")
     epoch_seconds: float = Field(
         default=5.0,

@@ -1,4 +1,4 @@
-"""What a person gets who installs Onramp: the code, the catalogues, the command, and versions that were tested."""
+"""What a person gets who installs Onramp: the code, the catalogs, the command, and versions that were tested."""
 
 from __future__ import annotations
 
