@@ -161,7 +161,7 @@ class Fold:
             news = True
         elif kind == "preferences_changed":
             news |= self._prefer(person, event, turn)
-        path = plan.path_for(person.traits) if news or not person.path else person.path
+        path = plan.path_for(person.traits) if news or person.path not in plan.paths else person.path
         if record(person, event, plan.rules(kind, event.name, event.payload)) or path != person.path:
             done, fresh = self._progress(person, path, before, turn)
         else:
