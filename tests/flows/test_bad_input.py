@@ -30,7 +30,7 @@ def event(number: int, user: str, timestamp: str = "2026-01-06T12:00:00Z", **mor
 
 
 @pytest.mark.parametrize(
-    ("users", "days", "good", "bad"), [(220, 10, 10_000, 1_000), pytest.param(2000, 14, 100_000, 10_000, marks=pytest.mark.slow)]
+    ("users", "days", "good", "bad"), [(220, 10, 10_000, 1_000), pytest.param(2300, 14, 100_000, 10_000, marks=pytest.mark.slow)]
 )
 def test_every_bad_line_is_told_with_reason_and_line_and_changes_nothing(
     tmp_path: Path, users: int, days: int, good: int, bad: int

@@ -1,0 +1,1 @@
+"""Measurements. Each is a program: ``python -m benchmarks.NAME --help``."""

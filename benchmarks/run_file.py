@@ -1,0 +1,188 @@
+"""How fast is ``onramp run`` on a file? ``python -m benchmarks.run_file [--events N] [--repeat N] [--only NAME …] [--json]``.
+
+Every scenario reads the same simulated events (seeded, made anew for each benchmark) in a process of its own:
+
+| scenario | what runs |
+|---|---|
+| ``decode`` | lines to events, nothing else |
+| ``fold`` | lines to events to each person's state, by plain Python without the engine; no learners, no words, nobody is told |
+| ``graph`` | the whole dataflow on Bytewax, with sinks that forget everything and without recovery |
+| ``recovery`` | the same with snapshots on disk |
+| ``job`` | everything at default settings: Valkey, ClickHouse, recovery, dead letters, as ``onramp run`` does it |
+
+``seconds`` is from the first read to the last durable effect; ``wall`` the whole process, start-up included. Figures are medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from bytewax.outputs import DynamicSink, StatelessSinkPartition
+from bytewax.run import cli_main
+
+from flows.catalogs import load_catalog
+from flows.data_dir import DataDir
+from flows.job import Stop, _quiet_collector, run, wall_clock
+from flows.onboarding import Parts, build
+from flows.settings import load_settings
+from operators.tally import Board
+from operators.wheels import WheelRegistry
+from sources.files import JsonlSource
+from sources.pace import Pace
+from sources.simulator.run import simulate
+from state.events import Event, peek_timestamp
+from state.events import decode as decode_event
+from state.fold import Fold
+from state.guidance import Turn
+from state.ids import Keys
+from state.messages import Message
+from state.person import Person
+from state.plan import Plan
+
+ROOT = Path(__file__).parents[1]
+DAYS = 14
+EVENTS_PER_USER = 40
+"""Fewer than people send on average in these days, so that there are enough events to cut from."""
+
+
+class Forgetting(DynamicSink[Any]):
+    """A sink without cost."""
+
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> StatelessSinkPartition[Any]:  # noqa: ARG002 -- the engine's signature
+        return _Nothing()
+
+
+class _Nothing(StatelessSinkPartition[Any]):
+    def write_batch(self, items: list[Any]) -> None:
+        """Forget ``items``."""
+
+
+def decode(source: Path) -> float:
+    begun = time.perf_counter()
+    with source.open("rb") as lines:
+        for number, line in enumerate(lines):
+            at = peek_timestamp(line) or 0
+            decode_event(Message(line, None, "bench", 0, number, at, at, number))
+    return time.perf_counter() - begun
+
+
+def fold(source: Path) -> float:
+    keys = Keys(b"benchmark")
+    folding, people, now = Fold(Plan(load_catalog("saas")), keys), dict[str, Person](), 0
+    begun = time.perf_counter()
+    with source.open("rb") as lines:
+        for number, line in enumerate(lines):
+            now = max(now, peek_timestamp(line) or 0)
+            event = decode_event(Message(line, None, "bench", 0, number, now, now, number))
+            if isinstance(event, Event):
+                who = keys.stream_key(event.tenant, event.user)
+                people[who] = folding.apply(people.get(who), event, Turn(who, number))
+    return time.perf_counter() - begun
+
+
+def graph(source: Path) -> float:
+    return _dataflow(source, None)
+
+
+def recovery(source: Path) -> float:
+    with tempfile.TemporaryDirectory() as directory:
+        return _dataflow(source, Path(directory))
+
+
+def _dataflow(path: Path, data: Path | None) -> float:
+    settings, plan, wheels = load_settings(), Plan(load_catalog("saas")), WheelRegistry()
+    source = JsonlSource(path, peek_timestamp, Pace(wheels.peek, plan.lookahead, settings.batch_size), now=wall_clock)
+    flow = build(Parts(source, Forgetting(), Forgetting(), Forgetting(), plan, Keys(b"benchmark"), wheels, Board()))
+    store = None if data is None else DataDir.create(data / "data").recovery(settings.recovery_partitions)
+    begun = time.perf_counter()
+    with _quiet_collector():
+        cli_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=store)  # type: ignore[no-untyped-call]
+    return time.perf_counter() - begun
+
+
+def job(source: Path) -> float:
+    with tempfile.TemporaryDirectory() as directory:
+        settings = load_settings(data_dir=Path(directory) / "data")
+        outcome = run(settings, input_path=source, holder="benchmark", started=time.perf_counter(), stop=Stop())
+    summary = outcome.summary
+    seconds: float = summary["thisRun"]["eventsRead"] / summary["eventsPerSecond"]
+    return seconds
+
+
+SCENARIOS: dict[str, Callable[[Path], float]] = {"decode": decode, "fold": fold, "graph": graph, "recovery": recovery, "job": job}
+
+
+def write_input(path: Path, events: int, seed: int) -> int:
+    """Write ``events`` lines of a simulation; return of how many people."""
+    users = max(10, events // EVENTS_PER_USER)
+    with path.open("wb") as file:
+        written = sum(file.write(line + b"\n") > 0 for line in islice(simulate(load_catalog("saas"), users, DAYS, seed), events))
+    if written < events:
+        raise SystemExit(f"the simulation has only {written} events")
+    return users
+
+
+def measure(scenario: str, source: Path) -> tuple[float, float]:
+    """Run one scenario in a fresh process: (seconds, wall seconds of the process)."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ONRAMP_")}
+    environment["ONRAMP_LOG_LEVEL"] = "error"
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.run_file", "--scenario", scenario, str(source)],
+        cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    return float(done.stdout.splitlines()[-1]), time.perf_counter() - begun
+
+
+def main() -> None:
+    """Measure, and print a table or JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run_file", description="How fast is the job on a file of events?")
+    parser.add_argument("--events", type=int, default=100_000, help="lines of the file (default: 100000)")
+    parser.add_argument("--seed", type=int, default=1, help="of the simulation (default: 1)")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each scenario; the median counts (default: 3)")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="scenarios to run (default: all)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--scenario", nargs=2, metavar=("NAME", "FILE"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.scenario is not None:
+        name, path = arguments.scenario
+        print(SCENARIOS[name](Path(path)))
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        source = Path(directory) / "events.jsonl"
+        users = write_input(source, arguments.events, arguments.seed)
+        figures = {}
+        for name in arguments.only:
+            runs = [measure(name, source) for _ in range(arguments.repeat)]
+            seconds = statistics.median(run[0] for run in runs)
+            figures[name] = {
+                "eventsPerSecond": round(arguments.events / seconds),
+                "seconds": round(seconds, 3),
+                "wall": round(statistics.median(run[1] for run in runs), 3),
+                "allSeconds": [round(run[0], 3) for run in runs],
+            }
+            if not arguments.json:
+                print(
+                    f"{name:10} {figures[name]['eventsPerSecond']:>9,} events/s   {seconds:7.3f} s   process {figures[name]['wall']:7.3f} s"
+                )
+    if arguments.json:
+        about = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()}
+        asked = {"events": arguments.events, "users": users, "seed": arguments.seed, "repeat": arguments.repeat}
+        print(json.dumps({"benchmark": "run_file", **asked, **about, "scenarios": figures}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
