@@ -36,7 +36,9 @@ class Stitcher:
         """Take note of a visitor's event; return it, as the user's own once the visitor is known."""
         if visitor.into:
             return msgspec.structs.replace(event, user=visitor.into, anonymous=False)
-        if event.type in ("signup", "identify") or self._plan.rules(event.type, event.name, event.payload):
+        if event.type == "user_deleted":
+            visitor.events = []
+        elif event.type in ("signup", "identify") or self._plan.rules(event.type, event.name, event.payload):
             visitor.events = [*visitor.events[1 - KEPT :], msgspec.structs.replace(event, raw_payload=b"{}", traceparent="")]
         return event
 
