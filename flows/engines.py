@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -62,7 +61,9 @@ def open_engines(settings: Settings, holder: str) -> Iterator[Engines]:
 def open_store(settings: Settings, data_dir: DataDir) -> ClickHouse:
     """The store that the settings name; connects to nothing yet."""
     if settings.clickhouse_url is None:
-        importlib.import_module("chdb")  # it changes the working directory while being imported: here, not beside a job that opens files
+        # It changes the working directory while it is imported: do that here, not in a thread beside a job that opens files.
+        import chdb  # noqa: F401, PLC0415
+
         return ClickHouse(path=data_dir.clickhouse, database=settings.clickhouse_database)
     return ClickHouse(url=settings.clickhouse_url.get_secret_value(), database=settings.clickhouse_database)
 

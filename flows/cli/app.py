@@ -25,9 +25,13 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        typer.echo(f"onramp {version('onramp')}")
+        try:
+            number = version("onramp")
+        except PackageNotFoundError:
+            number = "(run from a checkout that is not installed)"
+        typer.echo(f"onramp {number}")
         raise typer.Exit
 
 

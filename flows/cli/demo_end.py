@@ -46,9 +46,9 @@ def show_end(engines: Engines, outcome: Outcome, found: Score, asked: Settings, 
     _show_stuck(console, found)
     views.show_arms(console, facts, _TENANT)
     views.show_non_decisions(console, facts, _TENANT)
-    _show_samples(console, engines, facts)
+    sampled = _show_samples(console, engines, facts)
     show_throughput(console, outcome.summary)
-    _show_next(console, facts, option_to_read(asked, demo))
+    _show_next(console, facts, sampled, option_to_read(asked, demo))
 
 
 def _show_stuck(console: Console, found: Score) -> None:
@@ -73,14 +73,15 @@ def _show_stuck(console: Console, found: Score) -> None:
     )
 
 
-def _show_samples(console: Console, engines: Engines, facts: Facts) -> None:
-    """A few of the newest recommendations, of different triggers, read from Redis as an app would."""
+def _show_samples(console: Console, engines: Engines, facts: Facts) -> list[str]:
+    """A few of the newest recommendations, of different triggers, read from Redis as an app would. Returns whose they are."""
     rows = facts.rows(
         """
         SELECT user_id FROM (
-            SELECT user_id, trigger, ui_component, created_at FROM recommendations_final
+            SELECT user_id, trigger, ui_component, created_at, expires_at FROM recommendations_final
             WHERE tenant_id = {tenant:String} ORDER BY version DESC LIMIT 1 BY user_id
-        ) WHERE ui_component != 'none' ORDER BY created_at DESC LIMIT 1 BY trigger LIMIT 3
+        ) WHERE ui_component != 'none' AND expires_at > (SELECT max(log_time) FROM events)
+        ORDER BY created_at DESC LIMIT 1 BY trigger LIMIT 3
         """,
         tenant=_TENANT,
     )
@@ -91,26 +92,32 @@ def _show_samples(console: Console, engines: Engines, facts: Facts) -> None:
         reader.close()
     shown = [record for record in records if isinstance(record, Recommendation)]
     if not shown:
-        return
+        return []
     heading(console, "Recommendations as the app reads them from Redis")
-    for record in shown:
+    for index, record in enumerate(shown):
+        if index:
+            console.print()
         lines(
             console,
             Text(f"{plain(record.user_id)}  {record.ui_component} upon {record.trigger} at {plain(record.step_id)}", style="dim"),
             Text(plain(record.message)),
         )
+    return [record.user_id for record in shown]
 
 
-def _show_next(console: Console, facts: Facts, options: list[str]) -> None:
+def _show_next(console: Console, facts: Facts, sampled: list[str], options: list[str]) -> None:
     user = _interesting_person(facts)
     heading(console, "What to type next")
     commands: list[tuple[list[str], str]] = []
     if user is not None:
-        commands += [(["explain", user], "one person's story"), (["recommend", user], "what the app shows them")]
+        commands += [(["explain", user], "one person's story")]
+    if sampled:
+        commands += [(["recommend", sampled[0]], "what the app shows somebody now")]
     commands += [(["report"], "all paths, arms and triggers"), (["sql", "SHOW TABLES"], "ask anything, read-only")]
-    for arguments, purpose in commands:
-        typed = shlex.join(["onramp", *arguments, *options])
-        lines(console, Text.assemble((plain(typed), "cyan"), (f"  {purpose}", "dim")))
+    typed = [(plain(shlex.join(["onramp", *arguments, *options])), purpose) for arguments, purpose in commands]
+    width = max(len(command) for command, _ in typed)
+    for command, purpose in typed:
+        lines(console, Text.assemble((f"{command:{width}}", "cyan"), (f"  {purpose}", "dim")))
     console.print()
 
 

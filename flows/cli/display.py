@@ -59,6 +59,7 @@ class Display:
     def close(self) -> None:
         """Stop following; the last picture stays. Repeatable."""
         self._stop.set()
+        self._seen = deque([(self._began, 0)])  # the last rate shown is that of the whole run
         if self._screen is not None:
             self._screen.stop()
             self._screen = None
@@ -85,6 +86,10 @@ class Display:
     def _read(self) -> int:
         return self._live.board.total.get("read", 0) if self._live is not None else 0
 
+    def _read_now(self) -> int:
+        """Events of this run: without those of the runs that it goes on from."""
+        return self._read() - self._live.board.resumed.get("read", 0) if self._live is not None else 0
+
     def _share(self) -> float | None:
         progress = self._live.progress if self._live is not None else None
         if progress is None or not progress.total:
@@ -100,7 +105,7 @@ class Display:
         return f"{self._read():,} events{behind}"
 
     def _rate(self) -> str:
-        now, read = time.monotonic(), self._read()
+        now, read = time.monotonic(), self._read_now()
         self._seen.append((now, read))
         while len(self._seen) > 2 and self._seen[1][0] < now - _RATE_OVER:
             self._seen.popleft()

@@ -28,8 +28,7 @@ def show_throughput(console: Console, summary: dict[str, Any]) -> None:
     console.print(
         Text.assemble(
             (f"{number(summary['thisRun']['eventsRead'])} events", "bold"),
-            f" in {summary['wallSeconds']:.1f} s, start-up included; {number(summary['eventsPerSecond'])} events a second "
-            "from first read to last durable effect.",
+            f" in {summary['wallSeconds']:.1f} s, start-up included; {number(summary['eventsPerSecond'])} a second once running.",
         )
     )
 
@@ -38,8 +37,9 @@ def show_figures(console: Console, summary: dict[str, Any]) -> None:
     """All counts; those of this run beside those of the data directory where they differ."""
     this = summary["thisRun"]
     resumed = any(summary[key] != this[key] for key, _ in _ROWS)
-    rows = [(label, summary[key], this[key]) for key, label in _ROWS]
-    rows += [(f"rewards: {kind}", summary["rewards"][kind], this["rewards"][kind]) for kind in ("success", "failure", "open")]
+    rows: list[tuple[str, int, int | None]] = [(label, summary[key], this[key]) for key, label in _ROWS]
+    rows += [(f"rewards: {kind}", summary["rewards"][kind], this["rewards"][kind]) for kind in ("success", "failure")]
+    rows.append(("rewards: open", summary["rewards"]["open"], None))  # how many there are, not how many there were
     rows += [(f"dead letters: {reason}", count, this["deadLetters"].get(reason, 0)) for reason, count in summary["deadLetters"].items()]
     rows += [(f"ignored: {reason}", count, this["ignored"].get(reason, 0)) for reason, count in summary["ignored"].items()]
     rows += [(trigger, count, this["stuckSignals"].get(trigger, 0)) for trigger, count in summary["stuckSignals"].items()]

@@ -45,4 +45,6 @@ def load(*, service: bool = False, **options: Any) -> Settings:
     set_up_logging(settings)
     if not service and settings.origin("log_level") == "default":
         logging.getLogger().setLevel(logging.WARNING)
+        for chatty in ("urllib3", "clickhouse_connect"):  # each says again what our own sentence says
+            logging.getLogger(chatty).setLevel(logging.ERROR)
     return settings

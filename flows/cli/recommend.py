@@ -81,38 +81,44 @@ def status_of(record: Any, now: int | None, deleted: type) -> str:
     return "expired" if now is not None and datetime.fromisoformat(record.expires_at).timestamp() * 1000 <= now else "current"
 
 
-def show(console: Console, user: str, tenant: str, status: str, record: Recommendation | None) -> None:
+def show(console: Console, user: str, tenant: str, status: str, found: Recommendation | None) -> None:
     """Print what a record says, and what an app makes of it."""
     from rich.text import Text
 
     from flows.cli.plain import plain
     from flows.cli.reasons import why_withdrawn
-    from flows.cli.screen import lines, table
+    from flows.cli.screen import lines, record
 
     who = f"{plain(user)}{f' of tenant {plain(tenant)}' if tenant != 'default' else ''}"
-    why = why_withdrawn(record.reason) if record is not None and status == "withdrawn" else ""
+    why = why_withdrawn(found.reason) if found is not None and status == "withdrawn" else ""
     sentence = {
         "none": "nothing to show: nothing was written in the last day.",
         "deleted": "nothing to show: the person was deleted.",
         "withdrawn": f"nothing to show: the guidance was withdrawn ({plain(why)}).",
-        "expired": f"nothing to show: the recommendation expired at {record.expires_at if record else ''}.",
+        "expired": f"nothing to show: the recommendation expired on {_moment(found.expires_at) if found else ''}.",
         "current": "the app shows this.",
     }[status]
     console.print(Text.assemble((who, "bold"), f": {sentence}"))
-    if record is None:
+    if found is None:
         return
     console.print()
-    if record.message:
-        lines(console, Text(plain(record.message), style="" if status == "current" else "dim"))
+    if found.message:
+        lines(console, Text(plain(found.message), style="" if status == "current" else "dim"))
         console.print()
     rows = [
-        ("component", record.ui_component),
-        ("link", record.deep_link),
-        ("because", f"{record.trigger} at {record.step_id}"),
-        ("path", record.path_id),
-        ("arm", f"{record.arm}, chosen with probability {record.propensity:.2f}"),
-        ("words from", record.source),
-        ("valid", f"{record.created_at} to {record.expires_at}"),
-        ("id", record.recommendation_id),
+        ("component", found.ui_component),
+        ("link", found.deep_link),
+        ("because", f"{found.trigger} at {found.step_id}"),
+        ("path", found.path_id),
+        ("arm", f"{found.arm}, chosen with probability {found.propensity:.2f}"),
+        ("words from", found.source),
+        ("valid", f"{_moment(found.created_at)} to {_moment(found.expires_at)}"),
+        ("id", found.recommendation_id),
     ]
-    console.print(table(["field", "value"], [row for row in rows if row[1]]))
+    console.print(record(row for row in rows if row[1]))
+
+
+def _moment(text: str) -> str:
+    from flows.cli.cells import moment
+
+    return moment(datetime.fromisoformat(text))

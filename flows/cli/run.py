@@ -15,13 +15,25 @@ if TYPE_CHECKING:
     from flows.engines import Engines
     from flows.job import Live, Outcome, Stop
 
+
+def _readable(path: Path | None) -> Path | None:
+    if path is not None and str(path) != "-":
+        if path.is_dir():
+            raise typer.BadParameter(f"{str(path)!r} is a directory.")
+        if not path.exists():
+            raise typer.BadParameter(f"there is no file {str(path)!r}.")
+    return path
+
+
 InputOption = Annotated[
     Path | None,
     typer.Option(
-        "--input", metavar="FILE", help="JSON lines, plain or gzip; - for standard input. Without it: Kafka, without end.",
-        exists=True, dir_okay=False, readable=True, allow_dash=True,
+        "--input",
+        metavar="FILE",
+        help="JSON lines, plain or gzip; - for standard input. Without it: Kafka, without end.",
+        callback=_readable,
     ),
-]  # fmt: skip
+]
 
 
 def run(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -15,7 +17,6 @@ from typing_extensions import override
 from flows.cli.failures import OutputClosedError
 from flows.cli.plain import plain
 
-NARROW: Final = 80
 WIDEST: Final = 120
 BAR: Final = "█"
 
@@ -38,10 +39,20 @@ def err() -> Console:
 
 def _console(*, stderr: bool) -> Console:
     console = _Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
-    if not console.is_terminal and "COLUMNS" not in console._environ:
-        console.width = WIDEST
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _width_of_the_terminal()
     console.width = min(console.width, WIDEST)
     return console
+
+
+def _width_of_the_terminal() -> int:
+    """Of the one that a person pages or filters our output on; wide where there is none."""
+    for stream in (sys.__stderr__, sys.__stdin__):
+        try:
+            return os.get_terminal_size(stream.fileno()).columns if stream is not None else WIDEST
+        except (OSError, ValueError):
+            continue
+    return WIDEST
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -63,13 +74,23 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Padding:
         grid.add_column(column.lstrip(">~"), justify="right" if right else "left", no_wrap=not folds, overflow="ellipsis")
     for row in rows:
         grid.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
-    return Padding(grid, (0, 0, 0, 2))
+    return Padding(grid, (0, 0, 0, 2), expand=False)
+
+
+def record(fields: Iterable[tuple[str, object]]) -> Padding:
+    """Lay out one thing, a line a field; long values fold."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in fields:
+        grid.add_row(Text(plain(name)), Text(plain(value)))
+    return Padding(grid, (0, 0, 0, 2), expand=False)
 
 
 def lines(console: Console, *items: RenderableType) -> None:
     """Print indented lines."""
     for item in items:
-        console.print(Padding(item, (0, 0, 0, 2)))
+        console.print(Padding(item, (0, 0, 0, 2), expand=False))
 
 
 def number(value: float | None) -> str:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from flows.cli.options import DataDirOption, JsonOption
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_MOST: Final = 500  # rows that somebody may want to look at
 
 
 def sql(
@@ -24,12 +29,10 @@ def sql(
     """
     if as_json and as_csv:
         raise typer.BadParameter("give either --json or --csv.", param_hint="--csv")
-    from rich.text import Text
-
-    from flows.cli.cells import cell, json_value
+    from flows.cli.cells import json_value
     from flows.cli.demo_dir import for_reading
     from flows.cli.options import load
-    from flows.cli.screen import out, print_json, table
+    from flows.cli.screen import print_json
     from flows.cli.stores import open_facts
     from sinks.clickhouse.query import check_is_read
 
@@ -47,10 +50,30 @@ def sql(
         writer.writerow(frame.columns)
         writer.writerows([json_value(value) if value is not None else "" for value in row] for row in frame.iter_rows())
         return
+    _show(frame)
+
+
+def _show(frame: pl.DataFrame) -> None:
+    """A table where it fits the screen, else one record below the other. What is piped on is always a table, as wide as it needs."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    from flows.cli.cells import cell
+    from flows.cli.plain import plain
+    from flows.cli.screen import out, record, table
+
     console = out()
-    numeric = [kind.is_numeric() for kind in frame.dtypes]
-    columns = [f">{name}" if right else name for name, right in zip(frame.columns, numeric, strict=True)]
-    if columns:
-        console.print(table(columns, ([cell(value) for value in row] for row in frame.iter_rows())))
-    count = frame.height
-    console.print(Text(f"  {count:,} {'row' if count == 1 else 'rows'}", style="dim"))
+    rows = [[plain(cell(value)) for value in row] for row in frame.head(_MOST).iter_rows()]
+    names = [plain(name) for name in frame.columns]
+    width = 2 + sum(2 + max(map(cell_len, [name, *(row[index] for row in rows)])) for index, name in enumerate(names))
+    if not console.is_terminal:
+        console.width = max(console.width, width)
+    if width <= console.width:
+        columns = [f">{name}" if kind.is_numeric() else name for name, kind in zip(names, frame.dtypes, strict=True)]
+        console.print(table(columns, rows))
+    else:
+        for index, row in enumerate(rows):
+            console.print(Text(f"Row {index + 1}", style="bold"))
+            console.print(record(zip(names, row, strict=True)))
+    more = f"; the first {len(rows):,} are shown, --csv and --json print all" if frame.height > len(rows) else ""
+    console.print(Text(f"  {frame.height:,} {'row' if frame.height == 1 else 'rows'}{more}", style="dim"))

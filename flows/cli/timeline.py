@@ -17,7 +17,7 @@ from flows.cli.plain import plain, shortened
 from flows.cli.reasons import why_not, why_withdrawn
 
 _STYLE: Final = {"event": "dim", "signal": "yellow", "decision": "green", "non_decision": "magenta", "outcome": "cyan"}
-_LABEL: Final = {"non_decision": "no decision", "recommendation": "shown words"}
+_LABEL: Final = {"non_decision": "no decision", "recommendation": "guidance"}
 _TELLING: Final = ("path", "target", "label", "form", "code", "message", "recommendationId", "guidance", "previousId", "persona", "useCase")
 _LONGEST: Final = 200
 _OUTCOMES: Final = {
@@ -108,7 +108,7 @@ def _words(row: Row, outcomes: dict[str, list[str]]) -> str:
         case "recommendation":
             if row["what"] == "none":
                 return f"withdrawn: {plain(why_withdrawn(row['reason']))}"
-            return f"{plain(row['what'])}: {plain(row['detail'])}"
+            return f"{plain(row['what'])} “{plain(row['detail'])}”"
         case "outcome":
             return f"{plain(row['arm'])} {_OUTCOMES.get(row['what'], plain(row['what']))}"
     return plain(row["what"])

@@ -83,7 +83,7 @@ def show_funnels(console: Console, facts: Facts, tenant: str, most: int | None =
     ordered = sorted(paths.items(), key=lambda item: -max(step["reached"] for step in item[1]))
     for path, steps in ordered[:most]:
         entered = max(step["reached"] for step in steps)
-        heading(console, f"Path {plain(path)}", f"{number(entered)} people; the bar is the share of them that completed the step")
+        heading(console, f"Path {plain(path)}", f"{number(entered)} people; bars: who completed it")
         console.print(
             table(
                 ["step", ">reached", ">completed", ">rate", ">median", ""],
@@ -122,7 +122,7 @@ def show_arms(console: Console, facts: Facts, tenant: str) -> None:
     )
     if not arms:
         return
-    heading(console, "Arms, over all triggers", "success: the step was completed in time after being shown")
+    heading(console, "Arms, over all triggers", "success: shown, and the step completed in time")
     _arm_table(console, "arm", [(row["arm"], row) for row in arms])
 
 
