@@ -8,8 +8,14 @@ from operators.tally import Tallies
 
 
 def summarize(total: Tallies, resumed: Tallies) -> dict[str, Any]:
-    """Cumulative figures since the data directory began, and those of this run under ``thisRun``."""
-    return {**_figures(total), "thisRun": _figures({name: count - resumed.get(name, 0) for name, count in total.items()})}
+    """Cumulative figures since the data directory began, and those of this run under ``thisRun``.
+
+    ``rewards.open`` is a level, not a sum: how many windows are open now, in both.
+    """
+    figures = _figures(total)
+    this_run = _figures({name: count - resumed.get(name, 0) for name, count in total.items()})
+    this_run["rewards"]["open"] = figures["rewards"]["open"]
+    return {**figures, "thisRun": this_run}
 
 
 def _figures(tally: Tallies) -> dict[str, Any]:

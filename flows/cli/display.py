@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from flows.cli.engine_noise import send_logs_to
 from flows.cli.screen import number
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Display:
         if self._console.is_terminal:
             self._screen = Screen(console=self._console, get_renderable=self._picture, refresh_per_second=_FRAMES)
             self._screen.start()
-            _send_logs_to(sys.stderr)
+            send_logs_to(sys.stderr)
         else:
             self._thread = threading.Thread(target=self._speak, name="display", daemon=True)
             self._thread.start()
@@ -63,7 +63,7 @@ class Display:
         if self._screen is not None:
             self._screen.stop()
             self._screen = None
-            _send_logs_to(sys.stderr)
+            send_logs_to(sys.stderr)
         if self._thread is not None:
             self._thread.join()
 
@@ -152,10 +152,3 @@ class Steps:
             Text(self._title, style="bold"), ProgressBar(total=self._all, completed=self._done, width=24), Text(f"{self._done:,} people")
         )
         return grid
-
-
-def _send_logs_to(stream: object) -> None:
-    """The screen takes standard error over, so that log lines appear above it; handlers must follow."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(stream)

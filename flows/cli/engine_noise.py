@@ -5,13 +5,22 @@ A step that raises makes the engine print a native stack trace, in addition to t
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TextIO
 
 from flows.cli.failures import explain_failure
+
+
+def send_logs_to(stream: TextIO) -> None:
+    """Whoever takes standard error over must take the log lines along."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(stream)
 
 
 @contextmanager
@@ -30,6 +39,7 @@ def engine_noise_aside() -> Iterator[None]:
         os.dup2(aside.fileno(), 2)
         if before.fileno() == 2:
             sys.stderr = stream
+            send_logs_to(stream)
         try:
             yield
             show = False
@@ -38,6 +48,7 @@ def engine_noise_aside() -> Iterator[None]:
             raise
         finally:
             sys.stderr = before
+            send_logs_to(before)
             with suppress(OSError):
                 stream.flush()
             os.dup2(real, 2)
