@@ -12,6 +12,7 @@ from rich.text import Text
 from flows.cli import views
 from flows.cli.demo_dir import option_to_read
 from flows.cli.figures import show_throughput
+from flows.cli.own_name import own_name
 from flows.cli.plain import plain
 from flows.cli.screen import heading, lines, number, out, percent, table
 from flows.cli.stores import Facts
@@ -114,7 +115,7 @@ def _show_next(console: Console, facts: Facts, sampled: list[str], options: list
     if sampled:
         commands += [(["recommend", sampled[0]], "what the app shows somebody now")]
     commands += [(["report"], "all paths, arms and triggers"), (["sql", "SHOW TABLES"], "ask anything, read-only")]
-    typed = [(plain(shlex.join(["onramp", *arguments, *options])), purpose) for arguments, purpose in commands]
+    typed = [(plain(shlex.join([own_name(), *arguments, *options])), purpose) for arguments, purpose in commands]
     width = max(len(command) for command, _ in typed)
     for command, purpose in typed:
         lines(console, Text.assemble((f"{command:{width}}", "cyan"), (f"  {purpose}", "dim")))
