@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state import learner_codec
+from state import bandit, learner_codec
 from state.bandit import Cell, Learner, Posterior, draw, observe, pooled, posterior, probability_best, propensities
 from state.catalog import Learning
 from state.codec import SnapshotError
@@ -140,6 +140,19 @@ def test_rescaling_is_really_reached() -> None:
     learner = taught(policy, [("a", "x|*", True, day * DAY) for day in range(60)])
     assert learner.origin > AT
     assert pooled(learner, policy, "a", AT + 59 * DAY).alpha == pytest.approx(1.2 + sum(0.5**day for day in range(60)))
+
+
+def test_rescaling_changes_nothing_that_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = Learning.model_validate({"half_life": "1d"})
+    history = [("ab"[day % 2], "xy"[day % 3 % 2] + "|*", day % 5 < 2, day * DAY) for day in range(30)]
+    plain = taught(policy, history)
+    monkeypatch.setattr(bandit, "_RESCALE_AT", 2.0)
+    often = taught(policy, history)
+    assert often.origin != plain.origin
+    for arm in "ab":
+        for context in ("x|*", "y|*", "z|*"):
+            believed = posterior(often, policy, arm, context, AT + 31 * DAY)
+            assert believed == pytest.approx(posterior(plain, policy, arm, context, AT + 31 * DAY))
 
 
 @pytest.mark.parametrize("after", [-3_000 * DAY, 3_000 * DAY, 3_000_000 * DAY])

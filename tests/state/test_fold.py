@@ -159,6 +159,13 @@ def test_an_applied_row_wins_over_the_late_repetition_of_the_same_event() -> Non
     assert applied.version > late.version
 
 
+def test_an_event_on_the_very_edge_of_the_bound_is_still_known_after_a_restart() -> None:
+    life = Life()
+    life.see(signup(0), event("page_view", DAY, path="/"))
+    life.reload()
+    assert [getattr(each, "name", "") for each in life.see(signup(0, log=DAY))] == ["duplicates"]
+
+
 def test_far_too_many_event_ids_of_one_person_push_the_bound_up_and_never_lose_deduplication(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold, "MOST_SEEN", 128)
     life = Life()
