@@ -23,6 +23,9 @@ from state.ids import uniform
 GRID: Final = 80
 """Cells of the numerical integration for each arm; propensities agree with a fine one to 0.002 (``tests/state/test_bandit.py``)."""
 
+MOST_CONTEXTS: Final = 20_000
+"""Contexts a learner tells apart. Segments are made of what users send; beyond this, new ones teach their arm as a whole only."""
+
 _REACH: Final = 5.0
 _TAIL: Final = 8.0
 _MIDPOINTS: Final = (np.arange(GRID) + 0.5) / GRID
@@ -67,6 +70,8 @@ def observe(learner: Learner, policy: Learning, arm: str, context: str, success:
             cell.failures /= weight
         learner.origin, weight = at, 1.0
     for cells, key in ((learner.arms, arm), (learner.contexts, f"{arm}|{context}")):
+        if len(cells) >= MOST_CONTEXTS and key not in cells:
+            continue
         cell = cells.setdefault(key, Cell())
         if success:
             cell.successes += weight

@@ -43,7 +43,7 @@ REJECTIONS: Final[dict[str, str]] = {
     "missing_timestamp": "timestamp is missing",
     "bad_timestamp": "timestamp is not an RFC 3339 date and time with a zone",
     "timestamp_out_of_range": "timestamp is before 2000, or more than 24 hours ahead of its time reference",
-    "bad_payload": "payload is not an object, or lacks what its event type needs",
+    "bad_payload": "payload is not an object, lacks what its event type needs, is nested too deep or has too large an integer",
     "payload_too_large": "payload is larger than 32 KiB",
     "unsupported_schema_version": "schemaVersion is not 1",
     "bad_field": "a field has the wrong type",

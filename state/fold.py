@@ -55,8 +55,11 @@ class Fold:
         person.partition = event.partition
         if person.deleted_at:
             if event.type != "signup" or event.timestamp <= person.deleted_at:
+                if event.type == "user_deleted":
+                    person.deleted_at = max(person.deleted_at, event.timestamp)
                 turn.outputs.append(Count("ignored", "deleted"))
                 return person
+            person.reborn_after = person.deleted_at
             person.floor = person.deleted_at + 1  # what the former life knew is forgotten, so its events would count again
             person.tenant, person.user, person.first_seen, person.deleted_at = event.tenant, event.user, event.timestamp, 0
         status = self._judge(person, event)
@@ -75,6 +78,7 @@ class Fold:
                 turn.outputs.append(Count("accepted"))
                 turn.outputs.append(_event_fact(event, "applied"))
             person.version += 1
+            person.known = person.known or not (event.anonymous or event.stitched)
             self._apply(person, event, turn)
         return person
 
@@ -96,13 +100,18 @@ class Fold:
         self.advance(person, due.at, turn)
 
     def merge(self, person: Person | None, merged: Merged, turn: Turn) -> Person:
-        """The visitor became a known user: guidance goes on under that user's key, what this key showed is taken back."""
+        """The visitor became a known user: guidance goes on under that user's key, what this key showed is taken back.
+
+        A person who was ever seen as a user is nobody's visitor: whoever names them in an ``identity_merged`` changes nothing.
+        """
         if person is None:
             person = Person(merged.tenant, merged.user, first_seen=merged.timestamp)
         else:
             self.advance(person, merged.log_time, turn)
         person.now = max(person.now, merged.log_time)
-        if not person.merged and not person.deleted_at:
+        if person.known:
+            turn.outputs.append(Count("ignored", "merge_refused"))
+        elif not person.merged and not person.deleted_at:
             self._guidance.take_back(turn, person, "merged", person.now)
             self._guidance.forget(turn, person, person.now)
             person.merged = True
@@ -111,6 +120,7 @@ class Fold:
                 turn.outputs.append(Count("users", by=-1))
                 person.version += 1
                 turn.outputs.append(self._person_fact(person, completed(self._plan, person.path, person.steps)))
+            person.traits, person.trait_times, person.recent = {}, {}, []
         return person
 
     @staticmethod
@@ -127,6 +137,8 @@ class Fold:
     def _judge(self, person: Person, event: Event) -> str:
         """Why the event is not applied; empty where it is, and then it is remembered as seen."""
         seen, at = person.seen, event.timestamp
+        if event.type == "user_deleted":  # a wish to be forgotten is never too late, unless it was already granted
+            return "late" if at <= person.reborn_after else ""
         if at < person.floor and not event.stitched:
             return "late"
         mark = self._keys.event_hash(event.id)
@@ -162,18 +174,19 @@ class Fold:
         elif kind == "preferences_changed":
             news |= self._prefer(person, event, turn)
         path = plan.path_for(person.traits) if news or person.path not in plan.paths else person.path
-        if record(person, event, plan.rules(kind, event.name, event.payload)) or path != person.path:
+        proved, moved = record(person, event, plan.rules(kind, event.name, event.payload)), path != person.path
+        if proved or moved:
             done, fresh = self._progress(person, path, before, turn)
         else:
             done, fresh = before, {}
         if kind in _EXPOSURES:
             self._guidance.expose(turn, person, kind, event.payload, at, person.now)
         _remember(person, event)
-        if at == person.newest:
-            person.inactive_due = self._later(person, at + plan.triggers.inactive.after, done)
+        if at == person.newest or moved:
+            person.inactive_due = self._later(person, person.newest + plan.triggers.inactive.after, done)
         if signing_up:
             self._guidance.consider(turn, person, "signup", person.now, done)
-        if fresh:
+        if fresh and proved:  # a new path finds steps completed that were done long ago: no news to the person
             self._guidance.consider(turn, person, "step_completed", person.now, done)
         if person.path and not person.activated_at:
             self._look_for_signals(person, event, done, turn)

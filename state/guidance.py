@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from state.duration import DAY
+from state.duration import DAY, MINUTE
 from state.facts import DecisionFact, Fact, RecommendationFact
 from state.ids import Keys, uniform
 from state.items import Ask, Count, Reward
@@ -17,6 +17,10 @@ from state.times import minute_of_day, rfc3339, within_hours
 from state.vocabulary import NO_COMPONENT
 
 Output = Fact | Effect | Ask | Reward | Count
+
+
+CLOCK_SKEW: Final = 5 * MINUTE
+"""How far the clock of a person's device may be behind ours: what it then shows was still decided before."""
 
 
 class Turn:
@@ -116,7 +120,7 @@ class Guidance:
         """
         echoed = payload.get("recommendationId")
         opened, arm = self._echoed(person, echoed) if echoed is not None else (self.current(person, now), "")
-        if opened is None or (echoed is None and timestamp < opened.created):
+        if opened is None or (echoed is None and timestamp < opened.created - CLOCK_SKEW):
             turn.outputs.append(Count("exposures_ignored", "unknown_recommendation" if echoed is not None else "nothing_to_show"))
             return
         opened.arm = opened.arm or arm

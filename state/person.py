@@ -106,3 +106,7 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     """Id under which the person was first seen, where that is not ``user``: groups are drawn by it."""
     guidance_at: int = 0
     """When ``guidance`` was last said; ``preferences_at`` is that of the quiet hours."""
+    known: bool = False
+    """Was seen under a user id, not as an anonymous visitor only."""
+    reborn_after: int = 0
+    """When the life before this one was deleted; 0 where there was none."""

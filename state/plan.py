@@ -15,6 +15,9 @@ KNOWN_TRAITS: Final = ("persona", "useCase", "companySize", "signupSource", "tie
 
 SHORTEST_TIMER: Final = 60_000
 
+SEGMENT_PART: Final = 32
+"""Characters of a trait that count for a segment."""
+
 Fields = Mapping[str, Any]
 Test = Callable[[Any], bool]
 
@@ -39,10 +42,11 @@ class RuleBook:
     """The rules that look at events of one type, and which of them an event fulfils.
 
     Products send the same few names, pages and targets over and over, so the answer is remembered by the values that the rules look at.
-    Only by texts (``1`` and ``True`` are the same key but not the same value), and never more than ``REMEMBERED`` of them.
+    Only by texts (``1`` and ``True`` are the same key but not the same value) of ``LONGEST`` characters together, ``REMEMBERED`` of them.
     """
 
     REMEMBERED: Final = 4_096
+    LONGEST: Final = 512
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules: Final = tuple(rules)
@@ -62,6 +66,8 @@ class RuleBook:
             return self._look(name, payload)
         found = self._known.get(key)
         if found is None:
+            if sum(len(value) for value in key if value is not None) > self.LONGEST:
+                return self._look(name, payload)
             if len(self._known) >= self.REMEMBERED:
                 self._known.clear()
             found = self._known[key] = self._look(name, payload)
@@ -142,7 +148,7 @@ class Plan:
 
     def segment(self, traits: Mapping[str, Scalar]) -> str:
         """The group by which the learner may tell this person apart; ``*`` where the catalog names no trait for it."""
-        return "|".join(str(traits.get(trait, "-")) for trait in self.catalog.segment_by) or "*"
+        return "|".join(str(traits.get(trait, "-"))[:SEGMENT_PART].replace("|", "/") for trait in self.catalog.segment_by) or "*"
 
 
 def find(payload: Fields, field: tuple[str, ...]) -> Any:

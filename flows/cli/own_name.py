@@ -12,7 +12,7 @@ def own_name() -> str:
     """``onramp`` where the shell finds this very command under that name, else the path that was typed, like ``.venv/bin/onramp``."""
     called = Path(sys.argv[0])
     found = shutil.which("onramp")
-    if called.name != "onramp" or (found is not None and called.exists() and os.path.samefile(found, called)):
+    if called.name != "onramp" or (found is not None and called.exists() and called.samefile(found)):
         return "onramp"
     shown = os.path.relpath(called)
     return str(called) if shown.startswith("..") else shown

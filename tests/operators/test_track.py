@@ -13,7 +13,7 @@ from state.events import Event
 from state.guidance import Output
 from state.items import Ask, Due, Merged, Reward
 from state.plan import Plan
-from tests.state.lives import KEYS, START, Life, catalog, event, kinds, of_kind, plan, signals, signup, withdrawals
+from tests.state.lives import KEYS, START, Life, anonymously, catalog, event, kinds, of_kind, plan, signals, signup, withdrawals
 
 
 class Job:
@@ -159,7 +159,7 @@ def test_a_deleted_person_is_resumed_without_a_timer_and_may_begin_anew() -> Non
 
 def test_a_visitor_who_became_a_user_is_told_so_under_the_old_key() -> None:
     job = Job()
-    job.see(signup())
+    job.see(anonymously(signup()))
     told = job.take(Merged("t", "u", "known", START + 1, START + 1, 0, 4))
     assert [each.reason for each in withdrawals(told)] == ["merged"]
     assert [each.seq for each in of_kind(told, Reward)] == [4]

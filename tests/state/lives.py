@@ -135,6 +135,11 @@ def event(
     )
 
 
+def anonymously(made: Event) -> Event:
+    """The same event, sent under an anonymous id."""
+    return msgspec.structs.replace(made, anonymous=True)
+
+
 def signup(at: int = 0, persona: str = "analyst", **rest: Any) -> Event:
     """The beginning of a person with a persona."""
     return event("signup", at, traits={"persona": persona}, **rest)

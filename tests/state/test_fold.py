@@ -24,6 +24,7 @@ from tests.state.lives import (
     KEYS,
     START,
     Life,
+    anonymously,
     arriving,
     catalog,
     counts,
@@ -482,16 +483,53 @@ def test_events_of_a_deleted_life_do_not_count_for_the_new_one() -> None:
 
 def test_a_visitor_who_became_a_user_is_guided_no_more_under_the_old_key() -> None:
     life = Life()
-    life.see(signup())
+    life.see(anonymously(signup()))
     told = life.become("known", HOUR)
     assert [each.reason for each in withdrawals(told)] == ["merged"]
     assert kinds(told) == ["withdrawn"]
-    told = life.see(connect(2 * HOUR))
+    assert life.person is not None
+    assert (life.person.traits, life.person.recent) == ({}, [])
+    told = life.see(anonymously(connect(2 * HOUR)))
     assert counts(told, "ignored") == ["merged"]
     life.wait(40 * DAY)
     assert signals(life.outputs) == []
     again = life.become("known", 3 * HOUR)
     assert again == []
+
+
+def test_a_user_cannot_be_merged_away_by_whoever_names_them_as_a_visitor() -> None:
+    life = Life()
+    life.see(signup())
+    told = life.become("somebody", HOUR)
+    assert counts(told, "ignored") == ["merge_refused"]
+    assert withdrawals(told) == []
+    assert counts(life.see(event("page_view", 2 * HOUR, path="/")), "ignored") == []
+
+
+def test_a_wish_to_be_forgotten_is_never_too_late() -> None:
+    life = Life()
+    life.see(signup(), event("page_view", 9 * DAY, path="/"))
+    told = life.see(event("user_deleted", HOUR, log=9 * DAY))
+    assert len(of_kind(told, Erase)) == 1
+    assert life.person is not None
+    assert life.person.user == ""
+
+
+def test_the_latest_of_several_deletions_counts() -> None:
+    life = Life()
+    life.see(signup(), event("user_deleted", HOUR), event("user_deleted", 5 * HOUR))
+    assert counts(life.see(signup(3 * HOUR)), "ignored") == ["deleted"]
+    assert of_kind(life.see(signup(6 * HOUR)), Ask)
+
+
+def test_a_path_that_becomes_known_by_an_out_of_order_event_sets_the_inactivity_timer() -> None:
+    life = Life()
+    life.see(event("page_view", 2 * HOUR, path="/"))
+    assert life.person is not None
+    assert (life.person.path, life.person.inactive_due) == ("", 0)
+    life.see(event("identify", HOUR, log=2 * HOUR, traits={"persona": "analyst"}))
+    assert life.person.path
+    assert signals(life.wait(2 * HOUR + DAY)) == ["stuck:inactive"]
 
 
 def test_a_deleted_visitor_stays_deleted_when_merged() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
+from state.guidance import CLOCK_SKEW
 from state.ids import Keys
 from state.items import Ask, Reward
 from tests.state.lives import START, Life, counts, event, kinds, of_kind, plan, signup, track
@@ -238,3 +239,11 @@ def test_two_windows_of_one_step_both_succeed_with_it() -> None:
     life.see(*(event("error", HOUR + number, code="x") for number in range(3)), event("recommendation_shown", HOUR + 9))
     life.see(connect(2 * HOUR))
     assert [kind for kind, _ in ended(life)] == ["success", "success"]
+
+
+def test_a_device_whose_clock_is_a_little_behind_has_shown_what_was_decided_just_now() -> None:
+    for behind, expected in ((CLOCK_SKEW, ["shown"]), (CLOCK_SKEW + 1, [])):
+        life = Life()
+        life.see(event("page_view", -HOUR, path="/"), signup())
+        told = life.see(event("recommendation_shown", -behind, log=1))
+        assert kinds(told) == expected
