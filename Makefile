@@ -16,7 +16,7 @@ demo: ## Simulate people, run the whole engine on them, show what came of it; AR
 	@scripts/setup.sh
 	@$(BIN)/onramp demo $(ARGS)
 
-test: ## Run the tests; ARGS="-k words" or ARGS="-m 'not slow'" to choose
+test: ## Run the tests; ARGS="-k words" to choose
 	@scripts/setup.sh dev
 	@$(BIN)/python -m pytest $(ARGS)
 

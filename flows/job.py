@@ -44,6 +44,7 @@ _FILE_EFFECTS: Final = 500
 """Effects sent to Redis at once in a run on a file: each round trip costs the run, and nobody waits for one of them."""
 
 _SETTLE: Final = 300.0  # seconds that the rows of a finished run may take into ClickHouse before it is called incomplete
+_SETTLE_STOPPED: Final = 5.0  # the same for one that was told to stop: somebody waits, and the rows are safe
 
 
 class IncompleteError(Exception):
@@ -141,7 +142,7 @@ def run(
             )
         if engines.clickhouse.error is not None:
             raise engines.clickhouse.error
-        settled = engines.delivery.settle(_SETTLE)
+        settled = engines.delivery.settle(_SETTLE_STOPPED if stop() else _SETTLE)
         ended = time.perf_counter()
         summary = summarize(board.total, board.resumed)
         summary["wallSeconds"] = round(ended - started, 3)

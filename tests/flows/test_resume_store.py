@@ -15,7 +15,7 @@ from bytewax.operators import StatefulBatchLogic
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
 
-from flows.engines import forget_undone
+from flows.recovery_store import forget_undone
 
 Item = tuple[str, int]
 ITEMS: list[Item] = [("key", 1), ("other", 1), ("other", 2), ("other", 3), ("other", 4), ("other", 5), ("key", 2)]
