@@ -34,6 +34,7 @@ class Detector:
         """The person's inactivity timer ran at log time ``due``."""
         policy = self._plan.triggers.inactive
         if policy.enabled:
+            person.lapsed = True
             self.stuck(person, _INACTIVE, due, done, turn, {"lastActiveAt": person.newest, "after": policy.after})
 
     def look(self, person: Person, event: Event, done: Mapping[str, int], turn: Turn) -> None:
@@ -73,8 +74,7 @@ class Detector:
                 person.tenant, signal_id, person.user, trigger, person.path, step, _json.encode(evidence).decode(), at, person.version
             )
         )  # fmt: skip
-        status = "completed" if step in done else "current"
-        turn.outputs.append(progress_fact(self._plan, person, step, status, done))
+        turn.outputs.append(progress_fact(self._plan, person, step, done))
         self._guidance.consider(turn, person, trigger, at, done, step)
 
     def _step_meant(self, person: Person, event: Event, done: Mapping[str, int]) -> str:

@@ -249,7 +249,7 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
     if data["eventType"] not in EVENT_TYPES:
         return _RejectError("unknown_event_type", f"{data['eventType'][:64]!r} is not an event type")
     if peek_timestamp(value) is None:
-        return _RejectError("bad_timestamp")
+        return _RejectError("bad_timestamp", f"timestamp {data['timestamp']!r} is not an RFC 3339 date and time with a zone (Z or +01:00)")
     if not isinstance(data.get("payload", {}), dict):
         return _RejectError("bad_payload", "payload is not an object")
     if data.get("schemaVersion", 1) != 1 or isinstance(data.get("schemaVersion"), bool | float):

@@ -141,7 +141,10 @@ class SignalFact(Fact, frozen=True, gc=False):
 
 
 class ProgressFact(Fact, frozen=True, gc=False):
-    """Where a person stands on one step of their path. ``status`` is ``locked``, ``current`` or ``completed``.
+    """Where a person stands on one step of their path. ``status``: ``locked`` (not its turn yet), ``current`` (is or was), ``completed``.
+
+    Written when the path becomes known, the step is first touched, becomes current, is completed, and with every signal at it: counts and
+    ``last_seen_at`` are those of then (``updated_at``). ``current_since_at`` is set once and stays 0 for a step done ahead of its turn.
 
     ``completed_at`` is 0 until the step is completed; ``first_seen_at`` and ``last_seen_at`` are 0 until something touched it.
     """

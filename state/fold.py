@@ -17,7 +17,7 @@ from state.items import Count, Due, Merged
 from state.person import Person
 from state.plan import Plan
 from state.profile import follow_session, learn_traits, prefer, remember
-from state.progress import activated_at, completed, current_step, record
+from state.progress import activated_at, completed, current_step, last_progress, record
 from state.recommendation import Erase
 from state.telling import event_fact, person_fact, progress_fact
 
@@ -169,11 +169,14 @@ class Fold:
             if not person.guidance:
                 self._guidance.take_back(turn, person, "opted_out", person.now)
         path = plan.path_for(person.traits) if news or person.path not in plan.paths else person.path
-        proved, moved = record(person, event, plan.rules(kind, event.name, event.payload)), path != person.path
+        (proved, touched), moved = record(person, event, plan.rules(kind, event.name, event.payload)), path != person.path
         if proved or moved:
             done, fresh = self._progress(person, path, before, turn)
         else:
             done, fresh = before, {}
+        for step in touched:
+            if step not in fresh and any(step == each for each, _ in plan.routes.get(path, ())):
+                turn.outputs.append(progress_fact(plan, person, step, done))
         if kind in _EXPOSURES:
             self._guidance.expose(turn, person, kind, event.payload, at, person.now)
         remember(person, event)
@@ -183,6 +186,10 @@ class Fold:
             self._guidance.consider(turn, person, "signup", person.now, done)
         if fresh and proved:  # a new path finds steps completed that were done long ago: no news to the person
             self._guidance.consider(turn, person, "step_completed", person.now, done)
+        if person.lapsed and at == person.newest:
+            person.lapsed = False
+            if not fresh and self._guidance.current(person, person.now) is None:  # what was decided in the silence is gone by now
+                self._guidance.consider(turn, person, "stuck:inactive", person.now, done)
         if person.path and not person.activated_at:
             self._detector.look(person, event, done, turn)
         if news or fresh or person.activated_at != activated:
@@ -196,7 +203,7 @@ class Fold:
         fresh = {step: at for step, at in done.items() if step not in before}
         for step, at in done.items():
             if moved or before.get(step) != at:
-                turn.outputs.append(progress_fact(self._plan, person, step, "completed", done))
+                turn.outputs.append(progress_fact(plan, person, step, done))
         if moved:
             shown = self._guidance.current(person, person.now)
             if shown is not None and (path not in plan.paths or shown.step not in plan.paths[path].steps):
@@ -207,9 +214,12 @@ class Fold:
         newly, person.activated_at = bool(activated and not person.activated_at), activated
         if not (moved or fresh):
             return done, fresh
-        current = current_step(plan, path, done)
-        if current:
-            turn.outputs.append(progress_fact(self._plan, person, current, "current", done))
+        if current := current_step(plan, path, done):
+            person.since.setdefault(current, last_progress(person, done))
+            turn.outputs.append(progress_fact(plan, person, current, done))
+        if moved:
+            later = [step for step, _ in plan.routes.get(path, ()) if step not in done and step != current]
+            turn.outputs += [progress_fact(plan, person, step, done) for step in later]
         person.pages.clear()
         self._guidance.settle(turn, person, fresh, person.now)
         if newly:

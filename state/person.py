@@ -20,7 +20,7 @@ WITHDRAWN: Final = 4
 
 
 class StepState(msgspec.Struct, gc=False, array_like=True):
-    """Evidence of one step. Every field is a minimum, a maximum or a count over distinct events, so that their order does not matter.
+    """Evidence of one step. Every field is a minimum, a maximum or a count over distinct events: order does not matter.
 
     ``evidence`` is when the step's own matchers were satisfied (0: not yet); whether the step counts as *completed* also depends on the
     steps that it requires and is derived (``progress.completed``). ``times`` holds, for a
@@ -108,5 +108,9 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     """When ``guidance`` was last said; ``preferences_at`` is that of the quiet hours."""
     known: bool = False
     """Was seen under a user id, not as an anonymous visitor only."""
+    since: dict[str, int] = {}
+    """When each step first became the current one. A step done ahead of its turn never did."""
+    lapsed: bool = False
+    """Was called inactive and has not come back yet."""
     reborn_after: int = 0
     """When the life before this one was deleted; 0 where there was none."""

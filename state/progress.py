@@ -53,14 +53,19 @@ def last_progress(person: Person, done: Mapping[str, int]) -> int:
     return max([person.signup_at or person.first_seen, *done.values()])
 
 
-def record(person: Person, event: Event, rules: tuple[Rule, ...]) -> bool:
-    """Add what ``event``, which fulfils ``rules``, says about their steps. Return whether the evidence of one has changed."""
-    changed = False
+def record(person: Person, event: Event, rules: tuple[Rule, ...]) -> tuple[bool, list[str]]:
+    """Add what ``event``, which fulfils ``rules``, says about their steps.
+
+    Return whether the evidence of one has changed, and the steps that were never touched before.
+    """
+    changed, touched = False, []
     for rule in rules:
         state = person.steps.get(rule.step)
         if state is None:
             state = person.steps[rule.step] = StepState()
         at = event.timestamp
+        if not state.first:
+            touched.append(rule.step)
         state.first = min(state.first, at) if state.first else at
         state.last = max(state.last, at)
         if rule.completion >= 0:
@@ -69,7 +74,7 @@ def record(person: Person, event: Event, rules: tuple[Rule, ...]) -> bool:
             state.errors += 1
         else:
             state.attempts += 1
-    return changed
+    return changed, touched
 
 
 def _prove(state: StepState, rule: Rule, at: int) -> bool:

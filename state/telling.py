@@ -8,7 +8,6 @@ from state.events import Event
 from state.facts import EventFact, PersonFact, ProgressFact
 from state.person import Person, StepState
 from state.plan import Plan
-from state.progress import last_progress
 
 
 def event_fact(event: Event, status: str) -> EventFact:
@@ -19,14 +18,13 @@ def event_fact(event: Event, status: str) -> EventFact:
     )  # fmt: skip
 
 
-def progress_fact(plan: Plan, person: Person, step: str, status: str, done: Mapping[str, int]) -> ProgressFact:
+def progress_fact(plan: Plan, person: Person, step: str, done: Mapping[str, int]) -> ProgressFact:
     """Where ``person`` stands on ``step`` of their path, with what is completed in ``done``."""
     state = person.steps.get(step) or StepState()
-    path = plan.paths[person.path]
+    status = "completed" if step in done else "current" if step in person.since else "locked"
     return ProgressFact(
-        person.tenant, person.user, person.path, step, path.steps.index(step) + 1, status, state.attempts, state.errors,
-        state.first, state.last, last_progress(person, {key: at for key, at in done.items() if key != step}),
-        done.get(step, 0), person.now, person.version,
+        person.tenant, person.user, person.path, step, plan.paths[person.path].steps.index(step) + 1, status, state.attempts, state.errors,
+        state.first, state.last, person.since.get(step, 0), done.get(step, 0), person.now, person.version,
     )  # fmt: skip
 
 

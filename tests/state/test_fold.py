@@ -15,7 +15,7 @@ from state.events import Event
 from state.facts import DecisionFact, EventFact, PersonFact, ProgressFact, SignalFact
 from state.fold import Fold
 from state.guidance import Turn
-from state.items import Ask, Count
+from state.items import Ask, Count, Reward
 from state.person import Person
 from state.plan import Plan
 from state.recommendation import Erase
@@ -129,6 +129,45 @@ def test_the_first_thing_seen_of_a_person_is_the_earliest_not_the_first_to_arriv
     life.see(event("page_view", 10 * MINUTE, path="/"), event("page_view", 1 * MINUTE, log=10 * MINUTE, path="/a"))
     assert life.person is not None
     assert life.person.first_seen == START + 1 * MINUTE
+
+
+def test_a_step_is_current_since_it_first_became_so_whatever_else_is_completed() -> None:
+    life = Life()
+    life.see(signup(), event("form_submit", HOUR, form="invite"))  # invite is done ahead of its turn; connect stays current
+    told = of_kind(life.see(connect(3 * HOUR)), ProgressFact)
+    since = {each.step_id: each.current_since_at for each in told}
+    assert since == {"connect": START, "explore": START + 3 * HOUR}
+    (invite,) = [each for each in of_kind(life.outputs, ProgressFact) if each.step_id == "invite" and each.status == "completed"]
+    assert invite.current_since_at == 0
+
+
+def test_a_path_is_told_whole_and_a_step_again_when_it_is_first_touched() -> None:
+    life = Life()
+    told = of_kind(life.see(signup()), ProgressFact)
+    assert [(each.step_id, each.status) for each in told] == [
+        ("connect", "current"), ("explore", "locked"), ("invite", "locked"), ("share", "locked"),
+    ]  # fmt: skip
+    (touch,) = of_kind(life.see(event("page_view", MINUTE, path="/connect")), ProgressFact)
+    assert (touch.step_id, touch.attempts, touch.first_seen_at) == ("connect", 1, START + MINUTE)
+    assert of_kind(life.see(event("page_view", 2 * MINUTE, path="/connect")), ProgressFact) == []
+
+
+def test_who_comes_back_after_a_silence_is_considered_again_once_what_was_decided_has_expired() -> None:
+    life = Life()
+    life.see(signup())
+    life.wait(DAY)
+    back = of_kind(life.see(event("page_view", 5 * DAY, path="/")), Ask)
+    assert [each.trigger for each in back] == ["stuck:inactive"]
+    assert of_kind(life.see(event("page_view", 5 * DAY + 8 * HOUR, path="/")), Ask) == []
+
+
+def test_who_comes_back_in_time_finds_what_was_decided_in_the_silence() -> None:
+    life = Life()
+    life.see(signup())
+    (ask,) = [each for each in of_kind(life.wait(DAY + HOUR), Ask) if each.trigger == "stuck:inactive"]
+    assert of_kind(life.see(event("page_view", DAY + 2 * HOUR, path="/")), Ask) == []
+    told = life.see(event("recommendation_shown", DAY + 2 * HOUR))
+    assert [each.decision for each in of_kind(told, Reward)] == [ask.decision]
 
 
 def test_progress_is_told_when_a_step_is_completed_and_which_is_current_now() -> None:

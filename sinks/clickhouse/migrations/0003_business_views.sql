@@ -9,7 +9,8 @@ SELECT * FROM people_final WHERE experiment_group != 'merged';
 --   reached:  the step is or was open to the person (not locked)
 --   step_completion_rate = completed / reached
 --   drop_off_rate        = reached and not completed so far / reached
---   median_hours:        from the step becoming current (else first touched) to its completion; 0 where it was done ahead of its turn
+--   median_hours:        from the step first becoming current to its completion, of those who completed it so; steps done ahead of
+--                        their turn never became current and do not count
 CREATE OR REPLACE VIEW funnel_by_step AS
 SELECT
     s.tenant_id AS tenant_id,
@@ -20,11 +21,9 @@ SELECT
     countIf(s.status = 'completed') AS completed,
     if(reached = 0, NULL, completed / reached) AS step_completion_rate,
     if(reached = 0, NULL, (reached - completed) / reached) AS drop_off_rate,
-    if(completed = 0, NULL, quantileExactInclusiveIf(0.5)(
-        greatest(0, dateDiff(
-            'millisecond', assumeNotNull(coalesce(s.current_since_at, s.first_seen_at, s.completed_at)), assumeNotNull(s.completed_at)
-        )) / 3600000,
-        s.completed_at IS NOT NULL
+    if(countIf(s.completed_at IS NOT NULL AND s.current_since_at IS NOT NULL) = 0, NULL, quantileExactInclusiveIf(0.5)(
+        greatest(0, dateDiff('millisecond', assumeNotNull(s.current_since_at), assumeNotNull(s.completed_at))) / 3600000,
+        s.completed_at IS NOT NULL AND s.current_since_at IS NOT NULL
     )) AS median_hours
 FROM step_progress_final AS s
 INNER JOIN counted_people AS p ON p.tenant_id = s.tenant_id AND p.user_id = s.user_id AND p.path_id = s.path_id
