@@ -129,6 +129,20 @@ class DataDir:
                 raise DataDirError(f"The recovery store cannot be created in {self.path}: {error.strerror or error}.") from error
         return RecoveryConfig(str(self.state))  # type: ignore[no-untyped-call]
 
+    def claim(self, catalog_id: str) -> None:
+        """Let the directory belong to a product's catalog, for good. Call it while holding the lock.
+
+        Raises ``DataDirError`` where it belongs to another one: its people would be judged by a product that is not theirs.
+        """
+        content = self.read_run()
+        owner = content.setdefault("catalog", catalog_id)
+        if owner != catalog_id:
+            raise DataDirError(
+                f"The data directory {self.path} belongs to the catalog {owner}, this run uses {catalog_id}: name the right one with "
+                "--catalog, or choose another directory with --data-dir."
+            )
+        self.write_run(content)
+
     def read_run(self) -> dict[str, Any]:
         """Return what the last ``write_run`` kept; empty before the first. Raises ``DataDirError`` when the file was damaged."""
         try:

@@ -19,6 +19,7 @@ from bytewax.run import cli_main
 
 from flows.catalogs import load_catalog
 from flows.engines import Engines, open_engines
+from flows.notes import notes_on
 from flows.onboarding import Parts, build
 from flows.settings import Settings
 from flows.summary import summarize
@@ -124,6 +125,7 @@ def run(
     """
     plan = Plan(load_catalog(settings.catalog))
     with open_engines(settings, holder) as engines:
+        engines.data_dir.claim(plan.catalog.id)
         wheels, board = WheelRegistry(), Board()
         source, progress = _source(settings, input_path, plan, wheels, stop)
         parts = make_parts(settings, engines, source, plan, wheels, board, lanes=1, stop=stop)
@@ -144,9 +146,10 @@ def run(
             raise engines.clickhouse.error
         settled = engines.delivery.settle(_SETTLE_STOPPED if stop() else _SETTLE)
         ended = time.perf_counter()
-        summary = summarize(board.total, board.resumed)
+        summary = {"catalog": plan.version, **summarize(board.total, board.resumed)}
         summary["wallSeconds"] = round(ended - started, 3)
         summary["eventsPerSecond"] = round(summary["thisRun"]["eventsRead"] / max(ended - begun, 1e-9), 1)
+        summary["notes"] = notes_on(summary, progress, engines.data_dir.dead_letters)
         outcome = Outcome(summary, settled, progress is None or progress.done)
         if after is not None:
             after(engines, outcome)

@@ -46,6 +46,7 @@ def flow() -> Dataflow:
         stack, stop = ExitStack(), Stop()
         stack.enter_context(stop.on_signals())
         engines = stack.enter_context(open_engines(settings, "bytewax.run"))
+        engines.data_dir.claim(plan.catalog.id)
         engines.data_dir.recovery(settings.recovery_partitions)  # for the runner, which opens it after this
     except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError) as error:
         sys.exit(str(error))

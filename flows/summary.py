@@ -31,6 +31,7 @@ def _figures(tally: Tallies) -> dict[str, Any]:
         "ignored": by("ignored"),
         "deadLetters": by("dead_letters"),
         "users": tally.get("users", 0),
+        "stepsCompleted": tally.get("steps_completed", 0),
         "activatedUsers": tally.get("activated", 0),
         "decisions": tally.get("decisions", 0),
         "nonDecisions": by("non_decisions"),

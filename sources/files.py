@@ -36,6 +36,8 @@ MIN_TIME = 946_684_800_000
 """2000-01-01: an earlier event time is a fault."""
 FUTURE_MS = 24 * 3_600_000
 """An event time further than this past the reference is a fault."""
+BACKWARD_MS = 3_600_000
+"""Order within an hour is what networks do to events; beyond it is what exports do."""
 PARTITION = 0
 """All files of a data directory are one partition: their time is one."""
 
@@ -53,6 +55,12 @@ class Progress:
     """The end was reached: not stopped, no ``error``."""
     error: InputError | None = None
     """Why the input ended early; all that could be read was processed."""
+    backward: int = 0
+    """Lines more than ``BACKWARD_MS`` older than a line before them. Many mean that the file is not sorted by time."""
+    furthest_back: int = 0
+    """The most that a line was older than a line before it, in milliseconds."""
+    first_backward: int = 0
+    """Number of the first such line, 0 where there is none."""
 
 
 def _never() -> bool:
@@ -188,9 +196,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 if position >= self._known_until:
                     self._look_again(position)
                     latest = state.seen_at + FUTURE_MS
-                time = peek(value)
-                if time is None or not log_time < time <= latest:
-                    time = log_time
+                own = peek(value)
+                time = log_time if own is None or not log_time < own <= latest else own
                 if time >= slot_end:
                     start = time - time % TICK_MS
                     verdict = self._pacer.at(start, horizon)
@@ -207,6 +214,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                     full = True
                     break
                 log_time = time
+                if own is not None and MIN_TIME <= own < log_time - BACKWARD_MS:
+                    self._note_backward(number + 1, log_time - own)
                 seq += 2
                 batch.append(Message(value, None, name, PARTITION, number + 1, log_time, state.seen_at, seq))
             index += 1
@@ -218,6 +227,12 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         self._next = index
         state.position, state.line, ledger.log_time, ledger.seq = position, number, log_time, seq
         return horizon, full
+
+    def _note_backward(self, line: int, by: int) -> None:
+        progress = self._progress
+        progress.backward += 1
+        progress.furthest_back = max(progress.furthest_back, by)
+        progress.first_backward = progress.first_backward or line
 
     def _fill(self) -> bool:
         """Get the next lines at hand, reading one block at most. False: none now, or none any more."""

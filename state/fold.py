@@ -204,6 +204,8 @@ class Fold:
         for step, at in done.items():
             if moved or before.get(step) != at:
                 turn.outputs.append(progress_fact(plan, person, step, done))
+        if fresh:
+            turn.outputs.append(Count("steps_completed", by=len(fresh)))
         if moved:
             shown = self._guidance.current(person, person.now)
             if shown is not None and (path not in plan.paths or shown.step not in plan.paths[path].steps):

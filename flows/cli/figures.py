@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from flows.cli.plain import plain
 from flows.cli.screen import heading, lines, number, percent, table
 from state.vocabulary import REASONS
 
@@ -15,6 +16,7 @@ _ROWS = (
     ("eventsAccepted", "accepted"),
     ("duplicates", "duplicates"),
     ("users", "people"),
+    ("stepsCompleted", "steps completed"),
     ("activatedUsers", "activated"),
     ("decisions", "decisions"),
     ("recommendationsWritten", "recommendations written"),
@@ -25,12 +27,9 @@ _ROWS = (
 def show_throughput(console: Console, summary: dict[str, Any]) -> None:
     """One line: how much, how fast."""
     console.print()
-    console.print(
-        Text.assemble(
-            (f"{number(summary['thisRun']['eventsRead'])} events", "bold"),
-            f" in {summary['wallSeconds']:.1f} s, start-up included; {number(summary['eventsPerSecond'])} a second once running.",
-        )
-    )
+    read, rate = number(summary["thisRun"]["eventsRead"]), number(summary["eventsPerSecond"])
+    rest = f" with the catalog {summary['catalog']} in {summary['wallSeconds']:.1f} s, start-up included; {rate} a second once running."
+    console.print(Text.assemble((f"{read} events", "bold"), plain(rest)))
 
 
 def show_figures(console: Console, summary: dict[str, Any]) -> None:

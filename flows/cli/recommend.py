@@ -92,7 +92,7 @@ def show(console: Console, user: str, tenant: str, status: str, found: Recommend
     who = f"{plain(user)}{f' of tenant {plain(tenant)}' if tenant != 'default' else ''}"
     why = why_withdrawn(found.reason) if found is not None and status == "withdrawn" else ""
     sentence = {
-        "none": "nothing to show: nothing was written in the last day.",
+        "none": "nothing to show: no guidance was decided, or it is gone from Redis; `onramp explain` says why.",
         "deleted": "nothing to show: the person was deleted.",
         "withdrawn": f"nothing to show: the guidance was withdrawn ({plain(why)}).",
         "expired": f"nothing to show: the recommendation expired on {_moment(found.expires_at) if found else ''}.",
@@ -110,7 +110,7 @@ def show(console: Console, user: str, tenant: str, status: str, found: Recommend
         ("link", found.deep_link),
         ("because", f"{found.trigger} at {found.step_id}"),
         ("path", found.path_id),
-        ("arm", f"{found.arm}, chosen with probability {found.propensity:.2f}"),
+        ("arm", f"{found.arm}, chosen with probability {found.propensity:.2f}" if found.arm else ""),
         ("words from", found.source),
         ("valid", f"{_moment(found.created_at)} to {_moment(found.expires_at)}"),
         ("id", found.recommendation_id),

@@ -111,6 +111,8 @@ class _Ending:
             show_throughput(console, outcome.summary)
             show_figures(console, outcome.summary)
             console.print()
+        for note in outcome.summary["notes"]:
+            say(note)
         if stop():
             say(_how_to_go_on(self._input, outcome.finished))
 

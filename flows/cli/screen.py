@@ -109,9 +109,11 @@ def decimal(value: float | None) -> str:
 
 
 def hours(value: float | None) -> str:
-    """A duration in the unit that reads best: ``4 min``, ``7.4 h``, ``3.1 d``."""
+    """A duration in the unit that reads best: ``30 s``, ``4 min``, ``7.4 h``, ``3.1 d``."""
     if value is None:
         return "–"
+    if value < 2 / 60:
+        return f"{value * 3600:.0f} s"
     if value < 1:
         return f"{value * 60:.0f} min"
     return f"{value:.1f} h" if value < 48 else f"{value / 24:.1f} d"

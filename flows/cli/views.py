@@ -5,6 +5,7 @@ Each function asks the views of one tenant and prints one section, or nothing wh
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ def show_activation(console: Console, facts: Facts, tenant: str) -> None:
     row = people[0]
     heading(console, "Activation", f"{number(row['activated'])} of {number(row['people'])} people, {percent(row['activation_rate'])}")
     groups = facts.rows("SELECT * FROM experiment_groups WHERE tenant_id = {tenant:String}", tenant=tenant)
-    columns = ["group", ">people", ">activated", ">rate", ">± 95 %", ">p50"]
+    columns = ["group", ">people", ">activated", ">rate", ">95 % interval", ">p50"]
     console.print(
         table(
             columns,
@@ -38,13 +39,23 @@ def show_activation(console: Console, facts: Facts, tenant: str) -> None:
                     number(group["people"]),
                     number(group["activated"]),
                     percent(group["activation_rate"]),
-                    percent(1.96 * group["standard_error"]),
+                    _interval(group["activated"], group["people"]),
                     hours(group["time_to_activation_p50_hours"]),
                 )
                 for group in groups
             ),
         )
     )
+
+
+def _interval(successes: int, people: int) -> str:
+    """95 % interval of a rate that was looked at once (Wilson 1927, J. Am. Stat. Assoc. 22:209)."""
+    if not people:
+        return "–"
+    z, rate = 1.96, successes / people
+    middle = (rate + z * z / (2 * people)) / (1 + z * z / people)
+    reach = z * math.sqrt(rate * (1 - rate) / people + z * z / (4 * people * people)) / (1 + z * z / people)
+    return f"{100 * max(middle - reach, 0):.1f}–{100 * min(middle + reach, 1):.1f} %"
 
 
 def show_time_to_activation(console: Console, facts: Facts, tenant: str) -> None:
