@@ -82,7 +82,7 @@ def test_the_measurements_name_every_step_and_signal(converted: str, tmp_path: P
     (tmp_path / "events.jsonl").write_text(converted, encoding="utf-8")
     shown = run("measure.py", "events.jsonl", directory=tmp_path)
     catalog = parse(FILES["invoices.yaml"], "invoices.yaml")
-    assert all(f"step {step.id}, active minutes" in shown for step in catalog.steps)
+    assert all(f"step {step.id}, active time" in shown for step in catalog.steps)
     assert re.search(r"clicks on one target.*p50=2\.0", shown)
     assert re.search(r"gap between sessions, hours.*p50=29\.2", shown)
 
