@@ -83,8 +83,8 @@ def test_the_measurements_name_every_step_and_signal(converted: str, tmp_path: P
     shown = run("measure.py", "events.jsonl", directory=tmp_path)
     catalog = parse(FILES["invoices.yaml"], "invoices.yaml")
     assert all(f"step {step.id}, active time" in shown for step in catalog.steps)
-    assert re.search(r"clicks on one target.*p50=2\.0", shown)
-    assert re.search(r"gap between sessions, hours.*p50=29\.2", shown)
+    assert re.search(r"clicks on one target.*p50=2\.0 ", shown)
+    assert re.search(r"gap between sessions .*p50=29\.2h", shown)
 
 
 SMALL = FILES["invoices.yaml"]
