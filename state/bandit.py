@@ -20,7 +20,7 @@ import numpy as np
 from state.catalog import Learning
 from state.ids import uniform
 
-GRID: Final = 40
+GRID: Final = 64
 """Cells of the numerical integration for each arm; propensities agree with a fine one to 0.002 (``tests/state/test_bandit.py``)."""
 
 MOST_CONTEXTS: Final = 20_000

@@ -54,9 +54,10 @@ class Detector:
             if count := signals.visit(person.pages, at, page, policies.looping):
                 evidence = {"visits": count, "within": policies.looping.within, "page": page[:64]}
                 self.stuck(person, _LOOPING, person.now, done, turn, evidence, self._step_meant(person, event, done))
-        if policies.slow_step.enabled and not person.slow_told and (step := current_step(self._plan, person.path, done)):
-            after = self._plan.slow_after[step]
-            if person.active >= after:
+        if person.active >= self._plan.least_slow and policies.slow_step.enabled and not person.slow_told:
+            step = current_step(self._plan, person.path, done)
+            after = self._plan.slow_after.get(step, 0)
+            if step and person.active >= after:
                 person.slow_told = True
                 self.stuck(person, _SLOW, person.now, done, turn, {"activeTime": person.active, "after": after}, step)
 

@@ -159,10 +159,8 @@ def _decode(message: Message) -> Event:
         raise _RejectError("unknown_event_type", f"{wire.event_type[:64]!r} is not an event type")
     if wire.schema_version != 1:
         raise _RejectError("unsupported_schema_version", f"schemaVersion {wire.schema_version} is not supported; send 1")
-    if _CONTROL.search(user):
-        raise _RejectError("bad_user_id")
-    if _CONTROL.search(wire.event_id):
-        raise _RejectError("bad_event_id")
+    if _CONTROL.search(user + wire.event_id):
+        raise _RejectError("bad_user_id" if _CONTROL.search(user) else "bad_event_id")
     if wire.tenant_id != "default" and _NOT_IN_TENANT.search(wire.tenant_id):
         raise _RejectError("bad_tenant_id")
     if len(wire.payload) > MAX_PAYLOAD:

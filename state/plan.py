@@ -62,15 +62,16 @@ class RuleBook:
             key = (name, *map(payload.get, self._plain))
         else:
             key = (name, *(find(payload, field) for field in self._fields))
-        if not all(value is None or type(value) is str for value in key):
+        try:
+            found = self._known.get(key)
+        except TypeError:  # a list or an object, which cannot be a key
             return self._look(name, payload)
-        found = self._known.get(key)
         if found is None:
-            if sum(len(value) for value in key if value is not None) > self.LONGEST:
-                return self._look(name, payload)
-            if len(self._known) >= self.REMEMBERED:
-                self._known.clear()
-            found = self._known[key] = self._look(name, payload)
+            found = self._look(name, payload)
+            if all(value is None or type(value) is str for value in key) and sum(len(value or "") for value in key) <= self.LONGEST:
+                if len(self._known) >= self.REMEMBERED:
+                    self._known.clear()
+                self._known[key] = found
         return found
 
     def _look(self, name: str, payload: Fields) -> tuple[Rule, ...]:
@@ -96,6 +97,7 @@ class Plan:
             step.id: max(int(step.typical * catalog.triggers.slow_step.factor), catalog.triggers.slow_step.at_least)
             for step in catalog.steps
         }
+        self.least_slow: Final = min(self.slow_after.values())
         self.lookahead: Final = max(
             SHORTEST_TIMER,
             min(

@@ -73,9 +73,13 @@ def follow_session(person: Person, event: Event, gap: int) -> bool:
 
 def remember(person: Person, event: Event) -> None:
     """Keep the last few events in brief, by arrival: what a model may be told of what the person was doing."""
-    payload = event.payload
-    told = (event.name, payload.get("path"), payload.get("target"), payload.get("form"), payload.get("code"))
-    subject = next((each for each in told if each and isinstance(each, str)), "")
+    subject = event.name
+    if not subject:
+        for field in ("path", "target", "form", "code"):
+            value = event.payload.get(field)
+            if value and isinstance(value, str):
+                subject = value
+                break
     if len(person.recent) >= RECENT:
         del person.recent[0]
     person.recent.append(f"{event.type} {subject}"[:32].rstrip())
