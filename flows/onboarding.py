@@ -59,8 +59,9 @@ def build(parts: Parts) -> Dataflow:
     woken = timers_step("timers", decoded.ticks, wheels, parts.lanes)
 
     # What a visitor did before signing in counts for the user.
-    # Each person's state: progress, signs of being stuck, whether to guide, what came of it.
     known = stitch_step("stitch", decoded.events, plan, keys)
+
+    # Each person's state: progress, signs of being stuck, whether to guide, what came of it.
     arrivals = op.merge("arrivals", known, woken)
     tracked = track_step("track", arrivals, plan, keys, wheels)
 
