@@ -45,6 +45,7 @@ _FILE_EFFECTS: Final = 500
 """Effects sent to Redis at once in a run on a file: each round trip costs the run, and nobody waits for one of them."""
 
 _SETTLE: Final = 300.0  # seconds that the rows of a finished run may take into ClickHouse before it is called incomplete
+_LOOK: Final = 1.0  # seconds between two looks at whether somebody wants to stop meanwhile
 _SETTLE_STOPPED: Final = 5.0  # the same for one that was told to stop: somebody waits, and the rows are safe
 
 
@@ -138,13 +139,14 @@ def run(
             lag = source.lag if isinstance(source, KafkaSource) else None
             watch(Live(board, progress, lag, engines))
         begun = time.perf_counter()
-        with stop.on_signals(), _quiet_collector():
-            cli_main(  # type: ignore[no-untyped-call]
-                flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery
-            )
-        if engines.clickhouse.error is not None:
-            raise engines.clickhouse.error
-        settled = engines.delivery.settle(_SETTLE_STOPPED if stop() else _SETTLE)
+        with stop.on_signals():
+            with _quiet_collector():
+                cli_main(  # type: ignore[no-untyped-call]
+                    flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery
+                )
+            if engines.clickhouse.error is not None:
+                raise engines.clickhouse.error
+            settled = _settle(engines, stop)
         ended = time.perf_counter()
         summary = {"catalog": plan.version, **summarize(board.total, board.resumed)}
         summary["wallSeconds"] = round(ended - started, 3)
@@ -215,6 +217,18 @@ def _dead_letters(
     if isinstance(source, KafkaSource):
         return DeadLetterTopicSink(settings.kafka_client_config(), settings.kafka_dead_letter_topic, stopping=stop)
     return DeadLetterFileSink(engines.data_dir.dead_letters)
+
+
+def _settle(engines: Engines, stop: Stop) -> Settled:
+    """Wait until the last rows are in ClickHouse: for long where it is slow or away, for moments once somebody wants to stop."""
+    began = time.monotonic()
+    asked: float | None = None
+    while True:
+        settled = engines.delivery.settle(_LOOK)
+        now = time.monotonic()
+        asked = now if asked is None and stop() else asked
+        if settled.complete or now - began > _SETTLE or (asked is not None and now - asked > _SETTLE_STOPPED):
+            return settled
 
 
 @contextmanager

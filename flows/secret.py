@@ -29,9 +29,26 @@ def secret_for(settings: Settings, data_dir: DataDir) -> bytes:
     elif settings.embedded:
         secret = DEVELOPMENT_SECRET
     else:
+        _refuse_trial(data_dir)
         secret = _generated_once(data_dir)
     _refuse_another(secret, data_dir)
     return secret
+
+
+def _refuse_trial(data_dir: DataDir) -> None:
+    if data_dir.secret_check.exists() and data_dir.secret_check.read_text().strip() == _digest(DEVELOPMENT_SECRET):
+        raise DataDirError(_trial(data_dir))
+
+
+def _trial(data_dir: DataDir) -> str:
+    return (
+        f"The data directory {data_dir.path} holds a trial that was run without ONRAMP_SECRET; a job with real services needs a directory "
+        "of its own: choose one with --data-dir or ONRAMP_DATA_DIR."
+    )
+
+
+def _digest(secret: bytes) -> str:
+    return hashlib.blake2b(b"onramp data directory", key=hashlib.sha256(secret).digest(), digest_size=16).hexdigest()
 
 
 def _generated_once(data_dir: DataDir) -> bytes:
@@ -50,12 +67,14 @@ def _generated_once(data_dir: DataDir) -> bytes:
 
 
 def _refuse_another(secret: bytes, data_dir: DataDir) -> None:
-    digest = hashlib.blake2b(b"onramp data directory", key=hashlib.sha256(secret).digest(), digest_size=16).hexdigest()
+    digest = _digest(secret)
     try:
         known = data_dir.secret_check.read_text().strip()
     except FileNotFoundError:
         write_private(data_dir.secret_check, digest.encode() + b"\n")
         return
+    if known == _digest(DEVELOPMENT_SECRET) != digest:
+        raise DataDirError(_trial(data_dir))
     if not hmac.compare_digest(known, digest):
         raise DataDirError(
             f"The data directory {data_dir.path} was made with another ONRAMP_SECRET, under which everybody here would look new; "

@@ -9,6 +9,7 @@ import difflib
 import os
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -98,6 +99,8 @@ class Settings(BaseSettings):
         schemes = _SCHEMES[str(info.field_name)]
         if url is not None and not url.get_secret_value().startswith(schemes):
             raise ValueError(f"the address must begin with {' or '.join(schemes)}")
+        if url is not None and not _is_an_address(url.get_secret_value()):
+            raise ValueError("the address has no host, or no sound port; in a password write / as %2F, @ as %40, # as %23 and ? as %3F")
         return url
 
     @property
@@ -116,6 +119,15 @@ class Settings(BaseSettings):
         if name in self._given:
             return "option"
         return "environment" if name in self.model_fields_set else "default"
+
+
+def _is_an_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme == "unix" or (bool(parts.hostname) and port != 0)
 
 
 def load_settings(**options: Any) -> Settings:

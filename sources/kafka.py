@@ -121,6 +121,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         self._at_end = False
         self._quiet = False
         self._durable_next: int | None = None
+        self._pledged = MIN_TIME
 
     @override
     def next_batch(self) -> list[Message | Tick]:
@@ -155,6 +156,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
     @override
     def snapshot(self) -> Snapshot:
         self._durable_next = self._offset
+        self._log_time = max(self._log_time, self._pledged)
         return (_VERSION, self._offset, self._log_time, self._seq, self._pacer.ticked)
 
     @override
@@ -216,16 +218,19 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         return [Tick(self._index, at, self._seq + 1)]
 
     def _idle(self) -> list[Message | Tick]:
-        """Let the wall clock move time, if the partition is known to have nothing more."""
+        """Let the wall clock move time, if the partition is known to have nothing more: from the next snapshot on.
+
+        What the wall clock says is in no message. Were its tick sent at once, a crash could undo it although the app had already seen what
+        it brought about, and the messages of the next life would come before it. So it is written down, and sent when that is durable.
+        """
         seen_until = self._liveness.seen_until(self._offset)
         if seen_until is None:
             return []
         at = (seen_until - IDLE_MARGIN_MS) // GRID_MS * GRID_MS
         if at <= self._pacer.ticked or at < self._log_time:
             return []
-        self._log_time = at
-        self._pacer.mark(at)
-        return self._tick(at)
+        self._pledged = max(self._pledged, at)
+        return []
 
     def _timestamp(self, record: Record) -> int:
         """Return the broker's timestamp (ms), our clock's if there is none, 0 if it cannot be true."""

@@ -12,6 +12,9 @@ MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
+LONGEST: Final = 3_650 * DAY
+"""Ten years: what is longer is a slip, and would leave the calendar."""
+
 _UNITS: Final = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 _PATTERN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 
@@ -31,5 +34,5 @@ def render(milliseconds: int) -> str:
     return f"{milliseconds}ms"
 
 
-Duration = Annotated[int, BeforeValidator(parse), Field(gt=0)]
+Duration = Annotated[int, BeforeValidator(parse), Field(gt=0, le=LONGEST)]
 """A pydantic field: text in the catalog, milliseconds in the code."""

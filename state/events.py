@@ -121,7 +121,7 @@ def peek_timestamp(value: bytes) -> int | None:
     """Event time of a message in milliseconds, or ``None`` where it has none. Cheap; validates nothing else."""
     try:
         return round(_clock.decode(value).timestamp.timestamp() * 1000)
-    except (msgspec.DecodeError, ValueError, OverflowError):
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
         return None
 
 

@@ -63,14 +63,14 @@ class Fold:
             pass
         elif status:
             turn.outputs.append(Count("ignored", status))
-            turn.outputs.append(event_fact(event, status))
+            turn.outputs.append(event_fact(event, status, 0))
         elif event.type == "user_deleted":
             turn.outputs.append(Count("accepted"))
             self._delete(person, event, turn)
         else:
             if not event.stitched:  # told and counted under the visitor's own id
                 turn.outputs.append(Count("accepted"))
-                turn.outputs.append(event_fact(event, "applied"))
+                turn.outputs.append(event_fact(event, "applied", person.version + 1))
             person.version += 1
             person.known = person.known or not (event.anonymous or event.stitched)
             self._apply(person, event, turn)

@@ -10,11 +10,13 @@ from state.person import Person, StepState
 from state.plan import Plan
 
 
-def event_fact(event: Event, status: str) -> EventFact:
-    """The event as it was taken; ``version`` lets an applied row win over a late repetition of the same event."""
+def event_fact(event: Event, status: str, version: int) -> EventFact:
+    """The event as it was taken. ``version`` is the person's, 0 where it was not applied: the row of an applied event wins over that of
+    a late repetition, and a deletion removes the rows of the life before it and no others.
+    """
     return EventFact(
         event.tenant, event.user, event.id, event.session, event.type, event.name, event.raw_payload.decode(), status, event.timestamp,
-        event.log_time, event.partition, event.offset, event.traceparent, 1 if status == "applied" else 0,
+        event.log_time, event.partition, event.offset, event.traceparent, version,
     )  # fmt: skip
 
 

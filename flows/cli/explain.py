@@ -59,7 +59,7 @@ def ask(facts: Facts, tenant: str, user: str) -> tuple[dict[str, Any] | None, li
     )
     timeline = facts.rows(
         "SELECT at, kind, what, path_id, step_id, trigger, reason, arm, propensity, decision_id, detail FROM person_timeline "
-        "WHERE tenant_id = {tenant:String} AND user_id = {user:String} ORDER BY at, version, rank, what",
+        "WHERE tenant_id = {tenant:String} AND user_id = {user:String} ORDER BY at, version, rank, place, what",
         tenant=tenant,
         user=user,
     )

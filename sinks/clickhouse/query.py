@@ -22,6 +22,11 @@ _ASIDE = re.compile(
     r"""--[^\n]*|\#[!\s][^\n]*|/\*.*?\*/|'(?:\\.|''|[^'\\])*'|"(?:\\.|""|[^"\\])*"|`(?:\\.|``|[^`\\])*`|‘[^’]*’|“[^”]*”|\$(\w*)\$.*?\$\1\$""",
     re.DOTALL,
 )
+_AFAR = re.compile(
+    r"\b((?:s3|hdfs|azureBlobStorage|deltaLake|iceberg|hudi|url|remote)(?:Secure|Cluster|Azure|HDFS|Local|S3)*|gcs|mysql|postgresql|mongodb"
+    r"|redis|odbc|jdbc)\s*\(",
+    re.IGNORECASE,
+)
 _OUTFILE = re.compile(r"\bOUTFILE\b", re.IGNORECASE)
 _FORMAT = re.compile(r"\bFORMAT\s+\w+\s*$", re.IGNORECASE)
 # What the engine and the client put around the message: codes in front, version and address behind.
@@ -39,7 +44,10 @@ def query(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None = No
         data = store.reader().raw_query(statement, parameters=dict(parameters) if parameters else None, fmt="ArrowStream")
     except (ClickHouseError, OSError) as error:
         raise QueryFailed(_sentence(store, error)) from None
-    return pl.read_ipc_stream(io.BytesIO(data))
+    try:
+        return pl.read_ipc_stream(io.BytesIO(data))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+        raise QueryFailed(f"the result has a column that cannot be shown ({str(error)[:120]}): wrap it in toString() or hex().") from None
 
 
 def check_is_read(sql: str) -> str:
@@ -57,6 +65,8 @@ def check_is_read(sql: str) -> str:
     # Anywhere at all, even quoted: embedded, the engine writes files for a client that asks, read-only or not.
     if _OUTFILE.search(statement):
         raise QueryRefused("Writing a result to a file is not allowed; the word OUTFILE may not occur.")
+    if found := _AFAR.search(bare):
+        raise QueryRefused(f"Reading other systems is not allowed; {found[1]}() may not occur.")
     if _FORMAT.search(bare):
         raise QueryRefused("Leave FORMAT out: the result comes back as a table.")
     return statement

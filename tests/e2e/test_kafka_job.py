@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from sinks.clickhouse.client import ClickHouse
 from state.duration import HOUR
@@ -73,6 +75,22 @@ def started(command: list[str], settings: dict[str, str]) -> Iterator[subprocess
             process.kill()
 
 
+class Quiet:
+    """Says whether the recommendations have stood unchanged for a few seconds: more than an epoch and a look at the wall clock."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = Redis.from_url(url)
+        self._seen: tuple[int, int] = (-1, -1)
+        self._since = time.monotonic()
+
+    def __call__(self) -> bool:
+        values = [self._redis.get(key) for key in sorted(self._redis.scan_iter("onramp:*"))]
+        seen = (len(values), hash(tuple(values)))
+        if seen != self._seen:
+            self._seen, self._since = seen, time.monotonic()
+        return time.monotonic() - self._since > 4.0
+
+
 def interrupted_life(command: list[str], settings: dict[str, str], feed: Feed, lines: list[bytes]) -> tuple[str, str]:
     """Half of the messages; SIGKILL while the next come in; resume; the last ones live; SIGTERM. Returns what the last process wrote."""
     half, most = len(lines) // 2, len(lines) * 9 // 10
@@ -88,6 +106,7 @@ def interrupted_life(command: list[str], settings: dict[str, str], feed: Feed, l
         wait_until(lambda: feed.committed(GROUP) == feed.ends, second, "everything produced so far")
         feed.produce(lines[most:])
         wait_until(lambda: feed.committed(GROUP) == feed.ends, second, "everything")
+        wait_until(Quiet(settings["ONRAMP_REDIS_URL"]), second, "the timers of idle time, after which nothing changes any more")
         second.send_signal(signal.SIGTERM)
         said, complained = second.communicate(timeout=PATIENCE)
     assert second.returncode == 0, complained

@@ -178,7 +178,7 @@ class TestSecret:
 
     def test_another_one_than_the_directory_was_made_with_is_refused(self, data_dir: DataDir) -> None:
         secret_for(Settings(), data_dir)
-        with pytest.raises(DataDirError, match="another ONRAMP_SECRET"):
+        with pytest.raises(DataDirError, match="ONRAMP_SECRET"):
             secret_for(Settings(secret="sixteen letters!"), data_dir)  # type: ignore[arg-type]
 
 

@@ -220,6 +220,28 @@ def test_ticks_stay_behind_the_messages_and_come_at_most_once_a_second_of_log_ti
             assert item.seq % 2 == 1
 
 
+def test_what_the_wall_clock_says_is_written_down_before_it_is_sent(broker: Tansu) -> None:
+    topic = broker.new_topic()
+    produce(broker, topic, [b"x"])
+    part = source_of(broker, topic, tail=True).build_part("input", f"{topic}:0", None)
+    sent: list[int] = []
+
+    def pledged() -> bool:
+        sent.extend(item.at for item in part.next_batch() if isinstance(item, Tick))
+        return part._pledged > part._log_time
+
+    until(pledged)
+    pledge = part._pledged
+    assert all(at < pledge - 1_000 for at in sent), "a tick of the wall clock went out before any snapshot"
+    state = part.snapshot()
+    part.close()
+    again = source_of(broker, topic, tail=True).build_part("input", f"{topic}:0", state)
+    (tick,) = again.next_batch()
+    assert isinstance(tick, Tick)
+    assert pledge - 1_000 <= tick.at <= pledge
+    again.close()
+
+
 @pytest.mark.slow
 def test_idle_time_passes_with_the_wall_clock_but_not_while_the_broker_is_dead(own_broker: Tansu) -> None:
     topic = own_broker.new_topic()
@@ -232,6 +254,7 @@ def test_idle_time_passes_with_the_wall_clock_but_not_while_the_broker_is_dead(o
 
     def passes(count: int) -> bool:
         look()
+        part.snapshot()
         return len(ticks) >= count
 
     until(lambda: passes(3))

@@ -335,3 +335,10 @@ def test_an_event_with_some_bytes_replaced_never_raises(data: st.DataObject) -> 
     for _ in range(data.draw(st.integers(1, 4))):
         encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
     check(decode(message(bytes(encoded))), bytes(encoded))
+
+
+@pytest.mark.parametrize("depth", [990, 1_000, 5_000, 100_000])
+def test_no_depth_of_nesting_can_hurt_the_look_at_the_clock(depth: int) -> None:
+    nested = b'{"a":' + b"[" * depth + b"]" * depth + b"}"
+    assert peek_timestamp(nested) is None
+    assert peek_timestamp(b'{"a":' * depth) is None

@@ -661,3 +661,14 @@ def test_a_decision_fact_of_a_non_decision_names_no_arm() -> None:
     (fact,) = life.told(DecisionFact)
     assert (fact.arm, fact.propensity, fact.arms, fact.propensities) == ("", 0.0, (), ())
     assert fact.version > 0
+
+
+def test_rows_of_a_new_life_are_newer_than_the_deletion_of_the_old_one() -> None:
+    life = Life()
+    life.see(signup(), connect(HOUR))
+    (erase,) = of_kind(life.see(event("user_deleted", 2 * HOUR)), Erase)
+    old = of_kind(life.outputs, EventFact)
+    new = of_kind(life.see(signup(3 * HOUR), event("page_view", 4 * HOUR, path="/")), EventFact)
+    assert all(each.version < erase.version for each in old)
+    assert all(each.version > erase.version for each in new)
+    assert len(new) == 2
