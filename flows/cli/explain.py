@@ -23,7 +23,7 @@ def explain(
     """Tell a person's story: events, progress, signals with their evidence, every decision and non-decision and why.
 
     \b
-    Example:  onramp explain user-000042 --limit 50
+    Example:  onramp explain u000042 --limit 50
     """
     from flows.cli.demo_dir import for_reading
     from flows.cli.options import load

@@ -24,7 +24,7 @@ def recommend(
     """Show what the app reads for a person right now, whether or not a job runs.
 
     \b
-    Example:  onramp recommend user-000042
+    Example:  onramp recommend u000042
     """
     import json
 
