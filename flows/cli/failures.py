@@ -19,6 +19,8 @@ from flows.cli.plain import plain
 
 _ROOMS: Final = frozenset({"flows", "operators", "state", "sinks", "sources", "llm"})
 _RECOVERY_FAULTS: Final = frozenset({"InconsistentPartitionsError", "MissingPartitionsError", "NoPartitionsError"})
+_DISK_FAULTS: Final = ("disk I/O error", "database or disk is full", "No space left on device")
+"""What the recovery store and the system say of a disk; the engine passes it on as text."""
 BROKEN_PIPE: Final = 141  # what a shell shows for a program that SIGPIPE ended
 INTERRUPTED: Final = 130
 
@@ -41,7 +43,8 @@ def guarded(command: Command) -> Command:
     def run(*arguments: Any, **options: Any) -> Any:
         try:
             result = command(*arguments, **options)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # a caller may have closed it
+                sys.stdout.flush()
         except (OutputClosedError, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(BROKEN_PIPE) from None
@@ -79,6 +82,8 @@ def explain_failure(error: BaseException) -> list[str] | None:
             return [" ".join(plain(line) for line in str(cause).splitlines())]
         if kind.__name__ in _RECOVERY_FAULTS and kind.__module__.startswith("bytewax"):
             return [f"the recovery store of the data directory is damaged or incomplete ({plain(cause)}); start afresh with --data-dir."]
+        if any(sign in str(cause) for sign in _DISK_FAULTS):
+            return ["the disk that holds the data directory is full or failing; make room and run the same command again, nothing is lost."]
         if isinstance(cause, OSError) and cause.strerror:
             where = f"{plain(cause.filename)}: " if cause.filename is not None else ""
             return [f"{where}{cause.strerror}."]

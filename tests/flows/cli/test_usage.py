@@ -126,3 +126,17 @@ def test_the_cause_inside_an_error_of_the_engine_is_what_the_person_sees() -> No
 
 def test_all_commands_are_tested_for_their_help() -> None:
     assert len(app.registered_commands) + 1 == len(COMMANDS)
+
+
+def test_a_full_disk_is_a_sentence_however_the_engine_wraps_it() -> None:
+    from flows.cli.failures import explain_failure
+
+    try:
+        try:
+            raise RuntimeError('SqliteFailure(Error { code: SystemIoFailure }, Some("disk I/O error"))')
+        except RuntimeError as inner:
+            raise RuntimeError("error in the dataflow") from inner
+    except RuntimeError as error:
+        assert explain_failure(error) == [
+            "the disk that holds the data directory is full or failing; make room and run the same command again, nothing is lost."
+        ]
