@@ -129,14 +129,9 @@ def test_all_commands_are_tested_for_their_help() -> None:
 
 
 def test_a_full_disk_is_a_sentence_however_the_engine_wraps_it() -> None:
-    from flows.cli.failures import explain_failure
-
-    try:
-        try:
-            raise RuntimeError('SqliteFailure(Error { code: SystemIoFailure }, Some("disk I/O error"))')
-        except RuntimeError as inner:
-            raise RuntimeError("error in the dataflow") from inner
-    except RuntimeError as error:
-        assert explain_failure(error) == [
-            "the disk that holds the data directory is full or failing; make room and run the same command again, nothing is lost."
-        ]
+    inner = RuntimeError("SqliteFailure(Error { code: SystemIoFailure }, disk I/O error)")
+    outer = RuntimeError("error in the dataflow")
+    outer.__cause__ = inner
+    assert explain_failure(outer) == [
+        "the disk that holds the data directory is full or failing; make room and run the same command again, nothing is lost."
+    ]
