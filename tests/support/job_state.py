@@ -75,7 +75,7 @@ def _redis(url: str) -> list[str]:
 
 
 def _tally(summary: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in summary.items() if name not in ("thisRun", "wallSeconds", "eventsPerSecond")}
+    return {name: value for name, value in summary.items() if name not in ("thisRun", "notes", "wallSeconds", "eventsPerSecond")}
 
 
 def _lines(tally: Mapping[str, Any]) -> list[str]:
