@@ -6,6 +6,7 @@ These models say what a catalog may contain; ``state/catalog_text.py`` reads one
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -99,12 +100,22 @@ class Path(_Model):
     activated_by: Annotated[list[Slug], Field(description="activated when all of these are completed; all steps if left out")] = []
 
 
+def _instant(value: object) -> object:
+    """Milliseconds since the Unix epoch of an RFC 3339 time, as text or as YAML reads it; UTC where it names no zone."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        return round((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
+    return value
+
+
 class Arm(_Model):
-    """One way to present guidance: a tone and the component that carries it."""
+    """One way to present guidance: a tone and the component that carries it. Not eligible before ``from``."""
 
     id: Slug
     tone: Tone
     component: UiComponent
+    from_: Annotated[int, BeforeValidator(_instant), Field(alias="from", description="time from which on the arm may be chosen")] = 0
 
 
 class Slot(_Model):
@@ -179,6 +190,7 @@ class Learning(_Model):
     prior_weight: Annotated[float, Field(gt=0, le=1000, description="in observations")] = 4.0
     pooling: Annotated[float, Field(gt=0, le=1000, description="observations' worth that a context borrows from the arm as a whole")] = 12.0
     half_life: Annotated[Duration, Field(description="after which an observation counts half")] = 60 * DAY
+    repeat_recovery: Annotated[Duration, Field(description="after which half of the weariness of an arm just seen is gone")] = 3 * DAY
     exploration_floor: Annotated[float, Field(ge=0, le=0.2, description="least probability of each eligible arm")] = 0.05
 
 
@@ -190,6 +202,7 @@ class Catalog(_Model):
     product: Text
     description: str = ""
     holdout: Annotated[float, Field(ge=0, le=0.9, description="share of people who get no guidance")] = 0.1
+    rules: Annotated[float, Field(ge=0, le=0.9, description="share of people guided by rule: the first arm that fits, no learning")] = 0.0
     delivers: Annotated[list[Surface], Field(description="surfaces that something really delivers on")] = ["in_app"]
     segment_by: Annotated[list[str], Field(max_length=2, description="traits by which the bandit may tell people apart")] = []
     slots: dict[str, Slot] = {}
@@ -201,6 +214,12 @@ class Catalog(_Model):
     templates: Templates
     steps: Annotated[list[Step], Field(min_length=1)]
     paths: Annotated[list[Path], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _somebody_is_left_to_learn_from(self) -> Self:
+        if self.holdout + self.rules > 0.95:
+            raise ValueError("holdout and rules together leave nobody to guide adaptively; at most 0.95")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -32,7 +32,7 @@ class Chooser:
             Choice(ask, ask.arms[index], chances[index]),
             DecisionFact(
                 ask.tenant, ask.decision, ask.user, ask.trigger, ask.path, ask.step, ask.segment, "decided", "", ask.arms[index],
-                chances[index], ask.arms, chances, learner.version, self._plan.version, ask.at, ask.version,
+                chances[index], ask.arms, chances, learner.version, self._plan.version, ask.at, ask.version, ask.group, ask.parameters,
             ),
         ]  # fmt: skip
 

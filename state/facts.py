@@ -45,7 +45,8 @@ class DecisionFact(Fact, frozen=True, gc=False):
     """One consideration of one person: a choice (``outcome`` = ``decided``) or a non-decision (``declined``, with its ``reason``).
 
     ``arms`` and ``propensities`` run in parallel and name every arm that was eligible; both are empty for a non-decision.
-    ``learner_version`` is the version of the posterior that the choice was made with.
+    ``learner_version`` is the version of the posterior that the choice was made with, ``parameters_version`` that of the step statistics.
+    ``experiment_group`` is the person's, as in ``PersonFact``.
     """
 
     TABLE = "decisions"
@@ -68,6 +69,8 @@ class DecisionFact(Fact, frozen=True, gc=False):
     catalog_version: str
     decided_at: int
     version: int
+    experiment_group: str = "adaptive"
+    parameters_version: int = 0
 
 
 class RecommendationFact(Fact, frozen=True, gc=False):
@@ -124,7 +127,11 @@ class OutcomeFact(Fact, frozen=True, gc=False):
 
 
 class SignalFact(Fact, frozen=True, gc=False):
-    """One detection of a person being stuck. ``evidence`` is JSON: what was counted and against which threshold."""
+    """One detection of a person being stuck. ``evidence`` is JSON: what was seen, and what each part of it added to the score.
+
+    ``score`` is the probability, as the detector believes it, that the person will not complete the step in the usual time without help;
+    ``parameters_version`` is the version of the statistics it was made with.
+    """
 
     TABLE = "stuck_signals"
     KEY = ("tenant_id", "signal_id")
@@ -138,6 +145,8 @@ class SignalFact(Fact, frozen=True, gc=False):
     evidence: str
     detected_at: int
     version: int
+    score: float = 0.0
+    parameters_version: int = 0
 
 
 class ProgressFact(Fact, frozen=True, gc=False):
@@ -171,7 +180,8 @@ class ProgressFact(Fact, frozen=True, gc=False):
 class PersonFact(Fact, frozen=True, gc=False):
     """One person as analysts group them. ``activated_at`` and ``signup_at`` are 0 where they have not happened.
 
-    ``experiment_group`` is ``holdout`` or ``adaptive``, or ``merged`` for a visitor who became a user and counts as that user only.
+    ``experiment_group`` is ``holdout`` (no guidance), ``rules`` (templates by rule, no learning) or ``adaptive``, for good; or ``merged``
+    for a visitor who became a user and counts as that user only.
     ``avg_session_duration`` is in seconds; ``engagement_score`` is 0–100.
     """
 
@@ -219,6 +229,53 @@ class PosteriorFact(Fact, frozen=True, gc=False):
     beta: float
     updates: int
     updated_at: int
+    version: int
+
+
+class ArmStopFact(Fact, frozen=True, gc=False):
+    """An arm was stopped because it does harm: its success rate is, with probability ``confidence``, more than ``margin`` below the others'.
+
+    ``rate`` and ``others_rate`` are the posterior means over the contexts in which the arm was eligible; ``outcomes`` is how many it had.
+    """
+
+    TABLE = "arm_stops"
+    KEY = ("tenant_id", "trigger", "arm", "arm_version")
+
+    tenant_id: str
+    trigger: str
+    arm: str
+    arm_version: str
+    confidence: float
+    margin: float
+    rate: float
+    others_rate: float
+    outcomes: float
+    stopped_at: int
+    version: int
+
+
+class StepStatisticFact(Fact, frozen=True, gc=False):
+    """What was known of one step when ``parameters_version`` was published; ``step_id`` = ``*`` is the detector as a whole.
+
+    ``horizon_ms`` is the time within which nine of ten of those who complete the step unaided do so; ``median_ms`` that of half of them.
+    ``curve_ms`` and ``survival`` are the survival curve: the share that has not completed the step so long after it became current.
+    ``episodes`` is the weight of what was seen, prior excluded. ``weights`` is JSON: the detector's coefficients, on the row ``*`` only.
+    """
+
+    TABLE = "step_statistics"
+    KEY = ("tenant_id", "step_id", "parameters_version")
+
+    tenant_id: str
+    step_id: str
+    parameters_version: int
+    horizon_ms: float
+    median_ms: float
+    completion_share: float
+    episodes: float
+    curve_ms: tuple[float, ...]
+    survival: tuple[float, ...]
+    weights: str
+    learned_at: int
     version: int
 
 
@@ -272,6 +329,8 @@ FACTS: tuple[type[Fact], ...] = (
     ProgressFact,
     PersonFact,
     PosteriorFact,
+    ArmStopFact,
+    StepStatisticFact,
     DeadLetterFact,
     StepMetricFact,
 )

@@ -247,7 +247,7 @@ class Fold:
     def _group(self, person: Person) -> str:
         if person.merged:
             return "merged"
-        return "holdout" if self._guidance.held_out(person) else "adaptive"
+        return self._guidance.group(person)
 
 
 def forget_seen(person: Person) -> None:

@@ -24,12 +24,16 @@ CLOCK_SKEW: Final = 5 * MINUTE
 
 
 class Turn:
-    """What one event or timer brings about, in order. ``seq`` and ``who`` place it among the turns of other people."""
+    """What one event or timer brings about, in order. ``seq`` and ``who`` place it among the turns of other people.
 
-    __slots__ = ("_turn", "outputs", "seq", "traceparent", "who")
+    ``parameters`` is the version of the step statistics in force.
+    """
+
+    __slots__ = ("_turn", "outputs", "parameters", "seq", "traceparent", "who")
 
     def __init__(self, who: str, seq: int, traceparent: str = "") -> None:
         self.who, self.seq, self.traceparent = who, seq, traceparent
+        self.parameters = 0
         self.outputs: list[Output] = []
         self._turn = 0
 
@@ -46,24 +50,29 @@ class Guidance:
         self._plan: Final = plan
         self._keys: Final = keys
 
-    def held_out(self, person: Person) -> bool:
-        """Say whether this person is in the holdout, for good: it depends on nothing but who they were when first seen."""
-        return uniform(b"holdout", person.tenant, person.origin or person.user) < self._plan.catalog.holdout
+    def group(self, person: Person) -> str:
+        """``holdout``, ``rules`` or ``adaptive``, for good: it depends on nothing but who the person was when first seen."""
+        catalog = self._plan.catalog
+        place = uniform(b"holdout", person.tenant, person.origin or person.user)
+        if place < catalog.holdout:
+            return "holdout"
+        return "rules" if place < catalog.holdout + catalog.rules else "adaptive"
 
     def consider(self, turn: Turn, person: Person, trigger: str, at: int, done: Mapping[str, int], step: str = "") -> None:
         """Decide about deciding: ends in an ``Ask``, or in a non-decision with its reason. ``step`` defaults to the current one."""
         plan = self._plan
         person.version += 1
         step = step or current_step(plan, person.path, done)
-        arms = plan.arms(trigger, step)
+        arms = plan.arms(trigger, step, at)
+        group = self.group(person)
         segment = plan.segment(person.traits)
         decision = self._keys.decision_id(person.tenant, person.user, trigger, step, person.version)
-        reason = self._reason_against(person, trigger, step, at) or ("" if arms else "no_arm")
+        reason = self._reason_against(person, group, trigger, step, at) or ("" if arms else "no_arm")
         if reason:
             turn.outputs.append(
                 DecisionFact(
                     person.tenant, decision, person.user, trigger, person.path, step, segment, "declined", reason,
-                    "", 0.0, (), (), 0, plan.version, at, person.version,
+                    "", 0.0, (), (), 0, plan.version, at, person.version, group, turn.parameters,
                 )
             )  # fmt: skip
             return
@@ -76,11 +85,18 @@ class Guidance:
         turn.outputs.append(
             Ask(
                 turn.seq, at, turn.who, turn.next(), person.tenant, person.user, decision, trigger, person.path, step, segment,
-                arms, dict(person.traits), turn.traceparent, person.version,
+                arms, dict(person.traits), turn.traceparent, person.version, self._rest(person, arms, at), group, turn.parameters,
             )
         )  # fmt: skip
 
-    def _reason_against(self, person: Person, trigger: str, step: str, at: int) -> str:
+    def _rest(self, person: Person, arms: tuple[str, ...], at: int) -> tuple[float, ...]:
+        """How far the person has recovered from having been shown each of ``arms``: 1 − 2^(−age / half life)."""
+        if not person.arms_seen:
+            return ()
+        recovery = self._plan.catalog.learning.repeat_recovery
+        return tuple(1.0 - 2.0 ** (-max(at - seen, 0) / recovery) if (seen := person.arms_seen.get(arm)) else 1.0 for arm in arms)
+
+    def _reason_against(self, person: Person, group: str, trigger: str, step: str, at: int) -> str:
         limits = self._plan.limits
         if not person.path:
             return "no_path"
@@ -90,8 +106,10 @@ class Guidance:
             return "trigger_disabled"
         if not person.guidance:
             return "opted_out"
-        if self.held_out(person):
+        if group == "holdout":
             return "holdout"
+        if person.bot:
+            return "suspected_bot"
         if not step:
             return "no_step"
         if person.quiet_from >= 0:
@@ -127,6 +145,8 @@ class Guidance:
         if not opened.shown:
             opened.shown = max(timestamp, opened.created)
             opened.due = max(opened.shown + self._plan.limits.attribution_window, now + self._plan.lookahead)
+            if opened.arm:
+                person.arms_seen[opened.arm] = opened.shown
             self._report(turn, person, opened, "shown", opened.shown)
         for kind, flag, types in (
             ("clicked", CLICKED, ("recommendation_clicked",)),
@@ -220,12 +240,12 @@ class Guidance:
             turn.outputs.append(Count("windows_voided"))
         self._report(turn, person, opened, kind, at)
 
-    @staticmethod
-    def _report(turn: Turn, person: Person, opened: Open, kind: str, at: int) -> None:
+    def _report(self, turn: Turn, person: Person, opened: Open, kind: str, at: int) -> None:
+        matures = opened.shown + self._plan.limits.attribution_window if opened.shown else 0
         turn.outputs.append(
             Reward(
                 turn.seq, at, turn.who, turn.next(), person.tenant, person.user, opened.decision, opened.trigger, opened.path,
-                opened.step, opened.segment, opened.arm, kind, opened.version,
+                opened.step, opened.segment, opened.arm, kind, opened.version, matures, self.group(person),
             )
         )  # fmt: skip
 

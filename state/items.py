@@ -29,7 +29,9 @@ class Merged(msgspec.Struct, frozen=True, gc=False):
 class Ask(msgspec.Struct, frozen=True, gc=False):
     """``track`` asks ``choose`` for guidance: everything the choice and the words depend on.
 
-    ``at`` is log time; ``(seq, at, who, turn)`` orders asks and rewards as they happened, however the input was batched.
+    ``at`` is log time; ``(seq, at, who, turn)`` orders asks and rewards as they happened, however the input was batched. ``rest`` runs
+    parallel to ``arms``: how far this person has recovered from each, from 0 (shown this moment) to 1; empty means wholly, from all.
+    ``group`` is ``adaptive`` or ``rules``; ``parameters`` is the version of the step statistics that led here.
     """
 
     seq: int
@@ -47,10 +49,17 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     traits: dict[str, Scalar]
     traceparent: str
     version: int
+    rest: tuple[float, ...] = ()
+    group: str = "adaptive"
+    parameters: int = 0
 
 
 class Reward(msgspec.Struct, frozen=True, gc=False):
-    """``track`` tells ``choose`` what became of a decision; ``kind`` as in ``OutcomeFact``. ``arm`` is empty where the app echoed no id."""
+    """``track`` tells ``choose`` what became of a decision; ``kind`` as in ``OutcomeFact``. ``arm`` is empty where the app echoed no id.
+
+    ``matures_at`` is when the attribution window closes, 0 where none was opened: successes come in before failures, and a learner that
+    took them at once would think too well of what was shown lately.
+    """
 
     seq: int
     at: int
@@ -66,6 +75,8 @@ class Reward(msgspec.Struct, frozen=True, gc=False):
     arm: str
     kind: str
     version: int
+    matures_at: int = 0
+    group: str = "adaptive"
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):

@@ -114,3 +114,7 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     """Was called inactive and has not come back yet."""
     reborn_after: int = 0
     """When the life before this one was deleted; 0 where there was none."""
+    arms_seen: dict[str, int] = {}
+    """When each arm was last shown to this person, where the app's report said which."""
+    bot: bool = False
+    """Behaves like a machine (``state/machine.py``)."""

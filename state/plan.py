@@ -117,6 +117,7 @@ class Plan:
         }
         self.component: Final[dict[str, str]] = {arm.id: arm.component for arm in catalog.arms}
         self._tone: Final[dict[str, str]] = {arm.id: arm.tone for arm in catalog.arms}
+        self._launches: Final = {arm.id: arm.from_ for arm in catalog.arms if arm.from_}
         self._arm_versions: Final[dict[tuple[str, str], str]] = {
             (trigger, arm.id): _arm_version(catalog, trigger, arm.tone) for trigger in TRIGGERS for arm in catalog.arms
         }
@@ -126,9 +127,12 @@ class Plan:
         book = self._rules.get(event_type)
         return book.matching(name, payload) if book is not None else ()
 
-    def arms(self, trigger: str, step: str) -> tuple[str, ...]:
-        """Arms that have words for ``trigger`` and ``step`` on a surface that delivers, in order of the catalog."""
-        return self._arms.get((trigger, step), ())
+    def arms(self, trigger: str, step: str, at: int) -> tuple[str, ...]:
+        """Arms that have words for ``trigger`` and ``step`` on a surface that delivers, at log time ``at``, in order of the catalog."""
+        arms = self._arms.get((trigger, step), ())
+        if not self._launches:
+            return arms
+        return tuple(arm for arm in arms if self._launches.get(arm, 0) <= at)
 
     def arm_version(self, trigger: str, arm: str) -> str:
         """Digest of the words that ``arm`` says upon ``trigger``: with other words it is another arm to the learner."""

@@ -51,6 +51,7 @@ REASONS: Final[dict[str, str]] = {
     "activated": "the person has reached the moment the path leads to",
     "opted_out": "the person switched guidance off",
     "holdout": "the person is in the group that gets no guidance, to measure its effect",
+    "suspected_bot": "the account behaves like a machine: too fast, too regular or without rest",
     "trigger_disabled": "the catalog switches this trigger off",
     "quiet_hours": "the person asked not to be disturbed at this hour",
     "cap_reached": "the person had as many decisions in the last 24 hours as the catalog allows",

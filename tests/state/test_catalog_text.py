@@ -278,8 +278,8 @@ def test_shipped_catalogs_offer_a_choice_for_every_trigger_and_step(path: Path) 
     plan = Plan(catalog)
     for trigger in ("signup", "step_completed", *STUCK_TRIGGERS):
         for step in catalog.steps:
-            assert len(plan.arms(trigger, step.id)) >= 3 or not catalog.triggers.enabled(trigger)
-    assert all(plan.component[arm] != "email_trigger" for step in catalog.steps for arm in plan.arms("signup", step.id))
+            assert len(plan.arms(trigger, step.id, 0)) >= 3 or not catalog.triggers.enabled(trigger)
+    assert all(plan.component[arm] != "email_trigger" for step in catalog.steps for arm in plan.arms("signup", step.id, 0))
     assert not catalog.paths[-1].match
 
 

@@ -343,7 +343,7 @@ def test_a_person_whose_step_has_no_words_is_told_so() -> None:
 
 
 def test_the_other_reasons_belong_to_people_who_are_not_considered_at_all() -> None:
-    assert {way[0] for way in WAYS} | {"no_arm"} == set(REASONS) - {"deleted", "merged"}
+    assert {way[0] for way in WAYS} | {"no_arm"} == set(REASONS) - {"deleted", "merged", "suspected_bot"}
 
 
 @pytest.mark.parametrize(("gap", "reason"), [(6 * HOUR - 1, ["cooldown"]), (6 * HOUR, [])])
@@ -379,7 +379,7 @@ def test_an_ask_carries_all_that_the_choice_and_the_words_depend_on() -> None:
 
 
 def test_held_out_people_are_detected_like_everyone_and_guided_never() -> None:
-    held = next(name for name in map(str, range(100)) if Life(plan(0.5)).fold._guidance.held_out(Person("t", name)))
+    held = next(name for name in map(str, range(100)) if Life(plan(0.5)).fold._guidance.group(Person("t", name)) == "holdout")
     life = Life(plan(0.5))
     life.see(signup(user=held), *(event("error", 1 + number, code="x", user=held) for number in range(3)))
     assert signals(life.outputs) == ["stuck:errors"]

@@ -148,18 +148,18 @@ def test_the_arms_of_one_decision_share_a_surface() -> None:
         text = text.replace("links: [/*]", "links: [/*]\ndelivers: [in_app, email]")
         return text.replace("{id: plain, tone: moderate, component: tooltip}", "{id: plain, tone: moderate, component: email_trigger}")
 
-    assert Plan(catalog(change=mixed)).arms("signup", "connect") == ("loud", "quiet")
+    assert Plan(catalog(change=mixed)).arms("signup", "connect", 0) == ("loud", "quiet")
 
 
 def test_an_email_arm_takes_no_part_where_nothing_sends_email() -> None:
     def posted(text: str) -> str:
         return text.replace("component: modal", "component: email_trigger")
 
-    assert Plan(catalog(change=posted)).arms("signup", "connect") == ("plain", "quiet")
+    assert Plan(catalog(change=posted)).arms("signup", "connect", 0) == ("plain", "quiet")
 
 
 def test_an_unknown_step_has_no_arms() -> None:
-    assert plan().arms("signup", "") == ()
+    assert plan().arms("signup", "", 0) == ()
 
 
 def test_other_words_are_another_arm_version_for_their_trigger_only() -> None:
@@ -186,3 +186,10 @@ def test_a_steps_own_words_win() -> None:
     assert own.template("signup", "connect", "plain") == "Connect!"
     assert own.template("signup", "explore", "plain") == plan().template("signup", "explore", "plain")
     assert own.template("signup", "connect", "loud") == plan().template("signup", "connect", "loud")
+
+
+def test_an_arm_is_eligible_from_its_time_on() -> None:
+    later = Plan(catalog(change=lambda text: text.replace("id: quiet,", "id: quiet, from: 2026-01-10T00:00:00Z,")))
+    at = 1_768_003_200_000
+    assert later.arms("signup", "connect", at - 1) == ("loud", "plain")
+    assert later.arms("signup", "connect", at) == ("loud", "plain", "quiet")
