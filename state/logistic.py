@@ -1,0 +1,200 @@
+"""Hierarchical logistic regression on counted cells: what is believed of a success rate that depends on a few groups of levels.
+
+    logit(rate) = intercept + sum over the groups of the effect of the row's level
+
+Effects of one group are drawn from one Gaussian around 0 whose spread is learned from the cells too, so that groups that do not matter
+shrink to nothing and levels seen rarely borrow from the others. The posterior is Gaussian around its mode (Laplace); the spreads are those
+that make the cells likeliest (empirical Bayes by MacKay's fixed point, Neural Computation 4 (1992), 415), held by a weak prior around the
+spread that the caller expects. Counts may be fractions: old observations may weigh less.
+
+The fit starts cold and depends on its arguments alone: the same cells give the same fit, bit by bit, whatever was fitted before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_MOST_ROUNDS: Final = 12
+_SPREAD_TOLERANCE: Final = 0.02
+_MOST_STEPS: Final = 100
+_ROUGHLY: Final = 1.0
+_TOLERANCE: Final = 1e-9
+_SHORTEST: Final = 1e-6
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+class Group(NamedTuple):
+    """A group of effects: how many levels it has, and how far apart they are expected to be (standard deviation in logits)."""
+
+    levels: int
+    sd: float
+
+
+class Fit:
+    """The posterior of one regression. Immutable."""
+
+    def __init__(self, groups: Sequence[Group], sds: Floats, effects: Floats, covariance: Floats) -> None:
+        """Called by ``fit``. ``effects`` are the intercept, then the groups' levels in order; ``sds`` each group's learned spread."""
+        self.sds: Final = sds
+        self.effects: Final = effects
+        self.covariance: Final = covariance
+        self._sizes: Final = np.array([group.levels for group in groups], dtype=np.int64)
+        self._starts: Final = 1 + np.concatenate(([0], np.cumsum(self._sizes)[:-1])).astype(np.int64)
+        # One more effect, known to be 0, stands for every level that was not part of the fit.
+        self._padded_effects: Final = np.append(effects, 0.0)
+        self._padded: Final = np.pad(covariance, (0, 1))
+
+    def predict(self, levels: ArrayLike) -> tuple[Floats, Floats]:
+        """Mean (rows) and covariance (rows x rows) of the logits of rows of levels, one level a group.
+
+        A level outside of ``0 … levels - 1`` is one that was never seen: its effect is 0 give or take the group's spread. Rows with the
+        same number in the same group share that effect; different numbers are different unseen levels.
+        """
+        rows = np.asarray(levels, dtype=np.int64).reshape(-1, len(self._sizes))
+        columns, known = self._columns(rows)
+        count, width = columns.shape
+        flat = columns.ravel()
+        covariance = self._padded[np.ix_(flat, flat)].reshape(count, width, count, width).sum(axis=(1, 3))
+        for group, sd in enumerate(self.sds):
+            if not known[:, group].all():
+                unseen = np.where(known[:, group], 0, 1)
+                covariance += sd**2 * np.outer(unseen, unseen) * (rows[:, None, group] == rows[None, :, group])
+        return self._padded_effects[columns].sum(axis=1), covariance
+
+    def predict_each(self, levels: ArrayLike) -> tuple[Floats, Floats]:
+        """Mean and variance of the logit of each row by itself: as ``predict``, for many rows."""
+        rows = np.asarray(levels, dtype=np.int64).reshape(-1, len(self._sizes))
+        columns, known = self._columns(rows)
+        variance = self._padded[columns[:, :, None], columns[:, None, :]].sum(axis=(1, 2))
+        return self._padded_effects[columns].sum(axis=1), variance + np.where(known, 0.0, self.sds**2).sum(axis=1)
+
+    def _columns(self, rows: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+        known = (rows >= 0) & (rows < self._sizes)
+        columns = np.where(known, self._starts + rows, len(self.effects))
+        return np.concatenate((np.zeros((len(rows), 1), dtype=np.int64), columns), axis=1), known
+
+
+def fit(
+    groups: Sequence[Group],
+    levels: ArrayLike,
+    successes: ArrayLike,
+    failures: ArrayLike,
+    *,
+    rate: float,
+    weight: float,
+    held: float = 2.0,
+) -> Fit:
+    """Fit the cells: ``levels`` has one row a cell and one column a group, ``successes`` and ``failures`` one number a cell.
+
+    ``rate`` and ``weight`` are what is believed of the intercept: a rate, as firmly as after ``weight`` observations. ``held`` says how
+    firmly each group's spread is held to the expected one, in levels. A level below 0 belongs to no level: its effect is taken as 0. No
+    cells at all are fine: the fit is the prior. Raises ``ValueError`` for counts that are negative or not finite, and levels out of range.
+    """
+    sizes = [group.levels for group in groups]
+    rows = np.asarray(levels, dtype=np.int64).reshape(-1, len(groups))
+    won, lost = np.asarray(successes, dtype=np.float64), np.asarray(failures, dtype=np.float64)
+    tried = won + lost
+    if not (np.isfinite(tried).all() and (won >= 0).all() and (lost >= 0).all()):
+        raise ValueError("counts must be finite and not negative")
+    if (rows >= np.array(sizes, dtype=np.int64)).any():
+        raise ValueError("a level is beyond its group")
+    problem = _Problem(sizes, rows, won, tried, float(np.log(rate / (1.0 - rate))), weight * rate * (1.0 - rate))
+    expected = np.array([group.sd for group in groups]) ** 2
+    variances = expected.copy()
+    effects = problem.start()
+    for _ in range(_MOST_ROUNDS if len(rows) and len(groups) else 0):
+        effects = problem.mode(effects, variances, _ROUGHLY)
+        uncertain = np.diag(problem.covariance(effects, variances))
+        spent = np.array([uncertain[part].sum() for part in problem.parts])
+        squares = np.array([(effects[part] ** 2).sum() for part in problem.parts])
+        measured = np.maximum(np.array(sizes) - spent / variances, 0.0)  # how many levels the cells have settled
+        before, variances = variances, (squares + held * expected) / (measured + held)
+        if np.abs(np.log(variances / before)).max() < 2.0 * _SPREAD_TOLERANCE:
+            break
+    effects = problem.mode(effects, variances, _TOLERANCE)
+    return Fit(groups, np.sqrt(variances), effects, problem.covariance(effects, variances))
+
+
+def rates(mean: ArrayLike, variance: ArrayLike) -> tuple[Floats, Floats]:
+    """Mean and variance of the rate whose logit is Gaussian with ``mean`` and ``variance`` (quadrature with 15 nodes)."""
+    middle, spread = np.asarray(mean, dtype=np.float64), np.sqrt(np.asarray(variance, dtype=np.float64))
+    values = sigmoid(middle[..., None] + spread[..., None] * _NODES)
+    average: Floats = values @ _WEIGHTS
+    return average, np.maximum((values - average[..., None]) ** 2 @ _WEIGHTS, 0.0)
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """The rate of a logit; never overflows."""
+    return 0.5 * (1.0 + np.tanh(0.5 * logits))
+
+
+class _Problem:
+    """The cells as sums over pairs of effects, which is how few operations a step takes."""
+
+    def __init__(self, sizes: list[int], rows: Ints, won: Floats, tried: Floats, centre: float, precision: float) -> None:
+        starts = 1 + np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64) if sizes else np.zeros(0, dtype=np.int64)
+        self.parts: Final = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+        self._sizes: Final = sizes
+        self._size: Final = 1 + sum(sizes)
+        nothing = self._size  # one more effect that stays 0
+        columns = np.where(rows >= 0, starts + rows, nothing)
+        self._columns: Final = np.concatenate((np.zeros((len(rows), 1), dtype=np.int64), columns), axis=1)
+        self._width: Final = self._size + 1
+        left, right = np.triu_indices(self._columns.shape[1])
+        self._pairs: Final = (self._columns[:, left] * self._width + self._columns[:, right]).ravel()
+        self._repeats: Final = len(left)
+        self._won, self._tried, self._centre, self._precision = won, tried, centre, precision
+
+    def start(self) -> Floats:
+        effects = np.zeros(self._size)
+        effects[0] = self._centre
+        return effects
+
+    def mode(self, effects: Floats, variances: Floats, tolerance: float) -> Floats:
+        """Newton's method from ``effects``, until the step (squared, in posterior standard deviations) is below ``tolerance``."""
+        precisions = self._precisions(variances)
+        height = self._height(effects, precisions)
+        for _ in range(_MOST_STEPS):
+            slope, curvature = self._curve(effects, precisions)
+            step = np.linalg.solve(curvature, slope)
+            if float(slope @ step) < tolerance:
+                return effects + step
+            length = 1.0
+            while (there := self._height(effects + length * step, precisions)) < height and length > _SHORTEST:
+                length /= 2.0
+            effects, height = effects + length * step, there
+        return effects
+
+    def covariance(self, effects: Floats, variances: Floats) -> Floats:
+        """Of the Gaussian with the curvature that the posterior has at ``effects``."""
+        covariance = np.linalg.inv(self._curve(effects, self._precisions(variances))[1])
+        return (covariance + covariance.T) / 2.0
+
+    def _precisions(self, variances: Floats) -> Floats:
+        return np.concatenate(([self._precision], np.repeat(1.0 / variances, self._sizes)))
+
+    def _curve(self, effects: Floats, precisions: Floats) -> tuple[Floats, Floats]:
+        rate = sigmoid(np.append(effects, 0.0)[self._columns].sum(axis=1))
+        rest = np.repeat(self._won - self._tried * rate, self._columns.shape[1])
+        slope = np.bincount(self._columns.ravel(), rest, self._width)[: self._size] - precisions * (effects - self.start())
+        weights = np.repeat(self._tried * rate * (1.0 - rate), self._repeats)
+        # Of no cells at all, bincount makes integers.
+        sums: Floats = np.bincount(self._pairs, weights, self._width**2).astype(np.float64)
+        upper = sums.reshape(self._width, self._width)[: self._size, : self._size]
+        # Groups stand in order, so that pairs fill the upper half only; two different effects of one cell meet there once.
+        curvature = upper + upper.T
+        np.fill_diagonal(curvature, np.diag(upper) + precisions)
+        return slope, curvature
+
+    def _height(self, effects: Floats, precisions: Floats) -> float:
+        logits = np.append(effects, 0.0)[self._columns].sum(axis=1)
+        likelihood = float((self._won * logits - self._tried * np.logaddexp(0.0, logits)).sum())
+        return likelihood - 0.5 * float((precisions * (effects - self.start()) ** 2).sum())
