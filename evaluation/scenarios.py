@@ -1,0 +1,73 @@
+"""What a scenario asks of the catalog. What it asks of the people is the population's own business.
+
+A scenario never gives the engine knowledge: it adds an arm, makes segments finer, or makes what the catalog claims wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Final
+
+from state.catalog import Arm, Catalog
+from state.vocabulary import SURFACE
+
+NEWCOMER: Final = "newcomer"
+"""Id of the arm that appears half-way."""
+
+WRONG: Final = 3
+"""How far the priors of ``misspecified`` are off, either way."""
+
+_MOST_TRAITS: Final = 2
+
+
+def _as_it_is(catalog: Catalog, _halfway: int) -> Catalog:
+    return catalog
+
+
+def _with_a_newcomer(catalog: Catalog, halfway: int) -> Catalog:
+    """A tone on a component that no arm has yet, on the surface of the others."""
+    taken = {(arm.tone, arm.component) for arm in catalog.arms}
+    usual = [arm for arm in catalog.arms if SURFACE[arm.component] in catalog.delivers]
+    tones = dict.fromkeys(arm.tone for arm in usual)
+    components = [name for name, surface in SURFACE.items() if surface == SURFACE[usual[0].component]]
+    free = [pair for pair in product(tones, components) if pair not in taken] or [(usual[0].tone, usual[0].component)]
+    tone, component = free[0]
+    arm = Arm.model_validate({"id": NEWCOMER, "tone": tone, "component": component, "from": halfway})
+    return catalog.model_copy(update={"arms": [*catalog.arms, arm]})
+
+
+def _in_small_segments(catalog: Catalog, _halfway: int) -> Catalog:
+    traits = list(dict.fromkeys([*catalog.segment_by, "persona", "companySize", "signupSource"]))
+    return catalog.model_copy(update={"segment_by": traits[:_MOST_TRAITS]})
+
+
+def _with_wrong_priors(catalog: Catalog, _halfway: int) -> Catalog:
+    """Every other step is said to take three times as long as it was, the others a third; the rate that arms begin with is a third."""
+    steps = [
+        step.model_copy(update={"typical": step.typical * WRONG if index % 2 else max(step.typical // WRONG, 1)})
+        for index, step in enumerate(catalog.steps)
+    ]
+    learning = catalog.learning.model_copy(update={"prior_rate": catalog.learning.prior_rate / WRONG})
+    inactive = catalog.triggers.inactive.model_copy(update={"after": catalog.triggers.inactive.after * WRONG})
+    triggers = catalog.triggers.model_copy(update={"inactive": inactive})
+    return catalog.model_copy(update={"steps": steps, "learning": learning, "triggers": triggers})
+
+
+SCENARIOS: Final[dict[str, tuple[str, Callable[[Catalog, int], Catalog]]]] = {
+    "baseline": ("people respond to guidance, a little", _as_it_is),
+    "no_effect": ("guidance does nothing at all", _as_it_is),
+    "drift": ("half-way, other arms become the best", _as_it_is),
+    "new_arm": ("half-way, a better arm appears", _with_a_newcomer),
+    "harmful_arm": ("half-way, an arm appears that does harm", _with_a_newcomer),
+    "bots": ("some accounts are automated", _as_it_is),
+    "messy": ("events come twice, late and out of order, clocks are wrong, reports get lost", _as_it_is),
+    "cold": ("many small segments", _in_small_segments),
+    "misspecified": ("people are not as the models assume, and the catalog's priors are wrong threefold", _with_wrong_priors),
+}
+"""Scenario → what it is, in words, and what it makes of a catalog, given the log time (ms) half-way."""
+
+
+def stage(catalog: Catalog, scenario: str, start: int, end: int) -> Catalog:
+    """The catalog for ``scenario`` between ``start`` and ``end`` (ms). Raises ``KeyError`` for an unknown one."""
+    return SCENARIOS[scenario][1](catalog, (start + end) // 2)
