@@ -28,12 +28,15 @@ from operators.wheels import WheelRegistry
 from sinks.clickhouse.delivery import Settled
 from sinks.dead_letter_file import DeadLetterFileSink
 from sinks.dead_letter_topic import DeadLetterTopicSink
+from sinks.recommendation_reader import RecommendationReader
 from sinks.recommendation_writer import WritePolicy
 from sinks.recommendations import RecommendationSink
 from sources.files import JsonlSource, Progress
 from sources.kafka import KafkaSource
 from sources.kafka_client import Cluster
 from sources.pace import Pace
+from sources.people import Begin, LoopProgress, PeopleSource, Population
+from state.catalog import Catalog
 from state.events import peek_timestamp
 from state.messages import Message, Tick
 from state.plan import Plan
@@ -90,9 +93,19 @@ class Live:
     """What a display may look at while the job runs. Read from any thread."""
 
     board: Board
-    progress: Progress | None
+    progress: Progress | LoopProgress | None
     lag: dict[int, int] | None
     engines: Engines
+
+
+@dataclass(frozen=True)
+class ClosedLoop:
+    """People to run the job with: who plays them, in which world, on which catalog; the truth goes to the file ``truth``."""
+
+    population: Population
+    begin: Begin
+    catalog: Catalog
+    truth: Path
 
 
 @dataclass(frozen=True)
@@ -116,19 +129,20 @@ def run(
     holder: str,
     started: float,
     stop: Stop,
+    loop: ClosedLoop | None = None,
     watch: Callable[[Live], Any] | None = None,
     after: Callable[[Engines, Outcome], None] | None = None,
 ) -> Outcome:
-    """Run the job on ``input_path`` (bounded) or, where it is ``None``, on the topic of the settings, until it ends or ``stop`` is set.
+    """Run the job on ``input_path`` (bounded), with the people of ``loop``, or on the topic of the settings, until it ends or is stopped.
 
     ``started`` is ``time.perf_counter()`` at the start of the command. ``watch`` is called once, before the first message, with what a
     display may follow; ``after`` with the engines still open. Blocks. Raises the errors of its parts, each a sentence for the user.
     """
-    plan = Plan(load_catalog(settings.catalog))
+    plan = Plan(load_catalog(settings.catalog) if loop is None else loop.catalog)
     with open_engines(settings, holder) as engines:
         engines.data_dir.claim(plan.catalog.id)
         wheels, board = WheelRegistry(), Board()
-        source, progress = _source(settings, input_path, plan, wheels, stop)
+        source, progress = _source(settings, input_path, plan, wheels, stop) if loop is None else _people(engines, loop, wheels, stop)
         parts = make_parts(settings, engines, source, plan, wheels, board, lanes=1, stop=stop)
         flow = build(parts)
         recovery = engines.data_dir.recovery(settings.recovery_partitions)
@@ -151,7 +165,7 @@ def run(
         summary = {"catalog": plan.version, **summarize(board.total, board.resumed)}
         summary["wallSeconds"] = round(ended - started, 3)
         summary["eventsPerSecond"] = round(summary["thisRun"]["eventsRead"] / max(ended - begun, 1e-9), 1)
-        summary["notes"] = notes_on(summary, progress, engines.data_dir.dead_letters)
+        summary["notes"] = notes_on(summary, progress if isinstance(progress, Progress) else None, engines.data_dir.dead_letters)
         outcome = Outcome(summary, settled, progress is None or progress.done)
         if after is not None:
             after(engines, outcome)
@@ -178,7 +192,7 @@ def make_parts(
     return Parts(
         source=source,
         recommendations=RecommendationSink(
-            engines.redis_url, policy, settings.sink_partitions, at_least=1 if isinstance(source, KafkaSource) else _FILE_EFFECTS
+            engines.redis_url, policy, settings.sink_partitions, at_least=_FILE_EFFECTS if isinstance(source, JsonlSource) else 1
         ),
         facts=engines.delivery.sink,
         dead_letters=_dead_letters(settings, engines, source, stop),
@@ -208,6 +222,13 @@ def _source(
         return kafka_source(settings, plan, wheels, stop), None
     pace = Pace(wheels.peek, plan.lookahead, settings.batch_size)
     source = JsonlSource(input_path, peek_timestamp, pace, now=wall_clock, stopping=stop)
+    return source, source.progress
+
+
+def _people(engines: Engines, loop: ClosedLoop, wheels: WheelRegistry, stop: Stop) -> tuple[PeopleSource, LoopProgress]:
+    reader = RecommendationReader(engines.redis_url)
+    tenant = loop.begin.tenant
+    source = PeopleSource(loop.population, loop.begin, lambda users: reader.read_raw(tenant, users), loop.truth, wheels.peek, stopping=stop)
     return source, source.progress
 
 

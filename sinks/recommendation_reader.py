@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from redis.exceptions import RedisError
 
 from sinks.masked_url import mask_url
-from sinks.recommendation_record import Deleted, decode_record
+from sinks.recommendation_record import TOMBSTONE, Deleted, decode_record
 from sinks.redis_client import connect
 from sinks.redis_errors import StoreRefusedError, StoreUnavailableError, describe, passes
 from state.recommendation import Recommendation, redis_key
@@ -33,6 +35,21 @@ class RecommendationReader:
         if data is None:
             return None
         return decode_record(data if isinstance(data, bytes) else str(data).encode())
+
+    def read_raw(self, tenant_id: str, user_ids: Sequence[str]) -> list[bytes | None]:
+        """Return the records of many people as they stand there, None where there is none or the person was deleted.
+
+        One round trip. Blocks and raises as ``read`` does, but looks into no record.
+        """
+        try:
+            pipeline = self._client.pipeline(transaction=False)
+            for user_id in user_ids:
+                pipeline.get(redis_key(tenant_id, user_id).encode())
+            found = pipeline.execute()
+        except (RedisError, OSError) as error:
+            kind = StoreUnavailableError if passes(error) else StoreRefusedError
+            raise kind(describe(error, self._address, "check that the server runs and that ONRAMP_REDIS_URL names it")) from error
+        return [None if data is None or data.startswith(TOMBSTONE) else data for data in found]
 
     def close(self) -> None:
         """Close the connection."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from state.recommendation import Effect, Erase, Recommendation, decode, encode, redis_key
@@ -12,6 +14,10 @@ class Deleted(msgspec.Struct, frozen=True, gc=False):
 
     deleted: bool
     version: int
+
+
+TOMBSTONE: Final = b'{"deleted"'
+"""What a tombstone begins with, and a recommendation never does."""
 
 
 class CorruptRecordError(ValueError):

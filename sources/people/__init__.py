@@ -6,6 +6,6 @@ The protocol is documented in ``docs/population.md``. Ours is ``python -m popula
 from sources.people.product import describe
 from sources.people.program import PopulationError, Program
 from sources.people.protocol import Begin, Population, Slot
-from sources.people.source import PeopleSource
+from sources.people.source import LoopProgress, PeopleSource
 
-__all__ = ["Begin", "PeopleSource", "Population", "PopulationError", "Program", "Slot", "describe"]
+__all__ = ["Begin", "LoopProgress", "PeopleSource", "Population", "PopulationError", "Program", "Slot", "describe"]

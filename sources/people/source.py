@@ -36,6 +36,16 @@ class LoopProgress:
     done: bool = False
     error: PopulationError | None = None
 
+    @property
+    def read(self) -> int:
+        """How much of the time has passed, in milliseconds."""
+        return self.now - self.start
+
+    @property
+    def total(self) -> int:
+        """How much time there is, in milliseconds."""
+        return self.end - self.start
+
 
 class PeopleSource(FixedPartitionedSource[Message | Tick, None]):
     """Asks ``population`` for its events, slot by slot. ``read`` gives the records of people as an app reads them, None for none.

@@ -1,0 +1,37 @@
+"""Reads the evidence of one tenant out of ClickHouse, in the columns that the statistics know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from evaluation.evidence import SCHEMAS, Evidence
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    Ask = Callable[..., pl.DataFrame]
+
+_TABLE = {
+    "people": "counted_people",
+    "decisions": "decisions_final",
+    "outcomes": "outcomes_final",
+    "signals": "stuck_signals_final",
+    "progress": "step_progress_final",
+    "recommendations": "recommendations_final",
+}
+
+
+def load(ask: Ask, tenant: str, until: int | None = None) -> Evidence:
+    """Return what the store holds of ``tenant``. ``ask(sql, **parameters)`` reads, and may raise ``StoreError``.
+
+    ``until`` (ms) is the log time that the evidence reaches; without it, that of the newest event.
+    """
+    frames: dict[str, Any] = {}
+    for name, columns in SCHEMAS.items():
+        wanted = ", ".join(f"toString({each}) AS {each}" if str(kind) == "String" else each for each, kind in columns.items())
+        frames[name] = ask(f"SELECT {wanted} FROM {_TABLE[name]} WHERE tenant_id = {{tenant:String}}", tenant=tenant)
+    if until is None:
+        newest = ask("SELECT toUnixTimestamp64Milli(max(log_time)) AS at FROM events WHERE tenant_id = {tenant:String}", tenant=tenant)
+        until = int(newest["at"][0])
+    return Evidence.of(until=until, **frames)
