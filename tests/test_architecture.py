@@ -21,7 +21,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "operators": frozenset({"state", "llm"}),
     "sources": frozenset({"state"}),
     "sinks": frozenset({"state"}),
-    "flows": frozenset({"state", "llm", "operators", "sources", "sinks"}),
+    "evaluation": frozenset({"state"}),
+    "flows": frozenset({"state", "llm", "operators", "sources", "sinks", "evaluation"}),
 }
 #: Where code of ours lives that no room may lean on.
 OUTSIDE = frozenset({"tests", "benchmarks"})
@@ -151,6 +152,16 @@ def test_every_room_is_there_and_holds_code(room: str) -> None:
     assert list((ROOT / room).rglob("*.py"))
 
 
+def test_the_population_and_the_rooms_know_nothing_of_each_other() -> None:
+    """Who judges the engine must not share its code."""
+    ours = {*MAY_IMPORT, "evaluation", *OUTSIDE}
+    for room in sorted({*ours, "population"} - OUTSIDE):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            forbidden = ours if room == "population" else {"population"}
+            imported = {module.partition(".")[0] for _, module in _imported_modules(ast.parse(path.read_text(encoding="utf-8")))}
+            assert not imported & forbidden, path
+
+
 def test_the_import_rule_holds() -> None:
     assert violations(ROOT) == []
 
@@ -182,6 +193,9 @@ def _breaches_of(tmp_path: Path, file: str, source: str) -> list[str]:
         ("sources/a.py", "import sinks"),
         ("sinks/a.py", "import llm"),
         ("sinks/a.py", "import os, flows.settings"),
+        ("evaluation/a.py", "import operators"),
+        ("evaluation/a.py", "from flows import cli"),
+        ("operators/a.py", "from evaluation import effect"),
         ("flows/a.py", "from tests.support import tansu"),
         ("flows/a.py", "import benchmarks"),
         ("sinks/a.py", "import importlib\nimportlib.import_module('flows')"),
@@ -241,7 +255,8 @@ def test_a_clock_chance_or_io_in_the_domain_is_found(tmp_path: Path, source: str
         ("operators/a.py", "import bytewax.operators as op\nimport state, llm"),
         ("sources/a.py", "from state.events import Event\nfrom bytewax.inputs import DynamicSource"),
         ("sinks/a.py", "import os, state"),
-        ("flows/a.py", "import state, llm, operators, sources, sinks, bytewax"),
+        ("evaluation/a.py", "import state, numpy, polars"),
+        ("flows/a.py", "import state, llm, operators, sources, sinks, evaluation, bytewax"),
     ],
 )
 def test_what_the_rule_allows_passes(tmp_path: Path, file: str, source: str) -> None:

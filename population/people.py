@@ -1,0 +1,220 @@
+"""One person in play: follows the natural course of each step until guidance cuts it short.
+
+Nothing that guidance changes reaches back: before the first showing a life is the untreated twin's, act for act.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from operator import itemgetter
+from typing import Any, Final
+
+import msgspec
+
+from population import chance, habits
+from population.clock import HOUR, MINUTE, SECOND, unix_ms
+from population.life import HOME, OPT_OUT, OTHERS, Sent, afterwards
+from population.person import Person
+from population.product import act
+from population.transport import Sender, Transport
+from population.truth import Episode, Exposure, Truth, Twin
+from population.world import World
+
+_SHOWN, _CLICKED, _DISMISSED = "recommendation_shown", "recommendation_clicked", "recommendation_dismissed"
+_NEAR: Final = 2 * MINUTE
+"""Help that would come this shortly before the natural completion is not help."""
+_at: Final = itemgetter(0)
+
+
+class Record(msgspec.Struct, rename="camel"):
+    """What an app needs of a recommendation."""
+
+    decision_id: str
+    recommendation_id: str
+    step_id: str | None = None
+    trigger: str = ""
+    arm: str = ""
+    ui_component: str = "none"
+    expires_at: str | None = None
+
+    def shows_at(self, at: int) -> bool:
+        """Whether an app would show it at ``at``."""
+        return self.ui_component != "none" and (self.expires_at is None or at < unix_ms(self.expires_at))
+
+
+def report(record: Record, what: str) -> bytes:
+    """Return the fields of the event that reports ``what`` was done with ``record``."""
+    return act("app", what, {"recommendationId": record.recommendation_id}).text
+
+
+class Life:
+    """A person from sign-up on. ``next_at``: when they do the next thing, Unix ms; None: never again."""
+
+    def __init__(self, world: World, person: Person, tenant: str, *, messy: bool) -> None:
+        self.person, self.user_id = person, person.user_id
+        self.next_at: int | None = person.signup_at
+        self.reads = False
+        self.episodes: list[Episode] = []
+        self.exposures: list[Exposure] = []
+        self.activated_at: int | None = None
+        self._world = world
+        self._sender = Sender(person.key, person.user_id, tenant, messy=messy)
+        self._steps = world.order[person.path.id] if person.path else ()
+        self._goal = world.goal[person.path.id] if person.path else frozenset()
+        self._place = -1
+        self._session = 1
+        self._script: list[Sent] = []
+        self._here = 0
+        self._completes_at: int | None = None
+        self._causes: list[tuple[str | None, int]] = []
+        self._seen: list[tuple[int, str]] = []
+        self._shown: set[str] = set()
+        self._opted_out = False
+
+    def play(self, until: int, record: Record | None, transport: Transport) -> None:
+        """Live until ``until``; ``record`` is what the app has read at the beginning of the slot."""
+        if not self.reads:
+            self._sign_up(transport)
+        shows = self._would_show(record, until)
+        while self._here < len(self._script):
+            at, session, what = self._script[self._here]
+            if shows is not None and shows <= at and record is not None:
+                self._show(record, shows, transport)
+                shows = None
+                continue
+            if at >= until:
+                break
+            self._here += 1
+            self._session = session
+            if what is OPT_OUT:
+                self._opted_out = True
+            transport.send(self._sender, at, session, what.text)
+            if self._here == len(self._script):
+                if at == self._completes_at:
+                    self._go_on(at)
+                elif shows is not None and record is not None:
+                    self._show(record, shows, transport)
+                    shows = None
+        self.next_at = self._script[self._here][0] if self._here < len(self._script) else None
+
+    def _sign_up(self, transport: Transport) -> None:
+        person = self.person
+        self.reads = True
+        transport.send(self._sender, person.signup_at, 1, act("signup", "signup", {"traits": person.traits}).text)
+        if self._steps:
+            self._begin_step(person.signup_at)
+        else:
+            pages = [(person.signup_at + (2 + 20 * place) * SECOND, 1, page) for place, page in enumerate((HOME, OTHERS[0], OTHERS[1]))]
+            self._script = pages + afterwards(person, pages[-1][0], 1)
+
+    def _begin_step(self, since: int) -> None:
+        self._place += 1
+        step = self._steps[self._place]
+        took = self._world.course(self.person, step, since, self._session)
+        self._script, self._here, self._completes_at = took.sent, 0, took.completed_at
+        if since < self._world.end:
+            self.episodes.append(Episode(step, since, since, None, took.completed_at, None))
+            self._causes.append((took.cause, took.cause_at))
+
+    def _go_on(self, done_at: int) -> None:
+        """After the act that completes a step: the next step, or the time after activation."""
+        self._completes_at = None
+        self.episodes[-1].completed_at = done_at
+        if self._goal <= set(self._steps[: self._place + 1]):
+            self.activated_at = done_at
+            self._place = len(self._steps)
+            self._script, self._here = afterwards(self.person, done_at, self._session), 0
+        else:
+            self._begin_step(done_at)
+
+    # Guidance
+
+    def _would_show(self, record: Record | None, until: int) -> int | None:
+        """Return when the app would show ``record`` in this slot, if it is one to show."""
+        if record is None or self._opted_out or record.decision_id in self._shown or self._here >= len(self._script):
+            return None
+        opens = self._script[self._here][0]
+        if opens >= until or not 0 <= self._place < len(self._steps) or record.step_id != self._steps[self._place]:
+            return None
+        least, most = habits.APP_DELAY
+        shows = min(until - 1, opens + least + int((most - least) * chance.uniform(self.person.key, chance.APP, len(self._shown))))
+        return shows if record.shows_at(shows) else None
+
+    def _show(self, record: Record, at: int, transport: Transport) -> None:
+        """Show ``record`` if its step is still the current one, and draw what comes of it."""
+        if self._opted_out or not 0 <= self._place < len(self._steps) or record.step_id != self._steps[self._place]:
+            return
+        person, world, effects = self.person, self._world, self._world.effects
+        step, window = self._steps[self._place], world.product.attribution_window_ms
+        rng = chance.stream(person.key, chance.RESPONSE, len(self.exposures))
+        leaves, helps, harms, answers, pause, takes = (
+            rng.random(),
+            rng.random(),
+            rng.random(),
+            rng.random(),
+            rng.random(),
+            rng.gauss(0.0, 1.0),
+        )
+        anyway = self._completes_at is not None and self._completes_at <= at + window
+        stays = 1.0 - effects.leaves(at, self._seen)
+        chances = {arm: effects.helps(arm, record.trigger, step, person, at, self._seen) for arm in {*world.product.arms, record.arm}}
+        expected = {arm: stays * (1.0 - effects.harms(arm) if anyway else chances[arm]) for arm in world.product.arms}
+        self.exposures.append(
+            Exposure(record.decision_id, record.recommendation_id, record.trigger, step, person.segment, record.arm, at, expected)
+        )
+        self._shown.add(record.decision_id)
+        self._seen.append((at, record.arm))
+        transport.send(self._sender, at, self._session, report(record, _SHOWN), shown=True)
+        answer = _CLICKED if answers < habits.CLICKED else _DISMISSED if answers < habits.CLICKED + habits.DISMISSED else None
+        if answer is not None:
+            transport.send(self._sender, at + int((2 + 18 * pause) * SECOND), self._session, report(record, answer))
+        if leaves >= stays or (anyway and harms < effects.harms(record.arm)):
+            del self._script[self._here :]
+            self._completes_at = None
+        elif helps < chances[record.arm]:
+            sizes = effects.sizes
+            most = min(sizes.help_most_hours * HOUR, 0.9 * window)
+            self._helped(at, at + int(min(most, max(_NEAR, sizes.help_minutes * MINUTE * math.exp(sizes.help_spread * takes)))))
+
+    def _helped(self, at: int, done_at: int) -> None:
+        """Complete the step at ``done_at``, unless that happens earlier or hardly later anyway."""
+        if self._completes_at is not None and self._completes_at <= done_at + _NEAR:
+            return
+        place = self._world.terrain[self._steps[self._place]].place
+        finish = place.finishes[chance.key(self.person.key, chance.APP, at) % len(place.finishes)]
+        gap = min(4 * SECOND, (done_at - at) // (2 * (len(finish) + 2)))
+        begins = done_at - (len(finish) + 1) * gap
+        cut = bisect_left(self._script, begins, lo=self._here, key=_at)
+        last_at, session = (self._script[cut - 1][0], self._script[cut - 1][1]) if cut > self._here else (at, self._session)
+        del self._script[cut:]
+        opening = [place.page]
+        if begins - last_at > 30 * MINUTE:
+            session += 1
+            opening = [HOME, place.page]
+        acts = [*opening, *finish][-(len(finish) + 2) :]
+        self._script += [(done_at - (len(acts) - 1 - i) * gap, session, one) for i, one in enumerate(acts)]
+        self._completes_at = done_at
+
+    # Truth
+
+    def truth(self) -> Truth:
+        """Return everything about this person, with their untreated twin."""
+        end = self._world.end
+        activated: int | None = None
+        if self._steps:
+            done = set[str]()
+            for stretch in self._world.untreated(self.person):
+                activated = stretch.course.completed_at
+                done.add(stretch.step)
+            if not self._goal <= done:
+                activated = None
+        for episode, (cause, cause_at) in zip(self.episodes, self._causes, strict=True):
+            met = cause is not None and cause_at < min(episode.completed_at or end, end)
+            episode.cause = cause if met else None
+        person = self.person
+        path: str | None = person.path.id if person.path else None
+        traits: dict[str, Any] = person.traits
+        return Truth(
+            person.user_id, False, path, traits, person.signup_at, self.activated_at, Twin(activated), self.episodes, self.exposures
+        )

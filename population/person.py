@@ -1,0 +1,106 @@
+"""Draws a person: what an app knows of them, and what nobody knows."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, Final
+
+from population import chance, habits
+from population.product import Path, Product
+from population.rhythm import OFFSETS, lively_time
+from population.scenarios import Scenario
+
+_USUAL: Final[dict[str, tuple[str, ...]]] = {
+    "useCase": ("reporting", "automation", "collaboration", "evaluation", "other"),
+    "companySize": ("1-10", "11-50", "51-200", "201-1000", "1000+"),
+    "signupSource": ("organic", "referral", "ads", "partner", "event"),
+    "tier": ("free", "trial", "pro"),
+    "locale": ("en-US", "en-GB", "de-DE", "fr-FR", "pt-BR", "ja-JP"),
+    "firstName": (
+        "Ada",
+        "Amina",
+        "Bao",
+        "Carla",
+        "Chidi",
+        "Elif",
+        "Farah",
+        "Hugo",
+        "Ines",
+        "Jonas",
+        "Kaito",
+        "Mei",
+        "Omar",
+        "Priya",
+        "Zoë",
+    ),
+}
+"""Values for traits that no path of the product asks for."""
+_MANY: Final = 40
+"""How many values such a trait has where there are many small segments."""
+
+
+class Person:
+    """Somebody about to sign up. ``key`` identifies their luck; ``offset`` is hours from UTC; ``lift`` their susceptibility in logits."""
+
+    __slots__ = (
+        "hidden",
+        "key",
+        "lift",
+        "motivation",
+        "offset",
+        "opts_out",
+        "pace",
+        "path",
+        "segment",
+        "signup_at",
+        "skill",
+        "traits",
+        "user_id",
+    )
+
+    def __init__(self, product: Product, scenario: Scenario, seed: int, number: int, start: int, end: int) -> None:
+        self.user_id = f"p{number:06d}"
+        self.key = chance.key(seed, chance.WHO, number)
+        rng = chance.stream(self.key)
+        self.skill = rng.betavariate(*habits.SKILL)
+        self.motivation = rng.betavariate(*habits.MOTIVATION)
+        self.pace = rng.lognormvariate(0.0, 0.25)
+        self.lift = rng.gauss(0.0, 1.0)
+        self.hidden = rng.random()
+        self.opts_out = rng.random() < habits.OPTS_OUT
+        zone = rng.choice(list(OFFSETS))
+        self.offset = OFFSETS[zone]
+        self.path, self.traits = _traits(product, scenario, rng)
+        self.traits.setdefault("timezone", zone)
+        self.segment = segment_of(product, self.traits)
+        self.signup_at = lively_time(rng, start, start + int((end - start) * habits.SIGN_UP_PERIOD), self.offset)
+
+
+def segment_of(product: Product, traits: dict[str, Any]) -> str:
+    """Return the segment that the protocol defines: the values of the traits it names, ``-`` for a missing one."""
+    return "|".join(str(traits.get(name, "-")) for name in product.segment_by) or "*"
+
+
+def _traits(product: Product, scenario: Scenario, rng: Random) -> tuple[Path | None, dict[str, Any]]:
+    asked = {name for path in product.paths for example in path.traits for name in example}
+    for_everybody = any(not path.traits or {} in path.traits for path in product.paths)
+    path: Path | None = None
+    traits: dict[str, Any] = {}
+    if for_everybody or rng.random() >= habits.PATHLESS:
+        path = rng.choice(product.paths)
+        traits = dict(rng.choice(path.traits)) if path.traits else {}
+    free = [name for name in dict.fromkeys([*product.segment_by, *_USUAL]) if name not in asked]
+    for name in free:
+        missing = rng.random() < habits.TRAIT_MISSING
+        if scenario.many_values and name in product.segment_by:
+            value = f"{name}-{_zipf(rng)}"
+        else:
+            value = rng.choice(_USUAL.get(name, ("alpha", "beta", "gamma", "delta")))
+        if not missing:
+            traits[name] = value
+    return path, traits
+
+
+def _zipf(rng: Random) -> int:
+    """Draw a rank from 1 to ``_MANY``, about in inverse proportion to the rank."""
+    return int((_MANY + 1) ** rng.random())

@@ -1,0 +1,128 @@
+"""The population in play: the three calls of the protocol, in-process. ``__main__`` wraps them in JSON lines."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from population.bots import Bot
+from population.clock import MINUTE
+from population.people import Life, Record
+from population.product import Product
+from population.transport import Transport
+from population.world import World
+
+SLOT_MS: Final = 5 * MINUTE
+"""How promptly an app can react: it reads between slots."""
+
+
+class Begin(msgspec.Struct, rename="camel"):
+    """The first line."""
+
+    protocol: Literal[1]
+    scenario: str
+    seed: int
+    users: int
+    start: int
+    end: int
+    product: Product
+    tenant: str = "default"
+
+
+class Population:
+    """One run. Call ``begin``, then ``advance`` from slot to slot, then ``finish``.
+
+    All raise ``ValueError`` (``msgspec.ValidationError`` is one) with a sentence about what is wrong with their arguments.
+    """
+
+    def __init__(self, slot_ms: int = SLOT_MS) -> None:
+        self.slot_ms = slot_ms
+        self._world: World | None = None
+        self._accounts: list[Life | Bot] = []
+        self._transport = Transport(messy=False)
+        self._due: dict[int, list[Life | Bot]] = {}
+        self._slots: list[int] = []
+        self._earliest = 0
+
+    def begin(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        """Make the world and its people; return the ``ready`` line."""
+        begin = msgspec.convert(dict(line), Begin)
+        if begin.users < 0 or begin.end <= begin.start:
+            raise ValueError("users must not be negative and end must be after start")
+        world = World(begin.product, begin.scenario, begin.seed, begin.start, begin.end)
+        messy = world.scenario.messy
+        self._world, self._earliest, self._transport = world, begin.start, Transport(messy=messy)
+        self._accounts = [Life(world, world.person(number), begin.tenant, messy=messy) for number in range(begin.users)]
+        bots = round(begin.users * world.scenario.bots)
+        self._accounts += [Bot(world, begin.users + number, begin.tenant, messy=messy) for number in range(bots)]
+        for account in self._accounts:
+            self._await(account)
+        return {"type": "ready", "protocol": 1, "name": "onramp population", "slotMs": self.slot_ms}
+
+    def advance(
+        self, at: int, until: int, recommendations: Mapping[str, bytes | dict[str, Any] | None]
+    ) -> tuple[list[tuple[int, bytes]], list[str], int | None]:
+        """Live through the slot from ``at`` to ``until``; return what arrives in it (when, event), whose app opens in the next slot,
+        and when that begins (None: nothing happens any more).
+        """
+        world = self._begun()
+        place, off = divmod(at - world.start, self.slot_ms)
+        if off or until - at != self.slot_ms:
+            raise ValueError(f"advance from {at} to {until} is not one slot of {self.slot_ms} ms")
+        if at < self._earliest or (self._slots and self._slots[0] < place):
+            raise ValueError(f"advance to {at} leaves out or repeats a slot")
+        self._earliest = until
+        transport = self._transport
+        transport.open(until)
+        if self._slots and self._slots[0] == place:
+            heapq.heappop(self._slots)
+            for account in self._due.pop(place):
+                record = recommendations.get(account.user_id) if account.reads else None
+                account.play(until, None if record is None else _record(record), transport)
+                self._await(account)
+        return transport.close(), *self._next(until)
+
+    def finish(self) -> Iterator[dict[str, Any]]:
+        """Yield the sealed truth, line by line."""
+        world = self._begun()
+        for account in self._accounts:
+            yield msgspec.to_builtins(account.truth())
+        yield {"type": "world", "horizons": world.horizons(), "prior": world.effects.sizes.prior(), "changedAt": world.changed_at}
+        yield {"type": "done", "people": len(self._accounts)}
+
+    def _begun(self) -> World:
+        if self._world is None:
+            raise ValueError("the first line must be begin")
+        return self._world
+
+    def _await(self, account: Life | Bot) -> None:
+        world = self._begun()
+        if account.next_at is None or account.next_at >= world.end:
+            return
+        place = (account.next_at - world.start) // self.slot_ms
+        if place not in self._due:
+            self._due[place] = []
+            heapq.heappush(self._slots, place)
+        self._due[place].append(account)
+
+    def _next(self, until: int) -> tuple[list[str], int | None]:
+        world = self._begun()
+        place = self._slots[0] if self._slots else None
+        arrives = self._transport.next_at
+        if arrives is not None and arrives < world.end:
+            arrival = (max(arrives, until) - world.start) // self.slot_ms
+            if place is None or arrival < place:
+                return [], world.start + arrival * self.slot_ms
+        if place is None:
+            return [], None
+        return [account.user_id for account in self._due[place] if account.reads], world.start + place * self.slot_ms
+
+
+_decoder: Final = msgspec.json.Decoder(Record)
+
+
+def _record(record: bytes | dict[str, Any]) -> Record:
+    return _decoder.decode(record) if isinstance(record, bytes) else msgspec.convert(record, Record)

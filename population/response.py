@@ -1,0 +1,109 @@
+"""How probable it is that a showing helps, and the effects of one world, dealt from its seed.
+
+With arm a upon trigger t at step s, for a person of segment g: ``eta = strength + intercept[t] + alpha[t,a] + beta[t,a,g] + gamma[t,a,s]
++ susceptibility - novelty - pestering`` and ``p = sigmoid(eta)``; in a misspecified world ``p = 1 - exp(-exp(eta))`` with two more terms.
+Each effect has a part that all triggers share (``acrossTriggers`` of its variance) and one of its trigger's own.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from population import chance
+from population.chance import EFFECT, normal, word
+from population.clock import DAY, HOUR
+from population.effects import Sizes
+from population.person import Person
+from population.product import Product
+
+_INTERCEPT, _ALPHA, _BETA, _GAMMA, _TWO_TRAITS, _DEAL = range(6)
+NOTHING: Final = 0.0
+
+
+class Effects:
+    """The effects of one world. ``changed_at``: when they are dealt anew among the arms (None: never)."""
+
+    def __init__(self, product: Product, sizes: Sizes, seed: int, changed_at: int | None = None) -> None:
+        self.sizes, self.changed_at = sizes, changed_at
+        self.offsets: dict[str, float] = {}
+        self.harmful: dict[str, float] = {}
+        self._seed, self._segment_by = seed, product.segment_by
+        self._fixed: dict[tuple[str, str, str, str, bool], float] = {}
+        arms = list(product.arms)
+        by = 1 + chance.key(seed, EFFECT, _DEAL) % (len(arms) - 1) if len(arms) > 1 else 0
+        self._plays = {arm: arms[(place + by) % len(arms)] for place, arm in enumerate(arms)}
+
+    def eta(self, arm: str, trigger: str, step: str, person: Person, at: int, seen: list[tuple[int, str]]) -> float:
+        """Return the linear predictor at ``at`` for a person who was shown ``seen`` before (when, which arm)."""
+        sizes = self.sizes
+        later = self.changed_at is not None and at >= self.changed_at
+        eta = self._dealt(arm, trigger, step, person.segment, later) + sizes.susceptibility_sd * person.lift
+        if sizes.form == "cloglog":
+            eta += self._two_traits(arm, person)
+            if person.hidden < sizes.hidden_share:  # for a part of the people the arms stand the other way round
+                eta -= 2.0 * (self._dealt(arm, trigger, step, person.segment, later) - self._level(trigger))
+        wears = 1.0 / (sizes.novelty_hours * HOUR)
+        for when, which in seen:
+            if which == arm:
+                eta -= sizes.novelty * math.exp((when - at) * wears)
+        return eta - sizes.pestering * sum(at - when < DAY for when, _ in seen)
+
+    def helps(self, arm: str, trigger: str, step: str, person: Person, at: int, seen: list[tuple[int, str]]) -> float:
+        """Return the probability that a showing helps somebody who would not get through within the window."""
+        if self.sizes.form == "none" or arm in self.harmful:
+            return NOTHING
+        eta = self.eta(arm, trigger, step, person, at, seen)
+        if self.sizes.form == "cloglog":
+            return 1.0 - math.exp(-math.exp(min(eta, 5.0)))
+        return 1.0 / (1.0 + math.exp(-eta))
+
+    def harms(self, arm: str) -> float:
+        """Return the probability that a showing drives away somebody who would have got through."""
+        return self.harmful.get(arm, NOTHING)
+
+    def leaves(self, at: int, seen: list[tuple[int, str]]) -> float:
+        """Return the probability that one more showing, whatever it is, makes the person leave for good."""
+        return min(self.sizes.leaves_most, self.sizes.leaves * sum(at - when < DAY for when, _ in seen))
+
+    def forget(self) -> None:
+        """Deal anew at the next question: to be called after ``offsets`` has changed."""
+        self._fixed.clear()
+
+    def _level(self, trigger: str) -> float:
+        means = self.sizes.intercept_mean
+        mean = means.get(trigger, means["stuck"])
+        return self.sizes.strength + mean + self.sizes.intercept_sd * normal(self._seed, EFFECT, _INTERCEPT, word(trigger))
+
+    def _dealt(self, arm: str, trigger: str, step: str, segment: str, later: bool) -> float:
+        key = (arm, trigger, step, segment, later)
+        known = self._fixed.get(key)
+        if known is None:
+            plays = word(self._plays[arm] if later and arm in self._plays else arm)
+            sizes = self.sizes
+            known = self._level(trigger) + self.offsets.get(arm, 0.0)
+            known += sizes.arm_sd * self._draw(_ALPHA, trigger, plays, word("all"))
+            known += sizes.arm_segment_sd * self._of_segment(trigger, plays, segment)
+            known += sizes.arm_step_sd * self._draw(_GAMMA, trigger, plays, word(step))
+            self._fixed[key] = known
+        return known
+
+    def _of_segment(self, trigger: str, plays: int, segment: str) -> float:
+        own = self._draw(_BETA, trigger, plays, word(segment))
+        share = self.sizes.by_trait
+        if not share or not self._segment_by:
+            return own
+        parts = [
+            self._draw(_BETA, trigger, plays, word(f"{name}={value}"))
+            for name, value in zip(self._segment_by, segment.split("|"), strict=False)
+        ]
+        return math.sqrt(share / len(parts)) * sum(parts) + math.sqrt(1.0 - share) * own
+
+    def _draw(self, which: int, trigger: str, plays: int, where: int) -> float:
+        shared = self.sizes.across_triggers
+        common = normal(self._seed, EFFECT, which, plays, where)
+        return math.sqrt(shared) * common + math.sqrt(1.0 - shared) * normal(self._seed, EFFECT, which, plays, where, word(trigger))
+
+    def _two_traits(self, arm: str, person: Person) -> float:
+        pair = word(f"{person.traits.get('companySize', '-')}|{person.traits.get('locale', '-')}")
+        return self.sizes.interaction_sd * normal(self._seed, EFFECT, _TWO_TRAITS, word(arm), pair)

@@ -1,0 +1,49 @@
+"""Day, night and week-end where a person lives."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+from population import habits
+from population.clock import DAY, HOUR
+
+OFFSETS: Final = {
+    "America/Los_Angeles": -8,
+    "America/New_York": -5,
+    "America/Sao_Paulo": -3,
+    "Europe/London": 0,
+    "Europe/Berlin": 1,
+    "Asia/Kolkata": 5,
+    "Asia/Tokyo": 9,
+}
+"""Hours from UTC; summer time does not matter to a rhythm this coarse."""
+
+_THURSDAY: Final = 3
+"""1970-01-01, counting from Monday."""
+
+# By hour of the local week, from Monday: one look-up instead of arithmetic.
+_WEEK: Final = tuple(habits.HOURLY[hour % 24] * (habits.WEEKEND if hour >= 120 else 1.0) for hour in range(168))
+
+
+def liveliness(at: int, offset: int) -> float:
+    """How likely people are about at ``at`` (Unix ms), from 0 to 1, ``offset`` hours from UTC."""
+    return _WEEK[(at // HOUR + offset + 24 * _THURSDAY) % 168]
+
+
+def lively_time(rng: Random, first: int, last: int, offset: int) -> int:
+    """Draw a time between ``first`` and ``last`` (Unix ms) that follows the rhythm."""
+    at = first
+    for _ in range(40):  # enough for nearly everybody; the rest come at night
+        at = first + int(rng.random() * (last - first))
+        if rng.random() < liveliness(at, offset):
+            break
+    return at
+
+
+def next_lively_time(rng: Random, at: int, offset: int) -> int:
+    """Move ``at`` on, an hour or so at a time, until the rhythm lets the person come; after two weeks they come anyway."""
+    latest = at + 14 * DAY
+    while at < latest and rng.random() > liveliness(at, offset):
+        at += int((0.4 + rng.random()) * HOUR)
+    return at

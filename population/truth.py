@@ -1,0 +1,51 @@
+"""The sealed truth, as the protocol's last lines tell it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Exposure(msgspec.Struct, rename="camel"):
+    """A recommendation that was shown. ``expected``: probability of success within the window, had the arm been shown then."""
+
+    decision_id: str
+    recommendation_id: str
+    trigger: str
+    step: str
+    segment: str
+    arm: str
+    shown_at: int
+    expected: dict[str, float]
+
+
+class Episode(msgspec.Struct, rename="camel"):
+    """A step from becoming current to its completion; times in Unix ms."""
+
+    step: str
+    since: int
+    onset: int
+    completed_at: int | None
+    untreated_at: int | None
+    cause: str | None
+
+
+class Twin(msgspec.Struct, rename="camel"):
+    """The same person, never shown anything."""
+
+    activated_at: int | None
+
+
+class Truth(msgspec.Struct, rename="camel", tag_field="type", tag="person"):
+    """Everything about one person or bot."""
+
+    user_id: str
+    bot: bool
+    path: str | None
+    traits: dict[str, Any]
+    signup_at: int
+    activated_at: int | None
+    untreated: Twin
+    episodes: list[Episode]
+    exposures: list[Exposure]

@@ -1,0 +1,146 @@
+"""One world: the product's terrain, the people's natural ways through it, the effects of guidance, and the horizons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from population import habits
+from population.clock import DAY, MINUTE
+from population.effects import sizes_of
+from population.life import OTHERS, Course, Terrain, course
+from population.person import Person
+from population.product import Place, Product, act, completing_segments, in_order, segment_of
+from population.response import Effects
+from population.scenarios import SCENARIOS
+
+_ELSEWHERE: Final = 1_000_000_000
+"""Numbers of people who exist only to measure the world: nobody who is played has one."""
+
+
+class Stretch(NamedTuple):
+    """A step in an untreated life: who, which, from when, and the course it takes."""
+
+    person: Person
+    step: str
+    first: bool
+    since: int
+    course: Course
+
+
+class World:
+    """Made by ``begin``. Raises ``ValueError`` with one sentence if the arguments do not fit together."""
+
+    def __init__(self, product: Product, scenario: str, seed: int, start: int, end: int) -> None:
+        product.check()
+        if scenario not in SCENARIOS:
+            raise ValueError(f"there is no scenario {scenario}; there are {', '.join(SCENARIOS)}")
+        self.product, self.seed, self.start, self.end = product, seed, start, end
+        self.scenario = SCENARIOS[scenario]
+        if self.scenario.needs_new_arm and not product.new_arms:
+            raise ValueError(f"the scenario {scenario} needs a product with newArms")
+        steps = {step.id: step for step in product.steps}
+        completing = completing_segments(product)
+        pages = {step.page for step in product.steps if segment_of(step.page) not in completing}
+        others = (*OTHERS, *(act("other", "page_view", {"path": page}) for page in sorted(pages)))
+        self.terrain = {
+            step.id: Terrain(Place(step, completing), seed, tuple(one for one in others if step.page.encode() not in one.text))
+            for step in product.steps
+        }
+        self.order = {path.id: in_order(path, steps) for path in product.paths}
+        self.goal = {path.id: frozenset(path.activated_by or path.steps) for path in product.paths}
+        self.changed_at = start + (end - start) // 2 if scenario == "drift" else None
+        self.effects = Effects(product, sizes_of(scenario), seed, self.changed_at)
+        if scenario == "new_arm":
+            self._make_better(self.effects.sizes.better_by)
+        elif scenario == "harmful_arm":
+            usual = self._usual_success()
+            self.effects.harmful = dict.fromkeys(product.new_arms, min(1.0, self.effects.sizes.worse_by / usual))
+
+    def person(self, number: int) -> Person:
+        """Draw person ``number``."""
+        return Person(self.product, self.scenario, self.seed, number, self.start, self.end)
+
+    def course(self, person: Person, step: str, since: int, session: int) -> Course:
+        """Return the natural course of ``step``."""
+        return course(person, self.terrain[step], since, session, heavy=self.scenario.heavy)
+
+    def untreated(self, person: Person) -> Iterator[Stretch]:
+        """Yield the untreated twin's steps until activation or leaving, however late."""
+        if person.path is None:
+            return
+        done, since, session = set[str](), person.signup_at, 1
+        for step in self.order[person.path.id]:
+            took = self.course(person, step, since, session)
+            yield Stretch(person, step, not done, since, took)
+            if took.completed_at is None:
+                return
+            done.add(step)
+            if self.goal[person.path.id] <= done:
+                return
+            since, session = took.completed_at, took.session
+
+    def horizons(self) -> dict[str, int]:
+        """Return H of each step: the 90th percentile of completion time among untreated completers, in ms.
+
+        Where few people of the separate population get that far, the step's own logarithm is weighed against the pooled one.
+        """
+        times: dict[str, list[int]] = {step: [] for step in self.terrain}
+        for stretch in self.measured:
+            if stretch.course.completed_at is not None:
+                times[stretch.step].append(stretch.course.completed_at - stretch.since)
+        pooled = _ninth_decile(sorted(time for some in times.values() for time in some)) or DAY
+        result: dict[str, int] = {}
+        for step, some in times.items():
+            own = _ninth_decile(sorted(some)) or pooled
+            weight = len(some) / (len(some) + habits.FEW)
+            result[step] = round(math.exp(weight * math.log(own) + (1.0 - weight) * math.log(pooled)))
+        return result
+
+    @cached_property
+    def measured(self) -> list[Stretch]:
+        """The separate untreated population's steps."""
+        return [stretch for number in range(habits.HORIZON_PEOPLE) for stretch in self.untreated(self.person(_ELSEWHERE + number))]
+
+    # What is usual, for the scenarios that promise a difference in points
+
+    @cached_property
+    def _occasions(self) -> list[tuple[Stretch, str, bool]]:
+        """Occasions to show something, with trigger and whether the step gets done within the window anyway: when the step begins, and
+        half an hour later if it is not done (which stuck trigger that would be makes no difference on average).
+        """
+        window = self.product.attribution_window_ms
+        stuck = [trigger for trigger in self.product.triggers if trigger.startswith("stuck")] or ["stuck"]
+        occasions: list[tuple[Stretch, str, bool]] = []
+        for place, stretch in enumerate(self.measured):
+            takes = stretch.course.completed_at - stretch.since if stretch.course.completed_at is not None else None
+            occasions.append((stretch, "signup" if stretch.first else "step_completed", takes is not None and takes <= window))
+            if takes is None or takes > 30 * MINUTE:
+                occasions.append((stretch, stuck[place % len(stuck)], takes is not None and takes <= window + 30 * MINUTE))
+        return occasions
+
+    def _usual_success(self) -> float:
+        return max(0.01, sum(anyway for _, _, anyway in self._occasions) / len(self._occasions))
+
+    def gain(self, arm: str, at: int) -> float:
+        """Return what showing ``arm`` adds to success on the usual occasions, on average, in shares of one."""
+        helps = self.effects.helps
+        return sum(0.0 if anyway else helps(arm, trigger, s.step, s.person, at, []) for s, trigger, anyway in self._occasions) / len(
+            self._occasions
+        )
+
+    def _make_better(self, by: float) -> None:
+        """Lift each new arm until it is ``by`` better on the usual occasions than the best of the others."""
+        best = max((self.gain(arm, self.start) for arm in self.product.arms if arm not in self.product.new_arms), default=0.0)
+        for arm in self.product.new_arms:
+            low, high = -6.0, 8.0
+            for _ in range(18):
+                self.effects.offsets[arm] = (low + high) / 2
+                self.effects.forget()
+                low, high = (low, (low + high) / 2) if self.gain(arm, self.start) > best + by else ((low + high) / 2, high)
+
+
+def _ninth_decile(ordered: list[int]) -> int | None:
+    return ordered[min(len(ordered) - 1, math.ceil(0.9 * len(ordered)) - 1)] if ordered else None

@@ -1,0 +1,126 @@
+"""Lives with and without guidance: the same luck, different only by what guidance did."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from population.effects import FILE
+from population.scenarios import SCENARIOS
+from tests.population.play import PRODUCT, SLOT, START, AtRandom, Nobody, Run, arm_only, begin_line, play
+
+
+def test_the_effects_are_the_sealed_ones() -> None:
+    """Who changes an effect size must say so by changing the hash."""
+    sealed = Path(FILE).with_name("effects.sha256").read_text(encoding="utf-8").split()[0]
+    assert hashlib.sha256(FILE.read_bytes()).hexdigest() == sealed
+
+
+def test_a_seed_is_a_world() -> None:
+    first, again, other = (play(begin_line(seed=seed), AtRandom(PRODUCT)) for seed in (5, 5, 6))
+    assert first == again
+    assert first.events != other.events
+
+
+@pytest.mark.parametrize("scenario", ["baseline", "messy", "misspecified"])
+def test_nobody_guided_is_the_twin(scenario: str) -> None:
+    run = play(begin_line(scenario, users=500))
+    end = START + 14 * 86_400_000
+    activated = 0
+    for person in run.people:
+        twin = person["untreated"]["activatedAt"]
+        assert person["activatedAt"] == (twin if twin is not None and twin < end else None)
+        activated += person["activatedAt"] is not None
+        for episode in person["episodes"]:
+            natural = episode["untreatedAt"]
+            assert episode["completedAt"] == (natural if natural is not None and natural < end else None)
+    assert 100 < activated < 450
+
+
+@settings(max_examples=6)
+@given(seed=st.integers(0, 2**40), taste=st.integers(0, 100))
+def test_before_the_first_showing_guidance_changes_nothing(seed: int, taste: int) -> None:
+    begin = begin_line(seed=seed, users=25)
+    guided, alone = play(begin, AtRandom(PRODUCT, taste)), play(begin)
+    first = {p["userId"]: min((x["shownAt"] for x in p["exposures"]), default=START * 2) for p in guided.people}
+
+    def before(run: Run) -> list[tuple[int, bytes]]:
+        return [(at, event) for at, event in run.events if at < first[json.loads(event)["userId"]]]
+
+    assert before(guided) == before(alone)
+    assert [p["untreated"] for p in guided.people] == [p["untreated"] for p in alone.people]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_truth_is_in_order(scenario: str) -> None:
+    product = arm_only(PRODUCT, "quiet_sidebar", START + 5 * 86_400_000)
+    run = play(begin_line(scenario, users=200, product=product), AtRandom(product))
+    steps = {step["id"] for step in PRODUCT["steps"]}
+    assert set(run.world["horizons"]) == steps
+    assert all(horizon > 0 for horizon in run.world["horizons"].values())
+    for person in run.people:
+        if person["bot"]:
+            assert person["episodes"] == person["exposures"] == []
+            continue
+        since = person["signupAt"]
+        for episode in person["episodes"]:
+            assert since == episode["since"] == episode["onset"] < START + 14 * 86_400_000
+            since = episode["completedAt"]
+            assert since is None or since > episode["since"]
+            assert episode["untreatedAt"] is None or episode["untreatedAt"] > episode["since"]
+        if person["activatedAt"] is not None:
+            assert person["activatedAt"] == since
+        for exposure in person["exposures"]:
+            assert set(exposure["expected"]) == set(PRODUCT["arms"])
+            assert all(0.0 <= share <= 1.0 for share in exposure["expected"].values())
+
+
+def test_arrivals_lie_in_their_slots_and_reads_are_of_people_who_signed_up() -> None:
+    run = play(begin_line("messy", users=200), AtRandom(PRODUCT))
+    slots = [at // SLOT for at, _ in run.events]
+    assert slots == sorted(slots)
+
+
+def test_a_messy_network_changes_what_arrives_and_not_what_happens() -> None:
+    clean, messy = play(begin_line(users=400)), play(begin_line("messy", users=400))
+    assert clean.people == messy.people
+    sent, arrived = ([json.loads(event) for _, event in run.events] for run in (clean, messy))
+    assert {e["eventId"] for e in arrived} <= {e["eventId"] for e in sent}
+    assert len(arrived) > len({e["eventId"] for e in arrived})
+    assert [e["eventId"] for e in arrived] != [e["eventId"] for e in sent]
+
+
+def test_a_showing_is_reported_once_with_the_records_id() -> None:
+    run = play(begin_line(users=300), AtRandom(PRODUCT))
+    reported = [
+        e["payload"]["recommendationId"] for e in map(json.loads, (b for _, b in run.events)) if e["eventType"] == "recommendation_shown"
+    ]
+    assert sorted(reported) == sorted(exposure["recommendationId"] for _, exposure in run.exposures)
+    assert len(reported) == len(set(reported)) > 300
+
+
+class _Old(AtRandom):
+    """Gives records that no app shows: expired, for nothing, or for a step of another path."""
+
+    def record(self, user: str, at: int) -> dict[str, Any] | None:
+        record = super().record(user, at)
+        if record is None:
+            return None
+        spoilt = [{"expiresAt": "2020-01-01T00:00:00Z"}, {"uiComponent": "none"}, {"stepId": "elsewhere"}]
+        return {**record, **spoilt[record["version"] % 3]}
+
+
+def test_what_is_not_to_be_shown_is_not_shown() -> None:
+    assert play(begin_line(users=100), _Old(PRODUCT)).exposures == []
+
+
+def test_bots_are_told_from_people_in_the_truth_only() -> None:
+    run = play(begin_line("bots", users=200))
+    assert sum(person["bot"] for person in run.people) == 10
+    assert play(begin_line(users=200), Nobody()).people == run.people[:200]
