@@ -1,0 +1,113 @@
+"""Is the experiment what it claims to be? Group sizes and shown-rates, tested so that one may look at any time.
+
+Group sizes: Lindon and Malek 2020, "Anytime-valid inference for multinomial count data", arXiv:2011.03567: a Dirichlet-multinomial
+Bayes factor against the promised shares is a non-negative martingale under them, so 1 / its largest value so far is a p-value that
+holds at every look.
+
+Shown-rates: the arms of one decision share a surface, so being shown must not depend on the arm. Then among the *shown* decisions each
+arm still turns up with its logged propensity, however much propensities differ by context and time. The tested alternative scales an
+arm's odds of being shown by exp(tilt), mixed over tilts of both signs; the likelihood ratio is exact, no weighting is needed. The rates
+themselves are reported weighted by inverse propensity, so that they compare like with like.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike
+
+from evaluation.arrays import Floats
+from evaluation.evidence import ADAPTIVE, Evidence
+from evaluation.logged import from_frame
+
+_TILTS = np.array([sign * size for size in (0.05, 0.1, 0.2, 0.4, 0.8) for sign in (-1.0, 1.0)])
+
+
+@dataclass(frozen=True, slots=True)
+class GroupBalance:
+    """Counts a group against the promised shares. ``p_value`` is valid however often one has looked."""
+
+    counts: dict[str, int]
+    shares: dict[str, float]
+    p_value: float
+    ok: bool
+
+
+def group_balance(
+    groups: Sequence[str], shares: Mapping[str, float], *, alpha: float = 0.01, concentration: float = 1_000.0
+) -> GroupBalance:
+    """Check groups in order of assignment against ``shares`` (they sum to 1). Groups not named there are not counted.
+
+    ``concentration``: how close to the promised shares a fault is expected; 1,000 looks for faults of about a percentage point.
+    """
+    if not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-6):
+        raise ValueError(f"the shares of the groups sum to {sum(shares.values()):g}, not 1")
+    names = [name for name, share in shares.items() if share > 0]
+    place = {name: index for index, name in enumerate(names)}
+    arrived = np.array([place[group] for group in groups if group in place], dtype=np.int64)
+    log_factor = multinomial_path(arrived, [shares[name] for name in names], concentration)
+    p_value = min(1.0, math.exp(-max(0.0, float(log_factor.max(initial=0.0)))))
+    counts = np.bincount(arrived, minlength=len(names))
+    return GroupBalance({name: int(counts[place[name]]) for name in names}, dict(shares), p_value, p_value >= alpha)
+
+
+def multinomial_path(arrived: ArrayLike, shares: Sequence[float], concentration: float) -> Floats:
+    """Return the log Bayes factor after each arrival (category numbers) of "other shares" against ``shares``."""
+    categories = np.asarray(arrived, dtype=np.int64)
+    share = np.asarray(shares, dtype=np.float64)
+    total = np.zeros(categories.size)
+    for category in range(share.size):
+        hits = (categories == category).astype(np.float64)
+        before = np.cumsum(hits) - hits
+        total += hits * (np.log(concentration * share[category] + before) - math.log(share[category]))
+    return np.asarray(np.cumsum(total - np.log(concentration + np.arange(categories.size))))
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBalance:
+    """``rates``: ``arm decided shown rate`` with the rate weighted by inverse propensity. ``p_value`` as in ``GroupBalance``."""
+
+    rates: pl.DataFrame
+    p_value: float
+    ok: bool
+
+
+def shown_balance(evidence: Evidence, *, alpha: float = 0.01) -> ShownBalance:
+    """Check that being shown does not depend on the arm, over the adaptive group's decisions."""
+    shown_ids = evidence.outcomes.filter(pl.col("kind") == "shown")["decision_id"].unique()
+    chosen = evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE)).sort(
+        "decided_at", "decision_id"
+    )
+    chosen = chosen.with_columns(shown=pl.col("decision_id").is_in(shown_ids.implode()))
+    weight = 1.0 / pl.col("propensity")
+    rates = (
+        chosen.filter(pl.col("propensity") > 0)
+        .group_by("arm")
+        .agg(decided=pl.len(), shown=pl.col("shown").sum(), rate=(pl.col("shown") * weight).sum() / weight.sum())
+        .sort("arm")
+    )
+    seen = from_frame(chosen.filter("shown").with_columns(reward=pl.lit(0.0)))
+    factors = [tilted_path(seen.chosen == number, seen.propensities[:, number]) for number in range(len(seen.arms))]
+    if not factors or not len(seen):
+        return ShownBalance(rates, 1.0, ok=True)
+    # The average of martingales is one: no correction for the number of arms is needed.
+    together = _log_mean_exp(np.stack(factors))
+    p_value = min(1.0, math.exp(-max(0.0, float(together.max()))))
+    return ShownBalance(rates, p_value, p_value >= alpha)
+
+
+def tilted_path(happened: ArrayLike, chance: ArrayLike) -> Floats:
+    """Return the log likelihood ratio after each draw of "the odds are scaled" against "it happens with this ``chance``"."""
+    hit = np.asarray(happened, dtype=np.float64)[None, :]
+    p = np.asarray(chance, dtype=np.float64)[None, :]
+    tilt = _TILTS[:, None]
+    return _log_mean_exp(np.cumsum(tilt * hit - np.log1p(p * np.expm1(tilt)), axis=1))
+
+
+def _log_mean_exp(rows: Floats) -> Floats:
+    top = rows.max(axis=0)
+    return np.asarray(top + np.log(np.exp(rows - top).mean(axis=0)))

@@ -1,0 +1,160 @@
+"""The evidence of one tenant: what the engine wrote into ClickHouse, as frames.
+
+Times are integers, milliseconds since the Unix epoch, UTC; 0 means "has not happened", as in the tables. Frames read through the
+``*_final`` views (NULL where a time has not happened, DateTime64) come to the same through ``Evidence.of``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+ADAPTIVE: Final = "adaptive"
+HOLDOUT: Final = "holdout"
+RULES: Final = "rules"
+GROUPS: Final = (HOLDOUT, RULES, ADAPTIVE)
+
+_TEXT: Final = pl.String()
+_MS: Final = pl.Int64()
+_REAL: Final = pl.Float64()
+
+SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
+    "people": {
+        "user_id": _TEXT,
+        "experiment_group": _TEXT,
+        "path_id": _TEXT,
+        "segment": _TEXT,
+        "signup_at": _MS,
+        "activated_at": _MS,
+    },
+    "decisions": {
+        "decision_id": _TEXT,
+        "user_id": _TEXT,
+        "experiment_group": _TEXT,
+        "trigger": _TEXT,
+        "path_id": _TEXT,
+        "step_id": _TEXT,
+        "segment": _TEXT,
+        "outcome": _TEXT,
+        "reason": _TEXT,
+        "arm": _TEXT,
+        "propensity": _REAL,
+        "arms": pl.List(_TEXT),
+        "propensities": pl.List(_REAL),
+        "decided_at": _MS,
+    },
+    "outcomes": {
+        "decision_id": _TEXT,
+        "user_id": _TEXT,
+        "kind": _TEXT,
+        "trigger": _TEXT,
+        "step_id": _TEXT,
+        "segment": _TEXT,
+        "arm": _TEXT,
+        "occurred_at": _MS,
+    },
+    "signals": {
+        "user_id": _TEXT,
+        "trigger": _TEXT,
+        "step_id": _TEXT,
+        "detected_at": _MS,
+        "score": _REAL,
+        "evidence": _TEXT,
+    },
+    "progress": {
+        "user_id": _TEXT,
+        "path_id": _TEXT,
+        "step_id": _TEXT,
+        "current_since_at": _MS,
+        "completed_at": _MS,
+    },
+    "recommendations": {
+        "decision_id": _TEXT,
+        "user_id": _TEXT,
+        "arm": _TEXT,
+        "ui_component": _TEXT,
+    },
+}
+"""Table -> columns that the statistics read. Frames may hold more."""
+
+_OPTIONAL: Final = {("signals", "score"), ("signals", "evidence"), ("recommendations", "ui_component")}
+
+Rows = pl.DataFrame | Sequence[Mapping[str, Any]]
+
+
+class EvidenceError(ValueError):
+    """A frame lacks what its table must hold. Nothing to retry: the loader and this room disagree."""
+
+
+def conform(table: str, rows: Rows) -> pl.DataFrame:
+    """Return ``rows`` with the columns of ``SCHEMAS[table]`` in their types. A missing column is an ``EvidenceError`` in words."""
+    schema = SCHEMAS[table]
+    if not isinstance(rows, pl.DataFrame):
+        rows = pl.DataFrame(list(rows), infer_schema_length=None) if rows else pl.DataFrame(schema=schema)
+    missing = [name for name in schema if name not in rows.columns and (table, name) not in _OPTIONAL]
+    if missing:
+        raise EvidenceError(f"the frame of {table} lacks {', '.join(missing)}")
+    columns: list[pl.Expr] = []
+    for name, kind in schema.items():
+        if name not in rows.columns:
+            columns.append(pl.lit(None, dtype=kind).alias(name))
+        elif kind == _MS:
+            column = pl.col(name)
+            if isinstance(rows.schema[name], pl.Datetime):
+                column = column.dt.timestamp("ms")
+            columns.append(column.cast(_MS).fill_null(0).alias(name))
+        else:
+            columns.append(pl.col(name).cast(kind))
+    return rows.with_columns(columns)
+
+
+def _nothing_delivered() -> pl.DataFrame:
+    return pl.DataFrame(schema=SCHEMAS["recommendations"])
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One tenant's tables at one moment. ``until`` (ms) is the newest log time; nothing after it is known."""
+
+    people: pl.DataFrame
+    decisions: pl.DataFrame
+    outcomes: pl.DataFrame
+    signals: pl.DataFrame
+    progress: pl.DataFrame
+    until: int
+    recommendations: pl.DataFrame = field(default_factory=_nothing_delivered)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        until: int,
+        people: Rows = (),
+        decisions: Rows = (),
+        outcomes: Rows = (),
+        signals: Rows = (),
+        progress: Rows = (),
+        recommendations: Rows = (),
+    ) -> Evidence:
+        """Build evidence from frames or rows as dictionaries, types put right. Raises ``EvidenceError``."""
+        return cls(
+            people=conform("people", people),
+            decisions=conform("decisions", decisions),
+            outcomes=conform("outcomes", outcomes),
+            signals=conform("signals", signals),
+            progress=conform("progress", progress),
+            until=until,
+            recommendations=conform("recommendations", recommendations),
+        )
+
+
+def ends(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a decision whose attribution window has closed: ``decision_id``, ``reward`` (1 success, 0 failure).
+
+    A decision with both ends, which a healthy run never has (``integrity.py``), counts as the success.
+    """
+    closed = outcomes.filter(pl.col("kind").is_in(["success", "failure"]))
+    return closed.group_by("decision_id", maintain_order=True).agg((pl.col("kind") == "success").any().cast(pl.Float64).alias("reward"))

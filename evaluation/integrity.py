@@ -1,0 +1,221 @@
+"""Faults that would make every other figure wrong, looked for in the evidence and, where there is one, against the sealed truth.
+
+Each check returns a ``Finding`` that is green in a healthy run and turns red upon the fault it is named after.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from evaluation.evidence import ADAPTIVE, HOLDOUT, Evidence
+from evaluation.stuck import judge, label_by_truth, score
+from evaluation.stuck_bounds import bounds
+from evaluation.truth import SealedTruth
+from state.duration import DAY, MINUTE
+from state.vocabulary import NO_COMPONENT
+
+SLACK: Final = 15 * MINUTE
+"""How far the times of an app and of the log may lie apart."""
+_LEAST_CHANCE: Final = 1e-5
+"""Two-sided tests call a fault at this level: about one false alarm in some ten thousand runs."""
+_SEALED_KEYS: Final = (
+    "untreated untreatedAt untreated_at twin twinActivatedAt twin_activated_at onset onset_at onsetAt cause bot is_bot isBot horizon"
+    " horizons prior changedAt changed_at expected_reward"
+).split()
+_END: Final = ("success", "failure", "expired", "withdrawn", "superseded")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``ok`` False: the run is not to be believed until ``detail``, a sentence, is explained."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def check(
+    evidence: Evidence, truth: SealedTruth | None = None, *, window: int = DAY, floor: float = 0.0, slack: int = SLACK
+) -> list[Finding]:
+    """Run all checks. ``window``: attribution (ms). ``floor``: the least propensity an eligible arm is promised."""
+    findings = [
+        arms_delivered(evidence, truth),
+        attribution(evidence, window, slack),
+        holdout_untouched(evidence, truth),
+        propensities(evidence, floor),
+        choices_follow_propensities(evidence),
+        one_end_each(evidence),
+        nothing_sealed(evidence),
+    ]
+    return findings if truth is None else [*findings, no_foresight(evidence, truth)]
+
+
+def _decided(evidence: Evidence) -> pl.DataFrame:
+    return evidence.decisions.filter(pl.col("outcome") == "decided")
+
+
+def arms_delivered(evidence: Evidence, truth: SealedTruth | None = None) -> Finding:
+    """The arm that was delivered, judged and (by the truth) shown is the arm that was decided."""
+    chosen = _decided(evidence).select("decision_id", decided="arm")
+    sources = [
+        evidence.recommendations.filter((pl.col("ui_component") != NO_COMPONENT).fill_null(value=True)).select("decision_id", "arm"),
+        evidence.outcomes.select("decision_id", "arm"),
+    ]
+    if truth is not None:
+        exposures = truth.exposures()
+        sources.append(
+            pl.DataFrame(
+                {"decision_id": [e.decision_id for e in exposures], "arm": [e.arm for e in exposures]},
+                schema={"decision_id": pl.String(), "arm": pl.String()},
+            )
+        )
+    delivered = pl.concat(sources)
+    joined = delivered.join(chosen, on="decision_id", how="left")
+    orphans = int(joined["decided"].is_null().sum())
+    swapped = int((joined["decided"] != joined["arm"]).sum())
+    detail = f"{swapped} of {joined.height} deliveries and outcomes name another arm than their decision, {orphans} have no decision"
+    return Finding("arms delivered", swapped == 0 and orphans == 0, detail)
+
+
+def attribution(evidence: Evidence, window: int = DAY, slack: int = SLACK) -> Finding:
+    """A success falls within the window after being shown, a failure at its end, and both were shown."""
+    outcomes = evidence.outcomes
+    shown = outcomes.filter(pl.col("kind") == "shown").group_by("decision_id").agg(shown_at=pl.col("occurred_at").min())
+    closed = outcomes.filter(pl.col("kind").is_in(["success", "failure"])).join(shown, on="decision_id", how="left")
+    after = pl.col("occurred_at") - pl.col("shown_at")
+    success = pl.col("kind") == "success"
+    counts = closed.select(
+        unshown=pl.col("shown_at").is_null().sum(),
+        early=(success & (after < -slack)).sum(),
+        late=(success & (after > window + slack)).sum(),
+        off=(~success & ((after - window).abs() > slack)).sum(),
+    ).row(0, named=True)
+    detail = (
+        f"of {closed.height} rewards {counts['unshown']} were never shown, {counts['early']} successes came before and"
+        f" {counts['late']} after the window, {counts['off']} failures not at its end"
+    )
+    return Finding("attribution", not any(counts.values()), detail)
+
+
+def holdout_untouched(evidence: Evidence, truth: SealedTruth | None = None) -> Finding:
+    """Nobody of the holdout was decided for, shown anything or rewarded."""
+    held = evidence.people.filter(pl.col("experiment_group") == HOLDOUT)["user_id"].implode()
+    decisions = _decided(evidence).filter((pl.col("experiment_group") == HOLDOUT) | pl.col("user_id").is_in(held)).height
+    outcomes = evidence.outcomes.filter(pl.col("user_id").is_in(held)).height
+    exposures = 0
+    if truth is not None:
+        members = set(evidence.people.filter(pl.col("experiment_group") == HOLDOUT)["user_id"])
+        exposures = sum(len(person.exposures) for person in truth.people if person.user_id in members)
+    detail = f"{decisions} decisions, {outcomes} outcomes and {exposures} exposures of people held out"
+    return Finding("holdout untouched", decisions + outcomes + exposures == 0, detail)
+
+
+def propensities(evidence: Evidence, floor: float = 0.0) -> Finding:
+    """Propensities sum to 1, the chosen arm was eligible and has the logged one, and none lies below the floor."""
+    frame = _decided(evidence).filter(pl.col("experiment_group") == ADAPTIVE)
+    flat = frame.select("decision_id", "arm", "propensity", "arms", "propensities").filter(
+        pl.col("arms").list.len() == pl.col("propensities").list.len()
+    )
+    ragged = frame.height - flat.height
+    own = (
+        flat.explode("arms", "propensities", empty_as_null=True)
+        .group_by("decision_id")
+        .agg(
+            total=pl.col("propensities").sum(),
+            least=pl.col("propensities").min(),
+            told=pl.col("propensity").first(),
+            own=pl.col("propensities").filter(pl.col("arms") == pl.col("arm")).first(),
+        )
+    )
+    counts = own.select(
+        unsummed=((pl.col("total") - 1).abs() > 1e-6).sum(),
+        uneligible=pl.col("own").is_null().sum(),
+        different=((pl.col("own") - pl.col("told")).abs() > 1e-9).sum(),
+        low=((pl.col("least") < floor - 1e-9) | (pl.col("own") <= 0)).sum(),
+    ).row(0, named=True)
+    detail = (
+        f"of {frame.height} decisions {ragged} name as many propensities as arms not, {counts['unsummed']} do not sum to 1,"
+        f" {counts['uneligible']} chose an arm that was not eligible, {counts['different']} log another propensity for it,"
+        f" {counts['low']} fall below the floor"
+    )
+    return Finding("propensities", ragged == 0 and not any(counts.values()), detail)
+
+
+def choices_follow_propensities(evidence: Evidence, bins: int = 10) -> Finding:
+    """Arms are chosen as often as their propensities say: by arm, and by the size of the propensity.
+
+    Sums of (chosen - propensity) are martingales; each is compared with its standard deviation, where at least five are expected.
+    """
+    frame = _decided(evidence).filter(pl.col("experiment_group") == ADAPTIVE)
+    flat = frame.select("arm", "arms", "propensities").explode("arms", "propensities").drop_nulls()
+    if not flat.height:
+        return Finding("choices follow propensities", ok=True, detail="there are no decisions to judge")
+    flat = flat.with_columns(
+        hit=(pl.col("arm") == pl.col("arms")).cast(pl.Float64),
+        size=(pl.col("propensities") * bins).floor().clip(0, bins - 1).cast(pl.Int64).cast(pl.String),
+    )
+    p = pl.col("propensities")
+    sums = [pl.col("hit").sum(), p.sum().alias("due"), (p * (1 - p)).sum().alias("variance"), (1 - p).sum().alias("against")]
+    groups = pl.concat(
+        [
+            flat.group_by(name="arms").agg(sums).with_columns(pl.format("arm {}", "name").alias("name")),
+            flat.group_by(name="size").agg(sums).with_columns(pl.format("propensity bin {}", "name").alias("name")),
+        ]
+    ).filter((pl.col("due") >= 5) & (pl.col("against") >= 5))
+    if not groups.height:
+        return Finding("choices follow propensities", ok=True, detail="there are too few decisions to judge")
+    deviation = (groups["hit"] - groups["due"]).abs().to_numpy() / np.sqrt(np.maximum(groups["variance"].to_numpy(), 1e-9))
+    worst = int(deviation.argmax())
+    row = groups.row(worst, named=True)
+    chance = min(1.0, math.erfc(float(deviation[worst]) / math.sqrt(2.0)) * groups.height)
+    detail = f"furthest off is {row['name']}: chosen {row['hit']:.0f} times where {row['due']:.1f} were due (p = {chance:.2g})"
+    return Finding("choices follow propensities", chance >= _LEAST_CHANCE, detail)
+
+
+def one_end_each(evidence: Evidence) -> Finding:
+    """Each decision ends at most once, and no more decisions are rewarded than were shown."""
+    outcomes = evidence.outcomes
+    ends = outcomes.filter(pl.col("kind").is_in(_END)).group_by("decision_id").len()
+    twice = ends.filter(pl.col("len") > 1).height
+    repeated = outcomes.height - outcomes.unique(["decision_id", "kind"]).height
+    rewards = outcomes.filter(pl.col("kind").is_in(["success", "failure"])).height
+    shown = outcomes.filter(pl.col("kind") == "shown")["decision_id"].n_unique()
+    detail = f"{twice} decisions ended more than once, {repeated} outcomes are repeated, {rewards} rewards for {shown} shown"
+    return Finding("one end each", twice == 0 and repeated == 0 and rewards <= shown, detail)
+
+
+def nothing_sealed(evidence: Evidence) -> Finding:
+    """No column and no field of a signal's evidence bears a name that only the sealed truth has."""
+    tables = (evidence.people, evidence.decisions, evidence.outcomes, evidence.signals, evidence.progress, evidence.recommendations)
+    names = {name for table in tables for name in table.columns}
+    text = evidence.signals.select(pl.col("evidence").unique()).to_series().drop_nulls()
+    keys = text.str.extract_all(r'"[A-Za-z_]+"\s*:').explode().drop_nulls().str.extract(r'"([A-Za-z_]+)"').unique()
+    found = sorted((names | set(keys)) & set(_SEALED_KEYS))
+    detail = f"the evidence holds {', '.join(found)}, which only the truth knows" if found else "no name of the sealed truth appears"
+    return Finding("nothing sealed", not found, detail)
+
+
+def no_foresight(evidence: Evidence, truth: SealedTruth) -> Finding:
+    """Detection is no better than one can be, and alarms do not fall on the very moment of hidden onset.
+
+    The ceiling (``stuck_bounds.py``) knows the hidden cause of each episode and nothing else of it; who beats its F1 by
+    more than three standard errors and two points knows the future.
+    """
+    episodes = label_by_truth(truth, evidence.until)
+    result = score(episodes, evidence.signals)
+    verdicts = judge(episodes, evidence.signals).filter(pl.col("known") & pl.col("alarmed"))
+    at_onset = verdicts.filter(pl.col("detected_at") == pl.col("onset")).height
+    if result.f1 is None or not result.positives:
+        return Finding("no foresight", ok=True, detail="there are no episodes to judge")
+    ceiling = bounds(episodes).ceiling.f1 or 0.0
+    margin = 0.02 + 3.0 * math.sqrt(ceiling * (1.0 - ceiling) / result.positives)
+    ok = result.f1 <= ceiling + margin and at_onset <= max(3, 0.02 * verdicts.height)
+    detail = (
+        f"F1 is {result.f1:.3f} with a ceiling of {ceiling:.3f}; {at_onset} of {verdicts.height} alarms fall on the very moment of onset"
+    )
+    return Finding("no foresight", ok, detail)

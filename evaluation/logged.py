@@ -1,0 +1,95 @@
+"""The log of a policy as arrays: contexts, eligible arms with their propensities, the arm chosen and what came of it.
+
+Only decisions that were made for the adaptive group, shown, and whose window has closed count: success is 1, failure 0. Decisions that
+were not shown, expired or were withdrawn say nothing about an arm; leaving them out biases nothing, because the arms of one decision
+share a surface and being shown does not depend on the arm (``balance.py`` tests that).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from evaluation.arrays import Flags, Floats, Integers
+from evaluation.evidence import ADAPTIVE, Evidence, ends
+
+CONTEXT = ("trigger", "step_id", "segment")
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """``n`` decisions in order of time over ``k`` arms. ``propensities`` is n × k, 0 where an arm was not eligible or not possible."""
+
+    arms: tuple[str, ...]
+    contexts: tuple[tuple[str, str, str], ...]
+    """Context number -> (trigger, step, segment)."""
+    context: Integers
+    chosen: Integers
+    eligible: Flags
+    propensities: Floats
+    rewards: Floats
+
+    def __len__(self) -> int:
+        return int(self.rewards.size)
+
+    @property
+    def chosen_propensity(self) -> Floats:
+        """The probability with which each chosen arm was chosen."""
+        return np.asarray(self.propensities[np.arange(len(self)), self.chosen])
+
+    def part(self, start: int, stop: int) -> Logged:
+        """Return decisions ``start`` to ``stop`` (exclusive)."""
+        rows = slice(start, stop)
+        return Logged(
+            self.arms,
+            self.contexts,
+            self.context[rows],
+            self.chosen[rows],
+            self.eligible[rows],
+            self.propensities[rows],
+            self.rewards[rows],
+        )
+
+    def with_rewards(self, rewards: Floats) -> Logged:
+        """Return the same log with other rewards."""
+        return Logged(self.arms, self.contexts, self.context, self.chosen, self.eligible, self.propensities, rewards)
+
+
+def logged(evidence: Evidence) -> Logged:
+    """Read the adaptive group's shown decisions whose window has closed, in order of time."""
+    decided = evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE))
+    shown = evidence.outcomes.filter(pl.col("kind") == "shown")
+    frame = (
+        decided.join(ends(evidence.outcomes), on="decision_id")
+        .join(shown, on="decision_id", how="semi")
+        .sort("decided_at", "decision_id", maintain_order=True)
+    )
+    return from_frame(frame)
+
+
+def from_frame(frame: pl.DataFrame) -> Logged:
+    """Build the arrays from decisions with a ``reward`` each."""
+    flat = frame.select("arms", "propensities").with_row_index("row").explode("arms", "propensities").drop_nulls("arms")
+    arms = tuple(sorted({*flat["arms"].unique().to_list(), *frame["arm"].unique().to_list()}))
+    number = {arm: index for index, arm in enumerate(arms)}
+    eligible = np.zeros((frame.height, len(arms)), dtype=np.bool_)
+    propensities = np.zeros((frame.height, len(arms)))
+    rows = flat["row"].to_numpy()
+    columns = flat["arms"].replace_strict(number, return_dtype=pl.Int64).to_numpy()
+    eligible[rows, columns] = True
+    propensities[rows, columns] = flat["propensities"].to_numpy()
+    keys = frame.select(CONTEXT)
+    distinct = keys.unique(maintain_order=True)
+    contexts = tuple((str(a), str(b), str(c)) for a, b, c in distinct.iter_rows())
+    place = keys.join(distinct.with_row_index("place"), on=list(CONTEXT), how="left", maintain_order="left")["place"]
+    return Logged(
+        arms=arms,
+        contexts=contexts,
+        context=place.cast(pl.Int64).to_numpy(),
+        chosen=frame["arm"].replace_strict(number, return_dtype=pl.Int64).to_numpy(),
+        eligible=eligible,
+        propensities=propensities,
+        rewards=frame["reward"].cast(pl.Float64).to_numpy(),
+    )

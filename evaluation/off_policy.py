@@ -1,0 +1,168 @@
+"""What would another policy have earned? Estimated from the log of the policy that ran.
+
+*Estimand*: the target's mean one-step reward over the logged contexts: (1/n) sum_i sum_a target(a|x_i)·mu(x_i, a). It says nothing of
+contexts that the target would have led people into. *Decisions*: ``logged.py``.
+
+Estimators: ``ips`` (Horvitz and Thompson 1952), ``snips`` (self-normalised: Swaminathan and Joachims 2015), ``dr`` (doubly robust:
+Dudík, Langford and Li 2011, with an outcome model fitted on the past only, so that each term is unbiased given the past however the
+logger adapts: Kato et al. 2020, arXiv:2002.05308), ``stabilised`` (dr with each term weighted by the inverse of its standard deviation
+as known from propensities before it is seen: Hadad et al. 2021, arXiv:1911.02768; Bibaut et al. 2021, arXiv:2106.00418; Zhan et al.
+2021, arXiv:2106.02029). The last is narrower only where the logger's propensities shrink much over time, and its estimand is the same
+only if contexts are alike over time; so ``dr`` is the one to report (figures: benchmarks/coverage_off_policy.py).
+
+*Variance*: given the past and the contexts, the terms are martingale differences. Their variance is known up to the rewards' own:
+sum_a target²/propensity·E(reward - guess)². The interval takes the larger of that, with the model's guesses, and the observed sum of
+squares: with a few heavy weights the observed one alone is too small in most logs and too large in some.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Final, Literal
+
+import numpy as np
+
+from evaluation.arrays import Floats
+from evaluation.evidence import Evidence
+from evaluation.logged import Logged, logged
+from evaluation.outcome_model import predict_sequentially
+from evaluation.policies import Policy, greedy, parse
+from evaluation.sequences import mixture_scale
+
+Method = Literal["ips", "snips", "dr", "stabilised"]
+
+LEAST_EFFECTIVE: Final = 100.0
+TRAINING_SHARE: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A policy's estimated value with its 95 % interval for one look, and the one valid at every look (``always_*``).
+
+    ``effective``: the number of decisions that would tell as much had the target itself been logged (Kish 1965).
+    """
+
+    method: Method
+    estimate: float
+    lower: float
+    upper: float
+    always_lower: float
+    always_upper: float
+    standard_error: float
+    decisions: int
+    effective: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No number is better than a wrong one: why there is none, as a sentence."""
+
+    reason: str
+    decisions: int
+    effective: float
+
+
+def evaluate_named(evidence: Evidence, text: str, *, method: Method = "dr") -> Value | Refused:
+    """Value a policy as typed on a command line. Raises ``PolicyError``.
+
+    ``greedy`` learns on the first 30 % of the decisions and is judged on the rest: honest, though a policy learned on all would be
+    somewhat better.
+    """
+    log = logged(evidence)
+    policy = parse(text)
+    if policy is None:
+        cut = math.floor(TRAINING_SHARE * len(log))
+        policy = greedy(log.part(0, cut))
+        log = log.part(cut, len(log))
+    return evaluate(log, policy, method=method)
+
+
+def evaluate(
+    log: Logged, policy: Policy, *, method: Method = "dr", alpha: float = 0.05, least_effective: float = LEAST_EFFECTIVE
+) -> Value | Refused:
+    """Value ``policy`` on the log, or say why that cannot be done."""
+    size = len(log)
+    if not size:
+        return Refused("no decision was shown and has its attribution window closed", 0, 0.0)
+    target = policy(log)
+    uncovered = (target > 0) & (log.propensities <= 0)
+    weights = target[np.arange(size), log.chosen] / log.chosen_propensity
+    effective = float(weights.sum() ** 2 / np.square(weights).sum()) if weights.any() else 0.0
+    if uncovered.any():
+        arms = ", ".join(log.arms[index] for index in np.flatnonzero(uncovered.any(axis=0)))
+        share = float(uncovered.any(axis=1).mean())
+        return Refused(f"in {share:.1%} of the decisions the policy may show what the log never could ({arms})", size, effective)
+    if effective < least_effective:
+        reason = f"the {size} decisions tell as much as {effective:.0f} of the policy's own would; {least_effective:.0f} are needed"
+        return Refused(reason, size, effective)
+    if method == "snips":
+        return _value(method, *_self_normalised(log, target, weights), size, effective, alpha)
+    guesses = predict_sequentially(log) if method != "ips" else np.zeros_like(target)
+    terms = _terms(log, target, weights, guesses)
+    noise = _noise(log, target, predict_sequentially(log), guesses)
+    if method == "stabilised":
+        return _value(method, *_stabilised(terms, noise, target, guesses), size, effective, alpha)
+    observed = np.square(weights * (log.rewards - guesses[np.arange(size), log.chosen]))
+    error = math.sqrt(max(float(observed.sum()), float(noise.sum()))) / size
+    return _value(method, float(terms.mean()), error, size, effective, alpha)
+
+
+def _terms(log: Logged, target: Floats, weights: Floats, guesses: Floats) -> Floats:
+    surprise = log.rewards - guesses[np.arange(len(log)), log.chosen]
+    return np.asarray((target * guesses).sum(axis=1) + weights * surprise)
+
+
+def _noise(log: Logged, target: Floats, model: Floats, guesses: Floats) -> Floats:
+    """Expected square of each weighted surprise given the context: known propensities, the model's reward variance."""
+    squares = np.divide(np.square(target), log.propensities, out=np.zeros_like(target), where=log.propensities > 0)
+    return np.asarray((squares * (model * (1.0 - model) + np.square(model - guesses))).sum(axis=1))
+
+
+def _self_normalised(log: Logged, target: Floats, weights: Floats) -> tuple[float, float]:
+    estimate = float((weights * log.rewards).sum() / weights.sum())
+    observed = float(np.square(weights * (log.rewards - estimate)).sum())
+    expected = float(_noise(log, target, predict_sequentially(log), np.full_like(target, estimate)).sum())
+    return estimate, math.sqrt(max(observed, expected)) / float(weights.sum())
+
+
+def _stabilised(terms: Floats, noise: Floats, target: Floats, guesses: Floats) -> tuple[float, float]:
+    """Weight by the standard deviation expected from the 100 decisions before. Contexts are taken as drawn alike: their spread counts."""
+    total = np.cumsum(noise)
+    recent = total.copy()
+    recent[100:] -= total[:-100]
+    recent /= np.minimum(np.arange(1, terms.size + 1), 100)
+    before = np.concatenate([recent[:1], recent[:-1]])
+    weights = 1.0 / np.sqrt(np.maximum(before, 1e-6))
+    estimate = float((weights * terms).sum() / weights.sum())
+    between = float(np.var((target * guesses).sum(axis=1)))
+    observed = float(np.square(weights * (terms - estimate)).sum())
+    expected = float((np.square(weights) * (noise + between)).sum())
+    return estimate, math.sqrt(max(observed, expected)) / float(weights.sum())
+
+
+def _value(method: Method, estimate: float, error: float, size: int, effective: float, alpha: float) -> Value:
+    half = NormalDist().inv_cdf(1.0 - alpha / 2.0) * error
+    always = always_margin(alpha, size) * error
+    return Value(
+        method=method,
+        estimate=estimate,
+        lower=max(0.0, estimate - half),
+        upper=min(1.0, estimate + half),
+        always_lower=max(0.0, estimate - always),
+        always_upper=min(1.0, estimate + always),
+        standard_error=error,
+        decisions=size,
+        effective=effective,
+    )
+
+
+def always_margin(alpha: float, size: int, tuned_at: int = 2_000) -> float:
+    """Return the half-width of the asymptotic confidence sequence (``sequences.py``) in standard errors after ``size`` decisions.
+
+    Valid at all looks from ``LEAST_EFFECTIVE`` on, which is its burn-in, and for large samples only: with weights as heavy as an
+    exploration floor allows, the non-asymptotic sequence would say nothing before tens of thousands of decisions.
+    """
+    u = 1.0 + size * mixture_scale(tuned_at, alpha) ** 2
+    return math.sqrt(u / (u - 1.0) * (math.log(u) - 2.0 * math.log(alpha)))

@@ -1,0 +1,106 @@
+"""Policies to ask "what if" about, and how to name them on a command line.
+
+``uniform`` · ``arm:ID`` · ``table:SEGMENT=ARM,SEGMENT=ARM`` · ``greedy``. A policy that names an arm which is not eligible chooses
+uniformly among those that are: something has to be shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from evaluation.arrays import Floats, Integers
+from evaluation.logged import Logged
+
+Policy = Callable[[Logged], Floats]
+"""Log -> n × k probabilities; rows sum to 1 over the eligible arms."""
+
+GREEDY = "greedy"
+
+
+class PolicyError(ValueError):
+    """A policy cannot be read, or names what the log does not know. For the person who typed it."""
+
+
+def uniform(log: Logged) -> Floats:
+    """Every eligible arm alike."""
+    return np.asarray(log.eligible / np.maximum(1, log.eligible.sum(axis=1, keepdims=True)))
+
+
+def fixed(arm: str) -> Policy:
+    """Return the policy that always shows ``arm``."""
+
+    def policy(log: Logged) -> Floats:
+        return _named(log, np.full(len(log), _number(log, arm)))
+
+    return policy
+
+
+def table(arms: Mapping[str, str]) -> Policy:
+    """Return the policy that shows each segment its arm; a segment without one gets the uniform choice.
+
+    A table that was read off the same log is not honest: its value is too high. ``greedy`` splits the log for that.
+    """
+
+    def policy(log: Logged) -> Floats:
+        wanted = np.array([_number(log, arms[segment]) if segment in arms else -1 for _, _, segment in log.contexts], dtype=np.int64)
+        return _named(log, wanted[log.context])
+
+    return policy
+
+
+def greedy(training: Logged, *, least: int = 20, strength: float = 10.0) -> Policy:
+    """Learn on ``training`` the arm with the best smoothed success rate of each context; to be judged on later decisions only.
+
+    Rates are weighted by inverse propensity, and drawn towards the arm's rate over all contexts with the weight of ``strength``
+    decisions. An arm shown fewer than ``least`` times is not considered.
+    """
+    shape = (len(training.contexts), len(training.arms))
+    weight = 1.0 / np.maximum(training.chosen_propensity, 1e-12)
+    cell = training.context * shape[1] + training.chosen
+    count = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+    weighed = np.bincount(cell, weights=weight, minlength=shape[0] * shape[1]).reshape(shape)
+    won = np.bincount(cell, weights=weight * training.rewards, minlength=shape[0] * shape[1]).reshape(shape)
+    overall = won.sum(axis=0) / np.maximum(weighed.sum(axis=0), 1e-12)
+    rate = (count * won / np.maximum(weighed, 1e-12) + strength * overall) / (count + strength)
+    rate[:, count.sum(axis=0) < least] = -np.inf
+
+    def policy(log: Logged) -> Floats:
+        if log.arms != training.arms or log.contexts != training.contexts:
+            raise PolicyError("a learned policy can be judged only on the rest of the log that it was learned from")
+        wanted = np.where(log.eligible, rate[log.context], -np.inf)
+        best = wanted.argmax(axis=1)
+        return _named(log, np.where(np.isfinite(wanted.max(axis=1, initial=-np.inf)), best, -1))
+
+    return policy
+
+
+def parse(text: str) -> Policy | None:
+    """Read a policy as it is typed; None stands for ``greedy``, which must be learned first. Raises ``PolicyError``."""
+    kind, _, rest = text.strip().partition(":")
+    if kind == GREEDY and not rest:
+        return None
+    if kind == "uniform" and not rest:
+        return uniform
+    if kind == "arm" and rest:
+        return fixed(rest)
+    if kind == "table" and rest:
+        pairs = [pair.partition("=") for pair in rest.split(",")]
+        if all(sign and segment.strip() and arm.strip() for segment, sign, arm in pairs):
+            return table({segment.strip(): arm.strip() for segment, _, arm in pairs})
+    raise PolicyError(f"a policy is uniform, greedy, arm:ID or table:SEGMENT=ARM,SEGMENT=ARM, not {text!r}")
+
+
+def _number(log: Logged, arm: str) -> int:
+    if arm not in log.arms:
+        raise PolicyError(f"no decision of the log had the arm {arm} to choose; it knows {', '.join(log.arms)}")
+    return log.arms.index(arm)
+
+
+def _named(log: Logged, wanted: Integers) -> Floats:
+    rows = np.arange(len(log))
+    possible = (wanted >= 0) & log.eligible[rows, np.maximum(wanted, 0)]
+    chances = np.where(possible[:, None], 0.0, uniform(log))
+    chances[rows[possible], wanted[possible]] = 1.0
+    return chances

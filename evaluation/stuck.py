@@ -1,0 +1,234 @@
+"""The score of stuck detection, by the project's definition.
+
+*Episode*: one person at one step, from becoming current to completion. *Positive*: without guidance the step is not completed within
+``H_s`` of the onset. *Match*: the first alarm of that person and step falls within [onset, onset + H_s/2]. One alarm an episode counts,
+the first. An alarm anywhere else (negative episode, before the onset, too late, no such episode, a bot) is a false positive; a positive
+without a match is a false negative. An episode whose ``onset + H_s`` lies beyond the end of the log is censored: its alarms count for
+nothing, except a bot's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from evaluation.arrays import ratio
+from evaluation.evidence import HOLDOUT, Evidence
+from evaluation.survival import kaplan_meier
+from evaluation.truth import SealedTruth
+
+KEY = ["user_id", "step_id"]
+LABELS = [*KEY, "bot", "onset", "completed_at", "cause", "horizon", "positive", "censored"]
+"""Columns of labelled episodes. A bot's rows are no episodes: they are neither positive nor censored, and only draw false alarms."""
+
+
+@dataclass(frozen=True, slots=True)
+class StuckScore:
+    """Counts and rates; a rate is None where there is nothing to measure. Times in ms.
+
+    ``lead``: median time from the match to ``onset + H_s``, when the episode would count as lost. The tables: one row a trigger
+    (``alarms matched precision lead``), a hidden cause (``episodes positives matched recall alarms``) and a step (all counts and rates).
+    """
+
+    episodes: int
+    censored: int
+    positives: int
+    alarms: int
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    prevalence: float | None
+    lead: float | None
+    false_on_bots: int
+    false_early: int
+    false_late: int
+    false_elsewhere: int
+    by_trigger: pl.DataFrame
+    by_cause: pl.DataFrame
+    by_step: pl.DataFrame
+
+
+def label_by_truth(truth: SealedTruth, until: int) -> pl.DataFrame:
+    """Return all episodes with their labels (``LABELS``). A step without a horizon cannot be judged and counts as censored."""
+    horizons = pl.DataFrame(
+        {"step_id": list(truth.world.horizons), "horizon": list(truth.world.horizons.values())},
+        schema={"step_id": pl.String(), "horizon": pl.Int64()},
+    )
+    ends_at = pl.col("onset") + pl.col("horizon")
+    stays = (pl.col("untreated_at").is_null() | (pl.col("untreated_at") > ends_at)).fill_null(value=False)
+    return (
+        truth.episodes()
+        .join(horizons, on="step_id", how="left", maintain_order="left")
+        .with_columns(
+            positive=stays & ~pl.col("bot") & pl.col("horizon").is_not_null(),
+            censored=(ends_at > until).fill_null(value=True) & ~pl.col("bot"),
+        )
+        .select(LABELS)
+    )
+
+
+def horizons_from_holdout(evidence: Evidence, share: float = 0.9) -> dict[str, int]:
+    """Estimate H_s per step: the ``share`` quantile of completion time among held-out completers, those still at it censored.
+
+    Steps that no held-out person completed have none.
+    """
+    found: dict[str, int] = {}
+    for (step,), rows in _holdout_progress(evidence).group_by(["step_id"], maintain_order=True):
+        since = rows["current_since_at"].to_numpy()
+        completed = rows["completed_at"].to_numpy()
+        over = completed > 0
+        lasted = np.maximum(0, np.where(over, completed, evidence.until) - since)
+        horizon = kaplan_meier(lasted, over).quantile_among_completers(share)
+        if horizon is not None:
+            found[str(step)] = int(horizon)
+    return found
+
+
+def label_by_holdout(evidence: Evidence, horizons: dict[str, int] | None = None) -> pl.DataFrame:
+    """Label the episodes of held-out people, who are their own untreated twins: no truth is needed. Onset: becoming current."""
+    known = horizons_from_holdout(evidence) if horizons is None else horizons
+    frame = pl.DataFrame({"step_id": list(known), "horizon": list(known.values())}, schema={"step_id": pl.String(), "horizon": pl.Int64()})
+    ends_at = pl.col("onset") + pl.col("horizon")
+    return (
+        _holdout_progress(evidence)
+        .with_columns(
+            bot=pl.lit(value=False),
+            onset=pl.col("current_since_at"),
+            completed_at=pl.when(pl.col("completed_at") > 0).then(pl.col("completed_at")),
+            cause=pl.lit(None, dtype=pl.String),
+        )
+        .join(frame, on="step_id", how="left", maintain_order="left")
+        .with_columns(
+            positive=((pl.col("completed_at").is_null() | (pl.col("completed_at") > ends_at)) & pl.col("horizon").is_not_null()),
+            censored=(ends_at > evidence.until).fill_null(value=True),
+        )
+        .select(LABELS)
+    )
+
+
+def _holdout_progress(evidence: Evidence) -> pl.DataFrame:
+    """Steps that became current for held-out people on the path they are on now."""
+    people = evidence.people.filter(pl.col("experiment_group") == HOLDOUT).select("user_id", "path_id")
+    return evidence.progress.filter(pl.col("current_since_at") > 0).join(people, on=["user_id", "path_id"], how="semi")
+
+
+def first_alarms(signals: pl.DataFrame) -> pl.DataFrame:
+    """Return the first signal of each person and step."""
+    return signals.sort("detected_at", maintain_order=True).unique(KEY, keep="first", maintain_order=True)
+
+
+def judge(episodes: pl.DataFrame, signals: pl.DataFrame) -> pl.DataFrame:
+    """Join episodes and first alarms; ``verdict``: ``matched missed quiet early late wrong elsewhere bot censored``.
+
+    ``wrong`` is an alarm in time at an episode that is not positive, ``quiet`` a negative episode without an alarm.
+    """
+    alarms = first_alarms(signals).select(*KEY, "trigger", "detected_at", "score")
+    joined = episodes.with_columns(known=pl.lit(value=True)).join(alarms, on=KEY, how="full", coalesce=True, maintain_order="left_right")
+    at, onset = pl.col("detected_at"), pl.col("onset")
+    alarmed = at.is_not_null()
+    verdict = (
+        pl.when(pl.col("known").is_null())
+        .then(pl.lit("elsewhere"))
+        .when(pl.col("bot"))
+        .then(pl.when(alarmed).then(pl.lit("bot")).otherwise(pl.lit("none")))
+        .when(pl.col("censored"))
+        .then(pl.lit("censored"))
+        .when(~alarmed)
+        .then(pl.when(pl.col("positive")).then(pl.lit("missed")).otherwise(pl.lit("quiet")))
+        .when(at < onset)
+        .then(pl.lit("early"))
+        .when(~pl.col("positive"))
+        .then(pl.lit("wrong"))
+        .when((at - onset) * 2 <= pl.col("horizon"))
+        .then(pl.lit("matched"))
+        .otherwise(pl.lit("late"))
+    )
+    return joined.with_columns(verdict=verdict).with_columns(
+        matched=pl.col("verdict") == "matched",
+        counted=pl.col("verdict").is_in(["matched", "missed", "quiet", "early", "late", "wrong"]),
+        alarmed=pl.col("verdict").is_in(["matched", "early", "late", "wrong", "elsewhere", "bot"]),
+        lead=onset + pl.col("horizon") - at,
+    )
+
+
+def score(episodes: pl.DataFrame, signals: pl.DataFrame) -> StuckScore:
+    """Score the alarms against labelled episodes (``label_by_truth``, ``label_by_holdout``)."""
+    verdicts = judge(episodes, signals)
+    total = _rates(verdicts).row(0, named=True)
+    verdict = verdicts["verdict"]
+    bots = verdicts.filter(pl.col("verdict") == "bot").height
+    by_trigger = (
+        verdicts.filter("alarmed")
+        .group_by("trigger")
+        .agg(
+            alarms=pl.len(),
+            matched=pl.col("matched").sum(),
+            precision=pl.col("matched").mean(),
+            lead=pl.col("lead").filter(pl.col("matched")).median(),
+        )
+        .sort("trigger")
+    )
+    by_cause = (
+        verdicts.filter("counted")
+        .group_by("cause")
+        .agg(
+            episodes=pl.len(),
+            positives=pl.col("positive").sum(),
+            matched=pl.col("matched").sum(),
+            recall=pl.when(pl.col("positive").any()).then(pl.col("matched").sum() / pl.col("positive").sum()),
+            alarms=pl.col("alarmed").sum(),
+        )
+        .sort("cause", nulls_last=True)
+    )
+    return StuckScore(
+        episodes=total["episodes"],
+        censored=int((verdict == "censored").sum()),
+        positives=total["positives"],
+        alarms=total["alarms"],
+        true_positives=total["matched"],
+        false_positives=total["alarms"] - total["matched"],
+        false_negatives=total["positives"] - total["matched"],
+        precision=total["precision"],
+        recall=total["recall"],
+        f1=total["f1"],
+        prevalence=ratio(total["positives"], total["episodes"]),
+        lead=total["lead"],
+        false_on_bots=bots,
+        false_early=int((verdict == "early").sum()),
+        false_late=int((verdict == "late").sum()),
+        false_elsewhere=int((verdict == "elsewhere").sum()),
+        by_trigger=by_trigger,
+        by_cause=by_cause,
+        by_step=_rates(verdicts, "step_id"),
+    )
+
+
+def _rates(verdicts: pl.DataFrame, by: str | None = None) -> pl.DataFrame:
+    figures = [
+        pl.col("counted").sum().alias("episodes"),
+        (pl.col("positive") & pl.col("counted")).sum().alias("positives"),
+        pl.col("alarmed").sum().alias("alarms"),
+        pl.col("matched").sum().alias("matched"),
+        pl.col("lead").filter(pl.col("matched")).median().alias("lead"),
+    ]
+    counts = verdicts.group_by(by).agg(figures).sort(by) if by else verdicts.select(figures)
+    matched, alarms, positives = pl.col("matched"), pl.col("alarms"), pl.col("positives")
+    return counts.with_columns(
+        precision=pl.when(alarms > 0).then(matched / alarms),
+        recall=pl.when(positives > 0).then(matched / positives),
+        f1=pl.when(alarms + positives > 0).then(2 * matched / (alarms + positives)),
+    )
+
+
+def recovered_alone(episodes: pl.DataFrame, signals: pl.DataFrame) -> float | None:
+    """Share of held-out alarms after which the step was still completed within H_s of the onset. Episodes by ``label_by_holdout``.
+
+    These people would have needed no help: the false alarms that a live system can see.
+    """
+    alarmed = judge(episodes, signals).filter(pl.col("known") & pl.col("alarmed"))
+    return ratio(alarmed.filter(~pl.col("positive") & (pl.col("completed_at") >= pl.col("detected_at"))).height, alarmed.height)

@@ -1,0 +1,66 @@
+"""Kaplan–Meier: how long things last when some are still going on.
+
+Source: Kaplan and Meier 1958; the variance is Greenwood's (1926). With weights each person counts as ``weight`` people; the variance
+is then not to be trusted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from evaluation.arrays import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Survival:
+    """A step function: just after ``times[i]`` the share ``surviving[i]`` has not ended yet. Before the first time it is 1."""
+
+    times: Floats
+    surviving: Floats
+    at_risk: Floats
+    ended: Floats
+    standard_error: Floats
+
+    def at(self, time: float) -> float:
+        """Return the share that lasts longer than ``time``; after the last time, the last share."""
+        index = int(np.searchsorted(self.times, time, side="right"))
+        return float(self.surviving[index - 1]) if index else 1.0
+
+    def quantile(self, share: float) -> float | None:
+        """Return the first time at which ``share`` of all have ended, None if it never comes so far."""
+        return self._first(1.0 - share)
+
+    def quantile_among_completers(self, share: float) -> float | None:
+        """Return the first time at which ``share`` of those who ever end have ended, None if nobody ends.
+
+        "Ever" is as far as one can see: the curve's last level is taken for the share that never ends.
+        """
+        if not self.times.size:
+            return None
+        return self._first(1.0 - share * (1.0 - float(self.surviving[-1])))
+
+    def _first(self, level: float) -> float | None:
+        reached = np.flatnonzero(self.surviving <= level + 1e-12)
+        return float(self.times[reached[0]]) if reached.size else None
+
+
+def kaplan_meier(durations: ArrayLike, ended: ArrayLike, weights: ArrayLike | None = None) -> Survival:
+    """Estimate how long things last: ``ended`` tells whether a duration came to its end (True) or was cut off there (False)."""
+    lasted = np.asarray(durations, dtype=np.float64)
+    over = np.asarray(ended, dtype=np.bool_)
+    weight = np.ones_like(lasted) if weights is None else np.asarray(weights, dtype=np.float64)
+    if not lasted.shape == over.shape == weight.shape:
+        raise ValueError("durations, ends and weights must be of one length")
+    times, place = np.unique(lasted, return_inverse=True)
+    deaths: Floats = np.bincount(place, weights=weight * over, minlength=times.size).astype(np.float64)
+    leaving = np.bincount(place, weights=weight, minlength=times.size)
+    at_risk: Floats = np.cumsum(leaving[::-1])[::-1].astype(np.float64)
+    happens = deaths > 0
+    times, deaths, at_risk = times[happens], deaths[happens], at_risk[happens]
+    surviving: Floats = np.cumprod(1.0 - deaths / at_risk).astype(np.float64)
+    left = at_risk - deaths
+    terms = np.divide(deaths, at_risk * left, out=np.zeros_like(deaths), where=left > 0)
+    return Survival(times, surviving, at_risk, deaths, surviving * np.sqrt(np.cumsum(terms)))
