@@ -79,6 +79,8 @@ class Guidance:
         self._supersede(turn, person, at)
         expires = at + plan.limits.recommendation_ttl
         person.decided = [*(each for each in person.decided if each > at - DAY), at]
+        if is_stuck(trigger):
+            person.stuck_decided = at
         person.open.append(
             Open(decision, trigger, step, segment, person.path, person.version, at, expires, max(expires, at + plan.lookahead))
         )
@@ -118,7 +120,8 @@ class Guidance:
                 return "quiet_hours"
         if sum(each > at - DAY for each in person.decided) >= limits.daily_cap:
             return "cap_reached"
-        if person.decided and at - person.decided[-1] < limits.cooldown:
+        last = person.stuck_decided if is_stuck(trigger) else person.decided[-1] if person.decided else 0
+        if last and at - last < limits.cooldown:
             return "cooldown"
         return ""
 
@@ -248,6 +251,11 @@ class Guidance:
                 opened.step, opened.segment, opened.arm, kind, opened.version, matures, self.group(person),
             )
         )  # fmt: skip
+
+
+def is_stuck(trigger: str) -> bool:
+    """Whether ``trigger`` says that the person is stuck: help then outranks a tip, and is kept back by earlier help only."""
+    return trigger.startswith("stuck:")
 
 
 def recommendation_fact(record: Recommendation, created_at: int, expires_at: int) -> RecommendationFact:

@@ -118,3 +118,5 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     """When each arm was last shown to this person, where the app's report said which."""
     bot: bool = False
     """Behaves like a machine (``state/machine.py``)."""
+    stuck_decided: int = 0
+    """When guidance upon being stuck was last decided: a tip before it does not keep that back."""

@@ -6,10 +6,12 @@ import pytest
 
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
-from state.guidance import CLOCK_SKEW
+from state.guidance import CLOCK_SKEW, Guidance, Turn
 from state.ids import Keys
 from state.items import Ask, Reward
-from tests.state.lives import START, Life, counts, event, kinds, of_kind, plan, signup, track
+from state.person import Person
+from state.plan import Plan
+from tests.state.lives import START, Life, catalog, counts, declined, event, kinds, of_kind, plan, signup, track
 
 
 def guided() -> Life:
@@ -247,3 +249,15 @@ def test_a_device_whose_clock_is_a_little_behind_has_shown_what_was_decided_just
         life.see(event("page_view", -HOUR, path="/"), signup())
         told = life.see(event("recommendation_shown", -behind, log=1))
         assert kinds(told) == expected
+
+
+def test_help_for_somebody_stuck_is_kept_back_by_earlier_help_but_not_by_a_tip() -> None:
+    made = Plan(catalog(cap=9))
+    person = Person("t", "u", path="analysts", traits={"persona": "analyst"})
+    guidance, turn = Guidance(made, Keys(b"secret")), Turn("who", 1)
+    for at, trigger in ((0, "signup"), (1, "stuck:errors"), (2, "stuck:looping"), (3, "step_completed"), (6, "stuck:looping")):
+        guidance.consider(turn, person, trigger, START + at * HOUR, {})
+    assert [each.trigger for each in of_kind(turn.outputs, Ask)] == ["signup", "stuck:errors"]
+    assert declined(turn.outputs) == ["cooldown", "cooldown", "cooldown"]
+    guidance.consider(turn, person, "stuck:looping", START + 7 * HOUR, {})
+    assert of_kind(turn.outputs, Ask)[-1].trigger == "stuck:looping"
