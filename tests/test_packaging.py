@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-ROOMS = ("flows", "operators", "state", "sinks", "sources", "llm", "population")
+ROOMS = ("flows", "operators", "state", "sinks", "sources", "llm", "evaluation", "population")
 
 
 @pytest.fixture(scope="module")

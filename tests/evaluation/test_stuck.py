@@ -1,0 +1,191 @@
+"""The definition of a stuck episode, case by case; then floors, ceilings and the view without truth."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from evaluation.evidence import Evidence
+from evaluation.placebo import shuffle_labels
+from evaluation.stuck import horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
+from evaluation.stuck_bounds import bounds
+from evaluation.truth import Episode
+from state.duration import DAY, HOUR
+from tests.evaluation.cases import START, alarm, episode, person, truth
+
+LATER = START + 30 * DAY
+
+
+def _score(*alarms: dict[str, Any], people: list[Episode], bot: bool = False, until: int = LATER) -> Any:
+    sealed = truth(*(person(f"u{index}", one, bot=bot) for index, one in enumerate(people)))
+    evidence = Evidence.of(until=until, signals=list(alarms))
+    return score(label_by_truth(sealed, until), evidence.signals)
+
+
+@pytest.mark.parametrize(("untreated", "positive"), [(None, True), (10 * HOUR + 1, True), (10 * HOUR, False), (HOUR, False)], ids=str)
+def test_an_episode_is_positive_if_alone_it_is_not_completed_within_the_horizon(untreated: int | None, positive: bool) -> None:
+    result = _score(people=[episode(untreated=untreated, done=HOUR)])
+    assert (result.episodes, result.positives, result.false_negatives) == (1, positive, positive)
+
+
+@pytest.mark.parametrize(("at", "matched"), [(-1, False), (0, True), (5 * HOUR, True), (5 * HOUR + 1, False), (9 * HOUR, False)], ids=str)
+def test_an_alarm_matches_from_onset_to_half_the_horizon(at: int, matched: bool) -> None:
+    result = _score(alarm("u0", at), people=[episode()])
+    assert (result.true_positives, result.false_positives, result.false_negatives) == (matched, not matched, not matched)
+
+
+def test_only_the_first_alarm_of_an_episode_counts() -> None:
+    early_then_good = _score(alarm("u0", 2 * HOUR), alarm("u0", -HOUR, trigger="stuck:errors"), people=[episode()])
+    assert (early_then_good.alarms, early_then_good.true_positives, early_then_good.false_early) == (1, 0, 1)
+    good_twice = _score(alarm("u0", HOUR), alarm("u0", 2 * HOUR), alarm("u0", 9 * HOUR), people=[episode()])
+    assert (good_twice.alarms, good_twice.true_positives, good_twice.precision) == (1, 1, 1.0)
+
+
+def test_an_alarm_elsewhere_is_false() -> None:
+    result = _score(alarm("u0", HOUR, step="install"), alarm("stranger", HOUR), people=[episode()])
+    assert (result.alarms, result.false_positives, result.false_elsewhere, result.recall) == (2, 2, 2, 0.0)
+
+
+def test_an_alarm_at_a_negative_episode_is_false() -> None:
+    result = _score(alarm("u0", HOUR), people=[episode(untreated=2 * HOUR, done=2 * HOUR)])
+    assert (result.false_positives, result.false_negatives, result.recall) == (1, 0, None)
+
+
+def test_a_censored_episode_counts_for_nothing() -> None:
+    result = _score(alarm("u0", HOUR), people=[episode()], until=START + 10 * HOUR - 1)
+    assert (result.episodes, result.censored, result.alarms, result.precision, result.recall) == (0, 1, 0, None, None)
+    assert _score(alarm("u0", HOUR), people=[episode()], until=START + 10 * HOUR).true_positives == 1
+
+
+def test_a_step_without_a_horizon_cannot_be_judged() -> None:
+    assert _score(alarm("u0", HOUR, step="rare"), people=[episode("rare")]).censored == 1
+
+
+def test_bots_have_no_episodes_and_alarms_at_them_are_false_even_when_censored() -> None:
+    result = _score(alarm("u0", HOUR), people=[episode()], bot=True, until=START + HOUR)
+    assert (result.episodes, result.alarms, result.false_positives, result.false_on_bots) == (0, 1, 1, 1)
+
+
+def test_the_tables_split_the_score_by_trigger_cause_and_step() -> None:
+    people = [episode(cause="errors"), episode(cause="inactive"), episode(cause="errors", untreated=HOUR, done=HOUR)]
+    result = _score(alarm("u0", HOUR, trigger="stuck:errors"), alarm("u2", 2, trigger="stuck:errors"), people=people)
+    assert result.by_trigger.rows() == [("stuck:errors", 2, 1, 0.5, 9.0 * HOUR)]
+    assert result.by_cause.rows() == [("errors", 2, 1, 1, 1.0, 2), ("inactive", 1, 1, 0, 0.0, 0)]
+    assert result.by_step.select("step_id", "episodes", "positives", "alarms", "matched").rows() == [("connect", 3, 2, 2, 1)]
+    assert (result.lead, result.precision, result.recall, result.f1) == (9 * HOUR, 0.5, 0.5, 0.5)
+
+
+def _crowd(size: int, seed: int = 1) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Labelled episodes of a world where a third stay stuck, and alarms of someone who guesses three times in four."""
+    rng = np.random.default_rng(seed)
+    stuck = rng.random(size) < 1 / 3
+    took = rng.integers(1, 9 * HOUR, size)
+    people = [episode(untreated=None if s else int(t), done=None if s else int(t)) for s, t in zip(stuck, took, strict=True)]
+    labelled = label_by_truth(truth(*(person(f"u{i}", e) for i, e in enumerate(people))), LATER)
+    right = rng.random(size) < 0.75
+    alarms = Evidence.of(until=LATER, signals=[alarm(f"u{i}", HOUR) for i in np.flatnonzero(stuck == right)])
+    return labelled, alarms.signals
+
+
+def test_with_shuffled_labels_the_precision_is_the_base_rate() -> None:
+    labelled, alarms = _crowd(4_000)
+    skilled = score(labelled, alarms)
+    assert skilled.precision is not None
+    assert skilled.precision > 0.55
+    shuffled = [score(shuffle_labels(labelled, seed), alarms) for seed in range(5)]
+    assert all(one.positives == skilled.positives for one in shuffled)
+    assert np.mean([one.precision for one in shuffled]) == pytest.approx(skilled.prevalence, abs=0.02)
+
+
+def test_alarming_everyone_has_the_prevalence_for_precision() -> None:
+    labelled, _ = _crowd(500)
+    floors = bounds(labelled)
+    assert floors.everyone.precision == pytest.approx(labelled["positive"].mean())
+    assert floors.everyone.recall == 1.0
+    assert floors.best_timeout.f1 is not None
+    assert floors.everyone.f1 is not None
+    assert floors.best_timeout.f1 > floors.everyone.f1
+
+
+def test_floors_are_scored_by_the_same_definition_as_the_detector() -> None:
+    """A fixed timeout as a rule and the same alarms as signals come to the same figures."""
+    labelled, _ = _crowd(800)
+    rule = bounds(labelled).best_timeout
+    assert rule.kind == "fraction"
+    wait = int(rule.delay * 10 * HOUR)
+    alive = labelled.filter(pl.col("completed_at").is_null() | (pl.col("completed_at") > pl.col("onset") + wait))
+    result = score(labelled, Evidence.of(until=LATER, signals=[alarm(user, wait) for user in alive["user_id"]]).signals)
+    assert (result.alarms, result.true_positives, result.precision, result.recall) == (
+        rule.alarms,
+        rule.matched,
+        rule.precision,
+        rule.recall,
+    )
+
+
+def test_the_ceiling_knows_the_hidden_cause() -> None:
+    people = [episode(cause="errors") for _ in range(20)] + [episode(untreated=9 * HOUR, done=9 * HOUR) for _ in range(20)]
+    labelled = label_by_truth(truth(*(person(f"u{i}", e) for i, e in enumerate(people))), LATER)
+    found = bounds(labelled)
+    assert found.ceiling.f1 == 1.0
+    assert found.best_timeout.f1 == pytest.approx(2 / 3)
+    assert found.timeout_at_precision is None
+    assert found.ceiling_at_precision is not None
+    assert found.ceiling_at_precision.recall == 1.0
+
+
+def _holdout(took: list[int | None], alarms: list[dict[str, Any]], until: int = LATER) -> Evidence:
+    people = [
+        {"user_id": f"u{i}", "experiment_group": "holdout", "path_id": "p", "segment": "*", "signup_at": START, "activated_at": 0}
+        for i in range(len(took))
+    ]
+    progress = [
+        {"user_id": f"u{i}", "path_id": "p", "step_id": "connect", "current_since_at": START, "completed_at": START + t if t else 0}
+        for i, t in enumerate(took)
+    ]
+    return Evidence.of(until=until, people=people, progress=progress, signals=alarms)
+
+
+def test_without_truth_the_horizon_is_the_ninetieth_percentile_of_the_holdout() -> None:
+    evidence = _holdout([*(k * HOUR for k in range(1, 11)), None, None], [])
+    assert horizons_from_holdout(evidence) == {"connect": 9 * HOUR}
+
+
+def test_without_truth_held_out_alarms_tell_who_recovers_alone() -> None:
+    took: list[int | None] = [*(k * HOUR for k in range(1, 11)), None, None]
+    evidence = _holdout(took, [alarm("u5", 2 * HOUR), alarm("u9", 4 * HOUR), alarm("u10", HOUR), alarm("u11", 2 * HOUR)])
+    labelled = label_by_holdout(evidence)
+    result = score(labelled, evidence.signals)
+    assert (result.episodes, result.positives, result.true_positives, result.false_positives) == (12, 3, 3, 1)
+    assert recovered_alone(labelled, evidence.signals) == 0.25
+
+
+def test_a_hundred_thousand_episodes_are_scored_in_moments() -> None:
+    rng = np.random.default_rng(1)
+    size = 100_000
+    users = [f"u{index}" for index in range(size)]
+    onset = START + rng.integers(0, DAY, size)
+    labelled = pl.DataFrame(
+        {
+            "user_id": users,
+            "step_id": "connect",
+            "bot": False,
+            "onset": onset,
+            "completed_at": onset + rng.integers(0, DAY, size),
+            "cause": "errors",
+            "horizon": 10 * HOUR,
+            "positive": rng.random(size) < 0.3,
+            "censored": False,
+        }
+    )
+    signals = pl.DataFrame(
+        {"user_id": users, "step_id": "connect", "trigger": "stuck:errors", "detected_at": onset + HOUR, "score": 0.5, "evidence": ""}
+    )
+    started = time.process_time()
+    result = score(labelled, signals)
+    assert time.process_time() - started < 4
+    assert result.episodes == result.alarms == size
