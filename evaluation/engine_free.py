@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import polars as pl
 
 from evaluation.evidence import SCHEMAS, Evidence
-from state.bandit import Learner
+from state.bandit import Bandit, Learner
 from state.chooser import Chooser, Chosen
 from state.composer import Composer
 from state.dead_letter import DeadLetter
@@ -50,7 +50,7 @@ class EngineFree:
         self._chooser = Chooser(plan)
         self._composer = Composer(plan, keys)
         self._people: dict[str, Person] = {}
-        self._learners: dict[str, Learner] = {}
+        self._learners: dict[str, Bandit] = {}
         self._wheel = TimerWheel()
         self._armed: dict[str, int] = {}
         self._records: dict[str, tuple[int, bytes]] = {}
@@ -109,7 +109,7 @@ class EngineFree:
         return list(self._rows[kind].values())
 
     @property
-    def learners(self) -> Mapping[str, Learner]:
+    def learners(self) -> Mapping[str, Bandit]:
         """The learner of each trigger."""
         return self._learners
 
@@ -132,7 +132,7 @@ class EngineFree:
         for item in asked:
             learner = self._learners.get(item.trigger)
             if learner is None:
-                learner = self._learners[item.trigger] = Learner()
+                learner = self._learners[item.trigger] = self._chooser.bandit(Learner())
             chosen = self._chooser.decide(learner, item) if type(item) is Ask else self._chooser.learn(learner, item)  # type: ignore[arg-type]
             self._take(chosen)
 

@@ -1,0 +1,221 @@
+"""Runs the closed loop without the engine, many times: ``python -m benchmarks.replicate --scenario baseline --seeds 1-5``.
+
+Our population lives in this process against ``evaluation/engine_free.py``; what comes out is the evidence that ClickHouse would hold and
+the sealed truth. Other benchmarks build on ``replicate`` and ``over_seeds``. Seeds below 1000 are for tuning; reported ones begin there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+import msgspec
+
+from evaluation.engine_free import EngineFree, Slot, live
+from evaluation.evidence import Evidence
+from evaluation.scenarios import SCENARIOS, stage
+from evaluation.truth import SealedTruth, read_truth
+from flows.catalogs import load_catalog
+from flows.secret import DEVELOPMENT_SECRET
+from population.play import Population
+from sources.people import Begin, describe
+from sources.simulator import START
+from state.catalog import Catalog
+from state.duration import DAY
+from state.ids import Keys
+from state.plan import Plan
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class World:
+    """One replication: who lives, for how long, in which scenario; ``holdout`` and ``rules`` override the catalog's shares."""
+
+    scenario: str
+    seed: int
+    users: int
+    days: int
+    catalog: str = "saas"
+    holdout: float | None = None
+    rules: float | None = None
+
+    @property
+    def end(self) -> int:
+        """Unix ms."""
+        return START + self.days * DAY
+
+    def staged(self) -> Catalog:
+        """The catalog of this replication."""
+        catalog = stage(load_catalog(self.catalog), self.scenario, START, self.end)
+        shares = {name: share for name, share in (("holdout", self.holdout), ("rules", self.rules)) if share is not None}
+        return catalog.model_copy(update=shares)
+
+
+@dataclass(frozen=True)
+class Replication:
+    """What came of it."""
+
+    world: World
+    job: EngineFree
+    evidence: Evidence
+    truth: SealedTruth
+    seconds: float
+
+
+class InProcess:
+    """Our population behind the interface of a program."""
+
+    def __init__(self) -> None:
+        self._population = Population()
+
+    def begin(self, begin: Begin) -> int:
+        """Make the world; return the length of a slot."""
+        return int(self._population.begin(begin.message())["slotMs"])
+
+    def advance(self, at: int, until: int, guidance: Mapping[str, bytes | None]) -> Slot:
+        """Live through one slot."""
+        return Slot(*self._population.advance(at, until, guidance))
+
+    def finish(self) -> Iterator[bytes]:
+        """Hand over the truth."""
+        return map(msgspec.json.encode, self._population.finish())
+
+
+def replicate(
+    world: World, watch: Callable[[int], object] | None = None, make: Callable[[Plan, Keys], EngineFree] = EngineFree
+) -> Replication:
+    """Run one replication. Deterministic."""
+    began = time.perf_counter()
+    catalog = world.staged()
+    job = make(Plan(catalog), Keys(DEVELOPMENT_SECRET))
+    people = InProcess()
+    slot = people.begin(Begin(world.scenario, world.seed, world.users, START, world.end, describe(catalog)))
+    truth = read_truth(live(job, people, slot, START, world.end, watch))
+    return Replication(world, job, job.evidence(world.end), truth, time.perf_counter() - began)
+
+
+def over_seeds(task: Callable[[World], T], worlds: Sequence[World], jobs: int = 2) -> Iterator[tuple[World, T]]:
+    """Run ``task`` on every world in ``jobs`` processes; yield results in order, with progress on standard error."""
+    began = time.perf_counter()
+
+    def note(done: int, world: World) -> None:
+        spent = time.perf_counter() - began
+        left = spent / done * (len(worlds) - done)
+        sys.stderr.write(f"\r{world.scenario}: {done} of {len(worlds)}, {spent:.0f} s, about {left:.0f} s to go   ")
+        if done == len(worlds):
+            sys.stderr.write("\n")
+        sys.stderr.flush()
+
+    if jobs == 1:
+        for done, world in enumerate(worlds, 1):
+            result = task(world)
+            note(done, world)
+            yield world, result
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_quieten) as pool:
+        for done, (world, result) in enumerate(zip(worlds, pool.map(task, worlds), strict=True), 1):
+            note(done, world)
+            yield world, result
+
+
+def _quieten() -> None:
+    gc.set_threshold(200_000, 50, 1000)
+
+
+def seeds_of(text: str) -> list[int]:
+    """``1-5,9`` → [1, 2, 3, 4, 5, 9]."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def arguments(description: str, *, users: int, days: int) -> argparse.ArgumentParser:
+    """The options that all closed-loop benchmarks share."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--scenario", choices=list(SCENARIOS), default="baseline")
+    parser.add_argument("--seeds", type=seeds_of, default=[1], help="like 1-5,9; reported ones begin at 1000")
+    parser.add_argument("--users", type=int, default=users)
+    parser.add_argument("--days", type=int, default=days)
+    parser.add_argument("--catalog", default="saas")
+    parser.add_argument("--holdout", type=float)
+    parser.add_argument("--rules", type=float)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def worlds_of(given: argparse.Namespace) -> list[World]:
+    """The replications that the options ask for."""
+    return [World(given.scenario, seed, given.users, given.days, given.catalog, given.holdout, given.rules) for seed in given.seeds]
+
+
+def say(line: str = "") -> None:
+    """Print one line now."""
+    print(line, flush=True)
+
+
+def _describe(world: World) -> dict[str, Any]:
+    from evaluation.effect import effect  # noqa: PLC0415
+    from evaluation.stuck import label_by_truth, score  # noqa: PLC0415
+
+    _quieten()
+    run = replicate(world)
+    stuck = score(label_by_truth(run.truth, run.evidence.until), run.evidence.signals)
+    effects = effect(run.evidence, run.truth)
+    lift = effects.lift_of("adaptive", "holdout")
+    decided = run.evidence.decisions.filter(outcome="decided").height
+    return {
+        "seed": world.seed,
+        "events": run.job.events,
+        "seconds": round(run.seconds, 2),
+        "decisions": decided,
+        "shown": run.evidence.outcomes.filter(kind="shown").height,
+        "prevalence": stuck.prevalence,
+        "alarms": stuck.alarms,
+        "precision": stuck.precision,
+        "recall": stuck.recall,
+        "groups": {each.group: each.rate for each in effects.groups},
+        "lift": lift and [lift.lift, lift.lower, lift.upper],
+        "trueLift": effects.true_lift and effects.true_lift.lift,
+    }
+
+
+def main() -> None:
+    """Describe replications: how many events, how well stuck people were noticed, what guidance did."""
+    given = arguments(__doc__.partition("\n")[0], users=2000, days=14).parse_args()
+    rows = [result for _, result in over_seeds(_describe, worlds_of(given), given.jobs)]
+    if given.json:
+        say(json.dumps(rows))
+        return
+    for row in rows:
+        say("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
+    for name in ("precision", "recall", "trueLift"):
+        known = [row[name] for row in rows if row[name] is not None]
+        if known:
+            say(f"{name}: mean {statistics.mean(known):.3f}, least {min(known):.3f}, most {max(known):.3f}")
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, list):
+        return "[" + " ".join(_short(each) for each in value) + "]"
+    if isinstance(value, dict):
+        return "{" + " ".join(f"{name} {_short(each)}" for name, each in value.items()) + "}"
+    return value
+
+
+if __name__ == "__main__":
+    main()
