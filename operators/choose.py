@@ -21,7 +21,7 @@ class Choosing(StatefulBatchLogic[Ask | Reward, list[Chosen], bytes]):
     def __init__(self, chooser: Chooser, resume_state: bytes | None) -> None:
         """Called for the first ask of a key, and after a restart for every key that was ever written down."""
         self._chooser = chooser
-        self._learner = learner_codec.decode(resume_state)
+        self._bandit = chooser.bandit(learner_codec.decode(resume_state))
 
     @override
     def on_batch(self, values: list[Ask | Reward]) -> tuple[list[list[Chosen]], bool]:
@@ -30,14 +30,14 @@ class Choosing(StatefulBatchLogic[Ask | Reward, list[Chosen], bytes]):
         outputs: list[Chosen] = []
         for value in values:
             if type(value) is Ask:
-                outputs += self._chooser.decide(self._learner, value)
+                outputs += self._chooser.decide(self._bandit, value)
             elif type(value) is Reward:
-                outputs += self._chooser.learn(self._learner, value)
+                outputs += self._chooser.learn(self._bandit, value)
         return [outputs], False
 
     @override
     def snapshot(self) -> bytes:
-        return learner_codec.encode(self._learner)
+        return learner_codec.encode(self._bandit.learner)
 
 
 def choosing(plan: Plan) -> Callable[[bytes | None], Choosing]:

@@ -4,34 +4,41 @@ Thompson sampling with its probabilities worked out: an arm's propensity is the 
 exploration floor; the choice is then one draw from these propensities, seeded by the decision's id. What is logged is therefore exactly the
 distribution that was drawn from (Thompson 1933; propensities for off-policy evaluation as in Li et al. 2010, arXiv:1003.0146).
 
-Each context (step, segment) has a Beta posterior per arm whose prior is the arm's own pooled posterior, worth at most ``pooling``
-observations: contexts that were seen little share what all contexts know (partial pooling, Gelman et al., Bayesian Data Analysis, ch. 5).
-Old observations fade with ``half_life``: they are kept in units that grow with time instead of being shrunk one by one.
+What is believed is one regression (``state.belief``) over all contexts, fitted anew from time to time: when it is due depends on the number
+of outcomes learned alone. Between fits outcomes are only noted down; they join the cells when the next fit is made, so that the cells are
+always those of the last fit and a learner that was written down and read back believes the same. Old outcomes fade with ``half_life``:
+cells are kept in units that grow with time instead of being shrunk one by one.
+
+Successes come in when they happen, failures only when their window closes. Whoever learned at once would think too well of what was shown
+lately, and of young arms first of all: an outcome is held back until its window would have closed, whatever it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 import msgspec
-import numpy as np
 
+from state.belief import Belief, Contest
+from state.best_arm import probability_best, shares
 from state.catalog import Learning
-from state.ids import uniform
-
-GRID: Final = 64
-"""Cells of the numerical integration for each arm; propensities agree with a fine one to 0.002 (``tests/state/test_bandit.py``)."""
+from state.logistic import Floats
 
 MOST_CONTEXTS: Final = 20_000
-"""Contexts a learner tells apart. Segments are made of what users send; beyond this, new ones teach their arm as a whole only."""
+"""Cells that a learner keeps. Segments are made of what users send; beyond this, outcomes in new ones teach nothing."""
 
-_REACH: Final = 5.0
-_TAIL: Final = 8.0
-_MIDPOINTS: Final = (np.arange(GRID) + 0.5) / GRID
-_EDGES: Final = np.arange(GRID + 1) / GRID
+FADED: Final = 0.01
+"""Of an outcome: a cell that has faded below this is forgotten."""
+
+REFIT_SOON: Final = 10
+REFIT_AT_MOST: Final = 250
+"""Outcomes from one fit to the next: a fifth of those learned so far up to ``REFIT_SOON``; later a fiftieth, up to ``REFIT_AT_MOST``."""
+
 _RESCALE_AT: Final = 2.0**40
 _MOST_HALVINGS: Final = 500.0
+_MOST_CACHED: Final = 20_000
 
 
 class Cell(msgspec.Struct, gc=False, array_like=True):
@@ -41,10 +48,24 @@ class Cell(msgspec.Struct, gc=False, array_like=True):
     failures: float = 0.0
 
 
+class Outcome(msgspec.Struct, gc=False, array_like=True, frozen=True, order=True):
+    """What became of one decision that was shown. ``at`` is the log time from which it counts, ``turn`` keeps the order of arrival."""
+
+    at: int
+    turn: int
+    arm: str
+    context: str
+    success: bool
+
+
 class Learner(msgspec.Struct, gc=False, array_like=True):
     """State of one learner, in the order in which it is written down. ``origin`` is the log time at which one observation weighs 1.
 
-    Arms are keyed ``arm@version``, contexts ``arm@version|step|segment``. ``pending`` remembers which arm each open decision chose.
+    ``version`` counts the outcomes learned. Arms are keyed ``arm@version``, contexts ``arm@version|step|segment``. ``arms`` is what earlier
+    releases wrote; today's read it once. ``pending`` remembers which arm each open decision chose. ``recent`` was learned after the last
+    fit, which was made at version ``fitted`` and log time ``fitted_at``; ``held`` (a heap) waits for its windows to close. ``trials``
+    counts the outcomes of each arm, undiscounted; ``newcomers`` are arms that came when others were established; ``suspects`` counts the
+    fits in a row at which an arm looked harmful, ``stopped`` says when one was stopped for it.
     """
 
     version: int = 0
@@ -52,109 +73,179 @@ class Learner(msgspec.Struct, gc=False, array_like=True):
     arms: dict[str, Cell] = {}
     contexts: dict[str, Cell] = {}
     pending: dict[str, str] = {}
+    fitted: int = 0
+    fitted_at: int = 0
+    turns: int = 0
+    recent: list[Outcome] = []
+    held: list[Outcome] = []
+    trials: dict[str, int] = {}
+    newcomers: list[str] = []
+    suspects: dict[str, int] = {}
+    stopped: dict[str, int] = {}
 
 
-class Posterior(NamedTuple):
-    """Parameters of a Beta distribution."""
+class Stop(NamedTuple):
+    """An arm was stopped: the figures of ``ArmStopFact``."""
 
-    alpha: float
-    beta: float
+    arm: str
+    confidence: float
+    rate: float
+    others_rate: float
+    outcomes: float
 
 
-def observe(learner: Learner, policy: Learning, arm: str, context: str, success: bool, at: int) -> None:
-    """Learn that ``arm`` succeeded or failed in ``context`` at log time ``at``."""
-    weight = _weight(learner, policy, at)
-    if weight > _RESCALE_AT:
-        for cell in (*learner.arms.values(), *learner.contexts.values()):
-            cell.successes /= weight
-            cell.failures /= weight
-        learner.origin, weight = at, 1.0
-    for cells, key in ((learner.arms, arm), (learner.contexts, f"{arm}|{context}")):
-        if len(cells) >= MOST_CONTEXTS and key not in cells:
-            continue
-        cell = cells.setdefault(key, Cell())
-        if success:
-            cell.successes += weight
+class News(NamedTuple):
+    """What the fit at ``version`` and log time ``at`` brought: the belief, the ``(arm, context)`` that taught it, and the arms stopped."""
+
+    version: int
+    at: int
+    belief: Belief
+    changed: list[tuple[str, str]]
+    stops: list[Stop]
+
+
+class Bandit:
+    """A learner and what it believes. Everything that outlives a restart is in ``learner``; the rest is worked out from it."""
+
+    def __init__(self, policy: Learning, learner: Learner) -> None:
+        """Takes the learner over and changes it. Also called after a restart: believes then what was believed before."""
+        self.learner: Final = learner
+        self._policy: Final = policy
+        self._logits: Final[dict[tuple[tuple[str, ...], str], tuple[Floats, Floats]]] = {}
+        self._chances: Final[dict[tuple[tuple[str, ...], str], list[float]]] = {}
+        self.belief = self._believe()
+
+    def propensities(self, arms: Sequence[str], context: str, rest: Sequence[float] = ()) -> tuple[float, ...]:
+        """Probability of choosing each of ``arms`` (at least one) in ``context`` (``step|segment``); they sum to 1.
+
+        ``rest`` (parallel to ``arms``; empty: all 1) says how far the person has recovered from having seen each. None is below the
+        exploration floor. A newcomer is held to its share while there is an arm that is none.
+        """
+        self._meet(arms)
+        key = (tuple(arms), context)
+        tired = any(each < 1.0 for each in rest)
+        chances = None if tired else self._chances.get(key)
+        if chances is None:
+            if len(self._logits) >= _MOST_CACHED:
+                self._forget()
+            logits = self._logits.get(key)
+            if logits is None:
+                logits = self._logits[key] = self.belief.logits(arms, context)
+            mean, covariance = logits
+            if tired:
+                mean = mean - [self._policy.repeat_penalty * (1.0 - each) for each in rest]
+            chances = probability_best(mean, covariance)
+            if not tired:
+                self._chances[key] = chances
+        return shares(chances, self._policy.exploration_floor, [self._cap(arm) for arm in arms])
+
+    def observe(self, arm: str, context: str, success: bool, at: int, matures_at: int = 0) -> None:
+        """Note that ``arm`` succeeded or failed in ``context`` at log time ``at``; counts from ``matures_at`` on, if that is later."""
+        learner = self.learner
+        learner.turns += 1
+        heappush(learner.held, Outcome(max(at, matures_at), learner.turns, arm, context, success))
+
+    def learn(self, now: int, live: Iterable[str]) -> list[News]:
+        """Take in all outcomes that count by log time ``now``, and fit as often as that makes due. ``live`` arms may be stopped."""
+        learner, news = self.learner, list[News]()
+        if learner.arms:
+            self._adopt(now)
+        while learner.held and learner.held[0].at <= now:
+            outcome = heappop(learner.held)
+            learner.recent.append(outcome)
+            learner.version += 1
+            self._meet([outcome.arm])
+            learner.trials[outcome.arm] += 1
+            due = max(min(learner.version // 5, REFIT_SOON), min(learner.version // 50, REFIT_AT_MOST), 1)
+            if learner.version - learner.fitted >= due:
+                news.append(self._fit(sorted(live)))
+        return news
+
+    def _adopt(self, now: int) -> None:
+        """Take over what an earlier release wrote down: its cells, faded up to now."""
+        learner = self.learner
+        scale = 1.0 / weight(learner, self._policy, now)
+        learner.trials = {arm: round((cell.successes + cell.failures) * scale) for arm, cell in learner.arms.items()}
+        learner.arms, learner.fitted, learner.fitted_at = {}, learner.version, now
+        self.belief = self._believe()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._logits.clear()
+        self._chances.clear()
+
+    def _fit(self, live: list[str]) -> News:
+        learner = self.learner
+        changed = list(dict.fromkeys((outcome.arm, outcome.context) for outcome in learner.recent))
+        for outcome in learner.recent:
+            self._count(outcome)
+        learner.recent.clear()
+        # The latest that was learned; partitions keep time of their own, and time does not run backwards here.
+        learner.fitted_at, learner.fitted = max(learner.fitted_at, outcome.at), learner.version
+        least = FADED * weight(learner, self._policy, learner.fitted_at)
+        learner.contexts = {key: cell for key, cell in learner.contexts.items() if cell.successes + cell.failures >= least}
+        self.belief = self._believe()
+        self._forget()
+        return News(learner.fitted, learner.fitted_at, self.belief, changed, self._stop(live))
+
+    def _stop(self, live: list[str]) -> list[Stop]:
+        """Stop what does harm. An arm has to look harmful at several fits in a row: that is what keeps chance from stopping it."""
+        learner, policy, stops = self.learner, self._policy, list[Stop]()
+        running = [arm for arm in live if arm in learner.trials and arm not in learner.stopped]
+        contests: dict[str, Contest] = {}
+        for arm in running:
+            others = [other for other in running if other != arm and learner.trials[other] >= policy.stop_after]
+            if learner.trials[arm] >= policy.stop_after and others:
+                contests[arm] = self.belief.contest(arm, others, policy.harm_margin)
+        looks = {arm: learner.suspects.get(arm, 0) + 1 for arm, found in contests.items() if found.confidence >= policy.stop_confidence}
+        learner.suspects = looks
+        for arm in sorted(looks, key=lambda each: contests[each].rate):
+            if looks[arm] >= policy.stop_looks and len(running) > 1:
+                found = contests[arm]
+                stops.append(Stop(arm, found.confidence, found.rate, found.others_rate, float(learner.trials[arm])))
+                learner.stopped[arm] = learner.fitted_at
+                running.remove(arm)
+                break  # the others are judged anew without it
+        return stops
+
+    def _believe(self) -> Belief:
+        scale = 1.0 / weight(self.learner, self._policy, self.learner.fitted_at)
+        cells = {key: (cell.successes * scale, cell.failures * scale) for key, cell in self.learner.contexts.items()}
+        return Belief(self._policy, cells)
+
+    def _meet(self, arms: Sequence[str]) -> None:
+        learner = self.learner
+        for arm in arms:
+            if arm not in learner.trials:
+                if any(trials >= self._policy.newcomer_trials for trials in learner.trials.values()):
+                    learner.newcomers.append(arm)
+                learner.trials[arm] = 0
+
+    def _cap(self, arm: str) -> float:
+        if arm not in self.learner.newcomers:
+            return 1.0
+        known = self.learner.trials[arm] / self._policy.newcomer_trials
+        return min(self._policy.newcomer_share + (1.0 - self._policy.newcomer_share) * known, 1.0)
+
+    def _count(self, outcome: Outcome) -> None:
+        learner, key = self.learner, f"{outcome.arm}|{outcome.context}"
+        if len(learner.contexts) >= MOST_CONTEXTS and key not in learner.contexts:
+            return
+        worth = weight(learner, self._policy, outcome.at)
+        if worth > _RESCALE_AT:
+            for cell in learner.contexts.values():
+                cell.successes /= worth
+                cell.failures /= worth
+            learner.origin, worth = outcome.at, 1.0
+        cell = learner.contexts.setdefault(key, Cell())
+        if outcome.success:
+            cell.successes += worth
         else:
-            cell.failures += weight
-    learner.version += 1
+            cell.failures += worth
 
 
-def pooled(learner: Learner, policy: Learning, arm: str, at: int) -> Posterior:
-    """What is believed of ``arm`` over all contexts at log time ``at``."""
-    scale = 1.0 / _weight(learner, policy, at)
-    cell = learner.arms.get(arm) or Cell()
-    return Posterior(
-        policy.prior_rate * policy.prior_weight + cell.successes * scale,
-        (1.0 - policy.prior_rate) * policy.prior_weight + cell.failures * scale,
-    )
-
-
-def posterior(learner: Learner, policy: Learning, arm: str, context: str, at: int) -> Posterior:
-    """What is believed of ``arm`` in ``context`` at log time ``at``."""
-    alpha, beta = pooled(learner, policy, arm, at)
-    cell = learner.contexts.get(f"{arm}|{context}")
-    if cell is None:
-        borrowed = min(policy.pooling / (alpha + beta), 1.0)
-        return Posterior(alpha * borrowed, beta * borrowed)
-    scale = 1.0 / _weight(learner, policy, at)
-    # The context's own observations are part of the pool: take them out, so that they do not count twice.
-    # Rounding must not eat the prior.
-    alpha = max(alpha - cell.successes * scale, policy.prior_rate * policy.prior_weight)
-    beta = max(beta - cell.failures * scale, (1.0 - policy.prior_rate) * policy.prior_weight)
-    borrowed = min(policy.pooling / (alpha + beta), 1.0)
-    return Posterior(alpha * borrowed + cell.successes * scale, beta * borrowed + cell.failures * scale)
-
-
-def propensities(learner: Learner, policy: Learning, arms: Sequence[str], context: str, at: int) -> tuple[float, ...]:
-    """Probability of choosing each of ``arms`` (at least one); they sum to 1 and none is below the exploration floor."""
-    best = probability_best([posterior(learner, policy, arm, context, at) for arm in arms])
-    free = 1.0 - policy.exploration_floor * len(arms)
-    return tuple(policy.exploration_floor + free * each for each in best)
-
-
-def draw(chances: Sequence[float], decision_id: str) -> int:
-    """Index drawn from ``chances``; the same decision always draws the same."""
-    left = uniform(b"draw", decision_id)
-    for index, chance in enumerate(chances):
-        left -= chance
-        if left < 0.0:
-            return index
-    return len(chances) - 1
-
-
-def probability_best(beliefs: Sequence[Posterior]) -> list[float]:
-    """Posterior probability of each arm to have the highest rate: the integral of its density times the others' distribution functions.
-
-    Worked out on the scale of log-odds, where a Beta density has no poles: each distribution function on ``GRID`` cells of its own, which
-    hold all but a few ten-thousandths of it, and the product on the cells of all arms together, so that beliefs as different as those of 5
-    and of 100,000 observations are resolved alike. Sums to 1.
-    """
-    if len(beliefs) == 1:
-        return [1.0]
-    parameters = np.array(beliefs)
-    spread = 1.0 / parameters
-    middle, reach = np.log(parameters[:, 0] / parameters[:, 1]), _REACH * np.sqrt(spread.sum(axis=1))
-    low = middle - np.maximum(reach, _TAIL * spread[:, 0])
-    size = middle + np.maximum(reach, _TAIL * spread[:, 1]) - low
-    points = low[:, None] + size[:, None] * _MIDPOINTS
-    heights = parameters[:, :1] * points - parameters.sum(axis=1)[:, None] * np.logaddexp(0.0, points)
-    masses = np.exp(heights - heights.max(axis=1, keepdims=True))
-    shares = np.zeros((len(beliefs), GRID + 1))
-    np.cumsum(masses / masses.sum(axis=1, keepdims=True), axis=1, out=shares[:, 1:])
-    edges = low[:, None] + size[:, None] * _EDGES
-    everywhere = np.sort(edges, axis=None)
-    up_to = np.array([np.interp(everywhere, edges[arm], shares[arm]) for arm in range(len(beliefs))])
-    below = (up_to[:, 1:] + up_to[:, :-1]) / 2.0
-    # The product over all other arms: of those before (a running product down the rows) and of those after.
-    before, after = np.ones_like(below), np.ones_like(below)
-    np.multiply.accumulate(below[:-1], axis=0, out=before[1:])
-    np.multiply.accumulate(below[:0:-1], axis=0, out=after[-2::-1])
-    chances = (np.diff(up_to) * before * after).sum(axis=1)
-    return [float(each) for each in chances / chances.sum()]
-
-
-def _weight(learner: Learner, policy: Learning, at: int) -> float:
+def weight(learner: Learner, policy: Learning, at: int) -> float:
+    """What one observation at log time ``at`` counts in the learner's units."""
     if not learner.origin:
         learner.origin = at
     halvings = (at - learner.origin) / policy.half_life

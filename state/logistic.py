@@ -76,6 +76,19 @@ class Fit:
         variance = self._padded[columns[:, :, None], columns[:, None, :]].sum(axis=(1, 2))
         return self._padded_effects[columns].sum(axis=1), variance + np.where(known, 0.0, self.sds**2).sum(axis=1)
 
+    def combine(self, levels: ArrayLike, weights: ArrayLike) -> Floats:
+        """Covariance of weighted sums of rows' logits: ``weights`` has one line a sum and one column a row. Cheap for many rows."""
+        rows, lines = np.asarray(levels, dtype=np.int64).reshape(-1, len(self._sizes)), np.atleast_2d(np.asarray(weights, dtype=np.float64))
+        columns, known = self._columns(rows)
+        width = len(self._padded)
+        loads = np.array([np.bincount(columns.ravel(), np.repeat(line, columns.shape[1]), width) for line in lines])
+        covariance: Floats = loads @ self._padded @ loads.T
+        for group, sd in enumerate(self.sds):
+            for level in np.unique(rows[~known[:, group], group]):
+                shared = lines[:, rows[:, group] == level].sum(axis=1)
+                covariance += sd**2 * np.outer(shared, shared)
+        return covariance
+
     def _columns(self, rows: Ints) -> tuple[Ints, NDArray[np.bool_]]:
         known = (rows >= 0) & (rows < self._sizes)
         columns = np.where(known, self._starts + rows, len(self.effects))

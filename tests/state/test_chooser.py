@@ -5,21 +5,24 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from state.bandit import Learner
+from state.bandit import Bandit, Learner
 from state.chooser import Chooser
-from state.facts import DecisionFact, OutcomeFact, PosteriorFact
+from state.facts import ArmStopFact, DecisionFact, OutcomeFact, PosteriorFact
 from state.items import Ask, Choice, Reward
 from tests.state.lives import START, Life, of_kind, plan, signup
 
+ALL = ("loud", "plain", "quiet")
 
-def ask(number: int = 0) -> Ask:
+
+def ask(number: int = 0, at: int = START, **changes: object) -> Ask:
     life = Life()
     life.see(signup())
-    return msgspec.structs.replace(life.ask, decision=f"d{number}")
+    return msgspec.structs.replace(life.ask, decision=f"d{number}", at=at, **changes)
 
 
-def reward(kind: str, decision: str = "d0", arm: str = "", trigger: str = "signup") -> Reward:
-    return Reward(2, START + 5, "who", 1, "t", "u", decision, trigger, "analysts", "connect", "analyst", arm, kind, 9)
+def reward(kind: str, decision: str = "d0", arm: str = "", at: int = START + 5, **changes: object) -> Reward:
+    found = Reward(2, at, "who", 1, "t", "u", decision, "signup", "analysts", "connect", "analyst", arm, kind, 9)
+    return msgspec.structs.replace(found, **changes)
 
 
 @pytest.fixture
@@ -27,83 +30,129 @@ def chooser() -> Chooser:
     return Chooser(plan())
 
 
-def test_a_choice_is_logged_with_all_arms_and_the_probabilities_it_was_drawn_from(chooser: Chooser) -> None:
-    learner = Learner()
+@pytest.fixture
+def bandit(chooser: Chooser) -> Bandit:
+    return chooser.bandit(Learner())
+
+
+def test_a_choice_is_logged_with_all_arms_and_the_probabilities_it_was_drawn_from(chooser: Chooser, bandit: Bandit) -> None:
     asked = ask()
-    choice, fact = chooser.decide(learner, asked)
+    choice, fact = chooser.decide(bandit, asked)
     assert isinstance(choice, Choice)
     assert isinstance(fact, DecisionFact)
-    assert (fact.outcome, fact.reason, fact.arms) == ("decided", "", ("loud", "plain", "quiet"))
+    assert (fact.outcome, fact.reason, fact.arms) == ("decided", "", ALL)
     assert fact.propensities == pytest.approx((1 / 3,) * 3)
     assert choice.arm == fact.arm
     assert choice.propensity == fact.propensity == fact.propensities[fact.arms.index(fact.arm)]
     assert (fact.decision_id, fact.version, fact.decided_at, fact.learner_version) == ("d0", asked.version, asked.at, 0)
-    assert list(learner.pending) == ["d0"]
+    assert list(bandit.learner.pending) == ["d0"]
 
 
 def test_the_same_decision_draws_the_same_again(chooser: Chooser) -> None:
-    assert chooser.decide(Learner(), ask(3)) == chooser.decide(Learner(), ask(3))
+    assert chooser.decide(chooser.bandit(Learner()), ask(3)) == chooser.decide(chooser.bandit(Learner()), ask(3))
 
 
 @pytest.mark.parametrize("kind", ["success", "failure"])
-def test_success_and_failure_teach_and_tell_what_is_believed_now(chooser: Chooser, kind: str) -> None:
-    learner = Learner()
-    choice = of_kind(chooser.decide(learner, ask()), Choice)[0]
-    told = chooser.learn(learner, reward(kind))
+def test_success_and_failure_teach_and_tell_what_is_believed_now(chooser: Chooser, bandit: Bandit, kind: str) -> None:
+    choice = of_kind(chooser.decide(bandit, ask()), Choice)[0]
+    told = chooser.learn(bandit, reward(kind))
     (outcome,) = of_kind(told, OutcomeFact)
     assert (outcome.kind, outcome.arm, outcome.decision_id) == (kind, choice.arm, "d0")
     everywhere, here = of_kind(told, PosteriorFact)
     assert (everywhere.context, here.context, here.arm, here.version) == ("*", "connect|analyst", choice.arm, 1)
-    assert (everywhere.alpha, everywhere.beta) == pytest.approx((2.2, 2.8) if kind == "success" else (1.2, 3.8))
-    assert learner.pending == {}
-    assert learner.version == 1
+    assert (here.alpha / (here.alpha + here.beta) > 0.35) == (kind == "success")
+    assert bandit.learner.pending == {}
+    assert bandit.learner.version == 1
 
 
 @pytest.mark.parametrize("kind", ["shown", "clicked", "dismissed", "expired", "withdrawn", "superseded"])
-def test_everything_else_is_told_and_teaches_nothing(chooser: Chooser, kind: str) -> None:
-    learner = Learner()
-    chooser.decide(learner, ask())
-    told = chooser.learn(learner, reward(kind))
+def test_everything_else_is_told_and_teaches_nothing(chooser: Chooser, bandit: Bandit, kind: str) -> None:
+    chooser.decide(bandit, ask())
+    told = chooser.learn(bandit, reward(kind))
     assert [type(each) for each in told] == [OutcomeFact]
-    assert learner.version == 0
-    assert bool(learner.pending) == (kind in ("shown", "clicked", "dismissed"))
+    assert bandit.learner.version == 0
+    assert bool(bandit.learner.pending) == (kind in ("shown", "clicked", "dismissed"))
 
 
-def test_an_echoed_arm_teaches_even_where_the_decision_is_forgotten(chooser: Chooser) -> None:
-    learner = Learner()
-    told = chooser.learn(learner, reward("success", "forgotten", "quiet"))
+def test_a_success_is_told_at_once_and_learned_when_its_window_has_closed(chooser: Chooser, bandit: Bandit) -> None:
+    chooser.decide(bandit, ask())
+    told = chooser.learn(bandit, reward("success", matures_at=START + 1_000))
+    assert [type(each) for each in told] == [OutcomeFact]
+    assert of_kind(chooser.decide(bandit, ask(1, START + 999)), DecisionFact)[0].learner_version == 0
+    later = chooser.decide(bandit, ask(2, START + 1_000))
+    assert [each.context for each in of_kind(later, PosteriorFact)] == ["*", "connect|analyst"]
+    assert of_kind(later, DecisionFact)[0].learner_version == 1
+
+
+def test_an_echoed_arm_teaches_even_where_the_decision_is_forgotten(chooser: Chooser, bandit: Bandit) -> None:
+    told = chooser.learn(bandit, reward("success", "forgotten", "quiet"))
     assert [each.arm for each in of_kind(told, OutcomeFact)] == ["quiet"]
-    assert list(learner.arms) == [f"quiet@{plan().arm_version('signup', 'quiet')}"]
+    assert list(bandit.learner.trials) == [f"quiet@{plan().arm_version('signup', 'quiet')}"]
 
 
-def test_what_was_chosen_wins_over_what_is_echoed(chooser: Chooser) -> None:
-    learner = Learner()
-    choice = of_kind(chooser.decide(learner, ask()), Choice)[0]
+def test_what_was_chosen_wins_over_what_is_echoed(chooser: Chooser, bandit: Bandit) -> None:
+    choice = of_kind(chooser.decide(bandit, ask()), Choice)[0]
     echoed = next(arm for arm in ("loud", "plain") if arm != choice.arm)
-    told = chooser.learn(learner, reward("success", arm=echoed))
+    told = chooser.learn(bandit, reward("success", arm=echoed))
     assert [each.arm for each in of_kind(told, OutcomeFact)] == [choice.arm]
 
 
 @pytest.mark.parametrize("arm", ["", "retired"])
-def test_an_unknown_decision_without_a_known_arm_is_told_and_teaches_nothing(chooser: Chooser, arm: str) -> None:
-    learner = Learner()
-    told = chooser.learn(learner, reward("success", "unknown", arm))
+def test_an_unknown_decision_without_a_known_arm_is_told_and_teaches_nothing(chooser: Chooser, bandit: Bandit, arm: str) -> None:
+    told = chooser.learn(bandit, reward("success", "unknown", arm))
     assert [type(each) for each in told] == [OutcomeFact]
-    assert learner == Learner()
+    assert bandit.learner == Learner()
 
 
-def test_an_ask_for_one_arm_gets_it_for_sure(chooser: Chooser) -> None:
-    choice = of_kind(chooser.decide(Learner(), msgspec.structs.replace(ask(), arms=("quiet",))), Choice)[0]
+def test_an_ask_for_one_arm_gets_it_for_sure(chooser: Chooser, bandit: Bandit) -> None:
+    choice = of_kind(chooser.decide(bandit, ask(arms=("quiet",))), Choice)[0]
     assert choice.arm == "quiet"
     assert choice.propensity == pytest.approx(1)
 
 
-def test_success_makes_an_arm_likelier_next_time(chooser: Chooser) -> None:
-    learner = Learner()
-    for number in range(40):
-        choice = of_kind(chooser.decide(learner, ask(number)), Choice)[0]
-        chooser.learn(learner, reward("success" if choice.arm == "plain" else "failure", f"d{number}"))
-    fact = of_kind(chooser.decide(learner, ask(99)), DecisionFact)[0]
+def test_success_makes_an_arm_likelier_next_time(chooser: Chooser, bandit: Bandit) -> None:
+    for number in range(80):
+        choice = of_kind(chooser.decide(bandit, ask(number)), Choice)[0]
+        chooser.learn(bandit, reward("success" if choice.arm == "plain" else "failure", f"d{number}"))
+    fact = of_kind(chooser.decide(bandit, ask(99)), DecisionFact)[0]
     assert fact.propensities[1] > 0.8
     assert min(fact.propensities) >= 0.05
-    assert fact.learner_version == 40
+    assert fact.learner_version == bandit.learner.fitted > 60
+
+
+def test_an_arm_just_shown_to_this_person_is_less_likely(chooser: Chooser, bandit: Bandit) -> None:
+    fact = of_kind(chooser.decide(bandit, ask(rest=(1.0, 0.0, 1.0))), DecisionFact)[0]
+    assert fact.propensities[1] < 0.25
+    assert fact.propensities[0] == pytest.approx(fact.propensities[2], abs=0.01)
+
+
+def test_the_group_that_rules_guide_gets_the_first_arm_and_teaches_nothing(chooser: Chooser, bandit: Bandit) -> None:
+    for number in range(20):
+        choice, fact = chooser.decide(bandit, ask(number, group="rules", rest=(0.0, 1.0, 1.0)))
+        assert isinstance(choice, Choice)
+        assert isinstance(fact, DecisionFact)
+        assert (choice.arm, choice.propensity) == ("loud", 1.0)
+        assert (fact.arms, fact.propensities, fact.experiment_group) == (ALL, (1.0, 0.0, 0.0), "rules")
+        told = chooser.learn(bandit, reward("success", f"d{number}", group="rules"))
+        assert [type(each) for each in told] == [OutcomeFact]
+        assert of_kind(told, OutcomeFact)[0].arm == "loud"
+    assert bandit.learner == Learner()
+
+
+def test_a_stopped_arm_is_told_once_and_no_longer_eligible(chooser: Chooser, bandit: Bandit) -> None:
+    stops: list[ArmStopFact] = []
+    for number in range(1_200):
+        arm = ALL[number % 3]
+        success = number // 3 % 10 < (1 if arm == "quiet" else 5)
+        stops += of_kind(chooser.learn(bandit, reward("success" if success else "failure", f"x{number}", arm)), ArmStopFact)
+    (stop,) = stops
+    assert (stop.arm, stop.arm_version, stop.tenant_id, stop.trigger) == ("quiet", plan().arm_version("signup", "quiet"), "t", "signup")
+    assert stop.confidence >= 0.99
+    assert stop.others_rate - stop.rate > stop.margin
+    fact = of_kind(chooser.decide(bandit, ask()), DecisionFact)[0]
+    assert fact.arms == ("loud", "plain")
+    assert sum(fact.propensities) == pytest.approx(1)
+    ruled = of_kind(chooser.decide(bandit, ask(1, group="rules", arms=("quiet", "loud"))), DecisionFact)[0]
+    assert ruled.propensities == (1.0, 0.0)
+    left = of_kind(chooser.decide(bandit, ask(2, arms=("quiet",))), DecisionFact)[0]
+    assert (left.arm, left.propensities) == ("quiet", (1.0,))
