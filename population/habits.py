@@ -16,7 +16,7 @@ SKILL: Final = (2.6, 2.0)
 """People choose products that they roughly know how to use."""
 MOTIVATION: Final = (2.4, 2.0)
 """A wide middle: a good part of sign-ups are only curious."""
-FRICTION_SPREAD: Final = 0.3
+FRICTION_SPREAD: Final = 0.25
 """Of a step, the same for everybody, median 1: a bad form is bad for all."""
 OWN_FRICTION_SPREAD: Final = 0.2
 """Of a person at a step."""
@@ -37,19 +37,19 @@ HOURLY: Final = (
     *(0.7, 0.85, 1.0, 0.95, 0.9, 0.75, 0.55, 0.5, 0.5, 0.45, 0.3, 0.12),
 )
 """Activity by local hour: two humps at work, a lower one in the evening, nearly nobody at night."""
-SESSION: Final = 24 * MINUTE
+SESSION: Final = 31 * MINUTE
 SESSION_SPREAD: Final = 0.6
 """How long a person stays who is not called away and does not get through."""
-CALLED_AWAY: Final = 0.13
+CALLED_AWAY: Final = 0.16
 """Chance at the beginning of a step to put it off to a later visit, for reasons outside the app."""
 
 # Work.
-WORK_SHARE: Final = 0.35
+WORK_SHARE: Final = 0.4
 WORK_LEAST: Final = 60 * SECOND
 WORK_MOST: Final = 15 * MINUTE
 WORK_SPREAD: Final = 0.5
 """Hands-on time: a part of the typical duration, which counts waiting too, within bounds, times friction and pace."""
-BETWEEN_ACTS: Final = 110 * SECOND
+BETWEEN_ACTS: Final = 42 * SECOND
 BETWEEN_ACTS_SPREAD: Final = 0.5
 """Between two reported acts while working."""
 PARETO_SHAPE: Final = 1.5
@@ -65,7 +65,7 @@ LOOKS_BACK: Final = 0.1
 """Chance per act to glance at another page."""
 
 # Trouble.
-TROUBLE: Final = 0.15
+TROUBLE: Final = 0.2
 """Chance to meet it at a step, for friction 1 and middling skill."""
 CAUSES: Final = (("errors", 0.36), ("rage_clicks", 0.2), ("looping", 0.22), ("slow_step", 0.22))
 """Of trouble; errors lead, as in support tickets."""
@@ -81,29 +81,36 @@ SLOW_GAP: Final = 4 * MINUTE
 """Slow while active: how long a bout takes, and between the acts that show it."""
 
 # Losing interest, leaving and coming back.
-LOSES_INTEREST: Final = 0.1
+LOSES_INTEREST: Final = 0.14
 """Chance at the beginning of a step, times twice the lack of motivation: it is not what they wanted. They look around, and go."""
-RETURN_CALM: Final = 0.95
-RETURN_TROUBLED: Final = 0.3
-RETURN_BORED: Final = 0.12
+RETURN_CALM: Final = 0.96
+RETURN_TROUBLED: Final = 0.6
+RETURN_BORED: Final = 0.45
 """Chance of another visit, by how they left, for middling motivation."""
-RETURN_BY_MOTIVATION: Final = 2.5
+RETURN_BY_MOTIVATION: Final = 1.6
 """What full motivation adds to the logit of a return, and none takes away, halved."""
-PAUSE_CALM: Final = 5 * HOUR
-PAUSE_CALM_SPREAD: Final = 1.0
-PAUSE_TROUBLED: Final = 22 * HOUR
-PAUSE_BORED: Final = 3 * DAY
+PAUSE_CALM: Final = 9 * HOUR
+PAUSE_CALM_SPREAD: Final = 0.85
+PAUSE_TROUBLED: Final = 26 * HOUR
+PAUSE_BORED: Final = 36 * HOUR
 PAUSE_SPREAD: Final = 0.8
 """Until then, before the rhythm is applied."""
-ONLY_LOOKS: Final = 0.15
-"""Chance that somebody who returns only looks in and does not go on with the step."""
+ONLY_LOOKS: Final = 0.12
+ONLY_LOOKS_AGAIN: Final = 0.8
+"""Chance that somebody who returns only looks in and does not go on with the step: of those who left calmly, and of those who left
+in trouble or bored. A mail or a colleague brings them to the door, not to the work.
+"""
+STROLL: Final = (2, 7)
+STROLL_DWELL: Final = 45 * SECOND
+STROLL_SPREAD: Final = 0.8
+"""How many pages the bored look at before they go, and how long at each."""
 VISITS_MOST: Final = 25
 """Whoever has not got through a step after this many visits never will."""
 
 # After activation, or without a path.
-STAYS: Final = 0.55
+STAYS: Final = 0.65
 """Chance of yet another visit."""
-BROWSES: Final = (1, 3)
+BROWSES: Final = (1, 4)
 """Pages of such a visit, least and most."""
 
 # The app and the guidance it shows.

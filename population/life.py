@@ -81,9 +81,10 @@ class _Visits:
     def run(self) -> Course:
         rng, person = _rng, self.person
         key = chance.key(person.key, self.terrain.key)
+        mood = "calm"
         for visit in range(habits.VISITS_MOST):
             rng.seed(chance.key(key, chance.VISIT, visit))
-            mood = self._first_visit() if visit == 0 else self._later_visit()
+            mood = self._first_visit() if visit == 0 else self._later_visit(mood)
             if mood == "done":
                 return Course(self.sent, self.now, self.session, self.cause, self.cause_at)
             rng.seed(chance.key(key, chance.GAP, visit))
@@ -133,7 +134,7 @@ class _Visits:
             return "calm"
         return self._work()
 
-    def _later_visit(self) -> str:
+    def _later_visit(self, mood: str) -> str:
         rng = _rng
         self.until = self.now + int(self._around(habits.SESSION, habits.SESSION_SPREAD))
         self._do(HOME)
@@ -141,14 +142,16 @@ class _Visits:
             self._spend(10 * SECOND, 0.5)
             self._do(OPT_OUT)
         self._spend(12 * SECOND, 0.7)
-        if rng.random() < habits.ONLY_LOOKS:
-            self._do(rng.choice(self.terrain.others))
-            return "calm"
+        if rng.random() < (habits.ONLY_LOOKS if mood == "calm" else habits.ONLY_LOOKS_AGAIN):
+            for _ in range(rng.randint(1, 3)):
+                self._do(rng.choice(self.terrain.others))
+                self._spend(habits.STROLL_DWELL, habits.STROLL_SPREAD)
+            return mood
         return self._work()
 
     def _wander(self) -> str:
-        for _ in range(_rng.randint(1, 4)):
-            self._spend(25 * SECOND, 0.8)
+        for _ in range(_rng.randint(*habits.STROLL)):
+            self._spend(habits.STROLL_DWELL, habits.STROLL_SPREAD)
             self._do(_rng.choice(OTHERS))
         return "bored"
 

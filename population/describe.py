@@ -1,0 +1,143 @@
+"""``python -m population.describe``: what untreated people do, and how well it can be told who is stuck, without any detector.
+
+Prints activation, prevalence, horizons, completion times, bare timeouts, the informed observer (``observer.py``), size and speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from population.clock import DAY, HOUR, MINUTE
+from population.observer import Observer, at_recall, features
+from population.play import Population
+from population.product import Product
+from population.scenarios import SCENARIOS
+from population.world import Stretch, World
+
+START: Final = 1_772_409_600_000
+SAMPLE: Final = Path(__file__).with_name("sample.json")
+SHARES: Final = (1 / 8, 1 / 4, 3 / 8, 1 / 2)
+RECALL: Final = 0.8
+
+
+def stretches(product: Product, scenario: str, seed: int, users: int, days: int) -> tuple[World, list[list[Stretch]]]:
+    """Return a world and the untreated lives of its first ``users`` people, step by step."""
+    world = World(product, scenario, seed, START, START + days * DAY)
+    return world, [list(world.untreated(world.person(number))) for number in range(users)]
+
+
+def is_positive(stretch: Stretch, horizons: dict[str, int]) -> bool:
+    """Whether the step is not completed within its horizon."""
+    done = stretch.course.completed_at
+    return done is None or done - stretch.since > horizons[stretch.step]
+
+
+def judged(lives: list[list[Stretch]], horizons: dict[str, int], share: float) -> tuple[list[list[float]], list[bool], int]:
+    """Return features and truth of those not done after ``share`` of the horizon, and how many positives there are at all."""
+    rows, truth, positives = list[list[float]](), list[bool](), 0
+    for stretch in (stretch for life in lives for stretch in life):
+        horizon = horizons[stretch.step]
+        tau, done, positive = int(share * horizon), stretch.course.completed_at, is_positive(stretch, horizons)
+        positives += positive
+        if done is None or done - stretch.since > tau:
+            rows.append(features(stretch, tau, horizon))
+            truth.append(positive)
+    return rows, truth, positives
+
+
+def describe(product: Product, scenario: str, seed: int, users: int, days: int, say: Callable[[str], object]) -> None:
+    """Say everything, line by line."""
+    world, lives = stretches(product, scenario, seed, users, days)
+    _, taught = stretches(product, scenario, seed + 1000, users, days)
+    horizons, episodes = world.horizons(), [stretch for life in lives for stretch in life]
+    say(f"{scenario}, seed {seed}, {users} people, {len(episodes)} untreated episodes")
+    _say_course(world, lives, episodes, say)
+    prevalence = sum(is_positive(stretch, horizons) for stretch in episodes) / len(episodes)
+    say(f"positives (not through within H): {prevalence:.1%}")
+    for share in SHARES:
+        rows, truth, positives = judged(lives, horizons, share)
+        known, taught_truth, _ = judged(taught, horizons, share)
+        precision, recall = at_recall(Observer(known, taught_truth)(rows), truth, positives, RECALL)
+        say(
+            f"after {share:.3f} H: timeout precision {sum(truth) / len(truth):.3f} recall {sum(truth) / positives:.3f};"
+            f" informed observer precision {precision:.3f} recall {recall:.3f}"
+        )
+    _say_size(product, scenario, seed, users, days, say)
+
+
+def _say_course(world: World, lives: list[list[Stretch]], episodes: list[Stretch], say: Callable[[str], object]) -> None:
+    activated, in_a_week, with_path = 0, 0, 0
+    for life in lives:
+        if not life:
+            continue
+        with_path += 1
+        person = life[0].person
+        last = life[-1].course.completed_at
+        if last is not None and person.path is not None and world.goal[person.path.id] <= {stretch.step for stretch in life}:
+            activated += 1
+            in_a_week += last - person.signup_at <= 7 * DAY
+    say(f"activated ever {activated / with_path:.1%}, within 7 days of sign-up {in_a_week / with_path:.1%} (of people on a path)")
+    horizons = world.horizons()
+    for step in world.terrain:
+        some = [stretch for stretch in episodes if stretch.step == step]
+        times = sorted(s.course.completed_at - s.since for s in some if s.course.completed_at is not None)
+        if times:
+            quantiles = "  ".join(f"{name} {_span(times[int(part * (len(times) - 1))])}" for name, part in _QUANTILES)
+            positive = sum(is_positive(stretch, horizons) for stretch in some) / len(some)
+            say(
+                f"  {step:18} begun {len(some):5}  done {len(times) / len(some):.0%}  H {_span(horizons[step])}  {quantiles}  positive {positive:.0%}"
+            )
+    causes: dict[str, int] = {}
+    for stretch in episodes:
+        causes[str(stretch.course.cause)] = causes.get(str(stretch.course.cause), 0) + 1
+    say("  causes: " + "  ".join(f"{cause} {count / len(episodes):.1%}" for cause, count in sorted(causes.items())))
+
+
+_QUANTILES: Final = (("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p97", 0.97))
+
+
+def _say_size(product: Product, scenario: str, seed: int, users: int, days: int, say: Callable[[str], object]) -> None:
+    began = time.process_time()
+    population = Population()
+    line: dict[str, Any] = {"protocol": 1, "scenario": scenario, "seed": seed, "users": users, "start": START, "end": START + days * DAY}
+    slot = population.begin(line | {"product": msgspec.to_builtins(product)})["slotMs"]
+    at: int | None = START
+    events = 0
+    while at is not None:
+        arrived, _, at = population.advance(at, at + slot, {})
+        events += len(arrived)
+    played = time.process_time()
+    lines = sum(1 for _ in population.finish())
+    say(
+        f"{events} events, {events / users:.1f} a person; {events / (played - began):,.0f} a second of CPU; truth of {lines} lines in {time.process_time() - played:.1f} s"
+    )
+
+
+def _span(milliseconds: float) -> str:
+    if milliseconds < 90 * MINUTE:
+        return f"{milliseconds / MINUTE:.1f}m"
+    return f"{milliseconds / HOUR:.1f}h" if milliseconds < 3 * DAY else f"{milliseconds / DAY:.1f}d"
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m population.describe", description="What untreated people do.")
+    parser.add_argument("--scenario", choices=SCENARIOS, default="baseline")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--users", type=int, default=3000)
+    parser.add_argument("--days", type=int, default=14)
+    parser.add_argument("--product", type=Path, default=SAMPLE, help="a PRODUCT as JSON (default: a small one)")
+    given = parser.parse_args()
+    product = msgspec.json.decode(given.product.read_bytes(), type=Product)
+    describe(product, given.scenario, given.seed, given.users, given.days, lambda line: sys.stdout.write(line + "\n"))
+
+
+if __name__ == "__main__":
+    main()
