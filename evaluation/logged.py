@@ -71,6 +71,9 @@ def logged(evidence: Evidence) -> Logged:
 
 def from_frame(frame: pl.DataFrame) -> Logged:
     """Build the arrays from decisions with a ``reward`` each."""
+    if not frame.height:
+        none, nowhere = np.zeros(0, dtype=np.int64), np.zeros((0, 0))
+        return Logged((), (), none, none, nowhere.astype(np.bool_), nowhere, np.zeros(0))
     flat = frame.select("arms", "propensities").with_row_index("row").explode("arms", "propensities").drop_nulls("arms")
     arms = tuple(sorted({*flat["arms"].unique().to_list(), *frame["arm"].unique().to_list()}))
     number = {arm: index for index, arm in enumerate(arms)}

@@ -60,7 +60,7 @@ def test_evidence_from_the_final_views_comes_to_the_same() -> None:
 
 
 def test_a_missing_column_is_named() -> None:
-    with pytest.raises(EvidenceError, match="people lacks activated_at, signup_at|people lacks signup_at, activated_at"):
+    with pytest.raises(EvidenceError, match="people lacks signup_at, activated_at"):
         Evidence.of(until=0, people=[{"user_id": "u", "experiment_group": "adaptive", "path_id": "p", "segment": "*"}])
 
 

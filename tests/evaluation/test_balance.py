@@ -1,0 +1,84 @@
+"""Group sizes and shown-rates: fair experiments pass at every look, and faults are found."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from evaluation.balance import group_balance, multinomial_path, shown_balance, tilted_path
+from evaluation.evidence import Evidence
+from tests.evaluation.cases import healthy_run
+
+SHARES = {"holdout": 0.2, "rules": 0.1, "adaptive": 0.7}
+
+
+def _groups(size: int, shares: list[float], seed: int) -> list[str]:
+    return [list(SHARES)[index] for index in np.random.default_rng(seed).choice(3, size, p=shares)]
+
+
+def test_the_bayes_factor_is_the_closed_form() -> None:
+    counts, share, strength = [3, 1, 6], [0.2, 0.1, 0.7], 50.0
+    arrived = np.random.default_rng(1).permutation(np.repeat([0, 1, 2], counts))
+    closed = math.lgamma(strength) - math.lgamma(strength + 10)
+    for n, s in zip(counts, share, strict=True):
+        closed += math.lgamma(strength * s + n) - math.lgamma(strength * s) - n * math.log(s)
+    assert multinomial_path(arrived, share, strength)[-1] == pytest.approx(closed)
+
+
+def test_fair_groups_are_called_unfair_no_more_often_than_promised_at_any_look() -> None:
+    calls = sum(not group_balance(_groups(5_000, list(SHARES.values()), seed), SHARES, alpha=0.05).ok for seed in range(200))
+    assert calls <= 10
+
+
+def test_a_holdout_that_loses_a_tenth_of_its_people_is_found() -> None:
+    found = group_balance(_groups(20_000, [0.18, 0.1, 0.72], 1), SHARES)
+    assert not found.ok
+    assert found.p_value < 1e-6
+    assert sum(found.counts.values()) == 20_000
+
+
+def test_shares_must_sum_to_one_and_an_empty_experiment_is_balanced() -> None:
+    with pytest.raises(ValueError, match=r"sum to 0\.9"):
+        group_balance([], {"a": 0.5, "b": 0.4})
+    assert group_balance([], SHARES).p_value == 1.0
+
+
+def test_tilted_odds_are_a_martingale_under_the_logged_chances() -> None:
+    """The expected likelihood ratio after one draw is 1, whatever the chance."""
+    for chance in (0.05, 0.3, 0.9):
+        hit, miss = (float(np.exp(tilted_path([x], [chance])[-1])) for x in (1.0, 0.0))
+        assert chance * hit + (1 - chance) * miss == pytest.approx(1.0)
+
+
+def _shown_by_arm(evidence: Evidence, rates: dict[str, float], seed: int) -> Evidence:
+    """The same decisions with other people shown: by arm, at these rates."""
+    rng = np.random.default_rng(seed)
+    decided = evidence.decisions
+    keep = rng.random(decided.height) < decided["arm"].replace_strict(rates, return_dtype=pl.Float64).to_numpy()
+    shown = decided.filter(pl.Series(keep)).with_columns(kind=pl.lit("shown"), occurred_at=pl.col("decided_at"))
+    return Evidence.of(until=evidence.until, decisions=decided, outcomes=shown)
+
+
+def test_arms_shown_alike_pass_though_propensities_differ() -> None:
+    """The healthy run's propensities range from 5 to 90 % between decisions."""
+    evidence, _ = healthy_run(400)
+    calls = sum(
+        not shown_balance(_shown_by_arm(evidence, {"bold": 0.6, "calm": 0.6, "plain": 0.6}, seed), alpha=0.05).ok for seed in range(40)
+    )
+    assert calls <= 2
+
+
+def test_an_arm_that_is_shown_less_is_found_and_its_rate_is_told() -> None:
+    evidence, _ = healthy_run(4_000)
+    found = shown_balance(_shown_by_arm(evidence, {"bold": 0.7, "calm": 0.7, "plain": 0.5}, 1))
+    assert not found.ok
+    rates = dict(found.rates.select("arm", "rate").iter_rows())
+    assert rates["plain"] == pytest.approx(0.5, abs=0.05)
+    assert rates["bold"] == pytest.approx(0.7, abs=0.05)
+
+
+def test_without_decisions_there_is_nothing_to_find() -> None:
+    assert shown_balance(Evidence.of(until=0)).ok

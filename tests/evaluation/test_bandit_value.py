@@ -1,0 +1,179 @@
+"""Values from the truth by hand, and the yardstick that knows the prior."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.coverage_worlds import ARMS, SEGMENTS, STEPS
+from evaluation.bandit_value import Exposed, best_arms, curves, exposed, last, part, values
+from evaluation.evidence import Evidence
+from evaluation.logged import Logged
+from evaluation.reference import PriorError, read_prior, reference
+from evaluation.truth import Exposure
+from state.duration import DAY, MINUTE
+from tests.evaluation.cases import START, healthy_run, person, truth
+
+
+def _shown(index: int, trigger: str, segment: str, expected: dict[str, float]) -> Exposure:
+    return Exposure(
+        decision_id=f"d{index}",
+        recommendation_id=f"r{index}",
+        trigger=trigger,
+        step="s",
+        segment=segment,
+        arm="a",
+        shown_at=START + index,
+        expected=expected,
+    )
+
+
+def _decision(index: int, trigger: str, segment: str, arms: list[str], propensities: list[float]) -> dict[str, Any]:
+    return {
+        "decision_id": f"d{index}",
+        "user_id": f"u{index}",
+        "experiment_group": "adaptive",
+        "trigger": trigger,
+        "path_id": "p",
+        "step_id": "s",
+        "segment": segment,
+        "outcome": "decided",
+        "reason": "",
+        "arm": "a",
+        "propensity": propensities[0],
+        "arms": arms,
+        "propensities": propensities,
+        "decided_at": START + index,
+    }
+
+
+CASES = (
+    ("signup", "x", ["a", "b", "c"], [0.5, 0.25, 0.25], {"a": 0.4, "b": 0.8, "c": 0.0}),
+    ("signup", "y", ["a", "b", "c"], [0.5, 0.25, 0.25], {"a": 0.6, "b": 0.0, "c": 0.2}),
+    ("signup", "x", ["a", "c"], [0.5, 0.5], {"a": 0.4, "b": 0.8, "c": 0.1}),
+    ("stuck:errors", "x", ["a", "b"], [0.9, 0.1], {"a": 0.1, "b": 0.3, "c": 0.9}),
+)
+
+
+def _exposed() -> Exposed:
+    evidence = Evidence.of(
+        until=START + DAY, decisions=[_decision(i, trigger, segment, arms, p) for i, (trigger, segment, arms, p, _) in enumerate(CASES)]
+    )
+    people = [person(f"u{i}", exposures=(_shown(i, trigger, segment, e),)) for i, (trigger, segment, _, _, e) in enumerate(CASES)]
+    return exposed(evidence, truth(*people))
+
+
+def test_values_by_hand_count_only_eligible_arms() -> None:
+    """On sign-up `a` is best overall (0.4, 0.6, 0.4); with segments, `b` in x where it is eligible; `c` of the last is not eligible."""
+    shown = _exposed()
+    assert shown.log.arms == ("a", "b", "c")
+    found = values(shown)
+    assert found is not None
+    assert found.policy == pytest.approx(np.mean([0.4, 0.35, 0.25, 0.12]))
+    assert found.mean == pytest.approx(np.mean([0.4, 0.6, 0.4, 0.1]))
+    assert found.uniform == pytest.approx(np.mean([0.4, 0.8 / 3, 0.25, 0.2]))
+    assert found.best_fixed == pytest.approx(np.mean([0.4, 0.6, 0.4, 0.3]))
+    assert found.best_policy == pytest.approx(np.mean([0.8, 0.6, 0.4, 0.3]))
+    assert np.isnan(found.observed)
+
+
+def test_regret_curves_end_where_the_values_say() -> None:
+    shown = _exposed()
+    found, regret = values(shown), curves(shown)
+    assert found is not None
+    assert regret.against_uniform[-1] == pytest.approx(4 * (found.uniform - found.policy))
+    assert regret.against_best_policy[-1] == pytest.approx(4 * (found.best_policy - found.policy))
+    assert (np.diff(regret.against_best_policy) >= -1e-12).all()
+
+
+def test_the_last_fifth_is_judged_alone() -> None:
+    shown = _exposed()
+    assert len(last(shown).log) == 1
+    found = values(last(shown))
+    assert found is not None
+    assert found.best_policy == pytest.approx(0.3)
+    assert values(part(shown, 0, 0)) is None
+
+
+def test_the_best_arm_of_a_group_sleeps_sometimes() -> None:
+    group = np.array([0, 0, 1])
+    expected = np.array([[0.1, 0.9], [0.2, 0.0], [0.5, 0.4]])
+    eligible = np.array([[True, True], [True, False], [True, True]])
+    assert best_arms(group, expected, eligible).tolist() == [1, 0, 0]
+
+
+def test_the_healthy_run_earns_about_what_was_expected() -> None:
+    found = values(exposed(*healthy_run()))
+    assert found is not None
+    assert found.observed == pytest.approx(found.mean, abs=0.05)
+    assert [found.best_fixed, found.best_policy, found.uniform] == pytest.approx([0.6, 0.6, 0.4])
+    assert found.gap_closed is not None
+    assert -0.2 < found.gap_closed < 0.2
+
+
+PRIOR = {"mean": -0.4, "sd": 0.3, "stepSd": 0.5, "arm": 0.4, "arm:segment": 0.5}
+
+
+def _world(size: int, seed: int) -> Exposed:
+    """Exposures of a world drawn from ``PRIOR``, one every ten minutes."""
+    rng = np.random.default_rng(seed)
+    step, arm = rng.normal(0, 0.5, len(STEPS)), rng.normal(0, 0.4, len(ARMS))
+    meeting = rng.normal(0, 0.5, (len(SEGMENTS), len(ARMS)))
+    contexts = tuple(("stuck:errors", s, g) for s in STEPS for g in SEGMENTS)
+    logits = np.array([-0.4 + step[s] + arm + meeting[g] for s in range(len(STEPS)) for g in range(len(SEGMENTS))])
+    context = rng.integers(0, len(contexts), size)
+    k = len(ARMS)
+    log = Logged(
+        ARMS, contexts, context, rng.integers(0, k, size), np.ones((size, k), dtype=np.bool_), np.full((size, k), 1 / k), np.zeros(size)
+    )
+    return Exposed(log, (1 / (1 + np.exp(-logits)))[context], START + np.arange(size) * 10 * MINUTE, np.zeros(size, dtype=np.int64))
+
+
+def test_the_yardstick_learns_nearly_all_there_is_and_fast() -> None:
+    shown = _world(6_000, 1)
+    started = time.process_time()
+    yardstick = reference(shown, read_prior(PRIOR), seed=2)
+    assert time.process_time() - started < 6
+    assert yardstick is not None
+    found = values(last(shown))
+    assert found is not None
+    assert yardstick.value > found.uniform + 0.85 * (found.best_policy - found.uniform)
+    assert yardstick.value <= found.best_policy + 1e-9
+
+
+def test_the_yardstick_knows_no_reward_before_its_window_has_closed() -> None:
+    """With a window longer than the whole run it never learns and stays near uniform."""
+    shown = _world(1_500, 2)
+    found = values(shown)
+    blind = reference(shown, read_prior(PRIOR), window=100 * DAY, share=1.0)
+    assert blind is not None
+    assert found is not None
+    assert blind.value == pytest.approx(found.uniform, abs=0.03)
+
+
+def test_the_yardstick_is_repeatable_and_never_shows_what_is_not_eligible() -> None:
+    shown = _world(400, 3)
+    eligible = shown.log.eligible.copy()
+    eligible[:, 0] = False
+    log = Logged(
+        shown.log.arms, shown.log.contexts, shown.log.context, shown.log.chosen, eligible, shown.log.propensities, shown.log.rewards
+    )
+    asleep = Exposed(log, np.where(eligible, shown.expected, -1.0).clip(min=0) * eligible + -5.0 * ~eligible, shown.shown_at, shown.trigger)
+    first, second = (reference(asleep, read_prior(PRIOR), seed=7) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert (first.earned == second.earned).all()
+    assert (first.earned >= 0).all()
+
+
+def test_a_prior_is_read_in_any_spelling_or_refused_in_words() -> None:
+    prior = read_prior({"interceptMean": -1, "intercept_sd": 0.5, "sds": {"armSegmentSd": 0.3, "trigger:arm": 0.2, "step": 0}})
+    assert (prior.mean, prior.sd) == (-1.0, 0.5)
+    assert prior.terms == {("segment", "arm"): 0.3, ("trigger", "arm"): 0.2}
+    with pytest.raises(PriorError, match="a term moon"):
+        read_prior({"moon": 1.0})
+    with pytest.raises(PriorError, match="only numbers"):
+        read_prior({"arm": "wide"})

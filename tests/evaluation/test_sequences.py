@@ -1,0 +1,145 @@
+"""Always-valid intervals: what they are by their formulas, and what they hold under many looks.
+
+Longer runs: benchmarks/coverage_sequences.py.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.coverage_sequences import measure
+from benchmarks.coverage_worlds import experiment
+from evaluation.sequences import (
+    asymptotic,
+    bernstein,
+    bernstein_margin,
+    contrast,
+    difference,
+    difference_asymptotic,
+    difference_fixed,
+    every_look,
+    mixture_scale,
+)
+
+
+def test_the_tuning_minimises_the_width_of_the_normal_mixture() -> None:
+    def width(rho: float) -> float:
+        u = 1 + 5_000 * rho**2
+        return u / (u - 1) * (math.log(u) - 2 * math.log(0.05))
+
+    best = mixture_scale(5_000, 0.05)
+    assert all(width(best) < width(best * factor) for factor in (0.9, 0.99, 1.01, 1.1))
+
+
+def test_the_asymptotic_sequence_is_the_formula_of_the_paper() -> None:
+    """arXiv:2103.06476, theorem 2.2, typed in again from the paper."""
+    values = np.random.default_rng(1).normal(0, 1, 400)
+    path = asymptotic(values, np.zeros(400), alpha=0.05, tuned_at=300, looks=np.array([400]))
+    rho, t, deviation = mixture_scale(300, 0.05), 400, math.sqrt(float(np.mean(values**2)))
+    by_paper = deviation * math.sqrt(2 * (t * rho**2 + 1) / (t**2 * rho**2) * math.log(math.sqrt(t * rho**2 + 1) / 0.05))
+    assert path.upper[0] - path.estimate[0] == pytest.approx(by_paper)
+
+
+def test_the_asymptotic_sequence_claims_nothing_before_its_burn_in() -> None:
+    path = asymptotic(np.ones(300), np.zeros(300), alpha=0.05, tuned_at=100, looks=every_look(300))
+    assert np.isinf(path.upper[:199]).all()
+    assert np.isfinite(path.upper[199:]).all()
+
+
+@settings(deadline=None)
+@given(st.floats(0.0, 1e5), st.floats(1.0, 30.0), st.floats(10.0, 1e5), st.sampled_from([0.2, 0.05, 0.01]))
+def test_the_margin_is_where_the_mixture_reaches_one_over_alpha(spread: float, bound: float, tuned: float, alpha: float) -> None:
+    """It is the root whatever the arguments; a larger spread never makes it smaller."""
+    low, high = bernstein_margin([spread, spread * 1.5 + 1], bound, alpha, tuned)
+    assert 0 < low <= high
+    scale = mixture_scale(tuned, min(2 * alpha, 0.5))
+    rates = np.geomspace(min(6 * scale, 0.98 / bound) * 1e-4, min(6 * scale, 0.98 / bound), 96)
+    weights = rates * np.exp(-0.5 * (rates / scale) ** 2)
+    psi = (-np.log1p(-bound * rates) - bound * rates) / bound**2
+    wealth = float((weights * np.exp(rates * low - psi * spread)).sum() / weights.sum())
+    assert wealth == pytest.approx(1 / alpha, rel=1e-4)
+
+
+def test_each_bet_on_a_bounded_value_is_fair_or_worse() -> None:
+    """The supermartingale's step, exactly, for values of three points: E exp(l(x - mean) - psi(l)(x - guess)^2) <= 1."""
+    rng = np.random.default_rng(2)
+    for _ in range(500):
+        bound = rng.uniform(0.5, 8)
+        guess = rng.uniform(-1, 1)
+        points = guess + rng.uniform(-bound, bound, 3)
+        chance = rng.dirichlet(np.ones(3))
+        rate = rng.uniform(0, 0.98) / bound
+        psi = (-math.log1p(-bound * rate) - bound * rate) / bound**2
+        mean = float(chance @ points)
+        assert float(chance @ np.exp(rate * (points - mean) - psi * (points - guess) ** 2)) <= 1 + 1e-9
+
+
+def test_pseudo_outcomes_average_to_the_difference_and_keep_their_bound() -> None:
+    outcome, treated = experiment(20_000, (0.45, 0.49), 0.8, np.random.default_rng(5))
+    pseudo = contrast(outcome, treated, 0.8)
+    assert float(np.abs(pseudo.values - pseudo.guesses).max()) <= pseudo.bound
+    assert pseudo.values.mean() == pytest.approx(difference_fixed(outcome, treated)[0], abs=0.002)
+    assert np.var(pseudo.values) <= 1.01 * pseudo.variance
+
+
+def test_a_guess_is_made_before_its_value_is_seen() -> None:
+    outcome, treated = experiment(50, (0.4, 0.6), 0.5, np.random.default_rng(5))
+    changed = outcome.copy()
+    changed[30:] = 1 - changed[30:]
+    assert contrast(outcome, treated, 0.5).guesses[:31].tolist() == contrast(changed, treated, 0.5).guesses[:31].tolist()
+
+
+def test_the_choice_is_hardly_wider_than_the_asymptotic_one_and_both_are_wider_than_the_textbook() -> None:
+    outcome, treated = experiment(20_000, (0.45, 0.49), 0.8, np.random.default_rng(7))
+    ours, limit = difference(outcome, treated, 0.8), difference_asymptotic(outcome, treated, 0.8)
+    _, low, high = difference_fixed(outcome, treated)
+    width, wide, narrow = ours.upper[-1] - ours.lower[-1], limit.upper[-1] - limit.lower[-1], high - low
+    assert narrow < wide < width < 1.08 * wide
+
+
+def test_small_samples_claim_nothing_and_do_not_break() -> None:
+    for size in range(8):
+        outcome, treated = np.ones(size), np.arange(size) % 2
+        path = difference(outcome, treated, 0.5)
+        assert len(path) == size
+        assert np.all((path.lower >= -1) & (path.upper <= 1) & (path.lower <= 0) & (path.upper >= 0))
+    assert math.isnan(difference_fixed([1.0], [1.0])[0])
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        difference([1.0], [1.0], 1.0)
+
+
+def test_coverage_over_the_whole_path_and_power() -> None:
+    """120 experiments of 20,000 people: 114 must hold for 95 %; what a textbook interval does under so many looks is the contrast."""
+    figures = measure(120, 20_000, (0.45, 0.49), 0.2, 5_000, 200, seed=11)
+    assert figures["bernstein"]["coverage"] >= 0.95
+    assert figures["bernstein"]["false_claims"] <= 0.05
+    assert figures["bernstein"]["power"] >= 0.8
+    assert figures["fixed"]["coverage"] < 0.8
+
+
+def test_it_holds_from_the_first_person_on_where_activation_is_rare() -> None:
+    """A twentieth held out, 2 % activation, looked at after every person: where normal approximations break."""
+    rng = np.random.default_rng(13)
+    held = 0
+    for _ in range(300):
+        path = difference(*experiment(600, (0.02, 0.02), 0.95, rng), 0.95, tuned_at=300)
+        held += bool(np.all((path.lower <= 0) & (path.upper >= 0)))
+    assert held >= 0.95 * 300
+
+
+def test_bernstein_brackets_the_running_mean_of_drifting_means() -> None:
+    rng = np.random.default_rng(17)
+    mean = np.linspace(0.1, 0.9, 800)
+    held = 0
+    for _ in range(300):
+        values = (rng.random(800) < mean).astype(float)
+        guesses = (np.cumsum(values) - values + 1) / (np.arange(800) + 2)
+        path = bernstein(values, guesses, 1.0, alpha=0.1, tuned_spread=100, looks=every_look(800))
+        running = np.cumsum(mean) / np.arange(1, 801)
+        held += bool(np.all((path.lower <= running) & (running <= path.upper)))
+    assert held >= 0.9 * 300
