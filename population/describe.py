@@ -91,9 +91,8 @@ def _say_course(world: World, lives: list[list[Stretch]], episodes: list[Stretch
         if times:
             quantiles = "  ".join(f"{name} {_span(times[int(part * (len(times) - 1))])}" for name, part in _QUANTILES)
             positive = sum(is_positive(stretch, horizons) for stretch in some) / len(some)
-            say(
-                f"  {step:18} begun {len(some):5}  done {len(times) / len(some):.0%}  H {_span(horizons[step])}  {quantiles}  positive {positive:.0%}"
-            )
+            shares = f"begun {len(some):5}  done {len(times) / len(some):.0%}  positive {positive:.0%}"
+            say(f"  {step:18} {shares}  H {_span(horizons[step])}  {quantiles}")
     causes: dict[str, int] = {}
     for stretch in episodes:
         causes[str(stretch.course.cause)] = causes.get(str(stretch.course.cause), 0) + 1
@@ -115,8 +114,9 @@ def _say_size(product: Product, scenario: str, seed: int, users: int, days: int,
         events += len(arrived)
     played = time.process_time()
     lines = sum(1 for _ in population.finish())
+    told = time.process_time() - played
     say(
-        f"{events} events, {events / users:.1f} a person; {events / (played - began):,.0f} a second of CPU; truth of {lines} lines in {time.process_time() - played:.1f} s"
+        f"{events} events, {events / users:.1f} a person; {events / (played - began):,.0f} a second of CPU; truth of {lines} lines in {told:.1f} s"
     )
 
 

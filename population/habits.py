@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from population.clock import DAY, HOUR, MINUTE, SECOND
+from population.clock import HOUR, MINUTE, SECOND
 
 # Who they are (beta distributions).
 SKILL: Final = (2.6, 2.0)

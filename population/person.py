@@ -34,9 +34,10 @@ _USUAL: Final[dict[str, tuple[str, ...]]] = {
         "Zoë",
     ),
 }
-"""Values for traits that no path of the product asks for."""
+"""Values for traits that a person's path does not settle."""
+_FREE: Final = ("alpha", "beta", "gamma", "delta")
 _MANY: Final = 40
-"""How many values such a trait has where there are many small segments."""
+"""How many values a segment's trait has where there are many small segments."""
 
 
 class Person:
@@ -82,20 +83,21 @@ def segment_of(product: Product, traits: dict[str, Any]) -> str:
 
 
 def _traits(product: Product, scenario: Scenario, rng: Random) -> tuple[Path | None, dict[str, Any]]:
-    asked = {name for path in product.paths for example in path.traits for name in example}
     for_everybody = any(not path.traits or {} in path.traits for path in product.paths)
     path: Path | None = None
     traits: dict[str, Any] = {}
     if for_everybody or rng.random() >= habits.PATHLESS:
         path = rng.choice(product.paths)
         traits = dict(rng.choice(path.traits)) if path.traits else {}
-    free = [name for name in dict.fromkeys([*product.segment_by, *_USUAL]) if name not in asked]
-    for name in free:
+    for name in dict.fromkeys([*product.segment_by, *_USUAL]):
         missing = rng.random() < habits.TRAIT_MISSING
+        telling = {str(example[name]) for path_ in product.paths for example in path_.traits if name in example}
+        if name in traits or (path is None and telling):
+            continue
         if scenario.many_values and name in product.segment_by:
             value = f"{name}-{_zipf(rng)}"
-        else:
-            value = rng.choice(_USUAL.get(name, ("alpha", "beta", "gamma", "delta")))
+        else:  # no value that an example names: it could lead onto another path
+            value = rng.choice([one for one in _USUAL.get(name, _FREE) if one not in telling] or ["other"])
         if not missing:
             traits[name] = value
     return path, traits

@@ -81,7 +81,7 @@ class Population:
             heapq.heappop(self._slots)
             for account in self._due.pop(place):
                 record = recommendations.get(account.user_id) if account.reads else None
-                account.play(until, None if record is None else _record(record), transport)
+                account.play(min(until, world.end), None if record is None else _record(record), transport)
                 self._await(account)
         return transport.close(), *self._next(until)
 

@@ -26,7 +26,7 @@ class Effects:
 
     def __init__(self, product: Product, sizes: Sizes, seed: int, changed_at: int | None = None) -> None:
         self.sizes, self.changed_at = sizes, changed_at
-        self.offsets: dict[str, float] = {}
+        self.offsets: dict[tuple[str, str], float] = {}
         self.harmful: dict[str, float] = {}
         self._seed, self._segment_by = seed, product.segment_by
         self._fixed: dict[tuple[str, str, str, str, bool], float] = {}
@@ -43,6 +43,7 @@ class Effects:
             eta += self._two_traits(arm, person)
             if person.hidden < sizes.hidden_share:  # for a part of the people the arms stand the other way round
                 eta -= 2.0 * (self._dealt(arm, trigger, step, person.segment, later) - self._level(trigger))
+        eta += self.offsets.get((arm, trigger), 0.0)
         wears = 1.0 / (sizes.novelty_hours * HOUR)
         for when, which in seen:
             if which == arm:
@@ -53,7 +54,10 @@ class Effects:
         """Return the probability that a showing helps somebody who would not get through within the window."""
         if self.sizes.form == "none" or arm in self.harmful:
             return NOTHING
-        eta = self.eta(arm, trigger, step, person, at, seen)
+        return self.chance(self.eta(arm, trigger, step, person, at, seen))
+
+    def chance(self, eta: float) -> float:
+        """Return the probability that belongs to a linear predictor."""
         if self.sizes.form == "cloglog":
             return 1.0 - math.exp(-math.exp(min(eta, 5.0)))
         return 1.0 / (1.0 + math.exp(-eta))
@@ -66,10 +70,6 @@ class Effects:
         """Return the probability that one more showing, whatever it is, makes the person leave for good."""
         return min(self.sizes.leaves_most, self.sizes.leaves * sum(at - when < DAY for when, _ in seen))
 
-    def forget(self) -> None:
-        """Deal anew at the next question: to be called after ``offsets`` has changed."""
-        self._fixed.clear()
-
     def _level(self, trigger: str) -> float:
         means = self.sizes.intercept_mean
         mean = means.get(trigger, means["stuck"])
@@ -81,8 +81,7 @@ class Effects:
         if known is None:
             plays = word(self._plays[arm] if later and arm in self._plays else arm)
             sizes = self.sizes
-            known = self._level(trigger) + self.offsets.get(arm, 0.0)
-            known += sizes.arm_sd * self._draw(_ALPHA, trigger, plays, word("all"))
+            known = self._level(trigger) + sizes.arm_sd * self._draw(_ALPHA, trigger, plays, word("all"))
             known += sizes.arm_segment_sd * self._of_segment(trigger, plays, segment)
             known += sizes.arm_step_sd * self._draw(_GAMMA, trigger, plays, word(step))
             self._fixed[key] = known

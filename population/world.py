@@ -20,6 +20,9 @@ _ELSEWHERE: Final = 1_000_000_000
 """Numbers of people who exist only to measure the world: nobody who is played has one."""
 
 
+_SOON, _LATER = 2 * MINUTE, 30 * MINUTE
+
+
 class Stretch(NamedTuple):
     """A step in an untreated life: who, which, from when, and the course it takes."""
 
@@ -108,38 +111,38 @@ class World:
 
     @cached_property
     def _occasions(self) -> list[tuple[Stretch, str, bool]]:
-        """Occasions to show something, with trigger and whether the step gets done within the window anyway: when the step begins, and
-        half an hour later if it is not done (which stuck trigger that would be makes no difference on average).
+        """Occasions to show something, with trigger and whether the step gets done within the window anyway: the first moments in the app
+        with the step undone a little after it began, and half an hour after (which stuck trigger that would be does not matter on average).
         """
         window = self.product.attribution_window_ms
         stuck = [trigger for trigger in self.product.triggers if trigger.startswith("stuck")] or ["stuck"]
         occasions: list[tuple[Stretch, str, bool]] = []
         for place, stretch in enumerate(self.measured):
-            takes = stretch.course.completed_at - stretch.since if stretch.course.completed_at is not None else None
-            occasions.append((stretch, "signup" if stretch.first else "step_completed", takes is not None and takes <= window))
-            if takes is None or takes > 30 * MINUTE:
-                occasions.append((stretch, stuck[place % len(stuck)], takes is not None and takes <= window + 30 * MINUTE))
+            done, sent = stretch.course.completed_at, stretch.course.sent
+            for wait, trigger in ((_SOON, "signup" if stretch.first else "step_completed"), (_LATER, stuck[place % len(stuck)])):
+                at = next((at for at, _, what in sent if at >= stretch.since + wait and what.kind != "finish"), None)
+                if at is not None:
+                    occasions.append((stretch, trigger, done is not None and done <= at + window))
         return occasions
 
     def _usual_success(self) -> float:
         return max(0.01, sum(anyway for _, _, anyway in self._occasions) / len(self._occasions))
 
-    def gain(self, arm: str, at: int) -> float:
-        """Return what showing ``arm`` adds to success on the usual occasions, on average, in shares of one."""
-        helps = self.effects.helps
-        return sum(0.0 if anyway else helps(arm, trigger, s.step, s.person, at, []) for s, trigger, anyway in self._occasions) / len(
-            self._occasions
-        )
-
     def _make_better(self, by: float) -> None:
-        """Lift each new arm until it is ``by`` better on the usual occasions than the best of the others."""
-        best = max((self.gain(arm, self.start) for arm in self.product.arms if arm not in self.product.new_arms), default=0.0)
-        for arm in self.product.new_arms:
-            low, high = -6.0, 8.0
-            for _ in range(18):
-                self.effects.offsets[arm] = (low + high) / 2
-                self.effects.forget()
-                low, high = (low, (low + high) / 2) if self.gain(arm, self.start) > best + by else ((low + high) / 2, high)
+        """Lift each new arm, upon each trigger, until it is ``by`` better on that trigger's usual occasions than the best of the others."""
+        effects, new_arms = self.effects, self.product.new_arms
+        for trigger in dict.fromkeys(trigger for _, trigger, _ in self._occasions):
+            here = [(stretch, anyway) for stretch, which, anyway in self._occasions if which == trigger]
+            open_ones = [stretch for stretch, anyway in here if not anyway]
+            gains = {arm: [effects.eta(arm, trigger, s.step, s.person, self.start, []) for s in open_ones] for arm in self.product.arms}
+            best = max((sum(map(effects.chance, etas)) for arm, etas in gains.items() if arm not in new_arms), default=0.0)
+            for arm in new_arms:
+                low, high = -6.0, 8.0
+                for _ in range(16):
+                    middle = (low + high) / 2
+                    enough = sum(effects.chance(eta + middle) for eta in gains[arm]) > best + by * len(here)
+                    low, high = (low, middle) if enough else (middle, high)
+                effects.offsets[arm, trigger] = high
 
 
 def _ninth_decile(ordered: list[int]) -> int | None:

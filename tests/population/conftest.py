@@ -1,0 +1,15 @@
+"""Horizons from fewer people, so that short runs stay short."""
+
+from __future__ import annotations
+
+import pytest
+
+from population import habits
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _few_people_for_horizons() -> object:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(habits, "HORIZON_PEOPLE", 400)
+    yield
+    patch.undo()
