@@ -19,6 +19,7 @@ from state.composer import Composer
 from state.dead_letter import DeadLetter
 from state.events import decode
 from state.facts import (
+    ArmStopFact,
     DecisionFact,
     Fact,
     OutcomeFact,
@@ -54,7 +55,7 @@ class EngineFree:
         self._wheel = TimerWheel()
         self._armed: dict[str, int] = {}
         self._records: dict[str, tuple[int, bytes]] = {}
-        self._rows: dict[type[Fact], dict[tuple[Any, ...], Any]] = {kind: {} for kind in _KEPT}
+        self._rows: dict[type[Fact], dict[tuple[Any, ...], Any]] = {kind: {} for kind in _KEYS}
         self._now = 0
         self.events = 0
         self.dead_letters = 0
@@ -127,7 +128,7 @@ class EngineFree:
         for each in outputs:
             if type(each) is Publish:
                 self._publish(each)
-            elif type(each) in _KEPT:
+            elif type(each) in _KEYS:
                 self._keep(each)  # type: ignore[arg-type]
         for item in asked:
             learner = self._learners.get(item.trigger)
@@ -142,7 +143,7 @@ class EngineFree:
                 publish, told = self._composer.compose(each)
                 self._publish(publish)
                 self._keep(told)
-            elif type(each) in _KEPT:
+            elif type(each) in _KEYS:
                 self._keep(each)  # type: ignore[arg-type]
 
     def _publish(self, effect: Publish) -> None:
@@ -167,7 +168,9 @@ _KEPT: Final[dict[type[Fact], str]] = {
     ProgressFact: "progress",
     RecommendationFact: "recommendations",
 }
-_KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _KEPT}
+_TOLD: Final[tuple[type[Fact], ...]] = (*_KEPT, ArmStopFact)
+_KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _TOLD}
+"""Kinds of facts that are kept at all → their key. Those of ``_KEPT`` are evidence."""
 
 
 class Slot(NamedTuple):
