@@ -1,0 +1,134 @@
+"""Six faults planted into the running loop, one at a time: each must turn the checks of the evidence red, and none may go unnoticed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from benchmarks.measure import CATALOG
+from benchmarks.replicate import Replication, World, replicate
+from evaluation.engine_free import EngineFree
+from evaluation.integrity import check
+from evaluation.truth import SealedTruth
+from state import chooser
+from state.composer import Composer
+from state.duration import DAY
+from state.facts import SignalFact
+from state.guidance import Guidance
+from state.plan import Plan
+
+WORLD = World("baseline", seed=7, users=700, days=8, catalog=CATALOG, holdout=0.2, rules=0.1)
+
+
+def red(run: Replication) -> set[str]:
+    return {each.name for each in check(run.evidence, run.truth) if not each.ok}
+
+
+def swap_arms(patch: pytest.MonkeyPatch) -> None:
+    """What is shown is not what was decided."""
+    compose = Composer.compose
+
+    def swapped(self: Composer, choice: Any) -> Any:
+        arms = choice.ask.arms
+        other = arms[(arms.index(choice.arm) + 1) % len(arms)]
+        return compose(self, type(choice)(choice.ask, other, choice.propensity))
+
+    patch.setattr(Composer, "compose", swapped)
+
+
+def attribute_late(patch: pytest.MonkeyPatch) -> None:
+    """The window stays open for twice as long as it is said to."""
+    init = Plan.__init__
+
+    def longer(self: Plan, catalog: Any) -> None:
+        init(self, catalog)
+        limits = self.limits.model_copy(update={"attribution_window": 2 * DAY})
+        object.__setattr__(self, "limits", limits)
+
+    patch.setattr(Plan, "__init__", longer)
+
+
+def leak_truth(patch: pytest.MonkeyPatch) -> None:
+    """The detector is told when the hidden trouble began, and says so at once."""
+    stuck = EngineFree.evidence
+
+    def told(self: EngineFree, until: int | None = None) -> Any:
+        evidence = stuck(self, until)
+        episodes = SEALED[0].episodes()
+        late = episodes.filter(episodes["untreated_at"].is_null())
+        rows = [
+            {"user_id": u, "step_id": s, "trigger": "stuck:errors", "detected_at": at, "score": 1.0, "evidence": "{}"}
+            for u, s, at in late.select("user_id", "step_id", "onset").iter_rows()
+        ]
+        return type(evidence).of(
+            until=evidence.until, people=evidence.people, decisions=evidence.decisions, outcomes=evidence.outcomes,
+            signals=rows, progress=evidence.progress, recommendations=evidence.recommendations,
+        )  # fmt: skip
+
+    patch.setattr(EngineFree, "evidence", told)
+
+
+def treat_the_holdout(patch: pytest.MonkeyPatch) -> None:
+    """Some who are told of as held out are guided all the same."""
+    against = Guidance._reason_against
+
+    def lenient(self: Guidance, person: Any, group: str, *rest: Any) -> str:
+        return against(self, person, "adaptive" if group == "holdout" else group, *rest)
+
+    patch.setattr(Guidance, "_reason_against", lenient)
+
+
+def misstate_propensities(patch: pytest.MonkeyPatch) -> None:
+    """The first arm is taken half of the time, whatever is written down."""
+    draw = chooser.draw
+
+    def biased(chances: Any, decision: str) -> int:
+        return 0 if int(decision[:2], 16) % 2 else draw(chances, decision)
+
+    patch.setattr(chooser, "draw", biased)
+
+
+def reward_twice(patch: pytest.MonkeyPatch) -> None:
+    """A success is reported once more, as the failure that its window's end would have been."""
+    close = Guidance._close
+
+    def twice(self: Guidance, turn: Any, person: Any, opened: Any, kind: str, at: int) -> None:
+        close(self, turn, person, opened, kind, at)
+        if kind == "success":
+            self._report(turn, person, opened, "failure", opened.shown + DAY)
+
+    patch.setattr(Guidance, "_close", twice)
+
+
+FAULTS: dict[Callable[[pytest.MonkeyPatch], None], str] = {
+    swap_arms: "arms delivered",
+    attribute_late: "attribution",
+    leak_truth: "no foresight",
+    treat_the_holdout: "holdout untouched",
+    misstate_propensities: "choices follow propensities",
+    reward_twice: "one end each",
+}
+SEALED: list[SealedTruth] = []
+
+
+@pytest.fixture(scope="module")
+def healthy() -> Replication:
+    run = replicate(WORLD)
+    SEALED[:] = [run.truth]
+    return run
+
+
+def test_a_healthy_loop_is_green(healthy: Replication) -> None:
+    assert red(healthy) == set()
+    assert healthy.evidence.outcomes.filter(kind="success").height > 100
+    assert healthy.job.facts(SignalFact)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_planted_fault_is_found(
+    fault: Callable[[pytest.MonkeyPatch], None], healthy: Replication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault(monkeypatch)
+    assert FAULTS[fault] in red(replicate(WORLD))
