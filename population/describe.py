@@ -113,11 +113,10 @@ def _say_size(product: Product, scenario: str, seed: int, users: int, days: int,
         arrived, _, at = population.advance(at, at + slot, {})
         events += len(arrived)
     played = time.process_time()
-    lines = sum(1 for _ in population.finish())
+    sum(1 for _ in population.finish())
     told = time.process_time() - played
-    say(
-        f"{events} events, {events / users:.1f} a person; {events / (played - began):,.0f} a second of CPU; truth of {lines} lines in {told:.1f} s"
-    )
+    speed = events / (played - began)
+    say(f"{events} events, {events / users:.1f} a person; {speed:,.0f} a second of CPU; the truth takes {told:.1f} s more")
 
 
 def _span(milliseconds: float) -> str:

@@ -137,10 +137,6 @@ def play(begin: Record, guidance: Nobody | AtRandom | None = None) -> Run:
     return Run(events, people, world)
 
 
-def arm_only(product: Mapping[str, Any], new_arm: str, appears: int) -> Record:
-    return {**product, "newArms": {new_arm: appears}}
-
-
 def succeeded(person: Record, exposure: Record) -> bool:
     """Whether the step was completed within a day of being shown."""
     episode = next(e for e in person["episodes"] if e["step"] == exposure["step"])

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from population.effects import FILE
+from population.play import Population
 from population.scenarios import SCENARIOS
-from tests.population.play import PRODUCT, SLOT, START, AtRandom, Nobody, Run, arm_only, begin_line, play
+from tests.population.play import PRODUCT, SLOT, START, AtRandom, Nobody, Run, begin_line, play
 
 
 def test_the_effects_are_the_sealed_ones() -> None:
@@ -59,7 +60,7 @@ def test_before_the_first_showing_guidance_changes_nothing(seed: int, taste: int
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_truth_is_in_order(scenario: str) -> None:
-    product = arm_only(PRODUCT, "quiet_sidebar", START + 5 * 86_400_000)
+    product = {**PRODUCT, "newArms": {"quiet_sidebar": START + 5 * 86_400_000}}
     run = play(begin_line(scenario, users=200, product=product), AtRandom(product))
     steps = {step["id"] for step in PRODUCT["steps"]}
     assert set(run.world["horizons"]) == steps
@@ -81,10 +82,22 @@ def test_the_truth_is_in_order(scenario: str) -> None:
             assert all(0.0 <= share <= 1.0 for share in exposure["expected"].values())
 
 
-def test_arrivals_lie_in_their_slots_and_reads_are_of_people_who_signed_up() -> None:
-    run = play(begin_line("messy", users=200), AtRandom(PRODUCT))
-    slots = [at // SLOT for at, _ in run.events]
-    assert slots == sorted(slots)
+def test_apps_read_only_for_people_who_have_signed_up_and_do_something_in_the_next_slot() -> None:
+    population = Population()
+    population.begin(begin_line(users=80))
+    known, reads, last = set[str](), list[str](), START
+    at: int | None = START
+    while at is not None:
+        arrived, following, later = population.advance(at, at + SLOT, {})
+        assert [when for when, _ in arrived] == sorted(when for when, _ in arrived)
+        assert all(at <= when < at + SLOT for when, _ in arrived)
+        assert known.issuperset(reads)
+        acting = {json.loads(event)["userId"] for _, event in arrived}
+        assert acting.issuperset(reads)
+        known |= acting
+        reads, last, at = following, at, later
+    assert len(known) == 80
+    assert last > START + 8 * 86_400_000
 
 
 def test_a_messy_network_changes_what_arrives_and_not_what_happens() -> None:
