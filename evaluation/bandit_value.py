@@ -5,7 +5,8 @@ All values are expected rewards, so that luck does not blur them. Only arms that
 - ``policy``: sum over arms of propensity · expected, what the policy meant to do; ``mean``: expected reward of the arms it did show;
 - ``uniform``: every eligible arm alike; ``best_fixed``: per trigger the one arm that is best over all its decisions (where it is not
   eligible, the next best); ``best_policy``: per context (trigger, step, segment) the arm that is best on average there: what any policy
-  that sees only these could reach. Both are chosen on the decisions they are judged on, in contexts of few decisions a little too high.
+  that sees only these could reach. Both are chosen in hindsight over the whole run, before and after a change of the world apart; in
+  contexts of few decisions that is a little too high.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class Exposed:
     log: Logged
     expected: Floats
     shown_at: Integers
-    trigger: Integers
+    best_fixed: Integers
+    """The arm that the best fixed policy shows at each decision."""
+    best_policy: Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +83,28 @@ def exposed(evidence: Evidence, truth: SealedTruth) -> Exposed:
     expected = np.array(
         [[seen[decision].expected.get(arm, 0.0) for arm in log.arms] for decision in frame["decision_id"]], dtype=np.float64
     ).reshape(len(log), len(log.arms))
+    return expose(log, expected, frame["shown_at"].to_numpy(), truth.world.changed_at)
+
+
+def expose(log: Logged, expected: Floats, shown_at: Integers, changed_at: int | None = None) -> Exposed:
+    """Put together decisions in order of time and what each arm would have earned; find the best arms in hindsight."""
     triggers = {name: index for index, name in enumerate(sorted({context[0] for context in log.contexts}))}
-    of_context = np.array([triggers[context[0]] for context in log.contexts], dtype=np.int64)
-    return Exposed(log, np.where(log.eligible, expected, 0.0), frame["shown_at"].to_numpy(), of_context[log.context])
+    trigger = np.array([triggers[context[0]] for context in log.contexts], dtype=np.int64)[log.context]
+    era = np.zeros(len(log), dtype=np.int64) if changed_at is None else (shown_at >= changed_at).astype(np.int64)
+    return Exposed(
+        log=log,
+        expected=np.where(log.eligible, expected, 0.0),
+        shown_at=shown_at,
+        best_fixed=best_arms(2 * trigger + era, expected, log.eligible),
+        best_policy=best_arms(2 * log.context + era, expected, log.eligible),
+    )
 
 
 def part(shown: Exposed, start: int, stop: int | None = None) -> Exposed:
     """Return decisions ``start`` to ``stop`` (exclusive)."""
     end = len(shown.log) if stop is None else stop
-    return Exposed(shown.log.part(start, end), shown.expected[start:end], shown.shown_at[start:end], shown.trigger[start:end])
+    rows = slice(start, end)
+    return Exposed(shown.log.part(start, end), shown.expected[rows], shown.shown_at[rows], shown.best_fixed[rows], shown.best_policy[rows])
 
 
 def last(shown: Exposed, share: float = 0.2) -> Exposed:
@@ -115,7 +131,7 @@ def values(shown: Exposed) -> Values | None:
 
 
 def curves(shown: Exposed) -> Curves:
-    """Compute the regret after each decision, against uniform and against the best in hindsight over all decisions given."""
+    """Compute the regret after each decision, against uniform and against the best in hindsight."""
     rewards = _rewards(shown)
     own = rewards["policy"]
     return Curves(
@@ -143,6 +159,6 @@ def _rewards(shown: Exposed) -> dict[str, Floats]:
     return {
         "policy": (log.propensities * expected).sum(axis=1),
         "uniform": (expected * log.eligible).sum(axis=1) / np.maximum(1, log.eligible.sum(axis=1)),
-        "best_fixed": expected[rows, best_arms(shown.trigger, expected, log.eligible)],
-        "best_policy": expected[rows, best_arms(log.context, expected, log.eligible)],
+        "best_fixed": expected[rows, shown.best_fixed],
+        "best_policy": expected[rows, shown.best_policy],
     }

@@ -24,7 +24,7 @@ SLACK: Final = 15 * MINUTE
 _LEAST_CHANCE: Final = 1e-5
 """Two-sided tests call a fault at this level: about one false alarm in some ten thousand runs."""
 _SEALED_KEYS: Final = (
-    "untreated untreatedAt untreated_at twin twinActivatedAt twin_activated_at onset onset_at onsetAt cause bot is_bot isBot horizon"
+    "untreated untreatedAt untreated_at twin twinActivatedAt twin_activated_at onset onset_at onsetAt cause bot is_bot isBot"
     " horizons prior changedAt changed_at expected_reward"
 ).split()
 _END: Final = ("success", "failure", "expired", "withdrawn", "superseded")
@@ -50,7 +50,7 @@ def check(
         propensities(evidence, floor),
         choices_follow_propensities(evidence),
         one_end_each(evidence),
-        nothing_sealed(evidence),
+        nothing_sealed(evidence, truth),
     ]
     return findings if truth is None else [*findings, no_foresight(evidence, truth)]
 
@@ -189,15 +189,30 @@ def one_end_each(evidence: Evidence) -> Finding:
     return Finding("one end each", twice == 0 and repeated == 0 and rewards <= shown, detail)
 
 
-def nothing_sealed(evidence: Evidence) -> Finding:
-    """No column and no field of a signal's evidence bears a name that only the sealed truth has."""
+def nothing_sealed(evidence: Evidence, truth: SealedTruth | None = None) -> Finding:
+    """No column and no field of a signal's evidence bears a name that only the sealed truth has, and no number in it is the truth's.
+
+    Numbers looked for: the step's true horizon (a learned one comes near it, not to the millisecond), and when the step would have been
+    completed without guidance, where that is not when it was completed.
+    """
     tables = (evidence.people, evidence.decisions, evidence.outcomes, evidence.signals, evidence.progress, evidence.recommendations)
     names = {name for table in tables for name in table.columns}
     text = evidence.signals.select(pl.col("evidence").unique()).to_series().drop_nulls()
     keys = text.str.extract_all(r'"[A-Za-z_]+"\s*:').explode().drop_nulls().str.extract(r'"([A-Za-z_]+)"').unique()
     found = sorted((names | set(keys)) & set(_SEALED_KEYS))
+    copied = 0 if truth is None else _sealed_numbers(evidence, truth)
     detail = f"the evidence holds {', '.join(found)}, which only the truth knows" if found else "no name of the sealed truth appears"
-    return Finding("nothing sealed", not found, detail)
+    return Finding("nothing sealed", not found and not copied, f"{detail}; {copied} signals hold one of its numbers")
+
+
+def _sealed_numbers(evidence: Evidence, truth: SealedTruth) -> int:
+    episodes = truth.episodes().select(
+        "user_id", "step_id", sealed=pl.when(pl.col("untreated_at") != pl.col("completed_at").fill_null(0)).then(pl.col("untreated_at"))
+    )
+    horizon = pl.col("step_id").replace_strict(truth.world.horizons, default=None, return_dtype=pl.Int64)
+    numbers = pl.col("evidence").str.extract_all(r"\d{5,}").cast(pl.List(pl.Int64), strict=False)
+    signals = evidence.signals.join(episodes, on=["user_id", "step_id"], how="left").with_columns(numbers=numbers, horizon=horizon)
+    return signals.filter(pl.col("numbers").list.contains(pl.col("sealed")) | pl.col("numbers").list.contains(pl.col("horizon"))).height
 
 
 def no_foresight(evidence: Evidence, truth: SealedTruth) -> Finding:

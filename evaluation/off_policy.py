@@ -12,7 +12,8 @@ only if contexts are alike over time; so ``dr`` is the one to report (figures: b
 
 *Variance*: given the past and the contexts, the terms are martingale differences. Their variance is known up to the rewards' own:
 sum_a target²/propensity·E(reward - guess)². The interval takes the larger of that, with the model's guesses, and the observed sum of
-squares: with a few heavy weights the observed one alone is too small in most logs and too large in some.
+squares: with a few heavy weights the observed one alone is too small in most logs and too large in some. To the standard error one
+standard error of its own is added, 1/sqrt(2·effective) of it.
 """
 
 from __future__ import annotations
@@ -143,6 +144,7 @@ def _stabilised(terms: Floats, noise: Floats, target: Floats, guesses: Floats) -
 
 
 def _value(method: Method, estimate: float, error: float, size: int, effective: float, alpha: float) -> Value:
+    error *= 1.0 + 1.0 / math.sqrt(2.0 * effective)
     half = NormalDist().inv_cdf(1.0 - alpha / 2.0) * error
     always = always_margin(alpha, size) * error
     return Value(

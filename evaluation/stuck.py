@@ -72,10 +72,10 @@ def label_by_truth(truth: SealedTruth, until: int) -> pl.DataFrame:
     )
 
 
-def horizons_from_holdout(evidence: Evidence, share: float = 0.9) -> dict[str, int]:
+def horizons_from_holdout(evidence: Evidence, share: float = 0.9, least: int = 20) -> dict[str, int]:
     """Estimate H_s per step: the ``share`` quantile of completion time among held-out completers, those still at it censored.
 
-    Steps that no held-out person completed have none.
+    Steps that fewer than ``least`` held-out people completed have none: a ninetieth percentile of so few is a guess.
     """
     found: dict[str, int] = {}
     for (step,), rows in _holdout_progress(evidence).group_by(["step_id"], maintain_order=True):
@@ -83,14 +83,22 @@ def horizons_from_holdout(evidence: Evidence, share: float = 0.9) -> dict[str, i
         completed = rows["completed_at"].to_numpy()
         over = completed > 0
         lasted = np.maximum(0, np.where(over, completed, evidence.until) - since)
-        horizon = kaplan_meier(lasted, over).quantile_among_completers(share)
+        horizon = kaplan_meier(lasted, over).quantile_among_completers(share) if over.sum() >= least else None
         if horizon is not None:
             found[str(step)] = int(horizon)
     return found
 
 
+def holdout_signals(evidence: Evidence) -> pl.DataFrame:
+    """Return the signals of held-out people, the ones that episodes by ``label_by_holdout`` are to be scored with."""
+    return evidence.signals.join(evidence.people.filter(pl.col("experiment_group") == HOLDOUT), on="user_id", how="semi")
+
+
 def label_by_holdout(evidence: Evidence, horizons: dict[str, int] | None = None) -> pl.DataFrame:
-    """Label the episodes of held-out people, who are their own untreated twins: no truth is needed. Onset: becoming current."""
+    """Label the episodes of held-out people, who are their own untreated twins: no truth is needed. Onset: becoming current.
+
+    To be scored with ``holdout_signals``. A step without a horizon cannot be judged and counts as censored.
+    """
     known = horizons_from_holdout(evidence) if horizons is None else horizons
     frame = pl.DataFrame({"step_id": list(known), "horizon": list(known.values())}, schema={"step_id": pl.String(), "horizon": pl.Int64()})
     ends_at = pl.col("onset") + pl.col("horizon")

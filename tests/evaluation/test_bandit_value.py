@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks.coverage_worlds import ARMS, SEGMENTS, STEPS
-from evaluation.bandit_value import Exposed, best_arms, curves, exposed, last, part, values
+from evaluation.bandit_value import Exposed, best_arms, curves, expose, exposed, last, part, values
 from evaluation.evidence import Evidence
 from evaluation.logged import Logged
-from evaluation.reference import PriorError, read_prior, reference
+from evaluation.reference import PriorError, prior_for, read_prior, reference
 from evaluation.truth import Exposure
 from state.duration import DAY, MINUTE
 from tests.evaluation.cases import START, healthy_run, person, truth
@@ -105,6 +106,26 @@ def test_the_best_arm_of_a_group_sleeps_sometimes() -> None:
     assert best_arms(group, expected, eligible).tolist() == [1, 0, 0]
 
 
+def test_when_the_world_changes_the_best_arm_is_looked_for_on_either_side() -> None:
+    size = 40
+    log = Logged(
+        arms=("a", "b"),
+        contexts=(("signup", "s", "x"),),
+        context=np.zeros(size, dtype=np.int64),
+        chosen=np.zeros(size, dtype=np.int64),
+        eligible=np.ones((size, 2), dtype=np.bool_),
+        propensities=np.full((size, 2), 0.5),
+        rewards=np.zeros(size),
+    )
+    expected = np.where(np.arange(size)[:, None] < 30, [[0.8, 0.2]], [[0.1, 0.9]])
+    found = values(expose(log, expected, START + np.arange(size), START + 30))
+    blind = values(expose(log, expected, START + np.arange(size)))
+    assert found is not None
+    assert blind is not None
+    assert found.best_fixed == pytest.approx((30 * 0.8 + 10 * 0.9) / 40)
+    assert blind.best_fixed == pytest.approx((30 * 0.8 + 10 * 0.1) / 40)
+
+
 def test_the_healthy_run_earns_about_what_was_expected() -> None:
     found = values(exposed(*healthy_run()))
     assert found is not None
@@ -129,7 +150,7 @@ def _world(size: int, seed: int) -> Exposed:
     log = Logged(
         ARMS, contexts, context, rng.integers(0, k, size), np.ones((size, k), dtype=np.bool_), np.full((size, k), 1 / k), np.zeros(size)
     )
-    return Exposed(log, (1 / (1 + np.exp(-logits)))[context], START + np.arange(size) * 10 * MINUTE, np.zeros(size, dtype=np.int64))
+    return expose(log, (1 / (1 + np.exp(-logits)))[context], START + np.arange(size) * 10 * MINUTE)
 
 
 def test_the_yardstick_learns_nearly_all_there_is_and_fast() -> None:
@@ -158,15 +179,25 @@ def test_the_yardstick_is_repeatable_and_never_shows_what_is_not_eligible() -> N
     shown = _world(400, 3)
     eligible = shown.log.eligible.copy()
     eligible[:, 0] = False
-    log = Logged(
-        shown.log.arms, shown.log.contexts, shown.log.context, shown.log.chosen, eligible, shown.log.propensities, shown.log.rewards
-    )
-    asleep = Exposed(log, np.where(eligible, shown.expected, -1.0).clip(min=0) * eligible + -5.0 * ~eligible, shown.shown_at, shown.trigger)
+    asleep = replace(shown, log=replace(shown.log, eligible=eligible), expected=np.where(eligible, shown.expected, -5.0))
     first, second = (reference(asleep, read_prior(PRIOR), seed=7) for _ in range(2))
     assert first is not None
     assert second is not None
     assert (first.earned == second.earned).all()
     assert (first.earned >= 0).all()
+
+
+def test_a_world_of_another_kind_is_measured_instead() -> None:
+    shown = _world(3_000, 4)
+    prior = prior_for({"form": "unheard of"}, shown)
+    assert prior.terms[("step",)] == pytest.approx(0.5, abs=0.35)
+    assert prior.terms[("segment", "arm")] > 0.2
+    assert ("trigger", "arm") not in prior.terms
+    assert prior_for(PRIOR, shown) == read_prior(PRIOR)
+    measured, read = reference(shown, prior, seed=1), reference(shown, read_prior(PRIOR), seed=1)
+    assert measured is not None
+    assert read is not None
+    assert measured.value == pytest.approx(read.value, abs=0.03)
 
 
 def test_a_prior_is_read_in_any_spelling_or_refused_in_words() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -76,6 +77,23 @@ def truth_in_the_evidence(evidence: Evidence, truth: SealedTruth) -> tuple[Evide
 
 def truth_in_a_column(evidence: Evidence, truth: SealedTruth) -> tuple[Evidence, SealedTruth]:
     return replace(evidence, people=evidence.people.with_columns(bot=pl.lit(value=False))), truth
+
+
+def the_true_horizon_in_the_evidence(evidence: Evidence, truth: SealedTruth) -> tuple[Evidence, SealedTruth]:
+    return replace(evidence, signals=evidence.signals.with_columns(evidence=pl.lit(f'{{"limitMs": {10 * HOUR}}}'))), truth
+
+
+def a_twins_time_in_the_evidence(evidence: Evidence, truth: SealedTruth) -> tuple[Evidence, SealedTruth]:
+    """The twin finishes an hour after an alarm that nobody else could have followed by that very millisecond."""
+    user, at = evidence.signals["user_id"][0], evidence.signals["detected_at"][0] + HOUR
+    people = tuple(
+        msgspec.structs.replace(p, episodes=tuple(msgspec.structs.replace(e, untreated_at=at) for e in p.episodes))
+        if p.user_id == user
+        else p
+        for p in truth.people
+    )
+    spoiled = pl.when(pl.col("user_id") == user).then(pl.lit(f'{{"at": {at}}}')).otherwise(pl.col("evidence"))
+    return replace(evidence, signals=evidence.signals.with_columns(evidence=spoiled)), SealedTruth(people=people, world=truth.world)
 
 
 def alarms_at_hidden_onset(evidence: Evidence, truth: SealedTruth) -> tuple[Evidence, SealedTruth]:
@@ -156,6 +174,8 @@ FAULTS: dict[Fault, str] = {
     failures_called_too_soon: "attribution",
     truth_in_the_evidence: "nothing sealed",
     truth_in_a_column: "nothing sealed",
+    the_true_horizon_in_the_evidence: "nothing sealed",
+    a_twins_time_in_the_evidence: "nothing sealed",
     alarms_at_hidden_onset: "no foresight",
     alarms_only_where_they_are_right: "no foresight",
     holdout_treated: "holdout untouched",

@@ -11,7 +11,7 @@ import pytest
 
 from evaluation.evidence import Evidence
 from evaluation.placebo import shuffle_labels
-from evaluation.stuck import horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
+from evaluation.stuck import holdout_signals, horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
 from evaluation.stuck_bounds import bounds
 from evaluation.truth import Episode
 from state.duration import DAY, HOUR
@@ -152,16 +152,19 @@ def _holdout(took: list[int | None], alarms: list[dict[str, Any]], until: int = 
 
 def test_without_truth_the_horizon_is_the_ninetieth_percentile_of_the_holdout() -> None:
     evidence = _holdout([*(k * HOUR for k in range(1, 11)), None, None], [])
-    assert horizons_from_holdout(evidence) == {"connect": 9 * HOUR}
+    assert horizons_from_holdout(evidence, least=10) == {"connect": 9 * HOUR}
+    assert horizons_from_holdout(evidence) == {}
 
 
 def test_without_truth_held_out_alarms_tell_who_recovers_alone() -> None:
     took: list[int | None] = [*(k * HOUR for k in range(1, 11)), None, None]
-    evidence = _holdout(took, [alarm("u5", 2 * HOUR), alarm("u9", 4 * HOUR), alarm("u10", HOUR), alarm("u11", 2 * HOUR)])
-    labelled = label_by_holdout(evidence)
-    result = score(labelled, evidence.signals)
+    evidence = _holdout(
+        took, [alarm("u5", 2 * HOUR), alarm("u9", 4 * HOUR), alarm("u10", HOUR), alarm("u11", 2 * HOUR), alarm("guided", HOUR)]
+    )
+    labelled = label_by_holdout(evidence, horizons_from_holdout(evidence, least=10))
+    result = score(labelled, holdout_signals(evidence))
     assert (result.episodes, result.positives, result.true_positives, result.false_positives) == (12, 3, 3, 1)
-    assert recovered_alone(labelled, evidence.signals) == 0.25
+    assert recovered_alone(labelled, holdout_signals(evidence)) == 0.25
 
 
 def test_a_hundred_thousand_episodes_are_scored_in_moments() -> None:
