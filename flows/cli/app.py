@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from flows.cli import catalog, demo, explain, recommend, report, run, settings, simulate, sql
+from flows.cli import catalog, demo, evaluate, explain, recommend, report, run, settings, simulate, sql
 from flows.cli.failures import guarded, say
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -51,12 +51,13 @@ def _onramp(
 
 
 for _command, _short in (
-    (demo.demo, "Simulate people, run the job on them, show what came of it."),
+    (demo.demo, "Let people live with the engine, show what came of it."),
     (run.run, "Run the job on a file, or on Kafka."),
     (simulate.simulate, "Write the events of simulated people."),
     (recommend.recommend, "Show what the app reads for a person."),
     (explain.explain, "Tell a person's story, every decision and why."),
     (report.report, "Show funnels, activation, arms and the rest."),
+    (evaluate.evaluate, "Estimate what another policy would have earned."),
     (sql.sql, "Ask ClickHouse, read-only."),
     (settings.settings, "Show every setting in force."),
 ):

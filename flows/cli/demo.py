@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,79 +19,134 @@ from flows.cli.options import CatalogOption, DataDirOption, JsonOption
 if TYPE_CHECKING:
     from flows.engines import Engines
     from flows.job import Live, Outcome
+    from sources.people import Program
+
+
+def _known(name: str) -> str:
+    from evaluation.scenarios import SCENARIOS
+
+    if name not in SCENARIOS:
+        raise typer.BadParameter(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}.")
+    return name
 
 
 def demo(
     users: Annotated[int, typer.Option("--users", min=1, max=1_000_000, help="People to simulate.")] = 2000,
     days: Annotated[int, typer.Option("--days", min=1, max=365, help="Days that pass.")] = 14,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same people.")] = 1,
+    scenario: Annotated[
+        str, typer.Option("--scenario", metavar="NAME", help="What is special about the world.", callback=_known)
+    ] = "baseline",
+    population: Annotated[
+        str | None, typer.Option("--population", metavar="CMD", help="A program that plays the people. [default: ours]", show_default=False)
+    ] = None,
     catalog: CatalogOption = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Simulate people, run the whole job on them with embedded engines, and show what came of it.
+    """Let people live with the engine: they act, it decides, their apps show what it decided, and they respond to that.
 
-    It lives in `demo/` in the data directory, apart from your own data, and starts afresh each time.
+    The whole job runs on them with embedded engines. What only the people's program knows, it tells at the end: who was stuck, and what
+    would have happened without guidance. It all lives in `demo/` in the data directory, apart from your own data, and starts afresh each
+    time.
 
     \b
     Example:  onramp demo
               onramp demo --users 500 --days 7 --catalog recipes
+              onramp demo --scenario harmful_arm --seed 7
+              onramp demo --population "./my_people --verbose"
     """
     started = time.perf_counter()
+    from evaluation.scenarios import stage
     from flows.catalogs import load_catalog
     from flows.cli.demo_dir import for_demo
-    from flows.cli.display import Display, Steps
+    from flows.cli.display import Display
     from flows.cli.engine_noise import engine_noise_aside
     from flows.cli.options import load
-    from flows.cli.screen import err, number
-    from flows.job import Stop
+    from flows.cli.screen import err
+    from flows.job import ClosedLoop, Stop
     from flows.job import run as run_job
-    from sources.simulator import write
+    from sources.people import Begin, PopulationError, describe
+    from sources.simulator import START
+    from state.duration import DAY
 
     asked = load(data_dir=data_dir, catalog=catalog)
-    product = load_catalog(asked.catalog)
-    settings = for_demo(asked, {"users": users, "days": days, "seed": seed, "catalog": asked.catalog})
-    events, truth = settings.data_dir / "events.jsonl", settings.data_dir / "truth.jsonl"
-    console = err()
-    with Steps("Simulating", console) as steps:
-        written = write(product, users, days, seed, events, truth, progress=steps)
-    console.print(f"Simulated {number(users)} people over {number(days)} days: {number(written.events)} events.")
-
+    end = START + days * DAY
+    product = stage(load_catalog(asked.catalog), scenario, START, end)
+    begin = Begin(scenario, seed, users, START, end, describe(product))
+    what = {"users": users, "days": days, "seed": seed, "scenario": scenario, "catalog": asked.catalog, "population": population}
+    settings = for_demo(asked, what)
     stop, result = Stop(), dict[str, Any]()
-    with engine_noise_aside(), Display(console, "Running") as display:
 
-        def watch(live: Live) -> None:
-            from flows.cli.clock import bounded_run_began
+    def watch(live: Live) -> None:
+        from flows.cli.clock import bounded_run_began
 
-            bounded_run_began(live.engines.data_dir)
-            display.watch(live)
+        bounded_run_began(live.engines.data_dir)
+        display.watch(live)
 
-        def after(engines: Engines, outcome: Outcome) -> None:
-            from flows.cli.clock import bounded_run_ended
-            from flows.cli.run import newest_log_time
+    def after(engines: Engines, outcome: Outcome) -> None:
+        from flows.cli.clock import bounded_run_ended
+        from flows.cli.run import newest_log_time
 
-            display.close()
-            bounded_run_ended(engines.data_dir, newest_log_time(engines))
-            if outcome.finished:
-                _conclude(engines, outcome)
+        display.close()
+        bounded_run_ended(engines.data_dir, newest_log_time(engines))
+        if outcome.finished:
+            from flows.cli.demo_end import conclude
 
-        def _conclude(engines: Engines, outcome: Outcome) -> None:
-            from flows.cli.demo_end import score_of, show_end
-
-            score = score_of(engines, truth)
             result.update(outcome.summary, finished=True)
-            result["truth"] = {
-                "stuckPrecision": score.overall.precision,
-                "stuckRecall": score.overall.recall,
-                "byTrigger": {trigger: {"precision": row.precision, "recall": row.recall} for trigger, row in score.by_trigger.items()},
-            }
-            if not as_json:
-                show_end(engines, outcome, score, asked, settings)
+            result["truth"] = conclude(engines, outcome, loop, asked, settings, silent=as_json)
 
-        run_job(settings, input_path=events, holder="onramp demo", started=started, stop=stop, watch=watch, after=after)
+    with _play(population) as people, engine_noise_aside(), Display(err(), "Living") as display:
+        loop = ClosedLoop(people, begin, product, settings.data_dir / "truth.jsonl")
+        try:
+            run_job(settings, input_path=None, holder="onramp demo", started=started, stop=stop, loop=loop, watch=watch, after=after)
+        except PopulationError:
+            if not stop():  # Ctrl-C reaches the program as well, which may leave before it is asked to
+                raise
     if not result:
         say("stopped before its end; run the same command to start over.")
     elif as_json:
         from flows.cli.screen import print_json
 
         print_json(result)
+
+
+@contextmanager
+def _play(command: str | None) -> Iterator[Program]:
+    """Start the people's program, ours by default; end it with the block. Raises ``PopulationError``."""
+    from sources.people import Program
+
+    if command is None:
+        with _our_rooms_found():
+            people = Program([sys.executable, "-P", "-m", "population"])
+    else:
+        people = Program(_words(command))
+    try:
+        yield people
+    finally:
+        people.close()
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise typer.BadParameter(f"{command!r} cannot be read as a command: {error}.", param_hint="'--population'") from None
+    if not words:
+        raise typer.BadParameter("it is empty.", param_hint="'--population'")
+    return words
+
+
+@contextmanager
+def _our_rooms_found() -> Iterator[None]:
+    """For the block, a Python started with ``-P`` finds our rooms wherever we are run from, and nothing of the same name beside them."""
+    before = os.environ.get("PYTHONPATH")
+    ours = str(Path(__file__).resolve().parents[2])
+    os.environ["PYTHONPATH"] = ours if not before else os.pathsep.join([ours, before])
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before

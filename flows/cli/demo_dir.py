@@ -27,6 +27,16 @@ def is_demo(path: Path) -> bool:
     return (path / _MARK).is_file()
 
 
+def demo_catalog(path: Path) -> str | None:
+    """The catalog that the demo in ``path`` was asked to use; None where there is no demo."""
+    try:
+        asked = json.loads((path / _MARK).read_bytes())
+    except (OSError, ValueError):
+        return None
+    name = asked.get("catalog") if isinstance(asked, dict) else None
+    return name if isinstance(name, str) else None
+
+
 def embedded(settings: Settings, data_dir: Path) -> Settings:
     """The same settings on ``data_dir``, with no service outside this machine."""
     return settings.model_copy(update={"kafka_brokers": None, "redis_url": None, "clickhouse_url": None, "data_dir": data_dir})

@@ -9,69 +9,54 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from flows.cli import views
+from evaluation.truth import read_truth
+from flows.cli import findings, views
 from flows.cli.demo_dir import option_to_read
 from flows.cli.figures import show_throughput
 from flows.cli.own_name import own_name
 from flows.cli.plain import plain
-from flows.cli.screen import heading, lines, number, out, percent, table
+from flows.cli.screen import heading, lines, out
 from flows.cli.stores import Facts
+from flows.evidence import load
+from flows.plots import draw_all
+from flows.verdict import Design, judge, read_learned
+from flows.verdict_json import truth_json
 from sinks.recommendation_reader import RecommendationReader
-from sources.simulator import Score, Signal, read_truth, score
 from state.recommendation import Recommendation
 
 if TYPE_CHECKING:
     from flows.engines import Engines
-    from flows.job import Outcome
+    from flows.job import ClosedLoop, Outcome
     from flows.settings import Settings
+    from flows.verdict import Verdict
 
 _TENANT = "default"
 
 
-def score_of(engines: Engines, truth: Path) -> Score:
-    """Compare the stuck signals with what the simulator knows."""
+def conclude(engines: Engines, outcome: Outcome, loop: ClosedLoop, asked: Settings, demo: Settings, *, silent: bool) -> dict[str, Any]:
+    """Judge the run, draw the plots and, unless ``silent``, print it all on standard output. Returns what JSON has under ``truth``."""
     facts = Facts(engines.store)
-    found = facts.frame(
-        "SELECT user_id, step_id, toString(trigger) AS trigger, toUnixTimestamp64Milli(detected_at) AS at FROM stuck_signals_final"
-    )
-    end = facts.rows("SELECT toUnixTimestamp64Milli(max(timestamp)) AS at FROM events")[0]["at"]
-    return score(read_truth(truth), (Signal(*row) for row in found.iter_rows()), int(end))
+    with loop.truth.open("rb") as lines_of_truth:
+        truth = read_truth(lines_of_truth)
+    evidence = load(facts.frame, _TENANT)
+    verdict = judge(evidence, read_learned(facts.frame, _TENANT), Design.of(loop.catalog), truth)
+    plots = draw_all(verdict, demo.data_dir / "plots")
+    if not silent:
+        _show(engines, facts, outcome, verdict, plots, option_to_read(asked, demo))
+    return {**truth_json(verdict, loop.begin.scenario), "plots": [str(path) for path in plots]}
 
 
-def show_end(engines: Engines, outcome: Outcome, found: Score, asked: Settings, demo: Settings) -> None:
-    """Print it all on standard output."""
-    console, facts = out(), Facts(engines.store)
-    views.show_activation(console, facts, _TENANT)
-    views.show_time_to_activation(console, facts, _TENANT)
-    views.show_funnels(console, facts, _TENANT, most=3)
-    _show_stuck(console, found)
-    views.show_arms(console, facts, _TENANT)
+def _show(engines: Engines, facts: Facts, outcome: Outcome, verdict: Verdict, plots: list[Path], options: list[str]) -> None:
+    console = out()
+    findings.show_effect(console, verdict)
+    findings.show_stuck(console, verdict)
+    findings.show_bandit(console, verdict)
+    findings.show_arms(console, verdict)
     views.show_non_decisions(console, facts, _TENANT)
     sampled = _show_samples(console, engines, facts)
+    findings.show_trust(console, verdict)
     show_throughput(console, outcome.summary)
-    _show_next(console, facts, sampled, option_to_read(asked, demo))
-
-
-def _show_stuck(console: Console, found: Score) -> None:
-    heading(console, "Stuck, as noticed and in truth", "the simulator knows who was stuck, when and why")
-    rows = [*found.by_trigger.items(), ("all", found.overall)]
-    console.print(
-        table(
-            ["sign", ">signals", ">true", ">precision", ">episodes", ">found", ">recall"],
-            (
-                (
-                    name,
-                    number(row.signals),
-                    number(row.true_signals),
-                    percent(row.precision),
-                    number(row.episodes - row.censored),
-                    number(row.found),
-                    percent(row.recall),
-                )
-                for name, row in rows
-            ),
-        )
-    )
+    _show_next(console, facts, sampled, options, plots)
 
 
 def _show_samples(console: Console, engines: Engines, facts: Facts) -> list[str]:
@@ -106,7 +91,7 @@ def _show_samples(console: Console, engines: Engines, facts: Facts) -> list[str]
     return [record.user_id for record in shown]
 
 
-def _show_next(console: Console, facts: Facts, sampled: list[str], options: list[str]) -> None:
+def _show_next(console: Console, facts: Facts, sampled: list[str], options: list[str], plots: list[Path]) -> None:
     user = _interesting_person(facts)
     heading(console, "What to type next")
     commands: list[tuple[list[str], str]] = []
@@ -114,11 +99,18 @@ def _show_next(console: Console, facts: Facts, sampled: list[str], options: list
         commands += [(["explain", user], "one person's story")]
     if sampled:
         commands += [(["recommend", sampled[0]], "what the app shows somebody now")]
-    commands += [(["report"], "all paths, arms and triggers"), (["sql", "SHOW TABLES"], "ask anything, read-only")]
+    commands += [
+        (["report"], "all paths, arms and triggers"),
+        (["evaluate", "--policy", "uniform"], "what another policy would have earned"),
+        (["sql", "SHOW TABLES"], "ask anything, read-only"),
+    ]
     typed = [(plain(shlex.join([own_name(), *arguments, *options])), purpose) for arguments, purpose in commands]
     width = max(len(command) for command, _ in typed)
     for command, purpose in typed:
         lines(console, Text.assemble((f"{command:{width}}", "cyan"), (f"  {purpose}", "dim")))
+    if plots:
+        names = ", ".join(path.stem for path in plots)
+        lines(console, Text.assemble("Plots: ", (plain(plots[0].parent), "cyan"), (f"  {names} (.svg)", "dim")))
     console.print()
 
 

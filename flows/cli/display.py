@@ -17,6 +17,8 @@ from rich.text import Text
 
 from flows.cli.engine_noise import send_logs_to
 from flows.cli.screen import number
+from sources.people import LoopProgress
+from state.duration import DAY
 
 if TYPE_CHECKING:
     from flows.job import Live
@@ -76,7 +78,7 @@ class Display:
         share = self._share()
         cells = [Text(self._title, style="bold")]
         if share is not None:
-            cells += [ProgressBar(total=1.0, completed=share, width=24), Text(f"{100 * share:.0f} %")]  # type: ignore[list-item]
+            cells += [ProgressBar(total=1.0, completed=share, width=24), Text(self._day() or f"{100 * share:.0f} %")]  # type: ignore[list-item]
         cells += [Text(f"{self._read():,} events"), Text(self._rate()), Text(f"{time.monotonic() - self._began:.0f} s", style="dim")]
         if share is None:
             cells.append(Text(self._place()))
@@ -96,10 +98,18 @@ class Display:
             return None
         return min(1.0, progress.read / progress.total)
 
+    def _day(self) -> str | None:
+        """Which simulated day it is, where people live with the engine."""
+        progress = self._live.progress if self._live is not None else None
+        if not isinstance(progress, LoopProgress):
+            return None
+        days = -(-progress.total // DAY)
+        return f"day {min(progress.read // DAY + 1, days)} of {days}"
+
     def _place(self) -> str:
         share = self._share()
         if share is not None:
-            return f"{100 * share:.0f} % of the input, {self._read():,} events"
+            return f"{self._day() or f'{100 * share:.0f} % of the input'}, {self._read():,} events"
         lag = self._live.lag if self._live is not None else None
         behind = f", {sum(lag.values()):,} messages behind" if lag else ""
         return f"{self._read():,} events{behind}"

@@ -17,7 +17,7 @@ import typer
 
 from flows.cli.plain import plain
 
-_ROOMS: Final = frozenset({"flows", "operators", "state", "sinks", "sources", "llm"})
+_ROOMS: Final = frozenset({"flows", "operators", "state", "sinks", "sources", "llm", "evaluation"})
 _RECOVERY_FAULTS: Final = frozenset({"InconsistentPartitionsError", "MissingPartitionsError", "NoPartitionsError"})
 _DISK_FAULTS: Final = ("disk I/O error", "database or disk is full", "No space left on device")
 """What the recovery store and the system say of a disk; the engine passes it on as text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -10,6 +11,8 @@ from flows.cli.options import DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from flows.cli.stores import Facts
+    from flows.settings import Settings
+    from flows.verdict import Verdict
 
 _VIEWS: Final = (
     "activation",
@@ -31,25 +34,69 @@ _OF_NO_TENANT: Final = frozenset({"dead_letters_by_reason", "freshness"})
 
 def report(
     tenant: Annotated[str | None, typer.Option("--tenant", help="One tenant; without it the biggest, and in JSON all.")] = None,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", metavar="DIR", help="Draw plots (SVG) into this directory.", file_okay=False)
+    ] = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Show funnels, activation, arms, stuck signals and non-decisions, from the views that analysts use.
+    """Show what is known of a running system: activation by group and the lift with its interval, whether the experiment can be believed,
+    funnels, stuck signals judged by held-out people, arms with what is believed of them, how long steps take, and non-decisions.
 
     \b
     Example:  onramp report
-              onramp report --json | jq .activation
+              onramp report --json | jq .verdict.liftInterval
+              onramp report --plots pictures
     """
     from flows.cli.demo_dir import for_reading
     from flows.cli.options import load
     from flows.cli.screen import print_json
     from flows.cli.stores import open_facts
 
-    with open_facts(for_reading(load(data_dir=data_dir)), "onramp report") as facts:
+    settings = for_reading(load(data_dir=data_dir))
+    with open_facts(settings, "onramp report") as facts:
+        known = [row["tenant_id"] for row in facts.rows("SELECT tenant_id FROM activation ORDER BY people DESC, tenant_id")]
+        chosen = tenant if tenant is not None else next(iter(known), "default")
+        verdict = _verdict(facts, settings, chosen) if chosen in known else None
+        drawn = _draw(verdict, plots) if verdict is not None and plots is not None else []
         if as_json:
-            print_json({view: _view(facts, view, tenant) for view in _VIEWS})
+            from flows.verdict_json import seen_json
+
+            views = {view: _view(facts, view, tenant) for view in _VIEWS}
+            judged = None if verdict is None else {"tenantId": chosen, **seen_json(verdict)}
+            print_json({**views, "verdict": judged, "plots": [str(path) for path in drawn]})
         else:
-            _show(facts, tenant)
+            _show(facts, verdict, chosen, known, asked=tenant is not None, drawn=drawn)
+
+
+def _verdict(facts: Facts, settings: Settings, tenant: str) -> Verdict:
+    from flows.evidence import load
+    from flows.verdict import judge, read_learned
+
+    return judge(load(facts.frame, tenant), read_learned(facts.frame, tenant), _design(facts, settings, tenant))
+
+
+def _design(facts: Facts, settings: Settings, tenant: str) -> Any:
+    """What the catalog promises, if the one at hand is the one that the newest decision was made with."""
+    from flows.catalogs import CatalogFileError, load_catalog
+    from flows.cli.demo_dir import demo_catalog
+    from flows.verdict import Design
+    from state.catalog_text import CatalogError
+
+    newest = facts.rows(
+        "SELECT argMax(catalog_version, decided_at) AS version FROM decisions_final WHERE tenant_id = {tenant:String}", tenant=tenant
+    )
+    try:
+        catalog = load_catalog(demo_catalog(settings.data_dir) or settings.catalog)
+    except (CatalogFileError, CatalogError):
+        return Design()
+    return Design.of(catalog) if newest[0]["version"] == f"{catalog.id}@{catalog.version}" else Design()
+
+
+def _draw(verdict: Verdict, directory: Path) -> list[Path]:
+    from flows.plots import draw_all
+
+    return draw_all(verdict, directory)
 
 
 def _view(facts: Facts, view: str, tenant: str | None) -> list[dict[str, Any]]:
@@ -62,28 +109,37 @@ def _view(facts: Facts, view: str, tenant: str | None) -> list[dict[str, Any]]:
     return [{name: json_value(value) for name, value in row.items()} for row in rows]
 
 
-def _show(facts: Facts, wanted: str | None) -> None:
+def _show(facts: Facts, verdict: Verdict | None, tenant: str, known: list[str], *, asked: bool, drawn: list[Path]) -> None:
     from rich.text import Text
 
-    from flows.cli import views
+    from flows.cli import findings, views
     from flows.cli.plain import plain
-    from flows.cli.screen import out
+    from flows.cli.screen import lines, out
 
     console = out()
-    tenants = [row["tenant_id"] for row in facts.rows("SELECT tenant_id FROM activation ORDER BY people DESC, tenant_id")]
-    tenant = wanted if wanted is not None else next(iter(tenants), "default")
-    if tenant not in tenants:
-        console.print(Text(f"Nobody is known{f' in tenant {plain(tenant)}' if wanted is not None else ''} yet."))
+    if verdict is None:
+        console.print(Text(f"Nobody is known{f' in tenant {plain(tenant)}' if asked else ''} yet."))
     else:
+        findings.show_effect(console, verdict)
         views.show_activation(console, facts, tenant)
         views.show_time_to_activation(console, facts, tenant)
         views.show_funnels(console, facts, tenant)
+        findings.show_stuck(console, verdict)
         views.show_stuck_by_step(console, facts, tenant)
+        findings.show_steps(console, verdict)
+        findings.show_arms(console, verdict)
         views.show_arms(console, facts, tenant)
         views.show_arms_by_trigger(console, facts, tenant)
         views.show_non_decisions(console, facts, tenant)
+        findings.show_trust(console, verdict)
     views.show_dead_letters(console, facts)
-    if others := [plain(each) for each in tenants if each != tenant]:
+    if drawn:
+        console.print()
+        lines(
+            console,
+            Text.assemble("Plots: ", (plain(drawn[0].parent), "cyan"), (f"  {', '.join(path.stem for path in drawn)} (.svg)", "dim")),
+        )
+    if others := [plain(each) for each in known if each != tenant]:
         console.print()
         console.print(Text(f"This is tenant {plain(tenant)}. Others (--tenant): {', '.join(others[:8])}{' …' if len(others) > 8 else ''}"))
     console.print()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -12,7 +14,12 @@ from typing import NamedTuple, Protocol
 import pytest
 
 from flows.cli.app import invoke
-from tests.flows.cli.command import Result, onramp
+from tests.flows.cli.command import ROOT, Result, onramp
+
+PEOPLE = shlex.join([sys.executable, str(ROOT / "tests" / "flows" / "cli" / "people.py")])
+"""A small population, as ``--population`` takes it; a mode may follow."""
+
+DEMO = ("demo", "--users", 150, "--days", 12, "--population", PEOPLE)
 
 HOSTILE = "[bold]red\u202eevil[/bold]"
 """A user id with markup and a character that turns the writing direction. One with control characters is no user id."""
@@ -56,7 +63,7 @@ def inside(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Ready:
     """A small demo in ``.onramp`` of its working directory."""
     cwd = tmp_path_factory.mktemp("demo")
-    return Ready(cwd, onramp("demo", "--users", 60, "--days", 5, cwd=cwd))
+    return Ready(cwd, onramp(*DEMO, cwd=cwd))
 
 
 @pytest.fixture(scope="session")

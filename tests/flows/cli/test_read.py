@@ -12,9 +12,11 @@ from tests.flows.cli.conftest import Inside, Ready
 def test_report_prints_the_views(demo: Ready, inside: Inside) -> None:
     result = inside("report", cwd=demo.cwd)
     assert result.code == 0, result.err
-    assert "Arms upon signup" in result.out
+    for section in ("Activation within 7 days", "Stuck, as noticed", "How long steps take", "Arms upon signup", "Can this be believed?"):
+        assert section in result.out
+    assert "true" not in result.out.split("verdict")[0]  # a live system has no truth
     views = inside("report", "--json", cwd=demo.cwd).json
-    assert views["activation"][0]["people"] == 60
+    assert views["activation"][0]["people"] == 150
     assert {"funnel_by_step", "arm_share", "non_decisions_by_reason", "freshness"} <= set(views)
 
 
@@ -55,3 +57,16 @@ def test_where_no_job_has_run_it_says_what_to_do(tmp_path: Path, inside: Inside)
     assert (result.code, result.out) == (1, "")
     assert "onramp demo" in result.err
     assert not list(tmp_path.iterdir())
+
+
+def test_report_judges_without_a_truth_and_draws(demo: Ready, inside: Inside) -> None:
+    said = inside("report", "--json", "--plots", "pictures", cwd=demo.cwd)
+    assert said.code == 0, said.err
+    verdict = said.json["verdict"]
+    assert verdict["sampleRatio"]["ok"]
+    assert verdict["shownRates"]["ok"]
+    assert verdict["liftInterval"][0] < verdict["lift"] < verdict["liftInterval"][1]
+    assert set(verdict["holdoutStuck"]) >= {"precision", "recall", "recoveredAlone", "bestTimeout"}
+    assert "trueLift" not in verdict
+    assert {Path(path).stem for path in said.json["plots"]} == {"lift", "stuck", "posteriors", "survival", "reasons"}
+    assert all((demo.cwd / path).read_text().startswith("<?xml") for path in said.json["plots"])
