@@ -2,7 +2,7 @@
 
 On the same contexts in the same order it chooses with a Bayesian logistic model whose spreads are those the world was drawn with;
 rewards are drawn from the truth's expected ones with a seed and arrive when the attribution window closes. Laplace's approximation,
-fitted on aggregated cells and refreshed every ``REFRESH`` decisions, later every twentieth more. No exploration floor, no discounting:
+fitted on aggregated cells and refreshed every ``REFRESH`` decisions, later a tenth more. No exploration floor, no discounting:
 in a world that changes, it does not know. Source: Chapelle and Li 2011; Russo et al. 2018, "A tutorial on Thompson sampling", section 5.
 """
 
@@ -102,7 +102,7 @@ def reference(shown: Exposed, prior: Prior, *, window: int = DAY, seed: int = 0,
     known = 0
     stop = 0
     while stop < size:
-        start, stop = stop, min(size, stop + max(REFRESH, stop // 20))
+        start, stop = stop, min(size, stop + max(REFRESH, stop // 10))
         arrived = int(np.searchsorted(shown.shown_at, shown.shown_at[start] - window, side="right"))
         fresh = slice(known, min(arrived, start))
         cell = shown.log.context[fresh] * arms + chosen[fresh]
@@ -182,14 +182,13 @@ def _laplace(columns: Integers, precision: Floats, centre: Floats, begin: Floats
     design = np.zeros((used.size, precision.size))
     np.put_along_axis(design, columns[used], 1.0, axis=1)
     wins, trials = won[used], won[used] + lost[used]
-    mode = begin
-    for _ in range(8):
+    mode, hessian = begin, np.diag(precision)
+    for _ in range(12):
         rate = 1.0 / (1.0 + np.exp(-design @ mode))
         hessian = (design.T * (trials * rate * (1.0 - rate))) @ design + np.diag(precision)
         step = np.linalg.solve(hessian, design.T @ (wins - trials * rate) - precision * (mode - centre))
-        mode = mode + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
-        if float(np.abs(step).max()) < 1e-3:
+        longest = float(np.abs(step).max())
+        mode = mode + step * min(1.0, 2.0 / max(longest, 1e-12))
+        if longest < 0.02:
             break
-    rate = 1.0 / (1.0 + np.exp(-design @ mode))
-    hessian = (design.T * (trials * rate * (1.0 - rate))) @ design + np.diag(precision)
     return mode, np.asarray(np.linalg.cholesky(hessian))
