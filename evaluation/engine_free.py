@@ -28,11 +28,13 @@ from state.facts import (
     RecommendationFact,
     SignalFact,
 )
+from state.estimator import Estimator, starting
 from state.fold import Fold
 from state.guidance import Output, Turn
 from state.ids import Keys
-from state.items import Ask, Choice, Reward
+from state.items import Ask, Choice, Lesson, Reward
 from state.messages import Message
+from state.parameters import ParameterBoard
 from state.person import Person
 from state.plan import Plan
 from state.recommendation import Publish, encode
@@ -47,7 +49,9 @@ class EngineFree:
     def __init__(self, plan: Plan, keys: Keys) -> None:
         self.plan = plan
         self._keys = keys
-        self._fold = Fold(plan, keys)
+        self._parameters = ParameterBoard()
+        self._fold = Fold(plan, keys, self._parameters)
+        self._estimators: dict[str, Estimator] = {}
         self._chooser = Chooser(plan)
         self._composer = Composer(plan, keys)
         self._people: dict[str, Person] = {}
@@ -122,6 +126,7 @@ class EngineFree:
             self._armed[key] = due
 
     def _bring_about(self, outputs: list[Output]) -> None:
+        self._learn(outputs)
         asked = [each for each in outputs if type(each) is Ask or type(each) is Reward]
         if len(asked) > 1:
             asked.sort(key=lambda item: (item.seq, item.at, item.who, item.turn))
@@ -136,6 +141,14 @@ class EngineFree:
                 learner = self._learners[item.trigger] = self._chooser.bandit(Learner())
             chosen = self._chooser.decide(learner, item) if type(item) is Ask else self._chooser.learn(learner, item)  # type: ignore[arg-type]
             self._take(chosen)
+
+    def _learn(self, outputs: list[Any]) -> None:
+        for lesson in sorted((each for each in outputs if type(each) is Lesson), key=attrgetter("at")):
+            estimator = self._estimators.get(lesson.tenant)
+            if estimator is None:
+                estimator = self._estimators[lesson.tenant] = starting(self.plan, lesson.tenant)
+                self._parameters.publish(lesson.tenant, estimator)
+            estimator.learn(lesson)
 
     def _take(self, chosen: list[Chosen]) -> None:
         for each in chosen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import bytewax.operators as op
@@ -13,6 +13,7 @@ from bytewax.outputs import Sink
 from operators.choose import choose_step
 from operators.compose import compose_step
 from operators.decode import decode_step
+from operators.estimate import estimate_step
 from operators.facts import facts_step
 from operators.gather import gather_effects, gather_letters
 from operators.parting import only, only_outputs
@@ -25,6 +26,7 @@ from state.facts import Fact
 from state.ids import Keys
 from state.items import Choice, Count
 from state.messages import Message, Tick
+from state.parameters import ParameterBoard
 from state.plan import Plan
 from state.recommendation import Erase, Publish
 
@@ -46,6 +48,7 @@ class Parts:
     board: Board
     lanes: int = 1
     sink_partitions: int = 1
+    parameters: ParameterBoard = field(default_factory=ParameterBoard)
 
 
 def build(parts: Parts) -> Dataflow:
@@ -63,7 +66,10 @@ def build(parts: Parts) -> Dataflow:
 
     # Each person's state: progress, signs of being stuck, whether to guide, what came of it.
     arrivals = op.merge("arrivals", known, woken)
-    tracked = track_step("track", arrivals, plan, keys, wheels)
+    tracked = track_step("track", arrivals, plan, keys, wheels, parts.parameters)
+
+    # What people without guidance do teaches how long steps take and what being stuck looks like.
+    estimated = estimate_step("estimate", tracked, plan, parts.parameters)
 
     # Each (tenant, trigger) has a learner that chooses the arm and learns from the rewards; the catalog has the words.
     chosen = choose_step("choose", tracked, plan)
@@ -81,6 +87,7 @@ def build(parts: Parts) -> Dataflow:
         decoded.rejected,
         decoded.ticks,
         only_outputs("tracked_facts", tracked, (Fact, Erase)),
+        only_outputs("estimated_facts", estimated, Fact),
         only_outputs("chosen_facts", chosen, Fact),
         only("composed_facts", composed, Fact),
     )

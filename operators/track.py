@@ -15,6 +15,7 @@ from state.fold import Fold
 from state.guidance import Output, Turn
 from state.ids import Keys
 from state.items import Due, Merged
+from state.parameters import ParameterBoard
 from state.person import Person
 from state.plan import Plan
 
@@ -82,12 +83,14 @@ def _place(arrival: Arrival) -> int:
     return arrival.seq
 
 
-def tracking(plan: Plan, keys: Keys, wheels: WheelRegistry) -> Callable[[bytes | None], Tracking]:
-    """Builder for ``stateful_batch``."""
-    fold = Fold(plan, keys)
+def tracking(plan: Plan, keys: Keys, wheels: WheelRegistry, parameters: ParameterBoard | None = None) -> Callable[[bytes | None], Tracking]:
+    """Builder for ``stateful_batch``. ``parameters`` is where ``estimate`` publishes."""
+    fold = Fold(plan, keys, parameters)
     return lambda resume_state: Tracking(fold, keys, wheels, resume_state)
 
 
-def track_step(step_id: str, up: KeyedStream[Arrival], plan: Plan, keys: Keys, wheels: WheelRegistry) -> KeyedStream[list[Output]]:
+def track_step(
+    step_id: str, up: KeyedStream[Arrival], plan: Plan, keys: Keys, wheels: WheelRegistry, parameters: ParameterBoard
+) -> KeyedStream[list[Output]]:
     """Keep every person's state."""
-    return op.stateful_batch(step_id, up, tracking(plan, keys, wheels))
+    return op.stateful_batch(step_id, up, tracking(plan, keys, wheels, parameters))

@@ -3,8 +3,8 @@
 How time passes. ``log_time`` is the largest event time so far; a time before 2000 or more than a day past ``reference`` moves nothing.
 Before the first line that has a time it is ``MIN_TIME``, the year 2000. It is cut into slots of ``TICK_MS``; a timer fires right before the
 first line whose slot begins at or after its deadline, by a ``Tick`` that stands alone in its batch (``pace.py`` tells how). The end of the
-input fires nothing: the next file may go on. Hence the same lines give the same messages and the same effective ticks in the same order,
-however they are batched, split or resumed.
+input fires nothing: the next file may go on. No batch goes on across a boundary at which learned parameters change. Hence the same lines
+give the same messages and the same effective ticks in the same order, however they are batched, split or resumed.
 
 The last line of a file is read even without a newline. If the file later turns out to go on with more than a newline there, the whole
 line is read once more, under its old number: what was read before was a part of a line (and, being half a JSON object, rejected).
@@ -203,13 +203,13 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                     verdict = self._pacer.at(start, horizon)
                     if verdict is not Verdict.GO_ON:
                         if verdict is Verdict.TICK:
-                            ledger.ticked = start
-                            batch.append(Tick(PARTITION, start, seq + 1))
+                            ledger.ticked = self._pacer.ticked
+                            batch.append(Tick(PARTITION, ledger.ticked, seq + 1))
                         full = True
                         break
                     slot_end = start + TICK_MS
                 if horizon is None:
-                    horizon = time + pace.lookahead_ms
+                    horizon = self._pacer.horizon_of(time)
                 if len(batch) >= limit:
                     full = True
                     break

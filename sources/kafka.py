@@ -6,8 +6,8 @@ from the start. A group that never committed starts at the earliest message: sta
 
 How time passes. ``log_time`` is the largest broker timestamp so far. Ticks come on a grid of a second and stay ``LAG_MS`` behind, so that
 on several workers a timer does not overtake an event; before a message that would pass a due timer the batch ends (``pace.py``), so
-that working off a backlog gives what the live run gives. While the partition is caught up and idle, and its broker says so, the wall clock
-less ``IDLE_MARGIN_MS`` moves it.
+that working off a backlog gives what the live run gives. No batch goes on across a boundary at which learned parameters change. While the
+partition is caught up and idle, and its broker says so, the wall clock less ``IDLE_MARGIN_MS`` moves it.
 """
 
 from __future__ import annotations
@@ -189,18 +189,21 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
                     break
                 continue
             time = max(log_time, self._timestamp(record))
+            if horizon is not None and time >= horizon:
+                self._next = place
+                break
             if time >= slot_end:
                 start = time // GRID_MS * GRID_MS - LAG_MS
                 verdict = self._pacer.at(start, horizon) if start >= self._pacer.ticked else Verdict.GO_ON
                 if verdict is Verdict.TICK:
                     self._next = place
-                    return self._tick(start)
+                    return self._tick(self._pacer.ticked)
                 if verdict is Verdict.CUT:
                     self._next = place
                     break
                 slot_end = start + LAG_MS + GRID_MS
             if horizon is None:
-                horizon = time + self._source.pace.lookahead_ms
+                horizon = self._pacer.horizon_of(time)
             log_time = time
             seq += 2
             offset = record.offset()

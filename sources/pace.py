@@ -6,6 +6,9 @@ possible to know them without ending every batch at every slot:
 - on one worker Bytewax asks for a batch only when the last one has drained, so that ``peek_timers`` then knows every timer;
 - no timer is registered for earlier than ``lookahead_ms`` after the log time of what registers it, so that a batch may go on across slots
   up to that far without asking again.
+
+What is learned of the steps changes at boundaries of log time (``state/parameters.py``). So no batch goes on across a boundary, and no tick
+fires timers from both sides of one: what was learned before the boundary has to be known behind it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from state.parameters import PERIOD
+
 MIN_LOOKAHEAD_MS = 60_000
 
 
@@ -23,7 +28,7 @@ class Verdict(Enum):
 
     GO_ON = "it belongs to the batch"
     CUT = "the batch ends before it"
-    TICK = "the next batch is one tick at the start of its slot"
+    TICK = "the next batch is one tick, at ``ticked``: the start of its slot, or a boundary before that"
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Pace:
 
 
 class Pacer:
-    """Applies a ``Pace`` to one partition. ``ticked`` is the slot of its last tick and belongs into a snapshot."""
+    """Applies a ``Pace`` to one partition. ``ticked`` is the time of its last tick and belongs into a snapshot."""
 
     __slots__ = ("_due", "_pace", "_partition", "ticked")
 
@@ -55,8 +60,7 @@ class Pacer:
         self._due = -math.inf  # the earliest timer before the last tick
 
     def at(self, start: int, horizon: int | None) -> Verdict:
-        """Judge a message whose slot begins at ``start``. ``horizon`` is the log time of the batch's first message + lookahead, None
-        while the batch is empty.
+        """Judge a message whose slot begins at ``start``. ``horizon`` is where the batch must end (``horizon_of``), None while it is empty.
 
         A fired timer may register another that is due at once. Hence a tick is repeated as long as the earliest timer has moved and is
         still due; a timer that a tick did not remove (it waits on another worker) is not waited for.
@@ -64,10 +68,19 @@ class Pacer:
         due = self._earliest()
         if horizon is not None:
             return Verdict.CUT if due <= start or start >= horizon else Verdict.GO_ON
-        if due > start or (self.ticked == start and due <= self._due):
+        if due > start:
             return Verdict.GO_ON
-        self.ticked, self._due = start, due
+        at = start if due == -math.inf else min(start, -(-int(due) // PERIOD) * PERIOD)
+        if at < self.ticked or (self.ticked == at and due <= self._due):
+            at = start
+        if self.ticked == at and due <= self._due:
+            return Verdict.GO_ON
+        self.ticked, self._due = at, due
         return Verdict.TICK
+
+    def horizon_of(self, time: int) -> int:
+        """Where a batch must end whose first message has the log time ``time``: after the lookahead, and at the next boundary."""
+        return min(time + self._pace.lookahead_ms, (time // PERIOD + 1) * PERIOD)
 
     def mark(self, at: int) -> None:
         """Take note of a tick that the source sends of its own accord."""

@@ -1,88 +1,325 @@
-"""Notices who is stuck, and has guidance considered for them. Held-out people are noticed like everyone."""
+"""Notices who is stuck, and has guidance considered for them. Held-out people are noticed like everyone.
+
+An *episode* is a person at their current step. It is looked at when evidence comes (errors, rage clicks, circles, a slow step), and by
+a timer after each quarter of the time up to the step's deadline (``state/survival.py``). Each time the score (``state/score.py``) says how
+probable it is that the step will not be completed in the usual time; beyond a threshold that is an alarm: one an episode, and none
+after half of the horizon, when it would come too late to count. Thresholds of the catalog make evidence; only the score makes an alarm.
+
+What became of an episode is a lesson. Nobody influenced held-out people, and their level is what counts; there are few of them. Guided
+people teach what is alike for both: how steps compare, and what each sign of trouble means. They are told apart by the group that was
+drawn for them, never by whether they were shown anything: only people who come back are shown something, and those without would look
+more lost than they are. Where the catalog holds nobody out, everyone counts as if held out, for want of better.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
-from state import signals
+from state import machine, signals
 from state.events import Event
 from state.facts import SignalFact
 from state.guidance import Guidance, Turn
 from state.ids import Keys
-from state.person import Person
-from state.plan import Plan
+from state.items import Lesson
+from state.parameters import ParameterBoard, Parameters
+from state.person import Episode, Person, Pulse
+from state.plan import Plan, Rule
 from state.progress import current_step
+from state.score import ALARMED, LAST, OPEN, RAISING, SILENT_FROM, Levels
+from state.survival import Curve
 from state.telling import progress_fact
 from state.vocabulary import STUCK_TRIGGERS
 
 _INACTIVE, _ERRORS, _RAGE, _LOOPING, _SLOW = STUCK_TRIGGERS
 _json = msgspec.json.Encoder()
 
+_HELD_OUT, _GUIDED = 1, 2
+SAME_HORIZON: Final = 1.25
+"""Rows that were taken down under a horizon further than this from the one they are judged by teach nothing."""
+_MOST_COUNTED: Final = 99
+_MOST_ROWS: Final = 6
+_PLENTY: Final = 3
+_DAY_MS: Final = 86_400_000
+_THURSDAY: Final = 3  # 1970-01-01, counted from Monday
+_PACE: Final = (1 / 20, 1 / 5, 1 / 2, 1.0)
+_ACTIVE: Final = (1 / 8, 1 / 2, 1.0, 2.0)
+_NO_RHYTHM: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss", "identify"})
+_SPEAKS_FOR: Final = {
+    "silence": _INACTIVE,
+    "visits": _INACTIVE,
+    "errors": _ERRORS,
+    "rageClicks": _RAGE,
+    "circles": _LOOPING,
+    "activeTime": _SLOW,
+}
+
 
 class Detector:
     """The signs of being stuck, for all people of one plan. Methods change the person given and append to the turn given."""
 
-    def __init__(self, plan: Plan, keys: Keys, guidance: Guidance) -> None:
+    def __init__(self, plan: Plan, keys: Keys, guidance: Guidance, board: ParameterBoard) -> None:
         self._plan: Final = plan
         self._keys: Final = keys
         self._guidance: Final = guidance
+        self._board: Final = board
+        self._enabled: Final = {trigger: plan.triggers.enabled(trigger) for trigger in STUCK_TRIGGERS}
 
-    def inactive(self, person: Person, due: int, done: Mapping[str, int], turn: Turn) -> None:
-        """The person's inactivity timer ran at log time ``due``."""
-        policy = self._plan.triggers.inactive
-        if policy.enabled:
-            person.lapsed = True
-            self.stuck(person, _INACTIVE, due, done, turn, {"lastActiveAt": person.newest, "after": policy.after})
+    def parameters(self, person: Person, at: int, turn: Turn) -> Parameters:
+        """What is in force at log time ``at``; the turn notes its version."""
+        found = self._board.at(self._plan, person.tenant, at)
+        turn.parameters = found.version
+        return found
 
-    def look(self, person: Person, event: Event, done: Mapping[str, int], turn: Turn) -> None:
-        """Look at an event that was applied, for a person on the way to activation."""
+    # machines
+
+    def rhythm(self, person: Person, event: Event, gap: int, again: bool, at: int, turn: Turn) -> None:
+        """Follow the rhythm of a person's events, in order of time; suspect machines. ``gap`` since the event before, -1 for none."""
+        if person.bot or event.type in _NO_RHYTHM:
+            return
+        pulse = person.pulse
+        if pulse is None:
+            pulse = person.pulse = Pulse()
+        since = event.timestamp - person.signup_at if person.signup_at else -1
+        if machine.observe(pulse, event.timestamp, gap, again=again, since_signup=since):
+            person.bot = True
+            self.leave(person, at, turn)
+            person.check_due = 0
+
+    # episodes
+
+    def follow(self, person: Person, done: Mapping[str, int], at: int, turn: Turn, *, first: bool) -> None:
+        """Progress or the path have changed: end the episode, begin the next. ``first``: the step is current for the first time."""
+        current = "" if person.activated_at or person.merged else current_step(self._plan, person.path, done)
+        episode = person.episode
+        if episode is not None and episode.step == current:
+            return
+        parameters = self.parameters(person, at, turn)
+        before = 0
+        if episode is not None:
+            before = self._end(person, episode, done, at, turn, parameters)
+        person.episode, person.check_due = None, 0
+        if not current:
+            return
+        teaches = self._teaches(person) if first else 0
+        episode = person.episode = Episode(current, person.since[current], teaches, person.sessions, before)
+        if teaches:
+            _teach(turn, Lesson(person.tenant, current, "entered", at, episode.onset, guided=teaches == _GUIDED))
+        self._schedule(person, episode, at, parameters.curves[current])
+
+    def leave(self, person: Person, at: int, turn: Turn) -> None:
+        """From now on the person's episode teaches nothing: they are no human, or gone."""
+        episode = person.episode
+        if episode is not None and episode.teaches:
+            lasted = max(at - episode.onset, 0)
+            _teach(turn, Lesson(person.tenant, episode.step, "left", at, episode.onset, lasted, guided=episode.teaches == _GUIDED))
+            episode.teaches, episode.rows = 0, []
+
+    def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, turn: Turn, parameters: Parameters) -> int:
+        """The episode is over: completed, or left for another path. Returns its pace."""
+        if episode.step not in done:
+            self.leave(person, at, turn)
+            return episode.before
+        lasted = max(done[episode.step] - episode.onset, 0)
+        horizon = parameters.curves[episode.step].horizon
+        if episode.teaches:
+            rows = () if episode.judged else self._rows(episode, horizon)
+            late, guided = lasted > horizon, episode.teaches == _GUIDED
+            _teach(turn, Lesson(person.tenant, episode.step, "completed", at, episode.onset, lasted, rows, late, guided))
+        return 1 + sum(lasted >= share * horizon for share in _PACE)
+
+    def _teaches(self, person: Person) -> int:
+        if person.bot or person.merged:
+            return 0
+        held_out = self._guidance.group(person) == "holdout" or not self._plan.catalog.holdout
+        return _HELD_OUT if held_out else _GUIDED
+
+    @staticmethod
+    def _rows(episode: Episode, horizon: int) -> tuple[int, ...]:
+        if not episode.horizon or max(episode.horizon, horizon) > SAME_HORIZON * min(episode.horizon, horizon):
+            return ()
+        return tuple(episode.rows)
+
+    def _schedule(self, person: Person, episode: Episode, now: int, curve: Curve) -> None:
+        """Set the timer for the next checkpoint that is far enough away, or for when the episode is judged."""
+        person.check_due = 0
+        soonest = now + self._plan.lookahead
+        if person.bot:
+            return
+        if not episode.alarmed or episode.teaches:
+            for quarter in range(1, LAST + 1):
+                due = episode.onset + curve.deadline * quarter // LAST
+                if due >= soonest:
+                    person.check_due = due
+                    return
+        if episode.teaches and not episode.judged:
+            person.check_due = max(episode.onset + curve.horizon, soonest)
+
+    # looking
+
+    def check(self, person: Person, due: int, done: Mapping[str, int], turn: Turn, parameters: Parameters) -> None:
+        """The timer of the current step ran at log time ``due``."""
+        episode = person.episode
+        if episode is None or person.bot:
+            return
+        curve = parameters.curves[episode.step]
+        elapsed = due - episode.onset
+        if elapsed >= curve.horizon:
+            if episode.teaches and not episode.judged:
+                rows = self._rows(episode, curve.horizon)
+                guided = episode.teaches == _GUIDED
+                _teach(turn, Lesson(person.tenant, episode.step, "judged", due - 1, episode.onset, 0, rows, positive=True, guided=guided))
+            episode.judged, episode.rows = True, []
+        elif 2 * elapsed <= curve.horizon:
+            moment = min(int(LAST * elapsed / curve.deadline + 0.05), LAST)
+            self._judge(person, episode, due, moment, done, turn, parameters, {}, record=True)
+        self._schedule(person, episode, due, curve)
+
+    def look(
+        self, person: Person, event: Event, rules: tuple[Rule, ...], done: Mapping[str, int], turn: Turn, parameters: Parameters
+    ) -> None:
+        """Look at an event that was applied: note what it says, and look at the episode where it is a sign of being stuck."""
+        episode = person.episode
+        if episode is None or person.bot or event.timestamp < episode.onset:
+            return
         kind, at, policies = event.type, event.timestamp, self._plan.triggers
+        if episode.touches < _MOST_COUNTED and any(rule.step == episode.step for rule in rules):
+            episode.touches += 1
+        seen: dict[str, Any] | None = None
         if kind == "error" and policies.errors.enabled:
-            if count := signals.error(person.errors, at, policies.errors):
-                evidence = {"errors": count, "within": policies.errors.within, "code": str(event.payload.get("code", ""))[:64]}
-                self.stuck(person, _ERRORS, person.now, done, turn, evidence, self._step_meant(person, event, done))
+            episode.errors = min(episode.errors + 1, _MOST_COUNTED)
+            if signals.error(person.errors, at, policies.errors):
+                episode.bursts += 1
+                seen = {"code": str(event.payload.get("code", ""))[:64]}
         elif kind == "button_click" and policies.rage_clicks.enabled:
             target = str(event.payload["target"])
-            if count := signals.click(person.clicks, at, target, policies.rage_clicks):
-                evidence = {"clicks": count, "within": policies.rage_clicks.within, "target": target[:64]}
-                self.stuck(person, _RAGE, person.now, done, turn, evidence, self._step_meant(person, event, done))
+            if signals.click(person.clicks, at, target, policies.rage_clicks):
+                episode.rage += 1
+                seen = {"target": target[:64]}
         elif kind == "page_view" and policies.looping.enabled:
             page = str(event.payload["path"])
-            if count := signals.visit(person.pages, at, page, policies.looping):
-                evidence = {"visits": count, "within": policies.looping.within, "page": page[:64]}
-                self.stuck(person, _LOOPING, person.now, done, turn, evidence, self._step_meant(person, event, done))
-        if person.active >= self._plan.least_slow and policies.slow_step.enabled and not person.slow_told:
-            step = current_step(self._plan, person.path, done)
-            after = self._plan.slow_after.get(step, 0)
-            if step and person.active >= after:
-                person.slow_told = True
-                self.stuck(person, _SLOW, person.now, done, turn, {"activeTime": person.active, "after": after}, step)
-
-    def stuck(
-        self, person: Person, trigger: str, at: int, done: Mapping[str, int], turn: Turn, evidence: Mapping[str, Any], step: str = ""
-    ) -> None:
-        """The person is stuck: say so, on what evidence, and consider guidance. Held-out people are detected like everyone."""
-        step = step or current_step(self._plan, person.path, done)
-        if not step:
+            if signals.visit(person.pages, at, page, policies.looping):
+                episode.circles += 1
+                seen = {"page": page[:64]}
+        if not person.slow_told and policies.slow_step.enabled and person.active >= self._plan.slow_after[episode.step]:
+            person.slow_told = True
+            seen = seen or {}
+        if seen is None:
             return
+        curve = parameters.curves[episode.step]
+        elapsed = max(person.now - episode.onset, 0)
+        if 2 * elapsed <= curve.horizon:
+            moment = min(int(LAST * elapsed / curve.deadline), LAST - 1)
+            self._judge(person, episode, person.now, moment, done, turn, parameters, seen, record=not episode.noted)
+            episode.noted = True
+
+    def _levels(self, person: Person, episode: Episode, at: int, moment: int, deadline: int) -> Levels:
+        enabled, triggers = self._enabled, self._plan.triggers
+        silence = min(max(at - person.newest, 0), max(at - episode.onset, 0)) / deadline if enabled[_INACTIVE] else 0.0
+        errors = 0
+        if episode.bursts:
+            errors = 3 if episode.errors < 2 * triggers.errors.count else 4
+        elif episode.errors:
+            errors = 1 if episode.errors < triggers.errors.count else 2
+        slow = self._plan.slow_after[episode.step] if enabled[_SLOW] else 0
+        touches = episode.touches
+        return Levels(
+            moment,
+            sum(silence >= share for share in SILENT_FROM),
+            errors,
+            min(episode.rage, 2),
+            min(episode.circles, 3),
+            sum(person.active >= share * slow for share in _ACTIVE) if slow else 0,
+            min(person.sessions - episode.sessions, 3) if enabled[_INACTIVE] else 0,
+            0 if not touches else 1 if touches < _PLENTY else 2,
+            episode.before,
+            (at // _DAY_MS + _THURSDAY) % 7,
+        )
+
+    def _judge(
+        self,
+        person: Person,
+        episode: Episode,
+        at: int,
+        moment: int,
+        done: Mapping[str, int],
+        turn: Turn,
+        parameters: Parameters,
+        seen: Mapping[str, Any],
+        *,
+        record: bool,
+    ) -> None:
+        """Score the episode at log time ``at``; raise the alarm where that is enough. ``record``: keep what it looks like as a row."""
+        curve, model = parameters.curves[episode.step], parameters.model
+        levels = self._levels(person, episode, at, moment, curve.deadline)
+        flag = ALARMED if episode.alarmed else OPEN
+        if not episode.alarmed and not (person.pulse is not None and machine.doubtful(person.pulse)):
+            score = model.score(episode.step, levels)
+            if score >= (model.last if moment == LAST else model.early):
+                parts = model.parts(levels)
+                trigger = self._names(parts)
+                if trigger:
+                    flag = RAISING
+                    self._alarm(person, episode, trigger, score, parts, at, done, turn, curve, seen)
+        if episode.teaches and not episode.judged and (record or flag == RAISING) and len(episode.rows) < _MOST_ROWS:
+            episode.rows.append(levels._replace(guided=int(episode.teaches == _GUIDED)).pack(flag))
+            episode.horizon = episode.horizon or curve.horizon
+
+    def _names(self, parts: Mapping[str, float]) -> str:
+        """The trigger whose evidence adds most; silence where none adds anything, unless the catalog does not look at it."""
+        spoken: dict[str, float] = {trigger: 0.0 for trigger, enabled in self._enabled.items() if enabled}
+        for part, trigger in _SPEAKS_FOR.items():
+            if trigger in spoken:
+                spoken[trigger] += parts[part]
+        best = max(spoken, key=lambda trigger: spoken[trigger], default="")
+        if best and spoken[best] > 0.0:
+            return best
+        return _INACTIVE if _INACTIVE in spoken else ""
+
+    def _alarm(
+        self,
+        person: Person,
+        episode: Episode,
+        trigger: str,
+        score: float,
+        parts: Mapping[str, float],
+        at: int,
+        done: Mapping[str, int],
+        turn: Turn,
+        curve: Curve,
+        seen: Mapping[str, Any],
+    ) -> None:
+        """The person is stuck: say so, on what evidence, and consider guidance."""
+        episode.alarmed = at
         person.version += 1
+        step = episode.step
+        evidence = {
+            "elapsed": at - episode.onset,
+            "horizon": curve.horizon,
+            "lastActiveAt": person.newest,
+            "errors": episode.errors,
+            "errorBursts": episode.bursts,
+            "rageClicks": episode.rage,
+            "circles": episode.circles,
+            "activeTime": person.active,
+            "visits": person.sessions - episode.sessions,
+            "touches": episode.touches,
+            "logits": {part: round(added, 3) for part, added in parts.items() if round(added, 3)},
+            "parameters": turn.parameters,
+            **seen,
+        }
         signal_id = self._keys.decision_id(person.tenant, person.user, f"signal {trigger}", step, person.version)
         turn.outputs.append(
             SignalFact(
-                person.tenant, signal_id, person.user, trigger, person.path, step, _json.encode(evidence).decode(), at, person.version
+                person.tenant, signal_id, person.user, trigger, person.path, step, _json.encode(evidence).decode(), at, person.version,
+                round(score, 6), turn.parameters,
             )
         )  # fmt: skip
         turn.outputs.append(progress_fact(self._plan, person, step, done))
         self._guidance.consider(turn, person, trigger, at, done, step)
 
-    def _step_meant(self, person: Person, event: Event, done: Mapping[str, int]) -> str:
-        """The open step of the path that the event belongs to by its matchers; empty (the current one) where there is none."""
-        if path := self._plan.paths.get(person.path):
-            for rule in self._plan.rules(event.type, event.name, event.payload):
-                is_open = rule.step in path.steps and rule.step not in done
-                if is_open and all(each in done for each in self._plan.steps[rule.step].requires):
-                    return rule.step
-        return ""
+
+def _teach(turn: Turn, lesson: Lesson) -> None:
+    cast("list[Any]", turn.outputs).append(lesson)

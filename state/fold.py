@@ -14,6 +14,7 @@ from state.events import Event
 from state.guidance import Guidance, Turn
 from state.ids import Keys
 from state.items import Count, Due, Merged
+from state.parameters import ParameterBoard
 from state.person import Person
 from state.plan import Plan
 from state.profile import follow_session, learn_traits, prefer, remember
@@ -28,13 +29,13 @@ _EXPOSURES: Final = frozenset({"recommendation_shown", "recommendation_clicked",
 
 
 class Fold:
-    """The fold over the people of one plan. Holds no state of its own."""
+    """The fold over the people of one plan. Holds no state of its own; what has been learned of the steps stands on ``board``."""
 
-    def __init__(self, plan: Plan, keys: Keys) -> None:
+    def __init__(self, plan: Plan, keys: Keys, board: ParameterBoard | None = None) -> None:
         self._plan: Final = plan
         self._keys: Final = keys
         self._guidance: Final = Guidance(plan, keys)
-        self._detector: Final = Detector(plan, keys, self._guidance)
+        self._detector: Final = Detector(plan, keys, self._guidance, board or ParameterBoard())
 
     # what may happen to a person
 
@@ -81,11 +82,11 @@ class Fold:
         while (due := self.next_due(person)) and due <= now:
             person.now = max(person.now, due)
             person.version += 1
+            parameters = self._detector.parameters(person, due - 1, turn)
             self._guidance.close_due(turn, person, due)
-            done = completed(self._plan, person.path, person.steps)
-            if person.inactive_due and person.inactive_due <= due:
-                person.inactive_due = 0
-                self._detector.inactive(person, due, done, turn)
+            if person.check_due and person.check_due <= due:
+                person.check_due = 0
+                self._detector.check(person, due, completed(self._plan, person.path, person.steps), turn, parameters)
 
     def due(self, person: Person, due: Due, turn: Turn) -> None:
         """A timer fired. Harmless when it is not, or no longer, due."""
@@ -106,8 +107,9 @@ class Fold:
         elif not person.merged and not person.deleted_at:
             self._guidance.take_back(turn, person, "merged", person.now)
             self._guidance.forget(turn, person, person.now)
+            self._detector.leave(person, person.now, turn)
             person.merged = True
-            person.inactive_due = 0
+            person.episode, person.check_due = None, 0
             if person.sessions:  # was counted, and told of, as somebody else
                 turn.outputs.append(Count("users", by=-1))
                 person.version += 1
@@ -118,7 +120,7 @@ class Fold:
     @staticmethod
     def next_due(person: Person) -> int:
         """Log time at which a timer of ``person`` is due next, 0 for none. Ask again after every change."""
-        due = person.inactive_due
+        due = person.check_due
         for each in person.open:
             if not due or each.due < due:
                 due = each.due
@@ -151,6 +153,8 @@ class Fold:
 
     def _apply(self, person: Person, event: Event, turn: Turn) -> None:
         plan, kind, at = self._plan, event.type, event.timestamp
+        parameters = self._detector.parameters(person, event.log_time, turn)
+        gap = at - person.session_to if person.session_to else -1
         before, activated = completed(plan, person.path, person.steps), person.activated_at
         person.first_seen = min(person.first_seen, at)
         news = follow_session(person, event, plan.limits.session_gap)
@@ -169,7 +173,8 @@ class Fold:
             if not person.guidance:
                 self._guidance.take_back(turn, person, "opted_out", person.now)
         path = plan.path_for(person.traits) if news or person.path not in plan.paths else person.path
-        (proved, touched), moved = record(person, event, plan.rules(kind, event.name, event.payload)), path != person.path
+        rules = plan.rules(kind, event.name, event.payload)
+        (proved, touched), moved = record(person, event, rules), path != person.path
         if proved or moved:
             done, fresh = self._progress(person, path, before, turn)
         else:
@@ -179,19 +184,17 @@ class Fold:
                 turn.outputs.append(progress_fact(plan, person, step, done))
         if kind in _EXPOSURES:
             self._guidance.expose(turn, person, kind, event.payload, at, person.now)
-        remember(person, event)
-        if at == person.newest or moved:
-            person.inactive_due = self._later(person, person.newest + plan.triggers.inactive.after, done)
+        again = remember(person, event)
+        if not event.stitched and (gap >= 0 or not person.session_total):
+            self._detector.rhythm(person, event, gap, again, person.now, turn)
         if signing_up:
             self._guidance.consider(turn, person, "signup", person.now, done)
         if fresh and proved:  # a new path finds steps completed that were done long ago: no news to the person
             self._guidance.consider(turn, person, "step_completed", person.now, done)
-        if person.lapsed and at == person.newest:
-            person.lapsed = False
-            if not fresh and self._guidance.current(person, person.now) is None:  # what was decided in the silence is gone by now
-                self._guidance.consider(turn, person, "stuck:inactive", person.now, done)
-        if person.path and not person.activated_at:
-            self._detector.look(person, event, done, turn)
+        if not fresh and at == person.newest and gap >= plan.triggers.inactive.after:
+            self._welcome_back(person, done, turn)
+        if person.episode is not None:
+            self._detector.look(person, event, rules, done, turn, parameters)
         if news or fresh or person.activated_at != activated:
             turn.outputs.append(person_fact(self._plan, person, self._group(person), done))
 
@@ -216,7 +219,9 @@ class Fold:
         newly, person.activated_at = bool(activated and not person.activated_at), activated
         if not (moved or fresh):
             return done, fresh
-        if current := current_step(plan, path, done):
+        current = current_step(plan, path, done)
+        first = current not in person.since
+        if current:
             person.since.setdefault(current, last_progress(person, done))
             turn.outputs.append(progress_fact(plan, person, current, done))
         if moved:
@@ -225,20 +230,20 @@ class Fold:
         person.pages.clear()
         self._guidance.settle(turn, person, fresh, person.now)
         if newly:
-            person.inactive_due = 0
             self._guidance.take_back(turn, person, "activated", person.now)
         person.active, person.slow_told = 0, False
+        self._detector.follow(person, done, person.now, turn, first=first)
         return done, fresh
 
-    def _later(self, person: Person, due: int, done: Mapping[str, int]) -> int:
-        """When a timer that belongs to the current step is due: never sooner than the plan's lookahead, never without such a step."""
-        if person.activated_at or not current_step(self._plan, person.path, done):
-            return 0
-        return max(due, person.now + self._plan.lookahead)
+    def _welcome_back(self, person: Person, done: Mapping[str, int], turn: Turn) -> None:
+        """A silence of ``stuck:inactive.after`` is over; where what was decided in it has expired, consider guidance without an alarm."""
+        if person.episode is not None and self._plan.triggers.inactive.enabled and self._guidance.current(person, person.now) is None:
+            self._guidance.consider(turn, person, "stuck:inactive", person.now, done)
 
     def _delete(self, person: Person, event: Event, turn: Turn) -> None:
         """Forget everything but that, and when, the person was deleted. The version goes on, so that nothing older can return."""
         self._guidance.forget(turn, person, person.now)
+        self._detector.leave(person, person.now, turn)
         turn.outputs.append(Erase(person.tenant, person.user, person.version + 1))
         fresh = Person("", "", partition=person.partition, version=person.version + 1, now=person.now, deleted_at=event.timestamp)
         for field in person.__struct_fields__:

@@ -93,3 +93,23 @@ class Count(msgspec.Struct, frozen=True, gc=False):
     name: str
     label: str = ""
     by: int = 1
+
+
+class Lesson(msgspec.Struct, frozen=True, gc=False):
+    """``track`` tells ``estimate`` what became of an episode: one person at one step, current ``since`` then.
+
+    ``kind`` is ``entered``, ``completed`` or ``left`` (lost sight of) ``lasted`` milliseconds after that, or ``judged``: only its ``rows``
+    count. ``rows`` are what the person looked like at checkpoints (``state/score.py``), and ``positive`` says that the step was not
+    completed in the usual time. ``guided``: the person is not held out. ``at`` is the log time at which it was learned, for a timer the
+    moment before its deadline.
+    """
+
+    tenant: str
+    step: str
+    kind: str
+    at: int
+    since: int
+    lasted: int = 0
+    rows: tuple[int, ...] = ()
+    positive: bool = False
+    guided: bool = False

@@ -52,6 +52,42 @@ class Open(msgspec.Struct, gc=False, array_like=True):
     arm: str = ""
 
 
+class Pulse(msgspec.Struct, gc=False, array_like=True):
+    """The rhythm of a person's events, as ``state/machine.py`` follows it: ``pace`` is the logarithm of the usual gap, in thousandths."""
+
+    quick: int = 0
+    steady: int = 0
+    pace: int = 0
+    hour: int = 0
+    hours: int = 0
+
+
+class Episode(msgspec.Struct, gc=False, array_like=True):
+    """The current step and what was seen since it became current (``onset``); ``state/detector.py`` keeps it.
+
+    ``horizon`` is that of when the first of ``rows`` was taken down. ``alarmed`` is when the alarm was raised, 0 where none was.
+    ``teaches`` is 0 for one that teaches nothing, or nothing more, 1 for a held-out person, 2 for a guided one. ``judged``: its time has
+    passed.
+    ``sessions`` are those before it began; ``before`` is the pace of the step before (``state/score.py``).
+    """
+
+    step: str
+    onset: int
+    teaches: int = 0
+    sessions: int = 0
+    before: int = 0
+    errors: int = 0
+    bursts: int = 0
+    rage: int = 0
+    circles: int = 0
+    touches: int = 0
+    alarmed: int = 0
+    horizon: int = 0
+    judged: bool = False
+    noted: bool = False
+    rows: list[int] = []
+
+
 class Person(msgspec.Struct, gc=False, array_like=True):
     """One person's onboarding, in the order in which it is written down: new fields go to the end, none is ever removed or moved.
 
@@ -89,11 +125,12 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     session_to: int = 0
     sessions: int = 0
     session_total: int = 0
-    # timers: absolute log times, 0 for none
-    inactive_due: int = 0
-    # active time on the current step since the last progress; told: that it was slow
+    # the next look at the current step: absolute log time, 0 for none
+    check_due: int = 0
+    # active time on the current step since the last progress
     active: int = 0
     slow_told: bool = False
+    """No longer used: kept because fields are never removed."""
     # short windows of the stuck signals: flat [time, subject, time, subject, …] and [time, …]
     clicks: list[int] = []
     pages: list[int] = []
@@ -111,7 +148,7 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     since: dict[str, int] = {}
     """When each step first became the current one. A step done ahead of its turn never did."""
     lapsed: bool = False
-    """Was called inactive and has not come back yet."""
+    """No longer used: a silence is noticed when it ends."""
     reborn_after: int = 0
     """When the life before this one was deleted; 0 where there was none."""
     arms_seen: dict[str, int] = {}
@@ -120,3 +157,5 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     """Behaves like a machine (``state/machine.py``)."""
     stuck_decided: int = 0
     """When guidance upon being stuck was last decided: a tip before it does not keep that back."""
+    pulse: Pulse | None = None
+    episode: Episode | None = None

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from state.catalog import Catalog, Condition, Matcher, Path, Scalar, Step
+from state.duration import MINUTE
 from state.vocabulary import SURFACE, TRIGGERS
 
 KNOWN_TRAITS: Final = ("persona", "useCase", "companySize", "signupSource", "tier", "locale", "timezone", "firstName")
 """Traits that are kept for every catalog; others only where the catalog uses them."""
 
-SHORTEST_TIMER: Final = 60_000
+SHORTEST_TIMER: Final = 15 * MINUTE
+"""Checkpoints of stuck detection may be as near as this: the slot of log time in a file."""
 
 SEGMENT_PART: Final = 32
 """Characters of a trait that count for a segment."""
@@ -97,15 +99,7 @@ class Plan:
             step.id: max(int(step.typical * catalog.triggers.slow_step.factor), catalog.triggers.slow_step.at_least)
             for step in catalog.steps
         }
-        self.least_slow: Final = min(self.slow_after.values())
-        self.lookahead: Final = max(
-            SHORTEST_TIMER,
-            min(
-                catalog.triggers.inactive.after,
-                catalog.limits.attribution_window,
-                catalog.limits.recommendation_ttl,
-            ),
-        )
+        self.lookahead: Final = SHORTEST_TIMER
         """No timer is ever due sooner than this after the log time at which it was set, in milliseconds."""
         self.traits: Final[frozenset[str]] = frozenset(KNOWN_TRAITS) | _used_traits(catalog)
         self._rules: Final[dict[str, RuleBook]] = _index(catalog)

@@ -71,8 +71,11 @@ def follow_session(person: Person, event: Event, gap: int) -> bool:
     return began
 
 
-def remember(person: Person, event: Event) -> None:
-    """Keep the last few events in brief, by arrival: what a model may be told of what the person was doing."""
+def remember(person: Person, event: Event) -> bool:
+    """Keep the last few events in brief, by arrival: what a model may be told of what the person was doing.
+
+    Return whether this is the same thing as the last one.
+    """
     subject = event.name
     if not subject:
         for field in ("path", "target", "form", "code"):
@@ -82,4 +85,7 @@ def remember(person: Person, event: Event) -> None:
                 break
     if len(person.recent) >= RECENT:
         del person.recent[0]
-    person.recent.append(f"{event.type} {subject}"[:32].rstrip())
+    brief = f"{event.type} {subject}"[:32].rstrip()
+    again = bool(person.recent) and person.recent[-1] == brief
+    person.recent.append(brief)
+    return again

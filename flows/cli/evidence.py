@@ -7,37 +7,49 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flows.cli.plain import plain
-from state.duration import render
+
+_HOUR = 3_600_000
+_MINUTE = 60_000
 
 
 def in_words(trigger: str, evidence: str) -> str:
-    """One clause; what cannot be put into words is shown as it was recorded."""
+    """One clause: what spoke loudest, and how much of the usual time had passed. What cannot be put into words is shown as recorded."""
     try:
         found: dict[str, Any] = json.loads(evidence)
-        return plain(_WORDS[trigger](found))
+        return plain(f"{_WORDS[trigger](found)}, {_long(found['elapsed'])} of usually {_long(found['horizon'])} gone")
     except (ValueError, KeyError, TypeError):
         return plain(evidence)
 
 
+def _long(milliseconds: int) -> str:
+    if milliseconds < 2 * _HOUR:
+        return f"{round(milliseconds / _MINUTE)} min"
+    return f"{round(milliseconds / _HOUR)} h"
+
+
 def _inactive(found: dict[str, Any]) -> str:
     seen = datetime.fromtimestamp(found["lastActiveAt"] / 1000, UTC)
-    return f"nothing since {seen:%Y-%m-%d %H:%M}, limit {render(found['after'])}"
+    return f"nothing since {seen:%Y-%m-%d %H:%M}"
 
 
 def _errors(found: dict[str, Any]) -> str:
-    return f"{found['errors']} errors within {render(found['within'])}{', last ' + found['code'] if found['code'] else ''}"
+    return f"{_times(found['errors'], 'error')}{', last ' + found['code'] if found.get('code') else ''}"
 
 
 def _rage(found: dict[str, Any]) -> str:
-    return f"{found['clicks']} clicks on {found['target']} within {render(found['within'])}"
+    return f"clicked in rage{' on ' + found['target'] if found.get('target') else ''}, {_times(found['rageClicks'], 'time')}"
 
 
 def _looping(found: dict[str, Any]) -> str:
-    return f"came to {found['page']} {found['visits']} times within {render(found['within'])}"
+    return f"went in circles{' around ' + found['page'] if found.get('page') else ''}, {_times(found['circles'], 'time')}"
 
 
 def _slow(found: dict[str, Any]) -> str:
-    return f"active on it for {round(found['activeTime'] / 60_000)} min, limit {render(found['after'])}"
+    return f"active on it for {_long(found['activeTime'])}"
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 _WORDS = {

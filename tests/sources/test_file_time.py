@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sources.files import FUTURE_MS, MIN_TIME, TICK_MS, JsonlSource
 from sources.pace import Pace
 from state.messages import Message, Tick
+from state.parameters import PERIOD
 from tests.sources.harness import LOOKAHEAD, NOW, Consumer, drain, file_part, line, peek
 
 START = 1_700_000_000_000
@@ -41,7 +42,9 @@ def lines_of(plan: list[int | str | None]) -> list[bytes]:
 
 
 def model(lines: list[bytes]) -> list[tuple[Any, ...]]:
-    """What must happen, told line by line: before a line, everything due at the start of its slot, again and again; then the line."""
+    """What must happen, told line by line: before a line, everything due up to each boundary before its slot and at the start of the
+    slot, again and again; then the line.
+    """
     consumer, log_time, seq = Consumer(), MIN_TIME, 0
     for number, value in enumerate(lines, 1):
         if not value.strip():
@@ -51,7 +54,7 @@ def model(lines: list[bytes]) -> list[tuple[Any, ...]]:
             log_time = max(log_time, time)
         start = log_time - log_time % TICK_MS
         while (due := consumer.wheel.next_due(0)) is not None and due <= start:
-            consumer.fire(0, start)
+            consumer.fire(0, min(start, -(-due // PERIOD) * PERIOD))
         seq += 2
         consumer.message(value, log_time, number, seq)
     return consumer.log

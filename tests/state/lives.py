@@ -62,6 +62,7 @@ steps:
     title: connect a source
     link: /connect
     typical: 5m
+    usual: 48h
     complete:
       - {type: form_submit, where: {form: connect}}
       - {type: track, name: connected}
@@ -72,12 +73,14 @@ steps:
     title: ask three questions
     link: /explore
     typical: 10m
+    usual: 48h
     requires: [connect]
     complete:
       - {type: track, name: explored, times: 3}
   - id: invite
     title: invite a colleague
     link: /team
+    usual: 48h
     complete:
       - {type: form_submit, where: {form: invite}}
     activity:
@@ -85,6 +88,7 @@ steps:
   - id: share
     title: share a report
     link: /share
+    usual: 48h
     requires: [explore, invite]
     complete:
       - {type: track, name: shared, where: {public: true}}

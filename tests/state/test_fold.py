@@ -298,10 +298,8 @@ def _quiet(life: Life) -> list[object]:
 
 
 def _capped(life: Life) -> list[object]:
-    life.see(signup(), event("page_view", 7 * HOUR, path="/"))
-    life.see(connect(7 * HOUR + 1), *explored(14 * HOUR, 2), event("page_view", 14 * HOUR + 9, path="/"))
-    life.see(*(event("error", 14 * HOUR + 10 + number, code="x") for number in range(3)))
-    return list(life.see(*(event("error", 21 * HOUR + number, code="x") for number in range(3))))
+    life.see(event("signup", 0, traits={"pro": True}), invite(7 * HOUR), connect(14 * HOUR))
+    return list(life.see(*explored(21 * HOUR)))
 
 
 def _unreachable(life: Life) -> list[object]:
@@ -565,7 +563,7 @@ def test_a_path_that_becomes_known_by_an_out_of_order_event_sets_the_inactivity_
     life = Life()
     life.see(event("page_view", 2 * HOUR, path="/"))
     assert life.person is not None
-    assert (life.person.path, life.person.inactive_due) == ("", 0)
+    assert (life.person.path, life.person.check_due) == ("", 0)
     life.see(event("identify", HOUR, log=2 * HOUR, traits={"persona": "analyst"}))
     assert life.person.path
     assert signals(life.wait(2 * HOUR + DAY)) == ["stuck:inactive"]
@@ -580,7 +578,7 @@ def test_a_deleted_visitor_stays_deleted_when_merged() -> None:
 # timers
 
 
-def test_inactivity_is_a_signal_once_on_the_millisecond_and_again_only_after_new_activity() -> None:
+def test_a_silence_of_a_whole_deadline_is_an_alarm_on_the_millisecond_and_the_only_one_of_its_episode() -> None:
     life = Life()
     life.see(signup())
     assert signals(life.wait(DAY - 1)) == []
@@ -588,7 +586,9 @@ def test_inactivity_is_a_signal_once_on_the_millisecond_and_again_only_after_new
     assert (signal.trigger, signal.step_id, signal.detected_at) == ("stuck:inactive", "connect", START + DAY)
     assert signals(life.wait(50 * DAY)) == []
     life.see(event("page_view", 50 * DAY, path="/"))
-    assert signals(life.wait(51 * DAY)) == ["stuck:inactive"]
+    assert signals(life.wait(51 * DAY)) == []
+    life.see(connect(51 * DAY))
+    assert [(each.step_id, each.detected_at) for each in of_kind(life.wait(53 * DAY), SignalFact)] == [("explore", START + 52 * DAY)]
 
 
 def test_nobody_is_called_inactive_after_activation_even_if_that_came_out_of_order() -> None:
@@ -601,11 +601,13 @@ def test_nobody_is_called_inactive_after_activation_even_if_that_came_out_of_ord
     assert signals(life.outputs) == []
 
 
-def test_a_backlog_of_old_events_calls_nobody_inactive_before_the_lookahead() -> None:
+def test_a_backlog_of_old_events_sets_no_timer_before_the_lookahead_and_an_alarm_that_comes_too_late_is_none() -> None:
     life = Life()
     life.see(signup(0, log=10 * DAY))
     assert life.person is not None
-    assert life.person.inactive_due == START + 10 * DAY + life.plan.lookahead
+    assert life.person.check_due == START + 10 * DAY + life.plan.lookahead
+    life.wait(90 * DAY)
+    assert signals(life.outputs) == []
 
 
 def test_a_timer_that_is_not_due_does_nothing() -> None:

@@ -183,7 +183,7 @@ def test_no_timer_is_due_sooner_than_the_lookahead_after_it_was_set(story: list[
 
 
 def _deadlines(person: Person) -> Counter[int]:
-    return Counter([each.due for each in person.open] + ([person.inactive_due] if person.inactive_due else []))
+    return Counter([each.due for each in person.open] + ([person.check_due] if person.check_due else []))
 
 
 @given(stories())

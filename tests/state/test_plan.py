@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.catalog import Condition
-from state.duration import DAY, HOUR, MINUTE
+from state.duration import MINUTE
 from state.plan import Plan, Rule, RuleBook, compile_test, find
 from state.vocabulary import TRIGGERS
 from tests.state.lives import catalog, plan
@@ -136,11 +136,9 @@ def test_the_segment_is_the_named_traits_and_a_dash_for_a_missing_one() -> None:
     assert Plan(catalog(change=lambda text: text.replace("segment_by: [persona]", "segment_by: []"))).segment({"persona": "x"}) == "*"
 
 
-def test_timers_look_ahead_by_the_shortest_of_the_catalog() -> None:
-    assert plan().lookahead == DAY
-    short = Plan(catalog(change=lambda text: text.replace("recommendation_ttl: 24h", "recommendation_ttl: 2h")))
-    assert short.lookahead == 2 * HOUR
-    assert short.slow_after == {"connect": 20 * MINUTE, "explore": 20 * MINUTE, "invite": 20 * MINUTE, "share": 20 * MINUTE}
+def test_a_step_is_slow_after_its_factor_or_the_least_there_is() -> None:
+    assert plan().lookahead == 15 * MINUTE
+    assert plan().slow_after == {"connect": 20 * MINUTE, "explore": 20 * MINUTE, "invite": 20 * MINUTE, "share": 20 * MINUTE}
 
 
 def test_the_arms_of_one_decision_share_a_surface() -> None:

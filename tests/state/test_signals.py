@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from state import signals as windows
 from state.catalog import Errors, Looping, RageClicks
-from state.duration import HOUR, MINUTE, SECOND
+from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.events import Event
 from state.facts import SignalFact
 from tests.state.lives import Life, event, signals, signup, track
@@ -62,18 +62,23 @@ def test_reloading_a_page_is_no_circle() -> None:
     assert signals(Life().see(signup(), *(view(at, "/a") for at in range(30)))) == []
 
 
-def test_after_a_signal_the_window_is_empty_and_the_next_needs_evidence_of_its_own() -> None:
+def test_there_is_one_alarm_an_episode_however_much_evidence_comes() -> None:
     for make in (error, click):
         life = Life()
         found = [len(signals(life.see(each))) for each in [signup(), *(make(at) for at in range(1, 8))]]
-        assert found == [0, 0, 0, 1, 0, 0, 1, 0]
+        assert found == [0, 0, 0, 1, 0, 0, 0, 0]
+        life.see(event("form_submit", HOUR, form="connect"))
+        assert len(signals(life.see(*(make(HOUR + at) for at in range(1, 8))))) == 1
 
 
 def test_a_click_that_ends_in_rage_leaves_the_clicks_on_other_targets() -> None:
     life = Life()
     life.see(signup(), click(0, "a"), click(1, "b"), click(2, "a"), click(3, "b"))
     assert signals(life.see(click(4, "a"))) == ["stuck:rage_clicks"]
-    assert signals(life.see(click(5, "b"))) == ["stuck:rage_clicks"]
+    life.see(click(5, "b"))
+    assert life.person is not None
+    assert life.person.episode is not None
+    assert life.person.episode.rage == 2
 
 
 def test_a_completed_step_begins_a_new_search() -> None:
@@ -92,19 +97,21 @@ def test_nobody_without_a_path_or_after_activation_is_stuck() -> None:
     assert signals(done.outputs) == []
 
 
-def test_a_signal_speaks_of_the_open_step_that_its_event_belongs_to() -> None:
+def test_an_alarm_is_about_the_current_step_whatever_the_person_was_doing() -> None:
     life = Life()
     life.see(signup(), *(click(at, "invite") for at in range(3)))
-    assert [each.step_id for each in life.told(SignalFact)] == ["invite"]
-    life.see(event("form_submit", 9, form="invite"), *(click(HOUR + at, "invite") for at in range(3)))
-    assert [each.step_id for each in life.told(SignalFact)] == ["invite", "connect"]
+    assert [each.step_id for each in life.told(SignalFact)] == ["connect"]
 
 
 def test_the_evidence_says_what_was_counted() -> None:
     life = Life()
     life.see(signup(), *(error(at, "source_gone") for at in range(3)))
     (fact,) = life.told(SignalFact)
-    assert json.loads(fact.evidence) == {"errors": 3, "within": 10 * MINUTE, "code": "source_gone"}
+    evidence = json.loads(fact.evidence)
+    assert (evidence["errors"], evidence["errorBursts"], evidence["code"]) == (3, 1, "source_gone")
+    assert (evidence["elapsed"], evidence["horizon"], evidence["parameters"], fact.parameters_version) == (2, 2 * DAY, 0, 0)
+    assert max(evidence["logits"], key=evidence["logits"].get) == "errors"
+    assert 0.7 <= fact.score < 1.0
 
 
 # a slow step: 20 minutes of active time here

@@ -103,6 +103,9 @@ def rich_log() -> Log:
     log.send(20 * HOUR, "ben", "track", name="workspace_created")  # more than a day late
     log.raw(b'{"eventId": "y", "userId": "ben", "eventType": "page_view", "timestamp": "1970-01-01T00:00:00Z"}', 4 * DAY + 6 * HOUR)
     log.send(4 * DAY + 6 * HOUR + MINUTE, "ben", "recommendation_shown")
+    for second in range(5):  # Gus rages before anything else went wrong
+        kind, more = ("button_click", {"target": "save"}) if second else ("signup", {"traits": {"persona": "engineer"}})
+        log.send(4 * DAY + 6 * HOUR + 2 * MINUTE + second * SECOND // 2, "gus", kind, **more)
     log.send(4 * DAY + 7 * HOUR, "fay", "page_view", path="/pricing", visitor=True)
     return log
 
