@@ -2,6 +2,11 @@
 
     python -m benchmarks.coverage_sequences --replications 1000
 
+Measured so (seed 1): bernstein covers 98.1 %, finds 94.1 %, is 0.0572 wide at the end and claims falsely in 2.6 %; asymptotic 96.8 %,
+95.7 %, 0.0552, 3.6 %; fixed 41.3 %, 99.9 %, 0.0345, 58.6 %. With a tenth held out, rare activation and few people (``--size 4000
+--untreated 0.1 --treated 0.14 --holdout 0.1 --looks 400 --tuned-at 2000``) bernstein covers 99.7 %, and the asymptotic one falls to 93.9 %
+with 7.7 % false claims: so the scorecard uses bernstein, 4 % wider in the first case.
+
 Each replication is an experiment of 20,000 people with a fifth held out, activation 45 % against 49 %. Coverage: share of replications in
 which the interval held the true difference at every look. Power: share in which it excluded 0 at some look. False claims: the same
 with no difference. Three ways: ``bernstein`` (what the scorecard uses), ``asymptotic``, and ``fixed`` (a textbook's, looked at as often).

@@ -109,7 +109,7 @@ def effect(
         rates.append(GroupRate(group, of_group.height, activated, ratio(activated, of_group.height)))
     counted = {rate.group: rate.people for rate in rates}
     lifts = tuple(
-        _lift(people, treated, control, _share(treated, control, shares or counted), alpha, tuned_at)
+        _lift(people, treated, control, _share(treated, control, shares or {}, counted), alpha, tuned_at)
         for treated, control in COMPARISONS
         if counted[treated] and counted[control]
     )
@@ -117,8 +117,11 @@ def effect(
     return EffectReport(tuple(rates), lifts, signed_up - people.height, None if truth is None else true_lift(evidence, truth))
 
 
-def _share(treated: str, control: str, shares: Mapping[str, float]) -> float:
-    return shares[treated] / (shares[treated] + shares[control])
+def _share(treated: str, control: str, shares: Mapping[str, float], counted: Mapping[str, int]) -> float:
+    """Chance of ``treated`` for somebody of both groups. A group that has people and no share by design was not part of the design."""
+    if shares.get(treated) and shares.get(control):
+        return shares[treated] / (shares[treated] + shares[control])
+    return counted[treated] / (counted[treated] + counted[control])
 
 
 def _lift(people: pl.DataFrame, treated: str, control: str, share: float, alpha: float, tuned_at: int) -> Lift:

@@ -74,6 +74,19 @@ def test_a_large_lift_is_claimed_and_the_moment_told() -> None:
     assert not rules.claimed
 
 
+def test_the_designed_share_counts_and_people_of_a_group_outside_of_the_design_do_not_break_it() -> None:
+    evidence = _experiment(1_000, {"holdout": 0.4, "rules": 0.4, "adaptive": 0.5}, 2)
+    designed, outside = (
+        effect(evidence, shares=shares) for shares in ({"holdout": 0.2, "adaptive": 0.6}, {"adaptive": 1.0, "holdout": 0.0})
+    )
+    one, other = designed.lift_of("adaptive", "holdout"), outside.lift_of("adaptive", "holdout")
+    assert one is not None
+    assert other is not None
+    assert len(designed.lifts) == len(outside.lifts) == 3
+    assert one.lift == other.lift
+    assert one.upper != other.upper
+
+
 def test_no_lift_is_claimed_where_there_is_none() -> None:
     claims = 0
     for seed in range(40):
