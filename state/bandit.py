@@ -1,8 +1,9 @@
 """The learner of one (tenant, trigger): which arm works, for which step and segment, and how likely each is to be chosen.
 
-Thompson sampling with its probabilities worked out: an arm's propensity is the posterior probability that it is the best, mixed with an
-exploration floor; the choice is then one draw from these propensities, seeded by the decision's id. What is logged is therefore exactly the
-distribution that was drawn from (Thompson 1933; propensities for off-policy evaluation as in Li et al. 2010, arXiv:1003.0146).
+Thompson sampling with its probabilities worked out: an arm's propensity is the posterior probability that it is the best, with the spread
+of the posterior scaled by ``curiosity`` and an exploration floor under it; the choice is then one draw from these propensities, seeded by
+the decision's id. What is logged is therefore exactly the distribution that was drawn from (Thompson 1933; propensities for off-policy
+evaluation as in Li et al. 2010, arXiv:1003.0146). The floor explores already: with all of the spread on top, the learner would win less.
 
 What is believed is one regression (``state.belief``) over all contexts, fitted anew from time to time: when it is due depends on the number
 of outcomes learned alone. Between fits outcomes are only noted down; they join the cells when the next fit is made, so that the cells are
@@ -21,7 +22,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from state.belief import Belief, Contest
+from state.belief import Belief
 from state.best_arm import probability_best, shares
 from state.catalog import Learning
 from state.logistic import Floats
@@ -36,16 +37,24 @@ REFIT_SOON: Final = 10
 REFIT_AT_MOST: Final = 250
 """Outcomes from one fit to the next: a fifth of those learned so far up to ``REFIT_SOON``; later a fiftieth, up to ``REFIT_AT_MOST``."""
 
+LASTING: Final = 8.0
+"""Half-life of the evidence on harm, in half-lives of what is believed: an arm that is seldom chosen must not outlive its own record."""
+
+JUDGE_SHARE: Final = 0.05
+"""Outcomes from one judgement on harm to the next, of those learned so far: looks close together would tell the same twice."""
+
 _RESCALE_AT: Final = 2.0**40
 _MOST_HALVINGS: Final = 500.0
 _MOST_CACHED: Final = 20_000
 
 
 class Cell(msgspec.Struct, gc=False, array_like=True):
-    """Discounted successes and failures, in the learner's growing units."""
+    """Discounted successes and failures, in the learner's growing units. The ``lasting`` ones fade ``LASTING`` times as slowly."""
 
     successes: float = 0.0
     failures: float = 0.0
+    lasting_successes: float = 0.0
+    lasting_failures: float = 0.0
 
 
 class Outcome(msgspec.Struct, gc=False, array_like=True, frozen=True, order=True):
@@ -65,7 +74,7 @@ class Learner(msgspec.Struct, gc=False, array_like=True):
     releases wrote; today's read it once. ``pending`` remembers which arm each open decision chose. ``recent`` was learned after the last
     fit, which was made at version ``fitted`` and log time ``fitted_at``; ``held`` (a heap) waits for its windows to close. ``trials``
     counts the outcomes of each arm, undiscounted; ``newcomers`` are arms that came when others were established; ``suspects`` counts the
-    fits in a row at which an arm looked harmful, ``stopped`` says when one was stopped for it.
+    judgements in a row at which an arm looked harmful, the last made at version ``judged``; ``stopped`` says when one was stopped for it.
     """
 
     version: int = 0
@@ -82,6 +91,7 @@ class Learner(msgspec.Struct, gc=False, array_like=True):
     newcomers: list[str] = []
     suspects: dict[str, int] = {}
     stopped: dict[str, int] = {}
+    judged: int = 0
 
 
 class Stop(NamedTuple):
@@ -111,8 +121,8 @@ class Bandit:
         """Takes the learner over and changes it. Also called after a restart: believes then what was believed before."""
         self.learner: Final = learner
         self._policy: Final = policy
-        self._logits: Final[dict[tuple[tuple[str, ...], str], tuple[Floats, Floats]]] = {}
-        self._chances: Final[dict[tuple[tuple[str, ...], str], list[float]]] = {}
+        self._logits: Final[dict[tuple[tuple[str, ...], str, float], tuple[Floats, Floats]]] = {}
+        self._chances: Final[dict[tuple[tuple[str, ...], str, float], list[float]]] = {}
         self.belief = self._believe()
 
     def propensities(self, arms: Sequence[str], context: str, rest: Sequence[float] = ()) -> tuple[float, ...]:
@@ -122,7 +132,8 @@ class Bandit:
         exploration floor. A newcomer is held to its share while there is an arm that is none.
         """
         self._meet(arms)
-        key = (tuple(arms), context)
+        spread = self._spread(arms)
+        key = (tuple(arms), context, spread)
         tired = any(each < 1.0 for each in rest)
         chances = None if tired else self._chances.get(key)
         if chances is None:
@@ -134,7 +145,7 @@ class Bandit:
             mean, covariance = logits
             if tired:
                 mean = mean - [self._policy.repeat_penalty * (1.0 - each) for each in rest]
-            chances = probability_best(mean, covariance)
+            chances = probability_best(mean, covariance * spread**2)
             if not tired:
                 self._chances[key] = chances
         return shares(chances, self._policy.exploration_floor, [self._cap(arm) for arm in arms])
@@ -165,7 +176,10 @@ class Bandit:
         """Take over what an earlier release wrote down: its cells, faded up to now."""
         learner = self.learner
         scale = 1.0 / weight(learner, self._policy, now)
+        lasting = scale ** (1.0 - 1.0 / LASTING)
         learner.trials = {arm: round((cell.successes + cell.failures) * scale) for arm, cell in learner.arms.items()}
+        for cell in learner.contexts.values():
+            cell.lasting_successes, cell.lasting_failures = cell.successes * lasting, cell.failures * lasting
         learner.arms, learner.fitted, learner.fitted_at = {}, learner.version, now
         self.belief = self._believe()
         self._forget()
@@ -182,21 +196,26 @@ class Bandit:
         learner.recent.clear()
         # The latest that was learned; partitions keep time of their own, and time does not run backwards here.
         learner.fitted_at, learner.fitted = max(learner.fitted_at, outcome.at), learner.version
-        least = FADED * weight(learner, self._policy, learner.fitted_at)
-        learner.contexts = {key: cell for key, cell in learner.contexts.items() if cell.successes + cell.failures >= least}
+        least = FADED * weight(learner, self._policy, learner.fitted_at) ** (1.0 / LASTING)
+        learner.contexts = {key: cell for key, cell in learner.contexts.items() if cell.lasting_successes + cell.lasting_failures >= least}
         self.belief = self._believe()
         self._forget()
         return News(learner.fitted, learner.fitted_at, self.belief, changed, self._stop(live))
 
     def _stop(self, live: list[str]) -> list[Stop]:
-        """Stop what does harm. An arm has to look harmful at several fits in a row: that is what keeps chance from stopping it."""
+        """Stop what does harm. An arm has to look harmful at several judgements in a row: that is what keeps chance from stopping it."""
         learner, policy, stops = self.learner, self._policy, list[Stop]()
+        if learner.version - learner.judged < JUDGE_SHARE * learner.version:
+            return []
+        learner.judged = learner.version
         running = [arm for arm in live if arm in learner.trials and arm not in learner.stopped]
-        contests: dict[str, Contest] = {}
-        for arm in running:
-            others = [other for other in running if other != arm and learner.trials[other] >= policy.stop_after]
-            if learner.trials[arm] >= policy.stop_after and others:
-                contests[arm] = self.belief.contest(arm, others, policy.harm_margin)
+        known = [arm for arm in running if learner.trials[arm] >= policy.stop_after]
+        if len(known) < 2:
+            return []
+        scale = weight(learner, policy, learner.fitted_at) ** (-1.0 / LASTING)
+        cells = {key: (cell.lasting_successes * scale, cell.lasting_failures * scale) for key, cell in learner.contexts.items()}
+        record = Belief(policy, cells)
+        contests = {arm: record.contest(arm, [other for other in known if other != arm], policy.harm_margin) for arm in known}
         looks = {arm: learner.suspects.get(arm, 0) + 1 for arm, found in contests.items() if found.confidence >= policy.stop_confidence}
         learner.suspects = looks
         for arm in sorted(looks, key=lambda each: contests[each].rate):
@@ -221,6 +240,12 @@ class Bandit:
                     learner.newcomers.append(arm)
                 learner.trials[arm] = 0
 
+    def _spread(self, arms: Sequence[str]) -> float:
+        """How much of the posterior's spread counts: all of it while one of the arms is a newcomer, which must be tried."""
+        learner = self.learner
+        new = any(arm in learner.newcomers and learner.trials[arm] < self._policy.newcomer_trials for arm in arms)
+        return 1.0 if new else self._policy.curiosity
+
     def _cap(self, arm: str) -> float:
         if arm not in self.learner.newcomers:
             return 1.0
@@ -236,12 +261,16 @@ class Bandit:
             for cell in learner.contexts.values():
                 cell.successes /= worth
                 cell.failures /= worth
+                cell.lasting_successes /= worth ** (1.0 / LASTING)
+                cell.lasting_failures /= worth ** (1.0 / LASTING)
             learner.origin, worth = outcome.at, 1.0
         cell = learner.contexts.setdefault(key, Cell())
         if outcome.success:
             cell.successes += worth
+            cell.lasting_successes += worth ** (1.0 / LASTING)
         else:
             cell.failures += worth
+            cell.lasting_failures += worth ** (1.0 / LASTING)
 
 
 def weight(learner: Learner, policy: Learning, at: int) -> float:

@@ -42,19 +42,31 @@ def probability_best(mean: Floats, covariance: Floats) -> list[float]:
 def shares(chances: Sequence[float], floor: float, caps: Sequence[float]) -> tuple[float, ...]:
     """What is drawn from: ``chances``, each at least ``floor`` and at most its cap where the others can take what is above it. Sums to 1.
 
-    The floor is mixed in evenly; where it asks for more than there is, all are equal. A cap below the floor counts as the floor.
+    What the floor gives to some is taken from the others in proportion. A floor that asks for more than there is makes all equal; a cap
+    below the floor counts as the floor.
     """
     count = len(chances)
     floor = min(floor, 1.0 / count)
-    free = 1.0 - floor * count
-    mixed = [floor + free * chance for chance in chances]
-    over = [max(share - max(cap, floor), 0.0) for share, cap in zip(mixed, caps, strict=True)]
-    room = [0.0 if cap < 1.0 else share for share, cap in zip(mixed, caps, strict=True)]
-    if sum(room) > 0.0:
-        scale = 1.0 + sum(over) / sum(room)
-        mixed = [share * scale if free_of_caps else share - above for share, free_of_caps, above in zip(mixed, room, over, strict=True)]
-    total = sum(mixed)
-    return tuple(share / total for share in mixed)
+    raised = _raised(chances, floor)
+    over = [max(share - max(cap, floor), 0.0) for share, cap in zip(raised, caps, strict=True)]
+    if sum(over) > 0.0 and any(cap >= 1.0 for cap in caps):
+        room = [0.0 if cap < 1.0 else share + 1e-9 for share, cap in zip(raised, caps, strict=True)]
+        raised = [share - above + sum(over) * free / sum(room) for share, above, free in zip(raised, over, room, strict=True)]
+    total = sum(raised)
+    return tuple(share / total for share in raised)
+
+
+def _raised(chances: Sequence[float], floor: float) -> list[float]:
+    low = {index for index, chance in enumerate(chances) if chance <= floor}
+    while True:
+        rest = sum(chance for index, chance in enumerate(chances) if index not in low)
+        if rest <= 0.0:
+            return [1.0 / len(chances)] * len(chances)
+        scale = (1.0 - floor * len(low)) / rest
+        lower = {index for index, chance in enumerate(chances) if index not in low and chance * scale < floor}
+        if not lower:
+            return [floor if index in low else chance * scale for index, chance in enumerate(chances)]
+        low |= lower
 
 
 def draw(chances: Sequence[float], decision_id: str) -> int:

@@ -192,17 +192,18 @@ class Learning(_Model):
 
     prior_rate: Annotated[float, Field(gt=0, lt=1)] = 0.3
     prior_weight: Annotated[float, Field(gt=0, le=1000, description="in observations")] = 4.0
-    half_life: Annotated[Duration, Field(description="after which an observation counts half")] = 60 * DAY
+    half_life: Annotated[Duration, Field(description="after which an observation counts half")] = 14 * DAY
     repeat_recovery: Annotated[Duration, Field(description="after which half of the weariness of an arm just seen is gone")] = 3 * DAY
     repeat_penalty: Annotated[float, Field(ge=0, le=10, description="logits that an arm just seen by the same person loses")] = 0.5
+    curiosity: Annotated[float, Field(ge=0, le=1, description="how much of the posterior's spread counts when choosing")] = 0.3
     exploration_floor: Annotated[float, Field(ge=0, le=0.2, description="least probability of each eligible arm")] = 0.05
     newcomer_share: Annotated[float, Field(gt=0, le=1, description="of the choices, for an arm that is new among established ones")] = 0.15
     newcomer_trials: Annotated[int, Field(ge=1, le=100_000, description="outcomes with which a new arm is established")] = 200
     harm_margin: Annotated[
         float, Field(ge=0, le=0.5, description="success rate that an arm must lack against the others to be stopped")
-    ] = 0.025
+    ] = 0.02
     stop_confidence: Annotated[float, Field(ge=0.9, lt=1, description="posterior probability of that harm")] = 0.99
-    stop_looks: Annotated[int, Field(ge=1, le=100, description="fits in a row at which the harm must be that sure")] = 3
+    stop_looks: Annotated[int, Field(ge=1, le=100, description="judgements in a row at which the harm must be that sure")] = 2
     stop_after: Annotated[int, Field(ge=1, le=100_000, description="outcomes before which no arm is judged")] = 100
 
 

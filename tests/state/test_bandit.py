@@ -147,7 +147,7 @@ def test_rescaling_changes_nothing_that_is_believed(monkeypatch: pytest.MonkeyPa
 
 def test_cells_that_have_faded_are_forgotten() -> None:
     policy = Learning.model_validate({"half_life": "1d"})
-    learner = taught(policy, [("a", "x|*", True, 0), ("a", "y|*", True, 30 * DAY)])
+    learner = taught(policy, [("a", "x|*", True, 0), ("a", "y|*", True, 60 * DAY)])
     assert list(learner.learner.contexts) == ["a|y|*"]
 
 
@@ -205,8 +205,8 @@ def test_an_arm_just_seen_gives_way_until_it_is_rested() -> None:
     assert firsts == sorted(firsts)
     assert firsts[0] < 0.25 < firsts[2] == pytest.approx(1 / 3)
     mean, covariance = learner.belief.logits(ARMS, "x|*")
-    chances = by_chance(mean - [POLICY.repeat_penalty, 0.0, 0.0], covariance)
-    assert firsts[0] == pytest.approx(0.05 + 0.85 * chances[0], abs=0.01)
+    chances = by_chance(mean - [0.5 * POLICY.repeat_penalty, 0.0, 0.0], covariance * POLICY.curiosity**2)
+    assert firsts[1] == pytest.approx(max(chances[0], 0.05), abs=0.01)
     assert learner.propensities(ARMS, "x|*") == pytest.approx([1 / 3] * 3)
 
 
@@ -418,7 +418,8 @@ def test_a_learner_of_a_later_release_or_a_damaged_one_is_refused_in_words() -> 
 
 def test_what_an_earlier_release_wrote_down_is_taken_over_faded_up_to_now() -> None:
     old = [400, AT, {"a@1": [120.0, 280.0]}, {"a@1|x|*": [120.0, 280.0]}, {"d": "a@1"}]
-    learner = Bandit(POLICY, learner_codec.decode(b"\x01" + msgspec.msgpack.encode(old)))
+    policy = Learning.model_validate({"half_life": "60d"})
+    learner = Bandit(policy, learner_codec.decode(b"\x01" + msgspec.msgpack.encode(old)))
     learner.learn(AT + 60 * DAY, ["a@1"])
     assert learner.learner.trials == {"a@1": 200}
     assert learner.learner.pending == {"d": "a@1"}
