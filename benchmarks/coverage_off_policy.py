@@ -6,8 +6,8 @@ Each replication is a new world and a new log of Thompson sampling with a 5 % fl
 estimators. Coverage: share of intervals that hold the true value over the logged contexts. Refusals are counted, and cover nothing.
 
 Measured with ``dr`` (1,000 logs of 2,000 decisions, seeds 1, 2, 3): uniform 94.9, 96.3, 96.1 %, 0.062 wide; a fixed arm 95.7, 97.1, 95.8 %,
-0.127 wide; the table 96.6, 95.9, 96.0 %, 0.128 wide. ``ips`` is 30 % wider, ``stabilised`` 1 % narrower for the two policies that the logger
-moves away from, and no narrower for the uniform one.
+0.127 wide; the table 96.6, 95.9, 96.0 %, 0.128 wide. ``ips`` is 30 % wider, ``stabilised`` 1 % narrower for the two that the logger moves
+away from, and no narrower for the uniform one.
 """
 
 from __future__ import annotations

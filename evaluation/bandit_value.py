@@ -20,6 +20,7 @@ from evaluation.arrays import Flags, Floats, Integers
 from evaluation.evidence import ADAPTIVE, Evidence, ends
 from evaluation.logged import Logged, from_frame
 from evaluation.truth import SealedTruth
+from state.duration import DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,11 @@ class Curves:
     against_best_policy: Floats
 
 
-def exposed(evidence: Evidence, truth: SealedTruth) -> Exposed:
-    """Join the truth's exposures with the adaptive group's decisions; the first exposure of a decision counts."""
+def exposed(evidence: Evidence, truth: SealedTruth, window: int = DAY) -> Exposed:
+    """Join the truth's exposures with the adaptive group's decisions; the first exposure of a decision counts.
+
+    A reward counts as observed once the attribution ``window`` (ms) has passed, as in ``logged.py``.
+    """
     seen = {exposure.decision_id: exposure for exposure in reversed(truth.exposures())}
     shown = pl.DataFrame(
         {"decision_id": list(seen), "shown_at": [exposure.shown_at for exposure in seen.values()]},
@@ -79,7 +83,8 @@ def exposed(evidence: Evidence, truth: SealedTruth) -> Exposed:
         .join(ends(evidence.outcomes), on="decision_id", how="left", maintain_order="left")
         .sort("shown_at", "decision_id")
     )
-    log = from_frame(frame.with_columns(pl.col("reward").fill_null(float("nan"))))
+    known = pl.when(pl.col("shown_at") + window <= evidence.until).then(pl.col("reward")).fill_null(float("nan"))
+    log = from_frame(frame.with_columns(reward=known))
     expected = np.array(
         [[seen[decision].expected.get(arm, 0.0) for arm in log.arms] for decision in frame["decision_id"]], dtype=np.float64
     ).reshape(len(log), len(log.arms))

@@ -14,6 +14,7 @@ import polars as pl
 
 from evaluation.arrays import Flags, Floats, Integers
 from evaluation.evidence import ADAPTIVE, Evidence, ends
+from state.duration import DAY
 
 CONTEXT = ("trigger", "step_id", "segment")
 
@@ -57,10 +58,14 @@ class Logged:
         return Logged(self.arms, self.contexts, self.context, self.chosen, self.eligible, self.propensities, rewards)
 
 
-def logged(evidence: Evidence) -> Logged:
-    """Read the adaptive group's shown decisions whose window has closed, in order of time."""
+def logged(evidence: Evidence, window: int = DAY) -> Logged:
+    """Read the adaptive group's shown decisions whose attribution ``window`` (ms) has closed, in order of time.
+
+    A success is known as soon as it happens, a failure at the window's end only: of the newest decisions the successes alone have ended,
+    and counting those would flatter every policy. So a decision counts once its window has passed, however it ended.
+    """
     decided = evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE))
-    shown = evidence.outcomes.filter(pl.col("kind") == "shown")
+    shown = evidence.outcomes.filter((pl.col("kind") == "shown") & (pl.col("occurred_at") + window <= evidence.until))
     frame = (
         decided.join(ends(evidence.outcomes), on="decision_id")
         .join(shown, on="decision_id", how="semi")

@@ -31,6 +31,7 @@ from evaluation.logged import Logged, logged
 from evaluation.outcome_model import predict_sequentially
 from evaluation.policies import Policy, greedy, parse
 from evaluation.sequences import mixture_scale
+from state.duration import DAY
 
 Method = Literal["ips", "snips", "dr", "stabilised"]
 
@@ -65,13 +66,13 @@ class Refused:
     effective: float
 
 
-def evaluate_named(evidence: Evidence, text: str, *, method: Method = "dr") -> Value | Refused:
-    """Value a policy as typed on a command line. Raises ``PolicyError``.
+def evaluate_named(evidence: Evidence, text: str, *, method: Method = "dr", window: int = DAY) -> Value | Refused:
+    """Value a policy as typed on a command line. ``window``: the catalog's attribution window (ms). Raises ``PolicyError``.
 
     ``greedy`` learns on the first 30 % of the decisions and is judged on the rest: honest, though a policy learned on all would be
     somewhat better.
     """
-    log = logged(evidence)
+    log = logged(evidence, window)
     policy = parse(text)
     if policy is None:
         cut = math.floor(TRAINING_SHARE * len(log))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 
 from benchmarks.coverage_off_policy import measure
@@ -13,6 +16,7 @@ from evaluation.logged import Logged, logged
 from evaluation.off_policy import Method, Refused, Value, evaluate, evaluate_named
 from evaluation.placebo import shuffle_outcomes, shuffle_rewards
 from evaluation.policies import PolicyError, fixed, greedy, parse, table, uniform
+from state.duration import DAY
 from tests.evaluation.cases import healthy_run
 
 METHODS: tuple[Method, ...] = ("ips", "snips", "dr", "stabilised")
@@ -140,6 +144,19 @@ def test_policies_are_read_as_they_are_typed() -> None:
             parse(wrong)
     with pytest.raises(PolicyError, match="no decision of the log had the arm loud"):
         fixed("loud")(log)
+
+
+def test_successes_that_came_early_do_not_count_before_the_failures_can() -> None:
+    """A run cut off in the middle: of the newest decisions only successes have ended. All or none of a moment's decisions count."""
+    evidence, _ = healthy_run()
+    cut = int(evidence.outcomes.filter(pl.col("kind") == "shown")["occurred_at"].median())  # type: ignore[arg-type]
+    early = replace(evidence, until=cut, outcomes=evidence.outcomes.filter(pl.col("occurred_at") <= cut))
+    log = logged(early)
+    shown = early.outcomes.filter((pl.col("kind") == "shown") & (pl.col("occurred_at") + DAY <= cut))
+    assert len(log) == shown.height
+    halfway = replace(evidence, until=cut + DAY, outcomes=evidence.outcomes.filter(pl.col("occurred_at") <= cut + DAY))
+    assert len(logged(halfway)) == evidence.outcomes.filter((pl.col("kind") == "shown") & (pl.col("occurred_at") <= cut)).height
+    assert len(logged(halfway, window=1)) > len(logged(halfway))
 
 
 def test_the_log_is_read_from_shown_decisions_whose_window_has_closed() -> None:
