@@ -17,8 +17,8 @@ from evaluation.calibration import Calibration, calibrate_signals
 from evaluation.effect import EffectReport, effect
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, RULES, Evidence
 from evaluation.integrity import Finding, check
-from evaluation.reference import PriorError, Reference, read_prior, reference
-from evaluation.stuck import StuckScore, horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
+from evaluation.reference import Reference, prior_for, reference
+from evaluation.stuck import StuckScore, holdout_signals, horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
 from evaluation.stuck_bounds import Bounds, Rule, bounds, timeouts_table
 from evaluation.survival import Survival, kaplan_meier
 from evaluation.truth import SealedTruth
@@ -27,6 +27,9 @@ from state.duration import DAY
 if TYPE_CHECKING:
     from flows.evidence import Ask
     from state.catalog import Catalog
+
+_MOST_BINS: Final = 10
+_ALARMS_A_BIN: Final = 40
 
 LAST_SHARE: Final = 0.2
 """Of the decisions, the newest: where a learner should have learned. The bandit's values are over these."""
@@ -174,12 +177,14 @@ def _groups(evidence: Evidence) -> list[str]:
 def _stuck_card(episodes: pl.DataFrame, evidence: Evidence, *, held_out: bool) -> StuckCard:
     signals = evidence.signals
     if held_out:
-        signals = signals.join(evidence.people.filter(pl.col("experiment_group") == HOLDOUT), on="user_id", how="semi")
+        signals = holdout_signals(evidence)
+    found = score(episodes, signals)
+    bins = min(_MOST_BINS, max(2, found.alarms // _ALARMS_A_BIN))
     return StuckCard(
-        score=score(episodes, signals),
+        score=found,
         bounds=bounds(episodes),
         timeouts=timeouts_table(episodes),
-        calibration=calibrate_signals(episodes, signals),
+        calibration=calibrate_signals(episodes, signals, bins),
         alone=recovered_alone(episodes, signals) if held_out else None,
     )
 
@@ -197,19 +202,15 @@ def _bandit_card(shown: Exposed, truth: SealedTruth, design: Design) -> BanditCa
     overall, newest = values(shown), values(last(shown, LAST_SHARE))
     if overall is None or newest is None:
         return None
-    yardstick: Reference | None = None
-    if truth.world.prior is not None:
-        try:
-            yardstick = reference(shown, read_prior(truth.world.prior), window=design.window, share=LAST_SHARE)
-        except PriorError:  # another program's world may be of a kind that the yardstick cannot play
-            yardstick = None
+    yardstick = reference(shown, prior_for(truth.world.prior, shown), window=design.window, share=LAST_SHARE)
     return BanditCard(overall, newest, shown, curves(shown), yardstick)
 
 
 def _step_curves(evidence: Evidence, horizons: Mapping[str, int]) -> list[StepCurve]:
-    """The steps that held-out people came to, the most frequent first."""
-    people = evidence.people.filter(pl.col("experiment_group") == HOLDOUT).select("user_id", "path_id")
-    came = evidence.progress.filter(pl.col("current_since_at") > 0).join(people, on=["user_id", "path_id"], how="semi")
+    """The steps that held-out people came to, the most frequent first; what comes after activation is nobody's goal and does not count."""
+    people = evidence.people.filter(pl.col("experiment_group") == HOLDOUT).select("user_id", "path_id", "activated_at")
+    came = evidence.progress.filter(pl.col("current_since_at") > 0).join(people, on=["user_id", "path_id"])
+    came = came.filter((pl.col("activated_at") == 0) | (pl.col("current_since_at") < pl.col("activated_at")))
     found: list[StepCurve] = []
     for (step,), rows in came.group_by(["step_id"], maintain_order=True):
         completed = rows["completed_at"].to_numpy()

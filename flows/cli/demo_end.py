@@ -109,8 +109,7 @@ def _show_next(console: Console, facts: Facts, sampled: list[str], options: list
     for command, purpose in typed:
         lines(console, Text.assemble((f"{command:{width}}", "cyan"), (f"  {purpose}", "dim")))
     if plots:
-        names = ", ".join(path.stem for path in plots)
-        lines(console, Text.assemble("Plots: ", (plain(plots[0].parent), "cyan"), (f"  {names} (.svg)", "dim")))
+        lines(console, Text.assemble("Plots: ", (plain(plots[0].parent / "index.html"), "cyan"), (f"  {len(plots)} pictures", "dim")))
     console.print()
 
 

@@ -32,6 +32,8 @@ _SHORT: Final = {
 }
 _SHOWN_FROM: Final = 50  # people: an interval over fewer fills the whole chart
 
+_LEAST_CHOICES: Final = 50
+
 
 def points(value: float | None) -> str:
     """A difference of rates in percentage points, or a dash."""
@@ -192,16 +194,16 @@ def show_arms(console: Console, verdict: Verdict) -> None:
     decided = verdict.evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE))
     if not decided.height:
         return
-    newest = decided.sort("decided_at", descending=True).filter(
-        pl.int_range(pl.len()).over("trigger") < (LAST_SHARE * pl.len()).ceil().over("trigger")
-    )
+    turn = pl.int_range(pl.len()).over("trigger")
+    most = pl.max_horizontal((LAST_SHARE * pl.len()).ceil().over("trigger"), pl.lit(_LEAST_CHOICES))
+    newest = decided.sort("decided_at", descending=True).filter(turn < most)
     share = {(row[0], row[1]): row[2] for row in newest.group_by("trigger", "arm").len().iter_rows()}
     total = dict(newest.group_by("trigger").len().iter_rows())
     believed = {(row["trigger"], row["arm"]): row["mean"] for row in verdict.learned.posteriors.filter(pl.col("context") == "*").to_dicts()}
     stopped = {(row["trigger"], row["arm"]) for row in verdict.learned.stops.to_dicts()}
     order = decided["trigger"].value_counts(sort=True)["trigger"].to_list()
     arms = sorted({*decided["arm"].unique(), *(arm for _, arm in stopped)})
-    heading(console, "Arms by trigger", "% of the newest fifth of choices, and success believed")
+    heading(console, "Arms by trigger", "% of the newest choices, and success believed")
 
     def cell(trigger: str, arm: str) -> str:
         if (trigger, arm) in stopped:
@@ -225,7 +227,7 @@ def show_trust(console: Console, verdict: Verdict) -> None:
     told: list[tuple[bool, str]] = []
     if groups is not None:
         counts = ", ".join(f"{name} {number(count)}" for name, count in groups.counts.items())
-        have = "groups have the sizes that were promised" if groups.ok else "groups do not have the sizes that were promised"
+        have = "group sizes are as promised" if groups.ok else "group sizes are not as promised"
         told.append((groups.ok, f"{have} ({counts}; p = {groups.p_value:.2g})"))
     if shown.rates.height:
         told.append((shown.ok, f"being shown {'does not depend' if shown.ok else 'depends'} on the arm (p = {shown.p_value:.2g})"))
@@ -242,7 +244,7 @@ def show_steps(console: Console, verdict: Verdict, most: int = 12) -> None:
     learned = {row["step_id"]: row for row in verdict.learned.steps.to_dicts()}
     if not verdict.steps:
         return
-    heading(console, "How long steps take alone", "held-out people, and what the engine has learned; H: nine of ten who complete it")
+    heading(console, "How long steps take alone", "held-out people, then what was learned; H: nine in ten")
 
     def after(value: float | None) -> str:
         return hours(None if value is None else value / HOUR)
@@ -254,14 +256,18 @@ def show_steps(console: Console, verdict: Verdict, most: int = 12) -> None:
             (
                 curve.step,
                 number(curve.people),
-                percent(1.0 - float(curve.observed.surviving[-1])) if curve.observed.times.size else "–",
+                _whole(1.0 - float(curve.observed.surviving[-1]) if curve.observed.times.size else None),
                 after(curve.observed.quantile_among_completers(0.5)),
                 after(curve.observed.quantile_among_completers(0.9)),
-                percent(known.get("completion_share")),
+                _whole(known.get("completion_share")),
                 after(known.get("median_ms")),
                 after(known.get("horizon_ms")),
             )
         )
-    console.print(table(["step", ">people", ">complete", ">median", ">H", ">learned: complete", ">median", ">H"], rows))
+    console.print(table(["step", ">people", ">done", ">median", ">H", ">learned", ">median", ">H"], rows))
     if len(verdict.steps) > most:
         lines(console, Text(f"and {len(verdict.steps) - most} steps that fewer came to", style="dim"))
+
+
+def _whole(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"

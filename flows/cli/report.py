@@ -135,10 +135,7 @@ def _show(facts: Facts, verdict: Verdict | None, tenant: str, known: list[str], 
     views.show_dead_letters(console, facts)
     if drawn:
         console.print()
-        lines(
-            console,
-            Text.assemble("Plots: ", (plain(drawn[0].parent), "cyan"), (f"  {', '.join(path.stem for path in drawn)} (.svg)", "dim")),
-        )
+        lines(console, Text.assemble("Plots: ", (plain(drawn[0].parent / "index.html"), "cyan"), (f"  {len(drawn)} pictures", "dim")))
     if others := [plain(each) for each in known if each != tenant]:
         console.print()
         console.print(Text(f"This is tenant {plain(tenant)}. Others (--tenant): {', '.join(others[:8])}{' …' if len(others) > 8 else ''}"))

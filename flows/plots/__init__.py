@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def draw_all(verdict: Verdict, directory: Path) -> list[Path]:
     """Draw everything there is something to show of into ``directory``, made if need be. Takes a few seconds. Raises ``OSError``.
 
-    A plot with nothing to show is left out, and a file that an earlier call left under its name removed.
+    ``index.html`` shows them all. A plot with nothing to show is left out, and a file that an earlier call left under its name removed.
     """
     from flows.plots import lift, posteriors, reasons, regret, stuck, survival  # noqa: PLC0415 -- matplotlib takes a second
     from flows.plots.style import look, save  # noqa: PLC0415
@@ -38,4 +38,11 @@ def draw_all(verdict: Verdict, directory: Path) -> list[Path]:
                 path.unlink(missing_ok=True)
             else:
                 drawn.append(save(figure, path))
+    _write_page(directory / "index.html", drawn)
     return drawn
+
+
+def _write_page(page: Path, drawn: list[Path]) -> None:
+    """All plots one below the other, for a browser."""
+    pictures = "\n".join(f'<p><img src="{path.name}" alt="{path.stem}" style="max-width:100%"></p>' for path in drawn)
+    page.write_text(f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Onramp</title>\n<body>\n{pictures}\n</body></html>\n')

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluation.evidence import ADAPTIVE, HOLDOUT
-from flows.plots.style import BLUE, GREY, INK, ORANGE, as_percent, canvas, panel_title, points, room
+from flows.plots.style import BLUE, GREY, INK, ORANGE, canvas, label_ends, panel_title, points, room
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,17 +70,12 @@ def _panel(axes: Axes, lift: Lift, reach: float, true: float | None) -> None:
     axes.plot(seen, estimate, color=BLUE)
     axes.set_ylim(-reach, reach)
     axes.set_xlim(0, max(2, int(path.seen[-1])))
-    as_percent(axes, y=True)
-    axes.yaxis.set_major_formatter(lambda value, _: points(value).removesuffix(".0"))
+    axes.yaxis.set_major_formatter(lambda value, _: points(value).removesuffix(".0") if abs(value) > 1e-9 else "0")
     axes.set_xlabel(f"people whose 7 days have passed ({lift.treated} and {lift.control})")
     end = int(path.seen[-1])
     if true is not None:
         axes.axhline(true, color=ORANGE, linewidth=1.5, linestyle=(0, (4, 2)))
-        above = true >= lift.lift
-        axes.annotate(
-            f"true lift {points(true)}", (end, true), xytext=(-4, 5 if above else -5), textcoords="offset points", color=ORANGE, ha="right",
-            va="bottom" if above else "top", fontsize=9,
-        )  # fmt: skip
+        label_ends(axes, end, [("true lift\n" + points(true), true, ORANGE), ("measured\n" + points(lift.lift), lift.lift, BLUE)], gap=0.12)
     if lift.claimed_after is not None:
         axes.axvline(lift.claimed_after, color=INK, linewidth=0.8, linestyle=":")
         axes.annotate(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
+from matplotlib.lines import Line2D
 
 from flows.plots.style import BLUE, GREY, INK, SERIES, as_percent, canvas, panel_title, room
 
@@ -33,11 +34,11 @@ def draw(verdict: Verdict) -> Figure | None:
     colours = dict(zip(names[:_SEGMENTS], SERIES, strict=False))
     across = min(4, len(triggers))
     down = -(-len(triggers) // across)
-    height = 1.75 + down * (0.62 + 0.27 * len(arms))
-    note = "Success rate within the attribution window, as believed now: mean and 90 % interval over all people; small marks are segments."
+    height = 1.95 + down * (0.62 + 0.27 * len(arms))
+    note = "Success rate within the attribution window, as believed now: mean and 90 % interval. Blue: the best of its trigger."
     figure = canvas(title(verdict), note, width=11.5, height=height)
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    room(figure, left=1.65, top=1.15, bottom=0.95, apart=0.12)
+    room(figure, left=1.65, top=1.15, bottom=1.1, apart=0.12)
     figure.subplots_adjust(hspace=0.3)
     stopped = {(row["trigger"], row["arm"]): row["confidence"] for row in verdict.learned.stops.to_dicts()}
     for axes, trigger in zip(panels.flat, triggers, strict=False):
@@ -99,15 +100,18 @@ def _panel(axes: Axes, whole: pl.DataFrame, by_segment: pl.DataFrame, arms: list
     axes.set_yticks(range(len(arms)), arms)
     axes.set_ylim(-0.6, len(arms) - 0.4)
     axes.set_xlim(0, 1)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0])
+    axes.set_xticks([0.25, 0.5, 0.75])
     axes.tick_params(axis="y", length=0)
     as_percent(axes, x=True)
 
 
 def _key(figure: Figure, colours: dict[str, str]) -> None:
     width, height = figure.get_size_inches()
-    x = 0.25 / width
-    for name, colour in colours.items():
-        label = name or "(no segment)"
-        figure.text(x, 0.22 / height, f"❙ {label}", color=colour, fontsize=9)
-        x += (0.32 + 0.085 * len(label)) / width
+    marks = [Line2D([], [], color=colour, marker="|", markeredgewidth=2, linestyle="none") for colour in colours.values()]
+    labels = ["no segment" if name in {"", "-"} else name for name in colours]
+    key = figure.legend(
+        marks, labels, ncol=len(labels), frameon=False, loc="lower left", bbox_to_anchor=(0.15 / width, 0.08 / height), handletextpad=0.1,
+        columnspacing=1.4, title="Segments (small marks):", title_fontsize=9, fontsize=9, alignment="left",
+    )  # fmt: skip
+    for text, colour in zip(key.get_texts(), colours.values(), strict=True):
+        text.set_color(colour)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from flows.plots.style import BLUE, GREEN, GREY, INK, ORANGE, as_percent, canvas, panel_title, room
@@ -52,11 +53,13 @@ def _plane(axes: Axes, card: StuckCard) -> None:
     axes.plot([rule.recall or 0.0 for rule in timeouts], [rule.precision or 0.0 for rule in timeouts], color=GREY, linewidth=1.5)
     _mark(axes, card.bounds.ceiling, "ceiling: knows the cause", GREEN, "^", (-6, 8), "right")
     _mark(axes, card.bounds.best_timeout, "best fixed timeout", INK, "s", (-8, -10), "right")
-    _mark(axes, card.bounds.everyone, "alarm for everyone", GREY, "s", (-6, -11), "right")
+    _mark(axes, card.bounds.everyone, "alarm at every start", GREY, "s", (-8, -3), "right")
     score = card.score
     if score.precision is not None and score.recall is not None:
         axes.plot(score.recall, score.precision, "o", color=BLUE, markersize=10, zorder=4)
-        axes.annotate("this engine", (score.recall, score.precision), xytext=(9, -3), textcoords="offset points", color=BLUE, weight="bold")
+        shift, side = ((9, -3), "left") if score.recall < 0.5 else ((-9, -3), "right")
+        place = (score.recall, score.precision)
+        axes.annotate("this engine", place, xytext=shift, textcoords="offset points", color=BLUE, weight="bold", ha=side)
     axes.set_xlim(0, 1.03)
     axes.set_ylim(0, 1.03)
     axes.set_xlabel("recall: found of those stuck")
@@ -102,10 +105,12 @@ def _calibration(axes: Axes, found: Calibration | None) -> None:
     if found is None:
         panel_title(axes, "Calibration: no alarm has a score")
         return
-    panel_title(axes, f"Calibration: off by {100 * found.error:.1f} points on average")
+    panel_title(axes, f"Calibration: off by {100 * found.error:.1f} points")
     most = max(found.table["alarms"].to_list())
-    axes.plot(found.table["scored"].to_list(), found.table["happened"].to_list(), color=BLUE, linewidth=1, alpha=0.6)
     for row in found.table.to_dicts():
+        reach = 1.96 * math.sqrt(max(row["happened"] * (1 - row["happened"]), 0.01) / row["alarms"])
+        low, high = max(0.0, row["happened"] - reach), min(1.0, row["happened"] + reach)
+        axes.plot([row["scored"]] * 2, [low, high], color=BLUE, linewidth=1, alpha=0.5)
         axes.plot(row["scored"], row["happened"], "o", color=BLUE, markersize=4 + 6 * (row["alarms"] / most) ** 0.5)
     axes.annotate("cautious", (0.06, 0.93), color=GREY, fontsize=8.5)
     axes.annotate("overconfident", (0.99, 0.05), color=GREY, fontsize=8.5, ha="right")

@@ -55,6 +55,9 @@ _LOOK: Final = {
 }
 
 
+_LETTERS: Final = 8.1  # of a title of 13 points, an inch
+
+
 @contextmanager
 def look() -> Iterator[None]:
     """For the block, everything is drawn in the house's way."""
@@ -63,11 +66,12 @@ def look() -> Iterator[None]:
 
 
 def canvas(title: str, note: str, *, width: float = 8.4, height: float = 4.7) -> Figure:
-    """An empty figure (inches) with its finding on top; ``canvas_bottom``–``canvas_top`` of ``room`` is left for axes."""
+    """An empty figure (inches) with its finding on top, made smaller where it is long; ``room`` then makes place for axes."""
     figure = Figure(figsize=(width, height))
     FigureCanvasSVG(figure)
-    figure.text(0.25 / width, 1 - 0.17 / height, title, fontsize=13, fontweight="bold", va="top", ha="left")
-    wrapped = fill(note, round(width * 15.5))
+    size = min(13.0, 13.0 * width * _LETTERS / max(1, len(title)))
+    figure.text(0.25 / width, 1 - 0.17 / height, title, fontsize=size, fontweight="bold", va="top", ha="left")
+    wrapped = fill(note, round(width * 14.4))
     figure.text(0.25 / width, 1 - 0.47 / height, wrapped, fontsize=9, color="#555B63", va="top", ha="left", linespacing=1.35)
     return figure
 

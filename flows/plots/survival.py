@@ -98,7 +98,7 @@ def _panel(axes: Axes, curve: StepCurve, learned: dict[str, Any] | None) -> None
     axes.tick_params(axis="x", labelsize=7.5)
     as_percent(axes, y=True)
     panel_title(axes, curve.step)
-    axes.annotate(f"{curve.people:,} people", (0.97, 0.03), xycoords="axes fraction", ha="right", fontsize=8, color=GREY)
+    axes.annotate(f"{curve.people:,} people", (0.03, 0.05), xycoords="axes fraction", fontsize=8, color=GREY)
 
 
 def in_words(duration: float) -> str:
