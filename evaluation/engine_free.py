@@ -17,6 +17,7 @@ from state.bandit import Bandit, Learner
 from state.chooser import Chooser, Chosen
 from state.composer import Composer
 from state.dead_letter import DeadLetter
+from state.estimator import Estimator, starting
 from state.events import decode
 from state.facts import (
     ArmStopFact,
@@ -27,14 +28,14 @@ from state.facts import (
     ProgressFact,
     RecommendationFact,
     SignalFact,
+    StepStatisticFact,
 )
-from state.estimator import Estimator, starting
 from state.fold import Fold
 from state.guidance import Output, Turn
 from state.ids import Keys
 from state.items import Ask, Choice, Lesson, Reward
 from state.messages import Message
-from state.parameters import ParameterBoard
+from state.parameters import PERIOD, ParameterBoard
 from state.person import Person
 from state.plan import Plan
 from state.recommendation import Publish, encode
@@ -148,7 +149,8 @@ class EngineFree:
             if estimator is None:
                 estimator = self._estimators[lesson.tenant] = starting(self.plan, lesson.tenant)
                 self._parameters.publish(lesson.tenant, estimator)
-            estimator.learn(lesson)
+            for fact in estimator.learn(lesson):
+                self._keep(fact)
 
     def _take(self, chosen: list[Chosen]) -> None:
         for each in chosen:
@@ -181,7 +183,7 @@ _KEPT: Final[dict[type[Fact], str]] = {
     ProgressFact: "progress",
     RecommendationFact: "recommendations",
 }
-_TOLD: Final[tuple[type[Fact], ...]] = (*_KEPT, ArmStopFact)
+_TOLD: Final[tuple[type[Fact], ...]] = (*_KEPT, ArmStopFact, StepStatisticFact)
 _KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _TOLD}
 """Kinds of facts that are kept at all → their key. Those of ``_KEPT`` are evidence."""
 
@@ -210,11 +212,13 @@ def live(job: EngineFree, people: Plays, slot_ms: int, start: int, end: int, wat
     ``watch`` is called with the log time after each slot.
     """
     seq = log_time = number = 0
-    at, reads = start, list[str]()
+    at, reads, ticked = start, list[str](), start
     while True:
-        due = job.next_timer()
-        if due is not None and due <= at:
-            job.tick(at, seq + 1)
+        while ticked < at:  # as in sources/people/source.py
+            ticked = min(at, ticked - ticked % PERIOD + PERIOD)
+            due = job.next_timer()
+            if due is not None and due <= ticked:
+                job.tick(ticked, seq + 1)
         if at >= end:
             return list(people.finish())
         slot = people.advance(at, at + slot_ms, dict(zip(reads, job.read(reads), strict=True)))

@@ -17,6 +17,7 @@ from typing_extensions import override
 from sources.people.program import PopulationError
 from sources.people.protocol import Begin, Population
 from state.messages import Message, Tick
+from state.parameters import PERIOD
 
 PARTITION = 0
 
@@ -90,7 +91,7 @@ class _Loop(StatefulSourcePartition[Message | Tick, None]):
         self._seq = 0
         self._number = 0
         self._log_time = 0
-        self._ticked = 0
+        self._ticked = source.begin.start
 
     @override
     def next_batch(self) -> list[Message | Tick]:
@@ -113,9 +114,11 @@ class _Loop(StatefulSourcePartition[Message | Tick, None]):
             self._slot = source.population.begin(begin)
         at = begin.end if self._next is None or self._next >= begin.end else self._next
         due = source.peek_timer(PARTITION)
-        if due is not None and due <= at and self._ticked < at:
-            self._ticked = at
-            return [Tick(PARTITION, at, self._seq + 1)]
+        while self._ticked < at:
+            # Never past a boundary at which parameters change: what timers teach before it counts after it.
+            self._ticked = min(at, self._ticked - self._ticked % PERIOD + PERIOD)
+            if due is not None and due <= self._ticked:
+                return [Tick(PARTITION, self._ticked, self._seq + 1)]
         source.progress.now = at
         if at == begin.end:
             self._seal()

@@ -17,13 +17,13 @@ from operators.tally import Board
 from operators.wheels import WheelRegistry
 from sources.people import Begin, PeopleSource, describe
 from sources.simulator import START
-from state.facts import ArmStopFact, DecisionFact, Fact, OutcomeFact, PersonFact, RecommendationFact, SignalFact
+from state.facts import ArmStopFact, DecisionFact, Fact, OutcomeFact, PersonFact, RecommendationFact, SignalFact, StepStatisticFact
 from state.ids import Keys
 from state.plan import Plan
 from state.recommendation import Publish, encode
 from tests.support.stories import MemoryRedis, MemorySink
 
-COMPARED = (DecisionFact, OutcomeFact, SignalFact, RecommendationFact, PersonFact)
+COMPARED = (DecisionFact, OutcomeFact, SignalFact, RecommendationFact, PersonFact, StepStatisticFact)
 
 
 def in_the_engine(world: World, truth: Path) -> tuple[dict[type[Fact], dict[tuple[Any, ...], Fact]], list[bytes]]:
