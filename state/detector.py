@@ -28,7 +28,7 @@ from state.parameters import ParameterBoard, Parameters
 from state.person import Episode, Person, Pulse
 from state.plan import Plan, Rule
 from state.progress import current_step
-from state.score import ALARMED, LAST, OPEN, RAISING, SILENT_FROM, Levels
+from state.score import ACTIVE_FROM, ALARMED, LAST, OPEN, RAISING, SILENT_FROM, Levels
 from state.survival import Curve
 from state.telling import progress_fact
 from state.vocabulary import STUCK_TRIGGERS
@@ -42,10 +42,8 @@ SAME_HORIZON: Final = 1.25
 _MOST_COUNTED: Final = 99
 _MOST_ROWS: Final = 6
 _PLENTY: Final = 3
-_DAY_MS: Final = 86_400_000
-_THURSDAY: Final = 3  # 1970-01-01, counted from Monday
-_PACE: Final = (1 / 20, 1 / 5, 1 / 2, 1.0)
-_ACTIVE: Final = (1 / 8, 1 / 2, 1.0, 2.0)
+_LASTS: Final = {"page_view": 1, "button_click": 2, "error": 3}
+_OTHER: Final = 4
 _NO_RHYTHM: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss", "identify"})
 _SPEAKS_FOR: Final = {
     "silence": _INACTIVE,
@@ -53,7 +51,7 @@ _SPEAKS_FOR: Final = {
     "errors": _ERRORS,
     "rageClicks": _RAGE,
     "circles": _LOOPING,
-    "activeTime": _SLOW,
+    "slow": _SLOW,
 }
 
 
@@ -97,14 +95,13 @@ class Detector:
         if episode is not None and episode.step == current:
             return
         parameters = self.parameters(person, at, turn)
-        before = 0
         if episode is not None:
-            before = self._end(person, episode, done, at, turn, parameters)
+            self._end(person, episode, done, at, turn, parameters)
         person.episode, person.check_due = None, 0
         if not current:
             return
         teaches = self._teaches(person) if first else 0
-        episode = person.episode = Episode(current, person.since[current], teaches, person.sessions, before)
+        episode = person.episode = Episode(current, person.since[current], teaches, person.sessions)
         if teaches:
             _teach(turn, Lesson(person.tenant, current, "entered", at, episode.onset, guided=teaches == _GUIDED))
         self._schedule(person, episode, at, parameters.curves[current])
@@ -117,18 +114,17 @@ class Detector:
             _teach(turn, Lesson(person.tenant, episode.step, "left", at, episode.onset, lasted, guided=episode.teaches == _GUIDED))
             episode.teaches, episode.rows = 0, []
 
-    def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, turn: Turn, parameters: Parameters) -> int:
-        """The episode is over: completed, or left for another path. Returns its pace."""
+    def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, turn: Turn, parameters: Parameters) -> None:
+        """The episode is over: completed, or left for another path."""
         if episode.step not in done:
             self.leave(person, at, turn)
-            return episode.before
+            return
         lasted = max(done[episode.step] - episode.onset, 0)
         horizon = parameters.curves[episode.step].horizon
         if episode.teaches:
             rows = () if episode.judged else self._rows(episode, horizon)
             late, guided = lasted > horizon, episode.teaches == _GUIDED
             _teach(turn, Lesson(person.tenant, episode.step, "completed", at, episode.onset, lasted, rows, late, guided))
-        return 1 + sum(lasted >= share * horizon for share in _PACE)
 
     def _teaches(self, person: Person) -> int:
         if person.bot or person.merged:
@@ -187,6 +183,8 @@ class Detector:
         kind, at, policies = event.type, event.timestamp, self._plan.triggers
         if episode.touches < _MOST_COUNTED and any(rule.step == episode.step for rule in rules):
             episode.touches += 1
+        if at == person.newest:
+            episode.last = _LASTS.get(kind, _OTHER)
         seen: dict[str, Any] | None = None
         if kind == "error" and policies.errors.enabled:
             episode.errors = min(episode.errors + 1, _MOST_COUNTED)
@@ -223,7 +221,7 @@ class Detector:
             errors = 3 if episode.errors < 2 * triggers.errors.count else 4
         elif episode.errors:
             errors = 1 if episode.errors < triggers.errors.count else 2
-        slow = self._plan.slow_after[episode.step] if enabled[_SLOW] else 0
+        slow = self._plan.slow_after[episode.step]
         touches = episode.touches
         return Levels(
             moment,
@@ -231,11 +229,11 @@ class Detector:
             errors,
             min(episode.rage, 2),
             min(episode.circles, 3),
-            sum(person.active >= share * slow for share in _ACTIVE) if slow else 0,
+            min(person.active // slow, 2) if enabled[_SLOW] else 0,
+            1 + sum(person.active >= each for each in ACTIVE_FROM) if person.active else 0,
+            episode.last,
             min(person.sessions - episode.sessions, 3) if enabled[_INACTIVE] else 0,
             0 if not touches else 1 if touches < _PLENTY else 2,
-            episode.before,
-            (at // _DAY_MS + _THURSDAY) % 7,
         )
 
     def _judge(

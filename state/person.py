@@ -68,14 +68,13 @@ class Episode(msgspec.Struct, gc=False, array_like=True):
     ``horizon`` is that of when the first of ``rows`` was taken down. ``alarmed`` is when the alarm was raised, 0 where none was.
     ``teaches`` is 0 for one that teaches nothing, or nothing more, 1 for a held-out person, 2 for a guided one. ``judged``: its time has
     passed.
-    ``sessions`` are those before it began; ``before`` is the pace of the step before (``state/score.py``).
+    ``sessions`` are those before it began; ``last`` is what was done last (``state/score.py``).
     """
 
     step: str
     onset: int
     teaches: int = 0
     sessions: int = 0
-    before: int = 0
     errors: int = 0
     bursts: int = 0
     rage: int = 0
@@ -85,6 +84,7 @@ class Episode(msgspec.Struct, gc=False, array_like=True):
     horizon: int = 0
     judged: bool = False
     noted: bool = False
+    last: int = 0
     rows: list[int] = []
 
 

@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from state import logistic
+from state.duration import MINUTE
 from state.plan import Plan
 
 MOMENTS: Final = 5
@@ -30,17 +31,23 @@ SILENCES: Final = 5
 """Time since the last event, as a share of the time up to the deadline."""
 SILENT_FROM: Final = (1 / 16, 1 / 4, 1 / 2, 3 / 4)
 
+ACTIVITIES: Final = 8
+"""Active time since the last progress: 0 for none, then up to each of ``ACTIVE_FROM``, and beyond."""
+ACTIVE_FROM: Final = tuple(MINUTE * minutes for minutes in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0))
+LASTS: Final = 5
+"""What the person did last: 0 nothing since the step became current, 1 a page, 2 a click, 3 an error, 4 anything else."""
+
 LAST: Final = MOMENTS - 1
 OPEN, ALARMED, RAISING = 0, 1, 2
 """What a row is to the thresholds: nobody had been alarmed, somebody had, or the alarm was raised here."""
 
-_SIZES: Final = (MOMENTS * SILENCES, 5, 3, 4, 5, 4, 3, 6, 7, 2)
-_BITS: Final = (5, 3, 2, 2, 3, 2, 2, 3, 3, 1)
-_SPREADS: Final = (1.0, 1.5, 1.5, 1.5, 1.5, 0.6, 0.5, 0.8, 0.3, 0.3)
+_SIZES: Final = (MOMENTS * SILENCES, 5, 3, 4, 3, ACTIVITIES * LASTS, 4, 3, 2)
+_BITS: Final = (5, 3, 2, 2, 2, 6, 2, 2, 1)
+_SPREADS: Final = (1.0, 1.5, 1.5, 1.5, 1.5, 1.0, 0.6, 0.5, 0.3)
 _STEP_SPREAD: Final = 0.7
 _FLAGS: Final = 2
 
-PARTS: Final = ("silence", "errors", "rageClicks", "circles", "activeTime", "visits", "touches", "pace", "weekday", "guided")
+PARTS: Final = ("silence", "errors", "rageClicks", "circles", "slow", "activity", "visits", "touches", "guided")
 
 _RATE: Final = 0.5
 _RATE_WEIGHT: Final = 4.0
@@ -61,11 +68,10 @@ _EFFECTS: Final[tuple[tuple[float, ...], ...]] = (
     (0.0, 0.2, 0.4, 3.0, 3.2),
     (0.0, 3.0, 3.2),
     (0.0, 3.0, 3.2, 3.4),
-    (0.0, 0.0, 0.2, 3.0, 3.2),
+    (0.0, 3.0, 3.2),
+    (0.0,) * (ACTIVITIES * LASTS),
     (0.1, 0.0, 0.0, 0.0),
     (0.1, 0.0, 0.0),
-    (0.0,) * 6,
-    (0.0,) * 7,
     (0.0, 0.0),
 )
 """What is supposed of each level before anybody was seen, in logits."""
@@ -77,11 +83,10 @@ class Levels(NamedTuple):
     """What was seen of a person at a step, in levels.
 
     ``errors``: 0 none, 1 some, 2 as many as the catalog's count but over a longer time, 3 so many within its window, 4 twice that.
-    ``rage`` and ``circles``: how often the catalog's threshold was reached. ``active``: active time in shares of the time after which the
-    step is slow: 0 below 1/8, 1 below 1/2, 2 below 1, 3 below 2, 4 beyond. ``visits``: sessions begun since the step became current.
-    ``touches``: signs of activity at the step: 0, 1 or 2, more. ``pace``: how long the step before took: 0 there was none, then in shares
-    of its horizon 1 below 1/20, 2 below 1/5, 3 below 1/2, 4 below 1, 5 beyond. ``weekday``: 0 is Monday, UTC.
-    ``guided``: 1 for people who are not held out; a score is always for 0.
+    ``rage`` and ``circles``: how often the catalog's threshold was reached. ``slow``: 1 when the step has become slow, 2 after twice that
+    time. ``activity`` and ``last``: how much was done since the last progress, and what last. ``visits``: sessions begun since the step
+    became current. ``touches``: signs of activity at the step: 0, 1 or 2, more. ``guided``: 1 for people who are not held out; a score is
+    always for 0.
     """
 
     moment: int
@@ -89,25 +94,32 @@ class Levels(NamedTuple):
     errors: int = 0
     rage: int = 0
     circles: int = 0
-    active: int = 0
+    slow: int = 0
+    activity: int = 0
+    last: int = 0
     visits: int = 0
     touches: int = 0
-    pace: int = 0
-    weekday: int = 0
     guided: int = 0
 
+    def groups(self) -> tuple[int, ...]:
+        """The level of each group: moment and silence are one, and so are activity and what came last."""
+        return (
+            self.moment * SILENCES + self.silence, self.errors, self.rage, self.circles, self.slow, self.activity * LASTS + self.last,
+            self.visits, self.touches, self.guided,
+        )  # fmt: skip
+
     def pack(self, flag: int = OPEN) -> int:
-        """One number of 28 bits."""
+        """One number of 27 bits."""
         packed = flag
         shift = _FLAGS
-        for bits, level in zip(_BITS, (self.moment * SILENCES + self.silence, *self[2:]), strict=True):
+        for bits, level in zip(_BITS, self.groups(), strict=True):
             packed |= level << shift
             shift += bits
         return packed
 
 
 def unpack(packed: int) -> tuple[int, list[int]]:
-    """The flag and the levels of the groups, moment and silence being one."""
+    """The flag and the levels of the groups."""
     flag = packed & (1 << _FLAGS) - 1
     packed >>= _FLAGS
     levels = []
@@ -144,15 +156,11 @@ class Model:
 
     def parts(self, levels: Levels) -> dict[str, float]:
         """What each part of the evidence adds, in logits, against seeing nothing of it at the same moment."""
-        nothing = self._added(Levels(levels.moment, 0, weekday=levels.weekday))
+        nothing = self._added(Levels(levels.moment, 0))
         return {name: added - none for name, added, none in zip(PARTS, self._added(levels), nothing, strict=True)}
 
     def _added(self, levels: Levels) -> list[float]:
-        effects = self._effects
-        return [
-            effects[0][levels.moment * SILENCES + levels.silence],
-            *(effects[group][level] for group, level in enumerate(levels[2:], 1)),
-        ]
+        return [effects[level] for effects, level in zip(self._effects, levels.groups(), strict=True)]
 
     def weights(self) -> dict[str, object]:
         """The coefficients, rounded, for analysts."""

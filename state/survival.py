@@ -27,10 +27,10 @@ Floats = NDArray[np.float64]
 Endings = Mapping[int, Mapping[int, tuple[float, float]]]
 """Cohort → bin → weight of those who completed the step in it, and of those who were lost sight of."""
 
-RATIO: Final = 2.0**0.25
-BINS: Final = 72
+RATIO: Final = 2.0**0.125
+BINS: Final = 144
 EDGES: Final = (0.0, *(MINUTE * RATIO**index for index in range(BINS - 1)), math.inf)
-"""Bins of elapsed time in milliseconds: from a minute to half a year, four to an octave. The last one has no end."""
+"""Bins of elapsed time in milliseconds: from a minute to half a year, eight to an octave. The last one has no end."""
 
 USUAL: Final = 0.9
 """The share of those who complete a step unaided that its horizon stands for."""
@@ -40,14 +40,14 @@ _PRIOR_SPREAD: Final = 1.4
 """Standard deviation of the logarithm of completion times, in a catalog nobody has used yet: the median is a sixth of the horizon."""
 _PRIOR_WEIGHT: Final = 10.0
 """People that the shape supposed for a catalog is worth."""
-_SCALE_WEIGHT: Final = 40.0
+_SCALE_WEIGHT: Final = 400.0
 """People that the curve of all steps is worth to a step when steps are compared; and, below, when its own curve is drawn."""
-_LEVEL_WEIGHT: Final = 60.0
+_NOISE: Final = 4.0
+_EFFECT: Final = 0.1
 _ROUNDS: Final = 2
 _Z90: Final = 1.2815515655446004
-_CAUTION: Final = 1.3
-_SURE_FROM: Final = 5.0
-_LEAST: Final = 0.6
+_CAUTION: Final = 0.76
+"""Horizons are off by a fifth or so (standard deviation). Later alarms are surer, but an alarm that comes too late is worth nothing."""
 
 
 class Curve(NamedTuple):
@@ -117,14 +117,24 @@ def estimate(plan: Plan, held_out: Seen, guided: Seen, until: int, period: int) 
     for _ in range(_ROUNDS):
         together = _together(everybody, scale)
         scale = {step: _shift(_quantiles(_leaning(together, scale[step], _SCALE_WEIGHT, *everybody[step]))[0]) for step in plan.steps}
-    level = _together({step: each[:2] for step, each in own.items()}, scale)
+    together = _together(everybody, scale)
+    slower = _slower({step: each[:2] for step, each in own.items()}, {step: each[:2] for step, each in others.items()}, scale)
     curves = {}
     for step in plan.steps:
-        completed, at_risk, people = own[step]
-        survival = _leaning(level, scale[step], _LEVEL_WEIGHT, completed, at_risk)
-        known = float(completed.sum()) + min(float(others[step][0].sum()), _LEVEL_WEIGHT)
-        curves[step] = _curve(survival, known, people)
+        survival = _moved_curve(_leaning(together, scale[step], _SCALE_WEIGHT, *everybody[step]), slower)
+        curves[step] = _curve(survival, float(everybody[step][0].sum()), own[step][2])
     return curves
+
+
+def _slower(own: Mapping[str, tuple[Floats, Floats]], others: Mapping[str, tuple[Floats, Floats]], scale: Mapping[str, int]) -> int:
+    """By how many bins held-out people are slower than guided ones, believed as far as there are enough of both."""
+    unaided, aided = (sum(float(completed.sum()) for completed, _ in each.values()) for each in (own, others))
+    if not aided or not unaided:
+        return 0
+    difference = math.log(_quantiles(_together(own, scale))[0] / _quantiles(_together(others, scale))[0])
+    noise = _NOISE**2 * (1.0 / unaided + 1.0 / aided)
+    believed = difference * _EFFECT**2 / (_EFFECT**2 + noise)
+    return round(believed * aided / (unaided + aided) / math.log(RATIO))
 
 
 def _together(seen: Mapping[str, tuple[Floats, Floats]], scale: Mapping[str, int]) -> Floats:
@@ -206,10 +216,7 @@ def _moved_curve(survival: Floats, by: int) -> Floats:
 def _curve(survival: Floats, completions: float, episodes: float) -> Curve:
     share = 1.0 - float(survival[-1])
     horizon, median = _quantiles(survival)
-    spread = max(math.log(horizon / median) / _Z90, 0.3)
-    # Of the logarithm of a 0.9 quantile of m draws from a lognormal: sqrt(0.9 x 0.1 / m) / density, the density at it being 0.1755.
-    unsure = 1.71 * spread / math.sqrt(completions) if completions >= _SURE_FROM else 0.0
-    deadline = horizon / 2.0 * max(math.exp(-_CAUTION * unsure), _LEAST)
+    deadline = horizon / 2.0 * (_CAUTION if completions else 1.0)
     return Curve(round(horizon), round(deadline), round(median), share, completions, episodes, tuple(survival.tolist()))
 
 
