@@ -30,11 +30,11 @@ from benchmarks.replicate import Replication, World, _quieten, arguments, over_s
 from evaluation.bandit_value import Exposed, exposed, last, part, values
 from evaluation.effect import effect
 from evaluation.integrity import check
+from evaluation.prior import Prior, prior_for
 from evaluation.reference import reference
 from evaluation.scenarios import NEWCOMER
 from evaluation.stuck import label_by_truth, score
 from evaluation.stuck_bounds import bounds
-from evaluation.world_prior import reward_prior
 from population.describe import judged, stretches
 from population.observer import Observer
 from population.product import Product
@@ -122,27 +122,27 @@ def _bandit(run: Replication, decisions: int, *, exact: bool) -> Row:
     row["decisions"] = len(considered.log)
     recent = last(considered)
     found = values(recent)
-    prior = reward_prior(run.truth.world.prior, considered)
     if found is None:
         return row
+    prior = prior_for(run.truth.world.prior, considered)
     floor = run.job.plan.catalog.learning.exploration_floor * recent.log.eligible.sum(axis=1).mean()
-    ideal = None
-    if prior is not None:
-        ideal = _exact(considered, prior.terms, prior.mean, run.world.seed) if exact else _thompson(considered, prior, run.world.seed)
+    ideal = _exact(considered, prior.terms, prior.mean, run.world.seed) if exact else _laplace(considered, prior, run.world.seed)
     row |= {
         "uniform": found.uniform,
         "policy": found.policy,
         "bestFixed": found.best_fixed,
         "bestPolicy": found.best_policy,
         "reference": ideal,
-        "referenceWithFloor": None if ideal is None else ideal + floor * (found.uniform - ideal),
+        "referenceWithFloor": ideal + floor * (found.uniform - ideal),
+        "referenceGreedy": _laplace(considered, prior, run.world.seed, greedy=True),
     }
     return row
 
 
-def _thompson(shown: Exposed, prior: Any, seed: int) -> float | None:
-    found = reference(shown, prior, seed=seed)
-    return None if found is None else found.value
+def _laplace(shown: Exposed, prior: Prior, seed: int, *, greedy: bool = False) -> float:
+    found = reference(shown, prior, seed=seed, greedy=greedy)
+    assert found is not None, "something was shown"
+    return found.value
 
 
 def _exact(shown: Exposed, terms: Mapping[tuple[str, ...], float], mean: float, seed: int) -> float:
@@ -238,7 +238,7 @@ _SHOWN: Final = {
         *("prevalence", "precision", "recall", "timeoutPrecision", "timeoutRecall"),
         *("observerRecallAt90", "observerRecallAtOurs", "botAlarmShare", "humansSuspected"),
     ),
-    "bandit": ("decisions", "uniform", "policy", "bestFixed", "bestPolicy", "reference", "referenceWithFloor"),
+    "bandit": ("decisions", "uniform", "policy", "bestFixed", "bestPolicy", "reference", "referenceWithFloor", "referenceGreedy"),
     "lift": ("matured", "trueLift", "lift", "claimed", "covers"),
     "newcomer": ("decisions", "eligible", "lateShare"),
 }
@@ -253,7 +253,7 @@ def summarise(rows: Sequence[Row]) -> None:
                 seeds = " ".join(f"{value:.3f}" for value in known)
                 say(f"{part_of}.{name}: mean {statistics.mean(known):.4f}  [{seeds}]")
     gained = [(row["bandit"]["policy"] - row["bandit"]["uniform"], row["bandit"]) for row in rows if row["bandit"].get("reference")]
-    for name in ("reference", "referenceWithFloor"):
+    for name in ("reference", "referenceWithFloor", "referenceGreedy"):
         if gained:
             ideal = statistics.mean(bandit[name] - bandit["uniform"] for _, bandit in gained)
             say(f"bandit: (policy - uniform) / ({name} - uniform), of the means: {statistics.mean(own for own, _ in gained) / ideal:.3f}")

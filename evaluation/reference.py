@@ -8,9 +8,7 @@ in a world that changes, it does not know. Source: Chapelle and Li 2011; Russo e
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final
@@ -19,61 +17,10 @@ import numpy as np
 
 from evaluation.arrays import Floats, Integers
 from evaluation.bandit_value import Exposed
+from evaluation.prior import FACTORS, Prior
 from state.duration import DAY
 
 REFRESH: Final = 100
-FACTORS: Final = ("trigger", "step", "segment", "arm")
-_VAGUE: Final = 2.0
-_LEAST_SPREAD: Final = 0.02
-_MEASURED: Final = (
-    ("trigger",),
-    ("step",),
-    ("segment",),
-    ("arm",),
-    ("trigger", "arm"),
-    ("step", "arm"),
-    ("segment", "arm"),
-)
-_WORDS: Final = re.compile(r"[A-Z]?[a-z]+")
-
-
-class PriorError(ValueError):
-    """The world's prior is not of a kind this model knows. For whoever wrote the population program."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prior:
-    """Logit = ``mean`` + a normal intercept (``sd``) + for each term one normal effect a combination of its factors' levels."""
-
-    mean: float
-    sd: float
-    terms: Mapping[tuple[str, ...], float]
-
-
-def read_prior(world: Mapping[str, Any]) -> Prior:
-    """Read ``{"mean": -0.5, "sd": 0.5, "armSd": 0.4, "armSegmentSd": 0.3, …}``: a term is named by its factors, in any spelling.
-
-    ``arm:segment``, ``armSegment`` and ``arm_segment_sd`` are one. Terms may be nested under ``terms`` or ``sds``. Raises ``PriorError``.
-    """
-    flat: dict[str, Any] = {}
-    for key, value in world.items():
-        flat.update(value if isinstance(value, Mapping) and key in {"terms", "sds"} else {key: value})
-    mean, sd = 0.0, _VAGUE
-    terms: dict[tuple[str, ...], float] = {}
-    for key, value in flat.items():
-        words = [word.lower() for word in _WORDS.findall(key)]
-        if not isinstance(value, int | float):
-            raise PriorError(f"the world's prior has {key}: {value!r}, and only numbers are known there")
-        if words in (["mean"], ["intercept"], ["base"], ["intercept", "mean"], ["base", "mean"]):
-            mean = float(value)
-        elif words in (["sd"], ["intercept", "sd"], ["base", "sd"]):
-            sd = float(value)
-        else:
-            factors = tuple(factor for factor in FACTORS if factor in words)
-            if not factors or set(words) - {*FACTORS, "sd"}:
-                raise PriorError(f"the world's prior has a term {key}; a term is made of {', '.join(FACTORS)}")
-            terms[factors] = float(value)
-    return Prior(mean, sd, {factors: spread for factors, spread in terms.items() if spread > 0})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +31,13 @@ class Reference:
     value: float
 
 
-def reference(shown: Exposed, prior: Prior, *, window: int = DAY, seed: int = 0, share: float = 0.2) -> Reference | None:
-    """Run the yardstick over the decisions given (None if there are none). ``window``: how late rewards arrive, ms."""
+def reference(
+    shown: Exposed, prior: Prior, *, window: int = DAY, seed: int = 0, share: float = 0.2, greedy: bool = False
+) -> Reference | None:
+    """Run the yardstick over the decisions given (None if there are none). ``window``: how late rewards arrive, ms.
+
+    ``greedy`` takes the arm that looks best instead of drawing: less is learned, more is earned for the moment.
+    """
     size, arms = shown.expected.shape
     if not size:
         return None
@@ -110,7 +62,7 @@ def reference(shown: Exposed, prior: Prior, *, window: int = DAY, seed: int = 0,
         lost += np.bincount(cell, weights=~reward[fresh], minlength=cells)
         known = max(known, fresh.stop)
         position, root = _laplace(columns, precision, centre, position, won, lost)
-        drawn = position[:, None] + np.linalg.solve(root.T, rng.standard_normal((precision.size, stop - start)))
+        drawn = position[:, None] + np.linalg.solve(root.T, rng.standard_normal((precision.size, stop - start))) * (not greedy)
         rows = np.arange(start, stop)
         wanted = shown.log.context[rows][:, None] * arms + np.arange(arms)
         logits = drawn[columns[wanted], np.arange(stop - start)[:, None, None]].sum(axis=2)
@@ -118,44 +70,6 @@ def reference(shown: Exposed, prior: Prior, *, window: int = DAY, seed: int = 0,
         reward[rows] = rng.random(stop - start) < shown.expected[rows, chosen[rows]]
     earned = shown.expected[np.arange(size), chosen]
     return Reference(earned, float(earned[-max(1, round(share * size)) :].mean()))
-
-
-def measured_prior(shown: Exposed) -> Prior:
-    """Measure on the truth itself how much each term matters, for worlds that are drawn otherwise than by ``Prior``.
-
-    The logits of the cells' mean expected rewards are split term by term, plain factors before their meetings, each term taking the
-    weighted group means of what is left. It knows the world that was drawn, not only its prior: a little more of an advantage.
-    """
-    log, arms = shown.log, len(shown.log.arms)
-    cell = (log.context[:, None] * arms + np.arange(arms))[log.eligible]
-    count = np.bincount(cell, minlength=len(log.contexts) * arms)
-    total = np.bincount(cell, weights=shown.expected[log.eligible], minlength=count.size)
-    seen = np.flatnonzero(count)
-    rate = np.clip(total[seen] / count[seen], 0.01, 0.99)
-    weight = count[seen].astype(np.float64)
-    left = np.log(rate / (1.0 - rate))
-    mean = float(np.average(left, weights=weight))
-    left = left - mean
-    levels = [(*log.contexts[number // arms], log.arms[number % arms]) for number in seen.tolist()]
-    terms: dict[tuple[str, ...], float] = {}
-    for factors in _MEASURED:
-        keys = [tuple(level[FACTORS.index(factor)] for factor in factors) for level in levels]
-        place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
-        group = np.array([place[key] for key in keys], dtype=np.int64)
-        effect = np.bincount(group, weights=weight * left) / np.bincount(group, weights=weight)
-        left = left - effect[group]
-        spread = math.sqrt(float(np.average(np.square(effect[group]), weights=weight)))
-        if spread > _LEAST_SPREAD:
-            terms[factors] = spread
-    return Prior(mean, _LEAST_SPREAD, terms)
-
-
-def prior_for(world: Mapping[str, Any] | None, shown: Exposed) -> Prior:
-    """Return the world's own prior where this model can read it, else the measured one."""
-    try:
-        return read_prior(world) if world else measured_prior(shown)
-    except PriorError:
-        return measured_prior(shown)
 
 
 def _design(contexts: Sequence[tuple[str, str, str]], arms: Sequence[str], prior: Prior) -> tuple[Integers, Floats]:

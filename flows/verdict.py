@@ -17,7 +17,8 @@ from evaluation.calibration import Calibration, calibrate_signals
 from evaluation.effect import EffectReport, effect
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, RULES, Evidence
 from evaluation.integrity import Finding, check
-from evaluation.reference import Reference, prior_for, reference
+from evaluation.prior import prior_for
+from evaluation.reference import Reference, reference
 from evaluation.stuck import StuckScore, holdout_signals, horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
 from evaluation.stuck_bounds import Bounds, Rule, bounds, timeouts_table
 from evaluation.survival import Survival, kaplan_meier

@@ -13,7 +13,8 @@ from benchmarks.coverage_worlds import ARMS, SEGMENTS, STEPS
 from evaluation.bandit_value import Exposed, best_arms, curves, expose, exposed, last, part, values
 from evaluation.evidence import Evidence
 from evaluation.logged import Logged
-from evaluation.reference import PriorError, prior_for, read_prior, reference
+from evaluation.prior import PriorError, prior_for, read_prior
+from evaluation.reference import reference
 from evaluation.truth import Exposure
 from state.duration import DAY, MINUTE
 from tests.evaluation.cases import START, healthy_run, person, truth
