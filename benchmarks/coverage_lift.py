@@ -1,0 +1,89 @@
+"""Does the reported lift hold the truth at every look? ``python -m benchmarks.coverage_lift --seeds 1000-1999``.
+
+One engine-free replication a seed. The truth at a look is the mean gain, over their untreated twins, of the adaptive people who have
+matured by then; a replication covers if its always-valid interval holds that truth at every look from the burn-in on. In ``no_effect`` a
+claim is a false one.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from benchmarks.measure import CATALOG
+from benchmarks.replicate import World, _quieten, arguments, over_seeds, replicate, say, worlds_of
+from evaluation.effect import WINDOW, effect, matured
+
+Row = dict[str, Any]
+
+BURN_IN: Final = 50
+"""Matured people of both groups before which no look counts: the truth itself is the mean of a handful until then."""
+
+
+def cover(world: World, *, tuned_at: int) -> Row:
+    """Run one replication and hold its interval against the truth."""
+    _quieten()
+    run = replicate(world)
+    catalog = run.job.plan.catalog
+    shares = {"holdout": catalog.holdout, "rules": catalog.rules, "adaptive": 1 - catalog.holdout - catalog.rules}
+    lift = effect(run.evidence, run.truth, shares=shares, tuned_at=tuned_at).lift_of("adaptive", "holdout")
+    if lift is None:
+        return {"seed": world.seed, "matured": 0}
+    gains = {
+        person.user_id: float(_in_time(person.activated_at, person.signup_at)) - _in_time(person.untreated.activated_at, person.signup_at)
+        for person in run.truth.people
+    }
+    both = matured(run.evidence).filter(pl.col("experiment_group").is_in(["adaptive", "holdout"]))
+    adaptive = (both["experiment_group"] == "adaptive").to_numpy()
+    gain = np.array([gains.get(user, 0.0) for user in both["user_id"]]) * adaptive
+    truth = np.cumsum(gain) / np.maximum(1, np.cumsum(adaptive))
+    path = lift.path
+    at = truth[path.seen - 1]
+    looked = path.seen >= BURN_IN
+    inside = (path.lower <= at) & (at <= path.upper)
+    return {
+        "seed": world.seed,
+        "matured": both.height,
+        "covers": bool(inside[looked].all()),
+        "coversAtEnd": bool(inside[-1]),
+        "claimed": lift.claimed,
+        "lift": lift.lift,
+        "trueLift": float(truth[-1]),
+        "width": float(path.upper[-1] - path.lower[-1]),
+        "fixedWidth": lift.fixed_upper - lift.fixed_lower,
+    }
+
+
+def _in_time(activated: int | None, signed_up: int) -> bool:
+    return activated is not None and activated <= signed_up + WINDOW
+
+
+def main() -> None:
+    """Count coverage and claims."""
+    parser = arguments(__doc__.partition("\n")[0], users=400, days=12)
+    parser.set_defaults(catalog=CATALOG, holdout=0.2, rules=0.0)
+    parser.add_argument("--tuned-at", type=int, default=300, help="people at which the interval is narrowest")
+    given = parser.parse_args()
+    rows = [row for _, row in over_seeds(partial(cover, tuned_at=given.tuned_at), worlds_of(given), given.jobs) if row["matured"]]
+    if given.json:
+        say(json.dumps(rows))
+        return
+    named = ("covers", "coversAtEnd", "claimed", "lift", "trueLift", "width", "fixedWidth")
+    share = {name: statistics.mean(row[name] for row in rows) for name in named}
+    people = statistics.mean(row["matured"] for row in rows)
+    say(
+        f"{given.scenario}: {len(rows)} replications of about {people:.0f} matured people; mean lift {share['lift']:.4f}, in truth {share['trueLift']:.4f}"
+    )
+    say(
+        f"the whole path covers in {share['covers']:.1%}, its end in {share['coversAtEnd']:.1%}; a lift is claimed in {share['claimed']:.1%}"
+    )
+    say(f"mean width at the end {share['width']:.3f}; that of an interval for one look chosen beforehand {share['fixedWidth']:.3f}")
+
+
+if __name__ == "__main__":
+    main()
