@@ -30,6 +30,18 @@ def _known(name: str) -> str:
     return name
 
 
+def _command(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no command ({error}).") from None
+    if not words:
+        raise typer.BadParameter("it names no program.")
+    return text
+
+
 def demo(
     users: Annotated[int, typer.Option("--users", min=1, max=1_000_000, help="People to simulate.")] = 2000,
     days: Annotated[int, typer.Option("--days", min=1, max=365, help="Days that pass.")] = 14,
@@ -38,7 +50,10 @@ def demo(
         str, typer.Option("--scenario", metavar="NAME", help="What is special about the world.", callback=_known)
     ] = "baseline",
     population: Annotated[
-        str | None, typer.Option("--population", metavar="CMD", help="A program that plays the people. [default: ours]", show_default=False)
+        str | None,
+        typer.Option(
+            "--population", metavar="CMD", help="A program that plays the people. [default: ours]", show_default=False, callback=_command
+        ),
     ] = None,
     catalog: CatalogOption = None,
     as_json: JsonOption = False,
@@ -75,7 +90,6 @@ def demo(
     product = stage(load_catalog(asked.catalog), scenario, START, end)
     begin = Begin(scenario, seed, users, START, end, describe(product))
     what = {"users": users, "days": days, "seed": seed, "scenario": scenario, "catalog": asked.catalog, "population": population}
-    settings = for_demo(asked, what)
     stop, result = Stop(), dict[str, Any]()
 
     def watch(live: Live) -> None:
@@ -96,13 +110,15 @@ def demo(
             result.update(outcome.summary, finished=True)
             result["truth"] = conclude(engines, outcome, loop, asked, settings, silent=as_json)
 
-    with _play(population) as people, engine_noise_aside(), Display(err(), "Living") as display:
+    with _play(population) as people:
+        settings = for_demo(asked, what)  # clears the demo before: not where the people cannot even be started
         loop = ClosedLoop(people, begin, product, settings.data_dir / "truth.jsonl")
-        try:
-            run_job(settings, input_path=None, holder="onramp demo", started=started, stop=stop, loop=loop, watch=watch, after=after)
-        except PopulationError:
-            if not stop():  # Ctrl-C reaches the program as well, which may leave before it is asked to
-                raise
+        with engine_noise_aside(), Display(err(), "Living") as display:
+            try:
+                run_job(settings, input_path=None, holder="onramp demo", started=started, stop=stop, loop=loop, watch=watch, after=after)
+            except PopulationError:
+                if not stop():  # Ctrl-C reaches the program as well, which may leave before it is asked to
+                    raise
     if not result:
         say("stopped before its end; run the same command to start over.")
     elif as_json:
@@ -120,21 +136,11 @@ def _play(command: str | None) -> Iterator[Program]:
         with _our_rooms_found():
             people = Program([sys.executable, "-P", "-m", "population"])
     else:
-        people = Program(_words(command))
+        people = Program(shlex.split(command))
     try:
         yield people
     finally:
         people.close()
-
-
-def _words(command: str) -> list[str]:
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise typer.BadParameter(f"{command!r} cannot be read as a command: {error}.", param_hint="'--population'") from None
-    if not words:
-        raise typer.BadParameter("it is empty.", param_hint="'--population'")
-    return words
 
 
 @contextmanager

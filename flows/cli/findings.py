@@ -214,6 +214,11 @@ def show_arms(console: Console, verdict: Verdict) -> None:
     console.print(
         table(["arm", *(f">{_SHORT.get(each, each)}" for each in order)], ((arm, *(cell(each, arm) for each in order)) for arm in arms))
     )
+    show_stops(console, verdict)
+
+
+def show_stops(console: Console, verdict: Verdict) -> None:
+    """Arms that were stopped because they do harm, a sentence each."""
     for row in verdict.learned.stops.to_dicts():
         rates = f"it succeeds {percent(row['rate'])} of the time, the others {percent(row['others_rate'])}"
         why = f"{rates}; {percent(row['confidence'])} sure that it does harm"

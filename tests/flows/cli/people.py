@@ -1,12 +1,13 @@
 """A tiny population for tests, run as a program: people who come by every six hours, and more often do a step after guidance.
 
-``python people.py [MODE]``: ``well`` (the default) does its part; the other modes fail as their names say.
+``python people.py [MODE]``: ``well`` (the default) does its part, ``slow`` too; the other modes fail as their names say.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -162,6 +163,8 @@ def main(mode: str) -> int:
         else:
             assert people is not None
             answer = people.finish()
+        if mode == "slow":
+            time.sleep(0.2)
         if mode == "dies" and turns > 5:
             return 3
         if mode == "babbles" and turns > 5:

@@ -6,13 +6,15 @@ import json
 import math
 import re
 import shlex
+import signal
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.flows.cli.command import Result, onramp
+from tests.flows.cli.command import Result, onramp, start
 from tests.flows.cli.conftest import DEMO, PEOPLE, Inside, Ready
 
 SECTIONS = (
@@ -141,6 +143,24 @@ def test_an_unknown_scenario_names_those_there_are(tmp_path: Path, inside: Insid
     assert result.code == 2
     assert "baseline" in result.err
     assert "harmful_arm" in result.err
+
+
+def test_a_population_that_cannot_start_leaves_the_demo_before_it_alone(demo: Ready, inside: Inside) -> None:
+    assert inside("demo", "--population", "./nobody", cwd=demo.cwd).code == 1
+    assert inside("report", "--json", cwd=demo.cwd).json["activation"][0]["people"] == 150
+
+
+def test_stopped_half_way_it_says_so(tmp_path: Path) -> None:
+    running = start("demo", "--users", 40, "--days", 60, "--json", "--population", f"{PEOPLE} slow", cwd=tmp_path)
+    deadline = time.monotonic() + 50
+    while not (tmp_path / ".onramp" / "demo" / "state").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(1.0)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=50)
+    assert (running.returncode, out) == (0, ""), err
+    assert err.splitlines()[-1] == "onramp: stopped before its end; run the same command to start over."
 
 
 def test_never_mixes_with_data_of_ones_own(own: Ready, inside: Inside) -> None:

@@ -55,6 +55,7 @@ def test_help_imports_no_engine_and_is_quick(tmp_path: Path) -> None:
         ["demo", "--users", "many"],
         ["demo", "--users", "0"],
         ["demo", "--scenario", "paradise"],
+        ["demo", "--population", "'half"],
         ["evaluate"],
         ["simulate", "--users", "5"],
         ["simulate", "--out", "nowhere/e.jsonl"],
