@@ -27,6 +27,7 @@ import numpy as np
 
 from benchmarks.bandit_reference import Reference as Exact
 from benchmarks.replicate import Replication, World, _quieten, arguments, over_seeds, replicate, say, worlds_of
+from benchmarks.simple_learners import earned, global_arms, independent_cells
 from evaluation.bandit_value import Exposed, exposed, last, part, values
 from evaluation.effect import effect
 from evaluation.integrity import check
@@ -133,10 +134,17 @@ def _bandit(run: Replication, decisions: int, *, exact: bool) -> Row:
         "bestFixed": found.best_fixed,
         "bestPolicy": found.best_policy,
         "reference": ideal,
-        "referenceWithFloor": ideal + floor * (found.uniform - ideal),
+        "referenceWithFloor": _with_floor(ideal, found.uniform, floor),
         "referenceGreedy": _laplace(considered, prior, run.world.seed, greedy=True),
+        "globalArms": _with_floor(earned(considered, global_arms, window=DAY, seed=run.world.seed), found.uniform, floor),
+        "independentCells": _with_floor(earned(considered, independent_cells, window=DAY, seed=run.world.seed), found.uniform, floor),
     }
     return row
+
+
+def _with_floor(value: float, uniform: float, floor: float) -> float:
+    """What a policy earns that chooses uniformly in a share ``floor`` of its decisions."""
+    return value + floor * (uniform - value)
 
 
 def _laplace(shown: Exposed, prior: Prior, seed: int, *, greedy: bool = False) -> float:
@@ -238,7 +246,10 @@ _SHOWN: Final = {
         *("prevalence", "precision", "recall", "timeoutPrecision", "timeoutRecall"),
         *("observerRecallAt90", "observerRecallAtOurs", "botAlarmShare", "humansSuspected"),
     ),
-    "bandit": ("decisions", "uniform", "policy", "bestFixed", "bestPolicy", "reference", "referenceWithFloor", "referenceGreedy"),
+    "bandit": (
+        *("decisions", "uniform", "policy", "bestFixed", "bestPolicy"),
+        *("reference", "referenceWithFloor", "referenceGreedy", "globalArms", "independentCells"),
+    ),
     "lift": ("matured", "trueLift", "lift", "claimed", "covers"),
     "newcomer": ("decisions", "eligible", "lateShare"),
 }
