@@ -31,6 +31,7 @@ from state.progress import current_step
 from state.score import ACTIVE_FROM, ALARMED, LAST, OPEN, RAISING, SILENT_FROM, Levels
 from state.survival import Curve
 from state.telling import progress_fact
+from state.times import minute_of_day
 from state.vocabulary import STUCK_TRIGGERS
 
 _INACTIVE, _ERRORS, _RAGE, _LOOPING, _SLOW = STUCK_TRIGGERS
@@ -44,6 +45,7 @@ _MOST_ROWS: Final = 6
 _PLENTY: Final = 3
 _LASTS: Final = {"page_view": 1, "button_click": 2, "error": 3}
 _OTHER: Final = 4
+_THREE_HOURS: Final = 180  # minutes
 _NO_RHYTHM: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss", "identify"})
 _SPEAKS_FOR: Final = {
     "silence": _INACTIVE,
@@ -234,6 +236,7 @@ class Detector:
             episode.last,
             min(person.sessions - episode.sessions, 3) if enabled[_INACTIVE] else 0,
             0 if not touches else 1 if touches < _PLENTY else 2,
+            minute_of_day(person.newest, str(person.traits.get("timezone", "UTC"))) // _THREE_HOURS,
         )
 
     def _judge(

@@ -6,8 +6,8 @@ What was seen is put into a few *groups* of *levels* (``Levels``), and
 
 is fitted to counted cells by the hierarchical regression of ``state/logistic.py``. The cells are those of people without guidance at
 checkpoints of elapsed time, so that a score is a frequency: of all who looked like this, so many did not make it. A catalog nobody has used
-yet is scored by *supposed* cells, a few for each level, under which the thresholds of the catalog raise an alarm. They stay, and weigh
-less and less.
+yet is scored by *supposed* cells, one for each level, under which the thresholds of the catalog raise an alarm. They weigh less and less
+as people are seen.
 
 When is a score an alarm? At the last checkpoint from the smallest threshold on at which the alarms, those raised earlier included, are
 right as often as the catalog's ``precision`` asks; before that only from ``EARLY`` above the asked precision on.
@@ -41,37 +41,42 @@ LAST: Final = MOMENTS - 1
 OPEN, ALARMED, RAISING = 0, 1, 2
 """What a row is to the thresholds: nobody had been alarmed, somebody had, or the alarm was raised here."""
 
-_SIZES: Final = (MOMENTS * SILENCES, 5, 3, 4, 3, ACTIVITIES * LASTS, 4, 3, 2)
-_BITS: Final = (5, 3, 2, 2, 2, 6, 2, 2, 1)
-_SPREADS: Final = (1.0, 1.5, 1.5, 1.5, 1.5, 1.0, 0.6, 0.5, 0.3)
+_SIZES: Final = (MOMENTS * SILENCES, 5, 3, 4, 3, ACTIVITIES * LASTS, 4, 3, 8, 2)
+_BITS: Final = (5, 3, 2, 2, 2, 6, 2, 2, 3, 1)
+_SPREADS: Final = (1.0, 1.5, 1.5, 1.5, 1.5, 1.0, 0.6, 0.5, 0.5, 0.3)
 _STEP_SPREAD: Final = 0.7
 _FLAGS: Final = 2
 
-PARTS: Final = ("silence", "errors", "rageClicks", "circles", "slow", "activity", "visits", "touches", "guided")
+PARTS: Final = ("silence", "errors", "rageClicks", "circles", "slow", "activity", "visits", "touches", "hour", "guided")
 
 _RATE: Final = 0.5
 _RATE_WEIGHT: Final = 4.0
 _SUPPOSED: Final = 8.0
-"""Observations that a supposed cell is worth."""
-_BEGINNING: Final = 0.7
+"""Observations that a supposed cell is worth while nobody was seen."""
+_OVERCOME: Final = 200.0
+"""Observations with which it is worth half of that."""
+_BEGINNING: Final = 0.6
 """Threshold while too little has been seen to calculate one."""
 _ENOUGH: Final = 40.0
 """Weight at the last checkpoint from which on thresholds are calculated."""
-MARGIN: Final = 0.015
+MARGIN: Final = 0.01
 """By how much the expected precision must exceed the asked one: scores are estimates, and the best-looking are overestimated a little."""
-EARLY: Final = 0.02
+EARLY: Final = 0.01
 
 _MOMENT: Final = (-0.8, -0.8, -0.7, -0.6, 0.2)
 _SILENCE: Final = (-0.2, 0.0, 0.2, 0.5, 1.2)
+_ACTIVITY: Final = (-0.4, -0.3, -0.1, 0.3, 0.4, 0.3, 0.0, -0.1)
+_LAST: Final = (-0.2, 0.1, 0.0, 0.5, -0.2)
 _EFFECTS: Final[tuple[tuple[float, ...], ...]] = (
     tuple(moment + silence for moment in _MOMENT for silence in _SILENCE),
     (0.0, 0.2, 0.4, 3.0, 3.2),
     (0.0, 3.0, 3.2),
     (0.0, 3.0, 3.2, 3.4),
     (0.0, 3.0, 3.2),
-    (0.0,) * (ACTIVITIES * LASTS),
+    tuple(activity + last for activity in _ACTIVITY for last in _LAST),
     (0.1, 0.0, 0.0, 0.0),
     (0.1, 0.0, 0.0),
+    (0.0,) * 8,
     (0.0, 0.0),
 )
 """What is supposed of each level before anybody was seen, in logits."""
@@ -85,8 +90,8 @@ class Levels(NamedTuple):
     ``errors``: 0 none, 1 some, 2 as many as the catalog's count but over a longer time, 3 so many within its window, 4 twice that.
     ``rage`` and ``circles``: how often the catalog's threshold was reached. ``slow``: 1 when the step has become slow, 2 after twice that
     time. ``activity`` and ``last``: how much was done since the last progress, and what last. ``visits``: sessions begun since the step
-    became current. ``touches``: signs of activity at the step: 0, 1 or 2, more. ``guided``: 1 for people who are not held out; a score is
-    always for 0.
+    became current. ``touches``: signs of activity at the step: 0, 1 or 2, more. ``hour``: of the last event, local
+    time, in steps of three. ``guided``: 1 for people who are not held out; a score is always for 0.
     """
 
     moment: int
@@ -99,17 +104,18 @@ class Levels(NamedTuple):
     last: int = 0
     visits: int = 0
     touches: int = 0
+    hour: int = 0
     guided: int = 0
 
     def groups(self) -> tuple[int, ...]:
         """The level of each group: moment and silence are one, and so are activity and what came last."""
         return (
             self.moment * SILENCES + self.silence, self.errors, self.rage, self.circles, self.slow, self.activity * LASTS + self.last,
-            self.visits, self.touches, self.guided,
+            self.visits, self.touches, self.hour, self.guided,
         )  # fmt: skip
 
     def pack(self, flag: int = OPEN) -> int:
-        """One number of 27 bits."""
+        """One number of 30 bits."""
         packed = flag
         shift = _FLAGS
         for bits, level in zip(_BITS, self.groups(), strict=True):
@@ -156,7 +162,7 @@ class Model:
 
     def parts(self, levels: Levels) -> dict[str, float]:
         """What each part of the evidence adds, in logits, against seeing nothing of it at the same moment."""
-        nothing = self._added(Levels(levels.moment, 0))
+        nothing = self._added(Levels(levels.moment, 0, hour=levels.hour))
         return {name: added - none for name, added, none in zip(PARTS, self._added(levels), nothing, strict=True)}
 
     def _added(self, levels: Levels) -> list[float]:
@@ -193,7 +199,8 @@ def fit(plan: Plan, cells: Cells) -> Model:
             won.append(did_not)
             lost.append(made_it)
             flags.append(flag)
-    supposed = list(_supposed())
+    seen = sum(won) + sum(lost)
+    supposed = list(_supposed(_SUPPOSED / (1.0 + seen / _OVERCOME)))
     groups = [logistic.Group(size, spread) for size, spread in zip(_SIZES, _SPREADS, strict=True)]
     found = logistic.fit(
         [*groups, logistic.Group(len(steps), _STEP_SPREAD)],
@@ -234,7 +241,7 @@ def fit(plan: Plan, cells: Cells) -> Model:
                 min(asked + MARGIN, 0.995),
             )
             early = max(last, min(asked + EARLY, 0.995))
-    return Model(intercept, effects, of_steps, early, last, float(sum(won) + sum(lost)))
+    return Model(intercept, effects, of_steps, early, last, float(seen))
 
 
 def _threshold(scored: Iterable[tuple[float, float]], right: float, raised: float, asked: float) -> float:
@@ -251,7 +258,7 @@ def _threshold(scored: Iterable[tuple[float, float]], right: float, raised: floa
     return max(best, 0.5)
 
 
-def _supposed() -> Iterable[tuple[list[int], float, float]]:
+def _supposed(worth: float) -> Iterable[tuple[list[int], float, float]]:
     """A few cells for each level, all else unknown: (levels, not made it, made it)."""
     width = len(_SIZES) + 1
     for group, effects in enumerate(_EFFECTS):
@@ -259,7 +266,7 @@ def _supposed() -> Iterable[tuple[list[int], float, float]]:
             rate = _sigmoid(_BOOST * effect)
             levels = [-1] * width
             levels[group] = level
-            yield levels, _SUPPOSED * rate, _SUPPOSED * (1.0 - rate)
+            yield levels, worth * rate, worth * (1.0 - rate)
 
 
 def _sigmoid(logit: float) -> float:

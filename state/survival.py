@@ -46,7 +46,7 @@ _NOISE: Final = 4.0
 _EFFECT: Final = 0.1
 _ROUNDS: Final = 2
 _Z90: Final = 1.2815515655446004
-_CAUTION: Final = 0.76
+_CAUTION: Final = 0.74
 """Horizons are off by a fifth or so (standard deviation). Later alarms are surer, but an alarm that comes too late is worth nothing."""
 
 
