@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _MOST_BINS: Final = 10
 _ALARMS_A_BIN: Final = 40
+_LEAST_CHOICES: Final = 50
+_DETECTOR: Final = "*"  # the row of the step statistics that is about no step
 
 LAST_SHARE: Final = 0.2
 """Of the decisions, the newest: where a learner should have learned. The bandit's values are over these."""
@@ -145,8 +147,19 @@ def read_learned(ask: Ask, tenant: str) -> Learned:
             "toString(step_id) AS step_id, parameters_version, horizon_ms, median_ms, completion_share, episodes, curve_ms, survival",
             "step_statistics_latest",
             "step_id",
-        ),
+        ).filter(pl.col("step_id") != _DETECTOR),
     )
+
+
+def newest_choices(evidence: Evidence) -> dict[str, dict[str, float]]:
+    """Trigger → arm → share of its newest choices for the adaptive group, the most considered trigger first."""
+    decided = evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE))
+    turn = pl.int_range(pl.len()).over("trigger")
+    most = pl.max_horizontal((LAST_SHARE * pl.len()).ceil().over("trigger"), pl.lit(_LEAST_CHOICES))
+    newest = decided.sort("decided_at", "decision_id", descending=True).filter(turn < most)
+    counts = newest.group_by("trigger", "arm").len().with_columns(share=pl.col("len") / pl.col("len").sum().over("trigger"))
+    order: list[str] = decided["trigger"].value_counts(sort=True).sort("count", "trigger", descending=[True, False])["trigger"].to_list()
+    return {trigger: dict(counts.filter(pl.col("trigger") == trigger).sort("arm").select("arm", "share").iter_rows()) for trigger in order}
 
 
 def judge(evidence: Evidence, learned: Learned, design: Design, truth: SealedTruth | None = None) -> Verdict:

@@ -36,11 +36,12 @@ def show_chart(
     height: int = 10,
 ) -> None:
     """Print a chart as wide as the screen allows. ``ticks`` are heights to name with ``value``. Nothing on a screen that is too narrow."""
-    names = max(len(line.name) for line in drawn)
+    utf = console.encoding.lower().replace("-", "").startswith("utf")
+    names = max(len(line.name) for line in drawn) + (0 if utf else 2)
     width = min(console.width, _WIDEST) - names - 4
     if width < _NARROWEST or not any(len(line.xs) > 1 for line in drawn):
         return
-    utf = console.encoding.lower().replace("-", "").startswith("utf")
+    console.print()
     rows = _rows(drawn, limits, ticks, value, width, height, utf)
     beside = _beside(drawn, limits, len(rows) - 3)
     for index, row in enumerate(rows):

@@ -13,7 +13,7 @@ from evaluation.evidence import ADAPTIVE, HOLDOUT
 from flows.cli.charts import Line, show_chart
 from flows.cli.plain import plain
 from flows.cli.screen import bar, decimal, heading, hours, lines, number, percent, table
-from flows.verdict import LAST_SHARE
+from flows.verdict import newest_choices
 from flows.verdict_json import by_trigger
 from state.duration import HOUR
 
@@ -31,8 +31,6 @@ _SHORT: Final = {
     "stuck:slow_step": "slow",
 }
 _SHOWN_FROM: Final = 50  # people: an interval over fewer fills the whole chart
-
-_LEAST_CHOICES: Final = 50
 
 
 def points(value: float | None) -> str:
@@ -99,7 +97,6 @@ def _lift_chart(console: Console, lift: Lift) -> None:
         Line("lift", seen, path.estimate[shown].tolist()),
         Line("at least", seen, np.clip(path.lower[shown], -1, 1).tolist()),
     ]
-    console.print()
     show_chart(
         console, drawn, limits=(-reach, reach), ticks=[-reach / 2, 0, reach / 2], value=lambda y: f"{100 * y:+.0f}".replace("+0", "0"),
         x_name=f"people of {lift.treated} and {lift.control}",
@@ -183,7 +180,6 @@ def _regret_chart(console: Console, verdict: Verdict) -> None:
     drawn = [Line(name, (places + 1).tolist(), line[places].tolist()) for name, line in found.items()]
     top = max(1.0, *(max(line.ys) for line in drawn))
     low = min(0.0, *(min(line.ys) for line in drawn))
-    console.print()
     show_chart(
         console, drawn, limits=(low, top), ticks=[0, top / 2, top], value=lambda y: f"{y:,.0f}", x_name="successes given away",
     )  # fmt: skip
@@ -191,24 +187,19 @@ def _regret_chart(console: Console, verdict: Verdict) -> None:
 
 def show_arms(console: Console, verdict: Verdict) -> None:
     """Every arm at every trigger in one table: its share of the newest choices and what is believed of it."""
-    decided = verdict.evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE))
-    if not decided.height:
+    shares = newest_choices(verdict.evidence)
+    if not shares:
         return
-    turn = pl.int_range(pl.len()).over("trigger")
-    most = pl.max_horizontal((LAST_SHARE * pl.len()).ceil().over("trigger"), pl.lit(_LEAST_CHOICES))
-    newest = decided.sort("decided_at", descending=True).filter(turn < most)
-    share = {(row[0], row[1]): row[2] for row in newest.group_by("trigger", "arm").len().iter_rows()}
-    total = dict(newest.group_by("trigger").len().iter_rows())
     believed = {(row["trigger"], row["arm"]): row["mean"] for row in verdict.learned.posteriors.filter(pl.col("context") == "*").to_dicts()}
     stopped = {(row["trigger"], row["arm"]) for row in verdict.learned.stops.to_dicts()}
-    order = decided["trigger"].value_counts(sort=True)["trigger"].to_list()
-    arms = sorted({*decided["arm"].unique(), *(arm for _, arm in stopped)})
+    order = list(shares)
+    arms = sorted({*(arm for row in shares.values() for arm in row), *(arm for _, arm in stopped)})
     heading(console, "Arms by trigger", "% of the newest choices, and success believed")
 
     def cell(trigger: str, arm: str) -> str:
         if (trigger, arm) in stopped:
             return "stopped"
-        part = f"{100 * share.get((trigger, arm), 0) / total[trigger]:.0f}"
+        part = f"{100 * shares[trigger].get(arm, 0.0):.0f}"
         return f"{part} {decimal(believed.get((trigger, arm))).removeprefix('0')}"
 
     console.print(

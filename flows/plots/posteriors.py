@@ -9,6 +9,7 @@ import polars as pl
 from matplotlib.lines import Line2D
 
 from flows.plots.style import BLUE, GREY, INK, SERIES, as_percent, canvas, panel_title, room
+from flows.verdict import newest_choices
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,10 +63,11 @@ def title(verdict: Verdict) -> str:
     if stops.height:
         named = ", ".join(dict.fromkeys(stops["arm"].to_list()))
         return f"Stopped for doing harm: {named}"
-    whole = verdict.learned.posteriors.filter(pl.col("context") == "*")
-    best = whole.sort("mean", descending=True).group_by("trigger", maintain_order=True).first()
-    favourite = best["arm"].value_counts(sort=True, name="triggers").row(0, named=True)
-    return f"{favourite['arm']} is believed best at {favourite['triggers']} of {best.height} triggers; no arm was stopped"
+    favourites = [(share, arm, trigger) for trigger, arms in newest_choices(verdict.evidence).items() for arm, share in arms.items()]
+    if not favourites:
+        return "What the bandit believes of each arm"
+    share, arm, trigger = max(favourites)
+    return f"The clearest favourite so far: {arm} upon {trigger}, {share:.0%} of the newest choices"
 
 
 def segments(beliefs: pl.DataFrame) -> pl.DataFrame:
