@@ -50,7 +50,11 @@ def draw(verdict: Verdict) -> Figure | None:
 
 def title(card: BanditCard) -> str:
     """The finding in a sentence."""
-    gain = float(card.regret.against_uniform[-1])
+    gain = -float(card.regret.against_uniform[-1])
     closed = card.newest.gap_closed
-    won = f"The bandit {'won' if gain <= 0 else 'lost'} {abs(gain):.0f} successes against random choice"
-    return won if closed is None else f"{won} and goes {100 * closed:.0f} % of the way to the best policy"
+    if gain < 0.5:
+        return (
+            "The bandit has not beaten random choice yet" if gain > -0.5 else f"The bandit lost {-gain:.0f} successes against random choice"
+        )
+    won = f"The bandit won {gain:.0f} {'success' if round(gain) == 1 else 'successes'} against random choice"
+    return f"{won} and goes {100 * closed:.0f} % of the way to the best policy" if closed is not None and closed > 0 else won
