@@ -2,8 +2,8 @@
 
 - *Fast*: event after event within ``QUICK``, or so right after the sign-up, where no human knows the way yet. The same thing again at once
   (an impatient click) is human and does not count.
-- *Regular*: gap after gap as long as the gaps before, within a fifth or so. Humans are not steady over twenty gaps in a row; programs that
-  draw their pauses from a narrow range are.
+- *Regular*: gap after gap as long as the gaps before, within a fifth or so, or very many within a range of three times either way.
+  Humans are not steady over twenty gaps in a row, and among fifty there are some who look things up, and some who just click on.
 - *Tireless*: active in nearly every hour of a day and a night.
 
 Each has a bar. Beyond it the account is suspected for good, whatever it does later: programs pause too, and a suspicion that ends would
@@ -22,16 +22,20 @@ from state.person import Pulse
 QUICK: Final = 800
 """Milliseconds between two different things that somebody did."""
 FAST: Final = 18
-FAST_AT_FIRST: Final = 9
+FAST_AT_FIRST: Final = 7
 """Quick events in a row; the second within ``AT_FIRST`` of the sign-up."""
 AT_FIRST: Final = 30 * SECOND
 STEADY: Final = 18
+EVEN: Final = 60
+"""Gaps in a row, less a fine for each that is not; within a fifth, and within three times."""
 TIRELESS: Final = 19
 """Hours of the last 24."""
 
 _NEAR: Final = 0.22
 _FOLLOW: Final = 0.2
 _PENALTY: Final = 3
+_ALIKE: Final = 1.05
+_FINE: Final = 12
 _SHORTEST: Final = 200
 _LONGEST: Final = 12 * HOUR
 _BREAK: Final = 10 * SECOND
@@ -61,6 +65,7 @@ def observe(pulse: Pulse, at: int, gap: int, *, again: bool, since_signup: int) 
             pulse.pace = round(length * _SCALE)
         else:
             near = abs(length - usual) < _NEAR
+            pulse.even = pulse.even + 1 if abs(length - usual) < _ALIKE else max(pulse.even - _FINE, 0)
             pulse.steady = pulse.steady + 1 if near else max(pulse.steady - _PENALTY, 0)
             follow = _FOLLOW if near or pulse.steady else 0.5
             pulse.pace = round((usual + follow * (length - usual)) * _SCALE)
@@ -68,10 +73,11 @@ def observe(pulse: Pulse, at: int, gap: int, *, again: bool, since_signup: int) 
         pulse.quick >= FAST
         or (pulse.quick >= FAST_AT_FIRST and 0 <= since_signup <= AT_FIRST)
         or pulse.steady >= STEADY
+        or pulse.even >= EVEN
         or pulse.hours.bit_count() >= TIRELESS
     )
 
 
 def doubtful(pulse: Pulse) -> bool:
     """Say whether the account is half way to being suspected: no time to call it stuck."""
-    return pulse.quick * 2 >= FAST or pulse.steady * 2 >= STEADY or pulse.hours.bit_count() >= TIRELESS - 6
+    return pulse.quick * 2 >= FAST or pulse.steady * 2 >= STEADY or pulse.even * 2 >= EVEN or pulse.hours.bit_count() >= TIRELESS - 6

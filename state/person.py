@@ -60,6 +60,7 @@ class Pulse(msgspec.Struct, gc=False, array_like=True):
     pace: int = 0
     hour: int = 0
     hours: int = 0
+    even: int = 0
 
 
 class Episode(msgspec.Struct, gc=False, array_like=True):

@@ -25,15 +25,9 @@ def current(user: str, done: int = 0, since: int = MONDAY) -> ProgressFact:
 
 def alarm(user: str, after: int, trigger: str = "stuck:inactive", score: float = 0.9, ident: str = "") -> SignalFact:
     return make(
-        SignalFact,
-        signal_id=ident or user,
-        user_id=user,
-        trigger=trigger,
-        path_id="p",
-        step_id="one",
+        SignalFact, signal_id=ident or user, user_id=user, trigger=trigger, path_id="p", step_id="one", score=score,
         detected_at=MONDAY + after,
-        score=score,
-    )
+    )  # fmt: skip
 
 
 @pytest.fixture

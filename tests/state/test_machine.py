@@ -55,6 +55,15 @@ def test_one_event_every_so_often_with_hardly_any_jitter_is_a_machine(every: int
     assert suspected(Life(), [signup(), *pages(number * every * rng.uniform(1.0, 1.0 + 0.05 / number) for number in range(1, 60))])
 
 
+def test_pauses_drawn_evenly_from_a_narrow_range_are_a_machine() -> None:
+    rng = Random(9)
+    at, times = 0.0, []
+    for _ in range(250):
+        at += rng.uniform(10 * SECOND, 35 * SECOND)
+        times.append(at)
+    assert suspected(Life(), [signup(), *pages(times)])
+
+
 def test_who_is_active_in_every_hour_of_a_day_and_a_night_is_a_machine() -> None:
     rng = Random(5)
     times = sorted(hour * HOUR + rng.uniform(0, HOUR) for hour in range(26) for _ in range(3))
@@ -96,9 +105,8 @@ def test_a_machine_is_never_called_stuck_nor_guided_nor_a_lesson_again() -> None
     life = Life(plan(cooldown="1m", cap=100))
     life.see(signup(), *pages(100 * number for number in range(1, 60)))
     assert [each.kind for each in life.told(Lesson)] == ["entered", "left"]
-    told = life.see(
-        *(event("error", HOUR + number * SECOND, code="x") for number in range(9)), event("form_submit", 2 * HOUR, form="connect")
-    )
+    errors = [event("error", HOUR + number * SECOND, code="x") for number in range(9)]
+    told = life.see(*errors, event("form_submit", 2 * HOUR, form="connect"))
     life.wait(9 * DAY)
     assert signals(life.outputs) == []
     assert declined(told) == ["suspected_bot"]
