@@ -76,12 +76,9 @@ def main() -> None:
     named = ("covers", "coversAtEnd", "claimed", "lift", "trueLift", "width", "fixedWidth")
     share = {name: statistics.mean(row[name] for row in rows) for name in named}
     people = statistics.mean(row["matured"] for row in rows)
-    say(
-        f"{given.scenario}: {len(rows)} replications of about {people:.0f} matured people; mean lift {share['lift']:.4f}, in truth {share['trueLift']:.4f}"
-    )
-    say(
-        f"the whole path covers in {share['covers']:.1%}, its end in {share['coversAtEnd']:.1%}; a lift is claimed in {share['claimed']:.1%}"
-    )
+    say(f"{given.scenario}: {len(rows)} replications of about {people:.0f} matured people")
+    say(f"mean lift {share['lift']:.4f}, in truth {share['trueLift']:.4f}; claimed in {share['claimed']:.1%}")
+    say(f"the whole path covers in {share['covers']:.1%}, its end in {share['coversAtEnd']:.1%}")
     say(f"mean width at the end {share['width']:.3f}; that of an interval for one look chosen beforehand {share['fixedWidth']:.3f}")
 
 

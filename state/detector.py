@@ -38,8 +38,6 @@ _INACTIVE, _ERRORS, _RAGE, _LOOPING, _SLOW = STUCK_TRIGGERS
 _json = msgspec.json.Encoder()
 
 _HELD_OUT, _GUIDED = 1, 2
-SAME_HORIZON: Final = 1.25
-"""Rows that were taken down under a horizon further than this from the one they are judged by teach nothing."""
 _MOST_COUNTED: Final = 99
 _MOST_ROWS: Final = 6
 _PLENTY: Final = 3
@@ -124,7 +122,7 @@ class Detector:
         lasted = max(done[episode.step] - episode.onset, 0)
         horizon = parameters.curves[episode.step].horizon
         if episode.teaches:
-            rows = () if episode.judged else self._rows(episode, horizon)
+            rows = () if episode.judged else tuple(episode.rows)
             late, guided = lasted > horizon, episode.teaches == _GUIDED
             _teach(turn, Lesson(person.tenant, episode.step, "completed", at, episode.onset, lasted, rows, late, guided))
 
@@ -133,12 +131,6 @@ class Detector:
             return 0
         held_out = self._guidance.group(person) == "holdout" or not self._plan.catalog.holdout
         return _HELD_OUT if held_out else _GUIDED
-
-    @staticmethod
-    def _rows(episode: Episode, horizon: int) -> tuple[int, ...]:
-        if not episode.horizon or max(episode.horizon, horizon) > SAME_HORIZON * min(episode.horizon, horizon):
-            return ()
-        return tuple(episode.rows)
 
     def _schedule(self, person: Person, episode: Episode, now: int, curve: Curve) -> None:
         """Set the timer for the next checkpoint that is far enough away, or for when the episode is judged."""
@@ -166,8 +158,7 @@ class Detector:
         elapsed = due - episode.onset
         if elapsed >= curve.horizon:
             if episode.teaches and not episode.judged:
-                rows = self._rows(episode, curve.horizon)
-                guided = episode.teaches == _GUIDED
+                rows, guided = tuple(episode.rows), episode.teaches == _GUIDED
                 _teach(turn, Lesson(person.tenant, episode.step, "judged", due - 1, episode.onset, 0, rows, positive=True, guided=guided))
             episode.judged, episode.rows = True, []
         elif 2 * elapsed <= curve.horizon:

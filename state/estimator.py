@@ -27,6 +27,7 @@ _json = msgspec.json.Encoder()
 
 
 Entered = dict[str, dict[int, float]]
+Cells = dict[str, dict[int, tuple[float, float]]]
 Ended = dict[str, dict[int, dict[int, tuple[float, float]]]]
 
 
@@ -41,7 +42,10 @@ class Tally(msgspec.Struct, array_like=True):
     ended: Ended = {}
     guided_entered: Entered = {}
     guided_ended: Ended = {}
-    cells: dict[str, dict[int, tuple[float, float]]] = {}
+    cells: Cells = {}
+    young: dict[int, Cells] = {}
+    """Cohort → its cells, as long as not everybody in it can be judged. Whoever makes it is known before those who do not: taken at once,
+    they would make everybody look better than they are."""
 
 
 class Tallies(msgspec.Struct, array_like=True):
@@ -143,16 +147,22 @@ class Estimator:
             step: {row: (a * fading, b * fading) for row, (a, b) in of.items() if (a + b) * fading >= _FAINT}
             for step, of in state.closed.cells.items()
         }
-        for step, fresh in state.open.cells.items():
-            known = cells.setdefault(step, {})
-            for row, pair in fresh.items():
-                known[row] = _plus(known.get(row), pair)
+        horizons = self.parameters(state.open_period).curves
+        until = (state.open_period + 1) * PERIOD
+        young: dict[int, Cells] = {}
+        for cohort, by_step in [*sorted(state.closed.young.items()), *sorted(state.open.young.items())]:
+            for step, fresh in by_step.items():
+                grown = (cohort + 1) * PERIOD + horizons[step].horizon <= until
+                known = (cells if grown else young.setdefault(cohort, {})).setdefault(step, {})
+                for row, pair in fresh.items():
+                    known[row] = _plus(known.get(row), pair)
         return Tally(
             _entered(state.closed.entered, state.open.entered, oldest),
             _ended(state.closed.ended, state.open.ended, oldest),
             _entered(state.closed.guided_entered, state.open.guided_entered, oldest),
             _ended(state.closed.guided_ended, state.open.guided_ended, oldest),
             _lightened(cells),
+            young,
         )
 
 
@@ -209,12 +219,12 @@ def _count(tally: Tally, lesson: Lesson) -> None:
         place = bin_of(lesson.lasted)
         bins[place] = _plus(bins.get(place), (1, 0) if lesson.kind == "completed" else (0, 1))
     if lesson.rows:
-        cells = tally.cells.setdefault(lesson.step, {})
+        cells = tally.young.setdefault(cohort, {}).setdefault(lesson.step, {})
         for row in lesson.rows:
             cells[row] = _plus(cells.get(row), (0, 1) if lesson.positive else (1, 0))
 
 
-def _lightened(cells: dict[str, dict[int, tuple[float, float]]]) -> dict[str, dict[int, tuple[float, float]]]:
+def _lightened(cells: Cells) -> Cells:
     excess = sum(map(len, cells.values())) - MOST_CELLS
     if excess <= 0:
         return cells

@@ -233,7 +233,7 @@ class PosteriorFact(Fact, frozen=True, gc=False):
 
 
 class ArmStopFact(Fact, frozen=True, gc=False):
-    """An arm was stopped because it does harm: its success rate is, with probability ``confidence``, more than ``margin`` below the others'.
+    """An arm was stopped because it does harm: with probability ``confidence`` its success rate is over ``margin`` below the others'.
 
     ``rate`` and ``others_rate`` are the posterior means over the contexts in which the arm was eligible; ``outcomes`` is how many it had.
     """

@@ -232,15 +232,19 @@ def fit(plan: Plan, cells: Cells) -> Model:
         marks = np.array(flags)
         at_last = table[:, 0] // SILENCES == LAST
         open_ = at_last & (marks != ALARMED)
-        raised = (marks == RAISING) & ~at_last
-        if float(weight[at_last].sum()) >= _ENOUGH:
+        early = min(asked + EARLY, 0.995)
+        # Of the alarms raised earlier those count that would be raised again: what a new catalog's thresholds did is no guide.
+        raised = (marks == RAISING) & ~at_last & (scores >= early)
+        if float(weight[at_last].sum()) < _ENOUGH:
+            early = _BEGINNING
+        else:
             last = _threshold(
                 list(zip(scores[open_].tolist(), weight[open_].tolist(), strict=True)),
                 float((scores[raised] * weight[raised]).sum()),
                 float(weight[raised].sum()),
                 min(asked + MARGIN, 0.995),
             )
-            early = max(last, min(asked + EARLY, 0.995))
+            early = max(last, early)
     return Model(intercept, effects, of_steps, early, last, float(seen))
 
 

@@ -118,12 +118,23 @@ def estimate(plan: Plan, held_out: Seen, guided: Seen, until: int, period: int) 
         together = _together(everybody, scale)
         scale = {step: _shift(_quantiles(_leaning(together, scale[step], _SCALE_WEIGHT, *everybody[step]))[0]) for step in plan.steps}
     together = _together(everybody, scale)
+    first = min(cohort for seen in (held_out, guided) for cohorts in seen.entered.values() for cohort in cohorts)
     slower = _slower({step: each[:2] for step, each in own.items()}, {step: each[:2] for step, each in others.items()}, scale)
     curves = {}
     for step in plan.steps:
         survival = _moved_curve(_leaning(together, scale[step], _SCALE_WEIGHT, *everybody[step]), slower)
-        curves[step] = _curve(survival, float(everybody[step][0].sum()), own[step][2])
+        curve = _curve(survival, float(everybody[step][0].sum()), own[step][2])
+        curves[step] = _watched(curve, expected_horizon(plan, step), until - first * period, plan.steps[step].usual or DAY)
     return curves
+
+
+def _watched(curve: Curve, expected: float, watched: int, usual: float) -> Curve:
+    """The horizon cannot be learned from people who were watched for less than it: those who are slow, or begin the later steps late,
+    are not there yet. The catalog's word counts alone until ``usual`` has passed, and not at all after thrice that.
+    """
+    believed = min(max((watched / usual - 1.0) / 2.0, 0.0), 1.0)
+    horizon = math.exp((1.0 - believed) * math.log(expected) + believed * math.log(max(curve.horizon, 1)))
+    return curve._replace(horizon=round(horizon), deadline=round(curve.deadline * horizon / max(curve.horizon, 1)))
 
 
 def _slower(own: Mapping[str, tuple[Floats, Floats]], others: Mapping[str, tuple[Floats, Floats]], scale: Mapping[str, int]) -> int:
