@@ -170,8 +170,7 @@ class _Visits:
             self.left -= act_time
             if self.now > self.until:
                 return "calm"
-            looks_back = rng.random() < habits.LOOKS_BACK and terrain.others
-            self._do(rng.choice(terrain.others if looks_back else place.work))
+            self._do(rng.choice(terrain.others) if rng.random() < habits.LOOKS_BACK else rng.choice(place.work))
         self.now += max(1_000, int(self.left))
         finish = rng.choice(place.finishes)
         for what in finish[:-1]:

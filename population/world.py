@@ -49,7 +49,7 @@ class World:
         pages = {step.page for step in product.steps if segment_of(step.page) not in completing}
         others = (*OTHERS, *(act("other", "page_view", {"path": page}) for page in sorted(pages)))
         self.terrain = {
-            step.id: Terrain(Place(step, completing), seed, tuple(one for one in others if step.page.encode() not in one.text))
+            step.id: Terrain(Place(step, completing), seed, tuple(one for one in others if step.page.encode() not in one.text) or OTHERS)
             for step in product.steps
         }
         self.order = {path.id: in_order(path, steps) for path in product.paths}
