@@ -14,7 +14,7 @@ more lost than they are. Where the catalog holds nobody out, everyone counts as 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -103,7 +103,7 @@ class Detector:
         teaches = self._teaches(person) if first else 0
         episode = person.episode = Episode(current, person.since[current], teaches, person.sessions)
         if teaches:
-            _teach(turn, Lesson(person.tenant, current, "entered", at, episode.onset, guided=teaches == _GUIDED))
+            turn.outputs.append(Lesson(person.tenant, current, "entered", at, episode.onset, guided=teaches == _GUIDED))
         self._schedule(person, episode, at, parameters.curves[current])
 
     def leave(self, person: Person, at: int, turn: Turn) -> None:
@@ -111,7 +111,7 @@ class Detector:
         episode = person.episode
         if episode is not None and episode.teaches:
             lasted = max(at - episode.onset, 0)
-            _teach(turn, Lesson(person.tenant, episode.step, "left", at, episode.onset, lasted, guided=episode.teaches == _GUIDED))
+            turn.outputs.append(Lesson(person.tenant, episode.step, "left", at, episode.onset, lasted, guided=episode.teaches == _GUIDED))
             episode.teaches, episode.rows = 0, []
 
     def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, turn: Turn, parameters: Parameters) -> None:
@@ -124,7 +124,7 @@ class Detector:
         if episode.teaches:
             rows = () if episode.judged else tuple(episode.rows)
             late, guided = lasted > horizon, episode.teaches == _GUIDED
-            _teach(turn, Lesson(person.tenant, episode.step, "completed", at, episode.onset, lasted, rows, late, guided))
+            turn.outputs.append(Lesson(person.tenant, episode.step, "completed", at, episode.onset, lasted, rows, late, guided))
 
     def _teaches(self, person: Person) -> int:
         if person.bot or person.merged:
@@ -159,7 +159,9 @@ class Detector:
         if elapsed >= curve.horizon:
             if episode.teaches and not episode.judged:
                 rows, guided = tuple(episode.rows), episode.teaches == _GUIDED
-                _teach(turn, Lesson(person.tenant, episode.step, "judged", due - 1, episode.onset, 0, rows, positive=True, guided=guided))
+                turn.outputs.append(
+                    Lesson(person.tenant, episode.step, "judged", due - 1, episode.onset, 0, rows, positive=True, guided=guided)
+                )
             episode.judged, episode.rows = True, []
         elif 2 * elapsed <= curve.horizon:
             moment = min(int(LAST * elapsed / curve.deadline + 0.05), LAST)
@@ -311,7 +313,3 @@ class Detector:
         )  # fmt: skip
         turn.outputs.append(progress_fact(self._plan, person, step, done))
         self._guidance.consider(turn, person, trigger, at, done, step)
-
-
-def _teach(turn: Turn, lesson: Lesson) -> None:
-    cast("list[Any]", turn.outputs).append(lesson)

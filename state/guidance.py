@@ -8,7 +8,7 @@ from typing import Any, Final
 from state.duration import DAY, MINUTE
 from state.facts import DecisionFact, Fact, RecommendationFact
 from state.ids import Keys, uniform
-from state.items import Ask, Count, Reward
+from state.items import Ask, Count, Lesson, Reward
 from state.person import CLICKED, DISMISSED, WITHDRAWN, Open, Person
 from state.plan import Plan
 from state.progress import current_step
@@ -16,7 +16,7 @@ from state.recommendation import Effect, Publish, Recommendation, validation_has
 from state.times import minute_of_day, rfc3339, within_hours
 from state.vocabulary import NO_COMPONENT
 
-Output = Fact | Effect | Ask | Reward | Count
+Output = Fact | Effect | Ask | Reward | Count | Lesson
 
 
 CLOCK_SKEW: Final = 5 * MINUTE
