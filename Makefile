@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all bench check format ci lock clean
+.PHONY: help setup demo test test-all bench measure check format ci lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,21 @@ test-all: ## Run every test, the long ones too: more kills, more lines, more peo
 bench: ## Measure events per second of a run on a file, part by part; ARGS="--events 50000 --json" for options
 	@scripts/setup.sh
 	@$(BIN)/python -m benchmarks.run_file $(ARGS)
+
+measure: ## Measure noticing, choosing and effects against sealed truth, every scenario (two hours); results in measurements/
+	@scripts/setup.sh dev
+	@mkdir -p measurements
+	@for scenario in baseline messy misspecified bots cold drift harmful_arm new_arm; do \
+		case $$scenario in \
+			baseline) users=24700;; messy|bots) users=4000;; harmful_arm|new_arm|drift) users=40000;; *) users=16500;; \
+		esac; \
+		$(BIN)/python -m benchmarks.measure --scenario $$scenario --seeds $(or $(SEEDS),1000-1019) --users $$users --observer \
+			--out measurements/$$scenario.jsonl | tee measurements/$$scenario.txt || exit 1; \
+	done
+	@for scenario in baseline no_effect; do \
+		$(BIN)/python -m benchmarks.coverage_lift --scenario $$scenario --seeds 1000-1999 --users 300 | tee measurements/lift_$$scenario.txt || exit 1; \
+	done
+	@$(BIN)/python -m benchmarks.coverage_off_policy --replications 1000 | tee measurements/off_policy.txt
 
 check: ## Lint, formatting and types
 	@scripts/setup.sh dev

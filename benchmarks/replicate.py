@@ -20,14 +20,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from evaluation.engine_free import EngineFree, Slot, live
+from evaluation.engine_free import EngineFree, live
 from evaluation.evidence import Evidence
 from evaluation.scenarios import SCENARIOS, stage
 from evaluation.truth import SealedTruth, read_truth
 from flows.catalogs import load_catalog
 from flows.secret import DEVELOPMENT_SECRET
 from population.play import Population
-from sources.people import Begin, describe
+from sources.people import Begin, Slot, describe
 from sources.simulator import START
 from state.catalog import Catalog
 from state.duration import DAY

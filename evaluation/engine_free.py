@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import polars as pl
 
@@ -188,19 +188,11 @@ _KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrg
 """Kinds of facts that are kept at all → their key. Those of ``_KEPT`` are evidence."""
 
 
-class Slot(NamedTuple):
-    """Answer of a population: events with their time of arrival, who looks next, when it goes on (None: never)."""
-
-    events: list[tuple[int, bytes]]
-    reads: list[str]
-    next: int | None
-
-
 class Plays(Protocol):
     """The part of a population that ``Loop`` needs. ``sources.people.Program`` has it, and so may something in this process."""
 
     def advance(self, at: int, until: int, guidance: Mapping[str, bytes | None]) -> Any:
-        """Live from ``at`` to ``until``; the answer has the fields of ``Slot``."""
+        """Live from ``at`` to ``until``; the answer has ``events`` (arrival, JSON) in order, ``reads`` and ``next``."""
 
     def finish(self) -> Iterator[bytes]:
         """Hand over the truth."""

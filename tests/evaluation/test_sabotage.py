@@ -12,7 +12,7 @@ from benchmarks.replicate import Replication, World, replicate
 from evaluation.engine_free import EngineFree
 from evaluation.integrity import check
 from evaluation.truth import SealedTruth
-from state import chooser
+from state import best_arm, chooser
 from state.composer import Composer
 from state.duration import DAY
 from state.facts import SignalFact
@@ -82,7 +82,7 @@ def treat_the_holdout(patch: pytest.MonkeyPatch) -> None:
 
 def misstate_propensities(patch: pytest.MonkeyPatch) -> None:
     """The first arm is taken half of the time, whatever is written down."""
-    draw = chooser.draw
+    draw = best_arm.draw
 
     def biased(chances: Any, decision: str) -> int:
         return 0 if int(decision[:2], 16) % 2 else draw(chances, decision)

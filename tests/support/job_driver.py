@@ -23,6 +23,7 @@ from flows.engines import Engines
 from flows.job import Live, Outcome, Stop, run
 from flows.settings import load_settings
 from sources.files import Progress
+from sources.people import LoopProgress
 from tests.support.job_state import read_state
 
 
@@ -75,6 +76,7 @@ def main(plan: Plan) -> None:
 
 def _watcher(plan: Plan, stop: StopAtLine) -> Callable[[Live], None]:
     def watch(live: Live) -> None:
+        assert not isinstance(live.progress, LoopProgress), "the driver reads files and topics"
         stop.progress = live.progress
         if plan.kill_at is not None and live.progress is not None:
             threading.Thread(target=_die, args=(live.progress, plan.kill_at, plan.kill_in), daemon=True).start()
