@@ -1,0 +1,48 @@
+"""Placebos in the running loop: a learner of noise is worth what chance is worth, and alarms about nothing are right as often as chance."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+
+from benchmarks.measure import CATALOG
+from benchmarks.replicate import World, replicate
+from evaluation.bandit_value import exposed, last, values
+from evaluation.placebo import shuffle_labels
+from evaluation.stuck import label_by_truth, score
+from state.bandit import Bandit
+from state.ids import uniform
+
+WORLDS = [World("baseline", seed, users=500, days=8, catalog=CATALOG, holdout=0.1, rules=0.0) for seed in range(11, 17)]
+
+
+def test_learners_that_are_given_noise_for_rewards_are_worth_what_chance_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over several worlds: in one, preferences born of noise are right or wrong by a point or two."""
+    observe, count = Bandit.observe, [0]
+
+    def noisy(self: Bandit, arm: str, context: str, success: bool, at: int, matures_at: int = 0) -> None:
+        count[0] += 1
+        observe(self, arm, context, uniform(b"placebo", str(count[0])) < 0.7, at, matures_at)
+
+    monkeypatch.setattr(Bandit, "observe", noisy)
+    gains = []
+    for world in WORLDS:
+        run = replicate(world)
+        worth = values(last(exposed(run.evidence, run.truth), 0.5))
+        assert worth is not None
+        gains.append(worth.policy - worth.uniform)
+    assert count[0] > 1_000
+    assert abs(statistics.mean(gains)) < 0.015
+
+
+def test_alarms_are_right_as_often_as_chance_once_the_labels_are_dealt_anew() -> None:
+    run = replicate(World("baseline", seed=11, users=900, days=10, catalog=CATALOG, holdout=0.2, rules=0.0))
+    episodes = label_by_truth(run.truth, run.evidence.until)
+    real = score(episodes, run.evidence.signals)
+    dealt = [score(shuffle_labels(episodes, seed), run.evidence.signals) for seed in range(8)]
+    chance = sum(each.precision or 0.0 for each in dealt) / len(dealt)
+    assert real.precision is not None
+    assert real.prevalence is not None
+    assert chance == pytest.approx(real.prevalence, abs=0.04)
+    assert real.precision > chance + 0.3
