@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from benchmarks.bandit_reference import Reference as Exact
 from benchmarks.replicate import Replication, World, _quieten, arguments, over_seeds, replicate, say, worlds_of
@@ -35,11 +36,12 @@ from evaluation.prior import Prior, prior_for
 from evaluation.reference import reference
 from evaluation.scenarios import NEWCOMER
 from evaluation.stuck import label_by_truth, score
-from evaluation.stuck_bounds import bounds
+from evaluation.stuck_bounds import bounds, timeouts_table
 from population.describe import judged, stretches
 from population.observer import Observer
 from population.product import Product
 from sources.people import describe
+from sources.simulator import START
 from state.duration import DAY
 from state.facts import ArmStopFact
 
@@ -49,6 +51,8 @@ CATALOG: Final = str(Path(__file__).with_name("trial.yaml"))
 _ELSEWHERE: Final = 50_000
 """Added to a seed for the people that the observer learns from: no reported seed's."""
 _OBSERVED: Final = 3_000
+WARM_UP: Final = 4 * DAY
+"""From the first event on: until then there is hardly anything to learn completion times of a day from."""
 
 
 def measure(world: World, *, decisions: int, observer: bool, exact: bool) -> Row:
@@ -82,13 +86,38 @@ def _stuck(run: Replication, *, observer: bool) -> Row:
         "leadHours": None if found.lead is None else found.lead / 3_600_000,
         "botAlarmShare": found.false_on_bots / alarmed,
         "humansSuspected": len(suspected & humans) / len(humans),
+        "f1": found.f1,
         "everyonePrecision": edges.everyone.precision,
         "timeoutPrecision": edges.best_timeout.precision,
         "timeoutRecall": edges.best_timeout.recall,
+        "timeoutF1": edges.best_timeout.f1,
+        "timeoutPrecisionAtOurRecall": _timeout_at(episodes, found.recall),
+        **_later(run, episodes),
     }
     if observer:
         row |= _observed(run, found.precision)
     return row
+
+
+def _timeout_at(episodes: pl.DataFrame, recall: float | None) -> float | None:
+    """The best precision of any fixed timeout that finds as many."""
+    rules = [rule.precision for rule in timeouts_table(episodes) if rule.precision and (rule.recall or 0.0) >= (recall or 0.0)]
+    return max(rules, default=None)
+
+
+def _later(run: Replication, episodes: pl.DataFrame) -> Row:
+    """The same for what began after ``WARM_UP``: what a job does that has run for a while."""
+    from_then = START + WARM_UP
+    later = episodes.filter(pl.col("onset") >= from_then)
+    known = later.select("user_id", "step_id")
+    found = score(later, run.evidence.signals.join(known, on=["user_id", "step_id"], how="semi"))
+    return {
+        "laterPrecision": found.precision,
+        "laterRecall": found.recall,
+        "laterF1": found.f1,
+        "laterTimeoutF1": bounds(later).best_timeout.f1,
+        "laterTimeoutPrecisionAtOurRecall": _timeout_at(later, found.recall),
+    }
 
 
 def _observed(run: Replication, precision: float | None) -> Row:
@@ -243,7 +272,8 @@ def main() -> None:
 
 _SHOWN: Final = {
     "stuck": (
-        *("prevalence", "precision", "recall", "timeoutPrecision", "timeoutRecall"),
+        *("prevalence", "precision", "recall", "f1", "timeoutPrecision", "timeoutRecall", "timeoutF1", "timeoutPrecisionAtOurRecall"),
+        *("laterPrecision", "laterRecall", "laterF1", "laterTimeoutF1", "laterTimeoutPrecisionAtOurRecall"),
         *("observerRecallAt90", "observerRecallAtOurs", "botAlarmShare", "humansSuspected"),
     ),
     "bandit": (

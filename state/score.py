@@ -59,7 +59,7 @@ _BEGINNING: Final = 0.6
 """Threshold while too little has been seen to calculate one."""
 _ENOUGH: Final = 40.0
 """Weight at the last checkpoint from which on thresholds are calculated."""
-MARGIN: Final = 0.01
+MARGIN: Final = 0.015
 """By how much the expected precision must exceed the asked one: scores are estimates, and the best-looking are overestimated a little."""
 EARLY: Final = 0.01
 
