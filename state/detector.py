@@ -27,7 +27,7 @@ from state.items import Lesson
 from state.parameters import ParameterBoard, Parameters
 from state.person import Episode, Person, Pulse
 from state.plan import Plan, Rule
-from state.progress import current_step
+from state.progress import current_step, last_progress
 from state.score import ACTIVE_FROM, ALARMED, LAST, OPEN, RAISING, SILENT_FROM, Levels
 from state.survival import Curve
 from state.telling import progress_fact
@@ -105,6 +105,26 @@ class Detector:
         if teaches:
             turn.outputs.append(Lesson(person.tenant, current, "entered", at, episode.onset, guided=teaches == _GUIDED))
         self._schedule(person, episode, at, parameters.curves[current])
+
+    def stand(self, person: Person, done: Mapping[str, int], at: int, turn: Turn) -> bool:
+        """Where another catalog, or an earlier release, wrote the person down: begin the episode of the step at which they stand now.
+
+        Return whether that was so. Such an episode teaches nothing: nobody has seen its beginning.
+        """
+        episode = person.episode
+        if episode is not None:
+            if (person.path, episode.step) in self._plan.places:
+                return False
+        elif not person.path or person.activated_at or person.merged:
+            return False
+        current = "" if person.activated_at or person.merged else current_step(self._plan, person.path, done)
+        if episode is None and not current:
+            return False
+        if current and current not in person.since:
+            person.since[current] = last_progress(person, done)
+            turn.outputs.append(progress_fact(self._plan, person, current, done))
+        self.follow(person, done, at, turn, first=False)
+        return True
 
     def leave(self, person: Person, at: int, turn: Turn) -> None:
         """From now on the person's episode teaches nothing: they are no human, or gone."""

@@ -152,6 +152,8 @@ class Estimator:
         young: dict[int, Cells] = {}
         for cohort, by_step in [*sorted(state.closed.young.items()), *sorted(state.open.young.items())]:
             for step, fresh in by_step.items():
+                if step not in horizons:  # a catalog of earlier knew it
+                    continue
                 grown = (cohort + 1) * PERIOD + horizons[step].horizon <= until
                 known = (cells if grown else young.setdefault(cohort, {})).setdefault(step, {})
                 for row, pair in fresh.items():

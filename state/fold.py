@@ -86,7 +86,9 @@ class Fold:
             self._guidance.close_due(turn, person, due)
             if person.check_due and person.check_due <= due:
                 person.check_due = 0
-                self._detector.check(person, due, completed(self._plan, person.path, person.steps), turn, parameters)
+                done = completed(self._plan, person.path, person.steps)
+                if not self._detector.stand(person, done, due, turn):
+                    self._detector.check(person, due, done, turn, parameters)
 
     def due(self, person: Person, due: Due, turn: Turn) -> None:
         """A timer fired. Harmless when it is not, or no longer, due."""
@@ -179,6 +181,7 @@ class Fold:
             done, fresh = self._progress(person, path, before, turn)
         else:
             done, fresh = before, {}
+        self._detector.stand(person, done, person.now, turn)
         for step in touched:
             if step not in fresh and any(step == each for each, _ in plan.routes.get(path, ())):
                 turn.outputs.append(progress_fact(plan, person, step, done))

@@ -94,6 +94,8 @@ class Plan:
             path.id: tuple((step, tuple(self.steps[step].requires)) for step in path.steps) for path in catalog.paths
         }
         """Path → its steps in order, each with the steps that it requires."""
+        self.places: Final = frozenset((path.id, step) for path in catalog.paths for step in path.steps)
+        """Every (path, step) there is: what an earlier catalog knew may be gone."""
         self.needed: Final[dict[str, frozenset[str]]] = {path.id: frozenset(path.activated_by or path.steps) for path in catalog.paths}
         self.slow_after: Final[dict[str, int]] = {
             step.id: max(int(step.typical * catalog.triggers.slow_step.factor), catalog.triggers.slow_step.at_least)

@@ -1,0 +1,89 @@
+"""One data directory lives longer than one catalog, and than one release: what was written down under another one harms nothing."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from state.duration import DAY, HOUR
+from state.estimator import resuming, starting
+from state.facts import ProgressFact, SignalFact
+from state.items import Lesson
+from state.parameters import PERIOD
+from state.plan import Plan
+from tests.state.lives import START, Life, catalog, event, of_kind, plan, signup
+
+
+def without_connect(text: str) -> str:
+    """The small catalog when the step ``connect`` is gone from it."""
+    head, tail = text.split("  - id: connect\n")
+    return (
+        (head + tail[tail.index("  - id: explore\n") :])
+        .replace("requires: [connect]", "requires: []")
+        .replace("connect, ", "")
+        .replace(", connect]", "]")
+    )
+
+
+def off_the_path(text: str) -> str:
+    """The small catalog when analysts need not connect any more, though others do."""
+    return text.replace("steps: [connect, explore, invite, share], activated_by: [connect, explore]", "steps: [invite]").replace(
+        "id: pros, title: Pros, match: {pro: true}, steps: [invite, connect, explore, share]",
+        "id: pros, title: Pros, match: {pro: true}, steps: [connect, explore, invite, share]",
+    )
+
+
+@pytest.mark.parametrize(("change", "step"), [(without_connect, "explore"), (off_the_path, "invite")])
+@pytest.mark.parametrize("awake", [True, False])
+def test_a_person_at_a_step_that_a_new_catalog_has_not_goes_on_at_one_that_it_has(change: object, step: str, awake: bool) -> None:
+    before = Life()
+    before.see(signup())
+    life = Life(Plan(catalog(change=change)), before.person)  # type: ignore[arg-type]
+    life.reload()
+    if awake:
+        life.see(*(event("error", HOUR + each, code="source_gone") for each in range(5)))
+    else:
+        life.wait(DAY)
+    person = life.person
+    assert person is not None
+    assert person.episode is not None
+    assert person.episode.step == step
+    assert step in person.since
+    assert of_kind(life.outputs, ProgressFact)
+    life.wait(30 * DAY)
+    assert {signal.step_id for signal in of_kind(life.outputs, SignalFact)} <= {step}
+    assert not [lesson for lesson in of_kind(life.outputs, Lesson) if lesson.step == step], "nobody has seen its beginning"
+
+
+def test_whoever_was_written_down_before_there_were_episodes_is_looked_after_again() -> None:
+    before = Life()
+    before.see(signup())
+    assert before.person is not None
+    life = Life(person=msgspec.structs.replace(before.person, episode=None, pulse=None, check_due=0))
+    life.reload()
+    life.see(event("page_view", HOUR, path="/"))
+    assert life.person is not None
+    assert life.person.episode is not None
+    assert life.person.episode.step == "connect"
+    life.wait(DAY)
+    assert [signal.step_id for signal in of_kind(life.outputs, SignalFact)] == ["connect"]
+
+
+def test_an_activated_person_of_an_earlier_release_is_left_alone() -> None:
+    life = Life()
+    life.see(signup(), event("track", HOUR, name="connected"), *(event("track", 2 * HOUR + each, name="explored") for each in range(3)))
+    assert life.person is not None
+    assert life.person.activated_at
+    life.see(event("page_view", 3 * HOUR, path="/"))
+    assert (life.person.episode, life.person.check_due) == (None, 0)
+
+
+def test_what_was_learned_of_a_step_that_is_gone_stops_nothing() -> None:
+    estimator = starting(plan(), "t")
+    since = START // PERIOD * PERIOD
+    estimator.learn(Lesson("t", "connect", "entered", since, since))
+    estimator.learn(Lesson("t", "connect", "completed", since + HOUR, since, HOUR, (5,)))
+    later = resuming(Plan(catalog(change=without_connect)), estimator.encode())
+    for period in range(1, 20):
+        later.learn(Lesson("t", "explore", "entered", since + period * PERIOD, since + period * PERIOD))
+    assert set(later.parameters(10**9).curves) == {"explore", "invite", "share"}
