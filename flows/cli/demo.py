@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from flows.engines import Engines
     from flows.job import Live, Outcome
     from sources.people import Program
+
+
+_NAMED: Final = "baseline, no_effect, drift, new_arm, harmful_arm, bots, messy, cold, misspecified"
+"""The scenarios, written out: asking the room that knows them would make every command start later."""
 
 
 def _known(name: str) -> str:
@@ -44,15 +48,19 @@ def _command(text: str | None) -> str | None:
 
 def demo(
     users: Annotated[int, typer.Option("--users", min=1, max=1_000_000, help="People to simulate.")] = 2000,
-    days: Annotated[int, typer.Option("--days", min=1, max=365, help="Days that pass.")] = 14,
+    days: Annotated[int, typer.Option("--days", min=1, max=365, help="Days that pass; activation takes 10 or more to judge.")] = 14,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same people.")] = 1,
     scenario: Annotated[
-        str, typer.Option("--scenario", metavar="NAME", help="What is special about the world.", callback=_known)
+        str, typer.Option("--scenario", metavar="NAME", help=f"What is special about the world: {_NAMED}.", callback=_known)
     ] = "baseline",
     population: Annotated[
         str | None,
         typer.Option(
-            "--population", metavar="CMD", help="A program that plays the people. [default: ours]", show_default=False, callback=_command
+            "--population",
+            metavar="CMD",
+            help="A program that plays the people, as docs/population.md tells. [default: ours]",
+            show_default=False,
+            callback=_command,
         ),
     ] = None,
     catalog: CatalogOption = None,
@@ -67,7 +75,7 @@ def demo(
 
     \b
     Example:  onramp demo
-              onramp demo --users 500 --days 7 --catalog recipes
+              onramp demo --users 500 --days 10 --catalog recipes
               onramp demo --scenario harmful_arm --seed 7
               onramp demo --population "./my_people --verbose"
     """

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from evaluation.truth import read_truth
+from evaluation.scenarios import SCENARIOS
+from evaluation.truth import TruthError, read_truth
 from flows.cli import findings, views
 from flows.cli.demo_dir import option_to_read
 from flows.cli.figures import show_throughput
@@ -25,6 +26,7 @@ from sinks.recommendation_reader import RecommendationReader
 from state.recommendation import Recommendation
 
 if TYPE_CHECKING:
+    from evaluation.truth import SealedTruth
     from flows.engines import Engines
     from flows.job import ClosedLoop, Outcome
     from flows.settings import Settings
@@ -34,16 +36,37 @@ _TENANT = "default"
 
 
 def conclude(engines: Engines, outcome: Outcome, loop: ClosedLoop, asked: Settings, demo: Settings, *, silent: bool) -> dict[str, Any]:
-    """Judge the run, draw the plots and, unless ``silent``, print it all on standard output. Returns what JSON has under ``truth``."""
+    """Judge the run, draw the plots and, unless ``silent``, print it all on standard output. Returns what JSON has under ``truth``.
+
+    Raises ``TruthError`` for a truth that cannot be read.
+    """
     facts = Facts(engines.store)
-    with loop.truth.open("rb") as lines_of_truth:
-        truth = read_truth(lines_of_truth)
+    options = option_to_read(asked, demo)
+    truth = _read(loop.truth, options)
     evidence = load(facts.frame, _TENANT)
     verdict = judge(evidence, read_learned(facts.frame, _TENANT), Design.of(loop.catalog), truth)
     plots = draw_all(verdict, demo.data_dir / "plots")
     if not silent:
-        _show(engines, facts, outcome, verdict, plots, option_to_read(asked, demo))
+        _show_scenario(out(), loop.begin.scenario)
+        _show(engines, facts, outcome, verdict, plots, options)
     return {**truth_json(verdict, loop.begin.scenario), "plots": [str(path) for path in plots]}
+
+
+def _read(path: Path, options: list[str]) -> SealedTruth:
+    with path.open("rb") as told:
+        try:
+            return read_truth(told)
+        except TruthError as error:
+            report = shlex.join([own_name(), "report", *options])
+            raise TruthError(
+                f"{error} (kept in {path}). docs/population.md has its form; what was recorded without it is there: {report}"
+            ) from error
+
+
+def _show_scenario(console: Console, name: str) -> None:
+    if name != "baseline":
+        console.print()
+        lines(console, Text(f"Scenario {name}: {SCENARIOS[name][0]}.", style="dim"))
 
 
 def _show(engines: Engines, facts: Facts, outcome: Outcome, verdict: Verdict, plots: list[Path], options: list[str]) -> None:

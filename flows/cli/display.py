@@ -47,6 +47,7 @@ class Display:
     def watch(self, live: Live) -> None:
         """Begin to show."""
         self._live, self._began = live, time.monotonic()
+        self._seen.append((self._began, 0))  # the first rate shown looks back as far
         if self._console.is_terminal:
             self._screen = Screen(console=self._console, get_renderable=self._picture, refresh_per_second=_FRAMES)
             self._screen.start()

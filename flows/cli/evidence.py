@@ -13,10 +13,11 @@ _MINUTE = 60_000
 
 
 def in_words(trigger: str, evidence: str) -> str:
-    """One clause: what spoke loudest, and how much of the usual time had passed. What cannot be put into words is shown as recorded."""
+    """What spoke loudest, and the time at the step beside its horizon. What cannot be put into words is shown as recorded."""
     try:
         found: dict[str, Any] = json.loads(evidence)
-        return plain(f"{_WORDS[trigger](found)}, {_long(found['elapsed'])} of usually {_long(found['horizon'])} gone")
+        usual = f"nine in ten who finish it need at most {_long(found['horizon'])}"
+        return plain(f"{_WORDS[trigger](found)}, {_long(found['elapsed'])} at the step; {usual}")
     except (ValueError, KeyError, TypeError):
         return plain(evidence)
 

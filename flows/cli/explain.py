@@ -59,7 +59,9 @@ def ask(facts: Facts, tenant: str, user: str) -> tuple[dict[str, Any] | None, li
     )
     timeline = facts.rows(
         "SELECT at, kind, what, path_id, step_id, trigger, reason, arm, propensity, decision_id, detail FROM person_timeline "
-        "WHERE tenant_id = {tenant:String} AND user_id = {user:String} ORDER BY at, version, rank, place, what",
+        "WHERE tenant_id = {tenant:String} AND user_id = {user:String} "
+        # progress has the version of its newest change, not of this one: it goes by rank, after the events
+        "ORDER BY at, least(rank, 3), if(rank = 2, place, 0), version, rank, place, what",
         tenant=tenant,
         user=user,
     )

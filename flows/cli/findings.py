@@ -55,6 +55,9 @@ def show_effect(console: Console, verdict: Verdict, *, chart: bool = True) -> No
         for group in report.groups
         if group.people
     ]
+    if not rows:
+        lines(console, Text("Nobody signed up 7 days ago or longer, so there is nothing to compare yet.", style="dim"))
+        return
     columns = ["group", ">people", ">activated", ">rate", ">their untreated twins"]
     width = len(columns) if true is not None else len(columns) - 1
     console.print(table(columns[:width], (row[:width] for row in rows)))
@@ -109,10 +112,10 @@ def show_stuck(console: Console, verdict: Verdict) -> None:
     card = verdict.stuck if hidden is None else hidden.stuck
     score = card.score
     judged = "by the truth" if hidden is not None else "by held-out people"
-    note = f"{percent(score.prevalence)} of {number(score.episodes)} episodes are, {judged}"
+    note = f"{percent(score.prevalence)} of {number(score.episodes)} episodes are, {judged}" if score.episodes else ""
     heading(console, "Stuck, as noticed and in truth" if hidden is not None else "Stuck, as noticed", note)
     if not score.episodes:
-        lines(console, Text("There is no episode to judge by yet.", style="dim"))
+        lines(console, Text(_why_no_episode(verdict), style="dim"))
         return
     rows: list[tuple[str, ...]] = []
     if hidden is not None:
@@ -135,6 +138,14 @@ def show_stuck(console: Console, verdict: Verdict) -> None:
         told.append(f"{percent(card.alone)} of the alarmed would have recovered alone")
     if told:
         lines(console, Text("; ".join(told), style="dim"))
+
+
+def _why_no_episode(verdict: Verdict) -> str:
+    if verdict.hidden is None:
+        return "Too few held-out people have completed a step to judge by."
+    if not verdict.hidden.horizons:
+        return "The truth has no horizons: after how long somebody counts as stuck at a step is not known."
+    return "Nobody has been at a step for as long as its horizon, or was at one that has none."
 
 
 def _rule(name: str, rule: Rule) -> tuple[str, ...]:

@@ -171,6 +171,9 @@ def main(mode: str) -> int:
             sys.stdout.write("how are you?\n")
         if mode == "complains" and turns > 5:
             answer = [{"type": "error", "message": "the world has ended"}]
+        if mode == "vague" and asked["type"] == "finish":
+            for each in answer[:-2]:
+                each["episodes"] = [{**episode, "onset": None} for episode in each["episodes"]]
         if mode == "half" and asked["type"] == "finish":
             answer = answer[:-1]
         for each in answer:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from evaluation.scenarios import SCENARIOS
 from tests.flows.cli.command import Result, onramp, start
 from tests.flows.cli.conftest import DEMO, PEOPLE, Inside, Ready
 
@@ -113,6 +114,29 @@ def test_one_person_and_one_day_make_no_numbers(tmp_path: Path, inside: Inside) 
     report = inside("report", cwd=tmp_path)
     assert report.code == 0, report.err
     assert "nan" not in report.out
+
+
+def test_in_few_days_there_is_no_table_of_nobody_and_the_scenario_is_named(tmp_path: Path) -> None:
+    result = onramp("demo", "--users", 8, "--days", 3, "--scenario", "bots", "--population", PEOPLE, cwd=tmp_path)
+    assert result.code == 0, result.err
+    assert "Scenario bots: some accounts are automated." in result.out
+    assert "Nobody signed up 7 days ago or longer" in result.out
+    assert "activated  rate" not in result.out
+
+
+def test_a_truth_of_another_form_names_its_file_and_what_can_be_read_without_it(tmp_path: Path, inside: Inside) -> None:
+    result = onramp("demo", "--users", 3, "--days", 2, "--population", f"{PEOPLE} vague", cwd=tmp_path)
+    assert (result.code, result.out) == (1, "")
+    said = result.err.splitlines()[-1]
+    assert "onset" in said
+    assert "truth.jsonl" in said
+    assert said.endswith("onramp report")
+    assert inside("report", cwd=tmp_path).code == 0
+
+
+def test_help_names_every_scenario(tmp_path: Path, inside: Inside) -> None:
+    told = inside("demo", "--help", cwd=tmp_path).out
+    assert set(SCENARIOS) <= set(re.findall(r"\w+", told))
 
 
 @pytest.mark.parametrize(

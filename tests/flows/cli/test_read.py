@@ -28,6 +28,17 @@ def test_explain_as_json_tells_everything_in_words_too(demo: Ready, inside: Insi
     assert all(entry["inWords"] for entry in story["timeline"])
     shortest = inside("explain", users[0]["user_id"], "--json", "--limit", 2, cwd=demo.cwd).json
     assert shortest["timeline"] == story["timeline"][-2:]
+    steps = [entry["inWords"] for entry in story["timeline"] if entry["kind"] == "signal"]
+    assert all("nine in ten who finish it need at most" in words for words in steps)
+
+
+def test_explain_tells_what_was_done_before_what_came_of_it(demo: Ready, inside: Inside) -> None:
+    users = inside("sql", "SELECT user_id FROM stuck_signals_final LIMIT 1", "--json", cwd=demo.cwd).json["rows"]
+    timeline = inside("explain", users[0]["user_id"], "--json", cwd=demo.cwd).json["timeline"]
+    order = {"event": 0, "progress": 1}
+    told = [(entry["at"], order.get(entry["kind"], 2)) for entry in timeline]
+    assert told == sorted(told)
+    assert len({at for at, _ in told}) < len(told)  # else no order within a moment was seen
 
 
 def test_a_person_nobody_knows(demo: Ready, inside: Inside) -> None:
