@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any
+from threading import RLock
+from typing import Any, Final
 
 import bytewax.operators as op
 from bytewax.operators import KeyedStream, StatefulBatchLogic
@@ -23,10 +24,34 @@ from state.estimator import Estimator, resuming, starting
 from state.facts import StepStatisticFact
 from state.guidance import Output
 from state.items import Lesson
-from state.parameters import ParameterBoard
+from state.parameters import ParameterBoard, Parameters
 from state.plan import Plan
 
 _in_time = attrgetter("at")
+
+
+class Shared:
+    """An estimator that the threads of all workers may ask while the one that feeds it learns: its counts stand still meanwhile."""
+
+    def __init__(self, estimator: Estimator) -> None:
+        """Take the estimator over."""
+        self._estimator: Final = estimator
+        self._lock: Final = RLock()
+
+    def parameters(self, period: int) -> Parameters:
+        """As the estimator's."""
+        with self._lock:
+            return self._estimator.parameters(period)
+
+    def learn(self, lesson: Lesson) -> list[StepStatisticFact]:
+        """As the estimator's."""
+        with self._lock:
+            return self._estimator.learn(lesson)
+
+    def encode(self) -> bytes:
+        """As the estimator's."""
+        with self._lock:
+            return self._estimator.encode()
 
 
 class Estimating(StatefulBatchLogic[Lesson, list[StepStatisticFact], bytes]):
@@ -35,10 +60,11 @@ class Estimating(StatefulBatchLogic[Lesson, list[StepStatisticFact], bytes]):
     def __init__(self, plan: Plan, board: ParameterBoard, resume_state: bytes | None) -> None:
         """Called for the first lesson of a tenant, and after a restart for every tenant that was ever written down."""
         self._plan, self._board = plan, board
-        self._estimator: Estimator | None = None
+        self._estimator: Shared | None = None
         if resume_state is not None:
-            self._estimator = resuming(plan, resume_state)
-            board.publish(self._estimator.tenant, self._estimator)
+            estimator = resuming(plan, resume_state)
+            self._estimator = Shared(estimator)
+            board.publish(estimator.tenant, self._estimator)
 
     @override
     def on_batch(self, values: list[Lesson]) -> tuple[list[list[StepStatisticFact]], bool]:
@@ -46,7 +72,7 @@ class Estimating(StatefulBatchLogic[Lesson, list[StepStatisticFact], bytes]):
         facts: list[StepStatisticFact] = []
         for lesson in values:
             if self._estimator is None:
-                self._estimator = starting(self._plan, lesson.tenant)
+                self._estimator = Shared(starting(self._plan, lesson.tenant))
                 self._board.publish(lesson.tenant, self._estimator)
             facts += self._estimator.learn(lesson)
         return ([facts] if facts else []), False

@@ -1,0 +1,56 @@
+"""Estimators are asked by the threads of other workers while they learn."""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+
+import pytest
+
+from operators.estimate import Shared, estimating
+from state.estimator import Estimator, starting
+from state.items import Lesson
+from state.parameters import PERIOD, ParameterBoard
+from tests.state.lives import START, plan
+
+FIRST = START // PERIOD + 1
+
+
+def entered(step: str, at: int) -> Lesson:
+    """Somebody at the beginning of ``step``."""
+    return Lesson("t", step, "entered", at, at)
+
+
+def test_counts_stand_still_while_another_worker_asks_for_what_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = Shared(starting(plan(), "t"))
+    shared.learn(entered("connect", FIRST * PERIOD))
+    at_work, may_go_on = Event(), Event()
+    closing = Estimator._closing
+
+    def slowly(estimator: Estimator) -> object:
+        at_work.set()
+        assert may_go_on.wait(10)
+        return closing(estimator)
+
+    monkeypatch.setattr(Estimator, "_closing", slowly)
+    asking = Thread(target=shared.parameters, args=(FIRST + 1,))
+    learning = Thread(target=shared.learn, args=(entered("explore", FIRST * PERIOD + 1),))
+    asking.start()
+    assert at_work.wait(10)
+    learning.start()
+    learning.join(0.2)
+    waited = learning.is_alive()
+    may_go_on.set()
+    asking.join(10)
+    learning.join(10)
+    assert waited
+    assert shared.parameters(FIRST + 1).curves["explore"].episodes > 0
+
+
+def test_what_stands_on_the_board_is_what_learns_before_and_after_a_restart() -> None:
+    board, again = ParameterBoard(), ParameterBoard()
+    step = estimating(plan(), board)(None)
+    step.on_batch([entered("connect", FIRST * PERIOD)])
+    estimating(plan(), again)(step.snapshot())
+    later = (FIRST + 1) * PERIOD
+    assert board.at(plan(), "t", later).version == FIRST + 1
+    assert again.at(plan(), "t", later).curves == board.at(plan(), "t", later).curves
