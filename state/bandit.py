@@ -75,6 +75,7 @@ class Learner(msgspec.Struct, gc=False, array_like=True):
     fit, which was made at version ``fitted`` and log time ``fitted_at``; ``held`` (a heap) waits for its windows to close. ``trials``
     counts the outcomes of each arm, undiscounted; ``newcomers`` are arms that came when others were established; ``suspects`` counts the
     judgements in a row at which an arm looked harmful, the last made at version ``judged``; ``stopped`` says when one was stopped for it.
+    ``half_life`` is that by which the units of the cells grow.
     """
 
     version: int = 0
@@ -92,6 +93,7 @@ class Learner(msgspec.Struct, gc=False, array_like=True):
     suspects: dict[str, int] = {}
     stopped: dict[str, int] = {}
     judged: int = 0
+    half_life: int = 0
 
 
 class Stop(NamedTuple):
@@ -123,6 +125,7 @@ class Bandit:
         self._policy: Final = policy
         self._logits: Final[dict[tuple[tuple[str, ...], str, float], tuple[Floats, Floats]]] = {}
         self._chances: Final[dict[tuple[tuple[str, ...], str, float], list[float]]] = {}
+        self._adapt()
         self.belief = self._believe()
 
     def propensities(self, arms: Sequence[str], context: str, rest: Sequence[float] = ()) -> tuple[float, ...]:
@@ -183,6 +186,16 @@ class Bandit:
         learner.arms, learner.fitted, learner.fitted_at = {}, learner.version, now
         self.belief = self._believe()
         self._forget()
+
+    def _adapt(self) -> None:
+        """Take the cells into the units of another half-life, where the catalog has a new one: they count as much as before."""
+        learner, policy = self.learner, self._policy
+        if learner.half_life not in (0, policy.half_life):
+            worth = _worth(learner, learner.half_life, learner.fitted_at)
+            for cell in learner.contexts.values():
+                _lighten(cell, worth)
+            learner.origin = learner.fitted_at
+        learner.half_life = policy.half_life
 
     def _forget(self) -> None:
         self._logits.clear()
@@ -259,10 +272,7 @@ class Bandit:
         worth = weight(learner, self._policy, outcome.at)
         if worth > _RESCALE_AT:
             for cell in learner.contexts.values():
-                cell.successes /= worth
-                cell.failures /= worth
-                cell.lasting_successes /= worth ** (1.0 / LASTING)
-                cell.lasting_failures /= worth ** (1.0 / LASTING)
+                _lighten(cell, worth)
             learner.origin, worth = outcome.at, 1.0
         cell = learner.contexts.setdefault(key, Cell())
         if outcome.success:
@@ -277,5 +287,16 @@ def weight(learner: Learner, policy: Learning, at: int) -> float:
     """What one observation at log time ``at`` counts in the learner's units."""
     if not learner.origin:
         learner.origin = at
-    halvings = (at - learner.origin) / policy.half_life
+    return _worth(learner, policy.half_life, at)
+
+
+def _lighten(cell: Cell, worth: float) -> None:
+    cell.successes /= worth
+    cell.failures /= worth
+    cell.lasting_successes /= worth ** (1.0 / LASTING)
+    cell.lasting_failures /= worth ** (1.0 / LASTING)
+
+
+def _worth(learner: Learner, half_life: int, at: int) -> float:
+    halvings = (at - learner.origin) / half_life
     return float(2.0 ** max(0.0, min(halvings, _MOST_HALVINGS)))  # a partition that lags behind counts as the present

@@ -116,7 +116,11 @@ def demo(
             from flows.cli.demo_end import conclude
 
             result.update(outcome.summary, finished=True)
-            result["truth"] = conclude(engines, outcome, loop, asked, settings, silent=as_json)
+            try:
+                result["truth"] = conclude(engines, outcome, loop, asked, settings, silent=as_json)
+            finally:  # they may tell why there was nothing to conclude from
+                for note in outcome.summary["notes"]:
+                    say(note)
 
     with _play(population) as people:
         settings = for_demo(asked, what)  # clears the demo before: not where the people cannot even be started

@@ -13,7 +13,7 @@ from evaluation.scenarios import SCENARIOS
 from evaluation.truth import TruthError, read_truth
 from flows.cli import findings, views
 from flows.cli.demo_dir import option_to_read
-from flows.cli.figures import show_throughput
+from flows.cli.figures import show_throughput, show_unused
 from flows.cli.own_name import own_name
 from flows.cli.plain import plain
 from flows.cli.screen import heading, lines, out
@@ -79,6 +79,7 @@ def _show(engines: Engines, facts: Facts, outcome: Outcome, verdict: Verdict, pl
     sampled = _show_samples(console, engines, facts)
     findings.show_trust(console, verdict)
     show_throughput(console, outcome.summary)
+    show_unused(console, outcome.summary, engines.data_dir.dead_letters)
     _show_next(console, facts, sampled, options, plots)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -30,6 +31,20 @@ def show_throughput(console: Console, summary: dict[str, Any]) -> None:
     read, rate = number(summary["thisRun"]["eventsRead"]), number(summary["eventsPerSecond"])
     rest = f" with the catalog {summary['catalog']} in {summary['wallSeconds']:.1f} s, start-up included; {rate} a second once running."
     console.print(Text.assemble((f"{read} events", "bold"), plain(rest)))
+
+
+def show_unused(console: Console, summary: dict[str, Any], dead_letters: Path) -> None:
+    """A line for the messages that were no events, and one for what events asked in vain; nothing where there are none."""
+    rejected, ignored = (summary["thisRun"][name] for name in ("deadLetters", "ignored"))
+    if rejected:
+        told = f"{number(sum(rejected.values()))} were rejected ({_counts(rejected)}); they are in {dead_letters}."
+        lines(console, Text(plain(told), style="yellow"))
+    if ignored:
+        lines(console, Text(plain(f"Without effect: {_counts(ignored)}."), style="dim"))
+
+
+def _counts(found: dict[str, int]) -> str:
+    return ", ".join(f"{reason} {number(count)}" for reason, count in sorted(found.items(), key=lambda item: -item[1]))
 
 
 def show_figures(console: Console, summary: dict[str, Any]) -> None:

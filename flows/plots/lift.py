@@ -34,7 +34,8 @@ def draw(verdict: Verdict) -> Figure | None:
     reach = max(0.12, *(1.6 * max(abs(each.lower), abs(each.upper)) for each in lifts))
     true = verdict.effect.true_lift
     for axes, lift in zip(panels, lifts, strict=True):
-        _panel(axes, lift, min(1.0, reach), None if true is None or (lift.treated, lift.control) != (ADAPTIVE, HOLDOUT) else true.lift)
+        known = None if true is None or (lift.treated, lift.control) != (ADAPTIVE, HOLDOUT) else true.lift
+        _panel(axes, lift, min(1.0, reach), known, alone=len(lifts) < 2)
         if len(lifts) > 1:
             panel_title(axes, f"{lift.treated} − {lift.control}: {_claim(lift)}")
     panels[0].set_ylabel("lift (percentage points)")
@@ -60,7 +61,7 @@ def _claim(lift: Lift) -> str:
     return f"{points(lift.lift)} ({points(lift.lower)} to {points(lift.upper)})"
 
 
-def _panel(axes: Axes, lift: Lift, reach: float, true: float | None) -> None:
+def _panel(axes: Axes, lift: Lift, reach: float, true: float | None, *, alone: bool) -> None:
     path = lift.path
     shown = path.seen >= _SHOWN_FROM
     seen, estimate = path.seen[shown], path.estimate[shown]
@@ -75,7 +76,15 @@ def _panel(axes: Axes, lift: Lift, reach: float, true: float | None) -> None:
     end = int(path.seen[-1])
     if true is not None:
         axes.axhline(true, color=ORANGE, linewidth=1.5, linestyle=(0, (4, 2)))
-        label_ends(axes, end, [("true lift\n" + points(true), true, ORANGE), ("measured\n" + points(lift.lift), lift.lift, BLUE)], gap=0.12)
+        if alone:
+            ends = [("true lift\n" + points(true), true, ORANGE), ("measured\n" + points(lift.lift), lift.lift, BLUE)]
+            label_ends(axes, end, ends, gap=0.12)
+        else:  # the next panel begins where the labels would stand
+            below = true < lift.lift
+            axes.annotate(
+                f"true lift {points(true)}", (end, true), xytext=(-4, -4 if below else 4), textcoords="offset points", color=ORANGE,
+                ha="right", va="top" if below else "bottom", fontsize=9,
+            )  # fmt: skip
     if lift.claimed_after is not None:
         axes.axvline(lift.claimed_after, color=INK, linewidth=0.8, linestyle=":")
         axes.annotate(

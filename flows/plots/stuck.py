@@ -52,12 +52,12 @@ def _plane(axes: Axes, card: StuckCard) -> None:
     )
     axes.plot([rule.recall or 0.0 for rule in timeouts], [rule.precision or 0.0 for rule in timeouts], color=GREY, linewidth=1.5)
     _mark(axes, card.bounds.ceiling, "ceiling: knows the cause", GREEN, "^", (-6, 8), "right")
-    _mark(axes, card.bounds.best_timeout, "best fixed timeout", INK, "s", (-8, -10), "right")
+    _mark(axes, card.bounds.best_timeout, "best fixed timeout", INK, "s", (-8, -42), "right")
     _mark(axes, card.bounds.everyone, "alarm at every start", GREY, "s", (-8, -3), "right")
     score = card.score
     if score.precision is not None and score.recall is not None:
         axes.plot(score.recall, score.precision, "o", color=BLUE, markersize=10, zorder=4)
-        shift, side = ((9, -3), "left") if score.recall < 0.5 else ((-9, -3), "right")
+        shift, side = ((9, -3), "left") if score.recall < 0.5 else ((-9, -18), "right")
         place = (score.recall, score.precision)
         axes.annotate("this engine", place, xytext=shift, textcoords="offset points", color=BLUE, weight="bold", ha=side)
     axes.set_xlim(0, 1.03)

@@ -134,6 +134,13 @@ def test_a_truth_of_another_form_names_its_file_and_what_can_be_read_without_it(
     assert inside("report", cwd=tmp_path).code == 0
 
 
+def test_events_that_are_rejected_are_told_with_their_reason(tmp_path: Path) -> None:
+    result = onramp("demo", "--users", 8, "--days", 2, "--population", f"{PEOPLE} timeless", cwd=tmp_path)
+    assert result.code == 0, result.err
+    told = " ".join(result.out.split())
+    assert re.search(r"[1-9]\d* were rejected \(missing_timestamp [1-9]\d*\)", told)
+
+
 def test_help_names_every_scenario(tmp_path: Path, inside: Inside) -> None:
     told = inside("demo", "--help", cwd=tmp_path).out
     assert set(SCENARIOS) <= set(re.findall(r"\w+", told))
