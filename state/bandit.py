@@ -183,7 +183,7 @@ class Bandit:
         learner.trials = {arm: round((cell.successes + cell.failures) * scale) for arm, cell in learner.arms.items()}
         for cell in learner.contexts.values():
             cell.lasting_successes, cell.lasting_failures = cell.successes * lasting, cell.failures * lasting
-        learner.arms, learner.fitted, learner.fitted_at = {}, learner.version, now
+        learner.arms, learner.fitted, learner.fitted_at, learner.half_life = {}, learner.version, now, self._policy.half_life
         self.belief = self._believe()
         self._forget()
 
@@ -194,8 +194,7 @@ class Bandit:
             worth = _worth(learner, learner.half_life, learner.fitted_at)
             for cell in learner.contexts.values():
                 _lighten(cell, worth)
-            learner.origin = learner.fitted_at
-        learner.half_life = policy.half_life
+            learner.origin, learner.half_life = learner.fitted_at, policy.half_life
 
     def _forget(self) -> None:
         self._logits.clear()
@@ -209,6 +208,7 @@ class Bandit:
         learner.recent.clear()
         # The latest that was learned; partitions keep time of their own, and time does not run backwards here.
         learner.fitted_at, learner.fitted = max(learner.fitted_at, outcome.at), learner.version
+        learner.half_life = self._policy.half_life
         least = FADED * weight(learner, self._policy, learner.fitted_at) ** (1.0 / LASTING)
         learner.contexts = {key: cell for key, cell in learner.contexts.items() if cell.lasting_successes + cell.lasting_failures >= least}
         self.belief = self._believe()

@@ -427,6 +427,20 @@ def test_what_an_earlier_release_wrote_down_is_taken_over_faded_up_to_now() -> N
     assert sum(learner.belief.rate("a@1", "x|*")) == pytest.approx(200, rel=0.1)
 
 
+@pytest.mark.parametrize(("before", "after"), [("1d", "60d"), ("60d", "1d")])
+def test_a_new_half_life_says_how_evidence_fades_from_now_on_and_leaves_what_there_is(before: str, after: str) -> None:
+    known = Bandit(Learning.model_validate({"half_life": before}), Learner())
+    for day in range(40):
+        for arm in ("a", "b"):
+            known.observe(arm, "x|*", day % 3 == 0, AT + day * DAY)
+            known.learn(AT + day * DAY, ())
+    again = Bandit(Learning.model_validate({"half_life": after}), learner_codec.decode(learner_codec.encode(known.learner)))
+    for arm in ("a", "b"):
+        assert again.belief.rate(arm, "x|*") == pytest.approx(known.belief.rate(arm, "x|*"))
+    same = Bandit(Learning.model_validate({"half_life": before}), learner_codec.decode(learner_codec.encode(known.learner)))
+    assert same.learner == known.learner
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_it_finds_the_best_arm_and_wins_clearly_more_than_by_chance(seed: int) -> None:
     """Two contexts with different best arms; chance would win 0.25 of the time, the best arms 0.4."""
