@@ -228,12 +228,6 @@ class Catalog(_Model):
     steps: Annotated[list[Step], Field(min_length=1)]
     paths: Annotated[list[Path], Field(min_length=1)]
 
-    @model_validator(mode="after")
-    def _somebody_is_left_to_learn_from(self) -> Self:
-        if self.holdout + self.rules > 0.95:
-            raise ValueError("holdout and rules together leave nobody to guide adaptively; at most 0.95")
-        return self
-
     @model_validator(mode="before")
     @classmethod
     def _version_may_look_like_a_number(cls, data: Any) -> Any:

@@ -32,6 +32,7 @@ MAX_NODES: Final = 100_000
 
 _SLOT: Final = re.compile(r"\{([^{}]*)\}")
 _SHOWN: Final = 60
+_MOST_UNLEARNED: Final = 0.95
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -358,14 +359,17 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     yield from _template_faults(catalog)
     if not any(SURFACE[arm.component] in catalog.delivers for arm in catalog.arms):
         yield ("arms",), f"no arm is on a surface that delivers ({', '.join(catalog.delivers) or 'none'})"
+    if catalog.holdout + catalog.rules > _MOST_UNLEARNED + 1e-9:
+        yield ("rules",), f"holdout and rules together leave nobody to guide adaptively; at most {_MOST_UNLEARNED}"
     if catalog.learning.exploration_floor * len(catalog.arms) >= 1:
         yield ("learning", "exploration_floor"), f"{len(catalog.arms)} arms at this floor need more than the whole probability"
     for name, value in (
         (("triggers", "stuck:inactive", "after"), catalog.triggers.inactive.after),
         (("limits", "attribution_window"), catalog.limits.attribution_window),
         (("limits", "recommendation_ttl"), catalog.limits.recommendation_ttl),
+        *((("steps", index, "usual"), step.usual) for index, step in enumerate(catalog.steps)),
     ):
-        if value < 60_000:
+        if value is not None and value < 60_000:
             yield name, "timers are no finer than a minute: use 1m or more"
 
 

@@ -160,6 +160,8 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
     ("id: mini", "id: mini\ndelivers: [email]", [(8, "arms", "no arm is on a surface that delivers (email)")]),
     # numbers that do not go together
     ("triggers:\n", "triggers:\n  stuck:inactive: {after: 30s}\n", [(11, "triggers.stuck:inactive.after", "use 1m or more")]),
+    ("    typical: 5m", "    usual: 1s", [(23, "steps[0].usual", "use 1m or more")]),
+    ("links:", "holdout: 0.5\nrules: 0.5\nlinks:", [(5, "rules", "holdout and rules together leave nobody")]),
     # what YAML itself refuses
     ("    title: First", "\ttitle: First", [(21, "", "a tab cannot indent; use spaces")]),
     ("    title: First", "   title: First", [(21, "", "check the indentation")]),
@@ -195,6 +197,12 @@ def test_values_that_only_look_like_something_else_stay_what_was_written() -> No
     assert catalog.version == "1.10"
     assert catalog.steps[0].title == "2026-03-02"
     assert catalog.steps[1].complete[0].where["form"].in_ == ["no", "12:30", "007", 3]
+
+
+@pytest.mark.parametrize(("holdout", "rules"), [(0.05, 0.9), (0.15, 0.8), (0.1, 0.85)])
+def test_holdout_and_rules_may_be_all_but_a_twentieth(holdout: float, rules: float) -> None:
+    catalog = parse(GOOD.replace("links:", f"holdout: {holdout}\nrules: {rules}\nlinks:"), "mine.yaml")
+    assert (catalog.holdout, catalog.rules) == (holdout, rules)
 
 
 def test_aliases_and_merges_are_allowed() -> None:
