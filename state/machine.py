@@ -49,8 +49,8 @@ def observe(pulse: Pulse, at: int, gap: int, *, again: bool, since_signup: int) 
     ``again``: it is what the person did just before. ``since_signup`` in milliseconds, -1 where there was no sign-up.
     """
     hour = at // HOUR
-    if hour != pulse.hour:
-        pulse.hours = (pulse.hours << min(max(hour - pulse.hour, 0), 24) | 1) & _DAY_OF_HOURS
+    if hour > pulse.hour:  # what came late belongs to an hour that is over
+        pulse.hours = (pulse.hours << min(hour - pulse.hour, 24) | 1) & _DAY_OF_HOURS
         pulse.hour = hour
     if gap < 0:
         return False

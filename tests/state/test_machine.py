@@ -7,11 +7,13 @@ from random import Random
 
 import pytest
 
+from state import machine
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.events import Event
 from state.facts import SignalFact
 from state.items import Ask, Lesson
-from tests.state.lives import Life, declined, event, of_kind, plan, signals, signup
+from state.person import Pulse
+from tests.state.lives import START, Life, declined, event, of_kind, plan, signals, signup
 
 
 def suspected(life: Life, events: Iterable[Event]) -> bool:
@@ -115,3 +117,12 @@ def test_a_machine_is_never_called_stuck_nor_guided_nor_a_lesson_again() -> None
     life.reload()
     assert life.person is not None
     assert life.person.bot
+
+
+def test_two_devices_whose_clocks_are_an_hour_apart_are_not_active_around_the_clock() -> None:
+    pulse = Pulse()
+    for number in range(40):
+        late = number % 2 == 1
+        assert not machine.observe(pulse, START + number * 100 - late * HOUR, -1 if late else SECOND, again=True, since_signup=-1)
+        pulse.steady = pulse.even = 0
+    assert pulse.hours.bit_count() == 1
