@@ -12,6 +12,7 @@ from flows.cli.options import DataDirOption, JsonOption
 if TYPE_CHECKING:
     from evaluation.off_policy import Method, Refused, Value
     from flows.cli.stores import Facts
+    from flows.settings import Settings
 
 _METHODS: Final[dict[Method, str]] = {
     "dr": "doubly robust; the one to report",
@@ -49,8 +50,9 @@ def evaluate(
     from flows.cli.screen import print_json
     from flows.cli.stores import open_facts
 
-    with open_facts(for_reading(load(data_dir=data_dir)), "onramp evaluate") as facts:
-        found, logged = _evaluate(facts, policy, trigger, tenant)
+    settings = for_reading(load(data_dir=data_dir))
+    with open_facts(settings, "onramp evaluate") as facts:
+        found, logged = _evaluate(facts, settings, policy, trigger, tenant)
     best = found["dr"]
     if as_json:
         print_json(
@@ -70,7 +72,9 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _evaluate(facts: Facts, policy: str, trigger: str | None, tenant: str | None) -> tuple[dict[Method, Value | Refused], float | None]:
+def _evaluate(
+    facts: Facts, settings: Settings, policy: str, trigger: str | None, tenant: str | None
+) -> tuple[dict[Method, Value | Refused], float | None]:
     """All estimators, and the mean reward of what was logged."""
     import dataclasses
 
@@ -80,6 +84,7 @@ def _evaluate(facts: Facts, policy: str, trigger: str | None, tenant: str | None
     from evaluation.logged import logged
     from evaluation.off_policy import Refused, evaluate_named
     from evaluation.policies import parse
+    from flows.cli.report import design
     from flows.evidence import load
 
     if tenant is None:
@@ -95,8 +100,9 @@ def _evaluate(facts: Facts, policy: str, trigger: str | None, tenant: str | None
     parse(policy)  # what cannot be read is said even where there is nothing to judge it by
     if not ends(evidence.outcomes).join(evidence.decisions, on="decision_id", how="semi").height:
         return dict.fromkeys(_METHODS, Refused("no decision was shown and has its attribution window closed", 0, 0.0)), None
-    rewards = logged(evidence).rewards
-    found = {method: evaluate_named(evidence, policy, method=method) for method in _METHODS}
+    window = design(facts, settings, tenant).window
+    rewards = logged(evidence, window).rewards
+    found = {method: evaluate_named(evidence, policy, method=method, window=window) for method in _METHODS}
     return found, float(rewards.mean()) if rewards.size else None
 
 

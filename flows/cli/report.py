@@ -73,10 +73,10 @@ def _verdict(facts: Facts, settings: Settings, tenant: str) -> Verdict:
     from flows.evidence import load
     from flows.verdict import judge, read_learned
 
-    return judge(load(facts.frame, tenant), read_learned(facts.frame, tenant), _design(facts, settings, tenant))
+    return judge(load(facts.frame, tenant), read_learned(facts.frame, tenant), design(facts, settings, tenant))
 
 
-def _design(facts: Facts, settings: Settings, tenant: str) -> Any:
+def design(facts: Facts, settings: Settings, tenant: str) -> Any:
     """What the catalog promises, if the one at hand is the one that the newest decision was made with."""
     from flows.catalogs import CatalogFileError, load_catalog
     from flows.cli.demo_dir import demo_catalog

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from flows.verdict import Design
+from state.duration import DAY
 from tests.flows.cli.conftest import Inside, Ready
 
 
@@ -26,6 +30,15 @@ def test_estimators_stand_side_by_side(demo: Ready, inside: Inside) -> None:
         assert f"\n  {name} " in result.out
     assert "of the policy's own" in result.out
     assert max(map(len, result.out.splitlines())) <= 80
+
+
+def test_a_decision_counts_once_the_window_of_the_catalog_has_passed(demo: Ready, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = inside("evaluate", "--policy", "uniform", "--json", cwd=demo.cwd).json
+    found = {}
+    for window in (DAY, 10 * DAY):
+        monkeypatch.setattr("flows.cli.report.design", lambda *_, window=window: Design(window=window))
+        found[window] = inside("evaluate", "--policy", "uniform", "--json", cwd=demo.cwd).json["decisions"]
+    assert found[10 * DAY] < found[DAY] == plain["decisions"]
 
 
 def test_too_little_evidence_is_a_sentence_and_no_number(own: Ready, inside: Inside) -> None:
