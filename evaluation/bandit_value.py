@@ -149,6 +149,8 @@ def curves(shown: Exposed) -> Curves:
 
 def best_arms(group: Integers, expected: Floats, eligible: Flags) -> Integers:
     """Return for each decision the eligible arm with the highest mean over all decisions of its ``group`` where it was eligible."""
+    if not expected.shape[1]:
+        return np.zeros(len(group), dtype=np.int64)
     groups = int(group.max(initial=-1)) + 1
     mean = np.full((groups, expected.shape[1]), -np.inf)
     for arm in range(expected.shape[1]):

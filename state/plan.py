@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from state.catalog import Catalog, Condition, Matcher, Path, Scalar, Step
-from state.duration import MINUTE
+from state.duration import HOUR, MINUTE
 from state.vocabulary import SURFACE, TRIGGERS
 
 KNOWN_TRAITS: Final = ("persona", "useCase", "companySize", "signupSource", "tier", "locale", "timezone", "firstName")
@@ -16,6 +16,10 @@ KNOWN_TRAITS: Final = ("persona", "useCase", "companySize", "signupSource", "tie
 
 SHORTEST_TIMER: Final = 15 * MINUTE
 """Checkpoints of stuck detection may be as near as this: the slot of log time in a file."""
+
+LONGEST_LOOKAHEAD: Final = HOUR
+"""Sources batch as far ahead as no timer can be due. A step is looked at four times in some third of its usual time, so that a 24th of that
+delays nothing."""
 
 SEGMENT_PART: Final = 32
 """Characters of a trait that count for a segment."""
@@ -101,7 +105,10 @@ class Plan:
             step.id: max(int(step.typical * catalog.triggers.slow_step.factor), catalog.triggers.slow_step.at_least)
             for step in catalog.steps
         }
-        self.lookahead: Final = SHORTEST_TIMER
+        usual = min([step.usual for step in catalog.steps if step.usual] or [2 * catalog.triggers.inactive.after])
+        self.lookahead: Final = max(
+            SHORTEST_TIMER, min(usual // 24, LONGEST_LOOKAHEAD, catalog.limits.attribution_window, catalog.limits.recommendation_ttl)
+        )
         """No timer is ever due sooner than this after the log time at which it was set, in milliseconds."""
         self.traits: Final[frozenset[str]] = frozenset(KNOWN_TRAITS) | _used_traits(catalog)
         self._rules: Final[dict[str, RuleBook]] = _index(catalog)

@@ -15,7 +15,7 @@ from evaluation.evidence import Evidence
 from evaluation.logged import Logged
 from evaluation.prior import PriorError, prior_for, read_prior
 from evaluation.reference import reference
-from evaluation.truth import Exposure
+from evaluation.truth import Exposure, SealedTruth, World
 from state.duration import DAY, MINUTE
 from tests.evaluation.cases import START, healthy_run, person, truth
 
@@ -209,3 +209,9 @@ def test_a_prior_is_read_in_any_spelling_or_refused_in_words() -> None:
         read_prior({"moon": 1.0})
     with pytest.raises(PriorError, match="only numbers"):
         read_prior({"arm": "wide"})
+
+
+def test_exposures_that_belong_to_no_decision_are_worth_nothing_rather_than_a_fault() -> None:
+    nothing = exposed(Evidence.of(until=1), SealedTruth(people=(), world=World(horizons={})))
+    assert values(nothing) is None
+    assert curves(nothing).against_best_policy.size == 0

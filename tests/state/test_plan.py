@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.catalog import Condition
-from state.duration import MINUTE
+from state.duration import HOUR, MINUTE
 from state.plan import Plan, Rule, RuleBook, compile_test, find
 from state.vocabulary import TRIGGERS
 from tests.state.lives import catalog, plan
@@ -137,7 +137,7 @@ def test_the_segment_is_the_named_traits_and_a_dash_for_a_missing_one() -> None:
 
 
 def test_a_step_is_slow_after_its_factor_or_the_least_there_is() -> None:
-    assert plan().lookahead == 15 * MINUTE
+    assert plan().lookahead == HOUR
     assert plan().slow_after == {"connect": 20 * MINUTE, "explore": 20 * MINUTE, "invite": 20 * MINUTE, "share": 20 * MINUTE}
 
 
@@ -191,3 +191,9 @@ def test_an_arm_is_eligible_from_its_time_on() -> None:
     at = 1_768_003_200_000
     assert later.arms("signup", "connect", at - 1) == ("loud", "plain")
     assert later.arms("signup", "connect", at) == ("loud", "plain", "quiet")
+
+
+@pytest.mark.parametrize(("usual", "lookahead"), [("30m", 15 * MINUTE), ("12h", 30 * MINUTE), ("40h", HOUR)])
+def test_sources_look_ahead_as_far_as_no_timer_matters(usual: str, lookahead: int) -> None:
+    made = Plan(catalog(change=lambda text: text.replace("usual: 48h", f"usual: {usual}", 1)))
+    assert made.lookahead == lookahead
