@@ -35,7 +35,7 @@ from evaluation.integrity import check
 from evaluation.prior import Prior, prior_for
 from evaluation.reference import reference
 from evaluation.scenarios import NEWCOMER
-from evaluation.stuck import label_by_truth, score
+from evaluation.stuck import first_alarms, label_by_truth, score
 from evaluation.stuck_bounds import bounds, timeouts_table
 from population.describe import judged, stretches
 from population.observer import Observer
@@ -76,7 +76,8 @@ def _stuck(run: Replication, *, observer: bool) -> Row:
     edges = bounds(episodes)
     humans = {person.user_id for person in run.truth.people if not person.bot}
     suspected = {row["user_id"] for row in run.evidence.decisions.filter(reason="suspected_bot").iter_rows(named=True)}
-    alarmed = found.alarms or 1
+    alarms = first_alarms(run.evidence.signals)
+    for_bots = alarms.filter(~pl.col("user_id").is_in(humans)).height
     row: Row = {
         "episodes": found.episodes,
         "prevalence": found.prevalence,
@@ -84,7 +85,7 @@ def _stuck(run: Replication, *, observer: bool) -> Row:
         "precision": found.precision,
         "recall": found.recall,
         "leadHours": None if found.lead is None else found.lead / 3_600_000,
-        "botAlarmShare": found.false_on_bots / alarmed,
+        "botAlarmShare": for_bots / max(alarms.height, 1),
         "humansSuspected": len(suspected & humans) / len(humans),
         "f1": found.f1,
         "everyonePrecision": edges.everyone.precision,

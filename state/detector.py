@@ -81,7 +81,7 @@ class Detector:
         if pulse is None:
             pulse = person.pulse = Pulse()
         since = event.timestamp - person.signup_at if person.signup_at else -1
-        if machine.observe(pulse, event.timestamp, gap, again=again, since_signup=since):
+        if machine.observe(pulse, event.timestamp, gap, again=again, since_signup=since, looking=event.type == "page_view"):
             person.bot = True
             self.leave(person, at, turn)
             person.check_due = 0

@@ -5,6 +5,7 @@
 - *Regular*: gap after gap as long as the gaps before, within a fifth or so, or very many within a range of three times either way.
   Humans are not steady over twenty gaps in a row, and among fifty there are some who look things up, and some who just click on.
 - *Tireless*: active in nearly every hour of a day and a night.
+- *Only looking*: page after page, none for a minute, and nothing ever done on one.
 
 Each has a bar. Beyond it the account is suspected for good, whatever it does later: programs pause too, and a suspicion that ends would
 have them counted as people again; deletion ends it with everything else. Half way to a bar the account is merely *doubtful*, which ends
@@ -30,6 +31,9 @@ EVEN: Final = 60
 """Gaps in a row, less a fine for each that is not; within a fifth, and within three times."""
 TIRELESS: Final = 19
 """Hours of the last 24."""
+LOOKING: Final = 30
+"""Pages in a row, each within ``GLANCE`` of the one before. People who are lost go round a dozen pages, and click."""
+GLANCE: Final = 60 * SECOND
 
 _NEAR: Final = 0.22
 _FOLLOW: Final = 0.2
@@ -43,11 +47,13 @@ _DAY_OF_HOURS: Final = (1 << 24) - 1
 _SCALE: Final = 1000.0
 
 
-def observe(pulse: Pulse, at: int, gap: int, *, again: bool, since_signup: int) -> bool:
+def observe(pulse: Pulse, at: int, gap: int, *, again: bool, since_signup: int, looking: bool = False) -> bool:
     """Take note of an event at ``at``, ``gap`` after the one before (-1: there was none); return whether it shows a machine.
 
-    ``again``: it is what the person did just before. ``since_signup`` in milliseconds, -1 where there was no sign-up.
+    ``again``: it is what the person did just before. ``since_signup`` in milliseconds, -1 where there was no sign-up. ``looking``: it is
+    the view of a page.
     """
+    pulse.looks = pulse.looks + 1 if looking and gap <= GLANCE else 0
     hour = at // HOUR
     if hour > pulse.hour:  # what came late belongs to an hour that is over
         pulse.hours = (pulse.hours << min(hour - pulse.hour, 24) | 1) & _DAY_OF_HOURS
@@ -75,6 +81,7 @@ def observe(pulse: Pulse, at: int, gap: int, *, again: bool, since_signup: int) 
         or pulse.steady >= STEADY
         or pulse.even >= EVEN
         or pulse.hours.bit_count() >= TIRELESS
+        or pulse.looks >= LOOKING
     )
 
 

@@ -61,6 +61,7 @@ class Pulse(msgspec.Struct, gc=False, array_like=True):
     hour: int = 0
     hours: int = 0
     even: int = 0
+    looks: int = 0
 
 
 class Episode(msgspec.Struct, gc=False, array_like=True):

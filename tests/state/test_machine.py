@@ -27,6 +27,14 @@ def pages(times: Iterable[float]) -> list[Event]:
     return [event("page_view", round(at), ident=f"p{number}", path=f"/{number % 7}") for number, at in enumerate(times)]
 
 
+def work(times: list[float]) -> list[Event]:
+    """Pages, and now and then something done on one."""
+    return [
+        event("button_click", round(at), ident=f"p{number}", target=f"save-{number % 3}") if number % 6 == 5 else page
+        for number, (at, page) in enumerate(zip(times, pages(times), strict=True))
+    ]
+
+
 def human_gaps(rng: Random, count: int, median: float) -> list[float]:
     at, times = 0.0, []
     for _ in range(count):
@@ -77,19 +85,19 @@ def test_who_is_active_in_every_hour_of_a_day_and_a_night_is_a_machine() -> None
 def test_humans_who_work_fast_or_slowly_for_hours_are_no_machines(seed: int, median: int) -> None:
     rng = Random(seed)
     times = [day * DAY + at for day in range(5) for at in human_gaps(rng, 120, median)]
-    assert not suspected(Life(), [signup(), *pages(times)])
+    assert not suspected(Life(), [signup(), *work(times)])
 
 
 def test_a_commuter_who_comes_at_the_same_minute_every_day_is_no_machine() -> None:
     rng = Random(7)
     times = [day * DAY + at for day in range(30) for at in (0, *human_gaps(rng, 4, 20 * SECOND))]
-    assert not suspected(Life(), [signup(), *pages(times)])
+    assert not suspected(Life(), [signup(), *work(times)])
 
 
 def test_a_night_owl_of_fourteen_hours_is_no_machine() -> None:
     rng = Random(11)
     times = sorted(11 * HOUR + hour * HOUR + rng.uniform(0, HOUR) for hour in range(14) for _ in range(6))
-    assert not suspected(Life(), [signup(), *pages(times)])
+    assert not suspected(Life(), [signup(), *work(times)])
 
 
 def test_a_person_who_fails_twenty_times_is_no_machine() -> None:
@@ -126,3 +134,27 @@ def test_two_devices_whose_clocks_are_an_hour_apart_are_not_active_around_the_cl
         assert not machine.observe(pulse, START + number * 100 - late * HOUR, -1 if late else SECOND, again=True, since_signup=-1)
         pulse.steady = pulse.even = 0
     assert pulse.hours.bit_count() == 1
+
+
+def looks_on(gaps: Iterable[int], clicks_at: int = -1) -> bool:
+    """Whether somebody who views page after page, the gaps given, is found out; a click at the number given."""
+    pulse, at, found = Pulse(), START, False
+    for number, gap in enumerate(gaps):
+        at += gap
+        found |= machine.observe(pulse, at, gap, again=False, since_signup=-1, looking=number != clicks_at)
+    return found
+
+
+def uneven(count: int) -> list[int]:
+    """Gaps of 6 to 50 seconds without a rhythm, none near the one before."""
+    return [6 * SECOND if number % 2 else 50 * SECOND for number in range(count)]
+
+
+def test_page_after_page_and_nothing_ever_done_is_a_machine() -> None:
+    assert looks_on(uneven(machine.LOOKING))
+    assert not looks_on(uneven(machine.LOOKING - 1))
+
+
+def test_who_clicks_in_between_or_reads_a_page_for_a_minute_is_no_machine() -> None:
+    assert not looks_on(uneven(50), clicks_at=25)
+    assert not looks_on([*uneven(25), machine.GLANCE + 1, *uneven(25)])
