@@ -2,6 +2,10 @@
 
 import os
 
-# The learners' matrices are small: threads of the linear algebra library cost them several times what they save, and take the cores from
-# the workers. Must be said before numpy is loaded; whoever sets it otherwise is heard.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+from threadpoolctl import threadpool_limits
+
+# One thread for linear algebra. The learners' matrices are small, so that threads cost several times what they save; and the threaded
+# routines of OpenBLAS want more stack than Bytewax's worker threads have: with two workers the job died of a segmentation fault.
+# The variable holds for a numpy that is still to be loaded, the call for one that already is.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+threadpool_limits(1, user_api="blas")
