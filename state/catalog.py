@@ -207,6 +207,29 @@ class Learning(_Model):
     stop_after: Annotated[int, Field(ge=1, le=100_000, description="outcomes before which no arm is judged")] = 100
 
 
+class PromptShare(_Model):
+    """A version of the prompt, a file in ``catalog/prompts/`` or beside the catalog, and how often it is used."""
+
+    version: Slug
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class WordingPolicy(_Model):
+    """What a model may word, what it may be told, and what it may say. Without this section no model is ever asked."""
+
+    prompts: Annotated[list[PromptShare], Field(min_length=1, max_length=8)]
+    template_share: Annotated[float, Field(ge=0, le=1, description="of the eligible decisions, keep the template: the comparison")] = 0.1
+    cold_events: Annotated[int, Field(ge=0, le=5, description="events of a person before the first of which templates are used")] = 3
+    personal: Annotated[list[Trigger], Field(description="triggers at which the person's own words and errors matter")] = []
+    tell: Annotated[list[str], Field(max_length=8, description="traits that a personal prompt may name")] = []
+    languages: Annotated[list[str], Field(min_length=1, description="that the model may answer in; the first is the default")] = ["en"]
+    longest: Annotated[int, Field(ge=40, le=500, description="characters of a text, slots filled")] = 240
+    confidence: Annotated[float, Field(ge=0, le=1, description="of the model in its text, under which a person reviews it")] = 0.7
+    glossary: Annotated[list[str], Field(description="proper nouns and numbers that a text may contain as they are")] = []
+    forbidden: Annotated[list[str], Field(description="claims that no text may make: regular expressions, case ignored")] = []
+    emoji: Annotated[list[str], Field(description="emoji that a text may contain")] = []
+
+
 class Catalog(_Model):
     """A product's onboarding, whole."""
 
@@ -225,6 +248,7 @@ class Catalog(_Model):
     triggers: Triggers = Triggers()
     arms: Annotated[list[Arm], Field(min_length=1)]
     templates: Templates
+    wording: WordingPolicy | None = None
     steps: Annotated[list[Step], Field(min_length=1)]
     paths: Annotated[list[Path], Field(min_length=1)]
 

@@ -102,6 +102,46 @@ class RecommendationFact(Fact, frozen=True, gc=False):
     version: int
 
 
+class LlmCallFact(Fact, frozen=True, gc=False):
+    """What became of a decision that a model might have worded. One row a decision, also where nobody was asked.
+
+    ``status`` is ``improved`` (a text went to Redis, where it counts if the template was not shown yet) or ``kept``, with its ``reason``.
+    ``source`` is ``call``, ``cache``, ``coalesced`` or empty; ``scope`` is ``shared`` or ``personal``. ``cost_micros``: millionths of a
+    dollar. ``verdicts`` is JSON: a list of ``[check, reason]``. ``experiment`` is ``model`` or ``template`` for decisions that took part in
+    the comparison of the two, else empty. Rejected texts are nowhere kept: they may hold what must not be told.
+    """
+
+    TABLE = "llm_calls"
+    KEY = ("tenant_id", "decision_id")
+
+    tenant_id: str
+    decision_id: str
+    user_id: str
+    trigger: str
+    path_id: str
+    step_id: str
+    arm: str
+    status: str
+    reason: str
+    source: str
+    scope: str
+    experiment: str
+    cache_key: str
+    prompt_version: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost_micros: int
+    latency_ms: int
+    attempts: int
+    confidence: float
+    verdicts: str
+    unfilled_hash: str
+    validation_hash: str
+    asked_at: int
+    version: int
+
+
 class OutcomeFact(Fact, frozen=True, gc=False):
     """Something that happened to one decision.
 

@@ -26,6 +26,20 @@ class Merged(msgspec.Struct, frozen=True, gc=False):
     seq: int
 
 
+class Context(msgspec.Struct, frozen=True, gc=False):
+    """What words may depend on, beside the ask itself: gathered where a model may word guidance.
+
+    ``events`` counts up to the few that are remembered; ``done`` are completed steps; ``returning``: this is not the first session;
+    ``consent``: the person did not switch texts of a model off; ``notes`` are the person's own last words and errors.
+    """
+
+    events: int
+    done: tuple[str, ...]
+    returning: bool
+    consent: bool
+    notes: tuple[str, ...] = ()
+
+
 class Ask(msgspec.Struct, frozen=True, gc=False):
     """``track`` asks ``choose`` for guidance: everything the choice and the words depend on.
 
@@ -52,6 +66,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     rest: tuple[float, ...] = ()
     group: str = "adaptive"
     parameters: int = 0
+    context: Context | None = None
 
 
 class Reward(msgspec.Struct, frozen=True, gc=False):
