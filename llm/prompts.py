@@ -1,0 +1,225 @@
+"""What a model is asked: versioned prompt files, and how one is filled in for a wish.
+
+A prompt is a YAML file with every word in it, so that its version says what was asked. Only ``[[names]]`` of a closed list are filled in,
+once: what is put in is never looked through again. The braces of ``{slots}`` stay as they are.
+
+For a shared wish the bytes depend on the plan and on what ``state.wording.cache_key`` is made of, on nothing else: no trait, no note, no
+identity and no time goes in. What a person typed goes only into the ``personal`` part, between fences that it cannot write itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from llm.answer import Prompt
+from state.catalog import Slug, Text
+from state.plan import Plan
+from state.vocabulary import TONES, TRIGGERS, Tone, Trigger, UiComponent
+from state.wording import Wish
+
+BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog" / "prompts"
+"""Where the prompts are that come with Onramp."""
+
+ANSWER_FIELDS: Final = ("text", "facts", "uiComponent", "deepLink", "language", "confidence")
+"""Fields of the JSON object that every prompt must ask for; see ``llm.proposal.Proposal``."""
+
+SHARED_NAMES: Final = frozenset(
+    "product description path step facts trigger tone component uiComponent deepLink language situation slots glossary example"
+    " limit".split()
+)
+PERSONAL_NAMES: Final = frozenset({"told", "notes"})
+NEEDED_NAMES: Final = frozenset("product step trigger example facts slots uiComponent deepLink language limit".split())
+
+FENCES: Final = ("<<<<", ">>>>")
+"""Lines around a person's notes. No note can write one: its angle brackets become quotation marks."""
+
+SLOT_ROOM: Final = 40
+"""Characters by which the limit in the prompt is stricter than the catalog's: a slot, once filled, may be longer than its token."""
+
+LARGEST: Final = 20_000
+"""Characters of a prompt file, at most."""
+
+_NAME: Final = re.compile(r"\[\[(\w*)\]\]")
+_COMPONENTS: Final[tuple[UiComponent, ...]] = ("tooltip", "modal", "sidebar_hint", "email_trigger")
+_UNWRITABLE: Final = str.maketrans({"<": "‹", ">": "›"})
+
+
+class PromptError(Exception):
+    """A prompt cannot be used. The text is one sentence that names the file."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Words(_Model):
+    """Sentences for what the flow knows by a code. Each code needs its own."""
+
+    triggers: dict[Trigger, Text]
+    tones: dict[Tone, Text]
+    components: dict[UiComponent, Text]
+    situations: dict[Literal["first_visit", "returning"], Text]
+    nothing: Annotated[Text, Field(description="stands where a list is empty")] = "none"
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        for name, given, wanted in (
+            ("triggers", set(self.triggers), TRIGGERS),
+            ("tones", set(self.tones), TONES),
+            ("components", set(self.components), _COMPONENTS),
+            ("situations", set(self.situations), ("first_visit", "returning")),
+        ):
+            if missing := [code for code in wanted if code not in given]:
+                raise ValueError(f"words.{name} has no words for {', '.join(missing)}")
+        return self
+
+
+class PromptTemplate(_Model):
+    """One version of the prompt. ``user`` may name what ``SHARED_NAMES`` lists; ``personal`` follows it for a personal wish."""
+
+    version: Slug
+    purpose: Text
+    system: Annotated[str, Field(min_length=1)]
+    user: Annotated[str, Field(min_length=1)]
+    personal: Annotated[str, Field(min_length=1)]
+    words: Words
+
+    @model_validator(mode="after")
+    def _names_what_there_is(self) -> Self:
+        _check_names("system", self.system, frozenset(), frozenset())
+        _check_names("user", self.user, SHARED_NAMES, NEEDED_NAMES)
+        _check_names("personal", self.personal, PERSONAL_NAMES, PERSONAL_NAMES)
+        unasked = [field for field in ANSWER_FIELDS if not re.search(rf"\b{field}\b", _NAME.sub("", self.user))]
+        if unasked:
+            raise ValueError(f"user does not ask for the field {', '.join(unasked)}")
+        opening, closing = (self.personal.find(fence) for fence in FENCES)
+        if not 0 <= opening < self.personal.find("[[notes]]") < closing or self.personal.count("[[notes]]") != 1:
+            raise ValueError(f"personal must put [[notes]] once, between the lines {FENCES[0]} and {FENCES[1]}")
+        return self
+
+
+def _check_names(field: str, text: str, known: frozenset[str], needed: frozenset[str]) -> None:
+    named = set(_NAME.findall(text))
+    if strange := sorted(named - known):
+        there = f"there are {', '.join(sorted(known))}" if known else "it takes none"
+        raise ValueError(f"{field} names [[{strange[0]}]], and {there}")
+    if missing := sorted(needed - named):
+        raise ValueError(f"{field} does not name [[{missing[0]}]]")
+
+
+def load_prompts(versions: Sequence[str], directories: Sequence[Path]) -> dict[str, PromptTemplate]:
+    """Read ``<version>.yaml`` for each version, from the first directory that has it. Call it at start: it reads files.
+
+    Raises ``PromptError`` for the first that is missing or unfit.
+    """
+    return {version: _load(version, directories) for version in versions}
+
+
+def _load(version: str, directories: Sequence[Path]) -> PromptTemplate:
+    path = next((path for directory in directories if (path := directory / f"{version}.yaml").is_file()), None)
+    if path is None:
+        where = " or ".join(map(str, directories)) or "no directory at all"
+        raise PromptError(f"There is no prompt {version}: looked for {version}.yaml in {where}.")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise PromptError(f"The prompt {path} is not UTF-8 text.") from None
+    except OSError as error:
+        raise PromptError(f"The prompt {path} cannot be read ({error.strerror or error}).") from None
+    template = _parse(text, path)
+    if template.version != version:
+        raise PromptError(f"The prompt {path} says it is version {template.version}; it must be named like its version.")
+    return template
+
+
+def _parse(text: str, path: Path) -> PromptTemplate:
+    if len(text) > LARGEST:
+        raise PromptError(f"The prompt {path} is longer than {LARGEST} characters.")
+    try:
+        data: Any = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise PromptError(f"The prompt {path}{line} is not valid YAML ({error.problem or 'it cannot be read'}).") from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise PromptError(f"The prompt {path} is not valid YAML.") from None
+    if not isinstance(data, dict):
+        raise PromptError(f"The prompt {path} is no mapping with version, purpose, system, user, personal and words.")
+    try:
+        return PromptTemplate.model_validate(data)
+    except ValidationError as error:
+        first, *others = error.errors(include_url=False, include_context=False, include_input=False)
+        where = ".".join(str(part) for part in first["loc"] if part != "[key]")
+        said = first["msg"].removeprefix("Value error, ").rstrip(".")
+        more = f", and {len(others)} more" if others else ""
+        raise PromptError(f"The prompt {path} cannot be used: {f'{where}: ' if where else ''}{said[:1].lower()}{said[1:]}{more}.") from None
+
+
+def render(template: PromptTemplate, plan: Plan, wish: Wish, told: Mapping[str, str], notes: Sequence[str]) -> Prompt:
+    """Fill in ``template`` for ``wish``. Pure.
+
+    ``told`` (trait → value) and ``notes`` (admitted by ``llm.intake``) are looked at only where the wish is personal. Raises ``KeyError``
+    for a place or an arm that ``plan`` does not have.
+    """
+    user = _fill(template.user, _shared(template, plan, wish))
+    if wish.personal:
+        nothing = template.words.nothing
+        personal = {
+            "told": "\n".join(f"{_tame(name)}: {_tame(value)}" for name, value in sorted(told.items())) or nothing,
+            "notes": "\n".join(f"- {_tame(note)}" for note in notes) or nothing,
+        }
+        user = f"{user}\n\n{_fill(template.personal, personal)}"
+    return Prompt(template.version, _fill(template.system, {}), user)
+
+
+def _shared(template: PromptTemplate, plan: Plan, wish: Wish) -> dict[str, str]:
+    """What the names stand for, of the plan and of what the cache key is made of."""
+    record, catalog, words = wish.record, plan.catalog, template.words
+    step, policy = plan.steps[record.step_id], plan.catalog.wording
+    arm = next(arm for arm in catalog.arms if arm.id == record.arm)
+    slots = {"step": f'the step, "{_line(step.title)}"', "product": f"the product, {_line(catalog.product)}"}
+    slots |= {
+        name: f'the person\'s {_line(slot.trait)}, or "{_line(slot.default)}" where it is not known' for name, slot in catalog.slots.items()
+    }
+    return {
+        "product": _line(catalog.product),
+        "description": _line(catalog.description),
+        "path": _line(plan.paths[record.path_id].title),
+        "step": _line(step.title),
+        "facts": "\n".join(f"{name}: {_line(sentence)}" for name, sentence in step.facts.items()) or words.nothing,
+        "trigger": words.triggers[cast("Trigger", record.trigger)],
+        "tone": words.tones[arm.tone],
+        "component": words.components[arm.component],
+        "uiComponent": arm.component,
+        "deepLink": step.link,
+        "language": wish.locale,
+        "situation": words.situations[cast("Any", wish.situation)],
+        "slots": "\n".join(f"{{{name}}}: {meaning}" for name, meaning in slots.items()),
+        "glossary": ", ".join(map(_line, policy.glossary if policy else [])) or words.nothing,
+        "example": _line(plan.template(record.trigger, record.step_id, record.arm)),
+        "limit": str(length_limit(policy.longest if policy else SLOT_ROOM)),
+    }
+
+
+def length_limit(longest: int) -> int:
+    """Characters that a model is told to keep to, so that its text stays within ``longest`` once a slot is filled."""
+    return max(SLOT_ROOM, longest - SLOT_ROOM)
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    filled = _NAME.sub(lambda match: values[match[1]], text)
+    return "\n".join(line.rstrip() for line in filled.strip().split("\n"))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _tame(text: str) -> str:
+    """One line that can close no fence."""
+    return _line(text).translate(_UNWRITABLE)
