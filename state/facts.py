@@ -364,6 +364,7 @@ FACTS: tuple[type[Fact], ...] = (
     EventFact,
     DecisionFact,
     RecommendationFact,
+    LlmCallFact,
     OutcomeFact,
     SignalFact,
     ProgressFact,
