@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import polars as pl
@@ -77,6 +78,14 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "arm": _TEXT,
         "ui_component": _TEXT,
     },
+    "llm_calls": {
+        "decision_id": _TEXT,
+        "user_id": _TEXT,
+        "status": _TEXT,
+        "experiment": _TEXT,
+        "cost_micros": pl.Int64(),
+        "asked_at": _MS,
+    },
 }
 """Table -> columns that the statistics read. Frames may hold more."""
 
@@ -111,8 +120,8 @@ def conform(table: str, rows: Rows) -> pl.DataFrame:
     return rows.with_columns(columns)
 
 
-def _nothing_delivered() -> pl.DataFrame:
-    return pl.DataFrame(schema=SCHEMAS["recommendations"])
+def _nothing(table: str) -> pl.DataFrame:
+    return pl.DataFrame(schema=SCHEMAS[table])
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +134,8 @@ class Evidence:
     signals: pl.DataFrame
     progress: pl.DataFrame
     until: int
-    recommendations: pl.DataFrame = field(default_factory=_nothing_delivered)
+    recommendations: pl.DataFrame = field(default_factory=partial(_nothing, "recommendations"))
+    llm_calls: pl.DataFrame = field(default_factory=partial(_nothing, "llm_calls"))
 
     @classmethod
     def of(
@@ -138,6 +148,7 @@ class Evidence:
         signals: Rows = (),
         progress: Rows = (),
         recommendations: Rows = (),
+        llm_calls: Rows = (),
     ) -> Evidence:
         """Build evidence from frames or rows as dictionaries, types put right. Raises ``EvidenceError``."""
         return cls(
@@ -148,6 +159,7 @@ class Evidence:
             progress=conform("progress", progress),
             until=until,
             recommendations=conform("recommendations", recommendations),
+            llm_calls=conform("llm_calls", llm_calls),
         )
 
 

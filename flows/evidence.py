@@ -19,6 +19,7 @@ _TABLE = {
     "signals": "stuck_signals_final",
     "progress": "step_progress_final",
     "recommendations": "recommendations_final",
+    "llm_calls": "llm_calls_final",
 }
 
 

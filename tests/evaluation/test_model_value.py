@@ -1,0 +1,164 @@
+"""Model against template: who counts, what is claimed, and what a success costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evaluation.evidence import Evidence
+from evaluation.model_value import ModelValue, Wording, model_value
+from state.duration import DAY, HOUR
+from tests.evaluation.cases import START
+
+SHARE = 0.3
+"""Of decisions that keep the template."""
+
+
+def _call(decision: str, experiment: str = "model", *, at: int = START, cost: int = 0, status: str = "improved") -> dict[str, Any]:
+    return {
+        "decision_id": decision, "user_id": "u", "status": status, "experiment": experiment, "cost_micros": cost, "asked_at": at,
+    }  # fmt: skip
+
+
+def _end(decision: str, kind: str, at: int = START) -> dict[str, Any]:
+    return {
+        "decision_id": decision, "user_id": "u", "kind": kind, "trigger": "signup", "step_id": "s", "segment": "", "arm": "a",
+        "occurred_at": at,
+    }  # fmt: skip
+
+
+def _run(size: int, rates: dict[str, float], *, seed: int = 1, share: float = SHARE, shown: dict[str, float] | None = None) -> Evidence:
+    """``size`` decisions, drawn by ``share``; a text fails for a fifth; ``shown``: how many of each side reach the screen."""
+    rng = np.random.default_rng(seed)
+    calls, outcomes = [], []
+    for index in range(size):
+        decision, at = f"d{index}", START + index
+        side = "template" if rng.random() < share else "model"
+        improved = side == "model" and rng.random() < 0.8
+        calls.append(_call(decision, side, at=at, cost=200 if side == "model" else 0, status="improved" if improved else "kept"))
+        if rng.random() < (shown or {}).get(side, 0.8):
+            won = rng.random() < rates[side]
+            outcomes += [_end(decision, "shown", at), _end(decision, "success" if won else "failure", at + (HOUR if won else DAY))]
+    return Evidence.of(until=START + 30 * DAY, llm_calls=calls, outcomes=outcomes)
+
+
+def _sides(found: ModelValue) -> dict[str, Wording]:
+    return {side.experiment: side for side in found.sides}
+
+
+def test_a_decision_counts_where_it_was_drawn_once_it_was_shown_and_its_window_is_closed() -> None:
+    until = START + DAY
+    evidence = Evidence.of(
+        until=until,
+        llm_calls=[
+            _call("improved", cost=400), _call("failed", cost=100, status="kept"), _call("unseen", cost=50),
+            _call("open", at=START + 1, cost=25),
+            _call("drawn", "template", status="kept"), _call("cold", "", status="kept"),
+        ],
+        outcomes=[
+            _end("improved", "shown"), _end("improved", "success", START + HOUR),
+            _end("failed", "shown"), _end("failed", "failure", until),
+            _end("unseen", "expired"),
+            _end("open", "shown", START + 1), _end("open", "success", START + HOUR),  # a failure would not be known yet
+            _end("drawn", "shown"), _end("drawn", "success", until),
+            _end("cold", "shown"), _end("cold", "success"),
+        ],
+    )  # fmt: skip
+    found = model_value(evidence, window=DAY)
+    assert _sides(found) == {
+        "model": Wording("model", 4, 3, 3, 2, 1, 0.5, 575),
+        "template": Wording("template", 1, 0, 1, 1, 1, 1.0, 0),
+    }
+    assert found.open == 1
+    assert found.lift is not None
+    assert found.lift.lift == -0.5
+    assert (found.cost_micros, found.per_success) == (575, None)
+
+
+def test_an_effect_is_found_and_has_its_price() -> None:
+    found = model_value(_run(8_000, {"model": 0.5, "template": 0.35}), SHARE)
+    lift = found.lift
+    assert lift is not None
+    assert lift.claimed
+    assert 0 < lift.lower < 0.15 < lift.upper
+    assert found.trusted
+    assert found.why_not == ""
+    model = _sides(found)["model"]
+    assert found.incremental == pytest.approx(lift.lift * model.matured)
+    assert found.per_success == pytest.approx(model.cost_micros / (lift.lift * model.matured))
+    assert found.per_success_at_most == pytest.approx(model.cost_micros / (lift.lower * model.matured))
+
+
+def test_what_is_still_open_is_not_paid_for_by_what_has_ended() -> None:
+    whole = _run(8_000, {"model": 0.6, "template": 0.3})
+    late = whole.until - HOUR
+    more = Evidence.of(
+        until=whole.until,
+        llm_calls=[*whole.llm_calls.to_dicts(), _call("late", at=late, cost=10**9)],
+        outcomes=[*whole.outcomes.to_dicts(), _end("late", "shown", late)],
+    )
+    before, after = model_value(whole, SHARE), model_value(more, SHARE)
+    assert after.cost_micros == before.cost_micros + 10**9
+    assert after.per_success == before.per_success is not None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_where_there_is_no_effect_none_is_claimed(seed: int) -> None:
+    found = model_value(_run(4_000, {"model": 0.4, "template": 0.4}, seed=seed), SHARE)
+    assert found.lift is not None
+    assert not found.lift.claimed
+    assert found.lift.lower < 0 < found.lift.upper
+    assert (found.incremental, found.per_success, found.per_success_at_most) == (None, None, None)
+    assert found.why_not == "a model's text is not proven to achieve more than the template"
+
+
+def test_harm_has_no_price() -> None:
+    found = model_value(_run(8_000, {"model": 0.3, "template": 0.5}), SHARE)
+    assert found.lift is not None
+    assert found.lift.upper < 0
+    assert found.per_success is None
+
+
+def test_too_few_prove_nothing() -> None:
+    found = model_value(_run(40, {"model": 0.9, "template": 0.1}), SHARE)
+    assert found.lift is not None
+    assert found.lift.lift > 0.5
+    assert found.lift.lower <= 0
+    assert found.per_success is None
+
+
+def test_nothing() -> None:
+    found = model_value(Evidence.of(until=START), SHARE)
+    assert (found.lift, found.cost_micros, found.open) == (None, 0, 0)
+    assert found.trusted
+    assert found.why_not == "no decision was drawn for the model yet"
+    assert [side.rate for side in found.sides] == [None, None]
+
+
+def test_one_side_only_cannot_be_compared() -> None:
+    found = model_value(_run(200, {"model": 0.5, "template": 0.5}, share=0.0), 0.0)
+    assert found.lift is None
+    assert found.drawn is None
+    assert found.why_not == "no decision was drawn for the template yet"
+
+
+def test_the_draw_is_held_against_its_promise() -> None:
+    evidence = _run(6_000, {"model": 0.4, "template": 0.4}, share=0.2)
+    promised, other = model_value(evidence, 0.2), model_value(evidence, SHARE)
+    assert promised.drawn is not None
+    assert promised.trusted
+    assert promised.drawn.counts["template"] == _sides(promised)["template"].decisions
+    assert other.drawn is not None
+    assert not other.drawn.ok
+    assert not other.trusted
+    assert model_value(evidence).drawn is None
+
+
+def test_a_model_that_keeps_guidance_from_being_shown_is_noticed() -> None:
+    found = model_value(_run(6_000, {"model": 0.4, "template": 0.4}, shown={"model": 0.5, "template": 0.8}), SHARE)
+    assert found.drawn is not None
+    assert found.drawn.ok
+    assert found.shown is not None
+    assert not found.shown.ok
