@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bytewax.operators as op
-from bytewax.dataflow import Dataflow
+from bytewax.dataflow import Dataflow, Stream
 from bytewax.inputs import Source
 from bytewax.outputs import Sink
 
+from llm.answer import Answer
+from operators.async_map import AsyncCalls
 from operators.choose import choose_step
 from operators.compose import compose_step
 from operators.decode import decode_step
+from operators.enrich import Halting, enrich_step
 from operators.estimate import estimate_step
 from operators.facts import facts_step
 from operators.gather import gather_effects, gather_letters
@@ -28,14 +31,16 @@ from state.items import Choice, Count
 from state.messages import Message, Tick
 from state.parameters import ParameterBoard
 from state.plan import Plan
-from state.recommendation import Erase, Publish
+from state.recommendation import Effect, Erase, Freeze, Improve, Publish
+from state.wording import Wish
 
 
 @dataclass(frozen=True)
 class Parts:
     """What the graph is built from: where it reads, where it writes, and what it knows.
 
-    ``lanes`` and ``sink_partitions`` say over how many workers timers and sinks may be spread; 1 where one worker runs.
+    ``lanes`` and ``sink_partitions`` say over how many workers timers and sinks may be spread; 1 where one worker runs. ``calls`` asks the
+    model, None where there is none.
     """
 
     source: Source[Message | Tick]
@@ -49,6 +54,7 @@ class Parts:
     lanes: int = 1
     sink_partitions: int = 1
     parameters: ParameterBoard = field(default_factory=ParameterBoard)
+    calls: AsyncCalls[Wish, Answer] | None = None
 
 
 def build(parts: Parts) -> Dataflow:
@@ -76,10 +82,15 @@ def build(parts: Parts) -> Dataflow:
     choices = only_outputs("choices", chosen, Choice)
     composed = compose_step("compose", choices, plan, keys)
 
-    # The app reads Redis: new guidance, guidance taken back, people forgotten.
-    withdrawn = only_outputs("withdrawn", tracked, (Publish, Erase))
-    effects = gather_effects("effects", op.merge("all_effects", withdrawn, only("guidance", composed, Publish)), parts.sink_partitions)
-    op.output("recommendations", effects, parts.recommendations)
+    # A model may find better words for what stands in Redis; nothing waits for them.
+    meanwhile: Stream[Halting] = only_outputs("meanwhile", tracked, (Publish, Erase, Freeze))
+    enriched = [enrich_step("enrich", composed, meanwhile, parts.calls, parts.lanes)] if parts.calls is not None else []
+
+    # The app reads Redis: new guidance, better words for it, guidance taken back, people forgotten.
+    effects: Stream[Effect] = op.merge(
+        "all_effects", meanwhile, only("guidance", composed, Publish), *(only("better_words", each, Improve) for each in enriched)
+    )
+    op.output("recommendations", gather_effects("effects", effects, parts.sink_partitions), parts.recommendations)
 
     # Analysts read ClickHouse: every event, signal, decision, non-decision and outcome.
     told = op.merge(
@@ -90,6 +101,7 @@ def build(parts: Parts) -> Dataflow:
         only_outputs("estimated_facts", estimated, Fact),
         only_outputs("chosen_facts", chosen, Fact),
         only("composed_facts", composed, Fact),
+        *(only("enriched_facts", each, Fact) for each in enriched),
     )
     op.output("facts", facts_step("tell", told, parts.sink_partitions), parts.facts)
 

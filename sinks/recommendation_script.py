@@ -1,17 +1,21 @@
-"""The one script that changes a person's record in Redis: atomic, one key a call (so that any cluster slot will do).
+"""The one script that changes a person's record in Redis: atomic, the keys of one person a call (they share a cluster slot).
 
 What stands there → what happens to a record of version ``v``:
 
-| under the key                | ``publish``                      | ``erase``                             |
-|------------------------------|----------------------------------|---------------------------------------|
-| nothing                      | written                          | written                               |
-| exactly this value           | unchanged, its life not extended | unchanged, its life not extended      |
-| a recommendation, version w  | written if v ≥ w, else stale     | written: deletion beats every version |
-| a tombstone, version w       | written if v > w, else stale     | written if v > w, else stale          |
-| anything else                | written, reported as repaired    | written, reported as repaired         |
+| under the key                | ``publish``                      | ``erase``                             | ``improve``              |
+|------------------------------|----------------------------------|---------------------------------------|--------------------------|
+| nothing                      | written                          | written                               | refused                  |
+| exactly this value           | unchanged, its life not extended | unchanged, its life not extended      | unchanged                |
+| a recommendation, version w  | written if v ≥ w, else stale     | written: deletion beats every version | see below                |
+| a tombstone, version w       | written if v > w, else stale     | written if v > w, else stale          | refused                  |
+| anything else                | written, reported as repaired    | written, reported as repaired         | refused                  |
 
 Within one run no two records of a person share a version, so an equal one comes from a replay after a crash. The replay may have
-chosen differently, its state is the one that lasts, and ClickHouse keeps its row: it replaces.
+chosen differently, its state is the one that lasts, and ClickHouse keeps its row: it replaces. Only where it chose the same and a model
+has improved the words since, the improved record stays: somebody may be reading it.
+
+``improve`` is written, with the life that the record has left, where the record is the template of the same recommendation and the marker
+under the second key does not say that its decision was shown. ``freeze`` sets that marker, an erase removes it.
 
 A tombstone always states its own version, even over a newer record: a replay that erases again publishes again after it.
 """
@@ -25,12 +29,19 @@ STALE: Final = 0
 WRITTEN: Final = 1
 UNCHANGED: Final = 2
 REPAIRED: Final = 3
+REFUSED: Final = 4
 
 PUBLISH: Final = b"publish"
 ERASE: Final = b"erase"
+IMPROVE: Final = b"improve"
+FREEZE: Final = b"freeze"
 
 SCRIPT: Final = f"""
-local mode, version, record, ttl_ms = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local mode, version, record, ttl_ms, id = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+if mode == 'freeze' then
+  redis.call('SET', KEYS[2], id, 'PX', ttl_ms)
+  return {WRITTEN}
+end
 local current = redis.pcall('GET', KEYS[1])
 local result = {WRITTEN}
 
@@ -39,6 +50,13 @@ if type(current) == 'table' then  -- an error reply
   result = {REPAIRED}
 elseif current == record then
   return {UNCHANGED}
+elseif mode == 'improve' then
+  if not current then return {REFUSED} end
+  local readable, stored = pcall(cjson.decode, current)
+  if not readable or type(stored) ~= 'table' or stored['recommendationId'] ~= id or stored['source'] ~= 'template' then return {REFUSED} end
+  if stored['version'] ~= version or redis.pcall('GET', KEYS[2]) == stored['decisionId'] then return {REFUSED} end
+  redis.call('SET', KEYS[1], record, 'KEEPTTL')
+  return {WRITTEN}
 elseif current then
   local readable, stored = pcall(cjson.decode, current)
   local known = readable and type(stored) == 'table' and stored['version']
@@ -49,10 +67,13 @@ elseif current then
     if version <= known then return {STALE} end
   elseif mode == 'publish' then
     if version < known then return {STALE} end
+    if version == known and stored['recommendationId'] == id and id ~= '' and stored['source'] ~= 'template' then return {UNCHANGED} end
   end
 end
 
+if mode == 'improve' then return {REFUSED} end
 redis.call('SET', KEYS[1], record, 'PX', ttl_ms)
+if mode == 'erase' then redis.call('DEL', KEYS[2]) end
 return result
 """
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from redis.exceptions import NoScriptError, RedisError
 
 from sinks.masked_url import mask_url
-from sinks.recommendation_record import encode_record, key_of, version_of
-from sinks.recommendation_script import DIGEST, ERASE, PUBLISH, REPAIRED, SCRIPT, STALE, UNCHANGED
+from sinks.recommendation_record import encode_record, id_of, key_of, marker_of, version_of
+from sinks.recommendation_script import DIGEST, ERASE, FREEZE, IMPROVE, PUBLISH, REFUSED, REPAIRED, SCRIPT, STALE, UNCHANGED
 from sinks.redis_client import connect
 from sinks.redis_errors import StoreRefusedError, StoreUnavailableError, describe, passes
-from state.recommendation import Effect, Erase
+from state.recommendation import Effect, Erase, Freeze, Improve
 
 _LOG = logging.getLogger(__name__)
 _PIPELINE = 500  # commands in flight: beyond this the rate no longer grows, and a retry would repeat more than it needs
@@ -48,7 +48,8 @@ class WritePolicy:
 class WriteCounts:
     """What became of the effects. ``written``, ``stale``, ``unchanged`` and ``tombstones`` count keys; ``retries`` counts attempts.
 
-    ``superseded``: replaced by a newer effect of the same batch, never sent. ``repaired``: an unreadable value was overwritten
+    ``improved``: words of a model took the template's place; ``refused``: they came too late for that. ``superseded``:
+    replaced by a newer effect of the same batch, never sent. ``repaired``: an unreadable value was overwritten
     (also counted as written or as a tombstone).
     """
 
@@ -58,12 +59,16 @@ class WriteCounts:
     tombstones: int = 0
     superseded: int = 0
     repaired: int = 0
+    improved: int = 0
+    refused: int = 0
     retries: int = 0
 
 
 @dataclass(frozen=True)
 class _Operation:
     key: bytes
+    marker: bytes
+    identity: str
     mode: bytes
     version: int
     record: bytes
@@ -126,11 +131,12 @@ class RecommendationWriter:
         """
         pipeline = self._client.pipeline(transaction=False)
         for position, operation in enumerate(operations):
-            arguments = (operation.key, operation.mode, operation.version, operation.record, self._ttl_ms)
+            keys = (operation.key, operation.marker)
+            arguments = (operation.mode, operation.version, operation.record, self._ttl_ms, operation.identity)
             if teach and position == 0:
-                pipeline.eval(SCRIPT, 1, *arguments)
+                pipeline.eval(SCRIPT, 2, *keys, *arguments)
             else:
-                pipeline.evalsha(DIGEST, 1, *arguments)
+                pipeline.evalsha(DIGEST, 2, *keys, *arguments)
         try:
             replies = pipeline.execute(raise_on_error=False)
         except (RedisError, OSError) as error:
@@ -146,8 +152,14 @@ class RecommendationWriter:
             self.counts.stale += 1
         elif reply == UNCHANGED:
             self.counts.unchanged += 1
+        elif reply == REFUSED:
+            self.counts.refused += 1
+        elif operation.mode == IMPROVE:
+            self.counts.improved += 1
         elif operation.mode == ERASE:
             self.counts.tombstones += 1
+        elif operation.mode == FREEZE:
+            pass
         else:
             self.counts.written += 1
         if reply == REPAIRED:
@@ -178,11 +190,15 @@ class RecommendationWriter:
 
 
 def condense(effects: Iterable[Effect]) -> list[Effect]:
-    """Return what has to go out: the newest effect of each key, and before a publish the erase that it follows."""
+    """Return what has to go out: the newest record of each key, before a publish the erase that it follows, after it what concerns it."""
     before: list[Effect] = []
     newest: dict[str, Effect] = {}
+    after: dict[str, list[Effect]] = {}
     for effect in effects:
         key = key_of(effect)
+        if isinstance(effect, Improve | Freeze):
+            after.setdefault(key, []).append(effect)
+            continue
         pending = newest.get(key)
         if pending is None:
             newest[key] = effect
@@ -194,9 +210,12 @@ def condense(effects: Iterable[Effect]) -> list[Effect]:
             newest[key] = effect
         elif isinstance(effect, Erase) or version_of(effect) >= version_of(pending):
             newest[key] = effect
-    return [*before, *newest.values()]
+    return [*before, *newest.values(), *(each for later in after.values() for each in later)]
+
+
+_MODES = {Erase: ERASE, Improve: IMPROVE, Freeze: FREEZE}
 
 
 def _operation(effect: Effect) -> _Operation:
-    mode = ERASE if isinstance(effect, Erase) else PUBLISH
-    return _Operation(key_of(effect).encode(), mode, version_of(effect), encode_record(effect))
+    mode = _MODES.get(type(effect), PUBLISH)
+    return _Operation(key_of(effect).encode(), marker_of(effect).encode(), id_of(effect), mode, version_of(effect), encode_record(effect))

@@ -17,7 +17,7 @@ from state.items import Count, Due, Merged
 from state.parameters import ParameterBoard
 from state.person import Person
 from state.plan import Plan
-from state.profile import follow_session, learn_traits, prefer, remember
+from state.profile import follow_session, learn_traits, listen, prefer, remember
 from state.progress import activated_at, completed, current_step, last_progress, record
 from state.recommendation import Erase
 from state.telling import event_fact, person_fact, progress_fact
@@ -116,7 +116,7 @@ class Fold:
                 turn.outputs.append(Count("users", by=-1))
                 person.version += 1
                 turn.outputs.append(person_fact(self._plan, person, self._group(person), completed(self._plan, person.path, person.steps)))
-            person.traits, person.trait_times, person.recent = {}, {}, []
+            person.traits, person.trait_times, person.recent, person.said = {}, {}, [], []
         return person
 
     @staticmethod
@@ -188,6 +188,8 @@ class Fold:
         if kind in _EXPOSURES:
             self._guidance.expose(turn, person, kind, event.payload, at, person.now)
         again = remember(person, event)
+        if plan.listens:
+            listen(person, event)
         if not event.stitched and (gap >= 0 or not person.session_total):
             self._detector.rhythm(person, event, gap, again, person.now, turn)
         if signing_up:

@@ -8,11 +8,11 @@ from typing import Any, Final
 from state.duration import DAY, MINUTE
 from state.facts import DecisionFact, Fact, RecommendationFact
 from state.ids import Keys, uniform
-from state.items import Ask, Count, Lesson, Reward
+from state.items import Ask, Context, Count, Lesson, Reward
 from state.person import CLICKED, DISMISSED, WITHDRAWN, Open, Person
 from state.plan import Plan
 from state.progress import current_step
-from state.recommendation import Effect, Publish, Recommendation, validation_hash
+from state.recommendation import Effect, Freeze, Publish, Recommendation, validation_hash
 from state.times import minute_of_day, rfc3339, within_hours
 from state.vocabulary import NO_COMPONENT
 
@@ -88,8 +88,13 @@ class Guidance:
             Ask(
                 turn.seq, at, turn.who, turn.next(), person.tenant, person.user, decision, trigger, person.path, step, segment,
                 arms, dict(person.traits), turn.traceparent, person.version, self._rest(person, arms, at), group, turn.parameters,
+                self._context(person, done) if plan.wording is not None else None,
             )
         )  # fmt: skip
+
+    @staticmethod
+    def _context(person: Person, done: Mapping[str, int]) -> Context:
+        return Context(len(person.recent), tuple(done), person.sessions > 1, person.model_text, tuple(person.said))
 
     def _rest(self, person: Person, arms: tuple[str, ...], at: int) -> tuple[float, ...]:
         """How far the person has recovered from having been shown each of ``arms``: 1 − 2^(−age / half life)."""
@@ -151,6 +156,8 @@ class Guidance:
             if opened.arm:
                 person.arms_seen[opened.arm] = opened.shown
             self._report(turn, person, opened, "shown", opened.shown)
+            if self._plan.wording is not None:
+                turn.outputs.append(Freeze(person.tenant, person.user, opened.decision, opened.version))
         for kind, flag, types in (
             ("clicked", CLICKED, ("recommendation_clicked",)),
             ("dismissed", DISMISSED, ("recommendation_dismissed", "tooltip_dismiss")),

@@ -14,6 +14,11 @@ from state.catalog import Scalar
 RECENT: Final = 5
 """How many of the last events are kept in brief, for the words of a model."""
 
+SAID: Final = 2
+"""How many of the person's last own words and errors are kept, ``SAID_LONGEST`` characters of each."""
+
+SAID_LONGEST: Final = 160
+
 CLICKED: Final = 1
 DISMISSED: Final = 2
 WITHDRAWN: Final = 4
@@ -161,3 +166,8 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     """When guidance upon being stuck was last decided: a tip before it does not keep that back."""
     pulse: Pulse | None = None
     episode: Episode | None = None
+    model_text: bool = True
+    """Whether the person lets a model word their guidance; said at ``model_text_at``."""
+    model_text_at: int = 0
+    said: list[str] = []
+    """The person's last own words and errors: kept only where the catalog lets a model be told."""

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from state.catalog import Catalog, Condition, Matcher, Path, Scalar, Step
+from state.catalog import Catalog, Condition, Matcher, Path, Scalar, Step, WordingPolicy
 from state.duration import HOUR, MINUTE
 from state.vocabulary import SURFACE, TRIGGERS
 
@@ -87,8 +87,12 @@ class RuleBook:
 class Plan:
     """What the fold, the decision and the words need of a catalog. Immutable after construction; shared by all workers of a process."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, *, wording: bool = False) -> None:
+        """``wording``: a model is there to word what the catalog's ``wording`` section lets it."""
         self.catalog: Final = catalog
+        self.wording: Final = catalog.wording if wording else None
+        self.listens: Final = self.wording is not None and bool(self.wording.personal)
+        """Whether the person's own words are kept, because a model may be told of them."""
         self.version: Final = f"{catalog.id}@{catalog.version}"
         self.limits: Final = catalog.limits
         self.triggers: Final = catalog.triggers
@@ -122,7 +126,7 @@ class Plan:
         self._tone: Final[dict[str, str]] = {arm.id: arm.tone for arm in catalog.arms}
         self._launches: Final = {arm.id: arm.from_ for arm in catalog.arms if arm.from_}
         self._arm_versions: Final[dict[tuple[str, str], str]] = {
-            (trigger, arm.id): _arm_version(catalog, trigger, arm.tone) for trigger in TRIGGERS for arm in catalog.arms
+            (trigger, arm.id): _arm_version(catalog, trigger, arm.tone, self.wording) for trigger in TRIGGERS for arm in catalog.arms
         }
 
     def rules(self, event_type: str, name: str, payload: Fields) -> tuple[Rule, ...]:
@@ -226,7 +230,8 @@ def _eligible(catalog: Catalog, step: Step, trigger: str) -> tuple[str, ...]:
     return tuple(arm.id for arm in usable if SURFACE[arm.component] == SURFACE[usable[0].component])
 
 
-def _arm_version(catalog: Catalog, trigger: str, tone: str) -> str:
+def _arm_version(catalog: Catalog, trigger: str, tone: str, wording: WordingPolicy | None) -> str:
     words = [catalog.templates.get(trigger, {}).get(tone, "")]  # type: ignore[call-overload]
     words += [f"{step.id}:{step.templates.get(trigger, {}).get(tone, '')}" for step in catalog.steps]  # type: ignore[call-overload]
+    words += [f"{prompt.version}:{prompt.share}" for prompt in wording.prompts] if wording is not None else []
     return hashlib.blake2b("\x1f".join(words).encode(), digest_size=4).hexdigest()

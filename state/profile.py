@@ -6,7 +6,7 @@ import zlib
 
 from state.catalog import Scalar
 from state.events import Event
-from state.person import RECENT, Person
+from state.person import RECENT, SAID, SAID_LONGEST, Person
 from state.times import parse_minute_of_day
 
 
@@ -48,6 +48,9 @@ def prefer(person: Person, event: Event) -> None:
             person.quiet_from, person.quiet_to = parse_minute_of_day(quiet.get("start")), parse_minute_of_day(quiet.get("end"))
             if person.quiet_to < 0:
                 person.quiet_from = -1
+    model = event.payload.get("modelText")
+    if isinstance(model, bool) and (at > person.model_text_at or (at == person.model_text_at and not model)):
+        person.model_text_at, person.model_text = at, model
     if isinstance(guidance, bool) and (at > person.guidance_at or (at == person.guidance_at and not guidance)):
         person.guidance_at, person.guidance = at, guidance
 
@@ -89,3 +92,16 @@ def remember(person: Person, event: Event) -> bool:
     again = bool(person.recent) and person.recent[-1] == brief
     person.recent.append(brief)
     return again
+
+
+def listen(person: Person, event: Event) -> None:
+    """Keep the person's own words: what an error said, what they typed into a field that is meant for words."""
+    if event.type == "error":
+        words = " ".join(str(event.payload.get(field) or "") for field in ("code", "message")).strip()
+    else:
+        words = next((value for field in _WORDS if isinstance(value := event.payload.get(field), str) and value), "")
+    if words:
+        person.said = [*person.said[1 - SAID :], words[:SAID_LONGEST]]
+
+
+_WORDS = ("text", "comment", "feedback", "question", "query", "search")

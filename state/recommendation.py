@@ -51,7 +51,22 @@ class Erase(msgspec.Struct, frozen=True, gc=False):
     version: int
 
 
-Effect = Publish | Erase
+class Improve(msgspec.Struct, frozen=True, gc=False):
+    """Effect: better words for the record of the same decision, as long as that still stands there, is a template, and was not shown."""
+
+    recommendation: Recommendation
+
+
+class Freeze(msgspec.Struct, frozen=True, gc=False):
+    """Effect: the person has seen the guidance of this decision; its words must not change any more."""
+
+    tenant_id: str
+    user_id: str
+    decision_id: str
+    version: int
+
+
+Effect = Publish | Erase | Improve | Freeze
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -75,3 +90,8 @@ def validation_hash(message: str, ui_component: str, deep_link: str) -> str:
 def redis_key(tenant_id: str, user_id: str) -> str:
     """Key of a person's record. The braces are a Redis Cluster hash tag: all keys of one person share a slot."""
     return f"onramp:{{{tenant_id}:{user_id}}}:rec"
+
+
+def shown_key(tenant_id: str, user_id: str) -> str:
+    """Key that holds the id of the decision that the person saw last. An app may set it when it reads, to be surer than events make it."""
+    return f"onramp:{{{tenant_id}:{user_id}}}:shown"

@@ -30,7 +30,6 @@ REASONS: Final[dict[str, str]] = {
     "superseded": "newer guidance replaced it",
     "forgotten": "the person was deleted",
     "shed": "too many calls were waiting",
-    "expired": "the guidance expired before the answer came",
 }
 """Why a decision kept its template, beside what the client (``llm/failures.py``) and the guardrails (``llm/guardrails.py``) say."""
 
@@ -70,7 +69,7 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
 
 def consider(plan: Plan, choice: Choice, record: Recommendation) -> Wish | Kept:
     """Decide whether a model is asked to word ``record``. Every decision ends in a wish or in a reason."""
-    policy, ask = plan.catalog.wording, choice.ask
+    policy, ask = plan.wording, choice.ask
     context = ask.context
     if policy is None or context is None:
         return Kept(record, "no_wording", ask.at)

@@ -9,7 +9,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.messages import Message, Tick
-from state.recommendation import Effect, Erase
+from state.recommendation import Effect, Erase, Freeze, Improve
 
 MONDAY: Final = 1_767_571_200_000
 """2026-01-05T00:00:00Z."""
@@ -148,6 +148,7 @@ class MemoryRedis(FixedPartitionedSink[list[Effect], None]):
         self.partitions = partitions
         self.newest: dict[tuple[str, str], Effect] = {}
         self.changed: list[tuple[Effect, Effect]] = []
+        self.later: list[Freeze | Improve] = []
         self._seen: dict[tuple[str, str, int, bool], Effect] = {}
 
     def list_parts(self) -> list[str]:
@@ -158,6 +159,9 @@ class MemoryRedis(FixedPartitionedSink[list[Effect], None]):
 
     def write(self, effect: Effect) -> None:
         """Take one effect."""
+        if isinstance(effect, Freeze | Improve):
+            self.later.append(effect)
+            return
         what = effect if isinstance(effect, Erase) else effect.recommendation
         person, version = (what.tenant_id, what.user_id), what.version
         before = self._seen.setdefault((*person, version, isinstance(effect, Erase)), effect)
@@ -182,4 +186,4 @@ class _RedisPart(StatefulSinkPartition[list[Effect], None]):
 
 
 def _version(effect: Effect) -> int:
-    return effect.version if isinstance(effect, Erase) else effect.recommendation.version
+    return effect.version if isinstance(effect, Erase | Freeze) else effect.recommendation.version

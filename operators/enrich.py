@@ -1,0 +1,92 @@
+"""enrich: a model words guidance that already stands in Redis. Nothing waits for it; its answer improves a record, or changes nothing.
+
+Wishes come from ``compose``; what happens to people meanwhile (guidance seen, replaced or taken back, people forgotten) ends their wishes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import bytewax.operators as op
+import msgspec
+from bytewax.dataflow import Stream
+from bytewax.operators import KeyedStream
+
+from llm.answer import Answer
+from llm.telling import tell, tell_kept
+from operators.async_map import AsyncCalls, Halt, Lane, Returned, lane_of
+from state.facts import LlmCallFact, RecommendationFact
+from state.recommendation import Erase, Freeze, Improve, Publish
+from state.wording import Kept, Wish
+
+Enriched = Improve | RecommendationFact | LlmCallFact
+Halting = Publish | Erase | Freeze
+
+VERSION: Final = 1
+_decoder = msgspec.msgpack.Decoder(tuple[int, list[Wish]])
+
+
+def name(wish: Wish) -> tuple[str, str]:
+    """Person and decision of a wish: a person has one at a time."""
+    return _person(wish.record.tenant_id, wish.record.user_id), wish.record.decision_id
+
+
+def encode(wishes: list[Wish]) -> bytes:
+    """Write wishes down: MessagePack of ``[version, wishes]``."""
+    return msgspec.msgpack.encode((VERSION, wishes))
+
+
+def decode(data: bytes) -> list[Wish]:
+    """Read them back; of another version none, for the templates stand in Redis anyway."""
+    try:
+        version, wishes = _decoder.decode(data)
+    except msgspec.DecodeError:
+        return []
+    return wishes if version == VERSION else []
+
+
+def halt(effect: Halting) -> Halt:
+    """What an effect on a person's record means for the wish that is under way for them."""
+    if isinstance(effect, Erase):
+        return Halt(_person(effect.tenant_id, effect.user_id), "forgotten")
+    if isinstance(effect, Freeze):
+        return Halt(_person(effect.tenant_id, effect.user_id), "shown_first", effect.decision_id)
+    return Halt(_person(effect.recommendation.tenant_id, effect.recommendation.user_id), "superseded")
+
+
+def settle(returned: Returned[Wish, Answer]) -> list[Enriched]:
+    """Turn what came back into effects and rows. Of a person who was forgotten nothing is told."""
+    if returned.reason == "forgotten":
+        return []
+    answer = returned.result if returned.result is not None else Answer(reason=returned.reason)
+    return list(tell(returned.item, answer))
+
+
+def enrich_step(
+    step_id: str, composed: Stream[Any], halting: Stream[Halting], calls: AsyncCalls[Wish, Answer], lanes: int
+) -> Stream[Enriched]:
+    """Ask a model for better words for the wishes in ``composed``, until ``halting`` says that nobody needs them."""
+
+    def address(batch: list[Any]) -> list[tuple[str, Wish | Halt]]:
+        addressed: list[tuple[str, Wish | Halt]] = []
+        for item in batch:
+            if type(item) is Wish:
+                addressed.append((lane_of(name(item)[0], lanes), item))
+            elif type(item) is Kept:  # newer guidance, though a template: what is under way for the older is of no use
+                person = _person(item.record.tenant_id, item.record.user_id)
+                addressed.append((lane_of(person, lanes), Halt(person, "superseded")))
+        return addressed
+
+    def stop(batch: list[Halting]) -> list[tuple[str, Wish | Halt]]:
+        return [(lane_of(each.key, lanes), each) for each in map(halt, batch)]
+
+    wishes: KeyedStream[Wish | Halt] = op.flat_map_batch(f"{step_id}_address", composed, address)
+    halts: KeyedStream[Wish | Halt] = op.flat_map_batch(f"{step_id}_halt", halting, stop)
+    returned = op.stateful_batch(step_id, op.merge(f"{step_id}_lanes", wishes, halts), lambda resume_state: Lane(calls, resume_state))
+    asked = op.flat_map_batch(f"{step_id}_settle", returned, lambda batch: [told for _, each in batch for told in settle(each)])
+    kept = op.flat_map_batch(f"{step_id}_kept", composed, lambda batch: [tell_kept(item) for item in batch if type(item) is Kept])
+    return op.merge(f"{step_id}_told", asked, kept)
+
+
+def _person(tenant: str, user: str) -> str:
+    return f"{tenant}\x1f{user}"

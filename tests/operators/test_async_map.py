@@ -1,0 +1,197 @@
+"""Calls that take long, beside a flow that must not feel them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import bytewax.operators as op
+import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import TestingSink, TestingSource, run_main
+
+from operators.async_map import DRAINED, SHED, TIMEOUT, AsyncCalls, AsyncPolicy, Gate, Halt, Lane, Returned
+
+Item = tuple[str, str]
+Call = Callable[[Item], Any]
+
+
+def calls(call: Call, **policy: Any) -> AsyncCalls[Item, str]:
+    return AsyncCalls(
+        call, lambda item: item, lambda items: json.dumps(items).encode(), lambda data: [tuple(each) for each in json.loads(data)],
+        AsyncPolicy(**{"poll_seconds": 0.005, **policy}),
+    )  # fmt: skip
+
+
+async def at_once(item: Item) -> str:
+    return item[1].upper()
+
+
+async def never(item: Item) -> str:
+    await asyncio.sleep(3600)
+    return item[1]
+
+
+async def broken(item: Item) -> str:
+    raise ValueError(item[1])
+
+
+def collected(lane: Lane[Item, str], count: int, patience: float = 5.0) -> list[Returned[Item, str]]:
+    found: list[Returned[Item, str]] = []
+    until = time.monotonic() + patience
+    while len(found) < count and time.monotonic() < until:
+        found += lane.on_notify()[0]
+        time.sleep(0.002)
+    return found
+
+
+def test_results_come_back_with_their_items() -> None:
+    lane = Lane(calls(at_once), None)
+    first, _ = lane.on_batch([("ann", "a"), ("ben", "b")])
+    found = first + collected(lane, 2 - len(first))
+    assert {(each.item, each.result, each.reason) for each in found} == {(("ann", "a"), "A", ""), (("ben", "b"), "B", "")}
+    assert lane.notify_at() is None
+    assert json.loads(lane.snapshot()) == []
+
+
+def test_what_a_call_raises_is_a_value() -> None:
+    lane = Lane(calls(broken), None)
+    lane.on_batch([("ann", "a")])
+    (found,) = collected(lane, 1)
+    assert (found.result, found.reason) == (None, "error:ValueError")
+
+
+def test_a_call_has_a_deadline_its_turn_included() -> None:
+    lane = Lane(calls(never, in_flight=1, deadline_seconds=0.05), None)
+    lane.on_batch([("ann", "a"), ("ben", "b")])
+    assert [each.reason for each in collected(lane, 2)] == [TIMEOUT, TIMEOUT]
+
+
+def test_no_more_than_allowed_are_in_flight() -> None:
+    running, most = Counter[str](), [0]
+
+    async def counted(item: Item) -> str:
+        running["now"] += 1
+        most[0] = max(most[0], running["now"])
+        await asyncio.sleep(0.005)
+        running["now"] -= 1
+        return item[1]
+
+    lane = Lane(calls(counted, in_flight=3), None)
+    lane.on_batch([(f"u{number}", "x") for number in range(30)])
+    assert len(collected(lane, 30)) == 30
+    assert most[0] == 3
+
+
+def test_above_the_cap_items_fail_at_once_and_are_told() -> None:
+    made = calls(never, most_pending=2)
+    lane = Lane(made, None)
+    shed, _ = lane.on_batch([("ann", "a"), ("ben", "b"), ("cem", "c")])
+    assert [(each.item[0], each.reason) for each in shed] == [("cem", SHED)]
+    assert made.gate.pending == 2
+    lane.on_batch([Halt("ann", "gone"), Halt("ben", "gone")])
+    assert made.gate.pending == 0
+
+
+def test_a_halt_ends_what_is_pending_under_its_key_and_nothing_else() -> None:
+    lane = Lane(calls(never), None)
+    lane.on_batch([("ann", "a"), ("ben", "b")])
+    assert lane.on_batch([Halt("ann", "gone", only="other")])[0] == []
+    (ended,) = lane.on_batch([Halt("ann", "gone")])[0]
+    assert (ended.item, ended.reason) == (("ann", "a"), "gone")
+    assert json.loads(lane.snapshot()) == [["ben", "b"]]
+    lane.on_batch([Halt("ben", "gone")])
+
+
+def test_a_newer_item_takes_an_older_ones_place_and_a_replayed_one_does_not() -> None:
+    lane = Lane(calls(never), None)
+    lane.on_batch([("ann", "a")])
+    assert lane.on_batch([("ann", "a")])[0] == []
+    (older,) = lane.on_batch([("ann", "b")])[0]
+    assert (older.item, older.reason) == (("ann", "a"), "superseded")
+    lane.on_batch([Halt("ann", "gone")])
+
+
+def test_the_end_of_the_input_waits_for_answers_up_to_one_deadline_for_all() -> None:
+    async def soon(item: Item) -> str:
+        await asyncio.sleep(0.05 if item[1] == "soon" else 3600)
+        return item[1]
+
+    made = calls(soon, drain_seconds=0.3)
+    lanes = [Lane(made, None), Lane(made, None)]
+    for number, lane in enumerate(lanes):
+        lane.on_batch([(f"soon{number}", "soon"), (f"late{number}", "late")])
+    began = time.monotonic()
+    found = [each for lane in lanes for each in lane.on_eof()[0]]
+    assert time.monotonic() - began < 0.6
+    assert Counter(each.reason for each in found) == {"": 2, DRAINED: 2}
+
+
+def test_a_job_that_was_told_to_stop_keeps_what_is_pending_for_the_next_run() -> None:
+    made = calls(never)
+    made.stopping = lambda: True
+    lane = Lane(made, None)
+    lane.on_batch([("ann", "a")])
+    assert lane.on_eof() == ([], False)
+    again = Lane(calls(at_once), lane.snapshot())
+    (found,) = collected(again, 1)
+    assert found.item == ("ann", "a")
+    lane.on_batch([Halt("ann", "gone")])
+
+
+def test_the_gate_shuts_at_its_mark_and_opens_again_well_below() -> None:
+    gate = Gate(AsyncPolicy(in_flight=10, low_water=0.5))
+    gate.add(9)
+    assert gate.open()
+    gate.add(1)
+    assert not gate.open()
+    gate.add(-4)
+    assert not gate.open()
+    gate.add(-1)
+    assert gate.open()
+
+
+def flow(items: list[Any], out: list[Any], made: AsyncCalls[Item, str]) -> Dataflow:
+    built = Dataflow("calls")
+    up = op.map("lane", op.input("in", built, TestingSource(items, batch_size=5)), lambda item: ("0", item))
+    op.output("out", op.stateful_batch("calls", up, lambda state: Lane(made, state)), TestingSink(out))
+    return built
+
+
+@pytest.mark.parametrize("crash_at", range(0, 40, 3))
+def test_a_crash_loses_no_call(tmp_path: Path, crash_at: int) -> None:
+    """Before the crash no call ends; after it all do. Each is answered once at least."""
+    items: list[Any] = [(f"u{number}", "x") for number in range(40)]
+    init_db_dir(tmp_path, 1)  # type: ignore[no-untyped-call]
+    recovery = RecoveryConfig(str(tmp_path))  # type: ignore[no-untyped-call]
+    out: list[Any] = []
+    source = [*items[:crash_at], TestingSource.ABORT(), *items[crash_at:]]  # aborts once
+    for call in (never, at_once):
+        run_main(flow(source, out, calls(call)), epoch_interval=timedelta(0), recovery_config=recovery)  # type: ignore[no-untyped-call]
+    assert {each.item for _, each in out} == set(items)
+    assert all(each.result == "X" for _, each in out)
+
+
+def test_calls_do_not_hold_up_the_worker() -> None:
+    main = threading.current_thread()
+    seen: list[threading.Thread] = []
+
+    async def where(item: Item) -> str:
+        seen.append(threading.current_thread())
+        await asyncio.sleep(0.2)
+        return item[1]
+
+    lane = Lane(calls(where), None)
+    began = time.monotonic()
+    lane.on_batch([(f"u{number}", "x") for number in range(50)])
+    assert time.monotonic() - began < 0.1
+    assert len(collected(lane, 50)) == 50
+    assert main not in seen
