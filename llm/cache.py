@@ -1,0 +1,352 @@
+"""Remembers what a model wrote, so that each place of the catalog is paid for once: in this process, and in Redis for all.
+
+Keys of one tenant share a slot of a Redis Cluster (``<t>`` is the tenant, in braces; ``<k>`` a ``state.wording.cache_key``):
+
+onramp:llm:<t>:<k>            Cached, JSON, with a time to live
+onramp:llm:<t>:of:<digest>    set: the keys of one person's own texts, to be removed with the person
+onramp:llm:<t>:rejected       hash: digests of texts that a person threw out (``llm/review.py`` writes it)
+
+Texts are kept with their slots unfilled. Redis may be away or slow at any time: then this process remembers alone, and nobody waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+DISTINCT_MOST: Final = 200_000
+"""Keys that are told apart when they are counted; beyond it the count stands still."""
+
+
+class Cached(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A text that passed every check, its slots unfilled. ``input_tokens`` and ``output_tokens`` are what a hit saves.
+
+    ``unfilled_hash`` is ``text_hash(text)``; ``created_ms`` is Unix time in milliseconds. ``approved_by`` names the person who let a text
+    pass whose ``confidence`` was too low: it is not to be reviewed again.
+    """
+
+    text: str
+    confidence: float
+    model: str
+    prompt_version: str
+    unfilled_hash: str
+    created_ms: int
+    input_tokens: int = 0
+    output_tokens: int = 0
+    facts: tuple[str, ...] = ()
+    approved_by: str = ""
+
+
+@dataclass(frozen=True)
+class CachePolicy:
+    """How much is remembered, for how long, and how long anybody waits for Redis. ``clock`` (seconds) is for tests.
+
+    ``entries`` and ``size`` (bytes) bound this process. An entry is looked up again in Redis after ``local_seconds``, so that a person's
+    rejection reaches every process within them; while Redis is away, what is known here goes on being served. A person's own texts live
+    for ``personal_ttl_seconds``. ``wait_seconds`` bounds one request; after a failure Redis is left alone for ``pause_seconds``. A key
+    whose answers were unfit ``rejections`` times in a row is not asked again for ``block_seconds``.
+    """
+
+    entries: int = 10_000
+    size: int = 16 * 1024 * 1024
+    local_seconds: float = 60.0
+    ttl_seconds: float = 7 * 86_400.0
+    personal_ttl_seconds: float = 86_400.0
+    wait_seconds: float = 0.1
+    pause_seconds: float = 5.0
+    rejections: int = 3
+    block_seconds: float = 900.0
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass
+class CacheCounts:
+    """What the cache was asked and had. A person's own texts are counted apart: they say nothing about what sharing saves.
+
+    ``distinct`` counts shared keys asked for, up to ``DISTINCT_MOST``. ``faults`` counts requests that Redis did not answer in time,
+    ``skipped`` those not sent because it had just failed, ``refused`` hits on texts that a person has rejected since, ``unreadable`` values
+    in Redis that are none of ours, ``evicted`` entries that gave way in this process.
+    """
+
+    shared_local: int = 0
+    shared_redis: int = 0
+    shared_misses: int = 0
+    personal_hits: int = 0
+    personal_misses: int = 0
+    distinct: int = 0
+    stored: int = 0
+    evicted: int = 0
+    faults: int = 0
+    skipped: int = 0
+    refused: int = 0
+    unreadable: int = 0
+    blocked: int = 0
+
+    @property
+    def shared_hits(self) -> int:
+        """Shared keys that were there."""
+        return self.shared_local + self.shared_redis
+
+    @property
+    def shared_asked(self) -> int:
+        """Denominator of the hit rate."""
+        return self.shared_hits + self.shared_misses
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of shared keys that were there; None where none was asked for."""
+        return self.shared_hits / self.shared_asked if self.shared_asked else None
+
+
+class _Entry(NamedTuple):
+    cached: Cached
+    size: int
+    owner: str
+    check: float
+    """When to look at Redis again."""
+    end: float
+
+
+@dataclass
+class _Local:
+    """The part in this process: least recently used goes first."""
+
+    policy: CachePolicy
+    counts: CacheCounts
+    size: int = 0
+    entries: OrderedDict[str, _Entry] = field(default_factory=OrderedDict)
+
+    def get(self, name: str) -> _Entry | None:
+        found = self.entries.get(name)
+        if found is None:
+            return None
+        if found.end <= self.policy.clock():
+            self.drop(name)
+            return None
+        self.entries.move_to_end(name)
+        return found
+
+    def put(self, name: str, cached: Cached, size: int, owner: str) -> None:
+        self.drop(name)
+        now, policy = self.policy.clock(), self.policy
+        life = policy.personal_ttl_seconds if owner else policy.ttl_seconds
+        self.entries[name] = _Entry(cached, size + len(name), owner, now + policy.local_seconds, now + life)
+        self.size += size + len(name)
+        while len(self.entries) > policy.entries or self.size > policy.size:
+            self.drop(next(iter(self.entries)))
+            self.counts.evicted += 1
+
+    def drop(self, name: str) -> None:
+        found = self.entries.pop(name, None)
+        self.size -= found.size if found is not None else 0
+
+    def forget(self, owner: str) -> None:
+        for name in [name for name, entry in self.entries.items() if entry.owner == owner]:
+            self.drop(name)
+
+
+class AnswerCache:
+    """What models wrote, by cache key. Nothing here raises because of Redis. Use it from one event loop.
+
+    Look a key up with ``get`` first, then ask ``blocked``: a text that a person approved is served although its key is blocked.
+    """
+
+    def __init__(self, client: Redis | None, policy: CachePolicy | None = None) -> None:
+        """``client`` from ``connect``, or None to remember in this process only. Opens no connection; whoever made it closes it."""
+        self.counts: Final = CacheCounts()
+        self._client: Final = client
+        self._policy: Final = policy or CachePolicy()
+        self._local: Final = _Local(self._policy, self.counts)
+        self._failures: Final[OrderedDict[str, tuple[int, float]]] = OrderedDict()
+        self._seen: Final[set[bytes]] = set()
+        self._silent_until = 0.0
+        self._away = False
+
+    async def get(self, tenant: str, key: str, *, user: str = "") -> Cached | None:
+        """Return the text for ``key``, or None; ``user`` where it is that person's own.
+
+        Waits for ``wait_seconds`` at most, and not at all while Redis is away.
+        """
+        name, client = entry_name(tenant, key), self._client
+        owner = user_digest(tenant, user) if user else ""
+        known = self._local.get(name)
+        found, from_redis = known.cached if known is not None else None, False
+        if client is not None and (known is None or known.check <= self._policy.clock()):
+            answer = await self._ask(lambda: self._fetch(client, tenant, name, owner))
+            if answer is not None:
+                found = answer[0]
+                from_redis = found is not None
+        self._count(key, hit=found is not None, from_redis=from_redis, personal=bool(owner))
+        return found
+
+    async def put(self, tenant: str, key: str, cached: Cached, *, user: str = "") -> None:
+        """Remember a text that passed every check; ``user`` where it is that person's own. What stands in Redis already stays.
+
+        Call it for nobody who was deleted meanwhile.
+        """
+        name, data = entry_name(tenant, key), msgspec.json.encode(cached)
+        owner = user_digest(tenant, user) if user else ""
+        self._local.put(name, cached, len(data), owner)
+        self._failures.pop(key, None)
+        self.counts.stored += 1
+        client = self._client
+        if client is None:
+            return
+        lifetime = milliseconds(self._policy.personal_ttl_seconds if owner else self._policy.ttl_seconds)
+
+        async def store() -> None:
+            async with client.pipeline(transaction=True) as pipeline:
+                if owner:  # before the text, so that no text is ever without its owner
+                    index = index_name(tenant, owner)
+                    pipeline.sadd(index, key)
+                    pipeline.pexpire(index, lifetime)
+                pipeline.set(name, data, px=lifetime, nx=True)
+                await pipeline.execute()
+
+        await self._ask(store)
+
+    async def forget(self, tenant: str, user: str) -> bool:
+        """Remove a deleted person's own texts. Returns False where Redis did not confirm it: call again, or they expire by themselves."""
+        owner = user_digest(tenant, user)
+        self._local.forget(owner)
+        client = self._client
+        if client is None:
+            return True
+
+        async def remove() -> bool:
+            index = index_name(tenant, owner)
+            while keys := await cast(
+                "Awaitable[list[bytes]]", client.spop(index, 500)
+            ):  # taken one by one: a key added meanwhile stays listed
+                await client.unlink(*(entry_name(tenant, key.decode()) for key in keys))
+            return True
+
+        self._silent_until = 0.0  # worth a try even where Redis has just failed
+        return await self._ask(remove) or False
+
+    def rejected(self, key: str) -> None:
+        """Note that the answer for ``key`` was unfit. ``put`` ends the row. Known to this process only, lost with it."""
+        count = self._failures.pop(key, (0, 0.0))[0] + 1
+        until = self._policy.clock() + self._policy.block_seconds if count >= self._policy.rejections else 0.0
+        self._failures[key] = count, until
+        if len(self._failures) > self._policy.entries:
+            self._failures.popitem(last=False)
+
+    def blocked(self, key: str) -> bool:
+        """Whether ``key`` failed so often that asking again would waste money. One more failure after the pause blocks it again."""
+        is_blocked = self._failures.get(key, (0, 0.0))[1] > self._policy.clock()
+        self.counts.blocked += is_blocked
+        return is_blocked
+
+    async def _fetch(self, client: Redis, tenant: str, name: str, owner: str) -> tuple[Cached | None]:
+        data = await client.get(name)
+        if data is None:
+            self._local.drop(name)
+            return (None,)
+        try:
+            found = msgspec.json.decode(data, type=Cached)
+        except msgspec.DecodeError:
+            self.counts.unreadable += 1
+            await client.unlink(name)  # else ``put`` would never replace it
+            return (None,)
+        if await client.hexists(rejected_name(tenant), found.unfilled_hash):
+            self.counts.refused += 1
+            self._local.drop(name)
+            await client.unlink(name)
+            return (None,)
+        self._local.put(name, found, len(data), owner)
+        return (found,)
+
+    async def _ask(self, request: Callable[[], Awaitable[T]]) -> T | None:
+        """The answer of Redis, or None where it gave none in time."""
+        if self._policy.clock() < self._silent_until:
+            self.counts.skipped += 1
+            return None
+        try:
+            async with asyncio.timeout(self._policy.wait_seconds):
+                answer = await request()
+        except (RedisError, OSError) as error:
+            self.counts.faults += 1
+            self._silent_until = self._policy.clock() + self._policy.pause_seconds
+            if not self._away:
+                self._away = True
+                _LOG.warning(
+                    "Redis does not answer (%s); texts of the model are remembered in this process only until it does", said(error)
+                )
+            return None
+        if self._away:
+            self._away = False
+            _LOG.info("Redis answers again; texts of the model are shared by all processes")
+        return answer
+
+    def _count(self, key: str, *, hit: bool, from_redis: bool, personal: bool) -> None:
+        counts = self.counts
+        if personal:
+            counts.personal_hits += hit
+            counts.personal_misses += not hit
+            return
+        counts.shared_redis += from_redis
+        counts.shared_local += hit and not from_redis
+        counts.shared_misses += not hit
+        if len(self._seen) < DISTINCT_MOST:
+            self._seen.add(key.encode())
+            counts.distinct = len(self._seen)
+
+
+def connect(url: str, wait_seconds: float = CachePolicy.wait_seconds) -> Redis:
+    """Return a client for ``url`` that waits no longer than asked and never retries. Opens no connection yet.
+
+    For the event loop that uses it first; end it with ``await client.aclose()``. Raises ``ValueError`` for what is no address.
+    """
+    network: dict[str, Any] = {} if url.startswith("unix:") else {"socket_connect_timeout": wait_seconds, "socket_keepalive": True}
+    return Redis.from_url(url, socket_timeout=wait_seconds, retry=Retry(NoBackoff(), 0), **network)
+
+
+def entry_name(tenant: str, key: str) -> str:
+    """Redis key of a text. The braces are a Redis Cluster hash tag."""
+    return f"onramp:llm:{{{tenant}}}:{key}"
+
+
+def index_name(tenant: str, owner: str) -> str:
+    """Redis key of the set of a person's own keys."""
+    return f"onramp:llm:{{{tenant}}}:of:{owner}"
+
+
+def rejected_name(tenant: str) -> str:
+    """Redis key of the digests of texts that a person threw out."""
+    return f"onramp:llm:{{{tenant}}}:rejected"
+
+
+def text_hash(text: str) -> str:
+    """32 hexadecimal digits that stand for a text with its slots unfilled."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def user_digest(tenant: str, user: str) -> str:
+    """32 hexadecimal digits that stand for a person in the names of keys."""
+    return hashlib.blake2b(msgspec.json.encode([tenant, user]), digest_size=16).hexdigest()
+
+
+def milliseconds(seconds: float) -> int:
+    """Whole milliseconds, at least one: what Redis takes as a time to live."""
+    return max(1, round(seconds * 1000))
+
+
+def said(error: BaseException) -> str:
+    """What an error of Redis says, on one line; its kind where it says nothing."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
