@@ -17,6 +17,7 @@ from evaluation.calibration import Calibration, calibrate_signals
 from evaluation.effect import EffectReport, effect
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, RULES, Evidence
 from evaluation.integrity import Finding, check
+from evaluation.model_value import ModelValue, model_value
 from evaluation.prior import prior_for
 from evaluation.reference import Reference, reference
 from evaluation.stuck import StuckScore, holdout_signals, horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
@@ -40,17 +41,22 @@ LAST_SHARE: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What the catalog promises of the experiment. ``shares`` of people by group, empty where no catalog is known; ``window`` in ms."""
+    """What the catalog promises of the experiment. ``shares`` of people by group, empty where no catalog is known; ``window`` in ms.
+
+    ``template_share``: of the decisions that a model might word, those that keep their template; None where no model is asked.
+    """
 
     shares: Mapping[str, float] = field(default_factory=dict)
     floor: float = 0.0
     window: int = DAY
+    template_share: float | None = None
 
     @classmethod
     def of(cls, catalog: Catalog) -> Design:
         """Read it off a catalog."""
         shares = {HOLDOUT: catalog.holdout, RULES: catalog.rules, ADAPTIVE: 1.0 - catalog.holdout - catalog.rules}
-        return cls(shares, catalog.learning.exploration_floor, catalog.limits.attribution_window)
+        template_share = None if catalog.wording is None else catalog.wording.template_share
+        return cls(shares, catalog.learning.exploration_floor, catalog.limits.attribution_window, template_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ class Hidden:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One tenant at one moment. ``groups`` None: the promised shares are not known."""
+    """One tenant at one moment. ``groups`` None: the promised shares are not known; ``model`` None: no model was ever considered."""
 
     evidence: Evidence
     learned: Learned
@@ -118,6 +124,7 @@ class Verdict:
     steps: list[StepCurve]
     findings: list[Finding]
     hidden: Hidden | None = None
+    model: ModelValue | None = None
 
     @property
     def faults(self) -> list[Finding]:
@@ -178,6 +185,7 @@ def judge(evidence: Evidence, learned: Learned, design: Design, truth: SealedTru
         steps=_step_curves(evidence, known),
         findings=check(evidence, truth, window=design.window, floor=design.floor),
         hidden=_hidden(evidence, truth, design) if truth is not None else None,
+        model=model_value(evidence, design.template_share, window=design.window) if evidence.llm_calls.height else None,
     )
 
 

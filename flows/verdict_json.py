@@ -13,7 +13,9 @@ from evaluation.evidence import ADAPTIVE, HOLDOUT, RULES
 from flows.verdict import LAST_SHARE
 
 if TYPE_CHECKING:
+    from evaluation.balance import GroupBalance
     from evaluation.calibration import Calibration
+    from evaluation.model_value import ModelValue
     from evaluation.stuck_bounds import Rule
     from flows.verdict import BanditCard, StuckCard, Verdict
 
@@ -23,9 +25,7 @@ def seen_json(verdict: Verdict) -> dict[str, Any]:
     groups, shown = verdict.groups, verdict.shown
     found: dict[str, Any] = {
         **_effect(verdict.effect),
-        "sampleRatio": None
-        if groups is None
-        else {"counts": groups.counts, "shares": groups.shares, "pValue": groups.p_value, "ok": groups.ok},
+        "sampleRatio": _balance(groups),
         "shownRates": {"byArm": _records(shown.rates), "pValue": shown.p_value, "ok": shown.ok},
         "holdoutStuck": {**_stuck(verdict.stuck), "recoveredAlone": verdict.stuck.alone},
         "stoppedArms": _records(verdict.learned.stops),
@@ -63,6 +63,34 @@ def truth_json(verdict: Verdict, scenario: str) -> dict[str, Any]:
     return whole
 
 
+def model_json(value: ModelValue) -> dict[str, Any]:
+    """Model against template, as under ``llm`` in ``onramp report --json``. Money in dollars."""
+    found = {
+        "groups": {
+            side.experiment: {
+                "decisions": side.decisions,
+                "improved": side.improved,
+                "shown": side.shown,
+                "matured": side.matured,
+                "successes": side.successes,
+                "successRate": side.rate,
+                "costDollars": side.cost_micros / 1e6,
+            }
+            for side in value.sides
+        },
+        "open": value.open,
+        "modelMinusTemplate": None if value.lift is None else _lift(value.lift),
+        "sampleRatio": _balance(value.drawn),
+        "sampleRatioShown": _balance(value.shown),
+        "incrementalSuccesses": value.incremental,
+        "costPerIncrementalSuccess": None if value.per_success is None else value.per_success / 1e6,
+        "costPerIncrementalSuccessAtMost": None if value.per_success_at_most is None else value.per_success_at_most / 1e6,
+        "whyNoCost": value.why_not or None,
+    }
+    whole: dict[str, Any] = finite(found)
+    return whole
+
+
 def by_trigger(card: StuckCard) -> dict[str, dict[str, float | int | None]]:
     """Trigger → precision of its alarms, and recall of the stuck episodes whose hidden cause it is named after."""
     alarms = {row["trigger"]: row for row in card.score.by_trigger.to_dicts()}
@@ -92,6 +120,12 @@ def _effect(report: EffectReport) -> dict[str, Any]:
         "liftClaimed": None if lift is None else lift.claimed,
         "lifts": [_lift(each) for each in report.lifts],
     }
+
+
+def _balance(balance: GroupBalance | None) -> dict[str, Any] | None:
+    if balance is None:
+        return None
+    return {"counts": balance.counts, "shares": balance.shares, "pValue": balance.p_value, "ok": balance.ok}
 
 
 def _lift(lift: Lift) -> dict[str, Any]:

@@ -20,7 +20,8 @@ def explain(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Tell a person's story: events, progress, signals with their evidence, every decision and non-decision and why.
+    """Tell a person's story: events, progress, signals with their evidence, every decision and non-decision and why,
+    and who worded the guidance: a model, or why the template stayed.
 
     \b
     Example:  onramp explain u000042 --limit 50

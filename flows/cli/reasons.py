@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from state.vocabulary import REASONS
+from state.wording import REASONS as WORDING
 
 _WITHDRAWN: Final = {"step_completed": "the step was completed", "path_changed": "the person moved to another path"}
 
@@ -17,3 +18,8 @@ def why_withdrawn(reason: str | None) -> str:
 def why_not(reason: str) -> str:
     """Why a consideration ended without a decision."""
     return REASONS.get(reason, reason)
+
+
+def why_template(reason: str) -> str:
+    """Why a decision kept its template, by the code where there are no words for it."""
+    return WORDING.get(reason, reason)

@@ -26,6 +26,11 @@ _VIEWS: Final = (
     "non_decisions_by_reason",
     "stuck_signals_by_trigger",
     "stuck_signals_by_step",
+    "llm_cost_per_activation",
+    "llm_hit_rate",
+    "llm_rejections",
+    "llm_prompts",
+    "model_against_template",
     "dead_letters_by_reason",
     "freshness",
 )
@@ -41,7 +46,8 @@ def report(
     data_dir: DataDirOption = None,
 ) -> None:
     """Show what is known of a running system: activation by group and the lift with its interval, whether the experiment can be believed,
-    funnels, stuck signals judged by held-out people, arms with what is believed of them, how long steps take, and non-decisions.
+    funnels, stuck signals judged by held-out people, arms with what is believed of them, how long steps take, what texts by a model
+    cost and achieve, and non-decisions.
 
     \b
     Example:  onramp report
@@ -60,11 +66,13 @@ def report(
         verdict = _verdict(facts, settings, chosen) if chosen in known else None
         drawn = _draw(verdict, plots) if verdict is not None and plots is not None else []
         if as_json:
+            from flows.cli.wordings import as_record, read
             from flows.verdict_json import seen_json
 
             views = {view: _view(facts, view, tenant) for view in _VIEWS}
             judged = None if verdict is None else {"tenantId": chosen, **seen_json(verdict)}
-            print_json({**views, "verdict": judged, "plots": [str(path) for path in drawn]})
+            llm = None if verdict is None else as_record(read(facts, chosen), verdict.model)
+            print_json({**views, "verdict": judged, "llm": llm, "plots": [str(path) for path in drawn]})
         else:
             _show(facts, verdict, chosen, known, asked=tenant is not None, drawn=drawn)
 
@@ -112,7 +120,7 @@ def _view(facts: Facts, view: str, tenant: str | None) -> list[dict[str, Any]]:
 def _show(facts: Facts, verdict: Verdict | None, tenant: str, known: list[str], *, asked: bool, drawn: list[Path]) -> None:
     from rich.text import Text
 
-    from flows.cli import findings, views
+    from flows.cli import findings, views, wordings
     from flows.cli.plain import plain
     from flows.cli.screen import lines, out
 
@@ -130,6 +138,7 @@ def _show(facts: Facts, verdict: Verdict | None, tenant: str, known: list[str], 
         views.show_arms(console, facts, tenant)
         views.show_arms_by_trigger(console, facts, tenant)
         findings.show_stops(console, verdict)
+        wordings.show(console, wordings.read(facts, tenant), verdict.model)
         views.show_non_decisions(console, facts, tenant)
         findings.show_trust(console, verdict)
     views.show_dead_letters(console, facts)

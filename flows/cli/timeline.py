@@ -15,8 +15,9 @@ from flows.cli.cells import camel, json_value
 from flows.cli.evidence import in_words
 from flows.cli.plain import plain, shortened
 from flows.cli.reasons import why_not, why_withdrawn
+from flows.cli.wordings import in_words as wording_in_words
 
-_STYLE: Final = {"event": "dim", "signal": "yellow", "decision": "green", "non_decision": "magenta", "outcome": "cyan"}
+_STYLE: Final = {"event": "dim", "signal": "yellow", "decision": "green", "non_decision": "magenta", "wording": "blue", "outcome": "cyan"}
 _LABEL: Final = {"non_decision": "no decision", "recommendation": "guidance"}
 _TELLING: Final = ("path", "target", "label", "form", "code", "message", "recommendationId", "guidance", "previousId", "persona", "useCase")
 _LONGEST: Final = 200
@@ -109,6 +110,8 @@ def _words(row: Row, outcomes: dict[str, list[str]]) -> str:
             if row["what"] == "none":
                 return f"withdrawn: {plain(why_withdrawn(row['reason']))}"
             return f"{plain(row['what'])} “{plain(row['detail'])}”"
+        case "wording":
+            return wording_in_words(row)
         case "outcome":
             return f"{plain(row['arm'])} {_OUTCOMES.get(row['what'], plain(row['what']))}"
     return plain(row["what"])
