@@ -1,0 +1,189 @@
+"""What a tenant may spend on the model in a day, in tokens and in money: reserved by estimate before a call, settled by what it cost after.
+
+Kept in Redis, so that all processes spend from one purse. Two purses a tenant: ``shared`` for wordings that serve everybody in the same
+place, ``personal`` for those that serve one person and would otherwise eat the first. While Redis does not answer nothing is spent. A
+reservation whose owner was killed stays spent for the day, as the call may have been made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from llm.cancellation import cancellation_kept
+from llm.failures import ModelFailure
+
+_log = logging.getLogger(__name__)
+
+Scope = Literal["shared", "personal"]
+
+_KEPT_SECONDS: Final = 3 * 86_400  # a day is over at different times for different clocks, and people ask about yesterday
+
+RESERVE: Final = """
+local tokens = tonumber(redis.call('GET', KEYS[1]) or 0) + ARGV[1]
+local micros = tonumber(redis.call('GET', KEYS[2]) or 0) + ARGV[2]
+if tokens > tonumber(ARGV[3]) or micros > tonumber(ARGV[4]) then return {0, tokens, micros, 0} end
+redis.call('INCRBY', KEYS[1], ARGV[1])
+redis.call('INCRBY', KEYS[2], ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[6])
+redis.call('EXPIRE', KEYS[2], ARGV[6])
+local alert = 0
+if (tokens > 0 and tokens >= ARGV[3] * ARGV[5]) or (micros > 0 and micros >= ARGV[4] * ARGV[5]) then
+  if redis.call('SET', KEYS[3], 1, 'NX', 'EX', ARGV[6]) then alert = 1 end
+end
+return {1, tokens, micros, alert}
+"""
+"""Add ARGV[1] tokens and ARGV[2] micros unless that exceeds ARGV[3] or ARGV[4]; say whether the share ARGV[5] is passed for the first time.
+
+Keys: tokens, micros, alerted. ARGV[6]: seconds to keep them.
+"""
+
+SETTLE: Final = """
+local function correct(key, reserved, spent)
+  -- a counter that is gone (a server without its data) no longer holds the reservation
+  local change = spent
+  if redis.call('EXISTS', key) == 1 then change = spent - reserved end
+  local now = redis.call('INCRBY', key, string.format('%.0f', change))
+  if now < 0 then now = 0 redis.call('SET', key, 0) end
+  redis.call('EXPIRE', key, ARGV[8])
+  return now
+end
+local tokens = correct(KEYS[1], ARGV[1], ARGV[3])
+local micros = correct(KEYS[2], ARGV[2], ARGV[4])
+local alert = 0
+if (tokens > 0 and tokens >= ARGV[5] * ARGV[7]) or (micros > 0 and micros >= ARGV[6] * ARGV[7]) then
+  if redis.call('SET', KEYS[3], 1, 'NX', 'EX', ARGV[8]) then alert = 1 end
+end
+return {tokens, micros, alert}
+"""
+"""Replace a reservation (ARGV[1], ARGV[2]) by what was spent (ARGV[3], ARGV[4]); limits, share and seconds as above."""
+
+
+class Allowance(BaseModel):
+    """What one purse holds for a day. 0 switches its calls off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tokens: Annotated[int, Field(ge=0, le=10**12, description="Tokens a day, sent and received.")]
+    micros: Annotated[int, Field(ge=0, le=10**12, description="Millionths of a dollar a day.")]
+
+
+class BudgetSettings(BaseModel):
+    """What each tenant may spend a day, and when somebody is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shared: Annotated[Allowance, Field(description="For wordings that serve everybody: the cache keeps them few.")] = Allowance(
+        tokens=5_000_000, micros=5_000_000
+    )
+    personal: Annotated[Allowance, Field(description="For wordings of one person's own trouble: no cache helps, so they have a purse.")] = (
+        Allowance(tokens=2_000_000, micros=2_000_000)
+    )
+    alert_share: Annotated[
+        float, Field(gt=0, le=1, description="Share of a purse at which somebody is told: four fifths leave time before it is empty.")
+    ] = 0.8
+    answer_seconds: Annotated[
+        float, Field(gt=0, le=10, description="Seconds for an answer of Redis; the call to the model waits for it.")
+    ] = 0.5
+
+
+class Reservation(msgspec.Struct, frozen=True, gc=False):
+    """What was set aside for one call. ``alert`` is a sentence for people when this one passed the alert share, else empty."""
+
+    tenant: str
+    scope: Scope
+    day: str
+    tokens: int
+    micros: int
+    alert: str = ""
+
+
+def day_of(seconds: float) -> str:
+    """The day (UTC) of a moment in seconds since 1970, as ``reserve`` takes it."""
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+
+
+def budget_keys(tenant: str, scope: Scope, day: str) -> list[str]:
+    """Keys of a purse: tokens, micros, alerted. The braces are a Redis Cluster hash tag: one tenant's keys share a slot."""
+    return [f"onramp:{{{tenant}}}:budget:{scope}:{day}:{kind}" for kind in ("tokens", "micros", "alerted")]
+
+
+class Budget:
+    """The purses of all tenants, for one event loop. ``client`` must not retry by itself, it could reserve twice; it is not closed here."""
+
+    def __init__(self, client: Redis, settings: BudgetSettings | None = None) -> None:
+        self.settings = settings or BudgetSettings()
+        self.away = False
+        self._reserve = client.register_script(RESERVE)
+        self._settle = client.register_script(SETTLE)
+
+    async def reserve(self, tenant: str, scope: Scope, tokens: int, micros: int, day: str) -> Reservation | ModelFailure:
+        """Set aside what a call may cost, or return (not raise) why not: ``over_budget``, or ``budget_unknown`` while Redis is away.
+
+        Every reservation is settled in ``finally``, at its own figures where nothing better is known. Cancelled while it waits, it may stay
+        spent. Raises ``ValueError`` below 0.
+        """
+        if tokens < 0 or micros < 0:
+            raise ValueError("nobody can reserve less than nothing")
+        allowance = self._allowance(scope)
+        args = [tokens, micros, allowance.tokens, allowance.micros, self.settings.alert_share, _KEPT_SECONDS]
+        try:
+            with cancellation_kept():
+                async with asyncio.timeout(self.settings.answer_seconds):
+                    fits, all_tokens, all_micros, alert = await self._reserve(keys=budget_keys(tenant, scope, day), args=args)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._gone(error)
+            return ModelFailure("budget_unknown", f"Redis did not say what is left of the {scope} budget ({type(error).__name__})")
+        self._back()
+        if not fits:
+            return ModelFailure("over_budget", f"the {scope} budget of {day} does not hold another call")
+        told = self._tell(tenant, scope, day, all_tokens, all_micros) if alert else ""
+        return Reservation(tenant, scope, day, tokens, micros, told)
+
+    async def settle(self, reservation: Reservation, tokens: int, micros: int) -> str:
+        """Replace a reservation by what the call cost, 0 where none was made; once for each. Counts on the day of the reservation.
+
+        Returns the alert, mostly empty. Never raises: with Redis away the estimate stays spent.
+        """
+        scope, day = reservation.scope, reservation.day
+        allowance = self._allowance(scope)
+        spent = [reservation.tokens, reservation.micros, max(0, tokens), max(0, micros)]
+        args = [*spent, allowance.tokens, allowance.micros, self.settings.alert_share, _KEPT_SECONDS]
+        try:
+            with cancellation_kept():
+                async with asyncio.timeout(self.settings.answer_seconds):
+                    all_tokens, all_micros, alert = await self._settle(keys=budget_keys(reservation.tenant, scope, day), args=args)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._gone(error)
+            return ""
+        self._back()
+        return self._tell(reservation.tenant, scope, day, all_tokens, all_micros) if alert else ""
+
+    def _allowance(self, scope: Scope) -> Allowance:
+        return self.settings.personal if scope == "personal" else self.settings.shared
+
+    def _tell(self, tenant: str, scope: Scope, day: str, tokens: int, micros: int) -> str:
+        allowance = self._allowance(scope)
+        told = (
+            f"Tenant {tenant} has used {tokens} of {allowance.tokens} tokens and ${micros / 1e6:.2f} of ${allowance.micros / 1e6:.2f} "
+            f"of its {scope} model budget for {day}; templates go on when it is spent."
+        )
+        _log.warning("%s", told)
+        return told
+
+    def _gone(self, error: Exception) -> None:
+        if not self.away:
+            self.away = True
+            _log.warning("Redis does not answer for the model budgets (%s); no model is asked until it does.", type(error).__name__)
+
+    def _back(self) -> None:
+        if self.away:
+            self.away = False
+            _log.info("Redis answers for the model budgets again.")
