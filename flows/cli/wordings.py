@@ -73,8 +73,8 @@ def show(console: Console, found: Row | None, value: ModelValue | None) -> None:
     if shared := found["shared"]:
         saved = "" if shared["savedDollars"] is None else f", about {dollars(shared['savedDollars'])}"
         told.append(
-            f"Hit rate {percent(shared['hitRate'])} of {number(shared['asked'])} shared wishes for {number(shared['distinctKeys'])} "
-            f"different things: {number(shared['hits'])} calls saved{saved}."
+            f"Hit rate {percent(shared['hitRate'])}: {number(shared['hits'])} of {number(shared['asked'])} shared wishes, over "
+            f"{number(shared['distinctKeys'])} distinct keys; {number(shared['hits'])} calls saved{saved}."
         )
     lines(console, *(Text(sentence) for sentence in told))
     if found["kept"]:

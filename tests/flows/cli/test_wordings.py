@@ -64,7 +64,7 @@ def test_report_tells_what_the_texts_cost_and_achieve(worded: Path, inside: Insi
     said = inside("report", cwd=worded)
     assert said.code == 0, said.err
     section = said.out.split("Model texts")[1].split("Considered, and nothing shown")[0]
-    for words in ("Hit rate", "different things", "calls saved, about $", "drawn to keep the template", "too_long", "Model − template:"):
+    for words in ("Hit rate", "distinct keys", "calls saved, about $", "drawn to keep the template", "too_long", "Model − template:"):
         assert words in " ".join(section.split()), section
     assert all(len(line) <= 80 for line in section.splitlines())
 
