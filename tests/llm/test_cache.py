@@ -22,7 +22,8 @@ from sinks.redis_client import connect as connect_blocking
 from tests.support.valkey import Valkey, run_valkey
 
 T = TypeVar("T")
-KEY = "0" * 32
+KEY = "a" * 32
+PATIENT = CachePolicy(wait_seconds=10.0)
 
 
 class Clock:
@@ -58,12 +59,15 @@ def tenant() -> str:
 
 
 def run(url: str | None, test: Callable[..., Awaitable[T]], *policies: CachePolicy) -> T:
-    """Run ``test`` with a cache for each policy, all on one server, as several processes would."""
+    """Run ``test`` with a cache for each policy, all on one server, as several processes would.
+
+    A busy machine is no reason to fail: only who asks for it waits for a short time.
+    """
 
     async def main() -> T:
-        clients = [connect(url) if url is not None else None for _ in policies or (None,)]
+        clients = [connect(url, policy.wait_seconds) if url is not None else None for policy in policies or (PATIENT,)]
         try:
-            return await test(*(AnswerCache(client, policy) for client, policy in zip(clients, policies or (None,), strict=True)))
+            return await test(*(AnswerCache(client, policy) for client, policy in zip(clients, policies or (PATIENT,), strict=True)))
         finally:
             for client in clients:
                 if client is not None:
@@ -84,7 +88,7 @@ def test_what_one_process_put_another_finds_and_both_count_it(server: Valkey, re
         assert (one.counts.shared_local, one.counts.shared_misses, one.counts.hit_rate) == (1, 1, 0.5)
         assert (other.counts.shared_redis, other.counts.shared_local, other.counts.shared_asked, other.counts.distinct) == (1, 1, 4, 2)
 
-    run(server.url, test, CachePolicy(), CachePolicy(ttl_seconds=100))
+    run(server.url, test, PATIENT, CachePolicy(ttl_seconds=100, wait_seconds=10))
     assert 604_000_000 < redis.pttl(entry_name(tenant, KEY)) <= 604_800_000
 
 
@@ -94,7 +98,7 @@ def test_the_first_text_for_a_key_stays(server: Valkey, tenant: str) -> None:
         await other.put(tenant, KEY, cached("second"))
         assert await third.get(tenant, KEY) == cached("first")
 
-    run(server.url, test, CachePolicy(), CachePolicy(), CachePolicy())
+    run(server.url, test, PATIENT, PATIENT, PATIENT)
 
 
 def test_nothing_asked_is_no_rate() -> None:
@@ -117,7 +121,7 @@ def test_a_deleted_person_s_own_texts_go_and_nobody_else_s(server: Valkey, redis
         assert (other.counts.personal_hits, other.counts.personal_misses, other.counts.distinct) == (2, 3, 1)
         assert (other.counts.shared_asked, other.counts.hit_rate) == (1, 1.0)
 
-    run(server.url, test, CachePolicy(), CachePolicy())
+    run(server.url, test, PATIENT, PATIENT)
     left = {key.decode() for key in redis.scan_iter(f"onramp:llm:{{{tenant}}}:*")}
     assert left == {entry_name(tenant, "9" * 32), entry_name(tenant, "8" * 32), index_name(tenant, user_digest(tenant, "bob"))}
     assert 0 < redis.pttl(index_name(tenant, user_digest(tenant, "bob"))) <= 86_400_000
@@ -141,7 +145,7 @@ def test_an_entry_is_looked_up_again_so_that_a_rejection_reaches_every_process(s
         clock.now += 60
         assert await cache.get(tenant, "1" * 32) is None  # what expired in Redis is gone here too
 
-    run(server.url, test, CachePolicy(clock=clock))
+    run(server.url, test, CachePolicy(clock=clock, wait_seconds=10))
 
 
 def test_a_value_that_is_none_of_ours_is_a_miss_and_makes_room(server: Valkey, redis: Redis, tenant: str) -> None:
@@ -175,7 +179,7 @@ def test_without_redis_this_process_remembers_alone() -> None:
         clock.now += 7 * 86_400
         assert await cache.get("t", KEY) is None
 
-    run(None, test, CachePolicy(clock=clock))
+    run(None, test, CachePolicy(clock=clock, wait_seconds=10))
 
 
 def test_redis_away_is_said_once_and_never_raises(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -202,7 +206,7 @@ def test_redis_away_is_said_once_and_never_raises(tmp_path: Path, caplog: pytest
             assert cache.counts.shared_redis == 1
             assert await cache.forget("t", "ann")
 
-        run(server.url, test, CachePolicy(clock=clock))
+        run(server.url, test, CachePolicy(clock=clock, wait_seconds=10))
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert "correct-horse" not in caplog.text
 
@@ -221,7 +225,8 @@ def test_a_slow_redis_holds_nobody(tmp_path: Path) -> None:
                 await other.put("t", "2" * 32, cached("slow"))
                 for number in range(100):
                     await other.get("t", f"{number:032}")
-                assert time.monotonic() - began < 0.5  # 0.1 s once, then Redis is left alone
+                assert (other.counts.faults, other.counts.skipped) == (1, 101)  # then Redis is left alone
+                assert time.monotonic() - began < 5  # 0.1 s on an idle machine
             finally:
                 server.process.send_signal(signal.SIGCONT)
             await asyncio.sleep(0.1)  # until late answers have come, which must not be taken for those of other questions
@@ -229,7 +234,7 @@ def test_a_slow_redis_holds_nobody(tmp_path: Path) -> None:
             assert await other.get("t", "3" * 32) is None
             assert await other.get("t", KEY) == cached()
 
-        run(server.url, test, CachePolicy(), CachePolicy())
+        run(server.url, test, PATIENT, CachePolicy(pause_seconds=60))
 
 
 # --------------------------------------------------------------------------------------------------------------------- bounds
