@@ -64,7 +64,13 @@ class Intake:
     def _allowed(self, wish: Wish) -> dict[str, str]:
         """The traits that may be told, as text: short, and not the person's identity under another name."""
         traits = {name: _text(wish.traits[name]) for name in self._tell if name in wish.traits}
-        return {name: value for name, value in traits.items() if 0 < len(value) <= LONGEST and wish.record.user_id not in value}
+        user = wish.record.user_id
+        # A short id may stand in any number: only the whole value tells.
+        return {
+            name: value
+            for name, value in traits.items()
+            if 0 < len(value) <= LONGEST and value != user and not (len(user) >= 4 and user in value)
+        }
 
 
 def _plain_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from llm import intake as module
@@ -44,6 +45,12 @@ def test_only_allowed_traits_are_told_and_notes_are_redacted_and_fenced() -> Non
 def test_slots_identities_and_long_texts_are_never_told() -> None:
     traits: dict[str, Scalar] = {"userId": "abc", "user_id": "abc", "bio": "x" * 65, "alias": "u-4711-x"}
     assert intake("firstName", *traits).admit(wish("no data", **traits)).told == {}
+
+
+def test_a_short_id_hides_no_other_trait() -> None:
+    asked = wish("no data", seats=11, plan="1")
+    asked = msgspec.structs.replace(asked, record=msgspec.structs.replace(asked.record, user_id="1"))
+    assert intake("seats", "plan").admit(asked).told == {"seats": "11"}
 
 
 def test_words_that_cannot_be_redacted_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
