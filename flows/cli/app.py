@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from flows.cli import catalog, demo, evaluate, explain, recommend, report, run, settings, simulate, sql
+from flows.cli import catalog, demo, evaluate, explain, recommend, report, review, run, settings, simulate, sql
 from flows.cli.failures import guarded, say
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -66,6 +66,12 @@ for _command, _short in (
 _catalogs = typer.Typer(rich_markup_mode=None, help="Work with catalogs, a product's onboarding as data.", context_settings=_CONTEXT)
 _catalogs.command("check", context_settings=_CONTEXT)(guarded(catalog.check))
 app.add_typer(_catalogs, name="catalog")
+
+_reviews = typer.Typer(rich_markup_mode=None, help="Decide on texts that a model was not sure of.", context_settings=_CONTEXT)
+_reviews.command("list", context_settings=_CONTEXT)(guarded(review.list_waiting))
+_reviews.command("approve", context_settings=_CONTEXT)(guarded(review.approve))
+_reviews.command("reject", context_settings=_CONTEXT)(guarded(review.reject))
+app.add_typer(_reviews, name="review")
 
 
 def invoke(arguments: Sequence[str]) -> int:
