@@ -150,7 +150,7 @@ class Budget:
     async def settle(self, reservation: Reservation, tokens: int, micros: int) -> str:
         """Replace a reservation by what the call cost, 0 where none was made; once for each. Counts on the day of the reservation.
 
-        Returns the alert, mostly empty. Never raises: with Redis away the estimate stays spent.
+        Returns the alert for the caller to pass on, mostly empty. Never raises: with Redis away the estimate stays spent.
         """
         scope, day = reservation.scope, reservation.day
         allowance = self._allowance(scope)
@@ -171,12 +171,10 @@ class Budget:
 
     def _tell(self, tenant: str, scope: Scope, day: str, tokens: int, micros: int) -> str:
         allowance = self._allowance(scope)
-        told = (
+        return (
             f"Tenant {tenant} has used {tokens} of {allowance.tokens} tokens and ${micros / 1e6:.2f} of ${allowance.micros / 1e6:.2f} "
             f"of its {scope} model budget for {day}; templates go on when it is spent."
         )
-        _log.warning("%s", told)
-        return told
 
     def _gone(self, error: Exception) -> None:
         if not self.away:

@@ -126,11 +126,14 @@ class ModelClient:
         """Ask the model and return what it wrote.
 
         Takes at most ``timeout_seconds``, or ``within`` seconds where that is less. Tokens of attempts that failed are included where the
-        server told them; where it told none for the answer itself they are estimated. Safe to cancel. Raises ``ModelFailure`` only.
+        server told them; where it told none for the answer itself they are estimated. Safe to cancel. Raises ``ModelFailure`` only,
+        ``busy`` where no time is left to ask.
         """
         loop = asyncio.get_running_loop()
         started = loop.time()
         deadline = started + min(self.settings.timeout_seconds, self.settings.timeout_seconds if within is None else within)
+        if deadline <= started:
+            raise ModelFailure("busy", "no time was left to ask")  # no fault of the server, so not a timeout
         requests = retries = spent_in = spent_out = 0
         while True:
             form = self._form
