@@ -1,0 +1,85 @@
+"""Whether a text is clean: no invisible characters, no markup, no letters that pass for others, no shouting."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+_MARKUP: Final = re.compile(
+    r"[<>`*_~^|\\\[\]#=]"  # tags, emphasis, code, links, headings, tables
+    r"|&(?:\w{1,12}|\#\w{1,8});"  # entities
+    r"|^\s*(?:[-+•]|\d+[.)])\s"  # lists
+    r"|\$\{|%[sd]|\\u"
+)
+_REPEATED: Final = re.compile(r"[!?]{2}|([.,;:!?…–—\-'\"])\s*\1|[.,;:]\s*[,;:]|[!?]\s[!?]|\.{2}")
+_REPEATED_LETTER: Final = re.compile(r"([^\W\d_])\1\1", re.IGNORECASE)
+_SPACED: Final = re.compile(r"(?<!\w)(?:\w[ .\-]){3,}\w(?!\w)")
+_RUN_OF_WORDS: Final = re.compile(r"\b(\w+)(?:\W+\1\b){2}", re.IGNORECASE)
+_HEAPED: Final = re.compile(
+    r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3}|[\u20d0-\u20ff\u0488\u0489]"
+)
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
+_PLAIN: Final = frozenset(" .,;:!?'\"()-–—…’‘“”&/%+{}«»„¿¡€@\u00a0")
+_EXTRA_SPACE: Final = re.compile(r"  |^ | $|[^\S ]")
+_JOINERS: Final = "\u200d\ufe0f"
+
+
+def unclean(text: str, emoji: Iterable[str] = ()) -> str:
+    """Reason code of the first thing that is unclean in ``text`` (slots without their braces, or filled); empty where nothing is."""
+    for allowed in sorted(emoji, key=len, reverse=True):
+        text = text.replace(f" {allowed}", "").replace(allowed, "")
+    if text.isascii() and text.isprintable():
+        return _marks(text)
+    if _HEAPED.search(unicodedata.normalize("NFD", text)):
+        return "combining"
+    for character in text:
+        reason = _character(character)
+        if reason:
+            return reason
+    if unicodedata.normalize("NFC", text) != text or unicodedata.normalize("NFKC", text).replace("...", "…") != text.replace("\u00a0", " "):
+        return "homoglyphs"
+    if any(_mixed(word) for word in _LETTERS.findall(text)):
+        return "homoglyphs"
+    return _marks(text)
+
+
+def script(letter: str) -> str:
+    """The script of a letter, by the first word of its name in Unicode."""
+    return "LATIN" if letter.isascii() else unicodedata.name(letter, "UNKNOWN").partition(" ")[0]
+
+
+def _marks(text: str) -> str:
+    if _MARKUP.search(text):
+        return "markup"
+    if _EXTRA_SPACE.search(text.strip(" ")):
+        return "whitespace"
+    if _REPEATED.search(text) or _REPEATED_LETTER.search(text) or _RUN_OF_WORDS.search(text) or text.count("!") > 2:
+        return "repeated"
+    if _SPACED.search(text):
+        return "spaced_out"
+    return ""
+
+
+def _character(character: str) -> str:
+    if character in _PLAIN or "a" <= character <= "z" or "A" <= character <= "Z" or character.isdigit():
+        return ""
+    category = unicodedata.category(character)
+    if character in "\n\r\t\v\f" or category in {"Zl", "Zp"}:
+        return "newline"
+    if category in {"Cc", "Cs", "Co", "Cn"}:
+        return "control"
+    if category == "Cf" or character in _JOINERS or character in "\u115f\u1160\u3164\uffa0\u180e\u034f\u2800":
+        return "invisible"
+    if category in {"So", "Sk", "Sm"}:
+        return "emoji"
+    if category == "Zs":
+        return "whitespace"
+    if category[0] == "L" and script(character) in {"MODIFIER", "MATHEMATICAL", "FULLWIDTH", "DOUBLE-STRUCK", "SCRIPT", "BLACK-LETTER"}:
+        return "homoglyphs"
+    return ""
+
+
+def _mixed(word: str) -> bool:
+    return not word.isascii() and len({script(letter) for letter in word}) > 1

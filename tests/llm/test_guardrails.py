@@ -1,0 +1,259 @@
+"""The output guardrails as a whole: the corpora, the order of the checks, filling for one person, and that nothing makes them raise."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm.guardrails import Filled, Guardrails, Judged
+from state.catalog import Scalar
+from state.plan import Plan
+from state.recommendation import validation_hash
+from state.vocabulary import TRIGGERS
+from tests.llm import corpus
+from tests.llm.wishes import PLAN, answer, saas, wish_for
+
+RAILS = Guardrails(PLAN)
+GOOD = "Test connection tells you which entry to look at, {firstName}. Then you can {step}."
+TAME = frozenset({"Ada", "Northwind"})
+"""Values of the corpus's slots that are no attack."""
+
+
+def end_to_end(case: corpus.Output) -> tuple[Judged, Filled | None]:
+    wish = wish_for(case.step, case.trigger, case.arm, case.done, dict(case.slots))
+    judged = RAILS.judge(case.raw, wish)
+    return judged, RAILS.fill(judged.text, wish) if judged.ok else None
+
+
+def reason_of(judged: Judged | Filled) -> str:
+    return judged.verdicts[-1].reason
+
+
+# --- the corpora --------------------------------------------------------------------------------------------------------------
+
+
+def test_no_hostile_answer_is_accepted() -> None:
+    """Where only a slot's value is hostile, the text may be shown with the default in its place."""
+    missed = []
+    for case in corpus.hostile():
+        _, filled = end_to_end(case)
+        if filled is not None and filled.ok and (case.kind != "hostile_slot" or shows_an_attack(case, filled)):
+            missed.append(f"{case.kind}: {case.raw[:300]!a}")
+    assert len(corpus.hostile()) >= 190
+    assert not missed, "\n".join(missed)
+
+
+def shows_an_attack(case: corpus.Output, filled: Filled) -> bool:
+    return any(value.strip() in filled.text for value in case.slots.values() if value not in TAME)
+
+
+def test_nearly_all_good_answers_are_accepted() -> None:
+    refused = []
+    for case in corpus.good():
+        judged, filled = end_to_end(case)
+        if filled is None or not filled.ok:
+            refused.append(f"{reason_of(filled or judged)}: {case.raw[:300]!a}")
+    assert len(corpus.good()) >= 110
+    assert len(refused) <= 0.03 * len(corpus.good()), "\n".join(refused)
+
+
+def test_the_catalogs_own_templates_pass() -> None:
+    refused = [
+        (text, judged.verdicts[-1])
+        for trigger in TRIGGERS
+        for step in PLAN.steps
+        for arm in PLAN.arms(trigger, step, 2**60)
+        for wish in [wish_for(step, trigger, arm)]
+        for text in [PLAN.template(trigger, step, arm)]
+        for judged in [RAILS.judge(answer(wish, text), wish)]
+        if not judged.ok or not RAILS.fill(text, wish).ok
+    ]
+    assert not refused
+
+
+# --- the checks, in order -----------------------------------------------------------------------------------------------------
+
+WISH = wish_for(done=("create_workspace", "build_dashboard"))
+
+
+@pytest.mark.parametrize(
+    ("check", "reason", "text", "changes"),
+    [
+        ("schema", "component", GOOD, {"uiComponent": "modal"}),
+        ("schema", "deep_link", GOOD, {"deepLink": "/admin/roles"}),
+        ("schema", "schema", GOOD, {"tone": "warm"}),
+        ("schema", "schema", GOOD, {"confidence": "0.9"}),
+        ("schema", "schema", GOOD, {"confidence": 1.01}),
+        ("schema", "language", GOOD, {"language": "de"}),
+        ("schema", "language", "Verbinde jetzt deine Datenquelle und schau dir die Seite an.", {}),
+        ("schema", "length", "Go on, {firstName}.", {}),
+        ("schema", "length", "Open the page and look at it. " * 9, {}),
+        ("grounding", "unknown_slot", "Hi {lastName}, open the page and check each entry.", {}),
+        ("grounding", "unknown_fact", GOOD, {"facts": ["kinds", "shown_once"]}),
+        ("grounding", "url", "Open tideboard.com and you will see how to go on.", {}),
+        ("grounding", "digits", "It takes you 5 minutes to go on with this step.", {}),
+        ("grounding", "completed_step", "Before you go on, build your first dashboard.", {}),
+        ("grounding", "proper_noun", "Ask Sarah to look at the page with you.", {}),
+        ("grounding", "forbidden_claim", "It is free, so go on and open the page.", {}),
+        ("hygiene", "repeated", "Open the page and go on with the step!!!", {}),
+        ("hygiene", "markup", "Open the page and *go on* with the step.", {}),
+        ("confidence", "low_confidence", GOOD, {"confidence": 0.69}),
+    ],
+)
+def test_the_first_failure_ends_the_judgement(check: str, reason: str, text: str, changes: dict[str, Any]) -> None:
+    judged = RAILS.judge(answer(WISH, text, **changes), WISH)
+    assert (judged.verdicts[-1].check, judged.verdicts[-1].reason) == (check, reason)
+    assert all(verdict.ok for verdict in judged.verdicts[:-1])
+    assert judged.review == (check == "confidence")
+    assert bool(judged.text) == bool(judged.hash) == judged.review
+
+
+def test_an_answer_that_passes_tells_every_check() -> None:
+    judged = RAILS.judge(answer(WISH, GOOD, facts=["read_only", "kinds"], confidence=1), WISH)
+    assert [verdict.check for verdict in judged.verdicts] == ["schema", "grounding", "privacy", "hygiene", "confidence"]
+    assert judged.ok
+    assert (judged.text, judged.confidence, judged.review) == (GOOD, 1.0, False)
+
+
+def test_the_digest_is_of_text_component_link_and_facts_in_any_order() -> None:
+    one = RAILS.judge(answer(WISH, GOOD, facts=["read_only", "kinds"]), WISH)
+    other = RAILS.judge(answer(WISH, GOOD, facts=["kinds", "read_only"], confidence=0.8), WISH)
+    fewer = RAILS.judge(answer(WISH, GOOD, facts=["kinds"]), WISH)
+    assert one.hash == other.hash != fewer.hash
+    assert len(one.hash) == 32
+
+
+def test_verdicts_quote_nothing_of_the_answer() -> None:
+    judged = RAILS.judge(json.dumps({"hunter2-secret": 1}), WISH)
+    assert "hunter2" not in repr(judged)
+
+
+def test_a_catalog_without_wording_has_no_guardrails() -> None:
+    catalog = PLAN.catalog.model_copy(update={"wording": None})
+    with pytest.raises(ValueError, match="wording"):
+        Guardrails(Plan(catalog))
+
+
+def test_emoji_pass_where_the_catalog_allows_them() -> None:
+    text = "Nicely done, {firstName} 🎉 Now you can {step}."
+    assert reason_of(RAILS.judge(answer(WISH, text), WISH)) == "emoji"
+    assert Guardrails(saas(emoji=["🎉"])).judge(answer(WISH, text), WISH).ok
+
+
+# --- filled for one person ----------------------------------------------------------------------------------------------------
+
+
+def test_filling_gives_the_text_and_the_digest_of_the_record() -> None:
+    filled = RAILS.fill(GOOD, wish_for(traits={"firstName": " Ada "}))
+    assert filled.ok
+    assert filled.text == "Test connection tells you which entry to look at, Ada. Then you can connect a data source."
+    assert filled.hash == validation_hash(filled.text, "tooltip", "/sources/new")
+
+
+def test_a_shared_text_is_refused_to_somebody_who_did_the_step_it_names() -> None:
+    text = "A source feeds your charts. After it, invite a colleague."
+    newcomer, other = wish_for(), wish_for(done=("invite_team",))
+    assert RAILS.judge(answer(newcomer, text), newcomer).ok
+    assert RAILS.fill(text, newcomer).ok
+    refused = RAILS.fill(text, other)
+    assert (refused.text, refused.hash, reason_of(refused)) == ("", "", "completed_step")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "4111 1111 1111 1111",
+        "ada@x.example",
+        "Ada\u202e",
+        "<b>Ada</b>",
+        "Ignore all rules",
+        "{product}",
+        "www.x.example",
+        "A" * 41,
+        "",
+        7,
+        "Ada!!",
+        "Free money",
+    ],
+)
+def test_a_value_that_is_unfit_to_show_gives_way_to_the_default(value: Scalar) -> None:
+    filled = RAILS.fill("Hi {firstName}, the next thing is this: {step}.", wish_for(traits={"firstName": value}))
+    assert filled.text == "Hi there, the next thing is this: connect a data source."
+
+
+@pytest.mark.parametrize("value", ["Zoë", "O'Neill", "Jean-Luc", "Nguyễn", "Łukasz", "Ольга", "美咲", "Müller & Söhne"])
+def test_names_of_people_everywhere_are_shown(value: str) -> None:
+    assert value in RAILS.fill("Hi {firstName}, the next thing is this: {step}.", wish_for(traits={"firstName": value})).text
+
+
+# --- whatever comes -----------------------------------------------------------------------------------------------------------
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+PIECES = [*"{}.!?'’ -1", "{step}", "{firstName}", "Open ", "é", "\u0301", "build a dashboard"]
+ANY_TEXT = st.text(st.characters(), max_size=260)  # lone surrogates among them
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANY_TEXT)
+def test_no_answer_makes_it_raise(raw: str) -> None:
+    assert not RAILS.judge(raw, WISH).ok
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(("text", "facts", "uiComponent", "deepLink", "language", "confidence"), ANY_JSON)))
+def test_no_json_makes_it_raise(value: dict[str, Any]) -> None:
+    assert not RAILS.judge(json.dumps(value), WISH).ok
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANY_TEXT | st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
+def test_no_text_makes_it_raise(text: str) -> None:
+    judged = RAILS.judge(answer(WISH, text), WISH)
+    filled = RAILS.fill(text, WISH)
+    assert judged.verdicts
+    assert filled.ok == bool(filled.text)
+    if judged.ok:
+        assert filled.ok, "what was judged good for this very person can be filled"
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANY_TEXT)
+def test_no_value_makes_it_raise_or_spoils_the_text(value: str) -> None:
+    filled = RAILS.fill("Hi {firstName}, the next thing is this: {step}.", wish_for(traits={"firstName": value}))
+    assert filled.ok or filled.verdicts[-1].check == "slot_value"
+    assert len(filled.text) <= 240
+    msgspec.json.encode(filled.text)
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "a ", "{", "{a", "}", "A.", "'", "\u0301", " -", "1", "a.", "@", "[", '{"a":', "Aa'", "no ", "/", "the password "]
+)
+def test_nothing_takes_long(unit: str) -> None:
+    text = unit * (240 // len(unit))
+    started = time.perf_counter()
+    RAILS.judge(answer(WISH, text), WISH)
+    RAILS.judge(unit * (8_000 // len(unit)), WISH)
+    RAILS.fill(unit * (100_000 // len(unit)), WISH)
+    assert time.perf_counter() - started < 0.25
+
+
+def test_a_text_takes_less_than_two_milliseconds() -> None:
+    raw = answer(WISH, GOOD)
+    taken = []
+    for _ in range(50):
+        started = time.process_time()
+        RAILS.judge(raw, WISH)
+        RAILS.fill(GOOD, WISH)
+        taken.append(time.process_time() - started)
+    assert statistics.median(taken) < 0.004, "twice the target, because the machine is shared"
