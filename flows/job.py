@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bytewax.inputs import Source
 from bytewax.run import cli_main
@@ -40,6 +40,9 @@ from state.catalog import Catalog
 from state.events import peek_timestamp
 from state.messages import Message, Tick
 from state.plan import Plan
+
+if TYPE_CHECKING:
+    from flows.models import Model
 
 _GC: Final = (200_000, 50, 1000)
 """Generations of the garbage collector: the people of a job are plain trees, and walking them all again and again finds nothing."""
@@ -96,6 +99,7 @@ class Live:
     progress: Progress | LoopProgress | None
     lag: dict[int, int] | None
     engines: Engines
+    model: Model | None = None
 
 
 @dataclass(frozen=True)
@@ -138,12 +142,14 @@ def run(
     ``started`` is ``time.perf_counter()`` at the start of the command. ``watch`` is called once, before the first message, with what a
     display may follow; ``after`` with the engines still open. Blocks. Raises the errors of its parts, each a sentence for the user.
     """
-    plan = Plan(load_catalog(settings.catalog) if loop is None else loop.catalog)
-    with open_engines(settings, holder) as engines:
+    plan = Plan(load_catalog(settings.catalog) if loop is None else loop.catalog, wording=settings.llm_url is not None)
+    with open_engines(settings, holder) as engines, model_of(settings, plan, engines, stop, at_once=loop is not None) as model:
         engines.data_dir.claim(plan.catalog.id)
         wheels, board = WheelRegistry(), Board()
-        source, progress = _source(settings, input_path, plan, wheels, stop) if loop is None else _people(engines, loop, wheels, stop)
-        parts = make_parts(settings, engines, source, plan, wheels, board, lanes=1, stop=stop)
+        source, progress = (
+            _source(settings, input_path, plan, wheels, stop, model) if loop is None else _people(engines, loop, wheels, stop, model)
+        )
+        parts = make_parts(settings, engines, source, plan, wheels, board, lanes=1, stop=stop, model=model)
         flow = build(parts)
         recovery = engines.data_dir.recovery(settings.recovery_partitions)
         engines.clickhouse.begin(stop.set)
@@ -151,7 +157,7 @@ def run(
             source.list_parts()  # from inside the engine, a broker that is away would end in a panic instead of a sentence
         if watch is not None:
             lag = source.lag if isinstance(source, KafkaSource) else None
-            watch(Live(board, progress, lag, engines))
+            watch(Live(board, progress, lag, engines, model))
         begun = time.perf_counter()
         with stop.on_signals():
             with _quiet_collector():
@@ -186,6 +192,7 @@ def make_parts(
     *,
     lanes: int,
     stop: Stop,
+    model: Model | None = None,
 ) -> Parts:
     """Join the settings and the engines into what the graph is built from."""
     policy = WritePolicy(ttl_hours=settings.redis_ttl_hours, give_up_seconds=settings.redis_give_up_seconds, stopping=stop)
@@ -202,7 +209,23 @@ def make_parts(
         board=board,
         lanes=lanes,
         sink_partitions=settings.sink_partitions,
+        desk=model.desk if model is not None else None,
     )
+
+
+@contextmanager
+def model_of(settings: Settings, plan: Plan, engines: Engines, stop: Stop, *, at_once: bool = False) -> Iterator[Model | None]:
+    """Who words guidance, where the settings name a model; loads what that needs only then.
+
+    ``at_once``: simulated time stands still while a call is under way, so that answers come as soon as they would in life.
+    """
+    if settings.llm_url is None:
+        yield None
+        return
+    from flows.models import open_model  # noqa: PLC0415 - the client of the model takes a second to load
+
+    with open_model(settings, plan, engines.redis_url, stopping=stop, at_once=at_once) as model:
+        yield model
 
 
 def kafka_source(settings: Settings, plan: Plan, wheels: WheelRegistry, stop: Stop) -> KafkaSource:
@@ -216,19 +239,30 @@ def kafka_source(settings: Settings, plan: Plan, wheels: WheelRegistry, stop: St
 
 
 def _source(
-    settings: Settings, input_path: Path | None, plan: Plan, wheels: WheelRegistry, stop: Stop
+    settings: Settings, input_path: Path | None, plan: Plan, wheels: WheelRegistry, stop: Stop, model: Model | None
 ) -> tuple[JsonlSource | KafkaSource, Progress | None]:
     if input_path is None:
         return kafka_source(settings, plan, wheels, stop), None
     pace = Pace(wheels.peek, plan.lookahead, settings.batch_size)
-    source = JsonlSource(input_path, peek_timestamp, pace, now=wall_clock, stopping=stop)
+    # A file is read faster than life: it waits for the model, or nearly all texts would come too late. A topic never waits for it.
+    paused = (lambda: not model.gate.open()) if model is not None else _never
+    source = JsonlSource(input_path, peek_timestamp, pace, now=wall_clock, stopping=stop, paused=paused)
     return source, source.progress
 
 
-def _people(engines: Engines, loop: ClosedLoop, wheels: WheelRegistry, stop: Stop) -> tuple[PeopleSource, LoopProgress]:
+def _never() -> bool:
+    return False
+
+
+def _people(
+    engines: Engines, loop: ClosedLoop, wheels: WheelRegistry, stop: Stop, model: Model | None
+) -> tuple[PeopleSource, LoopProgress]:
     reader = RecommendationReader(engines.redis_url)
     tenant = loop.begin.tenant
-    source = PeopleSource(loop.population, loop.begin, lambda users: reader.read_raw(tenant, users), loop.truth, wheels.peek, stopping=stop)
+    paused = (lambda: model.gate.pending > 0) if model is not None else _never
+    source = PeopleSource(
+        loop.population, loop.begin, lambda users: reader.read_raw(tenant, users), loop.truth, wheels.peek, stopping=stop, paused=paused
+    )
     return source, source.progress
 
 

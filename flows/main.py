@@ -19,7 +19,7 @@ from flows.catalogs import CatalogFileError, load_catalog
 from flows.data_dir import DataDirError
 from flows.embedded_valkey import EmbeddedValkeyError
 from flows.engines import Engines, open_engines
-from flows.job import Stop, kafka_source, make_parts
+from flows.job import Stop, kafka_source, make_parts, model_of
 from flows.logs import set_up_logging
 from flows.onboarding import build
 from flows.settings import SettingsError, load_settings
@@ -42,12 +42,13 @@ def flow() -> Dataflow:
         if settings.kafka_brokers is None:
             sys.exit("ONRAMP_KAFKA_BROKERS is not set: a job without end reads Kafka. For a file use `onramp run --input FILE`.")
         set_up_logging(settings)
-        plan = Plan(load_catalog(settings.catalog))
+        plan = Plan(load_catalog(settings.catalog), wording=settings.llm_url is not None)
         stack, stop = ExitStack(), Stop()
         stack.enter_context(stop.on_signals())
         engines = stack.enter_context(open_engines(settings, "bytewax.run"))
         engines.data_dir.claim(plan.catalog.id)
         engines.data_dir.recovery(settings.recovery_partitions)  # for the runner, which opens it after this
+        model = stack.enter_context(model_of(settings, plan, engines, stop))
     except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError) as error:
         sys.exit(str(error))
     atexit.register(stack.close)
@@ -61,7 +62,7 @@ def flow() -> Dataflow:
     engines.clickhouse.begin(fail)
     wheels = WheelRegistry()
     source = kafka_source(settings, plan, wheels, stop)
-    return build(make_parts(settings, engines, source, plan, wheels, Board(), lanes=LANES, stop=stop))
+    return build(make_parts(settings, engines, source, plan, wheels, Board(), lanes=LANES, stop=stop, model=model))
 
 
 def _settle(engines: Engines) -> None:

@@ -10,12 +10,10 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.inputs import Source
 from bytewax.outputs import Sink
 
-from llm.answer import Answer
-from operators.async_map import AsyncCalls
 from operators.choose import choose_step
 from operators.compose import compose_step
 from operators.decode import decode_step
-from operators.enrich import Halting, enrich_step
+from operators.enrich import Desk, Halting, enrich_step
 from operators.estimate import estimate_step
 from operators.facts import facts_step
 from operators.gather import gather_effects, gather_letters
@@ -32,14 +30,13 @@ from state.messages import Message, Tick
 from state.parameters import ParameterBoard
 from state.plan import Plan
 from state.recommendation import Effect, Erase, Freeze, Improve, Publish
-from state.wording import Wish
 
 
 @dataclass(frozen=True)
 class Parts:
     """What the graph is built from: where it reads, where it writes, and what it knows.
 
-    ``lanes`` and ``sink_partitions`` say over how many workers timers and sinks may be spread; 1 where one worker runs. ``calls`` asks the
+    ``lanes`` and ``sink_partitions`` say over how many workers timers and sinks may be spread; 1 where one worker runs. ``desk`` asks the
     model, None where there is none.
     """
 
@@ -54,7 +51,7 @@ class Parts:
     lanes: int = 1
     sink_partitions: int = 1
     parameters: ParameterBoard = field(default_factory=ParameterBoard)
-    calls: AsyncCalls[Wish, Answer] | None = None
+    desk: Desk | None = None
 
 
 def build(parts: Parts) -> Dataflow:
@@ -84,7 +81,7 @@ def build(parts: Parts) -> Dataflow:
 
     # A model may find better words for what stands in Redis; nothing waits for them.
     meanwhile: Stream[Halting] = only_outputs("meanwhile", tracked, (Publish, Erase, Freeze))
-    enriched = [enrich_step("enrich", composed, meanwhile, parts.calls, parts.lanes)] if parts.calls is not None else []
+    enriched = [enrich_step("enrich", composed, meanwhile, parts.desk, parts.lanes)] if parts.desk is not None else []
 
     # The app reads Redis: new guidance, better words for it, guidance taken back, people forgotten.
     effects: Stream[Effect] = op.merge(

@@ -52,11 +52,11 @@ class AsyncPolicy:
 
 @dataclass(frozen=True)
 class Halt:
-    """Nobody waits any more for what is pending under ``key``, for ``reason``; with ``only``, for that item alone."""
+    """Nobody waits any more for what is pending under ``key`` and ``concerns`` (an item) is true of, for ``reason``."""
 
     key: str
     reason: str
-    only: str = ""
+    concerns: Callable[[Any], bool] = lambda _: True
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class Lane(StatefulBatchLogic[T | Halt, Returned[T, R], bytes]):
 
     def _halt(self, halt: Halt) -> list[Returned[T, R]]:
         returned: list[Returned[T, R]] = []
-        for name in [name for name in self._pending if name[0] == halt.key and halt.only in ("", name[1])]:
+        for name in [name for name, (item, _) in self._pending.items() if name[0] == halt.key and halt.concerns(item)]:
             item, future = self._pending.pop(name)
             future.cancel()
             self._calls.gate.add(-1)

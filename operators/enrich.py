@@ -5,6 +5,8 @@ Wishes come from ``compose``; what happens to people meanwhile (guidance seen, r
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import bytewax.operators as op
@@ -26,6 +28,14 @@ VERSION: Final = 1
 _decoder = msgspec.msgpack.Decoder(tuple[int, list[Wish]])
 
 
+@dataclass(frozen=True)
+class Desk:
+    """Who words guidance: the calls, and what removes all that was written for a deleted person (tenant, user); it returns at once."""
+
+    calls: AsyncCalls[Wish, Answer]
+    forget: Callable[[str, str], None]
+
+
 def name(wish: Wish) -> tuple[str, str]:
     """Person and decision of a wish: a person has one at a time."""
     return _person(wish.record.tenant_id, wish.record.user_id), wish.record.decision_id
@@ -45,13 +55,17 @@ def decode(data: bytes) -> list[Wish]:
     return wishes if version == VERSION else []
 
 
-def halt(effect: Halting) -> Halt:
-    """What an effect on a person's record means for the wish that is under way for them."""
-    if isinstance(effect, Erase):
-        return Halt(_person(effect.tenant_id, effect.user_id), "forgotten")
+def halt(effect: Halting | Kept) -> Halt:
+    """What an effect on a person's record means for a wish that is under way for them. It may overtake the wish of a newer record."""
     if isinstance(effect, Freeze):
-        return Halt(_person(effect.tenant_id, effect.user_id), "shown_first", effect.decision_id)
-    return Halt(_person(effect.recommendation.tenant_id, effect.recommendation.user_id), "superseded")
+        seen = effect.decision_id
+        return Halt(_person(effect.tenant_id, effect.user_id), "shown_first", lambda wish: wish.record.decision_id == seen)
+    if isinstance(effect, Erase):
+        person, version, reason = _person(effect.tenant_id, effect.user_id), effect.version, "forgotten"
+    else:
+        record = effect.record if isinstance(effect, Kept) else effect.recommendation
+        person, version, reason = _person(record.tenant_id, record.user_id), record.version, "superseded"
+    return Halt(person, reason, lambda wish: wish.record.version < version)
 
 
 def settle(returned: Returned[Wish, Answer]) -> list[Enriched]:
@@ -63,7 +77,7 @@ def settle(returned: Returned[Wish, Answer]) -> list[Enriched]:
 
 
 def enrich_step(
-    step_id: str, composed: Stream[Any], halting: Stream[Halting], calls: AsyncCalls[Wish, Answer], lanes: int
+    step_id: str, composed: Stream[Any], halting: Stream[Halting], desk: Desk, lanes: int
 ) -> Stream[Enriched]:
     """Ask a model for better words for the wishes in ``composed``, until ``halting`` says that nobody needs them."""
 
@@ -73,16 +87,19 @@ def enrich_step(
             if type(item) is Wish:
                 addressed.append((lane_of(name(item)[0], lanes), item))
             elif type(item) is Kept:  # newer guidance, though a template: what is under way for the older is of no use
-                person = _person(item.record.tenant_id, item.record.user_id)
-                addressed.append((lane_of(person, lanes), Halt(person, "superseded")))
+                ended = halt(item)
+                addressed.append((lane_of(ended.key, lanes), ended))
         return addressed
 
     def stop(batch: list[Halting]) -> list[tuple[str, Wish | Halt]]:
+        for effect in batch:
+            if isinstance(effect, Erase):
+                desk.forget(effect.tenant_id, effect.user_id)
         return [(lane_of(each.key, lanes), each) for each in map(halt, batch)]
 
     wishes: KeyedStream[Wish | Halt] = op.flat_map_batch(f"{step_id}_address", composed, address)
     halts: KeyedStream[Wish | Halt] = op.flat_map_batch(f"{step_id}_halt", halting, stop)
-    returned = op.stateful_batch(step_id, op.merge(f"{step_id}_lanes", wishes, halts), lambda resume_state: Lane(calls, resume_state))
+    returned = op.stateful_batch(step_id, op.merge(f"{step_id}_lanes", wishes, halts), lambda resume_state: Lane(desk.calls, resume_state))
     asked = op.flat_map_batch(f"{step_id}_settle", returned, lambda batch: [told for _, each in batch for told in settle(each)])
     kept = op.flat_map_batch(f"{step_id}_kept", composed, lambda batch: [tell_kept(item) for item in batch if type(item) is Kept])
     return op.merge(f"{step_id}_told", asked, kept)

@@ -51,8 +51,8 @@ class LoopProgress:
 class PeopleSource(FixedPartitionedSource[Message | Tick, None]):
     """Asks ``population`` for its events, slot by slot. ``read`` gives the records of people as an app reads them, None for none.
 
-    The truth goes to the file ``truth`` at the end, line by line. ``peek_timer`` tells the earliest timer of a partition. A population
-    that does not do its part ends the input in good order, and ``progress.error`` says why.
+    While ``paused()`` no time passes. The truth goes to the file ``truth`` at the end, line by line. ``peek_timer`` tells the earliest
+    timer of a partition. A population that does not do its part ends the input in good order, and ``progress.error`` says why.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class PeopleSource(FixedPartitionedSource[Message | Tick, None]):
         peek_timer: Callable[[int], int | None],
         *,
         stopping: Callable[[], bool] = lambda: False,
+        paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self.population = population
         self.begin = begin
@@ -71,6 +72,7 @@ class PeopleSource(FixedPartitionedSource[Message | Tick, None]):
         self.truth = truth
         self.peek_timer = peek_timer
         self.stopping = stopping
+        self.paused = paused
         self.progress = LoopProgress(begin.start, begin.end, begin.start)
 
     @override
@@ -98,6 +100,8 @@ class _Loop(StatefulSourcePartition[Message | Tick, None]):
         source, progress = self._source, self._source.progress
         if source.stopping() or progress.done or progress.error is not None:
             raise StopIteration
+        if source.paused():
+            return []
         try:
             return self._go_on()
         except PopulationError as error:

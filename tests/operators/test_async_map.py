@@ -104,7 +104,7 @@ def test_above_the_cap_items_fail_at_once_and_are_told() -> None:
 def test_a_halt_ends_what_is_pending_under_its_key_and_nothing_else() -> None:
     lane = Lane(calls(never), None)
     lane.on_batch([("ann", "a"), ("ben", "b")])
-    assert lane.on_batch([Halt("ann", "gone", only="other")])[0] == []
+    assert lane.on_batch([Halt("ann", "gone", lambda item: item[1] == "other")])[0] == []
     (ended,) = lane.on_batch([Halt("ann", "gone")])[0]
     assert (ended.item, ended.reason) == (("ann", "a"), "gone")
     assert json.loads(lane.snapshot()) == [["ben", "b"]]

@@ -1,0 +1,275 @@
+"""Answers wishes: from the cache, from a call that is under way, or from the model; judged, and filled for the one person who will read it.
+
+The order of a wish: admission (what may be told) → cache → calls in flight → breaker, rate, budget, a place → the model → the checks →
+cache or review → slots. Whatever goes wrong ends in an ``Answer`` with a reason code; the template stands in Redis all the while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from llm.answer import Answer, Completion, Prompt
+from llm.breaker import Breaker
+from llm.budget import Budget, Scope, day_of
+from llm.cache import AnswerCache, Cached, text_hash, user_digest
+from llm.client import ModelClient
+from llm.coalesce import CallEndedError, Flights
+from llm.failures import ModelFailure
+from llm.guardrails import Guardrails
+from llm.intake import Intake
+from llm.prices import Prices, estimate_tokens
+from llm.prompts import PromptTemplate, render
+from llm.proposal import Verdict
+from llm.rate import TokenBucket
+from llm.review import ReviewEntry, ReviewQueue
+from llm.semaphore import Semaphore
+from state.plan import Plan
+from state.wording import Wish, cache_key
+
+_LOG = logging.getLogger(__name__)
+
+RATE_WAIT_SECONDS = 2.0
+"""The longest wait for a token: nobody waits for the text, but a queue that only grows would."""
+
+
+class Made(msgspec.Struct, frozen=True, gc=False):
+    """What a call came to, before slots are filled: a text that passed every check, or a reason. The rest is as in ``Answer``."""
+
+    reason: str = ""
+    text: str = ""
+    confidence: float = 0.0
+    model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_micros: int = 0
+    latency_ms: int = 0
+    attempts: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What answering needs, each a small thing of its own. All are used from one event loop."""
+
+    plan: Plan
+    prompts: Mapping[str, PromptTemplate]
+    intake: Intake
+    guardrails: Guardrails
+    client: ModelClient
+    breaker: Breaker
+    bucket: TokenBucket
+    places: Semaphore
+    budget: Budget
+    prices: Prices
+    cache: AnswerCache
+    review: ReviewQueue
+    clock: Callable[[], float] = time.time
+
+
+class Wordsmith:
+    """Answers wishes, any number at a time, on one event loop."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._flights: Flights[Made] = Flights()
+        self.counts: Counter[str] = Counter()
+        """How wishes ended: by source where they were answered (``call``, ``cache``, ``coalesced``), else by reason code."""
+
+    async def answer(self, wish: Wish) -> Answer:
+        """Return better words for ``wish``, or why there are none. Never raises; cancel it when nobody needs the answer any more."""
+        began = time.monotonic()
+        try:
+            answer = await self._answer(wish)
+        except CallEndedError:
+            answer = Answer(reason="cancelled")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the template stays and the flow goes on
+            _LOG.error("a wish could not be answered (%s); the template stays", type(error).__name__)
+            answer = Answer(reason="internal")
+        self.counts[answer.reason or answer.source] += 1
+        if answer.source != "call":
+            answer = msgspec.structs.replace(answer, latency_ms=round((time.monotonic() - began) * 1000))
+        return answer
+
+    async def forget(self, tenant: str, user: str) -> None:
+        """Remove what was written for a deleted person alone. Never raises."""
+        forgotten = [await self._parts.cache.forget(tenant, user), await self._parts.review.forget(tenant, user)]
+        if not all(forgotten):
+            _LOG.warning("texts of a deleted person could not be removed from Redis now; they expire within a day")
+
+    async def close(self) -> None:
+        """End the calls in flight and close the connection to the model."""
+        await self._flights.close()
+        await self._parts.client.close()
+
+    async def preview(self, wish: Wish) -> tuple[Prompt | None, Made]:
+        """Ask the model and judge what it says, past cache, budget and review, writing nothing: for a person who wants to look."""
+        admitted = self._parts.intake.admit(wish)
+        if failed := next((verdict for verdict in admitted.verdicts if not verdict.ok), None):
+            return None, Made(reason=failed.reason, verdicts=admitted.verdicts)
+        prompt = render(self._parts.prompts[wish.prompt], self._parts.plan, wish, admitted.told, admitted.notes)
+        try:
+            completion = await self._parts.client.complete(prompt)
+        except ModelFailure as failure:
+            return prompt, _failed(failure, self._parts.prices)
+        return prompt, self._judge(wish, completion)[0]
+
+    async def _answer(self, wish: Wish) -> Answer:
+        parts, record = self._parts, wish.record
+        admitted = parts.intake.admit(wish)
+        if failed := next((verdict for verdict in admitted.verdicts if not verdict.ok), None):
+            return Answer(reason=failed.reason, verdicts=admitted.verdicts)
+        key, owner = cache_key(wish), record.user_id if wish.personal else ""
+        known = await parts.cache.get(record.tenant_id, key, user=owner)
+        if known is not None:
+            return self._fill(wish, Made(text=known.text, confidence=known.confidence, model=known.model), "cache", ())
+        if parts.cache.blocked(key):
+            return Answer(reason="blocked")
+        prompt = render(parts.prompts[wish.prompt], parts.plan, wish, admitted.told, admitted.notes)
+        made, shared = await self._flights.share(f"{record.tenant_id}|{key}", lambda: self._make(wish, key, owner, prompt))
+        if shared:  # the other wish's row has what the call cost
+            made = Made(made.reason, made.text, made.confidence, made.model, verdicts=made.verdicts)
+        return self._fill(wish, made, "coalesced" if shared else "call", admitted.verdicts)
+
+    def _fill(self, wish: Wish, made: Made, source: str, admitted: tuple[Verdict, ...]) -> Answer:
+        answer = Answer(
+            made.reason, "", made.confidence, source, made.model, made.input_tokens, made.output_tokens, made.cost_micros, made.latency_ms,
+            made.attempts, (*admitted, *made.verdicts),
+        )  # fmt: skip
+        if made.reason:
+            return answer
+        filled = self._parts.guardrails.fill(made.text, wish)
+        verdicts = (*answer.verdicts, *filled.verdicts)
+        if not filled.ok:
+            return msgspec.structs.replace(answer, reason=filled.verdicts[-1].reason, verdicts=verdicts)
+        return msgspec.structs.replace(
+            answer, text=filled.text, verdicts=verdicts, unfilled_hash=text_hash(made.text), validation_hash=filled.hash
+        )
+
+    async def _make(self, wish: Wish, key: str, owner: str, prompt: Prompt) -> Made:
+        """Ask the model and judge what it says; remember it where it is good."""
+        parts, tenant = self._parts, wish.record.tenant_id
+        try:
+            completion = await self._call(wish, prompt)
+        except ModelFailure as failure:
+            return _failed(failure, parts.prices)
+        made, review = self._judge(wish, completion)
+        if not made.reason and await parts.review.was_rejected(tenant, text_hash(made.text)):
+            made = msgspec.structs.replace(made, reason="rejected_by_person", text="")
+        if not made.reason:
+            cached = Cached(
+                made.text, made.confidence, made.model, wish.prompt, text_hash(made.text), round(parts.clock() * 1000), made.input_tokens,
+                made.output_tokens,
+            )  # fmt: skip
+            await parts.cache.put(tenant, key, cached, user=owner)
+        else:
+            parts.cache.rejected(key)
+            if review is not None:
+                await parts.review.put(tenant, review(key))
+        return made
+
+    async def _call(self, wish: Wish, prompt: Prompt) -> Completion:
+        """One call, once there is a token, money and a place for it. Raises ``ModelFailure``."""
+        parts, breaker, loop = self._parts, self._parts.breaker, asyncio.get_running_loop()
+        deadline = loop.time() + parts.client.settings.timeout_seconds
+        if breaker.state == "open" and breaker.seconds_until_trial(loop.time()) > 0:
+            raise ModelFailure("breaker_open", "the model failed too often of late")
+        wait = parts.bucket.take(loop.time())
+        if wait > RATE_WAIT_SECONDS:
+            raise ModelFailure("over_rate", "more calls than the rate allows")
+        if wait > 0:
+            await asyncio.sleep(wait)
+            if parts.bucket.take(loop.time()) > 0:
+                raise ModelFailure("over_rate", "more calls than the rate allows")
+        scope: Scope = "personal" if wish.personal else "shared"
+        sent = estimate_tokens(prompt.system + prompt.user)
+        most = parts.client.settings.max_output_tokens
+        reserved = await parts.budget.reserve(
+            wish.record.tenant_id, scope, sent + most, parts.prices.micros(sent, most), day_of(parts.clock())
+        )
+        if isinstance(reserved, ModelFailure):
+            raise reserved
+        if reserved.alert:
+            _LOG.warning("%s", reserved.alert)
+        tokens = micros = 0
+        lease = None
+        try:
+            lease = await parts.places.acquire(deadline)
+            if lease is None:
+                raise ModelFailure("busy", "no place among the calls in flight came free in time")
+            completion = await self._guarded(prompt, breaker, deadline - loop.time())
+            tokens = completion.input_tokens + completion.output_tokens
+            micros = parts.prices.micros(completion.input_tokens, completion.output_tokens)
+        except ModelFailure as failure:
+            tokens = failure.input_tokens + failure.output_tokens
+            micros = parts.prices.micros(failure.input_tokens, failure.output_tokens)
+            raise
+        except asyncio.CancelledError:
+            tokens, micros = reserved.tokens, reserved.micros  # the server may go on, and bill it
+            raise
+        finally:
+            if lease is not None:
+                await parts.places.release(lease)
+            if alert := await parts.budget.settle(reserved, tokens, micros):
+                _LOG.warning("%s", alert)
+        return completion
+
+    async def _guarded(self, prompt: Prompt, breaker: Breaker, within: float) -> Completion:
+        """The request itself, under the breaker's eyes. Raises ``ModelFailure``."""
+        loop = asyncio.get_running_loop()
+        if not breaker.allow(loop.time()):
+            raise ModelFailure("breaker_open", "the model failed too often of late")
+        try:
+            completion = await self._parts.client.complete(prompt, within=within)
+        except ModelFailure as failure:
+            (breaker.failed if failure.server_at_fault else breaker.succeeded)(loop.time())
+            raise
+        except BaseException:
+            breaker.abandoned(loop.time())
+            raise
+        else:
+            breaker.succeeded(loop.time())
+        finally:
+            for change in breaker.take_changes():
+                _LOG.warning("calls of the model: breaker %s, was %s (%s)", change.after, change.before, change.why)
+        return completion
+
+    def _judge(self, wish: Wish, completion: Completion) -> tuple[Made, Callable[[str], ReviewEntry] | None]:
+        """What the checks say; with the entry for the review queue where only the model's confidence was too low."""
+        judged = self._parts.guardrails.judge(completion.text, wish)
+        reason = "" if judged.ok else judged.verdicts[-1].reason
+        made = Made(
+            reason, judged.text if judged.ok else "", judged.confidence, completion.model, completion.input_tokens,
+            completion.output_tokens, self._parts.prices.micros(completion.input_tokens, completion.output_tokens),
+            completion.latency_ms, completion.attempts, judged.verdicts,
+        )  # fmt: skip
+        if not judged.review:
+            return made, None
+        record = wish.record
+
+        def entry(key: str) -> ReviewEntry:
+            return ReviewEntry(
+                key=key, scope="personal" if wish.personal else "shared", text=judged.text, confidence=judged.confidence,
+                prompt_version=wish.prompt, step=record.step_id, trigger=record.trigger, arm=record.arm, model=completion.model,
+                created_ms=round(self._parts.clock() * 1000), reason=reason, input_tokens=completion.input_tokens,
+                output_tokens=completion.output_tokens, owner=user_digest(record.tenant_id, record.user_id) if wish.personal else "",
+            )  # fmt: skip
+
+        return made, entry
+
+
+def _failed(failure: ModelFailure, prices: Prices) -> Made:
+    return Made(
+        reason=failure.reason,
+        input_tokens=failure.input_tokens,
+        output_tokens=failure.output_tokens,
+        cost_micros=prices.micros(failure.input_tokens, failure.output_tokens),
+        latency_ms=failure.latency_ms,
+        attempts=failure.attempts,
+    )
