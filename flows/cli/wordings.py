@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _TOTALS = """
-SELECT count() AS decisions, countIf(source != '') AS asked, countIf(status = 'improved') AS improved,
-    if(asked = 0, NULL, improved / asked) AS improved_rate, countIf(source = 'call') AS calls, sum(attempts) AS attempts,
+SELECT (SELECT count() FROM llm_calls_final WHERE tenant_id = {tenant:String}) AS decisions, count() AS asked,
+    countIf(status = 'improved') AS improved, if(asked = 0, NULL, improved / asked) AS improved_rate,
+    countIf(source = 'call') AS calls, sum(attempts) AS attempts,
     sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(cost_micros) / 1000000 AS cost_dollars,
     if(calls = 0, NULL, quantileExactInclusiveIf(0.5)(latency_ms, source = 'call')) AS latency_p50_ms,
     if(calls = 0, NULL, quantileExactInclusiveIf(0.95)(latency_ms, source = 'call')) AS latency_p95_ms
-FROM llm_calls_final WHERE tenant_id = {tenant:String}
+FROM llm_asked WHERE tenant_id = {tenant:String}
 """
 _KEPT = """
 SELECT toString(reason) AS reason, count() AS decisions FROM llm_calls_final
@@ -139,12 +140,12 @@ def in_words(row: Row) -> str:
     detail = _detail(row["detail"])
     verdicts = [(str(each[0]), str(each[1])) for each in detail.get("verdicts", []) if len(each) == 2]
     how = ", ".join(_how(detail))
-    found = _checked(verdicts)
+    found = _checked(verdicts, improved=row["what"] == "improved")
     if row["what"] == "improved":
         return plain("; ".join(part for part in (f"a model's text ({how})", found) if part))
     why = why_template(row["reason"])
     code = "" if why == row["reason"] else f" ({row['reason']})"
-    return plain("; ".join(part for part in (f"template kept: {why}{code}", how if detail.get("source") else "", found) if part))
+    return plain("; ".join(part for part in (f"template kept: {why}{code}", how if _asked(detail) else "", found) if part))
 
 
 def _detail(text: str) -> Row:
@@ -153,6 +154,11 @@ def _detail(text: str) -> Row:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _asked(detail: Row) -> bool:
+    """Whether there was an answer, or at least a request: a call may be given up before the first."""
+    return detail.get("source") in {"cache", "coalesced"} or bool(detail.get("attempts"))
 
 
 def _how(detail: Row) -> list[str]:
@@ -172,11 +178,11 @@ def _how(detail: Row) -> list[str]:
     return told
 
 
-def _checked(verdicts: list[tuple[str, str]]) -> str:
+def _checked(verdicts: list[tuple[str, str]], *, improved: bool) -> str:
     rejected = Counter(f"{check} ({reason})" for check, reason in verdicts if reason)
     if rejected:
         return f"rejected by {', '.join(rejected)}"
-    return f"all {len(verdicts)} checks passed" if verdicts else ""
+    return f"all {len(verdicts)} checks passed" if verdicts and improved else ""
 
 
 def dollars(value: float | None) -> str:

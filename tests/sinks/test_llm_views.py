@@ -56,7 +56,7 @@ def end(decision: str, *kinds: str) -> list[OutcomeFact]:
 
 @pytest.fixture
 def called(store: ClickHouse) -> ClickHouse:
-    """Seven asked on two days, two drawn for the template, one too cold to be asked."""
+    """Eight asked on two days, two drawn for the template, one too cold to be asked, two whose call was never made."""
     migrate(store)
     rejected = json.dumps([["slots", "unknown_slot"], ["length", "too_long"]])
     insert(
@@ -68,6 +68,9 @@ def called(store: ClickHouse) -> ClickHouse:
         call("mended", cache_key="k4", attempts=2, verdicts=json.dumps([["length", "too_long"], ["length", ""]]), asked_at=MONDAY + DAY),
         kept("drawn", "template_share", experiment="template"), kept("drawn2", "template_share", experiment="template"),
         kept("cold", "cold_start"),
+        call("halted", status="kept", reason="breaker_open", attempts=0, cost_micros=0, experiment="", verdicts="[]"),
+        hit("waited", "coalesced", status="kept", reason="over_budget", experiment="", verdicts="[]"),
+        hit("unchecked", scope="personal", experiment="", verdicts=json.dumps([["slots", ""]]), asked_at=MONDAY + DAY),
         *end("first", "shown", "success"), *end("cached", "shown", "failure"), *end("joined", "shown"), *end("other", "shown", "success"),
         *end("bad", "shown", "failure"), *end("drawn", "shown", "failure"), *end("drawn2", "expired"), *end("cold", "shown", "success"),
         make(PersonFact, user_id="a", experiment_group="adaptive", activated_at=MONDAY + HOUR),
@@ -83,7 +86,7 @@ def test_what_models_cost_by_day(called: ClickHouse) -> None:
     columns = "toString(day), asked, calls, improved, round(cost_dollars * 1000000), activations, round(cost_per_activation * 1000000)"
     assert rows(called, "llm_cost_per_activation", columns) == [
         ("2026-01-05", 4, 2, 4, 1200, 2, 600),
-        ("2026-01-06", 3, 3, 2, 1400, 0, None),
+        ("2026-01-06", 4, 3, 3, 1400, 0, None),
         ("2026-01-08", 0, 0, 0, 0, 1, 0),
     ]
 
@@ -135,7 +138,7 @@ def test_calls_are_erased_with_the_person(called: ClickHouse) -> None:
     ClickHouseInserter(called).erase([Erase("t", "first", 5)])
     left = query(called, "SELECT decision_id FROM llm_calls_final ORDER BY decision_id")["decision_id"].to_list()
     assert "first" not in left
-    assert len(left) == 9
+    assert len(left) == 12
 
 
 def test_the_timeline_tells_of_the_wording_after_the_template_and_before_the_text(store: ClickHouse) -> None:

@@ -1,6 +1,6 @@
 -- What models were asked for, what became of their answers, and what those were worth. Money is in dollars, as the catalog prices tokens.
 -- One row a decision that a model might have worded, also where nobody was asked.
---   asked:   source is not empty: a call was made (`call`), or its answer was there already (`cache`) or on its way (`coalesced`)
+--   asked:   a call was made (`call`), or its answer was there already (`cache`) or on its way for somebody else (`coalesced`)
 --   cost:    of the call that this decision made; `cache` and `coalesced` cost nothing
 
 CREATE TABLE IF NOT EXISTS llm_calls
@@ -37,6 +37,13 @@ ORDER BY (tenant_id, decision_id);
 
 CREATE OR REPLACE VIEW llm_calls_final AS SELECT * FROM llm_calls FINAL;
 
+-- Those that were asked. A call that was given up before the first request went out (attempts = 0) asked nobody, nor did who waited for it.
+CREATE OR REPLACE VIEW llm_asked AS
+SELECT * FROM llm_calls_final
+WHERE source = 'cache'
+    OR (source = 'call' AND attempts > 0)
+    OR (source = 'coalesced' AND reason NOT IN ('breaker_open', 'over_rate', 'busy', 'over_budget', 'budget_unknown'));
+
 -- What models cost, by day (UTC), from the first day with a row on.
 --   asked:        decisions for which a model's text was wanted and looked for     calls: those that went to the model
 --   improved:     a text was written for the app (the app may have shown the template already)
@@ -55,9 +62,9 @@ SELECT
 FROM
 (
     SELECT
-        tenant_id, toDate(asked_at) AS day, source != '' AS asked, source = 'call' AS calls, status = 'improved' AS improved, cost_micros,
+        tenant_id, toDate(asked_at) AS day, 1 AS asked, source = 'call' AS calls, status = 'improved' AS improved, cost_micros,
         0 AS activations
-    FROM llm_calls_final
+    FROM llm_asked
 
     UNION ALL
     SELECT tenant_id, toDate(assumeNotNull(activated_at)), 0, 0, 0, 0, 1
@@ -85,14 +92,14 @@ SELECT
     uniqExact(cache_key) AS distinct_keys,
     if(calls = 0, NULL, sumIf(cost_micros, source = 'call') / calls / 1000000) AS mean_cost_dollars,
     if(calls = 0, NULL, hits * assumeNotNull(mean_cost_dollars)) AS saved_dollars
-FROM llm_calls_final
-WHERE scope = 'shared' AND source != ''
+FROM llm_asked
+WHERE scope = 'shared'
 GROUP BY tenant_id
 ORDER BY tenant_id;
 
--- What the guardrails found wrong with texts of the model, worst first. A text may fail several checks.
---   rejected: decisions for which a text failed this check for this reason     kept: of those, where the template stayed in the end
---   share     = rejected / checked, the decisions for which a text was checked at all
+-- What the guardrails found wrong with texts of the model, or with what it would have been told; most frequent first.
+--   rejected: decisions at which this check failed for this reason     kept: of those, where the template stayed in the end
+--   share     = rejected / checked, the decisions at which this check was made
 CREATE OR REPLACE VIEW llm_rejections AS
 SELECT
     v.tenant_id AS tenant_id,
@@ -109,8 +116,10 @@ FROM
 ) AS v
 INNER JOIN
 (
-    SELECT tenant_id, countIf(notEmpty(JSONExtract(verdicts, 'Array(Array(String))'))) AS checked FROM llm_calls_final GROUP BY tenant_id
-) AS c ON c.tenant_id = v.tenant_id
+    SELECT tenant_id, arrayJoin(JSONExtract(verdicts, 'Array(Array(String))'))[1] AS name, uniqExact(decision_id) AS checked
+    FROM llm_calls_final
+    GROUP BY tenant_id, name
+) AS c ON c.tenant_id = v.tenant_id AND c.name = v.verdict[1]
 WHERE length(v.verdict) = 2 AND v.verdict[2] != ''
 GROUP BY tenant_id, check, reason
 ORDER BY tenant_id, rejected DESC, check, reason;
