@@ -102,11 +102,26 @@ NEVER: Final[dict[str, str]] = {
         \b(?:right this (?:second|minute)|(?:days?|hours?|minutes?|seconds?) (?:left|remaining|to go))\b
         \b(?:will (?:be gone|disappear|close|end|stop working)|no time to lose|or it(?:'s| is) gone)\b
     """,
+    "invents a measure": r"""
+        \b(?:doubl(?:e|es|ed|ing)|halv(?:e|es|ed|ing)|twice as|half (?:of|the)|(?:the )?majority)\b
+        \b(?:most|many|half|all|nearly all|almost all|thousands|plenty) (?:of )?(?:our |the |all )?(?:teams|companies|users
+            |people|customers|firms|businesses)\b
+        \b(?:in|within|under|just|only|takes?|about) (?:a )?(?:couple of |few |matter of )?(?:seconds|minutes|hours)\b
+    """,
     "threatens for the firm": r"""
+        \b(?:was|were|be|been|get|got) (?:let go|sacked|dismissed|fired)\b
         \bor (?:we|i|they|it|the (?:team|system|company))(?:'ll| will| shall| must| have to)? (?:delete|close|lock|remove|suspend
             |block|cancel|erase|report|tell|charge|wipe|end|stop|ban|take)\w*
         \bwe(?:'ll| will| shall| must| may| might| can| have to)? (?:delete|close|lock|suspend|block|cancel|erase|wipe|ban|reset
             |charge|remove|report) (?:your|you|the|all|every\w*|it)\b
+    """,
+    "promises or gives away": r"""
+        \bnothing can (?:\w+ )?(?:break|fail|happen|go)\b
+        \bon the house\b
+        \bblood\b
+        \bfirst (?:week|month|year)\b
+        \bpassword as (?:your|the|a)\b
+        \b(?:firewall|antivirus|protection|shields?) (?:down|off|aside)\b
     """,
     "advises like a lawyer or a doctor, or promises": r"""
         \b(?:legal(?:ly)?|lawyers?|lawsuits?|sue[ds]?|attorneys?|gdpr|hipaa|complian(?:t|ce)|liab\w+|warrant(?:y|ies)|medica\w*)\b
@@ -184,6 +199,10 @@ NEVER: Final[dict[str, str]] = {
         \bcontact (?:\w+ )?(?:support|sales)\b
         \bexpect (?:a|our) (?:call|visit|e-?mail|message)\b
         \bsupport (?:team|staff) (?:will|is|can)\b
+    """,
+    "pries": r"""
+        \bwe (?:can )?(?:read|saw|see|track|record|follow|monitor)(?:ed|s)? (?:your|everything|all|every|you)\b
+        \byour (?:private|personal) (?:notes?|messages?|e-?mails?|life|files?|data|details)\b
     """,
     "sends to somebody": r"""
         \b(?:customer|client|technical) (?:care|service|support|success|relations?|help)\b

@@ -39,6 +39,11 @@ def test_the_catalogs_claims_are_found_in_disguise_too(text: str) -> None:
         "Your salary is known to us.",
         "Write an e-mail to the founder.",
         "Vote for them.",
+        "Most teams do it.",
+        "It takes just a few minutes.",
+        "Your data will double in value.",
+        "The start is on the house.",
+        "We read your private notes.",
     ],
 )
 def test_some_claims_are_forbidden_whatever_the_catalog_says(text: str) -> None:
