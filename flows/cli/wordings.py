@@ -158,7 +158,7 @@ def _detail(text: str) -> Row:
 
 def _asked(detail: Row) -> bool:
     """Whether there was an answer, or at least a request: a call may be given up before the first."""
-    return detail.get("source") in {"cache", "coalesced"} or bool(detail.get("attempts"))
+    return detail.get("source") in {"cache", "coalesced"} or (detail.get("source") == "call" and detail["attempts"] > 0)
 
 
 def _how(detail: Row) -> list[str]:
