@@ -1,7 +1,7 @@
 """Ordinary English words: what may begin a sentence, and how much of a text is English.
 
-``words_en.txt`` holds some 8,800 lower-case words. Origin: those whole words in the vocabulary of the SmolLM2 tokenizer (Apache-2.0)
-that it does not meet sooner with a capital, and that stand in the running text of at least three free software manuals; abbreviations,
+``words_en.txt`` holds some 8,900 lower-case words. Origin: those whole words in the vocabulary of the SmolLM2 tokenizer (Apache-2.0)
+that it does not rank higher with a capital, and that stand in at least three files of free software (manuals and sources); abbreviations,
 abuse and names of products were taken out by hand, and the words of product guidance and cooking that were missing were written in.
 """
 
