@@ -69,6 +69,14 @@ class ModelSettings(BaseModel):
     max_output_tokens: Annotated[
         int, Field(ge=16, le=8192, description="A text of 500 characters in its JSON takes under 300 tokens; a model that rambles is cut.")
     ] = 400
+    longest_text: Annotated[
+        int | None,
+        Field(
+            ge=40,
+            le=2000,
+            description="Characters of a text in the strict schema: keeps a small local model from rambling. OpenAI refuses it.",
+        ),
+    ] = None
     output_limit_field: Annotated[
         Literal["max_tokens", "max_completion_tokens"],
         Field(description="What the server calls that limit: nearly all know max_tokens; OpenAI's reasoning models want the other."),
@@ -214,7 +222,7 @@ class ModelClient:
             options["temperature"] = self.settings.temperature
         if seed is not None:
             options["seed"] = seed
-        shape = response_format(FORMATS[form])
+        shape = response_format(FORMATS[form], self.settings.longest_text)
         if shape is not None:
             options["response_format"] = shape
         return options

@@ -16,20 +16,25 @@ FORMATS: Final[tuple[Format, ...]] = ("json_schema", "json_object", "plain")
 # Strict modes differ in which of these they take and some refuse the whole schema for them. The guardrails check ranges anyway.
 _UNPORTABLE: Final = frozenset({"title", "default", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format", "pattern"})
 
+_MOST_ITEMS: Final = 8  # facts that one text can rest on
+
 _ABOUT_FORMAT: Final = re.compile(
     r"response.?format|json.?schema|json.?object|structured.?output|guided.?json|grammar|additionalProperties", re.IGNORECASE
 )
 
 
-def strict_schema() -> dict[str, Any]:
-    """JSON Schema of ``Proposal`` as strict modes want it: every property required, none added, no keywords beyond the common ones."""
-    return _strict(Proposal.model_json_schema(by_alias=True))
+def strict_schema(longest: int | None = None) -> dict[str, Any]:
+    """JSON Schema of ``Proposal`` as strict modes want it: every property required, none added, no keywords beyond the common ones.
+
+    ``longest`` bounds every text in characters and every list in items; not every server knows those keywords.
+    """
+    return _strict(Proposal.model_json_schema(by_alias=True), longest)
 
 
-def response_format(form: Format) -> dict[str, Any] | None:
-    """The ``response_format`` of a request, None where it is left out."""
+def response_format(form: Format, longest: int | None = None) -> dict[str, Any] | None:
+    """The ``response_format`` of a request, None where it is left out. ``longest``: see ``strict_schema``."""
     if form == "json_schema":
-        return {"type": "json_schema", "json_schema": {"name": "proposal", "strict": True, "schema": strict_schema()}}
+        return {"type": "json_schema", "json_schema": {"name": "proposal", "strict": True, "schema": strict_schema(longest)}}
     return {"type": "json_object"} if form == "json_object" else None
 
 
@@ -46,13 +51,15 @@ def is_about_format(status: int, said: str) -> bool:
     return status in {400, 422} and _ABOUT_FORMAT.search(said) is not None
 
 
-def _strict(schema: dict[str, Any]) -> dict[str, Any]:
+def _strict(schema: dict[str, Any], longest: int | None) -> dict[str, Any]:
     # Property names are data, not keywords: one called "title" or "format" must survive.
     kept = {key: value for key, value in schema.items() if key not in _UNPORTABLE}
     if "properties" in kept:
-        kept["properties"] = {name: _strict(value) for name, value in kept["properties"].items()}
+        kept["properties"] = {name: _strict(value, longest) for name, value in kept["properties"].items()}
         kept["required"] = list(kept["properties"])
         kept["additionalProperties"] = False
     if isinstance(kept.get("items"), dict):
-        kept["items"] = _strict(kept["items"])
+        kept["items"] = _strict(kept["items"], longest)
+    if longest is not None and kept.get("type") in {"string", "array"}:
+        kept |= {"maxLength": longest} if kept["type"] == "string" else {"maxItems": _MOST_ITEMS}
     return kept

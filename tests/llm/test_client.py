@@ -104,6 +104,9 @@ def test_the_schema_is_strict_and_names_every_field() -> None:
     assert schema["additionalProperties"] is False
     assert set(schema["required"]) == set(schema["properties"]) == fields
     assert not any(word in json.dumps(schema) for word in ('"title"', '"minimum"', '"default"'))
+    bounded = strict_schema(longest=300)["properties"]
+    assert (bounded["text"]["maxLength"], bounded["facts"]["maxItems"], bounded["facts"]["items"]["maxLength"]) == (300, 8, 300)
+    assert "maxLength" not in json.dumps(schema)
     shape = response_format("json_schema")
     assert shape is not None
     assert shape["json_schema"]["strict"] is True
