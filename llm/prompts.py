@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from llm.answer import Prompt
+from llm.fence import CLOSING, OPENING
 from state.catalog import Slug, Text
 from state.plan import Plan
 from state.vocabulary import TONES, TRIGGERS, Tone, Trigger, UiComponent
@@ -35,9 +36,6 @@ SHARED_NAMES: Final = frozenset(
 )
 PERSONAL_NAMES: Final = frozenset({"told", "notes"})
 NEEDED_NAMES: Final = frozenset("product step trigger example facts slots uiComponent deepLink language limit".split())
-
-FENCES: Final = ("<<<<", ">>>>")
-"""Lines around a person's notes. No note can write one: its angle brackets become quotation marks."""
 
 SLOT_ROOM: Final = 40
 """Characters by which the limit in the prompt is stricter than the catalog's: a slot, once filled, may be longer than its token."""
@@ -98,9 +96,8 @@ class PromptTemplate(_Model):
         unasked = [field for field in ANSWER_FIELDS if not re.search(rf"\b{field}\b", _NAME.sub("", self.user))]
         if unasked:
             raise ValueError(f"user does not ask for the field {', '.join(unasked)}")
-        opening, closing = (self.personal.find(fence) for fence in FENCES)
-        if not 0 <= opening < self.personal.find("[[notes]]") < closing or self.personal.count("[[notes]]") != 1:
-            raise ValueError(f"personal must put [[notes]] once, between the lines {FENCES[0]} and {FENCES[1]}")
+        if self.personal.count("[[notes]]") != 1 or any(fence not in self.personal for fence in (OPENING, CLOSING)):
+            raise ValueError(f"personal must put [[notes]] once, and say that what stands between {OPENING} and {CLOSING} is data")
         return self
 
 
@@ -163,7 +160,8 @@ def _parse(text: str, path: Path) -> PromptTemplate:
 def render(template: PromptTemplate, plan: Plan, wish: Wish, told: Mapping[str, str], notes: Sequence[str]) -> Prompt:
     """Fill in ``template`` for ``wish``. Pure.
 
-    ``told`` (trait → value) and ``notes`` (admitted by ``llm.intake``) are looked at only where the wish is personal. Raises ``KeyError``
+    ``told`` (trait → value) and ``notes`` (each in its fence, as ``llm.intake`` admits them) are looked at only where the wish is personal.
+    Raises ``KeyError``
     for a place or an arm that ``plan`` does not have.
     """
     user = _fill(template.user, _shared(template, plan, wish))
@@ -221,5 +219,5 @@ def _line(text: str) -> str:
 
 
 def _tame(text: str) -> str:
-    """One line that can close no fence."""
+    """One line without marks."""
     return _line(text).translate(_UNWRITABLE)
