@@ -15,7 +15,7 @@ import asyncio
 import threading
 import time
 import zlib
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -31,6 +31,11 @@ R = TypeVar("R")
 SHED: Final = "shed"
 TIMEOUT: Final = "timeout"
 DRAINED: Final = "drained"
+
+_HALTS_KEPT: Final = 10_000
+"""Keys of a lane whose lasting halts are remembered: what they overtook comes within the same epoch."""
+
+_HALTS_OF_A_KEY: Final = 4
 
 
 def never() -> bool:
@@ -52,11 +57,15 @@ class AsyncPolicy:
 
 @dataclass(frozen=True)
 class Halt:
-    """Nobody waits any more for what is pending under ``key`` and ``concerns`` (an item) is true of, for ``reason``."""
+    """Nobody waits any more for what is pending under ``key`` and ``concerns`` (an item) is true of, for ``reason``.
+
+    ``lasting``: nor for such items that come later, where the halt may have overtaken them on its way here.
+    """
 
     key: str
     reason: str
     concerns: Callable[[Any], bool] = lambda _: True
+    lasting: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +138,7 @@ class Lane(StatefulBatchLogic[T | Halt, Returned[T, R], bytes]):
         self._calls = calls
         self._pending: dict[tuple[str, str], tuple[T, Future[R]]] = {}
         self._ended: deque[tuple[tuple[str, str], Future[R]]] = deque()
+        self._halts: OrderedDict[str, deque[Halt]] = OrderedDict()
         self._some = threading.Event()
         for item in calls.decode(resume_state) if resume_state is not None else []:
             self._start(item)
@@ -139,10 +149,14 @@ class Lane(StatefulBatchLogic[T | Halt, Returned[T, R], bytes]):
         for value in values:
             if isinstance(value, Halt):
                 returned += self._halt(value)
+                self._remember(value)
                 continue
             key, name = self._calls.name(value)
             if (key, name) in self._pending:
                 continue  # a replay asks again for what is under way
+            if overtaken := next((halt for halt in self._halts.get(key, ()) if halt.concerns(value)), None):
+                returned.append(Returned(value, None, overtaken.reason))
+                continue
             returned += self._halt(Halt(key, "superseded"))
             if self._calls.gate.pending >= self._calls.policy.most_pending:
                 returned.append(Returned(value, None, SHED))
@@ -200,6 +214,13 @@ class Lane(StatefulBatchLogic[T | Halt, Returned[T, R], bytes]):
             self._calls.gate.add(-1)
             returned.append(_what_came(entry[0], done))
         return returned
+
+    def _remember(self, halt: Halt) -> None:
+        if halt.lasting:
+            self._halts.setdefault(halt.key, deque(maxlen=_HALTS_OF_A_KEY)).append(halt)
+            self._halts.move_to_end(halt.key)
+            if len(self._halts) > _HALTS_KEPT:
+                self._halts.popitem(last=False)
 
     def _halt(self, halt: Halt) -> list[Returned[T, R]]:
         returned: list[Returned[T, R]] = []

@@ -56,16 +56,19 @@ def decode(data: bytes) -> list[Wish]:
 
 
 def halt(effect: Halting | Kept) -> Halt:
-    """What an effect on a person's record means for a wish that is under way for them. It may overtake the wish of a newer record."""
+    """What an effect on a person's record means for a wish that is under way for them.
+
+    It may come before the wish that it ends, which has further to go, and after the wish of a newer record.
+    """
     if isinstance(effect, Freeze):
         seen = effect.decision_id
-        return Halt(_person(effect.tenant_id, effect.user_id), "shown_first", lambda wish: wish.record.decision_id == seen)
+        return Halt(_person(effect.tenant_id, effect.user_id), "shown_first", lambda wish: wish.record.decision_id == seen, lasting=True)
     if isinstance(effect, Erase):
         person, version, reason = _person(effect.tenant_id, effect.user_id), effect.version, "forgotten"
     else:
         record = effect.record if isinstance(effect, Kept) else effect.recommendation
         person, version, reason = _person(record.tenant_id, record.user_id), record.version, "superseded"
-    return Halt(person, reason, lambda wish: wish.record.version < version)
+    return Halt(person, reason, lambda wish: wish.record.version < version, lasting=True)
 
 
 def settle(returned: Returned[Wish, Answer]) -> list[Enriched]:
@@ -76,9 +79,7 @@ def settle(returned: Returned[Wish, Answer]) -> list[Enriched]:
     return list(tell(returned.item, answer))
 
 
-def enrich_step(
-    step_id: str, composed: Stream[Any], halting: Stream[Halting], desk: Desk, lanes: int
-) -> Stream[Enriched]:
+def enrich_step(step_id: str, composed: Stream[Any], halting: Stream[Halting], desk: Desk, lanes: int) -> Stream[Enriched]:
     """Ask a model for better words for the wishes in ``composed``, until ``halting`` says that nobody needs them."""
 
     def address(batch: list[Any]) -> list[tuple[str, Wish | Halt]]:
