@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -37,6 +37,13 @@ _LOG = logging.getLogger(__name__)
 
 RATE_WAIT_SECONDS = 2.0
 """The longest wait for a token: nobody waits for the text, but a queue that only grows would."""
+
+_FORGOTTEN_KEPT = 10_000
+"""Deleted people who are remembered until the calls that were in flight for them have ended."""
+
+
+PLACE_WAIT_SECONDS = 4.0
+"""The longest wait for a place among the calls in flight of all processes. The call has its own time after it."""
 
 
 class Made(msgspec.Struct, frozen=True, gc=False):
@@ -79,6 +86,8 @@ class Wordsmith:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._flights: Flights[Made] = Flights()
+        self._turn = asyncio.Lock()
+        self._forgotten: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.counts: Counter[str] = Counter()
         """How wishes ended: by source where they were answered (``call``, ``cache``, ``coalesced``), else by reason code."""
 
@@ -98,7 +107,14 @@ class Wordsmith:
         return answer
 
     async def forget(self, tenant: str, user: str) -> None:
-        """Remove what was written for a deleted person alone. Never raises."""
+        """Remove what was written for a deleted person alone, now and when a call in flight for them ends. Never raises."""
+        self._forgotten[tenant, user] = None
+        self._forgotten.move_to_end((tenant, user))
+        if len(self._forgotten) > _FORGOTTEN_KEPT:
+            self._forgotten.popitem(last=False)
+        await self._remove(tenant, user)
+
+    async def _remove(self, tenant: str, user: str) -> None:
         forgotten = [await self._parts.cache.forget(tenant, user), await self._parts.review.forget(tenant, user)]
         if not all(forgotten):
             _LOG.warning("texts of a deleted person could not be removed from Redis now; they expire within a day")
@@ -172,21 +188,16 @@ class Wordsmith:
             parts.cache.rejected(key)
             if review is not None:
                 await parts.review.put(tenant, review(key))
+        if owner and (tenant, owner) in self._forgotten:  # meanwhile
+            await self._remove(tenant, owner)
         return made
 
     async def _call(self, wish: Wish, prompt: Prompt) -> Completion:
         """One call, once there is a token, money and a place for it. Raises ``ModelFailure``."""
         parts, breaker, loop = self._parts, self._parts.breaker, asyncio.get_running_loop()
-        deadline = loop.time() + parts.client.settings.timeout_seconds
         if breaker.state == "open" and breaker.seconds_until_trial(loop.time()) > 0:
             raise ModelFailure("breaker_open", "the model failed too often of late")
-        wait = parts.bucket.take(loop.time())
-        if wait > RATE_WAIT_SECONDS:
-            raise ModelFailure("over_rate", "more calls than the rate allows")
-        if wait > 0:
-            await asyncio.sleep(wait)
-            if parts.bucket.take(loop.time()) > 0:
-                raise ModelFailure("over_rate", "more calls than the rate allows")
+        await self._token()
         scope: Scope = "personal" if wish.personal else "shared"
         sent = estimate_tokens(prompt.system + prompt.user)
         most = parts.client.settings.max_output_tokens
@@ -198,20 +209,25 @@ class Wordsmith:
         if reserved.alert:
             _LOG.warning("%s", reserved.alert)
         tokens = micros = 0
+        asked = False
         lease = None
         try:
-            lease = await parts.places.acquire(deadline)
+            lease = await parts.places.acquire(loop.time() + PLACE_WAIT_SECONDS)
             if lease is None:
                 raise ModelFailure("busy", "no place among the calls in flight came free in time")
-            completion = await self._guarded(prompt, breaker, deadline - loop.time())
+            asked = True
+            completion = await self._guarded(prompt, breaker)
             tokens = completion.input_tokens + completion.output_tokens
             micros = parts.prices.micros(completion.input_tokens, completion.output_tokens)
         except ModelFailure as failure:
             tokens = failure.input_tokens + failure.output_tokens
             micros = parts.prices.micros(failure.input_tokens, failure.output_tokens)
+            if failure.reason == "timeout":  # the server may go on, and bill it
+                tokens, micros = max(tokens, reserved.tokens), max(micros, reserved.micros)
             raise
         except asyncio.CancelledError:
-            tokens, micros = reserved.tokens, reserved.micros  # the server may go on, and bill it
+            if asked:  # likewise
+                tokens, micros = reserved.tokens, reserved.micros
             raise
         finally:
             if lease is not None:
@@ -220,13 +236,29 @@ class Wordsmith:
                 _LOG.warning("%s", alert)
         return completion
 
-    async def _guarded(self, prompt: Prompt, breaker: Breaker, within: float) -> Completion:
+    async def _token(self) -> None:
+        """Wait for a token of the rate, each in turn. Raises ``ModelFailure`` where it would take too long."""
+        bucket, loop = self._parts.bucket, asyncio.get_running_loop()
+        until = loop.time() + RATE_WAIT_SECONDS
+        try:
+            async with asyncio.timeout_at(until), self._turn:
+                while (wait := bucket.take(loop.time())) > 0:
+                    if loop.time() + wait > until:
+                        break
+                    await asyncio.sleep(wait)
+                else:
+                    return
+        except TimeoutError:
+            pass
+        raise ModelFailure("over_rate", "more calls than the rate allows")
+
+    async def _guarded(self, prompt: Prompt, breaker: Breaker) -> Completion:
         """The request itself, under the breaker's eyes. Raises ``ModelFailure``."""
         loop = asyncio.get_running_loop()
         if not breaker.allow(loop.time()):
             raise ModelFailure("breaker_open", "the model failed too often of late")
         try:
-            completion = await self._parts.client.complete(prompt, within=within)
+            completion = await self._parts.client.complete(prompt)
         except ModelFailure as failure:
             (breaker.failed if failure.server_at_fault else breaker.succeeded)(loop.time())
             raise
