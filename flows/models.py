@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ from operators.async_map import AsyncCalls, AsyncPolicy, Gate, background_loop, 
 from operators.enrich import Desk, decode, encode, name
 from state.plan import Plan
 from state.wording import Wish
+
+_FORGET_SECONDS: Final = 5.0
+"""The longest wait, at the end of a run, for texts of deleted people to be gone."""
 
 _PATIENCE: Final = 4.0
 """Deadlines of a call, as a multiple of the model's own: turns, rate and a place are waited for as well."""
@@ -78,12 +82,17 @@ def open_model(
     )
     calls: AsyncCalls[Wish, Answer] = AsyncCalls(wordsmith.answer, name, encode, decode, policy, stopping)
 
+    forgetting: set[Future[None]] = set()
+
     def forget(tenant: str, user: str) -> None:
-        asyncio.run_coroutine_threadsafe(wordsmith.forget(tenant, user), background_loop())
+        under_way = asyncio.run_coroutine_threadsafe(wordsmith.forget(tenant, user), background_loop())
+        forgetting.add(under_way)
+        under_way.add_done_callback(forgetting.discard)
 
     try:
         yield Model(Desk(calls, forget), wordsmith, cache)
     finally:
+        wait(forgetting.copy(), timeout=_FORGET_SECONDS)
         run_in_background(close())
 
 
