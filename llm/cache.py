@@ -21,13 +21,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
+
+CONNECTIONS: Final = 32
+"""Connections to Redis that one process holds at most: at under a millisecond a request they carry thousands a second."""
 
 DISTINCT_MOST: Final = 200_000
 """Keys that are told apart when they are counted; beyond it the count stands still."""
@@ -314,7 +317,9 @@ def connect(url: str, wait_seconds: float = CachePolicy.wait_seconds) -> Redis:
     For the event loop that uses it first; end it with ``await client.aclose()``. Raises ``ValueError`` for what is no address.
     """
     network: dict[str, Any] = {} if url.startswith("unix:") else {"socket_connect_timeout": wait_seconds, "socket_keepalive": True}
-    return Redis.from_url(url, socket_timeout=wait_seconds, retry=Retry(NoBackoff(), 0), **network)
+    options: dict[str, Any] = {"socket_timeout": wait_seconds, "retry": Retry(NoBackoff(), 0), **network}
+    # A burst of wishes waits for one of a few connections, instead of opening one each until the server has no more to give.
+    return Redis(connection_pool=BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=wait_seconds, **options))
 
 
 def entry_name(tenant: str, key: str) -> str:

@@ -161,8 +161,7 @@ def render(template: PromptTemplate, plan: Plan, wish: Wish, told: Mapping[str, 
     """Fill in ``template`` for ``wish``. Pure.
 
     ``told`` (trait → value) and ``notes`` (each in its fence, as ``llm.intake`` admits them) are looked at only where the wish is personal.
-    Raises ``KeyError``
-    for a place or an arm that ``plan`` does not have.
+    Raises ``KeyError`` for a place or an arm that ``plan`` does not have.
     """
     user = _fill(template.user, _shared(template, plan, wish))
     if wish.personal:

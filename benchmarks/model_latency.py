@@ -1,0 +1,209 @@
+"""What does a model in flight cost those who wait for nothing? ``python -m benchmarks.model_latency``.
+
+People sign up in real time and others act; for each sign-up the time is taken from the moment at which it happens, also where the dataflow
+only looks up later, to the moment at which the template recommendation is in Redis. Rounds with and without a model alternate in one run, each in a process of its own;
+the model answers after 1.8 seconds, and every decision asks it (its prompt holds words of the person, so that no cache helps).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from bytewax.inputs import DynamicSource, StatelessSourcePartition
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from bytewax.run import cli_main
+
+from benchmarks.run_file import Forgetting
+from flows.catalogs import load_catalog
+from flows.data_dir import DataDir
+from flows.embedded import redis_for_job
+from flows.models import open_model
+from flows.onboarding import Parts, build
+from flows.settings import load_settings
+from operators.tally import Board
+from operators.wheels import WheelRegistry
+from sinks.recommendation_writer import WritePolicy
+from sinks.recommendations import RecommendationSink
+from state.catalog import Catalog
+from state.ids import Keys
+from state.messages import Message, Tick
+from state.plan import Plan
+from state.recommendation import Effect, Improve, Publish
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+MODEL_SECONDS: Final = 1.8
+WARM_SECONDS: Final = 8.0
+"""At the start, not counted: caches fill and the first calls come back."""
+
+
+def product() -> Catalog:
+    """The catalog ``saas`` with everybody guided upon sign-up, and a model asked each time, of the person's own words."""
+    catalog = load_catalog("saas")
+    assert catalog.wording is not None
+    wording = catalog.wording.model_copy(update={"cold_events": 0, "template_share": 0.0, "personal": ["signup"]})
+    return catalog.model_copy(update={"holdout": 0.0, "rules": 0.0, "wording": wording})
+
+
+class Live(DynamicSource[Message | Tick]):
+    """Sign-ups and other events, each at its moment of real time; ``entered`` is when each person's sign-up happened."""
+
+    def __init__(self, signups: float, others: float, seconds: float) -> None:
+        self.signups, self.others, self.seconds = signups, others, seconds
+        self.entered: dict[str, float] = {}
+
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> _Live:  # noqa: ARG002 -- the engine's signature
+        return _Live(self)
+
+
+class _Live(StatelessSourcePartition[Message | Tick]):
+    def __init__(self, source: Live) -> None:
+        self._source = source
+        self._began = time.perf_counter()
+        self._sent = [0, 0]
+        self._seq = 0
+
+    def next_batch(self) -> list[Message | Tick]:
+        source = self._source
+        elapsed = time.perf_counter() - self._began
+        if elapsed > source.seconds:
+            raise StopIteration
+        batch: list[Message | Tick] = []
+        while self._sent[0] < elapsed * source.signups:
+            user = f"new{self._sent[0]}"
+            batch.append(self._message(user, "form_submit", {"form": "hello", "comment": f"my own words number {user} about the set-up"}))
+            batch.append(self._message(user, "signup", {"traits": {"persona": "engineer", "locale": "en"}}))
+            source.entered[user] = self._began + self._sent[0] / source.signups
+            self._sent[0] += 1
+        while self._sent[1] < elapsed * source.others:
+            batch.append(self._message(f"old{self._sent[1] % 2000}", "page_view", {"path": f"/page/{self._sent[1] % 50}"}))
+            self._sent[1] += 1
+        return batch
+
+    def _message(self, user: str, kind: str, payload: dict[str, Any]) -> Message:
+        self._seq += 1
+        now = time.time_ns() // 1_000_000
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now / 1000)) + f".{now % 1000:03d}Z"
+        event = {"eventId": str(self._seq), "userId": user, "eventType": kind, "timestamp": when, "payload": payload}
+        return Message(msgspec.json.encode(event), None, "bench", 0, self._seq, now, now, self._seq)
+
+
+class Timed(FixedPartitionedSink[list[Effect], None]):
+    """The real sink; notes when each person's template was in Redis."""
+
+    def __init__(self, inner: RecommendationSink, entered: dict[str, float]) -> None:
+        self.inner, self.entered = inner, entered
+        self.took: list[tuple[float, float]] = []
+        self.improved = 0
+
+    def list_parts(self) -> list[str]:
+        return self.inner.list_parts()
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Timed:
+        return _Timed(self, self.inner.build_part(step_id, for_part, resume_state))
+
+
+class _Timed(StatefulSinkPartition[list[Effect], None]):
+    def __init__(self, sink: Timed, inner: Any) -> None:
+        self._sink, self._inner = sink, inner
+
+    def write_batch(self, values: list[list[Effect]]) -> None:
+        self._inner.write_batch(values)
+        now = time.perf_counter()
+        for effect in (each for effects in values for each in effects):
+            if isinstance(effect, Improve):
+                self._sink.improved += 1
+            elif isinstance(effect, Publish) and (entered := self._sink.entered.get(effect.recommendation.user_id)):
+                self._sink.took.append((entered, now - entered))
+
+    def snapshot(self) -> None:
+        self._inner.snapshot()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def one_round(url: str, signups: float, others: float, seconds: float) -> dict[str, Any]:
+    """Run the job for ``seconds``, with the model at ``url`` or none; latencies in milliseconds."""
+    with tempfile.TemporaryDirectory() as directory:
+        data_dir = DataDir.create(Path(directory) / "data")
+        settings = load_settings(
+            data_dir=data_dir.path, llm_url=url or None, llm_calls_per_second=1_000.0, llm_in_flight=1_000, llm_daily_tokens=10**9,
+            llm_personal_share=1.0,
+        )  # fmt: skip
+        plan, source, wheels = Plan(product(), wording=bool(url)), Live(signups, others, seconds), WheelRegistry()
+        with redis_for_job(None, data_dir) as redis_url, open_model(settings, plan, redis_url, stopping=lambda: False) as model:
+            sink = Timed(RecommendationSink(redis_url, WritePolicy()), source.entered)
+            flow = build(
+                Parts(
+                    source, sink, Forgetting(), Forgetting(), plan, Keys(b"benchmark"), wheels, Board(),
+                    desk=model.desk if model is not None else None,
+                )
+            )  # fmt: skip
+            recovery = data_dir.recovery(settings.recovery_partitions)
+            began = time.perf_counter()
+            cli_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery)  # type: ignore[no-untyped-call]
+            asked = dict(model.wordsmith.counts) if model is not None else {}
+    took = np.array([1000 * took for entered, took in sink.took if entered > began + WARM_SECONDS])
+    return {
+        "model": bool(url), "decisions": int(took.size), "improved": sink.improved, "answers": asked,
+        **{f"p{share}": round(float(np.percentile(took, share)), 3) for share in (50, 95, 99)}, "max": round(float(took.max()), 3),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Alternate rounds, print the ratio of the p99."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.model_latency", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=20.0, help="a round takes (default: 20)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each kind (default: 3)")
+    parser.add_argument("--calls", type=float, default=50.0, help="decisions, and so calls, a second (default: 50)")
+    parser.add_argument("--others", type=float, default=500.0, help="other events a second (default: 500)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--round", metavar="URL", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.round is not None:
+        print(json.dumps(one_round(arguments.round, arguments.calls, arguments.others, arguments.seconds)))
+        return
+    rounds: list[dict[str, Any]] = []
+    server = [sys.executable, "-m", "benchmarks.model_server", "--seconds", str(MODEL_SECONDS)]
+    with subprocess.Popen(server, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        for _ in range(arguments.rounds):
+            for address in ("", url):
+                rounds.append(_in_a_process(address, arguments))
+                if not arguments.json:
+                    print(json.dumps(rounds[-1]), flush=True)
+        process.communicate()
+    without, with_model = ([each["p99"] for each in rounds if each["model"] is kind] for kind in (False, True))
+    ratio = statistics.median(with_model) / statistics.median(without)
+    if arguments.json:
+        print(json.dumps({"benchmark": "model_latency", "rounds": rounds, "p99Ratio": round(ratio, 3)}, indent=2))
+    else:
+        print(f"p99 with the model / without: {ratio:.2f} (medians of {arguments.rounds} rounds)")
+
+
+def _in_a_process(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ONRAMP_")}
+    command = [
+        sys.executable, "-m", "benchmarks.model_latency", "--round", url, "--seconds", str(arguments.seconds),
+        "--calls", str(arguments.calls), "--others", str(arguments.others),
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+if __name__ == "__main__":
+    main()
