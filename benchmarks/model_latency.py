@@ -1,8 +1,9 @@
 """What does a model in flight cost those who wait for nothing? ``python -m benchmarks.model_latency``.
 
 People sign up in real time and others act; for each sign-up the time is taken from the moment at which it happens, also where the dataflow
-only looks up later, to the moment at which the template recommendation is in Redis. Rounds with and without a model alternate in one run, each in a process of its own;
-the model answers after 1.8 seconds, and every decision asks it (its prompt holds words of the person, so that no cache helps).
+only looks up later, to the moment at which the template recommendation is in Redis. Rounds with and without a model alternate in one run,
+each in a process of its own; the model answers after 1.8 seconds, and every decision asks it (the prompt holds words of the person, so that
+no cache helps).
 """
 
 from __future__ import annotations

@@ -319,7 +319,7 @@ def connect(url: str, wait_seconds: float = CachePolicy.wait_seconds) -> Redis:
     network: dict[str, Any] = {} if url.startswith("unix:") else {"socket_connect_timeout": wait_seconds, "socket_keepalive": True}
     options: dict[str, Any] = {"socket_timeout": wait_seconds, "retry": Retry(NoBackoff(), 0), **network}
     # A burst of wishes waits for one of a few connections, instead of opening one each until the server has no more to give.
-    return Redis(connection_pool=BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=wait_seconds, **options))
+    return Redis.from_pool(BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=wait_seconds, **options))
 
 
 def entry_name(tenant: str, key: str) -> str:
