@@ -4,10 +4,10 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all bench measure check format ci lock clean
+.PHONY: help setup demo local-model test test-all bench measure check format ci lock clean
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv with everything needed to work on Onramp (uv if it is there, else pip)
 	@scripts/setup.sh dev
@@ -15,6 +15,9 @@ setup: ## Make .venv with everything needed to work on Onramp (uv if it is there
 demo: ## Simulate people, run the whole engine on them, show what came of it; ARGS="--users 500" for options
 	@scripts/setup.sh
 	@$(BIN)/onramp demo $(ARGS)
+
+local-model: ## Install a small model that runs here, for `onramp demo --llm local`
+	@scripts/local_model.sh
 
 test: ## Run the tests; ARGS="-k words" to choose
 	@scripts/setup.sh dev

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from flows.cli import catalog, demo, evaluate, explain, recommend, report, review, run, settings, simulate, sql
+from flows.cli import catalog, demo, evaluate, explain, llm, recommend, report, review, run, settings, simulate, sql
 from flows.cli.failures import guarded, say
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -72,6 +72,10 @@ _reviews.command("list", context_settings=_CONTEXT)(guarded(review.list_waiting)
 _reviews.command("approve", context_settings=_CONTEXT)(guarded(review.approve))
 _reviews.command("reject", context_settings=_CONTEXT)(guarded(review.reject))
 app.add_typer(_reviews, name="review")
+
+_models = typer.Typer(rich_markup_mode=None, help="Look at what a model is asked and answers.", context_settings=_CONTEXT)
+_models.command("try", context_settings=_CONTEXT)(guarded(llm.attempt))
+app.add_typer(_models, name="llm")
 
 
 def invoke(arguments: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from flows.cli.failures import say
+from flows.cli.local_model import LOCAL, LlmOption
 from flows.cli.options import CatalogOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
 _NAMED: Final = "baseline, no_effect, drift, new_arm, harmful_arm, bots, messy, cold, misspecified"
 """The scenarios, written out: asking the room that knows them would make every command start later."""
+
+_USERS: Final = 2_000
+_DAYS: Final = 14
+_USERS_LOCAL: Final = 60
+_DAYS_LOCAL: Final = 4
+"""With the local model simulated time waits for each answer, and a processor takes seconds for one."""
 
 
 def _known(name: str) -> str:
@@ -47,8 +54,26 @@ def _command(text: str | None) -> str | None:
 
 
 def demo(
-    users: Annotated[int, typer.Option("--users", min=1, max=1_000_000, help="People to simulate.")] = 2000,
-    days: Annotated[int, typer.Option("--days", min=1, max=365, help="Days that pass; activation takes 10 or more to judge.")] = 14,
+    users: Annotated[
+        int | None,
+        typer.Option(
+            "--users",
+            min=1,
+            max=1_000_000,
+            help=f"People to simulate. [default: {_USERS}; with --llm local {_USERS_LOCAL}]",
+            show_default=False,
+        ),
+    ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(
+            "--days",
+            min=1,
+            max=365,
+            help=f"Days that pass; activation takes 10 or more to judge. [default: {_DAYS}; with --llm local {_DAYS_LOCAL}]",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same people.")] = 1,
     scenario: Annotated[
         str, typer.Option("--scenario", metavar="NAME", help=f"What is special about the world: {_NAMED}.", callback=_known)
@@ -63,6 +88,7 @@ def demo(
             callback=_command,
         ),
     ] = None,
+    llm: LlmOption = None,
     catalog: CatalogOption = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
@@ -71,13 +97,15 @@ def demo(
 
     The whole job runs on them with embedded engines. What only the people's program knows, it tells at the end: who was stuck, and what
     would have happened without guidance. It all lives in `demo/` in the data directory, apart from your own data, and starts afresh each
-    time.
+    time. With --llm a model words what the engine decides; simulated time waits for its answers, and what they cost is told at the end.
+    Without it none is asked, whatever ONRAMP_LLM_URL says.
 
     \b
     Example:  onramp demo
               onramp demo --users 500 --days 10 --catalog recipes
               onramp demo --scenario harmful_arm --seed 7
               onramp demo --population "./my_people --verbose"
+              onramp demo --llm local
     """
     started = time.perf_counter()
     from evaluation.scenarios import stage
@@ -85,6 +113,7 @@ def demo(
     from flows.cli.demo_dir import for_demo
     from flows.cli.display import Display
     from flows.cli.engine_noise import engine_noise_aside
+    from flows.cli.local_model import chosen_model
     from flows.cli.options import load
     from flows.cli.screen import err
     from flows.job import ClosedLoop, Stop
@@ -94,10 +123,18 @@ def demo(
     from state.duration import DAY
 
     asked = load(data_dir=data_dir, catalog=catalog)
+    if users is None:
+        users = _USERS_LOCAL if llm == LOCAL else _USERS
+    if days is None:
+        days = _DAYS_LOCAL if llm == LOCAL else _DAYS
+    if llm == LOCAL:
+        say(f"{users:,} people live for {days} {'day' if days == 1 else 'days'}, and simulated time waits for each answer of the model.")
     end = START + days * DAY
     product = stage(load_catalog(asked.catalog), scenario, START, end)
     begin = Begin(scenario, seed, users, START, end, describe(product))
     what = {"users": users, "days": days, "seed": seed, "scenario": scenario, "catalog": asked.catalog, "population": population}
+    if llm is not None:
+        what["llm"] = LOCAL if llm == LOCAL else "server"
     stop, result = Stop(), dict[str, Any]()
 
     def watch(live: Live) -> None:
@@ -117,13 +154,13 @@ def demo(
 
             result.update(outcome.summary, finished=True)
             try:
-                result["truth"] = conclude(engines, outcome, loop, asked, settings, silent=as_json)
+                result.update(conclude(engines, outcome, loop, asked, settings, silent=as_json))
             finally:  # they may tell why there was nothing to conclude from
                 for note in outcome.summary["notes"]:
                     say(note)
 
-    with _play(population) as people:
-        settings = for_demo(asked, what)  # clears the demo before: not where the people cannot even be started
+    with _play(population) as people, chosen_model(llm) as model:
+        settings = for_demo(asked, what, model)  # clears the demo before: not where the people cannot even be started
         loop = ClosedLoop(people, begin, product, settings.data_dir / "truth.jsonl")
         with engine_noise_aside(), Display(err(), "Living") as display:
             try:

@@ -52,8 +52,12 @@ def for_reading(settings: Settings) -> Settings:
     return settings
 
 
-def for_demo(settings: Settings, what: dict[str, Any]) -> Settings:
-    """Make the demo's directory ready, cleared of an earlier demo. Raises ``DataDirError`` when it is in use or no demo's."""
+def for_demo(settings: Settings, what: dict[str, Any], model: dict[str, Any] | None = None) -> Settings:
+    """Make the demo's directory ready, cleared of an earlier demo. Raises ``DataDirError`` when it is in use or no demo's.
+
+    ``model`` are the settings of a model that was asked for. Without them none is asked, whatever the environment names: a demo must not
+    spend money by oversight.
+    """
     demo = DataDir.create(settings.data_dir).path / _NAME
     if demo.exists() and not is_demo(demo) and any(demo.iterdir()):
         raise DataDirError(f"{demo} holds something that is no demo; move it away, or choose another directory with --data-dir.")
@@ -61,7 +65,7 @@ def for_demo(settings: Settings, what: dict[str, Any]) -> Settings:
     with data_dir.lock("onramp demo"):
         _clear(demo)
         write_private(demo / _MARK, json.dumps(what).encode() + b"\n")
-    return embedded(settings, demo)
+    return embedded(settings, demo).model_copy(update=model if model is not None else {"llm_url": None, "llm_api_key": None})
 
 
 def refuse_demo(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from evaluation.scenarios import SCENARIOS
 from evaluation.truth import TruthError, read_truth
-from flows.cli import findings, views
+from flows.cli import findings, model_texts, views
 from flows.cli.demo_dir import option_to_read
 from flows.cli.figures import show_throughput, show_unused
 from flows.cli.own_name import own_name
@@ -27,6 +27,7 @@ from state.recommendation import Recommendation
 
 if TYPE_CHECKING:
     from evaluation.truth import SealedTruth
+    from flows.cli.model_texts import Texts
     from flows.engines import Engines
     from flows.job import ClosedLoop, Outcome
     from flows.settings import Settings
@@ -36,7 +37,8 @@ _TENANT = "default"
 
 
 def conclude(engines: Engines, outcome: Outcome, loop: ClosedLoop, asked: Settings, demo: Settings, *, silent: bool) -> dict[str, Any]:
-    """Judge the run, draw the plots and, unless ``silent``, print it all on standard output. Returns what JSON has under ``truth``.
+    """Judge the run, draw the plots and, unless ``silent``, print it all on standard output. Returns what JSON has under ``truth``
+    and, where a model was asked, under ``llm``.
 
     Raises ``TruthError`` for a truth that cannot be read.
     """
@@ -46,10 +48,14 @@ def conclude(engines: Engines, outcome: Outcome, loop: ClosedLoop, asked: Settin
     evidence = load(facts.frame, _TENANT)
     verdict = judge(evidence, read_learned(facts.frame, _TENANT), Design.of(loop.catalog), truth)
     plots = draw_all(verdict, demo.data_dir / "plots")
+    texts = model_texts.read(facts, _TENANT)
     if not silent:
         _show_scenario(out(), loop.begin.scenario)
-        _show(engines, facts, outcome, verdict, plots, options)
-    return {**truth_json(verdict, loop.begin.scenario), "plots": [str(path) for path in plots]}
+        _show(engines, facts, outcome, verdict, texts, plots, options)
+    told: dict[str, Any] = {"truth": {**truth_json(verdict, loop.begin.scenario), "plots": [str(path) for path in plots]}}
+    if (record := model_texts.as_record(texts, verdict.model)) is not None:
+        told["llm"] = record
+    return told
 
 
 def _read(path: Path, options: list[str]) -> SealedTruth:
@@ -69,12 +75,15 @@ def _show_scenario(console: Console, name: str) -> None:
         lines(console, Text(f"Scenario {name}: {SCENARIOS[name][0]}.", style="dim"))
 
 
-def _show(engines: Engines, facts: Facts, outcome: Outcome, verdict: Verdict, plots: list[Path], options: list[str]) -> None:
+def _show(
+    engines: Engines, facts: Facts, outcome: Outcome, verdict: Verdict, texts: Texts | None, plots: list[Path], options: list[str]
+) -> None:
     console = out()
     findings.show_effect(console, verdict)
     findings.show_stuck(console, verdict)
     findings.show_bandit(console, verdict)
     findings.show_arms(console, verdict)
+    model_texts.show(console, texts, verdict.model)
     views.show_non_decisions(console, facts, _TENANT)
     sampled = _show_samples(console, engines, facts)
     findings.show_trust(console, verdict)

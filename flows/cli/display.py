@@ -72,7 +72,7 @@ class Display:
 
     def _speak(self) -> None:
         while not self._stop.wait(_PLAIN_EVERY):
-            self._console.print(Text(f"{self._title}: {', '.join([self._place(), self._rate(), *self._figures()])}"))
+            self._console.print(Text(f"{self._title}: {', '.join([self._place(), self._rate(), *self._figures(), *self._texts()])}"))
 
     def _picture(self) -> Group:
         grid = Table.grid(padding=(0, 2), pad_edge=False)
@@ -84,7 +84,8 @@ class Display:
         if share is None:
             cells.append(Text(self._place()))
         grid.add_row(*cells)
-        return Group(grid, Text("  " + "   ".join(self._figures()), style="dim", no_wrap=True, overflow="ellipsis"))
+        told = [self._figures(), texts] if (texts := self._texts()) else [self._figures()]
+        return Group(grid, *(Text("  " + "   ".join(line), style="dim", no_wrap=True, overflow="ellipsis") for line in told))
 
     def _read(self) -> int:
         return self._live.board.total.get("read", 0) if self._live is not None else 0
@@ -131,6 +132,21 @@ class Display:
             f"{number(total.get('activated', 0))} activated",
             f"{number(total.get('decisions', 0))} decisions",
             f"{number(success + failure)} rewards ({number(success)} good)",
+        ]
+
+    def _texts(self) -> list[str]:
+        """What became of the wishes for a model's text so far; nothing where no model is asked."""
+        if self._live is None or self._live.model is None:
+            return []
+        counts = dict(self._live.model.wordsmith.counts)
+        call, cache, shared = (counts.get(source, 0) for source in ("call", "cache", "coalesced"))
+        waiting = self._live.model.gate.pending
+        return [
+            f"{number(sum(counts.values()) + waiting)} texts wished for",
+            f"{number(call)} by the model",
+            f"{number(cache + shared)} from its cache",
+            f"{number(sum(counts.values()) - call - cache - shared)} templates kept",
+            f"{number(waiting)} waiting",
         ]
 
 
