@@ -96,7 +96,8 @@ def consider(plan: Plan, choice: Choice, record: Recommendation) -> Wish | Kept:
         catalog=plan.version,
         prompt=prompt,
         locale=locale,
-        situation="returning" if context.returning else "first_visit",
+        # Who was inactive and reads this has come back, whatever came before: one text serves both.
+        situation="returning" if context.returning or ask.trigger == "stuck:inactive" else "first_visit",
         done=context.done,
         traits={name: value for name, value in ask.traits.items() if name in told},
         at=ask.at,

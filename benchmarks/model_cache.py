@@ -1,0 +1,120 @@
+"""How many calls do cache and coalescing save? ``python -m benchmarks.model_cache --users 20000``.
+
+The demo's people live against the engine-free job; every decision that asks a model is put, in order and those of one slot together, to the
+real service on a real Valkey, with a scripted server as the model. Counted are shared wishes; personal ones are told apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.replicate import World, replicate
+from evaluation.engine_free import EngineFree
+from flows.data_dir import DataDir
+from flows.embedded import redis_for_job
+from flows.models import open_model
+from flows.settings import load_settings
+from llm.answer import Answer
+from operators.async_map import run_in_background
+from state.chooser import Chosen
+from state.composer import Composer
+from state.ids import Keys
+from state.items import Choice
+from state.plan import Plan
+from state.wording import Kept, Wish, cache_key, consider
+from tests.support.model_server import ModelServer, good, slow
+
+PARTS = 10
+
+
+class Wishing(EngineFree):
+    """The job; remembers which decisions would ask a model, and why others would not."""
+
+    def __init__(self, plan: Plan, keys: Keys) -> None:
+        super().__init__(Plan(plan.catalog, wording=True), keys)
+        self.considered: list[Wish | Kept] = []
+        self._words = Composer(self.plan, keys)
+
+    def _take(self, chosen: list[Chosen]) -> None:
+        super()._take(chosen)
+        for each in chosen:
+            if type(each) is Choice:
+                self.considered.append(consider(self.plan, each, self._words.compose(each)[0].recommendation))
+
+
+def ask(plan: Plan, wishes: list[Wish]) -> list[Answer]:
+    """Put ``wishes`` to the service, those of one moment together; answers in their order."""
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        ModelServer(slow(0.05, good())) as server,
+    ):
+        data_dir = DataDir.create(Path(directory) / "data")
+        settings = load_settings(
+            data_dir=data_dir.path, llm_url=server.url, llm_calls_per_second=10_000.0, llm_in_flight=500, llm_daily_tokens=10**11,
+        )  # fmt: skip
+        with redis_for_job(None, data_dir) as redis_url, open_model(settings, plan, redis_url, stopping=lambda: False) as model:
+            assert model is not None
+            answer = model.wordsmith.answer
+
+            async def together(some: list[Wish]) -> list[Answer]:
+                return list(await asyncio.gather(*map(answer, some)))
+
+            answers: list[Answer] = []
+            for _, group in itertools.groupby(wishes, key=lambda wish: wish.at):
+                answers += run_in_background(together(list(group)), 120)
+            return answers
+
+
+def share(count: int, of: int) -> float | None:
+    return round(count / of, 4) if of else None
+
+
+def summarize(considered: list[Wish | Kept], answers: list[Answer]) -> dict[str, Any]:
+    """Calls, hits, and the hit rate over the run in ``PARTS`` equal parts: the last ones are warm."""
+    wishes = [each for each in considered if isinstance(each, Wish)]
+    shared = [(wish, answer) for wish, answer in zip(wishes, answers, strict=True) if not wish.personal]
+    sources = [answer.source for _, answer in shared]
+    parts = [sources[len(sources) * part // PARTS : len(sources) * (part + 1) // PARTS] for part in range(PARTS)]
+    kept: dict[str, int] = {}
+    for each in considered:
+        if isinstance(each, Kept):
+            kept[each.reason] = kept.get(each.reason, 0) + 1
+    calls = sources.count("call")
+    warm = sources[len(sources) // 2 :]
+    return {
+        "decisions": len(considered), "keptTemplate": kept, "personal": len(wishes) - len(shared), "shared": len(shared),
+        "calls": calls, "cache": sources.count("cache"), "coalesced": sources.count("coalesced"),
+        "distinctKeys": len({cache_key(wish) for wish, _ in shared}), "callsSaved": share(len(sources) - calls, len(sources)),
+        "hitRateWarm": share(len(warm) - warm.count("call"), len(warm)),
+        "hitRateByTenth": [share(len(part) - part.count("call"), len(part)) for part in parts],
+        "accepted": share(sum(not answer.reason for answer in answers), len(answers)),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Live, ask, count, print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.model_cache", description="How many calls do cache and coalescing save?")
+    parser.add_argument("--users", type=int, default=2000)
+    parser.add_argument("--days", type=int, default=14)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    run = replicate(World("baseline", arguments.seed, arguments.users, arguments.days), make=Wishing)
+    assert isinstance(run.job, Wishing)
+    wishes = [each for each in run.job.considered if isinstance(each, Wish)]
+    found = summarize(run.job.considered, ask(run.job.plan, wishes))
+    if arguments.json:
+        print(json.dumps({"benchmark": "model_cache", "users": arguments.users, "days": arguments.days, "seed": arguments.seed, **found}))
+        return
+    for name, value in found.items():
+        print(f"{name}: {value}")
+
+
+if __name__ == "__main__":
+    main()
