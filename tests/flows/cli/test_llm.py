@@ -1,0 +1,148 @@
+"""``onramp llm try``: the newest decision of a person, asked about again, on a demo that knew no model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from llm import local
+from tests.flows.cli.conftest import Inside, Ready
+from tests.support.model_server import ModelServer, changed, error, invented_link, refuses_json_schema
+
+TEXT = "Open the page for this step, {firstName}, and take it from the top."
+
+_NEWEST = """
+SELECT user_id, trigger, step_id, decision_id, count() OVER () AS n FROM
+(SELECT * FROM decisions_final WHERE outcome = 'decided' ORDER BY decided_at DESC, version DESC LIMIT 1 BY user_id)
+WHERE (trigger = 'stuck:errors') = {} ORDER BY decided_at DESC LIMIT 1
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[ModelServer]:
+    with ModelServer(changed(text=TEXT, confidence=0.9)) as running:
+        yield running
+
+
+def somebody(demo: Ready, inside: Inside, *, with_errors: bool) -> dict[str, str]:
+    row = inside("sql", _NEWEST.format(int(with_errors)), "--json", cwd=demo.cwd).json["rows"][0]
+    return {name: str(value) for name, value in row.items()}
+
+
+def test_help_has_an_example(inside: Inside, tmp_path: Path) -> None:
+    assert "Example:  onramp llm try --user u000042 --llm local" in inside("llm", "try", "--help", cwd=tmp_path).out
+
+
+def test_a_person_looks_at_prompt_verdicts_and_text_and_nothing_is_written(demo: Ready, inside: Inside, server: ModelServer) -> None:
+    who = somebody(demo, inside, with_errors=False)
+    before = inside("recommend", who["user_id"], "--json", cwd=demo.cwd).json
+    result = inside("llm", "try", "--user", who["user_id"], "--llm", server.url, cwd=demo.cwd)
+    assert result.code == 0, result.err
+    assert max(map(len, result.out.splitlines())) <= 80
+    said = " ".join(result.out.split())
+    for words in ("What the model is told prompt nudge-1, for everybody", "MESSAGE IN USE", "grounding passed", "slot_value passed"):
+        assert words in said
+    assert "take it from the top." in said.split("What the person reads")[1]
+    assert "{firstName}" not in said.split("What the person reads")[1]
+    assert len(server.requests) == 1
+    assert who["user_id"] not in json.dumps(server.requests[0].body)
+    assert inside("recommend", who["user_id"], "--json", cwd=demo.cwd).json == before
+    assert inside("review", "list", "--json", cwd=demo.cwd).json["waiting"] == 0
+
+
+def test_as_json_with_another_prompt(demo: Ready, inside: Inside, server: ModelServer) -> None:
+    who = somebody(demo, inside, with_errors=False)
+    found = inside("llm", "try", "--user", who["user_id"], "--prompt", "nudge-2", "--llm", server.url, "--json", cwd=demo.cwd).json
+    assert (found["decisionId"], found["promptVersion"], found["scope"]) == (who["decision_id"], "nudge-2", "shared")
+    assert (found["unfilled"], found["reason"], found["confidence"]) == (TEXT, None, 0.9)
+    assert found["text"].endswith("take it from the top.")
+    assert found["user"] == server.requests[0].user
+    assert [each["check"] for each in found["verdicts"]][:5] == ["schema", "grounding", "privacy", "hygiene", "confidence"]
+    assert found["inputTokens"] > 0
+    assert found["attempts"] == 1
+
+
+def test_of_somebody_stuck_with_errors_their_own_words_are_told_between_fences(demo: Ready, inside: Inside, server: ModelServer) -> None:
+    who = somebody(demo, inside, with_errors=True)
+    found = inside("llm", "try", "--user", who["user_id"], "--llm", server.url, "--json", cwd=demo.cwd).json
+    assert found["scope"] == "personal"
+    assert "[USER_INPUT]" in found["user"].split("ABOUT THIS PERSON")[1]
+    assert who["user_id"] not in found["user"]
+
+
+def test_an_answer_that_is_rejected_shows_by_what(demo: Ready, inside: Inside, server: ModelServer) -> None:
+    server.script = invented_link
+    who = somebody(demo, inside, with_errors=False)
+    result = inside("llm", "try", "--user", who["user_id"], "--llm", server.url, cwd=demo.cwd)
+    assert result.code == 0
+    said = " ".join(result.out.split())
+    assert "schema deep_link another link than the one that was asked for" in said
+    assert "The template stays (deep_link)." in said
+
+
+def test_a_server_is_asked_with_the_key_and_name_of_the_settings(
+    demo: Ready, inside: Inside, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONRAMP_LLM_URL", server.url)
+    monkeypatch.setenv("ONRAMP_LLM_API_KEY", "correct-horse")
+    monkeypatch.setenv("ONRAMP_LLM_MODEL", "small")
+    server.script = refuses_json_schema
+    result = inside("llm", "try", "--user", somebody(demo, inside, with_errors=False)["user_id"], cwd=demo.cwd)
+    assert result.code == 0, result.err
+    assert server.requests[0].headers["authorization"] == "Bearer correct-horse"
+    assert server.requests[0].body["model"] == "small"
+    assert "correct-horse" not in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--user", "nobody-at-all", "--llm", "URL"], "nobody named nobody-at-all is known in tenant default"),
+        (["--user", "USER"], "no model is set"),
+        (["--user", "USER", "--llm", "ftp://models"], "--llm cannot be used"),
+        (["--user", "USER", "--llm", "URL", "--prompt", "nudge-none"], "There is no prompt nudge-none"),
+        (["--user", "USER", "--llm", "URL", "--catalog", "recipes"], "recipes"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_sentence(demo: Ready, inside: Inside, server: ModelServer, arguments: list[str], words: str) -> None:
+    named = {"USER": somebody(demo, inside, with_errors=False)["user_id"], "URL": server.url}
+    result = inside("llm", "try", *(named.get(word, word) for word in arguments), cwd=demo.cwd)
+    assert (result.code, result.out, len(result.err.splitlines())) == (1, "", 1), result.err
+    assert words in result.err
+    assert not server.requests
+
+
+def test_somebody_for_whom_nothing_was_decided_is_one_sentence(own: Ready, inside: Inside, server: ModelServer) -> None:
+    rows = inside("sql", "SELECT user_id FROM people_final WHERE user_id NOT IN (SELECT user_id FROM recommendations_final)", "--json",
+                  cwd=own.cwd).json["rows"]  # fmt: skip
+    gone = inside("llm", "try", "--user", "gone", "--llm", server.url, cwd=own.cwd)
+    assert (gone.code, gone.err) == (1, "onramp: nobody named gone is known in tenant default.\n")
+    for row in rows:
+        result = inside("llm", "try", "--user", row["user_id"], "--llm", server.url, cwd=own.cwd)
+        assert result.code == 1
+        assert "no guidance was ever decided" in result.err
+
+
+def test_a_server_that_is_away_or_fails_is_one_sentence(demo: Ready, inside: Inside, server: ModelServer) -> None:
+    who = somebody(demo, inside, with_errors=False)["user_id"]
+    server.script = error(401)
+    denied = inside("llm", "try", "--user", who, "--llm", server.url, cwd=demo.cwd)
+    assert (denied.code, denied.err.count("\n")) == (1, 1)
+    assert "check the address, ONRAMP_LLM_API_KEY and ONRAMP_LLM_MODEL; the template stays." in denied.err
+    server.stop()
+    away = inside("llm", "try", "--user", who, "--llm", server.url, "--json", cwd=demo.cwd)
+    assert away.code == 1
+    assert away.json["reason"] == "unreachable"
+    assert away.err == ""
+
+
+def test_without_the_local_model_it_says_what_to_type(demo: Ready, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> Path:
+        raise local.LocalModelError("The local model is not installed; `make local-model` installs it.")
+
+    monkeypatch.setattr(local, "weights", absent)
+    result = inside("llm", "try", "--user", somebody(demo, inside, with_errors=False)["user_id"], "--llm", "local", cwd=demo.cwd)
+    assert (result.code, result.err) == (1, "onramp: The local model is not installed; `make local-model` installs it.\n")
