@@ -32,8 +32,11 @@ SLOTS: Final = 2
 _CONTEXT: Final = 3_072
 """Tokens of a call: 1,200 of the prompt, up to 800 of a person's own words, 400 of the answer, and room."""
 
-_SENTENCE: Final = r"^[A-Z{][^.!?\n]{20,140}[.!?]$"
-"""What a text must look like: one sentence. Left alone, the model goes on until it is cut, and then nothing of it can be used."""
+_SENTENCE: Final = r'^[A-Z{][^.!?"\\\n\r\t]{20,140}[.!?]$'
+"""What a text must look like: one sentence, of characters that stand in JSON as they are.
+
+Left alone, the model goes on until it is cut, and then nothing of it can be used.
+"""
 
 _LARGEST: Final = 200_000
 """Bytes of a request, at most."""
@@ -128,11 +131,13 @@ def server(complete: Complete, key: str) -> ThreadingHTTPServer:
 
         def _answer(self, body: bytes) -> tuple[int, dict[str, Any]]:
             try:
-                found = complete(narrowed({**json.loads(body), "stream": False}))
+                request = narrowed({**json.loads(body), "stream": False})
             except (ValueError, TypeError, AttributeError):
                 return 400, {"error": {"message": "the request cannot be read"}}
-            except RuntimeError as error:
-                return 400, {"error": {"message": str(error)}}
+            try:
+                found = complete(request)
+            except (RuntimeError, ValueError) as error:  # what the model wrote cannot be read, or the runtime failed
+                return 500, {"error": {"message": str(error)}}
             code = found["error"].get("code", 500) if "error" in found else 200
             return code if isinstance(code, int) else 500, found
 

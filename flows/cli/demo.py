@@ -127,8 +127,6 @@ def demo(
         users = _USERS_LOCAL if llm == LOCAL else _USERS
     if days is None:
         days = _DAYS_LOCAL if llm == LOCAL else _DAYS
-    if llm == LOCAL:
-        say(f"{users:,} people live for {days} {'day' if days == 1 else 'days'}, and simulated time waits for each answer of the model.")
     end = START + days * DAY
     product = stage(load_catalog(asked.catalog), scenario, START, end)
     begin = Begin(scenario, seed, users, START, end, describe(product))
@@ -161,6 +159,10 @@ def demo(
 
     with _play(population) as people, chosen_model(llm) as model:
         settings = for_demo(asked, what, model)  # clears the demo before: not where the people cannot even be started
+        if llm == LOCAL:
+            say(
+                f"{users:,} people live for {days} {'day' if days == 1 else 'days'}, and simulated time waits for each answer of the model."
+            )
         loop = ClosedLoop(people, begin, product, settings.data_dir / "truth.jsonl")
         with engine_noise_aside(), Display(err(), "Living") as display:
             try:

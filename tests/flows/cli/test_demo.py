@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from evaluation.scenarios import SCENARIOS
+from llm import local
 from tests.flows.cli.command import Result, onramp, start
 from tests.flows.cli.conftest import DEMO, PEOPLE, Inside, Ready
+from tests.support.model_server import ModelServer, Request, changed, every, invented_link
 
 SECTIONS = (
     "Activation within 7 days",
@@ -211,3 +213,78 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path: Path, inside: Ins
     assert (result.code, result.out) == (1, "")
     assert (tmp_path / "data" / "demo" / "mine.txt").read_text() == "precious"
     assert len(result.err.splitlines()) == 1
+
+
+WORDS = "Open the page for this step, {firstName}, and take it from the top."
+SMALL = ("demo", "--users", 40, "--days", 4, "--population", PEOPLE)
+
+
+def test_without_asking_for_a_model_none_is_asked_whatever_the_environment_names(tmp_path: Path) -> None:
+    with ModelServer() as server:
+        result = onramp(*SMALL, "--json", cwd=tmp_path, ONRAMP_LLM_URL=server.url, ONRAMP_LLM_API_KEY="correct-horse")
+        assert result.code == 0, result.err
+        assert not server.requests
+    assert "llm" not in result.json
+
+
+@pytest.fixture(scope="module")
+def worded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ready, list[Request]]:
+    """A demo with a model, one of whose answers in four is wrong; and what it was asked."""
+    cwd = tmp_path_factory.mktemp("worded")
+    with ModelServer(every(4, invented_link, changed(text=WORDS, confidence=0.9))) as server:
+        settings = {"ONRAMP_LLM_API_KEY": "correct-horse", "ONRAMP_LLM_MODEL": "small", "ONRAMP_LLM_INPUT_PRICE": "1"}
+        return Ready(cwd, onramp(*SMALL, "--llm", server.url, "--json", cwd=cwd, **settings)), server.requests
+
+
+def test_with_a_model_it_tells_what_was_asked_and_what_came_of_it(worded: tuple[Ready, list[Request]]) -> None:
+    (_, result), requests = worded
+    assert result.code == 0, result.err
+    llm = result.json["llm"]
+    assert llm["calls"] == len(requests) > 3
+    assert requests[0].headers["authorization"] == "Bearer correct-horse"
+    assert requests[0].body["model"] == "small"
+    assert sum(row["asked"] for row in llm["bySource"]) == llm["asked"]
+    assert sum(row["accepted"] for row in llm["bySource"]) == llm["improved"] > 0
+    assert llm["bySource"][0]["source"] == "call"
+    assert {row["reason"] for row in llm["rejections"]} == {"deep_link"}
+    assert llm["costDollars"] == pytest.approx(llm["inputTokens"] / 1e6)
+    for example in llm["examples"]:
+        assert example["text"].endswith("take it from the top.")
+        assert example["template"] != example["text"]
+    assert llm["examples"]
+    assert "correct-horse" not in result.out + result.err
+
+
+def test_with_a_model_the_tables_have_texts_beside_templates(tmp_path: Path) -> None:
+    with ModelServer(changed(text=WORDS, confidence=0.9)) as server:
+        result = onramp(*SMALL, "--llm", server.url, cwd=tmp_path)
+    assert result.code == 0, result.err
+    assert max(map(len, result.out.splitlines())) <= 80
+    section = result.out.split("Model texts")[1]
+    assert "a call" in section.split("answered by")[1]
+    assert "take it from the top." in section.split("Templates, and what the model made of them")[1]
+
+
+def test_what_is_decided_about_a_model_stays_in_its_demo(worded: tuple[Ready, list[Request]], inside: Inside) -> None:
+    (cwd, _), _ = worded
+    mark = json.loads((cwd / ".onramp" / "demo" / "demo.json").read_bytes())
+    assert mark["llm"] == "server"
+    assert "Model texts" in inside("report", cwd=cwd).out
+
+
+def test_an_address_that_is_none_is_one_sentence(tmp_path: Path, inside: Inside) -> None:
+    result = inside("demo", "--llm", "models", cwd=tmp_path)
+    assert (result.code, result.out, len(result.err.splitlines())) == (1, "", 1)
+    assert "--llm cannot be used: the address must begin with http:// or https://" in result.err
+    assert not (tmp_path / ".onramp").exists()
+
+
+def test_without_the_local_model_it_says_what_to_type(tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> Path:
+        raise local.LocalModelError("The local model is not installed; `make local-model` installs it.")
+
+    monkeypatch.setattr(local, "weights", absent)
+    result = inside("demo", "--llm", "local", cwd=tmp_path)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.splitlines()[-1] == "onramp: The local model is not installed; `make local-model` installs it."
+    assert not (tmp_path / ".onramp").exists()
