@@ -18,14 +18,14 @@ from flows.settings import Settings
 from llm.answer import Answer
 from llm.breaker import Breaker
 from llm.budget import Allowance, Budget, BudgetSettings
-from llm.cache import AnswerCache, connect
+from llm.cache import AnswerCache, CachePolicy, connect
 from llm.client import ModelClient, ModelSettings
 from llm.guardrails import Guardrails
 from llm.intake import Intake
 from llm.prices import Prices
 from llm.prompts import PromptTemplate, load_prompts
 from llm.rate import TokenBucket
-from llm.review import ReviewQueue
+from llm.review import ReviewPolicy, ReviewQueue
 from llm.semaphore import Semaphore, SemaphoreSettings
 from llm.service import Parts, Wordsmith
 from operators.async_map import AsyncCalls, AsyncPolicy, Gate, background_loop, run_in_background
@@ -36,6 +36,12 @@ from state.wording import Wish
 SWITCH_SECONDS: Final = 0.001
 """After which a thread must let another one go on. With 50 calls a second other people's guidance took 10 ms (p95) instead of 36 ms with
 the usual 5 ms (``python -m benchmarks.model_latency``)."""
+
+_REDIS_SECONDS: Final = 1.0
+"""Longest wait for Redis: nobody waits for the text, and beside workers that compute the answer of Redis is not looked at at once."""
+
+_HOLD_SECONDS: Final = 5.0
+"""By so much longer than a call its place is held."""
 
 _FORGET_SECONDS: Final = 5.0
 """The longest wait, at the end of a run, for texts of deleted people to be gone."""
@@ -107,15 +113,15 @@ async def _make(settings: Settings, plan: Plan, redis_url: str, prompts: dict[st
     """On the loop, where everything of it is used."""
     assert settings.llm_url is not None
     assert plan.wording is not None
-    client = connect(redis_url)
-    cache = AnswerCache(client)
+    client = connect(redis_url, _REDIS_SECONDS)
+    cache = AnswerCache(client, CachePolicy(wait_seconds=_REDIS_SECONDS))
     micros = round(settings.llm_daily_dollars * 1e6)
-    hold = settings.llm_timeout_seconds + 5.0  # a place that frees itself earlier would be given twice
     share = settings.llm_personal_share
     budget = BudgetSettings(
         shared=Allowance(tokens=settings.llm_daily_tokens, micros=micros),
         personal=Allowance(tokens=round(settings.llm_daily_tokens * share), micros=round(micros * share)),
         alert_share=settings.llm_alert_share,
+        answer_seconds=_REDIS_SECONDS,
     )
     wordsmith = Wordsmith(
         Parts(
@@ -126,11 +132,11 @@ async def _make(settings: Settings, plan: Plan, redis_url: str, prompts: dict[st
             client=ModelClient(model_settings(settings)),
             breaker=Breaker(),
             bucket=TokenBucket(settings.llm_calls_per_second, max(1.0, settings.llm_calls_per_second)),
-            places=Semaphore(client, settings.llm_model, SemaphoreSettings(places=settings.llm_in_flight, hold_seconds=hold)),
+            places=Semaphore(client, settings.llm_model, _places(settings)),
             budget=Budget(client, budget),
             prices=Prices(input_dollars=settings.llm_input_price, output_dollars=settings.llm_output_price),
             cache=cache,
-            review=ReviewQueue(client),
+            review=ReviewQueue(client, ReviewPolicy(wait_seconds=_REDIS_SECONDS)),
         )
     )
 
@@ -139,6 +145,12 @@ async def _make(settings: Settings, plan: Plan, redis_url: str, prompts: dict[st
         await client.aclose()
 
     return wordsmith, cache, close
+
+
+def _places(settings: Settings) -> SemaphoreSettings:
+    """A place is held for longer than the longest call, or it would be given twice."""
+    hold = settings.llm_timeout_seconds + _HOLD_SECONDS
+    return SemaphoreSettings(places=settings.llm_in_flight, hold_seconds=hold, answer_seconds=_REDIS_SECONDS)
 
 
 def model_settings(settings: Settings) -> ModelSettings:

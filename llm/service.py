@@ -42,6 +42,9 @@ _FORGOTTEN_KEPT = 10_000
 """Deleted people who are remembered until the calls that were in flight for them have ended."""
 
 
+AT_ONCE = 16
+"""Requests to Redis at once: of a burst of a thousand wishes, the last would wait for longer than Redis is given to answer."""
+
 PLACE_WAIT_SECONDS = 4.0
 """The longest wait for a place among the calls in flight of all processes. The call has its own time after it."""
 
@@ -87,6 +90,7 @@ class Wordsmith:
         self._parts = parts
         self._flights: Flights[Made] = Flights()
         self._turn = asyncio.Lock()
+        self._redis = asyncio.Semaphore(AT_ONCE)
         self._forgotten: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.counts: Counter[str] = Counter()
         """How wishes ended: by source where they were answered (``call``, ``cache``, ``coalesced``), else by reason code."""
@@ -142,7 +146,8 @@ class Wordsmith:
         if failed := next((verdict for verdict in admitted.verdicts if not verdict.ok), None):
             return Answer(reason=failed.reason, verdicts=admitted.verdicts)
         key, owner = cache_key(wish), record.user_id if wish.personal else ""
-        known = await parts.cache.get(record.tenant_id, key, user=owner)
+        async with self._redis:
+            known = await parts.cache.get(record.tenant_id, key, user=owner)
         if known is not None:
             return self._fill(wish, Made(text=known.text, confidence=known.confidence, model=known.model), "cache", ())
         if parts.cache.blocked(key):
@@ -176,6 +181,15 @@ class Wordsmith:
         except ModelFailure as failure:
             return _failed(failure, parts.prices)
         made, review = self._judge(wish, completion)
+        async with self._redis:
+            made = await self._keep(wish, made, review, key, owner)
+        if owner and (tenant, owner) in self._forgotten:  # meanwhile
+            await self._remove(tenant, owner)
+        return made
+
+    async def _keep(self, wish: Wish, made: Made, review: Callable[[str], ReviewEntry] | None, key: str, owner: str) -> Made:
+        """Remember what is good, unless a person threw it out before; let wait what a person may look at."""
+        parts, tenant = self._parts, wish.record.tenant_id
         if not made.reason and await parts.review.was_rejected(tenant, text_hash(made.text)):
             made = msgspec.structs.replace(made, reason="rejected_by_person", text="")
         if not made.reason:
@@ -188,8 +202,6 @@ class Wordsmith:
             parts.cache.rejected(key)
             if review is not None:
                 await parts.review.put(tenant, review(key))
-        if owner and (tenant, owner) in self._forgotten:  # meanwhile
-            await self._remove(tenant, owner)
         return made
 
     async def _call(self, wish: Wish, prompt: Prompt) -> Completion:
@@ -201,9 +213,10 @@ class Wordsmith:
         scope: Scope = "personal" if wish.personal else "shared"
         sent = estimate_tokens(prompt.system + prompt.user)
         most = parts.client.settings.max_output_tokens
-        reserved = await parts.budget.reserve(
-            wish.record.tenant_id, scope, sent + most, parts.prices.micros(sent, most), day_of(parts.clock())
-        )
+        async with self._redis:
+            reserved = await parts.budget.reserve(
+                wish.record.tenant_id, scope, sent + most, parts.prices.micros(sent, most), day_of(parts.clock())
+            )
         if isinstance(reserved, ModelFailure):
             raise reserved
         if reserved.alert:
@@ -230,10 +243,11 @@ class Wordsmith:
                 tokens, micros = reserved.tokens, reserved.micros
             raise
         finally:
-            if lease is not None:
-                await parts.places.release(lease)
-            if alert := await parts.budget.settle(reserved, tokens, micros):
-                _LOG.warning("%s", alert)
+            async with self._redis:
+                if lease is not None:
+                    await parts.places.release(lease)
+                if alert := await parts.budget.settle(reserved, tokens, micros):
+                    _LOG.warning("%s", alert)
         return completion
 
     async def _token(self) -> None:
