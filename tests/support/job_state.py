@@ -68,7 +68,7 @@ def _table(store: ClickHouse, kind: type[Fact]) -> list[str]:
 def _redis(url: str) -> list[str]:
     client = connect(url)
     try:
-        records = {bytes(key).decode(): client.get(key) for key in client.scan_iter(match="onramp:*", count=1000)}
+        records = {bytes(key).decode(): client.get(key) for key in client.scan_iter(match="onramp:{*}:rec", count=1000)}
         return sorted(json.dumps({"key": key, **json.loads(value or b"{}")}) for key, value in records.items())
     finally:
         client.close()
