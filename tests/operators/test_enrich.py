@@ -1,0 +1,183 @@
+"""Wishes beside the flow: what ends them, in whatever order it comes, and what is told of each."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import bytewax.operators as op
+import msgspec
+import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.testing import TestingSink, TestingSource, run_main
+
+from llm.answer import Answer
+from operators.async_map import AsyncCalls, AsyncPolicy, Halt, Lane, Returned
+from operators.enrich import Desk, decode, encode, enrich_step, halt, name, settle
+from state.facts import LlmCallFact, RecommendationFact
+from state.recommendation import Erase, Freeze, Improve, Publish
+from state.wording import Kept, Wish
+from tests.llm.wishes import wish_for
+
+
+def wish(user: str = "ann", version: int = 3) -> Wish:
+    made = wish_for()
+    record = msgspec.structs.replace(made.record, tenant_id="t", user_id=user, version=version, decision_id=f"{user}-{version}")
+    return msgspec.structs.replace(made, record=record)
+
+
+ANSWER = Answer(text="Go on.", confidence=0.9, source="call", validation_hash="hash", unfilled_hash="unfilled")
+
+
+async def never(wish: Wish) -> Answer:
+    await asyncio.sleep(3600)
+    return ANSWER
+
+
+async def at_once(wish: Wish) -> Answer:
+    return ANSWER
+
+
+def lane(call: Any = never) -> Lane[Wish, Answer]:
+    return Lane(AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005)), None)
+
+
+ENDS: dict[str, Any] = {
+    "shown_first": Freeze("t", "ann", "ann-3", 3),
+    "forgotten": Erase("t", "ann", 4),
+    "superseded": Publish(wish(version=4).record),
+}
+SPARES: dict[str, Any] = {
+    "another decision was shown": Freeze("t", "ann", "ann-2", 2),
+    "deleted in a life before": Erase("t", "ann", 2),
+    "older guidance": Publish(wish(version=2).record),
+    "the same guidance": Kept(wish().record, "cold_start", 0),
+    "somebody else": Erase("t", "ben", 9),
+    "the same name at another tenant": Erase("other", "ann", 9),
+}
+
+
+@pytest.mark.parametrize("reason", ENDS)
+def test_what_happens_to_a_person_ends_their_wish_before_or_after_it_came(reason: str) -> None:
+    for overtaking in (False, True):
+        made = lane()
+        values: list[Wish | Halt] = [wish(), halt(ENDS[reason])]
+        found = [each for value in (values[::-1] if overtaking else values) for each in made.on_batch([value])[0]]
+        assert [(each.item, each.reason) for each in found] == [(wish(), reason)], overtaking
+        assert made.notify_at() is None
+        assert decode(made.snapshot()) == []
+
+
+@pytest.mark.parametrize("why", SPARES)
+def test_what_does_not_concern_it_spares_a_wish(why: str) -> None:
+    for overtaking in (False, True):
+        made = lane()
+        values: list[Wish | Halt] = [wish(), halt(SPARES[why])]
+        assert made.on_batch(values[::-1] if overtaking else values)[0] == []
+        assert decode(made.snapshot()) == [wish()]
+        made.on_batch([Halt("t\x1fann", "end")])
+
+
+def test_a_halt_that_does_not_last_ends_only_what_is_there() -> None:
+    made = lane()
+    made.on_batch([Halt("t\x1fann", "gone"), wish()])
+    assert decode(made.snapshot()) == [wish()]
+    made.on_batch([Halt("t\x1fann", "gone")])
+
+
+def test_only_so_many_halts_are_remembered() -> None:
+    made = lane()
+    for number in range(10_050):
+        made.on_batch([halt(Erase("t", f"u{number}", 9))])
+    assert len(made._halts) == 10_000
+    for version in range(50):
+        made.on_batch([halt(Erase("t", "ann", version))])
+    assert len(made._halts["t\x1fann"]) == 4
+    assert made.on_batch([wish()])[0][0].reason == "forgotten"
+
+
+def test_wishes_are_written_down_whole_and_what_cannot_be_read_is_none() -> None:
+    made = msgspec.structs.replace(wish(), notes=("E42",), traits={"firstName": "Ann", "n": 1, "b": True}, done=("a",))
+    assert decode(encode([made, wish("ben")])) == [made, wish("ben")]
+    assert decode(b"") == decode(b"\x93nonsense") == []
+    assert decode(msgspec.msgpack.encode((99, [made]))) == []
+
+
+def test_an_answer_becomes_better_words_a_row_of_them_and_a_row_of_the_call() -> None:
+    improve, row, call = settle(Returned(wish(), ANSWER))
+    assert isinstance(improve, Improve)
+    assert isinstance(row, RecommendationFact)
+    assert isinstance(call, LlmCallFact)
+    record = improve.recommendation
+    assert (record.message, record.source, record.prompt_version, record.validation_hash) == ("Go on.", "llm", "nudge-1", "hash")
+    assert (record.version, record.decision_id, record.recommendation_id) == (3, "ann-3", wish().record.recommendation_id)
+    assert (row.message, row.source, row.version) == ("Go on.", "llm", 3)
+    assert (call.status, call.reason, call.source, call.experiment, call.scope) == ("improved", "", "call", "model", "shared")
+
+
+@pytest.mark.parametrize("source", ["cache", "coalesced"])
+def test_words_that_were_not_made_for_this_decision_are_from_the_cache(source: str) -> None:
+    improve = settle(Returned(wish(), msgspec.structs.replace(ANSWER, source=source)))[0]
+    assert isinstance(improve, Improve)
+    assert improve.recommendation.source == "cache"
+
+
+@pytest.mark.parametrize("returned", [Returned(wish(), None, "shed"), Returned(wish(), Answer(reason="timeout", source="call"))])
+def test_without_words_only_the_call_is_told(returned: Returned[Wish, Answer]) -> None:
+    (call,) = settle(returned)
+    assert isinstance(call, LlmCallFact)
+    assert (call.status, call.reason) == ("kept", returned.reason or "timeout")
+
+
+def test_of_a_deleted_person_nothing_is_told() -> None:
+    assert settle(Returned(wish(), None, "forgotten")) == []
+
+
+def run(composed: list[Any], meanwhile: list[Any], call: Any = at_once, forgotten: list[tuple[str, str]] | None = None) -> list[Any]:
+    out: list[Any] = []
+    gone = forgotten if forgotten is not None else []
+    desk = Desk(AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005, drain_seconds=5)), lambda *who: gone.append(who))
+    flow = Dataflow("enrich")
+    first, second = (op.input(step, flow, TestingSource(items)) for step, items in (("composed", composed), ("meanwhile", meanwhile)))
+    op.output("out", enrich_step("enrich", first, second, desk, 2), TestingSink(out))
+    run_main(flow)  # type: ignore[no-untyped-call]
+    return out
+
+
+def test_in_a_flow_every_decision_is_told_of_once() -> None:
+    composed = [wish(f"u{number}") if number % 3 else Kept(wish(f"u{number}").record, "cold_start", 0) for number in range(60)]
+    told = [item for item in run(composed, []) if isinstance(item, LlmCallFact)]
+    assert sorted(row.user_id for row in told) == sorted(f"u{number}" for number in range(60))
+    assert {row.status for row in told if row.reason} == {"kept"}
+    assert sum(row.reason == "cold_start" for row in told) == 20
+
+
+def test_in_a_flow_a_deleted_person_is_forgotten_and_not_told_of() -> None:
+    forgotten: list[tuple[str, str]] = []
+    told = run([wish("ann"), wish("ben")], [Erase("t", "ann", 9)], forgotten=forgotten)
+    assert forgotten == [("t", "ann")]
+    assert {row.user_id for row in told if isinstance(row, LlmCallFact)} in ({"ben"}, {"ann", "ben"}), "unless the answer came first"
+
+
+def test_the_flow_does_not_wait_for_answers() -> None:
+    release = threading.Event()
+    ended: list[float] = []
+
+    async def slow(wish: Wish) -> Answer:
+        while not release.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        return ANSWER
+
+    made = lane(slow)
+    began = time.monotonic()
+    made.on_batch([wish(f"u{number}") for number in range(200)])
+    ended.append(time.monotonic() - began)
+    release.set()
+    found: list[Any] = []
+    while len(found) < 200 and time.monotonic() - began < 20:
+        found += made.on_notify()[0]
+        time.sleep(0.005)
+    assert len(found) == 200
+    assert ended[0] < 1.0
