@@ -128,7 +128,7 @@ async def _make(settings: Settings, plan: Plan, redis_url: str, prompts: dict[st
             plan=plan,
             prompts=prompts,
             intake=Intake(plan.wording, plan.catalog.slots),
-            guardrails=Guardrails(plan),
+            guardrails=Guardrails(plan, prompts),
             client=ModelClient(model_settings(settings)),
             breaker=Breaker(),
             bucket=TokenBucket(settings.llm_calls_per_second, max(1.0, settings.llm_calls_per_second)),

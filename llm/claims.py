@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
-from llm.never import NEVER
+from llm.never import NEVER, PROMPT_TALK
 from state.catalog import WordingPolicy
 
 _HARMLESS: Final = re.compile(
@@ -27,6 +27,7 @@ class Claims:
 
     def __init__(self, policy: WordingPolicy) -> None:
         everywhere = [_joined(lines) for lines in NEVER.values()]
+        self._prompt_talk: Final = re.compile(_joined(PROMPT_TALK))
         self._patterns: Final = tuple(re.compile(pattern, re.IGNORECASE) for pattern in (*policy.forbidden, *everywhere))
 
     def forbidden(self, text: str) -> bool:
@@ -38,6 +39,10 @@ class Claims:
             for each in {harmless, harmless.translate(_LEET), re.sub(r"(?<=\b\w)[ .\-_*](?=\w\b)", "", harmless)}
             for pattern in self._patterns
         )
+
+    def prompt_talk(self, text: str) -> bool:
+        """Say whether ``text`` talks to whoever writes guidance, about the message, instead of to the person."""
+        return self._prompt_talk.search(normal(text)) is not None
 
 
 def normal(text: str) -> str:

@@ -151,8 +151,8 @@ class _Named:
         self.title: Final = re.compile(r"(?<!\w)" + re.escape(step.title.rstrip(".")) + r"(?!\w)", re.IGNORECASE)
         heavy = [word for word in _WORD.findall(step.title.lower()) if word not in _LIGHT]
         verb, objects = (heavy[0], heavy[1:]) if heavy else ("", [])
-        self.verbs: Final = {_stem(word) for group in _ALIKE if verb in group for word in group} | {_stem(verb)}
-        self.objects: Final = {_stem(word) for word in objects}
+        self.verbs: Final = {stem(word) for group in _ALIKE if verb in group for word in group} | {stem(verb)}
+        self.objects: Final = {stem(word) for word in objects}
 
     def named_in(self, sentences: list[set[str]], text: str, own: _Named | None) -> bool:
         if self.title.search(text):
@@ -163,11 +163,11 @@ class _Named:
 
 
 def _stems(text: str) -> set[str]:
-    return {_stem(word) for word in _WORD.findall(text.lower())}
+    return {stem(word) for word in _WORD.findall(text.lower())}
 
 
-def _stem(word: str) -> str:
-    """A word without the ending of plural or gerund. The past keeps its own: what was invited is no call to invite."""
+def stem(word: str) -> str:
+    """Return ``word`` without the ending of plural or gerund. The past keeps its own: what was invited is no call to invite."""
     for ending in ("ing", "es", "s", "e"):
         if word.endswith(ending) and len(word) > len(ending) + 2 and not word.endswith("ss"):
             word = word[: -len(ending)]

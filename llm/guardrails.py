@@ -4,9 +4,9 @@
 check           reasons, in the order in which they are asked
 ==============  =========================================================================================================
 ``schema``      not_json, schema, component, deep_link, language (the declared one), length, language (of the text itself)
-``grounding``   unknown_slot, unknown_fact, url, digits, completed_step, proper_noun, forbidden_claim
+``grounding``   unknown_slot, unknown_fact, url, digits, completed_step, proper_noun, forbidden_claim, prompt_talk, off_topic
 ``privacy``     secret, personal_data
-``hygiene``     control, invisible, newline, combining, emoji, homoglyphs, markup, whitespace, repeated, spaced_out
+``hygiene``     control, invisible, newline, combining, emoji, homoglyphs, markup, whitespace, repeated, spaced_out, unfinished
 ``confidence``  low_confidence: all else is well, and a person may look at the text
 ``slot_value``  personal_data, and the reasons of ``hygiene``: only when the slots are filled
 ==============  =========================================================================================================
@@ -18,6 +18,7 @@ Pure: no clock, no chance, no input or output. Nothing here raises, whatever a m
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -26,7 +27,9 @@ from llm import hygiene, language, redaction, slots
 from llm.claims import Claims
 from llm.grounding import Grounds
 from llm.parsing import parse
+from llm.prompts import PromptTemplate
 from llm.proposal import Proposal, Verdict
+from llm.relevance import Relevance
 from state.plan import Plan
 from state.recommendation import validation_hash
 from state.wording import Wish
@@ -71,8 +74,11 @@ class Filled(msgspec.Struct, frozen=True, gc=False):
 class Guardrails:
     """The checks for one catalog. Compiled once, at start; a text takes well under a millisecond or two."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Raises ``ValueError`` where the catalog has no ``wording`` section: then no model is to be asked."""
+    def __init__(self, plan: Plan, prompts: Mapping[str, PromptTemplate] | None = None) -> None:
+        """``prompts`` are those that answers were asked for with, so that none repeats them; without, only filling is of use.
+
+        Raises ``ValueError`` where the catalog has no ``wording`` section: then no model is to be asked.
+        """
         policy = plan.catalog.wording
         if policy is None:
             raise ValueError("the catalog has no wording section, so that no text of a model can be judged")
@@ -81,6 +87,7 @@ class Guardrails:
         self._policy: Final = policy
         self._grounds: Final = Grounds(plan.catalog)
         self._claims: Final = Claims(policy)
+        self._relevance: Final = Relevance(plan, prompts or {})
 
     def judge(self, raw: str, wish: Wish) -> Judged:
         """Judge a raw answer to ``wish``. Never raises; the first check that fails ends it."""
@@ -152,7 +159,14 @@ class Guardrails:
             return "completed_step"
         if grounds.name(text, wish.locale):
             return "proper_noun"
-        return "forbidden_claim" if self._claims.forbidden(slots.TOKEN.sub(" it ", text)) else ""
+        spoken = slots.TOKEN.sub(" it ", text)
+        if self._claims.forbidden(spoken):
+            return "forbidden_claim"
+        if self._claims.prompt_talk(spoken) or self._relevance.parrots(text):
+            return "prompt_talk"
+        if wish.locale != self._policy.languages[0]:  # the catalog's own language, whose words it can be held against
+            return ""
+        return "" if self._relevance.on_topic(text, step, wish.record.trigger, wish.record.arm) else "off_topic"
 
     def _privacy(self, proposal: Proposal, _: Wish) -> str:
         found = redaction.find(slots.TOKEN.sub("it", proposal.text))
@@ -160,8 +174,9 @@ class Guardrails:
             return ""
         return "secret" if any(span.kind in SECRETS for span in found) else "personal_data"
 
-    def _hygiene(self, proposal: Proposal, _: Wish) -> str:
-        return hygiene.unclean(slots.TOKEN.sub("it", proposal.text), self._policy.emoji)
+    def _hygiene(self, proposal: Proposal, wish: Wish) -> str:
+        text, emoji = proposal.text, self._policy.emoji
+        return hygiene.unclean(slots.TOKEN.sub("it", text), emoji) or hygiene.rambling(text, wish.locale, emoji)
 
     def _title(self, wish: Wish) -> str:
         step = self._steps.get(wish.record.step_id)
@@ -194,6 +209,8 @@ _DETAILS: Final[dict[str, str]] = {
     "completed_step": "names a step that the person has completed",
     "proper_noun": "names something that the catalog does not",
     "forbidden_claim": "says what no guidance may say",
+    "prompt_talk": "talks about the prompt, or repeats it",
+    "off_topic": "shares no word of weight with the step, its facts or the template",
     "secret": "holds what looks like a secret",
     "personal_data": "holds what looks like personal data",
     "low_confidence": "the model is less sure of it than the catalog asks",
@@ -205,6 +222,7 @@ _DETAILS: Final[dict[str, str]] = {
     "homoglyphs": "letters that pass for others",
     "markup": "markup",
     "whitespace": "a run of spaces, or an unusual one",
-    "repeated": "the same character or word over and over",
+    "repeated": "the same character, word or phrase over and over",
     "spaced_out": "a word spelled letter by letter",
+    "unfinished": "breaks off before its sentence ends",
 }

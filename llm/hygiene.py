@@ -17,6 +17,15 @@ _REPEATED: Final = re.compile(r"[!?]{2}|([.,;:!?…–—\-'\"])\s*\1|[.,;:]\s*[
 _REPEATED_LETTER: Final = re.compile(r"([^\W\d_])\1\1", re.IGNORECASE)
 _SPACED: Final = re.compile(r"(?<!\w)(?:\w[ .\-]){3,}\w(?!\w)")
 _RUN_OF_WORDS: Final = re.compile(r"\b(\w+)(?:\W+\1\b){2}", re.IGNORECASE)
+_SPOKEN: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|\{\w+\}")
+_END: Final = re.compile(r"[.!?…。！？।؟]+[\s\"'”’»“)\]]*$")
+_GOES_ON: Final = frozenset(",;:-–—(/&")
+_HEAVY: Final = 12
+"""Letters of three words that nobody says twice by chance, as against "the one that"."""
+
+_DANGLING: Final = frozenset("a an the and or but nor your our their my its because although very".split())
+"""English words after which no sentence ends."""
+
 _HEAPED: Final = re.compile(
     r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3}|[\u20d0-\u20ff\u0488\u0489]"
 )
@@ -43,6 +52,22 @@ def unclean(text: str, emoji: Iterable[str] = ()) -> str:
     if any(_mixed(word) for word in _LETTERS.findall(text)):
         return "homoglyphs"
     return _marks(text)
+
+
+def rambling(text: str, language: str, emoji: Iterable[str] = ()) -> str:
+    """Reason code where ``text``, slots unfilled, says a phrase twice or breaks off; else empty. Asked of whole texts, not of values."""
+    words = _SPOKEN.findall(text.lower())
+    threes = [phrase for phrase in zip(words, words[1:], words[2:], strict=False) if len("".join(phrase)) >= _HEAVY]
+    fours = list(zip(words, words[1:], words[2:], words[3:], strict=False))
+    if len(set(threes)) < len(threes) or len(set(fours)) < len(fours):
+        return "repeated"
+    for allowed in emoji:
+        text = text.replace(allowed, "")
+    end = _END.search(text)
+    if end is None or text[: end.start()].rstrip()[-1:] in _GOES_ON:
+        return "unfinished"
+    last = words[-1] if words else ""
+    return "unfinished" if language == "en" and last in _DANGLING else ""
 
 
 def script(letter: str) -> str:

@@ -216,3 +216,17 @@ NEVER: Final[dict[str, str]] = {
     """,
 }
 """Kind of claim → its expressions."""
+
+PROMPT_TALK: Final = r"""
+        \b(?:this|the) (?:message|nudge|guidance|wording) (?:is|was|should|must|needs|can be|could be|in use|above|below)\b
+        \b(?:a|the|this) message that (?:is|was|should|must)\b
+        \b(?:rewrite|rephrase|reword|improve|shorten) (?:this|the|your|a) (?:\w+ )?(?:message|text|sentence|wording|guidance)s?\b
+        \bwrite (?:a|the|your) (?:better|new|clearer|shorter|good) (?:message|text|sentence)s?\b
+        \bmake it (?:more|less) (?:interesting|engaging|concise|friendly|direct)\b
+        \b(?:in use,? to be improved|to be improved,? not repeated)\b
+        \bno (?:digits|markup|links or addresses|emojis?|names of (?:people|companies))\b
+        \b(?:proper names and abbreviations|the rules (?:above|below)|one or two sentences|at most \w+ characters)\b
+        \b(?:the (?:person|reader) (?:is|was|has|should|must|needs|reads|met|clicked|keeps|stopped)|how to say it)\b
+        \b(?:friendly|professional|energetic|helpful|moderate|passive|aggressive|quiet) tone\b
+"""
+"""What only somebody says who was told to write a message: no person who sets up a product is meant by it."""

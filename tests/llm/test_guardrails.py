@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm.guardrails import Filled, Guardrails, Judged
+from llm.prompts import BUILT_IN, load_prompts
 from state.catalog import Scalar
 from state.plan import Plan
 from state.recommendation import validation_hash
@@ -20,7 +21,8 @@ from state.vocabulary import TRIGGERS
 from tests.llm import corpus
 from tests.llm.wishes import PLAN, answer, saas, wish_for
 
-RAILS = Guardrails(PLAN)
+PROMPTS = load_prompts(["nudge-1", "nudge-2"], [BUILT_IN])
+RAILS = Guardrails(PLAN, PROMPTS)
 GOOD = "Test connection tells you which entry to look at, {firstName}. Then you can {step}."
 TAME = frozenset({"Ada", "Northwind"})
 """Values of the corpus's slots that are no attack."""
@@ -61,7 +63,7 @@ def test_nearly_all_good_answers_are_accepted() -> None:
         if filled is None or not filled.ok:
             refused.append(f"{reason_of(filled or judged)}: {case.raw[:300]!a}")
     assert len(corpus.good()) >= 110
-    assert len(refused) <= 0.03 * len(corpus.good()), "\n".join(refused)
+    assert len(refused) <= 0.02 * len(corpus.good()), "\n".join(refused)
 
 
 def test_the_catalogs_own_templates_pass() -> None:

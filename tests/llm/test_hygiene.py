@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llm.hygiene import unclean
+from llm.hygiene import rambling, unclean
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,35 @@ def test_plain_text_is_clean(text: str) -> None:
 def test_allowed_emoji_are_clean_and_others_are_not() -> None:
     assert unclean("ok 👍🏽 ❤️", ["👍🏽", "❤️"]) == ""
     assert unclean("ok 👍🏽 🎉", ["👍🏽"]) == "emoji"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Build on the idea of a page, on the idea of another.", "repeated"),
+        ("To {step}, open the page; to {step}, open the list.", "repeated"),
+        ("Open the page, and a.", "unfinished"),
+        ("Open the page,!", "unfinished"),
+        ("Open the page and look at your", "unfinished"),
+        ("Open the page and then", "unfinished"),
+        ("Open the page (", "unfinished"),
+    ],
+)
+def test_a_text_that_says_a_phrase_twice_or_breaks_off_rambles(text: str, reason: str) -> None:
+    assert rambling(text, "en") == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Take it one at a time. One field, then the next.", "en"),
+        ("Here is the page you came from.", "en"),
+        ("Next: {step}.", "en"),
+        ("What does “Check” say? “Nothing.”", "en"),
+        ("Go on with {step}. 👍", "en"),
+        ("Hier fängst du am besten an.", "de"),
+        ("次へ進みましょう。", "ja"),
+    ],
+)
+def test_a_whole_text_does_not(text: str, language: str) -> None:
+    assert rambling(text, language, ["👍"]) == ""
