@@ -7,12 +7,26 @@ import msgspec
 from llm.proposal import Verdict
 
 
+class Bounds(msgspec.Struct, frozen=True, gc=False):
+    """What an answer may hold in the fields that are decided already: one component, link and language, and the ids of the step's facts.
+
+    ``longest`` are the characters of the text that the catalog allows.
+    """
+
+    component: str
+    link: str
+    language: str
+    facts: tuple[str, ...]
+    longest: int
+
+
 class Prompt(msgspec.Struct, frozen=True, gc=False):
-    """What is sent to the model. For a shared wish the two texts are a pure function of its cache key."""
+    """What is sent to the model. For a shared wish it is a pure function of its cache key. ``bounds`` go into the strict schema."""
 
     version: str
     system: str
     user: str
+    bounds: Bounds | None = None
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):

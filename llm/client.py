@@ -20,7 +20,7 @@ import msgspec
 import openai
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from llm.answer import Completion, Prompt
+from llm.answer import Bounds, Completion, Prompt
 from llm.failures import ModelFailure
 from llm.prices import estimate_tokens
 from llm.structured import FORMATS, is_about_format, response_format, spelled_out
@@ -74,7 +74,7 @@ class ModelSettings(BaseModel):
         Field(
             ge=40,
             le=2000,
-            description="Characters of a text in the strict schema: keeps a small local model from rambling. OpenAI refuses it.",
+            description="Characters of a text in the strict schema: keeps a small model from rambling. Some servers refuse the keyword.",
         ),
     ] = None
     output_limit_field: Annotated[
@@ -194,7 +194,7 @@ class ModelClient:
                         {"role": "system", "content": prompt.system + spelled_out(FORMATS[form])},
                         {"role": "user", "content": prompt.user},
                     ],
-                    extra_body=self._options(seed, form),
+                    extra_body=self._options(seed, form, prompt.bounds),
                     timeout=timeout,
                 )
         except TimeoutError:
@@ -216,13 +216,13 @@ class ModelClient:
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise ModelFailure("garbled", "the server answered 200 with something that is no chat completion") from None
 
-    def _options(self, seed: int | None, form: int) -> dict[str, Any]:
+    def _options(self, seed: int | None, form: int, bounds: Bounds | None) -> dict[str, Any]:
         options: dict[str, Any] = {self.settings.output_limit_field: self.settings.max_output_tokens}
         if self.settings.temperature is not None:
             options["temperature"] = self.settings.temperature
         if seed is not None:
             options["seed"] = seed
-        shape = response_format(FORMATS[form], self.settings.longest_text)
+        shape = response_format(FORMATS[form], self.settings.longest_text, bounds)
         if shape is not None:
             options["response_format"] = shape
         return options

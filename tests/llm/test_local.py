@@ -20,19 +20,21 @@ import pytest
 from pydantic import SecretStr
 
 from llm import local
-from llm.answer import Prompt
+from llm.answer import Bounds, Prompt
 from llm.client import ModelClient, ModelSettings
 from llm.parsing import parse
 from llm.proposal import Proposal
 from llm.structured import response_format
 
 USER = "Write.\n\nuiComponent: the value given below, unchanged\n\nuiComponent: modal\ndeepLink: /sources/new\nlanguage: en"
+BOUNDS = Bounds("modal", "/sources/new", "en", ("kinds",), 240)
 KEY = "correct-horse"
 
 
 def request(**changes: Any) -> dict[str, Any]:
     messages = [{"role": "system", "content": "You help."}, {"role": "user", "content": USER}]
-    return {"model": local.MODEL, "messages": messages, "response_format": response_format("json_schema"), "max_tokens": 200, **changes}
+    shape = response_format("json_schema", bounds=BOUNDS)
+    return {"model": local.MODEL, "messages": messages, "response_format": shape, "max_tokens": 200, **changes}
 
 
 @contextmanager
@@ -53,13 +55,12 @@ def post(url: str, body: Any, key: str = KEY) -> httpx2.Response:
     return httpx2.post(url, content=data, headers={"authorization": f"Bearer {key}"}, timeout=10)
 
 
-def test_what_is_to_come_back_unchanged_is_fixed_and_the_text_is_one_sentence() -> None:
+def test_what_is_decided_stays_fixed_and_the_text_is_one_sentence_that_rests_on_nothing() -> None:
     found = local.narrowed(request())
     schema = found["response_format"]["json_schema"]["schema"]
     fields = schema["properties"]
-    assert [fields[name] for name in ("uiComponent", "deepLink", "language")] == [
-        {"const": "modal"}, {"const": "/sources/new"}, {"const": "en"},
-    ]  # fmt: skip
+    assert [fields[name]["enum"] for name in ("uiComponent", "deepLink", "language")] == [["modal"], ["/sources/new"], ["en"]]
+    assert fields["facts"] == {"const": []}
     assert set(fields) == set(schema["required"]) == {field.alias or name for name, field in Proposal.model_fields.items()}
     assert re.fullmatch(fields["text"]["pattern"], "Connect a source, {firstName}, and see it here.")
     assert not re.fullmatch(fields["text"]["pattern"], "Connect a source, and see it here. Then another.")
@@ -135,7 +136,7 @@ def test_the_real_model_answers_in_the_form_of_a_proposal(tmp_path: Path) -> Non
         async def ask() -> Any:
             client = ModelClient(settings)
             try:
-                return await client.complete(Prompt("nudge-1", "You write one short sentence of guidance.", USER), seed=1)
+                return await client.complete(Prompt("nudge-1", "You write one short sentence of guidance.", USER, BOUNDS), seed=1)
             finally:
                 await client.close()
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.catalogs import load_catalog
-from llm.answer import Prompt
+from llm.answer import Bounds, Prompt
 from llm.fence import CLOSING, OPENING, fence, neutral
 from llm.prompts import ANSWER_FIELDS, BUILT_IN, PromptError, PromptTemplate, length_limit, load_prompts, render
 from state.plan import Plan
@@ -147,6 +147,13 @@ def test_different_bytes_have_different_keys(
     one, other = (msgspec.structs.replace(at(place), prompt=version) for place, version in zip((first, second), versions, strict=True))
     if shared(PROMPTS[versions[0]], one) != shared(PROMPTS[versions[1]], other):
         assert cache_key(one) != cache_key(other)
+
+
+@given(place=st.sampled_from(PLACES))
+def test_the_bounds_are_what_the_checks_ask_for(place: tuple[str, str, str, str]) -> None:
+    _, step, _, arm = place
+    bounds = shared(FIRST, at(place)).bounds
+    assert bounds == Bounds(PLAN.component[arm], PLAN.steps[step].link, "en", tuple(PLAN.steps[step].facts), 240)
 
 
 # ------------------------------------------------------------------------------------------------------------ personal wishes
