@@ -40,6 +40,9 @@ SHORTEST: Final = 20
 _READABLE: Final = 4_000
 """Characters of a text to fill beyond which nothing else is asked: none that was judged is as long."""
 
+_PRESENTED: Final = 1_000
+"""Characters of a refused answer that are shown: enough to see what went wrong."""
+
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
     """What became of a raw answer. ``text`` (slots unfilled), ``confidence`` and ``hash`` are empty where a check failed; the last verdict
@@ -130,6 +133,15 @@ class Guardrails:
             return _failed("slot_value", unclean)
         passed = (Verdict("schema"), Verdict("grounding"), Verdict("slot_value"))
         return Filled(passed, filled, validation_hash(filled, record.ui_component, record.deep_link))
+
+    def presentable(self, raw: str) -> str:
+        """The text of a refused answer for whoever writes the prompt: the answer itself, shortened, where it is no proposal. Never raises.
+
+        Empty where it looks private, whichever check refused it: another one may have come first.
+        """
+        proposal = parse(raw)
+        text = raw[:_PRESENTED] if isinstance(proposal, Verdict) else proposal.text[:_PRESENTED]
+        return "" if redaction.find(slots.TOKEN.sub("it", text)) else text
 
     def _schema(self, proposal: Proposal, wish: Wish) -> str:
         record, text = wish.record, proposal.text
@@ -226,3 +238,6 @@ _DETAILS: Final[dict[str, str]] = {
     "spaced_out": "a word spelled letter by letter",
     "unfinished": "breaks off before its sentence ends",
 }
+
+REASONS: Final = ("not_json", "schema", *_DETAILS)
+"""Every reason for which a text is refused."""

@@ -128,17 +128,22 @@ class Wordsmith:
         await self._flights.close()
         await self._parts.client.close()
 
-    async def preview(self, wish: Wish) -> tuple[Prompt | None, Made]:
-        """Ask the model and judge what it says, past cache, budget and review, writing nothing: for a person who wants to look."""
+    async def preview(self, wish: Wish) -> tuple[Prompt | None, Made, str]:
+        """Ask the model and judge what it says, past cache, budget and review, writing nothing: for a person who wants to look.
+
+        Last comes the text that was refused, unescaped and for that person's eyes alone; empty where none was, or where it holds what looks
+        like a secret or like personal data.
+        """
         admitted = self._parts.intake.admit(wish)
         if failed := next((verdict for verdict in admitted.verdicts if not verdict.ok), None):
-            return None, Made(reason=failed.reason, verdicts=admitted.verdicts)
+            return None, Made(reason=failed.reason, verdicts=admitted.verdicts), ""
         prompt = render(self._parts.prompts[wish.prompt], self._parts.plan, wish, admitted.told, admitted.notes)
         try:
             completion = await self._parts.client.complete(prompt)
         except ModelFailure as failure:
-            return prompt, _failed(failure, self._parts.prices)
-        return prompt, self._judge(wish, completion)[0]
+            return prompt, _failed(failure, self._parts.prices), ""
+        made, _ = self._judge(wish, completion)
+        return prompt, made, self._parts.guardrails.presentable(completion.text) if made.reason else ""
 
     async def _answer(self, wish: Wish) -> Answer:
         parts, record = self._parts, wish.record

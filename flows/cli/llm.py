@@ -73,18 +73,18 @@ def attempt(
     with open_facts(settings, "onramp llm try") as facts:
         wish = find_wish(facts, plan, tenant, user)
     if llm is None:
-        asked, made, filled = _ask(settings, plan, wish)
+        asked, made, filled, refused = _ask(settings, plan, wish)
     else:
         with chosen_model(llm) as model:
-            asked, made, filled = _ask(settings.model_copy(update=model), plan, wish)
+            asked, made, filled, refused = _ask(settings.model_copy(update=model), plan, wish)
     if made.reason in _FAILED and asked is None and not as_json:
         raise ModelTryError(f"{_FAILED[made.reason]}; the template stays.")
     if as_json:
         from flows.cli.screen import print_json
 
-        print_json(_as_json(wish, asked, made, filled))
+        print_json(_as_json(wish, asked, made, filled, refused))
     else:
-        _show(wish, asked, made, filled)
+        _show(wish, asked, made, filled, refused)
     if made.reason in _FAILED:
         if as_json:
             raise typer.Exit(1)
@@ -107,18 +107,18 @@ def _plan(settings: Settings, prompt: str | None) -> Plan:
     return Plan(catalog.model_copy(update={"wording": policy.model_copy(update=changes)}), wording=True)
 
 
-def _ask(settings: Settings, plan: Plan, wish: Wish) -> tuple[Prompt | None, Made, Filled | None]:
+def _ask(settings: Settings, plan: Plan, wish: Wish) -> tuple[Prompt | None, Made, Filled | None, str]:
     from flows.models import open_model
     from llm.guardrails import Guardrails
     from operators.async_map import run_in_background
 
     with open_model(settings, plan, "redis://127.0.0.1:1", stopping=lambda: False) as model:  # a preview never speaks to Redis
         assert model is not None, "the settings name a model and the plan has a policy"
-        asked, made = run_in_background(model.wordsmith.preview(wish))
-    return asked, made, None if made.reason else Guardrails(plan).fill(made.text, wish)
+        asked, made, refused = run_in_background(model.wordsmith.preview(wish))
+    return asked, made, None if made.reason else Guardrails(plan).fill(made.text, wish), refused
 
 
-def _as_json(wish: Wish, asked: Prompt | None, made: Made, filled: Filled | None) -> dict[str, Any]:
+def _as_json(wish: Wish, asked: Prompt | None, made: Made, filled: Filled | None, refused: str) -> dict[str, Any]:
     record = wish.record
     verdicts = [*made.verdicts, *(filled.verdicts if filled is not None else ())]
     return {
@@ -127,6 +127,7 @@ def _as_json(wish: Wish, asked: Prompt | None, made: Made, filled: Filled | None
         "promptVersion": wish.prompt, "system": asked.system if asked is not None else None,
         "user": asked.user if asked is not None else None, "template": record.message,
         "text": filled.text or None if filled is not None else None, "unfilled": made.text or None,
+        "refusedText": refused or None,
         "reason": made.reason or next((verdict.reason for verdict in verdicts if verdict.reason), "") or None,
         "confidence": made.confidence if made.text else None,
         "verdicts": [{"check": each.check, "reason": each.reason or None, "detail": each.detail or None} for each in verdicts],
@@ -135,7 +136,7 @@ def _as_json(wish: Wish, asked: Prompt | None, made: Made, filled: Filled | None
     }  # fmt: skip
 
 
-def _show(wish: Wish, asked: Prompt | None, made: Made, filled: Filled | None) -> None:
+def _show(wish: Wish, asked: Prompt | None, made: Made, filled: Filled | None, refused: str) -> None:
     from rich.text import Text
 
     from flows.cli.plain import plain
@@ -156,6 +157,9 @@ def _show(wish: Wish, asked: Prompt | None, made: Made, filled: Filled | None) -
     if verdicts:
         heading(console, "How its answer is judged")
         console.print(table(["check", "verdict", "~in words"], ((each.check, each.reason or "passed", each.detail) for each in verdicts)))
+    if refused:
+        heading(console, "What was refused", "nobody is shown this; slots are not filled")
+        lines(console, Text(plain(refused), style="dim"))
     heading(console, "What the person reads")
     improved = filled is not None and filled.ok
     lines(console, Text(plain(record.message), style="dim" if improved else ""))

@@ -149,6 +149,25 @@ def test_emoji_pass_where_the_catalog_allows_them() -> None:
     assert Guardrails(saas(emoji=["🎉"])).judge(answer(WISH, text), WISH).ok
 
 
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (answer(WISH, "It is free, {firstName}."), "It is free, {firstName}."),
+        ("I would rather not.", "I would rather not."),
+        ("no " * 5_000, ("no " * 5_000)[:1_000]),
+        (answer(WISH, "Open https://evil.example and ask jane.doe@example.com."), ""),
+        (answer(WISH, "Ask jane.doe@example.com, it is free."), ""),
+        (answer(WISH, "Call +44 20 7946 0958.", uiComponent="modal"), ""),
+        ("Ask jane.doe@example.com.", ""),
+        ("", ""),
+    ],
+)
+def test_who_writes_the_prompt_sees_a_refused_text_unless_it_looks_private(raw: str, shown: str) -> None:
+    """Whichever check refused it: one that comes before privacy does not make it presentable."""
+    assert not RAILS.judge(raw, WISH).ok
+    assert RAILS.presentable(raw) == shown
+
+
 # --- filled for one person ----------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +229,7 @@ ANY_TEXT = st.text(st.characters(), max_size=260)  # lone surrogates among them
 @given(ANY_TEXT)
 def test_no_answer_makes_it_raise(raw: str) -> None:
     assert not RAILS.judge(raw, WISH).ok
+    RAILS.presentable(raw)
 
 
 @settings(max_examples=100, deadline=None)
@@ -223,6 +243,7 @@ def test_no_json_makes_it_raise(value: dict[str, Any]) -> None:
 def test_no_text_makes_it_raise(text: str) -> None:
     judged = RAILS.judge(answer(WISH, text), WISH)
     filled = RAILS.fill(text, WISH)
+    RAILS.presentable(answer(WISH, text))
     assert judged.verdicts
     assert filled.ok == bool(filled.text)
     if judged.ok:

@@ -10,7 +10,7 @@ import pytest
 
 from llm import local
 from tests.flows.cli.conftest import Inside, Ready
-from tests.support.model_server import ModelServer, changed, error, invented_link, refuses_json_schema
+from tests.support.model_server import ModelServer, changed, error, invented_link, leaks_personal_data, refuses_json_schema
 
 TEXT = "Open the page for this step, {firstName}, and take it from the top."
 
@@ -81,6 +81,27 @@ def test_an_answer_that_is_rejected_shows_by_what(demo: Ready, inside: Inside, s
     said = " ".join(result.out.split())
     assert "schema deep_link another link than the one that was asked for" in said
     assert "The template stays (deep_link)." in said
+    refused = said.split("What was refused")[1].split("What the person reads")[0]
+    assert "Go on at https://evil.example/login now." in refused
+
+
+def test_a_refused_text_is_printed_as_visible_characters(demo: Ready, inside: Inside, server: ModelServer) -> None:
+    server.script = changed(text="Go on\u202e \x1b[31mnow, this is the next step.")
+    who = somebody(demo, inside, with_errors=False)
+    result = inside("llm", "try", "--user", who["user_id"], "--llm", server.url, cwd=demo.cwd)
+    assert "Go on\\u202e \\x1b[31mnow" in " ".join(result.out.split())
+    assert "\u202e" not in result.out
+    found = inside("llm", "try", "--user", who["user_id"], "--llm", server.url, "--json", cwd=demo.cwd)
+    assert (found.json["text"], found.json["refusedText"]) == (None, "Go on\u202e \x1b[31mnow, this is the next step.")
+    assert "\x1b" not in found.out
+
+
+def test_a_refused_text_that_looks_private_is_not_printed(demo: Ready, inside: Inside, server: ModelServer) -> None:
+    server.script = leaks_personal_data
+    who = somebody(demo, inside, with_errors=False)
+    result = inside("llm", "try", "--user", who["user_id"], "--llm", server.url, cwd=demo.cwd)
+    assert "jane.doe" not in result.out
+    assert "What was refused" not in result.out
 
 
 def test_a_server_is_asked_with_the_key_and_name_of_the_settings(

@@ -125,7 +125,10 @@ def _row(what: str = "improved", reason: str = "", **detail: Any) -> dict[str, A
             f"template kept: the template was shown before the answer came (shown_first); {CALL}",
         ),
         (_row("kept", "cold_start", source=""), "template kept: too few events of the person are known (cold_start)"),
-        (_row("kept", "breaker_open", attempts=0, verdicts=PASSED), "template kept: breaker_open"),
+        (
+            _row("kept", "breaker_open", attempts=0, verdicts=PASSED),
+            "template kept: the model server had failed too often of late and was left alone (breaker_open)",
+        ),
         (_row("kept", "new\x1bcode", source=""), "template kept: new\\x1bcode"),
         (
             _row("kept", "guardrails", verdicts=REJECTED, attempts=2),
