@@ -20,6 +20,7 @@ _RUN_OF_WORDS: Final = re.compile(r"\b(\w+)(?:\W+\1\b){2}", re.IGNORECASE)
 _SPOKEN: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|\{\w+\}")
 _END: Final = re.compile(r"[.!?…。！？।؟]+[\s\"'”’»“)\]]*$")
 _GOES_ON: Final = frozenset(",;:-–—(/&")
+_MARKED_SLOT: Final = re.compile(r"\}[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f]")
 _HEAVY: Final = 12
 """Letters of three words that nobody says twice by chance, as against "the one that"."""
 
@@ -55,7 +56,9 @@ def unclean(text: str, emoji: Iterable[str] = ()) -> str:
 
 
 def rambling(text: str, language: str, emoji: Iterable[str] = ()) -> str:
-    """Reason code where ``text``, slots unfilled, says a phrase twice or breaks off; else empty. Asked of whole texts, not of values."""
+    """Reason code where ``text``, slots unfilled, marks a slot, repeats a phrase or breaks off; else empty. For whole texts, not values."""
+    if _MARKED_SLOT.search(text):
+        return "combining"
     words = _SPOKEN.findall(text.lower())
     threes = [phrase for phrase in zip(words, words[1:], words[2:], strict=False) if len("".join(phrase)) >= _HEAVY]
     fours = list(zip(words, words[1:], words[2:], words[3:], strict=False))

@@ -64,6 +64,7 @@ def test_allowed_emoji_are_clean_and_others_are_not() -> None:
     [
         ("Build on the idea of a page, on the idea of another.", "repeated"),
         ("To {step}, open the page; to {step}, open the list.", "repeated"),
+        ("Now {step}\u0301.", "combining"),
         ("Open the page, and a.", "unfinished"),
         ("Open the page,!", "unfinished"),
         ("Open the page and look at your", "unfinished"),
