@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from tests.support.tansu import Tansu
 
-PATIENCE = 90.0  # seconds until a wait is given up; what is waited for takes a few on an idle machine
+PATIENCE = 180.0  # seconds until a wait is given up; what is waited for takes a few on an idle machine
 
 
 _SOUND = re.compile(rb'"userId":"(u\d+)".*"timestamp":"([^"]+)"')
