@@ -91,7 +91,7 @@ def open_model(
         deadline_seconds=settings.llm_timeout_seconds * _PATIENCE,
         drain_seconds=settings.llm_timeout_seconds * _PATIENCE,
     )
-    calls: AsyncCalls[Wish, Answer] = AsyncCalls(wordsmith.answer, name, encode, decode, policy, stopping)
+    calls: AsyncCalls[Wish, Answer] = AsyncCalls(wordsmith.answer, name, encode, decode, policy, stopping, wordsmith.give_up)
 
     forgetting: set[Future[None]] = set()
 

@@ -56,6 +56,10 @@ class Flights(Generic[T]):
             raise CallEndedError("The shared call was cancelled.")
         return flight.task.result(), shared
 
+    def flying(self, key: str) -> bool:
+        """Whether who shares ``key`` now joins a call that is under way."""
+        return key in self._flights
+
     def __len__(self) -> int:
         """How many calls run, those that are being cancelled included."""
         return len(self._tasks)

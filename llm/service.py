@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import msgspec
 
 from llm.answer import Answer, Completion, Prompt
+from llm.bills import Bill, Bills, Spent
 from llm.breaker import Breaker
 from llm.budget import Budget, Scope, day_of
 from llm.cache import AnswerCache, Cached, text_hash, user_digest
+from llm.causes import CauseLog
 from llm.client import ModelClient
 from llm.coalesce import CallEndedError, Flights
 from llm.failures import ModelFailure
@@ -89,7 +91,9 @@ class Wordsmith:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._flights: Flights[Made] = Flights()
+        self._bills = Bills()
         self._turn = asyncio.Lock()
+        self._causes = CauseLog(parts.client.settings.base_url)
         self._redis = asyncio.Semaphore(AT_ONCE)
         self._forgotten: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.counts: Counter[str] = Counter()
@@ -101,14 +105,21 @@ class Wordsmith:
         try:
             answer = await self._answer(wish)
         except CallEndedError:
-            answer = Answer(reason="cancelled")
+            answer = msgspec.structs.replace(self.give_up(wish) or Answer(), reason="cancelled")
         except Exception as error:  # noqa: BLE001 - whatever it is, the template stays and the flow goes on
             _LOG.error("a wish could not be answered (%s); the template stays", type(error).__name__)
-            answer = Answer(reason="internal")
+            answer = msgspec.structs.replace(self.give_up(wish) or Answer(), reason="internal")
         self.counts[answer.reason or answer.source] += 1
         if answer.source != "call":
             answer = msgspec.structs.replace(answer, latency_ms=round((time.monotonic() - began) * 1000))
         return answer
+
+    def give_up(self, wish: Wish) -> Answer | None:
+        """What a wish that is about to be cancelled has cost or may cost, without a reason; None where nothing was sent. From any thread.
+
+        A call that goes on for other wishes is paid by one of them.
+        """
+        return self._bills.give_up(wish)
 
     async def forget(self, tenant: str, user: str) -> None:
         """Remove what was written for a deleted person alone, now and when a call in flight for them ends. Never raises."""
@@ -158,8 +169,13 @@ class Wordsmith:
         if parts.cache.blocked(key):
             return Answer(reason="blocked")
         prompt = render(parts.prompts[wish.prompt], parts.plan, wish, admitted.told, admitted.notes)
-        made, shared = await self._flights.share(f"{record.tenant_id}|{key}", lambda: self._make(wish, key, owner, prompt))
-        if shared:  # the other wish's row has what the call cost
+        flight = f"{record.tenant_id}|{key}"
+        seat = self._bills.join(flight, wish, flying=self._flights.flying(flight))
+        if (task := asyncio.current_task()) is not None:  # kept until whoever waits has the answer, or it would be lost in between
+            task.add_done_callback(lambda _: self._bills.leave(wish, seat))
+        made, _ = await self._flights.share(flight, lambda: self._make(wish, key, owner, prompt, seat.bill))
+        shared = not self._bills.pays(seat)
+        if shared:  # another wish's row has what the call cost
             made = Made(made.reason, made.text, made.confidence, made.model, verdicts=made.verdicts)
         return self._fill(wish, made, "coalesced" if shared else "call", admitted.verdicts)
 
@@ -178,13 +194,13 @@ class Wordsmith:
             answer, text=filled.text, verdicts=verdicts, unfilled_hash=text_hash(made.text), validation_hash=filled.hash
         )
 
-    async def _make(self, wish: Wish, key: str, owner: str, prompt: Prompt) -> Made:
+    async def _make(self, wish: Wish, key: str, owner: str, prompt: Prompt, bill: Bill) -> Made:
         """Ask the model and judge what it says; remember it where it is good."""
         parts, tenant = self._parts, wish.record.tenant_id
         try:
-            completion = await self._call(wish, prompt)
+            completion = await self._call(wish, prompt, bill)
         except ModelFailure as failure:
-            return _failed(failure, parts.prices)
+            return _failed(failure, parts.prices, bill.spent if failure.reason == "timeout" else None)
         made, review = self._judge(wish, completion)
         async with self._redis:
             made = await self._keep(wish, made, review, key, owner)
@@ -209,7 +225,7 @@ class Wordsmith:
                 await parts.review.put(tenant, review(key))
         return made
 
-    async def _call(self, wish: Wish, prompt: Prompt) -> Completion:
+    async def _call(self, wish: Wish, prompt: Prompt, bill: Bill) -> Completion:
         """One call, once there is a token, money and a place for it. Raises ``ModelFailure``."""
         parts, breaker, loop = self._parts, self._parts.breaker, asyncio.get_running_loop()
         if breaker.state == "open" and breaker.seconds_until_trial(loop.time()) > 0:
@@ -234,14 +250,19 @@ class Wordsmith:
             if lease is None:
                 raise ModelFailure("busy", "no place among the calls in flight came free in time")
             asked = True
+            bill.spent = Spent(sent, most, reserved.micros, 1, loop.time())
             completion = await self._guarded(prompt, breaker)
             tokens = completion.input_tokens + completion.output_tokens
             micros = parts.prices.micros(completion.input_tokens, completion.output_tokens)
+            bill.spent = Spent(completion.input_tokens, completion.output_tokens, micros, completion.attempts, bill.spent.since)
         except ModelFailure as failure:
             tokens = failure.input_tokens + failure.output_tokens
             micros = parts.prices.micros(failure.input_tokens, failure.output_tokens)
             if failure.reason == "timeout":  # the server may go on, and bill it
                 tokens, micros = max(tokens, reserved.tokens), max(micros, reserved.micros)
+            elif asked:
+                since = bill.spent.since if bill.spent is not None else loop.time()
+                bill.spent = Spent(failure.input_tokens, failure.output_tokens, micros, failure.attempts, since)
             raise
         except asyncio.CancelledError:
             if asked:  # likewise
@@ -279,6 +300,7 @@ class Wordsmith:
         try:
             completion = await self._parts.client.complete(prompt)
         except ModelFailure as failure:
+            self._causes.tell(failure, loop.time())
             (breaker.failed if failure.server_at_fault else breaker.succeeded)(loop.time())
             raise
         except BaseException:
@@ -315,12 +337,16 @@ class Wordsmith:
         return made, entry
 
 
-def _failed(failure: ModelFailure, prices: Prices) -> Made:
+def _failed(failure: ModelFailure, prices: Prices, reserved: Spent | None = None) -> Made:
+    """``reserved``: what the budget keeps for it, where the server may bill more than it said."""
+    sent, received = failure.input_tokens, failure.output_tokens
+    if reserved is not None and failure.attempts > 0:
+        sent, received = max(sent, reserved.input_tokens), max(received, reserved.output_tokens)
     return Made(
         reason=failure.reason,
-        input_tokens=failure.input_tokens,
-        output_tokens=failure.output_tokens,
-        cost_micros=prices.micros(failure.input_tokens, failure.output_tokens),
+        input_tokens=sent,
+        output_tokens=received,
+        cost_micros=prices.micros(sent, received),
         latency_ms=failure.latency_ms,
         attempts=failure.attempts,
     )

@@ -38,6 +38,10 @@ _HALTS_KEPT: Final = 10_000
 _HALTS_OF_A_KEY: Final = 4
 
 
+def nothing(_: Any) -> None:
+    """The default of ``AsyncCalls.give_up``."""
+
+
 def never() -> bool:
     """The default of ``AsyncCalls.stopping``."""
     return False
@@ -70,11 +74,19 @@ class Halt:
 
 @dataclass(frozen=True)
 class Returned(Generic[T, R]):
-    """A call ended: with ``result``, or without one for ``reason``."""
+    """A call ended with ``result``; or for ``reason``, with what it had come to until then, where it had come to anything."""
 
     item: T
     result: R | None
     reason: str = ""
+
+
+class DeadlineError(TimeoutError):
+    """A call took too long. ``so_far`` is what it had come to."""
+
+    def __init__(self, so_far: Any) -> None:
+        super().__init__()
+        self.so_far = so_far
 
 
 class Gate:
@@ -101,7 +113,8 @@ class Gate:
 class AsyncCalls(Generic[T, R]):
     """What a process's lanes share: the call, how to name and write down an item, the bounds, the gate.
 
-    ``call`` runs on the loop; ``name`` gives an item's key (of which only the newest item counts) and its id. ``encode`` and ``decode``
+    ``call`` runs on the loop; ``give_up`` tells, from any thread and at once, what an item has come to whose call is about to be cancelled,
+    or nothing. ``name`` gives an item's key (of which only the newest item counts) and its id. ``encode`` and ``decode``
     write pending items down. ``stopping``: the job was asked to stop; what is pending then stays in the snapshot, for the next run.
     """
 
@@ -111,6 +124,7 @@ class AsyncCalls(Generic[T, R]):
     decode: Callable[[bytes], list[T]]
     policy: AsyncPolicy = field(default_factory=AsyncPolicy)
     stopping: Callable[[], bool] = never
+    give_up: Callable[[T], R | None] = nothing
 
     def __post_init__(self) -> None:
         self.gate = Gate(self.policy)
@@ -121,8 +135,11 @@ class AsyncCalls(Generic[T, R]):
         """One call, in its turn. On the loop."""
         if self._places is None:
             self._places = asyncio.Semaphore(self.policy.in_flight)
-        async with asyncio.timeout(self.policy.deadline_seconds), self._places:
-            return await self.call(item)
+        try:
+            async with asyncio.timeout(self.policy.deadline_seconds), self._places:
+                return await self.call(item)
+        except TimeoutError as error:
+            raise DeadlineError(self.give_up(item)) from error
 
     def drain_until(self) -> float:
         """The monotonic time at which waiting at the end of the input ends: one for all lanes, set by the first that asks."""
@@ -226,9 +243,11 @@ class Lane(StatefulBatchLogic[T | Halt, Returned[T, R], bytes]):
         returned: list[Returned[T, R]] = []
         for name in [name for name, (item, _) in self._pending.items() if name[0] == halt.key and halt.concerns(item)]:
             item, future = self._pending.pop(name)
-            future.cancel()
+            so_far = self._calls.give_up(item)
+            if not future.cancel():  # it ended before
+                so_far = _what_came(item, future).result
             self._calls.gate.add(-1)
-            returned.append(Returned(item, None, halt.reason))
+            returned.append(Returned(item, so_far, halt.reason))
         return returned
 
 
@@ -238,6 +257,8 @@ def _what_came(item: T, done: Future[R]) -> Returned[T, R]:
     error = done.exception()
     if error is None:
         return Returned(item, done.result())
+    if isinstance(error, DeadlineError):
+        return Returned(item, error.so_far, TIMEOUT)
     return Returned(item, None, TIMEOUT if isinstance(error, TimeoutError) else f"error:{type(error).__name__}")
 
 

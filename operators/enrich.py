@@ -75,7 +75,9 @@ def settle(returned: Returned[Wish, Answer]) -> list[Enriched]:
     """Turn what came back into effects and rows. Of a person who was forgotten nothing is told."""
     if returned.reason == "forgotten":
         return []
-    answer = returned.result if returned.result is not None else Answer(reason=returned.reason)
+    answer = returned.result if returned.result is not None else Answer()
+    if returned.reason:  # what it cost stays, its words are of no use
+        answer = msgspec.structs.replace(answer, reason=returned.reason, text="", confidence=0.0, unfilled_hash="", validation_hash="")
     return list(tell(returned.item, answer))
 
 

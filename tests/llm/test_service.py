@@ -450,6 +450,101 @@ def test_a_cancelled_wish_leaves_nothing_behind(valkey: Valkey, model: ModelServ
     run(test)
 
 
+def in_flight(made: Desk, model: ModelServer, *wishes: Wish) -> list[asyncio.Task[Answer]]:
+    return [asyncio.create_task(made.smith.answer(each)) for each in wishes]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def test_a_wish_that_is_given_up_costs_what_the_budget_keeps(valkey: Valkey, model: ModelServer, tenant: str, redis: Redis) -> None:
+    model.script = scripts.hang
+
+    async def test() -> None:
+        async with desk(valkey.url, model) as made:
+            assert made.smith.give_up(wish(tenant)) is None
+            (asked,) = in_flight(made, model, wish(tenant))
+            await until(lambda: model.in_flight == 1)
+            await asyncio.sleep(0.05)
+            found = made.smith.give_up(wish(tenant))
+            asked.cancel()
+            await asyncio.wait([asked])
+            await until(lambda: not len(made.smith._flights))
+            assert found is not None
+            assert (found.source, found.reason, found.attempts) == ("call", "", 1)
+            assert found.latency_ms > 0
+            assert found.input_tokens + found.output_tokens == spent(redis, tenant) > 400
+            assert found.cost_micros == made.parts.prices.micros(found.input_tokens, found.output_tokens) > 0
+            assert made.smith.give_up(wish(tenant)) is None
+            assert len(made.smith._bills) == 0
+
+    run(test)
+
+
+def test_a_shared_call_is_paid_once_whoever_leaves_it(valkey: Valkey, model: ModelServer, tenant: str) -> None:
+    people = [wish(tenant, name) for name in ("ann", "ben", "cem")]
+
+    async def test() -> None:
+        async with desk(valkey.url, model) as made:
+            model.script = scripts.slow(0.4, scripts.changed(text=GOOD))
+            tasks = in_flight(made, model, *people)
+            await until(lambda: model.in_flight == 1)
+            left = made.smith.give_up(people[0])
+            tasks[0].cancel()
+            others = await asyncio.gather(*tasks[1:])
+            assert left is not None
+            assert (left.source, left.cost_micros, left.attempts) == ("coalesced", 0, 0)
+            assert sorted(each.source for each in others) == ["call", "coalesced"]
+            assert sorted(each.cost_micros > 0 for each in others) == [False, True]
+
+            model.script = scripts.hang
+            elsewhere = [wish(tenant, each.record.user_id, place=1) for each in people]
+            tasks = in_flight(made, model, *elsewhere)
+            await until(lambda: model.in_flight == 1)
+            all_left = [made.smith.give_up(each) for each in elsewhere]  # at once, before any of them has ended
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            assert [each.source for each in all_left if each is not None] == ["coalesced", "coalesced", "call"]
+            assert len(made.smith._bills) == 0
+
+    run(test)
+
+
+def test_a_wish_that_nobody_was_asked_for_costs_nothing_when_it_is_given_up(valkey: Valkey, model: ModelServer, tenant: str) -> None:
+    model.script = scripts.hang
+
+    async def test() -> None:
+        async with desk(valkey.url, model, places=1) as made:
+            tasks = in_flight(made, model, wish(tenant, place=1))
+            await until(lambda: model.in_flight == 1)
+            tasks += in_flight(made, model, wish(tenant, place=2))
+            await asyncio.sleep(0.2)  # for its place
+            assert made.smith.give_up(wish(tenant, place=2)) is None
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    run(test)
+
+
+def test_a_call_without_an_answer_in_time_costs_what_the_budget_keeps(
+    valkey: Valkey, model: ModelServer, tenant: str, redis: Redis
+) -> None:
+    model.script = scripts.hang
+
+    async def test() -> None:
+        async with desk(valkey.url, model, patience=0.3) as made:
+            found = await made.answer(wish(tenant))
+            assert (found.reason, found.attempts) == ("timeout", 1)
+            assert found.input_tokens + found.output_tokens == spent(redis, tenant) > 400
+
+    run(test)
+
+
 def test_closing_ends_calls_in_flight_without_an_exception(valkey: Valkey, model: ModelServer, tenant: str) -> None:
     model.script = scripts.hang
 
@@ -458,7 +553,8 @@ def test_closing_ends_calls_in_flight_without_an_exception(valkey: Valkey, model
             under_way = asyncio.create_task(made.smith.answer(wish(tenant)))
             await asyncio.sleep(0.2)
             await made.smith.close()
-            assert (await under_way).reason == "cancelled"
+            found = await under_way
+            assert (found.reason, found.source, found.attempts) == ("cancelled", "call", 1)
 
     run(test)
 

@@ -131,6 +131,42 @@ def test_without_words_only_the_call_is_told(returned: Returned[Wish, Answer]) -
     assert (call.status, call.reason) == ("kept", returned.reason or "timeout")
 
 
+COST = Answer(source="call", input_tokens=300, output_tokens=40, cost_micros=380, attempts=1)
+
+
+@pytest.mark.parametrize("so_far", [COST, msgspec.structs.replace(COST, text="Go on.", confidence=0.9, unfilled_hash="u")])
+def test_a_wish_that_was_given_up_has_what_it_cost_in_its_row_and_no_words(so_far: Answer) -> None:
+    (call,) = settle(Returned(wish(), so_far, "superseded"))
+    assert isinstance(call, LlmCallFact)
+    assert (call.status, call.reason, call.source, call.attempts) == ("kept", "superseded", "call", 1)
+    assert (call.input_tokens, call.output_tokens, call.cost_micros) == (300, 40, 380)
+    assert (call.confidence, call.unfilled_hash) == (0.0, "")
+    assert settle(Returned(wish(), so_far, "forgotten")) == []
+
+
+def test_a_halt_asks_what_the_call_has_come_to() -> None:
+    made = Lane(AsyncCalls(never, name, encode, decode, AsyncPolicy(), give_up=lambda _: COST), None)
+    made.on_batch([wish()])
+    assert made.on_batch([halt(ENDS["shown_first"])])[0] == [Returned(wish(), COST, "shown_first")]
+
+
+def test_a_call_that_ended_just_before_it_was_halted_is_told_as_it_ended() -> None:
+    made = Lane(AsyncCalls(at_once, name, encode, decode, AsyncPolicy()), None)
+    made.on_batch([wish()])
+    while not made._ended:
+        time.sleep(0.005)
+    assert made._halt(Halt("t\x1fann", "superseded")) == [Returned(wish(), ANSWER, "superseded")]
+
+
+def test_after_the_deadline_it_is_told_what_the_call_has_come_to() -> None:
+    policy = AsyncPolicy(deadline_seconds=0.05)
+    made = Lane(AsyncCalls(never, name, encode, decode, policy, give_up=lambda _: COST), None)
+    made.on_batch([wish()])
+    while not made._ended:
+        time.sleep(0.005)
+    assert made.on_notify()[0] == [Returned(wish(), COST, "timeout")]
+
+
 def test_of_a_deleted_person_nothing_is_told() -> None:
     assert settle(Returned(wish(), None, "forgotten")) == []
 
