@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -23,6 +24,9 @@ _SCHEMES: Final = {
     "clickhouse_url": ("http://", "https://"),
     "llm_url": ("http://", "https://"),
 }
+
+_NO_PLAIN_ADDRESS: Final = re.compile(r"[@?#\s]")
+"""What would carry a secret in the address of the model's server, which is shown and logged."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -124,7 +128,11 @@ class Settings(BaseSettings):
         schemes = _SCHEMES[str(info.field_name)]
         if url is not None and not url.get_secret_value().startswith(schemes):
             raise ValueError(f"the address must begin with {' or '.join(schemes)}")
+        if url is not None and info.field_name == "llm_url" and _NO_PLAIN_ADDRESS.search(url.get_secret_value()):
+            raise ValueError("the address may hold no user, password, query, fragment or space; a key goes into ONRAMP_LLM_API_KEY")
         if url is not None and not _is_an_address(url.get_secret_value()):
+            if info.field_name == "llm_url":
+                raise ValueError("the address has no host, or no sound port")
             raise ValueError("the address has no host, or no sound port; in a password write / as %2F, @ as %40, # as %23 and ? as %3F")
         return url
 

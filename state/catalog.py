@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from state.duration import DAY, HOUR, MINUTE, SECOND, Duration
 from state.vocabulary import EventType, Surface, Tone, Trigger, UiComponent
+from state.wording_fields import Emoji, Expression, Language, Trait
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")]
 Scalar = str | int | float | bool
@@ -211,7 +212,7 @@ class PromptShare(_Model):
     """A version of the prompt, a file in ``catalog/prompts/`` or beside the catalog, and how often it is used."""
 
     version: Slug
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    share: Annotated[float, Field(gt=0, le=1, description="a weight against those of the others")] = 1.0
 
 
 class WordingPolicy(_Model):
@@ -221,13 +222,13 @@ class WordingPolicy(_Model):
     template_share: Annotated[float, Field(ge=0, le=1, description="of the eligible decisions, keep the template: the comparison")] = 0.1
     cold_events: Annotated[int, Field(ge=0, le=5, description="events of a person before the first of which templates are used")] = 3
     personal: Annotated[list[Trigger], Field(description="triggers at which the person's own words and errors matter")] = []
-    tell: Annotated[list[str], Field(max_length=8, description="traits that a personal prompt may name")] = []
-    languages: Annotated[list[str], Field(min_length=1, description="that the model may answer in; the first is the default")] = ["en"]
+    tell: Annotated[list[Trait], Field(max_length=8, description="traits that a personal prompt may name")] = []
+    languages: Annotated[list[Language], Field(min_length=1, description="that the model may answer in; the first is the default")] = ["en"]
     longest: Annotated[int, Field(ge=40, le=500, description="characters of a text, slots filled")] = 240
     confidence: Annotated[float, Field(ge=0, le=1, description="of the model in its text, under which a person reviews it")] = 0.7
     glossary: Annotated[list[str], Field(description="proper nouns and numbers that a text may contain as they are")] = []
-    forbidden: Annotated[list[str], Field(description="claims that no text may make: regular expressions, case ignored")] = []
-    emoji: Annotated[list[str], Field(description="emoji that a text may contain")] = []
+    forbidden: Annotated[list[Expression], Field(description="claims that no text may make: regular expressions, case ignored")] = []
+    emoji: Annotated[list[Emoji], Field(description="emoji that a text may contain")] = []
 
 
 class Catalog(_Model):

@@ -87,6 +87,14 @@ def parse(text: str, source: str) -> Catalog:
     return catalog
 
 
+def place(text: str, source: str, location: Location, message: str) -> Fault:
+    """Return ``message`` as a fault of the field at ``location`` in the sound catalog ``text``, for what only others can judge."""
+    root, _, _ = _load(text)
+    assert root is not None, "it was read"
+    line, shown = _find(root, location)
+    return Fault(source, line, shown, message)
+
+
 def _code_point(character: Any) -> int:
     return ord(character) if isinstance(character, str) else int(character)
 
@@ -268,7 +276,7 @@ def _friendly(error: Any) -> str:
             return f"has more than {context['max_length']}"
         case "literal_error":
             choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-            return _should_be(f"one of {', '.join(choices)}", given) + _near(given, choices)
+            return _should_be(f"one of {', '.join(choices)}", given) + near(given, choices)
         case "greater_than" if isinstance(given, str):  # text that became a number is a duration
             return f"should be longer than 0, not {given!r}"
         case "less_than_equal" if isinstance(given, str):
@@ -283,7 +291,8 @@ def _friendly(error: Any) -> str:
     return message
 
 
-def _near(given: object, choices: Iterable[str]) -> str:
+def near(given: object, choices: Iterable[str]) -> str:
+    """Ask whether the one of ``choices`` that is most like ``given`` was meant; empty where none is like it."""
     close = difflib.get_close_matches(str(given).lower(), list(choices), n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -296,7 +305,7 @@ def _no_such_field(location: Location) -> str:
         if part in named:
             model = _model_in(named[str(part)].annotation) or model
     names = [field.alias or name for name, field in model.model_fields.items()]
-    return "no such field here" + (_near(location[-1], names) or f"; there are {', '.join(names)}")
+    return "no such field here" + (near(location[-1], names) or f"; there are {', '.join(names)}")
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -357,6 +366,7 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
         if step.id not in used:
             yield ("steps", index, "id"), f"step {step.id!r} is on no path"
     yield from _template_faults(catalog)
+    yield from _wording_faults(catalog)
     if not any(SURFACE[arm.component] in catalog.delivers for arm in catalog.arms):
         yield ("arms",), f"no arm is on a surface that delivers ({', '.join(catalog.delivers) or 'none'})"
     if catalog.holdout + catalog.rules > _MOST_UNLEARNED + 1e-9:
@@ -423,6 +433,19 @@ def _path_faults(catalog: Catalog, steps: dict[str, Step], index: int, path: Pat
         if not earlier.match:
             yield ("paths", index), f"never reached: path {earlier.id!r} before it matches everyone"
             break
+
+
+def _wording_faults(catalog: Catalog) -> Iterator[tuple[Location, str]]:
+    policy = catalog.wording
+    if policy is None:
+        return
+    versions = [prompt.version for prompt in policy.prompts]
+    for index, version in enumerate(versions):
+        if version in versions[:index]:
+            yield ("wording", "prompts", index, "version"), f"{version!r} stands twice; give it one share"
+    for index, language in enumerate(policy.languages):
+        if language in policy.languages[:index]:
+            yield ("wording", "languages", index), f"{language!r} stands twice"
 
 
 def _template_faults(catalog: Catalog) -> Iterator[tuple[Location, str]]:

@@ -24,7 +24,7 @@ REASONS: Final[dict[str, str]] = {
     "template_share": "drawn to keep the template, so that the two can be compared",
     "no_consent": "the person switched texts written by a model off",
     "cold_start": "too few events of the person are known",
-    "language": "the catalog has no prompt for the person's language",
+    "language": "the person's language is not among the catalog's `languages`",
     # while the call waits
     "shown_first": "the template was shown before the answer came",
     "superseded": "newer guidance replaced it",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -22,16 +22,7 @@ class ModelTryError(Exception):
     """Nothing could be asked or answered. The text is one sentence for the user."""
 
 
-_FAILED = {
-    "unreachable": "the model server does not answer at its address",
-    "timeout": "the model gave no whole answer in time; ONRAMP_LLM_TIMEOUT_SECONDS allows it more",
-    "denied": "the model server refused us: check the address, ONRAMP_LLM_API_KEY and ONRAMP_LLM_MODEL",
-    "rate_limited": "the model server takes no more calls at present",
-    "server_error": "the model server failed",
-    "garbled": "the model server answers with something that is no chat completion: check the address",
-    "refused": "the model server did not take the request, or the model declined",
-    "truncated": "the answer was cut at the limit on output tokens",
-    "no_content": "the model answered with nothing",
+_NOT_ASKED: Final = {
     "injection_suspected": "nothing is asked, because the person's words read like orders to the model",
     "redaction_failed": "nothing is asked, because what names the person could not be taken out of their words",
 }
@@ -52,7 +43,8 @@ def attempt(
     """Ask a model about a person's newest decision and judge its answer, as the job would: the prompt with what names the person taken out,
     each check in order, the text as the person would read it, tokens, seconds and cost. Without --llm, ONRAMP_LLM_URL is asked.
 
-    Nothing is written anywhere: no record changes, no budget is counted, nothing is cached or queued for review.
+    Nothing is written anywhere: no record changes, no budget is counted, nothing is cached or queued for review. u000042 is an example;
+    the people of a demo are named so, and `onramp demo` ends with somebody to try.
 
     \b
     Example:  onramp llm try --user u000042 --llm local
@@ -77,18 +69,26 @@ def attempt(
     else:
         with chosen_model(llm) as model:
             asked, made, filled, refused = _ask(settings.model_copy(update=model), plan, wish)
-    if made.reason in _FAILED and asked is None and not as_json:
-        raise ModelTryError(f"{_FAILED[made.reason]}; the template stays.")
+    failed = _failed(made.reason)
+    if failed and asked is None and not as_json:
+        raise ModelTryError(f"{failed}; the template stays.")
     if as_json:
         from flows.cli.screen import print_json
 
         print_json(_as_json(wish, asked, made, filled, refused))
     else:
         _show(wish, asked, made, filled, refused)
-    if made.reason in _FAILED:
+    if failed:
         if as_json:
             raise typer.Exit(1)
-        raise ModelTryError(f"{_FAILED[made.reason]}; the template stays.")
+        raise ModelTryError(f"{failed}; the template stays.")
+
+
+def _failed(reason: str) -> str:
+    """Why there is no answer to judge; empty where there is one."""
+    from llm.causes import SENTENCES
+
+    return _NOT_ASKED.get(reason) or next((said for code, said in SENTENCES.items() if code == reason), "")
 
 
 def _plan(settings: Settings, prompt: str | None) -> Plan:
@@ -151,12 +151,16 @@ def _show(wish: Wish, asked: Prompt | None, made: Made, filled: Filled | None, r
     if asked is not None:
         scope = "for this person alone" if wish.personal else "for everybody in this place"
         heading(console, "What the model is told", f"prompt {plain(asked.version)}, {scope}")
-        told = f"{asked.system.strip()}\n\n{asked.user}"
-        lines(console, Text("\n".join(plain(line) for line in told.split("\n"))))
-    verdicts = [*made.verdicts, *(filled.verdicts if filled is not None else ())]
-    if verdicts:
+        for role, told in (("system", asked.system), ("user", asked.user)):  # as it is sent: neither wrapped nor indented
+            console.print(Text(f"── {role} ──", style="dim"))
+            console.out("\n".join(plain(line) for line in told.split("\n")), highlight=False)
+        console.print(Text("── end ──", style="dim"))
+    judged = [("as answered", each) for each in made.verdicts]
+    judged += [("slots filled", each) for each in (filled.verdicts if filled is not None else ())]
+    if judged:
         heading(console, "How its answer is judged")
-        console.print(table(["check", "verdict", "~in words"], ((each.check, each.reason or "passed", each.detail) for each in verdicts)))
+        rows = ((text, each.check, each.reason or "passed", each.detail) for text, each in judged)
+        console.print(table(["text", "check", "verdict", "~in words"], rows))
     if refused:
         heading(console, "What was refused", "nobody is shown this; slots are not filled")
         lines(console, Text(plain(refused), style="dim"))

@@ -61,7 +61,10 @@ def _checked(url: str) -> SecretStr | None:
     try:
         return load_settings(llm_url=url).llm_url
     except SettingsError as error:
-        raise SettingsError(str(error).replace("--llm-url", "--llm")) from None
+        said = str(error).replace("--llm-url", "--llm")
+        if said.startswith("--llm ") and "://" not in url:
+            said = f"{said.removesuffix('.')}; `--llm {LOCAL}` runs a small model on this machine."
+        raise SettingsError(said) from None
 
 
 @contextmanager

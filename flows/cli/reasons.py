@@ -37,7 +37,7 @@ _MODEL: Final = {
     "schema": "the model's answer was not of the form asked for",
     "component": "the model chose another component than the one asked for",
     "deep_link": "the model chose another link than the one asked for",
-    "language": "the catalog has no prompt for the person's language, or the model wrote in another one",
+    "language": "the person's language is not among the catalog's `languages`, or the model wrote in another one",
     "length": "the model's text was too short or too long",
     "unknown_slot": "the model's text had a slot that the catalog does not know",
     "unknown_fact": "the model's text rested on a fact that the step does not have",

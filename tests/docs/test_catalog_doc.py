@@ -104,6 +104,9 @@ MISTAKES = [
     ("Welcome to {product}", "Welcome to {name}"),
     ('moderate: "Done! Next: {step}."', "moderate: {step}"),
     ("version: 1", "version: 1\nholdout: 10%"),
+    ("version: 1", "version: 1\nwording: {prompts: [{version: nudge-1}], languages: [english]}"),
+    ("version: 1", "version: 1\nwording: {prompts: [{version: nudge-1}], forbidden: ['(unclosed']}"),
+    ("version: 1", "version: 1\nwording: {prompts: [{version: nudge-1}], forbidden: ['(a+)+$']}"),
     ("    title: send it", "\ttitle: send it"),
     ("title: send it", "title: send it: now"),
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.models import model_settings
 from flows.settings import PREFIX, Settings, SettingsError, load_settings
 from flows.settings_report import SettingRow, describe
 from sinks.masked_url import mask_url
@@ -161,3 +162,24 @@ def test_other_variables_with_the_prefix_are_none_of_our_business(monkeypatch: p
 )
 def test_addresses_are_shown_without_their_password(url: str, masked: str) -> None:
     assert mask_url(url) == masked
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://user:hunter2@host/v1", "https://hunter2@host", "http://host/v1?key=hunter2", "http://host/v1#hunter2", "http://host/ hunter2"],
+)
+def test_a_secret_in_the_models_address_is_refused_and_sent_to_its_own_place(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ONRAMP_LLM_URL", url)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value).startswith("ONRAMP_LLM_URL cannot be used: ")
+    assert "a key goes into ONRAMP_LLM_API_KEY" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://models:8000/v1", "https://host", "http://127.0.0.1:1/", "http://[::1]:8000/v1", "https://h/a/b-c/v1/"]
+)
+def test_an_address_that_the_settings_take_is_one_that_the_client_takes(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ONRAMP_LLM_URL", url)
+    assert model_settings(load_settings()).base_url == url

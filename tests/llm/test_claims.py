@@ -75,3 +75,11 @@ def test_idioms_and_the_products_own_words_are_not(text: str) -> None:
 
 def test_normal_text_is_lower_case_without_accents_and_invisible_characters() -> None:
     assert normal("  Zo\u00eb\u200b’s \n“Ｆｒｅｅ” – ca\u0301fe ") == 'zoe\'s "free" - cafe'
+
+
+def test_an_expression_with_accents_finds_what_is_written_with_them() -> None:
+    assert PLAN.catalog.wording is not None
+    claims = Claims(PLAN.catalog.wording.model_copy(update={"forbidden": ["rembours\u00e9"]}))
+    assert claims.forbidden("C'est REMBOURS\u00c9.")
+    assert claims.forbidden("C'est rembourse\u0301.")
+    assert not claims.forbidden("C'est bon.")

@@ -345,6 +345,27 @@ def test_the_breaker_opens_and_closes(valkey: Valkey, model: ModelServer, tenant
     assert [re.findall(r"breaker (\w+)", each)[0] for each in said] == ["open", "half_open", "closed"]
 
 
+def test_why_calls_fail_is_logged_once_with_what_to_check(
+    valkey: Valkey, model: ModelServer, tenant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    model.script = scripts.in_turn(*[scripts.error(401)] * 4, *[scripts.raw(b"<html>It works</html>")] * 6)
+
+    async def test() -> None:
+        async with desk(valkey.url, model) as made:
+            reasons = [(await made.answer(wish(tenant, "ann", "my import fails", place=number))).reason for number in range(6)]
+            assert reasons == ["denied"] * 4 + ["garbled"] * 2
+
+    with caplog.at_level(logging.WARNING):
+        run(test)
+    said = [record.getMessage() for record in caplog.records if record.name == "llm.causes"]
+    assert len(said) == 2
+    assert said[0].startswith(f"calls of the model at {model.url}: the model server refused us: check the address, ONRAMP_LLM_API_KEY and")
+    assert "(denied, the server answered 401" in said[0]
+    assert "something that is no chat completion: check the address" in said[1]
+    assert "my import fails" not in caplog.text
+    assert "It works" not in caplog.text
+
+
 def test_unfit_answers_do_not_open_the_breaker(valkey: Valkey, model: ModelServer, tenant: str) -> None:
     model.script = scripts.no_json
 

@@ -115,6 +115,32 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
         "times: 1.5",
         [(32, "steps[1].complete[0].times", "should be a whole number, not 1.5")],
     ),
+    # wording
+    *(
+        ("id: mini", f"id: mini\nwording: {{prompts: [{{version: one}}], {given}}}", [(2, f"wording.{field}", words)])
+        for given, field, words in (
+            ("forbidden: [ok, '(unclosed']", "forbidden[1]", "is no regular expression: missing ), unterminated subpattern at character 1"),
+            ("forbidden: ['']", "forbidden[0]", "is empty, and would refuse every text"),
+            ("forbidden: ['.*']", "forbidden[0]", "matches every text"),
+            ("forbidden: ['a*']", "forbidden[0]", "matches every text"),
+            ("forbidden: ['(a+)+$']", "forbidden[0]", "repeats a group that repeats something itself"),
+            (
+                "languages: [german]",
+                "languages[0]",
+                "should be a language's code of two or three small letters, like en or de, not 'german'",
+            ),
+            ("languages: [pt-BR]", "languages[0]", "did you mean pt?"),
+            ("languages: [en, de, en]", "languages[2]", "'en' stands twice"),
+            ("tell: [persona, First_Name]", "tell[1]", "'First_Name' tells who somebody is"),
+            ("emoji: [abc]", "emoji[0]", "should be one emoji, not 'abc'"),
+            ("tell: ['']", "tell[0]", "is empty"),
+        )
+    ),
+    (
+        "id: mini",
+        "id: mini\nwording:\n  prompts:\n    - {version: one}\n    - {version: two}\n    - {version: one, share: 0.5}",
+        [(6, "wording.prompts[2].version", "'one' stands twice; give it one share")],
+    ),
     # conditions
     ("{form: second}", "form = second", [(32, "steps[1].complete[0].where", "should be a mapping (name: value), not 'form = second'")]),
     ("{form: second}", "{form: }", [(32, WHERE, "to ask for a missing field write exists: false")]),

@@ -124,6 +124,7 @@ def test_a_server_is_asked_with_the_key_and_name_of_the_settings(
         (["--user", "nobody-at-all", "--llm", "URL"], "nobody named nobody-at-all is known in tenant default"),
         (["--user", "USER"], "no model is set"),
         (["--user", "USER", "--llm", "ftp://models"], "--llm cannot be used"),
+        (["--user", "USER", "--llm", "nonsense"], "`--llm local` runs a small model on this machine."),
         (["--user", "USER", "--llm", "URL", "--prompt", "nudge-none"], "There is no prompt nudge-none"),
         (["--user", "USER", "--llm", "URL", "--catalog", "recipes"], "recipes"),
     ],
