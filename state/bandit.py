@@ -16,6 +16,7 @@ lately, and of young arms first of all: an outcome is held back until its window
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
@@ -40,21 +41,32 @@ REFIT_AT_MOST: Final = 250
 LASTING: Final = 8.0
 """Half-life of the evidence on harm, in half-lives of what is believed: an arm that is seldom chosen must not outlive its own record."""
 
+FRESH: Final = 7.0
+"""Half-life of what is believed, in half-lives of the *fresh* cells: what the last days alone say."""
+
+CHANGE_AT: Final = 5.0
+"""Evidence (natural logarithm of a likelihood ratio) at which the past is given up for what the last days say."""
+
 JUDGE_SHARE: Final = 0.05
 """Outcomes from one judgement on harm to the next, of those learned so far: looks close together would tell the same twice."""
 
 _RESCALE_AT: Final = 2.0**40
 _MOST_HALVINGS: Final = 500.0
+_MOST_FRESH: Final = 2.0**140
 _MOST_CACHED: Final = 20_000
 
 
 class Cell(msgspec.Struct, gc=False, array_like=True):
-    """Discounted successes and failures, in the learner's growing units. The ``lasting`` ones fade ``LASTING`` times as slowly."""
+    """Discounted successes and failures, in the learner's growing units. The ``lasting`` ones fade ``LASTING`` times as slowly, the
+    ``fresh`` ones ``FRESH`` times as fast.
+    """
 
     successes: float = 0.0
     failures: float = 0.0
     lasting_successes: float = 0.0
     lasting_failures: float = 0.0
+    fresh_successes: float = 0.0
+    fresh_failures: float = 0.0
 
 
 class Outcome(msgspec.Struct, gc=False, array_like=True, frozen=True, order=True):
@@ -75,7 +87,8 @@ class Learner(msgspec.Struct, gc=False, array_like=True):
     fit, which was made at version ``fitted`` and log time ``fitted_at``; ``held`` (a heap) waits for its windows to close. ``trials``
     counts the outcomes of each arm, undiscounted; ``newcomers`` are arms that came when others were established; ``suspects`` counts the
     judgements in a row at which an arm looked harmful, the last made at version ``judged``; ``stopped`` says when one was stopped for it.
-    ``half_life`` is that by which the units of the cells grow.
+    ``half_life`` is that by which the units of the cells grow. ``doubt`` is the evidence that what is believed no longer holds, and
+    ``changes`` how often it was given up for that.
     """
 
     version: int = 0
@@ -94,6 +107,8 @@ class Learner(msgspec.Struct, gc=False, array_like=True):
     stopped: dict[str, int] = {}
     judged: int = 0
     half_life: int = 0
+    doubt: float = 0.0
+    changes: int = 0
 
 
 class Stop(NamedTuple):
@@ -203,6 +218,7 @@ class Bandit:
     def _fit(self, live: list[str]) -> News:
         learner = self.learner
         changed = list(dict.fromkeys((outcome.arm, outcome.context) for outcome in learner.recent))
+        self._doubt(changed)
         for outcome in learner.recent:
             self._count(outcome)
         learner.recent.clear()
@@ -211,9 +227,40 @@ class Bandit:
         learner.half_life = self._policy.half_life
         least = FADED * weight(learner, self._policy, learner.fitted_at) ** (1.0 / LASTING)
         learner.contexts = {key: cell for key, cell in learner.contexts.items() if cell.lasting_successes + cell.lasting_failures >= least}
+        if learner.doubt >= CHANGE_AT:
+            self._give_up()
         self.belief = self._believe()
         self._forget()
         return News(learner.fitted, learner.fitted_at, self.belief, changed, self._stop(live))
+
+    def _doubt(self, pairs: list[tuple[str, str]]) -> None:
+        """Let what was just seen judge between what is believed and what the last days alone say, both as they were before it.
+
+        A cumulative sum of log likelihood ratios, never below zero (Page 1954, doi:10.1093/biomet/41.1-2.100): while nothing changes the
+        last days predict worse, being fewer, and the sum stays near zero; after a change it grows.
+        """
+        learner = self.learner
+        scale = weight(learner, self._policy, learner.fitted_at) ** -FRESH if learner.contexts else 1.0
+        fresh = Belief(
+            self._policy, {key: (cell.fresh_successes * scale, cell.fresh_failures * scale) for key, cell in learner.contexts.items()}
+        )
+        chances = dict(zip(pairs, zip(fresh.chances(pairs), self.belief.chances(pairs), strict=True), strict=True))
+        for outcome in learner.recent:
+            new, old = chances[outcome.arm, outcome.context]
+            ratio = new / old if outcome.success else (1.0 - new) / (1.0 - old)
+            learner.doubt = max(learner.doubt + math.log(ratio), 0.0)
+
+    def _give_up(self) -> None:
+        """What is believed has ceased to hold: go on from what the last days say, the evidence on harm too."""
+        learner = self.learner
+        units = weight(learner, self._policy, learner.fitted_at)
+        now, lasting, fresh = units, units ** (1.0 / LASTING), units**FRESH
+        for cell in learner.contexts.values():
+            won, lost = cell.fresh_successes / fresh, cell.fresh_failures / fresh
+            cell.successes, cell.failures = won * now, lost * now
+            cell.lasting_successes, cell.lasting_failures = won * lasting, lost * lasting
+        learner.doubt, learner.suspects = 0.0, {}
+        learner.changes += 1
 
     def _stop(self, live: list[str]) -> list[Stop]:
         """Stop what does harm. An arm has to look harmful at several judgements in a row: that is what keeps chance from stopping it."""
@@ -278,9 +325,11 @@ class Bandit:
         if outcome.success:
             cell.successes += worth
             cell.lasting_successes += worth ** (1.0 / LASTING)
+            cell.fresh_successes += worth**FRESH
         else:
             cell.failures += worth
             cell.lasting_failures += worth ** (1.0 / LASTING)
+            cell.fresh_failures += worth**FRESH
 
 
 def weight(learner: Learner, policy: Learning, at: int) -> float:
@@ -295,6 +344,9 @@ def _lighten(cell: Cell, worth: float) -> None:
     cell.failures /= worth
     cell.lasting_successes /= worth ** (1.0 / LASTING)
     cell.lasting_failures /= worth ** (1.0 / LASTING)
+    fresh = worth**FRESH if worth < _MOST_FRESH else math.inf
+    cell.fresh_successes /= fresh
+    cell.fresh_failures /= fresh
 
 
 def _worth(learner: Learner, half_life: int, at: int) -> float:

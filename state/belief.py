@@ -78,6 +78,12 @@ class Belief:
         average, variance = self._averages([arm], self._where(arm))
         return _beta(float(average[0]), float(variance[0, 0]))
 
+    def chances(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Mean believed rate of each (arm, context), kept off 0 and 1."""
+        if not pairs:
+            return []
+        return [float(rate) for rate in np.clip(rates(*self.fit.predict_each(self.rows(pairs)))[0], 1e-6, 1.0 - 1e-6)]
+
     def contest(self, arm: str, others: Sequence[str], margin: float) -> Contest:
         """Compare ``arm`` with the average of ``others`` over the contexts in which ``arm`` was seen, each by how often it comes up."""
         averages, covariance = self._averages([arm, *others], self._where(arm))
