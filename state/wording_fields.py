@@ -9,14 +9,13 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Iterator
-from importlib import import_module
+from re import _constants, _parser  # type: ignore[attr-defined]  # an expression's tree, for which there is no public way
 from string import ascii_lowercase
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator
 
-_PARSER: Final[Any] = import_module("re._parser")  # the tree of an expression, for which there is no public way
-_UNBOUNDED: Final = int(import_module("re._constants").MAXREPEAT)
+_UNBOUNDED: Final = int(_constants.MAXREPEAT)
 _REPEATS: Final = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
 _FEW: Final = 10
 """Repetitions up to which a group may hold what varies within bounds: the ways to split a text stay few."""
@@ -41,7 +40,7 @@ def _expression(text: str) -> str:
         raise ValueError("is empty, and would refuse every text")
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
-            compiled, tree = re.compile(text, re.IGNORECASE), _PARSER.parse(text, re.IGNORECASE)
+            compiled, tree = re.compile(text, re.IGNORECASE), _parser.parse(text, re.IGNORECASE)
     except re.error as error:
         where = f" at character {error.pos + 1}" if error.pos is not None else ""
         raise ValueError(f"is no regular expression: {error.msg}{where}") from None
@@ -79,7 +78,7 @@ def _varies(name: str, argument: Any) -> bool:
 
 def _operations(part: Any) -> Iterator[tuple[str, Any]]:
     """Every operation in a tree, with its argument."""
-    if isinstance(part, _PARSER.SubPattern):
+    if isinstance(part, _parser.SubPattern):
         for operation, argument in part.data:
             yield str(operation), argument
             yield from _operations(argument)
