@@ -48,6 +48,7 @@ class ModelValue:
     ``lift`` (model − template, of the rates) is None until both sides have matured decisions. ``drawn`` and ``shown`` test the counts
     against the promised share, None where none is promised. ``per_success``: cost of one success more, and ``per_success_at_most`` by the
     lower end of the interval; both None, and ``why_not`` a sentence, until the interval lies above 0. ``open``: shown, window still open.
+    ``compared`` is False, and ``lift`` None, where no text by a model was shown: nothing was done that could differ.
     """
 
     sides: tuple[Wording, ...]
@@ -59,6 +60,7 @@ class ModelValue:
     per_success: float | None
     per_success_at_most: float | None
     why_not: str
+    compared: bool = True
 
     @property
     def cost_micros(self) -> int:
@@ -80,9 +82,10 @@ def model_value(
     drawn = _drawn(evidence, window)
     matured = drawn.filter("matured")
     sides = tuple(_side(drawn.filter(pl.col("experiment") == name), name) for name in DRAWN)
-    lift = _lift(matured, template_share, alpha, tuned_at)
+    compared = drawn.filter(pl.col("shown") & (pl.col("status") == "improved")).height > 0
+    lift = _lift(matured, template_share, alpha, tuned_at) if compared else None
     incremental = per_success = at_most = None
-    why_not = _why_not(sides, lift)
+    why_not = _why_not(sides, lift) if compared or not sides[0].decisions else "no text by a model was shown"
     if lift is not None and not why_not:
         # What is spent on decisions that are still open buys successes that are not known yet.
         cost = int(drawn.filter((pl.col("experiment") == MODEL) & ~pl.col("open"))["cost_micros"].sum())
@@ -98,6 +101,7 @@ def model_value(
         per_success=per_success,
         per_success_at_most=at_most,
         why_not=why_not,
+        compared=compared,
     )
 
 

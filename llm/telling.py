@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from typing import Final
+
 import msgspec
 
 from llm.answer import Answer
@@ -13,6 +17,33 @@ from state.wording import Kept, Wish, cache_key
 MODEL: str = "model"
 TEMPLATE: str = "template"
 NO_ANSWER = Answer()
+
+_NOT_ASKED: Final = frozenset({"breaker_open", "over_rate", "busy", "over_budget", "budget_unknown"})
+"""Why a call that several wished for was given up before the first request went out."""
+
+
+class Tally:
+    """Counts rows as the views of model calls count them: ``asked``, and of those ``calls`` and ``improved``. From any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def count(self, row: LlmCallFact) -> None:
+        """Take note of a row."""
+        if was_asked(row):
+            with self._lock:
+                self._counts.update(("asked", *(("calls",) if row.source == "call" else ()), *(("improved",) * (row.status == "improved"))))
+
+    def __getitem__(self, name: str) -> int:
+        return self._counts[name]
+
+
+def was_asked(row: LlmCallFact) -> bool:
+    """Whether a model's text was looked for, as the view ``llm_asked`` has it."""
+    if row.source == "call":
+        return row.attempts > 0
+    return row.source == "cache" or (row.source == "coalesced" and row.reason not in _NOT_ASKED)
 
 
 def tell(wish: Wish, answer: Answer) -> list[Improve | RecommendationFact | LlmCallFact]:

@@ -6,7 +6,7 @@ Wishes come from ``compose``; what happens to people meanwhile (guidance seen, r
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import bytewax.operators as op
@@ -15,7 +15,7 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream
 
 from llm.answer import Answer
-from llm.telling import tell, tell_kept
+from llm.telling import Tally, tell, tell_kept
 from operators.async_map import AsyncCalls, Halt, Lane, Returned, lane_of
 from state.facts import LlmCallFact, RecommendationFact
 from state.recommendation import Erase, Freeze, Improve, Publish
@@ -30,10 +30,13 @@ _decoder = msgspec.msgpack.Decoder(tuple[int, list[Wish]])
 
 @dataclass(frozen=True)
 class Desk:
-    """Who words guidance: the calls, and what removes all that was written for a deleted person (tenant, user); it returns at once."""
+    """Who words guidance: the calls, what removes all that was written for a deleted person (tenant, user) and returns at once, and a tally
+    of what was told.
+    """
 
     calls: AsyncCalls[Wish, Answer]
     forget: Callable[[str, str], None]
+    tally: Tally = field(default_factory=Tally)
 
 
 def name(wish: Wish) -> tuple[str, str]:
@@ -103,7 +106,15 @@ def enrich_step(step_id: str, composed: Stream[Any], halting: Stream[Halting], d
     wishes: KeyedStream[Wish | Halt] = op.flat_map_batch(f"{step_id}_address", composed, address)
     halts: KeyedStream[Wish | Halt] = op.flat_map_batch(f"{step_id}_halt", halting, stop)
     returned = op.stateful_batch(step_id, op.merge(f"{step_id}_lanes", wishes, halts), lambda resume_state: Lane(desk.calls, resume_state))
-    asked = op.flat_map_batch(f"{step_id}_settle", returned, lambda batch: [told for _, each in batch for told in settle(each)])
+
+    def end(batch: list[tuple[str, Returned[Wish, Answer]]]) -> list[Enriched]:
+        told = [effect for _, each in batch for effect in settle(each)]
+        for effect in told:
+            if isinstance(effect, LlmCallFact):
+                desk.tally.count(effect)
+        return told
+
+    asked = op.flat_map_batch(f"{step_id}_settle", returned, end)
     kept = op.flat_map_batch(f"{step_id}_kept", composed, lambda batch: [tell_kept(item) for item in batch if type(item) is Kept])
     return op.merge(f"{step_id}_told", asked, kept)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from flows.cli.failures import say
+from flows.cli.failures import INTERRUPTED, say
 from flows.cli.local_model import LOCAL, LlmOption
 from flows.cli.options import CatalogOption, DataDirOption, JsonOption
 
@@ -172,7 +172,8 @@ def demo(
                     raise
     if not result:
         say("stopped before its end; run the same command to start over.")
-    elif as_json:
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
         from flows.cli.screen import print_json
 
         print_json(result)

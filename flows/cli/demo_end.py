@@ -18,6 +18,7 @@ from flows.cli.own_name import own_name
 from flows.cli.plain import plain
 from flows.cli.screen import heading, lines, out
 from flows.cli.stores import Facts
+from flows.cli.wordings import several
 from flows.evidence import load
 from flows.plots import draw_all
 from flows.verdict import Design, judge, read_learned
@@ -89,7 +90,8 @@ def _show(
     findings.show_trust(console, verdict)
     show_throughput(console, outcome.summary)
     show_unused(console, outcome.summary, engines.data_dir.dead_letters)
-    _show_next(console, facts, sampled, options, plots)
+    waiting = _waiting(engines) if texts is not None else 0
+    _show_next(console, facts, sampled, options, plots, worded=texts is not None, waiting=waiting)
 
 
 def _show_samples(console: Console, engines: Engines, facts: Facts) -> list[str]:
@@ -124,14 +126,39 @@ def _show_samples(console: Console, engines: Engines, facts: Facts) -> list[str]
     return [record.user_id for record in shown]
 
 
-def _show_next(console: Console, facts: Facts, sampled: list[str], options: list[str], plots: list[Path]) -> None:
-    user = _interesting_person(facts)
+def _waiting(engines: Engines) -> int:
+    """Texts that wait for a person; 0 where Redis does not say."""
+    from llm.cache import connect
+    from llm.review import ReviewQueue, ReviewUnavailableError
+    from operators.async_map import run_in_background
+
+    async def look() -> int:
+        client = connect(engines.redis_url, 2.0)
+        try:
+            return (await ReviewQueue(client).waiting(_TENANT, 1)).total
+        except ReviewUnavailableError:
+            return 0
+        finally:
+            await client.aclose()
+
+    return int(run_in_background(look()))
+
+
+def _show_next(
+    console: Console, facts: Facts, sampled: list[str], options: list[str], plots: list[Path], *, worded: bool, waiting: int
+) -> None:
+    reader = _worded_person(facts) if worded else None
+    user = reader or _interesting_person(facts)
     heading(console, "What to type next")
     commands: list[tuple[list[str], str]] = []
     if user is not None:
-        commands += [(["explain", user], "one person's story")]
+        commands += [(["explain", user], "one person's story" if reader is None else "the story of one who got a model's text")]
     if sampled:
         commands += [(["recommend", sampled[0]], "what the app shows somebody now")]
+    if worded and user is not None:
+        commands += [(["llm", "try", "--llm", "URL", "--user", user], "what a model is told of them, and answers")]
+    if waiting:
+        commands += [(["review", "list"], f"{waiting:,} {'text waits' if waiting == 1 else 'texts wait'} for a person")]
     commands += [
         (["report"], "all paths, arms and triggers"),
         (["evaluate", "--policy", "uniform"], "what another policy would have earned"),
@@ -142,8 +169,25 @@ def _show_next(console: Console, facts: Facts, sampled: list[str], options: list
     for command, purpose in typed:
         lines(console, Text.assemble((f"{command:{width}}", "cyan"), (f"  {purpose}", "dim")))
     if plots:
-        lines(console, Text.assemble("Plots: ", (plain(plots[0].parent / "index.html"), "cyan"), (f"  {len(plots)} pictures", "dim")))
+        lines(
+            console,
+            Text.assemble("Plots: ", (plain(plots[0].parent / "index.html"), "cyan"), (f"  {several(len(plots), 'picture')}", "dim")),
+        )
     console.print()
+
+
+def _worded_person(facts: Facts) -> str | None:
+    """Somebody who was shown a text by a model, if possible one that worked."""
+    rows: list[dict[str, Any]] = facts.rows(
+        """
+        SELECT c.user_id AS user_id FROM llm_calls_final AS c
+        LEFT JOIN outcomes_final AS o ON o.tenant_id = c.tenant_id AND o.decision_id = c.decision_id
+        WHERE c.tenant_id = {tenant:String} AND c.status = 'improved' GROUP BY user_id
+        ORDER BY countIf(o.kind = 'shown') > 0 DESC, countIf(o.kind = 'success') > 0 DESC, user_id LIMIT 1
+        """,
+        tenant=_TENANT,
+    )
+    return str(rows[0]["user_id"]) if rows else None
 
 
 def _interesting_person(facts: Facts) -> str | None:

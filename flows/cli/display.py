@@ -135,17 +135,18 @@ class Display:
         ]
 
     def _texts(self) -> list[str]:
-        """What became of the wishes for a model's text so far; nothing where no model is asked."""
+        """What became of the decisions a model's text was asked for, counted as the tables do; nothing where none was asked."""
         if self._live is None or self._live.model is None:
             return []
-        counts = dict(self._live.model.wordsmith.counts)
-        call, cache, shared = (counts.get(source, 0) for source in ("call", "cache", "coalesced"))
-        waiting = self._live.model.gate.pending
+        tally, waiting = self._live.model.desk.tally, self._live.model.gate.pending
+        asked, improved = tally["asked"], tally["improved"]
+        if not asked and not waiting:
+            return []
         return [
-            f"{number(sum(counts.values()) + waiting)} texts wished for",
-            f"{number(call)} by the model",
-            f"{number(cache + shared)} from its cache",
-            f"{number(sum(counts.values()) - call - cache - shared)} templates kept",
+            f"{number(asked)} asked for a model's text",
+            f"{number(tally['calls'])} calls",
+            f"{number(improved)} improved",
+            f"{number(asked - improved)} kept their template",
             f"{number(waiting)} waiting",
         ]
 

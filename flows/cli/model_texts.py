@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _SOURCES = """
-SELECT toString(source) AS source, count() AS asked, countIf(status = 'improved') AS accepted, asked - accepted AS rejected,
-    sum(input_tokens + output_tokens) AS tokens, sum(cost_micros) / 1000000 AS cost_dollars
+SELECT toString(source) AS source, count() AS asked, countIf(model != '') AS answered, countIf(status = 'improved') AS accepted,
+    answered - accepted AS rejected, asked - answered AS failed, sum(input_tokens + output_tokens) AS tokens,
+    sum(cost_micros) / 1000000 AS cost_dollars
 FROM llm_asked WHERE tenant_id = {tenant:String} GROUP BY source ORDER BY indexOf(['call', 'cache', 'coalesced'], source)
 """
 _EXAMPLES = """
@@ -33,7 +34,9 @@ ORDER BY m.source = 'cache', m.created_at, m.decision_id
 LIMIT 1 BY m.step_id LIMIT 5
 """
 _SHOWN = 3
-_ANSWERED = {"call": "a call", "cache": "the cache", "coalesced": "a call on its way"}
+_COUNTS = ("asked", "answered", "accepted", "rejected", "failed", "tokens")
+"""``failed``: no answer, or none that anybody waited for. ``rejected``: by a check, or seen too late to be of use."""
+_ANSWERED = {"call": "the model", "cache": "the cache", "coalesced": "a call on its way"}
 
 
 class Texts(NamedTuple):
@@ -65,11 +68,8 @@ def show(console: Console, texts: Texts | None, value: ModelValue | None) -> Non
     wordings.show(console, texts.found, value)
     if texts.sources:
         console.print()
-        rows = (
-            (_ANSWERED.get(row["source"], row["source"]), *(number(row[name]) for name in ("asked", "accepted", "rejected", "tokens")))
-            for row in texts.sources
-        )
-        console.print(table(["answered by", ">asked", ">accepted", ">rejected", ">tokens"], rows))
+        rows = ((_ANSWERED.get(row["source"], row["source"]), *(number(row[name]) for name in _COUNTS)) for row in texts.sources)
+        console.print(table(["asked of", *(f">{name}" for name in _COUNTS)], rows))
     if texts.examples:
         heading(console, "Templates, and what the model made of them")
     for index, row in enumerate(texts.examples[:_SHOWN]):

@@ -128,7 +128,9 @@ def _show(facts: Facts, verdict: Verdict | None, tenant: str, known: list[str], 
     if verdict is None:
         console.print(Text(f"Nobody is known{f' in tenant {plain(tenant)}' if asked else ''} yet."))
     else:
-        findings.show_effect(console, verdict)
+        with console.capture() as first:
+            findings.show_effect(console, verdict)
+        console.file.write(first.get().removeprefix("\n"))  # every section begins with an empty line; nothing stands above this one
         views.show_activation(console, facts, tenant)
         views.show_time_to_activation(console, facts, tenant)
         views.show_funnels(console, facts, tenant)
@@ -144,7 +146,12 @@ def _show(facts: Facts, verdict: Verdict | None, tenant: str, known: list[str], 
     views.show_dead_letters(console, facts)
     if drawn:
         console.print()
-        lines(console, Text.assemble("Plots: ", (plain(drawn[0].parent / "index.html"), "cyan"), (f"  {len(drawn)} pictures", "dim")))
+        lines(
+            console,
+            Text.assemble(
+                "Plots: ", (plain(drawn[0].parent / "index.html"), "cyan"), (f"  {wordings.several(len(drawn), 'picture')}", "dim")
+            ),
+        )
     if others := [plain(each) for each in known if each != tenant]:
         console.print()
         console.print(Text(f"This is tenant {plain(tenant)}. Others (--tenant): {', '.join(others[:8])}{' …' if len(others) > 8 else ''}"))

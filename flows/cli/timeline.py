@@ -16,6 +16,7 @@ from flows.cli.evidence import in_words
 from flows.cli.plain import plain, shortened
 from flows.cli.reasons import why_not, why_withdrawn
 from flows.cli.wordings import in_words as wording_in_words
+from flows.cli.wordings import several
 
 _STYLE: Final = {"event": "dim", "signal": "yellow", "decision": "green", "non_decision": "magenta", "wording": "blue", "outcome": "cyan"}
 _LABEL: Final = {"non_decision": "no decision", "recommendation": "guidance"}
@@ -78,7 +79,8 @@ def _portrait(person: Row) -> str:
     done = f"{person['stepsCompleted']} of {person['stepsTotal']} steps"
     path = f"path {plain(person['pathId'])}, {done}" if person["pathId"] else "on no path"
     activated = f"activated {person['activatedAt'][:10]}" if person["activatedAt"] else "not activated"
-    return f"{path}, {activated}, group {plain(person['experimentGroup'])}, {person['sessionCount']} sessions"
+    sessions = several(person["sessionCount"], "session")
+    return f"{path}, {activated}, group {plain(person['experimentGroup'])}, {sessions}"
 
 
 def _outcomes(timeline: list[Row]) -> dict[str, list[str]]:

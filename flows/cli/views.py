@@ -194,6 +194,9 @@ def show_stuck_by_step(console: Console, facts: Facts, tenant: str, most: int = 
     heading(console, "Where people get stuck", f"{number(sum(row['signals'] for row in rows))} signals, most frequent first")
     shown = ((row["step_id"], row["trigger"], number(row["signals"]), number(row["people"])) for row in rows[:most])
     console.print(table(["step", "sign", ">signals", ">people"], shown))
+    if len(rows) > most:
+        told = "`onramp sql 'SELECT * FROM stuck_signals_by_step'` shows all"
+        lines(console, Text(f"and {len(rows) - most:,} more; {told}", style="dim"))
 
 
 def show_non_decisions(console: Console, facts: Facts, tenant: str) -> None:

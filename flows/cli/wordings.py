@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.text import Text
@@ -23,14 +23,23 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _TOTALS = """
-SELECT (SELECT count() FROM llm_calls_final WHERE tenant_id = {tenant:String}) AS decisions, count() AS asked,
-    countIf(status = 'improved') AS improved, if(asked = 0, NULL, improved / asked) AS improved_rate,
-    countIf(source = 'call') AS calls, sum(attempts) AS attempts,
-    sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(cost_micros) / 1000000 AS cost_dollars,
-    if(calls = 0, NULL, quantileExactInclusiveIf(0.5)(latency_ms, source = 'call')) AS latency_p50_ms,
-    if(calls = 0, NULL, quantileExactInclusiveIf(0.95)(latency_ms, source = 'call')) AS latency_p95_ms
-FROM llm_asked WHERE tenant_id = {tenant:String}
+SELECT (SELECT count() FROM llm_calls_final WHERE tenant_id = {tenant:String}) AS decisions,
+    (SELECT count() FROM llm_calls_final WHERE tenant_id = {tenant:String} AND experiment IN ('model', 'template')) AS eligible,
+    (SELECT count() FROM llm_calls_final WHERE tenant_id = {tenant:String} AND experiment = 'template') AS drawn_for_template,
+    count() AS asked, countIf(status = 'improved') AS improved, if(asked = 0, NULL, improved / asked) AS improved_rate,
+    countIf(source = 'call') AS calls, countIf(source = 'call' AND model != '') AS answered, calls - answered AS failed,
+    sum(attempts) AS attempts,
+    sum(a.input_tokens) AS input_tokens, sum(a.output_tokens) AS output_tokens, sum(cost_micros) / 1000000 AS cost_dollars,
+    sumIf(cost_micros, source = 'call' AND model = '') / 1000000 AS failed_cost_dollars,
+    sumIf(a.input_tokens, source = 'call' AND model = '') AS failed_input_tokens,
+    sumIf(a.output_tokens, source = 'call' AND model = '') AS failed_output_tokens,
+    if(answered = 0, NULL, quantileExactInclusiveIf(0.5)(latency_ms, source = 'call' AND model != '')) AS latency_p50_ms,
+    if(answered = 0, NULL, quantileExactInclusiveIf(0.95)(latency_ms, source = 'call' AND model != '')) AS latency_p95_ms
+FROM llm_asked AS a WHERE tenant_id = {tenant:String}
 """
+_WIDEST_TOLD: Final = 0.5
+"""Half the width of an interval (±) beyond which it tells a person nothing."""
+_SPENT: Final = ("inputTokens", "outputTokens", "costDollars")
 _KEPT = """
 SELECT toString(reason) AS reason, count() AS decisions FROM llm_calls_final
 WHERE tenant_id = {tenant:String} AND status = 'kept' GROUP BY reason ORDER BY decisions DESC, reason
@@ -56,26 +65,25 @@ def read(facts: Facts, tenant: str) -> Row | None:
 
 def as_record(found: Row | None, value: ModelValue | None) -> Row | None:
     """``found`` with the comparison of model and template, as JSON."""
-    return None if found is None or value is None else {**found, **model_json(value)}
+    if found is None or value is None:
+        return None
+    return {**found, **model_json(value), "whyNotCompared": None if value.compared else value.why_not}
 
 
 def show(console: Console, found: Row | None, value: ModelValue | None) -> None:
     """Print the section, or nothing where there is nothing to tell."""
     if found is None or value is None:
         return
-    heading(console, "Model texts", f"{number(found['decisions'])} decisions might have been worded by a model")
-    told = [f"{number(found['asked'])} were asked for, {number(found['improved'])} of them improved ({percent(found['improvedRate'])})."]
-    if found["calls"]:
-        told.append(
-            f"{number(found['calls'])} calls cost {dollars(found['costDollars'])}: {number(found['inputTokens'])} + "
-            f"{number(found['outputTokens'])} tokens; half took {number(found['latencyP50Ms'])} ms or less, 95 % "
-            f"{number(found['latencyP95Ms'])} ms or less."
-        )
+    heading(console, "Model texts", f"{number(found['eligible'])} of {several(found['decisions'], 'decision')} eligible for one")
+    drawn = f" {number(found['drawnForTemplate'])} were drawn to keep their template." if found["drawnForTemplate"] else ""
+    rate = f" ({percent(found['improvedRate'])})" if found["asked"] else ""
+    told = [f"{number(found['asked'])} were asked for, {number(found['improved'])} of them improved{rate}.{drawn}"]
+    told += _spent(found)
     if shared := found["shared"]:
         saved = "" if shared["savedDollars"] is None else f", about {dollars(shared['savedDollars'])}"
         told.append(
             f"Hit rate {percent(shared['hitRate'])}: {number(shared['hits'])} of {number(shared['asked'])} shared wishes, over "
-            f"{number(shared['distinctKeys'])} distinct keys; {number(shared['hits'])} calls saved{saved}."
+            f"{several(shared['distinctKeys'], 'distinct key')}; {several(shared['hits'], 'call')} saved{saved}."
         )
     lines(console, *(Text(sentence) for sentence in told))
     if found["kept"]:
@@ -87,6 +95,28 @@ def show(console: Console, found: Row | None, value: ModelValue | None) -> None:
         checks = ((row["check"], row["reason"], number(row["rejected"]), percent(row["share"])) for row in found["rejections"])
         console.print(table(["text rejected by", "reason", ">decisions", ">of those checked"], checks))
     _show_value(console, value)
+
+
+def _spent(found: Row) -> list[str]:
+    """What calls cost, those that were answered apart from those that were not."""
+    told = []
+    if answered := found["answered"]:
+        sent, received, cost = (found[name] - found[f"failed{name[0].upper()}{name[1:]}"] for name in _SPENT)
+        took = f"half took {number(found['latencyP50Ms'])} ms or less, 95 % {number(found['latencyP95Ms'])} ms or less"
+        told.append(f"{several(answered, 'answer')} cost {dollars(cost)}: {number(sent)} + {number(received)} tokens; {took}.")
+    if failed := found["failed"]:
+        sent, received, cost = (found[f"failed{name[0].upper()}{name[1:]}"] for name in _SPENT)
+        bill = "nothing of it is billed"
+        if sent + received:
+            bill = f"may be billed with up to {dollars(cost)}: {number(sent)} + {number(received)} tokens"
+        which = several(failed, "more call" if answered else "call")
+        told.append(f"{which} failed or {'was' if failed == 1 else 'were'} given up; {bill}.")
+    return told
+
+
+def several(count: int, thing: str) -> str:
+    """``1 call``, ``2 calls``."""
+    return f"{number(count)} {thing}{'' if count == 1 else 's'}"
 
 
 def _explained(row: Row) -> str:
@@ -112,7 +142,9 @@ def _show_value(console: Console, value: ModelValue) -> None:
     told = [Text(f"{number(value.open)} more are shown and have time left to succeed.", style="dim")] if value.open else []
     if value.lift is not None:
         told.append(Text(_difference(value.lift)))
-    if value.per_success is not None and value.per_success_at_most is not None:
+    if not value.compared:
+        told.append(Text(f"{value.why_not[0].upper()}{value.why_not[1:]}: there is nothing to compare.", style="dim"))
+    elif value.per_success is not None and value.per_success_at_most is not None:
         price = f"{dollars(value.per_success / 1e6)}, at most {dollars(value.per_success_at_most / 1e6)}"
         told.append(Text(f"One success more costs {price} ({number(value.incremental)} more so far)."))
     else:
@@ -128,6 +160,8 @@ def _show_value(console: Console, value: ModelValue) -> None:
 
 def _difference(lift: Lift) -> str:
     low, high = (f"{100 * value:+.1f}".replace("-", "−") for value in (lift.lower, lift.upper))
+    if lift.upper - lift.lower > 2 * _WIDEST_TOLD:
+        return f"Too few people to say what a model's text changes ({several(int(lift.path.seen[-1]), 'decision')} so far)."
     verdict = "harm is proven" if lift.upper < 0 else "not proven so far"
     if lift.claimed_after is not None:
         verdict = f"proven after {number(lift.claimed_after)} decisions"

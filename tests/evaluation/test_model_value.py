@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from evaluation.evidence import Evidence
@@ -135,6 +137,15 @@ def test_nothing() -> None:
     assert found.trusted
     assert found.why_not == "no decision was drawn for the model yet"
     assert [side.rate for side in found.sides] == [None, None]
+
+
+def test_without_any_text_shown_there_is_nothing_to_compare() -> None:
+    evidence = _run(400, {"model": 0.5, "template": 0.5})
+    assert model_value(evidence, SHARE).compared
+    dead = evidence.llm_calls.with_columns(status=pl.lit("kept"))
+    found = model_value(dataclasses.replace(evidence, llm_calls=dead), SHARE)
+    assert (found.compared, found.lift, found.why_not) == (False, None, "no text by a model was shown")
+    assert all(side.matured for side in found.sides)
 
 
 def test_one_side_only_cannot_be_compared() -> None:

@@ -14,6 +14,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 
 from llm.answer import Answer
+from llm.telling import Tally, tell
 from operators.async_map import AsyncCalls, AsyncPolicy, Halt, Lane, Returned
 from operators.enrich import Desk, decode, encode, enrich_step, halt, name, settle
 from state.facts import LlmCallFact, RecommendationFact
@@ -165,6 +166,19 @@ def test_after_the_deadline_it_is_told_what_the_call_has_come_to() -> None:
     while not made._ended:
         time.sleep(0.005)
     assert made.on_notify()[0] == [Returned(wish(), COST, "timeout")]
+
+
+def test_what_is_told_is_tallied_as_the_views_count_it() -> None:
+    tally = Tally()
+    rows = [
+        ANSWER, COST, Answer(source="cache", text="x"), Answer(source="coalesced", reason="over_budget"),
+        Answer(source="call", reason="busy"), Answer(reason="blocked"), Answer(source="call", reason="timeout", attempts=2),
+    ]  # fmt: skip
+    for answer in (msgspec.structs.replace(each, attempts=1) if each is ANSWER else each for each in rows):
+        row = tell(wish(), answer)[-1]
+        assert isinstance(row, LlmCallFact)
+        tally.count(row)
+    assert (tally["asked"], tally["calls"], tally["improved"]) == (4, 3, 3)
 
 
 def test_of_a_deleted_person_nothing_is_told() -> None:

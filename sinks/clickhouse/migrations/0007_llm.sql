@@ -1,7 +1,8 @@
 -- What models were asked for, what became of their answers, and what those were worth. Money is in dollars, as the catalog prices tokens.
 -- One row a decision that a model might have worded, also where nobody was asked.
 --   asked:   a call was made (`call`), or its answer was there already (`cache`) or on its way for somebody else (`coalesced`)
---   cost:    of the call that this decision made; `cache` and `coalesced` cost nothing
+--   cost:    of the call that this decision made; `cache` and `coalesced` cost nothing. Of a call that was sent and then given up, or had no
+--            answer in time, the estimate that the budget keeps for it: the server may bill it
 
 CREATE TABLE IF NOT EXISTS llm_calls
 (
@@ -38,6 +39,7 @@ ORDER BY (tenant_id, decision_id);
 CREATE OR REPLACE VIEW llm_calls_final AS SELECT * FROM llm_calls FINAL;
 
 -- Those that were asked. A call that was given up before the first request went out (attempts = 0) asked nobody, nor did who waited for it.
+-- Where the model answered, whatever the checks said of it, `model` has its name; else the call failed or was given up.
 CREATE OR REPLACE VIEW llm_asked AS
 SELECT * FROM llm_calls_final
 WHERE source = 'cache'
@@ -196,7 +198,10 @@ FROM
     SELECT
         toString(tenant_id), user_id, assumeNotNull(completed_at), 'progress', 'completed',
         toString(path_id), toString(step_id), '', '', '', NULL, '',
-        concat('step ', toString(position), ', ', toString(attempts), ' attempts, ', toString(errors), ' errors'), version, 2, 0
+        concat(
+            'step ', toString(position), ', ', toString(attempts), if(attempts = 1, ' attempt, ', ' attempts, '),
+            toString(errors), if(errors = 1, ' error', ' errors')
+        ), version, 2, 0
     FROM step_progress_final
     WHERE completed_at IS NOT NULL
 

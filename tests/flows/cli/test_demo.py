@@ -261,7 +261,10 @@ def test_with_a_model_the_tables_have_texts_beside_templates(tmp_path: Path) -> 
     assert result.code == 0, result.err
     assert max(map(len, result.out.splitlines())) <= 80
     section = result.out.split("Model texts")[1]
-    assert "a call" in section.split("answered by")[1]
+    assert "the model" in section.split("asked of")[1]
+    next_ = result.out.split("What to type next")[1]
+    assert "the story of one who got a model's text" in next_
+    assert "onramp llm try" in next_ or "llm try" in next_
     assert "take it from the top." in section.split("Templates, and what the model made of them")[1]
 
 

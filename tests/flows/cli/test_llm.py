@@ -41,9 +41,18 @@ def test_a_person_looks_at_prompt_verdicts_and_text_and_nothing_is_written(demo:
     before = inside("recommend", who["user_id"], "--json", cwd=demo.cwd).json
     result = inside("llm", "try", "--user", who["user_id"], "--llm", server.url, cwd=demo.cwd)
     assert result.code == 0, result.err
-    assert max(map(len, result.out.splitlines())) <= 80
+    sent = server.requests[0].body["messages"]
+    for message in sent:
+        assert message["content"] in result.out, "as it is sent: neither wrapped nor padded"
+    before_prompt, rest = result.out.split("── system ──")
+    assert max(map(len, (before_prompt + rest.split("── end ──")[1]).splitlines())) <= 80
     said = " ".join(result.out.split())
-    for words in ("What the model is told prompt nudge-1, for everybody", "MESSAGE IN USE", "grounding passed", "slot_value passed"):
+    for words in (
+        "What the model is told prompt nudge-1, for everybody",
+        "MESSAGE IN USE",
+        "as answered grounding passed",
+        "slots filled slot_value passed",
+    ):
         assert words in said
     assert "take it from the top." in said.split("What the person reads")[1]
     assert "{firstName}" not in said.split("What the person reads")[1]

@@ -64,9 +64,19 @@ def test_report_tells_what_the_texts_cost_and_achieve(worded: Path, inside: Insi
     said = inside("report", cwd=worded)
     assert said.code == 0, said.err
     section = said.out.split("Model texts")[1].split("Considered, and nothing shown")[0]
-    for words in ("Hit rate", "distinct keys", "calls saved, about $", "drawn to keep the template", "too_long", "Model − template:"):
+    for words in (
+        "Hit rate",
+        "distinct keys",
+        "calls saved, about $",
+        "drawn to keep the template",
+        "too_long",
+        "answers cost $",
+        "eligible for one",
+    ):
         assert words in " ".join(section.split()), section
+    assert ("Model − template:" in section) != ("Too few people to say" in section)
     assert all(len(line) <= 80 for line in section.splitlines())
+    assert not said.out.startswith("\n")
 
 
 def test_report_as_json(worded: Path, inside: Inside) -> None:
@@ -83,6 +93,8 @@ def test_report_as_json(worded: Path, inside: Inside) -> None:
     assert low < llm["modelMinusTemplate"]["lift"] < high
     assert (llm["costPerIncrementalSuccess"] is None) == bool(llm["whyNoCost"])
     assert llm["sampleRatio"]["ok"]
+    assert llm["eligible"] == sum(group["decisions"] for group in llm["groups"].values())
+    assert (llm["answered"], llm["failed"], llm["whyNotCompared"]) == (llm["calls"], 0, None)
     assert views["llm_hit_rate"][0]["hits"] == llm["shared"]["hits"]
 
 
