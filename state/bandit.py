@@ -41,10 +41,10 @@ REFIT_AT_MOST: Final = 250
 LASTING: Final = 8.0
 """Half-life of the evidence on harm, in half-lives of what is believed: an arm that is seldom chosen must not outlive its own record."""
 
-FRESH: Final = 7.0
+FRESH: Final = 14.0
 """Half-life of what is believed, in half-lives of the *fresh* cells: what the last days alone say."""
 
-CHANGE_AT: Final = 5.0
+CHANGE_AT: Final = 4.0
 """Evidence (natural logarithm of a likelihood ratio) at which the past is given up for what the last days say."""
 
 JUDGE_SHARE: Final = 0.05
@@ -52,13 +52,13 @@ JUDGE_SHARE: Final = 0.05
 
 _RESCALE_AT: Final = 2.0**40
 _MOST_HALVINGS: Final = 500.0
-_MOST_FRESH: Final = 2.0**140
+_MOST_FRESH: Final = 2.0**70
 _MOST_CACHED: Final = 20_000
 
 
 class Cell(msgspec.Struct, gc=False, array_like=True):
     """Discounted successes and failures, in the learner's growing units. The ``lasting`` ones fade ``LASTING`` times as slowly, the
-    ``fresh`` ones ``FRESH`` times as fast.
+    ``fresh`` ones ``FRESH`` times as fast. ``since`` counts plainly what came since there was no doubt about what is believed.
     """
 
     successes: float = 0.0
@@ -67,6 +67,8 @@ class Cell(msgspec.Struct, gc=False, array_like=True):
     lasting_failures: float = 0.0
     fresh_successes: float = 0.0
     fresh_failures: float = 0.0
+    since_successes: float = 0.0
+    since_failures: float = 0.0
 
 
 class Outcome(msgspec.Struct, gc=False, array_like=True, frozen=True, order=True):
@@ -237,7 +239,8 @@ class Bandit:
         """Let what was just seen judge between what is believed and what the last days alone say, both as they were before it.
 
         A cumulative sum of log likelihood ratios, never below zero (Page 1954, doi:10.1093/biomet/41.1-2.100): while nothing changes the
-        last days predict worse, being fewer, and the sum stays near zero; after a change it grows.
+        last days predict worse, being fewer, and the sum stays near zero; after a change it grows, and where it left zero is the best guess
+        of when that was.
         """
         learner = self.learner
         scale = weight(learner, self._policy, learner.fitted_at) ** -FRESH if learner.contexts else 1.0
@@ -245,18 +248,22 @@ class Bandit:
             self._policy, {key: (cell.fresh_successes * scale, cell.fresh_failures * scale) for key, cell in learner.contexts.items()}
         )
         chances = dict(zip(pairs, zip(fresh.chances(pairs), self.belief.chances(pairs), strict=True), strict=True))
+        if not learner.doubt:
+            for cell in learner.contexts.values():
+                cell.since_successes = cell.since_failures = 0.0
         for outcome in learner.recent:
             new, old = chances[outcome.arm, outcome.context]
             ratio = new / old if outcome.success else (1.0 - new) / (1.0 - old)
             learner.doubt = max(learner.doubt + math.log(ratio), 0.0)
 
     def _give_up(self) -> None:
-        """What is believed has ceased to hold: go on from what the last days say, the evidence on harm too."""
+        """What is believed has ceased to hold: go on from what came since the doubt began, the evidence on harm too."""
         learner = self.learner
         units = weight(learner, self._policy, learner.fitted_at)
         now, lasting, fresh = units, units ** (1.0 / LASTING), units**FRESH
         for cell in learner.contexts.values():
-            won, lost = cell.fresh_successes / fresh, cell.fresh_failures / fresh
+            won, lost = cell.since_successes, cell.since_failures
+            cell.fresh_successes, cell.fresh_failures = won * fresh, lost * fresh
             cell.successes, cell.failures = won * now, lost * now
             cell.lasting_successes, cell.lasting_failures = won * lasting, lost * lasting
         learner.doubt, learner.suspects = 0.0, {}
@@ -326,10 +333,12 @@ class Bandit:
             cell.successes += worth
             cell.lasting_successes += worth ** (1.0 / LASTING)
             cell.fresh_successes += worth**FRESH
+            cell.since_successes += 1.0
         else:
             cell.failures += worth
             cell.lasting_failures += worth ** (1.0 / LASTING)
             cell.fresh_failures += worth**FRESH
+            cell.since_failures += 1.0
 
 
 def weight(learner: Learner, policy: Learning, at: int) -> float:
