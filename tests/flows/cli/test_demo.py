@@ -192,7 +192,7 @@ def test_stopped_half_way_it_says_so(tmp_path: Path) -> None:
     time.sleep(1.0)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=50)
-    assert (running.returncode, out) == (0, ""), err
+    assert (running.returncode, out) == (130, ""), err
     assert err.splitlines()[-1] == "onramp: stopped before its end; run the same command to start over."
 
 
