@@ -22,6 +22,8 @@ from tests.support.job_state import State, rows
 from tests.support.model_jobs import EAGER, by_decision, decided, errands, records, unlike_redis, write_catalog
 from tests.support.model_server import ModelServer, error, good
 
+pytestmark = pytest.mark.slow  # a minute of real time: outages last, and so do cool-downs
+
 _PATIENCE = 60.0
 _RATE = 20.0
 _EACH = 20
