@@ -512,7 +512,7 @@ def test_a_shared_call_is_paid_once_whoever_leaves_it(valkey: Valkey, model: Mod
         async with desk(valkey.url, model) as made:
             model.script = scripts.slow(0.4, scripts.changed(text=GOOD))
             tasks = in_flight(made, model, *people)
-            await until(lambda: model.in_flight == 1)
+            await until(lambda: model.in_flight == 1 and len(made.smith._bills) == 3)
             left = made.smith.give_up(people[0])
             tasks[0].cancel()
             others = await asyncio.gather(*tasks[1:])
@@ -524,7 +524,7 @@ def test_a_shared_call_is_paid_once_whoever_leaves_it(valkey: Valkey, model: Mod
             model.script = scripts.hang
             elsewhere = [wish(tenant, each.record.user_id, place=1) for each in people]
             tasks = in_flight(made, model, *elsewhere)
-            await until(lambda: model.in_flight == 1)
+            await until(lambda: model.in_flight == 1 and len(made.smith._bills) == 3)
             all_left = [made.smith.give_up(each) for each in elsewhere]  # at once, before any of them has ended
             for task in tasks:
                 task.cancel()
