@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.bandit_reference import Reference
-from state.bandit import Bandit, Learner, News
-from state.catalog import Learning
+from state.catalog.model import Learning
+from state.decision.bandit import Bandit, FitResult, Learner
 
 Floats = NDArray[np.float64]
 
@@ -157,5 +157,5 @@ class Engine:
         self._bandits[trigger].observe(f"{arm}@1", f"{step}|{segment}", success, at)
         self._told(trigger, self._bandits[trigger].learn(at, self._live[trigger]))
 
-    def _told(self, trigger: int, news: list[News]) -> None:
+    def _told(self, trigger: int, news: list[FitResult]) -> None:
         self.stops.extend((trigger, int(stop.arm.partition("@")[0]), each.at) for each in news for stop in each.stops)

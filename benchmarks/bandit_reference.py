@@ -2,7 +2,7 @@
 
 Elliptical slice sampling (Murray, Adams, MacKay 2010, arXiv:1001.0175) in its generalised form (Nishihara, Murray, Adams 2014,
 arXiv:1210.7477): the Gaussian around the posterior's mode takes the prior's place in the proposals, and the ratio of the two densities that
-of the likelihood, so that a few steps suffice. Independent of ``state.logistic`` on purpose.
+of the likelihood, so that a few steps suffice. Independent of ``state.logistic_regression`` on purpose.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from benchmarks.bandit_contenders import BEGIN, Cells, Contender, Engine, Fixed, PartialPooling, Referee, Uniform
 from benchmarks.bandit_reference import Reference
-from state.catalog import Learning
+from state.catalog.model import Learning
 from state.duration import DAY, HOUR
 
 Floats = NDArray[np.float64]

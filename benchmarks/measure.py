@@ -1,6 +1,6 @@
 """Measures how well the engine notices, chooses and reports, against sealed truth: ``python -m benchmarks.measure --scenario baseline``.
 
-One engine-free replication a seed (``benchmarks.replicate``; ``tests/flows/test_engine_free.py`` proves that the job decides alike), on
+One engine-free replication a seed (``benchmarks.replicate``; ``tests/flows/test_offline_runner.py`` proves that the job decides alike), on
 ``benchmarks/trial.yaml``. Each figure stands between a floor and a ceiling:
 
 - stuck: between the best fixed timeout and an *informed observer* (``population.observer``: fitted to 3,000 untreated people of the same
@@ -40,10 +40,10 @@ from evaluation.stuck_bounds import bounds, timeouts_table
 from population.describe import judged, stretches
 from population.observer import Observer
 from population.product import Product
-from sources.people import describe
+from sources.closed_loop import describe
 from sources.simulator import START
 from state.duration import DAY
-from state.facts import ArmStopFact
+from state.records.facts import ArmStopFact
 
 Row = dict[str, Any]
 

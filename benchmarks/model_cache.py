@@ -15,25 +15,25 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.replicate import World, replicate
-from evaluation.engine_free import EngineFree
-from flows.data_dir import DataDir
-from flows.embedded import redis_for_job
-from flows.models import open_model
+from evaluation.offline_runner import OfflineRunner
+from flows.model_service import open_model
 from flows.settings import load_settings
 from llm.answer import Answer
+from local.data_dir import DataDir
+from local.redis_access import redis_for_job
 from operators.async_map import run_in_background
-from state.chooser import Chosen
-from state.composer import Composer
+from state.catalog.plan import Plan
+from state.decision.chooser import Chosen
+from state.decision.composer import Composer
+from state.decision.wording_request import Kept, Wish, cache_key, consider
 from state.ids import Keys
-from state.items import Choice
-from state.plan import Plan
-from state.wording import Kept, Wish, cache_key, consider
+from state.stream_items import Decision
 from tests.support.model_server import ModelServer, good, slow
 
 PARTS = 10
 
 
-class Wishing(EngineFree):
+class Wishing(OfflineRunner):
     """The job; remembers which decisions would ask a model, and why others would not."""
 
     def __init__(self, plan: Plan, keys: Keys) -> None:
@@ -44,7 +44,7 @@ class Wishing(EngineFree):
     def _take(self, chosen: list[Chosen]) -> None:
         super()._take(chosen)
         for each in chosen:
-            if type(each) is Choice:
+            if type(each) is Decision:
                 self.considered.append(consider(self.plan, each, self._words.compose(each)[0].recommendation))
 
 

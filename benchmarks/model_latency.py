@@ -28,20 +28,20 @@ from bytewax.run import cli_main
 
 from benchmarks.run_file import Forgetting
 from flows.catalogs import load_catalog
-from flows.data_dir import DataDir
-from flows.embedded import redis_for_job
-from flows.models import open_model
-from flows.onboarding import Parts, build
+from flows.model_service import open_model
+from flows.onboarding import FlowParts, build
 from flows.settings import load_settings
-from operators.tally import Board
-from operators.wheels import WheelRegistry
-from sinks.recommendation_writer import WritePolicy
-from sinks.recommendations import RecommendationSink
-from state.catalog import Catalog
+from local.data_dir import DataDir
+from local.redis_access import redis_for_job
+from operators.counters import CounterView
+from operators.timer_registry import TimerRegistry
+from sinks.redis.sink import RecommendationSink
+from sinks.redis.writer import WritePolicy
+from state.catalog.model import Catalog
+from state.catalog.plan import Plan
 from state.ids import Keys
 from state.messages import Message, Tick
-from state.plan import Plan
-from state.recommendation import Effect, Improve, Publish
+from state.records.recommendation import Effect, Improve, Publish
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 MODEL_SECONDS: Final = 1.8
@@ -143,12 +143,12 @@ def one_round(url: str, signups: float, others: float, seconds: float) -> dict[s
             data_dir=data_dir.path, llm_url=url or None, llm_calls_per_second=1_000.0, llm_in_flight=1_000, llm_daily_tokens=10**9,
             llm_personal_share=1.0,
         )  # fmt: skip
-        plan, source, wheels = Plan(product(), wording=bool(url)), Live(signups, others, seconds), WheelRegistry()
+        plan, source, wheels = Plan(product(), wording=bool(url)), Live(signups, others, seconds), TimerRegistry()
         with redis_for_job(None, data_dir) as redis_url, open_model(settings, plan, redis_url, stopping=lambda: False) as model:
             sink = Timed(RecommendationSink(redis_url, WritePolicy()), source.entered)
             flow = build(
-                Parts(
-                    source, sink, Forgetting(), Forgetting(), plan, Keys(b"benchmark"), wheels, Board(),
+                FlowParts(
+                    source, sink, Forgetting(), Forgetting(), plan, Keys(b"benchmark"), wheels, CounterView(),
                     desk=model.desk if model is not None else None,
                 )
             )  # fmt: skip

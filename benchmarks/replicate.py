@@ -1,6 +1,6 @@
 """Runs the closed loop without the engine, many times: ``python -m benchmarks.replicate --scenario baseline --seeds 1-5``.
 
-Our population lives in this process against ``evaluation/engine_free.py``; what comes out is the evidence that ClickHouse would hold and
+Our population lives in this process against ``evaluation/offline_runner.py``; what comes out is the evidence that ClickHouse would hold and
 the sealed truth. Other benchmarks build on ``replicate`` and ``over_seeds``. Seeds below 1000 are for tuning; reported ones begin there.
 """
 
@@ -20,19 +20,19 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from evaluation.engine_free import EngineFree, live
 from evaluation.evidence import Evidence
+from evaluation.offline_runner import OfflineRunner, live
 from evaluation.scenarios import SCENARIOS, stage
 from evaluation.truth import SealedTruth, read_truth
 from flows.catalogs import load_catalog
-from flows.secret import DEVELOPMENT_SECRET
+from local.secret import DEVELOPMENT_SECRET
 from population.play import Population
-from sources.people import Begin, Slot, describe
+from sources.closed_loop import Begin, Slot, describe
 from sources.simulator import START
-from state.catalog import Catalog
+from state.catalog.model import Catalog
+from state.catalog.plan import Plan
 from state.duration import DAY
 from state.ids import Keys
-from state.plan import Plan
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class Replication:
     """What came of it."""
 
     world: World
-    job: EngineFree
+    job: OfflineRunner
     evidence: Evidence
     truth: SealedTruth
     seconds: float
@@ -92,7 +92,7 @@ class InProcess:
 
 
 def replicate(
-    world: World, watch: Callable[[int], object] | None = None, make: Callable[[Plan, Keys], EngineFree] = EngineFree
+    world: World, watch: Callable[[int], object] | None = None, make: Callable[[Plan, Keys], OfflineRunner] = OfflineRunner
 ) -> Replication:
     """Run one replication. Deterministic."""
     began = time.perf_counter()

@@ -35,23 +35,23 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.run import cli_main
 
 from flows.catalogs import load_catalog
-from flows.data_dir import DataDir
-from flows.job import Stop, _quiet_collector, run, wall_clock
-from flows.onboarding import Parts, build
+from flows.job import StopRequest, _quiet_collector, run, wall_clock
+from flows.onboarding import FlowParts, build
 from flows.settings import load_settings
-from operators.tally import Board
-from operators.wheels import WheelRegistry
-from sources.files import JsonlSource
-from sources.pace import Pace
+from local.data_dir import DataDir
+from operators.counters import CounterView
+from operators.timer_registry import TimerRegistry
+from sources.batching import BatchPolicy
+from sources.files.source import JsonlSource
 from sources.simulator.run import simulate
+from state.catalog.plan import Plan
+from state.decision.guidance import Collector
 from state.events import Event, peek_timestamp
 from state.events import decode as decode_event
-from state.fold import Fold
-from state.guidance import Turn
 from state.ids import Keys
 from state.messages import Message
-from state.person import Person
-from state.plan import Plan
+from state.person.fold import Fold
+from state.person.person import Person
 
 ROOT = Path(__file__).parents[1]
 DAYS = 14
@@ -90,7 +90,7 @@ def fold(source: Path) -> float:
             event = decode_event(Message(line, None, "bench", 0, number, now, now, number))
             if isinstance(event, Event):
                 who = keys.stream_key(event.tenant, event.user)
-                people[who] = folding.apply(people.get(who), event, Turn(who, number))
+                people[who] = folding.apply(people.get(who), event, Collector(who, number))
     return time.perf_counter() - begun
 
 
@@ -104,9 +104,9 @@ def recovery(source: Path) -> float:
 
 
 def _dataflow(path: Path, data: Path | None) -> float:
-    settings, plan, wheels = load_settings(), Plan(load_catalog("saas")), WheelRegistry()
-    source = JsonlSource(path, peek_timestamp, Pace(wheels.peek, plan.lookahead, settings.batch_size), now=wall_clock)
-    flow = build(Parts(source, Forgetting(), Forgetting(), Forgetting(), plan, Keys(b"benchmark"), wheels, Board()))
+    settings, plan, wheels = load_settings(), Plan(load_catalog("saas")), TimerRegistry()
+    source = JsonlSource(path, peek_timestamp, BatchPolicy(wheels.peek, plan.lookahead, settings.batch_size), now=wall_clock)
+    flow = build(FlowParts(source, Forgetting(), Forgetting(), Forgetting(), plan, Keys(b"benchmark"), wheels, CounterView()))
     store = None if data is None else DataDir.create(data / "data").recovery(settings.recovery_partitions)
     begun = time.perf_counter()
     with _quiet_collector():
@@ -117,7 +117,7 @@ def _dataflow(path: Path, data: Path | None) -> float:
 def job(source: Path) -> float:
     with tempfile.TemporaryDirectory() as directory:
         settings = load_settings(data_dir=Path(directory) / "data")
-        outcome = run(settings, input_path=source, holder="benchmark", started=time.perf_counter(), stop=Stop())
+        outcome = run(settings, input_path=source, holder="benchmark", started=time.perf_counter(), stop=StopRequest())
     summary = outcome.summary
     seconds: float = summary["thisRun"]["eventsRead"] / summary["eventsPerSecond"]
     return seconds

@@ -6,7 +6,7 @@ set -eu
 # Where snapshots are and how often they are taken comes from the same settings that `onramp run` reads. In whole seconds: the
 # runner takes no fractions.
 prepared=$(python -c '
-from flows.data_dir import DataDir, DataDirError
+from local.data_dir import DataDir, DataDirError
 from flows.settings import SettingsError, load_settings
 
 try:

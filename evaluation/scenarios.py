@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Final
 
-from state.catalog import Arm, Catalog
+from state.catalog.model import Arm, Catalog
 from state.vocabulary import SURFACE
 
 NEWCOMER: Final = "newcomer"

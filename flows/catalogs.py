@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from state.catalog import Catalog
-from state.catalog_text import parse
+from state.catalog.model import Catalog
+from state.catalog.parse import parse
 
 BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog"
 

@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from flows.data_dir import DataDir
-from flows.embedded import redis_for_job
-from flows.recovery_store import forget_undone
-from flows.secret import secret_for
 from flows.settings import Settings
+from local.data_dir import DataDir
+from local.recovery_store import forget_undone
+from local.redis_access import redis_for_job
+from local.secret import secret_for
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.delivery import FactDelivery
 from sinks.clickhouse.errors import StoreError, StoreUnreachable

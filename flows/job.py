@@ -19,30 +19,30 @@ from bytewax.run import cli_main
 
 from flows.catalogs import load_catalog
 from flows.engines import Engines, open_engines
-from flows.notes import notes_on
-from flows.onboarding import Parts, build
+from flows.onboarding import FlowParts, build
+from flows.run_notes import notes_on
+from flows.run_summary import summarize
 from flows.settings import Settings
-from flows.summary import summarize
-from operators.tally import Board
-from operators.wheels import WheelRegistry
+from operators.counters import CounterView
+from operators.timer_registry import TimerRegistry
 from sinks.clickhouse.delivery import Settled
-from sinks.dead_letter_file import DeadLetterFileSink
-from sinks.dead_letter_topic import DeadLetterTopicSink
-from sinks.recommendation_reader import RecommendationReader
-from sinks.recommendation_writer import WritePolicy
-from sinks.recommendations import RecommendationSink
-from sources.files import JsonlSource, Progress
-from sources.kafka import KafkaSource
-from sources.kafka_client import Cluster
-from sources.pace import Pace
-from sources.people import Begin, LoopProgress, PeopleSource, Population
-from state.catalog import Catalog
+from sinks.dead_letters.file import DeadLetterFileSink
+from sinks.dead_letters.topic import DeadLetterTopicSink
+from sinks.redis.reader import RecommendationReader
+from sinks.redis.sink import RecommendationSink
+from sinks.redis.writer import WritePolicy
+from sources.batching import BatchPolicy
+from sources.closed_loop import Begin, LoopProgress, PeopleSource, Population
+from sources.files.source import JsonlSource, Progress
+from sources.kafka.client import Cluster
+from sources.kafka.source import KafkaSource
+from state.catalog.model import Catalog
+from state.catalog.plan import Plan
 from state.events import peek_timestamp
 from state.messages import Message, Tick
-from state.plan import Plan
 
 if TYPE_CHECKING:
-    from flows.models import Model
+    from flows.model_service import ModelService
 
 _GC: Final = (200_000, 50, 1000)
 """Generations of the garbage collector: the people of a job are plain trees, and walking them all again and again finds nothing."""
@@ -59,7 +59,7 @@ class IncompleteError(Exception):
     """The run ended, but not everything arrived. The text is one sentence; nothing is lost, the next run goes on."""
 
 
-class Stop:
+class StopRequest:
     """The wish to stop. Every source looks at it; setting it ends the run in order, with a last snapshot."""
 
     def __init__(self) -> None:
@@ -92,14 +92,14 @@ class Stop:
 
 
 @dataclass
-class Live:
+class RunningJob:
     """What a display may look at while the job runs. Read from any thread."""
 
-    board: Board
+    board: CounterView
     progress: Progress | LoopProgress | None
     lag: dict[int, int] | None
     engines: Engines
-    model: Model | None = None
+    model: ModelService | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ClosedLoop:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """How a run ended. ``summary`` is what ``--json`` prints; ``finished`` is false where it was stopped before the end of its input."""
 
     summary: dict[str, Any]
@@ -132,11 +132,11 @@ def run(
     input_path: Path | None,
     holder: str,
     started: float,
-    stop: Stop,
+    stop: StopRequest,
     loop: ClosedLoop | None = None,
-    watch: Callable[[Live], Any] | None = None,
-    after: Callable[[Engines, Outcome], None] | None = None,
-) -> Outcome:
+    watch: Callable[[RunningJob], Any] | None = None,
+    after: Callable[[Engines, RunResult], None] | None = None,
+) -> RunResult:
     """Run the job on ``input_path`` (bounded), with the people of ``loop``, or on the topic of the settings, until it ends or is stopped.
 
     ``started`` is ``time.perf_counter()`` at the start of the command. ``watch`` is called once, before the first message, with what a
@@ -145,7 +145,7 @@ def run(
     plan = Plan(load_catalog(settings.catalog) if loop is None else loop.catalog, wording=settings.llm_url is not None)
     with open_engines(settings, holder) as engines, model_of(settings, plan, engines, stop, at_once=loop is not None) as model:
         engines.data_dir.claim(plan.catalog.id)
-        wheels, board = WheelRegistry(), Board()
+        wheels, board = TimerRegistry(), CounterView()
         source, progress = (
             _source(settings, input_path, plan, wheels, stop, model) if loop is None else _people(engines, loop, wheels, stop, model)
         )
@@ -157,7 +157,7 @@ def run(
             source.list_parts()  # from inside the engine, a broker that is away would end in a panic instead of a sentence
         if watch is not None:
             lag = source.lag if isinstance(source, KafkaSource) else None
-            watch(Live(board, progress, lag, engines, model))
+            watch(RunningJob(board, progress, lag, engines, model))
         begun = time.perf_counter()
         with stop.on_signals():
             with _quiet_collector():
@@ -172,7 +172,7 @@ def run(
         summary["wallSeconds"] = round(ended - started, 3)
         summary["eventsPerSecond"] = round(summary["thisRun"]["eventsRead"] / max(ended - begun, 1e-9), 1)
         summary["notes"] = notes_on(summary, progress if isinstance(progress, Progress) else None, engines.data_dir.dead_letters)
-        outcome = Outcome(summary, settled, progress is None or progress.done)
+        outcome = RunResult(summary, settled, progress is None or progress.done)
         if after is not None:
             after(engines, outcome)
     if progress is not None and progress.error is not None:
@@ -187,16 +187,16 @@ def make_parts(
     engines: Engines,
     source: Source[Message | Tick],
     plan: Plan,
-    wheels: WheelRegistry,
-    board: Board,
+    wheels: TimerRegistry,
+    board: CounterView,
     *,
     lanes: int,
-    stop: Stop,
-    model: Model | None = None,
-) -> Parts:
+    stop: StopRequest,
+    model: ModelService | None = None,
+) -> FlowParts:
     """Join the settings and the engines into what the graph is built from."""
     policy = WritePolicy(ttl_hours=settings.redis_ttl_hours, give_up_seconds=settings.redis_give_up_seconds, stopping=stop)
-    return Parts(
+    return FlowParts(
         source=source,
         recommendations=RecommendationSink(
             engines.redis_url, policy, settings.sink_partitions, at_least=_FILE_EFFECTS if isinstance(source, JsonlSource) else 1
@@ -214,7 +214,9 @@ def make_parts(
 
 
 @contextmanager
-def model_of(settings: Settings, plan: Plan, engines: Engines, stop: Stop, *, at_once: bool = False) -> Iterator[Model | None]:
+def model_of(
+    settings: Settings, plan: Plan, engines: Engines, stop: StopRequest, *, at_once: bool = False
+) -> Iterator[ModelService | None]:
     """Who words guidance, where the settings name a model; loads what that needs only then.
 
     ``at_once``: simulated time stands still while a call is under way, so that answers come as soon as they would in life.
@@ -222,28 +224,28 @@ def model_of(settings: Settings, plan: Plan, engines: Engines, stop: Stop, *, at
     if settings.llm_url is None:
         yield None
         return
-    from flows.models import open_model  # noqa: PLC0415 - the client of the model takes a second to load
+    from flows.model_service import open_model  # noqa: PLC0415 - the client of the model takes a second to load
 
     with open_model(settings, plan, engines.redis_url, stopping=stop, at_once=at_once) as model:
         yield model
 
 
-def kafka_source(settings: Settings, plan: Plan, wheels: WheelRegistry, stop: Stop) -> KafkaSource:
+def kafka_source(settings: Settings, plan: Plan, wheels: TimerRegistry, stop: StopRequest) -> KafkaSource:
     """The topic that the settings name."""
     assert settings.kafka_brokers is not None, "asked for only where brokers are set"
     config = settings.kafka_client_config()
     brokers = config.pop("bootstrap.servers")
     cluster = Cluster(brokers, settings.kafka_topic, settings.kafka_group, config)
-    pace = Pace(wheels.peek, plan.lookahead, settings.batch_size)
+    pace = BatchPolicy(wheels.peek, plan.lookahead, settings.batch_size)
     return KafkaSource(cluster, pace, now=wall_clock, accept_gap=settings.kafka_accept_gap, stopping=stop)
 
 
 def _source(
-    settings: Settings, input_path: Path | None, plan: Plan, wheels: WheelRegistry, stop: Stop, model: Model | None
+    settings: Settings, input_path: Path | None, plan: Plan, wheels: TimerRegistry, stop: StopRequest, model: ModelService | None
 ) -> tuple[JsonlSource | KafkaSource, Progress | None]:
     if input_path is None:
         return kafka_source(settings, plan, wheels, stop), None
-    pace = Pace(wheels.peek, plan.lookahead, settings.batch_size)
+    pace = BatchPolicy(wheels.peek, plan.lookahead, settings.batch_size)
     # A file is read faster than life: it waits for the model, or nearly all texts would come too late. A topic never waits for it.
     paused = (lambda: not model.gate.open()) if model is not None else _never
     source = JsonlSource(input_path, peek_timestamp, pace, now=wall_clock, stopping=stop, paused=paused)
@@ -255,7 +257,7 @@ def _never() -> bool:
 
 
 def _people(
-    engines: Engines, loop: ClosedLoop, wheels: WheelRegistry, stop: Stop, model: Model | None
+    engines: Engines, loop: ClosedLoop, wheels: TimerRegistry, stop: StopRequest, model: ModelService | None
 ) -> tuple[PeopleSource, LoopProgress]:
     reader = RecommendationReader(engines.redis_url)
     tenant = loop.begin.tenant
@@ -267,14 +269,14 @@ def _people(
 
 
 def _dead_letters(
-    settings: Settings, engines: Engines, source: Source[Message | Tick], stop: Stop
+    settings: Settings, engines: Engines, source: Source[Message | Tick], stop: StopRequest
 ) -> DeadLetterFileSink | DeadLetterTopicSink:
     if isinstance(source, KafkaSource):
         return DeadLetterTopicSink(settings.kafka_client_config(), settings.kafka_dead_letter_topic, stopping=stop)
     return DeadLetterFileSink(engines.data_dir.dead_letters)
 
 
-def _settle(engines: Engines, stop: Stop) -> Settled:
+def _settle(engines: Engines, stop: StopRequest) -> Settled:
     """Wait until the last rows are in ClickHouse: for long where it is slow or away, for moments once somebody wants to stop."""
     began = time.monotonic()
     asked: float | None = None

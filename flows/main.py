@@ -16,18 +16,18 @@ from typing import Final
 from bytewax.dataflow import Dataflow
 
 from flows.catalogs import CatalogFileError, load_catalog
-from flows.data_dir import DataDirError
-from flows.embedded_valkey import EmbeddedValkeyError
 from flows.engines import Engines, open_engines
-from flows.job import Stop, kafka_source, make_parts, model_of
+from flows.job import StopRequest, kafka_source, make_parts, model_of
 from flows.logs import set_up_logging
 from flows.onboarding import build
 from flows.settings import SettingsError, load_settings
-from operators.tally import Board
+from local.data_dir import DataDirError
+from local.valkey import EmbeddedValkeyError
+from operators.counters import CounterView
+from operators.timer_registry import TimerRegistry
 from operators.timers import LANES
-from operators.wheels import WheelRegistry
-from state.catalog_text import CatalogError
-from state.plan import Plan
+from state.catalog.parse import CatalogError
+from state.catalog.plan import Plan
 
 _SETTLE: Final = 5.0  # seconds for the last rows after an ordered stop; supervisors kill after ten, and the next run delivers the rest
 
@@ -43,7 +43,7 @@ def flow() -> Dataflow:
             sys.exit("ONRAMP_KAFKA_BROKERS is not set: a job without end reads Kafka. For a file use `onramp run --input FILE`.")
         set_up_logging(settings)
         plan = Plan(load_catalog(settings.catalog), wording=settings.llm_url is not None)
-        stack, stop = ExitStack(), Stop()
+        stack, stop = ExitStack(), StopRequest()
         stack.enter_context(stop.on_signals())
         engines = stack.enter_context(open_engines(settings, "bytewax.run"))
         engines.data_dir.claim(plan.catalog.id)
@@ -60,9 +60,9 @@ def flow() -> Dataflow:
         os._exit(1)
 
     engines.clickhouse.begin(fail)
-    wheels = WheelRegistry()
+    wheels = TimerRegistry()
     source = kafka_source(settings, plan, wheels, stop)
-    return build(make_parts(settings, engines, source, plan, wheels, Board(), lanes=LANES, stop=stop, model=model))
+    return build(make_parts(settings, engines, source, plan, wheels, CounterView(), lanes=LANES, stop=stop, model=model))
 
 
 def _settle(engines: Engines) -> None:

@@ -12,28 +12,28 @@ from bytewax.outputs import Sink
 
 from operators.choose import choose_step
 from operators.compose import compose_step
+from operators.counters import CounterView, counters_step
 from operators.decode import decode_step
 from operators.enrich import Desk, Halting, enrich_step
 from operators.estimate import estimate_step
 from operators.facts import facts_step
-from operators.gather import gather_effects, gather_letters
-from operators.parting import only, only_outputs
+from operators.select import only, only_outputs
+from operators.sink_batches import gather_effects, gather_letters
 from operators.stitch import stitch_step
-from operators.tally import Board, tally_step
+from operators.timer_registry import TimerRegistry
 from operators.timers import timers_step
 from operators.track import track_step
-from operators.wheels import WheelRegistry
-from state.facts import Fact
+from state.catalog.plan import Plan
 from state.ids import Keys
-from state.items import Choice, Count
 from state.messages import Message, Tick
-from state.parameters import ParameterBoard
-from state.plan import Plan
-from state.recommendation import Effect, Erase, Freeze, Improve, Publish
+from state.records.facts import Fact
+from state.records.recommendation import Effect, Erase, Freeze, Improve, Publish
+from state.stream_items import Count, Decision
+from state.stuck.parameters import ParameterStore
 
 
 @dataclass(frozen=True)
-class Parts:
+class FlowParts:
     """What the graph is built from: where it reads, where it writes, and what it knows.
 
     ``lanes`` and ``sink_partitions`` say over how many workers timers and sinks may be spread; 1 where one worker runs. ``desk`` asks the
@@ -46,15 +46,15 @@ class Parts:
     dead_letters: Sink[Any]
     plan: Plan
     keys: Keys
-    wheels: WheelRegistry
-    board: Board
+    wheels: TimerRegistry
+    board: CounterView
     lanes: int = 1
     sink_partitions: int = 1
-    parameters: ParameterBoard = field(default_factory=ParameterBoard)
+    parameters: ParameterStore = field(default_factory=ParameterStore)
     desk: Desk | None = None
 
 
-def build(parts: Parts) -> Dataflow:
+def build(parts: FlowParts) -> Dataflow:
     """Return the dataflow. Builds only; nothing runs and nothing connects."""
     plan, keys, wheels = parts.plan, parts.keys, parts.wheels
     flow = Dataflow("onboarding")
@@ -76,7 +76,7 @@ def build(parts: Parts) -> Dataflow:
 
     # Each (tenant, trigger) has a learner that chooses the arm and learns from the rewards; the catalog has the words.
     chosen = choose_step("choose", tracked, plan)
-    choices = only_outputs("choices", chosen, Choice)
+    choices = only_outputs("choices", chosen, Decision)
     composed = compose_step("compose", choices, plan, keys)
 
     # A model may find better words for what stands in Redis; nothing waits for them.
@@ -104,5 +104,5 @@ def build(parts: Parts) -> Dataflow:
 
     # Operators read the dead letters, and the tally of everything.
     op.output("dead_letters", gather_letters("letters", decoded.rejected), parts.dead_letters)
-    tally_step("tally", op.merge("counted", told, decoded.counts, only_outputs("tracked_counts", tracked, Count)), parts.board)
+    counters_step("tally", op.merge("counted", told, decoded.counts, only_outputs("tracked_counts", tracked, Count)), parts.board)
     return flow

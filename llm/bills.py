@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from llm.answer import Answer
-from state.wording import Wish
+from state.decision.wording_request import Wish
 
 
 class Spent(msgspec.Struct, frozen=True, gc=False):

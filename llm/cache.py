@@ -1,6 +1,6 @@
 """Remembers what a model wrote, so that each place of the catalog is paid for once: in this process, and in Redis for all.
 
-Keys of one tenant share a slot of a Redis Cluster (``<t>`` is the tenant, in braces; ``<k>`` a ``state.wording.cache_key``):
+Keys of one tenant share a slot of a Redis Cluster (``<t>`` is the tenant, in braces; ``<k>`` a ``state.decision.wording_request.cache_key``):
 
 onramp:llm:<t>:<k>            Cached, JSON, with a time to live
 onramp:llm:<t>:of:<digest>    set: the keys of one person's own texts, to be removed with the person

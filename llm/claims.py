@@ -7,7 +7,7 @@ import unicodedata
 from typing import Final
 
 from llm.never import NEVER, PROMPT_TALK
-from state.catalog import WordingPolicy
+from state.catalog.model import WordingPolicy
 
 _HARMLESS: Final = re.compile(
     r"\b(?:(?:feel|be|you(?:'re| are)|are) (?:quite |very |always )?free to|hands?.free|free (?:up|text|form|hand)"

@@ -14,7 +14,7 @@ from typing import Final
 
 from llm import english
 from llm.slots import TOKEN
-from state.catalog import Catalog, Step
+from state.catalog.model import Catalog, Step
 
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’\-‐‑][^\W\d_]+)*")
 _OPENS: Final = re.compile(r"(?:^|[.!?:…–—“‘«„¿¡(\"\u2600-\u27bf\ufe0f\U0001f000-\U0001faff]|(?<!\w)'|\s-)[\s\"'“‘(«„¿¡]*$")

@@ -30,9 +30,9 @@ from llm.parsing import parse
 from llm.prompts import PromptTemplate
 from llm.proposal import Proposal, Verdict
 from llm.relevance import Relevance
-from state.plan import Plan
-from state.recommendation import validation_hash
-from state.wording import Wish
+from state.catalog.plan import Plan
+from state.decision.wording_request import Wish
+from state.records.recommendation import validation_hash
 
 SHORTEST: Final = 20
 """Characters under which a text says nothing, slots at their shortest."""

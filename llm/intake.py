@@ -14,8 +14,8 @@ from llm.fence import fence, neutral
 from llm.injection import screen
 from llm.proposal import Verdict
 from llm.redaction import redact
-from state.catalog import Scalar, Slot, WordingPolicy
-from state.wording import Wish
+from state.catalog.model import Scalar, Slot, WordingPolicy
+from state.decision.wording_request import Wish
 
 LONGEST: Final = 64
 """Characters of a trait that may be told; what is longer is no trait but a text."""

@@ -3,7 +3,7 @@
 A prompt is a YAML file with every word in it, so that its version says what was asked. Only ``[[names]]`` of a closed list are filled in,
 once: what is put in is never looked through again. The braces of ``{slots}`` stay as they are.
 
-For a shared wish the bytes depend on the plan and on what ``state.wording.cache_key`` is made of, on nothing else: no trait, no note, no
+For a shared wish the bytes depend on the plan and on what ``state.decision.wording_request.cache_key`` is made of, on nothing else: no trait, no note, no
 identity and no time goes in. What a person typed goes only into the ``personal`` part, between fences that it cannot write itself.
 """
 
@@ -19,10 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from llm.answer import Bounds, Prompt
 from llm.fence import CLOSING, OPENING
-from state.catalog import Slug, Text
-from state.plan import Plan
+from state.catalog.model import Slug, Text
+from state.catalog.plan import Plan
+from state.decision.wording_request import Wish
 from state.vocabulary import TONES, TRIGGERS, Tone, Trigger, UiComponent
-from state.wording import Wish
 
 BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog" / "prompts"
 """Where the prompts are that come with Onramp."""

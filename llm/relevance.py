@@ -15,7 +15,7 @@ from typing import Final
 
 from llm.grounding import stem
 from llm.prompts import PromptTemplate
-from state.plan import Plan
+from state.catalog.plan import Plan
 
 ROW: Final = 5
 """Words in a row that are no chance. Four are: a good text may say "one or two sentences"."""

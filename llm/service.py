@@ -32,8 +32,8 @@ from llm.proposal import Verdict
 from llm.rate import TokenBucket
 from llm.review import ReviewEntry, ReviewQueue
 from llm.semaphore import Semaphore
-from state.plan import Plan
-from state.wording import Wish, cache_key
+from state.catalog.plan import Plan
+from state.decision.wording_request import Wish, cache_key
 
 _LOG = logging.getLogger(__name__)
 

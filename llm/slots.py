@@ -8,8 +8,8 @@ from typing import Final
 
 from llm import redaction
 from llm.hygiene import unclean
-from state.catalog import Catalog, Scalar
-from state.words import LONGEST, fit
+from state.catalog.model import Catalog, Scalar
+from state.catalog.template import LONGEST, fit
 
 TOKEN: Final = re.compile(r"\{(\w{1,64})\}")
 _STRAY: Final = re.compile(r"[{}｛｝﹛﹜]")
@@ -61,7 +61,7 @@ def fill(text: str, catalog: Catalog, title: str, traits: Mapping[str, Scalar], 
 
 
 def showable(value: str) -> bool:
-    """Say whether what a user may have typed can stand in a text: what ``state/words.py`` asks, no address or number of anybody, no order
+    """Say whether what a user may have typed can stand in a text: what ``state/catalog/template.py`` asks, no address or number of anybody, no order
     to a model or a person. Stricter than a template's rule, because the text around it is less known.
     """
     plain = fit(value) and _BEGINS.match(value) is not None and _ODD.search(value) is None

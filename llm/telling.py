@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from llm.answer import Answer
-from state.facts import LlmCallFact, RecommendationFact
-from state.guidance import recommendation_fact
-from state.recommendation import Improve
-from state.wording import Kept, Wish, cache_key
+from state.decision.guidance import recommendation_fact
+from state.decision.wording_request import Kept, Wish, cache_key
+from state.records.facts import LlmCallFact, RecommendationFact
+from state.records.recommendation import Improve
 
 MODEL: str = "model"
 TEMPLATE: str = "template"

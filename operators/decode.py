@@ -8,12 +8,12 @@ import bytewax.operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream
 
-from operators.parting import only
-from state.dead_letter import DeadLetter
+from operators.select import only
 from state.events import Event, decode
 from state.ids import Keys
-from state.items import Count, Merged
 from state.messages import Message, Tick
+from state.records.dead_letter import DeadLetter
+from state.stream_items import Count, Merged
 
 Arrival = Event | Merged
 Decoded = Event | DeadLetter | Tick | Count

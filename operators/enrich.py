@@ -17,9 +17,9 @@ from bytewax.operators import KeyedStream
 from llm.answer import Answer
 from llm.telling import Tally, tell, tell_kept
 from operators.async_map import AsyncCalls, Halt, Lane, Returned, lane_of
-from state.facts import LlmCallFact, RecommendationFact
-from state.recommendation import Erase, Freeze, Improve, Publish
-from state.wording import Kept, Wish
+from state.decision.wording_request import Kept, Wish
+from state.records.facts import LlmCallFact, RecommendationFact
+from state.records.recommendation import Erase, Freeze, Improve, Publish
 
 Enriched = Improve | RecommendationFact | LlmCallFact
 Halting = Publish | Erase | Freeze

@@ -14,11 +14,11 @@ import bytewax.operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream
 
-from operators.gather import by_person
-from state.dead_letter import DeadLetter
-from state.facts import DeadLetterFact, DecisionFact, EventFact, Fact, OutcomeFact, ProgressFact, SignalFact, StepMetricFact
+from operators.sink_batches import by_person
 from state.messages import Tick
-from state.recommendation import Erase
+from state.records.dead_letter import DeadLetter
+from state.records.facts import DeadLetterFact, DecisionFact, EventFact, Fact, OutcomeFact, ProgressFact, SignalFact, StepMetricFact
+from state.records.recommendation import Erase
 
 Row = Fact | Erase
 MINUTE: Final = 60_000

@@ -14,13 +14,13 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
 from operators.decode import Arrival
+from state.catalog.plan import Plan
 from state.events import Event
 from state.ids import Keys
-from state.items import Merged
-from state.plan import Plan
-from state.visitor import Stitcher, Visitor
-from state.visitor import decode as decode_visitor
-from state.visitor import encode as encode_visitor
+from state.person.visitor import Stitcher, Visitor
+from state.person.visitor import decode as decode_visitor
+from state.person.visitor import encode as encode_visitor
+from state.stream_items import Merged
 
 Addressed = tuple[str, Arrival]
 

@@ -13,9 +13,9 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
-from operators.wheels import WheelRegistry
-from state.items import Due
+from operators.timer_registry import TimerRegistry
 from state.messages import Tick
+from state.stream_items import Due
 
 LANES = 480
 
@@ -25,7 +25,7 @@ Call = tuple[str, Due]
 class Waking(StatefulBatchLogic[Tick, list[Call], None]):
     """One lane: turns ticks into calls to the people of this worker who are due. Lanes that share a worker find nothing left to do."""
 
-    def __init__(self, wheels: WheelRegistry) -> None:
+    def __init__(self, wheels: TimerRegistry) -> None:
         """Called once per lane, on the worker that owns it."""
         self._wheels = wheels
 
@@ -40,7 +40,7 @@ class Waking(StatefulBatchLogic[Tick, list[Call], None]):
         return None
 
 
-def timers_step(step_id: str, up: Stream[Tick], wheels: WheelRegistry, lanes: int) -> KeyedStream[Due]:
+def timers_step(step_id: str, up: Stream[Tick], wheels: TimerRegistry, lanes: int) -> KeyedStream[Due]:
     """Wake people as log time passes. ``lanes``: 1 where one worker runs, ``LANES`` where there may be more."""
     names = [str(lane) for lane in range(lanes)]
     laned = op.flat_map_batch(f"{step_id}_lanes", up, lambda ticks: [(name, tick) for tick in ticks for name in names])

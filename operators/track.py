@@ -8,31 +8,31 @@ import bytewax.operators as op
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
-from operators.wheels import WheelRegistry
-from state import codec
+from operators.timer_registry import TimerRegistry
+from state.catalog.plan import Plan
+from state.decision.guidance import Collector, Output
 from state.events import Event
-from state.fold import Fold
-from state.guidance import Output, Turn
 from state.ids import Keys
-from state.items import Due, Merged
-from state.parameters import ParameterBoard
-from state.person import Person
-from state.plan import Plan
+from state.person import snapshot
+from state.person.fold import Fold
+from state.person.person import Person
+from state.stream_items import Due, Merged
+from state.stuck.parameters import ParameterStore
 
 Arrival = Event | Merged | Due
 
 
 class Tracking(StatefulBatchLogic[Arrival, list[Output], bytes]):
-    """One person in the dataflow. Lives as long as the person is known; the snapshot is ``state/codec.py``'s."""
+    """One person in the dataflow. Lives as long as the person is known; the snapshot is ``state/person/snapshot.py``'s."""
 
-    def __init__(self, fold: Fold, keys: Keys, wheels: WheelRegistry, resume_state: bytes | None) -> None:
+    def __init__(self, fold: Fold, keys: Keys, wheels: TimerRegistry, resume_state: bytes | None) -> None:
         """Called for the first arrival of a key, and after a restart for every key that was ever written down."""
         self._fold, self._keys, self._wheels = fold, keys, wheels
         self._person: Person | None = None
         self._key = ""
         self._armed = 0
         if resume_state is not None:
-            self._person = codec.decode(resume_state)
+            self._person = snapshot.decode(resume_state)
             self._arm()
 
     @override
@@ -42,13 +42,13 @@ class Tracking(StatefulBatchLogic[Arrival, list[Output], bytes]):
         person, fold = self._person, self._fold
         for value in values:
             if type(value) is Event:
-                turn = Turn(self._name(value.tenant, value.user), value.seq, value.traceparent)
+                turn = Collector(self._name(value.tenant, value.user), value.seq, value.traceparent)
                 person = fold.apply(person, value, turn)
             elif type(value) is Merged:
-                turn = Turn(self._name(value.tenant, value.user), value.seq)
+                turn = Collector(self._name(value.tenant, value.user), value.seq)
                 person = fold.merge(person, value, turn)
             elif type(value) is Due and person is not None:
-                turn = Turn(self._key, value.seq)
+                turn = Collector(self._key, value.seq)
                 fold.due(person, value, turn)
                 if self._armed <= value.at:  # else an older call, and the one that counts is still to come
                     self._armed = 0
@@ -62,7 +62,7 @@ class Tracking(StatefulBatchLogic[Arrival, list[Output], bytes]):
     @override
     def snapshot(self) -> bytes:
         assert self._person is not None, "a person exists from the first arrival on"
-        return codec.encode(self._person)
+        return snapshot.encode(self._person)
 
     def _name(self, tenant: str, user: str) -> str:
         if not self._key:
@@ -83,14 +83,14 @@ def _place(arrival: Arrival) -> int:
     return arrival.seq
 
 
-def tracking(plan: Plan, keys: Keys, wheels: WheelRegistry, parameters: ParameterBoard | None = None) -> Callable[[bytes | None], Tracking]:
+def tracking(plan: Plan, keys: Keys, wheels: TimerRegistry, parameters: ParameterStore | None = None) -> Callable[[bytes | None], Tracking]:
     """Builder for ``stateful_batch``. ``parameters`` is where ``estimate`` publishes."""
     fold = Fold(plan, keys, parameters)
     return lambda resume_state: Tracking(fold, keys, wheels, resume_state)
 
 
 def track_step(
-    step_id: str, up: KeyedStream[Arrival], plan: Plan, keys: Keys, wheels: WheelRegistry, parameters: ParameterBoard
+    step_id: str, up: KeyedStream[Arrival], plan: Plan, keys: Keys, wheels: TimerRegistry, parameters: ParameterStore
 ) -> KeyedStream[list[Output]]:
     """Keep every person's state."""
     return op.stateful_batch(step_id, up, tracking(plan, keys, wheels, parameters))

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from state.dead_letter import DeadLetter
 from state.messages import Message
+from state.records.dead_letter import DeadLetter
 from state.vocabulary import EVENT_TYPES
 
 MAX_MESSAGE: Final = 1_048_576

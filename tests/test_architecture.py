@@ -251,7 +251,7 @@ def test_a_clock_chance_or_io_in_the_domain_is_found(tmp_path: Path, source: str
         ("state/a.py", "from urllib import parse"),
         ("state/a.py", "import uuid\nx = uuid.uuid5(uuid.NAMESPACE_URL, 'a')"),
         ("state/a.py", "class A:\n    def open(self): ...\nA().open()"),
-        ("llm/a.py", "from state.facts import Fact\nimport time"),
+        ("llm/a.py", "from state.records.facts import Fact\nimport time"),
         ("operators/a.py", "import bytewax.operators as op\nimport state, llm"),
         ("sources/a.py", "from state.events import Event\nfrom bytewax.inputs import DynamicSource"),
         ("sinks/a.py", "import os, state"),

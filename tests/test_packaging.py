@@ -40,7 +40,7 @@ def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
 
 def test_the_wheel_installs_the_command(wheel: zipfile.ZipFile) -> None:
     (entry_points,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "onramp = flows.cli:main" in wheel.read(entry_points).decode()
+    assert "onramp = cli:main" in wheel.read(entry_points).decode()
 
 
 def _pins() -> dict[str, str]:

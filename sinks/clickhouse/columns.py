@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 
-from state.facts import Fact
+from state.records.facts import Fact
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from sinks.clickhouse.errors import PermanentInsert, TransientInsert
-from state.recommendation import Erase
+from state.records.recommendation import Erase
 
 
 class FakeInserter:

@@ -12,8 +12,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.errors import PermanentInsert, StoreError, TransientInsert
-from state.facts import FACTS
-from state.recommendation import Erase
+from state.records.facts import FACTS
+from state.records.recommendation import Erase
 
 PERSONAL_TABLES: tuple[str, ...] = tuple(kind.TABLE for kind in FACTS if "user_id" in kind.__struct_fields__)
 """Every table that holds rows about a person."""

@@ -24,7 +24,7 @@ import msgspec
 import polars as pl
 
 from sinks.clickhouse.errors import SegmentDamaged
-from state.recommendation import Erase
+from state.records.recommendation import Erase
 
 _HEAD, _TAIL = b"ONRAMP1\n", b"ONRAMPE\n"
 _NAME = re.compile(r"([A-Za-z0-9_-]+)\.([0-9a-z]+)\.(\d{12})\.(tmp|pending|ready)")

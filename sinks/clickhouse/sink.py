@@ -24,8 +24,8 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.segment import SegmentName, SegmentWriter, parse_name
 from sinks.clickhouse.spool import Spool
-from state.facts import Fact, StepMetricFact
-from state.recommendation import Erase
+from state.records.facts import Fact, StepMetricFact
+from state.records.recommendation import Erase
 
 Batch = list[Fact | Erase]
 """What one item of the stream carries. An empty one is a heartbeat."""

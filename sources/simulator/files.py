@@ -13,7 +13,7 @@ import msgspec
 
 from sources.simulator.run import START, simulate
 from sources.simulator.truth import Truth
-from state.catalog import Catalog
+from state.catalog.model import Catalog
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from state.catalog import Condition, Matcher
+from state.catalog.model import Condition, Matcher
 
 MISSING: Final = object()
 """What ``lookup`` finds where there is nothing."""

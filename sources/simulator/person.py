@@ -10,7 +10,7 @@ from sources.simulator.matching import MISSING
 from sources.simulator.product import Product
 from sources.simulator.rhythm import OFFSETS, around, lively_time
 from sources.simulator.truth import Hidden
-from state.catalog import Path
+from state.catalog.model import Path
 
 _FIRST_NAMES: Final = (
     *("Ada", "Amina", "Bao", "Carla", "Chidi", "Dmitri", "Elif", "Emeka", "Farah", "Grace", "Hana", "Hugo", "Ines", "Ivan"),

@@ -14,7 +14,7 @@ import msgspec
 from sources.simulator import habits
 from sources.simulator.matching import MISSING, holds, matches, payloads, values
 from sources.simulator.rhythm import around
-from state.catalog import Catalog, Matcher, Path, Step
+from state.catalog.model import Catalog, Matcher, Path, Step
 from state.vocabulary import EventType
 
 NOT_ACTED_OUT: Final = frozenset({"user_deleted", "identity_merged", "preferences_changed"})

@@ -11,7 +11,7 @@ from sources.simulator.life import Life
 from sources.simulator.person import draw
 from sources.simulator.product import Product
 from sources.simulator.truth import Truth
-from state.catalog import Catalog
+from state.catalog.model import Catalog
 from state.duration import DAY
 
 START: Final = 1_767_571_200_000

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from state.catalog import Catalog
-from state.catalog_text import CatalogError, parse
+from state.catalog.model import Catalog
+from state.catalog.parse import CatalogError, parse
+from state.catalog.plan import Plan
+from state.decision.guidance import Collector
 from state.events import REJECTIONS, Event, decode
-from state.fold import Fold
-from state.guidance import Turn
 from state.ids import Keys
 from state.messages import Message
-from state.person import Person
-from state.plan import Plan
-from state.progress import completed
+from state.person.fold import Fold
+from state.person.person import Person
+from state.person.progress import completed
 from state.vocabulary import EVENT_TYPES, TRIGGERS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -73,7 +73,7 @@ def test_the_smallest_catalog_understands_the_converted_log(converted: str) -> N
     fold, people = Fold(plan, Keys(b"a secret for tests")), dict[str, Person]()
     for number, line in enumerate(converted.splitlines()):
         each = event(line.encode())
-        people[each.user] = fold.apply(people.get(each.user), each, Turn(each.user, number))
+        people[each.user] = fold.apply(people.get(each.user), each, Collector(each.user, number))
     assert list(completed(plan, "everyone", people["ana"].steps)) == ["company", "first_invoice", "send_invoice"]
     assert completed(plan, "everyone", people["ben"].steps) == {}
 

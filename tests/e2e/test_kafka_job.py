@@ -186,7 +186,7 @@ def test_onramp_run_with_embedded_clickhouse(
     broker: Tansu, feed: Feed, redis: Valkey, lines: list[bytes], from_file: State, tmp_path: Path
 ) -> None:
     settings = settings_for(broker, feed, redis, tmp_path / "data")
-    said, _ = interrupted_life([sys.executable, "-m", "flows.cli", "run", "--json"], settings, feed, lines)
+    said, _ = interrupted_life([sys.executable, "-m", "cli", "run", "--json"], settings, feed, lines)
     summary = json.loads(said)
     assert summary["eventsRead"] == feed.sent
     assert summary["thisRun"]["eventsRead"] < feed.sent

@@ -11,7 +11,7 @@ from benchmarks.replicate import World, replicate
 from evaluation.bandit_value import exposed, last, values
 from evaluation.placebo import shuffle_labels
 from evaluation.stuck import label_by_truth, score
-from state.bandit import Bandit
+from state.decision.bandit import Bandit
 from state.ids import uniform
 
 WORLDS = [World("baseline", seed, users=400, days=7, catalog=CATALOG, holdout=0.1, rules=0.0) for seed in range(11, 17)]

@@ -9,15 +9,15 @@ import pytest
 
 from benchmarks.measure import CATALOG
 from benchmarks.replicate import Replication, World, replicate
-from evaluation.engine_free import EngineFree
 from evaluation.integrity import check
+from evaluation.offline_runner import OfflineRunner
 from evaluation.truth import SealedTruth
-from state import best_arm, chooser
-from state.composer import Composer
+from state.catalog.plan import Plan
+from state.decision import chooser, propensity
+from state.decision.composer import Composer
+from state.decision.guidance import Guidance
 from state.duration import DAY
-from state.facts import SignalFact
-from state.guidance import Guidance
-from state.plan import Plan
+from state.records.facts import SignalFact
 
 WORLD = World("baseline", seed=7, users=450, days=7, catalog=CATALOG, holdout=0.2, rules=0.1)
 
@@ -52,9 +52,9 @@ def attribute_late(patch: pytest.MonkeyPatch) -> None:
 
 def leak_truth(patch: pytest.MonkeyPatch) -> None:
     """The detector is told when the hidden trouble began, and says so at once."""
-    stuck = EngineFree.evidence
+    stuck = OfflineRunner.evidence
 
-    def told(self: EngineFree, until: int | None = None) -> Any:
+    def told(self: OfflineRunner, until: int | None = None) -> Any:
         evidence = stuck(self, until)
         episodes = SEALED[0].episodes()
         late = episodes.filter(episodes["untreated_at"].is_null())
@@ -67,7 +67,7 @@ def leak_truth(patch: pytest.MonkeyPatch) -> None:
             signals=rows, progress=evidence.progress, recommendations=evidence.recommendations,
         )  # fmt: skip
 
-    patch.setattr(EngineFree, "evidence", told)
+    patch.setattr(OfflineRunner, "evidence", told)
 
 
 def treat_the_holdout(patch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def treat_the_holdout(patch: pytest.MonkeyPatch) -> None:
 
 def misstate_propensities(patch: pytest.MonkeyPatch) -> None:
     """The first arm is taken half of the time, whatever is written down."""
-    draw = best_arm.draw
+    draw = propensity.draw
 
     def biased(chances: Any, decision: str) -> int:
         return 0 if int(decision[:2], 16) % 2 else draw(chances, decision)

@@ -13,15 +13,15 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSource, cluster_main, run_main
 
 from flows.catalogs import load_catalog
-from flows.onboarding import Parts, build
-from operators.tally import Board
+from flows.onboarding import FlowParts, build
+from operators.counters import CounterView
+from operators.timer_registry import TimerRegistry
 from operators.timers import LANES
-from operators.wheels import WheelRegistry
-from state.facts import EventFact, Fact, OutcomeFact, ProgressFact, SignalFact, StepMetricFact
+from state.catalog.plan import Plan
 from state.ids import Keys
 from state.messages import Message, Tick
-from state.plan import Plan
-from state.recommendation import Erase
+from state.records.facts import EventFact, Fact, OutcomeFact, ProgressFact, SignalFact, StepMetricFact
+from state.records.recommendation import Erase
 from tests.support.stories import MemoryRedis, MemorySink, rich_log
 
 PLAN = Plan(load_catalog("saas"))
@@ -39,16 +39,16 @@ class Job:
         self.items = list(items)
         self.facts, self.letters = MemorySink(partitions), MemorySink()
         self.redis = MemoryRedis(partitions)
-        self.board = Board()
+        self.board = CounterView()
         self._lanes, self._partitions = lanes, partitions
         store.mkdir()
         init_db_dir(store, 1)  # type: ignore[no-untyped-call]
         self._recovery = RecoveryConfig(str(store))  # type: ignore[no-untyped-call]
 
     def run(self, *, workers: int = 1, epoch: timedelta = EACH_ACTIVATION) -> None:
-        self.board = Board()
-        parts = Parts(
-            TestingSource(self.items), self.redis, self.facts, self.letters, PLAN, KEYS, WheelRegistry(), self.board,
+        self.board = CounterView()
+        parts = FlowParts(
+            TestingSource(self.items), self.redis, self.facts, self.letters, PLAN, KEYS, TimerRegistry(), self.board,
             lanes=self._lanes, sink_partitions=self._partitions,
         )  # fmt: skip
         flow = build(parts)

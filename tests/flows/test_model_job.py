@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from state.recommendation import validation_hash
+from state.records.recommendation import validation_hash
 from tests.support.job_runs import finish
 from tests.support.job_state import State, differences, rows
 from tests.support.model_jobs import by_decision, decided, records, unlike_redis, write_catalog

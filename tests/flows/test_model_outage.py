@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from llm.breaker import BreakerPolicy
-from state.recommendation import redis_key
+from state.records.recommendation import redis_key
 from tests.support.job_driver import Plan
 from tests.support.job_runs import spawn
 from tests.support.job_state import State, rows

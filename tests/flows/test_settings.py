@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.models import model_settings
+from flows.model_service import model_settings
 from flows.settings import PREFIX, Settings, SettingsError, load_settings
-from flows.settings_report import SettingRow, describe
+from reports.settings import SettingRow, describe
 from sinks.masked_url import mask_url
 
 SECRETS = {

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from llm.cache import AnswerCache, CacheCounts, Cached, CachePolicy, connect, entry_name, index_name, rejected_name, text_hash, user_digest
-from sinks.redis_client import connect as connect_blocking
+from sinks.redis.client import connect as connect_blocking
 from tests.support.valkey import Valkey, run_valkey
 
 T = TypeVar("T")

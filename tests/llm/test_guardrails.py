@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from llm.guardrails import Filled, Guardrails, Judged
 from llm.prompts import BUILT_IN, load_prompts
-from state.catalog import Scalar
-from state.plan import Plan
-from state.recommendation import validation_hash
+from state.catalog.model import Scalar
+from state.catalog.plan import Plan
+from state.records.recommendation import validation_hash
 from state.vocabulary import TRIGGERS
 from tests.llm import corpus
 from tests.llm.wishes import PLAN, answer, saas, wish_for

@@ -7,9 +7,9 @@ import pytest
 
 from llm import intake as module
 from llm.intake import Admitted, Intake
-from state.catalog import PromptShare, Scalar, Slot, WordingPolicy
-from state.recommendation import Recommendation
-from state.wording import Wish
+from state.catalog.model import PromptShare, Scalar, Slot, WordingPolicy
+from state.decision.wording_request import Wish
+from state.records.recommendation import Recommendation
 
 SLOTS = {"firstName": Slot(trait="firstName", default="there"), "companyName": Slot(trait="companyName", default="your team")}
 

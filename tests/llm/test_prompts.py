@@ -15,10 +15,10 @@ from flows.catalogs import load_catalog
 from llm.answer import Bounds, Prompt
 from llm.fence import CLOSING, OPENING, fence, neutral
 from llm.prompts import ANSWER_FIELDS, BUILT_IN, PromptError, PromptTemplate, length_limit, load_prompts, render
-from state.plan import Plan
-from state.recommendation import Recommendation
+from state.catalog.plan import Plan
+from state.decision.wording_request import Wish, cache_key
+from state.records.recommendation import Recommendation
 from state.vocabulary import TRIGGERS
-from state.wording import Wish, cache_key
 
 VERSIONS = sorted(path.stem for path in BUILT_IN.glob("*.yaml"))
 PLAN = Plan(load_catalog("saas"), wording=True)

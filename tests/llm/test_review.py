@@ -14,7 +14,7 @@ from redis import Redis
 
 from llm.cache import AnswerCache, CachePolicy, connect, entry_name, rejected_name, text_hash, user_digest
 from llm.review import NoSuchEntryError, ReviewEntry, ReviewPolicy, ReviewQueue, ReviewUnavailableError
-from sinks.redis_client import connect as connect_blocking
+from sinks.redis.client import connect as connect_blocking
 from tests.support.valkey import Valkey, run_valkey
 
 T = TypeVar("T")

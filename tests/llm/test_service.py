@@ -29,9 +29,9 @@ from llm.rate import TokenBucket
 from llm.review import ReviewPolicy, ReviewQueue
 from llm.semaphore import Semaphore, SemaphoreSettings
 from llm.service import Parts, Wordsmith
-from sinks.redis_client import connect as connect_blocking
-from state.recommendation import validation_hash
-from state.wording import Wish
+from sinks.redis.client import connect as connect_blocking
+from state.decision.wording_request import Wish
+from state.records.recommendation import validation_hash
 from tests.llm import corpus
 from tests.llm.wishes import PLAN, answer, wish_for
 from tests.support import model_server as scripts

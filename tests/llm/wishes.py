@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from state.catalog import Scalar
-from state.catalog_text import parse
-from state.plan import Plan
-from state.recommendation import Recommendation
-from state.wording import Wish
+from state.catalog.model import Scalar
+from state.catalog.parse import parse
+from state.catalog.plan import Plan
+from state.decision.wording_request import Wish
+from state.records.recommendation import Recommendation
 
 CATALOG = Path(__file__).resolve().parents[2] / "catalog" / "saas.yaml"
 

@@ -10,23 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.choose import choosing
-from state.chooser import Chosen
-from state.facts import DecisionFact
-from state.items import Ask, Reward
+from state.decision.chooser import Chosen
+from state.records.facts import DecisionFact
+from state.stream_items import DecisionOutcome, DecisionRequest
 from tests.state.lives import START, Life, of_kind, plan, signup
 
 
-def _history() -> list[Ask | Reward]:
+def _history() -> list[DecisionRequest | DecisionOutcome]:
     """Asks and rewards in the order in which they happened; several at one instant, of several people and turns."""
     life = Life()
     life.see(signup())
-    items: list[Ask | Reward] = []
+    items: list[DecisionRequest | DecisionOutcome] = []
     for number in range(24):
         seq, at, who = 2 * (number // 3), START + number // 3, f"k{number % 3}"
         items.append(msgspec.structs.replace(life.ask, seq=seq, at=at, who=who, turn=2, decision=f"d{number}"))
         if number >= 3:
             kind = "success" if number % 2 else "failure"
-            items.append(Reward(seq, at, who, 1, "t", "u", f"d{number - 3}", "signup", "analysts", "connect", "analyst", "", kind, 1))
+            items.append(
+                DecisionOutcome(seq, at, who, 1, "t", "u", f"d{number - 3}", "signup", "analysts", "connect", "analyst", "", kind, 1)
+            )
     return sorted(items, key=lambda item: (item.seq, item.at, item.who, item.turn))
 
 

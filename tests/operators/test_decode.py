@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.decode import Addressing, Decoded, decode_messages
-from state.dead_letter import DeadLetter
 from state.events import Event
-from state.items import Count, Merged
 from state.messages import Message, Tick
+from state.records.dead_letter import DeadLetter
+from state.stream_items import Count, Merged
 from tests.state.lives import KEYS, START, of_kind
 
 

@@ -17,9 +17,9 @@ from llm.answer import Answer
 from llm.telling import Tally, tell
 from operators.async_map import AsyncCalls, AsyncPolicy, Halt, Lane, Returned
 from operators.enrich import Desk, decode, encode, enrich_step, halt, name, settle
-from state.facts import LlmCallFact, RecommendationFact
-from state.recommendation import Erase, Freeze, Improve, Publish
-from state.wording import Kept, Wish
+from state.decision.wording_request import Kept, Wish
+from state.records.facts import LlmCallFact, RecommendationFact
+from state.records.recommendation import Erase, Freeze, Improve, Publish
 from tests.llm.wishes import wish_for
 
 

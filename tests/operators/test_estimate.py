@@ -7,17 +7,17 @@ from threading import Event, Thread
 import pytest
 
 from operators.estimate import Shared, estimating
-from state.estimator import Estimator, starting
-from state.items import Lesson
-from state.parameters import PERIOD, ParameterBoard
+from state.stream_items import EpisodeObservation
+from state.stuck.estimator import Estimator, starting
+from state.stuck.parameters import PERIOD, ParameterStore
 from tests.state.lives import START, plan
 
 FIRST = START // PERIOD + 1
 
 
-def entered(step: str, at: int) -> Lesson:
+def entered(step: str, at: int) -> EpisodeObservation:
     """Somebody at the beginning of ``step``."""
-    return Lesson("t", step, "entered", at, at)
+    return EpisodeObservation("t", step, "entered", at, at)
 
 
 def test_counts_stand_still_while_another_worker_asks_for_what_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_counts_stand_still_while_another_worker_asks_for_what_is_in_force(monke
 
 
 def test_what_stands_on_the_board_is_what_learns_before_and_after_a_restart() -> None:
-    board, again = ParameterBoard(), ParameterBoard()
+    board, again = ParameterStore(), ParameterStore()
     step = estimating(plan(), board)(None)
     step.on_batch([entered("connect", FIRST * PERIOD)])
     estimating(plan(), again)(step.snapshot())

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operators.counters import CounterView, count, counter_totals
 from operators.facts import MINUTE, RAW_SHOWN, dead_letter_fact, step_metrics, tell
-from operators.gather import by_person, whom
-from operators.tally import Board, count, tallying
-from state.dead_letter import DeadLetter
-from state.facts import (
+from operators.sink_batches import by_person, whom
+from state.messages import Tick
+from state.records.dead_letter import DeadLetter
+from state.records.facts import (
     DeadLetterFact,
     DecisionFact,
     EventFact,
@@ -25,9 +26,8 @@ from state.facts import (
     SignalFact,
     StepMetricFact,
 )
-from state.items import Count
-from state.messages import Tick
-from state.recommendation import Erase
+from state.records.recommendation import Erase
+from state.stream_items import Count
 from tests.state.lives import START, Life, event, signup
 from tests.support.facts import make
 
@@ -139,29 +139,29 @@ def test_a_lifes_tally_does_not_depend_on_how_it_was_cut() -> None:
     whole = count(life.outputs)[0][1]
     for first, second in permutations(range(0, len(life.outputs), 2), 2):
         if first < second:
-            board = Board()
-            logic = tallying(board)(None)
+            board = CounterView()
+            logic = counter_totals(board)(None)
             for part in (life.outputs[:first], life.outputs[first:second], life.outputs[second:]):
                 logic.on_batch([tally for _, tally in count(part)])
             assert board.total == whole
 
 
 def test_a_resumed_tally_goes_on_exactly_and_remembers_what_it_resumed_from() -> None:
-    board = Board()
-    logic = tallying(board)(None)
+    board = CounterView()
+    logic = counter_totals(board)(None)
     assert logic.on_batch([{"read": 3}, {"read": 4, "users": 1}]) == ([], False)
-    again = Board()
-    resumed = tallying(again)(logic.snapshot())
+    again = CounterView()
+    resumed = counter_totals(again)(logic.snapshot())
     assert again.total == again.resumed == {"read": 7, "users": 1}
     resumed.on_batch([{"read": 1, "activated": -1}])
     assert again.total == {"read": 8, "users": 1, "activated": -1}
     assert again.resumed == {"read": 7, "users": 1}
-    assert tallying(Board())(resumed.snapshot()).snapshot() == resumed.snapshot()
+    assert counter_totals(CounterView())(resumed.snapshot()).snapshot() == resumed.snapshot()
 
 
 def test_what_a_reader_has_taken_from_the_board_does_not_change_under_them() -> None:
-    board = Board()
-    logic = tallying(board)(None)
+    board = CounterView()
+    logic = counter_totals(board)(None)
     logic.on_batch([{"read": 1}])
     taken = board.total
     logic.on_batch([{"read": 1}])

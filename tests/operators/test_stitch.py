@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from operators.stitch import Addressed, Stitching, stitching
-from state.codec import SnapshotError
 from state.duration import DAY, HOUR
 from state.events import Event
-from state.items import Merged
-from state.visitor import KEPT, Visitor
-from state.visitor import decode as read
+from state.person.snapshot import SnapshotError
+from state.person.visitor import KEPT, Visitor
+from state.person.visitor import decode as read
+from state.stream_items import Merged
 from tests.state.lives import KEYS, START, Life, event, plan, signup
 
 OLD, NEW = KEYS.stream_key("t", "cookie"), KEYS.stream_key("t", "ana")

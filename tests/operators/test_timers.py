@@ -10,14 +10,14 @@ import pytest
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, cluster_main
 
+from operators.timer_registry import TimerRegistry
 from operators.timers import LANES, Call, Waking, timers_step
-from operators.wheels import WheelRegistry
-from state.items import Due
 from state.messages import Tick
+from state.stream_items import Due
 
 
 def test_a_tick_calls_whoever_is_due_in_its_partition_in_order() -> None:
-    wheels = WheelRegistry()
+    wheels = TimerRegistry()
     for partition, key, deadline in ((0, "b", 10), (0, "a", 10), (0, "c", 5), (0, "later", 11), (1, "elsewhere", 1)):
         wheels.mine().register(partition, key, deadline)
     waking = Waking(wheels)
@@ -29,13 +29,13 @@ def test_a_tick_calls_whoever_is_due_in_its_partition_in_order() -> None:
 
 
 def test_lanes_of_one_worker_find_nothing_left_to_do() -> None:
-    wheels = WheelRegistry()
+    wheels = TimerRegistry()
     wheels.mine().register(0, "a", 1)
     assert [bool(Waking(wheels).on_batch([Tick(0, 1, 3)])[0]) for _ in range(3)] == [True, False, False]
 
 
 def test_a_lane_has_nothing_to_remember() -> None:
-    assert Waking(WheelRegistry()).snapshot() is None
+    assert Waking(TimerRegistry()).snapshot() is None
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4, 5, 6, 7, 8])
@@ -50,7 +50,7 @@ def test_every_worker_owns_a_lane(workers: int, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Waking, "on_batch", note)
     flow = Dataflow("lanes")
     ticks = op.input("ticks", flow, TestingSource([Tick(0, 1, 3)]))
-    op.output("out", timers_step("timers", ticks, WheelRegistry(), LANES), TestingSink(list[tuple[str, Due]]()))
+    op.output("out", timers_step("timers", ticks, TimerRegistry(), LANES), TestingSink(list[tuple[str, Due]]()))
     cluster_main(flow, [], 0, worker_count_per_proc=workers)  # type: ignore[no-untyped-call]
     assert sum(owned.values()) == LANES
     assert len(owned) == workers
@@ -58,7 +58,7 @@ def test_every_worker_owns_a_lane(workers: int, monkeypatch: pytest.MonkeyPatch)
 
 def test_one_worker_needs_one_lane() -> None:
     woken: list[tuple[str, Due]] = []
-    wheels = WheelRegistry()
+    wheels = TimerRegistry()
     flow = Dataflow("lane")
     ticks = op.input("ticks", flow, TestingSource([Tick(0, 1, 3), Tick(0, 5, 5)]))
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from operators.timer_registry import TimerRegistry
 from operators.track import Arrival, Tracking, tracking
-from operators.wheels import WheelRegistry
-from state import codec
+from state.catalog.plan import Plan
+from state.decision.guidance import Output
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
-from state.guidance import Output
-from state.items import Ask, Due, Merged, Reward
-from state.plan import Plan
+from state.person import snapshot
+from state.stream_items import DecisionOutcome, DecisionRequest, Due, Merged
 from tests.state.lives import KEYS, START, Life, anonymously, catalog, event, kinds, of_kind, plan, signals, signup, withdrawals
 
 
@@ -22,7 +22,7 @@ class Job:
     def __init__(self, of: Plan | None = None) -> None:
         """A key that nothing has arrived for."""
         self.plan = of or plan()
-        self.wheels = WheelRegistry()
+        self.wheels = TimerRegistry()
         self.build = tracking(self.plan, KEYS, self.wheels)
         self.logic = self.build(None)
         self.outputs: list[Output] = []
@@ -51,7 +51,7 @@ class Job:
     def restart(self) -> None:
         """The process is gone, with its wheel; the snapshot is what remains."""
         snapshot = self.logic.snapshot()
-        self.wheels = WheelRegistry()
+        self.wheels = TimerRegistry()
         self.build = tracking(self.plan, KEYS, self.wheels)
         self.logic = self.build(snapshot)
 
@@ -63,7 +63,7 @@ def test_it_does_what_the_fold_does() -> None:
         job.see(each)
     life.see(*events)
     assert [type(each) for each in job.outputs] == [type(each) for each in life.outputs]
-    assert codec.decode(job.logic.snapshot()) == life.person
+    assert snapshot.decode(job.logic.snapshot()) == life.person
 
 
 def test_a_batch_is_taken_in_the_order_of_the_input_however_it_came() -> None:
@@ -73,7 +73,7 @@ def test_a_batch_is_taken_in_the_order_of_the_input_however_it_came() -> None:
 
 def test_asks_carry_who_and_when_so_that_they_can_be_ordered() -> None:
     job = Job()
-    (ask,) = of_kind(job.take(msgspec.structs.replace(signup(), seq=40)), Ask)
+    (ask,) = of_kind(job.take(msgspec.structs.replace(signup(), seq=40)), DecisionRequest)
     assert (ask.seq, ask.who, ask.turn) == (40, KEYS.stream_key("t", "u"), 1)
 
 
@@ -153,7 +153,7 @@ def test_a_deleted_person_is_resumed_without_a_timer_and_may_begin_anew() -> Non
     job.see(signup(), event("user_deleted", 1))
     job.restart()
     assert len(job.wheels) == 0
-    assert of_kind(job.see(signup(HOUR, ident="again")), Ask)
+    assert of_kind(job.see(signup(HOUR, ident="again")), DecisionRequest)
     assert len(job.wheels) == 1
 
 
@@ -162,7 +162,7 @@ def test_a_visitor_who_became_a_user_is_told_so_under_the_old_key() -> None:
     job.see(anonymously(signup()))
     told = job.take(Merged("t", "u", "known", START + 1, START + 1, 0, 4))
     assert [each.reason for each in withdrawals(told)] == ["merged"]
-    assert [each.seq for each in of_kind(told, Reward)] == [4]
+    assert [each.seq for each in of_kind(told, DecisionOutcome)] == [4]
 
 
 def test_two_keys_share_a_builder_and_nothing_else() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sinks.recommendation_writer import WritePolicy
-from state.recommendation import Erase, Publish, Recommendation
+from sinks.redis.writer import WritePolicy
+from state.records.recommendation import Erase, Publish, Recommendation
 
 
 def publish(tenant: str, user: str, version: int, message: str = "Connect your data") -> Publish:

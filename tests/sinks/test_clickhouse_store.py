@@ -18,8 +18,8 @@ from sinks.clickhouse.errors import MigrationRefused, PermanentInsert, QueryFail
 from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
 from sinks.clickhouse.migrate import Migration, migrate, shipped
 from sinks.clickhouse.query import check_is_read, query
-from state.facts import FACTS, DeadLetterFact, DecisionFact, EventFact, Fact, PersonFact, StepMetricFact
-from state.recommendation import Erase
+from state.records.facts import FACTS, DeadLetterFact, DecisionFact, EventFact, Fact, PersonFact, StepMetricFact
+from state.records.recommendation import Erase
 from tests.support.facts import make
 
 pytest_plugins = ["tests.support.clickhouse_stores"]

@@ -11,7 +11,7 @@ from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.query import query
-from state.facts import (
+from state.records.facts import (
     DeadLetterFact,
     DecisionFact,
     EventFact,

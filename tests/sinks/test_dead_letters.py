@@ -18,9 +18,9 @@ from confluent_kafka import KafkaError, Message, Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.dead_letter_file import DeadLetterFile, DeadLetterFileError, DeadLetterFileSink
-from sinks.dead_letter_topic import DeadLetterTopic, DeadLetterTopicError, DeadLetterTopicSink
-from state.dead_letter import DeadLetter, decode_line, encode_line, rfc3339
+from sinks.dead_letters.file import DeadLetterFile, DeadLetterFileError, DeadLetterFileSink
+from sinks.dead_letters.topic import DeadLetterTopic, DeadLetterTopicError, DeadLetterTopicSink
+from state.records.dead_letter import DeadLetter, decode_line, encode_line, rfc3339
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
 
 broker = tansu_fixture

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from sinks.recommendation_reader import RecommendationReader
-from sinks.recommendation_writer import RecommendationWriter, WritePolicy
-from state.recommendation import Effect, Freeze, Improve, Publish, Recommendation, redis_key, shown_key
+from sinks.redis.reader import RecommendationReader
+from sinks.redis.writer import RecommendationWriter, WritePolicy
+from state.records.recommendation import Effect, Freeze, Improve, Publish, Recommendation, redis_key, shown_key
 from tests.sinks.recommendation_samples import erase, publish
 from tests.support.valkey import run_valkey
 

@@ -11,8 +11,8 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.query import query
-from state.facts import DecisionFact, LlmCallFact, OutcomeFact, PersonFact, RecommendationFact
-from state.recommendation import Erase
+from state.records.facts import DecisionFact, LlmCallFact, OutcomeFact, PersonFact, RecommendationFact
+from state.records.recommendation import Erase
 from tests.sinks.test_clickhouse_views import HOUR, MONDAY, insert, rows
 from tests.support.facts import make
 

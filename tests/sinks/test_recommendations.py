@@ -21,12 +21,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from sinks.recommendation_reader import RecommendationReader
-from sinks.recommendation_record import CorruptRecordError, Deleted
-from sinks.recommendation_writer import RecommendationWriter, WritePolicy
-from sinks.recommendations import RecommendationSink
-from sinks.redis_errors import StoreRefusedError, StoreUnavailableError
-from state.recommendation import Effect, redis_key
+from sinks.redis.errors import StoreRefusedError, StoreUnavailableError
+from sinks.redis.reader import RecommendationReader
+from sinks.redis.record import CorruptRecordError, Deleted
+from sinks.redis.sink import RecommendationSink
+from sinks.redis.writer import RecommendationWriter, WritePolicy
+from state.records.recommendation import Effect, redis_key
 from tests.sinks.recommendation_samples import Time, erase, publish
 from tests.support.valkey import PASSWORD, Valkey, run_valkey
 

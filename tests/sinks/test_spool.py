@@ -24,8 +24,8 @@ from sinks.clickhouse.errors import SpoolClosed
 from sinks.clickhouse.fake import FakeInserter
 from sinks.clickhouse.sink import Batch, FactPartition, FactSink
 from sinks.clickhouse.spool import Spool
-from state.facts import DeadLetterFact, EventFact, StepMetricFact
-from state.recommendation import Erase
+from state.records.facts import DeadLetterFact, EventFact, StepMetricFact
+from state.records.recommendation import Erase
 from tests.support.facts import make
 from tests.support.spool_job import DIED
 

@@ -6,7 +6,7 @@ import pytest
 
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.migrate import migrate
-from state.facts import PersonFact, ProgressFact, SignalFact, StepStatisticFact
+from state.records.facts import PersonFact, ProgressFact, SignalFact, StepStatisticFact
 from tests.sinks.test_clickhouse_views import HOUR, MONDAY, insert, progress, rows
 from tests.support.facts import make
 

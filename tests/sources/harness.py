@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from bytewax.inputs import StatefulSourcePartition
 
-from sources.files import TICK_MS, JsonlSource
-from sources.pace import Pace
+from sources.batching import BatchPolicy
+from sources.files.source import TICK_MS, JsonlSource
 from state.messages import Message, Tick
-from state.wheel import TimerWheel
+from state.timer_wheel import TimerWheel
 
 NOW = 1_800_000_000_000
 LOOKAHEAD = 3 * TICK_MS
@@ -93,7 +93,7 @@ def drain(part: Part, take: Callable[[list[Message | Tick]], None], batches: int
 
 
 def file_part(path: Any, snapshot: Any, consumer: Consumer, batch_size: int = 100, **more: Any) -> tuple[JsonlSource, Part]:
-    pace = Pace(consumer.wheel.next_due, LOOKAHEAD, batch_size)
+    pace = BatchPolicy(consumer.wheel.next_due, LOOKAHEAD, batch_size)
     source = JsonlSource(path, peek, pace, now=more.pop("now", lambda: NOW), **more)
     return source, source.build_part("input", "input", snapshot)
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from sources.files import TICK_MS, JsonlSource
-from sources.kafka import KafkaSource
-from sources.kafka_client import Cluster
-from sources.pace import Pace
+from sources.batching import BatchPolicy
+from sources.files.source import TICK_MS, JsonlSource
+from sources.kafka.client import Cluster
+from sources.kafka.source import KafkaSource
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, NOW, Part, drain, line, peek
 from tests.sources.test_kafka import produce
@@ -39,7 +39,7 @@ class Case:
 @pytest.fixture(params=["file", "gzip", "kafka"])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     lines = [line(time, n=n) for n, time in enumerate(TIMES)]
-    pace = Pace(None, LOOKAHEAD, 2)  # timers unknown: as many ticks as can be
+    pace = BatchPolicy(None, LOOKAHEAD, 2)  # timers unknown: as many ticks as can be
     opened: list[Part] = []
     if request.param == "kafka":
         broker: Tansu = request.getfixturevalue("broker")

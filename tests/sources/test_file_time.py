@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.files import FUTURE_MS, MIN_TIME, TICK_MS, JsonlSource
-from sources.pace import Pace
+from sources.batching import BatchPolicy
+from sources.files.source import FUTURE_MS, MIN_TIME, TICK_MS, JsonlSource
 from state.messages import Message, Tick
-from state.parameters import PERIOD
+from state.stuck.parameters import PERIOD
 from tests.sources.harness import LOOKAHEAD, NOW, Consumer, drain, file_part, line, peek
 
 START = 1_700_000_000_000
@@ -137,7 +137,7 @@ def test_nothing_is_due_no_tick_and_one_batch_while_the_lookahead_reaches(tmp_pa
 def test_when_timers_are_unknown_every_slot_gets_one_tick(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"".join(line(START + index * TICK_MS // 2) + b"\n" for index in range(20)))
-    part = JsonlSource(path, peek, Pace(None, LOOKAHEAD), now=lambda: NOW).build_part("input", "input", None)
+    part = JsonlSource(path, peek, BatchPolicy(None, LOOKAHEAD), now=lambda: NOW).build_part("input", "input", None)
     items: list[Message | Tick] = []
     drain(part, items.extend)
     ticks = [item.at for item in items if isinstance(item, Tick)]

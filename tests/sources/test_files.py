@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sources.blocks import BLOCK_BYTES
-from sources.files import MIN_TIME
-from sources.lines import MAX_LINE_BYTES
+from sources.files.blocks import BLOCK_BYTES
+from sources.files.lines import MAX_LINE_BYTES
+from sources.files.source import MIN_TIME
 from state.messages import Message
 from tests.sources.harness import NOW, Consumer, drain, file_part, line, read_file
 

@@ -13,8 +13,8 @@ from bytewax.inputs import AbortExecution, Source
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, run_main
 
-from sources.files import JsonlSource
-from sources.pace import Pace
+from sources.batching import BatchPolicy
+from sources.files.source import JsonlSource
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, NOW, line, peek
 from tests.sources.test_kafka import group_offset, produce, source_of, until
@@ -67,7 +67,7 @@ def whole_over_aborts(make: Make, store: Path) -> None:
 def test_a_file_aborted_and_resumed(tmp_path: Path, store: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"".join(line(START + n * 40_000) + b"\n" for n in range(COUNT)))
-    pace = Pace(lambda _: None, LOOKAHEAD, 3)
+    pace = BatchPolicy(lambda _: None, LOOKAHEAD, 3)
     whole_over_aborts(lambda crash: JsonlSource(path, peek, pace, now=lambda: NOW, stopping=crash), store)
 
 
@@ -84,7 +84,7 @@ def test_a_refused_file_ends_the_flow_in_good_order(tmp_path: Path, store: Path)
     made: list[JsonlSource] = []
 
     def make(crash: Callable[[], bool]) -> JsonlSource:
-        made.append(JsonlSource(path, peek, Pace(lambda _: None, LOOKAHEAD), now=lambda: NOW, stopping=crash))
+        made.append(JsonlSource(path, peek, BatchPolicy(lambda _: None, LOOKAHEAD), now=lambda: NOW, stopping=crash))
         return made[-1]
 
     assert run(make, store) == [1]

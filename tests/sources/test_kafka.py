@@ -13,10 +13,10 @@ import pytest
 from confluent_kafka import Consumer as RawConsumer
 from confluent_kafka import KafkaError, Producer, TopicPartition
 
+from sources.batching import BatchPolicy
 from sources.errors import BrokerError, OffsetGapError, UnreachableError
-from sources.kafka import ACCEPT_GAP_SETTING, LAG_MS, MIN_TIME, KafkaSource
-from sources.kafka_client import Cluster, Errors
-from sources.pace import Pace
+from sources.kafka.client import Cluster, Errors
+from sources.kafka.source import ACCEPT_GAP_SETTING, LAG_MS, MIN_TIME, KafkaSource
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, drain
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
@@ -45,7 +45,7 @@ def produce(broker: Tansu, topic: str, values: list[bytes], partition: int = 0, 
 
 def source_of(broker: Tansu, topic: str, *, group: str = "onramp", **more: Any) -> KafkaSource:
     cluster = Cluster(broker.brokers, topic, group, patience_s=more.pop("patience_s", 10.0))
-    pace = Pace(more.pop("peek", lambda _: None), LOOKAHEAD, more.pop("batch_size", 100))
+    pace = BatchPolicy(more.pop("peek", lambda _: None), LOOKAHEAD, more.pop("batch_size", 100))
     return KafkaSource(cluster, pace, now=wall, **{"tail": False, **more})
 
 
@@ -159,7 +159,7 @@ def test_a_position_that_is_not_in_the_topic_is_refused_until_accepted(broker: T
 
 
 def test_an_unknown_topic_is_one_sentence(broker: Tansu, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sources.kafka_client._TOPIC_GRACE_S", 0.5)
+    monkeypatch.setattr("sources.kafka.client._TOPIC_GRACE_S", 0.5)
     with pytest.raises(BrokerError, match="has no topic nobody-made-this; create it"):
         source_of(broker, "nobody-made-this").list_parts()
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from sources.simulator import START, Truth, Written, read_truth, simulate, write
 from sources.simulator.matching import MISSING, payloads, values
-from state.catalog import Catalog, Condition
-from state.catalog_text import parse
+from state.catalog.model import Catalog, Condition
+from state.catalog.parse import parse
 from state.duration import DAY
 from state.events import decode
 from state.messages import Message

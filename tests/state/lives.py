@@ -9,20 +9,20 @@ from typing import Any, TypeVar
 import msgspec
 from hypothesis import strategies as st
 
-from state import codec
-from state.catalog import Catalog
-from state.catalog_text import parse
+from state.catalog.model import Catalog
+from state.catalog.parse import parse
+from state.catalog.plan import Plan
+from state.decision.guidance import Collector, Output
 from state.duration import HOUR, MINUTE, SECOND
 from state.events import Event
-from state.facts import DecisionFact, SignalFact
-from state.fold import Fold
-from state.guidance import Output, Turn
 from state.ids import Keys
-from state.items import Ask, Count, Due, Merged, Reward
-from state.person import Person
-from state.plan import Plan
-from state.progress import completed
-from state.recommendation import Erase, Publish, Recommendation
+from state.person import snapshot
+from state.person.fold import Fold
+from state.person.person import Person
+from state.person.progress import completed
+from state.records.facts import DecisionFact, SignalFact
+from state.records.recommendation import Erase, Publish, Recommendation
+from state.stream_items import Count, DecisionOutcome, DecisionRequest, Due, Merged
 
 T = TypeVar("T")
 
@@ -190,23 +190,23 @@ class Life:
         self.outputs += turn.outputs
         return turn.outputs
 
-    def _turn(self) -> Turn:
+    def _turn(self) -> Collector:
         self.seq += 1
-        return Turn("who", self.seq)
+        return Collector("who", self.seq)
 
     def reload(self) -> None:
         """Write the person down and read them back."""
         if self.person is not None:
-            self.person = codec.decode(codec.encode(self.person))
+            self.person = snapshot.decode(snapshot.encode(self.person))
 
     def told(self, kind: type[T]) -> list[T]:
         """Outputs of one kind."""
         return of_kind(self.outputs, kind)
 
     @property
-    def ask(self) -> Ask:
+    def ask(self) -> DecisionRequest:
         """The last decision."""
-        return self.told(Ask)[-1]
+        return self.told(DecisionRequest)[-1]
 
     def echo(self, arm: str = "plain", decision: str = "") -> str:
         """The recommendation id of the last decision, as the app read it."""
@@ -243,7 +243,7 @@ def signals(outputs: Iterable[object]) -> list[str]:
 
 def kinds(outputs: Iterable[object]) -> list[str]:
     """What became of decisions."""
-    return [each.kind for each in of_kind(outputs, Reward)]
+    return [each.kind for each in of_kind(outputs, DecisionOutcome)]
 
 
 def withdrawals(outputs: Iterable[object]) -> list[Recommendation]:
@@ -262,7 +262,7 @@ def versions(outputs: Iterable[object]) -> list[int]:
     for each in outputs:
         if isinstance(each, Publish):
             written.append(each.recommendation.version)
-        elif isinstance(each, Erase | Ask):
+        elif isinstance(each, Erase | DecisionRequest):
             written.append(each.version)
     return written
 

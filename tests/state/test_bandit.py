@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state import bandit, learner_codec
-from state.bandit import Bandit, Cell, Learner
-from state.best_arm import draw, probability_best, shares
-from state.catalog import Learning
-from state.codec import SnapshotError
+from state.catalog.model import Learning
+from state.decision import bandit, learner_snapshot
+from state.decision.bandit import Bandit, Cell, Learner
+from state.decision.propensity import draw, probability_best, shares
 from state.duration import DAY, MINUTE
-from state.logistic import Floats
+from state.logistic_regression import Floats
+from state.person.snapshot import SnapshotError
 
 POLICY = Learning()
 AT = 1_772_442_000_000
@@ -389,7 +389,7 @@ def test_a_learner_written_down_anywhere_chooses_exactly_as_one_that_ran_on(hist
     straight, parts = Bandit(POLICY, Learner()), Bandit(POLICY, Learner())
     for number, (arm, context, success, after) in enumerate(sorted(history, key=lambda each: each[3])):
         if number == cut:
-            parts = Bandit(POLICY, learner_codec.decode(learner_codec.encode(parts.learner)))
+            parts = Bandit(POLICY, learner_snapshot.decode(learner_snapshot.encode(parts.learner)))
         told = []
         for learner in (straight, parts):
             learner.observe(arm, context, success, AT + after, AT + after + delay)
@@ -403,24 +403,24 @@ def test_a_learner_written_down_anywhere_chooses_exactly_as_one_that_ran_on(hist
 def test_a_learner_written_down_and_read_back_is_the_same(given_observations: list[Observation], pending: dict[str, str]) -> None:
     learner = taught(POLICY, given_observations).learner
     learner.pending = {key.encode("utf-8", "replace").decode(): arm for key, arm in pending.items()}
-    assert learner_codec.decode(learner_codec.encode(learner)) == learner
+    assert learner_snapshot.decode(learner_snapshot.encode(learner)) == learner
 
 
 def test_a_learner_of_a_later_release_or_a_damaged_one_is_refused_in_words() -> None:
-    data = learner_codec.encode(taught(POLICY, [("a", "x|*", True, 0)]).learner)
-    assert learner_codec.decode(None) == Learner()
+    data = learner_snapshot.encode(taught(POLICY, [("a", "x|*", True, 0)]).learner)
+    assert learner_snapshot.decode(None) == Learner()
     with pytest.raises(SnapshotError, match="version 09"):
-        learner_codec.decode(b"\x09" + data[1:])
+        learner_snapshot.decode(b"\x09" + data[1:])
     with pytest.raises(SnapshotError, match="damaged"):
-        learner_codec.decode(data[:-1])
+        learner_snapshot.decode(data[:-1])
     with pytest.raises(SnapshotError):
-        learner_codec.decode(b"")
+        learner_snapshot.decode(b"")
 
 
 def test_what_an_earlier_release_wrote_down_is_taken_over_faded_up_to_now() -> None:
     old = [400, AT, {"a@1": [120.0, 280.0]}, {"a@1|x|*": [120.0, 280.0]}, {"d": "a@1"}]
     policy = Learning.model_validate({"half_life": "60d"})
-    learner = Bandit(policy, learner_codec.decode(b"\x01" + msgspec.msgpack.encode(old)))
+    learner = Bandit(policy, learner_snapshot.decode(b"\x01" + msgspec.msgpack.encode(old)))
     learner.learn(AT + 60 * DAY, ["a@1"])
     assert learner.learner.trials == {"a@1": 200}
     assert learner.learner.pending == {"d": "a@1"}
@@ -435,10 +435,10 @@ def test_a_new_half_life_says_how_evidence_fades_from_now_on_and_leaves_what_the
         for arm in ("a", "b"):
             known.observe(arm, "x|*", day % 3 == 0, AT + day * DAY)
             known.learn(AT + day * DAY, ())
-    again = Bandit(Learning.model_validate({"half_life": after}), learner_codec.decode(learner_codec.encode(known.learner)))
+    again = Bandit(Learning.model_validate({"half_life": after}), learner_snapshot.decode(learner_snapshot.encode(known.learner)))
     for arm in ("a", "b"):
         assert again.belief.rate(arm, "x|*") == pytest.approx(known.belief.rate(arm, "x|*"))
-    same = Bandit(Learning.model_validate({"half_life": before}), learner_codec.decode(learner_codec.encode(known.learner)))
+    same = Bandit(Learning.model_validate({"half_life": before}), learner_snapshot.decode(learner_snapshot.encode(known.learner)))
     assert same.learner == known.learner
 
 
@@ -492,6 +492,6 @@ def test_while_nothing_changes_the_past_is_kept() -> None:
 
 def test_doubt_and_changes_survive_a_restart() -> None:
     found = _lives(1, 10, lambda arm, day: 0.7 if arm == ARMS[0 if day < 8 else -1] else 0.2)
-    again = Bandit(POLICY, learner_codec.decode(learner_codec.encode(found.learner)))
+    again = Bandit(POLICY, learner_snapshot.decode(learner_snapshot.encode(found.learner)))
     assert (again.learner.doubt, again.learner.changes) == (found.learner.doubt, found.learner.changes)
     assert again.propensities(ARMS, "x|*") == found.propensities(ARMS, "x|*")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
-from state.estimator import resuming, starting
-from state.facts import ProgressFact, SignalFact
-from state.items import Lesson
-from state.parameters import PERIOD
-from state.plan import Plan
+from state.records.facts import ProgressFact, SignalFact
+from state.stream_items import EpisodeObservation
+from state.stuck.estimator import resuming, starting
+from state.stuck.parameters import PERIOD
 from tests.state.lives import START, Life, catalog, event, of_kind, plan, signup
 
 
@@ -52,7 +52,7 @@ def test_a_person_at_a_step_that_a_new_catalog_has_not_goes_on_at_one_that_it_ha
     assert of_kind(life.outputs, ProgressFact)
     life.wait(30 * DAY)
     assert {signal.step_id for signal in of_kind(life.outputs, SignalFact)} <= {step}
-    assert not [lesson for lesson in of_kind(life.outputs, Lesson) if lesson.step == step], "nobody has seen its beginning"
+    assert not [lesson for lesson in of_kind(life.outputs, EpisodeObservation) if lesson.step == step], "nobody has seen its beginning"
 
 
 def test_whoever_was_written_down_before_there_were_episodes_is_looked_after_again() -> None:
@@ -81,9 +81,9 @@ def test_an_activated_person_of_an_earlier_release_is_left_alone() -> None:
 def test_what_was_learned_of_a_step_that_is_gone_stops_nothing() -> None:
     estimator = starting(plan(), "t")
     since = START // PERIOD * PERIOD
-    estimator.learn(Lesson("t", "connect", "entered", since, since))
-    estimator.learn(Lesson("t", "connect", "completed", since + HOUR, since, HOUR, (5,)))
+    estimator.learn(EpisodeObservation("t", "connect", "entered", since, since))
+    estimator.learn(EpisodeObservation("t", "connect", "completed", since + HOUR, since, HOUR, (5,)))
     later = resuming(Plan(catalog(change=without_connect)), estimator.encode())
     for period in range(1, 20):
-        later.learn(Lesson("t", "explore", "entered", since + period * PERIOD, since + period * PERIOD))
+        later.learn(EpisodeObservation("t", "explore", "entered", since + period * PERIOD, since + period * PERIOD))
     assert set(later.parameters(10**9).curves) == {"explore", "invite", "share"}

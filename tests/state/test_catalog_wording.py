@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from state.wording_fields import Emoji, Expression, Language, Trait
+from state.catalog.wording_schema import Emoji, Expression, Language, Trait
 
 
 def _taken(kind: Any, text: str) -> bool:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from state.bandit import Bandit, Learner
-from state.chooser import Chooser
-from state.facts import ArmStopFact, DecisionFact, OutcomeFact, PosteriorFact
-from state.items import Ask, Choice, Reward
+from state.decision.bandit import Bandit, Learner
+from state.decision.chooser import Chooser
+from state.records.facts import ArmStopFact, DecisionFact, OutcomeFact, PosteriorFact
+from state.stream_items import Decision, DecisionOutcome, DecisionRequest
 from tests.state.lives import START, Life, of_kind, plan, signup
 
 ALL = ("loud", "plain", "quiet")
 
 
-def ask(number: int = 0, at: int = START, **changes: object) -> Ask:
+def ask(number: int = 0, at: int = START, **changes: object) -> DecisionRequest:
     life = Life()
     life.see(signup())
     return msgspec.structs.replace(life.ask, decision=f"d{number}", at=at, **changes)
 
 
-def reward(kind: str, decision: str = "d0", arm: str = "", at: int = START + 5, **changes: object) -> Reward:
-    found = Reward(2, at, "who", 1, "t", "u", decision, "signup", "analysts", "connect", "analyst", arm, kind, 9)
+def reward(kind: str, decision: str = "d0", arm: str = "", at: int = START + 5, **changes: object) -> DecisionOutcome:
+    found = DecisionOutcome(2, at, "who", 1, "t", "u", decision, "signup", "analysts", "connect", "analyst", arm, kind, 9)
     return msgspec.structs.replace(found, **changes)
 
 
@@ -38,7 +38,7 @@ def bandit(chooser: Chooser) -> Bandit:
 def test_a_choice_is_logged_with_all_arms_and_the_probabilities_it_was_drawn_from(chooser: Chooser, bandit: Bandit) -> None:
     asked = ask()
     choice, fact = chooser.decide(bandit, asked)
-    assert isinstance(choice, Choice)
+    assert isinstance(choice, Decision)
     assert isinstance(fact, DecisionFact)
     assert (fact.outcome, fact.reason, fact.arms) == ("decided", "", ALL)
     assert fact.propensities == pytest.approx((1 / 3,) * 3)
@@ -54,7 +54,7 @@ def test_the_same_decision_draws_the_same_again(chooser: Chooser) -> None:
 
 @pytest.mark.parametrize("kind", ["success", "failure"])
 def test_success_and_failure_teach_and_tell_what_is_believed_now(chooser: Chooser, bandit: Bandit, kind: str) -> None:
-    choice = of_kind(chooser.decide(bandit, ask()), Choice)[0]
+    choice = of_kind(chooser.decide(bandit, ask()), Decision)[0]
     told = chooser.learn(bandit, reward(kind))
     (outcome,) = of_kind(told, OutcomeFact)
     assert (outcome.kind, outcome.arm, outcome.decision_id) == (kind, choice.arm, "d0")
@@ -91,7 +91,7 @@ def test_an_echoed_arm_teaches_even_where_the_decision_is_forgotten(chooser: Cho
 
 
 def test_what_was_chosen_wins_over_what_is_echoed(chooser: Chooser, bandit: Bandit) -> None:
-    choice = of_kind(chooser.decide(bandit, ask()), Choice)[0]
+    choice = of_kind(chooser.decide(bandit, ask()), Decision)[0]
     echoed = next(arm for arm in ("loud", "plain") if arm != choice.arm)
     told = chooser.learn(bandit, reward("success", arm=echoed))
     assert [each.arm for each in of_kind(told, OutcomeFact)] == [choice.arm]
@@ -105,14 +105,14 @@ def test_an_unknown_decision_without_a_known_arm_is_told_and_teaches_nothing(cho
 
 
 def test_an_ask_for_one_arm_gets_it_for_sure(chooser: Chooser, bandit: Bandit) -> None:
-    choice = of_kind(chooser.decide(bandit, ask(arms=("quiet",))), Choice)[0]
+    choice = of_kind(chooser.decide(bandit, ask(arms=("quiet",))), Decision)[0]
     assert choice.arm == "quiet"
     assert choice.propensity == pytest.approx(1)
 
 
 def test_success_makes_an_arm_likelier_next_time(chooser: Chooser, bandit: Bandit) -> None:
     for number in range(80):
-        choice = of_kind(chooser.decide(bandit, ask(number)), Choice)[0]
+        choice = of_kind(chooser.decide(bandit, ask(number)), Decision)[0]
         chooser.learn(bandit, reward("success" if choice.arm == "plain" else "failure", f"d{number}"))
     fact = of_kind(chooser.decide(bandit, ask(99)), DecisionFact)[0]
     assert fact.propensities[1] > 0.8
@@ -129,7 +129,7 @@ def test_an_arm_just_shown_to_this_person_is_less_likely(chooser: Chooser, bandi
 def test_the_group_that_rules_guide_gets_the_first_arm_and_teaches_nothing(chooser: Chooser, bandit: Bandit) -> None:
     for number in range(20):
         choice, fact = chooser.decide(bandit, ask(number, group="rules", rest=(0.0, 1.0, 1.0)))
-        assert isinstance(choice, Choice)
+        assert isinstance(choice, Decision)
         assert isinstance(fact, DecisionFact)
         assert (choice.arm, choice.propensity) == ("loud", 1.0)
         assert (fact.arms, fact.propensities, fact.experiment_group) == (ALL, (1.0, 0.0, 0.0), "rules")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.dead_letter import DeadLetter
 from state.events import DEEPEST, EARLIEST, LEAP, MAX_MESSAGE, MAX_PAYLOAD, REJECTIONS, Event, decode, peek_timestamp
 from state.messages import Message
+from state.records.dead_letter import DeadLetter
 from state.vocabulary import EVENT_TYPES
 
 NOW = 1_772_442_000_000

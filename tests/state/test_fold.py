@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from state import codec, fold
-from state.codec import SnapshotError
+from state.catalog.plan import Plan
+from state.decision.guidance import Collector
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.events import Event
-from state.facts import DecisionFact, EventFact, PersonFact, ProgressFact, SignalFact
-from state.fold import Fold
-from state.guidance import Turn
-from state.items import Ask, Count, Reward
-from state.person import Person
-from state.plan import Plan
-from state.recommendation import Erase
+from state.person import fold, snapshot
+from state.person.fold import Fold
+from state.person.person import Person
+from state.person.snapshot import SnapshotError
+from state.records.facts import DecisionFact, EventFact, PersonFact, ProgressFact, SignalFact
+from state.records.recommendation import Erase
+from state.stream_items import Count, DecisionOutcome, DecisionRequest
 from state.vocabulary import NO_COMPONENT, REASONS
 from tests.state.lives import (
     KEYS,
@@ -156,18 +156,18 @@ def test_who_comes_back_after_a_silence_is_considered_again_once_what_was_decide
     life = Life()
     life.see(signup())
     life.wait(DAY)
-    back = of_kind(life.see(event("page_view", 5 * DAY, path="/")), Ask)
+    back = of_kind(life.see(event("page_view", 5 * DAY, path="/")), DecisionRequest)
     assert [each.trigger for each in back] == ["stuck:inactive"]
-    assert of_kind(life.see(event("page_view", 5 * DAY + 8 * HOUR, path="/")), Ask) == []
+    assert of_kind(life.see(event("page_view", 5 * DAY + 8 * HOUR, path="/")), DecisionRequest) == []
 
 
 def test_who_comes_back_in_time_finds_what_was_decided_in_the_silence() -> None:
     life = Life()
     life.see(signup())
-    (ask,) = [each for each in of_kind(life.wait(DAY + HOUR), Ask) if each.trigger == "stuck:inactive"]
-    assert of_kind(life.see(event("page_view", DAY + 2 * HOUR, path="/")), Ask) == []
+    (ask,) = [each for each in of_kind(life.wait(DAY + HOUR), DecisionRequest) if each.trigger == "stuck:inactive"]
+    assert of_kind(life.see(event("page_view", DAY + 2 * HOUR, path="/")), DecisionRequest) == []
     told = life.see(event("recommendation_shown", DAY + 2 * HOUR))
-    assert [each.decision for each in of_kind(told, Reward)] == [ask.decision]
+    assert [each.decision for each in of_kind(told, DecisionOutcome)] == [ask.decision]
 
 
 def test_progress_is_told_when_a_step_is_completed_and_which_is_current_now() -> None:
@@ -242,11 +242,11 @@ def test_a_hundred_thousand_events_of_one_person_leave_a_state_of_bounded_size()
     person = None
     for number in range(100_000):
         each = event("page_view", number * SECOND, ident=f"i{number}", path=f"/{number % 7}")
-        turn = Turn("who", number)
+        turn = Collector("who", number)
         person = small.apply(person, each, turn)
     assert person is not None
     assert len(person.seen) < 2 * DAY // SECOND
-    assert len(codec.encode(person)) < 12 * (DAY // SECOND + 2) + 2_000
+    assert len(snapshot.encode(person)) < 12 * (DAY // SECOND + 2) + 2_000
 
 
 # nothing that a snapshot cannot hold
@@ -264,12 +264,12 @@ def test_damaged_snapshots_and_those_of_a_later_release_are_refused_in_words() -
     life = Life()
     life.see(signup())
     assert life.person is not None
-    data = codec.encode(life.person)
+    data = snapshot.encode(life.person)
     with pytest.raises(SnapshotError, match="version 9"):
-        codec.decode(b"\x09" + data[1:])
+        snapshot.decode(b"\x09" + data[1:])
     for cut in (0, 1, 4, 5, 10, len(data) - 1):
         with pytest.raises(SnapshotError):
-            codec.decode(data[:cut])
+            snapshot.decode(data[:cut])
 
 
 def test_a_snapshot_of_fewer_fields_reads_as_a_person_of_today() -> None:
@@ -277,8 +277,8 @@ def test_a_snapshot_of_fewer_fields_reads_as_a_person_of_today() -> None:
     life.see(signup())
     assert life.person is not None
     fields = msgspec.msgpack.decode(msgspec.msgpack.encode(msgspec.structs.replace(life.person, seen={})))
-    older = codec._HEAD.pack(1, 0) + msgspec.msgpack.encode(fields[:-2])
-    read = codec.decode(older)
+    older = snapshot._HEAD.pack(1, 0) + msgspec.msgpack.encode(fields[:-2])
+    read = snapshot.decode(older)
     assert (read.path, read.steps, read.guidance_at) == ("analysts", {}, 0)
 
 
@@ -286,7 +286,7 @@ def test_a_usual_person_fits_into_six_hundred_bytes() -> None:
     life = Life()
     life.see(signup(), *(event("page_view", number * HOUR, path=f"/{number}") for number in range(1, 8)), connect(8 * HOUR))
     assert life.person is not None
-    assert len(codec.encode(life.person)) <= 600
+    assert len(snapshot.encode(life.person)) <= 600
 
 
 # considering
@@ -303,7 +303,7 @@ def _capped(life: Life) -> list[object]:
 
 
 def _unreachable(life: Life) -> list[object]:
-    turn = Turn("who", 0)
+    turn = Collector("who", 0)
     life.see(signup())
     assert life.person is not None
     life.fold._guidance.consider(turn, life.person, "signup", START, {"connect": 1, "explore": 1, "invite": 1, "share": 1})
@@ -335,7 +335,7 @@ def test_a_person_whose_step_has_no_words_is_told_so() -> None:
     life.see(signup(persona="nobody"))
     assert life.person is not None
     life.person.path = "analysts"
-    turn = Turn("who", 0)
+    turn = Collector("who", 0)
     life.fold._guidance.consider(turn, life.person, "signup", START, {}, "a step of an older catalog")
     assert declined(turn.outputs) == ["no_arm"]
 
@@ -382,7 +382,7 @@ def test_held_out_people_are_detected_like_everyone_and_guided_never() -> None:
     life.see(signup(user=held), *(event("error", 1 + number, code="x", user=held) for number in range(3)))
     assert signals(life.outputs) == ["stuck:errors"]
     assert set(declined(life.outputs)) == {"holdout"}
-    assert not life.told(Ask)
+    assert not life.told(DecisionRequest)
 
 
 # preferences
@@ -491,7 +491,7 @@ def test_deletion_leaves_a_tombstone_newer_than_everything_and_no_personal_data(
     assert tomb.version > life.ask.version
     assert kinds(told) == ["withdrawn"]
     assert life.person == Person("", "", version=tomb.version, now=START + HOUR, deleted_at=START + HOUR)
-    assert b"analyst" not in codec.encode(life.person)
+    assert b"analyst" not in snapshot.encode(life.person)
 
 
 def test_a_deleted_person_gets_nothing_until_a_later_signup_begins_anew() -> None:
@@ -556,7 +556,7 @@ def test_the_latest_of_several_deletions_counts() -> None:
     life = Life()
     life.see(signup(), event("user_deleted", HOUR), event("user_deleted", 5 * HOUR))
     assert counts(life.see(signup(3 * HOUR)), "ignored") == ["deleted"]
-    assert of_kind(life.see(signup(6 * HOUR)), Ask)
+    assert of_kind(life.see(signup(6 * HOUR)), DecisionRequest)
 
 
 def test_a_path_that_becomes_known_by_an_out_of_order_event_sets_the_inactivity_timer() -> None:
@@ -614,9 +614,9 @@ def test_a_timer_that_is_not_due_does_nothing() -> None:
     life = Life()
     life.see(signup())
     assert life.person is not None
-    before = codec.encode(life.person)
+    before = snapshot.encode(life.person)
     assert life.wait(1) == []
-    assert codec.encode(life.person) == before
+    assert snapshot.encode(life.person) == before
 
 
 def test_whoever_was_never_shown_anything_teaches_nothing() -> None:
@@ -652,7 +652,7 @@ def test_the_fold_is_stateless_two_people_share_one() -> None:
     alone = [Life(), Life()]
     for at, each in enumerate([signup(), connect(1), *explored(2), invite(9)]):
         for index in (0, 1):
-            people[index] = shared.apply(people[index], each, Turn("who", at))
+            people[index] = shared.apply(people[index], each, Collector("who", at))
             alone[index].see(each)
     assert people[0] == people[1] == alone[0].person == alone[1].person
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state import codec
+from state.decision.guidance import Collector
 from state.duration import DAY, HOUR
 from state.events import Event
-from state.facts import DecisionFact
-from state.fold import Fold
-from state.guidance import Turn
-from state.items import Ask, Reward
-from state.person import Person
-from state.recommendation import Erase, Publish
+from state.person import snapshot
+from state.person.fold import Fold
+from state.person.person import Person
+from state.records.facts import DecisionFact
+from state.records.recommendation import Erase, Publish
+from state.stream_items import DecisionOutcome, DecisionRequest
 from state.vocabulary import REASONS, TRIGGERS
 from tests.state.lives import KEYS, START, Life, arriving, event, histories, live, plan, signup, stories, versions
 
@@ -84,7 +84,7 @@ def test_every_decision_has_an_id_of_its_own_and_every_non_decision_a_known_reas
     life = Life(plan(cooldown=knobs[0], cap=knobs[1]))
     live(life, story)
     facts = life.told(DecisionFact)
-    ids = [each.decision for each in life.told(Ask)] + [each.decision_id for each in facts]
+    ids = [each.decision for each in life.told(DecisionRequest)] + [each.decision_id for each in facts]
     assert len(ids) == len(set(ids))
     assert all(each.outcome == "declined" and each.reason in REASONS and each.trigger in TRIGGERS for each in facts)
 
@@ -94,14 +94,14 @@ def test_every_decision_ends_exactly_once(story: list[Event | int], knobs: tuple
     life = Life(plan(cooldown=knobs[0], cap=knobs[1]))
     live(life, story)
     open_now = {each.decision for each in life.person.open} if life.person is not None else set()
-    ends = Counter(each.decision for each in life.told(Reward) if each.kind in ENDS)
-    asked = {each.decision for each in life.told(Ask)}
+    ends = Counter(each.decision for each in life.told(DecisionOutcome) if each.kind in ENDS)
+    asked = {each.decision for each in life.told(DecisionRequest)}
     assert set(ends) | open_now == asked
     assert not set(ends) & open_now
     if life.person is not None:
         life.wait(400 * DAY)
-        assert Counter(each.decision for each in life.told(Reward) if each.kind in ENDS) == Counter(
-            each.decision for each in life.told(Ask)
+        assert Counter(each.decision for each in life.told(DecisionOutcome) if each.kind in ENDS) == Counter(
+            each.decision for each in life.told(DecisionRequest)
         )
         assert not life.person.open
         assert Fold.next_due(life.person) == 0
@@ -111,7 +111,7 @@ def test_every_decision_ends_exactly_once(story: list[Event | int], knobs: tuple
 def test_an_exposure_is_told_once_and_only_judged_decisions_were_shown(story: list[Event | int]) -> None:
     life = Life(plan(cooldown="1m", cap=100))
     live(life, story)
-    told = Counter((each.decision, each.kind) for each in life.told(Reward))
+    told = Counter((each.decision, each.kind) for each in life.told(DecisionOutcome))
     assert all(times == 1 for times in told.values())
     for decision, kind in told:
         if kind in ("success", "failure", "clicked", "dismissed"):
@@ -128,7 +128,9 @@ def test_nothing_is_written_for_a_deleted_person(story: list[Event | int]) -> No
         already = len(life.outputs)
         live(life, [each])
         if deleted and life.person is not None and life.person.deleted_at:
-            assert not [output for output in life.outputs[already:] if isinstance(output, Ask | Publish | Erase | Reward)]
+            assert not [
+                output for output in life.outputs[already:] if isinstance(output, DecisionRequest | Publish | Erase | DecisionOutcome)
+            ]
             assert (life.person.traits, life.person.steps, life.person.recent, life.person.user) == ({}, {}, [], "")
 
 
@@ -162,7 +164,7 @@ def test_what_an_event_runs_late_is_what_a_tick_runs_in_time(story: list[Event |
 
 def _timeless(output: object) -> object:
     """An output without the place in the input that it came from."""
-    return msgspec.structs.replace(output, seq=0, turn=0) if isinstance(output, Ask | Reward) else output
+    return msgspec.structs.replace(output, seq=0, turn=0) if isinstance(output, DecisionRequest | DecisionOutcome) else output
 
 
 @given(stories(), st.sampled_from([("6h", 3), ("1m", 100)]))
@@ -194,13 +196,13 @@ def test_late_events_leave_no_trace_but_a_row_that_says_so(story: list[Event | i
         if isinstance(each, Event) and person is not None:
             life.wait(each.log_time - START)
             if not person.deleted_at and each.timestamp < person.floor:
-                before = codec.encode(person)
+                before = snapshot.encode(person)
                 now = max(person.now, each.log_time)
-                turn = Turn("who", 0)
+                turn = Collector("who", 0)
                 after = Fold(life.plan, KEYS).apply(person, each, turn)
-                expected = codec.decode(before)
+                expected = snapshot.decode(before)
                 expected.now = now
-                assert codec.encode(after) == codec.encode(expected)
+                assert snapshot.encode(after) == snapshot.encode(expected)
                 assert [getattr(output, "status", getattr(output, "label", None)) for output in turn.outputs] == ["late", "late"]
                 continue
         live(life, [each])

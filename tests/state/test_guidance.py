@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from state.catalog.plan import Plan
+from state.decision.guidance import CLOCK_SKEW, Collector, Guidance
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
-from state.guidance import CLOCK_SKEW, Guidance, Turn
 from state.ids import Keys
-from state.items import Ask, Reward
-from state.person import Person
-from state.plan import Plan
+from state.person.person import Person
+from state.stream_items import DecisionOutcome, DecisionRequest
 from tests.state.lives import START, Life, catalog, counts, declined, event, kinds, of_kind, plan, signup, track
 
 
@@ -18,7 +18,7 @@ def guided() -> Life:
     """A life with one open decision, made at the beginning, for the step ``connect``."""
     life = Life()
     life.see(signup())
-    assert [each.step for each in life.told(Ask)] == ["connect"]
+    assert [each.step for each in life.told(DecisionRequest)] == ["connect"]
     return life
 
 
@@ -28,7 +28,7 @@ def connect(at: int, log: int | None = None) -> Event:
 
 def ended(life: Life) -> list[tuple[str, int]]:
     """How decisions ended and when, after the beginning; exposures left out."""
-    return [(each.kind, each.at - START) for each in life.told(Reward) if each.kind not in ("shown", "clicked", "dismissed")]
+    return [(each.kind, each.at - START) for each in life.told(DecisionOutcome) if each.kind not in ("shown", "clicked", "dismissed")]
 
 
 # who may say so
@@ -36,20 +36,20 @@ def ended(life: Life) -> list[tuple[str, int]]:
 
 def test_an_echoed_id_opens_the_window_and_tells_the_arm() -> None:
     life = guided()
-    (reward,) = of_kind(life.see(event("recommendation_shown", MINUTE, recommendationId=life.echo("quiet"))), Reward)
+    (reward,) = of_kind(life.see(event("recommendation_shown", MINUTE, recommendationId=life.echo("quiet"))), DecisionOutcome)
     assert (reward.kind, reward.arm, reward.decision, reward.at) == ("shown", "quiet", life.ask.decision, START + MINUTE)
 
 
 def test_without_an_id_the_current_recommendation_is_meant_and_the_arm_stays_unknown() -> None:
     life = guided()
-    (reward,) = of_kind(life.see(event("recommendation_shown", MINUTE)), Reward)
+    (reward,) = of_kind(life.see(event("recommendation_shown", MINUTE)), DecisionOutcome)
     assert (reward.kind, reward.arm) == ("shown", "")
 
 
 def test_an_arm_that_was_echoed_once_is_kept_for_the_end() -> None:
     life = guided()
     life.see(event("recommendation_shown", 1), event("recommendation_clicked", 2, recommendationId=life.echo("quiet")), connect(3))
-    assert [each.arm for each in life.told(Reward)] == ["", "quiet", "quiet"]
+    assert [each.arm for each in life.told(DecisionOutcome)] == ["", "quiet", "quiet"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_an_echo_from_before_the_decision_counts_from_the_decision_on() -> None:
     life = Life()
     life.see(signup(10 * HOUR))
     life.see(event("recommendation_shown", 9 * HOUR, log=10 * HOUR + 1, recommendationId=life.echo()))
-    assert [(each.kind, each.at) for each in life.told(Reward)] == [("shown", START + 10 * HOUR)]
+    assert [(each.kind, each.at) for each in life.told(DecisionOutcome)] == [("shown", START + 10 * HOUR)]
 
 
 def test_without_an_id_nothing_that_was_shown_before_the_decision_can_be_it() -> None:
@@ -219,7 +219,7 @@ def test_a_newer_decision_supersedes_what_nobody_saw_and_leaves_what_was_seen_to
         if shown:
             life.see(event("recommendation_shown", 1))
         life.see(*(event("error", 7 * HOUR + number, code="x") for number in range(3)))
-        assert len(life.told(Ask)) == 2
+        assert len(life.told(DecisionRequest)) == 2
         assert ended(life) == end
 
 
@@ -254,10 +254,10 @@ def test_a_device_whose_clock_is_a_little_behind_has_shown_what_was_decided_just
 def test_help_for_somebody_stuck_is_kept_back_by_earlier_help_but_not_by_a_tip() -> None:
     made = Plan(catalog(cap=9))
     person = Person("t", "u", path="analysts", traits={"persona": "analyst"})
-    guidance, turn = Guidance(made, Keys(b"secret")), Turn("who", 1)
+    guidance, turn = Guidance(made, Keys(b"secret")), Collector("who", 1)
     for at, trigger in ((0, "signup"), (1, "stuck:errors"), (2, "stuck:looping"), (3, "step_completed"), (6, "stuck:looping")):
         guidance.consider(turn, person, trigger, START + at * HOUR, {})
-    assert [each.trigger for each in of_kind(turn.outputs, Ask)] == ["signup", "stuck:errors"]
+    assert [each.trigger for each in of_kind(turn.outputs, DecisionRequest)] == ["signup", "stuck:errors"]
     assert declined(turn.outputs) == ["cooldown", "cooldown", "cooldown"]
     guidance.consider(turn, person, "stuck:looping", START + 7 * HOUR, {})
-    assert of_kind(turn.outputs, Ask)[-1].trigger == "stuck:looping"
+    assert of_kind(turn.outputs, DecisionRequest)[-1].trigger == "stuck:looping"

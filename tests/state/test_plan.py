@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.catalog import Condition
+from state.catalog.model import Condition
+from state.catalog.plan import Plan, Rule, RuleBook, compile_test, find
 from state.duration import HOUR, MINUTE
-from state.plan import Plan, Rule, RuleBook, compile_test, find
 from state.vocabulary import TRIGGERS
 from tests.state.lives import catalog, plan
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.plan import Plan
-from state.score import LAST, Levels, Model, fit, moment_of, prior_model, unpack
+from state.catalog.plan import Plan
+from state.stuck.score import LAST, Levels, Model, fit, moment_of, prior_model, unpack
 from tests.state.lives import catalog
 
 PLAN = Plan(catalog())

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state import signals as windows
-from state.catalog import Errors, Looping, RageClicks
+from state.catalog.model import Errors, Looping, RageClicks
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.events import Event
-from state.facts import SignalFact
+from state.records.facts import SignalFact
+from state.stuck import signals as windows
 from tests.state.lives import Life, event, signals, signup, track
 
 

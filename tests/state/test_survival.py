@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 
+from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
-from state.estimator import Estimator, resuming, starting
-from state.items import Lesson
-from state.parameters import PERIOD, prior
-from state.plan import Plan
-from state.survival import BINS, EDGES, NOBODY, Seen, _seen, _survival, bin_of, estimate
+from state.stream_items import EpisodeObservation
+from state.stuck.estimator import Estimator, resuming, starting
+from state.stuck.parameters import PERIOD, prior
+from state.stuck.survival import BINS, EDGES, NOBODY, Seen, _seen, _survival, bin_of, estimate
 from tests.state.lives import START, catalog
 
 PLAN = Plan(catalog())
@@ -44,17 +44,17 @@ def test_the_curve_is_that_of_counting_by_hand() -> None:
         assert survival[place] == pytest.approx(by_hand, abs=1e-9)
 
 
-def lessons(rng: Random, cohorts: int, a_cohort: int, until: int) -> list[Lesson]:
+def lessons(rng: Random, cohorts: int, a_cohort: int, until: int) -> list[EpisodeObservation]:
     """People who begin all the time; what is not over by ``until`` is not known."""
     found = []
     for cohort in range(cohorts):
         for _ in range(a_cohort):
             since = (FIRST + cohort) * PERIOD + rng.randrange(PERIOD)
-            found.append(Lesson("t", "connect", "entered", since, since))
+            found.append(EpisodeObservation("t", "connect", "entered", since, since))
             if rng.random() < 0.6:
                 lasted = round(rng.lognormvariate(math.log(6 * HOUR), 1.2))
                 if since + lasted < until:
-                    found.append(Lesson("t", "connect", "completed", since + lasted, since, lasted))
+                    found.append(EpisodeObservation("t", "connect", "completed", since + lasted, since, lasted))
     return sorted(found, key=lambda each: each.at)
 
 
@@ -99,7 +99,7 @@ def test_parameters_are_made_of_earlier_periods_alone_and_survive_a_restart() ->
 def test_the_order_of_lessons_within_a_period_does_not_matter() -> None:
     known = lessons(Random(4), 6, 15, 10**18)
 
-    def after(order: list[Lesson]) -> Estimator:
+    def after(order: list[EpisodeObservation]) -> Estimator:
         estimator = starting(PLAN, "t")
         for lesson in order:
             estimator.learn(lesson)

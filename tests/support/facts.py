@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from state.facts import Fact
+from state.records.facts import Fact
 
 F = TypeVar("F", bound=Fact)
 

@@ -20,10 +20,10 @@ from typing import Any
 import msgspec
 
 from flows.engines import Engines
-from flows.job import Live, Outcome, Stop, run
+from flows.job import RunningJob, RunResult, StopRequest, run
 from flows.settings import load_settings
-from sources.files import Progress
-from sources.people import LoopProgress
+from sources.closed_loop import LoopProgress
+from sources.files.source import Progress
 from tests.support.job_state import read_state
 
 
@@ -42,7 +42,7 @@ class Plan(msgspec.Struct):
     dump: str | None = None
 
 
-class StopAtLine(Stop):
+class StopAtLine(StopRequest):
     """Asks for the stop when the source has read enough lines."""
 
     def __init__(self, line: int | None) -> None:
@@ -74,8 +74,8 @@ def main(plan: Plan) -> None:
         sys.stdout.flush()
 
 
-def _watcher(plan: Plan, stop: StopAtLine) -> Callable[[Live], None]:
-    def watch(live: Live) -> None:
+def _watcher(plan: Plan, stop: StopAtLine) -> Callable[[RunningJob], None]:
+    def watch(live: RunningJob) -> None:
         assert not isinstance(live.progress, LoopProgress), "the driver reads files and topics"
         stop.progress = live.progress
         if plan.kill_at is not None and live.progress is not None:
@@ -91,8 +91,8 @@ def _die(progress: Progress, line: int, moment: float) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _dumper(path: Path) -> Callable[[Engines, Outcome], None]:
-    def dump(engines: Engines, outcome: Outcome) -> None:
+def _dumper(path: Path) -> Callable[[Engines, RunResult], None]:
+    def dump(engines: Engines, outcome: RunResult) -> None:
         state = read_state(engines.store, engines.redis_url, engines.data_dir.dead_letters, outcome.summary)
         path.write_text(json.dumps(state))
 

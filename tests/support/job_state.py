@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sinks.clickhouse.client import ClickHouse
-from sinks.redis_client import connect
-from state.facts import FACTS, Fact, StepMetricFact
+from sinks.redis.client import connect
+from state.records.facts import FACTS, Fact, StepMetricFact
 
 State = dict[str, list[str]]
 """Name of a store or table → its sorted rows as text."""

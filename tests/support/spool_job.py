@@ -24,7 +24,7 @@ from bytewax.testing import cluster_main
 from sinks.clickhouse.segment import SegmentName
 from sinks.clickhouse.sink import FactPartition, FactSink
 from sinks.clickhouse.spool import Spool
-from state.facts import DeadLetterFact
+from state.records.facts import DeadLetterFact
 from tests.support.facts import make
 
 DIED = 7

@@ -9,7 +9,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.messages import Message, Tick
-from state.recommendation import Effect, Erase, Freeze, Improve
+from state.records.recommendation import Effect, Erase, Freeze, Improve
 
 MONDAY: Final = 1_767_571_200_000
 """2026-01-05T00:00:00Z."""

@@ -30,7 +30,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from flows.child_process import start_bound_process
+from local.child_process import start_bound_process
 
 _READY_SECONDS = 15.0  # it is ready in well under one; a busy CI machine gets time, a broken binary an end
 _ATTEMPTS = 5  # another process may take the free port between our looking and the broker's binding

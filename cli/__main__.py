@@ -1,0 +1,5 @@
+"""``python -m cli`` is ``onramp``."""
+
+from cli import main
+
+main()

@@ -1,0 +1,18 @@
+"""How the person at this terminal can call us again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+
+def prog_name() -> str:
+    """``onramp`` where the shell finds this very command under that name, else the path that was typed, like ``.venv/bin/onramp``."""
+    called = Path(sys.argv[0])
+    found = shutil.which("onramp")
+    if called.name != "onramp" or (found is not None and called.exists() and called.samefile(found)):
+        return "onramp"
+    shown = os.path.relpath(called)
+    return str(called) if shown.startswith("..") else shown

@@ -1,0 +1,155 @@
+"""``onramp review``: the texts of a model that wait for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from cli.options import DataDirOption, JsonOption
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from llm.review import Decision, ReviewEntry, ReviewQueue
+
+T = TypeVar("T")
+
+_TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant whose texts wait.")]
+_IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Of the text, as `onramp review list` shows it.")]
+_ByOption = Annotated[str | None, typer.Option("--by", help="Who decides. [default: your user name]", show_default=False)]
+_LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Texts shown, at most; the oldest come first.")]
+
+
+def list_waiting(
+    tenant: _TenantOption = "default",
+    limit: _LimitOption = 20,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Show the texts that a model was not sure of, the oldest first: those are dropped next.
+
+    \b
+    Example:  onramp review list
+    """
+    from rich.text import Text
+
+    from reports.plain import plain
+    from reports.screen import lines, out, print_json, record
+
+    found = _with_queue(_settings(data_dir), lambda queue: queue.waiting(tenant, limit))
+    if as_json:
+        entries = [_as_json(entry) for entry in found.entries]
+        print_json({"tenantId": tenant, "waiting": found.total, "dropped": found.dropped, "entries": entries})
+        return
+    console = out()
+    dropped = f"; {found.dropped:,} gave way undecided so far" if found.dropped else ""
+    console.print(Text(f"{found.total:,} {'text waits' if found.total == 1 else 'texts wait'} for a review{dropped}."))
+    for entry in found.entries:
+        console.print()
+        own = "  for one person alone" if entry.scope == "personal" else ""
+        head = (plain(entry.id), "bold"), (f"  confidence {entry.confidence:.2f}, {plain(entry.reason)}{own}", "dim")
+        console.print(Text.assemble(*head))
+        lines(console, Text(plain(entry.text)))
+        place = f"{entry.step} upon {entry.trigger} by {entry.arm}"
+        console.print(record([("where", place), ("from", f"{entry.model}, {entry.prompt_version}, {_moment(entry.created_ms)}")]))
+    if found.entries:
+        console.print()
+        console.print(Text("decide with `onramp review approve ID` or `onramp review reject ID`", style="dim"))
+
+
+def approve(
+    entry: _IdArgument,
+    tenant: _TenantOption = "default",
+    by: _ByOption = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Let a text serve everybody in its place from now on.
+
+    \b
+    Example:  onramp review approve 3f9c0a71d2e4
+    """
+    _say(_with_queue(_settings(data_dir), lambda queue: queue.approve(tenant, entry, by or _who())), tenant, as_json=as_json)
+
+
+def reject(
+    entry: _IdArgument,
+    tenant: _TenantOption = "default",
+    by: _ByOption = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Throw a text out for good: it is never queued or shown again.
+
+    \b
+    Example:  onramp review reject 3f9c0a71d2e4
+    """
+    _say(_with_queue(_settings(data_dir), lambda queue: queue.reject(tenant, entry, by or _who())), tenant, as_json=as_json)
+
+
+def _settings(data_dir: Any) -> Settings:
+    from cli.demo_dir import for_reading
+    from cli.options import load
+
+    return for_reading(load(data_dir=data_dir))
+
+
+def _with_queue(settings: Settings, act: Callable[[ReviewQueue], Awaitable[T]]) -> T:
+    """Run ``act`` on the queue in Redis, or in the Valkey of the data directory, whether or not a job runs."""
+    import asyncio
+
+    from llm.cache import connect
+    from llm.review import ReviewPolicy, ReviewQueue
+    from local.data_dir import DataDir
+    from local.redis_access import redis_for_reader
+    from sinks.redis.client import ANSWER_SECONDS
+
+    async def run(address: str) -> T:
+        client = connect(address, ANSWER_SECONDS)
+        try:
+            return await act(ReviewQueue(client, ReviewPolicy(wait_seconds=ANSWER_SECONDS)))
+        finally:
+            await client.aclose()
+
+    url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
+    data_dir = DataDir.open(settings.data_dir) if url is None else DataDir(settings.data_dir)
+    with redis_for_reader(url, data_dir) as address:
+        return asyncio.run(run(address))
+
+
+def _say(decision: Decision, tenant: str, *, as_json: bool) -> None:
+    from reports.plain import plain
+    from reports.screen import out, print_json
+
+    if as_json:
+        entry = _as_json(decision.entry)
+        print_json({"tenantId": tenant, "promoted": decision.promoted, "inWords": decision.sentence, "entry": entry})
+    else:
+        out().print(plain(decision.sentence))
+
+
+def _as_json(entry: ReviewEntry) -> dict[str, Any]:
+    """What a program may know of an entry: all but who it was written for."""
+    import msgspec
+
+    from reports.cells import camel
+
+    return {"id": entry.id, **{camel(name): value for name, value in msgspec.structs.asdict(entry).items() if name != "owner"}}
+
+
+def _moment(unix_ms: int) -> str:
+    from datetime import UTC, datetime
+
+    from reports.cells import moment
+
+    return moment(datetime.fromtimestamp(unix_ms / 1000, UTC))
+
+
+def _who() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may run as a number without a name
+        return "somebody"

@@ -1,0 +1,79 @@
+"""``onramp sql``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from cli.options import DataDirOption, JsonOption
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_MOST: Final = 500  # rows that somebody may want to look at
+
+
+def sql(
+    statement: Annotated[str, typer.Argument(metavar="SQL", help="One read: SELECT, WITH, SHOW, DESCRIBE, EXPLAIN or EXISTS.")],
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Ask ClickHouse, read-only. `SHOW TABLES` lists tables and views.
+
+    \b
+    Example:  onramp sql "SELECT * FROM funnel_by_step"
+              onramp sql "SELECT reason, count() AS n FROM decisions_final GROUP BY reason" --json
+    """
+    if as_json and as_csv:
+        raise typer.BadParameter("give either --json or --csv.", param_hint="--csv")
+    from cli.demo_dir import for_reading
+    from cli.options import load
+    from cli.stores import open_facts
+    from reports.cells import json_value
+    from reports.screen import print_json
+    from sinks.clickhouse.query import check_is_read
+
+    check_is_read(statement)  # before anything is opened
+    with open_facts(for_reading(load(data_dir=data_dir)), "onramp sql") as facts:
+        frame = facts.frame(statement)
+    if as_json:
+        rows = [{name: json_value(value) for name, value in row.items()} for row in frame.to_dicts()]
+        print_json({"columns": frame.columns, "rows": rows})
+        return
+    if as_csv:
+        import csv
+
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(frame.columns)
+        writer.writerows([json_value(value) if value is not None else "" for value in row] for row in frame.iter_rows())
+        return
+    _show(frame)
+
+
+def _show(frame: pl.DataFrame) -> None:
+    """A table where it fits the screen, else one record below the other. What is piped on is always a table, as wide as it needs."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    from reports.cells import cell
+    from reports.plain import plain
+    from reports.screen import out, record, table
+
+    console = out()
+    rows = [[plain(cell(value)) for value in row] for row in frame.head(_MOST).iter_rows()]
+    names = [plain(name) for name in frame.columns]
+    width = 2 + sum(2 + max(map(cell_len, [name, *(row[index] for row in rows)])) for index, name in enumerate(names))
+    if not console.is_terminal:
+        console.width = max(console.width, width)
+    if width <= console.width:
+        columns = [f">{name}" if kind.is_numeric() else name for name, kind in zip(names, frame.dtypes, strict=True)]
+        console.print(table(columns, rows))
+    else:
+        for index, row in enumerate(rows):
+            console.print(Text(f"Row {index + 1}", style="bold"))
+            console.print(record(zip(names, row, strict=True)))
+    more = f"; the first {len(rows):,} are shown, --csv and --json print all" if frame.height > len(rows) else ""
+    console.print(Text(f"  {frame.height:,} {'row' if frame.height == 1 else 'rows'}{more}", style="dim"))

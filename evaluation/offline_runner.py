@@ -1,0 +1,225 @@
+"""The job without its engine: the same pure functions, one event at a time, for thousands of replications.
+
+``Loop`` lets a population live against it in lock-step, as ``sources/closed_loop`` does against the real job; a test holds the two to the same
+decisions. What it leaves out: visitors who sign in (populations know their users), recovery, and everything that is not a decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
+from typing import Any, Final, Protocol
+
+import polars as pl
+
+from evaluation.evidence import SCHEMAS, Evidence
+from state.catalog.plan import Plan
+from state.decision.bandit import Bandit, Learner
+from state.decision.chooser import Chooser, Chosen
+from state.decision.composer import Composer
+from state.decision.guidance import Collector, Output
+from state.events import decode
+from state.ids import Keys
+from state.messages import Message
+from state.person.fold import Fold
+from state.person.person import Person
+from state.records.dead_letter import DeadLetter
+from state.records.facts import (
+    ArmStopFact,
+    DecisionFact,
+    Fact,
+    OutcomeFact,
+    PersonFact,
+    ProgressFact,
+    RecommendationFact,
+    SignalFact,
+    StepStatisticFact,
+)
+from state.records.recommendation import Publish, encode
+from state.stream_items import Decision, DecisionOutcome, DecisionRequest, EpisodeObservation
+from state.stuck.estimator import Estimator, starting
+from state.stuck.parameters import PERIOD, ParameterStore
+from state.timer_wheel import TimerWheel
+
+PARTITION: Final = 0
+
+
+class OfflineRunner:
+    """One tenant's job. Give it messages and the time in the order of a source; read records and evidence from it."""
+
+    def __init__(self, plan: Plan, keys: Keys) -> None:
+        self.plan = plan
+        self._keys = keys
+        self._parameters = ParameterStore()
+        self._fold = Fold(plan, keys, self._parameters)
+        self._estimators: dict[str, Estimator] = {}
+        self._chooser = Chooser(plan)
+        self._composer = Composer(plan, keys)
+        self._people: dict[str, Person] = {}
+        self._learners: dict[str, Bandit] = {}
+        self._wheel = TimerWheel()
+        self._armed: dict[str, int] = {}
+        self._records: dict[str, tuple[int, bytes]] = {}
+        self._rows: dict[type[Fact], dict[tuple[Any, ...], Any]] = {kind: {} for kind in _KEYS}
+        self._now = 0
+        self.events = 0
+        self.dead_letters = 0
+
+    def message(self, message: Message) -> None:
+        """Take one message: what a batch of one would do."""
+        self._now = max(self._now, message.log_time)
+        event = decode(message)
+        if isinstance(event, DeadLetter):
+            self.dead_letters += 1
+            return
+        self.events += 1
+        key = self._keys.stream_key(event.tenant, event.user)
+        turn = Collector(key, event.seq, event.traceparent)
+        person = self._people[key] = self._fold.apply(self._people.get(key), event, turn)
+        self._arm(key, person)
+        self._bring_about(turn.outputs)
+
+    def tick(self, at: int, seq: int) -> None:
+        """Run every timer that is due at log time ``at``."""
+        self._now = max(self._now, at)
+        outputs: list[Output] = []
+        for key in self._wheel.pop_due(PARTITION, at):
+            turn, person = Collector(key, seq), self._people[key]
+            if self._armed.get(key, at + 1) <= at:
+                del self._armed[key]
+            self._fold.advance(person, at, turn)
+            self._arm(key, person)
+            outputs += turn.outputs
+        self._bring_about(outputs)
+
+    def next_timer(self) -> int | None:
+        """Log time of the earliest timer."""
+        return self._wheel.next_due(PARTITION)
+
+    def read(self, users: list[str]) -> list[bytes | None]:
+        """The records of ``users`` as an app would find them in Redis."""
+        return [record[1] if (record := self._records.get(user)) is not None else None for user in users]
+
+    def evidence(self, until: int | None = None) -> Evidence:
+        """What the job's tables would hold."""
+        return Evidence.of(until=self._now if until is None else until, **{table: self.frame(kind) for kind, table in _KEPT.items()})
+
+    def frame(self, kind: type[Fact]) -> pl.DataFrame:
+        """Rows of one kind of fact, with the columns that the statistics read."""
+        rows = list(self._rows[kind].values())
+        schema = SCHEMAS[_KEPT[kind]]
+        return pl.DataFrame({name: pl.Series(name, list(map(attrgetter(name), rows)), dtype=dtype) for name, dtype in schema.items()})
+
+    def facts(self, kind: type[Fact]) -> list[Any]:
+        """Rows of one kind as facts, in the order in which their keys first appeared."""
+        return list(self._rows[kind].values())
+
+    @property
+    def learners(self) -> Mapping[str, Bandit]:
+        """The learner of each trigger."""
+        return self._learners
+
+    def _arm(self, key: str, person: Person) -> None:
+        due = self._fold.next_due(person)
+        armed = self._armed.get(key)
+        if due and (armed is None or due < armed):
+            self._wheel.register(PARTITION, key, due)
+            self._armed[key] = due
+
+    def _bring_about(self, outputs: list[Output]) -> None:
+        self._learn(outputs)
+        asked = [each for each in outputs if type(each) is DecisionRequest or type(each) is DecisionOutcome]
+        if len(asked) > 1:
+            asked.sort(key=lambda item: (item.seq, item.at, item.who, item.turn))
+        for each in outputs:
+            if type(each) is Publish:
+                self._publish(each)
+            elif type(each) in _KEYS:
+                self._keep(each)  # type: ignore[arg-type]
+        for item in asked:
+            learner = self._learners.get(item.trigger)
+            if learner is None:
+                learner = self._learners[item.trigger] = self._chooser.bandit(Learner())
+            chosen = self._chooser.decide(learner, item) if type(item) is DecisionRequest else self._chooser.learn(learner, item)  # type: ignore[arg-type]
+            self._take(chosen)
+
+    def _learn(self, outputs: list[Any]) -> None:
+        for lesson in sorted((each for each in outputs if type(each) is EpisodeObservation), key=attrgetter("at")):
+            estimator = self._estimators.get(lesson.tenant)
+            if estimator is None:
+                estimator = self._estimators[lesson.tenant] = starting(self.plan, lesson.tenant)
+                self._parameters.publish(lesson.tenant, estimator)
+            for fact in estimator.learn(lesson):
+                self._keep(fact)
+
+    def _take(self, chosen: list[Chosen]) -> None:
+        for each in chosen:
+            if type(each) is Decision:
+                publish, told = self._composer.compose(each)
+                self._publish(publish)
+                self._keep(told)
+            elif type(each) in _KEYS:
+                self._keep(each)  # type: ignore[arg-type]
+
+    def _publish(self, effect: Publish) -> None:
+        record = effect.recommendation
+        known = self._records.get(record.user_id)
+        if known is None or known[0] < record.version:
+            self._records[record.user_id] = (record.version, encode(record))
+
+    def _keep(self, fact: Fact) -> None:
+        rows = self._rows[type(fact)]
+        key = _KEYS[type(fact)](fact)
+        known = rows.get(key)
+        if known is None or known.version <= fact.version:  # type: ignore[attr-defined]
+            rows[key] = fact
+
+
+_KEPT: Final[dict[type[Fact], str]] = {
+    PersonFact: "people",
+    DecisionFact: "decisions",
+    OutcomeFact: "outcomes",
+    SignalFact: "signals",
+    ProgressFact: "progress",
+    RecommendationFact: "recommendations",
+}
+_TOLD: Final[tuple[type[Fact], ...]] = (*_KEPT, ArmStopFact, StepStatisticFact)
+_KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _TOLD}
+"""Kinds of facts that are kept at all → their key. Those of ``_KEPT`` are evidence."""
+
+
+class Plays(Protocol):
+    """The part of a population that ``Loop`` needs. ``sources.closed_loop.Program`` has it, and so may something in this process."""
+
+    def advance(self, at: int, until: int, guidance: Mapping[str, bytes | None]) -> Any:
+        """Live from ``at`` to ``until``; the answer has ``events`` (arrival, JSON) in order, ``reads`` and ``next``."""
+
+    def finish(self) -> Iterator[bytes]:
+        """Hand over the truth."""
+
+
+def live(
+    job: OfflineRunner, people: Plays, slot_ms: int, start: int, end: int, watch: Callable[[int], object] | None = None
+) -> list[bytes]:
+    """Let ``people``, who have begun, live from ``start`` to ``end`` against ``job``; return the lines of the truth.
+
+    ``watch`` is called with the log time after each slot.
+    """
+    seq = log_time = number = 0
+    at, reads, ticked = start, list[str](), start
+    while True:
+        while ticked < at:  # as in sources/closed_loop/source.py
+            ticked = min(at, ticked - ticked % PERIOD + PERIOD)
+            due = job.next_timer()
+            if due is not None and due <= ticked:
+                job.tick(ticked, seq + 1)
+        if at >= end:
+            return list(people.finish())
+        slot = people.advance(at, at + slot_ms, dict(zip(reads, job.read(reads), strict=True)))
+        for arrived, event in slot.events:
+            seq, number, log_time = seq + 2, number + 1, max(log_time, arrived)
+            job.message(Message(event, None, "population", PARTITION, number, log_time, log_time, seq))
+        if watch is not None:
+            watch(at)
+        reads = slot.reads
+        at = end if slot.next is None else min(slot.next, end)

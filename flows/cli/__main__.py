@@ -1,5 +1,0 @@
-"""``python -m flows.cli`` is ``onramp``."""
-
-from flows.cli import main
-
-main()

@@ -1,0 +1,82 @@
+"""The key under which all ids and digests are made."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+from typing import Final
+
+from flows.settings import Settings
+from local.data_dir import DataDir, DataDirError
+from local.private_files import write_private
+
+_LOG = logging.getLogger(__name__)
+
+DEVELOPMENT_SECRET: Final = b"onramp development secret, not for production"
+"""Used where everything is embedded and ``ONRAMP_SECRET`` is not set, so that the same input gives the same ids everywhere."""
+
+
+def secret_for(settings: Settings, data_dir: DataDir) -> bytes:
+    """Return the key in force: ``ONRAMP_SECRET``, else the development key if all is embedded, else one generated once and kept.
+
+    Call it while holding the lock of ``data_dir``. The directory remembers a digest of the first key used with it: with another
+    key every person would look new. Raises ``DataDirError`` for that.
+    """
+    if settings.secret is not None:
+        secret = settings.secret.get_secret_value().encode()
+    elif settings.embedded:
+        secret = DEVELOPMENT_SECRET
+    else:
+        _refuse_trial(data_dir)
+        secret = _generated_once(data_dir)
+    _refuse_another(secret, data_dir)
+    return secret
+
+
+def _refuse_trial(data_dir: DataDir) -> None:
+    if data_dir.secret_check.exists() and data_dir.secret_check.read_text().strip() == _digest(DEVELOPMENT_SECRET):
+        raise DataDirError(_trial(data_dir))
+
+
+def _trial(data_dir: DataDir) -> str:
+    return (
+        f"The data directory {data_dir.path} holds a trial that was run without ONRAMP_SECRET; a job with real services needs a directory "
+        "of its own: choose one with --data-dir or ONRAMP_DATA_DIR."
+    )
+
+
+def _digest(secret: bytes) -> str:
+    return hashlib.blake2b(b"onramp data directory", key=hashlib.sha256(secret).digest(), digest_size=16).hexdigest()
+
+
+def _generated_once(data_dir: DataDir) -> bytes:
+    try:
+        secret = data_dir.secret_key.read_bytes().strip()
+    except FileNotFoundError:
+        secret = secrets.token_hex(32).encode()
+        write_private(data_dir.secret_key, secret + b"\n")
+        _LOG.warning(
+            "ONRAMP_SECRET is not set: generated one and kept it in %s; set the same secret for every process of this job",
+            data_dir.secret_key,
+        )
+    if len(secret) < 16:
+        raise DataDirError(f"{data_dir.secret_key} is damaged; restore it from a backup, or set ONRAMP_SECRET.")
+    return secret
+
+
+def _refuse_another(secret: bytes, data_dir: DataDir) -> None:
+    digest = _digest(secret)
+    try:
+        known = data_dir.secret_check.read_text().strip()
+    except FileNotFoundError:
+        write_private(data_dir.secret_check, digest.encode() + b"\n")
+        return
+    if known == _digest(DEVELOPMENT_SECRET) != digest:
+        raise DataDirError(_trial(data_dir))
+    if not hmac.compare_digest(known, digest):
+        raise DataDirError(
+            f"The data directory {data_dir.path} was made with another ONRAMP_SECRET, under which everybody here would look new; "
+            "set the old one, or choose another directory with --data-dir."
+        )

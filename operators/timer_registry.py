@@ -1,0 +1,41 @@
+"""The timer wheels of this process: one for each worker thread, found by whoever runs on that thread."""
+
+from __future__ import annotations
+
+import threading
+
+from state.timer_wheel import TimerWheel
+
+
+class TimerRegistry:
+    """Make one for each flow object and share it between the steps that register timers and the step that pops them.
+
+    Builders, ``on_batch`` and ``flat_map`` of one worker all run on that worker's thread, so that a wheel needs no lock. Wheels are found
+    by ``threading.get_ident()``: Bytewax makes a new Python thread state for every call, and a ``threading.local`` forgets its value.
+    """
+
+    __slots__ = ("_wheels",)
+
+    def __init__(self) -> None:
+        self._wheels: dict[int, TimerWheel] = {}
+
+    def mine(self) -> TimerWheel:
+        """Return the wheel of the calling thread."""
+        thread = threading.get_ident()
+        wheel = self._wheels.get(thread)
+        if wheel is None:
+            wheel = self._wheels[thread] = TimerWheel()
+        return wheel
+
+    def peek(self, partition: int) -> int | None:
+        """Return the earliest deadline of ``partition`` among all workers of this process, or None. From any thread.
+
+        Exact while the workers are at rest: with one worker, whenever a source is asked for its next batch. What other
+        processes hold is not seen.
+        """
+        due = [deadline for wheel in tuple(self._wheels.values()) if (deadline := wheel.next_due(partition)) is not None]
+        return min(due, default=None)
+
+    def __len__(self) -> int:
+        """Return the number of timers registered, stale ones included."""
+        return sum(len(wheel) for wheel in tuple(self._wheels.values()))

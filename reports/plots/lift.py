@@ -1,0 +1,92 @@
+"""``lift.svg``: what guidance does to activation, with an interval that is valid at every look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evaluation.evidence import ADAPTIVE, HOLDOUT
+from reports.plots.style import BLUE, GREY, INK, ORANGE, canvas, label_ends, panel_title, points, room
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from evaluation.effect import Lift
+    from reports.run_report import RunReport
+
+_SHOWN_FROM = 10  # people: before, the band is the whole range
+
+
+def draw(verdict: RunReport) -> Figure | None:
+    """One panel a comparison of two groups. None: no two groups can be compared."""
+    lifts = verdict.effect.lifts
+    if not lifts:
+        return None
+    note = (
+        "Difference of activation within 7 days of sign-up, by intention to treat. The 95 % band holds at every look: whoever watches it "
+        "may stop at any time."
+    )
+    figure = canvas(title(verdict), note, width=8.4 if len(lifts) < 2 else 11.5)
+    panels = figure.subplots(1, len(lifts), sharey=True, squeeze=False)[0]
+    room(figure, top=1.3 if len(lifts) > 1 else 1.05, right=1.25 if len(lifts) < 2 else 0.4, apart=0.1)
+    reach = max(0.12, *(1.6 * max(abs(each.lower), abs(each.upper)) for each in lifts))
+    true = verdict.effect.true_lift
+    for axes, lift in zip(panels, lifts, strict=True):
+        known = None if true is None or (lift.treated, lift.control) != (ADAPTIVE, HOLDOUT) else true.lift
+        _panel(axes, lift, min(1.0, reach), known, alone=len(lifts) < 2)
+        if len(lifts) > 1:
+            panel_title(axes, f"{lift.treated} − {lift.control}: {_claim(lift)}")
+    panels[0].set_ylabel("lift (percentage points)")
+    return figure
+
+
+def title(verdict: RunReport) -> str:
+    """The finding in a sentence."""
+    lift = verdict.effect.lift_of(ADAPTIVE, HOLDOUT)
+    if lift is None:
+        return "Adaptive guidance cannot be compared with a holdout yet"
+    between = f"({points(lift.lower)} to {points(lift.upper)})"
+    if lift.lower > 0:
+        return f"Adaptive guidance lifts activation by {points(lift.lift).removeprefix('+')} points {between}"
+    if lift.upper < 0:
+        return f"Adaptive guidance lowers activation by {points(lift.lift).removeprefix('−')} points {between}"
+    if lift.claimed:
+        return f"Adaptive guidance was shown to lift activation; now {points(lift.lift)} points {between}"
+    return f"No effect of guidance is proven yet: {points(lift.lift)} points {between}"
+
+
+def _claim(lift: Lift) -> str:
+    return f"{points(lift.lift)} ({points(lift.lower)} to {points(lift.upper)})"
+
+
+def _panel(axes: Axes, lift: Lift, reach: float, true: float | None, *, alone: bool) -> None:
+    path = lift.path
+    shown = path.seen >= _SHOWN_FROM
+    seen, estimate = path.seen[shown], path.estimate[shown]
+    lower, upper = np.clip(path.lower[shown], -1, 1), np.clip(path.upper[shown], -1, 1)
+    axes.axhline(0, color=GREY, linewidth=1)
+    axes.fill_between(seen, lower, upper, color=BLUE, alpha=0.16, linewidth=0)
+    axes.plot(seen, estimate, color=BLUE)
+    axes.set_ylim(-reach, reach)
+    axes.set_xlim(0, max(2, int(path.seen[-1])))
+    axes.yaxis.set_major_formatter(lambda value, _: points(value).removesuffix(".0") if abs(value) > 1e-9 else "0")
+    axes.set_xlabel(f"people whose 7 days have passed ({lift.treated} and {lift.control})")
+    end = int(path.seen[-1])
+    if true is not None:
+        axes.axhline(true, color=ORANGE, linewidth=1.5, linestyle=(0, (4, 2)))
+        if alone:
+            ends = [("true lift\n" + points(true), true, ORANGE), ("measured\n" + points(lift.lift), lift.lift, BLUE)]
+            label_ends(axes, end, ends, gap=0.12)
+        else:  # the next panel begins where the labels would stand
+            below = true < lift.lift
+            axes.annotate(
+                f"true lift {points(true)}", (end, true), xytext=(-4, -4 if below else 4), textcoords="offset points", color=ORANGE,
+                ha="right", va="top" if below else "bottom", fontsize=9,
+            )  # fmt: skip
+    if lift.claimed_after is not None:
+        axes.axvline(lift.claimed_after, color=INK, linewidth=0.8, linestyle=":")
+        axes.annotate(
+            f"proven after {lift.claimed_after:,}", (lift.claimed_after, -reach), xytext=(4, 6), textcoords="offset points", fontsize=8.5
+        )

@@ -1,0 +1,108 @@
+"""``survival.svg``: how long each step takes people alone, beside what the engine has learned of that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from reports.plots.style import BLUE, GREY, INK, ORANGE, as_percent, canvas, panel_title, room
+from state.duration import DAY, HOUR, MINUTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from reports.run_report import RunReport, StepCurve
+
+MOST: Final = 8
+_TICKS: Final = {MINUTE: "1 min", 10 * MINUTE: "10 min", HOUR: "1 h", 6 * HOUR: "6 h", DAY: "1 d", 7 * DAY: "7 d"}
+
+
+def draw(verdict: RunReport) -> Figure | None:
+    """One panel a step, those that most held-out people came to. None: nobody was held out."""
+    curves = verdict.steps[:MOST]
+    if not curves:
+        return None
+    learned = {row["step_id"]: row for row in verdict.learned.steps.to_dicts()}
+    across = min(4, len(curves))
+    down = -(-len(curves) // across)
+    note = (
+        "Share of people who have not completed the step so long after it became current. Blue: observed among held-out people "
+        "(Kaplan–Meier)"
+        + (", shaded: 95 %. Orange: what the engine has learned. " if learned else ", shaded: 95 %. ")
+        + "Dotted: H, within which nine of ten of those who complete the step alone do so."
+    )
+    figure = canvas(title(verdict), note, width=11.5, height=1.6 + 1.95 * down)
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    room(figure, top=1.35, apart=0.12)
+    figure.subplots_adjust(hspace=0.32)
+    for axes, curve in zip(panels.flat, curves, strict=False):
+        _panel(axes, curve, learned.get(curve.step))
+    for index, axes in enumerate(panels.flat):
+        axes.set_visible(index < len(curves))
+        if len(curves) - across <= index < len(curves):
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel("time at the step")
+    for row in panels:
+        row[0].set_ylabel("not completed yet")
+    return figure
+
+
+def title(verdict: RunReport) -> str:
+    """The finding in a sentence."""
+    gaps = [gap for curve in verdict.steps[:MOST] if (gap := _gap(verdict, curve)) is not None]
+    if not gaps:
+        return "How long each step takes people who get no guidance"
+    return f"What the engine learned of each step is within {100 * float(np.median(gaps)):.0f} points of what held-out people do (median)"
+
+
+def _gap(verdict: RunReport, curve: StepCurve) -> float | None:
+    """The largest vertical distance between observed and learned, None where there is no learned curve."""
+    rows = [row for row in verdict.learned.steps.to_dicts() if row["step_id"] == curve.step and row["curve_ms"]]
+    if not rows or not curve.observed.times.size:
+        return None
+    return max(
+        abs(curve.observed.at(float(time)) - float(share)) for time, share in zip(rows[0]["curve_ms"], rows[0]["survival"], strict=True)
+    )
+
+
+def _panel(axes: Axes, curve: StepCurve, learned: dict[str, Any] | None) -> None:
+    observed = curve.observed
+    times = np.concatenate([[MINUTE / 10], np.maximum(observed.times, MINUTE / 10), [20 * DAY]])
+    last = observed.surviving[-1] if observed.surviving.size else 1.0
+    share = np.concatenate([[1.0], observed.surviving, [last]])
+    error = np.concatenate([[0.0], observed.standard_error, [observed.standard_error[-1] if observed.standard_error.size else 0.0]])
+    axes.fill_between(
+        times, np.clip(share - 1.96 * error, 0, 1), np.clip(share + 1.96 * error, 0, 1), step="post", color=BLUE, alpha=0.15, linewidth=0
+    )
+    axes.step(times, share, where="post", color=BLUE, linewidth=1.6)
+    if learned is not None and learned["curve_ms"]:
+        axes.plot(np.maximum(learned["curve_ms"], MINUTE / 10), learned["survival"], color=ORANGE, linewidth=1.6)
+    if curve.horizon is not None:
+        axes.axvline(curve.horizon, color=INK, linewidth=1, linestyle=":")
+        axes.annotate(
+            f"H {in_words(curve.horizon)}",
+            (curve.horizon, 1.0),
+            xytext=(3, -3),
+            textcoords="offset points",
+            fontsize=8,
+            va="top",
+            color=INK,
+        )
+    axes.set_xscale("log")
+    axes.set_xlim(MINUTE / 2, 16 * DAY)
+    axes.set_ylim(0, 1.05)
+    axes.set_xticks(list(_TICKS), list(_TICKS.values()))
+    axes.minorticks_off()
+    axes.tick_params(axis="x", labelsize=7.5)
+    as_percent(axes, y=True)
+    panel_title(axes, curve.step)
+    axes.annotate(f"{curve.people:,} people", (0.03, 0.05), xycoords="axes fraction", fontsize=8, color=GREY)
+
+
+def in_words(duration: float) -> str:
+    """A duration (ms) with one unit: ``40 min``, ``9.2 h``, ``2.1 d``."""
+    if duration < HOUR:
+        return f"{duration / MINUTE:.0f} min"
+    return f"{duration / HOUR:.1f} h" if duration < 2 * DAY else f"{duration / DAY:.1f} d"

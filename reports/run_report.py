@@ -1,0 +1,242 @@
+"""Everything that can be said at the end about what the engine achieved, as one plain structure: for JSON, tables and plots alike.
+
+Most of it comes from the tables alone, as on a live system. Where there is a sealed truth, ``hidden`` adds what only it can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from evaluation.balance import GroupBalance, ShownBalance, group_balance, shown_balance
+from evaluation.bandit_value import Curves, Exposed, Values, curves, exposed, last, values
+from evaluation.calibration import Calibration, calibrate_signals
+from evaluation.effect import EffectReport, effect
+from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, RULES, Evidence
+from evaluation.integrity import Finding, check
+from evaluation.model_value import ModelValue, model_value
+from evaluation.prior import prior_for
+from evaluation.reference import Reference, reference
+from evaluation.stuck import StuckScore, holdout_signals, horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
+from evaluation.stuck_bounds import Bounds, Rule, bounds, timeouts_table
+from evaluation.survival import Survival, kaplan_meier
+from evaluation.truth import SealedTruth
+from state.duration import DAY
+
+if TYPE_CHECKING:
+    from reports.evidence_reader import Ask
+    from state.catalog.model import Catalog
+
+_MOST_BINS: Final = 10
+_ALARMS_A_BIN: Final = 40
+_LEAST_CHOICES: Final = 50
+_DETECTOR: Final = "*"  # the row of the step statistics that is about no step
+
+LAST_SHARE: Final = 0.2
+"""Of the decisions, the newest: where a learner should have learned. The bandit's values are over these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What the catalog promises of the experiment. ``shares`` of people by group, empty where no catalog is known; ``window`` in ms.
+
+    ``template_share``: of the decisions that a model might word, those that keep their template; None where no model is asked.
+    """
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+    floor: float = 0.0
+    window: int = DAY
+    template_share: float | None = None
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> Design:
+        """Read it off a catalog."""
+        shares = {HOLDOUT: catalog.holdout, RULES: catalog.rules, ADAPTIVE: 1.0 - catalog.holdout - catalog.rules}
+        template_share = None if catalog.wording is None else catalog.wording.template_share
+        return cls(shares, catalog.learning.exploration_floor, catalog.limits.attribution_window, template_share)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What the engine believes now: the views ``arm_posteriors_latest``, ``arm_stops_final`` and ``step_statistics_latest`` of a tenant."""
+
+    posteriors: pl.DataFrame
+    stops: pl.DataFrame
+    steps: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class StuckCard:
+    """Stuck detection against labelled episodes. ``alone``: share of alarms after which people made it unaided (holdout only)."""
+
+    score: StuckScore
+    bounds: Bounds
+    timeouts: list[Rule]
+    calibration: Calibration | None
+    alone: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BanditCard:
+    """The worth of the bandit's choices over all decisions shown, over the newest of them, and as regret after each decision."""
+
+    overall: Values
+    newest: Values
+    shown: Exposed
+    regret: Curves
+    reference: Reference | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepCurve:
+    """How long held-out people took for one step (ms), ``people`` of whom ``completed`` did; ``horizon``: the true H_s, or theirs."""
+
+    step: str
+    people: int
+    completed: int
+    observed: Survival
+    horizon: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What only the sealed truth can tell. ``bandit`` None: nothing was shown."""
+
+    stuck: StuckCard
+    bandit: BanditCard | None
+    horizons: Mapping[str, int]
+    changed_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """One tenant at one moment. ``groups`` None: the promised shares are not known; ``model`` None: no model was ever considered."""
+
+    evidence: Evidence
+    learned: Learned
+    effect: EffectReport
+    groups: GroupBalance | None
+    shown: ShownBalance
+    stuck: StuckCard
+    steps: list[StepCurve]
+    findings: list[Finding]
+    hidden: Hidden | None = None
+    model: ModelValue | None = None
+
+    @property
+    def faults(self) -> list[Finding]:
+        """What must be explained before any figure is believed."""
+        return [finding for finding in self.findings if not finding.ok]
+
+
+def read_learned(ask: Ask, tenant: str) -> Learned:
+    """Read what is believed. ``ask`` as for ``reports.evidence_reader.load``."""
+
+    def rows(columns: str, view: str, order: str) -> pl.DataFrame:
+        return ask(f"SELECT {columns} FROM {view} WHERE tenant_id = {{tenant:String}} ORDER BY {order}", tenant=tenant)  # noqa: S608
+
+    return Learned(
+        posteriors=rows(
+            "toString(trigger) AS trigger, context, toString(arm) AS arm, alpha, beta, mean, weight",
+            "arm_posteriors_latest",
+            "trigger, context, arm",
+        ),
+        stops=rows(
+            "toString(trigger) AS trigger, toString(arm) AS arm, confidence, margin, rate, others_rate, outcomes,"
+            " toUnixTimestamp64Milli(stopped_at) AS stopped_at",
+            "arm_stops_final",
+            "stopped_at, trigger, arm",
+        ),
+        steps=rows(
+            "toString(step_id) AS step_id, parameters_version, horizon_ms, median_ms, completion_share, episodes, curve_ms, survival",
+            "step_statistics_latest",
+            "step_id",
+        ).filter(pl.col("step_id") != _DETECTOR),
+    )
+
+
+def newest_choices(evidence: Evidence) -> dict[str, dict[str, float]]:
+    """Trigger → arm → share of its newest choices for the adaptive group, the most considered trigger first."""
+    decided = evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE))
+    turn = pl.int_range(pl.len()).over("trigger")
+    most = pl.max_horizontal((LAST_SHARE * pl.len()).ceil().over("trigger"), pl.lit(_LEAST_CHOICES))
+    newest = decided.sort("decided_at", "decision_id", descending=True).filter(turn < most)
+    counts = newest.group_by("trigger", "arm").len().with_columns(share=pl.col("len") / pl.col("len").sum().over("trigger"))
+    order: list[str] = decided["trigger"].value_counts(sort=True).sort("count", "trigger", descending=[True, False])["trigger"].to_list()
+    return {trigger: dict(counts.filter(pl.col("trigger") == trigger).sort("arm").select("arm", "share").iter_rows()) for trigger in order}
+
+
+def judge(evidence: Evidence, learned: Learned, design: Design, truth: SealedTruth | None = None) -> RunReport:
+    """Work everything out. Takes a second or two for some thousand people."""
+    shares = design.shares or None
+    horizons = horizons_from_holdout(evidence)
+    episodes = label_by_holdout(evidence, horizons)
+    known = truth.world.horizons if truth is not None else horizons
+    return RunReport(
+        evidence=evidence,
+        learned=learned,
+        effect=effect(evidence, truth, shares=shares),
+        groups=group_balance(_groups(evidence), shares) if shares else None,
+        shown=shown_balance(evidence),
+        stuck=_stuck_card(episodes, evidence, held_out=True),
+        steps=_step_curves(evidence, known),
+        findings=check(evidence, truth, window=design.window, floor=design.floor),
+        hidden=_hidden(evidence, truth, design) if truth is not None else None,
+        model=model_value(evidence, design.template_share, window=design.window) if evidence.llm_calls.height else None,
+    )
+
+
+def _groups(evidence: Evidence) -> list[str]:
+    """Everybody's group in order of sign-up."""
+    known = evidence.people.filter(pl.col("experiment_group").is_in(GROUPS))
+    groups: list[str] = known.sort("signup_at", "user_id")["experiment_group"].to_list()
+    return groups
+
+
+def _stuck_card(episodes: pl.DataFrame, evidence: Evidence, *, held_out: bool) -> StuckCard:
+    signals = evidence.signals
+    if held_out:
+        signals = holdout_signals(evidence)
+    found = score(episodes, signals)
+    bins = min(_MOST_BINS, max(2, found.alarms // _ALARMS_A_BIN))
+    return StuckCard(
+        score=found,
+        bounds=bounds(episodes),
+        timeouts=timeouts_table(episodes),
+        calibration=calibrate_signals(episodes, signals, bins),
+        alone=recovered_alone(episodes, signals) if held_out else None,
+    )
+
+
+def _hidden(evidence: Evidence, truth: SealedTruth, design: Design) -> Hidden:
+    return Hidden(
+        stuck=_stuck_card(label_by_truth(truth, evidence.until), evidence, held_out=False),
+        bandit=_bandit_card(exposed(evidence, truth), truth, design),
+        horizons=truth.world.horizons,
+        changed_at=truth.world.changed_at,
+    )
+
+
+def _bandit_card(shown: Exposed, truth: SealedTruth, design: Design) -> BanditCard | None:
+    overall, newest = values(shown), values(last(shown, LAST_SHARE))
+    if overall is None or newest is None:
+        return None
+    yardstick = reference(shown, prior_for(truth.world.prior, shown), window=design.window, share=LAST_SHARE)
+    return BanditCard(overall, newest, shown, curves(shown), yardstick)
+
+
+def _step_curves(evidence: Evidence, horizons: Mapping[str, int]) -> list[StepCurve]:
+    """The steps that held-out people came to, the most frequent first; what comes after activation is nobody's goal and does not count."""
+    people = evidence.people.filter(pl.col("experiment_group") == HOLDOUT).select("user_id", "path_id", "activated_at")
+    came = evidence.progress.filter(pl.col("current_since_at") > 0).join(people, on=["user_id", "path_id"])
+    came = came.filter((pl.col("activated_at") == 0) | (pl.col("current_since_at") < pl.col("activated_at")))
+    found: list[StepCurve] = []
+    for (step,), rows in came.group_by(["step_id"], maintain_order=True):
+        completed = rows["completed_at"].to_numpy()
+        over = completed > 0
+        lasted = (pl.Series(completed).set(pl.Series(~over), evidence.until) - rows["current_since_at"]).clip(0).to_numpy()
+        found.append(StepCurve(str(step), rows.height, int(over.sum()), kaplan_meier(lasted, over), horizons.get(str(step))))
+    return sorted(found, key=lambda curve: (-curve.people, curve.step))

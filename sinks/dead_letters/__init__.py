@@ -1,0 +1,1 @@
+"""Rejected messages, for operators."""

@@ -1,0 +1,95 @@
+"""Dead letters as lines of JSON in one file: for embedded runs. Items are ``(key, [letter, …])``.
+
+Each letter stands in the file exactly once: what a crashed run wrote after its last snapshot is cut off on resume, and written again.
+Hence the file belongs to one recovery store, and a run that starts with a new store starts the file anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from pathlib import Path
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from state.records.dead_letter import DeadLetter, encode_line
+
+_LOG = logging.getLogger(__name__)
+
+
+class DeadLetterFileError(Exception):
+    """The file cannot be written. The text is one sentence for the operator."""
+
+
+class DeadLetterFileSink(FixedPartitionedSink[list[DeadLetter], int]):
+    """One file, written by one worker."""
+
+    def __init__(self, path: Path) -> None:
+        """Open nothing yet. The directory of ``path`` must exist."""
+        self._path = path
+
+    def list_parts(self) -> list[str]:
+        """The one file."""
+        return ["file"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> DeadLetterFile:  # noqa: ARG002 - the engine's signature
+        """Open the file at the position of the last snapshot. Raises ``DeadLetterFileError``."""
+        return DeadLetterFile(self._path, resume_state)
+
+
+class DeadLetterFile(StatefulSinkPartition[list[DeadLetter], int]):
+    """The file, open for writing. ``written`` counts the letters of this run. Its state is the length of the file in bytes."""
+
+    def __init__(self, path: Path, resume_state: int | None) -> None:
+        """Cut the file at ``resume_state`` (empty for None). Raises ``DeadLetterFileError``."""
+        self.written = 0
+        self._path = path
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._close = weakref.finalize(self, os.close, self._fd)  # an aborted dataflow closes nothing
+            present = os.fstat(self._fd).st_size
+            self._end = min(present, resume_state or 0)  # beyond its end would fill the gap with NUL
+            if self._end < (resume_state or 0):
+                _LOG.warning("%s is shorter than this job left it (%d of %d bytes); going on at its end", path, present, resume_state)
+            os.ftruncate(self._fd, self._end)
+            self._sync_name()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def write_batch(self, values: list[list[DeadLetter]]) -> None:
+        """Append every letter; durable with the next snapshot. Raises ``DeadLetterFileError``."""
+        lines = memoryview(b"".join(encode_line(letter) for letters in values for letter in letters))
+        try:
+            while lines:
+                taken = os.pwrite(self._fd, lines, self._end)
+                self._end += taken
+                lines = lines[taken:]
+        except OSError as error:
+            raise self._failed(error) from error
+        self.written += sum(map(len, values))
+
+    def snapshot(self) -> int:
+        """Return the length of the file once every letter is on the disk. Blocks for the disk. Raises ``DeadLetterFileError``."""
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise self._failed(error) from error
+        return self._end
+
+    def close(self) -> None:
+        """Close the file, at the end of the input."""
+        self._close()
+
+    def _sync_name(self) -> None:
+        directory = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _failed(self, error: OSError) -> DeadLetterFileError:
+        return DeadLetterFileError(
+            f"Dead letters cannot be written to {self._path} ({error.strerror or error}); "
+            "make room or mend the permissions and start the job again, it resumes by itself."
+        )

@@ -1,0 +1,188 @@
+"""Dead letters as messages of a Kafka topic. Items are ``(key, [letter, …])``.
+
+A letter keeps the original value, key and headers. Added are the headers ``onramp-reason``, ``onramp-detail``, ``onramp-topic``,
+``onramp-partition``, ``onramp-offset`` and ``onramp-log-time``: to replay a letter, drop those and produce the rest to that topic.
+After a crash a letter may stand there twice; its topic, partition and offset say that it is the same one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from state.records.dead_letter import DeadLetter, rfc3339
+
+_LOG = logging.getLogger(__name__)
+_EXCERPT: Final = 65_536  # bytes kept of a value that the topic refuses as too large; its position leads to all of it
+_SLICE: Final = 0.5  # seconds between two looks at whether the job should stop
+_OWN_PREFIX: Final = "onramp-"
+
+_ADVICE: Final = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, or name another in ONRAMP_KAFKA_DEAD_LETTER_TOPIC",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "allow this user IDEMPOTENT_WRITE on the cluster",
+    KafkaError._AUTHENTICATION: "check the credentials in ONRAMP_KAFKA_CONFIG",
+}
+
+
+class DeadLetterTopicError(Exception):
+    """The topic did not take every letter. The text is one sentence for the operator; the job resumes and writes them again."""
+
+
+def _never() -> bool:
+    return False
+
+
+class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
+    """Writes at least once: an epoch becomes durable only after the brokers have acknowledged all its letters."""
+
+    def __init__(
+        self,
+        client_config: Mapping[str, Any],
+        topic: str,
+        *,
+        give_up_seconds: float = 300.0,
+        partitions: int = 1,
+        stopping: Callable[[], bool] = _never,
+    ) -> None:
+        """Connect to nothing yet.
+
+        ``client_config`` goes to librdkafka and names the brokers and credentials. ``give_up_seconds`` is how long a letter may
+        wait for its acknowledgement. ``partitions`` is how many workers can write at once, not a property of the topic.
+        """
+        self._config = {
+            "linger.ms": 20,  # letters come in bursts; nobody waits for one
+            "compression.type": "lz4",  # the original may have just fitted, and our headers come on top
+            "message.max.bytes": 64_000_000,  # let the broker judge the size, not the client
+            **client_config,
+            "acks": "all",
+            "enable.idempotence": True,
+            "delivery.timeout.ms": max(100, round(give_up_seconds * 1000)),  # it must exceed the linger
+        }
+        self._topic = topic
+        self._patience = give_up_seconds
+        self._stopping = stopping
+        self._partitions = [str(number) for number in range(partitions)]
+
+    def list_parts(self) -> list[str]:
+        """Every worker can write every partition; the engine gives each to one."""
+        return self._partitions
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> DeadLetterTopic:  # noqa: ARG002 - the engine's signature
+        """Create a producer. Raises ``DeadLetterTopicError`` when librdkafka refuses the configuration."""
+        try:
+            producer = Producer(self._config, logger=_LOG)
+        except KafkaException as error:
+            raise DeadLetterTopicError(f"ONRAMP_KAFKA_CONFIG is refused by the Kafka client ({error.args[0].str()}).") from error
+        return DeadLetterTopic(producer, self._topic, self._patience, self._stopping)
+
+
+class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
+    """One producer. ``written`` counts acknowledged letters, ``shortened`` those whose value was too large for the topic."""
+
+    def __init__(self, producer: Producer, topic: str, patience: float, stopping: Callable[[], bool] = _never) -> None:
+        """Take over ``producer``. ``patience`` is in seconds."""
+        self.written = 0
+        self.shortened = 0
+        self._producer = producer
+        self._topic = topic
+        self._patience = patience
+        self._stopping = stopping
+        self._failure: KafkaError | None = None
+        self._failed = 0
+        self._too_large: list[DeadLetter] = []
+
+    def write_batch(self, values: list[list[DeadLetter]]) -> None:
+        """Hand every letter to the producer. Blocks only while its queue is full. Raises ``DeadLetterTopicError``."""
+        for letters in values:
+            for letter in letters:
+                self._produce(letter, letter.raw)
+        self._producer.poll(0)
+        self._check()
+
+    def snapshot(self) -> None:
+        """Return when the brokers have every letter. Blocks while they are away; raises ``DeadLetterTopicError`` if one was not taken."""
+        self._flush()
+        if self._too_large:
+            too_large, self._too_large = self._too_large, []
+            for letter in too_large:
+                self._produce(letter, letter.raw[:_EXCERPT], shortened=True)
+            self._flush()
+        self._check()
+
+    def close(self) -> None:
+        """Nothing is pending: the last epoch has ended."""
+
+    def _flush(self) -> None:
+        deadline = time.monotonic() + self._patience + _SLICE  # the producer gives up first, and says why
+        while self._producer.flush(_SLICE):
+            self._check()
+            if self._stopping() or time.monotonic() >= deadline:
+                raise self._error(f"{len(self._producer)} letters without an acknowledgement", "check that the brokers can be reached")
+
+    def _produce(self, letter: DeadLetter, value: bytes, *, shortened: bool = False) -> None:
+        headers = _headers(letter, shortened=shortened)
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic, value, letter.key, headers=headers, on_delivery=self._report(letter, shortened=shortened)
+                )
+            except BufferError:  # full: acknowledgements make room
+                self._producer.poll(_SLICE)
+                self._check()
+                if self._stopping() or time.monotonic() >= deadline:
+                    raise self._error("its queue is full", "check that the brokers can be reached") from None
+            except KafkaException as error:
+                self._judge(error.args[0], letter, shortened=shortened)
+                return
+            else:
+                return
+
+    def _report(self, letter: DeadLetter, *, shortened: bool) -> Callable[[KafkaError | None, Message], None]:
+        def on_delivery(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                self._judge(error, letter, shortened=shortened)
+            else:
+                self.written += 1
+                self.shortened += shortened
+
+        return on_delivery
+
+    def _judge(self, error: KafkaError, letter: DeadLetter, *, shortened: bool) -> None:
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and not shortened:
+            self._too_large.append(letter)
+        else:
+            self._failure = self._failure or error
+            self._failed += 1
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            advice = _ADVICE.get(self._failure.code(), "check the brokers")
+            raise self._error(f"{self._failed} letters failed, the first with: {self._failure.str()}", advice)
+
+    def _error(self, what: str, advice: str) -> DeadLetterTopicError:
+        return DeadLetterTopicError(
+            f"The dead-letter topic {self._topic} did not take everything ({what}); {advice} and start the job again, it resumes by itself."
+        )
+
+
+def _headers(letter: DeadLetter, *, shortened: bool) -> list[tuple[str, str | bytes | None]]:
+    """Return the original headers and ours; somebody else's under our names would mislead a replay, so they go."""
+    own = {
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "topic": letter.topic,
+        "partition": str(letter.partition),
+        "offset": str(letter.offset),
+        "log-time": rfc3339(letter.log_time) or "",
+    }
+    if shortened:
+        own["shortened-from-bytes"] = str(len(letter.raw))
+    original: list[tuple[str, str | bytes | None]] = [(name, value) for name, value in letter.headers if not name.startswith(_OWN_PREFIX)]
+    return [*original, *((_OWN_PREFIX + name, text.encode()) for name, text in own.items())]

@@ -1,0 +1,56 @@
+"""Reads a person's record the way an app does: one GET."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from redis.exceptions import RedisError
+
+from sinks.masked_url import mask_url
+from sinks.redis.client import connect
+from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, describe, passes
+from sinks.redis.record import TOMBSTONE, Deleted, decode_record
+from state.records.recommendation import Recommendation, redis_key
+
+
+class RecommendationReader:
+    """Reads from the server at ``url``. It tries once: whoever asks is waiting for the answer."""
+
+    def __init__(self, url: str) -> None:
+        """Open no connection yet. Raises ``StoreRefusedError`` when ``url`` makes no sense."""
+        self._client = connect(url)
+        self._address = mask_url(url)
+
+    def read(self, tenant_id: str, user_id: str) -> Recommendation | Deleted | None:
+        """Return what the person should see, that they were deleted, or None where nothing was written in the last day.
+
+        A recommendation whose ``ui_component`` is ``none`` means: show nothing. Blocks for the round trip, seconds at most.
+        Raises ``RecommendationStoreError`` when Redis does not answer, ``CorruptRecordError`` when the value is not ours.
+        """
+        try:
+            data = self._client.get(redis_key(tenant_id, user_id).encode())
+        except (RedisError, OSError) as error:
+            kind = StoreUnavailableError if passes(error) else StoreRefusedError
+            raise kind(describe(error, self._address, "check that the server runs and that ONRAMP_REDIS_URL names it")) from error
+        if data is None:
+            return None
+        return decode_record(data if isinstance(data, bytes) else str(data).encode())
+
+    def read_raw(self, tenant_id: str, user_ids: Sequence[str]) -> list[bytes | None]:
+        """Return the records of many people as they stand there, None where there is none or the person was deleted.
+
+        One round trip. Blocks and raises as ``read`` does, but looks into no record.
+        """
+        try:
+            pipeline = self._client.pipeline(transaction=False)
+            for user_id in user_ids:
+                pipeline.get(redis_key(tenant_id, user_id).encode())
+            found = pipeline.execute()
+        except (RedisError, OSError) as error:
+            kind = StoreUnavailableError if passes(error) else StoreRefusedError
+            raise kind(describe(error, self._address, "check that the server runs and that ONRAMP_REDIS_URL names it")) from error
+        return [None if data is None or data.startswith(TOMBSTONE) else data for data in found]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()

@@ -1,0 +1,221 @@
+"""Writes effects to Redis: condensed, pipelined, patient. No Bytewax here; ``recommendations.py`` is the sink around it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from redis.exceptions import NoScriptError, RedisError
+
+from sinks.masked_url import mask_url
+from sinks.redis.client import connect
+from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, describe, passes
+from sinks.redis.record import encode_record, id_of, key_of, marker_of, version_of
+from sinks.redis.script import DIGEST, ERASE, FREEZE, IMPROVE, PUBLISH, REFUSED, REPAIRED, SCRIPT, STALE, UNCHANGED
+from state.records.recommendation import Effect, Erase, Freeze, Improve
+
+_LOG = logging.getLogger(__name__)
+_PIPELINE = 500  # commands in flight: beyond this the rate no longer grows, and a retry would repeat more than it needs
+_JITTER = random.SystemRandom()  # spreads the retries of many workers; decides nothing
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class WritePolicy:
+    """How long a record lives and how long the writer tries.
+
+    ``ttl_hours`` counts from the write. ``give_up_seconds`` is the longest time without any progress. ``stopping`` is asked
+    between retries whether the job should end; ``clock``, ``sleep`` (both in seconds) and ``jitter`` (in [0, 1)) are for tests.
+    """
+
+    ttl_hours: float = 24.0
+    give_up_seconds: float = 300.0
+    first_wait_seconds: float = 0.05
+    longest_wait_seconds: float = 2.0
+    stopping: Callable[[], bool] = _never
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = _JITTER.random
+
+
+@dataclass
+class WriteCounts:
+    """What became of the effects. ``written``, ``stale``, ``unchanged`` and ``tombstones`` count keys; ``retries`` counts attempts.
+
+    ``improved``: words of a model took the template's place; ``refused``: they came too late for that. ``superseded``:
+    replaced by a newer effect of the same batch, never sent. ``repaired``: an unreadable value was overwritten
+    (also counted as written or as a tombstone).
+    """
+
+    written: int = 0
+    stale: int = 0
+    unchanged: int = 0
+    tombstones: int = 0
+    superseded: int = 0
+    repaired: int = 0
+    improved: int = 0
+    refused: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True)
+class _Operation:
+    key: bytes
+    marker: bytes
+    identity: str
+    mode: bytes
+    version: int
+    record: bytes
+
+
+@dataclass
+class _Outage:
+    """A stretch of time in which nothing got through."""
+
+    since: float
+    attempts: int = field(default=0)
+
+
+class RecommendationWriter:
+    """Brings effects to the server at ``url``, at least once; applying one twice changes nothing. Use it from one thread."""
+
+    def __init__(self, url: str, policy: WritePolicy) -> None:
+        """Open no connection yet. Raises ``StoreRefusedError`` when ``url`` makes no sense."""
+        self.counts = WriteCounts()
+        self._client = connect(url)
+        self._address = mask_url(url)
+        self._policy = policy
+        self._ttl_ms = round(policy.ttl_hours * 3_600_000)
+
+    def write(self, effects: Sequence[Effect]) -> None:
+        """Return once the server has every effect. Blocks, and retries for as long as the policy allows.
+
+        Raises ``StoreRefusedError`` at once where retrying cannot help, ``StoreUnavailableError`` where it did not.
+        """
+        condensed = condense(effects)
+        self.counts.superseded += len(effects) - len(condensed)
+        operations = [_operation(effect) for effect in condensed]
+        for start in range(0, len(operations), _PIPELINE):
+            self._deliver(operations[start : start + _PIPELINE])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def _deliver(self, operations: list[_Operation]) -> None:
+        outage: _Outage | None = None
+        teach = False
+        while operations:
+            done, error = self._send(operations, teach=teach)
+            operations = operations[done:]
+            teach = isinstance(error, NoScriptError)  # the server is new, or was restarted
+            if done and outage is not None:
+                _LOG.info("Redis at %s takes writes again", self._address)
+                outage = None
+            if error is None or teach:
+                continue
+            outage = outage or _Outage(since=self._policy.clock())
+            self._hold_back(error, outage)
+
+    def _send(self, operations: list[_Operation], *, teach: bool) -> tuple[int, RedisError | OSError | None]:
+        """Send everything; return how many were applied before the first failure, and that failure.
+
+        What follows a failure is sent again, also where it succeeded: an erase and the publish after it must stay in order.
+        With ``teach`` the first command carries the script, which the server remembers for the others.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for position, operation in enumerate(operations):
+            keys = (operation.key, operation.marker)
+            arguments = (operation.mode, operation.version, operation.record, self._ttl_ms, operation.identity)
+            if teach and position == 0:
+                pipeline.eval(SCRIPT, 2, *keys, *arguments)
+            else:
+                pipeline.evalsha(DIGEST, 2, *keys, *arguments)
+        try:
+            replies = pipeline.execute(raise_on_error=False)
+        except (RedisError, OSError) as error:
+            return 0, error
+        for position, (operation, reply) in enumerate(zip(operations, replies, strict=True)):
+            if isinstance(reply, RedisError | OSError):
+                return position, reply
+            self._count(operation, reply)
+        return len(operations), None
+
+    def _count(self, operation: _Operation, reply: int) -> None:
+        if reply == STALE:
+            self.counts.stale += 1
+        elif reply == UNCHANGED:
+            self.counts.unchanged += 1
+        elif reply == REFUSED:
+            self.counts.refused += 1
+        elif operation.mode == IMPROVE:
+            self.counts.improved += 1
+        elif operation.mode == ERASE:
+            self.counts.tombstones += 1
+        elif operation.mode == FREEZE:
+            pass
+        else:
+            self.counts.written += 1
+        if reply == REPAIRED:
+            self.counts.repaired += 1
+            _LOG.warning("Redis at %s held an unreadable recommendation; it was overwritten", self._address)
+
+    def _hold_back(self, error: RedisError | OSError, outage: _Outage) -> None:
+        """Wait before the next attempt, or raise what ends the attempts."""
+        policy = self._policy
+        if not passes(error):
+            raise StoreRefusedError(describe(error, self._address, "correct that and start the job again")) from error
+        waited = policy.clock() - outage.since
+        if waited >= policy.give_up_seconds:
+            advice = (
+                f"gave up after {policy.give_up_seconds:g} seconds: bring the server back and start the job again, it resumes by itself"
+            )
+            raise StoreUnavailableError(describe(error, self._address, advice)) from error
+        if policy.stopping():
+            raise StoreUnavailableError(
+                describe(error, self._address, "the job was stopped meanwhile and will write again when it resumes")
+            )
+        if outage.attempts == 0:
+            _LOG.warning("%s", describe(error, self._address, f"holding back and retrying for up to {policy.give_up_seconds:g} seconds"))
+        pause = min(policy.longest_wait_seconds, policy.first_wait_seconds * 2.0 ** min(outage.attempts, 30))
+        policy.sleep(min(pause * (0.5 + policy.jitter() / 2), policy.give_up_seconds - waited))
+        outage.attempts += 1
+        self.counts.retries += 1
+
+
+def condense(effects: Iterable[Effect]) -> list[Effect]:
+    """Return what has to go out: the newest record of each key, before a publish the erase that it follows, after it what concerns it."""
+    before: list[Effect] = []
+    newest: dict[str, Effect] = {}
+    after: dict[str, list[Effect]] = {}
+    for effect in effects:
+        key = key_of(effect)
+        if isinstance(effect, Improve | Freeze):
+            after.setdefault(key, []).append(effect)
+            continue
+        pending = newest.get(key)
+        if pending is None:
+            newest[key] = effect
+        elif isinstance(pending, Erase):
+            if version_of(effect) <= pending.version:
+                continue
+            if not isinstance(effect, Erase):
+                before.append(pending)
+            newest[key] = effect
+        elif isinstance(effect, Erase) or version_of(effect) >= version_of(pending):
+            newest[key] = effect
+    return [*before, *newest.values(), *(each for later in after.values() for each in later)]
+
+
+_MODES = {Erase: ERASE, Improve: IMPROVE, Freeze: FREEZE}
+
+
+def _operation(effect: Effect) -> _Operation:
+    mode = _MODES.get(type(effect), PUBLISH)
+    return _Operation(key_of(effect).encode(), marker_of(effect).encode(), id_of(effect), mode, version_of(effect), encode_record(effect))

@@ -1,0 +1,314 @@
+"""Events from a file of JSON lines: plain, gzip, or ``-`` for standard input. Bounded; time is that of the events.
+
+How time passes. ``log_time`` is the largest event time so far; a time before 2000 or more than a day past ``reference`` moves nothing.
+Before the first line that has a time it is ``MIN_TIME``, the year 2000. It is cut into slots of ``TICK_MS``; a timer fires right before the
+first line whose slot begins at or after its deadline, by a ``Tick`` that stands alone in its batch (``pace.py`` tells how). The end of the
+input fires nothing: the next file may go on. No batch goes on across a boundary at which learned parameters change. Hence the same lines
+give the same messages and the same effective ticks in the same order, however they are batched, split or resumed.
+
+The last line of a file is read even without a newline. If the file later turns out to go on with more than a newline there, the whole
+line is read once more, under its old number: what was read before was a part of a line (and, being half a JSON object, rejected).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from typing_extensions import override
+
+from sources.batching import BatchAction, BatchPacer, BatchPolicy
+from sources.errors import InputError
+from sources.files.blocks import GZIP_MAGIC, FileBlocks, SniffedBlocks
+from sources.files.input_positions import InputPositions, InputState, admit, dump, load, shrunk
+from sources.files.lines import LineReader
+from state.messages import Message, Tick
+
+TICK_MS = 900_000
+MIN_TIME = 946_684_800_000
+"""2000-01-01: an earlier event time is a fault."""
+FUTURE_MS = 24 * 3_600_000
+"""An event time further than this past the reference is a fault."""
+BACKWARD_MS = 3_600_000
+"""Order within an hour is what networks do to events; beyond it is what exports do."""
+PARTITION = 0
+"""All files of a data directory are one partition: their time is one."""
+
+PeekTimestamp = Callable[[bytes], int | None]
+
+
+@dataclass
+class Progress:
+    """How far a run is, for a display. Bytes of the file as it lies there; ``total`` is None for a pipe."""
+
+    read: int = 0
+    total: int | None = None
+    lines: int = 0
+    done: bool = False
+    """The end was reached: not stopped, no ``error``."""
+    error: InputError | None = None
+    """Why the input ended early; all that could be read was processed."""
+    backward: int = 0
+    """Lines more than ``BACKWARD_MS`` older than a line before them. Many mean that the file is not sorted by time."""
+    furthest_back: int = 0
+    """The most that a line was older than a line before it, in milliseconds."""
+    first_backward: int = 0
+    """Number of the first such line, 0 where there is none."""
+
+
+def _never() -> bool:
+    return False
+
+
+class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
+    """Reads one file; its snapshot remembers all files this data directory has read.
+
+    ``path`` is a file or ``-``; what is no regular file (a pipe) is read like standard input and never resumes. ``peek_timestamp`` gives
+    the event time of a line (ms), None if it has none, and does not raise. ``now`` gives wall-clock milliseconds. While ``paused()``
+    nothing is read; once ``stopping()`` the source ends, which gives a final snapshot. ``progress`` belongs to the process that reads.
+
+    A file that cannot be read, has changed or is damaged ends the input in good order, and ``progress.error`` says why: an exception
+    would lose the last epoch and greet the person with the engine's stack trace. Whoever runs the flow must look at it afterwards.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        peek_timestamp: PeekTimestamp,
+        pace: BatchPolicy,
+        *,
+        now: Callable[[], int],
+        stopping: Callable[[], bool] = _never,
+        paused: Callable[[], bool] = _never,
+    ) -> None:
+        self.path = Path(path)
+        self.peek_timestamp = peek_timestamp
+        self.pace = pace
+        self.now = now
+        self.stopping = stopping
+        self.paused = paused
+        self.progress = Progress()
+
+    @override
+    def list_parts(self) -> list[str]:
+        return ["input"]
+
+    @override
+    def build_part(self, step_id: str, for_part: str, resume_state: dict[str, Any] | None) -> _Partition | _Refused:
+        try:
+            return _Partition(self, load(resume_state, MIN_TIME))
+        except InputError as error:
+            self.progress.error = error
+            return _Refused(resume_state)
+
+
+class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
+    def __init__(self, source: JsonlSource, ledger: InputPositions) -> None:
+        self._source = source
+        self._ledger = ledger
+        self._progress = source.progress
+        self._owned, self._descriptor, regular = _open(source.path)
+        blocks = FileBlocks(self._descriptor, waits=not regular)
+        self._blocks = SniffedBlocks(blocks, str(source.path))
+        self._known_until: float = math.inf  # lines from this byte on need a new reference
+        self._regular = regular
+        if regular:
+            self._name = source.path.name
+            try:
+                self._state, begin = self._resume()
+            except InputError:
+                self.close()
+                raise
+            blocks.raw_read = begin
+        else:
+            ledger.streams += 1
+            self._name = f"stdin:{ledger.streams}"
+            self._state, begin = InputState(seen_at=source.now()), 0
+        self._reader = LineReader(self._blocks, start=self._state.position, begin=begin)
+        self._lines: list[bytes] = []
+        self._next = 0
+        self._overhead = 1
+        self._terminated = True
+        self._pacer = BatchPacer(source.pace, PARTITION, ledger.ticked)
+
+    @override
+    def next_batch(self) -> list[Message | Tick]:
+        if self._source.stopping():
+            raise StopIteration
+        if self._source.paused():
+            return []
+        batch: list[Message | Tick] = []
+        horizon: int | None = None
+        full = False
+        while not full and (self._next < len(self._lines) or self._fill()):
+            horizon, full = self._take(batch, horizon)
+        self._progress.read = self._blocks.raw_read
+        self._progress.lines = self._state.line
+        if not batch:
+            self._end_if_over()
+        return batch
+
+    @override
+    def snapshot(self) -> dict[str, Any]:
+        return dump(self._ledger)
+
+    @override
+    def close(self) -> None:
+        if self._owned:
+            self._owned = False
+            os.close(self._descriptor)
+
+    def _resume(self) -> tuple[InputState, int]:
+        """Recognise the file and go to where reading goes on: (its state, the byte that comes next). Raises ``InputError``."""
+        path, now = self._source.path, self._source.now
+        state = admit(self._ledger, path, self._descriptor, now())
+        size = self._progress.total = os.fstat(self._descriptor).st_size
+        if os.pread(self._descriptor, 1, 0) == GZIP_MAGIC:
+            if size > state.size:  # where in the text the old end was is not known
+                state.size, state.seen_at = size, now()
+            return state, 0
+        if size < state.position + state.open_bytes:
+            raise shrunk(path, state.position + state.open_bytes)
+        self._known_until = state.size
+        os.lseek(self._descriptor, state.position, os.SEEK_SET)
+        return state, state.position
+
+    def _take(self, batch: list[Message | Tick], horizon: int | None) -> tuple[int | None, bool]:
+        """Move lines at hand into ``batch``; return its horizon, and whether it is full."""
+        pace, state, ledger = self._source.pace, self._state, self._ledger
+        peek, limit, overhead, name = self._source.peek_timestamp, pace.batch_size, self._overhead, self._name
+        lines, index = self._lines, self._next
+        position, number, log_time, seq = state.position, state.line, ledger.log_time, ledger.seq
+        slot_end = log_time - log_time % TICK_MS + TICK_MS
+        latest = state.seen_at + FUTURE_MS
+        full = False
+        while index < len(lines):
+            raw = lines[index]
+            value = raw[:-1] if raw.endswith(b"\r") else raw
+            if value and not value.isspace():
+                if position >= self._known_until:
+                    self._look_again(position)
+                    latest = state.seen_at + FUTURE_MS
+                own = peek(value)
+                time = log_time if own is None or not log_time < own <= latest else own
+                if time >= slot_end:
+                    start = time - time % TICK_MS
+                    verdict = self._pacer.at(start, horizon)
+                    if verdict is not BatchAction.GO_ON:
+                        if verdict is BatchAction.TICK:
+                            ledger.ticked = self._pacer.ticked
+                            batch.append(Tick(PARTITION, ledger.ticked, seq + 1))
+                        full = True
+                        break
+                    slot_end = start + TICK_MS
+                if horizon is None:
+                    horizon = self._pacer.horizon_of(time)
+                if len(batch) >= limit:
+                    full = True
+                    break
+                log_time = time
+                if own is not None and MIN_TIME <= own < log_time - BACKWARD_MS:
+                    self._note_backward(number + 1, log_time - own)
+                seq += 2
+                batch.append(Message(value, None, name, PARTITION, number + 1, log_time, state.seen_at, seq))
+            index += 1
+            if self._terminated:
+                position += len(raw) + overhead
+                number += 1
+            else:
+                state.open_bytes = len(raw) + overhead
+        self._next = index
+        state.position, state.line, ledger.log_time, ledger.seq = position, number, log_time, seq
+        return horizon, full
+
+    def _note_backward(self, line: int, by: int) -> None:
+        progress = self._progress
+        progress.backward += 1
+        progress.furthest_back = max(progress.furthest_back, by)
+        progress.first_backward = progress.first_backward or line
+
+    def _fill(self) -> bool:
+        """Get the next lines at hand, reading one block at most. False: none now, or none any more."""
+        if self._progress.error is not None:
+            return False
+        try:
+            chunk = self._reader.read()
+        except InputError as error:
+            self._progress.error = error
+            return False
+        if not self._regular:
+            self._state.seen_at = self._source.now()
+        if chunk is None:
+            return False
+        self._lines, self._overhead, self._terminated = chunk
+        self._next = 0
+        if self._state.open_bytes:
+            self._close_open_line()
+        return True
+
+    def _close_open_line(self) -> None:
+        """Skip the first line at hand if an earlier run took all of it, but for its newline."""
+        raw, state = self._lines[0], self._state
+        size = len(raw) + self._overhead
+        content = size - self._terminated
+        if content == state.open_bytes or (raw.endswith(b"\r") and content - 1 == state.open_bytes):
+            self._next = 1
+            if not self._terminated:
+                return
+            state.position += size
+            state.line += 1
+        state.open_bytes = 0
+
+    def _look_again(self, position: int) -> None:
+        """The file has grown past what was seen: this is the first sight of what follows."""
+        self._state.size = max(os.fstat(self._descriptor).st_size, position + 1)
+        self._state.seen_at = self._source.now()
+        self._known_until = self._state.size
+        self._progress.total = self._state.size
+
+    def _end_if_over(self) -> None:
+        if self._progress.error is None:
+            if not self._reader.ended:
+                return
+            if self._reader.missing:
+                self._progress.error = shrunk(self._source.path, self._state.position)
+            else:
+                self._progress.done = True
+        raise StopIteration
+
+
+class _Refused(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
+    """An input that gives nothing and leaves everything as it was."""
+
+    def __init__(self, resume: dict[str, Any] | None) -> None:
+        self._snapshot = dump(InputPositions(MIN_TIME)) if resume is None else resume
+
+    @override
+    def next_batch(self) -> list[Message | Tick]:
+        raise StopIteration
+
+    @override
+    def snapshot(self) -> dict[str, Any]:
+        return self._snapshot
+
+
+def _open(path: Path) -> tuple[bool, int, bool]:
+    """Return (ours to close, descriptor, regular file)."""
+    if str(path) == "-":
+        return False, sys.stdin.fileno(), False
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        os.close(descriptor)
+        raise InputError(f"{path} is a directory; name a file of JSON lines, or - for standard input.")
+    return True, descriptor, stat.S_ISREG(mode)

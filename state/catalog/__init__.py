@@ -1,0 +1,1 @@
+"""The catalog: model, parser, compiled plan, templates."""

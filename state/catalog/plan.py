@@ -1,0 +1,237 @@
+"""A catalog compiled for the hot path: matchers indexed by event type, paths and steps by name, timers in milliseconds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from state.catalog.model import Catalog, Condition, Matcher, Path, Scalar, Step, WordingPolicy
+from state.duration import HOUR, MINUTE
+from state.vocabulary import SURFACE, TRIGGERS
+
+KNOWN_TRAITS: Final = ("persona", "useCase", "companySize", "signupSource", "tier", "locale", "timezone", "firstName")
+"""Traits that are kept for every catalog; others only where the catalog uses them."""
+
+SHORTEST_TIMER: Final = 15 * MINUTE
+"""Checkpoints of stuck detection may be as near as this: the slot of log time in a file."""
+
+LONGEST_LOOKAHEAD: Final = HOUR
+"""Sources batch as far ahead as no timer can be due. A step is looked at four times in some third of its usual time, so that a 24th of that
+delays nothing."""
+
+SEGMENT_PART: Final = 32
+"""Characters of a trait that count for a segment."""
+
+Fields = Mapping[str, Any]
+Test = Callable[[Any], bool]
+
+
+class Rule(NamedTuple):
+    """One matcher of one step. ``completion`` is its index among the step's completions, -1 for a mere sign of activity."""
+
+    step: str
+    completion: int
+    times: int
+    name: str | None
+    tests: tuple[tuple[tuple[str, ...], Test], ...]
+
+    def matches(self, name: str, payload: Fields) -> bool:
+        """Say whether an event of the rule's type, with this ``name`` and ``payload``, is meant."""
+        if self.name is not None and self.name != name:
+            return False
+        return all(test(find(payload, field)) for field, test in self.tests)
+
+
+class RuleBook:
+    """The rules that look at events of one type, and which of them an event fulfils.
+
+    Products send the same few names, pages and targets over and over, so the answer is remembered by the values that the rules look at.
+    Only by texts (``1`` and ``True`` are the same key but not the same value) of ``LONGEST`` characters together, ``REMEMBERED`` of them.
+    """
+
+    REMEMBERED: Final = 4_096
+    LONGEST: Final = 512
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules: Final = tuple(rules)
+        self._fields: Final = tuple(sorted({field for rule in rules for field, _ in rule.tests}))
+        self._plain: Final = tuple(field[0] for field in self._fields) if all(len(field) == 1 for field in self._fields) else None
+        self._known: dict[tuple[str | None, ...], tuple[Rule, ...]] = {}
+
+    def matching(self, name: str, payload: Fields) -> tuple[Rule, ...]:
+        """Rules that an event with this ``name`` and ``payload`` fulfils, in order of the catalog."""
+        if not self._rules:
+            return ()
+        if self._plain is not None:
+            key = (name, *map(payload.get, self._plain))
+        else:
+            key = (name, *(find(payload, field) for field in self._fields))
+        try:
+            found = self._known.get(key)
+        except TypeError:  # a list or an object, which cannot be a key
+            return self._look(name, payload)
+        if found is None:
+            found = self._look(name, payload)
+            if all(value is None or type(value) is str for value in key) and sum(len(value or "") for value in key) <= self.LONGEST:
+                if len(self._known) >= self.REMEMBERED:
+                    self._known.clear()
+                self._known[key] = found
+        return found
+
+    def _look(self, name: str, payload: Fields) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self._rules if rule.matches(name, payload))
+
+
+class Plan:
+    """What the fold, the decision and the words need of a catalog. Immutable after construction; shared by all workers of a process."""
+
+    def __init__(self, catalog: Catalog, *, wording: bool = False) -> None:
+        """``wording``: a model is there to word what the catalog's ``wording`` section lets it."""
+        self.catalog: Final = catalog
+        self.wording: Final = catalog.wording if wording else None
+        self.listens: Final = self.wording is not None and bool(self.wording.personal)
+        """Whether the person's own words are kept, because a model may be told of them."""
+        self.version: Final = f"{catalog.id}@{catalog.version}"
+        self.limits: Final = catalog.limits
+        self.triggers: Final = catalog.triggers
+        self.steps: Final[dict[str, Step]] = {step.id: step for step in catalog.steps}
+        self.paths: Final[dict[str, Path]] = {path.id: path for path in catalog.paths}
+        self.routes: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
+            path.id: tuple((step, tuple(self.steps[step].requires)) for step in path.steps) for path in catalog.paths
+        }
+        """Path → its steps in order, each with the steps that it requires."""
+        self.places: Final = frozenset((path.id, step) for path in catalog.paths for step in path.steps)
+        """Every (path, step) there is: what an earlier catalog knew may be gone."""
+        self.needed: Final[dict[str, frozenset[str]]] = {path.id: frozenset(path.activated_by or path.steps) for path in catalog.paths}
+        self.slow_after: Final[dict[str, int]] = {
+            step.id: max(int(step.typical * catalog.triggers.slow_step.factor), catalog.triggers.slow_step.at_least)
+            for step in catalog.steps
+        }
+        usual = min([step.usual for step in catalog.steps if step.usual] or [2 * catalog.triggers.inactive.after])
+        self.lookahead: Final = max(
+            SHORTEST_TIMER, min(usual // 24, LONGEST_LOOKAHEAD, catalog.limits.attribution_window, catalog.limits.recommendation_ttl)
+        )
+        """No timer is ever due sooner than this after the log time at which it was set, in milliseconds."""
+        self.traits: Final[frozenset[str]] = frozenset(KNOWN_TRAITS) | _used_traits(catalog)
+        self._rules: Final[dict[str, RuleBook]] = _index(catalog)
+        self._matches: Final = tuple(
+            (path.id, tuple((trait, compile_test(condition)) for trait, condition in path.match.items())) for path in catalog.paths
+        )
+        self._arms: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+            (trigger, step.id): _eligible(catalog, step, trigger) for trigger in TRIGGERS for step in catalog.steps
+        }
+        self.component: Final[dict[str, str]] = {arm.id: arm.component for arm in catalog.arms}
+        self._tone: Final[dict[str, str]] = {arm.id: arm.tone for arm in catalog.arms}
+        self._launches: Final = {arm.id: arm.from_ for arm in catalog.arms if arm.from_}
+        self._arm_versions: Final[dict[tuple[str, str], str]] = {
+            (trigger, arm.id): _arm_version(catalog, trigger, arm.tone, self.wording) for trigger in TRIGGERS for arm in catalog.arms
+        }
+
+    def rules(self, event_type: str, name: str, payload: Fields) -> tuple[Rule, ...]:
+        """Rules that an event fulfils, in order of the catalog."""
+        book = self._rules.get(event_type)
+        return book.matching(name, payload) if book is not None else ()
+
+    def arms(self, trigger: str, step: str, at: int) -> tuple[str, ...]:
+        """Arms that have words for ``trigger`` and ``step`` on a surface that delivers, at log time ``at``, in order of the catalog."""
+        arms = self._arms.get((trigger, step), ())
+        if not self._launches:
+            return arms
+        return tuple(arm for arm in arms if self._launches.get(arm, 0) <= at)
+
+    def arm_version(self, trigger: str, arm: str) -> str:
+        """Digest of the words that ``arm`` says upon ``trigger``: with other words it is another arm to the learner."""
+        return self._arm_versions[trigger, arm]
+
+    def template(self, trigger: str, step: str, arm: str) -> str:
+        """Words of ``arm`` for ``trigger`` at ``step``, slots unfilled. Raises ``KeyError`` for an arm that is not eligible there."""
+        tone = self._tone[arm]
+        own = self.steps[step].templates.get(trigger, {})  # type: ignore[call-overload]
+        text: str = own[tone] if tone in own else self.catalog.templates[trigger][tone]  # type: ignore[index]
+        return text
+
+    def path_for(self, traits: Mapping[str, Scalar]) -> str:
+        """Id of the first path whose rules match ``traits``; empty where none does."""
+        for path, tests in self._matches:
+            if all(test(traits.get(trait)) for trait, test in tests):
+                return path
+        return ""
+
+    def segment(self, traits: Mapping[str, Scalar]) -> str:
+        """The group by which the learner may tell this person apart; ``*`` where the catalog names no trait for it."""
+        return "|".join(str(traits.get(trait, "-"))[:SEGMENT_PART].replace("|", "/") for trait in self.catalog.segment_by) or "*"
+
+
+def find(payload: Fields, field: tuple[str, ...]) -> Any:
+    """Value of a nested field, ``None`` where it is missing."""
+    value: Any = payload
+    for part in field:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(part)
+    return value
+
+
+def compile_test(condition: Condition) -> Test:
+    """Turn ``condition`` into a function that says whether a value passes all its tests. A value of an unfit type passes none."""
+    tests = [_MAKE[name](getattr(condition, name)) for name in sorted(condition.model_fields_set)]
+    return tests[0] if len(tests) == 1 else lambda value: all(test(value) for test in tests)
+
+
+def _same(wanted: Any, value: Any) -> bool:
+    return bool(value == wanted) and isinstance(value, bool) == isinstance(wanted, bool)
+
+
+def _number(compare: Callable[[Any, Any], bool]) -> Callable[[Any], Test]:
+    return lambda wanted: lambda value: isinstance(value, int | float) and not isinstance(value, bool) and compare(value, wanted)
+
+
+_MAKE: Final[dict[str, Callable[[Any], Test]]] = {
+    "eq": lambda wanted: lambda value: _same(wanted, value),
+    "in_": lambda wanted: lambda value: any(_same(each, value) for each in wanted),
+    "not_in": lambda wanted: lambda value: not any(_same(each, value) for each in wanted),
+    "prefix": lambda wanted: lambda value: isinstance(value, str) and value.startswith(wanted),
+    "suffix": lambda wanted: lambda value: isinstance(value, str) and value.endswith(wanted),
+    "contains": lambda wanted: lambda value: isinstance(value, str | list) and wanted in value,
+    "gt": _number(lambda value, wanted: value > wanted),
+    "gte": _number(lambda value, wanted: value >= wanted),
+    "lt": _number(lambda value, wanted: value < wanted),
+    "lte": _number(lambda value, wanted: value <= wanted),
+    "exists": lambda wanted: lambda value: (value is not None) == wanted,
+}
+
+
+def _index(catalog: Catalog) -> dict[str, RuleBook]:
+    rules: defaultdict[str, list[Rule]] = defaultdict(list)
+    for step in catalog.steps:
+        for index, completion in enumerate(step.complete):
+            rules[completion.type].append(_rule(step, completion, index, completion.times))
+        for matcher in step.activity:
+            rules[matcher.type].append(_rule(step, matcher, -1, 1))
+    return {event_type: RuleBook(found) for event_type, found in rules.items()}
+
+
+def _rule(step: Step, matcher: Matcher, completion: int, times: int) -> Rule:
+    tests = tuple((tuple(field.split(".")), compile_test(condition)) for field, condition in matcher.where.items())
+    return Rule(step.id, completion, times, matcher.name, tests)
+
+
+def _used_traits(catalog: Catalog) -> frozenset[str]:
+    used = {trait for path in catalog.paths for trait in path.match}
+    return frozenset(used | set(catalog.segment_by) | {slot.trait for slot in catalog.slots.values()})
+
+
+def _eligible(catalog: Catalog, step: Step, trigger: str) -> tuple[str, ...]:
+    """Arms of one surface only, the first in the catalog that delivers: being shown must not depend on the arm."""
+    tones = {**catalog.templates.get(trigger, {}), **step.templates.get(trigger, {})}  # type: ignore[call-overload]
+    usable = [arm for arm in catalog.arms if arm.tone in tones and SURFACE[arm.component] in catalog.delivers]
+    return tuple(arm.id for arm in usable if SURFACE[arm.component] == SURFACE[usable[0].component])
+
+
+def _arm_version(catalog: Catalog, trigger: str, tone: str, wording: WordingPolicy | None) -> str:
+    words = [catalog.templates.get(trigger, {}).get(tone, "")]  # type: ignore[call-overload]
+    words += [f"{step.id}:{step.templates.get(trigger, {}).get(tone, '')}" for step in catalog.steps]  # type: ignore[call-overload]
+    words += [f"{prompt.version}:{prompt.share}" for prompt in wording.prompts] if wording is not None else []
+    return hashlib.blake2b("\x1f".join(words).encode(), digest_size=4).hexdigest()

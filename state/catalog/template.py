@@ -1,0 +1,42 @@
+"""Fills the slots of a template. A trait that is unfit to show gives way to the slot's default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from state.catalog.model import Catalog, Scalar
+
+LONGEST: Final = 40
+"""Characters of a slot's value; names are shorter, sentences are not names."""
+
+_SLOT: Final = re.compile(r"\{(\w+)\}")
+_UNFIT: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f<>{}\[\]|\\^`@/]"  # control characters, markup, addresses
+    r"|[\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\u3164\ufeff\uffa0\U000e0000-\U000e007f]"
+    # (invisible characters and those that turn the direction of text)
+    r"|[\ud800-\udfff]"
+    r"|\w\.\w\w|://"  # what a client would turn into a link, bare domains among it
+)
+
+
+def render(template: str, catalog: Catalog, step_title: str, traits: Mapping[str, Scalar]) -> str:
+    """Return the template with every slot filled."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name == "step":
+            return step_title
+        if name == "product":
+            return catalog.product
+        slot = catalog.slots[name]
+        given = traits.get(slot.trait)
+        return given.strip() if isinstance(given, str) and fit(given) else slot.default
+
+    return _SLOT.sub(value, template)
+
+
+def fit(text: str) -> bool:
+    """Say whether a value that a user may have typed can stand in guidance."""
+    return 0 < len(text.strip()) <= LONGEST and _UNFIT.search(text) is None

@@ -1,0 +1,1 @@
+"""Deciding: eligibility, the bandit, propensities, words, and what became of decisions."""

@@ -1,0 +1,35 @@
+"""How a learner is written down: one version byte, then the MessagePack array of ``Learner``'s fields in order.
+
+Fields are only ever appended, and have defaults, so that an older snapshot reads as a newer learner.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from state.decision.bandit import Learner
+from state.person.snapshot import SnapshotError
+
+VERSION: Final = 1
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Learner)
+
+
+def encode(learner: Learner) -> bytes:
+    """Write a learner down."""
+    return bytes([VERSION]) + _encoder.encode(learner)
+
+
+def decode(data: bytes | None) -> Learner:
+    """Read a learner back; a new one for ``None``. Raises ``SnapshotError``."""
+    if data is None:
+        return Learner()
+    if data[:1] != bytes([VERSION]):
+        raise SnapshotError(f"a learner's snapshot has version {data[:1].hex()}, this release reads {VERSION:02x}")
+    try:
+        return _decoder.decode(memoryview(data)[1:])
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"a learner's snapshot is damaged: {error}") from error

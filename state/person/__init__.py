@@ -1,0 +1,1 @@
+"""One person: state, fold, progress, traits, snapshot."""

@@ -1,0 +1,93 @@
+"""Where a person stands: derived from evidence, never stored, so that it cannot contradict the evidence.
+
+A step is completed once its own evidence exists and every step that it requires is completed; it was completed at the later of these.
+Evidence is collected for all steps of the catalog, whatever the path, so that neither the order of events nor a path that becomes known
+late changes the result.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Mapping
+
+from state.catalog.plan import Plan, Rule
+from state.events import Event
+from state.person.person import Person, StepState
+
+
+def completed(plan: Plan, path: str, steps: Mapping[str, StepState]) -> dict[str, int]:
+    """Completed steps of ``path`` in its order, with the time of completion in milliseconds."""
+    done: dict[str, int] = {}
+    for step_id, required in plan.routes.get(path, ()):
+        state = steps.get(step_id)
+        if state is None or not state.evidence:
+            continue
+        at = state.evidence
+        for each in required:
+            if each not in done:
+                break
+            at = max(at, done[each])
+        else:
+            done[step_id] = at
+    return done
+
+
+def current_step(plan: Plan, path: str, done: Mapping[str, int]) -> str:
+    """First step of the path that is open (not completed, everything it requires is); empty where there is none."""
+    for step_id, required in plan.routes.get(path, ()):
+        if step_id not in done and (not required or all(each in done for each in required)):
+            return step_id
+    return ""
+
+
+def activated_at(plan: Plan, path: str, done: Mapping[str, int]) -> int:
+    """When the last step that activation needs was completed; 0 while one is missing."""
+    needed = plan.needed.get(path)
+    if not needed or not all(step in done for step in needed):
+        return 0
+    return max(done[step] for step in needed)
+
+
+def last_progress(person: Person, done: Mapping[str, int]) -> int:
+    """When the person last got further: the last completion, or the beginning."""
+    return max([person.signup_at or person.first_seen, *done.values()])
+
+
+def record_evidence(person: Person, event: Event, rules: tuple[Rule, ...]) -> tuple[bool, list[str]]:
+    """Add what ``event``, which fulfils ``rules``, says about their steps.
+
+    Return whether the evidence of one has changed, and the steps that were never touched before.
+    """
+    changed, touched = False, []
+    for rule in rules:
+        state = person.steps.get(rule.step)
+        if state is None:
+            state = person.steps[rule.step] = StepState()
+        at = event.timestamp
+        if not state.first:
+            touched.append(rule.step)
+        state.first = min(state.first, at) if state.first else at
+        state.last = max(state.last, at)
+        if rule.completion >= 0:
+            changed |= _prove(state, rule, at)
+        elif event.type == "error":
+            state.errors += 1
+        else:
+            state.attempts += 1
+    return changed, touched
+
+
+def _prove(state: StepState, rule: Rule, at: int) -> bool:
+    if rule.times > 1:
+        if state.times is None:
+            state.times = {}
+        times = state.times.setdefault(rule.completion, [])
+        insort(times, at)
+        del times[rule.times :]
+        if len(times) < rule.times:
+            return False
+        at = times[-1]
+    if state.evidence and state.evidence <= at:
+        return False
+    state.evidence = at
+    return True

@@ -1,0 +1,59 @@
+"""How a person is written down: versioned, compact, plain bytes; never a pickled class.
+
+Layout of version 1::
+
+    byte 0      version, 1
+    byte 1..4   n, the number of event ids remembered, little endian
+    8 n bytes   hashes of the event ids
+    4 n bytes   their event times, in milliseconds after ``floor``
+    the rest    MessagePack array: the fields of ``Person`` in order, ``seen`` empty
+
+Fields are only ever appended, and have defaults, so that an older snapshot reads as a newer person. Anything else gets a new version
+byte and a reader of its own here.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import msgspec
+
+from state.person.fold import forget_seen
+from state.person.person import Person
+
+VERSION: Final = 1
+
+_HEAD: Final = struct.Struct("<BI")
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Person)
+
+
+class SnapshotError(Exception):
+    """A snapshot cannot be read: it was written by a newer release, or it is damaged."""
+
+
+def encode(person: Person) -> bytes:
+    """Write a person down. Event ids that are late by now are left out; the person's behaviour does not change by it."""
+    forget_seen(person)
+    seen, count = person.seen, len(person.seen)
+    marks = struct.pack(f"<{count}Q{count}I", *seen, *(at - person.floor for at in seen.values()))
+    person.seen = {}
+    try:
+        return _HEAD.pack(VERSION, count) + marks + _encoder.encode(person)
+    finally:
+        person.seen = seen
+
+
+def decode(data: bytes) -> Person:
+    """Read a person back. Raises ``SnapshotError``."""
+    try:
+        version, count = _HEAD.unpack_from(data)
+        if version != VERSION:
+            raise SnapshotError(f"a person's snapshot has version {version}, this release reads {VERSION}: start the release that wrote it")
+        numbers = struct.unpack_from(f"<{count}Q{count}I", data, _HEAD.size)
+        person = _decoder.decode(memoryview(data)[_HEAD.size + 12 * count :])
+    except (struct.error, msgspec.DecodeError) as error:
+        raise SnapshotError(f"a person's snapshot is damaged: {error}") from error
+    person.seen = {mark: person.floor + after for mark, after in zip(numbers[:count], numbers[count:], strict=True)}
+    return person

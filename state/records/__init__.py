@@ -1,0 +1,1 @@
+"""What leaves the engine: facts for analysts, recommendations for apps, dead letters for operators."""

@@ -1,0 +1,1 @@
+"""Noticing who is stuck: signals, survival curves, score, detector, estimator."""

@@ -1,0 +1,338 @@
+"""Notices who is stuck, and has guidance considered for them. Held-out people are noticed like everyone.
+
+An *episode* is a person at their current step. It is looked at when evidence comes (errors, rage clicks, circles, a slow step), and by
+a timer after each quarter of the time up to the step's deadline (``state/stuck/survival.py``). Each time the score (``state/stuck/score.py``) says how
+probable it is that the step will not be completed in the usual time; beyond a threshold that is an alarm: one an episode, and none
+after half of the horizon, when it would come too late to count. Thresholds of the catalog make evidence; only the score makes an alarm.
+
+What became of an episode is a lesson. Nobody influenced held-out people, and their level is what counts; there are few of them. Guided
+people teach what is alike for both: how steps compare, and what each sign of trouble means. They are told apart by the group that was
+drawn for them, never by whether they were shown anything: only people who come back are shown something, and those without would look
+more lost than they are. Where the catalog holds nobody out, everyone counts as if held out, for want of better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from state.catalog.plan import Plan, Rule
+from state.decision.guidance import Collector, Guidance
+from state.events import Event
+from state.ids import Keys
+from state.person import bot_detection
+from state.person.person import ActivityRhythm, Episode, Person
+from state.person.progress import current_step, last_progress
+from state.records.fact_builders import progress_fact
+from state.records.facts import SignalFact
+from state.stream_items import EpisodeObservation
+from state.stuck import signals
+from state.stuck.parameters import Parameters, ParameterStore
+from state.stuck.score import ACTIVE_FROM, ALARMED, LAST, OPEN, RAISING, SILENT_FROM, Levels
+from state.stuck.survival import Curve
+from state.times import minute_of_day
+from state.vocabulary import STUCK_TRIGGERS
+
+_INACTIVE, _ERRORS, _RAGE, _LOOPING, _SLOW = STUCK_TRIGGERS
+_json = msgspec.json.Encoder()
+
+_HELD_OUT, _GUIDED = 1, 2
+_MOST_COUNTED: Final = 99
+_MOST_ROWS: Final = 6
+_PLENTY: Final = 3
+_LASTS: Final = {"page_view": 1, "button_click": 2, "error": 3}
+_OTHER: Final = 4
+_THREE_HOURS: Final = 180  # minutes
+_NO_RHYTHM: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss", "identify"})
+_SPEAKS_FOR: Final = {
+    "silence": _INACTIVE,
+    "visits": _INACTIVE,
+    "errors": _ERRORS,
+    "rageClicks": _RAGE,
+    "circles": _LOOPING,
+    "slow": _SLOW,
+}
+
+
+class Detector:
+    """The signs of being stuck, for all people of one plan. Methods change the person given and append to the turn given."""
+
+    def __init__(self, plan: Plan, keys: Keys, guidance: Guidance, board: ParameterStore) -> None:
+        self._plan: Final = plan
+        self._keys: Final = keys
+        self._guidance: Final = guidance
+        self._board: Final = board
+        self._enabled: Final = {trigger: plan.triggers.enabled(trigger) for trigger in STUCK_TRIGGERS}
+
+    def parameters(self, person: Person, at: int, turn: Collector) -> Parameters:
+        """What is in force at log time ``at``; the turn notes its version."""
+        found = self._board.at(self._plan, person.tenant, at)
+        turn.parameters = found.version
+        return found
+
+    # machines
+
+    def rhythm(self, person: Person, event: Event, gap: int, again: bool, at: int, turn: Collector) -> None:
+        """Follow the rhythm of a person's events, in order of time; suspect machines. ``gap`` since the event before, -1 for none."""
+        if person.bot or event.type in _NO_RHYTHM:
+            return
+        pulse = person.pulse
+        if pulse is None:
+            pulse = person.pulse = ActivityRhythm()
+        since = event.timestamp - person.signup_at if person.signup_at else -1
+        if bot_detection.observe(pulse, event.timestamp, gap, again=again, since_signup=since, looking=event.type == "page_view"):
+            person.bot = True
+            self.leave(person, at, turn)
+            person.check_due = 0
+
+    # episodes
+
+    def follow(self, person: Person, done: Mapping[str, int], at: int, turn: Collector, *, first: bool) -> None:
+        """Progress or the path have changed: end the episode, begin the next. ``first``: the step is current for the first time."""
+        current = "" if person.activated_at or person.merged else current_step(self._plan, person.path, done)
+        episode = person.episode
+        if episode is not None and episode.step == current:
+            return
+        parameters = self.parameters(person, at, turn)
+        if episode is not None:
+            self._end(person, episode, done, at, turn, parameters)
+        person.episode, person.check_due = None, 0
+        if not current:
+            return
+        teaches = self._teaches(person) if first else 0
+        episode = person.episode = Episode(current, person.since[current], teaches, person.sessions)
+        if teaches:
+            turn.outputs.append(EpisodeObservation(person.tenant, current, "entered", at, episode.onset, guided=teaches == _GUIDED))
+        self._schedule(person, episode, at, parameters.curves[current])
+
+    def stand(self, person: Person, done: Mapping[str, int], at: int, turn: Collector) -> bool:
+        """Where another catalog, or an earlier release, wrote the person down: begin the episode of the step at which they stand now.
+
+        Return whether that was so. Such an episode teaches nothing: nobody has seen its beginning.
+        """
+        episode = person.episode
+        if episode is not None:
+            if (person.path, episode.step) in self._plan.places:
+                return False
+        elif not person.path or person.activated_at or person.merged:
+            return False
+        current = "" if person.activated_at or person.merged else current_step(self._plan, person.path, done)
+        if episode is None and not current:
+            return False
+        if current and current not in person.since:
+            person.since[current] = last_progress(person, done)
+            turn.outputs.append(progress_fact(self._plan, person, current, done))
+        self.follow(person, done, at, turn, first=False)
+        return True
+
+    def leave(self, person: Person, at: int, turn: Collector) -> None:
+        """From now on the person's episode teaches nothing: they are no human, or gone."""
+        episode = person.episode
+        if episode is not None and episode.teaches:
+            lasted = max(at - episode.onset, 0)
+            turn.outputs.append(
+                EpisodeObservation(person.tenant, episode.step, "left", at, episode.onset, lasted, guided=episode.teaches == _GUIDED)
+            )
+            episode.teaches, episode.rows = 0, []
+
+    def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, turn: Collector, parameters: Parameters) -> None:
+        """The episode is over: completed, or left for another path."""
+        if episode.step not in done:
+            self.leave(person, at, turn)
+            return
+        lasted = max(done[episode.step] - episode.onset, 0)
+        horizon = parameters.curves[episode.step].horizon
+        if episode.teaches:
+            rows = () if episode.judged else tuple(episode.rows)
+            late, guided = lasted > horizon, episode.teaches == _GUIDED
+            turn.outputs.append(EpisodeObservation(person.tenant, episode.step, "completed", at, episode.onset, lasted, rows, late, guided))
+
+    def _teaches(self, person: Person) -> int:
+        if person.bot or person.merged:
+            return 0
+        held_out = self._guidance.group(person) == "holdout" or not self._plan.catalog.holdout
+        return _HELD_OUT if held_out else _GUIDED
+
+    def _schedule(self, person: Person, episode: Episode, now: int, curve: Curve) -> None:
+        """Set the timer for the next checkpoint that is far enough away, or for when the episode is judged."""
+        person.check_due = 0
+        soonest = now + self._plan.lookahead
+        if person.bot:
+            return
+        if not episode.alarmed or episode.teaches:
+            for quarter in range(1, LAST + 1):
+                due = episode.onset + curve.deadline * quarter // LAST
+                if due >= soonest:
+                    person.check_due = due
+                    return
+        if episode.teaches and not episode.judged:
+            person.check_due = max(episode.onset + curve.horizon, soonest)
+
+    # looking
+
+    def check(self, person: Person, due: int, done: Mapping[str, int], turn: Collector, parameters: Parameters) -> None:
+        """The timer of the current step ran at log time ``due``."""
+        episode = person.episode
+        if episode is None or person.bot:
+            return
+        curve = parameters.curves[episode.step]
+        elapsed = due - episode.onset
+        if elapsed >= curve.horizon:
+            if episode.teaches and not episode.judged:
+                rows, guided = tuple(episode.rows), episode.teaches == _GUIDED
+                turn.outputs.append(
+                    EpisodeObservation(person.tenant, episode.step, "judged", due - 1, episode.onset, 0, rows, positive=True, guided=guided)
+                )
+            episode.judged, episode.rows = True, []
+        elif 2 * elapsed <= curve.horizon:
+            moment = min(int(LAST * elapsed / curve.deadline + 0.05), LAST)
+            self._judge(person, episode, due, moment, done, turn, parameters, {}, record=True)
+        self._schedule(person, episode, due, curve)
+
+    def look(
+        self, person: Person, event: Event, rules: tuple[Rule, ...], done: Mapping[str, int], turn: Collector, parameters: Parameters
+    ) -> None:
+        """Look at an event that was applied: note what it says, and look at the episode where it is a sign of being stuck."""
+        episode = person.episode
+        if episode is None or person.bot or event.timestamp < episode.onset:
+            return
+        kind, at, policies = event.type, event.timestamp, self._plan.triggers
+        if episode.touches < _MOST_COUNTED and any(rule.step == episode.step for rule in rules):
+            episode.touches += 1
+        if at == person.newest:
+            episode.last = _LASTS.get(kind, _OTHER)
+        seen: dict[str, Any] | None = None
+        if kind == "error" and policies.errors.enabled:
+            episode.errors = min(episode.errors + 1, _MOST_COUNTED)
+            if signals.error(person.errors, at, policies.errors):
+                episode.bursts += 1
+                seen = {"code": str(event.payload.get("code", ""))[:64]}
+        elif kind == "button_click" and policies.rage_clicks.enabled:
+            target = str(event.payload["target"])
+            if signals.click(person.clicks, at, target, policies.rage_clicks):
+                episode.rage += 1
+                seen = {"target": target[:64]}
+        elif kind == "page_view" and policies.looping.enabled:
+            page = str(event.payload["path"])
+            if signals.visit(person.pages, at, page, policies.looping):
+                episode.circles += 1
+                seen = {"page": page[:64]}
+        if not person.slow_told and policies.slow_step.enabled and person.active >= self._plan.slow_after[episode.step]:
+            person.slow_told = True
+            seen = seen or {}
+        if seen is None:
+            return
+        curve = parameters.curves[episode.step]
+        elapsed = max(person.now - episode.onset, 0)
+        if 2 * elapsed <= curve.horizon:
+            moment = min(int(LAST * elapsed / curve.deadline), LAST - 1)
+            self._judge(person, episode, person.now, moment, done, turn, parameters, seen, record=not episode.noted)
+            episode.noted = True
+
+    def _levels(self, person: Person, episode: Episode, at: int, moment: int, deadline: int) -> Levels:
+        enabled, triggers = self._enabled, self._plan.triggers
+        silence = min(max(at - person.newest, 0), max(at - episode.onset, 0)) / deadline if enabled[_INACTIVE] else 0.0
+        errors = 0
+        if episode.bursts:
+            errors = 3 if episode.errors < 2 * triggers.errors.count else 4
+        elif episode.errors:
+            errors = 1 if episode.errors < triggers.errors.count else 2
+        slow = self._plan.slow_after[episode.step]
+        touches = episode.touches
+        return Levels(
+            moment,
+            sum(silence >= share for share in SILENT_FROM),
+            errors,
+            min(episode.rage, 2),
+            min(episode.circles, 3),
+            min(person.active // slow, 2) if enabled[_SLOW] else 0,
+            1 + sum(person.active >= each for each in ACTIVE_FROM) if person.active else 0,
+            episode.last,
+            min(person.sessions - episode.sessions, 3) if enabled[_INACTIVE] else 0,
+            0 if not touches else 1 if touches < _PLENTY else 2,
+            minute_of_day(person.newest, str(person.traits.get("timezone", "UTC"))) // _THREE_HOURS,
+        )
+
+    def _judge(
+        self,
+        person: Person,
+        episode: Episode,
+        at: int,
+        moment: int,
+        done: Mapping[str, int],
+        turn: Collector,
+        parameters: Parameters,
+        seen: Mapping[str, Any],
+        *,
+        record: bool,
+    ) -> None:
+        """Score the episode at log time ``at``; raise the alarm where that is enough. ``record``: keep what it looks like as a row."""
+        curve, model = parameters.curves[episode.step], parameters.model
+        levels = self._levels(person, episode, at, moment, curve.deadline)
+        flag = ALARMED if episode.alarmed else OPEN
+        if not episode.alarmed and not (person.pulse is not None and bot_detection.doubtful(person.pulse)):
+            score = model.score(episode.step, levels)
+            if score >= (model.last if moment == LAST else model.early):
+                parts = model.parts(levels)
+                trigger = self._names(parts)
+                if trigger:
+                    flag = RAISING
+                    self._alarm(person, episode, trigger, score, parts, at, done, turn, curve, seen)
+        if episode.teaches and not episode.judged and (record or flag == RAISING) and len(episode.rows) < _MOST_ROWS:
+            episode.rows.append(levels._replace(guided=int(episode.teaches == _GUIDED)).pack(flag))
+            episode.horizon = episode.horizon or curve.horizon
+
+    def _names(self, parts: Mapping[str, float]) -> str:
+        """The trigger whose evidence adds most; silence where none adds anything, unless the catalog does not look at it."""
+        spoken: dict[str, float] = {trigger: 0.0 for trigger, enabled in self._enabled.items() if enabled}
+        for part, trigger in _SPEAKS_FOR.items():
+            if trigger in spoken:
+                spoken[trigger] += parts[part]
+        best = max(spoken, key=lambda trigger: spoken[trigger], default="")
+        if best and spoken[best] > 0.0:
+            return best
+        return _INACTIVE if _INACTIVE in spoken else ""
+
+    def _alarm(
+        self,
+        person: Person,
+        episode: Episode,
+        trigger: str,
+        score: float,
+        parts: Mapping[str, float],
+        at: int,
+        done: Mapping[str, int],
+        turn: Collector,
+        curve: Curve,
+        seen: Mapping[str, Any],
+    ) -> None:
+        """The person is stuck: say so, on what evidence, and consider guidance."""
+        episode.alarmed = at
+        person.version += 1
+        step = episode.step
+        evidence = {
+            "elapsed": at - episode.onset,
+            "horizon": curve.horizon,
+            "lastActiveAt": person.newest,
+            "errors": episode.errors,
+            "errorBursts": episode.bursts,
+            "rageClicks": episode.rage,
+            "circles": episode.circles,
+            "activeTime": person.active,
+            "visits": person.sessions - episode.sessions,
+            "touches": episode.touches,
+            "logits": {part: round(added, 3) for part, added in parts.items() if round(added, 3)},
+            "parameters": turn.parameters,
+            **seen,
+        }
+        signal_id = self._keys.decision_id(person.tenant, person.user, f"signal {trigger}", step, person.version)
+        turn.outputs.append(
+            SignalFact(
+                person.tenant, signal_id, person.user, trigger, person.path, step, _json.encode(evidence).decode(), at, person.version,
+                round(score, 6), turn.parameters,
+            )
+        )  # fmt: skip
+        turn.outputs.append(progress_fact(self._plan, person, step, done))
+        self._guidance.consider(turn, person, trigger, at, done, step)

@@ -1,0 +1,236 @@
+"""Learns from the lessons of one tenant: counts them by period, and makes parameters of what was counted in earlier periods.
+
+What is in force is a function of the counts alone, so that a snapshot is nothing but counts. They consist of the *closed* periods, merged
+and faded, and of the *open* one, the last of which a lesson was heard. The first lesson of a later period closes the open one; whoever
+asks for a later period before that gets what closing it will give. Lessons that come after their period was closed (from a partition
+whose time is behind) count for the open one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from state.catalog.plan import Plan
+from state.records.facts import StepStatisticFact
+from state.stream_items import EpisodeObservation
+from state.stuck.parameters import PERIOD, Parameters, prior
+from state.stuck.score import LAST, fit, moment_of
+from state.stuck.survival import EDGES, Seen, bin_of, estimate
+
+VERSION: Final = 1
+MOST_CELLS: Final = 8_192
+"""Cells kept at most. Beyond it those that weigh least are forgotten; those of the last checkpoint, which set the threshold, last."""
+_FAINT: Final = 0.02
+_json = msgspec.json.Encoder()
+
+
+Entered = dict[str, dict[int, float]]
+Cells = dict[str, dict[int, tuple[float, float]]]
+Ended = dict[str, dict[int, dict[int, tuple[float, float]]]]
+
+
+class EpisodeCounts(msgspec.Struct, array_like=True):
+    """Counts. ``entered``: step → cohort → how many; ``ended``: step → cohort → bin → how many completed it and left; ``cells``: step → row
+    → how many made it in time, and did not. Those of guided people are in ``guided_entered`` and ``guided_ended``.
+
+    Within a period they are whole numbers, so that sums do not depend on the order in which lessons come.
+    """
+
+    entered: Entered = {}
+    ended: Ended = {}
+    guided_entered: Entered = {}
+    guided_ended: Ended = {}
+    cells: Cells = {}
+    young: dict[int, Cells] = {}
+    """Cohort → its cells, as long as not everybody in it can be judged. Whoever makes it is known before those who do not: taken at once,
+    they would make everybody look better than they are."""
+
+
+class EstimatorState(msgspec.Struct, array_like=True):
+    """What an estimator writes down. Periods are numbered from 1970 on; -1 where there was none."""
+
+    version: int
+    tenant: str
+    closed: EpisodeCounts
+    closed_period: int = -1
+    open: EpisodeCounts | None = None
+    open_period: int = -1
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(EstimatorState)
+
+
+class EstimatorError(Exception):
+    """The counts cannot be read: they were written by a newer release, or they are damaged."""
+
+
+class Estimator:
+    """The counts of one tenant. ``learn`` changes them; ``parameters`` never does."""
+
+    def __init__(self, plan: Plan, tallies: EstimatorState) -> None:
+        """Go on from ``tallies``."""
+        self._plan: Final = plan
+        self._tallies: Final = tallies
+        self._now: Parameters | None = None
+        self._next: Parameters | None = None
+
+    @property
+    def tenant(self) -> str:
+        """Whose steps these are."""
+        return self._tallies.tenant
+
+    def parameters(self, period: int) -> Parameters:
+        """What is in force in ``period``."""
+        state = self._tallies
+        if state.open is not None and period > state.open_period:
+            if self._next is None:
+                self._next = self._make(self._closing(), state.open_period)
+            return self._next
+        if self._now is None:
+            self._now = prior(self._plan) if state.closed_period < 0 else self._make(state.closed, state.closed_period)
+        return self._now
+
+    def learn(self, lesson: EpisodeObservation) -> list[StepStatisticFact]:
+        """Count a lesson; return what to tell where it closed a period. Lessons must come in order of time, but for a period's own."""
+        state, facts = self._tallies, []
+        period = lesson.at // PERIOD
+        if state.open is None:
+            state.open, state.open_period = EpisodeCounts(), period
+        elif period > state.open_period:
+            parameters = self.parameters(period)
+            state.closed, state.closed_period = self._closing(), state.open_period
+            state.open, state.open_period = EpisodeCounts(), period
+            self._now = parameters
+            facts = self.tell(parameters)
+        self._next = None
+        _count(state.open, lesson)
+        return facts
+
+    def tell(self, parameters: Parameters) -> list[StepStatisticFact]:
+        """The rows that tell analysts what was published."""
+        at = parameters.version * PERIOD
+        edges = tuple(float(edge) for edge in EDGES[1:-1])
+        rows = [
+            StepStatisticFact(
+                self.tenant, step, parameters.version, float(curve.horizon), float(curve.median), curve.share, curve.episodes, edges,
+                tuple(round(each, 6) for each in curve.survival[:-1]), "", at, parameters.version,
+            )
+            for step, curve in parameters.curves.items()
+            if curve.episodes > 0.0
+        ]  # fmt: skip
+        weights = _json.encode(parameters.model.weights()).decode()
+        episodes = sum(curve.episodes for curve in parameters.curves.values())
+        whole = StepStatisticFact(self.tenant, "*", parameters.version, 0.0, 0.0, 0.0, episodes, (), (), weights, at, parameters.version)
+        return [*rows, whole]
+
+    def encode(self) -> bytes:
+        """Write the counts down."""
+        return _encoder.encode(self._tallies)
+
+    def _make(self, tally: EpisodeCounts, period: int) -> Parameters:
+        until = (period + 1) * PERIOD
+        held_out, guided = Seen(tally.entered, tally.ended), Seen(tally.guided_entered, tally.guided_ended)
+        curves = estimate(self._plan, held_out, guided, until, PERIOD)
+        return Parameters(period + 1, curves, fit(self._plan, tally.cells))
+
+    def _closing(self) -> EpisodeCounts:
+        """The closed periods with the open one."""
+        state = self._tallies
+        assert state.open is not None
+        half_life = self._plan.catalog.learning.half_life
+        fading = 2.0 ** (-(state.open_period - state.closed_period) * PERIOD / half_life) if state.closed_period >= 0 else 1.0
+        oldest = state.open_period - round(EDGES[-2]) // PERIOD
+        cells = {
+            step: {row: (a * fading, b * fading) for row, (a, b) in of.items() if (a + b) * fading >= _FAINT}
+            for step, of in state.closed.cells.items()
+        }
+        horizons = self.parameters(state.open_period).curves
+        until = (state.open_period + 1) * PERIOD
+        young: dict[int, Cells] = {}
+        for cohort, by_step in [*sorted(state.closed.young.items()), *sorted(state.open.young.items())]:
+            for step, fresh in by_step.items():
+                if step not in horizons:  # a catalog of earlier knew it
+                    continue
+                grown = (cohort + 1) * PERIOD + horizons[step].horizon <= until
+                known = (cells if grown else young.setdefault(cohort, {})).setdefault(step, {})
+                for row, pair in fresh.items():
+                    known[row] = _plus(known.get(row), pair)
+        return EpisodeCounts(
+            _entered(state.closed.entered, state.open.entered, oldest),
+            _ended(state.closed.ended, state.open.ended, oldest),
+            _entered(state.closed.guided_entered, state.open.guided_entered, oldest),
+            _ended(state.closed.guided_ended, state.open.guided_ended, oldest),
+            _lightened(cells),
+            young,
+        )
+
+
+def starting(plan: Plan, tenant: str) -> Estimator:
+    """An estimator that has seen nobody."""
+    return Estimator(plan, EstimatorState(VERSION, tenant, EpisodeCounts()))
+
+
+def resuming(plan: Plan, snapshot: bytes) -> Estimator:
+    """The estimator that wrote ``snapshot``. Raises ``EstimatorError``."""
+    try:
+        tallies = _decoder.decode(snapshot)
+    except msgspec.DecodeError as error:
+        raise EstimatorError(f"a tenant's step statistics are damaged: {error}") from error
+    if tallies.version != VERSION:
+        raise EstimatorError(
+            f"a tenant's step statistics have version {tallies.version}, this release reads {VERSION}: start the release that wrote them"
+        )
+    return Estimator(plan, tallies)
+
+
+def _entered(closed: Entered, fresh: Entered, oldest: int) -> Entered:
+    merged = {step: {cohort: count for cohort, count in of.items() if cohort >= oldest} for step, of in closed.items()}
+    for step, cohorts in fresh.items():
+        mine = merged.setdefault(step, {})
+        for cohort, count in cohorts.items():
+            mine[cohort] = mine.get(cohort, 0.0) + count
+    return merged
+
+
+def _ended(closed: Ended, fresh: Ended, oldest: int) -> Ended:
+    merged = {step: {cohort: dict(bins) for cohort, bins in of.items() if cohort >= oldest} for step, of in closed.items()}
+    for step, cohorts in fresh.items():
+        mine = merged.setdefault(step, {})
+        for cohort, bins in cohorts.items():
+            here = mine.setdefault(cohort, {})
+            for place, pair in bins.items():
+                here[place] = _plus(here.get(place), pair)
+    return merged
+
+
+def _plus(known: tuple[float, float] | None, fresh: tuple[float, float]) -> tuple[float, float]:
+    first, second = known or (0.0, 0.0)
+    return first + fresh[0], second + fresh[1]
+
+
+def _count(tally: EpisodeCounts, lesson: EpisodeObservation) -> None:
+    cohort = lesson.since // PERIOD
+    if lesson.kind == "entered":
+        entered = (tally.guided_entered if lesson.guided else tally.entered).setdefault(lesson.step, {})
+        entered[cohort] = entered.get(cohort, 0) + 1
+    elif lesson.kind in ("completed", "left"):
+        bins = (tally.guided_ended if lesson.guided else tally.ended).setdefault(lesson.step, {}).setdefault(cohort, {})
+        place = bin_of(lesson.lasted)
+        bins[place] = _plus(bins.get(place), (1, 0) if lesson.kind == "completed" else (0, 1))
+    if lesson.rows:
+        cells = tally.young.setdefault(cohort, {}).setdefault(lesson.step, {})
+        for row in lesson.rows:
+            cells[row] = _plus(cells.get(row), (0, 1) if lesson.positive else (1, 0))
+
+
+def _lightened(cells: Cells) -> Cells:
+    excess = sum(map(len, cells.values())) - MOST_CELLS
+    if excess <= 0:
+        return cells
+    order = sorted((moment_of(row) == LAST, sum(pair), step, row) for step, of in cells.items() for row, pair in of.items())
+    for _, _, step, row in order[:excess]:
+        del cells[step][row]
+    return cells

@@ -1,0 +1,277 @@
+"""The score: how probable it is that a person will not complete the step in the usual time without help, given what was seen so far.
+
+What was seen is put into a few *groups* of *levels* (``Levels``), and
+
+    logit(score) = intercept + sum over the groups of the effect of its level + the effect of the step
+
+is fitted to counted cells by the hierarchical regression of ``state/logistic_regression.py``. The cells are those of people without guidance at
+checkpoints of elapsed time, so that a score is a frequency: of all who looked like this, so many did not make it. A catalog nobody has used
+yet is scored by *supposed* cells, one for each level, under which the thresholds of the catalog raise an alarm. They weigh less and less
+as people are seen.
+
+When is a score an alarm? At the last checkpoint from the smallest threshold on at which the alarms, those raised earlier included, are
+right as often as the catalog's ``precision`` asks; before that only from ``EARLY`` above the asked precision on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from state import logistic_regression
+from state.catalog.plan import Plan
+from state.duration import MINUTE
+
+MOMENTS: Final = 5
+"""Quarters of the time up to the deadline that have passed: 0, 1, 2, 3, and 4 for the deadline itself."""
+SILENCES: Final = 5
+"""Time since the last event, as a share of the time up to the deadline."""
+SILENT_FROM: Final = (1 / 16, 1 / 4, 1 / 2, 3 / 4)
+
+ACTIVITIES: Final = 8
+"""Active time since the last progress: 0 for none, then up to each of ``ACTIVE_FROM``, and beyond."""
+ACTIVE_FROM: Final = tuple(MINUTE * minutes for minutes in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0))
+LASTS: Final = 5
+"""What the person did last: 0 nothing since the step became current, 1 a page, 2 a click, 3 an error, 4 anything else."""
+
+LAST: Final = MOMENTS - 1
+OPEN, ALARMED, RAISING = 0, 1, 2
+"""What a row is to the thresholds: nobody had been alarmed, somebody had, or the alarm was raised here."""
+
+_SIZES: Final = (MOMENTS * SILENCES, 5, 3, 4, 3, ACTIVITIES * LASTS, 4, 3, 8, 2)
+_BITS: Final = (5, 3, 2, 2, 2, 6, 2, 2, 3, 1)
+_SPREADS: Final = (1.0, 1.5, 1.5, 1.5, 1.5, 1.0, 0.6, 0.5, 0.5, 0.3)
+_STEP_SPREAD: Final = 0.7
+_FLAGS: Final = 2
+
+PARTS: Final = ("silence", "errors", "rageClicks", "circles", "slow", "activity", "visits", "touches", "hour", "guided")
+
+_RATE: Final = 0.5
+_RATE_WEIGHT: Final = 4.0
+_SUPPOSED: Final = 8.0
+"""Observations that a supposed cell is worth while nobody was seen."""
+_OVERCOME: Final = 200.0
+"""Observations with which it is worth half of that."""
+_BEGINNING: Final = 0.6
+"""Threshold while too little has been seen to calculate one."""
+_ENOUGH: Final = 40.0
+"""Weight at the last checkpoint from which on thresholds are calculated."""
+MARGIN: Final = 0.015
+"""By how much the expected precision must exceed the asked one: scores are estimates, and the best-looking are overestimated a little."""
+EARLY: Final = 0.01
+
+_MOMENT: Final = (-0.8, -0.8, -0.7, -0.6, 0.2)
+_SILENCE: Final = (-0.2, 0.0, 0.2, 0.5, 1.2)
+_ACTIVITY: Final = (-0.4, -0.3, -0.1, 0.3, 0.4, 0.3, 0.0, -0.1)
+_LAST: Final = (-0.2, 0.1, 0.0, 0.5, -0.2)
+_EFFECTS: Final[tuple[tuple[float, ...], ...]] = (
+    tuple(moment + silence for moment in _MOMENT for silence in _SILENCE),
+    (0.0, 0.2, 0.4, 3.0, 3.2),
+    (0.0, 3.0, 3.2),
+    (0.0, 3.0, 3.2, 3.4),
+    (0.0, 3.0, 3.2),
+    tuple(activity + last for activity in _ACTIVITY for last in _LAST),
+    (0.1, 0.0, 0.0, 0.0),
+    (0.1, 0.0, 0.0),
+    (0.0,) * 8,
+    (0.0, 0.0),
+)
+"""What is supposed of each level before anybody was seen, in logits."""
+_BOOST: Final = 2.0
+"""Supposed cells are shrunk by the fit as all cells are; they are made to say so much more."""
+
+
+class Levels(NamedTuple):
+    """What was seen of a person at a step, in levels.
+
+    ``errors``: 0 none, 1 some, 2 as many as the catalog's count but over a longer time, 3 so many within its window, 4 twice that.
+    ``rage`` and ``circles``: how often the catalog's threshold was reached. ``slow``: 1 when the step has become slow, 2 after twice that
+    time. ``activity`` and ``last``: how much was done since the last progress, and what last. ``visits``: sessions begun since the step
+    became current. ``touches``: signs of activity at the step: 0, 1 or 2, more. ``hour``: of the last event, local
+    time, in steps of three. ``guided``: 1 for people who are not held out; a score is always for 0.
+    """
+
+    moment: int
+    silence: int
+    errors: int = 0
+    rage: int = 0
+    circles: int = 0
+    slow: int = 0
+    activity: int = 0
+    last: int = 0
+    visits: int = 0
+    touches: int = 0
+    hour: int = 0
+    guided: int = 0
+
+    def groups(self) -> tuple[int, ...]:
+        """The level of each group: moment and silence are one, and so are activity and what came last."""
+        return (
+            self.moment * SILENCES + self.silence, self.errors, self.rage, self.circles, self.slow, self.activity * LASTS + self.last,
+            self.visits, self.touches, self.hour, self.guided,
+        )  # fmt: skip
+
+    def pack(self, flag: int = OPEN) -> int:
+        """One number of 30 bits."""
+        packed = flag
+        shift = _FLAGS
+        for bits, level in zip(_BITS, self.groups(), strict=True):
+            packed |= level << shift
+            shift += bits
+        return packed
+
+
+def unpack(packed: int) -> tuple[int, list[int]]:
+    """The flag and the levels of the groups."""
+    flag = packed & (1 << _FLAGS) - 1
+    packed >>= _FLAGS
+    levels = []
+    for bits in _BITS:
+        levels.append(packed & (1 << bits) - 1)
+        packed >>= bits
+    return flag, levels
+
+
+def moment_of(packed: int) -> int:
+    """The moment of a packed row."""
+    return (packed >> _FLAGS & (1 << _BITS[0]) - 1) // SILENCES
+
+
+Cells = Mapping[str, Mapping[int, tuple[float, float]]]
+"""Step → packed row → weight of those who made it in time, and of those who did not."""
+
+
+class Model:
+    """One fitted score with its thresholds. Immutable."""
+
+    __slots__ = ("_effects", "_steps", "early", "intercept", "last", "weight")
+
+    def __init__(
+        self, intercept: float, effects: list[list[float]], steps: dict[str, float], early: float, last: float, weight: float
+    ) -> None:
+        """Called by ``fit``. ``early`` and ``last`` are thresholds before and at the last checkpoint."""
+        self.intercept, self._effects, self._steps = intercept, effects, steps
+        self.early, self.last, self.weight = early, last, weight
+
+    def score(self, step: str, levels: Levels) -> float:
+        """The probability that the step will not be completed in the usual time."""
+        return _sigmoid(self.intercept + self._steps.get(step, 0.0) + sum(self._added(levels)))
+
+    def parts(self, levels: Levels) -> dict[str, float]:
+        """What each part of the evidence adds, in logits, against seeing nothing of it at the same moment."""
+        nothing = self._added(Levels(levels.moment, 0, hour=levels.hour))
+        return {name: added - none for name, added, none in zip(PARTS, self._added(levels), nothing, strict=True)}
+
+    def _added(self, levels: Levels) -> list[float]:
+        return [effects[level] for effects, level in zip(self._effects, levels.groups(), strict=True)]
+
+    def weights(self) -> dict[str, object]:
+        """The coefficients, rounded, for analysts."""
+        return {
+            "intercept": round(self.intercept, 3),
+            **{name: [round(effect, 3) for effect in effects] for name, effects in zip(PARTS, self._effects, strict=True)},
+            "steps": {step: round(effect, 3) for step, effect in self._steps.items()},
+            "earlyThreshold": round(self.early, 4),
+            "lastThreshold": round(self.last, 4),
+        }
+
+
+def prior_model(plan: Plan) -> Model:
+    """The score before anybody was seen."""
+    return fit(plan, {})
+
+
+def fit(plan: Plan, cells: Cells) -> Model:
+    """Fit the score to the cells, and find its thresholds. A function of its arguments alone."""
+    steps = list(plan.steps)
+    numbers = {step: number for number, step in enumerate(steps)}
+    rows: list[list[int]] = []
+    won: list[float] = []
+    lost: list[float] = []
+    flags: list[int] = []
+    for step in steps:
+        for packed, (made_it, did_not) in sorted(cells.get(step, {}).items()):
+            flag, levels = unpack(packed)
+            rows.append([*levels, numbers[step]])
+            won.append(did_not)
+            lost.append(made_it)
+            flags.append(flag)
+    seen = sum(won) + sum(lost)
+    supposed = list(_supposed(_SUPPOSED / (1.0 + seen / _OVERCOME)))
+    groups = [logistic_regression.Group(size, spread) for size, spread in zip(_SIZES, _SPREADS, strict=True)]
+    found = logistic_regression.fit(
+        [*groups, logistic_regression.Group(len(steps), _STEP_SPREAD)],
+        [*rows, *(levels for levels, _, _ in supposed)],
+        [*won, *(failing for _, failing, _ in supposed)],
+        [*lost, *(passing for _, _, passing in supposed)],
+        rate=_RATE,
+        weight=_RATE_WEIGHT,
+    )
+    effects: list[list[float]] = []
+    start = 1
+    for size in _SIZES:
+        effects.append(found.effects[start : start + size].tolist())
+        start += size
+    intercept = float(found.effects[0])
+    of_steps = dict(zip(steps, found.effects[start:].tolist(), strict=True))
+    asked = plan.triggers.precision
+    early, last = _BEGINNING, _BEGINNING
+    if rows:
+        table = np.array(rows)
+        table[:, -2] = 0  # as if nobody were guided
+        logits = intercept + found.effects[start + table[:, -1]]
+        offset = 1
+        for group, length in enumerate(_SIZES):
+            logits = logits + found.effects[offset + table[:, group]]
+            offset += length
+        scores = logistic_regression.sigmoid(logits)
+        weight = np.array(won) + np.array(lost)
+        marks = np.array(flags)
+        at_last = table[:, 0] // SILENCES == LAST
+        open_ = at_last & (marks != ALARMED)
+        early = min(asked + EARLY, 0.995)
+        # Of the alarms raised earlier those count that would be raised again: what a new catalog's thresholds did is no guide.
+        raised = (marks == RAISING) & ~at_last & (scores >= early)
+        if float(weight[at_last].sum()) < _ENOUGH:
+            early = _BEGINNING
+        else:
+            last = _threshold(
+                list(zip(scores[open_].tolist(), weight[open_].tolist(), strict=True)),
+                float((scores[raised] * weight[raised]).sum()),
+                float(weight[raised].sum()),
+                min(asked + MARGIN, 0.995),
+            )
+            early = max(last, early)
+    return Model(intercept, effects, of_steps, early, last, float(seen))
+
+
+def _threshold(scored: Iterable[tuple[float, float]], right: float, raised: float, asked: float) -> float:
+    """The smallest threshold at which those of ``scored`` (score, weight) above it and those raised before are right as often as asked."""
+    best = 1.0
+    alarms = raised
+    for score, weight in sorted(scored, reverse=True):
+        right += score * weight
+        alarms += weight
+        if right >= asked * alarms:
+            best = score
+        elif score < asked:
+            break
+    return max(best, 0.5)
+
+
+def _supposed(worth: float) -> Iterable[tuple[list[int], float, float]]:
+    """A few cells for each level, all else unknown: (levels, not made it, made it)."""
+    width = len(_SIZES) + 1
+    for group, effects in enumerate(_EFFECTS):
+        for level, effect in enumerate(effects):
+            rate = _sigmoid(_BOOST * effect)
+            levels = [-1] * width
+            levels[group] = level
+            yield levels, worth * rate, worth * (1.0 - rate)
+
+
+def _sigmoid(logit: float) -> float:
+    return 0.5 * (1.0 + math.tanh(0.5 * logit))

@@ -1,0 +1,89 @@
+"""Short windows over a person's recent behaviour: when errors, clicks or visits become a sign of being stuck.
+
+A window is a flat list of integers, oldest first, so that a person stays small and the garbage collector has nothing to walk. Each
+function adds one event, forgets what left the window, and returns what was counted once that reaches the threshold; the window is then
+emptied, so that the next signal needs evidence of its own.
+"""
+
+from __future__ import annotations
+
+import zlib
+from bisect import insort
+from typing import Final
+
+from state.catalog.model import Errors, Looping, RageClicks
+
+MOST: Final = 64
+"""Entries a window holds at most: twice the highest threshold a catalog may set."""
+
+
+def error(window: list[int], at: int, policy: Errors) -> int:
+    """Add an error; return how many there are within the window once they are enough, else 0."""
+    insort(window, at)
+    _keep(window, window[-1] - policy.within, 1)
+    if len(window) < policy.count:
+        return 0
+    counted = len(window)
+    window.clear()
+    return counted
+
+
+def click(window: list[int], at: int, target: str, policy: RageClicks) -> int:
+    """Add a click on ``target``; return how many clicks on it fall within the window once they are enough, else 0."""
+    subject = _subject(target)
+    newest = _insert(window, at, subject)
+    _keep(window, newest - policy.within, 2)
+    counted = _count(window, subject)
+    if counted < policy.count:
+        return 0
+    _forget(window, subject)
+    return counted
+
+
+def visit(window: list[int], at: int, page: str, policy: Looping) -> int:
+    """Add a visit to ``page``; return how often it was come back to within the window once that is enough, else 0.
+
+    Opening the same page twice in a row counts once: that is a reload, not a circle.
+    """
+    subject = _subject(page)
+    if window and at >= window[-2] and window[-1] == subject:
+        return 0
+    newest = _insert(window, at, subject)
+    _keep(window, newest - policy.within, 2)
+    counted = _count(window, subject)
+    if counted < policy.visits:
+        return 0
+    window.clear()
+    return counted
+
+
+def _subject(text: str) -> int:
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
+
+
+def _insert(window: list[int], at: int, subject: int) -> int:
+    """Add a pair in order of time; return the newest time."""
+    index = len(window)
+    while index and window[index - 2] > at:
+        index -= 2
+    window[index:index] = (at, subject)
+    return window[-2]
+
+
+def _keep(window: list[int], oldest: int, width: int) -> None:
+    gone = 0
+    while gone < len(window) and window[gone] < oldest:
+        gone += width
+    gone = max(gone, len(window) - MOST * width)
+    if gone > 0:
+        del window[:gone]
+
+
+def _count(window: list[int], subject: int) -> int:
+    return sum(window[index] == subject for index in range(1, len(window), 2))
+
+
+def _forget(window: list[int], subject: int) -> None:
+    window[:] = [
+        value for index in range(0, len(window), 2) if window[index + 1] != subject for value in (window[index], window[index + 1])
+    ]

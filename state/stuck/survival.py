@@ -1,0 +1,255 @@
+"""How long people take for a step: survival curves on log-spaced bins, learned as people come and go.
+
+The estimator is the product-limit one (Kaplan and Meier 1958) on bins. People are counted by *cohort*, the period in which the step became
+current for them, and a bin of the curve is filled by cohorts alone that have been watched for all of that bin: whoever began lately can
+only have been fast so far, and taking what is known of them would make every step look quick (right truncation). Cohorts fade by the
+half-life of the catalog.
+
+Held-out people are few, so steps lean on each other: how a step compares with the others is learned from everybody, guided or not
+(guidance may make people faster, but at every step), from the catalog as long as there are few; on that scale all held-out people make
+one curve, and a step leans on it until it has enough of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from state.catalog.plan import Plan
+from state.duration import DAY, MINUTE
+
+Floats = NDArray[np.float64]
+Endings = Mapping[int, Mapping[int, tuple[float, float]]]
+"""Cohort → bin → weight of those who completed the step in it, and of those who were lost sight of."""
+
+RATIO: Final = 2.0**0.125
+BINS: Final = 144
+EDGES: Final = (0.0, *(MINUTE * RATIO**index for index in range(BINS - 1)), math.inf)
+"""Bins of elapsed time in milliseconds: from a minute to half a year, eight to an octave. The last one has no end."""
+
+USUAL: Final = 0.9
+"""The share of those who complete a step unaided that its horizon stands for."""
+
+_PRIOR_SHARE: Final = 0.6
+_PRIOR_SPREAD: Final = 1.4
+"""Standard deviation of the logarithm of completion times, in a catalog nobody has used yet: the median is a sixth of the horizon."""
+_PRIOR_WEIGHT: Final = 10.0
+"""People that the shape supposed for a catalog is worth."""
+_SCALE_WEIGHT: Final = 400.0
+"""People that the curve of all steps is worth to a step when steps are compared; and, below, when its own curve is drawn."""
+_NOISE: Final = 4.0
+_EFFECT: Final = 0.1
+_ROUNDS: Final = 2
+_Z90: Final = 1.2815515655446004
+_CAUTION: Final = 0.74
+"""Horizons are off by a fifth or so (standard deviation). Later alarms are surer, but an alarm that comes too late is worth nothing."""
+
+
+class Curve(NamedTuple):
+    """What is known of one step. Times in milliseconds.
+
+    ``horizon`` is the time by which nine of ten of those who ever complete it unaided have done so, ``deadline`` the last moment to speak
+    of being stuck: half of the horizon, less what the horizon is uncertain by. ``share`` is that of those who ever complete it,
+    ``survival`` that of those who have not at the end of each bin; ``completions`` and ``episodes`` the weight of those seen.
+    """
+
+    horizon: int
+    deadline: int
+    median: int
+    share: float
+    completions: float
+    episodes: float
+    survival: tuple[float, ...]
+
+
+def bin_of(lasted: int) -> int:
+    """The bin that a time belongs to."""
+    return min(bisect_right(EDGES, max(lasted, 0)) - 1, BINS - 1)
+
+
+def expected_horizon(plan: Plan, step: str) -> float:
+    """What the catalog says of a step's horizon: its ``usual``, else twice ``stuck:inactive.after``, longer for steps that are longer.
+
+    Calendar time grows much slower than active time does: with the fourth root of ``typical``, by two at most either way.
+    """
+    told = plan.steps[step].usual
+    if told:
+        return float(told)
+    typical = sorted(each.typical for each in plan.catalog.steps)
+    middle = typical[len(typical) // 2]
+    longer = min(max((plan.steps[step].typical / middle) ** 0.25, 0.5), 2.0)
+    return float(2.0 * plan.triggers.inactive.after * longer)
+
+
+class Seen(NamedTuple):
+    """Who was seen: ``entered`` has how many began by step and cohort, ``ended`` how they ended."""
+
+    entered: Mapping[str, Mapping[int, float]]
+    ended: Mapping[str, Endings]
+
+    def of(self, step: str, until: int, period: int, half_life: int) -> tuple[Floats, Floats, float]:
+        """Completions and people at risk in every bin, and the people altogether."""
+        return _seen(self.entered.get(step, {}), self.ended.get(step, {}), until, period, half_life)
+
+
+NOBODY: Final = Seen({}, {})
+
+
+def prior_curves(plan: Plan) -> dict[str, Curve]:
+    """The curves before anybody was seen."""
+    return {step: _unseen(expected_horizon(plan, step)) for step in plan.steps}
+
+
+def estimate(plan: Plan, held_out: Seen, guided: Seen, until: int, period: int) -> dict[str, Curve]:
+    """The curve of every step of the catalog from what was seen up to log time ``until``; cohorts are ``period`` long."""
+    half_life = plan.catalog.learning.half_life
+    own = {step: held_out.of(step, until, period, half_life) for step in plan.steps}
+    others = {step: guided.of(step, until, period, half_life) for step in plan.steps}
+    everybody = {step: (own[step][0] + others[step][0], own[step][1] + others[step][1]) for step in plan.steps}
+    if not any(people for _, _, people in own.values()):
+        return prior_curves(plan)
+    scale = {step: _shift(expected_horizon(plan, step)) for step in plan.steps}
+    for _ in range(_ROUNDS):
+        together = _together(everybody, scale)
+        scale = {step: _shift(_quantiles(_leaning(together, scale[step], _SCALE_WEIGHT, *everybody[step]))[0]) for step in plan.steps}
+    together = _together(everybody, scale)
+    first = min(cohort for seen in (held_out, guided) for cohorts in seen.entered.values() for cohort in cohorts)
+    slower = _slower({step: each[:2] for step, each in own.items()}, {step: each[:2] for step, each in others.items()}, scale)
+    curves = {}
+    for step in plan.steps:
+        survival = _moved_curve(_leaning(together, scale[step], _SCALE_WEIGHT, *everybody[step]), slower)
+        curve = _curve(survival, float(everybody[step][0].sum()), own[step][2])
+        curves[step] = _watched(curve, expected_horizon(plan, step), until - first * period, plan.steps[step].usual or DAY)
+    return curves
+
+
+def _watched(curve: Curve, expected: float, watched: int, usual: float) -> Curve:
+    """The horizon cannot be learned from people who were watched for less than it: those who are slow, or begin the later steps late,
+    are not there yet. The catalog's word counts alone until ``usual`` has passed, and not at all after thrice that.
+    """
+    believed = min(max((watched / usual - 1.0) / 2.0, 0.0), 1.0)
+    horizon = math.exp((1.0 - believed) * math.log(expected) + believed * math.log(max(curve.horizon, 1)))
+    return curve._replace(horizon=round(horizon), deadline=round(curve.deadline * horizon / max(curve.horizon, 1)))
+
+
+def _slower(own: Mapping[str, tuple[Floats, Floats]], others: Mapping[str, tuple[Floats, Floats]], scale: Mapping[str, int]) -> int:
+    """By how many bins held-out people are slower than guided ones, believed as far as there are enough of both."""
+    unaided, aided = (sum(float(completed.sum()) for completed, _ in each.values()) for each in (own, others))
+    if not aided or not unaided:
+        return 0
+    difference = math.log(_quantiles(_together(own, scale))[0] / _quantiles(_together(others, scale))[0])
+    noise = _NOISE**2 * (1.0 / unaided + 1.0 / aided)
+    believed = difference * _EFFECT**2 / (_EFFECT**2 + noise)
+    return round(believed * aided / (unaided + aided) / math.log(RATIO))
+
+
+def _together(seen: Mapping[str, tuple[Floats, Floats]], scale: Mapping[str, int]) -> Floats:
+    """One curve of all steps, on the scale of a step whose horizon is a day."""
+    events, watched = _lean(_prior(DAY), _PRIOR_WEIGHT)
+    for step, (completed, at_risk) in seen.items():
+        events, watched = events + _moved(completed, -scale[step]), watched + _moved(at_risk, -scale[step])
+    return _survival(events, watched)
+
+
+def _leaning(together: Floats, scale: int, weight: float, completed: Floats, at_risk: Floats) -> Floats:
+    events, watched = _lean(_moved_curve(together, scale), weight)
+    return _survival(events + completed, watched + at_risk)
+
+
+def _seen(entered: Mapping[int, float], ended: Endings, until: int, period: int, half_life: int) -> tuple[Floats, Floats, float]:
+    """Completions and people at risk in every bin, and the people altogether, each cohort as far as it was watched."""
+    completed, at_risk, people = np.zeros(BINS), np.zeros(BINS), 0.0
+    edges = np.array(EDGES)
+    for cohort, count in sorted(entered.items()):
+        watched = edges[1:] <= until - (cohort + 1) * period
+        watched[-1] = False
+        done, lost = np.zeros(BINS), np.zeros(BINS)
+        for place, (won, left) in ended.get(cohort, {}).items():
+            done[place] += won
+            lost[place] += left
+        before = np.concatenate(([0.0], np.cumsum(done + lost)[:-1]))
+        fading = 2.0 ** (-max(until - cohort * period, 0) / half_life)
+        completed = completed + fading * np.where(watched, done, 0.0)
+        at_risk = at_risk + fading * np.where(watched, np.maximum(count - before - lost / 2.0, done), 0.0)
+        people += fading * count
+    return completed, at_risk, people
+
+
+def _survival(completed: Floats, at_risk: Floats) -> Floats:
+    hazard = np.zeros(BINS)
+    np.divide(completed, at_risk, out=hazard, where=at_risk > 0.0)
+    survival: Floats = np.cumprod(1.0 - np.clip(hazard, 0.0, 1.0)).astype(np.float64)
+    return survival
+
+
+def _lean(survival: Floats, weight: float) -> tuple[Floats, Floats]:
+    """As many completions and people at risk as ``weight`` people of this curve would give."""
+    before = np.concatenate(([1.0], survival[:-1]))
+    return weight * (before - survival), weight * before
+
+
+def _prior(horizon: float) -> Floats:
+    """A lognormal with this horizon; those who never complete the step never do."""
+    middle = math.log(horizon) - _Z90 * _PRIOR_SPREAD
+    return np.array([1.0 - _PRIOR_SHARE * _normal((math.log(edge) - middle) / _PRIOR_SPREAD) for edge in EDGES[1:]])
+
+
+def _normal(z: float) -> float:
+    return 0.5 * math.erfc(-z / math.sqrt(2.0))
+
+
+def _shift(horizon: float) -> int:
+    return round(math.log(horizon / DAY) / math.log(RATIO))
+
+
+def _moved(counts: Floats, by: int) -> Floats:
+    """Counts on a scale that is ``by`` bins longer; what leaves the scale is nobody."""
+    moved = np.zeros(BINS)
+    if by >= 0:
+        moved[by:] = counts[: BINS - by]
+    else:
+        moved[:by] = counts[-by:]
+    return moved
+
+
+def _moved_curve(survival: Floats, by: int) -> Floats:
+    """A curve on a scale that is ``by`` bins longer; nothing happens in the bins that are new."""
+    if by >= 0:
+        return np.concatenate((np.ones(by), survival[: BINS - by]))
+    return np.concatenate((survival[-by:], np.full(-by, survival[-1])))
+
+
+def _curve(survival: Floats, completions: float, episodes: float) -> Curve:
+    share = 1.0 - float(survival[-1])
+    horizon, median = _quantiles(survival)
+    deadline = horizon / 2.0 * (_CAUTION if completions else 1.0)
+    return Curve(round(horizon), round(deadline), round(median), share, completions, episodes, tuple(survival.tolist()))
+
+
+def _unseen(horizon: float) -> Curve:
+    survival = _prior(horizon)
+    median = math.exp(math.log(horizon) - _Z90 * _PRIOR_SPREAD)
+    return Curve(round(horizon), round(horizon / 2.0), round(median), _PRIOR_SHARE, 0.0, 0.0, tuple(survival.tolist()))
+
+
+def _quantiles(survival: Floats) -> tuple[float, float]:
+    """The horizon and the median of those who ever complete the step."""
+    share = 1.0 - float(survival[-1])
+    return _quantile(survival, USUAL * share), _quantile(survival, 0.5 * share)
+
+
+def _quantile(survival: Floats, gone: float) -> float:
+    """First time at which the share ``gone`` has completed the step: within its bin as if evenly on a logarithmic scale."""
+    past = 1.0 - survival
+    place = int(np.searchsorted(past, gone - 1e-12))
+    if place == 0:
+        return EDGES[1]
+    place = min(place, BINS - 2)
+    before, after = float(past[place - 1]), float(past[place])
+    part = min(max((gone - before) / (after - before), 0.0), 1.0) if after > before else 1.0
+    return float(EDGES[place] * RATIO**part)

@@ -1,0 +1,54 @@
+"""Runs ``onramp`` the way a person does: as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Result(NamedTuple):
+    """How a command ended, and what it said where."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """Standard output, which must be one JSON object on one line."""
+        assert self.out.count("\n") == 1, self.out
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment without any setting of ours, and what is given."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("ONRAMP_")}
+    return {**bare, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYTHONWARNINGS": "default", **more}
+
+
+def start(*arguments: object, cwd: Path, **more: str) -> subprocess.Popen[str]:
+    """Start the command and return at once."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli", *map(str, arguments)],
+        cwd=cwd,
+        env=environment(**more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def onramp(*arguments: object, cwd: Path, **more: str) -> Result:
+    """Run the command to its end."""
+    process = start(*arguments, cwd=cwd, **more)
+    out, err = process.communicate(timeout=60)
+    return Result(process.returncode, out, err)

@@ -1,0 +1,71 @@
+"""What another policy would have earned, on what the demo has left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reports.run_report import Design
+from state.duration import DAY
+from tests.cli.conftest import Inside, Ready
+
+
+def test_the_value_of_a_policy_comes_with_its_interval(demo: Ready, inside: Inside) -> None:
+    found = inside("evaluate", "--policy", "uniform", "--json", cwd=demo.cwd).json
+    low, high = found["interval"]
+    assert 0 <= low <= found["value"] <= high <= 1
+    assert found["alwaysInterval"][0] <= low
+    assert found["alwaysInterval"][1] >= high
+    assert low - 0.05 <= 0.83 <= high + 0.05  # by design, over the arms; the window of a day holds three more visits
+    assert 100 <= found["effective"] <= found["decisions"]
+    assert set(found["estimators"]) == {"dr", "snips", "ips", "stabilised"}
+    assert found["refused"] is None
+
+
+def test_estimators_stand_side_by_side(demo: Ready, inside: Inside) -> None:
+    result = inside("evaluate", "--policy", "uniform", cwd=demo.cwd)
+    assert result.code == 0, result.err
+    for name in ("dr", "snips", "ips", "stabilised"):
+        assert f"\n  {name} " in result.out
+    assert "of the policy's own" in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
+
+
+def test_a_decision_counts_once_the_window_of_the_catalog_has_passed(demo: Ready, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = inside("evaluate", "--policy", "uniform", "--json", cwd=demo.cwd).json
+    found = {}
+    for window in (DAY, 10 * DAY):
+        monkeypatch.setattr("cli.report.design", lambda *_, window=window: Design(window=window))
+        found[window] = inside("evaluate", "--policy", "uniform", "--json", cwd=demo.cwd).json["decisions"]
+    assert found[10 * DAY] < found[DAY] == plain["decisions"]
+
+
+def test_too_little_evidence_is_a_sentence_and_no_number(own: Ready, inside: Inside) -> None:
+    result = inside("evaluate", "--policy", "uniform", cwd=own.cwd)
+    assert (result.code, result.out) == (1, "")
+    assert len(result.err.splitlines()) == 1
+    refused = inside("evaluate", "--policy", "uniform", "--json", cwd=own.cwd)
+    assert refused.code == 1
+    assert refused.json["value"] is None
+    assert refused.json["refused"]
+
+
+def test_what_cannot_be_read_is_named(demo: Ready, inside: Inside) -> None:
+    unknown = inside("evaluate", "--policy", "arm:nonsense", cwd=demo.cwd)
+    assert unknown.code == 1
+    assert "passive_sidebar" in unknown.err
+    wrong = inside("evaluate", "--policy", "maybe", cwd=demo.cwd)
+    assert wrong.code == 1
+    assert "table:SEGMENT=ARM" in wrong.err
+    nowhere = inside("evaluate", "--policy", "uniform", "--trigger", "never", cwd=demo.cwd)
+    assert nowhere.code == 2
+    assert "signup" in nowhere.err
+    for result in (unknown, wrong, nowhere):
+        assert len(result.err.splitlines()) == 1
+
+
+def test_where_no_job_has_run_it_says_what_to_do(tmp_path: Path, inside: Inside) -> None:
+    result = inside("evaluate", "--policy", "uniform", cwd=tmp_path)
+    assert result.code == 1
+    assert "onramp demo" in result.err

@@ -1,0 +1,83 @@
+"""The commands that read what a job has left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Inside, Ready
+
+
+def test_report_prints_the_views(demo: Ready, inside: Inside) -> None:
+    result = inside("report", cwd=demo.cwd)
+    assert result.code == 0, result.err
+    for section in ("Activation within 7 days", "Stuck, as noticed", "How long steps take", "Arms upon signup", "Can this be believed?"):
+        assert section in result.out
+    assert "true" not in result.out.split("verdict")[0]  # a live system has no truth
+    views = inside("report", "--json", cwd=demo.cwd).json
+    assert views["activation"][0]["people"] == 150
+    assert {"funnel_by_step", "arm_share", "non_decisions_by_reason", "freshness"} <= set(views)
+
+
+def test_explain_as_json_tells_everything_in_words_too(demo: Ready, inside: Inside) -> None:
+    users = inside("sql", "SELECT user_id FROM stuck_signals_final LIMIT 1", "--json", cwd=demo.cwd).json["rows"]
+    story = inside("explain", users[0]["user_id"], "--json", cwd=demo.cwd).json
+    kinds = {entry["kind"] for entry in story["timeline"]}
+    assert {"event", "signal", "progress"} <= kinds
+    assert all(entry["inWords"] for entry in story["timeline"])
+    shortest = inside("explain", users[0]["user_id"], "--json", "--limit", 2, cwd=demo.cwd).json
+    assert shortest["timeline"] == story["timeline"][-2:]
+    steps = [entry["inWords"] for entry in story["timeline"] if entry["kind"] == "signal"]
+    assert all("nine in ten who finish it need at most" in words for words in steps)
+
+
+def test_explain_tells_what_was_done_before_what_came_of_it(demo: Ready, inside: Inside) -> None:
+    users = inside("sql", "SELECT user_id FROM stuck_signals_final LIMIT 1", "--json", cwd=demo.cwd).json["rows"]
+    timeline = inside("explain", users[0]["user_id"], "--json", cwd=demo.cwd).json["timeline"]
+    order = {"event": 0, "progress": 1}
+    told = [(entry["at"], order.get(entry["kind"], 2)) for entry in timeline]
+    assert told == sorted(told)
+    assert len({at for at, _ in told}) < len(told)  # else no order within a moment was seen
+
+
+def test_a_person_nobody_knows(demo: Ready, inside: Inside) -> None:
+    result = inside("explain", "no\x1bbody", cwd=demo.cwd)
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "onramp: nobody named no\\x1bbody is known in tenant default.\n"
+    assert inside("recommend", "nobody", "--json", cwd=demo.cwd).json == {"status": "none", "tenantId": "default", "userId": "nobody"}
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE events", "SELECT 1; SELECT 2", "INSERT INTO events VALUES (1)"])
+def test_sql_only_reads(demo: Ready, inside: Inside, statement: str) -> None:
+    result = inside("sql", statement, cwd=demo.cwd)
+    assert (result.code, result.out) == (1, "")
+    assert len(result.err.splitlines()) == 1
+
+
+def test_sql_prints_csv_and_names_a_mistake(demo: Ready, inside: Inside) -> None:
+    assert inside("sql", "SELECT 1 AS a, 'x,y' AS b", "--csv", cwd=demo.cwd).out == 'a,b\n1,"x,y"\n'
+    mistake = inside("sql", "SELECT nope", cwd=demo.cwd)
+    assert mistake.code == 1
+    assert "nope" in mistake.err
+    assert "Traceback" not in mistake.err
+
+
+def test_where_no_job_has_run_it_says_what_to_do(tmp_path: Path, inside: Inside) -> None:
+    result = inside("recommend", "somebody", cwd=tmp_path)
+    assert (result.code, result.out) == (1, "")
+    assert "onramp demo" in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_report_judges_without_a_truth_and_draws(demo: Ready, inside: Inside) -> None:
+    said = inside("report", "--json", "--plots", "pictures", cwd=demo.cwd)
+    assert said.code == 0, said.err
+    verdict = said.json["verdict"]
+    assert verdict["sampleRatio"]["ok"]
+    assert verdict["shownRates"]["ok"]
+    assert verdict["liftInterval"][0] < verdict["lift"] < verdict["liftInterval"][1]
+    assert set(verdict["holdoutStuck"]) >= {"precision", "recall", "recoveredAlone", "bestTimeout"}
+    assert "trueLift" not in verdict
+    assert {Path(path).stem for path in said.json["plots"]} >= {"lift", "posteriors", "survival", "reasons"}
+    assert all((demo.cwd / path).read_text().startswith("<?xml") for path in said.json["plots"])

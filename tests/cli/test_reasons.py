@@ -1,0 +1,52 @@
+"""Every code for which a template was kept can be read as a sentence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from llm import failures, guardrails, hygiene, intake, service
+from operators import async_map
+from reports.reasons import why_template
+from state.decision import wording_request
+
+
+def _written_in(module: object, *patterns: str) -> set[str]:
+    """Codes that stand in the source of ``module``: it gives them where they arise and has no list."""
+    source = Path(str(vars(module)["__file__"])).read_text(encoding="utf-8")
+    return {code for pattern in patterns for code in re.findall(pattern, source, re.MULTILINE)}
+
+
+_INTAKE = _written_in(intake, r'Verdict\("\w+", "(\w+)"')
+_SERVICE = _written_in(service, r'reason="(\w+)"')
+_CALLS = {async_map.TIMEOUT, async_map.SHED, *_written_in(async_map, r'Returned\(item, None, "(\w+)"\)')}
+_CHECKS = _written_in(guardrails, r'return "(\w+)"$', r'"(\w+)" if ', r'else "(\w+)"$', r'_failed\("\w+", "(\w+)"\)')
+_TEXT = _written_in(hygiene, r'return "(\w+)"$', r'return "(\w+)" if ')
+
+
+def test_the_sources_are_understood() -> None:
+    assert {"redaction_failed", "injection_suspected"} == _INTAKE
+    assert {"blocked", "cancelled", "internal", "rejected_by_person"} == _SERVICE
+    assert "cancelled" in _CALLS
+
+
+def test_the_list_of_the_checks_is_whole() -> None:
+    found = _CHECKS | {reason for reason in _TEXT if reason != "LATIN"}
+    assert {"component", "digits", "off_topic", "secret", "unfinished", "low_confidence"} <= found
+    assert found <= set(guardrails.REASONS)
+
+
+@pytest.mark.parametrize(
+    "reason", sorted({*failures.REASONS, *guardrails.REASONS, *wording_request.REASONS, *_INTAKE, *_SERVICE, *_CALLS, "error:ValueError"})
+)
+def test_every_reason_has_words(reason: str) -> None:
+    words = why_template(reason)
+    assert " " in words
+    assert words != reason
+    assert (words[0].islower(), words[-1].isalpha()) == (True, True)
+
+
+def test_an_unknown_reason_is_its_code() -> None:
+    assert why_template("no_such_reason") == "no_such_reason"

@@ -1,0 +1,140 @@
+"""``onramp review``, on a server of its own and on the embedded one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.app import invoke
+from llm.cache import AnswerCache, Cached, CachePolicy, connect, text_hash, user_digest
+from llm.review import ReviewEntry, ReviewPolicy, ReviewQueue
+from local.data_dir import DataDir
+from local.redis_access import redis_for_reader
+from tests.cli.conftest import Inside
+from tests.support.valkey import Valkey, run_valkey
+
+
+def entry(text: str, key: str, owner: str = "") -> ReviewEntry:
+    return ReviewEntry(
+        key, "personal" if owner else "shared", text, 0.55, "nudge-1", "connect_source", "signup", "moderate_tooltip", "small",
+        1_767_600_000_000, "low_confidence", owner=owner,
+    )  # fmt: skip
+
+
+SHARED = entry("Take {step} next.", "a" * 32)
+OTHER = entry("Press\x1b[2J \u202eit.", "b" * 32)
+PERSONAL = entry("Your host name has a typo.", "c" * 32, user_digest("default", "ann"))
+
+
+def fill(url: str, tenant: str, *entries: ReviewEntry) -> None:
+    async def run() -> None:
+        client = connect(url, 10)
+        queue = ReviewQueue(client, ReviewPolicy(wait_seconds=10))
+        assert [await queue.put(tenant, each) for each in entries] == ["queued"] * len(entries)
+        await client.aclose()
+
+    asyncio.run(run())
+
+
+def look_up(url: str, tenant: str, key: str) -> Cached | None:
+    async def run() -> Cached | None:
+        client = connect(url, 10)
+        found = await AnswerCache(client, CachePolicy(wait_seconds=10)).get(tenant, key)
+        await client.aclose()
+        return found
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    with run_valkey(tmp_path_factory.mktemp("valkey")) as running:
+        yield running
+
+
+@pytest.fixture
+def on_server(server: Valkey, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    monkeypatch.setenv("ONRAMP_REDIS_URL", server.url)
+    return inside
+
+
+@pytest.mark.parametrize("command", ["list", "approve", "reject"])
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["review", command, "--help"]) == 0
+    assert f"Example:  onramp review {command}" in capsys.readouterr().out
+
+
+def test_a_person_reads_and_decides(server: Valkey, on_server: Inside, tmp_path: Path) -> None:
+    fill(server.url, "acme", SHARED, OTHER, PERSONAL)
+    shown = on_server("review", "list", "--tenant", "acme", cwd=tmp_path)
+    assert shown.code == 0, shown.err
+    assert shown.out.startswith("3 texts wait for a review.\n")
+    for words in (SHARED.id, SHARED.text, "connect_source upon signup by moderate_tooltip", "confidence 0.55", "for one person alone"):
+        assert words in shown.out
+    assert "\x1b[2J" not in shown.out
+    assert "\u202e" not in shown.out
+
+    done = on_server("review", "approve", SHARED.id, "--tenant", "acme", "--by", "bob", cwd=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert " ".join(done.out.split()).startswith("Approved: it is shown from now on at connect_source upon signup by moderate_tooltip")
+    found = look_up(server.url, "acme", SHARED.key)
+    assert found is not None
+    assert (found.text, found.approved_by, found.unfilled_hash) == (SHARED.text, "bob", text_hash(SHARED.text))
+
+    own = on_server("review", "approve", PERSONAL.id, "--tenant", "acme", "--json", cwd=tmp_path).json
+    assert (own["promoted"], own["entry"]["id"]) == (False, PERSONAL.id)
+    assert "Removed, not approved" in own["inWords"]
+    assert "owner" not in own["entry"]
+    assert look_up(server.url, "acme", PERSONAL.key) is None
+
+    assert on_server("review", "reject", OTHER.id, "--tenant", "acme", cwd=tmp_path).out.startswith("Rejected: ")
+    empty = on_server("review", "list", "--tenant", "acme", "--json", cwd=tmp_path).json
+    assert empty == {"tenantId": "acme", "waiting": 0, "dropped": 0, "entries": []}
+
+
+def test_the_list_as_json_has_every_field_and_a_limit(server: Valkey, on_server: Inside, tmp_path: Path) -> None:
+    fill(server.url, "many", SHARED, OTHER)
+    found = on_server("review", "list", "--tenant", "many", "--limit", 1, "--json", cwd=tmp_path).json
+    assert (found["waiting"], len(found["entries"])) == (2, 1)
+    assert {"id", "key", "scope", "text", "confidence", "promptVersion", "step", "trigger", "arm", "model", "createdMs", "reason"} <= set(
+        found["entries"][0]
+    )
+
+
+@pytest.mark.parametrize("command", ["approve", "reject"])
+def test_what_nobody_waits_for_is_one_sentence(on_server: Inside, tmp_path: Path, command: str) -> None:
+    result = on_server("review", command, "nope", cwd=tmp_path)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("onramp: No text nope waits for a review in tenant default")
+    assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["list", "--limit", "0"], ["approve"], ["reject"], ["nonsense"]])
+def test_wrong_usage_is_one_sentence_and_code_2(arguments: list[str], inside: Inside, tmp_path: Path) -> None:
+    result = inside("review", *arguments, cwd=tmp_path)
+    assert (result.code, result.out, len(result.err.splitlines())) == (2, "", 1)
+
+
+def test_without_a_server_it_says_so(inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with run_valkey(tmp_path) as gone:
+        pass
+    monkeypatch.setenv("ONRAMP_REDIS_URL", gone.url)
+    result = inside("review", "list", cwd=tmp_path)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("onramp: Redis did not answer")
+    assert "correct-horse" not in result.err
+
+
+def test_the_embedded_server_serves_and_keeps_what_was_decided(inside: Inside, tmp_path: Path) -> None:
+    assert "onramp demo" in inside("review", "list", cwd=tmp_path).err
+    data_dir = DataDir.create(tmp_path / ".onramp")
+    with redis_for_reader(None, data_dir) as url:
+        fill(url, "default", SHARED)
+    assert inside("review", "list", "--json", cwd=tmp_path).json["waiting"] == 1
+    assert inside("review", "approve", SHARED.id, cwd=tmp_path).code == 0
+    with redis_for_reader(None, data_dir) as url:
+        assert look_up(url, "default", SHARED.key) is not None
+    assert inside("review", "list", cwd=tmp_path).out == "0 texts wait for a review.\n"

@@ -1,0 +1,67 @@
+"""Running on a file: the result, going on, stopping, and a directory that somebody else uses."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from tests.cli.command import onramp, start
+from tests.cli.conftest import HOSTILE, Inside, Ready
+
+
+def test_json_is_one_object_with_all_figures(own: Ready) -> None:
+    assert own.result.code == 0, own.result.err
+    summary = own.result.json
+    assert (summary["eventsRead"], summary["users"], summary["finished"]) == (5, 2, True)
+    assert sum(summary["deadLetters"].values()) == 1
+    assert summary["thisRun"]["eventsRead"] == 5
+    assert summary["wallSeconds"] > 0
+
+
+def test_the_same_command_again_goes_on_where_it_stopped(own: Ready) -> None:
+    again = onramp("run", "--input", "events.jsonl", cwd=own.cwd)
+    assert again.code == 0, again.err
+    assert "this run" in again.out
+
+
+def test_stopped_in_order_it_says_so_and_how_to_go_on(tmp_path: Path, inside: Inside) -> None:
+    assert inside("simulate", "--users", 1000, "--days", 14, "--out", "e.jsonl", cwd=tmp_path).code == 0
+    job = start("run", "--input", "e.jsonl", "--json", cwd=tmp_path)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / ".onramp" / "state").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(1.0)
+    busy = inside("report", cwd=tmp_path)
+    read = inside("recommend", "nobody", "--json", cwd=tmp_path)
+    job.send_signal(signal.SIGINT)
+    out, err = job.communicate(timeout=30)
+    assert job.returncode == 0, err
+    assert '"finished": false' in out
+    assert err == "onramp: stopped before the end of the input; run the same command to go on.\n"
+    assert busy.code == 1
+    assert "in use by process" in busy.err
+    assert len(busy.err.splitlines()) == 1
+    assert read.json["status"] == "none"
+
+
+def test_a_hostile_name_cannot_touch_the_screen(own: Ready, inside: Inside) -> None:
+    for arguments in (["recommend", HOSTILE], ["explain", HOSTILE], ["sql", "SELECT user_id, payload FROM events_final"]):
+        result = inside(*arguments, cwd=own.cwd)
+        assert result.code == 0, result.err
+        assert not set(result.out) & {"\x1b", "\x07", "\u202e"}
+        assert "[bold]red\\u202eevil[/bold]" in result.out
+
+
+def test_a_deleted_person_is_said_to_be_deleted(own: Ready, inside: Inside) -> None:
+    assert "was deleted" in inside("recommend", "gone", cwd=own.cwd).out
+    assert inside("recommend", "gone", "--json", cwd=own.cwd).json["status"] == "deleted"
+
+
+def test_without_anything_to_read_it_says_what_to_give(tmp_path: Path, inside: Inside) -> None:
+    result = inside("run", cwd=tmp_path)
+    assert (result.code, result.out) == (1, "")
+    assert "--input FILE" in result.err
+    assert "ONRAMP_KAFKA_BROKERS" in result.err
+    assert not (tmp_path / ".onramp").exists()

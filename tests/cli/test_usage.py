@@ -1,0 +1,151 @@
+"""Help, wrong usage, catalogs and settings: nothing here opens a store."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cli.app import app, invoke
+from cli.failures import explain_failure
+from reports.plain import plain
+from tests.cli.command import environment, onramp
+from tests.cli.conftest import Inside
+
+COMMANDS = ["demo", "run", "simulate", "recommend", "explain", "report", "evaluate", "sql", "settings", "catalog check"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke([*command.split(), "--help"]) == 0
+    assert f"Example:  onramp {command}" in capsys.readouterr().out
+
+
+def test_help_imports_no_engine_and_is_quick(tmp_path: Path) -> None:
+    code = "import sys; from cli.app import invoke; invoke(['--help']); print([m for m in sys.modules], file=sys.stderr)"
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+    assert time.perf_counter() - began < 2  # 0.15 s on an idle machine
+    assert not set(re.findall(r"'(\w+)'", done.stderr)) & {
+        "bytewax",
+        "chdb",
+        "polars",
+        "pydantic",
+        "redis",
+        "rich",
+        "yaml",
+        "numpy",
+        "matplotlib",
+        "plotext",
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["run", "--inptu", "x"],
+        ["run", "--input", "missing.jsonl"],
+        ["run", "--input", "."],
+        ["run", "--catalog", "missing.yaml", "--input", "-"],
+        ["demo", "--users", "many"],
+        ["demo", "--users", "0"],
+        ["demo", "--scenario", "paradise"],
+        ["demo", "--population", "'half"],
+        ["evaluate"],
+        ["simulate", "--users", "5"],
+        ["simulate", "--out", "nowhere/e.jsonl"],
+        ["simulate", "--out", "-", "--json"],
+        ["recommend"],
+        ["catalog", "check", "missing.yaml"],
+        ["sql", "SELECT 1", "--json", "--csv"],
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_good_catalog_is_one_line(tmp_path: Path, inside: Inside) -> None:
+    result = inside("catalog", "check", "saas", cwd=tmp_path)
+    assert result.code == 0
+    assert re.fullmatch(r"saas is a good catalog: .* with \d+ paths, \d+ steps, \d+ arms\.\n", result.out)
+
+
+def test_every_fault_of_a_bad_catalog_is_named(tmp_path: Path, inside: Inside) -> None:
+    (tmp_path / "bad.yaml").write_text("id: 3\nproduct: x\n")
+    result = inside("catalog", "check", "bad.yaml", cwd=tmp_path)
+    assert (result.code, result.out) == (1, "")
+    assert "bad.yaml:1: id: " in result.err
+    found = inside("catalog", "check", "bad.yaml", "--json", cwd=tmp_path)
+    assert found.code == 1
+    assert {"file", "line", "field", "message"} == set(found.json["faults"][0])
+    assert inside("run", "--input", "bad.yaml", "--catalog", "bad.yaml", cwd=tmp_path).code == 1
+    assert not (tmp_path / ".onramp").exists()
+
+
+def test_settings_mask_secrets(tmp_path: Path) -> None:
+    result = onramp("settings", "--json", cwd=tmp_path, ONRAMP_REDIS_URL="redis://u:hunter2@cache:6379/0")
+    assert "hunter2" not in result.out
+    assert result.json["ONRAMP_REDIS_URL"]["origin"] == "environment"
+    assert "hunter2" not in onramp("settings", cwd=tmp_path, ONRAMP_REDIS_URL="redis://u:hunter2@cache:6379/0").out
+
+
+def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, inside: Inside) -> None:
+    result = onramp("report", cwd=tmp_path, ONRAMP_EPOCH_SECONDS="soon")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("onramp: ONRAMP_EPOCH_SECONDS")
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m cli simulate --users 40 --days 3 --out - | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (141, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("Zoë 日本", "Zoë 日本"),
+        ("a\x1b[2Jb\nc\x00", "a\\x1b[2Jb\\nc\\x00"),
+        ("\u202eabc\u2066\u200b", "\\u202eabc\\u2066\\u200b"),
+        ("\ud800", "\\ud800"),
+        ("\U000e0041", "\\U000e0041"),
+    ],
+)
+def test_what_is_not_visible_is_printed_as_its_code(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+def test_the_cause_inside_an_error_of_the_engine_is_what_the_person_sees() -> None:
+    from sinks.redis.errors import StoreUnavailableError
+
+    outer = RuntimeError("(src/run.rs:1): error calling on_batch")
+    outer.__cause__ = StoreUnavailableError("Redis at x does not answer; start it.")
+    assert explain_failure(outer) == ["Redis at x does not answer; start it."]
+    assert explain_failure(RuntimeError("a bug")) is None
+    assert explain_failure(FileNotFoundError(2, "No such file or directory", "a\x1bb")) == ["a\\x1bb: No such file or directory."]
+
+
+def test_all_commands_are_tested_for_their_help() -> None:
+    assert len(app.registered_commands) + 1 == len(COMMANDS)
+
+
+def test_a_full_disk_is_a_sentence_however_the_engine_wraps_it() -> None:
+    inner = RuntimeError("SqliteFailure(Error { code: SystemIoFailure }, disk I/O error)")
+    outer = RuntimeError("error in the dataflow")
+    outer.__cause__ = inner
+    assert explain_failure(outer) == [
+        "the disk that holds the data directory is full or failing; make room and run the same command again, nothing is lost."
+    ]

@@ -1,0 +1,264 @@
+"""Words: ids that nobody can make up, times as text, slots that hold no surprise, and the record that comes of it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.catalog.model import Scalar
+from state.catalog.template import LONGEST, fit
+from state.catalog.template import render as fill
+from state.decision.composer import Composer, trace_id
+from state.duration import DAY, HOUR, MINUTE, SECOND, parse, render
+from state.ids import Keys, uniform
+from state.records.recommendation import decode, encode, redis_key, validation_hash
+from state.stream_items import Decision, DecisionRequest
+from state.times import minute_of_day, parse_minute_of_day, rfc3339, within_hours
+from tests.state.lives import KEYS, START, Life, catalog, plan, signup
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+
+# ids
+
+
+@given(texts, texts, texts, texts)
+def test_two_people_never_share_a_key(tenant: str, user: str, other_tenant: str, other_user: str) -> None:
+    same = (tenant, user) == (other_tenant, other_user)
+    if not any("\x1f" in text for text in (tenant, user, other_tenant, other_user)):  # ids hold no control characters
+        assert (KEYS.stream_key(tenant, user) == KEYS.stream_key(other_tenant, other_user)) == same
+
+
+def test_keys_do_not_tell_who_it_is_and_depend_on_the_secret() -> None:
+    key = KEYS.stream_key("t", "ana")
+    assert len(key) == 24
+    assert int(key, 16)
+    assert "ana" not in key
+    assert key == Keys(b"tests").stream_key("t", "ana") != Keys(b"other").stream_key("t", "ana")
+
+
+def test_a_decision_is_told_apart_by_everything_it_depends_on() -> None:
+    given_parts: list[tuple[str, str, str, str, int]] = [
+        ("t", "u", "signup", "s", 1), ("T", "u", "signup", "s", 1), ("t", "U", "signup", "s", 1),
+        ("t", "u", "step_completed", "s", 1), ("t", "u", "signup", "S", 1), ("t", "u", "signup", "s", 2),
+    ]  # fmt: skip
+    assert len({KEYS.decision_id(*parts) for parts in given_parts}) == len(given_parts)
+
+
+@given(texts.filter(lambda text: "." not in text and text.isascii()))
+def test_an_id_that_was_issued_is_read_back(arm: str) -> None:
+    assert KEYS.read_recommendation_id(KEYS.recommendation_id("0123", arm)) == ("0123", arm)
+
+
+@given(st.text())
+def test_any_other_text_is_no_recommendation_id(text: str) -> None:
+    assert KEYS.read_recommendation_id(text) is None
+
+
+@given(st.integers(0, 15), st.characters())
+def test_an_id_with_one_character_changed_is_none(at: int, character: str) -> None:
+    issued = KEYS.recommendation_id("0123", "plain")
+    forged = issued[: -1 - at] + character + issued[len(issued) - at :]
+    assert forged == issued or KEYS.read_recommendation_id(forged) is None
+
+
+def test_uniform_numbers_are_uniform_and_their_purposes_apart() -> None:
+    numbers = [uniform(b"draw", str(each)) for each in range(10_000)]
+    assert all(0 <= each < 1 for each in numbers)
+    for low in range(10):
+        assert sum(low / 10 <= each < (low + 1) / 10 for each in numbers) == pytest.approx(1_000, abs=150)
+    assert uniform(b"draw", "x") != uniform(b"holdout", "x")
+
+
+# times
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (START, "2026-03-02T09:00:00.000Z"),
+        (START + 7, "2026-03-02T09:00:00.007Z"),
+        (START - 1, "2026-03-02T08:59:59.999Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        (-62_135_596_800_000, "0001-01-01T00:00:00.000Z"),
+    ],
+)
+def test_times_are_rfc_3339_to_the_millisecond(milliseconds: int, text: str) -> None:
+    assert rfc3339(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("zone", "minute"),
+    [("UTC", 540), ("Europe/Berlin", 600), ("Asia/Kolkata", 870), ("America/New_York", 240), ("", 540)]
+    + [(hostile, 540) for hostile in ("Mars/Olympus", "../../etc/passwd", "/etc/passwd", "Europe", "\x00", "x" * 500, "1", "Berlin\n")],
+)
+def test_the_minute_of_the_day_is_the_persons_own_and_utc_where_the_zone_is_nonsense(zone: str, minute: int) -> None:
+    assert minute_of_day(START, zone) == minute
+
+
+@given(st.integers(0, 1439))
+def test_a_minute_of_the_day_is_read_as_it_is_written(minute: int) -> None:
+    assert parse_minute_of_day(f"{minute // 60:02d}:{minute % 60:02d}") == minute
+
+
+@pytest.mark.parametrize("text", ["24:00", "12:60", "7:00", "0700", "07:00 ", "-1:00", "aa:bb", "", None, 5, ["07:00"], "²²:²²"])
+def test_anything_else_is_no_minute_of_the_day(text: object) -> None:
+    assert parse_minute_of_day(text) == -1
+
+
+@given(st.integers(0, 1439), st.integers(0, 1439), st.integers(0, 1439))
+def test_hours_over_midnight_are_the_rest_of_the_day(minute: int, start: int, end: int) -> None:
+    if start != end:
+        assert within_hours(minute, start, end) != within_hours(minute, end, start)
+    else:
+        assert not within_hours(minute, start, end)
+
+
+# durations
+
+
+@given(st.integers(1, 400 * DAY))
+def test_a_duration_written_is_the_duration_read(milliseconds: int) -> None:
+    assert parse(render(milliseconds)) == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [("90s", 90 * SECOND), ("15m", 15 * MINUTE), ("1.5h", 90 * MINUTE), (" 7d ", 7 * DAY), ("250ms", 250), ("24 h", 24 * HOUR), ("0s", 0)],
+)
+def test_durations_are_a_number_and_a_unit(text: str, milliseconds: int) -> None:
+    assert parse(text) == milliseconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "-5m", "1h30m", "5 minutes", "1e3s", 5, None, True, "٥m ago", "1.5.2h", "inf d", "5w"])
+def test_anything_else_is_refused_in_words(text: object) -> None:
+    with pytest.raises(ValueError, match="a duration is a number and a unit"):
+        parse(text)
+
+
+# slots
+
+HOSTILE = [
+    "http://evil.example",
+    "https://evil.example/x",
+    "www.evil.example",
+    "evil.example",
+    "evil.com!",
+    "click evil.io now",
+    "ana@evil.example",
+    "javascript:alert('x')//",
+    "<b>Ana</b>",
+    "Ana<script>",
+    "{firstName}",
+    "[Ana](x)",
+    "a|b",
+    "`rm`",
+    "a\\b",
+    "Ana\nhas won",
+    "A\x00",
+    "A\x1b[31m",
+    "\x85",
+    "\u202eanA",
+    "A\u200bna",
+    "\u2066Ana\u2069",
+    "\u061cAna",
+    "\u00adAna",
+    "\ufeffAna",
+    "\u180eAna",
+    "\U000e0041Ana",
+    "\u3164",
+    "\ud800",
+    "A\u2028B",
+    "x" * 41,
+    "",
+    "   ",
+    "\u00a0",
+]
+FINE = [
+    "Ana",
+    "Ana-María",
+    "O'Brien",
+    "Dr. Zoë",
+    "J. R. Smith",
+    "李小龍",
+    "अनुष्का",
+    "محمد",
+    "Ana 🎉",
+    "  Ana  ",
+    "x" * LONGEST,
+    "Kim & Co",
+    "R2D2",
+    "Ana, Ben",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_a_value_that_could_mislead_gives_way_to_the_default(text: str) -> None:
+    assert not fit(text)
+    assert fill("Hi {firstName}!", catalog(), "", {"firstName": text}) == "Hi there!"
+
+
+@pytest.mark.parametrize("text", FINE, ids=ascii)
+def test_names_as_people_have_them_are_shown(text: str) -> None:
+    assert fit(text)
+    assert fill("Hi {firstName}!", catalog(), "", {"firstName": text}) == f"Hi {text.strip()}!"
+
+
+@pytest.mark.parametrize("traits", [{}, {"firstName": 5}, {"firstName": True}, {"lastName": "x"}])
+def test_a_slot_without_a_text_has_its_default(traits: dict[str, Scalar]) -> None:
+    assert fill("Hi {firstName}, {step} in {product}.", catalog(), "begin", traits) == "Hi there, begin in Small."
+
+
+@given(st.text(max_size=60))
+def test_no_value_whatever_it_is_brings_markup_or_a_second_line(text: str) -> None:
+    shown = fill("{firstName}", catalog(), "", {"firstName": text})
+    assert 0 < len(shown) <= LONGEST
+    assert not set(shown) & set("<>{}[]@/\n\r\x00\u202e")
+
+
+# records
+
+
+def _choice(ask: DecisionRequest, arm: str = "plain") -> Decision:
+    return Decision(ask, arm, 0.25)
+
+
+def test_a_record_says_what_the_app_needs_and_its_id_can_be_verified() -> None:
+    life = Life()
+    life.see(signup())
+    publish, fact = Composer(plan(), KEYS).compose(_choice(life.ask))
+    record = publish.recommendation
+    assert record.message == "Hi there, next: connect a source."
+    assert (record.ui_component, record.deep_link, record.arm, record.propensity) == ("tooltip", "/connect", "plain", 0.25)
+    assert (record.version, record.trigger, record.source, record.trace_id) == (life.ask.version, "signup", "template", None)
+    assert (record.created_at, record.expires_at) == (rfc3339(START), rfc3339(START + DAY))
+    assert KEYS.read_recommendation_id(record.recommendation_id) == (life.ask.decision, "plain")
+    assert record.validation_hash == validation_hash(record.message, record.ui_component, record.deep_link)
+    assert (fact.message, fact.created_at, fact.expires_at, fact.version) == (record.message, START, START + DAY, record.version)
+    assert decode(encode(record)) == record
+
+
+def test_every_arm_of_an_ask_has_words_for_it() -> None:
+    life = Life()
+    life.see(signup())
+    messages = {Composer(plan(), KEYS).compose(_choice(life.ask, arm))[0].recommendation.message for arm in life.ask.arms}
+    assert len(messages) == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "4bf92f3577b34da6a3ce929d0e0e4736"),
+        ("", None),
+        ("00-short-00f067aa0ba902b7-01", None),
+        ("nonsense", None),
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736", None),
+    ],
+)
+def test_the_trace_id_of_a_traceparent(header: str, wanted: str | None) -> None:
+    assert trace_id(header) == wanted
+
+
+def test_all_records_of_a_person_share_a_cluster_slot() -> None:
+    assert redis_key("t", "u") == "onramp:{t:u}:rec"

@@ -1,0 +1,55 @@
+"""The timer wheel behaves like a sorted list, and each thread finds its own."""
+
+from __future__ import annotations
+
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operators.timer_registry import TimerRegistry
+from state.timer_wheel import TimerWheel
+
+operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("register"), st.integers(0, 1), st.integers(0, 5_000)),
+        st.tuples(st.just("pop"), st.integers(0, 1), st.integers(0, 6_000)),
+    ),
+    max_size=80,
+)
+
+
+@given(operations)
+def test_it_behaves_like_a_sorted_list(plan: list[tuple[str, int, int]]) -> None:
+    wheel = TimerWheel()
+    model: dict[int, list[tuple[int, str]]] = {0: [], 1: []}
+    for number, (what, partition, time) in enumerate(plan):
+        timers = model[partition]
+        if what == "register":
+            wheel.register(partition, f"k{number % 7}", time)
+            timers.append((time, f"k{number % 7}"))
+        else:
+            due = sorted(timer for timer in timers if timer[0] <= time)
+            assert wheel.pop_due_timers(partition, time) == due
+            model[partition] = [timer for timer in timers if timer[0] > time]
+        for index in (0, 1):
+            assert wheel.next_due(index) == min((deadline for deadline, _ in model[index]), default=None)
+        assert len(wheel) == len(model[0]) + len(model[1])
+
+
+def test_every_thread_has_its_own_wheel_and_peek_sees_all() -> None:
+    wheels = TimerRegistry()
+    assert wheels.peek(0) is None
+    wheels.mine().register(0, "here", 5_000)
+
+    def elsewhere() -> None:
+        wheels.mine().register(0, "there", 3_000)
+        wheels.mine().register(1, "other", 1)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert wheels.mine().pop_due(0, 10_000) == ["here"]
+    assert wheels.peek(0) == 3_000
+    assert wheels.peek(1) == 1
+    assert len(wheels) == 2

@@ -1,0 +1,332 @@
+"""Which decisions a model may word, what it is told, what answers are shared by, and how the person's say in it is remembered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.catalog.model import Catalog
+from state.catalog.plan import Plan
+from state.decision.composer import Composer
+from state.decision.wording_request import REASONS, Kept, Wish, cache_key, consider, locale_for, prompt_for
+from state.duration import HOUR, MINUTE
+from state.events import Event
+from state.person import snapshot
+from state.person.person import SAID, SAID_LONGEST, Person
+from state.records.recommendation import Freeze
+from state.stream_items import Context, Decision, DecisionRequest
+from tests.state.lives import KEYS, Life, catalog, event, signup
+
+WORDING = """\
+wording:
+  prompts: [{version: one, share: 0.75}, {version: two, share: 0.25}]
+  template_share: 0.1
+  personal: ["stuck:errors"]
+  tell: [persona]
+  languages: [en, de]
+steps:
+"""
+CONTEXT = Context(5, ("connect",), True, True, ("E42 no such file",))
+
+
+def worded(**changes: Any) -> Catalog:
+    """The small catalog with a wording policy, changed."""
+    made = catalog(change=lambda text: text.replace("steps:\n", WORDING, 1))
+    assert made.wording is not None
+    return made.model_copy(update={"wording": made.wording.model_copy(update=changes)})
+
+
+PLAN = Plan(worded(), wording=True)
+OPEN = Plan(worded(template_share=0.0), wording=True)
+
+
+def choice(decision: str = "d1", context: Context | None = CONTEXT, **changes: Any) -> Decision:
+    asked: dict[str, Any] = {
+        "seq": 1, "at": 1_000, "who": "who", "turn": 1, "tenant": "t", "user": "u", "decision": decision, "trigger": "stuck:errors",
+        "path": "analysts", "step": "explore", "segment": "*", "arms": ("loud", "plain"),
+        "traits": {"firstName": "Ann", "persona": "analyst", "salary": 1}, "traceparent": "", "version": 3, "context": context,
+    }  # fmt: skip
+    arm = changes.pop("arm", "plain")
+    return Decision(DecisionRequest(**{**asked, **changes}), arm, 0.5)
+
+
+def considered(plan: Plan, made: Decision) -> Wish | Kept:
+    publish, _ = Composer(plan, KEYS).compose(made)
+    return consider(plan, made, publish.recommendation)
+
+
+def wished(made: Decision, plan: Plan = OPEN) -> Wish:
+    found = considered(plan, made)
+    assert isinstance(found, Wish)
+    return found
+
+
+def kept(made: Decision, plan: Plan = OPEN) -> str:
+    found = considered(plan, made)
+    assert isinstance(found, Kept)
+    return found.reason
+
+
+# --- who is asked for ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "made"),
+    [
+        ("no_wording", choice(context=None)),
+        ("rules_group", choice(group="rules")),
+        ("no_consent", choice(context=msgspec.structs.replace(CONTEXT, consent=False))),
+        ("cold_start", choice(context=msgspec.structs.replace(CONTEXT, events=2))),
+        ("language", choice(traits={"locale": "fr-CA"})),
+    ],
+)
+def test_each_reason_against(reason: str, made: Decision) -> None:
+    assert kept(made) == reason
+    assert reason in REASONS
+
+
+def test_without_a_policy_or_a_model_nothing_is_worded() -> None:
+    for plan in (Plan(worded()), Plan(worded().model_copy(update={"wording": None}), wording=True)):
+        assert kept(choice(), plan) == "no_wording"
+
+
+def test_where_all_keep_the_template_they_are_told_so() -> None:
+    assert kept(choice(), Plan(worded(template_share=1.0), wording=True)) == "template_share"
+
+
+@given(
+    st.builds(
+        choice,
+        decision=st.text(max_size=24),
+        context=st.none()
+        | st.builds(Context, st.integers(0, 5), st.just(("connect",)), st.booleans(), st.booleans(), st.just(()) | st.just(("E42",))),
+        group=st.sampled_from(["rules", "adaptive"]),
+        trigger=st.sampled_from(["signup", "step_completed", "stuck:errors"]),
+        traits=st.dictionaries(st.sampled_from(["locale", "persona", "firstName"]), st.text(max_size=6) | st.integers() | st.booleans()),
+    )
+)
+def test_every_decision_ends_in_a_wish_or_a_known_reason(made: Decision) -> None:
+    found = considered(PLAN, made)
+    if isinstance(found, Kept):
+        assert found.reason in REASONS
+    else:
+        assert made.ask.group != "rules"
+        assert made.ask.context is not None
+        assert made.ask.context.consent
+        assert made.ask.context.events >= 3
+        assert found.personal == (made.ask.trigger == "stuck:errors" and bool(made.ask.context.notes))
+        assert found.locale in ("en", "de")
+    assert found == considered(PLAN, made), "the same decision gives the same wish"
+    assert found.record.source == "template"
+
+
+def test_shares_are_met() -> None:
+    found = [considered(PLAN, choice(f"decision {number}")) for number in range(8_000)]
+    templates = sum(isinstance(each, Kept) and each.reason == "template_share" for each in found)
+    assert 0.1 * 8_000 - 110 < templates < 0.1 * 8_000 + 110, "four standard deviations"
+    prompts = Counter(each.prompt for each in found)
+    assert 0.75 * 8_000 - 160 < prompts["one"] < 0.75 * 8_000 + 160
+    assert prompts.keys() == {"one", "two"}
+    by_template = Counter(each.prompt for each in found if isinstance(each, Kept))
+    assert 0.65 < by_template["one"] / by_template.total() < 0.85, "the two draws are independent"
+
+
+def test_a_prompt_without_a_share_is_never_drawn() -> None:
+    policy = PLAN.wording
+    assert policy is not None
+    one, two = policy.prompts
+    alone = policy.model_copy(update={"prompts": [one.model_copy(update={"share": 0}), two]})
+    assert {prompt_for(alone, str(number)) for number in range(500)} == {"two"}
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"),
+    [("en", "en"), ("de-AT", "de"), ("DE_de", "de"), ("fr", ""), ("", "en"), (None, "en"), (7, "en"), ("english", ""), ("-", "")],
+)
+def test_the_language_is_that_of_the_locale(locale: Any, language: str) -> None:
+    assert PLAN.wording is not None
+    assert locale_for(PLAN.wording, {} if locale is None else {"locale": locale}) == language
+
+
+# --- what it is told, and what answers are shared by --------------------------------------------------------------------------
+
+
+def test_a_personal_wish_has_the_notes_and_the_traits_that_the_catalog_names_and_a_shared_one_only_what_slots_need() -> None:
+    personal, shared = wished(choice()), wished(choice(trigger="signup"))
+    assert (personal.personal, personal.notes, personal.traits) == (True, ("E42 no such file",), {"firstName": "Ann", "persona": "analyst"})
+    assert (shared.personal, shared.notes, shared.traits) == (False, (), {"firstName": "Ann"})
+
+
+CHANGES: dict[str, Decision] = {
+    "tenant": choice(trigger="signup", tenant="other"),
+    "path": choice(trigger="signup", path="pros"),
+    "step": choice(trigger="signup", step="invite"),
+    "trigger": choice(trigger="step_completed"),
+    "arm": choice(trigger="signup", arm="loud"),
+    "locale": choice(trigger="signup", traits={"locale": "de"}),
+    "situation": choice(trigger="signup", context=msgspec.structs.replace(CONTEXT, returning=False)),
+}
+SAME: dict[str, Decision] = {
+    "user": choice(trigger="signup", user="other"),
+    "traits": choice(trigger="signup", traits={"firstName": "Ben", "persona": "builder"}),
+    "done": choice(trigger="signup", context=msgspec.structs.replace(CONTEXT, done=())),
+    "words": choice(trigger="signup", context=msgspec.structs.replace(CONTEXT, notes=("other",))),
+    "version": choice(trigger="signup", version=9),
+    "time": choice(trigger="signup", at=99_000),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_shared_answer_is_another_ones_by(name: str) -> None:
+    assert cache_key(wished(CHANGES[name])) != cache_key(wished(choice(trigger="signup")))
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_a_shared_answer_is_the_same_whatever_the(name: str) -> None:
+    assert cache_key(wished(SAME[name])) == cache_key(wished(choice(trigger="signup")))
+
+
+def test_an_answer_is_another_ones_by_prompt_and_catalog() -> None:
+    made = wished(choice(trigger="signup"))
+    for changed in (msgspec.structs.replace(made, prompt="three"), msgspec.structs.replace(made, catalog="small@2")):
+        assert cache_key(changed) != cache_key(made)
+
+
+def test_a_personal_answer_is_one_persons_and_for_these_words() -> None:
+    made = wished(choice())
+    keys = {
+        cache_key(made),
+        cache_key(wished(choice(user="other"))),
+        cache_key(wished(choice(tenant="other"))),
+        cache_key(wished(choice(traits={"persona": "builder"}))),
+        cache_key(wished(choice(context=msgspec.structs.replace(CONTEXT, notes=("E43",))))),
+        cache_key(wished(choice(context=msgspec.structs.replace(CONTEXT, notes=())))),
+    }
+    assert len(keys) == 6
+    assert cache_key(made) == cache_key(wished(choice(version=9, at=99_000)))
+
+
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=3), st.lists(st.text(max_size=8), min_size=1, max_size=3))
+def test_notes_cannot_be_cut_otherwise_into_the_same_key(first: list[str], second: list[str]) -> None:
+    made = wished(choice())
+    one, other = (cache_key(msgspec.structs.replace(made, notes=tuple(notes))) for notes in (first, second))
+    assert (one == other) == (first == second)
+
+
+# --- what a person says about it, and what is remembered ----------------------------------------------------------------------
+
+
+def error(at: int, message: str = "no such file") -> Event:
+    return event("error", at, code="E42", message=message)
+
+
+def asked(life: Life) -> Context:
+    context = life.ask.context
+    assert context is not None
+    return context
+
+
+def test_the_first_events_of_a_person_are_cold() -> None:
+    life = Life(OPEN)
+    life.see(signup())
+    assert asked(life).events < 3
+    assert kept(Decision(life.ask, "plain", 1.0)) == "cold_start"
+    life.see(*(event("page_view", number * MINUTE, path="/connect") for number in range(1, 4)))
+    life.see(event("form_submit", 7 * HOUR, form="connect"))
+    assert asked(life).events >= 3
+    assert isinstance(considered(OPEN, Decision(life.ask, "plain", 1.0)), Wish)
+
+
+def test_a_person_may_switch_texts_of_a_model_off_and_on_the_newest_word_counting() -> None:
+    life = Life(OPEN)
+    life.see(event("preferences_changed", 2 * MINUTE, modelText=False), event("preferences_changed", MINUTE, modelText=True))
+    life.see(signup(3 * MINUTE))
+    assert not asked(life).consent
+    assert kept(Decision(life.ask, "plain", 1.0)) == "no_consent"
+    life.reload()
+    life.see(event("form_submit", 7 * HOUR, form="connect"))
+    assert not asked(life).consent, "also after a restart"
+    life.see(event("preferences_changed", 8 * HOUR, modelText=True), event("form_submit", 15 * HOUR, form="invite"))
+    assert asked(life).consent
+
+
+@pytest.mark.parametrize("said", ["no", 0, None, [], {}])
+def test_what_is_no_yes_or_no_changes_nothing(said: Any) -> None:
+    life = Life(OPEN)
+    life.see(event("preferences_changed", MINUTE, modelText=said), signup(2 * MINUTE))
+    assert asked(life).consent
+
+
+def test_at_the_same_moment_a_no_counts() -> None:
+    for order in ((True, False), (False, True)):
+        life = Life(OPEN)
+        life.see(*(event("preferences_changed", MINUTE, ident=str(say), modelText=say) for say in order), signup(2 * MINUTE))
+        assert not asked(life).consent
+
+
+def test_own_words_are_kept_in_brief_where_the_catalog_has_personal_triggers() -> None:
+    life = Life(OPEN)
+    life.see(error(0, "first"), error(1, "second"), event("form_submit", 2, form="x", comment="third " * 90), signup(3))
+    notes = asked(life).notes
+    assert len(notes) == SAID
+    assert notes[0] == "E42 second"
+    assert notes[1].startswith("third third")
+    assert len(notes[1]) == SAID_LONGEST
+
+
+@pytest.mark.parametrize("plan", [Plan(worded(personal=[]), wording=True), Plan(worded())])
+def test_elsewhere_no_word_is_kept(plan: Plan) -> None:
+    life = Life(plan)
+    life.see(error(0), signup(1))
+    assert life.person is not None
+    assert life.person.said == []
+    assert b"no such file" not in snapshot.encode(life.person)
+
+
+def test_own_words_go_with_the_person() -> None:
+    life = Life(OPEN)
+    life.see(error(0), signup(1))
+    assert life.person is not None
+    assert b"no such file" in snapshot.encode(life.person)
+    life.see(event("user_deleted", MINUTE))
+    assert life.person is not None
+    assert b"no such file" not in snapshot.encode(life.person)
+    assert life.person.said == []
+
+
+def test_own_words_of_a_visitor_go_when_they_turn_out_to_be_a_user() -> None:
+    life = Life(OPEN)
+    life.see(msgspec.structs.replace(error(0), anonymous=True))
+    assert life.person is not None
+    assert life.person.said
+    life.become("ann", MINUTE)
+    assert life.person.said == []
+
+
+def test_being_shown_freezes_the_words_only_where_a_model_is() -> None:
+    for plan, count in ((OPEN, 1), (Plan(worded()), 0)):
+        life = Life(plan)
+        life.see(signup(), event("recommendation_shown", MINUTE), event("recommendation_clicked", 2 * MINUTE))
+        frozen = life.told(Freeze)
+        assert [each.decision_id for each in frozen] == [life.ask.decision] * count
+
+
+def test_the_new_fields_survive_a_restart() -> None:
+    person = Person("t", "u", model_text=False, model_text_at=77, said=["E42 no such file", "why"])
+    assert snapshot.decode(snapshot.encode(person)) == person
+
+
+def test_a_snapshot_from_before_they_were_there_still_reads() -> None:
+    person = Person("t", "u", version=7, recent=["error E42"], bot=True)
+    data = snapshot.encode(person)
+    fields = msgspec.msgpack.decode(data[5:])
+    names = [field.name for field in msgspec.structs.fields(Person)]
+    older = fields[: names.index("model_text")]
+    read = snapshot.decode(data[:5] + msgspec.msgpack.encode(older))
+    assert read == person
+    assert (read.model_text, read.model_text_at, read.said) == (True, 0, [])
