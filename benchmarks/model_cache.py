@@ -1,7 +1,7 @@
 """How many calls do cache and coalescing save? ``python -m benchmarks.model_cache --users 20000``.
 
 The demo's people live against the engine-free job; every decision that asks a model is put, in order and those of one slot together, to the
-real service on a real Valkey, with a scripted server as the model. Counted are shared wishes; personal ones are told apart.
+real service on a real Valkey, with a scripted server as the model. Counted are shared requests; personal ones are told apart.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from operators.async_map import run_in_background
 from state.catalog.plan import Plan
 from state.decision.chooser import Chosen
 from state.decision.composer import Composer
-from state.decision.wording_request import Kept, Wish, cache_key, consider
+from state.decision.wording_request import WordingRequest, WordingSkipped, cache_key, consider
 from state.ids import Keys
 from state.stream_items import Decision
 from tests.support.model_server import ModelServer, good, slow
@@ -38,18 +38,19 @@ class Wishing(OfflineRunner):
 
     def __init__(self, plan: Plan, keys: Keys) -> None:
         super().__init__(Plan(plan.catalog, wording=True), keys)
-        self.considered: list[Wish | Kept] = []
+        self.considered: list[WordingRequest | WordingSkipped] = []
         self._words = Composer(self.plan, keys)
 
     def _take(self, chosen: list[Chosen]) -> None:
         super()._take(chosen)
         for each in chosen:
             if type(each) is Decision:
-                self.considered.append(consider(self.plan, each, self._words.compose(each)[0].recommendation))
+                record, ask = self._words.compose(each)[0].recommendation, each.ask
+                self.considered.append(consider(self.plan, record, context=ask.context, traits=ask.traits, group=ask.group, at=ask.at))
 
 
-def ask(plan: Plan, wishes: list[Wish]) -> list[Answer]:
-    """Put ``wishes`` to the service, those of one moment together; answers in their order."""
+def ask(plan: Plan, requests: list[WordingRequest]) -> list[Answer]:
+    """Put ``requests`` to the service, those of one moment together; answers in their order."""
     with (
         tempfile.TemporaryDirectory() as directory,
         ModelServer(slow(0.05, good())) as server,
@@ -60,13 +61,13 @@ def ask(plan: Plan, wishes: list[Wish]) -> list[Answer]:
         )  # fmt: skip
         with redis_for_job(None, data_dir) as redis_url, open_model(settings, plan, redis_url, stopping=lambda: False) as model:
             assert model is not None
-            answer = model.wordsmith.answer
+            answer = model.service.answer
 
-            async def together(some: list[Wish]) -> list[Answer]:
+            async def together(some: list[WordingRequest]) -> list[Answer]:
                 return list(await asyncio.gather(*map(answer, some)))
 
             answers: list[Answer] = []
-            for _, group in itertools.groupby(wishes, key=lambda wish: wish.at):
+            for _, group in itertools.groupby(requests, key=lambda request: request.at):
                 answers += run_in_background(together(list(group)), 120)
             return answers
 
@@ -75,22 +76,22 @@ def share(count: int, of: int) -> float | None:
     return round(count / of, 4) if of else None
 
 
-def summarize(considered: list[Wish | Kept], answers: list[Answer]) -> dict[str, Any]:
+def summarize(considered: list[WordingRequest | WordingSkipped], answers: list[Answer]) -> dict[str, Any]:
     """Calls, hits, and the hit rate over the run in ``PARTS`` equal parts: the last ones are warm."""
-    wishes = [each for each in considered if isinstance(each, Wish)]
-    shared = [(wish, answer) for wish, answer in zip(wishes, answers, strict=True) if not wish.personal]
+    requests = [each for each in considered if isinstance(each, WordingRequest)]
+    shared = [(request, answer) for request, answer in zip(requests, answers, strict=True) if not request.personal]
     sources = [answer.source for _, answer in shared]
     parts = [sources[len(sources) * part // PARTS : len(sources) * (part + 1) // PARTS] for part in range(PARTS)]
     kept: dict[str, int] = {}
     for each in considered:
-        if isinstance(each, Kept):
+        if isinstance(each, WordingSkipped):
             kept[each.reason] = kept.get(each.reason, 0) + 1
     calls = sources.count("call")
     warm = sources[len(sources) // 2 :]
     return {
-        "decisions": len(considered), "keptTemplate": kept, "personal": len(wishes) - len(shared), "shared": len(shared),
+        "decisions": len(considered), "keptTemplate": kept, "personal": len(requests) - len(shared), "shared": len(shared),
         "calls": calls, "cache": sources.count("cache"), "coalesced": sources.count("coalesced"),
-        "distinctKeys": len({cache_key(wish) for wish, _ in shared}), "callsSaved": share(len(sources) - calls, len(sources)),
+        "distinctKeys": len({cache_key(request) for request, _ in shared}), "callsSaved": share(len(sources) - calls, len(sources)),
         "hitRateWarm": share(len(warm) - warm.count("call"), len(warm)),
         "hitRateByTenth": [share(len(part) - part.count("call"), len(part)) for part in parts],
         "accepted": share(sum(not answer.reason for answer in answers), len(answers)),
@@ -107,8 +108,8 @@ def main() -> None:
     arguments = parser.parse_args()
     run = replicate(World("baseline", arguments.seed, arguments.users, arguments.days), make=Wishing)
     assert isinstance(run.job, Wishing)
-    wishes = [each for each in run.job.considered if isinstance(each, Wish)]
-    found = summarize(run.job.considered, ask(run.job.plan, wishes))
+    requests = [each for each in run.job.considered if isinstance(each, WordingRequest)]
+    found = summarize(run.job.considered, ask(run.job.plan, requests))
     if arguments.json:
         print(json.dumps({"benchmark": "model_cache", "users": arguments.users, "days": arguments.days, "seed": arguments.seed, **found}))
         return

@@ -41,7 +41,7 @@ from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.ids import Keys
 from state.messages import Message, Tick
-from state.records.recommendation import Effect, Improve, Publish
+from state.records.recommendation import Effect, Publish, ReplaceText
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 MODEL_SECONDS: Final = 1.8
@@ -123,7 +123,7 @@ class _Timed(StatefulSinkPartition[list[Effect], None]):
         self._inner.write_batch(values)
         now = time.perf_counter()
         for effect in (each for effects in values for each in effects):
-            if isinstance(effect, Improve):
+            if isinstance(effect, ReplaceText):
                 self._sink.improved += 1
             elif isinstance(effect, Publish) and (entered := self._sink.entered.get(effect.recommendation.user_id)):
                 self._sink.took.append((entered, now - entered))
@@ -149,13 +149,13 @@ def one_round(url: str, signups: float, others: float, seconds: float) -> dict[s
             flow = build(
                 FlowParts(
                     source, sink, Forgetting(), Forgetting(), plan, Keys(b"benchmark"), wheels, CounterView(),
-                    desk=model.desk if model is not None else None,
+                    model=model,
                 )
             )  # fmt: skip
             recovery = data_dir.recovery(settings.recovery_partitions)
             began = time.perf_counter()
             cli_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery)  # type: ignore[no-untyped-call]
-            asked = dict(model.wordsmith.counts) if model is not None else {}
+            asked = dict(model.service.counts) if model is not None else {}
     took = np.array([1000 * took for entered, took in sink.took if entered > began + WARM_SECONDS])
     return {
         "model": bool(url), "decisions": int(took.size), "improved": sink.improved, "answers": asked,

@@ -104,7 +104,7 @@ def _language_warnings(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     """The languages that the guardrails cannot tell from others: a text in another one would pass for them."""
     if catalog.wording is None:
         return
-    from llm.language import COMMON, looks_like
+    from llm.guardrails.language import COMMON, looks_like
 
     for index, language in enumerate(catalog.wording.languages):
         if language not in COMMON and looks_like("abc", language):

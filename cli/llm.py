@@ -1,4 +1,4 @@
-"""``onramp llm``: look at what a model is asked and answers."""
+"""``onramp llm``: shows the prompt, the model's answer and its checks for one decision."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from cli.options import CatalogOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from flows.settings import Settings
-    from llm.answer import Prompt
-    from llm.guardrails import Filled
-    from llm.service import Made
+    from llm.service import Preview
     from state.catalog.plan import Plan
-    from state.decision.wording_request import Wish
+    from state.decision.wording_request import WordingRequest
 
 
 class ModelTryError(Exception):
-    """Nothing could be asked or answered. The text is one sentence for the user."""
+    """No model could be called, or it gave no answer. The text is one sentence for the user."""
 
 
-_NOT_ASKED: Final = {
-    "injection_suspected": "nothing is asked, because the person's words read like orders to the model",
-    "redaction_failed": "nothing is asked, because what names the person could not be taken out of their words",
+_MARGIN_SECONDS: Final = 10.0  # beside the model's own timeout, for opening and closing the client
+_NOT_SENT: Final = {
+    "injection_suspected": "no request is sent, because the person's words read like orders to the model",
+    "redaction_failed": "no request is sent, because personal data could not be removed from the person's words",
 }
 
 
@@ -40,11 +39,11 @@ def attempt(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Ask a model about a person's newest decision and judge its answer, as the job would: the prompt with what names the person taken out,
-    each check in order, the text as the person would read it, tokens, seconds and cost. Without --llm, ONRAMP_LLM_URL is asked.
+    """Call a model for a person's newest decision and check its answer, as the job would. Shows the prompt without personal data, each
+    check in order, the text as the person would read it, and tokens, seconds and cost. Without --llm it calls ONRAMP_LLM_URL.
 
-    Nothing is written anywhere: no record changes, no budget is counted, nothing is cached or queued for review. u000042 is an example;
-    the people of a demo are named so, and `onramp demo` ends with somebody to try.
+    Nothing is written: no record changes, no budget is counted, nothing is cached or queued for review. u000042 is an example;
+    the people of a demo have such names, and `onramp demo` ends with one that you can try.
 
     \b
     Example:  onramp llm try --user u000042 --llm local
@@ -53,46 +52,45 @@ def attempt(
     from cli.demo_dir import demo_catalog, for_reading
     from cli.local_model import chosen_model
     from cli.options import load
-    from cli.past_wish import find_wish
+    from cli.past_request import find_request
     from cli.stores import open_facts
 
     settings = for_reading(load(data_dir=data_dir, catalog=catalog))
     if llm is None and settings.llm_url is None:
-        raise ModelTryError("no model is set: name a server with --llm URL or ONRAMP_LLM_URL, or say --llm local.")
+        raise ModelTryError("no model is set: name a server with --llm URL or ONRAMP_LLM_URL, or use --llm local.")
     if catalog is None and (of_demo := demo_catalog(settings.data_dir)) is not None:
         settings = settings.model_copy(update={"catalog": of_demo})
     plan = _plan(settings, prompt)
     with open_facts(settings, "onramp llm try") as facts:
-        wish = find_wish(facts, plan, tenant, user)
+        request = find_request(facts, plan, tenant, user)
     if llm is None:
-        asked, made, filled, refused = _ask(settings, plan, wish)
+        preview = _preview(settings, plan, request)
     else:
         with chosen_model(llm) as model:
-            asked, made, filled, refused = _ask(settings.model_copy(update=model), plan, wish)
-    failed = _failed(made.reason)
-    if failed and asked is None and not as_json:
-        raise ModelTryError(f"{failed}; the template stays.")
+            preview = _preview(settings.model_copy(update=model), plan, request)
+    failed = _failure(preview.answer.reason)
     if as_json:
         from reports.screen import print_json
 
-        print_json(_as_json(wish, asked, made, filled, refused))
-    else:
-        _show(wish, asked, made, filled, refused)
-    if failed:
-        if as_json:
+        print_json(_as_json(request, preview))
+        if failed:
             raise typer.Exit(1)
+        return
+    if preview.prompt is not None:
+        _show(request, preview)
+    if failed:
         raise ModelTryError(f"{failed}; the template stays.")
 
 
-def _failed(reason: str) -> str:
-    """Why there is no answer to judge; empty where there is one."""
-    from llm.causes import SENTENCES
+def _failure(reason: str) -> str:
+    """Why there is no answer to check; empty where there is one."""
+    from llm.client.failure_log import SENTENCES
 
-    return _NOT_ASKED.get(reason) or next((said for code, said in SENTENCES.items() if code == reason), "")
+    return _NOT_SENT.get(reason) or next((sentence for code, sentence in SENTENCES.items() if code == reason), "")
 
 
 def _plan(settings: Settings, prompt: str | None) -> Plan:
-    """The catalog's plan, where everybody's decision may be worded: who asks wants to see a text, not why there would be none."""
+    """The catalog's plan, changed so that every decision may be worded: the user wants to see a text, not why there is none."""
     from flows.catalogs import load_catalog
     from state.catalog.model import PromptShare
     from state.catalog.plan import Plan
@@ -107,72 +105,79 @@ def _plan(settings: Settings, prompt: str | None) -> Plan:
     return Plan(catalog.model_copy(update={"wording": policy.model_copy(update=changes)}), wording=True)
 
 
-def _ask(settings: Settings, plan: Plan, wish: Wish) -> tuple[Prompt | None, Made, Filled | None, str]:
+def _preview(settings: Settings, plan: Plan, request: WordingRequest) -> Preview:
     from flows.model_service import open_model
-    from llm.guardrails import Guardrails
     from operators.async_map import run_in_background
 
-    with open_model(settings, plan, "redis://127.0.0.1:1", stopping=lambda: False) as model:  # a preview never speaks to Redis
+    with open_model(settings, plan, "redis://127.0.0.1:1", stopping=lambda: False) as model:  # a preview does not use Redis
         assert model is not None, "the settings name a model and the plan has a policy"
-        asked, made, refused = run_in_background(model.wordsmith.preview(wish))
-    return asked, made, None if made.reason else Guardrails(plan).fill(made.text, wish), refused
+        preview: Preview = run_in_background(model.service.preview(request), settings.llm_timeout_seconds + _MARGIN_SECONDS)
+    return preview
 
 
-def _as_json(wish: Wish, asked: Prompt | None, made: Made, filled: Filled | None, refused: str) -> dict[str, Any]:
-    record = wish.record
-    verdicts = [*made.verdicts, *(filled.verdicts if filled is not None else ())]
+def _as_json(request: WordingRequest, preview: Preview) -> dict[str, Any]:
+    record, answer, usage = request.record, preview.answer, preview.answer.usage
     return {
-        "tenantId": record.tenant_id, "userId": record.user_id, "decisionId": record.decision_id, "pathId": record.path_id,
-        "stepId": record.step_id, "trigger": record.trigger, "arm": record.arm, "scope": "personal" if wish.personal else "shared",
-        "promptVersion": wish.prompt, "system": asked.system if asked is not None else None,
-        "user": asked.user if asked is not None else None, "template": record.message,
-        "text": filled.text or None if filled is not None else None, "unfilled": made.text or None,
-        "refusedText": refused or None,
-        "reason": made.reason or next((verdict.reason for verdict in verdicts if verdict.reason), "") or None,
-        "confidence": made.confidence if made.text else None,
-        "verdicts": [{"check": each.check, "reason": each.reason or None, "detail": each.detail or None} for each in verdicts],
-        "model": made.model or None, "inputTokens": made.input_tokens, "outputTokens": made.output_tokens,
-        "costDollars": made.cost_micros / 1e6, "latencyMs": made.latency_ms, "attempts": made.attempts,
-    }  # fmt: skip
+        "tenantId": record.tenant_id,
+        "userId": record.user_id,
+        "decisionId": record.decision_id,
+        "pathId": record.path_id,
+        "stepId": record.step_id,
+        "trigger": record.trigger,
+        "arm": record.arm,
+        "scope": "personal" if request.personal else "shared",
+        "promptVersion": request.prompt,
+        "system": preview.prompt.system if preview.prompt is not None else None,
+        "user": preview.prompt.user if preview.prompt is not None else None,
+        "template": record.message,
+        "text": answer.text or None,
+        "unfilled": preview.unfilled or None,
+        "refusedText": preview.refused or None,
+        "reason": answer.reason or None,
+        "confidence": preview.confidence if preview.unfilled else None,
+        "checks": [{"check": each.check, "reason": each.reason or None, "detail": each.detail or None} for each in answer.checks],
+        "model": usage.model or None,
+        "inputTokens": usage.input_tokens,
+        "outputTokens": usage.output_tokens,
+        "costDollars": usage.cost_micros / 1e6,
+        "latencyMs": usage.latency_ms,
+        "attempts": usage.attempts,
+    }
 
 
-def _show(wish: Wish, asked: Prompt | None, made: Made, filled: Filled | None, refused: str) -> None:
+def _show(request: WordingRequest, preview: Preview) -> None:
     from rich.text import Text
 
     from reports.plain import plain
     from reports.screen import heading, lines, number, out, table
     from reports.wordings import dollars
 
-    console, record = out(), wish.record
-    who = (
-        f"{plain(record.user_id)}: {plain(record.arm)} upon {plain(record.trigger)} at {plain(record.step_id)}, {plain(record.created_at)}"
-    )
-    console.print(Text(who, style="bold"))
-    if asked is not None:
-        scope = "for this person alone" if wish.personal else "for everybody in this place"
-        heading(console, "What the model is told", f"prompt {plain(asked.version)}, {scope}")
-        for role, told in (("system", asked.system), ("user", asked.user)):  # as it is sent: neither wrapped nor indented
+    console, record, answer, usage = out(), request.record, preview.answer, preview.answer.usage
+    place = f"{plain(record.arm)} upon {plain(record.trigger)} at {plain(record.step_id)}"
+    console.print(Text(f"{plain(record.user_id)}: {place}, {plain(record.created_at)}", style="bold"))
+    if preview.prompt is not None:
+        scope = "for this person alone" if request.personal else "for everybody in this place"
+        heading(console, "The prompt", f"{plain(preview.prompt.version)}, {scope}")
+        for role, text in (("system", preview.prompt.system), ("user", preview.prompt.user)):  # as it is sent: not wrapped, not indented
             console.print(Text(f"── {role} ──", style="dim"))
-            console.out("\n".join(plain(line) for line in told.split("\n")), highlight=False)
+            console.out("\n".join(plain(line) for line in text.split("\n")), highlight=False)
         console.print(Text("── end ──", style="dim"))
-    judged = [("as answered", each) for each in made.verdicts]
-    judged += [("slots filled", each) for each in (filled.verdicts if filled is not None else ())]
-    if judged:
-        heading(console, "How its answer is judged")
-        rows = ((text, each.check, each.reason or "passed", each.detail) for text, each in judged)
-        console.print(table(["text", "check", "verdict", "~in words"], rows))
-    if refused:
-        heading(console, "What was refused", "nobody is shown this; slots are not filled")
-        lines(console, Text(plain(refused), style="dim"))
+    if answer.checks:
+        heading(console, "The checks of the answer")
+        console.print(
+            table(["check", "result", "~in words"], ((each.check, each.reason or "passed", each.detail) for each in answer.checks))
+        )
+    if preview.refused:
+        heading(console, "The refused text", "it is not shown to anybody; its slots are not filled")
+        lines(console, Text(plain(preview.refused), style="dim"))
     heading(console, "What the person reads")
-    improved = filled is not None and filled.ok
-    lines(console, Text(plain(record.message), style="dim" if improved else ""))
-    if improved and filled is not None:
+    lines(console, Text(plain(record.message), style="dim" if answer.text else ""))
+    if answer.text:
         console.print()
-        lines(console, Text(plain(filled.text)))
+        lines(console, Text(plain(answer.text)))
     console.print()
-    why = f" ({plain(made.reason)})" if made.reason else ""
-    ended = f"The second: confidence {made.confidence:.2f}." if improved else f"The template stays{why}."
-    spent = f"{number(made.input_tokens)} + {number(made.output_tokens)} tokens, {dollars(made.cost_micros / 1e6)}"
-    took = f" {plain(made.model) or 'The attempt'} took {made.latency_ms / 1000:.1f} s, {spent}." if made.attempts else ""
-    console.print(Text(ended + took, style="dim"))
+    why = f" ({plain(answer.reason)})" if answer.reason else ""
+    result = f"The second text: confidence {preview.confidence:.2f}." if answer.text else f"The template stays{why}."
+    spent = f"{number(usage.input_tokens)} + {number(usage.output_tokens)} tokens, {dollars(usage.cost_micros / 1e6)}"
+    took = f" {plain(usage.model) or 'The attempt'} took {usage.latency_ms / 1000:.1f} s, {spent}." if usage.attempts else ""
+    console.print(Text(result + took, style="dim"))

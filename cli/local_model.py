@@ -72,7 +72,7 @@ def _run_local_model() -> Iterator[dict[str, Any]]:
     """Run the local model in a process of its own that dies with this one; yield the settings that lead to it."""
     from pydantic import SecretStr
 
-    from llm import local
+    from llm.client import local_model as local
 
     local.weights()
     with tempfile.TemporaryDirectory(prefix="onramp-") as folder, _no_proxy():

@@ -11,7 +11,7 @@ from cli.options import DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from flows.settings import Settings
-    from llm.review import Decision, ReviewEntry, ReviewQueue
+    from llm.review_queue import Decision, ReviewEntry, ReviewQueue
 
 T = TypeVar("T")
 
@@ -99,8 +99,8 @@ def _with_queue(settings: Settings, act: Callable[[ReviewQueue], Awaitable[T]]) 
     """Run ``act`` on the queue in Redis, or in the Valkey of the data directory, whether or not a job runs."""
     import asyncio
 
-    from llm.cache import connect
-    from llm.review import ReviewPolicy, ReviewQueue
+    from llm.cache.answer_cache import connect
+    from llm.review_queue import ReviewPolicy, ReviewQueue
     from local.data_dir import DataDir
     from local.redis_access import redis_for_reader
     from sinks.redis.client import ANSWER_SECONDS

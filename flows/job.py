@@ -209,7 +209,7 @@ def make_parts(
         board=board,
         lanes=lanes,
         sink_partitions=settings.sink_partitions,
-        desk=model.desk if model is not None else None,
+        model=model,
     )
 
 
@@ -217,7 +217,7 @@ def make_parts(
 def model_of(
     settings: Settings, plan: Plan, engines: Engines, stop: StopRequest, *, at_once: bool = False
 ) -> Iterator[ModelService | None]:
-    """Who words guidance, where the settings name a model; loads what that needs only then.
+    """The model that words guidance, where the settings name one; loads what that needs only then.
 
     ``at_once``: simulated time stands still while a call is under way, so that answers come as soon as they would in life.
     """

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.inputs import Source
 from bytewax.outputs import Sink
 
+from operators.cancel_calls import CancellingEffect
 from operators.choose import choose_step
 from operators.compose import compose_step
 from operators.counters import CounterView, counters_step
 from operators.decode import decode_step
-from operators.enrich import Desk, Halting, enrich_step
+from operators.enrich import enrich_step
 from operators.estimate import estimate_step
 from operators.facts import facts_step
 from operators.select import only, only_outputs
@@ -27,17 +28,20 @@ from state.catalog.plan import Plan
 from state.ids import Keys
 from state.messages import Message, Tick
 from state.records.facts import Fact
-from state.records.recommendation import Effect, Erase, Freeze, Improve, Publish
+from state.records.recommendation import Effect, Erase, MarkShown, Publish, ReplaceText
 from state.stream_items import Count, Decision
 from state.stuck.parameters import ParameterStore
+
+if TYPE_CHECKING:
+    from flows.model_service import ModelService
 
 
 @dataclass(frozen=True)
 class FlowParts:
     """What the graph is built from: where it reads, where it writes, and what it knows.
 
-    ``lanes`` and ``sink_partitions`` say over how many workers timers and sinks may be spread; 1 where one worker runs. ``desk`` asks the
-    model, None where there is none.
+    ``lanes`` and ``sink_partitions`` say over how many workers timers and sinks may be spread; 1 where one worker runs. ``model`` words
+    guidance, None where there is none.
     """
 
     source: Source[Message | Tick]
@@ -51,7 +55,7 @@ class FlowParts:
     lanes: int = 1
     sink_partitions: int = 1
     parameters: ParameterStore = field(default_factory=ParameterStore)
-    desk: Desk | None = None
+    model: ModelService | None = None
 
 
 def build(parts: FlowParts) -> Dataflow:
@@ -80,12 +84,16 @@ def build(parts: FlowParts) -> Dataflow:
     composed = compose_step("compose", choices, plan, keys)
 
     # A model may find better words for what stands in Redis; nothing waits for them.
-    meanwhile: Stream[Halting] = only_outputs("meanwhile", tracked, (Publish, Erase, Freeze))
-    enriched = [enrich_step("enrich", composed, meanwhile, parts.desk, parts.lanes)] if parts.desk is not None else []
+    meanwhile: Stream[CancellingEffect] = only_outputs("meanwhile", tracked, (Publish, Erase, MarkShown))
+    enriched = []
+    if (model := parts.model) is not None:
+        enriched = [
+            enrich_step("enrich", composed, meanwhile, calls=model.calls, forget=model.forget, counters=model.counters, lanes=parts.lanes)
+        ]
 
     # The app reads Redis: new guidance, better words for it, guidance taken back, people forgotten.
     effects: Stream[Effect] = op.merge(
-        "all_effects", meanwhile, only("guidance", composed, Publish), *(only("better_words", each, Improve) for each in enriched)
+        "all_effects", meanwhile, only("guidance", composed, Publish), *(only("better_words", each, ReplaceText) for each in enriched)
     )
     op.output("recommendations", gather_effects("effects", effects, parts.sink_partitions), parts.recommendations)
 

@@ -99,14 +99,14 @@ class Settings(BaseSettings):
         default=2048, ge=1, description="Megabytes of rows kept on disk while ClickHouse is away; beyond that the input is held back."
     )
     llm_url: SecretStr | None = Field(
-        default=None, description="OpenAI-compatible model server, like http://models:8000/v1. Unset: no model is asked, templates stay."
+        default=None, description="OpenAI-compatible model server, like http://models:8000/v1. Unset: no model is called, templates stay."
     )
     llm_api_key: SecretStr | None = Field(default=None, description="Key of that server; unset where it asks for none.")
     llm_model: str = Field(default="default", min_length=1, max_length=200, description="The model's name as that server knows it.")
     llm_timeout_seconds: float = Field(
-        default=8.0, gt=0, le=300, description="Seconds for one call, retries included: the template is on screen, a late text is no news."
+        default=8.0, gt=0, le=300, description="Seconds for one call, retries included. The app shows the template meanwhile."
     )
-    llm_in_flight: int = Field(default=64, ge=1, le=10_000, description="Calls of the model at once, all processes together.")
+    llm_in_flight: int = Field(default=64, ge=1, le=10_000, description="Calls of the model at once, for each process.")
     llm_most_pending: int = Field(
         default=1_000, ge=1, le=1_000_000, description="Decisions of a process that may wait for a text; further ones keep their template."
     )
@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     llm_daily_tokens: int = Field(default=5_000_000, ge=0, description="Tokens a tenant may use a day for texts that serve everybody.")
     llm_daily_dollars: float = Field(default=5.0, ge=0, le=1_000_000, description="Dollars a tenant may spend a day on those.")
     llm_personal_share: float = Field(
-        default=0.4, ge=0, le=100, description="The same for texts that serve one person, as a share of those two; a purse of its own."
+        default=0.4, ge=0, le=100, description="The same for texts that serve one person, as a share of those two; a budget of its own."
     )
     llm_alert_share: float = Field(default=0.8, gt=0, le=1, description="Share of a day's budget at which a warning is logged.")
     llm_input_price: float = Field(default=0.0, ge=0, le=10_000, description="Dollars for a million tokens that are sent.")

@@ -1,16 +1,16 @@
-"""What travels between the parts of this room: the prompt, the model's completion, and the answer that the flow gets."""
+"""The types that pass between the parts of this room: the prompt, the model's completion, its usage, and the answer that the flow gets."""
 
 from __future__ import annotations
 
 import msgspec
 
-from llm.proposal import Verdict
+from llm.guardrails.check_result import CheckResult
 
 
 class Bounds(msgspec.Struct, frozen=True, gc=False):
-    """What an answer may hold in the fields that are decided already: one component, link and language, and the ids of the step's facts.
+    """What the answer's decided fields must hold: the component, the link, the language and the ids of the step's facts.
 
-    ``longest`` are the characters of the text that the catalog allows.
+    ``longest`` is the number of characters that the catalog allows for the text.
     """
 
     component: str
@@ -21,7 +21,7 @@ class Bounds(msgspec.Struct, frozen=True, gc=False):
 
 
 class Prompt(msgspec.Struct, frozen=True, gc=False):
-    """What is sent to the model. For a shared wish it is a pure function of its cache key. ``bounds`` go into the strict schema."""
+    """What is sent to the model. For a shared request it is a pure function of the cache key. ``bounds`` go into the strict schema."""
 
     version: str
     system: str
@@ -29,35 +29,41 @@ class Prompt(msgspec.Struct, frozen=True, gc=False):
     bounds: Bounds | None = None
 
 
-class Completion(msgspec.Struct, frozen=True, gc=False):
-    """What came back: JSON text, not yet believed. ``attempts`` counts requests on the wire, ``latency_ms`` all of them with the waits."""
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """What a call of the model used. All zero where no call was made, or where another request is charged for it.
 
-    text: str
-    model: str
-    input_tokens: int
-    output_tokens: int
-    latency_ms: int
-    attempts: int
-
-
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What became of a wish. ``reason`` is empty where ``text`` may replace the template, slots filled; else a reason code.
-
-    ``source`` is ``call``, ``cache``, ``coalesced`` (another wish's call in flight answered) or empty where nothing was asked.
-    ``cost_micros`` is in millionths of a dollar and, like the tokens, 0 where another call was paid. ``unfilled_hash`` and
-    ``validation_hash`` are digests of the text before and after its slots were filled.
+    ``attempts`` counts HTTP requests; ``latency_ms`` includes all of them and the waits between them; ``cost_micros`` is in millionths of a
+    dollar. ``model`` is the name that the server gave, empty where it did not answer.
     """
 
-    reason: str = ""
-    text: str = ""
-    confidence: float = 0.0
-    source: str = ""
     model: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
     cost_micros: int = 0
     latency_ms: int = 0
     attempts: int = 0
-    verdicts: tuple[Verdict, ...] = ()
+
+
+class Completion(msgspec.Struct, frozen=True, gc=False):
+    """What the model wrote: JSON text that no check has seen yet."""
+
+    text: str
+    usage: Usage
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """The result of a wording request. ``reason`` is empty where ``text`` may replace the template; else it is a reason code.
+
+    The slots of ``text`` are filled, except inside the service, where one answer serves several people. ``source`` is ``call``, ``cache``,
+    ``coalesced`` (another request's call answered) or empty where no model was asked. ``unfilled_hash`` and ``validation_hash`` are digests
+    of the text before and after its slots were filled.
+    """
+
+    reason: str = ""
+    text: str = ""
+    confidence: float = 0.0
+    source: str = ""
+    usage: Usage = Usage()
+    checks: tuple[CheckResult, ...] = ()
     unfilled_hash: str = ""
     validation_hash: str = ""

@@ -1,10 +1,10 @@
-"""What a model is asked: versioned prompt files, and how one is filled in for a wish.
+"""The prompts: versioned files, and how one is rendered for a request.
 
-A prompt is a YAML file with every word in it, so that its version says what was asked. Only ``[[names]]`` of a closed list are filled in,
-once: what is put in is never looked through again. The braces of ``{slots}`` stay as they are.
+A prompt is a YAML file that holds every word, so that its version identifies what was sent. Only ``[[names]]`` of a closed list are
+replaced, once: inserted text is not searched for names again. The braces of ``{slots}`` stay as they are.
 
-For a shared wish the bytes depend on the plan and on what ``state.decision.wording_request.cache_key`` is made of, on nothing else: no trait, no note, no
-identity and no time goes in. What a person typed goes only into the ``personal`` part, between fences that it cannot write itself.
+For a shared request the bytes depend only on the plan and on the parts of ``state.decision.wording_request.cache_key``: no trait, note, identity or time is
+inserted. A person's own words go only into the ``personal`` part, between fences that they cannot forge.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from llm.answer import Bounds, Prompt
-from llm.fence import CLOSING, OPENING
+from llm.guardrails.fence import CLOSING, OPENING
 from state.catalog.model import Slug, Text
 from state.catalog.plan import Plan
-from state.decision.wording_request import Wish
+from state.decision.wording_request import WordingRequest
 from state.vocabulary import TONES, TRIGGERS, Tone, Trigger, UiComponent
 
 BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog" / "prompts"
-"""Where the prompts are that come with Onramp."""
+"""The directory of the built-in prompts."""
 
 ANSWER_FIELDS: Final = ("text", "facts", "uiComponent", "deepLink", "language", "confidence")
-"""Fields of the JSON object that every prompt must ask for; see ``llm.proposal.Proposal``."""
+"""Fields of the JSON object that every prompt must ask for; see ``llm.client.proposal.Proposal``."""
 
 SHARED_NAMES: Final = frozenset(
     "product description path step facts trigger tone component uiComponent deepLink language situation slots glossary example"
     " limit".split()
 )
-PERSONAL_NAMES: Final = frozenset({"told", "notes"})
+PERSONAL_NAMES: Final = frozenset({"traits", "notes"})
 NEEDED_NAMES: Final = frozenset("product step trigger example facts slots uiComponent deepLink language limit".split())
 
 SLOT_ROOM: Final = 40
 """Characters by which the limit in the prompt is stricter than the catalog's: a slot, once filled, may be longer than its token."""
 
-_LONGEST: Final = 240  # where no policy says so; nobody is asked then
+_LONGEST: Final = 240  # where the catalog has no policy; no model is called then
 
 LARGEST: Final = 20_000
 """Characters of a prompt file, at most."""
@@ -59,7 +59,7 @@ class _Model(BaseModel):
 
 
 class Words(_Model):
-    """Sentences for what the flow knows by a code. Each code needs its own."""
+    """Sentences for the codes of the flow. Each code needs one."""
 
     triggers: dict[Trigger, Text]
     tones: dict[Tone, Text]
@@ -81,7 +81,7 @@ class Words(_Model):
 
 
 class PromptTemplate(_Model):
-    """One version of the prompt. ``user`` may name what ``SHARED_NAMES`` lists; ``personal`` follows it for a personal wish."""
+    """One version of the prompt. ``user`` may use the names in ``SHARED_NAMES``; ``personal`` is added for a personal request."""
 
     version: Slug
     purpose: Text
@@ -159,33 +159,33 @@ def _parse(text: str, path: Path) -> PromptTemplate:
         raise PromptError(f"The prompt {path} cannot be used: {f'{where}: ' if where else ''}{said[:1].lower()}{said[1:]}{more}.") from None
 
 
-def render(template: PromptTemplate, plan: Plan, wish: Wish, told: Mapping[str, str], notes: Sequence[str]) -> Prompt:
-    """Fill in ``template`` for ``wish``. Pure.
+def render(template: PromptTemplate, plan: Plan, request: WordingRequest, traits: Mapping[str, str], notes: Sequence[str]) -> Prompt:
+    """Fill in ``template`` for ``request``. Pure.
 
-    ``told`` (trait → value) and ``notes`` (each in its fence, as ``llm.intake`` admits them) are looked at only where the wish is personal.
+    ``traits`` and ``notes`` are those that the input guardrails allow, each note in its fence; only a personal request uses them.
     Raises ``KeyError`` for a place or an arm that ``plan`` does not have.
     """
-    user = _fill(template.user, _shared(template, plan, wish))
-    if wish.personal:
+    user = _fill(template.user, _shared(template, plan, request))
+    if request.personal:
         nothing = template.words.nothing
         personal = {
-            "told": "\n".join(f"{_tame(name)}: {_tame(value)}" for name, value in sorted(told.items())) or nothing,
+            "traits": "\n".join(f"{_tame(name)}: {_tame(value)}" for name, value in sorted(traits.items())) or nothing,
             "notes": "\n".join(f"- {_tame(note)}" for note in notes) or nothing,
         }
         user = f"{user}\n\n{_fill(template.personal, personal)}"
-    return Prompt(template.version, _fill(template.system, {}), user, _bounds(plan, wish))
+    return Prompt(template.version, _fill(template.system, {}), user, _bounds(plan, request))
 
 
-def _bounds(plan: Plan, wish: Wish) -> Bounds:
-    """Of the plan and of what the cache key is made of, like the texts."""
-    step, policy = plan.steps[wish.record.step_id], plan.catalog.wording
-    component = plan.component[wish.record.arm]
-    return Bounds(component, step.link, wish.locale, tuple(step.facts), policy.longest if policy else _LONGEST)
+def _bounds(plan: Plan, request: WordingRequest) -> Bounds:
+    """From the plan and the parts of the cache key, like the texts."""
+    step, policy = plan.steps[request.record.step_id], plan.catalog.wording
+    component = plan.component[request.record.arm]
+    return Bounds(component, step.link, request.locale, tuple(step.facts), policy.longest if policy else _LONGEST)
 
 
-def _shared(template: PromptTemplate, plan: Plan, wish: Wish) -> dict[str, str]:
-    """What the names stand for, of the plan and of what the cache key is made of."""
-    record, catalog, words = wish.record, plan.catalog, template.words
+def _shared(template: PromptTemplate, plan: Plan, request: WordingRequest) -> dict[str, str]:
+    """The values of the names, from the plan and the parts of the cache key."""
+    record, catalog, words = request.record, plan.catalog, template.words
     step, policy = plan.steps[record.step_id], plan.catalog.wording
     arm = next(arm for arm in catalog.arms if arm.id == record.arm)
     slots = {"step": f'the step, "{_line(step.title)}"', "product": f"the product, {_line(catalog.product)}"}
@@ -203,8 +203,8 @@ def _shared(template: PromptTemplate, plan: Plan, wish: Wish) -> dict[str, str]:
         "component": words.components[arm.component],
         "uiComponent": arm.component,
         "deepLink": step.link,
-        "language": wish.locale,
-        "situation": words.situations[cast("Any", wish.situation)],
+        "language": request.locale,
+        "situation": words.situations[cast("Any", request.situation)],
         "slots": "\n".join(f"{{{name}}}: {meaning}" for name, meaning in slots.items()),
         "glossary": ", ".join(map(_line, policy.glossary if policy else [])) or words.nothing,
         "example": _line(plan.template(record.trigger, record.step_id, record.arm)),
@@ -213,7 +213,7 @@ def _shared(template: PromptTemplate, plan: Plan, wish: Wish) -> dict[str, str]:
 
 
 def length_limit(longest: int) -> int:
-    """Characters that a model is told to keep to, so that its text stays within ``longest`` once a slot is filled."""
+    """The limit in the prompt, so that the text stays within ``longest`` once its slots are filled."""
     return max(SLOT_ROOM, longest - SLOT_ROOM)
 
 

@@ -1,7 +1,7 @@
-"""Answers wishes: from the cache, from a call that is under way, or from the model; judged, and filled for the one person who will read it.
+"""Answers wording requests: from the cache, from a call that is already running, or from the model. Fills the slots for the one reader.
 
-The order of a wish: admission (what may be told) → cache → calls in flight → breaker, rate, budget, a place → the model → the checks →
-cache or review → slots. Whatever goes wrong ends in an ``Answer`` with a reason code; the template stands in Redis all the while.
+The order: input guardrails → cache → running calls → breaker, rate limit, budget → the model → output guardrails → cache or review queue →
+slots. Every failure ends in an ``Answer`` with a reason code. The template stays in Redis until a better text replaces it.
 """
 
 from __future__ import annotations
@@ -11,296 +11,291 @@ import logging
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
-from llm.answer import Answer, Completion, Prompt
-from llm.bills import Bill, Bills, Spent
-from llm.breaker import Breaker
-from llm.budget import Budget, Scope, day_of
-from llm.cache import AnswerCache, Cached, text_hash, user_digest
-from llm.causes import CauseLog
-from llm.client import ModelClient
-from llm.coalesce import CallEndedError, Flights
-from llm.failures import ModelFailure
-from llm.guardrails import Guardrails
-from llm.intake import Intake
-from llm.prices import Prices, estimate_tokens
+from llm.answer import Answer, Completion, Prompt, Usage
+from llm.cache.answer_cache import AnswerCache, CachedText, text_hash, user_digest
+from llm.client.failure_log import FailureLog
+from llm.client.failures import ModelFailure
+from llm.client.model_client import ModelClient
+from llm.client.prices import estimate_tokens
+from llm.guardrails.check_result import CheckResult
+from llm.guardrails.input_guardrails import InputGuardrails
+from llm.guardrails.output_guardrails import OutputGuardrails
+from llm.limits.circuit_breaker import Breaker
+from llm.limits.cost_sharing import CostSharing, SharedCall
+from llm.limits.daily_budget import Budget, Scope, day_of
+from llm.limits.rate_limit import RateLimit
+from llm.limits.single_flight import CallEndedError, SingleFlight
 from llm.prompts import PromptTemplate, render
-from llm.proposal import Verdict
-from llm.rate import TokenBucket
-from llm.review import ReviewEntry, ReviewQueue
-from llm.semaphore import Semaphore
+from llm.review_queue import ReviewEntry, ReviewQueue
 from state.catalog.plan import Plan
-from state.decision.wording_request import Wish, cache_key
+from state.decision.wording_request import WordingRequest, cache_key
+from state.records.recommendation import validation_hash
 
-_LOG = logging.getLogger(__name__)
+_LOG: Final = logging.getLogger(__name__)
 
-RATE_WAIT_SECONDS = 2.0
-"""The longest wait for a token: nobody waits for the text, but a queue that only grows would."""
+RATE_WAIT_SECONDS: Final = 2.0
+"""The longest wait for a turn under the rate limit. Beyond it the queue only grows."""
 
-_FORGOTTEN_KEPT = 10_000
-"""Deleted people who are remembered until the calls that were in flight for them have ended."""
-
-
-AT_ONCE = 16
-"""Requests to Redis at once: of a burst of a thousand wishes, the last would wait for longer than Redis is given to answer."""
-
-PLACE_WAIT_SECONDS = 4.0
-"""The longest wait for a place among the calls in flight of all processes. The call has its own time after it."""
+_FORGOTTEN_KEPT: Final = 10_000
+"""Deleted people that are remembered until the calls that ran for them have ended."""
 
 
-class Made(msgspec.Struct, frozen=True, gc=False):
-    """What a call came to, before slots are filled: a text that passed every check, or a reason. The rest is as in ``Answer``."""
+class Preview(msgspec.Struct, frozen=True, gc=False):
+    """One call for a person who wants to look at it. ``prompt`` is None where the input guardrails refused the request.
 
-    reason: str = ""
-    text: str = ""
+    ``unfilled`` is the accepted text with its slots; ``refused`` is the text that a check refused, empty where it looks private.
+    """
+
+    answer: Answer
+    prompt: Prompt | None = None
+    unfilled: str = ""
     confidence: float = 0.0
-    model: str = ""
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_micros: int = 0
-    latency_ms: int = 0
-    attempts: int = 0
-    verdicts: tuple[Verdict, ...] = ()
+    refused: str = ""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What answering needs, each a small thing of its own. All are used from one event loop."""
+@dataclass(kw_only=True, eq=False)
+class WordingService:
+    """Answers any number of requests at a time, on one event loop. The caller limits how many."""
 
     plan: Plan
     prompts: Mapping[str, PromptTemplate]
-    intake: Intake
-    guardrails: Guardrails
+    input_guardrails: InputGuardrails
+    output_guardrails: OutputGuardrails
     client: ModelClient
     breaker: Breaker
-    bucket: TokenBucket
-    places: Semaphore
+    rate_limit: RateLimit
     budget: Budget
-    prices: Prices
     cache: AnswerCache
-    review: ReviewQueue
+    review_queue: ReviewQueue
     clock: Callable[[], float] = time.time
+    counts: Counter[str] = field(default_factory=Counter, init=False)
+    """How requests ended: by source where they were answered (``call``, ``cache``, ``coalesced``), else by reason code."""
 
-
-class Wordsmith:
-    """Answers wishes, any number at a time, on one event loop."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._flights: Flights[Made] = Flights()
-        self._bills = Bills()
-        self._turn = asyncio.Lock()
-        self._causes = CauseLog(parts.client.settings.base_url)
-        self._redis = asyncio.Semaphore(AT_ONCE)
+    def __post_init__(self) -> None:
+        self._calls: SingleFlight[Answer] = SingleFlight()
+        self._costs = CostSharing()
+        self._failure_log = FailureLog(self.client.settings.base_url)
         self._forgotten: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self.counts: Counter[str] = Counter()
-        """How wishes ended: by source where they were answered (``call``, ``cache``, ``coalesced``), else by reason code."""
 
-    async def answer(self, wish: Wish) -> Answer:
-        """Return better words for ``wish``, or why there are none. Never raises; cancel it when nobody needs the answer any more."""
+    async def answer(self, request: WordingRequest) -> Answer:
+        """Return a better text for ``request``, or the reason why there is none. Never raises. Cancel it when the answer is not needed."""
         began = time.monotonic()
         try:
-            answer = await self._answer(wish)
+            answer = await self._answer(request)
         except CallEndedError:
-            answer = msgspec.structs.replace(self.give_up(wish) or Answer(), reason="cancelled")
+            answer = msgspec.structs.replace(self.cancel(request) or Answer(), reason="cancelled")
         except Exception as error:  # noqa: BLE001 - whatever it is, the template stays and the flow goes on
-            _LOG.error("a wish could not be answered (%s); the template stays", type(error).__name__)
-            answer = msgspec.structs.replace(self.give_up(wish) or Answer(), reason="internal")
+            _LOG.error("a wording request failed (%s); the template stays", type(error).__name__)
+            answer = msgspec.structs.replace(self.cancel(request) or Answer(), reason="internal")
         self.counts[answer.reason or answer.source] += 1
         if answer.source != "call":
-            answer = msgspec.structs.replace(answer, latency_ms=round((time.monotonic() - began) * 1000))
+            took = round((time.monotonic() - began) * 1000)
+            answer = msgspec.structs.replace(answer, usage=msgspec.structs.replace(answer.usage, latency_ms=took))
         return answer
 
-    def give_up(self, wish: Wish) -> Answer | None:
-        """What a wish that is about to be cancelled has cost or may cost, without a reason; None where nothing was sent. From any thread.
+    def cancel(self, request: WordingRequest) -> Answer | None:
+        """Return the cost to record for a request that is about to be cancelled; None where nothing was sent. From any thread.
 
-        A call that goes on for other wishes is paid by one of them.
+        The answer has no reason. Its usage is zero where the call goes on for other requests: one of them is charged.
         """
-        return self._bills.give_up(wish)
+        return self._costs.cancel(request)
 
     async def forget(self, tenant: str, user: str) -> None:
-        """Remove what was written for a deleted person alone, now and when a call in flight for them ends. Never raises."""
+        """Remove the texts written for a deleted person alone, now and when a call that runs for them ends. Never raises."""
         self._forgotten[tenant, user] = None
         self._forgotten.move_to_end((tenant, user))
         if len(self._forgotten) > _FORGOTTEN_KEPT:
             self._forgotten.popitem(last=False)
         await self._remove(tenant, user)
 
+    async def close(self) -> None:
+        """Cancel the running calls and close the connection to the model."""
+        await self._calls.close()
+        await self.client.close()
+
+    async def preview(self, request: WordingRequest) -> Preview:
+        """Call the model and check its answer, without cache, budget and review queue. Writes nothing."""
+        screened = self.input_guardrails.screen(request)
+        if screened.reason:
+            return Preview(Answer(reason=screened.reason, checks=screened.checks))
+        prompt = render(self.prompts[request.prompt], self.plan, request, screened.traits, screened.notes)
+        try:
+            completion = await self.client.complete(prompt)
+        except ModelFailure as failure:
+            return Preview(Answer(reason=failure.reason, usage=failure.usage), prompt)
+        answer, _ = self._check(request, completion)
+        if answer.reason:
+            return Preview(answer, prompt, refused=self.output_guardrails.presentable(completion.text))
+        return Preview(self._fill(request, answer, "call", ()), prompt, answer.text, answer.confidence)
+
     async def _remove(self, tenant: str, user: str) -> None:
-        forgotten = [await self._parts.cache.forget(tenant, user), await self._parts.review.forget(tenant, user)]
-        if not all(forgotten):
+        removed = [await self.cache.forget(tenant, user), await self.review_queue.forget(tenant, user)]
+        if not all(removed):
             _LOG.warning("texts of a deleted person could not be removed from Redis now; they expire within a day")
 
-    async def close(self) -> None:
-        """End the calls in flight and close the connection to the model."""
-        await self._flights.close()
-        await self._parts.client.close()
-
-    async def preview(self, wish: Wish) -> tuple[Prompt | None, Made, str]:
-        """Ask the model and judge what it says, past cache, budget and review, writing nothing: for a person who wants to look.
-
-        Last comes the text that was refused, unescaped and for that person's eyes alone; empty where none was, or where it holds what looks
-        like a secret or like personal data.
-        """
-        admitted = self._parts.intake.admit(wish)
-        if failed := next((verdict for verdict in admitted.verdicts if not verdict.ok), None):
-            return None, Made(reason=failed.reason, verdicts=admitted.verdicts), ""
-        prompt = render(self._parts.prompts[wish.prompt], self._parts.plan, wish, admitted.told, admitted.notes)
-        try:
-            completion = await self._parts.client.complete(prompt)
-        except ModelFailure as failure:
-            return prompt, _failed(failure, self._parts.prices), ""
-        made, _ = self._judge(wish, completion)
-        return prompt, made, self._parts.guardrails.presentable(completion.text) if made.reason else ""
-
-    async def _answer(self, wish: Wish) -> Answer:
-        parts, record = self._parts, wish.record
-        admitted = parts.intake.admit(wish)
-        if failed := next((verdict for verdict in admitted.verdicts if not verdict.ok), None):
-            return Answer(reason=failed.reason, verdicts=admitted.verdicts)
-        key, owner = cache_key(wish), record.user_id if wish.personal else ""
-        async with self._redis:
-            known = await parts.cache.get(record.tenant_id, key, user=owner)
-        if known is not None:
-            return self._fill(wish, Made(text=known.text, confidence=known.confidence, model=known.model), "cache", ())
-        if parts.cache.blocked(key):
+    async def _answer(self, request: WordingRequest) -> Answer:
+        record = request.record
+        screened = self.input_guardrails.screen(request)
+        if screened.reason:
+            return Answer(reason=screened.reason, checks=screened.checks)
+        key, owner = cache_key(request), record.user_id if request.personal else ""
+        cached = await self.cache.get(record.tenant_id, key, user=owner)
+        if cached is not None:
+            answer = Answer(text=cached.text, confidence=cached.confidence, usage=Usage(model=cached.model))
+            return self._fill(request, answer, "cache", ())
+        if self.cache.blocked(key):
             return Answer(reason="blocked")
-        prompt = render(parts.prompts[wish.prompt], parts.plan, wish, admitted.told, admitted.notes)
-        flight = f"{record.tenant_id}|{key}"
-        seat = self._bills.join(flight, wish, flying=self._flights.flying(flight))
-        if (task := asyncio.current_task()) is not None:  # kept until whoever waits has the answer, or it would be lost in between
-            task.add_done_callback(lambda _: self._bills.leave(wish, seat))
-        made, _ = await self._flights.share(flight, lambda: self._make(wish, key, owner, prompt, seat.bill))
-        shared = not self._bills.pays(seat)
-        if shared:  # another wish's row has what the call cost
-            made = Made(made.reason, made.text, made.confidence, made.model, verdicts=made.verdicts)
-        return self._fill(wish, made, "coalesced" if shared else "call", admitted.verdicts)
+        prompt = render(self.prompts[request.prompt], self.plan, request, screened.traits, screened.notes)
+        name = f"{record.tenant_id}|{key}"
+        waiter = self._costs.join(name, request, running=self._calls.is_running(name))
+        if (task := asyncio.current_task()) is not None:  # until the task has ended: a cancel that arrives now still finds the cost
+            task.add_done_callback(lambda _: self._costs.leave(request, waiter))
+        answer = await self._calls.share(name, lambda: self._call(request, key, owner, prompt, waiter.call))
+        if self._costs.is_charged(waiter):
+            return self._fill(request, answer, "call", screened.checks)
+        answer = msgspec.structs.replace(answer, usage=Usage(model=answer.usage.model))
+        return self._fill(request, answer, "coalesced", screened.checks)
 
-    def _fill(self, wish: Wish, made: Made, source: str, admitted: tuple[Verdict, ...]) -> Answer:
-        answer = Answer(
-            made.reason, "", made.confidence, source, made.model, made.input_tokens, made.output_tokens, made.cost_micros, made.latency_ms,
-            made.attempts, (*admitted, *made.verdicts),
-        )  # fmt: skip
-        if made.reason:
-            return answer
-        filled = self._parts.guardrails.fill(made.text, wish)
-        verdicts = (*answer.verdicts, *filled.verdicts)
+    def _fill(self, request: WordingRequest, answer: Answer, source: str, before: tuple[CheckResult, ...]) -> Answer:
+        """Fill the slots of ``answer`` for the person of ``request``. ``before`` are the checks that were made earlier."""
+        checks = (*before, *answer.checks)
+        if answer.reason:
+            return msgspec.structs.replace(answer, text="", source=source, checks=checks)
+        filled = self.output_guardrails.fill(answer.text, request)
+        checks = (*checks, *filled.checks)
         if not filled.ok:
-            return msgspec.structs.replace(answer, reason=filled.verdicts[-1].reason, verdicts=verdicts)
+            return msgspec.structs.replace(answer, reason=filled.reason, text="", source=source, checks=checks)
+        record = request.record
         return msgspec.structs.replace(
-            answer, text=filled.text, verdicts=verdicts, unfilled_hash=text_hash(made.text), validation_hash=filled.hash
+            answer,
+            text=filled.text,
+            source=source,
+            checks=checks,
+            unfilled_hash=text_hash(answer.text),
+            validation_hash=validation_hash(filled.text, record.ui_component, record.deep_link),
         )
 
-    async def _make(self, wish: Wish, key: str, owner: str, prompt: Prompt, bill: Bill) -> Made:
-        """Ask the model and judge what it says; remember it where it is good."""
-        parts, tenant = self._parts, wish.record.tenant_id
+    async def _call(self, request: WordingRequest, key: str, owner: str, prompt: Prompt, call: SharedCall) -> Answer:
+        """Call the model and check its answer; keep the text where it is good. The slots stay unfilled."""
+        tenant = request.record.tenant_id
         try:
-            completion = await self._call(wish, prompt, bill)
+            completion = await self._complete(request, prompt, call)
         except ModelFailure as failure:
-            return _failed(failure, parts.prices, bill.spent if failure.reason == "timeout" else None)
-        made, review = self._judge(wish, completion)
-        async with self._redis:
-            made = await self._keep(wish, made, review, key, owner)
-        if owner and (tenant, owner) in self._forgotten:  # meanwhile
+            charged = failure.reason == "timeout" and failure.usage.attempts > 0 and call.usage is not None
+            return Answer(reason=failure.reason, usage=self._at_least(failure.usage, call.usage) if charged else failure.usage)
+        answer, waits_for_review = self._check(request, completion)
+        answer = await self._keep(request, answer, waits_for_review, key, owner)
+        if owner and (tenant, owner) in self._forgotten:  # deleted while the call ran
             await self._remove(tenant, owner)
-        return made
+        return answer
 
-    async def _keep(self, wish: Wish, made: Made, review: Callable[[str], ReviewEntry] | None, key: str, owner: str) -> Made:
-        """Remember what is good, unless a person threw it out before; let wait what a person may look at."""
-        parts, tenant = self._parts, wish.record.tenant_id
-        if not made.reason and await parts.review.was_rejected(tenant, text_hash(made.text)):
-            made = msgspec.structs.replace(made, reason="rejected_by_person", text="")
-        if not made.reason:
-            cached = Cached(
-                made.text, made.confidence, made.model, wish.prompt, text_hash(made.text), round(parts.clock() * 1000), made.input_tokens,
-                made.output_tokens,
-            )  # fmt: skip
-            await parts.cache.put(tenant, key, cached, user=owner)
-        else:
-            parts.cache.rejected(key)
-            if review is not None:
-                await parts.review.put(tenant, review(key))
-        return made
+    def _at_least(self, usage: Usage, estimate: Usage | None) -> Usage:
+        """``usage``, but no less than what the budget reserved: after a timeout the server may go on, and bill it."""
+        if estimate is None:
+            return usage
+        sent, received = max(usage.input_tokens, estimate.input_tokens), max(usage.output_tokens, estimate.output_tokens)
+        cost = self.client.prices.micros(sent, received)
+        return msgspec.structs.replace(usage, input_tokens=sent, output_tokens=received, cost_micros=cost)
 
-    async def _call(self, wish: Wish, prompt: Prompt, bill: Bill) -> Completion:
-        """One call, once there is a token, money and a place for it. Raises ``ModelFailure``."""
-        parts, breaker, loop = self._parts, self._parts.breaker, asyncio.get_running_loop()
-        if breaker.state == "open" and breaker.seconds_until_trial(loop.time()) > 0:
-            raise ModelFailure("breaker_open", "the model failed too often of late")
-        await self._token()
-        scope: Scope = "personal" if wish.personal else "shared"
-        sent = estimate_tokens(prompt.system + prompt.user)
-        most = parts.client.settings.max_output_tokens
-        async with self._redis:
-            reserved = await parts.budget.reserve(
-                wish.record.tenant_id, scope, sent + most, parts.prices.micros(sent, most), day_of(parts.clock())
+    def _check(self, request: WordingRequest, completion: Completion) -> tuple[Answer, str]:
+        """The answer that the output guardrails allow, slots unfilled. Second the text for review, where only confidence was too low."""
+        checked = self.output_guardrails.check(completion.text, request)
+        answer = Answer(
+            reason=checked.reason,
+            text=checked.text if checked.ok else "",
+            confidence=checked.confidence,
+            usage=completion.usage,
+            checks=checked.checks,
+        )
+        return answer, "" if checked.ok else checked.text
+
+    async def _keep(self, request: WordingRequest, answer: Answer, waits_for_review: str, key: str, owner: str) -> Answer:
+        """Cache a good text, unless a person rejected it before; queue a text that waits for a review."""
+        record, tenant, now_ms = request.record, request.record.tenant_id, round(self.clock() * 1000)
+        if not answer.reason and await self.review_queue.was_rejected(tenant, text_hash(answer.text)):
+            answer = msgspec.structs.replace(answer, reason="rejected_by_person", text="")
+        if not answer.reason:
+            cached = CachedText(
+                text=answer.text,
+                confidence=answer.confidence,
+                model=answer.usage.model,
+                prompt_version=request.prompt,
+                unfilled_hash=text_hash(answer.text),
+                created_ms=now_ms,
             )
+            await self.cache.put(tenant, key, cached, user=owner)
+            return answer
+        self.cache.rejected(key)
+        if waits_for_review:
+            entry = ReviewEntry(
+                key=key,
+                scope="personal" if owner else "shared",
+                text=waits_for_review,
+                confidence=answer.confidence,
+                prompt_version=request.prompt,
+                step=record.step_id,
+                trigger=record.trigger,
+                arm=record.arm,
+                model=answer.usage.model,
+                created_ms=now_ms,
+                reason=answer.reason,
+                owner=user_digest(tenant, owner) if owner else "",
+            )
+            await self.review_queue.put(tenant, entry)
+        return answer
+
+    async def _complete(self, request: WordingRequest, prompt: Prompt, call: SharedCall) -> Completion:
+        """Call the model, once the rate limit and the budget allow it. Raises ``ModelFailure``."""
+        loop = asyncio.get_running_loop()
+        if self.breaker.state == "open" and self.breaker.seconds_until_trial(loop.time()) > 0:
+            raise ModelFailure("breaker_open", "too many of the last calls failed")
+        wait = self.rate_limit.reserve(loop.time(), RATE_WAIT_SECONDS)
+        if wait is None:
+            raise ModelFailure("over_rate", "more calls than the rate limit allows")
+        await asyncio.sleep(wait)
+        scope: Scope = "personal" if request.personal else "shared"
+        sent, most = estimate_tokens(prompt.system + prompt.user), self.client.settings.max_output_tokens
+        reserved = await self.budget.reserve(
+            request.record.tenant_id, scope, sent + most, self.client.prices.micros(sent, most), day_of(self.clock())
+        )
         if isinstance(reserved, ModelFailure):
             raise reserved
         if reserved.alert:
             _LOG.warning("%s", reserved.alert)
-        tokens = micros = 0
-        asked = False
-        lease = None
+        spent = Usage()
         try:
-            lease = await parts.places.acquire(loop.time() + PLACE_WAIT_SECONDS)
-            if lease is None:
-                raise ModelFailure("busy", "no place among the calls in flight came free in time")
-            asked = True
-            bill.spent = Spent(sent, most, reserved.micros, 1, loop.time())
-            completion = await self._guarded(prompt, breaker)
-            tokens = completion.input_tokens + completion.output_tokens
-            micros = parts.prices.micros(completion.input_tokens, completion.output_tokens)
-            bill.spent = Spent(completion.input_tokens, completion.output_tokens, micros, completion.attempts, bill.spent.since)
+            if not self.breaker.allow(loop.time()):
+                raise ModelFailure("breaker_open", "too many of the last calls failed")
+            estimate = Usage(input_tokens=sent, output_tokens=most, cost_micros=reserved.micros, attempts=1)
+            call.sent(estimate)
+            spent = estimate  # where the call is cancelled the server may go on, and bill it
+            completion = await self._through_breaker(prompt)
+            spent = call.usage = completion.usage
         except ModelFailure as failure:
-            tokens = failure.input_tokens + failure.output_tokens
-            micros = parts.prices.micros(failure.input_tokens, failure.output_tokens)
-            if failure.reason == "timeout":  # the server may go on, and bill it
-                tokens, micros = max(tokens, reserved.tokens), max(micros, reserved.micros)
-            elif asked:
-                since = bill.spent.since if bill.spent is not None else loop.time()
-                bill.spent = Spent(failure.input_tokens, failure.output_tokens, micros, failure.attempts, since)
-            raise
-        except asyncio.CancelledError:
-            if asked:  # likewise
-                tokens, micros = reserved.tokens, reserved.micros
+            if failure.reason == "timeout":  # likewise
+                spent = self._at_least(failure.usage, spent)
+            else:
+                spent = failure.usage
+                if call.usage is not None:
+                    call.usage = failure.usage
             raise
         finally:
-            async with self._redis:
-                if lease is not None:
-                    await parts.places.release(lease)
-                if alert := await parts.budget.settle(reserved, tokens, micros):
-                    _LOG.warning("%s", alert)
+            if alert := await self.budget.settle(reserved, spent.input_tokens + spent.output_tokens, spent.cost_micros):
+                _LOG.warning("%s", alert)
         return completion
 
-    async def _token(self) -> None:
-        """Wait for a token of the rate, each in turn. Raises ``ModelFailure`` where it would take too long."""
-        bucket, loop = self._parts.bucket, asyncio.get_running_loop()
-        until = loop.time() + RATE_WAIT_SECONDS
+    async def _through_breaker(self, prompt: Prompt) -> Completion:
+        """The call itself; reports to the breaker, which has allowed it, how it ended. Raises ``ModelFailure``."""
+        loop, breaker = asyncio.get_running_loop(), self.breaker
         try:
-            async with asyncio.timeout_at(until), self._turn:
-                while (wait := bucket.take(loop.time())) > 0:
-                    if loop.time() + wait > until:
-                        break
-                    await asyncio.sleep(wait)
-                else:
-                    return
-        except TimeoutError:
-            pass
-        raise ModelFailure("over_rate", "more calls than the rate allows")
-
-    async def _guarded(self, prompt: Prompt, breaker: Breaker) -> Completion:
-        """The request itself, under the breaker's eyes. Raises ``ModelFailure``."""
-        loop = asyncio.get_running_loop()
-        if not breaker.allow(loop.time()):
-            raise ModelFailure("breaker_open", "the model failed too often of late")
-        try:
-            completion = await self._parts.client.complete(prompt)
+            completion = await self.client.complete(prompt)
         except ModelFailure as failure:
-            self._causes.tell(failure, loop.time())
+            self._failure_log.log(failure, loop.time())
             (breaker.failed if failure.server_at_fault else breaker.succeeded)(loop.time())
             raise
         except BaseException:
@@ -312,41 +307,3 @@ class Wordsmith:
             for change in breaker.take_changes():
                 _LOG.warning("calls of the model: breaker %s, was %s (%s)", change.after, change.before, change.why)
         return completion
-
-    def _judge(self, wish: Wish, completion: Completion) -> tuple[Made, Callable[[str], ReviewEntry] | None]:
-        """What the checks say; with the entry for the review queue where only the model's confidence was too low."""
-        judged = self._parts.guardrails.judge(completion.text, wish)
-        reason = "" if judged.ok else judged.verdicts[-1].reason
-        made = Made(
-            reason, judged.text if judged.ok else "", judged.confidence, completion.model, completion.input_tokens,
-            completion.output_tokens, self._parts.prices.micros(completion.input_tokens, completion.output_tokens),
-            completion.latency_ms, completion.attempts, judged.verdicts,
-        )  # fmt: skip
-        if not judged.review:
-            return made, None
-        record = wish.record
-
-        def entry(key: str) -> ReviewEntry:
-            return ReviewEntry(
-                key=key, scope="personal" if wish.personal else "shared", text=judged.text, confidence=judged.confidence,
-                prompt_version=wish.prompt, step=record.step_id, trigger=record.trigger, arm=record.arm, model=completion.model,
-                created_ms=round(self._parts.clock() * 1000), reason=reason, input_tokens=completion.input_tokens,
-                output_tokens=completion.output_tokens, owner=user_digest(record.tenant_id, record.user_id) if wish.personal else "",
-            )  # fmt: skip
-
-        return made, entry
-
-
-def _failed(failure: ModelFailure, prices: Prices, reserved: Spent | None = None) -> Made:
-    """``reserved``: what the budget keeps for it, where the server may bill more than it said."""
-    sent, received = failure.input_tokens, failure.output_tokens
-    if reserved is not None and failure.attempts > 0:
-        sent, received = max(sent, reserved.input_tokens), max(received, reserved.output_tokens)
-    return Made(
-        reason=failure.reason,
-        input_tokens=sent,
-        output_tokens=received,
-        cost_micros=prices.micros(sent, received),
-        latency_ms=failure.latency_ms,
-        attempts=failure.attempts,
-    )

@@ -1,12 +1,12 @@
-"""async_map: calls that take seconds, beside a flow that must not feel them. Generic; ``enrich`` is what it is used for.
+"""async_map: runs calls that take seconds, without delaying the dataflow. Generic; ``enrich`` uses it.
 
-Items are spread over lanes, keys of a ``stateful_batch``. A lane hands each item to one asyncio loop, in a thread of its own, and goes on;
-it looks for results every few dozen milliseconds, as long as it waits for any. What it waits for is its snapshot: a crash loses no call,
-and calls are made again after it, so they must be idempotent. Results are values: nothing that a call does can raise in the flow.
+Items are spread over lanes, which are keys of a ``stateful_batch``. A lane starts each item on one asyncio loop, which has its own thread,
+and polls for results every few dozen milliseconds while any call runs. The running items are its snapshot: a crash loses none, and they
+start again after it, so calls must be idempotent. A call never raises in the dataflow: its error becomes a reason.
 
-Bounds: ``in_flight`` calls at a time for the process, by a semaphore on the loop; ``most_pending`` items waiting or in flight, above which
-items fail at once (``shed``); a deadline for each call, the wait for its turn included; and at the end of the input one deadline for all of
-them. Nothing here ever blocks a worker but that last wait.
+Bounds: ``in_flight`` calls at a time for the process, the one limit on concurrent calls; ``most_pending`` items that wait or run, above
+which items fail at once (``shed``); a deadline for each call, with the wait for its turn; and one deadline for all of them at the end of
+the input. Only that last wait blocks a worker.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ SHED: Final = "shed"
 TIMEOUT: Final = "timeout"
 DRAINED: Final = "drained"
 
-_HALTS_KEPT: Final = 10_000
-"""Keys of a lane whose lasting halts are remembered: what they overtook comes within the same epoch."""
+_CANCELS_KEPT: Final = 10_000
+"""Keys of a lane whose lasting cancels are remembered: the items that they overtook arrive within the same epoch."""
 
-_HALTS_OF_A_KEY: Final = 4
+_CANCELS_OF_A_KEY: Final = 4
 
 
 def nothing(_: Any) -> None:
-    """The default of ``AsyncCalls.give_up``."""
+    """The default of ``AsyncCalls.on_cancel``."""
 
 
 def never() -> bool:
@@ -60,10 +60,10 @@ class AsyncPolicy:
 
 
 @dataclass(frozen=True)
-class Halt:
-    """Nobody waits any more for what is pending under ``key`` and ``concerns`` (an item) is true of, for ``reason``.
+class Cancel:
+    """Cancels the pending items of ``key`` for which ``concerns`` is true. ``reason`` goes into their rows.
 
-    ``lasting``: nor for such items that come later, where the halt may have overtaken them on its way here.
+    ``lasting``: also cancels such items that arrive later, because the cancel may have overtaken them.
     """
 
     key: str
@@ -73,8 +73,8 @@ class Halt:
 
 
 @dataclass(frozen=True)
-class Returned(Generic[T, R]):
-    """A call ended with ``result``; or for ``reason``, with what it had come to until then, where it had come to anything."""
+class CallEnded(Generic[T, R]):
+    """A call ended with ``result``; or early, for ``reason``, with the partial result that ``on_cancel`` gave, if any."""
 
     item: T
     result: R | None
@@ -82,7 +82,7 @@ class Returned(Generic[T, R]):
 
 
 class DeadlineError(TimeoutError):
-    """A call took too long. ``so_far`` is what it had come to."""
+    """A call took too long. ``so_far`` is its partial result."""
 
     def __init__(self, so_far: Any) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class DeadlineError(TimeoutError):
 
 
 class Gate:
-    """How many items are pending in the process. A source that is read faster than life may ask it whether to hold back."""
+    """Counts the pending items of the process. A source that replays faster than real time asks it whether to pause."""
 
     def __init__(self, policy: AsyncPolicy) -> None:
         self._high, self._low = policy.in_flight, int(policy.in_flight * policy.low_water)
@@ -104,18 +104,18 @@ class Gate:
             self.pending += count
 
     def open(self) -> bool:
-        """Whether there is room: shut from ``in_flight`` on, until it has gone down to the low-water mark."""
+        """Whether the source may read on: not from ``in_flight`` pending items on, until they have fallen to the low-water mark."""
         self._shut = self.pending > self._low if self._shut else self.pending >= self._high
         return not self._shut
 
 
 @dataclass
 class AsyncCalls(Generic[T, R]):
-    """What a process's lanes share: the call, how to name and write down an item, the bounds, the gate.
+    """What all lanes of a process share.
 
-    ``call`` runs on the loop; ``give_up`` tells, from any thread and at once, what an item has come to whose call is about to be cancelled,
-    or nothing. ``name`` gives an item's key (of which only the newest item counts) and its id. ``encode`` and ``decode``
-    write pending items down. ``stopping``: the job was asked to stop; what is pending then stays in the snapshot, for the next run.
+    ``call`` runs on the loop. ``name`` returns an item's key (only the newest item of a key runs) and its id. ``encode`` and ``decode`` are
+    for the snapshot. ``stopping``: the job was asked to stop; pending items then stay in the snapshot for the next run. ``on_cancel`` is
+    called right before an item's call is cancelled, from any thread, must return at once, and returns a partial result or None.
     """
 
     call: Callable[[T], Awaitable[R]]
@@ -124,79 +124,79 @@ class AsyncCalls(Generic[T, R]):
     decode: Callable[[bytes], list[T]]
     policy: AsyncPolicy = field(default_factory=AsyncPolicy)
     stopping: Callable[[], bool] = never
-    give_up: Callable[[T], R | None] = nothing
+    on_cancel: Callable[[T], R | None] = nothing
 
     def __post_init__(self) -> None:
         self.gate = Gate(self.policy)
-        self._places: asyncio.Semaphore | None = None
+        self._in_flight: asyncio.Semaphore | None = None
         self._drain_until = 0.0
 
     async def run(self, item: T) -> R:
-        """One call, in its turn. On the loop."""
-        if self._places is None:
-            self._places = asyncio.Semaphore(self.policy.in_flight)
+        """Run one call when its turn comes. On the loop."""
+        if self._in_flight is None:
+            self._in_flight = asyncio.Semaphore(self.policy.in_flight)
         try:
-            async with asyncio.timeout(self.policy.deadline_seconds), self._places:
+            async with asyncio.timeout(self.policy.deadline_seconds), self._in_flight:
                 return await self.call(item)
         except TimeoutError as error:
-            raise DeadlineError(self.give_up(item)) from error
+            raise DeadlineError(self.on_cancel(item)) from error
 
     def drain_until(self) -> float:
-        """The monotonic time at which waiting at the end of the input ends: one for all lanes, set by the first that asks."""
+        """The monotonic time at which the wait at the end of the input ends: one for all lanes, set by the first call."""
         self._drain_until = self._drain_until or time.monotonic() + self.policy.drain_seconds
         return self._drain_until
 
 
-class Lane(StatefulBatchLogic[T | Halt, Returned[T, R], bytes]):
+class Lane(StatefulBatchLogic[T | Cancel, CallEnded[T, R], bytes]):
     """One lane of the dataflow."""
 
     def __init__(self, calls: AsyncCalls[T, R], resume_state: bytes | None) -> None:
-        """Called for the first item of a lane, and after a restart for every lane that was ever written down: its calls start again."""
+        """Called for the first item of a lane, and after a restart for every lane in the snapshot: its calls start again."""
         self._calls = calls
         self._pending: dict[tuple[str, str], tuple[T, Future[R]]] = {}
         self._ended: deque[tuple[tuple[str, str], Future[R]]] = deque()
-        self._halts: OrderedDict[str, deque[Halt]] = OrderedDict()
-        self._some = threading.Event()
+        self._cancels: OrderedDict[str, deque[Cancel]] = OrderedDict()
+        self._result_ready = threading.Event()
         for item in calls.decode(resume_state) if resume_state is not None else []:
             self._start(item)
 
     @override
-    def on_batch(self, values: list[T | Halt]) -> tuple[list[Returned[T, R]], bool]:
-        returned: list[Returned[T, R]] = []
+    def on_batch(self, values: list[T | Cancel]) -> tuple[list[CallEnded[T, R]], bool]:
+        returned: list[CallEnded[T, R]] = []
         for value in values:
-            if isinstance(value, Halt):
-                returned += self._halt(value)
+            if isinstance(value, Cancel):
+                returned += self._cancel(value)
                 self._remember(value)
                 continue
             key, name = self._calls.name(value)
             if (key, name) in self._pending:
-                continue  # a replay asks again for what is under way
-            if overtaken := next((halt for halt in self._halts.get(key, ()) if halt.concerns(value)), None):
-                returned.append(Returned(value, None, overtaken.reason))
+                continue  # a replay repeats a running item
+            if overtaken := next((cancel for cancel in self._cancels.get(key, ()) if cancel.concerns(value)), None):
+                returned.append(CallEnded(value, None, overtaken.reason))
                 continue
-            returned += self._halt(Halt(key, "superseded"))
+            returned += self._cancel(Cancel(key, "superseded"))
             if self._calls.gate.pending >= self._calls.policy.most_pending:
-                returned.append(Returned(value, None, SHED))
+                returned.append(CallEnded(value, None, SHED))
             else:
                 self._start(value)
         return returned + self._collect(), False
 
     @override
-    def on_notify(self) -> tuple[list[Returned[T, R]], bool]:
+    def on_notify(self) -> tuple[list[CallEnded[T, R]], bool]:
         return self._collect(), False
 
     @override
-    def on_eof(self) -> tuple[list[Returned[T, R]], bool]:
+    def on_eof(self) -> tuple[list[CallEnded[T, R]], bool]:
         returned = self._collect()
         until = self._calls.drain_until()
         while self._pending and not self._calls.stopping():
             left = until - time.monotonic()
             if left <= 0:
                 for key, _ in list(self._pending):
-                    returned += self._halt(Halt(key, DRAINED))
+                    returned += self._cancel(Cancel(key, DRAINED))
                 break
-            self._some.wait(min(left, 0.05))
-            self._some.clear()
+            self._result_ready.wait(min(left, 0.05))
+            self._result_ready.clear()
             returned += self._collect()
         return returned, False
 
@@ -216,12 +216,12 @@ class Lane(StatefulBatchLogic[T | Halt, Returned[T, R], bytes]):
         future.add_done_callback(lambda done: self._note(name, done))
 
     def _note(self, name: tuple[str, str], done: Future[R]) -> None:
-        """On the loop's thread."""
+        """Called on the loop's thread."""
         self._ended.append((name, done))
-        self._some.set()
+        self._result_ready.set()
 
-    def _collect(self) -> list[Returned[T, R]]:
-        returned: list[Returned[T, R]] = []
+    def _collect(self) -> list[CallEnded[T, R]]:
+        returned: list[CallEnded[T, R]] = []
         while self._ended:
             name, done = self._ended.popleft()
             entry = self._pending.get(name)
@@ -229,37 +229,37 @@ class Lane(StatefulBatchLogic[T | Halt, Returned[T, R], bytes]):
                 continue  # it was halted, and counted, before
             del self._pending[name]
             self._calls.gate.add(-1)
-            returned.append(_what_came(entry[0], done))
+            returned.append(_call_ended(entry[0], done))
         return returned
 
-    def _remember(self, halt: Halt) -> None:
-        if halt.lasting:
-            self._halts.setdefault(halt.key, deque(maxlen=_HALTS_OF_A_KEY)).append(halt)
-            self._halts.move_to_end(halt.key)
-            if len(self._halts) > _HALTS_KEPT:
-                self._halts.popitem(last=False)
+    def _remember(self, cancel: Cancel) -> None:
+        if cancel.lasting:
+            self._cancels.setdefault(cancel.key, deque(maxlen=_CANCELS_OF_A_KEY)).append(cancel)
+            self._cancels.move_to_end(cancel.key)
+            if len(self._cancels) > _CANCELS_KEPT:
+                self._cancels.popitem(last=False)
 
-    def _halt(self, halt: Halt) -> list[Returned[T, R]]:
-        returned: list[Returned[T, R]] = []
-        for name in [name for name, (item, _) in self._pending.items() if name[0] == halt.key and halt.concerns(item)]:
+    def _cancel(self, cancel: Cancel) -> list[CallEnded[T, R]]:
+        returned: list[CallEnded[T, R]] = []
+        for name in [name for name, (item, _) in self._pending.items() if name[0] == cancel.key and cancel.concerns(item)]:
             item, future = self._pending.pop(name)
-            so_far = self._calls.give_up(item)
-            if not future.cancel():  # it ended before
-                so_far = _what_came(item, future).result
+            partial = self._calls.on_cancel(item)
+            if not future.cancel():  # the call ended before
+                partial = _call_ended(item, future).result
             self._calls.gate.add(-1)
-            returned.append(Returned(item, so_far, halt.reason))
+            returned.append(CallEnded(item, partial, cancel.reason))
         return returned
 
 
-def _what_came(item: T, done: Future[R]) -> Returned[T, R]:
+def _call_ended(item: T, done: Future[R]) -> CallEnded[T, R]:
     if done.cancelled():
-        return Returned(item, None, "cancelled")
+        return CallEnded(item, None, "cancelled")
     error = done.exception()
     if error is None:
-        return Returned(item, done.result())
+        return CallEnded(item, done.result())
     if isinstance(error, DeadlineError):
-        return Returned(item, error.so_far, TIMEOUT)
-    return Returned(item, None, TIMEOUT if isinstance(error, TimeoutError) else f"error:{type(error).__name__}")
+        return CallEnded(item, error.so_far, TIMEOUT)
+    return CallEnded(item, None, TIMEOUT if isinstance(error, TimeoutError) else f"error:{type(error).__name__}")
 
 
 def lane_of(key: str, lanes: int) -> str:
@@ -272,7 +272,7 @@ _loop_lock = threading.Lock()
 
 
 def background_loop() -> asyncio.AbstractEventLoop:
-    """The process's one loop for calls, in a daemon thread; started when it is first asked for. From any thread."""
+    """The one loop of the process for calls, in a daemon thread that the first call starts. From any thread."""
     global _loop  # noqa: PLW0603 - one a process is the point
     with _loop_lock:
         if _loop is None:

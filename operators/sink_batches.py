@@ -16,7 +16,7 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream
 
 from state.records.dead_letter import DeadLetter
-from state.records.recommendation import Effect, Erase, Freeze
+from state.records.recommendation import Effect, Erase, MarkShown
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ def by_person(batch: list[T], person: Callable[[T], str], partitions: int) -> li
 
 def whom(effect: Effect) -> str:
     """The user that an effect is about."""
-    return effect.user_id if isinstance(effect, Erase | Freeze) else effect.recommendation.user_id
+    return effect.user_id if isinstance(effect, Erase | MarkShown) else effect.recommendation.user_id
 
 
 def gather_effects(step_id: str, up: Stream[Effect], partitions: int) -> KeyedStream[list[Effect]]:

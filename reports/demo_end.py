@@ -128,8 +128,8 @@ def _show_samples(console: Console, engines: Engines, facts: Facts) -> list[str]
 
 def _waiting(engines: Engines) -> int:
     """Texts that wait for a person; 0 where Redis does not say."""
-    from llm.cache import connect
-    from llm.review import ReviewQueue, ReviewUnavailableError
+    from llm.cache.answer_cache import connect
+    from llm.review_queue import ReviewQueue, ReviewUnavailableError
     from operators.async_map import run_in_background
 
     async def look() -> int:

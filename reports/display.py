@@ -138,7 +138,7 @@ class Display:
         """What became of the decisions a model's text was asked for, counted as the tables do; nothing where none was asked."""
         if self._live is None or self._live.model is None:
             return []
-        tally, waiting = self._live.model.desk.tally, self._live.model.gate.pending
+        tally, waiting = self._live.model.counters, self._live.model.gate.pending
         asked, improved = tally["asked"], tally["improved"]
         if not asked and not waiting:
             return []

@@ -10,7 +10,7 @@ from state.vocabulary import REASONS
 _WITHDRAWN: Final = {"step_completed": "the step was completed", "path_changed": "the person moved to another path"}
 
 _MODEL: Final = {
-    # the call (llm/failures.py, llm/service.py, operators/async_map.py)
+    # the call (llm/client/failures.py, llm/service.py, operators/async_map.py)
     "timeout": "the model gave no whole answer in time",
     "unreachable": "the model server could not be reached",
     "rate_limited": "the model server took no more calls",
@@ -22,17 +22,16 @@ _MODEL: Final = {
     "no_content": "the model answered with nothing",
     "breaker_open": "the model server had failed too often of late and was left alone",
     "over_rate": "more calls were due than the rate allows",
-    "busy": "no place among the calls in flight came free in time",
     "over_budget": "the tenant's budget of the day was spent",
     "budget_unknown": "the budget could not be checked, and what cannot be checked is not spent",
     "blocked": "answers for this place were rejected again and again, so it is left alone for a while",
     "rejected_by_person": "a person had rejected this text before",
     "cancelled": "the job ended before the answer came",
     "internal": "answering failed inside Onramp; the log says how",
-    # what may be told (llm/intake.py)
+    # what a prompt may hold (llm/guardrails/input_guardrails.py)
     "redaction_failed": "what names the person could not be taken out of their words",
     "injection_suspected": "the person's words read like orders to the model",
-    # the text (llm/guardrails.py)
+    # the text (llm/guardrails/output_guardrails.py)
     "not_json": "the model's answer was not one JSON object",
     "schema": "the model's answer was not of the form asked for",
     "component": "the model chose another component than the one asked for",

@@ -82,7 +82,7 @@ def show(console: Console, found: Row | None, value: ModelValue | None) -> None:
     if shared := found["shared"]:
         saved = "" if shared["savedDollars"] is None else f", about {dollars(shared['savedDollars'])}"
         told.append(
-            f"Hit rate {percent(shared['hitRate'])}: {number(shared['hits'])} of {number(shared['asked'])} shared wishes, over "
+            f"Hit rate {percent(shared['hitRate'])}: {number(shared['hits'])} of {number(shared['asked'])} shared requests, over "
             f"{several(shared['distinctKeys'], 'distinct key')}; {several(shared['hits'], 'call')} saved{saved}."
         )
     lines(console, *(Text(sentence) for sentence in told))
@@ -172,9 +172,9 @@ def _difference(lift: Lift) -> str:
 def in_words(row: Row) -> str:
     """One entry of a timeline: what became of the wish for a better text, and what that took."""
     detail = _detail(row["detail"])
-    verdicts = [(str(each[0]), str(each[1])) for each in detail.get("verdicts", []) if len(each) == 2]
+    checks = [(str(each[0]), str(each[1])) for each in detail.get("checks", []) if len(each) == 2]
     how = ", ".join(_how(detail))
-    found = _checked(verdicts, improved=row["what"] == "improved")
+    found = _checked(checks, improved=row["what"] == "improved")
     if row["what"] == "improved":
         return plain("; ".join(part for part in (f"a model's text ({how})", found) if part))
     why = why_template(row["reason"])
@@ -212,11 +212,11 @@ def _how(detail: Row) -> list[str]:
     return told
 
 
-def _checked(verdicts: list[tuple[str, str]], *, improved: bool) -> str:
-    rejected = Counter(f"{check} ({reason})" for check, reason in verdicts if reason)
+def _checked(checks: list[tuple[str, str]], *, improved: bool) -> str:
+    rejected = Counter(f"{check} ({reason})" for check, reason in checks if reason)
     if rejected:
         return f"rejected by {', '.join(rejected)}"
-    return f"all {len(verdicts)} checks passed" if verdicts and improved else ""
+    return f"all {len(checks)} checks passed" if checks and improved else ""
 
 
 def dollars(value: float | None) -> str:

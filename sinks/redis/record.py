@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from state.records.recommendation import Effect, Erase, Freeze, Recommendation, decode, encode, redis_key, shown_key
+from state.records.recommendation import Effect, Erase, MarkShown, Recommendation, decode, encode, redis_key, shown_key
 
 
 class Deleted(msgspec.Struct, frozen=True, gc=False):
@@ -35,28 +35,28 @@ def marker_of(effect: Effect) -> str:
 
 
 def _whose(effect: Effect) -> tuple[str, str]:
-    if isinstance(effect, Erase | Freeze):
+    if isinstance(effect, Erase | MarkShown):
         return effect.tenant_id, effect.user_id
     return effect.recommendation.tenant_id, effect.recommendation.user_id
 
 
 def version_of(effect: Effect) -> int:
     """Return the version that decides which of two effects on one key is newer."""
-    return effect.version if isinstance(effect, Erase | Freeze) else effect.recommendation.version
+    return effect.version if isinstance(effect, Erase | MarkShown) else effect.recommendation.version
 
 
 def id_of(effect: Effect) -> str:
     """Return what tells whether two effects of one version are about the same: the recommendation's id, for a freeze the decision's."""
     if isinstance(effect, Erase):
         return ""
-    return effect.decision_id if isinstance(effect, Freeze) else effect.recommendation.recommendation_id
+    return effect.decision_id if isinstance(effect, MarkShown) else effect.recommendation.recommendation_id
 
 
 def encode_record(effect: Effect) -> bytes:
     """Return the JSON that ``effect`` puts under its key; a freeze puts none."""
     if isinstance(effect, Erase):
         return msgspec.json.encode(Deleted(deleted=True, version=effect.version))
-    if isinstance(effect, Freeze):
+    if isinstance(effect, MarkShown):
         return b""
     return encode(effect.recommendation)
 

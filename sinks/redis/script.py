@@ -2,7 +2,7 @@
 
 What stands there → what happens to a record of version ``v``:
 
-| under the key                | ``publish``                      | ``erase``                             | ``improve``              |
+| under the key                | ``publish``                      | ``erase``                             | ``replace_text``              |
 |------------------------------|----------------------------------|---------------------------------------|--------------------------|
 | nothing                      | written                          | written                               | refused                  |
 | exactly this value           | unchanged, its life not extended | unchanged, its life not extended      | unchanged                |
@@ -14,8 +14,8 @@ Within one run no two records of a person share a version, so an equal one comes
 chosen differently, its state is the one that lasts, and ClickHouse keeps its row: it replaces. Only where it chose the same and a model
 has improved the words since, the improved record stays: somebody may be reading it.
 
-``improve`` is written, with the life that the record has left, where the record is the template of the same recommendation and the marker
-under the second key does not say that its decision was shown. ``freeze`` sets that marker, an erase removes it.
+``replace_text`` is written, with the life that the record has left, where the record is the template of the same recommendation and the marker
+under the second key does not say that its decision was shown. ``mark_shown`` sets that marker, an erase removes it.
 
 A tombstone always states its own version, even over a newer record: a replay that erases again publishes again after it.
 """
@@ -33,12 +33,12 @@ REFUSED: Final = 4
 
 PUBLISH: Final = b"publish"
 ERASE: Final = b"erase"
-IMPROVE: Final = b"improve"
-FREEZE: Final = b"freeze"
+REPLACE_TEXT: Final = b"replace_text"
+MARK_SHOWN: Final = b"mark_shown"
 
 SCRIPT: Final = f"""
 local mode, version, record, ttl_ms, id = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
-if mode == 'freeze' then
+if mode == 'mark_shown' then
   redis.call('SET', KEYS[2], id, 'PX', ttl_ms)
   return {WRITTEN}
 end
@@ -50,7 +50,7 @@ if type(current) == 'table' then  -- an error reply
   result = {REPAIRED}
 elseif current == record then
   return {UNCHANGED}
-elseif mode == 'improve' then
+elseif mode == 'replace_text' then
   if not current then return {REFUSED} end
   local readable, stored = pcall(cjson.decode, current)
   if not readable or type(stored) ~= 'table' or stored['recommendationId'] ~= id or stored['source'] ~= 'template' then return {REFUSED} end
@@ -71,7 +71,7 @@ elseif current then
   end
 end
 
-if mode == 'improve' then return {REFUSED} end
+if mode == 'replace_text' then return {REFUSED} end
 redis.call('SET', KEYS[1], record, 'PX', ttl_ms)
 if mode == 'erase' then redis.call('DEL', KEYS[2]) end
 return result

@@ -14,8 +14,8 @@ from sinks.masked_url import mask_url
 from sinks.redis.client import connect
 from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, describe, passes
 from sinks.redis.record import encode_record, id_of, key_of, marker_of, version_of
-from sinks.redis.script import DIGEST, ERASE, FREEZE, IMPROVE, PUBLISH, REFUSED, REPAIRED, SCRIPT, STALE, UNCHANGED
-from state.records.recommendation import Effect, Erase, Freeze, Improve
+from sinks.redis.script import DIGEST, ERASE, MARK_SHOWN, PUBLISH, REFUSED, REPAIRED, REPLACE_TEXT, SCRIPT, STALE, UNCHANGED
+from state.records.recommendation import Effect, Erase, MarkShown, ReplaceText
 
 _LOG = logging.getLogger(__name__)
 _PIPELINE = 500  # commands in flight: beyond this the rate no longer grows, and a retry would repeat more than it needs
@@ -154,11 +154,11 @@ class RecommendationWriter:
             self.counts.unchanged += 1
         elif reply == REFUSED:
             self.counts.refused += 1
-        elif operation.mode == IMPROVE:
+        elif operation.mode == REPLACE_TEXT:
             self.counts.improved += 1
         elif operation.mode == ERASE:
             self.counts.tombstones += 1
-        elif operation.mode == FREEZE:
+        elif operation.mode == MARK_SHOWN:
             pass
         else:
             self.counts.written += 1
@@ -196,7 +196,7 @@ def condense(effects: Iterable[Effect]) -> list[Effect]:
     after: dict[str, list[Effect]] = {}
     for effect in effects:
         key = key_of(effect)
-        if isinstance(effect, Improve | Freeze):
+        if isinstance(effect, ReplaceText | MarkShown):
             after.setdefault(key, []).append(effect)
             continue
         pending = newest.get(key)
@@ -213,7 +213,7 @@ def condense(effects: Iterable[Effect]) -> list[Effect]:
     return [*before, *newest.values(), *(each for later in after.values() for each in later)]
 
 
-_MODES = {Erase: ERASE, Improve: IMPROVE, Freeze: FREEZE}
+_MODES = {Erase: ERASE, ReplaceText: REPLACE_TEXT, MarkShown: MARK_SHOWN}
 
 
 def _operation(effect: Effect) -> _Operation:

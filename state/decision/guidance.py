@@ -11,7 +11,7 @@ from state.ids import Keys, uniform
 from state.person.person import CLICKED, DISMISSED, WITHDRAWN, OpenDecision, Person
 from state.person.progress import current_step
 from state.records.facts import DecisionFact, Fact, RecommendationFact
-from state.records.recommendation import Effect, Freeze, Publish, Recommendation, validation_hash
+from state.records.recommendation import Effect, MarkShown, Publish, Recommendation, validation_hash
 from state.stream_items import Context, Count, DecisionOutcome, DecisionRequest, EpisodeObservation
 from state.times import minute_of_day, rfc3339, within_hours
 from state.vocabulary import NO_COMPONENT
@@ -88,12 +88,13 @@ class Guidance:
             DecisionRequest(
                 turn.seq, at, turn.who, turn.next(), person.tenant, person.user, decision, trigger, person.path, step, segment,
                 arms, dict(person.traits), turn.traceparent, person.version, self._rest(person, arms, at), group, turn.parameters,
-                self._context(person, done) if plan.wording is not None else None,
+                self.context(person, done) if plan.wording is not None else None,
             )
         )  # fmt: skip
 
     @staticmethod
-    def _context(person: Person, done: Mapping[str, int]) -> Context:
+    def context(person: Person, done: Mapping[str, int]) -> Context:
+        """What a model's text may depend on; ``done`` are the completed steps."""
         return Context(len(person.recent), tuple(done), person.sessions > 1, person.model_text, tuple(person.said))
 
     def _rest(self, person: Person, arms: tuple[str, ...], at: int) -> tuple[float, ...]:
@@ -157,7 +158,7 @@ class Guidance:
                 person.arms_seen[opened.arm] = opened.shown
             self._report(turn, person, opened, "shown", opened.shown)
             if self._plan.wording is not None:
-                turn.outputs.append(Freeze(person.tenant, person.user, opened.decision, opened.version))
+                turn.outputs.append(MarkShown(person.tenant, person.user, opened.decision, opened.version))
         for kind, flag, types in (
             ("clicked", CLICKED, ("recommendation_clicked",)),
             ("dismissed", DISMISSED, ("recommendation_dismissed", "tooltip_dismiss")),

@@ -1,7 +1,7 @@
-"""Which decisions a model may word better, and everything it may be told for that. Pure: the same decision gives the same wish.
+"""Decides which decisions a model may word, and what its prompt may hold. Pure: the same decision gives the same request.
 
-A *shared* wish names nobody: what the model is asked depends on ``cache_key`` alone, so that its answer serves everybody in the same place.
-A *personal* wish carries the person's own words (``notes``) and is answered for that person only.
+A *shared* request holds nothing of the person: its prompt depends on ``cache_key`` alone, so its answer serves everybody in the same place.
+A *personal* request holds the person's own words (``notes``), and its answer serves that person only.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from state.catalog.model import Scalar, WordingPolicy
 from state.catalog.plan import Plan
 from state.ids import uniform
 from state.records.recommendation import Recommendation
-from state.stream_items import Decision
+from state.stream_items import Context
 
 REASONS: Final[dict[str, str]] = {
-    # decided before anybody is asked
-    "no_wording": "the catalog lets no model word anything",
+    # decided before a model is asked
+    "no_wording": "the catalog allows no texts by a model",
     "rules_group": "the person is in the group that is guided by rule",
     "template_share": "drawn to keep the template, so that the two can be compared",
     "no_consent": "the person switched texts written by a model off",
@@ -31,11 +31,11 @@ REASONS: Final[dict[str, str]] = {
     "forgotten": "the person was deleted",
     "shed": "too many calls were waiting",
 }
-"""Why a decision kept its template, beside what the client (``llm/failures.py``) and the guardrails (``llm/guardrails.py``) say."""
+"""Why a decision kept its template. The client (``llm/client/failures.py``) and the guardrails (``llm/guardrails/``) have more codes."""
 
 
-class Wish(msgspec.Struct, frozen=True, gc=False):
-    """Everything that a model may be told of one decision, and the record that its answer may improve.
+class WordingRequest(msgspec.Struct, frozen=True, gc=False):
+    """Everything that the prompt of one decision may hold, and the record whose text the answer may replace.
 
     ``traits`` holds what the slots need and what the catalog's ``tell`` names, nothing else. ``done`` are the completed steps.
     ``at`` and ``expires`` are log time.
@@ -58,8 +58,8 @@ class Wish(msgspec.Struct, frozen=True, gc=False):
         return bool(self.notes)
 
 
-class Kept(msgspec.Struct, frozen=True, gc=False):
-    """A decision that keeps its template without anybody being asked, and the reason code."""
+class WordingSkipped(msgspec.Struct, frozen=True, gc=False):
+    """A decision that keeps its template without a call of a model, and the reason code."""
 
     record: Recommendation
     reason: str
@@ -67,16 +67,20 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
     prompt: str = ""
 
 
-def consider(plan: Plan, choice: Decision, record: Recommendation) -> Wish | Kept:
-    """Decide whether a model is asked to word ``record``. Every decision ends in a wish or in a reason."""
-    policy, ask = plan.wording, choice.ask
-    context = ask.context
+def consider(
+    plan: Plan, record: Recommendation, *, context: Context | None, traits: dict[str, Scalar], group: str, at: int
+) -> WordingRequest | WordingSkipped:
+    """Decide whether a model is asked to word ``record``. Every decision ends in a request or in a reason.
+
+    ``traits`` and ``group`` are the person's; ``at`` is the log time of the decision.
+    """
+    policy = plan.wording
     if policy is None or context is None:
-        return Kept(record, "no_wording", ask.at)
-    prompt = prompt_for(policy, ask.decision)
-    locale = locale_for(policy, ask.traits)
+        return WordingSkipped(record, "no_wording", at)
+    prompt = prompt_for(policy, record.decision_id)
+    locale = locale_for(policy, traits)
     reason = ""
-    if ask.group == "rules":
+    if group == "rules":
         reason = "rules_group"
     elif not context.consent:
         reason = "no_consent"
@@ -84,40 +88,40 @@ def consider(plan: Plan, choice: Decision, record: Recommendation) -> Wish | Kep
         reason = "cold_start"
     elif not locale:
         reason = "language"
-    elif uniform(b"template share", ask.decision) < policy.template_share:
+    elif uniform(b"template share", record.decision_id) < policy.template_share:
         reason = "template_share"
     if reason:
-        return Kept(record, reason, ask.at, prompt)
-    personal = ask.trigger in policy.personal
+        return WordingSkipped(record, reason, at, prompt)
+    personal = record.trigger in policy.personal
     notes = context.notes if personal else ()
-    told = {slot.trait for slot in plan.catalog.slots.values()} | set(policy.tell if notes else ())
-    return Wish(
+    allowed = {slot.trait for slot in plan.catalog.slots.values()} | set(policy.tell if notes else ())
+    return WordingRequest(
         record=record,
         catalog=plan.version,
         prompt=prompt,
         locale=locale,
-        # Who was inactive and reads this has come back, whatever came before: one text serves both.
-        situation="returning" if context.returning or ask.trigger == "stuck:inactive" else "first_visit",
+        # A person who was inactive and reads this has come back in any case, so one text serves both.
+        situation="returning" if context.returning or record.trigger == "stuck:inactive" else "first_visit",
         done=context.done,
-        traits={name: value for name, value in ask.traits.items() if name in told},
-        at=ask.at,
-        expires=ask.at + plan.limits.recommendation_ttl,
+        traits={name: value for name, value in traits.items() if name in allowed},
+        at=at,
+        expires=at + plan.limits.recommendation_ttl,
         notes=notes,
     )
 
 
-def cache_key(wish: Wish) -> str:
-    """32 hexadecimal digits: what the prompt of a shared wish is a function of; with the person and their words where it is personal.
+def cache_key(request: WordingRequest) -> str:
+    """32 hexadecimal digits over everything that the prompt depends on; of a personal request also the person and their words.
 
-    The component stands in for the arm's surface: two arms of one tone differ by it.
+    The arm is part of it, because two arms of one tone differ by their component.
     """
-    record = wish.record
+    record = request.record
     parts = [
-        record.tenant_id, wish.catalog, record.path_id, record.step_id, record.trigger, record.arm, wish.locale, wish.prompt,
-        wish.situation,
+        record.tenant_id, request.catalog, record.path_id, record.step_id, record.trigger, record.arm, request.locale, request.prompt,
+        request.situation,
     ]  # fmt: skip
-    if wish.personal:
-        parts += ["personal", record.user_id, *wish.notes, *(f"{name}={value}" for name, value in sorted(wish.traits.items()))]
+    if request.personal:
+        parts += ["personal", record.user_id, *request.notes, *(f"{name}={value}" for name, value in sorted(request.traits.items()))]
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
 
 
@@ -132,7 +136,7 @@ def prompt_for(policy: WordingPolicy, decision: str) -> str:
 
 
 def locale_for(policy: WordingPolicy, traits: dict[str, Scalar]) -> str:
-    """The language to answer in, of those that the catalog allows; the first where nothing is known of the person; else empty."""
+    """The language of the text: the person's, if the catalog allows it, else empty. Without a locale the catalog's first language."""
     given = traits.get("locale")
     if not isinstance(given, str) or not given:
         return policy.languages[0]

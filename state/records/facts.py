@@ -103,12 +103,12 @@ class RecommendationFact(Fact, frozen=True, gc=False):
 
 
 class LlmCallFact(Fact, frozen=True, gc=False):
-    """What became of a decision that a model might have worded. One row a decision, also where nobody was asked.
+    """The result of a decision that a model could have worded. One row for each decision, also where no model was asked.
 
     ``status`` is ``improved`` (a text went to Redis, where it counts if the template was not shown yet) or ``kept``, with its ``reason``.
     ``source`` is ``call``, ``cache``, ``coalesced`` or empty; ``scope`` is ``shared`` or ``personal``. ``cost_micros``: millionths of a
-    dollar. ``verdicts`` is JSON: a list of ``[check, reason]``. ``experiment`` is ``model`` or ``template`` for decisions that took part in
-    the comparison of the two, else empty. Rejected texts are nowhere kept: they may hold what must not be told.
+    dollar. ``checks`` is JSON: a list of ``[check, reason]``. ``experiment`` is ``model`` or ``template`` for decisions that took part in
+    the comparison of the two, else empty. Rejected texts are not stored: they may hold personal data.
     """
 
     TABLE = "llm_calls"
@@ -135,7 +135,7 @@ class LlmCallFact(Fact, frozen=True, gc=False):
     latency_ms: int
     attempts: int
     confidence: float
-    verdicts: str
+    checks: str
     unfilled_hash: str
     validation_hash: str
     asked_at: int

@@ -51,13 +51,13 @@ class Erase(msgspec.Struct, frozen=True, gc=False):
     version: int
 
 
-class Improve(msgspec.Struct, frozen=True, gc=False):
+class ReplaceText(msgspec.Struct, frozen=True, gc=False):
     """Effect: better words for the record of the same decision, as long as that still stands there, is a template, and was not shown."""
 
     recommendation: Recommendation
 
 
-class Freeze(msgspec.Struct, frozen=True, gc=False):
+class MarkShown(msgspec.Struct, frozen=True, gc=False):
     """Effect: the person has seen the guidance of this decision; its words must not change any more."""
 
     tenant_id: str
@@ -66,7 +66,7 @@ class Freeze(msgspec.Struct, frozen=True, gc=False):
     version: int
 
 
-Effect = Publish | Erase | Improve | Freeze
+Effect = Publish | Erase | ReplaceText | MarkShown
 
 _ENCODER = msgspec.json.Encoder()
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from evaluation.scenarios import SCENARIOS
-from llm import local
+from llm.client import local_model as local
 from tests.cli.command import Result, onramp, start
 from tests.cli.conftest import DEMO, PEOPLE, Inside, Ready
 from tests.support.model_server import ModelServer, Request, changed, every, invented_link

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from llm import local
+from llm.client import local_model as local
 from tests.cli.conftest import Inside, Ready
 from tests.support.model_server import ModelServer, changed, error, invented_link, leaks_personal_data, refuses_json_schema
 
@@ -36,7 +36,7 @@ def test_help_has_an_example(inside: Inside, tmp_path: Path) -> None:
     assert "Example:  onramp llm try --user u000042 --llm local" in inside("llm", "try", "--help", cwd=tmp_path).out
 
 
-def test_a_person_looks_at_prompt_verdicts_and_text_and_nothing_is_written(demo: Ready, inside: Inside, server: ModelServer) -> None:
+def test_a_person_looks_at_prompt_checks_and_text_and_nothing_is_written(demo: Ready, inside: Inside, server: ModelServer) -> None:
     who = somebody(demo, inside, with_errors=False)
     before = inside("recommend", who["user_id"], "--json", cwd=demo.cwd).json
     result = inside("llm", "try", "--user", who["user_id"], "--llm", server.url, cwd=demo.cwd)
@@ -48,10 +48,10 @@ def test_a_person_looks_at_prompt_verdicts_and_text_and_nothing_is_written(demo:
     assert max(map(len, (before_prompt + rest.split("── end ──")[1]).splitlines())) <= 80
     said = " ".join(result.out.split())
     for words in (
-        "What the model is told prompt nudge-1, for everybody",
+        "The prompt nudge-1, for everybody",
         "MESSAGE IN USE",
-        "as answered grounding passed",
-        "slots filled slot_value passed",
+        "grounding passed",
+        "slot_value passed",
     ):
         assert words in said
     assert "take it from the top." in said.split("What the person reads")[1]
@@ -69,7 +69,7 @@ def test_as_json_with_another_prompt(demo: Ready, inside: Inside, server: ModelS
     assert (found["unfilled"], found["reason"], found["confidence"]) == (TEXT, None, 0.9)
     assert found["text"].endswith("take it from the top.")
     assert found["user"] == server.requests[0].user
-    assert [each["check"] for each in found["verdicts"]][:5] == ["schema", "grounding", "privacy", "hygiene", "confidence"]
+    assert [each["check"] for each in found["checks"]][:5] == ["schema", "grounding", "privacy", "hygiene", "confidence"]
     assert found["inputTokens"] > 0
     assert found["attempts"] == 1
 
@@ -88,9 +88,9 @@ def test_an_answer_that_is_rejected_shows_by_what(demo: Ready, inside: Inside, s
     result = inside("llm", "try", "--user", who["user_id"], "--llm", server.url, cwd=demo.cwd)
     assert result.code == 0
     said = " ".join(result.out.split())
-    assert "schema deep_link another link than the one that was asked for" in said
+    assert "schema deep_link another link than the one in the request" in said
     assert "The template stays (deep_link)." in said
-    refused = said.split("What was refused")[1].split("What the person reads")[0]
+    refused = said.split("The refused text")[1].split("What the person reads")[0]
     assert "Go on at https://evil.example/login now." in refused
 
 
@@ -110,7 +110,7 @@ def test_a_refused_text_that_looks_private_is_not_printed(demo: Ready, inside: I
     who = somebody(demo, inside, with_errors=False)
     result = inside("llm", "try", "--user", who["user_id"], "--llm", server.url, cwd=demo.cwd)
     assert "jane.doe" not in result.out
-    assert "What was refused" not in result.out
+    assert "The refused text" not in result.out
 
 
 def test_a_server_is_asked_with_the_key_and_name_of_the_settings(

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from llm import failures, guardrails, hygiene, intake, service
+from llm import service
+from llm.client import failures
+from llm.guardrails import hygiene
+from llm.guardrails import input_guardrails as intake
+from llm.guardrails import output_guardrails as guardrails
 from operators import async_map
 from reports.reasons import why_template
 from state.decision import wording_request
@@ -19,9 +23,9 @@ def _written_in(module: object, *patterns: str) -> set[str]:
     return {code for pattern in patterns for code in re.findall(pattern, source, re.MULTILINE)}
 
 
-_INTAKE = _written_in(intake, r'Verdict\("\w+", "(\w+)"')
+_INTAKE = _written_in(intake, r'CheckResult\("\w+", "(\w+)"')
 _SERVICE = _written_in(service, r'reason="(\w+)"')
-_CALLS = {async_map.TIMEOUT, async_map.SHED, *_written_in(async_map, r'Returned\(item, None, "(\w+)"\)')}
+_CALLS = {async_map.TIMEOUT, async_map.SHED, *_written_in(async_map, r'CallEnded\(item, None, "(\w+)"\)')}
 _CHECKS = _written_in(guardrails, r'return "(\w+)"$', r'"(\w+)" if ', r'else "(\w+)"$', r'_failed\("\w+", "(\w+)"\)')
 _TEXT = _written_in(hygiene, r'return "(\w+)"$', r'return "(\w+)" if ')
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from cli.app import invoke
-from llm.cache import AnswerCache, Cached, CachePolicy, connect, text_hash, user_digest
-from llm.review import ReviewEntry, ReviewPolicy, ReviewQueue
+from llm.cache.answer_cache import AnswerCache, CachedText, CachePolicy, connect, text_hash, user_digest
+from llm.review_queue import ReviewEntry, ReviewPolicy, ReviewQueue
 from local.data_dir import DataDir
 from local.redis_access import redis_for_reader
 from tests.cli.conftest import Inside
@@ -39,8 +39,8 @@ def fill(url: str, tenant: str, *entries: ReviewEntry) -> None:
     asyncio.run(run())
 
 
-def look_up(url: str, tenant: str, key: str) -> Cached | None:
-    async def run() -> Cached | None:
+def look_up(url: str, tenant: str, key: str) -> CachedText | None:
+    async def run() -> CachedText | None:
         client = connect(url, 10)
         found = await AnswerCache(client, CachePolicy(wait_seconds=10)).get(tenant, key)
         await client.aclose()

@@ -36,11 +36,11 @@ def _called(decision: dict[str, Any], number: int) -> LlmCallFact:
         return make(LlmCallFact, **fields, status="kept", reason="template_share", experiment="template")
     fields |= {"scope": "shared", "experiment": "model", "cache_key": f"{decision['step_id']}{decision['arm']}", "model": "m"}
     if number % 3 == 0:
-        return make(LlmCallFact, **fields, status="improved", source="cache", latency_ms=3, verdicts=json.dumps(PASSED))
+        return make(LlmCallFact, **fields, status="improved", source="cache", latency_ms=3, checks=json.dumps(PASSED))
     spent = {"source": "call", "latency_ms": 400 + number % 500, "input_tokens": 310, "output_tokens": 45, "cost_micros": 73, "attempts": 1}
     if number % 10 == 1:
-        return make(LlmCallFact, **fields, **spent, status="kept", reason="guardrails", verdicts=json.dumps(REJECTED))
-    return make(LlmCallFact, **fields, **spent, status="improved", verdicts=json.dumps(PASSED))
+        return make(LlmCallFact, **fields, **spent, status="kept", reason="guardrails", checks=json.dumps(REJECTED))
+    return make(LlmCallFact, **fields, **spent, status="improved", checks=json.dumps(PASSED))
 
 
 _DECIDED = """
@@ -119,14 +119,14 @@ def test_explain_tells_of_every_decision_who_worded_it(worded: Path, inside: Ins
 
 def _row(what: str = "improved", reason: str = "", **detail: Any) -> dict[str, Any]:
     usual = {"promptVersion": "nudge-1", "model": "", "source": "call", "latencyMs": 840, "attempts": 1, "inputTokens": 312}
-    usual |= {"outputTokens": 58, "costMicros": 420, "verdicts": []}
+    usual |= {"outputTokens": 58, "costMicros": 420, "checks": []}
     return {"what": what, "reason": reason, "detail": json.dumps({**usual, **detail})}
 
 
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        (_row(verdicts=PASSED), f"a model's text ({CALL}); all 2 checks passed"),
+        (_row(checks=PASSED), f"a model's text ({CALL}); all 2 checks passed"),
         (_row(source="cache", latencyMs=2), "a model's text (prompt nudge-1, from the cache in 2 ms)"),
         (
             _row(source="coalesced"),
@@ -138,12 +138,12 @@ def _row(what: str = "improved", reason: str = "", **detail: Any) -> dict[str, A
         ),
         (_row("kept", "cold_start", source=""), "template kept: too few events of the person are known (cold_start)"),
         (
-            _row("kept", "breaker_open", attempts=0, verdicts=PASSED),
+            _row("kept", "breaker_open", attempts=0, checks=PASSED),
             "template kept: the model server had failed too often of late and was left alone (breaker_open)",
         ),
         (_row("kept", "new\x1bcode", source=""), "template kept: new\\x1bcode"),
         (
-            _row("kept", "guardrails", verdicts=REJECTED, attempts=2),
+            _row("kept", "guardrails", checks=REJECTED, attempts=2),
             f"template kept: guardrails; {CALL}, 2 attempts; rejected by length (too_long)",
         ),
         ({"what": "kept", "reason": "shed", "detail": "not JSON"}, "template kept: too many calls were waiting (shed)"),

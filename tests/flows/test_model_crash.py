@@ -1,4 +1,4 @@
-"""Killed in the middle of many pending calls, twice: each wish is answered or accounted for once, and what Redis has is what was told."""
+"""Killed in the middle of many pending calls, twice: each request is answered or accounted for once, and what Redis has is what was told."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_killed_twice_with_calls_pending_every_wish_is_accounted_for(size: Size,
     assert reasons.keys() == {"", "rules_group"}, reasons
     assert all(row["source"] == "call" for row in calls.values() if not row["reason"])
     assert min(asked_before) >= size.pending
-    assert len(server.requests) == reasons[""] >= max(asked_before), "every wish that was pending is asked again, none twice"
+    assert len(server.requests) == reasons[""] >= max(asked_before), "every request that was pending is asked again, none twice"
 
     written = Counter((row["user_id"], row["version"], row["source"]) for row in rows(state, "recommendations"))
     assert set(written.values()) == {1}, "nothing was told twice"

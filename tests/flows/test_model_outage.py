@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from llm.breaker import BreakerPolicy
+from llm.limits.circuit_breaker import BreakerPolicy
 from state.records.recommendation import redis_key
 from tests.support.job_driver import Plan
 from tests.support.job_runs import spawn

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from flows.catalogs import load_catalog
 from llm.answer import Bounds, Prompt
-from llm.fence import CLOSING, OPENING, fence, neutral
+from llm.guardrails.fence import CLOSING, OPENING, fence, neutral
 from llm.prompts import ANSWER_FIELDS, BUILT_IN, PromptError, PromptTemplate, length_limit, load_prompts, render
 from state.catalog.plan import Plan
-from state.decision.wording_request import Wish, cache_key
+from state.decision.wording_request import WordingRequest, cache_key
 from state.records.recommendation import Recommendation
 from state.vocabulary import TRIGGERS
 
@@ -31,11 +31,11 @@ RECORD = Recommendation(
     deep_link="/sources/new", confidence=1.0, source="template", validation_hash="0" * 32, created_at="2026-01-01T00:00:00Z",
     expires_at="2026-01-02T00:00:00Z",
 )  # fmt: skip
-WISH = Wish(RECORD, PLAN.version, "nudge-1", "en", "first_visit", (), {}, 1, 2)
+WISH = WordingRequest(RECORD, PLAN.version, "nudge-1", "en", "first_visit", (), {}, 1, 2)
 
 
-def shared(template: PromptTemplate, wish: Wish) -> Prompt:
-    return render(template, PLAN, wish, {}, ())
+def shared(template: PromptTemplate, request: WordingRequest) -> Prompt:
+    return render(template, PLAN, request, {}, ())
 
 
 def places() -> Iterator[tuple[str, str, str, str]]:
@@ -50,10 +50,10 @@ def places() -> Iterator[tuple[str, str, str, str]]:
 PLACES = list(places())
 
 
-def at(place: tuple[str, str, str, str], wish: Wish = WISH) -> Wish:
+def at(place: tuple[str, str, str, str], request: WordingRequest = WISH) -> WordingRequest:
     path, step, trigger, arm = place
-    record = msgspec.structs.replace(wish.record, path_id=path, step_id=step, trigger=trigger, arm=arm)
-    return msgspec.structs.replace(wish, record=record)
+    record = msgspec.structs.replace(request.record, path_id=path, step_id=step, trigger=trigger, arm=arm)
+    return msgspec.structs.replace(request, record=record)
 
 
 # ------------------------------------------------------------------------------------------------------------------- the files
@@ -84,8 +84,8 @@ def test_every_place_of_the_catalog_gives_a_short_and_whole_prompt(version: str)
     policy = PLAN.catalog.wording
     assert policy is not None
     for place in PLACES:
-        wish = at(place)
-        prompt = shared(PROMPTS[version], wish)
+        request = at(place)
+        prompt = shared(PROMPTS[version], request)
         step = PLAN.steps[place[1]]
         assert prompt.version == version
         assert len(prompt.system) + len(prompt.user) < 3_000
@@ -110,7 +110,7 @@ def test_the_limit_leaves_room_for_a_filled_slot() -> None:
     assert length_limit(40) == 40
 
 
-# -------------------------------------------------------------------------------------------------------------- shared wishes
+# -------------------------------------------------------------------------------------------------------------- shared requests
 
 _names = st.text("zq", min_size=4, max_size=9).map(lambda text: f"Zq{text}")
 
@@ -133,7 +133,7 @@ def test_equal_keys_mean_equal_bytes_and_nobody_is_in_them(
         one, record=record, done=tuple(done), traits={"firstName": name, "companyName": name}, at=at_time, expires=at_time + 1
     )
     assert cache_key(one) == cache_key(other)
-    prompt = render(FIRST, PLAN, other, told, list(told))  # what a shared wish may not be told is not looked at
+    prompt = render(FIRST, PLAN, other, told, list(told))  # what a shared request may not be told is not looked at
     assert shared(FIRST, one) == prompt
     assert "zq" not in (prompt.system + prompt.user).lower()
 
@@ -156,12 +156,12 @@ def test_the_bounds_are_what_the_checks_ask_for(place: tuple[str, str, str, str]
     assert bounds == Bounds(PLAN.component[arm], PLAN.steps[step].link, "en", tuple(PLAN.steps[step].facts), 240)
 
 
-# ------------------------------------------------------------------------------------------------------------ personal wishes
+# ------------------------------------------------------------------------------------------------------------ personal requests
 
 
 def test_a_personal_wish_tells_traits_and_fenced_notes_after_the_rules() -> None:
-    wish = msgspec.structs.replace(WISH, notes=("timeout",), traits={"persona": "analyst"})
-    prompt = render(FIRST, PLAN, wish, {"persona": "analyst"}, [fence("timeout at host")])
+    request = msgspec.structs.replace(WISH, notes=("timeout",), traits={"persona": "analyst"})
+    prompt = render(FIRST, PLAN, request, {"persona": "analyst"}, [fence("timeout at host")])
     assert prompt.user.startswith(shared(FIRST, WISH).user)
     assert "persona: analyst" in prompt.user
     assert f"\n- {OPENING}timeout at host{CLOSING}\n" in prompt.user
@@ -171,10 +171,10 @@ def test_a_personal_wish_tells_traits_and_fenced_notes_after_the_rules() -> None
 
 @given(note=st.text(max_size=200), value=st.text(max_size=60))
 def test_no_note_can_leave_its_fence_or_its_line(note: str, value: str) -> None:
-    wish = msgspec.structs.replace(WISH, notes=("x",))
-    plain = render(FIRST, PLAN, wish, {"persona": "x"}, [fence("x")]).user
+    request = msgspec.structs.replace(WISH, notes=("x",))
+    plain = render(FIRST, PLAN, request, {"persona": "x"}, [fence("x")]).user
     notes = [fence(f"{note}\n{CLOSING}\n[[example]] {note}")]
-    hostile = render(FIRST, PLAN, wish, {"persona": neutral(f"{value}{CLOSING}\n{value}")}, notes).user
+    hostile = render(FIRST, PLAN, request, {"persona": neutral(f"{value}{CLOSING}\n{value}")}, notes).user
     assert hostile.count("\n") == plain.count("\n")
     for mark in (OPENING, CLOSING):
         assert hostile.count(mark) == plain.count(mark)

@@ -18,7 +18,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
 
-from operators.async_map import DRAINED, SHED, TIMEOUT, AsyncCalls, AsyncPolicy, Gate, Halt, Lane, Returned
+from operators.async_map import DRAINED, SHED, TIMEOUT, AsyncCalls, AsyncPolicy, CallEnded, Cancel, Gate, Lane
 
 Item = tuple[str, str]
 Call = Callable[[Item], Any]
@@ -44,8 +44,8 @@ async def broken(item: Item) -> str:
     raise ValueError(item[1])
 
 
-def collected(lane: Lane[Item, str], count: int, patience: float = 5.0) -> list[Returned[Item, str]]:
-    found: list[Returned[Item, str]] = []
+def collected(lane: Lane[Item, str], count: int, patience: float = 5.0) -> list[CallEnded[Item, str]]:
+    found: list[CallEnded[Item, str]] = []
     until = time.monotonic() + patience
     while len(found) < count and time.monotonic() < until:
         found += lane.on_notify()[0]
@@ -97,18 +97,18 @@ def test_above_the_cap_items_fail_at_once_and_are_told() -> None:
     shed, _ = lane.on_batch([("ann", "a"), ("ben", "b"), ("cem", "c")])
     assert [(each.item[0], each.reason) for each in shed] == [("cem", SHED)]
     assert made.gate.pending == 2
-    lane.on_batch([Halt("ann", "gone"), Halt("ben", "gone")])
+    lane.on_batch([Cancel("ann", "gone"), Cancel("ben", "gone")])
     assert made.gate.pending == 0
 
 
 def test_a_halt_ends_what_is_pending_under_its_key_and_nothing_else() -> None:
     lane = Lane(calls(never), None)
     lane.on_batch([("ann", "a"), ("ben", "b")])
-    assert lane.on_batch([Halt("ann", "gone", lambda item: item[1] == "other")])[0] == []
-    (ended,) = lane.on_batch([Halt("ann", "gone")])[0]
+    assert lane.on_batch([Cancel("ann", "gone", lambda item: item[1] == "other")])[0] == []
+    (ended,) = lane.on_batch([Cancel("ann", "gone")])[0]
     assert (ended.item, ended.reason) == (("ann", "a"), "gone")
     assert json.loads(lane.snapshot()) == [["ben", "b"]]
-    lane.on_batch([Halt("ben", "gone")])
+    lane.on_batch([Cancel("ben", "gone")])
 
 
 def test_a_newer_item_takes_an_older_ones_place_and_a_replayed_one_does_not() -> None:
@@ -117,7 +117,7 @@ def test_a_newer_item_takes_an_older_ones_place_and_a_replayed_one_does_not() ->
     assert lane.on_batch([("ann", "a")])[0] == []
     (older,) = lane.on_batch([("ann", "b")])[0]
     assert (older.item, older.reason) == (("ann", "a"), "superseded")
-    lane.on_batch([Halt("ann", "gone")])
+    lane.on_batch([Cancel("ann", "gone")])
 
 
 def test_the_end_of_the_input_waits_for_answers_up_to_one_deadline_for_all() -> None:
@@ -144,7 +144,7 @@ def test_a_job_that_was_told_to_stop_keeps_what_is_pending_for_the_next_run() ->
     again = Lane(calls(at_once), lane.snapshot())
     (found,) = collected(again, 1)
     assert found.item == ("ann", "a")
-    lane.on_batch([Halt("ann", "gone")])
+    lane.on_batch([Cancel("ann", "gone")])
 
 
 def test_the_gate_shuts_at_its_mark_and_opens_again_well_below() -> None:

@@ -13,18 +13,19 @@ import pytest
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 
-from llm.answer import Answer
-from llm.telling import Tally, tell
-from operators.async_map import AsyncCalls, AsyncPolicy, Halt, Lane, Returned
-from operators.enrich import Desk, decode, encode, enrich_step, halt, name, settle
-from state.decision.wording_request import Kept, Wish
+from llm.answer import Answer, Usage
+from llm.call_facts import CallCounters, call_facts
+from operators.async_map import AsyncCalls, AsyncPolicy, CallEnded, Cancel, Lane
+from operators.cancel_calls import cancel_for, name
+from operators.enrich import decode, encode, enrich_step, facts_of
+from state.decision.wording_request import WordingRequest, WordingSkipped
 from state.records.facts import LlmCallFact, RecommendationFact
-from state.records.recommendation import Erase, Freeze, Improve, Publish
-from tests.llm.wishes import wish_for
+from state.records.recommendation import Erase, MarkShown, Publish, ReplaceText
+from tests.llm.wording_requests import request_for
 
 
-def wish(user: str = "ann", version: int = 3) -> Wish:
-    made = wish_for()
+def a_request(user: str = "ann", version: int = 3) -> WordingRequest:
+    made = request_for()
     record = msgspec.structs.replace(made.record, tenant_id="t", user_id=user, version=version, decision_id=f"{user}-{version}")
     return msgspec.structs.replace(made, record=record)
 
@@ -32,29 +33,29 @@ def wish(user: str = "ann", version: int = 3) -> Wish:
 ANSWER = Answer(text="Go on.", confidence=0.9, source="call", validation_hash="hash", unfilled_hash="unfilled")
 
 
-async def never(wish: Wish) -> Answer:
+async def never(request: WordingRequest) -> Answer:
     await asyncio.sleep(3600)
     return ANSWER
 
 
-async def at_once(wish: Wish) -> Answer:
+async def at_once(request: WordingRequest) -> Answer:
     return ANSWER
 
 
-def lane(call: Any = never) -> Lane[Wish, Answer]:
+def lane(call: Any = never) -> Lane[WordingRequest, Answer]:
     return Lane(AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005)), None)
 
 
 ENDS: dict[str, Any] = {
-    "shown_first": Freeze("t", "ann", "ann-3", 3),
+    "shown_first": MarkShown("t", "ann", "ann-3", 3),
     "forgotten": Erase("t", "ann", 4),
-    "superseded": Publish(wish(version=4).record),
+    "superseded": Publish(a_request(version=4).record),
 }
 SPARES: dict[str, Any] = {
-    "another decision was shown": Freeze("t", "ann", "ann-2", 2),
+    "another decision was shown": MarkShown("t", "ann", "ann-2", 2),
     "deleted in a life before": Erase("t", "ann", 2),
-    "older guidance": Publish(wish(version=2).record),
-    "the same guidance": Kept(wish().record, "cold_start", 0),
+    "older guidance": Publish(a_request(version=2).record),
+    "the same guidance": WordingSkipped(a_request().record, "cold_start", 0),
     "somebody else": Erase("t", "ben", 9),
     "the same name at another tenant": Erase("other", "ann", 9),
 }
@@ -64,9 +65,9 @@ SPARES: dict[str, Any] = {
 def test_what_happens_to_a_person_ends_their_wish_before_or_after_it_came(reason: str) -> None:
     for overtaking in (False, True):
         made = lane()
-        values: list[Wish | Halt] = [wish(), halt(ENDS[reason])]
+        values: list[WordingRequest | Cancel] = [a_request(), cancel_for(ENDS[reason])]
         found = [each for value in (values[::-1] if overtaking else values) for each in made.on_batch([value])[0]]
-        assert [(each.item, each.reason) for each in found] == [(wish(), reason)], overtaking
+        assert [(each.item, each.reason) for each in found] == [(a_request(), reason)], overtaking
         assert made.notify_at() is None
         assert decode(made.snapshot()) == []
 
@@ -75,129 +76,142 @@ def test_what_happens_to_a_person_ends_their_wish_before_or_after_it_came(reason
 def test_what_does_not_concern_it_spares_a_wish(why: str) -> None:
     for overtaking in (False, True):
         made = lane()
-        values: list[Wish | Halt] = [wish(), halt(SPARES[why])]
+        values: list[WordingRequest | Cancel] = [a_request(), cancel_for(SPARES[why])]
         assert made.on_batch(values[::-1] if overtaking else values)[0] == []
-        assert decode(made.snapshot()) == [wish()]
-        made.on_batch([Halt("t\x1fann", "end")])
+        assert decode(made.snapshot()) == [a_request()]
+        made.on_batch([Cancel("t\x1fann", "end")])
 
 
 def test_a_halt_that_does_not_last_ends_only_what_is_there() -> None:
     made = lane()
-    made.on_batch([Halt("t\x1fann", "gone"), wish()])
-    assert decode(made.snapshot()) == [wish()]
-    made.on_batch([Halt("t\x1fann", "gone")])
+    made.on_batch([Cancel("t\x1fann", "gone"), a_request()])
+    assert decode(made.snapshot()) == [a_request()]
+    made.on_batch([Cancel("t\x1fann", "gone")])
 
 
 def test_only_so_many_halts_are_remembered() -> None:
     made = lane()
     for number in range(10_050):
-        made.on_batch([halt(Erase("t", f"u{number}", 9))])
-    assert len(made._halts) == 10_000
+        made.on_batch([cancel_for(Erase("t", f"u{number}", 9))])
+    assert len(made._cancels) == 10_000
     for version in range(50):
-        made.on_batch([halt(Erase("t", "ann", version))])
-    assert len(made._halts["t\x1fann"]) == 4
-    assert made.on_batch([wish()])[0][0].reason == "forgotten"
+        made.on_batch([cancel_for(Erase("t", "ann", version))])
+    assert len(made._cancels["t\x1fann"]) == 4
+    assert made.on_batch([a_request()])[0][0].reason == "forgotten"
 
 
 def test_wishes_are_written_down_whole_and_what_cannot_be_read_is_none() -> None:
-    made = msgspec.structs.replace(wish(), notes=("E42",), traits={"firstName": "Ann", "n": 1, "b": True}, done=("a",))
-    assert decode(encode([made, wish("ben")])) == [made, wish("ben")]
+    made = msgspec.structs.replace(a_request(), notes=("E42",), traits={"firstName": "Ann", "n": 1, "b": True}, done=("a",))
+    assert decode(encode([made, a_request("ben")])) == [made, a_request("ben")]
     assert decode(b"") == decode(b"\x93nonsense") == []
     assert decode(msgspec.msgpack.encode((99, [made]))) == []
 
 
 def test_an_answer_becomes_better_words_a_row_of_them_and_a_row_of_the_call() -> None:
-    improve, row, call = settle(Returned(wish(), ANSWER))
-    assert isinstance(improve, Improve)
+    improve, row, call = facts_of(CallEnded(a_request(), ANSWER))
+    assert isinstance(improve, ReplaceText)
     assert isinstance(row, RecommendationFact)
     assert isinstance(call, LlmCallFact)
     record = improve.recommendation
     assert (record.message, record.source, record.prompt_version, record.validation_hash) == ("Go on.", "llm", "nudge-1", "hash")
-    assert (record.version, record.decision_id, record.recommendation_id) == (3, "ann-3", wish().record.recommendation_id)
+    assert (record.version, record.decision_id, record.recommendation_id) == (3, "ann-3", a_request().record.recommendation_id)
     assert (row.message, row.source, row.version) == ("Go on.", "llm", 3)
     assert (call.status, call.reason, call.source, call.experiment, call.scope) == ("improved", "", "call", "model", "shared")
 
 
 @pytest.mark.parametrize("source", ["cache", "coalesced"])
 def test_words_that_were_not_made_for_this_decision_are_from_the_cache(source: str) -> None:
-    improve = settle(Returned(wish(), msgspec.structs.replace(ANSWER, source=source)))[0]
-    assert isinstance(improve, Improve)
+    improve = facts_of(CallEnded(a_request(), msgspec.structs.replace(ANSWER, source=source)))[0]
+    assert isinstance(improve, ReplaceText)
     assert improve.recommendation.source == "cache"
 
 
-@pytest.mark.parametrize("returned", [Returned(wish(), None, "shed"), Returned(wish(), Answer(reason="timeout", source="call"))])
-def test_without_words_only_the_call_is_told(returned: Returned[Wish, Answer]) -> None:
-    (call,) = settle(returned)
+@pytest.mark.parametrize(
+    "returned", [CallEnded(a_request(), None, "shed"), CallEnded(a_request(), Answer(reason="timeout", source="call"))]
+)
+def test_without_words_only_the_call_is_told(returned: CallEnded[WordingRequest, Answer]) -> None:
+    (call,) = facts_of(returned)
     assert isinstance(call, LlmCallFact)
     assert (call.status, call.reason) == ("kept", returned.reason or "timeout")
 
 
-COST = Answer(source="call", input_tokens=300, output_tokens=40, cost_micros=380, attempts=1)
+COST = Answer(source="call", usage=Usage(input_tokens=300, output_tokens=40, cost_micros=380, attempts=1))
 
 
 @pytest.mark.parametrize("so_far", [COST, msgspec.structs.replace(COST, text="Go on.", confidence=0.9, unfilled_hash="u")])
 def test_a_wish_that_was_given_up_has_what_it_cost_in_its_row_and_no_words(so_far: Answer) -> None:
-    (call,) = settle(Returned(wish(), so_far, "superseded"))
+    (call,) = facts_of(CallEnded(a_request(), so_far, "superseded"))
     assert isinstance(call, LlmCallFact)
     assert (call.status, call.reason, call.source, call.attempts) == ("kept", "superseded", "call", 1)
     assert (call.input_tokens, call.output_tokens, call.cost_micros) == (300, 40, 380)
     assert (call.confidence, call.unfilled_hash) == (0.0, "")
-    assert settle(Returned(wish(), so_far, "forgotten")) == []
+    assert facts_of(CallEnded(a_request(), so_far, "forgotten")) == []
 
 
 def test_a_halt_asks_what_the_call_has_come_to() -> None:
-    made = Lane(AsyncCalls(never, name, encode, decode, AsyncPolicy(), give_up=lambda _: COST), None)
-    made.on_batch([wish()])
-    assert made.on_batch([halt(ENDS["shown_first"])])[0] == [Returned(wish(), COST, "shown_first")]
+    made = Lane(AsyncCalls(never, name, encode, decode, AsyncPolicy(), on_cancel=lambda _: COST), None)
+    made.on_batch([a_request()])
+    assert made.on_batch([cancel_for(ENDS["shown_first"])])[0] == [CallEnded(a_request(), COST, "shown_first")]
 
 
 def test_a_call_that_ended_just_before_it_was_halted_is_told_as_it_ended() -> None:
     made = Lane(AsyncCalls(at_once, name, encode, decode, AsyncPolicy()), None)
-    made.on_batch([wish()])
+    made.on_batch([a_request()])
     while not made._ended:
         time.sleep(0.005)
-    assert made._halt(Halt("t\x1fann", "superseded")) == [Returned(wish(), ANSWER, "superseded")]
+    assert made._cancel(Cancel("t\x1fann", "superseded")) == [CallEnded(a_request(), ANSWER, "superseded")]
 
 
 def test_after_the_deadline_it_is_told_what_the_call_has_come_to() -> None:
     policy = AsyncPolicy(deadline_seconds=0.05)
-    made = Lane(AsyncCalls(never, name, encode, decode, policy, give_up=lambda _: COST), None)
-    made.on_batch([wish()])
+    made = Lane(AsyncCalls(never, name, encode, decode, policy, on_cancel=lambda _: COST), None)
+    made.on_batch([a_request()])
     while not made._ended:
         time.sleep(0.005)
-    assert made.on_notify()[0] == [Returned(wish(), COST, "timeout")]
+    assert made.on_notify()[0] == [CallEnded(a_request(), COST, "timeout")]
 
 
 def test_what_is_told_is_tallied_as_the_views_count_it() -> None:
-    tally = Tally()
+    counters = CallCounters()
     rows = [
-        ANSWER, COST, Answer(source="cache", text="x"), Answer(source="coalesced", reason="over_budget"),
-        Answer(source="call", reason="busy"), Answer(reason="blocked"), Answer(source="call", reason="timeout", attempts=2),
-    ]  # fmt: skip
-    for answer in (msgspec.structs.replace(each, attempts=1) if each is ANSWER else each for each in rows):
-        row = tell(wish(), answer)[-1]
+        ANSWER,
+        COST,
+        Answer(source="cache", text="x"),
+        Answer(source="coalesced", reason="over_budget"),
+        Answer(source="call", reason="over_rate"),
+        Answer(reason="blocked"),
+        Answer(source="call", reason="timeout", usage=Usage(attempts=2)),
+    ]
+    for answer in (msgspec.structs.replace(each, usage=Usage(attempts=1)) if each is ANSWER else each for each in rows):
+        row = call_facts(a_request(), answer)[-1]
         assert isinstance(row, LlmCallFact)
-        tally.count(row)
-    assert (tally["asked"], tally["calls"], tally["improved"]) == (4, 3, 3)
+        counters.count(row)
+    assert (counters["asked"], counters["calls"], counters["improved"]) == (4, 3, 3)
 
 
 def test_of_a_deleted_person_nothing_is_told() -> None:
-    assert settle(Returned(wish(), None, "forgotten")) == []
+    assert facts_of(CallEnded(a_request(), None, "forgotten")) == []
 
 
 def run(composed: list[Any], meanwhile: list[Any], call: Any = at_once, forgotten: list[tuple[str, str]] | None = None) -> list[Any]:
     out: list[Any] = []
     gone = forgotten if forgotten is not None else []
-    desk = Desk(AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005, drain_seconds=5)), lambda *who: gone.append(who))
+    calls = AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005, drain_seconds=5))
     flow = Dataflow("enrich")
     first, second = (op.input(step, flow, TestingSource(items)) for step, items in (("composed", composed), ("meanwhile", meanwhile)))
-    op.output("out", enrich_step("enrich", first, second, desk, 2), TestingSink(out))
+    op.output(
+        "out",
+        enrich_step("enrich", first, second, calls=calls, forget=lambda *who: gone.append(who), counters=CallCounters(), lanes=2),
+        TestingSink(out),
+    )
     run_main(flow)  # type: ignore[no-untyped-call]
     return out
 
 
 def test_in_a_flow_every_decision_is_told_of_once() -> None:
-    composed = [wish(f"u{number}") if number % 3 else Kept(wish(f"u{number}").record, "cold_start", 0) for number in range(60)]
+    composed = [
+        a_request(f"u{number}") if number % 3 else WordingSkipped(a_request(f"u{number}").record, "cold_start", 0) for number in range(60)
+    ]
     told = [item for item in run(composed, []) if isinstance(item, LlmCallFact)]
     assert sorted(row.user_id for row in told) == sorted(f"u{number}" for number in range(60))
     assert {row.status for row in told if row.reason} == {"kept"}
@@ -206,7 +220,7 @@ def test_in_a_flow_every_decision_is_told_of_once() -> None:
 
 def test_in_a_flow_a_deleted_person_is_forgotten_and_not_told_of() -> None:
     forgotten: list[tuple[str, str]] = []
-    told = run([wish("ann"), wish("ben")], [Erase("t", "ann", 9)], forgotten=forgotten)
+    told = run([a_request("ann"), a_request("ben")], [Erase("t", "ann", 9)], forgotten=forgotten)
     assert forgotten == [("t", "ann")]
     assert {row.user_id for row in told if isinstance(row, LlmCallFact)} in ({"ben"}, {"ann", "ben"}), "unless the answer came first"
 
@@ -215,14 +229,14 @@ def test_the_flow_does_not_wait_for_answers() -> None:
     release = threading.Event()
     ended: list[float] = []
 
-    async def slow(wish: Wish) -> Answer:
+    async def slow(request: WordingRequest) -> Answer:
         while not release.is_set():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         return ANSWER
 
     made = lane(slow)
     began = time.monotonic()
-    made.on_batch([wish(f"u{number}") for number in range(200)])
+    made.on_batch([a_request(f"u{number}") for number in range(200)])
     ended.append(time.monotonic() - began)
     release.set()
     found: list[Any] = []

@@ -26,7 +26,7 @@ def call(decision: str, **values: Any) -> LlmCallFact:
     """A decision whose text came from a call of 400 millionths of a dollar."""
     usual: dict[str, Any] = {
         "decision_id": decision, "user_id": decision, "status": "improved", "source": "call", "scope": "shared", "experiment": "model",
-        "cache_key": "k1", "prompt_version": "nudge-1", "cost_micros": 400, "attempts": 1, "verdicts": PASSED, "asked_at": MONDAY,
+        "cache_key": "k1", "prompt_version": "nudge-1", "cost_micros": 400, "attempts": 1, "checks": PASSED, "asked_at": MONDAY,
     }  # fmt: skip
     return make(LlmCallFact, **{**usual, **values})
 
@@ -45,7 +45,7 @@ def kept(decision: str, reason: str, **values: Any) -> LlmCallFact:
         "experiment": "",
         "cost_micros": 0,
         "attempts": 0,
-        "verdicts": "",
+        "checks": "",
     }
     return call(decision, **{**usual, **values})
 
@@ -63,14 +63,14 @@ def called(store: ClickHouse) -> ClickHouse:
         store,
         call("first"), hit("cached"), hit("joined", "coalesced"), call("other", cache_key="k2", prompt_version="nudge-2", cost_micros=800),
         call("own", scope="personal", cache_key="p", cost_micros=600, asked_at=MONDAY + DAY),
-        call("bad", status="kept", reason="guardrails", cache_key="k3", verdicts=rejected, asked_at=MONDAY + DAY),
-        call("bad", status="kept", reason="guardrails", cache_key="k3", verdicts=rejected, asked_at=MONDAY + DAY),
-        call("mended", cache_key="k4", attempts=2, verdicts=json.dumps([["length", "too_long"], ["length", ""]]), asked_at=MONDAY + DAY),
+        call("bad", status="kept", reason="guardrails", cache_key="k3", checks=rejected, asked_at=MONDAY + DAY),
+        call("bad", status="kept", reason="guardrails", cache_key="k3", checks=rejected, asked_at=MONDAY + DAY),
+        call("mended", cache_key="k4", attempts=2, checks=json.dumps([["length", "too_long"], ["length", ""]]), asked_at=MONDAY + DAY),
         kept("drawn", "template_share", experiment="template"), kept("drawn2", "template_share", experiment="template"),
         kept("cold", "cold_start"),
-        call("halted", status="kept", reason="breaker_open", attempts=0, cost_micros=0, experiment="", verdicts="[]"),
-        hit("waited", "coalesced", status="kept", reason="over_budget", experiment="", verdicts="[]"),
-        hit("unchecked", scope="personal", experiment="", verdicts=json.dumps([["slots", ""]]), asked_at=MONDAY + DAY),
+        call("halted", status="kept", reason="breaker_open", attempts=0, cost_micros=0, experiment="", checks="[]"),
+        hit("waited", "coalesced", status="kept", reason="over_budget", experiment="", checks="[]"),
+        hit("unchecked", scope="personal", experiment="", checks=json.dumps([["slots", ""]]), asked_at=MONDAY + DAY),
         *end("first", "shown", "success"), *end("cached", "shown", "failure"), *end("joined", "shown"), *end("other", "shown", "success"),
         *end("bad", "shown", "failure"), *end("drawn", "shown", "failure"), *end("drawn2", "expired"), *end("cold", "shown", "success"),
         make(PersonFact, user_id="a", experiment_group="adaptive", activated_at=MONDAY + HOUR),
@@ -157,5 +157,5 @@ def test_the_timeline_tells_of_the_wording_after_the_template_and_before_the_tex
     assert (timeline[1][2], timeline[3][2]) == ("plain", "better")
     assert json.loads(timeline[2][2]) == {
         "promptVersion": "nudge-1", "model": "m", "source": "call", "latencyMs": 900, "attempts": 1, "inputTokens": 300, "outputTokens": 40,
-        "costMicros": 400, "verdicts": [["slots", ""], ["length", ""]],
+        "costMicros": 400, "checks": [["slots", ""], ["length", ""]],
     }  # fmt: skip

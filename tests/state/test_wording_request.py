@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.decision.composer import Composer
-from state.decision.wording_request import REASONS, Kept, Wish, cache_key, consider, locale_for, prompt_for
+from state.decision.wording_request import REASONS, WordingRequest, WordingSkipped, cache_key, consider, locale_for, prompt_for
 from state.duration import HOUR, MINUTE
 from state.events import Event
 from state.person import snapshot
 from state.person.person import SAID, SAID_LONGEST, Person
-from state.records.recommendation import Freeze
+from state.records.recommendation import MarkShown
 from state.stream_items import Context, Decision, DecisionRequest
 from tests.state.lives import KEYS, Life, catalog, event, signup
 
@@ -55,20 +55,21 @@ def choice(decision: str = "d1", context: Context | None = CONTEXT, **changes: A
     return Decision(DecisionRequest(**{**asked, **changes}), arm, 0.5)
 
 
-def considered(plan: Plan, made: Decision) -> Wish | Kept:
+def considered(plan: Plan, made: Decision) -> WordingRequest | WordingSkipped:
     publish, _ = Composer(plan, KEYS).compose(made)
-    return consider(plan, made, publish.recommendation)
+    ask = made.ask
+    return consider(plan, publish.recommendation, context=ask.context, traits=ask.traits, group=ask.group, at=ask.at)
 
 
-def wished(made: Decision, plan: Plan = OPEN) -> Wish:
+def wished(made: Decision, plan: Plan = OPEN) -> WordingRequest:
     found = considered(plan, made)
-    assert isinstance(found, Wish)
+    assert isinstance(found, WordingRequest)
     return found
 
 
 def kept(made: Decision, plan: Plan = OPEN) -> str:
     found = considered(plan, made)
-    assert isinstance(found, Kept)
+    assert isinstance(found, WordingSkipped)
     return found.reason
 
 
@@ -112,7 +113,7 @@ def test_where_all_keep_the_template_they_are_told_so() -> None:
 )
 def test_every_decision_ends_in_a_wish_or_a_known_reason(made: Decision) -> None:
     found = considered(PLAN, made)
-    if isinstance(found, Kept):
+    if isinstance(found, WordingSkipped):
         assert found.reason in REASONS
     else:
         assert made.ask.group != "rules"
@@ -121,18 +122,18 @@ def test_every_decision_ends_in_a_wish_or_a_known_reason(made: Decision) -> None
         assert made.ask.context.events >= 3
         assert found.personal == (made.ask.trigger == "stuck:errors" and bool(made.ask.context.notes))
         assert found.locale in ("en", "de")
-    assert found == considered(PLAN, made), "the same decision gives the same wish"
+    assert found == considered(PLAN, made), "the same decision gives the same request"
     assert found.record.source == "template"
 
 
 def test_shares_are_met() -> None:
     found = [considered(PLAN, choice(f"decision {number}")) for number in range(8_000)]
-    templates = sum(isinstance(each, Kept) and each.reason == "template_share" for each in found)
+    templates = sum(isinstance(each, WordingSkipped) and each.reason == "template_share" for each in found)
     assert 0.1 * 8_000 - 110 < templates < 0.1 * 8_000 + 110, "four standard deviations"
     prompts = Counter(each.prompt for each in found)
     assert 0.75 * 8_000 - 160 < prompts["one"] < 0.75 * 8_000 + 160
     assert prompts.keys() == {"one", "two"}
-    by_template = Counter(each.prompt for each in found if isinstance(each, Kept))
+    by_template = Counter(each.prompt for each in found if isinstance(each, WordingSkipped))
     assert 0.65 < by_template["one"] / by_template.total() < 0.85, "the two draws are independent"
 
 
@@ -239,7 +240,7 @@ def test_the_first_events_of_a_person_are_cold() -> None:
     life.see(*(event("page_view", number * MINUTE, path="/connect") for number in range(1, 4)))
     life.see(event("form_submit", 7 * HOUR, form="connect"))
     assert asked(life).events >= 3
-    assert isinstance(considered(OPEN, Decision(life.ask, "plain", 1.0)), Wish)
+    assert isinstance(considered(OPEN, Decision(life.ask, "plain", 1.0)), WordingRequest)
 
 
 def test_a_person_may_switch_texts_of_a_model_off_and_on_the_newest_word_counting() -> None:
@@ -312,7 +313,7 @@ def test_being_shown_freezes_the_words_only_where_a_model_is() -> None:
     for plan, count in ((OPEN, 1), (Plan(worded()), 0)):
         life = Life(plan)
         life.see(signup(), event("recommendation_shown", MINUTE), event("recommendation_clicked", 2 * MINUTE))
-        frozen = life.told(Freeze)
+        frozen = life.told(MarkShown)
         assert [each.decision_id for each in frozen] == [life.ask.decision] * count
 
 

@@ -1,4 +1,4 @@
-"""Whole jobs with a scripted model: a catalog with a wording policy of the test's own, people whose wishes cannot share an answer, rows."""
+"""Whole jobs with a scripted model: a catalog with a wording policy of the test's own, people whose requests cannot share an answer, rows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _set(text: str, name: str, value: str) -> str:
 
 
 def errands(first: int, count: int) -> list[bytes]:
-    """Lines of people who each meet an error of their own and then sign up: a decision each, whose wish shares its answer with nobody.
+    """Lines of people who each meet an error of their own and then sign up: a decision each, whose request shares its answer with nobody.
 
     A person's events lie within a second, people ten seconds apart, by their numbers from ``first`` on.
     """

@@ -9,7 +9,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.messages import Message, Tick
-from state.records.recommendation import Effect, Erase, Freeze, Improve
+from state.records.recommendation import Effect, Erase, MarkShown, ReplaceText
 
 MONDAY: Final = 1_767_571_200_000
 """2026-01-05T00:00:00Z."""
@@ -148,7 +148,7 @@ class MemoryRedis(FixedPartitionedSink[list[Effect], None]):
         self.partitions = partitions
         self.newest: dict[tuple[str, str], Effect] = {}
         self.changed: list[tuple[Effect, Effect]] = []
-        self.later: list[Freeze | Improve] = []
+        self.later: list[MarkShown | ReplaceText] = []
         self._seen: dict[tuple[str, str, int, bool], Effect] = {}
 
     def list_parts(self) -> list[str]:
@@ -159,7 +159,7 @@ class MemoryRedis(FixedPartitionedSink[list[Effect], None]):
 
     def write(self, effect: Effect) -> None:
         """Take one effect."""
-        if isinstance(effect, Freeze | Improve):
+        if isinstance(effect, MarkShown | ReplaceText):
             self.later.append(effect)
             return
         what = effect if isinstance(effect, Erase) else effect.recommendation
@@ -186,4 +186,4 @@ class _RedisPart(StatefulSinkPartition[list[Effect], None]):
 
 
 def _version(effect: Effect) -> int:
-    return effect.version if isinstance(effect, Erase | Freeze) else effect.recommendation.version
+    return effect.version if isinstance(effect, Erase | MarkShown) else effect.recommendation.version

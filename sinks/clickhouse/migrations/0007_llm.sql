@@ -1,8 +1,8 @@
--- What models were asked for, what became of their answers, and what those were worth. Money is in dollars, as the catalog prices tokens.
--- One row a decision that a model might have worded, also where nobody was asked.
---   asked:   a call was made (`call`), or its answer was there already (`cache`) or on its way for somebody else (`coalesced`)
---   cost:    of the call that this decision made; `cache` and `coalesced` cost nothing. Of a call that was sent and then given up, or had no
---            answer in time, the estimate that the budget keeps for it: the server may bill it
+-- Requests to models, the results of the checks, and what the texts achieved. Money is in dollars, as the settings price tokens.
+-- One row for each decision that a model could have worded, also where no model was asked.
+--   asked:   a call was made (`call`), or its answer was cached (`cache`) or came from the running call of another decision (`coalesced`)
+--   cost:    of the call that this decision is charged for; `cache` and `coalesced` cost nothing. A call that was sent and then cancelled, or
+--            had no answer in time, costs the estimate that the budget reserved: the server may bill it
 
 CREATE TABLE IF NOT EXISTS llm_calls
 (
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS llm_calls
     latency_ms UInt32,
     attempts UInt32,
     confidence Float64,
-    verdicts String,
+    checks String,
     unfilled_hash String,
     validation_hash String,
     asked_at DateTime64(3, 'UTC'),
@@ -38,13 +38,13 @@ ORDER BY (tenant_id, decision_id);
 
 CREATE OR REPLACE VIEW llm_calls_final AS SELECT * FROM llm_calls FINAL;
 
--- Those that were asked. A call that was given up before the first request went out (attempts = 0) asked nobody, nor did who waited for it.
--- Where the model answered, whatever the checks said of it, `model` has its name; else the call failed or was given up.
+-- The decisions for which a model was asked. A call that ended before its first request (attempts = 0) does not count, nor do the decisions
+-- that waited for it. Where the model answered, `model` has its name, whatever the checks found; else the call failed or was cancelled.
 CREATE OR REPLACE VIEW llm_asked AS
 SELECT * FROM llm_calls_final
 WHERE source = 'cache'
     OR (source = 'call' AND attempts > 0)
-    OR (source = 'coalesced' AND reason NOT IN ('breaker_open', 'over_rate', 'busy', 'over_budget', 'budget_unknown'));
+    OR (source = 'coalesced' AND reason NOT IN ('breaker_open', 'over_rate', 'over_budget', 'budget_unknown'));
 
 -- What models cost, by day (UTC), from the first day with a row on.
 --   asked:        decisions for which a model's text was wanted and looked for     calls: those that went to the model
@@ -79,7 +79,7 @@ GROUP BY tenant_id, day
 ORDER BY tenant_id, day;
 
 -- How often an answer served again. Shared wishes only: a personal answer serves one person and never again.
---   hits:           answered from the cache, or by a call that was on its way for somebody else
+--   hits:           answered from the cache, or by the running call of another decision
 --   hit_rate        = hits / asked; the misses are the calls. distinct_keys: how many different things were asked
 --   saved_dollars   = hits × mean cost of a call; NULL where no call was made
 CREATE OR REPLACE VIEW llm_hit_rate AS
@@ -99,35 +99,35 @@ WHERE scope = 'shared'
 GROUP BY tenant_id
 ORDER BY tenant_id;
 
--- What the guardrails found wrong with texts of the model, or with what it would have been told; most frequent first.
+-- The checks that texts of the model, or the input of their prompts, failed; the most frequent first.
 --   rejected: decisions at which this check failed for this reason     kept: of those, where the template stayed in the end
 --   share     = rejected / checked, the decisions at which this check was made
 CREATE OR REPLACE VIEW llm_rejections AS
 SELECT
     v.tenant_id AS tenant_id,
-    v.verdict[1] AS check,
-    v.verdict[2] AS reason,
+    v.result[1] AS check,
+    v.result[2] AS reason,
     uniqExact(v.decision_id) AS rejected,
     uniqExactIf(v.decision_id, v.status = 'kept') AS kept,
     any(c.checked) AS checked,
     rejected / checked AS share
 FROM
 (
-    SELECT tenant_id, decision_id, status, arrayJoin(JSONExtract(verdicts, 'Array(Array(String))')) AS verdict
+    SELECT tenant_id, decision_id, status, arrayJoin(JSONExtract(checks, 'Array(Array(String))')) AS result
     FROM llm_calls_final
 ) AS v
 INNER JOIN
 (
-    SELECT tenant_id, arrayJoin(JSONExtract(verdicts, 'Array(Array(String))'))[1] AS name, uniqExact(decision_id) AS checked
+    SELECT tenant_id, arrayJoin(JSONExtract(checks, 'Array(Array(String))'))[1] AS name, uniqExact(decision_id) AS checked
     FROM llm_calls_final
     GROUP BY tenant_id, name
-) AS c ON c.tenant_id = v.tenant_id AND c.name = v.verdict[1]
-WHERE length(v.verdict) = 2 AND v.verdict[2] != ''
+) AS c ON c.tenant_id = v.tenant_id AND c.name = v.result[1]
+WHERE length(v.result) = 2 AND v.result[2] != ''
 GROUP BY tenant_id, check, reason
 ORDER BY tenant_id, rejected DESC, check, reason;
 
--- The versions of the prompt against each other: the version is drawn for each decision. Whoever was drawn for a version counts for it,
--- whether its text came in time or not; decisions that were drawn to keep the template do not count.
+-- The versions of the prompt against each other: the version is drawn for each decision. A decision counts for its version,
+-- whether the text came in time or not; decisions that were drawn to keep the template do not count.
 --   success_rate = success / (success + failure)  (attribution window closed)
 CREATE OR REPLACE VIEW llm_prompts AS
 SELECT
@@ -234,9 +234,9 @@ FROM
         toString(path_id), toString(step_id), toString(trigger), toString(reason), toString(arm), NULL, decision_id,
         toJSONString(CAST(
             (toString(prompt_version), toString(model), toString(source), latency_ms, attempts, input_tokens, output_tokens, cost_micros,
-             JSONExtract(verdicts, 'Array(Array(String))')),
+             JSONExtract(checks, 'Array(Array(String))')),
             'Tuple(promptVersion String, model String, source String, latencyMs UInt32, attempts UInt32, inputTokens UInt32,
-                outputTokens UInt32, costMicros Float64, verdicts Array(Array(String)))'
+                outputTokens UInt32, costMicros Float64, checks Array(Array(String)))'
         )),
         version, 5, 1
     FROM llm_calls_final

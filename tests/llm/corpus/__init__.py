@@ -36,7 +36,7 @@ class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a model answered, to the letter, and for which wish; ``kind`` says what is wrong with it and is empty where nothing is."""
+    """What a model answered, to the letter, and for which request; ``kind`` says what is wrong with it and is empty where nothing is."""
 
     raw: str
     step: str

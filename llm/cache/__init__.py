@@ -1,0 +1,1 @@
+"""Texts of the model, kept in this process and in Redis."""

@@ -1,0 +1,354 @@
+"""Caches texts of the model, in this process and in Redis for all processes, so that a model is called once for each place.
+
+Keys of one tenant share a slot of a Redis Cluster (``<t>`` is the tenant, in braces; ``<k>`` a ``state.decision.wording_request.cache_key``):
+
+onramp:llm:<t>:<k>            CachedText, JSON, with a time to live
+onramp:llm:<t>:of:<digest>    set: the keys of one person's own texts, to be removed with the person
+onramp:llm:<t>:rejected       hash: digests of texts that a person rejected (``llm/review_queue.py`` writes it)
+
+The slots of cached texts are unfilled. While Redis is slow or does not answer, each process uses its own cache and does not wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+import msgspec
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CONNECTIONS: Final = 32
+"""Connections to Redis that one process holds at most: at under a millisecond a request they carry thousands a second."""
+
+DISTINCT_MOST: Final = 200_000
+"""Distinct keys that are counted at most."""
+
+
+class CachedText(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A text that passed every check, its slots unfilled.
+
+    ``unfilled_hash`` is ``text_hash(text)``; ``created_ms`` is Unix time in milliseconds. ``approved_by`` names the person who approved a
+    text whose ``confidence`` was too low.
+    """
+
+    text: str
+    confidence: float
+    model: str
+    prompt_version: str
+    unfilled_hash: str
+    created_ms: int
+    approved_by: str = ""
+
+
+@dataclass(frozen=True)
+class CachePolicy:
+    """How much is cached, for how long, and how long a request waits for Redis. ``clock`` (seconds) is for tests.
+
+    ``entries`` and ``size`` (bytes) bound this process. An entry is looked up again in Redis after ``local_seconds``, so that a
+    rejection reaches every process within them; while Redis does not answer, this process serves its own entries. A person's own texts live
+    for ``personal_ttl_seconds``. ``wait_seconds`` bounds one request; after a failure no request is sent to Redis for ``pause_seconds``. A
+    key whose answers failed their checks ``rejections`` times in a row is blocked for ``block_seconds``.
+    """
+
+    entries: int = 10_000
+    size: int = 16 * 1024 * 1024
+    local_seconds: float = 60.0
+    ttl_seconds: float = 7 * 86_400.0
+    personal_ttl_seconds: float = 86_400.0
+    wait_seconds: float = 0.1
+    pause_seconds: float = 5.0
+    rejections: int = 3
+    block_seconds: float = 900.0
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass
+class CacheCounts:
+    """Hits and misses. Texts for one person are counted apart, because nobody else can share them.
+
+    ``distinct`` counts shared keys asked for, up to ``DISTINCT_MOST``. ``faults`` counts requests that Redis did not answer in time,
+    ``skipped`` those not sent because Redis had just failed, ``refused`` hits on texts that a person has rejected since, ``unreadable``
+    values in Redis that are no CachedText, ``evicted`` entries that this process dropped.
+    """
+
+    shared_local: int = 0
+    shared_redis: int = 0
+    shared_misses: int = 0
+    personal_hits: int = 0
+    personal_misses: int = 0
+    distinct: int = 0
+    stored: int = 0
+    evicted: int = 0
+    faults: int = 0
+    skipped: int = 0
+    refused: int = 0
+    unreadable: int = 0
+    blocked: int = 0
+
+    @property
+    def shared_hits(self) -> int:
+        """Shared keys that were found."""
+        return self.shared_local + self.shared_redis
+
+    @property
+    def shared_asked(self) -> int:
+        """Denominator of the hit rate."""
+        return self.shared_hits + self.shared_misses
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of shared keys that were found; None where none was looked up."""
+        return self.shared_hits / self.shared_asked if self.shared_asked else None
+
+
+class _Entry(NamedTuple):
+    cached: CachedText
+    size: int
+    owner: str
+    check: float
+    """When to look at Redis again."""
+    end: float
+
+
+@dataclass
+class _Local:
+    """The entries of this process; the least recently used is dropped first."""
+
+    policy: CachePolicy
+    counts: CacheCounts
+    size: int = 0
+    entries: OrderedDict[str, _Entry] = field(default_factory=OrderedDict)
+
+    def get(self, name: str) -> _Entry | None:
+        found = self.entries.get(name)
+        if found is None:
+            return None
+        if found.end <= self.policy.clock():
+            self.drop(name)
+            return None
+        self.entries.move_to_end(name)
+        return found
+
+    def put(self, name: str, cached: CachedText, size: int, owner: str) -> None:
+        self.drop(name)
+        now, policy = self.policy.clock(), self.policy
+        life = policy.personal_ttl_seconds if owner else policy.ttl_seconds
+        self.entries[name] = _Entry(cached, size + len(name), owner, now + policy.local_seconds, now + life)
+        self.size += size + len(name)
+        while len(self.entries) > policy.entries or self.size > policy.size:
+            self.drop(next(iter(self.entries)))
+            self.counts.evicted += 1
+
+    def drop(self, name: str) -> None:
+        found = self.entries.pop(name, None)
+        self.size -= found.size if found is not None else 0
+
+    def forget(self, owner: str) -> None:
+        for name in [name for name, entry in self.entries.items() if entry.owner == owner]:
+            self.drop(name)
+
+
+class AnswerCache:
+    """Texts of the model by cache key. No method raises because of Redis. Use it from one event loop.
+
+    Call ``get`` first, then ``blocked``: a text that a person approved is served although its key is blocked.
+    """
+
+    def __init__(self, client: Redis | None, policy: CachePolicy | None = None) -> None:
+        """``client`` from ``connect``, or None to cache in this process only. Opens no connection; the caller closes ``client``."""
+        self.counts: Final = CacheCounts()
+        self._client: Final = client
+        self._policy: Final = policy or CachePolicy()
+        self._local: Final = _Local(self._policy, self.counts)
+        self._failures: Final[OrderedDict[str, tuple[int, float]]] = OrderedDict()
+        self._seen: Final[set[bytes]] = set()
+        self._silent_until = 0.0
+        self._away = False
+
+    async def get(self, tenant: str, key: str, *, user: str = "") -> CachedText | None:
+        """Return the text for ``key``, or None; ``user`` where it is that person's own.
+
+        Waits for ``wait_seconds`` at most, and not at all while Redis does not answer.
+        """
+        name, client = entry_name(tenant, key), self._client
+        owner = user_digest(tenant, user) if user else ""
+        known = self._local.get(name)
+        found, from_redis = known.cached if known is not None else None, False
+        if client is not None and (known is None or known.check <= self._policy.clock()):
+            answer = await self._ask(lambda: self._fetch(client, tenant, name, owner))
+            if answer is not None:
+                found = answer[0]
+                from_redis = found is not None
+        self._count(key, hit=found is not None, from_redis=from_redis, personal=bool(owner))
+        return found
+
+    async def put(self, tenant: str, key: str, cached: CachedText, *, user: str = "") -> None:
+        """Cache a text that passed every check; ``user`` where it serves that person alone. An entry that is in Redis already stays.
+
+        Do not call it for a person who was deleted meanwhile.
+        """
+        name, data = entry_name(tenant, key), msgspec.json.encode(cached)
+        owner = user_digest(tenant, user) if user else ""
+        self._local.put(name, cached, len(data), owner)
+        self._failures.pop(key, None)
+        self.counts.stored += 1
+        client = self._client
+        if client is None:
+            return
+        lifetime = milliseconds(self._policy.personal_ttl_seconds if owner else self._policy.ttl_seconds)
+
+        async def store() -> None:
+            async with client.pipeline(transaction=True) as pipeline:
+                if owner:  # before the text, so that no text is ever without its owner
+                    index = index_name(tenant, owner)
+                    pipeline.sadd(index, key)
+                    pipeline.pexpire(index, lifetime)
+                pipeline.set(name, data, px=lifetime, nx=True)
+                await pipeline.execute()
+
+        await self._ask(store)
+
+    async def forget(self, tenant: str, user: str) -> bool:
+        """Remove a deleted person's own texts. Returns False where Redis did not confirm it; they then expire."""
+        owner = user_digest(tenant, user)
+        self._local.forget(owner)
+        client = self._client
+        if client is None:
+            return True
+
+        async def remove() -> bool:
+            index = index_name(tenant, owner)
+            while keys := await cast(
+                "Awaitable[list[bytes]]", client.spop(index, 500)
+            ):  # popped in portions: a key that is added meanwhile stays listed
+                await client.unlink(*(entry_name(tenant, key.decode()) for key in keys))
+            return True
+
+        self._silent_until = 0.0  # a deletion is tried even where Redis has just failed
+        return await self._ask(remove) or False
+
+    def rejected(self, key: str) -> None:
+        """Count a failed check of an answer for ``key``; ``put`` resets the count. Kept in this process only."""
+        count = self._failures.pop(key, (0, 0.0))[0] + 1
+        until = self._policy.clock() + self._policy.block_seconds if count >= self._policy.rejections else 0.0
+        self._failures[key] = count, until
+        if len(self._failures) > self._policy.entries:
+            self._failures.popitem(last=False)
+
+    def blocked(self, key: str) -> bool:
+        """Whether the answers for ``key`` failed too often. One more failure after the pause blocks it again."""
+        is_blocked = self._failures.get(key, (0, 0.0))[1] > self._policy.clock()
+        self.counts.blocked += is_blocked
+        return is_blocked
+
+    async def _fetch(self, client: Redis, tenant: str, name: str, owner: str) -> tuple[CachedText | None]:
+        data = await client.get(name)
+        if data is None:
+            self._local.drop(name)
+            return (None,)
+        try:
+            found = msgspec.json.decode(data, type=CachedText)
+        except msgspec.DecodeError:
+            self.counts.unreadable += 1
+            await client.unlink(name)  # else ``put`` would never replace it
+            return (None,)
+        if await client.hexists(rejected_name(tenant), found.unfilled_hash):
+            self.counts.refused += 1
+            self._local.drop(name)
+            await client.unlink(name)
+            return (None,)
+        self._local.put(name, found, len(data), owner)
+        return (found,)
+
+    async def _ask(self, request: Callable[[], Awaitable[T]]) -> T | None:
+        """The answer of Redis, or None where it gave none in time."""
+        if self._policy.clock() < self._silent_until:
+            self.counts.skipped += 1
+            return None
+        try:
+            async with asyncio.timeout(self._policy.wait_seconds):
+                answer = await request()
+        except (RedisError, OSError) as error:
+            self.counts.faults += 1
+            self._silent_until = self._policy.clock() + self._policy.pause_seconds
+            if not self._away:
+                self._away = True
+                _LOG.warning(
+                    "Redis does not answer (%s); texts of the model are cached in this process only until it does", message_of(error)
+                )
+            return None
+        if self._away:
+            self._away = False
+            _LOG.info("Redis answers again; texts of the model are shared by all processes")
+        return answer
+
+    def _count(self, key: str, *, hit: bool, from_redis: bool, personal: bool) -> None:
+        counts = self.counts
+        if personal:
+            counts.personal_hits += hit
+            counts.personal_misses += not hit
+            return
+        counts.shared_redis += from_redis
+        counts.shared_local += hit and not from_redis
+        counts.shared_misses += not hit
+        if len(self._seen) < DISTINCT_MOST:
+            self._seen.add(key.encode())
+            counts.distinct = len(self._seen)
+
+
+def connect(url: str, wait_seconds: float = CachePolicy.wait_seconds) -> Redis:
+    """Return a client for ``url`` that waits at most ``wait_seconds`` and never retries. Opens no connection yet.
+
+    For the event loop that uses it first; end it with ``await client.aclose()``. Raises ``ValueError`` where ``url`` is no address.
+    """
+    network: dict[str, Any] = {} if url.startswith("unix:") else {"socket_connect_timeout": wait_seconds, "socket_keepalive": True}
+    options: dict[str, Any] = {"socket_timeout": wait_seconds, "retry": Retry(NoBackoff(), 0), **network}
+    # A burst of requests waits for one of a few connections, instead of opening one each.
+    return Redis.from_pool(BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=wait_seconds, **options))
+
+
+def entry_name(tenant: str, key: str) -> str:
+    """Redis key of a text. The braces are a Redis Cluster hash tag."""
+    return f"onramp:llm:{{{tenant}}}:{key}"
+
+
+def index_name(tenant: str, owner: str) -> str:
+    """Redis key of the set of a person's own keys."""
+    return f"onramp:llm:{{{tenant}}}:of:{owner}"
+
+
+def rejected_name(tenant: str) -> str:
+    """Redis key of the digests of texts that a person rejected."""
+    return f"onramp:llm:{{{tenant}}}:rejected"
+
+
+def text_hash(text: str) -> str:
+    """32 hexadecimal digits that stand for a text with its slots unfilled."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def user_digest(tenant: str, user: str) -> str:
+    """32 hexadecimal digits that stand for a person in the names of keys."""
+    return hashlib.blake2b(msgspec.json.encode([tenant, user]), digest_size=16).hexdigest()
+
+
+def milliseconds(seconds: float) -> int:
+    """Whole milliseconds, at least one: what Redis takes as a time to live."""
+    return max(1, round(seconds * 1000))
+
+
+def message_of(error: BaseException) -> str:
+    """The message of a Redis error on one line; its type where the message is empty."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

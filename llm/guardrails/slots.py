@@ -1,0 +1,80 @@
+"""The ``{slot}`` tokens of a text: which are known, how long they may become, and what one person's values are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from llm.guardrails import redaction
+from llm.guardrails.hygiene import unclean
+from state.catalog.model import Catalog, Scalar
+from state.catalog.template import LONGEST, fit
+
+TOKEN: Final = re.compile(r"\{(\w{1,64})\}")
+_STRAY: Final = re.compile(r"[{}｛｝﹛﹜]")
+_GLUED: Final = re.compile(r"(?!_)\w\{|\}(?!['’]s\b)(?:\w|['’]\w|-\w|\{)")
+_STEERING: Final = re.compile(
+    r"\b(?:ignore|disregard|forget|override|system|prompt|instruct\w*|assistant|password|passcode|click|visit|https?|www|sudo|admin\w*"
+    r"|drop table|select|script|jailbreak|dot com)\b",
+    re.IGNORECASE,
+)
+_CLOSES: Final = frozenset(".,;:!?…")
+_BEGINS: Final = re.compile(r"['’]?[^\W_]")
+_ODD: Final = re.compile(r"[^\w\s.,'’&()+\-·]|[!?]|\d{5}")
+
+
+def unknown(text: str, catalog: Catalog) -> bool:
+    """Say whether ``text`` has a slot that the catalog does not know, one that a word is glued to, or a brace that is no slot's."""
+    names = {"step", "product", *catalog.slots}
+    if any(name not in names for name in TOKEN.findall(text)):
+        return True
+    return _STRAY.search(TOKEN.sub("", text)) is not None or _GLUED.search(text) is not None
+
+
+def longest(text: str, catalog: Catalog, title: str) -> int:
+    """Characters of ``text`` with every slot at its longest."""
+    return len(_filled(text, lambda name: _fixed(name, catalog, title) or "x" * LONGEST))
+
+
+def shortest(text: str, catalog: Catalog, title: str) -> int:
+    """Characters of ``text`` with every slot at its shortest."""
+    return len(_filled(text, lambda name: _fixed(name, catalog, title) or "x"))
+
+
+def fill(text: str, catalog: Catalog, title: str, traits: Mapping[str, Scalar], refuse: Callable[[str], bool]) -> str:
+    """Return ``text`` with every slot filled; a value that is unfit to show, or that ``refuse`` refuses, gives way to the default."""
+
+    def value(name: str) -> str:
+        fixed = _fixed(name, catalog, title)
+        if fixed is not None:
+            return fixed
+        slot = catalog.slots.get(name)
+        if slot is None:
+            return ""
+        given = traits.get(slot.trait)
+        if not isinstance(given, str) or not showable(given.strip()) or refuse(given):
+            return slot.default
+        return given.strip()
+
+    return _filled(text, value)
+
+
+def showable(value: str) -> bool:
+    """Say whether what a user may have typed can stand in a text: what ``state/catalog/template.py`` asks, no address or number of anybody, no order
+    to a model or a person. Stricter than a template's rule, because the text around it is less known.
+    """
+    plain = fit(value) and _BEGINS.match(value) is not None and _ODD.search(value) is None
+    return plain and _STEERING.search(value) is None and not unclean(value) and not redaction.find(value)
+
+
+def _fixed(name: str, catalog: Catalog, title: str) -> str | None:
+    return {"step": title, "product": catalog.product}.get(name)
+
+
+def _filled(text: str, value: Callable[[str], str]) -> str:
+    def filled(match: re.Match[str]) -> str:
+        given = value(match[1])
+        return given.removesuffix(".") if match.string[match.end() : match.end() + 1] in _CLOSES else given  # "Acme Inc.."
+
+    return TOKEN.sub(filled, text)

@@ -1,0 +1,302 @@
+"""The review queue: texts with too low a confidence wait here until a person approves or rejects them.
+
+Per tenant, in the Redis Cluster slot of the tenant's texts (see ``llm/cache/answer_cache.py``; ``<t>`` is the tenant, in braces):
+
+onramp:llm:<t>:review            hash: id → ReviewEntry, JSON
+onramp:llm:<t>:review:order      sorted set: id by time
+onramp:llm:<t>:review:dropped    counter: entries that were dropped as too many or too old
+onramp:llm:<t>:rejected          hash: digest of a text → who rejected it and when; kept for ever
+
+ReviewError                      one sentence for the person who decides
+├── NoSuchEntryError             decided already, dropped, or unknown
+└── ReviewUnavailableError       Redis did not answer
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar, cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from llm.cache.answer_cache import CachedText, CachePolicy, entry_name, message_of, milliseconds, rejected_name, text_hash, user_digest
+
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+Put = Literal["queued", "known", "rejected", "away"]
+"""The result of ``put``: the entry waits, it waited already, a person rejected the text before, or Redis did not answer."""
+
+
+class ReviewError(Exception):
+    """A review failed. The text is one sentence for the reviewer."""
+
+
+class NoSuchEntryError(ReviewError):
+    """No such entry waits."""
+
+
+class ReviewUnavailableError(ReviewError):
+    """Redis did not answer; nothing was changed."""
+
+
+class ReviewEntry(msgspec.Struct, frozen=True, gc=False):
+    """A text that waits, its slots unfilled. ``key`` is its cache key, ``reason`` why it waits, ``created_ms`` Unix time.
+
+    ``scope`` is ``personal`` where the text was written for one person; ``owner`` is then their ``user_digest``.
+    """
+
+    key: str
+    scope: Literal["shared", "personal"]
+    text: str
+    confidence: float
+    prompt_version: str
+    step: str
+    trigger: str
+    arm: str
+    model: str
+    created_ms: int
+    reason: str
+    owner: str = ""
+
+    @property
+    def id(self) -> str:
+        """12 hexadecimal digits: one text for one key waits once."""
+        return hashlib.blake2b(f"{self.key}\0{self.text}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """The result of a review: ``promoted`` where the text now serves everybody, and a sentence about it."""
+
+    entry: ReviewEntry
+    promoted: bool
+    sentence: str
+
+
+class Waiting(msgspec.Struct, frozen=True, gc=False):
+    """The queue of a tenant: the oldest entries first, how many wait in all, and how many were dropped undecided, ever."""
+
+    entries: tuple[ReviewEntry, ...]
+    total: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class ReviewPolicy:
+    """How many entries a tenant's queue holds and for how long, and how long a request waits for Redis."""
+
+    most: int = 1_000
+    longest_seconds: float = 30 * 86_400.0
+    wait_seconds: float = CachePolicy.wait_seconds
+
+
+_PUT: Final = """
+if redis.call('HEXISTS', KEYS[4], ARGV[2]) == 1 then return 'rejected' end
+if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[3]) == 0 then return 'known' end
+redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
+local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[6])
+local over = redis.call('ZCARD', KEYS[2]) - #gone - tonumber(ARGV[5])
+if over > 0 then gone = redis.call('ZRANGE', KEYS[2], 0, #gone + over - 1) end
+for _, id in ipairs(gone) do
+  redis.call('ZREM', KEYS[2], id)
+  redis.call('HDEL', KEYS[1], id)
+end
+if #gone > 0 then redis.call('INCRBY', KEYS[3], #gone) end
+return 'queued'
+"""
+"""KEYS: review, order, dropped, rejected. ARGV: id, digest of the text, entry, its time, the most that may wait, the time of the oldest."""
+
+_TAKE: Final = """
+local taken = 0
+for i = 4, #ARGV do
+  redis.call('ZREM', KEYS[2], ARGV[i])
+  taken = taken + redis.call('HDEL', KEYS[1], ARGV[i])
+end
+if taken > 0 and ARGV[1] ~= '' then redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2]) end
+if taken > 0 and ARGV[3] ~= '' then redis.call('HSET', KEYS[4], ARGV[3], ARGV[2]) end
+return taken
+"""
+"""Take entries off the queue. Only the caller that took an entry may promote or reject it.
+
+KEYS: review, order, the text in the cache, rejected. ARGV: what to put into the cache or nothing, its time to live or who rejected, the
+digest to reject or nothing, ids.
+"""
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class ReviewQueue:
+    """The texts that wait for a review. Use it from one event loop."""
+
+    def __init__(
+        self,
+        client: Redis | None,
+        policy: ReviewPolicy | None = None,
+        cache: CachePolicy | None = None,
+        now_ms: Callable[[], int] = _now_ms,
+    ) -> None:
+        """``client`` from ``llm.cache.answer_cache.connect``, or None: no text can wait. ``cache`` has the life of an approved text."""
+        self._client: Final = client
+        self._policy: Final = policy or ReviewPolicy()
+        self._cache: Final = cache or CachePolicy()
+        self._now_ms: Final = now_ms
+
+    # ------------------------------------------------------------------------------------------------- called by the job: never raises
+
+    async def put(self, tenant: str, entry: ReviewEntry) -> Put:
+        """Add ``entry``. The same text for the same key waits once; the oldest entries are dropped for newer ones, and counted."""
+        client = self._client
+        if client is None:
+            return "away"
+        oldest = entry.created_ms - milliseconds(self._policy.longest_seconds)
+        arguments = (entry.id, text_hash(entry.text), msgspec.json.encode(entry), entry.created_ms, self._policy.most, oldest)
+        keys = (_review(tenant), _order(tenant), _dropped(tenant), rejected_name(tenant))
+        try:
+            answer = await self._ask(client.eval(_PUT, len(keys), *keys, *arguments))
+        except ReviewUnavailableError:
+            return "away"
+        return cast("Put", cast("bytes", answer).decode())
+
+    async def was_rejected(self, tenant: str, unfilled_hash: str) -> bool:
+        """Whether a person rejected the text with this ``text_hash``; it must be neither served nor cached.
+
+        True also where Redis does not answer, because a rejected text must not return.
+        """
+        client = self._client
+        if client is None:
+            return False
+        try:
+            return bool(await self._ask(client.hexists(rejected_name(tenant), unfilled_hash)))
+        except ReviewUnavailableError:
+            return True
+
+    async def forget(self, tenant: str, user: str) -> bool:
+        """Remove the entries of a deleted person. Returns False where Redis did not confirm it."""
+        owner = user_digest(tenant, user)
+        try:
+            own = [entry for entry in await self._entries(tenant) if entry.owner == owner]
+            await self._take(tenant, own)
+        except ReviewUnavailableError:
+            return self._client is None
+        return True
+
+    # -------------------------------------------------------------------------------------- called by a person: raises ``ReviewError``
+
+    async def waiting(self, tenant: str, limit: int = 50) -> Waiting:
+        """Return the waiting entries, the oldest first: those are dropped next."""
+        found = await self._entries(tenant)
+        client = self._known()
+        dropped = await self._ask(client.get(_dropped(tenant)))
+        return Waiting(tuple(found[:limit]), len(found), int(dropped or 0))
+
+    async def approve(self, tenant: str, entry_id: str, by: str) -> Decision:
+        """Put a shared text into the cache, so that it serves everybody in its place. Messages that were sent already do not change.
+
+        A personal text is only removed: it must not be shown to anybody else, and it comes too late for its own person.
+        """
+        entry = await self._entry(tenant, entry_id)
+        promoted = entry.scope == "shared"
+        cached = CachedText(
+            text=entry.text,
+            confidence=entry.confidence,
+            model=entry.model,
+            prompt_version=entry.prompt_version,
+            unfilled_hash=text_hash(entry.text),
+            created_ms=entry.created_ms,
+            approved_by=by,
+        )
+        lifetime = str(milliseconds(self._cache.ttl_seconds))
+        if not await self._take(tenant, [entry], msgspec.json.encode(cached) if promoted else b"", lifetime):
+            raise _no_such(tenant, entry_id)
+        _LOG.info("%s approved the text %s of tenant %s", by, entry.id, tenant)
+        if not promoted:
+            return Decision(entry, promoted, "Removed, not approved: it was written for one person and is never shown to others.")
+        where = f"{entry.step} upon {entry.trigger} by {entry.arm}"
+        return Decision(entry, promoted, f"Approved: it is shown from now on at {where}; messages already sent stay as they are.")
+
+    async def reject(self, tenant: str, entry_id: str, by: str) -> Decision:
+        """Remove a text from the queue and the cache of this tenant for good. It is never queued or served again."""
+        entry = await self._entry(tenant, entry_id)
+        same = [each for each in await self._entries(tenant) if each.text == entry.text]
+        note = msgspec.json.encode({"by": by, "atMs": self._now_ms()}).decode()
+        if not await self._take(tenant, [entry, *same], b"", note, text_hash(entry.text)):
+            raise _no_such(tenant, entry_id)
+        _LOG.info("%s rejected the text %s of tenant %s", by, entry.id, tenant)
+        return Decision(entry, False, "Rejected: this text is never queued or shown again.")
+
+    # --------------------------------------------------------------------------------------------------------------------------- Redis
+
+    async def _entries(self, tenant: str) -> list[ReviewEntry]:
+        client = self._known()
+        ids = cast("list[bytes]", await self._ask(client.zrange(_order(tenant), 0, -1)))
+        if not ids:
+            return []
+        found = await self._ask(cast("Awaitable[list[bytes | None]]", client.hmget(_review(tenant), [each.decode() for each in ids])))
+        return list(_readable(found))
+
+    async def _entry(self, tenant: str, entry_id: str) -> ReviewEntry:
+        client = self._known()
+        data = await self._ask(cast("Awaitable[bytes | None]", client.hget(_review(tenant), entry_id)))
+        for entry in _readable([data]):
+            return entry
+        raise _no_such(tenant, entry_id)
+
+    async def _take(self, tenant: str, entries: Iterable[ReviewEntry], cached: bytes = b"", lifetime: str = "", rejected: str = "") -> int:
+        client, taken = self._known(), list(entries)
+        if not taken:
+            return 0
+        keys = (_review(tenant), _order(tenant), entry_name(tenant, taken[0].key), rejected_name(tenant))
+        ids = (entry.id for entry in taken)
+        return int(cast("int", await self._ask(client.eval(_TAKE, len(keys), *keys, cached, lifetime, rejected, *ids))))
+
+    def _known(self) -> Redis:
+        if self._client is None:
+            raise ReviewUnavailableError("No Redis is set, so no text can wait for a review; set ONRAMP_REDIS_URL.")
+        return self._client
+
+    async def _ask(self, request: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._policy.wait_seconds):
+                return await request
+        except (RedisError, OSError) as error:
+            raise ReviewUnavailableError(
+                f"Redis did not answer ({message_of(error)}); check that the server runs and that ONRAMP_REDIS_URL names it."
+            ) from error
+
+
+def _readable(found: Iterable[bytes | None]) -> Iterable[ReviewEntry]:
+    for data in found:
+        if data is None:
+            continue
+        try:
+            yield msgspec.json.decode(data, type=ReviewEntry)
+        except msgspec.DecodeError:
+            continue  # written by another version; it is dropped when it is the oldest
+
+
+def _no_such(tenant: str, entry_id: str) -> NoSuchEntryError:
+    return NoSuchEntryError(
+        f"No text {entry_id} waits for a review in tenant {tenant}: it was decided already, dropped, or never queued; "
+        "see `onramp review list`."
+    )
+
+
+def _review(tenant: str) -> str:
+    return entry_name(tenant, "review")
+
+
+def _order(tenant: str) -> str:
+    return entry_name(tenant, "review:order")
+
+
+def _dropped(tenant: str) -> str:
+    return entry_name(tenant, "review:dropped")

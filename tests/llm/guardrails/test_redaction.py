@@ -1,0 +1,162 @@
+"""What names a person or opens a door does not reach a model: measured on labelled texts, and on hostile ones."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm.guardrails.redaction import LONGEST, find, redact
+from tests.llm import corpus
+
+
+def test_finds_what_is_labelled_and_hardly_anything_else() -> None:
+    for half in ("tuning", "heldback"):
+        found: Counter[str] = Counter()
+        labelled: Counter[str] = Counter()
+        alarms = harmless = 0
+        for case in corpus.redaction(half):
+            spans = find(case.text, case.names)
+            covered = {place for span in spans for place in range(span.start, span.end)}
+            for start, end, kind in case.spans:
+                labelled[kind] += 1
+                found[kind] += all(place in covered for place in range(start, end) if not case.text[place].isspace())
+            harmless += not case.spans
+            alarms += bool(spans and not case.spans)
+        recall, false = sum(found.values()) / sum(labelled.values()), alarms / harmless
+        table = ", ".join(f"{kind} {found[kind]}/{count}" for kind, count in sorted(labelled.items()))
+        sys.stdout.write(f"\n{half}: recall {recall:.3f} ({table}); false alarms {alarms} of {harmless}\n")
+        assert recall >= 0.95, half
+        assert false <= 0.03, half
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("write to jane@example.com!", "write to [EMAIL]!"),
+        ("jane at gmail dot com is me", "[EMAIL] is me"),
+        ("ja\u200bne＠example．com", "[EMAIL]"),
+        ("card ４１１１ １１１１ １１１１ １１１１", "card [CARD]"),
+        ("4\u200b111\u00ad1111 1111\u20601111 x", "[CARD] x"),
+        ("iban d e 8 9 3704 0044 0532 0130 00", "iban [IBAN]"),
+        ("my iban gb82 WEST 1234 5698 7654 32.", "my iban [IBAN]."),
+        ("from 192.0.2.1 and 2001:db8::1", "from [IP] and [IP]"),
+        ("postgres://app:p@ss/w0rd@db/x", "postgres://app:[URL_PASSWORD]@db/x"),
+        ("pwd: hunter2", "pwd: [SECRET]"),
+        ("Authorization: Basic ZmFrZTpmYWtl", "Authorization: Basic [BEARER]"),
+        ("call +49 30 901820 now", "call [PHONE] now"),
+        ("order 4471 9920 1183 of 2024-05-01 10:22:31, v1.2.3.4", "order 4471 9920 1183 of 2024-05-01 10:22:31, v1.2.3.4"),
+    ],
+)
+def test_replaces_each_finding_by_its_kind(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("Zoë's board", "[NAME] board"),
+        ("zoe muller and ZOË MÜLLER", "[NAME] and [NAME]"),
+        ("Mueller wrote", "[NAME] wrote"),
+        ("zoe_mueller", "[NAME]"),
+        ("mulled wine", "mulled wine"),
+    ],
+)
+def test_names_of_the_profile_go_in_any_spelling(text: str, redacted: str) -> None:
+    assert redact(text, ["Zoë Müller"]) == redacted
+
+
+def test_a_name_that_is_an_ordinary_word_goes_only_where_it_is_written_as_a_name() -> None:
+    assert redact("it will load, says Will", ["Will"]) == "it will load, says [NAME]"
+
+
+def test_a_secret_that_the_cut_goes_through_leaves_nothing_behind() -> None:
+    redacted = redact("x " * (LONGEST // 2 - 6) + "jane.doe@example.com tail")
+    assert "jane" not in redacted
+    assert len(redacted) <= LONGEST
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a",
+        "1",
+        "1 ",
+        "a@",
+        "a.",
+        "a b ",
+        "password ",
+        "key=",
+        "://",
+        "a:",
+        "http://a:",
+        "- ",
+        ":",
+        "f:",
+        "DE89 ",
+        "+1 ",
+        "0",
+        "(0",
+        "eyJ",
+        "\ufdfa",
+        "a\u0301",
+        "at dot ",
+        "4111 ",
+        "token ",
+        "x=y;",
+        "12.12.",
+        "pass:pass@",
+        "-----BEGIN PRIVATE KEY-----",
+        "'",
+        "[EMAIL]",
+    ],
+)
+def test_a_hostile_text_costs_bounded_time(piece: str) -> None:
+    begun = time.process_time()
+    redact(piece * 3_000, ["Jane Doe", "Acme Tools"])
+    assert time.process_time() - begun < 2.0
+
+
+@given(st.text(max_size=80), st.lists(st.sampled_from(["Jane", "Acme Labs", "EMAIL", "Will", "Li"]), max_size=3))
+def test_redacting_twice_is_redacting_once(text: str, names: list[str]) -> None:
+    once = redact(text, names)
+    assert redact(once, names) == once
+
+
+_PIECES = st.lists(
+    st.sampled_from(
+        [
+            "jane@example.com",
+            "+49 30 901820",
+            "password: x9!",
+            "://u:p@",
+            "[EMAIL]",
+            "4111 1111",
+            " 1111 1111",
+            "key=Ab3Ab3Ab3Ab3",
+            "\n",
+            "'",
+            "x",
+        ]
+    ),
+    max_size=8,
+)
+
+
+@given(_PIECES)
+def test_redacting_twice_is_redacting_once_where_secrets_touch(pieces: list[str]) -> None:
+    once = redact("".join(pieces))
+    assert redact(once) == once
+
+
+@given(
+    st.text(max_size=60),
+    st.text(max_size=60),
+    st.sampled_from(["jane.doe@example.com", "4111111111111111", "4111 1111 1111 1111", "5555-5555-5555-4444", "378282246310005"]),
+)
+def test_a_planted_address_or_card_never_survives(before: str, after: str, secret: str) -> None:
+    assert secret not in redact(before + secret + after)

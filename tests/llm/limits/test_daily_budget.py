@@ -1,0 +1,170 @@
+"""The tenants' purses, on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from llm.client.failures import ModelFailure
+from llm.client.prices import Prices, estimate_tokens
+from llm.limits.daily_budget import Allowance, Budget, BudgetSettings, Reservation, budget_keys, day_of
+from tests.support.valkey import Valkey, run_valkey
+
+SETTINGS = BudgetSettings(
+    shared=Allowance(tokens=1_000, micros=10_000), personal=Allowance(tokens=100, micros=500), alert_share=0.8, answer_seconds=0.5
+)
+DAY = "2026-03-01"
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    with run_valkey(tmp_path_factory.mktemp("budget")) as server:
+        yield server
+
+
+def client(valkey: Valkey) -> Redis:
+    return Redis.from_url(valkey.url, retry=None, socket_timeout=1, decode_responses=True)
+
+
+def granted(answer: Reservation | ModelFailure) -> Reservation:
+    assert isinstance(answer, Reservation), answer
+    return answer
+
+
+def reason(answer: Reservation | ModelFailure) -> str:
+    return answer.reason if isinstance(answer, ModelFailure) else ""
+
+
+def test_what_is_reserved_counts_at_once_and_what_was_not_spent_comes_back(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with client(valkey) as redis:
+            budget = Budget(redis, SETTINGS)
+            first = granted(await budget.reserve("settled", "shared", 600, 1_000, DAY))
+            assert reason(await budget.reserve("settled", "shared", 600, 1_000, DAY)) == "over_budget"
+            await budget.settle(first, 100, 200)
+            granted(await budget.reserve("settled", "shared", 900, 1_000, DAY))
+            assert await redis.mget(budget_keys("settled", "shared", DAY)[:2]) == ["1000", "1200"]
+
+    asyncio.run(scenario())
+
+
+def test_tenants_scopes_and_days_have_purses_of_their_own(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with client(valkey) as redis:
+            budget = Budget(redis, SETTINGS)
+            granted(await budget.reserve("own", "personal", 100, 0, DAY))
+            assert reason(await budget.reserve("own", "personal", 1, 0, DAY)) == "over_budget"
+            for tenant, scope, day in (("own", "shared", DAY), ("other", "personal", DAY), ("own", "personal", "2026-03-02")):
+                granted(await budget.reserve(tenant, scope, 1, 0, day))  # type: ignore[arg-type]
+
+    asyncio.run(scenario())
+
+
+def test_money_runs_out_by_itself(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with client(valkey) as redis:
+            budget = Budget(redis, SETTINGS)
+            granted(await budget.reserve("money", "personal", 1, 500, DAY))
+            assert reason(await budget.reserve("money", "personal", 1, 1, DAY)) == "over_budget"
+
+    asyncio.run(scenario())
+
+
+def test_callers_that_reserve_at_once_never_get_more_than_there_is(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with client(valkey) as one, client(valkey) as other:
+            pair = [Budget(one, SETTINGS), Budget(other, SETTINGS)]
+            answers = await asyncio.gather(*(pair[number % 2].reserve("race", "shared", 70, 1, DAY) for number in range(40)))
+            assert sum(isinstance(answer, Reservation) for answer in answers) == 1_000 // 70
+
+    asyncio.run(scenario())
+
+
+def test_somebody_is_told_once_a_day_when_a_purse_runs_low(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with client(valkey) as redis:
+            budget = Budget(redis, SETTINGS)
+            assert granted(await budget.reserve("told", "shared", 799, 0, DAY)).alert == ""
+            told = granted(await budget.reserve("told", "shared", 1, 0, DAY))
+            assert told.alert.startswith("Tenant told has used 800 of 1000 tokens and $0.00 of $0.01 of its shared model budget")
+            assert granted(await budget.reserve("told", "shared", 1, 0, DAY)).alert == ""
+            next_day = granted(await budget.reserve("told", "shared", 10, 10, "2026-03-02"))
+            assert next_day.alert == ""
+            assert await budget.settle(next_day, 10, 8_000)  # a call that cost more than was thought
+            assert not await budget.settle(granted(await budget.reserve("told", "shared", 1, 1, "2026-03-02")), 1, 1)
+
+    asyncio.run(scenario())
+
+
+def test_nothing_spent_is_no_reason_for_an_alert(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with client(valkey) as redis:
+            free = SETTINGS.model_copy(update={"shared": Allowance(tokens=1_000, micros=0)})
+            assert granted(await Budget(redis, free).reserve("free", "shared", 10, 0, DAY)).alert == ""
+            none = SETTINGS.model_copy(update={"shared": Allowance(tokens=0, micros=0)})
+            assert reason(await Budget(redis, none).reserve("none", "shared", 1, 0, DAY)) == "over_budget"
+
+    asyncio.run(scenario())
+
+
+def test_counters_end_by_themselves_and_never_go_below_zero(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with client(valkey) as redis:
+            budget = Budget(redis, SETTINGS)
+            keys = budget_keys("kept", "shared", DAY)
+            reservation = granted(await budget.reserve("kept", "shared", 900, 9_000, DAY))
+            assert [0 < await redis.ttl(key) <= 3 * 86_400 for key in keys] == [True] * 3
+            await redis.delete(*keys)  # a server that lost its data
+            await budget.settle(reservation, 40, 50)
+            assert await redis.mget(keys[:2]) == ["40", "50"]
+            assert await redis.ttl(keys[0]) > 0
+            await budget.settle(reservation, 0, 0)
+            assert await redis.mget(keys[:2]) == ["0", "0"]
+
+    asyncio.run(scenario())
+
+
+def test_a_budget_that_cannot_be_checked_is_not_spent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(server: Valkey) -> None:
+        async with client(server) as redis:
+            budget = Budget(redis, SETTINGS)
+            reservation = granted(await budget.reserve("away", "shared", 300, 3_000, DAY))
+            server.kill()
+            assert reason(await budget.reserve("away", "shared", 1, 1, DAY)) == "budget_unknown"
+            assert await budget.settle(reservation, 1, 1) == ""
+            server.start()  # without its scripts
+            granted(await budget.reserve("away", "shared", 1, 1, DAY))
+            assert await redis.get(budget_keys("away", "shared", DAY)[0]) == "301"  # the estimate stays spent
+
+    with caplog.at_level(logging.INFO, "llm.limits.daily_budget"), run_valkey(tmp_path) as server:
+        asyncio.run(scenario(server))
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_a_negative_reservation_is_a_mistake_of_the_caller(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with client(valkey) as redis:
+            await Budget(redis, SETTINGS).reserve("wrong", "shared", -1, 0, DAY)
+
+    with pytest.raises(ValueError, match="must be 0 or more"):
+        asyncio.run(scenario())
+
+
+def test_a_day_is_one_of_utc() -> None:
+    assert day_of(1_772_323_199.9) == "2026-02-28"
+    assert day_of(1_772_323_200) == "2026-03-01"
+
+
+def test_costs_are_in_millionths_of_a_dollar_and_rounded_up() -> None:
+    prices = Prices(input_dollars=0.15, output_dollars=0.6)
+    assert prices.micros(1_000_000, 1_000_000) == 750_000
+    assert prices.micros(1, 0) == 1
+    assert prices.micros(0, 0) == 0
+    assert Prices(input_dollars=0.1).micros(30, 0) == 3  # and not 4, for what floats make of 0.1
+    assert Prices().micros(10**9, 10**9) == 0
+    assert [estimate_tokens(text) for text in ("", "abcd", "abcde")] == [1, 1, 2]

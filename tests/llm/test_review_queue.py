@@ -1,0 +1,209 @@
+"""The queue of texts that a person decides on, on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import msgspec
+import pytest
+from redis import Redis
+
+from llm.cache.answer_cache import AnswerCache, CachePolicy, connect, entry_name, rejected_name, text_hash, user_digest
+from llm.review_queue import NoSuchEntryError, ReviewEntry, ReviewPolicy, ReviewQueue, ReviewUnavailableError
+from sinks.redis.client import connect as connect_blocking
+from tests.support.valkey import Valkey, run_valkey
+
+T = TypeVar("T")
+PATIENT = ReviewPolicy(wait_seconds=10.0)  # a busy machine is no reason to fail
+
+
+def entry(text: str = "Take {step} next.", key: str = "0" * 32, created_ms: int = 1_000_000, owner: str = "") -> ReviewEntry:
+    return ReviewEntry(
+        key, "personal" if owner else "shared", text, 0.55, "nudge-1", "connect_source", "signup", "moderate_tooltip", "small", created_ms,
+        "low_confidence", owner,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    with run_valkey(tmp_path_factory.mktemp("valkey")) as running:
+        yield running
+
+
+@pytest.fixture
+def redis(server: Valkey) -> Iterator[Redis]:
+    client = connect_blocking(server.url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def tenant() -> str:
+    return f"t{uuid4().hex[:8]}"
+
+
+def run(url: str, test: Callable[[ReviewQueue, AnswerCache], Awaitable[T]], policy: ReviewPolicy = PATIENT) -> T:
+    async def main() -> T:
+        client = connect(url, 10.0)
+        try:
+            return await test(ReviewQueue(client, policy, now_ms=lambda: 2_000_000), AnswerCache(client, CachePolicy(wait_seconds=10.0)))
+        finally:
+            await client.aclose()
+
+    return asyncio.run(main())
+
+
+def test_the_same_text_for_the_same_key_waits_once(server: Valkey, tenant: str) -> None:
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        assert await queue.put(tenant, entry()) == "queued"
+        assert await queue.put(tenant, entry(created_ms=1_000_005)) == "known"
+        assert await queue.put(tenant, entry(key="1" * 32, created_ms=999_999)) == "queued"
+        assert await queue.put(tenant, entry("Other text", created_ms=1_000_001)) == "queued"
+        found = await queue.waiting(tenant)
+        assert [each.created_ms for each in found.entries] == [999_999, 1_000_000, 1_000_001]
+        assert (found.total, found.dropped) == (3, 0)
+        assert len({each.id for each in found.entries}) == 3
+        assert all(len(each.id) == 12 for each in found.entries)
+        assert [each.created_ms for each in (await queue.waiting(tenant, 1)).entries] == [999_999]
+        assert (await queue.waiting("elsewhere")).total == 0
+
+    run(server.url, test)
+
+
+def test_the_oldest_give_way_and_are_counted(server: Valkey, redis: Redis, tenant: str) -> None:
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        for number in range(7):
+            assert await queue.put(tenant, entry(f"text {number}", created_ms=1_000 + number)) == "queued"
+        found = await queue.waiting(tenant)
+        assert [each.text for each in found.entries] == ["text 4", "text 5", "text 6"]
+        assert (found.total, found.dropped) == (3, 4)
+        await queue.put(tenant, entry("much later", created_ms=1_000 + 5_005))
+        assert [each.text for each in (await queue.waiting(tenant)).entries] == ["text 6", "much later"]  # the others waited for too long
+        assert (await queue.waiting(tenant)).dropped == 6
+
+    run(server.url, test, ReviewPolicy(most=3, longest_seconds=5, wait_seconds=10))
+    assert redis.hlen(entry_name(tenant, "review")) == redis.zcard(entry_name(tenant, "review:order")) == 2
+
+
+def test_an_approved_text_serves_everybody_as_long_as_the_cache_keeps_any(server: Valkey, redis: Redis, tenant: str) -> None:
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        await queue.put(tenant, entry())
+        assert await cache.get(tenant, entry().key) is None
+        decision = await queue.approve(tenant, entry().id, "ann")
+        assert decision.promoted
+        assert "connect_source upon signup by moderate_tooltip" in decision.sentence
+        found = await cache.get(tenant, entry().key)
+        assert found is not None
+        assert (found.text, found.approved_by, found.confidence) == (entry().text, "ann", 0.55)
+        assert found.unfilled_hash == text_hash(entry().text)
+        assert (await queue.waiting(tenant)).total == 0
+        with pytest.raises(NoSuchEntryError, match="was decided already"):
+            await queue.approve(tenant, entry().id, "bob")
+
+    run(server.url, test)
+    assert redis.pttl(entry_name(tenant, entry().key)) > 604_700_000
+
+
+def test_a_personal_text_is_never_promoted(server: Valkey, redis: Redis, tenant: str) -> None:
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        own = entry(owner=user_digest(tenant, "ann"))
+        await queue.put(tenant, own)
+        decision = await queue.approve(tenant, own.id, "bob")
+        assert not decision.promoted
+        assert decision.sentence.startswith("Removed, not approved")
+        assert (await queue.waiting(tenant)).total == 0
+        assert await cache.get(tenant, own.key) is None
+
+    run(server.url, test)
+    assert not redis.exists(entry_name(tenant, entry().key))
+
+
+def test_a_rejected_text_never_comes_back_under_any_key(server: Valkey, redis: Redis, tenant: str) -> None:
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        await queue.put(tenant, entry())
+        await queue.put(tenant, entry(key="1" * 32))
+        await queue.put(tenant, entry("Another"))
+        digest = text_hash(entry().text)
+        assert not await queue.was_rejected(tenant, digest)
+        await queue.reject(tenant, entry().id, "ann")
+        assert [each.text for each in (await queue.waiting(tenant)).entries] == ["Another"]
+        for key in ("0" * 32, "1" * 32, "2" * 32):
+            assert await queue.put(tenant, entry(key=key)) == "rejected"
+        assert await queue.was_rejected(tenant, digest)
+        assert not await queue.was_rejected("elsewhere", digest)
+        assert (await queue.waiting(tenant)).dropped == 0  # decided, not dropped
+
+    run(server.url, test)
+    note = redis.hget(rejected_name(tenant), text_hash(entry().text))
+    assert note is not None
+    assert msgspec.json.decode(note) == {"by": "ann", "atMs": 2_000_000}
+
+
+def test_of_two_who_decide_at_once_one_is_told_that_it_is_late(server: Valkey, tenant: str) -> None:
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        await queue.put(tenant, entry())
+        ends = await asyncio.gather(
+            queue.approve(tenant, entry().id, "ann"), queue.reject(tenant, entry().id, "bob"), return_exceptions=True
+        )
+        assert sum(isinstance(end, NoSuchEntryError) for end in ends) == 1
+        rejected = await queue.was_rejected(tenant, text_hash(entry().text))
+        assert rejected == isinstance(ends[0], NoSuchEntryError)
+        assert (await cache.get(tenant, entry().key) is None) == rejected
+
+    run(server.url, test)
+
+
+def test_what_waits_of_a_deleted_person_goes(server: Valkey, tenant: str) -> None:
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        await queue.put(tenant, entry("for ann", owner=user_digest(tenant, "ann")))
+        await queue.put(tenant, entry("for bob", owner=user_digest(tenant, "bob")))
+        await queue.put(tenant, entry("for all"))
+        assert await queue.forget(tenant, "ann")
+        assert {each.text for each in (await queue.waiting(tenant)).entries} == {"for bob", "for all"}
+
+    run(server.url, test)
+
+
+def test_an_unreadable_entry_is_passed_over(server: Valkey, redis: Redis, tenant: str) -> None:
+    redis.hset(entry_name(tenant, "review"), "abc", b"not ours")
+    redis.zadd(entry_name(tenant, "review:order"), {"abc": 1})
+
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        await queue.put(tenant, entry())
+        assert (await queue.waiting(tenant)).total == 1
+        with pytest.raises(NoSuchEntryError):
+            await queue.approve(tenant, "abc", "ann")
+
+    run(server.url, test)
+
+
+def test_without_redis_the_job_goes_on_and_a_person_gets_a_sentence(tmp_path: Path) -> None:
+    with run_valkey(tmp_path) as server:
+
+        async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+            server.kill()
+            assert await queue.put("t", entry()) == "away"
+            assert await queue.was_rejected("t", text_hash("anything"))  # rather the template than a text thrown out
+            assert not await queue.forget("t", "ann")
+            for call in (queue.waiting("t"), queue.approve("t", "abc", "ann"), queue.reject("t", "abc", "ann")):
+                with pytest.raises(ReviewUnavailableError, match=r"Redis did not answer \(.*\); check that") as caught:
+                    await call
+                assert "correct-horse" not in str(caught.value)
+
+        run(server.url, test)
+
+
+def test_where_no_redis_is_meant_nothing_waits_and_nothing_was_rejected() -> None:
+    async def test() -> None:
+        queue = ReviewQueue(None)
+        assert await queue.put("t", entry()) == "away"
+        assert not await queue.was_rejected("t", text_hash("anything"))
+        assert await queue.forget("t", "ann")
+        with pytest.raises(ReviewUnavailableError):
+            await queue.waiting("t")
+
+    asyncio.run(test())
