@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.bandit_reference import Reference
-from state.catalog.model import Learning
+from state.bandit_policy import BanditPolicy
 from state.decision.bandit import Bandit, FitResult, Learner
 
 Floats = NDArray[np.float64]
@@ -137,7 +137,7 @@ class Engine:
 
     held = True
 
-    def __init__(self, policy: Learning, triggers: int) -> None:
+    def __init__(self, policy: BanditPolicy, triggers: int) -> None:
         """``stops`` fills with (trigger, arm, log time) as arms are stopped."""
         self._bandits: Final = [Bandit(policy, Learner()) for _ in range(triggers)]
         self._live: Final[list[set[str]]] = [set() for _ in range(triggers)]

@@ -29,13 +29,13 @@ from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from benchmarks.bandit_contenders import BEGIN, Cells, Contender, Engine, Fixed, PartialPooling, Referee, Uniform
 from benchmarks.bandit_reference import Reference
-from state.catalog.model import Learning
+from state.bandit_policy import BanditPolicy
 from state.duration import DAY, HOUR
+from state.yaml_text import read
 
 Floats = NDArray[np.float64]
 
@@ -115,7 +115,7 @@ def make(scenario: str, seed: int) -> World:
 SCENARIOS: Final = ("baseline", "drift", "cold", "new_arm", "harmful_arm", "null")
 
 
-def contenders(world: World, seed: int, policy: Learning) -> dict[str, Callable[[], Contender]]:
+def contenders(world: World, seed: int, policy: BanditPolicy) -> dict[str, Callable[[], Contender]]:
     """All of them, by name, not yet made."""
     _, arms, steps, segments = world.phases[0].shape
     best = [int(each) for each in (world.phases[-1] * world.segments).sum(axis=3).mean(axis=2).argmax(axis=1)]
@@ -177,7 +177,7 @@ def run(world: World, contender: Contender, seed: int, renew: Callable[[], Conte
     }  # fmt: skip
 
 
-def measure(scenario: str, seed: int, only: list[str], policy: Learning) -> dict[str, Any]:
+def measure(scenario: str, seed: int, only: list[str], policy: BanditPolicy) -> dict[str, Any]:
     """All contenders (or ``only``) in one world."""
     world, found = make(scenario, seed), {}
     for name, builder in contenders(world, seed, policy).items():
@@ -214,10 +214,10 @@ def main() -> None:
     parser.add_argument("--scenario", action="append", choices=SCENARIOS)
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--seeds", type=int, default=12)
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="of the catalog's learning")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="of state/bandit_policy.py")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    policy = Learning.model_validate(yaml.safe_load("\n".join(each.replace("=", ": ", 1) for each in arguments.set)) or {})
+    policy = BanditPolicy.model_validate(read("\n".join(each.replace("=", ": ", 1) for each in arguments.set)).data or {})
     report: dict[str, Any] = {}
     for scenario in arguments.scenario or SCENARIOS:
         runs = [measure(scenario, seed, arguments.only, policy) for seed in range(arguments.seeds)]

@@ -14,14 +14,15 @@ from cli.options import JsonOption
 
 if TYPE_CHECKING:
     from state.catalog.model import Catalog
-    from state.catalog.parse import Fault, Location
+    from state.catalog.parse import Fault
+    from state.yaml_text import Location
 
 
 def check(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A YAML file, or the name of a built-in catalog.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Check a catalog, with the prompts that it names, and name file, line and field of every fault.
+    """Check a catalog and its prompts; print file, line and field of every fault.
 
     \b
     Example:  onramp catalog check product.yaml
@@ -49,13 +50,13 @@ def check(
     counts = {"paths": len(catalog.paths), "steps": len(catalog.steps), "arms": len(catalog.arms)}
     warnings = _placed(file, _language_warnings(catalog))
     if as_json:
-        told = [_as_json(warning) for warning in warnings]
-        print_json({"valid": True, "id": catalog.id, "version": catalog.version, **counts, "warnings": told})
+        shown = [_as_json(warning) for warning in warnings]
+        print_json({"valid": True, "id": catalog.id, "version": catalog.version, **counts, "warnings": shown})
     else:
         for warning in warnings:
             typer.echo(plain(f"{warning} (a warning)"), err=True)
         said = ", ".join(f"{count} {name if count != 1 else name[:-1]}" for name, count in counts.items())
-        out().out(f"{plain(file)} is a good catalog: {catalog.id} {plain(catalog.version)} with {said}.", highlight=False)
+        out().out(f"{plain(file)} is valid: {catalog.id} {plain(catalog.version)} with {said}.", highlight=False)
 
 
 def _as_json(fault: Fault) -> dict[str, str | int]:
@@ -63,21 +64,17 @@ def _as_json(fault: Fault) -> dict[str, str | int]:
 
 
 def _placed(file: str, found: Iterator[tuple[Location, str]]) -> list[Fault]:
-    """What was found in the catalog ``file``, which is sound by itself, with the lines where it stands."""
+    """Faults of the catalog ``file``, which is valid by itself, each with its line."""
     from flows.catalogs import BUILT_IN, built_in
-    from state.catalog.parse import place
+    from state.catalog.parse import locate
 
-    messages = list(found)
-    if not messages:
-        return []
     path = BUILT_IN / f"{file}.yaml" if file in built_in() else Path(file)
     source = path.name if file in built_in() else str(path)
-    text = path.read_text(encoding="utf-8")
-    return [place(text, source, location, message) for location, message in messages]
+    return locate(path.read_text(encoding="utf-8"), source, found)
 
 
 def _prompt_faults(file: str, catalog: Catalog) -> Iterator[tuple[Location, str]]:
-    """The prompts that are missing or unfit: the job would not start with them."""
+    """Prompts that are missing or invalid: the job would not start with them."""
     if catalog.wording is None:
         return
     from llm.prompts import BUILT_IN, PromptError, load_prompts
@@ -101,7 +98,7 @@ def _prompt_faults(file: str, catalog: Catalog) -> Iterator[tuple[Location, str]
 
 
 def _language_warnings(catalog: Catalog) -> Iterator[tuple[Location, str]]:
-    """The languages that the guardrails cannot tell from others: a text in another one would pass for them."""
+    """Languages that the guardrails cannot recognise: a text in another language would be accepted for them."""
     if catalog.wording is None:
         return
     from llm.guardrails.language import COMMON, looks_like
@@ -109,5 +106,5 @@ def _language_warnings(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     for index, language in enumerate(catalog.wording.languages):
         if language not in COMMON and looks_like("abc", language):
             known = ", ".join(sorted(COMMON))
-            said = f"no check knows {language!r}: every text in Latin letters passes for it, and no other; known by their words are {known}"
+            said = f"{language!r} cannot be recognised: any text in Latin letters is accepted for it, and no other; recognised are {known}"
             yield ("wording", "languages", index), said

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Final
 
-from state.catalog.model import Arm, Catalog
+from state.catalog.model import Catalog
 from state.vocabulary import SURFACE
 
 NEWCOMER: Final = "newcomer"
@@ -33,7 +33,7 @@ def _with_a_newcomer(catalog: Catalog, halfway: int) -> Catalog:
     components = [name for name, surface in SURFACE.items() if surface == SURFACE[usual[0].component]]
     free = [pair for pair in product(tones, components) if pair not in taken] or [(usual[0].tone, usual[0].component)]
     tone, component = free[0]
-    arm = Arm.model_validate({"id": NEWCOMER, "tone": tone, "component": component, "from": halfway})
+    arm = usual[0].model_copy(update={"id": NEWCOMER, "tone": tone, "component": component, "from_": halfway})
     return catalog.model_copy(update={"arms": [*catalog.arms, arm]})
 
 

@@ -1,4 +1,4 @@
-"""Finds the catalog that a setting names: one that comes with Onramp, or a file."""
+"""Loads a catalog by name: one that comes with Onramp, or a file."""
 
 from __future__ import annotations
 

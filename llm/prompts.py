@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, cast
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from llm.answer import Bounds, Prompt
@@ -23,6 +22,7 @@ from state.catalog.model import Slug, Text
 from state.catalog.plan import Plan
 from state.decision.wording_request import WordingRequest
 from state.vocabulary import TONES, TRIGGERS, Tone, Trigger, UiComponent
+from state.yaml_text import YamlError, read
 
 BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog" / "prompts"
 """The directory of the built-in prompts."""
@@ -141,12 +141,11 @@ def _parse(text: str, path: Path) -> PromptTemplate:
     if len(text) > LARGEST:
         raise PromptError(f"The prompt {path} is longer than {LARGEST} characters.")
     try:
-        data: Any = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise PromptError(f"The prompt {path}{line} is not valid YAML ({error.problem or 'it cannot be read'}).") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise PromptError(f"The prompt {path} is not valid YAML.") from None
+        data, _, _, twice = read(text)
+    except YamlError as error:
+        raise PromptError(f"The prompt {path} is not valid YAML, line {error.line}: {error}.") from None
+    if twice:
+        raise PromptError(f"The prompt {path} cannot be used, line {twice[0][0]}: {twice[0][1]} stands twice.")
     if not isinstance(data, dict):
         raise PromptError(f"The prompt {path} is no mapping with version, purpose, system, user, personal and words.")
     try:

@@ -1,4 +1,4 @@
-"""Durations as people write them in a catalog (``90s``, ``15m``, ``24h``, ``7d``), held as integer milliseconds."""
+"""Durations as a catalog writes them (``90s``, ``15m``, ``24h``, ``7d``), held as integer milliseconds."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 LONGEST: Final = 3_650 * DAY
-"""Ten years: what is longer is a slip, and would leave the calendar."""
+"""Ten years: a longer one is a mistake, and added to a time could overflow the calendar."""
 
 _UNITS: Final = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 _PATTERN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 
 
 def parse(text: object) -> int:
-    """Read a duration. Raises ``ValueError`` in words that a catalog author understands."""
+    """Read a duration. Raises ``ValueError`` with a message for the catalog's author."""
     if isinstance(text, str) and (match := _PATTERN.fullmatch(text.strip())):
         return round(float(match[1]) * _UNITS[match[2]])
     raise ValueError(f"a duration is a number and a unit, like 90s, 15m, 24h or 7d, not {text!r}")

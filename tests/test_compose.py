@@ -15,7 +15,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from flows.settings import Settings, load_settings
 
@@ -35,7 +35,7 @@ CONDITIONS = frozenset({"service_healthy", "service_completed_successfully"})
 
 @pytest.fixture(scope="module")
 def stack() -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    parsed: dict[str, Any] = YAML(typ="safe", pure=True).load(COMPOSE)
     return parsed
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llm.guardrails.forbidden_claims import NEVER, PROMPT_TALK
 from state.catalog.model import WordingPolicy
+from state.catalog.wording_schema import compile_expression
+
+if TYPE_CHECKING:
+    import re2
 
 _HARMLESS: Final = re.compile(
     r"\b(?:(?:feel|be|you(?:'re| are)|are) (?:quite |very |always )?free to|hands?.free|free (?:up|text|form|hand)"
@@ -28,12 +32,15 @@ class Claims:
     def __init__(self, policy: WordingPolicy) -> None:
         everywhere = [_joined(lines) for lines in NEVER.values()]
         self._prompt_talk: Final = re.compile(_joined(PROMPT_TALK))
-        self._patterns: Final = tuple(re.compile(pattern, re.IGNORECASE) for pattern in (*policy.forbidden, *everywhere))
-        self._accented: Final = tuple(re.compile(pattern, re.IGNORECASE) for pattern in policy.forbidden if not pattern.isascii())
+        self._patterns: Final[tuple[re.Pattern[str] | re2._Regexp[str], ...]] = (
+            *(compile_expression(pattern) for pattern in policy.forbidden),
+            *(re.compile(pattern, re.IGNORECASE) for pattern in everywhere),
+        )
+        self._accented: Final = tuple(compile_expression(pattern) for pattern in policy.forbidden if not pattern.isascii())
 
     def forbidden(self, text: str) -> bool:
         """Say whether ``text`` makes a forbidden claim, letters compared without case, accents and disguise."""
-        written = unicodedata.normalize("NFC", text)
+        written = unicodedata.normalize("NFC", text).encode("utf-8", "replace").decode()  # RE2 takes no lone surrogates
         if any(pattern.search(written) is not None for pattern in self._accented):  # finds nothing where the accents are gone
             return True
         spoken = normal(text)

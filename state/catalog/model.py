@@ -1,13 +1,13 @@
-"""The catalog: a product's onboarding as data. Paths, steps, matchers, triggers, arms and words.
+"""The catalog: a product's onboarding as data. Paths, steps, matchers, triggers, arms and texts.
 
-These models say what a catalog may contain; ``state/catalog/parse.py`` reads one from YAML and says where it is wrong;
-``state/catalog/plan.py`` compiles one for the hot path. Validated once, at start; nothing here runs per event.
+These models define what a catalog may contain. ``state/catalog/parse.py`` reads one from YAML and reports faults; ``state/catalog/plan.py`` compiles
+one for the hot path. A catalog is validated once, at start; nothing here runs per event.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -25,7 +25,7 @@ class _Model(BaseModel):
 
 
 class Condition(_Model):
-    """What one field must be. All given tests must hold. ``exists: false`` holds where the field is missing or null."""
+    """Tests of one field, all of which must hold. ``exists: false`` holds where the field is missing or null."""
 
     eq: Scalar | None = None
     in_: Annotated[list[Scalar] | None, Field(alias="in", min_length=1)] = None
@@ -40,7 +40,7 @@ class Condition(_Model):
     exists: bool | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _has_a_test(self) -> Self:
         if not self.model_fields_set:
             raise ValueError("a condition needs at least one test, like eq, in, prefix or gte")
         if any(getattr(self, name) is None for name in self.model_fields_set):
@@ -78,19 +78,20 @@ Templates = dict[Trigger, ToneTexts]
 
 
 class Step(_Model):
-    """One thing a person does on the way. Completed when any of ``complete`` has matched and all of ``requires`` are completed."""
+    """One step of the onboarding. Completed when any of ``complete`` has matched and all of ``requires`` are completed."""
 
     id: Slug
     title: Text
     link: str
-    typical: Annotated[Duration, Field(description="active time that the step usually takes once it is current")] = 10 * MINUTE
+    typical: Annotated[Duration, Field(description="active time that the median person needs once the step is current")] = 10 * MINUTE
     usual: Annotated[
-        Duration | None, Field(description="calendar time within which nine of ten who complete the step by themselves do so")
+        Duration | None,
+        Field(description="calendar time, from the step becoming current, within which nine of ten who complete it without help do so"),
     ] = None
     requires: list[Slug] = []
     complete: Annotated[list[Completion], Field(min_length=1)]
     activity: Annotated[list[Matcher], Field(description="events that show the person working on this step")] = []
-    templates: Annotated[Templates, Field(description="words that replace the general templates for this step")] = {}
+    templates: Annotated[Templates, Field(description="texts that replace the general templates for this step")] = {}
     facts: Annotated[dict[Slug, Text], Field(description="true sentences about the step that a model may use")] = {}
 
 
@@ -104,13 +105,13 @@ class Path(_Model):
     activated_by: Annotated[list[Slug], Field(description="activated when all of these are completed; all steps if left out")] = []
 
 
-def _instant(value: object) -> object:
-    """Milliseconds since the Unix epoch of an RFC 3339 time, as text or as YAML reads it; UTC where it names no zone."""
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if isinstance(value, datetime):
-        return round((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
-    return value
+def _instant(value: object) -> int:
+    """Milliseconds since the Unix epoch of an RFC 3339 time or a date; UTC where it names no zone."""
+    try:
+        time = datetime.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError(f"should be a time like 2026-03-01T00:00:00Z, not {value!r}") from None
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 class Arm(_Model):
@@ -160,7 +161,7 @@ class SlowStep(_Trigger):
 
 
 class Triggers(_Model):
-    """When a person is considered, and what counts as being stuck."""
+    """The moments at which guidance is considered, and the thresholds for being stuck."""
 
     signup: _Trigger = _Trigger()
     step_completed: _Trigger = _Trigger()
@@ -169,16 +170,16 @@ class Triggers(_Model):
     rage_clicks: Annotated[RageClicks, Field(alias="stuck:rage_clicks")] = RageClicks()
     looping: Annotated[Looping, Field(alias="stuck:looping")] = Looping()
     slow_step: Annotated[SlowStep, Field(alias="stuck:slow_step")] = SlowStep()
-    precision: Annotated[float, Field(ge=0.5, le=0.99, description="share of the stuck alarms that shall be right")] = 0.9
+    precision: Annotated[float, Field(ge=0.5, le=0.99, description="share of the stuck alarms that should be right")] = 0.9
 
     def enabled(self, trigger: str) -> bool:
-        """Say whether ``trigger`` is considered at all."""
+        """Whether ``trigger`` is used at all."""
         settings: _Trigger = getattr(self, trigger.removeprefix("stuck:"))
         return settings.enabled
 
 
 class Limits(_Model):
-    """How much guidance one person gets, and how long things count."""
+    """How much guidance one person gets, and how long events, texts and outcomes count."""
 
     lateness: Annotated[Duration, Field(le=30 * DAY, description="an event this much older than the person's newest is late")] = DAY
     session_gap: Duration = 30 * MINUTE
@@ -189,61 +190,50 @@ class Limits(_Model):
 
 
 class Learning(_Model):
-    """How the bandit learns. ``prior_rate`` and ``prior_weight`` are what is believed of an arm that was never tried."""
+    """How the bandit learns, as far as products differ; ``state/bandit_policy.py`` has the rest."""
 
-    prior_rate: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    prior_weight: Annotated[float, Field(gt=0, le=1000, description="in observations")] = 4.0
+    prior_rate: Annotated[float, Field(gt=0, lt=1, description="success rate assumed of an arm that was never tried")] = 0.3
+    prior_weight: Annotated[float, Field(gt=0, le=1000, description="of that assumption, in observations")] = 4.0
     half_life: Annotated[Duration, Field(description="after which an observation counts half")] = 14 * DAY
-    repeat_recovery: Annotated[Duration, Field(description="after which half of the weariness of an arm just seen is gone")] = 3 * DAY
-    repeat_penalty: Annotated[float, Field(ge=0, le=10, description="logits that an arm just seen by the same person loses")] = 0.5
-    curiosity: Annotated[float, Field(ge=0, le=1, description="how much of the posterior's spread counts when choosing")] = 0.3
     exploration_floor: Annotated[float, Field(ge=0, le=0.2, description="least probability of each eligible arm")] = 0.05
-    newcomer_share: Annotated[float, Field(gt=0, le=1, description="of the choices, for an arm that is new among established ones")] = 0.15
-    newcomer_trials: Annotated[int, Field(ge=1, le=100_000, description="outcomes with which a new arm is established")] = 200
-    harm_margin: Annotated[
-        float, Field(ge=0, le=0.5, description="success rate that an arm must lack against the others to be stopped")
-    ] = 0.02
-    stop_confidence: Annotated[float, Field(ge=0.9, lt=1, description="posterior probability of that harm")] = 0.99
-    stop_looks: Annotated[int, Field(ge=1, le=100, description="judgements in a row at which the harm must be that sure")] = 2
-    stop_after: Annotated[int, Field(ge=1, le=100_000, description="outcomes before which no arm is judged")] = 100
 
 
 class PromptShare(_Model):
-    """A version of the prompt, a file in ``catalog/prompts/`` or beside the catalog, and how often it is used."""
+    """A version of the prompt (a file in ``catalog/prompts/``, or in ``prompts/`` beside the catalog) and how often it is used."""
 
     version: Slug
     share: Annotated[float, Field(gt=0, le=1, description="a weight against those of the others")] = 1.0
 
 
 class WordingPolicy(_Model):
-    """What a model may word, what it may be told, and what it may say. Without this section no model is ever asked."""
+    """Which texts a model may write, what its prompt may contain, and what it may say. Without this section no model is called."""
 
     prompts: Annotated[list[PromptShare], Field(min_length=1, max_length=8)]
-    template_share: Annotated[float, Field(ge=0, le=1, description="of the eligible decisions, keep the template: the comparison")] = 0.1
-    cold_events: Annotated[int, Field(ge=0, le=5, description="events of a person before the first of which templates are used")] = 3
-    personal: Annotated[list[Trigger], Field(description="triggers at which the person's own words and errors matter")] = []
+    template_share: Annotated[float, Field(ge=0, le=1, description="of eligible decisions that keep the template, for comparison")] = 0.1
+    cold_events: Annotated[int, Field(ge=0, le=5, description="a person with fewer events gets templates")] = 3
+    personal: Annotated[list[Trigger], Field(description="triggers whose prompts include the person's own words and errors")] = []
     tell: Annotated[list[Trait], Field(max_length=8, description="traits that a personal prompt may name")] = []
-    languages: Annotated[list[Language], Field(min_length=1, description="that the model may answer in; the first is the default")] = ["en"]
-    longest: Annotated[int, Field(ge=40, le=500, description="characters of a text, slots filled")] = 240
-    confidence: Annotated[float, Field(ge=0, le=1, description="of the model in its text, under which a person reviews it")] = 0.7
+    languages: Annotated[list[Language], Field(min_length=1, description="in which a model may answer, the default first")] = ["en"]
+    longest: Annotated[int, Field(ge=40, le=500, description="characters of a text once its slots are filled")] = 240
+    confidence: Annotated[float, Field(ge=0, le=1, description="of the model in its text, below which a person reviews it first")] = 0.7
     glossary: Annotated[list[str], Field(description="proper nouns and numbers that a text may contain as they are")] = []
-    forbidden: Annotated[list[Expression], Field(description="claims that no text may make: regular expressions, case ignored")] = []
+    forbidden: Annotated[list[Expression], Field(description="claims that no text may make: regular expressions (RE2), case ignored")] = []
     emoji: Annotated[list[Emoji], Field(description="emoji that a text may contain")] = []
 
 
 class Catalog(_Model):
-    """A product's onboarding, whole."""
+    """The whole onboarding of a product."""
 
     id: Slug
     version: Annotated[str, Field(min_length=1, max_length=32)]
     product: Text
     description: str = ""
     holdout: Annotated[float, Field(ge=0, le=0.9, description="share of people who get no guidance")] = 0.1
-    rules: Annotated[float, Field(ge=0, le=0.9, description="share of people guided by rule: the first arm that fits, no learning")] = 0.0
-    delivers: Annotated[list[Surface], Field(description="surfaces that something really delivers on")] = ["in_app"]
-    segment_by: Annotated[list[str], Field(max_length=2, description="traits by which the bandit may tell people apart")] = []
+    rules: Annotated[float, Field(ge=0, le=0.9, description="share of people who always get the first eligible arm, for comparison")] = 0.0
+    delivers: Annotated[list[Surface], Field(description="surfaces on which guidance is delivered")] = ["in_app"]
+    segment_by: Annotated[list[str], Field(max_length=2, description="traits by which the bandit forms segments")] = []
     slots: dict[str, Slot] = {}
-    links: Annotated[list[str], Field(min_length=1, description="allowed deep links; a trailing * allows what begins so")]
+    links: Annotated[list[str], Field(min_length=1, description="allowed deep links; a trailing * allows every link that begins so")]
     limits: Limits = Limits()
     learning: Learning = Learning()
     triggers: Triggers = Triggers()
@@ -253,13 +243,6 @@ class Catalog(_Model):
     steps: Annotated[list[Step], Field(min_length=1)]
     paths: Annotated[list[Path], Field(min_length=1)]
 
-    @model_validator(mode="before")
-    @classmethod
-    def _version_may_look_like_a_number(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("version"), int | float):
-            return {**data, "version": str(data["version"])}
-        return data
-
     def allows_link(self, link: str) -> bool:
-        """Say whether guidance may point to ``link``."""
+        """Whether guidance may link to ``link``."""
         return any(link == rule or (rule.endswith("*") and link.startswith(rule[:-1])) for rule in self.links)

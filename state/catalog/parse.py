@@ -1,8 +1,4 @@
-"""Reads a catalog from YAML text and says, for every fault, on which line and in which field it is.
-
-The YAML is read by the rules of YAML 1.2 where 1.1 surprises: only ``true`` and ``false`` are booleans (``no`` is a word, and a
-locale), ``12:30`` is text, a date is text.
-"""
+"""Reads a catalog from YAML text (``state/yaml_text.py``) and reports every fault with its line, its field and what to write instead."""
 
 from __future__ import annotations
 
@@ -10,25 +6,19 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, get_args
 
 import msgspec
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from state import yaml_text
 from state.catalog.model import Catalog, Path, Step
 from state.duration import render
 from state.vocabulary import SURFACE, TRIGGERS
-
-Location = tuple[str | int, ...]
+from state.yaml_text import Location
 
 BUILT_IN_SLOTS: Final = frozenset({"step", "product"})
 """Slots that every template may use: the step's title and the product's name."""
-
-MAX_CHARACTERS: Final = 1_000_000
-MAX_DEPTH: Final = 30
-MAX_NODES: Final = 100_000
-"""Bounds of a file, its nesting and its size once every alias is written out: a hostile file ends in one fault, soon."""
 
 _SLOT: Final = re.compile(r"\{([^{}]*)\}")
 _SHOWN: Final = 60
@@ -59,169 +49,54 @@ class CatalogError(Exception):
 def parse(text: str, source: str) -> Catalog:
     """Return the catalog in ``text``. ``source`` names it in messages. Raises ``CatalogError``."""
     try:
-        root, twice, data = _load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise CatalogError([Fault(source, line, "", f"not valid YAML: {_explained(error)}")]) from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        message = f"not valid YAML: the character U+{_code_point(error.character):04X} may not stand in a file"
-        raise CatalogError([Fault(source, line, "", message)]) from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise CatalogError([Fault(source, 1, "", f"not valid YAML: {error}")]) from None
-    if root is None or not isinstance(data, dict):
+        document = yaml_text.read(text)
+    except yaml_text.YamlError as error:
+        raise CatalogError([Fault(source, error.line, "", f"not valid YAML: {error}")]) from None
+    data, place = document.data, document.place
+    if not isinstance(data, dict):
         raise CatalogError([Fault(source, 1, "", "a catalog is a YAML mapping with id, version, product, steps, paths and more")])
-
-    def fault(location: Location, message: str) -> Fault:
-        line, shown = _find(root, location)
-        return Fault(source, line, shown, message)
-
-    faults = [Fault(source, line, field, "this key stands twice") for line, field in twice]
+    if "version" in place.inside and (version := place.inside["version"][1].text):
+        data["version"] = version  # as it is written: 1.10 is not the number 1.1
+    faults = [Fault(source, line, field, "this key stands twice") for line, field in document.twice]
     try:
         catalog = Catalog.model_validate(data)
     except ValidationError as error:
-        raise CatalogError(faults + [fault(location, message) for location, message in _told(error)]) from None
-    faults += [fault(location, message) for location, message in _inconsistencies(catalog)]
+        raise CatalogError(faults + [_fault(document, source, *each) for each in _complaints(error)]) from None
+    faults += [_fault(document, source, *each) for each in _inconsistencies(catalog)]
     if faults:
         raise CatalogError(faults)
     return catalog
 
 
-def place(text: str, source: str, location: Location, message: str) -> Fault:
-    """Return ``message`` as a fault of the field at ``location`` in the sound catalog ``text``, for what only others can judge."""
-    root, _, _ = _load(text)
-    assert root is not None, "it was read"
-    line, shown = _find(root, location)
-    return Fault(source, line, shown, message)
+def locate(text: str, source: str, found: Iterable[tuple[Location, str]]) -> list[Fault]:
+    """Return each message as a fault of its field in the valid catalog ``text``: for checks that need more than the catalog."""
+    document = yaml_text.read(text)
+    return [_fault(document, source, *each) for each in found]
 
 
-def _code_point(character: Any) -> int:
-    return ord(character) if isinstance(character, str) else int(character)
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with the plain scalars of YAML 1.2 and a bound on nesting."""
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event: Any = cast(Any, self).peek_event()
-        if getattr(event, "tag", None) is not None:
-            raise yaml.composer.ComposerError(None, None, "tags (!name) are not allowed; write plain values", event.start_mark)
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise yaml.composer.ComposerError(None, None, f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
-        node: yaml.Node | None = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
-    ("float", r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)", "-+0123456789"),
-    ("null", r"~|null|Null|NULL|", "~nN\0"),
-    ("merge", r"<<", "<"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first])
-
-
-def _load(text: str) -> tuple[yaml.Node | None, list[tuple[int, str]], Any]:
-    """Return the nodes (which know their lines), keys that stand twice, and the plain data."""
-    if len(text) > MAX_CHARACTERS:
-        raise ValueError(f"the file is longer than {MAX_CHARACTERS:,} characters")
-    loader = _Loader(text)
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            return None, [], None
-        _measure(root, {})
-        twice = list(_repeated_keys(root, ""))  # before construction, which writes merged keys into the nodes
-        data = loader.construct_document(root)
-        if isinstance(data, dict) and isinstance(root, yaml.MappingNode):
-            for key, value in root.value:  # 1.10 is a version, not the number 1.1
-                if key.value == "version" and isinstance(value, yaml.ScalarNode) and "version" in data and value.value:
-                    data["version"] = value.value
-        return root, twice, data
-    finally:
-        loader.dispose()
-
-
-def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
-    """Height and number of nodes below ``node``, aliases written out. Raises when either is absurd."""
-    if id(node) in known:
-        measured = known[id(node)]
-        if measured is None:
-            raise yaml.composer.ComposerError(None, None, "an alias contains itself", node.start_mark)
-        return measured
-    known[id(node)] = None
-    height, count = 1, 1
-    children = node.value if isinstance(node, yaml.SequenceNode) else []
-    if isinstance(node, yaml.MappingNode):
-        children = [part for pair in node.value for part in pair]
-    for child in children:
-        below, inside = _measure(child, known)
-        height, count = max(height, below + 1), count + inside
-    if count > MAX_NODES or height > MAX_DEPTH:
-        raise yaml.composer.ComposerError(None, None, "its aliases (*name) unfold into far too much", node.start_mark)
-    known[id(node)] = height, count
-    return height, count
-
-
-_EXPLAINED: Final = (
-    (r"'\\t' that cannot start", "a tab cannot indent; use spaces"),
-    (
-        r"mapping values are not allowed",
-        "an unexpected ': '; put text that contains ': ' in quotes, and check the indentation",
-    ),
-    (r"found another document|single document", "a catalog is one document; '---' may only stand at the top"),
-    (r"expected the node content", "a bracket or brace is not closed, or a value is missing"),
-    (r"unhashable key", "a key is a plain word; text that begins with { or [ needs quotes"),
-    (r"character '([@`%])'", r"text that begins with \1 needs quotes"),
-    (r"undefined alias|expected alphabetic", "text that begins with * or & needs quotes"),
-    (
-        r"expected <block end>, but found '<(?:scalar|block mapping start|block sequence start)>'",
-        "check the indentation; and text that begins with { or a quote needs quotes as a whole",
-    ),
-    (r"expected <block end>, but found '-'", "this '-' is not in line with the list's other items"),
-    (
-        r"expected <block end>",
-        "text that begins with {, [ or a quote needs quotes as a whole; or the indentation is wrong",
-    ),
-    (r"expected ',' or '[\]}]'", "a bracket or brace is not closed, or text with a brace needs quotes"),
-    (r"could not find expected ':'", "a key without ': ' after it, or quotes or indentation are missing on the line before"),
-    (r"unexpected end of stream", "a quote is not closed"),
-)
-
-
-def _explained(error: yaml.MarkedYAMLError) -> str:
-    problem = error.problem or "it cannot be read"
-    for pattern, words in _EXPLAINED:
-        if match := re.search(pattern, problem):
-            return match.expand(words)
-    return problem
+def _fault(document: yaml_text.Document, source: str, location: Location, message: str) -> Fault:
+    return Fault(source, *document.find(location), message)
 
 
 _BRANCHES: Final = {"str": "string_type", "int": "int_type", "float": "float_type", "bool": "bool_type"}
 
 
-def _told(error: ValidationError) -> Iterator[tuple[Location, str]]:
-    """Every complaint of pydantic once, in words; the branches of a union are one complaint."""
+def _complaints(error: ValidationError) -> Iterator[tuple[Location, str]]:
+    """Every complaint of pydantic once, in plain words; the branches of a union are one complaint."""
     items = error.errors()
     branches: dict[Location, set[str]] = {}
     for item in items:
         *base, last = item["loc"]
         if item["type"] == _BRANCHES.get(str(last)) or (last == "int" and item["type"] == "int_from_float"):
             branches.setdefault(tuple(base), set()).add(str(last))
-    told: set[Location] = set()
+    reported: set[Location] = set()
     for item in items:
         location = item["loc"]
         kinds = branches.get(location[:-1], set())
         if location[-1:] and location[-1] in kinds:
             location = location[:-1]
-            if location not in told:
-                told.add(location)
+            if location not in reported:
+                reported.add(location)
                 what = "text, a number, true or false" if "str" in kinds else "a number"
                 yield location, _should_be(what, item["input"])
         elif location[-1:] == ("[key]",):
@@ -314,49 +189,13 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((model for part in get_args(annotation) if (model := _model_in(part))), None)
 
 
-def _find(root: yaml.Node, location: Location) -> tuple[int, str]:
-    """Line and written name of the deepest node along ``location``; parts that pydantic made up (union branches) are passed over."""
-    node, line, shown = root, root.start_mark.line + 1, ""
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            for key, value in reversed(node.value):  # of keys that stand twice, or were merged in, the last one counts
-                if key.value == str(part):
-                    node, line = value, key.start_mark.line + 1
-                    shown = f"{shown}.{part}" if shown else str(part)
-                    break
-            else:
-                if part == location[-1]:  # missing, or unknown below this mapping: name it
-                    shown = f"{shown}.{part}" if shown else str(part)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-            shown = f"{shown}[{part}]"
-    return line, shown
-
-
-def _repeated_keys(node: yaml.Node, shown: str) -> Iterator[tuple[int, str]]:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.composer.ComposerError(None, None, "unhashable key", key.start_mark)
-            name = f"{shown}.{key.value}" if shown else str(key.value)
-            if key.value in seen:
-                yield key.start_mark.line + 1, name
-            seen.add(key.value)
-            yield from _repeated_keys(value, name)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _repeated_keys(value, f"{shown}[{index}]")
-
-
 def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
-    """What single fields cannot show: names that point nowhere, cycles, gaps."""
+    """Faults that no single field shows: references to nothing, cycles, gaps."""
     steps = {step.id: step for step in catalog.steps}
     twice = [fault for section in ("steps", "paths", "arms") for fault in _twice(section, [item.id for item in getattr(catalog, section)])]
     if twice:
         yield from twice
-        return  # what follows would only confuse: a name means one thing
+        return  # the other checks look things up by id
     for index, step in enumerate(catalog.steps):
         yield from _step_faults(catalog, steps, index, step)
     for index, path in enumerate(catalog.paths):
@@ -370,7 +209,7 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     if not any(SURFACE[arm.component] in catalog.delivers for arm in catalog.arms):
         yield ("arms",), f"no arm is on a surface that delivers ({', '.join(catalog.delivers) or 'none'})"
     if catalog.holdout + catalog.rules > _MOST_UNLEARNED + 1e-9:
-        yield ("rules",), f"holdout and rules together leave nobody to guide adaptively; at most {_MOST_UNLEARNED}"
+        yield ("rules",), f"holdout and rules together leave too few people for the bandit; at most {_MOST_UNLEARNED}"
     if catalog.learning.exploration_floor * len(catalog.arms) >= 1:
         yield ("learning", "exploration_floor"), f"{len(catalog.arms)} arms at this floor need more than the whole probability"
     for name, value in (
@@ -453,15 +292,15 @@ def _template_faults(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     slots = BUILT_IN_SLOTS | set(catalog.slots)
     for name in catalog.slots:
         if name in BUILT_IN_SLOTS or not name.isidentifier():
-            yield ("slots", name), "a slot's name is a word of its own, not step or product"
+            yield ("slots", name), "a slot is named by one word, other than step and product"
     for trigger in TRIGGERS:
         if not catalog.triggers.enabled(trigger):
             continue
         if trigger not in catalog.templates:
-            yield ("templates", trigger), "is missing: every enabled trigger needs its words"
+            yield ("templates", trigger), "is missing: every enabled trigger needs a text"
             continue
         for tone in sorted(tones - set(catalog.templates[trigger])):
-            yield ("templates", trigger, tone), f"is missing: an arm speaks in the tone {tone}"
+            yield ("templates", trigger, tone), f"is missing: an arm has the tone {tone}"
     sections: list[tuple[Location, Any]] = [(("templates",), catalog.templates)]
     sections += [(("steps", index, "templates"), step.templates) for index, step in enumerate(catalog.steps)]
     for prefix, templates in sections:

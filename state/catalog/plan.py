@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from state.bandit_policy import BanditPolicy
 from state.catalog.model import Catalog, Condition, Matcher, Path, Scalar, Step, WordingPolicy
 from state.duration import HOUR, MINUTE
 from state.vocabulary import SURFACE, TRIGGERS
@@ -18,18 +19,18 @@ SHORTEST_TIMER: Final = 15 * MINUTE
 """Checkpoints of stuck detection may be as near as this: the slot of log time in a file."""
 
 LONGEST_LOOKAHEAD: Final = HOUR
-"""Sources batch as far ahead as no timer can be due. A step is looked at four times in some third of its usual time, so that a 24th of that
-delays nothing."""
+"""Sources batch events of at most this much log time, so that no timer is due within a batch. A step is checked four times in about a third
+of its usual time: a batch of a 24th of the usual time delays no check."""
 
 SEGMENT_PART: Final = 32
-"""Characters of a trait that count for a segment."""
+"""Characters of a trait that a segment's name uses."""
 
 Fields = Mapping[str, Any]
 Test = Callable[[Any], bool]
 
 
 class Rule(NamedTuple):
-    """One matcher of one step. ``completion`` is its index among the step's completions, -1 for a mere sign of activity."""
+    """One matcher of one step. ``completion`` is its index among the step's completions, -1 for an activity matcher."""
 
     step: str
     completion: int
@@ -38,17 +39,18 @@ class Rule(NamedTuple):
     tests: tuple[tuple[tuple[str, ...], Test], ...]
 
     def matches(self, name: str, payload: Fields) -> bool:
-        """Say whether an event of the rule's type, with this ``name`` and ``payload``, is meant."""
+        """Whether an event of the rule's type with this ``name`` and ``payload`` fulfils the rule."""
         if self.name is not None and self.name != name:
             return False
         return all(test(find(payload, field)) for field, test in self.tests)
 
 
 class RuleBook:
-    """The rules that look at events of one type, and which of them an event fulfils.
+    """The rules for events of one type, and which of them an event fulfils.
 
-    Products send the same few names, pages and targets over and over, so the answer is remembered by the values that the rules look at.
-    Only by texts (``1`` and ``True`` are the same key but not the same value) of ``LONGEST`` characters together, ``REMEMBERED`` of them.
+    Products send the same few names, pages and targets again and again, so answers are cached by the values that the rules test. Only text
+    values are cache keys (``1`` and ``True`` are the same key but not the same value), of ``LONGEST`` characters together. The cache is
+    cleared at ``REMEMBERED`` entries.
     """
 
     REMEMBERED: Final = 4_096
@@ -85,17 +87,18 @@ class RuleBook:
 
 
 class Plan:
-    """What the fold, the decision and the words need of a catalog. Immutable after construction; shared by all workers of a process."""
+    """A compiled catalog, for the fold, the decision and the text. Immutable after construction; shared by all workers of a process."""
 
     def __init__(self, catalog: Catalog, *, wording: bool = False) -> None:
-        """``wording``: a model is there to word what the catalog's ``wording`` section lets it."""
+        """``wording``: a model is available, and the catalog's ``wording`` section applies."""
         self.catalog: Final = catalog
         self.wording: Final = catalog.wording if wording else None
         self.listens: Final = self.wording is not None and bool(self.wording.personal)
-        """Whether the person's own words are kept, because a model may be told of them."""
+        """Whether the person's own words are kept, because a personal prompt may include them."""
         self.version: Final = f"{catalog.id}@{catalog.version}"
         self.limits: Final = catalog.limits
         self.triggers: Final = catalog.triggers
+        self.policy: Final = BanditPolicy.of(catalog.learning)
         self.steps: Final[dict[str, Step]] = {step.id: step for step in catalog.steps}
         self.paths: Final[dict[str, Path]] = {path.id: path for path in catalog.paths}
         self.routes: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
@@ -103,7 +106,7 @@ class Plan:
         }
         """Path → its steps in order, each with the steps that it requires."""
         self.places: Final = frozenset((path.id, step) for path in catalog.paths for step in path.steps)
-        """Every (path, step) there is: what an earlier catalog knew may be gone."""
+        """Every (path, step) of this catalog. A person's state may name others, from an earlier catalog."""
         self.needed: Final[dict[str, frozenset[str]]] = {path.id: frozenset(path.activated_by or path.steps) for path in catalog.paths}
         self.slow_after: Final[dict[str, int]] = {
             step.id: max(int(step.typical * catalog.triggers.slow_step.factor), catalog.triggers.slow_step.at_least)
@@ -135,18 +138,18 @@ class Plan:
         return book.matching(name, payload) if book is not None else ()
 
     def arms(self, trigger: str, step: str, at: int) -> tuple[str, ...]:
-        """Arms that have words for ``trigger`` and ``step`` on a surface that delivers, at log time ``at``, in order of the catalog."""
+        """Arms with a text for ``trigger`` and ``step``, on one delivered surface, at log time ``at``, in order of the catalog."""
         arms = self._arms.get((trigger, step), ())
         if not self._launches:
             return arms
         return tuple(arm for arm in arms if self._launches.get(arm, 0) <= at)
 
     def arm_version(self, trigger: str, arm: str) -> str:
-        """Digest of the words that ``arm`` says upon ``trigger``: with other words it is another arm to the learner."""
+        """Digest of the texts of ``arm`` for ``trigger``: with other texts it is a new arm to the learner."""
         return self._arm_versions[trigger, arm]
 
     def template(self, trigger: str, step: str, arm: str) -> str:
-        """Words of ``arm`` for ``trigger`` at ``step``, slots unfilled. Raises ``KeyError`` for an arm that is not eligible there."""
+        """Text of ``arm`` for ``trigger`` at ``step``, slots unfilled. Raises ``KeyError`` for an arm that is not eligible there."""
         tone = self._tone[arm]
         own = self.steps[step].templates.get(trigger, {})  # type: ignore[call-overload]
         text: str = own[tone] if tone in own else self.catalog.templates[trigger][tone]  # type: ignore[index]
@@ -160,7 +163,7 @@ class Plan:
         return ""
 
     def segment(self, traits: Mapping[str, Scalar]) -> str:
-        """The group by which the learner may tell this person apart; ``*`` where the catalog names no trait for it."""
+        """The person's segment, for the learner; ``*`` where the catalog's ``segment_by`` is empty."""
         return "|".join(str(traits.get(trait, "-"))[:SEGMENT_PART].replace("|", "/") for trait in self.catalog.segment_by) or "*"
 
 
@@ -175,7 +178,7 @@ def find(payload: Fields, field: tuple[str, ...]) -> Any:
 
 
 def compile_test(condition: Condition) -> Test:
-    """Turn ``condition`` into a function that says whether a value passes all its tests. A value of an unfit type passes none."""
+    """Compile ``condition``: the function returns whether a value passes all its tests. A value of another type passes none."""
     tests = [_MAKE[name](getattr(condition, name)) for name in sorted(condition.model_fields_set)]
     return tests[0] if len(tests) == 1 else lambda value: all(test(value) for test in tests)
 
@@ -224,7 +227,7 @@ def _used_traits(catalog: Catalog) -> frozenset[str]:
 
 
 def _eligible(catalog: Catalog, step: Step, trigger: str) -> tuple[str, ...]:
-    """Arms of one surface only, the first in the catalog that delivers: being shown must not depend on the arm."""
+    """Arms of one surface only, the first delivered one in the catalog: whether a text is shown must not depend on the arm."""
     tones = {**catalog.templates.get(trigger, {}), **step.templates.get(trigger, {})}  # type: ignore[call-overload]
     usable = [arm for arm in catalog.arms if arm.tone in tones and SURFACE[arm.component] in catalog.delivers]
     return tuple(arm.id for arm in usable if SURFACE[arm.component] == SURFACE[usable[0].component])

@@ -1,4 +1,4 @@
-"""Fills the slots of a template. A trait that is unfit to show gives way to the slot's default."""
+"""Fills the slots of a template. Where a trait is missing or not fit to show, the slot's default stands in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from state.catalog.model import Catalog, Scalar
 
 LONGEST: Final = 40
-"""Characters of a slot's value; names are shorter, sentences are not names."""
+"""Characters of a slot's value, at most: names are shorter, and sentences do not belong in a slot."""
 
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 _UNFIT: Final = re.compile(
@@ -22,7 +22,7 @@ _UNFIT: Final = re.compile(
 
 
 def render(template: str, catalog: Catalog, step_title: str, traits: Mapping[str, Scalar]) -> str:
-    """Return the template with every slot filled."""
+    """Fill every slot of ``template``."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
@@ -38,5 +38,5 @@ def render(template: str, catalog: Catalog, step_title: str, traits: Mapping[str
 
 
 def fit(text: str) -> bool:
-    """Say whether a value that a user may have typed can stand in guidance."""
+    """Whether a value that a user may have typed can be shown in guidance."""
     return 0 < len(text.strip()) <= LONGEST and _UNFIT.search(text) is None

@@ -1,24 +1,33 @@
-"""What may stand in the lists of a catalog's ``wording`` section: expressions, languages, traits that may be told, emoji.
+"""Types for the lists of a catalog's ``wording`` section: expressions, languages, traits that a prompt may name, emoji.
 
-Each type takes text and refuses with a sentence what would fail, or refuse every text, or tell who somebody is, once the job runs.
+Each takes text and refuses, with a sentence that says why, what would fail at run time, match every text, or identify a person.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-import warnings
-from collections.abc import Iterator
-from re import _constants, _parser  # type: ignore[attr-defined]  # an expression's tree, for which there is no public way
 from string import ascii_lowercase
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
+import re2
 from pydantic import AfterValidator
 
-_UNBOUNDED: Final = int(_constants.MAXREPEAT)
-_REPEATS: Final = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
-_FEW: Final = 10
-"""Repetitions up to which a group may hold what varies within bounds: the ways to split a text stay few."""
+_REFUSED: Final = (
+    (r"invalid perl operator: (\(\?<?[=!])", r"uses \1, which looks ahead or behind: not supported; write only what is to be found"),
+    (r"invalid escape sequence: (\\[1-9])", r"refers back to a group with \1: not supported; write the words out"),
+    (r"invalid (?:perl operator|escape sequence): (.{1,9})", r"uses \1, which is not supported"),
+    (r"bad repetition operator: (.*)", r"repeats a repetition with \1; keep one of the two"),
+    (
+        r"invalid repetition size: (.*)",
+        r"cannot repeat with \1: the smaller count comes first, and 1000 is the most, groups multiplied",
+    ),
+    (r"pattern too large", "is too large; shorten it, or repeat less"),
+)
+"""What RE2 says of an expression that it does not take, and what the author is told."""
+
+_ENGLISH_ONLY: Final = re.compile(r"(?<!\\)(?:\\\\)*(\\[bBwW])")
+_SHOWN: Final = 40
 
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 _REGION: Final = re.compile(r"([A-Za-z]{2,3})(?:[-_].*)?")
@@ -28,63 +37,42 @@ _WHO: Final = frozenset(
     " familyname surname displayname email emailaddress mail phone phonenumber mobile telephone address street postcode postalcode zip"
     " birthday birthdate dateofbirth ssn passport iban ip ipaddress password token".split()
 )
-"""Traits that tell who somebody is, in small letters and without marks."""
+"""Traits that identify a person, in lower case, letters and digits only."""
 
 _KEYCAP: Final = re.compile("[0-9#*]\ufe0f?\u20e3")
 _MODIFIERS: Final = frozenset("\u200d\ufe0f\u20e3\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
 _LONGEST_EMOJI: Final = 10  # characters: a family of four with its joiners, or a flag
 
 
+def compile_expression(text: str) -> re2._Regexp[str]:
+    """Compile a catalog's expression, case ignored. Its searches take time in proportion to the text. Raises ``ValueError``."""
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    try:
+        return re2.compile(text, options)
+    except re2.error as error:
+        problem = error.args[0].decode("utf-8", "replace")
+    for pattern, words in _REFUSED:
+        if match := re.match(pattern, problem):
+            raise ValueError(match.expand(words))
+    kind, _, part = problem.partition(": ")
+    raise ValueError(f"is not a regular expression: {kind}" + (f" in {part[:_SHOWN]!r}" if part else ""))
+
+
 def _expression(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty, and would refuse every text")
-    try:
-        with warnings.catch_warnings(action="ignore", category=FutureWarning):
-            compiled, tree = re.compile(text, re.IGNORECASE), _parser.parse(text, re.IGNORECASE)
-    except re.error as error:
-        where = f" at character {error.pos + 1}" if error.pos is not None else ""
-        raise ValueError(f"is no regular expression: {error.msg}{where}") from None
-    except (OverflowError, RecursionError):
-        raise ValueError("is no regular expression that can be used: it is nested too deeply, or counts too far") from None
-    if _explodes(tree):
-        raise ValueError("repeats a group that repeats something itself, which can take for ever; repeat only one of the two")
+    if not text.isascii() and (used := _ENGLISH_ONLY.search(text)):
+        raise ValueError(
+            f"uses {used[1]}, which knows only English letters, beside others; write \\pL for a letter, (?:^|\\PL) for a word's edge"
+        )
+    compiled = compile_expression(text)
     if any(found is not None and not found[0] for found in (compiled.search(""), compiled.search("a word"))) or all(
         compiled.search(letter) for letter in ascii_lowercase
     ):
         raise ValueError("matches every text, so that none would ever be used")
     return text
-
-
-def _explodes(tree: Any) -> bool:
-    """Say whether a repeated group holds an unbounded repeat, or, repeated more than a few times, anything that can match in two ways."""
-    for name, argument in _operations(tree):
-        if name in _REPEATS and argument[1] > 1:
-            inside = list(_operations(argument[2]))
-            if any(each in _REPEATS and int(of[1]) >= _UNBOUNDED for each, of in inside):
-                return True
-            if argument[1] > _FEW and any(_varies(each, of) for each, of in inside):
-                return True
-    return False
-
-
-def _varies(name: str, argument: Any) -> bool:
-    if name == "BRANCH":
-        first = [
-            str(branch[0][0]) + chr(branch[0][1]).lower() if branch and str(branch[0][0]) == "LITERAL" else "" for branch in argument[1]
-        ]
-        return "" in first or len(set(first)) < len(first)
-    return name in _REPEATS and bool(argument[0] != argument[1])
-
-
-def _operations(part: Any) -> Iterator[tuple[str, Any]]:
-    """Every operation in a tree, with its argument."""
-    if isinstance(part, _parser.SubPattern):
-        for operation, argument in part.data:
-            yield str(operation), argument
-            yield from _operations(argument)
-    elif isinstance(part, tuple | list):
-        for each in part:
-            yield from _operations(each)
 
 
 def _language(text: str) -> str:
@@ -99,7 +87,7 @@ def _trait(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty")
     if re.sub(r"[\W_]", "", text).lower() in _WHO:
-        raise ValueError(f"{text!r} tells who somebody is, which no model is told; a text names people through slots")
+        raise ValueError(f"{text!r} identifies a person, and is never sent to a model; a text names people through slots")
     return text
 
 
@@ -112,13 +100,13 @@ def _emoji(text: str) -> str:
 
 
 Expression = Annotated[str, AfterValidator(_expression)]
-"""A regular expression that matches some texts, not all, in a time that grows gently with the text."""
+"""A regular expression in the syntax of RE2 that matches some texts, not all."""
 
 Language = Annotated[str, AfterValidator(_language)]
 """The code of a language, as the first part of a locale has it."""
 
 Trait = Annotated[str, AfterValidator(_trait)]
-"""The name of a trait that does not tell who somebody is."""
+"""The name of a trait that does not identify a person."""
 
 Emoji = Annotated[str, AfterValidator(_emoji)]
 """One emoji, with its modifiers."""

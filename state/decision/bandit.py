@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from state.catalog.model import Learning
+from state.bandit_policy import BanditPolicy
 from state.decision.posterior import Posterior
 from state.decision.propensity import probability_best, shares
 from state.logistic_regression import Floats
@@ -136,7 +136,7 @@ class FitResult(NamedTuple):
 class Bandit:
     """A learner and what it believes. Everything that outlives a restart is in ``learner``; the rest is worked out from it."""
 
-    def __init__(self, policy: Learning, learner: Learner) -> None:
+    def __init__(self, policy: BanditPolicy, learner: Learner) -> None:
         """Takes the learner over and changes it. Also called after a restart: believes then what was believed before."""
         self.learner: Final = learner
         self._policy: Final = policy
@@ -341,7 +341,7 @@ class Bandit:
             cell.since_failures += 1.0
 
 
-def weight(learner: Learner, policy: Learning, at: int) -> float:
+def weight(learner: Learner, policy: BanditPolicy, at: int) -> float:
     """What one observation at log time ``at`` counts in the learner's units."""
     if not learner.origin:
         learner.origin = at

@@ -24,7 +24,7 @@ class Chooser:
 
     def __init__(self, plan: Plan) -> None:
         self._plan: Final = plan
-        self._policy: Final = plan.catalog.learning
+        self._policy: Final = plan.policy
         self._live: Final[dict[str, list[str]]] = {}
 
     def bandit(self, learner: Learner) -> Bandit:

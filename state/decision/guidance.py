@@ -101,7 +101,7 @@ class Guidance:
         """How far the person has recovered from having been shown each of ``arms``: 1 − 2^(−age / half life)."""
         if not person.arms_seen:
             return ()
-        recovery = self._plan.catalog.learning.repeat_recovery
+        recovery = self._plan.policy.repeat_recovery
         return tuple(1.0 - 2.0 ** (-max(at - seen, 0) / recovery) if (seen := person.arms_seen.get(arm)) else 1.0 for arm in arms)
 
     def _reason_against(self, person: Person, group: str, trigger: str, step: str, at: int) -> str:

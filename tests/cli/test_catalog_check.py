@@ -64,8 +64,8 @@ def test_a_language_that_no_check_knows_is_a_warning(tmp_path: Path, inside: Ins
     _write(tmp_path, PROMPT, languages="en, ja, pl, ru")
     result = inside("catalog", "check", "c.yaml", cwd=tmp_path)
     assert result.code == 0
-    assert result.out.startswith("c.yaml is a good catalog")
-    assert "wording.languages[2]: no check knows 'pl'" in result.err
+    assert result.out.startswith("c.yaml is valid")
+    assert "wording.languages[2]: 'pl' cannot be recognised" in result.err
     assert result.err.count("(a warning)") == 1
     (warning,) = inside("catalog", "check", "c.yaml", "--json", cwd=tmp_path).json["warnings"]
     assert (warning["file"], warning["field"]) == ("c.yaml", "wording.languages[2]")

@@ -79,7 +79,7 @@ def test_wrong_usage_is_one_sentence_and_code_2(
 def test_a_good_catalog_is_one_line(tmp_path: Path, inside: Inside) -> None:
     result = inside("catalog", "check", "saas", cwd=tmp_path)
     assert result.code == 0
-    assert re.fullmatch(r"saas is a good catalog: .* with \d+ paths, \d+ steps, \d+ arms\.\n", result.out)
+    assert re.fullmatch(r"saas is valid: .* with \d+ paths, \d+ steps, \d+ arms\.\n", result.out)
 
 
 def test_every_fault_of_a_bad_catalog_is_named(tmp_path: Path, inside: Inside) -> None:

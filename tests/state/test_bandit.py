@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.catalog.model import Learning
+from state.bandit_policy import BanditPolicy
 from state.decision import bandit, learner_snapshot
 from state.decision.bandit import Bandit, Cell, Learner
 from state.decision.propensity import draw, probability_best, shares
@@ -21,7 +21,7 @@ from state.duration import DAY, MINUTE
 from state.logistic_regression import Floats
 from state.person.snapshot import SnapshotError
 
-POLICY = Learning()
+POLICY = BanditPolicy()
 AT = 1_772_442_000_000
 ARMS = ("a", "b", "c")
 
@@ -89,7 +89,7 @@ observations = st.lists(
     st.tuples(st.sampled_from(ARMS), st.sampled_from(["x|*", "y|*"]), st.booleans(), st.integers(0, 400 * DAY)), max_size=60
 )
 policies = st.builds(
-    Learning,
+    BanditPolicy,
     prior_rate=st.floats(0.05, 0.95),
     prior_weight=st.floats(0.5, 50),
     half_life=st.sampled_from(["5m", "1d", "60d", "1000d"]),
@@ -97,7 +97,7 @@ policies = st.builds(
 )
 
 
-def taught(policy: Learning, given_observations: list[Observation]) -> Bandit:
+def taught(policy: BanditPolicy, given_observations: list[Observation]) -> Bandit:
     learner = Bandit(policy, Learner())
     for arm, context, success, after in sorted(given_observations, key=lambda each: each[3]):
         learner.observe(arm, context, success, AT + after)
@@ -111,14 +111,14 @@ def rate(learner: Bandit, arm: str, context: str) -> float:
 
 
 @given(observations, policies)
-def test_propensities_sum_to_one_and_none_is_below_the_floor(given_observations: list[Observation], policy: Learning) -> None:
+def test_propensities_sum_to_one_and_none_is_below_the_floor(given_observations: list[Observation], policy: BanditPolicy) -> None:
     chances = taught(policy, given_observations).propensities(ARMS, "x|*")
     assert sum(chances) == pytest.approx(1, abs=1e-9)
     assert min(chances) >= policy.exploration_floor - 1e-12
 
 
 @given(observations, policies)
-def test_fading_in_growing_units_is_fading_observation_by_observation(given_observations: list[Observation], policy: Learning) -> None:
+def test_fading_in_growing_units_is_fading_observation_by_observation(given_observations: list[Observation], policy: BanditPolicy) -> None:
     """Also over the rescaling, which short half-lives reach many times."""
     learner = taught(policy, given_observations).learner
     known = sorted(given_observations, key=lambda each: each[3])[: learner.fitted]
@@ -136,7 +136,7 @@ def test_fading_in_growing_units_is_fading_observation_by_observation(given_obse
 
 
 def test_rescaling_changes_nothing_that_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    policy = Learning.model_validate({"half_life": "1d"})
+    policy = BanditPolicy.model_validate({"half_life": "1d"})
     history = [("ab"[day % 2], "xy"[day % 3 % 2] + "|*", day % 5 < 2, day * DAY // 4) for day in range(60)]
     plain = taught(policy, history)
     monkeypatch.setattr(bandit, "_RESCALE_AT", 2.0)
@@ -148,14 +148,14 @@ def test_rescaling_changes_nothing_that_is_believed(monkeypatch: pytest.MonkeyPa
 
 
 def test_cells_that_have_faded_are_forgotten() -> None:
-    policy = Learning.model_validate({"half_life": "1d"})
+    policy = BanditPolicy.model_validate({"half_life": "1d"})
     learner = taught(policy, [("a", "x|*", True, 0), ("a", "y|*", True, 60 * DAY)])
     assert list(learner.learner.contexts) == ["a|y|*"]
 
 
 @pytest.mark.parametrize("after", [-3_000 * DAY, 3_000 * DAY, 3_000_000 * DAY])
 def test_no_pause_however_long_breaks_a_learner_with_a_short_half_life(after: int) -> None:
-    policy = Learning.model_validate({"half_life": "1m"})
+    policy = BanditPolicy.model_validate({"half_life": "1m"})
     learner = taught(policy, [("a", "x|*", True, 0)] * 3)
     learner.observe("a", "x|*", False, AT + after)
     learner.learn(AT + max(after, 0), ARMS)
@@ -238,7 +238,7 @@ def test_an_arm_without_a_chance_is_never_drawn() -> None:
 # Newcomers
 
 
-def established(policy: Learning = POLICY) -> Bandit:
+def established(policy: BanditPolicy = POLICY) -> Bandit:
     """Two arms that succeed three times in ten, long known."""
     return taught(policy, [(arm, "x|*", number % 10 < 3, number) for number in range(600) for arm in "ab"])
 
@@ -277,7 +277,7 @@ def test_where_all_arms_are_new_none_is_held_back() -> None:
 # Harm
 
 
-def run(policy: Learning, rates: dict[str, float], decisions: int, seed: int) -> Bandit:
+def run(policy: BanditPolicy, rates: dict[str, float], decisions: int, seed: int) -> Bandit:
     """Decide and learn, every outcome known at once."""
     world, learner = np.random.default_rng(seed), Bandit(policy, Learner())
     for number in range(decisions):
@@ -320,7 +320,7 @@ def test_harm_is_the_posterior_probability_to_lack_the_margin() -> None:
 
 
 def test_the_last_arm_is_never_stopped() -> None:
-    policy = Learning(stop_after=20, stop_looks=1, stop_confidence=0.9, harm_margin=0.0)
+    policy = BanditPolicy(stop_after=20, stop_looks=1, stop_confidence=0.9, harm_margin=0.0)
     for seed in range(5):
         assert len(run(policy, {"a": 0.5, "b": 0.1, "c": 0.02}, 600, seed).learner.stopped) <= 2
 
@@ -419,7 +419,7 @@ def test_a_learner_of_a_later_release_or_a_damaged_one_is_refused_in_words() -> 
 
 def test_what_an_earlier_release_wrote_down_is_taken_over_faded_up_to_now() -> None:
     old = [400, AT, {"a@1": [120.0, 280.0]}, {"a@1|x|*": [120.0, 280.0]}, {"d": "a@1"}]
-    policy = Learning.model_validate({"half_life": "60d"})
+    policy = BanditPolicy.model_validate({"half_life": "60d"})
     learner = Bandit(policy, learner_snapshot.decode(b"\x01" + msgspec.msgpack.encode(old)))
     learner.learn(AT + 60 * DAY, ["a@1"])
     assert learner.learner.trials == {"a@1": 200}
@@ -430,15 +430,15 @@ def test_what_an_earlier_release_wrote_down_is_taken_over_faded_up_to_now() -> N
 
 @pytest.mark.parametrize(("before", "after"), [("1d", "60d"), ("60d", "1d")])
 def test_a_new_half_life_says_how_evidence_fades_from_now_on_and_leaves_what_there_is(before: str, after: str) -> None:
-    known = Bandit(Learning.model_validate({"half_life": before}), Learner())
+    known = Bandit(BanditPolicy.model_validate({"half_life": before}), Learner())
     for day in range(40):
         for arm in ("a", "b"):
             known.observe(arm, "x|*", day % 3 == 0, AT + day * DAY)
             known.learn(AT + day * DAY, ())
-    again = Bandit(Learning.model_validate({"half_life": after}), learner_snapshot.decode(learner_snapshot.encode(known.learner)))
+    again = Bandit(BanditPolicy.model_validate({"half_life": after}), learner_snapshot.decode(learner_snapshot.encode(known.learner)))
     for arm in ("a", "b"):
         assert again.belief.rate(arm, "x|*") == pytest.approx(known.belief.rate(arm, "x|*"))
-    same = Bandit(Learning.model_validate({"half_life": before}), learner_snapshot.decode(learner_snapshot.encode(known.learner)))
+    same = Bandit(BanditPolicy.model_validate({"half_life": before}), learner_snapshot.decode(learner_snapshot.encode(known.learner)))
     assert same.learner == known.learner
 
 

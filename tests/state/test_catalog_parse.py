@@ -1,4 +1,4 @@
-"""Every fault of a catalog is told with its line, its field and words that help its author; hostile text ends in one fault."""
+"""Every fault of a catalog is reported with its line, its field and what to write; hostile text ends in one fault."""
 
 from __future__ import annotations
 
@@ -106,6 +106,7 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
     ("id: mini", "id: mini\nholdout: 10%", [(2, "holdout", "should be a number, not '10%'")]),
     ("id: mini", "id: mini\nholdout: 10", [(2, "holdout", "should be less than or equal to 0.9, not 10")]),
     ("id: mini", "id: mini\nlearning: {prior_weight: 1e999}", [(2, "learning.prior_weight", "should be a finite number")]),
+    ("id: mini", "id: mini\nlearning: {curiosity: 1}", [(2, "learning.curiosity", "there are prior_rate, prior_weight, half_life, expl")]),
     ("id: mini", "id: mini\nsegment_by: [a, b, c]", [(2, "segment_by", "has more than 2")]),
     ("id: mini", "id: mini\ndelivers: [inapp]", [(2, "delivers[0]", "did you mean in_app?")]),
     ("links: [/a, /b/*]", "links: []", [(4, "links", "needs at least 1")]),
@@ -119,11 +120,13 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
     *(
         ("id: mini", f"id: mini\nwording: {{prompts: [{{version: one}}], {given}}}", [(2, f"wording.{field}", words)])
         for given, field, words in (
-            ("forbidden: [ok, '(unclosed']", "forbidden[1]", "is no regular expression: missing ), unterminated subpattern at character 1"),
+            ("forbidden: [ok, '(unclosed']", "forbidden[1]", "is not a regular expression: missing ) in '(unclosed'"),
             ("forbidden: ['']", "forbidden[0]", "is empty, and would refuse every text"),
             ("forbidden: ['.*']", "forbidden[0]", "matches every text"),
             ("forbidden: ['a*']", "forbidden[0]", "matches every text"),
-            ("forbidden: ['(a+)+$']", "forbidden[0]", "repeats a group that repeats something itself"),
+            ("forbidden: [ok, '(?!not )free']", "forbidden[1]", "uses (?!, which looks ahead or behind: not supported; write only what is"),
+            (r"forbidden: ['(\w)\1']", "forbidden[0]", r"refers back to a group with \1: not supported; write the words out"),
+            (r"forbidden: ['\bgratuité\b']", "forbidden[0]", r"uses \b, which knows only English letters, beside others; write \pL for a"),
             (
                 "languages: [german]",
                 "languages[0]",
@@ -131,7 +134,7 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
             ),
             ("languages: [pt-BR]", "languages[0]", "did you mean pt?"),
             ("languages: [en, de, en]", "languages[2]", "'en' stands twice"),
-            ("tell: [persona, First_Name]", "tell[1]", "'First_Name' tells who somebody is"),
+            ("tell: [persona, First_Name]", "tell[1]", "'First_Name' identifies a person"),
             ("emoji: [abc]", "emoji[0]", "should be one emoji, not 'abc'"),
             ("tell: ['']", "tell[0]", "is empty"),
         )
@@ -173,8 +176,8 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
     # arms and templates
     ("stuck:inactive: {", "stuck:idle: {", [(18, "templates.stuck:idle", "did you mean stuck:inactive?")]),
     ("stuck:inactive: {m", "stuck:inactive: {friendly: x, m", [(18, "templates.stuck:inactive.friendly", "should be one of aggressive")]),
-    ("{enabled: false}", "{enabled: true}", [(15, "templates.stuck:errors", "every enabled trigger needs its words")]),
-    ("tone: passive", "tone: aggressive", [(line, "", "an arm speaks in the tone aggressive") for line in (16, 17, 18)]),
+    ("{enabled: false}", "{enabled: true}", [(15, "templates.stuck:errors", "every enabled trigger needs a text")]),
+    ("tone: passive", "tone: aggressive", [(line, "", "an arm has the tone aggressive") for line in (16, 17, 18)]),
     (
         "{firstName}, start",
         "{first_name}, start",
@@ -182,12 +185,15 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
     ),
     ("{firstName}, start", "{firstName, start", [(16, "templates.signup.moderate", "has a brace without its partner")]),
     ('moderate: "Next: {step}."', "moderate: {step}", [(17, "templates.step_completed.moderate", "text that begins with {")]),
-    ("firstName: {", "step: {", [(6, "slots.step", "not step or product"), (16, "templates.signup.moderate", "no slot is called")]),
+    ("firstName: {", "step: {", [(6, "slots.step", "other than step and product"), (16, "templates.signup.moderate", "no slot is called")]),
+    ("tooltip}", "tooltip, from: soon}", [(8, "arms[0].from", "should be a time like 2026-03-01T00:00:00Z, not 'soon'")]),
+    ("tooltip}", "tooltip, from: 20260301}", [(8, "arms[0].from", "should be a time like 2026-03-01T00:00:00Z, not 20260301")]),
+    ("tooltip}", "tooltip, from: }", [(8, "arms[0].from", "is empty")]),
     ("id: mini", "id: mini\ndelivers: [email]", [(8, "arms", "no arm is on a surface that delivers (email)")]),
     # numbers that do not go together
     ("triggers:\n", "triggers:\n  stuck:inactive: {after: 30s}\n", [(11, "triggers.stuck:inactive.after", "use 1m or more")]),
     ("    typical: 5m", "    usual: 1s", [(23, "steps[0].usual", "use 1m or more")]),
-    ("links:", "holdout: 0.5\nrules: 0.5\nlinks:", [(5, "rules", "holdout and rules together leave nobody")]),
+    ("links:", "holdout: 0.5\nrules: 0.5\nlinks:", [(5, "rules", "holdout and rules together leave too few people")]),
     # what YAML itself refuses
     ("    title: First", "\ttitle: First", [(21, "", "a tab cannot indent; use spaces")]),
     ("    title: First", "   title: First", [(21, "", "check the indentation")]),
@@ -196,7 +202,7 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
     ("title: First", "title: 'First", [(37, "", "a quote is not closed")]),
     ("links: [/a, /b/*]", "links: [/a, *b]", [(4, "", "text that begins with * or & needs quotes")]),
     ("links: [/a, /b/*]", "links: [/a, /b/*", [(5, "", "a bracket or brace is not closed")]),
-    ("paths:\n", "---\npaths:\n", [(33, "", "a catalog is one document")]),
+    ("paths:\n", "---\npaths:\n", [(33, "", "a file is one document")]),
 ]
 
 
@@ -223,6 +229,11 @@ def test_values_that_only_look_like_something_else_stay_what_was_written() -> No
     assert catalog.version == "1.10"
     assert catalog.steps[0].title == "2026-03-02"
     assert catalog.steps[1].complete[0].where["form"].in_ == ["no", "12:30", "007", 3]
+
+
+@pytest.mark.parametrize("time", ["2026-03-01", "2026-03-01T00:00:00Z", "2026-03-01 01:00:00+01:00", "'2026-03-01T00:00'"])
+def test_the_time_of_an_arm_is_a_date_or_a_time_in_utc_unless_it_names_a_zone(time: str) -> None:
+    assert parse(GOOD.replace("tooltip}", f"tooltip, from: {time}}}", 1), "mine.yaml").arms[0].from_ == 1_772_323_200_000
 
 
 @pytest.mark.parametrize(("holdout", "rules"), [(0.05, 0.9), (0.15, 0.8), (0.1, 0.85)])
@@ -260,8 +271,8 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "list_as_key": ("? [a, b]\n: 1\n", "a key is a plain word"),
     "mapping_as_key": ("{{a: b}: 1}\n", "a key is a plain word"),
     "too_long": ("x" * 1_000_001, "longer than 1,000,000 characters"),
-    "huge_number": (f"id: {'9' * 5_000}\n", "not valid YAML"),
-    "two_documents": ("a: 1\n---\nb: 2\n", "a catalog is one document"),
+    "huge_number": (f"id: {'9' * 5_000}\n", "a number has at most 300 digits"),
+    "two_documents": ("a: 1\n---\nb: 2\n", "a file is one document"),
     "open_brace": ("{", "not closed"),
 }
 

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from state.bandit_policy import BanditPolicy
 from state.catalog.model import Condition
 from state.catalog.plan import Plan, Rule, RuleBook, compile_test, find
-from state.duration import HOUR, MINUTE
+from state.duration import DAY, HOUR, MINUTE
 from state.vocabulary import TRIGGERS
 from tests.state.lives import catalog, plan
 
@@ -134,6 +136,20 @@ def test_the_segment_is_the_named_traits_and_a_dash_for_a_missing_one() -> None:
     assert plan().segment({"persona": "analyst", "tier": "x"}) == "analyst"
     assert plan().segment({}) == "-"
     assert Plan(catalog(change=lambda text: text.replace("segment_by: [persona]", "segment_by: []"))).segment({"persona": "x"}) == "*"
+
+
+def test_the_policy_of_the_bandit_is_what_the_catalog_sets_and_constants_for_the_rest() -> None:
+    def learns(text: str) -> str:
+        return text.replace(
+            "version: 1", "version: 1\nlearning: {prior_rate: 0.2, prior_weight: 3, half_life: 5d, exploration_floor: 0.1}", 1
+        )
+
+    constants = BanditPolicy().model_dump()
+    mine = Plan(catalog(change=learns)).policy
+    assert mine.model_dump() == constants | {"prior_rate": 0.2, "prior_weight": 3, "half_life": 5 * DAY, "exploration_floor": 0.1}
+    assert len(constants) == 13
+    with pytest.raises(ValidationError):
+        mine.curiosity = 1.0
 
 
 def test_a_step_is_slow_after_its_factor_or_the_least_there_is() -> None:

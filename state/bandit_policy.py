@@ -1,0 +1,42 @@
+"""How the bandit learns: what a catalog sets (``learning``), and constants that no catalog needs.
+
+``python -m benchmarks.bandit_worlds --set NAME=VALUE`` runs the learner with another value of any of these in seeded worlds. It chose
+``curiosity`` (scenarios ``baseline`` and ``cold``), the newcomer's limits (``new_arm``), and the margin and limits for stopping an arm
+(``harmful_arm``: stopped soon; ``null``: stopped falsely in few worlds). The two for repeated arms are a judgement: no world has people
+who tire of an arm.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from state.catalog.model import Learning
+from state.duration import DAY, Duration
+
+
+class BanditPolicy(Learning):
+    """All that a learner's behaviour depends on, beside what it has seen. Frozen; tests and benchmarks make others."""
+
+    curiosity: Annotated[
+        float, Field(ge=0, le=1, description="share of the posterior's spread that is acted on: 1 is Thompson sampling, 0 is greedy")
+    ] = 0.3
+    repeat_penalty: Annotated[float, Field(ge=0, le=10, description="logits that an arm loses with a person who has just seen it")] = 0.5
+    repeat_recovery: Annotated[Duration, Field(description="after which half of that penalty is gone")] = 3 * DAY
+    newcomer_share: Annotated[
+        float,
+        Field(gt=0, le=1, description="most choices for an arm that is new among established ones; grows with its outcomes"),
+    ] = 0.15
+    newcomer_trials: Annotated[int, Field(ge=1, le=100_000, description="outcomes with which a new arm is established")] = 200
+    harm_margin: Annotated[
+        float, Field(ge=0, le=0.5, description="success rate by which an arm must be worse than the others' average to be stopped")
+    ] = 0.02
+    stop_confidence: Annotated[float, Field(ge=0.9, lt=1, description="posterior probability of that harm")] = 0.99
+    stop_looks: Annotated[int, Field(ge=1, le=100, description="judgements in a row at which the harm must be that probable")] = 2
+    stop_after: Annotated[int, Field(ge=1, le=100_000, description="outcomes before which no arm is judged")] = 100
+
+    @classmethod
+    def of(cls, learning: Learning) -> BanditPolicy:
+        """The policy of a catalog: its ``learning``, and the constants."""
+        return cls.model_construct(**learning.model_dump())
