@@ -40,8 +40,7 @@ from evaluation.stuck_bounds import bounds, timeouts_table
 from population.describe import judged, stretches
 from population.observer import Observer
 from population.product import Product
-from sources.closed_loop import describe
-from sources.simulator import START
+from sources.closed_loop import START, describe
 from state.duration import DAY
 from state.records.facts import ArmStopFact
 

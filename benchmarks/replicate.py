@@ -27,8 +27,7 @@ from evaluation.truth import SealedTruth, read_truth
 from flows.catalogs import load_catalog
 from local.secret import DEVELOPMENT_SECRET
 from population.play import Population
-from sources.closed_loop import Begin, Slot, describe
-from sources.simulator import START
+from sources.closed_loop import START, Begin, Slot, describe
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.duration import DAY

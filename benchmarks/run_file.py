@@ -34,6 +34,7 @@ from typing import Any
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.run import cli_main
 
+from benchmarks.replicate import InProcess
 from flows.catalogs import load_catalog
 from flows.job import StopRequest, _quiet_collector, run, wall_clock
 from flows.onboarding import FlowParts, build
@@ -42,10 +43,11 @@ from local.data_dir import DataDir
 from operators.counters import CounterView
 from operators.timer_registry import TimerRegistry
 from sources.batching import BatchPolicy
+from sources.closed_loop import START, Begin, describe, unguided
 from sources.files.source import JsonlSource
-from sources.simulator.run import simulate
 from state.catalog.plan import Plan
 from state.decision.guidance import Collector
+from state.duration import DAY
 from state.events import Event, peek_timestamp
 from state.events import decode as decode_event
 from state.ids import Keys
@@ -129,8 +131,10 @@ SCENARIOS: dict[str, Callable[[Path], float]] = {"decode": decode, "fold": fold,
 def write_input(path: Path, events: int, seed: int) -> int:
     """Write ``events`` lines of a simulation; return of how many people."""
     users = max(10, events // EVENTS_PER_USER)
+    begin = Begin("messy", seed, users, START, START + DAYS * DAY, describe(load_catalog("saas")))
+    lines = (event for slot in unguided(InProcess(), begin) for _, event in slot.events)
     with path.open("wb") as file:
-        written = sum(file.write(line + b"\n") > 0 for line in islice(simulate(load_catalog("saas"), users, DAYS, seed), events))
+        written = sum(file.write(line + b"\n") > 0 for line in islice(lines, events))
     if written < events:
         raise SystemExit(f"the simulation has only {written} events")
     return users

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -16,41 +10,16 @@ import typer
 from cli.failures import INTERRUPTED, say
 from cli.local_model import LOCAL, LlmOption
 from cli.options import CatalogOption, DataDirOption, JsonOption
+from reports.people_option import PopulationOption, ScenarioOption, play
 
 if TYPE_CHECKING:
     from flows.engines import Engines
     from flows.job import RunningJob, RunResult
-    from sources.closed_loop import Program
-
-
-_NAMED: Final = "baseline, no_effect, drift, new_arm, harmful_arm, bots, messy, cold, misspecified"
-"""The scenarios, written out: asking the room that knows them would make every command start later."""
-
 _USERS: Final = 2_000
 _DAYS: Final = 14
 _USERS_LOCAL: Final = 60
 _DAYS_LOCAL: Final = 4
 """With the local model simulated time waits for each answer, and a processor takes seconds for one."""
-
-
-def _known(name: str) -> str:
-    from evaluation.scenarios import SCENARIOS
-
-    if name not in SCENARIOS:
-        raise typer.BadParameter(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}.")
-    return name
-
-
-def _command(text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no command ({error}).") from None
-    if not words:
-        raise typer.BadParameter("it names no program.")
-    return text
 
 
 def demo(
@@ -75,19 +44,8 @@ def demo(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same people.")] = 1,
-    scenario: Annotated[
-        str, typer.Option("--scenario", metavar="NAME", help=f"What is special about the world: {_NAMED}.", callback=_known)
-    ] = "baseline",
-    population: Annotated[
-        str | None,
-        typer.Option(
-            "--population",
-            metavar="CMD",
-            help="A program that plays the people, as docs/population.md tells. [default: ours]",
-            show_default=False,
-            callback=_command,
-        ),
-    ] = None,
+    scenario: ScenarioOption = "baseline",
+    population: PopulationOption = None,
     llm: LlmOption = None,
     catalog: CatalogOption = None,
     as_json: JsonOption = False,
@@ -118,8 +76,7 @@ def demo(
     from flows.job import run as run_job
     from reports.display import Display
     from reports.screen import err
-    from sources.closed_loop import Begin, PopulationError, describe
-    from sources.simulator import START
+    from sources.closed_loop import START, Begin, PopulationError, describe
     from state.duration import DAY
 
     asked = load(data_dir=data_dir, catalog=catalog)
@@ -157,7 +114,7 @@ def demo(
                 for note in outcome.summary["notes"]:
                     say(note)
 
-    with _play(population) as people, chosen_model(llm) as model:
+    with play(population) as people, chosen_model(llm) as model:
         settings = for_demo(asked, what, model)  # clears the demo before: not where the people cannot even be started
         if llm == LOCAL:
             say(
@@ -177,34 +134,3 @@ def demo(
         from reports.screen import print_json
 
         print_json(result)
-
-
-@contextmanager
-def _play(command: str | None) -> Iterator[Program]:
-    """Start the people's program, ours by default; end it with the block. Raises ``PopulationError``."""
-    from sources.closed_loop import Program
-
-    if command is None:
-        with _our_rooms_found():
-            people = Program([sys.executable, "-P", "-m", "population"])
-    else:
-        people = Program(shlex.split(command))
-    try:
-        yield people
-    finally:
-        people.close()
-
-
-@contextmanager
-def _our_rooms_found() -> Iterator[None]:
-    """For the block, a Python started with ``-P`` finds our rooms wherever we are run from, and nothing of the same name beside them."""
-    before = os.environ.get("PYTHONPATH")
-    ours = str(Path(__file__).resolve().parents[2])
-    os.environ["PYTHONPATH"] = ours if not before else os.pathsep.join([ours, before])
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before

@@ -2,44 +2,105 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 import typer
 
 from cli.options import CatalogOption, JsonOption
+from reports.people_option import PopulationOption, ScenarioOption, play
+
+if TYPE_CHECKING:
+    from evaluation.truth import SealedTruth
 
 
 def simulate(
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where events go; gzipped if it ends in .gz, - for standard output.")],
-    users: Annotated[int, typer.Option("--users", min=1, max=10_000_000, help="People to simulate.")] = 2000,
+    users: Annotated[int, typer.Option("--users", min=1, max=1_000_000, help="People to simulate.")] = 2000,
     days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Days that pass.")] = 14,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same people.")] = 1,
-    truth: Annotated[str | None, typer.Option("--truth", metavar="FILE", help="Where the truth about each person goes.")] = None,
+    truth: Annotated[
+        str | None, typer.Option("--truth", metavar="FILE", help="Where the truth about the people goes; docs/population.md has its form.")
+    ] = None,
+    scenario: ScenarioOption = "baseline",
+    population: PopulationOption = None,
     catalog: CatalogOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the events of simulated people who use a catalog's product, and the truth about who was stuck.
+    """Write the events of simulated people who use a catalog's product and never see guidance, and the truth about who was stuck.
+
+    They are the people of `onramp demo`, each with the same luck. Their app shows nothing, so it reports no showings. Without
+    faults of transport; `--scenario messy` has duplicates, late events and wrong clocks.
 
     \b
     Example:  onramp simulate --users 500 --days 7 --seed 1 --out events.jsonl.gz --truth truth.jsonl
+              onramp simulate --users 500 --scenario messy --out - | onramp run --input -
     """
     from cli.failures import say
     from cli.options import load
+    from evaluation.scenarios import stage
+    from evaluation.truth import TruthError, read_truth
     from flows.catalogs import load_catalog
     from reports.display import Steps
     from reports.screen import err, number, print_json
-    from sources.simulator import write
+    from sources.closed_loop import START, Begin, describe, unguided
+    from state.duration import DAY
 
-    if as_json and out == "-":
-        raise typer.BadParameter("standard output cannot hold both the events and the JSON object.", param_hint="--json")
+    if (out == "-") + (truth == "-") + as_json > 1:
+        raise typer.BadParameter("standard output can hold one thing only: the events, the truth or the JSON object.", param_hint="--json")
     for option, target in (("--out", out), ("--truth", truth)):
         if target not in {None, "-"} and not Path(str(target)).parent.is_dir():
             raise typer.BadParameter(f"there is no directory {str(Path(str(target)).parent)!r}.", param_hint=option)
     settings = load(catalog=catalog)
-    with Steps("Simulating people", err()) as steps:
-        written = write(load_catalog(settings.catalog), users, days, seed, out, truth, progress=steps)
+    end = START + days * DAY
+    product = describe(stage(load_catalog(settings.catalog), scenario, START, end))
+    begin = Begin(scenario, seed, users, START, end, product)
+    events = 0
+    with ExitStack() as open_until_done:
+        people = open_until_done.enter_context(play(population))
+        steps = open_until_done.enter_context(Steps("Simulating people", "days", err()))
+        out_file = open_until_done.enter_context(_writable(out))
+        truth_file = open_until_done.enter_context(_writable(truth)) if truth is not None else None
+        for slot in unguided(people, begin):
+            events += len(slot.events)
+            out_file.writelines(event + b"\n" for _, event in slot.events)
+            steps((min(slot.next or end, end) - START) // DAY, days)
+        lines = list(people.finish())
+        if truth_file is not None:
+            truth_file.writelines(line + b"\n" for line in lines)
+        try:
+            known = read_truth(lines)
+        except TruthError as error:
+            raise TruthError(f"{error}. docs/population.md has its form; all events were written.") from error
     if as_json:
-        print_json({"users": written.users, "events": written.events, "activated": written.activated, "stuck": written.stuck})
+        activated = sum(person.activated_at is not None for person in known.people)
+        print_json({"users": len(known.people), "events": events, "activated": activated, "stuck": _stuck(known, end)})
     elif out != "-":
-        say(f"{number(written.events)} events of {number(written.users)} people over {days} days are in {out}.")
+        say(f"{number(events)} events of {number(len(known.people))} people over {days} days are in {out}.")
+
+
+def _stuck(truth: SealedTruth, end: int) -> dict[str, int]:
+    """How often people were stuck, by the first trouble; ``none``: they met none that shows."""
+    from evaluation.stuck import label_by_truth
+
+    stuck = label_by_truth(truth, end).filter("positive").group_by("cause").len().sort("cause", nulls_last=True)
+    return {cause or "none": times for cause, times in stuck.iter_rows()}
+
+
+@contextmanager
+def _writable(target: str) -> Iterator[BinaryIO]:
+    import gzip
+    import sys
+
+    if target == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with Path(target).open("wb") as plain:
+        if target.endswith(".gz"):  # no name and no time in the header: the same arguments give the same bytes
+            with gzip.GzipFile(filename="", mode="wb", fileobj=plain, mtime=0, compresslevel=5) as packed:
+                yield cast(BinaryIO, packed)
+        else:
+            yield plain

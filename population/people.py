@@ -63,6 +63,7 @@ class Life:
         self._steps = world.order[person.path.id] if person.path else ()
         self._goal = world.goal[person.path.id] if person.path else frozenset()
         self._place = -1
+        self._began = (person.signup_at, 1)
         self._session = 1
         self._script: list[Sent] = []
         self._here = 0
@@ -110,6 +111,7 @@ class Life:
 
     def _begin_step(self, since: int) -> None:
         self._place += 1
+        self._began = (since, self._session)
         step = self._steps[self._place]
         took = self._world.course(self.person, step, since, self._session)
         self._script, self._here, self._completes_at = took.sent, 0, took.completed_at
@@ -201,20 +203,24 @@ class Life:
     def truth(self) -> Truth:
         """Return everything about this person, with their untreated twin."""
         end = self._world.end
-        activated: int | None = None
-        if self._steps:
-            done = set[str]()
-            for stretch in self._world.untreated(self.person):
-                activated = stretch.course.completed_at
-                done.add(stretch.step)
-            if not self._goal <= done:
-                activated = None
         for episode, (cause, cause_at) in zip(self.episodes, self._causes, strict=True):
             met = cause is not None and cause_at < min(episode.completed_at or end, end)
             episode.cause = cause if met else None
         person = self.person
         path: str | None = person.path.id if person.path else None
         traits: dict[str, Any] = person.traits
-        return Truth(
-            person.user_id, False, path, traits, person.signup_at, self.activated_at, Twin(activated), self.episodes, self.exposures
-        )
+        twin = Twin(self._untreated_activation())
+        return Truth(person.user_id, False, path, traits, person.signup_at, self.activated_at, twin, self.episodes, self.exposures)
+
+    def _untreated_activation(self) -> int | None:
+        if not self._steps or (self.activated_at is not None and not self.exposures):
+            return self.activated_at
+        place, since, session = 0, self.person.signup_at, 1
+        if not self.exposures:  # up to here the twin's life is this one, act for act
+            place, (since, session) = max(0, self._place), self._began
+        done = set(self._steps[:place])
+        activated: int | None = None
+        for stretch in self._world.onward(self.person, place, since, session):
+            activated = stretch.course.completed_at
+            done.add(stretch.step)
+        return activated if self._goal <= done else None

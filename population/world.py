@@ -72,16 +72,21 @@ class World:
 
     def untreated(self, person: Person) -> Iterator[Stretch]:
         """Yield the untreated twin's steps until activation or leaving, however late."""
+        return self.onward(person, 0, person.signup_at, 1)
+
+    def onward(self, person: Person, place: int, since: int, session: int) -> Iterator[Stretch]:
+        """Yield the same from step number ``place`` on, which becomes current at ``since`` in session number ``session``."""
         if person.path is None:
             return
-        done, since, session = set[str](), person.signup_at, 1
-        for step in self.order[person.path.id]:
+        order, goal = self.order[person.path.id], self.goal[person.path.id]
+        done = set(order[:place])
+        for step in order[place:]:
             took = self.course(person, step, since, session)
             yield Stretch(person, step, not done, since, took)
             if took.completed_at is None:
                 return
             done.add(step)
-            if self.goal[person.path.id] <= done:
+            if goal <= done:
                 return
             since, session = took.completed_at, took.session
 

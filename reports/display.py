@@ -154,9 +154,9 @@ class Display:
 class Steps:
     """Shows how many of how many are done. Call it with both numbers."""
 
-    def __init__(self, title: str, console: Console) -> None:
+    def __init__(self, title: str, unit: str, console: Console) -> None:
         """Show nothing yet."""
-        self._title, self._console = title, console
+        self._title, self._unit, self._console = title, unit, console
         self._done, self._all = 0, 1
         self._screen: Screen | None = None
 
@@ -177,6 +177,8 @@ class Steps:
     def _picture(self) -> Table:
         grid = Table.grid(padding=(0, 2), pad_edge=False)
         grid.add_row(
-            Text(self._title, style="bold"), ProgressBar(total=self._all, completed=self._done, width=24), Text(f"{self._done:,} people")
+            Text(self._title, style="bold"),
+            ProgressBar(total=self._all, completed=self._done, width=24),
+            Text(f"{self._done:,} of {self._all:,} {self._unit}"),
         )
         return grid

@@ -1,1 +1,1 @@
-"""Where events come from: Kafka, files, the simulator."""
+"""Where events come from: Kafka, files, a simulated population."""

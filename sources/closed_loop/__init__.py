@@ -5,7 +5,8 @@ The protocol is documented in ``docs/population.md``. Ours is ``python -m popula
 
 from sources.closed_loop.product import describe
 from sources.closed_loop.program import PopulationError, Program
-from sources.closed_loop.protocol import Begin, Population, Slot
+from sources.closed_loop.protocol import START, Begin, Population, Slot
 from sources.closed_loop.source import LoopProgress, PeopleSource
+from sources.people.unguided import unguided
 
-__all__ = ["Begin", "LoopProgress", "PeopleSource", "Population", "PopulationError", "Program", "Slot", "describe"]
+__all__ = ["START", "Begin", "LoopProgress", "PeopleSource", "Population", "PopulationError", "Program", "Slot", "describe", "unguided"]

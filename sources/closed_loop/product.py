@@ -1,25 +1,37 @@
-"""A catalog as the people meet it: which events complete a step, which show work on it, which traits lead onto a path.
+"""What a population gets to know of a catalog: which events complete a step, which show work on it, which traits lead onto a path.
 
-That is all that a population is told. It knows no templates, no triggers' thresholds and no learning.
+It gets no templates, no thresholds and nothing that was learned.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
-import msgspec
-
-from sources.simulator.matching import MISSING
-from sources.simulator.product import Act, Product
-from state.catalog.model import Catalog
+from sources.people.examples import MISSING, payloads, values
+from state.catalog.model import Catalog, Matcher, Path, Step
+from state.catalog.plan import Plan
 from state.vocabulary import SURFACE, TRIGGERS
 
-_ALTERNATIVES = 4
+_ALTERNATIVES: Final = 4
+_TRAIT_SETS: Final = 12
+_VIEWS: Final = 2
+
+_NEVER_SENT: Final = frozenset({"user_deleted", "identity_merged", "preferences_changed"})
+"""Nobody sends these in order to complete a step."""
+
+_NEEDED: Final = {"page_view": "path", "button_click": "target", "form_submit": "form", "error": "code"}
+"""Payload fields without which the event contract refuses an event; each is a text."""
+
+_ON_PURPOSE: Final = frozenset({"page_view", "button_click", "form_submit", "track"})
+_ERRORS: Final = ("validation_failed", "timeout", "http_500", "permission_denied")
+
+_Event = dict[str, Any]
 
 
 def describe(catalog: Catalog) -> dict[str, Any]:
     """Return the ``product`` of the protocol's first line. Raises ``ValueError`` for a step that no event can complete."""
-    product = Product(catalog, 0)
+    plan = Plan(catalog)
     arms = [arm for arm in catalog.arms if SURFACE[arm.component] in catalog.delivers]
     return {
         "id": catalog.id,
@@ -34,47 +46,88 @@ def describe(catalog: Catalog) -> dict[str, Any]:
                 "id": path.id,
                 "steps": list(path.steps),
                 "activatedBy": list(path.activated_by or path.steps),
-                "traits": _traits(product, index, path.id),
+                "traits": _traits(plan, path),
             }
-            for index, path in enumerate(catalog.paths)
+            for path in catalog.paths
         ],
         "steps": [
             {
                 "id": step.id,
                 "requires": list(step.requires),
                 "typicalMs": step.typical,
-                "page": msgspec.json.decode(product.places[step.id].visit[0].payload)["path"],
-                "complete": [{"events": [_event(act) for act in (acts * times)[:times]]} for acts, times in product.places[step.id].finish][
-                    :_ALTERNATIVES
-                ],
-                "activity": _activity(product, step.id),
+                "page": _page(step),
+                "complete": _completions(step)[:_ALTERNATIVES],
+                "activity": _activity(plan, step),
             }
             for step in catalog.steps
         ],
     }
 
 
-def _traits(product: Product, index: int, path: str) -> list[dict[str, Any]]:
+def _traits(plan: Plan, path: Path) -> list[dict[str, Any]]:
     """Examples of traits that lead onto ``path``, though paths before it have the first choice."""
+    pools = {trait: values(condition) for trait, condition in path.match.items()}
     found: list[dict[str, Any]] = []
-    for each in product.trait_sets[index]:
-        traits = {trait: value for trait, value in each.items() if value is not MISSING}
-        chosen = product.path_of(traits)
-        if chosen is not None and chosen.id == path and traits not in found:
+    for index in range(_TRAIT_SETS):
+        drawn = {trait: pool[index * stride % len(pool)] for stride, (trait, pool) in enumerate(pools.items(), start=1) if pool}
+        traits: dict[str, Any] = {trait: value for trait, value in drawn.items() if value is not MISSING}
+        if plan.path_for(traits) == path.id and traits not in found:
             found.append(traits)
     return found
 
 
-def _activity(product: Product, step: str) -> list[dict[str, Any]]:
-    place = product.places[step]
-    found: list[dict[str, Any]] = []
-    for act in (*place.visit, *place.work, *place.errors):
-        event = _event(act)
-        if not act.serves and event not in found:
+def _completions(step: Step) -> list[dict[str, Any]]:
+    found = [
+        {"events": [events[number % len(events)] for number in range(matcher.times)]}
+        for matcher in step.complete
+        if matcher.type not in _NEVER_SENT and (events := _satisfying(step, matcher))
+    ]
+    if not found:
+        raise ValueError(f"nobody could complete the step {step.id!r}: no event satisfies any of its complete rules")
+    return found
+
+
+def _activity(plan: Plan, step: Step) -> list[_Event]:
+    """What people do at a step, errors included, without what completes a step."""
+    made = [event for matcher in step.activity for event in _satisfying(step, matcher)]
+    views = [event for event in made if event["eventType"] == "page_view"]
+    work = [event for event in made if event["eventType"] in _ON_PURPOSE]
+    errors = [event for event in made if event["eventType"] == "error"]
+    clicks = [_event("button_click", {"target": f"{step.id}-{part}", "label": part}) for part in ("open", "edit", "more")]
+    usual_errors = [_event("error", {"code": code, "message": "It did not work.", "target": step.id}) for code in _ERRORS]
+    first = _event("page_view", {"path": _page(step), "title": step.title})
+    found: list[_Event] = []
+    for event in (first, *views[:_VIEWS], *work, *clicks, *(errors or usual_errors)):
+        completes = any(rule.completion >= 0 for rule in plan.rules(event["eventType"], event.get("name", ""), event["payload"]))
+        if not completes and event not in found:
             found.append(event)
     return found
 
 
-def _event(act: Act) -> dict[str, Any]:
-    event = {"eventType": act.type, "payload": msgspec.json.decode(act.payload)}
-    return event if act.name is None else {**event, "name": act.name}
+def _satisfying(step: Step, matcher: Matcher) -> list[_Event]:
+    """Some events that satisfy ``matcher``; none where its conditions contradict each other or the event contract."""
+    name = (matcher.name or f"did {step.id}") if matcher.type == "track" else matcher.name
+    defaults: dict[str, dict[str, Any]] = {
+        "page_view": {"path": _page(step)},
+        "button_click": {"target": f"{step.id}-done"},
+        "form_submit": {"form": step.id},
+        "error": {"code": "validation_failed"},
+        "signup": {"traits": {}},
+        "identify": {"traits": {}},
+    }
+    needed = _NEEDED.get(matcher.type)
+    found = payloads(matcher.where, defaults.get(matcher.type, {}))
+    return [_event(matcher.type, payload, name) for payload in found if needed is None or _is_text(payload.get(needed))]
+
+
+def _event(kind: str, payload: dict[str, Any], name: str | None = None) -> _Event:
+    event: _Event = {"eventType": kind, "payload": payload}
+    return event if name is None else {**event, "name": name}
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _page(step: Step) -> str:
+    return urlsplit(step.link).path or "/"

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 VERSION = 1
+START = 1_767_571_200_000
+"""When simulations begin: 2026-01-05T00:00:00Z, a Monday."""
 
 
 class Begin(NamedTuple):

@@ -35,7 +35,7 @@ SMALL_BAD = [raw for raw, reason in BAD.values() if len(raw) < 10_000]
 
 @pytest.fixture(scope="module")
 def sound() -> list[bytes]:
-    return simulated(110, 9, seed=8)
+    return list(simulated(110, 9, seed=8))
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,7 @@ from flows.onboarding import FlowParts, build
 from local.secret import DEVELOPMENT_SECRET
 from operators.counters import CounterView
 from operators.timer_registry import TimerRegistry
-from sources.closed_loop import Begin, PeopleSource, describe
-from sources.simulator import START
+from sources.closed_loop import START, Begin, PeopleSource, describe
 from state.catalog.plan import Plan
 from state.ids import Keys
 from state.records.facts import (

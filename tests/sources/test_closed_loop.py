@@ -4,16 +4,58 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 
 import pytest
 
+from benchmarks.replicate import InProcess
 from flows.catalogs import load_catalog
-from sources.closed_loop import Begin, PopulationError, Program, describe
+from sources.closed_loop import START, Begin, PopulationError, Program, Slot, describe, unguided
+from state.catalog.model import Catalog
+from state.catalog.parse import parse
 from state.catalog.plan import Plan
+from state.duration import DAY
 from state.events import Event, decode
 from state.messages import Message
 
 BEGIN = Begin("baseline", 1, 1, 0, 86_400_000, {})
+TOY = """
+id: toy
+version: 1
+product: Toy
+links: [/app/*]
+arms: [{id: calm, tone: passive, component: tooltip}]
+templates:
+  signup: {passive: Hello.}
+  step_completed: {passive: Next.}
+  "stuck:inactive": {passive: Come back.}
+  "stuck:errors": {passive: Try this.}
+  "stuck:rage_clicks": {passive: Not there.}
+  "stuck:looping": {passive: This way.}
+  "stuck:slow_step": {passive: Take your time.}
+steps:
+  - {id: look, title: Look, link: /app/look, typical: 5m, complete: [{type: page_view, where: {path: {prefix: /app/look/, suffix: .html}}}]}
+  - {id: profile, title: Profile, link: /app/me, complete: [{type: identify, where: {traits.companySize: {exists: true}}}]}
+  - id: load
+    title: Load
+    link: /app/load
+    typical: 20m
+    requires: [look]
+    complete:
+      - {type: track, name: rows_loaded, where: {rows: {gte: 10, lt: 12}, kind: [csv, json], meta.source: {contains: own}}, times: 3}
+      - {type: form_submit, where: {form: load, error: {exists: false}}}
+    activity: [{type: button_click, where: {target: {prefix: load-}}}]
+  - id: share
+    title: Share
+    link: /app/share
+    requires: [load]
+    complete: [{type: track, name: shared, where: {share: {gt: 0, lte: 0.5}}}]
+paths:
+  - {id: big, title: Big, match: {companySize: [51-200, 1000+], persona: admin}, steps: [look, load, share, profile], activated_by: [share]}
+  - {id: small, title: Small, match: {useCase: {prefix: re}, tier: {not_in: [free]}}, steps: [profile, look]}
+  - {id: rest, title: Rest, match: {persona: {exists: true}}, steps: [look, load]}
+"""
+"""Completion and paths by every kind of condition."""
 READY = {"type": "ready", "protocol": 1, "name": "x", "slotMs": 300_000}
 
 
@@ -88,13 +130,15 @@ def test_a_program_that_ends_before_it_is_done_is_found_out() -> None:
     people.close()
 
 
-@pytest.mark.parametrize("name", ["saas", "recipes"])
-def test_what_a_population_is_told_completes_every_step_and_leads_onto_every_path(name: str) -> None:
-    catalog = load_catalog(name)
+@pytest.mark.parametrize("catalog", [load_catalog("saas"), load_catalog("recipes"), parse(TOY, "toy.yaml")], ids=lambda each: each.id)
+def test_what_a_population_is_told_completes_every_step_and_leads_onto_every_path(catalog: Catalog) -> None:
     plan, told = Plan(catalog), describe(catalog)
     for path in told["paths"]:
+        assert path["traits"]
         assert all(plan.path_for(traits) == path["id"] for traits in path["traits"])
     for step in told["steps"]:
+        for each in step["activity"]:
+            assert all(rule.completion < 0 for rule in plan.rules(each["eventType"], each.get("name", ""), each["payload"]))
         for way in step["complete"]:
             counted: dict[int, int] = {}
             for number, each in enumerate(way["events"]):
@@ -114,3 +158,27 @@ def test_a_population_is_told_nothing_of_thresholds_and_words() -> None:
     assert "within" not in told
     assert "prior" not in told
     assert all(text not in told for texts in catalog.templates.values() for text in texts.values())
+
+
+def test_a_step_that_no_event_can_complete_is_refused_by_name() -> None:
+    broken = TOY.replace("share: {gt: 0, lte: 0.5}", "share: {gt: 2, lte: 0.5}")
+    with pytest.raises(ValueError, match="nobody could complete the step 'share'"):
+        describe(parse(broken, "toy.yaml"))
+
+
+def test_without_guidance_everybody_who_reads_finds_nothing() -> None:
+    asked: list[dict[str, bytes | None]] = []
+
+    class Watched(InProcess):
+        def advance(self, at: int, until: int, guidance: Mapping[str, bytes | None]) -> Slot:
+            asked.append(dict(guidance))
+            return super().advance(at, until, guidance)
+
+    begin = Begin("baseline", 1, 12, START, START + 5 * DAY, describe(parse(TOY, "toy.yaml")))
+    slots = list(unguided(Watched(), begin))
+    assert set().union(*asked) == {f"p{number:06d}" for number in range(12)}
+    assert all(record is None for guidance in asked for record in guidance.values())
+    assert [set(guidance) for guidance in asked[1:]] == [set(slot.reads) for slot in slots[:-1]]
+    times = [at for slot in slots for at, _ in slot.events]
+    assert times == sorted(times)
+    assert START <= times[0] < times[-1] < begin.end

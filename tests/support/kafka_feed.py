@@ -15,8 +15,8 @@ from tests.support.tansu import Tansu
 PATIENCE = 180.0  # seconds until a wait is given up; what is waited for takes a few on an idle machine
 
 
-_SOUND = re.compile(rb'"userId":"(u\d+)".*"timestamp":"([^"]+)"')
-"""A line of the simulator; bad lines in a test look otherwise."""
+_SOUND = re.compile(rb'"userId":"(p\d+)".*"timestamp":"([^"]+)"')
+"""An event of simulated people; bad lines in a test look otherwise."""
 
 
 class Feed:

@@ -1,14 +1,22 @@
-"""Simulated input for the whole job, with what the simulator leaves out: visitors, deletions, opt-outs, bad and late lines."""
+"""Simulated input for the whole job, with what people without guidance do not send: showings, visitors, deletions, bad and late lines."""
 
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
+
+from benchmarks.replicate import InProcess
 from flows.catalogs import load_catalog
-from sources.simulator.run import simulate
+from sources.closed_loop import START, Begin, describe, unguided
+from state.duration import DAY
+
+SHOWN, CLICKED, DISMISSED = 0.15, 0.25, 0.2
+"""Share of events upon which an app reports a showing, and of showings that are answered so."""
 
 BAD = (b"{", b"[]", b'{"eventId": "b"}', b'"text"', b"\xff\xfe", b"")
 
@@ -20,9 +28,21 @@ def write_population(path: Path, users: int, days: int, seed: int) -> int:
     return len(lines)
 
 
-def simulated(users: int, days: int, seed: int) -> list[bytes]:
-    """The lines of the simulator alone."""
-    return list(simulate(load_catalog("saas"), users, days, seed))
+@cache
+def simulated(users: int, days: int, seed: int) -> tuple[bytes, ...]:
+    """The lines of people whose network is messy, and what an app reports that shows them whatever recommendation is the current one."""
+    begin = Begin("messy", seed, users, START, START + days * DAY, describe(load_catalog("saas")))
+    rng, lines = Random(seed), list[bytes]()
+    for slot in unguided(InProcess(), begin):
+        for _, line in slot.events:
+            lines.append(line)
+            if rng.random() < SHOWN:
+                answer = rng.random()
+                answers = ["clicked"] if answer < CLICKED else ["dismissed"] if answer < CLICKED + DISMISSED else []
+                event = msgspec.json.decode(line)
+                for what in ("shown", *answers):
+                    lines.append(_extra(event, f"{what}-{len(lines)}", event["userId"], f"recommendation_{what}", {}))
+    return tuple(lines)
 
 
 def population(users: int, days: int, seed: int) -> list[bytes]:
@@ -30,7 +50,7 @@ def population(users: int, days: int, seed: int) -> list[bytes]:
     rng = Random(seed)
     lines: list[bytes] = []
     sent: dict[str, int] = {}
-    for line in simulate(load_catalog("saas"), users, days, seed):
+    for line in simulated(users, days, seed):
         event: dict[str, Any] = json.loads(line)
         user = event["userId"]
         count = sent[user] = sent.get(user, 0) + 1
@@ -55,4 +75,4 @@ def population(users: int, days: int, seed: int) -> list[bytes]:
 
 
 def _extra(event: dict[str, Any], id: str, user: str, kind: str, payload: dict[str, Any]) -> bytes:  # noqa: A002
-    return json.dumps({"eventId": id, "userId": user, "eventType": kind, "timestamp": event["timestamp"], "payload": payload}).encode()
+    return msgspec.json.encode({"eventId": id, "userId": user, "eventType": kind, "timestamp": event["timestamp"], "payload": payload})

@@ -1,7 +1,4 @@
-"""Whether an event satisfies a catalog matcher, and how to make one that does.
-
-Written for the simulator alone, apart from the engine's own matching: truth must not be computed by the code that it is to judge.
-"""
+"""Examples of values and payloads that satisfy a catalog's conditions."""
 
 from __future__ import annotations
 
@@ -9,51 +6,15 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from state.catalog.model import Condition, Matcher
+from state.catalog.model import Condition
+from state.catalog.plan import compile_test, find
 
 MISSING: Final = object()
-"""What ``lookup`` finds where there is nothing."""
+"""Stands for a field that must be absent."""
 
 Payload = dict[str, Any]
 
 _VARIANTS: Final = 8
-
-
-def lookup(payload: Mapping[str, Any], field: str) -> object:
-    """Return the value at the dotted ``field``, or ``MISSING``."""
-    value: object = payload
-    for part in field.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return MISSING
-        value = value[part]
-    return value
-
-
-def holds(condition: Condition, value: object) -> bool:
-    """Say whether ``value`` (perhaps ``MISSING``) passes every test that ``condition`` sets."""
-    given = condition.model_fields_set
-    present = value is not MISSING and value is not None
-    if condition.exists is not None and condition.exists != present:
-        return False
-    if "eq" in given and not (_same(value, condition.eq) if condition.eq is not None else not present):
-        return False
-    if condition.in_ is not None and not any(_same(value, one) for one in condition.in_):
-        return False
-    if condition.not_in is not None and any(_same(value, one) for one in condition.not_in):
-        return False
-    return _text_holds(condition, value) and _number_holds(condition, value)
-
-
-def matches(matcher: Matcher, event_type: str, name: str | None, payload: Mapping[str, Any]) -> bool:
-    """Say whether an event of this type, name and payload satisfies ``matcher``."""
-    if matcher.type != event_type or (matcher.name is not None and matcher.name != name):
-        return False
-    return all_hold(matcher.where, payload)
-
-
-def all_hold(conditions: Mapping[str, Condition], payload: Mapping[str, Any]) -> bool:
-    """Say whether every condition holds for its field of ``payload``. No condition holds for everything."""
-    return all(holds(condition, lookup(payload, field)) for field, condition in conditions.items())
 
 
 def payloads(conditions: Mapping[str, Condition], otherwise: Mapping[str, Any]) -> list[Payload]:
@@ -64,28 +25,30 @@ def payloads(conditions: Mapping[str, Condition], otherwise: Mapping[str, Any]) 
     pools = {field: values(condition) for field, condition in conditions.items()}
     if not all(pools.values()):
         return []
-    spoken_for = {field.split(".")[0] for field in conditions}
+    tests = [(tuple(field.split(".")), compile_test(condition)) for field, condition in conditions.items()]
+    spoken_for = {field[0] for field, _ in tests}
     base = {field: value for field, value in otherwise.items() if field not in spoken_for}
     found: list[Payload] = []
     for index in range(min(_VARIANTS, math.prod(map(len, pools.values())))):
         payload: Payload = dict(base)
         for stride, (field, pool) in enumerate(pools.items(), start=1):
             _put(payload, field, pool[index * stride % len(pool)])
-        if payload not in found and all_hold(conditions, payload):
+        if payload not in found and all(test(find(payload, field)) for field, test in tests):
             found.append(payload)
     return found
 
 
 def values(condition: Condition) -> list[object]:
     """Return a few values that pass ``condition``: ``MISSING`` if the field must be absent, none if it contradicts itself."""
+    holds = compile_test(condition)
     if condition.exists is False:
-        return [MISSING] if holds(condition, MISSING) else []
+        return [MISSING] if holds(None) else []
     found: list[object] = []
     for value in _candidates(condition):
-        if holds(condition, value) and not any(_same(value, one) for one in found):
+        if holds(value) and not any(_same(value, one) for one in found):
             found.append(value)
     if not found:
-        found = [value for value in _next_numbers(condition) if holds(condition, value)]
+        found = [value for value in _next_numbers(condition) if holds(value)]
     return found[:_VARIANTS]
 
 
@@ -136,24 +99,6 @@ def _next_numbers(condition: Condition) -> Iterator[float]:
 def _same(left: object, right: object) -> bool:
     """Equal as JSON: ``true`` is not 1, but 1 is 1.0."""
     return left == right and isinstance(left, bool) == isinstance(right, bool)
-
-
-def _text_holds(condition: Condition, value: object) -> bool:
-    prefix, suffix, contains = condition.prefix, condition.suffix, condition.contains
-    if prefix is None and suffix is None and contains is None:
-        return True
-    if isinstance(value, list):
-        return prefix is None and suffix is None and contains in value
-    return isinstance(value, str) and value.startswith(prefix or "") and value.endswith(suffix or "") and (contains or "") in value
-
-
-def _number_holds(condition: Condition, value: object) -> bool:
-    gt, gte, lt, lte = condition.gt, condition.gte, condition.lt, condition.lte
-    if gt is None and gte is None and lt is None and lte is None:
-        return True
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return (gt is None or value > gt) and (gte is None or value >= gte) and (lt is None or value < lt) and (lte is None or value <= lte)
 
 
 def _put(payload: Payload, field: str, value: object) -> None:
