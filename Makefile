@@ -4,10 +4,10 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local-model test test-all bench measure check format ci lock clean
+.PHONY: help setup demo local-model test test-all bench compare same-results measure check format ci lock clean
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv with everything needed to work on Onramp (uv if it is there, else pip)
 	@scripts/setup.sh dev
@@ -30,6 +30,14 @@ test-all: ## Run every test, the long ones too: more kills, more lines, more peo
 bench: ## Measure events per second of a run on a file, part by part; ARGS="--events 50000 --json" for options
 	@scripts/setup.sh
 	@$(BIN)/python -m benchmarks.run_file $(ARGS)
+
+compare: ## Compare the speed of this tree with an earlier commit; ARGS="--base 3f9f2d7 --repeat 5" for options
+	@scripts/setup.sh
+	@$(BIN)/python -m benchmarks.compare $(ARGS)
+
+same-results: ## Prove that this tree decides as an earlier commit does, table by table; ARGS="--base 3f9f2d7" for options
+	@scripts/setup.sh
+	@$(BIN)/python -m benchmarks.same_results $(ARGS)
 
 measure: ## Measure noticing, choosing and effects against sealed truth, every scenario (two hours); results in measurements/
 	@scripts/setup.sh dev

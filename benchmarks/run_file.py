@@ -1,6 +1,7 @@
 """How fast is ``onramp run`` on a file? ``python -m benchmarks.run_file [--events N] [--repeat N] [--only NAME …] [--json]``.
 
-Every scenario reads the same simulated events (seeded, made anew for each benchmark) in a process of its own:
+Every scenario reads the same events in a process of its own. They are made anew by ``benchmarks.generate``, from a seed, and some of the
+people are anonymous visitors first:
 
 | scenario | what runs |
 |---|---|
@@ -27,14 +28,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.run import cli_main
 
-from benchmarks.replicate import InProcess
+from benchmarks.generate import write_input
 from flows.catalogs import load_catalog
 from flows.job import StopRequest, _quiet_collector, run, wall_clock
 from flows.onboarding import FlowParts, build
@@ -43,11 +43,9 @@ from local.data_dir import DataDir
 from operators.counters import CounterView
 from operators.timer_registry import TimerRegistry
 from sources.batching import BatchPolicy
-from sources.closed_loop import START, Begin, describe, unguided
 from sources.files.source import JsonlSource
 from state.catalog.plan import Plan
 from state.decision.guidance import Collector
-from state.duration import DAY
 from state.events import Event, peek_timestamp
 from state.events import decode as decode_event
 from state.ids import Keys
@@ -56,9 +54,6 @@ from state.person.fold import Fold
 from state.person.person import Person
 
 ROOT = Path(__file__).parents[1]
-DAYS = 14
-EVENTS_PER_USER = 40
-"""Fewer than people send on average in these days, so that there are enough events to cut from."""
 
 
 class Forgetting(DynamicSink[Any]):
@@ -128,18 +123,6 @@ def job(source: Path) -> float:
 SCENARIOS: dict[str, Callable[[Path], float]] = {"decode": decode, "fold": fold, "graph": graph, "recovery": recovery, "job": job}
 
 
-def write_input(path: Path, events: int, seed: int) -> int:
-    """Write ``events`` lines of a simulation; return of how many people."""
-    users = max(10, events // EVENTS_PER_USER)
-    begin = Begin("messy", seed, users, START, START + DAYS * DAY, describe(load_catalog("saas")))
-    lines = (event for slot in unguided(InProcess(), begin) for _, event in slot.events)
-    with path.open("wb") as file:
-        written = sum(file.write(line + b"\n") > 0 for line in islice(lines, events))
-    if written < events:
-        raise SystemExit(f"the simulation has only {written} events")
-    return users
-
-
 def measure(scenario: str, source: Path) -> dict[str, float]:
     """Run one scenario in a fresh process."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONRAMP_")}
@@ -156,7 +139,8 @@ def main() -> None:
     """Measure, and print a table or JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run_file", description="How fast is the job on a file of events?")
     parser.add_argument("--events", type=int, default=100_000, help="lines of the file (default: 100000)")
-    parser.add_argument("--seed", type=int, default=1, help="of the simulation (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="of the events (default: 1)")
+    parser.add_argument("--visitors", type=float, default=0.2, help="share of people who come as anonymous visitors (default: 0.2)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each scenario; the median counts (default: 3)")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="scenarios to run (default: all)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -169,7 +153,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory) / "events.jsonl"
-        users = write_input(source, arguments.events, arguments.seed)
+        users = write_input(source, events=arguments.events, seed=arguments.seed, visitors=arguments.visitors)
         figures: dict[str, dict[str, Any]] = {}
         for name in arguments.only:
             runs = [measure(name, source) for _ in range(arguments.repeat)]
@@ -180,7 +164,7 @@ def main() -> None:
                 print(f"{speed}   process: {figure['wall']:7.3f} s, {figure['cpu']:7.3f} s of CPU", flush=True)
     if arguments.json:
         about = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()}
-        asked = {"events": arguments.events, "users": users, "seed": arguments.seed, "repeat": arguments.repeat}
+        asked = {name: getattr(arguments, name) for name in ("events", "seed", "visitors", "repeat")} | {"users": users}
         print(json.dumps({"benchmark": "run_file", **asked, **about, "scenarios": figures}, indent=2))
 
 

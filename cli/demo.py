@@ -10,7 +10,7 @@ import typer
 from cli.failures import INTERRUPTED, say
 from cli.local_model import LOCAL, LlmOption
 from cli.options import CatalogOption, DataDirOption, JsonOption
-from reports.people_option import PopulationOption, ScenarioOption, play
+from cli.people_option import PopulationOption, ScenarioOption, play
 
 if TYPE_CHECKING:
     from flows.engines import Engines

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 import typer
 
 from cli.options import CatalogOption, JsonOption
-from reports.people_option import PopulationOption, ScenarioOption, play
+from cli.people_option import PopulationOption, ScenarioOption, play
 
 if TYPE_CHECKING:
     from evaluation.truth import SealedTruth
