@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.bandit_reference import Reference
-from state.bandit_policy import BanditPolicy
 from state.decision.bandit import Bandit, FitResult, Learner
+from state.decision.bandit_policy import BanditPolicy
 
 Floats = NDArray[np.float64]
 

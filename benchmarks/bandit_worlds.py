@@ -33,9 +33,9 @@ from numpy.typing import NDArray
 
 from benchmarks.bandit_contenders import BEGIN, Cells, Contender, Engine, Fixed, PartialPooling, Referee, Uniform
 from benchmarks.bandit_reference import Reference
-from state.bandit_policy import BanditPolicy
+from state.catalog.yaml_text import read
+from state.decision.bandit_policy import BanditPolicy
 from state.duration import DAY, HOUR
-from state.yaml_text import read
 
 Floats = NDArray[np.float64]
 
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--scenario", action="append", choices=SCENARIOS)
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--seeds", type=int, default=12)
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="of state/bandit_policy.py")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="of state/decision/bandit_policy.py")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     policy = BanditPolicy.model_validate(read("\n".join(each.replace("=", ": ", 1) for each in arguments.set)).data or {})

@@ -15,7 +15,7 @@ from cli.options import JsonOption
 if TYPE_CHECKING:
     from state.catalog.model import Catalog
     from state.catalog.parse import Fault
-    from state.yaml_text import Location
+    from state.catalog.yaml_text import Location
 
 
 def check(

@@ -20,9 +20,9 @@ from llm.answer import Bounds, Prompt
 from llm.guardrails.fence import CLOSING, OPENING
 from state.catalog.model import Slug, Text
 from state.catalog.plan import Plan
+from state.catalog.yaml_text import YamlError, read
 from state.decision.wording_request import WordingRequest
 from state.vocabulary import TONES, TRIGGERS, Tone, Trigger, UiComponent
-from state.yaml_text import YamlError, read
 
 BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog" / "prompts"
 """The directory of the built-in prompts."""
@@ -145,7 +145,7 @@ def _parse(text: str, path: Path) -> PromptTemplate:
     except YamlError as error:
         raise PromptError(f"The prompt {path} is not valid YAML, line {error.line}: {error}.") from None
     if twice:
-        raise PromptError(f"The prompt {path} cannot be used, line {twice[0][0]}: {twice[0][1]} stands twice.")
+        raise PromptError(f"The prompt {path} cannot be used, line {twice[0][0]}: {twice[0][1]} appears twice.")
     if not isinstance(data, dict):
         raise PromptError(f"The prompt {path} is no mapping with version, purpose, system, user, personal and words.")
     try:

@@ -190,7 +190,7 @@ class Limits(_Model):
 
 
 class Learning(_Model):
-    """How the bandit learns, as far as products differ; ``state/bandit_policy.py`` has the rest."""
+    """How the bandit learns, as far as products differ; ``state/decision/bandit_policy.py`` has the rest."""
 
     prior_rate: Annotated[float, Field(gt=0, lt=1, description="success rate assumed of an arm that was never tried")] = 0.3
     prior_weight: Annotated[float, Field(gt=0, le=1000, description="of that assumption, in observations")] = 4.0

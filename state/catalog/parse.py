@@ -1,4 +1,4 @@
-"""Reads a catalog from YAML text (``state/yaml_text.py``) and reports every fault with its line, its field and what to write instead."""
+"""Reads a catalog from YAML text (``state/catalog/yaml_text.py``) and reports every fault with its line, its field and what to write instead."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, Final, get_args
 import msgspec
 from pydantic import BaseModel, ValidationError
 
-from state import yaml_text
+from state.catalog import yaml_text
 from state.catalog.model import Catalog, Path, Step
+from state.catalog.yaml_text import Location
 from state.duration import render
 from state.vocabulary import SURFACE, TRIGGERS
-from state.yaml_text import Location
 
 BUILT_IN_SLOTS: Final = frozenset({"step", "product"})
 """Slots that every template may use: the step's title and the product's name."""
@@ -57,7 +57,7 @@ def parse(text: str, source: str) -> Catalog:
         raise CatalogError([Fault(source, 1, "", "a catalog is a YAML mapping with id, version, product, steps, paths and more")])
     if "version" in place.inside and (version := place.inside["version"][1].text):
         data["version"] = version  # as it is written: 1.10 is not the number 1.1
-    faults = [Fault(source, line, field, "this key stands twice") for line, field in document.twice]
+    faults = [Fault(source, line, field, "this key appears twice") for line, field in document.twice]
     try:
         catalog = Catalog.model_validate(data)
     except ValidationError as error:
@@ -226,7 +226,7 @@ def _twice(section: str, ids: list[str]) -> Iterator[tuple[Location, str]]:
     counts = Counter(ids)
     for index, name in enumerate(ids):
         if counts[name] > 1 and name in ids[:index]:
-            yield (section, index, "id"), f"{name!r} stands twice"
+            yield (section, index, "id"), f"{name!r} appears twice"
 
 
 def _step_faults(catalog: Catalog, steps: dict[str, Step], index: int, step: Step) -> Iterator[tuple[Location, str]]:
@@ -260,7 +260,7 @@ def _path_faults(catalog: Catalog, steps: dict[str, Step], index: int, path: Pat
         if step_id not in steps:
             yield ("paths", index, "steps", at), f"no step is called {step_id!r}"
         elif step_id in path.steps[:at]:
-            yield ("paths", index, "steps", at), f"step {step_id!r} stands twice on this path"
+            yield ("paths", index, "steps", at), f"step {step_id!r} appears twice on this path"
         else:
             for needed in steps[step_id].requires:
                 if needed in steps and needed != step_id and needed not in path.steps[:at]:
@@ -281,10 +281,10 @@ def _wording_faults(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     versions = [prompt.version for prompt in policy.prompts]
     for index, version in enumerate(versions):
         if version in versions[:index]:
-            yield ("wording", "prompts", index, "version"), f"{version!r} stands twice; give it one share"
+            yield ("wording", "prompts", index, "version"), f"{version!r} appears twice; give it one share"
     for index, language in enumerate(policy.languages):
         if language in policy.languages[:index]:
-            yield ("wording", "languages", index), f"{language!r} stands twice"
+            yield ("wording", "languages", index), f"{language!r} appears twice"
 
 
 def _template_faults(catalog: Catalog) -> Iterator[tuple[Location, str]]:

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from state.bandit_policy import BanditPolicy
 from state.catalog.model import Catalog, Condition, Matcher, Path, Scalar, Step, WordingPolicy
+from state.decision.bandit_policy import BanditPolicy
 from state.duration import HOUR, MINUTE
 from state.vocabulary import SURFACE, TRIGGERS
 

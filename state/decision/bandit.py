@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from state.bandit_policy import BanditPolicy
+from state.decision.bandit_policy import BanditPolicy
 from state.decision.posterior import Posterior
 from state.decision.propensity import probability_best, shares
 from state.logistic_regression import Floats

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.bandit_policy import BanditPolicy
 from state.decision import bandit, learner_snapshot
 from state.decision.bandit import Bandit, Cell, Learner
+from state.decision.bandit_policy import BanditPolicy
 from state.decision.propensity import draw, probability_best, shares
 from state.duration import DAY, MINUTE
 from state.logistic_regression import Floats

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from state.bandit_policy import BanditPolicy
 from state.catalog.model import Condition
 from state.catalog.plan import Plan, Rule, RuleBook, compile_test, find
+from state.decision.bandit_policy import BanditPolicy
 from state.duration import DAY, HOUR, MINUTE
 from state.vocabulary import TRIGGERS
 from tests.state.lives import catalog, plan
@@ -149,7 +149,7 @@ def test_the_policy_of_the_bandit_is_what_the_catalog_sets_and_constants_for_the
     assert mine.model_dump() == constants | {"prior_rate": 0.2, "prior_weight": 3, "half_life": 5 * DAY, "exploration_floor": 0.1}
     assert len(constants) == 13
     with pytest.raises(ValidationError):
-        mine.curiosity = 1.0
+        mine.curiosity = 1.0  # type: ignore[misc]
 
 
 def test_a_step_is_slow_after_its_factor_or_the_least_there_is() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from state.yaml_text import YamlError, read
+from state.catalog.yaml_text import YamlError, read
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_name_that_is_given_twice_means_the_last_one() -> None:
     assert read("a: &n 1\nb: &n 2\nc: *n\n").data["c"] == 2
 
 
-def test_keys_that_stand_twice_are_found_at_every_depth() -> None:
+def test_keys_that_appear_twice_are_found_at_every_depth() -> None:
     document = read("a: 1\nb:\n  - {c: 1, c: 2}\na: 3\n1: x\n'1': y\n")
     assert document.twice == [(3, "b[0].c"), (4, "a"), (6, "1")]
 
@@ -101,7 +101,7 @@ def test_keys_that_stand_twice_are_found_at_every_depth() -> None:
         ("a: &a 1\n*a : 2\n", 2, "a key is a plain word"),
         ('a: 1\nb: "\\w+"\n', 2, "in double quotes \\w means nothing; use single quotes"),
         ("a: 1\nb: `c`\n", 2, "text that begins with ` needs quotes"),
-        ("a: 1\nb: c\x07\n", 2, "U+0007 may not stand"),
+        ("a: 1\nb: c\x07\n", 2, "U+0007 is not allowed in a file"),
         ("a:\n  - b\n c\n", 3, "check the indentation"),
     ],
 )

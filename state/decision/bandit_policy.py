@@ -1,9 +1,12 @@
 """How the bandit learns: what a catalog sets (``learning``), and constants that no catalog needs.
 
-``python -m benchmarks.bandit_worlds --set NAME=VALUE`` runs the learner with another value of any of these in seeded worlds. It chose
-``curiosity`` (scenarios ``baseline`` and ``cold``), the newcomer's limits (``new_arm``), and the margin and limits for stopping an arm
-(``harmful_arm``: stopped soon; ``null``: stopped falsely in few worlds). The two for repeated arms are a judgement: no world has people
-who tire of an arm.
+``python -m benchmarks.bandit_worlds --only engine --seeds 2 --set NAME=VALUE`` compares values in seeded worlds:
+
+- ``curiosity``, ``--scenario baseline``: of what can be won, 0.3 wins 0.55 ± 0.03 and 1 (Thompson sampling) 0.44 ± 0.02; 0.1 does no worse.
+- ``harm_margin``, ``--scenario harmful_arm``: 0.02 stops no arm falsely; 0 stops the harmful arm sooner, and one arm falsely.
+- ``newcomer_share``, ``--scenario new_arm``: 0.15 and 1 win the same 0.58; the limit bounds the loss if a new arm is bad.
+
+The other values are judgements: no measurement here prefers them to their neighbours.
 """
 
 from __future__ import annotations

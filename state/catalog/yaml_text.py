@@ -64,7 +64,7 @@ class Place(msgspec.Struct):
 
 
 class Document(NamedTuple):
-    """A document: its data (``None`` where it is empty), where everything stands, and the line and field of each key that stands twice."""
+    """A document: its data (``None`` where it is empty), where everything stands, and the line and field of each key that appears twice."""
 
     data: Any
     line: int
@@ -96,7 +96,7 @@ def read(text: str) -> Document:
         ) from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise YamlError(line, f"the character U+{error.character:04X} may not stand in a file") from None
+        raise YamlError(line, f"the character U+{error.character:04X} is not allowed in a file") from None
 
 
 class _Reader:
@@ -116,7 +116,7 @@ class _Reader:
         while isinstance(after := next(self._events), DocumentEndEvent):
             pass
         if not isinstance(after, StreamEndEvent):
-            raise YamlError(_line(after), "a file is one document; '---' may only stand at the top")
+            raise YamlError(_line(after), "a file is one document; '---' is only allowed at the top")
         return Document(data, _line(event), place, self._twice)
 
     def _value(self, event: Any, shown: str, depth: int) -> tuple[Any, Place]:
