@@ -2,9 +2,13 @@
 
 BIN := .venv/bin
 ARGS ?=
+TIMES ?= 30
+# Two workers: a test file, or all of tests/cli with its shared demo, goes to one of them. WORKERS=auto takes every core.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local-model test test-all bench compare same-results measure check format ci lock clean
+.PHONY: help setup demo local-model test test-all test-load repeat bench compare same-results measure check format ci lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,13 +23,21 @@ demo: ## Simulate people, run the whole engine on them, show what came of it; AR
 local-model: ## Install a small model that runs here, for `onramp demo --llm local`
 	@scripts/local_model.sh
 
-test: ## Run the tests; ARGS="-k words" to choose
+test: ## Run the tests in two processes; ARGS="-k words" to choose, WORKERS=auto for every core
 	@scripts/setup.sh dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-all: ## Run every test, the long ones too: more kills, more lines, more people
 	@scripts/setup.sh dev
-	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m '' $(ARGS)
+	@HYPOTHESIS_PROFILE=thorough $(PYTEST) -m '' $(ARGS)
+
+test-load: ## Run the tests with two busy loops beside them
+	@scripts/setup.sh dev
+	@scripts/under_load.sh $(PYTEST) $(ARGS)
+
+repeat: ## Run every test with threads, processes or deadlines 30 times, until one fails; TIMES=3 for fewer
+	@scripts/setup.sh dev
+	@for turn in $$(seq $(TIMES)); do echo "$$turn of $(TIMES)"; $(PYTEST) -q -m 'timing and not slow' $(ARGS) || exit 1; done
 
 bench: ## Measure events per second of a run on a file, part by part; ARGS="--events 50000 --json" for options
 	@scripts/setup.sh
@@ -71,7 +83,7 @@ ci: check ## What CI runs: the checks, a small demo, the tests
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT \
 		&& $(BIN)/onramp demo --users 200 --days 7 --json --data-dir "$$dir/data" >"$$dir/result.json" \
 		&& $(BIN)/python -m json.tool --compact "$$dir/result.json"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 lock: ## Write constraints.txt anew from pyproject.toml (needs uv); UPGRADE=--upgrade takes newer versions
 	@command -v uv >/dev/null || { echo 'make lock needs uv.' >&2; exit 1; }

@@ -1,12 +1,66 @@
-"""Profiles of hypothesis: ``fast`` on every run, ``thorough`` with ``HYPOTHESIS_PROFILE=thorough``, for a change to the fold or a night."""
+"""Profiles of hypothesis, limits of slow tests, the mark of tests that depend on timing, and which tests share a worker.
+
+Hypothesis: ``fast`` on every run, ``thorough`` with ``HYPOTHESIS_PROFILE=thorough``, for a change to the fold or a night.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
+import threading
+import traceback
+from collections.abc import Generator, Iterator
+from types import ModuleType
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No deadline: the machines that run this are shared, and a slow example is no fault. No database: a red example belongs into a test.
 settings.register_profile("fast", max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", parent=settings.get_profile("fast"), max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+SLOW_SECONDS = 1_800.0
+#: A test module that uses one of these modules has threads, processes or deadlines.
+TIMED = frozenset(
+    "asyncio threading subprocess signal multiprocessing clickhouse_http command conftest job_driver job_runs kafka_feed model_server"
+    " tansu valkey waiting".split()
+)
+
+
+def is_timed(module: ModuleType) -> bool:
+    """Whether a test module uses threads, processes or deadlines: read off what it imports."""
+    names = [each.__name__ if isinstance(each, ModuleType) else getattr(each, "__module__", None) for each in vars(module).values()]
+    return any(isinstance(name, str) and name.rpartition(".")[2] in TIMED for name in names)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test its marks, and begin with what takes longest, so that no worker is left with it at the end."""
+    for item in items:
+        shared = item.path.parent if (item.path.parent / "conftest.py") != config.rootpath / "tests" / "conftest.py" else item.path
+        item.add_marker(pytest.mark.xdist_group(str(shared if (shared / "conftest.py").exists() else item.path)))
+        if isinstance(item, pytest.Function) and is_timed(item.module):
+            item.add_marker(pytest.mark.timing)
+        if item.get_closest_marker("slow") is not None:
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the module that forgot to close something: warnings are errors, and the collector would raise this one in any later test."""
+    yield
+    if is_timed(request.module):
+        gc.collect()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the stacks of all threads to the report of a test that was over its limit: what pytest-timeout prints, workers swallow."""
+    report = yield
+    if call.excinfo is not None and str(call.excinfo.value).startswith("Timeout"):
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        stacks = [f"{names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}" for ident, frame in sys._current_frames().items()]
+        report.sections.append(("Stacks of all threads", "\n".join(stacks)))
+    return report

@@ -162,7 +162,7 @@ def test_the_job_starts_on_a_recovery_store_made_once(tmp_path: Path) -> None:
 
     def start() -> list[str]:
         script = str(ROOT / "docker" / "run-job.sh")
-        done = subprocess.run([script, "--workers-per-process", "2"], env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run([script, "--workers-per-process", "2"], env=env, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 
@@ -181,7 +181,9 @@ def test_the_job_starts_on_a_recovery_store_made_once(tmp_path: Path) -> None:
 
 def test_a_setting_the_job_cannot_use_is_one_sentence(tmp_path: Path) -> None:
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT), "ONRAMP_REDIS_URL": "nonsense"}
-    done = subprocess.run([str(ROOT / "docker" / "run-job.sh")], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(ROOT / "docker" / "run-job.sh")], env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("ONRAMP_REDIS_URL cannot be used")
     assert len(done.stderr.splitlines()) == 1
@@ -215,24 +217,26 @@ def test_clickhouse_keeps_its_own_logs_for_days_and_its_memory_under_the_cap(ser
     assert 0 < query < server < _bytes(services["clickhouse"]["mem_limit"])
 
 
-@pytest.mark.parametrize("script", ["docker/run-job.sh", "scripts/setup.sh", ".ci/run"])
+@pytest.mark.parametrize("script", ["docker/run-job.sh", "scripts/setup.sh", "scripts/under_load.sh", ".ci/run"])
 def test_shell_scripts_are_executable_and_parse(script: str) -> None:
     path = ROOT / script
     assert os.access(path, os.X_OK)
     shell = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("#!").split()[-1].rpartition("/")[2]
-    subprocess.run([shell, "-n", str(path)], check=True)
+    subprocess.run([shell, "-n", str(path)], check=True, timeout=60)
 
 
 def _has_compose() -> bool:
     docker = shutil.which("docker")
-    return docker is not None and subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode == 0
+    return (
+        docker is not None and subprocess.run([docker, "compose", "version"], capture_output=True, check=False, timeout=60).returncode == 0
+    )
 
 
 @pytest.mark.skipif(not _has_compose(), reason="the compose plugin is not installed")
 def test_compose_itself_accepts_the_file() -> None:
     env = {**os.environ, "ONRAMP_SECRET": "x", "ONRAMP_CLICKHOUSE_PASSWORD": "x"}
     done = subprocess.run(
-        ["docker", "compose", "-f", str(COMPOSE), "config", "--quiet"], env=env, capture_output=True, text=True, check=False
+        ["docker", "compose", "-f", str(COMPOSE), "config", "--quiet"], env=env, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
 

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.support.waiting import running
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -49,6 +51,6 @@ def start(*arguments: object, cwd: Path, **more: str) -> subprocess.Popen[str]:
 
 def onramp(*arguments: object, cwd: Path, **more: str) -> Result:
     """Run the command to its end."""
-    process = start(*arguments, cwd=cwd, **more)
-    out, err = process.communicate(timeout=60)
+    with running(start(*arguments, cwd=cwd, **more)) as process:
+        out, err = process.communicate(timeout=500)
     return Result(process.returncode, out, err)

@@ -7,7 +7,6 @@ import math
 import re
 import shlex
 import signal
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from llm.client import local_model as local
 from tests.cli.command import Result, onramp, start
 from tests.cli.conftest import DEMO, PEOPLE, Inside, Ready
 from tests.support.model_server import ModelServer, Request, changed, every, invented_link
+from tests.support.waiting import pause, running, wait_until
 
 SECTIONS = (
     "Activation within 7 days",
@@ -184,15 +184,12 @@ def test_a_population_that_cannot_start_leaves_the_demo_before_it_alone(demo: Re
 
 
 def test_stopped_half_way_it_says_so(tmp_path: Path) -> None:
-    running = start("demo", "--users", 40, "--days", 60, "--json", "--population", f"{PEOPLE} slow", cwd=tmp_path)
-    deadline = time.monotonic() + 50
-    while not (tmp_path / ".onramp" / "demo" / "state").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    time.sleep(1.0)
-    running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=50)
-    assert (running.returncode, out) == (130, ""), err
+    with running(start("demo", "--users", 40, "--days", 60, "--json", "--population", f"{PEOPLE} slow", cwd=tmp_path)) as job:
+        wait_until((tmp_path / ".onramp" / "demo" / "state").exists, "the job's state", within=500)
+        pause(1.0, "the job gets into its input; there are 60 days of it, with a population that takes its time")
+        job.send_signal(signal.SIGINT)
+        out, err = job.communicate(timeout=500)
+    assert (job.returncode, out) == (130, ""), err
     assert err.splitlines()[-1] == "onramp: stopped before its end; run the same command to start over."
 
 

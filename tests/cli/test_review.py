@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from local.data_dir import DataDir
 from local.redis_access import redis_for_reader
 from tests.cli.conftest import Inside
 from tests.support.valkey import Valkey, run_valkey
+from tests.support.waiting import run_async
 
 
 def entry(text: str, key: str, owner: str = "") -> ReviewEntry:
@@ -36,7 +36,7 @@ def fill(url: str, tenant: str, *entries: ReviewEntry) -> None:
         assert [await queue.put(tenant, each) for each in entries] == ["queued"] * len(entries)
         await client.aclose()
 
-    asyncio.run(run())
+    run_async(run())
 
 
 def look_up(url: str, tenant: str, key: str) -> CachedText | None:
@@ -46,7 +46,7 @@ def look_up(url: str, tenant: str, key: str) -> CachedText | None:
         await client.aclose()
         return found
 
-    return asyncio.run(run())
+    return run_async(run())
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 from tests.cli.command import onramp, start
 from tests.cli.conftest import HOSTILE, Inside, Ready
+from tests.support.waiting import pause, running, wait_until
 
 
 def test_json_is_one_object_with_all_figures(own: Ready) -> None:
@@ -27,16 +27,13 @@ def test_the_same_command_again_goes_on_where_it_stopped(own: Ready) -> None:
 
 def test_stopped_in_order_it_says_so_and_how_to_go_on(tmp_path: Path, inside: Inside) -> None:
     assert inside("simulate", "--users", 1000, "--days", 14, "--out", "e.jsonl", cwd=tmp_path).code == 0
-    job = start("run", "--input", "e.jsonl", "--json", cwd=tmp_path)
-    deadline = time.monotonic() + 20
-    while not (tmp_path / ".onramp" / "state").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(1.0)
-    busy = inside("report", cwd=tmp_path)
-    read = inside("recommend", "nobody", "--json", cwd=tmp_path)
-    job.send_signal(signal.SIGINT)
-    out, err = job.communicate(timeout=30)
+    with running(start("run", "--input", "e.jsonl", "--json", cwd=tmp_path)) as job:
+        wait_until((tmp_path / ".onramp" / "state").exists, "the job's state", within=500)
+        pause(1.0, "the job gets into its input, which keeps it busy for much longer")
+        busy = inside("report", cwd=tmp_path)
+        read = inside("recommend", "nobody", "--json", cwd=tmp_path)
+        job.send_signal(signal.SIGINT)
+        out, err = job.communicate(timeout=500)
     assert job.returncode == 0, err
     assert '"finished": false' in out
     assert err == "onramp: stopped before the end of the input; run the same command to go on.\n"

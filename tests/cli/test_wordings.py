@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.query import query
 from state.ids import uniform
 from state.records.facts import LlmCallFact
-from tests.cli.command import onramp
-from tests.cli.conftest import DEMO, Inside, Ready
+from tests.cli.conftest import Inside, Ready
 from tests.support.facts import make
 
 PASSED = [["slots", ""], ["length", ""]]
@@ -49,10 +49,10 @@ SELECT *, toUnixTimestamp64Milli(decided_at) AS at FROM decisions_final WHERE ou
 
 
 @pytest.fixture(scope="module")
-def worded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A demo of its own, whose decisions have calls. Returns its working directory."""
-    cwd = tmp_path_factory.mktemp("worded")
-    onramp(*DEMO, cwd=cwd)
+def worded(demo: Ready, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the demo, whose decisions have calls. Returns its working directory."""
+    cwd = tmp_path_factory.mktemp("worded") / "demo"
+    shutil.copytree(demo.cwd, cwd, symlinks=True)
     store = ClickHouse(path=cwd / ".onramp" / "demo" / "clickhouse", database="onramp")
     calls = [_called(row, number) for number, row in enumerate(query(store, _DECIDED).to_dicts())]
     ClickHouseInserter(store).insert("llm_calls", to_frame(LlmCallFact, calls))

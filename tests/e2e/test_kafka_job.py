@@ -22,10 +22,11 @@ from tests.support.bad_input import BAD
 from tests.support.clickhouse_http import clickhouse_server
 from tests.support.job_runs import ROOT, finish
 from tests.support.job_state import State, read_state, rows
-from tests.support.kafka_feed import PATIENCE, Feed, wait_until
+from tests.support.kafka_feed import PATIENCE, Feed
 from tests.support.populations import simulated
 from tests.support.tansu import Tansu, tansu_fixture
 from tests.support.valkey import Valkey, run_valkey
+from tests.support.waiting import running, wait_until
 
 broker = tansu_fixture
 
@@ -64,13 +65,10 @@ def redis(tmp_path: Path) -> Iterator[Valkey]:
 def started(command: list[str], settings: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONRAMP_")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    with subprocess.Popen(
-        command, cwd=ROOT, env={**environment, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    with running(
+        subprocess.Popen(command, cwd=ROOT, env={**environment, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+        yield process
 
 
 class Quiet:
@@ -94,17 +92,18 @@ def interrupted_life(command: list[str], settings: dict[str, str], feed: Feed, l
     half, most = len(lines) // 2, len(lines) * 9 // 10
     feed.produce(lines[:half])
     with started(command, settings) as first:
-        wait_until(lambda: sum(feed.committed(GROUP).values()) > 0, first, "the first commit")
+        wait_until(lambda: sum(feed.committed(GROUP).values()) > 0, "the first commit", within=PATIENCE, process=first)
         feed.produce(lines[half:most])
         first.send_signal(signal.SIGKILL)
         first.communicate(timeout=PATIENCE)
     behind = feed.committed(GROUP)
     assert sum(behind.values()) < feed.sent, "killed too late to prove anything"
     with started(command, settings) as second:
-        wait_until(lambda: feed.committed(GROUP) == feed.ends, second, "everything produced so far")
+        wait_until(lambda: feed.committed(GROUP) == feed.ends, "everything produced so far", within=PATIENCE, process=second)
         feed.produce(lines[most:])
-        wait_until(lambda: feed.committed(GROUP) == feed.ends, second, "everything")
-        wait_until(Quiet(settings["ONRAMP_REDIS_URL"]), second, "the timers of idle time, after which nothing changes any more")
+        wait_until(lambda: feed.committed(GROUP) == feed.ends, "everything", within=PATIENCE, process=second)
+        idle = "the timers of idle time, after which nothing changes any more"
+        wait_until(Quiet(settings["ONRAMP_REDIS_URL"]), idle, within=PATIENCE, process=second)
         second.send_signal(signal.SIGTERM)
         said, complained = second.communicate(timeout=PATIENCE)
     assert second.returncode == 0, complained

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from evaluation.reference import reference
 from evaluation.truth import Exposure, SealedTruth, World
 from state.duration import DAY, MINUTE
 from tests.evaluation.cases import START, healthy_run, person, truth
+from tests.support.waiting import uses_at_most
 
 
 def _shown(index: int, trigger: str, segment: str, expected: dict[str, float]) -> Exposure:
@@ -156,9 +156,8 @@ def _world(size: int, seed: int) -> Exposed:
 
 def test_the_yardstick_learns_nearly_all_there_is_and_fast() -> None:
     shown = _world(6_000, 1)
-    started = time.process_time()
-    yardstick = reference(shown, read_prior(PRIOR), seed=2)
-    assert time.process_time() - started < 6
+    with uses_at_most(6, "the yardstick"):
+        yardstick = reference(shown, read_prior(PRIOR), seed=2)
     assert yardstick is not None
     found = values(last(shown))
     assert found is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from tests.support.job_runs import finish, spawn
 from tests.support.job_state import rows
 from tests.support.model_jobs import EAGER, by_decision, decided, errands, records, unlike_redis, write_catalog
 from tests.support.model_server import ModelServer, good, hang
+from tests.support.waiting import pause, running, wait_until
 
 _PATIENCE = 100.0
 _EPOCH = 0.3
@@ -79,16 +79,10 @@ def test_killed_twice_with_calls_pending_every_wish_is_accounted_for(size: Size,
 def _kill_with_pending(server: ModelServer, plan: Plan, pending: int) -> int:
     """Start a job, let it ask until the server holds ``pending`` calls and a snapshot has them, kill it; return how many it held."""
     before = len(server.requests)
-    with spawn(plan) as process:
-        try:
-            until = time.monotonic() + _PATIENCE
-            while len(server.requests) - before < pending:
-                assert process.poll() is None, process.communicate()[1][-4000:]
-                assert time.monotonic() < until, f"only {len(server.requests) - before} calls came"
-                time.sleep(0.02)
-            time.sleep(3 * _EPOCH)
-        finally:
-            process.kill()
-        process.communicate()
+    with running(spawn(plan)) as process:
+        wait_until(lambda: len(server.requests) >= before + pending, f"{pending} calls", within=_PATIENCE, process=process)
+        pause(3 * _EPOCH, "a snapshot is taken every epoch")
+        process.kill()
+        process.communicate(timeout=_PATIENCE)
     assert process.returncode == -9
     return len(server.requests) - before

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from tests.support.job_runs import spawn
 from tests.support.job_state import State, rows
 from tests.support.model_jobs import EAGER, by_decision, decided, errands, records, unlike_redis, write_catalog
 from tests.support.model_server import ModelServer, error, good
+from tests.support.waiting import pause, running, wait_until
 
 pytestmark = pytest.mark.slow  # a minute of real time: outages last, and so do cool-downs
 
@@ -59,12 +59,9 @@ class Outage:
         }
         with ModelServer(good()) as server:
             settings["llm_url"] = server.url
-            with spawn(Plan(settings, "-", dump=str(dump)), subprocess.PIPE) as process:
-                try:
-                    self._play(process, server)
-                    said, complained = process.communicate(timeout=_PATIENCE)
-                finally:
-                    process.kill()
+            with running(spawn(Plan(settings, "-", dump=str(dump)), subprocess.PIPE)) as process:
+                self._play(process, server)
+                said, complained = process.communicate(timeout=_PATIENCE)
         assert process.returncode == 0, complained[-4000:]
         self.log = complained
         self.summary = json.loads(said)["summary"]
@@ -82,10 +79,11 @@ class Outage:
                 if phase == "again":
                     server.start()
             if phase in ("back", "again"):
-                time.sleep(COOLDOWN + 0.5)  # the breaker lets one call try
+                pause(COOLDOWN + 0.5, "the breaker lets one call try")
             self._feed(process, number)
-            _wait_for(server, before + {"up": _EACH, "errors": FAILURES, "back": 1, "again": 1}.get(phase, 0))
-            time.sleep(_CALL)  # what is in flight comes back, and retries end
+            due = {"up": _EACH, "errors": FAILURES, "back": 1, "again": 1}.get(phase, 0)
+            _wait_for(server, process, before + due)
+            pause(_CALL, "what is in flight comes back, and retries end")
             self.requests[phase] = [request.arrived for request in server.requests[before:]]
 
     @staticmethod
@@ -95,16 +93,12 @@ class Outage:
             for line in errands(phase * _EACH + person, 1):
                 process.stdin.write(line.decode())
             process.stdin.flush()
-            time.sleep(
-                1.0 if not person else _APART if PHASES[phase] in ("errors", "closed") else 0.05
-            )  # whoever comes first may be the trial
+            apart = _APART if PHASES[phase] in ("errors", "closed") else 0.05
+            pause(apart if person else 1.0, "people come one after another; the first call of a phase may be the breaker's trial")
 
 
-def _wait_for(server: ModelServer, count: int) -> None:
-    until = time.monotonic() + _PATIENCE
-    while len(server.requests) < count:
-        assert time.monotonic() < until, f"{len(server.requests)} requests came, not {count}"
-        time.sleep(0.02)
+def _wait_for(server: ModelServer, process: subprocess.Popen[str], count: int) -> None:
+    wait_until(lambda: len(server.requests) >= count, f"request {count} at the model", within=_PATIENCE, process=process)
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def test_a_second_run_into_another_directory_gives_the_same(reference: Reference
     assert not differences(reference.state, finish(tmp_path / "data", reference.source))
 
 
-@pytest.mark.parametrize("batch_size", [7, 10_000])
+@pytest.mark.parametrize("batch_size", [7, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_another_batch_size_gives_the_same(reference: Reference, tmp_path: Path, batch_size: int) -> None:
     found = finish(tmp_path / "data", reference.source, batch_size=batch_size)
     assert not differences(reference.state, found)

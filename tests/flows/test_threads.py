@@ -16,7 +16,7 @@ for size in (20, 60, 200, 600):
     for work in (np.linalg.inv, np.linalg.eigh, lambda a: np.linalg.solve(a, a[0])):
         thread = threading.Thread(target=work, args=(matrix,))
         thread.start()
-        thread.join()
+        thread.join(60)
 """
 
 

@@ -16,6 +16,7 @@ from llm.cache.answer_cache import AnswerCache, CachePolicy, connect, entry_name
 from llm.review_queue import NoSuchEntryError, ReviewEntry, ReviewPolicy, ReviewQueue, ReviewUnavailableError
 from sinks.redis.client import connect as connect_blocking
 from tests.support.valkey import Valkey, run_valkey
+from tests.support.waiting import run_async
 
 T = TypeVar("T")
 PATIENT = ReviewPolicy(wait_seconds=10.0)  # a busy machine is no reason to fail
@@ -54,7 +55,7 @@ def run(url: str, test: Callable[[ReviewQueue, AnswerCache], Awaitable[T]], poli
         finally:
             await client.aclose()
 
-    return asyncio.run(main())
+    return run_async(main())
 
 
 def test_the_same_text_for_the_same_key_waits_once(server: Valkey, tenant: str) -> None:
@@ -206,4 +207,4 @@ def test_where_no_redis_is_meant_nothing_waits_and_nothing_was_rejected() -> Non
         with pytest.raises(ReviewUnavailableError):
             await queue.waiting("t")
 
-    asyncio.run(test())
+    run_async(test())

@@ -29,6 +29,7 @@ from sinks.redis.client import connect
 from sinks.redis.reader import RecommendationReader
 from sinks.redis.writer import RecommendationWriter, WritePolicy
 from tests.sinks.recommendation_samples import publish
+from tests.support.waiting import PATIENCE, join, read_line, read_to_end, running
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,15 +74,18 @@ def start_holder(path: Path, engine: str) -> subprocess.Popen[str]:
 @contextmanager
 def job(path: Path, engine: str = "none") -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the directory, and with ``valkey`` runs the server in it; it ends in order unless it was killed."""
-    with start_holder(path, engine) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+    with running(start_holder(path, engine)) as process:
+        assert read_line(process.stdout, "the holder of the directory") == "ready\n"
         yield process
+        if process.stdin is not None and process.poll() is None:
+            process.stdin.close()
+            process.wait(PATIENCE)
 
 
 def read_elsewhere(path: Path) -> str:
     """What a second process reads about Ada."""
-    return subprocess.run([sys.executable, "-c", READER, str(path)], check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    command = [sys.executable, "-c", READER, str(path)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE).stdout.strip()
 
 
 @pytest.fixture
@@ -228,9 +232,11 @@ class TestValkey:
             blocked = start_holder(data_dir.path, "valkey")
             assert is_alive(reading)
             assert published_url(data_dir.valkey) is None
-        with blocked:
-            assert blocked.stdout is not None
-            assert blocked.stdout.readline() == "ready\n"
+        with running(blocked):
+            assert read_line(blocked.stdout, "the job that waited for the reader's server") == "ready\n"
+            assert blocked.stdin is not None
+            blocked.stdin.close()
+            assert blocked.wait(PATIENCE) == 0
 
     def test_real_services_are_used_as_they_are(self, data_dir: DataDir) -> None:
         for use in (redis_for_job, redis_for_reader):
@@ -239,9 +245,9 @@ class TestValkey:
         assert list(data_dir.valkey.iterdir()) == []
 
     @pytest.mark.parametrize("name", ["with space", "qu'o\"te", "ünïcode 🦊", "100%25?#@:", "d" * 120])
-    def test_any_path_will_do(self, tmp_path: Path, name: str) -> None:
+    def test_any_path_will_do(self, tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
         """Beyond the length that a Unix socket may have, the loopback port serves."""
-        data_dir = DataDir.create(tmp_path / name)
+        data_dir = DataDir.create(tmp_path_factory.mktemp("p") / name)  # the test's own directory is named after it: too long already
         with data_dir.lock("onramp run"), redis_for_job(None, data_dir) as url:
             RecommendationWriter(url, WritePolicy()).write([publish("acme", "ada", 1)])
             assert url.startswith("redis://" if len(name) > 100 else "unix://")
@@ -303,16 +309,15 @@ class TestChildProcess:
             except RuntimeError as error:
                 errors.append(error)
 
-        thread = threading.Thread(target=start)
+        thread = threading.Thread(target=start, daemon=True)
         thread.start()
-        thread.join()
+        join(thread, "the refusal")
         assert "main thread" in str(errors[0])
 
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
     def test_it_dies_with_its_killed_parent(self) -> None:
         parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        with parent:
-            assert parent.stdout is not None
-            assert parent.stdout.readline() == "up\n"
+        with running(parent):
+            assert read_line(parent.stdout, "the child's word") == "up\n"
             parent.kill()
-            assert parent.stdout.read() == ""  # the pipe closes when the last process that has it is gone
+            assert read_to_end(parent.stdout, "the pipe to close, which it does when the last process that has it is gone") == ""

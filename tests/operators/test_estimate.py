@@ -11,6 +11,7 @@ from state.stream_items import EpisodeObservation
 from state.stuck.estimator import Estimator, starting
 from state.stuck.parameters import PERIOD, ParameterStore
 from tests.state.lives import START, plan
+from tests.support.waiting import PATIENCE, join
 
 FIRST = START // PERIOD + 1
 
@@ -28,20 +29,20 @@ def test_counts_stand_still_while_another_worker_asks_for_what_is_in_force(monke
 
     def slowly(estimator: Estimator) -> object:
         at_work.set()
-        assert may_go_on.wait(10)
+        assert may_go_on.wait(PATIENCE)
         return closing(estimator)
 
     monkeypatch.setattr(Estimator, "_closing", slowly)
-    asking = Thread(target=shared.parameters, args=(FIRST + 1,))
-    learning = Thread(target=shared.learn, args=(entered("explore", FIRST * PERIOD + 1),))
+    asking = Thread(target=shared.parameters, args=(FIRST + 1,), daemon=True)
+    learning = Thread(target=shared.learn, args=(entered("explore", FIRST * PERIOD + 1),), daemon=True)
     asking.start()
-    assert at_work.wait(10)
+    assert at_work.wait(PATIENCE)
     learning.start()
     learning.join(0.2)
     waited = learning.is_alive()
     may_go_on.set()
-    asking.join(10)
-    learning.join(10)
+    join(asking, "the worker that asks")
+    join(learning, "the worker that learns")
     assert waited
     assert shared.parameters(FIRST + 1).curves["explore"].episodes > 0
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.population.play import PRODUCT, START, AtRandom, begin_line, play
+from tests.support.waiting import PATIENCE, read_line, read_to_end, running
 
 ROOT = Path(__file__).parents[2]
 Program = subprocess.Popen[str]
@@ -20,11 +21,10 @@ Program = subprocess.Popen[str]
 
 @pytest.fixture
 def program() -> Iterator[Program]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "population"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
-        yield running
-        running.kill()
+    command = [sys.executable, "-m", "population"]
+    pipe = subprocess.PIPE
+    with running(subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)) as process:
+        yield process
 
 
 def say(program: Program, line: dict[str, Any] | str) -> None:
@@ -34,8 +34,7 @@ def say(program: Program, line: dict[str, Any] | str) -> None:
 
 
 def hear(program: Program) -> dict[str, Any]:
-    assert program.stdout is not None
-    heard: dict[str, Any] = json.loads(program.stdout.readline())
+    heard: dict[str, Any] = json.loads(read_line(program.stdout, "the population's answer"))
     return heard
 
 
@@ -60,10 +59,8 @@ def test_a_conversation_tells_what_a_play_tells(program: Program) -> None:
         events += heard["events"]
         reads, at = heard["reads"], heard["next"]
     say(program, {"type": "finish"})
-    truth = [hear(program)]
-    while truth[-1]["type"] != "done":
-        truth.append(hear(program))
-    assert program.wait(10) == 0
+    truth = [hear(program) for _ in range(62)]  # 60 people, the world, and that it is done
+    assert program.wait(PATIENCE) == 0
     run = play(begin, AtRandom(PRODUCT))
     assert [(one["at"], one["event"]) for one in events] == [(when, json.loads(event)) for when, event in run.events]
     people, world, done = truth[:-2], truth[-2], truth[-1]
@@ -87,7 +84,7 @@ def test_a_conversation_tells_what_a_play_tells(program: Program) -> None:
     ],
 )
 def test_a_line_that_makes_no_sense_ends_it_with_a_sentence(program: Program, line: str) -> None:
-    said, complained = program.communicate(line + "\n", timeout=10)
+    said, complained = program.communicate(line + "\n", timeout=PATIENCE)
     assert program.returncode == 2
     error = json.loads(said)
     assert error["type"] == "error"
@@ -99,11 +96,11 @@ def test_a_slot_out_of_turn_is_refused(program: Program) -> None:
     hear(program)
     say(program, {"type": "advance", "at": START + 300_000_000, "until": START + 300_300_000, "recommendations": {}})
     assert hear(program)["type"] == "error"
-    assert program.wait(10) == 2
+    assert program.wait(PATIENCE) == 2
 
 
 def test_it_leaves_quietly_when_the_other_side_hangs_up(program: Program) -> None:
-    said, complained = program.communicate(json.dumps(begin_line(users=5)) + "\n", timeout=10)
+    said, complained = program.communicate(json.dumps(begin_line(users=5)) + "\n", timeout=PATIENCE)
     assert (program.returncode, complained) == (0, "")
     assert json.loads(said)["type"] == "ready"
 
@@ -112,9 +109,8 @@ def test_it_leaves_quietly_when_told_to_stop(program: Program) -> None:
     say(program, begin_line(users=5))
     hear(program)
     program.send_signal(signal.SIGTERM)
-    assert program.wait(10) == 0
-    assert program.stderr is not None
-    assert program.stderr.read() == ""
+    assert program.wait(PATIENCE) == 0
+    assert read_to_end(program.stderr, "the end of its complaints") == ""
 
 
 def test_the_example_in_the_documentation_speaks_the_protocol() -> None:
@@ -127,9 +123,8 @@ def test_the_example_in_the_documentation_speaks_the_protocol() -> None:
         {"type": "advance", "at": START + 900_000, "until": START + 1_800_000, "recommendations": shown},
         {"type": "finish"},
     ]
-    said = subprocess.run(
-        [sys.executable, "-c", example], input="\n".join(map(json.dumps, asked)), capture_output=True, text=True, check=True
-    )
+    lines = "\n".join(map(json.dumps, asked))
+    said = subprocess.run([sys.executable, "-c", example], input=lines, capture_output=True, text=True, check=True, timeout=PATIENCE)
     answers = [json.loads(line) for line in said.stdout.splitlines()]
     assert [answer["type"] for answer in answers] == ["ready", "events", "events", "person", "world", "done"]
     assert (answers[1]["reads"], answers[1]["next"], answers[2]["next"]) == (["u"], START + 900_000, None)

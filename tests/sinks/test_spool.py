@@ -28,6 +28,7 @@ from state.records.facts import DeadLetterFact, EventFact, StepMetricFact
 from state.records.recommendation import Erase
 from tests.support.facts import make
 from tests.support.spool_job import DIED
+from tests.support.waiting import join, read_line, running, wait_until
 
 SECONDS = 30.0
 """How long a test waits for another thread before it is called hung."""
@@ -342,7 +343,7 @@ def test_a_full_spool_holds_the_writer_back_and_says_so_until_something_is_deliv
         partition.write_batch([[], batch("b")])
         written.set()
 
-    writer, heard, logger = threading.Thread(target=write), Heard(), logging.getLogger("sinks.clickhouse.spool")
+    writer, heard, logger = threading.Thread(target=write, daemon=True), Heard(), logging.getLogger("sinks.clickhouse.spool")
     logger.addHandler(heard)
     writer.start()
     assert heard.event.wait(SECONDS)
@@ -352,7 +353,7 @@ def test_a_full_spool_holds_the_writer_back_and_says_so_until_something_is_deliv
     inserter = FakeInserter()
     assert drain(spool, inserter)
     assert written.wait(SECONDS)
-    writer.join()
+    join(writer, "the writer that was held back")
     partition.settle()
     drain(spool, inserter)
     assert names(inserter) == ["a", "b"]
@@ -381,11 +382,11 @@ def test_closing_releases_a_writer_that_is_held_back(tmp_path: Path) -> None:
         except SpoolClosed as error:
             raised.append(error)
 
-    writer = threading.Thread(target=write)
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
     assert spool.wait_until(lambda: spool.held_back == 1, SECONDS)
     spool.close()
-    writer.join(SECONDS)
+    join(writer, "the writer that was held back")
     assert len(raised) == 1
 
 
@@ -399,8 +400,12 @@ def test_two_drains_on_one_directory_never_deliver_a_segment_twice(tmp_path: Pat
     for drainer in drains:
         drainer.start()
     watching = Spool(tmp_path)
-    while watching.segments_ready:
+
+    def all_delivered() -> bool:
         watching.refresh()
+        return not watching.segments_ready
+
+    wait_until(all_delivered, "two drains to deliver every segment")
     for drainer in drains:
         drainer.close()
     assert sorted(names(inserters[0]) + names(inserters[1])) == sorted(f"row{number}" for number in range(40))
@@ -420,12 +425,10 @@ def test_segments_of_a_live_process_are_left_alone_and_those_of_a_dead_one_are_a
     spool = Spool(tmp_path)
     put(spool, batch("a"))
     inserter = FakeInserter()
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "1\n"
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with running(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as other:
+        assert read_line(other.stdout, "the other process to hold the segments") == "1\n"
         assert not drain(spool, inserter)
-        other.kill()
-        other.wait()
     assert drain(spool, inserter)
     assert names(inserter) == ["a"]
 

@@ -15,6 +15,7 @@ from sources.batching import BatchPolicy
 from sources.files.source import TICK_MS, JsonlSource
 from state.messages import Message, Tick
 from state.timer_wheel import TimerWheel
+from tests.support.waiting import pause
 
 NOW = 1_800_000_000_000
 LOOKAHEAD = 3 * TICK_MS
@@ -88,7 +89,7 @@ def drain(part: Part, take: Callable[[list[Message | Tick]], None], batches: int
             take(batch)
             deadline = time.monotonic() + seconds
         else:
-            time.sleep(0.001)  # what Bytewax does
+            pause(0.001, "Bytewax asks again after this long")
     return False
 
 

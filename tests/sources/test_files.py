@@ -15,6 +15,7 @@ from sources.files.lines import MAX_LINE_BYTES
 from sources.files.source import MIN_TIME
 from state.messages import Message
 from tests.sources.harness import NOW, Consumer, drain, file_part, line, read_file
+from tests.support.waiting import PATIENCE, join
 
 START = 1_700_000_000_000
 
@@ -198,11 +199,11 @@ def test_a_pipe_is_read_as_it_comes_is_never_waited_for_and_never_resumes(tmp_pa
         def write(hold: threading.Event = hold, gate: threading.Event = gate) -> None:
             with path.open("wb", buffering=0) as pipe:
                 pipe.write(b"a\nb")
-                hold.wait(10)
+                hold.wait(PATIENCE)
                 pipe.write(b"c\n")
-                gate.wait(10)
+                gate.wait(PATIENCE)
 
-        writer = threading.Thread(target=write)
+        writer = threading.Thread(target=write, daemon=True)
         writer.start()
         consumer = Consumer()
         source, part = file_part(path, snapshot, consumer)
@@ -214,7 +215,7 @@ def test_a_pipe_is_read_as_it_comes_is_never_waited_for_and_never_resumes(tmp_pa
         assert values(consumer.messages) == [b"a", b"bc"]
         gate.set()
         assert drain(part, consumer.take)
-        writer.join()
+        join(writer, "the writer of the pipe")
         assert source.progress.done
         snapshot = part.snapshot()
         assert snapshot["inputs"] == {}

@@ -17,8 +17,9 @@ from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, NOW, line, peek
-from tests.sources.test_kafka import group_offset, produce, source_of, until
+from tests.sources.test_kafka import group_offset, produce, source_of
 from tests.support.tansu import Tansu, tansu_fixture
+from tests.support.waiting import wait_until
 
 broker = tansu_fixture
 START = 1_700_000_000_000
@@ -75,7 +76,7 @@ def test_a_topic_aborted_and_resumed_leaves_the_group_exact(broker: Tansu, store
     topic = broker.new_topic()
     produce(broker, topic, [b"x"] * COUNT, times=[START + n * 400 for n in range(COUNT)])
     whole_over_aborts(lambda crash: source_of(broker, topic, group="engine", batch_size=3, stopping=crash), store)
-    until(lambda: group_offset(broker, topic, "engine") == COUNT)
+    wait_until(lambda: group_offset(broker, topic, "engine") == COUNT, "the commit")
 
 
 def test_a_refused_file_ends_the_flow_in_good_order(tmp_path: Path, store: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +20,7 @@ from sources.kafka.source import ACCEPT_GAP_SETTING, LAG_MS, MIN_TIME, KafkaSour
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, drain
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
+from tests.support.waiting import join, pause, wait_until
 
 broker = tansu_fixture
 START = 1_700_000_000_000
@@ -44,7 +45,7 @@ def produce(broker: Tansu, topic: str, values: list[bytes], partition: int = 0, 
 
 
 def source_of(broker: Tansu, topic: str, *, group: str = "onramp", **more: Any) -> KafkaSource:
-    cluster = Cluster(broker.brokers, topic, group, patience_s=more.pop("patience_s", 10.0))
+    cluster = Cluster(broker.brokers, topic, group, patience_s=more.pop("patience_s", 60.0))
     pace = BatchPolicy(more.pop("peek", lambda _: None), LOOKAHEAD, more.pop("batch_size", 100))
     return KafkaSource(cluster, pace, now=wall, **{"tail": False, **more})
 
@@ -57,14 +58,6 @@ def read(source: KafkaSource, part: str, resume: Any = None) -> tuple[list[Messa
         return [item for item in items if isinstance(item, Message)], built.snapshot()
     finally:
         built.close()
-
-
-def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    """Wait for the outside world."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def group_offset(broker: Tansu, topic: str, group: str, partition: int = 0) -> int:
@@ -124,13 +117,13 @@ def test_offsets_reach_the_group_only_once_durable_and_a_job_without_a_snapshot_
         batch.extend(part.next_batch())
         return bool(batch)
 
-    until(first)
+    wait_until(first, "the first batch")
     part.snapshot()
-    time.sleep(0.2)
+    pause(0.2, "a commit that must not happen would take less")
     assert group_offset(broker, topic, "g1") < 0  # that epoch may still be lost
     part.next_batch()
     read_so_far = sum(isinstance(item, Message) for item in batch)
-    until(lambda: group_offset(broker, topic, "g1") == read_so_far)
+    wait_until(lambda: group_offset(broker, topic, "g1") == read_so_far, "the commit")
     part.close()
     messages, _ = read(source_of(broker, topic, group="g1"), f"{topic}:0")
     assert messages[0].offset == read_so_far
@@ -142,7 +135,7 @@ def test_a_clean_end_leaves_the_group_exact(broker: Tansu) -> None:
     topic = broker.new_topic()
     produce(broker, topic, [b"x"] * 25)
     read(source_of(broker, topic, group="g2"), f"{topic}:0")
-    until(lambda: group_offset(broker, topic, "g2") == 25)
+    wait_until(lambda: group_offset(broker, topic, "g2") == 25, "the commit")
 
 
 @pytest.mark.slow  # this broker reports no error for such an offset; it shows in the statistics, after a few seconds
@@ -230,7 +223,7 @@ def test_what_the_wall_clock_says_is_written_down_before_it_is_sent(broker: Tans
         sent.extend(item.at for item in part.next_batch() if isinstance(item, Tick))
         return part._pledged > part._log_time
 
-    until(pledged)
+    wait_until(pledged, "the pledge")
     pledge = part._pledged
     assert all(at < pledge - 1_000 for at in sent), "a tick of the wall clock went out before any snapshot"
     state = part.snapshot()
@@ -257,15 +250,14 @@ def test_idle_time_passes_with_the_wall_clock_but_not_while_the_broker_is_dead(o
         part.snapshot()
         return len(ticks) >= count
 
-    until(lambda: passes(3))
+    wait_until(lambda: passes(3), "three ticks")
     assert all(wall() - tick.at >= 2_000 for tick in ticks)
     assert wall() - ticks[-1].at < 6_000
     own_broker.kill()
     died = wall()
-    deadline = time.monotonic() + 6
-    while time.monotonic() < deadline:
+    for _ in range(1_200):
         look()
-        time.sleep(0.005)
+        pause(0.005, "six seconds without a broker, in which a live one would let three ticks pass")
     assert max(tick.at for tick in ticks) <= died
     part.close()
 
@@ -281,11 +273,11 @@ def test_a_broker_that_dies_and_comes_back_without_its_messages_is_a_gap_not_a_s
         items.extend(part.next_batch())
         return sum(isinstance(item, Message) for item in items) == 5
 
-    until(five)
+    wait_until(five, "five messages")
     own_broker.kill()
     for _ in range(100):
         assert not [item for item in part.next_batch() if isinstance(item, Message)]
-        time.sleep(0.005)
+        pause(0.005, "the broker is dead for a while")
     own_broker.start()
     own_broker.create_topic(topic)
 
@@ -294,7 +286,7 @@ def test_a_broker_that_dies_and_comes_back_without_its_messages_is_a_gap_not_a_s
         return False
 
     with pytest.raises((OffsetGapError, BrokerError)):
-        until(poll, 30)
+        wait_until(poll, "the gap to be found")
     part.close()
 
 
@@ -308,15 +300,15 @@ def test_a_broker_that_freezes_and_comes_back_costs_nothing(own_broker: Tansu) -
         values.extend(item.value for item in part.next_batch() if isinstance(item, Message))
         return len(values) >= count
 
-    until(lambda: has(5))
+    wait_until(lambda: has(5), "five messages")
     assert own_broker.process is not None
     own_broker.process.send_signal(signal.SIGSTOP)
     for _ in range(200):
         has(6)
-        time.sleep(0.005)
+        pause(0.005, "the broker is frozen for a while")
     own_broker.process.send_signal(signal.SIGCONT)
     produce(own_broker, topic, [b"%d" % n for n in range(5, 10)])
-    until(lambda: has(10))
+    wait_until(lambda: has(10), "ten messages")
     part.close()
     assert values == [b"%d" % n for n in range(10)]
 
@@ -349,12 +341,15 @@ def test_what_librdkafka_retries_is_logged_now_and_then_and_raises_nothing(caplo
 
 def test_the_start_waits_for_a_broker_that_is_still_coming(own_broker: Tansu) -> None:
     own_broker.kill()
-    with ThreadPoolExecutor(1) as pool:
-        parts = pool.submit(source_of(own_broker, "late", patience_s=20).list_parts)
-        time.sleep(0.5)
-        own_broker.start()
-        own_broker.create_topic("late", 2)
-        assert parts.result() == ["late:0", "late:1"]
+    found: list[str] = []
+    source = source_of(own_broker, "late", patience_s=60)
+    starting = threading.Thread(target=lambda: found.extend(source.list_parts()), daemon=True)
+    starting.start()
+    pause(0.5, "the start finds no broker at first")
+    own_broker.start()
+    own_broker.create_topic("late", 2)
+    join(starting, "the start", within=90)
+    assert found == ["late:0", "late:1"]
 
 
 def test_a_timer_that_a_fired_timer_registers_fires_before_the_message_too(broker: Tansu) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from operators.timer_registry import TimerRegistry
 from state.timer_wheel import TimerWheel
+from tests.support.waiting import join
 
 operations = st.lists(
     st.one_of(
@@ -46,9 +47,9 @@ def test_every_thread_has_its_own_wheel_and_peek_sees_all() -> None:
         wheels.mine().register(0, "there", 3_000)
         wheels.mine().register(1, "other", 1)
 
-    thread = threading.Thread(target=elsewhere)
+    thread = threading.Thread(target=elsewhere, daemon=True)
     thread.start()
-    thread.join()
+    join(thread, "the other wheel")
     assert wheels.mine().pop_due(0, 10_000) == ["here"]
     assert wheels.peek(0) == 3_000
     assert wheels.peek(1) == 1

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.support.waiting import PATIENCE, read_line, running
+
 USERS = {"default": "", "analyst": "secret-pw"}
 
 # Parameters that the HTTP interface consumes itself; all others are settings of the query.
@@ -31,6 +33,7 @@ _TRANSPORT = set(
     "client_protocol_version role user password default_format send_progress_in_http_headers http_headers_progress_interval_ms "
     "enable_http_compression cancel_http_readonly_queries_on_client_close".split()
 )
+ROOT = Path(__file__).parents[2]
 _INSERT = re.compile(rb"\s*insert\s+into\s.*?\bformat\s+(\w+)[ \t]*\r?\n?", re.IGNORECASE | re.DOTALL)
 _FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 
@@ -38,15 +41,13 @@ _FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 @contextlib.contextmanager
 def clickhouse_server(directory: Path) -> Iterator[str]:
     """Run the server on a directory and yield its URL."""
-    program = [sys.executable, __file__, str(directory)]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    program = [sys.executable, "-m", "tests.support.clickhouse_http", str(directory)]
+    with running(subprocess.Popen(program, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as process:
+        port = int(read_line(process.stdout, "the port of the test ClickHouse", within=60))  # the engine takes seconds to load
+        yield f"http://127.0.0.1:{port}"
         assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.stdin.close()
-            process.wait(timeout=30)
+        process.stdin.close()
+        process.wait(PATIENCE)
 
 
 def _quoted(value: object) -> str:
@@ -55,6 +56,8 @@ def _quoted(value: object) -> str:
 
 class Handler(BaseHTTPRequestHandler):
     """One connection of a client."""
+
+    timeout = 120  # seconds for a client that stops in the middle of a request
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1

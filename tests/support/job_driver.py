@@ -25,6 +25,7 @@ from flows.settings import load_settings
 from sources.closed_loop import LoopProgress
 from sources.files.source import Progress
 from tests.support.job_state import read_state
+from tests.support.waiting import pause, wait_until
 
 
 class Plan(msgspec.Struct):
@@ -85,9 +86,8 @@ def _watcher(plan: Plan, stop: StopAtLine) -> Callable[[RunningJob], None]:
 
 
 def _die(progress: Progress, line: int, moment: float) -> None:
-    while progress.lines < line:
-        time.sleep(0.0005)
-    time.sleep(moment)
+    wait_until(lambda: progress.lines >= line, f"line {line}", within=float("inf"), every=0.0005)
+    pause(moment, "the kill comes at a random moment after the line")
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -14,9 +14,10 @@ import msgspec
 
 from tests.support.job_driver import Plan, random_moment
 from tests.support.job_state import State
+from tests.support.waiting import running
 
 ROOT = Path(__file__).parents[2]
-_PATIENCE = 300.0  # seconds for the longest run on a busy machine; a hang ends a test with its output
+_PATIENCE = 500.0  # seconds for the longest run on a busy machine; a hang ends a test with its output
 
 
 class JobFailedError(AssertionError):
@@ -39,12 +40,8 @@ def spawn(plan: Plan, stdin: IO[bytes] | int = subprocess.DEVNULL) -> subprocess
 
 def execute(plan: Plan, stdin: IO[bytes] | int = subprocess.DEVNULL) -> tuple[int, list[dict[str, Any]], str]:
     """Run the driver to its end: (exit code, one object for each run, what it wrote to stderr)."""
-    with spawn(plan, stdin) as process:
-        try:
-            said, complained = process.communicate(timeout=_PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+    with running(spawn(plan, stdin)) as process:
+        said, complained = process.communicate(timeout=_PATIENCE)
     return process.returncode, [json.loads(line) for line in said.splitlines()], complained
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -61,15 +59,3 @@ class Feed:
         assert offset is not None
         self.ends[partition] = max(self.ends[partition], offset + 1)
         self.sent += 1
-
-
-def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str], what: str) -> None:
-    """Poll ``reached`` while ``process`` runs. Raises ``AssertionError`` with what the process said if it ends, or if patience does."""
-    deadline = time.monotonic() + PATIENCE
-    while not reached():
-        if process.poll() is not None:
-            said, complained = process.communicate()
-            raise AssertionError(f"the job ended with {process.returncode} before {what}:\n{said[-2000:]}\n{complained[-4000:]}")
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not reached in {PATIENCE:.0f} s: {what}")
-        time.sleep(0.02)

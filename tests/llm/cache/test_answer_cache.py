@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import signal
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +29,7 @@ from llm.cache.answer_cache import (
 )
 from sinks.redis.client import connect as connect_blocking
 from tests.support.valkey import Valkey, run_valkey
+from tests.support.waiting import let_pass, run_async
 
 T = TypeVar("T")
 KEY = "a" * 32
@@ -84,7 +83,7 @@ def run(url: str | None, test: Callable[..., Awaitable[T]], *policies: CachePoli
                 if client is not None:
                     await client.aclose()
 
-    return asyncio.run(main())
+    return run_async(main())
 
 
 def test_what_one_process_put_another_finds_and_both_count_it(server: Valkey, redis: Redis, tenant: str) -> None:
@@ -231,21 +230,19 @@ def test_a_slow_redis_holds_nobody(tmp_path: Path) -> None:
             assert server.process is not None
             server.process.send_signal(signal.SIGSTOP)
             try:
-                began = time.monotonic()
                 assert await other.get("t", KEY) is None
                 await other.put("t", "2" * 32, cached("slow"))
                 for number in range(100):
                     await other.get("t", f"{number:032}")
-                assert (other.counts.faults, other.counts.skipped) == (1, 101)  # then Redis is left alone
-                assert time.monotonic() - began < 5  # 0.1 s on an idle machine
+                assert (other.counts.faults, other.counts.skipped) == (1, 101)  # it is waited for once, then left alone
             finally:
                 server.process.send_signal(signal.SIGCONT)
-            await asyncio.sleep(0.1)  # until late answers have come, which must not be taken for those of other questions
+            await let_pass(0.1, "late answers come, which must not be taken for those of other questions")
             other._silent_until = 0
             assert await other.get("t", "3" * 32) is None
             assert await other.get("t", KEY) == cached()
 
-        run(server.url, test, PATIENT, CachePolicy(pause_seconds=60))
+        run(server.url, test, PATIENT, CachePolicy(pause_seconds=60, wait_seconds=2))
 
 
 # --------------------------------------------------------------------------------------------------------------------- bounds
@@ -262,7 +259,7 @@ def test_this_process_keeps_within_both_bounds(puts: list[tuple[int, int]]) -> N
             assert local.size == sum(entry.size for entry in local.entries.values()) <= 1_500
             assert await cache.get("t", f"{number:032}") == cached("x" * length)
 
-    asyncio.run(test())
+    run_async(test())
 
 
 def test_the_least_recently_used_goes_first() -> None:
@@ -293,7 +290,7 @@ def test_a_key_that_fails_again_and_again_is_left_alone_for_a_while() -> None:
     assert not cache.blocked("a")
     cache.rejected("a")  # one try after the pause
     assert cache.blocked("a")
-    asyncio.run(cache.put("t", "a", cached()))
+    run_async(cache.put("t", "a", cached()))
     assert not cache.blocked("a")
     cache.rejected("a")
     assert not cache.blocked("a")  # the row begins anew

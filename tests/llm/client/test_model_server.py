@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from typing import Any
 
@@ -22,14 +23,15 @@ from tests.support.model_server import (
     good,
     half_body,
     hang,
+    held,
     in_turn,
     invented_link,
     leaks_personal_data,
     obeys_injection,
     proposal_for,
-    slow,
     too_many,
 )
+from tests.support.waiting import PATIENCE, run_async, until
 
 PROMPT = """Answer with a JSON object of exactly these fields:
 uiComponent: the value given below, unchanged
@@ -74,10 +76,11 @@ def test_every_request_is_kept_with_its_headers_and_time() -> None:
     with ModelServer() as server:
         before = time.monotonic()
         httpx2.post(f"{server.url}/chat/completions", json=body("hello"), headers={"Authorization": "Bearer k"})
+        after = time.monotonic()
         (request,) = server.requests
     assert (request.number, request.user, request.system, request.format) == (0, "hello", "You help.", "")
     assert request.headers["authorization"] == "Bearer k"
-    assert before <= request.arrived <= time.monotonic()
+    assert before <= request.arrived <= after
 
 
 def test_the_script_can_be_replaced_and_follow_a_plan_while_it_runs() -> None:
@@ -124,15 +127,16 @@ def test_it_comes_back_on_the_same_port() -> None:
         assert ask(server).status_code == 200
 
 
-def test_a_hundred_slow_calls_at_once_take_little_longer_than_one() -> None:
-    async def scenario(url: str) -> float:
-        limits = httpx2.Limits(max_connections=None)
-        async with httpx2.AsyncClient(limits=limits, timeout=10) as client:
-            start = time.monotonic()
-            answers = await asyncio.gather(*(client.post(f"{url}/chat/completions", json=body()) for _ in range(100)))
-            assert all(answer.status_code == 200 for answer in answers)
-            return time.monotonic() - start
+def test_a_hundred_calls_are_under_way_at_once() -> None:
+    gate = threading.Event()
 
-    with ModelServer(slow(0.4)) as server:
-        assert asyncio.run(scenario(server.url)) < 4
-        assert server.most_at_once > 50
+    async def scenario(server: ModelServer) -> None:
+        limits = httpx2.Limits(max_connections=None)
+        async with httpx2.AsyncClient(limits=limits, timeout=PATIENCE) as client:
+            calls = [asyncio.ensure_future(client.post(f"{server.url}/chat/completions", json=body())) for _ in range(100)]
+            await until(lambda: server.in_flight == 100, "a hundred calls in flight")
+            gate.set()
+            assert all(answer.status_code == 200 for answer in await asyncio.gather(*calls))
+
+    with ModelServer(held(gate)) as server:
+        run_async(scenario(server))
