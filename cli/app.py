@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from cli import catalog, demo, evaluate, explain, llm, recommend, report, review, run, settings, simulate, sql
 from cli.failures import guarded, say
+from reports.safe_text import never_fail_to_print
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -40,7 +41,7 @@ def _onramp(
     context: typer.Context,
     _show_version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
 ) -> None:
-    """Adaptive onboarding as one stream job: events in, one recommendation a person out, the evidence for analysts.
+    """Adaptive onboarding as one stream job. It reads user events, keeps one recommendation per user, and records every decision.
 
     \b
     Begin with:   onramp demo
@@ -51,29 +52,29 @@ def _onramp(
 
 
 for _command, _short in (
-    (demo.demo, "Let people live with the engine, show what came of it."),
+    (demo.demo, "Simulate users, run the engine on them, compare it with the truth."),
     (run.run, "Run the job on a file, or on Kafka."),
     (simulate.simulate, "Write the events of simulated people."),
-    (recommend.recommend, "Show what the app reads for a person."),
-    (explain.explain, "Tell a person's story, every decision and why."),
-    (report.report, "Show funnels, activation, arms and the rest."),
+    (recommend.recommend, "Show what the app reads for a user."),
+    (explain.explain, "Show one user's history: events, decisions, and why."),
+    (report.report, "Show activation, funnels, stuck signals and arms."),
     (evaluate.evaluate, "Estimate what another policy would have earned."),
-    (sql.sql, "Ask ClickHouse, read-only."),
+    (sql.sql, "Query ClickHouse, read-only."),
     (settings.settings, "Show every setting in force."),
 ):
     app.command(short_help=_short, context_settings=_CONTEXT)(guarded(_command))
 
-_catalogs = typer.Typer(rich_markup_mode=None, help="Work with catalogs, a product's onboarding as data.", context_settings=_CONTEXT)
+_catalogs = typer.Typer(rich_markup_mode=None, help="Check catalogs, which describe a product's onboarding.", context_settings=_CONTEXT)
 _catalogs.command("check", context_settings=_CONTEXT)(guarded(catalog.check))
 app.add_typer(_catalogs, name="catalog")
 
-_reviews = typer.Typer(rich_markup_mode=None, help="Decide on texts that a model was not sure of.", context_settings=_CONTEXT)
+_reviews = typer.Typer(rich_markup_mode=None, help="Approve or reject texts that a model was not sure of.", context_settings=_CONTEXT)
 _reviews.command("list", context_settings=_CONTEXT)(guarded(review.list_waiting))
 _reviews.command("approve", context_settings=_CONTEXT)(guarded(review.approve))
 _reviews.command("reject", context_settings=_CONTEXT)(guarded(review.reject))
 app.add_typer(_reviews, name="review")
 
-_models = typer.Typer(rich_markup_mode=None, help="Look at what a model is asked and answers.", context_settings=_CONTEXT)
+_models = typer.Typer(rich_markup_mode=None, help="Inspect prompts and model answers.", context_settings=_CONTEXT)
 _models.command("try", context_settings=_CONTEXT)(guarded(llm.attempt))
 app.add_typer(_models, name="llm")
 
@@ -81,8 +82,7 @@ app.add_typer(_models, name="llm")
 def invoke(arguments: Sequence[str]) -> int:
     """Run the command that ``arguments`` ask for and return its exit code. Prints one sentence for wrong usage."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter shows its code
+        never_fail_to_print(stream)
     try:
         result = app(args=list(arguments), prog_name="onramp", standalone_mode=False)
     except TyperException as error:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = "demo"
 _MARK: Final = "demo.json"
-_LOCKS: Final = frozenset({"job.lock", "server.lock"})  # somebody may be waiting for them
+_LOCKS: Final = frozenset({"job.lock", "server.lock"})  # another process may be waiting for them
 
 
 def is_demo(path: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import typer
 
-from reports.plain import plain
+from reports.safe_text import plain
 
 _ROOMS: Final = frozenset({"flows", "operators", "state", "sinks", "sources", "llm", "evaluation"})
 _RECOVERY_FAULTS: Final = frozenset({"InconsistentPartitionsError", "MissingPartitionsError", "NoPartitionsError"})
@@ -25,10 +25,6 @@ BROKEN_PIPE: Final = 141  # what a shell shows for a program that SIGPIPE ended
 INTERRUPTED: Final = 130
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class OutputClosedError(Exception):
-    """Whoever read our output has gone, as in ``onramp report | head``."""
 
 
 def say(sentence: str, command: str = "onramp") -> None:
@@ -45,7 +41,7 @@ def guarded(command: Command) -> Command:
             result = command(*arguments, **options)
             if sys.stdout is not None:  # a caller may have closed it
                 sys.stdout.flush()
-        except (OutputClosedError, BrokenPipeError):
+        except BrokenPipeError:  # the reader has gone, as in ``onramp report | head``
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(BROKEN_PIPE) from None
         except KeyboardInterrupt:

@@ -70,7 +70,7 @@ def attempt(
             preview = _preview(settings.model_copy(update=model), plan, request)
     failed = _failure(preview.answer.reason)
     if as_json:
-        from reports.screen import print_json
+        from reports.render import print_json
 
         print_json(_as_json(request, preview))
         if failed:
@@ -148,9 +148,8 @@ def _as_json(request: WordingRequest, preview: Preview) -> dict[str, Any]:
 def _show(request: WordingRequest, preview: Preview) -> None:
     from rich.text import Text
 
-    from reports.plain import plain
-    from reports.screen import heading, lines, number, out, table
-    from reports.wordings import dollars
+    from reports.render import dollars, heading, lines, number, out, table
+    from reports.safe_text import plain
 
     console, record, answer, usage = out(), request.record, preview.answer, preview.answer.usage
     place = f"{plain(record.arm)} upon {plain(record.trigger)} at {plain(record.step_id)}"

@@ -23,20 +23,20 @@ def require_catalog(name: str | None) -> str | None:
 
 
 DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help="Directory for everything kept on this machine. [default: .onramp]", show_default=False)
+    Path | None, typer.Option("--data-dir", help="Directory for all data on this machine. [default: .onramp]", show_default=False)
 ]
 CatalogOption = Annotated[
     str | None, typer.Option("--catalog", help="A built-in catalog, or a YAML file. [default: saas]", callback=require_catalog)
 ]
-TenantOption = Annotated[str, typer.Option("--tenant", help="The person's tenant.")]
+TenantOption = Annotated[str, typer.Option("--tenant", help="The user's tenant.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
-UserArgument = Annotated[str, typer.Argument(metavar="USER", help="The person's userId.")]
+UserArgument = Annotated[str, typer.Argument(metavar="USER", help="The userId.")]
 
 
 def load(*, service: bool = False, **options: Any) -> Settings:
     """Return the settings in force, and send log lines to standard error as they say.
 
-    A command that somebody waits for shows warnings only, unless a level was asked for; a ``service`` logs what the settings say.
+    A command that a person waits for shows warnings only, unless a level was asked for; a ``service`` logs what the settings say.
     """
     from flows.logs import set_up_logging
     from flows.settings import load_settings

@@ -20,7 +20,7 @@ from state.stream_items import Merged
 from state.times import rfc3339
 
 if TYPE_CHECKING:
-    from cli.stores import Facts
+    from reports.facts import Facts
 
 Row = dict[str, Any]
 

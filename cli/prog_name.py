@@ -1,4 +1,4 @@
-"""How the person at this terminal can call us again."""
+"""The name under which this shell finds the ``onramp`` command."""
 
 from __future__ import annotations
 

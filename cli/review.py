@@ -34,8 +34,8 @@ def list_waiting(
     """
     from rich.text import Text
 
-    from reports.plain import plain
-    from reports.screen import lines, out, print_json, record
+    from reports.render import lines, out, print_json, record
+    from reports.safe_text import plain
 
     found = _with_queue(_settings(data_dir), lambda queue: queue.waiting(tenant, limit))
     if as_json:
@@ -119,8 +119,8 @@ def _with_queue(settings: Settings, act: Callable[[ReviewQueue], Awaitable[T]]) 
 
 
 def _say(decision: Decision, tenant: str, *, as_json: bool) -> None:
-    from reports.plain import plain
-    from reports.screen import out, print_json
+    from reports.render import out, print_json
+    from reports.safe_text import plain
 
     if as_json:
         entry = _as_json(decision.entry)
@@ -133,7 +133,7 @@ def _as_json(entry: ReviewEntry) -> dict[str, Any]:
     """What a program may know of an entry: all but who it was written for."""
     import msgspec
 
-    from reports.cells import camel
+    from reports.values import camel
 
     return {"id": entry.id, **{camel(name): value for name, value in msgspec.structs.asdict(entry).items() if name != "owner"}}
 
@@ -141,7 +141,7 @@ def _as_json(entry: ReviewEntry) -> dict[str, Any]:
 def _moment(unix_ms: int) -> str:
     from datetime import UTC, datetime
 
-    from reports.cells import moment
+    from reports.values import moment
 
     return moment(datetime.fromtimestamp(unix_ms / 1000, UTC))
 

@@ -15,8 +15,8 @@ def settings(as_json: JsonOption = False, data_dir: DataDirOption = None) -> Non
     from rich.text import Text
 
     from flows.settings import load_settings
-    from reports.plain import plain
-    from reports.screen import lines, out, print_json
+    from reports.render import lines, out, print_json
+    from reports.safe_text import plain
     from reports.settings import describe
 
     rows = describe(load_settings(data_dir=data_dir))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 import typer
 
 from cli.options import CatalogOption, JsonOption
-from cli.people_option import PopulationOption, ScenarioOption, play
+from cli.population_program import PopulationOption, ScenarioOption, population_program
 
 if TYPE_CHECKING:
     from evaluation.truth import SealedTruth
@@ -44,7 +44,7 @@ def simulate(
     from evaluation.truth import TruthError, read_truth
     from flows.catalogs import load_catalog
     from reports.display import Steps
-    from reports.screen import err, number, print_json
+    from reports.render import err, number, print_json
     from sources.closed_loop import START, Begin, describe, unguided
     from state.duration import DAY
 
@@ -59,7 +59,7 @@ def simulate(
     begin = Begin(scenario, seed, users, START, end, product)
     events = 0
     with ExitStack() as open_until_done:
-        people = open_until_done.enter_context(play(population))
+        people = open_until_done.enter_context(population_program(population))
         steps = open_until_done.enter_context(Steps("Simulating people", "days", err()))
         out_file = open_until_done.enter_context(_writable(out))
         truth_file = open_until_done.enter_context(_writable(truth)) if truth is not None else None

@@ -12,7 +12,7 @@ from cli.options import DataDirOption, JsonOption
 if TYPE_CHECKING:
     import polars as pl
 
-_MOST: Final = 500  # rows that somebody may want to look at
+_MOST: Final = 500  # rows; more are for --csv and --json
 
 
 def sql(
@@ -21,7 +21,7 @@ def sql(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Ask ClickHouse, read-only. `SHOW TABLES` lists tables and views.
+    """Query ClickHouse, read-only. `SHOW TABLES` lists tables and views.
 
     \b
     Example:  onramp sql "SELECT * FROM funnel_by_step"
@@ -32,8 +32,8 @@ def sql(
     from cli.demo_dir import for_reading
     from cli.options import load
     from cli.stores import open_facts
-    from reports.cells import json_value
-    from reports.screen import print_json
+    from reports.render import print_json
+    from reports.values import json_value
     from sinks.clickhouse.query import check_is_read
 
     check_is_read(statement)  # before anything is opened
@@ -58,9 +58,9 @@ def _show(frame: pl.DataFrame) -> None:
     from rich.cells import cell_len
     from rich.text import Text
 
-    from reports.cells import cell
-    from reports.plain import plain
-    from reports.screen import out, record, table
+    from reports.render import out, record, table
+    from reports.safe_text import plain
+    from reports.values import cell
 
     console = out()
     rows = [[plain(cell(value)) for value in row] for row in frame.head(_MOST).iter_rows()]

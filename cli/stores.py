@@ -1,36 +1,17 @@
-"""Opens, for a command that only reads, what a job has left: facts in ClickHouse."""
+"""Opens ClickHouse for a command that only reads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flows.engines import open_store
 from local.data_dir import DataDir, DataDirError
-from sinks.clickhouse.query import query
+from reports.facts import Facts
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from flows.settings import Settings
-    from sinks.clickhouse.client import ClickHouse
-
-
-class Facts:
-    """What analysts can ask."""
-
-    def __init__(self, store: ClickHouse) -> None:
-        """``store`` must stay open for as long as this is used."""
-        self._store = store
-
-    def frame(self, sql: str, **parameters: Any) -> pl.DataFrame:
-        """Return the rows of one read; ``parameters`` fill ``{name:Type}`` places. Raises ``StoreError``."""
-        return query(self._store, sql, parameters)
-
-    def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Return the rows of one read as dictionaries."""
-        return self.frame(sql, **parameters).to_dicts()
 
 
 @contextmanager
@@ -51,6 +32,6 @@ def _hold(stack: ExitStack, data_dir: DataDir, holder: str) -> None:
         stack.enter_context(data_dir.lock(holder))
     except DataDirError:
         raise DataDirError(
-            f"{data_dir.describe_holder()}, and embedded ClickHouse serves one process at a time: wait for its end or stop it, "
-            "or set ONRAMP_CLICKHOUSE_URL for a server (`onramp recommend` works meanwhile)."
+            f"{data_dir.describe_holder()}, and embedded ClickHouse serves one process at a time. Wait for its end or stop it, "
+            "or set ONRAMP_CLICKHOUSE_URL to use a server. `onramp recommend` works meanwhile."
         ) from None

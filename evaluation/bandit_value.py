@@ -147,6 +147,22 @@ def curves(shown: Exposed) -> Curves:
     )
 
 
+def regret_curves(shown: Exposed, found: Curves, reference: Floats | None = None) -> dict[str, Floats]:
+    """Who chooses → cumulated expected reward given away against the best policy, after each decision.
+
+    ``reference``: what a learner that knows the prior earned at each decision, where it was run (``evaluation.reference``).
+    """
+    best = found.against_best_policy
+    lines = {
+        "random choice": np.asarray(best - found.against_uniform),
+        "best single arm": np.asarray(best - found.against_best_fixed),
+        "this engine": best,
+    }
+    if reference is not None:
+        lines["knows the prior"] = np.asarray(best + np.cumsum(_rewards(shown)["policy"] - reference))
+    return lines
+
+
 def best_arms(group: Integers, expected: Floats, eligible: Flags) -> Integers:
     """Return for each decision the eligible arm with the highest mean over all decisions of its ``group`` where it was eligible."""
     if not expected.shape[1]:

@@ -1,18 +1,30 @@
-"""What a person should know about a run that went well by all counts and may still not be what was meant."""
+"""Notes at the end of a run: what looks wrong although every count is good, and what to check."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sources.files.source import Progress
 from state.duration import DAY, HOUR
 from state.records.dead_letter import decode_line
 
+if TYPE_CHECKING:
+    from sources.files.source import Progress
+
 UNSORTED: Final = 0.02
-"""Share of lines that go back in time by more than an hour from which on a file was hardly sorted."""
+"""A file counts as unsorted when a larger share of its lines goes back in time by more than an hour."""
 ENOUGH: Final = 100
-"""Events from which on it is strange that none completed a step."""
+"""After so many events it is strange that none completed a step."""
+
+TOO_MANY_IGNORED: Final = 0.05
+"""A larger share of ignored exposures is a fault of the app. Some are normal: a user may act after the attribution window has closed."""
+
+_EXPOSURES: Final = {
+    "unknown_recommendation": "a recommendationId that was not issued to that user, or whose attribution window had closed. Check that "
+    "the app sends back the recommendationId it read, unchanged and for the same userId.",
+    "nothing_to_show": "no recommendationId, and the user had no current recommendation. Let the app send back the recommendationId of "
+    "what it showed.",
+}
 
 
 def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: Path) -> list[str]:
@@ -20,17 +32,27 @@ def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: P
     run, notes = summary["thisRun"], []
     rejected = sum(run["deadLetters"].values())
     if progress is not None and progress.done and not run["eventsRead"] and not rejected:
-        notes.append("The input was already read to its end; another try on it wants another --data-dir.")
+        notes.append("The input was already read to its end. To read it again, use another --data-dir.")
     if progress is not None and progress.backward > UNSORTED * max(run["eventsRead"], 1):
         notes.append(
             f"Time goes back by more than an hour in {progress.backward:,} lines, by up to {_long(progress.furthest_back)} (first in line "
-            f"{progress.first_backward:,}): sort the file by time and read it into another --data-dir, or pauses and timers are wrong."
+            f"{progress.first_backward:,}), so pauses and timers are wrong. Sort the file by time and read it into another --data-dir."
         )
     if run["eventsRead"] and rejected == run["eventsRead"]:
         notes.append(f"Every message was rejected. {_first_letter(dead_letters)}".rstrip())
     if summary["eventsAccepted"] >= ENOUGH and not summary["stepsCompleted"]:
-        notes.append(f"No event completed any step of the catalog {summary['catalog']}: is it the right one, and do its matchers match?")
+        check = "Check that it is the right catalog and that its matchers match."
+        notes.append(f"No event completed any step of the catalog {summary['catalog']}. {check}")
+    ignored = run["exposuresIgnored"]
+    if sum(ignored.values()) > TOO_MANY_IGNORED * (sum(ignored.values()) + run["outcomes"].get("shown", 0)):
+        notes += [exposures_note(reason, number) for reason, number in ignored.items()]
     return notes
+
+
+def exposures_note(reason: str, number: int) -> str:
+    """One sentence on exposures (shown, clicked, dismissed) that the engine ignored for ``reason``, and what to check in the app."""
+    subject = "1 exposure event was ignored: it carries" if number == 1 else f"{number:,} exposure events were ignored: they carry"
+    return f"{subject} {_EXPOSURES[reason]}"
 
 
 def _first_letter(path: Path) -> str:

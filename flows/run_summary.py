@@ -1,4 +1,4 @@
-"""What a run has done, as ``onramp run --json`` prints it."""
+"""The counts of a run, as ``onramp run --json`` prints them."""
 
 from __future__ import annotations
 
@@ -40,4 +40,5 @@ def _figures(tally: Counts) -> dict[str, Any]:
         "rewards": {"success": success, "failure": failure, "open": shown - success - failure - tally.get("windows_voided", 0)},
         "outcomes": outcomes,
         "stuckSignals": by("signals"),
+        "exposuresIgnored": by("exposures_ignored"),
     }

@@ -1,1 +1,1 @@
-"""What people look at: tables, charts and plots."""
+"""What people look at: one run report, printed as tables, drawn as plots and written as JSON."""

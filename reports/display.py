@@ -1,4 +1,4 @@
-"""Shows how a run is getting on: a few lines that change in place on a terminal, a plain line now and then elsewhere."""
+"""Shows the progress of a run: a few lines that change in place on a terminal, a plain line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.engine_noise import send_logs_to
-from reports.screen import number
+from reports.render import number
 from sources.closed_loop import LoopProgress
 from state.duration import DAY
 
@@ -29,7 +29,7 @@ _FRAMES: Final = 5  # a second; each costs the job a little
 
 
 class Display:
-    """Follows one run. ``watch`` is what the job calls; between entering and leaving, only the last picture stays."""
+    """Shows one run. The job calls ``watch`` when it starts; the last picture stays on the screen."""
 
     def __init__(self, console: Console, title: str) -> None:
         """Show nothing yet."""
@@ -84,8 +84,8 @@ class Display:
         if share is None:
             cells.append(Text(self._place()))
         grid.add_row(*cells)
-        told = [self._figures(), texts] if (texts := self._texts()) else [self._figures()]
-        return Group(grid, *(Text("  " + "   ".join(line), style="dim", no_wrap=True, overflow="ellipsis") for line in told))
+        parts = [self._figures(), texts] if (texts := self._texts()) else [self._figures()]
+        return Group(grid, *(Text("  " + "   ".join(line), style="dim", no_wrap=True, overflow="ellipsis") for line in parts))
 
     def _read(self) -> int:
         return self._live.board.total.get("read", 0) if self._live is not None else 0
@@ -128,14 +128,14 @@ class Display:
         total = self._live.board.total if self._live is not None else {}
         success, failure = total.get("outcomes|success", 0), total.get("outcomes|failure", 0)
         return [
-            f"{number(total.get('users', 0))} people",
+            f"{number(total.get('users', 0))} users",
             f"{number(total.get('activated', 0))} activated",
             f"{number(total.get('decisions', 0))} decisions",
             f"{number(success + failure)} rewards ({number(success)} good)",
         ]
 
     def _texts(self) -> list[str]:
-        """What became of the decisions a model's text was asked for, counted as the tables do; nothing where none was asked."""
+        """Counts of the texts asked of a model; empty where none was asked."""
         if self._live is None or self._live.model is None:
             return []
         tally, waiting = self._live.model.counters, self._live.model.gate.pending
@@ -167,7 +167,7 @@ class Steps:
         return self
 
     def __call__(self, done: int, of: int) -> None:
-        """Take note."""
+        """Update the numbers."""
         self._done, self._all = done, of
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -1,62 +1,39 @@
-"""Says in words on what evidence somebody was called stuck."""
+"""Reads the evidence of one tenant out of ClickHouse, in the columns that the statistics know."""
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from reports.plain import plain
+from evaluation.evidence import SCHEMAS, Evidence
 
-_HOUR = 3_600_000
-_MINUTE = 60_000
+if TYPE_CHECKING:
+    import polars as pl
 
+    Query = Callable[..., pl.DataFrame]
 
-def in_words(trigger: str, evidence: str) -> str:
-    """What spoke loudest, and the time at the step beside its horizon. What cannot be put into words is shown as recorded."""
-    try:
-        found: dict[str, Any] = json.loads(evidence)
-        usual = f"nine in ten who finish it need at most {_long(found['horizon'])}"
-        return plain(f"{_WORDS[trigger](found)}, {_long(found['elapsed'])} at the step; {usual}")
-    except (ValueError, KeyError, TypeError):
-        return plain(evidence)
-
-
-def _long(milliseconds: int) -> str:
-    if milliseconds < 2 * _HOUR:
-        return f"{round(milliseconds / _MINUTE)} min"
-    return f"{round(milliseconds / _HOUR)} h"
-
-
-def _inactive(found: dict[str, Any]) -> str:
-    seen = datetime.fromtimestamp(found["lastActiveAt"] / 1000, UTC)
-    return f"nothing since {seen:%Y-%m-%d %H:%M}"
-
-
-def _errors(found: dict[str, Any]) -> str:
-    return f"{_times(found['errors'], 'error')}{', last ' + found['code'] if found.get('code') else ''}"
-
-
-def _rage(found: dict[str, Any]) -> str:
-    return f"clicked in rage{' on ' + found['target'] if found.get('target') else ''}, {_times(found['rageClicks'], 'time')}"
-
-
-def _looping(found: dict[str, Any]) -> str:
-    return f"went in circles{' around ' + found['page'] if found.get('page') else ''}, {_times(found['circles'], 'time')}"
-
-
-def _slow(found: dict[str, Any]) -> str:
-    return f"active on it for {_long(found['activeTime'])}"
-
-
-def _times(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-_WORDS = {
-    "stuck:inactive": _inactive,
-    "stuck:errors": _errors,
-    "stuck:rage_clicks": _rage,
-    "stuck:looping": _looping,
-    "stuck:slow_step": _slow,
+_TABLE = {
+    "people": "counted_people",
+    "decisions": "decisions_final",
+    "outcomes": "outcomes_final",
+    "signals": "stuck_signals_final",
+    "progress": "step_progress_final",
+    "recommendations": "recommendations_final",
+    "llm_calls": "llm_calls_final",
 }
+
+
+def load(query: Query, tenant: str, until: int | None = None) -> Evidence:
+    """Return what the store holds of ``tenant``. ``query(sql, **parameters)`` reads, and may raise ``StoreError``.
+
+    ``until`` (ms) is the log time that the evidence reaches; without it, that of the newest event.
+    """
+    frames: dict[str, Any] = {}
+    for name, columns in SCHEMAS.items():
+        wanted = ", ".join(f"toString({each}) AS {each}" if str(kind) == "String" else each for each, kind in columns.items())
+        # Names of columns and views only, all of them our own; what varies is a parameter.
+        frames[name] = query(f"SELECT {wanted} FROM {_TABLE[name]} WHERE tenant_id = {{tenant:String}}", tenant=tenant)  # noqa: S608
+    if until is None:
+        newest = query("SELECT toUnixTimestamp64Milli(max(log_time)) AS at FROM events WHERE tenant_id = {tenant:String}", tenant=tenant)
+        until = int(newest["at"][0])
+    return Evidence.of(until=until, **frames)

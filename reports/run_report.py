@@ -1,6 +1,6 @@
-"""Everything that can be said at the end about what the engine achieved, as one plain structure: for JSON, tables and plots alike.
+"""The run report: what the engine achieved for one tenant at one moment. Tables, plots and JSON all read this structure.
 
-Most of it comes from the tables alone, as on a live system. Where there is a sealed truth, ``hidden`` adds what only it can tell.
+Most of it comes from ClickHouse alone, as on a live system. ``truth`` adds what only a simulated run can know.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from evaluation.truth import SealedTruth
 from state.duration import DAY
 
 if TYPE_CHECKING:
-    from reports.evidence_reader import Ask
+    from reports.evidence import Query
     from state.catalog.model import Catalog
 
 _MOST_BINS: Final = 10
@@ -40,7 +40,7 @@ LAST_SHARE: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
+class ExperimentDesign:
     """What the catalog promises of the experiment. ``shares`` of people by group, empty where no catalog is known; ``window`` in ms.
 
     ``template_share``: of the decisions that a model might word, those that keep their template; None where no model is asked.
@@ -52,7 +52,7 @@ class Design:
     template_share: float | None = None
 
     @classmethod
-    def of(cls, catalog: Catalog) -> Design:
+    def of(cls, catalog: Catalog) -> ExperimentDesign:
         """Read it off a catalog."""
         shares = {HOLDOUT: catalog.holdout, RULES: catalog.rules, ADAPTIVE: 1.0 - catalog.holdout - catalog.rules}
         template_share = None if catalog.wording is None else catalog.wording.template_share
@@ -69,18 +69,20 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
-class StuckCard:
-    """Stuck detection against labelled episodes. ``alone``: share of alarms after which people made it unaided (holdout only)."""
+class StuckReport:
+    """Stuck detection against labelled episodes. ``recovered_alone``: share of alarms after which people completed the step without help
+    (holdout only).
+    """
 
     score: StuckScore
     bounds: Bounds
     timeouts: list[Rule]
     calibration: Calibration | None
-    alone: float | None = None
+    recovered_alone: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class BanditCard:
+class BanditReport:
     """The worth of the bandit's choices over all decisions shown, over the newest of them, and as regret after each decision."""
 
     overall: Values
@@ -102,11 +104,11 @@ class StepCurve:
 
 
 @dataclass(frozen=True, slots=True)
-class Hidden:
-    """What only the sealed truth can tell. ``bandit`` None: nothing was shown."""
+class TruthReport:
+    """What needs the sealed truth of a simulated run. ``bandit`` None: nothing was shown."""
 
-    stuck: StuckCard
-    bandit: BanditCard | None
+    stuck: StuckReport
+    bandit: BanditReport | None
     horizons: Mapping[str, int]
     changed_at: int | None
 
@@ -120,23 +122,23 @@ class RunReport:
     effect: EffectReport
     groups: GroupBalance | None
     shown: ShownBalance
-    stuck: StuckCard
+    stuck: StuckReport
     steps: list[StepCurve]
-    findings: list[Finding]
-    hidden: Hidden | None = None
+    checks: list[Finding]
+    truth: TruthReport | None = None
     model: ModelValue | None = None
 
     @property
-    def faults(self) -> list[Finding]:
-        """What must be explained before any figure is believed."""
-        return [finding for finding in self.findings if not finding.ok]
+    def failed_checks(self) -> list[Finding]:
+        """The failed checks: to be explained before any figure is believed."""
+        return [each for each in self.checks if not each.ok]
 
 
-def read_learned(ask: Ask, tenant: str) -> Learned:
-    """Read what is believed. ``ask`` as for ``reports.evidence_reader.load``."""
+def read_learned(query: Query, tenant: str) -> Learned:
+    """Read what is believed. ``query`` as for ``reports.evidence.load``."""
 
     def rows(columns: str, view: str, order: str) -> pl.DataFrame:
-        return ask(f"SELECT {columns} FROM {view} WHERE tenant_id = {{tenant:String}} ORDER BY {order}", tenant=tenant)  # noqa: S608
+        return query(f"SELECT {columns} FROM {view} WHERE tenant_id = {{tenant:String}} ORDER BY {order}", tenant=tenant)  # noqa: S608
 
     return Learned(
         posteriors=rows(
@@ -158,7 +160,7 @@ def read_learned(ask: Ask, tenant: str) -> Learned:
     )
 
 
-def newest_choices(evidence: Evidence) -> dict[str, dict[str, float]]:
+def newest_shares(evidence: Evidence) -> dict[str, dict[str, float]]:
     """Trigger → arm → share of its newest choices for the adaptive group, the most considered trigger first."""
     decided = evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE))
     turn = pl.int_range(pl.len()).over("trigger")
@@ -169,8 +171,8 @@ def newest_choices(evidence: Evidence) -> dict[str, dict[str, float]]:
     return {trigger: dict(counts.filter(pl.col("trigger") == trigger).sort("arm").select("arm", "share").iter_rows()) for trigger in order}
 
 
-def judge(evidence: Evidence, learned: Learned, design: Design, truth: SealedTruth | None = None) -> RunReport:
-    """Work everything out. Takes a second or two for some thousand people."""
+def build_report(evidence: Evidence, learned: Learned, design: ExperimentDesign, truth: SealedTruth | None = None) -> RunReport:
+    """Compute everything. Takes a second or two for some thousand people."""
     shares = design.shares or None
     horizons = horizons_from_holdout(evidence)
     episodes = label_by_holdout(evidence, horizons)
@@ -181,55 +183,55 @@ def judge(evidence: Evidence, learned: Learned, design: Design, truth: SealedTru
         effect=effect(evidence, truth, shares=shares),
         groups=group_balance(_groups(evidence), shares) if shares else None,
         shown=shown_balance(evidence),
-        stuck=_stuck_card(episodes, evidence, held_out=True),
+        stuck=_stuck_report(episodes, evidence, held_out=True),
         steps=_step_curves(evidence, known),
-        findings=check(evidence, truth, window=design.window, floor=design.floor),
-        hidden=_hidden(evidence, truth, design) if truth is not None else None,
+        checks=check(evidence, truth, window=design.window, floor=design.floor),
+        truth=_truth_report(evidence, truth, design) if truth is not None else None,
         model=model_value(evidence, design.template_share, window=design.window) if evidence.llm_calls.height else None,
     )
 
 
 def _groups(evidence: Evidence) -> list[str]:
-    """Everybody's group in order of sign-up."""
+    """The group of every person, in order of sign-up."""
     known = evidence.people.filter(pl.col("experiment_group").is_in(GROUPS))
     groups: list[str] = known.sort("signup_at", "user_id")["experiment_group"].to_list()
     return groups
 
 
-def _stuck_card(episodes: pl.DataFrame, evidence: Evidence, *, held_out: bool) -> StuckCard:
+def _stuck_report(episodes: pl.DataFrame, evidence: Evidence, *, held_out: bool) -> StuckReport:
     signals = evidence.signals
     if held_out:
         signals = holdout_signals(evidence)
     found = score(episodes, signals)
     bins = min(_MOST_BINS, max(2, found.alarms // _ALARMS_A_BIN))
-    return StuckCard(
+    return StuckReport(
         score=found,
         bounds=bounds(episodes),
         timeouts=timeouts_table(episodes),
         calibration=calibrate_signals(episodes, signals, bins),
-        alone=recovered_alone(episodes, signals) if held_out else None,
+        recovered_alone=recovered_alone(episodes, signals) if held_out else None,
     )
 
 
-def _hidden(evidence: Evidence, truth: SealedTruth, design: Design) -> Hidden:
-    return Hidden(
-        stuck=_stuck_card(label_by_truth(truth, evidence.until), evidence, held_out=False),
-        bandit=_bandit_card(exposed(evidence, truth), truth, design),
+def _truth_report(evidence: Evidence, truth: SealedTruth, design: ExperimentDesign) -> TruthReport:
+    return TruthReport(
+        stuck=_stuck_report(label_by_truth(truth, evidence.until), evidence, held_out=False),
+        bandit=_bandit_report(exposed(evidence, truth), truth, design),
         horizons=truth.world.horizons,
         changed_at=truth.world.changed_at,
     )
 
 
-def _bandit_card(shown: Exposed, truth: SealedTruth, design: Design) -> BanditCard | None:
+def _bandit_report(shown: Exposed, truth: SealedTruth, design: ExperimentDesign) -> BanditReport | None:
     overall, newest = values(shown), values(last(shown, LAST_SHARE))
     if overall is None or newest is None:
         return None
     yardstick = reference(shown, prior_for(truth.world.prior, shown), window=design.window, share=LAST_SHARE)
-    return BanditCard(overall, newest, shown, curves(shown), yardstick)
+    return BanditReport(overall, newest, shown, curves(shown), yardstick)
 
 
 def _step_curves(evidence: Evidence, horizons: Mapping[str, int]) -> list[StepCurve]:
-    """The steps that held-out people came to, the most frequent first; what comes after activation is nobody's goal and does not count."""
+    """The steps that held-out people reached, the most frequent first; steps after activation do not count."""
     people = evidence.people.filter(pl.col("experiment_group") == HOLDOUT).select("user_id", "path_id", "activated_at")
     came = evidence.progress.filter(pl.col("current_since_at") > 0).join(people, on=["user_id", "path_id"])
     came = came.filter((pl.col("activated_at") == 0) | (pl.col("current_since_at") < pl.col("activated_at")))

@@ -1,26 +1,28 @@
-"""A person's story on the screen: one line an entry, grouped by day, each kind of entry in its own words."""
+"""One user's history: read from ClickHouse, printed one line an entry and grouped by day, or as JSON."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports.cells import camel, json_value
-from reports.evidence import in_words
-from reports.plain import plain, shortened
+from reports.llm_call import call_in_words
 from reports.reasons import why_not, why_withdrawn
-from reports.wordings import in_words as wording_in_words
-from reports.wordings import several
+from reports.render import count, lines
+from reports.safe_text import plain, shortened
+from reports.stuck_evidence import evidence_in_words
+from reports.values import in_utc, json_record
+
+if TYPE_CHECKING:
+    from reports.facts import Facts
 
 _STYLE: Final = {"event": "dim", "signal": "yellow", "decision": "green", "non_decision": "magenta", "wording": "blue", "outcome": "cyan"}
 _LABEL: Final = {"non_decision": "no decision", "recommendation": "guidance"}
-_TELLING: Final = ("path", "target", "label", "form", "code", "message", "recommendationId", "guidance", "previousId", "persona", "useCase")
+_SHOWN_FIELDS: Final = tuple("path target label form code message recommendationId guidance previousId persona useCase".split())
 _LONGEST: Final = 200
 _OUTCOMES: Final = {
     "shown": "reached the screen",
@@ -36,29 +38,51 @@ _OUTCOMES: Final = {
 Row = dict[str, Any]
 
 
+def read(facts: Facts, tenant: str, user: str) -> tuple[Row | None, list[Row]]:
+    """Return what is known of the user, and everything that happened, in order."""
+    people = facts.rows(
+        "SELECT * FROM people_final WHERE tenant_id = {tenant:String} AND user_id = {user:String}", tenant=tenant, user=user
+    )
+    timeline = facts.rows(
+        "SELECT at, kind, what, path_id, step_id, trigger, reason, arm, propensity, decision_id, detail FROM person_timeline "
+        "WHERE tenant_id = {tenant:String} AND user_id = {user:String} "
+        # progress has the version of its newest change, not of this one: it goes by rank, after the events
+        "ORDER BY at, least(rank, 3), if(rank = 2, place, 0), version, rank, place, what",
+        tenant=tenant,
+        user=user,
+    )
+    person = json_record({name: value for name, value in people[0].items() if name != "version"}) if people else None
+    return person, timeline
+
+
 def as_records(timeline: list[Row]) -> list[Row]:
-    """The timeline as JSON objects, with ``inWords`` beside what was recorded."""
+    """The timeline as JSON objects; ``inWords`` is the sentence that ``onramp explain`` prints."""
     outcomes = _outcomes(timeline)
     records = []
     for row in timeline:
-        record = {camel(name): json_value(value) for name, value in row.items() if value not in {"", None}}
+        record = json_record({name: value for name, value in row.items() if value not in {"", None}})
         records.append({**record, "inWords": _words(row, outcomes)})
     return records
 
 
 def show(console: Console, user: str, tenant: str, person: Row | None, timeline: list[Row], limit: int) -> None:
-    """Print who the person is and what happened."""
+    """Print who the user is and what happened."""
     name = f"{plain(user)}{f' of tenant {plain(tenant)}' if tenant != 'default' else ''}"
     console.print(Text(name, style="bold"))
     if person is not None:
-        console.print(Text(f"  {_portrait(person)}", style="dim"))
-    outcomes = _outcomes(timeline)
+        lines(console, Text(portrait(person), style="dim"))
     shown = timeline[-limit:] if limit else timeline
     if len(shown) < len(timeline):
         console.print(Text(f"  {len(timeline) - len(shown):,} earlier entries left out; --limit 0 shows all", style="dim"))
+    show_entries(console, shown, _outcomes(timeline))
+    console.print()
+
+
+def show_entries(console: Console, entries: list[Row], outcomes: dict[str, list[str]]) -> None:
+    """Print entries, a heading for each day. ``outcomes``: decision → what followed it, to stand behind the decision."""
     days: dict[str, list[Row]] = defaultdict(list)
-    for row in shown:
-        days[_utc(row["at"]).strftime("%A, %Y-%m-%d")].append(row)
+    for row in entries:
+        days[in_utc(row["at"]).strftime("%A, %Y-%m-%d")].append(row)
     for day, rows in days.items():
         console.print()
         console.print(Text(f"  {day}", style="bold"))
@@ -70,21 +94,21 @@ def show(console: Console, user: str, tenant: str, person: Row | None, timeline:
             kind = row["kind"]
             label = Text(str(_LABEL.get(kind, kind)), style=_STYLE.get(kind, ""))
             words = Text(_words(row, outcomes), style="dim" if kind == "event" else "")
-            grid.add_row(Text(f"  {_utc(row['at']):%H:%M:%S}", style="dim"), label, words)
+            grid.add_row(Text(f"  {in_utc(row['at']):%H:%M:%S}", style="dim"), label, words)
         console.print(grid)
-    console.print()
 
 
-def _portrait(person: Row) -> str:
+def portrait(person: Row) -> str:
+    """Path, progress, activation, group and sessions in one line."""
     done = f"{person['stepsCompleted']} of {person['stepsTotal']} steps"
     path = f"path {plain(person['pathId'])}, {done}" if person["pathId"] else "on no path"
     activated = f"activated {person['activatedAt'][:10]}" if person["activatedAt"] else "not activated"
-    sessions = several(person["sessionCount"], "session")
+    sessions = count(person["sessionCount"], "session")
     return f"{path}, {activated}, group {plain(person['experimentGroup'])}, {sessions}"
 
 
 def _outcomes(timeline: list[Row]) -> dict[str, list[str]]:
-    """What became of each decision."""
+    """Decision → what followed it."""
     found: dict[str, list[str]] = defaultdict(list)
     for row in timeline:
         if row["kind"] == "outcome":
@@ -100,11 +124,11 @@ def _words(row: Row, outcomes: dict[str, list[str]]) -> str:
         case "progress":
             return f"{row['what']} {step} ({plain(row['detail'])})"
         case "signal":
-            return f"{trigger} at {step}: {in_words(row['trigger'], row['detail'])}"
+            return f"{trigger} at {step}: {evidence_in_words(row['trigger'], row['detail'])}"
         case "decision":
-            became = f" → {', '.join(outcomes[row['decision_id']])}" if row["decision_id"] in outcomes else ""
+            followed = f" → {', '.join(outcomes[row['decision_id']])}" if row["decision_id"] in outcomes else ""
             others = max(0, row["detail"].count(",")) + 1
-            return f"{plain(row['arm'])} upon {trigger} at {step}, probability {row['propensity']:.2f} among {others} arms{became}"
+            return f"{plain(row['arm'])} upon {trigger} at {step}, probability {row['propensity']:.2f} among {others} arms{followed}"
         case "non_decision":
             at = f" at {step}" if step else ""
             return f"upon {trigger}{at}: {plain(why_not(row['reason']))} ({plain(row['reason'])})"
@@ -113,7 +137,7 @@ def _words(row: Row, outcomes: dict[str, list[str]]) -> str:
                 return f"withdrawn: {plain(why_withdrawn(row['reason']))}"
             return f"{plain(row['what'])} “{plain(row['detail'])}”"
         case "wording":
-            return wording_in_words(row)
+            return call_in_words(row)
         case "outcome":
             return f"{plain(row['arm'])} {_OUTCOMES.get(row['what'], plain(row['what']))}"
     return plain(row["what"])
@@ -134,9 +158,5 @@ def _payload(text: str) -> str:
         return ""
     traits = payload.get("traits")
     fields = {**payload, **(traits if isinstance(traits, dict) else {})}
-    told = [f"{name} {shortened(plain(fields[name]), 60)}" for name in _TELLING if fields.get(name) not in {None, ""}]
-    return f" {', '.join(told)}" if told else ""
-
-
-def _utc(at: datetime) -> datetime:
-    return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    parts = [f"{name} {shortened(plain(fields[name]), 60)}" for name in _SHOWN_FIELDS if fields.get(name) not in {None, ""}]
+    return f" {', '.join(parts)}" if parts else ""

@@ -1,4 +1,4 @@
-"""Pictures of a verdict, as SVG files. Importing this room's modules loads matplotlib; this one does not."""
+"""Pictures of a report, as SVG files. Importing this room's modules loads matplotlib; this one does not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reports.run_report import RunReport
 
 
-def draw_all(verdict: RunReport, directory: Path) -> list[Path]:
+def draw_all(report: RunReport, directory: Path) -> list[Path]:
     """Draw everything there is something to show of into ``directory``, made if need be. Takes a few seconds. Raises ``OSError``.
 
     ``index.html`` shows them all. A plot with nothing to show is left out, and a file that an earlier call left under its name removed.
@@ -33,7 +33,7 @@ def draw_all(verdict: RunReport, directory: Path) -> list[Path]:
     with look():
         for name, draw in plots.items():
             path = directory / f"{name}.svg"
-            figure = draw(verdict)
+            figure = draw(report)
             if figure is None:
                 path.unlink(missing_ok=True)
             else:

@@ -19,20 +19,17 @@ if TYPE_CHECKING:
 _SHOWN_FROM = 10  # people: before, the band is the whole range
 
 
-def draw(verdict: RunReport) -> Figure | None:
+def draw(report: RunReport) -> Figure | None:
     """One panel a comparison of two groups. None: no two groups can be compared."""
-    lifts = verdict.effect.lifts
+    lifts = report.effect.lifts
     if not lifts:
         return None
-    note = (
-        "Difference of activation within 7 days of sign-up, by intention to treat. The 95 % band holds at every look: whoever watches it "
-        "may stop at any time."
-    )
-    figure = canvas(title(verdict), note, width=8.4 if len(lifts) < 2 else 11.5)
+    note = "Difference of activation within 7 days of sign-up, by intention to treat. The 95 % band stays valid however often you look."
+    figure = canvas(title(report), note, width=8.4 if len(lifts) < 2 else 11.5)
     panels = figure.subplots(1, len(lifts), sharey=True, squeeze=False)[0]
     room(figure, top=1.3 if len(lifts) > 1 else 1.05, right=1.25 if len(lifts) < 2 else 0.4, apart=0.1)
     reach = max(0.12, *(1.6 * max(abs(each.lower), abs(each.upper)) for each in lifts))
-    true = verdict.effect.true_lift
+    true = report.effect.true_lift
     for axes, lift in zip(panels, lifts, strict=True):
         known = None if true is None or (lift.treated, lift.control) != (ADAPTIVE, HOLDOUT) else true.lift
         _panel(axes, lift, min(1.0, reach), known, alone=len(lifts) < 2)
@@ -42,9 +39,9 @@ def draw(verdict: RunReport) -> Figure | None:
     return figure
 
 
-def title(verdict: RunReport) -> str:
+def title(report: RunReport) -> str:
     """The finding in a sentence."""
-    lift = verdict.effect.lift_of(ADAPTIVE, HOLDOUT)
+    lift = report.effect.lift_of(ADAPTIVE, HOLDOUT)
     if lift is None:
         return "Adaptive guidance cannot be compared with a holdout yet"
     between = f"({points(lift.lower)} to {points(lift.upper)})"

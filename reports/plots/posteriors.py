@@ -9,7 +9,7 @@ import polars as pl
 from matplotlib.lines import Line2D
 
 from reports.plots.style import BLUE, GREY, INK, SERIES, as_percent, canvas, panel_title, room
-from reports.run_report import newest_choices
+from reports.run_report import newest_shares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,9 +21,9 @@ _GRID: Final = np.linspace(0.0005, 0.9995, 2000)
 _SEGMENTS: Final = len(SERIES)
 
 
-def draw(verdict: RunReport) -> Figure | None:
+def draw(report: RunReport) -> Figure | None:
     """One panel a trigger. None: nothing has been learned."""
-    beliefs = verdict.learned.posteriors
+    beliefs = report.learned.posteriors
     whole = beliefs.filter(pl.col("context") == "*")
     if not whole.height:
         return None
@@ -37,11 +37,11 @@ def draw(verdict: RunReport) -> Figure | None:
     down = -(-len(triggers) // across)
     height = 1.95 + down * (0.62 + 0.27 * len(arms))
     note = "Success rate within the attribution window, as believed now: mean and 90 % interval. Blue: the best of its trigger."
-    figure = canvas(title(verdict), note, width=11.5, height=height)
+    figure = canvas(title(report), note, width=11.5, height=height)
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     room(figure, left=1.65, top=1.15, bottom=1.1, apart=0.12)
     figure.subplots_adjust(hspace=0.3)
-    stopped = {(row["trigger"], row["arm"]): row["confidence"] for row in verdict.learned.stops.to_dicts()}
+    stopped = {(row["trigger"], row["arm"]): row["confidence"] for row in report.learned.stops.to_dicts()}
     for axes, trigger in zip(panels.flat, triggers, strict=False):
         _panel(axes, whole.filter(pl.col("trigger") == trigger), by_segment.filter(pl.col("trigger") == trigger), arms, colours)
         for (where, arm), confidence in stopped.items():
@@ -57,13 +57,13 @@ def draw(verdict: RunReport) -> Figure | None:
     return figure
 
 
-def title(verdict: RunReport) -> str:
+def title(report: RunReport) -> str:
     """The finding in a sentence."""
-    stops = verdict.learned.stops
+    stops = report.learned.stops
     if stops.height:
         named = ", ".join(dict.fromkeys(stops["arm"].to_list()))
         return f"Stopped for doing harm: {named}"
-    favourites = [(share, arm, trigger) for trigger, arms in newest_choices(verdict.evidence).items() for arm, share in arms.items()]
+    favourites = [(share, arm, trigger) for trigger, arms in newest_shares(report.evidence).items() for arm, share in arms.items()]
     if not favourites:
         return "What the bandit believes of each arm"
     share, arm, trigger = max(favourites)

@@ -20,9 +20,9 @@ _MOST: Final = 7
 _DAYS: Final = 120  # the newest; more bars than that are a grey wall
 
 
-def draw(verdict: RunReport) -> Figure | None:
+def draw(report: RunReport) -> Figure | None:
     """One row of bars a reason. None: everything that was considered led to a decision, or nothing was considered."""
-    considered = verdict.evidence.decisions.with_columns(day=pl.col("decided_at") // DAY)
+    considered = report.evidence.decisions.with_columns(day=pl.col("decided_at") // DAY)
     declined = considered.filter(pl.col("outcome") == "declined")
     if not declined.height:
         return None

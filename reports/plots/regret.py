@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluation.bandit_value import regret_curves
 from reports.plots.style import AMBER, BLUE, GREEN, GREY, INK, canvas, label_ends, room
-from reports.regrets import regrets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from reports.run_report import BanditCard, RunReport
+    from reports.run_report import BanditReport, RunReport
 
 
-def draw(verdict: RunReport) -> Figure | None:
+def draw(report: RunReport) -> Figure | None:
     """None: there is no truth, or nothing was shown."""
-    hidden = verdict.hidden
-    if hidden is None or hidden.bandit is None:
+    truth = report.truth
+    if truth is None or truth.bandit is None:
         return None
-    card = hidden.bandit
+    card = truth.bandit
     note = (
         "Cumulative regret: expected successes given away against the best arm of each context (trigger, step, segment), known in "
         "hindsight only. Lower is better; flat is a learner that has learned."
@@ -28,7 +28,7 @@ def draw(verdict: RunReport) -> Figure | None:
     figure = canvas(title(card), note)
     axes = figure.subplots()
     room(figure, right=1.85, top=1.1)
-    lines = regrets(card)
+    lines = regret_curves(card.shown, card.regret, None if card.reference is None else card.reference.earned)
     count = np.arange(1, len(card.shown.log) + 1)
     colours = {"random choice": GREY, "best single arm": AMBER, "knows the prior": GREEN, "this engine": BLUE}
     for name, regret in lines.items():
@@ -41,14 +41,14 @@ def draw(verdict: RunReport) -> Figure | None:
     label_ends(axes, count[-1], [(f"{name} {float(each[-1]):.0f}", float(each[-1]), colours[name]) for name, each in lines.items()])
     axes.set_xlabel("recommendations shown, in order of time")
     axes.set_ylabel("expected successes given away")
-    if hidden.changed_at is not None:
-        moment = int(np.searchsorted(card.shown.shown_at, hidden.changed_at))
+    if truth.changed_at is not None:
+        moment = int(np.searchsorted(card.shown.shown_at, truth.changed_at))
         axes.axvline(moment, color=INK, linewidth=0.8, linestyle=":")
         axes.annotate("the world changes", (moment, axes.get_ylim()[1]), xytext=(4, -10), textcoords="offset points", fontsize=8.5)
     return figure
 
 
-def title(card: BanditCard) -> str:
+def title(card: BanditReport) -> str:
     """The finding in a sentence."""
     gain = -float(card.regret.against_uniform[-1])
     closed = card.newest.gap_closed

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from reports.plots.style import BLUE, GREEN, GREY, INK, ORANGE, as_percent, canvas, panel_title, room
-from reports.run_report_json import by_trigger
+from reports.report_json import by_trigger
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from evaluation.calibration import Calibration
     from evaluation.stuck_bounds import Rule
-    from reports.run_report import RunReport, StuckCard
+    from reports.run_report import RunReport, StuckReport
 
 
-def draw(verdict: RunReport) -> Figure | None:
-    """Three panels: against timeouts, by trigger, calibration. None: there is nobody to judge it by."""
-    card = verdict.stuck if verdict.hidden is None else verdict.hidden.stuck
+def draw(report: RunReport) -> Figure | None:
+    """Three panels: against timeouts, by trigger, calibration. None: there are no episodes to judge by."""
+    card = report.stuck if report.truth is None else report.truth.stuck
     if not card.score.episodes:
         return None
-    judged = "by the sealed truth" if verdict.hidden is not None else "by the holdout, whom nobody helped"
+    judged = "by the sealed truth" if report.truth is not None else "by held-out users, who get no help"
     share = card.score.prevalence or 0.0
     note = (
         f"{card.score.alarms:,} alarms judged {judged}. Stuck: the step is not completed unaided within the time that nine of ten "
@@ -37,15 +37,15 @@ def draw(verdict: RunReport) -> Figure | None:
     return figure
 
 
-def title(card: StuckCard) -> str:
+def title(card: StuckReport) -> str:
     """The finding in a sentence."""
     score = card.score
     if score.precision is None or score.recall is None:
-        return "Nobody was called stuck" if not score.alarms else "Nobody was stuck, as far as can be told"
+        return "No alarm was raised" if not score.alarms else "No user was stuck"
     return f"{score.precision:.0%} of the alarms are right, and {score.recall:.0%} of the people who are stuck are found in time"
 
 
-def _plane(axes: Axes, card: StuckCard) -> None:
+def _plane(axes: Axes, card: StuckReport) -> None:
     panel_title(axes, "Against rules without skill")
     timeouts = sorted(
         (rule for rule in card.timeouts if rule.kind == "fraction" and rule.precision is not None), key=lambda rule: rule.delay
@@ -74,7 +74,7 @@ def _mark(axes: Axes, rule: Rule, label: str, colour: str, marker: str, shift: t
     axes.annotate(label, (rule.recall, rule.precision), xytext=shift, textcoords="offset points", color=colour, ha=side, fontsize=8.5)
 
 
-def _triggers(axes: Axes, card: StuckCard) -> None:
+def _triggers(axes: Axes, card: StuckReport) -> None:
     panel_title(axes, "By sign: ● precision  ○ recall of that cause")
     rows = by_trigger(card)
     names = sorted(rows, key=lambda name: rows[name]["alarms"] or 0)

@@ -1,6 +1,6 @@
-"""How all plots look: one palette, titles that say the finding, labels at the lines instead of legends, little else.
+"""The style of all plots: one palette, titles that state the finding, labels at the lines instead of legends.
 
-Colours are those of Okabe and Ito (2008), which people with any colour vision can tell apart.
+Colours are those of Okabe and Ito (2008), which people with any colour vision can distinguish.
 """
 
 from __future__ import annotations

@@ -19,12 +19,12 @@ MOST: Final = 8
 _TICKS: Final = {MINUTE: "1 min", 10 * MINUTE: "10 min", HOUR: "1 h", 6 * HOUR: "6 h", DAY: "1 d", 7 * DAY: "7 d"}
 
 
-def draw(verdict: RunReport) -> Figure | None:
-    """One panel a step, those that most held-out people came to. None: nobody was held out."""
-    curves = verdict.steps[:MOST]
+def draw(report: RunReport) -> Figure | None:
+    """One panel a step, those that most held-out people came to. None: no user was held out."""
+    curves = report.steps[:MOST]
     if not curves:
         return None
-    learned = {row["step_id"]: row for row in verdict.learned.steps.to_dicts()}
+    learned = {row["step_id"]: row for row in report.learned.steps.to_dicts()}
     across = min(4, len(curves))
     down = -(-len(curves) // across)
     note = (
@@ -33,7 +33,7 @@ def draw(verdict: RunReport) -> Figure | None:
         + (", shaded: 95 %. Orange: what the engine has learned. " if learned else ", shaded: 95 %. ")
         + "Dotted: H, within which nine of ten of those who complete the step alone do so."
     )
-    figure = canvas(title(verdict), note, width=11.5, height=1.6 + 1.95 * down)
+    figure = canvas(title(report), note, width=11.5, height=1.6 + 1.95 * down)
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     room(figure, top=1.35, apart=0.12)
     figure.subplots_adjust(hspace=0.32)
@@ -49,17 +49,17 @@ def draw(verdict: RunReport) -> Figure | None:
     return figure
 
 
-def title(verdict: RunReport) -> str:
+def title(report: RunReport) -> str:
     """The finding in a sentence."""
-    gaps = [gap for curve in verdict.steps[:MOST] if (gap := _gap(verdict, curve)) is not None]
+    gaps = [gap for curve in report.steps[:MOST] if (gap := _gap(report, curve)) is not None]
     if not gaps:
         return "How long each step takes people who get no guidance"
     return f"What the engine learned of each step is within {100 * float(np.median(gaps)):.0f} points of what held-out people do (median)"
 
 
-def _gap(verdict: RunReport, curve: StepCurve) -> float | None:
+def _gap(report: RunReport, curve: StepCurve) -> float | None:
     """The largest vertical distance between observed and learned, None where there is no learned curve."""
-    rows = [row for row in verdict.learned.steps.to_dicts() if row["step_id"] == curve.step and row["curve_ms"]]
+    rows = [row for row in report.learned.steps.to_dicts() if row["step_id"] == curve.step and row["curve_ms"]]
     if not rows or not curve.observed.times.size:
         return None
     return max(

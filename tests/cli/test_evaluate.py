@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.run_report import Design
+from reports.run_report import ExperimentDesign
 from state.duration import DAY
 from tests.cli.conftest import Inside, Ready
 
@@ -36,7 +36,7 @@ def test_a_decision_counts_once_the_window_of_the_catalog_has_passed(demo: Ready
     plain = inside("evaluate", "--policy", "uniform", "--json", cwd=demo.cwd).json
     found = {}
     for window in (DAY, 10 * DAY):
-        monkeypatch.setattr("cli.report.design", lambda *_, window=window: Design(window=window))
+        monkeypatch.setattr("cli.experiment_design.design", lambda *_, window=window: ExperimentDesign(window=window))
         found[window] = inside("evaluate", "--policy", "uniform", "--json", cwd=demo.cwd).json["decisions"]
     assert found[10 * DAY] < found[DAY] == plain["decisions"]
 

@@ -12,9 +12,17 @@ from tests.cli.conftest import Inside, Ready
 def test_report_prints_the_views(demo: Ready, inside: Inside) -> None:
     result = inside("report", cwd=demo.cwd)
     assert result.code == 0, result.err
-    for section in ("Activation within 7 days", "Stuck, as noticed", "How long steps take", "Arms upon signup", "Can this be believed?"):
+    for section in (
+        "Activation within 7 days",
+        "Stuck users",
+        "How long steps take",
+        "Arms by trigger",
+        "Arms upon signup",
+        "nothing shown because",
+        "Can this be believed?",
+    ):
         assert section in result.out
-    assert "true" not in result.out.split("verdict")[0]  # a live system has no truth
+    assert "true" not in result.out.split("Stuck users")[0]  # a live system has no truth
     views = inside("report", "--json", cwd=demo.cwd).json
     assert views["activation"][0]["people"] == 150
     assert {"funnel_by_step", "arm_share", "non_decisions_by_reason", "freshness"} <= set(views)
@@ -44,7 +52,7 @@ def test_explain_tells_what_was_done_before_what_came_of_it(demo: Ready, inside:
 def test_a_person_nobody_knows(demo: Ready, inside: Inside) -> None:
     result = inside("explain", "no\x1bbody", cwd=demo.cwd)
     assert (result.code, result.out) == (1, "")
-    assert result.err == "onramp: nobody named no\\x1bbody is known in tenant default.\n"
+    assert result.err == "onramp: no user no\\x1bbody is known in tenant default.\n"
     assert inside("recommend", "nobody", "--json", cwd=demo.cwd).json == {"status": "none", "tenantId": "default", "userId": "nobody"}
 
 

@@ -36,7 +36,7 @@ def test_stopped_in_order_it_says_so_and_how_to_go_on(tmp_path: Path, inside: In
         out, err = job.communicate(timeout=500)
     assert job.returncode == 0, err
     assert '"finished": false' in out
-    assert err == "onramp: stopped before the end of the input; run the same command to go on.\n"
+    assert err.splitlines()[-1] == "onramp: stopped before the end of the input; run the same command to resume."
     assert busy.code == 1
     assert "in use by process" in busy.err
     assert len(busy.err.splitlines()) == 1

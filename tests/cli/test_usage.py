@@ -11,7 +11,7 @@ import pytest
 
 from cli.app import app, invoke
 from cli.failures import explain_failure
-from reports.plain import plain
+from reports.safe_text import plain
 from tests.cli.command import environment, onramp
 from tests.cli.conftest import Inside
 
@@ -39,7 +39,6 @@ def test_help_imports_no_engine(tmp_path: Path) -> None:
         "yaml",
         "numpy",
         "matplotlib",
-        "plotext",
     }
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from reports.wordings import dollars, in_words
+from reports.llm_call import call_in_words
+from reports.render import dollars
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
@@ -74,7 +75,7 @@ def test_report_tells_what_the_texts_cost_and_achieve(worded: Path, inside: Insi
         "eligible for one",
     ):
         assert words in " ".join(section.split()), section
-    assert ("Model − template:" in section) != ("Too few people to say" in section)
+    assert ("Model − template:" in section) != ("Too few decisions to say" in section)
     assert all(len(line) <= 80 for line in section.splitlines())
     assert not said.out.startswith("\n")
 
@@ -130,7 +131,7 @@ def _row(what: str = "improved", reason: str = "", **detail: Any) -> dict[str, A
         (_row(source="cache", latencyMs=2), "a model's text (prompt nudge-1, from the cache in 2 ms)"),
         (
             _row(source="coalesced"),
-            "a model's text (prompt nudge-1, by a call that was on its way for somebody else, in 840 ms)",
+            "a model's text (prompt nudge-1, by a call that was on its way for another user, in 840 ms)",
         ),
         (
             _row("kept", "shown_first"),
@@ -139,7 +140,7 @@ def _row(what: str = "improved", reason: str = "", **detail: Any) -> dict[str, A
         (_row("kept", "cold_start", source=""), "template kept: too few events of the person are known (cold_start)"),
         (
             _row("kept", "breaker_open", attempts=0, checks=PASSED),
-            "template kept: the model server had failed too often of late and was left alone (breaker_open)",
+            "template kept: the model server failed too often, so calls to it are paused (breaker_open)",
         ),
         (_row("kept", "new\x1bcode", source=""), "template kept: new\\x1bcode"),
         (
@@ -150,7 +151,7 @@ def _row(what: str = "improved", reason: str = "", **detail: Any) -> dict[str, A
     ],
 )
 def test_an_entry_in_words(row: dict[str, Any], words: str) -> None:
-    assert in_words(row) == words
+    assert call_in_words(row) == words
 
 
 def test_money_is_never_rounded_to_nothing() -> None:

@@ -14,12 +14,17 @@ from state.duration import DAY, HOUR
 from state.records.dead_letter import DeadLetter, encode_line
 
 
-def summary(read: int = 1000, rejected: int = 0, completed: int = 50) -> dict[str, Any]:
+def summary(read: int = 1000, rejected: int = 0, completed: int = 50, **ignored: int) -> dict[str, Any]:
     return {
         "catalog": "shop@1",
         "eventsAccepted": read - rejected,
         "stepsCompleted": completed,
-        "thisRun": {"eventsRead": read, "deadLetters": {"bad_timestamp": rejected} if rejected else {}},
+        "thisRun": {
+            "eventsRead": read,
+            "deadLetters": {"bad_timestamp": rejected} if rejected else {},
+            "outcomes": {"shown": 95},
+            "exposuresIgnored": ignored,
+        },
     }
 
 
@@ -54,6 +59,18 @@ def test_a_catalog_that_nothing_matches_is_doubted(tmp_path: Path) -> None:
     (note,) = notes_on(summary(completed=0), Progress(done=True), tmp_path / "none")
     assert "shop@1" in note
     assert notes_on(summary(99, completed=0), Progress(done=True), tmp_path / "none") == []
+
+
+def test_an_app_that_echoes_wrong_ids_is_named_with_what_to_check(tmp_path: Path) -> None:
+    wrong, missing = notes_on(summary(unknown_recommendation=1200, nothing_to_show=1), None, tmp_path / "none")
+    assert wrong.startswith("1,200 exposure events were ignored: they carry a recommendationId that was not issued to that user")
+    assert "Check that the app sends back the recommendationId it read" in wrong
+    assert missing.startswith("1 exposure event was ignored: it carries no recommendationId")
+
+
+def test_a_few_late_exposures_are_normal(tmp_path: Path) -> None:
+    assert notes_on(summary(unknown_recommendation=5), None, tmp_path / "none") == []
+    assert len(notes_on(summary(unknown_recommendation=6), None, tmp_path / "none")) == 1
 
 
 def test_a_directory_belongs_to_the_first_catalog_that_used_it(tmp_path: Path) -> None:

@@ -99,6 +99,33 @@ def test_a_step_nobody_reached_has_no_rate(filled: ClickHouse) -> None:
     ]
 
 
+def test_a_funnel_ends_at_activation_and_those_who_go_on_are_counted_beside_it(filled: ClickHouse) -> None:
+    at = MONDAY + 2 * HOUR
+    for user in ("stops", "goes on", "did it before"):
+        insert(
+            filled,
+            make(PersonFact, user_id=user, path_id="p", activated_at=at),
+            progress(user, "one", 1, "completed", since=MONDAY, done=at),
+        )
+    insert(
+        filled,
+        make(PersonFact, user_id="on the way", path_id="p"),
+        progress("on the way", "one", 1, "current", since=MONDAY),
+        progress("on the way", "two", 2, "locked"),
+        progress("stops", "two", 2, "current", since=at),
+        progress("goes on", "two", 2, "completed", since=at, done=at + HOUR),
+        progress("did it before", "two", 2, "completed", done=at - HOUR),
+        progress("stops", "three", 3, "locked"),
+        progress("goes on", "three", 3, "completed", done=at + 3 * HOUR),
+    )
+    columns = "step_id, reached, completed, step_completion_rate, drop_off_rate, median_hours, activated_before, completed_after_activation"
+    assert rows(filled, "funnel_by_step", columns) == [
+        ("one", 4, 3, 0.75, 0.25, 2.0, 0, 0),  # the step that completes the activation is part of the way
+        ("two", 1, 1, 1.0, 0.0, None, 2, 1),
+        ("three", 0, 0, None, None, None, 2, 1),
+    ]
+
+
 def test_activation(filled: ClickHouse) -> None:
     people(filled)
     measures = "activated, activation_rate, time_to_activation_p50_hours"
@@ -232,4 +259,32 @@ def test_the_timeline_of_a_person_is_in_order_and_holds_every_kind(filled: Click
         ("progress", "completed", "", None, "step 1, 0 attempts, 0 errors"),
         ("non_decision", "cooldown", "cooldown", None, ""),
         ("event", "track deployed", "late", None, ""),
+    ]
+
+
+def test_exposures_that_belong_to_no_recommendation_are_counted_with_an_example(filled: ClickHouse) -> None:
+    def event(event_id: str, user: str, payload: str, at: int, kind: str = "recommendation_clicked") -> EventFact:
+        return make(
+            EventFact, user_id=user, event_id=event_id, event_type=kind, payload=payload, status="applied", timestamp=at, log_time=at
+        )
+
+    shown = make(
+        RecommendationFact, user_id="a", recommendation_id="d1.arm.mac", ui_component="tooltip", created_at=MONDAY,
+        expires_at=MONDAY + 2 * HOUR, version=1,
+    )  # fmt: skip
+    insert(
+        filled,
+        shown,
+        event("right id", "a", '{"recommendationId": "d1.arm.mac"}', MONDAY + HOUR),
+        event("right id, late", "a", '{"recommendationId": "d1.arm.mac"}', MONDAY + 90 * HOUR),
+        event("wrong id", "a", '{"recommendationId": "d1.arm.forged"}', MONDAY + HOUR),
+        event("another's id", "b", '{"recommendationId": "d1.arm.mac"}', MONDAY + HOUR + 1),
+        event("current", "a", "{}", MONDAY + HOUR, "recommendation_shown"),
+        event("expired", "a", "{}", MONDAY + 3 * HOUR),
+        event("never had one", "c", "{}", MONDAY + HOUR, "tooltip_dismiss"),
+        event("no exposure", "c", "{}", MONDAY + HOUR, "page_view"),
+    )
+    assert rows(filled, "exposures_ignored_by_reason", "reason, events, people, example_user_id, example_event_id") == [
+        ("nothing_to_show", 2, 2, "a", "expired"),
+        ("unknown_recommendation", 2, 2, "b", "another's id"),
     ]

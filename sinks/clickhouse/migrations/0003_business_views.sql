@@ -5,32 +5,42 @@
 CREATE OR REPLACE VIEW counted_people AS
 SELECT * FROM people_final WHERE experiment_group != 'merged';
 
--- Where people stand on the path they are on now. Rows of a path that a person was moved away from do not count.
---   reached:  the step is or was open to the person (not locked)
---   step_completion_rate = completed / reached
+-- The funnel: where people stand on the path they are on now. Rows of a path that a person was moved away from do not count.
+-- A person's funnel ends where they activate: a step that becomes current at activation or later is not part of their way there, and
+-- leaving it undone is no drop-off. Such people are counted beside the funnel, in activated_before and completed_after_activation.
+--   reached:  people for whom the step is or was open (not locked) on their way to activation
+--   step_completion_rate = completed / reached; NULL for a step that nobody reaches before activation
 --   drop_off_rate        = reached and not completed so far / reached
 --   median_hours:        from the step first becoming current to its completion, of those who completed it so; steps done ahead of
 --                        their turn never became current and do not count
+--   activated_before:    people who activated before the step became current (some for whom it never did)
+--   completed_after_activation: those of them who went on and completed it all the same
 CREATE OR REPLACE VIEW funnel_by_step AS
+WITH
+    s.status = 'completed' AS done,
+    p.activated_at IS NOT NULL AND ifNull(s.current_since_at >= p.activated_at, true) AND ifNull(s.completed_at > p.activated_at, true) AS after
 SELECT
     s.tenant_id AS tenant_id,
     s.path_id AS path_id,
     s.position AS position,
     s.step_id AS step_id,
-    countIf(s.status != 'locked') AS reached,
-    countIf(s.status = 'completed') AS completed,
+    countIf(NOT after AND s.status != 'locked') AS reached,
+    countIf(NOT after AND done) AS completed,
     if(reached = 0, NULL, completed / reached) AS step_completion_rate,
     if(reached = 0, NULL, (reached - completed) / reached) AS drop_off_rate,
-    if(countIf(s.completed_at IS NOT NULL AND s.current_since_at IS NOT NULL) = 0, NULL, quantileExactInclusiveIf(0.5)(
+    if(countIf(NOT after AND done AND s.current_since_at IS NOT NULL) = 0, NULL, quantileExactInclusiveIf(0.5)(
         greatest(0, dateDiff('millisecond', assumeNotNull(s.current_since_at), assumeNotNull(s.completed_at))) / 3600000,
-        s.completed_at IS NOT NULL AND s.current_since_at IS NOT NULL
-    )) AS median_hours
+        NOT after AND done AND s.current_since_at IS NOT NULL
+    )) AS median_hours,
+    countIf(after) AS activated_before,
+    countIf(after AND done) AS completed_after_activation
 FROM step_progress_final AS s
 INNER JOIN counted_people AS p ON p.tenant_id = s.tenant_id AND p.user_id = s.user_id AND p.path_id = s.path_id
 GROUP BY tenant_id, path_id, position, step_id
 ORDER BY tenant_id, path_id, position;
 
--- Where people stop, worst step first. Someone who is still working on a step counts as stopped there until they complete it.
+-- Where people stop on their way to activation, worst step first. Someone who is still working on a step counts as stopped there until
+-- they complete it.
 CREATE OR REPLACE VIEW drop_off_rate_by_step AS
 SELECT tenant_id, path_id, position, step_id, reached, reached - completed AS stopped_here, drop_off_rate
 FROM funnel_by_step
@@ -207,3 +217,31 @@ SELECT
     session_count,
     avg_session_duration
 FROM counted_people;
+
+-- What the app reported as shown, clicked or dismissed, and the engine could not assign to a recommendation. Not 0: check the app.
+--   unknown_recommendation: the event echoes a recommendationId that was never issued to this person
+--   nothing_to_show:        the event echoes none, and the person had no current recommendation when it arrived
+-- The counters of `onramp run` also count ids that came back after their attribution window had closed.
+CREATE OR REPLACE VIEW exposures_ignored_by_reason AS
+WITH
+    JSONExtractString(e.payload, 'recommendationId') AS echoed
+SELECT
+    e.tenant_id AS tenant_id,
+    if(JSONHas(e.payload, 'recommendationId'), 'unknown_recommendation', 'nothing_to_show') AS reason,
+    count() AS events,
+    uniqExact(e.user_id) AS people,
+    argMax(e.user_id, (e.log_time, e.event_id)) AS example_user_id,
+    argMax(e.event_id, (e.log_time, e.event_id)) AS example_event_id
+FROM (
+    SELECT * FROM events_final WHERE status = 'applied'
+        AND event_type IN ('recommendation_shown', 'recommendation_clicked', 'recommendation_dismissed', 'tooltip_dismiss')
+) AS e
+ASOF LEFT JOIN recommendations_final AS r
+    ON r.tenant_id = e.tenant_id AND r.user_id = e.user_id AND e.log_time >= r.created_at
+WHERE if(
+    JSONHas(e.payload, 'recommendationId'),
+    (e.tenant_id, e.user_id, echoed) NOT IN (SELECT tenant_id, user_id, recommendation_id FROM recommendations_final),
+    r.ui_component IN ('', 'none') OR r.expires_at <= e.log_time
+)
+GROUP BY tenant_id, reason
+ORDER BY tenant_id, reason;

@@ -1,4 +1,4 @@
-"""The figures of a run as a short table: what ``onramp run`` ends in."""
+"""The counts of a run as a short table, printed at the end of ``onramp run``."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from reports.plain import plain
-from reports.screen import heading, lines, number, percent, table
+from reports.render import heading, lines, number, table
+from reports.safe_text import plain
 from state.vocabulary import REASONS
 
 _ROWS = (
     ("eventsRead", "events read"),
     ("eventsAccepted", "accepted"),
     ("duplicates", "duplicates"),
-    ("users", "people"),
+    ("users", "users"),
     ("stepsCompleted", "steps completed"),
     ("activatedUsers", "activated"),
     ("decisions", "decisions"),
     ("recommendationsWritten", "recommendations written"),
-    ("withdrawals", "withdrawn again"),
+    ("withdrawals", "withdrawals"),
 )
 
 
 def show_throughput(console: Console, summary: dict[str, Any]) -> None:
-    """One line: how much, how fast."""
+    """Print one line: how many events, how fast."""
     console.print()
     read, rate = number(summary["thisRun"]["eventsRead"]), number(summary["eventsPerSecond"])
     rest = f" with the catalog {summary['catalog']} in {summary['wallSeconds']:.1f} s, start-up included; {rate} a second once running."
@@ -34,11 +34,11 @@ def show_throughput(console: Console, summary: dict[str, Any]) -> None:
 
 
 def show_unused(console: Console, summary: dict[str, Any], dead_letters: Path) -> None:
-    """A line for the messages that were no events, and one for what events asked in vain; nothing where there are none."""
+    """Print a line for rejected messages and one for events without effect; nothing where there are none."""
     rejected, ignored = (summary["thisRun"][name] for name in ("deadLetters", "ignored"))
     if rejected:
-        told = f"{number(sum(rejected.values()))} were rejected ({_counts(rejected)}); they are in {dead_letters}."
-        lines(console, Text(plain(told), style="yellow"))
+        count = f"{number(sum(rejected.values()))} were rejected ({_counts(rejected)}); they are in {dead_letters}."
+        lines(console, Text(plain(count), style="yellow"))
     if ignored:
         lines(console, Text(plain(f"Without effect: {_counts(ignored)}."), style="dim"))
 
@@ -48,7 +48,7 @@ def _counts(found: dict[str, int]) -> str:
 
 
 def show_figures(console: Console, summary: dict[str, Any]) -> None:
-    """All counts; those of this run beside those of the data directory where they differ."""
+    """Print all counts; those of this run beside those of the data directory where they differ."""
     this = summary["thisRun"]
     resumed = any(summary[key] != this[key] for key, _ in _ROWS)
     rows: list[tuple[str, int, int | None]] = [(label, summary[key], this[key]) for key, label in _ROWS]
@@ -56,23 +56,21 @@ def show_figures(console: Console, summary: dict[str, Any]) -> None:
     rows.append(("rewards: open", summary["rewards"]["open"], None))  # how many there are, not how many there were
     rows += [(f"dead letters: {reason}", count, this["deadLetters"].get(reason, 0)) for reason, count in summary["deadLetters"].items()]
     rows += [(f"ignored: {reason}", count, this["ignored"].get(reason, 0)) for reason, count in summary["ignored"].items()]
+    rows += [
+        (f"exposures ignored: {reason}", count, this["exposuresIgnored"].get(reason, 0))
+        for reason, count in summary["exposuresIgnored"].items()
+    ]
     rows += [(trigger, count, this["stuckSignals"].get(trigger, 0)) for trigger, count in summary["stuckSignals"].items()]
-    columns = ["figure", ">in all", ">this run"] if resumed else ["figure", ">count"]
+    columns = ["figure", ">total", ">this run"] if resumed else ["figure", ">count"]
     console.print()
     console.print(table(columns, ((label, number(total), number(now))[: len(columns)] for label, total, now in rows)))
     show_non_decisions(console, summary["nonDecisions"])
 
 
 def show_non_decisions(console: Console, reasons: dict[str, int]) -> None:
-    """Why nothing happened, in words."""
+    """Print why no recommendation was decided, with each reason in words."""
     if not reasons:
         return
     heading(console, "Considered, and nothing shown because", f"{number(sum(reasons.values()))} times")
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
-    console.print(table(["reason", ">times", "~in words"], ((reason, number(count), REASONS.get(reason, "")) for reason, count in ordered)))
-
-
-def show_activation(console: Console, people: int, activated: int) -> None:
-    """One line."""
-    share = activated / people if people else None
-    lines(console, Text(f"{number(activated)} of {number(people)} people activated ({percent(share)})."))
+    console.print(table(["reason", ">times", "~meaning"], ((reason, number(count), REASONS.get(reason, "")) for reason, count in ordered)))

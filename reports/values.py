@@ -1,7 +1,8 @@
-"""Values of ClickHouse as people and machines read them."""
+"""Values of reports and of ClickHouse as people and machines read them."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from datetime import UTC, date, datetime
@@ -24,10 +25,11 @@ def cell(value: Any) -> str:
 
 
 def json_value(value: Any) -> Any:
-    """One value in JSON: times are RFC 3339 in UTC, what is no number is null."""
+    """One value in JSON: times are RFC 3339 in UTC, NaN and infinity are null, a dataclass is an object and a table a list of objects,
+    both with camelCase names.
+    """
     if isinstance(value, datetime):
-        aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-        return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return in_utc(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, float) and not math.isfinite(value):
@@ -38,13 +40,31 @@ def json_value(value: Any) -> Any:
         return {str(key): json_value(each) for key, each in value.items()}
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
+    if dataclasses.is_dataclass(value):
+        return pick(value, *(field.name for field in dataclasses.fields(value)))
+    if hasattr(value, "to_dicts"):
+        return [json_record(row) for row in value.to_dicts()]
     return value if isinstance(value, int | str | float | None) else str(value)
+
+
+def json_record(row: dict[str, Any]) -> dict[str, Any]:
+    """One row of a table as a JSON object with camelCase names."""
+    return {camel(name): json_value(value) for name, value in row.items()}
+
+
+def pick(value: Any, *names: str) -> dict[str, Any]:
+    """The attributes ``names`` of ``value`` as JSON with camelCase names; all of them null where ``value`` is None."""
+    return {camel(name): None if value is None else json_value(getattr(value, name)) for name in names}
+
+
+def in_utc(value: datetime) -> datetime:
+    """``value`` in UTC. A time without a zone is one of ClickHouse, which means UTC."""
+    return value.astimezone(UTC) if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
 def moment(value: datetime) -> str:
     """A time to the second, UTC."""
-    aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return in_utc(value).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def camel(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The options ``--scenario`` and ``--population``: in which world simulated people live, and which program plays them."""
+"""The options ``--scenario`` and ``--population``, and the program that simulates users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sources.closed_loop import Program
 
 _NAMED: Final = "baseline, no_effect, drift, new_arm, harmful_arm, bots, messy, cold, misspecified"
-"""The scenarios, written out: asking the room that knows them would make every command start later."""
+"""Written out: importing the room that defines them would make every command start later."""
 
 
 def _known(name: str) -> str:
@@ -33,21 +33,21 @@ def _command(text: str | None) -> str | None:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no command ({error}).") from None
+        raise typer.BadParameter(f"{text!r} is not a command ({error}).") from None
     if not words:
         raise typer.BadParameter("it names no program.")
     return text
 
 
 ScenarioOption = Annotated[
-    str, typer.Option("--scenario", metavar="NAME", help=f"What is special about the world: {_NAMED}.", callback=_known)
+    str, typer.Option("--scenario", metavar="NAME", help=f"What is special about the users: {_NAMED}.", callback=_known)
 ]
 PopulationOption = Annotated[
     str | None,
     typer.Option(
         "--population",
         metavar="CMD",
-        help="A program that plays the people, as docs/population.md describes. [default: ours]",
+        help="A program that simulates the users, as described in docs/population.md. [default: the built-in one]",
         show_default=False,
         callback=_command,
     ),
@@ -55,12 +55,12 @@ PopulationOption = Annotated[
 
 
 @contextmanager
-def play(command: str | None) -> Iterator[Program]:
-    """Start the people's program, ours by default; end it with the block. Raises ``PopulationError``."""
+def population_program(command: str | None) -> Iterator[Program]:
+    """Run ``command``, or the built-in population, for the block. Raises ``PopulationError``."""
     from sources.closed_loop import Program
 
     if command is None:
-        with _our_rooms_found():
+        with _importable():
             people = Program([sys.executable, "-P", "-m", "population"])
     else:
         people = Program(shlex.split(command))
@@ -71,10 +71,10 @@ def play(command: str | None) -> Iterator[Program]:
 
 
 @contextmanager
-def _our_rooms_found() -> Iterator[None]:
-    """For the block, a Python started with ``-P`` finds our rooms wherever we are run from, and nothing of the same name beside them."""
+def _importable() -> Iterator[None]:
+    """For the block, a Python started with ``-P`` can import our packages from any directory, and none of the same name beside them."""
     before = os.environ.get("PYTHONPATH")
-    ours = str(Path(__file__).resolve().parents[2])
+    ours = str(Path(__file__).resolve().parents[1])
     os.environ["PYTHONPATH"] = ours if not before else os.pathsep.join([ours, before])
     try:
         yield

@@ -1,4 +1,4 @@
-"""What all output to people has in common: consoles, headings, tables, numbers. JSON for machines too."""
+"""The parts that all printed reports share: consoles, headings, tables, bars, numbers. JSON for machines too."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
-from cli.failures import OutputClosedError
-from reports.plain import plain
+from reports.safe_text import plain
+from reports.values import json_value
 
 WIDEST: Final = 120
 BAR: Final = "█"
@@ -24,7 +24,7 @@ BAR: Final = "█"
 class _Console(Console):
     @override
     def on_broken_pipe(self) -> None:
-        raise OutputClosedError
+        raise BrokenPipeError
 
 
 def out() -> Console:
@@ -57,7 +57,7 @@ def _width_of_the_terminal() -> int:
 
 def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on standard output. ASCII only: no terminal and no locale can garble it."""
-    out().out(json.dumps(value, default=str), highlight=False)
+    out().out(json.dumps(json_value(value), allow_nan=False), highlight=False)
 
 
 def heading(console: Console, title: str, note: str = "") -> None:
@@ -119,7 +119,38 @@ def hours(value: float | None) -> str:
     return f"{value:.1f} h" if value < 48 else f"{value / 24:.1f} d"
 
 
+def points(value: float | None) -> str:
+    """A difference of rates in percentage points: ``+3.9``, or a dash."""
+    return "–" if value is None else f"{100 * value:+.1f}".replace("-", "−")
+
+
+def count(number_of: int, thing: str) -> str:
+    """``1 call``, ``2 calls``."""
+    return f"{number(number_of)} {thing}{'' if number_of == 1 else 's'}"
+
+
+def dollars(value: float | None) -> str:
+    """``$1.25``, ``$0.0004``: small amounts keep enough digits to differ from nothing; a dash for nothing to measure."""
+    if value is None:
+        return "–"
+    if value == 0 or abs(value) >= 0.995:
+        return f"${value:,.2f}"
+    return f"${value:.{4 if abs(value) >= 0.001 else 6}f}"
+
+
 def bar(share: float, width: int) -> Text:
     """A share as a bar of at most ``width`` cells; anything above nothing shows."""
     cells = round(max(0.0, min(1.0, share)) * width)
     return Text(BAR * max(cells, 1 if share > 0 else 0), style="cyan")
+
+
+def interval(low: float, estimate: float, high: float, *, reach: float, width: int = 21) -> Text:
+    """An interval on a line from ``-reach`` to ``reach``: ``│`` at zero, ``●`` at the estimate."""
+
+    def place(value: float) -> int:
+        return round((max(-reach, min(reach, value)) + reach) / (2 * reach) * (width - 1))
+
+    cells = ["─" if place(low) <= index <= place(high) else " " for index in range(width)]
+    cells[width // 2] = "│"
+    cells[place(estimate)] = "●"
+    return Text("".join(cells), style="cyan")

@@ -1,4 +1,4 @@
-"""What a demo tells of a model's texts at its end: what was asked, what came of it, and a few texts beside the templates they replaced."""
+"""Texts by a model at the end of a demo: the counts by source, and a few texts beside the templates they replaced."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from reports import wordings
-from reports.cells import camel, json_value
-from reports.plain import plain
-from reports.screen import heading, lines, number, table
+from reports import llm
+from reports.render import heading, lines, number, table
+from reports.safe_text import plain
+from reports.values import json_record
 
 if TYPE_CHECKING:
-    from cli.stores import Facts
     from evaluation.model_value import ModelValue
+    from reports.facts import Facts
 
 Row = dict[str, Any]
 
@@ -35,43 +35,43 @@ LIMIT 1 BY m.step_id LIMIT 5
 """
 _SHOWN = 3
 _COUNTS = ("asked", "answered", "accepted", "rejected", "failed", "tokens")
-"""``failed``: no answer, or none that anybody waited for. ``rejected``: by a check, or seen too late to be of use."""
-_ANSWERED = {"call": "the model", "cache": "the cache", "coalesced": "a call on its way"}
+"""``failed``: no answer, or the call was cancelled. ``rejected``: by a check, or because the answer came too late."""
+_ANSWERED = {"call": "the model", "cache": "the cache", "coalesced": "another user's call"}
 
 
-class Texts(NamedTuple):
-    """What the tables tell. ``found`` is as in ``onramp report``; ``examples`` have the words before and after."""
+class ModelTexts(NamedTuple):
+    """``found`` is as in ``onramp report``; ``examples`` have the words before and after."""
 
     found: Row
     sources: list[Row]
     examples: list[Row]
 
 
-def read(facts: Facts, tenant: str) -> Texts | None:
-    """Read what became of a model's texts; None where no model was ever considered."""
-    found = wordings.read(facts, tenant)
-    return None if found is None else Texts(found, facts.rows(_SOURCES, tenant=tenant), facts.rows(_EXAMPLES, tenant=tenant))
+def read(facts: Facts, tenant: str) -> ModelTexts | None:
+    """Read the counts and the examples; None where no model was ever considered."""
+    found = llm.read(facts, tenant)
+    return None if found is None else ModelTexts(found, facts.rows(_SOURCES, tenant=tenant), facts.rows(_EXAMPLES, tenant=tenant))
 
 
-def as_record(texts: Texts | None, value: ModelValue | None) -> Row | None:
+def as_record(texts: ModelTexts | None, value: ModelValue | None) -> Row | None:
     """The same as JSON: what ``onramp report --json`` has under ``llm``, with ``bySource`` and ``examples``."""
-    record = wordings.as_record(texts.found, value) if texts is not None else None
+    record = llm.as_record(texts.found, value) if texts is not None else None
     if texts is None or record is None:
         return None
-    return {**record, "bySource": _records(texts.sources), "examples": _records(texts.examples)}
+    return {**record, "bySource": [json_record(row) for row in texts.sources], "examples": [json_record(row) for row in texts.examples]}
 
 
-def show(console: Console, texts: Texts | None, value: ModelValue | None) -> None:
+def show(console: Console, texts: ModelTexts | None, value: ModelValue | None) -> None:
     """Print it, or nothing where no model was considered."""
     if texts is None:
         return
-    wordings.show(console, texts.found, value)
+    llm.show(console, texts.found, value)
     if texts.sources:
         console.print()
         rows = ((_ANSWERED.get(row["source"], row["source"]), *(number(row[name]) for name in _COUNTS)) for row in texts.sources)
         console.print(table(["asked of", *(f">{name}" for name in _COUNTS)], rows))
     if texts.examples:
-        heading(console, "Templates, and what the model made of them")
+        heading(console, "Templates and the texts of the model")
     for index, row in enumerate(texts.examples[:_SHOWN]):
         if index:
             console.print()
@@ -81,7 +81,3 @@ def show(console: Console, texts: Texts | None, value: ModelValue | None) -> Non
             Text(plain(row["template"]), style="dim"),
             Text(plain(row["text"])),
         )
-
-
-def _records(rows: list[Row]) -> list[Row]:
-    return [{camel(name): json_value(value) for name, value in row.items()} for row in rows]

@@ -1,0 +1,73 @@
+"""The end of ``onramp run``: counts, notes, and how to resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.failures import say
+
+if TYPE_CHECKING:
+    from flows.engines import Engines
+    from flows.job import RunResult, StopRequest
+
+
+class RunEnding:
+    """Prints the end of a run, even where the run was not complete."""
+
+    def __init__(self, input_path: Path | None, *, as_json: bool) -> None:
+        """``input_path`` None: the job reads Kafka."""
+        self._input, self._as_json = input_path, as_json
+        self._outcome: RunResult | None = None
+
+    def take(self, engines: Engines, outcome: RunResult) -> None:
+        """Keep the outcome. Called by the job while the stores are open."""
+        self._outcome = outcome
+        if self._input is not None:
+            from cli.clock import bounded_run_ended
+
+            bounded_run_ended(engines.data_dir, newest_log_time(engines))
+
+    def show(self, stop: StopRequest) -> None:
+        """Print the counts, the notes and, where the run was stopped, how to resume."""
+        outcome = self._outcome
+        if outcome is None:
+            return
+        if self._as_json:
+            from reports.render import print_json
+
+            print_json({**outcome.summary, "finished": outcome.finished and not (stop() and self._input is None)})
+        else:
+            from reports.render import out
+            from reports.run_summary import show_figures, show_throughput
+
+            console = out()
+            show_throughput(console, outcome.summary)
+            show_figures(console, outcome.summary)
+            console.print()
+        for note in outcome.summary["notes"]:
+            say(note)
+        if stop():
+            say(_how_to_resume(self._input, outcome.finished))
+
+
+def _how_to_resume(input_path: Path | None, finished: bool) -> str:
+    if input_path is None:
+        return "stopped cleanly; run the same command to resume."
+    if finished:
+        return "asked to stop, but the input was already read to its end."
+    if str(input_path) == "-":
+        return "stopped before the end of the input. What was read is kept, but standard input cannot be resumed."
+    return "stopped before the end of the input; run the same command to resume."
+
+
+def newest_log_time(engines: Engines) -> int | None:
+    """The log time that the facts have reached, in Unix milliseconds; None where they cannot be read now."""
+    from sinks.clickhouse.errors import StoreError
+    from sinks.clickhouse.query import query
+
+    try:
+        found: list[dict[str, Any]] = query(engines.store, "SELECT toUnixTimestamp64Milli(max(log_time)) AS newest FROM events").to_dicts()
+    except StoreError:
+        return None
+    return int(found[0]["newest"]) or None if found else None

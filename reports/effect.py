@@ -1,0 +1,104 @@
+"""Does guidance work? Activation by group, and the lift of each pair of groups with its interval."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from evaluation.effect import people_needed
+from evaluation.evidence import ADAPTIVE, HOLDOUT
+from reports.render import heading, interval, lines, number, percent, points, table
+
+if TYPE_CHECKING:
+    from evaluation.effect import EffectReport, Lift
+    from reports.run_report import RunReport
+
+_NO_EFFECT: Final = 0.002
+"""A lift below a fifth of a point is not worth planning an experiment for."""
+
+
+def show_effect(console: Console, report: RunReport) -> None:
+    """Print activation by group, the lifts, and one sentence on what is proven."""
+    effect = report.effect
+    people = sum(group.people for group in effect.groups)
+    heading(console, "Activation within 7 days of sign-up", f"{number(people)} users; {number(effect.immature)} are too new to count")
+    if not people:
+        lines(console, Text("No user signed up 7 days ago or longer, so there is nothing to compare yet.", style="dim"))
+        return
+    console.print(_groups(effect))
+    if not effect.lifts:
+        lines(console, Text("No two groups can be compared yet: one of them has no user who signed up 7 days ago.", style="dim"))
+        return
+    console.print()
+    console.print(_lifts(effect))
+    lines(console, Text(proof(effect)), Text("The intervals (95 %) stay valid however often you look.", style="dim"))
+
+
+def _groups(effect: EffectReport) -> object:
+    true = effect.true_lift
+    rows = [
+        (
+            group.group,
+            number(group.people),
+            number(group.activated),
+            percent(group.rate),
+            percent(true.untreated) if true is not None and group.group == ADAPTIVE else "",
+        )
+        for group in effect.groups
+        if group.people
+    ]
+    columns = ["group", ">users", ">activated", ">rate", ">same users without guidance"]
+    width = len(columns) if true is not None else len(columns) - 1
+    return table(columns[:width], (row[:width] for row in rows))
+
+
+def _lifts(effect: EffectReport) -> object:
+    true = effect.true_lift
+    reach = max(0.02, *(max(abs(lift.lower), abs(lift.upper)) for lift in effect.lifts))
+    rows = []
+    for lift in effect.lifts:
+        known = true is not None and (lift.treated, lift.control) == (ADAPTIVE, HOLDOUT)
+        rows.append(
+            (
+                f"{lift.treated} − {lift.control}",
+                points(lift.lift),
+                f"{points(lift.lower)} to {points(lift.upper)}",
+                interval(lift.lower, lift.lift, lift.upper, reach=reach),
+                *([points(true.lift) if known else ""] if true is not None else []),
+            )
+        )
+    return table(["lift in points", ">measured", ">interval", "", *([">true"] if true is not None else [])], rows)
+
+
+def proof(effect: EffectReport) -> str:
+    """What is proven and, where adaptive guidance is not, how many users that takes."""
+    proven = [f"{_pair(lift)} after {number(lift.claimed_after)} users" for lift in effect.lifts if lift.claimed_after is not None]
+    harmful = [_pair(lift) for lift in effect.lifts if lift.claimed_after is None and lift.upper < 0]
+    sentences = [f"Proven: {', '.join(proven)}."] if proven else []
+    sentences += [f"Harm is proven: {', '.join(harmful)}."] if harmful else []
+    lift = effect.lift_of(ADAPTIVE, HOLDOUT)
+    if lift is None or lift.claimed_after is not None or lift.upper < 0:
+        return " ".join(sentences or ["No difference is proven."])
+    true = effect.true_lift
+    size, what = (lift.lift, "the measured size") if true is None else (true.lift, "the true size")
+    counted = {group.group: group for group in effect.groups}
+    both = counted[ADAPTIVE].people + counted[HOLDOUT].people
+    sentences.append(f"{number(both)} users are too few to prove that guidance helps.")
+    rate = true.untreated if true is not None else counted[HOLDOUT].rate
+    if size >= _NO_EFFECT and rate is not None:
+        needed = people_needed(size, rate, counted[ADAPTIVE].people / both)
+        sentences.append(f"For an effect of {what} ({points(size)} points) it takes about {number(_two_digits(needed))}.")
+    return " ".join(sentences)
+
+
+def _pair(lift: Lift) -> str:
+    return f"{lift.treated} beats {lift.control}" if lift.lift > 0 else f"{lift.treated} against {lift.control}"
+
+
+def _two_digits(value: int) -> int:
+    """``value`` rounded to two significant digits: the plan is no more exact than that."""
+    unit = 10 ** max(0, math.floor(math.log10(max(1, value))) - 1)
+    return int(round(value / unit) * unit)

@@ -1,0 +1,28 @@
+"""Reads ClickHouse for reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sinks.clickhouse.query import query
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from sinks.clickhouse.client import ClickHouse
+
+
+class Facts:
+    """The tables and views of one store, read-only."""
+
+    def __init__(self, store: ClickHouse) -> None:
+        """``store`` must stay open for as long as this is used."""
+        self._store = store
+
+    def frame(self, sql: str, **parameters: Any) -> pl.DataFrame:
+        """Return the rows of one read; ``parameters`` fill ``{name:Type}`` places. Raises ``StoreError``."""
+        return query(self._store, sql, parameters)
+
+    def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Return the rows of one read as dictionaries."""
+        return self.frame(sql, **parameters).to_dicts()

@@ -1,0 +1,63 @@
+"""One model call in words: the line ``wording`` in ``onramp explain``."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from reports.reasons import why_template
+from reports.render import dollars, number
+from reports.safe_text import plain
+
+Row = dict[str, Any]
+
+
+def call_in_words(row: Row) -> str:
+    """Whether the model's text was used, why not, and what the call took and cost."""
+    detail = _detail(row["detail"])
+    checks = [(str(each[0]), str(each[1])) for each in detail.get("checks", []) if len(each) == 2]
+    how = ", ".join(_how(detail))
+    found = _checked(checks, improved=row["what"] == "improved")
+    if row["what"] == "improved":
+        return plain("; ".join(part for part in (f"a model's text ({how})", found) if part))
+    why = why_template(row["reason"])
+    code = "" if why == row["reason"] else f" ({row['reason']})"
+    return plain("; ".join(part for part in (f"template kept: {why}{code}", how if _asked(detail) else "", found) if part))
+
+
+def _detail(text: str) -> Row:
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _asked(detail: Row) -> bool:
+    """Whether there was an answer, or at least a request: a call may be cancelled before the first."""
+    return detail.get("source") in {"cache", "coalesced"} or (detail.get("source") == "call" and detail["attempts"] > 0)
+
+
+def _how(detail: Row) -> list[str]:
+    """Prompt, where the answer came from, and what the call took."""
+    parts = [f"prompt {detail['promptVersion']}"] if detail.get("promptVersion") else []
+    source = detail.get("source")
+    if source == "call":
+        model = f" to {detail['model']}" if detail.get("model") else ""
+        parts.append(f"call{model} in {number(detail['latencyMs'])} ms")
+        parts.append(f"{number(detail['inputTokens'])} + {number(detail['outputTokens'])} tokens, {dollars(detail['costMicros'] / 1e6)}")
+        if detail["attempts"] > 1:
+            parts.append(f"{detail['attempts']} attempts")
+    elif source == "cache":
+        parts.append(f"from the cache in {number(detail['latencyMs'])} ms")
+    elif source == "coalesced":
+        parts.append(f"by a call that was on its way for another user, in {number(detail['latencyMs'])} ms")
+    return parts
+
+
+def _checked(checks: list[tuple[str, str]], *, improved: bool) -> str:
+    rejected = Counter(f"{check} ({reason})" for check, reason in checks if reason)
+    if rejected:
+        return f"rejected by {', '.join(rejected)}"
+    return f"all {len(checks)} checks passed" if checks and improved else ""

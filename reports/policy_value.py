@@ -1,0 +1,98 @@
+"""What another policy would have earned: the estimators side by side, for ``onramp evaluate``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+from rich.console import Console
+from rich.text import Text
+
+from evaluation.evidence import Evidence, ends
+from evaluation.logged import logged
+from evaluation.off_policy import Refused, evaluate_named
+from evaluation.policies import parse
+from reports.render import heading, lines, number, percent, table
+from reports.safe_text import plain
+
+if TYPE_CHECKING:
+    from evaluation.off_policy import Method, Value
+
+_METHODS: Final[dict[Method, str]] = {
+    "dr": "doubly robust; the one to report",
+    "snips": "self-normalised inverse propensity",
+    "ips": "inverse propensity",
+    "stabilised": "doubly robust, stabilised",
+}
+
+
+class UnknownTriggerError(Exception):
+    """No decision was made upon the trigger asked for."""
+
+
+def estimate(evidence: Evidence, policy: str, trigger: str | None, window: int) -> tuple[dict[Method, Value | Refused], float | None]:
+    """Return the result of every estimator, and the mean reward of what was logged. ``window``: attribution, ms.
+
+    Raises ``UnknownTriggerError``.
+    """
+    if trigger is not None:
+        known = sorted(evidence.decisions.filter(pl.col("outcome") == "decided")["trigger"].unique())
+        if trigger not in known:
+            raise UnknownTriggerError(f"no decision was made upon {trigger!r}; there are {', '.join(known) or 'none'}.")
+        evidence = dataclasses.replace(evidence, decisions=evidence.decisions.filter(pl.col("trigger") == trigger))
+    parse(policy)  # a policy that cannot be read is an error even where there is nothing to evaluate it on
+    if not ends(evidence.outcomes).join(evidence.decisions, on="decision_id", how="semi").height:
+        return dict.fromkeys(_METHODS, Refused("no decision was shown and has its attribution window closed", 0, 0.0)), None
+    rewards = logged(evidence, window).rewards
+    found = {method: evaluate_named(evidence, policy, method=method, window=window) for method in _METHODS}
+    return found, float(rewards.mean()) if rewards.size else None
+
+
+def head(found: Value | Refused) -> dict[str, Any]:
+    """The result of one estimator as JSON."""
+    if isinstance(found, Refused):
+        return {"value": None, "interval": None, "alwaysInterval": None, **_weight(found), "refused": found.reason}
+    return {
+        "value": found.estimate,
+        "interval": [found.lower, found.upper],
+        "alwaysInterval": [found.always_lower, found.always_upper],
+        **_weight(found),
+        "refused": None,
+    }
+
+
+def method_json(found: Value | Refused) -> dict[str, Any]:
+    """The same without the counts that all estimators share."""
+    return {name: value for name, value in head(found).items() if name not in {"decisions", "effective"}}
+
+
+def _weight(found: Value | Refused) -> dict[str, Any]:
+    return {"decisions": found.decisions, "effective": round(found.effective, 1)}
+
+
+def show(console: Console, policy: str, trigger: str | None, found: dict[Method, Value | Refused], logged_reward: float | None) -> None:
+    """Print a line for each estimator."""
+    where = f" upon {trigger}" if trigger is not None else ""
+    heading(console, f"What {plain(policy)} would have earned{plain(where)}", "successes per shown recommendation")
+    rows = []
+    for name, each in found.items():
+        if isinstance(each, Refused):
+            rows.append((name, "–", "", "", each.reason))
+            continue
+        rows.append(
+            (name, percent(each.estimate), _range(each.lower, each.upper), _range(each.always_lower, each.always_upper), _METHODS[name])
+        )
+    console.print(table(["estimator", ">value", ">95 %, one look", ">at every look", "~what it is"], rows))
+    best = found["dr"]
+    console.print()
+    lines(
+        console,
+        Text(f"From {number(best.decisions)} decisions that were shown, worth {number(best.effective)} of the policy's own."),
+        Text(f"What was logged earned {percent(logged_reward)}.", style="dim"),
+    )
+    console.print()
+
+
+def _range(low: float, high: float) -> str:
+    return f"{100 * low:.1f}–{100 * high:.1f} %"

@@ -1,0 +1,122 @@
+"""Stuck detection as tables: how good the alarms are, where users get stuck, and how long steps take without help."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from reports.render import count, heading, hours, lines, number, percent, table
+from reports.report_json import by_trigger
+from state.duration import HOUR
+
+if TYPE_CHECKING:
+    from evaluation.stuck_bounds import Rule
+    from reports.facts import Facts
+    from reports.run_report import RunReport, StuckReport
+
+
+def show_stuck(console: Console, report: RunReport) -> None:
+    """Print how good the alarms are: judged by the truth where there is one, else by held-out users."""
+    truth = report.truth
+    stuck = report.stuck if truth is None else truth.stuck
+    score = stuck.score
+    judge = "the truth" if truth is not None else "held-out users"
+    note = f"{number(score.episodes)} users at a step; {percent(score.prevalence)} were stuck, by {judge}" if score.episodes else ""
+    heading(console, "Stuck users", note)
+    if not score.episodes:
+        lines(console, Text(_why_no_episode(report), style="dim"))
+        return
+    if score.precision is not None and score.recall is not None:
+        found = f"{100 * score.precision:.0f} % of the alarms are right; {100 * score.recall:.0f} % of the stuck users are found in time."
+        lines(console, Text(found))
+    rows: list[tuple[str, ...]] = []
+    if truth is not None:
+        for name, row in by_trigger(stuck).items():
+            rows.append((str(name), number(row["alarms"]), percent(row["precision"]), number(row["episodes"]), percent(row["recall"])))
+    else:
+        rows += [(row["trigger"], number(row["alarms"]), percent(row["precision"]), "", "") for row in score.by_trigger.to_dicts()]
+    rows.append(("all signals", number(score.alarms), percent(score.precision), number(score.positives), percent(score.recall)))
+    rows.append(_rule("best fixed timeout *", stuck.bounds.best_timeout))
+    if truth is not None:
+        rows.append(_rule("knows the cause *", stuck.bounds.ceiling))
+    console.print(table(["signal", ">alarms", ">right", ">stuck", ">found in time"], rows))
+    lines(console, *(Text(sentence, style="dim") for sentence in _footnotes(stuck, truth=truth is not None)))
+
+
+def _footnotes(stuck: StuckReport, *, truth: bool) -> list[str]:
+    timeout = "* Chosen afterwards: the one timeout that fits these users best"
+    notes = [f"{timeout}; and alarms that know the hidden cause." if truth else f"{timeout}."]
+    if stuck.score.lead is not None:
+        notes.append(f"Half of the right alarms come {hours(stuck.score.lead / HOUR)} or more before the user counts as lost.")
+    if stuck.calibration is not None:
+        notes.append(f"The scores are off by {100 * stuck.calibration.error:.1f} points.")
+    if stuck.recovered_alone is not None:
+        notes.append(f"{percent(stuck.recovered_alone)} of the users with an alarm would have recovered without help.")
+    return notes
+
+
+def _why_no_episode(report: RunReport) -> str:
+    if report.truth is None:
+        return "Too few held-out users have completed a step to judge by."
+    if not report.truth.horizons:
+        return "The truth has no horizons: after how long a user counts as stuck at a step is not known."
+    return "No user has been at a step for as long as its horizon, or the steps have none."
+
+
+def _rule(name: str, rule: Rule) -> tuple[str, ...]:
+    return (name, number(rule.alarms), percent(rule.precision), "", percent(rule.recall))
+
+
+def show_stuck_by_step(console: Console, facts: Facts, tenant: str, most: int = 12) -> None:
+    """Print at which steps users get stuck most, over all paths."""
+    rows = facts.rows(
+        """
+        SELECT step_id, trigger, sum(signals) AS signals, sum(people) AS people FROM stuck_signals_by_step
+        WHERE tenant_id = {tenant:String} GROUP BY step_id, trigger ORDER BY signals DESC, step_id, trigger
+        """,
+        tenant=tenant,
+    )
+    if not rows:
+        return
+    heading(console, "Where users get stuck", f"{count(sum(row['signals'] for row in rows), 'signal')}, most frequent first")
+    shown = ((row["step_id"], row["trigger"], number(row["signals"]), number(row["people"])) for row in rows[:most])
+    console.print(table(["step", "signal", ">signals", ">users"], shown))
+    if len(rows) > most:
+        hint = "`onramp sql 'SELECT * FROM stuck_signals_by_step'` shows all"
+        lines(console, Text(f"and {len(rows) - most:,} more; {hint}", style="dim"))
+
+
+def show_step_durations(console: Console, report: RunReport, most: int = 12) -> None:
+    """Print how long each step takes without help: observed among held-out users, and as the engine has learned it."""
+    learned = {row["step_id"]: row for row in report.learned.steps.to_dicts()}
+    if not report.steps:
+        return
+    heading(console, "How long steps take without help", "held-out users, then learned; H: time within which 9 of 10 finish")
+
+    def after(value: float | None) -> str:
+        return hours(None if value is None else value / HOUR)
+
+    rows = []
+    for curve in report.steps[:most]:
+        known = learned.get(curve.step, {})
+        rows.append(
+            (
+                curve.step,
+                number(curve.people),
+                _whole(1.0 - float(curve.observed.surviving[-1]) if curve.observed.times.size else None),
+                after(curve.observed.quantile_among_completers(0.5)),
+                after(curve.observed.quantile_among_completers(0.9)),
+                _whole(known.get("completion_share")),
+                after(known.get("median_ms")),
+                after(known.get("horizon_ms")),
+            )
+        )
+    console.print(table(["step", ">users", ">done", ">median", ">H", ">learned", ">median", ">H"], rows))
+    if len(report.steps) > most:
+        lines(console, Text(f"and {len(report.steps) - most} steps that fewer users reached", style="dim"))
+
+
+def _whole(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"

@@ -1,0 +1,62 @@
+"""The evidence of a stuck signal in words."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from reports.safe_text import plain
+
+_HOUR = 3_600_000
+_MINUTE = 60_000
+
+
+def evidence_in_words(trigger: str, evidence: str) -> str:
+    """The strongest sign, and the time at the step beside its horizon. Evidence of an unknown form is shown as recorded."""
+    try:
+        found: dict[str, Any] = json.loads(evidence)
+        usual = f"nine in ten who finish it need at most {_long(found['horizon'])}"
+        return plain(f"{_WORDS[trigger](found)}, {_long(found['elapsed'])} at the step; {usual}")
+    except (ValueError, KeyError, TypeError):
+        return plain(evidence)
+
+
+def _long(milliseconds: int) -> str:
+    if milliseconds < 2 * _HOUR:
+        return f"{round(milliseconds / _MINUTE)} min"
+    return f"{round(milliseconds / _HOUR)} h"
+
+
+def _inactive(found: dict[str, Any]) -> str:
+    seen = datetime.fromtimestamp(found["lastActiveAt"] / 1000, UTC)
+    return f"nothing since {seen:%Y-%m-%d %H:%M}"
+
+
+def _errors(found: dict[str, Any]) -> str:
+    return f"{_times(found['errors'], 'error')}{', last ' + found['code'] if found.get('code') else ''}"
+
+
+def _rage(found: dict[str, Any]) -> str:
+    return f"clicked in rage{' on ' + found['target'] if found.get('target') else ''}, {_times(found['rageClicks'], 'time')}"
+
+
+def _looping(found: dict[str, Any]) -> str:
+    return f"went in circles{' around ' + found['page'] if found.get('page') else ''}, {_times(found['circles'], 'time')}"
+
+
+def _slow(found: dict[str, Any]) -> str:
+    return f"active on it for {_long(found['activeTime'])}"
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+_WORDS = {
+    "stuck:inactive": _inactive,
+    "stuck:errors": _errors,
+    "stuck:rage_clicks": _rage,
+    "stuck:looping": _looping,
+    "stuck:slow_step": _slow,
+}

@@ -1,0 +1,43 @@
+"""Can the figures be believed? Group sizes, shown rates, checks of the records, and echoed ids that the engine never issued."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from flows.run_notes import exposures_note
+from reports.render import heading, lines, number
+from reports.safe_text import plain
+
+if TYPE_CHECKING:
+    from reports.facts import Facts
+    from reports.run_report import RunReport
+
+
+def show_trust(console: Console, report: RunReport) -> None:
+    """Print a line for each check."""
+    heading(console, "Can this be believed?")
+    groups, shown = report.groups, report.shown
+    checks: list[tuple[bool, str]] = []
+    if groups is not None:
+        counts = ", ".join(f"{name} {number(count)}" for name, count in groups.counts.items())
+        checks.append((groups.ok, f"group sizes {'' if groups.ok else 'not '}as promised ({counts}; p = {groups.p_value:.2g})"))
+    if shown.rates.height:
+        checks.append((shown.ok, f"being shown {'does not depend' if shown.ok else 'depends'} on the arm (p = {shown.p_value:.2g})"))
+    passed = len(report.checks) - len(report.failed_checks)
+    if passed:
+        checks.append((True, f"{passed} of {len(report.checks)} checks of the records found nothing wrong"))
+    checks += [(False, f"{each.name}: {each.detail}") for each in report.failed_checks]
+    for ok, sentence in checks:
+        lines(console, Text.assemble(("yes  ", "green") if ok else ("NO   ", "bold red"), plain(sentence)))
+
+
+def show_ignored_exposures(console: Console, facts: Facts, tenant: str) -> None:
+    """Print what the app reported as shown, clicked or dismissed and the engine could not assign to a recommendation."""
+    rows = facts.rows("SELECT * FROM exposures_ignored_by_reason WHERE tenant_id = {tenant:String} ORDER BY reason", tenant=tenant)
+    for row in rows:
+        example = f"Example: event {row['example_event_id']} of {row['example_user_id']}."
+        sentence = f"{exposures_note(row['reason'], row['events'])} {example}"
+        lines(console, Text.assemble(("NO   ", "bold red"), plain(sentence)))

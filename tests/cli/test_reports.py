@@ -1,0 +1,92 @@
+"""The parts that printed reports are made of: what is proven, intervals as pictures, values as JSON, terminals without Unicode."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+
+from evaluation.effect import EffectReport, GroupRate, Lift, TrueLift, people_needed
+from evaluation.sequences import Path
+from reports.effect import proof
+from reports.render import interval
+from reports.safe_text import never_fail_to_print
+from reports.values import json_value, pick
+
+
+def _effect(lift: float, half: float, *, claimed_after: int | None = None, true: float | None = None) -> EffectReport:
+    empty = np.zeros(0)
+    found = Lift(
+        treated="adaptive",
+        control="holdout",
+        lift=lift,
+        lower=lift - half,
+        upper=lift + half,
+        fixed_lower=lift - half,
+        fixed_upper=lift + half,
+        claimed=claimed_after is not None,
+        claimed_after=claimed_after,
+        path=Path(seen=np.zeros(0, dtype=np.int64), estimate=empty, lower=empty, upper=empty),
+    )
+    groups = (GroupRate("holdout", 200, 80, 0.4), GroupRate("rules", 0, 0, None), GroupRate("adaptive", 1800, 800, 0.4444))
+    known = None if true is None else TrueLift(true, 0.4 + true, 0.4, 1800, 0.01)
+    return EffectReport(groups, (found,), 0, known)
+
+
+def test_too_few_users_are_said_once_with_how_many_it_takes() -> None:
+    said = proof(_effect(0.01, 0.3, true=0.04))
+    needed = people_needed(0.04, 0.4, 0.9)
+    assert said.startswith("2,000 users are too few to prove that guidance helps. For an effect of the true size (+4.0 points) it takes")
+    stated = int(re.findall(r"about ([\d,]+)\.", said)[0].replace(",", ""))
+    assert stated == pytest.approx(needed, rel=0.05)
+    assert stated != needed  # a plan is not exact to the last user
+
+
+def test_without_a_truth_the_measured_size_is_the_plan_and_no_plan_is_made_for_no_effect() -> None:
+    assert "an effect of the measured size (+3.0 points)" in proof(_effect(0.03, 0.3))
+    assert proof(_effect(-0.03, 0.3)) == "2,000 users are too few to prove that guidance helps."
+
+
+def test_what_is_proven_is_said_and_harm_too() -> None:
+    assert proof(_effect(0.2, 0.1, claimed_after=1500)) == "Proven: adaptive beats holdout after 1,500 users."
+    assert proof(_effect(-0.2, 0.1)) == "Harm is proven: adaptive against holdout."
+
+
+@pytest.mark.parametrize(
+    ("low", "estimate", "high", "picture"),
+    [
+        (-1.0, 0.0, 1.0, "─────●─────"),
+        (0.2, 0.6, 1.0, "     │──●──"),
+        (-0.6, -0.4, -0.2, "  ─●─│     "),
+        (-3.0, 2.0, 3.0, "─────│────●"),
+    ],
+)
+def test_an_interval_is_drawn_around_its_estimate(low: float, estimate: float, high: float, picture: str) -> None:
+    assert interval(low, estimate, high, reach=1.0, width=11).plain == picture
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    p_value: float
+    seen_at: datetime
+    by_arm: pl.DataFrame
+
+
+def test_values_become_json_with_camel_case_names_and_null_for_what_is_no_number() -> None:
+    found = _Found(float("nan"), datetime(2026, 1, 5, tzinfo=UTC), pl.DataFrame({"arm_id": ["a"], "rate": [float("inf")]}))
+    assert json_value(found) == {"pValue": None, "seenAt": "2026-01-05T00:00:00.000Z", "byArm": [{"armId": "a", "rate": None}]}
+    assert pick(None, "p_value", "ok") == {"pValue": None, "ok": None}
+
+
+def test_a_terminal_without_unicode_shows_substitutes_of_the_same_width() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    never_fail_to_print(stream)
+    stream.write("a − b  ──●──│  ██  … “x” → 日\n")
+    stream.flush()
+    assert raw.getvalue() == b'a - b  --o--|  ##  ~ "x" > \\u65e5\n'
