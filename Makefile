@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local-model test test-all test-load repeat bench compare same-results measure check format ci lock clean
+.PHONY: help setup demo local-model test test-all test-load repeat bench compare same-results measure check format image-check ci lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,12 +78,17 @@ format: ## Rewrite the code in the project's format and apply safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-ci: check ## What CI runs: the checks, a small demo, the tests
+image-check: ## Build the image without a container engine and run every command of the README in it (it installs the packages anew)
+	@scripts/setup.sh dev
+	@$(BIN)/python -m pytest -m '' tests/test_image.py $(ARGS)
+
+ci: check ## What CI runs: the checks, a small demo, the tests, the image
 	@echo 'A small demo, its result as JSON:'
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT \
 		&& $(BIN)/onramp demo --users 200 --days 7 --json --data-dir "$$dir/data" >"$$dir/result.json" \
 		&& $(BIN)/python -m json.tool --compact "$$dir/result.json"
 	@$(PYTEST) $(ARGS)
+	@$(BIN)/python -m pytest -m slow tests/test_image.py
 
 lock: ## Write constraints.txt anew from pyproject.toml (needs uv); UPGRADE=--upgrade takes newer versions
 	@command -v uv >/dev/null || { echo 'make lock needs uv.' >&2; exit 1; }
