@@ -1,32 +1,59 @@
-"""compose: turns a choice into the record that the app reads, with the catalog's text, and into a request for a model's text."""
+"""compose: turns a decision into the record that the app reads, with the catalog's text, and into a request for a model's text."""
 
 from __future__ import annotations
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream
+from bytewax.operators import KeyedStream
 
+from state import counters
 from state.catalog.plan import Plan
-from state.decision.composer import Composed, Composer
+from state.counters import CounterTotals
+from state.decision.chooser import Choices
+from state.decision.composer import Composer
 from state.decision.wording_request import WordingRequest, WordingSkipped, consider
 from state.ids import Keys
-from state.stream_items import Decision
+from state.records.facts import RecommendationFact
+from state.records.recommendation import Publish
 
 
-def compose_step(step_id: str, up: Stream[Decision], plan: Plan, keys: Keys) -> Stream[Composed | WordingRequest | WordingSkipped]:
-    """For each choice in ``up`` emit the effect that publishes it and its fact.
+class Composed:
+    """What ``compose`` emits for one batch. ``wording`` has, for each decision that a model might word, a request or why there is none."""
 
-    Where a model may word guidance, emit a wording request as well, or the reason why there is none.
-    """
+    __slots__ = ("counts", "effects", "rows", "wording")
+
+    def __init__(self) -> None:
+        self.effects: list[Publish] = []
+        self.rows: list[RecommendationFact] = []
+        self.wording: list[WordingRequest | WordingSkipped] = []
+        self.counts: CounterTotals = {}
+
+
+def compose_step(step_id: str, up: KeyedStream[Choices], plan: Plan, keys: Keys) -> Stream[Composed]:
+    """Compose the decisions of ``up``."""
     composer = Composer(plan, keys)
 
-    def word(choices: list[Decision]) -> list[Composed | WordingRequest | WordingSkipped]:
-        worded: list[Composed | WordingRequest | WordingSkipped] = []
-        for choice in choices:
-            publish, fact = composer.compose(choice)
-            worded += (publish, fact)
-            if plan.wording is not None:
-                ask = choice.ask
-                worded.append(consider(plan, publish.recommendation, context=ask.context, traits=ask.traits, group=ask.group, at=ask.at))
-        return worded
+    def compose(batch: list[tuple[str, Choices]]) -> list[Composed]:
+        out = Composed()
+        for _, choices in batch:
+            for decision in choices.decisions:
+                publish, row = composer.compose(decision)
+                out.effects.append(publish)
+                out.rows.append(row)
+                if plan.wording is not None:
+                    request = decision.request
+                    out.wording.append(
+                        consider(
+                            plan,
+                            publish.recommendation,
+                            context=request.context,
+                            traits=request.traits,
+                            group=request.group,
+                            at=request.at,
+                        )
+                    )
+        if out.effects:
+            out.counts[counters.RECOMMENDATIONS.name] = len(out.effects)
+        return [out] if out.effects else []
 
-    return op.flat_map_batch(step_id, up, word)
+    return op.flat_map_batch(step_id, up, compose)

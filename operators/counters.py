@@ -1,13 +1,13 @@
-"""tally: what the job has done since its data directory began, exactly once: the counts are part of the snapshot.
+"""counters: what the job has done since its data directory began, exactly once: the totals are part of the snapshot.
 
-Counted from the same stream of outputs that the sinks get; read by the run's report, by ``onramp run --json`` and by metrics.
+Every step counts its own work in its outputs (``state/counters.py`` has the catalogue); this step adds them up. Read by the end of a run,
+by ``onramp run --json`` and by metrics.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import bytewax.operators as op
 import msgspec
@@ -15,70 +15,67 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
-from state.records.dead_letter import DeadLetter
-from state.records.facts import DecisionFact, OutcomeFact, RecommendationFact, SignalFact
-from state.stream_items import Count
-from state.vocabulary import NO_COMPONENT
-
-Counts = dict[str, int]
-"""``name`` or ``name|label`` → how often."""
+from operators.sink_batches import unkeyed
+from state.counters import CounterTotals, add
 
 
-def count(batch: list[Any]) -> list[tuple[str, Counts]]:
-    """Count one batch of mixed outputs."""
-    counts: Counter[str] = Counter()
-    for item in batch:
-        kind = type(item)
-        if kind is Count:
-            counts[f"{item.name}|{item.label}" if item.label else item.name] += item.by
-        elif kind is DecisionFact:
-            counts["decisions" if item.outcome == "decided" else f"non_decisions|{item.reason}"] += 1
-        elif kind is RecommendationFact:
-            counts["withdrawals" if item.ui_component == NO_COMPONENT else "recommendations"] += 1
-        elif kind is OutcomeFact:
-            counts[f"outcomes|{item.kind}"] += 1
-        elif kind is SignalFact:
-            counts[f"signals|{item.trigger}"] += 1
-        elif kind is DeadLetter:
-            counts[f"dead_letters|{item.reason}"] += 1
-    return [("tally", dict(counts))] if counts else []
+class HasCounts(Protocol):
+    """The outputs of a step that counts its work."""
+
+    @property
+    def counts(self) -> CounterTotals:
+        """What to add to the totals."""
+        ...
 
 
 class CounterView:
-    """Where a process reads its tally. ``resumed`` is what stood there when this run began; both are replaced, never changed."""
+    """Where a process reads its totals. ``resumed`` is what stood there when this run began; both are replaced, never changed."""
 
     def __init__(self) -> None:
-        """An empty board, for one run."""
-        self.total: Counts = {}
-        self.resumed: Counts = {}
+        """An empty view, for one run."""
+        self.total: CounterTotals = {}
+        self.resumed: CounterTotals = {}
 
 
-class CounterTotals(StatefulBatchLogic[Counts, Any, bytes]):
-    """The one sum. Emits nothing; shows itself on the board."""
+class CounterLogic(StatefulBatchLogic[CounterTotals, Any, bytes]):
+    """The one sum. Emits nothing; shows itself in the view."""
 
-    def __init__(self, board: CounterView, resume_state: bytes | None) -> None:
+    def __init__(self, view: CounterView, resume_state: bytes | None) -> None:
         """Called for the first count ever, or eagerly after a restart."""
-        self._board = board
-        self._total: Counter[str] = Counter(msgspec.msgpack.decode(resume_state, type=Counts) if resume_state else {})
-        board.resumed = board.total = dict(self._total)
+        self._view = view
+        self._total: CounterTotals = msgspec.msgpack.decode(resume_state, type=CounterTotals) if resume_state else {}
+        view.resumed = view.total = dict(self._total)
 
     @override
-    def on_batch(self, values: list[Counts]) -> tuple[list[Any], bool]:
+    def on_batch(self, values: list[CounterTotals]) -> tuple[list[Any], bool]:
         for value in values:
-            self._total.update(value)
-        self._board.total = dict(self._total)
+            add(self._total, value)
+        self._view.total = dict(self._total)
         return [], False
 
     @override
     def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode(dict(self._total))
+        return msgspec.msgpack.encode(self._total)
 
 
-def counter_totals(board: CounterView) -> Callable[[bytes | None], CounterTotals]:
+def counter_logic(view: CounterView) -> Callable[[bytes | None], CounterLogic]:
     """Builder for ``stateful_batch``."""
-    return lambda resume_state: CounterTotals(board, resume_state)
+    return lambda resume_state: CounterLogic(view, resume_state)
 
 
-def counters_step(step_id: str, up: Stream[Any], board: CounterView) -> KeyedStream[Any]:
-    """Keep the tally of ``up`` on ``board``, which must live in the process of the one worker that owns the sum."""
-    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_count", up, count), counter_totals(board))
+def sum_of(batch: list[HasCounts | tuple[str, HasCounts]]) -> CounterTotals:
+    """What a batch of outputs adds to the totals."""
+    totals: CounterTotals = {}
+    for outputs in unkeyed(batch):
+        add(totals, outputs.counts)
+    return totals
+
+
+def counters_step(step_id: str, up: Stream[HasCounts | tuple[str, HasCounts]], view: CounterView) -> KeyedStream[Any]:
+    """Keep the totals of ``up`` in ``view``, which must live in the process of the one worker that owns the sum."""
+
+    def gather(batch: list[HasCounts | tuple[str, HasCounts]]) -> list[tuple[str, CounterTotals]]:
+        totals = sum_of(batch)
+        return [("counters", totals)] if totals else []
+
+    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_sum", up, gather), counter_logic(view))

@@ -1,67 +1,92 @@
-"""decode: raw messages become events under their people's keys; what cannot is a dead letter with its reason."""
+"""decode: raw messages become events under their people's keys; a message that cannot becomes a dead letter with its reason."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import bytewax.operators as op
 from bytewax.dataflow import Stream
-from bytewax.operators import KeyedStream
 
-from operators.select import only
+from state import counters
+from state.counters import CounterTotals
 from state.events import Event, decode
 from state.ids import Keys
 from state.messages import Message, Tick
+from state.person.arrivals import VisitorMerged
 from state.records.dead_letter import DeadLetter
-from state.stream_items import Count, Merged
+from state.records.fact_builders import dead_letter_fact
+from state.records.facts import Fact
 
-Arrival = Event | Merged
-Decoded = Event | DeadLetter | Tick | Count
-
-
-class DecodedStreams(NamedTuple):
-    """Where the input goes: ``events`` by person, ``rejected`` messages, ``ticks`` of log time, and ``counts`` of what was read."""
-
-    events: KeyedStream[Arrival]
-    rejected: Stream[DeadLetter]
-    ticks: Stream[Tick]
-    counts: Stream[Count]
+Addressed = tuple[str, Event]
 
 
-def decode_messages(batch: list[Message | Tick]) -> list[Decoded]:
-    """Decode one batch, in order. Never raises for anything a sender can do."""
-    decoded: list[Decoded] = [item if type(item) is Tick else decode(item) for item in batch]  # type: ignore[arg-type]
-    if read := sum(type(item) is not Tick for item in batch):
-        decoded.append(Count("read", by=read))
-    return decoded
+class Decoded:
+    """One batch of the source, sorted by where it goes next, each kind in the order of the input.
+
+    ``events`` are those of users, under their keys. ``identity`` is what concerns visitors and deletions, and goes through ``stitch``:
+    events of anonymous visitors and ``VisitorMerged`` under the visitor's key, ``user_deleted`` under the user's.
+    """
+
+    __slots__ = ("counts", "events", "identity", "rejected", "ticks")
+
+    def __init__(self) -> None:
+        self.events: list[Addressed] = []
+        self.identity: list[tuple[str, Event | VisitorMerged]] = []
+        self.rejected: list[DeadLetter] = []
+        self.ticks: list[Tick] = []
+        self.counts: CounterTotals = {}
+
+    @property
+    def rows(self) -> list[Fact]:
+        """The rows that follow from the batch itself."""
+        return [dead_letter_fact(letter) for letter in self.rejected]
 
 
-class Addressing:
-    """Finds the key of each event. A merge concerns two people: the visitor that was, and the user that is."""
+class Decoder:
+    """Decodes batches, and finds the key of each event."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
-    def __call__(self, batch: list[Decoded]) -> list[tuple[str, Arrival]]:
-        """Return the events of a batch under their keys."""
-        address = self._keys.stream_key
-        addressed: list[tuple[str, Arrival]] = []
+    def __call__(self, batch: list[Message | Tick]) -> list[Decoded]:
+        """Decode one batch. Never raises for anything a sender can do."""
+        out, key_of = Decoded(), self._keys.stream_key
         for item in batch:
-            if type(item) is Event:
-                addressed.append((address(item.tenant, item.user), item))
-                if item.type == "identity_merged" and (previous := str(item.payload["previousId"])) != item.user:
-                    merged = Merged(item.tenant, previous, item.user, item.timestamp, item.log_time, item.partition, item.seq)
-                    addressed.append((address(item.tenant, previous), merged))
-        return addressed
+            if type(item) is Tick:
+                out.ticks.append(item)
+                continue
+            decoded = decode(item)  # type: ignore[arg-type]
+            if type(decoded) is DeadLetter:
+                out.rejected.append(decoded)
+                counters.add(out.counts, {counters.MESSAGES_REJECTED.key(decoded.reason): 1})
+                continue
+            event: Event = decoded  # type: ignore[assignment]
+            addressed = key_of(event.tenant, event.user), event
+            if event.anonymous or event.type == "user_deleted":
+                out.identity.append(addressed)
+            else:
+                out.events.append(addressed)
+            if event.type == "identity_merged":
+                self._merge(event, addressed[0], out)
+        if read := len(batch) - len(out.ticks):
+            out.counts[counters.MESSAGES_READ.name] = read
+        return [out]
+
+    def _merge(self, event: Event, into_key: str, out: Decoded) -> None:
+        """A merge concerns two people: the user, who sent the event, and the visitor that it names."""
+        visitor = str(event.payload["previousId"])
+        if visitor != event.user:
+            merged = VisitorMerged(
+                tenant=event.tenant,
+                user=visitor,
+                into=event.user,
+                into_key=into_key,
+                timestamp=event.timestamp,
+                log_time=event.log_time,
+                partition=event.partition,
+                seq=event.seq,
+            )
+            out.identity.append((self._keys.stream_key(event.tenant, visitor), merged))
 
 
-def decode_step(step_id: str, up: Stream[Message | Tick], keys: Keys) -> DecodedStreams:
-    """Decode ``up`` and part it."""
-    decoded = op.flat_map_batch(f"{step_id}_json", up, decode_messages)
-
-    return DecodedStreams(
-        events=op.flat_map_batch(f"{step_id}_events", decoded, Addressing(keys)),
-        rejected=only(f"{step_id}_rejected", decoded, DeadLetter),
-        ticks=only(f"{step_id}_ticks", decoded, Tick),
-        counts=only(f"{step_id}_counts", decoded, Count),
-    )
+def decode_step(step_id: str, up: Stream[Message | Tick], keys: Keys) -> Stream[Decoded]:
+    """Decode ``up``: one ``Decoded`` for each batch of the source."""
+    return op.flat_map_batch(step_id, up, Decoder(keys))

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import bytewax.operators as op
 import msgspec
@@ -16,15 +17,49 @@ from bytewax.operators import KeyedStream
 from llm.answer import Answer
 from llm.call_facts import CallCounters, call_facts, skipped_fact
 from operators.async_map import AsyncCalls, CallEnded, Cancel, Lane, lane_of
-from operators.cancel_calls import CancellingEffect, cancel_for, name
+from operators.cancel_calls import cancel_for, name
+from operators.compose import Composed
+from operators.track import Tracked
 from state.decision.wording_request import WordingRequest, WordingSkipped
 from state.records.facts import LlmCallFact, RecommendationFact
 from state.records.recommendation import Erase, ReplaceText
 
-Enriched = ReplaceText | RecommendationFact | LlmCallFact
-
 VERSION: Final = 2
 _decoder = msgspec.msgpack.Decoder(tuple[int, list[WordingRequest]])
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How guidance is worded by a model. ``forget`` removes the texts of a deleted person (tenant, user) and returns at once;
+    ``counters`` counts the calls.
+    """
+
+    calls: AsyncCalls[WordingRequest, Answer]
+    forget: Callable[[str, str], None]
+    counters: CallCounters
+
+
+class Enriched:
+    """What ``enrich`` emits for one batch."""
+
+    __slots__ = ("effects", "rows")
+
+    def __init__(self) -> None:
+        self.effects: list[ReplaceText] = []
+        self.rows: list[RecommendationFact | LlmCallFact] = []
+
+    def add(self, ended: CallEnded[WordingRequest, Answer]) -> None:
+        """Take in a call that ended. Emits nothing of a person who was deleted."""
+        if ended.reason == "forgotten":
+            return
+        answer = ended.result if ended.result is not None else Answer()
+        if ended.reason:  # a cancelled call keeps its cost; its text is not used
+            answer = msgspec.structs.replace(answer, reason=ended.reason, text="", confidence=0.0, unfilled_hash="", validation_hash="")
+        for each in call_facts(ended.item, answer):
+            if isinstance(each, ReplaceText):
+                self.effects.append(each)
+            else:
+                self.rows.append(each)
 
 
 def encode(requests: list[WordingRequest]) -> bytes:
@@ -41,59 +76,47 @@ def decode(data: bytes) -> list[WordingRequest]:
     return requests if version == VERSION else []
 
 
-def facts_of(ended: CallEnded[WordingRequest, Answer]) -> list[Enriched]:
-    """The effects and rows of a call that ended; none where the person was deleted."""
-    if ended.reason == "forgotten":
-        return []
-    answer = ended.result if ended.result is not None else Answer()
-    if ended.reason:  # a cancelled call keeps its cost; its text is not used
-        answer = msgspec.structs.replace(answer, reason=ended.reason, text="", confidence=0.0, unfilled_hash="", validation_hash="")
-    return list(call_facts(ended.item, answer))
+def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracked], wording: Wording, lanes: int) -> Stream[Enriched]:
+    """Ask a model about the requests in ``composed``; effects in ``tracked`` cancel those that became obsolete."""
 
+    def route_requests(batch: list[Composed]) -> list[tuple[str, WordingRequest | Cancel]]:
+        routed: list[tuple[str, WordingRequest | Cancel]] = []
+        for each in (each for out in batch for each in out.wording):
+            if isinstance(each, WordingRequest):
+                routed.append((lane_of(name(each)[0], lanes), each))
+            else:  # newer guidance, though a template, makes a call for the older guidance obsolete
+                cancel = cancel_for(each)
+                routed.append((lane_of(cancel.key, lanes), cancel))
+        return routed
 
-def enrich_step(
-    step_id: str,
-    composed: Stream[Any],
-    cancelling: Stream[CancellingEffect],
-    *,
-    calls: AsyncCalls[WordingRequest, Answer],
-    forget: Callable[[str, str], None],
-    counters: CallCounters,
-    lanes: int,
-) -> Stream[Enriched]:
-    """Ask a model about the requests in ``composed``; effects in ``cancelling`` cancel those that became obsolete.
-
-    ``forget`` removes the texts written for a deleted person (tenant, user) and returns at once. ``counters`` counts the rows.
-    """
-
-    def address(batch: list[Any]) -> list[tuple[str, WordingRequest | Cancel]]:
-        addressed: list[tuple[str, WordingRequest | Cancel]] = []
-        for item in batch:
-            if type(item) is WordingRequest:
-                addressed.append((lane_of(name(item)[0], lanes), item))
-            elif type(item) is WordingSkipped:  # newer guidance, though a template, makes a call for the older guidance obsolete
-                cancel = cancel_for(item)
-                addressed.append((lane_of(cancel.key, lanes), cancel))
-        return addressed
-
-    def cancel(batch: list[CancellingEffect]) -> list[tuple[str, WordingRequest | Cancel]]:
-        for effect in batch:
+    def route_cancels(batch: list[Tracked]) -> list[tuple[str, WordingRequest | Cancel]]:
+        routed: list[tuple[str, WordingRequest | Cancel]] = []
+        for effect in (effect for out in batch for effect in out.effects):
             if isinstance(effect, Erase):
-                forget(effect.tenant_id, effect.user_id)
-        return [(lane_of(each.key, lanes), each) for each in map(cancel_for, batch)]
+                wording.forget(effect.tenant_id, effect.user_id)
+            if not isinstance(effect, ReplaceText):
+                cancel = cancel_for(effect)
+                routed.append((lane_of(cancel.key, lanes), cancel))
+        return routed
 
     def finish(batch: list[tuple[str, CallEnded[WordingRequest, Answer]]]) -> list[Enriched]:
-        enriched = [effect for _, ended in batch for effect in facts_of(ended)]
-        for effect in enriched:
-            if isinstance(effect, LlmCallFact):
-                counters.count(effect)
-        return enriched
+        out = Enriched()
+        for _, ended in batch:
+            out.add(ended)
+        for row in out.rows:
+            if isinstance(row, LlmCallFact):
+                wording.counters.count(row)
+        return [out]
 
-    def skipped(batch: list[Any]) -> list[Enriched]:
-        return [skipped_fact(item) for item in batch if type(item) is WordingSkipped]
+    def skipped(batch: list[Composed]) -> list[Enriched]:
+        out = Enriched()
+        out.rows = [skipped_fact(each) for composed in batch for each in composed.wording if isinstance(each, WordingSkipped)]
+        return [out] if out.rows else []
 
-    requests: KeyedStream[WordingRequest | Cancel] = op.flat_map_batch(f"{step_id}_address", composed, address)
-    cancels: KeyedStream[WordingRequest | Cancel] = op.flat_map_batch(f"{step_id}_cancel", cancelling, cancel)
-    ended = op.stateful_batch(step_id, op.merge(f"{step_id}_lanes", requests, cancels), lambda resume_state: Lane(calls, resume_state))
+    requests: KeyedStream[WordingRequest | Cancel] = op.flat_map_batch(f"{step_id}_route", composed, route_requests)
+    cancels: KeyedStream[WordingRequest | Cancel] = op.flat_map_batch(f"{step_id}_cancel", tracked, route_cancels)
+    ended = op.stateful_batch(
+        step_id, op.merge(f"{step_id}_lanes", requests, cancels), lambda resume_state: Lane(wording.calls, resume_state)
+    )
     asked = op.flat_map_batch(f"{step_id}_finish", ended, finish)
-    return op.merge(f"{step_id}_facts", asked, op.flat_map_batch(f"{step_id}_skipped", composed, skipped))
+    return op.merge(f"{step_id}_all", asked, op.flat_map_batch(f"{step_id}_skipped", composed, skipped))

@@ -1,41 +1,40 @@
-"""facts: everything worth telling analysts, a batch at a time, with the per-minute step metrics that follow from it.
+"""facts: the rows for analysts, a batch at a time, with the per-minute step metrics that follow from it.
 
 A batch travels as one item, so that the engine's cost per item is paid once. The metrics are additive partials of tumbling one-minute
 windows: counted per batch here, and identified by the sink when they are durable, so that no operator keeps an open window and a resume
-neither doubles nor swallows anything (docs/adr/0006).
+neither doubles nor loses anything (docs/adr/0006).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream
 
-from operators.sink_batches import by_person
-from state.messages import Tick
-from state.records.dead_letter import DeadLetter
-from state.records.facts import DeadLetterFact, DecisionFact, EventFact, Fact, OutcomeFact, ProgressFact, SignalFact, StepMetricFact
-from state.records.recommendation import Erase
+from operators.decode import Decoded
+from operators.sink_batches import by_person, unkeyed
+from state.person.collector import Row
+from state.records.facts import DecisionFact, EventFact, OutcomeFact, ProgressFact, SignalFact, StepMetricFact
 
-Row = Fact | Erase
 MINUTE: Final = 60_000
-RAW_SHOWN: Final = 4_096
 
 
-def tell(batch: list[Any], partitions: int) -> list[tuple[str, list[Row]]]:
-    """Turn a batch of mixed outputs into rows for the sink, one item for each partition that gets some.
+class HasRows(Protocol):
+    """The outputs of a step that has rows for analysts."""
 
-    A tick comes straight from the source and gives every partition an empty item: a heartbeat, by which the sink knows that the source
-    goes on and the epoch before is durable.
-    """
-    rows: list[Row] = [dead_letter_fact(item) if type(item) is DeadLetter else item for item in batch if type(item) is not Tick]
-    told = by_person([*rows, *step_metrics(rows)], _whom, partitions) if rows else []
-    if len(rows) < len(batch):
-        told += [(str(partition), []) for partition in range(partitions)]
-    return told
+    @property
+    def rows(self) -> Sequence[Any]:
+        """Facts and erasures, those of one person in order."""
+        ...
+
+
+def with_metrics(rows: list[Row]) -> list[Row]:
+    """The rows of a batch, followed by its partials of the step metrics."""
+    return [*rows, *step_metrics(rows)]
 
 
 def step_metrics(rows: list[Row]) -> list[StepMetricFact]:
@@ -56,24 +55,38 @@ def step_metrics(rows: list[Row]) -> list[StepMetricFact]:
         elif kind is ProgressFact and row.status == "completed":  # type: ignore[union-attr]
             counts[row.tenant_id, row.completed_at // MINUTE, row.path_id, row.step_id, "completed", ""] += 1  # type: ignore[union-attr]
     return [
-        StepMetricFact(tenant, minute * MINUTE, path, step, metric, label, count)
+        StepMetricFact(
+            tenant_id=tenant, minute=minute * MINUTE, path_id=path, step_id=step, metric=metric, label=label, count=count
+        )
         for (tenant, minute, path, step, metric, label), count in counts.items()
     ]
 
 
-def dead_letter_fact(letter: DeadLetter) -> DeadLetterFact:
-    """The row of a dead letter, found again by where the message stood."""
-    return DeadLetterFact(
-        f"{letter.topic}:{letter.partition}:{letter.offset}", letter.reason, letter.detail, letter.topic, letter.partition,
-        letter.offset, letter.raw[:RAW_SHOWN].decode("utf-8", "replace"), max(letter.log_time, 0), 1,
-    )  # fmt: skip
-
-
-def _whom(row: Row) -> str:
+def _person_of(row: Row) -> str:
     user: str = getattr(row, "user_id", "")
     return user
 
 
-def facts_step(step_id: str, up: Stream[Any], partitions: int) -> KeyedStream[list[Row]]:
-    """Gather ``up`` for the sink."""
-    return op.flat_map_batch(step_id, up, lambda batch: tell(batch, partitions))
+def facts_step(step_id: str, up: Stream[HasRows | tuple[str, HasRows]], partitions: int) -> KeyedStream[list[Row]]:
+    """The rows of a batch as one item for each partition of the sink that gets some."""
+
+    def gather(batch: list[HasRows | tuple[str, HasRows]]) -> list[tuple[str, list[Row]]]:
+        rows: list[Row] = [row for outputs in unkeyed(batch) for row in outputs.rows]
+        return by_person(with_metrics(rows), _person_of, partitions) if rows else []
+
+    return op.flat_map_batch(step_id, up, gather)
+
+
+def heartbeat_step(step_id: str, up: Stream[Decoded], partitions: int) -> KeyedStream[list[Row]]:
+    """An empty item for every partition of the sink whenever log time passes.
+
+    It makes rows durable: an item that comes straight from the source proves to the sink that the source goes on, and so that the epoch
+    before is durable. An ordinary row proves nothing, since it may still belong to the last epoch.
+    """
+
+    def beat(batch: list[Decoded]) -> list[tuple[str, list[Row]]]:
+        if not any(decoded.ticks for decoded in batch):
+            return []
+        return [(str(partition), []) for partition in range(partitions)]
+
+    return op.flat_map_batch(step_id, up, beat)

@@ -1,4 +1,4 @@
-"""gather: a batch travels to a sink as one item, so that the engine's cost per item is paid once a batch.
+"""What the steps emitted becomes one item for each partition of a sink, so that the engine's cost per item is paid once a batch.
 
 All items of one person must go to the same partition of a sink, or they could overtake each other; with several partitions a batch is
 split by person.
@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream
 
+from operators.decode import Decoded
 from state.records.dead_letter import DeadLetter
 from state.records.recommendation import Effect, Erase, MarkShown
 
 T = TypeVar("T")
+
+
+class HasEffects(Protocol):
+    """The outputs of a step that changes what apps read."""
+
+    @property
+    def effects(self) -> Sequence[Any]:
+        """Effects, those of one person in order."""
+        ...
 
 
 def by_person(batch: list[T], person: Callable[[T], str], partitions: int) -> list[tuple[str, list[T]]]:
@@ -31,16 +41,31 @@ def by_person(batch: list[T], person: Callable[[T], str], partitions: int) -> li
     return [(str(partition), items) for partition, items in split.items()]
 
 
-def whom(effect: Effect) -> str:
+def person_of(effect: Effect) -> str:
     """The user that an effect is about."""
     return effect.user_id if isinstance(effect, Erase | MarkShown) else effect.recommendation.user_id
 
 
-def gather_effects(step_id: str, up: Stream[Effect], partitions: int) -> KeyedStream[list[Effect]]:
-    """Gather what the app shall see."""
-    return op.flat_map_batch(step_id, up, lambda batch: by_person(batch, whom, partitions))
+def unkeyed(batch: Iterable[Any]) -> Iterator[Any]:
+    """Outputs of steps, without the keys of those that come from a keyed one."""
+    return (outputs[1] if type(outputs) is tuple else outputs for outputs in batch)
 
 
-def gather_letters(step_id: str, up: Stream[DeadLetter]) -> KeyedStream[list[DeadLetter]]:
-    """Gather what was rejected."""
-    return op.flat_map_batch(step_id, up, lambda batch: [("0", batch)])
+def effect_batches(step_id: str, up: Stream[HasEffects], partitions: int) -> KeyedStream[list[Effect]]:
+    """Effects for the sink of recommendations."""
+
+    def gather(batch: list[HasEffects]) -> list[tuple[str, list[Effect]]]:
+        effects = [effect for outputs in batch for effect in outputs.effects]
+        return by_person(effects, person_of, partitions) if effects else []
+
+    return op.flat_map_batch(step_id, up, gather)
+
+
+def dead_letter_batches(step_id: str, up: Stream[Decoded]) -> KeyedStream[list[DeadLetter]]:
+    """Rejected messages for the sink of dead letters."""
+
+    def gather(batch: list[Decoded]) -> list[tuple[str, list[DeadLetter]]]:
+        rejected = [letter for decoded in batch for letter in decoded.rejected]
+        return [("0", rejected)] if rejected else []
+
+    return op.flat_map_batch(step_id, up, gather)

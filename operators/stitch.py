@@ -1,81 +1,108 @@
-"""stitch: what a visitor did before signing in counts for the user that the visitor turns out to be.
+"""stitch: what a visitor did before signing in counts for the user that the visitor turns out to be. Keyed by visitor.
 
-Runs before ``track``, keyed by the visitor, so that the graph stays without loops: it remembers a visitor's evidence and, upon
-``identity_merged``, hands it on under the user's key; what the device still sends under its old id follows. Batches without a visitor pass
-by; a batch with one goes through as a whole, so that everything of a batch stays on one way (``track`` puts it in order).
+Only what concerns visitors is keyed here. Everything else passes through in bundles, one for each lane, so that on one worker a batch
+reaches ``track`` as a whole: there each person's arrivals are put into the order of the input.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections import defaultdict
 from collections.abc import Callable
 
 import bytewax.operators as op
+from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
-from operators.decode import Arrival
+from operators.decode import Decoded
 from state.catalog.plan import Plan
 from state.events import Event
-from state.ids import Keys
+from state.person.arrivals import Arrival, VisitorMerged
 from state.person.visitor import Stitcher, Visitor
 from state.person.visitor import decode as decode_visitor
 from state.person.visitor import encode as encode_visitor
-from state.stream_items import Merged
 
-Addressed = tuple[str, Arrival]
-
-PASSING = "-"
-"""Key of everything that is not about a visitor."""
+AddressedArrival = tuple[str, Arrival]
+AddressedToUser = tuple[str, Event | VisitorMerged]
 
 
-class Stitching(StatefulBatchLogic[Addressed, list[Addressed], bytes]):
-    """One visitor, or, under ``PASSING``, everybody else."""
+class Stitched:
+    """Arrivals on their way to ``track``. ``users`` concern the identity of a user, and go through ``identify``."""
 
-    def __init__(self, stitcher: Stitcher, keys: Keys, resume_state: bytes | None) -> None:
-        """Called for the first event of a key, and after a restart for every key that was ever written down."""
-        self._stitcher, self._keys = stitcher, keys
+    __slots__ = ("arrivals", "users")
+
+    def __init__(self, arrivals: list[AddressedArrival] | None = None, users: list[AddressedToUser] | None = None) -> None:
+        self.arrivals: list[AddressedArrival] = arrivals if arrivals is not None else []
+        self.users: list[AddressedToUser] = users if users is not None else []
+
+
+class StitchLogic(StatefulBatchLogic[AddressedToUser | Stitched, Stitched, bytes]):
+    """One visitor, or a lane of everything else, which has no state."""
+
+    def __init__(self, stitcher: Stitcher, resume_state: bytes | None) -> None:
+        """Called for the first item of a key, and after a restart for every key in the recovery store."""
+        self._stitcher = stitcher
         self._visitor = decode_visitor(resume_state) if resume_state is not None else Visitor()
 
     @override
-    def on_batch(self, values: list[Addressed]) -> tuple[list[list[Addressed]], bool]:
-        passed: list[Addressed] = []
-        for key, arrival in values:
-            if isinstance(arrival, Event) and arrival.anonymous:
-                event = self._stitcher.event(self._visitor, arrival)
-                passed.append((key, event) if event is arrival else (self._keys.stream_key(event.tenant, event.user), event))
+    def on_batch(self, values: list[AddressedToUser | Stitched]) -> tuple[list[Stitched], bool]:
+        visitor, out, passed = self._visitor, Stitched(), list[Stitched]()
+        for value in values:
+            if isinstance(value, Stitched):
+                passed.append(value)
+                continue
+            key, arrival = value
+            if isinstance(arrival, VisitorMerged):
+                out.arrivals.append((key, arrival))
+                out.arrivals += [(arrival.into_key, event) for event in self._stitcher.merge(visitor, arrival)]
+                if visitor.into == arrival.into_key:
+                    out.users.append((arrival.into_key, arrival))
+            elif visitor.into:
+                out.users.append((visitor.into, arrival))
             else:
-                passed.append((key, arrival))
-                if isinstance(arrival, Merged):
-                    to = self._keys.stream_key(arrival.tenant, arrival.into)
-                    passed += [(to, event) for event in self._stitcher.merge(self._visitor, arrival)]
-        return [passed], False
+                self._stitcher.keep(visitor, arrival)
+                out.arrivals.append((key, arrival))
+        if out.arrivals or out.users:
+            passed.append(out)
+        return passed, False
 
     @override
     def snapshot(self) -> bytes:
         return encode_visitor(self._visitor)
 
 
-def stitching(plan: Plan, keys: Keys) -> Callable[[bytes | None], Stitching]:
+def stitch_logic(plan: Plan) -> Callable[[bytes | None], StitchLogic]:
     """Builder for ``stateful_batch``."""
     stitcher = Stitcher(plan)
-    return lambda resume_state: Stitching(stitcher, keys, resume_state)
+    return lambda resume_state: StitchLogic(stitcher, resume_state)
 
 
-def _concerns_visitor(arrival: Arrival) -> bool:
-    return isinstance(arrival, Merged) or arrival.anonymous
+def bundles(arrivals: list[AddressedArrival], lanes: int) -> list[tuple[str, list[AddressedArrival]]]:
+    """Split a batch over ``lanes`` by key, so that the arrivals of one person stay in order. One lane takes the batch as it is."""
+    if lanes == 1:
+        return [("lane 0", arrivals)]
+    split: defaultdict[str, list[AddressedArrival]] = defaultdict(list)
+    for addressed in arrivals:
+        split[f"lane {zlib.crc32(addressed[0].encode()) % lanes}"].append(addressed)
+    return list(split.items())
 
 
-def stitch_step(step_id: str, up: KeyedStream[Arrival], plan: Plan, keys: Keys) -> KeyedStream[Arrival]:
-    """Join visitors with the users they become."""
+def stitch_step(step_id: str, up: Stream[Decoded], plan: Plan, lanes: int) -> KeyedStream[Stitched]:
+    """Join visitors with the users they become. ``lanes``: over how many keys the other events are spread; 1 for one worker."""
 
-    def passing_by(batch: list[Addressed]) -> list[Addressed]:
-        return [] if any(_concerns_visitor(arrival) for _, arrival in batch) else batch
+    def route(batch: list[Decoded]) -> list[tuple[str, AddressedToUser | Stitched]]:
+        routed: list[tuple[str, AddressedToUser | Stitched]] = []
+        for decoded in batch:
+            if decoded.events:
+                routed += [(lane, Stitched(arrivals)) for lane, arrivals in bundles(decoded.events, lanes)]  # type: ignore[arg-type]
+            for addressed in decoded.identity:
+                key, arrival = addressed
+                if isinstance(arrival, VisitorMerged) or arrival.anonymous:
+                    routed.append((key, addressed))
+                else:
+                    lane = bundles([addressed], lanes)[0][0]
+                    routed.append((lane, Stitched(users=[addressed])))
+        return routed
 
-    def through(batch: list[Addressed]) -> list[tuple[str, Addressed]]:
-        if not any(_concerns_visitor(arrival) for _, arrival in batch):
-            return []
-        return [(key if _concerns_visitor(arrival) else PASSING, (key, arrival)) for key, arrival in batch]
-
-    stitched = op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_through", up, through), stitching(plan, keys))
-    joined = op.flat_map_batch(f"{step_id}_joined", stitched, lambda batch: [each for _, passed in batch for each in passed])
-    return op.merge(f"{step_id}_both", op.flat_map_batch(f"{step_id}_by", up, passing_by), joined)
+    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), stitch_logic(plan))

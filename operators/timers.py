@@ -1,7 +1,7 @@
 """timers: the passing of log time wakes the people whose deadlines it has reached.
 
 Every worker has a wheel with the keys and deadlines of its own people; it is refilled from their states after a restart
-(``operators/track.py``), so this step has nothing to remember. A tick has to reach every worker, and Bytewax has no broadcast: it goes
+(``operators/track.py``), so this step has no state. A tick has to reach every worker, and Bytewax has no broadcast: it goes
 out once per *lane*, a key of its own, and with enough lanes every worker owns some. One worker needs one lane. ``LANES`` lanes leave one
 of 32 workers without any with a probability of 1e-5; a test checks the placement for up to 8.
 """
@@ -13,36 +13,40 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
+from operators.decode import Decoded
+from operators.stitch import AddressedArrival
 from operators.timer_registry import TimerRegistry
 from state.messages import Tick
-from state.stream_items import Due
+from state.person.arrivals import TimerDue
 
 LANES = 480
 
-Call = tuple[str, Due]
 
-
-class Waking(StatefulBatchLogic[Tick, list[Call], None]):
+class TimerLogic(StatefulBatchLogic[Tick, list[AddressedArrival], None]):
     """One lane: turns ticks into calls to the people of this worker who are due. Lanes that share a worker find nothing left to do."""
 
-    def __init__(self, wheels: TimerRegistry) -> None:
+    def __init__(self, timers: TimerRegistry) -> None:
         """Called once per lane, on the worker that owns it."""
-        self._wheels = wheels
+        self._timers = timers
 
     @override
-    def on_batch(self, values: list[Tick]) -> tuple[list[list[Call]], bool]:
-        wheel = self._wheels.mine()
-        calls = [(key, Due(tick.at, tick.seq)) for tick in values for key in wheel.pop_due(tick.partition, tick.at)]
-        return ([calls] if calls else []), False
+    def on_batch(self, values: list[Tick]) -> tuple[list[list[AddressedArrival]], bool]:
+        wheel = self._timers.mine()
+        due: list[AddressedArrival] = [
+            (key, TimerDue(tick.at, tick.seq)) for tick in values for key in wheel.pop_due(tick.partition, tick.at)
+        ]
+        return ([due] if due else []), False
 
     @override
     def snapshot(self) -> None:
         return None
 
 
-def timers_step(step_id: str, up: Stream[Tick], wheels: TimerRegistry, lanes: int) -> KeyedStream[Due]:
+def timers_step(step_id: str, up: Stream[Decoded], timers: TimerRegistry, lanes: int) -> KeyedStream[list[AddressedArrival]]:
     """Wake people as log time passes. ``lanes``: 1 where one worker runs, ``LANES`` where there may be more."""
     names = [str(lane) for lane in range(lanes)]
-    laned = op.flat_map_batch(f"{step_id}_lanes", up, lambda ticks: [(name, tick) for tick in ticks for name in names])
-    woken = op.stateful_batch(step_id, laned, lambda _nothing: Waking(wheels))
-    return op.flat_map_batch(f"{step_id}_calls", woken, lambda batch: [call for _, calls in batch for call in calls])
+
+    def route(batch: list[Decoded]) -> list[tuple[str, Tick]]:
+        return [(name, tick) for decoded in batch for tick in decoded.ticks for name in names]
+
+    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_lanes", up, route), lambda _nothing: TimerLogic(timers))

@@ -1,33 +1,68 @@
-"""track: the fold, one person a key. Emits, per person and activation, the list of everything that came about."""
+"""track: the fold, one person a key. Emits one ``Collector`` for each person and batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 
 import bytewax.operators as op
+from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
+from operators.stitch import AddressedArrival
 from operators.timer_registry import TimerRegistry
+from state import counters
 from state.catalog.plan import Plan
-from state.decision.guidance import Collector, Output
+from state.counters import CounterTotals
+from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.events import Event
 from state.ids import Keys
 from state.person import snapshot
+from state.person.arrivals import Arrival, TimerDue, VisitorDeleted, VisitorMerged
+from state.person.collector import Collector, Row
 from state.person.fold import Fold
 from state.person.person import Person
-from state.stream_items import Due, Merged
+from state.records.recommendation import Effect
+from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import ParameterStore
 
-Arrival = Event | Merged | Due
+_input_order = attrgetter("seq")
 
 
-class Tracking(StatefulBatchLogic[Arrival, list[Output], bytes]):
+class Tracked:
+    """What the fold emitted for all people of a batch, sorted by where it goes next."""
+
+    __slots__ = ("counts", "effects", "observations", "outcomes", "requests", "rows")
+
+    def __init__(self) -> None:
+        self.requests: list[DecisionRequest] = []
+        self.outcomes: list[DecisionOutcome] = []
+        self.observations: list[EpisodeObservation] = []
+        self.effects: list[Effect] = []
+        self.rows: list[Row] = []
+        self.counts: CounterTotals = {}
+
+    def add(self, out: Collector) -> None:
+        """Take in the outputs of one person."""
+        self.rows += out.rows
+        if out.requests:
+            self.requests += out.requests
+        if out.outcomes:
+            self.outcomes += out.outcomes
+        if out.observations:
+            self.observations += out.observations
+        if out.effects:
+            self.effects += out.effects
+        counters.add(self.counts, out.counts)
+
+
+class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
     """One person in the dataflow. Lives as long as the person is known; the snapshot is ``state/person/snapshot.py``'s."""
 
-    def __init__(self, fold: Fold, keys: Keys, wheels: TimerRegistry, resume_state: bytes | None) -> None:
-        """Called for the first arrival of a key, and after a restart for every key that was ever written down."""
-        self._fold, self._keys, self._wheels = fold, keys, wheels
+    def __init__(self, fold: Fold, keys: Keys, timers: TimerRegistry, resume_state: bytes | None) -> None:
+        """Called for the first arrival of a key, and after a restart for every key in the recovery store."""
+        self._fold, self._keys, self._timers = fold, keys, timers
         self._person: Person | None = None
         self._key = ""
         self._armed = 0
@@ -36,35 +71,42 @@ class Tracking(StatefulBatchLogic[Arrival, list[Output], bytes]):
             self._arm()
 
     @override
-    def on_batch(self, values: list[Arrival]) -> tuple[list[list[Output]], bool]:
-        values.sort(key=_place)  # a batch that came through ``stitch`` is in order of its keys
-        outputs: list[Output] = []
+    def on_batch(self, values: list[Arrival]) -> tuple[list[Collector], bool]:
+        if len(values) > 1:
+            values.sort(key=_input_order)  # visitors' events and timers join the others on the way
+        out = Collector(self._key)
         person, fold = self._person, self._fold
         for value in values:
-            if type(value) is Event:
-                turn = Collector(self._name(value.tenant, value.user), value.seq, value.traceparent)
-                person = fold.apply(person, value, turn)
-            elif type(value) is Merged:
-                turn = Collector(self._name(value.tenant, value.user), value.seq)
-                person = fold.merge(person, value, turn)
-            elif type(value) is Due and person is not None:
-                turn = Collector(self._key, value.seq)
-                fold.due(person, value, turn)
-                if self._armed <= value.at:  # else an older call, and the one that counts is still to come
-                    self._armed = 0
+            kind = type(value)
+            if kind is TimerDue:
+                if person is None:
+                    continue
+                out.begin(value.seq)
+                fold.due(person, value, out)  # type: ignore[arg-type]
+                if self._armed <= value.at:  # type: ignore[union-attr]
+                    self._armed = 0  # else this call was an older one, and the one that counts is still to come
+            elif kind is VisitorDeleted:
+                out.begin(value.seq)
+                person = fold.merged_user_deleted(person, value, out)  # type: ignore[arg-type]
             else:
-                continue
-            outputs += turn.outputs
+                if not self._key:
+                    out.key = self._key_of(value.tenant, value.user)  # type: ignore[union-attr]
+                if kind is Event:
+                    out.begin(value.seq, value.traceparent)  # type: ignore[union-attr]
+                    person = fold.apply(person, value, out)  # type: ignore[arg-type]
+                elif kind is VisitorMerged:
+                    out.begin(value.seq)
+                    person = fold.merge(person, value, out)  # type: ignore[arg-type]
         self._person = person
         self._arm()
-        return ([outputs] if outputs else []), False
+        return ([out] if out else []), person is None
 
     @override
     def snapshot(self) -> bytes:
-        assert self._person is not None, "a person exists from the first arrival on"
+        assert self._person is not None, "a key without a person is discarded"
         return snapshot.encode(self._person)
 
-    def _name(self, tenant: str, user: str) -> str:
+    def _key_of(self, tenant: str, user: str) -> str:
         if not self._key:
             self._key = self._keys.stream_key(tenant, user)
         return self._key
@@ -75,22 +117,37 @@ class Tracking(StatefulBatchLogic[Arrival, list[Output], bytes]):
         if person is None or not (due := self._fold.next_due(person)):
             return
         if not self._armed or due < self._armed:
-            self._wheels.mine().register(person.partition, self._name(person.tenant, person.user), due)
+            self._timers.mine().register(person.partition, self._key_of(person.tenant, person.user), due)
             self._armed = due
 
 
-def _place(arrival: Arrival) -> int:
-    return arrival.seq
-
-
-def tracking(plan: Plan, keys: Keys, wheels: TimerRegistry, parameters: ParameterStore | None = None) -> Callable[[bytes | None], Tracking]:
+def track_logic(
+    plan: Plan, keys: Keys, timers: TimerRegistry, parameters: ParameterStore | None = None
+) -> Callable[[bytes | None], TrackLogic]:
     """Builder for ``stateful_batch``. ``parameters`` is where ``estimate`` publishes."""
     fold = Fold(plan, keys, parameters)
-    return lambda resume_state: Tracking(fold, keys, wheels, resume_state)
+    return lambda resume_state: TrackLogic(fold, keys, timers, resume_state)
 
 
 def track_step(
-    step_id: str, up: KeyedStream[Arrival], plan: Plan, keys: Keys, wheels: TimerRegistry, parameters: ParameterStore
-) -> KeyedStream[list[Output]]:
-    """Keep every person's state."""
-    return op.stateful_batch(step_id, up, tracking(plan, keys, wheels, parameters))
+    step_id: str,
+    up: KeyedStream[list[AddressedArrival]],
+    plan: Plan,
+    keys: Keys,
+    timers: TimerRegistry,
+    parameters: ParameterStore,
+) -> Stream[Tracked]:
+    """Keep every person's state. Emits one ``Tracked`` for each batch."""
+
+    def by_person(batch: list[tuple[str, list[AddressedArrival]]]) -> list[AddressedArrival]:
+        return [addressed for _, arrivals in batch for addressed in arrivals]
+
+    def gather(batch: list[tuple[str, Collector]]) -> list[Tracked]:
+        tracked = Tracked()
+        for _, out in batch:
+            tracked.add(out)
+        return [tracked]
+
+    arrivals: KeyedStream[Arrival] = op.flat_map_batch(f"{step_id}_by_person", up, by_person)
+    collected = op.stateful_batch(step_id, arrivals, track_logic(plan, keys, timers, parameters))
+    return op.flat_map_batch(f"{step_id}_gather", collected, gather)

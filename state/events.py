@@ -69,7 +69,7 @@ class Event(msgspec.Struct, gc=False):
 
     ``timestamp`` is event time, ``log_time`` the time of the log that carried it; both in milliseconds. ``raw_payload`` is the payload
     as it was sent. ``seq`` orders the events of one source partition. ``anonymous`` says that ``user`` is an ``anonymousId``.
-    ``stitched`` says that the event was sent under an earlier, anonymous id of the same person.
+    ``handed_on``: the event was sent, and recorded, under an anonymous id of the same person before that visitor was merged.
     """
 
     tenant: str
@@ -87,7 +87,7 @@ class Event(msgspec.Struct, gc=False):
     offset: int
     seq: int
     traceparent: str
-    stitched: bool = False
+    handed_on: bool = False
 
 
 class _Wire(msgspec.Struct, gc=False, rename="camel"):

@@ -48,7 +48,7 @@ CHANGE_AT: Final = 4.0
 """Evidence (natural logarithm of a likelihood ratio) at which the past is given up for what the last days say."""
 
 JUDGE_SHARE: Final = 0.05
-"""Outcomes from one judgement on harm to the next, of those learned so far: looks close together would tell the same twice."""
+"""Outcomes from one judgement on harm to the next, of those learned so far: looks close together would count the same evidence twice."""
 
 _RESCALE_AT: Final = 2.0**40
 _MOST_HALVINGS: Final = 500.0
@@ -84,8 +84,7 @@ class Reward(msgspec.Struct, gc=False, array_like=True, frozen=True, order=True)
 class Learner(msgspec.Struct, gc=False, array_like=True):
     """State of one learner, in the order in which it is written down. ``origin`` is the log time at which one observation weighs 1.
 
-    ``version`` counts the outcomes learned. Arms are keyed ``arm@version``, contexts ``arm@version|step|segment``. ``arms`` is what earlier
-    releases wrote; today's read it once. ``pending`` remembers which arm each open decision chose. ``recent`` was learned after the last
+    ``version`` counts the outcomes learned. Arms are keyed ``arm@version``, contexts ``arm@version|step|segment``. ``pending`` remembers which arm each open decision chose. ``recent`` was learned after the last
     fit, which was made at version ``fitted`` and log time ``fitted_at``; ``held`` (a heap) waits for its windows to close. ``trials``
     counts the outcomes of each arm, undiscounted; ``newcomers`` are arms that came when others were established; ``suspects`` counts the
     judgements in a row at which an arm looked harmful, the last made at version ``judged``; ``stopped`` says when one was stopped for it.
@@ -95,7 +94,6 @@ class Learner(msgspec.Struct, gc=False, array_like=True):
 
     version: int = 0
     origin: int = 0
-    arms: dict[str, Cell] = {}
     contexts: dict[str, Cell] = {}
     pending: dict[str, str] = {}
     fitted: int = 0
@@ -179,8 +177,6 @@ class Bandit:
     def learn(self, now: int, live: Iterable[str]) -> list[FitResult]:
         """Take in all outcomes that count by log time ``now``, and fit as often as that makes due. ``live`` arms may be stopped."""
         learner, news = self.learner, list[FitResult]()
-        if learner.arms:
-            self._adopt(now)
         while learner.held and learner.held[0].at <= now:
             outcome = heappop(learner.held)
             learner.recent.append(outcome)
@@ -191,18 +187,6 @@ class Bandit:
             if learner.version - learner.fitted >= due:
                 news.append(self._fit(sorted(live)))
         return news
-
-    def _adopt(self, now: int) -> None:
-        """Take over what an earlier release wrote down: its cells, faded up to now."""
-        learner = self.learner
-        scale = 1.0 / weight(learner, self._policy, now)
-        lasting = scale ** (1.0 - 1.0 / LASTING)
-        learner.trials = {arm: round((cell.successes + cell.failures) * scale) for arm, cell in learner.arms.items()}
-        for cell in learner.contexts.values():
-            cell.lasting_successes, cell.lasting_failures = cell.successes * lasting, cell.failures * lasting
-        learner.arms, learner.fitted, learner.fitted_at, learner.half_life = {}, learner.version, now, self._policy.half_life
-        self.belief = self._believe()
-        self._forget()
 
     def _adapt(self) -> None:
         """Take the cells into the units of another half-life, where the catalog has a new one: they count as much as before."""

@@ -1,26 +1,37 @@
-"""Decides asks and learns from rewards, with the learner of their (tenant, trigger)."""
+"""Decides requests and learns from outcomes, with the learner of their (tenant, trigger)."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from state import counters
 from state.catalog.plan import Plan
+from state.counters import CounterTotals
 from state.decision.bandit import Bandit, FitResult, Learner
+from state.decision.messages import Decision, DecisionOutcome, DecisionRequest
 from state.decision.propensity import draw
-from state.records.facts import ArmStopFact, DecisionFact, OutcomeFact, PosteriorFact
-from state.stream_items import Decision, DecisionOutcome, DecisionRequest
+from state.records.facts import ArmStopFact, DecisionFact, Fact, OutcomeFact, PosteriorFact
 
-Chosen = Decision | DecisionFact | OutcomeFact | PosteriorFact | ArmStopFact
-
-MOST_CONTEXTS_TOLD: Final = 100
-"""Contexts of which one fit tells what is believed now: those that taught it something, the first so many."""
+MOST_CONTEXTS_PUBLISHED: Final = 100
+"""Contexts whose posterior one fit publishes: the first so many of those that taught it something."""
 
 _ENDS: Final = frozenset({"success", "failure", "expired", "withdrawn", "superseded"})
 _RULES: Final = "rules"
 
 
+class Choices:
+    """What ``choose`` emits for one batch: decisions, and rows for analysts."""
+
+    __slots__ = ("counts", "decisions", "rows")
+
+    def __init__(self) -> None:
+        self.decisions: list[Decision] = []
+        self.rows: list[Fact] = []
+        self.counts: CounterTotals = {}
+
+
 class Chooser:
-    """The rules of choosing, for all learners of one plan. Methods change the learner given."""
+    """The rules of choosing for one plan. Methods change the learner given and emit into the choices given."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan: Final = plan
@@ -28,79 +39,127 @@ class Chooser:
         self._live: Final[dict[str, list[str]]] = {}
 
     def bandit(self, learner: Learner) -> Bandit:
-        """The learner at work; believes what it believed when it was written down."""
+        """Return ``learner`` at work, with the posterior that its snapshot implies."""
         return Bandit(self._policy, learner)
 
-    def decide(self, bandit: Bandit, ask: DecisionRequest) -> list[Chosen]:
-        """Choose an arm for ``ask`` and say with which probabilities. Asks always have at least one arm.
+    def decide(self, bandit: Bandit, request: DecisionRequest, out: Choices) -> None:
+        """Choose an arm for ``request``, which has at least one, and record with which probabilities.
 
-        Stopped arms are no longer eligible, and so not among the arms logged: nothing can be said, off-policy, of what they would do now.
-        Only where every arm is stopped they all compete as before. The group ``rules`` gets the catalog's first arm, for certain.
+        Stopped arms are not eligible, and so not among the arms recorded. Only where every arm is stopped all compete as before. The group
+        ``rules`` gets the catalog's first arm with probability 1.
         """
-        told = self._learn(bandit, ask.tenant, ask.trigger, ask.at)
+        self._learn(bandit, request.tenant, request.trigger, request.at, out)
         learner = bandit.learner
-        keys = [f"{arm}@{self._plan.arm_version(ask.trigger, arm)}" for arm in ask.arms]
-        asked: tuple[int, ...] = tuple(range(len(keys)))
-        if ask.group == _RULES:
-            chances = tuple(float(index == 0) for index in asked)
+        keys = [f"{arm}@{self._plan.arm_version(request.trigger, arm)}" for arm in request.arms]
+        eligible: tuple[int, ...] = tuple(range(len(keys)))
+        if request.group == _RULES:
+            propensities = tuple(float(index == 0) for index in eligible)
         else:
-            asked = tuple(index for index in asked if keys[index] not in learner.stopped) or asked
-            rest = [ask.rest[index] for index in asked] if ask.rest else ()
-            chances = bandit.propensities([keys[index] for index in asked], f"{ask.step}|{ask.segment}", rest)
-        drawn = draw(chances, ask.decision)
-        learner.pending[ask.decision] = keys[asked[drawn]]
-        arms = tuple(ask.arms[index] for index in asked)
-        return [
-            *told,
-            Decision(ask, arms[drawn], chances[drawn]),
+            eligible = tuple(index for index in eligible if keys[index] not in learner.stopped) or eligible
+            rest = [request.rest[index] for index in eligible] if request.rest else ()
+            propensities = bandit.propensities([keys[index] for index in eligible], f"{request.step}|{request.segment}", rest)
+        drawn = draw(propensities, request.decision)
+        learner.pending[request.decision] = keys[eligible[drawn]]
+        arms = tuple(request.arms[index] for index in eligible)
+        counters.add(out.counts, {counters.DECISIONS.name: 1})
+        out.decisions.append(Decision(request, arms[drawn], propensities[drawn]))
+        out.rows.append(
             DecisionFact(
-                ask.tenant, ask.decision, ask.user, ask.trigger, ask.path, ask.step, ask.segment, "decided", "", arms[drawn],
-                chances[drawn], arms, chances, learner.fitted, self._plan.version, ask.at, ask.version, ask.group, ask.parameters,
-            ),
-        ]  # fmt: skip
+                tenant_id=request.tenant,
+                decision_id=request.decision,
+                user_id=request.user,
+                trigger=request.trigger,
+                path_id=request.path,
+                step_id=request.step,
+                segment=request.segment,
+                outcome="decided",
+                reason="",
+                arm=arms[drawn],
+                propensity=propensities[drawn],
+                arms=arms,
+                propensities=propensities,
+                learner_version=learner.fitted,
+                catalog_version=self._plan.version,
+                decided_at=request.at,
+                version=request.version,
+                experiment_group=request.group,
+                parameters_version=request.parameters,
+            )
+        )
 
-    def learn(self, bandit: Bandit, reward: DecisionOutcome) -> list[Chosen]:
-        """Take note of what became of a decision. Only success and failure teach; every end closes the books on the decision.
+    def learn(self, bandit: Bandit, outcome: DecisionOutcome, out: Choices) -> None:
+        """Record an outcome. Only success and failure teach; every end removes the decision from those pending.
 
-        The outcome is told at once and learned when its window has closed. What befalls the group ``rules`` teaches nothing: it is what the
-        learner is measured against.
+        The outcome is recorded at once and learned when its window has closed. Outcomes of the group ``rules`` teach nothing: the learner is
+        measured against it.
         """
         learner = bandit.learner
-        arm = learner.pending.get(reward.decision, "")
-        if not arm and reward.arm in self._plan.component:  # remembered by the app's echo alone
-            arm = f"{reward.arm}@{self._plan.arm_version(reward.trigger, reward.arm)}"
-        if reward.kind in _ENDS:
-            learner.pending.pop(reward.decision, None)
-        if arm and reward.kind in ("success", "failure") and reward.group != _RULES:
-            bandit.observe(arm, f"{reward.step}|{reward.segment}", reward.kind == "success", reward.at, reward.matures_at)
-        return [
+        arm = learner.pending.get(outcome.decision, "")
+        if not arm and outcome.arm in self._plan.component:  # known from the app's echo alone
+            arm = f"{outcome.arm}@{self._plan.arm_version(outcome.trigger, outcome.arm)}"
+        if outcome.kind in _ENDS:
+            learner.pending.pop(outcome.decision, None)
+        if arm and outcome.kind in ("success", "failure") and outcome.group != _RULES:
+            bandit.observe(arm, f"{outcome.step}|{outcome.segment}", outcome.kind == "success", outcome.at, outcome.matures_at)
+        counters.add(out.counts, {counters.OUTCOMES.key(outcome.kind): 1})
+        out.rows.append(
             OutcomeFact(
-                reward.tenant, reward.decision, reward.kind, reward.user, reward.trigger, reward.path, reward.step, reward.segment,
-                arm.partition("@")[0], reward.at, reward.version,
-            ),
-            *self._learn(bandit, reward.tenant, reward.trigger, reward.at),
-        ]  # fmt: skip
+                tenant_id=outcome.tenant,
+                decision_id=outcome.decision,
+                kind=outcome.kind,
+                user_id=outcome.user,
+                trigger=outcome.trigger,
+                path_id=outcome.path,
+                step_id=outcome.step,
+                segment=outcome.segment,
+                arm=arm.partition("@")[0],
+                occurred_at=outcome.at,
+                version=outcome.version,
+            )
+        )
+        self._learn(bandit, outcome.tenant, outcome.trigger, outcome.at, out)
 
-    def _learn(self, bandit: Bandit, tenant: str, trigger: str, now: int) -> list[Chosen]:
+    def _learn(self, bandit: Bandit, tenant: str, trigger: str, now: int, out: Choices) -> None:
         if trigger not in self._live:
             self._live[trigger] = [f"{arm}@{self._plan.arm_version(trigger, arm)}" for arm in self._plan.component]
         live = self._live[trigger]
-        return [fact for news in bandit.learn(now, live) for fact in self._tell(tenant, trigger, live, news)]
+        for fit in bandit.learn(now, live):
+            out.rows += self._fit_facts(tenant, trigger, live, fit)
 
-    def _tell(self, tenant: str, trigger: str, live: list[str], news: FitResult) -> list[Chosen]:
-        """What one fit changed: beliefs of the arms in use that were taught, each as a whole (``*``) and by context, and arms stopped."""
-        changed = [(arm, context) for arm, context in news.changed if arm in live][:MOST_CONTEXTS_TOLD]
-        told: list[Chosen] = []
+    def _fit_facts(self, tenant: str, trigger: str, live: list[str], fit: FitResult) -> list[Fact]:
+        """What one fit changed: posteriors of the live arms that it learned of, each as a whole (``*``) and by context, and arms stopped."""
+        changed = [(arm, context) for arm, context in fit.changed if arm in live][:MOST_CONTEXTS_PUBLISHED]
+        facts: list[Fact] = []
         for arm, context in [*((arm, "*") for arm in dict.fromkeys(arm for arm, _ in changed)), *changed]:
-            alpha, beta = news.belief.rate(arm, context)
-            name = arm.partition("@")[0]
-            told.append(PosteriorFact(tenant, trigger, name, context, alpha, beta, news.version, news.at, news.version))
-        for stop in news.stops:
-            name, _, version = stop.arm.partition("@")
-            told.append(
-                ArmStopFact(
-                    tenant, trigger, name, version, stop.confidence, self._policy.harm_margin, stop.rate, stop.others_rate,
-                    stop.outcomes, news.at, news.version,
+            alpha, beta = fit.posterior.rate(arm, context)
+            facts.append(
+                PosteriorFact(
+                    tenant_id=tenant,
+                    trigger=trigger,
+                    arm=arm.partition("@")[0],
+                    context=context,
+                    alpha=alpha,
+                    beta=beta,
+                    updates=fit.version,
+                    updated_at=fit.at,
+                    version=fit.version,
                 )
-            )  # fmt: skip
-        return told
+            )
+        for stop in fit.stops:
+            name, _, version = stop.arm.partition("@")
+            facts.append(
+                ArmStopFact(
+                    tenant_id=tenant,
+                    trigger=trigger,
+                    arm=name,
+                    arm_version=version,
+                    confidence=stop.confidence,
+                    margin=self._policy.harm_margin,
+                    rate=stop.rate,
+                    others_rate=stop.others_rate,
+                    outcomes=stop.outcomes,
+                    stopped_at=fit.at,
+                    version=fit.version,
+                )
+            )
+        return facts

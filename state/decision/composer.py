@@ -1,4 +1,4 @@
-"""Words a choice: the catalog's template, its slots filled, as the record that the app reads."""
+"""Composes the record that the app reads: the catalog's template for the chosen arm, its slots filled."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from typing import Final
 
 from state.catalog.plan import Plan
 from state.catalog.template import render
-from state.decision.guidance import recommendation_fact
+from state.decision.messages import Decision
 from state.ids import Keys
+from state.records.fact_builders import recommendation_fact
 from state.records.facts import RecommendationFact
 from state.records.recommendation import Publish, Recommendation, validation_hash
-from state.stream_items import Decision
 from state.times import rfc3339
-
-Composed = Publish | RecommendationFact
 
 
 class Composer:
@@ -23,34 +21,34 @@ class Composer:
         self._plan: Final = plan
         self._keys: Final = keys
 
-    def compose(self, choice: Decision) -> tuple[Publish, RecommendationFact]:
-        """Return the effect and the fact of one decided ask."""
-        ask, plan = choice.ask, self._plan
-        step, component = plan.steps[ask.step], plan.component[choice.arm]
-        message = render(plan.template(ask.trigger, ask.step, choice.arm), plan.catalog, step.title, ask.traits)
-        expires = ask.at + plan.limits.recommendation_ttl
+    def compose(self, decision: Decision) -> tuple[Publish, RecommendationFact]:
+        """Return the effect and the row of one decision."""
+        request, plan = decision.request, self._plan
+        step, component = plan.steps[request.step], plan.component[decision.arm]
+        message = render(plan.template(request.trigger, request.step, decision.arm), plan.catalog, step.title, request.traits)
+        expires = request.at + plan.limits.recommendation_ttl
         record = Recommendation(
-            decision_id=ask.decision,
-            recommendation_id=self._keys.recommendation_id(ask.decision, choice.arm),
-            tenant_id=ask.tenant,
-            user_id=ask.user,
-            version=ask.version,
-            path_id=ask.path,
-            step_id=ask.step,
-            trigger=ask.trigger,
-            arm=choice.arm,
-            propensity=choice.propensity,
+            decision_id=request.decision,
+            recommendation_id=self._keys.recommendation_id(request.decision, decision.arm),
+            tenant_id=request.tenant,
+            user_id=request.user,
+            version=request.version,
+            path_id=request.path,
+            step_id=request.step,
+            trigger=request.trigger,
+            arm=decision.arm,
+            propensity=decision.propensity,
             message=message,
             ui_component=component,
             deep_link=step.link,
             confidence=1.0,
             source="template",
             validation_hash=validation_hash(message, component, step.link),
-            created_at=rfc3339(ask.at),
+            created_at=rfc3339(request.at),
             expires_at=rfc3339(expires),
-            trace_id=trace_id(ask.traceparent),
+            trace_id=trace_id(request.traceparent),
         )
-        return Publish(record), recommendation_fact(record, ask.at, expires)
+        return Publish(record), recommendation_fact(record, created_at=request.at, expires_at=expires)
 
 
 def trace_id(traceparent: str) -> str | None:

@@ -13,9 +13,9 @@ import msgspec
 
 from state.catalog.model import Scalar, WordingPolicy
 from state.catalog.plan import Plan
+from state.decision.messages import WordingContext
 from state.ids import uniform
 from state.records.recommendation import Recommendation
-from state.stream_items import Context
 
 REASONS: Final[dict[str, str]] = {
     # decided before a model is asked
@@ -68,7 +68,7 @@ class WordingSkipped(msgspec.Struct, frozen=True, gc=False):
 
 
 def consider(
-    plan: Plan, record: Recommendation, *, context: Context | None, traits: dict[str, Scalar], group: str, at: int
+    plan: Plan, record: Recommendation, *, context: WordingContext | None, traits: dict[str, Scalar], group: str, at: int
 ) -> WordingRequest | WordingSkipped:
     """Decide whether a model is asked to word ``record``. Every decision ends in a request or in a reason.
 

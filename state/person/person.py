@@ -11,14 +11,6 @@ import msgspec
 
 from state.catalog.model import Scalar
 
-RECENT: Final = 5
-"""How many of the last events are kept in brief, for the words of a model."""
-
-SAID: Final = 2
-"""How many of the person's last own words and errors are kept, ``SAID_LONGEST`` characters of each."""
-
-SAID_LONGEST: Final = 160
-
 CLICKED: Final = 1
 DISMISSED: Final = 2
 WITHDRAWN: Final = 4
@@ -40,7 +32,7 @@ class StepState(msgspec.Struct, gc=False, array_like=True):
     times: dict[int, list[int]] | None = None
 
 
-class OpenDecision(msgspec.Struct, gc=False, array_like=True):
+class OpenDecision(msgspec.Struct, gc=False, array_like=True, kw_only=True):
     """A decision whose end is not known yet. ``due`` is when its window closes, or it expires unseen; ``shown`` is 0 until it was seen."""
 
     decision: str
@@ -96,7 +88,7 @@ class Episode(msgspec.Struct, gc=False, array_like=True):
 
 
 class Person(msgspec.Struct, gc=False, array_like=True):
-    """One person's onboarding, in the order in which it is written down: new fields go to the end, none is ever removed or moved.
+    """One person's onboarding. Snapshots hold the fields in this order.
 
     Times are milliseconds; 0 means never. ``now`` is the log time of the last event or timer; ``newest`` and ``floor`` are event times:
     what is older than ``floor`` is late. ``seen`` maps hashes of event ids to event times and covers everything from ``floor`` on.
@@ -111,63 +103,69 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     newest: int = 0
     floor: int = 0
     seen: dict[int, int] = {}
+    # who the person is
+    known: bool = False
+    """Was seen under a user id, not as an anonymous visitor only."""
+    origin: str = ""
+    """Id under which the person was first seen, where that is not ``user``: the experiment group is drawn from it."""
+    merged_into: str = ""
+    """Stream key of the user whom this visitor turned out to be."""
+    deleted_at: int = 0
+    reborn_after: int = 0
+    """When the life before this one was deleted; 0 where there was none."""
+    bot: bool = False
+    """Behaves like a machine (``state/person/bot_detection.py``)."""
+    rhythm: ActivityRhythm | None = None
+    # traits
     traits: dict[str, Scalar] = {}
     traits_at: int = 0
     trait_times: dict[str, int] = {}
-    path: str = ""
-    steps: dict[str, StepState] = {}
-    first_seen: int = 0
-    signup_at: int = 0
-    activated_at: int = 0
-    deleted_at: int = 0
-    merged: bool = False
     # preferences: the newest wins
     guidance: bool = True
+    guidance_at: int = 0
     quiet_from: int = -1
     quiet_to: int = -1
     preferences_at: int = 0
-    # sessions
+    """When the quiet hours were last set."""
+    model_text: bool = True
+    """Whether a model may word this person's guidance."""
+    model_text_at: int = 0
+    # progress
+    path: str = ""
+    steps: dict[str, StepState] = {}
+    since: dict[str, int] = {}
+    """When each step first became the current one. A step done ahead of its turn never did."""
+    first_seen: int = 0
+    signup_at: int = 0
+    activated_at: int = 0
+    # sessions, and active time on the current step since the last progress
     session: int = 0
     session_from: int = 0
     session_to: int = 0
     sessions: int = 0
     session_total: int = 0
-    # the next look at the current step: absolute log time, 0 for none
-    check_due: int = 0
-    # active time on the current step since the last progress
     active: int = 0
-    slow_told: bool = False
-    """No longer used: kept because fields are never removed."""
-    # short windows of the stuck signals: flat [time, subject, time, subject, …] and [time, …]
+    # stuck detection; windows are flat: [time, subject, time, subject, …] or [time, …]
+    episode: Episode | None = None
+    check_due: int = 0
+    """Log time of the next checkpoint of the current step, 0 for none."""
+    slow_noted: bool = False
+    """The current step was already found slow."""
     clicks: list[int] = []
     pages: list[int] = []
     errors: list[int] = []
     # guidance
     decided: list[int] = []
+    """Log times of the decisions of the last 24 hours."""
+    stuck_decided: int = 0
+    """When the last decision upon being stuck was made: tips do not start the cooldown of help."""
     open: list[OpenDecision] = []
-    recent: list[str] = []
-    origin: str = ""
-    """Id under which the person was first seen, where that is not ``user``: groups are drawn by it."""
-    guidance_at: int = 0
-    """When ``guidance`` was last said; ``preferences_at`` is that of the quiet hours."""
-    known: bool = False
-    """Was seen under a user id, not as an anonymous visitor only."""
-    since: dict[str, int] = {}
-    """When each step first became the current one. A step done ahead of its turn never did."""
-    lapsed: bool = False
-    """No longer used: a silence is noticed when it ends."""
-    reborn_after: int = 0
-    """When the life before this one was deleted; 0 where there was none."""
     arms_seen: dict[str, int] = {}
     """When each arm was last shown to this person, where the app's report said which."""
-    bot: bool = False
-    """Behaves like a machine (``state/person/bot_detection.py``)."""
-    stuck_decided: int = 0
-    """When guidance upon being stuck was last decided: a tip before it does not keep that back."""
-    pulse: ActivityRhythm | None = None
-    episode: Episode | None = None
-    model_text: bool = True
-    """Whether the person lets a model word their guidance; said at ``model_text_at``."""
-    model_text_at: int = 0
+    # what a text may depend on
+    events: int = 0
+    """Events seen, counted up to a few (``state/person/recent.py``)."""
+    last_event: str = ""
+    """Type and subject of the last event to arrive, shortened."""
     said: list[str] = []
-    """The person's last own words and errors: kept only where the catalog lets a model be told."""
+    """The person's last own words and errors: kept only where the catalog lets a model read them."""

@@ -1,4 +1,4 @@
-"""How a person is written down: versioned, compact, plain bytes; never a pickled class.
+"""The snapshot of a person: versioned, compact, plain bytes; never a pickled class.
 
 Layout of version 1::
 
@@ -8,8 +8,7 @@ Layout of version 1::
     4 n bytes   their event times, in milliseconds after ``floor``
     the rest    MessagePack array: the fields of ``Person`` in order, ``seen`` empty
 
-Fields are only ever appended, and have defaults, so that an older snapshot reads as a newer person. Anything else gets a new version
-byte and a reader of its own here.
+Another layout gets another version byte and a reader of its own here.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from state.person.fold import forget_seen
+from state.person.deduplication import recent_events
 from state.person.person import Person
 
 VERSION: Final = 1
@@ -34,15 +33,11 @@ class SnapshotError(Exception):
 
 
 def encode(person: Person) -> bytes:
-    """Write a person down. Event ids that are late by now are left out; the person's behaviour does not change by it."""
-    forget_seen(person)
-    seen, count = person.seen, len(person.seen)
+    """Write a person down. Leaves out event ids that are late by now: they would be judged late before they are looked up."""
+    seen = recent_events(person)
+    count = len(seen)
     marks = struct.pack(f"<{count}Q{count}I", *seen, *(at - person.floor for at in seen.values()))
-    person.seen = {}
-    try:
-        return _HEAD.pack(VERSION, count) + marks + _encoder.encode(person)
-    finally:
-        person.seen = seen
+    return _HEAD.pack(VERSION, count) + marks + _encoder.encode(msgspec.structs.replace(person, seen={}))
 
 
 def decode(data: bytes) -> Person:

@@ -1,7 +1,8 @@
-"""What an anonymous visitor did that may count later, for the user the visitor turns out to be.
+"""A visitor: what an anonymous id did that may count later, for the user the visitor turns out to be.
 
-Kept are only events that are evidence of a step or carry traits, and at most ``KEPT`` of them, the newest. As a snapshot: one version
-byte, then the MessagePack array of ``Visitor``'s fields in order.
+Kept are only events that are evidence of a step or carry traits, and at most ``KEPT`` of them, the newest. Once the visitor is merged
+nothing is kept but the user's stream key, a digest: the user's id stands in ``state/person/identity.py`` until the user is deleted.
+Snapshot: one version byte, then the MessagePack array of ``Visitor``'s fields in order.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ import msgspec
 
 from state.catalog.plan import Plan
 from state.events import Event
+from state.person.arrivals import VisitorMerged
 from state.person.snapshot import SnapshotError
-from state.stream_items import Merged
 
 KEPT: Final = 64
 VERSION: Final = 1
 
 
 class Visitor(msgspec.Struct, gc=False, array_like=True):
-    """One visitor. ``into`` is the user that the visitor became, empty until then."""
+    """One visitor. ``into`` is the stream key of the user that the visitor was merged into, empty until then."""
 
     into: str = ""
     events: list[Event] = []
@@ -32,18 +33,18 @@ class Stitcher:
     def __init__(self, plan: Plan) -> None:
         self._plan: Final = plan
 
-    def event(self, visitor: Visitor, event: Event) -> Event:
-        """Take note of a visitor's event; return it, as the user's own once the visitor is known."""
-        if visitor.into:
-            return msgspec.structs.replace(event, user=visitor.into, anonymous=False)
+    def keep(self, visitor: Visitor, event: Event) -> None:
+        """Remember a visitor's event, where it may count for the user later."""
         if event.type == "user_deleted":
             visitor.events = []
         elif event.type in ("signup", "identify") or self._plan.rules(event.type, event.name, event.payload):
             visitor.events = [*visitor.events[1 - KEPT :], msgspec.structs.replace(event, raw_payload=b"{}", traceparent="")]
-        return event
 
-    def merge(self, visitor: Visitor, merged: Merged) -> list[Event]:
-        """The visitor became a user: return the remembered events as that user's, once. They take the place of the merge in the input."""
+    def merge(self, visitor: Visitor, merged: VisitorMerged) -> list[Event]:
+        """The visitor became a user: return the remembered events as that user's, once.
+
+        They take the place of the merge in the input. A visitor who is already merged stays with the first user.
+        """
         if visitor.into:
             return []
         handed_on = [
@@ -51,14 +52,14 @@ class Stitcher:
                 event,
                 user=merged.into,
                 anonymous=False,
-                stitched=True,
+                handed_on=True,
                 log_time=merged.log_time,
                 seq=merged.seq,
                 partition=merged.partition,
             )
             for event in visitor.events
         ]
-        visitor.into, visitor.events = merged.into, []
+        visitor.into, visitor.events = merged.into_key, []
         return handed_on
 
 

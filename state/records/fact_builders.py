@@ -1,13 +1,19 @@
-"""Tells analysts of one person: the rows that follow from a person's state and from an event."""
+"""Builds the rows that follow from an event, a person's state, a recommendation or a dead letter."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from state.catalog.plan import Plan
 from state.events import Event
 from state.person.person import Person, StepState
-from state.records.facts import EventFact, PersonFact, ProgressFact
+from state.records.dead_letter import DeadLetter
+from state.records.facts import DeadLetterFact, EventFact, PersonFact, ProgressFact, RecommendationFact
+from state.records.recommendation import Recommendation
+
+RAW_SHOWN: Final = 4_096
+"""Bytes of a rejected message that its row shows; the dead-letter topic or file has all of it."""
 
 
 def event_fact(event: Event, status: str, version: int) -> EventFact:
@@ -15,19 +21,42 @@ def event_fact(event: Event, status: str, version: int) -> EventFact:
     a late repetition, and a deletion removes the rows of the life before it and no others.
     """
     return EventFact(
-        event.tenant, event.user, event.id, event.session, event.type, event.name, event.raw_payload.decode(), status, event.timestamp,
-        event.log_time, event.partition, event.offset, event.traceparent, version,
-    )  # fmt: skip
+        tenant_id=event.tenant,
+        user_id=event.user,
+        event_id=event.id,
+        session_id=event.session,
+        event_type=event.type,
+        name=event.name,
+        payload=event.raw_payload.decode(),
+        status=status,
+        timestamp=event.timestamp,
+        log_time=event.log_time,
+        source_partition=event.partition,
+        source_offset=event.offset,
+        traceparent=event.traceparent,
+        version=version,
+    )
 
 
 def progress_fact(plan: Plan, person: Person, step: str, done: Mapping[str, int]) -> ProgressFact:
     """Where ``person`` stands on ``step`` of their path, with what is completed in ``done``."""
     state = person.steps.get(step) or StepState()
-    status = "completed" if step in done else "current" if step in person.since else "locked"
     return ProgressFact(
-        person.tenant, person.user, person.path, step, plan.paths[person.path].steps.index(step) + 1, status, state.attempts, state.errors,
-        state.first, state.last, person.since.get(step, 0), done.get(step, 0), person.now, person.version,
-    )  # fmt: skip
+        tenant_id=person.tenant,
+        user_id=person.user,
+        path_id=person.path,
+        step_id=step,
+        position=plan.paths[person.path].steps.index(step) + 1,
+        status="completed" if step in done else "current" if step in person.since else "locked",
+        attempts=state.attempts,
+        errors=state.errors,
+        first_seen_at=state.first,
+        last_seen_at=state.last,
+        current_since_at=person.since.get(step, 0),
+        completed_at=done.get(step, 0),
+        updated_at=person.now,
+        version=person.version,
+    )
 
 
 def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int]) -> PersonFact:
@@ -39,16 +68,74 @@ def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int])
         return str(person.traits.get(name, ""))
 
     return PersonFact(
-        person.tenant, person.user, person.path, plan.segment(person.traits),
-        group,
-        trait("persona"), trait("useCase"), trait("companySize"), trait("signupSource"), trait("tier"), trait("locale"),
-        person.guidance, len(done), total, person.sessions, sessions_ms / 1000 / max(person.sessions, 1),
-        engagement(len(done), total, person.sessions), person.first_seen, person.signup_at, person.newest, person.activated_at,
-        person.version,
-    )  # fmt: skip
+        tenant_id=person.tenant,
+        user_id=person.user,
+        path_id=person.path,
+        segment=plan.segment(person.traits),
+        experiment_group=group,
+        user_persona=trait("persona"),
+        use_case=trait("useCase"),
+        company_size=trait("companySize"),
+        signup_source=trait("signupSource"),
+        tier=trait("tier"),
+        locale=trait("locale"),
+        guidance=person.guidance,
+        steps_completed=len(done),
+        steps_total=total,
+        session_count=person.sessions,
+        avg_session_duration=sessions_ms / 1000 / max(person.sessions, 1),
+        engagement_score=engagement(len(done), total, person.sessions),
+        first_seen_at=person.first_seen,
+        signup_at=person.signup_at,
+        last_active_at=person.newest,
+        activated_at=person.activated_at,
+        version=person.version,
+    )
 
 
 def engagement(steps_completed: int, steps_total: int, sessions: int) -> float:
-    """A plain index from 0 to 100: 60 for the share of steps completed, 40 for sessions, which count up to ten."""
+    """An index from 0 to 100: 60 for the share of steps completed, 4 for each session up to ten."""
     share = steps_completed / steps_total if steps_total else 0.0
     return round(60 * share + 4 * min(sessions, 10), 1)
+
+
+def recommendation_fact(record: Recommendation, *, created_at: int, expires_at: int) -> RecommendationFact:
+    """The record that the app could read; its times in milliseconds."""
+    return RecommendationFact(
+        tenant_id=record.tenant_id,
+        user_id=record.user_id,
+        decision_id=record.decision_id,
+        recommendation_id=record.recommendation_id,
+        trigger=record.trigger,
+        path_id=record.path_id,
+        step_id=record.step_id,
+        arm=record.arm,
+        propensity=record.propensity,
+        message=record.message,
+        ui_component=record.ui_component,
+        deep_link=record.deep_link,
+        confidence=record.confidence,
+        source=record.source,
+        prompt_version=record.prompt_version or "",
+        validation_hash=record.validation_hash,
+        trace_id=record.trace_id or "",
+        reason=record.reason or "",
+        created_at=created_at,
+        expires_at=expires_at,
+        version=record.version,
+    )
+
+
+def dead_letter_fact(letter: DeadLetter) -> DeadLetterFact:
+    """The row of a dead letter, identified by where the message stood."""
+    return DeadLetterFact(
+        dead_letter_id=f"{letter.topic}:{letter.partition}:{letter.offset}",
+        reason=letter.reason,
+        detail=letter.detail,
+        topic=letter.topic,
+        source_partition=letter.partition,
+        source_offset=letter.offset,
+        raw=letter.raw[:RAW_SHOWN].decode("utf-8", "replace"),
+        log_time=max(letter.log_time, 0),
+        version=1,
+    )

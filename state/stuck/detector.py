@@ -18,17 +18,20 @@ from typing import Any, Final
 
 import msgspec
 
+from state import counters
 from state.catalog.plan import Plan, Rule
-from state.decision.guidance import Collector, Guidance
+from state.decision.eligibility import experiment_group
+from state.decision.guidance import Guidance
 from state.events import Event
 from state.ids import Keys
 from state.person import bot_detection
+from state.person.collector import Collector
 from state.person.person import ActivityRhythm, Episode, Person
 from state.person.progress import current_step, last_progress
 from state.records.fact_builders import progress_fact
 from state.records.facts import SignalFact
-from state.stream_items import EpisodeObservation
 from state.stuck import signals
+from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import Parameters, ParameterStore
 from state.stuck.score import ACTIVE_FROM, ALARMED, LAST, OPEN, RAISING, SILENT_FROM, Levels
 from state.stuck.survival import Curve
@@ -57,57 +60,57 @@ _SPEAKS_FOR: Final = {
 
 
 class Detector:
-    """The signs of being stuck, for all people of one plan. Methods change the person given and append to the turn given."""
+    """The signs of being stuck, for all people of one plan. Methods change the person given and append to the collector given."""
 
-    def __init__(self, plan: Plan, keys: Keys, guidance: Guidance, board: ParameterStore) -> None:
+    def __init__(self, plan: Plan, keys: Keys, guidance: Guidance, parameters: ParameterStore) -> None:
         self._plan: Final = plan
         self._keys: Final = keys
         self._guidance: Final = guidance
-        self._board: Final = board
+        self._parameters: Final = parameters
         self._enabled: Final = {trigger: plan.triggers.enabled(trigger) for trigger in STUCK_TRIGGERS}
 
-    def parameters(self, person: Person, at: int, turn: Collector) -> Parameters:
-        """What is in force at log time ``at``; the turn notes its version."""
-        found = self._board.at(self._plan, person.tenant, at)
-        turn.parameters = found.version
+    def parameters(self, person: Person, at: int, out: Collector) -> Parameters:
+        """What is in force at log time ``at``; ``out`` notes its version."""
+        found = self._parameters.at(self._plan, person.tenant, at)
+        out.parameters = found.version
         return found
 
     # machines
 
-    def rhythm(self, person: Person, event: Event, gap: int, again: bool, at: int, turn: Collector) -> None:
+    def rhythm(self, person: Person, event: Event, gap: int, again: bool, at: int, out: Collector) -> None:
         """Follow the rhythm of a person's events, in order of time; suspect machines. ``gap`` since the event before, -1 for none."""
         if person.bot or event.type in _NO_RHYTHM:
             return
-        pulse = person.pulse
-        if pulse is None:
-            pulse = person.pulse = ActivityRhythm()
+        rhythm = person.rhythm
+        if rhythm is None:
+            rhythm = person.rhythm = ActivityRhythm()
         since = event.timestamp - person.signup_at if person.signup_at else -1
-        if bot_detection.observe(pulse, event.timestamp, gap, again=again, since_signup=since, looking=event.type == "page_view"):
+        if bot_detection.observe(rhythm, event.timestamp, gap, again=again, since_signup=since, looking=event.type == "page_view"):
             person.bot = True
-            self.leave(person, at, turn)
+            self.leave(person, at, out)
             person.check_due = 0
 
     # episodes
 
-    def follow(self, person: Person, done: Mapping[str, int], at: int, turn: Collector, *, first: bool) -> None:
+    def follow(self, person: Person, done: Mapping[str, int], at: int, out: Collector, *, first: bool) -> None:
         """Progress or the path have changed: end the episode, begin the next. ``first``: the step is current for the first time."""
-        current = "" if person.activated_at or person.merged else current_step(self._plan, person.path, done)
+        current = "" if person.activated_at or person.merged_into else current_step(self._plan, person.path, done)
         episode = person.episode
         if episode is not None and episode.step == current:
             return
-        parameters = self.parameters(person, at, turn)
+        parameters = self.parameters(person, at, out)
         if episode is not None:
-            self._end(person, episode, done, at, turn, parameters)
+            self._end(person, episode, done, at, out, parameters)
         person.episode, person.check_due = None, 0
         if not current:
             return
         teaches = self._teaches(person) if first else 0
         episode = person.episode = Episode(current, person.since[current], teaches, person.sessions)
         if teaches:
-            turn.outputs.append(EpisodeObservation(person.tenant, current, "entered", at, episode.onset, guided=teaches == _GUIDED))
+            self._observe(out, person, episode, "entered", at)
         self._schedule(person, episode, at, parameters.curves[current])
 
-    def stand(self, person: Person, done: Mapping[str, int], at: int, turn: Collector) -> bool:
+    def adopt(self, person: Person, done: Mapping[str, int], at: int, out: Collector) -> bool:
         """Where another catalog, or an earlier release, wrote the person down: begin the episode of the step at which they stand now.
 
         Return whether that was so. Such an episode teaches nothing: nobody has seen its beginning.
@@ -116,43 +119,65 @@ class Detector:
         if episode is not None:
             if (person.path, episode.step) in self._plan.places:
                 return False
-        elif not person.path or person.activated_at or person.merged:
+        elif not person.path or person.activated_at or person.merged_into:
             return False
-        current = "" if person.activated_at or person.merged else current_step(self._plan, person.path, done)
+        current = "" if person.activated_at or person.merged_into else current_step(self._plan, person.path, done)
         if episode is None and not current:
             return False
         if current and current not in person.since:
             person.since[current] = last_progress(person, done)
-            turn.outputs.append(progress_fact(self._plan, person, current, done))
-        self.follow(person, done, at, turn, first=False)
+            out.rows.append(progress_fact(self._plan, person, current, done))
+        self.follow(person, done, at, out, first=False)
         return True
 
-    def leave(self, person: Person, at: int, turn: Collector) -> None:
-        """From now on the person's episode teaches nothing: they are no human, or gone."""
+    def leave(self, person: Person, at: int, out: Collector) -> None:
+        """Censor the person's episode: they are no human, or are no longer observed. It teaches nothing more."""
         episode = person.episode
         if episode is not None and episode.teaches:
-            lasted = max(at - episode.onset, 0)
-            turn.outputs.append(
-                EpisodeObservation(person.tenant, episode.step, "left", at, episode.onset, lasted, guided=episode.teaches == _GUIDED)
-            )
+            self._observe(out, person, episode, "censored", at, lasted=max(at - episode.onset, 0))
             episode.teaches, episode.rows = 0, []
 
-    def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, turn: Collector, parameters: Parameters) -> None:
+    def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector, parameters: Parameters) -> None:
         """The episode is over: completed, or left for another path."""
         if episode.step not in done:
-            self.leave(person, at, turn)
+            self.leave(person, at, out)
             return
         lasted = max(done[episode.step] - episode.onset, 0)
         horizon = parameters.curves[episode.step].horizon
         if episode.teaches:
             rows = () if episode.judged else tuple(episode.rows)
-            late, guided = lasted > horizon, episode.teaches == _GUIDED
-            turn.outputs.append(EpisodeObservation(person.tenant, episode.step, "completed", at, episode.onset, lasted, rows, late, guided))
+            self._observe(out, person, episode, "completed", at, lasted=lasted, rows=rows, positive=lasted > horizon)
+
+    @staticmethod
+    def _observe(
+        out: Collector,
+        person: Person,
+        episode: Episode,
+        kind: str,
+        at: int,
+        *,
+        lasted: int = 0,
+        rows: tuple[int, ...] = (),
+        positive: bool = False,
+    ) -> None:
+        out.observations.append(
+            EpisodeObservation(
+                tenant=person.tenant,
+                step=episode.step,
+                kind=kind,
+                at=at,
+                since=episode.onset,
+                lasted=lasted,
+                rows=rows,
+                positive=positive,
+                guided=episode.teaches == _GUIDED,
+            )
+        )
 
     def _teaches(self, person: Person) -> int:
-        if person.bot or person.merged:
+        if person.bot or person.merged_into:
             return 0
-        held_out = self._guidance.group(person) == "holdout" or not self._plan.catalog.holdout
+        held_out = experiment_group(self._plan, person) == "holdout" or not self._plan.catalog.holdout
         return _HELD_OUT if held_out else _GUIDED
 
     def _schedule(self, person: Person, episode: Episode, now: int, curve: Curve) -> None:
@@ -172,7 +197,7 @@ class Detector:
 
     # looking
 
-    def check(self, person: Person, due: int, done: Mapping[str, int], turn: Collector, parameters: Parameters) -> None:
+    def check(self, person: Person, due: int, done: Mapping[str, int], out: Collector, parameters: Parameters) -> None:
         """The timer of the current step ran at log time ``due``."""
         episode = person.episode
         if episode is None or person.bot:
@@ -181,18 +206,15 @@ class Detector:
         elapsed = due - episode.onset
         if elapsed >= curve.horizon:
             if episode.teaches and not episode.judged:
-                rows, guided = tuple(episode.rows), episode.teaches == _GUIDED
-                turn.outputs.append(
-                    EpisodeObservation(person.tenant, episode.step, "judged", due - 1, episode.onset, 0, rows, positive=True, guided=guided)
-                )
+                self._observe(out, person, episode, "matured", due - 1, rows=tuple(episode.rows), positive=True)
             episode.judged, episode.rows = True, []
         elif 2 * elapsed <= curve.horizon:
             moment = min(int(LAST * elapsed / curve.deadline + 0.05), LAST)
-            self._judge(person, episode, due, moment, done, turn, parameters, {}, record=True)
+            self._judge(person, episode, due, moment, done, out, parameters, {}, record=True)
         self._schedule(person, episode, due, curve)
 
     def look(
-        self, person: Person, event: Event, rules: tuple[Rule, ...], done: Mapping[str, int], turn: Collector, parameters: Parameters
+        self, person: Person, event: Event, rules: tuple[Rule, ...], done: Mapping[str, int], out: Collector, parameters: Parameters
     ) -> None:
         """Look at an event that was applied: note what it says, and look at the episode where it is a sign of being stuck."""
         episode = person.episode
@@ -219,8 +241,8 @@ class Detector:
             if signals.visit(person.pages, at, page, policies.looping):
                 episode.circles += 1
                 seen = {"page": page[:64]}
-        if not person.slow_told and policies.slow_step.enabled and person.active >= self._plan.slow_after[episode.step]:
-            person.slow_told = True
+        if not person.slow_noted and policies.slow_step.enabled and person.active >= self._plan.slow_after[episode.step]:
+            person.slow_noted = True
             seen = seen or {}
         if seen is None:
             return
@@ -228,7 +250,7 @@ class Detector:
         elapsed = max(person.now - episode.onset, 0)
         if 2 * elapsed <= curve.horizon:
             moment = min(int(LAST * elapsed / curve.deadline), LAST - 1)
-            self._judge(person, episode, person.now, moment, done, turn, parameters, seen, record=not episode.noted)
+            self._judge(person, episode, person.now, moment, done, out, parameters, seen, record=not episode.noted)
             episode.noted = True
 
     def _levels(self, person: Person, episode: Episode, at: int, moment: int, deadline: int) -> Levels:
@@ -262,7 +284,7 @@ class Detector:
         at: int,
         moment: int,
         done: Mapping[str, int],
-        turn: Collector,
+        out: Collector,
         parameters: Parameters,
         seen: Mapping[str, Any],
         *,
@@ -272,14 +294,14 @@ class Detector:
         curve, model = parameters.curves[episode.step], parameters.model
         levels = self._levels(person, episode, at, moment, curve.deadline)
         flag = ALARMED if episode.alarmed else OPEN
-        if not episode.alarmed and not (person.pulse is not None and bot_detection.doubtful(person.pulse)):
+        if not episode.alarmed and not (person.rhythm is not None and bot_detection.doubtful(person.rhythm)):
             score = model.score(episode.step, levels)
             if score >= (model.last if moment == LAST else model.early):
                 parts = model.parts(levels)
                 trigger = self._names(parts)
                 if trigger:
                     flag = RAISING
-                    self._alarm(person, episode, trigger, score, parts, at, done, turn, curve, seen)
+                    self._alarm(person, episode, trigger, score, parts, at, done, out, curve, seen)
         if episode.teaches and not episode.judged and (record or flag == RAISING) and len(episode.rows) < _MOST_ROWS:
             episode.rows.append(levels._replace(guided=int(episode.teaches == _GUIDED)).pack(flag))
             episode.horizon = episode.horizon or curve.horizon
@@ -304,7 +326,7 @@ class Detector:
         parts: Mapping[str, float],
         at: int,
         done: Mapping[str, int],
-        turn: Collector,
+        out: Collector,
         curve: Curve,
         seen: Mapping[str, Any],
     ) -> None:
@@ -324,15 +346,25 @@ class Detector:
             "visits": person.sessions - episode.sessions,
             "touches": episode.touches,
             "logits": {part: round(added, 3) for part, added in parts.items() if round(added, 3)},
-            "parameters": turn.parameters,
+            "parameters": out.parameters,
             **seen,
         }
         signal_id = self._keys.decision_id(person.tenant, person.user, f"signal {trigger}", step, person.version)
-        turn.outputs.append(
+        out.count(counters.STUCK_SIGNALS, trigger)
+        out.rows.append(
             SignalFact(
-                person.tenant, signal_id, person.user, trigger, person.path, step, _json.encode(evidence).decode(), at, person.version,
-                round(score, 6), turn.parameters,
+                tenant_id=person.tenant,
+                signal_id=signal_id,
+                user_id=person.user,
+                trigger=trigger,
+                path_id=person.path,
+                step_id=step,
+                evidence=_json.encode(evidence).decode(),
+                detected_at=at,
+                version=person.version,
+                score=round(score, 6),
+                parameters_version=out.parameters,
             )
-        )  # fmt: skip
-        turn.outputs.append(progress_fact(self._plan, person, step, done))
-        self._guidance.consider(turn, person, trigger, at, done, step)
+        )
+        out.rows.append(progress_fact(self._plan, person, step, done))
+        self._guidance.consider(out, person, trigger, at, done, step)

@@ -1,8 +1,8 @@
-"""Learns from the lessons of one tenant: counts them by period, and makes parameters of what was counted in earlier periods.
+"""Learns from the observations of one tenant: counts them by period, and makes parameters of what was counted in earlier periods.
 
 What is in force is a function of the counts alone, so that a snapshot is nothing but counts. They consist of the *closed* periods, merged
-and faded, and of the *open* one, the last of which a lesson was heard. The first lesson of a later period closes the open one; whoever
-asks for a later period before that gets what closing it will give. Lessons that come after their period was closed (from a partition
+and faded, and of the *open* one, the last of which a observation was heard. The first observation of a later period closes the open one; whoever
+asks for a later period before that gets what closing it will give. Observations that come after their period was closed (from a partition
 whose time is behind) count for the open one.
 """
 
@@ -14,7 +14,7 @@ import msgspec
 
 from state.catalog.plan import Plan
 from state.records.facts import StepStatisticFact
-from state.stream_items import EpisodeObservation
+from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD, Parameters, prior
 from state.stuck.score import LAST, fit, moment_of
 from state.stuck.survival import EDGES, Seen, bin_of, estimate
@@ -35,7 +35,7 @@ class EpisodeCounts(msgspec.Struct, array_like=True):
     """Counts. ``entered``: step → cohort → how many; ``ended``: step → cohort → bin → how many completed it and left; ``cells``: step → row
     → how many made it in time, and did not. Those of guided people are in ``guided_entered`` and ``guided_ended``.
 
-    Within a period they are whole numbers, so that sums do not depend on the order in which lessons come.
+    Within a period they are whole numbers, so that sums do not depend on the order in which observations come.
     """
 
     entered: Entered = {}
@@ -93,10 +93,10 @@ class Estimator:
             self._now = prior(self._plan) if state.closed_period < 0 else self._make(state.closed, state.closed_period)
         return self._now
 
-    def learn(self, lesson: EpisodeObservation) -> list[StepStatisticFact]:
-        """Count a lesson; return what to tell where it closed a period. Lessons must come in order of time, but for a period's own."""
+    def learn(self, observation: EpisodeObservation) -> list[StepStatisticFact]:
+        """Count a observation; return the rows to publish where it closed a period. Observations must come in order of time, but for a period's own."""
         state, facts = self._tallies, []
-        period = lesson.at // PERIOD
+        period = observation.at // PERIOD
         if state.open is None:
             state.open, state.open_period = EpisodeCounts(), period
         elif period > state.open_period:
@@ -104,26 +104,49 @@ class Estimator:
             state.closed, state.closed_period = self._closing(), state.open_period
             state.open, state.open_period = EpisodeCounts(), period
             self._now = parameters
-            facts = self.tell(parameters)
+            facts = self.statistics(parameters)
         self._next = None
-        _count(state.open, lesson)
+        _count(state.open, observation)
         return facts
 
-    def tell(self, parameters: Parameters) -> list[StepStatisticFact]:
-        """The rows that tell analysts what was published."""
+    def statistics(self, parameters: Parameters) -> list[StepStatisticFact]:
+        """The rows of what was published."""
         at = parameters.version * PERIOD
         edges = tuple(float(edge) for edge in EDGES[1:-1])
         rows = [
             StepStatisticFact(
-                self.tenant, step, parameters.version, float(curve.horizon), float(curve.median), curve.share, curve.episodes, edges,
-                tuple(round(each, 6) for each in curve.survival[:-1]), "", at, parameters.version,
+                tenant_id=self.tenant,
+                step_id=step,
+                parameters_version=parameters.version,
+                horizon_ms=float(curve.horizon),
+                median_ms=float(curve.median),
+                completion_share=curve.share,
+                episodes=curve.episodes,
+                curve_ms=edges,
+                survival=tuple(round(each, 6) for each in curve.survival[:-1]),
+                weights="",
+                learned_at=at,
+                version=parameters.version,
             )
             for step, curve in parameters.curves.items()
             if curve.episodes > 0.0
-        ]  # fmt: skip
+        ]
         weights = _json.encode(parameters.model.weights()).decode()
         episodes = sum(curve.episodes for curve in parameters.curves.values())
-        whole = StepStatisticFact(self.tenant, "*", parameters.version, 0.0, 0.0, 0.0, episodes, (), (), weights, at, parameters.version)
+        whole = StepStatisticFact(
+            tenant_id=self.tenant,
+            step_id="*",
+            parameters_version=parameters.version,
+            horizon_ms=0.0,
+            median_ms=0.0,
+            completion_share=0.0,
+            episodes=episodes,
+            curve_ms=(),
+            survival=(),
+            weights=weights,
+            learned_at=at,
+            version=parameters.version,
+        )
         return [*rows, whole]
 
     def encode(self) -> bytes:
@@ -211,19 +234,19 @@ def _plus(known: tuple[float, float] | None, fresh: tuple[float, float]) -> tupl
     return first + fresh[0], second + fresh[1]
 
 
-def _count(tally: EpisodeCounts, lesson: EpisodeObservation) -> None:
-    cohort = lesson.since // PERIOD
-    if lesson.kind == "entered":
-        entered = (tally.guided_entered if lesson.guided else tally.entered).setdefault(lesson.step, {})
+def _count(tally: EpisodeCounts, observation: EpisodeObservation) -> None:
+    cohort = observation.since // PERIOD
+    if observation.kind == "entered":
+        entered = (tally.guided_entered if observation.guided else tally.entered).setdefault(observation.step, {})
         entered[cohort] = entered.get(cohort, 0) + 1
-    elif lesson.kind in ("completed", "left"):
-        bins = (tally.guided_ended if lesson.guided else tally.ended).setdefault(lesson.step, {}).setdefault(cohort, {})
-        place = bin_of(lesson.lasted)
-        bins[place] = _plus(bins.get(place), (1, 0) if lesson.kind == "completed" else (0, 1))
-    if lesson.rows:
-        cells = tally.young.setdefault(cohort, {}).setdefault(lesson.step, {})
-        for row in lesson.rows:
-            cells[row] = _plus(cells.get(row), (0, 1) if lesson.positive else (1, 0))
+    elif observation.kind in ("completed", "censored"):
+        bins = (tally.guided_ended if observation.guided else tally.ended).setdefault(observation.step, {}).setdefault(cohort, {})
+        place = bin_of(observation.lasted)
+        bins[place] = _plus(bins.get(place), (1, 0) if observation.kind == "completed" else (0, 1))
+    if observation.rows:
+        cells = tally.young.setdefault(cohort, {}).setdefault(observation.step, {})
+        for row in observation.rows:
+            cells[row] = _plus(cells.get(row), (0, 1) if observation.positive else (1, 0))
 
 
 def _lightened(cells: Cells) -> Cells:

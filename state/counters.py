@@ -1,0 +1,82 @@
+"""The catalogue of counters: what the job counts about its own work, exactly once, as part of its snapshots.
+
+Each counter has a name, a unit, a meaning and at most one label. Readers: the end of ``onramp run``, ``onramp run --json``, metrics.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+CounterTotals = dict[str, int]
+"""``Counter.key`` → total."""
+
+
+class Counter(msgspec.Struct, frozen=True):
+    """One counter. ``kind`` is ``gauge`` where it may go down. ``label`` names what refines it, empty where nothing does."""
+
+    name: str
+    unit: str
+    meaning: str
+    label: str = ""
+    kind: Literal["counter", "gauge"] = "counter"
+
+    def key(self, label: str = "") -> str:
+        """Key in ``CounterTotals``: the name, or ``name|label``."""
+        return f"{self.name}|{label}" if label else self.name
+
+    def total(self, totals: CounterTotals) -> int:
+        """Total of a counter without labels."""
+        return totals.get(self.name, 0)
+
+    def by_label(self, totals: CounterTotals) -> dict[str, int]:
+        """Totals by label, in alphabetical order, zeros left out."""
+        prefix = f"{self.name}|"
+        return {name[len(prefix) :]: total for name, total in sorted(totals.items()) if name.startswith(prefix) and total}
+
+
+MESSAGES_READ: Final = Counter("messages_read", "messages", "messages taken from the source, rejected ones included")
+MESSAGES_REJECTED: Final = Counter("messages_rejected", "messages", "messages that became dead letters", "reason")
+EVENTS_APPLIED: Final = Counter("events_applied", "events", "events that changed a person's state")
+EVENTS_DUPLICATE: Final = Counter("events_duplicate", "events", "events whose id this person had sent before")
+EVENTS_IGNORED: Final = Counter("events_ignored", "events", "valid events that were not applied", "reason")
+EXPOSURES_IGNORED: Final = Counter(
+    "exposures_ignored", "events", "reports of a shown, clicked or dismissed recommendation that match none", "reason"
+)
+PEOPLE: Final = Counter("people", "people", "people in state; a visitor who becomes a user counts once", kind="gauge")
+PEOPLE_ACTIVATED: Final = Counter("people_activated", "people", "people who reached activation on their path", kind="gauge")
+STEPS_COMPLETED: Final = Counter("steps_completed", "steps", "completed steps on people's paths")
+DECISIONS: Final = Counter("decisions", "decisions", "decisions to show guidance")
+NON_DECISIONS: Final = Counter("non_decisions", "decisions", "considerations that ended without a decision", "reason")
+RECOMMENDATIONS: Final = Counter("recommendations", "records", "records published for the app")
+WITHDRAWALS: Final = Counter("withdrawals", "records", "records published to show nothing")
+OUTCOMES: Final = Counter("outcomes", "outcomes", "what happened to decisions", "kind")
+WINDOWS_VOIDED: Final = Counter("attribution_windows_voided", "windows", "open attribution windows closed without success or failure")
+STUCK_SIGNALS: Final = Counter("stuck_signals", "signals", "alarms that a person is stuck", "trigger")
+
+COUNTERS: Final = (
+    MESSAGES_READ,
+    MESSAGES_REJECTED,
+    EVENTS_APPLIED,
+    EVENTS_DUPLICATE,
+    EVENTS_IGNORED,
+    EXPOSURES_IGNORED,
+    PEOPLE,
+    PEOPLE_ACTIVATED,
+    STEPS_COMPLETED,
+    DECISIONS,
+    NON_DECISIONS,
+    RECOMMENDATIONS,
+    WITHDRAWALS,
+    OUTCOMES,
+    WINDOWS_VOIDED,
+    STUCK_SIGNALS,
+)
+"""Every counter of the job, in the order of an event's way through it."""
+
+
+def add(totals: CounterTotals, more: CounterTotals) -> None:
+    """Add ``more`` to ``totals`` in place."""
+    for name, count in more.items():
+        totals[name] = totals.get(name, 0) + count

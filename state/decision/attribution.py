@@ -1,0 +1,130 @@
+"""Attribution: what people did about a recommendation, and how its decision ended.
+
+A window opens when the recommendation was shown. Success is the completion of its step within the window, failure the end of the window,
+found by a timer. A recommendation that nobody saw expires, is withdrawn, or is superseded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from state import counters
+from state.catalog.plan import Plan
+from state.decision.eligibility import experiment_group
+from state.decision.messages import DecisionOutcome
+from state.duration import MINUTE
+from state.ids import Keys
+from state.person.collector import Collector
+from state.person.person import CLICKED, DISMISSED, WITHDRAWN, OpenDecision, Person
+from state.records.recommendation import MarkShown
+
+CLOCK_SKEW: Final = 5 * MINUTE
+"""How far the clock of a person's device may be behind ours: what it shows within this time was still decided before."""
+
+EXPOSURES: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss"})
+"""Event types that report an exposure."""
+
+
+class Attribution:
+    """The rules of attribution for one plan. Methods change the person given and emit into the collector given."""
+
+    def __init__(self, plan: Plan, keys: Keys) -> None:
+        self._plan: Final = plan
+        self._keys: Final = keys
+
+    def expose(self, out: Collector, person: Person, event_type: str, payload: Mapping[str, Any], timestamp: int, now: int) -> None:
+        """Record that guidance was shown, clicked or dismissed. A click or a dismissal implies that it was shown.
+
+        An echoed ``recommendationId`` must have been issued by this system, to this person; without one the current unexpired
+        recommendation is meant. Anything else is counted and otherwise ignored.
+        """
+        echoed = payload.get("recommendationId")
+        decision, arm = self._echoed(person, echoed) if echoed is not None else (current(person, now), "")
+        if decision is None or (echoed is None and timestamp < decision.created - CLOCK_SKEW):
+            out.count(counters.EXPOSURES_IGNORED, "unknown_recommendation" if echoed is not None else "no_current_recommendation")
+            return
+        decision.arm = decision.arm or arm
+        if not decision.shown:
+            decision.shown = max(timestamp, decision.created)
+            decision.due = max(decision.shown + self._plan.limits.attribution_window, now + self._plan.lookahead)
+            if decision.arm:
+                person.arms_seen[decision.arm] = decision.shown
+            self._report(out, person, decision, "shown", decision.shown)
+            if self._plan.wording is not None:
+                out.effects.append(MarkShown(person.tenant, person.user, decision.decision, decision.version))
+        for kind, flag, types in (
+            ("clicked", CLICKED, ("recommendation_clicked",)),
+            ("dismissed", DISMISSED, ("recommendation_dismissed", "tooltip_dismiss")),
+        ):
+            if event_type in types and not decision.flags & flag:
+                decision.flags |= flag
+                self._report(out, person, decision, kind, max(timestamp, decision.created))
+
+    def completed(self, out: Collector, person: Person, newly: Mapping[str, int], now: int) -> None:
+        """The steps ``newly`` were completed: close their decisions, as success where they were shown in time."""
+        window = self._plan.limits.attribution_window
+        for decision in [each for each in person.open if each.step in newly]:
+            at = newly[decision.step]
+            if not decision.shown or at < decision.shown:
+                self.close(out, person, decision, "withdrawn", now)
+            elif at <= decision.shown + window:
+                self.close(out, person, decision, "success", at)
+            else:
+                self.close(out, person, decision, "failure", decision.shown + window)
+
+    def close_due(self, out: Collector, person: Person, due: int) -> None:
+        """Timer: close what is due by ``due``. A window that was opened by being shown ends in failure, one never shown expires."""
+        for decision in [each for each in person.open if each.due <= due]:
+            self.close(out, person, decision, "failure" if decision.shown else "expired", decision.due)
+
+    def void(self, out: Collector, person: Person, now: int) -> None:
+        """The person leaves: close every open decision without success or failure."""
+        for decision in list(person.open):
+            self.close(out, person, decision, "withdrawn", now)
+
+    def close(self, out: Collector, person: Person, decision: OpenDecision, kind: str, at: int) -> None:
+        """End ``decision`` with the outcome ``kind``."""
+        person.open.remove(decision)
+        if decision.shown and kind == "withdrawn":
+            out.count(counters.WINDOWS_VOIDED)
+        self._report(out, person, decision, kind, at)
+
+    def _report(self, out: Collector, person: Person, decision: OpenDecision, kind: str, at: int) -> None:
+        out.outcomes.append(
+            DecisionOutcome(
+                seq=out.seq,
+                at=at,
+                key=out.key,
+                number=out.next_number(),
+                tenant=person.tenant,
+                user=person.user,
+                decision=decision.decision,
+                trigger=decision.trigger,
+                path=decision.path,
+                step=decision.step,
+                segment=decision.segment,
+                arm=decision.arm,
+                kind=kind,
+                version=decision.version,
+                matures_at=decision.shown + self._plan.limits.attribution_window if decision.shown else 0,
+                group=experiment_group(self._plan, person),
+            )
+        )
+
+    def _echoed(self, person: Person, text: object) -> tuple[OpenDecision | None, str]:
+        read = self._keys.read_recommendation_id(text) if isinstance(text, str) else None
+        if read is not None:
+            for each in person.open:
+                if each.decision == read[0]:
+                    return each, read[1]
+        return None, ""
+
+
+def current(person: Person, now: int) -> OpenDecision | None:
+    """The decision whose recommendation the app may be showing now."""
+    if person.open:
+        last = person.open[-1]
+        if not last.flags & WITHDRAWN and last.expires > now:
+            return last
+    return None

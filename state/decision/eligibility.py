@@ -1,0 +1,60 @@
+"""Whether a person may get a decision now: experiment groups, and the reasons against."""
+
+from __future__ import annotations
+
+from state.catalog.plan import Plan
+from state.duration import DAY
+from state.ids import uniform
+from state.person.person import Person
+from state.times import minute_of_day, within_hours
+
+
+def experiment_group(plan: Plan, person: Person) -> str:
+    """``holdout``, ``rules`` or ``adaptive``. It depends on the id under which the person was first seen alone, so it never changes."""
+    catalog = plan.catalog
+    draw = uniform(b"holdout", person.tenant, person.origin or person.user)
+    if draw < catalog.holdout:
+        return "holdout"
+    return "rules" if draw < catalog.holdout + catalog.rules else "adaptive"
+
+
+def is_stuck(trigger: str) -> bool:
+    """Whether ``trigger`` says that the person is stuck. Such help outranks a tip: only earlier help starts its cooldown."""
+    return trigger.startswith("stuck:")
+
+
+def reason_not_to_decide(plan: Plan, person: Person, group: str, trigger: str, step: str, at: int) -> str:
+    """The first reason code (``state/vocabulary.py``) against a decision at log time ``at``; empty where there is none."""
+    limits = plan.limits
+    if not person.path:
+        return "no_path"
+    if person.activated_at:
+        return "activated"
+    if not plan.triggers.enabled(trigger):
+        return "trigger_disabled"
+    if not person.guidance:
+        return "opted_out"
+    if group == "holdout":
+        return "holdout"
+    if person.bot:
+        return "suspected_bot"
+    if not step:
+        return "no_step"
+    if person.quiet_from >= 0:
+        minute = minute_of_day(at, str(person.traits.get("timezone", "UTC")))
+        if within_hours(minute, person.quiet_from, person.quiet_to):
+            return "quiet_hours"
+    if sum(each > at - DAY for each in person.decided) >= limits.daily_cap:
+        return "cap_reached"
+    last = person.stuck_decided if is_stuck(trigger) else person.decided[-1] if person.decided else 0
+    if last and at - last < limits.cooldown:
+        return "cooldown"
+    return ""
+
+
+def arm_recovery(plan: Plan, person: Person, arms: tuple[str, ...], at: int) -> tuple[float, ...]:
+    """How far the person has recovered from seeing each of ``arms``: 1 − 2^(−age / half-life); empty where none was seen."""
+    if not person.arms_seen:
+        return ()
+    half_life = plan.policy.repeat_recovery
+    return tuple(1.0 - 2.0 ** (-max(at - seen, 0) / half_life) if (seen := person.arms_seen.get(arm)) else 1.0 for arm in arms)

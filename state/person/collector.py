@@ -1,0 +1,52 @@
+"""The collector: what the fold of one person emits while it takes in one batch, sorted by where it goes next."""
+
+from __future__ import annotations
+
+from state.counters import Counter, CounterTotals
+from state.decision.messages import DecisionOutcome, DecisionRequest
+from state.records.facts import Fact
+from state.records.recommendation import Effect, Erase
+from state.stuck.observations import EpisodeObservation
+
+Row = Fact | Erase
+"""What the ClickHouse sink takes: a row to insert, or a person whose rows it deletes."""
+
+
+class Collector:
+    """Outputs of one person, each kind in the order in which it was emitted. Call ``begin`` before each input.
+
+    ``seq`` and ``key`` place the outputs of this person among those of others; ``parameters`` is the version of the step statistics
+    that were in force. An ``Erase`` stands among the effects and among the rows.
+    """
+
+    __slots__ = (
+        "_number", "counts", "effects", "key", "observations", "outcomes", "parameters", "requests", "rows", "seq", "traceparent",
+    )  # fmt: skip
+
+    def __init__(self, key: str = "") -> None:
+        self.key = key
+        self.seq, self.traceparent, self.parameters = 0, "", 0
+        self.requests: list[DecisionRequest] = []
+        self.outcomes: list[DecisionOutcome] = []
+        self.observations: list[EpisodeObservation] = []
+        self.effects: list[Effect] = []
+        self.rows: list[Row] = []
+        self.counts: CounterTotals = {}
+        self._number = 0
+
+    def begin(self, seq: int, traceparent: str = "") -> None:
+        """Take in the input ``seq`` next."""
+        self.seq, self.traceparent, self.parameters = seq, traceparent, 0
+
+    def next_number(self) -> int:
+        """Number the requests and outcomes of this batch: those of one input keep their order."""
+        self._number += 1
+        return self._number
+
+    def count(self, counter: Counter, label: str = "", by: int = 1) -> None:
+        """Add ``by`` to ``counter``."""
+        name = counter.key(label)
+        self.counts[name] = self.counts.get(name, 0) + by
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.counts or self.requests or self.outcomes or self.effects or self.observations)

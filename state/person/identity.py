@@ -1,0 +1,80 @@
+"""The identity of a user: the anonymous ids that were merged into them, so that a deletion reaches all of them.
+
+A user without merged visitors has no identity, and costs nothing. Snapshot: one version byte, then the MessagePack array of
+``Identity``'s fields in order.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from state.events import Event
+from state.person.arrivals import VisitorDeleted, VisitorMerged
+from state.person.snapshot import SnapshotError
+
+VERSION: Final = 1
+
+
+class Identity(msgspec.Struct, gc=False, array_like=True):
+    """One user: the id, the ids of the visitors that were merged into them, and when the user was last deleted."""
+
+    user: str = ""
+    visitors: list[str] = []
+    deleted_at: int = 0
+
+    def merge(self, merged: VisitorMerged) -> list[VisitorDeleted]:
+        """Remember the visitor. A merge from before the last deletion arrived late: the visitor is deleted like the others were."""
+        if merged.timestamp <= self.deleted_at:
+            return [_deleted(merged.user, merged.into_key, self.deleted_at, merged)]
+        self.user = merged.into
+        if merged.user not in self.visitors:
+            self.visitors.append(merged.user)
+        return []
+
+    def own(self, event: Event) -> Event:
+        """A merged visitor's event as the user's own. ``user`` stays empty where the user was deleted and no visitor was merged since."""
+        return msgspec.structs.replace(event, user=self.user, anonymous=False)
+
+    def delete(self, deletion: Event, key: str) -> list[VisitorDeleted]:
+        """The user with the stream key ``key`` was deleted: forget all ids, and return what their visitors must hear of.
+
+        A repetition of an earlier deletion changes nothing.
+        """
+        if deletion.timestamp <= self.deleted_at:
+            return []
+        deleted = [_deleted(visitor, key, deletion.timestamp, deletion) for visitor in self.visitors]
+        self.user, self.visitors, self.deleted_at = "", [], deletion.timestamp
+        return deleted
+
+
+def _deleted(visitor: str, into_key: str, timestamp: int, cause: Event | VisitorMerged) -> VisitorDeleted:
+    return VisitorDeleted(
+        tenant=cause.tenant,
+        user=visitor,
+        into_key=into_key,
+        timestamp=timestamp,
+        log_time=cause.log_time,
+        partition=cause.partition,
+        seq=cause.seq,
+    )
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Identity)
+
+
+def encode(identity: Identity) -> bytes:
+    """Write an identity down."""
+    return bytes([VERSION]) + _encoder.encode(identity)
+
+
+def decode(data: bytes) -> Identity:
+    """Read an identity back. Raises ``SnapshotError``."""
+    if data[:1] != bytes([VERSION]):
+        raise SnapshotError(f"the snapshot of an identity has version {data[:1].hex()}, this release reads {VERSION:02x}")
+    try:
+        return _decoder.decode(memoryview(data)[1:])
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"the snapshot of an identity is damaged: {error}") from error

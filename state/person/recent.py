@@ -1,0 +1,43 @@
+"""What a person did last: whether an event repeats the one before, how many there were, and the person's own words for a model."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from state.events import Event
+from state.person.person import Person
+
+EVENTS_COUNTED: Final = 5
+"""Events are counted up to here: the most that a catalog's ``cold_events`` may ask for."""
+
+NOTES_KEPT: Final = 2
+NOTE_LONGEST: Final = 160
+
+_WORDS: Final = ("text", "comment", "feedback", "question", "query", "search")
+"""Payload fields that hold what a person typed."""
+
+
+def repeats_last_event(person: Person, event: Event) -> bool:
+    """Count the event, and return whether it does the same thing as the last one, by arrival."""
+    subject = event.name
+    if not subject:
+        for field in ("path", "target", "form", "code"):
+            value = event.payload.get(field)
+            if value and isinstance(value, str):
+                subject = value
+                break
+    brief = f"{event.type} {subject}"[:32].rstrip()
+    repeats = person.last_event == brief
+    person.last_event = brief
+    person.events = min(person.events + 1, EVENTS_COUNTED)
+    return repeats
+
+
+def keep_own_words(person: Person, event: Event) -> None:
+    """Keep the person's own words: what an error said, what they typed into a field that is meant for words."""
+    if event.type == "error":
+        words = " ".join(str(event.payload.get(field) or "") for field in ("code", "message")).strip()
+    else:
+        words = next((value for field in _WORDS if isinstance(value := event.payload.get(field), str) and value), "")
+    if words:
+        person.said = [*person.said[1 - NOTES_KEPT :], words[:NOTE_LONGEST]]
