@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from benchmarks.replicate import World, replicate
 from evaluation.offline_runner import OfflineRunner
 from flows.model_service import open_model
@@ -23,30 +25,27 @@ from local.data_dir import DataDir
 from local.redis_access import redis_for_job
 from operators.async_map import run_in_background
 from state.catalog.plan import Plan
-from state.decision.chooser import Chosen
-from state.decision.composer import Composer
+from state.decision.messages import Decision
 from state.decision.wording_request import WordingRequest, WordingSkipped, cache_key, consider
 from state.ids import Keys
-from state.stream_items import Decision
+from state.records.recommendation import Recommendation
 from tests.support.model_server import ModelServer, good, slow
 
 PARTS = 10
 
 
-class Wishing(OfflineRunner):
+class WordingRequests(OfflineRunner):
     """The job; remembers which decisions would ask a model, and why others would not."""
 
     def __init__(self, plan: Plan, keys: Keys) -> None:
         super().__init__(Plan(plan.catalog, wording=True), keys)
         self.considered: list[WordingRequest | WordingSkipped] = []
-        self._words = Composer(self.plan, keys)
 
-    def _take(self, chosen: list[Chosen]) -> None:
-        super()._take(chosen)
-        for each in chosen:
-            if type(each) is Decision:
-                record, ask = self._words.compose(each)[0].recommendation, each.ask
-                self.considered.append(consider(self.plan, record, context=ask.context, traits=ask.traits, group=ask.group, at=ask.at))
+    @override
+    def _compose(self, decision: Decision) -> Recommendation:
+        record, asked = super()._compose(decision), decision.request
+        self.considered.append(consider(self.plan, record, context=asked.context, traits=asked.traits, group=asked.group, at=asked.at))
+        return record
 
 
 def ask(plan: Plan, requests: list[WordingRequest]) -> list[Answer]:
@@ -106,8 +105,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    run = replicate(World("baseline", arguments.seed, arguments.users, arguments.days), make=Wishing)
-    assert isinstance(run.job, Wishing)
+    run = replicate(World("baseline", arguments.seed, arguments.users, arguments.days), make=WordingRequests)
+    assert isinstance(run.job, WordingRequests)
     requests = [each for each in run.job.considered if isinstance(each, WordingRequest)]
     found = summarize(run.job.considered, ask(run.job.plan, requests))
     if arguments.json:

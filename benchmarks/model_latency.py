@@ -33,8 +33,6 @@ from flows.onboarding import FlowParts, build
 from flows.settings import load_settings
 from local.data_dir import DataDir
 from local.redis_access import redis_for_job
-from operators.counters import CounterView
-from operators.timer_registry import TimerRegistry
 from sinks.redis.sink import RecommendationSink
 from sinks.redis.writer import WritePolicy
 from state.catalog.model import Catalog
@@ -143,15 +141,20 @@ def one_round(url: str, signups: float, others: float, seconds: float) -> dict[s
             data_dir=data_dir.path, llm_url=url or None, llm_calls_per_second=1_000.0, llm_in_flight=1_000, llm_daily_tokens=10**9,
             llm_personal_share=1.0,
         )  # fmt: skip
-        plan, source, wheels = Plan(product(), wording=bool(url)), Live(signups, others, seconds), TimerRegistry()
+        plan, source = Plan(product(), wording=bool(url)), Live(signups, others, seconds)
         with redis_for_job(None, data_dir) as redis_url, open_model(settings, plan, redis_url, stopping=lambda: False) as model:
             sink = Timed(RecommendationSink(redis_url, WritePolicy()), source.entered)
             flow = build(
                 FlowParts(
-                    source, sink, Forgetting(), Forgetting(), plan, Keys(b"benchmark"), wheels, CounterView(),
-                    model=model,
+                    source=source,
+                    recommendations=sink,
+                    facts=Forgetting(),
+                    dead_letters=Forgetting(),
+                    plan=plan,
+                    keys=Keys(b"benchmark"),
+                    wording=model.wording if model is not None else None,
                 )
-            )  # fmt: skip
+            )
             recovery = data_dir.recovery(settings.recovery_partitions)
             began = time.perf_counter()
             cli_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery)  # type: ignore[no-untyped-call]

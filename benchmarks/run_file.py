@@ -37,19 +37,17 @@ from bytewax.run import cli_main
 from benchmarks.generate import write_input
 from flows.catalogs import load_catalog
 from flows.job import StopRequest, _quiet_collector, run, wall_clock
-from flows.onboarding import FlowParts, build
+from flows.onboarding import FlowParts, SideChannels, build
 from flows.settings import load_settings
 from local.data_dir import DataDir
-from operators.counters import CounterView
-from operators.timer_registry import TimerRegistry
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from state.catalog.plan import Plan
-from state.decision.guidance import Collector
 from state.events import Event, peek_timestamp
 from state.events import decode as decode_event
 from state.ids import Keys
 from state.messages import Message
+from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
 
@@ -87,7 +85,9 @@ def fold(source: Path) -> float:
             event = decode_event(Message(line, None, "bench", 0, number, now, now, number))
             if isinstance(event, Event):
                 who = keys.stream_key(event.tenant, event.user)
-                people[who] = folding.apply(people.get(who), event, Collector(who, number))
+                out = Collector(who)
+                out.begin(number)
+                people[who] = folding.apply(people.get(who), event, out)
     return time.perf_counter() - begun
 
 
@@ -101,9 +101,9 @@ def recovery(source: Path) -> float:
 
 
 def _dataflow(path: Path, data: Path | None) -> float:
-    settings, plan, wheels = load_settings(), Plan(load_catalog("saas")), TimerRegistry()
-    source = JsonlSource(path, peek_timestamp, BatchPolicy(wheels.peek, plan.lookahead, settings.batch_size), now=wall_clock)
-    flow = build(FlowParts(source, Forgetting(), Forgetting(), Forgetting(), plan, Keys(b"benchmark"), wheels, CounterView()))
+    settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
+    source = JsonlSource(path, peek_timestamp, BatchPolicy(side.timers.peek, plan.lookahead, settings.batch_size), now=wall_clock)
+    flow = build(FlowParts(source, Forgetting(), Forgetting(), Forgetting(), plan, Keys(b"benchmark"), side))
     store = None if data is None else DataDir.create(data / "data").recovery(settings.recovery_partitions)
     begun = time.perf_counter()
     with _quiet_collector():

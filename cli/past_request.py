@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from state.catalog.plan import Plan
-from state.decision.guidance import Collector, Guidance
+from state.decision.guidance import wording_context
 from state.decision.wording_request import REASONS, WordingRequest, consider
 from state.events import Event
 from state.ids import Keys
+from state.person.arrivals import VisitorMerged
+from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
 from state.person.progress import completed
 from state.person.visitor import Stitcher, Visitor
 from state.records.recommendation import Recommendation
-from state.stream_items import Merged
 from state.times import rfc3339
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def find_request(facts: Facts, plan: Plan, tenant: str, user: str) -> WordingReq
     found = consider(
         plan,
         _record(row, tenant, user),
-        context=Guidance.context(person, completed(plan, person.path, person.steps)),
+        context=wording_context(person, completed(plan, person.path, person.steps)),
         traits=dict(person.traits),
         group=row["group"],
         at=row["created"],
@@ -87,7 +88,7 @@ def _person_at(facts: Facts, plan: Plan, tenant: str, user: str, version: int) -
     person = Person(tenant, user)
     for event in _events(facts, tenant, user, version):
         for each in (event, *(_stitched(facts, plan, event) if event.type == "identity_merged" else ())):
-            person = fold.apply(person, each, Collector("", each.seq))
+            person = fold.apply(person, each, Collector())
     return person
 
 
@@ -96,13 +97,14 @@ def _stitched(facts: Facts, plan: Plan, event: Event) -> list[Event]:
     stitcher, visitor, previous = Stitcher(plan), Visitor(), str(event.payload.get("previousId"))
     for earlier in _events(facts, event.tenant, previous, _ALL_VERSIONS):
         if earlier.log_time <= event.log_time:
-            stitcher.event(visitor, earlier)
+            stitcher.keep(visitor, earlier)
     return stitcher.merge(
         visitor,
-        Merged(
+        VisitorMerged(
             tenant=event.tenant,
             user=previous,
             into=event.user,
+            into_key="",
             timestamp=event.timestamp,
             log_time=event.log_time,
             partition=event.partition,

@@ -6,7 +6,7 @@ decisions. What it leaves out: visitors who sign in (populations know their user
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, Protocol
 
@@ -15,12 +15,13 @@ import polars as pl
 from evaluation.evidence import SCHEMAS, Evidence
 from state.catalog.plan import Plan
 from state.decision.bandit import Bandit, Learner
-from state.decision.chooser import Chooser, Chosen
+from state.decision.chooser import Choices, Chooser
 from state.decision.composer import Composer
-from state.decision.guidance import Collector, Output
+from state.decision.messages import Decision, DecisionOutcome, DecisionRequest, input_order
 from state.events import decode
 from state.ids import Keys
 from state.messages import Message
+from state.person.collector import Collector, Row
 from state.person.fold import Fold
 from state.person.person import Person
 from state.records.dead_letter import DeadLetter
@@ -35,9 +36,9 @@ from state.records.facts import (
     SignalFact,
     StepStatisticFact,
 )
-from state.records.recommendation import Publish, encode
-from state.stream_items import Decision, DecisionOutcome, DecisionRequest, EpisodeObservation
+from state.records.recommendation import Publish, Recommendation, encode
 from state.stuck.estimator import Estimator, starting
+from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD, ParameterStore
 from state.timer_wheel import TimerWheel
 
@@ -74,23 +75,25 @@ class OfflineRunner:
             return
         self.events += 1
         key = self._keys.stream_key(event.tenant, event.user)
-        turn = Collector(key, event.seq, event.traceparent)
-        person = self._people[key] = self._fold.apply(self._people.get(key), event, turn)
+        out = Collector(key)
+        out.begin(event.seq, event.traceparent)
+        person = self._people[key] = self._fold.apply(self._people.get(key), event, out)
         self._arm(key, person)
-        self._bring_about(turn.outputs)
+        self._take_in([out])
 
     def tick(self, at: int, seq: int) -> None:
         """Run every timer that is due at log time ``at``."""
         self._now = max(self._now, at)
-        outputs: list[Output] = []
+        outputs: list[Collector] = []
         for key in self._wheel.pop_due(PARTITION, at):
-            turn, person = Collector(key, seq), self._people[key]
+            out, person = Collector(key), self._people[key]
+            out.begin(seq)
             if self._armed.get(key, at + 1) <= at:
                 del self._armed[key]
-            self._fold.advance(person, at, turn)
+            self._fold.advance(person, at, out)
             self._arm(key, person)
-            outputs += turn.outputs
-        self._bring_about(outputs)
+            outputs.append(out)
+        self._take_in(outputs)
 
     def next_timer(self) -> int | None:
         """Log time of the earliest timer."""
@@ -126,40 +129,50 @@ class OfflineRunner:
             self._wheel.register(PARTITION, key, due)
             self._armed[key] = due
 
-    def _bring_about(self, outputs: list[Output]) -> None:
-        self._learn(outputs)
-        asked = [each for each in outputs if type(each) is DecisionRequest or type(each) is DecisionOutcome]
-        if len(asked) > 1:
-            asked.sort(key=lambda item: (item.seq, item.at, item.who, item.turn))
-        for each in outputs:
-            if type(each) is Publish:
-                self._publish(each)
-            elif type(each) in _KEYS:
-                self._keep(each)  # type: ignore[arg-type]
-        for item in asked:
-            learner = self._learners.get(item.trigger)
+    def _take_in(self, outputs: list[Collector]) -> None:
+        """What the steps after ``track`` do with its outputs."""
+        self._learn([each for out in outputs for each in out.observations])
+        messages: list[DecisionRequest | DecisionOutcome] = []
+        for out in outputs:
+            messages += out.requests
+            messages += out.outcomes
+        messages.sort(key=input_order)
+        for out in outputs:
+            for effect in out.effects:
+                if type(effect) is Publish:
+                    self._publish(effect)
+            self._keep_all(out.rows)
+        for message in messages:
+            learner = self._learners.get(message.trigger)
             if learner is None:
-                learner = self._learners[item.trigger] = self._chooser.bandit(Learner())
-            chosen = self._chooser.decide(learner, item) if type(item) is DecisionRequest else self._chooser.learn(learner, item)  # type: ignore[arg-type]
-            self._take(chosen)
+                learner = self._learners[message.trigger] = self._chooser.bandit(Learner())
+            choices = Choices()
+            if type(message) is DecisionRequest:
+                self._chooser.decide(learner, message, choices)
+            else:
+                self._chooser.learn(learner, message, choices)  # type: ignore[arg-type]
+            for decision in choices.decisions:
+                self._compose(decision)
+            self._keep_all(choices.rows)
 
-    def _learn(self, outputs: list[Any]) -> None:
-        for lesson in sorted((each for each in outputs if type(each) is EpisodeObservation), key=attrgetter("at")):
-            estimator = self._estimators.get(lesson.tenant)
+    def _compose(self, decision: Decision) -> Recommendation:
+        publish, row = self._composer.compose(decision)
+        self._publish(publish)
+        self._keep(row)
+        return publish.recommendation
+
+    def _learn(self, observations: list[EpisodeObservation]) -> None:
+        for observation in sorted(observations, key=attrgetter("at")):
+            estimator = self._estimators.get(observation.tenant)
             if estimator is None:
-                estimator = self._estimators[lesson.tenant] = starting(self.plan, lesson.tenant)
-                self._parameters.publish(lesson.tenant, estimator)
-            for fact in estimator.learn(lesson):
-                self._keep(fact)
+                estimator = self._estimators[observation.tenant] = starting(self.plan, observation.tenant)
+                self._parameters.publish(observation.tenant, estimator)
+            self._keep_all(estimator.learn(observation))
 
-    def _take(self, chosen: list[Chosen]) -> None:
-        for each in chosen:
-            if type(each) is Decision:
-                publish, told = self._composer.compose(each)
-                self._publish(publish)
-                self._keep(told)
-            elif type(each) in _KEYS:
-                self._keep(each)  # type: ignore[arg-type]
+    def _keep_all(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            if type(row) in _KEYS:
+                self._keep(row)  # type: ignore[arg-type]
 
     def _publish(self, effect: Publish) -> None:
         record = effect.recommendation
@@ -183,8 +196,8 @@ _KEPT: Final[dict[type[Fact], str]] = {
     ProgressFact: "progress",
     RecommendationFact: "recommendations",
 }
-_TOLD: Final[tuple[type[Fact], ...]] = (*_KEPT, ArmStopFact, StepStatisticFact)
-_KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _TOLD}
+_TABLES: Final[tuple[type[Fact], ...]] = (*_KEPT, ArmStopFact, StepStatisticFact)
+_KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _TABLES}
 """Kinds of facts that are kept at all → their key. Those of ``_KEPT`` are evidence."""
 
 

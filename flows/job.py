@@ -19,7 +19,7 @@ from bytewax.run import cli_main
 
 from flows.catalogs import load_catalog
 from flows.engines import Engines, open_engines
-from flows.onboarding import FlowParts, build
+from flows.onboarding import FlowParts, SideChannels, build
 from flows.run_notes import notes_on
 from flows.run_summary import summarize
 from flows.settings import Settings
@@ -95,7 +95,7 @@ class StopRequest:
 class RunningJob:
     """What a display may look at while the job runs. Read from any thread."""
 
-    board: CounterView
+    counters: CounterView
     progress: Progress | LoopProgress | None
     lag: dict[int, int] | None
     engines: Engines
@@ -145,11 +145,13 @@ def run(
     plan = Plan(load_catalog(settings.catalog) if loop is None else loop.catalog, wording=settings.llm_url is not None)
     with open_engines(settings, holder) as engines, model_of(settings, plan, engines, stop, at_once=loop is not None) as model:
         engines.data_dir.claim(plan.catalog.id)
-        wheels, board = TimerRegistry(), CounterView()
+        side = SideChannels()
         source, progress = (
-            _source(settings, input_path, plan, wheels, stop, model) if loop is None else _people(engines, loop, wheels, stop, model)
+            _source(settings, input_path, plan, side.timers, stop, model)
+            if loop is None
+            else _people(engines, loop, side.timers, stop, model)
         )
-        parts = make_parts(settings, engines, source, plan, wheels, board, lanes=1, stop=stop, model=model)
+        parts = make_parts(settings, engines, source, plan, side, lanes=1, stop=stop, model=model)
         flow = build(parts)
         recovery = engines.data_dir.recovery(settings.recovery_partitions)
         engines.clickhouse.begin(stop.set)
@@ -157,7 +159,7 @@ def run(
             source.list_parts()  # from inside the engine, a broker that is away would end in a panic instead of a sentence
         if watch is not None:
             lag = source.lag if isinstance(source, KafkaSource) else None
-            watch(RunningJob(board, progress, lag, engines, model))
+            watch(RunningJob(side.counters, progress, lag, engines, model))
         begun = time.perf_counter()
         with stop.on_signals():
             with _quiet_collector():
@@ -168,7 +170,7 @@ def run(
                 raise engines.clickhouse.error
             settled = _settle(engines, stop)
         ended = time.perf_counter()
-        summary = {"catalog": plan.version, **summarize(board.total, board.resumed)}
+        summary = {"catalog": plan.version, **summarize(side.counters.total, side.counters.resumed)}
         summary["wallSeconds"] = round(ended - started, 3)
         summary["eventsPerSecond"] = round(summary["thisRun"]["eventsRead"] / max(ended - begun, 1e-9), 1)
         summary["notes"] = notes_on(summary, progress if isinstance(progress, Progress) else None, engines.data_dir.dead_letters)
@@ -187,8 +189,7 @@ def make_parts(
     engines: Engines,
     source: Source[Message | Tick],
     plan: Plan,
-    wheels: TimerRegistry,
-    board: CounterView,
+    side: SideChannels,
     *,
     lanes: int,
     stop: StopRequest,
@@ -205,11 +206,10 @@ def make_parts(
         dead_letters=_dead_letters(settings, engines, source, stop),
         plan=plan,
         keys=engines.keys,
-        wheels=wheels,
-        board=board,
+        side=side,
         lanes=lanes,
         sink_partitions=settings.sink_partitions,
-        model=model,
+        wording=model.wording if model is not None else None,
     )
 
 
@@ -230,22 +230,22 @@ def model_of(
         yield model
 
 
-def kafka_source(settings: Settings, plan: Plan, wheels: TimerRegistry, stop: StopRequest) -> KafkaSource:
+def kafka_source(settings: Settings, plan: Plan, timers: TimerRegistry, stop: StopRequest) -> KafkaSource:
     """The topic that the settings name."""
     assert settings.kafka_brokers is not None, "asked for only where brokers are set"
     config = settings.kafka_client_config()
     brokers = config.pop("bootstrap.servers")
     cluster = Cluster(brokers, settings.kafka_topic, settings.kafka_group, config)
-    pace = BatchPolicy(wheels.peek, plan.lookahead, settings.batch_size)
+    pace = BatchPolicy(timers.peek, plan.lookahead, settings.batch_size)
     return KafkaSource(cluster, pace, now=wall_clock, accept_gap=settings.kafka_accept_gap, stopping=stop)
 
 
 def _source(
-    settings: Settings, input_path: Path | None, plan: Plan, wheels: TimerRegistry, stop: StopRequest, model: ModelService | None
+    settings: Settings, input_path: Path | None, plan: Plan, timers: TimerRegistry, stop: StopRequest, model: ModelService | None
 ) -> tuple[JsonlSource | KafkaSource, Progress | None]:
     if input_path is None:
-        return kafka_source(settings, plan, wheels, stop), None
-    pace = BatchPolicy(wheels.peek, plan.lookahead, settings.batch_size)
+        return kafka_source(settings, plan, timers, stop), None
+    pace = BatchPolicy(timers.peek, plan.lookahead, settings.batch_size)
     # A file is read faster than life: it waits for the model, or nearly all texts would come too late. A topic never waits for it.
     paused = (lambda: not model.gate.open()) if model is not None else _never
     source = JsonlSource(input_path, peek_timestamp, pace, now=wall_clock, stopping=stop, paused=paused)
@@ -257,13 +257,13 @@ def _never() -> bool:
 
 
 def _people(
-    engines: Engines, loop: ClosedLoop, wheels: TimerRegistry, stop: StopRequest, model: ModelService | None
+    engines: Engines, loop: ClosedLoop, timers: TimerRegistry, stop: StopRequest, model: ModelService | None
 ) -> tuple[PeopleSource, LoopProgress]:
     reader = RecommendationReader(engines.redis_url)
     tenant = loop.begin.tenant
     paused = (lambda: model.gate.pending > 0) if model is not None else _never
     source = PeopleSource(
-        loop.population, loop.begin, lambda users: reader.read_raw(tenant, users), loop.truth, wheels.peek, stopping=stop, paused=paused
+        loop.population, loop.begin, lambda users: reader.read_raw(tenant, users), loop.truth, timers.peek, stopping=stop, paused=paused
     )
     return source, source.progress
 

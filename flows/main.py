@@ -19,12 +19,10 @@ from flows.catalogs import CatalogFileError, load_catalog
 from flows.engines import Engines, open_engines
 from flows.job import StopRequest, kafka_source, make_parts, model_of
 from flows.logs import set_up_logging
-from flows.onboarding import build
+from flows.onboarding import SideChannels, build
 from flows.settings import SettingsError, load_settings
 from local.data_dir import DataDirError
 from local.valkey import EmbeddedValkeyError
-from operators.counters import CounterView
-from operators.timer_registry import TimerRegistry
 from operators.timers import LANES
 from state.catalog.parse import CatalogError
 from state.catalog.plan import Plan
@@ -60,9 +58,9 @@ def flow() -> Dataflow:
         os._exit(1)
 
     engines.clickhouse.begin(fail)
-    wheels = TimerRegistry()
-    source = kafka_source(settings, plan, wheels, stop)
-    return build(make_parts(settings, engines, source, plan, wheels, CounterView(), lanes=LANES, stop=stop, model=model))
+    side = SideChannels()
+    source = kafka_source(settings, plan, side.timers, stop)
+    return build(make_parts(settings, engines, source, plan, side, lanes=LANES, stop=stop, model=model))
 
 
 def _settle(engines: Engines) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bytewax.operators as op
-from bytewax.dataflow import Dataflow
+from bytewax.dataflow import Dataflow, Stream
 from bytewax.inputs import Source
 from bytewax.outputs import Sink
 
@@ -92,11 +92,11 @@ def build(parts: FlowParts) -> Dataflow:
     enriched = [enrich_step("enrich", composed, tracked, parts.wording, lanes)] if parts.wording is not None else []
 
     # Apps read Redis: new guidance, better words for it, guidance withdrawn, people deleted.
-    changes = op.merge("changes", tracked, composed, *enriched)
+    changes: Stream[Any] = op.merge("changes", tracked, composed, *enriched)
     op.output("recommendations", effect_batches("effects", changes, partitions), parts.recommendations)
 
     # Analysts read ClickHouse: every event, signal, decision, non-decision and outcome. The heartbeat makes their rows durable.
-    evidence = op.merge("evidence", decoded, tracked, estimated, chosen, composed, *enriched)
+    evidence: Stream[Any] = op.merge("evidence", decoded, tracked, estimated, chosen, composed, *enriched)
     rows = facts_step("facts", evidence, partitions)
     beats = heartbeat_step("heartbeat", decoded, partitions)
     op.output("clickhouse", op.merge("rows", rows, beats), parts.facts)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from operators.counters import Counts
+from state import counters
+from state.counters import CounterTotals
 
 
-def summarize(total: Counts, resumed: Counts) -> dict[str, Any]:
+def summarize(total: CounterTotals, resumed: CounterTotals) -> dict[str, Any]:
     """Cumulative figures since the data directory began, and those of this run under ``thisRun``.
 
     ``rewards.open`` is a level, not a sum: how many windows are open now, in both.
@@ -18,27 +19,24 @@ def summarize(total: Counts, resumed: Counts) -> dict[str, Any]:
     return {**figures, "thisRun": this_run}
 
 
-def _figures(tally: Counts) -> dict[str, Any]:
-    def by(prefix: str) -> dict[str, int]:
-        return {name.partition("|")[2]: count for name, count in sorted(tally.items()) if name.startswith(f"{prefix}|") and count}
-
-    outcomes = by("outcomes")
+def _figures(totals: CounterTotals) -> dict[str, Any]:
+    outcomes = counters.OUTCOMES.by_label(totals)
     success, failure, shown = (outcomes.get(kind, 0) for kind in ("success", "failure", "shown"))
     return {
-        "eventsRead": tally.get("read", 0),
-        "eventsAccepted": tally.get("accepted", 0),
-        "duplicates": tally.get("duplicates", 0),
-        "ignored": by("ignored"),
-        "deadLetters": by("dead_letters"),
-        "users": tally.get("users", 0),
-        "stepsCompleted": tally.get("steps_completed", 0),
-        "activatedUsers": tally.get("activated", 0),
-        "decisions": tally.get("decisions", 0),
-        "nonDecisions": by("non_decisions"),
-        "recommendationsWritten": tally.get("recommendations", 0),
-        "withdrawals": tally.get("withdrawals", 0),
-        "rewards": {"success": success, "failure": failure, "open": shown - success - failure - tally.get("windows_voided", 0)},
+        "eventsRead": counters.MESSAGES_READ.total(totals),
+        "eventsAccepted": counters.EVENTS_APPLIED.total(totals),
+        "duplicates": counters.EVENTS_DUPLICATE.total(totals),
+        "ignored": counters.EVENTS_IGNORED.by_label(totals),
+        "deadLetters": counters.MESSAGES_REJECTED.by_label(totals),
+        "users": counters.PEOPLE.total(totals),
+        "stepsCompleted": counters.STEPS_COMPLETED.total(totals),
+        "activatedUsers": counters.PEOPLE_ACTIVATED.total(totals),
+        "decisions": counters.DECISIONS.total(totals),
+        "nonDecisions": counters.NON_DECISIONS.by_label(totals),
+        "recommendationsWritten": counters.RECOMMENDATIONS.total(totals),
+        "withdrawals": counters.WITHDRAWALS.total(totals),
+        "rewards": {"success": success, "failure": failure, "open": shown - success - failure - counters.WINDOWS_VOIDED.total(totals)},
         "outcomes": outcomes,
-        "stuckSignals": by("signals"),
-        "exposuresIgnored": by("exposures_ignored"),
+        "stuckSignals": counters.STUCK_SIGNALS.by_label(totals),
+        "exposuresIgnored": counters.EXPOSURES_IGNORED.by_label(totals),
     }

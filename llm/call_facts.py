@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from llm.answer import Answer
-from state.decision.guidance import recommendation_fact
 from state.decision.wording_request import WordingRequest, WordingSkipped, cache_key
+from state.records.fact_builders import recommendation_fact
 from state.records.facts import LlmCallFact, RecommendationFact
 from state.records.recommendation import ReplaceText
 
@@ -58,7 +58,7 @@ def call_facts(request: WordingRequest, answer: Answer) -> list[ReplaceText | Re
             prompt_version=request.prompt,
             validation_hash=answer.validation_hash,
         )
-        facts += [ReplaceText(improved), recommendation_fact(improved, request.at, request.expires)]
+        facts += [ReplaceText(improved), recommendation_fact(improved, created_at=request.at, expires_at=request.expires)]
     facts.append(
         _row(
             request,

@@ -51,10 +51,10 @@ def choose_step(step_id: str, up: Stream[Tracked], plan: Plan) -> KeyedStream[Ch
     """Route requests and outcomes from the people to their learners, and choose."""
 
     def route(batch: list[Tracked]) -> list[tuple[str, DecisionRequest | DecisionOutcome]]:
-        return [
-            (f"{message.tenant}|{message.trigger}", message)
-            for tracked in batch
-            for message in (*tracked.requests, *tracked.outcomes)
-        ]
+        messages: list[DecisionRequest | DecisionOutcome] = []
+        for tracked in batch:
+            messages += tracked.requests
+            messages += tracked.outcomes
+        return [(f"{message.tenant}|{message.trigger}", message) for message in messages]
 
     return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), choose_logic(plan))

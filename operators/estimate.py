@@ -98,9 +98,7 @@ def estimate_logic(plan: Plan, parameters: ParameterStore) -> Callable[[bytes | 
     return lambda resume_state: EstimateLogic(plan, parameters, resume_state)
 
 
-def estimate_step(
-    step_id: str, up: Stream[Tracked], plan: Plan, parameters: ParameterStore
-) -> KeyedStream[Estimated]:
+def estimate_step(step_id: str, up: Stream[Tracked], plan: Plan, parameters: ParameterStore) -> KeyedStream[Estimated]:
     """Route observations from the people to their tenants' estimators, and publish what those learn in ``parameters``."""
 
     def route(batch: list[Tracked]) -> list[tuple[str, EpisodeObservation]]:

@@ -55,9 +55,7 @@ def step_metrics(rows: list[Row]) -> list[StepMetricFact]:
         elif kind is ProgressFact and row.status == "completed":  # type: ignore[union-attr]
             counts[row.tenant_id, row.completed_at // MINUTE, row.path_id, row.step_id, "completed", ""] += 1  # type: ignore[union-attr]
     return [
-        StepMetricFact(
-            tenant_id=tenant, minute=minute * MINUTE, path_id=path, step_id=step, metric=metric, label=label, count=count
-        )
+        StepMetricFact(tenant_id=tenant, minute=minute * MINUTE, path_id=path, step_id=step, metric=metric, label=label, count=count)
         for (tenant, minute, path, step, metric, label), count in counts.items()
     ]
 

@@ -18,6 +18,7 @@ from rich.text import Text
 from cli.engine_noise import send_logs_to
 from reports.render import number
 from sources.closed_loop import LoopProgress
+from state import counters
 from state.duration import DAY
 
 if TYPE_CHECKING:
@@ -88,11 +89,11 @@ class Display:
         return Group(grid, *(Text("  " + "   ".join(line), style="dim", no_wrap=True, overflow="ellipsis") for line in parts))
 
     def _read(self) -> int:
-        return self._live.board.total.get("read", 0) if self._live is not None else 0
+        return counters.MESSAGES_READ.total(self._live.counters.total) if self._live is not None else 0
 
     def _read_now(self) -> int:
         """Events of this run: without those of the runs that it goes on from."""
-        return self._read() - self._live.board.resumed.get("read", 0) if self._live is not None else 0
+        return self._read() - counters.MESSAGES_READ.total(self._live.counters.resumed) if self._live is not None else 0
 
     def _share(self) -> float | None:
         progress = self._live.progress if self._live is not None else None
@@ -125,12 +126,13 @@ class Display:
         return f"{(read - before) / (now - then):,.0f}/s" if now > then else "–/s"
 
     def _figures(self) -> list[str]:
-        total = self._live.board.total if self._live is not None else {}
-        success, failure = total.get("outcomes|success", 0), total.get("outcomes|failure", 0)
+        total = self._live.counters.total if self._live is not None else {}
+        outcomes = counters.OUTCOMES.by_label(total)
+        success, failure = outcomes.get("success", 0), outcomes.get("failure", 0)
         return [
-            f"{number(total.get('users', 0))} users",
-            f"{number(total.get('activated', 0))} activated",
-            f"{number(total.get('decisions', 0))} decisions",
+            f"{number(counters.PEOPLE.total(total))} users",
+            f"{number(counters.PEOPLE_ACTIVATED.total(total))} activated",
+            f"{number(counters.DECISIONS.total(total))} decisions",
             f"{number(success + failure)} rewards ({number(success)} good)",
         ]
 
@@ -138,7 +140,7 @@ class Display:
         """Counts of the texts asked of a model; empty where none was asked."""
         if self._live is None or self._live.model is None:
             return []
-        tally, waiting = self._live.model.counters, self._live.model.gate.pending
+        tally, waiting = self._live.model.wording.counters, self._live.model.gate.pending
         asked, improved = tally["asked"], tally["improved"]
         if not asked and not waiting:
             return []

@@ -126,7 +126,7 @@ class FitResult(NamedTuple):
 
     version: int
     at: int
-    belief: Posterior
+    posterior: Posterior
     changed: list[tuple[str, str]]
     stops: list[ArmStop]
 
@@ -141,7 +141,7 @@ class Bandit:
         self._logits: Final[dict[tuple[tuple[str, ...], str, float], tuple[Floats, Floats]]] = {}
         self._chances: Final[dict[tuple[tuple[str, ...], str, float], list[float]]] = {}
         self._adapt()
-        self.belief = self._believe()
+        self.posterior = self._fit_posterior()
 
     def propensities(self, arms: Sequence[str], context: str, rest: Sequence[float] = ()) -> tuple[float, ...]:
         """Probability of choosing each of ``arms`` (at least one) in ``context`` (``step|segment``); they sum to 1.
@@ -159,7 +159,7 @@ class Bandit:
                 self._forget()
             logits = self._logits.get(key)
             if logits is None:
-                logits = self._logits[key] = self.belief.logits(arms, context)
+                logits = self._logits[key] = self.posterior.logits(arms, context)
             mean, covariance = logits
             if tired:
                 mean = mean - [self._policy.repeat_penalty * (1.0 - each) for each in rest]
@@ -215,9 +215,9 @@ class Bandit:
         learner.contexts = {key: cell for key, cell in learner.contexts.items() if cell.lasting_successes + cell.lasting_failures >= least}
         if learner.doubt >= CHANGE_AT:
             self._give_up()
-        self.belief = self._believe()
+        self.posterior = self._fit_posterior()
         self._forget()
-        return FitResult(learner.fitted, learner.fitted_at, self.belief, changed, self._stop(live))
+        return FitResult(learner.fitted, learner.fitted_at, self.posterior, changed, self._stop(live))
 
     def _doubt(self, pairs: list[tuple[str, str]]) -> None:
         """Let what was just seen judge between what is believed and what the last days alone say, both as they were before it.
@@ -231,7 +231,7 @@ class Bandit:
         fresh = Posterior(
             self._policy, {key: (cell.fresh_successes * scale, cell.fresh_failures * scale) for key, cell in learner.contexts.items()}
         )
-        chances = dict(zip(pairs, zip(fresh.chances(pairs), self.belief.chances(pairs), strict=True), strict=True))
+        chances = dict(zip(pairs, zip(fresh.chances(pairs), self.posterior.chances(pairs), strict=True), strict=True))
         if not learner.doubt:
             for cell in learner.contexts.values():
                 cell.since_successes = cell.since_failures = 0.0
@@ -278,7 +278,7 @@ class Bandit:
                 break  # the others are judged anew without it
         return stops
 
-    def _believe(self) -> Posterior:
+    def _fit_posterior(self) -> Posterior:
         scale = 1.0 / weight(self.learner, self._policy, self.learner.fitted_at)
         cells = {key: (cell.successes * scale, cell.failures * scale) for key, cell in self.learner.contexts.items()}
         return Posterior(self._policy, cells)

@@ -12,10 +12,10 @@ import pytest
 from state.catalog.model import Catalog
 from state.catalog.parse import CatalogError, parse
 from state.catalog.plan import Plan
-from state.decision.guidance import Collector
 from state.events import REJECTIONS, Event, decode
 from state.ids import Keys
 from state.messages import Message
+from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
 from state.person.progress import completed

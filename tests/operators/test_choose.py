@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.choose import choosing
+from operators.choose import choose_logic
 from state.decision.chooser import Chosen
+from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.records.facts import DecisionFact
-from state.stream_items import DecisionOutcome, DecisionRequest
 from tests.state.lives import START, Life, of_kind, plan, signup
 
 
@@ -37,14 +37,14 @@ HISTORY = _history()
 
 def run(cuts: list[int], restart: bool = False) -> list[Chosen]:
     """What is chosen when the history comes in batches that end at these seqs."""
-    logic, chosen = choosing(plan())(None), list[Chosen]()
+    logic, chosen = choose_logic(plan())(None), list[Chosen]()
     edges = [0, *sorted(set(cuts)), 1_000]
     for low, high in pairwise(edges):
         batch = [item for item in HISTORY if low <= item.seq < high]
         lists, _ = logic.on_batch(sorted(batch, key=lambda item: (item.who, item.seq)))  # as bytewax visits people: by key
         chosen += [each for outputs in lists for each in outputs]
         if restart:
-            logic = choosing(plan())(logic.snapshot())
+            logic = choose_logic(plan())(logic.snapshot())
     return chosen
 
 
@@ -66,7 +66,7 @@ def test_what_happened_first_is_learned_first() -> None:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_order_within_a_batch_does_not_matter(order: int) -> None:
-    logic = choosing(plan())(None)
+    logic = choose_logic(plan())(None)
     lists, discard = logic.on_batch(HISTORY[::order])
     assert [each for outputs in lists for each in outputs] == run([])
     assert discard is False

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from operators.decode import Addressing, Decoded, decode_messages
 from state.events import Event
 from state.messages import Message, Tick
+from state.person.arrivals import VisitorMerged
 from state.records.dead_letter import DeadLetter
-from state.stream_items import Count, Merged
 from tests.state.lives import KEYS, START, of_kind
 
 
@@ -39,7 +39,7 @@ def test_nothing_is_lost_whatever_the_bytes(values: list[bytes]) -> None:
     assert sum(each.by for each in of_kind(decoded, Count)) == len(values)
 
 
-def addressed(*messages: Message) -> list[tuple[str, Event | Merged]]:
+def addressed(*messages: Message) -> list[tuple[str, Event | VisitorMerged]]:
     decoded: list[Decoded] = decode_messages(list(messages))
     return Addressing(KEYS)(decoded)
 
@@ -60,7 +60,7 @@ def test_a_merge_concerns_the_visitor_that_was_and_the_user_that_is() -> None:
     (to_user, event), (to_visitor, merged) = addressed(merge)
     assert (to_user, to_visitor) == (KEYS.stream_key("default", "ana"), KEYS.stream_key("default", "cookie"))
     assert isinstance(event, Event)
-    assert merged == Merged("default", "cookie", "ana", START, START + 8, 3, 8)
+    assert merged == VisitorMerged("default", "cookie", "ana", START, START + 8, 3, 8)
 
 
 def test_whoever_is_merged_with_themselves_is_not() -> None:

@@ -6,9 +6,9 @@ from threading import Event, Thread
 
 import pytest
 
-from operators.estimate import Shared, estimating
-from state.stream_items import EpisodeObservation
+from operators.estimate import Shared, estimate_logic
 from state.stuck.estimator import Estimator, starting
+from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD, ParameterStore
 from tests.state.lives import START, plan
 from tests.support.waiting import PATIENCE, join
@@ -49,9 +49,9 @@ def test_counts_stand_still_while_another_worker_asks_for_what_is_in_force(monke
 
 def test_what_stands_on_the_board_is_what_learns_before_and_after_a_restart() -> None:
     board, again = ParameterStore(), ParameterStore()
-    step = estimating(plan(), board)(None)
+    step = estimate_logic(plan(), board)(None)
     step.on_batch([entered("connect", FIRST * PERIOD)])
-    estimating(plan(), again)(step.snapshot())
+    estimate_logic(plan(), again)(step.snapshot())
     later = (FIRST + 1) * PERIOD
     assert board.at(plan(), "t", later).version == FIRST + 1
     assert again.at(plan(), "t", later).curves == board.at(plan(), "t", later).curves

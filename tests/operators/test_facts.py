@@ -27,7 +27,6 @@ from state.records.facts import (
     StepMetricFact,
 )
 from state.records.recommendation import Erase
-from state.stream_items import Count
 from tests.state.lives import START, Life, event, signup
 from tests.support.facts import make
 

@@ -8,10 +8,10 @@ import pytest
 from operators.stitch import Addressed, Stitching, stitching
 from state.duration import DAY, HOUR
 from state.events import Event
+from state.person.arrivals import VisitorMerged
 from state.person.snapshot import SnapshotError
 from state.person.visitor import KEPT, Visitor
 from state.person.visitor import decode as read
-from state.stream_items import Merged
 from tests.state.lives import KEYS, START, Life, event, plan, signup
 
 OLD, NEW = KEYS.stream_key("t", "cookie"), KEYS.stream_key("t", "ana")
@@ -23,10 +23,10 @@ def visit(kind: str, at: int, **payload: object) -> Event:
 
 
 def merged(at: int) -> Merged:
-    return Merged("t", "cookie", "ana", START + at, START + at, 2, 77)
+    return VisitorMerged("t", "cookie", "ana", START + at, START + at, 2, 77)
 
 
-def step(logic: Stitching, *arrivals: Event | Merged) -> list[Addressed]:
+def step(logic: Stitching, *arrivals: Event | VisitorMerged) -> list[Addressed]:
     lists, discard = logic.on_batch([(OLD, each) for each in arrivals])
     assert discard is False
     return [each for passed in lists for each in passed]
@@ -37,7 +37,7 @@ def test_a_visitors_evidence_is_handed_on_under_the_users_key_at_the_merge() -> 
     seen = [visit("form_submit", 1, form="connect"), visit("page_view", 2, path="/pricing")]
     assert step(logic, *seen) == [(OLD, each) for each in seen]
     (_, merge), (key, event) = step(logic, merged(HOUR))
-    assert isinstance(merge, Merged)
+    assert isinstance(merge, VisitorMerged)
     assert isinstance(event, Event)
     assert key == NEW
     assert (event.user, event.anonymous, event.stitched, event.timestamp) == ("ana", False, True, START + 1)
@@ -67,7 +67,7 @@ def test_only_the_newest_evidence_is_kept() -> None:
 
 @pytest.mark.parametrize("at", range(4))
 def test_a_restart_anywhere_changes_nothing(at: int) -> None:
-    arrivals: list[Event | Merged] = [
+    arrivals: list[Event | VisitorMerged] = [
         visit("form_submit", 1, form="connect"),
         visit("identify", 2, traits={"persona": "analyst"}),
         merged(3),

@@ -11,31 +11,31 @@ from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, cluster_main
 
 from operators.timer_registry import TimerRegistry
-from operators.timers import LANES, Call, Waking, timers_step
+from operators.timers import LANES, TimerLogic, timers_step
 from state.messages import Tick
-from state.stream_items import Due
+from state.person.arrivals import TimerDue
 
 
 def test_a_tick_calls_whoever_is_due_in_its_partition_in_order() -> None:
     wheels = TimerRegistry()
     for partition, key, deadline in ((0, "b", 10), (0, "a", 10), (0, "c", 5), (0, "later", 11), (1, "elsewhere", 1)):
         wheels.mine().register(partition, key, deadline)
-    waking = Waking(wheels)
+    waking = TimerLogic(wheels)
     tick = Tick(0, 10, 7)
-    assert waking.on_batch([tick]) == ([[("c", Due(10, 7)), ("a", Due(10, 7)), ("b", Due(10, 7))]], False)
+    assert waking.on_batch([tick]) == ([[("c", TimerDue(10, 7)), ("a", TimerDue(10, 7)), ("b", TimerDue(10, 7))]], False)
     assert waking.on_batch([tick]) == ([], False)
-    assert waking.on_batch([Tick(1, 10, 9), Tick(0, 11, 9)]) == ([[("elsewhere", Due(10, 9)), ("later", Due(11, 9))]], False)
+    assert waking.on_batch([Tick(1, 10, 9), Tick(0, 11, 9)]) == ([[("elsewhere", TimerDue(10, 9)), ("later", TimerDue(11, 9))]], False)
     assert len(wheels) == 0
 
 
 def test_lanes_of_one_worker_find_nothing_left_to_do() -> None:
     wheels = TimerRegistry()
     wheels.mine().register(0, "a", 1)
-    assert [bool(Waking(wheels).on_batch([Tick(0, 1, 3)])[0]) for _ in range(3)] == [True, False, False]
+    assert [bool(TimerLogic(wheels).on_batch([Tick(0, 1, 3)])[0]) for _ in range(3)] == [True, False, False]
 
 
 def test_a_lane_has_nothing_to_remember() -> None:
-    assert Waking(TimerRegistry()).snapshot() is None
+    assert TimerLogic(TimerRegistry()).snapshot() is None
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4, 5, 6, 7, 8])
@@ -43,21 +43,21 @@ def test_every_worker_owns_a_lane(workers: int, monkeypatch: pytest.MonkeyPatch)
     """In a real cluster of threads: the engine alone says which worker owns which key."""
     owned: defaultdict[int, int] = defaultdict(int)
 
-    def note(self: Waking, values: list[Tick]) -> tuple[list[list[Call]], bool]:
+    def note(self: TimerLogic, values: list[Tick]) -> tuple[list[list[Call]], bool]:
         owned[threading.get_ident()] += len(values)
         return [], False
 
-    monkeypatch.setattr(Waking, "on_batch", note)
+    monkeypatch.setattr(TimerLogic, "on_batch", note)
     flow = Dataflow("lanes")
     ticks = op.input("ticks", flow, TestingSource([Tick(0, 1, 3)]))
-    op.output("out", timers_step("timers", ticks, TimerRegistry(), LANES), TestingSink(list[tuple[str, Due]]()))
+    op.output("out", timers_step("timers", ticks, TimerRegistry(), LANES), TestingSink(list[tuple[str, TimerDue]]()))
     cluster_main(flow, [], 0, worker_count_per_proc=workers)  # type: ignore[no-untyped-call]
     assert sum(owned.values()) == LANES
     assert len(owned) == workers
 
 
 def test_one_worker_needs_one_lane() -> None:
-    woken: list[tuple[str, Due]] = []
+    woken: list[tuple[str, TimerDue]] = []
     wheels = TimerRegistry()
     flow = Dataflow("lane")
     ticks = op.input("ticks", flow, TestingSource([Tick(0, 1, 3), Tick(0, 5, 5)]))
@@ -68,4 +68,4 @@ def test_one_worker_needs_one_lane() -> None:
 
     op.output("out", timers_step("timers", op.map("arm", ticks, arm), wheels, 1), TestingSink(woken))
     cluster_main(flow, [], 0)  # type: ignore[no-untyped-call]
-    assert woken == [("due at 1", Due(1, 3)), ("due at 5", Due(5, 5))]
+    assert woken == [("due at 1", TimerDue(1, 3)), ("due at 5", TimerDue(5, 5))]

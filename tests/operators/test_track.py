@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from operators.timer_registry import TimerRegistry
-from operators.track import Arrival, Tracking, tracking
+from operators.track import Arrival, TrackLogic
 from state.catalog.plan import Plan
-from state.decision.guidance import Output
+from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
 from state.person import snapshot
-from state.stream_items import DecisionOutcome, DecisionRequest, Due, Merged
+from state.person.arrivals import TimerDue, VisitorMerged
 from tests.state.lives import KEYS, START, Life, anonymously, catalog, event, kinds, of_kind, plan, signals, signup, withdrawals
 
 
@@ -23,7 +23,7 @@ class Job:
         """A key that nothing has arrived for."""
         self.plan = of or plan()
         self.wheels = TimerRegistry()
-        self.build = tracking(self.plan, KEYS, self.wheels)
+        self.build = track_logic(self.plan, KEYS, self.wheels)
         self.logic = self.build(None)
         self.outputs: list[Output] = []
         self.seq = 0
@@ -45,14 +45,14 @@ class Job:
         fresh: list[Output] = []
         for key in self.wheels.mine().pop_due(0, START + at):
             assert key == KEYS.stream_key("t", "u")
-            fresh += self.take(Due(START + at, 1))
+            fresh += self.take(TimerDue(START + at, 1))
         return fresh
 
     def restart(self) -> None:
         """The process is gone, with its wheel; the snapshot is what remains."""
         snapshot = self.logic.snapshot()
         self.wheels = TimerRegistry()
-        self.build = tracking(self.plan, KEYS, self.wheels)
+        self.build = track_logic(self.plan, KEYS, self.wheels)
         self.logic = self.build(snapshot)
 
 
@@ -114,13 +114,13 @@ def test_a_stale_fire_is_harmless() -> None:
     job.see(signup())
     before = job.logic.snapshot()
     for at in (START - 5, START, START + 1):
-        assert job.take(Due(at, 1)) == []
+        assert job.take(TimerDue(at, 1)) == []
     assert job.logic.snapshot() == before
     assert len(job.wheels) == 1
 
 
 def test_a_call_for_nobody_is_ignored() -> None:
-    assert Job().take(Due(START, 1)) == []
+    assert Job().take(TimerDue(START, 1)) == []
 
 
 @pytest.mark.parametrize("at", range(6))
@@ -160,7 +160,7 @@ def test_a_deleted_person_is_resumed_without_a_timer_and_may_begin_anew() -> Non
 def test_a_visitor_who_became_a_user_is_told_so_under_the_old_key() -> None:
     job = Job()
     job.see(anonymously(signup()))
-    told = job.take(Merged("t", "u", "known", START + 1, START + 1, 0, 4))
+    told = job.take(VisitorMerged("t", "u", "known", START + 1, START + 1, 0, 4))
     assert [each.reason for each in withdrawals(told)] == ["merged"]
     assert [each.seq for each in of_kind(told, DecisionOutcome)] == [4]
 
@@ -168,7 +168,7 @@ def test_a_visitor_who_became_a_user_is_told_so_under_the_old_key() -> None:
 def test_two_keys_share_a_builder_and_nothing_else() -> None:
     job = Job()
     other = job.build(None)
-    assert isinstance(other, Tracking)
+    assert isinstance(other, TrackLogic)
     job.see(signup())
     other.on_batch([signup(user="v")])
     assert job.logic._person is not None

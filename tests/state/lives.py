@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 from state.catalog.model import Catalog
 from state.catalog.parse import parse
 from state.catalog.plan import Plan
-from state.decision.guidance import Collector, Output
+from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import HOUR, MINUTE, SECOND
 from state.events import Event
 from state.ids import Keys
 from state.person import snapshot
+from state.person.arrivals import TimerDue, VisitorDeleted, VisitorMerged
+from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
 from state.person.progress import completed
 from state.records.facts import DecisionFact, SignalFact
-from state.records.recommendation import Erase, Publish, Recommendation
-from state.stream_items import Count, DecisionOutcome, DecisionRequest, Due, Merged
+from state.records.recommendation import Effect, Erase, Publish, Recommendation, ReplaceText
 
 T = TypeVar("T")
 
@@ -154,45 +155,101 @@ def track(name: str, at: int = 0, **rest: Any) -> Event:
     return event("track", at, name=name, **rest)
 
 
+class Counted(msgspec.Struct, frozen=True):
+    """What a collector counted under one key: ``name`` or ``name|label``."""
+
+    name: str
+    label: str
+    by: int
+
+
+def flat(*outs: Collector) -> list[Any]:
+    """Everything in the collectors, kind by kind, each in order; what writes a record by its version, an ``Erase`` once."""
+    everything: list[Any] = []
+    for out in outs:
+        everything += [row for row in out.rows if not isinstance(row, Erase)]
+        everything += [*out.observations, *out.outcomes, *sorted((*out.requests, *out.effects), key=_version)]
+        everything += [Counted(*key.partition("|")[::2], by) for key, by in out.counts.items()]
+    return everything
+
+
+def _version(each: DecisionRequest | Effect) -> int:
+    return each.recommendation.version if isinstance(each, Publish | ReplaceText) else each.version
+
+
+def visitor_merged(at: int, *, user: str = "u", into: str = "ana", seq: int = 0, partition: int = 0) -> VisitorMerged:
+    """The news that a visitor is ``into``."""
+    return VisitorMerged(
+        tenant="t",
+        user=user,
+        into=into,
+        into_key=KEYS.stream_key("t", into),
+        timestamp=START + at,
+        log_time=START + at,
+        partition=partition,
+        seq=seq,
+    )
+
+
 class Life:
-    """One person's run through the fold. ``outputs`` is everything that came about, in order; ``seq`` counts the inputs."""
+    """One person's run through the fold. ``outputs`` is everything that it emitted, in order; ``seq`` counts the inputs."""
 
     def __init__(self, of: Plan | None = None, person: Person | None = None) -> None:
         """A life that begins with ``person``, or with nothing."""
         self.plan = of or plan()
         self.fold = Fold(self.plan, KEYS)
         self.person = person
-        self.outputs: list[Output] = []
+        self.outputs: list[Any] = []
         self.seq = 0
 
-    def see(self, *events: Event) -> list[Output]:
+    def see(self, *events: Event) -> list[Any]:
         """Fold events in; return what they brought about."""
-        fresh: list[Output] = []
+        fresh: list[Any] = []
         for each in events:
-            turn = self._turn()
-            self.person = self.fold.apply(self.person, each, turn)
-            fresh += turn.outputs
+            out = self._collector()
+            self.person = self.fold.apply(self.person, each, out)
+            fresh += flat(out)
         self.outputs += fresh
         return fresh
 
-    def wait(self, at: int) -> list[Output]:
+    def wait(self, at: int) -> list[Any]:
         """Let log time pass until ``at`` milliseconds after the beginning."""
         assert self.person is not None
-        turn = self._turn()
-        self.fold.due(self.person, Due(START + at, self.seq), turn)
-        self.outputs += turn.outputs
-        return turn.outputs
+        out = self._collector()
+        self.fold.due(self.person, TimerDue(START + at, self.seq), out)
+        return self._keep(out)
 
-    def become(self, into: str, at: int) -> list[Output]:
+    def become(self, into: str, at: int) -> list[Any]:
         """The visitor turns out to be a user."""
-        turn = self._turn()
-        self.person = self.fold.merge(self.person, Merged("t", "u", into, START + at, START + at, 0, self.seq), turn)
-        self.outputs += turn.outputs
-        return turn.outputs
+        out = self._collector()
+        self.person = self.fold.merge(self.person, visitor_merged(at, into=into, seq=self.seq), out)
+        return self._keep(out)
 
-    def _turn(self) -> Collector:
+    def lose_user(self, into: str, at: int) -> list[Any]:
+        """The user that the visitor was merged into is deleted."""
+        out = self._collector()
+        deleted = VisitorDeleted(
+            tenant="t",
+            user="u",
+            into_key=KEYS.stream_key("t", into),
+            timestamp=START + at,
+            log_time=START + at,
+            partition=0,
+            seq=self.seq,
+        )
+        self.person = self.fold.merged_user_deleted(self.person, deleted, out)
+        return self._keep(out)
+
+    def _keep(self, out: Collector) -> list[Any]:
+        fresh = flat(out)
+        self.outputs += fresh
+        return fresh
+
+    def _collector(self) -> Collector:
         self.seq += 1
-        return Collector("who", self.seq)
+        out = Collector("key")
+        out.begin(self.seq)
+        return out
 
     def reload(self) -> None:
         """Write the person down and read them back."""
@@ -253,7 +310,7 @@ def withdrawals(outputs: Iterable[object]) -> list[Recommendation]:
 
 def counts(outputs: Iterable[object], name: str) -> list[str]:
     """Labels of the counts of ``name``."""
-    return [each.label for each in of_kind(outputs, Count) if each.name == name]
+    return [each.label for each in of_kind(outputs, Counted) if each.name == name]
 
 
 def versions(outputs: Iterable[object]) -> list[int]:

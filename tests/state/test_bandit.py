@@ -106,7 +106,7 @@ def taught(policy: BanditPolicy, given_observations: list[Observation]) -> Bandi
 
 
 def rate(learner: Bandit, arm: str, context: str) -> float:
-    alpha, beta = learner.belief.rate(arm, context)
+    alpha, beta = learner.posterior.rate(arm, context)
     return alpha / (alpha + beta)
 
 
@@ -144,7 +144,7 @@ def test_rescaling_changes_nothing_that_is_believed(monkeypatch: pytest.MonkeyPa
     assert often.learner.origin != plain.learner.origin
     for context in ("x|*", "y|*", "z|*"):
         for arm in "ab":
-            assert often.belief.rate(arm, context) == pytest.approx(plain.belief.rate(arm, context))
+            assert often.posterior.rate(arm, context) == pytest.approx(plain.posterior.rate(arm, context))
 
 
 def test_cells_that_have_faded_are_forgotten() -> None:
@@ -174,8 +174,8 @@ def test_a_learner_takes_in_no_more_contexts_than_it_can_hold(monkeypatch: pytes
 def test_a_context_without_data_believes_what_all_contexts_together_say() -> None:
     learner = taught(POLICY, [("a", f"{step}|*", number % 4 == 0, 0) for number in range(400) for step in "xyz"])
     assert rate(learner, "a", "new|*") == pytest.approx(0.25, abs=0.03)
-    assert learner.belief.rate("a", "*").alpha == pytest.approx(300, rel=0.15)
-    assert sum(learner.belief.rate("a", "new|*")) < 60 < sum(learner.belief.rate("a", "x|*"))
+    assert learner.posterior.rate("a", "*").alpha == pytest.approx(300, rel=0.15)
+    assert sum(learner.posterior.rate("a", "new|*")) < 60 < sum(learner.posterior.rate("a", "x|*"))
 
 
 def test_a_context_with_much_data_believes_its_own_eyes() -> None:
@@ -206,7 +206,7 @@ def test_an_arm_just_seen_gives_way_until_it_is_rested() -> None:
     firsts = [learner.propensities(ARMS, "x|*", (rest, 1.0, 1.0))[0] for rest in (0.0, 0.5, 1.0)]
     assert firsts == sorted(firsts)
     assert firsts[0] < 0.25 < firsts[2] == pytest.approx(1 / 3)
-    mean, covariance = learner.belief.logits(ARMS, "x|*")
+    mean, covariance = learner.posterior.logits(ARMS, "x|*")
     chances = by_chance(mean - [0.5 * POLICY.repeat_penalty, 0.0, 0.0], covariance * POLICY.curiosity**2)
     assert firsts[1] == pytest.approx(max(chances[0], 0.05), abs=0.01)
     assert learner.propensities(ARMS, "x|*") == pytest.approx([1 / 3] * 3)
@@ -260,7 +260,7 @@ def test_a_new_arm_takes_nothing_over_from_its_old_version() -> None:
         POLICY, [(arm, "x|*", number % 10 < (9 if arm == "a@1" else 3), number) for number in range(600) for arm in ("a@1", "b@1")]
     )
     assert rate(learner, "a@1", "x|*") > 0.85
-    mean, covariance = learner.belief.logits(["a@2", "c@1"], "x|*")
+    mean, covariance = learner.posterior.logits(["a@2", "c@1"], "x|*")
     assert mean[0] == pytest.approx(mean[1])
     assert covariance[0, 0] == pytest.approx(covariance[1, 1])
 
@@ -308,9 +308,9 @@ def test_harm_is_the_posterior_probability_to_lack_the_margin() -> None:
     learner = taught(
         POLICY, [(arm, f"{step}|*", number % 10 < 3 - (arm == "c"), number) for number in range(60) for arm in ARMS for step in "xy"]
     )
-    found = learner.belief.contest("c", ["a", "b"], 0.025)
+    found = learner.posterior.contest("c", ["a", "b"], 0.025)
     rows = [(arm, context) for arm in ARMS for context in ("x|*", "y|*")]
-    mean, covariance = learner.belief.fit.predict(learner.belief.rows(rows))
+    mean, covariance = learner.posterior.fit.predict(learner.posterior.rows(rows))
     draws = np.random.default_rng(1).multivariate_normal(mean, covariance, 100_000, method="eigh")
     by_arm = (1 / (1 + np.exp(-draws))).reshape(-1, 3, 2).mean(axis=2)
     lacking = by_arm[:, 2] - by_arm[:, :2].mean(axis=1)
@@ -425,7 +425,7 @@ def test_what_an_earlier_release_wrote_down_is_taken_over_faded_up_to_now() -> N
     assert learner.learner.trials == {"a@1": 200}
     assert learner.learner.pending == {"d": "a@1"}
     assert rate(learner, "a@1", "x|*") == pytest.approx(0.3, abs=0.01)
-    assert sum(learner.belief.rate("a@1", "x|*")) == pytest.approx(200, rel=0.1)
+    assert sum(learner.posterior.rate("a@1", "x|*")) == pytest.approx(200, rel=0.1)
 
 
 @pytest.mark.parametrize(("before", "after"), [("1d", "60d"), ("60d", "1d")])
@@ -437,7 +437,7 @@ def test_a_new_half_life_says_how_evidence_fades_from_now_on_and_leaves_what_the
             known.learn(AT + day * DAY, ())
     again = Bandit(BanditPolicy.model_validate({"half_life": after}), learner_snapshot.decode(learner_snapshot.encode(known.learner)))
     for arm in ("a", "b"):
-        assert again.belief.rate(arm, "x|*") == pytest.approx(known.belief.rate(arm, "x|*"))
+        assert again.posterior.rate(arm, "x|*") == pytest.approx(known.posterior.rate(arm, "x|*"))
     same = Bandit(BanditPolicy.model_validate({"half_life": before}), learner_snapshot.decode(learner_snapshot.encode(known.learner)))
     assert same.learner == known.learner
 

@@ -7,12 +7,13 @@ from random import Random
 
 import pytest
 
+from state.decision.messages import DecisionRequest
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.events import Event
 from state.person import bot_detection
 from state.person.person import ActivityRhythm
 from state.records.facts import SignalFact
-from state.stream_items import DecisionRequest, EpisodeObservation
+from state.stuck.observations import EpisodeObservation
 from tests.state.lives import START, Life, declined, event, of_kind, plan, signals, signup
 
 

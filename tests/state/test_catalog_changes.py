@@ -8,8 +8,8 @@ import pytest
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
 from state.records.facts import ProgressFact, SignalFact
-from state.stream_items import EpisodeObservation
 from state.stuck.estimator import resuming, starting
+from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD
 from tests.state.lives import START, Life, catalog, event, of_kind, plan, signup
 

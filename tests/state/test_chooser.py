@@ -7,8 +7,8 @@ import pytest
 
 from state.decision.bandit import Bandit, Learner
 from state.decision.chooser import Chooser
+from state.decision.messages import Decision, DecisionOutcome, DecisionRequest
 from state.records.facts import ArmStopFact, DecisionFact, OutcomeFact, PosteriorFact
-from state.stream_items import Decision, DecisionOutcome, DecisionRequest
 from tests.state.lives import START, Life, of_kind, plan, signup
 
 ALL = ("loud", "plain", "quiet")

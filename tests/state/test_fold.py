@@ -9,16 +9,16 @@ import msgspec
 import pytest
 
 from state.catalog.plan import Plan
-from state.decision.guidance import Collector
+from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.events import Event
 from state.person import fold, snapshot
+from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
 from state.person.snapshot import SnapshotError
 from state.records.facts import DecisionFact, EventFact, PersonFact, ProgressFact, SignalFact
 from state.records.recommendation import Erase
-from state.stream_items import Count, DecisionOutcome, DecisionRequest
 from state.vocabulary import NO_COMPONENT, REASONS
 from tests.state.lives import (
     KEYS,
@@ -242,7 +242,7 @@ def test_a_hundred_thousand_events_of_one_person_leave_a_state_of_bounded_size()
     person = None
     for number in range(100_000):
         each = event("page_view", number * SECOND, ident=f"i{number}", path=f"/{number % 7}")
-        turn = Collector("who", number)
+        turn = Collector("who")
         person = small.apply(person, each, turn)
     assert person is not None
     assert len(person.seen) < 2 * DAY // SECOND
@@ -303,7 +303,7 @@ def _capped(life: Life) -> list[object]:
 
 
 def _unreachable(life: Life) -> list[object]:
-    turn = Collector("who", 0)
+    turn = Collector("who")
     life.see(signup())
     assert life.person is not None
     life.fold._guidance.consider(turn, life.person, "signup", START, {"connect": 1, "explore": 1, "invite": 1, "share": 1})
@@ -335,7 +335,7 @@ def test_a_person_whose_step_has_no_words_is_told_so() -> None:
     life.see(signup(persona="nobody"))
     assert life.person is not None
     life.person.path = "analysts"
-    turn = Collector("who", 0)
+    turn = Collector("who")
     life.fold._guidance.consider(turn, life.person, "signup", START, {}, "a step of an older catalog")
     assert declined(turn.outputs) == ["no_arm"]
 
@@ -652,7 +652,7 @@ def test_the_fold_is_stateless_two_people_share_one() -> None:
     alone = [Life(), Life()]
     for at, each in enumerate([signup(), connect(1), *explored(2), invite(9)]):
         for index in (0, 1):
-            people[index] = shared.apply(people[index], each, Collector("who", at))
+            people[index] = shared.apply(people[index], each, Collector("who"))
             alone[index].see(each)
     assert people[0] == people[1] == alone[0].person == alone[1].person
 

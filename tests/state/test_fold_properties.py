@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.decision.guidance import Collector
+from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR
 from state.events import Event
 from state.person import snapshot
+from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
 from state.records.facts import DecisionFact
 from state.records.recommendation import Erase, Publish
-from state.stream_items import DecisionOutcome, DecisionRequest
 from state.vocabulary import REASONS, TRIGGERS
 from tests.state.lives import KEYS, START, Life, arriving, event, histories, live, plan, signup, stories, versions
 
@@ -198,7 +198,7 @@ def test_late_events_leave_no_trace_but_a_row_that_says_so(story: list[Event | i
             if not person.deleted_at and each.timestamp < person.floor:
                 before = snapshot.encode(person)
                 now = max(person.now, each.log_time)
-                turn = Collector("who", 0)
+                turn = Collector("who")
                 after = Fold(life.plan, KEYS).apply(person, each, turn)
                 expected = snapshot.decode(before)
                 expected.now = now

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from state.catalog.plan import Plan
-from state.decision.guidance import CLOCK_SKEW, Collector, Guidance
+from state.decision.attribution import CLOCK_SKEW
+from state.decision.guidance import Guidance
+from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
 from state.ids import Keys
+from state.person.collector import Collector
 from state.person.person import Person
-from state.stream_items import DecisionOutcome, DecisionRequest
 from tests.state.lives import START, Life, catalog, counts, declined, event, kinds, of_kind, plan, signup, track
 
 
@@ -254,7 +256,7 @@ def test_a_device_whose_clock_is_a_little_behind_has_shown_what_was_decided_just
 def test_help_for_somebody_stuck_is_kept_back_by_earlier_help_but_not_by_a_tip() -> None:
     made = Plan(catalog(cap=9))
     person = Person("t", "u", path="analysts", traits={"persona": "analyst"})
-    guidance, turn = Guidance(made, Keys(b"secret")), Collector("who", 1)
+    guidance, turn = Guidance(made, Keys(b"secret")), Collector("who")
     for at, trigger in ((0, "signup"), (1, "stuck:errors"), (2, "stuck:looping"), (3, "step_completed"), (6, "stuck:looping")):
         guidance.consider(turn, person, trigger, START + at * HOUR, {})
     assert [each.trigger for each in of_kind(turn.outputs, DecisionRequest)] == ["signup", "stuck:errors"]

@@ -10,8 +10,8 @@ import pytest
 
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
-from state.stream_items import EpisodeObservation
 from state.stuck.estimator import Estimator, resuming, starting
+from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD, prior
 from state.stuck.survival import BINS, EDGES, NOBODY, Seen, _seen, _survival, bin_of, estimate
 from tests.state.lives import START, catalog

@@ -10,10 +10,10 @@ from state.catalog.model import Scalar
 from state.catalog.template import LONGEST, fit
 from state.catalog.template import render as fill
 from state.decision.composer import Composer, trace_id
+from state.decision.messages import Decision, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE, SECOND, parse, render
 from state.ids import Keys, uniform
 from state.records.recommendation import decode, encode, redis_key, validation_hash
-from state.stream_items import Decision, DecisionRequest
 from state.times import minute_of_day, parse_minute_of_day, rfc3339, within_hours
 from tests.state.lives import KEYS, START, Life, catalog, plan, signup
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.decision.composer import Composer
+from state.decision.messages import Decision, DecisionRequest, WordingContext
 from state.decision.wording_request import REASONS, WordingRequest, WordingSkipped, cache_key, consider, locale_for, prompt_for
 from state.duration import HOUR, MINUTE
 from state.events import Event
 from state.person import snapshot
 from state.person.person import SAID, SAID_LONGEST, Person
 from state.records.recommendation import MarkShown
-from state.stream_items import Context, Decision, DecisionRequest
 from tests.state.lives import KEYS, Life, catalog, event, signup
 
 WORDING = """\
@@ -31,7 +31,7 @@ wording:
   languages: [en, de]
 steps:
 """
-CONTEXT = Context(5, ("connect",), True, True, ("E42 no such file",))
+CONTEXT = WordingContext(5, ("connect",), True, True, ("E42 no such file",))
 
 
 def worded(**changes: Any) -> Catalog:
@@ -45,7 +45,7 @@ PLAN = Plan(worded(), wording=True)
 OPEN = Plan(worded(template_share=0.0), wording=True)
 
 
-def choice(decision: str = "d1", context: Context | None = CONTEXT, **changes: Any) -> Decision:
+def choice(decision: str = "d1", context: WordingContext | None = CONTEXT, **changes: Any) -> Decision:
     asked: dict[str, Any] = {
         "seq": 1, "at": 1_000, "who": "who", "turn": 1, "tenant": "t", "user": "u", "decision": decision, "trigger": "stuck:errors",
         "path": "analysts", "step": "explore", "segment": "*", "arms": ("loud", "plain"),
@@ -105,7 +105,9 @@ def test_where_all_keep_the_template_they_are_told_so() -> None:
         choice,
         decision=st.text(max_size=24),
         context=st.none()
-        | st.builds(Context, st.integers(0, 5), st.just(("connect",)), st.booleans(), st.booleans(), st.just(()) | st.just(("E42",))),
+        | st.builds(
+            WordingContext, st.integers(0, 5), st.just(("connect",)), st.booleans(), st.booleans(), st.just(()) | st.just(("E42",))
+        ),
         group=st.sampled_from(["rules", "adaptive"]),
         trigger=st.sampled_from(["signup", "step_completed", "stuck:errors"]),
         traits=st.dictionaries(st.sampled_from(["locale", "persona", "firstName"]), st.text(max_size=6) | st.integers() | st.booleans()),
