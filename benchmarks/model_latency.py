@@ -30,6 +30,7 @@ from benchmarks.run_file import Forgetting
 from flows.catalogs import load_catalog
 from flows.model_service import open_model
 from flows.onboarding import FlowParts, build
+from flows.recovery import recovery_config
 from flows.settings import load_settings
 from local.data_dir import DataDir
 from local.redis_access import redis_for_job
@@ -155,7 +156,7 @@ def one_round(url: str, signups: float, others: float, seconds: float) -> dict[s
                     wording=model.wording if model is not None else None,
                 )
             )
-            recovery = data_dir.recovery(settings.recovery_partitions)
+            recovery = recovery_config(data_dir, settings.recovery_partitions)
             began = time.perf_counter()
             cli_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery)  # type: ignore[no-untyped-call]
             asked = dict(model.service.counts) if model is not None else {}

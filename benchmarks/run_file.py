@@ -38,6 +38,7 @@ from benchmarks.generate import write_input
 from flows.catalogs import load_catalog
 from flows.job import StopRequest, _quiet_collector, run, wall_clock
 from flows.onboarding import FlowParts, SideChannels, build
+from flows.recovery import recovery_config
 from flows.settings import load_settings
 from local.data_dir import DataDir
 from sources.batching import BatchPolicy
@@ -104,7 +105,7 @@ def _dataflow(path: Path, data: Path | None) -> float:
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
     source = JsonlSource(path, peek_timestamp, BatchPolicy(side.timers.peek, plan.lookahead, settings.batch_size), now=wall_clock)
     flow = build(FlowParts(source, Forgetting(), Forgetting(), Forgetting(), plan, Keys(b"benchmark"), side))
-    store = None if data is None else DataDir.create(data / "data").recovery(settings.recovery_partitions)
+    store = None if data is None else recovery_config(DataDir.create(data / "data"), settings.recovery_partitions)
     begun = time.perf_counter()
     with _quiet_collector():
         cli_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=store)  # type: ignore[no-untyped-call]

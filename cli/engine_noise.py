@@ -5,22 +5,14 @@ A step that raises makes the engine print a native stack trace, in addition to t
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO
 
 from cli.failures import explain_failure
-
-
-def send_logs_to(stream: TextIO) -> None:
-    """Whoever takes standard error over must take the log lines along."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(stream)
+from flows.logs import send_logs_to
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Final
 
 from flows.settings import Settings
 from local.data_dir import DataDir
-from local.recovery_store import forget_undone
+from local.recovery_store import remove_undurable_snapshots
 from local.redis_access import redis_for_job
 from local.secret import secret_for
 from sinks.clickhouse.client import ClickHouse
@@ -46,8 +46,9 @@ def open_engines(settings: Settings, holder: str) -> Iterator[Engines]:
     data_dir = DataDir.create(settings.data_dir)
     with ExitStack() as stack:
         stack.enter_context(data_dir.lock(holder))
-        forget_undone(data_dir.state)
-        keys = Keys(secret_for(settings, data_dir))
+        remove_undurable_snapshots(data_dir.state)
+        given = settings.secret.get_secret_value() if settings.secret is not None else None
+        keys = Keys(secret_for(data_dir, given=given, embedded=settings.embedded))
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
         url = stack.enter_context(redis_for_job(redis_url, data_dir))
         store = open_store(settings, data_dir)

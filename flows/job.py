@@ -20,6 +20,7 @@ from bytewax.run import cli_main
 from flows.catalogs import load_catalog
 from flows.engines import Engines, open_engines
 from flows.onboarding import FlowParts, SideChannels, build
+from flows.recovery import recovery_config
 from flows.run_notes import notes_on
 from flows.run_summary import summarize
 from flows.settings import Settings
@@ -153,7 +154,7 @@ def run(
         )
         parts = make_parts(settings, engines, source, plan, side, lanes=1, stop=stop, model=model)
         flow = build(parts)
-        recovery = engines.data_dir.recovery(settings.recovery_partitions)
+        recovery = recovery_config(engines.data_dir, settings.recovery_partitions)
         engines.clickhouse.begin(stop.set)
         if isinstance(source, KafkaSource):
             source.list_parts()  # from inside the engine, a broker that is away would end in a panic instead of a sentence

@@ -20,6 +20,7 @@ from flows.engines import Engines, open_engines
 from flows.job import StopRequest, kafka_source, make_parts, model_of
 from flows.logs import set_up_logging
 from flows.onboarding import SideChannels, build
+from flows.recovery import recovery_config
 from flows.settings import SettingsError, load_settings
 from local.data_dir import DataDirError
 from local.valkey import EmbeddedValkeyError
@@ -45,7 +46,7 @@ def flow() -> Dataflow:
         stack.enter_context(stop.on_signals())
         engines = stack.enter_context(open_engines(settings, "bytewax.run"))
         engines.data_dir.claim(plan.catalog.id)
-        engines.data_dir.recovery(settings.recovery_partitions)  # for the runner, which opens it after this
+        recovery_config(engines.data_dir, settings.recovery_partitions)  # for the runner, which opens it after this
         model = stack.enter_context(model_of(settings, plan, engines, stop))
     except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError) as error:
         sys.exit(str(error))

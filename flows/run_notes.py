@@ -22,7 +22,7 @@ TOO_MANY_IGNORED: Final = 0.05
 _EXPOSURES: Final = {
     "unknown_recommendation": "a recommendationId that was not issued to that user, or whose attribution window had closed. Check that "
     "the app sends back the recommendationId it read, unchanged and for the same userId.",
-    "nothing_to_show": "no recommendationId, and the user had no current recommendation. Let the app send back the recommendationId of "
+    "no_current_recommendation": "no recommendationId, and the user had no current recommendation. Let the app send back the recommendationId of "
     "what it showed.",
 }
 

@@ -16,16 +16,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from bytewax.recovery import RecoveryConfig, init_db_dir
-
 from local.file_lock import FileLock
-from local.private_files import sync_directory, write_private
+from local.private_files import write_private
 
 FORMAT: Final = 1
 _MARK: Final = "onramp-data"
@@ -111,23 +108,6 @@ class DataDir:
         """Who holds the directory, as the beginning of a sentence."""
         pid, _, holder = self._lock.note().partition(" ")
         return f"The data directory {self.path} is in use by process {pid or '(just starting)'}{f' ({holder})' if holder else ''}"
-
-    def recovery(self, partitions: int) -> RecoveryConfig:
-        """Return where Bytewax keeps its snapshots, created on first use; an existing store keeps the partitions it has.
-
-        Call it while holding the lock. Raises ``DataDirError``.
-        """
-        if not self.state.exists():
-            building = self.path / ".state.tmp"  # a crash in between leaves this, never half a store
-            shutil.rmtree(building, ignore_errors=True)
-            try:
-                building.mkdir(mode=0o700)
-                init_db_dir(building, partitions)  # type: ignore[no-untyped-call]
-                building.rename(self.state)
-                sync_directory(self.path)
-            except OSError as error:
-                raise DataDirError(f"The recovery store cannot be created in {self.path}: {error.strerror or error}.") from error
-        return RecoveryConfig(str(self.state))  # type: ignore[no-untyped-call]
 
     def claim(self, catalog_id: str) -> None:
         """Let the directory belong to a product's catalog, for good. Call it while holding the lock.

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 
-def forget_undone(state: Path) -> int:
+def remove_undurable_snapshots(state: Path) -> int:
     """Remove what a killed run wrote of epochs that never became durable; return how many snapshots. Call it before a resume.
 
     Bytewax 0.21 resumes where the durable epochs end, but lets such snapshots lie. A second crash, before the same key has been written

@@ -8,7 +8,6 @@ import logging
 import secrets
 from typing import Final
 
-from flows.settings import Settings
 from local.data_dir import DataDir, DataDirError
 from local.private_files import write_private
 
@@ -18,15 +17,15 @@ DEVELOPMENT_SECRET: Final = b"onramp development secret, not for production"
 """Used where everything is embedded and ``ONRAMP_SECRET`` is not set, so that the same input gives the same ids everywhere."""
 
 
-def secret_for(settings: Settings, data_dir: DataDir) -> bytes:
-    """Return the key in force: ``ONRAMP_SECRET``, else the development key if all is embedded, else one generated once and kept.
+def secret_for(data_dir: DataDir, *, given: str | None, embedded: bool) -> bytes:
+    """Return the key in force: the one ``given``, else the development key if all is ``embedded``, else one generated once and kept.
 
     Call it while holding the lock of ``data_dir``. The directory remembers a digest of the first key used with it: with another
     key every person would look new. Raises ``DataDirError`` for that.
     """
-    if settings.secret is not None:
-        secret = settings.secret.get_secret_value().encode()
-    elif settings.embedded:
+    if given is not None:
+        secret = given.encode()
+    elif embedded:
         secret = DEVELOPMENT_SECRET
     else:
         _refuse_trial(data_dir)

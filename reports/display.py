@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.engine_noise import send_logs_to
+from flows.logs import send_logs_to
 from reports.render import number
 from sources.closed_loop import LoopProgress
 from state import counters

@@ -62,7 +62,7 @@ def test_a_catalog_that_nothing_matches_is_doubted(tmp_path: Path) -> None:
 
 
 def test_an_app_that_echoes_wrong_ids_is_named_with_what_to_check(tmp_path: Path) -> None:
-    wrong, missing = notes_on(summary(unknown_recommendation=1200, nothing_to_show=1), None, tmp_path / "none")
+    wrong, missing = notes_on(summary(unknown_recommendation=1200, no_current_recommendation=1), None, tmp_path / "none")
     assert wrong.startswith("1,200 exposure events were ignored: they carry a recommendationId that was not issued to that user")
     assert "Check that the app sends back the recommendationId it read" in wrong
     assert missing.startswith("1 exposure event was ignored: it carries no recommendationId")

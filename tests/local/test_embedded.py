@@ -18,7 +18,7 @@ from bytewax.recovery import RecoveryConfig
 from redis import Redis
 from redis.exceptions import AuthenticationError
 
-from flows.settings import Settings
+from flows.recovery import recovery_config
 from local.child_process import start_bound_process
 from local.data_dir import DataDir, DataDirError
 from local.file_lock import FileLock
@@ -139,8 +139,8 @@ class TestLayout:
     def test_the_recovery_store_is_made_once_and_whole(self, data_dir: DataDir) -> None:
         (data_dir.path / ".state.tmp").mkdir()  # left by a crash
         (data_dir.path / ".state.tmp" / "part-0.sqlite3").touch()
-        assert isinstance(data_dir.recovery(3), RecoveryConfig)
-        data_dir.recovery(7)
+        assert isinstance(recovery_config(data_dir, 3), RecoveryConfig)
+        recovery_config(data_dir, 7)
         assert len(list(data_dir.state.glob("*.sqlite3"))) == 3
         assert not (data_dir.path / ".state.tmp").exists()
 
@@ -167,23 +167,23 @@ class TestLock:
 
 class TestSecret:
     def test_embedded_runs_share_the_development_key(self, data_dir: DataDir, tmp_path: Path) -> None:
-        assert secret_for(Settings(), data_dir) == DEVELOPMENT_SECRET == secret_for(Settings(), DataDir.create(tmp_path / "other"))
+        other = DataDir.create(tmp_path / "other")
+        assert secret_for(data_dir, given=None, embedded=True) == DEVELOPMENT_SECRET == secret_for(other, given=None, embedded=True)
 
     def test_with_real_services_one_is_made_and_kept(self, data_dir: DataDir, caplog: pytest.LogCaptureFixture) -> None:
-        real = Settings(kafka_brokers="broker:9092")
-        secret = secret_for(real, data_dir)
-        assert secret == secret_for(real, data_dir) != DEVELOPMENT_SECRET
+        secret = secret_for(data_dir, given=None, embedded=False)
+        assert secret == secret_for(data_dir, given=None, embedded=False) != DEVELOPMENT_SECRET
         assert stat.S_IMODE(data_dir.secret_key.stat().st_mode) == 0o600
         assert "generated one" in caplog.text
         assert secret.decode() not in caplog.text
 
     def test_a_set_one_wins(self, data_dir: DataDir) -> None:
-        assert secret_for(Settings(secret="sixteen letters!"), data_dir) == b"sixteen letters!"  # type: ignore[arg-type]
+        assert secret_for(data_dir, given="sixteen letters!", embedded=True) == b"sixteen letters!"
 
     def test_another_one_than_the_directory_was_made_with_is_refused(self, data_dir: DataDir) -> None:
-        secret_for(Settings(), data_dir)
+        secret_for(data_dir, given=None, embedded=True)
         with pytest.raises(DataDirError, match="ONRAMP_SECRET"):
-            secret_for(Settings(secret="sixteen letters!"), data_dir)  # type: ignore[arg-type]
+            secret_for(data_dir, given="sixteen letters!", embedded=True)
 
 
 class TestValkey:

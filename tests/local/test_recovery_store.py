@@ -15,7 +15,7 @@ from bytewax.operators import StatefulBatchLogic
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
 
-from local.recovery_store import forget_undone
+from local.recovery_store import remove_undurable_snapshots
 
 Item = tuple[str, int]
 ITEMS: list[Item] = [("key", 1), ("other", 1), ("other", 2), ("other", 3), ("other", 4), ("other", 5), ("key", 2)]
@@ -72,13 +72,13 @@ def test_two_crashes_do_not_bring_back_what_was_never_durable(tmp_path: Path, pa
     run(tmp_path, crash_before(3))
     leave_half_an_epoch(tmp_path, parts)
     if mended:
-        assert forget_undone(tmp_path) >= 1
-        assert forget_undone(tmp_path) == 0
+        assert remove_undurable_snapshots(tmp_path) >= 1
+        assert remove_undurable_snapshots(tmp_path) == 0
     run(tmp_path, crash_before(5))
     if mended:
-        forget_undone(tmp_path)
+        remove_undurable_snapshots(tmp_path)
     last = run(tmp_path, ITEMS)[-1]
-    # 778 is the engine's fault that ``forget_undone`` is for: once this fails, it may go.
+    # 778 is the engine's fault that ``remove_undurable_snapshots`` is for: once this fails, it may go.
     assert last == (("key", 2) if mended else ("key", 778))
 
 
@@ -86,19 +86,19 @@ def test_what_is_durable_stays(tmp_path: Path) -> None:
     init_db_dir(tmp_path, 3)  # type: ignore[no-untyped-call]
     for index in range(len(ITEMS)):
         run(tmp_path, crash_before(index))
-        forget_undone(tmp_path)
+        remove_undurable_snapshots(tmp_path)
     assert run(tmp_path, ITEMS)[-1] == ("key", 2)
-    forget_undone(tmp_path)
+    remove_undurable_snapshots(tmp_path)
     assert sorted(run(tmp_path, [*ITEMS, ("key", 3), ("other", 6)], workers=2)) == [("key", 3), ("other", 6)]
-    forget_undone(tmp_path)
+    remove_undurable_snapshots(tmp_path)
     assert run(tmp_path, [*ITEMS, ("key", 3), ("other", 6), ("key", 4)]) == [("key", 4)]
 
 
 def test_a_store_that_is_not_all_here_or_not_there_yet_is_left_alone(tmp_path: Path) -> None:
-    assert forget_undone(tmp_path / "nothing") == 0
+    assert remove_undurable_snapshots(tmp_path / "nothing") == 0
     init_db_dir(tmp_path, 3)  # type: ignore[no-untyped-call]
-    assert forget_undone(tmp_path) == 0
+    assert remove_undurable_snapshots(tmp_path) == 0
     run(tmp_path, crash_before(3))
     leave_half_an_epoch(tmp_path, 3)
     (tmp_path / "part-2.sqlite3").rename(tmp_path / "elsewhere")
-    assert forget_undone(tmp_path) == 0
+    assert remove_undurable_snapshots(tmp_path) == 0

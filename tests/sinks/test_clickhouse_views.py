@@ -285,6 +285,6 @@ def test_exposures_that_belong_to_no_recommendation_are_counted_with_an_example(
         event("no exposure", "c", "{}", MONDAY + HOUR, "page_view"),
     )
     assert rows(filled, "exposures_ignored_by_reason", "reason, events, people, example_user_id, example_event_id") == [
-        ("nothing_to_show", 2, 2, "a", "expired"),
+        ("no_current_recommendation", 2, 2, "a", "expired"),
         ("unknown_recommendation", 2, 2, "b", "another's id"),
     ]

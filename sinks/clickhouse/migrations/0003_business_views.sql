@@ -219,15 +219,15 @@ SELECT
 FROM counted_people;
 
 -- What the app reported as shown, clicked or dismissed, and the engine could not assign to a recommendation. Not 0: check the app.
---   unknown_recommendation: the event echoes a recommendationId that was never issued to this person
---   nothing_to_show:        the event echoes none, and the person had no current recommendation when it arrived
+--   unknown_recommendation:    the event echoes a recommendationId that was never issued to this person
+--   no_current_recommendation: the event echoes none, and the person had no current recommendation when it arrived
 -- The counters of `onramp run` also count ids that came back after their attribution window had closed.
 CREATE OR REPLACE VIEW exposures_ignored_by_reason AS
 WITH
     JSONExtractString(e.payload, 'recommendationId') AS echoed
 SELECT
     e.tenant_id AS tenant_id,
-    if(JSONHas(e.payload, 'recommendationId'), 'unknown_recommendation', 'nothing_to_show') AS reason,
+    if(JSONHas(e.payload, 'recommendationId'), 'unknown_recommendation', 'no_current_recommendation') AS reason,
     count() AS events,
     uniqExact(e.user_id) AS people,
     argMax(e.user_id, (e.log_time, e.event_id)) AS example_user_id,
