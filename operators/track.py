@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream
@@ -27,7 +26,10 @@ from state.records.recommendation import Effect
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import ParameterStore
 
-_input_order = attrgetter("seq")
+
+def _input_order(arrival: Arrival) -> int:
+    """The order of the input. What a visitor hands on comes with the merge, and counts after it."""
+    return 2 * arrival.seq + (type(arrival) is Event and arrival.handed_on)
 
 
 class Tracked:
