@@ -167,7 +167,7 @@ def _show(request: WordingRequest, preview: Preview) -> None:
             table(["check", "result", "~in words"], ((each.check, each.reason or "passed", each.detail) for each in answer.checks))
         )
     if preview.refused:
-        heading(console, "The refused text", "it is not shown to anybody; its slots are not filled")
+        heading(console, "The refused text", "people never see it; its slots are not filled")
         lines(console, Text(plain(preview.refused), style="dim"))
     heading(console, "What the person reads")
     lines(console, Text(plain(record.message), style="dim" if answer.text else ""))

@@ -1,4 +1,4 @@
-"""The option ``--llm``: which model words guidance, and the local one, run beside a command for as long as that needs it."""
+"""The option ``--llm``: selects the model, and runs the local one for as long as a command needs it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOCAL: Final = "local"
 TIMEOUT_SECONDS: Final = 60.0
-"""For one call of the local model: it takes seconds on an idle machine, and many on a busy one."""
+"""For one call of the local model: it takes seconds on an idle machine, and longer on a busy one."""
 
 _READY_WAIT: Final = 90.0  # seconds; the weights are read from disk and the processor may be busy
 _STOP_WAIT: Final = 2.0
@@ -41,9 +41,9 @@ LlmOption = Annotated[
 
 @contextmanager
 def chosen_model(llm: str | None) -> Iterator[dict[str, Any]]:
-    """Yield the settings that lead to the model ``llm``: a server, or ``local`` for one that runs as long as the block; of none, none.
+    """Yield the settings for the model ``llm``: a server, or ``local`` for one that runs during the block. None switches models off.
 
-    A server gets the key and the model's name of the environment; the local one gets neither, and costs nothing. Call it from the main
+    A server uses the key and the model's name from the environment; the local one uses neither, and costs nothing. Call it from the main
     thread. Raises ``LocalModelError`` and ``SettingsError``.
     """
     if llm is None:
@@ -69,7 +69,7 @@ def _checked(url: str) -> SecretStr | None:
 
 @contextmanager
 def _run_local_model() -> Iterator[dict[str, Any]]:
-    """Run the local model in a process of its own that dies with this one; yield the settings that lead to it."""
+    """Run the local model in a child process that ends with this one; yield its settings."""
     from pydantic import SecretStr
 
     from llm.client import local_model as local
@@ -77,7 +77,7 @@ def _run_local_model() -> Iterator[dict[str, Any]]:
     local.weights()
     with tempfile.TemporaryDirectory(prefix="onramp-") as folder, _no_proxy():
         address, log_path = Path(folder) / "address.json", Path(folder) / "log"
-        say("loading the local model; it is small, and its texts are poor: it shows how things work, not what a good model writes.")
+        say("loading the local model; it is small and its texts are poor. It shows how Onramp works, not what a good model writes.")
         with log_path.open("wb") as log:
             process = start_bound_process([sys.executable, "-P", local.__file__, str(address)], output=log)
         try:
@@ -102,12 +102,12 @@ def _run_local_model() -> Iterator[dict[str, Any]]:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
-    return next((line.strip().rstrip(".") for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip().rstrip(".") for line in reversed(lines) if line.strip()), "its log is empty")
 
 
 @contextmanager
 def _no_proxy() -> Iterator[None]:
-    """For the block, no proxy stands between us and our own machine."""
+    """During the block, connections to this machine use no proxy."""
     before = os.environ.get("NO_PROXY"), os.environ.get("no_proxy")
     given = before[0] or before[1]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = f"{given},127.0.0.1" if given else "127.0.0.1"

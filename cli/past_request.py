@@ -58,7 +58,7 @@ def find_request(facts: Facts, plan: Plan, tenant: str, user: str) -> WordingReq
     """
     known = facts.rows("SELECT 1 FROM people_final WHERE tenant_id = {tenant:String} AND user_id = {user:String}", tenant=tenant, user=user)
     if not known:
-        raise NoWordingRequestError(f"nobody named {user} is known in tenant {tenant}.")
+        raise NoWordingRequestError(f"no user {user} is known in tenant {tenant}.")
     decided = facts.rows(_DECIDED, tenant=tenant, user=user)
     if not decided:
         raise NoWordingRequestError(f"no guidance was ever decided for {user}; `onramp explain {user}` says why.")

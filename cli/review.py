@@ -1,4 +1,4 @@
-"""``onramp review``: the texts of a model that wait for a person."""
+"""``onramp review``: lists, approves and rejects texts of a model that wait for a review."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant whose texts wait.")]
-_IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Of the text, as `onramp review list` shows it.")]
-_ByOption = Annotated[str | None, typer.Option("--by", help="Who decides. [default: your user name]", show_default=False)]
-_LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Texts shown, at most; the oldest come first.")]
+_IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the text, from `onramp review list`.")]
+_ByOption = Annotated[str | None, typer.Option("--by", help="The reviewer's name. [default: your user name]", show_default=False)]
+_LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Texts shown at most, the oldest first.")]
 
 
 def list_waiting(
@@ -27,7 +27,7 @@ def list_waiting(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Show the texts that a model was not sure of, the oldest first: those are dropped next.
+    """List the texts whose confidence was too low, the oldest first. The oldest are dropped when the queue is full.
 
     \b
     Example:  onramp review list
@@ -43,7 +43,7 @@ def list_waiting(
         print_json({"tenantId": tenant, "waiting": found.total, "dropped": found.dropped, "entries": entries})
         return
     console = out()
-    dropped = f"; {found.dropped:,} gave way undecided so far" if found.dropped else ""
+    dropped = f"; {found.dropped:,} were dropped undecided so far" if found.dropped else ""
     console.print(Text(f"{found.total:,} {'text waits' if found.total == 1 else 'texts wait'} for a review{dropped}."))
     for entry in found.entries:
         console.print()
@@ -65,12 +65,12 @@ def approve(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Let a text serve everybody in its place from now on.
+    """Approve a text: it is shown to everybody in its place from now on.
 
     \b
     Example:  onramp review approve 3f9c0a71d2e4
     """
-    _say(_with_queue(_settings(data_dir), lambda queue: queue.approve(tenant, entry, by or _who())), tenant, as_json=as_json)
+    _print(_with_queue(_settings(data_dir), lambda queue: queue.approve(tenant, entry, by or _reviewer())), tenant, as_json=as_json)
 
 
 def reject(
@@ -80,12 +80,12 @@ def reject(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Throw a text out for good: it is never queued or shown again.
+    """Reject a text: it is never queued or shown again.
 
     \b
     Example:  onramp review reject 3f9c0a71d2e4
     """
-    _say(_with_queue(_settings(data_dir), lambda queue: queue.reject(tenant, entry, by or _who())), tenant, as_json=as_json)
+    _print(_with_queue(_settings(data_dir), lambda queue: queue.reject(tenant, entry, by or _reviewer())), tenant, as_json=as_json)
 
 
 def _settings(data_dir: Any) -> Settings:
@@ -118,7 +118,7 @@ def _with_queue(settings: Settings, act: Callable[[ReviewQueue], Awaitable[T]]) 
         return asyncio.run(run(address))
 
 
-def _say(decision: Decision, tenant: str, *, as_json: bool) -> None:
+def _print(decision: Decision, tenant: str, *, as_json: bool) -> None:
     from reports.render import out, print_json
     from reports.safe_text import plain
 
@@ -130,7 +130,7 @@ def _say(decision: Decision, tenant: str, *, as_json: bool) -> None:
 
 
 def _as_json(entry: ReviewEntry) -> dict[str, Any]:
-    """What a program may know of an entry: all but who it was written for."""
+    """An entry as JSON, without the person that it was written for."""
     import msgspec
 
     from reports.values import camel
@@ -146,10 +146,10 @@ def _moment(unix_ms: int) -> str:
     return moment(datetime.fromtimestamp(unix_ms / 1000, UTC))
 
 
-def _who() -> str:
+def _reviewer() -> str:
     import getpass
 
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container may run as a number without a name
-        return "somebody"
+        return "unknown"

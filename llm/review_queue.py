@@ -201,7 +201,7 @@ class ReviewQueue:
     async def approve(self, tenant: str, entry_id: str, by: str) -> Decision:
         """Put a shared text into the cache, so that it serves everybody in its place. Messages that were sent already do not change.
 
-        A personal text is only removed: it must not be shown to anybody else, and it comes too late for its own person.
+        A personal text is only removed: it must not be shown to others, and it comes too late for its own person.
         """
         entry = await self._entry(tenant, entry_id)
         promoted = entry.scope == "shared"

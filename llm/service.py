@@ -41,6 +41,9 @@ _LOG: Final = logging.getLogger(__name__)
 RATE_WAIT_SECONDS: Final = 2.0
 """The longest wait for a turn under the rate limit. Beyond it the queue only grows."""
 
+REDIS_AT_ONCE: Final = 16
+"""Requests to Redis at once. In a burst of a thousand, the last ones would else wait longer than a request to Redis may take."""
+
 _FORGOTTEN_KEPT: Final = 10_000
 """Deleted people that are remembered until the calls that ran for them have ended."""
 
@@ -79,6 +82,7 @@ class WordingService:
     def __post_init__(self) -> None:
         self._calls: SingleFlight[Answer] = SingleFlight()
         self._costs = CostSharing()
+        self._redis = asyncio.Semaphore(REDIS_AT_ONCE)
         self._failure_log = FailureLog(self.client.settings.base_url)
         self._forgotten: OrderedDict[tuple[str, str], None] = OrderedDict()
 
@@ -144,7 +148,8 @@ class WordingService:
         if screened.reason:
             return Answer(reason=screened.reason, checks=screened.checks)
         key, owner = cache_key(request), record.user_id if request.personal else ""
-        cached = await self.cache.get(record.tenant_id, key, user=owner)
+        async with self._redis:
+            cached = await self.cache.get(record.tenant_id, key, user=owner)
         if cached is not None:
             answer = Answer(text=cached.text, confidence=cached.confidence, usage=Usage(model=cached.model))
             return self._fill(request, answer, "cache", ())
@@ -189,7 +194,8 @@ class WordingService:
             charged = failure.reason == "timeout" and failure.usage.attempts > 0 and call.usage is not None
             return Answer(reason=failure.reason, usage=self._at_least(failure.usage, call.usage) if charged else failure.usage)
         answer, waits_for_review = self._check(request, completion)
-        answer = await self._keep(request, answer, waits_for_review, key, owner)
+        async with self._redis:
+            answer = await self._keep(request, answer, waits_for_review, key, owner)
         if owner and (tenant, owner) in self._forgotten:  # deleted while the call ran
             await self._remove(tenant, owner)
         return answer
@@ -260,9 +266,10 @@ class WordingService:
         await asyncio.sleep(wait)
         scope: Scope = "personal" if request.personal else "shared"
         sent, most = estimate_tokens(prompt.system + prompt.user), self.client.settings.max_output_tokens
-        reserved = await self.budget.reserve(
-            request.record.tenant_id, scope, sent + most, self.client.prices.micros(sent, most), day_of(self.clock())
-        )
+        async with self._redis:
+            reserved = await self.budget.reserve(
+                request.record.tenant_id, scope, sent + most, self.client.prices.micros(sent, most), day_of(self.clock())
+            )
         if isinstance(reserved, ModelFailure):
             raise reserved
         if reserved.alert:
@@ -285,7 +292,9 @@ class WordingService:
                     call.usage = failure.usage
             raise
         finally:
-            if alert := await self.budget.settle(reserved, spent.input_tokens + spent.output_tokens, spent.cost_micros):
+            async with self._redis:
+                alert = await self.budget.settle(reserved, spent.input_tokens + spent.output_tokens, spent.cost_micros)
+            if alert:
                 _LOG.warning("%s", alert)
         return completion
 

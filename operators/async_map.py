@@ -226,7 +226,7 @@ class Lane(StatefulBatchLogic[T | Cancel, CallEnded[T, R], bytes]):
             name, done = self._ended.popleft()
             entry = self._pending.get(name)
             if entry is None or entry[1] is not done:
-                continue  # it was halted, and counted, before
+                continue  # it was cancelled, and returned, before
             del self._pending[name]
             self._calls.gate.add(-1)
             returned.append(_call_ended(entry[0], done))

@@ -24,7 +24,7 @@ from state.decision.wording_request import WordingRequest, WordingSkipped
 from state.records.facts import LlmCallFact, RecommendationFact
 from state.records.recommendation import Erase, ReplaceText
 
-VERSION: Final = 2
+VERSION: Final = 1
 _decoder = msgspec.msgpack.Decoder(tuple[int, list[WordingRequest]])
 
 

@@ -76,7 +76,7 @@ class CachePolicy:
 
 @dataclass
 class CacheCounts:
-    """Hits and misses. Texts for one person are counted apart, because nobody else can share them.
+    """Hits and misses. Texts for one person are counted apart, because they are never shared.
 
     ``distinct`` counts shared keys asked for, up to ``DISTINCT_MOST``. ``faults`` counts requests that Redis did not answer in time,
     ``skipped`` those not sent because Redis had just failed, ``refused`` hits on texts that a person has rejected since, ``unreadable``

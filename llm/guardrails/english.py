@@ -1,4 +1,4 @@
-"""Ordinary English words: what may begin a sentence, and how much of a text is English.
+"""Ordinary English words, for the checks of names and of the language.
 
 ``words_en.txt`` holds some 8,900 lower-case words. Origin: those whole words in the vocabulary of the SmolLM2 tokenizer (Apache-2.0)
 that it does not rank higher with a capital, and that stand in at least three files of free software (manuals and sources); abbreviations,
@@ -23,7 +23,7 @@ BRANDS: Final = frozenset(
     uber venmo viber walmart waymo webex webflow wechat whatsapp windows wix wordpress xero yahoo youtube zapier zendesk zoho zoom
     """.split()
 )
-"""Products and firms, in lower case: no text names one with a capital unless the catalog does."""
+"""Products and firms, in lower case. A text may name one with a capital only if the catalog does."""
 
 _ALSO_WORDS: Final = frozenset(
     """
@@ -33,7 +33,7 @@ _ALSO_WORDS: Final = frozenset(
 )
 
 NAMES_OF_FIRMS: Final = BRANDS - _ALSO_WORDS
-"""Those that mean nothing else, so that lower case hides none of them."""
+"""Those that are no ordinary word, so that they count in lower case as well."""
 
 
 @cache
@@ -43,7 +43,7 @@ def words() -> frozenset[str]:
 
 
 def ordinary(word: str) -> bool:
-    """Say whether a lower-case ``word`` is on the list, is an inflection of one that is, or is put together of such by hyphens."""
+    """Whether a lower-case ``word`` is on the list, is an inflection of a word on it, or is a hyphenated compound of such."""
     known = words()
     return all(_known(part, known) for part in word.replace("’", "'").split("-"))
 

@@ -1,6 +1,6 @@
-"""Makes what a person typed plain, and fences it, so that a model can tell the person's words from ours.
+"""Normalises a person's text and puts it between fences, so that the model can distinguish it from the prompt.
 
-``clean`` is where every guardrail on input begins: nothing may hide behind look-alikes, marks or characters that nobody sees.
+Every input guardrail starts with ``clean``: it removes look-alikes, marks and invisible characters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LONGEST: Final = 600
 """Characters between the fences."""
 
 PLACEHOLDER: Final = re.compile(r"\[(?:EMAIL|PHONE|CARD|IBAN|IP|NAME|API_KEY|BEARER|URL_PASSWORD|SECRET)\]")
-"""What redaction leaves behind; the only brackets that may stand inside a fence."""
+"""The placeholders of redaction: the only brackets allowed between the fences."""
 
 _INVISIBLE: Final = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2065") | {chr(code) for code in range(0xFE00, 0xFE10)}
 _MARK: Final = re.compile(r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
@@ -27,7 +27,7 @@ _LIKE: Final = str.maketrans(
     "абвгԁеёѕіїјкӏмнорстухһᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢαβεηικνορτυχγωɡɑıⅼ",
     "abbгdeesiijklmhopctyxhabcdefghijklmnoprstuvwyzaβenikvoptuxyωgail",
 )
-"""Small letters that look like Latin ones; case is folded before, so that one table serves both."""
+"""Small letters that look like Latin ones. Case is folded before."""
 
 _FENCE_WORD: Final = re.compile(
     r"[(\[{<‹«]?[\W_]{0,4}u[\W_]{0,3}s[\W_]{0,3}e[\W_]{0,3}r(?P<gap>[\W_]{0,4})i[\W_]{0,3}n[\W_]{0,3}p[\W_]{0,3}u[\W_]{0,3}t"
@@ -60,7 +60,7 @@ def clean(text: str, longest: int) -> tuple[str, list[tuple[int, int]]]:
 
 
 def _plain(character: str) -> str:
-    """The plain character that stands for one that NFKC leaves as it is; empty where nobody sees it."""
+    """The plain character for one that NFKC does not change; empty for an invisible one."""
     if character.isascii() and character.isprintable():
         return character
     if character in "\n\u2028\u2029\x85\x0b\x0c":
@@ -88,7 +88,7 @@ def _lower(character: str) -> str:
 
 
 def neutral(text: str, longest: int = LONGEST) -> str:
-    """Return ``text`` on one line, without anything that could be taken for a fence, a slot or a turn of a chat."""
+    """Return ``text`` on one line, without anything that looks like a fence, a slot or a chat turn."""
     plain = _fixed(_neutral, clean(text, longest)[0])
     return _fixed(_neutral, plain[:longest])
 
@@ -99,7 +99,7 @@ def fence(text: str, longest: int = LONGEST) -> str:
 
 
 def _fixed(step: Callable[[str], str], text: str) -> str:
-    """Repeat ``step`` until it changes nothing, since what is taken out may bring together what stood around it."""
+    """Repeat ``step`` until it changes nothing: a removal may join the text around it into a new match."""
     while (changed := step(text)) != text:
         text = changed
     return text
@@ -115,7 +115,7 @@ def _neutral(text: str) -> str:
 
 
 def _round(text: str) -> str:
-    """Every bracket but the round ones becomes round."""
+    """Replace all brackets by round ones."""
     return "".join(_ROUND.get(unicodedata.category(character), character) if character not in "()‚„" else character for character in text)
 
 
@@ -123,7 +123,7 @@ _ROUND: Final = {"Ps": "(", "Pe": ")"}
 
 
 def _without_fence_words(text: str) -> str:
-    """Take out the word of the fences; written as two plain words it is ordinary English and stays."""
+    """Remove the word of the fences. As two plain words it is ordinary English and stays."""
     pieces, at = [], 0
     for match in _FENCE_WORD.finditer(latin(text)):
         if re.fullmatch(r"\W?user[ -]?input", match[0].strip()) and not match[0].strip().startswith(tuple("([{<‹«/")):

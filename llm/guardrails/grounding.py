@@ -1,8 +1,7 @@
-"""Whether a text keeps to what the catalog says: no number, address or name that it does not hold, and no step that is done.
+"""Checks that a text is grounded in the catalog: no number, address or name that the catalog does not hold, and no completed step.
 
-A name is decidable here: a word with a capital that does not begin a sentence and that the catalog does not write so, or one that
-begins a sentence and is no ordinary English word. Where sentences are not English, only the first half is asked; in German, which
-writes nouns with a capital, only odd capitals and known firms are.
+A name is a capitalised word inside a sentence that the catalog does not write so, or the first word of a sentence that is no ordinary
+English word. For other languages only the first rule applies; for German, which capitalises nouns, only odd capitals and known firms count.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _WORD: Final = re.compile(r"[^\W\d_]+(?:['’\-‐‑][^\W\d_]+)*")
 _OPENS: Final = re.compile(r"(?:^|[.!?:…–—“‘«„¿¡(\"\u2600-\u27bf\ufe0f\U0001f000-\U0001faff]|(?<!\w)'|\s-)[\s\"'“‘(«„¿¡]*$")
 _FIRST_PERSON: Final = frozenset({"I", "I'm", "I'll", "I've", "I'd"})
 _FIXED: Final = "it"
-"""Stands for a slot or a name of the catalog where words are judged."""
+"""Replaces a slot or a name of the catalog before words are checked."""
 
 _URL: Final = re.compile(
     r"://|\bwww\b|@|\\|\bh(?:tt|xx)ps?\b|\b(?:mailto|javascript|data|file|ftp|tel|sms|vbscript)\s?:"
@@ -86,7 +85,7 @@ _ALIKE: Final = tuple(
 
 
 class Grounds:
-    """What one catalog lets a text name. Compiled once; a few microseconds a question."""
+    """What a text may name, for one catalog. Compiled once; a check takes a few microseconds."""
 
     def __init__(self, catalog: Catalog) -> None:
         policy = catalog.wording
@@ -103,7 +102,7 @@ class Grounds:
         return self._glossary.sub(_FIXED, TOKEN.sub(_FIXED, text))
 
     def digits(self, text: str, step: str, language: str) -> bool:
-        """Say whether a quantity stands in ``text`` that neither the glossary nor the catalog's own words for the step hold."""
+        """Whether ``text`` holds a quantity that is neither in the glossary nor in the catalog's own words for the step."""
         plain = self.plain(text)
         if any(character == "%" or character.isnumeric() or unicodedata.category(character)[0] == "N" for character in plain):
             return True
@@ -111,12 +110,12 @@ class Grounds:
         return any(part in _NUMBERS and part not in allowed for word in _WORD.findall(plain) for part in re.split(r"[-‐‑]", word.lower()))
 
     def address(self, text: str) -> bool:
-        """Say whether ``text`` holds anything that a client or a reader would take for an address, in disguise too."""
+        """Whether ``text`` holds an address, also a disguised one."""
         plain = TOKEN.sub(_FIXED, unicodedata.normalize("NFKC", text)).replace("。", ".").replace("․", ".")
         return _URL.search(plain) is not None
 
     def name(self, text: str, language: str) -> bool:
-        """Say whether ``text`` names something that the catalog does not."""
+        """Whether ``text`` holds a name that the catalog does not."""
         plain = self.plain(text)
         for match in _WORD.finditer(plain):
             word = match[0]
@@ -138,7 +137,7 @@ class Grounds:
         return False
 
     def completed(self, text: str, step: str, done: Iterable[str]) -> bool:
-        """Say whether ``text`` sends the person to a step that they have done already, other than ``step`` itself."""
+        """Whether ``text`` sends the person to a completed step other than ``step`` itself."""
         own = self._named.get(step)
         sentences = [_stems(sentence) for sentence in re.split(r"[.!?;:…]", text)]
         return any(self._named[other].named_in(sentences, text, own) for other in done if other != step and other in self._named)
@@ -167,7 +166,7 @@ def _stems(text: str) -> set[str]:
 
 
 def stem(word: str) -> str:
-    """Return ``word`` without the ending of plural or gerund. The past keeps its own: what was invited is no call to invite."""
+    """Return ``word`` without the ending of a plural or gerund. Past forms keep theirs: "invited" is no request to invite."""
     for ending in ("ing", "es", "s", "e"):
         if word.endswith(ending) and len(word) > len(ending) + 2 and not word.endswith("ss"):
             word = word[: -len(ending)]
@@ -182,13 +181,13 @@ def _title(word: str) -> bool:
 
 def _texts(catalog: Catalog) -> Iterator[str]:
     for step in catalog.steps:
-        yield from _said(step)
+        yield from _texts_about(step)
     for tones in catalog.templates.values():
         yield from tones.values()
 
 
-def _said(step: Step) -> Iterator[str]:
-    """What the catalog itself says of a step."""
+def _texts_about(step: Step) -> Iterator[str]:
+    """All texts of the catalog about a step."""
     yield step.title
     yield from step.facts.values()
     for tones in step.templates.values():
@@ -196,7 +195,7 @@ def _said(step: Step) -> Iterator[str]:
 
 
 def _capitals(texts: Iterable[str]) -> Iterator[str]:
-    """The words that the catalog writes with a capital where no sentence begins, and its abbreviations."""
+    """The words that the catalog capitalises inside a sentence, and its abbreviations."""
     for text in texts:
         for match in _WORD.finditer(text):
             word = match[0]
@@ -205,4 +204,4 @@ def _capitals(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _numbers_of(step: Step) -> frozenset[str]:
-    return frozenset(word for text in _said(step) for word in _WORD.findall(text.lower()) if word in _NUMBERS)
+    return frozenset(word for text in _texts_about(step) for word in _WORD.findall(text.lower()) if word in _NUMBERS)

@@ -1,4 +1,4 @@
-"""Whether a text is clean: no invisible characters, no markup, no letters that pass for others, no shouting."""
+"""Checks that a text is clean: no invisible characters, no markup, no look-alike letters, no repetitions."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _END: Final = re.compile(r"[.!?…。！？।؟]+[\s\"'”’»“)\]]*$")
 _GOES_ON: Final = frozenset(",;:-–—(/&")
 _MARKED_SLOT: Final = re.compile(r"\}[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f]")
 _HEAVY: Final = 12
-"""Letters of three words that nobody says twice by chance, as against "the one that"."""
+"""Letters of three words that rarely repeat by chance."""
 
 _DANGLING: Final = frozenset("a an the and or but nor your our their my its because although very".split())
-"""English words after which no sentence ends."""
+"""English words that do not end a sentence."""
 
 _HEAPED: Final = re.compile(
     r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3}|[\u20d0-\u20ff\u0488\u0489]"
@@ -37,7 +37,7 @@ _JOINERS: Final = "\u200d\ufe0f"
 
 
 def unclean(text: str, emoji: Iterable[str] = ()) -> str:
-    """Reason code of the first thing that is unclean in ``text`` (slots without their braces, or filled); empty where nothing is."""
+    """Reason code of the first problem in ``text`` (slots without their braces, or filled); empty where there is none."""
     for allowed in sorted(emoji, key=len, reverse=True):
         text = text.replace(f" {allowed}", "").replace(allowed, "")
     if text.isascii() and text.isprintable():
@@ -56,7 +56,7 @@ def unclean(text: str, emoji: Iterable[str] = ()) -> str:
 
 
 def rambling(text: str, language: str, emoji: Iterable[str] = ()) -> str:
-    """Reason code where ``text``, slots unfilled, marks a slot, repeats a phrase or breaks off; else empty. For whole texts, not values."""
+    """Reason code where ``text``, slots unfilled, repeats a phrase, ends early or has a mark on a slot; else empty. Not for slot values."""
     if _MARKED_SLOT.search(text):
         return "combining"
     words = _SPOKEN.findall(text.lower())
@@ -74,7 +74,7 @@ def rambling(text: str, language: str, emoji: Iterable[str] = ()) -> str:
 
 
 def script(letter: str) -> str:
-    """The script of a letter, by the first word of its name in Unicode."""
+    """The script of a letter: the first word of its Unicode name."""
     return "LATIN" if letter.isascii() else unicodedata.name(letter, "UNKNOWN").partition(" ")[0]
 
 

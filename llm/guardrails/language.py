@@ -1,4 +1,4 @@
-"""Whether a text looks like the language it was asked in: by its script, its commonest words and, for English, its vocabulary."""
+"""Checks the language of a text by its script, its commonest words and, for English, its vocabulary."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ COMMON: Final[dict[str, frozenset[str]]] = {
         " op te tot u uw uit van voor waar wat wordt zijn zo".split()
     ),
 }
-"""The commonest words of the languages that can be told apart here."""
+"""The commonest words of the languages that this check distinguishes."""
 
 _SCRIPTS: Final = {"ru": "CYRILLIC", "uk": "CYRILLIC", "bg": "CYRILLIC", "el": "GREEK", "he": "HEBREW", "ar": "ARABIC", "th": "THAI",
                    "hi": "DEVANAGARI", "ko": "HANGUL"}  # fmt: skip
@@ -56,7 +56,7 @@ FEWEST_ENGLISH: Final = 0.8
 
 
 def looks_like(text: str, language: str) -> bool:
-    """Say whether ``text``, without its slots, is likely in ``language`` (two letters). What cannot be told apart passes by its script."""
+    """Whether ``text``, without its slots, is likely in ``language`` (two letters). For other languages only the script is checked."""
     letters = [letter for letter in text if letter.isalpha()]
     if not letters:
         return False

@@ -26,7 +26,7 @@ from llm.client.answer_parsing import parse
 from llm.client.proposal import Proposal
 from llm.guardrails import hygiene, language, redaction, slots
 from llm.guardrails.check_result import CheckResult
-from llm.guardrails.claims import Claims
+from llm.guardrails.forbidden_claims import ForbiddenClaims
 from llm.guardrails.grounding import Grounds
 from llm.guardrails.relevance import Relevance
 from llm.prompts import PromptTemplate
@@ -79,7 +79,7 @@ class OutputGuardrails:
         self._steps: Final = plan.steps
         self._policy: Final = policy
         self._grounds: Final = Grounds(plan.catalog)
-        self._claims: Final = Claims(policy)
+        self._claims: Final = ForbiddenClaims(policy)
         self._relevance: Final = Relevance(plan, prompts or {})
 
     def check(self, raw: str, request: WordingRequest) -> CheckedText:
@@ -109,7 +109,7 @@ class OutputGuardrails:
             return _failed("grounding", "unknown_slot")
         if self._grounds.completed(text, request.record.step_id, request.done):
             return _failed("grounding", "completed_step")
-        filled = slots.fill(text, self._catalog, self._title(request), request.traits, self._claims.forbidden)
+        filled = slots.fill(text, self._catalog, self._title(request), request.traits, self._claims.found)
         if not SHORTEST <= len(filled) <= self._policy.longest:
             return _failed("schema", "length")
         if redaction.find(filled):
@@ -158,9 +158,9 @@ class OutputGuardrails:
         if grounds.name(text, request.locale):
             return "proper_noun"
         spoken = slots.TOKEN.sub(" it ", text)
-        if self._claims.forbidden(spoken):
+        if self._claims.found(spoken):
             return "forbidden_claim"
-        if self._claims.prompt_talk(spoken) or self._relevance.parrots(text):
+        if self._claims.prompt_talk(spoken) or self._relevance.repeats_prompt(text):
             return "prompt_talk"
         if request.locale != self._policy.languages[0]:  # only texts in the catalog's own language can be compared with its words
             return ""

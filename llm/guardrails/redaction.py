@@ -1,6 +1,6 @@
-"""Takes out of a text whatever names a person or opens a door, before a model reads it.
+"""Removes personal data and secrets from a text before it goes into a prompt.
 
-A finding is never dropped because it overlaps another: the two become one, so that no part of either is left.
+Overlapping findings are merged, so that no part of either remains.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from llm.guardrails.fence import PLACEHOLDER, clean
 from llm.guardrails.secrets import Found, secrets
 
 LONGEST: Final = 2_000
-"""Characters of a redacted text; what comes after them is not read by anybody."""
+"""Characters of a redacted text; the rest is cut off."""
 
 _MARGIN: Final = 200
-"""Characters read beyond that, so that what the cut goes through is still recognised."""
+"""Characters read beyond that, so that a finding across the cut is still recognised."""
 
 _ROUNDS: Final = 8
 
 _PRIORITY: Final = ("secret", "api_key", "bearer", "url_password", "email", "iban", "card", "phone", "ip", "name")
-"""The kind of findings that overlap: the first of these."""
+"""Overlapping findings get the first of their kinds in this order."""
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
@@ -39,11 +39,11 @@ class Span(msgspec.Struct, frozen=True, gc=False):
 
 
 class RedactionError(Exception):
-    """The text does not come to rest: each pass finds something new. It must not be used."""
+    """Each pass finds something new in the text, so it must not be used."""
 
 
 def find(text: str, names: Sequence[str] = ()) -> list[Span]:
-    """Return what has to go, in order and without overlaps, as ranges of ``text``. ``names`` are those known of the person.
+    """Return the findings in order and without overlaps, as ranges of ``text``. ``names`` are the known names of the person.
 
     Reads the first 2,200 characters. CPU work of a few milliseconds; does not block otherwise.
     """
@@ -54,7 +54,7 @@ def find(text: str, names: Sequence[str] = ()) -> list[Span]:
 def redact(text: str, names: Sequence[str] = ()) -> str:
     """Return ``text``, plain and cut to 2,000 characters, with ``[EMAIL]`` and the like in place of each finding.
 
-    Redacting again changes nothing. Raises ``RedactionError``, and whatever a library does not expect of a hostile text.
+    Redacting again changes nothing. Raises ``RedactionError``, and errors of a library that meets an unexpected text.
     """
     for _ in range(_ROUNDS):
         plain, _origin = clean(text, LONGEST + _MARGIN)
@@ -138,7 +138,7 @@ def _emails(text: str) -> Iterator[Found]:
 
 
 def _is_spelt(match: re.Match[str]) -> bool:
-    """Whether an address is spelt out, rather than a sentence that says *at* before a host."""
+    """Whether an address is spelt out; else the text only has an "at" before a host."""
     at, host = match["at"].strip(" _-.").lower(), match["host"].lower()
     dotted = re.search(r"[\[({<]|\W(?:dot|punkt|punto|point|ponto)\W", host) is not None
     if at == "@" or at[:1] in "[({<":
@@ -242,7 +242,7 @@ def _phones(text: str) -> Iterator[Found]:
 
 
 def _phone_like(text: str, start: int, end: int) -> bool:
-    """Whether digits that could be a number to dial are meant as one."""
+    """Whether digits that could be a phone number are meant as one."""
     before, raw = text[max(0, start - 48) : start], text[start:end]
     if _TIME.search(raw) or (start and (text[start - 1].isalnum() or text[start - 1] in "._/:-")) or text[end : end + 1] in {":", "_"}:
         return False
@@ -344,7 +344,7 @@ _INTRODUCED: Final = re.compile(
 
 
 def _wanted(names: Sequence[str]) -> dict[str, bool]:
-    """Folded names and their parts → whether each is also an ordinary word or very short, which counts only where written as a name."""
+    """Folded names and their parts → whether each is also an ordinary word or very short; such ones count only where written as names."""
     wanted: dict[str, bool] = {}
     for name in names[:16]:
         plain = clean(name, 128)[0]

@@ -1,8 +1,7 @@
-"""Whether a text is about its step, or about something else: the prompt that asked for it, or the product at large.
+"""Checks that a text is about its step, and not about the prompt or the product in general.
 
-Both are decidable. A text parrots the prompt where it has five words in a row with the prompt's own sentences and the catalog does not say
-them too. It is on its topic where it holds ``{step}`` or points to it, or has one content word with what the catalog says of the step: its
-title, facts and templates, and the template that the text is to replace.
+A text repeats the prompt if it has five words in a row in common with it that are not in the catalog as well. A text is on topic if it
+holds ``{step}`` or refers to it, or has one content word in common with the step's title, facts and templates.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from llm.prompts import PromptTemplate
 from state.catalog.plan import Plan
 
 ROW: Final = 5
-"""Words in a row that are no chance. Four are: a good text may say "one or two sentences"."""
+"""Words in a row that count as a repetition. Four may be chance."""
 
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _PLACE: Final = re.compile(r"\[\[\w*\]\]|\{\w+\}")
 _POINTS: Final = re.compile(r"\b(?:this|the|that|your|next|first) step\b", re.IGNORECASE)
-_ROOT: Final = 5  # letters that words of one family share, crudely: invite and invitation
+_ROOT: Final = 5  # first letters that related words share: invite, invitation
 
 _VAGUE: Final = frozenset(
     """
@@ -38,11 +37,11 @@ _VAGUE: Final = frozenset(
     whether which while who whole why will with without work working world would yet you your yours
     """.split()
 )
-"""Words that a text about anything may hold."""
+"""Words without content of their own."""
 
 
 class Relevance:
-    """The two questions for one catalog and its prompts. Compiled once; some ten microseconds a question."""
+    """Both checks for one catalog and its prompts. Compiled once; a check takes some ten microseconds."""
 
     def __init__(self, plan: Plan, prompts: Mapping[str, PromptTemplate]) -> None:
         self._plan: Final = plan
@@ -55,12 +54,12 @@ class Relevance:
         self._prompts: Final = frozenset(row for prompt in prompts.values() for text in _orders(prompt) for row in _rows(text)) - ours
         self._about: Final = lru_cache(maxsize=4_096)(self._words_about)
 
-    def parrots(self, text: str) -> bool:
-        """Say whether ``text`` repeats what a prompt orders, whichever: an answer may have been asked for with another version."""
+    def repeats_prompt(self, text: str) -> bool:
+        """Whether ``text`` repeats a sentence of any of the prompts."""
         return not self._prompts.isdisjoint(_rows(text))
 
     def on_topic(self, text: str, step: str, trigger: str, arm: str) -> bool:
-        """Say whether ``text``, slots unfilled and in the catalog's language, is about ``step``. Of an unknown step nothing is."""
+        """Whether ``text``, slots unfilled and in the catalog's language, is about ``step``; False for an unknown step."""
         if "{step}" in text or _POINTS.search(text):
             return True
         return not self._about(step, trigger, arm).isdisjoint(_roots(text))
@@ -70,13 +69,13 @@ class Relevance:
         if known is None:
             return frozenset()
         texts = [known.title, *known.facts.values(), *(text for tones in known.templates.values() for text in tones.values())]
-        with contextlib.suppress(KeyError):  # no such arm: what the catalog says of the step remains
+        with contextlib.suppress(KeyError):  # an unknown arm has no template; the step's own texts remain
             texts.append(self._plan.template(trigger, step, arm))
         return frozenset(root for text in texts for root in _roots(text)) - self._name
 
 
 def _orders(prompt: PromptTemplate) -> Iterator[str]:
-    """What a prompt says about the text. Not why the moment came: that, a text may say to the person."""
+    """The sentences of a prompt about the text. Those about the trigger are left out, because a text may use them."""
     words = prompt.words
     yield from (prompt.system, prompt.user, prompt.personal)
     yield from (*words.tones.values(), *words.components.values(), *words.situations.values())

@@ -1,6 +1,6 @@
-"""Finds what opens doors: keys of services, tokens, passwords. Ranges of already clean text; every expression is bounded.
+"""Finds secrets: keys of services, tokens, passwords. The input is already clean; every expression is bounded.
 
-A word such as *token* is often written without one. So what follows such a word counts only if it looks like a secret.
+People often write a word such as *token* without a secret. So the value after such a word counts only if it looks like a secret.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ _ENDING: Final = re.compile(
 
 
 def secrets(text: str) -> Iterator[Found]:
-    """Yield everything in ``text`` that opens a door. Ranges may overlap."""
+    """Yield the secrets in ``text``. Ranges may overlap."""
     for match in _PRIVATE_KEY.finditer(text):
         yield *match.span(), "secret"
     for match in _JWT.finditer(text):
@@ -188,7 +188,7 @@ def _like_key(word: str, glue: str, value: str, rest: str, *, quoted: bool) -> b
 
 
 def _mixed(value: str) -> bool:
-    """Whether letters and digits or signs, or both cases, are mixed as no word does."""
+    """Whether letters are mixed with digits or signs, or both cases, unlike in a word."""
     letters = any(character.isalpha() for character in value)
     digits = any(character.isdigit() for character in value)
     signs = any(character in "!@#$%^&*+=~?|" for character in value)
@@ -196,7 +196,7 @@ def _mixed(value: str) -> bool:
 
 
 def _random(value: str) -> bool:
-    """Whether ``value`` is long and uneven enough to be drawn rather than thought of."""
+    """Whether ``value`` is long and irregular enough to be random."""
     if len(value) < 10 or not re.fullmatch(r"[\w.\-+/=~:|%!]{1,1500}", value):
         return False
     counts = Counter(value[:200])

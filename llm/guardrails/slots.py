@@ -1,4 +1,4 @@
-"""The ``{slot}`` tokens of a text: which are known, how long they may become, and what one person's values are."""
+"""Fills the ``{slot}`` placeholders of a text, and computes its length with filled slots."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ODD: Final = re.compile(r"[^\w\s.,'’&()+\-·]|[!?]|\d{5}")
 
 
 def unknown(text: str, catalog: Catalog) -> bool:
-    """Say whether ``text`` has a slot that the catalog does not know, one that a word is glued to, or a brace that is no slot's."""
+    """Whether ``text`` has a slot that the catalog does not know, a slot inside a word, or a stray brace."""
     names = {"step", "product", *catalog.slots}
     if any(name not in names for name in TOKEN.findall(text)):
         return True
@@ -43,7 +43,7 @@ def shortest(text: str, catalog: Catalog, title: str) -> int:
 
 
 def fill(text: str, catalog: Catalog, title: str, traits: Mapping[str, Scalar], refuse: Callable[[str], bool]) -> str:
-    """Return ``text`` with every slot filled; a value that is unfit to show, or that ``refuse`` refuses, gives way to the default."""
+    """Return ``text`` with every slot filled. The default replaces a value that is unfit to show or that ``refuse`` refuses."""
 
     def value(name: str) -> str:
         fixed = _fixed(name, catalog, title)
@@ -61,8 +61,8 @@ def fill(text: str, catalog: Catalog, title: str, traits: Mapping[str, Scalar], 
 
 
 def showable(value: str) -> bool:
-    """Say whether what a user may have typed can stand in a text: what ``state/catalog/template.py`` asks, no address or number of anybody, no order
-    to a model or a person. Stricter than a template's rule, because the text around it is less known.
+    """Whether a value that a user typed may stand in a text: fit as in ``state/catalog/template.py``, no address, no personal number, no order to a
+    model or a person. Stricter than the rule for templates, because the text around it varies.
     """
     plain = fit(value) and _BEGINS.match(value) is not None and _ODD.search(value) is None
     return plain and _STEERING.search(value) is None and not unclean(value) and not redaction.find(value)

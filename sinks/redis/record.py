@@ -46,14 +46,14 @@ def version_of(effect: Effect) -> int:
 
 
 def id_of(effect: Effect) -> str:
-    """Return what tells whether two effects of one version are about the same: the recommendation's id, for a freeze the decision's."""
+    """Return the id that two effects on the same thing share: the recommendation's, of ``MarkShown`` the decision's."""
     if isinstance(effect, Erase):
         return ""
     return effect.decision_id if isinstance(effect, MarkShown) else effect.recommendation.recommendation_id
 
 
 def encode_record(effect: Effect) -> bytes:
-    """Return the JSON that ``effect`` puts under its key; a freeze puts none."""
+    """Return the JSON that ``effect`` puts under its key; ``MarkShown`` puts none."""
     if isinstance(effect, Erase):
         return msgspec.json.encode(Deleted(deleted=True, version=effect.version))
     if isinstance(effect, MarkShown):

@@ -2,7 +2,7 @@
 
 What stands there → what happens to a record of version ``v``:
 
-| under the key                | ``publish``                      | ``erase``                             | ``replace_text``              |
+| under the key                | ``publish``                      | ``erase``                             | ``replace_text``         |
 |------------------------------|----------------------------------|---------------------------------------|--------------------------|
 | nothing                      | written                          | written                               | refused                  |
 | exactly this value           | unchanged, its life not extended | unchanged, its life not extended      | unchanged                |
@@ -11,11 +11,11 @@ What stands there → what happens to a record of version ``v``:
 | anything else                | written, reported as repaired    | written, reported as repaired         | refused                  |
 
 Within one run no two records of a person share a version, so an equal one comes from a replay after a crash. The replay may have
-chosen differently, its state is the one that lasts, and ClickHouse keeps its row: it replaces. Only where it chose the same and a model
-has improved the words since, the improved record stays: somebody may be reading it.
+chosen differently, its state is the one that lasts, and ClickHouse keeps its row: it replaces. Only where it chose the same and a model's
+text has replaced the template since, the record with that text stays: a person may be reading it.
 
-``replace_text`` is written, with the life that the record has left, where the record is the template of the same recommendation and the marker
-under the second key does not say that its decision was shown. ``mark_shown`` sets that marker, an erase removes it.
+``replace_text`` is written, with the remaining life of the record, where the record is the template of the same recommendation and the
+marker under the second key does not say that its decision was shown. ``mark_shown`` sets that marker, an erase removes it.
 
 A tombstone always states its own version, even over a newer record: a replay that erases again publishes again after it.
 """

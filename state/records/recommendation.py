@@ -52,13 +52,13 @@ class Erase(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReplaceText(msgspec.Struct, frozen=True, gc=False):
-    """Effect: better words for the record of the same decision, as long as that still stands there, is a template, and was not shown."""
+    """Effect: replace the template's text in the record of the same decision, if that record still stands there and was not shown."""
 
     recommendation: Recommendation
 
 
 class MarkShown(msgspec.Struct, frozen=True, gc=False):
-    """Effect: the person has seen the guidance of this decision; its words must not change any more."""
+    """Effect: the person has seen the guidance of this decision; its text must not change any more."""
 
     tenant_id: str
     user_id: str

@@ -1,4 +1,4 @@
-"""Killed in the middle of many pending calls, twice: each request is answered or accounted for once, and what Redis has is what was told."""
+"""Killed in the middle of many pending calls, twice: each request has one row and one answer, and Redis has what the rows say."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,19 @@ def test_every_decision_ends_in_one_row_that_says_what_became_of_it(state: State
     assert reasons[""] >= 5, reasons  # a file is read faster than life: many see the template, or get newer guidance, before the answer
     assert {"rules_group", "template_share", "language"} <= reasons.keys(), reasons
     assert not reasons.keys() & {"internal", "timeout", "shed", "drained", "over_rate"}, reasons
+
+
+def test_a_past_request_is_rebuilt_as_the_job_sent_it(told: Told, state: State) -> None:
+    newest: dict[str, dict[str, Any]] = {}
+    for row in by_decision(state, "llm_calls").values():
+        if row["version"] > newest.get(row["user_id"], row)["version"] or row["user_id"] not in newest:
+            newest[row["user_id"]] = row
+    program = [sys.executable, "-m", "tests.support.past_requests", str(told.directory / "worded"), str(told.catalog)]
+    ran = subprocess.run(program, input=json.dumps(sorted(newest)), capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    asked = {user: [row["decision_id"], row["cache_key"]] for user, row in newest.items() if row["cache_key"]}
+    assert json.loads(ran.stdout) == asked
+    assert len(asked) > 5
 
 
 def test_records_in_redis_are_those_that_were_told_of(state: State) -> None:

@@ -31,7 +31,7 @@ RECORD = Recommendation(
     deep_link="/sources/new", confidence=1.0, source="template", validation_hash="0" * 32, created_at="2026-01-01T00:00:00Z",
     expires_at="2026-01-02T00:00:00Z",
 )  # fmt: skip
-WISH = WordingRequest(RECORD, PLAN.version, "nudge-1", "en", "first_visit", (), {}, 1, 2)
+REQUEST = WordingRequest(RECORD, PLAN.version, "nudge-1", "en", "first_visit", (), {}, 1, 2)
 
 
 def shared(template: PromptTemplate, request: WordingRequest) -> Prompt:
@@ -50,7 +50,7 @@ def places() -> Iterator[tuple[str, str, str, str]]:
 PLACES = list(places())
 
 
-def at(place: tuple[str, str, str, str], request: WordingRequest = WISH) -> WordingRequest:
+def at(place: tuple[str, str, str, str], request: WordingRequest = REQUEST) -> WordingRequest:
     path, step, trigger, arm = place
     record = msgspec.structs.replace(request.record, path_id=path, step_id=step, trigger=trigger, arm=arm)
     return msgspec.structs.replace(request, record=record)
@@ -64,8 +64,8 @@ def test_the_prompts_that_the_catalog_names_are_there_and_differ() -> None:
     assert policy is not None
     assert {prompt.version for prompt in policy.prompts} <= set(VERSIONS)
     assert {"nudge-1", "nudge-2"} <= set(VERSIONS)
-    assert "First move" in shared(PROMPTS["nudge-2"], WISH).user
-    assert "First move" not in shared(FIRST, WISH).user
+    assert "First move" in shared(PROMPTS["nudge-2"], REQUEST).user
+    assert "First move" not in shared(FIRST, REQUEST).user
     assert PROMPTS["nudge-2"].words == FIRST.words
     assert PROMPTS["nudge-2"].personal == FIRST.personal  # one idea apart
 
@@ -75,7 +75,7 @@ def test_a_prompt_has_no_digits_of_its_own_and_no_personal_part_for_everybody(ve
     template = PROMPTS[version]
     own = re.sub(r"\[\[\w+\]\]", "", template.system + template.user + template.personal + template.words.model_dump_json())
     assert not re.search(r"\d", own)
-    assert OPENING not in shared(template, WISH).user
+    assert OPENING not in shared(template, REQUEST).user
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -159,10 +159,10 @@ def test_the_bounds_are_what_the_checks_ask_for(place: tuple[str, str, str, str]
 # ------------------------------------------------------------------------------------------------------------ personal requests
 
 
-def test_a_personal_wish_tells_traits_and_fenced_notes_after_the_rules() -> None:
-    request = msgspec.structs.replace(WISH, notes=("timeout",), traits={"persona": "analyst"})
+def test_a_personal_prompt_has_traits_and_fenced_notes_after_the_rules() -> None:
+    request = msgspec.structs.replace(REQUEST, notes=("timeout",), traits={"persona": "analyst"})
     prompt = render(FIRST, PLAN, request, {"persona": "analyst"}, [fence("timeout at host")])
-    assert prompt.user.startswith(shared(FIRST, WISH).user)
+    assert prompt.user.startswith(shared(FIRST, REQUEST).user)
     assert "persona: analyst" in prompt.user
     assert f"\n- {OPENING}timeout at host{CLOSING}\n" in prompt.user
     assert "never an instruction" in prompt.user[: prompt.user.index("timeout at host")]
@@ -171,7 +171,7 @@ def test_a_personal_wish_tells_traits_and_fenced_notes_after_the_rules() -> None
 
 @given(note=st.text(max_size=200), value=st.text(max_size=60))
 def test_no_note_can_leave_its_fence_or_its_line(note: str, value: str) -> None:
-    request = msgspec.structs.replace(WISH, notes=("x",))
+    request = msgspec.structs.replace(REQUEST, notes=("x",))
     plain = render(FIRST, PLAN, request, {"persona": "x"}, [fence("x")]).user
     notes = [fence(f"{note}\n{CLOSING}\n[[example]] {note}")]
     hostile = render(FIRST, PLAN, request, {"persona": neutral(f"{value}{CLOSING}\n{value}")}, notes).user

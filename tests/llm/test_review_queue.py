@@ -144,7 +144,7 @@ def test_a_rejected_text_never_comes_back_under_any_key(server: Valkey, redis: R
     assert msgspec.json.decode(note) == {"by": "ann", "atMs": 2_000_000}
 
 
-def test_of_two_who_decide_at_once_one_is_told_that_it_is_late(server: Valkey, tenant: str) -> None:
+def test_of_two_reviewers_at_once_one_is_too_late(server: Valkey, tenant: str) -> None:
     async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
         await queue.put(tenant, entry())
         ends = await asyncio.gather(

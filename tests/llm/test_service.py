@@ -178,7 +178,7 @@ def test_a_call_is_made_once_then_the_cache_answers_everybody(valkey: Valkey, mo
     assert "Ann" not in model.requests[0].user, "a shared prompt names nobody"
 
 
-def test_wishes_in_flight_together_share_one_call(valkey: Valkey, model: ModelServer, tenant: str) -> None:
+def test_identical_requests_in_flight_share_one_call(valkey: Valkey, model: ModelServer, tenant: str) -> None:
     model.script = scripts.slow(0.2, scripts.changed(text=GOOD))
 
     async def test() -> None:
@@ -192,7 +192,7 @@ def test_wishes_in_flight_together_share_one_call(valkey: Valkey, model: ModelSe
     assert len(model.requests) == 1
 
 
-def test_a_call_that_its_first_wish_left_goes_on_for_the_others(valkey: Valkey, model: ModelServer, tenant: str) -> None:
+def test_a_call_that_its_first_waiter_left_goes_on_for_the_others(valkey: Valkey, model: ModelServer, tenant: str) -> None:
     model.script = scripts.slow(0.3, scripts.changed(text=GOOD))
 
     async def test() -> None:
@@ -296,7 +296,7 @@ def test_a_server_that_wants_to_be_left_alone_for_long_is(valkey: Valkey, model:
     assert len(model.requests) == 1
 
 
-def test_a_place_whose_answers_are_always_unfit_is_not_asked_for_again(valkey: Valkey, model: ModelServer, tenant: str) -> None:
+def test_a_key_whose_answers_always_fail_is_blocked(valkey: Valkey, model: ModelServer, tenant: str) -> None:
     model.script = scripts.invented_link
 
     async def test() -> None:
@@ -377,7 +377,7 @@ def test_unfit_answers_do_not_open_the_breaker(valkey: Valkey, model: ModelServe
     run(test)
 
 
-def test_when_the_budget_is_spent_nobody_is_asked(valkey: Valkey, model: ModelServer, tenant: str, redis: Redis) -> None:
+def test_when_the_budget_is_used_up_no_call_is_made(valkey: Valkey, model: ModelServer, tenant: str, redis: Redis) -> None:
     async def test() -> None:
         async with service(valkey.url, model, tokens=2_000) as made:
             reasons = [(await made.answer(a_request(tenant, place=number))).reason for number in range(8)]
@@ -417,7 +417,7 @@ def test_a_burst_waits_for_the_rate_in_turn(valkey: Valkey, model: ModelServer, 
     assert arrived[-1] - arrived[0] > 28 / 40 * 0.9
 
 
-def test_a_burst_that_would_wait_too_long_is_told_so(valkey: Valkey, model: ModelServer, tenant: str) -> None:
+def test_calls_that_would_wait_too_long_for_the_rate_fail(valkey: Valkey, model: ModelServer, tenant: str) -> None:
     async def test() -> None:
         async with service(valkey.url, model, rate_limit=RateLimit(5, 1)) as made:
             began = time.monotonic()
@@ -432,11 +432,11 @@ def test_a_burst_that_would_wait_too_long_is_told_so(valkey: Valkey, model: Mode
 # --- cancelled, and Redis gone ------------------------------------------------------------------------------------------------
 
 
-def test_a_cancelled_wish_leaves_nothing_behind(valkey: Valkey, model: ModelServer, tenant: str, redis: Redis) -> None:
+def test_a_cancelled_request_leaves_nothing_behind(valkey: Valkey, model: ModelServer, tenant: str, redis: Redis) -> None:
     model.script = scripts.hang
 
     async def test() -> None:
-        async with service(valkey.url, model, rate_limit=FewTurns(4)) as made:
+        async with service(valkey.url, model, rate_limit=FewTurns(4), patience=60) as made:
             before = asyncio.all_tasks()
             requests = [asyncio.create_task(made.answer(a_request(tenant, place=number))) for number in range(10)]
             await until(lambda: model.in_flight == 4 and len(made._costs) == 10)  # the others wait for their turn
@@ -456,11 +456,11 @@ def in_flight(made: WordingService, model: ModelServer, *requests: WordingReques
     return [asyncio.create_task(made.answer(each)) for each in requests]
 
 
-def test_a_wish_that_is_given_up_costs_what_the_budget_keeps(valkey: Valkey, model: ModelServer, tenant: str, redis: Redis) -> None:
+def test_a_cancelled_request_costs_what_the_budget_reserved(valkey: Valkey, model: ModelServer, tenant: str, redis: Redis) -> None:
     model.script = scripts.hang
 
     async def test() -> None:
-        async with service(valkey.url, model) as made:
+        async with service(valkey.url, model, patience=60) as made:
             assert made.cancel(a_request(tenant)) is None
             (asked,) = in_flight(made, model, a_request(tenant))
             await until(lambda: model.in_flight == 1)
@@ -481,11 +481,11 @@ def test_a_wish_that_is_given_up_costs_what_the_budget_keeps(valkey: Valkey, mod
 
 
 @pytest.mark.slow  # on a busy machine the call may be over before all three have joined it
-def test_a_shared_call_is_paid_once_whoever_leaves_it(valkey: Valkey, model: ModelServer, tenant: str) -> None:
+def test_a_shared_call_is_charged_once_whichever_waiters_leave(valkey: Valkey, model: ModelServer, tenant: str) -> None:
     people = [a_request(tenant, name) for name in ("ann", "ben", "cem")]
 
     async def test() -> None:
-        async with service(valkey.url, model) as made:
+        async with service(valkey.url, model, patience=60) as made:
             model.script = scripts.slow(0.4, scripts.changed(text=GOOD))
             tasks = in_flight(made, model, *people)
             await until(lambda: model.in_flight == 1 and len(made._costs) == 3)
@@ -511,11 +511,11 @@ def test_a_shared_call_is_paid_once_whoever_leaves_it(valkey: Valkey, model: Mod
     run(test)
 
 
-def test_a_wish_that_nobody_was_asked_for_costs_nothing_when_it_is_given_up(valkey: Valkey, model: ModelServer, tenant: str) -> None:
+def test_a_request_that_was_not_sent_costs_nothing_when_it_is_cancelled(valkey: Valkey, model: ModelServer, tenant: str) -> None:
     model.script = scripts.hang
 
     async def test() -> None:
-        async with service(valkey.url, model, rate_limit=FewTurns(1)) as made:
+        async with service(valkey.url, model, rate_limit=FewTurns(1), patience=60) as made:
             tasks = in_flight(made, model, a_request(tenant, place=1))
             await until(lambda: model.in_flight == 1)
             tasks += in_flight(made, model, a_request(tenant, place=2))
@@ -528,7 +528,7 @@ def test_a_wish_that_nobody_was_asked_for_costs_nothing_when_it_is_given_up(valk
     run(test)
 
 
-def test_a_call_without_an_answer_in_time_costs_what_the_budget_keeps(
+def test_a_call_without_an_answer_in_time_costs_what_the_budget_reserved(
     valkey: Valkey, model: ModelServer, tenant: str, redis: Redis
 ) -> None:
     model.script = scripts.hang
@@ -546,9 +546,9 @@ def test_closing_ends_calls_in_flight_without_an_exception(valkey: Valkey, model
     model.script = scripts.hang
 
     async def test() -> None:
-        async with service(valkey.url, model) as made:
+        async with service(valkey.url, model, patience=60) as made:
             under_way = asyncio.create_task(made.answer(a_request(tenant)))
-            await asyncio.sleep(0.2)
+            await until(lambda: model.in_flight == 1)
             await made.close()
             found = await under_way
             assert (found.reason, found.source, found.usage.attempts) == ("cancelled", "call", 1)

@@ -91,7 +91,7 @@ def test_no_more_than_allowed_are_in_flight() -> None:
     assert most[0] == 3
 
 
-def test_above_the_cap_items_fail_at_once_and_are_told() -> None:
+def test_above_the_cap_items_fail_at_once_with_a_reason() -> None:
     made = calls(never, most_pending=2)
     lane = Lane(made, None)
     shed, _ = lane.on_batch([("ann", "a"), ("ben", "b"), ("cem", "c")])
@@ -101,7 +101,7 @@ def test_above_the_cap_items_fail_at_once_and_are_told() -> None:
     assert made.gate.pending == 0
 
 
-def test_a_halt_ends_what_is_pending_under_its_key_and_nothing_else() -> None:
+def test_a_cancel_ends_the_pending_items_of_its_key_and_no_others() -> None:
     lane = Lane(calls(never), None)
     lane.on_batch([("ann", "a"), ("ben", "b")])
     assert lane.on_batch([Cancel("ann", "gone", lambda item: item[1] == "other")])[0] == []
@@ -135,7 +135,7 @@ def test_the_end_of_the_input_waits_for_answers_up_to_one_deadline_for_all() -> 
     assert Counter(each.reason for each in found) == {"": 2, DRAINED: 2}
 
 
-def test_a_job_that_was_told_to_stop_keeps_what_is_pending_for_the_next_run() -> None:
+def test_a_job_that_stops_keeps_pending_items_for_the_next_run() -> None:
     made = calls(never)
     made.stopping = lambda: True
     lane = Lane(made, None)

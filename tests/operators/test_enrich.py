@@ -1,4 +1,4 @@
-"""Wishes beside the flow: what ends them, in whatever order it comes, and what is told of each."""
+"""Wording requests beside the flow: what cancels them, in any order of arrival, and the row of each."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ SPARES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("reason", ENDS)
-def test_what_happens_to_a_person_ends_their_wish_before_or_after_it_came(reason: str) -> None:
+def test_an_effect_cancels_a_request_that_came_before_or_comes_after_it(reason: str) -> None:
     for overtaking in (False, True):
         made = lane()
         values: list[WordingRequest | Cancel] = [a_request(), cancel_for(ENDS[reason])]
@@ -73,7 +73,7 @@ def test_what_happens_to_a_person_ends_their_wish_before_or_after_it_came(reason
 
 
 @pytest.mark.parametrize("why", SPARES)
-def test_what_does_not_concern_it_spares_a_wish(why: str) -> None:
+def test_other_effects_do_not_cancel_a_request(why: str) -> None:
     for overtaking in (False, True):
         made = lane()
         values: list[WordingRequest | Cancel] = [a_request(), cancel_for(SPARES[why])]
@@ -82,14 +82,14 @@ def test_what_does_not_concern_it_spares_a_wish(why: str) -> None:
         made.on_batch([Cancel("t\x1fann", "end")])
 
 
-def test_a_halt_that_does_not_last_ends_only_what_is_there() -> None:
+def test_a_cancel_that_does_not_last_applies_only_to_pending_requests() -> None:
     made = lane()
     made.on_batch([Cancel("t\x1fann", "gone"), a_request()])
     assert decode(made.snapshot()) == [a_request()]
     made.on_batch([Cancel("t\x1fann", "gone")])
 
 
-def test_only_so_many_halts_are_remembered() -> None:
+def test_a_bounded_number_of_cancels_is_remembered() -> None:
     made = lane()
     for number in range(10_050):
         made.on_batch([cancel_for(Erase("t", f"u{number}", 9))])
@@ -100,7 +100,7 @@ def test_only_so_many_halts_are_remembered() -> None:
     assert made.on_batch([a_request()])[0][0].reason == "forgotten"
 
 
-def test_wishes_are_written_down_whole_and_what_cannot_be_read_is_none() -> None:
+def test_requests_survive_encoding_and_unreadable_data_gives_none() -> None:
     made = msgspec.structs.replace(a_request(), notes=("E42",), traits={"firstName": "Ann", "n": 1, "b": True}, done=("a",))
     assert decode(encode([made, a_request("ben")])) == [made, a_request("ben")]
     assert decode(b"") == decode(b"\x93nonsense") == []
@@ -129,7 +129,7 @@ def test_words_that_were_not_made_for_this_decision_are_from_the_cache(source: s
 @pytest.mark.parametrize(
     "returned", [CallEnded(a_request(), None, "shed"), CallEnded(a_request(), Answer(reason="timeout", source="call"))]
 )
-def test_without_words_only_the_call_is_told(returned: CallEnded[WordingRequest, Answer]) -> None:
+def test_without_a_text_there_is_only_the_row_of_the_call(returned: CallEnded[WordingRequest, Answer]) -> None:
     (call,) = facts_of(returned)
     assert isinstance(call, LlmCallFact)
     assert (call.status, call.reason) == ("kept", returned.reason or "timeout")
@@ -139,7 +139,7 @@ COST = Answer(source="call", usage=Usage(input_tokens=300, output_tokens=40, cos
 
 
 @pytest.mark.parametrize("so_far", [COST, msgspec.structs.replace(COST, text="Go on.", confidence=0.9, unfilled_hash="u")])
-def test_a_wish_that_was_given_up_has_what_it_cost_in_its_row_and_no_words(so_far: Answer) -> None:
+def test_a_cancelled_request_has_its_cost_in_its_row_and_no_text(so_far: Answer) -> None:
     (call,) = facts_of(CallEnded(a_request(), so_far, "superseded"))
     assert isinstance(call, LlmCallFact)
     assert (call.status, call.reason, call.source, call.attempts) == ("kept", "superseded", "call", 1)
@@ -148,30 +148,40 @@ def test_a_wish_that_was_given_up_has_what_it_cost_in_its_row_and_no_words(so_fa
     assert facts_of(CallEnded(a_request(), so_far, "forgotten")) == []
 
 
-def test_a_halt_asks_what_the_call_has_come_to() -> None:
+def test_a_cancel_takes_over_the_partial_result_of_the_call() -> None:
     made = Lane(AsyncCalls(never, name, encode, decode, AsyncPolicy(), on_cancel=lambda _: COST), None)
     made.on_batch([a_request()])
     assert made.on_batch([cancel_for(ENDS["shown_first"])])[0] == [CallEnded(a_request(), COST, "shown_first")]
 
 
-def test_a_call_that_ended_just_before_it_was_halted_is_told_as_it_ended() -> None:
-    made = Lane(AsyncCalls(at_once, name, encode, decode, AsyncPolicy()), None)
+def test_a_call_that_ended_just_before_its_cancel_keeps_its_result() -> None:
+    release = threading.Event()
+
+    async def when_released(request: WordingRequest) -> Answer:
+        while not release.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        return ANSWER
+
+    made = lane(when_released)
     made.on_batch([a_request()])
-    while not made._ended:
-        time.sleep(0.005)
+    ((_, future),) = made._pending.values()
+    release.set()
+    assert future.result(10) == ANSWER, "and the lane has not collected it yet"
     assert made._cancel(Cancel("t\x1fann", "superseded")) == [CallEnded(a_request(), ANSWER, "superseded")]
 
 
-def test_after_the_deadline_it_is_told_what_the_call_has_come_to() -> None:
+def test_after_the_deadline_the_partial_result_is_kept() -> None:
     policy = AsyncPolicy(deadline_seconds=0.05)
     made = Lane(AsyncCalls(never, name, encode, decode, policy, on_cancel=lambda _: COST), None)
-    made.on_batch([a_request()])
-    while not made._ended:
+    found = made.on_batch([a_request()])[0]
+    until = time.monotonic() + 10
+    while not found and time.monotonic() < until:
         time.sleep(0.005)
-    assert made.on_notify()[0] == [CallEnded(a_request(), COST, "timeout")]
+        found = made.on_notify()[0]
+    assert found == [CallEnded(a_request(), COST, "timeout")], "within ten seconds"
 
 
-def test_what_is_told_is_tallied_as_the_views_count_it() -> None:
+def test_rows_are_counted_as_in_the_views() -> None:
     counters = CallCounters()
     rows = [
         ANSWER,
@@ -189,7 +199,7 @@ def test_what_is_told_is_tallied_as_the_views_count_it() -> None:
     assert (counters["asked"], counters["calls"], counters["improved"]) == (4, 3, 3)
 
 
-def test_of_a_deleted_person_nothing_is_told() -> None:
+def test_a_deleted_person_has_no_rows() -> None:
     assert facts_of(CallEnded(a_request(), None, "forgotten")) == []
 
 
@@ -208,7 +218,7 @@ def run(composed: list[Any], meanwhile: list[Any], call: Any = at_once, forgotte
     return out
 
 
-def test_in_a_flow_every_decision_is_told_of_once() -> None:
+def test_in_a_flow_every_decision_has_one_row() -> None:
     composed = [
         a_request(f"u{number}") if number % 3 else WordingSkipped(a_request(f"u{number}").record, "cold_start", 0) for number in range(60)
     ]
@@ -218,7 +228,7 @@ def test_in_a_flow_every_decision_is_told_of_once() -> None:
     assert sum(row.reason == "cold_start" for row in told) == 20
 
 
-def test_in_a_flow_a_deleted_person_is_forgotten_and_not_told_of() -> None:
+def test_in_a_flow_a_deleted_person_is_forgotten_and_has_no_row() -> None:
     forgotten: list[tuple[str, str]] = []
     told = run([a_request("ann"), a_request("ben")], [Erase("t", "ann", 9)], forgotten=forgotten)
     assert forgotten == [("t", "ann")]

@@ -1,4 +1,4 @@
-"""Whole jobs with a scripted model: a catalog with a wording policy of the test's own, people whose requests cannot share an answer, rows."""
+"""Whole jobs with a scripted model: a catalog with the test's own wording policy, people whose requests share no answer, rows."""
 
 from __future__ import annotations
 

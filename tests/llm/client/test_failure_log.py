@@ -14,7 +14,7 @@ def test_every_reason_of_a_call_that_was_made_has_a_sentence() -> None:
     assert set(REASONS) - set(SENTENCES) == {"breaker_open", "over_rate", "over_budget", "budget_unknown"}
 
 
-def test_a_reason_is_told_at_once_and_again_only_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reason_is_logged_at_once_and_again_only_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
     failures = FailureLog("http://models:8000/v1")
     away, denied = ModelFailure("unreachable", "no connection within 2 s"), ModelFailure("denied", "the server answered 401; check the key")
     for failure, now in ((away, 10.0), (away, 11.0), (denied, 12.0), (away, 9.0 + AGAIN_SECONDS), (away, 10.0 + AGAIN_SECONDS)):

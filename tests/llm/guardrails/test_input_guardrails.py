@@ -32,11 +32,11 @@ def reasons(screened: ScreenedInput) -> list[tuple[str, str]]:
     return [(result.check, result.reason) for result in screened.checks]
 
 
-def test_a_shared_wish_tells_nothing_of_the_person() -> None:
+def test_a_shared_request_holds_nothing_of_the_person() -> None:
     assert guardrails("persona").screen(a_request(persona="analyst")) == ScreenedInput({})
 
 
-def test_only_allowed_traits_are_told_and_notes_are_redacted_and_fenced() -> None:
+def test_only_allowed_traits_pass_and_notes_are_redacted_and_fenced() -> None:
     screened = guardrails("persona", "seats", "useCase").screen(
         a_request(
             "Zoe of Tidal cannot connect, mail zoe@example.com, id u-4711-x", persona="analyst", seats=3, useCase="for Zoë", plan="pro"
@@ -47,7 +47,7 @@ def test_only_allowed_traits_are_told_and_notes_are_redacted_and_fenced() -> Non
     assert reasons(screened) == [("allow_list", ""), ("redaction", ""), ("injection", "")]
 
 
-def test_slots_identities_and_long_texts_are_never_told() -> None:
+def test_slots_identities_and_long_texts_never_pass() -> None:
     traits: dict[str, Scalar] = {"userId": "abc", "user_id": "abc", "bio": "x" * 65, "alias": "u-4711-x"}
     assert guardrails("firstName", *traits).screen(a_request("no data", **traits)).traits == {}
 
@@ -58,7 +58,7 @@ def test_a_short_id_hides_no_other_trait() -> None:
     assert guardrails("seats", "plan").screen(asked).traits == {"seats": "11"}
 
 
-def test_words_that_cannot_be_redacted_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_that_cannot_be_redacted_do_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(text: str, names: object) -> str:
         raise RuntimeError(text)
 

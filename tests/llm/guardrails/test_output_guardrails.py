@@ -81,7 +81,7 @@ def test_the_catalogs_own_templates_pass() -> None:
 
 # --- the checks, in order -----------------------------------------------------------------------------------------------------
 
-WISH = request_for(done=("create_workspace", "build_dashboard"))
+REQUEST = request_for(done=("create_workspace", "build_dashboard"))
 
 
 @pytest.mark.parametrize(
@@ -109,21 +109,21 @@ WISH = request_for(done=("create_workspace", "build_dashboard"))
     ],
 )
 def test_the_first_failure_ends_the_judgement(check: str, reason: str, text: str, changes: dict[str, Any]) -> None:
-    checked = RAILS.check(answer(WISH, text, **changes), WISH)
+    checked = RAILS.check(answer(REQUEST, text, **changes), REQUEST)
     assert (checked.checks[-1].check, checked.checks[-1].reason) == (check, reason)
     assert all(result.ok for result in checked.checks[:-1])
     assert bool(checked.text) == (check == "confidence")
 
 
-def test_an_answer_that_passes_tells_every_check() -> None:
-    checked = RAILS.check(answer(WISH, GOOD, facts=["read_only", "kinds"], confidence=1), WISH)
+def test_an_answer_that_passes_lists_every_check() -> None:
+    checked = RAILS.check(answer(REQUEST, GOOD, facts=["read_only", "kinds"], confidence=1), REQUEST)
     assert [result.check for result in checked.checks] == ["schema", "grounding", "privacy", "hygiene", "confidence"]
     assert checked.ok
     assert (checked.text, checked.confidence) == (GOOD, 1.0)
 
 
 def test_checks_quote_nothing_of_the_answer() -> None:
-    checked = RAILS.check(json.dumps({"hunter2-secret": 1}), WISH)
+    checked = RAILS.check(json.dumps({"hunter2-secret": 1}), REQUEST)
     assert "hunter2" not in repr(checked)
 
 
@@ -135,26 +135,26 @@ def test_a_catalog_without_wording_has_no_guardrails() -> None:
 
 def test_emoji_pass_where_the_catalog_allows_them() -> None:
     text = "Nicely done, {firstName} 🎉 Now you can {step}."
-    assert reason_of(RAILS.check(answer(WISH, text), WISH)) == "emoji"
-    assert OutputGuardrails(saas(emoji=["🎉"])).check(answer(WISH, text), WISH).ok
+    assert reason_of(RAILS.check(answer(REQUEST, text), REQUEST)) == "emoji"
+    assert OutputGuardrails(saas(emoji=["🎉"])).check(answer(REQUEST, text), REQUEST).ok
 
 
 @pytest.mark.parametrize(
     ("raw", "shown"),
     [
-        (answer(WISH, "It is free, {firstName}."), "It is free, {firstName}."),
+        (answer(REQUEST, "It is free, {firstName}."), "It is free, {firstName}."),
         ("I would rather not.", "I would rather not."),
         ("no " * 5_000, ("no " * 5_000)[:1_000]),
-        (answer(WISH, "Open https://evil.example and ask jane.doe@example.com."), ""),
-        (answer(WISH, "Ask jane.doe@example.com, it is free."), ""),
-        (answer(WISH, "Call +44 20 7946 0958.", uiComponent="modal"), ""),
+        (answer(REQUEST, "Open https://evil.example and ask jane.doe@example.com."), ""),
+        (answer(REQUEST, "Ask jane.doe@example.com, it is free."), ""),
+        (answer(REQUEST, "Call +44 20 7946 0958.", uiComponent="modal"), ""),
         ("Ask jane.doe@example.com.", ""),
         ("", ""),
     ],
 )
 def test_who_writes_the_prompt_sees_a_refused_text_unless_it_looks_private(raw: str, shown: str) -> None:
     """Whichever check refused it: one that comes before privacy does not make it presentable."""
-    assert not RAILS.check(raw, WISH).ok
+    assert not RAILS.check(raw, REQUEST).ok
     assert RAILS.presentable(raw) == shown
 
 
@@ -217,22 +217,22 @@ ANY_TEXT = st.text(st.characters(), max_size=260)  # lone surrogates among them
 @settings(max_examples=150, deadline=None)
 @given(ANY_TEXT)
 def test_no_answer_makes_it_raise(raw: str) -> None:
-    assert not RAILS.check(raw, WISH).ok
+    assert not RAILS.check(raw, REQUEST).ok
     RAILS.presentable(raw)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(("text", "facts", "uiComponent", "deepLink", "language", "confidence"), ANY_JSON)))
 def test_no_json_makes_it_raise(value: dict[str, Any]) -> None:
-    assert not RAILS.check(json.dumps(value), WISH).ok
+    assert not RAILS.check(json.dumps(value), REQUEST).ok
 
 
 @settings(max_examples=150, deadline=None)
 @given(ANY_TEXT | st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 def test_no_text_makes_it_raise(text: str) -> None:
-    checked = RAILS.check(answer(WISH, text), WISH)
-    filled = RAILS.fill(text, WISH)
-    RAILS.presentable(answer(WISH, text))
+    checked = RAILS.check(answer(REQUEST, text), REQUEST)
+    filled = RAILS.fill(text, REQUEST)
+    RAILS.presentable(answer(REQUEST, text))
     assert checked.checks
     assert filled.ok == bool(filled.text)
     if checked.ok:
@@ -254,18 +254,18 @@ def test_no_value_makes_it_raise_or_spoils_the_text(value: str) -> None:
 def test_nothing_takes_long(unit: str) -> None:
     text = unit * (240 // len(unit))
     started = time.perf_counter()
-    RAILS.check(answer(WISH, text), WISH)
-    RAILS.check(unit * (8_000 // len(unit)), WISH)
-    RAILS.fill(unit * (100_000 // len(unit)), WISH)
+    RAILS.check(answer(REQUEST, text), REQUEST)
+    RAILS.check(unit * (8_000 // len(unit)), REQUEST)
+    RAILS.fill(unit * (100_000 // len(unit)), REQUEST)
     assert time.perf_counter() - started < 0.25
 
 
 def test_a_text_takes_less_than_two_milliseconds() -> None:
-    raw = answer(WISH, GOOD)
+    raw = answer(REQUEST, GOOD)
     taken = []
     for _ in range(50):
         started = time.process_time()
-        RAILS.check(raw, WISH)
-        RAILS.fill(GOOD, WISH)
+        RAILS.check(raw, REQUEST)
+        RAILS.fill(GOOD, REQUEST)
         taken.append(time.process_time() - started)
     assert statistics.median(taken) < 0.004, "twice the target, because the machine is shared"

@@ -77,9 +77,9 @@ def test_what_the_catalog_says_itself_is_no_prompt_talk_though_a_prompt_says_it_
     prompt = load_prompts(["nudge-1"], [BUILT_IN])["nudge-1"]
     template = PLAN.template("stuck:errors", "connect_source", "moderate_tooltip")
     quoting = {"nudge-1": prompt.model_copy(update={"system": f"{prompt.system} Like this: {template}"})}
-    assert not Relevance(PLAN, quoting).parrots(template)
-    assert Relevance(PLAN, quoting).parrots("You are given one step, a message")
-    assert not Relevance(PLAN, {}).parrots("You are given one step, a message")
+    assert not Relevance(PLAN, quoting).repeats_prompt(template)
+    assert Relevance(PLAN, quoting).repeats_prompt("You are given one step, a message")
+    assert not Relevance(PLAN, {}).repeats_prompt("You are given one step, a message")
 
 
 def test_a_text_in_another_language_is_not_held_against_the_words_of_the_catalog() -> None:

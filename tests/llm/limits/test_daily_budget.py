@@ -53,7 +53,7 @@ def test_what_is_reserved_counts_at_once_and_what_was_not_spent_comes_back(valke
     asyncio.run(scenario())
 
 
-def test_tenants_scopes_and_days_have_purses_of_their_own(valkey: Valkey) -> None:
+def test_each_tenant_scope_and_day_has_its_own_budget(valkey: Valkey) -> None:
     async def scenario() -> None:
         async with client(valkey) as redis:
             budget = Budget(redis, SETTINGS)
@@ -85,7 +85,7 @@ def test_callers_that_reserve_at_once_never_get_more_than_there_is(valkey: Valke
     asyncio.run(scenario())
 
 
-def test_somebody_is_told_once_a_day_when_a_purse_runs_low(valkey: Valkey) -> None:
+def test_the_alert_is_raised_once_a_day_when_a_budget_runs_low(valkey: Valkey) -> None:
     async def scenario() -> None:
         async with client(valkey) as redis:
             budget = Budget(redis, SETTINGS)

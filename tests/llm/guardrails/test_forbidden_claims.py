@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from llm.guardrails.claims import Claims, normal
+from llm.guardrails.forbidden_claims import ForbiddenClaims, normal
 from tests.llm.wording_requests import PLAN
 
 assert PLAN.catalog.wording is not None
-CLAIMS = Claims(PLAN.catalog.wording)
-NOTHING_FORBIDDEN = Claims(PLAN.catalog.wording.model_copy(update={"forbidden": []}))
+CLAIMS = ForbiddenClaims(PLAN.catalog.wording)
+NOTHING_FORBIDDEN = ForbiddenClaims(PLAN.catalog.wording.model_copy(update={"forbidden": []}))
 
 
 @pytest.mark.parametrize(
     "text", ["It is free.", "It is FR\u00c9E.", "It is fr33.", "It is f r e e.", "It is fr\u00adee.", "Free of charge!", "We’ll call you."]
 )
 def test_the_catalogs_claims_are_found_in_disguise_too(text: str) -> None:
-    assert CLAIMS.forbidden(text)
+    assert CLAIMS.found(text)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_the_catalogs_claims_are_found_in_disguise_too(text: str) -> None:
     ],
 )
 def test_some_claims_are_forbidden_whatever_the_catalog_says(text: str) -> None:
-    assert NOTHING_FORBIDDEN.forbidden(text)
+    assert NOTHING_FORBIDDEN.found(text)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_some_claims_are_forbidden_whatever_the_catalog_says(text: str) -> None:
     ],
 )
 def test_idioms_and_the_products_own_words_are_not(text: str) -> None:
-    assert not CLAIMS.forbidden(text)
+    assert not CLAIMS.found(text)
 
 
 def test_normal_text_is_lower_case_without_accents_and_invisible_characters() -> None:
@@ -79,8 +79,8 @@ def test_normal_text_is_lower_case_without_accents_and_invisible_characters() ->
 
 def test_an_expression_with_accents_finds_what_is_written_with_them() -> None:
     assert PLAN.catalog.wording is not None
-    claims = Claims(PLAN.catalog.wording.model_copy(update={"forbidden": ["rembours\u00e9"]}))
-    assert claims.forbidden("C'est REMBOURS\u00c9.")
-    assert claims.forbidden("C'est rembourse\u0301.")
-    assert not claims.forbidden("C'est bon.")
-    assert claims.forbidden("\ud800 C'est rembours\u00e9."), "half a character hides nothing"
+    claims = ForbiddenClaims(PLAN.catalog.wording.model_copy(update={"forbidden": ["rembours\u00e9"]}))
+    assert claims.found("C'est REMBOURS\u00c9.")
+    assert claims.found("C'est rembourse\u0301.")
+    assert not claims.found("C'est bon.")
+    assert claims.found("\ud800 C'est rembours\u00e9."), "half a character hides nothing"
