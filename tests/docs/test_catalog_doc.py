@@ -71,9 +71,9 @@ def test_the_converter_gives_the_same_twice(converted: str, tmp_path: Path) -> N
 def test_the_smallest_catalog_understands_the_converted_log(converted: str) -> None:
     plan = Plan(parse(FILES["invoices.yaml"], "invoices.yaml"))
     fold, people = Fold(plan, Keys(b"a secret for tests")), dict[str, Person]()
-    for number, line in enumerate(converted.splitlines()):
+    for line in converted.splitlines():
         each = event(line.encode())
-        people[each.user] = fold.apply(people.get(each.user), each, Collector(each.user, number))
+        people[each.user] = fold.apply(people.get(each.user), each, Collector(each.user))
     assert list(completed(plan, "everyone", people["ana"].steps)) == ["company", "first_invoice", "send_invoice"]
     assert completed(plan, "everyone", people["ben"].steps) == {}
 

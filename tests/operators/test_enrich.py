@@ -17,10 +17,12 @@ from llm.answer import Answer, Usage
 from llm.call_facts import CallCounters, call_facts
 from operators.async_map import AsyncCalls, AsyncPolicy, CallEnded, Cancel, Lane
 from operators.cancel_calls import cancel_for, name
-from operators.enrich import decode, encode, enrich_step, facts_of
+from operators.compose import Composed
+from operators.enrich import Enriched, Wording, decode, encode, enrich_step
+from operators.track import Tracked
 from state.decision.wording_request import WordingRequest, WordingSkipped
 from state.records.facts import LlmCallFact, RecommendationFact
-from state.records.recommendation import Erase, MarkShown, Publish, ReplaceText
+from state.records.recommendation import Effect, Erase, MarkShown, Publish, ReplaceText
 from tests.llm.wording_requests import request_for
 
 
@@ -44,6 +46,13 @@ async def at_once(request: WordingRequest) -> Answer:
 
 def lane(call: Any = never) -> Lane[WordingRequest, Answer]:
     return Lane(AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005)), None)
+
+
+def emitted(ended: CallEnded[WordingRequest, Answer]) -> list[ReplaceText | RecommendationFact | LlmCallFact]:
+    """What a call that ended emits: effects, then rows."""
+    out = Enriched()
+    out.add(ended)
+    return [*out.effects, *out.rows]
 
 
 ENDS: dict[str, Any] = {
@@ -108,7 +117,7 @@ def test_requests_survive_encoding_and_unreadable_data_gives_none() -> None:
 
 
 def test_an_answer_becomes_better_words_a_row_of_them_and_a_row_of_the_call() -> None:
-    improve, row, call = facts_of(CallEnded(a_request(), ANSWER))
+    improve, row, call = emitted(CallEnded(a_request(), ANSWER))
     assert isinstance(improve, ReplaceText)
     assert isinstance(row, RecommendationFact)
     assert isinstance(call, LlmCallFact)
@@ -121,7 +130,7 @@ def test_an_answer_becomes_better_words_a_row_of_them_and_a_row_of_the_call() ->
 
 @pytest.mark.parametrize("source", ["cache", "coalesced"])
 def test_words_that_were_not_made_for_this_decision_are_from_the_cache(source: str) -> None:
-    improve = facts_of(CallEnded(a_request(), msgspec.structs.replace(ANSWER, source=source)))[0]
+    improve = emitted(CallEnded(a_request(), msgspec.structs.replace(ANSWER, source=source)))[0]
     assert isinstance(improve, ReplaceText)
     assert improve.recommendation.source == "cache"
 
@@ -130,7 +139,7 @@ def test_words_that_were_not_made_for_this_decision_are_from_the_cache(source: s
     "returned", [CallEnded(a_request(), None, "shed"), CallEnded(a_request(), Answer(reason="timeout", source="call"))]
 )
 def test_without_a_text_there_is_only_the_row_of_the_call(returned: CallEnded[WordingRequest, Answer]) -> None:
-    (call,) = facts_of(returned)
+    (call,) = emitted(returned)
     assert isinstance(call, LlmCallFact)
     assert (call.status, call.reason) == ("kept", returned.reason or "timeout")
 
@@ -140,12 +149,12 @@ COST = Answer(source="call", usage=Usage(input_tokens=300, output_tokens=40, cos
 
 @pytest.mark.parametrize("so_far", [COST, msgspec.structs.replace(COST, text="Go on.", confidence=0.9, unfilled_hash="u")])
 def test_a_cancelled_request_has_its_cost_in_its_row_and_no_text(so_far: Answer) -> None:
-    (call,) = facts_of(CallEnded(a_request(), so_far, "superseded"))
+    (call,) = emitted(CallEnded(a_request(), so_far, "superseded"))
     assert isinstance(call, LlmCallFact)
     assert (call.status, call.reason, call.source, call.attempts) == ("kept", "superseded", "call", 1)
     assert (call.input_tokens, call.output_tokens, call.cost_micros) == (300, 40, 380)
     assert (call.confidence, call.unfilled_hash) == (0.0, "")
-    assert facts_of(CallEnded(a_request(), so_far, "forgotten")) == []
+    assert emitted(CallEnded(a_request(), so_far, "forgotten")) == []
 
 
 def test_a_cancel_takes_over_the_partial_result_of_the_call() -> None:
@@ -200,22 +209,25 @@ def test_rows_are_counted_as_in_the_views() -> None:
 
 
 def test_a_deleted_person_has_no_rows() -> None:
-    assert facts_of(CallEnded(a_request(), None, "forgotten")) == []
+    assert emitted(CallEnded(a_request(), None, "forgotten")) == []
 
 
-def run(composed: list[Any], meanwhile: list[Any], call: Any = at_once, forgotten: list[tuple[str, str]] | None = None) -> list[Any]:
-    out: list[Any] = []
+def run(wording: list[WordingRequest | WordingSkipped], meanwhile: list[Effect], call: Any = at_once, forgotten: list[tuple[str, str]] | None = None) -> list[Any]:
+    out: list[Enriched] = []
     gone = forgotten if forgotten is not None else []
     calls = AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005, drain_seconds=5))
-    flow = Dataflow("enrich")
-    first, second = (op.input(step, flow, TestingSource(items)) for step, items in (("composed", composed), ("meanwhile", meanwhile)))
-    op.output(
-        "out",
-        enrich_step("enrich", first, second, calls=calls, forget=lambda *who: gone.append(who), counters=CallCounters(), lanes=2),
-        TestingSink(out),
-    )
+    composed, tracked = [Composed() for _ in wording], [Tracked() for _ in meanwhile]
+    for batch, each in zip(composed, wording, strict=True):
+        batch.wording.append(each)
+    for outputs, effect in zip(tracked, meanwhile, strict=True):
+        outputs.effects.append(effect)
+    flow, counters = Dataflow("enrich"), CallCounters()
+    first, second = op.input("composed", flow, TestingSource(composed)), op.input("meanwhile", flow, TestingSource(tracked))
+    parts = Wording(calls, lambda *who: gone.append(who), counters)
+    op.output("out", enrich_step("enrich", first, second, parts, lanes=2), TestingSink(out))
     run_main(flow)  # type: ignore[no-untyped-call]
-    return out
+    assert all(isinstance(each, ReplaceText) for outputs in out for each in outputs.effects)
+    return [row for outputs in out for row in outputs.rows]
 
 
 def test_in_a_flow_every_decision_has_one_row() -> None:

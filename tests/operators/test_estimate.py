@@ -18,7 +18,7 @@ FIRST = START // PERIOD + 1
 
 def entered(step: str, at: int) -> EpisodeObservation:
     """Somebody at the beginning of ``step``."""
-    return EpisodeObservation("t", step, "entered", at, at)
+    return EpisodeObservation(tenant="t", step=step, kind="entered", at=at, since=at)
 
 
 def test_counts_stand_still_while_another_worker_asks_for_what_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,20 +1,25 @@
-"""facts, gather and tally: nothing is counted twice or not at all, and everything of one person stays in order."""
+"""facts and sink_batches: nothing is counted twice or not at all, and everything of one person stays in order."""
 
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise, permutations
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
+import bytewax.operators as op
 import pytest
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.testing import TestingSink, TestingSource, run_main
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.counters import CounterView, count, counter_totals
-from operators.facts import MINUTE, RAW_SHOWN, dead_letter_fact, step_metrics, tell
-from operators.sink_batches import by_person, whom
+from operators.decode import Decoded
+from operators.facts import MINUTE, facts_step, heartbeat_step, step_metrics
+from operators.sink_batches import by_person, dead_letter_batches, effect_batches, person_of
 from state.messages import Tick
 from state.records.dead_letter import DeadLetter
+from state.records.fact_builders import RAW_SHOWN, dead_letter_fact
 from state.records.facts import (
     DeadLetterFact,
     DecisionFact,
@@ -27,11 +32,35 @@ from state.records.facts import (
     StepMetricFact,
 )
 from state.records.recommendation import Erase
-from tests.state.lives import START, Life, event, signup
+from tests.state.lives import START
 from tests.support.facts import make
 
 LETTER = DeadLetter("not_json", "the message is not JSON", b"\xff" * 9_000, "events", 3, 42, -1)
 TICK = Tick(0, START, 3)
+
+
+class Outputs:
+    """What a step emitted: rows and effects."""
+
+    def __init__(self, rows: list[Any] | None = None, effects: list[Any] | None = None) -> None:
+        self.rows: list[Any] = rows or []
+        self.effects: list[Any] = effects or []
+
+
+def decoded(ticks: list[Tick] | None = None, rejected: list[DeadLetter] | None = None) -> Decoded:
+    out = Decoded()
+    out.ticks += ticks or []
+    out.rejected += rejected or []
+    return out
+
+
+def through(step: Callable[[Stream[Any]], Stream[Any]], *items: Any) -> list[Any]:
+    """What a step makes of items that arrive as one batch."""
+    made: list[Any] = []
+    flow = Dataflow("through")
+    op.output("out", step(op.input("in", flow, TestingSource(list(items), batch_size=len(items)))), TestingSink(made))
+    run_main(flow)  # type: ignore[no-untyped-call]
+    return made
 
 
 # facts
@@ -39,20 +68,51 @@ TICK = Tick(0, START, 3)
 
 @pytest.mark.parametrize("partitions", [1, 4])
 def test_a_tick_is_a_heartbeat_for_every_partition_and_nothing_else_is(partitions: int) -> None:
-    beats: list[tuple[str, list[Fact | Erase]]] = [(str(each), []) for each in range(partitions)]
-    assert tell([TICK], partitions) == beats
-    assert tell([], partitions) == []
-    rows = tell([make(EventFact, status="applied")], partitions)
-    assert all(items for _, items in rows)
-    assert tell([TICK, make(EventFact, status="applied")], partitions)[-partitions:] == beats
+    beats: list[tuple[str, list[Any]]] = [(str(each), []) for each in range(partitions)]
+
+    def beating(*batch: Decoded) -> list[Any]:
+        return through(lambda up: heartbeat_step("beat", up, partitions), *batch)
+
+    assert beating(decoded([TICK])) == beats
+    assert beating(decoded([TICK, TICK]), decoded([TICK])) == beats
+    assert beating(decoded(rejected=[LETTER])) == []
+    assert beating(decoded(), decoded([TICK], [LETTER])) == beats
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_a_batch_of_rows_is_one_item_for_each_partition_that_gets_some(partitions: int) -> None:
+    rows = [make(EventFact, user_id=user, status="late", version=at) for at, user in enumerate(("ana", "ben", "ana", "cleo", "ana"))]
+    keyed = ("key", Outputs(rows[3:]))  # of a keyed step
+    items = through(lambda up: facts_step("facts", up, partitions), Outputs(rows[:3]), Outputs(), keyed)
+    assert len({name for name, _ in items}) == len(items) <= partitions
+    assert [row.version for _, some in items for row in some if row.user_id == "ana"] == [0, 2, 4]
+    assert sorted(row.version for _, some in items for row in some) == [0, 1, 2, 3, 4]
+    assert through(lambda up: facts_step("facts", up, partitions), Outputs(), Outputs()) == []
 
 
 def test_a_dead_letter_becomes_a_row_that_is_found_again_by_its_place() -> None:
     fact = dead_letter_fact(LETTER)
     assert (fact.dead_letter_id, fact.reason, fact.source_offset, fact.log_time) == ("events:3:42", "not_json", 42, 0)
     assert fact.raw == "\ufffd" * RAW_SHOWN
-    ((_, rows),) = tell([LETTER], 1)
+    ((_, rows),) = through(lambda up: facts_step("facts", up, 1), decoded([TICK], [LETTER]))
     assert [type(row) for row in rows] == [DeadLetterFact]
+
+
+def test_a_batch_of_dead_letters_is_one_item() -> None:
+    assert through(lambda up: dead_letter_batches("rejected", up), decoded(rejected=[LETTER]), decoded([TICK], [LETTER])) == [
+        ("0", [LETTER, LETTER])
+    ]
+    assert through(lambda up: dead_letter_batches("rejected", up), decoded([TICK])) == []
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_effects_of_a_person_stay_in_order_whichever_step_they_come_from(partitions: int) -> None:
+    effects = [Erase("t", user, version) for version, user in enumerate(("ana", "ben", "ana", "cleo", "ana"))]
+    items = through(lambda up: effect_batches("effects", up, partitions), Outputs(effects=effects[:2]), Outputs(effects=effects[2:]))
+    assert len({name for name, _ in items}) == len(items) <= partitions
+    assert [each.version for _, some in items for each in some if each.user_id == "ana"] == [0, 2, 4]
+    assert sorted(each.version for _, some in items for each in some) == [0, 1, 2, 3, 4]
+    assert through(lambda up: effect_batches("effects", up, partitions), Outputs()) == []
 
 
 METRICS: list[tuple[Fact, tuple[str, str] | None]] = [
@@ -90,7 +150,7 @@ def test_partials_of_batches_cut_anywhere_add_up_to_the_whole(facts: list[Any], 
     assert total(parts) == total(step_metrics(facts))
 
 
-# gather
+# sink_batches
 
 
 @given(st.lists(st.tuples(st.sampled_from(["ana", "ben", "", "ü", "x" * 50]), st.integers()), max_size=30), st.integers(1, 8))
@@ -110,58 +170,4 @@ def test_a_person_stays_on_their_partition_from_batch_to_batch() -> None:
 
 
 def test_a_tombstone_goes_where_the_persons_guidance_went() -> None:
-    assert whom(Erase("t", "ana", 3)) == "ana"
-
-
-# tally
-
-
-def test_a_batch_is_counted_by_what_is_in_it() -> None:
-    batch = [
-        Count("read", by=5), Count("ignored", "late"), Count("activated", by=-1), LETTER, TICK,
-        make(DecisionFact, outcome="decided"), make(DecisionFact, outcome="declined", reason="holdout"),
- make(SignalFact, trigger="stuck:errors"),
-        make(OutcomeFact, kind="success"), make(RecommendationFact, ui_component="modal"), make(RecommendationFact, ui_component="none"),
-    ]  # fmt: skip
-    wanted = {
-        "read": 5, "ignored|late": 1, "activated": -1, "dead_letters|not_json": 1, "decisions": 1, "non_decisions|holdout": 1,
-        "signals|stuck:errors": 1, "outcomes|success": 1, "recommendations": 1, "withdrawals": 1,
-    }  # fmt: skip
-    assert count(batch) == [("tally", wanted)]
-    assert count([]) == []
-    assert count([TICK]) == []
-
-
-def test_a_lifes_tally_does_not_depend_on_how_it_was_cut() -> None:
-    life = Life()
-    life.see(signup(), event("recommendation_shown", 1), event("form_submit", 2, form="connect"), event("user_deleted", 3))
-    whole = count(life.outputs)[0][1]
-    for first, second in permutations(range(0, len(life.outputs), 2), 2):
-        if first < second:
-            board = CounterView()
-            logic = counter_totals(board)(None)
-            for part in (life.outputs[:first], life.outputs[first:second], life.outputs[second:]):
-                logic.on_batch([tally for _, tally in count(part)])
-            assert board.total == whole
-
-
-def test_a_resumed_tally_goes_on_exactly_and_remembers_what_it_resumed_from() -> None:
-    board = CounterView()
-    logic = counter_totals(board)(None)
-    assert logic.on_batch([{"read": 3}, {"read": 4, "users": 1}]) == ([], False)
-    again = CounterView()
-    resumed = counter_totals(again)(logic.snapshot())
-    assert again.total == again.resumed == {"read": 7, "users": 1}
-    resumed.on_batch([{"read": 1, "activated": -1}])
-    assert again.total == {"read": 8, "users": 1, "activated": -1}
-    assert again.resumed == {"read": 7, "users": 1}
-    assert counter_totals(CounterView())(resumed.snapshot()).snapshot() == resumed.snapshot()
-
-
-def test_what_a_reader_has_taken_from_the_board_does_not_change_under_them() -> None:
-    board = CounterView()
-    logic = counter_totals(board)(None)
-    logic.on_batch([{"read": 1}])
-    taken = board.total
-    logic.on_batch([{"read": 1}])
-    assert (taken, board.total) == ({"read": 1}, {"read": 2})
+    assert person_of(Erase("t", "ana", 3)) == "ana"

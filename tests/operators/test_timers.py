@@ -10,10 +10,18 @@ import pytest
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, cluster_main
 
+from operators.decode import Decoded
+from operators.stitch import AddressedArrival
 from operators.timer_registry import TimerRegistry
 from operators.timers import LANES, TimerLogic, timers_step
 from state.messages import Tick
 from state.person.arrivals import TimerDue
+
+
+def decoded(*ticks: Tick) -> Decoded:
+    out = Decoded()
+    out.ticks += ticks
+    return out
 
 
 def test_a_tick_calls_whoever_is_due_in_its_partition_in_order() -> None:
@@ -43,29 +51,30 @@ def test_every_worker_owns_a_lane(workers: int, monkeypatch: pytest.MonkeyPatch)
     """In a real cluster of threads: the engine alone says which worker owns which key."""
     owned: defaultdict[int, int] = defaultdict(int)
 
-    def note(self: TimerLogic, values: list[Tick]) -> tuple[list[list[Call]], bool]:
+    def note(self: TimerLogic, values: list[Tick]) -> tuple[list[list[AddressedArrival]], bool]:
         owned[threading.get_ident()] += len(values)
         return [], False
 
     monkeypatch.setattr(TimerLogic, "on_batch", note)
     flow = Dataflow("lanes")
-    ticks = op.input("ticks", flow, TestingSource([Tick(0, 1, 3)]))
-    op.output("out", timers_step("timers", ticks, TimerRegistry(), LANES), TestingSink(list[tuple[str, TimerDue]]()))
+    ticks = op.input("ticks", flow, TestingSource([decoded(Tick(0, 1, 3))]))
+    op.output("out", timers_step("timers", ticks, TimerRegistry(), LANES), TestingSink(list[tuple[str, list[AddressedArrival]]]()))
     cluster_main(flow, [], 0, worker_count_per_proc=workers)  # type: ignore[no-untyped-call]
     assert sum(owned.values()) == LANES
     assert len(owned) == workers
 
 
 def test_one_worker_needs_one_lane() -> None:
-    woken: list[tuple[str, TimerDue]] = []
+    woken: list[tuple[str, list[AddressedArrival]]] = []
     wheels = TimerRegistry()
     flow = Dataflow("lane")
-    ticks = op.input("ticks", flow, TestingSource([Tick(0, 1, 3), Tick(0, 5, 5)]))
+    ticks = op.input("ticks", flow, TestingSource([decoded(Tick(0, 1, 3)), decoded(Tick(0, 5, 5))]))
 
-    def arm(tick: Tick) -> Tick:
-        wheels.mine().register(0, f"due at {tick.at}", tick.at)
-        return tick
+    def arm(batch: Decoded) -> Decoded:
+        for tick in batch.ticks:
+            wheels.mine().register(0, f"due at {tick.at}", tick.at)
+        return batch
 
     op.output("out", timers_step("timers", op.map("arm", ticks, arm), wheels, 1), TestingSink(woken))
     cluster_main(flow, [], 0)  # type: ignore[no-untyped-call]
-    assert woken == [("due at 1", TimerDue(1, 3)), ("due at 5", TimerDue(5, 5))]
+    assert woken == [("0", [("due at 1", TimerDue(1, 3))]), ("0", [("due at 5", TimerDue(5, 5))])]

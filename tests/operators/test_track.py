@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from operators.timer_registry import TimerRegistry
-from operators.track import Arrival, TrackLogic
+from operators.track import TrackLogic, track_logic
 from state.catalog.plan import Plan
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
 from state.person import snapshot
-from state.person.arrivals import TimerDue, VisitorMerged
-from tests.state.lives import KEYS, START, Life, anonymously, catalog, event, kinds, of_kind, plan, signals, signup, withdrawals
+from state.person.arrivals import Arrival, TimerDue, VisitorDeleted
+from state.records.recommendation import Erase
+from tests.state.lives import (
+    KEYS,
+    START,
+    Life,
+    anonymously,
+    catalog,
+    event,
+    flat,
+    kinds,
+    of_kind,
+    plan,
+    signals,
+    signup,
+    visitor_merged,
+    withdrawals,
+)
 
 
 class Job:
@@ -25,24 +43,24 @@ class Job:
         self.wheels = TimerRegistry()
         self.build = track_logic(self.plan, KEYS, self.wheels)
         self.logic = self.build(None)
-        self.outputs: list[Output] = []
+        self.outputs: list[Any] = []
         self.seq = 0
 
-    def take(self, *arrivals: Arrival) -> list[Output]:
+    def take(self, *arrivals: Arrival) -> list[Any]:
         """One activation."""
-        lists, discard = self.logic.on_batch(list(arrivals))
-        assert discard is False
-        fresh = [output for outputs in lists for output in outputs]
+        collectors, discard = self.logic.on_batch(list(arrivals))
+        assert discard is (self.logic._person is None)
+        fresh = flat(*collectors)
         self.outputs += fresh
         return fresh
 
-    def see(self, *events: Event) -> list[Output]:
+    def see(self, *events: Event) -> list[Any]:
         """Events, numbered as a source does."""
         return self.take(*(msgspec.structs.replace(each, seq=2 * (self.seq + at)) for at, each in enumerate(events, 1)))
 
-    def wait(self, at: int) -> list[Output]:
+    def wait(self, at: int) -> list[Any]:
         """Log time passes, and the wheel calls."""
-        fresh: list[Output] = []
+        fresh: list[Any] = []
         for key in self.wheels.mine().pop_due(0, START + at):
             assert key == KEYS.stream_key("t", "u")
             fresh += self.take(TimerDue(START + at, 1))
@@ -74,7 +92,7 @@ def test_a_batch_is_taken_in_the_order_of_the_input_however_it_came() -> None:
 def test_asks_carry_who_and_when_so_that_they_can_be_ordered() -> None:
     job = Job()
     (ask,) = of_kind(job.take(msgspec.structs.replace(signup(), seq=40)), DecisionRequest)
-    assert (ask.seq, ask.who, ask.turn) == (40, KEYS.stream_key("t", "u"), 1)
+    assert (ask.seq, ask.key, ask.number) == (40, KEYS.stream_key("t", "u"), 1)
 
 
 def test_the_wheel_is_armed_once_however_many_events_move_the_deadline() -> None:
@@ -160,9 +178,44 @@ def test_a_deleted_person_is_resumed_without_a_timer_and_may_begin_anew() -> Non
 def test_a_visitor_who_became_a_user_is_told_so_under_the_old_key() -> None:
     job = Job()
     job.see(anonymously(signup()))
-    told = job.take(VisitorMerged("t", "u", "known", START + 1, START + 1, 0, 4))
+    told = job.take(visitor_merged(1, into="known", seq=4))
     assert [each.reason for each in withdrawals(told)] == ["merged"]
     assert [each.seq for each in of_kind(told, DecisionOutcome)] == [4]
+
+
+def gone(at: int, into: str = "known") -> VisitorDeleted:
+    return VisitorDeleted(
+        tenant="t",
+        user="u",
+        into_key=KEYS.stream_key("t", into),
+        timestamp=START + at,
+        log_time=START + at,
+        partition=0,
+        seq=6,
+    )
+
+
+def test_a_visitor_whose_user_is_deleted_is_erased_under_the_old_key_once() -> None:
+    job = Job()
+    job.see(anonymously(signup()))
+    job.take(visitor_merged(1, into="known", seq=4))
+    collectors, discard = job.logic.on_batch([gone(2)])
+    assert [(out.effects, out.rows) for out in collectors] == [([erase], [erase]) for erase in of_kind(flat(*collectors), Erase)]
+    assert (len(collectors), discard) == (1, False)
+    job.restart()
+    assert len(job.wheels) == 0
+    assert job.take(gone(2)) == job.take(gone(3)) == []
+
+
+def test_the_deletion_of_a_user_that_a_visitor_was_not_merged_into_is_ignored() -> None:
+    job = Job()
+    assert job.take(gone(1)) == []
+    job.see(anonymously(signup()))
+    assert job.take(gone(2)) == []
+    job.take(visitor_merged(3, into="known", seq=4))
+    before = job.logic.snapshot()
+    assert job.take(gone(4, into="another")) == []
+    assert job.logic.snapshot() == before
 
 
 def test_two_keys_share_a_builder_and_nothing_else() -> None:

@@ -81,9 +81,12 @@ def test_an_activated_person_of_an_earlier_release_is_left_alone() -> None:
 def test_what_was_learned_of_a_step_that_is_gone_stops_nothing() -> None:
     estimator = starting(plan(), "t")
     since = START // PERIOD * PERIOD
-    estimator.learn(EpisodeObservation("t", "connect", "entered", since, since))
-    estimator.learn(EpisodeObservation("t", "connect", "completed", since + HOUR, since, HOUR, (5,)))
+    estimator.learn(EpisodeObservation(tenant="t", step="connect", kind="entered", at=since, since=since))
+    estimator.learn(
+        EpisodeObservation(tenant="t", step="connect", kind="completed", at=since + HOUR, since=since, lasted=HOUR, rows=(5,))
+    )
     later = resuming(Plan(catalog(change=without_connect)), estimator.encode())
     for period in range(1, 20):
-        later.learn(EpisodeObservation("t", "explore", "entered", since + period * PERIOD, since + period * PERIOD))
+        at = since + period * PERIOD
+        later.learn(EpisodeObservation(tenant="t", step="explore", kind="entered", at=at, since=at))
     assert set(later.parameters(10**9).curves) == {"explore", "invite", "share"}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from state.decision.bandit import Bandit, Learner
-from state.decision.chooser import Chooser
+from state.decision.chooser import Choices, Chooser
 from state.decision.messages import Decision, DecisionOutcome, DecisionRequest
 from state.records.facts import ArmStopFact, DecisionFact, OutcomeFact, PosteriorFact
 from tests.state.lives import START, Life, of_kind, plan, signup
@@ -21,8 +23,41 @@ def ask(number: int = 0, at: int = START, **changes: object) -> DecisionRequest:
 
 
 def reward(kind: str, decision: str = "d0", arm: str = "", at: int = START + 5, **changes: object) -> DecisionOutcome:
-    found = DecisionOutcome(2, at, "who", 1, "t", "u", decision, "signup", "analysts", "connect", "analyst", arm, kind, 9)
+    found = DecisionOutcome(
+        seq=2,
+        at=at,
+        key="key",
+        number=1,
+        tenant="t",
+        user="u",
+        decision=decision,
+        trigger="signup",
+        path="analysts",
+        step="connect",
+        segment="analyst",
+        arm=arm,
+        kind=kind,
+        version=9,
+    )
     return msgspec.structs.replace(found, **changes)
+
+
+def emitted(out: Choices) -> list[Any]:
+    return [*out.decisions, *out.rows]
+
+
+def decide(chooser: Chooser, bandit: Bandit, request: DecisionRequest) -> list[Any]:
+    out = Choices()
+    chooser.decide(bandit, request, out)
+    assert out.counts == {"decisions": 1}
+    return emitted(out)
+
+
+def learn(chooser: Chooser, bandit: Bandit, outcome: DecisionOutcome) -> list[Any]:
+    out = Choices()
+    chooser.learn(bandit, outcome, out)
+    assert out.counts == {f"outcomes|{outcome.kind}": 1}
+    return emitted(out)
 
 
 @pytest.fixture
@@ -37,7 +72,7 @@ def bandit(chooser: Chooser) -> Bandit:
 
 def test_a_choice_is_logged_with_all_arms_and_the_probabilities_it_was_drawn_from(chooser: Chooser, bandit: Bandit) -> None:
     asked = ask()
-    choice, fact = chooser.decide(bandit, asked)
+    choice, fact = decide(chooser, bandit, asked)
     assert isinstance(choice, Decision)
     assert isinstance(fact, DecisionFact)
     assert (fact.outcome, fact.reason, fact.arms) == ("decided", "", ALL)
@@ -49,13 +84,13 @@ def test_a_choice_is_logged_with_all_arms_and_the_probabilities_it_was_drawn_fro
 
 
 def test_the_same_decision_draws_the_same_again(chooser: Chooser) -> None:
-    assert chooser.decide(chooser.bandit(Learner()), ask(3)) == chooser.decide(chooser.bandit(Learner()), ask(3))
+    assert decide(chooser, chooser.bandit(Learner()), ask(3)) == decide(chooser, chooser.bandit(Learner()), ask(3))
 
 
 @pytest.mark.parametrize("kind", ["success", "failure"])
 def test_success_and_failure_teach_and_tell_what_is_believed_now(chooser: Chooser, bandit: Bandit, kind: str) -> None:
-    choice = of_kind(chooser.decide(bandit, ask()), Decision)[0]
-    told = chooser.learn(bandit, reward(kind))
+    choice = of_kind(decide(chooser, bandit, ask()), Decision)[0]
+    told = learn(chooser, bandit, reward(kind))
     (outcome,) = of_kind(told, OutcomeFact)
     assert (outcome.kind, outcome.arm, outcome.decision_id) == (kind, choice.arm, "d0")
     everywhere, here = of_kind(told, PosteriorFact)
@@ -67,73 +102,73 @@ def test_success_and_failure_teach_and_tell_what_is_believed_now(chooser: Choose
 
 @pytest.mark.parametrize("kind", ["shown", "clicked", "dismissed", "expired", "withdrawn", "superseded"])
 def test_everything_else_is_told_and_teaches_nothing(chooser: Chooser, bandit: Bandit, kind: str) -> None:
-    chooser.decide(bandit, ask())
-    told = chooser.learn(bandit, reward(kind))
+    decide(chooser, bandit, ask())
+    told = learn(chooser, bandit, reward(kind))
     assert [type(each) for each in told] == [OutcomeFact]
     assert bandit.learner.version == 0
     assert bool(bandit.learner.pending) == (kind in ("shown", "clicked", "dismissed"))
 
 
 def test_a_success_is_told_at_once_and_learned_when_its_window_has_closed(chooser: Chooser, bandit: Bandit) -> None:
-    chooser.decide(bandit, ask())
-    told = chooser.learn(bandit, reward("success", matures_at=START + 1_000))
+    decide(chooser, bandit, ask())
+    told = learn(chooser, bandit, reward("success", matures_at=START + 1_000))
     assert [type(each) for each in told] == [OutcomeFact]
-    assert of_kind(chooser.decide(bandit, ask(1, START + 999)), DecisionFact)[0].learner_version == 0
-    later = chooser.decide(bandit, ask(2, START + 1_000))
+    assert of_kind(decide(chooser, bandit, ask(1, START + 999)), DecisionFact)[0].learner_version == 0
+    later = decide(chooser, bandit, ask(2, START + 1_000))
     assert [each.context for each in of_kind(later, PosteriorFact)] == ["*", "connect|analyst"]
     assert of_kind(later, DecisionFact)[0].learner_version == 1
 
 
 def test_an_echoed_arm_teaches_even_where_the_decision_is_forgotten(chooser: Chooser, bandit: Bandit) -> None:
-    told = chooser.learn(bandit, reward("success", "forgotten", "quiet"))
+    told = learn(chooser, bandit, reward("success", "forgotten", "quiet"))
     assert [each.arm for each in of_kind(told, OutcomeFact)] == ["quiet"]
     assert list(bandit.learner.trials) == [f"quiet@{plan().arm_version('signup', 'quiet')}"]
 
 
 def test_what_was_chosen_wins_over_what_is_echoed(chooser: Chooser, bandit: Bandit) -> None:
-    choice = of_kind(chooser.decide(bandit, ask()), Decision)[0]
+    choice = of_kind(decide(chooser, bandit, ask()), Decision)[0]
     echoed = next(arm for arm in ("loud", "plain") if arm != choice.arm)
-    told = chooser.learn(bandit, reward("success", arm=echoed))
+    told = learn(chooser, bandit, reward("success", arm=echoed))
     assert [each.arm for each in of_kind(told, OutcomeFact)] == [choice.arm]
 
 
 @pytest.mark.parametrize("arm", ["", "retired"])
 def test_an_unknown_decision_without_a_known_arm_is_told_and_teaches_nothing(chooser: Chooser, bandit: Bandit, arm: str) -> None:
-    told = chooser.learn(bandit, reward("success", "unknown", arm))
+    told = learn(chooser, bandit, reward("success", "unknown", arm))
     assert [type(each) for each in told] == [OutcomeFact]
     assert bandit.learner == Learner()
 
 
 def test_an_ask_for_one_arm_gets_it_for_sure(chooser: Chooser, bandit: Bandit) -> None:
-    choice = of_kind(chooser.decide(bandit, ask(arms=("quiet",))), Decision)[0]
+    choice = of_kind(decide(chooser, bandit, ask(arms=("quiet",))), Decision)[0]
     assert choice.arm == "quiet"
     assert choice.propensity == pytest.approx(1)
 
 
 def test_success_makes_an_arm_likelier_next_time(chooser: Chooser, bandit: Bandit) -> None:
     for number in range(80):
-        choice = of_kind(chooser.decide(bandit, ask(number)), Decision)[0]
-        chooser.learn(bandit, reward("success" if choice.arm == "plain" else "failure", f"d{number}"))
-    fact = of_kind(chooser.decide(bandit, ask(99)), DecisionFact)[0]
+        choice = of_kind(decide(chooser, bandit, ask(number)), Decision)[0]
+        learn(chooser, bandit, reward("success" if choice.arm == "plain" else "failure", f"d{number}"))
+    fact = of_kind(decide(chooser, bandit, ask(99)), DecisionFact)[0]
     assert fact.propensities[1] > 0.8
     assert min(fact.propensities) >= 0.05
     assert fact.learner_version == bandit.learner.fitted > 60
 
 
 def test_an_arm_just_shown_to_this_person_is_less_likely(chooser: Chooser, bandit: Bandit) -> None:
-    fact = of_kind(chooser.decide(bandit, ask(rest=(1.0, 0.0, 1.0))), DecisionFact)[0]
+    fact = of_kind(decide(chooser, bandit, ask(rest=(1.0, 0.0, 1.0))), DecisionFact)[0]
     assert fact.propensities[1] < 0.25
     assert fact.propensities[0] == pytest.approx(fact.propensities[2], abs=0.01)
 
 
 def test_the_group_that_rules_guide_gets_the_first_arm_and_teaches_nothing(chooser: Chooser, bandit: Bandit) -> None:
     for number in range(20):
-        choice, fact = chooser.decide(bandit, ask(number, group="rules", rest=(0.0, 1.0, 1.0)))
+        choice, fact = decide(chooser, bandit, ask(number, group="rules", rest=(0.0, 1.0, 1.0)))
         assert isinstance(choice, Decision)
         assert isinstance(fact, DecisionFact)
         assert (choice.arm, choice.propensity) == ("loud", 1.0)
         assert (fact.arms, fact.propensities, fact.experiment_group) == (ALL, (1.0, 0.0, 0.0), "rules")
-        told = chooser.learn(bandit, reward("success", f"d{number}", group="rules"))
+        told = learn(chooser, bandit, reward("success", f"d{number}", group="rules"))
         assert [type(each) for each in told] == [OutcomeFact]
         assert of_kind(told, OutcomeFact)[0].arm == "loud"
     assert bandit.learner == Learner()
@@ -144,15 +179,15 @@ def test_a_stopped_arm_is_told_once_and_no_longer_eligible(chooser: Chooser, ban
     for number in range(1_200):
         arm = ALL[number % 3]
         success = number // 3 % 10 < (1 if arm == "quiet" else 5)
-        stops += of_kind(chooser.learn(bandit, reward("success" if success else "failure", f"x{number}", arm)), ArmStopFact)
+        stops += of_kind(learn(chooser, bandit, reward("success" if success else "failure", f"x{number}", arm)), ArmStopFact)
     (stop,) = stops
     assert (stop.arm, stop.arm_version, stop.tenant_id, stop.trigger) == ("quiet", plan().arm_version("signup", "quiet"), "t", "signup")
     assert stop.confidence >= 0.99
     assert stop.others_rate - stop.rate > stop.margin
-    fact = of_kind(chooser.decide(bandit, ask()), DecisionFact)[0]
+    fact = of_kind(decide(chooser, bandit, ask()), DecisionFact)[0]
     assert fact.arms == ("loud", "plain")
     assert sum(fact.propensities) == pytest.approx(1)
-    ruled = of_kind(chooser.decide(bandit, ask(1, group="rules", arms=("quiet", "loud"))), DecisionFact)[0]
+    ruled = of_kind(decide(chooser, bandit, ask(1, group="rules", arms=("quiet", "loud"))), DecisionFact)[0]
     assert ruled.propensities == (1.0, 0.0)
-    left = of_kind(chooser.decide(bandit, ask(2, arms=("quiet",))), DecisionFact)[0]
+    left = of_kind(decide(chooser, bandit, ask(2, arms=("quiet",))), DecisionFact)[0]
     assert (left.arm, left.propensities) == ("quiet", (1.0,))

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from state.catalog.plan import Plan
+from state.decision.eligibility import experiment_group
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.events import Event
@@ -23,6 +24,7 @@ from state.vocabulary import NO_COMPONENT, REASONS
 from tests.state.lives import (
     KEYS,
     START,
+    Counted,
     Life,
     anonymously,
     arriving,
@@ -30,6 +32,7 @@ from tests.state.lives import (
     counts,
     declined,
     event,
+    flat,
     kinds,
     of_kind,
     plan,
@@ -93,7 +96,7 @@ def test_an_earlier_completion_that_arrives_late_moves_activation_back_and_is_to
     assert life.person is not None
     assert life.person.activated_at == START + 5 * MINUTE
     assert [each.activated_at for each in of_kind(told, PersonFact)] == [START + 5 * MINUTE]
-    assert counts(told, "activated") == []
+    assert counts(told, "people_activated") == []
 
 
 def test_a_new_path_may_take_activation_back_and_the_tally_follows() -> None:
@@ -102,9 +105,9 @@ def test_a_new_path_may_take_activation_back_and_the_tally_follows() -> None:
     life.see(event("identify", 3, traits={"persona": "analyst"}))
     assert life.person is not None
     assert life.person.activated_at == 0
-    assert sum(each.by for each in life.told(Count) if each.name == "activated") == 0
+    assert sum(each.by for each in life.told(Counted) if each.name == "people_activated") == 0
     life.see(*explored(4))
-    assert sum(each.by for each in life.told(Count) if each.name == "activated") == 1
+    assert sum(each.by for each in life.told(Counted) if each.name == "people_activated") == 1
 
 
 def test_one_and_true_are_different_traits_that_lead_to_different_paths() -> None:
@@ -203,7 +206,7 @@ def test_an_event_on_the_very_edge_of_the_bound_is_still_known_after_a_restart()
     life = Life()
     life.see(signup(0), event("page_view", DAY, path="/"))
     life.reload()
-    assert [getattr(each, "name", "") for each in life.see(signup(0, log=DAY))] == ["duplicates"]
+    assert [getattr(each, "name", "") for each in life.see(signup(0, log=DAY))] == ["events_duplicate"]
 
 
 def test_far_too_many_event_ids_of_one_person_push_the_bound_up_and_never_lose_deduplication(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,8 +245,7 @@ def test_a_hundred_thousand_events_of_one_person_leave_a_state_of_bounded_size()
     person = None
     for number in range(100_000):
         each = event("page_view", number * SECOND, ident=f"i{number}", path=f"/{number % 7}")
-        turn = Collector("who")
-        person = small.apply(person, each, turn)
+        person = small.apply(person, each, Collector("key"))
     assert person is not None
     assert len(person.seen) < 2 * DAY // SECOND
     assert len(snapshot.encode(person)) < 12 * (DAY // SECOND + 2) + 2_000
@@ -257,7 +259,7 @@ def test_the_last_events_are_remembered_by_text_alone(payload: dict[str, Any]) -
     life = Life()
     life.see(event("track", 0, **payload))
     assert life.person is not None
-    assert life.person.recent == ["track"]
+    assert life.person.last_event == "track"
 
 
 def test_damaged_snapshots_and_those_of_a_later_release_are_refused_in_words() -> None:
@@ -303,11 +305,11 @@ def _capped(life: Life) -> list[object]:
 
 
 def _unreachable(life: Life) -> list[object]:
-    turn = Collector("who")
+    out = Collector("key")
     life.see(signup())
     assert life.person is not None
-    life.fold._guidance.consider(turn, life.person, "signup", START, {"connect": 1, "explore": 1, "invite": 1, "share": 1})
-    return list(turn.outputs)
+    life.fold._guidance.consider(out, life.person, "signup", START, {"connect": 1, "explore": 1, "invite": 1, "share": 1})
+    return flat(out)
 
 
 WAYS: list[tuple[str, Plan, Callable[[Life], list[object]]]] = [
@@ -335,9 +337,9 @@ def test_a_person_whose_step_has_no_words_is_told_so() -> None:
     life.see(signup(persona="nobody"))
     assert life.person is not None
     life.person.path = "analysts"
-    turn = Collector("who")
-    life.fold._guidance.consider(turn, life.person, "signup", START, {}, "a step of an older catalog")
-    assert declined(turn.outputs) == ["no_arm"]
+    out = Collector("key")
+    life.fold._guidance.consider(out, life.person, "signup", START, {}, "a step of an older catalog")
+    assert declined(flat(out)) == ["no_arm"]
 
 
 def test_the_other_reasons_belong_to_people_who_are_not_considered_at_all() -> None:
@@ -377,7 +379,7 @@ def test_an_ask_carries_all_that_the_choice_and_the_words_depend_on() -> None:
 
 
 def test_held_out_people_are_detected_like_everyone_and_guided_never() -> None:
-    held = next(name for name in map(str, range(100)) if Life(plan(0.5)).fold._guidance.group(Person("t", name)) == "holdout")
+    held = next(name for name in map(str, range(100)) if experiment_group(plan(0.5), Person("t", name)) == "holdout")
     life = Life(plan(0.5))
     life.see(signup(user=held), *(event("error", 1 + number, code="x", user=held) for number in range(3)))
     assert signals(life.outputs) == ["stuck:errors"]
@@ -476,7 +478,7 @@ def test_guidance_that_was_replaced_is_not_current_any_more_when_its_successor_e
     assert life.ask.trigger == "stuck:errors"
     life.see(event("identify", HOUR + 9, traits={"persona": "x"}))
     assert len(withdrawals(life.outputs)) == 1
-    assert counts(life.see(event("recommendation_clicked", HOUR + 10)), "exposures_ignored") == ["nothing_to_show"]
+    assert counts(life.see(event("recommendation_clicked", HOUR + 10)), "exposures_ignored") == ["no_current_recommendation"]
     assert withdrawals(life.see(event("preferences_changed", HOUR + 20, guidance=False))) == []
 
 
@@ -501,7 +503,7 @@ def test_a_deleted_person_gets_nothing_until_a_later_signup_begins_anew() -> Non
     told = life.see(
         signup(HOUR, ident="same instant", log=2 * HOUR), connect(3 * HOUR), event("identify", 4 * HOUR, traits={"persona": "analyst"})
     )
-    assert counts(told, "ignored") == ["deleted"] * 3
+    assert counts(told, "events_ignored") == ["deleted"] * 3
     assert life.person is not None
     assert life.person.user == ""
     assert life.wait(9 * DAY) == []
@@ -525,9 +527,9 @@ def test_a_visitor_who_became_a_user_is_guided_no_more_under_the_old_key() -> No
     assert [each.reason for each in withdrawals(told)] == ["merged"]
     assert kinds(told) == ["withdrawn"]
     assert life.person is not None
-    assert (life.person.traits, life.person.recent) == ({}, [])
+    assert (life.person.traits, life.person.last_event) == ({}, "")
     told = life.see(anonymously(connect(2 * HOUR)))
-    assert counts(told, "ignored") == ["merged"]
+    assert counts(told, "events_ignored") == ["merged"]
     life.wait(40 * DAY)
     assert signals(life.outputs) == []
     again = life.become("known", 3 * HOUR)
@@ -538,9 +540,9 @@ def test_a_user_cannot_be_merged_away_by_whoever_names_them_as_a_visitor() -> No
     life = Life()
     life.see(signup())
     told = life.become("somebody", HOUR)
-    assert counts(told, "ignored") == ["merge_refused"]
+    assert counts(told, "events_ignored") == ["merge_refused"]
     assert withdrawals(told) == []
-    assert counts(life.see(event("page_view", 2 * HOUR, path="/")), "ignored") == []
+    assert counts(life.see(event("page_view", 2 * HOUR, path="/")), "events_ignored") == []
 
 
 def test_a_wish_to_be_forgotten_is_never_too_late() -> None:
@@ -555,7 +557,7 @@ def test_a_wish_to_be_forgotten_is_never_too_late() -> None:
 def test_the_latest_of_several_deletions_counts() -> None:
     life = Life()
     life.see(signup(), event("user_deleted", HOUR), event("user_deleted", 5 * HOUR))
-    assert counts(life.see(signup(3 * HOUR)), "ignored") == ["deleted"]
+    assert counts(life.see(signup(3 * HOUR)), "events_ignored") == ["deleted"]
     assert of_kind(life.see(signup(6 * HOUR)), DecisionRequest)
 
 
@@ -652,7 +654,7 @@ def test_the_fold_is_stateless_two_people_share_one() -> None:
     alone = [Life(), Life()]
     for at, each in enumerate([signup(), connect(1), *explored(2), invite(9)]):
         for index in (0, 1):
-            people[index] = shared.apply(people[index], each, Collector("who"))
+            people[index] = shared.apply(people[index], each, Collector("key"))
             alone[index].see(each)
     assert people[0] == people[1] == alone[0].person == alone[1].person
 

@@ -20,7 +20,7 @@ from state.person.person import Person
 from state.records.facts import DecisionFact
 from state.records.recommendation import Erase, Publish
 from state.vocabulary import REASONS, TRIGGERS
-from tests.state.lives import KEYS, START, Life, arriving, event, histories, live, plan, signup, stories, versions
+from tests.state.lives import KEYS, START, Life, arriving, event, flat, histories, live, plan, signup, stories, versions
 
 ENDS = {"success", "failure", "expired", "withdrawn", "superseded"}
 
@@ -131,7 +131,7 @@ def test_nothing_is_written_for_a_deleted_person(story: list[Event | int]) -> No
             assert not [
                 output for output in life.outputs[already:] if isinstance(output, DecisionRequest | Publish | Erase | DecisionOutcome)
             ]
-            assert (life.person.traits, life.person.steps, life.person.recent, life.person.user) == ({}, {}, [], "")
+            assert (life.person.traits, life.person.steps, life.person.last_event, life.person.user) == ({}, {}, "", "")
 
 
 @given(stories(), st.lists(st.integers(0, 20 * 24).map(lambda hours: hours * HOUR), max_size=8))
@@ -164,7 +164,7 @@ def test_what_an_event_runs_late_is_what_a_tick_runs_in_time(story: list[Event |
 
 def _timeless(output: object) -> object:
     """An output without the place in the input that it came from."""
-    return msgspec.structs.replace(output, seq=0, turn=0) if isinstance(output, DecisionRequest | DecisionOutcome) else output
+    return msgspec.structs.replace(output, seq=0, number=0) if isinstance(output, DecisionRequest | DecisionOutcome) else output
 
 
 @given(stories(), st.sampled_from([("6h", 3), ("1m", 100)]))
@@ -198,12 +198,12 @@ def test_late_events_leave_no_trace_but_a_row_that_says_so(story: list[Event | i
             if not person.deleted_at and each.timestamp < person.floor:
                 before = snapshot.encode(person)
                 now = max(person.now, each.log_time)
-                turn = Collector("who")
-                after = Fold(life.plan, KEYS).apply(person, each, turn)
+                out = Collector("key")
+                after = Fold(life.plan, KEYS).apply(person, each, out)
                 expected = snapshot.decode(before)
                 expected.now = now
                 assert snapshot.encode(after) == snapshot.encode(expected)
-                assert [getattr(output, "status", getattr(output, "label", None)) for output in turn.outputs] == ["late", "late"]
+                assert [getattr(output, "status", getattr(output, "label", None)) for output in flat(out)] == ["late", "late"]
                 continue
         live(life, [each])
 
@@ -215,4 +215,4 @@ def test_a_snapshot_remembers_every_event_id_that_may_still_come(size: int) -> N
     life.reload()
     told = life.see(*(event("track", 1_000 + number, name="x", ident=f"i{number}") for number in range(size)))
     assert len(told) == size
-    assert all(getattr(each, "name", "") == "duplicates" for each in told)
+    assert all(getattr(each, "name", "") == "events_duplicate" for each in told)

@@ -13,7 +13,7 @@ from state.events import Event
 from state.ids import Keys
 from state.person.collector import Collector
 from state.person.person import Person
-from tests.state.lives import START, Life, catalog, counts, declined, event, kinds, of_kind, plan, signup, track
+from tests.state.lives import START, Life, catalog, counts, declined, event, flat, kinds, of_kind, plan, signup, track
 
 
 def guided() -> Life:
@@ -141,12 +141,12 @@ def test_an_echo_from_before_the_decision_counts_from_the_decision_on() -> None:
 def test_without_an_id_nothing_that_was_shown_before_the_decision_can_be_it() -> None:
     life = Life()
     life.see(signup(10 * HOUR))
-    assert counts(life.see(event("recommendation_shown", 9 * HOUR, log=10 * HOUR + 1)), "exposures_ignored") == ["nothing_to_show"]
+    assert counts(life.see(event("recommendation_shown", 9 * HOUR, log=10 * HOUR + 1)), "exposures_ignored") == ["no_current_recommendation"]
 
 
 def test_without_guidance_there_is_nothing_to_show() -> None:
     life = Life()
-    assert counts(life.see(event("recommendation_shown")), "exposures_ignored") == ["nothing_to_show"]
+    assert counts(life.see(event("recommendation_shown")), "exposures_ignored") == ["no_current_recommendation"]
 
 
 def test_what_has_expired_cannot_be_shown() -> None:
@@ -200,7 +200,7 @@ def test_a_step_completed_before_guidance_was_shown_is_nobodys_success() -> None
     life = guided()
     life.see(event("recommendation_shown", 2 * HOUR), connect(HOUR, log=2 * HOUR + 1))
     assert ended(life) == [("withdrawn", 2 * HOUR + 1)]
-    assert counts(life.outputs, "windows_voided") == [""]
+    assert counts(life.outputs, "attribution_windows_voided") == [""]
 
 
 def test_a_step_completed_without_guidance_being_shown_is_nobodys_success() -> None:
@@ -256,10 +256,10 @@ def test_a_device_whose_clock_is_a_little_behind_has_shown_what_was_decided_just
 def test_help_for_somebody_stuck_is_kept_back_by_earlier_help_but_not_by_a_tip() -> None:
     made = Plan(catalog(cap=9))
     person = Person("t", "u", path="analysts", traits={"persona": "analyst"})
-    guidance, turn = Guidance(made, Keys(b"secret")), Collector("who")
+    guidance, out = Guidance(made, Keys(b"secret")), Collector("key")
     for at, trigger in ((0, "signup"), (1, "stuck:errors"), (2, "stuck:looping"), (3, "step_completed"), (6, "stuck:looping")):
-        guidance.consider(turn, person, trigger, START + at * HOUR, {})
-    assert [each.trigger for each in of_kind(turn.outputs, DecisionRequest)] == ["signup", "stuck:errors"]
-    assert declined(turn.outputs) == ["cooldown", "cooldown", "cooldown"]
-    guidance.consider(turn, person, "stuck:looping", START + 7 * HOUR, {})
-    assert of_kind(turn.outputs, DecisionRequest)[-1].trigger == "stuck:looping"
+        guidance.consider(out, person, trigger, START + at * HOUR, {})
+    assert [each.trigger for each in of_kind(flat(out), DecisionRequest)] == ["signup", "stuck:errors"]
+    assert declined(flat(out)) == ["cooldown", "cooldown", "cooldown"]
+    guidance.consider(out, person, "stuck:looping", START + 7 * HOUR, {})
+    assert of_kind(flat(out), DecisionRequest)[-1].trigger == "stuck:looping"

@@ -50,11 +50,13 @@ def lessons(rng: Random, cohorts: int, a_cohort: int, until: int) -> list[Episod
     for cohort in range(cohorts):
         for _ in range(a_cohort):
             since = (FIRST + cohort) * PERIOD + rng.randrange(PERIOD)
-            found.append(EpisodeObservation("t", "connect", "entered", since, since))
+            found.append(EpisodeObservation(tenant="t", step="connect", kind="entered", at=since, since=since))
             if rng.random() < 0.6:
                 lasted = round(rng.lognormvariate(math.log(6 * HOUR), 1.2))
                 if since + lasted < until:
-                    found.append(EpisodeObservation("t", "connect", "completed", since + lasted, since, lasted))
+                    found.append(
+                        EpisodeObservation(tenant="t", step="connect", kind="completed", at=since + lasted, since=since, lasted=lasted)
+                    )
     return sorted(found, key=lambda each: each.at)
 
 

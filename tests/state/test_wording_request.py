@@ -18,7 +18,8 @@ from state.decision.wording_request import REASONS, WordingRequest, WordingSkipp
 from state.duration import HOUR, MINUTE
 from state.events import Event
 from state.person import snapshot
-from state.person.person import SAID, SAID_LONGEST, Person
+from state.person.person import Person
+from state.person.recent import NOTE_LONGEST, NOTES_KEPT
 from state.records.recommendation import MarkShown
 from tests.state.lives import KEYS, Life, catalog, event, signup
 
@@ -31,7 +32,7 @@ wording:
   languages: [en, de]
 steps:
 """
-CONTEXT = WordingContext(5, ("connect",), True, True, ("E42 no such file",))
+CONTEXT = WordingContext(events=5, done=("connect",), returning=True, consent=True, notes=("E42 no such file",))
 
 
 def worded(**changes: Any) -> Catalog:
@@ -47,7 +48,7 @@ OPEN = Plan(worded(template_share=0.0), wording=True)
 
 def choice(decision: str = "d1", context: WordingContext | None = CONTEXT, **changes: Any) -> Decision:
     asked: dict[str, Any] = {
-        "seq": 1, "at": 1_000, "who": "who", "turn": 1, "tenant": "t", "user": "u", "decision": decision, "trigger": "stuck:errors",
+        "seq": 1, "at": 1_000, "key": "key", "number": 1, "tenant": "t", "user": "u", "decision": decision, "trigger": "stuck:errors",
         "path": "analysts", "step": "explore", "segment": "*", "arms": ("loud", "plain"),
         "traits": {"firstName": "Ann", "persona": "analyst", "salary": 1}, "traceparent": "", "version": 3, "context": context,
     }  # fmt: skip
@@ -57,8 +58,8 @@ def choice(decision: str = "d1", context: WordingContext | None = CONTEXT, **cha
 
 def considered(plan: Plan, made: Decision) -> WordingRequest | WordingSkipped:
     publish, _ = Composer(plan, KEYS).compose(made)
-    ask = made.ask
-    return consider(plan, publish.recommendation, context=ask.context, traits=ask.traits, group=ask.group, at=ask.at)
+    asked = made.request
+    return consider(plan, publish.recommendation, context=asked.context, traits=asked.traits, group=asked.group, at=asked.at)
 
 
 def wished(made: Decision, plan: Plan = OPEN) -> WordingRequest:
@@ -106,7 +107,12 @@ def test_where_all_keep_the_template_they_are_told_so() -> None:
         decision=st.text(max_size=24),
         context=st.none()
         | st.builds(
-            WordingContext, st.integers(0, 5), st.just(("connect",)), st.booleans(), st.booleans(), st.just(()) | st.just(("E42",))
+            WordingContext,
+            events=st.integers(0, 5),
+            done=st.just(("connect",)),
+            returning=st.booleans(),
+            consent=st.booleans(),
+            notes=st.just(()) | st.just(("E42",)),
         ),
         group=st.sampled_from(["rules", "adaptive"]),
         trigger=st.sampled_from(["signup", "step_completed", "stuck:errors"]),
@@ -118,11 +124,11 @@ def test_every_decision_ends_in_a_wish_or_a_known_reason(made: Decision) -> None
     if isinstance(found, WordingSkipped):
         assert found.reason in REASONS
     else:
-        assert made.ask.group != "rules"
-        assert made.ask.context is not None
-        assert made.ask.context.consent
-        assert made.ask.context.events >= 3
-        assert found.personal == (made.ask.trigger == "stuck:errors" and bool(made.ask.context.notes))
+        assert made.request.group != "rules"
+        assert made.request.context is not None
+        assert made.request.context.consent
+        assert made.request.context.events >= 3
+        assert found.personal == (made.request.trigger == "stuck:errors" and bool(made.request.context.notes))
         assert found.locale in ("en", "de")
     assert found == considered(PLAN, made), "the same decision gives the same request"
     assert found.record.source == "template"
@@ -228,7 +234,7 @@ def error(at: int, message: str = "no such file") -> Event:
     return event("error", at, code="E42", message=message)
 
 
-def asked(life: Life) -> Context:
+def asked(life: Life) -> WordingContext:
     context = life.ask.context
     assert context is not None
     return context
@@ -276,10 +282,10 @@ def test_own_words_are_kept_in_brief_where_the_catalog_has_personal_triggers() -
     life = Life(OPEN)
     life.see(error(0, "first"), error(1, "second"), event("form_submit", 2, form="x", comment="third " * 90), signup(3))
     notes = asked(life).notes
-    assert len(notes) == SAID
+    assert len(notes) == NOTES_KEPT
     assert notes[0] == "E42 second"
     assert notes[1].startswith("third third")
-    assert len(notes[1]) == SAID_LONGEST
+    assert len(notes[1]) == NOTE_LONGEST
 
 
 @pytest.mark.parametrize("plan", [Plan(worded(personal=[]), wording=True), Plan(worded())])
@@ -325,11 +331,11 @@ def test_the_new_fields_survive_a_restart() -> None:
 
 
 def test_a_snapshot_from_before_they_were_there_still_reads() -> None:
-    person = Person("t", "u", version=7, recent=["error E42"], bot=True)
+    person = Person("t", "u", version=7, decided=[5], bot=True)
     data = snapshot.encode(person)
     fields = msgspec.msgpack.decode(data[5:])
     names = [field.name for field in msgspec.structs.fields(Person)]
-    older = fields[: names.index("model_text")]
+    older = fields[: names.index("events")]
     read = snapshot.decode(data[:5] + msgspec.msgpack.encode(older))
     assert read == person
-    assert (read.model_text, read.model_text_at, read.said) == (True, 0, [])
+    assert (read.events, read.last_event, read.said) == (0, "", [])
