@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from operators.stitch import AddressedArrival, AddressedToUser, Stitched, bundles
 from state.ids import Keys
-from state.person.arrivals import VisitorMerged
+from state.person.arrivals import VisitorDeleted, VisitorMerged
 from state.person.identity import Identity
 from state.person.identity import decode as decode_identity
 from state.person.identity import encode as encode_identity
@@ -28,17 +28,25 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | list[AddressedArrival],
     @override
     def on_batch(self, values: list[AddressedToUser | list[AddressedArrival]]) -> tuple[list[list[AddressedArrival]], bool]:
         identity, passed, out = self._identity, list[list[AddressedArrival]](), list[AddressedArrival]()
+        too_late = set[tuple[int, int]]()
         for value in values:
             if isinstance(value, list):
                 passed.append(value)
                 continue
             key, arrival = value
+            deleted: list[VisitorDeleted] = []
             if isinstance(arrival, VisitorMerged):
                 deleted = identity.merge(arrival)
+                if deleted:
+                    too_late.add((arrival.partition, arrival.seq))
+            elif arrival.handed_on:  # follows its merge in the same batch
+                if (arrival.partition, arrival.seq) not in too_late:
+                    out.append((key, arrival))
             else:
-                event = identity.own(arrival) if arrival.anonymous else arrival
-                out.append((key, event))
-                deleted = identity.delete(event, key) if event.type == "user_deleted" else []
+                if arrival.anonymous:
+                    out.append((key, identity.own(arrival)))
+                if arrival.type == "user_deleted":
+                    deleted = identity.delete(arrival, key)
             out += [(self._keys.stream_key(each.tenant, each.user), each) for each in deleted]
         if out:
             passed.append(out)

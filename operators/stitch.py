@@ -55,9 +55,10 @@ class StitchLogic(StatefulBatchLogic[AddressedToUser | Stitched, Stitched, bytes
             key, arrival = value
             if isinstance(arrival, VisitorMerged):
                 out.arrivals.append((key, arrival))
-                out.arrivals += [(arrival.into_key, event) for event in self._stitcher.merge(visitor, arrival)]
+                handed_on = self._stitcher.merge(visitor, arrival)
                 if visitor.into == arrival.into_key:
                     out.users.append((arrival.into_key, arrival))
+                    out.users += [(arrival.into_key, event) for event in handed_on]
             elif visitor.into:
                 out.users.append((visitor.into, arrival))
             else:
@@ -78,13 +79,18 @@ def stitch_logic(plan: Plan) -> Callable[[bytes | None], StitchLogic]:
     return lambda resume_state: StitchLogic(stitcher, resume_state)
 
 
+def _lane(number: int) -> str:
+    """Key of a lane. It sorts before every stream key, and Bytewax visits keys in order: what a user sent comes before what is handed on."""
+    return f"-{number}"
+
+
 def bundles(arrivals: list[AddressedArrival], lanes: int) -> list[tuple[str, list[AddressedArrival]]]:
     """Split a batch over ``lanes`` by key, so that the arrivals of one person stay in order. One lane takes the batch as it is."""
     if lanes == 1:
-        return [("lane 0", arrivals)]
+        return [(_lane(0), arrivals)]
     split: defaultdict[str, list[AddressedArrival]] = defaultdict(list)
     for addressed in arrivals:
-        split[f"lane {zlib.crc32(addressed[0].encode()) % lanes}"].append(addressed)
+        split[_lane(zlib.crc32(addressed[0].encode()) % lanes)].append(addressed)
     return list(split.items())
 
 
@@ -101,8 +107,9 @@ def stitch_step(step_id: str, up: Stream[Decoded], plan: Plan, lanes: int) -> Ke
                 if isinstance(arrival, VisitorMerged) or arrival.anonymous:
                     routed.append((key, addressed))
                 else:
-                    lane = bundles([addressed], lanes)[0][0]
-                    routed.append((lane, Stitched(users=[addressed])))
+                    # A deletion stays among the events of its user, and goes to the user's identity beside.
+                    lane = bundles([addressed], lanes)[0][0]  # type: ignore[list-item]
+                    routed.append((lane, Stitched([addressed], [addressed])))  # type: ignore[list-item]
         return routed
 
     return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), stitch_logic(plan))

@@ -87,9 +87,6 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
                 fold.due(person, value, out)  # type: ignore[arg-type]
                 if self._armed <= value.at:  # type: ignore[union-attr]
                     self._armed = 0  # else this call was an older one, and the one that counts is still to come
-            elif kind is VisitorDeleted:
-                out.begin(value.seq)
-                person = fold.merged_user_deleted(person, value, out)  # type: ignore[arg-type]
             else:
                 if not self._key:
                     out.key = self._key_of(value.tenant, value.user)  # type: ignore[union-attr]
@@ -99,6 +96,9 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
                 elif kind is VisitorMerged:
                     out.begin(value.seq)
                     person = fold.merge(person, value, out)  # type: ignore[arg-type]
+                elif kind is VisitorDeleted:
+                    out.begin(value.seq)
+                    person = fold.merged_user_deleted(person, value, out)  # type: ignore[arg-type]
         self._person = person
         self._arm()
         return ([out] if out else []), person is None

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from state import counters
 from state.catalog.plan import Plan
 from state.decision.attribution import EXPOSURES, current
@@ -60,6 +62,8 @@ class Fold:
             person.reborn_after = person.deleted_at
             person.floor = person.deleted_at + 1  # what the former life knew is forgotten, so its events would count again
             person.tenant, person.user, person.first_seen, person.deleted_at = event.tenant, event.user, event.timestamp, 0
+        if not event.user:  # of a visitor who was merged in the life before
+            event = msgspec.structs.replace(event, user=person.user)
         status = self._judge(person, event)
         if status == "duplicate":
             out.count(counters.EVENTS_DUPLICATE)
@@ -122,13 +126,26 @@ class Fold:
             person.traits, person.trait_times, person.last_event, person.said = {}, {}, "", []
         return person
 
-    def merged_user_deleted(self, person: Person | None, deleted: VisitorDeleted, out: Collector) -> Person | None:
+    def merged_user_deleted(self, person: Person | None, deleted: VisitorDeleted, out: Collector) -> Person:
         """The user that this visitor was merged into was deleted: erase what stands under the visitor's id too.
 
-        Harmless where the visitor was merged into another user, or was never merged because they are a user themselves.
+        Harmless where the visitor was merged into another user, or was never merged because they are a user themselves. The deletion may
+        arrive before the merge, which took another way.
         """
-        if person is None or person.merged_into != deleted.into_key or person.deleted_at:
+        if person is not None and (person.known or person.deleted_at or person.merged_into not in ("", deleted.into_key)):
             return person
+        if person is None or not person.merged_into:
+            merged = VisitorMerged(
+                tenant=deleted.tenant,
+                user=deleted.user,
+                into="",
+                into_key=deleted.into_key,
+                timestamp=deleted.timestamp,
+                log_time=deleted.log_time,
+                partition=deleted.partition,
+                seq=deleted.seq,
+            )
+            person = self.merge(person, merged, out)
         person.now = max(person.now, deleted.log_time)
         out.effects.append(Erase(deleted.tenant, deleted.user, person.version + 1))
         out.rows.append(Erase(deleted.tenant, deleted.user, person.version + 1))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,20 +15,22 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSource, cluster_main, run_main
 
 from flows.catalogs import load_catalog
-from flows.onboarding import FlowParts, build
+from flows.onboarding import FlowParts, SideChannels, build
 from operators.counters import CounterView
-from operators.timer_registry import TimerRegistry
 from operators.timers import LANES
 from state.catalog.plan import Plan
+from state.duration import HOUR, MINUTE
 from state.ids import Keys
 from state.messages import Message, Tick
-from state.records.facts import EventFact, Fact, OutcomeFact, ProgressFact, SignalFact, StepMetricFact
-from state.records.recommendation import Erase
-from tests.support.stories import MemoryRedis, MemorySink, rich_log
+from state.records.facts import DecisionFact, EventFact, Fact, OutcomeFact, PersonFact, ProgressFact, SignalFact, StepMetricFact
+from state.records.recommendation import Erase, Publish
+from tests.support.stories import LEAVING, STAYING, Log, MemoryRedis, MemorySink, rich_log, visitors_log, visitors_of
 
 PLAN = Plan(load_catalog("saas"))
 KEYS = Keys(b"a secret for tests")
 LOG = tuple(rich_log().items)
+VISITORS = tuple(visitors_log().items)
+GONE = tuple(name for user in LEAVING for name in (user, *visitors_of(user)))
 
 Item = Message | Tick | TestingSource.ABORT | TestingSource.EOF
 EACH_ACTIVATION = timedelta(0)
@@ -39,18 +43,27 @@ class Job:
         self.items = list(items)
         self.facts, self.letters = MemorySink(partitions), MemorySink()
         self.redis = MemoryRedis(partitions)
-        self.board = CounterView()
+        self.counters = CounterView()
         self._lanes, self._partitions = lanes, partitions
+        self.store = store
         store.mkdir()
         init_db_dir(store, 1)  # type: ignore[no-untyped-call]
         self._recovery = RecoveryConfig(str(store))  # type: ignore[no-untyped-call]
 
     def run(self, *, workers: int = 1, epoch: timedelta = EACH_ACTIVATION) -> None:
-        self.board = CounterView()
+        side = SideChannels()
+        self.counters = side.counters
         parts = FlowParts(
-            TestingSource(self.items), self.redis, self.facts, self.letters, PLAN, KEYS, TimerRegistry(), self.board,
-            lanes=self._lanes, sink_partitions=self._partitions,
-        )  # fmt: skip
+            TestingSource(self.items),
+            self.redis,
+            self.facts,
+            self.letters,
+            PLAN,
+            KEYS,
+            side,
+            lanes=self._lanes,
+            sink_partitions=self._partitions,
+        )
         flow = build(parts)
         if workers == 1:
             run_main(flow, epoch_interval=epoch, recovery_config=self._recovery)  # type: ignore[no-untyped-call]
@@ -65,10 +78,26 @@ class Job:
             "facts": [fact for fact in self.facts.items if not isinstance(fact, StepMetricFact)],
             "metrics": metrics(self.facts.items),
             "letters": self.letters.items,
-            "tally": self.board.total,
+            "counters": self.counters.total,
             "redis": self.redis.newest,
             "redis said otherwise before": self.redis.changed,
         }
+
+
+def newest_snapshots(store: Path) -> dict[tuple[str, str], bytes]:
+    """The newest snapshot of every key of every step in a recovery store; keys that were discarded left out."""
+    found: dict[tuple[str, str], tuple[int, bytes | None]] = {}
+    for path in store.glob("*.sqlite3"):
+        with closing(sqlite3.connect(path)) as recovery:
+            for step, key, epoch, state in recovery.execute("SELECT step_id, state_key, snap_epoch, ser_change FROM snaps"):
+                if (step, key) not in found or found[step, key][0] < epoch:
+                    found[step, key] = epoch, state
+    return {place: state for place, (_, state) in found.items() if state is not None}
+
+
+def named_in(snapshots: dict[tuple[str, str], bytes], names: Iterable[str]) -> set[tuple[str, str]]:
+    """(step, name) where a snapshot of the step holds the name."""
+    return {(step, name) for (step, _), state in snapshots.items() for name in names if name.encode() in state}
 
 
 def metrics(rows: Iterable[Fact | Erase]) -> Counter[tuple[Any, ...]]:
@@ -87,15 +116,15 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_the_story_has_everything_that_a_crash_could_spoil(uninterrupted: dict[str, Any]) -> None:
-    facts, tally = uninterrupted["facts"], uninterrupted["tally"]
+    facts, counted = uninterrupted["facts"], uninterrupted["counters"]
     kinds = {fact.kind for fact in facts if isinstance(fact, OutcomeFact)}
     assert {"shown", "clicked", "dismissed", "success", "failure", "expired", "withdrawn"} <= kinds
     assert {fact.trigger for fact in facts if isinstance(fact, SignalFact)} >= {"stuck:errors", "stuck:rage_clicks", "stuck:inactive"}
     assert {letter.reason for letter in uninterrupted["letters"]} == {"not_json", "unknown_event_type", "timestamp_out_of_range"}
-    assert tally["duplicates"] == 1
-    assert tally["ignored|late"] == 1
-    assert tally["ignored|deleted"] == 1
-    assert tally["read"] == sum(isinstance(item, Message) for item in LOG)
+    assert counted["events_duplicate"] == 1
+    assert counted["events_ignored|late"] == 1
+    assert counted["events_ignored|deleted"] == 1
+    assert counted["messages_read"] == sum(isinstance(item, Message) for item in LOG)
     assert any(isinstance(fact, Erase) for fact in facts)
     assert sum(isinstance(item, Tick) for item in LOG) > 10
 
@@ -131,6 +160,9 @@ def test_stopping_in_order_after_any_item_changes_nothing(uninterrupted: dict[st
         assert job.left() == uninterrupted, f"stop before item {index}"
 
 
+COUNTED = ("messages_read", "events_applied", "events_duplicate", "people", "people_activated")
+
+
 class Told(NamedTuple):
     """What may not depend on how many workers there are."""
 
@@ -150,7 +182,7 @@ def told(job: Job) -> Told:
             if isinstance(row, ProgressFact) and row.status == "completed"
         ),
         Counter((letter.reason, letter.offset) for letter in job.letters.items),
-        {name: job.board.total.get(name, 0) for name in ("read", "accepted", "duplicates", "users", "activated")},
+        {name: job.counters.total.get(name, 0) for name in COUNTED},
     )
 
 
@@ -174,3 +206,94 @@ def test_another_number_of_workers_resumes_what_the_first_began(tmp_path: Path) 
     job.run(workers=1)
     job.run(workers=2)
     assert told(job) == told(alone)
+
+
+# visitors and deletions
+
+
+def test_a_crash_before_every_item_of_visitors_changes_nothing(tmp_path: Path) -> None:
+    alone = Job(VISITORS, tmp_path / "alone")
+    alone.run()
+    job = Job(VISITORS, tmp_path / "state")
+    for index in range(len(VISITORS)):
+        job.items = [*VISITORS[:index], TestingSource.ABORT(), *VISITORS[index:]]
+        job.run()
+    job.items = list(VISITORS)
+    job.run()
+    assert job.left() == alone.left()
+
+
+def test_after_a_deletion_no_snapshot_holds_an_id_of_the_user_or_of_their_visitors(tmp_path: Path) -> None:
+    deleted = next(at for at, item in enumerate(VISITORS) if isinstance(item, Message) and b"user_deleted" in item.value)
+    job = Job([*VISITORS[:deleted], TestingSource.EOF(), *VISITORS[deleted:]], tmp_path / "state")
+    job.run()
+    before = named_in(newest_snapshots(job.store), GONE)
+    assert {name for _, name in before} == set(GONE), "else the search finds nothing anywhere"
+    assert {step.partition(".")[2].partition(".")[0] for step, _ in before} >= {"stitch", "identify", "track"}
+    job.run()
+    after = newest_snapshots(job.store)
+    assert {name for _, name in named_in(after, STAYING)} == set(STAYING)
+    assert named_in(after, GONE) == set()
+
+
+def test_a_deletion_erases_the_user_and_every_visitor_and_nothing_brings_them_back(tmp_path: Path) -> None:
+    job = Job(VISITORS, tmp_path / "state")
+    job.run()
+    rows = job.facts.items
+    for name in GONE:
+        assert isinstance(job.redis.newest["default", name], Erase)
+        erased = [at for at, row in enumerate(rows) if isinstance(row, Erase) and row.user_id == name]
+        assert len(erased) == 1, name
+        others = [row for row in rows if not isinstance(row, Erase) and getattr(row, "user_id", "") == name]
+        assert others, name
+        assert all(row.version < rows[erased[0]].version for row in others), name
+        assert {type(row) for row in others if rows.index(row) > erased[0]} <= {OutcomeFact}, "they come by way of the learner"
+    assert not [row for row in rows if getattr(row, "user_id", None) == ""]
+    kept = {name for user in STAYING for name in (user, *visitors_of(user))}
+    assert not [row for row in rows if isinstance(row, Erase) and row.user_id in kept]
+    assert {user for _, user in job.redis.newest} >= set(STAYING)
+    assert all(isinstance(job.redis.newest["default", user], Publish) for user in STAYING)
+    assert job.counters.total["people"] == len(STAYING + LEAVING)
+
+
+def test_a_user_is_in_the_experiment_group_of_the_visitor_they_were_whatever_the_visitor_did_before(tmp_path: Path) -> None:
+    """The group is drawn from the visitor's id, which must be known before what the visitor did is handed on and leads to a decision."""
+    log, pairs = Log(), [(f"cookie-{number}", f"user-{number}") for number in range(40)]
+    for number, (cookie, user) in enumerate(pairs):
+        log.send(8 * HOUR + number * MINUTE, cookie, "signup", visitor=True, traits={"persona": "analyst", "useCase": "reporting"})
+        log.send(8 * HOUR + number * MINUTE, cookie, "track", visitor=True, name="source_connected", status="connected")
+    for number, (cookie, user) in enumerate(pairs):
+        log.send(10 * HOUR + number * MINUTE, user, "identity_merged", previousId=cookie)
+    job = Job(log.items, tmp_path / "state")
+    job.run()
+    people = sorted((row for row in job.facts.items if isinstance(row, PersonFact)), key=lambda row: row.version)
+    as_visitor = {row.user_id: row.experiment_group for row in people if row.experiment_group != "merged"}
+    assert len({as_visitor[cookie] for cookie, _ in pairs}) >= 2
+    assert [as_visitor[user] for _, user in pairs] == [as_visitor[cookie] for cookie, _ in pairs]
+    for row in job.facts.items:
+        if isinstance(row, DecisionFact) and row.user_id.startswith("user-"):
+            assert row.experiment_group == as_visitor[row.user_id]
+
+
+def visits(job: Job) -> tuple[Counter[Any], dict[Any, Any], dict[str, int]]:
+    """What may not depend on how many workers there are, of users who stay and their visitors."""
+    rows = job.facts.items
+    kept = {name for user in STAYING for name in (user, *visitors_of(user))}
+    progress = sorted((row for row in rows if isinstance(row, ProgressFact) and row.user_id in kept), key=lambda row: row.version)
+    return (
+        Counter((row.user_id, row.event_id, row.status) for row in rows if isinstance(row, EventFact) and row.user_id in kept),
+        {(row.user_id, row.step_id): (row.path_id, row.status, row.completed_at, row.attempts) for row in progress},
+        {name: job.counters.total[name] for name in ("messages_read", "people", "steps_completed")},
+    )
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_with_more_workers_visitors_and_others_arrive_once_and_deletions_everywhere(tmp_path: Path, workers: int) -> None:
+    alone = Job(VISITORS, tmp_path / "alone")
+    alone.run()
+    together = Job(VISITORS, tmp_path / "together", lanes=LANES, partitions=4)
+    together.run(workers=workers)
+    assert visits(together) == visits(alone)
+    assert sum(visits(alone)[0].values()) == 7 * len(STAYING) + 1 + len(STAYING)
+    assert all(isinstance(together.redis.newest["default", name], Erase) for name in GONE)
+    assert named_in(newest_snapshots(together.store), GONE) == set()

@@ -11,10 +11,8 @@ from bytewax.testing import run_main
 
 from benchmarks.replicate import InProcess, World, replicate
 from evaluation.scenarios import SCENARIOS
-from flows.onboarding import FlowParts, build
+from flows.onboarding import FlowParts, SideChannels, build
 from local.secret import DEVELOPMENT_SECRET
-from operators.counters import CounterView
-from operators.timer_registry import TimerRegistry
 from sources.closed_loop import START, Begin, PeopleSource, describe
 from state.catalog.plan import Plan
 from state.ids import Keys
@@ -37,15 +35,15 @@ COMPARED = (DecisionFact, OutcomeFact, SignalFact, RecommendationFact, PersonFac
 def in_the_engine(world: World, truth: Path) -> tuple[dict[type[Fact], dict[tuple[Any, ...], Fact]], list[bytes]]:
     """Facts by kind and key, and the truth, of a run on Bytewax, whose people read what the sink for Redis was given."""
     catalog = world.staged()
-    plan, wheels, redis, facts = Plan(catalog), TimerRegistry(), MemoryRedis(), MemorySink()
+    plan, side, redis, facts = Plan(catalog), SideChannels(), MemoryRedis(), MemorySink()
 
     def read(users: list[str]) -> list[bytes | None]:
         found = [redis.newest.get(("default", user)) for user in users]
         return [encode(each.recommendation) if isinstance(each, Publish) else None for each in found]
 
     begin = Begin(world.scenario, world.seed, world.users, START, world.end, describe(catalog))
-    source = PeopleSource(InProcess(), begin, read, truth, wheels.peek)
-    flow = build(FlowParts(source, redis, facts, MemorySink(), plan, Keys(DEVELOPMENT_SECRET), wheels, CounterView()))
+    source = PeopleSource(InProcess(), begin, read, truth, side.timers.peek)
+    flow = build(FlowParts(source, redis, facts, MemorySink(), plan, Keys(DEVELOPMENT_SECRET), side))
     run_main(flow, epoch_interval=timedelta(seconds=10))  # type: ignore[no-untyped-call]
     assert source.progress.done
     rows: dict[type[Fact], dict[tuple[Any, ...], Fact]] = {kind: {} for kind in (*COMPARED, ArmStopFact)}

@@ -41,8 +41,10 @@ def test_a_visitors_evidence_is_handed_on_under_the_users_key_at_the_merge() -> 
     logic = stitch_logic(plan())(None)
     seen = [visit("form_submit", 1, form="connect"), visit("page_view", 2, path="/pricing")]
     assert step(logic, *seen) == [(OLD, each) for each in seen]
-    (_, merge), (key, event) = step(logic, merged(HOUR))
-    assert isinstance(merge, VisitorMerged)
+    stitched = batch(logic, merged(HOUR))
+    assert stitched.arrivals == [(OLD, merged(HOUR))]
+    (_, merge), (key, event) = stitched.users
+    assert merge == merged(HOUR)
     assert isinstance(event, Event)
     assert key == NEW
     assert (event.user, event.anonymous, event.handed_on, event.timestamp) == ("ana", False, True, START + 1)
@@ -52,7 +54,7 @@ def test_a_visitors_evidence_is_handed_on_under_the_users_key_at_the_merge() -> 
 def test_it_is_handed_on_once() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("form_submit", 1, form="connect"), merged(HOUR))
-    assert len(step(logic, merged(2 * HOUR))) == 1
+    assert batch(logic, merged(2 * HOUR)).users == [(NEW, merged(2 * HOUR))]
 
 
 def test_what_the_device_still_sends_under_its_old_id_follows() -> None:
@@ -80,7 +82,7 @@ def test_a_merged_visitor_keeps_no_id_and_no_evidence() -> None:
 
 def test_what_does_not_concern_a_visitor_passes_through_in_bundles_that_keep_each_key_in_order() -> None:
     arrivals = [(f"key {number % 7}", event("track", number)) for number in range(50)]
-    assert bundles(arrivals, 1) == [("lane 0", arrivals)]
+    assert bundles(arrivals, 1) == [("-0", arrivals)]
     split = bundles(arrivals, 4)
     assert 1 < len(split) <= 4
     assert sorted((each for _, some in split for each in some), key=lambda each: each[1].timestamp) == arrivals
@@ -95,7 +97,7 @@ def test_what_does_not_concern_a_visitor_passes_through_in_bundles_that_keep_eac
 def test_only_the_newest_evidence_is_kept() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, *(visit("form_submit", at, form="connect") for at in range(KEPT + 9)))
-    handed_on = [each.timestamp for _, each in step(logic, merged(HOUR)) if isinstance(each, Event)]
+    handed_on = [each.timestamp for _, each in batch(logic, merged(HOUR)).users if isinstance(each, Event)]
     assert handed_on == [START + at for at in range(9, KEPT + 9)]
 
 
@@ -120,14 +122,14 @@ def test_a_visitor_who_asks_to_be_forgotten_is() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("identify", 1, traits={"persona": "analyst"}), visit("user_deleted", 2))
     assert read(logic.snapshot()) == Visitor()
-    assert len(step(logic, merged(HOUR))) == 1
+    assert batch(logic, merged(HOUR)).users == [(NEW, merged(HOUR))]
 
 
 def test_what_a_visitor_did_counts_for_the_user_even_if_it_is_older_than_the_bound() -> None:
     logic, life = stitch_logic(plan())(None), Life()
     step(logic, visit("form_submit", 0, form="connect"))
     life.see(signup(9 * DAY))
-    life.see(*(each for _, each in step(logic, merged(9 * DAY)) if isinstance(each, Event)))
+    life.see(*(each for _, each in batch(logic, merged(9 * DAY)).users if isinstance(each, Event)))
     assert life.done == {"connect": 0}
 
 

@@ -208,14 +208,28 @@ def test_a_visitor_whose_user_is_deleted_is_erased_under_the_old_key_once() -> N
 
 
 def test_the_deletion_of_a_user_that_a_visitor_was_not_merged_into_is_ignored() -> None:
-    job = Job()
-    assert job.take(gone(1)) == []
-    job.see(anonymously(signup()))
-    assert job.take(gone(2)) == []
-    job.take(visitor_merged(3, into="known", seq=4))
-    before = job.logic.snapshot()
-    assert job.take(gone(4, into="another")) == []
-    assert job.logic.snapshot() == before
+    for first in (signup(), anonymously(signup())):  # a user is no visitor, and the visitor was merged into somebody else
+        job = Job()
+        job.see(first)
+        job.take(visitor_merged(3, into="known", seq=4))
+        before = job.logic.snapshot()
+        assert job.take(gone(4, into="another")) == []
+        assert job.logic.snapshot() == before
+
+
+def test_a_deletion_may_overtake_the_merge_and_leaves_no_id() -> None:
+    for seen in ([], [anonymously(signup())]):
+        early, late = Job(), Job()
+        for job in (early, late):
+            job.see(*seen)
+        merge, deletion = visitor_merged(1, into="known", seq=4), gone(1)
+        for job, arrivals in ((early, (deletion, merge)), (late, (merge, deletion))):
+            for each in arrivals:
+                job.take(each)
+        assert early.logic.snapshot() == late.logic.snapshot()
+        assert b"known" not in early.logic.snapshot()
+        assert early.outputs == late.outputs
+        assert len(of_kind(early.outputs, Erase)) == 1
 
 
 def test_two_keys_share_a_builder_and_nothing_else() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -39,6 +40,7 @@ from tests.state.lives import (
     signals,
     signup,
     track,
+    versions,
     withdrawals,
 )
 
@@ -534,6 +536,51 @@ def test_a_visitor_who_became_a_user_is_guided_no_more_under_the_old_key() -> No
     assert signals(life.outputs) == []
     again = life.become("known", 3 * HOUR)
     assert again == []
+
+
+def test_a_merged_visitor_is_erased_with_the_user_once() -> None:
+    life = Life()
+    life.see(anonymously(signup()), anonymously(connect(MINUTE)))
+    life.become("known", HOUR)
+    assert life.lose_user("another", 2 * HOUR) == []
+    (erase,) = of_kind(life.lose_user("known", 2 * HOUR), Erase)
+    written = [each.version for each in of_kind(life.outputs, EventFact)] + versions(life.outputs[: life.outputs.index(erase)])
+    assert (erase.user_id, erase.version > max(written)) == ("u", True)
+    assert life.person == Person("", "", version=erase.version, now=START + 2 * HOUR, deleted_at=START + 2 * HOUR)
+    before = deepcopy(life.person)
+    assert life.lose_user("known", 3 * HOUR) == []
+    assert life.person == before
+
+
+def test_people_are_counted_once_whether_a_visitor_is_merged_or_erased_at_once() -> None:
+    for also_merged in (True, False):
+        life = Life()
+        life.see(anonymously(signup()))
+        if also_merged:
+            life.become("known", HOUR)
+        life.lose_user("known", HOUR)
+        assert sum(each.by for each in life.told(Counted) if each.name == "people") == 0
+        assert kinds(life.outputs) == ["withdrawn"]
+
+
+def test_a_user_who_was_named_as_a_visitor_is_not_erased_with_the_one_who_named_them() -> None:
+    life = Life()
+    life.see(signup())
+    life.become("known", HOUR)
+    before = deepcopy(life.person)
+    assert life.lose_user("known", 2 * HOUR) == []
+    assert life.person == before
+
+
+def test_an_event_without_a_name_belongs_to_the_one_who_is_there_and_to_nobody_deleted() -> None:
+    life = Life()
+    life.see(signup(), event("user_deleted", HOUR))
+    assert not of_kind(life.see(signup(2 * HOUR, ident="nameless", user="")), EventFact | PersonFact)  # type: ignore[arg-type]
+    assert life.person is not None
+    assert (life.person.user, life.person.deleted_at) == ("", START + HOUR)
+    life.see(signup(3 * HOUR, ident="again"))
+    (row,) = of_kind(life.see(connect(4 * HOUR, user="")), EventFact)
+    assert (row.user_id, row.status, life.done) == ("u", "applied", {"connect": 4 * HOUR})
 
 
 def test_a_user_cannot_be_merged_away_by_whoever_names_them_as_a_visitor() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from copy import deepcopy
 from itertools import pairwise
 
 import msgspec
@@ -67,6 +68,19 @@ def test_written_down_and_read_back_anywhere_a_person_goes_on_the_same(story: li
     assert saved.outputs == plain.outputs
     plain.reload()
     assert saved.person == plain.person
+
+
+@given(stories())
+def test_writing_a_person_down_does_not_change_them(story: list[Event | int]) -> None:
+    life = Life()
+    for each in story:
+        live(life, [each])
+        if life.person is not None:
+            before = deepcopy(life.person)
+            data = snapshot.encode(life.person)
+            assert life.person == before
+            assert list(life.person.seen) == list(before.seen)
+            assert snapshot.encode(life.person) == data
 
 
 @given(stories())

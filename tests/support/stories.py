@@ -110,6 +110,43 @@ def rich_log() -> Log:
     return log
 
 
+STAYING: Final = tuple(f"user-{number}-who-stays" for number in range(9))
+LEAVING: Final = tuple(f"user-{number}-who-leaves" for number in range(5))
+
+
+def visitors_of(user: str) -> tuple[str, str]:
+    """The anonymous ids of one of ``visitors_log``'s users."""
+    return f"cookie-of-{user}", f"phone-of-{user}"
+
+
+def visitors_log() -> Log:
+    """Users with two visitors each: one is merged before the last events, the other of those who leave after their deletion only."""
+    log = Log()
+    for number, user in enumerate(STAYING + LEAVING):
+        cookie, phone = visitors_of(user)
+        start = 8 * HOUR + number * 7 * MINUTE
+        log.send(start, cookie, "page_view", visitor=True, path="/pricing")
+        log.send(start + MINUTE, phone, "track", visitor=True, name="source_connected", status="connected")
+        log.send(start + 2 * MINUTE, user, "signup", traits={"persona": "analyst", "useCase": "reporting"})
+        log.send(start + 3 * MINUTE, user, "identity_merged", previousId=cookie)
+        log.send(start + 4 * MINUTE, cookie, "page_view", visitor=True, path="/sources/new")
+        if user in STAYING:
+            log.send(start + 5 * MINUTE, user, "identity_merged", previousId=phone)
+    for user in LEAVING:
+        cookie, phone = visitors_of(user)
+        log.send(11 * HOUR, user, "user_deleted")
+        log.send(11 * HOUR + MINUTE, cookie, "page_view", visitor=True, path="/pricing")
+        log.send(11 * HOUR + 2 * MINUTE, cookie, "signup", visitor=True, traits={"persona": "analyst"})
+        log.send(11 * HOUR + 3 * MINUTE, phone, "signup", visitor=True, traits={"persona": "analyst"})
+        log.send(10 * HOUR, user, "identity_merged", previousId=phone)  # late
+        log.send(11 * HOUR, user, "user_deleted")  # again
+    for number, user in enumerate(STAYING):
+        log.send(12 * HOUR + number * MINUTE, visitors_of(user)[number % 2], "page_view", visitor=True, path="/sources")
+        log.send(13 * HOUR + number * MINUTE, user, "track", name="query_ran", result={"status": "ok", "rows": 3})
+    log.send(2 * DAY, STAYING[0], "page_view", path="/home")
+    return log
+
+
 class MemorySink(FixedPartitionedSink[list[Any], int]):
     """Keeps items once each, as the spool and the dead-letter file do: a resume cuts off what was written after the snapshot."""
 

@@ -1,0 +1,152 @@
+"""identify: a merged visitor's events are the user's, and a user's deletion reaches every visitor that was merged into them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from operators.identify import IdentityLogic
+from operators.stitch import AddressedArrival
+from state.duration import HOUR
+from state.events import Event
+from state.person.arrivals import VisitorDeleted, VisitorMerged
+from state.person.identity import Identity
+from state.person.identity import decode as read
+from tests.state.lives import KEYS, START, Life, anonymously, event, signup, visitor_merged
+
+USER, COOKIE, PHONE = (KEYS.stream_key("t", user) for user in ("ana", "cookie", "phone"))
+
+
+def logic(resume_state: bytes | None = None) -> IdentityLogic:
+    return IdentityLogic(KEYS, resume_state)
+
+
+def step(of: IdentityLogic, *arrivals: Event | VisitorMerged) -> list[AddressedArrival]:
+    lists, discard = of.on_batch([(USER, each) for each in arrivals])
+    assert discard is False
+    return [each for passed in lists for each in passed]
+
+
+def merged(at: int, visitor: str, seq: int = 10) -> VisitorMerged:
+    return visitor_merged(at, user=visitor, seq=seq)
+
+
+def sent(kind: str, at: int, visitor: str = "cookie") -> Event:
+    return anonymously(event(kind, at, user=visitor))
+
+
+def handed_on(kind: str, at: int, seq: int = 10) -> Event:
+    return msgspec.structs.replace(event(kind, at, user="ana"), handed_on=True, seq=seq)
+
+
+DELETED = msgspec.structs.replace(event("user_deleted", HOUR, user="ana"), seq=20)
+
+
+def test_what_is_of_no_interest_passes_through_as_it_came() -> None:
+    bundle: list[AddressedArrival] = [("a", event("track")), ("b", event("track", 1))]
+    lane = logic()
+    lists, discard = lane.on_batch([bundle])
+    assert lists[0] is bundle
+    assert (len(lists), discard, read(lane.snapshot())) == (1, False, Identity())
+
+
+def test_an_event_of_a_merged_visitor_goes_to_the_user() -> None:
+    user = logic()
+    assert step(user, merged(1, "cookie")) == []
+    ((key, own),) = step(user, sent("track", 2))
+    assert isinstance(own, Event)
+    assert (key, own.user, own.anonymous, own.handed_on, own.timestamp) == (USER, "ana", False, False, START + 2)
+
+
+def test_what_is_handed_on_at_a_merge_goes_to_the_user() -> None:
+    assert step(logic(), merged(5, "cookie"), handed_on("track", 1), handed_on("track", 2)) == [
+        (USER, handed_on("track", 1)),
+        (USER, handed_on("track", 2)),
+    ]
+
+
+def test_a_deletion_reaches_every_merged_visitor_and_is_not_passed_to_the_user_twice() -> None:
+    user = logic()
+    found = step(user, merged(1, "cookie"), merged(2, "phone"), DELETED)
+    assert [(key, type(each), each.seq) for key, each in found] == [(COOKIE, VisitorDeleted, 20), (PHONE, VisitorDeleted, 20)]
+    assert [each.timestamp for _, each in found if isinstance(each, VisitorDeleted)] == [START + HOUR] * 2
+    data = user.snapshot()
+    assert not [each for each in (b"ana", b"cookie", b"phone") if each in data]
+
+
+def test_a_deletion_that_a_merged_visitor_sends_is_the_users() -> None:
+    user = logic()
+    step(user, merged(1, "cookie"), merged(2, "phone"))
+    (own, *gone) = step(user, sent("user_deleted", HOUR))
+    assert isinstance(own[1], Event)
+    assert (own[0], own[1].user, own[1].type) == (USER, "ana", "user_deleted")
+    assert [key for key, each in gone if isinstance(each, VisitorDeleted)] == [COOKIE, PHONE]
+
+
+def test_a_repeated_deletion_changes_nothing() -> None:
+    user = logic()
+    step(user, merged(1, "cookie"), DELETED)
+    before = user.snapshot()
+    assert step(user, DELETED) == []
+    assert user.snapshot() == before
+
+
+def test_a_merge_that_arrives_after_the_deletion_deletes_the_visitor_and_hands_nothing_on() -> None:
+    user = logic()
+    step(user, DELETED)
+    before = user.snapshot()
+    found = step(user, merged(HOUR - 1, "cookie", 30), handed_on("signup", HOUR + 1, 30), merged(2 * HOUR, "phone", 32))
+    assert [(key, type(each), each.seq) for key, each in found] == [(COOKIE, VisitorDeleted, 30)]
+    assert read(user.snapshot()).visitors == ["phone"]
+    again = logic(before)
+    step(again, merged(HOUR - 1, "cookie", 30), handed_on("signup", HOUR + 1, 30))
+    assert again.snapshot() == before
+
+
+def test_a_forwarded_signup_after_the_deletion_revives_nobody() -> None:
+    user, life = logic(), Life()
+    step(user, merged(1, "cookie"))
+    life.see(signup(user="ana"))
+    step(user, DELETED)
+    life.see(DELETED)
+    version = life.person.version if life.person is not None else 0
+    ((key, own),) = step(user, sent("signup", 2 * HOUR))
+    assert isinstance(own, Event)
+    life.see(own)
+    assert key == USER
+    assert life.person is not None
+    assert (life.person.user, life.person.deleted_at, life.person.version) == ("", START + HOUR, version)
+
+
+def test_a_user_who_begins_anew_gets_the_events_of_their_old_visitor_under_their_name() -> None:
+    user, life = logic(), Life()
+    step(user, merged(1, "cookie"), DELETED)
+    life.see(signup(user="ana"), DELETED, signup(2 * HOUR, ident="again", user="ana"))
+    ((_, own),) = step(user, sent("track", 3 * HOUR))
+    assert isinstance(own, Event)
+    rows = life.see(own)
+    assert {each.user_id for each in rows if hasattr(each, "user_id")} == {"ana"}
+
+
+STORY: list[Event | VisitorMerged] = [
+    merged(1, "cookie"),
+    sent("track", 2),
+    merged(3, "phone", 12),
+    handed_on("track", 2, 12),
+    DELETED,
+    sent("signup", 2 * HOUR, "phone"),
+    merged(HOUR - 1, "tablet", 30),
+    merged(3 * HOUR, "watch", 32),
+    sent("track", 4 * HOUR, "watch"),
+    event("user_deleted", 5 * HOUR, user="ana"),
+]
+
+
+@pytest.mark.parametrize("at", range(len(STORY) + 1))
+def test_a_restart_anywhere_changes_nothing(at: int) -> None:
+    plain, broken = logic(), logic()
+    for index, each in enumerate(STORY):
+        if index == at:
+            broken = logic(broken.snapshot())
+        assert step(broken, each) == step(plain, each)
+    assert logic(broken.snapshot()).snapshot() == plain.snapshot()

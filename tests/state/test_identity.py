@@ -1,0 +1,118 @@
+"""The identity of a user: which visitors were merged into them, and what a deletion makes of that."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.duration import HOUR
+from state.events import Event
+from state.person.arrivals import VisitorDeleted
+from state.person.identity import Identity, decode, encode
+from state.person.snapshot import SnapshotError
+from tests.state.lives import KEYS, START, anonymously, event, visitor_merged
+
+KEY = KEYS.stream_key("t", "ana")
+
+
+def deletion(at: int) -> Event:
+    return event("user_deleted", at, user="ana")
+
+
+def deleted(visitor: str, at: int, log: int | None = None) -> VisitorDeleted:
+    return VisitorDeleted(
+        tenant="t",
+        user=visitor,
+        into_key=KEY,
+        timestamp=START + at,
+        log_time=START + (at if log is None else log),
+        partition=0,
+        seq=0,
+    )
+
+
+def known() -> Identity:
+    identity = Identity()
+    assert identity.merge(visitor_merged(1, user="cookie")) == identity.merge(visitor_merged(2, user="phone")) == []
+    return identity
+
+
+def test_an_event_of_a_merged_visitor_is_the_users() -> None:
+    own = known().own(anonymously(event("track", 3, user="cookie")))
+    assert (own.user, own.anonymous, own.type, own.timestamp) == ("ana", False, "track", START + 3)
+
+
+def test_a_deletion_reaches_every_visitor_and_forgets_all_ids() -> None:
+    identity = known()
+    identity.merge(visitor_merged(3, user="cookie"))  # again
+    assert identity.delete(deletion(HOUR), KEY) == [deleted("cookie", HOUR), deleted("phone", HOUR)]
+    assert identity == Identity(deleted_at=START + HOUR)
+    data = encode(identity)
+    assert not [each for each in (b"ana", b"cookie", b"phone") if each in data]
+
+
+def test_a_repeated_or_older_deletion_changes_nothing() -> None:
+    identity = known()
+    identity.delete(deletion(HOUR), KEY)
+    identity.merge(visitor_merged(2 * HOUR, user="tablet"))
+    before = deepcopy(identity)
+    for at in (HOUR, HOUR - 1):
+        assert identity.delete(deletion(at), KEY) == []
+        assert identity == before
+    assert identity.delete(deletion(3 * HOUR), KEY) == [deleted("tablet", 3 * HOUR)]
+
+
+def test_a_merge_from_before_the_deletion_that_arrives_late_deletes_the_visitor_and_keeps_no_id() -> None:
+    identity = known()
+    identity.delete(deletion(HOUR), KEY)
+    for at in (HOUR - 1, HOUR):
+        late = visitor_merged(at, user="tablet")
+        assert identity.merge(late) == [deleted("tablet", HOUR, at)]
+    assert identity == Identity(deleted_at=START + HOUR)
+
+
+def test_a_merge_after_the_deletion_begins_anew() -> None:
+    identity = known()
+    identity.delete(deletion(HOUR), KEY)
+    assert identity.merge(visitor_merged(HOUR + 1, user="cookie")) == []
+    assert identity == Identity(user="ana", visitors=["cookie"], deleted_at=START + HOUR)
+
+
+def test_what_a_visitor_sends_after_the_deletion_names_no_user() -> None:
+    identity = known()
+    identity.delete(deletion(HOUR), KEY)
+    assert identity.own(anonymously(event("signup", 2 * HOUR, user="cookie"))).user == ""
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "user_deleted"]), st.integers(0, 5)), max_size=12), st.integers(0, 12))
+def test_a_restart_anywhere_changes_nothing(story: list[tuple[str, int]], at: int) -> None:
+    plain, broken = Identity(), Identity()
+    for index, (what, when) in enumerate(story):
+        if index == at:
+            broken = decode(encode(broken))
+        results = [
+            each.delete(deletion(when), KEY) if what == "user_deleted" else each.merge(visitor_merged(when, user=what))
+            for each in (plain, broken)
+        ]
+        assert results[0] == results[1]
+    assert decode(encode(broken)) == broken == plain
+
+
+def test_new_identities_share_nothing() -> None:
+    one, other = Identity(), Identity()
+    one.merge(visitor_merged(1))
+    assert other == Identity() == decode(encode(Identity()))
+
+
+def test_a_damaged_snapshot_is_refused_in_words() -> None:
+    data = encode(known())
+    with pytest.raises(SnapshotError, match="version 09"):
+        decode(b"\x09" + data[1:])
+    for cut in (1, len(data) - 1):
+        with pytest.raises(SnapshotError, match="damaged"):
+            decode(data[:cut])
+    with pytest.raises(SnapshotError):
+        decode(b"")
