@@ -80,7 +80,9 @@ def stitch_logic(plan: Plan) -> Callable[[bytes | None], StitchLogic]:
 
 
 def _lane(number: int) -> str:
-    """Key of a lane. It sorts before every stream key, and Bytewax visits keys in order: what a user sent comes before what is handed on."""
+    """Key of a lane. It sorts before every stream key, so that, as Bytewax visits keys in order, a user's own event precedes what its
+    merge hands on: the merge sets the id from which the experiment group is drawn.
+    """
     return f"-{number}"
 
 
@@ -108,8 +110,8 @@ def stitch_step(step_id: str, up: Stream[Decoded], plan: Plan, lanes: int) -> Ke
                     routed.append((key, addressed))
                 else:
                     # A deletion stays among the events of its user, and goes to the user's identity beside.
-                    lane = bundles([addressed], lanes)[0][0]  # type: ignore[list-item]
-                    routed.append((lane, Stitched([addressed], [addressed])))  # type: ignore[list-item]
+                    lane = bundles([addressed], lanes)[0][0]
+                    routed.append((lane, Stitched([addressed], [addressed])))
         return routed
 
     return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), stitch_logic(plan))

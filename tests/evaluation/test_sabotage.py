@@ -13,9 +13,10 @@ from evaluation.integrity import check
 from evaluation.offline_runner import OfflineRunner
 from evaluation.truth import SealedTruth
 from state.catalog.plan import Plan
-from state.decision import chooser, propensity
+from state.decision import chooser, eligibility, guidance, propensity
+from state.decision.attribution import Attribution
 from state.decision.composer import Composer
-from state.decision.guidance import Guidance
+from state.decision.messages import Decision
 from state.duration import DAY
 from state.records.facts import SignalFact
 
@@ -30,10 +31,10 @@ def swap_arms(patch: pytest.MonkeyPatch) -> None:
     """What is shown is not what was decided."""
     compose = Composer.compose
 
-    def swapped(self: Composer, choice: Any) -> Any:
-        arms = choice.ask.arms
-        other = arms[(arms.index(choice.arm) + 1) % len(arms)]
-        return compose(self, type(choice)(choice.ask, other, choice.propensity))
+    def swapped(self: Composer, decision: Decision) -> Any:
+        arms = decision.request.arms
+        other = arms[(arms.index(decision.arm) + 1) % len(arms)]
+        return compose(self, Decision(decision.request, other, decision.propensity))
 
     patch.setattr(Composer, "compose", swapped)
 
@@ -72,12 +73,12 @@ def leak_truth(patch: pytest.MonkeyPatch) -> None:
 
 def treat_the_holdout(patch: pytest.MonkeyPatch) -> None:
     """Some who are told of as held out are guided all the same."""
-    against = Guidance._reason_against
+    against = eligibility.reason_not_to_decide
 
-    def lenient(self: Guidance, person: Any, group: str, *rest: Any) -> str:
-        return against(self, person, "adaptive" if group == "holdout" else group, *rest)
+    def lenient(plan: Plan, person: Any, group: str, *rest: Any) -> str:
+        return against(plan, person, "adaptive" if group == "holdout" else group, *rest)
 
-    patch.setattr(Guidance, "_reason_against", lenient)
+    patch.setattr(guidance, "reason_not_to_decide", lenient)
 
 
 def misstate_propensities(patch: pytest.MonkeyPatch) -> None:
@@ -92,14 +93,14 @@ def misstate_propensities(patch: pytest.MonkeyPatch) -> None:
 
 def reward_twice(patch: pytest.MonkeyPatch) -> None:
     """A success is reported once more, as the failure that its window's end would have been."""
-    close = Guidance._close
+    close = Attribution.close
 
-    def twice(self: Guidance, turn: Any, person: Any, opened: Any, kind: str, at: int) -> None:
-        close(self, turn, person, opened, kind, at)
+    def twice(self: Attribution, out: Any, person: Any, decision: Any, kind: str, at: int) -> None:
+        close(self, out, person, decision, kind, at)
         if kind == "success":
-            self._report(turn, person, opened, "failure", opened.shown + DAY)
+            self._report(out, person, decision, "failure", decision.shown + DAY)
 
-    patch.setattr(Guidance, "_close", twice)
+    patch.setattr(Attribution, "close", twice)
 
 
 FAULTS: dict[Callable[[pytest.MonkeyPatch], None], str] = {

@@ -259,7 +259,7 @@ def test_a_deletion_erases_the_user_and_every_visitor_and_nothing_brings_them_ba
 def test_a_user_is_in_the_experiment_group_of_the_visitor_they_were_whatever_the_visitor_did_before(tmp_path: Path) -> None:
     """The group is drawn from the visitor's id, which must be known before what the visitor did is handed on and leads to a decision."""
     log, pairs = Log(), [(f"cookie-{number}", f"user-{number}") for number in range(40)]
-    for number, (cookie, user) in enumerate(pairs):
+    for number, (cookie, _) in enumerate(pairs):
         log.send(8 * HOUR + number * MINUTE, cookie, "signup", visitor=True, traits={"persona": "analyst", "useCase": "reporting"})
         log.send(8 * HOUR + number * MINUTE, cookie, "track", visitor=True, name="source_connected", status="connected")
     for number, (cookie, user) in enumerate(pairs):

@@ -73,7 +73,9 @@ def _counter_in(node: ast.expr) -> str:
     return ""
 
 
-USES = [use for room in ("state", "operators", "flows", "cli", "reports") for path in sorted((ROOT / room).rglob("*.py")) for use in _uses(path)]
+USES = [
+    use for room in ("state", "operators", "flows", "cli", "reports") for path in sorted((ROOT / room).rglob("*.py")) for use in _uses(path)
+]
 
 
 def test_each_counter_is_counted_somewhere() -> None:
@@ -116,7 +118,11 @@ def test_totals_are_read_by_the_name_and_by_label() -> None:
 
 
 def test_a_batch_adds_up_over_keyed_and_other_outputs() -> None:
-    batch = [Outputs({"messages_read": 5, "events_ignored|late": 1}), ("key", Outputs({"messages_read": 2, "people_activated": -1})), Outputs({})]
+    batch = [
+        Outputs({"messages_read": 5, "events_ignored|late": 1}),
+        ("key", Outputs({"messages_read": 2, "people_activated": -1})),
+        Outputs({}),
+    ]
     assert sum_of(batch) == {"messages_read": 7, "events_ignored|late": 1, "people_activated": -1}  # type: ignore[arg-type]
     assert sum_of([]) == {}
 

@@ -212,7 +212,12 @@ def test_a_deleted_person_has_no_rows() -> None:
     assert emitted(CallEnded(a_request(), None, "forgotten")) == []
 
 
-def run(wording: list[WordingRequest | WordingSkipped], meanwhile: list[Effect], call: Any = at_once, forgotten: list[tuple[str, str]] | None = None) -> list[Any]:
+def run(
+    wording: list[WordingRequest | WordingSkipped],
+    meanwhile: list[Effect],
+    call: Any = at_once,
+    forgotten: list[tuple[str, str]] | None = None,
+) -> list[Any]:
     out: list[Enriched] = []
     gone = forgotten if forgotten is not None else []
     calls = AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005, drain_seconds=5))

@@ -82,9 +82,7 @@ def test_what_was_learned_of_a_step_that_is_gone_stops_nothing() -> None:
     estimator = starting(plan(), "t")
     since = START // PERIOD * PERIOD
     estimator.learn(EpisodeObservation(tenant="t", step="connect", kind="entered", at=since, since=since))
-    estimator.learn(
-        EpisodeObservation(tenant="t", step="connect", kind="completed", at=since + HOUR, since=since, lasted=HOUR, rows=(5,))
-    )
+    estimator.learn(EpisodeObservation(tenant="t", step="connect", kind="completed", at=since + HOUR, since=since, lasted=HOUR, rows=(5,)))
     later = resuming(Plan(catalog(change=without_connect)), estimator.encode())
     for period in range(1, 20):
         at = since + period * PERIOD

@@ -699,7 +699,7 @@ def test_the_fold_is_stateless_two_people_share_one() -> None:
     shared = Fold(plan(), KEYS)
     people: list[Person | None] = [None, None]
     alone = [Life(), Life()]
-    for at, each in enumerate([signup(), connect(1), *explored(2), invite(9)]):
+    for each in (signup(), connect(1), *explored(2), invite(9)):
         for index in (0, 1):
             people[index] = shared.apply(people[index], each, Collector("key"))
             alone[index].see(each)

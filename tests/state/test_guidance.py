@@ -141,7 +141,9 @@ def test_an_echo_from_before_the_decision_counts_from_the_decision_on() -> None:
 def test_without_an_id_nothing_that_was_shown_before_the_decision_can_be_it() -> None:
     life = Life()
     life.see(signup(10 * HOUR))
-    assert counts(life.see(event("recommendation_shown", 9 * HOUR, log=10 * HOUR + 1)), "exposures_ignored") == ["no_current_recommendation"]
+    assert counts(life.see(event("recommendation_shown", 9 * HOUR, log=10 * HOUR + 1)), "exposures_ignored") == [
+        "no_current_recommendation"
+    ]
 
 
 def test_without_guidance_there_is_nothing_to_show() -> None:
