@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -415,17 +414,6 @@ def test_a_learner_of_a_later_release_or_a_damaged_one_is_refused_in_words() -> 
         learner_snapshot.decode(data[:-1])
     with pytest.raises(SnapshotError):
         learner_snapshot.decode(b"")
-
-
-def test_what_an_earlier_release_wrote_down_is_taken_over_faded_up_to_now() -> None:
-    old = [400, AT, {"a@1": [120.0, 280.0]}, {"a@1|x|*": [120.0, 280.0]}, {"d": "a@1"}]
-    policy = BanditPolicy.model_validate({"half_life": "60d"})
-    learner = Bandit(policy, learner_snapshot.decode(b"\x01" + msgspec.msgpack.encode(old)))
-    learner.learn(AT + 60 * DAY, ["a@1"])
-    assert learner.learner.trials == {"a@1": 200}
-    assert learner.learner.pending == {"d": "a@1"}
-    assert rate(learner, "a@1", "x|*") == pytest.approx(0.3, abs=0.01)
-    assert sum(learner.posterior.rate("a@1", "x|*")) == pytest.approx(200, rel=0.1)
 
 
 @pytest.mark.parametrize(("before", "after"), [("1d", "60d"), ("60d", "1d")])
