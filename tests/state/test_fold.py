@@ -14,7 +14,7 @@ from state.decision.eligibility import experiment_group
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.events import Event
-from state.person import fold, snapshot
+from state.person import deduplication, fold, snapshot
 from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
@@ -213,6 +213,7 @@ def test_an_event_on_the_very_edge_of_the_bound_is_still_known_after_a_restart()
 
 def test_far_too_many_event_ids_of_one_person_push_the_bound_up_and_never_lose_deduplication(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold, "MOST_SEEN", 128)
+    monkeypatch.setattr(deduplication, "MOST_SEEN", 128)
     life = Life()
     events = [event("page_view", number * SECOND, ident=f"i{number}", path="/") for number in range(1_000)]
     for each in events:
@@ -231,6 +232,7 @@ def test_far_too_many_event_ids_of_one_person_push_the_bound_up_and_never_lose_d
 
 def test_too_many_events_at_one_and_the_same_instant_are_late_rather_than_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold, "MOST_SEEN", 64)
+    monkeypatch.setattr(deduplication, "MOST_SEEN", 64)
     life = Life()
     events = [event("page_view", 0, ident=f"i{number}", path="/") for number in range(100)]
     told = life.see(*events)
