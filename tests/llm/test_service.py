@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -27,7 +28,7 @@ from llm.limits.daily_budget import Allowance, Budget, BudgetSettings, budget_ke
 from llm.limits.rate_limit import RateLimit
 from llm.prompts import BUILT_IN, load_prompts
 from llm.review_queue import ReviewPolicy, ReviewQueue
-from llm.service import WordingService
+from llm.service import RATE_WAIT_SECONDS, WordingService
 from sinks.redis.client import connect as connect_blocking
 from state.decision.wording_request import WordingRequest
 from state.records.recommendation import validation_hash
@@ -36,6 +37,7 @@ from tests.llm.wording_requests import PLAN, answer, request_for
 from tests.support import model_server as scripts
 from tests.support.model_server import ModelServer, Request
 from tests.support.valkey import Valkey, run_valkey
+from tests.support.waiting import PATIENCE, ends_within, let_pass, run_async, until
 
 T = TypeVar("T")
 GOOD = "Test connection tells you which entry to look at, {firstName}. Then you can {step}."
@@ -57,17 +59,10 @@ def redis(valkey: Valkey) -> Iterator[Redis]:
     client.close()
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[ModelServer]:
-    with ModelServer() as server:
-        yield server
-
-
 @pytest.fixture
-def model(running: ModelServer) -> ModelServer:
-    running.script = scripts.good()
-    running.requests.clear()
-    return running
+def model() -> Iterator[ModelServer]:
+    with ModelServer() as server:  # one for each test: no test counts what another has left in flight
+        yield server
 
 
 @pytest.fixture
@@ -85,6 +80,27 @@ class FewTurns(RateLimit):
     def reserve(self, now: float, longest_wait: float) -> float:
         self.turns -= 1
         return 0.0 if self.turns >= 0 else 3600.0
+
+
+class Noted(RateLimit):
+    """Remembers when the turns are that it gave."""
+
+    def __init__(self, per_second: float) -> None:
+        super().__init__(per_second)
+        self.turns: list[float] = []
+
+    def reserve(self, now: float, longest_wait: float) -> float | None:
+        wait = super().reserve(now, longest_wait)
+        if wait is not None:
+            self.turns.append(now + wait)
+        return wait
+
+
+class OneInstant(RateLimit):
+    """For which no time passes."""
+
+    def reserve(self, now: float, longest_wait: float) -> float | None:
+        return super().reserve(0.0, longest_wait)
 
 
 @asynccontextmanager
@@ -127,7 +143,7 @@ def run(test: Callable[[], Awaitable[T]]) -> T:
     async def main() -> T:
         return await test()
 
-    return asyncio.run(main())
+    return run_async(main())
 
 
 def a_request(tenant: str, user: str = "u1", *notes: str, place: int = 0, of: WordingRequest | None = None) -> WordingRequest:
@@ -135,12 +151,6 @@ def a_request(tenant: str, user: str = "u1", *notes: str, place: int = 0, of: Wo
     made = of or request_for()
     record = msgspec.structs.replace(made.record, tenant_id=tenant, user_id=user, decision_id=f"d-{user}-{place}")
     return msgspec.structs.replace(made, record=record, notes=notes, catalog=f"{made.catalog}+{place}")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 def spent(redis: Redis, tenant: str, scope: Any = "shared") -> int:
@@ -179,11 +189,15 @@ def test_a_call_is_made_once_then_the_cache_answers_everybody(valkey: Valkey, mo
 
 
 def test_identical_requests_in_flight_share_one_call(valkey: Valkey, model: ModelServer, tenant: str) -> None:
-    model.script = scripts.slow(0.2, scripts.changed(text=GOOD))
+    gate = threading.Event()
+    model.script = scripts.held(gate, scripts.changed(text=GOOD))
 
     async def test() -> None:
         async with service(valkey.url, model) as made:
-            answers = await asyncio.gather(*(made.answer(a_request(tenant, f"u{number}")) for number in range(50)))
+            asked = [asyncio.create_task(made.answer(a_request(tenant, f"u{number}"))) for number in range(50)]
+            await until(lambda: len(made._costs) == 50, "all to share the call")
+            gate.set()
+            answers = await asyncio.gather(*asked)
         assert not any(each.reason for each in answers)
         assert made.counts == {"call": 1, "coalesced": 49}
         assert sum(each.usage.cost_micros > 0 for each in answers) == 1
@@ -193,15 +207,18 @@ def test_identical_requests_in_flight_share_one_call(valkey: Valkey, model: Mode
 
 
 def test_a_call_that_its_first_waiter_left_goes_on_for_the_others(valkey: Valkey, model: ModelServer, tenant: str) -> None:
-    model.script = scripts.slow(0.3, scripts.changed(text=GOOD))
+    gate = threading.Event()
+    model.script = scripts.held(gate, scripts.changed(text=GOOD))
 
     async def test() -> None:
         async with service(valkey.url, model) as made:
             first = asyncio.create_task(made.answer(a_request(tenant, "ann")))
-            await asyncio.sleep(0.1)
+            await until(lambda: model.in_flight == 1, "the call")
             second = asyncio.create_task(made.answer(a_request(tenant, "ben")))
-            await asyncio.sleep(0.05)
+            await until(lambda: len(made._costs) == 2, "both to share it")
             first.cancel()
+            await until(lambda: len(made._costs) == 1, "the first to leave it")
+            gate.set()
             assert (await second).reason == ""
 
     run(test)
@@ -288,9 +305,8 @@ def test_a_server_that_wants_to_be_left_alone_for_long_is(valkey: Valkey, model:
 
     async def test() -> None:
         async with service(valkey.url, model) as made:
-            began = time.monotonic()
-            assert (await made.answer(a_request(tenant))).reason == "rate_limited"
-            assert time.monotonic() - began < 5
+            with ends_within(PATIENCE, "a call that must not wait for an hour"):
+                assert (await made.answer(a_request(tenant))).reason == "rate_limited"
 
     run(test)
     assert len(model.requests) == 1
@@ -327,7 +343,7 @@ def test_whatever_breaks_inside_is_a_reason_too(valkey: Valkey, model: ModelServ
 
 def test_the_breaker_opens_and_closes(valkey: Valkey, model: ModelServer, tenant: str, caplog: pytest.LogCaptureFixture) -> None:
     model.script = scripts.error(401)  # not asked again within a call
-    policy = BreakerPolicy(failures_in_a_row=3, cooldown_seconds=0.4)
+    policy = BreakerPolicy(failures_in_a_row=3, cooldown_seconds=600, longest_cooldown_seconds=600)
 
     async def test() -> None:
         async with service(valkey.url, model, breaker=policy) as made:
@@ -335,7 +351,7 @@ def test_the_breaker_opens_and_closes(valkey: Valkey, model: ModelServer, tenant
             assert down == ["denied"] * 3 + ["breaker_open"] * 17
             assert len(model.requests) == 3
             model.script = scripts.good()
-            await asyncio.sleep(0.45)
+            made.breaker.try_again_at = 0.0  # as if the cool-down had passed
             assert [(await made.answer(a_request(tenant, place=number))).reason for number in range(20)] == [""] * 20
             assert made.breaker.state == "closed"
 
@@ -395,11 +411,12 @@ def test_calls_that_failed_cost_nothing_but_those_that_may_have_been_billed(
     valkey: Valkey, model: ModelServer, tenant: str, redis: Redis
 ) -> None:
     async def test() -> None:
-        async with service(valkey.url, model, patience=0.3) as made:
-            model.script = scripts.error(401)
+        model.script = scripts.error(401)
+        async with service(valkey.url, model) as made:
             await made.answer(a_request(tenant, place=1))
             assert spent(redis, tenant) == 0
-            model.script = scripts.hang
+        model.script = scripts.hang
+        async with service(valkey.url, model, patience=0.3) as made:
             await made.answer(a_request(tenant, place=2))
             assert spent(redis, tenant) > 400
 
@@ -407,23 +424,23 @@ def test_calls_that_failed_cost_nothing_but_those_that_may_have_been_billed(
 
 
 def test_a_burst_waits_for_the_rate_in_turn(valkey: Valkey, model: ModelServer, tenant: str) -> None:
+    limit = Noted(40)
+
     async def test() -> None:
-        async with service(valkey.url, model, rate_limit=RateLimit(40, 1)) as made:
+        async with service(valkey.url, model, rate_limit=limit) as made:
             found = await asyncio.gather(*(made.answer(a_request(tenant, place=number)) for number in range(30)))
             assert [each.reason for each in found] == [""] * 30
 
     run(test)
-    arrived = [request.arrived for request in model.requests]
-    assert arrived[-1] - arrived[0] > 28 / 40 * 0.9
+    assert len(limit.turns) == len(model.requests) == 30
+    assert all(request.arrived >= turn for request, turn in zip(model.requests, limit.turns, strict=True)), "no call before its turn"
 
 
 def test_calls_that_would_wait_too_long_for_the_rate_fail(valkey: Valkey, model: ModelServer, tenant: str) -> None:
     async def test() -> None:
-        async with service(valkey.url, model, rate_limit=RateLimit(5, 1)) as made:
-            began = time.monotonic()
+        async with service(valkey.url, model, rate_limit=OneInstant(4)) as made:
             found = await asyncio.gather(*(made.answer(a_request(tenant, place=number)) for number in range(60)))
-            assert time.monotonic() - began < 10
-        assert 5 <= len(model.requests) <= 13
+        assert len(model.requests) == 1 + 4 * RATE_WAIT_SECONDS, "one at once, and all whose turn comes within the longest wait"
         assert sum(each.reason == "over_rate" for each in found) == 60 - len(model.requests)
 
     run(test)
@@ -439,13 +456,13 @@ def test_a_cancelled_request_leaves_nothing_behind(valkey: Valkey, model: ModelS
         async with service(valkey.url, model, rate_limit=FewTurns(4), patience=60) as made:
             before = asyncio.all_tasks()
             requests = [asyncio.create_task(made.answer(a_request(tenant, place=number))) for number in range(10)]
-            await until(lambda: model.in_flight == 4 and len(made._costs) == 10)  # the others wait for their turn
+            await until(lambda: model.in_flight == 4 and len(made._costs) == 10, "four calls, and six requests that wait for a turn")
             one = spent(redis, tenant) // 4
             for each in requests:
                 each.cancel()
             ended = await asyncio.gather(*requests, return_exceptions=True)
             assert all(isinstance(each, asyncio.CancelledError) for each in ended)
-            await until(lambda: asyncio.all_tasks() <= before)
+            await until(lambda: asyncio.all_tasks() <= before, "the end of all tasks")
             assert made.breaker.in_flight == 0
             assert spent(redis, tenant) == 4 * one, "only those that were sent may have been billed"
 
@@ -463,12 +480,12 @@ def test_a_cancelled_request_costs_what_the_budget_reserved(valkey: Valkey, mode
         async with service(valkey.url, model, patience=60) as made:
             assert made.cancel(a_request(tenant)) is None
             (asked,) = in_flight(made, model, a_request(tenant))
-            await until(lambda: model.in_flight == 1)
-            await asyncio.sleep(0.05)
+            await until(lambda: model.in_flight == 1, "the call")
+            await let_pass(0.05, "the call has lasted a while, which its row says")
             found = made.cancel(a_request(tenant))
             asked.cancel()
             await asyncio.wait([asked])
-            await until(lambda: not len(made._calls))
+            await until(lambda: not len(made._calls), "the end of the call")
             assert found is not None
             assert (found.source, found.reason, found.usage.attempts) == ("call", "", 1)
             assert found.usage.latency_ms > 0
@@ -480,17 +497,18 @@ def test_a_cancelled_request_costs_what_the_budget_reserved(valkey: Valkey, mode
     run(test)
 
 
-@pytest.mark.slow  # on a busy machine the call may be over before all three have joined it
 def test_a_shared_call_is_charged_once_whichever_waiters_leave(valkey: Valkey, model: ModelServer, tenant: str) -> None:
     people = [a_request(tenant, name) for name in ("ann", "ben", "cem")]
 
     async def test() -> None:
         async with service(valkey.url, model, patience=60) as made:
-            model.script = scripts.slow(0.4, scripts.changed(text=GOOD))
+            gate = threading.Event()
+            model.script = scripts.held(gate, scripts.changed(text=GOOD))
             tasks = in_flight(made, model, *people)
-            await until(lambda: model.in_flight == 1 and len(made._costs) == 3)
+            await until(lambda: model.in_flight == 1 and len(made._costs) == 3, "all three to share the call")
             left = made.cancel(people[0])
             tasks[0].cancel()
+            gate.set()
             others = await asyncio.gather(*tasks[1:])
             assert left is not None
             assert (left.source, left.usage.cost_micros, left.usage.attempts) == ("coalesced", 0, 0)
@@ -500,7 +518,7 @@ def test_a_shared_call_is_charged_once_whichever_waiters_leave(valkey: Valkey, m
             model.script = scripts.hang
             elsewhere = [a_request(tenant, each.record.user_id, place=1) for each in people]
             tasks = in_flight(made, model, *elsewhere)
-            await until(lambda: model.in_flight == 1 and len(made._costs) == 3)
+            await until(lambda: model.in_flight == 1 and len(made._costs) == 3, "all three to share the call")
             all_left = [made.cancel(each) for each in elsewhere]  # at once, before any of them has ended
             for task in tasks:
                 task.cancel()
@@ -517,9 +535,9 @@ def test_a_request_that_was_not_sent_costs_nothing_when_it_is_cancelled(valkey: 
     async def test() -> None:
         async with service(valkey.url, model, rate_limit=FewTurns(1), patience=60) as made:
             tasks = in_flight(made, model, a_request(tenant, place=1))
-            await until(lambda: model.in_flight == 1)
+            await until(lambda: model.in_flight == 1, "the call")
             tasks += in_flight(made, model, a_request(tenant, place=2))
-            await until(lambda: len(made._costs) == 2)
+            await until(lambda: len(made._costs) == 2, "a request that waits for its turn")
             assert made.cancel(a_request(tenant, place=2)) is None
             for task in tasks:
                 task.cancel()
@@ -548,7 +566,7 @@ def test_closing_ends_calls_in_flight_without_an_exception(valkey: Valkey, model
     async def test() -> None:
         async with service(valkey.url, model, patience=60) as made:
             under_way = asyncio.create_task(made.answer(a_request(tenant)))
-            await until(lambda: model.in_flight == 1)
+            await until(lambda: model.in_flight == 1, "the call")
             await made.close()
             found = await under_way
             assert (found.reason, found.source, found.usage.attempts) == ("cancelled", "call", 1)
@@ -557,25 +575,27 @@ def test_closing_ends_calls_in_flight_without_an_exception(valkey: Valkey, model
 
 
 def test_redis_may_go_and_come_back_at_any_time(tmp_path: Path, model: ModelServer) -> None:
-    model.script = scripts.slow(0.3)
     with run_valkey(tmp_path) as server:
 
         async def test() -> None:
-            cache = CachePolicy(pause_seconds=0.1, local_seconds=60.0)
-            async with service(server.url, model, wait=0.3) as made:
+            cache = CachePolicy(pause_seconds=600, local_seconds=60.0, wait_seconds=PATIENT)
+            async with service(server.url, model) as made:
                 made.cache._policy = cache  # type: ignore[misc]
                 made.cache._local.policy = cache
                 assert (await made.answer(a_request("t", place=0))).reason == ""
+                gate = threading.Event()
+                model.script = scripts.held(gate)
                 in_flight = asyncio.create_task(made.answer(a_request("t", place=1)))
-                await asyncio.sleep(0.15)
+                await until(lambda: model.in_flight == 1, "the call")
                 server.kill()
+                gate.set()
                 assert (await in_flight).reason in ("", "rejected_by_person"), "what nobody can say was not rejected is not shown"
                 assert (await made.answer(a_request("t", place=0))).source == "cache"
                 gone = await asyncio.gather(*(made.answer(a_request("t", place=number)) for number in range(2, 12)))
                 assert {each.reason for each in gone} == {"budget_unknown"}
                 await made.forget("t", "u1")
                 server.start()
-                await asyncio.sleep(0.3)
+                made.cache._silent_until = 0.0  # as if the pause had passed
                 assert (await made.answer(a_request("t", place=20))).reason == ""
 
         run(test)
@@ -606,10 +626,12 @@ def test_what_was_written_for_a_deleted_person_goes(valkey: Valkey, model: Model
                 await made.answer(a_request(tenant, user, "E42 the warehouse said no"))
             model.script = scripts.changed(confidence=0.2)
             await made.answer(a_request(tenant, "ann", "E43 again"))
-            model.script = scripts.slow(0.3)
+            gate = threading.Event()
+            model.script = scripts.held(gate)
             in_flight = asyncio.create_task(made.answer(a_request(tenant, "ann", "E44 and again")))
-            await asyncio.sleep(0.15)
+            await until(lambda: model.in_flight == 1, "the call")
             await made.forget(tenant, "ann")
+            gate.set()
             await in_flight
             assert (await made.review_queue.waiting(tenant)).total == 0
             assert (await made.answer(a_request(tenant, "ben", "E42 the warehouse said no"))).source == "cache"

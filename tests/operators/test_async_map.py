@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,6 +17,7 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
 
 from operators.async_map import DRAINED, SHED, TIMEOUT, AsyncCalls, AsyncPolicy, CallEnded, Cancel, Gate, Lane
+from tests.support.waiting import ends_within, let_pass, never, until, wait_until
 
 Item = tuple[str, str]
 Call = Callable[[Item], Any]
@@ -35,8 +34,8 @@ async def at_once(item: Item) -> str:
     return item[1].upper()
 
 
-async def never(item: Item) -> str:
-    await asyncio.sleep(3600)
+async def unanswered(item: Item) -> str:
+    await never()
     return item[1]
 
 
@@ -44,12 +43,14 @@ async def broken(item: Item) -> str:
     raise ValueError(item[1])
 
 
-def collected(lane: Lane[Item, str], count: int, patience: float = 5.0) -> list[CallEnded[Item, str]]:
+def collected(lane: Lane[Item, str], count: int) -> list[CallEnded[Item, str]]:
     found: list[CallEnded[Item, str]] = []
-    until = time.monotonic() + patience
-    while len(found) < count and time.monotonic() < until:
-        found += lane.on_notify()[0]
-        time.sleep(0.002)
+
+    def all_ended() -> bool:
+        found.extend(lane.on_notify()[0])
+        return len(found) >= count
+
+    wait_until(all_ended, f"{count} calls to end")
     return found
 
 
@@ -70,9 +71,9 @@ def test_what_a_call_raises_is_a_value() -> None:
 
 
 def test_a_call_has_a_deadline_its_turn_included() -> None:
-    lane = Lane(calls(never, in_flight=1, deadline_seconds=0.05), None)
-    lane.on_batch([("ann", "a"), ("ben", "b")])
-    assert [each.reason for each in collected(lane, 2)] == [TIMEOUT, TIMEOUT]
+    lane = Lane(calls(unanswered, in_flight=1, deadline_seconds=0.05), None)
+    first, _ = lane.on_batch([("ann", "a"), ("ben", "b")])
+    assert [each.reason for each in first + collected(lane, 2 - len(first))] == [TIMEOUT, TIMEOUT]
 
 
 def test_no_more_than_allowed_are_in_flight() -> None:
@@ -81,7 +82,7 @@ def test_no_more_than_allowed_are_in_flight() -> None:
     async def counted(item: Item) -> str:
         running["now"] += 1
         most[0] = max(most[0], running["now"])
-        await asyncio.sleep(0.005)
+        await let_pass(0.005, "others may start meanwhile")
         running["now"] -= 1
         return item[1]
 
@@ -92,7 +93,7 @@ def test_no_more_than_allowed_are_in_flight() -> None:
 
 
 def test_above_the_cap_items_fail_at_once_with_a_reason() -> None:
-    made = calls(never, most_pending=2)
+    made = calls(unanswered, most_pending=2)
     lane = Lane(made, None)
     shed, _ = lane.on_batch([("ann", "a"), ("ben", "b"), ("cem", "c")])
     assert [(each.item[0], each.reason) for each in shed] == [("cem", SHED)]
@@ -102,7 +103,7 @@ def test_above_the_cap_items_fail_at_once_with_a_reason() -> None:
 
 
 def test_a_cancel_ends_the_pending_items_of_its_key_and_no_others() -> None:
-    lane = Lane(calls(never), None)
+    lane = Lane(calls(unanswered), None)
     lane.on_batch([("ann", "a"), ("ben", "b")])
     assert lane.on_batch([Cancel("ann", "gone", lambda item: item[1] == "other")])[0] == []
     (ended,) = lane.on_batch([Cancel("ann", "gone")])[0]
@@ -112,7 +113,7 @@ def test_a_cancel_ends_the_pending_items_of_its_key_and_no_others() -> None:
 
 
 def test_a_newer_item_takes_an_older_ones_place_and_a_replayed_one_does_not() -> None:
-    lane = Lane(calls(never), None)
+    lane = Lane(calls(unanswered), None)
     lane.on_batch([("ann", "a")])
     assert lane.on_batch([("ann", "a")])[0] == []
     (older,) = lane.on_batch([("ann", "b")])[0]
@@ -122,21 +123,20 @@ def test_a_newer_item_takes_an_older_ones_place_and_a_replayed_one_does_not() ->
 
 def test_the_end_of_the_input_waits_for_answers_up_to_one_deadline_for_all() -> None:
     async def soon(item: Item) -> str:
-        await asyncio.sleep(0.05 if item[1] == "soon" else 3600)
+        await (let_pass(0.05, "the lanes are at the end of their input by now") if item[1] == "soon" else never())
         return item[1]
 
-    made = calls(soon, drain_seconds=0.3)
+    made = calls(soon, drain_seconds=4)
     lanes = [Lane(made, None), Lane(made, None)]
     for number, lane in enumerate(lanes):
         lane.on_batch([(f"soon{number}", "soon"), (f"late{number}", "late")])
-    began = time.monotonic()
-    found = [each for lane in lanes for each in lane.on_eof()[0]]
-    assert time.monotonic() - began < 0.6
+    with ends_within(7, "the end of two lanes, which would take 8 s with a deadline each"):
+        found = [each for lane in lanes for each in lane.on_eof()[0]]
     assert Counter(each.reason for each in found) == {"": 2, DRAINED: 2}
 
 
 def test_a_job_that_stops_keeps_pending_items_for_the_next_run() -> None:
-    made = calls(never)
+    made = calls(unanswered)
     made.stopping = lambda: True
     lane = Lane(made, None)
     lane.on_batch([("ann", "a")])
@@ -174,7 +174,7 @@ def test_a_crash_loses_no_call(tmp_path: Path, crash_at: int) -> None:
     recovery = RecoveryConfig(str(tmp_path))  # type: ignore[no-untyped-call]
     out: list[Any] = []
     source = [*items[:crash_at], TestingSource.ABORT(), *items[crash_at:]]  # aborts once
-    for call in (never, at_once):
+    for call in (unanswered, at_once):
         run_main(flow(source, out, calls(call)), epoch_interval=timedelta(0), recovery_config=recovery)  # type: ignore[no-untyped-call]
     assert {each.item for _, each in out} == set(items)
     assert all(each.result == "X" for _, each in out)
@@ -183,15 +183,15 @@ def test_a_crash_loses_no_call(tmp_path: Path, crash_at: int) -> None:
 def test_calls_do_not_hold_up_the_worker() -> None:
     main = threading.current_thread()
     seen: list[threading.Thread] = []
+    release = threading.Event()
 
     async def where(item: Item) -> str:
         seen.append(threading.current_thread())
-        await asyncio.sleep(0.2)
+        await until(release.is_set, "the worker to go on")
         return item[1]
 
     lane = Lane(calls(where), None)
-    began = time.monotonic()
-    lane.on_batch([(f"u{number}", "x") for number in range(50)])
-    assert time.monotonic() - began < 0.1
+    assert lane.on_batch([(f"u{number}", "x") for number in range(50)])[0] == [], "it returned while no call had ended"
+    release.set()
     assert len(collected(lane, 50)) == 50
     assert main not in seen

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-import time
 from typing import Any
 
 import bytewax.operators as op
@@ -24,6 +22,7 @@ from state.decision.wording_request import WordingRequest, WordingSkipped
 from state.records.facts import LlmCallFact, RecommendationFact
 from state.records.recommendation import Effect, Erase, MarkShown, Publish, ReplaceText
 from tests.llm.wording_requests import request_for
+from tests.support.waiting import PATIENCE, never, until, wait_until
 
 
 def a_request(user: str = "ann", version: int = 3) -> WordingRequest:
@@ -35,8 +34,8 @@ def a_request(user: str = "ann", version: int = 3) -> WordingRequest:
 ANSWER = Answer(text="Go on.", confidence=0.9, source="call", validation_hash="hash", unfilled_hash="unfilled")
 
 
-async def never(request: WordingRequest) -> Answer:
-    await asyncio.sleep(3600)
+async def unanswered(request: WordingRequest) -> Answer:
+    await never()
     return ANSWER
 
 
@@ -44,7 +43,7 @@ async def at_once(request: WordingRequest) -> Answer:
     return ANSWER
 
 
-def lane(call: Any = never) -> Lane[WordingRequest, Answer]:
+def lane(call: Any = unanswered) -> Lane[WordingRequest, Answer]:
     return Lane(AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005)), None)
 
 
@@ -158,7 +157,7 @@ def test_a_cancelled_request_has_its_cost_in_its_row_and_no_text(so_far: Answer)
 
 
 def test_a_cancel_takes_over_the_partial_result_of_the_call() -> None:
-    made = Lane(AsyncCalls(never, name, encode, decode, AsyncPolicy(), on_cancel=lambda _: COST), None)
+    made = Lane(AsyncCalls(unanswered, name, encode, decode, AsyncPolicy(), on_cancel=lambda _: COST), None)
     made.on_batch([a_request()])
     assert made.on_batch([cancel_for(ENDS["shown_first"])])[0] == [CallEnded(a_request(), COST, "shown_first")]
 
@@ -167,27 +166,23 @@ def test_a_call_that_ended_just_before_its_cancel_keeps_its_result() -> None:
     release = threading.Event()
 
     async def when_released(request: WordingRequest) -> Answer:
-        while not release.is_set():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        await until(release.is_set, "the test to let the call end")
         return ANSWER
 
     made = lane(when_released)
     made.on_batch([a_request()])
     ((_, future),) = made._pending.values()
     release.set()
-    assert future.result(10) == ANSWER, "and the lane has not collected it yet"
+    assert future.result(PATIENCE) == ANSWER, "and the lane has not collected it yet"
     assert made._cancel(Cancel("t\x1fann", "superseded")) == [CallEnded(a_request(), ANSWER, "superseded")]
 
 
 def test_after_the_deadline_the_partial_result_is_kept() -> None:
     policy = AsyncPolicy(deadline_seconds=0.05)
-    made = Lane(AsyncCalls(never, name, encode, decode, policy, on_cancel=lambda _: COST), None)
+    made = Lane(AsyncCalls(unanswered, name, encode, decode, policy, on_cancel=lambda _: COST), None)
     found = made.on_batch([a_request()])[0]
-    until = time.monotonic() + 10
-    while not found and time.monotonic() < until:
-        time.sleep(0.005)
-        found = made.on_notify()[0]
-    assert found == [CallEnded(a_request(), COST, "timeout")], "within ten seconds"
+    found = found or wait_until(lambda: made.on_notify()[0], "the deadline of the call")
+    assert found == [CallEnded(a_request(), COST, "timeout")]
 
 
 def test_rows_are_counted_as_in_the_views() -> None:
@@ -254,21 +249,18 @@ def test_in_a_flow_a_deleted_person_is_forgotten_and_has_no_row() -> None:
 
 def test_the_flow_does_not_wait_for_answers() -> None:
     release = threading.Event()
-    ended: list[float] = []
 
-    async def slow(request: WordingRequest) -> Answer:
-        while not release.is_set():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+    async def held(request: WordingRequest) -> Answer:
+        await until(release.is_set, "the flow to go on")
         return ANSWER
 
-    made = lane(slow)
-    began = time.monotonic()
-    made.on_batch([a_request(f"u{number}") for number in range(200)])
-    ended.append(time.monotonic() - began)
+    made = lane(held)
+    found = made.on_batch([a_request(f"u{number}") for number in range(200)])[0]
+    assert found == [], "it returned while no call had ended"
     release.set()
-    found: list[Any] = []
-    while len(found) < 200 and time.monotonic() - began < 20:
-        found += made.on_notify()[0]
-        time.sleep(0.005)
-    assert len(found) == 200
-    assert ended[0] < 1.0
+
+    def all_ended() -> bool:
+        found.extend(made.on_notify()[0])
+        return len(found) == 200
+
+    wait_until(all_ended, "200 answers")

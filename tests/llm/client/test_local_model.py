@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import json
 import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +23,7 @@ from llm.client.answer_parsing import parse
 from llm.client.model_client import ModelClient, ModelSettings
 from llm.client.proposal import Proposal
 from llm.client.response_format import response_format
+from tests.support.waiting import join, run_async, running, wait_until
 
 USER = "Write.\n\nuiComponent: the value given below, unchanged\n\nuiComponent: modal\ndeepLink: /sources/new\nlanguage: en"
 BOUNDS = Bounds("modal", "/sources/new", "en", ("kinds",), 240)
@@ -47,7 +46,7 @@ def serving(complete: local.Complete) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        join(thread, "the server of the local model")
 
 
 def post(url: str, body: Any, key: str = KEY) -> httpx2.Response:
@@ -121,14 +120,9 @@ def installed() -> bool:
 @pytest.mark.skipif(not installed(), reason="the local model is not installed (make local-model)")
 def test_the_real_model_answers_in_the_form_of_a_proposal(tmp_path: Path) -> None:
     address = tmp_path / "address.json"
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-P", local.__file__, str(address)], stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 60
-        while not address.exists():
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    command = [sys.executable, "-P", local.__file__, str(address)]
+    with running(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)) as process:
+        wait_until(address.exists, "the address of the local model", within=90, process=process)
         assert address.stat().st_mode & 0o077 == 0
         found = json.loads(address.read_bytes())
         settings = ModelSettings(base_url=found["url"], model=local.MODEL, api_key=SecretStr(found["key"]), timeout_seconds=120)
@@ -140,10 +134,7 @@ def test_the_real_model_answers_in_the_form_of_a_proposal(tmp_path: Path) -> Non
             finally:
                 await client.close()
 
-        completion = asyncio.run(ask())
-    finally:
-        process.kill()
-        process.wait()
+        completion = run_async(ask())
     proposal = parse(completion.text)
     assert isinstance(proposal, Proposal), completion.text
     assert (proposal.ui_component, proposal.deep_link, proposal.language, proposal.facts) == ("modal", "/sources/new", "en", [])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import codecs
 import sys
-import time
 
 import pytest
 from hypothesis import given
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from llm.guardrails.injection import find_injection
 from tests.llm import corpus
+from tests.support.waiting import uses_at_most
 
 
 def test_flags_most_attempts_and_few_harmless_texts() -> None:
@@ -71,6 +71,5 @@ def test_takes_any_text(text: str) -> None:
     "piece", ["ignore ", "tell the ", "say ", "user ", "repeat the text ", "[", "a ", "A1", "%41", "\n#", "you are ", "the "]
 )
 def test_a_hostile_text_costs_bounded_time(piece: str) -> None:
-    begun = time.process_time()
-    find_injection(piece * 1_000)
-    assert time.process_time() - begun < 2.0
+    with uses_at_most(2.0, "a hostile text"):
+        find_injection(piece * 1_000)

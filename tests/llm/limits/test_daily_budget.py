@@ -14,9 +14,10 @@ from llm.client.failures import ModelFailure
 from llm.client.prices import Prices, estimate_tokens
 from llm.limits.daily_budget import Allowance, Budget, BudgetSettings, Reservation, budget_keys, day_of
 from tests.support.valkey import Valkey, run_valkey
+from tests.support.waiting import run_async
 
 SETTINGS = BudgetSettings(
-    shared=Allowance(tokens=1_000, micros=10_000), personal=Allowance(tokens=100, micros=500), alert_share=0.8, answer_seconds=0.5
+    shared=Allowance(tokens=1_000, micros=10_000), personal=Allowance(tokens=100, micros=500), alert_share=0.8, answer_seconds=10
 )
 DAY = "2026-03-01"
 
@@ -28,7 +29,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 
 def client(valkey: Valkey) -> Redis:
-    return Redis.from_url(valkey.url, retry=None, socket_timeout=1, decode_responses=True)
+    return Redis.from_url(valkey.url, retry=None, socket_timeout=10, decode_responses=True)
 
 
 def granted(answer: Reservation | ModelFailure) -> Reservation:
@@ -50,7 +51,7 @@ def test_what_is_reserved_counts_at_once_and_what_was_not_spent_comes_back(valke
             granted(await budget.reserve("settled", "shared", 900, 1_000, DAY))
             assert await redis.mget(budget_keys("settled", "shared", DAY)[:2]) == ["1000", "1200"]
 
-    asyncio.run(scenario())
+    run_async(scenario())
 
 
 def test_each_tenant_scope_and_day_has_its_own_budget(valkey: Valkey) -> None:
@@ -62,7 +63,7 @@ def test_each_tenant_scope_and_day_has_its_own_budget(valkey: Valkey) -> None:
             for tenant, scope, day in (("own", "shared", DAY), ("other", "personal", DAY), ("own", "personal", "2026-03-02")):
                 granted(await budget.reserve(tenant, scope, 1, 0, day))  # type: ignore[arg-type]
 
-    asyncio.run(scenario())
+    run_async(scenario())
 
 
 def test_money_runs_out_by_itself(valkey: Valkey) -> None:
@@ -72,7 +73,7 @@ def test_money_runs_out_by_itself(valkey: Valkey) -> None:
             granted(await budget.reserve("money", "personal", 1, 500, DAY))
             assert reason(await budget.reserve("money", "personal", 1, 1, DAY)) == "over_budget"
 
-    asyncio.run(scenario())
+    run_async(scenario())
 
 
 def test_callers_that_reserve_at_once_never_get_more_than_there_is(valkey: Valkey) -> None:
@@ -82,7 +83,7 @@ def test_callers_that_reserve_at_once_never_get_more_than_there_is(valkey: Valke
             answers = await asyncio.gather(*(pair[number % 2].reserve("race", "shared", 70, 1, DAY) for number in range(40)))
             assert sum(isinstance(answer, Reservation) for answer in answers) == 1_000 // 70
 
-    asyncio.run(scenario())
+    run_async(scenario())
 
 
 def test_the_alert_is_raised_once_a_day_when_a_budget_runs_low(valkey: Valkey) -> None:
@@ -98,7 +99,7 @@ def test_the_alert_is_raised_once_a_day_when_a_budget_runs_low(valkey: Valkey) -
             assert await budget.settle(next_day, 10, 8_000)  # a call that cost more than was thought
             assert not await budget.settle(granted(await budget.reserve("told", "shared", 1, 1, "2026-03-02")), 1, 1)
 
-    asyncio.run(scenario())
+    run_async(scenario())
 
 
 def test_nothing_spent_is_no_reason_for_an_alert(valkey: Valkey) -> None:
@@ -109,7 +110,7 @@ def test_nothing_spent_is_no_reason_for_an_alert(valkey: Valkey) -> None:
             none = SETTINGS.model_copy(update={"shared": Allowance(tokens=0, micros=0)})
             assert reason(await Budget(redis, none).reserve("none", "shared", 1, 0, DAY)) == "over_budget"
 
-    asyncio.run(scenario())
+    run_async(scenario())
 
 
 def test_counters_end_by_themselves_and_never_go_below_zero(valkey: Valkey) -> None:
@@ -126,7 +127,7 @@ def test_counters_end_by_themselves_and_never_go_below_zero(valkey: Valkey) -> N
             await budget.settle(reservation, 0, 0)
             assert await redis.mget(keys[:2]) == ["0", "0"]
 
-    asyncio.run(scenario())
+    run_async(scenario())
 
 
 def test_a_budget_that_cannot_be_checked_is_not_spent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -142,7 +143,7 @@ def test_a_budget_that_cannot_be_checked_is_not_spent(tmp_path: Path, caplog: py
             assert await redis.get(budget_keys("away", "shared", DAY)[0]) == "301"  # the estimate stays spent
 
     with caplog.at_level(logging.INFO, "llm.limits.daily_budget"), run_valkey(tmp_path) as server:
-        asyncio.run(scenario(server))
+        run_async(scenario(server))
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
@@ -152,7 +153,7 @@ def test_a_negative_reservation_is_a_mistake_of_the_caller(valkey: Valkey) -> No
             await Budget(redis, SETTINGS).reserve("wrong", "shared", -1, 0, DAY)
 
     with pytest.raises(ValueError, match="must be 0 or more"):
-        asyncio.run(scenario())
+        run_async(scenario())
 
 
 def test_a_day_is_one_of_utc() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from llm.limits.single_flight import CallEndedError, SingleFlight
+from tests.support.waiting import run_async
 
 
 class Call:
@@ -39,7 +40,7 @@ def run(test: Coroutine[Any, Any, None]) -> None:
         gc.collect()
         await asyncio.sleep(0)
 
-    asyncio.run(watched())
+    run_async(watched())
     assert complaints == []
 
 
