@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class CallEndedError(Exception):
-    """A shared call was cancelled from within or by ``close``, while a request still waited for it."""
+    """A shared call was cancelled from within or by ``close``, while a request still waited for it; or ``close`` came before it."""
 
 
 class _Call(Generic[T]):
@@ -25,13 +25,16 @@ class SingleFlight(Generic[T]):
     def __init__(self) -> None:
         self._running: Final[dict[str, _Call[T]]] = {}
         self._tasks: Final[set[asyncio.Task[T]]] = set()
+        self._closed = False
 
     async def share(self, key: str, make: Callable[[], Awaitable[T]]) -> T:
         """Return the result of the running call for ``key``; where none runs, ``make`` starts it.
 
         An exception of the call reaches every waiter. A cancelled waiter leaves; the call goes on for the others, and is cancelled when the
-        last one leaves. Raises ``CallEndedError`` where the call was cancelled while this waiter still waited.
+        last one leaves. Raises ``CallEndedError`` where the call was cancelled while this waiter still waited, and after ``close``.
         """
+        if self._closed:
+            raise CallEndedError("No call starts any more.")
         call = self._running.get(key)
         if call is None:
             call = self._start(key, make)
@@ -56,7 +59,8 @@ class SingleFlight(Generic[T]):
         return len(self._tasks)
 
     async def close(self) -> None:
-        """Cancel every call and return once all have ended."""
+        """Cancel every call, start none any more, and return once all have ended."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

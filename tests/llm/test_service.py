@@ -574,6 +574,21 @@ def test_closing_ends_calls_in_flight_without_an_exception(valkey: Valkey, model
     run(test)
 
 
+def test_closing_ends_requests_that_have_not_begun_their_call(
+    valkey: Valkey, model: ModelServer, tenant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        async with service(valkey.url, model) as made:
+            early = asyncio.create_task(made.answer(a_request(tenant)))
+            await made.close()
+            for found in (await early, await made.answer(a_request(tenant))):
+                assert (found.reason, found.usage.attempts) == ("cancelled", 0)
+
+    run(test)
+    assert not model.requests
+    assert not caplog.records
+
+
 def test_redis_may_go_and_come_back_at_any_time(tmp_path: Path, model: ModelServer) -> None:
     with run_valkey(tmp_path) as server:
 
