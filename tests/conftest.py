@@ -25,7 +25,7 @@ SLOW_SECONDS = 1_800.0
 #: A test module that uses one of these modules has threads, processes or deadlines.
 TIMED = frozenset(
     "asyncio threading subprocess signal multiprocessing clickhouse_http command conftest job_driver job_runs kafka_feed model_server"
-    " tansu valkey waiting".split()
+    " program tansu valkey waiting".split()
 )
 
 

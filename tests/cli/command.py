@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tests.support.waiting import running
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Result(NamedTuple):

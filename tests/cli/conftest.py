@@ -16,7 +16,7 @@ import pytest
 from cli.app import invoke
 from tests.cli.command import ROOT, Result, onramp
 
-PEOPLE = shlex.join([sys.executable, str(ROOT / "tests" / "flows" / "cli" / "people.py")])
+PEOPLE = shlex.join([sys.executable, str(ROOT / "tests" / "cli" / "people.py")])
 """A small population, as ``--population`` takes it; a mode may follow."""
 
 DEMO = ("demo", "--users", 150, "--days", 12, "--population", PEOPLE)
