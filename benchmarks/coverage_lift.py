@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.measure import CATALOG
-from benchmarks.replicate import World, _quieten, arguments, over_seeds, replicate, say, worlds_of
+from benchmarks.replication import World, _quieten, arguments, over_seeds, replicate, say, worlds_of
 from evaluation.effect import WINDOW, effect, matured
 
 Row = dict[str, Any]

@@ -1,6 +1,6 @@
 """Measures how well the engine notices, chooses and reports, against sealed truth: ``python -m benchmarks.measure --scenario baseline``.
 
-One engine-free replication a seed (``benchmarks.replicate``; ``tests/flows/test_offline_runner.py`` proves that the job decides alike), on
+One engine-free replication a seed (``benchmarks.replication``; ``tests/flows/test_offline_runner.py`` proves that the job decides alike), on
 ``benchmarks/trial.yaml``. Each figure stands between a floor and a ceiling:
 
 - stuck: between the best fixed timeout and an *informed observer* (``population.observer``: fitted to 3,000 untreated people of the same
@@ -27,7 +27,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.bandit_reference import Reference as Exact
-from benchmarks.replicate import Replication, World, _quieten, arguments, over_seeds, replicate, say, worlds_of
+from benchmarks.replication import Replication, World, _quieten, arguments, over_seeds, replicate, say, worlds_of
 from benchmarks.simple_learners import earned, global_arms, independent_cells
 from evaluation.bandit_value import Exposed, exposed, last, part, values
 from evaluation.effect import effect
@@ -37,7 +37,7 @@ from evaluation.reference import reference
 from evaluation.scenarios import NEWCOMER
 from evaluation.stuck import first_alarms, label_by_truth, score
 from evaluation.stuck_bounds import bounds, timeouts_table
-from population.describe import judged, stretches
+from population.describe import labelled_features, untreated_steps
 from population.observer import Observer
 from population.product import Product
 from sources.closed_loop import START, describe
@@ -124,11 +124,11 @@ def _observed(run: Replication, precision: float | None) -> Row:
     """What the informed observer reaches on the untreated people of this world, judging at H/2."""
     world = run.world
     product = msgspec.convert(describe(world.staged()), Product)
-    own, lives = stretches(product, world.scenario, world.seed, min(world.users, _OBSERVED), world.days)
-    _, taught = stretches(product, world.scenario, world.seed + _ELSEWHERE, _OBSERVED, world.days)
+    own, lives = untreated_steps(product, world.scenario, world.seed, min(world.users, _OBSERVED), world.days)
+    _, training = untreated_steps(product, world.scenario, world.seed + _ELSEWHERE, _OBSERVED, world.days)
     horizons = own.horizons()
-    rows, truth, positives = judged(lives, horizons, 0.5)
-    scores = Observer(*judged(taught, horizons, 0.5)[:2])(rows)
+    rows, truth, positives = labelled_features(lives, horizons, 0.5)
+    scores = Observer(*labelled_features(training, horizons, 0.5)[:2])(rows)
     return {
         "observerRecallAt90": _recall_at(scores, truth, positives, 0.9),
         "observerRecallAtOurs": None if precision is None else _recall_at(scores, truth, positives, precision),

@@ -16,7 +16,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from benchmarks.replicate import World, replicate
+from benchmarks.replication import World, replicate
 from evaluation.offline_runner import OfflineRunner
 from flows.model_service import open_model
 from flows.settings import load_settings

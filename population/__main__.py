@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final, Literal
 
 import msgspec
 
-from population.play import SLOT_MS, Population
+from population.simulation import SLOT_MS, Population
 
 
 class Advance(msgspec.Struct):
@@ -26,7 +26,7 @@ class _Typed(msgspec.Struct):
     type: str
 
 
-class _Quit(Exception):  # noqa: N818 (nothing is wrong)
+class _Terminated(Exception):  # noqa: N818 (nothing is wrong)
     """Somebody sent SIGTERM."""
 
 
@@ -70,8 +70,8 @@ def serve(population: Population, lines: BinaryIO, out: BinaryIO) -> int:
     return 0
 
 
-def _quit(*_: object) -> None:
-    raise _Quit
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 def main() -> int:
@@ -83,10 +83,10 @@ def main() -> int:
     given = parser.parse_args()
     if given.slot_ms <= 0 or 900_000 % given.slot_ms:
         parser.error("--slot-ms must divide 900000")
-    signal.signal(signal.SIGTERM, _quit)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         return serve(Population(given.slot_ms), sys.stdin.buffer, sys.stdout.buffer)
-    except (_Quit, KeyboardInterrupt, BrokenPipeError):
+    except (_Terminated, KeyboardInterrupt, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
         return 0
 

@@ -16,10 +16,10 @@ import msgspec
 
 from population.clock import DAY, HOUR, MINUTE
 from population.observer import Observer, at_recall, features
-from population.play import Population
 from population.product import Product
 from population.scenarios import SCENARIOS
-from population.world import Stretch, World
+from population.simulation import Population
+from population.world import UntreatedStep, World
 
 START: Final = 1_772_409_600_000
 SAMPLE: Final = Path(__file__).with_name("sample.json")
@@ -27,43 +27,45 @@ SHARES: Final = (1 / 8, 1 / 4, 3 / 8, 1 / 2)
 RECALL: Final = 0.8
 
 
-def stretches(product: Product, scenario: str, seed: int, users: int, days: int) -> tuple[World, list[list[Stretch]]]:
+def untreated_steps(product: Product, scenario: str, seed: int, users: int, days: int) -> tuple[World, list[list[UntreatedStep]]]:
     """Return a world and the untreated lives of its first ``users`` people, step by step."""
     world = World(product, scenario, seed, START, START + days * DAY)
     return world, [list(world.untreated(world.person(number))) for number in range(users)]
 
 
-def is_positive(stretch: Stretch, horizons: dict[str, int]) -> bool:
+def is_positive(step_taken: UntreatedStep, horizons: dict[str, int]) -> bool:
     """Whether the step is not completed within its horizon."""
-    done = stretch.course.completed_at
-    return done is None or done - stretch.since > horizons[stretch.step]
+    done = step_taken.trajectory.completed_at
+    return done is None or done - step_taken.since > horizons[step_taken.step]
 
 
-def judged(lives: list[list[Stretch]], horizons: dict[str, int], share: float) -> tuple[list[list[float]], list[bool], int]:
+def labelled_features(
+    people: list[list[UntreatedStep]], horizons: dict[str, int], share: float
+) -> tuple[list[list[float]], list[bool], int]:
     """Return features and truth of those not done after ``share`` of the horizon, and how many positives there are at all."""
     rows, truth, positives = list[list[float]](), list[bool](), 0
-    for stretch in (stretch for life in lives for stretch in life):
-        horizon = horizons[stretch.step]
-        tau, done, positive = int(share * horizon), stretch.course.completed_at, is_positive(stretch, horizons)
+    for step_taken in (step_taken for steps_of_person in people for step_taken in steps_of_person):
+        horizon = horizons[step_taken.step]
+        tau, done, positive = int(share * horizon), step_taken.trajectory.completed_at, is_positive(step_taken, horizons)
         positives += positive
-        if done is None or done - stretch.since > tau:
-            rows.append(features(stretch, tau, horizon))
+        if done is None or done - step_taken.since > tau:
+            rows.append(features(step_taken, tau, horizon))
             truth.append(positive)
     return rows, truth, positives
 
 
 def describe(product: Product, scenario: str, seed: int, users: int, days: int, say: Callable[[str], object]) -> None:
     """Say everything, line by line."""
-    world, lives = stretches(product, scenario, seed, users, days)
-    _, taught = stretches(product, scenario, seed + 1000, users, days)
-    horizons, episodes = world.horizons(), [stretch for life in lives for stretch in life]
+    world, people = untreated_steps(product, scenario, seed, users, days)
+    _, training = untreated_steps(product, scenario, seed + 1000, users, days)
+    horizons, episodes = world.horizons(), [step_taken for steps_of_person in people for step_taken in steps_of_person]
     say(f"{scenario}, seed {seed}, {users} people, {len(episodes)} untreated episodes")
-    _say_course(world, lives, episodes, say)
-    prevalence = sum(is_positive(stretch, horizons) for stretch in episodes) / len(episodes)
+    _say_course(world, people, episodes, say)
+    prevalence = sum(is_positive(step_taken, horizons) for step_taken in episodes) / len(episodes)
     say(f"positives (not through within H): {prevalence:.1%}")
     for share in SHARES:
-        rows, truth, positives = judged(lives, horizons, share)
-        known, taught_truth, _ = judged(taught, horizons, share)
+        rows, truth, positives = labelled_features(people, horizons, share)
+        known, taught_truth, _ = labelled_features(training, horizons, share)
         precision, recall = at_recall(Observer(known, taught_truth)(rows), truth, positives, RECALL)
         say(
             f"after {share:.3f} H: timeout precision {sum(truth) / len(truth):.3f} recall {sum(truth) / positives:.3f};"
@@ -72,30 +74,34 @@ def describe(product: Product, scenario: str, seed: int, users: int, days: int, 
     _say_size(product, scenario, seed, users, days, say)
 
 
-def _say_course(world: World, lives: list[list[Stretch]], episodes: list[Stretch], say: Callable[[str], object]) -> None:
+def _say_course(world: World, people: list[list[UntreatedStep]], episodes: list[UntreatedStep], say: Callable[[str], object]) -> None:
     activated, in_a_week, with_path = 0, 0, 0
-    for life in lives:
-        if not life:
+    for steps_of_person in people:
+        if not steps_of_person:
             continue
         with_path += 1
-        person = life[0].person
-        last = life[-1].course.completed_at
-        if last is not None and person.path is not None and world.goal[person.path.id] <= {stretch.step for stretch in life}:
+        person = steps_of_person[0].person
+        last = steps_of_person[-1].trajectory.completed_at
+        if (
+            last is not None
+            and person.path is not None
+            and world.goal[person.path.id] <= {step_taken.step for step_taken in steps_of_person}
+        ):
             activated += 1
             in_a_week += last - person.signup_at <= 7 * DAY
     say(f"activated ever {activated / with_path:.1%}, within 7 days of sign-up {in_a_week / with_path:.1%} (of people on a path)")
     horizons = world.horizons()
-    for step in world.terrain:
-        some = [stretch for stretch in episodes if stretch.step == step]
-        times = sorted(s.course.completed_at - s.since for s in some if s.course.completed_at is not None)
+    for step in world.environment:
+        some = [step_taken for step_taken in episodes if step_taken.step == step]
+        times = sorted(s.trajectory.completed_at - s.since for s in some if s.trajectory.completed_at is not None)
         if times:
             quantiles = "  ".join(f"{name} {_span(times[int(part * (len(times) - 1))])}" for name, part in _QUANTILES)
-            positive = sum(is_positive(stretch, horizons) for stretch in some) / len(some)
+            positive = sum(is_positive(step_taken, horizons) for step_taken in some) / len(some)
             shares = f"begun {len(some):5}  done {len(times) / len(some):.0%}  positive {positive:.0%}"
             say(f"  {step:18} {shares}  H {_span(horizons[step])}  {quantiles}")
     causes: dict[str, int] = {}
-    for stretch in episodes:
-        causes[str(stretch.course.cause)] = causes.get(str(stretch.course.cause), 0) + 1
+    for step_taken in episodes:
+        causes[str(step_taken.trajectory.cause)] = causes.get(str(step_taken.trajectory.cause), 0) + 1
     say("  causes: " + "  ".join(f"{cause} {count / len(episodes):.1%}" for cause, count in sorted(causes.items())))
 
 

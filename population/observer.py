@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from population.clock import HOUR
-from population.life import Sent
-from population.rhythm import liveliness
-from population.world import Stretch
+from population.rhythm import activity_level
+from population.untreated import TimedAct
+from population.world import UntreatedStep
 
 Table = NDArray[np.float64]
 
@@ -22,11 +22,11 @@ _FAST: Final = 1_500
 """Milliseconds between clicks of one burst, as people who look at session recordings would call it."""
 
 
-def features(stretch: Stretch, tau: int, horizon: int) -> list[float]:
+def features(step_taken: UntreatedStep, tau: int, horizon: int) -> list[float]:
     """Return what can be seen ``tau`` ms into the step, from events alone (and the time zone that the person gave)."""
-    now = stretch.since + tau
-    seen = [sent for sent in stretch.course.sent if sent[0] <= now]
-    last_at = seen[-1][0] if seen else stretch.since
+    now = step_taken.since + tau
+    seen = [one for one in step_taken.trajectory.acts if one[0] <= now]
+    last_at = seen[-1][0] if seen else step_taken.since
     session = seen[-1][1] if seen else 0
     last = [what.kind for _, number, what in seen if number == session]
     errors, burst = last.count("error"), _burst(seen, session)
@@ -39,7 +39,7 @@ def features(stretch: Stretch, tau: int, horizon: int) -> list[float]:
     all_errors = sum(what.kind == "error" for *_, what in seen)
     silence = math.log1p((now - last_at) / HOUR)
     ahead = max(1, (horizon - tau) // 8)
-    lively = sum(liveliness(now + ahead * part, stretch.person.offset) for part in range(8)) / 8
+    lively = sum(activity_level(now + ahead * part, step_taken.person.offset) for part in range(8)) / 8
     base = [errors, float(burst), pages, others, work, length, all_errors, troubled, bored, nothing, visits, silence, lively]
     both = [
         kind * other
@@ -49,7 +49,7 @@ def features(stretch: Stretch, tau: int, horizon: int) -> list[float]:
     return [1.0, *base, *both, math.log(horizon / HOUR), (now - last_at) / horizon]
 
 
-def _burst(seen: list[Sent], session: int) -> int:
+def _burst(seen: list[TimedAct], session: int) -> int:
     longest = run = 1
     before = None
     for at, number, what in seen:

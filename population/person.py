@@ -5,9 +5,9 @@ from __future__ import annotations
 from random import Random
 from typing import Any, Final
 
-from population import chance, habits
+from population import behaviour, draws
 from population.product import Path, Product
-from population.rhythm import OFFSETS, lively_time
+from population.rhythm import OFFSETS, draw_active_time
 from population.scenarios import Scenario
 
 _USUAL: Final[dict[str, tuple[str, ...]]] = {
@@ -41,12 +41,11 @@ _MANY: Final = 40
 
 
 class Person:
-    """Somebody about to sign up. ``key`` identifies their luck; ``offset`` is hours from UTC; ``lift`` their susceptibility in logits."""
+    """Somebody about to sign up. ``key`` identifies their luck; ``offset`` is hours from UTC; ``susceptibility`` their susceptibility in logits."""
 
     __slots__ = (
         "hidden",
         "key",
-        "lift",
         "motivation",
         "offset",
         "opts_out",
@@ -55,26 +54,27 @@ class Person:
         "segment",
         "signup_at",
         "skill",
+        "susceptibility",
         "traits",
         "user_id",
     )
 
     def __init__(self, product: Product, scenario: Scenario, seed: int, number: int, start: int, end: int) -> None:
         self.user_id = f"p{number:06d}"
-        self.key = chance.key(seed, chance.WHO, number)
-        rng = chance.stream(self.key)
-        self.skill = rng.betavariate(*habits.SKILL)
-        self.motivation = rng.betavariate(*habits.MOTIVATION)
+        self.key = draws.key(seed, draws.WHO, number)
+        rng = draws.stream(self.key)
+        self.skill = rng.betavariate(*behaviour.SKILL)
+        self.motivation = rng.betavariate(*behaviour.MOTIVATION)
         self.pace = rng.lognormvariate(0.0, 0.25)
-        self.lift = rng.gauss(0.0, 1.0)
+        self.susceptibility = rng.gauss(0.0, 1.0)
         self.hidden = rng.random()
-        self.opts_out = rng.random() < habits.OPTS_OUT
+        self.opts_out = rng.random() < behaviour.OPTS_OUT
         zone = rng.choice(list(OFFSETS))
         self.offset = OFFSETS[zone]
         self.path, self.traits = _traits(product, scenario, rng)
         self.traits.setdefault("timezone", zone)
         self.segment = segment_of(product, self.traits)
-        self.signup_at = lively_time(rng, start, start + int((end - start) * habits.SIGN_UP_PERIOD), self.offset)
+        self.signup_at = draw_active_time(rng, start, start + int((end - start) * behaviour.SIGN_UP_PERIOD), self.offset)
 
 
 def segment_of(product: Product, traits: dict[str, Any]) -> str:
@@ -86,11 +86,11 @@ def _traits(product: Product, scenario: Scenario, rng: Random) -> tuple[Path | N
     for_everybody = any(not path.traits or {} in path.traits for path in product.paths)
     path: Path | None = None
     traits: dict[str, Any] = {}
-    if for_everybody or rng.random() >= habits.PATHLESS:
+    if for_everybody or rng.random() >= behaviour.PATHLESS:
         path = rng.choice(product.paths)
         traits = dict(rng.choice(path.traits)) if path.traits else {}
     for name in dict.fromkeys([*product.segment_by, *_USUAL]):
-        missing = rng.random() < habits.TRAIT_MISSING
+        missing = rng.random() < behaviour.TRAIT_MISSING
         telling = {str(example[name]) for path_ in product.paths for example in path_.traits if name in example}
         if name in traits or (path is None and telling):
             continue

@@ -107,7 +107,7 @@ def act(kind: str, event_type: str, payload: dict[str, Any], name: str | None = 
     return Act(kind, msgspec.json.encode(fields)[1:-1])
 
 
-class Place:
+class StepActions:
     """What can be done at a step: its page, its activities, what goes wrong there, where one clicks in vain, how it is finished."""
 
     __slots__ = ("controls", "errors", "finishes", "page", "step", "work")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from population import habits
+from population import behaviour
 from population.clock import DAY, HOUR
 
 OFFSETS: Final = {
@@ -23,27 +23,27 @@ _THURSDAY: Final = 3
 """1970-01-01, counting from Monday."""
 
 # By hour of the local week, from Monday: one look-up instead of arithmetic.
-_WEEK: Final = tuple(habits.HOURLY[hour % 24] * (habits.WEEKEND if hour >= 120 else 1.0) for hour in range(168))
+_WEEK: Final = tuple(behaviour.HOURLY[hour % 24] * (behaviour.WEEKEND if hour >= 120 else 1.0) for hour in range(168))
 
 
-def liveliness(at: int, offset: int) -> float:
+def activity_level(at: int, offset: int) -> float:
     """How likely people are about at ``at`` (Unix ms), from 0 to 1, ``offset`` hours from UTC."""
     return _WEEK[(at // HOUR + offset + 24 * _THURSDAY) % 168]
 
 
-def lively_time(rng: Random, first: int, last: int, offset: int) -> int:
+def draw_active_time(rng: Random, first: int, last: int, offset: int) -> int:
     """Draw a time between ``first`` and ``last`` (Unix ms) that follows the rhythm."""
     at = first
     for _ in range(40):  # enough for nearly everybody; the rest come at night
         at = first + int(rng.random() * (last - first))
-        if rng.random() < liveliness(at, offset):
+        if rng.random() < activity_level(at, offset):
             break
     return at
 
 
-def next_lively_time(rng: Random, at: int, offset: int) -> int:
+def next_active_time(rng: Random, at: int, offset: int) -> int:
     """Move ``at`` on, an hour or so at a time, until the rhythm lets the person come; after two weeks they come anyway."""
     latest = at + 14 * DAY
-    while at < latest and rng.random() > liveliness(at, offset):
+    while at < latest and rng.random() > activity_level(at, offset):
         at += int((0.4 + rng.random()) * HOUR)
     return at

@@ -6,8 +6,8 @@ import heapq
 from operator import itemgetter
 from typing import Final
 
-from population.chance import TRANSPORT, key, uniform
 from population.clock import HOUR, MINUTE, SECOND, rfc3339
+from population.draws import TRANSPORT, key, uniform
 
 DUPLICATED: Final = 0.015
 """The same event again, within a minute: a client that retries after a timeout."""

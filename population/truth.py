@@ -31,7 +31,7 @@ class Episode(msgspec.Struct, rename="camel"):
     cause: str | None
 
 
-class Twin(msgspec.Struct, rename="camel"):
+class UntreatedTwin(msgspec.Struct, rename="camel"):
     """The same person, never shown anything."""
 
     activated_at: int | None
@@ -46,6 +46,6 @@ class Truth(msgspec.Struct, rename="camel", tag_field="type", tag="person"):
     traits: dict[str, Any]
     signup_at: int
     activated_at: int | None
-    untreated: Twin
+    untreated: UntreatedTwin
     episodes: list[Episode]
     exposures: list[Exposure]

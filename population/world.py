@@ -7,30 +7,30 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from population import habits
+from population import behaviour
 from population.clock import DAY, MINUTE
 from population.effects import sizes_of
-from population.life import OTHERS, Course, Terrain, course
 from population.person import Person
-from population.product import Place, Product, act, completing_segments, in_order, segment_of
+from population.product import Product, StepActions, act, completing_segments, in_order, segment_of
 from population.response import Effects
 from population.scenarios import SCENARIOS
+from population.untreated import OTHERS, StepEnvironment, StepTrajectory, simulate_step
 
-_ELSEWHERE: Final = 1_000_000_000
+_REFERENCE_FROM: Final = 1_000_000_000
 """Numbers of people who exist only to measure the world: nobody who is played has one."""
 
 
 _SOON, _LATER = 2 * MINUTE, 30 * MINUTE
 
 
-class Stretch(NamedTuple):
+class UntreatedStep(NamedTuple):
     """A step in an untreated life: who, which, from when, and the course it takes."""
 
     person: Person
     step: str
     first: bool
     since: int
-    course: Course
+    trajectory: StepTrajectory
 
 
 class World:
@@ -48,8 +48,10 @@ class World:
         completing = completing_segments(product)
         pages = {step.page for step in product.steps if segment_of(step.page) not in completing}
         others = (*OTHERS, *(act("other", "page_view", {"path": page}) for page in sorted(pages)))
-        self.terrain = {
-            step.id: Terrain(Place(step, completing), seed, tuple(one for one in others if step.page.encode() not in one.text) or OTHERS)
+        self.environment = {
+            step.id: StepEnvironment(
+                StepActions(step, completing), seed, tuple(one for one in others if step.page.encode() not in one.text) or OTHERS
+            )
             for step in product.steps
         }
         self.order = {path.id: in_order(path, steps) for path in product.paths}
@@ -57,95 +59,97 @@ class World:
         self.changed_at = start + (end - start) // 2 if scenario == "drift" else None
         self.effects = Effects(product, sizes_of(scenario), seed, self.changed_at)
         if scenario == "new_arm":
-            self._make_better(self.effects.sizes.better_by)
+            self._raise_new_arms(self.effects.sizes.better_by)
         elif scenario == "harmful_arm":
-            usual = self._usual_success()
+            usual = self._usual_success_rate()
             self.effects.harmful = dict.fromkeys(product.new_arms, min(1.0, self.effects.sizes.worse_by / usual))
 
     def person(self, number: int) -> Person:
         """Draw person ``number``."""
         return Person(self.product, self.scenario, self.seed, number, self.start, self.end)
 
-    def course(self, person: Person, step: str, since: int, session: int) -> Course:
+    def trajectory(self, person: Person, step: str, since: int, session: int) -> StepTrajectory:
         """Return the natural course of ``step``."""
-        return course(person, self.terrain[step], since, session, heavy=self.scenario.heavy)
+        return simulate_step(person, self.environment[step], since, session, heavy_tailed=self.scenario.heavy)
 
-    def untreated(self, person: Person) -> Iterator[Stretch]:
+    def untreated(self, person: Person) -> Iterator[UntreatedStep]:
         """Yield the untreated twin's steps until activation or leaving, however late."""
-        return self.onward(person, 0, person.signup_at, 1)
+        return self.untreated_from(person, 0, person.signup_at, 1)
 
-    def onward(self, person: Person, place: int, since: int, session: int) -> Iterator[Stretch]:
+    def untreated_from(self, person: Person, place: int, since: int, session: int) -> Iterator[UntreatedStep]:
         """Yield the same from step number ``place`` on, which becomes current at ``since`` in session number ``session``."""
         if person.path is None:
             return
         order, goal = self.order[person.path.id], self.goal[person.path.id]
         done = set(order[:place])
         for step in order[place:]:
-            took = self.course(person, step, since, session)
-            yield Stretch(person, step, not done, since, took)
-            if took.completed_at is None:
+            trajectory = self.trajectory(person, step, since, session)
+            yield UntreatedStep(person, step, not done, since, trajectory)
+            if trajectory.completed_at is None:
                 return
             done.add(step)
             if goal <= done:
                 return
-            since, session = took.completed_at, took.session
+            since, session = trajectory.completed_at, trajectory.session
 
     def horizons(self) -> dict[str, int]:
         """Return H of each step: the 90th percentile of completion time among untreated completers, in ms.
 
         Where few people of the separate population get that far, the step's own logarithm is weighed against the pooled one.
         """
-        times: dict[str, list[int]] = {step: [] for step in self.terrain}
-        for stretch in self.measured:
-            if stretch.course.completed_at is not None:
-                times[stretch.step].append(stretch.course.completed_at - stretch.since)
+        times: dict[str, list[int]] = {step: [] for step in self.environment}
+        for step_taken in self.reference_steps:
+            if step_taken.trajectory.completed_at is not None:
+                times[step_taken.step].append(step_taken.trajectory.completed_at - step_taken.since)
         pooled = _ninth_decile(sorted(time for some in times.values() for time in some)) or DAY
         result: dict[str, int] = {}
         for step, some in times.items():
             own = _ninth_decile(sorted(some)) or pooled
-            weight = len(some) / (len(some) + habits.FEW)
+            weight = len(some) / (len(some) + behaviour.FEW)
             result[step] = round(math.exp(weight * math.log(own) + (1.0 - weight) * math.log(pooled)))
         return result
 
     @cached_property
-    def measured(self) -> list[Stretch]:
+    def reference_steps(self) -> list[UntreatedStep]:
         """The separate untreated population's steps."""
-        return [stretch for number in range(habits.HORIZON_PEOPLE) for stretch in self.untreated(self.person(_ELSEWHERE + number))]
+        return [
+            step_taken for number in range(behaviour.HORIZON_PEOPLE) for step_taken in self.untreated(self.person(_REFERENCE_FROM + number))
+        ]
 
     # What is usual, for the scenarios that promise a difference in points
 
     @cached_property
-    def _occasions(self) -> list[tuple[Stretch, str, bool]]:
+    def _showing_occasions(self) -> list[tuple[UntreatedStep, str, bool]]:
         """Occasions to show something, with trigger and whether the step gets done within the window anyway: the first moments in the app
         with the step undone a little after it began, and half an hour after (which stuck trigger that would be does not matter on average).
         """
         window = self.product.attribution_window_ms
         stuck = [trigger for trigger in self.product.triggers if trigger.startswith("stuck")] or ["stuck"]
-        occasions: list[tuple[Stretch, str, bool]] = []
-        for place, stretch in enumerate(self.measured):
-            done, sent = stretch.course.completed_at, stretch.course.sent
-            for wait, trigger in ((_SOON, "signup" if stretch.first else "step_completed"), (_LATER, stuck[place % len(stuck)])):
-                at = next((at for at, _, what in sent if at >= stretch.since + wait and what.kind != "finish"), None)
+        occasions: list[tuple[UntreatedStep, str, bool]] = []
+        for place, step_taken in enumerate(self.reference_steps):
+            done, acts = step_taken.trajectory.completed_at, step_taken.trajectory.acts
+            for wait, trigger in ((_SOON, "signup" if step_taken.first else "step_completed"), (_LATER, stuck[place % len(stuck)])):
+                at = next((at for at, _, what in acts if at >= step_taken.since + wait and what.kind != "finish"), None)
                 if at is not None:
-                    occasions.append((stretch, trigger, done is not None and done <= at + window))
+                    occasions.append((step_taken, trigger, done is not None and done <= at + window))
         return occasions
 
-    def _usual_success(self) -> float:
-        return max(0.01, sum(anyway for _, _, anyway in self._occasions) / len(self._occasions))
+    def _usual_success_rate(self) -> float:
+        return max(0.01, sum(anyway for _, _, anyway in self._showing_occasions) / len(self._showing_occasions))
 
-    def _make_better(self, by: float) -> None:
+    def _raise_new_arms(self, by: float) -> None:
         """Lift each new arm, upon each trigger, until it is ``by`` better on that trigger's usual occasions than the best of the others."""
         effects, new_arms = self.effects, self.product.new_arms
-        for trigger in dict.fromkeys(trigger for _, trigger, _ in self._occasions):
-            here = [(stretch, anyway) for stretch, which, anyway in self._occasions if which == trigger]
-            open_ones = [stretch for stretch, anyway in here if not anyway]
+        for trigger in dict.fromkeys(trigger for _, trigger, _ in self._showing_occasions):
+            here = [(step_taken, anyway) for step_taken, which, anyway in self._showing_occasions if which == trigger]
+            open_ones = [step_taken for step_taken, anyway in here if not anyway]
             gains = {arm: [effects.eta(arm, trigger, s.step, s.person, self.start, []) for s in open_ones] for arm in self.product.arms}
-            best = max((sum(map(effects.chance, etas)) for arm, etas in gains.items() if arm not in new_arms), default=0.0)
+            best = max((sum(map(effects.response, etas)) for arm, etas in gains.items() if arm not in new_arms), default=0.0)
             for arm in new_arms:
                 low, high = -6.0, 8.0
                 for _ in range(16):
                     middle = (low + high) / 2
-                    enough = sum(effects.chance(eta + middle) for eta in gains[arm]) > best + by * len(here)
+                    enough = sum(effects.response(eta + middle) for eta in gains[arm]) > best + by * len(here)
                     low, high = (low, middle) if enough else (middle, high)
                 effects.offsets[arm, trigger] = high
 

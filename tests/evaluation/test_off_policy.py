@@ -14,10 +14,10 @@ from evaluation.arrays import Floats
 from evaluation.evidence import Evidence
 from evaluation.logged import Logged, logged
 from evaluation.off_policy import Method, Refused, Value, evaluate, evaluate_named
-from evaluation.placebo import shuffle_outcomes, shuffle_rewards
 from evaluation.policies import PolicyError, fixed, greedy, parse, table, uniform
 from state.duration import DAY
 from tests.evaluation.cases import healthy_run
+from tests.support.placebo import shuffle_outcomes, shuffle_rewards
 
 METHODS: tuple[Method, ...] = ("ips", "snips", "dr", "stabilised")
 

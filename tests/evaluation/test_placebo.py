@@ -7,12 +7,12 @@ import statistics
 import pytest
 
 from benchmarks.measure import CATALOG
-from benchmarks.replicate import World, replicate
+from benchmarks.replication import World, replicate
 from evaluation.bandit_value import exposed, last, values
-from evaluation.placebo import shuffle_labels
 from evaluation.stuck import label_by_truth, score
 from state.decision.bandit import Bandit
 from state.ids import uniform
+from tests.support.placebo import shuffle_labels
 
 WORLDS = [World("baseline", seed, users=400, days=7, catalog=CATALOG, holdout=0.1, rules=0.0) for seed in range(11, 17)]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.measure import CATALOG
-from benchmarks.replicate import Replication, World, replicate
+from benchmarks.replication import Replication, World, replicate
 from evaluation.integrity import check
 from evaluation.offline_runner import OfflineRunner
 from evaluation.truth import SealedTruth

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 
 from evaluation.evidence import Evidence
-from evaluation.placebo import shuffle_labels
 from evaluation.stuck import holdout_signals, horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
 from evaluation.stuck_bounds import bounds
 from evaluation.truth import Episode
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START, alarm, episode, person, truth
+from tests.support.placebo import shuffle_labels
 from tests.support.waiting import uses_at_most
 
 LATER = START + 30 * DAY

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bytewax.testing import run_main
 
-from benchmarks.replicate import InProcess, World, replicate
+from benchmarks.replication import InProcess, World, replicate
 from evaluation.scenarios import SCENARIOS
 from flows.onboarding import FlowParts, SideChannels, build
 from local.secret import DEVELOPMENT_SECRET

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from population import habits
+from population import behaviour
 
 
 @pytest.fixture(autouse=True, scope="package")
 def _few_people_for_horizons() -> object:
     patch = pytest.MonkeyPatch()
-    patch.setattr(habits, "HORIZON_PEOPLE", 400)
+    patch.setattr(behaviour, "HORIZON_PEOPLE", 400)
     yield
     patch.undo()

@@ -14,7 +14,7 @@ from population.person import Person
 from population.product import Product
 from population.response import Effects
 from population.scenarios import SCENARIOS
-from tests.population.play import PRODUCT, START, AtRandom, Run, begin_line, play, succeeded
+from tests.population.simulate import PRODUCT, START, RandomGuidance, Run, begin_line, simulate, succeeded
 
 ARMS: list[str] = PRODUCT["arms"]
 NEW = "quiet_sidebar"
@@ -26,7 +26,7 @@ def _run(scenario: str, seed: int = 1, users: int = 1000, **changed: Any) -> Run
     if key in _played:
         return _played[key]
     product = {**PRODUCT, **changed}
-    _played[key] = play(begin_line(scenario, seed=seed, users=users, product=product), AtRandom(product, seed, every=DAY))
+    _played[key] = simulate(begin_line(scenario, seed=seed, users=users, product=product), RandomGuidance(product, seed, every=DAY))
     return _played[key]
 
 
@@ -85,7 +85,7 @@ def test_drift_deals_the_effects_anew_at_half_time() -> None:
     effects = Effects(sample, sizes_of("drift"), 1, half)
     for number in range(50):
         person = Person(sample, SCENARIOS["drift"], 1, number, START, START + 14 * DAY)
-        before, after = ([effects.helps(arm, "signup", "share", person, at, []) for arm in ARMS] for at in (half - 1, half))
+        before, after = ([effects.help_probability(arm, "signup", "share", person, at, []) for arm in ARMS] for at in (half - 1, half))
         assert sorted(before) == sorted(after)
         assert before.index(max(before)) != after.index(max(after))
     assert _run("drift", users=50).world["changedAt"] == half
@@ -96,12 +96,17 @@ def test_seeing_the_same_again_and_being_pestered_help_less() -> None:
     effects, person = Effects(sample, sizes_of("baseline"), 1), Person(sample, SCENARIOS["baseline"], 1, 0, START, START + DAY)
 
     def helps(*seen: tuple[int, str]) -> float:
-        return effects.helps(NEW, "signup", "share", person, START + 10 * DAY, list(seen))
+        return effects.help_probability(NEW, "signup", "share", person, START + 10 * DAY, list(seen))
 
     fresh, last_week, yesterday = helps(), helps((START + 3 * DAY, NEW)), helps((START + 8 * DAY, NEW))
     assert fresh > last_week > yesterday > helps((START + 10 * DAY - 1, NEW))
     assert fresh == helps((START + 8 * DAY, ARMS[0])) > helps((START + 10 * DAY - 1, ARMS[0]))
-    assert effects.leaves(START, []) == 0 < effects.leaves(START, [(START - 1, NEW)]) < effects.leaves(START, [(START - 1, NEW)] * 3)
+    assert (
+        effects.leave_probability(START, [])
+        == 0
+        < effects.leave_probability(START, [(START - 1, NEW)])
+        < effects.leave_probability(START, [(START - 1, NEW)] * 3)
+    )
 
 
 def test_a_world_tells_what_its_effects_are_drawn_from_unless_that_would_mislead() -> None:

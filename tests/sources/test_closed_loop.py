@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from benchmarks.replicate import InProcess
+from benchmarks.replication import InProcess
 from flows.catalogs import load_catalog
 from sources.closed_loop import START, Begin, PopulationError, Program, Slot, describe, unguided
 from state.catalog.model import Catalog

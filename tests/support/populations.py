@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.replicate import InProcess
+from benchmarks.replication import InProcess
 from flows.catalogs import load_catalog
 from sources.closed_loop import START, Begin, describe, unguided
 from state.duration import DAY

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from population.effects import FILE
-from population.play import Population
 from population.scenarios import SCENARIOS
-from tests.population.play import PRODUCT, SLOT, START, AtRandom, Nobody, Run, begin_line, play
+from population.simulation import Population
+from tests.population.simulate import PRODUCT, SLOT, START, NoGuidance, RandomGuidance, Run, begin_line, simulate
 
 
 def test_the_effects_are_the_sealed_ones() -> None:
@@ -24,14 +24,14 @@ def test_the_effects_are_the_sealed_ones() -> None:
 
 
 def test_a_seed_is_a_world() -> None:
-    first, again, other = (play(begin_line(seed=seed), AtRandom(PRODUCT)) for seed in (5, 5, 6))
+    first, again, other = (simulate(begin_line(seed=seed), RandomGuidance(PRODUCT)) for seed in (5, 5, 6))
     assert first == again
     assert first.events != other.events
 
 
 @pytest.mark.parametrize("scenario", ["baseline", "messy", "misspecified"])
 def test_nobody_guided_is_the_twin(scenario: str) -> None:
-    run = play(begin_line(scenario, users=500))
+    run = simulate(begin_line(scenario, users=500))
     end = START + 14 * 86_400_000
     activated = 0
     for person in run.people:
@@ -48,7 +48,7 @@ def test_nobody_guided_is_the_twin(scenario: str) -> None:
 @given(seed=st.integers(0, 2**40), taste=st.integers(0, 100))
 def test_before_the_first_showing_guidance_changes_nothing(seed: int, taste: int) -> None:
     begin = begin_line(seed=seed, users=25)
-    guided, alone = play(begin, AtRandom(PRODUCT, taste)), play(begin)
+    guided, alone = simulate(begin, RandomGuidance(PRODUCT, taste)), simulate(begin)
     first = {p["userId"]: min((x["shownAt"] for x in p["exposures"]), default=START * 2) for p in guided.people}
 
     def before(run: Run) -> list[tuple[int, bytes]]:
@@ -61,7 +61,7 @@ def test_before_the_first_showing_guidance_changes_nothing(seed: int, taste: int
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_truth_is_in_order(scenario: str) -> None:
     product = {**PRODUCT, "newArms": {"quiet_sidebar": START + 5 * 86_400_000}}
-    run = play(begin_line(scenario, users=200, product=product), AtRandom(product))
+    run = simulate(begin_line(scenario, users=200, product=product), RandomGuidance(product))
     steps = {step["id"] for step in PRODUCT["steps"]}
     assert set(run.world["horizons"]) == steps
     assert all(horizon > 0 for horizon in run.world["horizons"].values())
@@ -101,7 +101,7 @@ def test_apps_read_only_for_people_who_have_signed_up_and_do_something_in_the_ne
 
 
 def test_a_messy_network_changes_what_arrives_and_not_what_happens() -> None:
-    clean, messy = play(begin_line(users=400)), play(begin_line("messy", users=400))
+    clean, messy = simulate(begin_line(users=400)), simulate(begin_line("messy", users=400))
     assert clean.people == messy.people
     sent, arrived = ([json.loads(event) for _, event in run.events] for run in (clean, messy))
     assert {e["eventId"] for e in arrived} <= {e["eventId"] for e in sent}
@@ -110,7 +110,7 @@ def test_a_messy_network_changes_what_arrives_and_not_what_happens() -> None:
 
 
 def test_a_showing_is_reported_once_with_the_records_id() -> None:
-    run = play(begin_line(users=300), AtRandom(PRODUCT))
+    run = simulate(begin_line(users=300), RandomGuidance(PRODUCT))
     reported = [
         e["payload"]["recommendationId"] for e in map(json.loads, (b for _, b in run.events)) if e["eventType"] == "recommendation_shown"
     ]
@@ -118,7 +118,7 @@ def test_a_showing_is_reported_once_with_the_records_id() -> None:
     assert len(reported) == len(set(reported)) > 300
 
 
-class _Old(AtRandom):
+class _Old(RandomGuidance):
     """Gives records that no app shows: expired, for nothing, or for a step of another path."""
 
     def record(self, user: str, at: int) -> dict[str, Any] | None:
@@ -130,10 +130,10 @@ class _Old(AtRandom):
 
 
 def test_what_is_not_to_be_shown_is_not_shown() -> None:
-    assert play(begin_line(users=100), _Old(PRODUCT)).exposures == []
+    assert simulate(begin_line(users=100), _Old(PRODUCT)).exposures == []
 
 
 def test_bots_are_told_from_people_in_the_truth_only() -> None:
-    run = play(begin_line("bots", users=200))
+    run = simulate(begin_line("bots", users=200))
     assert sum(person["bot"] for person in run.people) == 10
-    assert play(begin_line(users=200), Nobody()).people == run.people[:200]
+    assert simulate(begin_line(users=200), NoGuidance()).people == run.people[:200]

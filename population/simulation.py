@@ -10,8 +10,8 @@ import msgspec
 
 from population.bots import Bot
 from population.clock import MINUTE
-from population.people import Life, Record
 from population.product import Product
+from population.simulated_person import Record, SimulatedPerson
 from population.transport import Transport
 from population.world import World
 
@@ -41,9 +41,9 @@ class Population:
     def __init__(self, slot_ms: int = SLOT_MS) -> None:
         self.slot_ms = slot_ms
         self._world: World | None = None
-        self._accounts: list[Life | Bot] = []
+        self._accounts: list[SimulatedPerson | Bot] = []
         self._transport = Transport(messy=False)
-        self._due: dict[int, list[Life | Bot]] = {}
+        self._accounts_in_slot: dict[int, list[SimulatedPerson | Bot]] = {}
         self._slots: list[int] = []
         self._earliest = 0
 
@@ -55,11 +55,11 @@ class Population:
         world = World(begin.product, begin.scenario, begin.seed, begin.start, begin.end)
         messy = world.scenario.messy
         self._world, self._earliest, self._transport = world, begin.start, Transport(messy=messy)
-        self._accounts = [Life(world, world.person(number), begin.tenant, messy=messy) for number in range(begin.users)]
+        self._accounts = [SimulatedPerson(world, world.person(number), begin.tenant, messy=messy) for number in range(begin.users)]
         bots = round(begin.users * world.scenario.bots)
         self._accounts += [Bot(world, begin.users + number, begin.tenant, messy=messy) for number in range(bots)]
         for account in self._accounts:
-            self._await(account)
+            self._schedule(account)
         return {"type": "ready", "protocol": 1, "name": "onramp population", "slotMs": self.slot_ms}
 
     def advance(
@@ -68,7 +68,7 @@ class Population:
         """Live through the slot from ``at`` to ``until``; return what arrives in it (when, event), whose app opens in the next slot,
         and when that begins (None: nothing happens any more).
         """
-        world = self._begun()
+        world = self._required_world()
         place, off = divmod(at - world.start, self.slot_ms)
         if off or until - at != self.slot_ms:
             raise ValueError(f"advance from {at} to {until} is not one slot of {self.slot_ms} ms")
@@ -79,37 +79,37 @@ class Population:
         transport.open(until)
         if self._slots and self._slots[0] == place:
             heapq.heappop(self._slots)
-            for account in self._due.pop(place):
+            for account in self._accounts_in_slot.pop(place):
                 record = recommendations.get(account.user_id) if account.reads else None
-                account.play(min(until, world.end), None if record is None else _record(record), transport)
-                self._await(account)
+                account.advance(min(until, world.end), None if record is None else _record(record), transport)
+                self._schedule(account)
         return transport.close(), *self._next(until)
 
     def finish(self) -> Iterator[dict[str, Any]]:
         """Yield the sealed truth, line by line."""
-        world = self._begun()
+        world = self._required_world()
         for account in self._accounts:
             yield msgspec.to_builtins(account.truth())
         yield {"type": "world", "horizons": world.horizons(), "prior": world.effects.sizes.prior(), "changedAt": world.changed_at}
         yield {"type": "done", "people": len(self._accounts)}
 
-    def _begun(self) -> World:
+    def _required_world(self) -> World:
         if self._world is None:
             raise ValueError("the first line must be begin")
         return self._world
 
-    def _await(self, account: Life | Bot) -> None:
-        world = self._begun()
+    def _schedule(self, account: SimulatedPerson | Bot) -> None:
+        world = self._required_world()
         if account.next_at is None or account.next_at >= world.end:
             return
         place = (account.next_at - world.start) // self.slot_ms
-        if place not in self._due:
-            self._due[place] = []
+        if place not in self._accounts_in_slot:
+            self._accounts_in_slot[place] = []
             heapq.heappush(self._slots, place)
-        self._due[place].append(account)
+        self._accounts_in_slot[place].append(account)
 
     def _next(self, until: int) -> tuple[list[str], int | None]:
-        world = self._begun()
+        world = self._required_world()
         place = self._slots[0] if self._slots else None
         arrives = self._transport.next_at
         if arrives is not None and arrives < world.end:
@@ -118,7 +118,7 @@ class Population:
                 return [], world.start + arrival * self.slot_ms
         if place is None:
             return [], None
-        return [account.user_id for account in self._due[place] if account.reads], world.start + place * self.slot_ms
+        return [account.user_id for account in self._accounts_in_slot[place] if account.reads], world.start + place * self.slot_ms
 
 
 _decoder: Final = msgspec.json.Decoder(Record)

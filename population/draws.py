@@ -40,7 +40,7 @@ def key(*parts: int) -> int:
     return state
 
 
-def word(text: str) -> int:
+def text_key(text: str) -> int:
     """Return a number for ``text`` that is the same in every process (``hash`` is not)."""
     return zlib.crc32(text.encode())
 

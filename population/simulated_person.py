@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
-from population import chance, habits
+from population import behaviour, draws
 from population.clock import HOUR, MINUTE, SECOND, unix_ms
-from population.life import HOME, OPT_OUT, OTHERS, Sent, afterwards
 from population.person import Person
 from population.product import act
 from population.transport import Sender, Transport
-from population.truth import Episode, Exposure, Truth, Twin
+from population.truth import Episode, Exposure, Truth, UntreatedTwin
+from population.untreated import HOME, OPT_OUT, OTHERS, TimedAct, visits_after_path
 from population.world import World
 
 _SHOWN, _CLICKED, _DISMISSED = "recommendation_shown", "recommendation_clicked", "recommendation_dismissed"
@@ -48,7 +48,7 @@ def report(record: Record, what: str) -> bytes:
     return act("app", what, {"recommendationId": record.recommendation_id}).text
 
 
-class Life:
+class SimulatedPerson:
     """A person from sign-up on. ``next_at``: when they do the next thing, Unix ms; None: never again."""
 
     def __init__(self, world: World, person: Person, tenant: str, *, messy: bool) -> None:
@@ -62,42 +62,42 @@ class Life:
         self._sender = Sender(person.key, person.user_id, tenant, messy=messy)
         self._steps = world.order[person.path.id] if person.path else ()
         self._goal = world.goal[person.path.id] if person.path else frozenset()
-        self._place = -1
-        self._began = (person.signup_at, 1)
+        self._step_index = -1
+        self._step_began = (person.signup_at, 1)
         self._session = 1
-        self._script: list[Sent] = []
-        self._here = 0
+        self._script: list[TimedAct] = []
+        self._position = 0
         self._completes_at: int | None = None
         self._causes: list[tuple[str | None, int]] = []
         self._seen: list[tuple[int, str]] = []
         self._shown: set[str] = set()
         self._opted_out = False
 
-    def play(self, until: int, record: Record | None, transport: Transport) -> None:
+    def advance(self, until: int, record: Record | None, transport: Transport) -> None:
         """Live until ``until``; ``record`` is what the app has read at the beginning of the slot."""
         if not self.reads:
             self._sign_up(transport)
-        shows = self._would_show(record, until)
-        while self._here < len(self._script):
-            at, session, what = self._script[self._here]
-            if shows is not None and shows <= at and record is not None:
-                self._show(record, shows, transport)
-                shows = None
+        shown_at = self._showing_time(record, until)
+        while self._position < len(self._script):
+            at, session, what = self._script[self._position]
+            if shown_at is not None and shown_at <= at and record is not None:
+                self._show(record, shown_at, transport)
+                shown_at = None
                 continue
             if at >= until:
                 break
-            self._here += 1
+            self._position += 1
             self._session = session
             if what is OPT_OUT:
                 self._opted_out = True
             transport.send(self._sender, at, session, what.text)
-            if self._here == len(self._script):
+            if self._position == len(self._script):
                 if at == self._completes_at:
-                    self._go_on(at)
-                elif shows is not None and record is not None:
-                    self._show(record, shows, transport)
-                    shows = None
-        self.next_at = self._script[self._here][0] if self._here < len(self._script) else None
+                    self._complete_step(at)
+                elif shown_at is not None and record is not None:
+                    self._show(record, shown_at, transport)
+                    shown_at = None
+        self.next_at = self._script[self._position][0] if self._position < len(self._script) else None
 
     def _sign_up(self, transport: Transport) -> None:
         person = self.person
@@ -107,49 +107,49 @@ class Life:
             self._begin_step(person.signup_at)
         else:
             pages = [(person.signup_at + (2 + 20 * place) * SECOND, 1, page) for place, page in enumerate((HOME, OTHERS[0], OTHERS[1]))]
-            self._script = pages + afterwards(person, pages[-1][0], 1)
+            self._script = pages + visits_after_path(person, pages[-1][0], 1)
 
     def _begin_step(self, since: int) -> None:
-        self._place += 1
-        self._began = (since, self._session)
-        step = self._steps[self._place]
-        took = self._world.course(self.person, step, since, self._session)
-        self._script, self._here, self._completes_at = took.sent, 0, took.completed_at
+        self._step_index += 1
+        self._step_began = (since, self._session)
+        step = self._steps[self._step_index]
+        trajectory = self._world.trajectory(self.person, step, since, self._session)
+        self._script, self._position, self._completes_at = trajectory.acts, 0, trajectory.completed_at
         if since < self._world.end:
-            self.episodes.append(Episode(step, since, since, None, took.completed_at, None))
-            self._causes.append((took.cause, took.cause_at))
+            self.episodes.append(Episode(step, since, since, None, trajectory.completed_at, None))
+            self._causes.append((trajectory.cause, trajectory.cause_at))
 
-    def _go_on(self, done_at: int) -> None:
+    def _complete_step(self, done_at: int) -> None:
         """After the act that completes a step: the next step, or the time after activation."""
         self._completes_at = None
         self.episodes[-1].completed_at = done_at
-        if self._goal <= set(self._steps[: self._place + 1]):
+        if self._goal <= set(self._steps[: self._step_index + 1]):
             self.activated_at = done_at
-            self._place = len(self._steps)
-            self._script, self._here = afterwards(self.person, done_at, self._session), 0
+            self._step_index = len(self._steps)
+            self._script, self._position = visits_after_path(self.person, done_at, self._session), 0
         else:
             self._begin_step(done_at)
 
     # Guidance
 
-    def _would_show(self, record: Record | None, until: int) -> int | None:
+    def _showing_time(self, record: Record | None, until: int) -> int | None:
         """Return when the app would show ``record`` in this slot, if it is one to show."""
-        if record is None or self._opted_out or record.decision_id in self._shown or self._here >= len(self._script):
+        if record is None or self._opted_out or record.decision_id in self._shown or self._position >= len(self._script):
             return None
-        opens = self._script[self._here][0]
-        if opens >= until or not 0 <= self._place < len(self._steps) or record.step_id != self._steps[self._place]:
+        opens = self._script[self._position][0]
+        if opens >= until or not 0 <= self._step_index < len(self._steps) or record.step_id != self._steps[self._step_index]:
             return None
-        least, most = habits.APP_DELAY
-        shows = min(until - 1, opens + least + int((most - least) * chance.uniform(self.person.key, chance.APP, len(self._shown))))
-        return shows if record.shows_at(shows) else None
+        least, most = behaviour.APP_DELAY
+        shown_at = min(until - 1, opens + least + int((most - least) * draws.uniform(self.person.key, draws.APP, len(self._shown))))
+        return shown_at if record.shows_at(shown_at) else None
 
     def _show(self, record: Record, at: int, transport: Transport) -> None:
         """Show ``record`` if its step is still the current one, and draw what comes of it."""
-        if self._opted_out or not 0 <= self._place < len(self._steps) or record.step_id != self._steps[self._place]:
+        if self._opted_out or not 0 <= self._step_index < len(self._steps) or record.step_id != self._steps[self._step_index]:
             return
         person, world, effects = self.person, self._world, self._world.effects
-        step, window = self._steps[self._place], world.product.attribution_window_ms
-        rng = chance.stream(person.key, chance.RESPONSE, len(self.exposures))
+        step, window = self._steps[self._step_index], world.product.attribution_window_ms
+        rng = draws.stream(person.key, draws.RESPONSE, len(self.exposures))
         leaves, helps, harms, answers, pause, takes = (
             rng.random(),
             rng.random(),
@@ -158,42 +158,46 @@ class Life:
             rng.random(),
             rng.gauss(0.0, 1.0),
         )
-        anyway = self._completes_at is not None and self._completes_at <= at + window
-        stays = 1.0 - effects.leaves(at, self._seen)
-        chances = {arm: effects.helps(arm, record.trigger, step, person, at, self._seen) for arm in {*world.product.arms, record.arm}}
-        expected = {arm: stays * (1.0 - effects.harms(arm) if anyway else chances[arm]) for arm in world.product.arms}
+        completes_untreated = self._completes_at is not None and self._completes_at <= at + window
+        stays = 1.0 - effects.leave_probability(at, self._seen)
+        chances = {
+            arm: effects.help_probability(arm, record.trigger, step, person, at, self._seen) for arm in {*world.product.arms, record.arm}
+        }
+        expected = {
+            arm: stays * (1.0 - effects.harm_probability(arm) if completes_untreated else chances[arm]) for arm in world.product.arms
+        }
         self.exposures.append(
             Exposure(record.decision_id, record.recommendation_id, record.trigger, step, person.segment, record.arm, at, expected)
         )
         self._shown.add(record.decision_id)
         self._seen.append((at, record.arm))
         transport.send(self._sender, at, self._session, report(record, _SHOWN), shown=True)
-        answer = _CLICKED if answers < habits.CLICKED else _DISMISSED if answers < habits.CLICKED + habits.DISMISSED else None
+        answer = _CLICKED if answers < behaviour.CLICKED else _DISMISSED if answers < behaviour.CLICKED + behaviour.DISMISSED else None
         if answer is not None:
             transport.send(self._sender, at + int((2 + 18 * pause) * SECOND), self._session, report(record, answer))
-        if leaves >= stays or (anyway and harms < effects.harms(record.arm)):
-            del self._script[self._here :]
+        if leaves >= stays or (completes_untreated and harms < effects.harm_probability(record.arm)):
+            del self._script[self._position :]
             self._completes_at = None
         elif helps < chances[record.arm]:
             sizes = effects.sizes
             most = min(sizes.help_most_hours * HOUR, 0.9 * window)
-            self._helped(at, at + int(min(most, max(_NEAR, sizes.help_minutes * MINUTE * math.exp(sizes.help_spread * takes)))))
+            self._complete_with_help(at, at + int(min(most, max(_NEAR, sizes.help_minutes * MINUTE * math.exp(sizes.help_spread * takes)))))
 
-    def _helped(self, at: int, done_at: int) -> None:
+    def _complete_with_help(self, at: int, done_at: int) -> None:
         """Complete the step at ``done_at``, unless that happens earlier or hardly later anyway."""
         if self._completes_at is not None and self._completes_at <= done_at + _NEAR:
             return
-        place = self._world.terrain[self._steps[self._place]].place
-        finish = place.finishes[chance.key(self.person.key, chance.APP, at) % len(place.finishes)]
+        actions = self._world.environment[self._steps[self._step_index]].actions
+        finish = actions.finishes[draws.key(self.person.key, draws.APP, at) % len(actions.finishes)]
         gap = min(4 * SECOND, (done_at - at) // (2 * (len(finish) + 2)))
         begins = done_at - (len(finish) + 1) * gap
-        cut = bisect_left(self._script, begins, lo=self._here, key=_at)
-        last_at, session = (self._script[cut - 1][0], self._script[cut - 1][1]) if cut > self._here else (at, self._session)
+        cut = bisect_left(self._script, begins, lo=self._position, key=_at)
+        last_at, session = (self._script[cut - 1][0], self._script[cut - 1][1]) if cut > self._position else (at, self._session)
         del self._script[cut:]
-        opening = [place.page]
+        opening = [actions.page]
         if begins - last_at > 30 * MINUTE:
             session += 1
-            opening = [HOME, place.page]
+            opening = [HOME, actions.page]
         acts = [*opening, *finish][-(len(finish) + 2) :]
         self._script += [(done_at - (len(acts) - 1 - i) * gap, session, one) for i, one in enumerate(acts)]
         self._completes_at = done_at
@@ -209,7 +213,7 @@ class Life:
         person = self.person
         path: str | None = person.path.id if person.path else None
         traits: dict[str, Any] = person.traits
-        twin = Twin(self._untreated_activation())
+        twin = UntreatedTwin(self._untreated_activation())
         return Truth(person.user_id, False, path, traits, person.signup_at, self.activated_at, twin, self.episodes, self.exposures)
 
     def _untreated_activation(self) -> int | None:
@@ -217,10 +221,10 @@ class Life:
             return self.activated_at
         place, since, session = 0, self.person.signup_at, 1
         if not self.exposures:  # up to here the twin's life is this one, act for act
-            place, (since, session) = max(0, self._place), self._began
+            place, (since, session) = max(0, self._step_index), self._step_began
         done = set(self._steps[:place])
         activated: int | None = None
-        for stretch in self._world.onward(self.person, place, since, session):
-            activated = stretch.course.completed_at
-            done.add(stretch.step)
+        for step_taken in self._world.untreated_from(self.person, place, since, session):
+            activated = step_taken.trajectory.completed_at
+            done.add(step_taken.step)
         return activated if self._goal <= done else None

@@ -1,4 +1,4 @@
-"""Runs the closed loop without the engine, many times: ``python -m benchmarks.replicate --scenario baseline --seeds 1-5``.
+"""Runs the closed loop without the engine, many times: ``python -m benchmarks.replication --scenario baseline --seeds 1-5``.
 
 Our population lives in this process against ``evaluation/offline_runner.py``; what comes out is the evidence that ClickHouse would hold and
 the sealed truth. Other benchmarks build on ``replicate`` and ``over_seeds``. Seeds below 1000 are for tuning; reported ones begin there.
@@ -26,7 +26,7 @@ from evaluation.scenarios import SCENARIOS, stage
 from evaluation.truth import SealedTruth, read_truth
 from flows.catalogs import load_catalog
 from local.secret import DEVELOPMENT_SECRET
-from population.play import Population
+from population.simulation import Population
 from sources.closed_loop import START, Begin, Slot, describe
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan

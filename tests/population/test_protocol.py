@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.population.play import PRODUCT, START, AtRandom, begin_line, play
+from tests.population.simulate import PRODUCT, START, RandomGuidance, begin_line, simulate
 from tests.support.waiting import PATIENCE, read_line, read_to_end, running
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def hear(program: Program) -> dict[str, Any]:
 
 
 def test_a_conversation_tells_what_a_play_tells(program: Program) -> None:
-    begin, guide = begin_line(users=60), AtRandom(PRODUCT)
+    begin, guide = begin_line(users=60), RandomGuidance(PRODUCT)
     say(program, begin)
     ready = hear(program)
     assert (ready["type"], ready["protocol"], ready["slotMs"]) == ("ready", 1, 300_000)
@@ -61,7 +61,7 @@ def test_a_conversation_tells_what_a_play_tells(program: Program) -> None:
     say(program, {"type": "finish"})
     truth = [hear(program) for _ in range(62)]  # 60 people, the world, and that it is done
     assert program.wait(PATIENCE) == 0
-    run = play(begin, AtRandom(PRODUCT))
+    run = simulate(begin, RandomGuidance(PRODUCT))
     assert [(one["at"], one["event"]) for one in events] == [(when, json.loads(event)) for when, event in run.events]
     people, world, done = truth[:-2], truth[-2], truth[-1]
     assert (people, done) == (run.people, {"type": "done", "people": 60})
@@ -129,4 +129,4 @@ def test_the_example_in_the_documentation_speaks_the_protocol() -> None:
     assert [answer["type"] for answer in answers] == ["ready", "events", "events", "person", "world", "done"]
     assert (answers[1]["reads"], answers[1]["next"], answers[2]["next"]) == (["u"], START + 900_000, None)
     assert [one["event"]["eventType"] for one in answers[2]["events"]] == ["page_view", "recommendation_shown"]
-    assert answers[3].keys() == play(begin_line(users=1)).people[0].keys() | {"type"}
+    assert answers[3].keys() == simulate(begin_line(users=1)).people[0].keys() | {"type"}

@@ -1,4 +1,4 @@
-"""Writes the tables of ``docs/measurements.md`` from results: ``python -m benchmarks.tell benchmarks/results``.
+"""Writes the tables of ``docs/measurements.md`` from results: ``python -m benchmarks.measurement_tables benchmarks/results``.
 
 Reads what ``benchmarks.measure --out`` and ``benchmarks.coverage_lift --json`` have left there; prints Markdown.
 """

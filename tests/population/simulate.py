@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from population.clock import DAY, HOUR, MINUTE, rfc3339
-from population.play import Population
+from population.simulation import Population
 
 START = 1_772_409_600_000  # a Monday
 SLOT = 5 * MINUTE
@@ -18,7 +18,7 @@ PRODUCT: dict[str, Any] = json.loads((Path(__file__).parents[2] / "population/sa
 Record = dict[str, Any]
 
 
-class Nobody:
+class NoGuidance:
     """Guides nobody."""
 
     def see(self, event: Record, at: int) -> None: ...
@@ -27,7 +27,7 @@ class Nobody:
         return None
 
 
-class AtRandom:
+class RandomGuidance:
     """At sign-up, after each completed step and after half an hour in a step: a random arm's record, ``every`` ms apart at the least."""
 
     def __init__(self, product: Mapping[str, Any], seed: int = 1, every: int = 0, arm: str | None = None) -> None:
@@ -117,9 +117,9 @@ def begin_line(scenario: str = "baseline", seed: int = 1, users: int = 300, days
     }
 
 
-def play(begin: Record, guidance: Nobody | AtRandom | None = None) -> Run:
+def simulate(begin: Record, guidance: NoGuidance | RandomGuidance | None = None) -> Run:
     """Play a whole run in-process."""
-    population, guide = Population(), guidance or Nobody()
+    population, guide = Population(), guidance or NoGuidance()
     at: int | None = begin["start"]
     slot = population.begin(begin)["slotMs"]
     reads: list[str] = []
@@ -127,7 +127,7 @@ def play(begin: Record, guidance: Nobody | AtRandom | None = None) -> Run:
     while at is not None:
         records = {user: guide.record(user, at) for user in reads}
         arrived, reads, following = population.advance(at, at + slot, records)
-        if not isinstance(guide, Nobody):
+        if not isinstance(guide, NoGuidance):
             for when, event in arrived:
                 guide.see(json.loads(event), when)
         events += arrived
