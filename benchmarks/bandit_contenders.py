@@ -1,5 +1,8 @@
-# ruff: noqa: ARG002 - one interface, of which each contender uses what it needs
-"""Learners that stand in ``benchmarks.bandit_worlds``: one interface, from chance to the engine's own."""
+# ruff: noqa: ARG002 - one interface, of which each learner uses what it needs
+"""The simple learners that the engine's learner is compared with, and the engine's learner behind the same interface.
+
+``bandit_worlds`` runs all of them in synthetic worlds. ``measure`` runs ``Cells`` over the recorded exposures of a replication (``earned``).
+"""
 
 from __future__ import annotations
 
@@ -9,153 +12,119 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.bandit_reference import Reference
+from evaluation.bandit_value import Exposed
 from state.decision.bandit import Bandit, FitResult, Learner
 from state.decision.bandit_policy import BanditPolicy
 
 Floats = NDArray[np.float64]
+Cell = Callable[[tuple[str, str, str]], tuple[str, ...]]
+"""(trigger, step, segment) -> the cell whose arms share one posterior."""
 
-BEGIN: Final = 1_772_442_000_000
+PRIOR: Final = (1.5, 3.5)
+"""Beta prior of each cell: the catalog's ``prior_rate`` of 0.3 with the weight of five observations."""
 
 
 class Contender(Protocol):
-    """A learner of all triggers. ``held``: outcomes come when their window has closed; else successes when they happen."""
-
-    held: bool
+    """A learner for all triggers. It learns an outcome when the attribution window closes."""
 
     def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int) -> Sequence[float] | Floats:
-        """Probability of choosing each of ``arms``."""
+        """Return the probability of choosing each of ``arms``."""
 
     def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int) -> None:
         """Learn one outcome at log time ``at``."""
 
 
 class Uniform:
-    """Chance."""
-
-    held = True
+    """Chooses every arm with the same probability."""
 
     def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int) -> Floats:
-        """All alike."""
+        """Return equal probabilities."""
         return np.full(len(arms), 1.0 / len(arms))
 
     def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int) -> None:
-        """Nothing to learn."""
-
-
-class Fixed:
-    """The one arm of each trigger that is best over all its contexts, known beforehand."""
-
-    held = True
-
-    def __init__(self, best: Sequence[int]) -> None:
-        """``best`` arm of each trigger."""
-        self._best: Final = best
-
-    def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int) -> Floats:
-        """All on the best."""
-        return np.array([float(arm == self._best[trigger]) for arm in arms])
-
-    def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int) -> None:
-        """Nothing to learn."""
+        """Ignore the outcome."""
 
 
 class Cells:
-    """Thompson sampling on Beta posteriors of cells that know nothing of each other. ``key`` says what a cell is."""
-
-    held = True
+    """Thompson sampling with an independent Beta posterior for each arm of each cell. ``key`` maps a context to its cell."""
 
     def __init__(self, key: Callable[[int, int, int], tuple[int, ...]], floor: float, seed: int) -> None:
-        """Prior Beta(1.2, 2.8) as in the engine."""
-        self._key, self._floor, self._world = key, floor, np.random.default_rng([seed, 5])
+        """Start with the engine's prior, Beta(1.2, 2.8)."""
+        self._key, self._floor, self._rng = key, floor, np.random.default_rng([seed, 5])
         self._cells: Final[dict[tuple[int, ...], list[float]]] = {}
 
     def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int) -> Floats:
-        """One sample decides."""
+        """Draw one posterior sample for each arm; the best one gets all probability above the floor."""
         where = self._key(trigger, step, segment)
         cells = [self._cells.get((*where, arm), (1.2, 2.8)) for arm in arms]
-        best = int(np.argmax([self._world.beta(alpha, beta) for alpha, beta in cells]))
-        chances = np.full(len(arms), self._floor)
-        chances[best] += 1.0 - self._floor * len(arms)
-        return chances
+        best = int(np.argmax([self._rng.beta(alpha, beta) for alpha, beta in cells]))
+        probabilities = np.full(len(arms), self._floor)
+        probabilities[best] += 1.0 - self._floor * len(arms)
+        return probabilities
 
     def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int) -> None:
-        """Count."""
+        """Count the outcome in its cell."""
         self._cells.setdefault((*self._key(trigger, step, segment), arm), [1.2, 2.8])[0 if success else 1] += 1.0
 
 
-class PartialPooling:
-    """What the engine did before: each cell's Beta posterior has the arm's pooled one as its prior, worth at most 12 observations."""
-
-    held = False
-
-    def __init__(self, floor: float, seed: int, pooling: float = 12.0) -> None:
-        """Without fading."""
-        self._floor, self._pooling, self._world = floor, pooling, np.random.default_rng([seed, 6])
-        self._arms: Final[dict[tuple[int, ...], list[float]]] = {}
-        self._cells: Final[dict[tuple[int, ...], list[float]]] = {}
-
-    def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int) -> Floats:
-        """One sample decides."""
-        draws = []
-        for arm in arms:
-            won, lost = self._arms.get((trigger, arm), (0.0, 0.0))
-            own_won, own_lost = self._cells.get((trigger, step, segment, arm), (0.0, 0.0))
-            alpha, beta = 1.2 + won - own_won, 2.8 + lost - own_lost
-            borrowed = min(self._pooling / (alpha + beta), 1.0)
-            draws.append(self._world.beta(alpha * borrowed + own_won, beta * borrowed + own_lost))
-        chances = np.full(len(arms), self._floor)
-        chances[int(np.argmax(draws))] += 1.0 - self._floor * len(arms)
-        return chances
-
-    def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int) -> None:
-        """Count, twice."""
-        for cells, key in ((self._arms, (trigger, arm)), (self._cells, (trigger, step, segment, arm))):
-            cells.setdefault(key, [0.0, 0.0])[0 if success else 1] += 1.0
-
-
-class Referee:
-    """The reference (``benchmarks.bandit_reference``)."""
-
-    held = True
-
-    def __init__(self, reference: Reference) -> None:
-        """Takes the reference over."""
-        self._reference: Final = reference
-
-    def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int) -> Floats:
-        """As the reference has it."""
-        return self._reference.propensities(trigger, step, segment, arms)
-
-    def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int) -> None:
-        """As the reference does it."""
-        self._reference.observe(trigger, arm, step, segment, success)
-
-
 class Engine:
-    """The engine's own learner, one a trigger."""
-
-    held = True
+    """The engine's own learner, one for each trigger."""
 
     def __init__(self, policy: BanditPolicy, triggers: int) -> None:
-        """``stops`` fills with (trigger, arm, log time) as arms are stopped."""
+        """``stops`` collects (trigger, arm, log time) of every stopped arm."""
         self._bandits: Final = [Bandit(policy, Learner()) for _ in range(triggers)]
-        self._live: Final[list[set[str]]] = [set() for _ in range(triggers)]
+        self._eligible: Final[list[set[str]]] = [set() for _ in range(triggers)]
         self.stops: Final[list[tuple[int, int, int]]] = []
 
     def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int) -> Sequence[float]:
-        """Stopped arms get 0."""
+        """Return the engine's propensities; a stopped arm gets 0."""
         bandit, names = self._bandits[trigger], [f"{arm}@1" for arm in arms]
-        self._live[trigger].update(names)
-        self._told(trigger, bandit.learn(at, self._live[trigger]))
+        self._eligible[trigger].update(names)
+        self._record_stops(trigger, bandit.learn(at, self._eligible[trigger]))
         asked = [name for name in names if name not in bandit.learner.stopped]
-        chances = dict(zip(asked, bandit.propensities(asked, f"{step}|{segment}"), strict=True))
-        return [chances.get(name, 0.0) for name in names]
+        probabilities = dict(zip(asked, bandit.propensities(asked, f"{step}|{segment}"), strict=True))
+        return [probabilities.get(name, 0.0) for name in names]
 
     def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int) -> None:
-        """Learn at once: the benchmark holds outcomes back itself."""
+        """Learn at once: the benchmark itself delays outcomes until the window closes."""
         self._bandits[trigger].observe(f"{arm}@1", f"{step}|{segment}", success, at)
-        self._told(trigger, self._bandits[trigger].learn(at, self._live[trigger]))
+        self._record_stops(trigger, self._bandits[trigger].learn(at, self._eligible[trigger]))
 
-    def _told(self, trigger: int, news: list[FitResult]) -> None:
-        self.stops.extend((trigger, int(stop.arm.partition("@")[0]), each.at) for each in news for stop in each.stops)
+    def _record_stops(self, trigger: int, fits: list[FitResult]) -> None:
+        self.stops.extend((trigger, int(stop.arm.partition("@")[0]), fit.at) for fit in fits for stop in fit.stops)
+
+
+def global_arms(_context: tuple[str, str, str]) -> tuple[str, ...]:
+    """One cell for all contexts."""
+    return ()
+
+
+def independent_cells(context: tuple[str, str, str]) -> tuple[str, ...]:
+    """One cell for each (trigger, step, segment)."""
+    return context
+
+
+def earned(shown: Exposed, cell: Cell, *, window: int, seed: int, share: float = 0.2) -> float:
+    """Return the mean expected reward of Thompson sampling on Beta cells, over the newest ``share`` of the decisions.
+
+    It decides in the recorded contexts in their order. Rewards are drawn with ``seed`` from the expected rewards of the sealed truth and
+    are learned after ``window`` ms.
+    """
+    rng = np.random.default_rng([seed, 11])
+    number: dict[tuple[str, ...], int] = {}
+    cell_of_context = [number.setdefault(cell(context), len(number)) for context in shown.log.contexts]
+    arms = len(shown.log.arms)
+    successes, failures = np.full((len(number), arms), PRIOR[0]), np.full((len(number), arms), PRIOR[1])
+    pending: list[tuple[int, int, int, bool]] = []
+    learned, rewards = 0, np.zeros(len(shown.log))
+    for row, at in enumerate(shown.shown_at):
+        while learned < len(pending) and pending[learned][0] + window <= at:
+            _, where, arm, success = pending[learned]
+            (successes if success else failures)[where, arm] += 1.0
+            learned += 1
+        where = cell_of_context[shown.log.context[row]]
+        samples = np.where(shown.log.eligible[row], rng.beta(successes[where], failures[where]), -1.0)
+        arm = int(samples.argmax())
+        rewards[row] = shown.expected[row, arm]
+        pending.append((int(at), where, arm, bool(rng.random() < rewards[row])))
+    return float(rewards[-max(1, round(share * len(rewards))) :].mean())

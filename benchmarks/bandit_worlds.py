@@ -1,21 +1,22 @@
-"""How much of what could be won is won? ``python -m benchmarks.bandit_worlds [--scenario S] [--only NAME] [--seeds N] [--json]``.
+"""Compares learners in synthetic worlds: ``python -m benchmarks.bandit_worlds [--scenario S] [--only NAME] [--seeds N] [--json]``.
 
-Seeded worlds: five triggers, six steps, four segments, three arms; success rates around 0.3 whose logits are sums of effects drawn from
-Gaussians. Arms differ little as such, more by segment and step, so that between chance and the best arm of each context there are about
-7.5 points. A success comes in within its window of a day (exponentially, four hours on average), a failure when it closes. Decisions come
-evenly, 10,000 in 50 days. The share recovered is (won - chance) / (best - chance), worked out from the true rates and the propensities;
-``late`` is that of the last tenth. Contenders keep a floor of 0.05 for each arm, the reference does not.
+A world has five triggers, six steps, four segments and three arms. Success rates lie around 0.3; their logits are sums of Gaussian effects.
+Arms differ little on average and more by segment and step: the best arm of each context is about 7.5 points better than uniform choice.
+Learners learn an outcome when its attribution window of a day closes. There are 10,000 decisions, evenly spread over 50 days.
 
-| scenario | what is different |
+``share`` is the part of the possible gain that a learner reaches, (reward - uniform) / (best - uniform), computed from the true rates and
+the propensities; ``late`` is the same over the last tenth. Every learner keeps an exploration floor of 0.05 for each arm.
+
+| scenario | difference |
 |---|---|
-| ``baseline`` | nothing |
-| ``drift`` | the arms' effects are dealt anew half-way through 20,000 decisions; told is the second half; the reference begins anew |
-| ``cold`` | 60 segments, the n-th with a share in proportion to 1 / n |
-| ``new_arm`` | four arms; the last, 5 points above the others' average, comes half-way through 20,000 decisions; told is its share since |
-| ``harmful_arm`` | four arms; the last is 10 points worse than the others' average; 30,000 decisions; told is when it is stopped |
-| ``null`` | all arms are the same; 30,000 decisions |
+| ``baseline`` | none |
+| ``drift`` | the arms' effects are drawn again after half of 20,000 decisions; ``share`` covers the second half |
+| ``cold`` | 60 segments; the n-th has a share in proportion to 1 / n |
+| ``new_arm`` | four arms; the last, 5 points above the others' average, arrives after half of 20,000 decisions; prints its share since then |
+| ``harmful_arm`` | four arms; the last is 10 points below the others' average; 30,000 decisions; prints when it is stopped |
+| ``null`` | all arms are equal; 30,000 decisions |
 
-Where arms are stopped, ``stopped_others`` are those beside the harmful one, ``stopped_falsely`` those that lack less than the margin.
+Of the stopped arms, ``stopped_others`` counts those beside the harmful one, ``stopped_falsely`` those that are worse by less than the margin.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ import argparse
 import json
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable
-from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.bandit_contenders import BEGIN, Cells, Contender, Engine, Fixed, PartialPooling, Referee, Uniform
-from benchmarks.bandit_reference import Reference
+from benchmarks.bandit_contenders import Cells, Contender, Engine, Uniform
 from state.catalog.yaml_text import read
 from state.decision.bandit_policy import BanditPolicy
-from state.duration import DAY, HOUR
+from state.duration import DAY
 
 Floats = NDArray[np.float64]
 
+BEGIN: Final = 1_772_442_000_000
 TRIGGERS: Final = 5
 STEPS: Final = 6
 MEAN: Final = -0.85
@@ -48,7 +49,10 @@ FLOOR: Final = 0.05
 
 
 class World(NamedTuple):
-    """True rates (trigger, arm, step, segment) in each phase, how often segments come up, from when on the last arm is there."""
+    """``phases``: true success rates (trigger, arm, step, segment) before and after a change. ``segments``: the shares of the segments.
+
+    ``arrives``: the number of the decision from which on the last arm is eligible.
+    """
 
     phases: list[Floats]
     segments: Floats
@@ -76,7 +80,7 @@ def _rates(world: np.random.Generator, arms: int, segments: int, sds: dict[str, 
 
 
 def _shifted(rates: Floats, by: float) -> Floats:
-    """The last arm, moved on the logit scale until its average over all contexts is ``by`` from that of the others."""
+    """Shift the last arm's logits until its mean success rate differs from that of the others by ``by``."""
     logits = np.log(rates / (1.0 - rates))
     for trigger in range(TRIGGERS):
         wanted = rates[trigger, :-1].mean() + by
@@ -86,8 +90,8 @@ def _shifted(rates: Floats, by: float) -> Floats:
     return 1.0 / (1.0 + np.exp(-logits))
 
 
-def make(scenario: str, seed: int) -> World:
-    """A world of ``scenario``."""
+def draw_world(scenario: str, seed: int) -> World:
+    """Draw a world of ``scenario``."""
     world = np.random.default_rng([seed, 1])
     even = np.full(4, 0.25)
     if scenario == "baseline":
@@ -115,48 +119,32 @@ def make(scenario: str, seed: int) -> World:
 SCENARIOS: Final = ("baseline", "drift", "cold", "new_arm", "harmful_arm", "null")
 
 
-def contenders(world: World, seed: int, policy: BanditPolicy) -> dict[str, Callable[[], Contender]]:
-    """All of them, by name, not yet made."""
-    _, arms, steps, segments = world.phases[0].shape
-    best = [int(each) for each in (world.phases[-1] * world.segments).sum(axis=3).mean(axis=2).argmax(axis=1)]
-
-    def reference(**options: Any) -> Callable[[], Contender]:
-        return lambda: Referee(Reference({**SDS, "mean": MEAN}, TRIGGERS, arms, steps, segments, seed=seed, **options))
-
+def contenders(seed: int, policy: BanditPolicy) -> dict[str, Callable[[], Contender]]:
+    """Return a constructor for each learner, by name."""
     return {
         "uniform": Uniform,
-        "fixed": lambda: Fixed(best),
         "global": lambda: Cells(lambda *_: (), FLOOR, seed),
-        "trigger": lambda: Cells(lambda *where: where[:1], FLOOR, seed),
-        "trigger_step": lambda: Cells(lambda *where: where[:2], FLOOR, seed),
-        "trigger_segment": lambda: Cells(lambda *where: where[::2], FLOOR, seed),
-        "independent": lambda: Cells(lambda *where: where, FLOOR, seed),
-        "partial_pooling": lambda: PartialPooling(FLOOR, seed),
+        "independent": lambda: Cells(lambda *context: context, FLOOR, seed),
         "engine": lambda: Engine(policy, TRIGGERS),
         "engine_without_floor": lambda: Engine(policy.model_copy(update={"exploration_floor": 0.0}), TRIGGERS),
-        "reference": reference(),
-        "reference_with_floor": reference(floor=FLOOR),
-        "reference_greedy": reference(greedy=True),
     }
 
 
-def run(world: World, contender: Contender, seed: int, renew: Callable[[], Contender] | None = None) -> dict[str, Any]:
-    """Let ``contender`` decide; ``renew`` makes the one that takes over when the world changes."""
+def run(world: World, contender: Contender, seed: int) -> dict[str, Any]:
+    """Run one learner in one world and compute its share of the possible gain."""
     chance = np.random.default_rng([seed, 2])
     count, arms = world.decisions, world.phases[0].shape[1]
     triggers, steps = chance.integers(0, TRIGGERS, count), chance.integers(0, STEPS, count)
     segments = chance.choice(len(world.segments), count, p=world.segments)
-    picks, lucks, delays = chance.random(count), chance.random(count), chance.exponential(4 * HOUR, count)
+    picks, lucks = chance.random(count), chance.random(count)
     won, by_chance, best, last = (np.zeros(count) for _ in range(4))
-    waiting: list[tuple[int, int, int, bool]] = []
+    waiting: deque[tuple[int, int, int, bool]] = deque()
     begun = time.process_time()
     for number in range(count):
         at = BEGIN + number * EACH
         phase = number * len(world.phases) // count
-        if renew and phase and number * len(world.phases) % count == 0:
-            contender, waiting = renew(), []
         while waiting and waiting[0][0] <= at:
-            when, which, arm, success = heappop(waiting)
+            when, which, arm, success = waiting.popleft()
             contender.observe(int(triggers[which]), arm, int(steps[which]), int(segments[which]), success, when)
         trigger, step, segment = int(triggers[number]), int(steps[number]), int(segments[number])
         eligible = range(arms if number >= world.arrives else arms - 1)
@@ -166,8 +154,7 @@ def run(world: World, contender: Contender, seed: int, renew: Callable[[], Conte
         last[number] = chances[-1] if len(chances) == arms else 0.0
         arm = min(int(np.searchsorted(np.cumsum(chances), picks[number], side="right")), len(chances) - 1)
         success = bool(lucks[number] < rates[arm])
-        closes = at + DAY
-        heappush(waiting, (min(at + int(delays[number]), closes) if success and not contender.held else closes, number, arm, success))
+        waiting.append((at + DAY, number, arm, success))
     since = slice(count * (len(world.phases) - 1) // len(world.phases), count)
     gap = (best[since] - by_chance[since]).sum()
     return {
@@ -178,12 +165,12 @@ def run(world: World, contender: Contender, seed: int, renew: Callable[[], Conte
 
 
 def measure(scenario: str, seed: int, only: list[str], policy: BanditPolicy) -> dict[str, Any]:
-    """All contenders (or ``only``) in one world."""
-    world, found = make(scenario, seed), {}
-    for name, builder in contenders(world, seed, policy).items():
+    """Run all learners, or those in ``only``, in one world."""
+    world, found = draw_world(scenario, seed), {}
+    for name, builder in contenders(seed, policy).items():
         if only and name not in only:
             continue
-        result = run(world, builder(), seed, builder if name.startswith("reference") else None)
+        result = run(world, builder(), seed)
         last, stops = result.pop("last"), result.pop("stops")
         if scenario == "new_arm":
             since = last[world.arrives :]
@@ -209,12 +196,12 @@ def measure(scenario: str, seed: int, only: list[str], policy: BanditPolicy) -> 
 
 
 def main() -> None:
-    """Measure, print."""
+    """Run the worlds of the given options and print a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenario", action="append", choices=SCENARIOS)
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--seeds", type=int, default=12)
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="of state/decision/bandit_policy.py")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="a field of state/decision/bandit_policy.py")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     policy = BanditPolicy.model_validate(read("\n".join(each.replace("=", ": ", 1) for each in arguments.set)).data or {})

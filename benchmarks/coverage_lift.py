@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.measure import CATALOG
-from benchmarks.replication import World, _quieten, arguments, over_seeds, replicate, say, worlds_of
+from benchmarks.replication import ReplicationConfig, argument_parser, configs_of, over_seeds, print_line, relax_gc, replicate
 from evaluation.effect import WINDOW, effect, matured
 
 Row = dict[str, Any]
@@ -25,15 +25,15 @@ BURN_IN: Final = 50
 """Matured people of both groups before which no look counts: the truth itself is the mean of a handful until then."""
 
 
-def cover(world: World, *, tuned_at: int) -> Row:
+def cover(config: ReplicationConfig, *, tuned_at: int) -> Row:
     """Run one replication and hold its interval against the truth."""
-    _quieten()
-    run = replicate(world)
+    relax_gc()
+    run = replicate(config)
     catalog = run.job.plan.catalog
     shares = {"holdout": catalog.holdout, "rules": catalog.rules, "adaptive": 1 - catalog.holdout - catalog.rules}
     lift = effect(run.evidence, run.truth, shares=shares, tuned_at=tuned_at).lift_of("adaptive", "holdout")
     if lift is None:
-        return {"seed": world.seed, "matured": 0}
+        return {"seed": config.seed, "matured": 0}
     gains = {
         person.user_id: float(_in_time(person.activated_at, person.signup_at)) - _in_time(person.untreated.activated_at, person.signup_at)
         for person in run.truth.people
@@ -47,7 +47,7 @@ def cover(world: World, *, tuned_at: int) -> Row:
     looked = path.seen >= BURN_IN
     inside = (path.lower <= at) & (at <= path.upper)
     return {
-        "seed": world.seed,
+        "seed": config.seed,
         "matured": both.height,
         "covers": bool(inside[looked].all()),
         "coversAtEnd": bool(inside[-1]),
@@ -65,21 +65,21 @@ def _in_time(activated: int | None, signed_up: int) -> bool:
 
 def main() -> None:
     """Count coverage and claims."""
-    parser = arguments(__doc__.partition("\n")[0], users=400, days=12)
+    parser = argument_parser(__doc__.partition("\n")[0], users=400, days=12)
     parser.set_defaults(catalog=CATALOG, holdout=0.2, rules=0.0)
     parser.add_argument("--tuned-at", type=int, default=300, help="people at which the interval is narrowest")
     given = parser.parse_args()
-    rows = [row for _, row in over_seeds(partial(cover, tuned_at=given.tuned_at), worlds_of(given), given.jobs) if row["matured"]]
+    rows = [row for _, row in over_seeds(partial(cover, tuned_at=given.tuned_at), configs_of(given), given.jobs) if row["matured"]]
     if given.json:
-        say(json.dumps(rows))
+        print_line(json.dumps(rows))
         return
     named = ("covers", "coversAtEnd", "claimed", "lift", "trueLift", "width", "fixedWidth")
     share = {name: statistics.mean(row[name] for row in rows) for name in named}
     people = statistics.mean(row["matured"] for row in rows)
-    say(f"{given.scenario}: {len(rows)} replications of about {people:.0f} matured people")
-    say(f"mean lift {share['lift']:.4f}, in truth {share['trueLift']:.4f}; claimed in {share['claimed']:.1%}")
-    say(f"the whole path covers in {share['covers']:.1%}, its end in {share['coversAtEnd']:.1%}")
-    say(f"mean width at the end {share['width']:.3f}; that of an interval for one look chosen beforehand {share['fixedWidth']:.3f}")
+    print_line(f"{given.scenario}: {len(rows)} replications of about {people:.0f} matured people")
+    print_line(f"mean lift {share['lift']:.4f}, in truth {share['trueLift']:.4f}; claimed in {share['claimed']:.1%}")
+    print_line(f"the whole path covers in {share['covers']:.1%}, its end in {share['coversAtEnd']:.1%}")
+    print_line(f"mean width at the end {share['width']:.3f}; that of an interval for one look chosen beforehand {share['fixedWidth']:.3f}")
 
 
 if __name__ == "__main__":

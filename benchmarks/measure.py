@@ -1,23 +1,22 @@
-"""Measures how well the engine notices, chooses and reports, against sealed truth: ``python -m benchmarks.measure --scenario baseline``.
+"""Measures stuck detection, the bandit and the lift against the sealed truth: ``python -m benchmarks.measure --scenario baseline``.
 
-One engine-free replication a seed (``benchmarks.replication``; ``tests/flows/test_offline_runner.py`` proves that the job decides alike), on
-``benchmarks/trial.yaml``. Each figure stands between a floor and a ceiling:
+Each seed is one replication without Bytewax (``benchmarks.replication``), on the catalog ``benchmarks/trial.yaml``.
+``tests/flows/test_offline_runner.py`` proves that the job makes the same decisions. Each figure has a lower and an upper comparison:
 
-- stuck: between the best fixed timeout and an *informed observer* (``population.observer``: fitted to 3,000 untreated people of the same
-  scenario, sees every event, judges at H/2);
-- bandit: between uniform choice and a Thompson reference that knows the true prior and needs no exploration floor
-  (``evaluation.reference``; ``--exact`` takes the Markov chains of ``benchmarks.bandit_reference`` instead, slowly). Values are expected
-  rewards over the fifth of the decisions that follow on ``--decisions``;
-- lift: activation within 7 days of sign-up, adaptive against holdout, beside what the untreated twins say.
+- stuck: the best fixed timeout, and an *informed observer* (``population.observer``: fitted to 3,000 untreated people of the same scenario,
+  sees every event, judges at H/2);
+- bandit: uniform choice, and Thompson sampling that knows the true prior and needs no exploration floor (``evaluation.reference``).
+  Values are expected rewards over the fifth of the decisions that follows the first ``--decisions``;
+- lift: activation within 7 days of sign-up, adaptive minus holdout, and the true lift against the untreated twins.
 
-Seeds below 1000 are for tuning. ``--out FILE`` keeps one JSON line a seed.
+Seeds below 1000 are for tuning. ``--out FILE`` appends one JSON line for each seed.
 """
 
 from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -26,18 +25,17 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from benchmarks.bandit_reference import Reference as Exact
-from benchmarks.replication import Replication, World, _quieten, arguments, over_seeds, replicate, say, worlds_of
-from benchmarks.simple_learners import earned, global_arms, independent_cells
+from benchmarks.bandit_contenders import earned, global_arms, independent_cells
+from benchmarks.replication import Replication, ReplicationConfig, argument_parser, configs_of, over_seeds, print_line, relax_gc, replicate
 from evaluation.bandit_value import Exposed, exposed, last, part, values
 from evaluation.effect import effect
 from evaluation.integrity import check
 from evaluation.prior import Prior, prior_for
 from evaluation.reference import reference
-from evaluation.scenarios import NEWCOMER
+from evaluation.scenarios import NEW_ARM
 from evaluation.stuck import first_alarms, label_by_truth, score
 from evaluation.stuck_bounds import bounds, timeouts_table
-from population.describe import labelled_features, untreated_steps
+from population.describe import labelled_features, untreated_episodes
 from population.observer import Observer
 from population.product import Product
 from sources.closed_loop import START, describe
@@ -47,24 +45,24 @@ from state.records.facts import ArmStopFact
 Row = dict[str, Any]
 
 CATALOG: Final = str(Path(__file__).with_name("trial.yaml"))
-_ELSEWHERE: Final = 50_000
-"""Added to a seed for the people that the observer learns from: no reported seed's."""
-_OBSERVED: Final = 3_000
+_TRAINING_SEED_OFFSET: Final = 50_000
+"""Added to a seed for the people that the observer is fitted to, so that no reported seed is used for training."""
+_OBSERVER_PEOPLE: Final = 3_000
 WARM_UP: Final = 4 * DAY
-"""From the first event on: until then there is hardly anything to learn completion times of a day from."""
+"""From the first event on. Before that there are too few completions to estimate completion times of about a day."""
 
 
-def measure(world: World, *, decisions: int, observer: bool, exact: bool) -> Row:
+def measure(config: ReplicationConfig, *, decisions: int, observer: bool) -> Row:
     """Run one replication and measure it."""
-    _quieten()
-    run = replicate(world)
-    row: Row = {"scenario": world.scenario, "seed": world.seed, "users": world.users, "days": world.days, "events": run.job.events}
+    relax_gc()
+    run = replicate(config)
+    row: Row = {"scenario": config.scenario, "seed": config.seed, "users": config.users, "days": config.days, "events": run.job.events}
     row["stuck"] = _stuck(run, observer=observer)
-    row["bandit"] = _bandit(run, decisions, exact=exact)
+    row["bandit"] = _bandit(run, decisions)
     row["lift"] = _lift(run)
     row["findings"] = [f"{each.name}: {each.detail}" for each in check(run.evidence, run.truth) if not each.ok]
-    if run.job.plan.component.get(NEWCOMER):
-        row["newcomer"] = _newcomer(run)
+    if run.job.plan.component.get(NEW_ARM):
+        row["newcomer"] = _new_arm(run)
     row["seconds"] = round(run.seconds, 1)
     return row
 
@@ -92,25 +90,25 @@ def _stuck(run: Replication, *, observer: bool) -> Row:
         "timeoutRecall": edges.best_timeout.recall,
         "timeoutF1": edges.best_timeout.f1,
         "timeoutPrecisionAtOurRecall": _timeout_at(episodes, found.recall),
-        **_later(run, episodes),
+        **_after_warm_up(run, episodes),
     }
     if observer:
-        row |= _observed(run, found.precision)
+        row |= _observer_recall(run, found.precision)
     return row
 
 
 def _timeout_at(episodes: pl.DataFrame, recall: float | None) -> float | None:
-    """The best precision of any fixed timeout that finds as many."""
+    """Return the best precision of the fixed timeouts that reach at least this recall."""
     rules = [rule.precision for rule in timeouts_table(episodes) if rule.precision and (rule.recall or 0.0) >= (recall or 0.0)]
     return max(rules, default=None)
 
 
-def _later(run: Replication, episodes: pl.DataFrame) -> Row:
-    """The same for what began after ``WARM_UP``: what a job does that has run for a while."""
+def _after_warm_up(run: Replication, episodes: pl.DataFrame) -> Row:
+    """Compute the same figures for episodes that began after ``WARM_UP``, as in a job that has run for some days."""
     from_then = START + WARM_UP
     later = episodes.filter(pl.col("onset") >= from_then)
-    known = later.select("user_id", "step_id")
-    found = score(later, run.evidence.signals.join(known, on=["user_id", "step_id"], how="semi"))
+    training_rows = later.select("user_id", "step_id")
+    found = score(later, run.evidence.signals.join(training_rows, on=["user_id", "step_id"], how="semi"))
     return {
         "laterPrecision": found.precision,
         "laterRecall": found.recall,
@@ -120,14 +118,14 @@ def _later(run: Replication, episodes: pl.DataFrame) -> Row:
     }
 
 
-def _observed(run: Replication, precision: float | None) -> Row:
-    """What the informed observer reaches on the untreated people of this world, judging at H/2."""
-    world = run.world
-    product = msgspec.convert(describe(world.staged()), Product)
-    own, lives = untreated_steps(product, world.scenario, world.seed, min(world.users, _OBSERVED), world.days)
-    _, training = untreated_steps(product, world.scenario, world.seed + _ELSEWHERE, _OBSERVED, world.days)
+def _observer_recall(run: Replication, precision: float | None) -> Row:
+    """Compute the recall of the informed observer on the untreated people of this world, judged at H/2."""
+    config = run.config
+    product = msgspec.convert(describe(config.scenario_catalog()), Product)
+    own, people = untreated_episodes(product, config.scenario, config.seed, min(config.users, _OBSERVER_PEOPLE), config.days)
+    _, training = untreated_episodes(product, config.scenario, config.seed + _TRAINING_SEED_OFFSET, _OBSERVER_PEOPLE, config.days)
     horizons = own.horizons()
-    rows, truth, positives = labelled_features(lives, horizons, 0.5)
+    rows, truth, positives = labelled_features(people, horizons, 0.5)
     scores = Observer(*labelled_features(training, horizons, 0.5)[:2])(rows)
     return {
         "observerRecallAt90": _recall_at(scores, truth, positives, 0.9),
@@ -136,14 +134,14 @@ def _observed(run: Replication, precision: float | None) -> Row:
 
 
 def _recall_at(scores: Any, positive: Sequence[bool], positives: int, precision: float) -> float:
-    """The most recall of any threshold with at least ``precision``."""
+    """Return the highest recall of the thresholds with at least this precision."""
     order = np.argsort(-np.asarray(scores), kind="stable")
     hits = np.cumsum(np.asarray(positive, dtype=float)[order])
     good = hits / np.arange(1, len(order) + 1) >= precision
     return float(hits[good].max() / positives) if good.any() and positives else 0.0
 
 
-def _bandit(run: Replication, decisions: int, *, exact: bool) -> Row:
+def _bandit(run: Replication, decisions: int) -> Row:
     everything = exposed(run.evidence, run.truth)
     row: Row = {"shown": len(everything.log)}
     changed = run.truth.world.changed_at
@@ -156,7 +154,7 @@ def _bandit(run: Replication, decisions: int, *, exact: bool) -> Row:
         return row
     prior = prior_for(run.truth.world.prior, considered)
     floor = run.job.plan.catalog.learning.exploration_floor * recent.log.eligible.sum(axis=1).mean()
-    ideal = _exact(considered, prior.terms, prior.mean, run.world.seed) if exact else _laplace(considered, prior, run.world.seed)
+    ideal = _reference_value(considered, prior, run.config.seed)
     row |= {
         "uniform": found.uniform,
         "policy": found.policy,
@@ -164,48 +162,22 @@ def _bandit(run: Replication, decisions: int, *, exact: bool) -> Row:
         "bestPolicy": found.best_policy,
         "reference": ideal,
         "referenceWithFloor": _with_floor(ideal, found.uniform, floor),
-        "referenceGreedy": _laplace(considered, prior, run.world.seed, greedy=True),
-        "globalArms": _with_floor(earned(considered, global_arms, window=DAY, seed=run.world.seed), found.uniform, floor),
-        "independentCells": _with_floor(earned(considered, independent_cells, window=DAY, seed=run.world.seed), found.uniform, floor),
+        "referenceGreedy": _reference_value(considered, prior, run.config.seed, greedy=True),
+        "globalArms": _with_floor(earned(considered, global_arms, window=DAY, seed=run.config.seed), found.uniform, floor),
+        "independentCells": _with_floor(earned(considered, independent_cells, window=DAY, seed=run.config.seed), found.uniform, floor),
     }
     return row
 
 
 def _with_floor(value: float, uniform: float, floor: float) -> float:
-    """What a policy earns that chooses uniformly in a share ``floor`` of its decisions."""
+    """Return the value of a policy that chooses uniformly in a share ``floor`` of its decisions."""
     return value + floor * (uniform - value)
 
 
-def _laplace(shown: Exposed, prior: Prior, seed: int, *, greedy: bool = False) -> float:
+def _reference_value(shown: Exposed, prior: Prior, seed: int, *, greedy: bool = False) -> float:
     found = reference(shown, prior, seed=seed, greedy=greedy)
     assert found is not None, "something was shown"
     return found.value
-
-
-def _exact(shown: Exposed, terms: Mapping[tuple[str, ...], float], mean: float, seed: int) -> float:
-    """The same yardstick by Markov chains that are exact up to their Monte Carlo error."""
-    contexts, arms = shown.log.contexts, len(shown.log.arms)
-    triggers, steps, segments = (sorted({context[place] for context in contexts}) for place in range(3))
-    numbered = [(triggers.index(t), steps.index(s), segments.index(g)) for t, s, g in contexts]
-    sds = {
-        "mean": mean, "intercept": 1.0, "step": 1.0, "segment": 1.0, "arm": terms["trigger", "arm"],
-        "arm_segment": terms["trigger", "segment", "arm"], "arm_step": terms["trigger", "step", "arm"],
-    }  # fmt: skip
-    ideal = Exact(sds, len(triggers), arms, len(steps), len(segments), seed=seed)
-    rng = np.random.default_rng([seed, 5])
-    waiting: list[tuple[int, int, int, int, int, bool]] = []
-    earned: list[float] = []
-    told = 0
-    for row, at in enumerate(shown.shown_at):
-        while told < len(waiting) and waiting[told][0] + DAY <= at:
-            ideal.observe(*waiting[told][1:])
-            told += 1
-        trigger, step, segment = numbered[shown.log.context[row]]
-        able = np.flatnonzero(shown.log.eligible[row])
-        arm = int(able[rng.choice(len(able), p=(chances := ideal.propensities(trigger, step, segment, able.tolist())) / chances.sum())])
-        waiting.append((int(at), trigger, arm, step, segment, bool(rng.random() < shown.expected[row, arm])))
-        earned.append(float(shown.expected[row, arm]))
-    return float(np.mean(earned[-max(1, round(0.2 * len(earned))) :]))
 
 
 def _lift(run: Replication) -> Row:
@@ -226,16 +198,16 @@ def _lift(run: Replication) -> Row:
     return row
 
 
-def _newcomer(run: Replication) -> Row:
-    """What became of the arm that appeared half-way: its share of the decisions in which it was eligible, and whether it was stopped."""
+def _new_arm(run: Replication) -> Row:
+    """Describe the arm that appears half-way: its share of the decisions in which it was eligible, and where it was stopped."""
     decided = run.evidence.decisions.filter(outcome="decided", experiment_group="adaptive").sort("decided_at")
     offered = [
-        (arm == NEWCOMER, dict(zip(arms, chances, strict=True))[NEWCOMER])
+        (arm == NEW_ARM, dict(zip(arms, chances, strict=True))[NEW_ARM])
         for arm, arms, chances in decided.select("arm", "arms", "propensities").iter_rows()
-        if NEWCOMER in arms
+        if NEW_ARM in arms
     ]
     late = offered[-max(1, len(offered) // 5) :]
-    stops = [fact for fact in run.job.facts(ArmStopFact) if fact.arm == NEWCOMER]
+    stops = [fact for fact in run.job.facts(ArmStopFact) if fact.arm == NEW_ARM]
     return {
         "decisions": decided.height,
         "eligible": len(offered),
@@ -244,28 +216,27 @@ def _newcomer(run: Replication) -> Row:
             {"trigger": f.trigger, "confidence": f.confidence, "rate": f.rate, "othersRate": f.others_rate, "at": f.stopped_at}
             for f in stops
         ],
-        "stoppedOthers": sum(fact.arm != NEWCOMER for fact in run.job.facts(ArmStopFact)),
+        "stoppedOthers": sum(fact.arm != NEW_ARM for fact in run.job.facts(ArmStopFact)),
     }
 
 
 def main() -> None:
-    """Measure, and say it in a few lines."""
-    parser = arguments(__doc__.partition("\n")[0], users=3000, days=14)
+    """Run the replications and print a summary or JSON."""
+    parser = argument_parser(__doc__.partition("\n")[0], users=3000, days=14)
     parser.set_defaults(catalog=CATALOG)
-    parser.add_argument("--decisions", type=int, default=10_000, help="shown decisions after which the policy is valued")
-    parser.add_argument("--observer", action="store_true", help="fit the informed observer too")
-    parser.add_argument("--exact", action="store_true", help="the reference by Markov chains: slow")
-    parser.add_argument("--out", type=Path, help="file for one JSON line a seed")
+    parser.add_argument("--decisions", type=int, default=10_000, help="shown decisions before those whose value is measured")
+    parser.add_argument("--observer", action="store_true", help="also fit the informed observer")
+    parser.add_argument("--out", type=Path, help="file to which one JSON line for each seed is appended")
     given = parser.parse_args()
-    task = partial(measure, decisions=given.decisions, observer=given.observer, exact=given.exact)
+    task = partial(measure, decisions=given.decisions, observer=given.observer)
     rows: list[Row] = []
-    for _, row in over_seeds(task, worlds_of(given), given.jobs):
+    for _, row in over_seeds(task, configs_of(given), given.jobs):
         rows.append(row)
         if given.out is not None:
             with given.out.open("a") as file:
                 file.write(json.dumps(row) + "\n")
     if given.json:
-        say(json.dumps(rows))
+        print_line(json.dumps(rows))
     else:
         summarise(rows)
 
@@ -286,23 +257,25 @@ _SHOWN: Final = {
 
 
 def summarise(rows: Sequence[Row]) -> None:
-    """Print means and, seed by seed, the figures that are asked for."""
+    """Print each figure as its mean and its value for every seed."""
     for part_of, names in _SHOWN.items():
         for name in names:
-            known = [float(row[part_of][name]) for row in rows if row.get(part_of, {}).get(name) is not None]
-            if known:
-                seeds = " ".join(f"{value:.3f}" for value in known)
-                say(f"{part_of}.{name}: mean {statistics.mean(known):.4f}  [{seeds}]")
+            training_rows = [float(row[part_of][name]) for row in rows if row.get(part_of, {}).get(name) is not None]
+            if training_rows:
+                seeds = " ".join(f"{value:.3f}" for value in training_rows)
+                print_line(f"{part_of}.{name}: mean {statistics.mean(known):.4f}  [{seeds}]")
     gained = [(row["bandit"]["policy"] - row["bandit"]["uniform"], row["bandit"]) for row in rows if row["bandit"].get("reference")]
     for name in ("reference", "referenceWithFloor", "referenceGreedy"):
         if gained:
             ideal = statistics.mean(bandit[name] - bandit["uniform"] for _, bandit in gained)
-            say(f"bandit: (policy - uniform) / ({name} - uniform), of the means: {statistics.mean(own for own, _ in gained) / ideal:.3f}")
+            print_line(
+                f"bandit: (policy - uniform) / ({name} - uniform), of the means: {statistics.mean(own for own, _ in gained) / ideal:.3f}"
+            )
     for row in rows:
         for finding in row["findings"]:
-            say(f"seed {row['seed']}: {finding}")
+            print_line(f"seed {row['seed']}: {finding}")
         for stop in row.get("newcomer", {}).get("stops", []):
-            say(f"seed {row['seed']}: newcomer stopped upon {stop['trigger']} with confidence {stop['confidence']:.4f}")
+            print_line(f"seed {row['seed']}: new arm stopped on {stop['trigger']} with confidence {stop['confidence']:.4f}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from benchmarks.replication import World, replicate
+from benchmarks.replication import ReplicationConfig, replicate
 from evaluation.offline_runner import OfflineRunner
 from flows.model_service import open_model
 from flows.settings import load_settings
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    run = replicate(World("baseline", arguments.seed, arguments.users, arguments.days), make=WordingRequests)
+    run = replicate(ReplicationConfig("baseline", arguments.seed, arguments.users, arguments.days), make_runner=WordingRequests)
     assert isinstance(run.job, WordingRequests)
     requests = [each for each in run.job.considered if isinstance(each, WordingRequest)]
     found = summarize(run.job.considered, ask(run.job.plan, requests))

@@ -21,8 +21,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from evaluation.evidence import Evidence
-from evaluation.offline_runner import OfflineRunner, live
-from evaluation.scenarios import SCENARIOS, stage
+from evaluation.offline_runner import OfflineRunner, run_closed_loop
+from evaluation.scenarios import SCENARIOS, scenario_catalog
 from evaluation.truth import SealedTruth, read_truth
 from flows.catalogs import load_catalog
 from local.secret import DEVELOPMENT_SECRET
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class World:
+class ReplicationConfig:
     """One replication: who lives, for how long, in which scenario; ``holdout`` and ``rules`` override the catalog's shares."""
 
     scenario: str
@@ -53,9 +53,9 @@ class World:
         """Unix ms."""
         return START + self.days * DAY
 
-    def staged(self) -> Catalog:
+    def scenario_catalog(self) -> Catalog:
         """The catalog of this replication."""
-        catalog = stage(load_catalog(self.catalog), self.scenario, START, self.end)
+        catalog = scenario_catalog(load_catalog(self.catalog), self.scenario, START, self.end)
         shares = {name: share for name, share in (("holdout", self.holdout), ("rules", self.rules)) if share is not None}
         return catalog.model_copy(update=shares)
 
@@ -64,14 +64,14 @@ class World:
 class Replication:
     """What came of it."""
 
-    world: World
+    config: ReplicationConfig
     job: OfflineRunner
     evidence: Evidence
     truth: SealedTruth
     seconds: float
 
 
-class InProcess:
+class InProcessPopulation:
     """Our population behind the interface of a program."""
 
     def __init__(self) -> None:
@@ -91,43 +91,47 @@ class InProcess:
 
 
 def replicate(
-    world: World, watch: Callable[[int], object] | None = None, make: Callable[[Plan, Keys], OfflineRunner] = OfflineRunner
+    config: ReplicationConfig,
+    on_slot: Callable[[int], object] | None = None,
+    make_runner: Callable[[Plan, Keys], OfflineRunner] = OfflineRunner,
 ) -> Replication:
     """Run one replication. Deterministic."""
     began = time.perf_counter()
-    catalog = world.staged()
-    job = make(Plan(catalog), Keys(DEVELOPMENT_SECRET))
-    people = InProcess()
-    slot = people.begin(Begin(world.scenario, world.seed, world.users, START, world.end, describe(catalog)))
-    truth = read_truth(live(job, people, slot, START, world.end, watch))
-    return Replication(world, job, job.evidence(world.end), truth, time.perf_counter() - began)
+    catalog = config.scenario_catalog()
+    job = make_runner(Plan(catalog), Keys(DEVELOPMENT_SECRET))
+    people = InProcessPopulation()
+    slot = people.begin(Begin(config.scenario, config.seed, config.users, START, config.end, describe(catalog)))
+    truth = read_truth(run_closed_loop(job, people, slot, START, config.end, on_slot))
+    return Replication(config, job, job.evidence(config.end), truth, time.perf_counter() - began)
 
 
-def over_seeds(task: Callable[[World], T], worlds: Sequence[World], jobs: int = 2) -> Iterator[tuple[World, T]]:
+def over_seeds(
+    task: Callable[[ReplicationConfig], T], configs: Sequence[ReplicationConfig], jobs: int = 2
+) -> Iterator[tuple[ReplicationConfig, T]]:
     """Run ``task`` on every world in ``jobs`` processes; yield results in order, with progress on standard error."""
     began = time.perf_counter()
 
-    def note(done: int, world: World) -> None:
+    def report_progress(done: int, config: ReplicationConfig) -> None:
         spent = time.perf_counter() - began
-        left = spent / done * (len(worlds) - done)
+        left = spent / done * (len(configs) - done)
         sys.stderr.write(f"\r{world.scenario}: {done} of {len(worlds)}, {spent:.0f} s, about {left:.0f} s to go   ")
-        if done == len(worlds):
+        if done == len(configs):
             sys.stderr.write("\n")
         sys.stderr.flush()
 
     if jobs == 1:
-        for done, world in enumerate(worlds, 1):
-            result = task(world)
-            note(done, world)
-            yield world, result
+        for done, config in enumerate(configs, 1):
+            result = task(config)
+            report_progress(done, config)
+            yield config, result
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_quieten) as pool:
-        for done, (world, result) in enumerate(zip(worlds, pool.map(task, worlds), strict=True), 1):
-            note(done, world)
-            yield world, result
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=relax_gc) as pool:
+        for done, (config, result) in enumerate(zip(configs, pool.map(task, configs), strict=True), 1):
+            report_progress(done, config)
+            yield config, result
 
 
-def _quieten() -> None:
+def relax_gc() -> None:
     gc.set_threshold(200_000, 50, 1000)
 
 
@@ -140,7 +144,7 @@ def seeds_of(text: str) -> list[int]:
     return found
 
 
-def arguments(description: str, *, users: int, days: int) -> argparse.ArgumentParser:
+def argument_parser(description: str, *, users: int, days: int) -> argparse.ArgumentParser:
     """The options that all closed-loop benchmarks share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--scenario", choices=list(SCENARIOS), default="baseline")
@@ -155,28 +159,30 @@ def arguments(description: str, *, users: int, days: int) -> argparse.ArgumentPa
     return parser
 
 
-def worlds_of(given: argparse.Namespace) -> list[World]:
+def configs_of(given: argparse.Namespace) -> list[ReplicationConfig]:
     """The replications that the options ask for."""
-    return [World(given.scenario, seed, given.users, given.days, given.catalog, given.holdout, given.rules) for seed in given.seeds]
+    return [
+        ReplicationConfig(given.scenario, seed, given.users, given.days, given.catalog, given.holdout, given.rules) for seed in given.seeds
+    ]
 
 
-def say(line: str = "") -> None:
+def print_line(line: str = "") -> None:
     """Print one line now."""
     print(line, flush=True)
 
 
-def _describe(world: World) -> dict[str, Any]:
+def _summary_row(config: ReplicationConfig) -> dict[str, Any]:
     from evaluation.effect import effect  # noqa: PLC0415
     from evaluation.stuck import label_by_truth, score  # noqa: PLC0415
 
-    _quieten()
-    run = replicate(world)
+    relax_gc()
+    run = replicate(config)
     stuck = score(label_by_truth(run.truth, run.evidence.until), run.evidence.signals)
     effects = effect(run.evidence, run.truth)
     lift = effects.lift_of("adaptive", "holdout")
     decided = run.evidence.decisions.filter(outcome="decided").height
     return {
-        "seed": world.seed,
+        "seed": config.seed,
         "events": run.job.events,
         "seconds": round(run.seconds, 2),
         "decisions": decided,
@@ -193,24 +199,24 @@ def _describe(world: World) -> dict[str, Any]:
 
 def main() -> None:
     """Describe replications: how many events, how well stuck people were noticed, what guidance did."""
-    given = arguments(__doc__.partition("\n")[0], users=2000, days=14).parse_args()
-    rows = [result for _, result in over_seeds(_describe, worlds_of(given), given.jobs)]
+    given = argument_parser(__doc__.partition("\n")[0], users=2000, days=14).parse_args()
+    rows = [result for _, result in over_seeds(_summary_row, configs_of(given), given.jobs)]
     if given.json:
-        say(json.dumps(rows))
+        print_line(json.dumps(rows))
         return
     for row in rows:
-        say("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
+        print_line("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
     for name in ("precision", "recall", "trueLift"):
         known = [row[name] for row in rows if row[name] is not None]
         if known:
-            say(f"{name}: mean {statistics.mean(known):.3f}, least {min(known):.3f}, most {max(known):.3f}")
+            print_line(f"{name}: mean {statistics.mean(known):.3f}, least {min(known):.3f}, most {max(known):.3f}")
 
 
-def _short(value: Any) -> Any:
+def _formatted(value: Any) -> Any:
     if isinstance(value, float):
         return f"{value:.3f}"
     if isinstance(value, list):
-        return "[" + " ".join(_short(each) for each in value) + "]"
+        return "[" + " ".join(_formatted(each) for each in value) + "]"
     if isinstance(value, dict):
         return "{" + " ".join(f"{name} {_short(each)}" for name, each in value.items()) + "}"
     return value

@@ -49,7 +49,7 @@ def demo(
     from cli.engine_noise import engine_noise_aside
     from cli.local_model import chosen_model
     from cli.options import load
-    from evaluation.scenarios import stage
+    from evaluation.scenarios import scenario_catalog
     from flows.catalogs import load_catalog
     from flows.job import ClosedLoop, StopRequest
     from flows.job import run as run_job
@@ -62,7 +62,7 @@ def demo(
     users = users or (USERS_LOCAL if llm == LOCAL else USERS)
     days = days or (DAYS_LOCAL if llm == LOCAL else DAYS)
     end = START + days * DAY
-    product = stage(load_catalog(asked.catalog), scenario, START, end)
+    product = scenario_catalog(load_catalog(asked.catalog), scenario, START, end)
     begin = Begin(scenario, seed, users, START, end, describe(product))
     what = {"users": users, "days": days, "seed": seed, "scenario": scenario, "catalog": asked.catalog, "population": population}
     if llm is not None:

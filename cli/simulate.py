@@ -40,7 +40,7 @@ def simulate(
     """
     from cli.failures import say
     from cli.options import load
-    from evaluation.scenarios import stage
+    from evaluation.scenarios import scenario_catalog
     from evaluation.truth import TruthError, read_truth
     from flows.catalogs import load_catalog
     from reports.display import Steps
@@ -55,7 +55,7 @@ def simulate(
             raise typer.BadParameter(f"there is no directory {str(Path(str(target)).parent)!r}.", param_hint=option)
     settings = load(catalog=catalog)
     end = START + days * DAY
-    product = describe(stage(load_catalog(settings.catalog), scenario, START, end))
+    product = describe(scenario_catalog(load_catalog(settings.catalog), scenario, START, end))
     begin = Begin(scenario, seed, users, START, end, product)
     events = 0
     with ExitStack() as open_until_done:

@@ -59,7 +59,7 @@ class OfflineRunner:
         self._people: dict[str, Person] = {}
         self._learners: dict[str, Bandit] = {}
         self._wheel = TimerWheel()
-        self._armed: dict[str, int] = {}
+        self._timer_at: dict[str, int] = {}
         self._records: dict[str, tuple[int, bytes]] = {}
         self._rows: dict[type[Fact], dict[tuple[Any, ...], Any]] = {kind: {} for kind in _KEYS}
         self._now = 0
@@ -78,8 +78,8 @@ class OfflineRunner:
         out = Collector(key)
         out.begin(event.seq, event.traceparent)
         person = self._people[key] = self._fold.apply(self._people.get(key), event, out)
-        self._arm(key, person)
-        self._take_in([out])
+        self._set_timer(key, person)
+        self._dispatch([out])
 
     def tick(self, at: int, seq: int) -> None:
         """Run every timer that is due at log time ``at``."""
@@ -88,12 +88,12 @@ class OfflineRunner:
         for key in self._wheel.pop_due(PARTITION, at):
             out, person = Collector(key), self._people[key]
             out.begin(seq)
-            if self._armed.get(key, at + 1) <= at:
-                del self._armed[key]
+            if self._timer_at.get(key, at + 1) <= at:
+                del self._timer_at[key]
             self._fold.advance(person, at, out)
-            self._arm(key, person)
+            self._set_timer(key, person)
             outputs.append(out)
-        self._take_in(outputs)
+        self._dispatch(outputs)
 
     def next_timer(self) -> int | None:
         """Log time of the earliest timer."""
@@ -105,12 +105,14 @@ class OfflineRunner:
 
     def evidence(self, until: int | None = None) -> Evidence:
         """What the job's tables would hold."""
-        return Evidence.of(until=self._now if until is None else until, **{table: self.frame(kind) for kind, table in _KEPT.items()})
+        return Evidence.of(
+            until=self._now if until is None else until, **{table: self.frame(kind) for kind, table in _EVIDENCE_TABLES.items()}
+        )
 
     def frame(self, kind: type[Fact]) -> pl.DataFrame:
         """Rows of one kind of fact, with the columns that the statistics read."""
         rows = list(self._rows[kind].values())
-        schema = SCHEMAS[_KEPT[kind]]
+        schema = SCHEMAS[_EVIDENCE_TABLES[kind]]
         return pl.DataFrame({name: pl.Series(name, list(map(attrgetter(name), rows)), dtype=dtype) for name, dtype in schema.items()})
 
     def facts(self, kind: type[Fact]) -> list[Any]:
@@ -122,14 +124,14 @@ class OfflineRunner:
         """The learner of each trigger."""
         return self._learners
 
-    def _arm(self, key: str, person: Person) -> None:
+    def _set_timer(self, key: str, person: Person) -> None:
         due = self._fold.next_due(person)
-        armed = self._armed.get(key)
+        armed = self._timer_at.get(key)
         if due and (armed is None or due < armed):
             self._wheel.register(PARTITION, key, due)
-            self._armed[key] = due
+            self._timer_at[key] = due
 
-    def _take_in(self, outputs: list[Collector]) -> None:
+    def _dispatch(self, outputs: list[Collector]) -> None:
         """What the steps after ``track`` do with its outputs."""
         self._learn([each for out in outputs for each in out.observations])
         messages: list[DecisionRequest | DecisionOutcome] = []
@@ -141,7 +143,7 @@ class OfflineRunner:
             for effect in out.effects:
                 if type(effect) is Publish:
                     self._publish(effect)
-            self._keep_all(out.rows)
+            self._store_rows(out.rows)
         for message in messages:
             learner = self._learners.get(message.trigger)
             if learner is None:
@@ -153,12 +155,12 @@ class OfflineRunner:
                 self._chooser.learn(learner, message, choices)  # type: ignore[arg-type]
             for decision in choices.decisions:
                 self._compose(decision)
-            self._keep_all(choices.rows)
+            self._store_rows(choices.rows)
 
     def _compose(self, decision: Decision) -> Recommendation:
         publish, row = self._composer.compose(decision)
         self._publish(publish)
-        self._keep(row)
+        self._store_row(row)
         return publish.recommendation
 
     def _learn(self, observations: list[EpisodeObservation]) -> None:
@@ -167,12 +169,12 @@ class OfflineRunner:
             if estimator is None:
                 estimator = self._estimators[observation.tenant] = starting(self.plan, observation.tenant)
                 self._parameters.publish(observation.tenant, estimator)
-            self._keep_all(estimator.learn(observation))
+            self._store_rows(estimator.learn(observation))
 
-    def _keep_all(self, rows: Sequence[Row]) -> None:
+    def _store_rows(self, rows: Sequence[Row]) -> None:
         for row in rows:
             if type(row) in _KEYS:
-                self._keep(row)  # type: ignore[arg-type]
+                self._store_row(row)  # type: ignore[arg-type]
 
     def _publish(self, effect: Publish) -> None:
         record = effect.recommendation
@@ -180,7 +182,7 @@ class OfflineRunner:
         if known is None or known[0] < record.version:
             self._records[record.user_id] = (record.version, encode(record))
 
-    def _keep(self, fact: Fact) -> None:
+    def _store_row(self, fact: Fact) -> None:
         rows = self._rows[type(fact)]
         key = _KEYS[type(fact)](fact)
         known = rows.get(key)
@@ -188,7 +190,7 @@ class OfflineRunner:
             rows[key] = fact
 
 
-_KEPT: Final[dict[type[Fact], str]] = {
+_EVIDENCE_TABLES: Final[dict[type[Fact], str]] = {
     PersonFact: "people",
     DecisionFact: "decisions",
     OutcomeFact: "outcomes",
@@ -196,12 +198,12 @@ _KEPT: Final[dict[type[Fact], str]] = {
     ProgressFact: "progress",
     RecommendationFact: "recommendations",
 }
-_TABLES: Final[tuple[type[Fact], ...]] = (*_KEPT, ArmStopFact, StepStatisticFact)
-_KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _TABLES}
-"""Kinds of facts that are kept at all → their key. Those of ``_KEPT`` are evidence."""
+_STORED_FACTS: Final[tuple[type[Fact], ...]] = (*_EVIDENCE_TABLES, ArmStopFact, StepStatisticFact)
+_KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _STORED_FACTS}
+"""Kinds of facts that are kept at all → their key. Those of ``_EVIDENCE_TABLES`` are evidence."""
 
 
-class Plays(Protocol):
+class PopulationClient(Protocol):
     """The part of a population that ``Loop`` needs. ``sources.closed_loop.Program`` has it, and so may something in this process."""
 
     def advance(self, at: int, until: int, guidance: Mapping[str, bytes | None]) -> Any:
@@ -211,12 +213,12 @@ class Plays(Protocol):
         """Hand over the truth."""
 
 
-def live(
-    job: OfflineRunner, people: Plays, slot_ms: int, start: int, end: int, watch: Callable[[int], object] | None = None
+def run_closed_loop(
+    job: OfflineRunner, population: PopulationClient, slot_ms: int, start: int, end: int, on_slot: Callable[[int], object] | None = None
 ) -> list[bytes]:
-    """Let ``people``, who have begun, live from ``start`` to ``end`` against ``job``; return the lines of the truth.
+    """Let ``population``, who have begun, live from ``start`` to ``end`` against ``job``; return the lines of the truth.
 
-    ``watch`` is called with the log time after each slot.
+    ``on_slot`` is called with the log time after each slot.
     """
     seq = log_time = number = 0
     at, reads, ticked = start, list[str](), start
@@ -227,12 +229,12 @@ def live(
             if due is not None and due <= ticked:
                 job.tick(ticked, seq + 1)
         if at >= end:
-            return list(people.finish())
-        slot = people.advance(at, at + slot_ms, dict(zip(reads, job.read(reads), strict=True)))
+            return list(population.finish())
+        slot = population.advance(at, at + slot_ms, dict(zip(reads, job.read(reads), strict=True)))
         for arrived, event in slot.events:
             seq, number, log_time = seq + 2, number + 1, max(log_time, arrived)
             job.message(Message(event, None, "population", PARTITION, number, log_time, log_time, seq))
-        if watch is not None:
-            watch(at)
+        if on_slot is not None:
+            on_slot(at)
         reads = slot.reads
         at = end if slot.next is None else min(slot.next, end)

@@ -12,20 +12,20 @@ from typing import Final
 from state.catalog.model import Catalog
 from state.vocabulary import SURFACE
 
-NEWCOMER: Final = "newcomer"
+NEW_ARM: Final = "newcomer"
 """Id of the arm that appears half-way."""
 
-WRONG: Final = 3
+PRIOR_ERROR: Final = 3
 """How far the priors of ``misspecified`` are off, either way."""
 
-_MOST_TRAITS: Final = 2
+_SEGMENT_TRAITS: Final = 2
 
 
-def _as_it_is(catalog: Catalog, _halfway: int) -> Catalog:
+def _unchanged(catalog: Catalog, _halfway: int) -> Catalog:
     return catalog
 
 
-def _with_a_newcomer(catalog: Catalog, halfway: int) -> Catalog:
+def _with_new_arm(catalog: Catalog, halfway: int) -> Catalog:
     """A tone on a component that no arm has yet, on the surface of the others."""
     taken = {(arm.tone, arm.component) for arm in catalog.arms}
     usual = [arm for arm in catalog.arms if SURFACE[arm.component] in catalog.delivers]
@@ -33,41 +33,41 @@ def _with_a_newcomer(catalog: Catalog, halfway: int) -> Catalog:
     components = [name for name, surface in SURFACE.items() if surface == SURFACE[usual[0].component]]
     free = [pair for pair in product(tones, components) if pair not in taken] or [(usual[0].tone, usual[0].component)]
     tone, component = free[0]
-    arm = usual[0].model_copy(update={"id": NEWCOMER, "tone": tone, "component": component, "from_": halfway})
+    arm = usual[0].model_copy(update={"id": NEW_ARM, "tone": tone, "component": component, "from_": halfway})
     return catalog.model_copy(update={"arms": [*catalog.arms, arm]})
 
 
-def _in_small_segments(catalog: Catalog, _halfway: int) -> Catalog:
+def _with_small_segments(catalog: Catalog, _halfway: int) -> Catalog:
     traits = list(dict.fromkeys([*catalog.segment_by, "persona", "companySize", "signupSource"]))
-    return catalog.model_copy(update={"segment_by": traits[:_MOST_TRAITS]})
+    return catalog.model_copy(update={"segment_by": traits[:_SEGMENT_TRAITS]})
 
 
 def _with_wrong_priors(catalog: Catalog, _halfway: int) -> Catalog:
     """Every other step is said to take three times as long as it was, the others a third; the rate that arms begin with is a third."""
     steps = [
-        step.model_copy(update={"typical": step.typical * WRONG if index % 2 else max(step.typical // WRONG, 1)})
+        step.model_copy(update={"typical": step.typical * PRIOR_ERROR if index % 2 else max(step.typical // PRIOR_ERROR, 1)})
         for index, step in enumerate(catalog.steps)
     ]
-    learning = catalog.learning.model_copy(update={"prior_rate": catalog.learning.prior_rate / WRONG})
-    inactive = catalog.triggers.inactive.model_copy(update={"after": catalog.triggers.inactive.after * WRONG})
+    learning = catalog.learning.model_copy(update={"prior_rate": catalog.learning.prior_rate / PRIOR_ERROR})
+    inactive = catalog.triggers.inactive.model_copy(update={"after": catalog.triggers.inactive.after * PRIOR_ERROR})
     triggers = catalog.triggers.model_copy(update={"inactive": inactive})
     return catalog.model_copy(update={"steps": steps, "learning": learning, "triggers": triggers})
 
 
 SCENARIOS: Final[dict[str, tuple[str, Callable[[Catalog, int], Catalog]]]] = {
-    "baseline": ("people respond to guidance, a little", _as_it_is),
-    "no_effect": ("guidance does nothing at all", _as_it_is),
-    "drift": ("half-way, other arms become the best", _as_it_is),
-    "new_arm": ("half-way, a better arm appears", _with_a_newcomer),
-    "harmful_arm": ("half-way, an arm appears that does harm", _with_a_newcomer),
-    "bots": ("some accounts are automated", _as_it_is),
-    "messy": ("events come twice, late and out of order, clocks are wrong, reports get lost", _as_it_is),
-    "cold": ("many small segments", _in_small_segments),
+    "baseline": ("people respond to guidance, a little", _unchanged),
+    "no_effect": ("guidance does nothing at all", _unchanged),
+    "drift": ("half-way, other arms become the best", _unchanged),
+    "new_arm": ("half-way, a better arm appears", _with_new_arm),
+    "harmful_arm": ("half-way, an arm appears that does harm", _with_new_arm),
+    "bots": ("some accounts are automated", _unchanged),
+    "messy": ("events come twice, late and out of order, clocks are wrong, reports get lost", _unchanged),
+    "cold": ("many small segments", _with_small_segments),
     "misspecified": ("people are not as the models assume, and the catalog's priors are wrong threefold", _with_wrong_priors),
 }
 """Scenario → what it is, in words, and what it makes of a catalog, given the log time (ms) half-way."""
 
 
-def stage(catalog: Catalog, scenario: str, start: int, end: int) -> Catalog:
+def scenario_catalog(catalog: Catalog, scenario: str, start: int, end: int) -> Catalog:
     """The catalog for ``scenario`` between ``start`` and ``end`` (ms). Raises ``KeyError`` for an unknown one."""
     return SCENARIOS[scenario][1](catalog, (start + end) // 2)

@@ -19,7 +19,7 @@ from population.observer import Observer, at_recall, features
 from population.product import Product
 from population.scenarios import SCENARIOS
 from population.simulation import Population
-from population.world import UntreatedStep, World
+from population.world import UntreatedEpisode, World
 
 START: Final = 1_772_409_600_000
 SAMPLE: Final = Path(__file__).with_name("sample.json")
@@ -27,88 +27,86 @@ SHARES: Final = (1 / 8, 1 / 4, 3 / 8, 1 / 2)
 RECALL: Final = 0.8
 
 
-def untreated_steps(product: Product, scenario: str, seed: int, users: int, days: int) -> tuple[World, list[list[UntreatedStep]]]:
+def untreated_episodes(product: Product, scenario: str, seed: int, users: int, days: int) -> tuple[World, list[list[UntreatedEpisode]]]:
     """Return a world and the untreated lives of its first ``users`` people, step by step."""
     world = World(product, scenario, seed, START, START + days * DAY)
     return world, [list(world.untreated(world.person(number))) for number in range(users)]
 
 
-def is_positive(step_taken: UntreatedStep, horizons: dict[str, int]) -> bool:
+def is_positive(episode: UntreatedEpisode, horizons: dict[str, int]) -> bool:
     """Whether the step is not completed within its horizon."""
-    done = step_taken.trajectory.completed_at
-    return done is None or done - step_taken.since > horizons[step_taken.step]
+    done = episode.trajectory.completed_at
+    return done is None or done - episode.since > horizons[episode.step]
 
 
 def labelled_features(
-    people: list[list[UntreatedStep]], horizons: dict[str, int], share: float
+    people: list[list[UntreatedEpisode]], horizons: dict[str, int], share: float
 ) -> tuple[list[list[float]], list[bool], int]:
     """Return features and truth of those not done after ``share`` of the horizon, and how many positives there are at all."""
     rows, truth, positives = list[list[float]](), list[bool](), 0
-    for step_taken in (step_taken for steps_of_person in people for step_taken in steps_of_person):
-        horizon = horizons[step_taken.step]
-        tau, done, positive = int(share * horizon), step_taken.trajectory.completed_at, is_positive(step_taken, horizons)
+    for episode in (episode for episodes_of_person in people for episode in episodes_of_person):
+        horizon = horizons[episode.step]
+        tau, done, positive = int(share * horizon), episode.trajectory.completed_at, is_positive(episode, horizons)
         positives += positive
-        if done is None or done - step_taken.since > tau:
-            rows.append(features(step_taken, tau, horizon))
+        if done is None or done - episode.since > tau:
+            rows.append(features(episode, tau, horizon))
             truth.append(positive)
     return rows, truth, positives
 
 
-def describe(product: Product, scenario: str, seed: int, users: int, days: int, say: Callable[[str], object]) -> None:
+def describe(product: Product, scenario: str, seed: int, users: int, days: int, write: Callable[[str], object]) -> None:
     """Say everything, line by line."""
-    world, people = untreated_steps(product, scenario, seed, users, days)
-    _, training = untreated_steps(product, scenario, seed + 1000, users, days)
-    horizons, episodes = world.horizons(), [step_taken for steps_of_person in people for step_taken in steps_of_person]
-    say(f"{scenario}, seed {seed}, {users} people, {len(episodes)} untreated episodes")
-    _say_course(world, people, episodes, say)
-    prevalence = sum(is_positive(step_taken, horizons) for step_taken in episodes) / len(episodes)
-    say(f"positives (not through within H): {prevalence:.1%}")
+    world, people = untreated_episodes(product, scenario, seed, users, days)
+    _, training = untreated_episodes(product, scenario, seed + 1000, users, days)
+    horizons, episodes = world.horizons(), [episode for episodes_of_person in people for episode in episodes_of_person]
+    write(f"{scenario}, seed {seed}, {users} people, {len(episodes)} untreated episodes")
+    _write_behaviour(world, people, episodes, write)
+    prevalence = sum(is_positive(episode, horizons) for episode in episodes) / len(episodes)
+    write(f"positives (not through within H): {prevalence:.1%}")
     for share in SHARES:
         rows, truth, positives = labelled_features(people, horizons, share)
-        known, taught_truth, _ = labelled_features(training, horizons, share)
-        precision, recall = at_recall(Observer(known, taught_truth)(rows), truth, positives, RECALL)
-        say(
+        training_rows, training_truth, _ = labelled_features(training, horizons, share)
+        precision, recall = at_recall(Observer(training_rows, training_truth)(rows), truth, positives, RECALL)
+        write(
             f"after {share:.3f} H: timeout precision {sum(truth) / len(truth):.3f} recall {sum(truth) / positives:.3f};"
             f" informed observer precision {precision:.3f} recall {recall:.3f}"
         )
-    _say_size(product, scenario, seed, users, days, say)
+    _write_speed(product, scenario, seed, users, days, write)
 
 
-def _say_course(world: World, people: list[list[UntreatedStep]], episodes: list[UntreatedStep], say: Callable[[str], object]) -> None:
+def _write_behaviour(
+    world: World, people: list[list[UntreatedEpisode]], episodes: list[UntreatedEpisode], write: Callable[[str], object]
+) -> None:
     activated, in_a_week, with_path = 0, 0, 0
-    for steps_of_person in people:
-        if not steps_of_person:
+    for episodes_of_person in people:
+        if not episodes_of_person:
             continue
         with_path += 1
-        person = steps_of_person[0].person
-        last = steps_of_person[-1].trajectory.completed_at
-        if (
-            last is not None
-            and person.path is not None
-            and world.goal[person.path.id] <= {step_taken.step for step_taken in steps_of_person}
-        ):
+        person = episodes_of_person[0].person
+        last = episodes_of_person[-1].trajectory.completed_at
+        if last is not None and person.path is not None and world.goal[person.path.id] <= {episode.step for episode in episodes_of_person}:
             activated += 1
             in_a_week += last - person.signup_at <= 7 * DAY
-    say(f"activated ever {activated / with_path:.1%}, within 7 days of sign-up {in_a_week / with_path:.1%} (of people on a path)")
+    write(f"activated ever {activated / with_path:.1%}, within 7 days of sign-up {in_a_week / with_path:.1%} (of people on a path)")
     horizons = world.horizons()
     for step in world.environment:
-        some = [step_taken for step_taken in episodes if step_taken.step == step]
+        some = [episode for episode in episodes if episode.step == step]
         times = sorted(s.trajectory.completed_at - s.since for s in some if s.trajectory.completed_at is not None)
         if times:
             quantiles = "  ".join(f"{name} {_span(times[int(part * (len(times) - 1))])}" for name, part in _QUANTILES)
-            positive = sum(is_positive(step_taken, horizons) for step_taken in some) / len(some)
+            positive = sum(is_positive(episode, horizons) for episode in some) / len(some)
             shares = f"begun {len(some):5}  done {len(times) / len(some):.0%}  positive {positive:.0%}"
-            say(f"  {step:18} {shares}  H {_span(horizons[step])}  {quantiles}")
+            write(f"  {step:18} {shares}  H {_span(horizons[step])}  {quantiles}")
     causes: dict[str, int] = {}
-    for step_taken in episodes:
-        causes[str(step_taken.trajectory.cause)] = causes.get(str(step_taken.trajectory.cause), 0) + 1
-    say("  causes: " + "  ".join(f"{cause} {count / len(episodes):.1%}" for cause, count in sorted(causes.items())))
+    for episode in episodes:
+        causes[str(episode.trajectory.cause)] = causes.get(str(episode.trajectory.cause), 0) + 1
+    write("  causes: " + "  ".join(f"{cause} {count / len(episodes):.1%}" for cause, count in sorted(causes.items())))
 
 
 _QUANTILES: Final = (("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p97", 0.97))
 
 
-def _say_size(product: Product, scenario: str, seed: int, users: int, days: int, say: Callable[[str], object]) -> None:
+def _write_speed(product: Product, scenario: str, seed: int, users: int, days: int, write: Callable[[str], object]) -> None:
     began = time.process_time()
     population = Population()
     line: dict[str, Any] = {"protocol": 1, "scenario": scenario, "seed": seed, "users": users, "start": START, "end": START + days * DAY}
@@ -118,11 +116,11 @@ def _say_size(product: Product, scenario: str, seed: int, users: int, days: int,
     while at is not None:
         arrived, _, at = population.advance(at, at + slot, {})
         events += len(arrived)
-    played = time.process_time()
+    simulated = time.process_time()
     sum(1 for _ in population.finish())
-    told = time.process_time() - played
-    speed = events / (played - began)
-    say(f"{events} events, {events / users:.1f} a person; {speed:,.0f} a second of CPU; the truth takes {told:.1f} s more")
+    truth_seconds = time.process_time() - simulated
+    speed = events / (simulated - began)
+    write(f"{events} events, {events / users:.1f} a person; {speed:,.0f} a second of CPU; the truth takes {told:.1f} s more")
 
 
 def _span(milliseconds: float) -> str:

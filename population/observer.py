@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from population.clock import HOUR
 from population.rhythm import activity_level
 from population.untreated import TimedAct
-from population.world import UntreatedStep
+from population.world import UntreatedEpisode
 
 Table = NDArray[np.float64]
 
@@ -22,11 +22,11 @@ _FAST: Final = 1_500
 """Milliseconds between clicks of one burst, as people who look at session recordings would call it."""
 
 
-def features(step_taken: UntreatedStep, tau: int, horizon: int) -> list[float]:
+def features(episode: UntreatedEpisode, tau: int, horizon: int) -> list[float]:
     """Return what can be seen ``tau`` ms into the step, from events alone (and the time zone that the person gave)."""
-    now = step_taken.since + tau
-    seen = [one for one in step_taken.trajectory.acts if one[0] <= now]
-    last_at = seen[-1][0] if seen else step_taken.since
+    now = episode.since + tau
+    seen = [one for one in episode.trajectory.acts if one[0] <= now]
+    last_at = seen[-1][0] if seen else episode.since
     session = seen[-1][1] if seen else 0
     last = [what.kind for _, number, what in seen if number == session]
     errors, burst = last.count("error"), _burst(seen, session)
@@ -39,14 +39,14 @@ def features(step_taken: UntreatedStep, tau: int, horizon: int) -> list[float]:
     all_errors = sum(what.kind == "error" for *_, what in seen)
     silence = math.log1p((now - last_at) / HOUR)
     ahead = max(1, (horizon - tau) // 8)
-    lively = sum(activity_level(now + ahead * part, step_taken.person.offset) for part in range(8)) / 8
-    base = [errors, float(burst), pages, others, work, length, all_errors, troubled, bored, nothing, visits, silence, lively]
-    both = [
+    activity = sum(activity_level(now + ahead * part, episode.person.offset) for part in range(8)) / 8
+    base = [errors, float(burst), pages, others, work, length, all_errors, troubled, bored, nothing, visits, silence, activity]
+    interactions = [
         kind * other
         for kind in (troubled, bored, nothing, 1.0 - max(troubled, bored, nothing))
-        for other in (silence, lively, visits, work)
+        for other in (silence, activity, visits, work)
     ]
-    return [1.0, *base, *both, math.log(horizon / HOUR), (now - last_at) / horizon]
+    return [1.0, *base, *interactions, math.log(horizon / HOUR), (now - last_at) / horizon]
 
 
 def _burst(seen: list[TimedAct], session: int) -> int:

@@ -224,7 +224,7 @@ class SimulatedPerson:
             place, (since, session) = max(0, self._step_index), self._step_began
         done = set(self._steps[:place])
         activated: int | None = None
-        for step_taken in self._world.untreated_from(self.person, place, since, session):
-            activated = step_taken.trajectory.completed_at
-            done.add(step_taken.step)
+        for episode in self._world.untreated_from(self.person, place, since, session):
+            activated = episode.trajectory.completed_at
+            done.add(episode.step)
         return activated if self._goal <= done else None

@@ -23,7 +23,7 @@ _REFERENCE_FROM: Final = 1_000_000_000
 _SOON, _LATER = 2 * MINUTE, 30 * MINUTE
 
 
-class UntreatedStep(NamedTuple):
+class UntreatedEpisode(NamedTuple):
     """A step in an untreated life: who, which, from when, and the course it takes."""
 
     person: Person
@@ -72,11 +72,11 @@ class World:
         """Return the natural course of ``step``."""
         return simulate_step(person, self.environment[step], since, session, heavy_tailed=self.scenario.heavy)
 
-    def untreated(self, person: Person) -> Iterator[UntreatedStep]:
+    def untreated(self, person: Person) -> Iterator[UntreatedEpisode]:
         """Yield the untreated twin's steps until activation or leaving, however late."""
         return self.untreated_from(person, 0, person.signup_at, 1)
 
-    def untreated_from(self, person: Person, place: int, since: int, session: int) -> Iterator[UntreatedStep]:
+    def untreated_from(self, person: Person, place: int, since: int, session: int) -> Iterator[UntreatedEpisode]:
         """Yield the same from step number ``place`` on, which becomes current at ``since`` in session number ``session``."""
         if person.path is None:
             return
@@ -84,7 +84,7 @@ class World:
         done = set(order[:place])
         for step in order[place:]:
             trajectory = self.trajectory(person, step, since, session)
-            yield UntreatedStep(person, step, not done, since, trajectory)
+            yield UntreatedEpisode(person, step, not done, since, trajectory)
             if trajectory.completed_at is None:
                 return
             done.add(step)
@@ -98,9 +98,9 @@ class World:
         Where few people of the separate population get that far, the step's own logarithm is weighed against the pooled one.
         """
         times: dict[str, list[int]] = {step: [] for step in self.environment}
-        for step_taken in self.reference_steps:
-            if step_taken.trajectory.completed_at is not None:
-                times[step_taken.step].append(step_taken.trajectory.completed_at - step_taken.since)
+        for episode in self.reference_steps:
+            if episode.trajectory.completed_at is not None:
+                times[episode.step].append(episode.trajectory.completed_at - episode.since)
         pooled = _ninth_decile(sorted(time for some in times.values() for time in some)) or DAY
         result: dict[str, int] = {}
         for step, some in times.items():
@@ -110,28 +110,26 @@ class World:
         return result
 
     @cached_property
-    def reference_steps(self) -> list[UntreatedStep]:
+    def reference_steps(self) -> list[UntreatedEpisode]:
         """The separate untreated population's steps."""
-        return [
-            step_taken for number in range(behaviour.HORIZON_PEOPLE) for step_taken in self.untreated(self.person(_REFERENCE_FROM + number))
-        ]
+        return [episode for number in range(behaviour.HORIZON_PEOPLE) for episode in self.untreated(self.person(_REFERENCE_FROM + number))]
 
     # What is usual, for the scenarios that promise a difference in points
 
     @cached_property
-    def _showing_occasions(self) -> list[tuple[UntreatedStep, str, bool]]:
+    def _showing_occasions(self) -> list[tuple[UntreatedEpisode, str, bool]]:
         """Occasions to show something, with trigger and whether the step gets done within the window anyway: the first moments in the app
         with the step undone a little after it began, and half an hour after (which stuck trigger that would be does not matter on average).
         """
         window = self.product.attribution_window_ms
         stuck = [trigger for trigger in self.product.triggers if trigger.startswith("stuck")] or ["stuck"]
-        occasions: list[tuple[UntreatedStep, str, bool]] = []
-        for place, step_taken in enumerate(self.reference_steps):
-            done, acts = step_taken.trajectory.completed_at, step_taken.trajectory.acts
-            for wait, trigger in ((_SOON, "signup" if step_taken.first else "step_completed"), (_LATER, stuck[place % len(stuck)])):
-                at = next((at for at, _, what in acts if at >= step_taken.since + wait and what.kind != "finish"), None)
+        occasions: list[tuple[UntreatedEpisode, str, bool]] = []
+        for place, episode in enumerate(self.reference_steps):
+            done, acts = episode.trajectory.completed_at, episode.trajectory.acts
+            for wait, trigger in ((_SOON, "signup" if episode.first else "step_completed"), (_LATER, stuck[place % len(stuck)])):
+                at = next((at for at, _, what in acts if at >= episode.since + wait and what.kind != "finish"), None)
                 if at is not None:
-                    occasions.append((step_taken, trigger, done is not None and done <= at + window))
+                    occasions.append((episode, trigger, done is not None and done <= at + window))
         return occasions
 
     def _usual_success_rate(self) -> float:
@@ -141,8 +139,8 @@ class World:
         """Lift each new arm, upon each trigger, until it is ``by`` better on that trigger's usual occasions than the best of the others."""
         effects, new_arms = self.effects, self.product.new_arms
         for trigger in dict.fromkeys(trigger for _, trigger, _ in self._showing_occasions):
-            here = [(step_taken, anyway) for step_taken, which, anyway in self._showing_occasions if which == trigger]
-            open_ones = [step_taken for step_taken, anyway in here if not anyway]
+            here = [(episode, anyway) for episode, which, anyway in self._showing_occasions if which == trigger]
+            open_ones = [episode for episode, anyway in here if not anyway]
             gains = {arm: [effects.eta(arm, trigger, s.step, s.person, self.start, []) for s in open_ones] for arm in self.product.arms}
             best = max((sum(map(effects.response, etas)) for arm, etas in gains.items() if arm not in new_arms), default=0.0)
             for arm in new_arms:

@@ -7,14 +7,14 @@ import statistics
 import pytest
 
 from benchmarks.measure import CATALOG
-from benchmarks.replication import World, replicate
+from benchmarks.replication import ReplicationConfig, replicate
 from evaluation.bandit_value import exposed, last, values
 from evaluation.stuck import label_by_truth, score
 from state.decision.bandit import Bandit
 from state.ids import uniform
 from tests.support.placebo import shuffle_labels
 
-WORLDS = [World("baseline", seed, users=400, days=7, catalog=CATALOG, holdout=0.1, rules=0.0) for seed in range(11, 17)]
+WORLDS = [ReplicationConfig("baseline", seed, users=400, days=7, catalog=CATALOG, holdout=0.1, rules=0.0) for seed in range(11, 17)]
 
 
 def test_learners_that_are_given_noise_for_rewards_are_worth_what_chance_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +37,7 @@ def test_learners_that_are_given_noise_for_rewards_are_worth_what_chance_is(monk
 
 
 def test_alarms_are_right_as_often_as_chance_once_the_labels_are_dealt_anew() -> None:
-    run = replicate(World("baseline", seed=11, users=700, days=9, catalog=CATALOG, holdout=0.2, rules=0.0))
+    run = replicate(ReplicationConfig("baseline", seed=11, users=700, days=9, catalog=CATALOG, holdout=0.2, rules=0.0))
     episodes = label_by_truth(run.truth, run.evidence.until)
     real = score(episodes, run.evidence.signals)
     dealt = [score(shuffle_labels(episodes, seed), run.evidence.signals) for seed in range(8)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.measure import CATALOG
-from benchmarks.replication import Replication, World, replicate
+from benchmarks.replication import Replication, ReplicationConfig, replicate
 from evaluation.integrity import check
 from evaluation.offline_runner import OfflineRunner
 from evaluation.truth import SealedTruth
@@ -20,7 +20,7 @@ from state.decision.messages import Decision
 from state.duration import DAY
 from state.records.facts import SignalFact
 
-WORLD = World("baseline", seed=7, users=450, days=7, catalog=CATALOG, holdout=0.2, rules=0.1)
+WORLD = ReplicationConfig("baseline", seed=7, users=450, days=7, catalog=CATALOG, holdout=0.2, rules=0.1)
 
 
 def red(run: Replication) -> set[str]:

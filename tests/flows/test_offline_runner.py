@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bytewax.testing import run_main
 
-from benchmarks.replication import InProcess, World, replicate
+from benchmarks.replication import InProcessPopulation, ReplicationConfig, replicate
 from evaluation.scenarios import SCENARIOS
 from flows.onboarding import FlowParts, SideChannels, build
 from local.secret import DEVELOPMENT_SECRET
@@ -32,9 +32,9 @@ from tests.support.stories import MemoryRedis, MemorySink
 COMPARED = (DecisionFact, OutcomeFact, SignalFact, RecommendationFact, PersonFact, StepStatisticFact)
 
 
-def in_the_engine(world: World, truth: Path) -> tuple[dict[type[Fact], dict[tuple[Any, ...], Fact]], list[bytes]]:
+def in_the_engine(world: ReplicationConfig, truth: Path) -> tuple[dict[type[Fact], dict[tuple[Any, ...], Fact]], list[bytes]]:
     """Facts by kind and key, and the truth, of a run on Bytewax, whose people read what the sink for Redis was given."""
-    catalog = world.staged()
+    catalog = world.scenario_catalog()
     plan, side, redis, facts = Plan(catalog), SideChannels(), MemoryRedis(), MemorySink()
 
     def read(users: list[str]) -> list[bytes | None]:
@@ -42,7 +42,7 @@ def in_the_engine(world: World, truth: Path) -> tuple[dict[type[Fact], dict[tupl
         return [encode(each.recommendation) if isinstance(each, Publish) else None for each in found]
 
     begin = Begin(world.scenario, world.seed, world.users, START, world.end, describe(catalog))
-    source = PeopleSource(InProcess(), begin, read, truth, side.timers.peek)
+    source = PeopleSource(InProcessPopulation(), begin, read, truth, side.timers.peek)
     flow = build(FlowParts(source, redis, facts, MemorySink(), plan, Keys(DEVELOPMENT_SECRET), side))
     run_main(flow, epoch_interval=timedelta(seconds=10))  # type: ignore[no-untyped-call]
     assert source.progress.done
@@ -58,7 +58,7 @@ def in_the_engine(world: World, truth: Path) -> tuple[dict[type[Fact], dict[tupl
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_job_and_the_runner_without_the_engine_decide_alike(scenario: str, tmp_path: Path) -> None:
-    world = World(scenario, seed=1, users=80, days=8, holdout=0.2, rules=0.1)
+    world = ReplicationConfig(scenario, seed=1, users=80, days=8, holdout=0.2, rules=0.1)
     rows, truth = in_the_engine(world, tmp_path / "truth.jsonl")
     alone = replicate(world)
     for kind in COMPARED:

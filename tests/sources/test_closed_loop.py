@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from benchmarks.replication import InProcess
+from benchmarks.replication import InProcessPopulation
 from flows.catalogs import load_catalog
 from sources.closed_loop import START, Begin, PopulationError, Program, Slot, describe, unguided
 from state.catalog.model import Catalog
@@ -169,7 +169,7 @@ def test_a_step_that_no_event_can_complete_is_refused_by_name() -> None:
 def test_without_guidance_everybody_who_reads_finds_nothing() -> None:
     asked: list[dict[str, bytes | None]] = []
 
-    class Watched(InProcess):
+    class Watched(InProcessPopulation):
         def advance(self, at: int, until: int, guidance: Mapping[str, bytes | None]) -> Slot:
             asked.append(dict(guidance))
             return super().advance(at, until, guidance)

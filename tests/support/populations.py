@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.replication import InProcess
+from benchmarks.replication import InProcessPopulation
 from flows.catalogs import load_catalog
 from sources.closed_loop import START, Begin, describe, unguided
 from state.duration import DAY
@@ -33,7 +33,7 @@ def simulated(users: int, days: int, seed: int) -> tuple[bytes, ...]:
     """The lines of people whose network is messy, and what an app reports that shows them whatever recommendation is the current one."""
     begin = Begin("messy", seed, users, START, START + days * DAY, describe(load_catalog("saas")))
     rng, lines = Random(seed), list[bytes]()
-    for slot in unguided(InProcess(), begin):
+    for slot in unguided(InProcessPopulation(), begin):
         for _, line in slot.events:
             lines.append(line)
             if rng.random() < SHOWN:
