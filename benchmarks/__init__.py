@@ -1,4 +1,6 @@
-"""Measurements that anybody can repeat. Not part of the package."""
+"""Benchmarks: speed (``run_file``, ``compare``), equality with an earlier commit (``same_results``), accuracy against the sealed truth
+(``measure``, ``coverage_*``, ``bandit_worlds``) and model calls (``model_*``). They are not part of the installed package.
+"""
 
 import os
 

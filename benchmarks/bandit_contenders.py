@@ -1,7 +1,7 @@
 # ruff: noqa: ARG002 - one interface, of which each learner uses what it needs
 """The simple learners that the engine's learner is compared with, and the engine's learner behind the same interface.
 
-``bandit_worlds`` runs all of them in synthetic worlds. ``measure`` runs ``Cells`` over the recorded exposures of a replication (``earned``).
+``bandit_worlds`` runs the classes in synthetic worlds; ``measure`` runs ``earned`` over the recorded exposures of a replication.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ the propensities; ``late`` is the same over the last tenth. Every learner keeps 
 | ``baseline`` | none |
 | ``drift`` | the arms' effects are drawn again after half of 20,000 decisions; ``share`` covers the second half |
 | ``cold`` | 60 segments; the n-th has a share in proportion to 1 / n |
-| ``new_arm`` | four arms; the last, 5 points above the others' average, arrives after half of 20,000 decisions; prints its share since then |
+| ``new_arm`` | four arms; the last, 5 points above the others' average, arrives after half of 20,000 decisions; prints its share |
 | ``harmful_arm`` | four arms; the last is 10 points below the others' average; 30,000 decisions; prints when it is stopped |
 | ``null`` | all arms are equal; 30,000 decisions |
 
-Of the stopped arms, ``stopped_others`` counts those beside the harmful one, ``stopped_falsely`` those that are worse by less than the margin.
+``stopped_others`` counts the stopped arms beside the harmful one, ``stopped_falsely`` those that are worse by less than the margin.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Is this tree as fast as an earlier commit? ``python -m benchmarks.compare --base COMMIT [--events N] [--repeat N] [--only NAME …]``.
+"""Compares speed with an earlier commit: ``python -m benchmarks.compare --base COMMIT [--events N] [--repeat N] [--only NAME …]``.
 
 The commit is checked out into a temporary work tree. Both trees read one input file (``benchmarks.generate``: people and visitors) in the
 scenarios of ``benchmarks.run_file``, one process a run, alternating: base, new, base, new. The ratio is events per second of the new tree
@@ -38,7 +38,7 @@ def measure(tree: Path, scenario: str, source: Path) -> Run:
 
 
 def alternate(base: Callable[[], Run], new: Callable[[], Run], *, repeat: int) -> tuple[list[Run], list[Run]]:
-    """Run each ``repeat`` times, in turn."""
+    """Run both ``repeat`` times, alternating."""
     runs = [(base(), new()) for _ in range(repeat)]
     return [first for first, _ in runs], [second for _, second in runs]
 
@@ -60,7 +60,7 @@ def figures(events: int, base: Sequence[Run], new: Sequence[Run]) -> dict[str, A
 
 
 def describe(scenario: str, found: Mapping[str, Any]) -> str:
-    """One line for people."""
+    """Format the result of one scenario as one line."""
     speeds = "   ".join(
         f"{name} {found[name]['eventsPerSecond']:>9,}/s ({found[name]['least']:,} to {found[name]['most']:,})" for name in ("base", "new")
     )
@@ -68,18 +68,17 @@ def describe(scenario: str, found: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Compare, and print a table or JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description="Is this tree as fast as an earlier commit?")
-    parser.add_argument("--base", required=True, metavar="COMMIT", help="what to compare with")
+    """Run the comparison and print a table or JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description="Compare the speed of this tree with an earlier
+    commit.") parser.add_argument("--base", required=True, metavar="COMMIT", help="commit to compare with")
     parser.add_argument("--events", type=int, default=100_000, help="lines of the input (default: 100000)")
-    parser.add_argument("--seed", type=int, default=1, help="of the input (default: 1)")
-    parser.add_argument("--visitors", type=float, default=0.2, help="share of people who come as anonymous visitors (default: 0.2)")
-    parser.add_argument("--repeat", type=int, default=5, help="runs of each scenario in each tree; the median counts (default: 5)")
-    parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="scenarios to run (default: all)")
-    parser.add_argument("--tolerance", type=float, default=0.95, help="least ratio new / base that passes (default: 0.95)")
-    parser.add_argument("--by", choices=("seconds", "cpu"), default="seconds", help="which ratio must pass (default: seconds)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    given = parser.parse_args()
+    parser.add_argument("--seed", type=int, default=1, help="seed of the input (default: 1)") parser.add_argument("--visitors",
+    type=float, default=0.2, help="share of people who begin as anonymous visitors (default: 0.2)") parser.add_argument("--repeat",
+    type=int, default=5, help="runs of each scenario in each tree; the median counts (default: 5)") parser.add_argument("--only",
+    nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="scenarios to run (default: all)") parser.add_argument("--tolerance",
+    type=float, default=0.95, help="least ratio new / base that passes (default: 0.95)") parser.add_argument("--by", choices=("seconds",
+    "cpu"), default="seconds", help="which ratio must pass (default: seconds)") parser.add_argument("--json", action="store_true",
+    help="print one JSON object") given = parser.parse_args()
 
     def progress(text: str) -> None:
         print(text, file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
-"""Does the reported lift hold the truth at every look? ``python -m benchmarks.coverage_lift --seeds 1000-1999``.
+"""Measures the coverage of the lift's confidence sequence: ``python -m benchmarks.coverage_lift --seeds 1000-1999``.
 
-One engine-free replication a seed. The truth at a look is the mean gain, over their untreated twins, of the adaptive people who have
-matured by then; a replication covers if its always-valid interval holds that truth at every look from the burn-in on. In ``no_effect`` a
-claim is a false one.
+Each seed is one replication without Bytewax. The true lift at a look is the mean difference between the adaptive people who have matured
+by then and their untreated twins. A replication covers if the always-valid interval contains the true lift at every look after the burn-in.
+In ``no_effect`` every claimed lift is a false positive.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from evaluation.effect import WINDOW, effect, matured
 Row = dict[str, Any]
 
 BURN_IN: Final = 50
-"""Matured people of both groups before which no look counts: the truth itself is the mean of a handful until then."""
+"""Number of matured people of both groups from which looks count. Before that the true lift is a mean of very few people."""
 
 
 def cover(config: ReplicationConfig, *, tuned_at: int) -> Row:
-    """Run one replication and hold its interval against the truth."""
+    """Run one replication and check whether its intervals contain the true lift."""
     relax_gc()
     run = replicate(config)
     catalog = run.job.plan.catalog
@@ -64,10 +64,10 @@ def _in_time(activated: int | None, signed_up: int) -> bool:
 
 
 def main() -> None:
-    """Count coverage and claims."""
+    """Run the replications and print coverage, claims and widths."""
     parser = argument_parser(__doc__.partition("\n")[0], users=400, days=12)
     parser.set_defaults(catalog=CATALOG, holdout=0.2, rules=0.0)
-    parser.add_argument("--tuned-at", type=int, default=300, help="people at which the interval is narrowest")
+    parser.add_argument("--tuned-at", type=int, default=300, help="number of people at which the interval is narrowest")
     given = parser.parse_args()
     rows = [row for _, row in over_seeds(partial(cover, tuned_at=given.tuned_at), configs_of(given), given.jobs) if row["matured"]]
     if given.json:
@@ -77,9 +77,9 @@ def main() -> None:
     share = {name: statistics.mean(row[name] for row in rows) for name in named}
     people = statistics.mean(row["matured"] for row in rows)
     print_line(f"{given.scenario}: {len(rows)} replications of about {people:.0f} matured people")
-    print_line(f"mean lift {share['lift']:.4f}, in truth {share['trueLift']:.4f}; claimed in {share['claimed']:.1%}")
-    print_line(f"the whole path covers in {share['covers']:.1%}, its end in {share['coversAtEnd']:.1%}")
-    print_line(f"mean width at the end {share['width']:.3f}; that of an interval for one look chosen beforehand {share['fixedWidth']:.3f}")
+    print_line(f"mean lift {share['lift']:.4f}, true lift {share['trueLift']:.4f}; claimed in {share['claimed']:.1%}")
+    print_line(f"coverage over all looks {share['covers']:.1%}, at the last look {share['coversAtEnd']:.1%}")
+    print_line(f"mean width at the last look {share['width']:.3f}; of a fixed-sample interval {share['fixedWidth']:.3f}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""Do the always-valid intervals of activation hold at all looks, how wide are they, and what do they find?
+"""Measures coverage, power and width of the always-valid intervals for a difference of activation rates.
 
     python -m benchmarks.coverage_sequences --replications 1000
 
-Measured so (seed 1): bernstein covers 98.1 %, finds 94.1 %, is 0.0572 wide at the end and claims falsely in 2.6 %; asymptotic 96.8 %,
+Measured (seed 1), as coverage, power, width at the last look and false claims: bernstein 98.1 %, 94.1 %, 0.0572, 2.6 %; asymptotic 96.8 %,
 95.7 %, 0.0552, 3.6 %; fixed 41.3 %, 99.9 %, 0.0345, 58.6 %. With a tenth held out, rare activation and few people (``--size 4000
---untreated 0.1 --treated 0.14 --holdout 0.1 --looks 400 --tuned-at 2000``) bernstein covers 99.7 %, and the asymptotic one falls to 93.9 %
-with 7.7 % false claims: so the scorecard uses bernstein, 4 % wider in the first case.
+--untreated 0.1 --treated 0.14 --holdout 0.1 --looks 400 --tuned-at 2000``) bernstein covers 99.7 %, and the asymptotic one 93.9 %
+with 7.7 % false claims. Therefore the report uses bernstein, though it is 4 % wider in the first case.
 
 Each replication is an experiment of 20,000 people with a fifth held out, activation 45 % against 49 %. Coverage: share of replications in
-which the interval held the true difference at every look. Power: share in which it excluded 0 at some look. False claims: the same
-with no difference. Three ways: ``bernstein`` (what the scorecard uses), ``asymptotic``, and ``fixed`` (a textbook's, looked at as often).
+which the interval contains the true difference at every look. Power: share in which it excludes 0 at some look. False claims: the same
+without a difference. Three methods: ``bernstein`` (the one in the report), ``asymptotic``, and ``fixed`` (a fixed-sample interval, looked
+at as often).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from evaluation.sequences import Path
 
 
 def paths(outcome: Floats, treated: Floats, share: float, tuned_at: int, looks: int) -> dict[str, Path]:
-    """Return the three intervals of one experiment at the same looks."""
+    """Compute the intervals of the three methods at the same looks of one experiment."""
     at = sequences.every_look(outcome.size, looks)
     pseudo = sequences.contrast(outcome, treated, share)
     return {
@@ -40,7 +41,7 @@ def paths(outcome: Floats, treated: Floats, share: float, tuned_at: int, looks: 
 def measure(
     replications: int, size: int, rates: tuple[float, float], share: float, tuned_at: int, looks: int, seed: int
 ) -> dict[str, dict[str, float]]:
-    """Return coverage, power and width at the end by method, and the false claims without a difference."""
+    """Return coverage, power, width at the last look and false claims for each method."""
     rng = np.random.default_rng(seed)
     true = rates[1] - rates[0]
     held: dict[str, list[bool]] = {}
@@ -66,6 +67,7 @@ def measure(
 
 
 def main() -> None:
+    """Run the experiments and print a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replications", type=int, default=1_000)
     parser.add_argument("--size", type=int, default=20_000)

@@ -1,4 +1,4 @@
-"""Synthetic worlds with known answers, for the coverage measurements and the statistical tests."""
+"""Synthetic logs and experiments with known true values, for the coverage benchmarks and the statistical tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ARMS = ("aggressive", "moderate", "passive", "visual")
 
 
 def success_rates(rng: np.random.Generator) -> Floats:
-    """Draw the success rate of each context (step × segment) under each arm: contexts, arms and their meeting all matter."""
+    """Draw the success rate of each context (step × segment) under each arm: contexts, arms and their interaction have effects."""
     shape = (len(STEPS), len(SEGMENTS), len(ARMS))
     logits = (
         -0.4
@@ -33,8 +33,8 @@ def thompson_logs(
 ) -> Iterator[tuple[Logged, Floats]]:
     """Run Thompson sampling with an exploration floor in ``replications`` worlds at once; yield each log and its true mu (n × k).
 
-    Propensities are the shares of ``draws`` posterior draws in which the arm was best, mixed with the floor, and the arm is drawn from
-    exactly these. The posterior is refreshed every ``batch`` decisions. ``sleeping``: chance of the last arm not being eligible.
+    Propensities are the shares of ``draws`` posterior draws in which the arm was best, mixed with the floor. The arm is drawn with
+    these probabilities. The posterior is refreshed every ``batch`` decisions. ``sleeping``: probability that the last arm is not eligible.
     """
     rates = np.stack([success_rates(rng) for _ in range(replications)])
     cells, arms = rates.shape[1], rates.shape[2]

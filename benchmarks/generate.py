@@ -1,9 +1,9 @@
-"""The events that benchmarks read: seeded people of the catalog ``saas``, some of whom are anonymous visitors before they sign in.
+"""Generates the events that benchmarks read: seeded people of the catalog ``saas``, some of whom are anonymous visitors first.
 
-It depends on nothing of the project, so that the input stays the same while the code that it measures changes. Rates and mix are about
-those of ``onramp simulate`` at commit 3f9f2d7. A share of the people, ``visitors``, come as visitors first: they look around and try a step
-under an ``anonymousId``. Three of four sign up later, with an ``identity_merged`` event; a tenth of their devices then send one event more
-under the old id. 1 % of the events come twice, 2 % minutes late and 0.2 % hours late.
+The module imports nothing of the project, so that the input stays the same while the measured code changes. Rates and event mix are about
+those of ``onramp simulate`` at commit 3f9f2d7. The share ``visitors`` of the people begin as anonymous visitors: they view pages and try a
+step under an ``anonymousId``. Three of four sign up later, with an ``identity_merged`` event; a tenth of their devices then send one more
+event under the old id. 1 % of the events arrive twice, 2 % minutes late and 0.2 % hours late.
 
 Example: ``for line in lines(users=50, days=3, seed=1): print(line.decode())``
 """
@@ -20,7 +20,7 @@ from typing import Final
 from benchmarks.saas_people import DAY, HOUR, MINUTE, SECOND, START, Person
 
 _FEWER: Final = 40
-"""Events of a person: fewer than people send on average in two weeks, so that there are enough to cut from."""
+"""Events per person. People send more than this on average in two weeks, so the generated events suffice for the requested number."""
 
 
 def lines(*, users: int, days: int, seed: int, visitors: float = 0.2) -> Iterator[bytes]:
@@ -33,7 +33,7 @@ def lines(*, users: int, days: int, seed: int, visitors: float = 0.2) -> Iterato
     for index in range(users):
         rng = Random(f"{seed}/{index}")
         person = Person(rng, index=index, end=end, visitors=visitors)
-        person.live()
+        person.simulate()
         arrivals += _arrivals(person, rng, index=index, prefix=f"{seed}-{index}")
     arrivals.sort()
     for *_, line in arrivals:
@@ -41,7 +41,7 @@ def lines(*, users: int, days: int, seed: int, visitors: float = 0.2) -> Iterato
 
 
 def write_input(path: Path, *, events: int, seed: int, visitors: float = 0.2) -> int:
-    """Write the first ``events`` lines of two weeks to ``path``; return of how many people."""
+    """Write the first ``events`` lines of two weeks to ``path``; return the number of people."""
     users = max(10, events // _FEWER)
     with path.open("wb") as file:
         written = sum(file.write(line + b"\n") > 0 for line in islice(lines(users=users, days=14, seed=seed, visitors=visitors), events))
@@ -51,7 +51,7 @@ def write_input(path: Path, *, events: int, seed: int, visitors: float = 0.2) ->
 
 
 def _arrivals(person: Person, rng: Random, *, index: int, prefix: str) -> Iterator[tuple[int, int, int, str]]:
-    """Yield when each event arrives, two numbers that break ties, and the line."""
+    """Yield (arrival time, two numbers that break ties, line) for each event of a person."""
     for number, (at, who, session, what) in enumerate(person.sent):
         moment = f"{datetime.fromtimestamp(at // SECOND, UTC):%Y-%m-%dT%H:%M:%S}.{at % SECOND:03}Z"
         line = (

@@ -107,8 +107,8 @@ def _after_warm_up(run: Replication, episodes: pl.DataFrame) -> Row:
     """Compute the same figures for episodes that began after ``WARM_UP``, as in a job that has run for some days."""
     from_then = START + WARM_UP
     later = episodes.filter(pl.col("onset") >= from_then)
-    training_rows = later.select("user_id", "step_id")
-    found = score(later, run.evidence.signals.join(training_rows, on=["user_id", "step_id"], how="semi"))
+    known = later.select("user_id", "step_id")
+    found = score(later, run.evidence.signals.join(known, on=["user_id", "step_id"], how="semi"))
     return {
         "laterPrecision": found.precision,
         "laterRecall": found.recall,
@@ -260,9 +260,9 @@ def summarise(rows: Sequence[Row]) -> None:
     """Print each figure as its mean and its value for every seed."""
     for part_of, names in _SHOWN.items():
         for name in names:
-            training_rows = [float(row[part_of][name]) for row in rows if row.get(part_of, {}).get(name) is not None]
-            if training_rows:
-                seeds = " ".join(f"{value:.3f}" for value in training_rows)
+            known = [float(row[part_of][name]) for row in rows if row.get(part_of, {}).get(name) is not None]
+            if known:
+                seeds = " ".join(f"{value:.3f}" for value in known)
                 print_line(f"{part_of}.{name}: mean {statistics.mean(known):.4f}  [{seeds}]")
     gained = [(row["bandit"]["policy"] - row["bandit"]["uniform"], row["bandit"]) for row in rows if row["bandit"].get("reference")]
     for name in ("reference", "referenceWithFloor", "referenceGreedy"):

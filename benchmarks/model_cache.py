@@ -1,7 +1,7 @@
-"""How many calls do cache and coalescing save? ``python -m benchmarks.model_cache --users 20000``.
+"""Measures how many model calls the cache and coalescing save: ``python -m benchmarks.model_cache --users 20000``.
 
-The demo's people live against the engine-free job; every decision that asks a model is put, in order and those of one slot together, to the
-real service on a real Valkey, with a scripted server as the model. Counted are shared requests; personal ones are told apart.
+The demo's people run against the job without Bytewax. Every request for a model's text then goes, in order and together with those of the
+same slot, to the real service with a real Valkey and a fake model server. Shared requests are counted; personal ones are listed separately.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PARTS = 10
 
 
 class WordingRequests(OfflineRunner):
-    """The job; remembers which decisions would ask a model, and why others would not."""
+    """The job; records for every decision the request for a model's text, or the reason why there is none."""
 
     def __init__(self, plan: Plan, keys: Keys) -> None:
         super().__init__(Plan(plan.catalog, wording=True), keys)
@@ -49,7 +49,7 @@ class WordingRequests(OfflineRunner):
 
 
 def ask(plan: Plan, requests: list[WordingRequest]) -> list[Answer]:
-    """Put ``requests`` to the service, those of one moment together; answers in their order."""
+    """Send ``requests`` to the service, those of the same time together; return the answers in their order."""
     with (
         tempfile.TemporaryDirectory() as directory,
         ModelServer(slow(0.05, good())) as server,
@@ -76,7 +76,7 @@ def share(count: int, of: int) -> float | None:
 
 
 def summarize(considered: list[WordingRequest | WordingSkipped], answers: list[Answer]) -> dict[str, Any]:
-    """Calls, hits, and the hit rate over the run in ``PARTS`` equal parts: the last ones are warm."""
+    """Return the numbers of calls and hits, and the hit rate in each of ``PARTS`` equal parts of the run."""
     requests = [each for each in considered if isinstance(each, WordingRequest)]
     shared = [(request, answer) for request, answer in zip(requests, answers, strict=True) if not request.personal]
     sources = [answer.source for _, answer in shared]
@@ -98,22 +98,15 @@ def summarize(considered: list[WordingRequest | WordingSkipped], answers: list[A
 
 
 def main() -> None:
-    """Live, ask, count, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.model_cache", description="How many calls do cache and coalescing save?")
-    parser.add_argument("--users", type=int, default=2000)
-    parser.add_argument("--days", type=int, default=14)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    arguments = parser.parse_args()
-    run = replicate(ReplicationConfig("baseline", arguments.seed, arguments.users, arguments.days), make_runner=WordingRequests)
-    assert isinstance(run.job, WordingRequests)
-    requests = [each for each in run.job.considered if isinstance(each, WordingRequest)]
-    found = summarize(run.job.considered, ask(run.job.plan, requests))
-    if arguments.json:
-        print(json.dumps({"benchmark": "model_cache", "users": arguments.users, "days": arguments.days, "seed": arguments.seed, **found}))
-        return
-    for name, value in found.items():
-        print(f"{name}: {value}")
+    """Run the replication, send the requests and print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.model_cache", description="Measure how many model calls the cache and
+    coalescing save.") parser.add_argument("--users", type=int, default=2000) parser.add_argument("--days", type=int, default=14)
+    parser.add_argument("--seed", type=int, default=1) parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args() run = replicate(ReplicationConfig("baseline", arguments.seed, arguments.users, arguments.days),
+    make_runner=WordingRequests) assert isinstance(run.job, WordingRequests) requests = [each for each in run.job.considered if
+    isinstance(each, WordingRequest)] found = summarize(run.job.considered, ask(run.job.plan, requests)) if arguments.json:
+    print(json.dumps({"benchmark": "model_cache", "users": arguments.users, "days": arguments.days, "seed": arguments.seed, **found}))
+    return for name, value in found.items(): print(f"{name}: {value}")
 
 
 if __name__ == "__main__":

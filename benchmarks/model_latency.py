@@ -1,9 +1,8 @@
-"""What does a model in flight cost those who wait for nothing? ``python -m benchmarks.model_latency``.
+"""Measures whether pending model calls delay template recommendations: ``python -m benchmarks.model_latency``.
 
-People sign up in real time and others act; for each sign-up the time is taken from the moment at which it happens, also where the dataflow
-only looks up later, to the moment at which the template recommendation is in Redis. Rounds with and without a model alternate in one run,
-each in a process of its own; the model answers after 1.8 seconds, and every decision asks it (the prompt holds words of the person, so that
-no cache helps).
+Sign-ups and other events arrive in real time. The latency of a sign-up runs from its scheduled time (not from when the dataflow reads it)
+to the moment when its template recommendation is in Redis. Rounds with and without a model alternate in one run, each in its own process.
+The model answers after 1.8 seconds. Every decision calls it: the prompt contains the person's own words, so that no answer is cached.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.run import cli_main
 
-from benchmarks.run_file import Forgetting
+from benchmarks.run_file import DiscardingSink
 from flows.catalogs import load_catalog
 from flows.model_service import open_model
 from flows.onboarding import FlowParts, build
@@ -45,30 +44,30 @@ from state.records.recommendation import Effect, Publish, ReplaceText
 ROOT: Final = Path(__file__).resolve().parent.parent
 MODEL_SECONDS: Final = 1.8
 WARM_SECONDS: Final = 8.0
-"""At the start, not counted: caches fill and the first calls come back."""
+"""Time at the start that is not counted: connections are opened and the first calls return."""
 
 
 def product() -> Catalog:
-    """The catalog ``saas`` with everybody guided upon sign-up, and a model asked each time, of the person's own words."""
+    """Return the catalog ``saas`` without holdout, with a personal model call for every sign-up."""
     catalog = load_catalog("saas")
     assert catalog.wording is not None
     wording = catalog.wording.model_copy(update={"cold_events": 0, "template_share": 0.0, "personal": ["signup"]})
     return catalog.model_copy(update={"holdout": 0.0, "rules": 0.0, "wording": wording})
 
 
-class Live(DynamicSource[Message | Tick]):
-    """Sign-ups and other events, each at its moment of real time; ``entered`` is when each person's sign-up happened."""
+class RealTimeSource(DynamicSource[Message | Tick]):
+    """Emits sign-ups and other events in real time. ``entered``: user -> scheduled time of the sign-up."""
 
     def __init__(self, signups: float, others: float, seconds: float) -> None:
         self.signups, self.others, self.seconds = signups, others, seconds
         self.entered: dict[str, float] = {}
 
-    def build(self, step_id: str, worker_index: int, worker_count: int) -> _Live:  # noqa: ARG002 -- the engine's signature
-        return _Live(self)
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> _RealTimePartition:  # noqa: ARG002 -- the engine's signature
+        return _RealTimePartition(self)
 
 
-class _Live(StatelessSourcePartition[Message | Tick]):
-    def __init__(self, source: Live) -> None:
+class _RealTimePartition(StatelessSourcePartition[Message | Tick]):
+    def __init__(self, source: RealTimeSource) -> None:
         self._source = source
         self._began = time.perf_counter()
         self._sent = [0, 0]
@@ -99,8 +98,8 @@ class _Live(StatelessSourcePartition[Message | Tick]):
         return Message(msgspec.json.encode(event), None, "bench", 0, self._seq, now, now, self._seq)
 
 
-class Timed(FixedPartitionedSink[list[Effect], None]):
-    """The real sink; notes when each person's template was in Redis."""
+class TimedSink(FixedPartitionedSink[list[Effect], None]):
+    """The real sink; records when each person's template recommendation is in Redis."""
 
     def __init__(self, inner: RecommendationSink, entered: dict[str, float]) -> None:
         self.inner, self.entered = inner, entered
@@ -110,12 +109,12 @@ class Timed(FixedPartitionedSink[list[Effect], None]):
     def list_parts(self) -> list[str]:
         return self.inner.list_parts()
 
-    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Timed:
-        return _Timed(self, self.inner.build_part(step_id, for_part, resume_state))
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _TimedPartition:
+        return _TimedPartition(self, self.inner.build_part(step_id, for_part, resume_state))
 
 
-class _Timed(StatefulSinkPartition[list[Effect], None]):
-    def __init__(self, sink: Timed, inner: Any) -> None:
+class _TimedPartition(StatefulSinkPartition[list[Effect], None]):
+    def __init__(self, sink: TimedSink, inner: Any) -> None:
         self._sink, self._inner = sink, inner
 
     def write_batch(self, values: list[list[Effect]]) -> None:
@@ -135,22 +134,22 @@ class _Timed(StatefulSinkPartition[list[Effect], None]):
 
 
 def one_round(url: str, signups: float, others: float, seconds: float) -> dict[str, Any]:
-    """Run the job for ``seconds``, with the model at ``url`` or none; latencies in milliseconds."""
+    """Run the job for ``seconds``, with the model at ``url`` or without one; return latencies in milliseconds."""
     with tempfile.TemporaryDirectory() as directory:
         data_dir = DataDir.create(Path(directory) / "data")
         settings = load_settings(
             data_dir=data_dir.path, llm_url=url or None, llm_calls_per_second=1_000.0, llm_in_flight=1_000, llm_daily_tokens=10**9,
             llm_personal_share=1.0,
         )  # fmt: skip
-        plan, source = Plan(product(), wording=bool(url)), Live(signups, others, seconds)
+        plan, source = Plan(product(), wording=bool(url)), RealTimeSource(signups, others, seconds)
         with redis_for_job(None, data_dir) as redis_url, open_model(settings, plan, redis_url, stopping=lambda: False) as model:
-            sink = Timed(RecommendationSink(redis_url, WritePolicy()), source.entered)
+            sink = TimedSink(RecommendationSink(redis_url, WritePolicy()), source.entered)
             flow = build(
                 FlowParts(
                     source=source,
                     recommendations=sink,
-                    facts=Forgetting(),
-                    dead_letters=Forgetting(),
+                    facts=DiscardingSink(),
+                    dead_letters=DiscardingSink(),
                     plan=plan,
                     keys=Keys(b"benchmark"),
                     wording=model.wording if model is not None else None,
@@ -168,12 +167,12 @@ def one_round(url: str, signups: float, others: float, seconds: float) -> dict[s
 
 
 def main() -> None:
-    """Alternate rounds, print the ratio of the p99."""
+    """Run alternating rounds and print the ratio of the p99 latencies."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.model_latency", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=20.0, help="a round takes (default: 20)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each kind (default: 3)")
-    parser.add_argument("--calls", type=float, default=50.0, help="decisions, and so calls, a second (default: 50)")
-    parser.add_argument("--others", type=float, default=500.0, help="other events a second (default: 500)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of a round (default: 20)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds with and without a model (default: 3)")
+    parser.add_argument("--calls", type=float, default=50.0, help="decisions and calls per second (default: 50)")
+    parser.add_argument("--others", type=float, default=500.0, help="other events per second (default: 500)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--round", metavar="URL", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -187,7 +186,7 @@ def main() -> None:
         url = process.stdout.readline().strip()
         for _ in range(arguments.rounds):
             for address in ("", url):
-                rounds.append(_in_a_process(address, arguments))
+                rounds.append(_run_in_subprocess(address, arguments))
                 if not arguments.json:
                     print(json.dumps(rounds[-1]), flush=True)
         process.communicate()
@@ -199,7 +198,7 @@ def main() -> None:
         print(f"p99 with the model / without: {ratio:.2f} (medians of {arguments.rounds} rounds)")
 
 
-def _in_a_process(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def _run_in_subprocess(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONRAMP_")}
     command = [
         sys.executable, "-m", "benchmarks.model_latency", "--round", url, "--seconds", str(arguments.seconds),

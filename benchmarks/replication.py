@@ -1,7 +1,8 @@
-"""Runs the closed loop without the engine, many times: ``python -m benchmarks.replication --scenario baseline --seeds 1-5``.
+"""Runs the closed loop many times without Bytewax: ``python -m benchmarks.replication --scenario baseline --seeds 1-5``.
 
-Our population lives in this process against ``evaluation/offline_runner.py``; what comes out is the evidence that ClickHouse would hold and
-the sealed truth. Other benchmarks build on ``replicate`` and ``over_seeds``. Seeds below 1000 are for tuning; reported ones begin there.
+The simulated population runs in this process against ``evaluation/offline_runner.py``. A replication returns the rows that ClickHouse would
+hold and the sealed truth. Other benchmarks use ``replicate`` and ``over_seeds``. Seeds below 1000 are for tuning; reported seeds begin
+there.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ReplicationConfig:
-    """One replication: who lives, for how long, in which scenario; ``holdout`` and ``rules`` override the catalog's shares."""
+    """The settings of one replication. ``holdout`` and ``rules`` override the catalog's shares of these groups."""
 
     scenario: str
     seed: int
@@ -50,11 +51,11 @@ class ReplicationConfig:
 
     @property
     def end(self) -> int:
-        """Unix ms."""
+        """End of the simulated period, Unix ms."""
         return START + self.days * DAY
 
     def scenario_catalog(self) -> Catalog:
-        """The catalog of this replication."""
+        """Return the catalog with the scenario's and the configured changes."""
         catalog = scenario_catalog(load_catalog(self.catalog), self.scenario, START, self.end)
         shares = {name: share for name, share in (("holdout", self.holdout), ("rules", self.rules)) if share is not None}
         return catalog.model_copy(update=shares)
@@ -62,7 +63,7 @@ class ReplicationConfig:
 
 @dataclass(frozen=True)
 class Replication:
-    """What came of it."""
+    """The result of one replication. ``seconds``: wall time."""
 
     config: ReplicationConfig
     job: OfflineRunner
@@ -72,21 +73,21 @@ class Replication:
 
 
 class InProcessPopulation:
-    """Our population behind the interface of a program."""
+    """The population in this process, behind the interface of a population program."""
 
     def __init__(self) -> None:
         self._population = Population()
 
     def begin(self, begin: Begin) -> int:
-        """Make the world; return the length of a slot."""
+        """Create the world; return the length of a slot in ms."""
         return int(self._population.begin(begin.message())["slotMs"])
 
     def advance(self, at: int, until: int, guidance: Mapping[str, bytes | None]) -> Slot:
-        """Live through one slot."""
+        """Simulate one slot."""
         return Slot(*self._population.advance(at, until, guidance))
 
     def finish(self) -> Iterator[bytes]:
-        """Hand over the truth."""
+        """Yield the lines of the sealed truth."""
         return map(msgspec.json.encode, self._population.finish())
 
 
@@ -95,7 +96,7 @@ def replicate(
     on_slot: Callable[[int], object] | None = None,
     make_runner: Callable[[Plan, Keys], OfflineRunner] = OfflineRunner,
 ) -> Replication:
-    """Run one replication. Deterministic."""
+    """Run one replication. The same settings give the same result. ``on_slot`` is called with the log time after each slot."""
     began = time.perf_counter()
     catalog = config.scenario_catalog()
     job = make_runner(Plan(catalog), Keys(DEVELOPMENT_SECRET))
@@ -114,7 +115,7 @@ def over_seeds(
     def report_progress(done: int, config: ReplicationConfig) -> None:
         spent = time.perf_counter() - began
         left = spent / done * (len(configs) - done)
-        sys.stderr.write(f"\r{world.scenario}: {done} of {len(worlds)}, {spent:.0f} s, about {left:.0f} s to go   ")
+        sys.stderr.write(f"\r{config.scenario}: {done} of {len(configs)}, {spent:.0f} s, about {left:.0f} s to go   ")
         if done == len(configs):
             sys.stderr.write("\n")
         sys.stderr.flush()
@@ -132,6 +133,7 @@ def over_seeds(
 
 
 def relax_gc() -> None:
+    """Collect garbage rarely: a replication creates many objects and few cycles."""
     gc.set_threshold(200_000, 50, 1000)
 
 
@@ -145,29 +147,29 @@ def seeds_of(text: str) -> list[int]:
 
 
 def argument_parser(description: str, *, users: int, days: int) -> argparse.ArgumentParser:
-    """The options that all closed-loop benchmarks share."""
+    """Return a parser with the options that all closed-loop benchmarks share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--scenario", choices=list(SCENARIOS), default="baseline")
-    parser.add_argument("--seeds", type=seeds_of, default=[1], help="like 1-5,9; reported ones begin at 1000")
+    parser.add_argument("--seeds", type=seeds_of, default=[1], help="like 1-5,9; reported seeds begin at 1000")
     parser.add_argument("--users", type=int, default=users)
     parser.add_argument("--days", type=int, default=days)
     parser.add_argument("--catalog", default="saas")
     parser.add_argument("--holdout", type=float)
     parser.add_argument("--rules", type=float)
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     parser.add_argument("--json", action="store_true")
     return parser
 
 
 def configs_of(given: argparse.Namespace) -> list[ReplicationConfig]:
-    """The replications that the options ask for."""
+    """Return one configuration for each seed in the options."""
     return [
         ReplicationConfig(given.scenario, seed, given.users, given.days, given.catalog, given.holdout, given.rules) for seed in given.seeds
     ]
 
 
 def print_line(line: str = "") -> None:
-    """Print one line now."""
+    """Print one line and flush it."""
     print(line, flush=True)
 
 
@@ -198,14 +200,14 @@ def _summary_row(config: ReplicationConfig) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Describe replications: how many events, how well stuck people were noticed, what guidance did."""
+    """Print, for each replication, the number of events, precision and recall of stuck detection, and the lift."""
     given = argument_parser(__doc__.partition("\n")[0], users=2000, days=14).parse_args()
     rows = [result for _, result in over_seeds(_summary_row, configs_of(given), given.jobs)]
     if given.json:
         print_line(json.dumps(rows))
         return
     for row in rows:
-        print_line("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
+        print_line("  ".join(f"{name} {_formatted(value)}" for name, value in row.items()))
     for name in ("precision", "recall", "trueLift"):
         known = [row[name] for row in rows if row[name] is not None]
         if known:
@@ -218,7 +220,7 @@ def _formatted(value: Any) -> Any:
     if isinstance(value, list):
         return "[" + " ".join(_formatted(each) for each in value) + "]"
     if isinstance(value, dict):
-        return "{" + " ".join(f"{name} {_short(each)}" for name, each in value.items()) + "}"
+        return "{" + " ".join(f"{name} {_formatted(each)}" for name, each in value.items()) + "}"
     return value
 
 

@@ -1,18 +1,18 @@
-"""How fast is ``onramp run`` on a file? ``python -m benchmarks.run_file [--events N] [--repeat N] [--only NAME …] [--json]``.
+"""Measures the speed of ``onramp run`` on a file: ``python -m benchmarks.run_file [--events N] [--repeat N] [--only NAME …] [--json]``.
 
-Every scenario reads the same events in a process of its own. They are made anew by ``benchmarks.generate``, from a seed, and some of the
-people are anonymous visitors first:
+Every scenario runs in its own process and reads the same events, which ``benchmarks.generate`` makes from a seed. Some of the people are
+anonymous visitors first:
 
 | scenario | what runs |
 |---|---|
 | ``decode`` | lines to events, nothing else |
-| ``fold`` | lines to events to each person's state, by plain Python without the engine; no learners, no words, nobody is told |
-| ``graph`` | the whole dataflow on Bytewax, with sinks that forget everything and without recovery |
+| ``fold`` | lines to events to each person's state, in plain Python without Bytewax, learners, texts or sinks |
+| ``graph`` | the whole dataflow on Bytewax, with sinks that discard everything and without recovery |
 | ``recovery`` | the same with snapshots on disk |
 | ``job`` | everything at default settings: Valkey, ClickHouse, recovery, dead letters, as ``onramp run`` does it |
 
 ``seconds`` is from the first read to the last durable effect; ``wall`` and ``cpu`` are those of the whole process, start-up included: on a
-shared machine ``cpu`` is the steadier figure. Figures are medians.
+shared machine ``cpu`` varies less. Figures are medians.
 """
 
 from __future__ import annotations
@@ -55,16 +55,16 @@ from state.person.person import Person
 ROOT = Path(__file__).parents[1]
 
 
-class Forgetting(DynamicSink[Any]):
-    """A sink without cost."""
+class DiscardingSink(DynamicSink[Any]):
+    """A sink that discards its items, so that it costs nothing."""
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> StatelessSinkPartition[Any]:  # noqa: ARG002 -- the engine's signature
-        return _Nothing()
+        return _DiscardingPartition()
 
 
-class _Nothing(StatelessSinkPartition[Any]):
+class _DiscardingPartition(StatelessSinkPartition[Any]):
     def write_batch(self, items: list[Any]) -> None:
-        """Forget ``items``."""
+        """Discard ``items``."""
 
 
 def decode(source: Path) -> float:
@@ -104,7 +104,7 @@ def recovery(source: Path) -> float:
 def _dataflow(path: Path, data: Path | None) -> float:
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
     source = JsonlSource(path, peek_timestamp, BatchPolicy(side.timers.peek, plan.lookahead, settings.batch_size), now=wall_clock)
-    flow = build(FlowParts(source, Forgetting(), Forgetting(), Forgetting(), plan, Keys(b"benchmark"), side))
+    flow = build(FlowParts(source, DiscardingSink(), DiscardingSink(), DiscardingSink(), plan, Keys(b"benchmark"), side))
     store = None if data is None else recovery_config(DataDir.create(data / "data"), settings.recovery_partitions)
     begun = time.perf_counter()
     with _quiet_collector():
@@ -137,11 +137,11 @@ def measure(scenario: str, source: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, and print a table or JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run_file", description="How fast is the job on a file of events?")
+    """Run the scenarios and print a table or JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run_file", description="Measure the speed of the job on a file of events.")
     parser.add_argument("--events", type=int, default=100_000, help="lines of the file (default: 100000)")
-    parser.add_argument("--seed", type=int, default=1, help="of the events (default: 1)")
-    parser.add_argument("--visitors", type=float, default=0.2, help="share of people who come as anonymous visitors (default: 0.2)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the events (default: 1)")
+    parser.add_argument("--visitors", type=float, default=0.2, help="share of people who begin as anonymous visitors (default: 0.2)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each scenario; the median counts (default: 3)")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="scenarios to run (default: all)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

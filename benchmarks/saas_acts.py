@@ -1,6 +1,6 @@
-"""What people can do in the product of the catalog ``saas``, written out: a benchmark's input must not change with the code it measures.
+"""The events of each step of the catalog ``saas``, as constants: a benchmark's input must not change with the measured code.
 
-A step is: its name, its page, hands-on minutes, further pages, controls, the error that it may show, and the events that complete it.
+A step has a name, a page, minutes of work, further pages, controls, the error that it may show, and the events that complete it.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from typing import Any, Final, NamedTuple
 
 
 def act(kind: str, name: str = "", /, **payload: Any) -> str:
-    """Return the members of an event that say what was done, as JSON without the braces."""
+    """Return type, name and payload of an event as JSON members, without the braces."""
     named = f',"name":"{name}"' if name else ""
     return f'"eventType":"{kind}"{named},"payload":{json.dumps(payload, separators=(",", ":"))}'
 
 
 def page(path: str) -> str:
-    """Return the view of one page."""
+    """Return the page view of ``path``."""
     return act("page_view", path=path)
 
 
 class Step(NamedTuple):
-    """A step as people meet it, its events encoded."""
+    """A step with its encoded events. ``minutes``: median time of work."""
 
     page: str
     minutes: float
@@ -137,4 +137,4 @@ PATHS: Final[tuple[tuple[dict[str, str], str], ...]] = (
     ),
     ({"persona": "other"}, "tour_sample connect_source build_dashboard add_charts invite_team share_dashboard"),
 )
-"""Traits that lead to a path, and its steps in order."""
+"""For each path: the traits that match it, and its steps in order."""

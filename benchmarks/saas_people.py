@@ -1,4 +1,4 @@
-"""How the people of ``benchmarks.generate`` behave: a short version of the simulator at commit 3f9f2d7, with anonymous visitors."""
+"""Simulates the people of ``benchmarks.generate``: a short version of the simulator at commit 3f9f2d7, with anonymous visitors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Person:
     """One person, from the first visit to the last."""
 
     def __init__(self, rng: Random, *, index: int, end: int, visitors: float) -> None:
-        """``end``: Unix ms. ``visitors``: chance to come as a visitor first."""
+        """``end``: Unix ms. ``visitors``: probability of beginning as an anonymous visitor."""
         self._rng, self._end = rng, end
         own, steps = rng.choice(PATHS)
         self._traits = own | {name: rng.choice(usual) for name, usual in _USUAL.items() if name not in own}
@@ -55,12 +55,12 @@ class Person:
         self._visitor, self._signs_up = rng.random() < visitors, rng.random() < 0.75
         self._trouble, self._left = "", 0.0
         self.sent: Final[list[tuple[int, str, int, str]]] = []
-        """Unix ms, the member that says who, number of the session, the members that say what."""
+        """(Unix ms, JSON member with the id, number of the session, JSON members of the event)."""
         self._now = START + int(rng.random() * 0.6 * (end - START))
         self._wait(0)
 
-    def live(self) -> None:
-        """Call it once, before reading ``sent``."""
+    def simulate(self) -> None:
+        """Fill ``sent``. Call this once."""
         try:
             if self._visitor:
                 self._who = f'"anonymousId":"{self._device}"'
@@ -82,7 +82,7 @@ class Person:
         self._now += max(1, int(median * math.exp(self._rng.gauss(0.0, spread))))
 
     def _wait(self, median: float, spread: float = 1.0) -> None:
-        """Pass time until the next visit, which follows the rhythm of days and weeks."""
+        """Advance the time to the next visit, which follows daily and weekly activity."""
         self._spend(median, spread)
         while True:
             days, rest = divmod(self._now + self._offset * HOUR, DAY)
@@ -114,7 +114,7 @@ class Person:
         self._onboard(again=False)
 
     def _onboard(self, *, again: bool = True) -> None:
-        """One session."""
+        """Simulate one session."""
         self._session += again
         until = self._now + int(11 * MINUTE * math.exp(self._rng.gauss(0.0, 0.7)))
         self._send(_HOME)
@@ -158,14 +158,14 @@ class Person:
             self._spend(25 * SECOND)
 
     def _work(self, step: Step, until: int) -> bool:
-        """Work on ``step``; false if the person leaves before it is done."""
+        """Work on ``step``; return False if the person leaves before it is completed."""
         rng = self._rng
         self._send(step.page)
         self._spend(12 * SECOND)
         if not self._trouble and rng.random() < 0.15 * (1 - self._skill):
             self._trouble = rng.choices(("errors", "rage", "loop", "slow"), (35, 20, 22, 23))[0]
         while self._trouble:
-            self._struggle(step)
+            self._show_trouble(step)
             if rng.random() < 0.3 + 0.5 * self._skill:
                 self._trouble = ""
             elif rng.random() < 0.55:
@@ -190,7 +190,7 @@ class Person:
             self._send(what)
         return True
 
-    def _struggle(self, step: Step) -> None:
+    def _show_trouble(self, step: Step) -> None:
         rng = self._rng
         if self._trouble == "errors":
             self._repeat([step.error], rng.randint(2, 7), 35 * SECOND)

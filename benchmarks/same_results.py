@@ -1,4 +1,4 @@
-"""Does this tree decide as an earlier commit does? ``python -m benchmarks.same_results --base COMMIT [--seed N] [--scenario NAME …]``.
+"""Compares decisions with an earlier commit: ``python -m benchmarks.same_results --base COMMIT [--seed N] [--scenario NAME …]``.
 
 The commit is checked out into a temporary work tree. In both trees the demo runs for every scenario of the population, and the job on the
 file that ``benchmarks.generate`` makes (scenario ``file``: it has visitors who sign in later). Then every table of ClickHouse is compared
@@ -32,10 +32,10 @@ DELIBERATE: Final = Deliberate(
     summed={"step_metrics_1m": ("partial_id", "count")},
     tolerances={},
 )
-"""What differs on purpose between the base and this tree; add a reason to each entry.
+"""The intended differences between the base and this tree; add a reason to each entry.
 
-``step_metrics_1m``: a minute's figure is the sum over its partial rows; how many there are depends on where a batch ended, in one tree too.
-``schema_migrations`` holds no facts: it says which files made the schema, and when. No column needs a tolerance so far.
+``step_metrics_1m``: a minute's figure is the sum over its partial rows; their number depends on where batches end, also within one tree.
+``schema_migrations`` holds no facts, only the applied files and their times. No column needs a tolerance so far.
 """
 
 SCENARIOS: Final = ("baseline", "no_effect", "drift", "new_arm", "harmful_arm", "bots", "messy", "cold", "misspecified")
@@ -56,7 +56,7 @@ for (name,) in names:
 
 
 def run(tree: Path, scenario: str, data: Path, *, seed: int, users: int, days: int, source: Path) -> list[Table]:
-    """Run one scenario in ``tree`` with its data in ``data``; return what it wrote."""
+    """Run one scenario in ``tree`` with its data in ``data``; return the tables it wrote."""
     module = cli(tree)
     if scenario == FILE:
         command = ["run", "--input", str(source)]
@@ -69,7 +69,7 @@ def run(tree: Path, scenario: str, data: Path, *, seed: int, users: int, days: i
 
 
 def records(tree: Path, data: Path, users: Sequence[str]) -> Table:
-    """Return what an app would read from Redis for ``users``."""
+    """Return the records that an app would read from Redis for ``users``."""
     rows = []
     for user in users:
         command = ["-m", cli(tree), "recommend", user, "--json", "--data-dir", str(data)]
@@ -89,7 +89,7 @@ def some_users(tables: Sequence[Table], number: int) -> list[str]:
 
 
 def describe(scenario: str, counts: Mapping[str, tuple[int, int]], found: Sequence[Difference]) -> str:
-    """One line a table, with the first differences below it."""
+    """Format one line per table, with its first differences below it."""
     lines = []
     for name in sorted(counts.keys() | {each.table for each in found}):
         base, new = counts.get(name, (0, 0))
@@ -101,12 +101,12 @@ def describe(scenario: str, counts: Mapping[str, tuple[int, int]], found: Sequen
 
 
 def main() -> None:
-    """Compare, print, and exit with 1 upon any difference."""
+    """Run the comparison, print it, and exit with 1 if there is a difference."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.same_results", description="Does this tree decide as an earlier commit does?"
+        prog="python -m benchmarks.same_results", description="Check that this tree decides as an earlier commit does."
     )
-    parser.add_argument("--base", required=True, metavar="COMMIT", help="what to compare with")
-    parser.add_argument("--seed", type=int, default=1, help="of the people (default: 1)")
+    parser.add_argument("--base", required=True, metavar="COMMIT", help="commit to compare with")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the people (default: 1)")
     parser.add_argument("--scenario", nargs="+", choices=[*SCENARIOS, FILE], default=[*SCENARIOS, FILE], help="(default: all)")
     parser.add_argument("--users", type=int, default=300, help="people of a demo (default: 300)")
     parser.add_argument("--days", type=int, default=10, help="days of a demo (default: 10)")

@@ -1,4 +1,4 @@
-"""Compares tables row by row, with a declared list of what may differ."""
+"""Compares tables row by row, with a declared list of permitted differences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Table(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One thing that is not equal, in words."""
+    """One difference, as a sentence."""
 
     table: str
     text: str
@@ -28,7 +28,7 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Deliberate:
-    """What differs on purpose. Names and values on the left are the base's, on the right the new tree's; tables are named as in the base.
+    """The permitted differences. Keys of the mappings are names and values of the base, values those of the new tree.
 
     ``columns`` maps ``table.column`` (or ``*.column``) to the new name. ``values`` maps ``table.column`` to old value → new value.
     ``ignored`` holds tables, and columns as ``table.column`` (or ``*.column``). ``summed`` names for a table the column to drop and the
@@ -44,11 +44,11 @@ class Deliberate:
     tolerances: Mapping[str, float] = field(default_factory=dict)
 
     def ignores(self, table: str, column: str) -> bool:
-        """Whether a column of the base is left out."""
+        """Return whether a column of the base is not compared."""
         return f"{table}.{column}" in self.ignored or f"*.{column}" in self.ignored
 
     def renamed(self, table: str, column: str) -> str:
-        """The new name of a column of the base."""
+        """Return the new name of a column of the base."""
         return self.columns.get(f"{table}.{column}", self.columns.get(f"*.{column}", column))
 
 
@@ -112,7 +112,7 @@ def _sums(rows: Sequence[Row]) -> list[Row]:
 
 
 def _pairs(table: str, columns: Sequence[str], base: Sequence[Row], new: Sequence[Row], deliberate: Deliberate) -> list[Difference]:
-    """Take away what is equal; pair the rest, each with the row that agrees with it in most columns from the left."""
+    """Remove equal rows; pair each remaining row with the one that agrees in most columns from the left."""
     left, right = Counter(base), Counter(new)
     only_base = sorted((left - right).elements(), key=repr)
     only_new = sorted((right - left).elements(), key=repr)
@@ -122,15 +122,15 @@ def _pairs(table: str, columns: Sequence[str], base: Sequence[Row], new: Sequenc
     for row in only_new:
         by_start.setdefault(row[:2], []).append(row)
     for row in only_base:
-        twins = by_start.get(row[:2], [])
-        if not twins:
+        candidates = by_start.get(row[:2], [])
+        if not candidates:
             found.append(Difference(table, f"only in the base: {_shown(columns, row)}"))
             continue
-        twin = max(twins, key=lambda other, row=row: sum(map(_equal, row, other, allowed)))  # type: ignore[misc]
-        twins.remove(twin)
-        unequal = [place for place in range(len(columns)) if not _equal(row[place], twin[place], allowed[place])]
+        partner = max(candidates, key=lambda other, row=row: sum(map(_equal, row, other, allowed)))  # type: ignore[misc]
+        candidates.remove(partner)
+        unequal = [place for place in range(len(columns)) if not _equal(row[place], partner[place], allowed[place])]
         if unequal:
-            where = ", ".join(f"{columns[place]}: {row[place]!r} is now {twin[place]!r}" for place in unequal)
+            where = ", ".join(f"{columns[place]}: {row[place]!r} is now {partner[place]!r}" for place in unequal)
             found.append(Difference(table, f"{_shown(columns[:3], row)}: {where}"[:600]))
     found += [Difference(table, f"only in the new tree: {_shown(columns, row)}") for rows in by_start.values() for row in rows]
     return found

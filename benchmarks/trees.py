@@ -1,4 +1,4 @@
-"""Two trees of source side by side: a commit in a temporary git work tree, and this one. Commands run in either with one interpreter."""
+"""Checks out a commit into a temporary git work tree and runs Python in it or in this tree, with the same interpreter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SET: Final = {
     "OMP_NUM_THREADS": "1",
     "ONRAMP_LOG_LEVEL": "error",
 }
-"""What a run sees of the environment, and nothing else: no other ``ONRAMP_*``, no ``PYTHONPATH``."""
+"""The whole environment of a run: no other ``ONRAMP_*`` variables and no ``PYTHONPATH``."""
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -31,7 +31,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def python(tree: Path, arguments: Sequence[str], *, timeout: float, **more: str) -> bytes:
-    """Run ``python`` with ``arguments`` in ``tree``, whose packages come first; return what it prints. Raises ``SystemExit``."""
+    """Run ``python`` with ``arguments`` in ``tree``, whose packages come first; return its standard output. Raises ``SystemExit``."""
     try:
         done = subprocess.run(
             [sys.executable, *arguments], cwd=tree, env=environment(**more), timeout=timeout, capture_output=True, check=False
@@ -52,7 +52,7 @@ def cli(tree: Path) -> str:
 
 @contextmanager
 def checked_out(commit: str) -> Iterator[Path]:
-    """Have ``commit`` in a work tree for the block."""
+    """Check out ``commit`` into a temporary work tree for the duration of the block."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else a work tree stays registered when ``timeout`` ends us
     with tempfile.TemporaryDirectory(prefix="onramp-base-") as directory:
         tree = Path(directory) / "base"

@@ -1,4 +1,5 @@
-"""What the engine achieved: statistics over the evidence it left and, in simulations, over the sealed truth.
+"""Statistics over the engine's tables (``evidence``) and, in simulations, over the sealed truth (``truth``).
 
-Pure functions over frames and arrays. Nothing here decides anything: the engine never imports this room.
+``effect`` measures lift, ``stuck`` and ``calibration`` the detector, ``bandit_value`` and ``off_policy`` the learner, ``integrity`` and
+``balance`` the validity of the experiment. All are pure functions over frames and arrays; the engine never imports this package.
 """

@@ -1,4 +1,4 @@
-"""Names for the arrays that the statistics work on."""
+"""Type aliases for the arrays of the statistics."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ Flags = NDArray[np.bool_]
 
 
 def ratio(part: float, whole: float) -> float | None:
-    """Return ``part / whole``, None where there is nothing to measure: that is not 0."""
+    """Return ``part / whole``, or None if ``whole`` is 0: no data is not a rate of 0."""
     return part / whole if whole else None

@@ -1,13 +1,13 @@
-"""Is the experiment what it claims to be? Group sizes and shown-rates, tested so that one may look at any time.
+"""Tests group sizes and shown rates of the experiment. The p-values are valid at every look.
 
 Group sizes: Lindon and Malek 2020, "Anytime-valid inference for multinomial count data", arXiv:2011.03567: a Dirichlet-multinomial
-Bayes factor against the promised shares is a non-negative martingale under them, so 1 / its largest value so far is a p-value that
-holds at every look.
+Bayes factor against the promised shares is a non-negative martingale under these shares, so 1 / its running maximum is an anytime-valid
+p-value.
 
-Shown-rates: the arms of one decision share a surface, so being shown must not depend on the arm. Then among the *shown* decisions each
-arm still turns up with its logged propensity, however much propensities differ by context and time. The tested alternative scales an
-arm's odds of being shown by exp(tilt), mixed over tilts of both signs; the likelihood ratio is exact, no weighting is needed. The rates
-themselves are reported weighted by inverse propensity, so that they compare like with like.
+Shown rates: the arms of one decision share a surface, so being shown must not depend on the arm. Then, among the *shown* decisions, each
+arm appears with its logged propensity, even if propensities differ by context and time. The alternative scales an arm's odds of being
+shown by exp(tilt), mixed over tilts of both signs; its likelihood ratio is exact and needs no weights. The reported rates are weighted by
+inverse propensity, which makes them comparable between arms.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TILTS = np.array([sign * size for size in (0.05, 0.1, 0.2, 0.4, 0.8) for sign i
 
 @dataclass(frozen=True, slots=True)
 class GroupBalance:
-    """Counts a group against the promised shares. ``p_value`` is valid however often one has looked."""
+    """Group counts compared with the promised shares. ``p_value`` is valid after any number of looks."""
 
     counts: dict[str, int]
     shares: dict[str, float]
@@ -40,9 +40,10 @@ class GroupBalance:
 def group_balance(
     groups: Sequence[str], shares: Mapping[str, float], *, alpha: float = 0.01, concentration: float = 1_000.0
 ) -> GroupBalance:
-    """Check groups in order of assignment against ``shares`` (they sum to 1). Groups not named there are not counted.
+    """Check groups in order of assignment against ``shares`` (they sum to 1). Other groups are ignored.
 
-    ``concentration``: how close to the promised shares a fault is expected; 1,000 looks for faults of about a percentage point.
+    ``concentration``: strength of the alternative around the promised shares; 1,000 is most sensitive to faults of about a percentage
+    point.
     """
     if not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-6):
         raise ValueError(f"the shares of the groups sum to {sum(shares.values()):g}, not 1")
@@ -69,7 +70,7 @@ def multinomial_path(arrived: ArrayLike, shares: Sequence[float], concentration:
 
 @dataclass(frozen=True, slots=True)
 class ShownBalance:
-    """``rates``: ``arm decided shown rate`` with the rate weighted by inverse propensity. ``p_value`` as in ``GroupBalance``."""
+    """``rates``: ``arm decided shown rate`` ; the rate is weighted by inverse propensity. ``p_value`` as in ``GroupBalance``."""
 
     rates: pl.DataFrame
     p_value: float
@@ -77,7 +78,7 @@ class ShownBalance:
 
 
 def shown_balance(evidence: Evidence, *, alpha: float = 0.01) -> ShownBalance:
-    """Check that being shown does not depend on the arm, over the adaptive group's decisions."""
+    """Test over the adaptive group's decisions that being shown does not depend on the arm."""
     shown_ids = evidence.outcomes.filter(pl.col("kind") == "shown")["decision_id"].unique()
     chosen = evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE)).sort(
         "decided_at", "decision_id"
@@ -94,14 +95,14 @@ def shown_balance(evidence: Evidence, *, alpha: float = 0.01) -> ShownBalance:
     factors = [tilted_path(seen.chosen == number, seen.propensities[:, number]) for number in range(len(seen.arms))]
     if not factors or not len(seen):
         return ShownBalance(rates, 1.0, ok=True)
-    # The average of martingales is one: no correction for the number of arms is needed.
+    # An average of martingales is a martingale, so that no correction for the number of arms is needed.
     together = _log_mean_exp(np.stack(factors))
     p_value = min(1.0, math.exp(-max(0.0, float(together.max()))))
     return ShownBalance(rates, p_value, p_value >= alpha)
 
 
 def tilted_path(happened: ArrayLike, chance: ArrayLike) -> Floats:
-    """Return the log likelihood ratio after each draw of "the odds are scaled" against "it happens with this ``chance``"."""
+    """Return the log likelihood ratio after each draw: scaled odds against the null hypothesis of probability ``chance``."""
     hit = np.asarray(happened, dtype=np.float64)[None, :]
     p = np.asarray(chance, dtype=np.float64)[None, :]
     tilt = _TILTS[:, None]

@@ -1,12 +1,12 @@
-"""How good were the bandit's choices? From the sealed truth: what each arm would have earned, at every recommendation shown.
+"""The value of the bandit's choices: the sealed truth holds the expected reward of each arm for every shown recommendation.
 
-All values are expected rewards, so that luck does not blur them. Only arms that were eligible at a decision count there.
+All values are expected rewards, which removes the noise of the outcomes. Only arms that were eligible at a decision count there.
 
-- ``policy``: sum over arms of propensity · expected, what the policy meant to do; ``mean``: expected reward of the arms it did show;
-- ``uniform``: every eligible arm alike; ``best_fixed``: per trigger the one arm that is best over all its decisions (where it is not
-  eligible, the next best); ``best_policy``: per context (trigger, step, segment) the arm that is best on average there: what any policy
-  that sees only these could reach. Both are chosen in hindsight over the whole run, before and after a change of the world apart; in
-  contexts of few decisions that is a little too high.
+- ``policy``: sum over arms of propensity · expected reward; ``mean``: expected reward of the arms that were shown;
+- ``uniform``: all eligible arms with equal probability; ``best_fixed``: for each trigger the arm that is best over all its decisions (where
+  it is not eligible, the next best); ``best_policy``: for each context (trigger, step, segment) the arm with the best mean, an upper bound
+  for policies that see only these. Both are chosen in hindsight over the whole run, separately before and after a change of the world; in
+  contexts with few decisions this is slightly optimistic.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from state.duration import DAY
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """Shown decisions in order of time with what each arm would have earned (n × k, 0 where not eligible). Times in ms.
+    """Shown decisions in order of time, with the expected reward of each arm (n × k, 0 where not eligible). Times in ms.
 
-    ``log.rewards`` is the observed reward, nan where the window is still open.
+    ``log.rewards`` is the observed reward, nan while the window is open.
     """
 
     log: Logged
     expected: Floats
     shown_at: Integers
     best_fixed: Integers
-    """The arm that the best fixed policy shows at each decision."""
+    """The arm of the best fixed policy at each decision."""
     best_policy: Integers
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Mean expected rewards over some decisions. ``observed``: what was earned where the window has closed, nan if nowhere."""
+    """Mean expected rewards over some decisions. ``observed``: mean reward where the window has closed, nan if nowhere."""
 
     decisions: int
     policy: float
@@ -52,14 +52,14 @@ class Values:
 
     @property
     def gap_closed(self) -> float | None:
-        """How much of the way from uniform to the best policy was gone, None where there is no way to go."""
-        way = self.best_policy - self.uniform
-        return (self.policy - self.uniform) / way if way > 1e-9 else None
+        """Return the share of the gap between uniform and best policy that the policy closed, None if there is no gap."""
+        gap = self.best_policy - self.uniform
+        return (self.policy - self.uniform) / gap if gap > 1e-9 else None
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Cumulated expected reward that the policy gave away against others (negative: it gained), after each decision."""
+    """Cumulative regret in expected reward against other policies, after each decision. Negative: the policy gained."""
 
     shown_at: Integers
     against_uniform: Floats
@@ -92,7 +92,7 @@ def exposed(evidence: Evidence, truth: SealedTruth, window: int = DAY) -> Expose
 
 
 def expose(log: Logged, expected: Floats, shown_at: Integers, changed_at: int | None = None) -> Exposed:
-    """Put together decisions in order of time and what each arm would have earned; find the best arms in hindsight."""
+    """Combine decisions in order of time with the expected rewards of their arms; find the best arms in hindsight."""
     triggers = {name: index for index, name in enumerate(sorted({context[0] for context in log.contexts}))}
     trigger = np.array([triggers[context[0]] for context in log.contexts], dtype=np.int64)[log.context]
     era = np.zeros(len(log), dtype=np.int64) if changed_at is None else (shown_at >= changed_at).astype(np.int64)
@@ -113,7 +113,7 @@ def part(shown: Exposed, start: int, stop: int | None = None) -> Exposed:
 
 
 def last(shown: Exposed, share: float = 0.2) -> Exposed:
-    """Return the newest ``share`` of the decisions, at least one where there are any: where a learner should have learned."""
+    """Return the newest ``share`` of the decisions, at least one if there are any: the learner's performance after learning."""
     return part(shown, len(shown.log) - max(1, round(share * len(shown.log)))) if len(shown.log) else shown
 
 
@@ -136,7 +136,7 @@ def values(shown: Exposed) -> Values | None:
 
 
 def curves(shown: Exposed) -> Curves:
-    """Compute the regret after each decision, against uniform and against the best in hindsight."""
+    """Compute the cumulative regret after each decision, against uniform choice and against the best policies in hindsight."""
     rewards = _rewards(shown)
     own = rewards["policy"]
     return Curves(
@@ -148,9 +148,9 @@ def curves(shown: Exposed) -> Curves:
 
 
 def regret_curves(shown: Exposed, found: Curves, reference: Floats | None = None) -> dict[str, Floats]:
-    """Who chooses → cumulated expected reward given away against the best policy, after each decision.
+    """Return, for each policy, the cumulative regret against the best policy after each decision.
 
-    ``reference``: what a learner that knows the prior earned at each decision, where it was run (``evaluation.reference``).
+    ``reference``: rewards of the learner that knows the prior at each decision, if it was run (``evaluation.reference``).
     """
     best = found.against_best_policy
     lines = {
@@ -170,9 +170,9 @@ def best_arms(group: Integers, expected: Floats, eligible: Flags) -> Integers:
     groups = int(group.max(initial=-1)) + 1
     mean = np.full((groups, expected.shape[1]), -np.inf)
     for arm in range(expected.shape[1]):
-        awake = eligible[:, arm]
-        count = np.bincount(group[awake], minlength=groups)
-        total = np.bincount(group[awake], weights=expected[awake, arm], minlength=groups)
+        eligible_here = eligible[:, arm]
+        count = np.bincount(group[eligible_here], minlength=groups)
+        total = np.bincount(group[eligible_here], weights=expected[eligible_here, arm], minlength=groups)
         mean[:, arm] = np.where(count > 0, total / np.maximum(1, count), -np.inf)
     return np.asarray(np.where(eligible, mean[group], -np.inf).argmax(axis=1))
 

@@ -1,4 +1,4 @@
-"""Do scores mean what they say? Among alarms with score 0.7, seven of ten should be people who would have stayed stuck.
+"""Calibration of scores: of the alarms with score 0.7, 70 % should concern people who would have stayed stuck.
 
 Sources: reliability tables and the expected calibration error, Naeini, Cooper and Hauskrecht 2015; the score of Brier 1950.
 """
@@ -18,7 +18,7 @@ from evaluation.stuck import judge
 class Calibration:
     """``table``: ``scored`` (mean score), ``happened`` (share of positives), ``alarms`` per bin, bins of equal numbers of alarms.
 
-    ``brier``: mean squared error (0 best); ``brier_of_base_rate``: what the same number for all would get. ``error``: the expected
+    ``brier``: mean squared error (0 best); ``brier_of_base_rate``: that of the constant base rate. ``error``: the expected
     calibration error, mean |scored - happened| weighted by alarms.
     """
 
@@ -31,14 +31,14 @@ class Calibration:
 
 
 def calibrate(scores: ArrayLike, happened: ArrayLike, bins: int = 10) -> Calibration | None:
-    """Compare scores in 0..1 with what happened (True/False), None where there are none."""
+    """Compare scores in 0..1 with outcomes (True/False). None without scores."""
     score = np.asarray(scores, dtype=np.float64)
     truth = np.asarray(happened, dtype=np.float64)
     if not score.size:
         return None
     if score.min() < 0 or score.max() > 1:
-        raise ValueError(f"scores are probabilities, and these reach from {score.min():g} to {score.max():g}")
-    # Equal scores stay in one bin, so that a detector with few levels gets a row a level.
+        raise ValueError(f"scores must be probabilities; these range from {score.min():g} to {score.max():g}")
+    # Equal scores stay in one bin, so that a detector with few score levels gets one row per level.
     edges = np.unique(np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1], method="inverted_cdf"))
     bin_of = np.searchsorted(edges, score, side="left")
     table = (
@@ -64,7 +64,7 @@ def calibrate(scores: ArrayLike, happened: ArrayLike, bins: int = 10) -> Calibra
 def calibrate_signals(episodes: pl.DataFrame, signals: pl.DataFrame, bins: int = 10) -> Calibration | None:
     """Compare the scores of first alarms with the episodes' labels (by truth or by holdout); bots count as not stuck.
 
-    What counts is whether the person would have stayed stuck, not whether the alarm came in time. None: no alarm has a score.
+    The label says whether the person would have stayed stuck, not whether the alarm was in time. None: no alarm has a score.
     """
     alarms = judge(episodes, signals).filter(pl.col("known") & pl.col("alarmed") & pl.col("score").is_not_null())
     return calibrate(alarms["score"].to_numpy(), alarms["positive"].to_numpy(), bins)

@@ -1,7 +1,7 @@
-"""Does guidance work? By intention to treat: everyone counts in the group they were assigned to, guided or not.
+"""The effect of guidance by intention to treat: every person counts in the assigned group, whether guided or not.
 
-The outcome is activation within ``WINDOW`` of sign-up. Only *matured* people count, whose window has closed: otherwise the newest
-people, who had less time, would blur the comparison. People are taken in order of sign-up, which is the order of maturing.
+The outcome is activation within ``WINDOW`` of sign-up. Only *matured* people count, whose window has closed; newer people had less time
+and would bias the rates. People are ordered by sign-up, which is the order of maturing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMPARISONS: Final = ((ADAPTIVE, HOLDOUT), (RULES, HOLDOUT), (ADAPTIVE, RULES))
 
 @dataclass(frozen=True, slots=True)
 class GroupRate:
-    """Matured people of a group and how many of them activated in time; ``rate`` None: nobody matured."""
+    """Matured people of a group and how many of them activated in time; ``rate`` None: no person matured."""
 
     group: str
     people: int
@@ -38,9 +38,9 @@ class GroupRate:
 class Lift:
     """Activation of ``treated`` minus that of ``control``, as a fraction (0.04: four points).
 
-    ``lift`` is the plain difference of the rates with its ``fixed_lower`` and ``fixed_upper``, valid for one look chosen beforehand.
-    ``path`` is valid at every look, and ``lower`` and ``upper`` its end. ``claimed``: at some look the whole interval lay above 0;
-    ``claimed_after`` so many people of both groups.
+    ``lift`` is the plain difference of the rates with the fixed-sample interval ``fixed_lower`` to ``fixed_upper``, valid at one look
+    chosen in advance. ``path`` is the confidence sequence, ``lower`` and ``upper`` its last interval. ``claimed``: at some look the
+    whole interval was above 0; ``claimed_after``: the number of people of both groups at the first such look.
     """
 
     treated: str
@@ -57,7 +57,7 @@ class Lift:
 
 @dataclass(frozen=True, slots=True)
 class TrueLift:
-    """What guidance did to the matured adaptive people, against their own untreated twins. ``standard_error``: over people."""
+    """The true lift of the matured adaptive people against their untreated twins. ``standard_error``: over people."""
 
     lift: float
     activated: float
@@ -68,7 +68,7 @@ class TrueLift:
 
 @dataclass(frozen=True, slots=True)
 class EffectReport:
-    """One row a group, one lift a pair of groups that both have matured people, and the true lift where there is truth."""
+    """One rate per group, one lift per pair of groups with matured people, and the true lift if the sealed truth is given."""
 
     groups: tuple[GroupRate, ...]
     lifts: tuple[Lift, ...]
@@ -98,8 +98,8 @@ def effect(
     alpha: float = 0.05,
     tuned_at: int = 5_000,
 ) -> EffectReport:
-    """Compare the groups. ``shares``: the probability of each group by design; without it the counts stand in for it, which makes the
-    always-valid intervals approximate. ``tuned_at``: people of both groups at which they are narrowest.
+    """Compare the groups. ``shares``: the probability of each group by design; without it the observed shares are used, which makes
+    the always-valid intervals approximate. ``tuned_at``: people of both groups at which they are narrowest.
     """
     people = matured(evidence)
     rates = []
@@ -118,7 +118,10 @@ def effect(
 
 
 def _share(treated: str, control: str, shares: Mapping[str, float], counted: Mapping[str, int]) -> float:
-    """Chance of ``treated`` for somebody of both groups. A group that has people and no share by design was not part of the design."""
+    """Return the probability of ``treated`` given one of the two groups.
+
+    Uses the observed shares if one group is not part of the design.
+    """
     if shares.get(treated) and shares.get(control):
         return shares[treated] / (shares[treated] + shares[control])
     return counted[treated] / (counted[treated] + counted[control])
@@ -146,7 +149,7 @@ def _lift(people: pl.DataFrame, treated: str, control: str, share: float, alpha:
 
 
 def true_lift(evidence: Evidence, truth: SealedTruth) -> TrueLift | None:
-    """Compare matured adaptive people with their twins, None if there are none. Times are the truth's."""
+    """Compare matured adaptive people with their untreated twins, None if there are none. All times come from the sealed truth."""
     adaptive = matured(evidence).filter(pl.col("experiment_group") == ADAPTIVE).select("user_id")
     people = truth.persons().join(adaptive, on="user_id", how="semi")
     if not people.height:
@@ -168,7 +171,7 @@ def true_lift(evidence: Evidence, truth: SealedTruth) -> TrueLift | None:
 
 
 def people_needed(lift: float, rate: float, share: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
-    """Return about how many people of both groups the always-valid interval needs to claim ``lift`` with this ``power``.
+    """Return about how many people of both groups the always-valid interval needs to claim ``lift`` with ``power``.
 
     ``rate``: activation without guidance. For planning: the margin of the normal mixture at its tightest, 5 % wider.
     """

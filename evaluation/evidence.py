@@ -1,7 +1,7 @@
-"""The evidence of one tenant: what the engine wrote into ClickHouse, as frames.
+"""The evidence of one tenant: the engine's ClickHouse tables as frames.
 
-Times are integers, milliseconds since the Unix epoch, UTC; 0 means "has not happened", as in the tables. Frames read through the
-``*_final`` views (NULL where a time has not happened, DateTime64) come to the same through ``Evidence.of``.
+Times are integers, milliseconds since the Unix epoch, UTC; 0 means "has not happened", as in the tables. ``Evidence.of`` also
+accepts frames of the ``*_final`` views, which hold NULL for a time that has not happened and DateTime64 otherwise.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "asked_at": _MS,
     },
 }
-"""Table -> columns that the statistics read. Frames may hold more."""
+"""Table -> columns that the statistics read. Frames may hold more columns."""
 
 _OPTIONAL: Final = {("signals", "score"), ("signals", "evidence"), ("recommendations", "ui_component")}
 
@@ -95,11 +95,11 @@ Rows = pl.DataFrame | Sequence[Mapping[str, Any]]
 
 
 class EvidenceError(ValueError):
-    """A frame lacks what its table must hold. Nothing to retry: the loader and this room disagree."""
+    """A frame lacks a required column. Not retryable: the loader and this package disagree about the schema."""
 
 
 def conform(table: str, rows: Rows) -> pl.DataFrame:
-    """Return ``rows`` with the columns of ``SCHEMAS[table]`` in their types. A missing column is an ``EvidenceError`` in words."""
+    """Return ``rows`` with the columns of ``SCHEMAS[table]`` in their types. Raises ``EvidenceError`` for a missing column."""
     schema = SCHEMAS[table]
     if not isinstance(rows, pl.DataFrame):
         rows = pl.DataFrame(list(rows), infer_schema_length=None) if rows else pl.DataFrame(schema=schema)
@@ -126,7 +126,7 @@ def _nothing(table: str) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One tenant's tables at one moment. ``until`` (ms) is the newest log time; nothing after it is known."""
+    """One tenant's tables at one moment. ``until`` (ms) is the newest log time; later events are not included."""
 
     people: pl.DataFrame
     decisions: pl.DataFrame
@@ -150,7 +150,7 @@ class Evidence:
         recommendations: Rows = (),
         llm_calls: Rows = (),
     ) -> Evidence:
-        """Build evidence from frames or rows as dictionaries, types put right. Raises ``EvidenceError``."""
+        """Build evidence from frames or dictionaries and convert the types. Raises ``EvidenceError``."""
         return cls(
             people=conform("people", people),
             decisions=conform("decisions", decisions),
@@ -164,9 +164,9 @@ class Evidence:
 
 
 def ends(outcomes: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a decision whose attribution window has closed: ``decision_id``, ``reward`` (1 success, 0 failure).
+    """Return one row per decision whose attribution window has closed: ``decision_id``, ``reward`` (1 success, 0 failure).
 
-    A decision with both ends, which a healthy run never has (``integrity.py``), counts as the success.
+    A decision with both outcomes counts as a success; a healthy run has none (``integrity.py``).
     """
     closed = outcomes.filter(pl.col("kind").is_in(["success", "failure"]))
     return closed.group_by("decision_id", maintain_order=True).agg((pl.col("kind") == "success").any().cast(pl.Float64).alias("reward"))

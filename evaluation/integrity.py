@@ -1,6 +1,6 @@
-"""Faults that would make every other figure wrong, looked for in the evidence and, where there is one, against the sealed truth.
+"""Checks for faults that would invalidate all other figures, in the evidence and, if it is given, against the sealed truth.
 
-Each check returns a ``Finding`` that is green in a healthy run and turns red upon the fault it is named after.
+Each check returns a ``Finding`` that passes in a healthy run and fails if its fault is present.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from state.duration import DAY, MINUTE
 from state.vocabulary import NO_COMPONENT
 
 SLACK: Final = 15 * MINUTE
-"""How far the times of an app and of the log may lie apart."""
+"""Permitted difference between an app's times and the log's."""
 _LEAST_CHANCE: Final = 1e-5
-"""Two-sided tests call a fault at this level: about one false alarm in some ten thousand runs."""
+"""Level of the two-sided tests: about one false alarm in ten thousand runs."""
 _SEALED_KEYS: Final = (
     "untreated untreatedAt untreated_at twin twinActivatedAt twin_activated_at onset onset_at onsetAt cause bot is_bot isBot"
     " horizons prior changedAt changed_at expected_reward"
@@ -32,7 +32,7 @@ _END: Final = ("success", "failure", "expired", "withdrawn", "superseded")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``ok`` False: the run is not to be believed until ``detail``, a sentence, is explained."""
+    """``ok`` False: do not use the figures of the run before ``detail``, a sentence, is explained."""
 
     name: str
     ok: bool
@@ -42,7 +42,7 @@ class Finding:
 def check(
     evidence: Evidence, truth: SealedTruth | None = None, *, window: int = DAY, floor: float = 0.0, slack: int = SLACK
 ) -> list[Finding]:
-    """Run all checks. ``window``: attribution (ms). ``floor``: the least propensity an eligible arm is promised."""
+    """Run all checks. ``window``: attribution (ms). ``floor``: the promised minimum propensity of an eligible arm."""
     findings = [
         arms_delivered(evidence, truth),
         attribution(evidence, window, slack),
@@ -60,7 +60,7 @@ def _decided(evidence: Evidence) -> pl.DataFrame:
 
 
 def arms_delivered(evidence: Evidence, truth: SealedTruth | None = None) -> Finding:
-    """The arm that was delivered, judged and (by the truth) shown is the arm that was decided."""
+    """Check that deliveries, outcomes and (in the truth) exposures have the arm of their decision."""
     chosen = _decided(evidence).select("decision_id", decided="arm")
     sources = [
         evidence.recommendations.filter((pl.col("ui_component") != NO_COMPONENT).fill_null(value=True)).select("decision_id", "arm"),
@@ -83,7 +83,7 @@ def arms_delivered(evidence: Evidence, truth: SealedTruth | None = None) -> Find
 
 
 def attribution(evidence: Evidence, window: int = DAY, slack: int = SLACK) -> Finding:
-    """A success falls within the window after being shown, a failure at its end, and both were shown."""
+    """Check that successes fall within the window after showing, failures at its end, and that both were shown."""
     outcomes = evidence.outcomes
     shown = outcomes.filter(pl.col("kind") == "shown").group_by("decision_id").agg(shown_at=pl.col("occurred_at").min())
     closed = outcomes.filter(pl.col("kind").is_in(["success", "failure"])).join(shown, on="decision_id", how="left")
@@ -103,7 +103,7 @@ def attribution(evidence: Evidence, window: int = DAY, slack: int = SLACK) -> Fi
 
 
 def holdout_untouched(evidence: Evidence, truth: SealedTruth | None = None) -> Finding:
-    """Nobody of the holdout was decided for, shown anything or rewarded."""
+    """Check that held-out people have no decision, outcome or exposure."""
     held = evidence.people.filter(pl.col("experiment_group") == HOLDOUT)["user_id"].implode()
     decisions = _decided(evidence).filter((pl.col("experiment_group") == HOLDOUT) | pl.col("user_id").is_in(held)).height
     outcomes = evidence.outcomes.filter(pl.col("user_id").is_in(held)).height
@@ -116,7 +116,7 @@ def holdout_untouched(evidence: Evidence, truth: SealedTruth | None = None) -> F
 
 
 def propensities(evidence: Evidence, floor: float = 0.0) -> Finding:
-    """Propensities sum to 1, the chosen arm was eligible and has the logged one, and none lies below the floor."""
+    """Check that propensities sum to 1, are not below the floor, and that the chosen arm was eligible with the logged propensity."""
     frame = _decided(evidence).filter(pl.col("experiment_group") == ADAPTIVE)
     flat = frame.select("decision_id", "arm", "propensity", "arms", "propensities").filter(
         pl.col("arms").list.len() == pl.col("propensities").list.len()
@@ -128,18 +128,18 @@ def propensities(evidence: Evidence, floor: float = 0.0) -> Finding:
         .agg(
             total=pl.col("propensities").sum(),
             least=pl.col("propensities").min(),
-            told=pl.col("propensity").first(),
+            logged=pl.col("propensity").first(),
             own=pl.col("propensities").filter(pl.col("arms") == pl.col("arm")).first(),
         )
     )
     counts = own.select(
         unsummed=((pl.col("total") - 1).abs() > 1e-6).sum(),
         uneligible=pl.col("own").is_null().sum(),
-        different=((pl.col("own") - pl.col("told")).abs() > 1e-9).sum(),
+        different=((pl.col("own") - pl.col("logged")).abs() > 1e-9).sum(),
         low=((pl.col("least") < floor - 1e-9) | (pl.col("own") <= 0)).sum(),
     ).row(0, named=True)
     detail = (
-        f"of {frame.height} decisions {ragged} name as many propensities as arms not, {counts['unsummed']} do not sum to 1,"
+        f"of {frame.height} decisions {ragged} have unequal numbers of arms and propensities, {counts['unsummed']} do not sum to 1,"
         f" {counts['uneligible']} chose an arm that was not eligible, {counts['different']} log another propensity for it,"
         f" {counts['low']} fall below the floor"
     )
@@ -147,38 +147,38 @@ def propensities(evidence: Evidence, floor: float = 0.0) -> Finding:
 
 
 def choices_follow_propensities(evidence: Evidence, bins: int = 10) -> Finding:
-    """Arms are chosen as often as their propensities say: by arm, and by the size of the propensity.
+    """Check that arms are chosen as often as their propensities predict, by arm and by size of the propensity.
 
-    Sums of (chosen - propensity) are martingales; each is compared with its standard deviation, where at least five are expected.
+    Sums of (chosen - propensity) are martingales; each with at least five expected choices is compared with its standard deviation.
     """
     frame = _decided(evidence).filter(pl.col("experiment_group") == ADAPTIVE)
     flat = frame.select("arm", "arms", "propensities").explode("arms", "propensities").drop_nulls()
     if not flat.height:
-        return Finding("choices follow propensities", ok=True, detail="there are no decisions to judge")
+        return Finding("choices follow propensities", ok=True, detail="there are no decisions to check")
     flat = flat.with_columns(
         hit=(pl.col("arm") == pl.col("arms")).cast(pl.Float64),
         size=(pl.col("propensities") * bins).floor().clip(0, bins - 1).cast(pl.Int64).cast(pl.String),
     )
     p = pl.col("propensities")
-    sums = [pl.col("hit").sum(), p.sum().alias("due"), (p * (1 - p)).sum().alias("variance"), (1 - p).sum().alias("against")]
+    sums = [pl.col("hit").sum(), p.sum().alias("expected"), (p * (1 - p)).sum().alias("variance"), (1 - p).sum().alias("against")]
     groups = pl.concat(
         [
             flat.group_by(name="arms").agg(sums).with_columns(pl.format("arm {}", "name").alias("name")),
             flat.group_by(name="size").agg(sums).with_columns(pl.format("propensity bin {}", "name").alias("name")),
         ]
-    ).filter((pl.col("due") >= 5) & (pl.col("against") >= 5))
+    ).filter((pl.col("expected") >= 5) & (pl.col("against") >= 5))
     if not groups.height:
-        return Finding("choices follow propensities", ok=True, detail="there are too few decisions to judge")
-    deviation = (groups["hit"] - groups["due"]).abs().to_numpy() / np.sqrt(np.maximum(groups["variance"].to_numpy(), 1e-9))
+        return Finding("choices follow propensities", ok=True, detail="there are too few decisions to check")
+    deviation = (groups["hit"] - groups["expected"]).abs().to_numpy() / np.sqrt(np.maximum(groups["variance"].to_numpy(), 1e-9))
     worst = int(deviation.argmax())
     row = groups.row(worst, named=True)
     chance = min(1.0, math.erfc(float(deviation[worst]) / math.sqrt(2.0)) * groups.height)
-    detail = f"furthest off is {row['name']}: chosen {row['hit']:.0f} times where {row['due']:.1f} were due (p = {chance:.2g})"
+    detail = f"largest deviation is {row['name']}: chosen {row['hit']:.0f} times, expected {row['expected']:.1f} (p = {chance:.2g})"
     return Finding("choices follow propensities", chance >= _LEAST_CHANCE, detail)
 
 
 def one_end_each(evidence: Evidence) -> Finding:
-    """Each decision ends at most once, and no more decisions are rewarded than were shown."""
+    """Check that each decision ends at most once and that no more decisions are rewarded than were shown."""
     outcomes = evidence.outcomes
     ends = outcomes.filter(pl.col("kind").is_in(_END)).group_by("decision_id").len()
     twice = ends.filter(pl.col("len") > 1).height
@@ -190,10 +190,10 @@ def one_end_each(evidence: Evidence) -> Finding:
 
 
 def nothing_sealed(evidence: Evidence, truth: SealedTruth | None = None) -> Finding:
-    """No column and no field of a signal's evidence bears a name that only the sealed truth has, and no number in it is the truth's.
+    """Check that no column and no field of a signal's evidence has a name or a number of the sealed truth.
 
-    Numbers looked for: the step's true horizon (a learned one comes near it, not to the millisecond), and when the step would have been
-    completed without guidance, where that is not when it was completed.
+    Numbers: the step's true horizon (a learned horizon is close, but not equal to the millisecond), and the untreated completion time
+    of the step, if it differs from the actual one.
     """
     tables = (evidence.people, evidence.decisions, evidence.outcomes, evidence.signals, evidence.progress, evidence.recommendations)
     names = {name for table in tables for name in table.columns}
@@ -201,7 +201,7 @@ def nothing_sealed(evidence: Evidence, truth: SealedTruth | None = None) -> Find
     keys = text.str.extract_all(r'"[A-Za-z_]+"\s*:').explode().drop_nulls().str.extract(r'"([A-Za-z_]+)"').unique()
     found = sorted((names | set(keys)) & set(_SEALED_KEYS))
     copied = 0 if truth is None else _sealed_numbers(evidence, truth)
-    detail = f"the evidence holds {', '.join(found)}, which only the truth knows" if found else "no name of the sealed truth appears"
+    detail = f"the evidence holds {', '.join(found)}, which belongs to the sealed truth" if found else "no name of the sealed truth appears"
     return Finding("nothing sealed", not found and not copied, f"{detail}; {copied} signals hold one of its numbers")
 
 
@@ -216,21 +216,19 @@ def _sealed_numbers(evidence: Evidence, truth: SealedTruth) -> int:
 
 
 def no_foresight(evidence: Evidence, truth: SealedTruth) -> Finding:
-    """Detection is no better than one can be, and alarms do not fall on the very moment of hidden onset.
+    """Check that detection does not exceed its ceiling, and that alarms do not coincide with the hidden onset.
 
-    The ceiling (``stuck_bounds.py``) knows the hidden cause of each episode and nothing else of it; who beats its F1 by
-    more than three standard errors and two points knows the future.
+    The ceiling (``stuck_bounds.py``) knows the hidden cause of each episode. An F1 above it by more than three standard errors and two
+    points needs knowledge of the future.
     """
     episodes = label_by_truth(truth, evidence.until)
     result = score(episodes, evidence.signals)
     verdicts = judge(episodes, evidence.signals).filter(pl.col("known") & pl.col("alarmed"))
     at_onset = verdicts.filter(pl.col("detected_at") == pl.col("onset")).height
     if result.f1 is None or not result.positives:
-        return Finding("no foresight", ok=True, detail="there are no episodes to judge")
+        return Finding("no foresight", ok=True, detail="there are no episodes to check")
     ceiling = bounds(episodes).ceiling.f1 or 0.0
     margin = 0.02 + 3.0 * math.sqrt(ceiling * (1.0 - ceiling) / result.positives)
     ok = result.f1 <= ceiling + margin and at_onset <= max(3, 0.02 * verdicts.height)
-    detail = (
-        f"F1 is {result.f1:.3f} with a ceiling of {ceiling:.3f}; {at_onset} of {verdicts.height} alarms fall on the very moment of onset"
-    )
+    detail = f"F1 is {result.f1:.3f} with a ceiling of {ceiling:.3f}; {at_onset} of {verdicts.height} alarms coincide with the onset"
     return Finding("no foresight", ok, detail)

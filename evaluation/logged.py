@@ -1,8 +1,8 @@
-"""The log of a policy as arrays: contexts, eligible arms with their propensities, the arm chosen and what came of it.
+"""A policy's log as arrays: contexts, eligible arms with their propensities, the chosen arm and its reward.
 
-Only decisions that were made for the adaptive group, shown, and whose window has closed count: success is 1, failure 0. Decisions that
-were not shown, expired or were withdrawn say nothing about an arm; leaving them out biases nothing, because the arms of one decision
-share a surface and being shown does not depend on the arm (``balance.py`` tests that).
+Only shown decisions of the adaptive group whose window has closed count: success is 1, failure 0. Decisions that were not shown, expired
+or were withdrawn hold no information about an arm. Leaving them out causes no bias: the arms of one decision share a surface, and being
+shown does not depend on the arm (``balance.py`` tests this).
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ CONTEXT = ("trigger", "step_id", "segment")
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """``n`` decisions in order of time over ``k`` arms. ``propensities`` is n × k, 0 where an arm was not eligible or not possible."""
+    """``n`` decisions in order of time over ``k`` arms.
+
+    ``propensities`` is n × k, 0 for an arm that was not eligible or could not be chosen.
+    """
 
     arms: tuple[str, ...]
     contexts: tuple[tuple[str, str, str], ...]
@@ -37,7 +40,7 @@ class Logged:
 
     @property
     def chosen_propensity(self) -> Floats:
-        """The probability with which each chosen arm was chosen."""
+        """Return the propensity of the chosen arm of each decision."""
         return np.asarray(self.propensities[np.arange(len(self)), self.chosen])
 
     def part(self, start: int, stop: int) -> Logged:
@@ -61,8 +64,8 @@ class Logged:
 def logged(evidence: Evidence, window: int = DAY) -> Logged:
     """Read the adaptive group's shown decisions whose attribution ``window`` (ms) has closed, in order of time.
 
-    A success is known as soon as it happens, a failure at the window's end only: of the newest decisions the successes alone have ended,
-    and counting those would flatter every policy. So a decision counts once its window has passed, however it ended.
+    A success is known when it happens, a failure only when the window closes. Among the newest decisions only successes have ended, and
+    counting them would bias every value upwards. So a decision counts only after its window has closed.
     """
     decided = evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE))
     shown = evidence.outcomes.filter((pl.col("kind") == "shown") & (pl.col("occurred_at") + window <= evidence.until))
@@ -75,7 +78,7 @@ def logged(evidence: Evidence, window: int = DAY) -> Logged:
 
 
 def from_frame(frame: pl.DataFrame) -> Logged:
-    """Build the arrays from decisions with a ``reward`` each."""
+    """Build the arrays from decisions with their ``reward``."""
     if not frame.height:
         none, nowhere = np.zeros(0, dtype=np.int64), np.zeros((0, 0))
         return Logged((), (), none, none, nowhere.astype(np.bool_), nowhere, np.zeros(0))

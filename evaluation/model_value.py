@@ -1,11 +1,11 @@
-"""Is a model's text worth more than the template? By intention to treat: a decision counts where it was drawn, whatever came of it.
+"""The value of a model's text against the template, by intention to treat.
 
-Every eligible decision is drawn to ask a model or to keep its template (column ``experiment`` of the calls). The outcome is success within
-the attribution window among *shown* decisions whose window has closed: before that successes alone are known, which flatters everybody.
-Being shown must not depend on the draw; the counts of the shown are tested for that as the counts of all are.
+A decision counts in its assigned group, even if the call failed. Every eligible decision is randomly assigned to a model or to its template (column ``experiment`` of the calls). The outcome is success
+within the attribution window among *shown* decisions whose window has closed; before that only successes are known, which biases rates
+upwards. Being shown must not depend on the assignment; the counts of all and of shown decisions are both tested.
 
-The draw is by decision, and one person has decisions of both kinds: what a text achieves is a completed step more, and a person's
-activation belongs to no decision. So the cost is set against successes.
+The unit of randomisation is the decision, and one person has decisions of both groups. Therefore the outcome is a completed step, not
+activation, and the cost is reported per additional success.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DRAWN: Final = (MODEL, TEMPLATE)
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """One side of the draw. ``matured``: shown, window closed; ``successes`` of those; ``rate`` None: nothing matured."""
+    """One group of the experiment. ``matured``: shown, window closed; ``successes`` of these; ``rate`` None: no decision matured."""
 
     experiment: str
     decisions: int
@@ -43,12 +43,12 @@ class Wording:
 
 @dataclass(frozen=True, slots=True)
 class ModelValue:
-    """What models did to success, and what that cost, in millionths of a dollar.
+    """The effect of models on success and its cost, in millionths of a dollar.
 
-    ``lift`` (model − template, of the rates) is None until both sides have matured decisions. ``drawn`` and ``shown`` test the counts
-    against the promised share, None where none is promised. ``per_success``: cost of one success more, and ``per_success_at_most`` by the
-    lower end of the interval; both None, and ``why_not`` a sentence, until the interval lies above 0. ``open``: shown, window still open.
-    ``compared`` is False, and ``lift`` None, where no text by a model was shown: nothing was done that could differ.
+    ``lift`` (model − template, of the rates) is None until both groups have matured decisions. ``drawn`` and ``shown`` test the counts
+    against the promised share, None without one. ``per_success``: cost of one additional success; ``per_success_at_most``: the same at the
+    lower end of the interval. Both are None, and ``why_not`` is a sentence, until the interval is above 0. ``open``: shown, window open.
+    ``compared`` is False, and ``lift`` None, if no model's text was shown: the groups were treated alike.
     """
 
     sides: tuple[Wording, ...]
@@ -64,20 +64,20 @@ class ModelValue:
 
     @property
     def cost_micros(self) -> int:
-        """Of all decisions that were drawn for the model, matured or not."""
+        """Return the cost of all decisions assigned to the model, matured or not."""
         return sum(side.cost_micros for side in self.sides)
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against the draw."""
+        """Return whether both balance tests pass."""
         return all(balance is None or balance.ok for balance in (self.drawn, self.shown))
 
 
 def model_value(
     evidence: Evidence, template_share: float | None = None, *, window: int = DAY, alpha: float = 0.05, tuned_at: int = 5_000
 ) -> ModelValue:
-    """Compare the two sides. ``template_share``: the promised share of templates; without it the counts stand in for it, which makes the
-    always-valid interval approximate, and nothing tests the draw. ``window``: of attribution, in ms. ``tuned_at`` as for ``effect``.
+    """Compare the two groups. ``template_share``: the promised share of templates; without it the observed share is used, which makes the
+    always-valid interval approximate, and the balance is not tested. ``window``: of attribution, in ms. ``tuned_at`` as for ``effect``.
     """
     drawn = _drawn(evidence, window)
     matured = drawn.filter("matured")
@@ -87,7 +87,7 @@ def model_value(
     incremental = per_success = at_most = None
     why_not = _why_not(sides, lift) if compared or not sides[0].decisions else "no text by a model was shown"
     if lift is not None and not why_not:
-        # What is spent on decisions that are still open buys successes that are not known yet.
+        # Decisions with an open window have costs but no known outcome yet, so their costs are left out.
         cost = int(drawn.filter((pl.col("experiment") == MODEL) & ~pl.col("open"))["cost_micros"].sum())
         incremental = lift.lift * sides[0].matured
         per_success, at_most = cost / incremental, cost / (lift.lower * sides[0].matured)
@@ -106,7 +106,7 @@ def model_value(
 
 
 def _drawn(evidence: Evidence, window: int) -> pl.DataFrame:
-    """One row a decision that was drawn, in the order of the draw: ``shown``, ``matured``, ``open``, ``success``."""
+    """Return one row per assigned decision, in order of assignment: ``shown``, ``matured``, ``open``, ``success``."""
     shown = evidence.outcomes.filter(pl.col("kind") == "shown").group_by("decision_id").agg(pl.col("occurred_at").min().alias("shown_at"))
     frame = (
         evidence.llm_calls.filter(pl.col("experiment").is_in(DRAWN))
@@ -115,7 +115,7 @@ def _drawn(evidence: Evidence, window: int) -> pl.DataFrame:
         .with_columns(shown=pl.col("shown_at").is_not_null(), success=pl.col("reward").fill_null(0.0))
     )
     closed = pl.col("shown") & (pl.col("shown_at") + window <= evidence.until).fill_null(value=False)
-    # One that was shown long ago and has no end was cut off (an erased person, a deleted row): nobody knows how it would have ended.
+    # A decision that was shown long ago and has no outcome is censored (a deleted person or row): its outcome is unknown.
     frame = frame.with_columns(matured=closed & pl.col("reward").is_not_null(), open=pl.col("shown") & ~closed)
     return frame.sort("asked_at", "decision_id")
 
@@ -167,12 +167,12 @@ def _balance(rows: pl.DataFrame, template_share: float | None) -> GroupBalance |
 
 
 def _why_not(sides: tuple[Wording, ...], lift: Lift | None) -> str:
-    """Why no cost per success can be named, empty if it can."""
+    """Return why there is no cost per success, empty if there is one."""
     for side in sides:
         if not side.decisions:
-            return f"no decision was drawn for the {side.experiment} yet"
+            return f"no decision was assigned to the {side.experiment} yet"
         if not side.matured:
-            return f"no decision that was drawn for the {side.experiment} was shown and has its attribution window closed"
+            return f"no decision assigned to the {side.experiment} was shown and has a closed attribution window"
     if lift is None or lift.lower <= 0 or lift.lift <= 0:
         return "a model's text is not proven to achieve more than the template"
     return ""

@@ -1,14 +1,14 @@
-"""What would another policy have earned? Estimated from the log of the policy that ran.
+"""Off-policy evaluation: estimates the value of another policy from the log of the policy that ran.
 
-*Estimand*: the target's mean one-step reward over the logged contexts: (1/n) sum_i sum_a target(a|x_i)·mu(x_i, a). It says nothing of
-contexts that the target would have led people into. *Decisions*: ``logged.py``.
+*Estimand*: the target's mean one-step reward over the logged contexts: (1/n) sum_i sum_a target(a|x_i)·mu(x_i, a). It does not
+cover contexts that only the target policy would lead to. *Decisions*: ``logged.py``.
 
 Estimators: ``ips`` (Horvitz and Thompson 1952), ``snips`` (self-normalised: Swaminathan and Joachims 2015), ``dr`` (doubly robust:
 Dudík, Langford and Li 2011, with an outcome model fitted on the past only, so that each term is unbiased given the past however the
 logger adapts: Kato et al. 2020, arXiv:2002.05308), ``stabilised`` (dr with each term weighted by the inverse of its standard deviation
-as known from propensities before it is seen: Hadad et al. 2021, arXiv:1911.02768; Bibaut et al. 2021, arXiv:2106.00418; Zhan et al.
-2021, arXiv:2106.02029). The last is narrower only where the logger's propensities shrink much over time, and its estimand is the same
-only if contexts are alike over time; so ``dr`` is the one to report (figures: benchmarks/coverage_off_policy.py).
+as predicted from propensities and earlier decisions: Hadad et al. 2021, arXiv:1911.02768; Bibaut et al. 2021, arXiv:2106.00418; Zhan et al.
+2021, arXiv:2106.02029). The last is narrower only if the logging policy's propensities shrink much over time, and its estimand is the same
+only if the distribution of contexts is constant; therefore reports use ``dr`` (figures: benchmarks/coverage_off_policy.py).
 
 *Variance*: given the past and the contexts, the terms are martingale differences. Their variance is known up to the rewards' own:
 sum_a target²/propensity·E(reward - guess)². The interval takes the larger of that, with the model's guesses, and the observed sum of
@@ -43,7 +43,7 @@ TRAINING_SHARE: Final = 0.3
 class Value:
     """A policy's estimated value with its 95 % interval for one look, and the one valid at every look (``always_*``).
 
-    ``effective``: the number of decisions that would tell as much had the target itself been logged (Kish 1965).
+    ``effective``: effective sample size (Kish 1965), the number of the target policy's own decisions with the same information.
     """
 
     method: Method
@@ -59,7 +59,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """No number is better than a wrong one: why there is none, as a sentence."""
+    """The policy cannot be valued; ``reason`` is a sentence."""
 
     reason: str
     decisions: int
@@ -67,10 +67,10 @@ class Refused:
 
 
 def evaluate_named(evidence: Evidence, text: str, *, method: Method = "dr", window: int = DAY) -> Value | Refused:
-    """Value a policy as typed on a command line. ``window``: the catalog's attribution window (ms). Raises ``PolicyError``.
+    """Value the policy given on a command line. ``window``: the catalog's attribution window (ms). Raises ``PolicyError``.
 
-    ``greedy`` learns on the first 30 % of the decisions and is judged on the rest: honest, though a policy learned on all would be
-    somewhat better.
+    ``greedy`` learns on the first 30 % of the decisions and is valued on the rest. This is unbiased; a policy learned on all decisions
+    would be somewhat better.
     """
     log = logged(evidence, window)
     policy = parse(text)
@@ -84,10 +84,10 @@ def evaluate_named(evidence: Evidence, text: str, *, method: Method = "dr", wind
 def evaluate(
     log: Logged, policy: Policy, *, method: Method = "dr", alpha: float = 0.05, least_effective: float = LEAST_EFFECTIVE
 ) -> Value | Refused:
-    """Value ``policy`` on the log, or say why that cannot be done."""
+    """Estimate the value of ``policy`` from the log, or return the reason why it cannot be estimated."""
     size = len(log)
     if not size:
-        return Refused("no decision was shown and has its attribution window closed", 0, 0.0)
+        return Refused("no decision was shown and has a closed attribution window", 0, 0.0)
     target = policy(log)
     uncovered = (target > 0) & (log.propensities <= 0)
     weights = target[np.arange(size), log.chosen] / log.chosen_propensity
@@ -95,9 +95,9 @@ def evaluate(
     if uncovered.any():
         arms = ", ".join(log.arms[index] for index in np.flatnonzero(uncovered.any(axis=0)))
         share = float(uncovered.any(axis=1).mean())
-        return Refused(f"in {share:.1%} of the decisions the policy may show what the log never could ({arms})", size, effective)
+        return Refused(f"in {share:.1%} of the decisions the policy may show arms that the log could never show ({arms})", size, effective)
     if effective < least_effective:
-        reason = f"the {size} decisions tell as much as {effective:.0f} of the policy's own would; {least_effective:.0f} are needed"
+        reason = f"the {size} decisions have an effective sample size of {effective:.0f} for this policy; {least_effective:.0f} are needed"
         return Refused(reason, size, effective)
     if method == "snips":
         return _value(method, *_self_normalised(log, target, weights), size, effective, alpha)
@@ -112,12 +112,12 @@ def evaluate(
 
 
 def _terms(log: Logged, target: Floats, weights: Floats, guesses: Floats) -> Floats:
-    surprise = log.rewards - guesses[np.arange(len(log)), log.chosen]
-    return np.asarray((target * guesses).sum(axis=1) + weights * surprise)
+    residual = log.rewards - guesses[np.arange(len(log)), log.chosen]
+    return np.asarray((target * guesses).sum(axis=1) + weights * residual)
 
 
 def _noise(log: Logged, target: Floats, model: Floats, guesses: Floats) -> Floats:
-    """Expected square of each weighted surprise given the context: known propensities, the model's reward variance."""
+    """Return the expected square of each weighted residual given the context, from propensities and the model's reward variance."""
     squares = np.divide(np.square(target), log.propensities, out=np.zeros_like(target), where=log.propensities > 0)
     return np.asarray((squares * (model * (1.0 - model) + np.square(model - guesses))).sum(axis=1))
 
@@ -130,7 +130,10 @@ def _self_normalised(log: Logged, target: Floats, weights: Floats) -> tuple[floa
 
 
 def _stabilised(terms: Floats, noise: Floats, target: Floats, guesses: Floats) -> tuple[float, float]:
-    """Weight by the standard deviation expected from the 100 decisions before. Contexts are taken as drawn alike: their spread counts."""
+    """Weight by the standard deviation expected from the 100 decisions before.
+
+    Assumes identically distributed contexts and includes their variance.
+    """
     total = np.cumsum(noise)
     recent = total.copy()
     recent[100:] -= total[:-100]
@@ -164,8 +167,8 @@ def _value(method: Method, estimate: float, error: float, size: int, effective: 
 def always_margin(alpha: float, size: int, tuned_at: int = 2_000) -> float:
     """Return the half-width of the asymptotic confidence sequence (``sequences.py``) in standard errors after ``size`` decisions.
 
-    Valid at all looks from ``LEAST_EFFECTIVE`` on, which is its burn-in, and for large samples only: with weights as heavy as an
-    exploration floor allows, the non-asymptotic sequence would say nothing before tens of thousands of decisions.
+    Valid at all looks from ``LEAST_EFFECTIVE`` on, which is its burn-in, and for large samples only: with the large weights that an
+    exploration floor allows, the non-asymptotic sequence would be uninformative before tens of thousands of decisions.
     """
     u = 1.0 + size * mixture_scale(tuned_at, alpha) ** 2
     return math.sqrt(u / (u - 1.0) * (math.log(u) - 2.0 * math.log(alpha)))

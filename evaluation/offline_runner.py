@@ -1,7 +1,8 @@
-"""The job without its engine: the same pure functions, one event at a time, for thousands of replications.
+"""Runs the job's pure functions without Bytewax, one event at a time, for thousands of replications.
 
-``Loop`` lets a population live against it in lock-step, as ``sources/closed_loop`` does against the real job; a test holds the two to the same
-decisions. What it leaves out: visitors who sign in (populations know their users), recovery, and everything that is not a decision.
+``run_closed_loop`` runs a population against it in lock-step, as ``sources/closed_loop`` does against the real job; a test checks that both
+make the same decisions. It leaves out visitors who sign in (a population has no anonymous visitors), recovery, and rows that are neither
+evidence nor statistics.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ PARTITION: Final = 0
 
 
 class OfflineRunner:
-    """One tenant's job. Give it messages and the time in the order of a source; read records and evidence from it."""
+    """The job for one tenant. It takes messages and ticks in the order of a source and holds records and evidence."""
 
     def __init__(self, plan: Plan, keys: Keys) -> None:
         self.plan = plan
@@ -67,7 +68,7 @@ class OfflineRunner:
         self.dead_letters = 0
 
     def message(self, message: Message) -> None:
-        """Take one message: what a batch of one would do."""
+        """Process one message, as the job processes a batch of one."""
         self._now = max(self._now, message.log_time)
         event = decode(message)
         if isinstance(event, DeadLetter):
@@ -82,7 +83,7 @@ class OfflineRunner:
         self._dispatch([out])
 
     def tick(self, at: int, seq: int) -> None:
-        """Run every timer that is due at log time ``at``."""
+        """Run all timers due at log time ``at``."""
         self._now = max(self._now, at)
         outputs: list[Collector] = []
         for key in self._wheel.pop_due(PARTITION, at):
@@ -96,33 +97,28 @@ class OfflineRunner:
         self._dispatch(outputs)
 
     def next_timer(self) -> int | None:
-        """Log time of the earliest timer."""
+        """Return the log time of the earliest timer, None without timers."""
         return self._wheel.next_due(PARTITION)
 
     def read(self, users: list[str]) -> list[bytes | None]:
-        """The records of ``users`` as an app would find them in Redis."""
+        """Return the records of ``users`` as an app would read them from Redis."""
         return [record[1] if (record := self._records.get(user)) is not None else None for user in users]
 
     def evidence(self, until: int | None = None) -> Evidence:
-        """What the job's tables would hold."""
+        """Return the rows that the job's tables would hold."""
         return Evidence.of(
             until=self._now if until is None else until, **{table: self.frame(kind) for kind, table in _EVIDENCE_TABLES.items()}
         )
 
     def frame(self, kind: type[Fact]) -> pl.DataFrame:
-        """Rows of one kind of fact, with the columns that the statistics read."""
+        """Return the rows of one kind of fact, with the columns that the statistics read."""
         rows = list(self._rows[kind].values())
         schema = SCHEMAS[_EVIDENCE_TABLES[kind]]
         return pl.DataFrame({name: pl.Series(name, list(map(attrgetter(name), rows)), dtype=dtype) for name, dtype in schema.items()})
 
     def facts(self, kind: type[Fact]) -> list[Any]:
-        """Rows of one kind as facts, in the order in which their keys first appeared."""
+        """Return the facts of one kind, in the order in which their keys first appeared."""
         return list(self._rows[kind].values())
-
-    @property
-    def learners(self) -> Mapping[str, Bandit]:
-        """The learner of each trigger."""
-        return self._learners
 
     def _set_timer(self, key: str, person: Person) -> None:
         due = self._fold.next_due(person)
@@ -132,7 +128,7 @@ class OfflineRunner:
             self._timer_at[key] = due
 
     def _dispatch(self, outputs: list[Collector]) -> None:
-        """What the steps after ``track`` do with its outputs."""
+        """Do what the steps after ``track`` do with its outputs."""
         self._learn([each for out in outputs for each in out.observations])
         messages: list[DecisionRequest | DecisionOutcome] = []
         for out in outputs:
@@ -200,23 +196,23 @@ _EVIDENCE_TABLES: Final[dict[type[Fact], str]] = {
 }
 _STORED_FACTS: Final[tuple[type[Fact], ...]] = (*_EVIDENCE_TABLES, ArmStopFact, StepStatisticFact)
 _KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _STORED_FACTS}
-"""Kinds of facts that are kept at all → their key. Those of ``_EVIDENCE_TABLES`` are evidence."""
+"""Stored kinds of facts -> their key. Those in ``_EVIDENCE_TABLES`` are evidence."""
 
 
 class PopulationClient(Protocol):
-    """The part of a population that ``Loop`` needs. ``sources.closed_loop.Program`` has it, and so may something in this process."""
+    """The population that ``run_closed_loop`` needs: a program (``sources.closed_loop.Program``) or one in this process."""
 
     def advance(self, at: int, until: int, guidance: Mapping[str, bytes | None]) -> Any:
-        """Live from ``at`` to ``until``; the answer has ``events`` (arrival, JSON) in order, ``reads`` and ``next``."""
+        """Simulate from ``at`` to ``until``; the result has ``events`` (arrival, JSON) in order, ``reads`` and ``next``."""
 
     def finish(self) -> Iterator[bytes]:
-        """Hand over the truth."""
+        """Yield the lines of the sealed truth."""
 
 
 def run_closed_loop(
     job: OfflineRunner, population: PopulationClient, slot_ms: int, start: int, end: int, on_slot: Callable[[int], object] | None = None
 ) -> list[bytes]:
-    """Let ``population``, who have begun, live from ``start`` to ``end`` against ``job``; return the lines of the truth.
+    """Run ``population``, which has begun, from ``start`` to ``end`` against ``job``; return the lines of the sealed truth.
 
     ``on_slot`` is called with the log time after each slot.
     """

@@ -1,6 +1,6 @@
-"""A small model of rewards for the doubly robust estimator: shrunken cell means, fitted on what came before only.
+"""The outcome model of the doubly robust estimator: shrunken cell means, fitted on earlier decisions only.
 
-The estimator is right whatever the model says; a good model makes its interval narrow. A cell (context, arm) is drawn towards
+The estimator is unbiased for any model; a good model makes its interval narrow. A cell (context, arm) is shrunk towards
 "context mean + arm effect", and these towards the overall mean, each with the weight of ``STRENGTH`` decisions.
 """
 
@@ -35,7 +35,7 @@ def _mean(place: Integers, values: Floats, size: int, towards: Floats) -> Floats
 
 
 def predict_sequentially(log: Logged, blocks: int = 25) -> Floats:
-    """Return n × k predictions, each block's from a fit on all blocks before it; the first block's are the overall guess of one half."""
+    """Return n × k predictions; each block is predicted from all earlier blocks, the first block with 0.5."""
     size = len(log)
     edges = np.unique(np.linspace(0, size, min(blocks, max(1, size)) + 1).round().astype(np.int64))
     predicted = np.full((size, len(log.arms)), 0.5)

@@ -1,7 +1,7 @@
-"""Policies to ask "what if" about, and how to name them on a command line.
+"""Target policies for off-policy evaluation, and their names on a command line.
 
-``uniform`` · ``arm:ID`` · ``table:SEGMENT=ARM,SEGMENT=ARM`` · ``greedy``. A policy that names an arm which is not eligible chooses
-uniformly among those that are: something has to be shown.
+``uniform`` · ``arm:ID`` · ``table:SEGMENT=ARM,SEGMENT=ARM`` · ``greedy``. Where the named arm is not eligible, a policy chooses uniformly
+among the eligible arms.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ GREEDY = "greedy"
 
 
 class PolicyError(ValueError):
-    """A policy cannot be read, or names what the log does not know. For the person who typed it."""
+    """A policy cannot be parsed, or names an arm that the log does not have. The message is for the user who typed it."""
 
 
 def uniform(log: Logged) -> Floats:
-    """Every eligible arm alike."""
+    """Choose every eligible arm with the same probability."""
     return np.asarray(log.eligible / np.maximum(1, log.eligible.sum(axis=1, keepdims=True)))
 
 
@@ -40,7 +40,7 @@ def fixed(arm: str) -> Policy:
 def table(arms: Mapping[str, str]) -> Policy:
     """Return the policy that shows each segment its arm; a segment without one gets the uniform choice.
 
-    A table that was read off the same log is not honest: its value is too high. ``greedy`` splits the log for that.
+    The value of a table that was derived from the same log is biased upwards. ``greedy`` splits the log to avoid this.
     """
 
     def policy(log: Logged) -> Floats:
@@ -51,10 +51,10 @@ def table(arms: Mapping[str, str]) -> Policy:
 
 
 def greedy(training: Logged, *, least: int = 20, strength: float = 10.0) -> Policy:
-    """Learn on ``training`` the arm with the best smoothed success rate of each context; to be judged on later decisions only.
+    """Return the policy with the best smoothed success rate of each context in ``training``; value it on later decisions only.
 
-    Rates are weighted by inverse propensity, and drawn towards the arm's rate over all contexts with the weight of ``strength``
-    decisions. An arm shown fewer than ``least`` times is not considered.
+    Rates are weighted by inverse propensity and shrunk towards the arm's rate over all contexts with the weight of ``strength``
+    decisions. An arm shown fewer than ``least`` times is never chosen.
     """
     shape = (len(training.contexts), len(training.arms))
     weight = 1.0 / np.maximum(training.chosen_propensity, 1e-12)
@@ -68,7 +68,7 @@ def greedy(training: Logged, *, least: int = 20, strength: float = 10.0) -> Poli
 
     def policy(log: Logged) -> Floats:
         if log.arms != training.arms or log.contexts != training.contexts:
-            raise PolicyError("a learned policy can be judged only on the rest of the log that it was learned from")
+            raise PolicyError("a learned policy can be valued only on the rest of the log it was learned from")
         wanted = np.where(log.eligible, rate[log.context], -np.inf)
         best = wanted.argmax(axis=1)
         return _named(log, np.where(np.isfinite(wanted.max(axis=1, initial=-np.inf)), best, -1))
@@ -77,7 +77,7 @@ def greedy(training: Logged, *, least: int = 20, strength: float = 10.0) -> Poli
 
 
 def parse(text: str) -> Policy | None:
-    """Read a policy as it is typed; None stands for ``greedy``, which must be learned first. Raises ``PolicyError``."""
+    """Parse a policy's name; None stands for ``greedy``, which must be learned first. Raises ``PolicyError``."""
     kind, _, rest = text.strip().partition(":")
     if kind == GREEDY and not rest:
         return None
@@ -94,7 +94,7 @@ def parse(text: str) -> Policy | None:
 
 def _number(log: Logged, arm: str) -> int:
     if arm not in log.arms:
-        raise PolicyError(f"no decision of the log had the arm {arm} to choose; it knows {', '.join(log.arms)}")
+        raise PolicyError(f"no decision of the log could choose the arm {arm}; its arms are {', '.join(log.arms)}")
     return log.arms.index(arm)
 
 

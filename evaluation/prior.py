@@ -1,7 +1,8 @@
-"""The prior of a world, as a model of rewards may know it: read from the sealed truth, worked out, or measured on it.
+"""The prior of a world for the reference learner: read from the sealed truth, derived from it, or measured on it.
 
-A population of ours deals effects in logits of "the showing helps" (``eta``); a reward also comes to people who need no help: with ``q``
-the share of those, R = q + (1 − q)·p and dlogit(R)/deta = (1 − q)·p·(1 − p) / (R·(1 − R)), by which the spreads shrink (delta method).
+Our population draws effects in logits of "the showing helps" (``eta``). People who complete the step without help are rewarded too: if
+``q`` is their share, R = q + (1 − q)·p and dlogit(R)/deta = (1 − q)·p·(1 − p) / (R·(1 − R)), the factor by which the standard deviations
+shrink (delta method).
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ _MEASURED: Final = (
 )
 _WORDS: Final = re.compile(r"[A-Z]?[a-z]+")
 _COMMON: Final = 1.0
-"""Spread of what is common to all arms, trigger by trigger, step and segment: the world's prior is silent on it."""
+"""Standard deviation of the effects common to all arms, per trigger, step and segment: the world's prior does not contain it."""
 
 
 class PriorError(ValueError):
-    """The world's prior is not of a kind this model knows. For whoever wrote the population program."""
+    """The world's prior has an unknown form. The message is for the author of the population program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Logit = ``mean`` + a normal intercept (``sd``) + for each term one normal effect a combination of its factors' levels."""
+    """Logit = ``mean`` + a normal intercept (``sd``) + for each term one normal effect per combination of its factors' levels."""
 
     mean: float
     sd: float
@@ -49,7 +50,8 @@ class Prior:
 def read_prior(world: Mapping[str, Any]) -> Prior:
     """Read ``{"mean": -0.5, "sd": 0.5, "armSd": 0.4, "armSegmentSd": 0.3, …}``: a term is named by its factors, in any spelling.
 
-    ``arm:segment``, ``armSegment`` and ``arm_segment_sd`` are one. Terms may be nested under ``terms`` or ``sds``. Raises ``PriorError``.
+    ``arm:segment``, ``armSegment`` and ``arm_segment_sd`` are the same term. Terms may be nested under ``terms`` or ``sds``. Raises
+    ``PriorError``.
     """
     flat: dict[str, Any] = {}
     for key, value in world.items():
@@ -59,7 +61,7 @@ def read_prior(world: Mapping[str, Any]) -> Prior:
     for key, value in flat.items():
         words = [word.lower() for word in _WORDS.findall(key)]
         if not isinstance(value, int | float):
-            raise PriorError(f"the world's prior has {key}: {value!r}, and only numbers are known there")
+            raise PriorError(f"the world's prior has {key}: {value!r}, and only numbers are allowed")
         if words in (["mean"], ["intercept"], ["base"], ["intercept", "mean"], ["base", "mean"]):
             mean = float(value)
         elif words in (["sd"], ["intercept", "sd"], ["base", "sd"]):
@@ -73,7 +75,7 @@ def read_prior(world: Mapping[str, Any]) -> Prior:
 
 
 def reward_prior(world: Mapping[str, Any], shown: Exposed) -> Prior:
-    """Work out the prior of rewards in logits from that of a logistic world; ``shown`` holds some decision."""
+    """Derive the prior of rewards in logits from that of a logistic world; ``shown`` must not be empty."""
     eligible = shown.log.eligible
     reward = float(shown.expected[eligible].mean())
     means = [float(value) for value in world["interceptMean"].values()]
@@ -96,10 +98,10 @@ def reward_prior(world: Mapping[str, Any], shown: Exposed) -> Prior:
 
 
 def measured_prior(shown: Exposed) -> Prior:
-    """Measure on the truth itself how much each term matters, for worlds that are drawn otherwise than by ``Prior``.
+    """Measure the standard deviation of each term on the sealed truth, for worlds whose prior has another form.
 
-    The logits of the cells' mean expected rewards are split term by term, plain factors before their meetings, each term taking the
-    weighted group means of what is left. It knows the world that was drawn, not only its prior: a little more of an advantage.
+    The logits of the cells' mean expected rewards are decomposed term by term, main effects before interactions; each term takes the
+    weighted group means of the residual. The result uses the drawn world, not only its prior, which is a small further advantage.
     """
     log, arms = shown.log, len(shown.log.arms)
     cell = (log.context[:, None] * arms + np.arange(arms))[log.eligible]
@@ -126,7 +128,7 @@ def measured_prior(shown: Exposed) -> Prior:
 
 
 def prior_for(world: Mapping[str, Any] | None, shown: Exposed) -> Prior:
-    """Return the world's own prior where a model of rewards can make sense of it, else the measured one."""
+    """Return the world's own prior if its form is known, else the measured one."""
     if world is not None and world.get("form") == "logistic" and len(shown.log):
         return reward_prior(world, shown)
     try:

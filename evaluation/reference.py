@@ -1,9 +1,10 @@
-"""A learner with an unfair advantage, as a yardstick: Thompson sampling that knows the world's true prior.
+"""The reference learner: Thompson sampling with the world's true prior, which the engine does not have.
 
-On the same contexts in the same order it chooses with a Bayesian logistic model whose spreads are those the world was drawn with;
-rewards are drawn from the truth's expected ones with a seed and arrive when the attribution window closes. Laplace's approximation,
-fitted on aggregated cells and refreshed every ``REFRESH`` decisions, later a tenth more. No exploration floor, no discounting:
-in a world that changes, it does not know. Source: Chapelle and Li 2011; Russo et al. 2018, "A tutorial on Thompson sampling", section 5.
+It decides in the same contexts in the same order, with a Bayesian logistic model whose standard deviations are those of the world. Rewards
+are drawn with a seed from the truth's expected rewards and arrive when the attribution window closes. The posterior is Laplace's
+approximation, fitted on aggregated cells and refreshed every ``REFRESH`` decisions, later after 10 % more. It has no exploration floor and
+no discounting, so it does not adapt to a change of the world. Source: Chapelle and Li 2011; Russo et al. 2018, "A tutorial on Thompson
+sampling", section 5.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ REFRESH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Expected reward of each choice in order of the decisions, and of its last 20 %: ``value``."""
+    """``earned``: expected reward of each choice. ``value``: mean over the last 20 %."""
 
     earned: Floats
     value: float
@@ -34,9 +35,9 @@ class Reference:
 def reference(
     shown: Exposed, prior: Prior, *, window: int = DAY, seed: int = 0, share: float = 0.2, greedy: bool = False
 ) -> Reference | None:
-    """Run the yardstick over the decisions given (None if there are none). ``window``: how late rewards arrive, ms.
+    """Run the reference over the given decisions (None if there are none). ``window``: delay of the rewards, ms.
 
-    ``greedy`` takes the arm that looks best instead of drawing: less is learned, more is earned for the moment.
+    ``greedy`` chooses the arm with the best posterior mode instead of a sample: it explores less and exploits more.
     """
     size, arms = shown.expected.shape
     if not size:
@@ -73,7 +74,7 @@ def reference(
 
 
 def _design(contexts: Sequence[tuple[str, str, str]], arms: Sequence[str], prior: Prior) -> tuple[Integers, Floats]:
-    """Return for each cell (context × arm) the numbers of its effects, and the prior precision of each effect."""
+    """Return for each cell (context × arm) the indices of its effects, and the prior precision of each effect."""
     effects: dict[tuple[Any, ...], int] = {(): 0}
     precision = [1.0 / prior.sd**2 if prior.sd > 0 else 1e9]
     columns: list[list[int]] = []

@@ -1,6 +1,6 @@
-"""What a scenario asks of the catalog. What it asks of the people is the population's own business.
+"""The scenarios: their descriptions and their changes to the catalog. The population defines the changes to people's behaviour.
 
-A scenario never gives the engine knowledge: it adds an arm, makes segments finer, or makes what the catalog claims wrong.
+A scenario never gives the engine extra information: it adds an arm, makes segments finer, or makes the catalog's priors wrong.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from state.catalog.model import Catalog
 from state.vocabulary import SURFACE
 
 NEW_ARM: Final = "newcomer"
-"""Id of the arm that appears half-way."""
+"""Id of the arm that is added half-way. Results depend on this text, because draws are keyed by it."""
 
 PRIOR_ERROR: Final = 3
-"""How far the priors of ``misspecified`` are off, either way."""
+"""Factor by which the priors of ``misspecified`` are wrong, in both directions."""
 
 _SEGMENT_TRAITS: Final = 2
 
@@ -26,7 +26,7 @@ def _unchanged(catalog: Catalog, _halfway: int) -> Catalog:
 
 
 def _with_new_arm(catalog: Catalog, halfway: int) -> Catalog:
-    """A tone on a component that no arm has yet, on the surface of the others."""
+    """Add an arm with a new pair of tone and component, on the surface of the other arms."""
     taken = {(arm.tone, arm.component) for arm in catalog.arms}
     usual = [arm for arm in catalog.arms if SURFACE[arm.component] in catalog.delivers]
     tones = dict.fromkeys(arm.tone for arm in usual)
@@ -43,7 +43,7 @@ def _with_small_segments(catalog: Catalog, _halfway: int) -> Catalog:
 
 
 def _with_wrong_priors(catalog: Catalog, _halfway: int) -> Catalog:
-    """Every other step is said to take three times as long as it was, the others a third; the rate that arms begin with is a third."""
+    """Triple the typical time of every other step and divide that of the rest by three; divide the prior success rate by three."""
     steps = [
         step.model_copy(update={"typical": step.typical * PRIOR_ERROR if index % 2 else max(step.typical // PRIOR_ERROR, 1)})
         for index, step in enumerate(catalog.steps)
@@ -55,19 +55,19 @@ def _with_wrong_priors(catalog: Catalog, _halfway: int) -> Catalog:
 
 
 SCENARIOS: Final[dict[str, tuple[str, Callable[[Catalog, int], Catalog]]]] = {
-    "baseline": ("people respond to guidance, a little", _unchanged),
-    "no_effect": ("guidance does nothing at all", _unchanged),
+    "baseline": ("guidance has a small positive effect", _unchanged),
+    "no_effect": ("guidance has no effect", _unchanged),
     "drift": ("half-way, other arms become the best", _unchanged),
     "new_arm": ("half-way, a better arm appears", _with_new_arm),
-    "harmful_arm": ("half-way, an arm appears that does harm", _with_new_arm),
+    "harmful_arm": ("half-way, a harmful arm appears", _with_new_arm),
     "bots": ("some accounts are automated", _unchanged),
-    "messy": ("events come twice, late and out of order, clocks are wrong, reports get lost", _unchanged),
+    "messy": ("events arrive twice, late and out of order, clocks are wrong, reports get lost", _unchanged),
     "cold": ("many small segments", _with_small_segments),
-    "misspecified": ("people are not as the models assume, and the catalog's priors are wrong threefold", _with_wrong_priors),
+    "misspecified": ("people differ from the models' assumptions, and the catalog's priors are wrong threefold", _with_wrong_priors),
 }
-"""Scenario → what it is, in words, and what it makes of a catalog, given the log time (ms) half-way."""
+"""Scenario -> its description, and its change of a catalog, given the log time (ms) half-way."""
 
 
 def scenario_catalog(catalog: Catalog, scenario: str, start: int, end: int) -> Catalog:
-    """The catalog for ``scenario`` between ``start`` and ``end`` (ms). Raises ``KeyError`` for an unknown one."""
+    """Return the catalog for ``scenario`` between ``start`` and ``end`` (ms). Raises ``KeyError`` for an unknown one."""
     return SCENARIOS[scenario][1](catalog, (start + end) // 2)

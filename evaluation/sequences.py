@@ -1,4 +1,4 @@
-"""Intervals that are valid at every look: whoever watches a running average may stop whenever they like.
+"""Confidence sequences: intervals for a running mean that are valid at every look, so that stopping at any time is permitted.
 
 Sources.
 *Empirical-Bernstein*: Howard, Ramdas, McAuliffe and Sekhon 2021, "Time-uniform, nonparametric, nonasymptotic confidence sequences",
@@ -6,7 +6,7 @@ theorem 4: for a guess ``g`` made before ``x`` is seen and ``x - g >= -c``, the 
 psi(l) = (-log(1 - c·l) - c·l) / c² is a supermartingale for 0 <= l < 1/c (Fan, Grama and Liu 2015). Here it is mixed over l with the
 weights of a half-normal, which is valid for the same reason and needs no tuning to be so. Not asymptotic: no burn-in.
 *Asymptotic*: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, arXiv:2103.06476, theorem 2.2: a normal mixture with the estimated
-variance. Valid in the limit only; it claims nothing before ``BURN_IN`` values.
+variance. Valid in the limit only; its intervals are infinite before ``BURN_IN`` values.
 *Difference of two groups*: the augmented inverse-probability-weighted pseudo-outcome with the known share of assignment (the same
 paper, section 3), whose guesses are running means of the groups so far.
 """
@@ -28,7 +28,7 @@ _MIXED = 96
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """An estimate and its interval at each look; ``seen[i]`` values had been seen. Unknown so far is (-inf, inf)."""
+    """An estimate and its interval at each look, after ``seen[i]`` values. Before the burn-in the interval is (-inf, inf)."""
 
     seen: Integers
     estimate: Floats
@@ -39,7 +39,7 @@ class Path:
         return int(self.seen.size)
 
     def first_above(self, value: float) -> int | None:
-        """Return after how many values the interval first lay above ``value`` altogether, None if never."""
+        """Return the number of values at the first look whose whole interval is above ``value``, None if there is none."""
         above = np.flatnonzero(self.lower > value)
         return int(self.seen[above[0]]) if above.size else None
 
@@ -57,7 +57,7 @@ def mixture_scale(tuned_at: float, alpha: float) -> float:
 
 
 def bernstein_margin(spread: ArrayLike, bound: float, alpha: float, tuned_spread: float) -> Floats:
-    """Return how far a sum may stray above its mean: exceeded at no time with probability 1 - ``alpha``.
+    """Return the bound on a sum's excess over its mean that holds at all times with probability 1 - ``alpha``.
 
     ``spread``: running sum of squared deviations from the guesses. ``bound``: no value lies further below its guess. ``tuned_spread``:
     the spread at which the margin should be tightest.
@@ -92,7 +92,7 @@ def _log_sum_exp(rows: Floats) -> Floats:
 def bernstein(values: ArrayLike, guesses: ArrayLike, bound: float, *, alpha: float, tuned_spread: float, looks: Integers) -> Path:
     """Bracket the running mean of ``values`` at ``looks`` (counts of values seen). |value - guess| must never exceed ``bound``.
 
-    What it brackets is the running average of each value's mean given everything before it: means may drift.
+    The estimand is the running average of the values' conditional means given the past; these may drift.
     """
     data = np.asarray(values, dtype=np.float64)
     spread = np.cumsum((data - np.asarray(guesses, dtype=np.float64)) ** 2)
@@ -102,7 +102,7 @@ def bernstein(values: ArrayLike, guesses: ArrayLike, bound: float, *, alpha: flo
 
 
 def asymptotic(values: ArrayLike, guesses: ArrayLike, *, alpha: float, tuned_at: float, looks: Integers, burn_in: int = BURN_IN) -> Path:
-    """Bracket the running mean as ``bernstein`` does, for large samples only: before ``burn_in`` values nothing is claimed."""
+    """Bracket the same mean as ``bernstein``, for large samples only: intervals are infinite before ``burn_in`` values."""
     data = np.asarray(values, dtype=np.float64)
     spread = np.cumsum((data - np.asarray(guesses, dtype=np.float64)) ** 2)[looks - 1]
     mean = np.cumsum(data)[looks - 1] / looks
@@ -114,7 +114,7 @@ def asymptotic(values: ArrayLike, guesses: ArrayLike, *, alpha: float, tuned_at:
 
 
 def fixed_size(values: ArrayLike, guesses: ArrayLike, *, alpha: float, looks: Integers) -> Path:
-    """Bracket the running mean as a textbook does: valid at one look chosen beforehand, and only there."""
+    """Bracket the running mean by the fixed-sample normal interval, which is valid at one look chosen in advance only."""
     data = np.asarray(values, dtype=np.float64)
     spread = np.cumsum((data - np.asarray(guesses, dtype=np.float64)) ** 2)[looks - 1]
     mean = np.cumsum(data)[looks - 1] / looks
@@ -133,13 +133,13 @@ class Contrast:
     guesses: Floats
     bound: float
     variance: float
-    """The largest variance a pseudo-outcome of two shares can have; tunes, and makes nothing invalid."""
+    """Upper bound of a pseudo-outcome's variance. It only tunes the width; validity does not depend on it."""
 
 
 def contrast(outcome: ArrayLike, treated: ArrayLike, share: float) -> Contrast:
     """Turn outcomes in 0..1 of people in order of arrival into pseudo-outcomes of treated - untreated.
 
-    ``share``: the probability with which each person was put into the treated group, known by design, 0 < share < 1. With a share
+    ``share``: each person's probability of assignment to the treated group, known by design, 0 < share < 1. With a share
     estimated from the same people the sequences are only approximately valid.
     """
     if not 0.0 < share < 1.0:
@@ -154,18 +154,18 @@ def contrast(outcome: ArrayLike, treated: ArrayLike, share: float) -> Contrast:
 
 
 def _running_guess(total: Floats, count: Floats) -> Floats:
-    """Mean of what came before each, beginning with two halves: 0.5, never 0 or 1."""
+    """Return the mean of the values before each, with a prior of one success in two: it is never 0 or 1."""
     return np.asarray((np.cumsum(total) - total + 1.0) / (np.cumsum(count) - count + 2.0))
 
 
 def difference(
     outcome: ArrayLike, treated: ArrayLike, share: float, *, alpha: float = 0.05, tuned_at: int = 5_000, looks: Integers | None = None
 ) -> Path:
-    """Bracket the difference of two groups' means at every look: the project's choice, the empirical-Bernstein sequence.
+    """Bracket the difference of two groups' means at every look by the empirical-Bernstein sequence, which all reports use.
 
-    It holds at any sample size, and is narrowest at about ``tuned_at`` people. The difference is that of the people so far. With the
-    guesses of ``contrast`` a pseudo-outcome's spread around its guess is its variance, so the sequence loses little to the asymptotic
-    one (figures: benchmarks/coverage_sequences.py). Nothing seen: an empty path.
+    It is valid at any sample size and narrowest at about ``tuned_at`` people. The estimand is the difference among the people so far.
+    With the guesses of ``contrast``, a pseudo-outcome's squared deviation from its guess estimates its variance, so the sequence is
+    only a little wider than the asymptotic one (figures: benchmarks/coverage_sequences.py). Without people the path is empty.
     """
     pseudo = contrast(outcome, treated, share)
     chosen = every_look(pseudo.values.size) if looks is None else looks
@@ -176,16 +176,16 @@ def difference(
 def difference_asymptotic(
     outcome: ArrayLike, treated: ArrayLike, share: float, *, alpha: float = 0.05, tuned_at: int = 5_000, looks: Integers | None = None
 ) -> Path:
-    """Bracket the difference by the asymptotic sequence: narrower, valid in the limit, silent before the burn-in."""
+    """Bracket the difference by the asymptotic sequence: narrower, valid in the limit, infinite before the burn-in."""
     pseudo = contrast(outcome, treated, share)
     chosen = every_look(pseudo.values.size) if looks is None else looks
     return asymptotic(pseudo.values, pseudo.guesses, alpha=alpha, tuned_at=tuned_at, looks=chosen)
 
 
 def difference_fixed(outcome: ArrayLike, treated: ArrayLike, *, alpha: float = 0.05) -> tuple[float, float, float]:
-    """Return estimate, lower and upper of the difference of means by the unpooled normal interval: for one look chosen beforehand.
+    """Return estimate, lower and upper of the difference of means by the unpooled normal interval, for one look chosen in advance.
 
-    (nan, -1, 1) where a group is empty.
+    (nan, -1, 1) if a group is empty.
     """
     y = np.asarray(outcome, dtype=np.float64)
     a = np.asarray(treated, dtype=np.bool_)
@@ -198,7 +198,7 @@ def difference_fixed(outcome: ArrayLike, treated: ArrayLike, *, alpha: float = 0
 
 
 def every_look(size: int, most: int = 2_000) -> Integers:
-    """Return the looks 1..size; beyond ``most``, as many, evenly spread, the last included. Fewer looks never harm validity."""
+    """Return the looks 1..size, or ``most`` evenly spread ones with the last included. Fewer looks keep the sequence valid."""
     if size <= most:
         return np.arange(1, size + 1, dtype=np.int64)
     return np.unique(np.linspace(1, size, most).round().astype(np.int64))

@@ -1,10 +1,10 @@
-"""The score of stuck detection, by the project's definition.
+"""Precision and recall of stuck detection.
 
 *Episode*: one person at one step, from becoming current to completion. *Positive*: without guidance the step is not completed within
-``H_s`` of the onset. *Match*: the first alarm of that person and step falls within [onset, onset + H_s/2]. One alarm an episode counts,
-the first. An alarm anywhere else (negative episode, before the onset, too late, no such episode, a bot) is a false positive; a positive
-without a match is a false negative. An episode whose ``onset + H_s`` lies beyond the end of the log is censored: its alarms count for
-nothing, except a bot's.
+``H_s`` of the onset. *Match*: the first alarm of that person and step falls within [onset, onset + H_s/2]. Only the first
+alarm of an episode counts. Any other alarm (negative episode, before the onset, too late, no such episode, a bot) is a false positive; a
+positive without a match is a false negative. An episode whose ``onset + H_s`` is after the end of the log is censored: its alarms do not
+count, except a bot's.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from evaluation.truth import SealedTruth
 
 KEY = ["user_id", "step_id"]
 LABELS = [*KEY, "bot", "onset", "completed_at", "cause", "horizon", "positive", "censored"]
-"""Columns of labelled episodes. A bot's rows are no episodes: they are neither positive nor censored, and only draw false alarms."""
+"""Columns of labelled episodes. Rows of bots are neither positive nor censored; their alarms are false positives."""
 
 
 @dataclass(frozen=True, slots=True)
 class StuckScore:
-    """Counts and rates; a rate is None where there is nothing to measure. Times in ms.
+    """Counts and rates; a rate is None without data. Times in ms.
 
-    ``lead``: median time from the match to ``onset + H_s``, when the episode would count as lost. The tables: one row a trigger
-    (``alarms matched precision lead``), a hidden cause (``episodes positives matched recall alarms``) and a step (all counts and rates).
+    ``lead``: median time from the match to ``onset + H_s``, the end of the horizon. The tables have one row per trigger (``alarms
+    matched precision lead``), hidden cause (``episodes positives matched recall alarms``) and step (all counts and rates).
     """
 
     episodes: int
@@ -54,7 +54,7 @@ class StuckScore:
 
 
 def label_by_truth(truth: SealedTruth, until: int) -> pl.DataFrame:
-    """Return all episodes with their labels (``LABELS``). A step without a horizon cannot be judged and counts as censored."""
+    """Return all episodes with their labels (``LABELS``). Episodes of a step without a horizon are censored."""
     horizons = pl.DataFrame(
         {"step_id": list(truth.world.horizons), "horizon": list(truth.world.horizons.values())},
         schema={"step_id": pl.String(), "horizon": pl.Int64()},
@@ -73,9 +73,9 @@ def label_by_truth(truth: SealedTruth, until: int) -> pl.DataFrame:
 
 
 def horizons_from_holdout(evidence: Evidence, share: float = 0.9, least: int = 20) -> dict[str, int]:
-    """Estimate H_s per step: the ``share`` quantile of completion time among held-out completers, those still at it censored.
+    """Estimate H_s per step: the ``share`` quantile of completion time among held-out completers, with open episodes censored.
 
-    Steps that fewer than ``least`` held-out people completed have none: a ninetieth percentile of so few is a guess.
+    Steps with fewer than ``least`` held-out completers have none: their 90th percentile would be too uncertain.
     """
     found: dict[str, int] = {}
     for (step,), rows in _holdout_progress(evidence).group_by(["step_id"], maintain_order=True):
@@ -90,14 +90,14 @@ def horizons_from_holdout(evidence: Evidence, share: float = 0.9, least: int = 2
 
 
 def holdout_signals(evidence: Evidence) -> pl.DataFrame:
-    """Return the signals of held-out people, the ones that episodes by ``label_by_holdout`` are to be scored with."""
+    """Return the signals of held-out people. Use them to score episodes of ``label_by_holdout``."""
     return evidence.signals.join(evidence.people.filter(pl.col("experiment_group") == HOLDOUT), on="user_id", how="semi")
 
 
 def label_by_holdout(evidence: Evidence, horizons: dict[str, int] | None = None) -> pl.DataFrame:
-    """Label the episodes of held-out people, who are their own untreated twins: no truth is needed. Onset: becoming current.
+    """Label the episodes of held-out people, who are untreated, so that no sealed truth is needed. Onset: becoming current.
 
-    To be scored with ``holdout_signals``. A step without a horizon cannot be judged and counts as censored.
+    Score them with ``holdout_signals``. Episodes of a step without a horizon are censored.
     """
     known = horizons_from_holdout(evidence) if horizons is None else horizons
     frame = pl.DataFrame({"step_id": list(known), "horizon": list(known.values())}, schema={"step_id": pl.String(), "horizon": pl.Int64()})
@@ -120,7 +120,7 @@ def label_by_holdout(evidence: Evidence, horizons: dict[str, int] | None = None)
 
 
 def _holdout_progress(evidence: Evidence) -> pl.DataFrame:
-    """Steps that became current for held-out people on the path they are on now."""
+    """Return steps that became current for held-out people on their present path."""
     people = evidence.people.filter(pl.col("experiment_group") == HOLDOUT).select("user_id", "path_id")
     return evidence.progress.filter(pl.col("current_since_at") > 0).join(people, on=["user_id", "path_id"], how="semi")
 
@@ -133,7 +133,7 @@ def first_alarms(signals: pl.DataFrame) -> pl.DataFrame:
 def judge(episodes: pl.DataFrame, signals: pl.DataFrame) -> pl.DataFrame:
     """Join episodes and first alarms; ``verdict``: ``matched missed quiet early late wrong elsewhere bot censored``.
 
-    ``wrong`` is an alarm in time at an episode that is not positive, ``quiet`` a negative episode without an alarm.
+    ``wrong``: an alarm in time for a negative episode. ``quiet``: a negative episode without an alarm.
     """
     alarms = first_alarms(signals).select(*KEY, "trigger", "detected_at", "score")
     joined = episodes.with_columns(known=pl.lit(value=True)).join(alarms, on=KEY, how="full", coalesce=True, maintain_order="left_right")
@@ -234,9 +234,9 @@ def _rates(verdicts: pl.DataFrame, by: str | None = None) -> pl.DataFrame:
 
 
 def recovered_alone(episodes: pl.DataFrame, signals: pl.DataFrame) -> float | None:
-    """Share of held-out alarms after which the step was still completed within H_s of the onset. Episodes by ``label_by_holdout``.
+    """Return the share of held-out alarms after which the step was completed within H_s of the onset. Episodes by ``label_by_holdout``.
 
-    These people would have needed no help: the false alarms that a live system can see.
+    These are the false positives that can be measured without the sealed truth.
     """
     alarmed = judge(episodes, signals).filter(pl.col("known") & pl.col("alarmed"))
     return ratio(alarmed.filter(~pl.col("positive") & (pl.col("completed_at") >= pl.col("detected_at"))).height, alarmed.height)

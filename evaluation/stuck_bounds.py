@@ -1,7 +1,7 @@
-"""What a stuck detector is to be compared with: floors that need no skill, and a ceiling that knows the hidden cause.
+"""Lower and upper comparisons for a stuck detector: fixed timeouts, and a ceiling that knows the hidden cause.
 
-All from labelled episodes (``evaluation.stuck.label_by_truth``) alone. A rule alarms at ``onset + delay`` if the step is not completed
-by then; what counts as a match is the score's definition, so a delay beyond H_s/2 matches nothing.
+Both need only labelled episodes (``evaluation.stuck.label_by_truth``). A rule alarms at ``onset + delay`` if the step is not completed by
+then. Matches are defined as in ``stuck.score``, so a delay beyond H_s/2 matches nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DURATIONS = tuple(m * MINUTE for m in (1, 2, 5, 10, 15, 20, 30, 45)) + tuple(h *
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How a simple rule does. ``delay`` is a share of H_s (``kind`` = ``fraction`` or ``ceiling``) or ms (``duration``)."""
+    """Precision and recall of a rule. ``delay`` is a share of H_s (``kind`` = ``fraction`` or ``ceiling``) or ms (``duration``)."""
 
     kind: str
     delay: float
@@ -36,7 +36,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """``everyone`` alarms at every onset. ``at_precision``: the best recall among rules whose precision reaches the wanted one."""
+    """``everyone`` alarms at every onset. ``at_precision``: the best recall among rules with at least the wanted precision."""
 
     wanted_precision: float
     everyone: Rule
@@ -47,7 +47,7 @@ class Bounds:
 
 
 def bounds(episodes: pl.DataFrame, wanted_precision: float = 0.9) -> Bounds:
-    """Compute floors and ceiling. Bots draw false alarms here as they do from the detector."""
+    """Compute lower bounds and ceiling. Bots cause false alarms here as for the detector."""
     timeouts = timeouts_table(episodes)
     informed = [rule for delay in FRACTIONS for rule in _informed(episodes, delay)]
     return Bounds(
@@ -61,14 +61,14 @@ def bounds(episodes: pl.DataFrame, wanted_precision: float = 0.9) -> Bounds:
 
 
 def timeouts_table(episodes: pl.DataFrame) -> list[Rule]:
-    """Score every fixed timeout of the grids; the first is the delay 0: an alarm at every onset."""
+    """Score every fixed timeout of the grids; the first has delay 0: an alarm at every onset."""
     counted = episodes.filter(~pl.col("censored"))
     rules = [_timeout(counted, "fraction", fraction) for fraction in FRACTIONS]
     return rules + [_timeout(counted, "duration", float(duration)) for duration in DURATIONS]
 
 
 def _fires(counted: pl.DataFrame, kind: str, delay: float) -> tuple[Flags, Flags]:
-    """Return which episodes the rule alarms at, and which of these alarms match."""
+    """Return for each episode whether the rule alarms and whether that alarm matches."""
     horizon = counted["horizon"].cast(pl.Float64).to_numpy()
     wait = delay * horizon if kind == "fraction" else np.full(horizon.shape, delay)
     took = (counted["completed_at"] - counted["onset"]).cast(pl.Float64).to_numpy()
@@ -86,9 +86,9 @@ def _rule(kind: str, delay: float, alarms: int, matched: int, positives: int) ->
 
 
 def _informed(episodes: pl.DataFrame, delay: float) -> Sequence[Rule]:
-    """Score whoever knows step and hidden cause, waits ``delay`` · H_s, and alarms in the cells where it pays, best cell first.
+    """Score a rule that knows step and hidden cause: it waits ``delay`` · H_s and alarms in the most precise cells first.
 
-    The cells are chosen on the episodes they are scored on: with few episodes a cell the ceiling is a little too high.
+    The cells are chosen on the episodes they are scored on, so the ceiling is slightly optimistic with few episodes per cell.
     """
     counted = episodes.filter(~pl.col("censored") & ~pl.col("bot"))
     fires, matches = _fires(counted, "fraction", delay)

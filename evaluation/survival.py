@@ -1,7 +1,7 @@
-"""Kaplan–Meier: how long things last when some are still going on.
+"""Kaplan–Meier survival curves for right-censored durations.
 
 Source: Kaplan and Meier 1958; the variance is Greenwood's (1926). With weights each person counts as ``weight`` people; the variance
-is then not to be trusted.
+is then not valid.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from evaluation.arrays import Floats
 
 @dataclass(frozen=True, slots=True)
 class Survival:
-    """A step function: just after ``times[i]`` the share ``surviving[i]`` has not ended yet. Before the first time it is 1."""
+    """A step function: after ``times[i]`` the share ``surviving[i]`` has not ended. Before the first time it is 1."""
 
     times: Floats
     surviving: Floats
@@ -25,18 +25,18 @@ class Survival:
     standard_error: Floats
 
     def at(self, time: float) -> float:
-        """Return the share that lasts longer than ``time``; after the last time, the last share."""
+        """Return the share with durations longer than ``time``; after the last time, the last share."""
         index = int(np.searchsorted(self.times, time, side="right"))
         return float(self.surviving[index - 1]) if index else 1.0
 
     def quantile(self, share: float) -> float | None:
-        """Return the first time at which ``share`` of all have ended, None if it never comes so far."""
+        """Return the first time at which ``share`` of all have ended, None if the curve does not reach it."""
         return self._first(1.0 - share)
 
     def quantile_among_completers(self, share: float) -> float | None:
-        """Return the first time at which ``share`` of those who ever end have ended, None if nobody ends.
+        """Return the first time at which ``share`` of those that ever end have ended, None if none ends.
 
-        "Ever" is as far as one can see: the curve's last level is taken for the share that never ends.
+        The curve's last level is used as the share that never ends.
         """
         if not self.times.size:
             return None
@@ -48,7 +48,7 @@ class Survival:
 
 
 def kaplan_meier(durations: ArrayLike, ended: ArrayLike, weights: ArrayLike | None = None) -> Survival:
-    """Estimate how long things last: ``ended`` tells whether a duration came to its end (True) or was cut off there (False)."""
+    """Estimate the survival curve. ``ended``: True for a complete duration, False for a censored one."""
     lasted = np.asarray(durations, dtype=np.float64)
     over = np.asarray(ended, dtype=np.bool_)
     weight = np.ones_like(lasted) if weights is None else np.asarray(weights, dtype=np.float64)

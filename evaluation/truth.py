@@ -1,4 +1,4 @@
-"""The sealed truth of a simulated population: what no engine may see, one JSON object a line (the population protocol, version 1)."""
+"""Reads the sealed truth of a simulated population, which the engine never sees: JSON lines of the population protocol, version 1."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import polars as pl
 
 
 class TruthError(ValueError):
-    """The truth cannot be read: which line, and why. Nothing to retry: the population program wrote it."""
+    """The truth cannot be read; the message names the line and the reason. Not retryable: the population program wrote it."""
 
 
 class Episode(msgspec.Struct, frozen=True, rename="camel"):
-    """One person at one step, from becoming current (``since``) to completion. ``untreated_at``: had nothing been shown; None: never."""
+    """One person at one step, from becoming current (``since``) to completion.
+
+    ``untreated_at``: completion without guidance; None: never.
+    """
 
     step: str
     since: int
@@ -25,7 +28,7 @@ class Episode(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Exposure(msgspec.Struct, frozen=True, rename="camel"):
-    """One recommendation shown. ``expected``: arm -> probability of completion within the attribution window, had it been shown."""
+    """One shown recommendation. ``expected``: arm -> probability of completion within the attribution window, had that arm been shown."""
 
     decision_id: str
     recommendation_id: str
@@ -38,13 +41,13 @@ class Exposure(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Untreated(msgspec.Struct, frozen=True, rename="camel"):
-    """The twin who never gets guidance. ``activated_at`` None: never."""
+    """The untreated twin: the same person without guidance. ``activated_at`` None: never."""
 
     activated_at: int | None = None
 
 
 class Person(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="person"):
-    """One person: what they did, and what they would have done alone."""
+    """One person with guidance, and their untreated twin."""
 
     user_id: str
     bot: bool
@@ -66,19 +69,19 @@ class World(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="
 
 
 class Done(msgspec.Struct, frozen=True, tag_field="type", tag="done"):
-    """The last line: how many people were written."""
+    """The last line. ``people``: number of person lines."""
 
     people: int
 
 
 class SealedTruth(msgspec.Struct, frozen=True):
-    """Everything the population program wrote at the end."""
+    """The people and the world that the population program wrote at the end."""
 
     people: tuple[Person, ...]
     world: World
 
     def persons(self) -> pl.DataFrame:
-        """One row a person: ``user_id bot signup_at activated_at twin_activated_at`` (null: never)."""
+        """Return one row per person: ``user_id bot signup_at activated_at twin_activated_at`` (null: never)."""
         return pl.DataFrame(
             {
                 "user_id": [p.user_id for p in self.people],
@@ -97,7 +100,7 @@ class SealedTruth(msgspec.Struct, frozen=True):
         )
 
     def episodes(self) -> pl.DataFrame:
-        """One row an episode: ``user_id bot step_id since onset completed_at untreated_at cause`` (null: never, or no cause)."""
+        """Return one row per episode: ``user_id bot step_id since onset completed_at untreated_at cause`` (null: never, or no cause)."""
         rows = [
             (p.user_id, p.bot, e.step, e.since, e.onset, e.completed_at, e.untreated_at, e.cause) for p in self.people for e in p.episodes
         ]
@@ -117,7 +120,7 @@ class SealedTruth(msgspec.Struct, frozen=True):
         )
 
     def exposures(self) -> list[Exposure]:
-        """All exposures in the order in which they were shown."""
+        """Return all exposures in order of showing."""
         return sorted((e for p in self.people for e in p.exposures), key=lambda e: (e.shown_at, e.decision_id))
 
 
@@ -125,7 +128,7 @@ _decoder = msgspec.json.Decoder(Person | World | Done)
 
 
 def read_truth(lines: Iterable[str | bytes]) -> SealedTruth:
-    """Read the lines between ``finish`` and the end, ``done`` included. Raises ``TruthError``: what is wrong, in which line."""
+    """Read the lines between ``finish`` and the end, ``done`` included. Raises ``TruthError``."""
     people: list[Person] = []
     world: World | None = None
     done: Done | None = None
@@ -143,8 +146,8 @@ def read_truth(lines: Iterable[str | bytes]) -> SealedTruth:
         else:
             done = record
     if world is None:
-        raise TruthError("the truth has no line about the world: the horizons are missing")
+        raise TruthError("the truth has no world line: the horizons are missing")
     if done is None or done.people != len(people):
-        told = "is missing" if done is None else f"tells of {done.people} people"
-        raise TruthError(f"the truth is incomplete: its last line {told}, and {len(people)} were read")
+        counted = "is missing" if done is None else f"counts {done.people} people"
+        raise TruthError(f"the truth is incomplete: its last line {counted}, and {len(people)} were read")
     return SealedTruth(people=tuple(people), world=world)

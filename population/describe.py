@@ -1,6 +1,6 @@
-"""``python -m population.describe``: what untreated people do, and how well it can be told who is stuck, without any detector.
+"""``python -m population.describe``: describes untreated people, and how well stuck people can be recognised without the engine's detector.
 
-Prints activation, prevalence, horizons, completion times, bare timeouts, the informed observer (``observer.py``), size and speed.
+Prints activation, prevalence, horizons, completion times, fixed timeouts, the informed observer (``observer.py``), size and speed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ RECALL: Final = 0.8
 
 
 def untreated_episodes(product: Product, scenario: str, seed: int, users: int, days: int) -> tuple[World, list[list[UntreatedEpisode]]]:
-    """Return a world and the untreated lives of its first ``users`` people, step by step."""
+    """Return a world and, for each of its first ``users`` people, the episodes without guidance."""
     world = World(product, scenario, seed, START, START + days * DAY)
     return world, [list(world.untreated(world.person(number))) for number in range(users)]
 
 
 def is_positive(episode: UntreatedEpisode, horizons: dict[str, int]) -> bool:
-    """Whether the step is not completed within its horizon."""
+    """Return whether the step is not completed within its horizon."""
     done = episode.trajectory.completed_at
     return done is None or done - episode.since > horizons[episode.step]
 
@@ -42,7 +42,7 @@ def is_positive(episode: UntreatedEpisode, horizons: dict[str, int]) -> bool:
 def labelled_features(
     people: list[list[UntreatedEpisode]], horizons: dict[str, int], share: float
 ) -> tuple[list[list[float]], list[bool], int]:
-    """Return features and truth of those not done after ``share`` of the horizon, and how many positives there are at all."""
+    """Return features and labels of the episodes still open after ``share`` of the horizon, and the number of all positives."""
     rows, truth, positives = list[list[float]](), list[bool](), 0
     for episode in (episode for episodes_of_person in people for episode in episodes_of_person):
         horizon = horizons[episode.step]
@@ -55,14 +55,14 @@ def labelled_features(
 
 
 def describe(product: Product, scenario: str, seed: int, users: int, days: int, write: Callable[[str], object]) -> None:
-    """Say everything, line by line."""
+    """Write the description line by line."""
     world, people = untreated_episodes(product, scenario, seed, users, days)
     _, training = untreated_episodes(product, scenario, seed + 1000, users, days)
     horizons, episodes = world.horizons(), [episode for episodes_of_person in people for episode in episodes_of_person]
     write(f"{scenario}, seed {seed}, {users} people, {len(episodes)} untreated episodes")
     _write_behaviour(world, people, episodes, write)
     prevalence = sum(is_positive(episode, horizons) for episode in episodes) / len(episodes)
-    write(f"positives (not through within H): {prevalence:.1%}")
+    write(f"positives (not completed within H): {prevalence:.1%}")
     for share in SHARES:
         rows, truth, positives = labelled_features(people, horizons, share)
         training_rows, training_truth, _ = labelled_features(training, horizons, share)
@@ -87,7 +87,7 @@ def _write_behaviour(
         if last is not None and person.path is not None and world.goal[person.path.id] <= {episode.step for episode in episodes_of_person}:
             activated += 1
             in_a_week += last - person.signup_at <= 7 * DAY
-    write(f"activated ever {activated / with_path:.1%}, within 7 days of sign-up {in_a_week / with_path:.1%} (of people on a path)")
+    write(f"activated {activated / with_path:.1%}, within 7 days of sign-up {in_a_week / with_path:.1%} (of people on a path)")
     horizons = world.horizons()
     for step in world.environment:
         some = [episode for episode in episodes if episode.step == step]
@@ -95,7 +95,7 @@ def _write_behaviour(
         if times:
             quantiles = "  ".join(f"{name} {_span(times[int(part * (len(times) - 1))])}" for name, part in _QUANTILES)
             positive = sum(is_positive(episode, horizons) for episode in some) / len(some)
-            shares = f"begun {len(some):5}  done {len(times) / len(some):.0%}  positive {positive:.0%}"
+            shares = f"started {len(some):5}  done {len(times) / len(some):.0%}  positive {positive:.0%}"
             write(f"  {step:18} {shares}  H {_span(horizons[step])}  {quantiles}")
     causes: dict[str, int] = {}
     for episode in episodes:
@@ -120,7 +120,7 @@ def _write_speed(product: Product, scenario: str, seed: int, users: int, days: i
     sum(1 for _ in population.finish())
     truth_seconds = time.process_time() - simulated
     speed = events / (simulated - began)
-    write(f"{events} events, {events / users:.1f} a person; {speed:,.0f} a second of CPU; the truth takes {told:.1f} s more")
+    write(f"{events} events, {events / users:.1f} a person; {speed:,.0f} a second of CPU; the truth takes {truth_seconds:.1f} s more")
 
 
 def _span(milliseconds: float) -> str:
@@ -131,7 +131,7 @@ def _span(milliseconds: float) -> str:
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m population.describe", description="What untreated people do.")
+    parser = argparse.ArgumentParser(prog="python -m population.describe", description="Describe untreated people.")
     parser.add_argument("--scenario", choices=SCENARIOS, default="baseline")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--users", type=int, default=3000)

@@ -41,7 +41,10 @@ _MANY: Final = 40
 
 
 class Person:
-    """Somebody about to sign up. ``key`` identifies their luck; ``offset`` is hours from UTC; ``susceptibility`` their susceptibility in logits."""
+    """Somebody about to sign up.
+
+    ``key`` identifies their luck; ``offset`` is hours from UTC; ``susceptibility`` their susceptibility in logits.
+    """
 
     __slots__ = (
         "hidden",

@@ -43,7 +43,7 @@ def estimate(evidence: Evidence, policy: str, trigger: str | None, window: int) 
         evidence = dataclasses.replace(evidence, decisions=evidence.decisions.filter(pl.col("trigger") == trigger))
     parse(policy)  # a policy that cannot be read is an error even where there is nothing to evaluate it on
     if not ends(evidence.outcomes).join(evidence.decisions, on="decision_id", how="semi").height:
-        return dict.fromkeys(_METHODS, Refused("no decision was shown and has its attribution window closed", 0, 0.0)), None
+        return dict.fromkeys(_METHODS, Refused("no decision was shown and has a closed attribution window", 0, 0.0)), None
     rewards = logged(evidence, window).rewards
     found = {method: evaluate_named(evidence, policy, method=method, window=window) for method in _METHODS}
     return found, float(rewards.mean()) if rewards.size else None

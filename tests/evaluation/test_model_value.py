@@ -135,7 +135,7 @@ def test_nothing() -> None:
     found = model_value(Evidence.of(until=START), SHARE)
     assert (found.lift, found.cost_micros, found.open) == (None, 0, 0)
     assert found.trusted
-    assert found.why_not == "no decision was drawn for the model yet"
+    assert found.why_not == "no decision was assigned to the model yet"
     assert [side.rate for side in found.sides] == [None, None]
 
 
@@ -152,7 +152,7 @@ def test_one_side_only_cannot_be_compared() -> None:
     found = model_value(_run(200, {"model": 0.5, "template": 0.5}, share=0.0), 0.0)
     assert found.lift is None
     assert found.drawn is None
-    assert found.why_not == "no decision was drawn for the template yet"
+    assert found.why_not == "no decision was assigned to the template yet"
 
 
 def test_the_draw_is_held_against_its_promise() -> None:

@@ -1,4 +1,4 @@
-"""Off-policy values: known answers, refusals, and coverage under a logger that adapts. Longer: benchmarks/coverage_off_policy.py."""
+"""Off-policy values: known answers, refusals, and coverage under a logger that adapts. Longer runs: benchmarks/coverage_off_policy.py."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_what_the_log_never_could_show_is_refused() -> None:
     never = Logged(log.arms, log.contexts, log.context, np.maximum(1, log.chosen), log.eligible, chances, log.rewards)
     refused = evaluate(never, uniform)
     assert isinstance(refused, Refused)
-    assert "never could (aggressive)" in refused.reason
+    assert "could never show (aggressive)" in refused.reason
 
 
 def test_greedy_learns_on_one_part_and_is_judged_on_the_rest() -> None:
@@ -142,7 +142,7 @@ def test_policies_are_read_as_they_are_typed() -> None:
     for wrong in ("", "arm:", "table:a", "best", "uniform:x", "table:a=,b=c"):
         with pytest.raises(PolicyError, match="a policy is uniform"):
             parse(wrong)
-    with pytest.raises(PolicyError, match="no decision of the log had the arm loud"):
+    with pytest.raises(PolicyError, match="no decision of the log could choose the arm loud"):
         fixed("loud")(log)
 
 

@@ -1,4 +1,4 @@
-"""Six faults planted into the running loop, one at a time: each must turn the checks of the evidence red, and none may go unnoticed."""
+"""Plants six faults into the running loop, one at a time. Each must make its check of the evidence fail."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from state.records.facts import SignalFact
 WORLD = ReplicationConfig("baseline", seed=7, users=450, days=7, catalog=CATALOG, holdout=0.2, rules=0.1)
 
 
-def red(run: Replication) -> set[str]:
+def failed_checks(run: Replication) -> set[str]:
     return {each.name for each in check(run.evidence, run.truth) if not each.ok}
 
 
 def swap_arms(patch: pytest.MonkeyPatch) -> None:
-    """What is shown is not what was decided."""
+    """Another arm is shown than was decided."""
     compose = Composer.compose
 
     def swapped(self: Composer, decision: Decision) -> Any:
         arms = decision.request.arms
         other = arms[(arms.index(decision.arm) + 1) % len(arms)]
-        return compose(self, Decision(decision.request, other, decision.propensity))
+        return compose(self, Decision(request=decision.request, arm=other, propensity=decision.propensity))
 
     patch.setattr(Composer, "compose", swapped)
 
 
 def attribute_late(patch: pytest.MonkeyPatch) -> None:
-    """The window stays open for twice as long as it is said to."""
+    """The attribution window is twice as long as configured."""
     init = Plan.__init__
 
     def longer(self: Plan, catalog: Any) -> None:
@@ -52,11 +52,11 @@ def attribute_late(patch: pytest.MonkeyPatch) -> None:
 
 
 def leak_truth(patch: pytest.MonkeyPatch) -> None:
-    """The detector is told when the hidden trouble began, and says so at once."""
-    stuck = OfflineRunner.evidence
+    """The detector alarms at the hidden onset."""
+    evidence_of = OfflineRunner.evidence
 
-    def told(self: OfflineRunner, until: int | None = None) -> Any:
-        evidence = stuck(self, until)
+    def with_truth(self: OfflineRunner, until: int | None = None) -> Any:
+        evidence = evidence_of(self, until)
         episodes = SEALED[0].episodes()
         late = episodes.filter(episodes["untreated_at"].is_null())
         rows = [
@@ -68,21 +68,21 @@ def leak_truth(patch: pytest.MonkeyPatch) -> None:
             signals=rows, progress=evidence.progress, recommendations=evidence.recommendations,
         )  # fmt: skip
 
-    patch.setattr(OfflineRunner, "evidence", told)
+    patch.setattr(OfflineRunner, "evidence", with_truth)
 
 
 def treat_the_holdout(patch: pytest.MonkeyPatch) -> None:
-    """Some who are told of as held out are guided all the same."""
-    against = eligibility.reason_not_to_decide
+    """Held-out people are guided."""
+    reason_not_to_decide = eligibility.reason_not_to_decide
 
-    def lenient(plan: Plan, person: Any, group: str, *rest: Any) -> str:
-        return against(plan, person, "adaptive" if group == "holdout" else group, *rest)
+    def lenient(plan: Plan, person: Any, group: str, trigger: str, step: str, at: int) -> str:
+        return reason_not_to_decide(plan, person, "adaptive" if group == "holdout" else group, trigger, step, at)
 
     patch.setattr(guidance, "reason_not_to_decide", lenient)
 
 
 def misstate_propensities(patch: pytest.MonkeyPatch) -> None:
-    """The first arm is taken half of the time, whatever is written down."""
+    """The first arm is chosen in half of the decisions, whatever its logged propensity."""
     draw = propensity.draw
 
     def biased(chances: Any, decision: str) -> int:
@@ -92,7 +92,7 @@ def misstate_propensities(patch: pytest.MonkeyPatch) -> None:
 
 
 def reward_twice(patch: pytest.MonkeyPatch) -> None:
-    """A success is reported once more, as the failure that its window's end would have been."""
+    """A success is also reported as a failure at the end of its window."""
     close = Attribution.close
 
     def twice(self: Attribution, out: Any, person: Any, decision: Any, kind: str, at: int) -> None:
@@ -121,8 +121,8 @@ def healthy() -> Replication:
     return run
 
 
-def test_a_healthy_loop_is_green(healthy: Replication) -> None:
-    assert red(healthy) == set()
+def test_all_checks_pass_in_a_healthy_loop(healthy: Replication) -> None:
+    assert failed_checks(healthy) == set()
     assert healthy.evidence.outcomes.filter(kind="success").height > 60
     assert healthy.job.facts(SignalFact)
 
@@ -132,4 +132,4 @@ def test_a_planted_fault_is_found(
     fault: Callable[[pytest.MonkeyPatch], None], healthy: Replication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fault(monkeypatch)
-    assert FAULTS[fault] in red(replicate(WORLD))
+    assert FAULTS[fault] in failed_checks(replicate(WORLD))

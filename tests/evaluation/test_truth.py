@@ -39,7 +39,7 @@ def test_the_lines_of_the_protocol_are_read() -> None:
     [
         ([PERSON, '{"type":"done","people":1}'], "horizons"),
         ([PERSON, WORLD], "is missing, and 1 were read"),
-        ([PERSON, WORLD, '{"type":"done","people":2}'], "tells of 2 people, and 1 were read"),
+        ([PERSON, WORLD, '{"type":"done","people":2}'], "counts 2 people, and 1 were read"),
         ([PERSON, '{"type":"world"}'], "line 2"),
         (["{"], "line 1"),
     ],
