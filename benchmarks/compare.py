@@ -69,16 +69,19 @@ def describe(scenario: str, found: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Run the comparison and print a table or JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description="Compare the speed of this tree with an earlier
-    commit.") parser.add_argument("--base", required=True, metavar="COMMIT", help="commit to compare with")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare", description="Compare the speed of this tree with an earlier commit."
+    )
+    parser.add_argument("--base", required=True, metavar="COMMIT", help="commit to compare with")
     parser.add_argument("--events", type=int, default=100_000, help="lines of the input (default: 100000)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the input (default: 1)") parser.add_argument("--visitors",
-    type=float, default=0.2, help="share of people who begin as anonymous visitors (default: 0.2)") parser.add_argument("--repeat",
-    type=int, default=5, help="runs of each scenario in each tree; the median counts (default: 5)") parser.add_argument("--only",
-    nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="scenarios to run (default: all)") parser.add_argument("--tolerance",
-    type=float, default=0.95, help="least ratio new / base that passes (default: 0.95)") parser.add_argument("--by", choices=("seconds",
-    "cpu"), default="seconds", help="which ratio must pass (default: seconds)") parser.add_argument("--json", action="store_true",
-    help="print one JSON object") given = parser.parse_args()
+    parser.add_argument("--seed", type=int, default=1, help="seed of the input (default: 1)")
+    parser.add_argument("--visitors", type=float, default=0.2, help="share of people who begin as anonymous visitors (default: 0.2)")
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each scenario in each tree; the median counts (default: 5)")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="scenarios to run (default: all)")
+    parser.add_argument("--tolerance", type=float, default=0.95, help="least ratio new / base that passes (default: 0.95)")
+    parser.add_argument("--by", choices=("seconds", "cpu"), default="seconds", help="which ratio must pass (default: seconds)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    given = parser.parse_args()
 
     def progress(text: str) -> None:
         print(text, file=sys.stderr, flush=True)

@@ -99,14 +99,23 @@ def summarize(considered: list[WordingRequest | WordingSkipped], answers: list[A
 
 def main() -> None:
     """Run the replication, send the requests and print the figures."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.model_cache", description="Measure how many model calls the cache and
-    coalescing save.") parser.add_argument("--users", type=int, default=2000) parser.add_argument("--days", type=int, default=14)
-    parser.add_argument("--seed", type=int, default=1) parser.add_argument("--json", action="store_true", help="print one JSON object")
-    arguments = parser.parse_args() run = replicate(ReplicationConfig("baseline", arguments.seed, arguments.users, arguments.days),
-    make_runner=WordingRequests) assert isinstance(run.job, WordingRequests) requests = [each for each in run.job.considered if
-    isinstance(each, WordingRequest)] found = summarize(run.job.considered, ask(run.job.plan, requests)) if arguments.json:
-    print(json.dumps({"benchmark": "model_cache", "users": arguments.users, "days": arguments.days, "seed": arguments.seed, **found}))
-    return for name, value in found.items(): print(f"{name}: {value}")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.model_cache", description="Measure how many calls cache and coalescing save."
+    )
+    parser.add_argument("--users", type=int, default=2000)
+    parser.add_argument("--days", type=int, default=14)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    run = replicate(ReplicationConfig("baseline", arguments.seed, arguments.users, arguments.days), make_runner=WordingRequests)
+    assert isinstance(run.job, WordingRequests)
+    requests = [each for each in run.job.considered if isinstance(each, WordingRequest)]
+    found = summarize(run.job.considered, ask(run.job.plan, requests))
+    if arguments.json:
+        print(json.dumps({"benchmark": "model_cache", "users": arguments.users, "days": arguments.days, "seed": arguments.seed, **found}))
+        return
+    for name, value in found.items():
+        print(f"{name}: {value}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The value of a model's text against the template, by intention to treat.
 
-A decision counts in its assigned group, even if the call failed. Every eligible decision is randomly assigned to a model or to its template (column ``experiment`` of the calls). The outcome is success
-within the attribution window among *shown* decisions whose window has closed; before that only successes are known, which biases rates
-upwards. Being shown must not depend on the assignment; the counts of all and of shown decisions are both tested.
+A decision counts in its assigned group, even if the call failed. Every eligible decision is randomly assigned to a model or to its
+template (column ``experiment`` of the calls). The outcome is success within the attribution window among *shown* decisions whose window
+has closed; before that only successes are known, which biases rates upwards. Being shown must not depend on the assignment; the counts of
+all and of shown decisions are both tested.
 
 The unit of randomisation is the decision, and one person has decisions of both groups. Therefore the outcome is a completed step, not
 activation, and the cost is reported per additional success.
