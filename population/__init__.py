@@ -1,6 +1,6 @@
-"""A population that answers: seeded people who use a product, see the guidance that an engine gives them, and may be helped by it.
+"""A simulated population: seeded people who use a product and respond to the guidance that an engine shows them.
 
-It speaks the JSON-lines protocol of ``docs/population.md`` (``python -m population``), or is played in-process
-(``population.simulation.Population``). It is written without knowledge of the detector and of the learner, imports nothing of this
-project, and nothing of this project imports it: what judges the engine must not share its assumptions.
+``__main__`` speaks the JSON-lines protocol of ``docs/population.md``; ``simulation.Population`` is the same in-process. ``untreated`` simulates
+people without guidance, ``simulated_person`` with it, ``response`` the effect of guidance; ``behaviour`` and ``effects.json`` hold the numbers.
+The package imports nothing of the project, and the engine never imports it: it must not share the engine's assumptions.
 """

@@ -14,7 +14,7 @@ from population.simulation import SLOT_MS, Population
 
 
 class Advance(msgspec.Struct):
-    """A line that asks for a slot. Records stay undecoded until somebody looks at them."""
+    """The ``advance`` line. Records are decoded only when an app reads them."""
 
     at: int
     until: int
@@ -26,8 +26,8 @@ class _Typed(msgspec.Struct):
     type: str
 
 
-class _Terminated(Exception):  # noqa: N818 (nothing is wrong)
-    """Somebody sent SIGTERM."""
+class _Terminated(Exception):  # noqa: N818 (not an error)
+    """The process received SIGTERM."""
 
 
 _typed: Final = msgspec.json.Decoder(_Typed)
@@ -36,12 +36,12 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def answer(population: Population, line: bytes, out: BinaryIO) -> bool:
-    """Write the answer to ``line``; return False after the last one. Raises ``ValueError`` for a line that cannot be answered."""
+    """Write the answer to ``line``; return False after the last one. Raises ``ValueError`` for an invalid line."""
     kind = _typed.decode(line).type
     if kind == "advance":
-        asked = _advance.decode(line)
-        records = {user: bytes(record) for user, record in asked.recommendations.items() if bytes(record) != b"null"}
-        arrived, reads, following = population.advance(asked.at, asked.until, records)
+        request = _advance.decode(line)
+        records = {user: bytes(record) for user, record in request.recommendations.items() if bytes(record) != b"null"}
+        arrived, reads, following = population.advance(request.at, request.until, records)
         events = b",".join([b'{"at":%d,"event":%b}' % pair for pair in arrived])
         out.write(b'{"type":"events","events":[%b],"reads":%b,"next":%b}\n' % (events, _encode(reads), _encode(following)))
     elif kind == "begin":
@@ -50,13 +50,13 @@ def answer(population: Population, line: bytes, out: BinaryIO) -> bool:
     elif kind == "finish":
         out.writelines(_encode(truth) + b"\n" for truth in population.finish())
     else:
-        raise ValueError(f"a line of type {kind} is not part of the protocol")
+        raise ValueError(f"the protocol has no line of type {kind}")
     out.flush()
     return kind != "finish"
 
 
 def serve(population: Population, lines: BinaryIO, out: BinaryIO) -> int:
-    """Answer ``lines`` until the last one; return the exit status: 0 also when the other side hangs up, 2 for nonsense."""
+    """Answer ``lines`` until the last one; return the exit status: 0, also when the input ends, or 2 for an invalid line."""
     try:
         for line in lines:
             if line.strip() and not answer(population, line, out):
@@ -77,9 +77,9 @@ def _terminate(*_: object) -> None:
 def main() -> int:
     """Run the program."""
     parser = argparse.ArgumentParser(
-        prog="python -m population", description="People who use a product and answer its guidance, over JSON lines."
+        prog="python -m population", description="Simulate people who use a product and respond to guidance, over JSON lines."
     )
-    parser.add_argument("--slot-ms", type=int, default=SLOT_MS, help="grid of time in ms, a divisor of 900000 (default: %(default)s)")
+    parser.add_argument("--slot-ms", type=int, default=SLOT_MS, help="length of a slot in ms, a divisor of 900000 (default: %(default)s)")
     given = parser.parse_args()
     if given.slot_ms <= 0 or 900_000 % given.slot_ms:
         parser.error("--slot-ms must divide 900000")
@@ -87,7 +87,7 @@ def main() -> int:
     try:
         return serve(Population(given.slot_ms), sys.stdin.buffer, sys.stdout.buffer)
     except (_Terminated, KeyboardInterrupt, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards buffered output, which has no reader
         return 0
 
 

@@ -1,4 +1,4 @@
-"""Automated accounts: they follow scripts, not paths, and no guidance moves them, though some render it and report it as shown."""
+"""Automated accounts. They follow scripts, and guidance has no effect on them, though some report it as shown."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from population.untreated import HOME, OTHERS, TimedAct
 from population.world import World
 
 KINDS: Final = (("monitor", 0.25), ("crawler", 0.25), ("script", 0.3), ("scraper", 0.2))
-"""Of automated accounts. Scripts lead: throw-away sign-ups are the commonest abuse."""
+"""Kinds of automated accounts and their shares. Sign-up scripts are the most common abuse."""
 RENDERS: Final = 0.4
-"""Share that runs the app's own code and so reports a showing."""
+"""Share of bots that run the app's own code and so report showings."""
 
 
 class Bot:
-    """An automated account. It has the traits of a person, since whoever wrote it filled in the form."""
+    """An automated account. It has a person's traits, because its script fills in the sign-up form."""
 
     def __init__(self, world: World, number: int, tenant: str, *, messy: bool) -> None:
         self._profile: Person = world.person(number)
@@ -49,7 +49,7 @@ class Bot:
         self.next_at = self._script[self._position][0] if self._position < len(self._script) else None
 
     def truth(self) -> Truth:
-        """Return the account's truth: nothing happens to it."""
+        """Return the account's truth, without episodes and exposures."""
         profile = self._profile
         return Truth(profile.user_id, True, None, profile.traits, profile.signup_at, None, UntreatedTwin(None), [], [])
 
@@ -58,7 +58,7 @@ def _script(world: World, profile: Person, rng: Random) -> list[TimedAct]:
     signup = act("signup", "signup", {"traits": profile.traits})
     acts: list[TimedAct] = [(profile.signup_at, 1, signup)]
     drawn, kind = rng.random(), ""
-    for kind, share in KINDS:  # noqa: B007 (the last kind takes what rounding leaves)
+    for kind, share in KINDS:  # noqa: B007 (the last kind absorbs rounding errors)
         drawn -= share
         if drawn < 0:
             break
@@ -68,7 +68,7 @@ def _script(world: World, profile: Person, rng: Random) -> list[TimedAct]:
 
 
 def _monitor(_: World, profile: Person, rng: Random) -> list[TimedAct]:
-    """One page or two at a fixed interval, day and night."""
+    """View one or two pages at a fixed interval, day and night."""
     every = rng.choice((10, 15, 30, 60)) * MINUTE
     pages = [HOME, *rng.sample(OTHERS, rng.randint(0, 1))]
     rounds = int(rng.uniform(1, 5) * DAY / every)
@@ -78,7 +78,7 @@ def _monitor(_: World, profile: Person, rng: Random) -> list[TimedAct]:
 
 
 def _crawler(world: World, profile: Person, rng: Random) -> list[TimedAct]:
-    """Every page there is, as fast as it loads, once or on some days."""
+    """View every page as fast as it loads, on one day or several."""
     pages = [HOME, *OTHERS, *(environment.actions.page for environment in world.environment.values())]
     acts, now = list[TimedAct](), profile.signup_at + 2 * SECOND
     for session in range(1, rng.randint(1, 5) + 1):
@@ -90,7 +90,7 @@ def _crawler(world: World, profile: Person, rng: Random) -> list[TimedAct]:
 
 
 def _signup_script(world: World, profile: Person, rng: Random) -> list[TimedAct]:
-    """The path's steps at the speed of an API, the first few or all of them, then silence."""
+    """Complete the first steps of the path at the speed of an API, then stop."""
     steps = world.order[profile.path.id] if profile.path else next(iter(world.order.values()))
     acts, now = list[TimedAct](), profile.signup_at
     for step in steps[: rng.randint(1, len(steps))]:
@@ -102,7 +102,7 @@ def _signup_script(world: World, profile: Person, rng: Random) -> list[TimedAct]
 
 
 def _scraper(world: World, profile: Person, rng: Random) -> list[TimedAct]:
-    """Pages one after the other with jitter, for an hour a day, at any hour."""
+    """View random pages with jitter for up to an hour a day, at any hour."""
     pages = [*OTHERS, *(environment.actions.page for environment in world.environment.values())]
     acts, began = list[TimedAct](), profile.signup_at + 5 * SECOND
     for session in range(1, rng.randint(1, 4) + 1):

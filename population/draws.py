@@ -1,7 +1,7 @@
 """Keyed draws: every random number is a pure function of the seed, the person, the purpose and a counter.
 
-The same person therefore meets the same luck with and without guidance (common random numbers), whoever else exists and in
-whatever order people are looked at. Keys are 64-bit integers made with the finaliser of SplitMix64 (Steele, Lea, Flood 2014).
+A person therefore has the same draws with and without guidance (common random numbers), independent of other people and of the order
+of processing. Keys are 64-bit integers made with the finaliser of SplitMix64 (Steele, Lea, Flood 2014).
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ _MASK: Final = (1 << 64) - 1
 _UNIT: Final = 2.0**-53
 _NORMAL: Final = NormalDist()
 
-# Purposes. The numbers have no meaning beyond being different; changing one changes every run.
+# Purposes. The numbers only have to differ; changing one changes every run.
 WHO: Final = 1
 VISIT: Final = 2
 GAP: Final = 3
-SIGN_UP: Final = 4
 FRICTION: Final = 5
 EFFECT: Final = 6
 RESPONSE: Final = 7

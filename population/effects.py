@@ -1,4 +1,4 @@
-"""The sizes of effects, read from ``effects.json``: the only file to touch when calibrating what guidance does."""
+"""The sizes of effects, read from ``effects.json``: the only file to change when calibrating the effect of guidance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FILE: Final = Path(__file__).with_name("effects.json")
 
 
 class Sizes(msgspec.Struct, rename="camel", frozen=True, forbid_unknown_fields=True):
-    """Response parameters of one scenario, in logits unless their name tells a unit. ``docs/population.md`` explains each."""
+    """Response parameters of one scenario, in logits unless the name has a unit. ``docs/population.md`` explains each."""
 
     form: Literal["logistic", "cloglog", "none"]
     strength: float
@@ -37,7 +37,7 @@ class Sizes(msgspec.Struct, rename="camel", frozen=True, forbid_unknown_fields=T
     hidden_share: float
 
     def prior(self) -> dict[str, Any] | None:
-        """Return the distribution that a world's effects are drawn from, for a reference that may know it; None if no logistic one fits."""
+        """Return the prior of a world's effects for a reference learner; None if the response is not logistic."""
         if self.form == "cloglog":
             return None
         names = (
@@ -60,6 +60,6 @@ def _camel(name: str) -> str:
 
 
 def sizes_of(scenario: str) -> Sizes:
-    """Return the sizes of ``scenario``: those of the baseline, but for what it names itself. Raises ``KeyError`` for an unknown one."""
+    """Return the sizes of ``scenario``: those of the baseline, overridden by its own. Raises ``KeyError`` for an unknown one."""
     everything: dict[str, dict[str, Any]] = msgspec.json.decode(FILE.read_bytes())
     return msgspec.convert(everything["baseline"] | everything[scenario], Sizes)

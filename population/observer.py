@@ -1,6 +1,6 @@
-"""The informed observer: somebody who knows how these people behave, sees their events, and says at one moment who will not get through.
+"""The informed observer: a classifier that predicts at one moment which steps will not be completed within their horizon.
 
-A yardstick for what can be told at all from behaviour, learnt from the untreated people of another seed.
+It shows how well behaviour predicts this at all. It is fitted to the untreated people of another seed.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from population.world import UntreatedEpisode
 Table = NDArray[np.float64]
 
 _FAST: Final = 1_500
-"""Milliseconds between clicks of one burst, as people who look at session recordings would call it."""
+"""Maximum time in ms between clicks of one burst, as visible in session recordings."""
 
 
 def features(episode: UntreatedEpisode, tau: int, horizon: int) -> list[float]:
-    """Return what can be seen ``tau`` ms into the step, from events alone (and the time zone that the person gave)."""
+    """Return the features observable ``tau`` ms after the step began, from events and the person's time zone."""
     now = episode.since + tau
     seen = [one for one in episode.trajectory.acts if one[0] <= now]
     last_at = seen[-1][0] if seen else episode.since
@@ -61,7 +61,7 @@ def _burst(seen: list[TimedAct], session: int) -> int:
 
 
 class Observer:
-    """A logistic classifier with a little ridge, fitted by Newton's method."""
+    """Logistic regression with a small ridge penalty, fitted by Newton's method."""
 
     def __init__(self, rows: list[list[float]], positive: list[bool]) -> None:
         table, truth = np.array(rows), np.array(positive, dtype=np.float64)
@@ -86,12 +86,12 @@ class Observer:
         return result
 
     def __call__(self, rows: list[list[float]]) -> Table:
-        """Return how probable it is that each will not get through."""
+        """Return for each row the probability that the step is not completed in time."""
         return self._share(self._scaled(np.array(rows)), self._weights)
 
 
 def at_recall(scores: Any, positive: list[bool], positives: int, recall: float) -> tuple[float, float]:
-    """Return precision and recall of the strictest threshold that reaches ``recall`` of all ``positives`` (those not asked about count)."""
+    """Return precision and recall of the strictest threshold that reaches ``recall`` of all ``positives`` (open episodes are ranked; all positives count)."""
     hit, best = 0, (0.0, 0.0)
     for alarms, place in enumerate(np.argsort(-np.asarray(scores), kind="stable"), start=1):
         hit += positive[int(place)]

@@ -1,4 +1,4 @@
-"""Draws a person: what an app knows of them, and what nobody knows."""
+"""Draws a person: traits that an app knows, and hidden ones."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _USUAL: Final[dict[str, tuple[str, ...]]] = {
         "Zoë",
     ),
 }
-"""Values for traits that a person's path does not settle."""
+"""Values for traits that a person's path leaves open."""
 _FREE: Final = ("alpha", "beta", "gamma", "delta")
 _MANY: Final = 40
-"""How many values a segment's trait has where there are many small segments."""
+"""Number of values of a segment's trait in a world with many small segments."""
 
 
 class Person:
@@ -86,21 +86,21 @@ def segment_of(product: Product, traits: dict[str, Any]) -> str:
 
 
 def _traits(product: Product, scenario: Scenario, rng: Random) -> tuple[Path | None, dict[str, Any]]:
-    for_everybody = any(not path.traits or {} in path.traits for path in product.paths)
+    matches_all = any(not path.traits or {} in path.traits for path in product.paths)
     path: Path | None = None
     traits: dict[str, Any] = {}
-    if for_everybody or rng.random() >= behaviour.PATHLESS:
+    if matches_all or rng.random() >= behaviour.PATHLESS:
         path = rng.choice(product.paths)
         traits = dict(rng.choice(path.traits)) if path.traits else {}
     for name in dict.fromkeys([*product.segment_by, *_USUAL]):
         missing = rng.random() < behaviour.TRAIT_MISSING
-        telling = {str(example[name]) for path_ in product.paths for example in path_.traits if name in example}
-        if name in traits or (path is None and telling):
+        path_values = {str(example[name]) for path_ in product.paths for example in path_.traits if name in example}
+        if name in traits or (path is None and path_values):
             continue
         if scenario.many_values and name in product.segment_by:
             value = f"{name}-{_zipf(rng)}"
-        else:  # no value that an example names: it could lead onto another path
-            value = rng.choice([one for one in _USUAL.get(name, _FREE) if one not in telling] or ["other"])
+        else:  # not a value of an example, which could match another path
+            value = rng.choice([one for one in _USUAL.get(name, _FREE) if one not in path_values] or ["other"])
         if not missing:
             traits[name] = value
     return path, traits

@@ -1,7 +1,7 @@
-"""The product as the ``begin`` line gives it, and what people can do at each of its steps.
+"""The product of the ``begin`` line, and the actions of each of its steps.
 
-Only examples are given, no rules, so a page that completes one step must not be visited by chance: pages below the first segment of
-a completing page are left out of browsing.
+The line has examples, not rules. A page view that completes a step must not happen by accident, so pages with the same first path segment as
+a completing page are excluded from browsing.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any, Final
 import msgspec
 
 OTHER_PAGES: Final = ("/home", "/pricing", "/help", "/account", "/changelog", "/whats-new")
-"""Pages that every product has and that belong to no step."""
+"""Pages that belong to no step."""
 
 
 class Example(msgspec.Struct, rename="camel", frozen=True):
-    """An event that somebody may send."""
+    """An example event."""
 
     event_type: str
     name: str | None = None
@@ -29,7 +29,7 @@ class Alternative(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, rename="camel", frozen=True):
-    """A step. ``typical_ms``: what the product's makers believe that it takes."""
+    """A step. ``typical_ms``: the duration that the catalog expects."""
 
     id: str
     complete: list[Alternative]
@@ -40,7 +40,7 @@ class Step(msgspec.Struct, rename="camel", frozen=True):
 
 
 class Path(msgspec.Struct, rename="camel", frozen=True):
-    """A path. ``traits``: examples of sign-up traits that lead onto it."""
+    """A path. ``traits``: examples of sign-up traits that match it."""
 
     id: str
     steps: list[str]
@@ -49,7 +49,7 @@ class Path(msgspec.Struct, rename="camel", frozen=True):
 
 
 class Product(msgspec.Struct, rename="camel", frozen=True):
-    """All that people know of the product, and the frame of the guidance. ``new_arms``: from when on an arm exists, Unix ms."""
+    """The product and the settings of its guidance. ``new_arms``: arm -> time from which it exists, Unix ms."""
 
     paths: list[Path]
     steps: list[Step]
@@ -61,7 +61,7 @@ class Product(msgspec.Struct, rename="camel", frozen=True):
     new_arms: dict[str, int] = {}
 
     def check(self) -> None:
-        """Raise ``ValueError`` with one sentence if the parts do not fit together."""
+        """Raise ``ValueError`` with one sentence if the parts are inconsistent."""
         known = {step.id for step in self.steps}
         for step in self.steps:
             if not step.complete or not all(alternative.events for alternative in step.complete):
@@ -79,27 +79,17 @@ class Product(msgspec.Struct, rename="camel", frozen=True):
 
 
 class Act(msgspec.Struct, frozen=True):
-    """Something that an app reports: ``kind`` is what can be seen from outside (``KINDS``), ``text`` the event's own fields as JSON."""
+    """An event that an app reports. ``text``: its own fields as JSON.
+
+    ``kind`` is its role: ``home``, ``page``, ``work``, ``error``, ``click``, ``other``, ``finish``, ``signup``, ``app``.
+    """
 
     kind: str
     text: bytes
 
 
-KINDS: Final = {
-    "home": "the first page of a visit",
-    "page": "the step's page",
-    "work": "an activity of the step",
-    "error": "an error",
-    "click": "a button that belongs to no step",
-    "other": "another page",
-    "finish": "an event that completes",
-    "signup": "the sign-up",
-    "app": "what the app reports of guidance",
-}
-
-
 def act(kind: str, event_type: str, payload: dict[str, Any], name: str | None = None) -> Act:
-    """Make an act once, so that sending it costs no encoding."""
+    """Encode an act once, so that sending it is cheap."""
     fields: dict[str, Any] = {"eventType": event_type}
     if name is not None:
         fields["name"] = name
@@ -108,7 +98,7 @@ def act(kind: str, event_type: str, payload: dict[str, Any], name: str | None = 
 
 
 class StepActions:
-    """What can be done at a step: its page, its activities, what goes wrong there, where one clicks in vain, how it is finished."""
+    """The actions of a step: its page, its activities, its errors, its controls, and the events that complete it."""
 
     __slots__ = ("controls", "errors", "finishes", "page", "step", "work")
 
@@ -143,7 +133,7 @@ def segment_of(page: str) -> str:
 
 
 def completing_segments(product: Product) -> set[str]:
-    """Return the first segments of pages whose visit completes something."""
+    """Return the first path segments of pages whose view completes a step."""
     return {
         segment_of(str(event.payload.get("path")))
         for step in product.steps
@@ -154,7 +144,7 @@ def completing_segments(product: Product) -> set[str]:
 
 
 def in_order(path: Path, steps: dict[str, Step]) -> tuple[str, ...]:
-    """Return the path's steps in the order in which people take them: the path's, but nothing before what it requires."""
+    """Return the path's steps in the order in which people take them: the path's order, with required steps first."""
     left, done = list(dict.fromkeys(path.steps)), list[str]()
     while left:
         ready = next((s for s in left if all(need in done or need not in left for need in steps[s].requires)), left[0])

@@ -1,8 +1,8 @@
-"""How probable it is that a showing helps, and the effects of one world, dealt from its seed.
+"""The probability that a showing helps, and the effects of one world, drawn from its seed.
 
 With arm a upon trigger t at step s, for a person of segment g: ``eta = strength + intercept[t] + alpha[t,a] + beta[t,a,g] + gamma[t,a,s]
 + susceptibility - novelty - pestering`` and ``p = sigmoid(eta)``; in a misspecified world ``p = 1 - exp(-exp(eta))`` with two more terms.
-Each effect has a part that all triggers share (``acrossTriggers`` of its variance) and one of its trigger's own.
+Each effect has a part common to all triggers (``acrossTriggers`` of its variance) and a part for its trigger.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NOTHING: Final = 0.0
 
 
 class Effects:
-    """The effects of one world. ``changed_at``: when they are dealt anew among the arms (None: never)."""
+    """The effects of one world. ``changed_at``: when the arms exchange their effects (None: never)."""
 
     def __init__(self, product: Product, sizes: Sizes, seed: int, changed_at: int | None = None) -> None:
         self.sizes, self.changed_at = sizes, changed_at
@@ -35,13 +35,13 @@ class Effects:
         self._swapped = {arm: arms[(place + by) % len(arms)] for place, arm in enumerate(arms)}
 
     def eta(self, arm: str, trigger: str, step: str, person: Person, at: int, seen: list[tuple[int, str]]) -> float:
-        """Return the linear predictor at ``at`` for a person who was shown ``seen`` before (when, which arm)."""
+        """Return the linear predictor at ``at`` for a person who was shown ``seen`` before (time, arm)."""
         sizes = self.sizes
         later = self.changed_at is not None and at >= self.changed_at
         eta = self._linear_effect(arm, trigger, step, person.segment, later) + sizes.susceptibility_sd * person.susceptibility
         if sizes.form == "cloglog":
             eta += self._interaction(arm, person)
-            if person.hidden < sizes.hidden_share:  # for a part of the people the arms stand the other way round
+            if person.hidden < sizes.hidden_share:  # in the hidden segment the arms' effects have the opposite sign
                 eta -= 2.0 * (self._linear_effect(arm, trigger, step, person.segment, later) - self._intercept(trigger))
         eta += self.offsets.get((arm, trigger), 0.0)
         wears = 1.0 / (sizes.novelty_hours * HOUR)
@@ -51,23 +51,23 @@ class Effects:
         return eta - sizes.pestering * sum(at - when < DAY for when, _ in seen)
 
     def help_probability(self, arm: str, trigger: str, step: str, person: Person, at: int, seen: list[tuple[int, str]]) -> float:
-        """Return the probability that a showing helps somebody who would not get through within the window."""
+        """Return the probability that a showing helps a person who would not complete the step within the window."""
         if self.sizes.form == "none" or arm in self.harmful:
             return NOTHING
         return self.response(self.eta(arm, trigger, step, person, at, seen))
 
     def response(self, eta: float) -> float:
-        """Return the probability that belongs to a linear predictor."""
+        """Return the probability for a linear predictor."""
         if self.sizes.form == "cloglog":
             return 1.0 - math.exp(-math.exp(min(eta, 5.0)))
         return 1.0 / (1.0 + math.exp(-eta))
 
     def harm_probability(self, arm: str) -> float:
-        """Return the probability that a showing drives away somebody who would have got through."""
+        """Return the probability that a showing drives away a person who would have completed the step."""
         return self.harmful.get(arm, NOTHING)
 
     def leave_probability(self, at: int, seen: list[tuple[int, str]]) -> float:
-        """Return the probability that one more showing, whatever it is, makes the person leave for good."""
+        """Return the probability that one more showing of any arm makes the person leave permanently."""
         return min(self.sizes.leaves_most, self.sizes.leaves * sum(at - when < DAY for when, _ in seen))
 
     def _intercept(self, trigger: str) -> float:

@@ -1,4 +1,4 @@
-"""The worlds a population can live in: what differs in behaviour and in transport. Effects of guidance are in ``effects.json``."""
+"""The scenarios: their differences in behaviour and in transport. Effects of guidance are in ``effects.json``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 
 class Scenario(NamedTuple):
-    """``bots``: automated accounts per person. ``messy``: transport misbehaves. ``many_values``: traits vary over many values,
-    Zipf-like. ``heavy``: dwell times are Pareto. ``needs_new_arm``: the product must say which arm is new.
+    """``bots``: automated accounts per person. ``messy``: transport is unreliable. ``many_values``: traits have many values,
+    Zipf-like. ``heavy``: dwell times are Pareto. ``needs_new_arm``: the product must name a new arm.
     """
 
     bots: float = 0.0

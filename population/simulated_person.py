@@ -1,6 +1,6 @@
-"""One person in play: follows the natural course of each step until guidance cuts it short.
+"""One simulated person: follows the untreated trajectory of each step until guidance cuts it short.
 
-Nothing that guidance changes reaches back: before the first showing a life is the untreated twin's, act for act.
+Before the first showing a person's acts equal those of the untreated twin.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from population.world import World
 
 _SHOWN, _CLICKED, _DISMISSED = "recommendation_shown", "recommendation_clicked", "recommendation_dismissed"
 _NEAR: Final = 2 * MINUTE
-"""Help that would come this shortly before the natural completion is not help."""
+"""Help less than this long before the untreated completion has no effect."""
 _at: Final = itemgetter(0)
 
 
 class Record(msgspec.Struct, rename="camel"):
-    """What an app needs of a recommendation."""
+    """The fields of a recommendation that an app uses."""
 
     decision_id: str
     recommendation_id: str
@@ -39,17 +39,17 @@ class Record(msgspec.Struct, rename="camel"):
     expires_at: str | None = None
 
     def shows_at(self, at: int) -> bool:
-        """Whether an app would show it at ``at``."""
+        """Return whether an app shows the record at ``at``."""
         return self.ui_component != "none" and (self.expires_at is None or at < unix_ms(self.expires_at))
 
 
 def report(record: Record, what: str) -> bytes:
-    """Return the fields of the event that reports ``what`` was done with ``record``."""
+    """Return the fields of an event of type ``what`` about ``record``."""
     return act("app", what, {"recommendationId": record.recommendation_id}).text
 
 
 class SimulatedPerson:
-    """A person from sign-up on. ``next_at``: when they do the next thing, Unix ms; None: never again."""
+    """A person from sign-up on. ``next_at``: time of the next act, Unix ms; None: there is none."""
 
     def __init__(self, world: World, person: Person, tenant: str, *, messy: bool) -> None:
         self.person, self.user_id = person, person.user_id
@@ -74,7 +74,7 @@ class SimulatedPerson:
         self._opted_out = False
 
     def advance(self, until: int, record: Record | None, transport: Transport) -> None:
-        """Live until ``until``; ``record`` is what the app has read at the beginning of the slot."""
+        """Simulate until ``until``; ``record`` is the record that the app read at the beginning of the slot."""
         if not self.reads:
             self._sign_up(transport)
         shown_at = self._showing_time(record, until)
@@ -120,7 +120,7 @@ class SimulatedPerson:
             self._causes.append((trajectory.cause, trajectory.cause_at))
 
     def _complete_step(self, done_at: int) -> None:
-        """After the act that completes a step: the next step, or the time after activation."""
+        """Begin the next step, or the time after activation, after a step was completed."""
         self._completes_at = None
         self.episodes[-1].completed_at = done_at
         if self._goal <= set(self._steps[: self._step_index + 1]):
@@ -133,7 +133,7 @@ class SimulatedPerson:
     # Guidance
 
     def _showing_time(self, record: Record | None, until: int) -> int | None:
-        """Return when the app would show ``record`` in this slot, if it is one to show."""
+        """Return when the app shows ``record`` in this slot, None if it does not."""
         if record is None or self._opted_out or record.decision_id in self._shown or self._position >= len(self._script):
             return None
         opens = self._script[self._position][0]
@@ -144,7 +144,7 @@ class SimulatedPerson:
         return shown_at if record.shows_at(shown_at) else None
 
     def _show(self, record: Record, at: int, transport: Transport) -> None:
-        """Show ``record`` if its step is still the current one, and draw what comes of it."""
+        """Show ``record`` if its step is current, and draw the response."""
         if self._opted_out or not 0 <= self._step_index < len(self._steps) or record.step_id != self._steps[self._step_index]:
             return
         person, world, effects = self.person, self._world, self._world.effects
@@ -184,7 +184,7 @@ class SimulatedPerson:
             self._complete_with_help(at, at + int(min(most, max(_NEAR, sizes.help_minutes * MINUTE * math.exp(sizes.help_spread * takes)))))
 
     def _complete_with_help(self, at: int, done_at: int) -> None:
-        """Complete the step at ``done_at``, unless that happens earlier or hardly later anyway."""
+        """Complete the step at ``done_at``, unless it is completed earlier or hardly later without help."""
         if self._completes_at is not None and self._completes_at <= done_at + _NEAR:
             return
         actions = self._world.environment[self._steps[self._step_index]].actions
@@ -220,7 +220,7 @@ class SimulatedPerson:
         if not self._steps or (self.activated_at is not None and not self.exposures):
             return self.activated_at
         place, since, session = 0, self.person.signup_at, 1
-        if not self.exposures:  # up to here the twin's life is this one, act for act
+        if not self.exposures:  # until here the twin's acts are the same
             place, (since, session) = max(0, self._step_index), self._step_began
         done = set(self._steps[:place])
         activated: int | None = None

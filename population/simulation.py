@@ -1,4 +1,4 @@
-"""The population in play: the three calls of the protocol, in-process. ``__main__`` wraps them in JSON lines."""
+"""The population: the three calls of the protocol, in-process. ``__main__`` wraps them in JSON lines."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from population.transport import Transport
 from population.world import World
 
 SLOT_MS: Final = 5 * MINUTE
-"""How promptly an app can react: it reads between slots."""
+"""The reaction time of an app, which reads records between slots."""
 
 
 class Begin(msgspec.Struct, rename="camel"):
-    """The first line."""
+    """The ``begin`` line."""
 
     protocol: Literal[1]
     scenario: str
@@ -35,7 +35,7 @@ class Begin(msgspec.Struct, rename="camel"):
 class Population:
     """One run. Call ``begin``, then ``advance`` from slot to slot, then ``finish``.
 
-    All raise ``ValueError`` (``msgspec.ValidationError`` is one) with a sentence about what is wrong with their arguments.
+    All raise ``ValueError`` (``msgspec.ValidationError`` is one) with one sentence about the invalid argument.
     """
 
     def __init__(self, slot_ms: int = SLOT_MS) -> None:
@@ -48,7 +48,7 @@ class Population:
         self._earliest = 0
 
     def begin(self, line: Mapping[str, Any]) -> dict[str, Any]:
-        """Make the world and its people; return the ``ready`` line."""
+        """Create the world and its people; return the ``ready`` line."""
         begin = msgspec.convert(dict(line), Begin)
         if begin.users < 0 or begin.end <= begin.start:
             raise ValueError("users must not be negative and end must be after start")
@@ -65,8 +65,8 @@ class Population:
     def advance(
         self, at: int, until: int, recommendations: Mapping[str, bytes | dict[str, Any] | None]
     ) -> tuple[list[tuple[int, bytes]], list[str], int | None]:
-        """Live through the slot from ``at`` to ``until``; return what arrives in it (when, event), whose app opens in the next slot,
-        and when that begins (None: nothing happens any more).
+        """Simulate the slot from ``at`` to ``until``. Return the events that arrive in it (time, event), the users whose app is open in the
+        next slot, and the time when that slot begins (None: no more events).
         """
         world = self._required_world()
         place, off = divmod(at - world.start, self.slot_ms)

@@ -1,4 +1,4 @@
-"""How what devices report gets to the broker: in time and in order, or, in a messy world, as networks do it."""
+"""Transport of events from devices to the broker: in time and in order, or unreliable in a messy world."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from population.clock import HOUR, MINUTE, SECOND, rfc3339
 from population.draws import TRANSPORT, key, uniform
 
 DUPLICATED: Final = 0.015
-"""The same event again, within a minute: a client that retries after a timeout."""
+"""Probability that an event arrives again within a minute: a client that retries after a timeout."""
 SHUFFLED: Final = 0.03
-"""Arrives up to four minutes later, after events that happened afterwards: parallel requests, a phone in a tunnel."""
+"""Probability of arriving up to four minutes late, after later events: parallel requests, a phone in a tunnel."""
 DELAYED: Final = 0.003
-"""Arrives one to ten hours later: a laptop closed with a full buffer."""
+"""Probability of arriving one to ten hours late: a laptop closed with a full buffer."""
 SHOWN_LOST: Final = 0.1
-"""Of the reports of a showing: blocked by the browser, or the tab was closed."""
+"""Probability that a report of a showing is lost: blocked by the browser, or the tab was closed."""
 SKEWED: Final = 0.25
 SKEWED_BY: Final = 20 * MINUTE
 SKEWED_BADLY: Final = 0.005
-"""Share of people whose clock is off by up to this, and of those for whom it is hours."""
+"""Share of devices with a clock error, its bound, and the share with an error of hours."""
 
 _UNIT: Final = 1.0 / (1 << 16)
 
 
 class Sender:
-    """One account's device: ``key`` for its luck, ``skew`` of its clock in ms, the constant parts of its events."""
+    """One account's device: ``key`` keys its draws, ``skew`` is its clock error in ms; the rest are constant parts of its events."""
 
     __slots__ = ("key", "number", "skew", "start", "user")
 
@@ -46,7 +46,7 @@ def _skew(sender_key: int) -> int:
 
 
 class Transport:
-    """Takes what is sent and gives, slot by slot, what arrives. Nothing arrives before it is sent."""
+    """Takes sent events and returns arriving ones, slot by slot. No event arrives before it is sent."""
 
     def __init__(self, *, messy: bool) -> None:
         self.messy = messy
@@ -97,12 +97,12 @@ class Transport:
             heapq.heappush(self._later, (at, self._count, event))
 
     def close(self) -> list[tuple[int, bytes]]:
-        """End the slot and return what arrived in it, in order."""
+        """End the slot and return its events in order of arrival."""
         arrived, self._out = self._out, []
         arrived.sort(key=itemgetter(0))
         return arrived
 
     @property
     def next_at(self) -> int | None:
-        """When the next thing under way arrives."""
+        """Return when the next delayed event arrives, None without one."""
         return self._later[0][0] if self._later else None

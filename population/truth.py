@@ -1,4 +1,4 @@
-"""The sealed truth, as the protocol's last lines tell it."""
+"""The sealed truth: the last lines of the protocol."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Exposure(msgspec.Struct, rename="camel"):
-    """A recommendation that was shown. ``expected``: probability of success within the window, had the arm been shown then."""
+    """A shown recommendation. ``expected``: arm -> probability of success within the window, had that arm been shown."""
 
     decision_id: str
     recommendation_id: str
@@ -32,13 +32,13 @@ class Episode(msgspec.Struct, rename="camel"):
 
 
 class UntreatedTwin(msgspec.Struct, rename="camel"):
-    """The same person, never shown anything."""
+    """The same person without guidance."""
 
     activated_at: int | None
 
 
 class Truth(msgspec.Struct, rename="camel", tag_field="type", tag="person"):
-    """Everything about one person or bot."""
+    """The truth about one person or bot."""
 
     user_id: str
     bot: bool

@@ -21,14 +21,14 @@ OTHERS: Final = tuple(act("other", "page_view", {"path": page}) for page in OTHE
 OPT_OUT: Final = act("other", "preferences_changed", {"guidance": False})
 
 TimedAct = tuple[int, int, Act]
-"""When (Unix ms), in which session of the person (from 1), doing what."""
+"""(Unix ms, number of the person's session from 1, act)."""
 
-_rng: Final = Random(0)  # noqa: S311 (seeded anew before each use)
+_rng: Final = Random(0)  # noqa: S311 (seeded again before each use)
 
 
 class StepTrajectory(NamedTuple):
-    """What happens: acts in order of time; when the step is completed (None: never); the session in which it ends; the first trouble
-    with its time, or when the person went away without any (cause ``inactive``).
+    """``acts`` in order of time; ``completed_at`` (None: never); the ``session`` in which it ends; ``cause``: the first trouble with its time,
+    or ``inactive`` with the time of leaving without trouble.
     """
 
     acts: list[TimedAct]
@@ -39,7 +39,7 @@ class StepTrajectory(NamedTuple):
 
 
 class StepEnvironment:
-    """A step as the people of one world find it: what can be done there, how hard it is, and which other pages there are."""
+    """A step in one world: its actions, its difficulty, and the other pages of the product."""
 
     __slots__ = ("actions", "key", "others", "usual")
 
@@ -53,7 +53,7 @@ class StepEnvironment:
 
 
 class _StepSimulation:
-    """One course being made. The state between visits is in the attributes."""
+    """The simulation of one trajectory. The attributes hold the state between visits."""
 
     __slots__ = (
         "acts",
@@ -122,7 +122,7 @@ class _StepSimulation:
             self.trouble = None
         return True
 
-    # Visits: each returns how the person leaves: done, calm, troubled or bored
+    # Visits: each returns the exit state: done, calm, troubled or bored
 
     def _first_visit(self) -> str:
         rng, person, environment = _rng, self.person, self.environment
@@ -192,7 +192,7 @@ class _StepSimulation:
         self._do(finish[-1])
         return "done"
 
-    # What goes wrong, harmlessly or not
+    # Errors and trouble
 
     def _harmless_mishaps(self) -> None:
         rng, actions = _rng, self.environment.actions
@@ -207,7 +207,7 @@ class _StepSimulation:
             self._go_round((rng.choice(self.environment.others), actions.page), rng.randint(2, 4), 25 * SECOND)
 
     def _face_trouble(self) -> bool:
-        """Go through bouts of the trouble at hand; false if the person walks off with it unsolved."""
+        """Repeat attempts at the present trouble; return False if the person leaves with it unsolved."""
         rng = _rng
         base, by_skill = behaviour.OVERCOME
         while True:
@@ -264,12 +264,12 @@ _RETURNS: Final = {
 
 
 def simulate_step(person: Person, environment: StepEnvironment, since: int, session: int, *, heavy_tailed: bool = False) -> StepTrajectory:
-    """Return what ``person`` does about the step from ``since`` on, in session number ``session`` to begin with."""
+    """Return the trajectory of ``person`` at the step from ``since`` on, starting in session number ``session``."""
     return _StepSimulation(person, environment, since, session, heavy_tailed).run()
 
 
 def visits_after_path(person: Person, since: int, session: int) -> list[TimedAct]:
-    """Return the visits of somebody who has arrived, or who is on no path: a few, with little to see."""
+    """Return the visits of a person who is activated or has no path: a few, with few pages."""
     rng = _rng
     rng.seed(draws.key(person.key, draws.AFTERWARDS))
     acts: list[TimedAct] = []

@@ -1,4 +1,4 @@
-"""One world: the product's terrain, the people's natural ways through it, the effects of guidance, and the horizons."""
+"""One world: the steps' environments, people's untreated episodes, the effects of guidance, and the horizons."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from population.scenarios import SCENARIOS
 from population.untreated import OTHERS, StepEnvironment, StepTrajectory, simulate_step
 
 _REFERENCE_FROM: Final = 1_000_000_000
-"""Numbers of people who exist only to measure the world: nobody who is played has one."""
+"""First number of the people who are only used to measure horizons. Simulated people have lower numbers."""
 
 
 _SOON, _LATER = 2 * MINUTE, 30 * MINUTE
 
 
 class UntreatedEpisode(NamedTuple):
-    """A step in an untreated life: who, which, from when, and the course it takes."""
+    """An untreated episode: person, step, start and trajectory. ``first``: it is the person's first step."""
 
     person: Person
     step: str
@@ -34,12 +34,12 @@ class UntreatedEpisode(NamedTuple):
 
 
 class World:
-    """Made by ``begin``. Raises ``ValueError`` with one sentence if the arguments do not fit together."""
+    """Created by ``begin``. Raises ``ValueError`` with one sentence for inconsistent arguments."""
 
     def __init__(self, product: Product, scenario: str, seed: int, start: int, end: int) -> None:
         product.check()
         if scenario not in SCENARIOS:
-            raise ValueError(f"there is no scenario {scenario}; there are {', '.join(SCENARIOS)}")
+            raise ValueError(f"unknown scenario {scenario}; the scenarios are {', '.join(SCENARIOS)}")
         self.product, self.seed, self.start, self.end = product, seed, start, end
         self.scenario = SCENARIOS[scenario]
         if self.scenario.needs_new_arm and not product.new_arms:
@@ -69,15 +69,15 @@ class World:
         return Person(self.product, self.scenario, self.seed, number, self.start, self.end)
 
     def trajectory(self, person: Person, step: str, since: int, session: int) -> StepTrajectory:
-        """Return the natural course of ``step``."""
+        """Return the untreated trajectory of ``step``."""
         return simulate_step(person, self.environment[step], since, session, heavy_tailed=self.scenario.heavy)
 
     def untreated(self, person: Person) -> Iterator[UntreatedEpisode]:
-        """Yield the untreated twin's steps until activation or leaving, however late."""
+        """Yield the untreated twin's episodes until activation or leaving, also after the end of the period."""
         return self.untreated_from(person, 0, person.signup_at, 1)
 
     def untreated_from(self, person: Person, place: int, since: int, session: int) -> Iterator[UntreatedEpisode]:
-        """Yield the same from step number ``place`` on, which becomes current at ``since`` in session number ``session``."""
+        """Yield the same from step number ``place`` on, which becomes current at ``since`` in session ``session``."""
         if person.path is None:
             return
         order, goal = self.order[person.path.id], self.goal[person.path.id]
@@ -95,7 +95,7 @@ class World:
     def horizons(self) -> dict[str, int]:
         """Return H of each step: the 90th percentile of completion time among untreated completers, in ms.
 
-        Where few people of the separate population get that far, the step's own logarithm is weighed against the pooled one.
+        With few completions in the separate population, the logarithm of a step's own quantile is averaged with that of the pooled one.
         """
         times: dict[str, list[int]] = {step: [] for step in self.environment}
         for episode in self.reference_steps:
@@ -111,15 +111,17 @@ class World:
 
     @cached_property
     def reference_steps(self) -> list[UntreatedEpisode]:
-        """The separate untreated population's steps."""
+        """The untreated episodes of the separate population."""
         return [episode for number in range(behaviour.HORIZON_PEOPLE) for episode in self.untreated(self.person(_REFERENCE_FROM + number))]
 
-    # What is usual, for the scenarios that promise a difference in points
+    # Usual success rates, for the scenarios with a difference in percentage points
 
     @cached_property
     def _showing_occasions(self) -> list[tuple[UntreatedEpisode, str, bool]]:
-        """Occasions to show something, with trigger and whether the step gets done within the window anyway: the first moments in the app
-        with the step undone a little after it began, and half an hour after (which stuck trigger that would be does not matter on average).
+        """Occasions for a showing: (episode, trigger, whether the step is completed within the window without it).
+
+        They are the first acts in the app a little after the step began and half an hour after, with the step not completed. The choice of
+        the stuck trigger does not matter on average.
         """
         window = self.product.attribution_window_ms
         stuck = [trigger for trigger in self.product.triggers if trigger.startswith("stuck")] or ["stuck"]
@@ -136,7 +138,7 @@ class World:
         return max(0.01, sum(anyway for _, _, anyway in self._showing_occasions) / len(self._showing_occasions))
 
     def _raise_new_arms(self, by: float) -> None:
-        """Lift each new arm, upon each trigger, until it is ``by`` better on that trigger's usual occasions than the best of the others."""
+        """Raise each new arm's offset for each trigger until it is ``by`` better than the best other arm on that trigger's occasions."""
         effects, new_arms = self.effects, self.product.new_arms
         for trigger in dict.fromkeys(trigger for _, trigger, _ in self._showing_occasions):
             here = [(episode, anyway) for episode, which, anyway in self._showing_occasions if which == trigger]
