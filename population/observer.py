@@ -91,7 +91,7 @@ class Observer:
 
 
 def at_recall(scores: Any, positive: list[bool], positives: int, recall: float) -> tuple[float, float]:
-    """Return precision and recall of the strictest threshold that reaches ``recall`` of all ``positives`` (open episodes are ranked; all positives count)."""
+    """Return precision and recall of the strictest threshold that reaches ``recall``. ``positives``: all, also those without a score."""
     hit, best = 0, (0.0, 0.0)
     for alarms, place in enumerate(np.argsort(-np.asarray(scores), kind="stable"), start=1):
         hit += positive[int(place)]

@@ -41,10 +41,7 @@ _MANY: Final = 40
 
 
 class Person:
-    """Somebody about to sign up.
-
-    ``key`` identifies their luck; ``offset`` is hours from UTC; ``susceptibility`` their susceptibility in logits.
-    """
+    """A person before sign-up. ``key`` keys all draws; ``offset``: hours from UTC; ``susceptibility``: in logits."""
 
     __slots__ = (
         "hidden",

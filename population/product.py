@@ -1,7 +1,7 @@
 """The product of the ``begin`` line, and the actions of each of its steps.
 
-The line has examples, not rules. A page view that completes a step must not happen by accident, so pages with the same first path segment as
-a completing page are excluded from browsing.
+The line has examples, not rules. A page view that completes a step must not happen by accident, so pages with the same first path segment
+as a completing page are excluded from browsing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The natural course of things: what a person does about a step from the moment it is theirs, if nobody guides them.
+"""Simulates a person's untreated behaviour at one step, from the time it becomes current.
 
-``trajectory`` is a pure function of the person, the step and the moment; it looks ahead until the step is done or the person is gone for
-good, however long that takes. A life is a chain of such courses; guidance only cuts one short (``people.py``).
+``simulate_step`` is a pure function of the person, the step and the time. It runs until the step is completed or the person never returns,
+also beyond the simulated period. A person is a chain of such trajectories; guidance only cuts one short (``simulated_person.py``).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _rng: Final = Random(0)  # noqa: S311 (seeded again before each use)
 
 
 class StepTrajectory(NamedTuple):
-    """``acts`` in order of time; ``completed_at`` (None: never); the ``session`` in which it ends; ``cause``: the first trouble with its time,
-    or ``inactive`` with the time of leaving without trouble.
+    """``acts`` in order of time; ``completed_at`` (None: never); the ``session`` in which it ends; ``cause``: the first trouble with its
+    time, or ``inactive`` with the time of leaving without trouble.
     """
 
     acts: list[TimedAct]
