@@ -1,4 +1,4 @@
-"""Horizons from fewer people, so that short runs stay short."""
+"""Measures horizons on fewer people, so that runs in tests are fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Playing the population in tests: a small product, and guidance that knows nothing and chooses at random."""
+"""Runs the population in tests: a small product, and guidance that chooses arms at random."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Record = dict[str, Any]
 
 
 class NoGuidance:
-    """Guides nobody."""
+    """Guidance without any recommendation."""
 
     def see(self, event: Record, at: int) -> None: ...
 
@@ -28,7 +28,7 @@ class NoGuidance:
 
 
 class RandomGuidance:
-    """At sign-up, after each completed step and after half an hour in a step: a random arm's record, ``every`` ms apart at the least."""
+    """Gives a random arm's record at sign-up, after each completed step and after half an hour in a step, at least ``every`` ms apart."""
 
     def __init__(self, product: Mapping[str, Any], seed: int = 1, every: int = 0, arm: str | None = None) -> None:
         self._rng, self._every, self._arms = Random(seed), every, [arm] if arm else list(product["arms"])
@@ -92,7 +92,7 @@ def _sign(event: Mapping[str, Any]) -> tuple[str, str]:
 
 
 class Run(NamedTuple):
-    """What a run gave. ``events``: when it arrived, and its bytes."""
+    """The result of a run. ``events``: (arrival time, bytes)."""
 
     events: list[tuple[int, bytes]]
     people: list[Record]
@@ -118,7 +118,7 @@ def begin_line(scenario: str = "baseline", seed: int = 1, users: int = 300, days
 
 
 def simulate(begin: Record, guidance: NoGuidance | RandomGuidance | None = None) -> Run:
-    """Play a whole run in-process."""
+    """Run the population in-process."""
     population, guide = Population(), guidance or NoGuidance()
     at: int | None = begin["start"]
     slot = population.begin(begin)["slotMs"]
@@ -138,7 +138,7 @@ def simulate(begin: Record, guidance: NoGuidance | RandomGuidance | None = None)
 
 
 def succeeded(person: Record, exposure: Record) -> bool:
-    """Whether the step was completed within a day of being shown."""
+    """Return whether the step was completed within a day of the showing."""
     episode = next(e for e in person["episodes"] if e["step"] == exposure["step"])
     done = episode["completedAt"]
     return done is not None and done <= exposure["shownAt"] + 24 * HOUR

@@ -27,39 +27,39 @@ def program() -> Iterator[Program]:
         yield process
 
 
-def say(program: Program, line: dict[str, Any] | str) -> None:
+def send(program: Program, line: dict[str, Any] | str) -> None:
     assert program.stdin is not None
     program.stdin.write((line if isinstance(line, str) else json.dumps(line)) + "\n")
     program.stdin.flush()
 
 
-def hear(program: Program) -> dict[str, Any]:
-    heard: dict[str, Any] = json.loads(read_line(program.stdout, "the population's answer"))
-    return heard
+def receive(program: Program) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(read_line(program.stdout, "the population's answer"))
+    return answer
 
 
-def test_a_conversation_tells_what_a_play_tells(program: Program) -> None:
+def test_the_protocol_gives_the_same_events_and_truth_as_a_run_in_process(program: Program) -> None:
     begin, guide = begin_line(users=60), RandomGuidance(PRODUCT)
-    say(program, begin)
-    ready = hear(program)
+    send(program, begin)
+    ready = receive(program)
     assert (ready["type"], ready["protocol"], ready["slotMs"]) == ("ready", 1, 300_000)
     at: int | None = START
     reads: list[str] = []
     events: list[dict[str, Any]] = []
     while at is not None:
-        say(
+        send(
             program,
             {"type": "advance", "at": at, "until": at + 300_000, "recommendations": {user: guide.record(user, at) for user in reads}},
         )
-        heard = hear(program)
-        assert heard["type"] == "events"
-        assert all(at <= one["at"] < at + 300_000 for one in heard["events"])
-        for one in heard["events"]:
+        answer = receive(program)
+        assert answer["type"] == "events"
+        assert all(at <= one["at"] < at + 300_000 for one in answer["events"])
+        for one in answer["events"]:
             guide.see(one["event"], one["at"])
-        events += heard["events"]
-        reads, at = heard["reads"], heard["next"]
-    say(program, {"type": "finish"})
-    truth = [hear(program) for _ in range(62)]  # 60 people, the world, and that it is done
+        events += answer["events"]
+        reads, at = answer["reads"], answer["next"]
+    send(program, {"type": "finish"})
+    truth = [receive(program) for _ in range(62)]  # 60 people, world, done
     assert program.wait(PATIENCE) == 0
     run = simulate(begin, RandomGuidance(PRODUCT))
     assert [(one["at"], one["event"]) for one in events] == [(when, json.loads(event)) for when, event in run.events]
@@ -77,55 +77,73 @@ def test_a_conversation_tells_what_a_play_tells(program: Program) -> None:
         '{"type":"dance"}',
         '{"type":"finish"}',
         '{"type":"advance","at":0,"until":300000,"recommendations":{}}',
-        json.dumps(begin_line("unheard_of")),
+        json.dumps(begin_line("unanswer_of")),
         json.dumps(begin_line("new_arm")),
         json.dumps(begin_line() | {"protocol": 2}),
         json.dumps(begin_line() | {"product": {}}),
     ],
 )
-def test_a_line_that_makes_no_sense_ends_it_with_a_sentence(program: Program, line: str) -> None:
-    said, complained = program.communicate(line + "\n", timeout=PATIENCE)
+def test_an_invalid_line_ends_the_program_with_an_error_message(program: Program, line: str) -> None:
+    output, errors = program.communicate(line + "\n", timeout=PATIENCE)
     assert program.returncode == 2
-    error = json.loads(said)
+    error = json.loads(output)
     assert error["type"] == "error"
-    assert complained == f"population: {error['message']}\n"
+    assert errors == f"population: {error['message']}\n"
 
 
-def test_a_slot_out_of_turn_is_refused(program: Program) -> None:
-    say(program, begin_line())
-    hear(program)
-    say(program, {"type": "advance", "at": START + 300_000_000, "until": START + 300_300_000, "recommendations": {}})
-    assert hear(program)["type"] == "error"
+def test_a_slot_out_of_order_is_rejected(program: Program) -> None:
+    send(program, begin_line())
+    receive(program)
+    send(program, {"type": "advance", "at": START + 300_000_000, "until": START + 300_300_000, "recommendations": {}})
+    assert receive(program)["type"] == "error"
     assert program.wait(PATIENCE) == 2
 
 
-def test_it_leaves_quietly_when_the_other_side_hangs_up(program: Program) -> None:
-    said, complained = program.communicate(json.dumps(begin_line(users=5)) + "\n", timeout=PATIENCE)
-    assert (program.returncode, complained) == (0, "")
-    assert json.loads(said)["type"] == "ready"
+def test_the_program_exits_with_status_0_when_its_input_ends(program: Program) -> None:
+    output, errors = program.communicate(json.dumps(begin_line(users=5)) + "\n", timeout=PATIENCE)
+    assert (program.returncode, errors) == (0, "")
+    assert json.loads(output)["type"] == "ready"
 
 
-def test_it_leaves_quietly_when_told_to_stop(program: Program) -> None:
-    say(program, begin_line(users=5))
-    hear(program)
+def test_the_program_exits_with_status_0_on_sigterm(program: Program) -> None:
+    send(program, begin_line(users=5))
+    receive(program)
     program.send_signal(signal.SIGTERM)
     assert program.wait(PATIENCE) == 0
-    assert read_to_end(program.stderr, "the end of its complaints") == ""
+    assert read_to_end(program.stderr, "the end of standard error") == ""
 
 
-def test_the_example_in_the_documentation_speaks_the_protocol() -> None:
+def test_the_recorded_conversation_is_what_the_program_says() -> None:
+    page = (ROOT / "docs/population.md").read_text(encoding="utf-8")
+    recorded = page.split("```text\n")[1].split("```")[0].splitlines()
+    requests, answers = ([line[2:] for line in recorded if line.startswith(mark)] for mark in "><")
+    assert len(requests) + len(answers) == len(recorded)
+    done = subprocess.run(
+        [sys.executable, "-m", "population"],
+        cwd=ROOT,
+        input="\n".join(requests) + "\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
+    assert done.stdout.splitlines() == answers
+    assert any("recommendation_shown" in answer for answer in answers)
+
+
+def test_the_example_program_in_the_documentation_speaks_the_protocol() -> None:
     page = (ROOT / "docs/population.md").read_text(encoding="utf-8")
     example = page.split("```python\n")[1].split("```")[0]
     shown = {"u": {"recommendationId": "r", "uiComponent": "tooltip"}}
-    asked = [
+    requests = [
         begin_line(),
         {"type": "advance", "at": START, "until": START + 900_000, "recommendations": {}},
         {"type": "advance", "at": START + 900_000, "until": START + 1_800_000, "recommendations": shown},
         {"type": "finish"},
     ]
-    lines = "\n".join(map(json.dumps, asked))
-    said = subprocess.run([sys.executable, "-c", example], input=lines, capture_output=True, text=True, check=True, timeout=PATIENCE)
-    answers = [json.loads(line) for line in said.stdout.splitlines()]
+    lines = "\n".join(map(json.dumps, requests))
+    done = subprocess.run([sys.executable, "-c", example], input=lines, capture_output=True, text=True, check=True, timeout=PATIENCE)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [answer["type"] for answer in answers] == ["ready", "events", "events", "person", "world", "done"]
     assert (answers[1]["reads"], answers[1]["next"], answers[2]["next"]) == (["u"], START + 900_000, None)
     assert [one["event"]["eventType"] for one in answers[2]["events"]] == ["page_view", "recommendation_shown"]

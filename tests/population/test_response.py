@@ -1,4 +1,4 @@
-"""What guidance does: what the truth expects is what happens, and the scenarios keep their promises."""
+"""The effect of guidance: successes match the expected probabilities, and scenarios have the promised differences."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from tests.population.simulate import PRODUCT, START, RandomGuidance, Run, begin
 
 ARMS: list[str] = PRODUCT["arms"]
 NEW = "quiet_sidebar"
-_played: dict[str, Run] = {}
+_runs: dict[str, Run] = {}
 
 
 def _run(scenario: str, seed: int = 1, users: int = 1000, **changed: Any) -> Run:
     key = repr((scenario, seed, users, changed))
-    if key in _played:
-        return _played[key]
+    if key in _runs:
+        return _runs[key]
     product = {**PRODUCT, **changed}
-    _played[key] = simulate(begin_line(scenario, seed=seed, users=users, product=product), RandomGuidance(product, seed, every=DAY))
-    return _played[key]
+    _runs[key] = simulate(begin_line(scenario, seed=seed, users=users, product=product), RandomGuidance(product, seed, every=DAY))
+    return _runs[key]
 
 
-def _surprise(run: Run) -> float:
-    """Return by how many standard deviations successes differ from what was expected, where the window closes before the end."""
+def _standardised_error(run: Run) -> float:
+    """Return the difference of successes from their expectation in standard deviations, for windows that close before the end."""
     shown = [(person, exposure) for person, exposure in run.exposures if exposure["shownAt"] + DAY < START + 14 * DAY]
     chances = [exposure["expected"][exposure["arm"]] for _, exposure in shown]
     assert len(shown) > 700
     spread = math.sqrt(sum(chance * (1 - chance) for chance in chances))
-    surprise: float = (sum(succeeded(person, exposure) for person, exposure in shown) - sum(chances)) / spread
-    return surprise
+    error: float = (sum(succeeded(person, exposure) for person, exposure in shown) - sum(chances)) / spread
+    return error
 
 
 def _means(run: Run) -> dict[str, float]:
@@ -46,18 +46,18 @@ def _means(run: Run) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("scenario", ["baseline", "misspecified", "harmful_arm", "drift"])
-def test_successes_come_as_often_as_expected(scenario: str) -> None:
-    assert abs(_surprise(_run(scenario, newArms={NEW: START}))) < 3.5
+def test_successes_are_as_frequent_as_expected(scenario: str) -> None:
+    assert abs(_standardised_error(_run(scenario, newArms={NEW: START}))) < 3.5
 
 
-def test_guidance_that_is_shown_lifts_activation() -> None:
+def test_shown_guidance_increases_activation() -> None:
     people = [person for person in _run("baseline").people if person["path"]]
     activated = sum(person["activatedAt"] is not None for person in people)
     twins = sum(person["untreated"]["activatedAt"] is not None for person in people)
     assert activated - twins > 0.01 * len(people)
 
 
-def test_without_effect_everybody_is_the_twin_and_all_arms_are_equal() -> None:
+def test_without_effect_people_equal_their_twins_and_all_arms_are_equal() -> None:
     run = _run("no_effect")
     assert len(run.exposures) > 800
     for person in run.people:
@@ -73,14 +73,14 @@ def test_a_new_arm_is_about_five_points_better_than_the_best_of_the_others(seed:
     assert 0.02 < means[NEW] - best < 0.08
 
 
-def test_a_harmful_arm_costs_about_ten_points_of_what_would_have_happened_anyway() -> None:
+def test_a_harmful_arm_costs_about_ten_points_of_untreated_completion() -> None:
     run = _run("harmful_arm", newArms={NEW: START})
-    anyway = _means(_run("no_effect"))[NEW]
-    assert -0.13 < _means(run)[NEW] - anyway < -0.07
+    untreated = _means(_run("no_effect"))[NEW]
+    assert -0.13 < _means(run)[NEW] - untreated < -0.07
     assert all(exposure["expected"][NEW] <= min(exposure["expected"].values()) + 1e-9 for _, exposure in run.exposures)
 
 
-def test_drift_deals_the_effects_anew_at_half_time() -> None:
+def test_drift_exchanges_the_effects_of_the_arms_at_half_time() -> None:
     half, sample = START + 7 * DAY, msgspec.convert(PRODUCT, Product)
     effects = Effects(sample, sizes_of("drift"), 1, half)
     for number in range(50):
@@ -91,7 +91,7 @@ def test_drift_deals_the_effects_anew_at_half_time() -> None:
     assert _run("drift", users=50).world["changedAt"] == half
 
 
-def test_seeing_the_same_again_and_being_pestered_help_less() -> None:
+def test_repeated_and_frequent_showings_help_less() -> None:
     sample = msgspec.convert(PRODUCT, Product)
     effects, person = Effects(sample, sizes_of("baseline"), 1), Person(sample, SCENARIOS["baseline"], 1, 0, START, START + DAY)
 
@@ -109,7 +109,7 @@ def test_seeing_the_same_again_and_being_pestered_help_less() -> None:
     )
 
 
-def test_a_world_tells_what_its_effects_are_drawn_from_unless_that_would_mislead() -> None:
+def test_the_truth_has_the_prior_of_a_logistic_world_only() -> None:
     assert _run("misspecified", users=20).world["prior"] is None
     prior = _run("baseline", users=20).world["prior"]
     assert prior["form"] == "logistic"

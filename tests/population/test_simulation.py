@@ -1,4 +1,4 @@
-"""Lives with and without guidance: the same luck, different only by what guidance did."""
+"""People with and without guidance: the same random draws, and differences only through guidance."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from population.simulation import Population
 from tests.population.simulate import PRODUCT, SLOT, START, NoGuidance, RandomGuidance, Run, begin_line, simulate
 
 
-def test_the_effects_are_the_sealed_ones() -> None:
-    """Who changes an effect size must say so by changing the hash."""
+def test_the_effects_have_the_recorded_hash() -> None:
+    """A change of an effect size must also change the hash."""
     sealed = Path(FILE).with_name("effects.sha256").read_text(encoding="utf-8").split()[0]
     assert hashlib.sha256(FILE.read_bytes()).hexdigest() == sealed
 
 
-def test_a_seed_is_a_world() -> None:
+def test_the_same_seed_gives_the_same_run() -> None:
     first, again, other = (simulate(begin_line(seed=seed), RandomGuidance(PRODUCT)) for seed in (5, 5, 6))
     assert first == again
     assert first.events != other.events
 
 
 @pytest.mark.parametrize("scenario", ["baseline", "messy", "misspecified"])
-def test_nobody_guided_is_the_twin(scenario: str) -> None:
+def test_people_without_guidance_equal_their_untreated_twins(scenario: str) -> None:
     run = simulate(begin_line(scenario, users=500))
     end = START + 14 * 86_400_000
     activated = 0
@@ -45,10 +45,10 @@ def test_nobody_guided_is_the_twin(scenario: str) -> None:
 
 
 @settings(max_examples=5)
-@given(seed=st.integers(0, 2**40), taste=st.integers(0, 100))
-def test_before_the_first_showing_guidance_changes_nothing(seed: int, taste: int) -> None:
+@given(seed=st.integers(0, 2**40), guidance_seed=st.integers(0, 100))
+def test_before_the_first_showing_guidance_changes_nothing(seed: int, guidance_seed: int) -> None:
     begin = begin_line(seed=seed, users=25)
-    guided, alone = simulate(begin, RandomGuidance(PRODUCT, taste)), simulate(begin)
+    guided, alone = simulate(begin, RandomGuidance(PRODUCT, guidance_seed)), simulate(begin)
     first = {p["userId"]: min((x["shownAt"] for x in p["exposures"]), default=START * 2) for p in guided.people}
 
     def before(run: Run) -> list[tuple[int, bytes]]:
@@ -59,7 +59,7 @@ def test_before_the_first_showing_guidance_changes_nothing(seed: int, taste: int
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_the_truth_is_in_order(scenario: str) -> None:
+def test_the_truth_is_consistent(scenario: str) -> None:
     product = {**PRODUCT, "newArms": {"quiet_sidebar": START + 5 * 86_400_000}}
     run = simulate(begin_line(scenario, users=200, product=product), RandomGuidance(product))
     steps = {step["id"] for step in PRODUCT["steps"]}
@@ -82,7 +82,7 @@ def test_the_truth_is_in_order(scenario: str) -> None:
             assert all(0.0 <= share <= 1.0 for share in exposure["expected"].values())
 
 
-def test_apps_read_only_for_people_who_have_signed_up_and_do_something_in_the_next_slot() -> None:
+def test_apps_read_only_for_signed_up_people_who_act_in_the_next_slot() -> None:
     population = Population()
     population.begin(begin_line(users=80))
     known, reads, last = set[str](), list[str](), START
@@ -100,7 +100,7 @@ def test_apps_read_only_for_people_who_have_signed_up_and_do_something_in_the_ne
     assert last > START + 8 * 86_400_000
 
 
-def test_a_messy_network_changes_what_arrives_and_not_what_happens() -> None:
+def test_a_messy_network_changes_arrivals_but_not_behaviour() -> None:
     clean, messy = simulate(begin_line(users=400)), simulate(begin_line("messy", users=400))
     assert clean.people == messy.people
     sent, arrived = ([json.loads(event) for _, event in run.events] for run in (clean, messy))
@@ -118,22 +118,22 @@ def test_a_showing_is_reported_once_with_the_records_id() -> None:
     assert len(reported) == len(set(reported)) > 300
 
 
-class _Old(RandomGuidance):
-    """Gives records that no app shows: expired, for nothing, or for a step of another path."""
+class _UnshowableRecords(RandomGuidance):
+    """Returns records that no app shows: expired, without component, or for a step of another path."""
 
     def record(self, user: str, at: int) -> dict[str, Any] | None:
         record = super().record(user, at)
         if record is None:
             return None
-        spoilt = [{"expiresAt": "2020-01-01T00:00:00Z"}, {"uiComponent": "none"}, {"stepId": "elsewhere"}]
-        return {**record, **spoilt[record["version"] % 3]}
+        changes = [{"expiresAt": "2020-01-01T00:00:00Z"}, {"uiComponent": "none"}, {"stepId": "elsewhere"}]
+        return {**record, **changes[record["version"] % 3]}
 
 
-def test_what_is_not_to_be_shown_is_not_shown() -> None:
-    assert simulate(begin_line(users=100), _Old(PRODUCT)).exposures == []
+def test_expired_empty_and_foreign_records_are_not_shown() -> None:
+    assert simulate(begin_line(users=100), _UnshowableRecords(PRODUCT)).exposures == []
 
 
-def test_bots_are_told_from_people_in_the_truth_only() -> None:
+def test_only_the_truth_marks_bots() -> None:
     run = simulate(begin_line("bots", users=200))
     assert sum(person["bot"] for person in run.people) == 10
     assert simulate(begin_line(users=200), NoGuidance()).people == run.people[:200]
