@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,9 +130,8 @@ def _print_coverage(name: str, rows: Sequence[Row]) -> None:
         return statistics.mean(float(row[key]) for row in rows)
 
     _print(f"{name}: {len(rows):,} replications of {mean('matured'):.0f} matured people: coverage over all looks {mean('covers'):.1%},")
-    _print(
-        f"a lift is claimed in {mean('claimed'):.1%}; width at the last look {mean('width'):.3f}, of a fixed-sample interval {mean('fixedWidth'):.3f}.\n"
-    )
+    _print(f"a lift is claimed in {mean('claimed'):.1%}; width at the last look {mean('width'):.3f}, of a fixed-sample interval", end=" ")
+    _print(f"{mean('fixedWidth'):.3f}.\n")
 
 
 def _mean(rows: Sequence[Row], group: str, key: str) -> str:
@@ -152,7 +151,7 @@ def _table(head: Sequence[str], rows: Any) -> None:
     _print("")
 
 
-_print: Callable[[str], None] = print
+_print: Final = print
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Comparing speed: runs take turns, and medians make the ratio."""
+"""Comparing speed: runs alternate, and the ratio is of medians."""
 
 from __future__ import annotations
 
 from benchmarks.compare import Run, alternate, figures
 
 
-def test_the_trees_take_turns() -> None:
+def test_runs_of_the_trees_alternate() -> None:
     order: list[str] = []
 
     def run(name: str) -> Run:
@@ -18,7 +18,7 @@ def test_the_trees_take_turns() -> None:
     assert [each["seconds"] for each in new] == [2.0, 4.0]
 
 
-def test_a_ratio_above_one_says_that_the_new_tree_is_faster() -> None:
+def test_a_ratio_above_one_means_that_the_new_tree_is_faster() -> None:
     base = [{"seconds": 2.0, "cpu": 4.0}, {"seconds": 90.0, "cpu": 4.0}, {"seconds": 2.0, "cpu": 4.0}]
     new = [{"seconds": 1.0, "cpu": 5.0}, {"seconds": 1.0, "cpu": 5.0}, {"seconds": 1.0, "cpu": 5.0}]
     found = figures(100, base, new)

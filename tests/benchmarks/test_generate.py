@@ -36,7 +36,7 @@ def test_every_line_is_an_event(made: list[bytes]) -> None:
         assert isinstance(decode(Message(line, None, "test", 0, number, at, at, number)), Event)
 
 
-def test_visitors_act_under_another_id_until_they_sign_in(sent: list[dict[str, Any]]) -> None:
+def test_visitors_have_an_anonymous_id_until_they_sign_in(sent: list[dict[str, Any]]) -> None:
     merges = {event["payload"]["previousId"]: event for event in sent if event["eventType"] == "identity_merged"}
     before = {event["anonymousId"] for event in sent if "anonymousId" in event}
     assert len(merges) > 20
@@ -47,11 +47,11 @@ def test_visitors_act_under_another_id_until_they_sign_in(sent: list[dict[str, A
         assert merge["userId"] not in merges
 
 
-def test_nobody_is_a_visitor_unless_asked_for() -> None:
+def test_without_a_share_of_visitors_there_are_none() -> None:
     assert not [line for line in lines(users=30, days=3, seed=1, visitors=0.0) if b"anonymousId" in line or b"identity_merged" in line]
 
 
-def test_some_events_come_twice_and_some_late(sent: list[dict[str, Any]]) -> None:
+def test_some_events_arrive_twice_and_some_late(sent: list[dict[str, Any]]) -> None:
     ids = [event["eventId"] for event in sent]
     assert 0 < len(ids) - len(set(ids)) < 0.03 * len(ids)
     times = [event["timestamp"] for event in sent]

@@ -1,4 +1,4 @@
-"""Comparing tables: what is equal, what is not, and what was declared to differ."""
+"""Comparing tables: equal rows, differences, and declared differences."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def test_a_missing_and_an_added_row_are_found() -> None:
     assert texts(short, full) == ["only in the new tree: tenant_id='default', decision_id='d2', arm='tooltip', propensity=0.5"]
 
 
-def test_a_row_that_comes_twice_is_not_the_same_as_once() -> None:
+def test_a_duplicated_row_is_a_difference() -> None:
     assert len(texts(Table("decisions", COLUMNS, ROWS), Table("decisions", COLUMNS, [*ROWS, ROWS[0]]))) == 1
 
 
-def test_a_value_that_differs_in_its_last_bit_is_found() -> None:
+def test_a_difference_in_the_last_bit_is_found() -> None:
     other = (("default", "d1", "modal", 0.25000000000000006), ROWS[1])
     (text,) = texts(Table("decisions", COLUMNS, ROWS), Table("decisions", COLUMNS, other))
     assert "propensity: 0.25 is now 0.25000000000000006" in text
 
 
-def test_a_tolerance_holds_for_its_column_only() -> None:
+def test_a_tolerance_applies_to_its_column_only() -> None:
     near, far = (("default", "d1", "modal", 0.25 + 1e-14), ROWS[1]), (("default", "d1", "modal", 0.2501), ROWS[1])
     allowed = Deliberate(tolerances={"decisions.propensity": 1e-12})
     base = Table("decisions", COLUMNS, ROWS)

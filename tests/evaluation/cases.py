@@ -1,4 +1,4 @@
-"""A small world whose figures can be counted on fingers, and a healthy run for the integrity checks to spoil."""
+"""A small world with figures that are easy to count, and a healthy run into which tests plant faults."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ARMS = ["bold", "calm", "plain"]
 
 
 def person(user: str, *episodes: Episode, bot: bool = False, exposures: tuple[Exposure, ...] = (), **fields: Any) -> Person:
-    """A person who signed up at the start."""
+    """Return a person who signed up at the start."""
     return Person(user_id=user, bot=bot, signup_at=fields.pop("signup_at", START), episodes=episodes, exposures=exposures, **fields)
 
 
 def episode(step: str = "connect", *, onset: int = START, untreated: int | None = None, done: int | None = None, **fields: Any) -> Episode:
-    """An episode by its onset; ``untreated`` and ``done`` are ms after it, None: never."""
+    """Return an episode; ``untreated`` and ``done`` are ms after its onset, None: never."""
     return Episode(
         step=step,
         since=onset,
@@ -32,17 +32,17 @@ def episode(step: str = "connect", *, onset: int = START, untreated: int | None 
 
 
 def truth(*people: Person, horizons: dict[str, int] | None = None) -> SealedTruth:
-    """A world in which a step is lost after ten hours."""
+    """Return the truth of a world with a horizon of ten hours."""
     return SealedTruth(people=people, world=World(horizons=horizons or {"connect": 10 * HOUR}))
 
 
 def alarm(user: str, at: int, step: str = "connect", trigger: str = "stuck:inactive", **fields: Any) -> dict[str, Any]:
-    """A signal ``at`` ms after the start."""
+    """Return a signal ``at`` ms after the start."""
     return {"user_id": user, "trigger": trigger, "step_id": step, "detected_at": START + at, "score": None, "evidence": "{}", **fields}
 
 
 def healthy_run(decisions: int = 1_200, seed: int = 3) -> tuple[Evidence, SealedTruth]:
-    """A run as it should be: a fifth held out, one decision an adaptive person, arms drawn from their propensities."""
+    """Return a run without faults: a fifth held out, one decision per adaptive person, arms drawn from their propensities."""
     rng = np.random.default_rng(seed)
     people: list[dict[str, Any]] = []
     chosen: list[dict[str, Any]] = []
@@ -116,6 +116,6 @@ def healthy_run(decisions: int = 1_200, seed: int = 3) -> tuple[Evidence, Sealed
     return evidence, truth(*persons, horizons={"connect": 10 * HOUR})
 
 
-def unguided_twin(activated_at: int | None) -> Untreated:
-    """What the person would have done alone."""
+def untreated_twin(activated_at: int | None) -> Untreated:
+    """Return the untreated twin."""
     return Untreated(activated_at=activated_at)

@@ -1,4 +1,4 @@
-"""Group sizes and shown-rates: fair experiments pass at every look, and faults are found."""
+"""Group sizes and shown rates: fair experiments pass at every look, and faults are found."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _groups(size: int, shares: list[float], seed: int) -> list[str]:
     return [list(SHARES)[index] for index in np.random.default_rng(seed).choice(3, size, p=shares)]
 
 
-def test_the_bayes_factor_is_the_closed_form() -> None:
+def test_the_bayes_factor_equals_the_closed_form() -> None:
     counts, share, strength = [3, 1, 6], [0.2, 0.1, 0.7], 50.0
     arrived = np.random.default_rng(1).permutation(np.repeat([0, 1, 2], counts))
     closed = math.lgamma(strength) - math.lgamma(strength + 10)
@@ -28,12 +28,12 @@ def test_the_bayes_factor_is_the_closed_form() -> None:
     assert multinomial_path(arrived, share, strength)[-1] == pytest.approx(closed)
 
 
-def test_fair_groups_are_called_unfair_no_more_often_than_promised_at_any_look() -> None:
+def test_the_false_alarm_rate_over_all_looks_is_at_most_alpha() -> None:
     calls = sum(not group_balance(_groups(5_000, list(SHARES.values()), seed), SHARES, alpha=0.05).ok for seed in range(200))
     assert calls <= 10
 
 
-def test_a_holdout_that_loses_a_tenth_of_its_people_is_found() -> None:
+def test_a_holdout_without_a_tenth_of_its_people_is_found() -> None:
     found = group_balance(_groups(20_000, [0.18, 0.1, 0.72], 1), SHARES)
     assert not found.ok
     assert found.p_value < 1e-6
@@ -46,15 +46,15 @@ def test_shares_must_sum_to_one_and_an_empty_experiment_is_balanced() -> None:
     assert group_balance([], SHARES).p_value == 1.0
 
 
-def test_tilted_odds_are_a_martingale_under_the_logged_chances() -> None:
-    """The expected likelihood ratio after one draw is 1, whatever the chance."""
+def test_the_likelihood_ratio_is_a_martingale_under_the_logged_propensities() -> None:
+    """The expected likelihood ratio after one draw is 1 for every probability."""
     for chance in (0.05, 0.3, 0.9):
         hit, miss = (float(np.exp(tilted_path([x], [chance])[-1])) for x in (1.0, 0.0))
         assert chance * hit + (1 - chance) * miss == pytest.approx(1.0)
 
 
 def _shown_by_arm(evidence: Evidence, rates: dict[str, float], seed: int) -> Evidence:
-    """The same decisions with other people shown: by arm, at these rates."""
+    """Return the same decisions, shown at random with these rates by arm."""
     rng = np.random.default_rng(seed)
     decided = evidence.decisions
     keep = rng.random(decided.height) < decided["arm"].replace_strict(rates, return_dtype=pl.Float64).to_numpy()
@@ -62,7 +62,7 @@ def _shown_by_arm(evidence: Evidence, rates: dict[str, float], seed: int) -> Evi
     return Evidence.of(until=evidence.until, decisions=decided, outcomes=shown)
 
 
-def test_arms_shown_alike_pass_though_propensities_differ() -> None:
+def test_equal_shown_rates_pass_although_propensities_differ() -> None:
     """The healthy run's propensities range from 5 to 90 % between decisions."""
     evidence, _ = healthy_run(400)
     calls = sum(
@@ -71,7 +71,7 @@ def test_arms_shown_alike_pass_though_propensities_differ() -> None:
     assert calls <= 2
 
 
-def test_an_arm_that_is_shown_less_is_found_and_its_rate_is_told() -> None:
+def test_an_arm_that_is_shown_less_is_found_with_its_rate() -> None:
     evidence, _ = healthy_run(4_000)
     found = shown_balance(_shown_by_arm(evidence, {"bold": 0.7, "calm": 0.7, "plain": 0.5}, 1))
     assert not found.ok
@@ -80,5 +80,5 @@ def test_an_arm_that_is_shown_less_is_found_and_its_rate_is_told() -> None:
     assert rates["bold"] == pytest.approx(0.7, abs=0.05)
 
 
-def test_without_decisions_there_is_nothing_to_find() -> None:
+def test_without_decisions_the_check_passes() -> None:
     assert shown_balance(Evidence.of(until=0)).ok

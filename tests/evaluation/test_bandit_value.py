@@ -1,4 +1,4 @@
-"""Values from the truth by hand, and the yardstick that knows the prior."""
+"""Values computed by hand from the truth, and the reference learner."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_values_by_hand_count_only_eligible_arms() -> None:
     assert np.isnan(found.observed)
 
 
-def test_regret_curves_end_where_the_values_say() -> None:
+def test_regret_curves_end_at_the_differences_of_the_values() -> None:
     shown = _exposed()
     found, regret = values(shown), curves(shown)
     assert found is not None
@@ -91,7 +91,7 @@ def test_regret_curves_end_where_the_values_say() -> None:
     assert (np.diff(regret.against_best_policy) >= -1e-12).all()
 
 
-def test_the_last_fifth_is_judged_alone() -> None:
+def test_the_last_fifth_is_valued_alone() -> None:
     shown = _exposed()
     assert len(last(shown).log) == 1
     found = values(last(shown))
@@ -100,14 +100,14 @@ def test_the_last_fifth_is_judged_alone() -> None:
     assert values(part(shown, 0, 0)) is None
 
 
-def test_the_best_arm_of_a_group_sleeps_sometimes() -> None:
+def test_the_best_eligible_arm_of_a_group_is_chosen() -> None:
     group = np.array([0, 0, 1])
     expected = np.array([[0.1, 0.9], [0.2, 0.0], [0.5, 0.4]])
     eligible = np.array([[True, True], [True, False], [True, True]])
     assert best_arms(group, expected, eligible).tolist() == [1, 0, 0]
 
 
-def test_when_the_world_changes_the_best_arm_is_looked_for_on_either_side() -> None:
+def test_best_arms_are_chosen_separately_before_and_after_a_change() -> None:
     size = 40
     log = Logged(
         arms=("a", "b"),
@@ -127,7 +127,7 @@ def test_when_the_world_changes_the_best_arm_is_looked_for_on_either_side() -> N
     assert blind.best_fixed == pytest.approx((30 * 0.8 + 10 * 0.1) / 40)
 
 
-def test_the_healthy_run_earns_about_what_was_expected() -> None:
+def test_the_healthy_run_earns_about_its_expected_reward() -> None:
     found = values(exposed(*healthy_run()))
     assert found is not None
     assert found.observed == pytest.approx(found.mean, abs=0.05)
@@ -140,7 +140,7 @@ PRIOR = {"mean": -0.4, "sd": 0.3, "stepSd": 0.5, "arm": 0.4, "arm:segment": 0.5}
 
 
 def _world(size: int, seed: int) -> Exposed:
-    """Exposures of a world drawn from ``PRIOR``, one every ten minutes."""
+    """Return exposures of a world drawn from ``PRIOR``, one every ten minutes."""
     rng = np.random.default_rng(seed)
     step, arm = rng.normal(0, 0.5, len(STEPS)), rng.normal(0, 0.4, len(ARMS))
     meeting = rng.normal(0, 0.5, (len(SEGMENTS), len(ARMS)))
@@ -154,19 +154,19 @@ def _world(size: int, seed: int) -> Exposed:
     return expose(log, (1 / (1 + np.exp(-logits)))[context], START + np.arange(size) * 10 * MINUTE)
 
 
-def test_the_yardstick_learns_nearly_all_there_is_and_fast() -> None:
+def test_the_reference_reaches_most_of_the_possible_gain_quickly() -> None:
     shown = _world(6_000, 1)
-    with uses_at_most(6, "the yardstick"):
-        yardstick = reference(shown, read_prior(PRIOR), seed=2)
-    assert yardstick is not None
+    with uses_at_most(6, "the reference"):
+        learner = reference(shown, read_prior(PRIOR), seed=2)
+    assert learner is not None
     found = values(last(shown))
     assert found is not None
-    assert yardstick.value > found.uniform + 0.85 * (found.best_policy - found.uniform)
-    assert yardstick.value <= found.best_policy + 1e-9
+    assert learner.value > found.uniform + 0.85 * (found.best_policy - found.uniform)
+    assert learner.value <= found.best_policy + 1e-9
 
 
-def test_the_yardstick_knows_no_reward_before_its_window_has_closed() -> None:
-    """With a window longer than the whole run it never learns and stays near uniform."""
+def test_the_reference_learns_no_reward_before_its_window_closes() -> None:
+    """With a window longer than the run it learns nothing and stays near uniform."""
     shown = _world(1_500, 2)
     found = values(shown)
     blind = reference(shown, read_prior(PRIOR), window=100 * DAY, share=1.0)
@@ -175,19 +175,19 @@ def test_the_yardstick_knows_no_reward_before_its_window_has_closed() -> None:
     assert blind.value == pytest.approx(found.uniform, abs=0.03)
 
 
-def test_the_yardstick_is_repeatable_and_never_shows_what_is_not_eligible() -> None:
+def test_the_reference_is_repeatable_and_never_shows_an_ineligible_arm() -> None:
     shown = _world(400, 3)
     eligible = shown.log.eligible.copy()
     eligible[:, 0] = False
-    asleep = replace(shown, log=replace(shown.log, eligible=eligible), expected=np.where(eligible, shown.expected, -5.0))
-    first, second = (reference(asleep, read_prior(PRIOR), seed=7) for _ in range(2))
+    restricted = replace(shown, log=replace(shown.log, eligible=eligible), expected=np.where(eligible, shown.expected, -5.0))
+    first, second = (reference(restricted, read_prior(PRIOR), seed=7) for _ in range(2))
     assert first is not None
     assert second is not None
     assert (first.earned == second.earned).all()
     assert (first.earned >= 0).all()
 
 
-def test_a_world_of_another_kind_is_measured_instead() -> None:
+def test_an_unknown_prior_is_measured_instead() -> None:
     shown = _world(3_000, 4)
     prior = prior_for({"form": "unheard of"}, shown)
     assert prior.terms[("step",)] == pytest.approx(0.5, abs=0.35)
@@ -200,7 +200,7 @@ def test_a_world_of_another_kind_is_measured_instead() -> None:
     assert measured.value == pytest.approx(read.value, abs=0.03)
 
 
-def test_a_prior_is_read_in_any_spelling_or_refused_in_words() -> None:
+def test_a_prior_is_read_in_any_spelling_or_rejected_with_a_message() -> None:
     prior = read_prior({"interceptMean": -1, "intercept_sd": 0.5, "sds": {"armSegmentSd": 0.3, "trigger:arm": 0.2, "step": 0}})
     assert (prior.mean, prior.sd) == (-1.0, 0.5)
     assert prior.terms == {("segment", "arm"): 0.3, ("trigger", "arm"): 0.2}
@@ -210,7 +210,7 @@ def test_a_prior_is_read_in_any_spelling_or_refused_in_words() -> None:
         read_prior({"arm": "wide"})
 
 
-def test_exposures_that_belong_to_no_decision_are_worth_nothing_rather_than_a_fault() -> None:
+def test_exposures_without_a_decision_have_no_value() -> None:
     nothing = exposed(Evidence.of(until=1), SealedTruth(people=(), world=World(horizons={})))
     assert values(nothing) is None
     assert curves(nothing).against_best_policy.size == 0

@@ -1,4 +1,4 @@
-"""A healthy run is green throughout; each planted fault turns its own check red."""
+"""All checks pass in a healthy run; each planted fault makes its own check fail."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def run() -> tuple[Evidence, SealedTruth]:
     return healthy_run()
 
 
-def _red(evidence: Evidence, truth: SealedTruth | None) -> list[Finding]:
+def _failed(evidence: Evidence, truth: SealedTruth | None) -> list[Finding]:
     return [finding for finding in check(evidence, truth, floor=0.05) if not finding.ok]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_healthy_run_is_green(seed: int) -> None:
+def test_all_checks_pass_in_a_healthy_run(seed: int) -> None:
     evidence, truth = healthy_run(seed=seed)
-    assert _red(evidence, truth) == []
-    assert _red(evidence, None) == []
+    assert _failed(evidence, truth) == []
+    assert _failed(evidence, None) == []
 
 
-def test_an_empty_run_is_green() -> None:
-    assert _red(Evidence.of(until=0), None) == []
+def test_all_checks_pass_in_an_empty_run() -> None:
+    assert _failed(Evidence.of(until=0), None) == []
 
 
 def _swap(frame: pl.DataFrame) -> pl.DataFrame:
@@ -84,7 +84,7 @@ def the_true_horizon_in_the_evidence(evidence: Evidence, truth: SealedTruth) -> 
 
 
 def a_twins_time_in_the_evidence(evidence: Evidence, truth: SealedTruth) -> tuple[Evidence, SealedTruth]:
-    """The twin finishes an hour after an alarm that nobody else could have followed by that very millisecond."""
+    """The untreated completion time, an hour after an alarm, appears in the evidence."""
     user, at = evidence.signals["user_id"][0], evidence.signals["detected_at"][0] + HOUR
     people = tuple(
         msgspec.structs.replace(p, episodes=tuple(msgspec.structs.replace(e, untreated_at=at) for e in p.episodes))
@@ -103,7 +103,7 @@ def alarms_at_hidden_onset(evidence: Evidence, truth: SealedTruth) -> tuple[Evid
 
 
 def alarms_only_where_they_are_right(evidence: Evidence, truth: SealedTruth) -> tuple[Evidence, SealedTruth]:
-    """All causes look alike here, so nobody could tell who stays: whoever does has seen the labels."""
+    """All causes look alike here, so precise alarms need knowledge of the labels."""
     episodes = tuple(
         type(person)(
             person.user_id,
@@ -189,7 +189,7 @@ FAULTS: dict[Fault, str] = {
 
 
 @pytest.mark.parametrize(("plant", "name"), [pytest.param(plant, name, id=plant.__name__) for plant, name in FAULTS.items()])
-def test_a_planted_fault_turns_its_check_red_and_no_other(plant: Fault, name: str, run: tuple[Evidence, SealedTruth]) -> None:
-    red = _red(*plant(*run))
-    assert [finding.name for finding in red] == [name], red
-    assert len(red[0].detail) > 20
+def test_a_planted_fault_fails_its_check_and_no_other(plant: Fault, name: str, run: tuple[Evidence, SealedTruth]) -> None:
+    failed = _failed(*plant(*run))
+    assert [finding.name for finding in failed] == [name], failed
+    assert len(failed[0].detail) > 20

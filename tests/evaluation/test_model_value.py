@@ -32,7 +32,7 @@ def _end(decision: str, kind: str, at: int = START) -> dict[str, Any]:
 
 
 def _run(size: int, rates: dict[str, float], *, seed: int = 1, share: float = SHARE, shown: dict[str, float] | None = None) -> Evidence:
-    """``size`` decisions, drawn by ``share``; a text fails for a fifth; ``shown``: how many of each side reach the screen."""
+    """Return ``size`` decisions, assigned by ``share``; a fifth of the calls fail; ``shown``: share of each group that is shown."""
     rng = np.random.default_rng(seed)
     calls, outcomes = [], []
     for index in range(size):
@@ -50,7 +50,7 @@ def _sides(found: ModelValue) -> dict[str, Wording]:
     return {side.experiment: side for side in found.sides}
 
 
-def test_a_decision_counts_where_it_was_drawn_once_it_was_shown_and_its_window_is_closed() -> None:
+def test_a_shown_decision_counts_in_its_assigned_group_after_its_window_closes() -> None:
     until = START + DAY
     evidence = Evidence.of(
         until=until,
@@ -79,7 +79,7 @@ def test_a_decision_counts_where_it_was_drawn_once_it_was_shown_and_its_window_i
     assert (found.cost_micros, found.per_success) == (575, None)
 
 
-def test_an_effect_is_found_and_has_its_price() -> None:
+def test_an_effect_is_claimed_with_its_cost_per_success() -> None:
     found = model_value(_run(8_000, {"model": 0.5, "template": 0.35}), SHARE)
     lift = found.lift
     assert lift is not None
@@ -93,7 +93,7 @@ def test_an_effect_is_found_and_has_its_price() -> None:
     assert found.per_success_at_most == pytest.approx(model.cost_micros / (lift.lower * model.matured))
 
 
-def test_what_is_still_open_is_not_paid_for_by_what_has_ended() -> None:
+def test_costs_of_open_decisions_are_left_out_of_the_cost_per_success() -> None:
     whole = _run(8_000, {"model": 0.6, "template": 0.3})
     late = whole.until - HOUR
     more = Evidence.of(
@@ -107,7 +107,7 @@ def test_what_is_still_open_is_not_paid_for_by_what_has_ended() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_where_there_is_no_effect_none_is_claimed(seed: int) -> None:
+def test_no_effect_is_claimed_without_one(seed: int) -> None:
     found = model_value(_run(4_000, {"model": 0.4, "template": 0.4}, seed=seed), SHARE)
     assert found.lift is not None
     assert not found.lift.claimed
@@ -116,14 +116,14 @@ def test_where_there_is_no_effect_none_is_claimed(seed: int) -> None:
     assert found.why_not == "a model's text is not proven to achieve more than the template"
 
 
-def test_harm_has_no_price() -> None:
+def test_a_harmful_model_has_no_cost_per_success() -> None:
     found = model_value(_run(8_000, {"model": 0.3, "template": 0.5}), SHARE)
     assert found.lift is not None
     assert found.lift.upper < 0
     assert found.per_success is None
 
 
-def test_too_few_prove_nothing() -> None:
+def test_too_few_decisions_claim_nothing() -> None:
     found = model_value(_run(40, {"model": 0.9, "template": 0.1}), SHARE)
     assert found.lift is not None
     assert found.lift.lift > 0.5
@@ -131,7 +131,7 @@ def test_too_few_prove_nothing() -> None:
     assert found.per_success is None
 
 
-def test_nothing() -> None:
+def test_no_evidence_gives_no_lift() -> None:
     found = model_value(Evidence.of(until=START), SHARE)
     assert (found.lift, found.cost_micros, found.open) == (None, 0, 0)
     assert found.trusted
@@ -139,7 +139,7 @@ def test_nothing() -> None:
     assert [side.rate for side in found.sides] == [None, None]
 
 
-def test_without_any_text_shown_there_is_nothing_to_compare() -> None:
+def test_without_a_shown_model_text_there_is_no_comparison() -> None:
     evidence = _run(400, {"model": 0.5, "template": 0.5})
     assert model_value(evidence, SHARE).compared
     dead = evidence.llm_calls.with_columns(status=pl.lit("kept"))
@@ -148,14 +148,14 @@ def test_without_any_text_shown_there_is_nothing_to_compare() -> None:
     assert all(side.matured for side in found.sides)
 
 
-def test_one_side_only_cannot_be_compared() -> None:
+def test_one_group_alone_has_no_lift() -> None:
     found = model_value(_run(200, {"model": 0.5, "template": 0.5}, share=0.0), 0.0)
     assert found.lift is None
     assert found.drawn is None
     assert found.why_not == "no decision was assigned to the template yet"
 
 
-def test_the_draw_is_held_against_its_promise() -> None:
+def test_the_assignment_is_tested_against_the_promised_share() -> None:
     evidence = _run(6_000, {"model": 0.4, "template": 0.4}, share=0.2)
     promised, other = model_value(evidence, 0.2), model_value(evidence, SHARE)
     assert promised.drawn is not None
@@ -167,7 +167,7 @@ def test_the_draw_is_held_against_its_promise() -> None:
     assert model_value(evidence).drawn is None
 
 
-def test_a_model_that_keeps_guidance_from_being_shown_is_noticed() -> None:
+def test_a_model_that_lowers_the_shown_rate_is_found() -> None:
     found = model_value(_run(6_000, {"model": 0.4, "template": 0.4}, shown={"model": 0.5, "template": 0.8}), SHARE)
     assert found.drawn is not None
     assert found.drawn.ok

@@ -32,7 +32,7 @@ def _value(log: Logged, policy: object, method: Method = "dr") -> Value:
     return result
 
 
-def test_horvitz_and_thompson_by_hand() -> None:
+def test_ips_and_snips_by_hand() -> None:
     log = Logged(
         arms=("a", "b"),
         contexts=(("signup", "s", "*"),),
@@ -52,14 +52,14 @@ def test_horvitz_and_thompson_by_hand() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_policy_that_ran_is_worth_what_it_earned(method: Method) -> None:
+def test_the_value_of_the_logging_policy_is_its_mean_reward(method: Method) -> None:
     log, _ = _log(3_000)
     result = _value(log, lambda some: some.propensities, method)
     assert result.estimate == pytest.approx(log.rewards.mean(), abs=0.02)
     assert result.effective == pytest.approx(3_000)
 
 
-def test_a_model_makes_the_interval_narrow_and_a_wrong_one_leaves_it_right() -> None:
+def test_the_outcome_model_makes_the_interval_narrower_and_keeps_it_valid() -> None:
     log, mu = _log(4_000)
     true = float((uniform(log) * mu).sum(axis=1).mean())
     robust, weighted = _value(log, uniform, "dr"), _value(log, uniform, "ips")
@@ -68,7 +68,7 @@ def test_a_model_makes_the_interval_narrow_and_a_wrong_one_leaves_it_right() -> 
     assert weighted.lower <= true <= weighted.upper
 
 
-def test_the_always_valid_interval_holds_the_other() -> None:
+def test_the_always_valid_interval_contains_the_fixed_sample_one() -> None:
     result = _value(_log()[0], uniform)
     assert result.always_lower < result.lower < result.estimate < result.upper < result.always_upper
 
@@ -83,14 +83,14 @@ def test_intervals_cover_under_an_adaptive_logger() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_with_shuffled_rewards_every_policy_is_worth_the_mean(method: Method) -> None:
+def test_with_shuffled_rewards_every_value_is_the_mean_reward(method: Method) -> None:
     log, _ = _log(3_000)
     for policy in (uniform, fixed("passive"), table({"engineer": "visual", "analyst": "moderate"})):
         result = _value(shuffle_rewards(log, 5), policy, method)
         assert result.lower - 0.02 <= log.rewards.mean() <= result.upper + 0.02
 
 
-def test_too_little_is_refused_in_words() -> None:
+def test_too_small_a_log_is_refused_with_a_reason() -> None:
     small, _ = _log(90)
     refused = evaluate(small, uniform)
     assert isinstance(refused, Refused)
@@ -100,7 +100,7 @@ def test_too_little_is_refused_in_words() -> None:
     assert nothing.decisions == 0
 
 
-def test_what_the_log_never_could_show_is_refused() -> None:
+def test_a_policy_with_arms_that_the_log_could_never_show_is_refused() -> None:
     log, _ = _log(500)
     chances = log.propensities.copy()
     chances[:, 0] = 0
@@ -110,7 +110,7 @@ def test_what_the_log_never_could_show_is_refused() -> None:
     assert "could never show (aggressive)" in refused.reason
 
 
-def test_greedy_learns_on_one_part_and_is_judged_on_the_rest() -> None:
+def test_greedy_learns_on_one_part_and_is_valued_on_the_rest() -> None:
     log, mu = _log(6_000, seed=3)
     learned = greedy(log.part(0, 3_000))
     rest = log.part(3_000, 6_000)
@@ -121,17 +121,17 @@ def test_greedy_learns_on_one_part_and_is_judged_on_the_rest() -> None:
         learned(Logged(("x",), log.contexts, log.context, log.chosen, log.eligible, log.propensities, log.rewards))
 
 
-def test_an_arm_that_is_not_eligible_gives_way_to_the_uniform_choice() -> None:
+def test_an_ineligible_arm_is_replaced_by_the_uniform_choice() -> None:
     log, _ = _log(400, sleeping=0.5)
     chances = fixed(ARMS[-1])(log)
     assert chances.sum(axis=1) == pytest.approx(1)
     assert not chances[~log.eligible].any()
-    asleep = ~log.eligible[:, -1]
-    assert chances[asleep] == pytest.approx(uniform(log)[asleep])
-    assert (chances[~asleep, -1] == 1).all()
+    ineligible = ~log.eligible[:, -1]
+    assert chances[ineligible] == pytest.approx(uniform(log)[ineligible])
+    assert (chances[~ineligible, -1] == 1).all()
 
 
-def test_policies_are_read_as_they_are_typed() -> None:
+def test_policies_are_parsed_from_the_command_line() -> None:
     log, _ = _log(200)
     for text, policy in (("uniform", uniform), ("arm:passive", fixed("passive")), ("table:engineer=visual, analyst=passive", None)):
         read = parse(text)
@@ -146,8 +146,8 @@ def test_policies_are_read_as_they_are_typed() -> None:
         fixed("loud")(log)
 
 
-def test_successes_that_came_early_do_not_count_before_the_failures_can() -> None:
-    """A run cut off in the middle: of the newest decisions only successes have ended. All or none of a moment's decisions count."""
+def test_early_successes_do_not_count_before_their_window_closes() -> None:
+    """In a run cut off in the middle only successes of the newest decisions have ended, and these must not count."""
     evidence, _ = healthy_run()
     cut = int(evidence.outcomes.filter(pl.col("kind") == "shown")["occurred_at"].median())  # type: ignore[arg-type]
     early = replace(evidence, until=cut, outcomes=evidence.outcomes.filter(pl.col("occurred_at") <= cut))

@@ -1,4 +1,4 @@
-"""Placebos in the running loop: a learner of noise is worth what chance is worth, and alarms about nothing are right as often as chance."""
+"""Placebos in the running loop: random rewards give the value of uniform choice, shuffled labels give the base rate as precision."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.support.placebo import shuffle_labels
 WORLDS = [ReplicationConfig("baseline", seed, users=400, days=7, catalog=CATALOG, holdout=0.1, rules=0.0) for seed in range(11, 17)]
 
 
-def test_learners_that_are_given_noise_for_rewards_are_worth_what_chance_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over several worlds: in one, preferences born of noise are right or wrong by a point or two."""
+def test_learners_with_random_rewards_have_the_value_of_uniform_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Averages several worlds: in one world random preferences gain or lose a point or two."""
     observe, count = Bandit.observe, [0]
 
     def noisy(self: Bandit, arm: str, context: str, success: bool, at: int, matures_at: int = 0) -> None:
@@ -29,19 +29,19 @@ def test_learners_that_are_given_noise_for_rewards_are_worth_what_chance_is(monk
     gains = []
     for world in WORLDS:
         run = replicate(world)
-        worth = values(last(exposed(run.evidence, run.truth), 0.5))
-        assert worth is not None
-        gains.append(worth.policy - worth.uniform)
+        found = values(last(exposed(run.evidence, run.truth), 0.5))
+        assert found is not None
+        gains.append(found.policy - found.uniform)
     assert count[0] > 600
     assert abs(statistics.mean(gains)) < 0.015
 
 
-def test_alarms_are_right_as_often_as_chance_once_the_labels_are_dealt_anew() -> None:
+def test_with_shuffled_labels_the_precision_of_alarms_is_the_base_rate() -> None:
     run = replicate(ReplicationConfig("baseline", seed=11, users=700, days=9, catalog=CATALOG, holdout=0.2, rules=0.0))
     episodes = label_by_truth(run.truth, run.evidence.until)
     real = score(episodes, run.evidence.signals)
-    dealt = [score(shuffle_labels(episodes, seed), run.evidence.signals) for seed in range(8)]
-    chance = sum(each.precision or 0.0 for each in dealt) / len(dealt)
+    shuffled = [score(shuffle_labels(episodes, seed), run.evidence.signals) for seed in range(8)]
+    chance = sum(each.precision or 0.0 for each in shuffled) / len(shuffled)
     assert real.precision is not None
     assert real.prevalence is not None
     assert chance == pytest.approx(real.prevalence, abs=0.04)

@@ -1,4 +1,4 @@
-"""Always-valid intervals: what they are by their formulas, and what they hold under many looks.
+"""Always-valid intervals: their formulas, and their coverage under many looks.
 
 Longer runs: benchmarks/coverage_sequences.py.
 """
@@ -45,7 +45,7 @@ def test_the_asymptotic_sequence_is_the_formula_of_the_paper() -> None:
     assert path.upper[0] - path.estimate[0] == pytest.approx(by_paper)
 
 
-def test_the_asymptotic_sequence_claims_nothing_before_its_burn_in() -> None:
+def test_the_asymptotic_sequence_is_infinite_before_its_burn_in() -> None:
     path = asymptotic(np.ones(300), np.zeros(300), alpha=0.05, tuned_at=100, looks=every_look(300))
     assert np.isinf(path.upper[:199]).all()
     assert np.isfinite(path.upper[199:]).all()
@@ -53,8 +53,8 @@ def test_the_asymptotic_sequence_claims_nothing_before_its_burn_in() -> None:
 
 @settings(deadline=None)
 @given(st.floats(0.0, 1e5), st.floats(1.0, 30.0), st.floats(10.0, 1e5), st.sampled_from([0.2, 0.05, 0.01]))
-def test_the_margin_is_where_the_mixture_reaches_one_over_alpha(spread: float, bound: float, tuned: float, alpha: float) -> None:
-    """It is the root whatever the arguments; a larger spread never makes it smaller."""
+def test_at_the_margin_the_mixture_equals_one_over_alpha(spread: float, bound: float, tuned: float, alpha: float) -> None:
+    """The margin is the root for all arguments and does not decrease with the spread."""
     low, high = bernstein_margin([spread, spread * 1.5 + 1], bound, alpha, tuned)
     assert 0 < low <= high
     scale = mixture_scale(tuned, min(2 * alpha, 0.5))
@@ -65,7 +65,7 @@ def test_the_margin_is_where_the_mixture_reaches_one_over_alpha(spread: float, b
     assert wealth == pytest.approx(1 / alpha, rel=1e-4)
 
 
-def test_each_bet_on_a_bounded_value_is_fair_or_worse() -> None:
+def test_each_step_is_a_supermartingale_for_bounded_values() -> None:
     """The supermartingale's step, exactly, for values of three points: E exp(l(x - mean) - psi(l)(x - guess)^2) <= 1."""
     rng = np.random.default_rng(2)
     for _ in range(500):
@@ -79,7 +79,7 @@ def test_each_bet_on_a_bounded_value_is_fair_or_worse() -> None:
         assert float(chance @ np.exp(rate * (points - mean) - psi * (points - guess) ** 2)) <= 1 + 1e-9
 
 
-def test_pseudo_outcomes_average_to_the_difference_and_keep_their_bound() -> None:
+def test_the_mean_of_pseudo_outcomes_is_the_difference_and_their_bound_holds() -> None:
     outcome, treated = experiment(20_000, (0.45, 0.49), 0.8, np.random.default_rng(5))
     pseudo = contrast(outcome, treated, 0.8)
     assert float(np.abs(pseudo.values - pseudo.guesses).max()) <= pseudo.bound
@@ -87,14 +87,14 @@ def test_pseudo_outcomes_average_to_the_difference_and_keep_their_bound() -> Non
     assert np.var(pseudo.values) <= 1.01 * pseudo.variance
 
 
-def test_a_guess_is_made_before_its_value_is_seen() -> None:
+def test_a_guess_does_not_depend_on_its_own_or_later_values() -> None:
     outcome, treated = experiment(50, (0.4, 0.6), 0.5, np.random.default_rng(5))
     changed = outcome.copy()
     changed[30:] = 1 - changed[30:]
     assert contrast(outcome, treated, 0.5).guesses[:31].tolist() == contrast(changed, treated, 0.5).guesses[:31].tolist()
 
 
-def test_the_choice_is_hardly_wider_than_the_asymptotic_one_and_both_are_wider_than_the_textbook() -> None:
+def test_bernstein_is_little_wider_than_asymptotic_and_both_are_wider_than_fixed() -> None:
     outcome, treated = experiment(20_000, (0.45, 0.49), 0.8, np.random.default_rng(7))
     ours, limit = difference(outcome, treated, 0.8), difference_asymptotic(outcome, treated, 0.8)
     _, low, high = difference_fixed(outcome, treated)
@@ -102,7 +102,7 @@ def test_the_choice_is_hardly_wider_than_the_asymptotic_one_and_both_are_wider_t
     assert narrow < wide < width < 1.08 * wide
 
 
-def test_small_samples_claim_nothing_and_do_not_break() -> None:
+def test_small_samples_claim_nothing() -> None:
     for size in range(8):
         outcome, treated = np.ones(size), np.arange(size) % 2
         path = difference(outcome, treated, 0.5)
@@ -114,7 +114,7 @@ def test_small_samples_claim_nothing_and_do_not_break() -> None:
 
 
 def test_coverage_over_the_whole_path_and_power() -> None:
-    """120 experiments of 20,000 people: 114 must hold for 95 %; what a textbook interval does under so many looks is the contrast."""
+    """Of 120 experiments with 20,000 people at least 114 must be covered (95 %); the fixed-sample interval is the contrast."""
     figures = measure(120, 20_000, (0.45, 0.49), 0.2, 5_000, 200, seed=11)
     assert figures["bernstein"]["coverage"] >= 0.95
     assert figures["bernstein"]["false_claims"] <= 0.05
@@ -122,8 +122,8 @@ def test_coverage_over_the_whole_path_and_power() -> None:
     assert figures["fixed"]["coverage"] < 0.8
 
 
-def test_it_holds_from_the_first_person_on_where_activation_is_rare() -> None:
-    """A twentieth held out, 2 % activation, looked at after every person: where normal approximations break."""
+def test_coverage_holds_from_the_first_person_on_with_rare_activation() -> None:
+    """A twentieth held out, 2 % activation and a look after every person, where normal approximations fail."""
     rng = np.random.default_rng(13)
     held = 0
     for _ in range(300):

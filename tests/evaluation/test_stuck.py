@@ -1,4 +1,4 @@
-"""The definition of a stuck episode, case by case; then floors, ceilings and the view without truth."""
+"""The definition of a stuck episode, case by case; then bounds and the score without truth."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _score(*alarms: dict[str, Any], people: list[Episode], bot: bool = False, un
 
 
 @pytest.mark.parametrize(("untreated", "positive"), [(None, True), (10 * HOUR + 1, True), (10 * HOUR, False), (HOUR, False)], ids=str)
-def test_an_episode_is_positive_if_alone_it_is_not_completed_within_the_horizon(untreated: int | None, positive: bool) -> None:
+def test_an_episode_is_positive_if_it_is_not_completed_untreated_within_the_horizon(untreated: int | None, positive: bool) -> None:
     result = _score(people=[episode(untreated=untreated, done=HOUR)])
     assert (result.episodes, result.positives, result.false_negatives) == (1, positive, positive)
 
@@ -45,27 +45,27 @@ def test_only_the_first_alarm_of_an_episode_counts() -> None:
     assert (good_twice.alarms, good_twice.true_positives, good_twice.precision) == (1, 1, 1.0)
 
 
-def test_an_alarm_elsewhere_is_false() -> None:
+def test_an_alarm_without_an_episode_is_false() -> None:
     result = _score(alarm("u0", HOUR, step="install"), alarm("stranger", HOUR), people=[episode()])
     assert (result.alarms, result.false_positives, result.false_elsewhere, result.recall) == (2, 2, 2, 0.0)
 
 
-def test_an_alarm_at_a_negative_episode_is_false() -> None:
+def test_an_alarm_for_a_negative_episode_is_false() -> None:
     result = _score(alarm("u0", HOUR), people=[episode(untreated=2 * HOUR, done=2 * HOUR)])
     assert (result.false_positives, result.false_negatives, result.recall) == (1, 0, None)
 
 
-def test_a_censored_episode_counts_for_nothing() -> None:
+def test_a_censored_episode_does_not_count() -> None:
     result = _score(alarm("u0", HOUR), people=[episode()], until=START + 10 * HOUR - 1)
     assert (result.episodes, result.censored, result.alarms, result.precision, result.recall) == (0, 1, 0, None, None)
     assert _score(alarm("u0", HOUR), people=[episode()], until=START + 10 * HOUR).true_positives == 1
 
 
-def test_a_step_without_a_horizon_cannot_be_judged() -> None:
+def test_a_step_without_a_horizon_is_censored() -> None:
     assert _score(alarm("u0", HOUR, step="rare"), people=[episode("rare")]).censored == 1
 
 
-def test_bots_have_no_episodes_and_alarms_at_them_are_false_even_when_censored() -> None:
+def test_bots_have_no_episodes_and_their_alarms_are_false_even_when_censored() -> None:
     result = _score(alarm("u0", HOUR), people=[episode()], bot=True, until=START + HOUR)
     assert (result.episodes, result.alarms, result.false_positives, result.false_on_bots) == (0, 1, 1, 1)
 
@@ -80,7 +80,7 @@ def test_the_tables_split_the_score_by_trigger_cause_and_step() -> None:
 
 
 def _crowd(size: int, seed: int = 1) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Labelled episodes of a world where a third stay stuck, and alarms of someone who guesses three times in four."""
+    """Return labelled episodes, a third of them positive, and the alarms of a detector that is right three times in four."""
     rng = np.random.default_rng(seed)
     stuck = rng.random(size) < 1 / 3
     took = rng.integers(1, 9 * HOUR, size)
@@ -101,18 +101,18 @@ def test_with_shuffled_labels_the_precision_is_the_base_rate() -> None:
     assert np.mean([one.precision for one in shuffled]) == pytest.approx(skilled.prevalence, abs=0.02)
 
 
-def test_alarming_everyone_has_the_prevalence_for_precision() -> None:
+def test_the_precision_of_alarming_everyone_is_the_prevalence() -> None:
     labelled, _ = _crowd(500)
-    floors = bounds(labelled)
-    assert floors.everyone.precision == pytest.approx(labelled["positive"].mean())
-    assert floors.everyone.recall == 1.0
-    assert floors.best_timeout.f1 is not None
-    assert floors.everyone.f1 is not None
-    assert floors.best_timeout.f1 > floors.everyone.f1
+    lower_bounds = bounds(labelled)
+    assert lower_bounds.everyone.precision == pytest.approx(labelled["positive"].mean())
+    assert lower_bounds.everyone.recall == 1.0
+    assert lower_bounds.best_timeout.f1 is not None
+    assert lower_bounds.everyone.f1 is not None
+    assert lower_bounds.best_timeout.f1 > lower_bounds.everyone.f1
 
 
-def test_floors_are_scored_by_the_same_definition_as_the_detector() -> None:
-    """A fixed timeout as a rule and the same alarms as signals come to the same figures."""
+def test_timeouts_are_scored_by_the_same_definition_as_the_detector() -> None:
+    """A fixed timeout as a rule and the same alarms as signals have the same figures."""
     labelled, _ = _crowd(800)
     rule = bounds(labelled).best_timeout
     assert rule.kind == "fraction"
@@ -156,7 +156,7 @@ def test_without_truth_the_horizon_is_the_ninetieth_percentile_of_the_holdout() 
     assert horizons_from_holdout(evidence) == {}
 
 
-def test_without_truth_held_out_alarms_tell_who_recovers_alone() -> None:
+def test_without_truth_held_out_alarms_show_who_recovers_without_help() -> None:
     took: list[int | None] = [*(k * HOUR for k in range(1, 11)), None, None]
     evidence = _holdout(
         took, [alarm("u5", 2 * HOUR), alarm("u9", 4 * HOUR), alarm("u10", HOUR), alarm("u11", 2 * HOUR), alarm("guided", HOUR)]
@@ -167,7 +167,7 @@ def test_without_truth_held_out_alarms_tell_who_recovers_alone() -> None:
     assert recovered_alone(labelled, holdout_signals(evidence)) == 0.25
 
 
-def test_a_hundred_thousand_episodes_are_scored_in_moments() -> None:
+def test_a_hundred_thousand_episodes_are_scored_in_seconds() -> None:
     rng = np.random.default_rng(1)
     size = 100_000
     users = [f"u{index}" for index in range(size)]

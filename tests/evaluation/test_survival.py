@@ -1,4 +1,4 @@
-"""Kaplan–Meier against known answers."""
+"""Kaplan–Meier curves compared with known results."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from evaluation.survival import kaplan_meier
 
 
-def test_the_textbook_case() -> None:
-    """Remission of leukaemia patients under 6-MP (Freireich et al. 1963), as every textbook prints it."""
+def test_a_published_data_set() -> None:
+    """Remission of leukaemia patients under 6-MP (Freireich et al. 1963), with the published curve."""
     weeks = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
     relapsed = [1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
     curve = kaplan_meier(weeks, relapsed)
@@ -24,14 +24,14 @@ def test_the_textbook_case() -> None:
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=60))
-def test_without_censoring_it_is_the_share_still_going_on(durations: list[int]) -> None:
+def test_without_censoring_it_is_the_share_of_longer_durations(durations: list[int]) -> None:
     curve = kaplan_meier(durations, [True] * len(durations))
     for time in set(durations):
         assert curve.at(time) == pytest.approx(np.mean(np.array(durations) > time))
 
 
 @given(st.lists(st.tuples(st.integers(1, 20), st.booleans(), st.integers(1, 4)), min_size=1, max_size=30))
-def test_a_weight_is_as_good_as_so_many_people(rows: list[tuple[int, bool, int]]) -> None:
+def test_a_weight_counts_as_that_many_people(rows: list[tuple[int, bool, int]]) -> None:
     durations, ended, weights = zip(*rows, strict=True)
     weighted = kaplan_meier(durations, ended, weights)
     repeated = kaplan_meier(np.repeat(durations, weights), np.repeat(ended, weights))
@@ -39,7 +39,7 @@ def test_a_weight_is_as_good_as_so_many_people(rows: list[tuple[int, bool, int]]
     assert weighted.surviving == pytest.approx(repeated.surviving)
 
 
-def test_quantiles_among_completers_leave_out_who_never_ends() -> None:
+def test_quantiles_among_completers_leave_out_those_that_never_end() -> None:
     curve = kaplan_meier([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 99, 99, 99, 99, 99], [True] * 10 + [False] * 5)
     assert curve.quantile_among_completers(0.9) == 9
     assert curve.quantile(0.9) is None

@@ -1,4 +1,4 @@
-"""The sealed truth: what is read, and what is refused in words."""
+"""The sealed truth and the evidence: what is read, and what is rejected with a message."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def test_the_lines_of_the_protocol_are_read() -> None:
         (["{"], "line 1"),
     ],
 )
-def test_an_incomplete_truth_is_refused_in_words(lines: list[str], words: str) -> None:
+def test_an_incomplete_truth_is_rejected_with_a_message(lines: list[str], words: str) -> None:
     with pytest.raises(TruthError, match=words):
         read_truth(lines)
 
 
-def test_evidence_from_the_final_views_comes_to_the_same() -> None:
-    """They hold NULL for what has not happened, and times as DateTime64."""
+def test_evidence_from_the_final_views_has_the_same_values() -> None:
+    """The views hold NULL for a time that has not happened, and DateTime64 otherwise."""
     view = pl.DataFrame(
         {"user_id": ["a", "b"], "path_id": ["p", "p"], "step_id": ["s", "s"], "current_since_at": [1_000, 2_000], "completed_at": [None, 3]}
     ).with_columns(pl.col("current_since_at", "completed_at").cast(pl.Datetime("ms", "UTC")))
@@ -64,7 +64,7 @@ def test_a_missing_column_is_named() -> None:
         Evidence.of(until=0, people=[{"user_id": "u", "experiment_group": "adaptive", "path_id": "p", "segment": "*"}])
 
 
-def test_a_decision_with_both_ends_counts_as_one_success() -> None:
+def test_a_decision_with_both_outcomes_counts_as_one_success() -> None:
     row = {"user_id": "u", "trigger": "t", "step_id": "s", "segment": "*", "arm": "a", "occurred_at": 1}
     evidence = Evidence.of(until=9, outcomes=[{**row, "decision_id": d, "kind": k} for d, k in (("x", "failure"), ("x", "success"))])
     assert ends(evidence.outcomes).rows() == [("x", 1.0)]

@@ -1,7 +1,7 @@
-"""Break the link between cause and effect on purpose: what is left must be worth nothing.
+"""Placebos: data in which cause and effect are independent.
 
-With shuffled rewards every policy is worth the mean reward; with shuffled labels the precision of any detector is the base rate. A
-statistic that still finds something finds an artefact of its own.
+With shuffled rewards every policy has the mean reward as its value; with shuffled labels the precision of any detector is the base rate. A
+statistic that still finds an effect is biased.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from evaluation.logged import Logged
 
 
 def shuffle_rewards(log: Logged, seed: int) -> Logged:
-    """Deal the log's rewards out anew at random."""
+    """Shuffle the log's rewards."""
     return log.with_rewards(np.random.default_rng(seed).permutation(log.rewards))
 
 
 def shuffle_outcomes(evidence: Evidence, seed: int) -> Evidence:
-    """Deal successes and failures out anew among the decisions that had one, times staying where they are."""
+    """Shuffle successes and failures among the decisions with an outcome, without changing times."""
     closed = pl.col("kind").is_in(["success", "failure"])
-    dealt = np.random.default_rng(seed).permutation(evidence.outcomes.filter(closed)["kind"].to_numpy())
+    shuffled = np.random.default_rng(seed).permutation(evidence.outcomes.filter(closed)["kind"].to_numpy())
     rows = evidence.outcomes.with_row_index("row")
-    new = rows.filter(closed).select("row").with_columns(dealt=pl.Series(dealt, dtype=pl.String))
+    new = rows.filter(closed).select("row").with_columns(shuffled=pl.Series(shuffled, dtype=pl.String))
     outcomes = (
-        rows.join(new, on="row", how="left", maintain_order="left").with_columns(kind=pl.coalesce("dealt", "kind")).drop("row", "dealt")
+        rows.join(new, on="row", how="left", maintain_order="left")
+        .with_columns(kind=pl.coalesce("shuffled", "kind"))
+        .drop("row", "shuffled")
     )
     return Evidence(
         people=evidence.people,
@@ -39,7 +41,7 @@ def shuffle_outcomes(evidence: Evidence, seed: int) -> Evidence:
 
 
 def shuffle_labels(episodes: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Deal the labels of episodes that count (no bots, not censored) out anew, whatever the step or the person."""
+    """Shuffle the labels of all episodes that count (no bots, not censored)."""
     counts = (~pl.col("bot") & ~pl.col("censored")).alias("counts")
     flags = episodes.select(counts).to_series().to_numpy()
     positive = episodes["positive"].to_numpy().copy()
