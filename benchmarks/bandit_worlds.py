@@ -136,7 +136,7 @@ def run(world: World, contender: Contender, seed: int) -> dict[str, Any]:
     count, arms = world.decisions, world.phases[0].shape[1]
     triggers, steps = chance.integers(0, TRIGGERS, count), chance.integers(0, STEPS, count)
     segments = chance.choice(len(world.segments), count, p=world.segments)
-    picks, lucks = chance.random(count), chance.random(count)
+    arm_draws, outcome_draws = chance.random(count), chance.random(count)
     won, by_chance, best, last = (np.zeros(count) for _ in range(4))
     waiting: deque[tuple[int, int, int, bool]] = deque()
     begun = time.process_time()
@@ -148,12 +148,12 @@ def run(world: World, contender: Contender, seed: int) -> dict[str, Any]:
             contender.observe(int(triggers[which]), arm, int(steps[which]), int(segments[which]), success, when)
         trigger, step, segment = int(triggers[number]), int(steps[number]), int(segments[number])
         eligible = range(arms if number >= world.arrives else arms - 1)
-        chances = np.asarray(contender.propensities(trigger, step, segment, eligible, at))
-        rates = world.phases[phase][trigger, : len(chances), step, segment]
-        won[number], by_chance[number], best[number] = chances @ rates, rates.mean(), rates.max()
-        last[number] = chances[-1] if len(chances) == arms else 0.0
-        arm = min(int(np.searchsorted(np.cumsum(chances), picks[number], side="right")), len(chances) - 1)
-        success = bool(lucks[number] < rates[arm])
+        probabilities = np.asarray(contender.propensities(trigger, step, segment, eligible, at))
+        rates = world.phases[phase][trigger, : len(probabilities), step, segment]
+        won[number], by_chance[number], best[number] = probabilities @ rates, rates.mean(), rates.max()
+        last[number] = probabilities[-1] if len(probabilities) == arms else 0.0
+        arm = min(int(np.searchsorted(np.cumsum(probabilities), arm_draws[number], side="right")), len(probabilities) - 1)
+        success = bool(outcome_draws[number] < rates[arm])
         waiting.append((at + DAY, number, arm, success))
     since = slice(count * (len(world.phases) - 1) // len(world.phases), count)
     gap = (best[since] - by_chance[since]).sum()

@@ -58,8 +58,8 @@ def _arrivals(person: Person, rng: Random, *, index: int, prefix: str) -> Iterat
             f'{{"eventId":"{prefix}-{number}","tenantId":"default",{who},"sessionId":"{prefix}-s{session}",'
             f'{what},"timestamp":"{moment}","schemaVersion":1}}'
         )
-        luck = rng.random()
-        late = rng.randint(HOUR, 10 * HOUR) if luck < 0.002 else rng.randint(2 * SECOND, 5 * MINUTE) if luck < 0.022 else 0
+        draw = rng.random()
+        late = rng.randint(HOUR, 10 * HOUR) if draw < 0.002 else rng.randint(2 * SECOND, 5 * MINUTE) if draw < 0.022 else 0
         yield at + late, index, number, line
         if rng.random() < 0.01:
             yield at + late + rng.randint(1, MINUTE), index, number, line

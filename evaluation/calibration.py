@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from evaluation.stuck import judge
+from evaluation.stuck import classify_alarms
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +66,5 @@ def calibrate_signals(episodes: pl.DataFrame, signals: pl.DataFrame, bins: int =
 
     The label says whether the person would have stayed stuck, not whether the alarm was in time. None: no alarm has a score.
     """
-    alarms = judge(episodes, signals).filter(pl.col("known") & pl.col("alarmed") & pl.col("score").is_not_null())
+    alarms = classify_alarms(episodes, signals).filter(pl.col("known") & pl.col("alarmed") & pl.col("score").is_not_null())
     return calibrate(alarms["score"].to_numpy(), alarms["positive"].to_numpy(), bins)

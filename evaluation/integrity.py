@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from evaluation.evidence import ADAPTIVE, HOLDOUT, Evidence
-from evaluation.stuck import judge, label_by_truth, score
+from evaluation.stuck import classify_alarms, label_by_truth, score
 from evaluation.stuck_bounds import bounds
 from evaluation.truth import SealedTruth
 from state.duration import DAY, MINUTE
@@ -223,12 +223,12 @@ def no_foresight(evidence: Evidence, truth: SealedTruth) -> Finding:
     """
     episodes = label_by_truth(truth, evidence.until)
     result = score(episodes, evidence.signals)
-    verdicts = judge(episodes, evidence.signals).filter(pl.col("known") & pl.col("alarmed"))
-    at_onset = verdicts.filter(pl.col("detected_at") == pl.col("onset")).height
+    classified = classify_alarms(episodes, evidence.signals).filter(pl.col("known") & pl.col("alarmed"))
+    at_onset = classified.filter(pl.col("detected_at") == pl.col("onset")).height
     if result.f1 is None or not result.positives:
         return Finding("no foresight", ok=True, detail="there are no episodes to check")
     ceiling = bounds(episodes).ceiling.f1 or 0.0
     margin = 0.02 + 3.0 * math.sqrt(ceiling * (1.0 - ceiling) / result.positives)
-    ok = result.f1 <= ceiling + margin and at_onset <= max(3, 0.02 * verdicts.height)
-    detail = f"F1 is {result.f1:.3f} with a ceiling of {ceiling:.3f}; {at_onset} of {verdicts.height} alarms coincide with the onset"
+    ok = result.f1 <= ceiling + margin and at_onset <= max(3, 0.02 * classified.height)
+    detail = f"F1 is {result.f1:.3f} with a ceiling of {ceiling:.3f}; {at_onset} of {classified.height} alarms coincide with the onset"
     return Finding("no foresight", ok, detail)

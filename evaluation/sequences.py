@@ -69,15 +69,15 @@ def bernstein_margin(spread: ArrayLike, bound: float, alpha: float, tuned_spread
     log_weights = -0.5 * (rates / scale) ** 2 + np.log(rates)  # a half-normal's density times the width of the rate's interval
     log_weights -= _log_sum_exp(log_weights[None, :])[0]
     psi = (-np.log1p(-bound * rates) - bound * rates) / bound**2
-    wanted = -math.log(alpha)
+    threshold = -math.log(alpha)
     fixed = log_weights[None, :] - psi[None, :] * spreads[:, None]
     # Convex and increasing in the margin. The least margin of any single rate is above the root, and Newton falls to it from there.
-    margin = np.min((wanted - fixed) / rates[None, :], axis=1)
+    margin = np.min((threshold - fixed) / rates[None, :], axis=1)
     for _ in range(40):
         exponents = fixed + rates[None, :] * margin[:, None]
         value = _log_sum_exp(exponents)
         slope = np.sum(np.exp(exponents - value[:, None]) * rates[None, :], axis=1)
-        step = (value - wanted) / slope
+        step = (value - threshold) / slope
         margin = margin - step
         if np.all(np.abs(step) <= 1e-9 * np.maximum(1.0, margin)):
             break

@@ -130,8 +130,8 @@ def first_alarms(signals: pl.DataFrame) -> pl.DataFrame:
     return signals.sort("detected_at", maintain_order=True).unique(KEY, keep="first", maintain_order=True)
 
 
-def judge(episodes: pl.DataFrame, signals: pl.DataFrame) -> pl.DataFrame:
-    """Join episodes and first alarms; ``verdict``: ``matched missed quiet early late wrong elsewhere bot censored``.
+def classify_alarms(episodes: pl.DataFrame, signals: pl.DataFrame) -> pl.DataFrame:
+    """Join episodes and first alarms; ``alarm_class``: ``matched missed quiet early late wrong elsewhere bot censored``.
 
     ``wrong``: an alarm in time for a negative episode. ``quiet``: a negative episode without an alarm.
     """
@@ -139,7 +139,7 @@ def judge(episodes: pl.DataFrame, signals: pl.DataFrame) -> pl.DataFrame:
     joined = episodes.with_columns(known=pl.lit(value=True)).join(alarms, on=KEY, how="full", coalesce=True, maintain_order="left_right")
     at, onset = pl.col("detected_at"), pl.col("onset")
     alarmed = at.is_not_null()
-    verdict = (
+    alarm_class = (
         pl.when(pl.col("known").is_null())
         .then(pl.lit("elsewhere"))
         .when(pl.col("bot"))
@@ -156,22 +156,22 @@ def judge(episodes: pl.DataFrame, signals: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("matched"))
         .otherwise(pl.lit("late"))
     )
-    return joined.with_columns(verdict=verdict).with_columns(
-        matched=pl.col("verdict") == "matched",
-        counted=pl.col("verdict").is_in(["matched", "missed", "quiet", "early", "late", "wrong"]),
-        alarmed=pl.col("verdict").is_in(["matched", "early", "late", "wrong", "elsewhere", "bot"]),
+    return joined.with_columns(alarm_class=alarm_class).with_columns(
+        matched=pl.col("alarm_class") == "matched",
+        counted=pl.col("alarm_class").is_in(["matched", "missed", "quiet", "early", "late", "wrong"]),
+        alarmed=pl.col("alarm_class").is_in(["matched", "early", "late", "wrong", "elsewhere", "bot"]),
         lead=onset + pl.col("horizon") - at,
     )
 
 
 def score(episodes: pl.DataFrame, signals: pl.DataFrame) -> StuckScore:
     """Score the alarms against labelled episodes (``label_by_truth``, ``label_by_holdout``)."""
-    verdicts = judge(episodes, signals)
-    total = _rates(verdicts).row(0, named=True)
-    verdict = verdicts["verdict"]
-    bots = verdicts.filter(pl.col("verdict") == "bot").height
+    classified = classify_alarms(episodes, signals)
+    total = _rates(classified).row(0, named=True)
+    alarm_class = classified["alarm_class"]
+    bots = classified.filter(pl.col("alarm_class") == "bot").height
     by_trigger = (
-        verdicts.filter("alarmed")
+        classified.filter("alarmed")
         .group_by("trigger")
         .agg(
             alarms=pl.len(),
@@ -182,7 +182,7 @@ def score(episodes: pl.DataFrame, signals: pl.DataFrame) -> StuckScore:
         .sort("trigger")
     )
     by_cause = (
-        verdicts.filter("counted")
+        classified.filter("counted")
         .group_by("cause")
         .agg(
             episodes=pl.len(),
@@ -195,7 +195,7 @@ def score(episodes: pl.DataFrame, signals: pl.DataFrame) -> StuckScore:
     )
     return StuckScore(
         episodes=total["episodes"],
-        censored=int((verdict == "censored").sum()),
+        censored=int((alarm_class == "censored").sum()),
         positives=total["positives"],
         alarms=total["alarms"],
         true_positives=total["matched"],
@@ -207,16 +207,16 @@ def score(episodes: pl.DataFrame, signals: pl.DataFrame) -> StuckScore:
         prevalence=ratio(total["positives"], total["episodes"]),
         lead=total["lead"],
         false_on_bots=bots,
-        false_early=int((verdict == "early").sum()),
-        false_late=int((verdict == "late").sum()),
-        false_elsewhere=int((verdict == "elsewhere").sum()),
+        false_early=int((alarm_class == "early").sum()),
+        false_late=int((alarm_class == "late").sum()),
+        false_elsewhere=int((alarm_class == "elsewhere").sum()),
         by_trigger=by_trigger,
         by_cause=by_cause,
-        by_step=_rates(verdicts, "step_id"),
+        by_step=_rates(classified, "step_id"),
     )
 
 
-def _rates(verdicts: pl.DataFrame, by: str | None = None) -> pl.DataFrame:
+def _rates(classified: pl.DataFrame, by: str | None = None) -> pl.DataFrame:
     figures = [
         pl.col("counted").sum().alias("episodes"),
         (pl.col("positive") & pl.col("counted")).sum().alias("positives"),
@@ -224,7 +224,7 @@ def _rates(verdicts: pl.DataFrame, by: str | None = None) -> pl.DataFrame:
         pl.col("matched").sum().alias("matched"),
         pl.col("lead").filter(pl.col("matched")).median().alias("lead"),
     ]
-    counts = verdicts.group_by(by).agg(figures).sort(by) if by else verdicts.select(figures)
+    counts = classified.group_by(by).agg(figures).sort(by) if by else classified.select(figures)
     matched, alarms, positives = pl.col("matched"), pl.col("alarms"), pl.col("positives")
     return counts.with_columns(
         precision=pl.when(alarms > 0).then(matched / alarms),
@@ -238,5 +238,5 @@ def recovered_alone(episodes: pl.DataFrame, signals: pl.DataFrame) -> float | No
 
     These are the false positives that can be measured without the sealed truth.
     """
-    alarmed = judge(episodes, signals).filter(pl.col("known") & pl.col("alarmed"))
+    alarmed = classify_alarms(episodes, signals).filter(pl.col("known") & pl.col("alarmed"))
     return ratio(alarmed.filter(~pl.col("positive") & (pl.col("completed_at") >= pl.col("detected_at"))).height, alarmed.height)

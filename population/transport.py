@@ -76,8 +76,8 @@ class Transport:
         if not self.messy:
             self._arrive(at, event)
             return
-        luck = key(sender.key, TRANSPORT, 2, sender.number)
-        first, second, third, fourth = ((luck >> shift & 0xFFFF) * _UNIT for shift in (0, 16, 32, 48))
+        bits = key(sender.key, TRANSPORT, 2, sender.number)
+        first, second, third, fourth = ((bits >> shift & 0xFFFF) * _UNIT for shift in (0, 16, 32, 48))
         if shown and second < SHOWN_LOST:
             return
         arrives = at
