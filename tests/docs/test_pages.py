@@ -90,7 +90,9 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
 
 def test_a_file_that_is_not_there_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# A page\n`state/no_such_file.py` and `state/events.py`, [a](gone.md), [b](#a-page), [c](#nowhere)\n", encoding="utf-8")
+    page.write_text(
+        "# A page\n`state/no_such_file.py` and `state/events.py`, [a](gone.md), [b](#a-page), [c](#nowhere)\n", encoding="utf-8"
+    )
     assert paths_in(text_of(page)) == {"state/no_such_file.py", "state/events.py"}
     assert broken_links(page) == ["gone.md", "#nowhere"]
 
@@ -159,7 +161,7 @@ def test_the_graph_has_as_many_operators_as_record_12_says(with_a_model: bool, t
     )
     operators = Counter(operators_of(build(parts).substeps))
     assert told in " ".join(text_of(ROOT / "docs" / "adr" / "0012-named-outputs.md").split())
-    assert operators.total() == int(told.split()[0])
+    assert operators.total() == int(told.split(maxsplit=1)[0])
 
 
 # ------------------------------------------------------------------------------------------------------------------------- rooms
@@ -190,8 +192,8 @@ def test_the_terms_of_the_glossary_are_in_order_each_with_its_file() -> None:
 
 
 STANDARD = """
-arm; attribution window; censoring; circuit breaker; consumer group; dead letter; drain; episode; epoch; exploration floor; exposure; holdout;
-horizon; input guardrails; intention to treat; log time; offset; outcome; output guardrails; posterior; propensity; recovery store;
+arm; attribution window; censoring; circuit breaker; consumer group; dead letter; drain; episode; epoch; exploration floor; exposure;
+holdout; horizon; input guardrails; intention to treat; log time; offset; outcome; output guardrails; posterior; propensity; recovery store;
 single flight; snapshot; spool; tombstone; trigger; watermark; wording request
 """
 
