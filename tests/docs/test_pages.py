@@ -18,6 +18,7 @@ from flows.onboarding import FlowParts, build
 from operators.enrich import Wording
 from state.catalog.plan import Plan
 from state.ids import Keys
+from tests.support.shown_commands import in_markdown
 from tests.test_architecture import ENGINE_ROOMS, MAY_IMPORT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +87,16 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
     missing = sorted(path for path in paths_in(text_of(page)) if not (ROOT / path).exists())
     assert not missing
     assert not broken_links(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_and_target_that_a_page_runs_exists(page: Path) -> None:
+    text = text_of(page)
+    modules = {name.replace(".", "/") for name in re.findall(r"python -m ([\w.]+)", text) if name.partition(".")[0] in TOP}
+    assert not [name for name in sorted(modules) if not (ROOT / f"{name}.py").exists() and not (ROOT / name / "__main__.py").exists()]
+    shown = [f"`{command}" for command in in_markdown(text)]
+    targets = set(re.findall(r"(?:`|^ {4})make ([a-z-]+)", "\n".join([text, *shown]), re.MULTILINE))
+    assert targets <= set(re.findall(r"^([a-z-]+):.*## ", text_of(ROOT / "Makefile"), re.MULTILINE))
 
 
 def test_a_file_that_is_not_there_is_found(tmp_path: Path) -> None:
