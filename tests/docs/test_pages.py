@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,7 @@ def test_the_table_of_steps_has_each_step_with_its_file() -> None:
         assert f"def {step.strip('`')}_step(" in source
 
 
-def operators_of(substeps: list[Operator]) -> Iterator[str]:
+def operators_of(substeps: Sequence[Operator]) -> Iterator[str]:
     for each in substeps:
         yield type(each).__name__
         yield from operators_of(each.substeps)
