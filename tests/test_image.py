@@ -120,6 +120,19 @@ def test_what_cannot_be_performed_is_refused_in_a_sentence(
         build(tmp_path, tmp_path / "built")
 
 
+def test_a_user_gets_the_home_and_the_directories_that_the_file_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.support.dockerfile._place_python", lambda minor, image: image.at(".").mkdir(parents=True))
+    (tmp_path / "Dockerfile").write_text(
+        "FROM python:3.12\nRUN useradd --uid 7 --create-home me && mkdir -p /var/lib/me \\\n && chown me /var/lib/me\nUSER 7\n"
+    )
+    (tmp_path / ".dockerignore").write_text("")
+    image = build(tmp_path, tmp_path / "built")
+    assert image.owned == [image.at("/home/me"), image.at("/var/lib/me")]
+    assert image.environment()["HOME"] == str(image.at("/home/me"))
+    assert (image.at("/home/me") / ".profile").exists()
+    assert image.at("/var/lib/me").is_dir()
+
+
 def test_stages_flags_and_continued_lines_are_read() -> None:
     text = 'ARG V=3.12\nFROM python:$V AS a\n# x\nRUN one \\\n  # between\n  && two\nFROM a\nCOPY --chown=1:2 --from=a ["x", "y/"]\n'
     first, second = parse(text)

@@ -43,6 +43,8 @@ if "--create-home" in words:
     pathlib.Path(home, ".profile").touch()
     with open(os.environ["IMAGE_OWNED"], "a") as owned:
         owned.write(home + "\\n")
+with open(os.environ["IMAGE_HOME"], "w") as homes:
+    homes.write(home)
 """
 _CHOWN: Final = """
 import os, sys
@@ -200,7 +202,9 @@ class Image:
 
     def environment(self) -> dict[str, str]:
         """What a process in the container sees."""
-        here = {"PATH": f"{self.at('/usr/local/bin')}:/usr/bin:/bin", "HOME": str(self.root / "home"), "TMPDIR": str(self.root / "tmp")}
+        record = self.root.with_suffix(".home")
+        home = record.read_text(encoding="utf-8") if record.exists() and self.user != "root" else str(self.root / "root")
+        here = {"PATH": f"{self.at('/usr/local/bin')}:/usr/bin:/bin", "HOME": home, "TMPDIR": str(self.root / "tmp")}
         return {**here, "LANG": "C.UTF-8", **{name: value for name, value in self.env.items() if name not in _NOT_HERE}}
 
     @property
@@ -359,7 +363,9 @@ def _run(each: Instruction, image: Image, arguments: dict[str, str]) -> None:
         (shims / name).chmod(0o755)
     given = {name: value for name, value in os.environ.items() if _FROM_HOST.fullmatch(name)}
     env = {**arguments, **image.environment(), **given}
-    env |= {"IMAGE_ROOT": str(image.root), "IMAGE_OWNED": str(image.root.with_suffix(".owned"))}
+    env |= {f"IMAGE_{what.upper()}": str(image.root.with_suffix(f".{what}")) for what in ("owned", "home")} | {
+        "IMAGE_ROOT": str(image.root)
+    }
     env["PATH"] = f"{image.at('/usr/local/bin')}:{shims}:/usr/bin:/bin"
     command = each.words() if each.text.startswith("[") else ["/bin/sh", "-c", image.inside(each.text)]
     _shell(command, image.at("."), env, f"Dockerfile line {each.line}, RUN {each.text}")
