@@ -36,7 +36,9 @@ from bytewax.run import cli_main
 
 from benchmarks.generate import write_input
 from flows.catalogs import load_catalog
-from flows.job import StopRequest, _quiet_collector, run, wall_clock
+from flows.inputs import wall_clock
+from flows.run import run, tuned_garbage_collector
+from flows.stop import StopRequest
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.recovery import recovery_config
 from flows.settings import load_settings
@@ -107,7 +109,7 @@ def _dataflow(path: Path, data: Path | None) -> float:
     flow = build(FlowParts(source, DiscardingSink(), DiscardingSink(), DiscardingSink(), plan, Keys(b"benchmark"), side))
     store = None if data is None else recovery_config(DataDir.create(data / "data"), settings.recovery_partitions)
     begun = time.perf_counter()
-    with _quiet_collector():
+    with tuned_garbage_collector():
         cli_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=store)  # type: ignore[no-untyped-call]
     return time.perf_counter() - begun
 
@@ -115,7 +117,7 @@ def _dataflow(path: Path, data: Path | None) -> float:
 def job(source: Path) -> float:
     with tempfile.TemporaryDirectory() as directory:
         settings = load_settings(data_dir=Path(directory) / "data")
-        outcome = run(settings, input_path=source, holder="benchmark", started=time.perf_counter(), stop=StopRequest())
+        outcome = run(settings, input_path=source, owner="benchmark", started=time.perf_counter(), stop=StopRequest())
     summary = outcome.summary
     seconds: float = summary["thisRun"]["eventsRead"] / summary["eventsPerSecond"]
     return seconds

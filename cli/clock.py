@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 _NAME: Final = "clock"
 
 
-def bounded_run_began(data_dir: DataDir) -> None:
+def record_bounded_start(data_dir: DataDir) -> None:
     """Until its end nobody can say what time it is in there. Call it while holding the lock."""
     _write(data_dir, {"bounded": True})
 
 
-def bounded_run_ended(data_dir: DataDir, log_time: int | None) -> None:
+def record_bounded_end(data_dir: DataDir, log_time: int | None) -> None:
     """``log_time``: the newest the run has seen, in Unix milliseconds. Call it while holding the lock."""
     _write(data_dir, {"bounded": True, "logTime": log_time})
 
 
-def live_run_began(data_dir: DataDir) -> None:
+def record_live_start(data_dir: DataDir) -> None:
     """From now on the wall clock is right. Call it while holding the lock."""
     _write(data_dir, {"bounded": False})
 

@@ -15,7 +15,7 @@ from cli.population_program import PopulationOption, ScenarioOption, population_
 
 if TYPE_CHECKING:
     from flows.engines import Engines
-    from flows.job import RunningJob, RunResult
+    from flows.run import RunningJob, RunResult
 
 
 def demo(
@@ -46,13 +46,14 @@ def demo(
     started = time.perf_counter()
     from cli import clock
     from cli.demo_dir import for_demo
-    from cli.engine_noise import engine_noise_aside
+    from cli.native_stderr import capture_native_stderr
     from cli.local_model import chosen_model
     from cli.options import load
     from evaluation.scenarios import scenario_catalog
     from flows.catalogs import load_catalog
-    from flows.job import ClosedLoop, StopRequest
-    from flows.job import run as run_job
+    from flows.inputs import ClosedLoop
+    from flows.run import run as run_job
+    from flows.stop import StopRequest
     from reports.display import Display
     from reports.render import count, err, print_json
     from sources.closed_loop import START, Begin, PopulationError, describe
@@ -69,11 +70,11 @@ def demo(
         what["llm"] = LOCAL if llm == LOCAL else "server"
     stop, result = StopRequest(), dict[str, Any]()
 
-    def watch(live: RunningJob) -> None:
-        clock.bounded_run_began(live.engines.data_dir)
+    def on_start(live: RunningJob) -> None:
+        clock.record_bounded_start(live.engines.data_dir)
         display.watch(live)
 
-    def after(engines: Engines, outcome: RunResult) -> None:
+    def on_end(engines: Engines, outcome: RunResult) -> None:
         from cli.demo_ending import finish  # needs a second, while the job has ended
 
         display.close()
@@ -84,9 +85,9 @@ def demo(
         if llm == LOCAL:
             say(f"simulating {users:,} users for {count(days, 'day')}; simulated time waits for each answer of the model.")
         loop = ClosedLoop(people, begin, product, settings.data_dir / "truth.jsonl")
-        with engine_noise_aside(), Display(err(), "Simulating") as display:
+        with capture_native_stderr(), Display(err(), "Simulating") as display:
             try:
-                run_job(settings, input_path=None, holder="onramp demo", started=started, stop=stop, loop=loop, watch=watch, after=after)
+                run_job(settings, input_path=None, owner="onramp demo", started=started, stop=stop, loop=loop, on_start=on_start, on_end=on_end)
             except PopulationError:
                 if not stop():  # Ctrl-C reaches the program as well, which may leave before it is asked to
                     raise

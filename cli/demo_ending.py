@@ -18,13 +18,14 @@ from reports.facts import Facts
 
 if TYPE_CHECKING:
     from flows.engines import Engines
-    from flows.job import ClosedLoop, RunResult
+    from flows.inputs import ClosedLoop
+    from flows.run import RunResult
     from flows.settings import Settings
 
 
 def finish(engines: Engines, outcome: RunResult, loop: ClosedLoop, asked: Settings, demo: Settings, *, silent: bool) -> dict[str, Any]:
     """Print the end of the demo, and return it as JSON: nothing where the run was stopped."""
-    clock.bounded_run_ended(engines.data_dir, newest_log_time(engines))
+    clock.record_bounded_end(engines.data_dir, newest_log_time(engines))
     if not outcome.finished:
         return {}
 

@@ -11,7 +11,7 @@ import typer
 from cli.options import CatalogOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
-    from flows.job import RunningJob
+    from flows.run import RunningJob
 
 
 def _readable(path: Path | None) -> Path | None:
@@ -52,7 +52,7 @@ def run(
     started = time.perf_counter()
     from cli.demo_dir import refuse_demo
     from cli.options import load
-    from flows.job import StopRequest
+    from flows.stop import StopRequest
     from flows.settings import SettingsError
 
     settings = load(service=input_path is None, data_dir=data_dir, catalog=catalog)
@@ -61,21 +61,21 @@ def run(
             "there is nothing to read: give a file with --input FILE (- for standard input), or set ONRAMP_KAFKA_BROKERS for Kafka."
         )
     refuse_demo(settings)
-    from cli.engine_noise import engine_noise_aside
+    from cli.native_stderr import capture_native_stderr
     from cli.run_ending import RunEnding
-    from flows.job import run as run_job
+    from flows.run import run as run_job
     from reports.display import Display
     from reports.render import err
 
     stop, ending = StopRequest(), RunEnding(input_path, as_json=as_json)
     try:
-        with engine_noise_aside(), Display(err(), "Running") as display:
+        with capture_native_stderr(), Display(err(), "Running") as display:
 
             def watch(live: RunningJob) -> None:
                 _keep_clock(live, input_path)
                 display.watch(live)
 
-            run_job(settings, input_path=input_path, holder="onramp run", started=started, stop=stop, watch=watch, after=ending.take)
+            run_job(settings, input_path=input_path, owner="onramp run", started=started, stop=stop, watch=watch, after=ending.take)
     finally:
         ending.show(stop)
 
@@ -84,6 +84,6 @@ def _keep_clock(live: RunningJob, input_path: Path | None) -> None:
     from cli import clock
 
     if input_path is None:
-        clock.live_run_began(live.engines.data_dir)
+        clock.record_live_start(live.engines.data_dir)
     else:
-        clock.bounded_run_began(live.engines.data_dir)
+        clock.record_bounded_start(live.engines.data_dir)

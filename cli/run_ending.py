@@ -9,7 +9,8 @@ from cli.failures import say
 
 if TYPE_CHECKING:
     from flows.engines import Engines
-    from flows.job import RunResult, StopRequest
+    from flows.run import RunResult
+    from flows.stop import StopRequest
 
 
 class RunEnding:
@@ -24,9 +25,9 @@ class RunEnding:
         """Keep the outcome. Called by the job while the stores are open."""
         self._outcome = outcome
         if self._input is not None:
-            from cli.clock import bounded_run_ended
+            from cli.clock import record_bounded_end
 
-            bounded_run_ended(engines.data_dir, newest_log_time(engines))
+            record_bounded_end(engines.data_dir, newest_log_time(engines))
 
     def show(self, stop: StopRequest) -> None:
         """Print the counts, the notes and, where the run was stopped, how to resume."""

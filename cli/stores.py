@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_facts(settings: Settings, holder: str) -> Iterator[Facts]:
+def open_facts(settings: Settings, owner: str) -> Iterator[Facts]:
     """Open ClickHouse for reading; embedded, that needs the data directory for this process alone. Raises ``DataDirError``."""
     with ExitStack() as stack:
         data_dir = DataDir(settings.data_dir)
         if settings.clickhouse_url is None:
             data_dir = DataDir.open(settings.data_dir)
-            _hold(stack, data_dir, holder)
+            _lock(stack, data_dir, owner)
         store = open_store(settings, data_dir)
         stack.callback(store.close)
         yield Facts(store)
 
 
-def _hold(stack: ExitStack, data_dir: DataDir, holder: str) -> None:
+def _lock(stack: ExitStack, data_dir: DataDir, owner: str) -> None:
     try:
-        stack.enter_context(data_dir.lock(holder))
+        stack.enter_context(data_dir.lock(owner))
     except DataDirError:
         raise DataDirError(
             f"{data_dir.describe_holder()}, and embedded ClickHouse serves one process at a time. Wait for its end or stop it, "

@@ -1,11 +1,15 @@
-"""The deployable jobs, one a file, and the ``onramp`` command."""
+"""The deployable job: its graph (``onboarding``), settings, wiring, and how it runs.
+
+``run`` runs it in this process for ``onramp run`` and ``onramp demo``; ``main`` is the entry for ``python -m bytewax.run``. ``settings``
+is the only reader of the environment.
+"""
 
 import os
 
 from threadpoolctl import threadpool_limits
 
-# One thread for linear algebra. The learners' matrices are small, so that threads cost several times what they save; and the threaded
-# routines of OpenBLAS want more stack than Bytewax's worker threads have: with two workers the job died of a segmentation fault.
-# The variable holds for a numpy that is still to be loaded, the call for one that already is.
+# One thread for linear algebra. The learners' matrices are small: threads cost several times what they save. The threaded routines of
+# OpenBLAS also need more stack than Bytewax's worker threads have; with two workers the job ended in a segmentation fault.
+# The variable takes effect if numpy is loaded later, the call if numpy is loaded already.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 threadpool_limits(1, user_api="blas")

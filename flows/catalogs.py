@@ -1,4 +1,4 @@
-"""Loads a catalog by name: one that comes with Onramp, or a file."""
+"""Loads a catalog: a built-in one by its name, or a file by its path."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog"
 
 
 class CatalogFileError(Exception):
-    """There is no such catalog, or it cannot be read. The text is one sentence for the user."""
+    """The catalog does not exist or cannot be read. The text is one sentence for the user."""
 
 
 def load_catalog(name: str) -> Catalog:
-    """Read and check the catalog ``name``. Raises ``CatalogFileError``, or ``CatalogError`` with everything that is wrong in it."""
+    """Read and check the catalog ``name``. Raises ``CatalogFileError``, or ``CatalogError`` with all faults in it."""
     path = BUILT_IN / f"{name}.yaml" if name in built_in() else Path(name)
     try:
         text = path.read_text(encoding="utf-8")
@@ -24,7 +24,7 @@ def load_catalog(name: str) -> Catalog:
         raise CatalogFileError(f"{path} is not UTF-8 text.") from None
     except OSError as error:
         known = ", ".join(sorted(built_in()))
-        raise CatalogFileError(f"The catalog {name} cannot be read ({error.strerror}); built in are {known}.") from None
+        raise CatalogFileError(f"The catalog {name} cannot be read ({error.strerror}); the built-in ones are {known}.") from None
     return parse(text, str(path) if name not in built_in() else f"{name}.yaml")
 
 

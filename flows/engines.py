@@ -1,4 +1,4 @@
-"""Opens what a job works with: its data directory, Redis, ClickHouse; embedded where no service is set."""
+"""Opens the data directory, Redis and ClickHouse of a job. Redis and ClickHouse run embedded where the settings name no server."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from sinks.clickhouse.migrate import migrate
 from state.ids import Keys
 
 _LOG = logging.getLogger(__name__)
-_RETRY: Final = 5.0  # seconds between two tries to reach ClickHouse at start: a restart takes longer, an operator is not kept waiting
+_RETRY_SECONDS: Final = 5.0  # between two tries to reach ClickHouse at start: less than its restart takes, and often enough for an operator
 
 
 @dataclass(frozen=True)
 class Engines:
-    """What a running job may use. Valid inside ``open_engines`` only."""
+    """What a running job uses. Valid inside the block of ``open_engines`` only."""
 
     data_dir: DataDir
     redis_url: str
     store: ClickHouse
     delivery: FactDelivery
     keys: Keys
-    clickhouse: ClickHouseStart
+    clickhouse: ClickHouseStartup
 
 
 @contextmanager
-def open_engines(settings: Settings, holder: str) -> Iterator[Engines]:
-    """Hold the data directory and open the engines; close them at the end of the block, whatever happened in it.
+def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
+    """Lock the data directory and open the engines; close them at the end of the block, also after an error.
 
-    Call it from the main thread. Blocks for about a second while Valkey starts; ClickHouse starts beside the job. Raises ``DataDirError``
-    or ``EmbeddedValkeyError``, each a sentence for the user.
+    Call it from the main thread. Blocks for about a second while Valkey starts; ClickHouse starts in a thread while the job runs. Raises
+    ``DataDirError`` or ``EmbeddedValkeyError``, each a sentence for the user.
     """
     data_dir = DataDir.create(settings.data_dir)
     with ExitStack() as stack:
-        stack.enter_context(data_dir.lock(holder))
+        stack.enter_context(data_dir.lock(owner))
         remove_undurable_snapshots(data_dir.state)
         given = settings.secret.get_secret_value() if settings.secret is not None else None
         keys = Keys(secret_for(data_dir, given=given, embedded=settings.embedded))
@@ -56,23 +56,23 @@ def open_engines(settings: Settings, holder: str) -> Iterator[Engines]:
         partitions = [str(number) for number in range(settings.sink_partitions)]
         delivery = FactDelivery(store, data_dir.spool, partitions=partitions, max_bytes=settings.spool_max_mb * 1024 * 1024)
         stack.callback(delivery.close)
-        start = ClickHouseStart(store, delivery)
-        stack.callback(start.stop)
-        yield Engines(data_dir, url, store, delivery, keys, start)
+        startup = ClickHouseStartup(store, delivery)
+        stack.callback(startup.stop)
+        yield Engines(data_dir=data_dir, redis_url=url, store=store, delivery=delivery, keys=keys, clickhouse=startup)
 
 
 def open_store(settings: Settings, data_dir: DataDir) -> ClickHouse:
-    """The store that the settings name; connects to nothing yet."""
+    """Return the store of the settings. It does not connect yet."""
     if settings.clickhouse_url is None:
-        # It changes the working directory while it is imported: do that here, not in a thread beside a job that opens files.
+        # chdb changes the working directory during its import. Import it here, not in a thread while the job opens files.
         import chdb  # noqa: F401, PLC0415
 
         return ClickHouse(path=data_dir.clickhouse, database=settings.clickhouse_database)
     return ClickHouse(url=settings.clickhouse_url.get_secret_value(), database=settings.clickhouse_database)
 
 
-class ClickHouseStart:
-    """Brings ClickHouse up beside the job: schema first, then delivery. The job does not wait, and runs on while the store is down."""
+class ClickHouseStartup:
+    """Prepares ClickHouse in a thread: migrates the schema, then starts delivery. The job runs meanwhile, also while the store is down."""
 
     def __init__(self, store: ClickHouse, delivery: FactDelivery) -> None:
         self._store, self._delivery = store, delivery
@@ -80,15 +80,15 @@ class ClickHouseStart:
         self._thread = threading.Thread(target=self._run, name="clickhouse-start", daemon=True)
         self._on_failure: Callable[[], None] = lambda: None
         self.error: StoreError | None = None
-        """Why the store can never be used; the job must end with it."""
+        """Why the store cannot be used at all. The job must end with this error."""
 
-    def begin(self, on_failure: Callable[[], None]) -> None:
-        """Start, in a thread. ``on_failure`` is called there once when ``error`` is set."""
+    def start(self, on_failure: Callable[[], None]) -> None:
+        """Start the thread. It calls ``on_failure`` once when it has set ``error``."""
         self._on_failure = on_failure
         self._thread.start()
 
     def stop(self) -> None:
-        """Give up waiting for a store that is down. Blocks until the thread has ended."""
+        """Stop waiting for a store that is down. Blocks until the thread has ended."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -99,8 +99,8 @@ class ClickHouseStart:
                 try:
                     migrate(self._store)
                 except StoreUnreachable as error:
-                    _LOG.warning("%s Rows wait in the spool; trying again every %g seconds.", error, _RETRY)
-                    self._stopping.wait(_RETRY)
+                    _LOG.warning("%s Rows wait in the spool; trying again every %g seconds.", error, _RETRY_SECONDS)
+                    self._stopping.wait(_RETRY_SECONDS)
                 else:
                     self._delivery.start()
                     return

@@ -1,4 +1,4 @@
-"""The librdkafka options of ``ONRAMP_KAFKA_CONFIG``: how they are written, and which of them nobody may see."""
+"""Parses the librdkafka options of ``ONRAMP_KAFKA_CONFIG``, and knows which of them are secret."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import json
 import re
 from typing import Any, Final
 
-# A comma separates only where an option name and = follow: values such as cipher lists have commas of their own.
+# A comma separates only if an option name and = follow it: values such as cipher lists contain commas.
 _SEPARATOR: Final = re.compile(r"\s*(?:\n|,(?=\s*[a-z][a-z0-9._]*=))\s*")
 _SECRET: Final = re.compile(r"password|secret|token|credential|jaas|\.pem$|oauthbearer\.config|private", re.IGNORECASE)
-_OURS: Final = ("bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store")
+_SET_BY_JOB: Final = ("bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store")
 
 
 def parse_kafka_config(text: Any) -> Any:
-    """Return the options of a JSON object or of KEY=VALUE pairs, as strings; anything but text passes unchanged.
+    """Return the options of a JSON object or of KEY=VALUE pairs, as strings. A value that is not text is returned unchanged.
 
-    Raises ``ValueError`` with a reason that quotes no value.
+    Raises ``ValueError``, whose reason quotes no value.
     """
     if not isinstance(text, str):
         return text
     stripped = text.strip()
     options = _from_json(stripped) if stripped.startswith("{") else _from_pairs(stripped)
-    for name in _OURS:
+    for name in _SET_BY_JOB:
         if name in options:
-            raise ValueError(f"the option {name} is set by the job itself")
+            raise ValueError(f"the option {name} is set by the job itself; remove it")
     return options
 
 
 def is_secret(option: str) -> bool:
-    """Whether the value of a librdkafka option must not be shown."""
+    """Return whether the value of a librdkafka option must not be shown."""
     return _SECRET.search(option) is not None
 
 

@@ -1,4 +1,4 @@
-"""Where log lines go: standard error, as text for people or as JSON for machines."""
+"""Sends log lines to standard error, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flows.settings import Settings
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: ``time``, ``level``, ``logger``, ``message``, and ``exception`` where there is one."""
+    """Formats a record as one JSON object a line: ``time``, ``level``, ``logger``, ``message``, and ``exception`` where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one record."""
@@ -28,14 +28,14 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logging(settings: Settings) -> None:
-    """Send log lines of the wanted level to standard error. Standard output stays free for results."""
+    """Send log lines of the level of the settings to standard error. Standard output is for results only."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_json else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
 
 
 def send_logs_to(stream: TextIO) -> None:
-    """Redirect log lines to ``stream``: for displays that take standard error over."""
+    """Redirect log lines to ``stream``, for a display that has taken over standard error."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(stream)

@@ -1,7 +1,7 @@
 """The onboarding job for clusters: ``python -m bytewax.run "flows.main:flow()" -r DATA_DIR/state``.
 
-The same graph as ``onramp run`` on Kafka, with as many workers as the runner is told. All processes of one cluster need the same settings,
-and a data directory each can reach.
+It builds the same graph as ``onramp run`` on Kafka, with as many workers as the arguments of the runner ask for. All processes of one
+cluster need the same settings, and a data directory that each can reach.
 """
 
 from __future__ import annotations
@@ -17,57 +17,59 @@ from bytewax.dataflow import Dataflow
 
 from flows.catalogs import CatalogFileError, load_catalog
 from flows.engines import Engines, open_engines
-from flows.job import StopRequest, kafka_source, make_parts, model_of
+from flows.inputs import kafka_source
 from flows.logs import set_up_logging
 from flows.onboarding import SideChannels, build
 from flows.recovery import recovery_config
 from flows.settings import SettingsError, load_settings
+from flows.stop import StopRequest
+from flows.wiring import make_parts, model_of
 from local.data_dir import DataDirError
 from local.valkey import EmbeddedValkeyError
 from operators.timers import LANES
 from state.catalog.parse import CatalogError
 from state.catalog.plan import Plan
 
-_SETTLE: Final = 5.0  # seconds for the last rows after an ordered stop; supervisors kill after ten, and the next run delivers the rest
+_FLUSH_SECONDS: Final = 5.0  # for the last rows after an ordered stop: supervisors kill after ten, and the next run delivers the rest
 
 
 def flow() -> Dataflow:
-    """Build the job from the environment; its engines stay open until the process ends. Exits with a sentence where it cannot run.
+    """Build the job from the environment. Its engines stay open until the process ends. Exits with one sentence where it cannot run.
 
     SIGINT and SIGTERM end the sources in order, with a last snapshot.
     """
     try:
         settings = load_settings()
         if settings.kafka_brokers is None:
-            sys.exit("ONRAMP_KAFKA_BROKERS is not set: a job without end reads Kafka. For a file use `onramp run --input FILE`.")
+            sys.exit("ONRAMP_KAFKA_BROKERS is not set: this job reads Kafka. To read a file use `onramp run --input FILE`.")
         set_up_logging(settings)
         plan = Plan(load_catalog(settings.catalog), wording=settings.llm_url is not None)
         stack, stop = ExitStack(), StopRequest()
         stack.enter_context(stop.on_signals())
         engines = stack.enter_context(open_engines(settings, "bytewax.run"))
-        engines.data_dir.claim(plan.catalog.id)
-        recovery_config(engines.data_dir, settings.recovery_partitions)  # for the runner, which opens it after this
+        engines.data_dir.bind_catalog(plan.catalog.id)
+        recovery_config(engines.data_dir, settings.recovery_partitions)  # creates the store, which the runner opens after this
         model = stack.enter_context(model_of(settings, plan, engines, stop))
     except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError) as error:
         sys.exit(str(error))
     atexit.register(stack.close)
-    atexit.register(_settle, engines)
+    atexit.register(_deliver_last_rows, engines)
 
     def fail() -> None:
-        # A thread cannot raise into the dataflow; without its store's schema the job must not go on.
+        # A thread cannot raise into the dataflow, and without the schema in ClickHouse the job must not run.
         logging.getLogger(__name__).critical("%s", engines.clickhouse.error)
         os._exit(1)
 
-    engines.clickhouse.begin(fail)
+    engines.clickhouse.start(fail)
     side = SideChannels()
     source = kafka_source(settings, plan, side.timers, stop)
     return build(make_parts(settings, engines, source, plan, side, lanes=LANES, stop=stop, model=model))
 
 
-def _settle(engines: Engines) -> None:
-    """At the end of the process: if the run returned in order, its last epoch is durable, and its rows may go to ClickHouse now.
+def _deliver_last_rows(engines: Engines) -> None:
+    """Deliver the rows of the last epoch at the end of the process, if the run returned in order: then that epoch is durable.
 
-    After an exception they must wait: the epoch may run again. ``sys.last_value`` is there exactly if one ended the runner.
+    After an exception the rows must wait, because the epoch may run again. ``sys.last_value`` exists only if an exception ended the runner.
     """
     if not hasattr(sys, "last_value"):
-        engines.delivery.settle(_SETTLE)
+        engines.delivery.flush(_FLUSH_SECONDS)

@@ -1,4 +1,4 @@
-"""Where Bytewax keeps its snapshots: the recovery store of the data directory."""
+"""Opens the recovery store of the data directory, in which Bytewax keeps its snapshots."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from local.private_files import sync_directory
 
 
 def recovery_config(data_dir: DataDir, partitions: int) -> RecoveryConfig:
-    """Return the recovery store, created on first use with ``partitions``; an existing store keeps the partitions it has.
+    """Return the recovery store. The first call creates it with ``partitions``; an existing store keeps its number of partitions.
 
-    Call it while holding the data directory's lock. Raises ``DataDirError``.
+    Call it while holding the lock of the data directory. Raises ``DataDirError``.
     """
     if not data_dir.state.exists():
-        building = data_dir.path / ".state.tmp"  # a crash in between leaves this, never half a store
+        building = data_dir.path / ".state.tmp"  # a crash leaves this directory, never a partial store
         shutil.rmtree(building, ignore_errors=True)
         try:
             building.mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""Notes at the end of a run: what looks wrong although every count is good, and what to check."""
+"""Notes at the end of a run: signs of wrong input or wrong integration, and what to check."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from sources.files.source import Progress
 
 UNSORTED: Final = 0.02
-"""A file counts as unsorted when a larger share of its lines goes back in time by more than an hour."""
+"""A file counts as unsorted if more than this share of its lines goes back in time by more than an hour."""
 ENOUGH: Final = 100
-"""After so many events it is strange that none completed a step."""
+"""From this many events on, it is a fault if no event completed a step."""
 
 TOO_MANY_IGNORED: Final = 0.05
-"""A larger share of ignored exposures is a fault of the app. Some are normal: a user may act after the attribution window has closed."""
+"""A larger share of ignored exposures means a fault in the app. A few are normal: a user may act after the attribution window closed."""
 
 _EXPOSURES: Final = {
     "unknown_recommendation": "a recommendationId that was not issued to that user, or whose attribution window had closed. Check that "
     "the app sends back the recommendationId it read, unchanged and for the same userId.",
-    "no_current_recommendation": "no recommendationId, and the user had no current recommendation. Let the app send back the recommendationId of "
-    "what it showed.",
+    "no_current_recommendation": "no recommendationId, and the user had no current recommendation. Let the app send back the "
+    "recommendationId of what it showed.",
 }
 
 
 def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: Path) -> list[str]:
-    """Return one sentence for each thing that looks wrong about a run; ``progress`` is that of a file, if it was one."""
+    """Return one note for each sign of a fault in a run. ``progress`` is that of the file, None for another input."""
     run, notes = summary["thisRun"], []
     rejected = sum(run["deadLetters"].values())
     if progress is not None and progress.done and not run["eventsRead"] and not rejected:

@@ -1,4 +1,4 @@
-"""The counts of a run, as ``onramp run --json`` prints them."""
+"""Turns the counters into the summary that ``onramp run --json`` prints."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from state.counters import CounterTotals
 
 
 def summarize(total: CounterTotals, resumed: CounterTotals) -> dict[str, Any]:
-    """Cumulative figures since the data directory began, and those of this run under ``thisRun``.
+    """Return the totals since the data directory was created, and those of this run under ``thisRun``.
 
-    ``rewards.open`` is a level, not a sum: how many windows are open now, in both.
+    ``rewards.open`` is a level, not a sum: in both it is the number of attribution windows that are open now.
     """
     figures = _figures(total)
     this_run = _figures({name: count - resumed.get(name, 0) for name, count in total.items()})

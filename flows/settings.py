@@ -1,6 +1,6 @@
-"""Everything that can be set, in one typed object. The environment is read here and nowhere else: ``ONRAMP_`` and the field's name.
+"""All settings, in one typed object. Only this module reads the environment: each variable is ``ONRAMP_`` and the field's name.
 
-With none of the three addresses set (``kafka_brokers``, ``redis_url``, ``clickhouse_url``) everything is embedded.
+If none of ``kafka_brokers``, ``redis_url`` and ``clickhouse_url`` is set, everything runs embedded.
 """
 
 from __future__ import annotations
@@ -25,50 +25,50 @@ _SCHEMES: Final = {
     "llm_url": ("http://", "https://"),
 }
 
-_NO_PLAIN_ADDRESS: Final = re.compile(r"[@?#\s]")
-"""What would carry a secret in the address of the model's server, which is shown and logged."""
+_FORBIDDEN_IN_LLM_URL: Final = re.compile(r"[@?#\s]")
+"""Characters of URL parts that may hold a secret. The address of the model server is shown and logged, so it may have none of them."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class SettingsError(Exception):
-    """A value cannot be used. The text is one sentence that names the variable and never quotes a secret."""
+    """A value is not valid. The text is one sentence that names the variable and quotes no secret."""
 
 
 class Settings(BaseSettings):
-    """What is in force. Frozen; get it from ``load_settings``."""
+    """The settings in force. Frozen; ``load_settings`` makes one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
     _given: frozenset[str] = PrivateAttr(default=frozenset())
 
     kafka_brokers: str | None = Field(
-        default=None, min_length=1, description="Kafka bootstrap servers, host:port separated by commas. Unset: input comes from a file."
+        default=None, min_length=1, description="Kafka bootstrap servers, host:port separated by commas. Unset: the job reads a file."
     )
     kafka_topic: str = Field(default="onboarding.events", min_length=1, max_length=249, description="Topic of behaviour events.")
     kafka_group: str = Field(
-        default="onramp", min_length=1, description="Consumer group that progress is committed to; lag tools watch it."
+        default="onramp", min_length=1, description="Consumer group to which the job commits its offsets; lag tools read them."
     )
     kafka_dead_letter_topic: str = Field(
-        default="onboarding.events.dlq", min_length=1, max_length=249, description="Topic for messages that cannot become events."
+        default="onboarding.events.dlq", min_length=1, max_length=249, description="Topic for messages that are not valid events."
     )
     kafka_config: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(parse_kafka_config)] = Field(
         default_factory=dict,
-        description="Passed through to librdkafka (TLS, SASL): a JSON object, or KEY=VALUE pairs separated by commas or line breaks.",
+        description="Options for librdkafka (TLS, SASL): a JSON object, or KEY=VALUE pairs separated by commas or line breaks.",
     )
     kafka_accept_gap: bool = Field(
-        default=False, description="Go on where the topic begins when the messages after the last position are gone; else refuse to start."
+        default=False, description="If the messages after the last position are gone, continue at the earliest message of the topic. False: refuse to start."
     )
     redis_url: SecretStr | None = Field(
         default=None, description="Redis or Valkey, redis://user:password@host:6379/0, rediss:// for TLS. Unset: embedded Valkey."
     )
     redis_ttl_hours: float = Field(
-        default=24.0, gt=0, le=24 * 365, description="Hours a recommendation stays readable after it was written."
+        default=24.0, gt=0, le=24 * 365, description="Hours until a recommendation expires in Redis after it was written."
     )
     redis_give_up_seconds: float = Field(
         default=300.0,
         ge=0,
-        description="Seconds without Redis until the job exits: five minutes outlast a failover; longer is for a person.",
+        description="Seconds without Redis until the job exits. Five minutes outlast a failover; a longer outage needs an operator.",
     )
     clickhouse_url: SecretStr | None = Field(
         default=None, description="ClickHouse over HTTP, http://user:password@host:8123, https:// for TLS. Unset: embedded (chdb)."
@@ -77,49 +77,49 @@ class Settings(BaseSettings):
     secret: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="Key of all ids, 16 characters or more; the same for every process and run. With another one everybody looks new.",
+        description="Key of all ids, at least 16 characters, the same for every process and run. Under another key every user is a new user.",
     )
     catalog: str = Field(default="saas", min_length=1, description="Catalog: the name of a built-in one, or the path of a YAML file.")
-    data_dir: Path = Field(default=Path(".onramp"), description="Directory for everything kept on this machine.")
+    data_dir: Path = Field(default=Path(".onramp"), description="Directory for all data on this machine.")
     epoch_seconds: float = Field(
         default=5.0,
         ge=0,
         le=3600,
-        description="Seconds between two snapshots: what a crash repeats, against the pause that each one costs.",
+        description="Seconds between two snapshots. A crash repeats up to this much work; each snapshot pauses the job.",
     )
-    batch_size: int = Field(default=1000, ge=1, le=100_000, description="Messages taken from the input at a time, at most.")
+    batch_size: int = Field(default=1000, ge=1, le=100_000, description="Largest number of messages in one batch of the input.")
     recovery_partitions: int = Field(
         default=128,
         ge=1,
         le=4096,
-        description="Files of the recovery store, fixed when it is created: resuming slows down with keys per file.",
+        description="Files of the recovery store, fixed when it is created. Resuming takes longer with more keys per file.",
     )
-    sink_partitions: int = Field(default=1, ge=1, le=10, description="Workers that can write to one sink at once.")
+    sink_partitions: int = Field(default=1, ge=1, le=10, description="Workers that can write to one sink at the same time.")
     spool_max_mb: int = Field(
-        default=2048, ge=1, description="Megabytes of rows kept on disk while ClickHouse is away; beyond that the input is held back."
+        default=2048, ge=1, description="Megabytes of rows kept on disk while ClickHouse is unavailable. When they are full, the job stops reading its input."
     )
     llm_url: SecretStr | None = Field(
-        default=None, description="OpenAI-compatible model server, like http://models:8000/v1. Unset: no model is called, templates stay."
+        default=None, description="OpenAI-compatible model server, like http://models:8000/v1. Unset: no model is called, users read the catalog's templates."
     )
-    llm_api_key: SecretStr | None = Field(default=None, description="Key of that server; unset where it asks for none.")
-    llm_model: str = Field(default="default", min_length=1, max_length=200, description="The model's name as that server knows it.")
+    llm_api_key: SecretStr | None = Field(default=None, description="API key of the model server. Unset: none is sent.")
+    llm_model: str = Field(default="default", min_length=1, max_length=200, description="Name of the model on the model server.")
     llm_timeout_seconds: float = Field(
-        default=8.0, gt=0, le=300, description="Seconds for one call, retries included. The app shows the template meanwhile."
+        default=8.0, gt=0, le=300, description="Timeout of one call in seconds, retries included. The app shows the template meanwhile."
     )
-    llm_in_flight: int = Field(default=64, ge=1, le=10_000, description="Calls of the model at once, for each process.")
+    llm_in_flight: int = Field(default=64, ge=1, le=10_000, description="Largest number of model calls in flight, for each process.")
     llm_most_pending: int = Field(
-        default=1_000, ge=1, le=1_000_000, description="Decisions of a process that may wait for a text; further ones keep their template."
+        default=1_000, ge=1, le=1_000_000, description="Largest number of decisions of a process that wait for a text. Further decisions keep their template."
     )
-    llm_calls_per_second: float = Field(default=20.0, gt=0, le=100_000, description="Calls a second of this process, on average.")
-    llm_daily_tokens: int = Field(default=5_000_000, ge=0, description="Tokens a tenant may use a day for texts that serve everybody.")
-    llm_daily_dollars: float = Field(default=5.0, ge=0, le=1_000_000, description="Dollars a tenant may spend a day on those.")
+    llm_calls_per_second: float = Field(default=20.0, gt=0, le=100_000, description="Model calls a second of this process, on average.")
+    llm_daily_tokens: int = Field(default=5_000_000, ge=0, description="Tokens a tenant may use a day for texts that are shared by all users.")
+    llm_daily_dollars: float = Field(default=5.0, ge=0, le=1_000_000, description="Dollars a tenant may spend a day on shared texts.")
     llm_personal_share: float = Field(
-        default=0.4, ge=0, le=100, description="The same for texts that serve one person, as a share of those two; a budget of its own."
+        default=0.4, ge=0, le=100, description="Daily budget for texts about one user, in addition: this share of the two limits for shared texts."
     )
-    llm_alert_share: float = Field(default=0.8, gt=0, le=1, description="Share of a day's budget at which a warning is logged.")
-    llm_input_price: float = Field(default=0.0, ge=0, le=10_000, description="Dollars for a million tokens that are sent.")
-    llm_output_price: float = Field(default=0.0, ge=0, le=10_000, description="Dollars for a million tokens that come back.")
-    log_level: LogLevel = Field(default="info", description="Least severe log lines shown: debug, info, warning or error.")
+    llm_alert_share: float = Field(default=0.8, gt=0, le=1, description="Share of a daily budget at which a warning is logged.")
+    llm_input_price: float = Field(default=0.0, ge=0, le=10_000, description="Price in dollars of a million input tokens.")
+    llm_output_price: float = Field(default=0.0, ge=0, le=10_000, description="Price in dollars of a million output tokens.")
+    log_level: LogLevel = Field(default="info", description="Lowest level of the log lines that are written: debug, info, warning or error.")
     log_json: bool = Field(default=False, description="Log one JSON object a line instead of text.")
 
     @field_validator("redis_url", "clickhouse_url", "llm_url")
@@ -128,27 +128,27 @@ class Settings(BaseSettings):
         schemes = _SCHEMES[str(info.field_name)]
         if url is not None and not url.get_secret_value().startswith(schemes):
             raise ValueError(f"the address must begin with {' or '.join(schemes)}")
-        if url is not None and info.field_name == "llm_url" and _NO_PLAIN_ADDRESS.search(url.get_secret_value()):
-            raise ValueError("the address may hold no user, password, query, fragment or space; a key goes into ONRAMP_LLM_API_KEY")
+        if url is not None and info.field_name == "llm_url" and _FORBIDDEN_IN_LLM_URL.search(url.get_secret_value()):
+            raise ValueError("the address must not contain a user, password, query, fragment or space; set the key in ONRAMP_LLM_API_KEY")
         if url is not None and not _is_an_address(url.get_secret_value()):
             if info.field_name == "llm_url":
-                raise ValueError("the address has no host, or no sound port")
-            raise ValueError("the address has no host, or no sound port; in a password write / as %2F, @ as %40, # as %23 and ? as %3F")
+                raise ValueError("the address has no host or no valid port")
+            raise ValueError("the address has no host or no valid port; in a password write / as %2F, @ as %40, # as %23 and ? as %3F")
         return url
 
     @property
     def embedded(self) -> bool:
-        """Whether no real service is set."""
+        """Whether no server is set, so that everything runs embedded."""
         return self.kafka_brokers is None and self.redis_url is None and self.clickhouse_url is None
 
     def kafka_client_config(self) -> dict[str, str]:
-        """The librdkafka configuration in force, brokers and secrets included: do not print it. Empty without brokers."""
+        """Return the librdkafka configuration, brokers and secrets included: do not print it. Empty without brokers."""
         if self.kafka_brokers is None:
             return {}
         return {"bootstrap.servers": self.kafka_brokers, **{key: value.get_secret_value() for key, value in self.kafka_config.items()}}
 
     def origin(self, name: str) -> Literal["default", "environment", "option"]:
-        """Where the value of a field came from."""
+        """Return where the value of a field comes from."""
         if name in self._given:
             return "option"
         return "environment" if name in self.model_fields_set else "default"
@@ -164,9 +164,9 @@ def _is_an_address(url: str) -> bool:
 
 
 def load_settings(**options: Any) -> Settings:
-    """Read the environment; ``options`` (from the command line) win over it, None meaning not given.
+    """Read the environment. ``options`` of the command line override it; None means not given.
 
-    Raises ``SettingsError`` for a value that cannot be used, and for a variable that looks like a misspelt one.
+    Raises ``SettingsError`` for a value that is not valid, and for a variable whose name looks misspelt.
     """
     given = {name: value for name, value in options.items() if value is not None}
     try:

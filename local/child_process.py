@@ -48,11 +48,11 @@ def start_bound_process(
     )
 
 
-def stop_process(process: subprocess.Popen[bytes], patience: float) -> None:
-    """Ask ``process`` to end, wait for it up to ``patience`` seconds, then kill it. Returns when it is gone; harmless if it already is."""
+def stop_process(process: subprocess.Popen[bytes], timeout: float) -> None:
+    """Ask ``process`` to end, wait for it up to ``timeout`` seconds, then kill it. Returns when it is gone; harmless if it already is."""
     process.terminate()
     try:
-        process.wait(timeout=patience)
+        process.wait(timeout=timeout)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

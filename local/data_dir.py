@@ -56,9 +56,9 @@ class DataDir:
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what people did
             if not (path / "FORMAT").exists():
-                strangers = [entry.name for entry in path.iterdir() if not entry.name.startswith(_HARMLESS)]
-                if strangers:
-                    example = min(strangers)
+                foreign = [entry.name for entry in path.iterdir() if not entry.name.startswith(_HARMLESS)]
+                if foreign:
+                    example = min(foreign)
                     raise DataDirError(f"{path} holds other files ({example}); choose an empty or new directory with --data-dir.")
                 write_private(path / ".gitignore", b"*\n")  # nobody commits people's data by accident
                 write_private(path / "FORMAT", f"{_MARK} {FORMAT}\n".encode())
@@ -88,8 +88,8 @@ class DataDir:
         return cls(path)
 
     @contextmanager
-    def lock(self, holder: str) -> Iterator[None]:
-        """Hold the directory alone: to write, or to open the embedded ClickHouse. ``holder`` says who, as in ``onramp run``.
+    def lock(self, owner: str) -> Iterator[None]:
+        """Hold the directory alone: to write, or to open the embedded ClickHouse. ``owner`` says who, as in ``onramp run``.
 
         Raises ``DataDirError`` when another process holds it, and names that process. A holder that was killed leaves no lock.
         """
@@ -104,12 +104,12 @@ class DataDir:
         """Whether a process (this one included) holds the directory: then nobody else may open the embedded ClickHouse in it."""
         return self._lock.is_held()
 
-    def describe_holder(self) -> str:
+    def describe_owner(self) -> str:
         """Who holds the directory, as the beginning of a sentence."""
-        pid, _, holder = self._lock.note().partition(" ")
+        pid, _, owner = self._lock.note().partition(" ")
         return f"The data directory {self.path} is in use by process {pid or '(just starting)'}{f' ({holder})' if holder else ''}"
 
-    def claim(self, catalog_id: str) -> None:
+    def bind_catalog(self, catalog_id: str) -> None:
         """Let the directory belong to a product's catalog, for good. Call it while holding the lock.
 
         Raises ``DataDirError`` where it belongs to another one: its people would be judged by a product that is not theirs.

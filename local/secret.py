@@ -28,18 +28,18 @@ def secret_for(data_dir: DataDir, *, given: str | None, embedded: bool) -> bytes
     elif embedded:
         secret = DEVELOPMENT_SECRET
     else:
-        _refuse_trial(data_dir)
-        secret = _generated_once(data_dir)
-    _refuse_another(secret, data_dir)
+        _refuse_development_directory(data_dir)
+        secret = _stored_or_generated(data_dir)
+    _check_secret(secret, data_dir)
     return secret
 
 
-def _refuse_trial(data_dir: DataDir) -> None:
+def _refuse_development_directory(data_dir: DataDir) -> None:
     if data_dir.secret_check.exists() and data_dir.secret_check.read_text().strip() == _digest(DEVELOPMENT_SECRET):
-        raise DataDirError(_trial(data_dir))
+        raise DataDirError(_development_directory_message(data_dir))
 
 
-def _trial(data_dir: DataDir) -> str:
+def _development_directory_message(data_dir: DataDir) -> str:
     return (
         f"The data directory {data_dir.path} holds a trial that was run without ONRAMP_SECRET; a job with real services needs a directory "
         "of its own: choose one with --data-dir or ONRAMP_DATA_DIR."
@@ -50,7 +50,7 @@ def _digest(secret: bytes) -> str:
     return hashlib.blake2b(b"onramp data directory", key=hashlib.sha256(secret).digest(), digest_size=16).hexdigest()
 
 
-def _generated_once(data_dir: DataDir) -> bytes:
+def _stored_or_generated(data_dir: DataDir) -> bytes:
     try:
         secret = data_dir.secret_key.read_bytes().strip()
     except FileNotFoundError:
@@ -65,7 +65,7 @@ def _generated_once(data_dir: DataDir) -> bytes:
     return secret
 
 
-def _refuse_another(secret: bytes, data_dir: DataDir) -> None:
+def _check_secret(secret: bytes, data_dir: DataDir) -> None:
     digest = _digest(secret)
     try:
         known = data_dir.secret_check.read_text().strip()
@@ -73,7 +73,7 @@ def _refuse_another(secret: bytes, data_dir: DataDir) -> None:
         write_private(data_dir.secret_check, digest.encode() + b"\n")
         return
     if known == _digest(DEVELOPMENT_SECRET) != digest:
-        raise DataDirError(_trial(data_dir))
+        raise DataDirError(_development_directory_message(data_dir))
     if not hmac.compare_digest(known, digest):
         raise DataDirError(
             f"The data directory {data_dir.path} was made with another ONRAMP_SECRET, under which everybody here would look new; "

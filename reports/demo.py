@@ -23,7 +23,8 @@ from state.duration import DAY
 
 if TYPE_CHECKING:
     from evaluation.truth import SealedTruth
-    from flows.job import ClosedLoop, RunResult
+    from flows.inputs import ClosedLoop
+    from flows.run import RunResult
     from reports.facts import Facts
     from reports.llm_examples import ModelTexts
     from reports.run_report import RunReport

@@ -22,7 +22,7 @@ from state import counters
 from state.duration import DAY
 
 if TYPE_CHECKING:
-    from flows.job import RunningJob
+    from flows.run import RunningJob
 
 _PLAIN_EVERY: Final = 5.0  # seconds between two lines where there is no terminal
 _RATE_OVER: Final = 4.0  # seconds that the shown rate looks back

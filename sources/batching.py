@@ -26,8 +26,8 @@ MIN_LOOKAHEAD_MS = 60_000
 class BatchAction(Enum):
     """What to do before a message that enters a later slot."""
 
-    GO_ON = "it belongs to the batch"
-    CUT = "the batch ends before it"
+    APPEND = "it belongs to the batch"
+    END_BATCH = "the batch ends before it"
     TICK = "the next batch is one tick, at ``ticked``: the start of its slot, or a boundary before that"
 
 
@@ -48,13 +48,13 @@ class BatchPolicy:
             raise ValueError(f"batch_size is {self.batch_size}; it is at least 1")
 
 
-class BatchPacer:
+class BatchPlanner:
     """Applies a ``BatchPolicy`` to one partition. ``ticked`` is the time of its last tick and belongs into a snapshot."""
 
     __slots__ = ("_due", "_pace", "_partition", "ticked")
 
-    def __init__(self, pace: BatchPolicy, partition: int, ticked: int) -> None:
-        self._pace = pace
+    def __init__(self, policy: BatchPolicy, partition: int, ticked: int) -> None:
+        self._policy = policy
         self._partition = partition
         self.ticked = ticked
         self._due = -math.inf  # the earliest timer before the last tick
@@ -67,27 +67,27 @@ class BatchPacer:
         """
         due = self._earliest()
         if horizon is not None:
-            return BatchAction.CUT if due <= start or start >= horizon else BatchAction.GO_ON
+            return BatchAction.END_BATCH if due <= start or start >= horizon else BatchAction.APPEND
         if due > start:
-            return BatchAction.GO_ON
+            return BatchAction.APPEND
         at = start if due == -math.inf else min(start, -(-int(due) // PERIOD) * PERIOD)
         if at < self.ticked or (self.ticked == at and due <= self._due):
             at = start
         if self.ticked == at and due <= self._due:
-            return BatchAction.GO_ON
+            return BatchAction.APPEND
         self.ticked, self._due = at, due
         return BatchAction.TICK
 
     def horizon_of(self, time: int) -> int:
         """Where a batch must end whose first message has the log time ``time``: after the lookahead, and at the next boundary."""
-        return min(time + self._pace.lookahead_ms, (time // PERIOD + 1) * PERIOD)
+        return min(time + self._policy.lookahead_ms, (time // PERIOD + 1) * PERIOD)
 
     def mark(self, at: int) -> None:
         """Take note of a tick that the source sends of its own accord."""
         self.ticked, self._due = at, self._earliest()
 
     def _earliest(self) -> float:
-        if self._pace.peek_timers is None:
+        if self._policy.peek_timers is None:
             return -math.inf
-        due = self._pace.peek_timers(self._partition)
+        due = self._policy.peek_timers(self._partition)
         return math.inf if due is None else due

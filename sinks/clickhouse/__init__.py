@@ -6,7 +6,7 @@ Read in this order: ``sink`` (why each row enters the spool once), ``spool`` (fi
 from __future__ import annotations
 
 from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.delivery import FactDelivery, Settled
+from sinks.clickhouse.delivery import FactDelivery, DeliveryResult
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.query import query
 

@@ -99,7 +99,7 @@ class ClickHouse:
                 return _open_embedded(self.path, database, settings)
             return self._open_http(database, settings)
         except Error as error:
-            raise self._explained(error) from None
+            raise self._store_error(error) from None
 
     def close(self) -> None:
         """Close every client handed out, of all threads. Embedded, the last one ends the engine and frees its directory."""
@@ -151,7 +151,7 @@ class ClickHouse:
             autogenerate_session_id=False,  # a session would serialise its queries; nothing here needs one
         )
 
-    def _explained(self, error: Error) -> StoreError:
+    def _store_error(self, error: Error) -> StoreError:
         text = str(error)
         if isinstance(error, DatabaseError) and error.code in _DENIED:
             return StoreDenied(f"ClickHouse at {self.where} refused the user or password (code {error.code}); check its settings.")

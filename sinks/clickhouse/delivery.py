@@ -13,7 +13,7 @@ from sinks.clickhouse.sink import FactSink
 from sinks.clickhouse.spool import DEFAULT_MAX_BYTES, Spool
 
 
-class Settled(NamedTuple):
+class DeliveryResult(NamedTuple):
     """How a settle ended. ``left`` segments stay in the spool and are delivered by the next run; ``rejected`` ones need a person."""
 
     complete: bool
@@ -27,7 +27,7 @@ class FactDelivery:
     """Spool, sink and drain of one process.
 
     Order of use: ``migrate(store)``, build this, give ``sink`` to the flow, ``start()``, run the dataflow; then ``settle()`` if and only
-    if it returned normally, and ``close()`` in every case. Without ``settle`` what is pending stays pending for the next run.
+    if it returned normally, and ``close()`` in every case. Without ``flush`` what is pending stays pending for the next run.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class FactDelivery:
         """Begin to deliver, what an earlier run left first. Never blocks; a store that is down is retried."""
         self.drain.start()
 
-    def settle(self, timeout: float | None = 60.0) -> Settled:
+    def flush(self, timeout: float | None = 60.0) -> DeliveryResult:
         """Promote everything this process wrote and wait until it is in ClickHouse, at most ``timeout`` seconds (None: for ever).
 
         Call it from any thread, only after the dataflow has returned normally: by then every epoch is durable. Does not raise when
         the store is down: the rows are safe, ``complete`` is False.
         """
-        self.sink.settle()
+        self.sink.flush()
         complete = self.spool.wait_until(lambda: self._left() == 0, timeout)
-        return Settled(complete, self.drain.rows_inserted, self._left(), self.spool.segments_rejected, self.drain.last_error)
+        return DeliveryResult(complete, self.drain.rows_inserted, self._left(), self.spool.segments_rejected, self.drain.last_error)
 
     def close(self, timeout: float = 10.0) -> None:
         """Stop delivering and release held-back writers, which raise ``SpoolClosed``. Files stay as they are. Repeatable."""

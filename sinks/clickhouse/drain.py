@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 GROUP_BYTES = 8 * 2**20
 """Spool bytes (compressed) merged into one insert a table: large enough to be fast, small enough to hold in memory."""
 GROUP_SEGMENTS = 500
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 """How often an idle drain looks for segments that another process left."""
 FIRST_BACKOFF, MAX_BACKOFF = 0.2, 30.0
-REMIND_SECONDS = 60.0
+WARN_SECONDS = 60.0
 
 
 class Drain:
@@ -55,7 +55,7 @@ class Drain:
         self._jitter = jitter
         self._stopping = threading.Event()
         self._pause = pause if pause is not None else self._stopping.wait
-        self._reminded_at: float | None = None
+        self._warned_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="clickhouse-drain", daemon=True)
 
     def start(self) -> None:
@@ -72,7 +72,7 @@ class Drain:
     def drain_once(self) -> bool:
         """Deliver what is ready and not held by another drain. Blocks, retries included. Returns whether it delivered anything."""
         moved = False
-        with self._spool.claim() as segments:
+        with self._spool.lease() as segments:
             for group in _groups(segments):
                 if self._stopping.is_set():
                     break
@@ -82,14 +82,14 @@ class Drain:
 
     def _run(self) -> None:
         try:
-            self._until_done(self._inserter.warm)
+            self._retry(self._inserter.warm)
             while not self._stopping.is_set():
                 seen = self._spool.promotions
                 try:
                     if self.drain_once():
                         continue
                 except Exception as error:  # noqa: BLE001 -- nothing else would deliver: say it and go on
-                    self._note(error)
+                    self._record_failure(error)
                     self._pause(FIRST_BACKOFF)
                 self._wait_for_promotion(seen)
                 self._spool.refresh()
@@ -97,7 +97,7 @@ class Drain:
             self._inserter.close()
 
     def _wait_for_promotion(self, seen: int) -> None:
-        self._spool.wait_until(lambda: self._stopping.is_set() or self._spool.promotions != seen, LOOK_SECONDS)
+        self._spool.wait_until(lambda: self._stopping.is_set() or self._spool.promotions != seen, POLL_SECONDS)
 
     def _deliver(self, group: list[StoredSegment]) -> None:
         loaded: list[tuple[StoredSegment, Segment]] = []
@@ -129,39 +129,39 @@ class Drain:
                 tables.setdefault(table, []).extend(frames)
         for table, frames in tables.items():
             merged = pl.concat(frames)
-            if not self._until_done(partial(self._inserter.insert, table, merged)):
+            if not self._retry(partial(self._inserter.insert, table, merged)):
                 return False
             self.rows_inserted += merged.height
             self.inserts += 1
         erasures = [erasure for segment in segments for erasure in segment.erasures]
         if erasures:
-            if not self._until_done(partial(self._inserter.erase, erasures)):
+            if not self._retry(partial(self._inserter.erase, erasures)):
                 return False
             self.erased += len(erasures)
         return True
 
-    def _until_done(self, step: Callable[[], None]) -> bool:
+    def _retry(self, step: Callable[[], None]) -> bool:
         """Repeat a step until it succeeds or the drain is stopped. Returns whether it succeeded; raises ``PermanentInsert``."""
         backoff = FIRST_BACKOFF
         while not self._stopping.is_set():
             try:
                 step()
             except TransientInsert as error:
-                self._note(error)
+                self._record_failure(error)
                 self._pause(backoff * (0.5 + self._jitter() / 2))
                 backoff = min(backoff * 2, MAX_BACKOFF)
             else:
                 if self.last_error:
                     logger.info("ClickHouse takes rows again")
-                self.last_error, self._reminded_at = "", None
+                self.last_error, self._warned_at = "", None
                 return True
         return False
 
-    def _note(self, error: Exception) -> None:
+    def _record_failure(self, error: Exception) -> None:
         self.last_error = str(error)
         now = self._clock()
-        if self._reminded_at is None or now - self._reminded_at >= REMIND_SECONDS:
-            self._reminded_at = now
+        if self._warned_at is None or now - self._warned_at >= WARN_SECONDS:
+            self._warned_at = now
             logger.warning(
                 "rows wait in the spool (%d segments, %d MiB) and are retried: %s",
                 self._spool.segments_ready,

@@ -82,7 +82,7 @@ class ClickHouseInserter:
         except StoreError as error:
             raise TransientInsert(str(error)) from error
         except (ClickHouseError, OSError) as error:
-            raise self._explained("SELECT 1", error) from error
+            raise self._store_error("SELECT 1", error) from error
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
         """Send one Arrow stream; compressed when it goes over a network."""
@@ -101,7 +101,7 @@ class ClickHouseInserter:
         except StoreError as error:
             raise TransientInsert(str(error)) from error
         except (ClickHouseError, OSError) as error:
-            raise self._explained(f"insert into {table}", error) from error
+            raise self._store_error(f"insert into {table}", error) from error
 
     def erase(self, erasures: Sequence[Erase]) -> None:
         """One mutation a table for up to a hundred people, waited for on all replicas."""
@@ -117,13 +117,13 @@ class ClickHouseInserter:
                 except StoreError as error:
                     raise TransientInsert(str(error)) from error
                 except (ClickHouseError, OSError) as error:
-                    raise self._explained(f"erasure from {table}", error, people=True) from error
+                    raise self._store_error(f"erasure from {table}", error, people=True) from error
 
     def close(self) -> None:
         """Close the clients of the calling thread."""
         self._store.release()
 
-    def _explained(self, what: str, error: Exception, *, people: bool = False) -> StoreError:
+    def _store_error(self, what: str, error: Exception, *, people: bool = False) -> StoreError:
         code = error.code if isinstance(error, DatabaseError) else None
         # The text of a failed mutation holds the user ids; an error file and a log must not.
         text = f"code {code}" if people else str(error)

@@ -18,11 +18,11 @@ from sinks.clickhouse.errors import QueryFailed, QueryRefused
 
 _READS = {"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS"}
 # Comments, and everything quoted, so that what remains is the statement itself. ClickHouse knows curly quotes and heredocs too.
-_ASIDE = re.compile(
+_COMMENT_OR_QUOTED = re.compile(
     r"""--[^\n]*|\#[!\s][^\n]*|/\*.*?\*/|'(?:\\.|''|[^'\\])*'|"(?:\\.|""|[^"\\])*"|`(?:\\.|``|[^`\\])*`|‘[^’]*’|“[^”]*”|\$(\w*)\$.*?\$\1\$""",
     re.DOTALL,
 )
-_AFAR = re.compile(
+_EXTERNAL_TABLE = re.compile(
     r"\b((?:s3|hdfs|azureBlobStorage|deltaLake|iceberg|hudi|url|remote)(?:Secure|Cluster|Azure|HDFS|Local|S3)*|gcs|mysql|postgresql|mongodb"
     r"|redis|odbc|jdbc)\s*\(",
     re.IGNORECASE,
@@ -30,7 +30,7 @@ _AFAR = re.compile(
 _OUTFILE = re.compile(r"\bOUTFILE\b", re.IGNORECASE)
 _FORMAT = re.compile(r"\bFORMAT\s+\w+\s*$", re.IGNORECASE)
 # What the engine and the client put around the message: codes in front, version and address behind.
-_WRAPPING = re.compile(r"^.*DB::Exception: |\s*\((?:version|for url) [^()]*(?:\([^)]*\))?\)", re.DOTALL)
+_ERROR_WRAPPING = re.compile(r"^.*DB::Exception: |\s*\((?:version|for url) [^()]*(?:\([^)]*\))?\)", re.DOTALL)
 
 
 def query(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
@@ -53,7 +53,7 @@ def query(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None = No
 def check_is_read(sql: str) -> str:
     """Return the statement without its closing semicolon, or raise ``QueryRefused`` saying why it will not be sent."""
     statement = sql.strip()
-    bare = _ASIDE.sub(" ", statement).strip()
+    bare = _COMMENT_OR_QUOTED.sub(" ", statement).strip()
     while bare.endswith(";"):
         bare = bare[:-1].rstrip()
         statement = statement[: statement.rindex(";")].rstrip()
@@ -65,7 +65,7 @@ def check_is_read(sql: str) -> str:
     # Anywhere at all, even quoted: embedded, the engine writes files for a client that asks, read-only or not.
     if _OUTFILE.search(statement):
         raise QueryRefused("Writing a result to a file is not allowed; the word OUTFILE may not occur.")
-    if found := _AFAR.search(bare):
+    if found := _EXTERNAL_TABLE.search(bare):
         raise QueryRefused(f"Reading other systems is not allowed; {found[1]}() may not occur.")
     if _FORMAT.search(bare):
         raise QueryRefused("Leave FORMAT out: the result comes back as a table.")
@@ -74,5 +74,5 @@ def check_is_read(sql: str) -> str:
 
 def _sentence(store: ClickHouse, error: Exception) -> str:
     if isinstance(error, DatabaseError):
-        return _WRAPPING.sub("", str(error)).strip()
+        return _ERROR_WRAPPING.sub("", str(error)).strip()
     return f"ClickHouse at {store.where} does not answer: {error}"

@@ -35,7 +35,7 @@ CHUNK_ROWS = 20_000
 
 
 class FactPartition(StatefulSinkPartition[Batch, str]):
-    """Writes the segments of one partition. Used by one worker thread; ``settle`` is called after the dataflow has ended."""
+    """Writes the segments of one partition. Used by one worker thread; ``flush`` is called after the dataflow has ended."""
 
     def __init__(self, spool: Spool, partition: str, resume_state: str | None, *, chunk_rows: int = CHUNK_ROWS) -> None:
         self._spool = spool
@@ -66,7 +66,7 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
         self._seal()
         return "" if self._last is None else f"{self._last.generation}.{self._last.number}"
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Let everything be delivered. Call it only after the dataflow has returned normally, when every epoch is durable."""
         self._seal()
         self._promote()
@@ -83,7 +83,7 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
         self._number += 1
         name = self._name(self._number)
         writer.finish(self._spool.path(name, "pending"))
-        self._spool.sealed(writer.rows, writer.size)
+        self._spool.add_pending(writer.rows, writer.size)
         self._pending.append(name)
         self._last = name
 
@@ -156,10 +156,10 @@ class FactSink(FixedPartitionedSink[Batch, str]):
         self._built.append(built)
         return built
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Let everything written here be delivered. Call it only after the dataflow has returned normally."""
         for built in self._built:
-            built.settle()
+            built.flush()
 
 
 def _parse_state(partition: str, state: str | None) -> SegmentName | None:

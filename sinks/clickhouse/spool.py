@@ -27,7 +27,7 @@ from sinks.clickhouse.segment import SegmentName, parse_name, sync_directory
 logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_BYTES = 2 * 1024**3
-NAG_SECONDS = 30.0
+WARN_SECONDS = 30.0
 
 
 class StoredSegment(NamedTuple):
@@ -42,11 +42,11 @@ class Spool:
     """One directory of segments. Building it creates the directory and nothing else.
 
     Attributes for metrics, plain and always current within about a second: ``rows_spooled`` (since start), ``segments_pending``,
-    ``segments_ready``, ``segments_rejected``, ``bytes`` (on disk, pending and ready), ``held_back`` (writers waiting for room now),
+    ``segments_ready``, ``segments_rejected``, ``bytes`` (on disk, pending and ready), ``blocked_writers`` (writers waiting for room now),
     ``promotions`` (calls of ``promote`` that had something to promote, since start).
     """
 
-    def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, nag_seconds: float = NAG_SECONDS) -> None:
+    def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, warn_seconds: float = WARN_SECONDS) -> None:
         self.directory = directory
         self.rejected = directory / "rejected"
         self.max_bytes = max_bytes
@@ -55,10 +55,10 @@ class Spool:
         self.segments_ready = 0
         self.segments_rejected = 0
         self.bytes = 0
-        self.held_back = 0
+        self.blocked_writers = 0
         self.promotions = 0
         self._ready_bytes = 0
-        self._nag_seconds = nag_seconds
+        self._warn_seconds = warn_seconds
         self._closed = False
         self._changed = threading.Condition()
         self._locks = directory / "locks"
@@ -131,7 +131,7 @@ class Spool:
         self.refresh()
         return target
 
-    def sealed(self, rows: int, size: int) -> None:
+    def add_pending(self, rows: int, size: int) -> None:
         """Make a new pending segment durable. Called by the partition that wrote it; blocks for one fsync."""
         sync_directory(self.directory)
         with self._changed:
@@ -141,7 +141,7 @@ class Spool:
             self._changed.notify_all()
 
     @contextlib.contextmanager
-    def claim(self) -> Iterator[list[StoredSegment]]:
+    def lease(self) -> Iterator[list[StoredSegment]]:
         """Hold every partition that no other drain holds, and yield their ready segments in order. Never blocks.
 
         While it is held no other drain, in this process or another, can deliver those segments. A process that dies lets go of it.
@@ -169,20 +169,20 @@ class Spool:
         if self.bytes < self.max_bytes:
             return
         with self._changed:
-            self.held_back += 1
+            self.blocked_writers += 1
             self._changed.notify_all()
             try:
                 while self.bytes >= self.max_bytes and self._ready_bytes:
                     if self._closed:
                         raise SpoolClosed("The job stopped while its spool was full; nothing is lost, the last epoch runs again.")
-                    if not self._changed.wait(self._nag_seconds):
+                    if not self._changed.wait(self._warn_seconds):
                         logger.warning(
                             "the spool %s is full (%d MiB) and holds the input back: bring ClickHouse back, or raise the spool's limit",
                             self.directory,
                             self.bytes // 2**20,
                         )
             finally:
-                self.held_back -= 1
+                self.blocked_writers -= 1
 
     def wait_until(self, reached: Callable[[], bool], timeout: float | None) -> bool:
         """Block until a condition over this spool holds, looking whenever something changes. Returns whether it held in time."""

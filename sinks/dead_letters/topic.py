@@ -19,7 +19,7 @@ from state.records.dead_letter import DeadLetter, rfc3339
 
 _LOG = logging.getLogger(__name__)
 _EXCERPT: Final = 65_536  # bytes kept of a value that the topic refuses as too large; its position leads to all of it
-_SLICE: Final = 0.5  # seconds between two looks at whether the job should stop
+_POLL_SECONDS: Final = 0.5  # seconds between two looks at whether the job should stop
 _OWN_PREFIX: Final = "onramp-"
 
 _ADVICE: Final = {
@@ -34,7 +34,7 @@ class DeadLetterTopicError(Exception):
     """The topic did not take every letter. The text is one sentence for the operator; the job resumes and writes them again."""
 
 
-def _never() -> bool:
+def never() -> bool:
     return False
 
 
@@ -48,7 +48,7 @@ class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
         *,
         give_up_seconds: float = 300.0,
         partitions: int = 1,
-        stopping: Callable[[], bool] = _never,
+        stopping: Callable[[], bool] = never,
     ) -> None:
         """Connect to nothing yet.
 
@@ -65,7 +65,7 @@ class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
             "delivery.timeout.ms": max(100, round(give_up_seconds * 1000)),  # it must exceed the linger
         }
         self._topic = topic
-        self._patience = give_up_seconds
+        self._give_up_seconds = give_up_seconds
         self._stopping = stopping
         self._partitions = [str(number) for number in range(partitions)]
 
@@ -79,19 +79,19 @@ class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
             producer = Producer(self._config, logger=_LOG)
         except KafkaException as error:
             raise DeadLetterTopicError(f"ONRAMP_KAFKA_CONFIG is refused by the Kafka client ({error.args[0].str()}).") from error
-        return DeadLetterTopic(producer, self._topic, self._patience, self._stopping)
+        return DeadLetterTopic(producer, self._topic, self._give_up_seconds, self._stopping)
 
 
 class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
     """One producer. ``written`` counts acknowledged letters, ``shortened`` those whose value was too large for the topic."""
 
-    def __init__(self, producer: Producer, topic: str, patience: float, stopping: Callable[[], bool] = _never) -> None:
-        """Take over ``producer``. ``patience`` is in seconds."""
+    def __init__(self, producer: Producer, topic: str, give_up_seconds: float, stopping: Callable[[], bool] = never) -> None:
+        """Take over ``producer``. ``give_up_seconds`` is in seconds."""
         self.written = 0
         self.shortened = 0
         self._producer = producer
         self._topic = topic
-        self._patience = patience
+        self._give_up_seconds = give_up_seconds
         self._stopping = stopping
         self._failure: KafkaError | None = None
         self._failed = 0
@@ -119,27 +119,27 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
         """Nothing is pending: the last epoch has ended."""
 
     def _flush(self) -> None:
-        deadline = time.monotonic() + self._patience + _SLICE  # the producer gives up first, and says why
-        while self._producer.flush(_SLICE):
+        deadline = time.monotonic() + self._give_up_seconds + _POLL_SECONDS  # the producer gives up first, and says why
+        while self._producer.flush(_POLL_SECONDS):
             self._check()
             if self._stopping() or time.monotonic() >= deadline:
                 raise self._error(f"{len(self._producer)} letters without an acknowledgement", "check that the brokers can be reached")
 
     def _produce(self, letter: DeadLetter, value: bytes, *, shortened: bool = False) -> None:
         headers = _headers(letter, shortened=shortened)
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._give_up_seconds
         while True:
             try:
                 self._producer.produce(
                     self._topic, value, letter.key, headers=headers, on_delivery=self._report(letter, shortened=shortened)
                 )
             except BufferError:  # full: acknowledgements make room
-                self._producer.poll(_SLICE)
+                self._producer.poll(_POLL_SECONDS)
                 self._check()
                 if self._stopping() or time.monotonic() >= deadline:
                     raise self._error("its queue is full", "check that the brokers can be reached") from None
             except KafkaException as error:
-                self._judge(error.args[0], letter, shortened=shortened)
+                self._handle_failure(error.args[0], letter, shortened=shortened)
                 return
             else:
                 return
@@ -147,14 +147,14 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
     def _report(self, letter: DeadLetter, *, shortened: bool) -> Callable[[KafkaError | None, Message], None]:
         def on_delivery(error: KafkaError | None, _message: Message) -> None:
             if error is not None:
-                self._judge(error, letter, shortened=shortened)
+                self._handle_failure(error, letter, shortened=shortened)
             else:
                 self.written += 1
                 self.shortened += shortened
 
         return on_delivery
 
-    def _judge(self, error: KafkaError, letter: DeadLetter, *, shortened: bool) -> None:
+    def _handle_failure(self, error: KafkaError, letter: DeadLetter, *, shortened: bool) -> None:
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and not shortened:
             self._too_large.append(letter)
         else:

@@ -34,7 +34,7 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def passes(error: redis_exceptions.RedisError | OSError) -> bool:
+def is_transient(error: redis_exceptions.RedisError | OSError) -> bool:
     """Whether waiting can mend ``error``: the server is away, starting, failing over, or out of memory for the moment."""
     if isinstance(error, redis_exceptions.AuthenticationError | redis_exceptions.AuthorizationError):
         return False  # redis-py derives them from ConnectionError

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from sinks.masked_url import mask_url
 from sinks.redis.client import connect
-from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, describe, passes
+from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, describe, is_transient
 from sinks.redis.record import TOMBSTONE, Deleted, decode_record
 from state.records.recommendation import Recommendation, redis_key
 
@@ -30,7 +30,7 @@ class RecommendationReader:
         try:
             data = self._client.get(redis_key(tenant_id, user_id).encode())
         except (RedisError, OSError) as error:
-            kind = StoreUnavailableError if passes(error) else StoreRefusedError
+            kind = StoreUnavailableError if is_transient(error) else StoreRefusedError
             raise kind(describe(error, self._address, "check that the server runs and that ONRAMP_REDIS_URL names it")) from error
         if data is None:
             return None
@@ -47,7 +47,7 @@ class RecommendationReader:
                 pipeline.get(redis_key(tenant_id, user_id).encode())
             found = pipeline.execute()
         except (RedisError, OSError) as error:
-            kind = StoreUnavailableError if passes(error) else StoreRefusedError
+            kind = StoreUnavailableError if is_transient(error) else StoreRefusedError
             raise kind(describe(error, self._address, "check that the server runs and that ONRAMP_REDIS_URL names it")) from error
         return [None if data is None or data.startswith(TOMBSTONE) else data for data in found]
 

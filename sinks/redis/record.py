@@ -26,15 +26,15 @@ class CorruptRecordError(ValueError):
 
 def key_of(effect: Effect) -> str:
     """Return the Redis key that ``effect`` changes."""
-    return redis_key(*_whose(effect))
+    return redis_key(*_person_of(effect))
 
 
-def marker_of(effect: Effect) -> str:
+def shown_key_of(effect: Effect) -> str:
     """Return the key that says which decision the person has seen."""
-    return shown_key(*_whose(effect))
+    return shown_key(*_person_of(effect))
 
 
-def _whose(effect: Effect) -> tuple[str, str]:
+def _person_of(effect: Effect) -> tuple[str, str]:
     if isinstance(effect, Erase | MarkShown):
         return effect.tenant_id, effect.user_id
     return effect.recommendation.tenant_id, effect.recommendation.user_id

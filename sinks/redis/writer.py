@@ -12,8 +12,8 @@ from redis.exceptions import NoScriptError, RedisError
 
 from sinks.masked_url import mask_url
 from sinks.redis.client import connect
-from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, describe, passes
-from sinks.redis.record import encode_record, id_of, key_of, marker_of, version_of
+from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, describe, is_transient
+from sinks.redis.record import encode_record, id_of, key_of, shown_key_of, version_of
 from sinks.redis.script import DIGEST, ERASE, MARK_SHOWN, PUBLISH, REFUSED, REPAIRED, REPLACE_TEXT, SCRIPT, STALE, UNCHANGED
 from state.records.recommendation import Effect, Erase, MarkShown, ReplaceText
 
@@ -22,7 +22,7 @@ _PIPELINE = 500  # commands in flight: beyond this the rate no longer grows, and
 _JITTER = random.SystemRandom()  # spreads the retries of many workers; decides nothing
 
 
-def _never() -> bool:
+def never() -> bool:
     return False
 
 
@@ -38,7 +38,7 @@ class WritePolicy:
     give_up_seconds: float = 300.0
     first_wait_seconds: float = 0.05
     longest_wait_seconds: float = 2.0
-    stopping: Callable[[], bool] = _never
+    stopping: Callable[[], bool] = never
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = _JITTER.random
@@ -67,7 +67,7 @@ class WriteCounts:
 @dataclass(frozen=True)
 class _Operation:
     key: bytes
-    marker: bytes
+    shown_key: bytes
     identity: str
     mode: bytes
     version: int
@@ -98,9 +98,9 @@ class RecommendationWriter:
 
         Raises ``StoreRefusedError`` at once where retrying cannot help, ``StoreUnavailableError`` where it did not.
         """
-        condensed = condense(effects)
-        self.counts.superseded += len(effects) - len(condensed)
-        operations = [_operation(effect) for effect in condensed]
+        compacted = compact(effects)
+        self.counts.superseded += len(effects) - len(compacted)
+        operations = [_operation(effect) for effect in compacted]
         for start in range(0, len(operations), _PIPELINE):
             self._deliver(operations[start : start + _PIPELINE])
 
@@ -110,30 +110,30 @@ class RecommendationWriter:
 
     def _deliver(self, operations: list[_Operation]) -> None:
         outage: _Outage | None = None
-        teach = False
+        load_script = False
         while operations:
-            done, error = self._send(operations, teach=teach)
+            done, error = self._send(operations, load_script=load_script)
             operations = operations[done:]
-            teach = isinstance(error, NoScriptError)  # the server is new, or was restarted
+            load_script = isinstance(error, NoScriptError)  # the server is new, or was restarted
             if done and outage is not None:
                 _LOG.info("Redis at %s takes writes again", self._address)
                 outage = None
-            if error is None or teach:
+            if error is None or load_script:
                 continue
             outage = outage or _Outage(since=self._policy.clock())
-            self._hold_back(error, outage)
+            self._wait_before_retry(error, outage)
 
-    def _send(self, operations: list[_Operation], *, teach: bool) -> tuple[int, RedisError | OSError | None]:
+    def _send(self, operations: list[_Operation], *, load_script: bool) -> tuple[int, RedisError | OSError | None]:
         """Send everything; return how many were applied before the first failure, and that failure.
 
         What follows a failure is sent again, also where it succeeded: an erase and the publish after it must stay in order.
-        With ``teach`` the first command carries the script, which the server remembers for the others.
+        With ``load_script`` the first command carries the script, which the server remembers for the others.
         """
         pipeline = self._client.pipeline(transaction=False)
         for position, operation in enumerate(operations):
-            keys = (operation.key, operation.marker)
+            keys = (operation.key, operation.shown_key)
             arguments = (operation.mode, operation.version, operation.record, self._ttl_ms, operation.identity)
-            if teach and position == 0:
+            if load_script and position == 0:
                 pipeline.eval(SCRIPT, 2, *keys, *arguments)
             else:
                 pipeline.evalsha(DIGEST, 2, *keys, *arguments)
@@ -166,10 +166,10 @@ class RecommendationWriter:
             self.counts.repaired += 1
             _LOG.warning("Redis at %s held an unreadable recommendation; it was overwritten", self._address)
 
-    def _hold_back(self, error: RedisError | OSError, outage: _Outage) -> None:
+    def _wait_before_retry(self, error: RedisError | OSError, outage: _Outage) -> None:
         """Wait before the next attempt, or raise what ends the attempts."""
         policy = self._policy
-        if not passes(error):
+        if not is_transient(error):
             raise StoreRefusedError(describe(error, self._address, "correct that and start the job again")) from error
         waited = policy.clock() - outage.since
         if waited >= policy.give_up_seconds:
@@ -189,7 +189,7 @@ class RecommendationWriter:
         self.counts.retries += 1
 
 
-def condense(effects: Iterable[Effect]) -> list[Effect]:
+def compact(effects: Iterable[Effect]) -> list[Effect]:
     """Return what has to go out: the newest record of each key, before a publish the erase that it follows, after it what concerns it."""
     before: list[Effect] = []
     newest: dict[str, Effect] = {}
@@ -218,4 +218,4 @@ _MODES = {Erase: ERASE, ReplaceText: REPLACE_TEXT, MarkShown: MARK_SHOWN}
 
 def _operation(effect: Effect) -> _Operation:
     mode = _MODES.get(type(effect), PUBLISH)
-    return _Operation(key_of(effect).encode(), marker_of(effect).encode(), id_of(effect), mode, version_of(effect), encode_record(effect))
+    return _Operation(key_of(effect).encode(), shown_key_of(effect).encode(), id_of(effect), mode, version_of(effect), encode_record(effect))

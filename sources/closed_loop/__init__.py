@@ -7,6 +7,6 @@ from sources.closed_loop.product import describe
 from sources.closed_loop.program import PopulationError, Program
 from sources.closed_loop.protocol import START, Begin, Population, Slot
 from sources.closed_loop.source import LoopProgress, PeopleSource
-from sources.people.unguided import unguided
+from sources.closed_loop.unguided import unguided
 
 __all__ = ["START", "Begin", "LoopProgress", "PeopleSource", "Population", "PopulationError", "Program", "Slot", "describe", "unguided"]

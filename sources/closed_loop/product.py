@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sources.people.examples import MISSING, payloads, values
+from sources.closed_loop.payload_examples import MISSING, payloads, values
 from state.catalog.model import Catalog, Matcher, Path, Step
 from state.catalog.plan import Plan
 from state.vocabulary import SURFACE, TRIGGERS

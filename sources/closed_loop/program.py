@@ -14,7 +14,7 @@ import msgspec
 
 from sources.closed_loop.protocol import VERSION, Begin, Slot
 
-PATIENCE: Final = 120.0  # seconds for one answer: making a world of many people takes some, a program that hangs takes for ever
+TIMEOUT: Final = 120.0  # seconds for one answer: making a world of many people takes some, a program that hangs takes for ever
 _CHUNK: Final = 1 << 20
 _TICK: Final = 900_000
 
@@ -45,10 +45,10 @@ class _Answer(msgspec.Struct, rename="camel"):
 class Program:
     """Starts ``command`` and talks to it. What it writes on standard error goes to ours."""
 
-    def __init__(self, command: Sequence[str], patience: float = PATIENCE) -> None:
+    def __init__(self, command: Sequence[str], timeout: float = TIMEOUT) -> None:
         """Start the program. Raises ``PopulationError`` where it cannot be started."""
         self._name = " ".join(command)
-        self._patience = patience
+        self._timeout = timeout
         self._buffer = bytearray()
         self._decoder = msgspec.json.Decoder(_Answer)
         try:
@@ -61,9 +61,9 @@ class Program:
         self._send(begin.message())
         answer = self._answer("ready")
         if answer.protocol != VERSION:
-            raise self._fault(f"speaks protocol {answer.protocol}, not {VERSION}")
+            raise self._error(f"speaks protocol {answer.protocol}, not {VERSION}")
         if not 1_000 <= answer.slot_ms <= _TICK or _TICK % answer.slot_ms:
-            raise self._fault(f"wants slots of {answer.slot_ms} ms; a slot is at least 1000 ms and divides {_TICK} ms")
+            raise self._error(f"wants slots of {answer.slot_ms} ms; a slot is at least 1000 ms and divides {_TICK} ms")
         return answer.slot_ms
 
     def advance(self, at: int, until: int, guidance: Mapping[str, bytes | None]) -> Slot:
@@ -74,10 +74,10 @@ class Program:
         before = at
         for each in answer.events:
             if not before <= each.at < until:
-                raise self._fault(f"has an event arrive at {each.at}, out of order or outside its slot from {at} to {until}")
+                raise self._error(f"has an event arrive at {each.at}, out of order or outside its slot from {at} to {until}")
             before = each.at
         if answer.next is not None and answer.next < until:
-            raise self._fault(f"wants to go on at {answer.next}, before the slot that ends at {until}")
+            raise self._error(f"wants to go on at {answer.next}, before the slot that ends at {until}")
         return Slot([(each.at, bytes(each.event)) for each in answer.events], answer.reads, answer.next)
 
     def finish(self) -> Iterator[bytes]:
@@ -87,7 +87,7 @@ class Program:
             line = self._line()
             answer = self._decode(line)
             if answer.type == "error":
-                raise self._fault(f"says: {answer.message}")
+                raise self._error(f"says: {answer.message}")
             yield line
             if answer.type == "done":
                 break
@@ -113,44 +113,44 @@ class Program:
             while data:
                 data = data[self._process.stdin.write(data) :]
         except OSError as error:
-            raise self._gone() from error
+            raise self._ended_early() from error
 
     def _answer(self, kind: str) -> _Answer:
         answer = self._decode(self._line())
         if answer.type == "error":
-            raise self._fault(f"says: {answer.message}")
+            raise self._error(f"says: {answer.message}")
         if answer.type != kind:
-            raise self._fault(f"answered {answer.type!r} where {kind!r} was due")
+            raise self._error(f"answered {answer.type!r} where {kind!r} was due")
         return answer
 
     def _decode(self, line: bytes) -> _Answer:
         try:
             return self._decoder.decode(line)
         except msgspec.DecodeError as error:
-            raise self._fault(f"wrote a line that is not of the protocol ({error}): {line[:80]!r}") from error
+            raise self._error(f"wrote a line that is not of the protocol ({error}): {line[:80]!r}") from error
 
     def _line(self) -> bytes:
         assert self._process.stdout is not None
-        descriptor, deadline, searched = self._process.stdout.fileno(), time.monotonic() + self._patience, 0
+        descriptor, deadline, searched = self._process.stdout.fileno(), time.monotonic() + self._timeout, 0
         while (end := self._buffer.find(b"\n", searched)) < 0:
             searched = len(self._buffer)
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-                raise self._fault(f"has said nothing for {self._patience:.0f} seconds")
+                raise self._error(f"has said nothing for {self._patience:.0f} seconds")
             chunk = os.read(descriptor, _CHUNK)
             if not chunk:
-                raise self._gone()
+                raise self._ended_early()
             self._buffer += chunk
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line
 
-    def _gone(self) -> PopulationError:
+    def _ended_early(self) -> PopulationError:
         try:
             code = self._process.wait(1.0)
         except subprocess.TimeoutExpired:
-            return self._fault("has closed its end of the conversation too early")
-        return self._fault(f"ended too early, with exit code {code}; what it had to say stands above")
+            return self._error("has closed its end of the conversation too early")
+        return self._error(f"ended too early, with exit code {code}; what it had to say stands above")
 
-    def _fault(self, what: str) -> PopulationError:
+    def _error(self, what: str) -> PopulationError:
         return PopulationError(f"the population {self._name!r} {what}. docs/population.md has the protocol.")

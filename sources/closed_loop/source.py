@@ -125,7 +125,7 @@ class _Loop(StatefulSourcePartition[Message | Tick, None]):
                 return [Tick(PARTITION, self._ticked, self._seq + 1)]
         source.progress.now = at
         if at == begin.end:
-            self._seal()
+            self._write_truth()
             return []
         return self._live(at)
 
@@ -144,7 +144,7 @@ class _Loop(StatefulSourcePartition[Message | Tick, None]):
         source.progress.slots += 1
         return batch
 
-    def _seal(self) -> None:
+    def _write_truth(self) -> None:
         source = self._source
         with source.truth.open("wb") as file:
             for line in source.population.finish():

@@ -29,7 +29,7 @@ class InputState(msgspec.Struct, gc=False):
     """Where the next line starts."""
     line: int = 0
     """Lines before ``position``, blank ones included."""
-    open_bytes: int = 0
+    unterminated_bytes: int = 0
     """Bytes after ``position`` that were taken as the last line, although no newline ended it. 0 = none."""
     head: str = ""
     head_bytes: int = 0
@@ -62,18 +62,18 @@ def load(snapshot: Any, log_time: int) -> InputPositions:
     return msgspec.convert(snapshot, InputPositions)
 
 
-def dump(ledger: InputPositions) -> dict[str, Any]:
+def dump(positions: InputPositions) -> dict[str, Any]:
     """Return the ledger as plain data: dicts, strings and integers."""
-    plain: dict[str, Any] = msgspec.to_builtins(ledger)
+    plain: dict[str, Any] = msgspec.to_builtins(positions)
     return plain
 
 
-def admit(ledger: InputPositions, path: Path, descriptor: int, now: int) -> InputState:
+def identify_file(positions: InputPositions, path: Path, descriptor: int, now: int) -> InputState:
     """Return the state of the file at ``path``, new or known. Raises ``InputError`` if it is not the one that was read under this name."""
     size = os.fstat(descriptor).st_size
-    state = ledger.inputs.get(path.name)
+    state = positions.inputs.get(path.name)
     if state is None:
-        state = ledger.inputs[path.name] = InputState(size=size, seen_at=now)
+        state = positions.inputs[path.name] = InputState(size=size, seen_at=now)
     elif size < state.head_bytes or _head(descriptor, state.head_bytes) != state.head:
         raise InputError(
             f"{path} is not the file that this data directory has read as {path.name}: its beginning differs. To read it as a new input "
@@ -84,7 +84,7 @@ def admit(ledger: InputPositions, path: Path, descriptor: int, now: int) -> Inpu
     return state
 
 
-def shrunk(path: Path, position: int) -> InputError:
+def file_too_short(path: Path, position: int) -> InputError:
     """Return what to raise when a file ends before the position that was reached."""
     return InputError(
         f"{path} is shorter than the {position} bytes that this data directory has already read of it. Put the whole file back; or, to "

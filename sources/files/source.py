@@ -2,7 +2,7 @@
 
 How time passes. ``log_time`` is the largest event time so far; a time before 2000 or more than a day past ``reference`` moves nothing.
 Before the first line that has a time it is ``MIN_TIME``, the year 2000. It is cut into slots of ``TICK_MS``; a timer fires right before the
-first line whose slot begins at or after its deadline, by a ``Tick`` that stands alone in its batch (``pace.py`` tells how). The end of the
+first line whose slot begins at or after its deadline, by a ``Tick`` that stands alone in its batch (``policy.py`` tells how). The end of the
 input fires nothing: the next file may go on. No batch goes on across a boundary at which learned parameters change. Hence the same lines
 give the same messages and the same effective ticks in the same order, however they are batched, split or resumed.
 
@@ -24,10 +24,10 @@ from typing import Any
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
-from sources.batching import BatchAction, BatchPacer, BatchPolicy
+from sources.batching import BatchAction, BatchPlanner, BatchPolicy
 from sources.errors import InputError
 from sources.files.blocks import GZIP_MAGIC, FileBlocks, SniffedBlocks
-from sources.files.input_positions import InputPositions, InputState, admit, dump, load, shrunk
+from sources.files.input_positions import InputPositions, InputState, identify_file, dump, load, file_too_short
 from sources.files.lines import LineReader
 from state.messages import Message, Tick
 
@@ -63,7 +63,7 @@ class Progress:
     """Number of the first such line, 0 where there is none."""
 
 
-def _never() -> bool:
+def never() -> bool:
     return False
 
 
@@ -82,15 +82,15 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
         self,
         path: str | Path,
         peek_timestamp: PeekTimestamp,
-        pace: BatchPolicy,
+        policy: BatchPolicy,
         *,
         now: Callable[[], int],
-        stopping: Callable[[], bool] = _never,
-        paused: Callable[[], bool] = _never,
+        stopping: Callable[[], bool] = never,
+        paused: Callable[[], bool] = never,
     ) -> None:
         self.path = Path(path)
         self.peek_timestamp = peek_timestamp
-        self.pace = pace
+        self.policy = policy
         self.now = now
         self.stopping = stopping
         self.paused = paused
@@ -101,23 +101,23 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
         return ["input"]
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: dict[str, Any] | None) -> _Partition | _Refused:
+    def build_part(self, step_id: str, for_part: str, resume_state: dict[str, Any] | None) -> _Partition | _RefusedPartition:
         try:
             return _Partition(self, load(resume_state, MIN_TIME))
         except InputError as error:
             self.progress.error = error
-            return _Refused(resume_state)
+            return _RefusedPartition(resume_state)
 
 
 class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
-    def __init__(self, source: JsonlSource, ledger: InputPositions) -> None:
+    def __init__(self, source: JsonlSource, positions: InputPositions) -> None:
         self._source = source
-        self._ledger = ledger
+        self._positions = positions
         self._progress = source.progress
         self._owned, self._descriptor, regular = _open(source.path)
         blocks = FileBlocks(self._descriptor, waits=not regular)
         self._blocks = SniffedBlocks(blocks, str(source.path))
-        self._known_until: float = math.inf  # lines from this byte on need a new reference
+        self._seen_size: float = math.inf  # lines from this byte on need a new reference
         self._regular = regular
         if regular:
             self._name = source.path.name
@@ -128,7 +128,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 raise
             blocks.raw_read = begin
         else:
-            ledger.streams += 1
+            positions.streams += 1
             self._name = f"stdin:{ledger.streams}"
             self._state, begin = InputState(seen_at=source.now()), 0
         self._reader = LineReader(self._blocks, start=self._state.position, begin=begin)
@@ -136,7 +136,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         self._next = 0
         self._overhead = 1
         self._terminated = True
-        self._pacer = BatchPacer(source.pace, PARTITION, ledger.ticked)
+        self._planner = BatchPlanner(source.policy, PARTITION, positions.ticked)
 
     @override
     def next_batch(self) -> list[Message | Tick]:
@@ -152,12 +152,12 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         self._progress.read = self._blocks.raw_read
         self._progress.lines = self._state.line
         if not batch:
-            self._end_if_over()
+            self._end_if_done()
         return batch
 
     @override
     def snapshot(self) -> dict[str, Any]:
-        return dump(self._ledger)
+        return dump(self._positions)
 
     @override
     def close(self) -> None:
@@ -168,24 +168,24 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
     def _resume(self) -> tuple[InputState, int]:
         """Recognise the file and go to where reading goes on: (its state, the byte that comes next). Raises ``InputError``."""
         path, now = self._source.path, self._source.now
-        state = admit(self._ledger, path, self._descriptor, now())
+        state = identify_file(self._positions, path, self._descriptor, now())
         size = self._progress.total = os.fstat(self._descriptor).st_size
         if os.pread(self._descriptor, 1, 0) == GZIP_MAGIC:
             if size > state.size:  # where in the text the old end was is not known
                 state.size, state.seen_at = size, now()
             return state, 0
-        if size < state.position + state.open_bytes:
-            raise shrunk(path, state.position + state.open_bytes)
-        self._known_until = state.size
+        if size < state.position + state.unterminated_bytes:
+            raise file_too_short(path, state.position + state.unterminated_bytes)
+        self._seen_size = state.size
         os.lseek(self._descriptor, state.position, os.SEEK_SET)
         return state, state.position
 
     def _take(self, batch: list[Message | Tick], horizon: int | None) -> tuple[int | None, bool]:
         """Move lines at hand into ``batch``; return its horizon, and whether it is full."""
-        pace, state, ledger = self._source.pace, self._state, self._ledger
-        peek, limit, overhead, name = self._source.peek_timestamp, pace.batch_size, self._overhead, self._name
+        policy, state, positions = self._source.policy, self._state, self._positions
+        peek, limit, overhead, name = self._source.peek_timestamp, policy.batch_size, self._overhead, self._name
         lines, index = self._lines, self._next
-        position, number, log_time, seq = state.position, state.line, ledger.log_time, ledger.seq
+        position, number, log_time, seq = state.position, state.line, positions.log_time, positions.seq
         slot_end = log_time - log_time % TICK_MS + TICK_MS
         latest = state.seen_at + FUTURE_MS
         full = False
@@ -193,23 +193,23 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             raw = lines[index]
             value = raw[:-1] if raw.endswith(b"\r") else raw
             if value and not value.isspace():
-                if position >= self._known_until:
-                    self._look_again(position)
+                if position >= self._seen_size:
+                    self._update_seen_size(position)
                     latest = state.seen_at + FUTURE_MS
                 own = peek(value)
                 time = log_time if own is None or not log_time < own <= latest else own
                 if time >= slot_end:
                     start = time - time % TICK_MS
-                    verdict = self._pacer.at(start, horizon)
-                    if verdict is not BatchAction.GO_ON:
-                        if verdict is BatchAction.TICK:
-                            ledger.ticked = self._pacer.ticked
-                            batch.append(Tick(PARTITION, ledger.ticked, seq + 1))
+                    action = self._planner.at(start, horizon)
+                    if action is not BatchAction.APPEND:
+                        if action is BatchAction.TICK:
+                            positions.ticked = self._planner.ticked
+                            batch.append(Tick(PARTITION, positions.ticked, seq + 1))
                         full = True
                         break
                     slot_end = start + TICK_MS
                 if horizon is None:
-                    horizon = self._pacer.horizon_of(time)
+                    horizon = self._planner.horizon_of(time)
                 if len(batch) >= limit:
                     full = True
                     break
@@ -223,9 +223,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 position += len(raw) + overhead
                 number += 1
             else:
-                state.open_bytes = len(raw) + overhead
+                state.unterminated_bytes = len(raw) + overhead
         self._next = index
-        state.position, state.line, ledger.log_time, ledger.seq = position, number, log_time, seq
+        state.position, state.line, positions.log_time, positions.seq = position, number, log_time, seq
         return horizon, full
 
     def _note_backward(self, line: int, by: int) -> None:
@@ -249,42 +249,42 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             return False
         self._lines, self._overhead, self._terminated = chunk
         self._next = 0
-        if self._state.open_bytes:
-            self._close_open_line()
+        if self._state.unterminated_bytes:
+            self._skip_line_taken_before()
         return True
 
-    def _close_open_line(self) -> None:
+    def _skip_line_taken_before(self) -> None:
         """Skip the first line at hand if an earlier run took all of it, but for its newline."""
         raw, state = self._lines[0], self._state
         size = len(raw) + self._overhead
         content = size - self._terminated
-        if content == state.open_bytes or (raw.endswith(b"\r") and content - 1 == state.open_bytes):
+        if content == state.unterminated_bytes or (raw.endswith(b"\r") and content - 1 == state.unterminated_bytes):
             self._next = 1
             if not self._terminated:
                 return
             state.position += size
             state.line += 1
-        state.open_bytes = 0
+        state.unterminated_bytes = 0
 
-    def _look_again(self, position: int) -> None:
+    def _update_seen_size(self, position: int) -> None:
         """The file has grown past what was seen: this is the first sight of what follows."""
         self._state.size = max(os.fstat(self._descriptor).st_size, position + 1)
         self._state.seen_at = self._source.now()
-        self._known_until = self._state.size
+        self._seen_size = self._state.size
         self._progress.total = self._state.size
 
-    def _end_if_over(self) -> None:
+    def _end_if_done(self) -> None:
         if self._progress.error is None:
             if not self._reader.ended:
                 return
             if self._reader.missing:
-                self._progress.error = shrunk(self._source.path, self._state.position)
+                self._progress.error = file_too_short(self._source.path, self._state.position)
             else:
                 self._progress.done = True
         raise StopIteration
 
 
-class _Refused(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
+class _RefusedPartition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
     """An input that gives nothing and leaves everything as it was."""
 
     def __init__(self, resume: dict[str, Any] | None) -> None:

@@ -54,10 +54,10 @@ class Cluster:
     topic: str
     group: str
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
-    patience_s: float = 60.0
+    timeout_s: float = 60.0
     """How long to wait for a cluster that does not answer at start: longer than the restart of a broker."""
 
-    def connect(self, errors: Errors, **more: Any) -> Consumer:
+    def connect(self, errors: ErrorHandler, **more: Any) -> Consumer:
         """Return a consumer; it connects in the background. Raises ``BrokerError`` if librdkafka does not accept the settings."""
         config: dict[str, Any] = {
             "bootstrap.servers": self.brokers,
@@ -72,7 +72,7 @@ class Cluster:
             "reconnect.backoff.max.ms": 2_000,
             "allow.auto.create.topics": False,
             "log_level": 2,  # what matters arrives through error_cb
-            "error_cb": errors.heard,
+            "error_cb": errors.handle,
             **self.settings,
             **more,
         }
@@ -82,19 +82,19 @@ class Cluster:
             raise BrokerError(f"The Kafka settings are not valid: {error.args[0].str()}.") from error
 
     def partitions(self, stopping: Callable[[], bool]) -> list[int]:
-        """Return the partitions of the topic. Blocks up to ``patience_s`` while nobody answers. Raises ``SourceError``."""
-        errors = Errors(self)
+        """Return the partitions of the topic. Blocks up to ``timeout_s`` while nobody answers. Raises ``SourceError``."""
+        errors = ErrorHandler(self)
         consumer = self.connect(errors)
-        timeout = min(_REQUEST_S, self.patience_s)
+        timeout = min(_REQUEST_S, self.timeout_s)
         unknown_until = time.monotonic() + _TOPIC_GRACE_S
         try:
             while True:
-                metadata = ask(lambda: consumer.list_topics(self.topic, timeout=timeout), consumer, errors, stopping)
+                metadata = request(lambda: consumer.list_topics(self.topic, timeout=timeout), consumer, errors, stopping)
                 topic = metadata.topics.get(self.topic)
                 if topic is not None and topic.error is None and topic.partitions:
                     return sorted(topic.partitions)
                 if topic is not None and topic.error is not None and topic.error.code() not in _UNKNOWN:
-                    errors.heard(topic.error)
+                    errors.handle(topic.error)
                     errors.raise_if_refused()
                 if time.monotonic() > unknown_until or stopping():
                     raise unknown_topic(self)
@@ -103,7 +103,7 @@ class Cluster:
             consumer.close()
 
 
-class Errors:
+class ErrorHandler:
     """Sorts what librdkafka reports: what it retries by itself is logged now and then, what a person must mend is raised."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -112,7 +112,7 @@ class Errors:
         self._logged_at = float("-inf")
         self._unlogged = 0
 
-    def heard(self, error: KafkaError) -> None:
+    def handle(self, error: KafkaError) -> None:
         """Take note of an error; never raises, for librdkafka calls it in the middle of ``consume``."""
         code = error.code()
         if code in _UNKNOWN:
@@ -140,16 +140,16 @@ class Errors:
         self._logged_at, self._unlogged = now, 0
 
 
-def ask(question: Callable[[], T], consumer: Consumer, errors: Errors, stopping: Callable[[], bool]) -> T:
+def request(question: Callable[[], T], consumer: Consumer, errors: ErrorHandler, stopping: Callable[[], bool]) -> T:
     """Return what ``question`` returns, asking again while nobody answers. Blocks. Raises ``UnreachableError`` when patience ends."""
     cluster = errors._cluster
-    deadline = time.monotonic() + cluster.patience_s
+    deadline = time.monotonic() + cluster.timeout_s
     while True:
         try:
             return question()
         except KafkaException as problem:
             error: KafkaError = problem.args[0]
-            errors.heard(error)
+            errors.handle(error)
             consumer.poll(0)  # serves error_cb: a refused login shows up there, and here as nobody answering
             errors.raise_if_refused()
             if not (error.retriable() or error.code() in _WAIT):

@@ -48,7 +48,7 @@ class Liveness:
         self.end: int | None = None
         """The end of the partition as of the last statistics, None while its broker is unreachable."""
 
-    def heard(self, statistics: str) -> None:
+    def update(self, statistics: str) -> None:
         """Take the JSON of ``stats_cb``."""
         self._caught_up = self.end = None
         seen = _DECODER.decode(statistics)

@@ -5,7 +5,7 @@ that offset is durable, without waiting: lag tools see true figures, and a job t
 from the start. A group that never committed starts at the earliest message: state is built from the whole history.
 
 How time passes. ``log_time`` is the largest broker timestamp so far. Ticks come on a grid of a second and stay ``LAG_MS`` behind, so that
-on several workers a timer does not overtake an event; before a message that would pass a due timer the batch ends (``pace.py``), so
+on several workers a timer does not overtake an event; before a message that would pass a due timer the batch ends (``policy.py``), so
 that working off a backlog gives what the live run gives. No batch goes on across a boundary at which learned parameters change. While the
 partition is caught up and idle, and its broker says so, the wall clock less ``IDLE_MARGIN_MS`` moves it.
 """
@@ -22,9 +22,9 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException,
 from confluent_kafka import Message as Record
 from typing_extensions import override
 
-from sources.batching import BatchAction, BatchPacer, BatchPolicy
+from sources.batching import BatchAction, BatchPlanner, BatchPolicy
 from sources.errors import OffsetGapError, SourceError
-from sources.kafka.client import Cluster, Errors, ask
+from sources.kafka.client import Cluster, ErrorHandler, request
 from sources.kafka.liveness import INTERVAL_MS, Liveness
 from state.messages import Message, Tick
 
@@ -47,7 +47,7 @@ Snapshot = tuple[int, int, int, int, int]
 """(version, next offset, log time, seq, time of the last tick)"""
 
 
-def _never() -> bool:
+def never() -> bool:
     return False
 
 
@@ -63,16 +63,16 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot]):
     def __init__(
         self,
         cluster: Cluster,
-        pace: BatchPolicy,
+        policy: BatchPolicy,
         *,
         now: Callable[[], int],
         accept_gap: bool = False,
         tail: bool = True,
-        stopping: Callable[[], bool] = _never,
-        paused: Callable[[], bool] = _never,
+        stopping: Callable[[], bool] = never,
+        paused: Callable[[], bool] = never,
     ) -> None:
         self.cluster = cluster
-        self.pace = pace
+        self.policy = policy
         self.now = now
         self.accept_gap = accept_gap
         self.tail = tail
@@ -96,11 +96,11 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         self._source = source
         self._topic = source.cluster.topic
         self._index = index
-        self._errors = Errors(source.cluster)
+        self._errors = ErrorHandler(source.cluster)
         self._liveness = Liveness(self._topic, index)
         self._consumer = source.cluster.connect(
             self._errors,
-            **{"statistics.interval.ms": INTERVAL_MS, "stats_cb": self._statistics, "on_commit": self._committed},
+            **{"statistics.interval.ms": INTERVAL_MS, "stats_cb": self._on_statistics, "on_commit": self._on_commit},
         )
         offset = None
         self._log_time, self._seq, ticked = MIN_TIME, 0, MIN_TIME
@@ -116,12 +116,12 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         self._records: list[Record] = []
         self._next = 0
         self._start(offset)
-        self._pacer = BatchPacer(source.pace, index, ticked)
+        self._planner = BatchPlanner(source.policy, index, ticked)
         self._trusted_until = 0
         self._at_end = False
-        self._quiet = False
+        self._was_empty = False
         self._durable_next: int | None = None
-        self._pledged = MIN_TIME
+        self._idle_time = MIN_TIME
 
     @override
     def next_batch(self) -> list[Message | Tick]:
@@ -130,19 +130,19 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
             raise StopIteration
         self._errors.raise_if_refused()
         if self._gap_seen:
-            self._leap(self._earliest())
-        self._quiet = True
+            self._skip_gap(self._earliest())
+        self._was_empty = True
         if self._source.paused():
             return []
         at = self._log_time // GRID_MS * GRID_MS - LAG_MS
-        if at > self._pacer.ticked:
-            self._pacer.mark(at)
+        if at > self._planner.ticked:
+            self._planner.mark(at)
             return self._tick(at)
         if self._next == len(self._records):
-            self._records, self._next = self._consumer.consume(self._source.pace.batch_size, 0), 0  # never waits inside the worker loop
+            self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # never waits inside the worker loop
         batch = self._take() if self._records else []
         if batch:
-            self._quiet = False
+            self._was_empty = False
         elif self._next == len(self._records):
             self._records, self._next = [], 0
             return self._idle()
@@ -151,13 +151,13 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
     @override
     def next_awake(self) -> datetime | None:
         """While nothing comes look again after ``_IDLE``; Bytewax would after a millisecond, and six idle partitions burn a CPU's tenth."""
-        return datetime.now(UTC) + _IDLE if self._quiet else None
+        return datetime.now(UTC) + _IDLE if self._was_empty else None
 
     @override
     def snapshot(self) -> Snapshot:
         self._durable_next = self._offset
-        self._log_time = max(self._log_time, self._pledged)
-        return (_VERSION, self._offset, self._log_time, self._seq, self._pacer.ticked)
+        self._log_time = max(self._log_time, self._idle_time)
+        return (_VERSION, self._offset, self._log_time, self._seq, self._planner.ticked)
 
     @override
     def close(self) -> None:
@@ -184,7 +184,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
                     if self._source.tail:
                         continue
                     break
-                self._mishap(error)
+                self._handle_error(error)
                 if self._records is not records:  # started anew
                     break
                 continue
@@ -194,16 +194,16 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
                 break
             if time >= slot_end:
                 start = time // GRID_MS * GRID_MS - LAG_MS
-                verdict = self._pacer.at(start, horizon) if start >= self._pacer.ticked else BatchAction.GO_ON
-                if verdict is BatchAction.TICK:
+                action = self._planner.at(start, horizon) if start >= self._planner.ticked else BatchAction.APPEND
+                if action is BatchAction.TICK:
                     self._next = place
-                    return self._tick(self._pacer.ticked)
-                if verdict is BatchAction.CUT:
+                    return self._tick(self._planner.ticked)
+                if action is BatchAction.END_BATCH:
                     self._next = place
                     break
                 slot_end = start + LAG_MS + GRID_MS
             if horizon is None:
-                horizon = self._pacer.horizon_of(time)
+                horizon = self._planner.horizon_of(time)
             log_time = time
             seq += 2
             offset = record.offset()
@@ -230,9 +230,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         if seen_until is None:
             return []
         at = (seen_until - IDLE_MARGIN_MS) // GRID_MS * GRID_MS
-        if at <= self._pacer.ticked or at < self._log_time:
+        if at <= self._planner.ticked or at < self._log_time:
             return []
-        self._pledged = max(self._pledged, at)
+        self._idle_time = max(self._idle_time, at)
         return []
 
     def _timestamp(self, record: Record) -> int:
@@ -246,13 +246,13 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
                 return 0
         return time
 
-    def _mishap(self, error: KafkaError) -> None:
+    def _handle_error(self, error: KafkaError) -> None:
         """Deal with an error that came in the place of a message."""
         code = error.code()
         if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            self._leap(self._earliest())
+            self._skip_gap(self._earliest())
         else:
-            self._errors.heard(error)
+            self._errors.handle(error)
             self._errors.raise_if_refused()
             if not error.retriable():
                 raise SourceError(f"{self._topic}[{self._index}] cannot be read after offset {self._offset}: {error.str()}.")
@@ -262,15 +262,15 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         low = self._earliest()
         if offset is None:
             place = TopicPartition(self._topic, self._index)
-            group = ask(lambda: self._consumer.committed([place], _REQUEST_S), self._consumer, self._errors, self._source.stopping)[0]
+            group = request(lambda: self._consumer.committed([place], _REQUEST_S), self._consumer, self._errors, self._source.stopping)[0]
             offset = group.offset if group.offset >= 0 else low
         self._offset = offset
         if offset < low:
-            self._leap(low)
+            self._skip_gap(low)
         else:
             self._assign()
 
-    def _leap(self, low: int) -> None:
+    def _skip_gap(self, low: int) -> None:
         """The position is not in the topic: refuse, or go on at the earliest message."""
         gap = (
             f"{self._topic}[{self._index}] was to go on at offset {self._offset}, which the topic does not hold (it starts at {low}): "
@@ -297,11 +297,11 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
             return found
 
-        return ask(bounds, self._consumer, self._errors, self._source.stopping)[0]
+        return request(bounds, self._consumer, self._errors, self._source.stopping)[0]
 
-    def _statistics(self, statistics: str) -> None:
+    def _on_statistics(self, statistics: str) -> None:
         """Hear what librdkafka knows; notice a topic that has shrunk below us, which some brokers do not report as an error."""
-        self._liveness.heard(statistics)
+        self._liveness.handle(statistics)
         end = self._liveness.end
         if end is not None:
             self._source.lag[self._index] = max(0, end - self._offset)
@@ -314,9 +314,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
             self._consumer.commit(offsets=[TopicPartition(self._topic, self._index, self._durable_next)], asynchronous=True)
             self._durable_next = None
 
-    def _committed(self, error: KafkaError | None, _offsets: list[TopicPartition]) -> None:
+    def _on_commit(self, error: KafkaError | None, _offsets: list[TopicPartition]) -> None:
         if error is not None:
-            self._errors.heard(error)
+            self._errors.handle(error)
 
     def _measure_lag(self) -> None:
         _, end = self._consumer.get_watermark_offsets(TopicPartition(self._topic, self._index), cached=True)

@@ -76,8 +76,8 @@ def test_a_few_late_exposures_are_normal(tmp_path: Path) -> None:
 def test_a_directory_belongs_to_the_first_catalog_that_used_it(tmp_path: Path) -> None:
     data_dir = DataDir.create(tmp_path / "data")
     data_dir.write_run({"clock": 1})
-    data_dir.claim("shop")
-    data_dir.claim("shop")
+    data_dir.bind_catalog("shop")
+    data_dir.bind_catalog("shop")
     assert data_dir.read_run() == {"clock": 1, "catalog": "shop"}
     with pytest.raises(DataDirError, match="belongs to the catalog shop, this run uses saas"):
-        data_dir.claim("saas")
+        data_dir.bind_catalog("saas")

@@ -140,9 +140,9 @@ def test_facts_go_through_the_spool_into_the_tables(store: ClickHouse, tmp_path:
         partition.write_batch([[make(EventFact, event_id=f"e{number}"), make(StepMetricFact, metric="event", count=2)]])
         partition.snapshot()
     partition.write_batch([[make(kind) for kind in FACTS if kind not in {EventFact, StepMetricFact}]])
-    settled = delivery.settle(SECONDS)
+    result = delivery.flush(SECONDS)
     delivery.close()
-    assert settled == (True, 3 + 3 + len(FACTS) - 2, 0, 0, "")
+    assert result == (True, 3 + 3 + len(FACTS) - 2, 0, 0, "")
     assert query(store, "SELECT count() AS n FROM events_final").item() == 3
     assert query(store, "SELECT total FROM step_metrics").item() == 6
     for kind in FACTS:
@@ -169,7 +169,7 @@ def test_erasing_a_person_removes_their_older_rows_everywhere_and_nothing_else(s
     delivery = FactDelivery(store, tmp_path / "spool")
     delivery.sink.build_part("facts", "facts", None).write_batch([rows])
     delivery.start()
-    assert delivery.settle(SECONDS).complete
+    assert delivery.flush(SECONDS).complete
     delivery.close()
     assert delivery.drain.erased == 2
     for kind in personal:

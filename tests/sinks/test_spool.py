@@ -56,7 +56,7 @@ def put(spool: Spool, *segments: Batch) -> None:
     for rows in segments:
         partition.write_batch([rows])
         partition.snapshot()
-    partition.settle()
+    partition.flush()
 
 
 # ------------------------------------------------------------------------------------------------------------ crash anywhere
@@ -94,7 +94,7 @@ class Job:
             self.state, self.epoch = state, epoch + 1
             if died():
                 return False  # durable, and nothing has told the sink yet
-        partition.settle()
+        partition.flush()
         drain(spool, self.inserter)
         return True
 
@@ -132,7 +132,7 @@ def test_the_real_engine_aborted_at_any_item_delivers_every_row_once(tmp_path: P
     run()  # dies at the abort: nothing is settled
     delivery = run()
     delivery.start()
-    assert delivery.settle(SECONDS).complete
+    assert delivery.flush(SECONDS).complete
     delivery.close()
     assert sorted(names(inserter)) == rows
 
@@ -196,7 +196,7 @@ def test_partial_ids_are_unique_within_a_segment_and_over_a_lost_recovery_store(
         for _ in range(4):
             partition.write_batch([[make(StepMetricFact, count=1), letter("x"), make(StepMetricFact, count=1)]])
         partition.snapshot()
-        partition.settle()
+        partition.flush()
     inserter = FakeInserter()
     drain(spool, inserter)
     ids = [str(row[-1]) for row in inserter.rows("step_metrics_1m")]
@@ -287,11 +287,11 @@ def test_a_hanging_insert_does_not_hold_the_dataflow(tmp_path: Path) -> None:
     for name in "bcdef":
         partition.write_batch([batch(name)])
         partition.snapshot()
-    assert not delivery.settle(timeout=0).complete
+    assert not delivery.flush(timeout=0).complete
     inserter.gate.set()
-    settled = delivery.settle(SECONDS)
+    result = delivery.flush(SECONDS)
     delivery.close()
-    assert (settled.complete, settled.left, settled.rows_inserted) == (True, 0, 6)
+    assert (result.complete, result.left, result.rows_inserted) == (True, 0, 6)
     assert names(inserter) == list("abcdef")
 
 
@@ -333,7 +333,7 @@ class Heard(logging.Handler):
 
 
 def test_a_full_spool_holds_the_writer_back_and_says_so_until_something_is_delivered(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, max_bytes=1, nag_seconds=0.001)
+    spool = Spool(tmp_path, max_bytes=1, warn_seconds=0.001)
     partition = FactPartition(spool, "p", None)
     partition.write_batch([batch("a")])
     partition.snapshot()
@@ -354,7 +354,7 @@ def test_a_full_spool_holds_the_writer_back_and_says_so_until_something_is_deliv
     assert drain(spool, inserter)
     assert written.wait(SECONDS)
     join(writer, "the writer that was held back")
-    partition.settle()
+    partition.flush()
     drain(spool, inserter)
     assert names(inserter) == ["a", "b"]
 
@@ -366,7 +366,7 @@ def test_an_epoch_larger_than_the_spool_is_let_through(tmp_path: Path) -> None:
         partition.write_batch([batch(name)])
     partition.snapshot()
     partition.write_batch([batch("d")])
-    assert spool.held_back == 0
+    assert spool.blocked_writers == 0
 
 
 def test_closing_releases_a_writer_that_is_held_back(tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_closing_releases_a_writer_that_is_held_back(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=write, daemon=True)
     writer.start()
-    assert spool.wait_until(lambda: spool.held_back == 1, SECONDS)
+    assert spool.wait_until(lambda: spool.blocked_writers == 1, SECONDS)
     spool.close()
     join(writer, "the writer that was held back")
     assert len(raised) == 1
@@ -415,7 +415,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from sinks.clickhouse.spool import Spool
-with Spool(Path(sys.argv[1])).claim() as segments:
+with Spool(Path(sys.argv[1])).lease() as segments:
     print(len(segments), flush=True)
     sys.stdin.read()
 """

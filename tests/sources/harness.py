@@ -94,8 +94,8 @@ def drain(part: Part, take: Callable[[list[Message | Tick]], None], batches: int
 
 
 def file_part(path: Any, snapshot: Any, consumer: Consumer, batch_size: int = 100, **more: Any) -> tuple[JsonlSource, Part]:
-    pace = BatchPolicy(consumer.wheel.next_due, LOOKAHEAD, batch_size)
-    source = JsonlSource(path, peek, pace, now=more.pop("now", lambda: NOW), **more)
+    policy = BatchPolicy(consumer.wheel.next_due, LOOKAHEAD, batch_size)
+    source = JsonlSource(path, peek, policy, now=more.pop("now", lambda: NOW), **more)
     return source, source.build_part("input", "input", snapshot)
 
 

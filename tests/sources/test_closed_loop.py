@@ -59,11 +59,11 @@ paths:
 READY = {"type": "ready", "protocol": 1, "name": "x", "slotMs": 300_000}
 
 
-def program(*answers: object, patience: float = 20.0) -> Program:
+def program(*answers: object, timeout: float = 20.0) -> Program:
     """A program that answers each line with the next of ``answers``, whatever it was asked."""
     lines = [answer if isinstance(answer, str) else json.dumps(answer) for answer in answers]
     code = "import sys\nfor line in sys.argv[1:]:\n    sys.stdin.readline()\n    print(line, flush=True)\nsys.stdin.readline()"
-    return Program([sys.executable, "-c", code, *lines], patience)
+    return Program([sys.executable, "-c", code, *lines], timeout)
 
 
 def slot(*times: int, following: int | None = 300_000) -> dict[str, object]:
@@ -116,7 +116,7 @@ def test_a_world_that_cannot_be_played_is_refused_at_once(ready: object, said: s
 
 
 def test_a_program_that_says_nothing_is_not_waited_for_without_end() -> None:
-    people = Program([sys.executable, "-c", "import sys; sys.stdin.read()"], patience=0.3)
+    people = Program([sys.executable, "-c", "import sys; sys.stdin.read()"], timeout=0.3)
     with pytest.raises(PopulationError, match="said nothing for 0 seconds"):
         people.begin(BEGIN)
     people.close()

@@ -39,7 +39,7 @@ class Case:
 @pytest.fixture(params=["file", "gzip", "kafka"])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     lines = [line(time, n=n) for n, time in enumerate(TIMES)]
-    pace = BatchPolicy(None, LOOKAHEAD, 2)  # timers unknown: as many ticks as can be
+    policy = BatchPolicy(None, LOOKAHEAD, 2)  # timers unknown: as many ticks as can be
     opened: list[Part] = []
     if request.param == "kafka":
         broker: Tansu = request.getfixturevalue("broker")
@@ -47,7 +47,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
         produce(broker, topic, lines, times=TIMES)
 
         def build(snapshot: Any, **more: Any) -> Part:
-            source = KafkaSource(Cluster(broker.brokers, topic, "g"), pace, now=lambda: int(time.time() * 1_000), tail=False, **more)
+            source = KafkaSource(Cluster(broker.brokers, topic, "g"), policy, now=lambda: int(time.time() * 1_000), tail=False, **more)
             (name,) = source.list_parts()
             return source.build_part("input", name, snapshot)
     else:
@@ -56,7 +56,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
         path.write_bytes(gzip.compress(content) if request.param == "gzip" else content)
 
         def build(snapshot: Any, **more: Any) -> Part:
-            source = JsonlSource(path, peek, pace, now=lambda: NOW, **more)
+            source = JsonlSource(path, peek, policy, now=lambda: NOW, **more)
             (name,) = source.list_parts()
             return source.build_part("input", name, snapshot)
 

@@ -68,8 +68,8 @@ def whole_over_aborts(make: Make, store: Path) -> None:
 def test_a_file_aborted_and_resumed(tmp_path: Path, store: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"".join(line(START + n * 40_000) + b"\n" for n in range(COUNT)))
-    pace = BatchPolicy(lambda _: None, LOOKAHEAD, 3)
-    whole_over_aborts(lambda crash: JsonlSource(path, peek, pace, now=lambda: NOW, stopping=crash), store)
+    policy = BatchPolicy(lambda _: None, LOOKAHEAD, 3)
+    whole_over_aborts(lambda crash: JsonlSource(path, peek, policy, now=lambda: NOW, stopping=crash), store)
 
 
 def test_a_topic_aborted_and_resumed_leaves_the_group_exact(broker: Tansu, store: Path) -> None:

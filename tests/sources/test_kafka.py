@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, Producer, TopicPartition
 
 from sources.batching import BatchPolicy
 from sources.errors import BrokerError, OffsetGapError, UnreachableError
-from sources.kafka.client import Cluster, Errors
+from sources.kafka.client import Cluster, ErrorHandler
 from sources.kafka.source import ACCEPT_GAP_SETTING, LAG_MS, MIN_TIME, KafkaSource
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, drain
@@ -45,9 +45,9 @@ def produce(broker: Tansu, topic: str, values: list[bytes], partition: int = 0, 
 
 
 def source_of(broker: Tansu, topic: str, *, group: str = "onramp", **more: Any) -> KafkaSource:
-    cluster = Cluster(broker.brokers, topic, group, patience_s=more.pop("patience_s", 60.0))
-    pace = BatchPolicy(more.pop("peek", lambda _: None), LOOKAHEAD, more.pop("batch_size", 100))
-    return KafkaSource(cluster, pace, now=wall, **{"tail": False, **more})
+    cluster = Cluster(broker.brokers, topic, group, timeout_s=more.pop("patience_s", 60.0))
+    policy = BatchPolicy(more.pop("peek", lambda _: None), LOOKAHEAD, more.pop("batch_size", 100))
+    return KafkaSource(cluster, policy, now=wall, **{"tail": False, **more})
 
 
 def read(source: KafkaSource, part: str, resume: Any = None) -> tuple[list[Message], Any]:
@@ -166,7 +166,7 @@ def test_wrong_settings_are_one_sentence_without_secrets(broker: Tansu) -> None:
 
 
 def test_nobody_there_is_one_sentence_after_a_bounded_time() -> None:
-    cluster = Cluster("127.0.0.1:1", "t", "g", patience_s=0.5)
+    cluster = Cluster("127.0.0.1:1", "t", "g", timeout_s=0.5)
     with pytest.raises(UnreachableError, match="did not answer"):
         cluster.partitions(lambda: False)
 
@@ -221,17 +221,17 @@ def test_what_the_wall_clock_says_is_written_down_before_it_is_sent(broker: Tans
 
     def pledged() -> bool:
         sent.extend(item.at for item in part.next_batch() if isinstance(item, Tick))
-        return part._pledged > part._log_time
+        return part._idle_time > part._log_time
 
     wait_until(pledged, "the pledge")
-    pledge = part._pledged
-    assert all(at < pledge - 1_000 for at in sent), "a tick of the wall clock went out before any snapshot"
+    idle_time = part._idle_time
+    assert all(at < idle_time - 1_000 for at in sent), "a tick of the wall clock went out before any snapshot"
     state = part.snapshot()
     part.close()
     again = source_of(broker, topic, tail=True).build_part("input", f"{topic}:0", state)
     (tick,) = again.next_batch()
     assert isinstance(tick, Tick)
-    assert pledge - 1_000 <= tick.at <= pledge
+    assert idle_time - 1_000 <= tick.at <= idle_time
     again.close()
 
 
@@ -318,23 +318,23 @@ def test_what_kafka_itself_says_of_a_lost_position_is_a_gap(broker: Tansu, code:
     topic = broker.new_topic()
     part = source_of(broker, topic).build_part("input", f"{topic}:0", None)
     with pytest.raises(OffsetGapError):
-        part._mishap(KafkaError(code))
+        part._handle_error(KafkaError(code))
     part.close()
 
 
 @pytest.mark.parametrize("code", [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED])
 def test_a_refusal_says_what_to_check(code: int) -> None:
-    errors = Errors(Cluster("broker:9092", "events", "onramp", settings={"sasl.password": "hunter2"}))
-    errors.heard(KafkaError(code))
+    errors = ErrorHandler(Cluster("broker:9092", "events", "onramp", settings={"sasl.password": "hunter2"}))
+    errors.handle(KafkaError(code))
     with pytest.raises(BrokerError, match=r"refuses this job .* check the security settings") as raised:
         errors.raise_if_refused()
     assert "hunter2" not in str(raised.value)
 
 
 def test_what_librdkafka_retries_is_logged_now_and_then_and_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    errors = Errors(Cluster("broker:9092", "events", "onramp"))
+    errors = ErrorHandler(Cluster("broker:9092", "events", "onramp"))
     for _ in range(100):
-        errors.heard(KafkaError(KafkaError._TRANSPORT))
+        errors.handle(KafkaError(KafkaError._TRANSPORT))
     errors.raise_if_refused()
     assert len(caplog.records) == 1
 
@@ -342,7 +342,7 @@ def test_what_librdkafka_retries_is_logged_now_and_then_and_raises_nothing(caplo
 def test_the_start_waits_for_a_broker_that_is_still_coming(own_broker: Tansu) -> None:
     own_broker.kill()
     found: list[str] = []
-    source = source_of(own_broker, "late", patience_s=60)
+    source = source_of(own_broker, "late", timeout_s=60)
     starting = threading.Thread(target=lambda: found.extend(source.list_parts()), daemon=True)
     starting.start()
     pause(0.5, "the start finds no broker at first")

@@ -20,7 +20,8 @@ from typing import Any
 import msgspec
 
 from flows.engines import Engines
-from flows.job import RunningJob, RunResult, StopRequest, run
+from flows.run import RunningJob, RunResult, run
+from flows.stop import StopRequest
 from flows.settings import load_settings
 from sources.closed_loop import LoopProgress
 from sources.files.source import Progress
@@ -65,11 +66,11 @@ def main(plan: Plan) -> None:
         outcome = run(
             load_settings(**plan.settings),
             input_path=None if plan.input is None else Path(plan.input),
-            holder="test",
+            owner="test",
             started=time.perf_counter(),
             stop=stop,
-            watch=_watcher(plan, stop),
-            after=_dumper(Path(plan.dump)) if plan.dump is not None and last else None,
+            on_start=_watcher(plan, stop),
+            on_end=_dumper(Path(plan.dump)) if plan.dump is not None and last else None,
         )
         sys.stdout.write(json.dumps({"finished": outcome.finished, "summary": outcome.summary}) + "\n")
         sys.stdout.flush()

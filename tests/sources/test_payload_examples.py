@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.people.examples import MISSING, payloads, values
+from sources.closed_loop.payload_examples import MISSING, payloads, values
 from state.catalog.model import Condition
 
 # The reference: what a matcher means, written again from the catalog's documentation. Nothing of the engine is used.

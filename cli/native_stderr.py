@@ -16,7 +16,7 @@ from flows.logs import send_logs_to
 
 
 @contextmanager
-def engine_noise_aside() -> Iterator[None]:
+def capture_native_stderr() -> Iterator[None]:
     """For the block, native code writes to a file, Python still to standard error. Unforeseen faults show the file; others drop it.
 
     A file and not a pipe: native code may print while it holds the interpreter, and nobody could empty the pipe.

@@ -1,0 +1,78 @@
+"""Builds the source of a job from the settings: a Kafka topic, a file, or a simulated population in a closed loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.engines import Engines
+from flows.settings import Settings
+from flows.stop import StopRequest
+from operators.timer_registry import TimerRegistry
+from sinks.redis.reader import RecommendationReader
+from sources.batching import BatchPolicy
+from sources.closed_loop import Begin, PeopleSource, Population
+from sources.files.source import JsonlSource
+from sources.kafka.client import Cluster
+from sources.kafka.source import KafkaSource
+from state.catalog.model import Catalog
+from state.catalog.plan import Plan
+from state.events import peek_timestamp
+from state.never import never
+
+if TYPE_CHECKING:
+    from flows.model_service import ModelService
+
+
+@dataclass(frozen=True)
+class ClosedLoop:
+    """A simulated population as the input. ``begin`` describes its world; ``truth`` is the file for the true values at the end."""
+
+    population: Population
+    begin: Begin
+    catalog: Catalog
+    truth: Path
+
+
+def wall_clock() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def kafka_source(settings: Settings, plan: Plan, timers: TimerRegistry, stop: StopRequest) -> KafkaSource:
+    """The topic of the settings, which must name brokers. It never waits for the model."""
+    assert settings.kafka_brokers is not None, "the caller checks that brokers are set"
+    config = settings.kafka_client_config()
+    brokers = config.pop("bootstrap.servers")
+    cluster = Cluster(brokers, settings.kafka_topic, settings.kafka_group, config)
+    policy = BatchPolicy(timers.peek, plan.lookahead, settings.batch_size)
+    return KafkaSource(cluster, policy, now=wall_clock, accept_gap=settings.kafka_accept_gap, stopping=stop)
+
+
+def file_source(
+    path: Path, settings: Settings, plan: Plan, timers: TimerRegistry, stop: StopRequest, model: ModelService | None
+) -> JsonlSource:
+    """The file at ``path``. It is read faster than real time, so it pauses while many model calls are pending: most texts would be late."""
+    policy = BatchPolicy(timers.peek, plan.lookahead, settings.batch_size)
+    paused: Callable[[], bool] = never if model is None else lambda: not model.gate.open()
+    return JsonlSource(path, peek_timestamp, policy, now=wall_clock, stopping=stop, paused=paused)
+
+
+def population_source(
+    loop: ClosedLoop, engines: Engines, timers: TimerRegistry, stop: StopRequest, model: ModelService | None
+) -> PeopleSource:
+    """The population of ``loop``. Simulated time stands still while a model call is pending, so that its text is not later than in real time."""
+    reader = RecommendationReader(engines.redis_url)
+    tenant = loop.begin.tenant
+    return PeopleSource(
+        population=loop.population,
+        begin=loop.begin,
+        read=lambda users: reader.read_raw(tenant, users),
+        truth=loop.truth,
+        peek_timer=timers.peek,
+        stopping=stop,
+        paused=never if model is None else lambda: model.gate.pending > 0,
+    )

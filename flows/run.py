@@ -1,0 +1,175 @@
+"""Runs the onboarding job in this process: opens the engines, runs the dataflow to its end or to a stop request, delivers the last rows."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bytewax.run import cli_main
+
+from flows.catalogs import load_catalog
+from flows.engines import Engines, open_engines
+from flows.inputs import ClosedLoop, file_source, kafka_source, population_source
+from flows.onboarding import SideChannels, build
+from flows.recovery import recovery_config
+from flows.run_notes import notes_on
+from flows.run_summary import summarize
+from flows.settings import Settings
+from flows.stop import StopRequest
+from flows.wiring import make_parts, model_of
+from operators.counters import CounterView
+from operators.timer_registry import TimerRegistry
+from sinks.clickhouse.delivery import DeliveryResult
+from sources.closed_loop import LoopProgress, PeopleSource
+from sources.files.source import JsonlSource, Progress
+from sources.kafka.source import KafkaSource
+from state.catalog.plan import Plan
+
+if TYPE_CHECKING:
+    from flows.model_service import ModelService
+
+_GC: Final = (200_000, 50, 1000)
+"""Thresholds of the garbage collector. The state of a job has no reference cycles, so frequent full collections find nothing."""
+
+_FLUSH_SECONDS: Final = 300.0  # the longest wait for the last rows to reach ClickHouse; then the run counts as incomplete
+_FLUSH_STOPPED_SECONDS: Final = 5.0  # the same after a stop request: a person waits, and the rows are safe in the spool
+_POLL_SECONDS: Final = 1.0  # between two looks at the stop request during that wait
+
+
+class IncompleteError(Exception):
+    """The run ended before all rows were delivered. The text is one sentence; nothing is lost, and the next run delivers them."""
+
+
+@dataclass
+class RunningJob:
+    """What a display reads while the job runs. Safe to read from any thread."""
+
+    counters: CounterView
+    progress: Progress | LoopProgress | None
+    lag: dict[int, int] | None
+    engines: Engines
+    model: ModelService | None = None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended. ``summary`` is what ``--json`` prints; ``finished`` is false where it was stopped before the end of its input."""
+
+    summary: dict[str, Any]
+    delivery: DeliveryResult
+    finished: bool
+
+
+def run(
+    settings: Settings,
+    *,
+    input_path: Path | None,
+    owner: str,
+    started: float,
+    stop: StopRequest,
+    loop: ClosedLoop | None = None,
+    on_start: Callable[[RunningJob], Any] | None = None,
+    on_end: Callable[[Engines, RunResult], None] | None = None,
+) -> RunResult:
+    """Run the job on ``input_path`` (bounded), on the population of ``loop``, or on the topic of the settings. Blocks until the run ends.
+
+    ``owner`` names the command that locks the data directory. ``started`` is ``time.perf_counter()`` at the start of the command.
+    ``on_start`` is called once, before the first message; ``on_end`` once, while the engines are still open. Call it from the main thread.
+    Raises ``IncompleteError`` and the errors of its parts, each a sentence for the user.
+    """
+    plan = Plan(load_catalog(settings.catalog) if loop is None else loop.catalog, wording=settings.llm_url is not None)
+    with open_engines(settings, owner) as engines, model_of(settings, plan, engines, stop, at_once=loop is not None) as model:
+        engines.data_dir.bind_catalog(plan.catalog.id)
+        side = SideChannels()
+        source = _source(settings, input_path, loop, engines, plan, side.timers, stop, model)
+        progress = None if isinstance(source, KafkaSource) else source.progress
+        parts = make_parts(settings, engines, source, plan, side, lanes=1, stop=stop, model=model)
+        flow = build(parts)
+        recovery = recovery_config(engines.data_dir, settings.recovery_partitions)
+        engines.clickhouse.start(stop.set)
+        if isinstance(source, KafkaSource):
+            source.list_parts()  # raises our error for an unreachable broker; inside the engine it would end in a panic
+        if on_start is not None:
+            lag = source.lag if isinstance(source, KafkaSource) else None
+            on_start(RunningJob(side.counters, progress, lag, engines, model))
+        flow_started = time.perf_counter()
+        with stop.on_signals():
+            with tuned_garbage_collector():
+                cli_main(  # type: ignore[no-untyped-call]
+                    flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery
+                )
+            if engines.clickhouse.error is not None:
+                raise engines.clickhouse.error
+            delivery = _deliver_last_rows(engines, stop)
+        ended = time.perf_counter()
+        summary = {"catalog": plan.version, **summarize(side.counters.total, side.counters.resumed)}
+        summary["wallSeconds"] = round(ended - started, 3)
+        summary["eventsPerSecond"] = round(summary["thisRun"]["eventsRead"] / max(ended - flow_started, 1e-9), 1)
+        summary["notes"] = notes_on(summary, progress if isinstance(progress, Progress) else None, engines.data_dir.dead_letters)
+        result = RunResult(summary, delivery, progress is None or progress.done)
+        if on_end is not None:
+            on_end(engines, result)
+    if progress is not None and progress.error is not None:
+        raise progress.error
+    if not delivery.complete or delivery.rejected:
+        raise IncompleteError(_incomplete_message(delivery))
+    return result
+
+
+@contextmanager
+def tuned_garbage_collector() -> Iterator[None]:
+    """For the block, let the garbage collector run seldom, and never on objects that exist now."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(*_GC)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def _source(
+    settings: Settings,
+    input_path: Path | None,
+    loop: ClosedLoop | None,
+    engines: Engines,
+    plan: Plan,
+    timers: TimerRegistry,
+    stop: StopRequest,
+    model: ModelService | None,
+) -> PeopleSource | JsonlSource | KafkaSource:
+    if loop is not None:
+        return population_source(loop, engines, timers, stop, model)
+    if input_path is not None:
+        return file_source(input_path, settings, plan, timers, stop, model)
+    return kafka_source(settings, plan, timers, stop)
+
+
+def _deliver_last_rows(engines: Engines, stop: StopRequest) -> DeliveryResult:
+    """Wait until the last rows are in ClickHouse: up to ``_FLUSH_SECONDS``, or ``_FLUSH_STOPPED_SECONDS`` after a stop request."""
+    began = time.monotonic()
+    stop_seen: float | None = None
+    while True:
+        result = engines.delivery.flush(_POLL_SECONDS)
+        now = time.monotonic()
+        stop_seen = now if stop_seen is None and stop() else stop_seen
+        if result.complete or now - began > _FLUSH_SECONDS or (stop_seen is not None and now - stop_seen > _FLUSH_STOPPED_SECONDS):
+            return result
+
+
+def _incomplete_message(delivery: DeliveryResult) -> str:
+    if delivery.rejected:
+        return (
+            f"ClickHouse refused {delivery.rejected} segments of rows ({delivery.last_error}); they are kept in rejected/ of the data "
+            "directory's spool. Fix the cause, then move the files back into the spool to deliver them."
+        )
+    return (
+        f"{delivery.left} segments of rows still wait for ClickHouse ({delivery.last_error}); the next run on this directory delivers them."
+    )

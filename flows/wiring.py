@@ -1,0 +1,85 @@
+"""Joins settings, engines and source into the parts of the graph: sinks with their policies, and the model where one is set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from bytewax.inputs import Source
+
+from flows.engines import Engines
+from flows.onboarding import FlowParts, SideChannels
+from flows.settings import Settings
+from flows.stop import StopRequest
+from sinks.dead_letters.file import DeadLetterFileSink
+from sinks.dead_letters.topic import DeadLetterTopicSink
+from sinks.redis.sink import RecommendationSink
+from sinks.redis.writer import WritePolicy
+from sources.files.source import JsonlSource
+from sources.kafka.source import KafkaSource
+from state.catalog.plan import Plan
+from state.messages import Message, Tick
+
+if TYPE_CHECKING:
+    from flows.model_service import ModelService
+
+_FILE_EFFECTS: Final = 500
+"""Effects that a run on a file collects before it writes to Redis. Each round trip costs time, and no app waits for one of them."""
+
+
+def make_parts(
+    settings: Settings,
+    engines: Engines,
+    source: Source[Message | Tick],
+    plan: Plan,
+    side: SideChannels,
+    *,
+    lanes: int,
+    stop: StopRequest,
+    model: ModelService | None = None,
+) -> FlowParts:
+    """Return what the graph is built from. Connects to nothing."""
+    policy = WritePolicy(ttl_hours=settings.redis_ttl_hours, give_up_seconds=settings.redis_give_up_seconds, stopping=stop)
+    return FlowParts(
+        source=source,
+        recommendations=RecommendationSink(
+            engines.redis_url,
+            policy,
+            partitions=settings.sink_partitions,
+            min_effects=_FILE_EFFECTS if isinstance(source, JsonlSource) else 1,
+        ),
+        facts=engines.delivery.sink,
+        dead_letters=_dead_letters(settings, engines, source, stop),
+        plan=plan,
+        keys=engines.keys,
+        side=side,
+        lanes=lanes,
+        sink_partitions=settings.sink_partitions,
+        wording=model.wording if model is not None else None,
+    )
+
+
+@contextmanager
+def model_of(
+    settings: Settings, plan: Plan, engines: Engines, stop: StopRequest, *, at_once: bool = False
+) -> Iterator[ModelService | None]:
+    """Yield the model that words guidance; None where the settings name no model. Closes it after the block.
+
+    ``at_once``: simulated time stands still while a call is pending, so the answer is taken as soon as it arrives.
+    """
+    if settings.llm_url is None:
+        yield None
+        return
+    from flows.model_service import open_model  # noqa: PLC0415 - importing the client of the model takes a second
+
+    with open_model(settings, plan, engines.redis_url, stopping=stop, at_once=at_once) as model:
+        yield model
+
+
+def _dead_letters(
+    settings: Settings, engines: Engines, source: Source[Message | Tick], stop: StopRequest
+) -> DeadLetterFileSink | DeadLetterTopicSink:
+    if isinstance(source, KafkaSource):
+        return DeadLetterTopicSink(settings.kafka_client_config(), settings.kafka_dead_letter_topic, stopping=stop)
+    return DeadLetterFileSink(engines.data_dir.dead_letters)
