@@ -32,6 +32,6 @@ def _lock(stack: ExitStack, data_dir: DataDir, owner: str) -> None:
         stack.enter_context(data_dir.lock(owner))
     except DataDirError:
         raise DataDirError(
-            f"{data_dir.describe_holder()}, and embedded ClickHouse serves one process at a time. Wait for its end or stop it, "
+            f"{data_dir.describe_owner()}, and embedded ClickHouse serves one process at a time. Wait for its end or stop it, "
             "or set ONRAMP_CLICKHOUSE_URL to use a server. `onramp recommend` works meanwhile."
         ) from None

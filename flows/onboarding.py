@@ -45,10 +45,10 @@ class SideChannels:
 
 @dataclass(frozen=True)
 class FlowParts:
-    """What the graph is built from: where it reads, where it writes, and what it knows.
+    """What the graph is built from: source, sinks, catalog and keys.
 
-    ``lanes`` and ``sink_partitions`` say over how many workers keyless work and sinks may be spread; 1 where one worker runs. ``wording``
-    asks the model, None where there is none.
+    ``lanes`` and ``sink_partitions`` are the numbers of workers for unkeyed steps and for each sink; 1 with one worker. ``wording`` calls
+    the model, None without one.
     """
 
     source: Source[Message | Tick]
@@ -64,7 +64,7 @@ class FlowParts:
 
 
 def build(parts: FlowParts) -> Dataflow:
-    """Return the dataflow. Builds only; nothing runs and nothing connects."""
+    """Return the dataflow. It does not run and connects to nothing yet."""
     plan, keys, side, lanes, partitions = parts.plan, parts.keys, parts.side, parts.lanes, parts.sink_partitions
     flow = Dataflow("onboarding")
 

@@ -94,7 +94,7 @@ class DataDir:
         Raises ``DataDirError`` when another process holds it, and names that process. A holder that was killed leaves no lock.
         """
         if not self._lock.acquire(f"{os.getpid()} {holder}", _LOCK_WAIT):
-            raise DataDirError(f"{self.describe_holder()}; wait for it, stop it, or choose another directory with --data-dir.")
+            raise DataDirError(f"{self.describe_owner()}; wait for it, stop it, or choose another directory with --data-dir.")
         try:
             yield
         finally:

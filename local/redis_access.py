@@ -48,7 +48,7 @@ def redis_for_reader(redis_url: str | None, data_dir: DataDir) -> Iterator[str]:
             yield url
             return
         if time.monotonic() >= deadline:
-            raise EmbeddedValkeyError(f"{data_dir.describe_holder()}, but its Valkey does not answer; try again later.")
+            raise EmbeddedValkeyError(f"{data_dir.describe_owner()}, but its Valkey does not answer; try again later.")
         time.sleep(_PAUSE)
     server = EmbeddedValkey(data_dir.valkey)
     server.start(publish=False)

@@ -1,1 +1,4 @@
-"""Where events come from: Kafka, files, a simulated population."""
+"""Bytewax sources: ``kafka/`` reads a topic, ``files/`` a file of JSON lines, ``closed_loop/`` runs a simulated population.
+
+``batching`` decides where batches end and ticks stand, for the first two. ``errors`` is the tree of exceptions.
+"""

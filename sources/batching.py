@@ -1,14 +1,14 @@
-"""Where a batch ends and a tick stands, so that timers fire in the same order however the input was batched.
+"""Decides where a batch ends and where a tick stands. Timers fire in the same order for every division of the input into batches.
 
-Log time is cut into slots. When a message enters a later slot, timers up to the start of that slot are due before it. Two facts make it
-possible to know them without ending every batch at every slot:
+Log time is divided into slots. When a message enters a later slot, the timers up to the start of that slot are due before it. Two facts
+make them known without ending a batch at every slot:
 
-- on one worker Bytewax asks for a batch only when the last one has drained, so that ``peek_timers`` then knows every timer;
-- no timer is registered for earlier than ``lookahead_ms`` after the log time of what registers it, so that a batch may go on across slots
-  up to that far without asking again.
+- On one worker Bytewax asks for a batch only after the last one was processed completely. ``peek_timers`` then knows every timer.
+- No timer is registered for earlier than ``lookahead_ms`` after the log time of the item that registers it. A batch may therefore extend
+  that far across slots without another look at the timers.
 
-What is learned of the steps changes at boundaries of log time (``state/stuck/parameters.py``). So no batch goes on across a boundary, and no tick
-fires timers from both sides of one: what was learned before the boundary has to be known behind it.
+Learned parameters change at boundaries of log time (``state/stuck/parameters.py``). So no batch extends across a boundary, and no tick
+fires timers on both sides of one: items after the boundary need the parameters that were learned before it.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ MIN_LOOKAHEAD_MS = 60_000
 
 
 class BatchAction(Enum):
-    """What to do before a message that enters a later slot."""
+    """What a source does before a message that enters a later slot."""
 
-    APPEND = "it belongs to the batch"
-    END_BATCH = "the batch ends before it"
-    TICK = "the next batch is one tick, at ``ticked``: the start of its slot, or a boundary before that"
+    APPEND = "append the message to the batch"
+    END_BATCH = "end the batch before the message"
+    TICK = "emit a batch of one tick at ``ticked``: the start of the message's slot, or a boundary before it"
 
 
 @dataclass(frozen=True)
 class BatchPolicy:
-    """What a source must know of the flow behind it. Called on the worker's thread."""
+    """How a source forms batches. ``peek_timers`` is called on the worker's thread."""
 
     peek_timers: Callable[[int], int | None] | None
-    """Gives the earliest timer of a partition, or None. Without it (several processes share the timers) every slot may have some."""
+    """Returns the earliest timer of a partition, or None. If it is unset (several processes share the timers), every slot may have timers."""
     lookahead_ms: int
     batch_size: int = 1_000
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values under which timers would fire late."""
+        """Raise ``ValueError`` for values with which timers would fire late."""
         if self.lookahead_ms < MIN_LOOKAHEAD_MS:
-            raise ValueError(f"lookahead_ms is {self.lookahead_ms}; timers are at least {MIN_LOOKAHEAD_MS} ms away")
+            raise ValueError(f"lookahead_ms is {self.lookahead_ms}; it must be at least {MIN_LOOKAHEAD_MS}")
         if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; it is at least 1")
+            raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
 
 
 class BatchPlanner:
-    """Applies a ``BatchPolicy`` to one partition. ``ticked`` is the time of its last tick and belongs into a snapshot."""
+    """Applies a ``BatchPolicy`` to one partition. ``ticked`` is the time of its last tick; the source keeps it in its snapshot."""
 
     __slots__ = ("_due", "_pace", "_partition", "ticked")
 
@@ -59,11 +59,11 @@ class BatchPlanner:
         self.ticked = ticked
         self._due = -math.inf  # the earliest timer before the last tick
 
-    def at(self, start: int, horizon: int | None) -> BatchAction:
-        """Judge a message whose slot begins at ``start``. ``horizon`` is where the batch must end (``horizon_of``), None while it is empty.
+    def decide(self, start: int, horizon: int | None) -> BatchAction:
+        """Return what to do before a message whose slot begins at ``start``. ``horizon`` is that of the batch, None while it is empty.
 
-        A fired timer may register another that is due at once. Hence a tick is repeated as long as the earliest timer has moved and is
-        still due; a timer that a tick did not remove (it waits on another worker) is not waited for.
+        A fired timer may register another one that is due at once. So a tick is repeated while the earliest timer has changed and is still
+        due. If a tick did not remove the earliest timer (another worker holds it), the source does not wait for it.
         """
         due = self._earliest()
         if horizon is not None:
@@ -79,11 +79,11 @@ class BatchPlanner:
         return BatchAction.TICK
 
     def horizon_of(self, time: int) -> int:
-        """Where a batch must end whose first message has the log time ``time``: after the lookahead, and at the next boundary."""
+        """Return where a batch ends whose first message has the log time ``time``: after the lookahead or at the next boundary."""
         return min(time + self._policy.lookahead_ms, (time // PERIOD + 1) * PERIOD)
 
-    def mark(self, at: int) -> None:
-        """Take note of a tick that the source sends of its own accord."""
+    def record_tick(self, at: int) -> None:
+        """Record a tick that the source emits without ``decide``."""
         self.ticked, self._due = at, self._earliest()
 
     def _earliest(self) -> float:

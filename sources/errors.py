@@ -1,12 +1,12 @@
-"""What can go wrong with an input. Every message is one sentence that says what to do.
+"""Errors of inputs. Every message is one sentence that says what to do.
 
 ::
 
     SourceError
-    ├── InputError          a file cannot be read, or is not the one that was read before: a person must act
-    ├── BrokerError         the broker refuses us, or knows no such topic: a person must act
-    │   └── OffsetGapError  messages between the last position and now are gone: a person must accept that, or bring them back
-    └── UnreachableError    nobody answered for a bounded time: a supervisor may try again
+    ├── InputError          a file cannot be read, or differs from the one that was read before: an operator must act
+    ├── BrokerError         the broker rejects the job, or has no such topic: an operator must act
+    │   └── OffsetGapError  messages after the last position are gone: an operator must restore them or accept the gap
+    └── UnreachableError    no broker answered within the time limit: retryable
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ class SourceError(Exception):
 
 
 class InputError(SourceError):
-    """A file cannot be read, or is not the one that was read before."""
+    """A file cannot be read, or differs from the one that was read before."""
 
 
 class BrokerError(SourceError):
-    """The broker refuses us for good, or knows no such topic."""
+    """The broker rejects the job, or has no such topic. A retry does not help."""
 
 
 class OffsetGapError(BrokerError):
-    """The position to go on from is no longer in the topic."""
+    """The position to resume from is no longer in the topic."""
 
 
 class UnreachableError(SourceError):
-    """The broker did not answer for a bounded time. The same start may succeed later."""
+    """No broker answered within the time limit. The same start may succeed later."""

@@ -1,6 +1,8 @@
-"""A closed loop with people: a program that plays them, spoken to over pipes, and the source that runs the engine in lock-step with it.
+"""Runs the engine against a simulated population, which is a separate program.
 
-The protocol is documented in ``docs/population.md``. Ours is ``python -m population``; any other program that speaks it will do.
+``protocol`` defines the messages, ``program`` exchanges them over pipes, ``source`` feeds the events to the engine, ``product`` describes
+a catalog to the program, and ``unguided`` runs the population without the engine. ``docs/population.md`` documents the protocol; the
+program that comes with Onramp is ``python -m population``.
 """
 
 from sources.closed_loop.product import describe

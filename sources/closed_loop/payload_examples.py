@@ -1,4 +1,4 @@
-"""Examples of values and payloads that satisfy a catalog's conditions."""
+"""Generates examples of values and payloads that satisfy the conditions of a catalog."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _VARIANTS: Final = 8
 
 
 def payloads(conditions: Mapping[str, Condition], otherwise: Mapping[str, Any]) -> list[Payload]:
-    """Return some different payloads that pass all ``conditions``; none if they contradict each other.
+    """Return some different payloads that satisfy all ``conditions``; none if the conditions contradict each other.
 
-    ``otherwise`` gives values for top-level fields about which the conditions say nothing.
+    ``otherwise`` has values for top-level fields without a condition.
     """
     pools = {field: values(condition) for field, condition in conditions.items()}
     if not all(pools.values()):
         return []
     tests = [(tuple(field.split(".")), compile_test(condition)) for field, condition in conditions.items()]
-    spoken_for = {field[0] for field, _ in tests}
-    base = {field: value for field, value in otherwise.items() if field not in spoken_for}
+    constrained = {field[0] for field, _ in tests}
+    base = {field: value for field, value in otherwise.items() if field not in constrained}
     found: list[Payload] = []
     for index in range(min(_VARIANTS, math.prod(map(len, pools.values())))):
         payload: Payload = dict(base)
@@ -39,7 +39,7 @@ def payloads(conditions: Mapping[str, Condition], otherwise: Mapping[str, Any]) 
 
 
 def values(condition: Condition) -> list[object]:
-    """Return a few values that pass ``condition``: ``MISSING`` if the field must be absent, none if it contradicts itself."""
+    """Return a few values that satisfy ``condition``: ``MISSING`` if the field must be absent, none if it contradicts itself."""
     holds = compile_test(condition)
     if condition.exists is False:
         return [MISSING] if holds(None) else []
@@ -75,7 +75,7 @@ def _candidates(condition: Condition) -> Iterator[object]:
 
 
 def _numbers(low: float | None, high: float | None, taken: int) -> Iterator[float]:
-    """Numbers from ``low`` to ``high`` (either may be open): whole ones first, for counts are what people are asked for."""
+    """Numbers from ``low`` to ``high`` (either may be open), whole ones first, because most fields are counts."""
     start = low if low is not None else high if high is not None else 0
     sign = 1 if low is not None else -1
     for step in (1, 0, 2, 4, 9, *range(10, 11 + taken)):
@@ -89,7 +89,7 @@ def _numbers(low: float | None, high: float | None, taken: int) -> Iterator[floa
 
 
 def _next_numbers(condition: Condition) -> Iterator[float]:
-    """Numbers right beside the bounds, for those so close or so large that nothing rounder lies between. Nobody sends such willingly."""
+    """The numbers next to the bounds, for bounds that are too close or too large for a rounder number between them."""
     if condition.gt is not None:
         yield math.nextafter(condition.gt, math.inf)
     if condition.lt is not None:
@@ -97,12 +97,12 @@ def _next_numbers(condition: Condition) -> Iterator[float]:
 
 
 def _same(left: object, right: object) -> bool:
-    """Equal as JSON: ``true`` is not 1, but 1 is 1.0."""
+    """Compare as JSON values: ``true`` is not 1, but 1 is 1.0."""
     return left == right and isinstance(left, bool) == isinstance(right, bool)
 
 
 def _put(payload: Payload, field: str, value: object) -> None:
-    """Set the dotted ``field``. Where another field's value is in the way the payload stays wrong, and the caller's check sees it."""
+    """Set the dotted ``field``. If the value of another field conflicts, the payload stays wrong, and the check of the caller rejects it."""
     if value is MISSING:
         return
     *parents, last = field.split(".")

@@ -1,6 +1,6 @@
-"""What a population gets to know of a catalog: which events complete a step, which show work on it, which traits lead onto a path.
+"""Describes a catalog to a population: which events complete a step, which are work on it, and which traits lead to a path.
 
-It gets no templates, no thresholds and nothing that was learned.
+The population gets no templates, no thresholds and no learned parameters.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _TRAIT_SETS: Final = 12
 _VIEWS: Final = 2
 
 _NEVER_SENT: Final = frozenset({"user_deleted", "identity_merged", "preferences_changed"})
-"""Nobody sends these in order to complete a step."""
+"""Users do not send these events in order to complete a step."""
 
 _NEEDED: Final = {"page_view": "path", "button_click": "target", "form_submit": "form", "error": "code"}
-"""Payload fields without which the event contract refuses an event; each is a text."""
+"""The payload field that the event contract requires for each type. Its value is a text."""
 
 _ON_PURPOSE: Final = frozenset({"page_view", "button_click", "form_submit", "track"})
 _ERRORS: Final = ("validation_failed", "timeout", "http_500", "permission_denied")
@@ -65,7 +65,7 @@ def describe(catalog: Catalog) -> dict[str, Any]:
 
 
 def _traits(plan: Plan, path: Path) -> list[dict[str, Any]]:
-    """Examples of traits that lead onto ``path``, though paths before it have the first choice."""
+    """Examples of traits that lead to ``path``. Paths before it in the catalog are matched first."""
     pools = {trait: values(condition) for trait, condition in path.match.items()}
     found: list[dict[str, Any]] = []
     for index in range(_TRAIT_SETS):
@@ -83,12 +83,12 @@ def _completions(step: Step) -> list[dict[str, Any]]:
         if matcher.type not in _NEVER_SENT and (events := _satisfying(step, matcher))
     ]
     if not found:
-        raise ValueError(f"nobody could complete the step {step.id!r}: no event satisfies any of its complete rules")
+        raise ValueError(f"the step {step.id!r} cannot be completed: no event satisfies any of its complete rules; correct them")
     return found
 
 
 def _activity(plan: Plan, step: Step) -> list[_Event]:
-    """What people do at a step, errors included, without what completes a step."""
+    """Events of people who work on a step, errors included. None of them completes a step."""
     made = [event for matcher in step.activity for event in _satisfying(step, matcher)]
     views = [event for event in made if event["eventType"] == "page_view"]
     work = [event for event in made if event["eventType"] in _ON_PURPOSE]
@@ -105,7 +105,7 @@ def _activity(plan: Plan, step: Step) -> list[_Event]:
 
 
 def _satisfying(step: Step, matcher: Matcher) -> list[_Event]:
-    """Some events that satisfy ``matcher``; none where its conditions contradict each other or the event contract."""
+    """Some events that satisfy ``matcher``; none if its conditions contradict each other or the event contract."""
     name = (matcher.name or f"did {step.id}") if matcher.type == "track" else matcher.name
     defaults: dict[str, dict[str, Any]] = {
         "page_view": {"path": _page(step)},

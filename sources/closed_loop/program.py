@@ -1,4 +1,4 @@
-"""A population that is another program, spoken to in JSON lines over its standard input and output."""
+"""Runs a population program and exchanges JSON lines with it over its standard input and output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 
 from sources.closed_loop.protocol import VERSION, Begin, Slot
 
-TIMEOUT: Final = 120.0  # seconds for one answer: making a world of many people takes some, a program that hangs takes for ever
+TIMEOUT: Final = 120.0  # seconds for one answer: creating a world of many people takes some of them; a program that hangs never answers
 _CHUNK: Final = 1 << 20
 _TICK: Final = 900_000
 
@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PopulationError(Exception):
-    """The program that plays the people does not do its part. The text is one sentence that says what to do."""
+    """The population program violates the protocol or has ended. The text is one sentence that says what to do."""
 
 
 class _Arrival(msgspec.Struct, gc=False):
@@ -31,7 +31,7 @@ class _Arrival(msgspec.Struct, gc=False):
 
 
 class _Answer(msgspec.Struct, rename="camel"):
-    """Any line of the program. Which fields count depends on ``type``."""
+    """Any message of the program. ``type`` decides which fields are valid."""
 
     type: str
     message: str = ""
@@ -43,10 +43,10 @@ class _Answer(msgspec.Struct, rename="camel"):
 
 
 class Program:
-    """Starts ``command`` and talks to it. What it writes on standard error goes to ours."""
+    """Starts ``command`` and exchanges messages with it. Its standard error is that of this process."""
 
     def __init__(self, command: Sequence[str], timeout: float = TIMEOUT) -> None:
-        """Start the program. Raises ``PopulationError`` where it cannot be started."""
+        """Start the program; ``timeout`` is in seconds for each answer. Raises ``PopulationError`` if it cannot be started."""
         self._name = " ".join(command)
         self._timeout = timeout
         self._buffer = bytearray()
@@ -81,7 +81,7 @@ class Program:
         return Slot([(each.at, bytes(each.event)) for each in answer.events], answer.reads, answer.next)
 
     def finish(self) -> Iterator[bytes]:
-        """As in ``Population``. Raises ``PopulationError`` when the program ends before it has said that it is done."""
+        """As in ``Population``. Raises ``PopulationError`` if the program ends before its message ``done``."""
         self._send({"type": "finish"})
         while True:
             line = self._line()
@@ -94,11 +94,11 @@ class Program:
         self.close()
 
     def close(self) -> None:
-        """End the program if it still runs. Blocks for seconds at most."""
+        """End the program if it still runs. Blocks for a few seconds at most."""
         process = self._process
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                with suppress(OSError):  # it is gone, and so is what was left to write
+                with suppress(OSError):  # the program has ended, and with it the rest of the output
                     pipe.close()
         try:
             process.wait(2.0)
@@ -120,14 +120,14 @@ class Program:
         if answer.type == "error":
             raise self._error(f"says: {answer.message}")
         if answer.type != kind:
-            raise self._error(f"answered {answer.type!r} where {kind!r} was due")
+            raise self._error(f"answered {answer.type!r} instead of {kind!r}")
         return answer
 
     def _decode(self, line: bytes) -> _Answer:
         try:
             return self._decoder.decode(line)
         except msgspec.DecodeError as error:
-            raise self._error(f"wrote a line that is not of the protocol ({error}): {line[:80]!r}") from error
+            raise self._error(f"wrote a line that violates the protocol ({error}): {line[:80]!r}") from error
 
     def _line(self) -> bytes:
         assert self._process.stdout is not None
@@ -136,7 +136,7 @@ class Program:
             searched = len(self._buffer)
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-                raise self._error(f"has said nothing for {self._patience:.0f} seconds")
+                raise self._error(f"has said nothing for {self._timeout:.0f} seconds")
             chunk = os.read(descriptor, _CHUNK)
             if not chunk:
                 raise self._ended_early()
@@ -149,8 +149,8 @@ class Program:
         try:
             code = self._process.wait(1.0)
         except subprocess.TimeoutExpired:
-            return self._error("has closed its end of the conversation too early")
-        return self._error(f"ended too early, with exit code {code}; what it had to say stands above")
+            return self._error("closed its output too early")
+        return self._error(f"ended too early, with exit code {code}; its own messages are above")
 
     def _error(self, what: str) -> PopulationError:
-        return PopulationError(f"the population {self._name!r} {what}. docs/population.md has the protocol.")
+        return PopulationError(f"the population {self._name!r} {what}; see the protocol in docs/population.md.")

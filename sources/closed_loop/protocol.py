@@ -1,4 +1,4 @@
-"""What the engine and a population say to each other, whatever carries it."""
+"""The messages between the engine and a population, independent of their transport."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, Protocol
 
 VERSION = 1
 START = 1_767_571_200_000
-"""When simulations begin: 2026-01-05T00:00:00Z, a Monday."""
+"""Start of simulations: 2026-01-05T00:00:00Z, a Monday."""
 
 
 class Begin(NamedTuple):
-    """The world that the people live in. Times are Unix ms; ``product`` is what ``describe`` makes of a catalog."""
+    """Describes the simulated world. Times are Unix ms; ``product`` is the result of ``describe`` for the catalog."""
 
     scenario: str
     seed: int
@@ -22,13 +22,15 @@ class Begin(NamedTuple):
     tenant: str = "default"
 
     def message(self) -> dict[str, Any]:
-        """The first line of the conversation."""
+        """Return the first message to the program."""
         return {"type": "begin", "protocol": VERSION, **self._asdict()}
 
 
 class Slot(NamedTuple):
-    """What happened in one slot of time: events with their time of arrival, in its order; who will look for guidance at the beginning of
-    the slot ``next``; ``next`` is None where nothing happens any more.
+    """The results of one slot of time.
+
+    ``events`` have their time of arrival and are in its order. ``reads`` are the users whose apps read their recommendation at the start of
+    the slot ``next``. ``next`` is None after the last event.
     """
 
     events: list[tuple[int, bytes]]
@@ -37,13 +39,13 @@ class Slot(NamedTuple):
 
 
 class Population(Protocol):
-    """People who can be asked what they do next. Every call blocks for the answer."""
+    """A simulated population. Every call blocks until it answers."""
 
     def begin(self, begin: Begin) -> int:
-        """Make the world; return the length of a slot in milliseconds."""
+        """Create the world; return the length of a slot in milliseconds."""
 
     def advance(self, at: int, until: int, guidance: Mapping[str, bytes | None]) -> Slot:
-        """Live from ``at`` to ``until``. ``guidance`` has, for everybody in the last ``reads``, the JSON record that their app finds."""
+        """Simulate from ``at`` to ``until``. ``guidance`` has, for each user of the last ``reads``, the JSON record that the app reads."""
 
     def finish(self) -> Iterator[bytes]:
-        """Hand over the sealed truth, one JSON line a time. Nothing can be asked afterwards."""
+        """Yield the true values, one JSON line at a time. No other call is allowed afterwards."""

@@ -1,8 +1,8 @@
-"""The closed loop as a source: people act, the engine decides, their apps read what it decided, people act upon that.
+"""Source of the closed loop: users act, the engine decides, their apps read the decisions, and the users react to them.
 
-Lock-step: on one worker Bytewax asks for a batch only when the last one has drained through the whole graph, sinks included. So when the
-people of the next slot look for guidance, everything that arrived before is in Redis, and a run is reproducible from its seed. For the
-same reason it runs on one worker only, and an interrupted run cannot be resumed: the people are not in the snapshot.
+Lock-step: on one worker Bytewax asks for a batch only after the last one has passed through the whole graph, sinks included. So when apps
+read recommendations in the next slot, the results of all earlier events are in Redis, and a run is reproducible from its seed. It
+therefore runs on one worker only. An interrupted run cannot be resumed, because the population is not in the snapshot.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing_extensions import override
 from sources.closed_loop.program import PopulationError
 from sources.closed_loop.protocol import Begin, Population
 from state.messages import Message, Tick
+from state.never import never
 from state.stuck.parameters import PERIOD
 
 PARTITION = 0
 
 Read = Callable[[list[str]], list[bytes | None]]
-Sealed = Callable[[bytes], object]
 
 
 @dataclass
 class LoopProgress:
-    """How far a run is, for a display. Times are Unix ms of log time; ``lines`` counts events."""
+    """Progress of a run, for a display. Times are Unix ms of log time; ``lines`` counts events."""
 
     start: int
     end: int
@@ -39,20 +39,21 @@ class LoopProgress:
 
     @property
     def read(self) -> int:
-        """How much of the time has passed, in milliseconds."""
+        """Simulated time that has passed, in milliseconds."""
         return self.now - self.start
 
     @property
     def total(self) -> int:
-        """How much time there is, in milliseconds."""
+        """Simulated time of the whole run, in milliseconds."""
         return self.end - self.start
 
 
 class PeopleSource(FixedPartitionedSource[Message | Tick, None]):
-    """Asks ``population`` for its events, slot by slot. ``read`` gives the records of people as an app reads them, None for none.
+    """Reads the events of ``population``, slot by slot.
 
-    While ``paused()`` no time passes. The truth goes to the file ``truth`` at the end, line by line. ``peek_timer`` tells the earliest
-    timer of a partition. A population that does not do its part ends the input in good order, and ``progress.error`` says why.
+    ``read`` returns the records of users as an app reads them, None for a user without one. While ``paused()`` is true simulated time
+    stands still. At the end the true values are written to the file ``truth``, line by line. ``peek_timer`` returns the earliest timer of
+    a partition. A ``PopulationError`` ends the input in order, and ``progress.error`` holds it.
     """
 
     def __init__(
@@ -63,8 +64,8 @@ class PeopleSource(FixedPartitionedSource[Message | Tick, None]):
         truth: Path,
         peek_timer: Callable[[int], int | None],
         *,
-        stopping: Callable[[], bool] = lambda: False,
-        paused: Callable[[], bool] = lambda: False,
+        stopping: Callable[[], bool] = never,
+        paused: Callable[[], bool] = never,
     ) -> None:
         self.population = population
         self.begin = begin
@@ -119,7 +120,7 @@ class _Loop(StatefulSourcePartition[Message | Tick, None]):
         at = begin.end if self._next is None or self._next >= begin.end else self._next
         due = source.peek_timer(PARTITION)
         while self._ticked < at:
-            # Never past a boundary at which parameters change: what timers teach before it counts after it.
+            # A tick never passes a boundary at which parameters change: the parameters after it are learned from timers before it.
             self._ticked = min(at, self._ticked - self._ticked % PERIOD + PERIOD)
             if due is not None and due <= self._ticked:
                 return [Tick(PARTITION, self._ticked, self._seq + 1)]

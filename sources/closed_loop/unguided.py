@@ -1,4 +1,4 @@
-"""A population without guidance."""
+"""Runs a population without guidance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sources.closed_loop.protocol import Begin, Population, Slot
 
 
 def unguided(population: Population, begin: Begin) -> Iterator[Slot]:
-    """Let people act to whom nothing is ever shown; yield what happened, slot by slot. ``population.finish`` gives the truth afterwards.
+    """Run ``population`` without any recommendation, and yield its slots. ``population.finish`` returns the true values afterwards.
 
     Blocks for each answer. Raises what ``population`` raises.
     """

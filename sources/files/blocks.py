@@ -1,4 +1,4 @@
-"""Bytes of a file or a pipe, block by block, unpacked if they are gzip."""
+"""Reads a file or a pipe in blocks, and unpacks gzip."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sources.errors import InputError
 
 BLOCK_BYTES = 256 * 1024
 GZIP_MAGIC = b"\x1f"
-"""The first of its two bytes is enough: no JSON text starts with a control character."""
+"""The first of the two magic bytes is enough: no JSON text starts with a control character."""
 
 
 class Blocks(Protocol):
-    """Where bytes come from."""
+    """A source of bytes."""
 
     @property
     def raw_read(self) -> int:
-        """Bytes taken from the file so far, before unpacking."""
+        """Bytes read from the file so far, before unpacking."""
         ...
 
     def read(self) -> bytes | None:
-        """Return the next block, ``b""`` at the end, None when nothing is there yet (pipes). Raises ``InputError`` or ``OSError``."""
+        """Return the next block, ``b""`` at the end, None if a pipe has no data yet. Raises ``InputError`` or ``OSError``."""
         ...
 
 
 class FileBlocks:
-    """Blocks of an open file descriptor. ``waits`` = the descriptor may have nothing to give for a while; reading never blocks then."""
+    """Blocks of an open file descriptor. ``waits``: the descriptor may have no data for a while (a pipe); reading does not block then."""
 
     def __init__(self, descriptor: int, *, waits: bool) -> None:
         self._descriptor = descriptor
@@ -44,7 +44,7 @@ class FileBlocks:
 
 
 class SniffedBlocks:
-    """The blocks of ``source``, unpacked if its first byte says gzip (several members and zero padding are fine)."""
+    """The blocks of ``source``, unpacked if the first byte is that of gzip. Several members and zero padding are allowed."""
 
     def __init__(self, source: Blocks, name: str) -> None:
         self._source = source
@@ -72,7 +72,7 @@ class SniffedBlocks:
         return self._unpack(block)
 
     def _unpack(self, packed: bytes) -> bytes | None:
-        """Return up to a block of what follows, so that a small file that unpacks to a huge one needs no memory."""
+        """Return at most one block of unpacked bytes, so that a small file that unpacks to a huge one needs little memory."""
         assert self._unzip is not None
         while True:
             if self._unzip.eof:
@@ -91,27 +91,27 @@ class SniffedBlocks:
                 if more is None:
                     return None
                 packed = more
-            before = self._unzip.copy()  # 10 µs beside the 1 ms of a block: what stands before a damaged byte can still be read
+            before = self._unzip.copy()  # costs 10 µs per block of 1 ms; the bytes before a damaged one can then be recovered
             try:
                 block = self._unzip.decompress(packed, BLOCK_BYTES)
             except zlib.error as error:
                 self._damage = InputError(
-                    f"{self._name} is damaged: within its first {self.raw_read} bytes it is no longer gzip ({error}). What could be read "
-                    "was processed; read a sound copy under another name, events that are known already will be recognised."
+                    f"{self._name} is damaged: within its first {self.raw_read} bytes it is no longer gzip ({error}). The lines before the "
+                    "damage were processed. Read an intact copy under another name; events that were processed already are skipped."
                 )
                 return _salvage(before, packed) or self.read()
             if block:
                 return block
             if not packed and not self._unzip.eof:
                 raise InputError(
-                    f"{self._name} is cut off in the middle of its gzip data. Everything before that was processed; put the whole file in "
-                    "its place and run the same command again."
+                    f"{self._name} is cut off in the middle of its gzip data. Everything before that was processed; replace it with the complete "
+                    "file and run the same command again."
                 )
             packed = b""
 
 
 def _salvage(unzip: zlib._Decompress, packed: bytes) -> bytes:
-    """Return what ``packed`` gives up to its first damaged byte."""
+    """Return what ``packed`` unpacks to up to its first damaged byte."""
     block = bytearray()
     try:
         for at in range(len(packed)):

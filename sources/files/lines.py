@@ -1,4 +1,4 @@
-"""Lines out of blocks: fast for ordinary lines, bounded in memory for absurd ones."""
+"""Splits blocks into lines: fast for ordinary lines, with bounded memory for extremely long ones."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import NamedTuple
 from sources.files.blocks import Blocks
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
-"""A longer line is cut here: far above what an event may have, so that a cut line is always rejected as too large."""
+"""A longer line is cut at this length. Events are limited to far less, so a cut line is always rejected as too large."""
 
 _BOM = b"\xef\xbb\xbf"
 
 
 class Chunk(NamedTuple):
-    """Consecutive lines without their newline. Each takes ``len(line) + overhead`` bytes of the input."""
+    """Consecutive lines without their newline. Each takes up ``len(line) + overhead`` bytes of the input."""
 
     lines: list[bytes]
     overhead: int = 1
     terminated: bool = True
-    """False for the rest of an input after its last newline; it stands alone."""
+    """False for the rest of an input after its last newline. That line is a chunk of its own."""
 
 
 class LineReader:
-    """Reads ``blocks`` from the byte ``start`` on: blocks that begin at byte ``begin`` of the (unpacked) input."""
+    """Reads lines of ``blocks`` from byte ``start`` of the unpacked input on. The first block begins at byte ``first_byte``."""
 
-    def __init__(self, blocks: Blocks, *, start: int = 0, begin: int = 0) -> None:
+    def __init__(self, blocks: Blocks, *, start: int = 0, first_byte: int = 0) -> None:
         self._blocks = blocks
-        self._skip = start - begin
+        self._skip = start - first_byte
         self._bom_possible = start == 0
         self._ready: deque[Chunk] = deque()
         self._rest = b""
@@ -36,16 +36,16 @@ class LineReader:
 
     @property
     def ended(self) -> bool:
-        """Whether everything was returned."""
+        """Whether all lines were returned."""
         return self._at_end and not self._ready
 
     @property
     def missing(self) -> int:
-        """Bytes that the input lacks to reach ``start``; meaningful once ``ended``."""
+        """Bytes by which the input is too short to reach ``start``. Valid once ``ended``."""
         return self._skip
 
     def read(self) -> Chunk | None:
-        """Return the next lines, or None: nothing yet, or ``ended``. Reads one block at most. Raises what ``Blocks.read`` raises."""
+        """Return the next lines; None if there are none yet or the input has ``ended``. Reads at most one block. Raises like ``Blocks.read``."""
         if not self._ready and not self._at_end:
             block = self._blocks.read()
             if block == b"":

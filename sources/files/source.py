@@ -1,13 +1,14 @@
-"""Events from a file of JSON lines: plain, gzip, or ``-`` for standard input. Bounded; time is that of the events.
+"""Reads events from a file of JSON lines: plain, gzip, or ``-`` for standard input. Bounded; log time comes from the events.
 
-How time passes. ``log_time`` is the largest event time so far; a time before 2000 or more than a day past ``reference`` moves nothing.
-Before the first line that has a time it is ``MIN_TIME``, the year 2000. It is cut into slots of ``TICK_MS``; a timer fires right before the
-first line whose slot begins at or after its deadline, by a ``Tick`` that stands alone in its batch (``policy.py`` tells how). The end of the
-input fires nothing: the next file may go on. No batch goes on across a boundary at which learned parameters change. Hence the same lines
-give the same messages and the same effective ticks in the same order, however they are batched, split or resumed.
+Log time. ``log_time`` is the largest event time so far. A time before 2000 or more than a day past ``reference`` does not advance it.
+Before the first line with a time it is ``MIN_TIME``, the year 2000. Log time is divided into slots of ``TICK_MS``. A timer fires right
+before the first line whose slot begins at or after its deadline, by a ``Tick`` in a batch of its own (``sources/batching.py``). The end
+of the input fires no timers, because the next file may continue it. No batch extends across a boundary at which learned parameters
+change. Hence the same lines give the same messages and the same effective ticks in the same order, for every division into batches,
+files and runs.
 
-The last line of a file is read even without a newline. If the file later turns out to go on with more than a newline there, the whole
-line is read once more, under its old number: what was read before was a part of a line (and, being half a JSON object, rejected).
+The last line of a file is read even without a newline. If the file has grown by more than a newline there when it is read again, the
+whole line is read once more, under its old number. The first time it was half a JSON object, which was rejected.
 """
 
 from __future__ import annotations
@@ -30,52 +31,49 @@ from sources.files.blocks import GZIP_MAGIC, FileBlocks, SniffedBlocks
 from sources.files.input_positions import InputPositions, InputState, identify_file, dump, load, file_too_short
 from sources.files.lines import LineReader
 from state.messages import Message, Tick
+from state.never import never
 
 TICK_MS = 900_000
 MIN_TIME = 946_684_800_000
-"""2000-01-01: an earlier event time is a fault."""
+"""2000-01-01. An earlier event time is a fault."""
 FUTURE_MS = 24 * 3_600_000
 """An event time further than this past the reference is a fault."""
 BACKWARD_MS = 3_600_000
-"""Order within an hour is what networks do to events; beyond it is what exports do."""
+"""Networks disorder events by up to an hour; a larger disorder comes from an unsorted export."""
 PARTITION = 0
-"""All files of a data directory are one partition: their time is one."""
+"""All files of a data directory are one partition, because they share one log time."""
 
 PeekTimestamp = Callable[[bytes], int | None]
 
 
 @dataclass
 class Progress:
-    """How far a run is, for a display. Bytes of the file as it lies there; ``total`` is None for a pipe."""
+    """Progress of a run, for a display. ``read`` and ``total`` are bytes of the file itself; ``total`` is None for a pipe."""
 
     read: int = 0
     total: int | None = None
     lines: int = 0
     done: bool = False
-    """The end was reached: not stopped, no ``error``."""
+    """The end of the input was reached: no stop, no ``error``."""
     error: InputError | None = None
-    """Why the input ended early; all that could be read was processed."""
+    """Why the input ended early. Everything that could be read was processed."""
     backward: int = 0
     """Lines more than ``BACKWARD_MS`` older than a line before them. Many mean that the file is not sorted by time."""
     furthest_back: int = 0
-    """The most that a line was older than a line before it, in milliseconds."""
+    """The largest step back in time, in milliseconds."""
     first_backward: int = 0
-    """Number of the first such line, 0 where there is none."""
-
-
-def never() -> bool:
-    return False
+    """Number of the first such line, 0 if there is none."""
 
 
 class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
-    """Reads one file; its snapshot remembers all files this data directory has read.
+    """Reads one file. Its snapshot contains the positions of all files that this data directory has read.
 
-    ``path`` is a file or ``-``; what is no regular file (a pipe) is read like standard input and never resumes. ``peek_timestamp`` gives
-    the event time of a line (ms), None if it has none, and does not raise. ``now`` gives wall-clock milliseconds. While ``paused()``
-    nothing is read; once ``stopping()`` the source ends, which gives a final snapshot. ``progress`` belongs to the process that reads.
+    ``path`` is a file or ``-``. A pipe is read like standard input and cannot be resumed. ``peek_timestamp`` returns the event time of a
+    line (ms), None if it has none, and does not raise. ``now`` returns wall-clock milliseconds. While ``paused()`` is true nothing is
+    read. Once ``stopping()`` is true the source ends, which gives a final snapshot. ``progress`` is updated in the process that reads.
 
-    A file that cannot be read, has changed or is damaged ends the input in good order, and ``progress.error`` says why: an exception
-    would lose the last epoch and greet the person with the engine's stack trace. Whoever runs the flow must look at it afterwards.
+    A file that cannot be read, has changed or is damaged ends the input in order, and ``progress.error`` holds the error. An exception
+    would lose the last epoch and print the engine's stack trace. The caller that runs the flow must check ``progress.error`` afterwards.
     """
 
     def __init__(
@@ -117,21 +115,21 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         self._owned, self._descriptor, regular = _open(source.path)
         blocks = FileBlocks(self._descriptor, waits=not regular)
         self._blocks = SniffedBlocks(blocks, str(source.path))
-        self._seen_size: float = math.inf  # lines from this byte on need a new reference
+        self._seen_size: float = math.inf  # lines from this byte on need a new reference time
         self._regular = regular
         if regular:
             self._name = source.path.name
             try:
-                self._state, begin = self._resume()
+                self._state, first_byte = self._resume()
             except InputError:
                 self.close()
                 raise
-            blocks.raw_read = begin
+            blocks.raw_read = first_byte
         else:
             positions.streams += 1
             self._name = f"stdin:{ledger.streams}"
-            self._state, begin = InputState(seen_at=source.now()), 0
-        self._reader = LineReader(self._blocks, start=self._state.position, begin=begin)
+            self._state, first_byte = InputState(seen_at=source.now()), 0
+        self._reader = LineReader(self._blocks, start=self._state.position, first_byte=first_byte)
         self._lines: list[bytes] = []
         self._next = 0
         self._overhead = 1
@@ -166,12 +164,12 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             os.close(self._descriptor)
 
     def _resume(self) -> tuple[InputState, int]:
-        """Recognise the file and go to where reading goes on: (its state, the byte that comes next). Raises ``InputError``."""
+        """Identify the file and seek to its position. Return its state and the byte that is read next. Raises ``InputError``."""
         path, now = self._source.path, self._source.now
         state = identify_file(self._positions, path, self._descriptor, now())
         size = self._progress.total = os.fstat(self._descriptor).st_size
         if os.pread(self._descriptor, 1, 0) == GZIP_MAGIC:
-            if size > state.size:  # where in the text the old end was is not known
+            if size > state.size:  # the position of the old end in the unpacked text is not known
                 state.size, state.seen_at = size, now()
             return state, 0
         if size < state.position + state.unterminated_bytes:
@@ -181,7 +179,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         return state, state.position
 
     def _take(self, batch: list[Message | Tick], horizon: int | None) -> tuple[int | None, bool]:
-        """Move lines at hand into ``batch``; return its horizon, and whether it is full."""
+        """Move lines into ``batch``; return its horizon, and whether it is full."""
         policy, state, positions = self._source.policy, self._state, self._positions
         peek, limit, overhead, name = self._source.peek_timestamp, policy.batch_size, self._overhead, self._name
         lines, index = self._lines, self._next
@@ -200,7 +198,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 time = log_time if own is None or not log_time < own <= latest else own
                 if time >= slot_end:
                     start = time - time % TICK_MS
-                    action = self._planner.at(start, horizon)
+                    action = self._planner.decide(start, horizon)
                     if action is not BatchAction.APPEND:
                         if action is BatchAction.TICK:
                             positions.ticked = self._planner.ticked
@@ -235,7 +233,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         progress.first_backward = progress.first_backward or line
 
     def _fill(self) -> bool:
-        """Get the next lines at hand, reading one block at most. False: none now, or none any more."""
+        """Load the next lines, reading at most one block. Returns False if there are none now, or no more."""
         if self._progress.error is not None:
             return False
         try:
@@ -254,7 +252,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         return True
 
     def _skip_line_taken_before(self) -> None:
-        """Skip the first line at hand if an earlier run took all of it, but for its newline."""
+        """Skip the first line if an earlier run read all of it except its newline."""
         raw, state = self._lines[0], self._state
         size = len(raw) + self._overhead
         content = size - self._terminated
@@ -267,7 +265,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         state.unterminated_bytes = 0
 
     def _update_seen_size(self, position: int) -> None:
-        """The file has grown past what was seen: this is the first sight of what follows."""
+        """Record that the file has grown: the lines after the old size use the current time as their reference."""
         self._state.size = max(os.fstat(self._descriptor).st_size, position + 1)
         self._state.seen_at = self._source.now()
         self._seen_size = self._state.size
@@ -285,7 +283,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
 
 
 class _RefusedPartition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
-    """An input that gives nothing and leaves everything as it was."""
+    """An input that ends at once and keeps its snapshot unchanged."""
 
     def __init__(self, resume: dict[str, Any] | None) -> None:
         self._snapshot = dump(InputPositions(MIN_TIME)) if resume is None else resume
@@ -300,7 +298,7 @@ class _RefusedPartition(StatefulSourcePartition[Message | Tick, dict[str, Any]])
 
 
 def _open(path: Path) -> tuple[bool, int, bool]:
-    """Return (ours to close, descriptor, regular file)."""
+    """Return whether the caller must close the file, its descriptor, and whether it is a regular file."""
     if str(path) == "-":
         return False, sys.stdin.fileno(), False
     try:

@@ -1,4 +1,4 @@
-"""Talking to a Kafka cluster: configuration, what its errors mean, and patience while nobody answers."""
+"""Connects to a Kafka cluster: the configuration, the classification of errors, and retries while no broker answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOG = logging.getLogger(__name__)
 _LOG_EVERY_S = 30.0  # librdkafka reports a dead broker about twenty times a second
 _REQUEST_S = 5.0  # one attempt; a healthy cluster answers in milliseconds
 _RETRY_S = 0.25
-_TOPIC_GRACE_S = 5.0  # a cluster that is just starting may not know its topics yet
+_TOPIC_GRACE_S = 5.0  # a starting cluster may not know its topics yet
 
 _REFUSED = {
     KafkaError._AUTHENTICATION,
@@ -34,7 +34,7 @@ _UNKNOWN = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.TOPIC_EXCEPTION,
 }
-_WAIT = {
+_TRANSIENT = {
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TIMED_OUT,
@@ -48,30 +48,30 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where a topic lives. ``settings`` are librdkafka properties (TLS, SASL, …) that override ours; they are never logged."""
+    """The address of a topic. ``settings`` are librdkafka properties (TLS, SASL, …) that override the defaults; they are never logged."""
 
     brokers: str
     topic: str
     group: str
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
     timeout_s: float = 60.0
-    """How long to wait for a cluster that does not answer at start: longer than the restart of a broker."""
+    """How long to retry while the cluster does not answer: longer than the restart of a broker takes."""
 
     def connect(self, errors: ErrorHandler, **more: Any) -> Consumer:
-        """Return a consumer; it connects in the background. Raises ``BrokerError`` if librdkafka does not accept the settings."""
+        """Return a consumer, which connects in the background. Raises ``BrokerError`` if librdkafka rejects the settings."""
         config: dict[str, Any] = {
             "bootstrap.servers": self.brokers,
             "group.id": self.group,
             "client.id": "onramp",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",  # a gap must be seen, not jumped over
+            "auto.offset.reset": "error",  # a gap must be an error, not skipped
             "enable.partition.eof": True,
-            "fetch.wait.max.ms": 250,  # an idle partition proves at this rate that its broker is alive
-            "queued.max.messages.kbytes": 16_384,  # read ahead, for each partition
+            "fetch.wait.max.ms": 250,  # how often an idle partition shows that its broker is alive
+            "queued.max.messages.kbytes": 16_384,  # read-ahead for each partition
             "reconnect.backoff.max.ms": 2_000,
             "allow.auto.create.topics": False,
-            "log_level": 2,  # what matters arrives through error_cb
+            "log_level": 2,  # error_cb reports all that matters
             "error_cb": errors.handle,
             **self.settings,
             **more,
@@ -82,7 +82,7 @@ class Cluster:
             raise BrokerError(f"The Kafka settings are not valid: {error.args[0].str()}.") from error
 
     def partitions(self, stopping: Callable[[], bool]) -> list[int]:
-        """Return the partitions of the topic. Blocks up to ``timeout_s`` while nobody answers. Raises ``SourceError``."""
+        """Return the partitions of the topic. Blocks up to ``timeout_s`` while no broker answers. Raises ``SourceError``."""
         errors = ErrorHandler(self)
         consumer = self.connect(errors)
         timeout = min(_REQUEST_S, self.timeout_s)
@@ -104,7 +104,7 @@ class Cluster:
 
 
 class ErrorHandler:
-    """Sorts what librdkafka reports: what it retries by itself is logged now and then, what a person must mend is raised."""
+    """Classifies what librdkafka reports. It logs, at a limited rate, what librdkafka retries, and raises what an operator must fix."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -113,7 +113,7 @@ class ErrorHandler:
         self._unlogged = 0
 
     def handle(self, error: KafkaError) -> None:
-        """Take note of an error; never raises, for librdkafka calls it in the middle of ``consume``."""
+        """Record an error. Does not raise, because librdkafka calls it inside ``consume``."""
         code = error.code()
         if code in _UNKNOWN:
             self._refusal = unknown_topic(self._cluster)
@@ -126,42 +126,45 @@ class ErrorHandler:
             self.log("Kafka at %s: %s; trying again", self._cluster.brokers, error.str())
 
     def raise_if_refused(self) -> None:
-        """Raise the ``BrokerError`` that was heard, if any."""
+        """Raise the ``BrokerError`` that ``handle`` recorded, if any."""
         if self._refusal is not None:
             raise self._refusal
 
     def log(self, message: str, *args: object) -> None:
-        """Warn, at most once in ``_LOG_EVERY_S``."""
+        """Log a warning, at most once in ``_LOG_EVERY_S``."""
         now = time.monotonic()
         if now - self._logged_at < _LOG_EVERY_S:
             self._unlogged += 1
             return
-        _LOG.warning(message + " (%d more like this since the last line)", *args, self._unlogged)
+        _LOG.warning(message + " (%d similar errors since the last line)", *args, self._unlogged)
         self._logged_at, self._unlogged = now, 0
 
 
-def request(question: Callable[[], T], consumer: Consumer, errors: ErrorHandler, stopping: Callable[[], bool]) -> T:
-    """Return what ``question`` returns, asking again while nobody answers. Blocks. Raises ``UnreachableError`` when patience ends."""
+def request(call: Callable[[], T], consumer: Consumer, errors: ErrorHandler, stopping: Callable[[], bool]) -> T:
+    """Return what ``call`` returns, and retry it while no broker answers. Blocks up to ``timeout_s``.
+
+    Raises ``UnreachableError`` after that time or when ``stopping`` is true, ``BrokerError`` for an error that a retry does not fix.
+    """
     cluster = errors._cluster
     deadline = time.monotonic() + cluster.timeout_s
     while True:
         try:
-            return question()
+            return call()
         except KafkaException as problem:
             error: KafkaError = problem.args[0]
             errors.handle(error)
-            consumer.poll(0)  # serves error_cb: a refused login shows up there, and here as nobody answering
+            consumer.poll(0)  # calls error_cb: only there a rejected login is visible; here it looks like a timeout
             errors.raise_if_refused()
-            if not (error.retriable() or error.code() in _WAIT):
+            if not (error.retriable() or error.code() in _TRANSIENT):
                 raise BrokerError(f"Kafka at {cluster.brokers} answered: {error.str()}.") from problem
             if time.monotonic() > deadline or stopping():
                 raise UnreachableError(
-                    f"Kafka at {cluster.brokers} did not answer for {cluster.patience_s:.0f} s ({error.str()}); check the address, the "
+                    f"Kafka at {cluster.brokers} did not answer for {cluster.timeout_s:.0f} s ({error.str()}); check the address, the "
                     "network and whether the brokers run."
                 ) from problem
         time.sleep(_RETRY_S)
 
 
 def unknown_topic(cluster: Cluster) -> BrokerError:
-    """Return what to raise when the cluster has no such topic."""
-    return BrokerError(f"Kafka at {cluster.brokers} has no topic {cluster.topic}; create it, or name another one in the settings.")
+    """Return the error for a topic that the cluster does not have."""
+    return BrokerError(f"Kafka at {cluster.brokers} has no topic {cluster.topic}; create it, or set ONRAMP_KAFKA_TOPIC to another one.")

@@ -1,4 +1,4 @@
-"""How far an idle partition's time is known: the wall clock may speak for a partition only while its broker says there is nothing more."""
+"""Determines up to which time an idle partition was read completely. Only then may the wall clock advance its log time."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _DECODER = msgspec.json.Decoder(_Statistics)
 class Liveness:
     """Reads librdkafka's statistics (once in ``INTERVAL_MS``) for one partition.
 
-    A cached high watermark alone proves nothing: it stays when the broker dies. An answer of the leader, at a moment when the end had been
-    reached and nothing was queued, proves that everything up to about that moment was seen.
+    A cached high watermark alone proves nothing, because it stays when the broker dies. An answer of the leader proves that everything
+    up to about that moment was read, if the consumer had reached the end and had nothing queued.
     """
 
     def __init__(self, topic: str, partition: int) -> None:
@@ -49,20 +49,20 @@ class Liveness:
         """The end of the partition as of the last statistics, None while its broker is unreachable."""
 
     def update(self, statistics: str) -> None:
-        """Take the JSON of ``stats_cb``."""
+        """Read the JSON that ``stats_cb`` receives."""
         self._caught_up = self.end = None
-        seen = _DECODER.decode(statistics)
-        topic = seen.topics.get(self._topic)
+        current = _DECODER.decode(statistics)
+        topic = current.topics.get(self._topic)
         part = None if topic is None else topic.partitions.get(self._partition)
         if part is None:
             return
-        leader = next((broker for broker in seen.brokers.values() if broker.nodeid == part.leader and broker.state == "UP"), None)
+        leader = next((broker for broker in current.brokers.values() if broker.nodeid == part.leader and broker.state == "UP"), None)
         if leader is None or leader.rxidle < 0:
             return
         self.end = part.ls_offset if part.ls_offset >= 0 else part.hi_offset
         if part.fetchq_cnt == 0 and part.eof_offset >= 0 and part.eof_offset == self.end:
-            self._caught_up = (self.end, seen.time * 1_000 - leader.rxidle // 1_000)
+            self._caught_up = (self.end, current.time * 1_000 - leader.rxidle // 1_000)
 
-    def seen_until(self, position: int) -> int | None:
-        """Return the time (ms) up to which everything was seen, if nothing lies past ``position``; None if that is not known."""
+    def read_until(self, position: int) -> int | None:
+        """Return the time (ms) up to which everything was read, if ``position`` is the end; None if that is not known."""
         return self._caught_up[1] if self._caught_up is not None and self._caught_up[0] <= position else None

@@ -1,13 +1,13 @@
-"""Events from a Kafka topic, one Bytewax partition for each Kafka partition. Time is that of the broker's timestamps.
+"""Reads events from a Kafka topic, with one Bytewax partition for each Kafka partition. Log time comes from the broker's timestamps.
 
-Delivery: at least once. A snapshot holds the offset, so that a resume is exact; the consumer group is committed to only after the epoch of
-that offset is durable, without waiting: lag tools see true figures, and a job that lost its data directory goes on from there rather than
-from the start. A group that never committed starts at the earliest message: state is built from the whole history.
+Delivery: at least once. A snapshot holds the offset, so a resume is exact. The source commits an offset to the consumer group only after
+the epoch of that offset is durable, and does not wait for the commit. So lag tools show correct figures, and a job that lost its data
+directory resumes at the committed offset. A group without a commit starts at the earliest message: state needs the whole history.
 
-How time passes. ``log_time`` is the largest broker timestamp so far. Ticks come on a grid of a second and stay ``LAG_MS`` behind, so that
-on several workers a timer does not overtake an event; before a message that would pass a due timer the batch ends (``policy.py``), so
-that working off a backlog gives what the live run gives. No batch goes on across a boundary at which learned parameters change. While the
-partition is caught up and idle, and its broker says so, the wall clock less ``IDLE_MARGIN_MS`` moves it.
+Log time. ``log_time`` is the largest broker timestamp so far. Ticks lie on a grid of one second and stay ``LAG_MS`` behind it, so that on
+several workers a timer does not overtake an event. A batch ends before a message that would pass a due timer (``sources/batching.py``),
+so catching up on a backlog gives the same results as a live run. No batch extends across a boundary at which learned parameters change.
+While a partition is idle and its broker confirms that it was read to the end, the wall clock minus ``IDLE_MARGIN_MS`` advances log time.
 """
 
 from __future__ import annotations
@@ -27,37 +27,35 @@ from sources.errors import OffsetGapError, SourceError
 from sources.kafka.client import Cluster, ErrorHandler, request
 from sources.kafka.liveness import INTERVAL_MS, Liveness
 from state.messages import Message, Tick
+from state.never import never
 
 _LOG = logging.getLogger(__name__)
 
 GRID_MS = 1_000
 LAG_MS = 1_000
 IDLE_MARGIN_MS = 2_000
-"""More than brokers' and our clocks differ, and a message takes to arrive."""
+"""More than the difference between the clocks of broker and job, plus the transport time of a message."""
 MAX_AHEAD_MS = 300_000
-"""A broker timestamp further than this past our clock was set by a producer whose clock is wrong; it moves nothing."""
+"""A timestamp further than this past the job's clock comes from a producer with a wrong clock. It does not advance log time."""
 MIN_TIME = 946_684_800_000
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
 _IDLE = timedelta(milliseconds=5)
 _REQUEST_S = 5.0
-_SHRUNK_FOR = 5  # statistics in a row: right after a change of leader the end may stand back for a moment
+_SHRUNK_REPORTS = 5  # consecutive statistics: right after a change of leader the end may be lower for a moment
 _VERSION = 1
 
 Snapshot = tuple[int, int, int, int, int]
-"""(version, next offset, log time, seq, time of the last tick)"""
-
-
-def never() -> bool:
-    return False
+"""(version, next offset, log time, seq, log time of the last tick)"""
 
 
 class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot]):
     """Reads all partitions of the cluster's topic.
 
-    ``now`` gives wall-clock milliseconds. ``accept_gap``: go on at the earliest message when the position is no longer in the topic,
-    instead of raising ``OffsetGapError``. ``tail=False`` ends at what was the end of each partition. While ``paused()`` nothing is read;
-    once ``stopping()`` every partition ends, which gives a final snapshot. ``lag`` has the messages behind, by partition of this process.
-    Partitions that are new since the last run start like those of a new job; those that are gone are left alone. Raises ``SourceError``.
+    ``now`` returns wall-clock milliseconds. ``accept_gap``: if the position is no longer in the topic, continue at the earliest message
+    instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end. While ``paused()`` is true nothing is read. Once
+    ``stopping()`` is true every partition ends, which gives a final snapshot. ``lag`` is the number of messages behind, for each
+    partition of this process. Partitions that are new since the last run start like those of a new job; removed ones are ignored. Raises
+    ``SourceError``.
     """
 
     def __init__(
@@ -82,12 +80,12 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot]):
 
     @override
     def list_parts(self) -> list[str]:
-        """Ask the cluster. Blocks up to ``cluster.patience_s``."""
+        """Return the partitions of the cluster's topic. Blocks up to ``cluster.timeout_s``."""
         return [f"{self.cluster.topic}:{index}" for index in self.cluster.partitions(self.stopping)]
 
     @override
     def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> _Partition:
-        """Find the position to start at. Blocks up to ``cluster.patience_s``."""
+        """Open a partition at its position. Blocks up to ``cluster.timeout_s``."""
         return _Partition(self, int(for_part.rpartition(":")[2]), resume_state)
 
 
@@ -108,7 +106,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
             version, offset, self._log_time, self._seq, ticked = resume
             if version != _VERSION:
                 raise SourceError(
-                    f"The data directory was written by another version of Onramp (position {version}, here {_VERSION}); use that one."
+                    f"The data directory was written by another version of Onramp (position format {version}, this version reads {_VERSION}); "
+                    "use that version, or a new data directory."
                 )
         self._offset = 0
         self._shrunk = 0
@@ -125,7 +124,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
 
     @override
     def next_batch(self) -> list[Message | Tick]:
-        self._commit()  # a call after snapshot() means that its epoch is durable
+        self._commit()  # Bytewax calls this after snapshot() only once that epoch is durable
         if self._source.stopping() or (self._at_end and not self._source.tail):
             raise StopIteration
         self._errors.raise_if_refused()
@@ -136,10 +135,10 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
             return []
         at = self._log_time // GRID_MS * GRID_MS - LAG_MS
         if at > self._planner.ticked:
-            self._planner.mark(at)
+            self._planner.record_tick(at)
             return self._tick(at)
         if self._next == len(self._records):
-            self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # never waits inside the worker loop
+            self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # timeout 0: the worker loop must not block
         batch = self._take() if self._records else []
         if batch:
             self._was_empty = False
@@ -150,7 +149,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
 
     @override
     def next_awake(self) -> datetime | None:
-        """While nothing comes look again after ``_IDLE``; Bytewax would after a millisecond, and six idle partitions burn a CPU's tenth."""
+        """While idle, poll every ``_IDLE``. Bytewax polls every millisecond by default, and six idle partitions then use a tenth of a CPU."""
         return datetime.now(UTC) + _IDLE if self._was_empty else None
 
     @override
@@ -161,12 +160,12 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
 
     @override
     def close(self) -> None:
-        """Commit the last snapshot and leave. Its epoch may not be durable yet: the group only guides a job without a data directory."""
+        """Commit the last snapshot. Its epoch may not be durable yet; only a job that lost its data directory starts from this commit."""
         self._commit()
         self._consumer.close()
 
     def _take(self) -> list[Message | Tick]:
-        """Turn records at hand into a batch, up to its end or the end of the records."""
+        """Turn fetched records into a batch, up to the end of the batch or of the records."""
         batch: list[Message | Tick] = []
         horizon: int | None = None
         records, topic, index = self._records, self._topic, self._index
@@ -179,13 +178,13 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
                 self._next = place + 1
                 self._log_time, self._seq = log_time, seq
                 if error.code() == KafkaError._PARTITION_EOF:
-                    self._offset = max(self._offset, record.offset() or 0)  # past control records of transactions
+                    self._offset = max(self._offset, record.offset() or 0)  # skip control records of transactions
                     self._at_end = True
                     if self._source.tail:
                         continue
                     break
                 self._handle_error(error)
-                if self._records is not records:  # started anew
+                if self._records is not records:  # the partition was assigned again
                     break
                 continue
             time = max(log_time, self._timestamp(record))
@@ -194,7 +193,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
                 break
             if time >= slot_end:
                 start = time // GRID_MS * GRID_MS - LAG_MS
-                action = self._planner.at(start, horizon) if start >= self._planner.ticked else BatchAction.APPEND
+                action = self._planner.decide(start, horizon) if start >= self._planner.ticked else BatchAction.APPEND
                 if action is BatchAction.TICK:
                     self._next = place
                     return self._tick(self._planner.ticked)
@@ -221,22 +220,22 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         return [Tick(self._index, at, self._seq + 1)]
 
     def _idle(self) -> list[Message | Tick]:
-        """Let the wall clock move time, if the partition is known to have nothing more: from the next snapshot on.
+        """Advance log time by the wall clock if the partition was read to its end. It takes effect with the next snapshot.
 
-        What the wall clock says is in no message. Were its tick sent at once, a crash could undo it although the app had already seen what
-        it brought about, and the messages of the next life would come before it. So it is written down, and sent when that is durable.
+        No message carries this time. If its tick were emitted at once, a crash could undo it after an app had read the results, and the
+        messages of the next run would come before it. So the snapshot stores the time first, and the tick is emitted once it is durable.
         """
-        seen_until = self._liveness.seen_until(self._offset)
-        if seen_until is None:
+        read_until = self._liveness.read_until(self._offset)
+        if read_until is None:
             return []
-        at = (seen_until - IDLE_MARGIN_MS) // GRID_MS * GRID_MS
+        at = (read_until - IDLE_MARGIN_MS) // GRID_MS * GRID_MS
         if at <= self._planner.ticked or at < self._log_time:
             return []
         self._idle_time = max(self._idle_time, at)
         return []
 
     def _timestamp(self, record: Record) -> int:
-        """Return the broker's timestamp (ms), our clock's if there is none, 0 if it cannot be true."""
+        """Return the broker's timestamp (ms); the job's clock if there is none; 0 if it lies too far in the future."""
         kind, time = record.timestamp()
         if kind == TIMESTAMP_NOT_AVAILABLE:
             return self._source.now()
@@ -247,7 +246,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         return time
 
     def _handle_error(self, error: KafkaError) -> None:
-        """Deal with an error that came in the place of a message."""
+        """Handle an error that was delivered in place of a message."""
         code = error.code()
         if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             self._skip_gap(self._earliest())
@@ -258,7 +257,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
                 raise SourceError(f"{self._topic}[{self._index}] cannot be read after offset {self._offset}: {error.str()}.")
 
     def _start(self, offset: int | None) -> None:
-        """Go on at ``offset``; without one where the group stood, else at the earliest message. Raises ``OffsetGapError``."""
+        """Start at ``offset``; without one at the group's committed offset, else at the earliest message. Raises ``OffsetGapError``."""
         low = self._earliest()
         if offset is None:
             place = TopicPartition(self._topic, self._index)
@@ -271,14 +270,14 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
             self._assign()
 
     def _skip_gap(self, low: int) -> None:
-        """The position is not in the topic: refuse, or go on at the earliest message."""
+        """Handle a position that is not in the topic: raise ``OffsetGapError``, or continue at ``low``, the earliest message."""
         gap = (
-            f"{self._topic}[{self._index}] was to go on at offset {self._offset}, which the topic does not hold (it starts at {low}): "
-            "messages were deleted before they were read, or the topic was made anew."
+            f"{self._topic}[{self._index}] must resume at offset {self._offset}, which is not in the topic (it starts at {low}): "
+            "messages were deleted before they were read, or the topic was created again."
         )
         if not self._source.accept_gap:
-            raise OffsetGapError(f"{gap} Restore them, or set {ACCEPT_GAP_SETTING}=true to go on at {low}.")
-        _LOG.warning("%s Going on at %d.", gap, low)
+            raise OffsetGapError(f"{gap} Restore the messages, or set {ACCEPT_GAP_SETTING}=true to continue at {low}.")
+        _LOG.warning("%s Continuing at %d.", gap, low)
         self._offset = low
         self._assign()
 
@@ -288,7 +287,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         self._consumer.assign([TopicPartition(self._topic, self._index, self._offset)])
 
     def _earliest(self) -> int:
-        """Ask for the earliest offset. Not for the latest: the test broker answers that wrongly, a fetch tells it rightly."""
+        """Query the earliest offset. The latest one is not queried: the test broker answers it wrongly, and a fetch reports it correctly."""
         place = TopicPartition(self._topic, self._index)
 
         def bounds() -> tuple[int, int]:
@@ -300,13 +299,13 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         return request(bounds, self._consumer, self._errors, self._source.stopping)[0]
 
     def _on_statistics(self, statistics: str) -> None:
-        """Hear what librdkafka knows; notice a topic that has shrunk below us, which some brokers do not report as an error."""
-        self._liveness.handle(statistics)
+        """Read librdkafka's statistics. Detect a topic that ends before our position, which some brokers do not report as an error."""
+        self._liveness.update(statistics)
         end = self._liveness.end
         if end is not None:
             self._source.lag[self._index] = max(0, end - self._offset)
         self._shrunk = self._shrunk + 1 if end is not None and end < self._offset else 0
-        if self._shrunk >= _SHRUNK_FOR:
+        if self._shrunk >= _SHRUNK_REPORTS:
             self._gap_seen = True
 
     def _commit(self) -> None:

@@ -162,7 +162,7 @@ def test_a_population_is_told_nothing_of_thresholds_and_words() -> None:
 
 def test_a_step_that_no_event_can_complete_is_refused_by_name() -> None:
     broken = TOY.replace("share: {gt: 0, lte: 0.5}", "share: {gt: 2, lte: 0.5}")
-    with pytest.raises(ValueError, match="nobody could complete the step 'share'"):
+    with pytest.raises(ValueError, match="the step 'share' cannot be completed"):
         describe(parse(broken, "toy.yaml"))
 
 
