@@ -7,7 +7,7 @@ import shutil
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from local.data_dir import DataDir, DataDirError
-from local.private_files import sync_directory
+from sinks.sync_directory import sync_directory
 
 
 def recovery_config(data_dir: DataDir, partitions: int) -> RecoveryConfig:

@@ -1,4 +1,4 @@
-"""Start a server process that cannot outlive this one, not even if this one is killed."""
+"""Starts a server process that ends with this process, even if this process is killed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-# Runs in a fresh interpreter that then becomes the server. Set here and not in a ``preexec_fn``, which may deadlock in a process
-# that has threads. 1 = PR_SET_PDEATHSIG, 9 = SIGKILL: the server is gone before anybody can start a second one on its files.
-# If the parent died before the call took effect, nobody would deliver the signal, hence the check afterwards.
+# Runs in a new interpreter, which then becomes the server. A ``preexec_fn`` is no alternative: it may deadlock in a process with threads.
+# 1 = PR_SET_PDEATHSIG, 9 = SIGKILL: the server ends before another process can start a second one on its files.
+# If the parent died before the call took effect, the kernel sends no signal, hence the check afterwards.
 _LAUNCHER = """
 import os, sys
 if sys.platform == "linux":
@@ -27,15 +27,15 @@ os.execv(sys.argv[2], sys.argv[2:])
 def start_bound_process(
     command: Sequence[str | Path], *, cwd: Path | None = None, output: IO[bytes] | int = subprocess.DEVNULL, keep_fds: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` so that it is killed when this process ends, however it ends, and return its handle. Does not block.
+    """Start ``command`` so that the kernel kills it when this process ends, and return its handle. Does not block.
 
-    Call it from the main thread: the kernel ties the child to the *thread* that started it. Anywhere else raises ``RuntimeError``.
-    The child gets a session of its own, so that Ctrl-C in the terminal reaches this process only, which then stops the child in
-    order. Both output streams go to ``output``. ``keep_fds`` stay open in the child. Where the system has no such tie (macOS), the
-    child may outlive a killed parent.
+    Call it from the main thread, because the kernel binds the child to the *thread* that started it; any other thread raises
+    ``RuntimeError``. The child has its own session, so that Ctrl-C in the terminal reaches only this process, which then stops the child
+    in order. Both output streams go to ``output``. ``keep_fds`` stay open in the child. On systems without this feature (macOS) the child
+    may outlive a killed parent.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("start_bound_process must be called from the main thread: the child would die with any other thread")
+        raise RuntimeError("start_bound_process must be called from the main thread: the child would end with any other thread")
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
     return subprocess.Popen(
         [*launcher, *(str(word) for word in command)],
@@ -49,7 +49,7 @@ def start_bound_process(
 
 
 def stop_process(process: subprocess.Popen[bytes], timeout: float) -> None:
-    """Ask ``process`` to end, wait for it up to ``timeout`` seconds, then kill it. Returns when it is gone; harmless if it already is."""
+    """Terminate ``process``, wait up to ``timeout`` seconds, then kill it. Returns when it has ended; harmless if it already has."""
     process.terminate()
     try:
         process.wait(timeout=timeout)

@@ -1,10 +1,11 @@
-"""The one directory in which a job keeps everything that it keeps on this machine.
+"""The data directory: one directory for all files of a job on this machine.
 
 .onramp/
 ├── FORMAT               version of this layout
-├── job.lock             held by the one process that may write
-├── run.json             what the job remembers between runs
-├── secret.key           where ONRAMP_SECRET is not set and real services are (secret.check: which secret this directory goes with)
+├── job.lock             locked by the one process that may write
+├── run.json             values that the job keeps between runs
+├── secret.key           generated if ONRAMP_SECRET is not set but a server is
+├── secret.check         digest of the secret that this directory was created with
 ├── state/               Bytewax recovery
 ├── clickhouse/          embedded ClickHouse: one process at a time
 ├── valkey/              embedded Valkey, its address and password
@@ -26,19 +27,19 @@ from local.private_files import write_private
 
 FORMAT: Final = 1
 _MARK: Final = "onramp-data"
-_HARMLESS: Final = (".gitignore", ".FORMAT.", "lost+found")  # what a crash in ``create`` leaves, and what a fresh volume holds
-_LOCK_WAIT: Final = 0.5  # outlasts a look at the lock by another process, not a job; in seconds
+_IGNORED: Final = (".gitignore", ".FORMAT.", "lost+found")  # left by a crash in ``create``, or present in a new volume
+_LOCK_WAIT: Final = 0.5  # seconds; longer than another process takes to check the lock, shorter than a job
 
 
 class DataDirError(Exception):
-    """The directory cannot be used as asked. The text is one sentence for the user."""
+    """The directory cannot be used. The text is one sentence for the user."""
 
 
 class DataDir:
-    """The directory at ``path``, which exists and has the layout of this version. Get one from ``create`` or ``open``."""
+    """The directory at ``path``, which exists and has the layout of this version. ``create`` and ``open`` return one."""
 
     def __init__(self, path: Path) -> None:
-        """For ``create`` and ``open``."""
+        """Check nothing. Use ``create`` or ``open``."""
         self.path = path
         self.state = path / "state"
         self.clickhouse = path / "clickhouse"
@@ -52,26 +53,26 @@ class DataDir:
 
     @classmethod
     def create(cls, path: Path) -> DataDir:
-        """Make the directory, or use the one that is there. Raises ``DataDirError`` when it is not ours or not of this format."""
+        """Create the directory, or open an existing one. Raises ``DataDirError`` if it has other files or another format."""
         try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what people did
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)  # it contains data about people
             if not (path / "FORMAT").exists():
-                foreign = [entry.name for entry in path.iterdir() if not entry.name.startswith(_HARMLESS)]
+                foreign = [entry.name for entry in path.iterdir() if not entry.name.startswith(_IGNORED)]
                 if foreign:
                     example = min(foreign)
-                    raise DataDirError(f"{path} holds other files ({example}); choose an empty or new directory with --data-dir.")
-                write_private(path / ".gitignore", b"*\n")  # nobody commits people's data by accident
+                    raise DataDirError(f"{path} contains other files ({example}); choose an empty or new directory with --data-dir.")
+                write_private(path / ".gitignore", b"*\n")  # keeps data about people out of git
                 write_private(path / "FORMAT", f"{_MARK} {FORMAT}\n".encode())
             data_dir = cls.open(path)
-            for room in (data_dir.clickhouse, data_dir.valkey, data_dir.spool):
-                room.mkdir(exist_ok=True, mode=0o700)
+            for directory in (data_dir.clickhouse, data_dir.valkey, data_dir.spool):
+                directory.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
             raise DataDirError(f"The data directory {path} cannot be used: {error.strerror or error}.") from error
         return data_dir
 
     @classmethod
     def open(cls, path: Path) -> DataDir:
-        """Use a directory that a job made. Raises ``DataDirError`` when there is none, or none of this format."""
+        """Open a directory that a job created. Raises ``DataDirError`` if there is none, or it has another format."""
         try:
             mark, _, version = (path / "FORMAT").read_text(errors="replace").strip().partition(" ")
         except (FileNotFoundError, NotADirectoryError):
@@ -89,11 +90,11 @@ class DataDir:
 
     @contextmanager
     def lock(self, owner: str) -> Iterator[None]:
-        """Hold the directory alone: to write, or to open the embedded ClickHouse. ``owner`` says who, as in ``onramp run``.
+        """Lock the directory, to write or to open the embedded ClickHouse. ``owner`` is the command for messages, like ``onramp run``.
 
-        Raises ``DataDirError`` when another process holds it, and names that process. A holder that was killed leaves no lock.
+        Raises ``DataDirError``, which names the lock owner, if another process has the lock. A killed process leaves no lock.
         """
-        if not self._lock.acquire(f"{os.getpid()} {holder}", _LOCK_WAIT):
+        if not self._lock.acquire(f"{os.getpid()} {owner}", _LOCK_WAIT):
             raise DataDirError(f"{self.describe_owner()}; wait for it, stop it, or choose another directory with --data-dir.")
         try:
             yield
@@ -101,30 +102,30 @@ class DataDir:
             self._lock.release()
 
     def is_running(self) -> bool:
-        """Whether a process (this one included) holds the directory: then nobody else may open the embedded ClickHouse in it."""
+        """Return whether a process (this one included) has the lock. Then no other process can open the embedded ClickHouse in it."""
         return self._lock.is_held()
 
     def describe_owner(self) -> str:
-        """Who holds the directory, as the beginning of a sentence."""
+        """Return the beginning of a sentence that names the lock owner."""
         pid, _, owner = self._lock.note().partition(" ")
-        return f"The data directory {self.path} is in use by process {pid or '(just starting)'}{f' ({holder})' if holder else ''}"
+        return f"The data directory {self.path} is in use by process {pid or '(just starting)'}{f' ({owner})' if owner else ''}"
 
     def bind_catalog(self, catalog_id: str) -> None:
-        """Let the directory belong to a product's catalog, for good. Call it while holding the lock.
+        """Bind the directory to a catalog, permanently. Call it while holding the lock.
 
-        Raises ``DataDirError`` where it belongs to another one: its people would be judged by a product that is not theirs.
+        Raises ``DataDirError`` if it is bound to another one: the state of its users would not fit this catalog.
         """
         content = self.read_run()
-        owner = content.setdefault("catalog", catalog_id)
-        if owner != catalog_id:
+        bound = content.setdefault("catalog", catalog_id)
+        if bound != catalog_id:
             raise DataDirError(
-                f"The data directory {self.path} belongs to the catalog {owner}, this run uses {catalog_id}: name the right one with "
+                f"The data directory {self.path} belongs to the catalog {bound}, this run uses {catalog_id}: name the right one with "
                 "--catalog, or choose another directory with --data-dir."
             )
         self.write_run(content)
 
     def read_run(self) -> dict[str, Any]:
-        """Return what the last ``write_run`` kept; empty before the first. Raises ``DataDirError`` when the file was damaged."""
+        """Return the content of the last ``write_run``; empty before the first. Raises ``DataDirError`` if the file is damaged."""
         try:
             content = json.loads(self._run.read_bytes())
         except FileNotFoundError:
@@ -136,5 +137,5 @@ class DataDir:
         return content
 
     def write_run(self, content: dict[str, Any]) -> None:
-        """Replace what the job remembers, in one piece; durable on return. Call it while holding the lock. Raises ``OSError``."""
+        """Replace the values that the job keeps between runs. Atomic, and durable on return. Call it while holding the lock. Raises ``OSError``."""
         write_private(self._run, json.dumps(content, indent=2, sort_keys=True).encode() + b"\n")

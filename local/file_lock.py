@@ -1,4 +1,4 @@
-"""A lock on a file that the kernel releases when its holder dies, however it dies: there are no stale locks."""
+"""A file lock that the kernel releases when its owner ends, even after a kill. There are no stale locks."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import os
 import time
 from pathlib import Path
 
-_PAUSE = 0.02  # between two tries; nobody notices it
+_PAUSE = 0.02  # seconds between two tries
 
 
 class FileLock:
-    """An exclusive lock between processes (and between two ``FileLock`` of one process). The file holds a note on who has it."""
+    """An exclusive lock between processes, and between two ``FileLock`` of one process. The file contains a note on its owner."""
 
     def __init__(self, path: Path) -> None:
-        """Touch nothing yet."""
+        """Open nothing yet."""
         self._path = path
         self._fd: int | None = None
 
     @property
     def fd(self) -> int:
-        """The open file that carries the lock. A child that inherits it keeps the lock after this process is gone."""
+        """The open file that has the lock. A child that inherits it keeps the lock after this process has ended."""
         if self._fd is None:
             raise RuntimeError("the lock is not held")
         return self._fd
 
     @property
     def is_mine(self) -> bool:
-        """Whether this object holds the lock."""
+        """Whether this object has the lock."""
         return self._fd is not None
 
     def acquire(self, note: str, wait_seconds: float) -> bool:
-        """Take the lock and leave ``note`` in the file; block up to ``wait_seconds``. Return whether it was got. Raises ``OSError``."""
+        """Acquire the lock and write ``note`` to the file. Blocks up to ``wait_seconds``. Returns whether it succeeded. Raises ``OSError``."""
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         deadline = time.monotonic() + wait_seconds
         while True:
@@ -50,14 +50,14 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Give the lock back; harmless when it is not held. Children that inherited it must be gone by then."""
+        """Release the lock; harmless if it is not held. Children that inherited it must have ended before."""
         if self._fd is not None:
             os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = None
 
     def is_held(self) -> bool:
-        """Whether any process has the lock now. Does not block; disturbs a concurrent ``acquire`` for microseconds at most."""
+        """Return whether any process has the lock now. Does not block; delays a concurrent ``acquire`` by microseconds at most."""
         try:
             fd = os.open(self._path, os.O_RDONLY)
         except FileNotFoundError:
@@ -71,7 +71,7 @@ class FileLock:
         return False
 
     def note(self) -> str:
-        """What the holder wrote; empty when there is none."""
+        """Return the note of the owner; empty if there is none."""
         try:
             return self._path.read_text(errors="replace").strip()
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Mends a recovery store before a resume: what a killed run wrote of epochs that never became durable must not count."""
+"""Repairs the recovery store before a resume: removes the snapshots of epochs that did not become durable before a kill."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 def remove_undurable_snapshots(state: Path) -> int:
-    """Remove what a killed run wrote of epochs that never became durable; return how many snapshots. Call it before a resume.
+    """Remove the snapshots of epochs that did not become durable; return how many. Call it before a resume.
 
-    Bytewax 0.21 resumes where the durable epochs end, but lets such snapshots lie. A second crash, before the same key has been written
-    again, makes them pass for durable ones: the person then remembers events that will come again, and takes them for duplicates.
+    Bytewax 0.21 resumes at the end of the durable epochs, but does not remove such snapshots. If the job crashes again before the same key
+    was written again, they count as durable. A person's state then contains events that come again, and drops those as duplicates.
 
-    Works on a store that has all its partitions here. One that is spread over machines is left alone: how far it is durable cannot be told
-    from a part of it.
+    It works on a store that has all its partitions on this machine. A store that is distributed over machines is not changed, because its
+    durable epoch cannot be determined from a part of it.
     """
     last, counts, frontiers = (-1, 0, 0), set[int](), Counter[int]()
     with ExitStack() as stack:
@@ -32,7 +32,7 @@ def remove_undurable_snapshots(state: Path) -> int:
         durable = min(max(frontiers[worker], resumed) for worker in range(count))
         removed = 0
         for part in parts:
-            with part:  # the inner select can do with the index; the rows themselves are large
+            with part:  # the inner select needs only the index; the rows are large
                 found = part.execute("DELETE FROM snaps WHERE rowid IN (SELECT rowid FROM snaps WHERE snap_epoch >= ?)", [durable])
                 removed += found.rowcount
     return removed

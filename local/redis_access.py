@@ -1,4 +1,4 @@
-"""Where recommendations live: in the Redis that the settings name, or else in the Valkey of the data directory."""
+"""Chooses the server for recommendations: the Redis of the settings, or else the embedded Valkey of the data directory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 from local.data_dir import DataDir
 from local.valkey import EmbeddedValkey, EmbeddedValkeyError, is_alive, published_url
 
-_PUBLISH_WAIT: Final = 75.0  # seconds a job may take to get its Valkey up: as long as it waits for it itself, and a little more
+_PUBLISH_WAIT: Final = 75.0  # seconds for a job to start its Valkey: a little more than the job itself waits
 _PAUSE: Final = 0.05
 
 
 @contextmanager
 def redis_for_job(redis_url: str | None, data_dir: DataDir) -> Iterator[str]:
-    """Give the job the address to write to; without ``redis_url``, run Valkey in the data directory for as long as the block lasts.
+    """Yield the address for the job. Without ``redis_url`` it runs Valkey in the data directory during the block.
 
     Call it from the main thread while holding ``data_dir.lock``. Raises ``EmbeddedValkeyError``.
     """
@@ -33,10 +33,10 @@ def redis_for_job(redis_url: str | None, data_dir: DataDir) -> Iterator[str]:
 
 @contextmanager
 def redis_for_reader(redis_url: str | None, data_dir: DataDir) -> Iterator[str]:
-    """Give a second process the address to read from, whether or not a job runs.
+    """Yield the address for a process that reads, with or without a running job.
 
-    The embedded Valkey of a running job is used as it is; with no job, one is run for as long as the block lasts, unseen by
-    others, and a job that starts meanwhile waits for it. Call it from the main thread. Raises ``EmbeddedValkeyError``.
+    It uses the embedded Valkey of a running job. Without a job it runs one during the block, which other processes cannot find; a job that
+    starts meanwhile waits until the block ends. Call it from the main thread. Raises ``EmbeddedValkeyError``.
     """
     if redis_url is not None:
         yield redis_url

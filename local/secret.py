@@ -1,4 +1,4 @@
-"""The key under which all ids and digests are made."""
+"""Provides the secret key of all ids and digests."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from local.private_files import write_private
 _LOG = logging.getLogger(__name__)
 
 DEVELOPMENT_SECRET: Final = b"onramp development secret, not for production"
-"""Used where everything is embedded and ``ONRAMP_SECRET`` is not set, so that the same input gives the same ids everywhere."""
+"""The key if everything is embedded and ``ONRAMP_SECRET`` is not set, so that the same input gives the same ids on every machine."""
 
 
 def secret_for(data_dir: DataDir, *, given: str | None, embedded: bool) -> bytes:
-    """Return the key in force: the one ``given``, else the development key if all is ``embedded``, else one generated once and kept.
+    """Return the key: the one ``given``, else the development key if all is ``embedded``, else one that is generated once and stored.
 
-    Call it while holding the lock of ``data_dir``. The directory remembers a digest of the first key used with it: with another
-    key every person would look new. Raises ``DataDirError`` for that.
+    Call it while holding the lock of ``data_dir``. The directory stores a digest of its first key. Raises ``DataDirError`` for another
+    key, because under it every user would be a new user.
     """
     if given is not None:
         secret = given.encode()
@@ -41,8 +41,8 @@ def _refuse_development_directory(data_dir: DataDir) -> None:
 
 def _development_directory_message(data_dir: DataDir) -> str:
     return (
-        f"The data directory {data_dir.path} holds a trial that was run without ONRAMP_SECRET; a job with real services needs a directory "
-        "of its own: choose one with --data-dir or ONRAMP_DATA_DIR."
+        f"The data directory {data_dir.path} was created by an embedded run without ONRAMP_SECRET; a job with real services needs another "
+        "directory: choose one with --data-dir or ONRAMP_DATA_DIR."
     )
 
 
@@ -57,7 +57,7 @@ def _stored_or_generated(data_dir: DataDir) -> bytes:
         secret = secrets.token_hex(32).encode()
         write_private(data_dir.secret_key, secret + b"\n")
         _LOG.warning(
-            "ONRAMP_SECRET is not set: generated one and kept it in %s; set the same secret for every process of this job",
+            "ONRAMP_SECRET is not set; generated one and stored it in %s. Set the same secret for every process of this job",
             data_dir.secret_key,
         )
     if len(secret) < 16:
@@ -76,6 +76,6 @@ def _check_secret(secret: bytes, data_dir: DataDir) -> None:
         raise DataDirError(_development_directory_message(data_dir))
     if not hmac.compare_digest(known, digest):
         raise DataDirError(
-            f"The data directory {data_dir.path} was made with another ONRAMP_SECRET, under which everybody here would look new; "
+            f"The data directory {data_dir.path} was created with another ONRAMP_SECRET, and with this one every user in it would be a new user; "
             "set the old one, or choose another directory with --data-dir."
         )

@@ -1,7 +1,7 @@
-"""The Valkey that comes with the package: one server on one directory, for as long as somebody here needs it.
+"""Runs the embedded Valkey: one server on one directory, during a job or a read.
 
-The server inherits ``server.lock`` in its directory: the lock is free exactly when no server runs on these files, even where
-whoever started it was killed. It listens on a Unix socket and on a loopback port, both behind a password made for this start.
+The server inherits ``server.lock`` in its directory. So the lock is free exactly if no server runs on these files, even if the process
+that started it was killed. It listens on a Unix socket and on a loopback port. Both need a password, which is new for each start.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from local.file_lock import FileLock
 from local.private_files import write_private
 from sinks.redis.client import connect
 
-_SOCKET_LIMIT: Final = 100  # bytes a socket path may have: 107 on Linux, 103 on macOS
-_ORPHAN_WAIT: Final = 1.0  # seconds; the server of a killed job is dead sooner, if the system kills it
-_LOCK_WAIT: Final = 15.0  # seconds; a reader's short-lived server goes away sooner
-_READY_WAIT: Final = 60.0  # seconds; it replays its log first, at some hundred MB a second
-_STOP_WAIT: Final = 10.0  # seconds; it flushes its log
-_PORT_ATTEMPTS: Final = 5  # somebody else may take the free port between our looking and the server's binding
+_SOCKET_LIMIT: Final = 100  # longest socket path in bytes: 107 on Linux, 103 on macOS
+_ORPHAN_WAIT: Final = 1.0  # seconds; where the system kills the server with its job, it ends sooner
+_LOCK_WAIT: Final = 15.0  # seconds; the server of a reader ends sooner
+_READY_WAIT: Final = 60.0  # seconds; the server first replays its log, at some hundred MB a second
+_STOP_WAIT: Final = 10.0  # seconds; the server flushes its log
+_PORT_ATTEMPTS: Final = 5  # another process may take the port before the server binds it
 
 
 class EmbeddedValkeyError(Exception):
@@ -39,7 +39,7 @@ class EmbeddedValkeyError(Exception):
 
 
 class EmbeddedValkey:
-    """A server on the files in ``directory``. ``url`` is its address while it runs, password included: do not print it."""
+    """A server on the files in ``directory``. ``url`` is its address while it runs. It contains the password: do not print it."""
 
     def __init__(self, directory: Path) -> None:
         """Start nothing yet."""
@@ -50,10 +50,10 @@ class EmbeddedValkey:
         self.url = ""
 
     def start(self, *, publish: bool) -> None:
-        """Start the server and block until it answers, some 50 ms with little data. Call it from the main thread.
+        """Start the server and block until it answers, about 50 ms with little data. Call it from the main thread.
 
-        With ``publish``, for the job that holds the data directory, other processes find it through ``published_url``; without,
-        only who started it knows of it. It dies with this process. Raises ``EmbeddedValkeyError``.
+        With ``publish``, for the job that has the lock of the data directory, other processes find it by ``published_url``; without it,
+        only the caller knows the address. The server ends with this process. Raises ``EmbeddedValkeyError``.
         """
         note = str(os.getpid())
         if publish and not self._lock.acquire(note, _ORPHAN_WAIT):
@@ -70,7 +70,7 @@ class EmbeddedValkey:
             self._published = True
 
     def stop(self) -> None:
-        """Stop the server in order and block until it is gone, up to about ten seconds. Harmless when it does not run."""
+        """Stop the server in order and block until it has ended, up to about ten seconds. Harmless if it does not run."""
         if self._published:
             (self._directory / "address.json").unlink(missing_ok=True)
             self._published = False
@@ -81,13 +81,13 @@ class EmbeddedValkey:
         self.url = ""
 
     def _stop_orphan(self) -> None:
-        """Stop a server that outlived its killed parent, where the system does not do that for us.
+        """Stop a server that outlived its killed parent, on systems that do not kill it.
 
-        Only the job may do that: it holds the lock of the data directory, so whoever published an address is gone.
+        Only the job may call it: it has the lock of the data directory, so the process that published the address has ended.
         """
         orphan = published_url(self._directory)
         if orphan is None:
-            return  # the short-lived server of a reader
+            return  # the server of a reader, which ends soon
         client = connect(orphan)
         with contextlib.suppress(RedisError, OSError):
             client.shutdown()
@@ -97,7 +97,7 @@ class EmbeddedValkey:
         try:
             binary = get_binary_path()
         except ValkeyBinaryNotFoundError as error:
-            raise EmbeddedValkeyError(f"No embedded Valkey for this platform ({error}); set ONRAMP_REDIS_URL to a server.") from error
+            raise EmbeddedValkeyError(f"There is no embedded Valkey for this platform ({error}); set ONRAMP_REDIS_URL to a server.") from error
         for _attempt in range(_PORT_ATTEMPTS):
             self._launch(binary, _free_port())
             if self._answers():
@@ -110,11 +110,11 @@ class EmbeddedValkey:
         settings = [
             "bind 127.0.0.1",
             f"port {port}",
-            "unixsocket valkey.sock",  # relative to its directory, so that no path is too long for the server
+            "unixsocket valkey.sock",  # relative to its directory, because a long path is not allowed
             "unixsocketperm 700",
             f"requirepass {password}",
             "appendonly yes",
-            "appendfsync everysec",  # a killed process loses nothing, a power cut one second, which the job writes again
+            "appendfsync everysec",  # a kill loses nothing; a power failure loses one second, which the job writes again
             'save ""',
         ]
         write_private(self._directory / "valkey.conf", ("\n".join(settings) + "\n").encode())
@@ -126,7 +126,7 @@ class EmbeddedValkey:
             self.url = f"redis://:{password}@127.0.0.1:{port}/0"
 
     def _answers(self) -> bool:
-        """Block until the server answers (True) or ended because its port was taken (False)."""
+        """Block until the server answers (True), or has ended because its port was in use (False)."""
         assert self._process is not None
         deadline = time.monotonic() + _READY_WAIT
         pause = 0.002
@@ -144,11 +144,11 @@ class EmbeddedValkey:
 
     def _last_log_line(self) -> str:
         lines = (self._directory / "valkey.log").read_text(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it left no log")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
 
 
 def published_url(directory: Path) -> str | None:
-    """Return the address of the server that a running job published, or None. It may have ended since: see ``is_alive``."""
+    """Return the address that a job published, or None. The server may have ended since: see ``is_alive``."""
     try:
         url = json.loads((directory / "address.json").read_bytes())["url"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -157,7 +157,7 @@ def published_url(directory: Path) -> str | None:
 
 
 def is_alive(url: str) -> bool:
-    """Whether the server at ``url`` answers now. Blocks for a round trip."""
+    """Return whether the server at ``url`` answers now. Blocks for one round trip."""
     client = connect(url)
     try:
         return bool(client.ping())

@@ -1,1 +1,4 @@
-"""Where effects go: Redis for the app, ClickHouse for analysts, dead letters for operators."""
+"""Bytewax sinks: ``redis/`` writes recommendations for apps, ``clickhouse/`` rows for analysts, ``dead_letters/`` rejected messages.
+
+Each sink states its delivery guarantee in its docstring.
+"""

@@ -1,6 +1,7 @@
-"""Facts into ClickHouse, for analysts: a durable spool, a drain, migrations and views, and read-only queries.
+"""Writes facts to ClickHouse for analysts, through a durable spool on disk.
 
-Read in this order: ``sink`` (why each row enters the spool once), ``spool`` (files and stages), ``drain`` (delivery), ``migrate``.
+Read in this order: ``sink`` (why each row enters the spool once), ``spool`` (files and stages), ``drain`` (delivery), ``migrate`` (schema
+and views), ``query`` (read-only SQL).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where ClickHouse is and how to reach it: embedded (chdb, a directory) or a server (HTTP), behind one client API."""
+"""Connects to ClickHouse, embedded (chdb, a directory) or a server (HTTP), behind one client API."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from clickhouse_connect.driver.exceptions import DatabaseError, Error
 from sinks.clickhouse.errors import StoreDenied, StoreError, StoreInUse, StoreUnreachable
 
 CONNECT_SECONDS = 5
-"""A server that does not accept within this is down or not there."""
+"""A server that does not accept a connection within this time is down or does not exist."""
 ANSWER_SECONDS = 120
-"""An insert of a full micro-batch into a busy server stays well under this; past it the connection is presumed dead."""
+"""An insert of a full batch into a busy server takes far less. After this time the connection counts as dead."""
 READ_SECONDS = 60
-"""No read of an analyst may hold the engine longer than this."""
+"""The longest time of one query of an analyst."""
 
 _DENIED = {192, 193, 194, 195, 497, 516}
 _UNKNOWN_DATABASE = 81
@@ -29,10 +29,10 @@ Role = Literal["write", "read"]
 
 
 class ClickHouse:
-    """One store. Hands out one client a thread and role; clients live until ``close()``.
+    """One store. It keeps one client for each thread and role until ``close()``.
 
-    Give either ``path`` (embedded; created when missing; one process at a time) or ``url`` (``http://`` or ``https://``, which may carry
-    user and password). Building one does no I/O: the first ``client()`` or ``reader()`` connects.
+    Give either ``path`` (embedded; created if missing; one process at a time) or ``url`` (``http://`` or ``https://``, with or without
+    user and password). The constructor does no I/O: the first ``client()`` or ``reader()`` connects.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ClickHouse:
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        """Say where it is, never the password."""
+        """Return the location, without the password."""
         return f"ClickHouse({self.where}, database={self.database!r})"
 
     @property
@@ -69,30 +69,30 @@ class ClickHouse:
 
     @property
     def where(self) -> str:
-        """Where the store is, for people: a directory, or scheme, host and port."""
+        """The location for messages: a directory, or scheme, host and port."""
         if self._url is None:
             return str(self.path)
         return f"{self._url.scheme}://{self._url.hostname}:{self._port}"
 
     def client(self) -> Client:
-        """Return this thread's client for writing, in the store's database, which must exist (``migrate`` makes it).
+        """Return this thread's client for writing, in the store's database, which must exist (``migrate`` creates it).
 
-        Blocks up to ``CONNECT_SECONDS`` for a server; embedded, the first one of a process starts the engine (2–5 s).
+        Blocks up to ``CONNECT_SECONDS`` for a server. Embedded, the first client of a process starts the engine (2–5 s).
         Raises ``StoreInUse``, ``StoreUnreachable`` or ``StoreDenied``.
         """
         return self._of_thread("write")
 
     def reader(self) -> Client:
-        """Return this thread's client for reading. The engine refuses every write on it, for good."""
+        """Return this thread's client for reading. The engine refuses every write of this client."""
         return self._of_thread("read")
 
     def warm(self) -> None:
-        """Connect this thread's writing client now, so that the first insert does not pay for it. Raises like ``client()``."""
+        """Connect this thread's writing client now, so that the first insert is not slow. Raises like ``client()``."""
         self.client().command("SELECT 1")
 
     def connect(self, *, database: str | None, role: Role = "write") -> Client:
-        """Open a client of its own, which the caller closes. Raises like ``client()``."""
-        # Read-only is set last: once it is on, no other setting can be changed on that handle.
+        """Open a separate client, which the caller closes. Raises like ``client()``."""
+        # Read-only is set last: after it no other setting of the client can be changed.
         settings = {"max_execution_time": READ_SECONDS, "readonly": 1} if role == "read" else {}
         try:
             if self.path is not None:
@@ -102,22 +102,22 @@ class ClickHouse:
             raise self._store_error(error) from None
 
     def close(self) -> None:
-        """Close every client handed out, of all threads. Embedded, the last one ends the engine and frees its directory."""
+        """Close the clients of all threads. Embedded, the last one ends the engine and unlocks its directory."""
         with self._lock:
             clients, self._clients = list(self._clients.values()), {}
         for client in clients:
             client.close()
 
     def release(self) -> None:
-        """Close the clients of the calling thread. Called by a thread that ends before the store does."""
-        me = threading.get_ident()
+        """Close the clients of the calling thread, for a thread that ends before the store is closed."""
+        thread = threading.get_ident()
         with self._lock:
-            mine = [self._clients.pop(key) for key in list(self._clients) if key[0] == me]
-        for client in mine:
+            clients = [self._clients.pop(key) for key in list(self._clients) if key[0] == thread]
+        for client in clients:
             client.close()
 
     def _of_thread(self, role: Role) -> Client:
-        # Not threading.local: Bytewax worker threads lose it between calls.
+        # threading.local does not work: Bytewax worker threads lose its values between calls.
         key = (threading.get_ident(), role)
         with self._lock:
             known = self._clients.get(key)
@@ -148,7 +148,7 @@ class ClickHouse:
             settings=settings,
             connect_timeout=CONNECT_SECONDS,
             send_receive_timeout=ANSWER_SECONDS,
-            autogenerate_session_id=False,  # a session would serialise its queries; nothing here needs one
+            autogenerate_session_id=False,  # the queries of one session run one after another; no query here needs a session
         )
 
     def _store_error(self, error: Error) -> StoreError:
@@ -158,14 +158,14 @@ class ClickHouse:
         if error.code == _UNKNOWN_DATABASE:
             return StoreDenied(f"ClickHouse at {self.where} has no database {self.database!r} yet; start the job once, which creates it.")
         if "EmbeddedServer" in text and "different path" in text:
-            return StoreInUse(f"This process already has another embedded ClickHouse open, so it cannot open {self.where}.")
+            return StoreInUse(f"This process has another embedded ClickHouse open, so it cannot open {self.where}; close that one first.")
         if "EmbeddedServer" in text:
             return _in_use(self.where)
         return StoreUnreachable(f"ClickHouse at {self.where} does not answer; start it or correct its address.")
 
 
 _opened: set[Path] = set()
-"""Embedded stores this process has opened: of those, a lock found on the directory may be our own."""
+"""Embedded stores that this process has opened. A lock on their directory may be its own."""
 
 
 def _in_use(where: str) -> StoreInUse:
@@ -174,7 +174,7 @@ def _in_use(where: str) -> StoreInUse:
 
 def _open_embedded(path: Path, database: str | None, settings: dict[str, int]) -> Client:
     path.mkdir(parents=True, exist_ok=True)
-    # The engine says what is wrong on stderr only, and not clearly; a look at its lock first gives our own sentence.
+    # The engine reports a locked directory only on stderr and not clearly. A check of its lock first gives our own error.
     if path not in _opened and _locked(path / "status"):
         raise _in_use(str(path))
     client = clickhouse_connect.get_client(interface="chdb", path=str(path), database=database, settings=settings)

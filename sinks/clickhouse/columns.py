@@ -1,4 +1,4 @@
-"""Facts as columns: one layout per kind of fact, derived from its struct, and the conversion of rows into a polars frame."""
+"""Converts facts into polars frames. The columns of each kind of fact are derived from its struct."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MOMENT = pl.Datetime("ms", "UTC")
 
 
 class Layout(NamedTuple):
-    """Columns of one table in the order of the struct, with the types they have in Python and the times among them."""
+    """The columns of one table in the order of the struct, with their polars types, and the columns that are times."""
 
     table: str
     names: tuple[str, ...]
@@ -39,7 +39,7 @@ class Layout(NamedTuple):
 
 @cache
 def layout(kind: type[Fact]) -> Layout:
-    """Return the layout of one kind of fact. Raises ``KeyError`` for a field type that has no column type here."""
+    """Return the layout of one kind of fact. Raises ``KeyError`` for a field type without a column type."""
     fields = msgspec.structs.fields(kind)
     names = tuple(field.name for field in fields)
     times = tuple(name for name in names if name.endswith("_at") or name in _TIMES)
@@ -47,16 +47,16 @@ def layout(kind: type[Fact]) -> Layout:
 
 
 def to_frame(kind: type[Fact], rows: Sequence[Fact]) -> pl.DataFrame:
-    """Turn facts of one kind into columns. About 1 µs a row of 14 columns.
+    """Convert facts of one kind into a frame. Takes about 1 µs for a row of 14 columns.
 
-    Values that no column can hold (a lone surrogate in a string, an integer past 64 bits) are replaced by the nearest that one can, and
-    said once per call: one odd message must not stop the job.
+    A value that no column can hold (a lone surrogate in a string, an integer of more than 64 bits) is replaced by the nearest valid one,
+    with one warning per call, because one unusual message must not stop the job.
     """
     shape = layout(kind)
     try:
         series = [_series(name, dtype, list(map(attrgetter(name), rows))) for name, dtype in zip(shape.names, shape.types, strict=True)]
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-        logger.warning("a %s fact holds a value that no column can hold; it is stored with the nearest one", shape.table)
+        logger.warning("a row of %s has a value that no column can hold; the nearest valid value is stored", shape.table)
         series = [
             _series(name, dtype, [_storable(getattr(row, name)) for row in rows])
             for name, dtype in zip(shape.names, shape.types, strict=True)

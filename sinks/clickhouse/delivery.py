@@ -1,4 +1,4 @@
-"""All of fact delivery in one handle: what the flow writes to, what the runner starts, settles and closes."""
+"""Delivery of facts to ClickHouse as one object: the sink for the dataflow, and start, flush and close for the runner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sinks.clickhouse.spool import DEFAULT_MAX_BYTES, Spool
 
 
 class DeliveryResult(NamedTuple):
-    """How a settle ended. ``left`` segments stay in the spool and are delivered by the next run; ``rejected`` ones need a person."""
+    """Result of a flush. The next run delivers the ``left`` segments of the spool; an operator must handle the ``rejected`` ones."""
 
     complete: bool
     rows_inserted: int
@@ -26,8 +26,8 @@ class DeliveryResult(NamedTuple):
 class FactDelivery:
     """Spool, sink and drain of one process.
 
-    Order of use: ``migrate(store)``, build this, give ``sink`` to the flow, ``start()``, run the dataflow; then ``settle()`` if and only
-    if it returned normally, and ``close()`` in every case. Without ``flush`` what is pending stays pending for the next run.
+    Order of use: ``migrate(store)``, construct, pass ``sink`` to the dataflow, ``start()``, run the dataflow. Then call ``flush()`` only if
+    the dataflow returned normally, and ``close()`` in every case. Without ``flush`` pending segments stay pending for the next run.
     """
 
     def __init__(
@@ -45,21 +45,21 @@ class FactDelivery:
         self._partitions = list(partitions)
 
     def start(self) -> None:
-        """Begin to deliver, what an earlier run left first. Never blocks; a store that is down is retried."""
+        """Start to deliver, first the segments of earlier runs. Does not block; a store that is down is retried."""
         self.drain.start()
 
     def flush(self, timeout: float | None = 60.0) -> DeliveryResult:
-        """Promote everything this process wrote and wait until it is in ClickHouse, at most ``timeout`` seconds (None: for ever).
+        """Promote all segments of this process and wait until they are in ClickHouse, at most ``timeout`` seconds (None: no limit).
 
-        Call it from any thread, only after the dataflow has returned normally: by then every epoch is durable. Does not raise when
-        the store is down: the rows are safe, ``complete`` is False.
+        Call it from any thread, but only after the dataflow has returned normally, because then every epoch is durable. Does not raise if
+        the store is down: the rows are safe in the spool, and ``complete`` is false.
         """
         self.sink.flush()
         complete = self.spool.wait_until(lambda: self._left() == 0, timeout)
         return DeliveryResult(complete, self.drain.rows_inserted, self._left(), self.spool.segments_rejected, self.drain.last_error)
 
     def close(self, timeout: float = 10.0) -> None:
-        """Stop delivering and release held-back writers, which raise ``SpoolClosed``. Files stay as they are. Repeatable."""
+        """Stop delivery and release blocked writers, which raise ``SpoolClosed``. Files stay unchanged. Repeated calls are harmless."""
         self.spool.close()
         self.drain.close(timeout)
 

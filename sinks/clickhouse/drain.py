@@ -1,4 +1,4 @@
-"""Delivers ready segments to the store, in order and at least once; a thread of its own, so that the dataflow never waits for an insert."""
+"""Delivers ready segments to the store, in order and at least once, in a separate thread: the dataflow does not wait for inserts."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from sinks.clickhouse.errors import PermanentInsert, SegmentDamaged, TransientIn
 from sinks.clickhouse.inserter import Inserter
 from sinks.clickhouse.segment import Segment, read_segment
 from sinks.clickhouse.spool import Spool, StoredSegment
+from state.backoff import backoff_seconds
 
 logger = logging.getLogger(__name__)
 
 GROUP_BYTES = 8 * 2**20
-"""Spool bytes (compressed) merged into one insert a table: large enough to be fast, small enough to hold in memory."""
+"""Compressed spool bytes that are merged into one insert for each table: large enough to be fast, small enough for memory."""
 GROUP_SEGMENTS = 500
 POLL_SECONDS = 1.0
-"""How often an idle drain looks for segments that another process left."""
+"""How often an idle drain looks for segments of other processes."""
 FIRST_BACKOFF, MAX_BACKOFF = 0.2, 30.0
 WARN_SECONDS = 60.0
 
 
 class Drain:
-    """Empties a spool into an inserter. ``start`` and ``close`` it once; ``drain_once`` is one pass, for tests and tools.
+    """Delivers the segments of a spool to an inserter. Call ``start`` and ``close`` once. ``drain_once`` is one pass, for tests and tools.
 
-    A segment is removed only after the store has acknowledged all of it, so a crash delivers it again. A segment the store will never
-    take, or that cannot be read, moves to ``rejected/`` with the error beside it; the rest goes on. Anything else is retried for ever.
+    A segment is removed only after the store has acknowledged all of it, so a crash delivers it again. A segment that the store refuses for
+    good, or that cannot be read, moves to ``rejected/`` with its error; the other segments are delivered. Other errors are retried without
+    a limit.
 
-    Attributes for metrics: ``rows_inserted``, ``inserts``, ``erased`` (people), ``last_error`` (empty while all is well).
+    Attributes for metrics: ``rows_inserted``, ``inserts``, ``erased`` (people), ``last_error`` (empty after a success).
     """
 
     def __init__(
@@ -59,18 +61,18 @@ class Drain:
         self._thread = threading.Thread(target=self._run, name="clickhouse-drain", daemon=True)
 
     def start(self) -> None:
-        """Begin to deliver. Never blocks: the thread connects by itself."""
+        """Start the thread. Does not block: the thread connects to the store."""
         self._thread.start()
 
     def close(self, timeout: float = 10.0) -> None:
-        """Stop after the insert that is under way, waiting at most ``timeout`` seconds for it. What is left stays in the spool."""
+        """Stop after the current insert, waiting at most ``timeout`` seconds for it. Other segments stay in the spool."""
         self._stopping.set()
         self._spool.wake()
         if self._thread.is_alive():
             self._thread.join(timeout)
 
     def drain_once(self) -> bool:
-        """Deliver what is ready and not held by another drain. Blocks, retries included. Returns whether it delivered anything."""
+        """Deliver the ready segments that no other drain has leased. Blocks, retries included. Returns whether it delivered anything."""
         moved = False
         with self._spool.lease() as segments:
             for group in _groups(segments):
@@ -88,7 +90,7 @@ class Drain:
                 try:
                     if self.drain_once():
                         continue
-                except Exception as error:  # noqa: BLE001 -- nothing else would deliver: say it and go on
+                except Exception as error:  # noqa: BLE001 -- without this thread no rows are delivered: log the error and continue
                     self._record_failure(error)
                     self._pause(FIRST_BACKOFF)
                 self._wait_for_promotion(seen)
@@ -114,7 +116,7 @@ class Drain:
             if len(loaded) == 1:
                 self._reject(loaded[0][0], error)
                 return
-            # One of them is at fault: alone, the others go through. Rows sent twice replace themselves.
+            # One segment is at fault: deliver each alone. Rows that are sent twice replace themselves.
             for stored, _ in loaded:
                 self._deliver([stored])
             return
@@ -122,7 +124,7 @@ class Drain:
             self._spool.discard([stored.path for stored, _ in loaded])
 
     def _insert(self, segments: list[Segment]) -> bool:
-        """Insert some segments, then erase whom they erase. Returns False when the drain was stopped before all was acknowledged."""
+        """Insert some segments, then apply their erasures. Returns False if the drain was stopped before all was acknowledged."""
         tables: dict[str, list[pl.DataFrame]] = {}
         for segment in segments:
             for table, frames in segment.frames.items():
@@ -141,18 +143,18 @@ class Drain:
         return True
 
     def _retry(self, step: Callable[[], None]) -> bool:
-        """Repeat a step until it succeeds or the drain is stopped. Returns whether it succeeded; raises ``PermanentInsert``."""
-        backoff = FIRST_BACKOFF
+        """Retry a step until it succeeds or the drain is stopped. Returns whether it succeeded. Raises ``PermanentInsert``."""
+        attempt = 0
         while not self._stopping.is_set():
             try:
                 step()
             except TransientInsert as error:
                 self._record_failure(error)
-                self._pause(backoff * (0.5 + self._jitter() / 2))
-                backoff = min(backoff * 2, MAX_BACKOFF)
+                self._pause(backoff_seconds(attempt, first=FIRST_BACKOFF, longest=MAX_BACKOFF, jitter=self._jitter()))
+                attempt += 1
             else:
                 if self.last_error:
-                    logger.info("ClickHouse takes rows again")
+                    logger.info("ClickHouse accepts rows again")
                 self.last_error, self._warned_at = "", None
                 return True
         return False
@@ -171,7 +173,7 @@ class Drain:
 
     def _reject(self, stored: StoredSegment, error: Exception) -> None:
         target = self._spool.reject(stored, str(error))
-        logger.error("a segment was set aside as %s: %s. Put right what it names, then move the file back up to deliver it", target, error)
+        logger.error("a segment was rejected and moved to %s: %s. Fix the cause, then move the file back into the spool directory to deliver it", target, error)
 
 
 def _groups(segments: list[StoredSegment]) -> Iterator[list[StoredSegment]]:

@@ -1,18 +1,18 @@
-"""What can go wrong between the job and ClickHouse, each said in one sentence a person can act on.
+"""Errors between the job and ClickHouse. Every message is one sentence that says what to do.
 
 ::
 
     StoreError
-    ├── StoreInUse          another process holds the embedded store's directory: not retryable, choose another directory
+    ├── StoreInUse          another process has locked the embedded store's directory: not retryable, choose another directory
     ├── StoreUnreachable    no answer from the server: retryable
-    ├── StoreDenied         the server answered and said no (user, password, rights): not retryable
+    ├── StoreDenied         the server refused the user, password or rights: not retryable
     ├── MigrationRefused    the database and the shipped migrations disagree: not retryable
-    ├── QueryRefused        not a read, so it was never sent
+    ├── QueryRefused        the query is not a read and was not sent
     ├── QueryFailed         the engine rejected a read
-    ├── TransientInsert     an insert that is worth repeating
-    └── PermanentInsert     an insert that will never succeed: its segment is set aside
+    ├── TransientInsert     an insert that may succeed when it is retried
+    └── PermanentInsert     an insert that cannot succeed: its segment moves to rejected/
     SpoolError
-    ├── SpoolClosed         the job is stopping while a worker waited for room; the epoch is not durable and will run again
+    ├── SpoolClosed         the job stopped while a worker waited for space; the epoch is not durable and runs again
     └── SegmentDamaged      a spool file that cannot be read
 """
 
@@ -20,27 +20,27 @@ from __future__ import annotations
 
 
 class StoreError(Exception):
-    """Base of everything that concerns the store itself."""
+    """Base of all errors of the store."""
 
 
-class StoreInUse(StoreError):  # noqa: N818 -- reads as the sentence it is
-    """Another process holds the embedded store."""
+class StoreInUse(StoreError):  # noqa: N818 -- the name says what happened
+    """Another process has locked the embedded store."""
 
 
 class StoreUnreachable(StoreError):  # noqa: N818
-    """Nothing answers where ClickHouse should be. Worth retrying."""
+    """ClickHouse does not answer at its address. Retryable."""
 
 
 class StoreDenied(StoreError):  # noqa: N818
-    """The server does not let this user in, or does not let it do this."""
+    """The server refuses the user, or this operation of the user."""
 
 
 class MigrationRefused(StoreError):  # noqa: N818
-    """The schema in the database does not follow from the migrations shipped here."""
+    """The schema in the database does not match the migrations of this version."""
 
 
 class QueryRefused(StoreError):  # noqa: N818
-    """The text is not a read."""
+    """The query is not a single read."""
 
 
 class QueryFailed(StoreError):  # noqa: N818
@@ -48,20 +48,20 @@ class QueryFailed(StoreError):  # noqa: N818
 
 
 class TransientInsert(StoreError):  # noqa: N818
-    """The insert may succeed when repeated."""
+    """The insert may succeed when it is retried."""
 
 
 class PermanentInsert(StoreError):  # noqa: N818
-    """The insert cannot succeed as it is."""
+    """The insert cannot succeed with these rows."""
 
 
 class SpoolError(Exception):
-    """Base of everything that concerns the files between the dataflow and the store."""
+    """Base of all errors of the spool files."""
 
 
 class SpoolClosed(SpoolError):  # noqa: N818
-    """The spool was closed while a write waited for room. Nothing is lost: the epoch is not durable yet."""
+    """The spool was closed while a write waited for space. No row is lost: the epoch is not durable yet."""
 
 
 class SegmentDamaged(SpoolError):  # noqa: N818
-    """A spool file is cut short or is not one of ours."""
+    """A spool file is truncated or is not a segment."""

@@ -1,4 +1,4 @@
-"""An inserter without a store, with knobs to fail: for tests of whatever depends on delivery."""
+"""An inserter without a store, with knobs for failures. For tests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from state.records.recommendation import Erase
 
 
 class FakeInserter:
-    """Keeps what it is given in ``calls``, in order.
+    """Keeps the inserted frames in ``calls``, in order.
 
-    Knobs: ``failures`` calls fail first as a server that is down would; a row whose first column is in ``poison`` makes its insert
-    fail for good; while ``gate`` is cleared, every insert hangs. ``entered`` is set when an insert begins.
+    Knobs: the first ``failures`` inserts fail like those of a server that is down. A row whose first column is in ``poison`` makes its
+    insert fail permanently. While ``gate`` is cleared, every insert blocks. ``entered`` is set when an insert begins.
     """
 
     def __init__(self, *, failures: int = 0, poison: frozenset[str] = frozenset()) -> None:
@@ -29,14 +29,14 @@ class FakeInserter:
         self.attempts = 0
 
     def rows(self, table: str) -> list[tuple[object, ...]]:
-        """All rows delivered to a table, doubles included."""
+        """All rows delivered to a table, duplicates included."""
         return [row for name, frame in self.calls if name == table for row in frame.rows()]
 
     def warm(self) -> None:
-        """Nothing to connect to."""
+        """Do nothing: there is no connection."""
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
-        """Fail, hang or keep the rows, as told."""
+        """Fail, block or keep the rows, as the knobs say."""
         self.entered.set()
         self.gate.wait()
         self.attempts += 1
@@ -48,8 +48,8 @@ class FakeInserter:
         self.calls.append((table, frame))
 
     def erase(self, erasures: Sequence[Erase]) -> None:
-        """Remember who was erased."""
+        """Keep the erasures."""
         self.erased += erasures
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is no connection."""

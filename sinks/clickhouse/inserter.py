@@ -1,4 +1,4 @@
-"""Puts columns into ClickHouse, and removes people from it. What the drain talks to."""
+"""Inserts frames into ClickHouse, and deletes people from it. The drain calls it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from state.records.facts import FACTS
 from state.records.recommendation import Erase
 
 PERSONAL_TABLES: tuple[str, ...] = tuple(kind.TABLE for kind in FACTS if "user_id" in kind.__struct_fields__)
-"""Every table that holds rows about a person."""
+"""Every table with rows about a person."""
 
 _ERASED_AT_ONCE = 100
-"""People per mutation: keeps the statement far below the server's limit of 256 KiB even for the longest ids."""
+"""People per mutation. Even with the longest ids the statement stays far below the server's limit of 256 KiB."""
 
 _PERMANENT = {
     6,  # CANNOT_PARSE_TEXT
@@ -46,31 +46,31 @@ _PERMANENT = {
     469,  # VIOLATED_CONSTRAINT
     636,  # CANNOT_EXTRACT_TABLE_STRUCTURE
 }
-"""Faults of the data. Everything else, a missing table or a missing right too, can be put right on the server, so it is retried."""
+"""Faults of the data. Every other fault, also a missing table or right, can be fixed on the server, so it is retried."""
 
 
 class Inserter(Protocol):
-    """A place that rows are delivered to. All methods block, and are called from the drain's thread only.
+    """A destination of rows. All methods block, and are called from the drain's thread only.
 
-    They raise ``TransientInsert`` when repeating may help and ``PermanentInsert`` when it cannot. A call that raised may have taken
-    effect: the rows are then replaced by themselves on the next try.
+    They raise ``TransientInsert`` if a retry may succeed and ``PermanentInsert`` if it cannot. A call that raised may have taken effect:
+    the rows of the next try then replace themselves.
     """
 
     def warm(self) -> None:
         """Connect, so that the first insert is not slow."""
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
-        """Put rows into a table; when it returns, the store has acknowledged them."""
+        """Insert rows into a table. When it returns, the store has acknowledged them."""
 
     def erase(self, erasures: Sequence[Erase]) -> None:
-        """Delete each person's rows older than the version of their erasure, from every table about people. Done when it returns."""
+        """Delete each person's rows with a version below that of the erasure, from every table about people. Complete when it returns."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
 
 
 class ClickHouseInserter:
-    """The real one. Arrow blocks made by polars: one insert of 100k rows costs less than a tenth of a hundred inserts of 1k."""
+    """Inserts Arrow streams that polars encodes. One insert of 100k rows costs less than a tenth of a hundred inserts of 1k."""
 
     def __init__(self, store: ClickHouse) -> None:
         self._store = store
@@ -85,16 +85,16 @@ class ClickHouseInserter:
             raise self._store_error("SELECT 1", error) from error
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
-        """Send one Arrow stream; compressed when it goes over a network."""
+        """Send one Arrow stream, compressed if it goes over a network."""
         buffer = io.BytesIO()
-        # The oldest layout of Arrow: ClickHouse does not read string views.
+        # The oldest Arrow layout, because ClickHouse does not read string views.
         frame.write_ipc_stream(buffer, compression="uncompressed" if self._store.embedded else "lz4", compat_level=pl.CompatLevel.oldest())
         try:
             self._store.client().raw_insert(
                 table,
                 column_names=frame.columns,
                 insert_block=buffer.getvalue(),
-                # An input of many years makes many monthly parts at once; that is slow, not wrong.
+                # An input of many years creates many monthly parts at once. That is slow but correct.
                 settings={"throw_on_max_partitions_per_insert_block": 0},
                 fmt="ArrowStream",
             )
@@ -104,7 +104,7 @@ class ClickHouseInserter:
             raise self._store_error(f"insert into {table}", error) from error
 
     def erase(self, erasures: Sequence[Erase]) -> None:
-        """One mutation a table for up to a hundred people, waited for on all replicas."""
+        """Run one mutation for each table and up to a hundred people, and wait for all replicas."""
         for start in range(0, len(erasures), _ERASED_AT_ONCE):
             some = erasures[start : start + _ERASED_AT_ONCE]
             where = " OR ".join(
@@ -125,7 +125,7 @@ class ClickHouseInserter:
 
     def _store_error(self, what: str, error: Exception, *, people: bool = False) -> StoreError:
         code = error.code if isinstance(error, DatabaseError) else None
-        # The text of a failed mutation holds the user ids; an error file and a log must not.
+        # The text of a failed mutation contains user ids, which must not reach an error file or a log.
         text = f"code {code}" if people else str(error)
         if code in _PERMANENT:
             return PermanentInsert(f"{what} at {self._store.where}: {text}")

@@ -1,4 +1,4 @@
-"""Bring a database to the schema this version needs, by numbered SQL files applied once each, in order."""
+"""Migrates a database to the schema of this version, by numbered SQL files that are applied once each, in order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 _END = re.compile(r";[ \t]*$", re.MULTILINE)
-_LEDGER = """
+_MIGRATIONS_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations
 (
     version UInt32,
@@ -33,7 +33,7 @@ ORDER BY version
 
 
 class Migration(NamedTuple):
-    """One file. Its statements can be repeated without harm (``IF NOT EXISTS``, ``OR REPLACE``), so a half-applied one is applied again."""
+    """One file. Its statements are idempotent (``IF NOT EXISTS``, ``OR REPLACE``), so a partially applied file is applied again."""
 
     version: int
     name: str
@@ -41,7 +41,7 @@ class Migration(NamedTuple):
 
     @property
     def checksum(self) -> str:
-        """What identifies the text: a file that has been applied anywhere must never change."""
+        """Checksum of the text. A file that was applied to a database must not change."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
     def statements(self) -> list[str]:
@@ -50,7 +50,7 @@ class Migration(NamedTuple):
 
 
 def shipped() -> list[Migration]:
-    """Return the migrations that come with this version, oldest first."""
+    """Return the migrations of this version, oldest first."""
     folder = resources.files("sinks.clickhouse") / "migrations"
     found = []
     for file in folder.iterdir():
@@ -61,17 +61,17 @@ def shipped() -> list[Migration]:
 
 
 def migrate(store: ClickHouse, migrations: Iterable[Migration] | None = None) -> list[str]:
-    """Create the database if it is missing and apply what is not applied yet. Returns the names applied now.
+    """Create the database if it is missing and apply the missing migrations. Returns the names of those.
 
-    Called once at start, before any insert; blocks until done. Several workers may call it at once. Raises ``MigrationRefused`` when an
-    applied file has changed or the database is ahead of this version, and what ``ClickHouse.client`` raises.
+    Call it once at start, before any insert. Blocks until done. Several processes may call it at the same time. Raises
+    ``MigrationRefused`` if an applied file has changed or the database is newer than this version, and what ``ClickHouse.client`` raises.
     """
     wanted = list(shipped() if migrations is None else migrations)
     _create_database(store)
     client = store.connect(database=store.database)
     done: list[str] = []
     try:
-        client.command(_LEDGER)
+        client.command(_MIGRATIONS_TABLE)
         applied = _applied(client)
         _check(store, wanted, applied)
         for migration in wanted:
@@ -97,7 +97,7 @@ def migrate(store: ClickHouse, migrations: Iterable[Migration] | None = None) ->
 def _create_database(store: ClickHouse) -> None:
     client = store.connect(database=None)
     try:
-        # Asked first: a user without the right to create databases can still work in one that was made for them.
+        # Checked first: a user without the right to create databases can use one that an administrator created.
         if client.command(f"EXISTS DATABASE {store.database}") != 1:
             client.command(f"CREATE DATABASE IF NOT EXISTS {store.database}")
     except DatabaseError as error:

@@ -1,6 +1,6 @@
-"""Read-only SQL: what reports and ``onramp sql`` ask.
+"""Read-only SQL for reports and ``onramp sql``.
 
-Two locks: the text must look like a single read, and the engine is told to allow nothing else.
+Two checks enforce it: the text must look like a single read, and the engine runs it in its read-only mode.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.errors import QueryFailed, QueryRefused
 
 _READS = {"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS"}
-# Comments, and everything quoted, so that what remains is the statement itself. ClickHouse knows curly quotes and heredocs too.
+# Comments and quoted text, which the checks must skip. ClickHouse also has curly quotes and heredocs.
 _COMMENT_OR_QUOTED = re.compile(
     r"""--[^\n]*|\#[!\s][^\n]*|/\*.*?\*/|'(?:\\.|''|[^'\\])*'|"(?:\\.|""|[^"\\])*"|`(?:\\.|``|[^`\\])*`|‘[^’]*’|“[^”]*”|\$(\w*)\$.*?\$\1\$""",
     re.DOTALL,
@@ -29,15 +29,16 @@ _EXTERNAL_TABLE = re.compile(
 )
 _OUTFILE = re.compile(r"\bOUTFILE\b", re.IGNORECASE)
 _FORMAT = re.compile(r"\bFORMAT\s+\w+\s*$", re.IGNORECASE)
-# What the engine and the client put around the message: codes in front, version and address behind.
+# The text around the message of an error: codes before it, version and address after it.
 _ERROR_WRAPPING = re.compile(r"^.*DB::Exception: |\s*\((?:version|for url) [^()]*(?:\([^)]*\))?\)", re.DOTALL)
 
 
 def query(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
-    """Run one read and return its rows; the frame has its columns even when it has no rows.
+    """Run one read and return its rows. The frame has its columns even if it has no rows.
 
-    ``parameters`` fill ``{name:Type}`` places. Blocks at most a minute, after which the engine gives up. Raises ``QueryRefused`` for
-    anything but a single read (nothing is sent), ``QueryFailed`` when the engine objects, and what ``ClickHouse.reader`` raises.
+    ``parameters`` are the values of ``{name:Type}`` placeholders. Blocks at most a minute; then the engine cancels the query. Raises
+    ``QueryRefused`` for anything except a single read (it is not sent), ``QueryFailed`` for an error of the engine, and what
+    ``ClickHouse.reader`` raises.
     """
     statement = check_is_read(sql)
     try:
@@ -51,7 +52,7 @@ def query(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None = No
 
 
 def check_is_read(sql: str) -> str:
-    """Return the statement without its closing semicolon, or raise ``QueryRefused`` saying why it will not be sent."""
+    """Return the statement without its final semicolon. Raises ``QueryRefused`` with the reason if it is not a single read."""
     statement = sql.strip()
     bare = _COMMENT_OR_QUOTED.sub(" ", statement).strip()
     while bare.endswith(";"):
@@ -62,7 +63,7 @@ def check_is_read(sql: str) -> str:
         raise QueryRefused(f"Only reads are allowed: start with {', '.join(sorted(_READS))}.")
     if ";" in bare:
         raise QueryRefused("Only one statement at a time is allowed.")
-    # Anywhere at all, even quoted: embedded, the engine writes files for a client that asks, read-only or not.
+    # Refused even in quotes: the embedded engine writes such files even in read-only mode.
     if _OUTFILE.search(statement):
         raise QueryRefused("Writing a result to a file is not allowed; the word OUTFILE may not occur.")
     if found := _EXTERNAL_TABLE.search(bare):

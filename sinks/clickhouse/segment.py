@@ -1,4 +1,4 @@
-r"""One file of the spool: every row one partition wrote in one epoch, as columns, and the erasures among them.
+r"""One file of the spool: all rows that one partition wrote in one epoch, as columns, and the erasures.
 
 Layout::
 
@@ -6,10 +6,10 @@ Layout::
     blocks                             Arrow IPC streams (lz4), one per chunk of a table
     footer                             JSON: {"blocks": [{"table", "rows", "offset", "size"}], "erasures": [...]}
     length of the footer               8 bytes, big-endian
-    "ONRAMPE\n"                        8 bytes: present only in a file that was finished
+    "ONRAMPE\n"                        8 bytes: only in a complete file
 
-A file's name says what it is: ``<partition>.<generation>.<number>.<stage>``. The generation is new each time a partition is built, so a
-name is never used twice, even when the recovery store was lost and counting starts again.
+A file is named ``<partition>.<generation>.<number>.<stage>``. Each time a partition is built it has a new generation, so a name is never
+used twice, even if the recovery store was lost and the numbers start again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NAME = re.compile(r"([A-Za-z0-9_-]+)\.([0-9a-z]+)\.(\d{12})\.(tmp|pending|ready
 
 
 class SegmentName(NamedTuple):
-    """Which segment. Sorts in the order of writing within a partition."""
+    """Identifies a segment. Sorts in the order of writing within a partition."""
 
     partition: str
     generation: str
@@ -39,18 +39,18 @@ class SegmentName(NamedTuple):
 
     @property
     def stem(self) -> str:
-        """What the file is called, without its stage."""
+        """The file name without its stage."""
         return f"{self.partition}.{self.generation}.{self.number:012d}"
 
 
 def parse_name(file_name: str) -> tuple[SegmentName, str] | None:
-    """Return the segment and stage that a file name says, or None for a file that is not ours."""
+    """Return the segment and the stage of a file name, or None if it is not the name of a segment."""
     match = _NAME.fullmatch(file_name)
     return (SegmentName(match[1], match[2], int(match[3])), match[4]) if match else None
 
 
 class Block(msgspec.Struct, frozen=True):
-    """Where one chunk of a table lies in the file."""
+    """The place of one chunk of a table in the file."""
 
     table: str
     rows: int
@@ -74,9 +74,9 @@ class Segment(NamedTuple):
 
 
 class SegmentWriter:
-    """Writes one segment, chunk by chunk, into a file that nobody else looks at until ``finish``.
+    """Writes one segment, chunk by chunk. No other code reads the file before ``finish``.
 
-    No handle is kept between chunks: a writer that is dropped leaves a file, which its partition removes when it is built again.
+    The file is closed between chunks. A writer that is dropped leaves its file, which its partition removes when it is built again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -88,9 +88,9 @@ class SegmentWriter:
         self.size = len(_HEAD)
 
     def add(self, table: str, frame: pl.DataFrame) -> None:
-        """Append a chunk of a table. May raise ``OSError`` (disk full): then the segment is worthless and the epoch must not commit."""
+        """Append a chunk of a table. Raises ``OSError`` (disk full); then the segment is invalid and the epoch must not commit."""
         buffer = io.BytesIO()
-        # The oldest layout of Arrow: ClickHouse does not read string views.
+        # The oldest Arrow layout, because ClickHouse does not read string views.
         frame.write_ipc_stream(buffer, compression="lz4", compat_level=pl.CompatLevel.oldest())
         data = buffer.getbuffer()
         with self._path.open("ab") as file:
@@ -100,11 +100,11 @@ class SegmentWriter:
         self.rows += frame.height
 
     def erase(self, erasure: Erase) -> None:
-        """Note that a person is to be deleted once the rows of this segment are in."""
+        """Add an erasure. The person is deleted after the rows of this segment were inserted."""
         self._erasures.append(erasure)
 
     def finish(self, target: Path) -> None:
-        """Write the table of contents, fsync, and give the file its final name. Durable once the directory is fsynced too."""
+        """Write the table of contents, fsync, and rename the file to ``target``. Durable after an fsync of the directory."""
         footer = msgspec.json.encode(Footer(self._blocks, self._erasures))
         with self._path.open("ab") as file:
             file.write(footer + len(footer).to_bytes(8, "big") + _TAIL)
@@ -115,10 +115,10 @@ class SegmentWriter:
 
 
 def read_segment(path: Path) -> Segment:
-    """Read a finished segment. Raises ``SegmentDamaged`` when it is not whole, ``FileNotFoundError`` when it is gone."""
+    """Read a complete segment. Raises ``SegmentDamaged`` if it is incomplete, ``FileNotFoundError`` if it was removed."""
     data = path.read_bytes()
     if not (data.startswith(_HEAD) and data.endswith(_TAIL)):
-        raise SegmentDamaged(f"{path.name} is cut short or not a spool file.")
+        raise SegmentDamaged(f"{path.name} is truncated or not a spool file.")
     end = len(data) - 16
     start = end - int.from_bytes(data[end : end + 8], "big")
     try:
@@ -130,12 +130,3 @@ def read_segment(path: Path) -> Segment:
     except (msgspec.MsgspecError, pl.exceptions.PolarsError, OSError) as error:
         raise SegmentDamaged(f"{path.name} cannot be read: {error}") from error
     return Segment(frames, footer.erasures, sum(block.rows for block in footer.blocks))
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames and new files in a directory durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

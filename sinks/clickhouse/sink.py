@@ -1,14 +1,14 @@
-"""The Bytewax sink for facts: puts the rows of an epoch into the spool, each exactly once.
+"""The Bytewax sink for facts. It writes each row of an epoch to the spool exactly once.
 
-Why a row enters the spool once, whatever happens:
+A two-phase commit guarantees that:
 
-- ``snapshot()`` is called at the end of an epoch, before the epoch is durable. It writes the epoch's rows as one *pending* segment.
-- A resume from an older epoch discards the pending segments after it: those rows will come again. A resume from this epoch or a
-  later one promotes them: those rows will not.
-- In between, a pending segment is promoted as soon as its epoch is proven durable. Two things prove it. The next ``snapshot()``: an epoch
-  can end only after the sources were asked again, and they are asked only once the epoch before is durable on the whole cluster. And a
-  *heartbeat*: an empty batch, which the flow sends straight from a source's batch, so it too exists only after the sources
-  were asked. An ordinary batch proves nothing: a step with timers of its own (``notify_at``) can emit before that.
+- Bytewax calls ``snapshot()`` at the end of an epoch, before the epoch is durable. It writes the epoch's rows as one *pending* segment.
+- A resume from an earlier epoch discards the pending segments after it, because those rows come again. A resume from this epoch or a
+  later one promotes them to *ready*, because those rows do not come again.
+- During a run a pending segment is promoted as soon as its epoch is known to be durable. Two events prove that. The first is the next
+  ``snapshot()``: an epoch ends only after Bytewax has called the sources again, which it does only once the previous epoch is durable on
+  the whole cluster. The second is a *heartbeat*: an empty batch that the flow derives directly from a source's batch, so it too exists
+  only after the sources were called. Another batch is no proof, because a step with its own timers (``notify_at``) can emit earlier.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from state.records.facts import Fact, StepMetricFact
 from state.records.recommendation import Erase
 
 Batch = list[Fact | Erase]
-"""What one item of the stream carries. An empty one is a heartbeat."""
+"""The value of one item of the stream. An empty batch is a heartbeat."""
 
 CHUNK_ROWS = 20_000
-"""Rows held as Python objects before they become columns on disk."""
+"""Rows that are kept as Python objects before they are written to disk as columns."""
 
 
 class FactPartition(StatefulSinkPartition[Batch, str]):
@@ -42,7 +42,7 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
         self._partition = partition
         self._chunk_rows = chunk_rows
         self._last = _parse_state(partition, resume_state)
-        # Sorts by time of building, so that generations are delivered in order, and is never repeated.
+        # Starts with the time of construction, so that generations are delivered in order, and is unique.
         self._generation = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(3)}"
         self._number = self._last.number if self._last is not None else 0
         self._pending: list[SegmentName] = []
@@ -61,18 +61,18 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
             self._write_chunk()
 
     def snapshot(self) -> str:
-        """Make the epoch's rows durable as a pending segment and say which is the last one. Blocks for one fsync of file and directory."""
+        """Make the epoch's rows durable as a pending segment and return the last one's name. Blocks for one fsync of file and directory."""
         self._promote()
         self._seal()
         return "" if self._last is None else f"{self._last.generation}.{self._last.number}"
 
     def flush(self) -> None:
-        """Let everything be delivered. Call it only after the dataflow has returned normally, when every epoch is durable."""
+        """Promote all rows for delivery. Call it only after the dataflow has returned normally, when every epoch is durable."""
         self._seal()
         self._promote()
 
     def close(self) -> None:
-        """Do nothing: the dataflow may have been aborted, so what is pending stays pending."""
+        """Do nothing: the dataflow may have been aborted, so pending segments stay pending."""
 
     def _seal(self) -> None:
         if self._rows:
@@ -104,7 +104,7 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
         for kind, rows in by_kind.items():
             frame = to_frame(kind, rows)
             if kind is StepMetricFact:
-                # The row's place in the spool: the same however often the segment is delivered.
+                # The row's place in the spool, which is the same for every delivery of the segment.
                 place = pl.int_range(writer.rows, writer.rows + frame.height, eager=True).cast(pl.String)
                 frame = frame.with_columns((f"{name.stem}." + place).alias("partial_id"))
             writer.add(kind.TABLE, frame)
@@ -126,17 +126,17 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
 
 
 class FactSink(FixedPartitionedSink[Batch, str]):
-    """Sink of ``(key, batch)`` items, keyed ``"0"``, ``"1"``, … by partition.
+    """Sink of ``(key, batch)`` items. The keys ``"0"``, ``"1"``, … name the partition.
 
-    One partition a process is right; more serve only to spread the work over worker threads. A partition's name must stay the same over
-    restarts, be unique among the processes that share a cluster, and use only letters, digits, ``_`` and ``-``. All facts of one person
-    must go to the same partition, or their deletion cannot be ordered after them.
+    One partition for each process suffices; more spread the work over worker threads. The name of a partition must not change between
+    runs, must be unique among the processes of a cluster, and contains only letters, digits, ``_`` and ``-``. All facts of one person
+    must go to the same partition; otherwise a deletion could overtake them.
     """
 
     def __init__(self, spool: Spool, partitions: Sequence[str] = ("facts",)) -> None:
         for partition in partitions:
             if parse_name(f"{partition}.0.{0:012d}.tmp") is None:
-                raise ValueError(f"The partition name {partition!r} may use only letters, digits, _ and -.")
+                raise ValueError(f"The partition name {partition!r} must contain only letters, digits, _ and -.")
         self._spool = spool
         self._partitions = list(partitions)
         self._built: list[FactPartition] = []
@@ -146,18 +146,18 @@ class FactSink(FixedPartitionedSink[Batch, str]):
         return self._partitions
 
     def part_fn(self, item_key: str) -> int:
-        """A key that is a number picks that partition, in the order of all partitions' names; any other key is hashed."""
+        """Return the partition of a key: a number selects by the order of all partitions' names; any other key is hashed."""
         return int(item_key) if item_key.isdecimal() else super().part_fn(item_key)
 
     def build_part(self, step_id: str, for_part: str, resume_state: str | None) -> FactPartition:
-        """Build or resume a partition: promotes what the resume state covers and removes what will run again."""
+        """Build or resume a partition: promote the segments that the resume state covers, and remove those whose epochs run again."""
         del step_id
         built = FactPartition(self._spool, for_part, resume_state)
         self._built.append(built)
         return built
 
     def flush(self) -> None:
-        """Let everything written here be delivered. Call it only after the dataflow has returned normally."""
+        """Promote all rows of this process for delivery. Call it only after the dataflow has returned normally."""
         for built in self._built:
             built.flush()
 

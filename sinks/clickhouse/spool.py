@@ -1,13 +1,14 @@
-"""The spool: rows wait here, on disk, between an epoch of the dataflow and ClickHouse.
+"""The spool: a directory of segments between the dataflow and ClickHouse.
 
-A segment passes through two stages, which are the end of its file name:
+A segment has two stages, which are the suffix of its file name:
 
-- ``pending``: written and fsynced by ``snapshot()``, before its epoch is durable. If the job dies now, the epoch runs again
-  and the segment is removed when its partition is built.
-- ``ready``: its epoch is known to be durable, or it was in the resume state. It will be delivered, and removed after that.
+- ``pending``: ``snapshot()`` has written and fsynced it, but its epoch is not durable yet. If the job dies now, the epoch runs again, and
+  the segment is removed when its partition is built.
+- ``ready``: its epoch is known to be durable, or it was in the resume state. The drain delivers it and then removes it.
 
-Many threads and processes may share a directory. A partition belongs to whoever built it; ready segments belong to whoever holds the lock
-of their partition, so that each is delivered in order and by one drain at a time, and those of a dead process by any other.
+Threads and processes may share a directory. Each partition has one writer, the sink that built it. Ready segments belong to the drain
+that holds the lock of their partition. So they are delivered in order and by one drain at a time, and any drain can deliver those of a
+dead process.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sinks.clickhouse.errors import SpoolClosed
-from sinks.clickhouse.segment import SegmentName, parse_name, sync_directory
+from sinks.clickhouse.segment import SegmentName, parse_name
+from sinks.sync_directory import sync_directory
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +41,11 @@ class StoredSegment(NamedTuple):
 
 
 class Spool:
-    """One directory of segments. Building it creates the directory and nothing else.
+    """One directory of segments. The constructor creates the directory and nothing else.
 
-    Attributes for metrics, plain and always current within about a second: ``rows_spooled`` (since start), ``segments_pending``,
-    ``segments_ready``, ``segments_rejected``, ``bytes`` (on disk, pending and ready), ``blocked_writers`` (writers waiting for room now),
-    ``promotions`` (calls of ``promote`` that had something to promote, since start).
+    Attributes for metrics, current within about a second: ``rows_spooled`` (since start), ``segments_pending``,
+    ``segments_ready``, ``segments_rejected``, ``bytes`` (on disk, pending and ready), ``blocked_writers`` (writers that wait for space now),
+    ``promotions`` (calls of ``promote`` that promoted a segment, since start).
     """
 
     def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, warn_seconds: float = WARN_SECONDS) -> None:
@@ -67,7 +69,7 @@ class Spool:
         self.refresh()
 
     def refresh(self) -> None:
-        """Count what is on disk, which other processes change too, and wake whoever waits. The drain does this every second."""
+        """Count the files again, because other processes change them too, and wake all waiting threads. The drain calls it every second."""
         pending, ready = self.segments("pending"), self.segments("ready")
         rejected = sum(1 for path in self.rejected.iterdir() if path.suffix == ".ready")
         with self._changed:
@@ -77,7 +79,7 @@ class Spool:
             self._changed.notify_all()
 
     def segments(self, stage: str, partition: str | None = None) -> list[StoredSegment]:
-        """Return the segments of one stage, in order. A file that vanishes meanwhile is left out."""
+        """Return the segments of one stage, in order. A file that is removed meanwhile is skipped."""
         found = []
         for path in self.directory.iterdir():
             parsed = parse_name(path.name)
@@ -88,14 +90,14 @@ class Spool:
         return sorted(found)
 
     def path(self, name: SegmentName, stage: str) -> Path:
-        """Where a segment lies in a stage."""
+        """Return the path of a segment in a stage."""
         return self.directory / f"{name.stem}.{stage}"
 
     def promote(self, names: list[SegmentName]) -> None:
-        """Let pending segments be delivered. Call it only when their epoch is known to be durable.
+        """Make pending segments ready for delivery. Call it only when their epoch is known to be durable.
 
-        Atomic per segment, idempotent. Not fsynced: should the rename be lost with the machine's power, the segment is pending again,
-        and the resume state, which is durable, promotes it.
+        Atomic for each segment, and idempotent. Not fsynced: if a power failure undoes the rename, the segment is pending again, and the
+        resume state, which is durable, promotes it.
         """
         if not names:
             return
@@ -113,7 +115,7 @@ class Spool:
             self._changed.notify_all()
 
     def discard(self, paths: list[Path]) -> None:
-        """Remove files whose rows are in ClickHouse, or whose epoch will run again."""
+        """Remove files whose rows are in ClickHouse or whose epoch runs again."""
         if not paths:
             return
         for path in paths:
@@ -122,7 +124,7 @@ class Spool:
         self.refresh()
 
     def reject(self, segment: StoredSegment, error: str) -> Path:
-        """Set a segment aside with the reason beside it. Moving the file back delivers it again. Returns where it went."""
+        """Move a segment to ``rejected/`` with its error, and return the new path. Moving the file back delivers it again."""
         target = self.rejected / segment.path.name
         target.with_suffix(".error.txt").write_text(error + "\n", encoding="utf-8")
         segment.path.rename(target)
@@ -132,7 +134,7 @@ class Spool:
         return target
 
     def add_pending(self, rows: int, size: int) -> None:
-        """Make a new pending segment durable. Called by the partition that wrote it; blocks for one fsync."""
+        """Make a new pending segment durable and count it. The partition that wrote it calls this. Blocks for one fsync."""
         sync_directory(self.directory)
         with self._changed:
             self.rows_spooled += rows
@@ -142,29 +144,29 @@ class Spool:
 
     @contextlib.contextmanager
     def lease(self) -> Iterator[list[StoredSegment]]:
-        """Hold every partition that no other drain holds, and yield their ready segments in order. Never blocks.
+        """Lock every partition that no other drain has locked, and yield their ready segments in order. Does not block.
 
-        While it is held no other drain, in this process or another, can deliver those segments. A process that dies lets go of it.
+        During the block no other drain, in this process or another, can deliver those segments. The locks of a dead process are released.
         """
         handles: list[int] = []
-        mine: list[StoredSegment] = []
+        leased: list[StoredSegment] = []
         try:
             for partition in sorted({segment.name.partition for segment in self.segments("ready")}):
                 handle = os.open(self._locks / partition, os.O_RDWR | os.O_CREAT, 0o644)
                 handles.append(handle)
                 with contextlib.suppress(BlockingIOError):
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    # Listed again under the lock: the drain that held it may have delivered some of them just now.
-                    mine += self.segments("ready", partition)
-            yield mine
+                    # Listed again under the lock: the drain that held it before may have delivered some of them.
+                    leased += self.segments("ready", partition)
+            yield leased
         finally:
             for handle in handles:
                 os.close(handle)
 
     def wait_for_room(self) -> None:
-        """Hold the caller back while the spool is full and delivering something can make room. Raises ``SpoolClosed`` on ``close()``.
+        """Block while the spool is full and a delivery can make space. Raises ``SpoolClosed`` after ``close()``.
 
-        A single epoch larger than the limit is let through: waiting for it would be waiting for oneself.
+        It does not block if nothing is ready: then the current epoch alone exceeds the limit, and no delivery would make space.
         """
         if self.bytes < self.max_bytes:
             return
@@ -177,7 +179,7 @@ class Spool:
                         raise SpoolClosed("The job stopped while its spool was full; nothing is lost, the last epoch runs again.")
                     if not self._changed.wait(self._warn_seconds):
                         logger.warning(
-                            "the spool %s is full (%d MiB) and holds the input back: bring ClickHouse back, or raise the spool's limit",
+                            "the spool %s is full (%d MiB), so the job has stopped reading its input: restore ClickHouse, or raise ONRAMP_SPOOL_MAX_MB",
                             self.directory,
                             self.bytes // 2**20,
                         )
@@ -185,17 +187,17 @@ class Spool:
                 self.blocked_writers -= 1
 
     def wait_until(self, reached: Callable[[], bool], timeout: float | None) -> bool:
-        """Block until a condition over this spool holds, looking whenever something changes. Returns whether it held in time."""
+        """Block until a condition on this spool is true; check it at every change. Returns whether it was true within ``timeout``."""
         with self._changed:
             return self._changed.wait_for(reached, timeout)
 
     def wake(self) -> None:
-        """Wake everyone who waits for a change."""
+        """Wake all threads that wait for a change."""
         with self._changed:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Release writers that are held back. Leaves every file as it is."""
+        """Release blocked writers. Files stay unchanged."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,1 +1,1 @@
-"""Rejected messages, for operators."""
+"""Writes rejected messages for operators: ``file`` for embedded runs, ``topic`` for Kafka."""

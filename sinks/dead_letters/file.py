@@ -1,7 +1,7 @@
-"""Dead letters as lines of JSON in one file: for embedded runs. Items are ``(key, [letter, …])``.
+"""Writes dead letters as lines of JSON to one file, for embedded runs. Items are ``(key, [letter, …])``.
 
-Each letter stands in the file exactly once: what a crashed run wrote after its last snapshot is cut off on resume, and written again.
-Hence the file belongs to one recovery store, and a run that starts with a new store starts the file anew.
+Delivery: exactly once. A resume truncates the file to the last snapshot, and the letters after it are written again. Hence the file
+belongs to one recovery store, and a run with a new store truncates it to nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from sinks.sync_directory import sync_directory
 from state.records.dead_letter import DeadLetter, encode_line
 
 _LOG = logging.getLogger(__name__)
@@ -23,14 +24,14 @@ class DeadLetterFileError(Exception):
 
 
 class DeadLetterFileSink(FixedPartitionedSink[list[DeadLetter], int]):
-    """One file, written by one worker."""
+    """One file, which one worker writes."""
 
     def __init__(self, path: Path) -> None:
         """Open nothing yet. The directory of ``path`` must exist."""
         self._path = path
 
     def list_parts(self) -> list[str]:
-        """The one file."""
+        """Return the one partition."""
         return ["file"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> DeadLetterFile:  # noqa: ARG002 - the engine's signature
@@ -39,26 +40,26 @@ class DeadLetterFileSink(FixedPartitionedSink[list[DeadLetter], int]):
 
 
 class DeadLetterFile(StatefulSinkPartition[list[DeadLetter], int]):
-    """The file, open for writing. ``written`` counts the letters of this run. Its state is the length of the file in bytes."""
+    """The open file. ``written`` counts the letters of this run. Its state is the length of the file in bytes."""
 
     def __init__(self, path: Path, resume_state: int | None) -> None:
-        """Cut the file at ``resume_state`` (empty for None). Raises ``DeadLetterFileError``."""
+        """Open the file and truncate it to ``resume_state`` bytes (None: 0). Raises ``DeadLetterFileError``."""
         self.written = 0
         self._path = path
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             self._close = weakref.finalize(self, os.close, self._fd)  # an aborted dataflow closes nothing
             present = os.fstat(self._fd).st_size
-            self._end = min(present, resume_state or 0)  # beyond its end would fill the gap with NUL
+            self._end = min(present, resume_state or 0)  # a larger length would fill the gap with NUL
             if self._end < (resume_state or 0):
-                _LOG.warning("%s is shorter than this job left it (%d of %d bytes); going on at its end", path, present, resume_state)
+                _LOG.warning("%s is shorter than at the last snapshot (%d of %d bytes); continuing at its end", path, present, resume_state)
             os.ftruncate(self._fd, self._end)
-            self._sync_name()
+            sync_directory(path.parent)
         except OSError as error:
             raise self._failed(error) from error
 
     def write_batch(self, values: list[list[DeadLetter]]) -> None:
-        """Append every letter; durable with the next snapshot. Raises ``DeadLetterFileError``."""
+        """Append all letters. They are durable after the next snapshot. Raises ``DeadLetterFileError``."""
         lines = memoryview(b"".join(encode_line(letter) for letters in values for letter in letters))
         try:
             while lines:
@@ -70,7 +71,7 @@ class DeadLetterFile(StatefulSinkPartition[list[DeadLetter], int]):
         self.written += sum(map(len, values))
 
     def snapshot(self) -> int:
-        """Return the length of the file once every letter is on the disk. Blocks for the disk. Raises ``DeadLetterFileError``."""
+        """Flush the file to disk and return its length. Blocks for one fsync. Raises ``DeadLetterFileError``."""
         try:
             os.fsync(self._fd)
         except OSError as error:
@@ -81,15 +82,8 @@ class DeadLetterFile(StatefulSinkPartition[list[DeadLetter], int]):
         """Close the file, at the end of the input."""
         self._close()
 
-    def _sync_name(self) -> None:
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
     def _failed(self, error: OSError) -> DeadLetterFileError:
         return DeadLetterFileError(
             f"Dead letters cannot be written to {self._path} ({error.strerror or error}); "
-            "make room or mend the permissions and start the job again, it resumes by itself."
+            "free disk space or correct the permissions and start the job again, it resumes by itself."
         )

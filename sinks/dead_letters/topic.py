@@ -1,8 +1,8 @@
-"""Dead letters as messages of a Kafka topic. Items are ``(key, [letter, …])``.
+"""Writes dead letters to a Kafka topic. Items are ``(key, [letter, …])``.
 
-A letter keeps the original value, key and headers. Added are the headers ``onramp-reason``, ``onramp-detail``, ``onramp-topic``,
-``onramp-partition``, ``onramp-offset`` and ``onramp-log-time``: to replay a letter, drop those and produce the rest to that topic.
-After a crash a letter may stand there twice; its topic, partition and offset say that it is the same one.
+A letter keeps the original value, key and headers. The sink adds the headers ``onramp-reason``, ``onramp-detail``, ``onramp-topic``,
+``onramp-partition``, ``onramp-offset`` and ``onramp-log-time``. To replay a letter, remove them and produce the rest to that topic.
+After a crash a letter may be in the topic twice; topic, partition and offset identify duplicates.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any, Final
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from state.never import never
 from state.records.dead_letter import DeadLetter, rfc3339
 
 _LOG = logging.getLogger(__name__)
-_EXCERPT: Final = 65_536  # bytes kept of a value that the topic refuses as too large; its position leads to all of it
-_POLL_SECONDS: Final = 0.5  # seconds between two looks at whether the job should stop
+_EXCERPT: Final = 65_536  # bytes that are kept of a value that is too large for the topic; its position leads to the original
+_POLL_SECONDS: Final = 0.5  # between two polls of ``stopping``
 _OWN_PREFIX: Final = "onramp-"
 
 _ADVICE: Final = {
@@ -31,15 +32,11 @@ _ADVICE: Final = {
 
 
 class DeadLetterTopicError(Exception):
-    """The topic did not take every letter. The text is one sentence for the operator; the job resumes and writes them again."""
-
-
-def never() -> bool:
-    return False
+    """The topic did not accept all letters. The text is one sentence for the operator. The resumed job writes them again."""
 
 
 class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
-    """Writes at least once: an epoch becomes durable only after the brokers have acknowledged all its letters."""
+    """Writes at least once: an epoch becomes durable only after the brokers acknowledged all its letters."""
 
     def __init__(
         self,
@@ -50,19 +47,19 @@ class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
         partitions: int = 1,
         stopping: Callable[[], bool] = never,
     ) -> None:
-        """Connect to nothing yet.
+        """Open no connection yet.
 
-        ``client_config`` goes to librdkafka and names the brokers and credentials. ``give_up_seconds`` is how long a letter may
-        wait for its acknowledgement. ``partitions`` is how many workers can write at once, not a property of the topic.
+        ``client_config`` is for librdkafka and contains the brokers and credentials. ``give_up_seconds`` is the longest wait for the
+        acknowledgement of a letter. ``partitions`` is the number of workers that can write at once, not a property of the topic.
         """
         self._config = {
-            "linger.ms": 20,  # letters come in bursts; nobody waits for one
-            "compression.type": "lz4",  # the original may have just fitted, and our headers come on top
-            "message.max.bytes": 64_000_000,  # let the broker judge the size, not the client
+            "linger.ms": 20,  # letters come in bursts, and no reader needs one at once
+            "compression.type": "lz4",  # the original may just fit, and the sink adds headers
+            "message.max.bytes": 64_000_000,  # the broker checks the size, not the client
             **client_config,
             "acks": "all",
             "enable.idempotence": True,
-            "delivery.timeout.ms": max(100, round(give_up_seconds * 1000)),  # it must exceed the linger
+            "delivery.timeout.ms": max(100, round(give_up_seconds * 1000)),  # it must be larger than linger.ms
         }
         self._topic = topic
         self._give_up_seconds = give_up_seconds
@@ -70,15 +67,15 @@ class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
         self._partitions = [str(number) for number in range(partitions)]
 
     def list_parts(self) -> list[str]:
-        """Every worker can write every partition; the engine gives each to one."""
+        """Return the partitions. Any worker can write any of them; the engine assigns each to one."""
         return self._partitions
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> DeadLetterTopic:  # noqa: ARG002 - the engine's signature
-        """Create a producer. Raises ``DeadLetterTopicError`` when librdkafka refuses the configuration."""
+        """Create a producer. Raises ``DeadLetterTopicError`` if librdkafka rejects the configuration."""
         try:
             producer = Producer(self._config, logger=_LOG)
         except KafkaException as error:
-            raise DeadLetterTopicError(f"ONRAMP_KAFKA_CONFIG is refused by the Kafka client ({error.args[0].str()}).") from error
+            raise DeadLetterTopicError(f"The Kafka client rejects ONRAMP_KAFKA_CONFIG ({error.args[0].str()}); correct it.") from error
         return DeadLetterTopic(producer, self._topic, self._give_up_seconds, self._stopping)
 
 
@@ -86,7 +83,7 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
     """One producer. ``written`` counts acknowledged letters, ``shortened`` those whose value was too large for the topic."""
 
     def __init__(self, producer: Producer, topic: str, give_up_seconds: float, stopping: Callable[[], bool] = never) -> None:
-        """Take over ``producer``. ``give_up_seconds`` is in seconds."""
+        """Use and own ``producer``. ``give_up_seconds`` is in seconds."""
         self.written = 0
         self.shortened = 0
         self._producer = producer
@@ -98,7 +95,7 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
         self._too_large: list[DeadLetter] = []
 
     def write_batch(self, values: list[list[DeadLetter]]) -> None:
-        """Hand every letter to the producer. Blocks only while its queue is full. Raises ``DeadLetterTopicError``."""
+        """Give all letters to the producer. Blocks only while its queue is full. Raises ``DeadLetterTopicError``."""
         for letters in values:
             for letter in letters:
                 self._produce(letter, letter.raw)
@@ -106,7 +103,7 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
         self._check()
 
     def snapshot(self) -> None:
-        """Return when the brokers have every letter. Blocks while they are away; raises ``DeadLetterTopicError`` if one was not taken."""
+        """Return when the brokers have all letters. Blocks while they are unavailable. Raises ``DeadLetterTopicError`` if one was refused."""
         self._flush()
         if self._too_large:
             too_large, self._too_large = self._too_large, []
@@ -116,14 +113,14 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
         self._check()
 
     def close(self) -> None:
-        """Nothing is pending: the last epoch has ended."""
+        """Do nothing: after the last epoch no letter is pending."""
 
     def _flush(self) -> None:
-        deadline = time.monotonic() + self._give_up_seconds + _POLL_SECONDS  # the producer gives up first, and says why
+        deadline = time.monotonic() + self._give_up_seconds + _POLL_SECONDS  # the producer gives up first and reports the reason
         while self._producer.flush(_POLL_SECONDS):
             self._check()
             if self._stopping() or time.monotonic() >= deadline:
-                raise self._error(f"{len(self._producer)} letters without an acknowledgement", "check that the brokers can be reached")
+                raise self._error(f"{len(self._producer)} letters were not acknowledged", "check that the brokers can be reached")
 
     def _produce(self, letter: DeadLetter, value: bytes, *, shortened: bool = False) -> None:
         headers = _headers(letter, shortened=shortened)
@@ -133,11 +130,11 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
                 self._producer.produce(
                     self._topic, value, letter.key, headers=headers, on_delivery=self._report(letter, shortened=shortened)
                 )
-            except BufferError:  # full: acknowledgements make room
+            except BufferError:  # the queue is full; acknowledgements free it
                 self._producer.poll(_POLL_SECONDS)
                 self._check()
                 if self._stopping() or time.monotonic() >= deadline:
-                    raise self._error("its queue is full", "check that the brokers can be reached") from None
+                    raise self._error("the queue of the producer is full", "check that the brokers can be reached") from None
             except KafkaException as error:
                 self._handle_failure(error.args[0], letter, shortened=shortened)
                 return
@@ -168,12 +165,12 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
 
     def _error(self, what: str, advice: str) -> DeadLetterTopicError:
         return DeadLetterTopicError(
-            f"The dead-letter topic {self._topic} did not take everything ({what}); {advice} and start the job again, it resumes by itself."
+            f"The dead-letter topic {self._topic} did not accept all letters ({what}); {advice} and start the job again, it resumes by itself."
         )
 
 
 def _headers(letter: DeadLetter, *, shortened: bool) -> list[tuple[str, str | bytes | None]]:
-    """Return the original headers and ours; somebody else's under our names would mislead a replay, so they go."""
+    """Return the original headers and those of the sink. Original ones with the sink's prefix are dropped: they would mislead a replay."""
     own = {
         "reason": letter.reason,
         "detail": letter.detail,

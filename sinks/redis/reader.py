@@ -1,4 +1,4 @@
-"""Reads a person's record the way an app does: one GET."""
+"""Reads a user's record as an app does, with one GET."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from state.records.recommendation import Recommendation, redis_key
 
 
 class RecommendationReader:
-    """Reads from the server at ``url``. It tries once: whoever asks is waiting for the answer."""
+    """Reads from the server at ``url``. It does not retry, because the caller waits for the answer."""
 
     def __init__(self, url: str) -> None:
-        """Open no connection yet. Raises ``StoreRefusedError`` when ``url`` makes no sense."""
+        """Open no connection yet. Raises ``StoreRefusedError`` if ``url`` is not valid."""
         self._client = connect(url)
         self._address = mask_url(url)
 
     def read(self, tenant_id: str, user_id: str) -> Recommendation | Deleted | None:
-        """Return what the person should see, that they were deleted, or None where nothing was written in the last day.
+        """Return the user's recommendation, ``Deleted`` for a deleted user, or None if there is no record (any more).
 
-        A recommendation whose ``ui_component`` is ``none`` means: show nothing. Blocks for the round trip, seconds at most.
-        Raises ``RecommendationStoreError`` when Redis does not answer, ``CorruptRecordError`` when the value is not ours.
+        A recommendation whose ``ui_component`` is ``none`` means: show nothing. Blocks for one round trip, a few seconds at most.
+        Raises ``RecommendationStoreError`` if Redis does not answer, ``CorruptRecordError`` if the value is not a record.
         """
         try:
             data = self._client.get(redis_key(tenant_id, user_id).encode())
@@ -37,9 +37,9 @@ class RecommendationReader:
         return decode_record(data if isinstance(data, bytes) else str(data).encode())
 
     def read_raw(self, tenant_id: str, user_ids: Sequence[str]) -> list[bytes | None]:
-        """Return the records of many people as they stand there, None where there is none or the person was deleted.
+        """Return the records of many users without decoding them; None for a user without one and for a deleted user.
 
-        One round trip. Blocks and raises as ``read`` does, but looks into no record.
+        Takes one round trip. Blocks and raises like ``read``.
         """
         try:
             pipeline = self._client.pipeline(transaction=False)

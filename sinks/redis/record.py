@@ -1,4 +1,4 @@
-"""What stands under a person's Redis key: a recommendation, or the tombstone of a deleted person."""
+"""The record under a user's Redis key: a recommendation, or the tombstone of a deleted user."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from state.records.recommendation import Effect, Erase, MarkShown, Recommendatio
 
 
 class Deleted(msgspec.Struct, frozen=True, gc=False):
-    """The person was deleted; in JSON ``{"deleted":true,"version":N}`` and nothing that says who. Only a newer sign-up replaces it."""
+    """A tombstone, in JSON ``{"deleted":true,"version":N}``, without the user's id. Only a newer sign-up replaces it."""
 
     deleted: bool
     version: int
 
 
 TOMBSTONE: Final = b'{"deleted"'
-"""What a tombstone begins with, and a recommendation never does."""
+"""The first bytes of a tombstone. A recommendation does not begin with them."""
 
 
 class CorruptRecordError(ValueError):
-    """The value is neither of the two. The job replaces it with its next write to that key."""
+    """The value is neither a recommendation nor a tombstone. The job replaces it with its next write to that key."""
 
 
 def key_of(effect: Effect) -> str:
@@ -30,7 +30,7 @@ def key_of(effect: Effect) -> str:
 
 
 def shown_key_of(effect: Effect) -> str:
-    """Return the key that says which decision the person has seen."""
+    """Return the key of the last decision that was shown to the user."""
     return shown_key(*_person_of(effect))
 
 
@@ -46,14 +46,14 @@ def version_of(effect: Effect) -> int:
 
 
 def id_of(effect: Effect) -> str:
-    """Return the id that two effects on the same thing share: the recommendation's, of ``MarkShown`` the decision's."""
+    """Return the id that is equal for two effects on the same thing: the recommendation's id, or the decision's for ``MarkShown``."""
     if isinstance(effect, Erase):
         return ""
     return effect.decision_id if isinstance(effect, MarkShown) else effect.recommendation.recommendation_id
 
 
 def encode_record(effect: Effect) -> bytes:
-    """Return the JSON that ``effect`` puts under its key; ``MarkShown`` puts none."""
+    """Return the JSON that ``effect`` writes under its key; empty for ``MarkShown``."""
     if isinstance(effect, Erase):
         return msgspec.json.encode(Deleted(deleted=True, version=effect.version))
     if isinstance(effect, MarkShown):
@@ -62,7 +62,7 @@ def encode_record(effect: Effect) -> bytes:
 
 
 def decode_record(data: bytes) -> Recommendation | Deleted:
-    """Read a value back. Raises ``CorruptRecordError``."""
+    """Decode a value. Raises ``CorruptRecordError``."""
     try:
         return decode(data)
     except msgspec.DecodeError as not_a_recommendation:
@@ -71,5 +71,5 @@ def decode_record(data: bytes) -> Recommendation | Deleted:
         except msgspec.DecodeError:
             raise CorruptRecordError(f"the stored recommendation cannot be read: {not_a_recommendation}") from not_a_recommendation
     if not tombstone.deleted:
-        raise CorruptRecordError("the stored recommendation cannot be read: a tombstone that says it is not deleted")
+        raise CorruptRecordError("the stored recommendation cannot be read: a tombstone with deleted = false")
     return tombstone

@@ -1,23 +1,23 @@
-"""The one script that changes a person's record in Redis: atomic, the keys of one person a call (they share a cluster slot).
+"""The one Lua script that changes a user's record in Redis. It is atomic; each call has the keys of one user, which share a cluster slot.
 
-What stands there → what happens to a record of version ``v``:
+The value under the key decides what happens to a record of version ``v``:
 
-| under the key                | ``publish``                      | ``erase``                             | ``replace_text``         |
+| value under the key          | ``publish``                      | ``erase``                             | ``replace_text``         |
 |------------------------------|----------------------------------|---------------------------------------|--------------------------|
 | nothing                      | written                          | written                               | refused                  |
-| exactly this value           | unchanged, its life not extended | unchanged, its life not extended      | unchanged                |
+| exactly this value           | unchanged, TTL not extended      | unchanged, TTL not extended           | unchanged                |
 | a recommendation, version w  | written if v ≥ w, else stale     | written: deletion beats every version | see below                |
 | a tombstone, version w       | written if v > w, else stale     | written if v > w, else stale          | refused                  |
 | anything else                | written, reported as repaired    | written, reported as repaired         | refused                  |
 
-Within one run no two records of a person share a version, so an equal one comes from a replay after a crash. The replay may have
-chosen differently, its state is the one that lasts, and ClickHouse keeps its row: it replaces. Only where it chose the same and a model's
-text has replaced the template since, the record with that text stays: a person may be reading it.
+Within one run all records of a user have different versions, so a record of equal version comes from a replay after a crash. The replay
+may have chosen another arm. Its state is the one that lasts, and ClickHouse keeps its row, so it replaces the record. There is one
+exception: if the replay chose the same and a model has replaced the text meanwhile, the record stays, because the user may be reading it.
 
-``replace_text`` is written, with the remaining life of the record, where the record is the template of the same recommendation and the
-marker under the second key does not say that its decision was shown. ``mark_shown`` sets that marker, an erase removes it.
+``replace_text`` is written, with the remaining TTL of the record, if the record is the template of the same recommendation and the second
+key does not hold its decision. ``mark_shown`` sets the second key to the decision that was shown; ``erase`` deletes it.
 
-A tombstone always states its own version, even over a newer record: a replay that erases again publishes again after it.
+A tombstone has its own version even if it replaces a newer record: a replay that erases again also publishes again after it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ elseif mode == 'replace_text' then
 elseif current then
   local readable, stored = pcall(cjson.decode, current)
   local known = readable and type(stored) == 'table' and stored['version']
-  -- beyond 2^53 a double no longer tells neighbours apart, and a huge version would lock the key for good
+  -- above 2^53 a double cannot represent every integer, and a huge version would lock the key for good
   if type(known) ~= 'number' or known < 0 or known > 9007199254740992 or known ~= math.floor(known) then
     result = {REPAIRED}
   elseif stored['deleted'] == true then
@@ -78,4 +78,4 @@ return result
 """
 
 DIGEST: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
-"""The name under which a server that has seen the script runs it."""
+"""SHA-1 of the script: ``EVALSHA`` runs a loaded script by it."""

@@ -1,6 +1,6 @@
-"""The sink that puts recommendations where the app reads them. Items are ``(key, [effect, …])``: one item a batch costs least.
+"""The Bytewax sink for recommendations. Items are ``(key, [effect, …])``; one item for each batch costs least.
 
-All effects of one person must travel under one key, so that they stay in order: partitions are written by different workers.
+All effects of one user must have the same key, so that they stay in order: different workers write the partitions.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from state.records.recommendation import Effect
 
 
 class RecommendationSink(FixedPartitionedSink[list[Effect], None]):
-    """Writes at least once, and idempotently: after a crash at any point Redis ends in the state it would have had without.
+    """Writes at least once, and idempotently: after a crash at any point Redis reaches the same state as without it.
 
-    What was given is in Redis at the end of the epoch at the latest, with ``min_effects`` 1 when ``write_batch`` returns.
+    Effects are in Redis at the end of their epoch at the latest; with ``min_effects`` 1 when ``write_batch`` returns.
     """
 
-    def __init__(self, url: str, policy: WritePolicy, partitions: int = 1, min_effects: int = 1) -> None:
-        """Keep the configuration. ``partitions`` is how many workers can write at once; changing it between runs is safe.
+    def __init__(self, url: str, policy: WritePolicy, *, partitions: int = 1, min_effects: int = 1) -> None:
+        """Keep the configuration. ``partitions`` is the number of workers that can write at once; it may change between runs.
 
-        ``min_effects`` effects are gathered before they are sent: 1 for a live job; more for a file, where nobody waits for one person's.
+        The sink collects ``min_effects`` effects before it sends them: 1 for a live job, more for a file, where no app waits.
         """
         self._min_effects = min_effects
         self._url = url
@@ -32,7 +32,7 @@ class RecommendationSink(FixedPartitionedSink[list[Effect], None]):
 
     @property
     def counts(self) -> WriteCounts:
-        """What the partitions of this process have done so far, added up."""
+        """The sum of the counts of all partitions of this process."""
         total = WriteCounts()
         for counts in self._counts:
             for name, value in asdict(counts).items():
@@ -40,18 +40,18 @@ class RecommendationSink(FixedPartitionedSink[list[Effect], None]):
         return total
 
     def list_parts(self) -> list[str]:
-        """Every worker can write every partition; the engine gives each to one."""
+        """Return the partitions. Any worker can write any of them; the engine assigns each to one."""
         return self._partitions
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> RecommendationPartition:  # noqa: ARG002 - the engine's signature
-        """Open one partition. Raises ``StoreRefusedError`` when the address makes no sense."""
+        """Open one partition. Raises ``StoreRefusedError`` if the address is not valid."""
         writer = RecommendationWriter(self._url, self._policy)
         self._counts.append(writer.counts)
         return RecommendationPartition(writer, self._min_effects)
 
 
 class RecommendationPartition(StatefulSinkPartition[list[Effect], None]):
-    """One writer."""
+    """One partition with its writer."""
 
     def __init__(self, writer: RecommendationWriter, min_effects: int = 1) -> None:
         """Take over ``writer``."""
@@ -60,16 +60,16 @@ class RecommendationPartition(StatefulSinkPartition[list[Effect], None]):
         self._buffer: list[Effect] = []
 
     def write_batch(self, values: list[list[Effect]]) -> None:
-        """Return when all of it is in Redis, or fewer than ``min_effects`` effects wait for the end of the epoch.
+        """Return when all effects are in Redis, or fewer than ``min_effects`` wait for the end of the epoch.
 
-        Blocks while Redis is away, which holds back the source. Raises ``RecommendationStoreError``.
+        Blocks while Redis is unavailable, which stops the source too (backpressure). Raises ``RecommendationStoreError``.
         """
         self._buffer += [effect for effects in values for effect in effects]
         if len(self._buffer) >= self._min_effects:
             self.snapshot()
 
     def snapshot(self) -> None:
-        """Send what is left: the barrier at the end of the epoch. Blocks and raises like ``write_batch``."""
+        """Flush the remaining effects at the end of the epoch. Blocks and raises like ``write_batch``."""
         if self._buffer:
             self._writer.write(self._buffer)
             self._buffer = []

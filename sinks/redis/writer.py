@@ -1,4 +1,4 @@
-"""Writes effects to Redis: condensed, pipelined, patient. No Bytewax here; ``recommendations.py`` is the sink around it."""
+"""Writes effects to Redis: compacted, in pipelines, with retries. It does not depend on Bytewax; ``sink.py`` is the sink around it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,21 @@ from sinks.redis.client import connect
 from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, describe, is_transient
 from sinks.redis.record import encode_record, id_of, key_of, shown_key_of, version_of
 from sinks.redis.script import DIGEST, ERASE, MARK_SHOWN, PUBLISH, REFUSED, REPAIRED, REPLACE_TEXT, SCRIPT, STALE, UNCHANGED
+from state.backoff import backoff_seconds
+from state.never import never
 from state.records.recommendation import Effect, Erase, MarkShown, ReplaceText
 
 _LOG = logging.getLogger(__name__)
-_PIPELINE = 500  # commands in flight: beyond this the rate no longer grows, and a retry would repeat more than it needs
-_JITTER = random.SystemRandom()  # spreads the retries of many workers; decides nothing
-
-
-def never() -> bool:
-    return False
+_PIPELINE = 500  # commands in flight: more do not increase the rate, and a retry would repeat more of them
+_JITTER = random.SystemRandom()  # spreads the retries of many workers; no decision depends on it
 
 
 @dataclass(frozen=True)
 class WritePolicy:
-    """How long a record lives and how long the writer tries.
+    """How long a record lives and how long the writer retries.
 
-    ``ttl_hours`` counts from the write. ``give_up_seconds`` is the longest time without any progress. ``stopping`` is asked
-    between retries whether the job should end; ``clock``, ``sleep`` (both in seconds) and ``jitter`` (in [0, 1)) are for tests.
+    ``ttl_hours`` counts from the write. ``give_up_seconds`` is the longest time without any progress. ``stopping`` is polled between
+    retries; when it is true the write is given up. ``clock``, ``sleep`` (both in seconds) and ``jitter`` (in [0, 1)) are for tests.
     """
 
     ttl_hours: float = 24.0
@@ -46,11 +44,10 @@ class WritePolicy:
 
 @dataclass
 class WriteCounts:
-    """What became of the effects. ``written``, ``stale``, ``unchanged`` and ``tombstones`` count keys; ``retries`` counts attempts.
+    """Counts of effects by their result. ``written``, ``stale``, ``unchanged`` and ``tombstones`` count keys; ``retries`` counts attempts.
 
-    ``improved``: words of a model took the template's place; ``refused``: they came too late for that. ``superseded``:
-    replaced by a newer effect of the same batch, never sent. ``repaired``: an unreadable value was overwritten
-    (also counted as written or as a tombstone).
+    ``improved``: a model's text replaced the template. ``refused``: it came too late for that. ``superseded``: a newer effect of the same
+    batch replaced it, so it was not sent. ``repaired``: it overwrote an unreadable value (also counted as written or as a tombstone).
     """
 
     written: int = 0
@@ -76,17 +73,17 @@ class _Operation:
 
 @dataclass
 class _Outage:
-    """A stretch of time in which nothing got through."""
+    """A period without a successful write."""
 
     since: float
     attempts: int = field(default=0)
 
 
 class RecommendationWriter:
-    """Brings effects to the server at ``url``, at least once; applying one twice changes nothing. Use it from one thread."""
+    """Writes effects to the server at ``url``, at least once; each is idempotent. Use it from one thread."""
 
     def __init__(self, url: str, policy: WritePolicy) -> None:
-        """Open no connection yet. Raises ``StoreRefusedError`` when ``url`` makes no sense."""
+        """Open no connection yet. Raises ``StoreRefusedError`` if ``url`` is not valid."""
         self.counts = WriteCounts()
         self._client = connect(url)
         self._address = mask_url(url)
@@ -94,9 +91,9 @@ class RecommendationWriter:
         self._ttl_ms = round(policy.ttl_hours * 3_600_000)
 
     def write(self, effects: Sequence[Effect]) -> None:
-        """Return once the server has every effect. Blocks, and retries for as long as the policy allows.
+        """Return when the server has every effect. Blocks, and retries for as long as the policy allows.
 
-        Raises ``StoreRefusedError`` at once where retrying cannot help, ``StoreUnavailableError`` where it did not.
+        Raises ``StoreRefusedError`` at once if a retry cannot help, ``StoreUnavailableError`` if all retries failed.
         """
         compacted = compact(effects)
         self.counts.superseded += len(effects) - len(compacted)
@@ -116,7 +113,7 @@ class RecommendationWriter:
             operations = operations[done:]
             load_script = isinstance(error, NoScriptError)  # the server is new, or was restarted
             if done and outage is not None:
-                _LOG.info("Redis at %s takes writes again", self._address)
+                _LOG.info("Redis at %s accepts writes again", self._address)
                 outage = None
             if error is None or load_script:
                 continue
@@ -124,10 +121,10 @@ class RecommendationWriter:
             self._wait_before_retry(error, outage)
 
     def _send(self, operations: list[_Operation], *, load_script: bool) -> tuple[int, RedisError | OSError | None]:
-        """Send everything; return how many were applied before the first failure, and that failure.
+        """Send all operations; return how many were applied before the first failure, and that failure.
 
-        What follows a failure is sent again, also where it succeeded: an erase and the publish after it must stay in order.
-        With ``load_script`` the first command carries the script, which the server remembers for the others.
+        Operations after a failure are sent again even if they succeeded: an erase and the publish after it must stay in order.
+        With ``load_script`` the first command contains the script, which the server keeps for the others.
         """
         pipeline = self._client.pipeline(transaction=False)
         for position, operation in enumerate(operations):
@@ -164,33 +161,35 @@ class RecommendationWriter:
             self.counts.written += 1
         if reply == REPAIRED:
             self.counts.repaired += 1
-            _LOG.warning("Redis at %s held an unreadable recommendation; it was overwritten", self._address)
+            _LOG.warning("Redis at %s had an unreadable recommendation; the job has overwritten it", self._address)
 
     def _wait_before_retry(self, error: RedisError | OSError, outage: _Outage) -> None:
-        """Wait before the next attempt, or raise what ends the attempts."""
+        """Wait before the next attempt. Raises if there is none: a permanent error, the time limit, or a stop request."""
         policy = self._policy
         if not is_transient(error):
             raise StoreRefusedError(describe(error, self._address, "correct that and start the job again")) from error
         waited = policy.clock() - outage.since
         if waited >= policy.give_up_seconds:
             advice = (
-                f"gave up after {policy.give_up_seconds:g} seconds: bring the server back and start the job again, it resumes by itself"
+                f"gave up after {policy.give_up_seconds:g} seconds; restore the server and start the job again, it resumes by itself"
             )
             raise StoreUnavailableError(describe(error, self._address, advice)) from error
         if policy.stopping():
             raise StoreUnavailableError(
-                describe(error, self._address, "the job was stopped meanwhile and will write again when it resumes")
+                describe(error, self._address, "the job was stopped meanwhile and writes again when it resumes")
             )
         if outage.attempts == 0:
-            _LOG.warning("%s", describe(error, self._address, f"holding back and retrying for up to {policy.give_up_seconds:g} seconds"))
-        pause = min(policy.longest_wait_seconds, policy.first_wait_seconds * 2.0 ** min(outage.attempts, 30))
-        policy.sleep(min(pause * (0.5 + policy.jitter() / 2), policy.give_up_seconds - waited))
+            _LOG.warning("%s", describe(error, self._address, f"the job waits and retries for up to {policy.give_up_seconds:g} seconds"))
+        wait = backoff_seconds(
+            outage.attempts, first=policy.first_wait_seconds, longest=policy.longest_wait_seconds, jitter=policy.jitter()
+        )
+        policy.sleep(min(wait, policy.give_up_seconds - waited))
         outage.attempts += 1
         self.counts.retries += 1
 
 
 def compact(effects: Iterable[Effect]) -> list[Effect]:
-    """Return what has to go out: the newest record of each key, before a publish the erase that it follows, after it what concerns it."""
+    """Return the effects that must be sent: the newest record of each key, an erase before the publish that follows it, then text and marks."""
     before: list[Effect] = []
     newest: dict[str, Effect] = {}
     after: dict[str, list[Effect]] = {}

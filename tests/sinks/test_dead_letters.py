@@ -185,7 +185,7 @@ class TestFile:
         assert path.stat().st_mode & 0o077 == 0
 
     def test_a_place_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(DeadLetterFileError, match=r"missing/dead_letters\.jsonl.*make room or mend the permissions"):
+        with pytest.raises(DeadLetterFileError, match=r"missing/dead_letters\.jsonl.*free disk space or correct the permissions"):
             DeadLetterFile(tmp_path / "missing" / "dead_letters.jsonl", None)
 
     def test_with_an_abort_at_every_place_each_letter_stands_there_once(self, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ class TestTopic:
         sink = DeadLetterTopicSink({"bootstrap.servers": dying_broker.brokers, "log_level": 0}, topic, give_up_seconds=0.3)
         part = sink.build_part("out", "0", None)
         part.write_batch([[letter(2)]])
-        with pytest.raises(DeadLetterTopicError, match=r"did not take everything .*resumes by itself") as caught:
+        with pytest.raises(DeadLetterTopicError, match=r"did not accept all letters .*resumes by itself") as caught:
             part.snapshot()
         assert "\n" not in str(caught.value)
         assert part.written == 0
@@ -249,7 +249,7 @@ class TestTopic:
         part = DeadLetterTopicSink(config, topic, give_up_seconds=300, stopping=lambda: True).build_part("out", "0", None)
         dying_broker.kill()
         part.write_batch([[letter(1)]])
-        with pytest.raises(DeadLetterTopicError, match="without an acknowledgement"):
+        with pytest.raises(DeadLetterTopicError, match="were not acknowledged"):
             part.snapshot()
 
     def test_a_failed_delivery_ends_the_epoch(self) -> None:

@@ -348,7 +348,7 @@ def test_a_full_spool_holds_the_writer_back_and_says_so_until_something_is_deliv
     writer.start()
     assert heard.event.wait(SECONDS)
     logger.removeHandler(heard)
-    assert "holds the input back" in heard.text
+    assert "stopped reading its input" in heard.text
     assert not written.is_set()
     inserter = FakeInserter()
     assert drain(spool, inserter)
