@@ -1,4 +1,4 @@
-# The job. Built for `docker compose up`; see docker-compose.yml for the services it needs.
+# The image of the job, for `docker compose up`. docker-compose.yml has the services that it needs.
 FROM python:3.12.14-slim-bookworm AS python
 
 ENV PYTHONUNBUFFERED=1 \
@@ -7,7 +7,7 @@ ENV PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 
-# The wheel, whose content pyproject.toml alone decides, and a list of what it needs.
+# Build the wheel (pyproject.toml defines its content) and the list of its dependencies.
 FROM python AS wheel
 WORKDIR /src
 COPY constraints.txt ./
@@ -18,18 +18,18 @@ RUN hatchling build --target wheel --directory dist \
 
 FROM python
 WORKDIR /opt/onramp
-# Dependencies in a layer of their own: they change seldom and are large.
+# Dependencies are a separate layer, because they are large and change seldom.
 COPY --from=wheel /src/constraints.txt /src/dist/requirements.txt ./
 RUN pip install --no-compile --constraint constraints.txt --requirement requirements.txt
 COPY --from=wheel /src/dist/*.whl ./
-# The data directory must be empty, so it is not the user's home, which is made with files in it.
+# The data directory must be empty, so it cannot be the home of the user, which contains files.
 RUN pip install --no-compile --no-deps *.whl \
     && useradd --uid 10001 --create-home onramp \
     && mkdir --parents /var/lib/onramp \
     && chown onramp /var/lib/onramp
 COPY docker/run-job.sh /usr/local/bin/run-job
 
-# Recovery snapshots and the ClickHouse spool: whatever happens to the container, this must survive.
+# Recovery snapshots and the ClickHouse spool. This volume must outlive the container.
 USER 10001
 WORKDIR /var/lib/onramp
 VOLUME /var/lib/onramp

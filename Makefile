@@ -1,9 +1,9 @@
-# Everything a person or a machine runs here. `make` alone lists it.
+# All commands for developers and CI. `make` without a target lists them.
 
 BIN := .venv/bin
 ARGS ?=
 TIMES ?= 30
-# Two workers: a test file, or all of tests/cli with its shared demo, goes to one of them. WORKERS=auto takes every core.
+# Test processes. A test file, or all of tests/cli with its shared demo, runs in one of them. WORKERS=auto uses every core.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
@@ -13,33 +13,33 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Make .venv with everything needed to work on Onramp (uv if it is there, else pip)
+setup: ## Create .venv with all packages for development (with uv if it is installed, else pip)
 	@scripts/setup.sh dev
 
-demo: ## Simulate people, run the whole engine on them, show what came of it; ARGS="--users 500" for options
+demo: ## Simulate users, run the whole engine on them, compare its estimates with the truth; ARGS="--users 500" for options
 	@scripts/setup.sh
 	@$(BIN)/onramp demo $(ARGS)
 
-local-model: ## Install a small model that runs here, for `onramp demo --llm local`
+local-model: ## Install a small model that runs on this machine, for `onramp demo --llm local`
 	@scripts/local_model.sh
 
-test: ## Run the tests in two processes; ARGS="-k words" to choose, WORKERS=auto for every core
+test: ## Run the tests in two processes; ARGS="-k words" selects tests, WORKERS=auto uses every core
 	@scripts/setup.sh dev
 	@$(PYTEST) $(ARGS)
 
-test-all: ## Run every test, the long ones too: more kills, more lines, more people
+test-all: ## Run all tests, also the long ones: more kills, more lines, more users
 	@scripts/setup.sh dev
 	@HYPOTHESIS_PROFILE=thorough $(PYTEST) -m '' $(ARGS)
 
-test-load: ## Run the tests with two busy loops beside them
+test-load: ## Run the tests beside two busy loops
 	@scripts/setup.sh dev
 	@scripts/under_load.sh $(PYTEST) $(ARGS)
 
-repeat: ## Run every test with threads, processes or deadlines 30 times, until one fails; TIMES=3 for fewer
+repeat: ## Run the tests with threads, processes or deadlines 30 times, until one fails; TIMES=3 for fewer
 	@scripts/setup.sh dev
 	@for turn in $$(seq $(TIMES)); do echo "$$turn of $(TIMES)"; $(PYTEST) -q -m 'timing and not slow' $(ARGS) || exit 1; done
 
-bench: ## Measure events per second of a run on a file, part by part; ARGS="--events 50000 --json" for options
+bench: ## Measure events per second of a run on a file and of its parts; ARGS="--events 50000 --json" for options
 	@scripts/setup.sh
 	@$(BIN)/python -m benchmarks.run_file $(ARGS)
 
@@ -47,11 +47,11 @@ compare: ## Compare the speed of this tree with an earlier commit; ARGS="--base 
 	@scripts/setup.sh
 	@$(BIN)/python -m benchmarks.compare $(ARGS)
 
-same-results: ## Prove that this tree decides as an earlier commit does, table by table; ARGS="--base 3f9f2d7" for options
+same-results: ## Compare the decisions of this tree with an earlier commit, table by table; ARGS="--base 3f9f2d7" for options
 	@scripts/setup.sh
 	@$(BIN)/python -m benchmarks.same_results $(ARGS)
 
-measure: ## Measure noticing, choosing and effects against sealed truth, every scenario (two hours); results in measurements/
+measure: ## Measure detection, choice and effects against the true values in every scenario (two hours); results in measurements/
 	@scripts/setup.sh dev
 	@mkdir -p measurements
 	@for scenario in baseline messy misspecified bots cold drift harmful_arm new_arm; do \
@@ -66,23 +66,23 @@ measure: ## Measure noticing, choosing and effects against sealed truth, every s
 	done
 	@$(BIN)/python -m benchmarks.coverage_off_policy --replications 1000 | tee measurements/off_policy.txt
 
-check: ## Lint, formatting and types
+check: ## Check lint, formatting and types
 	@scripts/setup.sh dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck scripts/*.sh docker/*.sh .ci/run
 
-format: ## Rewrite the code in the project's format and apply safe fixes
+format: ## Format the code and apply safe fixes
 	@scripts/setup.sh dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-image-check: ## Build the image without a container engine and run every command of the README in it (it installs the packages anew)
+image-check: ## Build the image without a container engine and run all commands of the README in it (installs all packages again)
 	@scripts/setup.sh dev
 	@$(BIN)/python -m pytest -m '' tests/test_image.py $(ARGS)
 
-ci: check ## What CI runs: the checks, a small demo, the tests, the image
+ci: check ## Run what CI runs: the checks, a small demo, the tests, the image
 	@echo 'A small demo, its result as JSON:'
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT \
 		&& $(BIN)/onramp demo --users 200 --days 7 --json --data-dir "$$dir/data" >"$$dir/result.json" \
@@ -90,7 +90,7 @@ ci: check ## What CI runs: the checks, a small demo, the tests, the image
 	@$(PYTEST) $(ARGS)
 	@$(BIN)/python -m pytest -m slow tests/test_image.py
 
-lock: ## Write constraints.txt anew from pyproject.toml (needs uv); UPGRADE=--upgrade takes newer versions
+lock: ## Update constraints.txt from pyproject.toml (needs uv); UPGRADE=--upgrade takes newer versions
 	@command -v uv >/dev/null || { echo 'make lock needs uv.' >&2; exit 1; }
 	@{ sed -n '/^#/p' constraints.txt; \
 		{ [ -n "$(UPGRADE)" ] || cat constraints.txt; } > .constraints.old; \
@@ -100,6 +100,6 @@ lock: ## Write constraints.txt anew from pyproject.toml (needs uv); UPGRADE=--up
 		&& grep -q '==' .constraints.new && mv .constraints.new constraints.txt; \
 		status=$$?; rm -f .constraints.old .constraints.new; exit $$status
 
-clean: ## Remove .venv, caches and build output; data in .onramp stays
+clean: ## Remove .venv, caches and build output; keeps the data in .onramp
 	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

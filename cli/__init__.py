@@ -1,4 +1,7 @@
-"""The ``onramp`` command: one file a command. Nothing heavy is imported before a command runs, so that ``--help`` is instant."""
+"""The ``onramp`` command: ``app`` registers the commands, each in a file of its own.
+
+Heavy imports happen inside the commands, so that ``--help`` is fast. ``failures`` turns exceptions into messages and exit codes.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import NoReturn
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 a fault of ours, of the surroundings or of the data, 2 wrong usage, 130 interrupted."""
+    """Run the command line and exit. 0: success. 1: a failure of Onramp, of a service or of the data. 2: wrong usage. 130: interrupted."""
     from cli.app import invoke
 
     sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))

@@ -1,4 +1,4 @@
-"""All commands, and how their faults become exit codes."""
+"""Registers all commands, and turns usage errors into exit code 2."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _version(wanted: bool) -> None:
         try:
             number = version("onramp")
         except PackageNotFoundError:
-            number = "(run from a checkout that is not installed)"
+            number = "(a checkout that is not installed)"
         typer.echo(f"onramp {number}")
         raise typer.Exit
 
@@ -44,7 +44,7 @@ def _onramp(
     """Adaptive onboarding as one stream job. It reads user events, keeps one recommendation per user, and records every decision.
 
     \b
-    Begin with:   onramp demo
+    First:        onramp demo
     Then:         onramp run --input events.jsonl
     """
     if context.invoked_subcommand is None:
@@ -54,21 +54,21 @@ def _onramp(
 for _command, _short in (
     (demo.demo, "Simulate users, run the engine on them, compare it with the truth."),
     (run.run, "Run the job on a file, or on Kafka."),
-    (simulate.simulate, "Write the events of simulated people."),
-    (recommend.recommend, "Show what the app reads for a user."),
+    (simulate.simulate, "Write the events of simulated users."),
+    (recommend.recommend, "Show the recommendation that the app reads for a user."),
     (explain.explain, "Show one user's history: events, decisions, and why."),
     (report.report, "Show activation, funnels, stuck signals and arms."),
-    (evaluate.evaluate, "Estimate what another policy would have earned."),
+    (evaluate.evaluate, "Estimate the value of another policy from logged decisions."),
     (sql.sql, "Query ClickHouse, read-only."),
     (settings.settings, "Show every setting in force."),
 ):
     app.command(short_help=_short, context_settings=_CONTEXT)(guarded(_command))
 
-_catalogs = typer.Typer(rich_markup_mode=None, help="Check catalogs, which describe a product's onboarding.", context_settings=_CONTEXT)
+_catalogs = typer.Typer(rich_markup_mode=None, help="Check catalogs. A catalog describes a product's onboarding.", context_settings=_CONTEXT)
 _catalogs.command("check", context_settings=_CONTEXT)(guarded(catalog.check))
 app.add_typer(_catalogs, name="catalog")
 
-_reviews = typer.Typer(rich_markup_mode=None, help="Approve or reject texts that a model was not sure of.", context_settings=_CONTEXT)
+_reviews = typer.Typer(rich_markup_mode=None, help="Approve or reject model texts that wait for review.", context_settings=_CONTEXT)
 _reviews.command("list", context_settings=_CONTEXT)(guarded(review.list_waiting))
 _reviews.command("approve", context_settings=_CONTEXT)(guarded(review.approve))
 _reviews.command("reject", context_settings=_CONTEXT)(guarded(review.reject))
@@ -80,7 +80,7 @@ app.add_typer(_models, name="llm")
 
 
 def invoke(arguments: Sequence[str]) -> int:
-    """Run the command that ``arguments`` ask for and return its exit code. Prints one sentence for wrong usage."""
+    """Run the command of ``arguments`` and return its exit code. Prints one sentence for wrong usage."""
     for stream in (sys.stdout, sys.stderr):
         never_fail_to_print(stream)
     try:

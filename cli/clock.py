@@ -1,6 +1,6 @@
-"""Remembers in the data directory how time passes there, so that a reader can tell whether a recommendation has expired.
+"""Stores in the data directory which clock decides whether a recommendation has expired.
 
-Live, the wall clock says so. After a bounded run over old events it does not: what was current at the end of the input still is.
+For a live job it is the wall clock. After a bounded run over old events it is the log time at the end of the input.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ _NAME: Final = "clock"
 
 
 def record_bounded_start(data_dir: DataDir) -> None:
-    """Until its end nobody can say what time it is in there. Call it while holding the lock."""
+    """Record that a bounded run has started: until its end the time is not known. Call it while holding the lock."""
     _write(data_dir, {"bounded": True})
 
 
 def record_bounded_end(data_dir: DataDir, log_time: int | None) -> None:
-    """``log_time``: the newest the run has seen, in Unix milliseconds. Call it while holding the lock."""
+    """Record the newest log time of a bounded run, in Unix milliseconds. Call it while holding the lock."""
     _write(data_dir, {"bounded": True, "logTime": log_time})
 
 
 def record_live_start(data_dir: DataDir) -> None:
-    """From now on the wall clock is right. Call it while holding the lock."""
+    """Record that a live run has started: the wall clock is valid. Call it while holding the lock."""
     _write(data_dir, {"bounded": False})
 
 
 def now(data_dir: DataDir, wall_clock: int) -> int | None:
-    """Return the time by which to judge expiry in ``data_dir``; None where that cannot be known."""
+    """Return the time that decides expiry in ``data_dir``; None if it is not known."""
     known = data_dir.read_run().get(_NAME)
     if not isinstance(known, dict) or not known.get("bounded"):
         return wall_clock

@@ -1,6 +1,6 @@
-"""Where a demo lives: ``demo/`` in the data directory, a data directory of its own, so that it never mixes with anybody's data.
+"""The directory of the demo: ``demo/`` in the data directory. It is a data directory of its own, apart from real data.
 
-It is cleared before each demo; ``demo.json`` in it says that it may be. Commands that read find it where no job has run beside it.
+Each demo clears it first; the file ``demo.json`` in it allows that. Commands that read use it if no job has run in the data directory.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 _NAME: Final = "demo"
 _MARK: Final = "demo.json"
-_LOCKS: Final = frozenset({"job.lock", "server.lock"})  # another process may be waiting for them
+_LOCKS: Final = frozenset({"job.lock", "server.lock"})  # another process may wait for them
 
 
 def is_demo(path: Path) -> bool:
-    """Whether ``path`` is the directory of a demo."""
+    """Return whether ``path`` is the directory of a demo."""
     return (path / _MARK).is_file()
 
 
 def demo_catalog(path: Path) -> str | None:
-    """The catalog that the demo in ``path`` was asked to use; None where there is no demo."""
+    """Return the catalog of the demo in ``path``; None if there is no demo."""
     try:
         asked = json.loads((path / _MARK).read_bytes())
     except (OSError, ValueError):
@@ -38,12 +38,12 @@ def demo_catalog(path: Path) -> str | None:
 
 
 def embedded(settings: Settings, data_dir: Path) -> Settings:
-    """The same settings on ``data_dir``, with no service outside this machine."""
+    """Return the same settings on ``data_dir``, without external services."""
     return settings.model_copy(update={"kafka_brokers": None, "redis_url": None, "clickhouse_url": None, "data_dir": data_dir})
 
 
 def for_reading(settings: Settings) -> Settings:
-    """The settings for a command that reads: the demo's, where the data directory names a demo or holds nothing but one."""
+    """Return the settings for a command that reads: those of the demo if the data directory is a demo or contains only one."""
     if is_demo(settings.data_dir):
         return embedded(settings, settings.data_dir)
     demo = settings.data_dir / _NAME
@@ -53,14 +53,14 @@ def for_reading(settings: Settings) -> Settings:
 
 
 def for_demo(settings: Settings, what: dict[str, Any], model: dict[str, Any] | None = None) -> Settings:
-    """Make the demo's directory ready, cleared of an earlier demo. Raises ``DataDirError`` when it is in use or no demo's.
+    """Prepare the demo's directory, without the data of an earlier demo. Raises ``DataDirError`` if it is in use or not a demo.
 
-    ``model`` are the settings of a model that was asked for. Without them none is asked, whatever the environment names: a demo must not
-    spend money by oversight.
+    ``model`` are the settings of the model that the user chose. Without them no model is called, even if the environment names one: a
+    demo must not cost money by accident.
     """
     demo = DataDir.create(settings.data_dir).path / _NAME
     if demo.exists() and not is_demo(demo) and any(demo.iterdir()):
-        raise DataDirError(f"{demo} holds something that is no demo; move it away, or choose another directory with --data-dir.")
+        raise DataDirError(f"{demo} contains files that are not from a demo; move them, or choose another directory with --data-dir.")
     data_dir = DataDir.create(demo) if not is_demo(demo) else DataDir.open(demo)
     with data_dir.lock("onramp demo"):
         _clear(demo)
@@ -69,13 +69,13 @@ def for_demo(settings: Settings, what: dict[str, Any], model: dict[str, Any] | N
 
 
 def refuse_demo(settings: Settings) -> None:
-    """Keep people's data out of a demo's directory, which the next demo clears. Raises ``DataDirError``."""
+    """Refuse to write real data to the directory of a demo, because the next demo clears it. Raises ``DataDirError``."""
     if is_demo(settings.data_dir):
-        raise DataDirError(f"{settings.data_dir} belongs to the demo, and the next demo clears it; choose another with --data-dir.")
+        raise DataDirError(f"{settings.data_dir} belongs to the demo, and the next demo clears it; choose another directory with --data-dir.")
 
 
 def option_to_read(settings: Settings, demo: Settings) -> list[str]:
-    """The arguments that make another command read ``demo``; none where it does so by itself."""
+    """Return the arguments with which another command reads ``demo``; none if it does so by default."""
     from flows.settings import load_settings
 
     default = load_settings()
@@ -86,7 +86,7 @@ def option_to_read(settings: Settings, demo: Settings) -> list[str]:
 
 
 def _clear(demo: Path) -> None:
-    """Remove everything that a demo wrote; ``FORMAT`` and the mark stay, so that a crash in here leaves a directory that is a demo's."""
+    """Remove everything that a demo wrote, except ``FORMAT`` and ``demo.json``: after a crash here it is still a demo's directory."""
     for entry in sorted(demo.iterdir()):
         if entry.name == "valkey":
             _remove(file for file in entry.iterdir() if file.name not in _LOCKS)

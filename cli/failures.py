@@ -1,7 +1,7 @@
-"""How a fault ends a command: one sentence on standard error and an exit code, no traceback unless it is a fault of ours.
+"""Turns exceptions of a command into one sentence on standard error and an exit code. Only unexpected ones get a traceback.
 
-An exception class defined in this project carries a sentence for the user; that is the rule of the house. Whatever else arrives here
-was not foreseen, and is shown with its traceback.
+The rule: the text of every exception class of this project is a sentence for the user. All other exceptions are unexpected, except
+damaged recovery stores, disk faults and errors of the operating system.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import typer
 
 from reports.safe_text import plain
 
-_ROOMS: Final = frozenset({"flows", "operators", "state", "sinks", "sources", "llm", "evaluation"})
+_ROOMS: Final = frozenset({"cli", "evaluation", "flows", "llm", "local", "operators", "reports", "sinks", "sources", "state"})
 _RECOVERY_FAULTS: Final = frozenset({"InconsistentPartitionsError", "MissingPartitionsError", "NoPartitionsError"})
 _DISK_FAULTS: Final = ("disk I/O error", "database or disk is full", "No space left on device")
-"""What the recovery store and the system say of a disk; the engine passes it on as text."""
-BROKEN_PIPE: Final = 141  # what a shell shows for a program that SIGPIPE ended
+"""Parts of disk errors of the recovery store and the system; the engine passes them on as text."""
+BROKEN_PIPE: Final = 141  # the exit code that a shell shows for a program that SIGPIPE ended
 INTERRUPTED: Final = 130
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -33,7 +33,7 @@ def say(sentence: str, command: str = "onramp") -> None:
 
 
 def guarded(command: Command) -> Command:
-    """Wrap a command so that what it raises ends it as the module says."""
+    """Wrap a command so that its exceptions end it as described in the module docstring."""
 
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> Any:
@@ -49,7 +49,7 @@ def guarded(command: Command) -> Command:
             raise typer.Exit(INTERRUPTED) from None
         except (typer.Exit, typer.BadParameter):
             raise
-        except Exception as error:  # noqa: BLE001 -- the last place that can turn it into a sentence
+        except Exception as error:  # noqa: BLE001 -- the last place that can turn an exception into a sentence
             _report(error)
             raise typer.Exit(1) from None
         return result
@@ -62,14 +62,14 @@ def _report(error: Exception) -> None:
     if sentences is None or os.environ.get("ONRAMP_LOG_LEVEL", "").lower() == "debug":
         traceback.print_exception(error)
     if sentences is None:
-        say("this is a fault of onramp itself; please report it with the lines above.")
+        say("this is a bug in onramp; please report it with the lines above.")
         return
     for sentence in sentences:
         say(sentence)
 
 
 def explain_failure(error: BaseException) -> list[str] | None:
-    """Return what to tell the person, a sentence each; None for a fault that nobody foresaw."""
+    """Return the sentences for the user; None for an unexpected error."""
     for cause in _causes(error):
         kind = type(cause)
         if faults := getattr(cause, "faults", None):
@@ -77,9 +77,9 @@ def explain_failure(error: BaseException) -> list[str] | None:
         if kind.__module__.partition(".")[0] in _ROOMS:
             return [" ".join(plain(line) for line in str(cause).splitlines())]
         if kind.__name__ in _RECOVERY_FAULTS and kind.__module__.startswith("bytewax"):
-            return [f"the recovery store of the data directory is damaged or incomplete ({plain(cause)}); start afresh with --data-dir."]
+            return [f"the recovery store of the data directory is damaged or incomplete ({plain(cause)}); restore it, or use another --data-dir."]
         if any(sign in str(cause) for sign in _DISK_FAULTS):
-            return ["the disk that holds the data directory is full or failing; make room and run the same command again, nothing is lost."]
+            return ["the disk that holds the data directory is full or failing; free space and run the same command again, nothing is lost."]
         if isinstance(cause, OSError) and cause.strerror:
             where = f"{plain(cause.filename)}: " if cause.filename is not None else ""
             return [f"{where}{cause.strerror}."]
@@ -87,7 +87,7 @@ def explain_failure(error: BaseException) -> list[str] | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield ``error`` and what caused it. The engine wraps what a step raised in errors of its own."""
+    """Yield ``error`` and its causes. The engine wraps the exceptions of steps in its own."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen

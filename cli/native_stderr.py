@@ -1,6 +1,6 @@
-"""Keeps what the engine's native part prints about a failing step off the screen, until it is known whether anybody needs it.
+"""Captures what native code prints on standard error, and shows it only for unexpected errors.
 
-A step that raises makes the engine print a native stack trace, in addition to the exception that we get and turn into a sentence.
+If a step raises, the engine prints a native stack trace in addition to the exception, which the command turns into one sentence.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from flows.logs import send_logs_to
 
 @contextmanager
 def capture_native_stderr() -> Iterator[None]:
-    """For the block, native code writes to a file, Python still to standard error. Unforeseen faults show the file; others drop it.
+    """For the block, redirect native output to a file; Python still writes to standard error. Unexpected errors show the file.
 
-    A file and not a pipe: native code may print while it holds the interpreter, and nobody could empty the pipe.
+    It is a file and not a pipe, because native code may print while it holds the interpreter lock, and then no thread can empty the pipe.
     """
     if os.environ.get("ONRAMP_LOG_LEVEL", "").lower() == "debug":
         yield

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings they lead to."""
+"""Options that several commands share, and the settings that result from them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def require_catalog(name: str | None) -> str | None:
-    """Refuse, as wrong usage, a catalog that is neither built in nor a file."""
+    """Refuse, as wrong usage, a catalog that is neither a built-in one nor a file."""
     if name is not None:
         from flows.catalogs import built_in
 
         if name not in built_in() and not Path(name).is_file():
-            raise typer.BadParameter(f"there is no catalog file {name!r}; built in are {', '.join(sorted(built_in()))}.")
+            raise typer.BadParameter(f"there is no catalog file {name!r}; the built-in catalogs are {', '.join(sorted(built_in()))}.")
     return name
 
 
@@ -26,17 +26,17 @@ DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="Directory for all data on this machine. [default: .onramp]", show_default=False)
 ]
 CatalogOption = Annotated[
-    str | None, typer.Option("--catalog", help="A built-in catalog, or a YAML file. [default: saas]", callback=require_catalog)
+    str | None, typer.Option("--catalog", help="The name of a built-in catalog, or a YAML file. [default: saas]", callback=require_catalog)
 ]
 TenantOption = Annotated[str, typer.Option("--tenant", help="The user's tenant.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 UserArgument = Annotated[str, typer.Argument(metavar="USER", help="The userId.")]
 
 
 def load(*, service: bool = False, **options: Any) -> Settings:
-    """Return the settings in force, and send log lines to standard error as they say.
+    """Return the settings in force, and configure logging by them.
 
-    A command that a person waits for shows warnings only, unless a level was asked for; a ``service`` logs what the settings say.
+    An interactive command shows only warnings, unless a level was set. A ``service`` uses the level of the settings.
     """
     from flows.logs import set_up_logging
     from flows.settings import load_settings
@@ -45,6 +45,6 @@ def load(*, service: bool = False, **options: Any) -> Settings:
     set_up_logging(settings)
     if not service and settings.origin("log_level") == "default":
         logging.getLogger().setLevel(logging.WARNING)
-        for chatty in ("urllib3", "clickhouse_connect"):  # each says again what our own sentence says
-            logging.getLogger(chatty).setLevel(logging.ERROR)
+        for library in ("urllib3", "clickhouse_connect"):  # they log errors that our own message already explains
+            logging.getLogger(library).setLevel(logging.ERROR)
     return settings

@@ -1,4 +1,4 @@
-"""The name under which this shell finds the ``onramp`` command."""
+"""Finds the name by which this shell can call the ``onramp`` command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def prog_name() -> str:
-    """``onramp`` where the shell finds this very command under that name, else the path that was typed, like ``.venv/bin/onramp``."""
+    """Return ``onramp`` if the shell finds this command by that name, else the path that was typed, like ``.venv/bin/onramp``."""
     called = Path(sys.argv[0])
     found = shutil.which("onramp")
     if called.name != "onramp" or (found is not None and called.exists() and called.samefile(found)):

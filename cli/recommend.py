@@ -17,7 +17,7 @@ def recommend(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Show what the app reads for a user right now, whether or not a job runs.
+    """Show the recommendation that the app reads for a user now. It works with and without a running job.
 
     \b
     Example:  onramp recommend u000042

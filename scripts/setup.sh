@@ -1,11 +1,11 @@
 #!/bin/sh
-# Make .venv ready to run Onramp. Does nothing when it already is.
+# Create or update .venv so that it can run Onramp. Does nothing if it is up to date.
 #
-#   scripts/setup.sh          what the job and the demo need
-#   scripts/setup.sh dev      the same, and what the tests and checks need
+#   scripts/setup.sh          packages of the job and the demo
+#   scripts/setup.sh dev      and those of the tests and checks
 #
-# With uv on PATH, uv builds the environment; without it, pip does. Both install the versions in constraints.txt.
-# PYTHON=/path/to/python chooses the interpreter; any Python 3.11 or 3.12 will do.
+# Uses uv if it is on PATH, else pip. Both install the versions in constraints.txt.
+# PYTHON=/path/to/python chooses the interpreter, which must be Python 3.11 or 3.12.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -22,8 +22,8 @@ esac
 
 say() { printf '%s\n' "$*" >&2; }
 
-# Prints the real path of an interpreter if it runs and its version is in range. A name on PATH proves nothing:
-# version managers put shims there that fail when called.
+# Prints the real path of an interpreter if it runs and its version is in range. A name on PATH is not enough:
+# version managers install shims there that may fail.
 probe() {
     "$1" -c 'import sys; sys.exit(1) if not (3, 11) <= sys.version_info[:2] <= (3, 12) else print(sys.executable)' 2>/dev/null
 }
@@ -40,7 +40,7 @@ find_python() {
     return 1
 }
 
-# Runs an installer with its chatter in the log; a person at a terminal sees the seconds pass, and the log if it fails.
+# Runs an installer with its output in the log. A terminal shows the elapsed seconds, and the end of the log after a failure.
 quietly() {
     ticker=
     if [ -t 2 ]; then
@@ -58,12 +58,12 @@ quietly() {
     fi
     if [ "$status" -ne 0 ]; then
         tail -n 25 "$log" >&2
-        say "Installing failed (all of its output is in $log). Fix the cause above and run the same command again."
+        say "The installation failed (all of its output is in $log). Fix the cause above and run the same command again."
         exit 1
     fi
 }
 
-# What the environment was made from and where: a changed file or a moved directory makes it stale.
+# Identifies the inputs and the place of the environment: a changed file or a moved directory makes it out of date.
 wanted="$(cat pyproject.toml constraints.txt scripts/setup.sh | cksum) $(pwd)"
 if [ -f "$stamp" ] && [ -x "$venv/bin/onramp" ] && probe "$venv/bin/python" >/dev/null; then
     have=$(cat "$stamp")
@@ -77,18 +77,18 @@ if command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1; then
     uv=yes
 fi
 
-# An environment that was moved or whose Python is gone is made anew; one that works is kept and brought up to date.
+# An environment that was moved or has lost its Python is created again; one that works is updated.
 if ! probe "$venv/bin/python" >/dev/null || { [ -f "$stamp" ] && ! grep -qF " $(pwd) " "$stamp"; }; then
     if python=$(find_python); then
-        say "Making $venv with $("$python" --version) ($python)."
+        say "Creating $venv with $("$python" --version) ($python)."
     elif [ -n "${PYTHON:-}" ]; then
         say "PYTHON=$PYTHON is not a working Python 3.11 or 3.12."
         exit 1
     elif [ -n "$uv" ]; then
         python=3.12
-        say "Making $venv; uv fetches Python 3.12, as none was found here."
+        say "Creating $venv; uv downloads Python 3.12, because none was found."
     else
-        say "Onramp needs Python 3.11 or 3.12 and found neither: install one of them, or uv, which brings its own, and run the same command again."
+        say "Onramp needs Python 3.11 or 3.12, and neither was found. Install one of them, or uv, which downloads one, and run the same command again."
         exit 1
     fi
     rm -rf "$venv"
@@ -96,7 +96,7 @@ if ! probe "$venv/bin/python" >/dev/null || { [ -f "$stamp" ] && ! grep -qF " $(
         uv venv --quiet --no-project --python "$python" "$venv"
     elif ! "$python" -m venv "$venv" >/dev/null 2>&1; then
         rm -rf "$venv"
-        say "$python cannot make virtual environments: install its venv module (on Debian and Ubuntu the package python3-venv), or uv, and run the same command again."
+        say "$python cannot create virtual environments. Install its venv module (on Debian and Ubuntu the package python3-venv), or uv, and run the same command again."
         exit 1
     fi
 fi
@@ -106,10 +106,10 @@ if [ -n "$uv" ]; then
     say "Installing the $level packages with uv."
     quietly uv pip install --python "$venv/bin/python" --constraint constraints.txt --editable "$target"
 else
-    say "Installing the $level packages with pip; this takes about a minute, longer when they have to be downloaded."
-    # An environment that uv made has no pip in it.
+    say "Installing the $level packages with pip; this takes about a minute, longer if they must be downloaded."
+    # An environment that uv created has no pip.
     "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip >/dev/null
-    # Byte-compiling 500 MB of packages costs more than the imports that ever use it.
+    # Byte-compiling 500 MB of packages takes longer than it saves at import.
     quietly "$venv/bin/python" -m pip install --no-compile --no-input --disable-pip-version-check \
         --constraint constraints.txt --editable "$target"
 fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run a command with busy loops beside it, one for each core, and end them with it. LOOPS=4 for more of them.
+# Run a command beside busy loops, and end them with it. LOOPS is their number (default: 2).
 #
 #   scripts/under_load.sh make test
 set -eu

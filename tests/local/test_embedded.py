@@ -109,7 +109,7 @@ class TestLayout:
 
     def test_a_directory_with_other_files_is_left_alone(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").touch()
-        with pytest.raises(DataDirError, match=r"holds other files \(thesis\.tex\)"):
+        with pytest.raises(DataDirError, match=r"contains other files \(thesis\.tex\)"):
             DataDir.create(tmp_path)
         assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 

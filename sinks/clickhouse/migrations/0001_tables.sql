@@ -1,7 +1,7 @@
--- One table per kind of fact (state/records/facts.py): columns in the order of the struct, ordered by its key.
--- ReplacingMergeTree keeps the row with the largest version of a key, so writing a fact twice reads as writing it once (with FINAL).
--- Only tables whose month can never change for a key are partitioned: rows replace each other inside one partition only.
--- A time of 0 (1970-01-01) means "has not happened"; the *_final views show it as NULL.
+-- One table for each kind of fact (state/records/facts.py). Columns have the order of the struct; rows are sorted by its key.
+-- ReplacingMergeTree keeps the row with the largest version of a key, so a fact that was written twice counts once (with FINAL).
+-- Only tables in which the month of a key cannot change are partitioned, because rows replace each other only inside a partition.
+-- The time 0 (1970-01-01) means "has not happened"; the *_final views return NULL for it.
 
 CREATE TABLE IF NOT EXISTS events
 (
@@ -184,7 +184,7 @@ CREATE TABLE IF NOT EXISTS dead_letters
 ENGINE = ReplacingMergeTree(version)
 ORDER BY dead_letter_id;
 
--- Additive partials: a minute's figure is the sum over all partial_id. There is no version: the same partial is always the same row.
+-- Additive partial sums: the value of a minute is the sum over all partial_id. There is no version, because a partial does not change.
 CREATE TABLE IF NOT EXISTS step_metrics_1m
 (
     tenant_id LowCardinality(String),

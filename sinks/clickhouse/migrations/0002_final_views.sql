@@ -1,4 +1,4 @@
--- <table>_final: the table as it is meant to be read. One row per key (FINAL), and NULL where a time has not happened.
+-- <table>_final: the view for queries. It has one row for each key (FINAL), and NULL for a time that has not happened.
 
 CREATE OR REPLACE VIEW events_final AS SELECT * FROM events FINAL;
 

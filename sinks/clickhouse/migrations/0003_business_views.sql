@@ -1,20 +1,20 @@
--- The usual questions, one view each. A rate is NULL where its denominator is 0: nothing to measure is not 0 %.
--- Rates are fractions (0..1), durations say their unit in their name.
+-- One view for each common question. A rate is NULL if its denominator is 0, because no data is not 0 %.
+-- Rates are fractions (0..1). The names of durations contain their unit.
 
--- Everyone who counts as a person: visitors who became a user count as that user.
+-- All people. A visitor who signed in counts as that user.
 CREATE OR REPLACE VIEW counted_people AS
 SELECT * FROM people_final WHERE experiment_group != 'merged';
 
--- The funnel: where people stand on the path they are on now. Rows of a path that a person was moved away from do not count.
--- A person's funnel ends where they activate: a step that becomes current at activation or later is not part of their way there, and
--- leaving it undone is no drop-off. Such people are counted beside the funnel, in activated_before and completed_after_activation.
---   reached:  people for whom the step is or was open (not locked) on their way to activation
---   step_completion_rate = completed / reached; NULL for a step that nobody reaches before activation
---   drop_off_rate        = reached and not completed so far / reached
---   median_hours:        from the step first becoming current to its completion, of those who completed it so; steps done ahead of
---                        their turn never became current and do not count
---   activated_before:    people who activated before the step became current (some for whom it never did)
---   completed_after_activation: those of them who went on and completed it all the same
+-- The funnel: the progress of people on their current path. Rows of an earlier path of a person do not count.
+-- A person's funnel ends at activation. A step that becomes current at activation or later is not part of it, and not completing it is
+-- no drop-off. The columns activated_before and completed_after_activation count such people.
+--   reached:  people for whom the step is or was open (not locked) before activation
+--   step_completion_rate = completed / reached; NULL for a step that is not reached before activation
+--   drop_off_rate        = reached but not completed so far / reached
+--   median_hours:        from the step first being current to its completion; a step that was completed before it became current does
+--                        not count
+--   activated_before:    people who activated before the step became current, or for whom it did not become current
+--   completed_after_activation: those of them who completed the step afterwards
 CREATE OR REPLACE VIEW funnel_by_step AS
 WITH
     s.status = 'completed' AS done,
@@ -39,17 +39,17 @@ INNER JOIN counted_people AS p ON p.tenant_id = s.tenant_id AND p.user_id = s.us
 GROUP BY tenant_id, path_id, position, step_id
 ORDER BY tenant_id, path_id, position;
 
--- Where people stop on their way to activation, worst step first. Someone who is still working on a step counts as stopped there until
--- they complete it.
+-- Steps by drop-off before activation, the worst step first. A person who works on a step counts as dropped off there until they
+-- complete it.
 CREATE OR REPLACE VIEW drop_off_rate_by_step AS
 SELECT tenant_id, path_id, position, step_id, reached, reached - completed AS stopped_here, drop_off_rate
 FROM funnel_by_step
 ORDER BY tenant_id, drop_off_rate DESC, stopped_here DESC;
 
--- One row a tenant.
---   people:  everyone known          started: touched at least one step of any path          activated: reached activation
+-- One row for each tenant.
+--   people:  all people              started: worked on at least one step of any path         activated: reached activation
 --   onboarding_start_rate = started / people          activation_rate = activated / people
---   time_to_activation_p50_hours: median from sign-up (else first seen) to activation, of those activated
+--   time_to_activation_p50_hours: median from sign-up (else first event) to activation, of activated people
 CREATE OR REPLACE VIEW activation AS
 SELECT
     tenant_id,
@@ -66,7 +66,7 @@ FROM counted_people
 GROUP BY tenant_id
 ORDER BY tenant_id;
 
--- The same by the week (Monday) of sign-up, path and persona.
+-- The same figures by week (Monday) of sign-up, path and persona.
 CREATE OR REPLACE VIEW activation_by_cohort AS
 SELECT
     tenant_id,
@@ -85,12 +85,12 @@ WHERE coalesce(signup_at, first_seen_at, last_active_at) IS NOT NULL
 GROUP BY tenant_id, signup_week, path_id, user_persona
 ORDER BY tenant_id, signup_week, path_id, user_persona;
 
--- Does guidance work? By trigger and arm, over decisions that chose an arm (each counts once, whatever happened to it):
---   nudge_send_rate       = shown / decided               (reached the person's screen)
+-- Results of guidance by trigger and arm, over all decisions that chose an arm. Each decision counts once.
+--   nudge_send_rate       = shown / decided               (displayed by the app)
 --   nudge_open_rate       = clicked / shown
 --   nudge_dismiss_rate    = dismissed / shown
---   nudge_conversion_rate = success / (success + failure)  (attribution window closed; open windows are neither)
---   open: shown, and the window is still open             unshown: not shown so far, expired, withdrawn or superseded
+--   nudge_conversion_rate = success / (success + failure)  (attribution window closed; open windows do not count)
+--   open: shown, and the window is open                   unshown: not shown so far, expired, withdrawn or superseded
 CREATE OR REPLACE VIEW guidance_performance AS
 SELECT
     d.tenant_id AS tenant_id,
@@ -114,7 +114,7 @@ LEFT JOIN (SELECT tenant_id, decision_id, groupUniqArray(toString(kind)) AS kind
 GROUP BY tenant_id, trigger, arm
 ORDER BY tenant_id, trigger, arm;
 
--- How often each arm was chosen, among the decisions of its trigger, beside how often the policy meant to choose it.
+-- How often each arm was chosen among the decisions of its trigger, and how often the policy intended to choose it (propensity).
 CREATE OR REPLACE VIEW arm_share AS
 SELECT
     tenant_id,
@@ -128,7 +128,7 @@ WHERE outcome = 'decided'
 GROUP BY tenant_id, trigger, arm
 ORDER BY tenant_id, trigger, arm;
 
--- What the learner believes now: mean = alpha / (alpha + beta), weight = alpha + beta (pseudo-observations, discounting included).
+-- The current posterior of the learner: mean = alpha / (alpha + beta), weight = alpha + beta (pseudo-observations, after discounting).
 CREATE OR REPLACE VIEW arm_posteriors_latest AS
 SELECT tenant_id, trigger, context, arm, alpha, beta, alpha / (alpha + beta) AS mean, alpha + beta AS weight, updates, updated_at, version
 FROM (SELECT * FROM arm_posteriors_final ORDER BY version DESC LIMIT 1 BY tenant_id, trigger, arm, context)
@@ -153,7 +153,7 @@ FROM stuck_signals_final
 GROUP BY tenant_id, path_id, step_id, trigger
 ORDER BY tenant_id, path_id, step_id, signals DESC, trigger;
 
--- One row a minute, step, metric and label.
+-- One row for each minute, step, metric and label.
 CREATE OR REPLACE VIEW step_metrics AS
 SELECT tenant_id, minute, path_id, step_id, metric, label, sum(count) AS total
 FROM step_metrics_1m_final
@@ -166,8 +166,8 @@ FROM dead_letters_final
 GROUP BY reason, topic
 ORDER BY messages DESC, reason, topic;
 
--- How old the newest row of each table is. For `events` this is the age of the newest message that analysts can see.
--- After a bounded run over old events the lag is the age of that input.
+-- The age of the newest row of each table. For `events` it is the age of the newest message that analysts can see.
+-- After a bounded run over old events it is the age of that input.
 CREATE OR REPLACE VIEW freshness AS
 SELECT table_name, if(stored = 0, NULL, newest) AS newest_at, if(stored = 0, NULL, dateDiff('millisecond', newest, now64(3, 'UTC')) / 1000) AS lag_seconds
 FROM
@@ -185,7 +185,7 @@ FROM
 )
 ORDER BY table_name;
 
--- Holdout against adaptive, by intention to treat: everyone counts in the group they were assigned to, guided or not.
+-- Holdout and adaptive group, by intention to treat: each person counts in their assigned group, with or without guidance.
 CREATE OR REPLACE VIEW experiment_groups AS
 SELECT
     tenant_id,
@@ -202,7 +202,7 @@ FROM counted_people
 GROUP BY tenant_id, experiment_group
 ORDER BY tenant_id, experiment_group;
 
--- Model inputs, one row a person. time_since_signup is in hours up to the newest log time seen (live: about now), never below 0.
+-- Features for models, one row for each person. time_since_signup is in hours up to the newest log time (live: about now), at least 0.
 CREATE OR REPLACE VIEW features AS
 SELECT
     tenant_id,
@@ -218,10 +218,10 @@ SELECT
     avg_session_duration
 FROM counted_people;
 
--- What the app reported as shown, clicked or dismissed, and the engine could not assign to a recommendation. Not 0: check the app.
---   unknown_recommendation:    the event echoes a recommendationId that was never issued to this person
---   no_current_recommendation: the event echoes none, and the person had no current recommendation when it arrived
--- The counters of `onramp run` also count ids that came back after their attribution window had closed.
+-- Exposure events (shown, clicked, dismissed) that match no recommendation. If this is not 0, check the app.
+--   unknown_recommendation:    the event has a recommendationId that was not issued to this person
+--   no_current_recommendation: the event has none, and the person had no current recommendation when it arrived
+-- The counters of `onramp run` also count ids that arrived after their attribution window closed.
 CREATE OR REPLACE VIEW exposures_ignored_by_reason AS
 WITH
     JSONExtractString(e.payload, 'recommendationId') AS echoed

@@ -1,8 +1,7 @@
--- Everything known of a person, in order: filter by tenant_id and user_id.
+-- The history of a person, in order. Filter by tenant_id and user_id.
 --   kind: event · progress · signal · decision · non_decision · recommendation · outcome
 --   what: the event type (and name), `reached` or `completed`, the trigger, the arm, the reason, the UI component, the outcome
--- Rows of one moment are ordered as they follow from each other: an event (in the order of the input), what it changed, what was
--- noticed, what was decided.
+-- Rows of the same time are in causal order: an event (in the order of the input), its progress, signals, decisions.
 CREATE OR REPLACE VIEW person_timeline AS
 SELECT tenant_id, user_id, at, kind, what, path_id, step_id, trigger, reason, arm, propensity, decision_id, detail, version, rank, place
 FROM

@@ -1,4 +1,4 @@
--- What learning adds: groups, scores, the version of the parameters behind every decision, arms that were stopped, statistics of steps.
+-- Columns and tables of learning: groups, scores, the parameter version of each decision, stopped arms, statistics of steps.
 
 ALTER TABLE decisions ADD COLUMN IF NOT EXISTS experiment_group LowCardinality(String) DEFAULT 'adaptive';
 ALTER TABLE decisions ADD COLUMN IF NOT EXISTS parameters_version UInt64 DEFAULT 0;
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS step_statistics
 ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant_id, step_id, parameters_version);
 
--- A view keeps the columns that were there when it was made.
+-- A view has the columns that existed when it was created, so it is created again.
 CREATE OR REPLACE VIEW decisions_final AS SELECT * FROM decisions FINAL;
 
 CREATE OR REPLACE VIEW stuck_signals_final AS SELECT * FROM stuck_signals FINAL;
@@ -49,7 +49,7 @@ CREATE OR REPLACE VIEW arm_stops_final AS SELECT * FROM arm_stops FINAL;
 
 CREATE OR REPLACE VIEW step_statistics_final AS SELECT * FROM step_statistics FINAL;
 
--- The parameters now in force, one row a step.
+-- The parameters in force, one row for each step.
 CREATE OR REPLACE VIEW step_statistics_latest AS
 SELECT * FROM (SELECT * FROM step_statistics_final ORDER BY parameters_version DESC LIMIT 1 BY tenant_id, step_id)
 ORDER BY tenant_id, step_id;

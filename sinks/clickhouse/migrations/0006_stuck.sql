@@ -1,6 +1,6 @@
--- How good the alarms are, on people whom nobody influenced: held-out people are their own untreated twins.
--- An episode is a held-out person at a step since it became current; H is the step's learned horizon; the first alarm counts.
--- Episodes younger than H (by the tenant's newest event) are not judged yet.
+-- The quality of the alarms, measured on held-out people, who get no guidance.
+-- An episode is a held-out person at a step since it became current. H is the learned horizon of the step. The first alarm counts.
+-- Episodes younger than H (by the tenant's newest event) are not evaluated yet.
 --   stuck:    not completed within H
 --   matched:  stuck, and the alarm came within half of H
 CREATE OR REPLACE VIEW stuck_episodes AS
@@ -33,10 +33,10 @@ LEFT JOIN
 WHERE s.current_since_at IS NOT NULL
     AND dateDiff('millisecond', assumeNotNull(s.current_since_at), assumeNotNull(n.newest_at)) >= h.horizon_ms;
 
--- One row a step.
+-- One row for each step.
 --   precision       = matched / alarms          recall = matched / stuck
---   recovered_alone = share of the alarms after which the step was still completed within H: people who needed no help
---   lead_hours:       median time from the alarm to H, of those matched
+--   recovered_alone = share of the alarms after which the person completed the step within H without guidance
+--   lead_hours:       median time from the alarm to H, of matched alarms
 CREATE OR REPLACE VIEW stuck_scorecard_by_step AS
 SELECT
     tenant_id, step_id,
@@ -52,7 +52,8 @@ FROM stuck_episodes AS e
 GROUP BY tenant_id, step_id
 ORDER BY tenant_id, step_id;
 
--- One row a trigger. What no alarm found has no trigger, so there is no recall: found = share of all stuck episodes that this trigger matched.
+-- One row for each trigger. An episode without an alarm has no trigger, so there is no recall.
+--   found = share of all stuck episodes that this trigger matched
 CREATE OR REPLACE VIEW stuck_scorecard_by_trigger AS
 SELECT
     e.tenant_id AS tenant_id, e.trigger AS trigger,
