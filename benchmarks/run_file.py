@@ -37,11 +37,11 @@ from bytewax.run import cli_main
 from benchmarks.generate import write_input
 from flows.catalogs import load_catalog
 from flows.inputs import wall_clock
-from flows.run import run, tuned_garbage_collector
-from flows.stop import StopRequest
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.recovery import recovery_config
+from flows.run import run, tuned_garbage_collector
 from flows.settings import load_settings
+from flows.stop import StopRequest
 from local.data_dir import DataDir
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource

@@ -64,7 +64,9 @@ for _command, _short in (
 ):
     app.command(short_help=_short, context_settings=_CONTEXT)(guarded(_command))
 
-_catalogs = typer.Typer(rich_markup_mode=None, help="Check catalogs. A catalog describes a product's onboarding.", context_settings=_CONTEXT)
+_catalogs = typer.Typer(
+    rich_markup_mode=None, help="Check catalogs. A catalog describes a product's onboarding.", context_settings=_CONTEXT
+)
 _catalogs.command("check", context_settings=_CONTEXT)(guarded(catalog.check))
 app.add_typer(_catalogs, name="catalog")
 

@@ -46,8 +46,8 @@ def demo(
     started = time.perf_counter()
     from cli import clock
     from cli.demo_dir import for_demo
-    from cli.native_stderr import capture_native_stderr
     from cli.local_model import chosen_model
+    from cli.native_stderr import capture_native_stderr
     from cli.options import load
     from evaluation.scenarios import scenario_catalog
     from flows.catalogs import load_catalog
@@ -87,7 +87,9 @@ def demo(
         loop = ClosedLoop(people, begin, product, settings.data_dir / "truth.jsonl")
         with capture_native_stderr(), Display(err(), "Simulating") as display:
             try:
-                run_job(settings, input_path=None, owner="onramp demo", started=started, stop=stop, loop=loop, on_start=on_start, on_end=on_end)
+                run_job(
+                    settings, input_path=None, owner="onramp demo", started=started, stop=stop, loop=loop, on_start=on_start, on_end=on_end
+                )
             except PopulationError:
                 if not stop():  # Ctrl-C reaches the program as well, which may leave before it is asked to
                     raise

@@ -77,9 +77,9 @@ def explain_failure(error: BaseException) -> list[str] | None:
         if kind.__module__.partition(".")[0] in _ROOMS:
             return [" ".join(plain(line) for line in str(cause).splitlines())]
         if kind.__name__ in _RECOVERY_FAULTS and kind.__module__.startswith("bytewax"):
-            return [f"the recovery store of the data directory is damaged or incomplete ({plain(cause)}); restore it, or use another --data-dir."]
+            return [f"the recovery store of the data directory is damaged ({plain(cause)}); restore it, or use another --data-dir."]
         if any(sign in str(cause) for sign in _DISK_FAULTS):
-            return ["the disk that holds the data directory is full or failing; free space and run the same command again, nothing is lost."]
+            return ["the disk of the data directory is full or failing; free space and run the same command again, nothing is lost."]
         if isinstance(cause, OSError) and cause.strerror:
             where = f"{plain(cause.filename)}: " if cause.filename is not None else ""
             return [f"{where}{cause.strerror}."]

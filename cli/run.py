@@ -52,8 +52,8 @@ def run(
     started = time.perf_counter()
     from cli.demo_dir import refuse_demo
     from cli.options import load
-    from flows.stop import StopRequest
     from flows.settings import SettingsError
+    from flows.stop import StopRequest
 
     settings = load(service=input_path is None, data_dir=data_dir, catalog=catalog)
     if input_path is None and settings.kafka_brokers is None:
@@ -75,7 +75,9 @@ def run(
                 _record_clock(live, input_path)
                 display.watch(live)
 
-            run_job(settings, input_path=input_path, owner="onramp run", started=started, stop=stop, on_start=on_start, on_end=ending.record)
+            run_job(
+                settings, input_path=input_path, owner="onramp run", started=started, stop=stop, on_start=on_start, on_end=ending.record
+            )
     finally:
         ending.show(stop)
 

@@ -64,7 +64,7 @@ def file_source(
 def population_source(
     loop: ClosedLoop, engines: Engines, timers: TimerRegistry, stop: StopRequest, model: ModelService | None
 ) -> PeopleSource:
-    """The population of ``loop``. Simulated time stands still while a model call is pending, so that its text is not later than in real time."""
+    """The population of ``loop``. Simulated time stands still while a model call is pending, so that texts are as early as in real time."""
     reader = RecommendationReader(engines.redis_url)
     tenant = loop.begin.tenant
     return PeopleSource(

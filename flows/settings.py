@@ -57,7 +57,8 @@ class Settings(BaseSettings):
         description="Options for librdkafka (TLS, SASL): a JSON object, or KEY=VALUE pairs separated by commas or line breaks.",
     )
     kafka_accept_gap: bool = Field(
-        default=False, description="If the messages after the last position are gone, continue at the earliest message of the topic. False: refuse to start."
+        default=False,
+        description="If the messages after the last position are gone, continue at the earliest message. False: refuse to start.",
     )
     redis_url: SecretStr | None = Field(
         default=None, description="Redis or Valkey, redis://user:password@host:6379/0, rediss:// for TLS. Unset: embedded Valkey."
@@ -77,7 +78,7 @@ class Settings(BaseSettings):
     secret: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="Key of all ids, at least 16 characters, the same for every process and run. Under another key every user is a new user.",
+        description="Key of all ids, at least 16 characters, the same for every process and run. With another key all users are new users.",
     )
     catalog: str = Field(default="saas", min_length=1, description="Catalog: the name of a built-in one, or the path of a YAML file.")
     data_dir: Path = Field(default=Path(".onramp"), description="Directory for all data on this machine.")
@@ -96,10 +97,13 @@ class Settings(BaseSettings):
     )
     sink_partitions: int = Field(default=1, ge=1, le=10, description="Workers that can write to one sink at the same time.")
     spool_max_mb: int = Field(
-        default=2048, ge=1, description="Megabytes of rows kept on disk while ClickHouse is unavailable. When they are full, the job stops reading its input."
+        default=2048,
+        ge=1,
+        description="Megabytes of rows kept on disk while ClickHouse is unavailable. When they are full, the job stops reading its input.",
     )
     llm_url: SecretStr | None = Field(
-        default=None, description="OpenAI-compatible model server, like http://models:8000/v1. Unset: no model is called, users read the catalog's templates."
+        default=None,
+        description="OpenAI-compatible model server, like http://models:8000/v1. Unset: users read the catalog's templates.",
     )
     llm_api_key: SecretStr | None = Field(default=None, description="API key of the model server. Unset: none is sent.")
     llm_model: str = Field(default="default", min_length=1, max_length=200, description="Name of the model on the model server.")
@@ -108,18 +112,28 @@ class Settings(BaseSettings):
     )
     llm_in_flight: int = Field(default=64, ge=1, le=10_000, description="Largest number of model calls in flight, for each process.")
     llm_most_pending: int = Field(
-        default=1_000, ge=1, le=1_000_000, description="Largest number of decisions of a process that wait for a text. Further decisions keep their template."
+        default=1_000,
+        ge=1,
+        le=1_000_000,
+        description="Largest number of decisions of a process that wait for a text. Further decisions keep their template.",
     )
     llm_calls_per_second: float = Field(default=20.0, gt=0, le=100_000, description="Model calls a second of this process, on average.")
-    llm_daily_tokens: int = Field(default=5_000_000, ge=0, description="Tokens a tenant may use a day for texts that are shared by all users.")
+    llm_daily_tokens: int = Field(
+        default=5_000_000, ge=0, description="Tokens a tenant may use a day for texts that are shared by all users."
+    )
     llm_daily_dollars: float = Field(default=5.0, ge=0, le=1_000_000, description="Dollars a tenant may spend a day on shared texts.")
     llm_personal_share: float = Field(
-        default=0.4, ge=0, le=100, description="Daily budget for texts about one user, in addition: this share of the two limits for shared texts."
+        default=0.4,
+        ge=0,
+        le=100,
+        description="Daily budget for texts about one user, in addition: this share of the two limits for shared texts.",
     )
     llm_alert_share: float = Field(default=0.8, gt=0, le=1, description="Share of a daily budget at which a warning is logged.")
     llm_input_price: float = Field(default=0.0, ge=0, le=10_000, description="Price in dollars of a million input tokens.")
     llm_output_price: float = Field(default=0.0, ge=0, le=10_000, description="Price in dollars of a million output tokens.")
-    log_level: LogLevel = Field(default="info", description="Lowest level of the log lines that are written: debug, info, warning or error.")
+    log_level: LogLevel = Field(
+        default="info", description="Lowest level of the log lines that are written: debug, info, warning or error."
+    )
     log_json: bool = Field(default=False, description="Log one JSON object a line instead of text.")
 
     @field_validator("redis_url", "clickhouse_url", "llm_url")

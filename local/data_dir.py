@@ -137,5 +137,5 @@ class DataDir:
         return content
 
     def write_run(self, content: dict[str, Any]) -> None:
-        """Replace the values that the job keeps between runs. Atomic, and durable on return. Call it while holding the lock. Raises ``OSError``."""
+        """Replace the values that a job keeps between runs, atomically, durably. Call it while holding the lock. Raises ``OSError``."""
         write_private(self._run, json.dumps(content, indent=2, sort_keys=True).encode() + b"\n")

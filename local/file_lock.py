@@ -31,7 +31,7 @@ class FileLock:
         return self._fd is not None
 
     def acquire(self, note: str, wait_seconds: float) -> bool:
-        """Acquire the lock and write ``note`` to the file. Blocks up to ``wait_seconds``. Returns whether it succeeded. Raises ``OSError``."""
+        """Acquire the lock and write ``note`` to the file. Blocks up to ``wait_seconds``. Returns whether it did. Raises ``OSError``."""
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         deadline = time.monotonic() + wait_seconds
         while True:

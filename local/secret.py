@@ -76,6 +76,6 @@ def _check_secret(secret: bytes, data_dir: DataDir) -> None:
         raise DataDirError(_development_directory_message(data_dir))
     if not hmac.compare_digest(known, digest):
         raise DataDirError(
-            f"The data directory {data_dir.path} was created with another ONRAMP_SECRET, and with this one every user in it would be a new user; "
+            f"The data directory {data_dir.path} was created with another ONRAMP_SECRET; under this one all its users would be new users; "
             "set the old one, or choose another directory with --data-dir."
         )

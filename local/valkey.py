@@ -97,7 +97,9 @@ class EmbeddedValkey:
         try:
             binary = get_binary_path()
         except ValkeyBinaryNotFoundError as error:
-            raise EmbeddedValkeyError(f"There is no embedded Valkey for this platform ({error}); set ONRAMP_REDIS_URL to a server.") from error
+            raise EmbeddedValkeyError(
+                f"There is no embedded Valkey for this platform ({error}); set ONRAMP_REDIS_URL to a server."
+            ) from error
         for _attempt in range(_PORT_ATTEMPTS):
             self._launch(binary, _free_port())
             if self._answers():

@@ -36,7 +36,7 @@ class BatchPolicy:
     """How a source forms batches. ``peek_timers`` is called on the worker's thread."""
 
     peek_timers: Callable[[int], int | None] | None
-    """Returns the earliest timer of a partition, or None. If it is unset (several processes share the timers), every slot may have timers."""
+    """Returns the earliest timer of a partition, or None. If unset (several processes share the timers), every slot may have timers."""
     lookahead_ms: int
     batch_size: int = 1_000
 
@@ -51,7 +51,7 @@ class BatchPolicy:
 class BatchPlanner:
     """Applies a ``BatchPolicy`` to one partition. ``ticked`` is the time of its last tick; the source keeps it in its snapshot."""
 
-    __slots__ = ("_due", "_pace", "_partition", "ticked")
+    __slots__ = ("_due", "_partition", "_policy", "ticked")
 
     def __init__(self, policy: BatchPolicy, partition: int, ticked: int) -> None:
         self._policy = policy

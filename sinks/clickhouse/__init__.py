@@ -7,8 +7,8 @@ and views), ``query`` (read-only SQL).
 from __future__ import annotations
 
 from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.delivery import FactDelivery, DeliveryResult
+from sinks.clickhouse.delivery import DeliveryResult, FactDelivery
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.query import query
 
-__all__ = ["ClickHouse", "FactDelivery", "Settled", "migrate", "query"]
+__all__ = ["ClickHouse", "DeliveryResult", "FactDelivery", "migrate", "query"]

@@ -173,7 +173,9 @@ class Drain:
 
     def _reject(self, stored: StoredSegment, error: Exception) -> None:
         target = self._spool.reject(stored, str(error))
-        logger.error("a segment was rejected and moved to %s: %s. Fix the cause, then move the file back into the spool directory to deliver it", target, error)
+        logger.error(
+            "a segment was rejected and moved to %s: %s. Fix the cause, then move the file back to the spool directory", target, error
+        )
 
 
 def _groups(segments: list[StoredSegment]) -> Iterator[list[StoredSegment]]:

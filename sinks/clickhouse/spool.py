@@ -44,7 +44,7 @@ class Spool:
     """One directory of segments. The constructor creates the directory and nothing else.
 
     Attributes for metrics, current within about a second: ``rows_spooled`` (since start), ``segments_pending``,
-    ``segments_ready``, ``segments_rejected``, ``bytes`` (on disk, pending and ready), ``blocked_writers`` (writers that wait for space now),
+    ``segments_ready``, ``segments_rejected``, ``bytes`` (on disk, pending and ready), ``blocked_writers`` (waiting for space now),
     ``promotions`` (calls of ``promote`` that promoted a segment, since start).
     """
 
@@ -179,7 +179,8 @@ class Spool:
                         raise SpoolClosed("The job stopped while its spool was full; nothing is lost, the last epoch runs again.")
                     if not self._changed.wait(self._warn_seconds):
                         logger.warning(
-                            "the spool %s is full (%d MiB), so the job has stopped reading its input: restore ClickHouse, or raise ONRAMP_SPOOL_MAX_MB",
+                            "the spool %s is full (%d MiB), and the job stopped reading its input: restore ClickHouse or raise "
+                            "ONRAMP_SPOOL_MAX_MB",
                             self.directory,
                             self.bytes // 2**20,
                         )

@@ -103,7 +103,7 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
         self._check()
 
     def snapshot(self) -> None:
-        """Return when the brokers have all letters. Blocks while they are unavailable. Raises ``DeadLetterTopicError`` if one was refused."""
+        """Return when the brokers have all letters. Blocks while they are down. Raises ``DeadLetterTopicError`` if one was refused."""
         self._flush()
         if self._too_large:
             too_large, self._too_large = self._too_large, []
@@ -165,7 +165,7 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
 
     def _error(self, what: str, advice: str) -> DeadLetterTopicError:
         return DeadLetterTopicError(
-            f"The dead-letter topic {self._topic} did not accept all letters ({what}); {advice} and start the job again, it resumes by itself."
+            f"The dead-letter topic {self._topic} did not accept all letters ({what}); {advice} and restart the job, it resumes by itself."
         )
 
 

@@ -170,14 +170,10 @@ class RecommendationWriter:
             raise StoreRefusedError(describe(error, self._address, "correct that and start the job again")) from error
         waited = policy.clock() - outage.since
         if waited >= policy.give_up_seconds:
-            advice = (
-                f"gave up after {policy.give_up_seconds:g} seconds; restore the server and start the job again, it resumes by itself"
-            )
+            advice = f"gave up after {policy.give_up_seconds:g} seconds; restore the server and start the job again, it resumes by itself"
             raise StoreUnavailableError(describe(error, self._address, advice)) from error
         if policy.stopping():
-            raise StoreUnavailableError(
-                describe(error, self._address, "the job was stopped meanwhile and writes again when it resumes")
-            )
+            raise StoreUnavailableError(describe(error, self._address, "the job was stopped meanwhile and writes again when it resumes"))
         if outage.attempts == 0:
             _LOG.warning("%s", describe(error, self._address, f"the job waits and retries for up to {policy.give_up_seconds:g} seconds"))
         wait = backoff_seconds(
@@ -189,7 +185,7 @@ class RecommendationWriter:
 
 
 def compact(effects: Iterable[Effect]) -> list[Effect]:
-    """Return the effects that must be sent: the newest record of each key, an erase before the publish that follows it, then text and marks."""
+    """Return the effects to send: the newest record of each key, an erase before the publish that follows it, then texts and marks."""
     before: list[Effect] = []
     newest: dict[str, Effect] = {}
     after: dict[str, list[Effect]] = {}
@@ -217,4 +213,6 @@ _MODES = {Erase: ERASE, ReplaceText: REPLACE_TEXT, MarkShown: MARK_SHOWN}
 
 def _operation(effect: Effect) -> _Operation:
     mode = _MODES.get(type(effect), PUBLISH)
-    return _Operation(key_of(effect).encode(), shown_key_of(effect).encode(), id_of(effect), mode, version_of(effect), encode_record(effect))
+    return _Operation(
+        key_of(effect).encode(), shown_key_of(effect).encode(), id_of(effect), mode, version_of(effect), encode_record(effect)
+    )

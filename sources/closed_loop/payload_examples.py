@@ -102,7 +102,7 @@ def _same(left: object, right: object) -> bool:
 
 
 def _put(payload: Payload, field: str, value: object) -> None:
-    """Set the dotted ``field``. If the value of another field conflicts, the payload stays wrong, and the check of the caller rejects it."""
+    """Set the dotted ``field``. If the value of another field conflicts, the payload stays wrong, and the caller's check rejects it."""
     if value is MISSING:
         return
     *parents, last = field.split(".")

@@ -1,1 +1,1 @@
-"""Events from files: ``source`` reads, ``blocks`` unpacks gzip, ``lines`` splits lines, ``input_positions`` remembers how far each was read."""
+"""Events from files: ``source`` reads, ``blocks`` unpacks gzip, ``lines`` splits lines, ``input_positions`` records how far it was read."""

@@ -104,8 +104,8 @@ class SniffedBlocks:
                 return block
             if not packed and not self._unzip.eof:
                 raise InputError(
-                    f"{self._name} is cut off in the middle of its gzip data. Everything before that was processed; replace it with the complete "
-                    "file and run the same command again."
+                    f"{self._name} is cut off in the middle of its gzip data. Everything before that was processed; put the complete file "
+                    "in its place and run the same command again."
                 )
             packed = b""
 

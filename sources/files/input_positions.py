@@ -56,8 +56,8 @@ def load(snapshot: Any, log_time: int) -> InputPositions:
         return InputPositions(log_time)
     if snapshot.get("version") != _VERSION:
         raise InputError(
-            f"The data directory was written by another version of Onramp (input positions {snapshot.get('version')}, this version reads {_VERSION}); "
-            "use that version, or a new data directory."
+            f"The data directory was written by another version of Onramp (input positions {snapshot.get('version')}, this version reads "
+            f"{_VERSION}); use that version, or a new data directory."
         )
     return msgspec.convert(snapshot, InputPositions)
 

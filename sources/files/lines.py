@@ -45,7 +45,7 @@ class LineReader:
         return self._skip
 
     def read(self) -> Chunk | None:
-        """Return the next lines; None if there are none yet or the input has ``ended``. Reads at most one block. Raises like ``Blocks.read``."""
+        """Return the next lines; None if there are none yet or the input has ``ended``. Reads one block at most. Raises as ``Blocks``."""
         if not self._ready and not self._at_end:
             block = self._blocks.read()
             if block == b"":

@@ -28,7 +28,7 @@ from typing_extensions import override
 from sources.batching import BatchAction, BatchPlanner, BatchPolicy
 from sources.errors import InputError
 from sources.files.blocks import GZIP_MAGIC, FileBlocks, SniffedBlocks
-from sources.files.input_positions import InputPositions, InputState, identify_file, dump, load, file_too_short
+from sources.files.input_positions import InputPositions, InputState, dump, file_too_short, identify_file, load
 from sources.files.lines import LineReader
 from state.messages import Message, Tick
 from state.never import never
@@ -127,7 +127,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             blocks.raw_read = first_byte
         else:
             positions.streams += 1
-            self._name = f"stdin:{ledger.streams}"
+            self._name = f"stdin:{positions.streams}"
             self._state, first_byte = InputState(seen_at=source.now()), 0
         self._reader = LineReader(self._blocks, start=self._state.position, first_byte=first_byte)
         self._lines: list[bytes] = []

@@ -106,7 +106,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
             version, offset, self._log_time, self._seq, ticked = resume
             if version != _VERSION:
                 raise SourceError(
-                    f"The data directory was written by another version of Onramp (position format {version}, this version reads {_VERSION}); "
+                    f"The data directory was written by another version of Onramp (position format {version}, here {_VERSION}); "
                     "use that version, or a new data directory."
                 )
         self._offset = 0
@@ -138,7 +138,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
             self._planner.record_tick(at)
             return self._tick(at)
         if self._next == len(self._records):
-            self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # timeout 0: the worker loop must not block
+            self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # 0: must not block
         batch = self._take() if self._records else []
         if batch:
             self._was_empty = False
@@ -149,7 +149,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
 
     @override
     def next_awake(self) -> datetime | None:
-        """While idle, poll every ``_IDLE``. Bytewax polls every millisecond by default, and six idle partitions then use a tenth of a CPU."""
+        """While idle, poll every ``_IDLE``. Bytewax polls every millisecond by default, at which six idle partitions use 10 % of a core."""
         return datetime.now(UTC) + _IDLE if self._was_empty else None
 
     @override
@@ -287,7 +287,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         self._consumer.assign([TopicPartition(self._topic, self._index, self._offset)])
 
     def _earliest(self) -> int:
-        """Query the earliest offset. The latest one is not queried: the test broker answers it wrongly, and a fetch reports it correctly."""
+        """Query the earliest offset. Not the latest: the test broker answers that query wrongly, while a fetch reports it correctly."""
         place = TopicPartition(self._topic, self._index)
 
         def bounds() -> tuple[int, int]:

@@ -148,5 +148,5 @@ def test_a_full_disk_is_a_sentence_however_the_engine_wraps_it() -> None:
     outer = RuntimeError("error in the dataflow")
     outer.__cause__ = inner
     assert explain_failure(outer) == [
-        "the disk that holds the data directory is full or failing; free space and run the same command again, nothing is lost."
+        "the disk of the data directory is full or failing; free space and run the same command again, nothing is lost."
     ]

@@ -21,8 +21,8 @@ import msgspec
 
 from flows.engines import Engines
 from flows.run import RunningJob, RunResult, run
-from flows.stop import StopRequest
 from flows.settings import load_settings
+from flows.stop import StopRequest
 from sources.closed_loop import LoopProgress
 from sources.files.source import Progress
 from tests.support.job_state import read_state
