@@ -152,7 +152,7 @@ def test_help_names_every_scenario(tmp_path: Path, inside: Inside) -> None:
     ("mode", "said"),
     [
         ("dies", "ended too early, with exit code 3"),
-        ("babbles", "not of the protocol"),
+        ("babbles", "violates the protocol"),
         ("half", "ended too early"),
     ],
 )

@@ -173,7 +173,7 @@ def test_a_secret_in_the_models_address_is_refused_and_sent_to_its_own_place(mon
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert str(caught.value).startswith("ONRAMP_LLM_URL cannot be used: ")
-    assert "a key goes into ONRAMP_LLM_API_KEY" in str(caught.value)
+    assert "set the key in ONRAMP_LLM_API_KEY" in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 

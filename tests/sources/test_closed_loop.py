@@ -87,9 +87,9 @@ def test_a_slot_comes_back_as_it_was_said() -> None:
         (slot(-1), "out of order or outside its slot"),
         (slot(1, following=299_999), "before the slot that ends at 300000"),
         ({"type": "error", "message": "no such arm"}, "says: no such arm"),
-        ({"type": "done"}, "answered 'done' where 'events' was due"),
-        ("{", "a line that is not of the protocol"),
-        ('{"type": "events", "events": [{"at": "noon", "event": {}}]}', "a line that is not of the protocol"),
+        ({"type": "done"}, "answered 'done' instead of 'events'"),
+        ("{", "a line that violates the protocol"),
+        ('{"type": "events", "events": [{"at": "noon", "event": {}}]}', "a line that violates the protocol"),
     ],
 )
 def test_an_answer_that_breaks_the_protocol_is_one_sentence(answer: object, said: str) -> None:

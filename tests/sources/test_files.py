@@ -150,7 +150,7 @@ def test_a_changed_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(numbered(0, 10))
     _, snapshot = read_file(path)
     path.write_bytes(content)
-    assert "To read it as a new input give it another name" in refused(path, snapshot)
+    assert "To read it as a new input, give it another name" in refused(path, snapshot)
 
 
 def test_a_file_that_shrank_below_its_position_is_refused(tmp_path: Path) -> None:
