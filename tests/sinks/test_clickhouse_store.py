@@ -304,7 +304,7 @@ def test_a_directory_in_use_by_another_process_is_refused_in_one_sentence(embedd
 
 
 def test_a_second_directory_in_one_process_is_refused(embedded_path: Path, tmp_path: Path) -> None:
-    with pytest.raises(StoreInUse, match="already has another embedded ClickHouse open"):
+    with pytest.raises(StoreInUse, match="has another embedded ClickHouse open"):
         ClickHouse(path=tmp_path, database="default").client()
 
 
