@@ -38,7 +38,7 @@ from state.records.facts import (
     StepStatisticFact,
 )
 from state.records.recommendation import Publish, Recommendation, encode
-from state.stuck.estimator import Estimator, starting
+from state.stuck.estimator import Estimator, new_estimator
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD, ParameterStore
 from state.timer_wheel import TimerWheel
@@ -163,7 +163,7 @@ class OfflineRunner:
         for observation in sorted(observations, key=attrgetter("at")):
             estimator = self._estimators.get(observation.tenant)
             if estimator is None:
-                estimator = self._estimators[observation.tenant] = starting(self.plan, observation.tenant)
+                estimator = self._estimators[observation.tenant] = new_estimator(self.plan, observation.tenant)
                 self._parameters.publish(observation.tenant, estimator)
             self._store_rows(estimator.learn(observation))
 

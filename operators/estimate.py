@@ -24,14 +24,14 @@ from typing_extensions import override
 from operators.track import Tracked
 from state.catalog.plan import Plan
 from state.records.facts import StepStatisticFact
-from state.stuck.estimator import Estimator, resuming, starting
+from state.stuck.estimator import Estimator, restore_estimator, new_estimator
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import Parameters, ParameterStore
 
 _in_time = attrgetter("at")
 
 
-class Shared:
+class LockedEstimator:
     """An estimator that the threads of all workers may ask while the one that feeds it learns: its counts stand still meanwhile."""
 
     def __init__(self, estimator: Estimator) -> None:
@@ -70,10 +70,10 @@ class EstimateLogic(StatefulBatchLogic[EpisodeObservation, Estimated, bytes]):
     def __init__(self, plan: Plan, parameters: ParameterStore, resume_state: bytes | None) -> None:
         """Called for the first observation of a tenant, and after a restart for every tenant in the recovery store."""
         self._plan, self._parameters = plan, parameters
-        self._estimator: Shared | None = None
+        self._estimator: LockedEstimator | None = None
         if resume_state is not None:
-            estimator = resuming(plan, resume_state)
-            self._estimator = Shared(estimator)
+            estimator = restore_estimator(plan, resume_state)
+            self._estimator = LockedEstimator(estimator)
             parameters.publish(estimator.tenant, self._estimator)
 
     @override
@@ -82,7 +82,7 @@ class EstimateLogic(StatefulBatchLogic[EpisodeObservation, Estimated, bytes]):
         facts: list[StepStatisticFact] = []
         for observation in values:
             if self._estimator is None:
-                self._estimator = Shared(starting(self._plan, observation.tenant))
+                self._estimator = LockedEstimator(new_estimator(self._plan, observation.tenant))
                 self._parameters.publish(observation.tenant, self._estimator)
             facts += self._estimator.learn(observation)
         return ([Estimated(facts)] if facts else []), False

@@ -19,7 +19,7 @@ class TimerRegistry:
     def __init__(self) -> None:
         self._wheels: dict[int, TimerWheel] = {}
 
-    def mine(self) -> TimerWheel:
+    def for_this_thread(self) -> TimerWheel:
         """Return the wheel of the calling thread."""
         thread = threading.get_ident()
         wheel = self._wheels.get(thread)

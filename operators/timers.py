@@ -31,7 +31,7 @@ class TimerLogic(StatefulBatchLogic[Tick, list[AddressedArrival], None]):
 
     @override
     def on_batch(self, values: list[Tick]) -> tuple[list[list[AddressedArrival]], bool]:
-        wheel = self._timers.mine()
+        wheel = self._timers.for_this_thread()
         due: list[AddressedArrival] = [
             (key, TimerDue(tick.at, tick.seq)) for tick in values for key in wheel.pop_due(tick.partition, tick.at)
         ]

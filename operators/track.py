@@ -119,7 +119,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         if person is None or not (due := self._fold.next_due(person)):
             return
         if not self._armed or due < self._armed:
-            self._timers.mine().register(person.partition, self._key_of(person.tenant, person.user), due)
+            self._timers.for_this_thread().register(person.partition, self._key_of(person.tenant, person.user), due)
             self._armed = due
 
 

@@ -1,4 +1,4 @@
-"""The catalogue of counters: what the job counts about its own work, exactly once, as part of its snapshots.
+"""The catalogue of counters: what the job counts about its own work. Snapshots hold the totals, so each event counts exactly once.
 
 Each counter has a name, a unit, a meaning and at most one label. Readers: the end of ``onramp run``, ``onramp run --json``, metrics.
 """
@@ -14,7 +14,7 @@ CounterTotals = dict[str, int]
 
 
 class Counter(msgspec.Struct, frozen=True):
-    """One counter. ``kind`` is ``gauge`` where it may go down. ``label`` names what refines it, empty where nothing does."""
+    """One counter. ``kind`` is ``gauge`` where it may decrease. ``label`` is the name of its label, empty for none."""
 
     name: str
     unit: str
@@ -48,7 +48,7 @@ PEOPLE: Final = Counter("people", "people", "people in state; a visitor who beco
 PEOPLE_ACTIVATED: Final = Counter("people_activated", "people", "people who reached activation on their path", kind="gauge")
 STEPS_COMPLETED: Final = Counter("steps_completed", "steps", "completed steps on people's paths")
 DECISIONS: Final = Counter("decisions", "decisions", "decisions to show guidance")
-NON_DECISIONS: Final = Counter("non_decisions", "decisions", "considerations that ended without a decision", "reason")
+NON_DECISIONS: Final = Counter("non_decisions", "decisions", "times that guidance was considered and not given", "reason")
 RECOMMENDATIONS: Final = Counter("recommendations", "records", "records published for the app")
 WITHDRAWALS: Final = Counter("withdrawals", "records", "records published to show nothing")
 OUTCOMES: Final = Counter("outcomes", "outcomes", "what happened to decisions", "kind")
@@ -73,7 +73,7 @@ COUNTERS: Final = (
     WINDOWS_VOIDED,
     STUCK_SIGNALS,
 )
-"""Every counter of the job, in the order of an event's way through it."""
+"""Every counter of the job, in the order in which an event passes the steps."""
 
 
 def add(totals: CounterTotals, more: CounterTotals) -> None:

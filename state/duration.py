@@ -13,21 +13,21 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 LONGEST: Final = 3_650 * DAY
-"""Ten years: a longer one is a mistake, and added to a time could overflow the calendar."""
+"""Ten years. A longer duration is a mistake, and added to a time it could overflow the calendar."""
 
 _UNITS: Final = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 _PATTERN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 
 
 def parse(text: object) -> int:
-    """Read a duration. Raises ``ValueError`` with a message for the catalog's author."""
+    """Parse a duration. Raises ``ValueError`` with a message for the catalog's author."""
     if isinstance(text, str) and (match := _PATTERN.fullmatch(text.strip())):
         return round(float(match[1]) * _UNITS[match[2]])
     raise ValueError(f"a duration is a number and a unit, like 90s, 15m, 24h or 7d, not {text!r}")
 
 
 def render(milliseconds: int) -> str:
-    """Write a duration in the largest unit that divides it, so that ``parse(render(x)) == x``."""
+    """Format a duration in the largest unit that divides it: ``parse(render(x)) == x``."""
     for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND)):
         if milliseconds and milliseconds % size == 0:
             return f"{milliseconds // size}{unit}"

@@ -1,7 +1,7 @@
-"""Events: what a message must look like, and the reason when it does not.
+"""Decodes and validates messages: an event, or a dead letter with the reason.
 
-The fast path is one ``msgspec`` decode into a struct. Only a message that fails it is looked at again, slowly, to say why in
-words that help the person who sent it.
+The fast path is one ``msgspec`` decode into a struct. A message that fails it is parsed a second time, slowly, to find a reason that helps
+its sender.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from msgspec import Meta
 
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
+from state.times import YEAR_2000
 from state.vocabulary import EVENT_TYPES
 
 MAX_MESSAGE: Final = 1_048_576
 MAX_PAYLOAD: Final = 32_768
-DEEPEST: Final = 32
+MAX_DEPTH: Final = 32
 """Levels of lists and objects in a payload, itself included."""
-EARLIEST: Final = 946_684_800_000
-"""2000-01-01T00:00:00Z in milliseconds: an older timestamp is a broken clock, not an event."""
-LEAP: Final = 86_400_000
+MIN_TIMESTAMP: Final = YEAR_2000
+MAX_AHEAD: Final = 86_400_000
 """How far a timestamp may be ahead of the message's time reference, in milliseconds."""
 
 REJECTIONS: Final[dict[str, str]] = {
@@ -48,7 +48,7 @@ REJECTIONS: Final[dict[str, str]] = {
     "unsupported_schema_version": "schemaVersion is not 1",
     "bad_field": "a field has the wrong type",
 }
-"""Every reason for which a message is rejected, in words."""
+"""Reason code of a rejected message → its description."""
 
 _REQUIRED: Final[dict[str, str]] = {
     "page_view": "path",
@@ -57,19 +57,19 @@ _REQUIRED: Final[dict[str, str]] = {
     "error": "code",
     "identity_merged": "previousId",
 }
-"""The one payload field without which an event of the type says nothing; each is a non-empty string."""
+"""Event type → the payload field that it requires, a non-empty string."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_IN_TENANT: Final = re.compile(r"[\x00-\x1f\x7f:{}]")
-"""A colon parts tenant and user in Redis keys, braces mark what a cluster places together: a tenant could pose as another."""
+"""Redis keys separate tenant and user by a colon, and braces are the cluster's hash tag. With them, keys of two tenants could be equal."""
 
 
 class Event(msgspec.Struct, gc=False):
     """One valid event, with its place in the input.
 
     ``timestamp`` is event time, ``log_time`` the time of the log that carried it; both in milliseconds. ``raw_payload`` is the payload
-    as it was sent. ``seq`` orders the events of one source partition. ``anonymous`` says that ``user`` is an ``anonymousId``.
-    ``handed_on``: the event was sent, and recorded, under an anonymous id of the same person before that visitor was merged.
+    as it was sent. ``seq`` orders the events of one source partition. ``anonymous``: ``user`` is an ``anonymousId``.
+    ``from_visitor``: the event was sent and recorded under an anonymous id. That visitor was merged, and the event now counts for the user.
     """
 
     tenant: str
@@ -87,7 +87,7 @@ class Event(msgspec.Struct, gc=False):
     offset: int
     seq: int
     traceparent: str
-    handed_on: bool = False
+    from_visitor: bool = False
 
 
 class _Wire(msgspec.Struct, gc=False, rename="camel"):
@@ -103,13 +103,13 @@ class _Wire(msgspec.Struct, gc=False, rename="camel"):
     schema_version: int = 1
 
 
-class _Clock(msgspec.Struct, gc=False):
+class _Timestamp(msgspec.Struct, gc=False):
     timestamp: Annotated[datetime, Meta(tz=True)]
 
 
-_wire = msgspec.json.Decoder(_Wire)
-_object = msgspec.json.Decoder(dict[str, Any])
-_clock = msgspec.json.Decoder(_Clock)
+_wire_decoder = msgspec.json.Decoder(_Wire)
+_object_decoder = msgspec.json.Decoder(dict[str, Any])
+_timestamp_decoder = msgspec.json.Decoder(_Timestamp)
 
 
 class _RejectError(Exception):
@@ -118,15 +118,15 @@ class _RejectError(Exception):
 
 
 def peek_timestamp(value: bytes) -> int | None:
-    """Event time of a message in milliseconds, or ``None`` where it has none. Cheap; validates nothing else."""
+    """Event time of a message in milliseconds, or ``None`` where it has none. Fast; validates nothing else."""
     try:
-        return round(_clock.decode(value).timestamp.timestamp() * 1000)
+        return round(_timestamp_decoder.decode(value).timestamp.timestamp() * 1000)
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
         return None
 
 
 def decode(message: Message) -> Event | DeadLetter:
-    """Turn a message into an event, or into a dead letter with the reason. Never raises for anything a sender can do."""
+    """Decode a message to an event, or to a dead letter with the reason. Raises for no message content."""
     try:
         return _decode(message)
     except _RejectError as reject:
@@ -147,9 +147,9 @@ def _decode(message: Message) -> Event:
     if len(value) > MAX_MESSAGE:
         raise _RejectError("too_large")
     try:
-        wire = _wire.decode(value)
+        wire = _wire_decoder.decode(value)
         timestamp = round(wire.timestamp.timestamp() * 1000)
-        payload = _object.decode(wire.payload)
+        payload = _object_decoder.decode(wire.payload)
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
         raise _diagnose(value, error) from None
     user = wire.user_id or wire.anonymous_id
@@ -166,9 +166,9 @@ def _decode(message: Message) -> Event:
     if len(wire.payload) > MAX_PAYLOAD:
         raise _RejectError("payload_too_large", f"payload has {len(wire.payload)} bytes, at most {MAX_PAYLOAD} are allowed")
     raw_payload = bytes(wire.payload)
-    if _LONG_NUMBER.search(raw_payload) or raw_payload.count(b"[") + raw_payload.count(b"{") > DEEPEST:
-        _refuse_unstorable(payload, DEEPEST)
-    if not EARLIEST <= timestamp <= message.reference + LEAP:
+    if _LONG_NUMBER.search(raw_payload) or raw_payload.count(b"[") + raw_payload.count(b"{") > MAX_DEPTH:
+        _check_storable(payload, MAX_DEPTH)
+    if not MIN_TIMESTAMP <= timestamp <= message.reference + MAX_AHEAD:
         raise _RejectError("timestamp_out_of_range")
     needed = _REQUIRED.get(wire.event_type)
     if needed is not None:
@@ -178,34 +178,34 @@ def _decode(message: Message) -> Event:
         if needed == "previousId" and (len(given) > 256 or _CONTROL.search(given)):
             raise _RejectError("bad_payload", "previousId is not an id")
     return Event(
-        wire.tenant_id,
-        user,
-        wire.user_id is None,
-        wire.event_id,
-        wire.session_id or "",
-        wire.event_type,
-        wire.name or "",
-        payload,
-        raw_payload,
-        timestamp,
-        message.log_time,
-        message.partition,
-        message.offset,
-        message.seq,
-        message.traceparent,
+        tenant=wire.tenant_id,
+        user=user,
+        anonymous=wire.user_id is None,
+        id=wire.event_id,
+        session=wire.session_id or "",
+        type=wire.event_type,
+        name=wire.name or "",
+        payload=payload,
+        raw_payload=raw_payload,
+        timestamp=timestamp,
+        log_time=message.log_time,
+        partition=message.partition,
+        offset=message.offset,
+        seq=message.seq,
+        traceparent=message.traceparent,
     )
 
 
 _LONG_NUMBER: Final = re.compile(rb"\d{19}")
 
 
-def _refuse_unstorable(value: object, levels: int) -> None:
-    """Refuse what no snapshot can hold, since it would stop the job at the next one: endless nesting, integers beyond 64 bits."""
+def _check_storable(value: object, levels: int) -> None:
+    """Reject nesting and integers that MessagePack cannot encode: the next snapshot would fail and stop the job."""
     if isinstance(value, dict | list):
         if not levels:
-            raise _RejectError("bad_payload", f"payload is nested more than {DEEPEST} levels deep")
+            raise _RejectError("bad_payload", f"payload is nested more than {MAX_DEPTH} levels deep")
         for each in value.values() if isinstance(value, dict) else value:
-            _refuse_unstorable(each, levels - 1)
+            _check_storable(each, levels - 1)
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise _RejectError("bad_payload", "payload holds an integer beyond 64 bits; send it as a string")
 
@@ -224,7 +224,7 @@ _STRINGS: Final[tuple[tuple[str, str | None, str, int, int], ...]] = (
 
 
 def _diagnose(value: bytes, error: Exception) -> _RejectError:
-    """Find the reason for which the fast path failed. Slow, and only for messages that are already lost."""
+    """Find the reason why the fast path failed."""
     try:
         value.decode()
     except UnicodeDecodeError as broken:

@@ -7,14 +7,14 @@ import hmac
 from typing import Final
 
 _SEPARATOR: Final = "\x1f"
-"""Cannot stand in an id: ids with control characters are rejected."""
+"""No id contains it: ids with control characters are rejected."""
 
 
 class Keys:
-    """All digests of one deployment. The secret never leaves it; the same secret gives the same ids on every worker and run."""
+    """Computes the digests of one deployment. The same secret gives the same ids on every worker and in every run."""
 
     def __init__(self, secret: bytes) -> None:
-        """``secret`` may have any length; every purpose gets a key of its own, derived from it."""
+        """``secret`` may have any length. Each purpose uses its own derived key."""
         root = hashlib.blake2b(secret, digest_size=32, person=b"onramp").digest()
         self._stream = _derive(root, b"stream")
         self._decision = _derive(root, b"decision")
@@ -22,7 +22,7 @@ class Keys:
         self._event = _derive(root, b"event")
 
     def stream_key(self, tenant: str, user: str) -> str:
-        """Key of a person in the dataflow and in recovery files: 24 hexadecimal digits that do not tell who it is."""
+        """Key of a person in the dataflow and in recovery files: 24 hexadecimal digits that do not reveal the user id."""
         text = f"{tenant}{_SEPARATOR}{user}".encode()
         return hashlib.blake2b(text, digest_size=12, key=self._stream).hexdigest()
 
@@ -31,12 +31,12 @@ class Keys:
         return int.from_bytes(hashlib.blake2b(event_id.encode(), digest_size=8, key=self._event).digest(), "big")
 
     def decision_id(self, tenant: str, user: str, trigger: str, step: str, version: int) -> str:
-        """Id of one consideration, 24 hexadecimal digits."""
+        """Id of one decision or non-decision, 24 hexadecimal digits."""
         text = _SEPARATOR.join((tenant, user, trigger, step, str(version))).encode()
         return hashlib.blake2b(text, digest_size=12, key=self._decision).hexdigest()
 
     def recommendation_id(self, decision_id: str, arm: str) -> str:
-        """``decision.arm.mac``: what the app echoes when it shows, and what nobody else can make up."""
+        """``decision.arm.mac``. The app echoes it in exposure events; the MAC makes it unforgeable."""
         return f"{decision_id}.{arm}.{self._sign(decision_id, arm)}"
 
     def read_recommendation_id(self, text: str) -> tuple[str, str] | None:
@@ -52,7 +52,7 @@ class Keys:
 
 
 def uniform(purpose: bytes, *parts: str) -> float:
-    """A number in [0, 1) that depends on ``parts`` alone: 53 bits of a digest. ``purpose`` (at most 16 bytes) separates uses."""
+    """A number in [0, 1) that depends only on ``parts``: 53 bits of a digest. ``purpose`` (at most 16 bytes) separates uses."""
     digest = hashlib.blake2b(_SEPARATOR.join(parts).encode(), digest_size=8, person=purpose).digest()
     return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
 

@@ -1,4 +1,4 @@
-"""What a source emits: raw messages, and the passing of time between them. Time is data: nothing downstream asks a clock."""
+"""What a source emits: raw messages, and ticks of log time between them. Time is data: no later step reads a clock."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import msgspec
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """One line or one Kafka message as it came in, not yet looked into. Times are milliseconds since the Unix epoch, UTC.
+    """One Kafka message or one line of a file, not yet decoded. Times are milliseconds since the Unix epoch, UTC.
 
-    ``topic``, ``partition`` and ``offset`` say where it stands, for people too: a Kafka offset, or the line of a file (the first is 1;
-    ``topic`` is then the file's name). ``log_time`` never goes back within a partition. ``reference`` is the clock by which a far-future
-    timestamp X
+    ``offset`` is the Kafka offset or the line number (the first line is 1); for a file, ``topic`` is its name. ``log_time`` never goes back
+    within a partition. ``reference`` is the time against which ``decode`` checks timestamps that lie in the future.
     """
 
     value: bytes
@@ -27,8 +26,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 class Tick(msgspec.Struct, frozen=True, gc=False):
     """The log time of ``partition`` has reached ``at``: every timer with a deadline up to and including ``at`` is due.
 
-    It stands alone in its batch. ``seq`` is odd: more than that of every message before it, less than that of the next. Ticks between the
-    same two messages share it, so order what one tick caused by (seq, deadline, key).
+    A batch with a tick holds nothing else. ``seq`` is odd, larger than that of every earlier message and smaller than that of the next.
+    Ticks between the same two messages share it, so outputs of ticks are ordered by (seq, deadline, key).
     """
 
     partition: int

@@ -1,7 +1,8 @@
-"""The timer wheel: which keys want to be called at which log time. In memory only; after a restart the keys' own states refill it.
+"""The timer wheel: keys by the deadline of their timer, in log time. It is in memory only and refilled from the keys' states after a
+restart.
 
-Why buckets of a second in flat lists and not one heap of tuples: with 1,000,000 timers over a day, registering and popping cost 2 µs
-a timer against 5.4 µs, and 36 MB against 69 MB (a heap sifts through cold memory at every pop; tuples are 56 bytes each).
+Why buckets of a second in flat lists and not one heap of tuples: with 1,000,000 timers over a day, registering and popping cost 2 µs a
+timer against 5.4 µs, and 36 MB against 69 MB (a heap touches uncached memory at every pop; tuples are 56 bytes each).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ _BUCKET_MS = 1_000
 class TimerWheel:
     """Timers of several partitions, each with its own time. Deadlines are exact milliseconds. Not thread-safe, except ``next_due``.
 
-    A key may have several timers; nothing is ever cancelled: whoever is called checks its own state, so that a stale call is harmless.
+    A key may have several timers. Timers are never cancelled: the key checks its own state when one fires, so a stale timer is harmless.
     """
 
     __slots__ = ("_partitions",)
@@ -23,7 +24,7 @@ class TimerWheel:
         self._partitions: dict[int, _Slots] = {}
 
     def register(self, partition: int, key: str, deadline: int) -> None:
-        """Call ``key`` once the time of ``partition`` has reached ``deadline`` (ms). About 1 µs."""
+        """Add a timer for ``key``: due once the time of ``partition`` has reached ``deadline`` (ms). About 1 µs."""
         slots = self._partitions.get(partition)
         if slots is None:
             slots = self._partitions[partition] = _Slots()
@@ -39,7 +40,7 @@ class TimerWheel:
         return [] if slots is None else slots.pop(now)
 
     def next_due(self, partition: int) -> int | None:
-        """Return the earliest deadline of ``partition``, exact, or None. May be called from another thread; then it may be a moment old."""
+        """Return the earliest deadline of ``partition``, or None. Another thread may call it; the answer may then be slightly stale."""
         slots = self._partitions.get(partition)
         return None if slots is None else slots.earliest
 

@@ -1,4 +1,4 @@
-"""Milliseconds and the texts that stand for them. No clock: every time is given."""
+"""Converts between milliseconds and text. Reads no clock: the caller passes every time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTES_A_DAY: Final = 1440
+YEAR_2000: Final = 946_684_800_000
+"""2000-01-01T00:00:00Z in milliseconds. An earlier time comes from a broken clock."""
 
 
 def rfc3339(milliseconds: int) -> str:
@@ -17,8 +19,16 @@ def rfc3339(milliseconds: int) -> str:
     return moment.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
+def rfc3339_or_none(milliseconds: int) -> str | None:
+    """Like ``rfc3339``, but ``None`` where the time is unknown (negative) or after the year 9999."""
+    try:
+        return None if milliseconds < 0 else rfc3339(milliseconds)
+    except OverflowError:
+        return None
+
+
 def minute_of_day(milliseconds: int, timezone: str) -> int:
-    """Minutes since midnight where the person is; UTC where ``timezone`` is not an IANA name."""
+    """Minutes since midnight in ``timezone``. UTC where that is not an IANA name."""
     moment = datetime.fromtimestamp(milliseconds / 1000, _zone(timezone))
     return moment.hour * 60 + moment.minute
 
@@ -32,7 +42,7 @@ def parse_minute_of_day(text: object) -> int:
 
 
 def within_hours(minute: int, start: int, end: int) -> bool:
-    """Say whether ``minute`` of the day lies in [start, end), over midnight where ``end`` is before ``start``."""
+    """Whether ``minute`` of the day lies in [start, end). The interval spans midnight where ``end`` is before ``start``."""
     return start <= minute < end if start <= end else minute >= start or minute < end
 
 

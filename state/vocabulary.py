@@ -1,4 +1,4 @@
-"""The closed sets of names that the whole system shares: event types, triggers, reasons, tones, components."""
+"""The closed sets of names that all rooms share: event types, triggers, reasons, tones, components."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ REASONS: Final[dict[str, str]] = {
     "deleted": "the person was deleted",
     "merged": "the visitor became a known user, who is guided instead",
     "no_path": "no path of the catalog matches the person's traits",
-    "activated": "the person has reached the moment the path leads to",
+    "activated": "the person has reached the activation of the path",
     "opted_out": "the person switched guidance off",
     "holdout": "the person is in the group that gets no guidance, to measure its effect",
-    "suspected_bot": "the account behaves like a machine: too fast, too regular or without rest",
+    "suspected_bot": "the account behaves like a bot: too fast, too regular or without rest",
     "trigger_disabled": "the catalog switches this trigger off",
     "quiet_hours": "the person asked not to be disturbed at this hour",
     "cap_reached": "the person had as many decisions in the last 24 hours as the catalog allows",
@@ -59,6 +59,6 @@ REASONS: Final[dict[str, str]] = {
     "no_step": "no step of the path is open to the person now",
     "no_arm": "no arm has a template for this trigger and step on a surface that delivers",
 }
-"""Why a consideration ended without a decision, in words for a person."""
+"""Reason code of a non-decision → its description."""
 
 STEP_STATUS: Final = ("locked", "current", "completed")

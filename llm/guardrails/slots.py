@@ -9,7 +9,7 @@ from typing import Final
 from llm.guardrails import redaction
 from llm.guardrails.hygiene import unclean
 from state.catalog.model import Catalog, Scalar
-from state.catalog.template import LONGEST, fit
+from state.catalog.template import LONGEST, is_displayable
 
 TOKEN: Final = re.compile(r"\{(\w{1,64})\}")
 _STRAY: Final = re.compile(r"[{}｛｝﹛﹜]")
@@ -64,7 +64,7 @@ def showable(value: str) -> bool:
     """Whether a value that a user typed may stand in a text: fit as in ``state/catalog/template.py``, no address, no personal number, no order to a
     model or a person. Stricter than the rule for templates, because the text around it varies.
     """
-    plain = fit(value) and _BEGINS.match(value) is not None and _ODD.search(value) is None
+    plain = is_displayable(value) and _BEGINS.match(value) is not None and _ODD.search(value) is None
     return plain and _STEERING.search(value) is None and not unclean(value) and not redaction.find(value)
 
 

@@ -16,7 +16,8 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from state.never import never
-from state.records.dead_letter import DeadLetter, rfc3339
+from state.records.dead_letter import DeadLetter
+from state.times import rfc3339_or_none
 
 _LOG = logging.getLogger(__name__)
 _EXCERPT: Final = 65_536  # bytes that are kept of a value that is too large for the topic; its position leads to the original
@@ -177,7 +178,7 @@ def _headers(letter: DeadLetter, *, shortened: bool) -> list[tuple[str, str | by
         "topic": letter.topic,
         "partition": str(letter.partition),
         "offset": str(letter.offset),
-        "log-time": rfc3339(letter.log_time) or "",
+        "log-time": rfc3339_or_none(letter.log_time) or "",
     }
     if shortened:
         own["shortened-from-bytes"] = str(len(letter.raw))

@@ -32,10 +32,11 @@ from sources.files.input_positions import InputPositions, InputState, dump, file
 from sources.files.lines import LineReader
 from state.messages import Message, Tick
 from state.never import never
+from state.times import YEAR_2000
 
 TICK_MS = 900_000
-MIN_TIME = 946_684_800_000
-"""2000-01-01. An earlier event time is a fault."""
+MIN_TIME = YEAR_2000
+"""2000-01-01: an earlier event time is a fault."""
 FUTURE_MS = 24 * 3_600_000
 """An event time further than this past the reference is a fault."""
 BACKWARD_MS = 3_600_000

@@ -28,6 +28,7 @@ from sources.kafka.client import Cluster, ErrorHandler, request
 from sources.kafka.liveness import INTERVAL_MS, Liveness
 from state.messages import Message, Tick
 from state.never import never
+from state.times import YEAR_2000
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ IDLE_MARGIN_MS = 2_000
 """More than the difference between the clocks of broker and job, plus the transport time of a message."""
 MAX_AHEAD_MS = 300_000
 """A timestamp further than this past the job's clock comes from a producer with a wrong clock. It does not advance log time."""
-MIN_TIME = 946_684_800_000
+MIN_TIME = YEAR_2000
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
 _IDLE = timedelta(milliseconds=5)
 _REQUEST_S = 5.0

@@ -57,11 +57,11 @@ def parse(text: str, source: str) -> Catalog:
         raise CatalogError([Fault(source, 1, "", "a catalog is a YAML mapping with id, version, product, steps, paths and more")])
     if "version" in place.inside and (version := place.inside["version"][1].text):
         data["version"] = version  # as it is written: 1.10 is not the number 1.1
-    faults = [Fault(source, line, field, "this key appears twice") for line, field in document.twice]
+    faults = [Fault(source, line, field, "this key appears twice") for line, field in document.duplicates]
     try:
         catalog = Catalog.model_validate(data)
     except ValidationError as error:
-        raise CatalogError(faults + [_fault(document, source, *each) for each in _complaints(error)]) from None
+        raise CatalogError(faults + [_fault(document, source, *each) for each in _model_faults(error)]) from None
     faults += [_fault(document, source, *each) for each in _inconsistencies(catalog)]
     if faults:
         raise CatalogError(faults)
@@ -81,7 +81,7 @@ def _fault(document: yaml_text.Document, source: str, location: Location, messag
 _BRANCHES: Final = {"str": "string_type", "int": "int_type", "float": "float_type", "bool": "bool_type"}
 
 
-def _complaints(error: ValidationError) -> Iterator[tuple[Location, str]]:
+def _model_faults(error: ValidationError) -> Iterator[tuple[Location, str]]:
     """Every complaint of pydantic once, in plain words; the branches of a union are one complaint."""
     items = error.errors()
     branches: dict[Location, set[str]] = {}
@@ -100,9 +100,9 @@ def _complaints(error: ValidationError) -> Iterator[tuple[Location, str]]:
                 what = "text, a number, true or false" if "str" in kinds else "a number"
                 yield location, _should_be(what, item["input"])
         elif location[-1:] == ("[key]",):
-            yield location[:-1], _friendly(item)
+            yield location[:-1], _message_for(item)
         else:
-            yield location, _friendly(item)
+            yield location, _message_for(item)
 
 
 def _should_be(what: str, given: object) -> str:
@@ -126,7 +126,7 @@ _TYPES: Final = {
 }
 
 
-def _friendly(error: Any) -> str:
+def _message_for(error: Any) -> str:
     kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
     match kind:
         case "extra_forbidden":
@@ -192,9 +192,9 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     """Faults that no single field shows: references to nothing, cycles, gaps."""
     steps = {step.id: step for step in catalog.steps}
-    twice = [fault for section in ("steps", "paths", "arms") for fault in _twice(section, [item.id for item in getattr(catalog, section)])]
-    if twice:
-        yield from twice
+    duplicates = [fault for section in ("steps", "paths", "arms") for fault in _duplicates(section, [item.id for item in getattr(catalog, section)])]
+    if duplicates:
+        yield from duplicates
         return  # the other checks look things up by id
     for index, step in enumerate(catalog.steps):
         yield from _step_faults(catalog, steps, index, step)
@@ -222,7 +222,7 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
             yield name, "timers are no finer than a minute: use 1m or more"
 
 
-def _twice(section: str, ids: list[str]) -> Iterator[tuple[Location, str]]:
+def _duplicates(section: str, ids: list[str]) -> Iterator[tuple[Location, str]]:
     counts = Counter(ids)
     for index, name in enumerate(ids):
         if counts[name] > 1 and name in ids[:index]:

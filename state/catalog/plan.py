@@ -49,18 +49,18 @@ class RuleBook:
     """The rules for events of one type, and which of them an event fulfils.
 
     Products send the same few names, pages and targets again and again, so answers are cached by the values that the rules test. Only text
-    values are cache keys (``1`` and ``True`` are the same key but not the same value), of ``LONGEST`` characters together. The cache is
-    cleared at ``REMEMBERED`` entries.
+    values are cache keys (``1`` and ``True`` are the same key but not the same value), of ``MAX_KEY`` characters together. The cache is
+    cleared at ``MAX_CACHED`` entries.
     """
 
-    REMEMBERED: Final = 4_096
-    LONGEST: Final = 512
+    MAX_CACHED: Final = 4_096
+    MAX_KEY: Final = 512
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules: Final = tuple(rules)
         self._fields: Final = tuple(sorted({field for rule in rules for field, _ in rule.tests}))
         self._plain: Final = tuple(field[0] for field in self._fields) if all(len(field) == 1 for field in self._fields) else None
-        self._known: dict[tuple[str | None, ...], tuple[Rule, ...]] = {}
+        self._cache: dict[tuple[str | None, ...], tuple[Rule, ...]] = {}
 
     def matching(self, name: str, payload: Fields) -> tuple[Rule, ...]:
         """Rules that an event with this ``name`` and ``payload`` fulfils, in order of the catalog."""
@@ -71,18 +71,18 @@ class RuleBook:
         else:
             key = (name, *(find(payload, field) for field in self._fields))
         try:
-            found = self._known.get(key)
+            found = self._cache.get(key)
         except TypeError:  # a list or an object, which cannot be a key
-            return self._look(name, payload)
+            return self._evaluate(name, payload)
         if found is None:
-            found = self._look(name, payload)
-            if all(value is None or type(value) is str for value in key) and sum(len(value or "") for value in key) <= self.LONGEST:
-                if len(self._known) >= self.REMEMBERED:
-                    self._known.clear()
-                self._known[key] = found
+            found = self._evaluate(name, payload)
+            if all(value is None or type(value) is str for value in key) and sum(len(value or "") for value in key) <= self.MAX_KEY:
+                if len(self._cache) >= self.MAX_CACHED:
+                    self._cache.clear()
+                self._cache[key] = found
         return found
 
-    def _look(self, name: str, payload: Fields) -> tuple[Rule, ...]:
+    def _evaluate(self, name: str, payload: Fields) -> tuple[Rule, ...]:
         return tuple(rule for rule in self._rules if rule.matches(name, payload))
 
 
@@ -93,7 +93,7 @@ class Plan:
         """``wording``: a model is available, and the catalog's ``wording`` section applies."""
         self.catalog: Final = catalog
         self.wording: Final = catalog.wording if wording else None
-        self.listens: Final = self.wording is not None and bool(self.wording.personal)
+        self.keeps_notes: Final = self.wording is not None and bool(self.wording.personal)
         """Whether the person's own words are kept, because a personal prompt may include them."""
         self.version: Final = f"{catalog.id}@{catalog.version}"
         self.limits: Final = catalog.limits

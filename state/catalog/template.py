@@ -12,7 +12,7 @@ LONGEST: Final = 40
 """Characters of a slot's value, at most: names are shorter, and sentences do not belong in a slot."""
 
 _SLOT: Final = re.compile(r"\{(\w+)\}")
-_UNFIT: Final = re.compile(
+_NOT_DISPLAYABLE: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f<>{}\[\]|\\^`@/]"  # control characters, markup, addresses
     r"|[\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\u3164\ufeff\uffa0\U000e0000-\U000e007f]"
     # (invisible characters and those that turn the direction of text)
@@ -32,11 +32,11 @@ def render(template: str, catalog: Catalog, step_title: str, traits: Mapping[str
             return catalog.product
         slot = catalog.slots[name]
         given = traits.get(slot.trait)
-        return given.strip() if isinstance(given, str) and fit(given) else slot.default
+        return given.strip() if isinstance(given, str) and is_displayable(given) else slot.default
 
     return _SLOT.sub(value, template)
 
 
-def fit(text: str) -> bool:
+def is_displayable(text: str) -> bool:
     """Whether a value that a user may have typed can be shown in guidance."""
-    return 0 < len(text.strip()) <= LONGEST and _UNFIT.search(text) is None
+    return 0 < len(text.strip()) <= LONGEST and _NOT_DISPLAYABLE.search(text) is None

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import re2
 from pydantic import AfterValidator
 
-_REFUSED: Final = (
+_RE2_ERRORS: Final = (
     (r"invalid perl operator: (\(\?<?[=!])", r"uses \1, which looks ahead or behind: not supported; write only what is to be found"),
     (r"invalid escape sequence: (\\[1-9])", r"refers back to a group with \1: not supported; write the words out"),
     (r"invalid (?:perl operator|escape sequence): (.{1,9})", r"uses \1, which is not supported"),
@@ -32,7 +32,7 @@ _SHOWN: Final = 40
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 _REGION: Final = re.compile(r"([A-Za-z]{2,3})(?:[-_].*)?")
 
-_WHO: Final = frozenset(
+_IDENTIFYING: Final = frozenset(
     "id userid anonymousid accountid externalid customerid username login nickname name firstname lastname middlename fullname givenname"
     " familyname surname displayname email emailaddress mail phone phonenumber mobile telephone address street postcode postalcode zip"
     " birthday birthdate dateofbirth ssn passport iban ip ipaddress password token".split()
@@ -53,7 +53,7 @@ def compile_expression(text: str) -> re2._Regexp[str]:
         return re2.compile(text, options)
     except re2.error as error:
         problem = error.args[0].decode("utf-8", "replace")
-    for pattern, words in _REFUSED:
+    for pattern, words in _RE2_ERRORS:
         if match := re.match(pattern, problem):
             raise ValueError(match.expand(words))
     kind, _, part = problem.partition(": ")
@@ -86,7 +86,7 @@ def _language(text: str) -> str:
 def _trait(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty")
-    if re.sub(r"[\W_]", "", text).lower() in _WHO:
+    if re.sub(r"[\W_]", "", text).lower() in _IDENTIFYING:
         raise ValueError(f"{text!r} identifies a person, and is never sent to a model; a text names people through slots")
     return text
 

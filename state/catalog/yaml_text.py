@@ -69,7 +69,7 @@ class Document(NamedTuple):
     data: Any
     line: int
     place: Place
-    twice: list[tuple[int, str]]
+    duplicates: list[tuple[int, str]]
 
     def find(self, location: Location) -> tuple[int, str]:
         """Line and written name of the deepest part along ``location``. A key that a mapping lacks is named, other strangers are not."""
@@ -105,7 +105,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._events: Final = YAML(typ="safe", pure=True).parse(text)
         self._named: Final[dict[str, tuple[Any, Place] | None]] = {}
-        self._twice: Final[list[tuple[int, str]]] = []
+        self._duplicates: Final[list[tuple[int, str]]] = []
 
     def document(self) -> Document:
         next(self._events)  # the stream starts
@@ -117,7 +117,7 @@ class _Reader:
             pass
         if not isinstance(after, StreamEndEvent):
             raise YamlError(_line(after), "a file is one document; '---' is only allowed at the top")
-        return Document(data, _line(event), place, self._twice)
+        return Document(data, _line(event), place, self._duplicates)
 
     def _value(self, event: Any, shown: str, depth: int) -> tuple[Any, Place]:
         if isinstance(event, AliasEvent):
@@ -171,7 +171,7 @@ class _Reader:
                 merged += _mappings(value, inside, _line(event))
                 continue
             if key_place.text in place.inside:
-                self._twice.append((_line(event), name))
+                self._duplicates.append((_line(event), name))
             data[key] = value
             place.inside[key_place.text] = _line(event), inside
         for other, other_place in merged:  # what a mapping says itself counts first, then the first that is merged in

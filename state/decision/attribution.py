@@ -1,7 +1,7 @@
-"""Attribution: what people did about a recommendation, and how its decision ended.
+"""Attribution: exposures (shown, clicked, dismissed) and the outcome of each decision.
 
-A window opens when the recommendation was shown. Success is the completion of its step within the window, failure the end of the window,
-found by a timer. A recommendation that nobody saw expires, is withdrawn, or is superseded.
+An attribution window opens when the recommendation is shown. Success is the completion of its step within the window. Failure is the end of
+the window, detected by a timer. A recommendation that was not shown expires, is withdrawn, or is superseded.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from state.person.person import CLICKED, DISMISSED, WITHDRAWN, OpenDecision, Per
 from state.records.recommendation import MarkShown
 
 CLOCK_SKEW: Final = 5 * MINUTE
-"""How far the clock of a person's device may be behind ours: what it shows within this time was still decided before."""
+"""How far the clock of a person's device may be behind ours: a timestamp up to this much before the decision can still belong to it."""
 
 EXPOSURES: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss"})
 """Event types that report an exposure."""
 
 
 class Attribution:
-    """The rules of attribution for one plan. Methods change the person given and emit into the collector given."""
+    """The rules of attribution for one plan. Methods change the given person and emit into the given collector."""
 
     def __init__(self, plan: Plan, keys: Keys) -> None:
         self._plan: Final = plan
@@ -36,8 +36,8 @@ class Attribution:
     def expose(self, out: Collector, person: Person, event_type: str, payload: Mapping[str, Any], timestamp: int, now: int) -> None:
         """Record that guidance was shown, clicked or dismissed. A click or a dismissal implies that it was shown.
 
-        An echoed ``recommendationId`` must have been issued by this system, to this person; without one the current unexpired
-        recommendation is meant. Anything else is counted and otherwise ignored.
+        An echoed ``recommendationId`` must have been issued by this system for this person. Without one the event concerns the current
+        unexpired recommendation. Any other exposure is counted as ignored.
         """
         echoed = payload.get("recommendationId")
         decision, arm = self._echoed(person, echoed) if echoed is not None else (current(person, now), "")
@@ -62,7 +62,7 @@ class Attribution:
                 self._report(out, person, decision, kind, max(timestamp, decision.created))
 
     def completed(self, out: Collector, person: Person, newly: Mapping[str, int], now: int) -> None:
-        """The steps ``newly`` were completed: close their decisions, as success where they were shown in time."""
+        """The steps ``newly`` were completed: close their decisions, as success where they were shown within the window."""
         window = self._plan.limits.attribution_window
         for decision in [each for each in person.open if each.step in newly]:
             at = newly[decision.step]
@@ -74,12 +74,12 @@ class Attribution:
                 self.close(out, person, decision, "failure", decision.shown + window)
 
     def close_due(self, out: Collector, person: Person, due: int) -> None:
-        """Timer: close what is due by ``due``. A window that was opened by being shown ends in failure, one never shown expires."""
+        """Timer: close what is due by ``due``. An open attribution window ends in failure; a decision that was not shown expires."""
         for decision in [each for each in person.open if each.due <= due]:
             self.close(out, person, decision, "failure" if decision.shown else "expired", decision.due)
 
     def void(self, out: Collector, person: Person, now: int) -> None:
-        """The person leaves: close every open decision without success or failure."""
+        """The person was deleted or merged: close every open decision without success or failure."""
         for decision in list(person.open):
             self.close(out, person, decision, "withdrawn", now)
 

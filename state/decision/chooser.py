@@ -1,4 +1,4 @@
-"""Decides requests and learns from outcomes, with the learner of their (tenant, trigger)."""
+"""Chooses arms for requests and learns from outcomes, with the learner of their (tenant, trigger)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from state.decision.propensity import draw
 from state.records.facts import ArmStopFact, DecisionFact, Fact, OutcomeFact, PosteriorFact
 
 MOST_CONTEXTS_PUBLISHED: Final = 100
-"""Contexts whose posterior one fit publishes: the first so many of those that taught it something."""
+"""Contexts whose posterior one fit publishes at most."""
 
 _ENDS: Final = frozenset({"success", "failure", "expired", "withdrawn", "superseded"})
 _RULES: Final = "rules"
@@ -31,7 +31,7 @@ class Choices:
 
 
 class Chooser:
-    """The rules of choosing for one plan. Methods change the learner given and emit into the choices given."""
+    """The rules of choosing for one plan. Methods change the given learner and emit into the given ``Choices``."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan: Final = plan
@@ -39,14 +39,14 @@ class Chooser:
         self._live: Final[dict[str, list[str]]] = {}
 
     def bandit(self, learner: Learner) -> Bandit:
-        """Return ``learner`` at work, with the posterior that its snapshot implies."""
+        """Return ``learner`` with the posterior that its state implies."""
         return Bandit(self._policy, learner)
 
     def decide(self, bandit: Bandit, request: DecisionRequest, out: Choices) -> None:
-        """Choose an arm for ``request``, which has at least one, and record with which probabilities.
+        """Choose an arm for ``request``, which has at least one, and record the propensities.
 
-        Stopped arms are not eligible, and so not among the arms recorded. Only where every arm is stopped all compete as before. The group
-        ``rules`` gets the catalog's first arm with probability 1.
+        Stopped arms are not eligible and not recorded. Only where every arm is stopped are all eligible. The group ``rules`` always gets
+        the catalog's first arm, with propensity 1.
         """
         self._learn(bandit, request.tenant, request.trigger, request.at, out)
         learner = bandit.learner
@@ -56,8 +56,8 @@ class Chooser:
             propensities = tuple(float(index == 0) for index in eligible)
         else:
             eligible = tuple(index for index in eligible if keys[index] not in learner.stopped) or eligible
-            rest = [request.rest[index] for index in eligible] if request.rest else ()
-            propensities = bandit.propensities([keys[index] for index in eligible], f"{request.step}|{request.segment}", rest)
+            recovery = [request.recovery[index] for index in eligible] if request.recovery else ()
+            propensities = bandit.propensities([keys[index] for index in eligible], f"{request.step}|{request.segment}", recovery)
         drawn = draw(propensities, request.decision)
         learner.pending[request.decision] = keys[eligible[drawn]]
         arms = tuple(request.arms[index] for index in eligible)
@@ -127,7 +127,7 @@ class Chooser:
             out.rows += self._fit_facts(tenant, trigger, live, fit)
 
     def _fit_facts(self, tenant: str, trigger: str, live: list[str], fit: FitResult) -> list[Fact]:
-        """What one fit changed: posteriors of the live arms that it learned of, each as a whole (``*``) and by context, and arms stopped."""
+        """Rows of one fit: the posteriors of live arms with new outcomes, over all contexts (``*``) and by context, and stopped arms."""
         changed = [(arm, context) for arm, context in fit.changed if arm in live][:MOST_CONTEXTS_PUBLISHED]
         facts: list[Fact] = []
         for arm, context in [*((arm, "*") for arm in dict.fromkeys(arm for arm, _ in changed)), *changed]:

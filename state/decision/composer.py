@@ -1,4 +1,4 @@
-"""Composes the record that the app reads: the catalog's template for the chosen arm, its slots filled."""
+"""Composes the record that the app reads: the catalog's template for the chosen arm, with its slots filled."""
 
 from __future__ import annotations
 

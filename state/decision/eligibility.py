@@ -1,4 +1,4 @@
-"""Whether a person may get a decision now: experiment groups, and the reasons against."""
+"""Eligibility of a person for a decision: experiment group, and the reasons against a decision."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from state.times import minute_of_day, within_hours
 
 
 def experiment_group(plan: Plan, person: Person) -> str:
-    """``holdout``, ``rules`` or ``adaptive``. It depends on the id under which the person was first seen alone, so it never changes."""
+    """``holdout``, ``rules`` or ``adaptive``. It depends only on the id under which the person was first seen, so it never changes."""
     catalog = plan.catalog
     draw = uniform(b"holdout", person.tenant, person.origin or person.user)
     if draw < catalog.holdout:
@@ -19,7 +19,7 @@ def experiment_group(plan: Plan, person: Person) -> str:
 
 
 def is_stuck(trigger: str) -> bool:
-    """Whether ``trigger`` says that the person is stuck. Such help outranks a tip: only earlier help starts its cooldown."""
+    """Whether ``trigger`` is a stuck signal. Only earlier stuck decisions start its cooldown; decisions of other triggers do not."""
     return trigger.startswith("stuck:")
 
 

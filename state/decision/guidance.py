@@ -1,4 +1,4 @@
-"""Guidance of one person: consider a decision, and withdraw guidance that became stale."""
+"""Guidance of one person: considers decisions, and withdraws guidance that became stale."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from state.vocabulary import NO_COMPONENT
 
 
 class Guidance:
-    """The rules of guiding for one plan. Methods change the person given and emit into the collector given."""
+    """The rules of guidance for one plan. Methods change the given person and emit into the given collector."""
 
     def __init__(self, plan: Plan, keys: Keys) -> None:
         self._plan: Final = plan
@@ -101,7 +101,7 @@ class Guidance:
                 traits=dict(person.traits),
                 traceparent=out.traceparent,
                 version=person.version,
-                rest=arm_recovery(plan, person, arms, at),
+                recovery=arm_recovery(plan, person, arms, at),
                 group=group,
                 parameters=out.parameters,
                 context=wording_context(person, done) if plan.wording is not None else None,
@@ -109,7 +109,7 @@ class Guidance:
         )
 
     def _supersede(self, out: Collector, person: Person, at: int) -> None:
-        """A new decision replaces those that were not shown; shown ones are still measured, but no longer current."""
+        """Close the decisions that were not shown. Those that were shown keep their attribution window, but are no longer current."""
         for each in list(person.open):
             if each.shown:
                 each.flags |= WITHDRAWN
@@ -124,7 +124,7 @@ class Guidance:
         self.attribution.completed(out, person, newly, now)
 
     def withdraw(self, out: Collector, person: Person, reason: str, now: int) -> None:
-        """Withdraw the current guidance, if any, because it became unwelcome or pointless (``opted_out``, ``activated``, …)."""
+        """Withdraw the current guidance, if any, for ``reason`` (``opted_out``, ``activated``, …)."""
         shown = current(person, now)
         if shown is not None:
             self._withdraw(out, person, shown, reason, now)
@@ -132,7 +132,7 @@ class Guidance:
                 self.attribution.close(out, person, shown, "withdrawn", now)
 
     def _withdraw(self, out: Collector, person: Person, decision: OpenDecision, reason: str, now: int) -> None:
-        """Publish a newer record that shows nothing."""
+        """Publish a newer record without a component."""
         person.version += 1
         decision.flags |= WITHDRAWN
         expires = now + self._plan.limits.recommendation_ttl
@@ -163,11 +163,11 @@ class Guidance:
 
 
 def wording_context(person: Person, done: Mapping[str, int]) -> WordingContext:
-    """What a model's text may depend on; ``done`` are the completed steps."""
+    """What a model's text may depend on. ``done`` are the completed steps."""
     return WordingContext(
         events=person.events,
         done=tuple(done),
         returning=person.sessions > 1,
         consent=person.model_text,
-        notes=tuple(person.said),
+        notes=tuple(person.notes),
     )

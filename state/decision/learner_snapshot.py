@@ -1,6 +1,6 @@
-"""How a learner is written down: one version byte, then the MessagePack array of ``Learner``'s fields in order.
+"""The snapshot of a learner: one version byte, then the MessagePack array of ``Learner``'s fields in order.
 
-Fields are only ever appended, and have defaults, so that an older snapshot reads as a newer learner.
+Fields are only appended, and have defaults, so that a newer release can read an older snapshot.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _decoder = msgspec.msgpack.Decoder(Learner)
 
 
 def encode(learner: Learner) -> bytes:
-    """Write a learner down."""
+    """Encode a learner."""
     return bytes([VERSION]) + _encoder.encode(learner)
 
 
 def decode(data: bytes | None) -> Learner:
-    """Read a learner back; a new one for ``None``. Raises ``SnapshotError``."""
+    """Decode a learner; a new one for ``None``. Raises ``SnapshotError``."""
     if data is None:
         return Learner()
     if data[:1] != bytes([VERSION]):

@@ -1,4 +1,4 @@
-"""What travels between ``track``, ``choose`` and ``compose``: requests for guidance, decisions, and what became of decisions."""
+"""Messages between ``track``, ``choose`` and ``compose``: decision requests, decisions, and outcomes of decisions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from state.catalog.model import Scalar
 
 
 class WordingContext(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What a text may depend on, beside the request itself. Filled only where a model may word guidance.
+    """What a text may depend on, beside the request itself. Present only where a model may word guidance.
 
-    ``events``: how many events the person had, counted up to a few; ``done``: completed steps; ``returning``: this is not the first
-    session; ``consent``: the person did not switch model texts off; ``notes``: the person's own last words and errors.
+    ``events``: how many events the person had, counted up to a few. ``done``: completed steps. ``returning``: this is not the first
+    session. ``consent``: the person did not switch model texts off. ``notes``: the last texts and errors of the person.
     """
 
     events: int
@@ -22,11 +22,11 @@ class WordingContext(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class DecisionRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """``track`` asks ``choose`` for a decision: everything the choice and the words depend on.
+    """``track`` requests a decision from ``choose``: everything that the choice and the text depend on.
 
-    ``at`` is log time. ``(seq, at, key, number)`` orders requests and outcomes as they happened, however the input was batched.
-    ``rest`` runs parallel to ``arms``: how far this person has recovered from seeing each, from 0 (shown this moment) to 1; empty means
-    fully, from all. ``group`` is ``adaptive`` or ``rules``; ``parameters`` is the version of the step statistics that led here.
+    ``at`` is log time. ``(seq, at, key, number)`` orders requests and outcomes as they happened, independent of how the input was batched.
+    ``recovery`` runs parallel to ``arms``: how far this person has recovered from seeing each, from 0 (just shown) to 1; empty means 1 for
+    all. ``group`` is ``adaptive`` or ``rules``. ``parameters`` is the version of the step statistics that were in force.
     """
 
     seq: int
@@ -44,17 +44,17 @@ class DecisionRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     traits: dict[str, Scalar]
     traceparent: str
     version: int
-    rest: tuple[float, ...] = ()
+    recovery: tuple[float, ...] = ()
     group: str = "adaptive"
     parameters: int = 0
     context: WordingContext | None = None
 
 
 class DecisionOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """``track`` reports to ``choose`` what happened to a decision; ``kind`` as in ``OutcomeFact``.
+    """``track`` reports an outcome of a decision to ``choose``; ``kind`` as in ``OutcomeFact``.
 
-    ``arm`` is empty where the app echoed no id. ``matures_at`` is when the attribution window closes, 0 where none was opened: successes
-    arrive before failures, and a learner that took them at once would overrate what was shown lately.
+    ``arm`` is empty where the app echoed no id. ``matures_at`` is when the attribution window closes, 0 where none was opened. Successes
+    arrive before failures, and a learner that learned them at once would overestimate recent decisions.
     """
 
     seq: int
@@ -76,7 +76,7 @@ class DecisionOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """``choose`` hands ``compose`` the arm it drew for a request, and the probability with which it drew it."""
+    """``choose`` sends ``compose`` the arm that it drew for a request, and its propensity."""
 
     request: DecisionRequest
     arm: str

@@ -1,7 +1,7 @@
-"""What a learner believes: one regression of success on arm, segment and step, with effects of each arm by segment and by step.
+"""The posterior of a learner: one regression of success on arm, segment and step, with interactions of arm by segment and arm by step.
 
-Segments and steps are baselines that all arms share; what tells the arms apart is pooled over contexts as far as the cells say that
-contexts are alike (``state.logistic_regression``). Depends on the cells alone.
+Segments and steps are baselines that all arms share. Differences between arms are pooled over contexts as far as the data show that the
+contexts are alike (``state/logistic_regression.py``). The posterior depends only on the cells.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from state.catalog.model import Learning
 from state.logistic_regression import Floats, Group, fit, rates
 
 SPREADS: Final = {"arm": 0.2, "segment": 0.4, "step": 0.4, "arm by segment": 0.3, "arm by step": 0.2}
-"""How far apart levels are expected to be before the cells say (standard deviations in logits)."""
+"""Prior standard deviations of the effects of each group, in logits."""
 
 MOST_LEVELS: Final = {"arm": 24, "segment": 64, "step": 40, "arm by segment": 160, "arm by step": 80}
-"""Levels that get an effect of their own, the most seen first: bounds the time of a fit. The others are as if never seen."""
+"""Levels of each group that get their own effect, those with most data first. It bounds the time of a fit; the others count as unseen."""
 
 _UNSEEN: Final = -1
 
 
 class Beta(NamedTuple):
-    """A belief about a rate as a Beta distribution with its mean and variance: alpha + beta is what it is worth in observations."""
+    """A Beta distribution with the posterior mean and variance of a rate. alpha + beta is its strength in observations."""
 
     alpha: float
     beta: float
 
 
-class Contest(NamedTuple):
-    """One arm against others: mean rates over the contexts in which it was seen; how sure it is to be worse by more than the margin."""
+class Comparison(NamedTuple):
+    """One arm against others: mean rates over the arm's contexts. ``confidence``: probability that it is worse by more than the margin."""
 
     confidence: float
     rate: float
@@ -71,31 +71,31 @@ class Posterior:
         return self.fit.predict(self.rows([(arm, context) for arm in arms]))
 
     def rate(self, arm: str, context: str) -> Beta:
-        """What is believed of ``arm`` in ``context``, or over the contexts in which it was seen (``*``), each by how often it comes up."""
+        """Posterior rate of ``arm`` in ``context``; for ``*`` over the contexts in which it was tried, weighted by their frequency."""
         if context != "*":
             mean, variance = rates(*self.fit.predict_each(self.rows([(arm, context)])))
             return _beta(float(mean[0]), float(variance[0]))
-        average, variance = self._averages([arm], self._where(arm))
+        average, variance = self._averages([arm], self._contexts_of(arm))
         return _beta(float(average[0]), float(variance[0, 0]))
 
-    def chances(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Mean believed rate of each (arm, context), kept off 0 and 1."""
+    def expected_rates(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Posterior mean rate of each (arm, context), clipped away from 0 and 1."""
         if not pairs:
             return []
         return [float(rate) for rate in np.clip(rates(*self.fit.predict_each(self.rows(pairs)))[0], 1e-6, 1.0 - 1e-6)]
 
-    def contest(self, arm: str, others: Sequence[str], margin: float) -> Contest:
-        """Compare ``arm`` with the average of ``others`` over the contexts in which ``arm`` was seen, each by how often it comes up."""
-        averages, covariance = self._averages([arm, *others], self._where(arm))
-        against = np.array([1.0] + [-1.0 / len(others)] * len(others))
-        behind, spread = float(-margin - against @ averages), math.sqrt(max(float(against @ covariance @ against), 1e-18))
-        return Contest(0.5 * math.erfc(-behind / spread / math.sqrt(2.0)), float(averages[0]), float(averages[1:].mean()))
+    def compare(self, arm: str, others: Sequence[str], margin: float) -> Comparison:
+        """Compare ``arm`` with the average of ``others`` over the contexts in which ``arm`` was tried, weighted by their frequency."""
+        averages, covariance = self._averages([arm, *others], self._contexts_of(arm))
+        contrast = np.array([1.0] + [-1.0 / len(others)] * len(others))
+        deficit, spread = float(-margin - contrast @ averages), math.sqrt(max(float(contrast @ covariance @ contrast), 1e-18))
+        return Comparison(0.5 * math.erfc(-deficit / spread / math.sqrt(2.0)), float(averages[0]), float(averages[1:].mean()))
 
-    def _where(self, arm: str) -> list[tuple[str, float]]:
+    def _contexts_of(self, arm: str) -> list[tuple[str, float]]:
         return self._seen.get(arm) or [("|", 1.0)]
 
     def _averages(self, arms: Sequence[str], contexts: list[tuple[str, float]]) -> tuple[Floats, Floats]:
-        """Mean and covariance of each arm's rate averaged over ``contexts``, to first order in the logits."""
+        """Mean and covariance of each arm's rate averaged over ``contexts``, to first order in the logits (delta method)."""
         rows = self.rows([(arm, context) for arm in arms for context, _ in contexts])
         weights = np.array([weight for _, weight in contexts])
         weights /= weights.sum()
@@ -106,7 +106,7 @@ class Posterior:
         return mean @ weights, self.fit.combine(rows, slopes)
 
     def rows(self, pairs: Sequence[tuple[str, str]]) -> list[list[int]]:
-        """Levels of (arm, context) pairs. Levels never seen are numbered below 0, each name its own number."""
+        """Levels of (arm, context) pairs. Unseen levels get negative numbers, one for each name."""
         unseen: list[dict[str, int]] = [{} for _ in self._levels]
         rows = []
         for arm, context in pairs:
@@ -122,5 +122,5 @@ class Posterior:
 
 def _beta(mean: float, variance: float) -> Beta:
     mean = min(max(mean, 1e-9), 1.0 - 1e-9)
-    worth = max(mean * (1.0 - mean) / max(variance, 1e-12) - 1.0, 1e-3)
-    return Beta(mean * worth, (1.0 - mean) * worth)
+    strength = max(mean * (1.0 - mean) / max(variance, 1e-12) - 1.0, 1e-3)
+    return Beta(mean * strength, (1.0 - mean) * strength)

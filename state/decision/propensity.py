@@ -1,4 +1,4 @@
-"""How likely each arm is the best one, and what share of the choices that makes: chances, floors and caps, and the draw."""
+"""Propensities: the probability that each arm is the best, the exploration floor and caps, and the seeded draw."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from state.ids import uniform
 from state.logistic_regression import Floats
 
 POINTS: Final = 4_096
-"""Points at which it is looked up which arm is best. Chances are right to 0.01 with them (``tests/state/test_bandit.py``)."""
+"""Number of quasi-random points. Probabilities are then accurate to 0.01 (``tests/state/test_bandit.py``)."""
 
 
 def probability_best(mean: Floats, covariance: Floats) -> list[float]:
     """Probability of each arm to have the highest logit, when the logits are jointly Gaussian. Sums to 1.
 
-    Two arms: exact. More: the share of a fixed set of evenly spread points (an additive recurrence, Niederreiter 1992, ch. 4) at which the
-    arm is ahead. What all arms have in common cannot change which is best; it is taken out first, so that the points are spent on what can.
+    Two arms: exact. More: quasi-Monte Carlo, the share of a fixed set of points (an additive recurrence, Niederreiter 1992, ch. 4) at which
+    the arm is ahead. The component that all arms share cannot change which is best; it is removed first, which saves a dimension.
     """
     count = len(mean)
     if count == 1:
@@ -39,15 +39,15 @@ def probability_best(mean: Floats, covariance: Floats) -> list[float]:
     return [float(each) for each in np.bincount(best, minlength=count) / best.size]
 
 
-def shares(chances: Sequence[float], floor: float, caps: Sequence[float]) -> tuple[float, ...]:
-    """What is drawn from: ``chances``, each at least ``floor`` and at most its cap where the others can take what is above it. Sums to 1.
+def with_floor_and_caps(probabilities: Sequence[float], floor: float, caps: Sequence[float]) -> tuple[float, ...]:
+    """Return the propensities: ``probabilities``, each at least ``floor``, and at most its cap where other arms can take the excess.
 
-    What the floor gives to some is taken from the others in proportion. A floor that asks for more than there is makes all equal; a cap
-    below the floor counts as the floor.
+    They sum to 1. The floor takes from the others in proportion to their probability. A floor above 1 / count makes all equal; a cap below
+    the floor counts as the floor.
     """
-    count = len(chances)
+    count = len(probabilities)
     floor = min(floor, 1.0 / count)
-    raised = _raised(chances, floor)
+    raised = _with_floor(probabilities, floor)
     over = [max(share - max(cap, floor), 0.0) for share, cap in zip(raised, caps, strict=True)]
     if sum(over) > 0.0 and any(cap >= 1.0 for cap in caps):
         room = [0.0 if cap < 1.0 else share + 1e-9 for share, cap in zip(raised, caps, strict=True)]
@@ -56,34 +56,34 @@ def shares(chances: Sequence[float], floor: float, caps: Sequence[float]) -> tup
     return tuple(share / total for share in raised)
 
 
-def _raised(chances: Sequence[float], floor: float) -> list[float]:
-    low = {index for index, chance in enumerate(chances) if chance <= floor}
+def _with_floor(probabilities: Sequence[float], floor: float) -> list[float]:
+    low = {index for index, chance in enumerate(probabilities) if chance <= floor}
     while True:
-        rest = sum(chance for index, chance in enumerate(chances) if index not in low)
+        rest = sum(chance for index, chance in enumerate(probabilities) if index not in low)
         if rest <= 0.0:
-            return [1.0 / len(chances)] * len(chances)
+            return [1.0 / len(probabilities)] * len(probabilities)
         scale = (1.0 - floor * len(low)) / rest
-        lower = {index for index, chance in enumerate(chances) if index not in low and chance * scale < floor}
+        lower = {index for index, chance in enumerate(probabilities) if index not in low and chance * scale < floor}
         if not lower:
-            return [floor if index in low else chance * scale for index, chance in enumerate(chances)]
+            return [floor if index in low else chance * scale for index, chance in enumerate(probabilities)]
         low |= lower
 
 
-def draw(chances: Sequence[float], decision_id: str) -> int:
-    """Index drawn from ``chances``; the same decision always draws the same."""
+def draw(probabilities: Sequence[float], decision_id: str) -> int:
+    """Draw an index from ``probabilities``. The same decision id always draws the same."""
     left = uniform(b"draw", decision_id)
-    for index, chance in enumerate(chances):
+    for index, chance in enumerate(probabilities):
         left -= chance
         if left < 0.0:
             return index
-    return len(chances) - 1
+    return len(probabilities) - 1
 
 
 @lru_cache(maxsize=32)
 def _points(count: int) -> Floats:
-    """Points (arms x points) that spread like a standard Gaussian in the plane on which the arms' logits sum to 0.
+    """Standard Gaussian quasi-random points (arms x points) in the plane on which the arms' logits sum to 0.
 
-    Every point is there with the arms in each rotation: arms of which the same is believed have the same chances to the last bit.
+    Each point occurs with the arms in every rotation, so arms with the same posterior get exactly the same probability.
     """
     size, turns = count - 1, max(POINTS // count, 1)
     ratio = 2.0

@@ -1,7 +1,7 @@
-"""Decides which decisions a model may word, and what its prompt may hold. Pure: the same decision gives the same request.
+"""Decides whether a model words a decision, and what its prompt may contain. Pure: the same decision gives the same request.
 
-A *shared* request holds nothing of the person: its prompt depends on ``cache_key`` alone, so its answer serves everybody in the same place.
-A *personal* request holds the person's own words (``notes``), and its answer serves that person only.
+A *shared* request contains nothing of the person. Its prompt depends only on ``cache_key``, so one answer serves everyone with that key. A
+*personal* request contains the person's own texts (``notes``), and its answer serves that person only.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from state.ids import uniform
 from state.records.recommendation import Recommendation
 
 REASONS: Final[dict[str, str]] = {
-    # decided before a model is asked
+    # before a model is asked
     "no_wording": "the catalog allows no texts by a model",
     "rules_group": "the person is in the group that is guided by rule",
     "template_share": "drawn to keep the template, so that the two can be compared",
-    "no_consent": "the person switched texts written by a model off",
+    "no_consent": "the person switched off texts that a model writes",
     "cold_start": "too few events of the person are known",
     "language": "the person's language is not among the catalog's `languages`",
     # while the call waits
@@ -35,10 +35,10 @@ REASONS: Final[dict[str, str]] = {
 
 
 class WordingRequest(msgspec.Struct, frozen=True, gc=False):
-    """Everything that the prompt of one decision may hold, and the record whose text the answer may replace.
+    """Everything that the prompt of one decision may contain, and the record whose text the answer may replace.
 
-    ``traits`` holds what the slots need and what the catalog's ``tell`` names, nothing else. ``done`` are the completed steps.
-    ``at`` and ``expires`` are log time.
+    ``traits`` holds only the traits that the slots need and those in the catalog's ``tell``. ``done`` are the completed steps. ``at`` and
+    ``expires`` are log time.
     """
 
     record: Recommendation
@@ -54,12 +54,12 @@ class WordingRequest(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def personal(self) -> bool:
-        """Whether the answer may serve this one person only."""
+        """Whether the answer may serve only this person."""
         return bool(self.notes)
 
 
 class WordingSkipped(msgspec.Struct, frozen=True, gc=False):
-    """A decision that keeps its template without a call of a model, and the reason code."""
+    """A decision that keeps its template without a model call, and the reason code."""
 
     record: Recommendation
     reason: str
@@ -70,7 +70,7 @@ class WordingSkipped(msgspec.Struct, frozen=True, gc=False):
 def consider(
     plan: Plan, record: Recommendation, *, context: WordingContext | None, traits: dict[str, Scalar], group: str, at: int
 ) -> WordingRequest | WordingSkipped:
-    """Decide whether a model is asked to word ``record``. Every decision ends in a request or in a reason.
+    """Decide whether a model is asked to word ``record``. Returns a request, or the reason against one.
 
     ``traits`` and ``group`` are the person's; ``at`` is the log time of the decision.
     """
@@ -100,7 +100,7 @@ def consider(
         catalog=plan.version,
         prompt=prompt,
         locale=locale,
-        # A person who was inactive and reads this has come back in any case, so one text serves both.
+        # A person who was inactive has returned by the time they read this, so one text serves both.
         situation="returning" if context.returning or record.trigger == "stuck:inactive" else "first_visit",
         done=context.done,
         traits={name: value for name, value in traits.items() if name in allowed},
@@ -111,22 +111,29 @@ def consider(
 
 
 def cache_key(request: WordingRequest) -> str:
-    """32 hexadecimal digits over everything that the prompt depends on; of a personal request also the person and their words.
+    """32 hexadecimal digits over everything that the prompt depends on; for a personal request also the person and their texts.
 
-    The arm is part of it, because two arms of one tone differ by their component.
+    It includes the arm, because two arms of one tone differ in their component.
     """
     record = request.record
     parts = [
-        record.tenant_id, request.catalog, record.path_id, record.step_id, record.trigger, record.arm, request.locale, request.prompt,
+        record.tenant_id,
+        request.catalog,
+        record.path_id,
+        record.step_id,
+        record.trigger,
+        record.arm,
+        request.locale,
+        request.prompt,
         request.situation,
-    ]  # fmt: skip
+    ]
     if request.personal:
         parts += ["personal", record.user_id, *request.notes, *(f"{name}={value}" for name, value in sorted(request.traits.items()))]
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
 
 
 def prompt_for(policy: WordingPolicy, decision: str) -> str:
-    """Version of the prompt for a decision, drawn by share."""
+    """The prompt version of a decision, drawn by share."""
     place = uniform(b"prompt share", decision) * sum(prompt.share for prompt in policy.prompts)
     for prompt in policy.prompts:
         place -= prompt.share
@@ -136,7 +143,7 @@ def prompt_for(policy: WordingPolicy, decision: str) -> str:
 
 
 def locale_for(policy: WordingPolicy, traits: dict[str, Scalar]) -> str:
-    """The language of the text: the person's, if the catalog allows it, else empty. Without a locale the catalog's first language."""
+    """The person's language if the catalog allows it, else empty. The catalog's first language where the person has no locale."""
     given = traits.get("locale")
     if not isinstance(given, str) or not given:
         return policy.languages[0]

@@ -29,62 +29,62 @@ AT_FIRST: Final = 30 * SECOND
 STEADY: Final = 18
 EVEN: Final = 60
 """Gaps in a row, less a fine for each that is not; within a fifth, and within three times."""
-TIRELESS: Final = 19
+ACTIVE_HOURS: Final = 19
 """Hours of the last 24."""
-LOOKING: Final = 30
-"""Pages in a row, each within ``GLANCE`` of the one before. People who are lost go round a dozen pages, and click."""
-GLANCE: Final = 60 * SECOND
+ONLY_VIEWS: Final = 30
+"""Pages in a row, each within ``VIEW_GAP`` of the one before. People who are lost go round a dozen pages, and click."""
+VIEW_GAP: Final = 60 * SECOND
 
-_NEAR: Final = 0.22
-_FOLLOW: Final = 0.2
-_PENALTY: Final = 3
-_ALIKE: Final = 1.05
-_FINE: Final = 12
+_STEADY_TOLERANCE: Final = 0.22
+_SMOOTHING: Final = 0.2
+_STEADY_PENALTY: Final = 3
+_EVEN_TOLERANCE: Final = 1.05
+_EVEN_PENALTY: Final = 12
 _SHORTEST: Final = 200
 _LONGEST: Final = 12 * HOUR
-_BREAK: Final = 10 * SECOND
-_DAY_OF_HOURS: Final = (1 << 24) - 1
+_PAUSE: Final = 10 * SECOND
+_ALL_HOURS: Final = (1 << 24) - 1
 _SCALE: Final = 1000.0
 
 
-def observe(pulse: ActivityRhythm, at: int, gap: int, *, again: bool, since_signup: int, looking: bool = False) -> bool:
+def observe(rhythm: ActivityRhythm, at: int, gap: int, *, repeated: bool, since_signup: int, page_view: bool = False) -> bool:
     """Take note of an event at ``at``, ``gap`` after the one before (-1: there was none); return whether it shows a machine.
 
-    ``again``: it is what the person did just before. ``since_signup`` in milliseconds, -1 where there was no sign-up. ``looking``: it is
+    ``repeated``: it is what the person did just before. ``since_signup`` in milliseconds, -1 where there was no sign-up. ``page_view``: it is
     the view of a page.
     """
-    pulse.looks = pulse.looks + 1 if looking and gap <= GLANCE else 0
+    rhythm.page_views = rhythm.page_views + 1 if page_view and gap <= VIEW_GAP else 0
     hour = at // HOUR
-    if hour > pulse.hour:  # what came late belongs to an hour that is over
-        pulse.hours = (pulse.hours << min(hour - pulse.hour, 24) | 1) & _DAY_OF_HOURS
-        pulse.hour = hour
+    if hour > rhythm.hour:  # what came late belongs to an hour that is over
+        rhythm.hours = (rhythm.hours << min(hour - rhythm.hour, 24) | 1) & _ALL_HOURS
+        rhythm.hour = hour
     if gap < 0:
         return False
     if gap >= QUICK:
-        pulse.quick = max(pulse.quick - 2, 0) if gap < _BREAK else 0
-    elif not again:
-        pulse.quick += 1
+        rhythm.quick = max(rhythm.quick - 2, 0) if gap < _PAUSE else 0
+    elif not repeated:
+        rhythm.quick += 1
     if _SHORTEST <= gap <= _LONGEST:
         length = math.log(gap)
-        usual = pulse.pace / _SCALE
-        if not pulse.pace:
-            pulse.pace = round(length * _SCALE)
+        usual = rhythm.pace / _SCALE
+        if not rhythm.pace:
+            rhythm.pace = round(length * _SCALE)
         else:
-            near = abs(length - usual) < _NEAR
-            pulse.even = pulse.even + 1 if abs(length - usual) < _ALIKE else max(pulse.even - _FINE, 0)
-            pulse.steady = pulse.steady + 1 if near else max(pulse.steady - _PENALTY, 0)
-            follow = _FOLLOW if near or pulse.steady else 0.5
-            pulse.pace = round((usual + follow * (length - usual)) * _SCALE)
+            near = abs(length - usual) < _STEADY_TOLERANCE
+            rhythm.even = rhythm.even + 1 if abs(length - usual) < _EVEN_TOLERANCE else max(rhythm.even - _EVEN_PENALTY, 0)
+            rhythm.steady = rhythm.steady + 1 if near else max(rhythm.steady - _STEADY_PENALTY, 0)
+            follow = _SMOOTHING if near or rhythm.steady else 0.5
+            rhythm.pace = round((usual + follow * (length - usual)) * _SCALE)
     return (
-        pulse.quick >= FAST
-        or (pulse.quick >= FAST_AT_FIRST and 0 <= since_signup <= AT_FIRST)
-        or pulse.steady >= STEADY
-        or pulse.even >= EVEN
-        or pulse.hours.bit_count() >= TIRELESS
-        or pulse.looks >= LOOKING
+        rhythm.quick >= FAST
+        or (rhythm.quick >= FAST_AT_FIRST and 0 <= since_signup <= AT_FIRST)
+        or rhythm.steady >= STEADY
+        or rhythm.even >= EVEN
+        or rhythm.hours.bit_count() >= ACTIVE_HOURS
+        or rhythm.page_views >= ONLY_VIEWS
     )
 
 
-def doubtful(pulse: ActivityRhythm) -> bool:
+def is_doubtful(rhythm: ActivityRhythm) -> bool:
     """Say whether the account is half way to being suspected: no time to call it stuck."""
-    return pulse.quick * 2 >= FAST or pulse.steady * 2 >= STEADY or pulse.even * 2 >= EVEN or pulse.hours.bit_count() >= TIRELESS - 6
+    return rhythm.quick * 2 >= FAST or rhythm.steady * 2 >= STEADY or rhythm.even * 2 >= EVEN or rhythm.hours.bit_count() >= ACTIVE_HOURS - 6

@@ -24,7 +24,7 @@ from state.person.deduplication import MOST_SEEN, forget_old_events
 from state.person.person import Person
 from state.person.preferences import update_preferences
 from state.person.progress import activated_at, completed, current_step, last_progress, record_evidence
-from state.person.recent import keep_own_words, repeats_last_event
+from state.person.recent import keep_notes, repeats_last_event
 from state.person.sessions import follow_session
 from state.person.traits import update_traits
 from state.records.fact_builders import event_fact, person_fact, progress_fact
@@ -59,15 +59,15 @@ class Fold:
                     person.deleted_at = max(person.deleted_at, event.timestamp)
                 out.count(counters.EVENTS_IGNORED, "deleted")
                 return person
-            person.reborn_after = person.deleted_at
+            person.previous_deletion_at = person.deleted_at
             person.floor = person.deleted_at + 1  # what the former life knew is forgotten, so its events would count again
             person.tenant, person.user, person.first_seen, person.deleted_at = event.tenant, event.user, event.timestamp, 0
         if not event.user:  # of a visitor who was merged in the life before
             event = msgspec.structs.replace(event, user=person.user)
-        status = self._judge(person, event)
+        status = self._rejection(person, event)
         if status == "duplicate":
             out.count(counters.EVENTS_DUPLICATE)
-        elif status and event.handed_on:
+        elif status and event.from_visitor:
             pass
         elif status:
             out.count(counters.EVENTS_IGNORED, status)
@@ -76,11 +76,11 @@ class Fold:
             out.count(counters.EVENTS_APPLIED)
             self._delete(person, event, out)
         else:
-            if not event.handed_on:  # recorded and counted under the visitor's own id
+            if not event.from_visitor:  # recorded and counted under the visitor's own id
                 out.count(counters.EVENTS_APPLIED)
                 out.rows.append(event_fact(event, "applied", person.version + 1))
             person.version += 1
-            person.known = person.known or not (event.anonymous or event.handed_on)
+            person.known = person.known or not (event.anonymous or event.from_visitor)
             self._apply(person, event, out)
         return person
 
@@ -94,7 +94,7 @@ class Fold:
             if person.check_due and person.check_due <= due:
                 person.check_due = 0
                 done = completed(self._plan, person.path, person.steps)
-                if not self._detector.adopt(person, done, due, out):
+                if not self._detector.reopen_episode(person, done, due, out):
                     self._detector.check(person, due, done, out, parameters)
 
     def due(self, person: Person, due: TimerDue, out: Collector) -> None:
@@ -116,14 +116,14 @@ class Fold:
         elif not person.merged_into and not person.deleted_at:
             self._guidance.withdraw(out, person, "merged", person.now)
             self._guidance.attribution.void(out, person, person.now)
-            self._detector.leave(person, person.now, out)
+            self._detector.censor(person, person.now, out)
             person.merged_into = merged.into_key
             person.episode, person.check_due = None, 0
             if person.sessions:  # was counted and recorded as a person of their own
                 out.count(counters.PEOPLE, by=-1)
                 person.version += 1
                 out.rows.append(person_fact(self._plan, person, self._group(person), completed(self._plan, person.path, person.steps)))
-            person.traits, person.trait_times, person.last_event, person.said = {}, {}, "", []
+            person.traits, person.trait_times, person.last_event, person.notes = {}, {}, "", []
         return person
 
     def merged_user_deleted(self, person: Person | None, deleted: VisitorDeleted, out: Collector) -> Person:
@@ -163,19 +163,19 @@ class Fold:
 
     # judging
 
-    def _judge(self, person: Person, event: Event) -> str:
+    def _rejection(self, person: Person, event: Event) -> str:
         """Why the event is not applied; empty where it is, and then it is remembered as seen."""
         seen, at = person.seen, event.timestamp
         if event.type == "user_deleted":  # a wish to be forgotten is never too late, unless it was already granted
-            return "late" if at <= person.reborn_after else ""
-        if at < person.floor and not event.handed_on:
+            return "late" if at <= person.previous_deletion_at else ""
+        if at < person.floor and not event.from_visitor:
             return "late"
-        mark = self._keys.event_hash(event.id)
-        if mark in seen:
+        digest = self._keys.event_hash(event.id)
+        if digest in seen:
             return "duplicate"
         if person.merged_into:
             return "merged"
-        seen[mark] = at
+        seen[digest] = at
         if at > person.newest:
             person.newest = at
             person.floor = max(person.floor, at - self._plan.limits.lateness)
@@ -192,48 +192,48 @@ class Fold:
         gap = at - person.session_to if person.session_to else -1
         before, activated = completed(plan, person.path, person.steps), person.activated_at
         person.first_seen = min(person.first_seen, at)
-        news = follow_session(person, event, plan.limits.session_gap)
+        row_changed = follow_session(person, event, plan.limits.session_gap)
         signing_up = kind == "signup" and not person.signup_at
         if kind in ("signup", "identify"):
-            news |= update_traits(person, event, plan.traits)
+            row_changed |= update_traits(person, event, plan.traits)
             if kind == "signup":
                 person.signup_at = min(person.signup_at or at, at)
-                news |= signing_up
+                row_changed |= signing_up
         elif kind == "identity_merged" and not person.origin and not person.decided:
             person.origin = str(event.payload["previousId"])
-            news = True
+            row_changed = True
         elif kind == "preferences_changed":
             update_preferences(person, event)
-            news = True
+            row_changed = True
             if not person.guidance:
                 self._guidance.withdraw(out, person, "opted_out", person.now)
-        path = plan.path_for(person.traits) if news or person.path not in plan.paths else person.path
+        path = plan.path_for(person.traits) if row_changed or person.path not in plan.paths else person.path
         rules = plan.rules(kind, event.name, event.payload)
-        (proved, touched), moved = record_evidence(person, event, rules), path != person.path
-        if proved or moved:
+        (evidence_changed, touched), moved = record_evidence(person, event, rules), path != person.path
+        if evidence_changed or moved:
             done, fresh = self._progress(person, path, before, out)
         else:
             done, fresh = before, {}
-        self._detector.adopt(person, done, person.now, out)
+        self._detector.reopen_episode(person, done, person.now, out)
         for step in touched:
             if step not in fresh and any(step == each for each, _ in plan.routes.get(path, ())):
                 out.rows.append(progress_fact(plan, person, step, done))
         if kind in EXPOSURES:
             self._guidance.attribution.expose(out, person, kind, event.payload, at, person.now)
-        again = repeats_last_event(person, event)
-        if plan.listens:
-            keep_own_words(person, event)
-        if not event.handed_on and (gap >= 0 or not person.session_total):
-            self._detector.rhythm(person, event, gap, again, person.now, out)
+        repeated = repeats_last_event(person, event)
+        if plan.keeps_notes:
+            keep_notes(person, event)
+        if not event.from_visitor and (gap >= 0 or not person.session_total):
+            self._detector.detect_bot(person, event, gap, repeated, person.now, out)
         if signing_up:
             self._guidance.consider(out, person, "signup", person.now, done)
-        if fresh and proved:  # a new path finds steps completed that were done long ago: no news to the person
+        if fresh and evidence_changed:  # a new path finds steps completed that were done long ago: no news to the person
             self._guidance.consider(out, person, "step_completed", person.now, done)
         if not fresh and at == person.newest and gap >= plan.triggers.inactive.after:
-            self._welcome_back(person, done, out)
+            self._consider_return(person, done, out)
         if person.episode is not None:
-            self._detector.look(person, event, rules, done, out, parameters)
-        if news or fresh or person.activated_at != activated:
+            self._detector.take_event(person, event, rules, done, out, parameters)
+        if row_changed or fresh or person.activated_at != activated:
             out.rows.append(person_fact(self._plan, person, self._group(person), done))
 
     def _progress(self, person: Person, path: str, before: Mapping[str, int], out: Collector) -> tuple[dict[str, int], dict[str, int]]:
@@ -270,10 +270,10 @@ class Fold:
         if newly:
             self._guidance.withdraw(out, person, "activated", person.now)
         person.active, person.slow_noted = 0, False
-        self._detector.follow(person, done, person.now, out, first=first)
+        self._detector.update_episode(person, done, person.now, out, first=first)
         return done, fresh
 
-    def _welcome_back(self, person: Person, done: Mapping[str, int], out: Collector) -> None:
+    def _consider_return(self, person: Person, done: Mapping[str, int], out: Collector) -> None:
         """A silence of ``stuck:inactive.after`` is over; where what was decided in it has expired, consider guidance without an alarm."""
         if person.episode is not None and self._plan.triggers.inactive.enabled and current(person, person.now) is None:
             self._guidance.consider(out, person, "stuck:inactive", person.now, done)
@@ -281,7 +281,7 @@ class Fold:
     def _delete(self, person: Person, event: Event, out: Collector) -> None:
         """Forget everything but that, and when, the person was deleted. The version goes on, so that nothing older can return."""
         self._guidance.attribution.void(out, person, person.now)
-        self._detector.leave(person, person.now, out)
+        self._detector.censor(person, person.now, out)
         erase = Erase(person.tenant, person.user, person.version + 1)
         out.effects.append(erase)
         out.rows.append(erase)

@@ -58,21 +58,21 @@ class ActivityRhythm(msgspec.Struct, gc=False, array_like=True):
     hour: int = 0
     hours: int = 0
     even: int = 0
-    looks: int = 0
+    page_views: int = 0
 
 
 class Episode(msgspec.Struct, gc=False, array_like=True):
     """The current step and what was seen since it became current (``onset``); ``state/stuck/detector.py`` keeps it.
 
     ``horizon`` is that of when the first of ``rows`` was taken down. ``alarmed`` is when the alarm was raised, 0 where none was.
-    ``teaches`` is 0 for one that teaches nothing, or nothing more, 1 for a held-out person, 2 for a guided one. ``judged``: its time has
+    ``observed`` is 0 for one that teaches nothing, or nothing more, 1 for a held-out person, 2 for a guided one. ``matured``: its time has
     passed.
     ``sessions`` are those before it began; ``last`` is what was done last (``state/stuck/score.py``).
     """
 
     step: str
     onset: int
-    teaches: int = 0
+    observed: int = 0
     sessions: int = 0
     errors: int = 0
     bursts: int = 0
@@ -81,8 +81,8 @@ class Episode(msgspec.Struct, gc=False, array_like=True):
     touches: int = 0
     alarmed: int = 0
     horizon: int = 0
-    judged: bool = False
-    noted: bool = False
+    matured: bool = False
+    recorded: bool = False
     last: int = 0
     rows: list[int] = []
 
@@ -111,7 +111,7 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     merged_into: str = ""
     """Stream key of the user whom this visitor turned out to be."""
     deleted_at: int = 0
-    reborn_after: int = 0
+    previous_deletion_at: int = 0
     """When the life before this one was deleted; 0 where there was none."""
     bot: bool = False
     """Behaves like a machine (``state/person/bot_detection.py``)."""
@@ -167,5 +167,5 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     """Events seen, counted up to a few (``state/person/recent.py``)."""
     last_event: str = ""
     """Type and subject of the last event to arrive, shortened."""
-    said: list[str] = []
+    notes: list[str] = []
     """The person's last own words and errors: kept only where the catalog lets a model read them."""

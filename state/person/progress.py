@@ -69,7 +69,7 @@ def record_evidence(person: Person, event: Event, rules: tuple[Rule, ...]) -> tu
         state.first = min(state.first, at) if state.first else at
         state.last = max(state.last, at)
         if rule.completion >= 0:
-            changed |= _prove(state, rule, at)
+            changed |= _complete(state, rule, at)
         elif event.type == "error":
             state.errors += 1
         else:
@@ -77,7 +77,7 @@ def record_evidence(person: Person, event: Event, rules: tuple[Rule, ...]) -> tu
     return changed, touched
 
 
-def _prove(state: StepState, rule: Rule, at: int) -> bool:
+def _complete(state: StepState, rule: Rule, at: int) -> bool:
     if rule.times > 1:
         if state.times is None:
             state.times = {}

@@ -11,9 +11,9 @@ EVENTS_COUNTED: Final = 5
 """Events are counted up to here: the most that a catalog's ``cold_events`` may ask for."""
 
 NOTES_KEPT: Final = 2
-NOTE_LONGEST: Final = 160
+MAX_NOTE: Final = 160
 
-_WORDS: Final = ("text", "comment", "feedback", "question", "query", "search")
+_NOTE_FIELDS: Final = ("text", "comment", "feedback", "question", "query", "search")
 """Payload fields that hold what a person typed."""
 
 
@@ -33,11 +33,11 @@ def repeats_last_event(person: Person, event: Event) -> bool:
     return repeats
 
 
-def keep_own_words(person: Person, event: Event) -> None:
+def keep_notes(person: Person, event: Event) -> None:
     """Keep the person's own words: what an error said, what they typed into a field that is meant for words."""
     if event.type == "error":
         words = " ".join(str(event.payload.get(field) or "") for field in ("code", "message")).strip()
     else:
-        words = next((value for field in _WORDS if isinstance(value := event.payload.get(field), str) and value), "")
+        words = next((value for field in _NOTE_FIELDS if isinstance(value := event.payload.get(field), str) and value), "")
     if words:
-        person.said = [*person.said[1 - NOTES_KEPT :], words[:NOTE_LONGEST]]
+        person.notes = [*person.notes[1 - NOTES_KEPT :], words[:MAX_NOTE]]

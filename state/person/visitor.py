@@ -47,12 +47,12 @@ class Stitcher:
         """
         if visitor.into:
             return []
-        handed_on = [
+        from_visitor = [
             msgspec.structs.replace(
                 event,
                 user=merged.into,
                 anonymous=False,
-                handed_on=True,
+                from_visitor=True,
                 log_time=merged.log_time,
                 seq=merged.seq,
                 partition=merged.partition,
@@ -60,7 +60,7 @@ class Stitcher:
             for event in visitor.events
         ]
         visitor.into, visitor.events = merged.into_key, []
-        return handed_on
+        return from_visitor
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -1,6 +1,6 @@
-"""A message that could not become an event: what was wrong with it, where it came from, and its bytes, all of them.
+"""A message that was rejected: the reason, its place in the input, and all of its bytes.
 
-As one line of JSON (``encode_line``)::
+The format is one line of JSON (``encode_line``)::
 
     {
         "reason": "not_json",
@@ -12,7 +12,7 @@ As one line of JSON (``encode_line``)::
         "raw": "…",
     }
 
-``raw`` becomes ``rawBase64`` where the bytes are not UTF-8; ``key`` (or ``keyBase64``) and ``headers`` stand there when the message had
+``raw`` becomes ``rawBase64`` where the bytes are not UTF-8. ``key`` (or ``keyBase64``) and ``headers`` are present where the message had
 them. ``logTime`` is null where the broker gave none.
 """
 
@@ -25,6 +25,8 @@ from typing import Any
 
 import msgspec
 
+from state.times import rfc3339_or_none
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON = msgspec.json.Encoder()
 
@@ -34,7 +36,7 @@ Header = tuple[str, bytes | None]
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     """One rejected message. ``reason`` is a code, ``detail`` a sentence; ``log_time`` is in milliseconds since 1970 UTC.
 
-    ``topic`` is the topic, or the name of the input where it was a file, and ``offset`` the place in it.
+    ``topic`` is the Kafka topic or the file name, ``offset`` the Kafka offset or the line number.
     """
 
     reason: str
@@ -49,14 +51,14 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
 
 
 def encode_line(letter: DeadLetter) -> bytes:
-    """Return the letter as one line of JSON with its newline. Loses nothing."""
+    """Return the letter as one line of JSON with its newline. ``decode_line`` restores it exactly."""
     line: dict[str, Any] = {
         "reason": letter.reason,
         "detail": letter.detail,
         "topic": letter.topic,
         "partition": letter.partition,
         "offset": letter.offset,
-        "logTime": rfc3339(letter.log_time),
+        "logTime": rfc3339_or_none(letter.log_time),
         **_text("raw", letter.raw),
     }
     if letter.key is not None:
@@ -67,7 +69,7 @@ def encode_line(letter: DeadLetter) -> bytes:
 
 
 def decode_line(line: bytes) -> DeadLetter:
-    """Read a line back. Raises ``ValueError`` when it is not one that ``encode_line`` wrote."""
+    """Decode a line. Raises ``ValueError`` for a line that ``encode_line`` did not write."""
     try:
         fields = msgspec.json.decode(line)
         raw = _bytes("raw", fields)
@@ -86,17 +88,6 @@ def decode_line(line: bytes) -> DeadLetter:
         )
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError, binascii.Error) as error:
         raise ValueError(f"not a dead letter: {error!r}") from error
-
-
-def rfc3339(milliseconds: int) -> str | None:
-    """Return log time as text, or None where it is unknown (negative) or beyond the year 9999."""
-    if milliseconds < 0:
-        return None
-    try:
-        moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        return None
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
 
 
 def _milliseconds(text: str | None) -> int:

@@ -19,7 +19,7 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     KEY: ClassVar[tuple[str, ...]]
 
 
-class EventFact(Fact, frozen=True, gc=False):
+class EventFact(Fact, frozen=True, gc=False, kw_only=True):
     """One accepted event. ``status`` is ``applied``, or why it was kept but not applied (``late``, ``deleted``, ``merged``)."""
 
     TABLE = "events"
@@ -41,7 +41,7 @@ class EventFact(Fact, frozen=True, gc=False):
     version: int
 
 
-class DecisionFact(Fact, frozen=True, gc=False):
+class DecisionFact(Fact, frozen=True, gc=False, kw_only=True):
     """One consideration of one person: a choice (``outcome`` = ``decided``) or a non-decision (``declined``, with its ``reason``).
 
     ``arms`` and ``propensities`` run in parallel and name every arm that was eligible; both are empty for a non-decision.
@@ -73,7 +73,7 @@ class DecisionFact(Fact, frozen=True, gc=False):
     parameters_version: int = 0
 
 
-class RecommendationFact(Fact, frozen=True, gc=False):
+class RecommendationFact(Fact, frozen=True, gc=False, kw_only=True):
     """One version of what the app reads for a person, as written to Redis. ``ui_component`` = ``none`` withdraws."""
 
     TABLE = "recommendations"
@@ -102,7 +102,7 @@ class RecommendationFact(Fact, frozen=True, gc=False):
     version: int
 
 
-class LlmCallFact(Fact, frozen=True, gc=False):
+class LlmCallFact(Fact, frozen=True, gc=False, kw_only=True):
     """The result of a decision that a model could have worded. One row for each decision, also where no model was asked.
 
     ``status`` is ``improved`` (a text went to Redis, where it counts if the template was not shown yet) or ``kept``, with its ``reason``.
@@ -142,7 +142,7 @@ class LlmCallFact(Fact, frozen=True, gc=False):
     version: int
 
 
-class OutcomeFact(Fact, frozen=True, gc=False):
+class OutcomeFact(Fact, frozen=True, gc=False, kw_only=True):
     """Something that happened to one decision.
 
     ``kind`` is an exposure event (``shown``, ``clicked``, ``dismissed``) or how the decision ended: ``success`` or
@@ -166,7 +166,7 @@ class OutcomeFact(Fact, frozen=True, gc=False):
     version: int
 
 
-class SignalFact(Fact, frozen=True, gc=False):
+class SignalFact(Fact, frozen=True, gc=False, kw_only=True):
     """One detection of a person being stuck. ``evidence`` is JSON: what was seen, and what each part of it added to the score.
 
     ``score`` is the probability, as the detector believes it, that the person will not complete the step in the usual time without help;
@@ -189,7 +189,7 @@ class SignalFact(Fact, frozen=True, gc=False):
     parameters_version: int = 0
 
 
-class ProgressFact(Fact, frozen=True, gc=False):
+class ProgressFact(Fact, frozen=True, gc=False, kw_only=True):
     """Where a person stands on one step of their path. ``status``: ``locked`` (not its turn yet), ``current`` (is or was), ``completed``.
 
     Written when the path becomes known, the step is first touched, becomes current, is completed, and with every signal at it: counts and
@@ -217,7 +217,7 @@ class ProgressFact(Fact, frozen=True, gc=False):
     version: int
 
 
-class PersonFact(Fact, frozen=True, gc=False):
+class PersonFact(Fact, frozen=True, gc=False, kw_only=True):
     """One person as analysts group them. ``activated_at`` and ``signup_at`` are 0 where they have not happened.
 
     ``experiment_group`` is ``holdout`` (no guidance), ``rules`` (templates by rule, no learning) or ``adaptive``, for good; or ``merged``
@@ -252,7 +252,7 @@ class PersonFact(Fact, frozen=True, gc=False):
     version: int
 
 
-class PosteriorFact(Fact, frozen=True, gc=False):
+class PosteriorFact(Fact, frozen=True, gc=False, kw_only=True):
     """What the learner of one (tenant, trigger) believes of one arm in one context after ``updates`` rewards.
 
     ``context`` is ``*`` for the arm as a whole, else ``step|segment``. ``alpha`` and ``beta`` are the parameters of a Beta distribution.
@@ -272,7 +272,7 @@ class PosteriorFact(Fact, frozen=True, gc=False):
     version: int
 
 
-class ArmStopFact(Fact, frozen=True, gc=False):
+class ArmStopFact(Fact, frozen=True, gc=False, kw_only=True):
     """An arm was stopped because it does harm: with probability ``confidence`` its success rate is over ``margin`` below the others'.
 
     ``rate`` and ``others_rate`` are the posterior means over the contexts in which the arm was eligible; ``outcomes`` is how many it had.
@@ -294,7 +294,7 @@ class ArmStopFact(Fact, frozen=True, gc=False):
     version: int
 
 
-class StepStatisticFact(Fact, frozen=True, gc=False):
+class StepStatisticFact(Fact, frozen=True, gc=False, kw_only=True):
     """What was known of one step when ``parameters_version`` was published; ``step_id`` = ``*`` is the detector as a whole.
 
     ``horizon_ms`` is the time within which nine of ten of those who complete the step unaided do so; ``median_ms`` that of half of them.
@@ -319,7 +319,7 @@ class StepStatisticFact(Fact, frozen=True, gc=False):
     version: int
 
 
-class DeadLetterFact(Fact, frozen=True, gc=False):
+class DeadLetterFact(Fact, frozen=True, gc=False, kw_only=True):
     """One message that could not become an event.
 
     ``raw`` is its first 4 KiB, undecodable bytes replaced; the dead-letter topic or file has all of it.
@@ -339,7 +339,7 @@ class DeadLetterFact(Fact, frozen=True, gc=False):
     version: int
 
 
-class StepMetricFact(Fact, frozen=True, gc=False):
+class StepMetricFact(Fact, frozen=True, gc=False, kw_only=True):
     """An additive partial of one minute of one step: the sum over all ``partial_id`` is the minute's figure.
 
     ``metric`` is ``completed``, ``error``, ``signal``, ``decision``, ``non_decision``, ``shown``, ``clicked``, ``dismissed``,

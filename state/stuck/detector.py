@@ -33,7 +33,7 @@ from state.records.facts import SignalFact
 from state.stuck import signals
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import Parameters, ParameterStore
-from state.stuck.score import ACTIVE_FROM, ALARMED, LAST, OPEN, RAISING, SILENT_FROM, Levels
+from state.stuck.score import ACTIVE_FROM, ALARMED, LAST_CHECKPOINT, OPEN, RAISING, SILENT_FROM, Levels
 from state.stuck.survival import Curve
 from state.times import minute_of_day
 from state.vocabulary import STUCK_TRIGGERS
@@ -42,14 +42,14 @@ _INACTIVE, _ERRORS, _RAGE, _LOOPING, _SLOW = STUCK_TRIGGERS
 _json = msgspec.json.Encoder()
 
 _HELD_OUT, _GUIDED = 1, 2
-_MOST_COUNTED: Final = 99
-_MOST_ROWS: Final = 6
-_PLENTY: Final = 3
-_LASTS: Final = {"page_view": 1, "button_click": 2, "error": 3}
-_OTHER: Final = 4
+_MAX_COUNTED: Final = 99
+_MAX_ROWS: Final = 6
+_MANY_TOUCHES: Final = 3
+_LAST_EVENT: Final = {"page_view": 1, "button_click": 2, "error": 3}
+_OTHER_EVENT: Final = 4
 _THREE_HOURS: Final = 180  # minutes
-_NO_RHYTHM: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss", "identify"})
-_SPEAKS_FOR: Final = {
+_NO_ACTIVITY: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss", "identify"})
+_TRIGGER_OF_PART: Final = {
     "silence": _INACTIVE,
     "visits": _INACTIVE,
     "errors": _ERRORS,
@@ -77,22 +77,22 @@ class Detector:
 
     # machines
 
-    def rhythm(self, person: Person, event: Event, gap: int, again: bool, at: int, out: Collector) -> None:
+    def detect_bot(self, person: Person, event: Event, gap: int, repeated: bool, at: int, out: Collector) -> None:
         """Follow the rhythm of a person's events, in order of time; suspect machines. ``gap`` since the event before, -1 for none."""
-        if person.bot or event.type in _NO_RHYTHM:
+        if person.bot or event.type in _NO_ACTIVITY:
             return
         rhythm = person.rhythm
         if rhythm is None:
             rhythm = person.rhythm = ActivityRhythm()
         since = event.timestamp - person.signup_at if person.signup_at else -1
-        if bot_detection.observe(rhythm, event.timestamp, gap, again=again, since_signup=since, looking=event.type == "page_view"):
+        if bot_detection.observe(rhythm, event.timestamp, gap, repeated=repeated, since_signup=since, page_view=event.type == "page_view"):
             person.bot = True
-            self.leave(person, at, out)
+            self.censor(person, at, out)
             person.check_due = 0
 
     # episodes
 
-    def follow(self, person: Person, done: Mapping[str, int], at: int, out: Collector, *, first: bool) -> None:
+    def update_episode(self, person: Person, done: Mapping[str, int], at: int, out: Collector, *, first: bool) -> None:
         """Progress or the path have changed: end the episode, begin the next. ``first``: the step is current for the first time."""
         current = "" if person.activated_at or person.merged_into else current_step(self._plan, person.path, done)
         episode = person.episode
@@ -104,13 +104,13 @@ class Detector:
         person.episode, person.check_due = None, 0
         if not current:
             return
-        teaches = self._teaches(person) if first else 0
-        episode = person.episode = Episode(current, person.since[current], teaches, person.sessions)
-        if teaches:
-            self._observe(out, person, episode, "entered", at)
+        observed = self._observed_as(person) if first else 0
+        episode = person.episode = Episode(current, person.since[current], observed, person.sessions)
+        if observed:
+            self._emit(out, person, episode, "entered", at)
         self._schedule(person, episode, at, parameters.curves[current])
 
-    def adopt(self, person: Person, done: Mapping[str, int], at: int, out: Collector) -> bool:
+    def reopen_episode(self, person: Person, done: Mapping[str, int], at: int, out: Collector) -> bool:
         """Where another catalog, or an earlier release, wrote the person down: begin the episode of the step at which they stand now.
 
         Return whether that was so. Such an episode teaches nothing: nobody has seen its beginning.
@@ -127,29 +127,29 @@ class Detector:
         if current and current not in person.since:
             person.since[current] = last_progress(person, done)
             out.rows.append(progress_fact(self._plan, person, current, done))
-        self.follow(person, done, at, out, first=False)
+        self.update_episode(person, done, at, out, first=False)
         return True
 
-    def leave(self, person: Person, at: int, out: Collector) -> None:
+    def censor(self, person: Person, at: int, out: Collector) -> None:
         """Censor the person's episode: they are no human, or are no longer observed. It teaches nothing more."""
         episode = person.episode
-        if episode is not None and episode.teaches:
-            self._observe(out, person, episode, "censored", at, lasted=max(at - episode.onset, 0))
-            episode.teaches, episode.rows = 0, []
+        if episode is not None and episode.observed:
+            self._emit(out, person, episode, "censored", at, lasted=max(at - episode.onset, 0))
+            episode.observed, episode.rows = 0, []
 
     def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector, parameters: Parameters) -> None:
         """The episode is over: completed, or left for another path."""
         if episode.step not in done:
-            self.leave(person, at, out)
+            self.censor(person, at, out)
             return
         lasted = max(done[episode.step] - episode.onset, 0)
         horizon = parameters.curves[episode.step].horizon
-        if episode.teaches:
-            rows = () if episode.judged else tuple(episode.rows)
-            self._observe(out, person, episode, "completed", at, lasted=lasted, rows=rows, positive=lasted > horizon)
+        if episode.observed:
+            rows = () if episode.matured else tuple(episode.rows)
+            self._emit(out, person, episode, "completed", at, lasted=lasted, rows=rows, positive=lasted > horizon)
 
     @staticmethod
-    def _observe(
+    def _emit(
         out: Collector,
         person: Person,
         episode: Episode,
@@ -170,11 +170,11 @@ class Detector:
                 lasted=lasted,
                 rows=rows,
                 positive=positive,
-                guided=episode.teaches == _GUIDED,
+                guided=episode.observed == _GUIDED,
             )
         )
 
-    def _teaches(self, person: Person) -> int:
+    def _observed_as(self, person: Person) -> int:
         if person.bot or person.merged_into:
             return 0
         held_out = experiment_group(self._plan, person) == "holdout" or not self._plan.catalog.holdout
@@ -186,13 +186,13 @@ class Detector:
         soonest = now + self._plan.lookahead
         if person.bot:
             return
-        if not episode.alarmed or episode.teaches:
-            for quarter in range(1, LAST + 1):
-                due = episode.onset + curve.deadline * quarter // LAST
+        if not episode.alarmed or episode.observed:
+            for quarter in range(1, LAST_CHECKPOINT + 1):
+                due = episode.onset + curve.deadline * quarter // LAST_CHECKPOINT
                 if due >= soonest:
                     person.check_due = due
                     return
-        if episode.teaches and not episode.judged:
+        if episode.observed and not episode.matured:
             person.check_due = max(episode.onset + curve.horizon, soonest)
 
     # looking
@@ -205,15 +205,15 @@ class Detector:
         curve = parameters.curves[episode.step]
         elapsed = due - episode.onset
         if elapsed >= curve.horizon:
-            if episode.teaches and not episode.judged:
-                self._observe(out, person, episode, "matured", due - 1, rows=tuple(episode.rows), positive=True)
-            episode.judged, episode.rows = True, []
+            if episode.observed and not episode.matured:
+                self._emit(out, person, episode, "matured", due - 1, rows=tuple(episode.rows), positive=True)
+            episode.matured, episode.rows = True, []
         elif 2 * elapsed <= curve.horizon:
-            moment = min(int(LAST * elapsed / curve.deadline + 0.05), LAST)
-            self._judge(person, episode, due, moment, done, out, parameters, {}, record=True)
+            checkpoint = min(int(LAST_CHECKPOINT * elapsed / curve.deadline + 0.05), LAST_CHECKPOINT)
+            self._score(person, episode, due, checkpoint, done, out, parameters, {}, record=True)
         self._schedule(person, episode, due, curve)
 
-    def look(
+    def take_event(
         self, person: Person, event: Event, rules: tuple[Rule, ...], done: Mapping[str, int], out: Collector, parameters: Parameters
     ) -> None:
         """Look at an event that was applied: note what it says, and look at the episode where it is a sign of being stuck."""
@@ -221,39 +221,39 @@ class Detector:
         if episode is None or person.bot or event.timestamp < episode.onset:
             return
         kind, at, policies = event.type, event.timestamp, self._plan.triggers
-        if episode.touches < _MOST_COUNTED and any(rule.step == episode.step for rule in rules):
+        if episode.touches < _MAX_COUNTED and any(rule.step == episode.step for rule in rules):
             episode.touches += 1
         if at == person.newest:
-            episode.last = _LASTS.get(kind, _OTHER)
-        seen: dict[str, Any] | None = None
+            episode.last = _LAST_EVENT.get(kind, _OTHER_EVENT)
+        details: dict[str, Any] | None = None
         if kind == "error" and policies.errors.enabled:
-            episode.errors = min(episode.errors + 1, _MOST_COUNTED)
+            episode.errors = min(episode.errors + 1, _MAX_COUNTED)
             if signals.error(person.errors, at, policies.errors):
                 episode.bursts += 1
-                seen = {"code": str(event.payload.get("code", ""))[:64]}
+                details = {"code": str(event.payload.get("code", ""))[:64]}
         elif kind == "button_click" and policies.rage_clicks.enabled:
             target = str(event.payload["target"])
             if signals.click(person.clicks, at, target, policies.rage_clicks):
                 episode.rage += 1
-                seen = {"target": target[:64]}
+                details = {"target": target[:64]}
         elif kind == "page_view" and policies.looping.enabled:
             page = str(event.payload["path"])
             if signals.visit(person.pages, at, page, policies.looping):
                 episode.circles += 1
-                seen = {"page": page[:64]}
+                details = {"page": page[:64]}
         if not person.slow_noted and policies.slow_step.enabled and person.active >= self._plan.slow_after[episode.step]:
             person.slow_noted = True
-            seen = seen or {}
-        if seen is None:
+            details = details or {}
+        if details is None:
             return
         curve = parameters.curves[episode.step]
         elapsed = max(person.now - episode.onset, 0)
         if 2 * elapsed <= curve.horizon:
-            moment = min(int(LAST * elapsed / curve.deadline), LAST - 1)
-            self._judge(person, episode, person.now, moment, done, out, parameters, seen, record=not episode.noted)
-            episode.noted = True
+            checkpoint = min(int(LAST_CHECKPOINT * elapsed / curve.deadline), LAST_CHECKPOINT - 1)
+            self._score(person, episode, person.now, checkpoint, done, out, parameters, details, record=not episode.recorded)
+            episode.recorded = True
 
-    def _levels(self, person: Person, episode: Episode, at: int, moment: int, deadline: int) -> Levels:
+    def _levels(self, person: Person, episode: Episode, at: int, checkpoint: int, deadline: int) -> Levels:
         enabled, triggers = self._enabled, self._plan.triggers
         silence = min(max(at - person.newest, 0), max(at - episode.onset, 0)) / deadline if enabled[_INACTIVE] else 0.0
         errors = 0
@@ -264,7 +264,7 @@ class Detector:
         slow = self._plan.slow_after[episode.step]
         touches = episode.touches
         return Levels(
-            moment,
+            checkpoint,
             sum(silence >= share for share in SILENT_FROM),
             errors,
             min(episode.rage, 2),
@@ -273,49 +273,49 @@ class Detector:
             1 + sum(person.active >= each for each in ACTIVE_FROM) if person.active else 0,
             episode.last,
             min(person.sessions - episode.sessions, 3) if enabled[_INACTIVE] else 0,
-            0 if not touches else 1 if touches < _PLENTY else 2,
+            0 if not touches else 1 if touches < _MANY_TOUCHES else 2,
             minute_of_day(person.newest, str(person.traits.get("timezone", "UTC"))) // _THREE_HOURS,
         )
 
-    def _judge(
+    def _score(
         self,
         person: Person,
         episode: Episode,
         at: int,
-        moment: int,
+        checkpoint: int,
         done: Mapping[str, int],
         out: Collector,
         parameters: Parameters,
-        seen: Mapping[str, Any],
+        details: Mapping[str, Any],
         *,
         record: bool,
     ) -> None:
         """Score the episode at log time ``at``; raise the alarm where that is enough. ``record``: keep what it looks like as a row."""
         curve, model = parameters.curves[episode.step], parameters.model
-        levels = self._levels(person, episode, at, moment, curve.deadline)
+        levels = self._levels(person, episode, at, checkpoint, curve.deadline)
         flag = ALARMED if episode.alarmed else OPEN
-        if not episode.alarmed and not (person.rhythm is not None and bot_detection.doubtful(person.rhythm)):
+        if not episode.alarmed and not (person.rhythm is not None and bot_detection.is_doubtful(person.rhythm)):
             score = model.score(episode.step, levels)
-            if score >= (model.last if moment == LAST else model.early):
+            if score >= (model.last if checkpoint == LAST_CHECKPOINT else model.early):
                 parts = model.parts(levels)
-                trigger = self._names(parts)
+                trigger = self._trigger_of(parts)
                 if trigger:
                     flag = RAISING
-                    self._alarm(person, episode, trigger, score, parts, at, done, out, curve, seen)
-        if episode.teaches and not episode.judged and (record or flag == RAISING) and len(episode.rows) < _MOST_ROWS:
-            episode.rows.append(levels._replace(guided=int(episode.teaches == _GUIDED)).pack(flag))
+                    self._alarm(person, episode, trigger, score, parts, at, done, out, curve, details)
+        if episode.observed and not episode.matured and (record or flag == RAISING) and len(episode.rows) < _MAX_ROWS:
+            episode.rows.append(levels._replace(guided=int(episode.observed == _GUIDED)).pack(flag))
             episode.horizon = episode.horizon or curve.horizon
 
-    def _names(self, parts: Mapping[str, float]) -> str:
+    def _trigger_of(self, parts: Mapping[str, float]) -> str:
         """The trigger whose evidence adds most; silence where none adds anything, unless the catalog does not look at it."""
-        spoken: dict[str, float] = {trigger: 0.0 for trigger, enabled in self._enabled.items() if enabled}
-        for part, trigger in _SPEAKS_FOR.items():
-            if trigger in spoken:
-                spoken[trigger] += parts[part]
-        best = max(spoken, key=lambda trigger: spoken[trigger], default="")
-        if best and spoken[best] > 0.0:
+        added: dict[str, float] = {trigger: 0.0 for trigger, enabled in self._enabled.items() if enabled}
+        for part, trigger in _TRIGGER_OF_PART.items():
+            if trigger in added:
+                added[trigger] += parts[part]
+        best = max(added, key=lambda trigger: added[trigger], default="")
+        if best and added[best] > 0.0:
             return best
-        return _INACTIVE if _INACTIVE in spoken else ""
+        return _INACTIVE if _INACTIVE in added else ""
 
     def _alarm(
         self,
@@ -328,7 +328,7 @@ class Detector:
         done: Mapping[str, int],
         out: Collector,
         curve: Curve,
-        seen: Mapping[str, Any],
+        details: Mapping[str, Any],
     ) -> None:
         """The person is stuck: say so, on what evidence, and consider guidance."""
         episode.alarmed = at
@@ -347,7 +347,7 @@ class Detector:
             "touches": episode.touches,
             "logits": {part: round(added, 3) for part, added in parts.items() if round(added, 3)},
             "parameters": out.parameters,
-            **seen,
+            **details,
         }
         signal_id = self._keys.decision_id(person.tenant, person.user, f"signal {trigger}", step, person.version)
         out.count(counters.STUCK_SIGNALS, trigger)

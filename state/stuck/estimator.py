@@ -16,13 +16,13 @@ from state.catalog.plan import Plan
 from state.records.facts import StepStatisticFact
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD, Parameters, prior
-from state.stuck.score import LAST, fit, moment_of
-from state.stuck.survival import EDGES, Seen, bin_of, estimate
+from state.stuck.score import LAST_CHECKPOINT, fit, checkpoint_of
+from state.stuck.survival import EDGES, CohortCounts, bin_of, estimate
 
 VERSION: Final = 1
 MOST_CELLS: Final = 8_192
 """Cells kept at most. Beyond it those that weigh least are forgotten; those of the last checkpoint, which set the threshold, last."""
-_FAINT: Final = 0.02
+_MIN_CELL_WEIGHT: Final = 0.02
 _json = msgspec.json.Encoder()
 
 
@@ -43,7 +43,7 @@ class EpisodeCounts(msgspec.Struct, array_like=True):
     guided_entered: Entered = {}
     guided_ended: Ended = {}
     cells: Cells = {}
-    young: dict[int, Cells] = {}
+    maturing: dict[int, Cells] = {}
     """Cohort → its cells, as long as not everybody in it can be judged. Whoever makes it is known before those who do not: taken at once,
     they would make everybody look better than they are."""
 
@@ -70,42 +70,42 @@ class EstimatorError(Exception):
 class Estimator:
     """The counts of one tenant. ``learn`` changes them; ``parameters`` never does."""
 
-    def __init__(self, plan: Plan, tallies: EstimatorState) -> None:
-        """Go on from ``tallies``."""
+    def __init__(self, plan: Plan, state: EstimatorState) -> None:
+        """Go on from ``state``."""
         self._plan: Final = plan
-        self._tallies: Final = tallies
-        self._now: Parameters | None = None
-        self._next: Parameters | None = None
+        self._state: Final = state
+        self._in_force: Parameters | None = None
+        self._upcoming: Parameters | None = None
 
     @property
     def tenant(self) -> str:
         """Whose steps these are."""
-        return self._tallies.tenant
+        return self._state.tenant
 
     def parameters(self, period: int) -> Parameters:
         """What is in force in ``period``."""
-        state = self._tallies
+        state = self._state
         if state.open is not None and period > state.open_period:
-            if self._next is None:
-                self._next = self._make(self._closing(), state.open_period)
-            return self._next
-        if self._now is None:
-            self._now = prior(self._plan) if state.closed_period < 0 else self._make(state.closed, state.closed_period)
-        return self._now
+            if self._upcoming is None:
+                self._upcoming = self._estimate(self._with_open_period(), state.open_period)
+            return self._upcoming
+        if self._in_force is None:
+            self._in_force = prior(self._plan) if state.closed_period < 0 else self._estimate(state.closed, state.closed_period)
+        return self._in_force
 
     def learn(self, observation: EpisodeObservation) -> list[StepStatisticFact]:
         """Count a observation; return the rows to publish where it closed a period. Observations must come in order of time, but for a period's own."""
-        state, facts = self._tallies, []
+        state, facts = self._state, []
         period = observation.at // PERIOD
         if state.open is None:
             state.open, state.open_period = EpisodeCounts(), period
         elif period > state.open_period:
             parameters = self.parameters(period)
-            state.closed, state.closed_period = self._closing(), state.open_period
+            state.closed, state.closed_period = self._with_open_period(), state.open_period
             state.open, state.open_period = EpisodeCounts(), period
-            self._now = parameters
+            self._in_force = parameters
             facts = self.statistics(parameters)
-        self._next = None
+        self._upcoming = None
         _count(state.open, observation)
         return facts
 
@@ -151,109 +151,109 @@ class Estimator:
 
     def encode(self) -> bytes:
         """Write the counts down."""
-        return _encoder.encode(self._tallies)
+        return _encoder.encode(self._state)
 
-    def _make(self, tally: EpisodeCounts, period: int) -> Parameters:
+    def _estimate(self, counts: EpisodeCounts, period: int) -> Parameters:
         until = (period + 1) * PERIOD
-        held_out, guided = Seen(tally.entered, tally.ended), Seen(tally.guided_entered, tally.guided_ended)
+        held_out, guided = CohortCounts(counts.entered, counts.ended), CohortCounts(counts.guided_entered, counts.guided_ended)
         curves = estimate(self._plan, held_out, guided, until, PERIOD)
-        return Parameters(period + 1, curves, fit(self._plan, tally.cells))
+        return Parameters(period + 1, curves, fit(self._plan, counts.cells))
 
-    def _closing(self) -> EpisodeCounts:
+    def _with_open_period(self) -> EpisodeCounts:
         """The closed periods with the open one."""
-        state = self._tallies
+        state = self._state
         assert state.open is not None
         half_life = self._plan.catalog.learning.half_life
-        fading = 2.0 ** (-(state.open_period - state.closed_period) * PERIOD / half_life) if state.closed_period >= 0 else 1.0
+        discount = 2.0 ** (-(state.open_period - state.closed_period) * PERIOD / half_life) if state.closed_period >= 0 else 1.0
         oldest = state.open_period - round(EDGES[-2]) // PERIOD
         cells = {
-            step: {row: (a * fading, b * fading) for row, (a, b) in of.items() if (a + b) * fading >= _FAINT}
+            step: {row: (a * discount, b * discount) for row, (a, b) in of.items() if (a + b) * discount >= _MIN_CELL_WEIGHT}
             for step, of in state.closed.cells.items()
         }
         horizons = self.parameters(state.open_period).curves
         until = (state.open_period + 1) * PERIOD
-        young: dict[int, Cells] = {}
-        for cohort, by_step in [*sorted(state.closed.young.items()), *sorted(state.open.young.items())]:
-            for step, fresh in by_step.items():
+        maturing: dict[int, Cells] = {}
+        for cohort, by_step in [*sorted(state.closed.maturing.items()), *sorted(state.open.maturing.items())]:
+            for step, added in by_step.items():
                 if step not in horizons:  # a catalog of earlier knew it
                     continue
-                grown = (cohort + 1) * PERIOD + horizons[step].horizon <= until
-                known = (cells if grown else young.setdefault(cohort, {})).setdefault(step, {})
-                for row, pair in fresh.items():
-                    known[row] = _plus(known.get(row), pair)
+                matured = (cohort + 1) * PERIOD + horizons[step].horizon <= until
+                counted = (cells if matured else maturing.setdefault(cohort, {})).setdefault(step, {})
+                for row, pair in added.items():
+                    counted[row] = _add(counted.get(row), pair)
         return EpisodeCounts(
             _entered(state.closed.entered, state.open.entered, oldest),
             _ended(state.closed.ended, state.open.ended, oldest),
             _entered(state.closed.guided_entered, state.open.guided_entered, oldest),
             _ended(state.closed.guided_ended, state.open.guided_ended, oldest),
-            _lightened(cells),
-            young,
+            _limited(cells),
+            maturing,
         )
 
 
-def starting(plan: Plan, tenant: str) -> Estimator:
+def new_estimator(plan: Plan, tenant: str) -> Estimator:
     """An estimator that has seen nobody."""
     return Estimator(plan, EstimatorState(VERSION, tenant, EpisodeCounts()))
 
 
-def resuming(plan: Plan, snapshot: bytes) -> Estimator:
+def restore_estimator(plan: Plan, snapshot: bytes) -> Estimator:
     """The estimator that wrote ``snapshot``. Raises ``EstimatorError``."""
     try:
-        tallies = _decoder.decode(snapshot)
+        state = _decoder.decode(snapshot)
     except msgspec.DecodeError as error:
         raise EstimatorError(f"a tenant's step statistics are damaged: {error}") from error
-    if tallies.version != VERSION:
+    if state.version != VERSION:
         raise EstimatorError(
-            f"a tenant's step statistics have version {tallies.version}, this release reads {VERSION}: start the release that wrote them"
+            f"a tenant's step statistics have version {state.version}, this release reads {VERSION}: start the release that wrote them"
         )
-    return Estimator(plan, tallies)
+    return Estimator(plan, state)
 
 
-def _entered(closed: Entered, fresh: Entered, oldest: int) -> Entered:
+def _entered(closed: Entered, added: Entered, oldest: int) -> Entered:
     merged = {step: {cohort: count for cohort, count in of.items() if cohort >= oldest} for step, of in closed.items()}
-    for step, cohorts in fresh.items():
-        mine = merged.setdefault(step, {})
+    for step, cohorts in added.items():
+        target = merged.setdefault(step, {})
         for cohort, count in cohorts.items():
-            mine[cohort] = mine.get(cohort, 0.0) + count
+            target[cohort] = target.get(cohort, 0.0) + count
     return merged
 
 
-def _ended(closed: Ended, fresh: Ended, oldest: int) -> Ended:
+def _ended(closed: Ended, added: Ended, oldest: int) -> Ended:
     merged = {step: {cohort: dict(bins) for cohort, bins in of.items() if cohort >= oldest} for step, of in closed.items()}
-    for step, cohorts in fresh.items():
-        mine = merged.setdefault(step, {})
+    for step, cohorts in added.items():
+        target = merged.setdefault(step, {})
         for cohort, bins in cohorts.items():
-            here = mine.setdefault(cohort, {})
+            here = target.setdefault(cohort, {})
             for place, pair in bins.items():
-                here[place] = _plus(here.get(place), pair)
+                here[place] = _add(here.get(place), pair)
     return merged
 
 
-def _plus(known: tuple[float, float] | None, fresh: tuple[float, float]) -> tuple[float, float]:
-    first, second = known or (0.0, 0.0)
-    return first + fresh[0], second + fresh[1]
+def _add(counted: tuple[float, float] | None, added: tuple[float, float]) -> tuple[float, float]:
+    first, second = counted or (0.0, 0.0)
+    return first + added[0], second + added[1]
 
 
-def _count(tally: EpisodeCounts, observation: EpisodeObservation) -> None:
+def _count(counts: EpisodeCounts, observation: EpisodeObservation) -> None:
     cohort = observation.since // PERIOD
     if observation.kind == "entered":
-        entered = (tally.guided_entered if observation.guided else tally.entered).setdefault(observation.step, {})
+        entered = (counts.guided_entered if observation.guided else counts.entered).setdefault(observation.step, {})
         entered[cohort] = entered.get(cohort, 0) + 1
     elif observation.kind in ("completed", "censored"):
-        bins = (tally.guided_ended if observation.guided else tally.ended).setdefault(observation.step, {}).setdefault(cohort, {})
+        bins = (counts.guided_ended if observation.guided else counts.ended).setdefault(observation.step, {}).setdefault(cohort, {})
         place = bin_of(observation.lasted)
-        bins[place] = _plus(bins.get(place), (1, 0) if observation.kind == "completed" else (0, 1))
+        bins[place] = _add(bins.get(place), (1, 0) if observation.kind == "completed" else (0, 1))
     if observation.rows:
-        cells = tally.young.setdefault(cohort, {}).setdefault(observation.step, {})
+        cells = counts.maturing.setdefault(cohort, {}).setdefault(observation.step, {})
         for row in observation.rows:
-            cells[row] = _plus(cells.get(row), (0, 1) if observation.positive else (1, 0))
+            cells[row] = _add(cells.get(row), (0, 1) if observation.positive else (1, 0))
 
 
-def _lightened(cells: Cells) -> Cells:
+def _limited(cells: Cells) -> Cells:
     excess = sum(map(len, cells.values())) - MOST_CELLS
     if excess <= 0:
         return cells
-    order = sorted((moment_of(row) == LAST, sum(pair), step, row) for step, of in cells.items() for row, pair in of.items())
+    order = sorted((checkpoint_of(row) == LAST_CHECKPOINT, sum(pair), step, row) for step, of in cells.items() for row, pair in of.items())
     for _, _, step, row in order[:excess]:
         del cells[step][row]
     return cells

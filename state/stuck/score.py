@@ -25,23 +25,23 @@ from state import logistic_regression
 from state.catalog.plan import Plan
 from state.duration import MINUTE
 
-MOMENTS: Final = 5
+CHECKPOINTS: Final = 5
 """Quarters of the time up to the deadline that have passed: 0, 1, 2, 3, and 4 for the deadline itself."""
-SILENCES: Final = 5
+SILENCE_LEVELS: Final = 5
 """Time since the last event, as a share of the time up to the deadline."""
 SILENT_FROM: Final = (1 / 16, 1 / 4, 1 / 2, 3 / 4)
 
-ACTIVITIES: Final = 8
+ACTIVITY_LEVELS: Final = 8
 """Active time since the last progress: 0 for none, then up to each of ``ACTIVE_FROM``, and beyond."""
 ACTIVE_FROM: Final = tuple(MINUTE * minutes for minutes in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0))
-LASTS: Final = 5
+LAST_EVENTS: Final = 5
 """What the person did last: 0 nothing since the step became current, 1 a page, 2 a click, 3 an error, 4 anything else."""
 
-LAST: Final = MOMENTS - 1
+LAST_CHECKPOINT: Final = CHECKPOINTS - 1
 OPEN, ALARMED, RAISING = 0, 1, 2
 """What a row is to the thresholds: nobody had been alarmed, somebody had, or the alarm was raised here."""
 
-_SIZES: Final = (MOMENTS * SILENCES, 5, 3, 4, 3, ACTIVITIES * LASTS, 4, 3, 8, 2)
+_SIZES: Final = (CHECKPOINTS * SILENCE_LEVELS, 5, 3, 4, 3, ACTIVITY_LEVELS * LAST_EVENTS, 4, 3, 8, 2)
 _BITS: Final = (5, 3, 2, 2, 2, 6, 2, 2, 3, 1)
 _SPREADS: Final = (1.0, 1.5, 1.5, 1.5, 1.5, 1.0, 0.6, 0.5, 0.5, 0.3)
 _STEP_SPREAD: Final = 0.7
@@ -51,24 +51,24 @@ PARTS: Final = ("silence", "errors", "rageClicks", "circles", "slow", "activity"
 
 _RATE: Final = 0.5
 _RATE_WEIGHT: Final = 4.0
-_SUPPOSED: Final = 8.0
+_PRIOR_CELL_WEIGHT: Final = 8.0
 """Observations that a supposed cell is worth while nobody was seen."""
-_OVERCOME: Final = 200.0
+_PRIOR_HALVED_AT: Final = 200.0
 """Observations with which it is worth half of that."""
-_BEGINNING: Final = 0.6
+_FIRST_THRESHOLD: Final = 0.6
 """Threshold while too little has been seen to calculate one."""
-_ENOUGH: Final = 40.0
+_MIN_THRESHOLD_WEIGHT: Final = 40.0
 """Weight at the last checkpoint from which on thresholds are calculated."""
 MARGIN: Final = 0.015
 """By how much the expected precision must exceed the asked one: scores are estimates, and the best-looking are overestimated a little."""
 EARLY: Final = 0.01
 
-_MOMENT: Final = (-0.8, -0.8, -0.7, -0.6, 0.2)
+_CHECKPOINT: Final = (-0.8, -0.8, -0.7, -0.6, 0.2)
 _SILENCE: Final = (-0.2, 0.0, 0.2, 0.5, 1.2)
 _ACTIVITY: Final = (-0.4, -0.3, -0.1, 0.3, 0.4, 0.3, 0.0, -0.1)
 _LAST: Final = (-0.2, 0.1, 0.0, 0.5, -0.2)
-_EFFECTS: Final[tuple[tuple[float, ...], ...]] = (
-    tuple(moment + silence for moment in _MOMENT for silence in _SILENCE),
+_PRIOR_EFFECTS: Final[tuple[tuple[float, ...], ...]] = (
+    tuple(checkpoint + silence for checkpoint in _CHECKPOINT for silence in _SILENCE),
     (0.0, 0.2, 0.4, 3.0, 3.2),
     (0.0, 3.0, 3.2),
     (0.0, 3.0, 3.2, 3.4),
@@ -80,7 +80,7 @@ _EFFECTS: Final[tuple[tuple[float, ...], ...]] = (
     (0.0, 0.0),
 )
 """What is supposed of each level before anybody was seen, in logits."""
-_BOOST: Final = 2.0
+_PRIOR_SCALE: Final = 2.0
 """Supposed cells are shrunk by the fit as all cells are; they are made to say so much more."""
 
 
@@ -94,7 +94,7 @@ class Levels(NamedTuple):
     time, in steps of three. ``guided``: 1 for people who are not held out; a score is always for 0.
     """
 
-    moment: int
+    checkpoint: int
     silence: int
     errors: int = 0
     rage: int = 0
@@ -110,7 +110,7 @@ class Levels(NamedTuple):
     def groups(self) -> tuple[int, ...]:
         """The level of each group: moment and silence are one, and so are activity and what came last."""
         return (
-            self.moment * SILENCES + self.silence, self.errors, self.rage, self.circles, self.slow, self.activity * LASTS + self.last,
+            self.checkpoint * SILENCE_LEVELS + self.silence, self.errors, self.rage, self.circles, self.slow, self.activity * LAST_EVENTS + self.last,
             self.visits, self.touches, self.hour, self.guided,
         )  # fmt: skip
 
@@ -135,9 +135,9 @@ def unpack(packed: int) -> tuple[int, list[int]]:
     return flag, levels
 
 
-def moment_of(packed: int) -> int:
+def checkpoint_of(packed: int) -> int:
     """The moment of a packed row."""
-    return (packed >> _FLAGS & (1 << _BITS[0]) - 1) // SILENCES
+    return (packed >> _FLAGS & (1 << _BITS[0]) - 1) // SILENCE_LEVELS
 
 
 Cells = Mapping[str, Mapping[int, tuple[float, float]]]
@@ -158,14 +158,14 @@ class Model:
 
     def score(self, step: str, levels: Levels) -> float:
         """The probability that the step will not be completed in the usual time."""
-        return _sigmoid(self.intercept + self._steps.get(step, 0.0) + sum(self._added(levels)))
+        return _sigmoid(self.intercept + self._steps.get(step, 0.0) + sum(self._effects_of(levels)))
 
     def parts(self, levels: Levels) -> dict[str, float]:
         """What each part of the evidence adds, in logits, against seeing nothing of it at the same moment."""
-        nothing = self._added(Levels(levels.moment, 0, hour=levels.hour))
-        return {name: added - none for name, added, none in zip(PARTS, self._added(levels), nothing, strict=True)}
+        nothing = self._effects_of(Levels(levels.checkpoint, 0, hour=levels.hour))
+        return {name: added - none for name, added, none in zip(PARTS, self._effects_of(levels), nothing, strict=True)}
 
-    def _added(self, levels: Levels) -> list[float]:
+    def _effects_of(self, levels: Levels) -> list[float]:
         return [effects[level] for effects, level in zip(self._effects, levels.groups(), strict=True)]
 
     def weights(self) -> dict[str, object]:
@@ -193,20 +193,20 @@ def fit(plan: Plan, cells: Cells) -> Model:
     lost: list[float] = []
     flags: list[int] = []
     for step in steps:
-        for packed, (made_it, did_not) in sorted(cells.get(step, {}).items()):
+        for packed, (in_time, too_late) in sorted(cells.get(step, {}).items()):
             flag, levels = unpack(packed)
             rows.append([*levels, numbers[step]])
-            won.append(did_not)
-            lost.append(made_it)
+            won.append(too_late)
+            lost.append(in_time)
             flags.append(flag)
     seen = sum(won) + sum(lost)
-    supposed = list(_supposed(_SUPPOSED / (1.0 + seen / _OVERCOME)))
+    prior = list(_prior_cells(_PRIOR_CELL_WEIGHT / (1.0 + seen / _PRIOR_HALVED_AT)))
     groups = [logistic_regression.Group(size, spread) for size, spread in zip(_SIZES, _SPREADS, strict=True)]
     found = logistic_regression.fit(
         [*groups, logistic_regression.Group(len(steps), _STEP_SPREAD)],
-        [*rows, *(levels for levels, _, _ in supposed)],
-        [*won, *(failing for _, failing, _ in supposed)],
-        [*lost, *(passing for _, _, passing in supposed)],
+        [*rows, *(levels for levels, _, _ in prior)],
+        [*won, *(failures for _, failures, _ in prior)],
+        [*lost, *(successes for _, _, successes in prior)],
         rate=_RATE,
         weight=_RATE_WEIGHT,
     )
@@ -216,9 +216,9 @@ def fit(plan: Plan, cells: Cells) -> Model:
         effects.append(found.effects[start : start + size].tolist())
         start += size
     intercept = float(found.effects[0])
-    of_steps = dict(zip(steps, found.effects[start:].tolist(), strict=True))
-    asked = plan.triggers.precision
-    early, last = _BEGINNING, _BEGINNING
+    step_effects = dict(zip(steps, found.effects[start:].tolist(), strict=True))
+    precision = plan.triggers.precision
+    early, last = _FIRST_THRESHOLD, _FIRST_THRESHOLD
     if rows:
         table = np.array(rows)
         table[:, -2] = 0  # as if nobody were guided
@@ -230,47 +230,47 @@ def fit(plan: Plan, cells: Cells) -> Model:
         scores = logistic_regression.sigmoid(logits)
         weight = np.array(won) + np.array(lost)
         marks = np.array(flags)
-        at_last = table[:, 0] // SILENCES == LAST
+        at_last = table[:, 0] // SILENCE_LEVELS == LAST_CHECKPOINT
         open_ = at_last & (marks != ALARMED)
-        early = min(asked + EARLY, 0.995)
+        early = min(precision + EARLY, 0.995)
         # Of the alarms raised earlier those count that would be raised again: what a new catalog's thresholds did is no guide.
         raised = (marks == RAISING) & ~at_last & (scores >= early)
-        if float(weight[at_last].sum()) < _ENOUGH:
-            early = _BEGINNING
+        if float(weight[at_last].sum()) < _MIN_THRESHOLD_WEIGHT:
+            early = _FIRST_THRESHOLD
         else:
             last = _threshold(
                 list(zip(scores[open_].tolist(), weight[open_].tolist(), strict=True)),
                 float((scores[raised] * weight[raised]).sum()),
                 float(weight[raised].sum()),
-                min(asked + MARGIN, 0.995),
+                min(precision + MARGIN, 0.995),
             )
             early = max(last, early)
-    return Model(intercept, effects, of_steps, early, last, float(seen))
+    return Model(intercept, effects, step_effects, early, last, float(seen))
 
 
-def _threshold(scored: Iterable[tuple[float, float]], right: float, raised: float, asked: float) -> float:
+def _threshold(scored: Iterable[tuple[float, float]], expected: float, raised: float, precision: float) -> float:
     """The smallest threshold at which those of ``scored`` (score, weight) above it and those raised before are right as often as asked."""
     best = 1.0
     alarms = raised
     for score, weight in sorted(scored, reverse=True):
-        right += score * weight
+        expected += score * weight
         alarms += weight
-        if right >= asked * alarms:
+        if expected >= precision * alarms:
             best = score
-        elif score < asked:
+        elif score < precision:
             break
     return max(best, 0.5)
 
 
-def _supposed(worth: float) -> Iterable[tuple[list[int], float, float]]:
+def _prior_cells(weight: float) -> Iterable[tuple[list[int], float, float]]:
     """A few cells for each level, all else unknown: (levels, not made it, made it)."""
     width = len(_SIZES) + 1
-    for group, effects in enumerate(_EFFECTS):
+    for group, effects in enumerate(_PRIOR_EFFECTS):
         for level, effect in enumerate(effects):
-            rate = _sigmoid(_BOOST * effect)
+            rate = _sigmoid(_PRIOR_SCALE * effect)
             levels = [-1] * width
             levels[group] = level
-            yield levels, worth * rate, worth * (1.0 - rate)
+            yield levels, weight * rate, weight * (1.0 - rate)
 
 
 def _sigmoid(logit: float) -> float:

@@ -32,7 +32,7 @@ BINS: Final = 144
 EDGES: Final = (0.0, *(MINUTE * RATIO**index for index in range(BINS - 1)), math.inf)
 """Bins of elapsed time in milliseconds: from a minute to half a year, eight to an octave. The last one has no end."""
 
-USUAL: Final = 0.9
+HORIZON_QUANTILE: Final = 0.9
 """The share of those who complete a step unaided that its horizon stands for."""
 
 _PRIOR_SHARE: Final = 0.6
@@ -42,11 +42,11 @@ _PRIOR_WEIGHT: Final = 10.0
 """People that the shape supposed for a catalog is worth."""
 _SCALE_WEIGHT: Final = 400.0
 """People that the curve of all steps is worth to a step when steps are compared; and, below, when its own curve is drawn."""
-_NOISE: Final = 4.0
-_EFFECT: Final = 0.1
+_NOISE_SD: Final = 4.0
+_EFFECT_SD: Final = 0.1
 _ROUNDS: Final = 2
 _Z90: Final = 1.2815515655446004
-_CAUTION: Final = 0.74
+_DEADLINE_FACTOR: Final = 0.74
 """Horizons are off by a fifth or so (standard deviation). Later alarms are surer, but an alarm that comes too late is worth nothing."""
 
 
@@ -77,91 +77,91 @@ def expected_horizon(plan: Plan, step: str) -> float:
 
     Calendar time grows much slower than active time does: with the fourth root of ``typical``, by two at most either way.
     """
-    told = plan.steps[step].usual
-    if told:
-        return float(told)
+    usual = plan.steps[step].usual
+    if usual:
+        return float(usual)
     typical = sorted(each.typical for each in plan.catalog.steps)
     middle = typical[len(typical) // 2]
-    longer = min(max((plan.steps[step].typical / middle) ** 0.25, 0.5), 2.0)
-    return float(2.0 * plan.triggers.inactive.after * longer)
+    factor = min(max((plan.steps[step].typical / middle) ** 0.25, 0.5), 2.0)
+    return float(2.0 * plan.triggers.inactive.after * factor)
 
 
-class Seen(NamedTuple):
+class CohortCounts(NamedTuple):
     """Who was seen: ``entered`` has how many began by step and cohort, ``ended`` how they ended."""
 
     entered: Mapping[str, Mapping[int, float]]
     ended: Mapping[str, Endings]
 
-    def of(self, step: str, until: int, period: int, half_life: int) -> tuple[Floats, Floats, float]:
+    def life_table(self, step: str, until: int, period: int, half_life: int) -> tuple[Floats, Floats, float]:
         """Completions and people at risk in every bin, and the people altogether."""
-        return _seen(self.entered.get(step, {}), self.ended.get(step, {}), until, period, half_life)
+        return _life_table(self.entered.get(step, {}), self.ended.get(step, {}), until, period, half_life)
 
 
-NOBODY: Final = Seen({}, {})
+NO_COUNTS: Final = CohortCounts({}, {})
 
 
 def prior_curves(plan: Plan) -> dict[str, Curve]:
     """The curves before anybody was seen."""
-    return {step: _unseen(expected_horizon(plan, step)) for step in plan.steps}
+    return {step: _prior_curve(expected_horizon(plan, step)) for step in plan.steps}
 
 
-def estimate(plan: Plan, held_out: Seen, guided: Seen, until: int, period: int) -> dict[str, Curve]:
+def estimate(plan: Plan, held_out: CohortCounts, guided: CohortCounts, until: int, period: int) -> dict[str, Curve]:
     """The curve of every step of the catalog from what was seen up to log time ``until``; cohorts are ``period`` long."""
     half_life = plan.catalog.learning.half_life
-    own = {step: held_out.of(step, until, period, half_life) for step in plan.steps}
-    others = {step: guided.of(step, until, period, half_life) for step in plan.steps}
-    everybody = {step: (own[step][0] + others[step][0], own[step][1] + others[step][1]) for step in plan.steps}
+    own = {step: held_out.life_table(step, until, period, half_life) for step in plan.steps}
+    others = {step: guided.life_table(step, until, period, half_life) for step in plan.steps}
+    everyone = {step: (own[step][0] + others[step][0], own[step][1] + others[step][1]) for step in plan.steps}
     if not any(people for _, _, people in own.values()):
         return prior_curves(plan)
     scale = {step: _shift(expected_horizon(plan, step)) for step in plan.steps}
     for _ in range(_ROUNDS):
-        together = _together(everybody, scale)
-        scale = {step: _shift(_quantiles(_leaning(together, scale[step], _SCALE_WEIGHT, *everybody[step]))[0]) for step in plan.steps}
-    together = _together(everybody, scale)
+        pooled = _pooled(everyone, scale)
+        scale = {step: _shift(_quantiles(_shrunk(pooled, scale[step], _SCALE_WEIGHT, *everyone[step]))[0]) for step in plan.steps}
+    pooled = _pooled(everyone, scale)
     first = min(cohort for seen in (held_out, guided) for cohorts in seen.entered.values() for cohort in cohorts)
-    slower = _slower({step: each[:2] for step, each in own.items()}, {step: each[:2] for step, each in others.items()}, scale)
+    shift = _holdout_shift({step: each[:2] for step, each in own.items()}, {step: each[:2] for step, each in others.items()}, scale)
     curves = {}
     for step in plan.steps:
-        survival = _moved_curve(_leaning(together, scale[step], _SCALE_WEIGHT, *everybody[step]), slower)
-        curve = _curve(survival, float(everybody[step][0].sum()), own[step][2])
-        curves[step] = _watched(curve, expected_horizon(plan, step), until - first * period, plan.steps[step].usual or DAY)
+        survival = _shifted_curve(_shrunk(pooled, scale[step], _SCALE_WEIGHT, *everyone[step]), shift)
+        curve = _curve(survival, float(everyone[step][0].sum()), own[step][2])
+        curves[step] = _blended_with_catalog(curve, expected_horizon(plan, step), until - first * period, plan.steps[step].usual or DAY)
     return curves
 
 
-def _watched(curve: Curve, expected: float, watched: int, usual: float) -> Curve:
+def _blended_with_catalog(curve: Curve, expected: float, watched: int, usual: float) -> Curve:
     """The horizon cannot be learned from people who were watched for less than it: those who are slow, or begin the later steps late,
     are not there yet. The catalog's word counts alone until ``usual`` has passed, and not at all after thrice that.
     """
-    believed = min(max((watched / usual - 1.0) / 2.0, 0.0), 1.0)
-    horizon = math.exp((1.0 - believed) * math.log(expected) + believed * math.log(max(curve.horizon, 1)))
+    weight = min(max((watched / usual - 1.0) / 2.0, 0.0), 1.0)
+    horizon = math.exp((1.0 - weight) * math.log(expected) + weight * math.log(max(curve.horizon, 1)))
     return curve._replace(horizon=round(horizon), deadline=round(curve.deadline * horizon / max(curve.horizon, 1)))
 
 
-def _slower(own: Mapping[str, tuple[Floats, Floats]], others: Mapping[str, tuple[Floats, Floats]], scale: Mapping[str, int]) -> int:
+def _holdout_shift(own: Mapping[str, tuple[Floats, Floats]], others: Mapping[str, tuple[Floats, Floats]], scale: Mapping[str, int]) -> int:
     """By how many bins held-out people are slower than guided ones, believed as far as there are enough of both."""
     unaided, aided = (sum(float(completed.sum()) for completed, _ in each.values()) for each in (own, others))
     if not aided or not unaided:
         return 0
-    difference = math.log(_quantiles(_together(own, scale))[0] / _quantiles(_together(others, scale))[0])
-    noise = _NOISE**2 * (1.0 / unaided + 1.0 / aided)
-    believed = difference * _EFFECT**2 / (_EFFECT**2 + noise)
-    return round(believed * aided / (unaided + aided) / math.log(RATIO))
+    difference = math.log(_quantiles(_pooled(own, scale))[0] / _quantiles(_pooled(others, scale))[0])
+    noise = _NOISE_SD**2 * (1.0 / unaided + 1.0 / aided)
+    weight = difference * _EFFECT_SD**2 / (_EFFECT_SD**2 + noise)
+    return round(weight * aided / (unaided + aided) / math.log(RATIO))
 
 
-def _together(seen: Mapping[str, tuple[Floats, Floats]], scale: Mapping[str, int]) -> Floats:
+def _pooled(seen: Mapping[str, tuple[Floats, Floats]], scale: Mapping[str, int]) -> Floats:
     """One curve of all steps, on the scale of a step whose horizon is a day."""
-    events, watched = _lean(_prior(DAY), _PRIOR_WEIGHT)
+    events, watched = _pseudo_counts(_prior_survival(DAY), _PRIOR_WEIGHT)
     for step, (completed, at_risk) in seen.items():
-        events, watched = events + _moved(completed, -scale[step]), watched + _moved(at_risk, -scale[step])
+        events, watched = events + _shifted(completed, -scale[step]), watched + _shifted(at_risk, -scale[step])
     return _survival(events, watched)
 
 
-def _leaning(together: Floats, scale: int, weight: float, completed: Floats, at_risk: Floats) -> Floats:
-    events, watched = _lean(_moved_curve(together, scale), weight)
+def _shrunk(pooled: Floats, scale: int, weight: float, completed: Floats, at_risk: Floats) -> Floats:
+    events, watched = _pseudo_counts(_shifted_curve(pooled, scale), weight)
     return _survival(events + completed, watched + at_risk)
 
 
-def _seen(entered: Mapping[int, float], ended: Endings, until: int, period: int, half_life: int) -> tuple[Floats, Floats, float]:
+def _life_table(entered: Mapping[int, float], ended: Endings, until: int, period: int, half_life: int) -> tuple[Floats, Floats, float]:
     """Completions and people at risk in every bin, and the people altogether, each cohort as far as it was watched."""
     completed, at_risk, people = np.zeros(BINS), np.zeros(BINS), 0.0
     edges = np.array(EDGES)
@@ -173,10 +173,10 @@ def _seen(entered: Mapping[int, float], ended: Endings, until: int, period: int,
             done[place] += won
             lost[place] += left
         before = np.concatenate(([0.0], np.cumsum(done + lost)[:-1]))
-        fading = 2.0 ** (-max(until - cohort * period, 0) / half_life)
-        completed = completed + fading * np.where(watched, done, 0.0)
-        at_risk = at_risk + fading * np.where(watched, np.maximum(count - before - lost / 2.0, done), 0.0)
-        people += fading * count
+        discount = 2.0 ** (-max(until - cohort * period, 0) / half_life)
+        completed = completed + discount * np.where(watched, done, 0.0)
+        at_risk = at_risk + discount * np.where(watched, np.maximum(count - before - lost / 2.0, done), 0.0)
+        people += discount * count
     return completed, at_risk, people
 
 
@@ -187,13 +187,13 @@ def _survival(completed: Floats, at_risk: Floats) -> Floats:
     return survival
 
 
-def _lean(survival: Floats, weight: float) -> tuple[Floats, Floats]:
+def _pseudo_counts(survival: Floats, weight: float) -> tuple[Floats, Floats]:
     """As many completions and people at risk as ``weight`` people of this curve would give."""
     before = np.concatenate(([1.0], survival[:-1]))
     return weight * (before - survival), weight * before
 
 
-def _prior(horizon: float) -> Floats:
+def _prior_survival(horizon: float) -> Floats:
     """A lognormal with this horizon; those who never complete the step never do."""
     middle = math.log(horizon) - _Z90 * _PRIOR_SPREAD
     return np.array([1.0 - _PRIOR_SHARE * _normal((math.log(edge) - middle) / _PRIOR_SPREAD) for edge in EDGES[1:]])
@@ -207,17 +207,17 @@ def _shift(horizon: float) -> int:
     return round(math.log(horizon / DAY) / math.log(RATIO))
 
 
-def _moved(counts: Floats, by: int) -> Floats:
+def _shifted(counts: Floats, by: int) -> Floats:
     """Counts on a scale that is ``by`` bins longer; what leaves the scale is nobody."""
-    moved = np.zeros(BINS)
+    shifted = np.zeros(BINS)
     if by >= 0:
-        moved[by:] = counts[: BINS - by]
+        shifted[by:] = counts[: BINS - by]
     else:
-        moved[:by] = counts[-by:]
-    return moved
+        shifted[:by] = counts[-by:]
+    return shifted
 
 
-def _moved_curve(survival: Floats, by: int) -> Floats:
+def _shifted_curve(survival: Floats, by: int) -> Floats:
     """A curve on a scale that is ``by`` bins longer; nothing happens in the bins that are new."""
     if by >= 0:
         return np.concatenate((np.ones(by), survival[: BINS - by]))
@@ -227,12 +227,12 @@ def _moved_curve(survival: Floats, by: int) -> Floats:
 def _curve(survival: Floats, completions: float, episodes: float) -> Curve:
     share = 1.0 - float(survival[-1])
     horizon, median = _quantiles(survival)
-    deadline = horizon / 2.0 * (_CAUTION if completions else 1.0)
+    deadline = horizon / 2.0 * (_DEADLINE_FACTOR if completions else 1.0)
     return Curve(round(horizon), round(deadline), round(median), share, completions, episodes, tuple(survival.tolist()))
 
 
-def _unseen(horizon: float) -> Curve:
-    survival = _prior(horizon)
+def _prior_curve(horizon: float) -> Curve:
+    survival = _prior_survival(horizon)
     median = math.exp(math.log(horizon) - _Z90 * _PRIOR_SPREAD)
     return Curve(round(horizon), round(horizon / 2.0), round(median), _PRIOR_SHARE, 0.0, 0.0, tuple(survival.tolist()))
 
@@ -240,16 +240,16 @@ def _unseen(horizon: float) -> Curve:
 def _quantiles(survival: Floats) -> tuple[float, float]:
     """The horizon and the median of those who ever complete the step."""
     share = 1.0 - float(survival[-1])
-    return _quantile(survival, USUAL * share), _quantile(survival, 0.5 * share)
+    return _quantile(survival, HORIZON_QUANTILE * share), _quantile(survival, 0.5 * share)
 
 
-def _quantile(survival: Floats, gone: float) -> float:
-    """First time at which the share ``gone`` has completed the step: within its bin as if evenly on a logarithmic scale."""
+def _quantile(survival: Floats, share: float) -> float:
+    """First time at which the share ``share`` has completed the step: within its bin as if evenly on a logarithmic scale."""
     past = 1.0 - survival
-    place = int(np.searchsorted(past, gone - 1e-12))
+    place = int(np.searchsorted(past, share - 1e-12))
     if place == 0:
         return EDGES[1]
     place = min(place, BINS - 2)
     before, after = float(past[place - 1]), float(past[place])
-    part = min(max((gone - before) / (after - before), 0.0), 1.0) if after > before else 1.0
+    part = min(max((share - before) / (after - before), 0.0), 1.0) if after > before else 1.0
     return float(EDGES[place] * RATIO**part)

@@ -6,8 +6,8 @@ from threading import Event, Thread
 
 import pytest
 
-from operators.estimate import Shared, estimate_logic
-from state.stuck.estimator import Estimator, starting
+from operators.estimate import LockedEstimator, estimate_logic
+from state.stuck.estimator import Estimator, new_estimator
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD, ParameterStore
 from tests.state.lives import START, plan
@@ -22,17 +22,17 @@ def entered(step: str, at: int) -> EpisodeObservation:
 
 
 def test_counts_stand_still_while_another_worker_asks_for_what_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = Shared(starting(plan(), "t"))
+    shared = LockedEstimator(new_estimator(plan(), "t"))
     shared.learn(entered("connect", FIRST * PERIOD))
     at_work, may_go_on = Event(), Event()
-    closing = Estimator._closing
+    closing = Estimator._with_open_period
 
     def slowly(estimator: Estimator) -> object:
         at_work.set()
         assert may_go_on.wait(PATIENCE)
         return closing(estimator)
 
-    monkeypatch.setattr(Estimator, "_closing", slowly)
+    monkeypatch.setattr(Estimator, "_with_open_period", slowly)
     asking = Thread(target=shared.parameters, args=(FIRST + 1,), daemon=True)
     learning = Thread(target=shared.learn, args=(entered("explore", FIRST * PERIOD + 1),), daemon=True)
     asking.start()

@@ -27,7 +27,7 @@ def decoded(*ticks: Tick) -> Decoded:
 def test_a_tick_calls_whoever_is_due_in_its_partition_in_order() -> None:
     wheels = TimerRegistry()
     for partition, key, deadline in ((0, "b", 10), (0, "a", 10), (0, "c", 5), (0, "later", 11), (1, "elsewhere", 1)):
-        wheels.mine().register(partition, key, deadline)
+        wheels.for_this_thread().register(partition, key, deadline)
     waking = TimerLogic(wheels)
     tick = Tick(0, 10, 7)
     assert waking.on_batch([tick]) == ([[("c", TimerDue(10, 7)), ("a", TimerDue(10, 7)), ("b", TimerDue(10, 7))]], False)
@@ -38,7 +38,7 @@ def test_a_tick_calls_whoever_is_due_in_its_partition_in_order() -> None:
 
 def test_lanes_of_one_worker_find_nothing_left_to_do() -> None:
     wheels = TimerRegistry()
-    wheels.mine().register(0, "a", 1)
+    wheels.for_this_thread().register(0, "a", 1)
     assert [bool(TimerLogic(wheels).on_batch([Tick(0, 1, 3)])[0]) for _ in range(3)] == [True, False, False]
 
 
@@ -72,7 +72,7 @@ def test_one_worker_needs_one_lane() -> None:
 
     def arm(batch: Decoded) -> Decoded:
         for tick in batch.ticks:
-            wheels.mine().register(0, f"due at {tick.at}", tick.at)
+            wheels.for_this_thread().register(0, f"due at {tick.at}", tick.at)
         return batch
 
     op.output("out", timers_step("timers", op.map("arm", ticks, arm), wheels, 1), TestingSink(woken))

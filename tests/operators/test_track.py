@@ -61,7 +61,7 @@ class Job:
     def wait(self, at: int) -> list[Any]:
         """Log time passes, and the wheel calls."""
         fresh: list[Any] = []
-        for key in self.wheels.mine().pop_due(0, START + at):
+        for key in self.wheels.for_this_thread().pop_due(0, START + at):
             assert key == KEYS.stream_key("t", "u")
             fresh += self.take(TimerDue(START + at, 1))
         return fresh

@@ -256,14 +256,14 @@ class Life:
         if self.person is not None:
             self.person = snapshot.decode(snapshot.encode(self.person))
 
-    def told(self, kind: type[T]) -> list[T]:
+    def of(self, kind: type[T]) -> list[T]:
         """Outputs of one kind."""
         return of_kind(self.outputs, kind)
 
     @property
     def ask(self) -> DecisionRequest:
         """The last decision."""
-        return self.told(DecisionRequest)[-1]
+        return self.of(DecisionRequest)[-1]
 
     def echo(self, arm: str = "plain", decision: str = "") -> str:
         """The recommendation id of the last decision, as the app read it."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from state.decision import bandit, learner_snapshot
 from state.decision.bandit import Bandit, Cell, Learner
 from state.decision.bandit_policy import BanditPolicy
-from state.decision.propensity import draw, probability_best, shares
+from state.decision.propensity import draw, probability_best, with_floor_and_caps
 from state.duration import DAY, MINUTE
 from state.logistic_regression import Floats
 from state.person.snapshot import SnapshotError
@@ -68,20 +68,20 @@ weights = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8).filter(lambda ea
 def test_shares_sum_to_one_keep_the_floor_and_the_caps(given_weights: list[float], floor: float, data: st.DataObject) -> None:
     chances = [each / sum(given_weights) for each in given_weights]
     caps = data.draw(st.lists(st.sampled_from([0.15, 0.4, 1.0]), min_size=len(chances), max_size=len(chances)))
-    found = shares(chances, floor, caps)
+    found = with_floor_and_caps(chances, floor, caps)
     least = min(floor, 1 / len(chances))
     assert sum(found) == pytest.approx(1, abs=1e-9)
     assert min(found) >= least - 1e-12
     if 1.0 in caps:
-        free = sum(share for share, cap in zip(shares(chances, floor, [1.0] * len(caps)), caps, strict=True) if cap == 1.0)
+        free = sum(share for share, cap in zip(with_floor_and_caps(chances, floor, [1.0] * len(caps)), caps, strict=True) if cap == 1.0)
         if free > 1e-9:
             assert all(share <= max(cap, least) + 1e-9 for share, cap in zip(found, caps, strict=True))
     else:
-        assert found == pytest.approx(shares(chances, floor, [1.0] * len(caps)))
+        assert found == pytest.approx(with_floor_and_caps(chances, floor, [1.0] * len(caps)))
 
 
 def test_a_floor_for_more_arms_than_it_can_serve_makes_them_equal() -> None:
-    assert shares([0.9] + [0.01] * 10, 0.2, [1.0] * 11) == pytest.approx([1 / 11] * 11)
+    assert with_floor_and_caps([0.9] + [0.01] * 10, 0.2, [1.0] * 11) == pytest.approx([1 / 11] * 11)
 
 
 observations = st.lists(
@@ -130,8 +130,8 @@ def test_fading_in_growing_units_is_fading_observation_by_observation(given_obse
                 if (name, where) == (arm, context)
             ]
             cell = learner.contexts.get(f"{arm}|{context}", Cell())
-            assert cell.successes * scale == pytest.approx(sum(each for success, each in faded if success), rel=1e-6, abs=bandit.FADED)
-            assert cell.failures * scale == pytest.approx(sum(each for success, each in faded if not success), rel=1e-6, abs=bandit.FADED)
+            assert cell.successes * scale == pytest.approx(sum(each for success, each in faded if success), rel=1e-6, abs=bandit.MIN_CELL_WEIGHT)
+            assert cell.failures * scale == pytest.approx(sum(each for success, each in faded if not success), rel=1e-6, abs=bandit.MIN_CELL_WEIGHT)
 
 
 def test_rescaling_changes_nothing_that_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +307,7 @@ def test_harm_is_the_posterior_probability_to_lack_the_margin() -> None:
     learner = taught(
         POLICY, [(arm, f"{step}|*", number % 10 < 3 - (arm == "c"), number) for number in range(60) for arm in ARMS for step in "xy"]
     )
-    found = learner.posterior.contest("c", ["a", "b"], 0.025)
+    found = learner.posterior.compare("c", ["a", "b"], 0.025)
     rows = [(arm, context) for arm in ARMS for context in ("x|*", "y|*")]
     mean, covariance = learner.posterior.fit.predict(learner.posterior.rows(rows))
     draws = np.random.default_rng(1).multivariate_normal(mean, covariance, 100_000, method="eigh")
@@ -481,5 +481,5 @@ def test_while_nothing_changes_the_past_is_kept() -> None:
 def test_doubt_and_changes_survive_a_restart() -> None:
     found = _lives(1, 10, lambda arm, day: 0.7 if arm == ARMS[0 if day < 8 else -1] else 0.2)
     again = Bandit(POLICY, learner_snapshot.decode(learner_snapshot.encode(found.learner)))
-    assert (again.learner.doubt, again.learner.changes) == (found.learner.doubt, found.learner.changes)
+    assert (again.learner.change_evidence, again.learner.changes) == (found.learner.change_evidence, found.learner.changes)
     assert again.propensities(ARMS, "x|*") == found.propensities(ARMS, "x|*")

@@ -115,14 +115,14 @@ def test_a_person_who_hammers_one_button_is_no_machine() -> None:
 def test_a_machine_is_never_called_stuck_nor_guided_nor_a_lesson_again() -> None:
     life = Life(plan(cooldown="1m", cap=100))
     life.see(signup(), *pages(100 * number for number in range(1, 60)))
-    assert [each.kind for each in life.told(EpisodeObservation)] == ["entered", "left"]
+    assert [each.kind for each in life.of(EpisodeObservation)] == ["entered", "left"]
     errors = [event("error", HOUR + number * SECOND, code="x") for number in range(9)]
     told = life.see(*errors, event("form_submit", 2 * HOUR, form="connect"))
     life.wait(9 * DAY)
     assert signals(life.outputs) == []
     assert declined(told) == ["suspected_bot"]
     assert not of_kind(told, DecisionRequest | SignalFact)  # type: ignore[arg-type]
-    assert len(life.told(EpisodeObservation)) == 2
+    assert len(life.of(EpisodeObservation)) == 2
     life.reload()
     assert life.person is not None
     assert life.person.bot
@@ -132,7 +132,7 @@ def test_two_devices_whose_clocks_are_an_hour_apart_are_not_active_around_the_cl
     pulse = ActivityRhythm()
     for number in range(40):
         late = number % 2 == 1
-        assert not bot_detection.observe(pulse, START + number * 100 - late * HOUR, -1 if late else SECOND, again=True, since_signup=-1)
+        assert not bot_detection.observe(pulse, START + number * 100 - late * HOUR, -1 if late else SECOND, repeated=True, since_signup=-1)
         pulse.steady = pulse.even = 0
     assert pulse.hours.bit_count() == 1
 
@@ -142,7 +142,7 @@ def looks_on(gaps: Iterable[int], clicks_at: int = -1) -> bool:
     pulse, at, found = ActivityRhythm(), START, False
     for number, gap in enumerate(gaps):
         at += gap
-        found |= bot_detection.observe(pulse, at, gap, again=False, since_signup=-1, looking=number != clicks_at)
+        found |= bot_detection.observe(pulse, at, gap, repeated=False, since_signup=-1, page_view=number != clicks_at)
     return found
 
 
@@ -152,10 +152,10 @@ def uneven(count: int) -> list[int]:
 
 
 def test_page_after_page_and_nothing_ever_done_is_a_machine() -> None:
-    assert looks_on(uneven(bot_detection.LOOKING))
-    assert not looks_on(uneven(bot_detection.LOOKING - 1))
+    assert looks_on(uneven(bot_detection.ONLY_VIEWS))
+    assert not looks_on(uneven(bot_detection.ONLY_VIEWS - 1))
 
 
 def test_who_clicks_in_between_or_reads_a_page_for_a_minute_is_no_machine() -> None:
     assert not looks_on(uneven(50), clicks_at=25)
-    assert not looks_on([*uneven(25), bot_detection.GLANCE + 1, *uneven(25)])
+    assert not looks_on([*uneven(25), bot_detection.VIEW_GAP + 1, *uneven(25)])

@@ -8,7 +8,7 @@ import pytest
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
 from state.records.facts import ProgressFact, SignalFact
-from state.stuck.estimator import resuming, starting
+from state.stuck.estimator import restore_estimator, new_estimator
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD
 from tests.state.lives import START, Life, catalog, event, of_kind, plan, signup
@@ -79,11 +79,11 @@ def test_an_activated_person_of_an_earlier_release_is_left_alone() -> None:
 
 
 def test_what_was_learned_of_a_step_that_is_gone_stops_nothing() -> None:
-    estimator = starting(plan(), "t")
+    estimator = new_estimator(plan(), "t")
     since = START // PERIOD * PERIOD
     estimator.learn(EpisodeObservation(tenant="t", step="connect", kind="entered", at=since, since=since))
     estimator.learn(EpisodeObservation(tenant="t", step="connect", kind="completed", at=since + HOUR, since=since, lasted=HOUR, rows=(5,)))
-    later = resuming(Plan(catalog(change=without_connect)), estimator.encode())
+    later = restore_estimator(Plan(catalog(change=without_connect)), estimator.encode())
     for period in range(1, 20):
         at = since + period * PERIOD
         later.learn(EpisodeObservation(tenant="t", step="explore", kind="entered", at=at, since=at))

@@ -156,14 +156,14 @@ def test_success_makes_an_arm_likelier_next_time(chooser: Chooser, bandit: Bandi
 
 
 def test_an_arm_just_shown_to_this_person_is_less_likely(chooser: Chooser, bandit: Bandit) -> None:
-    fact = of_kind(decide(chooser, bandit, ask(rest=(1.0, 0.0, 1.0))), DecisionFact)[0]
+    fact = of_kind(decide(chooser, bandit, ask(recovery=(1.0, 0.0, 1.0))), DecisionFact)[0]
     assert fact.propensities[1] < 0.25
     assert fact.propensities[0] == pytest.approx(fact.propensities[2], abs=0.01)
 
 
 def test_the_group_that_rules_guide_gets_the_first_arm_and_teaches_nothing(chooser: Chooser, bandit: Bandit) -> None:
     for number in range(20):
-        choice, fact = decide(chooser, bandit, ask(number, group="rules", rest=(0.0, 1.0, 1.0)))
+        choice, fact = decide(chooser, bandit, ask(number, group="rules", recovery=(0.0, 1.0, 1.0)))
         assert isinstance(choice, Decision)
         assert isinstance(fact, DecisionFact)
         assert (choice.arm, choice.propensity) == ("loud", 1.0)

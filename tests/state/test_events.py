@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.events import DEEPEST, EARLIEST, LEAP, MAX_MESSAGE, MAX_PAYLOAD, REJECTIONS, Event, decode, peek_timestamp
+from state.events import MAX_DEPTH, MIN_TIMESTAMP, MAX_AHEAD, MAX_MESSAGE, MAX_PAYLOAD, REJECTIONS, Event, decode, peek_timestamp
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from state.vocabulary import EVENT_TYPES
@@ -184,9 +184,9 @@ def test_a_dead_letter_keeps_the_bytes_and_where_they_stood() -> None:
 @pytest.mark.parametrize(("open_", "close"), [("[", "]"), ('{"a":', "}")])
 def test_a_payload_may_be_nested_so_deep_and_no_deeper(open_: str, close: str) -> None:
     """What is nested without end can be read, and then not be written down."""
-    inner = DEEPEST - 1
+    inner = MAX_DEPTH - 1
     assert reason(raw_with("payload", f'{{"a": {open_ * inner}1{close * inner}}}')) == "accepted"
-    for levels in (DEEPEST, 100, 900):
+    for levels in (MAX_DEPTH, 100, 900):
         assert reason(raw_with("payload", f'{{"a": {open_ * levels}1{close * levels}}}')) == "bad_payload"
     assert reason(raw_with("payload", f'{{"a": {open_ * 15_000}1{close * 15_000}}}'.replace(" ", ""))) in ("payload_too_large", "not_json")
 
@@ -209,8 +209,8 @@ def test_many_small_lists_and_long_digits_in_texts_are_fine() -> None:
         ("2026-03-02T09:00:00.1Z", NOW + 100),
         ("2026-03-02T09:00:00.123456789Z", NOW + 123),
         ("2026-03-02T09:00:00.999999999Z", NOW + 1000),
-        ("2000-01-01T00:00:00Z", EARLIEST),
-        ("2026-03-03T09:00:00Z", NOW + LEAP),
+        ("2000-01-01T00:00:00Z", MIN_TIMESTAMP),
+        ("2026-03-03T09:00:00Z", NOW + MAX_AHEAD),
     ],
 )
 def test_rfc_3339_is_read_to_the_millisecond(text: str, milliseconds: int) -> None:
@@ -298,7 +298,7 @@ def check(outcome: Event | DeadLetter, value: bytes) -> None:
         assert outcome.raw == value
         return
     assert isinstance(outcome, Event)
-    assert EARLIEST <= outcome.timestamp <= NOW + LEAP
+    assert MIN_TIMESTAMP <= outcome.timestamp <= NOW + MAX_AHEAD
     assert 1 <= len(outcome.id) <= 128
     assert 1 <= len(outcome.user) <= 256
     assert 1 <= len(outcome.tenant) <= 128

@@ -107,9 +107,9 @@ def test_a_new_path_may_take_activation_back_and_the_tally_follows() -> None:
     life.see(event("identify", 3, traits={"persona": "analyst"}))
     assert life.person is not None
     assert life.person.activated_at == 0
-    assert sum(each.by for each in life.told(Counted) if each.name == "people_activated") == 0
+    assert sum(each.by for each in life.of(Counted) if each.name == "people_activated") == 0
     life.see(*explored(4))
-    assert sum(each.by for each in life.told(Counted) if each.name == "people_activated") == 1
+    assert sum(each.by for each in life.of(Counted) if each.name == "people_activated") == 1
 
 
 def test_one_and_true_are_different_traits_that_lead_to_different_paths() -> None:
@@ -388,7 +388,7 @@ def test_held_out_people_are_detected_like_everyone_and_guided_never() -> None:
     life.see(signup(user=held), *(event("error", 1 + number, code="x", user=held) for number in range(3)))
     assert signals(life.outputs) == ["stuck:errors"]
     assert set(declined(life.outputs)) == {"holdout"}
-    assert not life.told(DecisionRequest)
+    assert not life.of(DecisionRequest)
 
 
 # preferences
@@ -503,7 +503,7 @@ def test_deletion_leaves_a_tombstone_newer_than_everything_and_no_personal_data(
 def test_a_deleted_person_gets_nothing_until_a_later_signup_begins_anew() -> None:
     life = Life()
     life.see(signup(), connect(1), event("user_deleted", HOUR))
-    tomb = life.told(Erase)[-1]
+    tomb = life.of(Erase)[-1]
     told = life.see(
         signup(HOUR, ident="same instant", log=2 * HOUR), connect(3 * HOUR), event("identify", 4 * HOUR, traits={"persona": "analyst"})
     )
@@ -711,7 +711,7 @@ def test_the_fold_is_stateless_two_people_share_one() -> None:
 def test_a_decision_fact_of_a_non_decision_names_no_arm() -> None:
     life = Life()
     life.see(signup(persona="nobody"))
-    (fact,) = life.told(DecisionFact)
+    (fact,) = life.of(DecisionFact)
     assert (fact.arm, fact.propensity, fact.arms, fact.propensities) == ("", 0.0, (), ())
     assert fact.version > 0
 

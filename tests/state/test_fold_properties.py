@@ -97,8 +97,8 @@ def test_every_decision_has_an_id_of_its_own_and_every_non_decision_a_known_reas
 ) -> None:
     life = Life(plan(cooldown=knobs[0], cap=knobs[1]))
     live(life, story)
-    facts = life.told(DecisionFact)
-    ids = [each.decision for each in life.told(DecisionRequest)] + [each.decision_id for each in facts]
+    facts = life.of(DecisionFact)
+    ids = [each.decision for each in life.of(DecisionRequest)] + [each.decision_id for each in facts]
     assert len(ids) == len(set(ids))
     assert all(each.outcome == "declined" and each.reason in REASONS and each.trigger in TRIGGERS for each in facts)
 
@@ -108,14 +108,14 @@ def test_every_decision_ends_exactly_once(story: list[Event | int], knobs: tuple
     life = Life(plan(cooldown=knobs[0], cap=knobs[1]))
     live(life, story)
     open_now = {each.decision for each in life.person.open} if life.person is not None else set()
-    ends = Counter(each.decision for each in life.told(DecisionOutcome) if each.kind in ENDS)
-    asked = {each.decision for each in life.told(DecisionRequest)}
+    ends = Counter(each.decision for each in life.of(DecisionOutcome) if each.kind in ENDS)
+    asked = {each.decision for each in life.of(DecisionRequest)}
     assert set(ends) | open_now == asked
     assert not set(ends) & open_now
     if life.person is not None:
         life.wait(400 * DAY)
-        assert Counter(each.decision for each in life.told(DecisionOutcome) if each.kind in ENDS) == Counter(
-            each.decision for each in life.told(DecisionRequest)
+        assert Counter(each.decision for each in life.of(DecisionOutcome) if each.kind in ENDS) == Counter(
+            each.decision for each in life.of(DecisionRequest)
         )
         assert not life.person.open
         assert Fold.next_due(life.person) == 0
@@ -125,7 +125,7 @@ def test_every_decision_ends_exactly_once(story: list[Event | int], knobs: tuple
 def test_an_exposure_is_told_once_and_only_judged_decisions_were_shown(story: list[Event | int]) -> None:
     life = Life(plan(cooldown="1m", cap=100))
     live(life, story)
-    told = Counter((each.decision, each.kind) for each in life.told(DecisionOutcome))
+    told = Counter((each.decision, each.kind) for each in life.of(DecisionOutcome))
     assert all(times == 1 for times in told.values())
     for decision, kind in told:
         if kind in ("success", "failure", "clicked", "dismissed"):

@@ -20,7 +20,7 @@ def guided() -> Life:
     """A life with one open decision, made at the beginning, for the step ``connect``."""
     life = Life()
     life.see(signup())
-    assert [each.step for each in life.told(DecisionRequest)] == ["connect"]
+    assert [each.step for each in life.of(DecisionRequest)] == ["connect"]
     return life
 
 
@@ -30,7 +30,7 @@ def connect(at: int, log: int | None = None) -> Event:
 
 def ended(life: Life) -> list[tuple[str, int]]:
     """How decisions ended and when, after the beginning; exposures left out."""
-    return [(each.kind, each.at - START) for each in life.told(DecisionOutcome) if each.kind not in ("shown", "clicked", "dismissed")]
+    return [(each.kind, each.at - START) for each in life.of(DecisionOutcome) if each.kind not in ("shown", "clicked", "dismissed")]
 
 
 # who may say so
@@ -51,7 +51,7 @@ def test_without_an_id_the_current_recommendation_is_meant_and_the_arm_stays_unk
 def test_an_arm_that_was_echoed_once_is_kept_for_the_end() -> None:
     life = guided()
     life.see(event("recommendation_shown", 1), event("recommendation_clicked", 2, recommendationId=life.echo("quiet")), connect(3))
-    assert [each.arm for each in life.told(DecisionOutcome)] == ["", "quiet", "quiet"]
+    assert [each.arm for each in life.of(DecisionOutcome)] == ["", "quiet", "quiet"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_an_echo_from_before_the_decision_counts_from_the_decision_on() -> None:
     life = Life()
     life.see(signup(10 * HOUR))
     life.see(event("recommendation_shown", 9 * HOUR, log=10 * HOUR + 1, recommendationId=life.echo()))
-    assert [(each.kind, each.at) for each in life.told(DecisionOutcome)] == [("shown", START + 10 * HOUR)]
+    assert [(each.kind, each.at) for each in life.of(DecisionOutcome)] == [("shown", START + 10 * HOUR)]
 
 
 def test_without_an_id_nothing_that_was_shown_before_the_decision_can_be_it() -> None:
@@ -223,7 +223,7 @@ def test_a_newer_decision_supersedes_what_nobody_saw_and_leaves_what_was_seen_to
         if shown:
             life.see(event("recommendation_shown", 1))
         life.see(*(event("error", 7 * HOUR + number, code="x") for number in range(3)))
-        assert len(life.told(DecisionRequest)) == 2
+        assert len(life.of(DecisionRequest)) == 2
         assert ended(life) == end
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.catalog.plan import Plan
-from state.stuck.score import LAST, Levels, Model, fit, moment_of, prior_model, unpack
+from state.stuck.score import LAST_CHECKPOINT, Levels, Model, fit, checkpoint_of, prior_model, unpack
 from tests.state.lives import catalog
 
 PLAN = Plan(catalog())
@@ -22,7 +22,7 @@ def episode(rng: Random) -> tuple[str, Levels, float]:
     """What somebody looks like at the last checkpoint, and how probable it is that they are stuck."""
     step, silence, errors, visits = rng.choice(["connect", "explore"]), rng.randrange(5), rng.choice([0, 0, 0, 1, 3]), rng.randrange(3)
     logit = -0.5 + 0.7 * silence + {0: 0.0, 1: 0.5, 3: 2.0}[errors] - 0.4 * visits + (0.5 if step == "explore" else 0.0)
-    return step, Levels(LAST, silence, errors=errors, visits=visits), 1.0 / (1.0 + math.exp(-logit))
+    return step, Levels(LAST_CHECKPOINT, silence, errors=errors, visits=visits), 1.0 / (1.0 + math.exp(-logit))
 
 
 def learned(count: int, seed: int) -> Model:
@@ -46,7 +46,7 @@ def test_a_row_is_one_number_and_reads_back(drawn: tuple[int, ...], flag: int) -
     packed = levels.pack(flag)
     assert packed < 2**32
     assert unpack(packed) == (flag, list(levels.groups()))
-    assert moment_of(packed) == levels.moment
+    assert checkpoint_of(packed) == levels.checkpoint
 
 
 def test_scores_are_frequencies() -> None:
@@ -76,7 +76,7 @@ def test_the_alarms_are_right_as_often_as_asked_and_find_most() -> None:
 
 
 def test_a_higher_precision_asks_for_a_higher_threshold() -> None:
-    cells = {"connect": {Levels(LAST, silence).pack(): (20.0 - 4 * silence, 20.0 + 20 * silence) for silence in range(5)}}
+    cells = {"connect": {Levels(LAST_CHECKPOINT, silence).pack(): (20.0 - 4 * silence, 20.0 + 20 * silence) for silence in range(5)}}
     strict = Plan(catalog(change=lambda text: text.replace("triggers:", "triggers:\n  precision: 0.97")))
     assert fit(strict, cells).last > fit(PLAN, cells).last
 
@@ -88,12 +88,12 @@ def test_a_higher_precision_asks_for_a_higher_threshold() -> None:
         Levels(0, 0, rage=1, activity=1, last=2),
         Levels(0, 0, circles=1, activity=2, last=1),
         Levels(1, 0, slow=1, activity=7, last=1),
-        Levels(LAST, 4),
+        Levels(LAST_CHECKPOINT, 4),
     ],
 )
 def test_on_the_first_day_each_threshold_of_the_catalog_is_an_alarm_by_itself(levels: Levels) -> None:
     model = prior_model(PLAN)
-    assert model.score("connect", levels) >= (model.last if levels.moment == LAST else model.early)
+    assert model.score("connect", levels) >= (model.last if levels.checkpoint == LAST_CHECKPOINT else model.early)
 
 
 def test_on_the_first_day_little_evidence_is_none() -> None:
@@ -104,7 +104,7 @@ def test_on_the_first_day_little_evidence_is_none() -> None:
 
 def test_the_parts_add_up_to_the_score() -> None:
     model = learned(500, 5)
-    levels, nothing = Levels(LAST, 3, errors=3, visits=1), Levels(LAST, 0)
+    levels, nothing = Levels(LAST_CHECKPOINT, 3, errors=3, visits=1), Levels(LAST_CHECKPOINT, 0)
 
     def logit(score: float) -> float:
         return math.log(score / (1.0 - score))

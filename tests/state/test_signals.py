@@ -100,13 +100,13 @@ def test_nobody_without_a_path_or_after_activation_is_stuck() -> None:
 def test_an_alarm_is_about_the_current_step_whatever_the_person_was_doing() -> None:
     life = Life()
     life.see(signup(), *(click(at, "invite") for at in range(3)))
-    assert [each.step_id for each in life.told(SignalFact)] == ["connect"]
+    assert [each.step_id for each in life.of(SignalFact)] == ["connect"]
 
 
 def test_the_evidence_says_what_was_counted() -> None:
     life = Life()
     life.see(signup(), *(error(at, "source_gone") for at in range(3)))
-    (fact,) = life.told(SignalFact)
+    (fact,) = life.of(SignalFact)
     evidence = json.loads(fact.evidence)
     assert (evidence["errors"], evidence["errorBursts"], evidence["code"]) == (3, 1, "source_gone")
     assert (evidence["elapsed"], evidence["horizon"], evidence["parameters"], fact.parameters_version) == (2, 2 * DAY, 0, 0)

@@ -10,10 +10,10 @@ import pytest
 
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
-from state.stuck.estimator import Estimator, resuming, starting
+from state.stuck.estimator import Estimator, restore_estimator, new_estimator
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD, prior
-from state.stuck.survival import BINS, EDGES, NOBODY, Seen, _seen, _survival, bin_of, estimate
+from state.stuck.survival import BINS, EDGES, NO_COUNTS, CohortCounts, _life_table, _survival, bin_of, estimate
 from tests.state.lives import START, catalog
 
 PLAN = Plan(catalog())
@@ -36,7 +36,7 @@ def test_the_curve_is_that_of_counting_by_hand() -> None:
         if each >= 0:
             done, left = ended[FIRST][bin_of(each)]
             ended[FIRST][bin_of(each)] = (done + 1, left)
-    completed, at_risk, people = _seen(entered, ended, FIRST * PERIOD + 400 * DAY, PERIOD, 10**18)
+    completed, at_risk, people = _life_table(entered, ended, FIRST * PERIOD + 400 * DAY, PERIOD, 10**18)
     survival = _survival(completed, at_risk)
     assert people == pytest.approx(400)
     for place in range(0, BINS - 1, 7):
@@ -64,7 +64,7 @@ def test_who_began_lately_does_not_make_the_step_look_quick() -> None:
     """Right truncation: of recent people only the fast have completed the step; the horizon stays that of everybody."""
     truth = math.exp(math.log(6 * HOUR) + 1.2816 * 1.2)
     until = (FIRST + 40) * PERIOD  # ten days, for a horizon of 28 hours
-    estimator = starting(PLAN, "t")
+    estimator = new_estimator(PLAN, "t")
     known = lessons(Random(2), 40, 60, until)
     for lesson in known:
         estimator.learn(lesson)
@@ -78,18 +78,18 @@ def test_who_began_lately_does_not_make_the_step_look_quick() -> None:
 def test_before_anybody_was_seen_the_catalog_is_believed() -> None:
     curve = prior(PLAN).curves["connect"]
     assert (curve.horizon, curve.deadline, curve.episodes) == (2 * DAY, DAY, 0.0)
-    assert estimate(PLAN, NOBODY, Seen({}, {}), START, PERIOD)["connect"] == curve
+    assert estimate(PLAN, NO_COUNTS, CohortCounts({}, {}), START, PERIOD)["connect"] == curve
 
 
 def test_parameters_are_made_of_earlier_periods_alone_and_survive_a_restart() -> None:
     known = lessons(Random(3), 12, 20, 10**18)
-    plain, broken = starting(PLAN, "t"), starting(PLAN, "t")
+    plain, broken = new_estimator(PLAN, "t"), new_estimator(PLAN, "t")
     for index, lesson in enumerate(known):
         period = lesson.at // PERIOD
         before = plain.parameters(period)
         assert before.version <= period
         if index % 50 == 0:
-            broken = resuming(PLAN, broken.encode())
+            broken = restore_estimator(PLAN, broken.encode())
         assert broken.parameters(period).version == before.version
         assert broken.parameters(period).curves == before.curves
         assert broken.parameters(period).model.weights() == before.model.weights()
@@ -102,7 +102,7 @@ def test_the_order_of_lessons_within_a_period_does_not_matter() -> None:
     known = lessons(Random(4), 6, 15, 10**18)
 
     def after(order: list[EpisodeObservation]) -> Estimator:
-        estimator = starting(PLAN, "t")
+        estimator = new_estimator(PLAN, "t")
         for lesson in order:
             estimator.learn(lesson)
         return estimator

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.catalog.model import Scalar
-from state.catalog.template import LONGEST, fit
+from state.catalog.template import LONGEST, is_displayable
 from state.catalog.template import render as fill
 from state.decision.composer import Composer, trace_id
 from state.decision.messages import Decision, DecisionRequest
@@ -195,13 +195,13 @@ FINE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 def test_a_value_that_could_mislead_gives_way_to_the_default(text: str) -> None:
-    assert not fit(text)
+    assert not is_displayable(text)
     assert fill("Hi {firstName}!", catalog(), "", {"firstName": text}) == "Hi there!"
 
 
 @pytest.mark.parametrize("text", FINE, ids=ascii)
 def test_names_as_people_have_them_are_shown(text: str) -> None:
-    assert fit(text)
+    assert is_displayable(text)
     assert fill("Hi {firstName}!", catalog(), "", {"firstName": text}) == f"Hi {text.strip()}!"
 
 

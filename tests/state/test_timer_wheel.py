@@ -41,16 +41,16 @@ def test_it_behaves_like_a_sorted_list(plan: list[tuple[str, int, int]]) -> None
 def test_every_thread_has_its_own_wheel_and_peek_sees_all() -> None:
     wheels = TimerRegistry()
     assert wheels.peek(0) is None
-    wheels.mine().register(0, "here", 5_000)
+    wheels.for_this_thread().register(0, "here", 5_000)
 
     def elsewhere() -> None:
-        wheels.mine().register(0, "there", 3_000)
-        wheels.mine().register(1, "other", 1)
+        wheels.for_this_thread().register(0, "there", 3_000)
+        wheels.for_this_thread().register(1, "other", 1)
 
     thread = threading.Thread(target=elsewhere, daemon=True)
     thread.start()
     join(thread, "the other wheel")
-    assert wheels.mine().pop_due(0, 10_000) == ["here"]
+    assert wheels.for_this_thread().pop_due(0, 10_000) == ["here"]
     assert wheels.peek(0) == 3_000
     assert wheels.peek(1) == 1
     assert len(wheels) == 2

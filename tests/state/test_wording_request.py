@@ -321,7 +321,7 @@ def test_being_shown_freezes_the_words_only_where_a_model_is() -> None:
     for plan, count in ((OPEN, 1), (Plan(worded()), 0)):
         life = Life(plan)
         life.see(signup(), event("recommendation_shown", MINUTE), event("recommendation_clicked", 2 * MINUTE))
-        frozen = life.told(MarkShown)
+        frozen = life.of(MarkShown)
         assert [each.decision_id for each in frozen] == [life.ask.decision] * count
 
 
