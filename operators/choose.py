@@ -1,4 +1,4 @@
-"""choose: the bandit, one learner a (tenant, trigger). Takes requests and outcomes in the order in which they happened."""
+"""choose: the bandit, one learner for each (tenant, trigger). It takes requests and outcomes in the order in which they happened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ChooseLogic(StatefulBatchLogic[DecisionRequest | DecisionOutcome, Choices,
 
     @override
     def on_batch(self, values: list[DecisionRequest | DecisionOutcome]) -> tuple[list[Choices], bool]:
-        # Bytewax visits people in order of their keys; what happened first must be learned first, however the input was batched.
+        # Bytewax emits people in order of their keys. Sorting makes the result independent of how the input was batched.
         values.sort(key=input_order)
         out = Choices()
         for value in values:
@@ -48,7 +48,7 @@ def choose_logic(plan: Plan) -> Callable[[bytes | None], ChooseLogic]:
 
 
 def choose_step(step_id: str, up: Stream[Tracked], plan: Plan) -> KeyedStream[Choices]:
-    """Route requests and outcomes from the people to their learners, and choose."""
+    """Route requests and outcomes to their learners, and choose arms."""
 
     def route(batch: list[Tracked]) -> list[tuple[str, DecisionRequest | DecisionOutcome]]:
         messages: list[DecisionRequest | DecisionOutcome] = []

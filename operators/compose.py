@@ -1,4 +1,4 @@
-"""compose: turns a decision into the record that the app reads, with the catalog's text, and into a request for a model's text."""
+"""compose: makes the record that the app reads, with the catalog's text, and a request for a model's text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from state.records.recommendation import Publish
 
 
 class Composed:
-    """What ``compose`` emits for one batch. ``wording`` has, for each decision that a model might word, a request or why there is none."""
+    """What ``compose`` emits for one batch. Where a model is available, ``wording`` has a request or a skip reason for each decision."""
 
     __slots__ = ("counts", "effects", "rows", "wording")
 

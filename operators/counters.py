@@ -1,7 +1,8 @@
-"""counters: what the job has done since its data directory began, exactly once: the totals are part of the snapshot.
+"""counters: totals of what the job has done since its data directory was created. They are part of the snapshot, hence exact after a
+resume.
 
-Every step counts its own work in its outputs (``state/counters.py`` has the catalogue); this step adds them up. Read by the end of a run,
-by ``onramp run --json`` and by metrics.
+Each step counts its own work in its outputs (``state/counters.py`` has the catalogue); this step adds the counts up. Readers: the end of a
+run, ``onramp run --json`` and metrics.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class HasCounts(Protocol):
 
 
 class CounterView:
-    """Where a process reads its totals. ``resumed`` is what stood there when this run began; both are replaced, never changed."""
+    """The totals of this process. ``resumed`` are the totals when this run began. Both dictionaries are replaced, never changed."""
 
     def __init__(self) -> None:
         """An empty view, for one run."""
@@ -38,10 +39,10 @@ class CounterView:
 
 
 class CounterLogic(StatefulBatchLogic[CounterTotals, Any, bytes]):
-    """The one sum. Emits nothing; shows itself in the view."""
+    """The one sum. It emits nothing and updates the view."""
 
     def __init__(self, view: CounterView, resume_state: bytes | None) -> None:
-        """Called for the first count ever, or eagerly after a restart."""
+        """Called for the first count, or eagerly after a restart."""
         self._view = view
         self._total: CounterTotals = msgspec.msgpack.decode(resume_state, type=CounterTotals) if resume_state else {}
         view.resumed = view.total = dict(self._total)
@@ -64,7 +65,7 @@ def counter_logic(view: CounterView) -> Callable[[bytes | None], CounterLogic]:
 
 
 def sum_of(batch: list[HasCounts | tuple[str, HasCounts]]) -> CounterTotals:
-    """What a batch of outputs adds to the totals."""
+    """The sum of the counts of a batch of outputs."""
     totals: CounterTotals = {}
     for outputs in unkeyed(batch):
         add(totals, outputs.counts)

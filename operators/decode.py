@@ -1,4 +1,4 @@
-"""decode: raw messages become events under their people's keys; a message that cannot becomes a dead letter with its reason."""
+"""decode: decodes messages to events with their stream keys, and rejected messages to dead letters."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Addressed = tuple[str, Event]
 
 
 class Decoded:
-    """One batch of the source, sorted by where it goes next, each kind in the order of the input.
+    """One batch of the source, sorted by destination, each kind in input order.
 
-    ``events`` are those of users, under their keys. ``identity`` is what concerns visitors and deletions, and goes through ``stitch``:
-    events of anonymous visitors and ``VisitorMerged`` under the visitor's key, ``user_deleted`` under the user's.
+    ``events`` are those of users, under their keys. ``identity`` holds the inputs of ``stitch``: events of anonymous visitors and
+    ``VisitorMerged`` under the visitor's key, ``user_deleted`` under the user's.
     """
 
     __slots__ = ("counts", "events", "identity", "rejected", "ticks")
@@ -36,18 +36,18 @@ class Decoded:
 
     @property
     def rows(self) -> list[Fact]:
-        """The rows that follow from the batch itself."""
+        """The rows of the batch itself: its dead letters."""
         return [dead_letter_fact(letter) for letter in self.rejected]
 
 
 class Decoder:
-    """Decodes batches, and finds the key of each event."""
+    """Decodes batches and computes the key of each event."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
     def __call__(self, batch: list[Message | Tick]) -> list[Decoded]:
-        """Decode one batch. Never raises for anything a sender can do."""
+        """Decode one batch. Raises for no message content."""
         out, key_of = Decoded(), self._keys.stream_key
         for item in batch:
             if type(item) is Tick:
@@ -71,7 +71,7 @@ class Decoder:
         return [out]
 
     def _merge(self, event: Event, into_key: str, out: Decoded) -> None:
-        """A merge concerns two people: the user, who sent the event, and the visitor that it names."""
+        """Add the merge for the visitor that the user's event names."""
         visitor = str(event.payload["previousId"])
         if visitor != event.user:
             merged = VisitorMerged(

@@ -1,12 +1,12 @@
-"""estimate: learns how long steps take and what being stuck looks like, one estimator a tenant; publishes it for ``track``.
+"""estimate: one estimator for each tenant learns step durations and the score, and publishes them for ``track``.
 
-The graph has no loop: what is learned is published in a store of this process (``state/stuck/parameters.py``), where ``track`` reads it at
-the next boundary of log time. Sources end a batch at every boundary, and on one worker a batch has drained before the next is asked for, so
-that what is in force in a period was made of all observations of the periods before, however the input was batched. After a restart the
-builder is called with every tenant's counts before the first batch, which fills the store again.
+The graph has no loop: parameters are published in a store of this process (``state/stuck/parameters.py``), and ``track`` reads them at the
+next boundary of log time. Sources end a batch at every boundary, and on one worker a batch is drained before the next is requested. The
+parameters of a period therefore come from all observations of earlier periods, independent of how the input was batched. After a restart
+the builder is called with every tenant's counts before the first batch, which fills the store again.
 
-With several processes each uses what its own estimators have published, and for other tenants what the catalog says; with several workers
-in a process an observation may arrive after its boundary, and then counts at the next.
+With several processes each uses what its own estimators published, and the catalog's priors for other tenants. With several workers in a
+process an observation may arrive after its boundary; it then counts at the next.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing_extensions import override
 from operators.track import Tracked
 from state.catalog.plan import Plan
 from state.records.facts import StepStatisticFact
-from state.stuck.estimator import Estimator, restore_estimator, new_estimator
+from state.stuck.estimator import Estimator, new_estimator, restore_estimator
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import Parameters, ParameterStore
 
@@ -32,31 +32,31 @@ _in_time = attrgetter("at")
 
 
 class LockedEstimator:
-    """An estimator that the threads of all workers may ask while the one that feeds it learns: its counts stand still meanwhile."""
+    """An estimator with a lock: threads of other workers read its parameters while its own thread changes its counts."""
 
     def __init__(self, estimator: Estimator) -> None:
-        """Take the estimator over."""
+        """Takes ownership of ``estimator``."""
         self._estimator: Final = estimator
         self._lock: Final = RLock()
 
     def parameters(self, period: int) -> Parameters:
-        """As the estimator's."""
+        """See ``Estimator``."""
         with self._lock:
             return self._estimator.parameters(period)
 
     def learn(self, observation: EpisodeObservation) -> list[StepStatisticFact]:
-        """As the estimator's."""
+        """See ``Estimator``."""
         with self._lock:
             return self._estimator.learn(observation)
 
     def encode(self) -> bytes:
-        """As the estimator's."""
+        """See ``Estimator``."""
         with self._lock:
             return self._estimator.encode()
 
 
 class Estimated:
-    """What ``estimate`` emits at the end of a period: the statistics that it published."""
+    """What ``estimate`` emits at the end of a period: the statistics published."""
 
     __slots__ = ("rows",)
 
@@ -65,7 +65,7 @@ class Estimated:
 
 
 class EstimateLogic(StatefulBatchLogic[EpisodeObservation, Estimated, bytes]):
-    """One estimator in the dataflow. Emits what it published whenever a period is over."""
+    """One estimator in the dataflow. It emits the published statistics whenever a period ends."""
 
     def __init__(self, plan: Plan, parameters: ParameterStore, resume_state: bytes | None) -> None:
         """Called for the first observation of a tenant, and after a restart for every tenant in the recovery store."""
@@ -78,7 +78,7 @@ class EstimateLogic(StatefulBatchLogic[EpisodeObservation, Estimated, bytes]):
 
     @override
     def on_batch(self, values: list[EpisodeObservation]) -> tuple[list[Estimated], bool]:
-        values.sort(key=_in_time)  # Bytewax visits people in order of their keys
+        values.sort(key=_in_time)  # Bytewax emits people in order of their keys
         facts: list[StepStatisticFact] = []
         for observation in values:
             if self._estimator is None:
@@ -99,7 +99,7 @@ def estimate_logic(plan: Plan, parameters: ParameterStore) -> Callable[[bytes | 
 
 
 def estimate_step(step_id: str, up: Stream[Tracked], plan: Plan, parameters: ParameterStore) -> KeyedStream[Estimated]:
-    """Route observations from the people to their tenants' estimators, and publish what those learn in ``parameters``."""
+    """Route observations to the estimators of their tenants, which publish in ``parameters``."""
 
     def route(batch: list[Tracked]) -> list[tuple[str, EpisodeObservation]]:
         return [(each.tenant, each) for tracked in batch for each in tracked.observations]

@@ -1,8 +1,8 @@
-"""facts: the rows for analysts, a batch at a time, with the per-minute step metrics that follow from it.
+"""facts: rows for analysts, one batch at a time, with the step metrics that follow from them.
 
-A batch travels as one item, so that the engine's cost per item is paid once. The metrics are additive partials of tumbling one-minute
-windows: counted per batch here, and identified by the sink when they are durable, so that no operator keeps an open window and a resume
-neither doubles nor loses anything (docs/adr/0006).
+A batch travels as one item, so the engine's cost per item occurs once. The metrics are additive partials of tumbling one-minute windows.
+They are counted per batch, and the sink identifies them when they are durable; therefore no operator keeps an open window, and a resume
+neither doubles nor loses a count (docs/adr/0006).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MINUTE: Final = 60_000
 
 
 class HasRows(Protocol):
-    """The outputs of a step that has rows for analysts."""
+    """The outputs of a step that has rows."""
 
     @property
     def rows(self) -> Sequence[Any]:
@@ -38,22 +38,21 @@ def with_metrics(rows: list[Row]) -> list[Row]:
 
 
 def step_metrics(rows: list[Row]) -> list[StepMetricFact]:
-    """Partials of one batch: how often each thing happened in each minute of each step."""
+    """Partials of one batch: counts by minute, step, metric and label."""
     counts: Counter[tuple[str, int, str, str, str, str]] = Counter()
     for row in rows:
-        kind = type(row)
-        if kind is EventFact:
-            if row.status == "applied":  # type: ignore[union-attr]
-                counts[row.tenant_id, row.timestamp // MINUTE, "", "", "event", row.event_type] += 1  # type: ignore[union-attr]
-        elif kind is DecisionFact:
-            metric, label = ("decision", row.trigger) if row.outcome == "decided" else ("non_decision", row.reason)  # type: ignore[union-attr]
-            counts[row.tenant_id, row.decided_at // MINUTE, row.path_id, row.step_id, metric, label] += 1  # type: ignore[union-attr]
-        elif kind is SignalFact:
-            counts[row.tenant_id, row.detected_at // MINUTE, row.path_id, row.step_id, "signal", row.trigger] += 1  # type: ignore[union-attr]
-        elif kind is OutcomeFact:
-            counts[row.tenant_id, row.occurred_at // MINUTE, row.path_id, row.step_id, row.kind, row.trigger] += 1  # type: ignore[union-attr]
-        elif kind is ProgressFact and row.status == "completed":  # type: ignore[union-attr]
-            counts[row.tenant_id, row.completed_at // MINUTE, row.path_id, row.step_id, "completed", ""] += 1  # type: ignore[union-attr]
+        if isinstance(row, EventFact):
+            if row.status == "applied":
+                counts[row.tenant_id, row.timestamp // MINUTE, "", "", "event", row.event_type] += 1
+        elif isinstance(row, DecisionFact):
+            metric, label = ("decision", row.trigger) if row.outcome == "decided" else ("non_decision", row.reason)
+            counts[row.tenant_id, row.decided_at // MINUTE, row.path_id, row.step_id, metric, label] += 1
+        elif isinstance(row, SignalFact):
+            counts[row.tenant_id, row.detected_at // MINUTE, row.path_id, row.step_id, "signal", row.trigger] += 1
+        elif isinstance(row, OutcomeFact):
+            counts[row.tenant_id, row.occurred_at // MINUTE, row.path_id, row.step_id, row.kind, row.trigger] += 1
+        elif isinstance(row, ProgressFact) and row.status == "completed":
+            counts[row.tenant_id, row.completed_at // MINUTE, row.path_id, row.step_id, "completed", ""] += 1
     return [
         StepMetricFact(tenant_id=tenant, minute=minute * MINUTE, path_id=path, step_id=step, metric=metric, label=label, count=count)
         for (tenant, minute, path, step, metric, label), count in counts.items()
@@ -66,7 +65,7 @@ def _person_of(row: Row) -> str:
 
 
 def facts_step(step_id: str, up: Stream[HasRows | tuple[str, HasRows]], partitions: int) -> KeyedStream[list[Row]]:
-    """The rows of a batch as one item for each partition of the sink that gets some."""
+    """The rows of a batch, as one item for each partition of the sink."""
 
     def gather(batch: list[HasRows | tuple[str, HasRows]]) -> list[tuple[str, list[Row]]]:
         rows: list[Row] = [row for outputs in unkeyed(batch) for row in outputs.rows]
@@ -76,10 +75,10 @@ def facts_step(step_id: str, up: Stream[HasRows | tuple[str, HasRows]], partitio
 
 
 def heartbeat_step(step_id: str, up: Stream[Decoded], partitions: int) -> KeyedStream[list[Row]]:
-    """An empty item for every partition of the sink whenever log time passes.
+    """An empty item for every partition of the sink whenever log time advances.
 
-    It makes rows durable: an item that comes straight from the source proves to the sink that the source goes on, and so that the epoch
-    before is durable. An ordinary row proves nothing, since it may still belong to the last epoch.
+    It makes rows durable. An item that comes straight from the source proves to the sink that the source has moved on, so the epoch before
+    is durable. An ordinary row proves nothing, since it may still belong to the last epoch.
     """
 
     def beat(batch: list[Decoded]) -> list[tuple[str, list[Row]]]:

@@ -1,6 +1,6 @@
-"""identify: what a merged visitor still sends is the user's, and a user's deletion reaches every visitor. Keyed by user.
+"""identify: assigns events of merged visitors to their user, and sends a user's deletion to their visitors. Keyed by user.
 
-Only what concerns the identity of a user is keyed here; everything else passes through in bundles, as in ``stitch``.
+Only inputs that concern the identity of a user are keyed here. All others pass through in bundles, as in ``stitch``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from state.person.identity import encode as encode_identity
 
 
 class IdentityLogic(StatefulBatchLogic[AddressedToUser | list[AddressedArrival], list[AddressedArrival], bytes]):
-    """One user with merged visitors or a deletion, or a lane of everything else, which has no state."""
+    """One user with merged visitors or a deletion; or a lane of other arrivals, which has no state."""
 
     def __init__(self, keys: Keys, resume_state: bytes | None) -> None:
         """Called for the first item of a key, and after a restart for every key in the recovery store."""
@@ -58,7 +58,7 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | list[AddressedArrival],
 
 
 def identify_step(step_id: str, up: KeyedStream[Stitched], keys: Keys, lanes: int) -> KeyedStream[list[AddressedArrival]]:
-    """Resolve merged visitors, and let deletions reach them. ``lanes`` as in ``stitch``."""
+    """Resolve merged visitors and distribute deletions. ``lanes`` as in ``stitch``."""
 
     def route(batch: list[tuple[str, Stitched]]) -> list[tuple[str, AddressedToUser | list[AddressedArrival]]]:
         routed: list[tuple[str, AddressedToUser | list[AddressedArrival]]] = []

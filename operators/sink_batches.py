@@ -1,7 +1,7 @@
-"""What the steps emitted becomes one item for each partition of a sink, so that the engine's cost per item is paid once a batch.
+"""Batches outputs for the sinks: one item for each partition of a sink, so the engine's cost per item occurs once a batch.
 
-All items of one person must go to the same partition of a sink, or they could overtake each other; with several partitions a batch is
-split by person.
+All items of one person must go to the same partition, or they could overtake each other. With several partitions a batch is split by
+person.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class HasEffects(Protocol):
-    """The outputs of a step that changes what apps read."""
+    """The outputs of a step that has effects."""
 
     @property
     def effects(self) -> Sequence[Any]:
@@ -32,7 +32,7 @@ class HasEffects(Protocol):
 
 
 def by_person(batch: list[T], person: Callable[[T], str], partitions: int) -> list[tuple[str, list[T]]]:
-    """Split a batch over ``partitions``, named ``0``, ``1``, …: at most one item each, everything of one person in order in the same."""
+    """Split a batch over ``partitions``, named ``0``, ``1``, …: at most one item each, all of one person in order in the same."""
     if partitions == 1:
         return [("0", batch)]
     split: defaultdict[int, list[T]] = defaultdict(list)
@@ -42,12 +42,12 @@ def by_person(batch: list[T], person: Callable[[T], str], partitions: int) -> li
 
 
 def person_of(effect: Effect) -> str:
-    """The user that an effect is about."""
+    """The user whom an effect concerns."""
     return effect.user_id if isinstance(effect, Erase | MarkShown) else effect.recommendation.user_id
 
 
 def unkeyed(batch: Iterable[Any]) -> Iterator[Any]:
-    """Outputs of steps, without the keys of those that come from a keyed one."""
+    """Outputs of steps, without the keys of keyed streams."""
     return (outputs[1] if type(outputs) is tuple else outputs for outputs in batch)
 
 

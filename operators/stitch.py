@@ -1,7 +1,7 @@
-"""stitch: what a visitor did before signing in counts for the user that the visitor turns out to be. Keyed by visitor.
+"""stitch: a visitor's events before signing in count for the user into whom the visitor is merged. Keyed by visitor.
 
-Only what concerns visitors is keyed here. Everything else passes through in bundles, one for each lane, so that on one worker a batch
-reaches ``track`` as a whole: there each person's arrivals are put into the order of the input.
+Only inputs that concern visitors are keyed here. All others pass through in bundles, one for each lane, so that on one worker a batch
+reaches ``track`` as a whole, where each person's arrivals are sorted into input order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ AddressedToUser = tuple[str, Event | VisitorMerged]
 
 
 class Stitched:
-    """Arrivals on their way to ``track``. ``users`` concern the identity of a user, and go through ``identify``."""
+    """Arrivals for ``track``. ``users`` concern the identity of a user and pass through ``identify``."""
 
     __slots__ = ("arrivals", "users")
 
@@ -38,7 +38,7 @@ class Stitched:
 
 
 class StitchLogic(StatefulBatchLogic[AddressedToUser | Stitched, Stitched, bytes]):
-    """One visitor, or a lane of everything else, which has no state."""
+    """One visitor; or a lane of other arrivals, which has no state."""
 
     def __init__(self, stitcher: Stitcher, resume_state: bytes | None) -> None:
         """Called for the first item of a key, and after a restart for every key in the recovery store."""
@@ -87,7 +87,7 @@ def _lane(number: int) -> str:
 
 
 def bundles(arrivals: list[AddressedArrival], lanes: int) -> list[tuple[str, list[AddressedArrival]]]:
-    """Split a batch over ``lanes`` by key, so that the arrivals of one person stay in order. One lane takes the batch as it is."""
+    """Split a batch over ``lanes`` by key, so that the arrivals of one person stay in order. One lane takes the whole batch."""
     if lanes == 1:
         return [(_lane(0), arrivals)]
     split: defaultdict[str, list[AddressedArrival]] = defaultdict(list)
@@ -97,7 +97,7 @@ def bundles(arrivals: list[AddressedArrival], lanes: int) -> list[tuple[str, lis
 
 
 def stitch_step(step_id: str, up: Stream[Decoded], plan: Plan, lanes: int) -> KeyedStream[Stitched]:
-    """Join visitors with the users they become. ``lanes``: over how many keys the other events are spread; 1 for one worker."""
+    """Join visitors with the users they become. ``lanes``: number of keys over which the other events are spread; 1 for one worker."""
 
     def route(batch: list[Decoded]) -> list[tuple[str, AddressedToUser | Stitched]]:
         routed: list[tuple[str, AddressedToUser | Stitched]] = []

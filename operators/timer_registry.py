@@ -1,4 +1,4 @@
-"""The timer wheels of this process: one for each worker thread, found by whoever runs on that thread."""
+"""The timer wheels of this process, one for each worker thread."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from state.timer_wheel import TimerWheel
 
 
 class TimerRegistry:
-    """Make one for each flow object and share it between the steps that register timers and the step that pops them.
+    """One for each flow object, shared by the steps that register timers and the step that pops them.
 
-    Builders, ``on_batch`` and ``flat_map`` of one worker all run on that worker's thread, so that a wheel needs no lock. Wheels are found
-    by ``threading.get_ident()``: Bytewax makes a new Python thread state for every call, and a ``threading.local`` forgets its value.
+    Builders, ``on_batch`` and ``flat_map`` of one worker all run on that worker's thread, so a wheel needs no lock. Wheels are looked up by
+    ``threading.get_ident()``: Bytewax makes a new Python thread state for every call, and a ``threading.local`` would lose its value.
     """
 
     __slots__ = ("_wheels",)
@@ -28,10 +28,10 @@ class TimerRegistry:
         return wheel
 
     def peek(self, partition: int) -> int | None:
-        """Return the earliest deadline of ``partition`` among all workers of this process, or None. From any thread.
+        """Return the earliest deadline of ``partition`` among all workers of this process, or None. Any thread may call it.
 
-        Exact while the workers are at rest: with one worker, whenever a source is asked for its next batch. What other
-        processes hold is not seen.
+        It is exact while the workers are idle: with one worker, whenever a source is asked for its next batch. Other processes are not
+        included.
         """
         due = [deadline for wheel in tuple(self._wheels.values()) if (deadline := wheel.next_due(partition)) is not None]
         return min(due, default=None)

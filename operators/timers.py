@@ -1,9 +1,9 @@
-"""timers: the passing of log time wakes the people whose deadlines it has reached.
+"""timers: turns ticks of log time into arrivals for the people whose timers are due.
 
-Every worker has a wheel with the keys and deadlines of its own people; it is refilled from their states after a restart
-(``operators/track.py``), so this step has no state. A tick has to reach every worker, and Bytewax has no broadcast: it goes
-out once per *lane*, a key of its own, and with enough lanes every worker owns some. One worker needs one lane. ``LANES`` lanes leave one
-of 32 workers without any with a probability of 1e-5; a test checks the placement for up to 8.
+Every worker has a wheel with the deadlines of its own people. After a restart it is refilled from their states (``operators/track.py``), so
+this step has no state. A tick must reach every worker, and Bytewax has no broadcast: the tick is sent once to each *lane*, a key of its
+own, and with enough lanes every worker owns some. One worker needs one lane. With ``LANES`` lanes, one of 32 workers has none with a
+probability of 1e-5; a test checks the placement for up to 8.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LANES = 480
 
 
 class TimerLogic(StatefulBatchLogic[Tick, list[AddressedArrival], None]):
-    """One lane: turns ticks into calls to the people of this worker who are due. Lanes that share a worker find nothing left to do."""
+    """One lane: turns ticks into arrivals for the people of this worker. A second lane on the same worker finds no timers left."""
 
     def __init__(self, timers: TimerRegistry) -> None:
         """Called once per lane, on the worker that owns it."""
@@ -43,7 +43,7 @@ class TimerLogic(StatefulBatchLogic[Tick, list[AddressedArrival], None]):
 
 
 def timers_step(step_id: str, up: Stream[Decoded], timers: TimerRegistry, lanes: int) -> KeyedStream[list[AddressedArrival]]:
-    """Wake people as log time passes. ``lanes``: 1 where one worker runs, ``LANES`` where there may be more."""
+    """Emit due timers as log time advances. ``lanes``: 1 for one worker, ``LANES`` otherwise."""
     names = [str(lane) for lane in range(lanes)]
 
     def route(batch: list[Decoded]) -> list[tuple[str, Tick]]:

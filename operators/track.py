@@ -1,4 +1,4 @@
-"""track: the fold, one person a key. Emits one ``Collector`` for each person and batch."""
+"""track: the fold, keyed by person. Emits one ``Collector`` for each person and batch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _input_order(arrival: Arrival) -> int:
 
 
 class Tracked:
-    """What the fold emitted for all people of a batch, sorted by where it goes next."""
+    """What the fold emitted for all people of a batch, sorted by destination."""
 
     __slots__ = ("counts", "effects", "observations", "outcomes", "requests", "rows")
 
@@ -46,7 +46,7 @@ class Tracked:
         self.counts: CounterTotals = {}
 
     def add(self, out: Collector) -> None:
-        """Take in the outputs of one person."""
+        """Add the outputs of one person."""
         self.rows += out.rows
         if out.requests:
             self.requests += out.requests
@@ -60,7 +60,7 @@ class Tracked:
 
 
 class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
-    """One person in the dataflow. Lives as long as the person is known; the snapshot is ``state/person/snapshot.py``'s."""
+    """One person in the dataflow. ``state/person/snapshot.py`` defines the snapshot."""
 
     def __init__(self, fold: Fold, keys: Keys, timers: TimerRegistry, resume_state: bytes | None) -> None:
         """Called for the first arrival of a key, and after a restart for every key in the recovery store."""
@@ -75,7 +75,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
     @override
     def on_batch(self, values: list[Arrival]) -> tuple[list[Collector], bool]:
         if len(values) > 1:
-            values.sort(key=_input_order)  # visitors' events and timers join the others on the way
+            values.sort(key=_input_order)  # events of visitors and timers arrive by other ways than the rest
         out = Collector(self._key)
         person, fold = self._person, self._fold
         for value in values:
@@ -86,7 +86,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
                 out.begin(value.seq)
                 fold.due(person, value, out)  # type: ignore[arg-type]
                 if self._armed <= value.at:  # type: ignore[union-attr]
-                    self._armed = 0  # else this call was an older one, and the one that counts is still to come
+                    self._armed = 0  # otherwise an older timer fired, and the armed one is still registered
             else:
                 if not self._key:
                     out.key = self._key_of(value.tenant, value.user)  # type: ignore[union-attr]
@@ -114,7 +114,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         return self._key
 
     def _arm(self) -> None:
-        """Have the wheel call this key when its next timer is due. An earlier call that is already arranged will do: it asks again."""
+        """Register the person's next timer. An earlier one that is still registered suffices: when it fires, this is called again."""
         person = self._person
         if person is None or not (due := self._fold.next_due(person)):
             return
@@ -126,7 +126,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
 def track_logic(
     plan: Plan, keys: Keys, timers: TimerRegistry, parameters: ParameterStore | None = None
 ) -> Callable[[bytes | None], TrackLogic]:
-    """Builder for ``stateful_batch``. ``parameters`` is where ``estimate`` publishes."""
+    """Builder for ``stateful_batch``. ``estimate`` publishes in ``parameters``."""
     fold = Fold(plan, keys, parameters)
     return lambda resume_state: TrackLogic(fold, keys, timers, resume_state)
 

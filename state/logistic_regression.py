@@ -1,13 +1,13 @@
-"""Hierarchical logistic regression on counted cells: what is believed of a success rate that depends on a few groups of levels.
+"""Hierarchical logistic regression on counted cells: the posterior of a success rate that depends on a few groups of levels.
 
     logit(rate) = intercept + sum over the groups of the effect of the row's level
 
-Effects of one group are drawn from one Gaussian around 0 whose spread is learned from the cells too, so that groups that do not matter
-shrink to nothing and levels seen rarely borrow from the others. The posterior is Gaussian around its mode (Laplace); the spreads are those
-that make the cells likeliest (empirical Bayes by MacKay's fixed point, Neural Computation 4 (1992), 415), held by a weak prior around the
-spread that the caller expects. Counts may be fractions: old observations may weigh less.
+The effects of one group have a common Gaussian prior around 0. Its standard deviation is estimated from the cells too, so that groups
+without influence shrink to zero and levels with few data are pooled with the others. The posterior is Gaussian around its mode (Laplace
+approximation). The standard deviations maximize the marginal likelihood (empirical Bayes by MacKay's fixed point, Neural Computation 4
+(1992), 415), with a weak prior around the one that the caller expects. Counts may be fractions, so old observations may have less weight.
 
-The fit starts cold and depends on its arguments alone: the same cells give the same fit, bit by bit, whatever was fitted before.
+A fit starts from the prior and depends only on its arguments: the same cells give bitwise the same fit, whatever was fitted before.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 class Group(NamedTuple):
-    """A group of effects: how many levels it has, and how far apart they are expected to be (standard deviation in logits)."""
+    """A group of effects: the number of its levels, and the expected standard deviation of their effects in logits."""
 
     levels: int
     sd: float
@@ -42,21 +42,21 @@ class Fit:
     """The posterior of one regression. Immutable."""
 
     def __init__(self, groups: Sequence[Group], sds: Floats, effects: Floats, covariance: Floats) -> None:
-        """Called by ``fit``. ``effects`` are the intercept, then the groups' levels in order; ``sds`` each group's learned spread."""
+        """Called by ``fit``. ``effects``: the intercept, then the groups' levels in order. ``sds``: the fitted standard deviations."""
         self.sds: Final = sds
         self.effects: Final = effects
         self.covariance: Final = covariance
         self._sizes: Final = np.array([group.levels for group in groups], dtype=np.int64)
         self._starts: Final = 1 + np.concatenate(([0], np.cumsum(self._sizes)[:-1])).astype(np.int64)
-        # One more effect, known to be 0, stands for every level that was not part of the fit.
+        # One more effect, fixed to 0, represents every level that was not part of the fit.
         self._padded_effects: Final = np.append(effects, 0.0)
         self._padded: Final = np.pad(covariance, (0, 1))
 
     def predict(self, levels: ArrayLike) -> tuple[Floats, Floats]:
         """Mean (rows) and covariance (rows x rows) of the logits of rows of levels, one level a group.
 
-        A level outside of ``0 … levels - 1`` is one that was never seen: its effect is 0 give or take the group's spread. Rows with the
-        same number in the same group share that effect; different numbers are different unseen levels.
+        A level outside of ``0 … levels - 1`` is unseen: its effect has mean 0 and the group's standard deviation. Rows with the same number
+        in the same group share that effect; different numbers are different unseen levels.
         """
         rows = np.asarray(levels, dtype=np.int64).reshape(-1, len(self._sizes))
         columns, known = self._columns(rows)
@@ -70,14 +70,14 @@ class Fit:
         return self._padded_effects[columns].sum(axis=1), covariance
 
     def predict_each(self, levels: ArrayLike) -> tuple[Floats, Floats]:
-        """Mean and variance of the logit of each row by itself: as ``predict``, for many rows."""
+        """Mean and variance of the logit of each row. Faster than ``predict`` for many rows."""
         rows = np.asarray(levels, dtype=np.int64).reshape(-1, len(self._sizes))
         columns, known = self._columns(rows)
         variance = self._padded[columns[:, :, None], columns[:, None, :]].sum(axis=(1, 2))
         return self._padded_effects[columns].sum(axis=1), variance + np.where(known, 0.0, self.sds**2).sum(axis=1)
 
     def combine(self, levels: ArrayLike, weights: ArrayLike) -> Floats:
-        """Covariance of weighted sums of rows' logits: ``weights`` has one line a sum and one column a row. Cheap for many rows."""
+        """Covariance of weighted sums of rows' logits. ``weights`` has one line for each sum and one column for each row."""
         rows, lines = np.asarray(levels, dtype=np.int64).reshape(-1, len(self._sizes)), np.atleast_2d(np.asarray(weights, dtype=np.float64))
         columns, known = self._columns(rows)
         width = len(self._padded)
@@ -105,11 +105,12 @@ def fit(
     weight: float,
     held: float = 2.0,
 ) -> Fit:
-    """Fit the cells: ``levels`` has one row a cell and one column a group, ``successes`` and ``failures`` one number a cell.
+    """Fit the cells: ``levels`` has one row for each cell and one column for each group, ``successes`` and ``failures`` one number for each
+    cell.
 
-    ``rate`` and ``weight`` are what is believed of the intercept: a rate, as firmly as after ``weight`` observations. ``held`` says how
-    firmly each group's spread is held to the expected one, in levels. A level below 0 belongs to no level: its effect is taken as 0. No
-    cells at all are fine: the fit is the prior. Raises ``ValueError`` for counts that are negative or not finite, and levels out of range.
+    ``rate`` and ``weight`` are the prior of the intercept: a rate, with the strength of ``weight`` observations. ``held`` is the strength
+    of the prior of each group's standard deviation, in levels. A level below 0 belongs to no level: its effect is 0. Without cells the fit
+    is the prior. Raises ``ValueError`` for counts that are negative or not finite, and for levels out of range.
     """
     sizes = [group.levels for group in groups]
     rows = np.asarray(levels, dtype=np.int64).reshape(-1, len(groups))
@@ -128,7 +129,7 @@ def fit(
         uncertain = np.diag(problem.covariance(effects, variances))
         spent = np.array([uncertain[part].sum() for part in problem.parts])
         squares = np.array([(effects[part] ** 2).sum() for part in problem.parts])
-        measured = np.maximum(np.array(sizes) - spent / variances, 0.0)  # how many levels the cells have settled
+        measured = np.maximum(np.array(sizes) - spent / variances, 0.0)  # effective number of levels that the data determine
         before, variances = variances, (squares + held * expected) / (measured + held)
         if np.abs(np.log(variances / before)).max() < 2.0 * _SPREAD_TOLERANCE:
             break
@@ -145,19 +146,19 @@ def rates(mean: ArrayLike, variance: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def sigmoid(logits: Floats) -> Floats:
-    """The rate of a logit; never overflows."""
+    """The rate of a logit. It never overflows."""
     return 0.5 * (1.0 + np.tanh(0.5 * logits))
 
 
 class _Problem:
-    """The cells as sums over pairs of effects, which is how few operations a step takes."""
+    """The cells, prepared so that sums over pairs of effects take few operations."""
 
     def __init__(self, sizes: list[int], rows: Ints, won: Floats, tried: Floats, centre: float, precision: float) -> None:
         starts = 1 + np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64) if sizes else np.zeros(0, dtype=np.int64)
         self.parts: Final = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
         self._sizes: Final = sizes
         self._size: Final = 1 + sum(sizes)
-        nothing = self._size  # one more effect that stays 0
+        nothing = self._size  # one more effect, fixed to 0
         columns = np.where(rows >= 0, starts + rows, nothing)
         self._columns: Final = np.concatenate((np.zeros((len(rows), 1), dtype=np.int64), columns), axis=1)
         self._width: Final = self._size + 1
@@ -187,7 +188,7 @@ class _Problem:
         return effects
 
     def covariance(self, effects: Floats, variances: Floats) -> Floats:
-        """Of the Gaussian with the curvature that the posterior has at ``effects``."""
+        """Inverse of the posterior's curvature at ``effects``."""
         covariance = np.linalg.inv(self._curve(effects, self._precisions(variances))[1])
         return (covariance + covariance.T) / 2.0
 
@@ -199,10 +200,10 @@ class _Problem:
         rest = np.repeat(self._won - self._tried * rate, self._columns.shape[1])
         slope = np.bincount(self._columns.ravel(), rest, self._width)[: self._size] - precisions * (effects - self.start())
         weights = np.repeat(self._tried * rate * (1.0 - rate), self._repeats)
-        # Of no cells at all, bincount makes integers.
+        # Without cells, bincount returns integers.
         sums: Floats = np.bincount(self._pairs, weights, self._width**2).astype(np.float64)
         upper = sums.reshape(self._width, self._width)[: self._size, : self._size]
-        # Groups stand in order, so that pairs fill the upper half only; two different effects of one cell meet there once.
+        # Groups are in order, so pairs fill the upper half only, each pair of different effects once.
         curvature = upper + upper.T
         np.fill_diagonal(curvature, np.diag(upper) + precisions)
         return slope, curvature

@@ -1,7 +1,7 @@
 """The catalog: a product's onboarding as data. Paths, steps, matchers, triggers, arms and texts.
 
-These models define what a catalog may contain. ``state/catalog/parse.py`` reads one from YAML and reports faults; ``state/catalog/plan.py`` compiles
-one for the hot path. A catalog is validated once, at start; nothing here runs per event.
+These models define what a catalog may contain. ``state/catalog/parse.py`` reads one from YAML and reports faults. ``state/catalog/plan.py``
+compiles one for the fold. A catalog is validated once, at start; nothing here runs for each event.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ Conditions = dict[str, Annotated[Condition, BeforeValidator(_condition)]]
 
 
 class Matcher(_Model):
-    """Recognises events: by type, by ``name`` (for ``track``) and by conditions on the payload."""
+    """Matches events by type, by ``name`` (for ``track``) and by conditions on the payload."""
 
     type: EventType
     name: str | None = None
@@ -124,7 +124,7 @@ class Arm(_Model):
 
 
 class Slot(_Model):
-    """A ``{name}`` in a template, filled from a trait; ``default`` where the trait is missing or unfit to show."""
+    """A ``{name}`` in a template, filled from a trait; ``default`` where the trait is missing or not displayable."""
 
     trait: str
     default: Annotated[str, Field(min_length=1, max_length=40)]
@@ -154,14 +154,14 @@ class Looping(_Trigger):
 
 
 class SlowStep(_Trigger):
-    """Slow is measured in active time: the gaps between a person's events, leaving out those that end a session."""
+    """Slow is measured in active time: the gaps between a person's events, except those that end a session."""
 
     factor: Annotated[float, Field(gt=0, description="times the step's typical duration")] = 3.0
     at_least: Duration = 15 * MINUTE
 
 
 class Triggers(_Model):
-    """The moments at which guidance is considered, and the thresholds for being stuck."""
+    """When guidance is considered, and the thresholds for evidence of being stuck."""
 
     signup: _Trigger = _Trigger()
     step_completed: _Trigger = _Trigger()
@@ -173,13 +173,13 @@ class Triggers(_Model):
     precision: Annotated[float, Field(ge=0.5, le=0.99, description="share of the stuck alarms that should be right")] = 0.9
 
     def enabled(self, trigger: str) -> bool:
-        """Whether ``trigger`` is used at all."""
+        """Whether ``trigger`` is enabled."""
         settings: _Trigger = getattr(self, trigger.removeprefix("stuck:"))
         return settings.enabled
 
 
 class Limits(_Model):
-    """How much guidance one person gets, and how long events, texts and outcomes count."""
+    """How much guidance one person gets, and the time bounds of events, texts and outcomes."""
 
     lateness: Annotated[Duration, Field(le=30 * DAY, description="an event this much older than the person's newest is late")] = DAY
     session_gap: Duration = 30 * MINUTE
@@ -190,7 +190,7 @@ class Limits(_Model):
 
 
 class Learning(_Model):
-    """How the bandit learns, as far as products differ; ``state/decision/bandit_policy.py`` has the rest."""
+    """The parameters of the bandit that differ between products; ``state/decision/bandit_policy.py`` has the others."""
 
     prior_rate: Annotated[float, Field(gt=0, lt=1, description="success rate assumed of an arm that was never tried")] = 0.3
     prior_weight: Annotated[float, Field(gt=0, le=1000, description="of that assumption, in observations")] = 4.0
@@ -199,14 +199,14 @@ class Learning(_Model):
 
 
 class PromptShare(_Model):
-    """A version of the prompt (a file in ``catalog/prompts/``, or in ``prompts/`` beside the catalog) and how often it is used."""
+    """A version of the prompt (a file in ``catalog/prompts/``, or in ``prompts/`` beside the catalog) and its share of the requests."""
 
     version: Slug
     share: Annotated[float, Field(gt=0, le=1, description="a weight against those of the others")] = 1.0
 
 
 class WordingPolicy(_Model):
-    """Which texts a model may write, what its prompt may contain, and what it may say. Without this section no model is called."""
+    """Which texts a model may write, what its prompt may contain, and what a text may claim. Without it no model is called."""
 
     prompts: Annotated[list[PromptShare], Field(min_length=1, max_length=8)]
     template_share: Annotated[float, Field(ge=0, le=1, description="of eligible decisions that keep the template, for comparison")] = 0.1

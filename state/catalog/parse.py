@@ -1,4 +1,7 @@
-"""Reads a catalog from YAML text (``state/catalog/yaml_text.py``) and reports every fault with its line, its field and what to write instead."""
+"""Reads a catalog from YAML text (``state/catalog/yaml_text.py``).
+
+It reports every fault with its line, its field and a suggestion what to write instead.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _MOST_UNLEARNED: Final = 0.95
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One thing wrong with a catalog. ``line`` counts from 1."""
+    """One fault of a catalog. ``line`` counts from 1."""
 
     source: str
     line: int
@@ -39,7 +42,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class CatalogError(Exception):
-    """A catalog cannot be used. ``faults`` holds everything that is wrong with it, in order of line."""
+    """A catalog cannot be used. ``faults`` holds all of its faults, in order of line."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = sorted(faults, key=lambda fault: (fault.line, fault.field))
@@ -47,7 +50,7 @@ class CatalogError(Exception):
 
 
 def parse(text: str, source: str) -> Catalog:
-    """Return the catalog in ``text``. ``source`` names it in messages. Raises ``CatalogError``."""
+    """Parse the catalog in ``text``. ``source`` names it in messages. Raises ``CatalogError``."""
     try:
         document = yaml_text.read(text)
     except yaml_text.YamlError as error:
@@ -56,7 +59,7 @@ def parse(text: str, source: str) -> Catalog:
     if not isinstance(data, dict):
         raise CatalogError([Fault(source, 1, "", "a catalog is a YAML mapping with id, version, product, steps, paths and more")])
     if "version" in place.inside and (version := place.inside["version"][1].text):
-        data["version"] = version  # as it is written: 1.10 is not the number 1.1
+        data["version"] = version  # keep the text: 1.10 is not the number 1.1
     faults = [Fault(source, line, field, "this key appears twice") for line, field in document.duplicates]
     try:
         catalog = Catalog.model_validate(data)
@@ -69,7 +72,7 @@ def parse(text: str, source: str) -> Catalog:
 
 
 def locate(text: str, source: str, found: Iterable[tuple[Location, str]]) -> list[Fault]:
-    """Return each message as a fault of its field in the valid catalog ``text``: for checks that need more than the catalog."""
+    """Return each message as a fault of its field in the valid catalog ``text``. For checks that need more than the catalog."""
     document = yaml_text.read(text)
     return [_fault(document, source, *each) for each in found]
 
@@ -82,7 +85,7 @@ _BRANCHES: Final = {"str": "string_type", "int": "int_type", "float": "float_typ
 
 
 def _model_faults(error: ValidationError) -> Iterator[tuple[Location, str]]:
-    """Every complaint of pydantic once, in plain words; the branches of a union are one complaint."""
+    """Every error of pydantic once, in plain words; the branches of a union are one error."""
     items = error.errors()
     branches: dict[Location, set[str]] = {}
     for item in items:
@@ -167,13 +170,13 @@ def _message_for(error: Any) -> str:
 
 
 def near(given: object, choices: Iterable[str]) -> str:
-    """Ask whether the one of ``choices`` that is most like ``given`` was meant; empty where none is like it."""
+    """Suggest the one of ``choices`` that is most similar to ``given``; empty where none is similar."""
     close = difflib.get_close_matches(str(given).lower(), list(choices), n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def _no_such_field(location: Location) -> str:
-    """Name the field that was probably meant, or all that there are."""
+    """Message for an unknown field: the most similar one, or all fields."""
     model: type[BaseModel] = Catalog
     for part in location[:-1]:
         named = {field.alias or name: field for name, field in model.model_fields.items()}
@@ -190,9 +193,11 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
-    """Faults that no single field shows: references to nothing, cycles, gaps."""
+    """Faults that involve several fields: missing references, cycles, gaps."""
     steps = {step.id: step for step in catalog.steps}
-    duplicates = [fault for section in ("steps", "paths", "arms") for fault in _duplicates(section, [item.id for item in getattr(catalog, section)])]
+    duplicates = [
+        fault for section in ("steps", "paths", "arms") for fault in _duplicates(section, [item.id for item in getattr(catalog, section)])
+    ]
     if duplicates:
         yield from duplicates
         return  # the other checks look things up by id

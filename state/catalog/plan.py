@@ -1,4 +1,4 @@
-"""A catalog compiled for the hot path: matchers indexed by event type, paths and steps by name, timers in milliseconds."""
+"""A catalog compiled for the fold: matchers indexed by event type, paths and steps by name, timers in milliseconds."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from state.duration import HOUR, MINUTE
 from state.vocabulary import SURFACE, TRIGGERS
 
 KNOWN_TRAITS: Final = ("persona", "useCase", "companySize", "signupSource", "tier", "locale", "timezone", "firstName")
-"""Traits that are kept for every catalog; others only where the catalog uses them."""
+"""Traits that are kept for every catalog. Others are kept only where the catalog uses them."""
 
 SHORTEST_TIMER: Final = 15 * MINUTE
-"""Checkpoints of stuck detection may be as near as this: the slot of log time in a file."""
+"""Lower bound of ``Plan.lookahead``: the slot of log time in a file."""
 
 LONGEST_LOOKAHEAD: Final = HOUR
-"""Sources batch events of at most this much log time, so that no timer is due within a batch. A step is checked four times in about a third
-of its usual time: a batch of a 24th of the usual time delays no check."""
+"""Upper bound of ``Plan.lookahead``. Sources batch events of at most this much log time, so that no timer is due within a batch. A step is
+checked four times in about a third of its usual time: a batch of a 24th of the usual time delays no check."""
 
 SEGMENT_PART: Final = 32
-"""Characters of a trait that a segment's name uses."""
+"""Characters of a trait that a segment's name contains."""
 
 Fields = Mapping[str, Any]
 Test = Callable[[Any], bool]
@@ -46,7 +46,7 @@ class Rule(NamedTuple):
 
 
 class RuleBook:
-    """The rules for events of one type, and which of them an event fulfils.
+    """The rules for events of one type, and the search for those that an event fulfils.
 
     Products send the same few names, pages and targets again and again, so answers are cached by the values that the rules test. Only text
     values are cache keys (``1`` and ``True`` are the same key but not the same value), of ``MAX_KEY`` characters together. The cache is
@@ -63,7 +63,7 @@ class RuleBook:
         self._cache: dict[tuple[str | None, ...], tuple[Rule, ...]] = {}
 
     def matching(self, name: str, payload: Fields) -> tuple[Rule, ...]:
-        """Rules that an event with this ``name`` and ``payload`` fulfils, in order of the catalog."""
+        """Rules that an event with this ``name`` and ``payload`` fulfils, in catalog order."""
         if not self._rules:
             return ()
         if self._plain is not None:
@@ -87,14 +87,14 @@ class RuleBook:
 
 
 class Plan:
-    """A compiled catalog, for the fold, the decision and the text. Immutable after construction; shared by all workers of a process."""
+    """A compiled catalog. Immutable after construction; shared by all workers of a process."""
 
     def __init__(self, catalog: Catalog, *, wording: bool = False) -> None:
         """``wording``: a model is available, and the catalog's ``wording`` section applies."""
         self.catalog: Final = catalog
         self.wording: Final = catalog.wording if wording else None
         self.keeps_notes: Final = self.wording is not None and bool(self.wording.personal)
-        """Whether the person's own words are kept, because a personal prompt may include them."""
+        """Whether the person's own texts are kept, because a personal prompt may contain them."""
         self.version: Final = f"{catalog.id}@{catalog.version}"
         self.limits: Final = catalog.limits
         self.triggers: Final = catalog.triggers
@@ -106,7 +106,7 @@ class Plan:
         }
         """Path → its steps in order, each with the steps that it requires."""
         self.places: Final = frozenset((path.id, step) for path in catalog.paths for step in path.steps)
-        """Every (path, step) of this catalog. A person's state may name others, from an earlier catalog."""
+        """Every (path, step) of this catalog. A person's state may contain others, from an earlier catalog."""
         self.needed: Final[dict[str, frozenset[str]]] = {path.id: frozenset(path.activated_by or path.steps) for path in catalog.paths}
         self.slow_after: Final[dict[str, int]] = {
             step.id: max(int(step.typical * catalog.triggers.slow_step.factor), catalog.triggers.slow_step.at_least)
@@ -133,19 +133,19 @@ class Plan:
         }
 
     def rules(self, event_type: str, name: str, payload: Fields) -> tuple[Rule, ...]:
-        """Rules that an event fulfils, in order of the catalog."""
+        """Rules that an event fulfils, in catalog order."""
         book = self._rules.get(event_type)
         return book.matching(name, payload) if book is not None else ()
 
     def arms(self, trigger: str, step: str, at: int) -> tuple[str, ...]:
-        """Arms with a text for ``trigger`` and ``step``, on one delivered surface, at log time ``at``, in order of the catalog."""
+        """Arms with a text for ``trigger`` and ``step``, on one delivered surface, at log time ``at``, in catalog order."""
         arms = self._arms.get((trigger, step), ())
         if not self._launches:
             return arms
         return tuple(arm for arm in arms if self._launches.get(arm, 0) <= at)
 
     def arm_version(self, trigger: str, arm: str) -> str:
-        """Digest of the texts of ``arm`` for ``trigger``: with other texts it is a new arm to the learner."""
+        """Digest of the texts of ``arm`` for ``trigger``. The learner treats an arm with changed texts as a new arm."""
         return self._arm_versions[trigger, arm]
 
     def template(self, trigger: str, step: str, arm: str) -> str:
@@ -178,7 +178,7 @@ def find(payload: Fields, field: tuple[str, ...]) -> Any:
 
 
 def compile_test(condition: Condition) -> Test:
-    """Compile ``condition``: the function returns whether a value passes all its tests. A value of another type passes none."""
+    """Compile ``condition`` to a function that returns whether a value passes all its tests. A value of another type passes none."""
     tests = [_MAKE[name](getattr(condition, name)) for name in sorted(condition.model_fields_set)]
     return tests[0] if len(tests) == 1 else lambda value: all(test(value) for test in tests)
 
@@ -227,7 +227,7 @@ def _used_traits(catalog: Catalog) -> frozenset[str]:
 
 
 def _eligible(catalog: Catalog, step: Step, trigger: str) -> tuple[str, ...]:
-    """Arms of one surface only, the first delivered one in the catalog: whether a text is shown must not depend on the arm."""
+    """Eligible arms, all of one surface, that of the first delivered arm: whether a text is shown must not depend on the arm."""
     tones = {**catalog.templates.get(trigger, {}), **step.templates.get(trigger, {})}  # type: ignore[call-overload]
     usable = [arm for arm in catalog.arms if arm.tone in tones and SURFACE[arm.component] in catalog.delivers]
     return tuple(arm.id for arm in usable if SURFACE[arm.component] == SURFACE[usable[0].component])

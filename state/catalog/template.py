@@ -1,4 +1,4 @@
-"""Fills the slots of a template. Where a trait is missing or not fit to show, the slot's default stands in."""
+"""Fills the slots of a template. The slot's default replaces a trait that is missing or not displayable."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Final
 from state.catalog.model import Catalog, Scalar
 
 LONGEST: Final = 40
-"""Characters of a slot's value, at most: names are shorter, and sentences do not belong in a slot."""
+"""Maximum characters of a slot's value: names are shorter, and sentences do not belong in a slot."""
 
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 _NOT_DISPLAYABLE: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f<>{}\[\]|\\^`@/]"  # control characters, markup, addresses
     r"|[\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\u3164\ufeff\uffa0\U000e0000-\U000e007f]"
-    # (invisible characters and those that turn the direction of text)
+    # (invisible characters and those that change the direction of text)
     r"|[\ud800-\udfff]"
-    r"|\w\.\w\w|://"  # what a client would turn into a link, bare domains among it
+    r"|\w\.\w\w|://"  # what a client would make a link, bare domains included
 )
 
 

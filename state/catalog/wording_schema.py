@@ -1,6 +1,6 @@
-"""Types for the lists of a catalog's ``wording`` section: expressions, languages, traits that a prompt may name, emoji.
+"""Types for the lists of a catalog's ``wording`` section: expressions, languages, traits in prompts, emoji.
 
-Each takes text and refuses, with a sentence that says why, what would fail at run time, match every text, or identify a person.
+Each type takes text and rejects, with a reason, what would fail at run time, match every text, or identify a person.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _RE2_ERRORS: Final = (
     ),
     (r"pattern too large", "is too large; shorten it, or repeat less"),
 )
-"""What RE2 says of an expression that it does not take, and what the author is told."""
+"""Error message of RE2 → message for the author."""
 
 _ENGLISH_ONLY: Final = re.compile(r"(?<!\\)(?:\\\\)*(\\[bBwW])")
 _SHOWN: Final = 40
@@ -45,7 +45,7 @@ _LONGEST_EMOJI: Final = 10  # characters: a family of four with its joiners, or 
 
 
 def compile_expression(text: str) -> re2._Regexp[str]:
-    """Compile a catalog's expression, case ignored. Its searches take time in proportion to the text. Raises ``ValueError``."""
+    """Compile a catalog's expression, case ignored. Searches take time linear in the text. Raises ``ValueError``."""
     options = re2.Options()
     options.case_sensitive = False
     options.log_errors = False
@@ -103,7 +103,7 @@ Expression = Annotated[str, AfterValidator(_expression)]
 """A regular expression in the syntax of RE2 that matches some texts, not all."""
 
 Language = Annotated[str, AfterValidator(_language)]
-"""The code of a language, as the first part of a locale has it."""
+"""A language code: the first part of a locale."""
 
 Trait = Annotated[str, AfterValidator(_trait)]
 """The name of a trait that does not identify a person."""

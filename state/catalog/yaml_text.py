@@ -1,7 +1,8 @@
-"""Reads one YAML document into plain data and remembers where everything stands. Catalogs and prompts are read with it.
+"""Reads one YAML document into plain data and records the position of every value. Used for catalogs and prompts.
 
-The rules of YAML 1.2, and fewer surprises: only ``true`` and ``false`` are booleans (``no`` is a word, and a locale), and a date, ``12:30``
-and ``007`` are text. Tags (``!name``) are refused. Anchors, aliases and merge keys (``<<``) work. A hostile text ends in one error, soon.
+The rules of YAML 1.2, with fewer surprises: only ``true`` and ``false`` are booleans (``no`` is a word, and a locale), and a date,
+``12:30`` and ``007`` are text. Tags (``!name``) are rejected. Anchors, aliases and merge keys (``<<``) work. Size and depth are bounded, so
+a hostile text ends in an error, not in exhausted memory.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ Location = tuple[str | int, ...]
 MAX_CHARACTERS: Final = 1_000_000
 MAX_DEPTH: Final = 30
 MAX_NODES: Final = 100_000
-"""Bounds of a text, of its nesting, and of its size once every alias is written out."""
+"""Bounds of the text, of its nesting, and of its size with all aliases expanded."""
 
 _CONSTANTS: Final = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _DECIMAL: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)")
 _MOST_DIGITS: Final = 300
@@ -52,8 +54,8 @@ class YamlError(ValueError):
 class Place(msgspec.Struct):
     """What is known of a value beside its data.
 
-    ``inside`` holds the line and the place of each part of a mapping or list, ``text`` a scalar as it is written. ``size`` and ``height``
-    count its nodes and levels, aliases written out.
+    ``inside`` holds the line and the place of each part of a mapping or list, ``text`` a scalar as written. ``size`` and ``height`` count
+    its nodes and levels, aliases expanded.
     """
 
     inside: dict[str | int, tuple[int, Place]] = {}
@@ -64,7 +66,7 @@ class Place(msgspec.Struct):
 
 
 class Document(NamedTuple):
-    """A document: its data (``None`` where it is empty), where everything stands, and the line and field of each key that appears twice."""
+    """A document: its data (``None`` where it is empty), the position of every value, and the line and field of each duplicate key."""
 
     data: Any
     line: int
@@ -72,7 +74,7 @@ class Document(NamedTuple):
     duplicates: list[tuple[int, str]]
 
     def find(self, location: Location) -> tuple[int, str]:
-        """Line and written name of the deepest part along ``location``. A key that a mapping lacks is named, other strangers are not."""
+        """Line and written name of the deepest part along ``location``. The name includes a key that its mapping lacks."""
         line, place, shown = self.line, self.place, ""
         for part in location:
             key = str(part) if place.is_mapping else part
@@ -100,7 +102,7 @@ def read(text: str) -> Document:
 
 
 class _Reader:
-    """Builds data and places from the parser's events in one pass; an alias shares what it names."""
+    """Builds data and places from the parser's events in one pass. An alias shares the data of its anchor."""
 
     def __init__(self, text: str) -> None:
         self._events: Final = YAML(typ="safe", pure=True).parse(text)
@@ -174,14 +176,14 @@ class _Reader:
                 self._duplicates.append((_line(event), name))
             data[key] = value
             place.inside[key_place.text] = _line(event), inside
-        for other, other_place in merged:  # what a mapping says itself counts first, then the first that is merged in
+        for other, other_place in merged:  # a mapping's own keys win, then those of the first merged one
             data = {**other, **data}
             place.inside = {**other_place.inside, **place.inside}
         return data, place
 
 
 def _mappings(value: Any, place: Place, line: int) -> list[tuple[dict[Any, Any], Place]]:
-    """The mappings that a merge key names: one, or a list of them."""
+    """The mappings of a merge key: one, or a list of them."""
     given = [(value, place)] if not isinstance(value, list) else list(zip(value, (each for _, each in place.inside.values()), strict=True))
     if not all(isinstance(each, dict) for each, _ in given):
         raise YamlError(line, "<< takes a mapping, like <<: *name, or a list of mappings")
@@ -233,7 +235,7 @@ _EXPLAINED: Final = (
     (r"unexpected end of stream", "a quote is not closed"),
     (r"unknown escape character '(.)'", r"in double quotes \\\1 means nothing; use single quotes, or write \\\\"),
 )
-"""What the parser says of a fault, and what its author can do."""
+"""Pattern of the parser's message → message for the author."""
 
 
 def _explained(problem: str) -> str:

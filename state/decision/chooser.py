@@ -88,10 +88,10 @@ class Chooser:
         )
 
     def learn(self, bandit: Bandit, outcome: DecisionOutcome, out: Choices) -> None:
-        """Record an outcome. Only success and failure teach; every end removes the decision from those pending.
+        """Record an outcome. Only success and failure are learned; every end removes the decision from those pending.
 
-        The outcome is recorded at once and learned when its window has closed. Outcomes of the group ``rules`` teach nothing: the learner is
-        measured against it.
+        The outcome is recorded at once and learned when its window has closed. Outcomes of the group ``rules`` are not learned: the group
+        is the baseline that the learner is compared with.
         """
         learner = bandit.learner
         arm = learner.pending.get(outcome.decision, "")

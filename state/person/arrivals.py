@@ -1,4 +1,4 @@
-"""What arrives at a person's key beside events: timers, and news about who a visitor is."""
+"""The inputs of a person's key beside events: timers, merges of visitors, and deletions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class TimerDue(msgspec.Struct, frozen=True, gc=False):
 
 
 class VisitorMerged(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """To a visitor's key: from ``timestamp`` on this visitor is the user ``into``, who lives under the stream key ``into_key``."""
+    """Sent to a visitor's key: from ``timestamp`` on this visitor is the user ``into``, whose stream key is ``into_key``."""
 
     tenant: str
     user: str
@@ -28,7 +28,7 @@ class VisitorMerged(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class VisitorDeleted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """To a visitor's key: the user under ``into_key``, whom this visitor was merged into, was deleted at ``timestamp``."""
+    """Sent to a visitor's key: the user under ``into_key``, into whom this visitor was merged, was deleted at ``timestamp``."""
 
     tenant: str
     user: str
@@ -40,4 +40,4 @@ class VisitorDeleted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 Arrival = Event | VisitorMerged | VisitorDeleted | TimerDue
-"""Everything that ``track`` takes in."""
+"""Every input of ``track``."""

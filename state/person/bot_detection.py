@@ -1,15 +1,16 @@
-"""Who is no human: accounts that are too fast, too regular or never rest. Told by the times of events alone, in a few numbers a person.
+"""Bot detection: accounts that are too fast, too regular or never rest. It uses only the times of events, and a few numbers for each
+person.
 
-- *Fast*: event after event within ``QUICK``, or so right after the sign-up, where no human knows the way yet. The same thing again at once
-  (an impatient click) is human and does not count.
-- *Regular*: gap after gap as long as the gaps before, within a fifth or so, or very many within a range of three times either way.
-  Humans are not steady over twenty gaps in a row, and among fifty there are some who look things up, and some who just click on.
-- *Tireless*: active in nearly every hour of a day and a night.
-- *Only looking*: page after page, none for a minute, and nothing ever done on one.
+- *Fast*: events less than ``QUICK`` apart in a row, or a shorter row right after the sign-up. A repetition of the same event (an impatient
+  click) is human and does not count.
+- *Regular*: gap after gap within a fifth of the average, or very many within a factor of three either way. Twenty gaps in a row of a human
+  are not that steady, and of fifty some are long and some are very short.
+- *Without rest*: active in nearly every hour of a day and a night.
+- *Only views*: page after page less than a minute apart, and no other event.
 
-Each has a bar. Beyond it the account is suspected for good, whatever it does later: programs pause too, and a suspicion that ends would
-have them counted as people again; deletion ends it with everything else. Half way to a bar the account is merely *doubtful*, which ends
-by itself: nobody doubtful is called stuck. A product whose client sends heartbeats should not send them as events of the person.
+Each has a threshold. Above it the account is marked as a bot until it is deleted, whatever it does later: programs pause too, and an end of
+the mark would count them as people again. At half of a threshold the account is merely *suspicious*, which ends by itself; a suspicious
+account raises no alarm. A product whose client sends heartbeats should not send them as events of the person.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from state.duration import HOUR, SECOND
 from state.person.person import ActivityRhythm
 
 QUICK: Final = 800
-"""Milliseconds between two different things that somebody did."""
+"""Milliseconds between two different events of a quick pair."""
 FAST: Final = 18
 FAST_AT_FIRST: Final = 7
-"""Quick events in a row; the second within ``AT_FIRST`` of the sign-up."""
+"""Quick events in a row; the second threshold applies within ``AT_FIRST`` of the sign-up."""
 AT_FIRST: Final = 30 * SECOND
 STEADY: Final = 18
 EVEN: Final = 60
-"""Gaps in a row, less a fine for each that is not; within a fifth, and within three times."""
+"""Gaps in a row, less a penalty for each that does not fit: within a fifth (``STEADY``), and within a factor of three (``EVEN``)."""
 ACTIVE_HOURS: Final = 19
-"""Hours of the last 24."""
+"""Active hours of the last 24."""
 ONLY_VIEWS: Final = 30
-"""Pages in a row, each within ``VIEW_GAP`` of the one before. People who are lost go round a dozen pages, and click."""
+"""Page views in a row, each within ``VIEW_GAP`` of the one before. People who are lost view about a dozen pages, and click."""
 VIEW_GAP: Final = 60 * SECOND
 
 _STEADY_TOLERANCE: Final = 0.22
@@ -48,14 +49,14 @@ _SCALE: Final = 1000.0
 
 
 def observe(rhythm: ActivityRhythm, at: int, gap: int, *, repeated: bool, since_signup: int, page_view: bool = False) -> bool:
-    """Take note of an event at ``at``, ``gap`` after the one before (-1: there was none); return whether it shows a machine.
+    """Update ``rhythm`` with an event at ``at``, ``gap`` after the one before (-1 for none); return whether it shows a bot.
 
-    ``repeated``: it is what the person did just before. ``since_signup`` in milliseconds, -1 where there was no sign-up. ``page_view``: it is
-    the view of a page.
+    ``repeated``: the event repeats the one before. ``since_signup`` is in milliseconds, -1 without a sign-up. ``page_view``: the event is
+    one.
     """
     rhythm.page_views = rhythm.page_views + 1 if page_view and gap <= VIEW_GAP else 0
     hour = at // HOUR
-    if hour > rhythm.hour:  # what came late belongs to an hour that is over
+    if hour > rhythm.hour:  # a late event belongs to an earlier hour
         rhythm.hours = (rhythm.hours << min(hour - rhythm.hour, 24) | 1) & _ALL_HOURS
         rhythm.hour = hour
     if gap < 0:
@@ -85,6 +86,8 @@ def observe(rhythm: ActivityRhythm, at: int, gap: int, *, repeated: bool, since_
     )
 
 
-def is_doubtful(rhythm: ActivityRhythm) -> bool:
-    """Say whether the account is half way to being suspected: no time to call it stuck."""
-    return rhythm.quick * 2 >= FAST or rhythm.steady * 2 >= STEADY or rhythm.even * 2 >= EVEN or rhythm.hours.bit_count() >= ACTIVE_HOURS - 6
+def is_suspicious(rhythm: ActivityRhythm) -> bool:
+    """Whether the account has reached half of a threshold, so that it should raise no alarm."""
+    return (
+        rhythm.quick * 2 >= FAST or rhythm.steady * 2 >= STEADY or rhythm.even * 2 >= EVEN or rhythm.hours.bit_count() >= ACTIVE_HOURS - 6
+    )

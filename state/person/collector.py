@@ -1,4 +1,4 @@
-"""The collector: what the fold of one person emits while it takes in one batch, sorted by where it goes next."""
+"""The collector: what the fold of one person emits for one batch, sorted by destination."""
 
 from __future__ import annotations
 
@@ -15,13 +15,23 @@ Row = Fact | Erase
 class Collector:
     """Outputs of one person, each kind in the order in which it was emitted. Call ``begin`` before each input.
 
-    ``seq`` and ``key`` place the outputs of this person among those of others; ``parameters`` is the version of the step statistics
-    that were in force. An ``Erase`` stands among the effects and among the rows.
+    ``seq`` and ``key`` order the outputs of this person among those of others. ``parameters`` is the version of the step statistics in
+    force. An ``Erase`` is among both the effects and the rows.
     """
 
     __slots__ = (
-        "_number", "counts", "effects", "key", "observations", "outcomes", "parameters", "requests", "rows", "seq", "traceparent",
-    )  # fmt: skip
+        "_number",
+        "counts",
+        "effects",
+        "key",
+        "observations",
+        "outcomes",
+        "parameters",
+        "requests",
+        "rows",
+        "seq",
+        "traceparent",
+    )
 
     def __init__(self, key: str = "") -> None:
         self.key = key
@@ -35,11 +45,11 @@ class Collector:
         self._number = 0
 
     def begin(self, seq: int, traceparent: str = "") -> None:
-        """Take in the input ``seq`` next."""
+        """Start the input ``seq``."""
         self.seq, self.traceparent, self.parameters = seq, traceparent, 0
 
     def next_number(self) -> int:
-        """Number the requests and outcomes of this batch: those of one input keep their order."""
+        """Number the requests and outcomes of this batch, so that those of one input keep their order."""
         self._number += 1
         return self._number
 

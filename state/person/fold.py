@@ -1,7 +1,7 @@
-"""The fold: one person's state, one event or timer at a time. Pure: the same events and log times give the same outputs anywhere.
+"""The fold: applies one event or timer at a time to one person's state. Pure: the same inputs and log times give the same outputs.
 
-Order of an event: timers that were due before it run first, each at its own deadline; then the event is judged (deleted, late, duplicate),
-then applied. Progress does not depend on the order of events within the lateness bound; decisions do, as they must.
+For an event, timers that were due before it run first, each at its own deadline. Then the event is checked (deleted, late, duplicate) and
+applied. Progress does not depend on the order of events within the lateness bound; decisions do.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from state.stuck.parameters import ParameterStore
 
 
 class Fold:
-    """The fold for the people of one plan. Holds no state of its own; what was learned of the steps stands in ``parameters``."""
+    """The fold for the people of one plan. It has no state of its own; the learned step statistics are in ``parameters``."""
 
     def __init__(self, plan: Plan, keys: Keys, parameters: ParameterStore | None = None) -> None:
         self._plan: Final = plan
@@ -42,10 +42,10 @@ class Fold:
         self._guidance: Final = Guidance(plan, keys)
         self._detector: Final = Detector(plan, keys, self._guidance, parameters or ParameterStore())
 
-    # what may happen to a person
+    # inputs
 
     def apply(self, person: Person | None, event: Event, out: Collector) -> Person:
-        """Fold one event in; return the person (a new one for ``None``), outputs go to ``out``. Never raises for a valid event."""
+        """Apply one event. Return the person (a new one for ``None``); outputs go to ``out``. Never raises for a valid event."""
         if person is None:
             person = Person(event.tenant, event.user, first_seen=event.timestamp)
             out.count(counters.PEOPLE)
@@ -60,7 +60,7 @@ class Fold:
                 out.count(counters.EVENTS_IGNORED, "deleted")
                 return person
             person.previous_deletion_at = person.deleted_at
-            person.floor = person.deleted_at + 1  # what the former life knew is forgotten, so its events would count again
+            person.floor = person.deleted_at + 1  # the ids of earlier events are forgotten, so repetitions must count as late
             person.tenant, person.user, person.first_seen, person.deleted_at = event.tenant, event.user, event.timestamp, 0
         if not event.user:  # of a visitor who was merged in the life before
             event = msgspec.structs.replace(event, user=person.user)
@@ -76,7 +76,7 @@ class Fold:
             out.count(counters.EVENTS_APPLIED)
             self._delete(person, event, out)
         else:
-            if not event.from_visitor:  # recorded and counted under the visitor's own id
+            if not event.from_visitor:  # already recorded and counted under the visitor's id
                 out.count(counters.EVENTS_APPLIED)
                 out.rows.append(event_fact(event, "applied", person.version + 1))
             person.version += 1
@@ -98,13 +98,13 @@ class Fold:
                     self._detector.check(person, due, done, out, parameters)
 
     def due(self, person: Person, due: TimerDue, out: Collector) -> None:
-        """A timer fired. Harmless when it is not, or no longer, due."""
+        """A timer fired. A timer that is not, or no longer, due has no effect."""
         self.advance(person, due.at, out)
 
     def merge(self, person: Person | None, merged: VisitorMerged, out: Collector) -> Person:
-        """The visitor became a known user: guidance goes on under that user's key; what this key showed is withdrawn.
+        """The visitor became a user: guidance continues under that user's key, and this key's guidance is withdrawn.
 
-        A person who was ever seen as a user is no visitor: an ``identity_merged`` that names them changes nothing.
+        A person who was ever seen as a user is not a visitor: an ``identity_merged`` that names them changes nothing.
         """
         if person is None:
             person = Person(merged.tenant, merged.user, first_seen=merged.timestamp)
@@ -119,7 +119,7 @@ class Fold:
             self._detector.censor(person, person.now, out)
             person.merged_into = merged.into_key
             person.episode, person.check_due = None, 0
-            if person.sessions:  # was counted and recorded as a person of their own
+            if person.sessions:  # the visitor was counted and recorded as a person
                 out.count(counters.PEOPLE, by=-1)
                 person.version += 1
                 out.rows.append(person_fact(self._plan, person, self._group(person), completed(self._plan, person.path, person.steps)))
@@ -127,10 +127,10 @@ class Fold:
         return person
 
     def merged_user_deleted(self, person: Person | None, deleted: VisitorDeleted, out: Collector) -> Person:
-        """The user that this visitor was merged into was deleted: erase what stands under the visitor's id too.
+        """The user into whom this visitor was merged was deleted: erase the records and rows under the visitor's id too.
 
-        Harmless where the visitor was merged into another user, or was never merged because they are a user themselves. The deletion may
-        arrive before the merge, which took another way.
+        It has no effect where the visitor was merged into another user, or is a user. The deletion may arrive before the merge, which
+        takes another way.
         """
         if person is not None and (person.known or person.deleted_at or person.merged_into not in ("", deleted.into_key)):
             return person
@@ -154,19 +154,19 @@ class Fold:
 
     @staticmethod
     def next_due(person: Person) -> int:
-        """Log time at which a timer of ``person`` is due next, 0 for none. Ask again after every change."""
+        """Log time at which the next timer of ``person`` is due, 0 for none. It may change with every input."""
         due = person.check_due
         for each in person.open:
             if not due or each.due < due:
                 due = each.due
         return due
 
-    # judging
+    # checks
 
     def _rejection(self, person: Person, event: Event) -> str:
-        """Why the event is not applied; empty where it is, and then it is remembered as seen."""
+        """Reason code why the event is not applied. Empty where it is applied; its id is then remembered."""
         seen, at = person.seen, event.timestamp
-        if event.type == "user_deleted":  # a wish to be forgotten is never too late, unless it was already granted
+        if event.type == "user_deleted":  # a deletion is never late, unless it was already applied
             return "late" if at <= person.previous_deletion_at else ""
         if at < person.floor and not event.from_visitor:
             return "late"
@@ -227,7 +227,7 @@ class Fold:
             self._detector.detect_bot(person, event, gap, repeated, person.now, out)
         if signing_up:
             self._guidance.consider(out, person, "signup", person.now, done)
-        if fresh and evidence_changed:  # a new path finds steps completed that were done long ago: no news to the person
+        if fresh and evidence_changed:  # a new path may count steps that were done long ago
             self._guidance.consider(out, person, "step_completed", person.now, done)
         if not fresh and at == person.newest and gap >= plan.triggers.inactive.after:
             self._consider_return(person, done, out)
@@ -237,7 +237,7 @@ class Fold:
             out.rows.append(person_fact(self._plan, person, self._group(person), done))
 
     def _progress(self, person: Person, path: str, before: Mapping[str, int], out: Collector) -> tuple[dict[str, int], dict[str, int]]:
-        """Evidence or path have changed: record progress and close decisions. Return what is completed, and what of it is newly so."""
+        """Evidence or path changed: record progress and close decisions. Return the completed steps, and those newly completed."""
         plan, moved = self._plan, path != person.path
         person.path = path
         done = completed(plan, path, person.steps)
@@ -252,7 +252,7 @@ class Fold:
             if shown is not None and (path not in plan.paths or shown.step not in plan.paths[path].steps):
                 self._guidance.withdraw(out, person, "path_changed", person.now)
         activated = activated_at(plan, path, done)
-        if bool(activated) != bool(person.activated_at):  # a new path may take activation back
+        if bool(activated) != bool(person.activated_at):  # a new path may revoke activation
             out.count(counters.PEOPLE_ACTIVATED, by=1 if activated else -1)
         newly, person.activated_at = bool(activated and not person.activated_at), activated
         if not (moved or fresh):
@@ -274,12 +274,12 @@ class Fold:
         return done, fresh
 
     def _consider_return(self, person: Person, done: Mapping[str, int], out: Collector) -> None:
-        """A silence of ``stuck:inactive.after`` is over; where what was decided in it has expired, consider guidance without an alarm."""
+        """The person returned after ``stuck:inactive.after``. Consider guidance without an alarm where none is current."""
         if person.episode is not None and self._plan.triggers.inactive.enabled and current(person, person.now) is None:
             self._guidance.consider(out, person, "stuck:inactive", person.now, done)
 
     def _delete(self, person: Person, event: Event, out: Collector) -> None:
-        """Forget everything but that, and when, the person was deleted. The version goes on, so that nothing older can return."""
+        """Forget the person except for the time of the deletion. The version increases, so that no older record can return."""
         self._guidance.attribution.void(out, person, person.now)
         self._detector.censor(person, person.now, out)
         erase = Erase(person.tenant, person.user, person.version + 1)
@@ -292,7 +292,7 @@ class Fold:
 
 
 def _forget(person: Person, deleted_at: int) -> None:
-    """Turn the person into a tombstone: no id, no trait, nothing but the version and when they were deleted."""
+    """Replace the person's state by a tombstone: no id, no trait, only the version and the time of the deletion."""
     tombstone = Person("", "", partition=person.partition, version=person.version + 1, now=person.now, deleted_at=deleted_at)
     for field in person.__struct_fields__:
         setattr(person, field, getattr(tombstone, field))

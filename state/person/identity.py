@@ -1,7 +1,6 @@
 """The identity of a user: the anonymous ids that were merged into them, so that a deletion reaches all of them.
 
-A user without merged visitors has no identity, and costs nothing. Snapshot: one version byte, then the MessagePack array of
-``Identity``'s fields in order.
+A user without merged visitors has no identity. Snapshot: one version byte, then the MessagePack array of ``Identity``'s fields in order.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ VERSION: Final = 1
 
 
 class Identity(msgspec.Struct, gc=False, array_like=True):
-    """One user: the id, the ids of the visitors that were merged into them, and when the user was last deleted."""
+    """One user: the id, the ids of the visitors merged into them, and the time of the last deletion."""
 
     user: str = ""
     visitors: list[str] = []
     deleted_at: int = 0
 
     def merge(self, merged: VisitorMerged) -> list[VisitorDeleted]:
-        """Remember the visitor. A merge from before the last deletion arrived late: the visitor is deleted like the others were."""
+        """Remember the visitor. A merge from before the last deletion arrived late: return the visitor's deletion."""
         if merged.timestamp <= self.deleted_at:
             return [_deleted(merged.user, merged.into_key, self.deleted_at, merged)]
         self.user = merged.into
@@ -34,11 +33,11 @@ class Identity(msgspec.Struct, gc=False, array_like=True):
         return []
 
     def own(self, event: Event) -> Event:
-        """A merged visitor's event as the user's own. ``user`` stays empty where the user was deleted and no visitor was merged since."""
+        """Return a merged visitor's event as the user's. ``user`` is empty where the user was deleted and no visitor was merged since."""
         return msgspec.structs.replace(event, user=self.user, anonymous=False)
 
     def delete(self, deletion: Event, key: str) -> list[VisitorDeleted]:
-        """The user with the stream key ``key`` was deleted: forget all ids, and return what their visitors must hear of.
+        """The user with the stream key ``key`` was deleted: forget all ids, and return the deletions of the visitors.
 
         A repetition of an earlier deletion changes nothing.
         """
@@ -66,12 +65,12 @@ _decoder = msgspec.msgpack.Decoder(Identity)
 
 
 def encode(identity: Identity) -> bytes:
-    """Write an identity down."""
+    """Encode an identity."""
     return bytes([VERSION]) + _encoder.encode(identity)
 
 
 def decode(data: bytes) -> Identity:
-    """Read an identity back. Raises ``SnapshotError``."""
+    """Decode an identity. Raises ``SnapshotError``."""
     if data[:1] != bytes([VERSION]):
         raise SnapshotError(f"the snapshot of an identity has version {data[:1].hex()}, this release reads {VERSION:02x}")
     try:

@@ -1,6 +1,6 @@
-"""What is remembered of one person: plain, compact data that ``state/person/fold.py`` changes and ``state/person/snapshot.py`` writes down.
+"""The state of one person: plain, compact data. ``state/person/fold.py`` changes it, ``state/person/snapshot.py`` encodes it.
 
-All structs are ``gc=False``: they are trees, and the collector need not walk a million of them.
+All structs are ``gc=False``: they are trees, and the garbage collector need not traverse millions of them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ WITHDRAWN: Final = 4
 
 
 class StepState(msgspec.Struct, gc=False, array_like=True):
-    """Evidence of one step. Every field is a minimum, a maximum or a count over distinct events: order does not matter.
+    """Evidence of one step. Every field is a minimum, a maximum or a count over distinct events, so the order of events does not matter.
 
-    ``evidence`` is when the step's own matchers were satisfied (0: not yet); whether the step counts as *completed* also depends on the
-    steps that it requires and is derived (``progress.completed``). ``times`` holds, for a
-    completion that needs several events, the earliest of them.
+    ``evidence`` is when the step's own matchers were satisfied (0: not yet). Whether the step is *completed* also depends on the steps that
+    it requires, and is derived (``progress.completed``). ``times`` holds, for a completion that needs several events, the earliest of them.
     """
 
     evidence: int = 0
@@ -33,7 +32,7 @@ class StepState(msgspec.Struct, gc=False, array_like=True):
 
 
 class OpenDecision(msgspec.Struct, gc=False, array_like=True, kw_only=True):
-    """A decision whose end is not known yet. ``due`` is when its window closes, or it expires unseen; ``shown`` is 0 until it was seen."""
+    """A decision without an outcome yet. ``due`` is when its window closes, or it expires; ``shown`` is 0 until it was shown."""
 
     decision: str
     trigger: str
@@ -50,7 +49,7 @@ class OpenDecision(msgspec.Struct, gc=False, array_like=True, kw_only=True):
 
 
 class ActivityRhythm(msgspec.Struct, gc=False, array_like=True):
-    """The rhythm of a person's events, as ``state/person/bot_detection.py`` follows it: ``pace`` is the logarithm of the usual gap, in thousandths."""
+    """The rhythm of a person's events (``state/person/bot_detection.py``). ``pace`` is the logarithm of the average gap, in thousandths."""
 
     quick: int = 0
     steady: int = 0
@@ -62,12 +61,11 @@ class ActivityRhythm(msgspec.Struct, gc=False, array_like=True):
 
 
 class Episode(msgspec.Struct, gc=False, array_like=True):
-    """The current step and what was seen since it became current (``onset``); ``state/stuck/detector.py`` keeps it.
+    """The current step and the evidence since it became current (``onset``), for ``state/stuck/detector.py``.
 
-    ``horizon`` is that of when the first of ``rows`` was taken down. ``alarmed`` is when the alarm was raised, 0 where none was.
-    ``observed`` is 0 for one that teaches nothing, or nothing more, 1 for a held-out person, 2 for a guided one. ``matured``: its time has
-    passed.
-    ``sessions`` are those before it began; ``last`` is what was done last (``state/stuck/score.py``).
+    ``alarmed`` is when the alarm was raised, 0 for none. ``observed``: 0 not, or no longer; 1 as a held-out person; 2 as a guided one.
+    ``matured``: the horizon has passed. ``recorded``: a row was kept for evidence between checkpoints. ``sessions`` are those before it
+    began. ``last`` is the last event (``state/stuck/score.py``).
     """
 
     step: str
@@ -80,7 +78,6 @@ class Episode(msgspec.Struct, gc=False, array_like=True):
     circles: int = 0
     touches: int = 0
     alarmed: int = 0
-    horizon: int = 0
     matured: bool = False
     recorded: bool = False
     last: int = 0
@@ -90,9 +87,9 @@ class Episode(msgspec.Struct, gc=False, array_like=True):
 class Person(msgspec.Struct, gc=False, array_like=True):
     """One person's onboarding. Snapshots hold the fields in this order.
 
-    Times are milliseconds; 0 means never. ``now`` is the log time of the last event or timer; ``newest`` and ``floor`` are event times:
-    what is older than ``floor`` is late. ``seen`` maps hashes of event ids to event times and covers everything from ``floor`` on.
-    Traits were learned at ``traits_at``, except those in ``trait_times``.
+    Times are milliseconds; 0 means never. ``now`` is the log time of the last event or timer. ``newest`` and ``floor`` are event times; an
+    event older than ``floor`` is late. ``seen`` maps hashes of event ids to event times and covers everything from ``floor`` on. Traits
+    were set at ``traits_at``, except those in ``trait_times``.
     """
 
     tenant: str
@@ -103,18 +100,18 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     newest: int = 0
     floor: int = 0
     seen: dict[int, int] = {}
-    # who the person is
+    # identity
     known: bool = False
-    """Was seen under a user id, not as an anonymous visitor only."""
+    """The person was seen under a user id, not only as an anonymous visitor."""
     origin: str = ""
     """Id under which the person was first seen, where that is not ``user``: the experiment group is drawn from it."""
     merged_into: str = ""
-    """Stream key of the user whom this visitor turned out to be."""
+    """Stream key of the user into whom this visitor was merged."""
     deleted_at: int = 0
     previous_deletion_at: int = 0
-    """When the life before this one was deleted; 0 where there was none."""
+    """When the person was last deleted before signing up again; 0 for never."""
     bot: bool = False
-    """Behaves like a machine (``state/person/bot_detection.py``)."""
+    """Marked as a bot (``state/person/bot_detection.py``)."""
     rhythm: ActivityRhythm | None = None
     # traits
     traits: dict[str, Scalar] = {}
@@ -134,7 +131,7 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     path: str = ""
     steps: dict[str, StepState] = {}
     since: dict[str, int] = {}
-    """When each step first became the current one. A step done ahead of its turn never did."""
+    """When each step first became the current one. A step that was completed ahead of its turn has no entry."""
     first_seen: int = 0
     signup_at: int = 0
     activated_at: int = 0
@@ -158,14 +155,14 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     decided: list[int] = []
     """Log times of the decisions of the last 24 hours."""
     stuck_decided: int = 0
-    """When the last decision upon being stuck was made: tips do not start the cooldown of help."""
+    """When the last decision for a stuck signal was made: other decisions do not start its cooldown."""
     open: list[OpenDecision] = []
     arms_seen: dict[str, int] = {}
-    """When each arm was last shown to this person, where the app's report said which."""
+    """When each arm was last shown to this person, where the app echoed the id."""
     # what a text may depend on
     events: int = 0
-    """Events seen, counted up to a few (``state/person/recent.py``)."""
+    """Number of events, counted up to ``EVENTS_COUNTED`` (``state/person/recent.py``)."""
     last_event: str = ""
     """Type and subject of the last event to arrive, shortened."""
     notes: list[str] = []
-    """The person's last own words and errors: kept only where the catalog lets a model read them."""
+    """The person's last texts and errors: kept only where the catalog's ``wording`` uses them."""

@@ -1,4 +1,4 @@
-"""Preferences: whether a person wants guidance, at which hours, and whether a model may word it. The newest of each counts."""
+"""Preferences: whether a person wants guidance, at which hours, and whether a model may word it. The newest value of each counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from state.times import parse_minute_of_day
 
 
 def update_preferences(person: Person, event: Event) -> None:
-    """Take over the preferences of ``event``, each by itself. Of two refusals and consents at one time the refusal counts."""
+    """Apply the preferences of ``event``, each by its own time. At equal times a refusal wins over a consent."""
     at, guidance, quiet = event.timestamp, event.payload.get("guidance"), event.payload.get("quietHours")
     if "quietHours" in event.payload and at >= person.preferences_at:
         person.preferences_at, person.quiet_from, person.quiet_to = at, -1, -1

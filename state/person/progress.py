@@ -1,8 +1,7 @@
-"""Where a person stands: derived from evidence, never stored, so that it cannot contradict the evidence.
+"""Progress: derived from evidence and never stored, so it cannot contradict the evidence.
 
-A step is completed once its own evidence exists and every step that it requires is completed; it was completed at the later of these.
-Evidence is collected for all steps of the catalog, whatever the path, so that neither the order of events nor a path that becomes known
-late changes the result.
+A step is completed once it has evidence and every step that it requires is completed, at the later of these times. Evidence is collected
+for all steps of the catalog, whatever the path, so neither the order of events nor a path that becomes known late changes the result.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def completed(plan: Plan, path: str, steps: Mapping[str, StepState]) -> dict[str
 
 
 def current_step(plan: Plan, path: str, done: Mapping[str, int]) -> str:
-    """First step of the path that is open (not completed, everything it requires is); empty where there is none."""
+    """First step of the path that is not completed and whose required steps are; empty where there is none."""
     for step_id, required in plan.routes.get(path, ()):
         if step_id not in done and (not required or all(each in done for each in required)):
             return step_id
@@ -49,14 +48,14 @@ def activated_at(plan: Plan, path: str, done: Mapping[str, int]) -> int:
 
 
 def last_progress(person: Person, done: Mapping[str, int]) -> int:
-    """When the person last got further: the last completion, or the beginning."""
+    """When the person last progressed: the last completion, or the sign-up."""
     return max([person.signup_at or person.first_seen, *done.values()])
 
 
 def record_evidence(person: Person, event: Event, rules: tuple[Rule, ...]) -> tuple[bool, list[str]]:
-    """Add what ``event``, which fulfils ``rules``, says about their steps.
+    """Add the evidence of ``event`` to the steps of ``rules``, which it fulfils.
 
-    Return whether the evidence of one has changed, and the steps that were never touched before.
+    Return whether the evidence of a step changed, and the steps without any earlier event.
     """
     changed, touched = False, []
     for rule in rules:

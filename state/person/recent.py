@@ -1,4 +1,4 @@
-"""What a person did last: whether an event repeats the one before, how many there were, and the person's own words for a model."""
+"""A person's latest events: whether an event repeats the one before, how many there were, and the person's own texts for a model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from state.events import Event
 from state.person.person import Person
 
 EVENTS_COUNTED: Final = 5
-"""Events are counted up to here: the most that a catalog's ``cold_events`` may ask for."""
+"""Events are counted up to here: the maximum of a catalog's ``cold_events``."""
 
 NOTES_KEPT: Final = 2
 MAX_NOTE: Final = 160
@@ -18,7 +18,7 @@ _NOTE_FIELDS: Final = ("text", "comment", "feedback", "question", "query", "sear
 
 
 def repeats_last_event(person: Person, event: Event) -> bool:
-    """Count the event, and return whether it does the same thing as the last one, by arrival."""
+    """Count the event, and return whether it has the same type and subject as the last one to arrive."""
     subject = event.name
     if not subject:
         for field in ("path", "target", "form", "code"):
@@ -34,7 +34,7 @@ def repeats_last_event(person: Person, event: Event) -> bool:
 
 
 def keep_notes(person: Person, event: Event) -> None:
-    """Keep the person's own words: what an error said, what they typed into a field that is meant for words."""
+    """Keep the person's own texts: the message of an error, and what they typed into a text field."""
     if event.type == "error":
         words = " ".join(str(event.payload.get(field) or "") for field in ("code", "message")).strip()
     else:

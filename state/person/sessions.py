@@ -9,7 +9,7 @@ from state.person.person import Person
 
 
 def follow_session(person: Person, event: Event, gap: int) -> bool:
-    """Follow sessions and active time by the newest events; return whether a session began: after ``gap`` ms, or with a new id."""
+    """Update sessions and active time with an event. Return whether a session began: after ``gap`` milliseconds, or with a new id."""
     if event.timestamp < person.newest:
         return False
     session = zlib.crc32(event.session.encode()) if event.session else 0

@@ -29,11 +29,11 @@ _decoder = msgspec.msgpack.Decoder(Person)
 
 
 class SnapshotError(Exception):
-    """A snapshot cannot be read: it was written by a newer release, or it is damaged."""
+    """A snapshot cannot be read: a newer release wrote it, or it is damaged."""
 
 
 def encode(person: Person) -> bytes:
-    """Write a person down. Leaves out event ids that are late by now: they would be judged late before they are looked up."""
+    """Encode a person. Event ids older than ``floor`` are left out: such events are late before their ids are checked."""
     seen = recent_events(person)
     count = len(seen)
     marks = struct.pack(f"<{count}Q{count}I", *seen, *(at - person.floor for at in seen.values()))
@@ -41,7 +41,7 @@ def encode(person: Person) -> bytes:
 
 
 def decode(data: bytes) -> Person:
-    """Read a person back. Raises ``SnapshotError``."""
+    """Decode a person. Raises ``SnapshotError``."""
     try:
         version, count = _HEAD.unpack_from(data)
         if version != VERSION:

@@ -1,4 +1,4 @@
-"""Traits: what an app says about a person. The newest value of each trait counts."""
+"""Traits: properties of a person that the app sends. The newest value of each trait counts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from state.events import Event
 from state.person.person import Person
 
 LONGEST: Final = 128
-"""Characters of a trait's text; a longer value is not kept."""
+"""Characters of a trait's text. A longer value is ignored."""
 
 
 def update_traits(person: Person, event: Event, wanted: frozenset[str]) -> bool:
-    """Keep the newest value of each wanted trait; return whether one changed. Ties go to the greater text, so order does not matter."""
+    """Keep the newest value of each wanted trait; return whether one changed. At equal times the greater text wins, whatever the order."""
     given = event.payload.get("traits")
     if not isinstance(given, dict):
         return False
@@ -33,7 +33,7 @@ def update_traits(person: Person, event: Event, wanted: frozenset[str]) -> bool:
 
 
 def _rank(value: Scalar) -> tuple[str, str]:
-    """Orders values; tells ``1`` from ``True``, which Python holds to be equal."""
+    """Sort key of a value. It separates ``1`` from ``True``, which are equal in Python."""
     return str(value), type(value).__name__
 
 

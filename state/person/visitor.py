@@ -1,8 +1,8 @@
-"""A visitor: what an anonymous id did that may count later, for the user the visitor turns out to be.
+"""A visitor: the events of an anonymous id that may count later, for the user into whom the visitor is merged.
 
-Kept are only events that are evidence of a step or carry traits, and at most ``KEPT`` of them, the newest. Once the visitor is merged
-nothing is kept but the user's stream key, a digest: the user's id stands in ``state/person/identity.py`` until the user is deleted.
-Snapshot: one version byte, then the MessagePack array of ``Visitor``'s fields in order.
+Only events that are evidence of a step or carry traits are kept, at most ``KEPT`` of them, the newest. After the merge only the user's
+stream key, a digest, is kept: the user's id is in ``state/person/identity.py`` until the user is deleted. Snapshot: one version byte, then
+the MessagePack array of ``Visitor``'s fields in order.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ VERSION: Final = 1
 
 
 class Visitor(msgspec.Struct, gc=False, array_like=True):
-    """One visitor. ``into`` is the stream key of the user that the visitor was merged into, empty until then."""
+    """One visitor. ``into`` is the stream key of the user into whom the visitor was merged, empty until then."""
 
     into: str = ""
     events: list[Event] = []
 
 
 class Stitcher:
-    """The rules of stitching for one plan. Methods change the visitor given."""
+    """The rules of merging for one plan. Methods change the given visitor."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan: Final = plan
 
     def keep(self, visitor: Visitor, event: Event) -> None:
-        """Remember a visitor's event, where it may count for the user later."""
+        """Keep a visitor's event where it may count for the user later."""
         if event.type == "user_deleted":
             visitor.events = []
         elif event.type in ("signup", "identify") or self._plan.rules(event.type, event.name, event.payload):
             visitor.events = [*visitor.events[1 - KEPT :], msgspec.structs.replace(event, raw_payload=b"{}", traceparent="")]
 
     def merge(self, visitor: Visitor, merged: VisitorMerged) -> list[Event]:
-        """The visitor became a user: return the remembered events as that user's, once.
+        """The visitor became a user: return the kept events as that user's. A visitor who is already merged stays with the first user.
 
-        They take the place of the merge in the input. A visitor who is already merged stays with the first user.
+        The events take the place of the merge in the input.
         """
         if visitor.into:
             return []
@@ -68,12 +68,12 @@ _decoder = msgspec.msgpack.Decoder(Visitor)
 
 
 def encode(visitor: Visitor) -> bytes:
-    """Write a visitor down."""
+    """Encode a visitor."""
     return bytes([VERSION]) + _encoder.encode(visitor)
 
 
 def decode(data: bytes) -> Visitor:
-    """Read a visitor back. Raises ``SnapshotError``."""
+    """Decode a visitor. Raises ``SnapshotError``."""
     if data[:1] != bytes([VERSION]):
         raise SnapshotError(f"a visitor's snapshot has version {data[:1].hex()}, this release reads {VERSION:02x}")
     try:

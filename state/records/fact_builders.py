@@ -1,4 +1,4 @@
-"""Builds the rows that follow from an event, a person's state, a recommendation or a dead letter."""
+"""Builds rows from events, a person's state, recommendations and dead letters."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from state.records.facts import DeadLetterFact, EventFact, PersonFact, ProgressF
 from state.records.recommendation import Recommendation
 
 RAW_SHOWN: Final = 4_096
-"""Bytes of a rejected message that its row shows; the dead-letter topic or file has all of it."""
+"""Bytes of a rejected message that its row contains. The dead-letter topic or file has all of them."""
 
 
 def event_fact(event: Event, status: str, version: int) -> EventFact:
-    """The event as it was taken. ``version`` is the person's, 0 where it was not applied: the row of an applied event wins over that of
-    a late repetition, and a deletion removes the rows of the life before it and no others.
+    """The row of an accepted event.
+
+    ``version`` is the person's, 0 where the event was not applied: so the row of an applied event wins over that of a late repetition, and
+    a deletion removes the rows from before it and no others.
     """
     return EventFact(
         tenant_id=event.tenant,
@@ -39,7 +41,7 @@ def event_fact(event: Event, status: str, version: int) -> EventFact:
 
 
 def progress_fact(plan: Plan, person: Person, step: str, done: Mapping[str, int]) -> ProgressFact:
-    """Where ``person`` stands on ``step`` of their path, with what is completed in ``done``."""
+    """The row of ``step`` for ``person``. ``done`` are the completed steps."""
     state = person.steps.get(step) or StepState()
     return ProgressFact(
         tenant_id=person.tenant,
@@ -60,7 +62,7 @@ def progress_fact(plan: Plan, person: Person, step: str, done: Mapping[str, int]
 
 
 def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int]) -> PersonFact:
-    """The person as analysts group them; ``group`` as in ``PersonFact.experiment_group``."""
+    """The row of a person. ``group`` as in ``PersonFact.experiment_group``."""
     total = len(plan.paths[person.path].steps) if person.path in plan.paths else 0
     sessions_ms = person.session_total + person.session_to - person.session_from
 
@@ -100,7 +102,7 @@ def engagement(steps_completed: int, steps_total: int, sessions: int) -> float:
 
 
 def recommendation_fact(record: Recommendation, *, created_at: int, expires_at: int) -> RecommendationFact:
-    """The record that the app could read; its times in milliseconds."""
+    """The row of a record that the app could read. Times in milliseconds."""
     return RecommendationFact(
         tenant_id=record.tenant_id,
         user_id=record.user_id,
@@ -127,7 +129,7 @@ def recommendation_fact(record: Recommendation, *, created_at: int, expires_at: 
 
 
 def dead_letter_fact(letter: DeadLetter) -> DeadLetterFact:
-    """The row of a dead letter, identified by where the message stood."""
+    """The row of a dead letter, identified by its place in the input."""
     return DeadLetterFact(
         dead_letter_id=f"{letter.topic}:{letter.partition}:{letter.offset}",
         reason=letter.reason,

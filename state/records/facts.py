@@ -1,8 +1,8 @@
-"""What the engine hands to analysts: one struct a table row, columns in field order.
+"""Rows for analysts: one struct for each table, with its columns in field order.
 
-A fact is immutable and plain. Times are integers, milliseconds since the Unix epoch, UTC, and end in ``_at``
-(or are named ``minute``, ``timestamp`` or ``log_time``). Every table is replaced by its key (see each ``KEY``), the row with
-the largest ``version`` wins, so that writing a fact twice reads as writing it once.
+Times are integers, milliseconds since the Unix epoch, UTC, and end in ``_at`` (or are named ``minute``, ``timestamp`` or ``log_time``).
+Rows are replaced by key (see each ``KEY``): the row with the largest ``version`` wins, so writing a row twice has the effect of writing it
+once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventFact(Fact, frozen=True, gc=False, kw_only=True):
-    """One accepted event. ``status`` is ``applied``, or why it was kept but not applied (``late``, ``deleted``, ``merged``)."""
+    """One accepted event. ``status`` is ``applied``, or why it was not applied (``late``, ``deleted``, ``merged``)."""
 
     TABLE = "events"
     KEY = ("tenant_id", "user_id", "event_id")
@@ -42,11 +42,10 @@ class EventFact(Fact, frozen=True, gc=False, kw_only=True):
 
 
 class DecisionFact(Fact, frozen=True, gc=False, kw_only=True):
-    """One consideration of one person: a choice (``outcome`` = ``decided``) or a non-decision (``declined``, with its ``reason``).
+    """One decision about guidance: a choice (``outcome`` = ``decided``) or a non-decision (``declined``, with its ``reason``).
 
-    ``arms`` and ``propensities`` run in parallel and name every arm that was eligible; both are empty for a non-decision.
-    ``learner_version`` is the version of the posterior that the choice was made with, ``parameters_version`` that of the step statistics.
-    ``experiment_group`` is the person's, as in ``PersonFact``.
+    ``arms`` and ``propensities`` run in parallel and name every eligible arm; both are empty for a non-decision. ``learner_version`` is the
+    version of the posterior used, ``parameters_version`` that of the step statistics. ``experiment_group`` as in ``PersonFact``.
     """
 
     TABLE = "decisions"
@@ -74,7 +73,7 @@ class DecisionFact(Fact, frozen=True, gc=False, kw_only=True):
 
 
 class RecommendationFact(Fact, frozen=True, gc=False, kw_only=True):
-    """One version of what the app reads for a person, as written to Redis. ``ui_component`` = ``none`` withdraws."""
+    """One version of a person's record as written to Redis. ``ui_component`` = ``none`` withdraws it."""
 
     TABLE = "recommendations"
     KEY = ("tenant_id", "user_id", "version", "source")
@@ -103,12 +102,12 @@ class RecommendationFact(Fact, frozen=True, gc=False, kw_only=True):
 
 
 class LlmCallFact(Fact, frozen=True, gc=False, kw_only=True):
-    """The result of a decision that a model could have worded. One row for each decision, also where no model was asked.
+    """The result of a decision that a model could have worded. One row for each such decision, also without a call.
 
-    ``status`` is ``improved`` (a text went to Redis, where it counts if the template was not shown yet) or ``kept``, with its ``reason``.
-    ``source`` is ``call``, ``cache``, ``coalesced`` or empty; ``scope`` is ``shared`` or ``personal``. ``cost_micros``: millionths of a
-    dollar. ``checks`` is JSON: a list of ``[check, reason]``. ``experiment`` is ``model`` or ``template`` for decisions that took part in
-    the comparison of the two, else empty. Rejected texts are not stored: they may hold personal data.
+    ``status`` is ``improved`` (a text was sent to Redis, where it counts if the template was not shown yet) or ``kept``, with its
+    ``reason``. ``source`` is ``call``, ``cache``, ``coalesced`` or empty; ``scope`` is ``shared`` or ``personal``. ``cost_micros``:
+    millionths of a dollar. ``checks`` is JSON: a list of ``[check, reason]``. ``experiment`` is ``model`` or ``template`` for decisions
+    that took part in the comparison of the two, else empty. Rejected texts are not stored: they may contain personal data.
     """
 
     TABLE = "llm_calls"
@@ -143,11 +142,11 @@ class LlmCallFact(Fact, frozen=True, gc=False, kw_only=True):
 
 
 class OutcomeFact(Fact, frozen=True, gc=False, kw_only=True):
-    """Something that happened to one decision.
+    """One outcome or exposure of a decision.
 
-    ``kind`` is an exposure event (``shown``, ``clicked``, ``dismissed``) or how the decision ended: ``success`` or
-    ``failure`` (its attribution window was opened by being shown), ``expired`` (never shown), ``withdrawn`` (became
-    stale before it was shown), ``superseded`` (a newer decision replaced it before it was shown).
+    ``kind`` is an exposure event (``shown``, ``clicked``, ``dismissed``) or how the decision ended: ``success`` or ``failure`` (it was
+    shown, which opened its attribution window), ``expired`` (never shown), ``withdrawn`` (became stale before it was shown), ``superseded``
+    (a newer decision replaced it before it was shown).
     """
 
     TABLE = "outcomes"
@@ -167,10 +166,10 @@ class OutcomeFact(Fact, frozen=True, gc=False, kw_only=True):
 
 
 class SignalFact(Fact, frozen=True, gc=False, kw_only=True):
-    """One detection of a person being stuck. ``evidence`` is JSON: what was seen, and what each part of it added to the score.
+    """One stuck signal. ``evidence`` is JSON: the evidence, and what each part of it added to the score.
 
-    ``score`` is the probability, as the detector believes it, that the person will not complete the step in the usual time without help;
-    ``parameters_version`` is the version of the statistics it was made with.
+    ``score`` is the estimated probability that the person will not complete the step within its horizon without help.
+    ``parameters_version`` is the version of the step statistics used.
     """
 
     TABLE = "stuck_signals"
@@ -190,12 +189,12 @@ class SignalFact(Fact, frozen=True, gc=False, kw_only=True):
 
 
 class ProgressFact(Fact, frozen=True, gc=False, kw_only=True):
-    """Where a person stands on one step of their path. ``status``: ``locked`` (not its turn yet), ``current`` (is or was), ``completed``.
+    """A person's progress on one step of their path. ``status``: ``locked`` (not reached), ``current`` (is or was), ``completed``.
 
-    Written when the path becomes known, the step is first touched, becomes current, is completed, and with every signal at it: counts and
-    ``last_seen_at`` are those of then (``updated_at``). ``current_since_at`` is set once and stays 0 for a step done ahead of its turn.
+    Written when the path becomes known, the step has its first event, becomes current or is completed, and with every signal at it. Counts
+    and ``last_seen_at`` are as of ``updated_at``. ``current_since_at`` is set once, and stays 0 for a step completed ahead of its turn.
 
-    ``completed_at`` is 0 until the step is completed; ``first_seen_at`` and ``last_seen_at`` are 0 until something touched it.
+    ``completed_at`` is 0 until the step is completed; ``first_seen_at`` and ``last_seen_at`` are 0 before the first event at it.
     """
 
     TABLE = "step_progress"
@@ -218,11 +217,11 @@ class ProgressFact(Fact, frozen=True, gc=False, kw_only=True):
 
 
 class PersonFact(Fact, frozen=True, gc=False, kw_only=True):
-    """One person as analysts group them. ``activated_at`` and ``signup_at`` are 0 where they have not happened.
+    """One person. ``activated_at`` and ``signup_at`` are 0 where they have not happened.
 
-    ``experiment_group`` is ``holdout`` (no guidance), ``rules`` (templates by rule, no learning) or ``adaptive``, for good; or ``merged``
-    for a visitor who became a user and counts as that user only.
-    ``avg_session_duration`` is in seconds; ``engagement_score`` is 0–100.
+    ``experiment_group`` is ``holdout`` (no guidance), ``rules`` (first eligible arm, no learning) or ``adaptive`` and never changes; or
+    ``merged`` for a visitor who became a user and counts only as that user. ``avg_session_duration`` is in seconds; ``engagement_score`` is
+    0–100.
     """
 
     TABLE = "people"
@@ -253,7 +252,7 @@ class PersonFact(Fact, frozen=True, gc=False, kw_only=True):
 
 
 class PosteriorFact(Fact, frozen=True, gc=False, kw_only=True):
-    """What the learner of one (tenant, trigger) believes of one arm in one context after ``updates`` rewards.
+    """The posterior of one arm in one context, in the learner of one (tenant, trigger), after ``updates`` rewards.
 
     ``context`` is ``*`` for the arm as a whole, else ``step|segment``. ``alpha`` and ``beta`` are the parameters of a Beta distribution.
     """
@@ -273,9 +272,10 @@ class PosteriorFact(Fact, frozen=True, gc=False, kw_only=True):
 
 
 class ArmStopFact(Fact, frozen=True, gc=False, kw_only=True):
-    """An arm was stopped because it does harm: with probability ``confidence`` its success rate is over ``margin`` below the others'.
+    """An arm was stopped for harm: with probability ``confidence`` its success rate is more than ``margin`` below the others'.
 
-    ``rate`` and ``others_rate`` are the posterior means over the contexts in which the arm was eligible; ``outcomes`` is how many it had.
+    ``rate`` and ``others_rate`` are the posterior means over the contexts in which the arm was tried; ``outcomes`` is its number of
+    outcomes.
     """
 
     TABLE = "arm_stops"
@@ -295,11 +295,11 @@ class ArmStopFact(Fact, frozen=True, gc=False, kw_only=True):
 
 
 class StepStatisticFact(Fact, frozen=True, gc=False, kw_only=True):
-    """What was known of one step when ``parameters_version`` was published; ``step_id`` = ``*`` is the detector as a whole.
+    """The statistics of one step when ``parameters_version`` was published; ``step_id`` = ``*`` is the detector as a whole.
 
-    ``horizon_ms`` is the time within which nine of ten of those who complete the step unaided do so; ``median_ms`` that of half of them.
-    ``curve_ms`` and ``survival`` are the survival curve: the share that has not completed the step so long after it became current.
-    ``episodes`` is the weight of what was seen, prior excluded. ``weights`` is JSON: the detector's coefficients, on the row ``*`` only.
+    ``horizon_ms`` is the time within which nine of ten of the people who complete the step unaided have done so, ``median_ms`` half of
+    them. ``curve_ms`` and ``survival`` are the survival curve: the share that has not completed the step so long after it became current.
+    ``episodes`` is the weight of the data, prior excluded. ``weights`` is JSON: the coefficients of the score, only on the row ``*``.
     """
 
     TABLE = "step_statistics"
@@ -320,9 +320,9 @@ class StepStatisticFact(Fact, frozen=True, gc=False, kw_only=True):
 
 
 class DeadLetterFact(Fact, frozen=True, gc=False, kw_only=True):
-    """One message that could not become an event.
+    """One rejected message.
 
-    ``raw`` is its first 4 KiB, undecodable bytes replaced; the dead-letter topic or file has all of it.
+    ``raw`` is its first 4 KiB, undecodable bytes replaced. The dead-letter topic or file has all of it.
     """
 
     TABLE = "dead_letters"
@@ -342,9 +342,9 @@ class DeadLetterFact(Fact, frozen=True, gc=False, kw_only=True):
 class StepMetricFact(Fact, frozen=True, gc=False, kw_only=True):
     """An additive partial of one minute of one step: the sum over all ``partial_id`` is the minute's figure.
 
-    ``metric`` is ``completed``, ``error``, ``signal``, ``decision``, ``non_decision``, ``shown``, ``clicked``, ``dismissed``,
-    ``success``, ``failure`` or ``event``; ``label`` refines it (the trigger, the reason, the event type) and may be empty.
-    ``partial_id`` is assigned by the sink from its place in the durable spool, hence the same however often it is delivered.
+    ``metric`` is ``completed``, ``signal``, ``decision``, ``non_decision``, ``event``, or a ``kind`` of ``OutcomeFact``. ``label`` refines
+    it (the trigger, the reason, the event type) and may be empty. The sink assigns ``partial_id`` from its place in the durable spool, so
+    it is the same at every delivery.
     """
 
     TABLE = "step_metrics_1m"

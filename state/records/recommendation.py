@@ -1,4 +1,4 @@
-"""What the app reads: one JSON record per person in Redis, and the effects that change it."""
+"""The record that the app reads, one for each person in Redis as JSON, and the effects that change it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import msgspec
 
 
 class Recommendation(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=False):
-    """The guidance one person should see now, in the words and order of the JSON record (camelCase).
+    """The current guidance of one person, in the names and order of the JSON record (camelCase).
 
-    ``ui_component`` = ``none`` means: show nothing (the earlier guidance became stale). ``created_at`` and ``expires_at`` are log time,
-    RFC 3339. Within one person a larger ``version`` is always newer.
+    ``ui_component`` = ``none`` means: show nothing (the earlier guidance became stale). ``created_at`` and ``expires_at`` are log time, RFC
+    3339. Within one person a larger ``version`` is always newer.
     """
 
     decision_id: str
@@ -38,13 +38,13 @@ class Recommendation(msgspec.Struct, frozen=True, gc=False, rename="camel", omit
 
 
 class Publish(msgspec.Struct, frozen=True, gc=False):
-    """Effect: let the app read this record, unless it already has a newer one."""
+    """Effect: write this record, unless a newer one is stored."""
 
     recommendation: Recommendation
 
 
 class Erase(msgspec.Struct, frozen=True, gc=False):
-    """Effect: the person was deleted. A tombstone of ``version``, without personal data, keeps late writes from resurrecting a record."""
+    """Effect: the person was deleted. A tombstone with ``version``, without personal data, prevents late writes from restoring a record."""
 
     tenant_id: str
     user_id: str
@@ -52,13 +52,13 @@ class Erase(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReplaceText(msgspec.Struct, frozen=True, gc=False):
-    """Effect: replace the template's text in the record of the same decision, if that record still stands there and was not shown."""
+    """Effect: a new text for the stored record, if that has the same decision, is a template, and was not shown."""
 
     recommendation: Recommendation
 
 
 class MarkShown(msgspec.Struct, frozen=True, gc=False):
-    """Effect: the person has seen the guidance of this decision; its text must not change any more."""
+    """Effect: the guidance of this decision was shown; its text must not change any more."""
 
     tenant_id: str
     user_id: str
@@ -72,17 +72,17 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def encode(recommendation: Recommendation) -> bytes:
-    """Return the JSON record as it stands in Redis."""
+    """Encode a record as the JSON stored in Redis."""
     return _ENCODER.encode(recommendation)
 
 
 def decode(data: bytes) -> Recommendation:
-    """Read a record back. Raises ``msgspec.DecodeError`` on anything that is not one."""
+    """Decode a record. Raises ``msgspec.DecodeError`` for other data."""
     return msgspec.json.decode(data, type=Recommendation)
 
 
 def validation_hash(message: str, ui_component: str, deep_link: str) -> str:
-    """Digest of what the person will see, so that a reader can tell whether it was changed on the way."""
+    """Digest of the shown content, with which a reader can verify that it was not changed."""
     canonical = msgspec.json.encode([message, ui_component, deep_link])
     return hashlib.blake2b(canonical, digest_size=16).hexdigest()
 
@@ -93,5 +93,5 @@ def redis_key(tenant_id: str, user_id: str) -> str:
 
 
 def shown_key(tenant_id: str, user_id: str) -> str:
-    """Key that holds the id of the decision that the person saw last. An app may set it when it reads, to be surer than events make it."""
+    """Key of the id of the decision shown last. An app may set it when it reads the record, which is faster than an exposure event."""
     return f"onramp:{{{tenant_id}:{user_id}}}:shown"

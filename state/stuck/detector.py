@@ -1,14 +1,15 @@
-"""Notices who is stuck, and has guidance considered for them. Held-out people are noticed like everyone.
+"""The detector: tracks each person's episode, scores it, and raises an alarm when the person is stuck. It treats held-out people alike.
 
-An *episode* is a person at their current step. It is looked at when evidence comes (errors, rage clicks, circles, a slow step), and by
-a timer after each quarter of the time up to the step's deadline (``state/stuck/survival.py``). Each time the score (``state/stuck/score.py``) says how
-probable it is that the step will not be completed in the usual time; beyond a threshold that is an alarm: one an episode, and none
-after half of the horizon, when it would come too late to count. Thresholds of the catalog make evidence; only the score makes an alarm.
+An *episode* is a person at their current step. It is scored when evidence arrives (errors, rage clicks, circles, a slow step), and by a
+timer at each quarter of the time up to the step's deadline (``state/stuck/survival.py``). The score (``state/stuck/score.py``) is the
+probability that the step will not be completed within its horizon. A score above the threshold raises an alarm: at most one for each
+episode, and none after half of the horizon, when it would come too late to count. The catalog's thresholds define evidence; only the score
+raises an alarm.
 
-What became of an episode is a lesson. Nobody influenced held-out people, and their level is what counts; there are few of them. Guided
-people teach what is alike for both: how steps compare, and what each sign of trouble means. They are told apart by the group that was
-drawn for them, never by whether they were shown anything: only people who come back are shown something, and those without would look
-more lost than they are. Where the catalog holds nobody out, everyone counts as if held out, for want of better.
+The end of an episode is reported as an ``EpisodeObservation``. The level of the models is estimated from held-out people, because nothing
+influenced them; there are few of them. Guided people contribute what both have in common: how steps compare, and the effect of each kind of
+evidence. The two are separated by the experiment group, never by exposure: only people who return are shown anything, so people without an
+exposure would look more stuck than they are. Where the catalog has no holdout, everyone counts as held out.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import msgspec
 
 from state import counters
 from state.catalog.plan import Plan, Rule
+from state.decision.attribution import EXPOSURES
 from state.decision.eligibility import experiment_group
 from state.decision.guidance import Guidance
 from state.events import Event
@@ -48,7 +50,7 @@ _MANY_TOUCHES: Final = 3
 _LAST_EVENT: Final = {"page_view": 1, "button_click": 2, "error": 3}
 _OTHER_EVENT: Final = 4
 _THREE_HOURS: Final = 180  # minutes
-_NO_ACTIVITY: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss", "identify"})
+_NO_ACTIVITY: Final = EXPOSURES | {"identify"}
 _TRIGGER_OF_PART: Final = {
     "silence": _INACTIVE,
     "visits": _INACTIVE,
@@ -60,7 +62,7 @@ _TRIGGER_OF_PART: Final = {
 
 
 class Detector:
-    """The signs of being stuck, for all people of one plan. Methods change the person given and append to the collector given."""
+    """Stuck detection for all people of one plan. Methods change the given person and emit into the given collector."""
 
     def __init__(self, plan: Plan, keys: Keys, guidance: Guidance, parameters: ParameterStore) -> None:
         self._plan: Final = plan
@@ -70,15 +72,15 @@ class Detector:
         self._enabled: Final = {trigger: plan.triggers.enabled(trigger) for trigger in STUCK_TRIGGERS}
 
     def parameters(self, person: Person, at: int, out: Collector) -> Parameters:
-        """What is in force at log time ``at``; ``out`` notes its version."""
+        """The parameters in force at log time ``at``. Stores their version in ``out``."""
         found = self._parameters.at(self._plan, person.tenant, at)
         out.parameters = found.version
         return found
 
-    # machines
+    # bots
 
     def detect_bot(self, person: Person, event: Event, gap: int, repeated: bool, at: int, out: Collector) -> None:
-        """Follow the rhythm of a person's events, in order of time; suspect machines. ``gap`` since the event before, -1 for none."""
+        """Update the rhythm of a person's events, in order of time, and mark bots. ``gap``: since the event before, -1 for none."""
         if person.bot or event.type in _NO_ACTIVITY:
             return
         rhythm = person.rhythm
@@ -93,7 +95,7 @@ class Detector:
     # episodes
 
     def update_episode(self, person: Person, done: Mapping[str, int], at: int, out: Collector, *, first: bool) -> None:
-        """Progress or the path have changed: end the episode, begin the next. ``first``: the step is current for the first time."""
+        """Progress or the path changed: end the episode and begin the next. ``first``: the step is current for the first time."""
         current = "" if person.activated_at or person.merged_into else current_step(self._plan, person.path, done)
         episode = person.episode
         if episode is not None and episode.step == current:
@@ -111,9 +113,9 @@ class Detector:
         self._schedule(person, episode, at, parameters.curves[current])
 
     def reopen_episode(self, person: Person, done: Mapping[str, int], at: int, out: Collector) -> bool:
-        """Where another catalog, or an earlier release, wrote the person down: begin the episode of the step at which they stand now.
+        """Begin the episode of the current step where the person's state was written with another catalog or by an earlier release.
 
-        Return whether that was so. Such an episode teaches nothing: nobody has seen its beginning.
+        Return whether that was so. Such an episode is not observed, because its beginning is unknown.
         """
         episode = person.episode
         if episode is not None:
@@ -131,14 +133,14 @@ class Detector:
         return True
 
     def censor(self, person: Person, at: int, out: Collector) -> None:
-        """Censor the person's episode: they are no human, or are no longer observed. It teaches nothing more."""
+        """Censor the person's episode: they are a bot, or are no longer observed."""
         episode = person.episode
         if episode is not None and episode.observed:
             self._emit(out, person, episode, "censored", at, lasted=max(at - episode.onset, 0))
             episode.observed, episode.rows = 0, []
 
     def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector, parameters: Parameters) -> None:
-        """The episode is over: completed, or left for another path."""
+        """End the episode: the step was completed, or the person changed to another path."""
         if episode.step not in done:
             self.censor(person, at, out)
             return
@@ -181,7 +183,7 @@ class Detector:
         return _HELD_OUT if held_out else _GUIDED
 
     def _schedule(self, person: Person, episode: Episode, now: int, curve: Curve) -> None:
-        """Set the timer for the next checkpoint that is far enough away, or for when the episode is judged."""
+        """Set the timer for the next checkpoint that is far enough away, or for the horizon, when the episode matures."""
         person.check_due = 0
         soonest = now + self._plan.lookahead
         if person.bot:
@@ -195,10 +197,10 @@ class Detector:
         if episode.observed and not episode.matured:
             person.check_due = max(episode.onset + curve.horizon, soonest)
 
-    # looking
+    # scoring
 
     def check(self, person: Person, due: int, done: Mapping[str, int], out: Collector, parameters: Parameters) -> None:
-        """The timer of the current step ran at log time ``due``."""
+        """The timer of the current step fired at log time ``due``."""
         episode = person.episode
         if episode is None or person.bot:
             return
@@ -216,7 +218,7 @@ class Detector:
     def take_event(
         self, person: Person, event: Event, rules: tuple[Rule, ...], done: Mapping[str, int], out: Collector, parameters: Parameters
     ) -> None:
-        """Look at an event that was applied: note what it says, and look at the episode where it is a sign of being stuck."""
+        """Count an applied event as evidence, and score the episode where it completes a sign of being stuck."""
         episode = person.episode
         if episode is None or person.bot or event.timestamp < episode.onset:
             return
@@ -264,17 +266,17 @@ class Detector:
         slow = self._plan.slow_after[episode.step]
         touches = episode.touches
         return Levels(
-            checkpoint,
-            sum(silence >= share for share in SILENT_FROM),
-            errors,
-            min(episode.rage, 2),
-            min(episode.circles, 3),
-            min(person.active // slow, 2) if enabled[_SLOW] else 0,
-            1 + sum(person.active >= each for each in ACTIVE_FROM) if person.active else 0,
-            episode.last,
-            min(person.sessions - episode.sessions, 3) if enabled[_INACTIVE] else 0,
-            0 if not touches else 1 if touches < _MANY_TOUCHES else 2,
-            minute_of_day(person.newest, str(person.traits.get("timezone", "UTC"))) // _THREE_HOURS,
+            checkpoint=checkpoint,
+            silence=sum(silence >= share for share in SILENT_FROM),
+            errors=errors,
+            rage=min(episode.rage, 2),
+            circles=min(episode.circles, 3),
+            slow=min(person.active // slow, 2) if enabled[_SLOW] else 0,
+            activity=1 + sum(person.active >= each for each in ACTIVE_FROM) if person.active else 0,
+            last=episode.last,
+            visits=min(person.sessions - episode.sessions, 3) if enabled[_INACTIVE] else 0,
+            touches=0 if not touches else 1 if touches < _MANY_TOUCHES else 2,
+            hour=minute_of_day(person.newest, str(person.traits.get("timezone", "UTC"))) // _THREE_HOURS,
         )
 
     def _score(
@@ -290,11 +292,11 @@ class Detector:
         *,
         record: bool,
     ) -> None:
-        """Score the episode at log time ``at``; raise the alarm where that is enough. ``record``: keep what it looks like as a row."""
+        """Score the episode at log time ``at`` and raise the alarm above the threshold. ``record``: keep the levels as a row."""
         curve, model = parameters.curves[episode.step], parameters.model
         levels = self._levels(person, episode, at, checkpoint, curve.deadline)
         flag = ALARMED if episode.alarmed else OPEN
-        if not episode.alarmed and not (person.rhythm is not None and bot_detection.is_doubtful(person.rhythm)):
+        if not episode.alarmed and not (person.rhythm is not None and bot_detection.is_suspicious(person.rhythm)):
             score = model.score(episode.step, levels)
             if score >= (model.last if checkpoint == LAST_CHECKPOINT else model.early):
                 parts = model.parts(levels)
@@ -304,10 +306,9 @@ class Detector:
                     self._alarm(person, episode, trigger, score, parts, at, done, out, curve, details)
         if episode.observed and not episode.matured and (record or flag == RAISING) and len(episode.rows) < _MAX_ROWS:
             episode.rows.append(levels._replace(guided=int(episode.observed == _GUIDED)).pack(flag))
-            episode.horizon = episode.horizon or curve.horizon
 
     def _trigger_of(self, parts: Mapping[str, float]) -> str:
-        """The trigger whose evidence adds most; silence where none adds anything, unless the catalog does not look at it."""
+        """The trigger whose evidence adds most to the score. ``stuck:inactive``, if enabled, where none adds anything; else empty."""
         added: dict[str, float] = {trigger: 0.0 for trigger, enabled in self._enabled.items() if enabled}
         for part, trigger in _TRIGGER_OF_PART.items():
             if trigger in added:
@@ -330,7 +331,7 @@ class Detector:
         curve: Curve,
         details: Mapping[str, Any],
     ) -> None:
-        """The person is stuck: say so, on what evidence, and consider guidance."""
+        """Emit the signal with its evidence, and consider guidance."""
         episode.alarmed = at
         person.version += 1
         step = episode.step

@@ -1,9 +1,9 @@
-"""Learns from the observations of one tenant: counts them by period, and makes parameters of what was counted in earlier periods.
+"""Estimates the step statistics of one tenant: counts observations by period, and fits parameters to the counts of earlier periods.
 
-What is in force is a function of the counts alone, so that a snapshot is nothing but counts. They consist of the *closed* periods, merged
-and faded, and of the *open* one, the last of which a observation was heard. The first observation of a later period closes the open one; whoever
-asks for a later period before that gets what closing it will give. Observations that come after their period was closed (from a partition
-whose time is behind) count for the open one.
+The parameters in force are a function of the counts, so a snapshot holds only counts: those of the *closed* periods, merged and discounted,
+and those of the *open* one, the period of the latest observation. The first observation of a later period closes the open one. A reader
+that needs the parameters of a later period before that gets the same values, computed in advance. Observations that arrive after their
+period was closed (from a partition whose log time lags) are counted in the open one.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from state.catalog.plan import Plan
 from state.records.facts import StepStatisticFact
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD, Parameters, prior
-from state.stuck.score import LAST_CHECKPOINT, fit, checkpoint_of
+from state.stuck.score import LAST_CHECKPOINT, checkpoint_of, fit
 from state.stuck.survival import EDGES, CohortCounts, bin_of, estimate
 
 VERSION: Final = 1
 MOST_CELLS: Final = 8_192
-"""Cells kept at most. Beyond it those that weigh least are forgotten; those of the last checkpoint, which set the threshold, last."""
+"""Cells kept at most. Beyond it, those of least weight are deleted; those of the last checkpoint, which set the threshold, last."""
 _MIN_CELL_WEIGHT: Final = 0.02
 _json = msgspec.json.Encoder()
 
@@ -32,10 +32,11 @@ Ended = dict[str, dict[int, dict[int, tuple[float, float]]]]
 
 
 class EpisodeCounts(msgspec.Struct, array_like=True):
-    """Counts. ``entered``: step → cohort → how many; ``ended``: step → cohort → bin → how many completed it and left; ``cells``: step → row
-    → how many made it in time, and did not. Those of guided people are in ``guided_entered`` and ``guided_ended``.
+    """Counts of episodes. Those of guided people are in ``guided_entered`` and ``guided_ended``.
 
-    Within a period they are whole numbers, so that sums do not depend on the order in which observations come.
+    ``entered``: step → cohort → people who began. ``ended``: step → cohort → bin → completions and censored people. ``cells``: step → row →
+    episodes completed within the horizon, and not. Within a period counts are whole numbers, so sums do not depend on the order of
+    observations.
     """
 
     entered: Entered = {}
@@ -44,12 +45,12 @@ class EpisodeCounts(msgspec.Struct, array_like=True):
     guided_ended: Ended = {}
     cells: Cells = {}
     maturing: dict[int, Cells] = {}
-    """Cohort → its cells, as long as not everybody in it can be judged. Whoever makes it is known before those who do not: taken at once,
-    they would make everybody look better than they are."""
+    """Cohort → its cells, until the horizon has passed for everyone in it. People who complete the step are known before those who do not;
+    counted at once, they would bias the rate upwards."""
 
 
 class EstimatorState(msgspec.Struct, array_like=True):
-    """What an estimator writes down. Periods are numbered from 1970 on; -1 where there was none."""
+    """The snapshot of an estimator. Periods are numbered from 1970 on; -1 where there was none."""
 
     version: int
     tenant: str
@@ -64,14 +65,14 @@ _decoder = msgspec.msgpack.Decoder(EstimatorState)
 
 
 class EstimatorError(Exception):
-    """The counts cannot be read: they were written by a newer release, or they are damaged."""
+    """The snapshot of an estimator cannot be read: a newer release wrote it, or it is damaged."""
 
 
 class Estimator:
-    """The counts of one tenant. ``learn`` changes them; ``parameters`` never does."""
+    """The estimator of one tenant. Only ``learn`` changes its counts."""
 
     def __init__(self, plan: Plan, state: EstimatorState) -> None:
-        """Go on from ``state``."""
+        """Continue from ``state``."""
         self._plan: Final = plan
         self._state: Final = state
         self._in_force: Parameters | None = None
@@ -79,11 +80,11 @@ class Estimator:
 
     @property
     def tenant(self) -> str:
-        """Whose steps these are."""
+        """Tenant of the steps."""
         return self._state.tenant
 
     def parameters(self, period: int) -> Parameters:
-        """What is in force in ``period``."""
+        """The parameters in force in ``period``."""
         state = self._state
         if state.open is not None and period > state.open_period:
             if self._upcoming is None:
@@ -94,7 +95,10 @@ class Estimator:
         return self._in_force
 
     def learn(self, observation: EpisodeObservation) -> list[StepStatisticFact]:
-        """Count a observation; return the rows to publish where it closed a period. Observations must come in order of time, but for a period's own."""
+        """Count an observation. Return the rows to publish where it closed a period.
+
+        Observations of different periods must come in order of time.
+        """
         state, facts = self._state, []
         period = observation.at // PERIOD
         if state.open is None:
@@ -110,7 +114,7 @@ class Estimator:
         return facts
 
     def statistics(self, parameters: Parameters) -> list[StepStatisticFact]:
-        """The rows of what was published."""
+        """The rows of published ``parameters``."""
         at = parameters.version * PERIOD
         edges = tuple(float(edge) for edge in EDGES[1:-1])
         rows = [
@@ -150,7 +154,7 @@ class Estimator:
         return [*rows, whole]
 
     def encode(self) -> bytes:
-        """Write the counts down."""
+        """Encode the counts."""
         return _encoder.encode(self._state)
 
     def _estimate(self, counts: EpisodeCounts, period: int) -> Parameters:
@@ -160,7 +164,7 @@ class Estimator:
         return Parameters(period + 1, curves, fit(self._plan, counts.cells))
 
     def _with_open_period(self) -> EpisodeCounts:
-        """The closed periods with the open one."""
+        """The counts of the closed periods, discounted, together with those of the open one."""
         state = self._state
         assert state.open is not None
         half_life = self._plan.catalog.learning.half_life
@@ -175,24 +179,24 @@ class Estimator:
         maturing: dict[int, Cells] = {}
         for cohort, by_step in [*sorted(state.closed.maturing.items()), *sorted(state.open.maturing.items())]:
             for step, added in by_step.items():
-                if step not in horizons:  # a catalog of earlier knew it
+                if step not in horizons:  # an earlier catalog had it
                     continue
                 matured = (cohort + 1) * PERIOD + horizons[step].horizon <= until
                 counted = (cells if matured else maturing.setdefault(cohort, {})).setdefault(step, {})
                 for row, pair in added.items():
                     counted[row] = _add(counted.get(row), pair)
         return EpisodeCounts(
-            _entered(state.closed.entered, state.open.entered, oldest),
-            _ended(state.closed.ended, state.open.ended, oldest),
-            _entered(state.closed.guided_entered, state.open.guided_entered, oldest),
-            _ended(state.closed.guided_ended, state.open.guided_ended, oldest),
-            _limited(cells),
-            maturing,
+            entered=_entered(state.closed.entered, state.open.entered, oldest),
+            ended=_ended(state.closed.ended, state.open.ended, oldest),
+            guided_entered=_entered(state.closed.guided_entered, state.open.guided_entered, oldest),
+            guided_ended=_ended(state.closed.guided_ended, state.open.guided_ended, oldest),
+            cells=_limited(cells),
+            maturing=maturing,
         )
 
 
 def new_estimator(plan: Plan, tenant: str) -> Estimator:
-    """An estimator that has seen nobody."""
+    """An estimator without observations."""
     return Estimator(plan, EstimatorState(VERSION, tenant, EpisodeCounts()))
 
 

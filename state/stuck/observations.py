@@ -1,4 +1,4 @@
-"""What ``track`` reports to ``estimate``: how episodes began and ended."""
+"""Messages from ``track`` to ``estimate``: the beginning and the end of episodes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import msgspec
 
 
 class EpisodeObservation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """An event in one episode: one person at one step, current ``since`` then.
+    """One observation of an episode: one person at one step that became current at ``since``.
 
-    ``kind`` is ``entered``, ``completed`` or ``censored`` (no longer observed) ``lasted`` milliseconds after that, or ``matured``: the
-    horizon has passed, only its ``rows`` count. ``rows`` are what the person looked like at checkpoints (``state/stuck/score.py``);
-    ``positive``: the step was not completed within the horizon. ``guided``: the person is not held out. ``at`` is the log time at which
-    this was learned, for a timer the moment before its deadline.
+    ``kind`` is ``entered``, ``completed`` or ``censored`` (no longer observed) ``lasted`` milliseconds after ``since``, or ``matured``: the
+    horizon has passed and only ``rows`` count. ``rows`` are the packed levels at checkpoints (``state/stuck/score.py``). ``positive``: the
+    step was not completed within the horizon. ``guided``: the person is not held out. ``at`` is the log time of the observation, for a
+    timer the millisecond before its deadline.
     """
 
     tenant: str

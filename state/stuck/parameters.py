@@ -1,8 +1,8 @@
-"""What has been learned of a tenant's steps, as the fold reads it: immutable, numbered, in force from one boundary of log time to the next.
+"""The step statistics of a tenant, as the fold reads them: immutable, versioned, and constant within a period of log time.
 
-Log time is cut into periods of ``PERIOD``. What is in force in a period was made of the lessons of earlier periods and of nothing else, so
-that a replay gives what the live run gave, however its input was batched. An event belongs to the period of its log time, a timer to that
-of the moment before its deadline, since sources run timers up to a boundary before what comes at it.
+Log time is cut into periods of ``PERIOD``. The parameters in force in a period are estimated only from observations of earlier periods, so
+a replay gives the same results as the live run, independent of how the input was batched. An event belongs to the period of its log time, a
+timer to that of the millisecond before its deadline, since sources run timers up to a boundary before the events at it.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ PERIOD: Final = 6 * HOUR
 
 
 class Parameters:
-    """What is in force: ``version`` is the period from which on it may be, 0 for what the catalog alone says."""
+    """The parameters of one tenant. ``version`` is the first period in which they are in force, 0 for the catalog's priors."""
 
     __slots__ = ("curves", "model", "version")
 
     def __init__(self, version: int, curves: dict[str, Curve], model: Model) -> None:
-        """Called by estimators; never changed afterwards."""
+        """Called by estimators. Immutable afterwards."""
         self.version, self.curves, self.model = version, curves, model
 
 
 class Publisher(Protocol):
-    """Somebody who knows the parameters of one tenant."""
+    """Provides the parameters of one tenant."""
 
     def parameters(self, period: int) -> Parameters:
-        """What is in force in ``period``."""
+        """The parameters in force in ``period``."""
         ...
 
 
 class ParameterStore:
-    """Where the estimators of this process publish, and the fold reads. One for each flow object.
+    """Where the estimators of a process publish their parameters, and the fold reads them. One for each flow object.
 
-    A tenant whose estimator lives in another process, or has not been heard of yet, gets what the catalog says.
+    A tenant without an estimator in this process gets the catalog's priors.
     """
 
     def __init__(self) -> None:
-        """An empty board."""
+        """An empty store."""
         self._publishers: dict[str, Publisher] = {}
         self._priors: dict[str, Parameters] = {}
 
     def publish(self, tenant: str, publisher: Publisher) -> None:
-        """Ask ``publisher`` for the parameters of ``tenant`` from now on."""
+        """Read the parameters of ``tenant`` from ``publisher`` from now on."""
         self._publishers[tenant] = publisher
 
     def at(self, plan: Plan, tenant: str, log_time: int) -> Parameters:
-        """What is in force for ``tenant`` at ``log_time``."""
+        """The parameters in force for ``tenant`` at ``log_time``."""
         publisher = self._publishers.get(tenant)
         if publisher is None:
             known = self._priors.get(plan.version)
@@ -62,5 +62,5 @@ class ParameterStore:
 
 
 def prior(plan: Plan) -> Parameters:
-    """What the catalog says, before anybody has been seen."""
+    """The catalog's priors, in force before any observation."""
     return Parameters(0, prior_curves(plan), prior_model(plan))

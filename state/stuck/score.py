@@ -1,16 +1,16 @@
-"""The score: how probable it is that a person will not complete the step in the usual time without help, given what was seen so far.
+"""The score: the probability that a person will not complete the step within its horizon without help, given the evidence so far.
 
-What was seen is put into a few *groups* of *levels* (``Levels``), and
+The evidence is put into *groups* of *levels* (``Levels``), and
 
     logit(score) = intercept + sum over the groups of the effect of its level + the effect of the step
 
-is fitted to counted cells by the hierarchical regression of ``state/logistic_regression.py``. The cells are those of people without guidance at
-checkpoints of elapsed time, so that a score is a frequency: of all who looked like this, so many did not make it. A catalog nobody has used
-yet is scored by *supposed* cells, one for each level, under which the thresholds of the catalog raise an alarm. They weigh less and less
-as people are seen.
+is fitted to counted cells by the hierarchical regression of ``state/logistic_regression.py``. The cells are those of people without
+guidance at checkpoints of elapsed time, so a score is a frequency: the share of people with the same levels who did not complete the step.
+Before there are data, *prior cells*, one for each level, make the catalog's thresholds raise an alarm. Their weight decreases with the
+number of observations.
 
-When is a score an alarm? At the last checkpoint from the smallest threshold on at which the alarms, those raised earlier included, are
-right as often as the catalog's ``precision`` asks; before that only from ``EARLY`` above the asked precision on.
+The threshold at the last checkpoint is the smallest at which the expected precision of the alarms, those raised earlier included, reaches
+the catalog's ``precision``. Before the last checkpoint the threshold is at least ``EARLY`` above that precision.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from state.duration import MINUTE
 CHECKPOINTS: Final = 5
 """Quarters of the time up to the deadline that have passed: 0, 1, 2, 3, and 4 for the deadline itself."""
 SILENCE_LEVELS: Final = 5
-"""Time since the last event, as a share of the time up to the deadline."""
+"""Levels of the time since the last event, as a share of the time up to the deadline. ``SILENT_FROM`` are their boundaries."""
 SILENT_FROM: Final = (1 / 16, 1 / 4, 1 / 2, 3 / 4)
 
 ACTIVITY_LEVELS: Final = 8
-"""Active time since the last progress: 0 for none, then up to each of ``ACTIVE_FROM``, and beyond."""
+"""Levels of active time since the last progress: 0 for none, then up to each of ``ACTIVE_FROM``, and beyond."""
 ACTIVE_FROM: Final = tuple(MINUTE * minutes for minutes in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0))
 LAST_EVENTS: Final = 5
-"""What the person did last: 0 nothing since the step became current, 1 a page, 2 a click, 3 an error, 4 anything else."""
+"""The last event: 0 none since the step became current, 1 a page view, 2 a click, 3 an error, 4 any other."""
 
 LAST_CHECKPOINT: Final = CHECKPOINTS - 1
 OPEN, ALARMED, RAISING = 0, 1, 2
-"""What a row is to the thresholds: nobody had been alarmed, somebody had, or the alarm was raised here."""
+"""Flag of a row: no alarm in the episode so far, an earlier alarm, or the alarm was raised at this row."""
 
 _SIZES: Final = (CHECKPOINTS * SILENCE_LEVELS, 5, 3, 4, 3, ACTIVITY_LEVELS * LAST_EVENTS, 4, 3, 8, 2)
 _BITS: Final = (5, 3, 2, 2, 2, 6, 2, 2, 3, 1)
@@ -52,15 +52,16 @@ PARTS: Final = ("silence", "errors", "rageClicks", "circles", "slow", "activity"
 _RATE: Final = 0.5
 _RATE_WEIGHT: Final = 4.0
 _PRIOR_CELL_WEIGHT: Final = 8.0
-"""Observations that a supposed cell is worth while nobody was seen."""
+"""Weight of a prior cell in observations, before there are data."""
 _PRIOR_HALVED_AT: Final = 200.0
-"""Observations with which it is worth half of that."""
+"""Observations at which that weight is halved."""
 _FIRST_THRESHOLD: Final = 0.6
-"""Threshold while too little has been seen to calculate one."""
+"""Threshold while there are too few data to calculate one."""
 _MIN_THRESHOLD_WEIGHT: Final = 40.0
 """Weight at the last checkpoint from which on thresholds are calculated."""
 MARGIN: Final = 0.015
-"""By how much the expected precision must exceed the asked one: scores are estimates, and the best-looking are overestimated a little."""
+"""By how much the expected precision must exceed the catalog's: scores are estimates, and selecting the highest ones overestimates them
+slightly."""
 EARLY: Final = 0.01
 
 _CHECKPOINT: Final = (-0.8, -0.8, -0.7, -0.6, 0.2)
@@ -79,19 +80,22 @@ _PRIOR_EFFECTS: Final[tuple[tuple[float, ...], ...]] = (
     (0.0,) * 8,
     (0.0, 0.0),
 )
-"""What is supposed of each level before anybody was seen, in logits."""
+"""Prior effect of each level, in logits."""
 _PRIOR_SCALE: Final = 2.0
-"""Supposed cells are shrunk by the fit as all cells are; they are made to say so much more."""
+"""Factor on the effects in prior cells: it compensates for the shrinkage of the fit."""
 
 
 class Levels(NamedTuple):
-    """What was seen of a person at a step, in levels.
+    """The evidence on a person at a step, in levels.
 
-    ``errors``: 0 none, 1 some, 2 as many as the catalog's count but over a longer time, 3 so many within its window, 4 twice that.
-    ``rage`` and ``circles``: how often the catalog's threshold was reached. ``slow``: 1 when the step has become slow, 2 after twice that
-    time. ``activity`` and ``last``: how much was done since the last progress, and what last. ``visits``: sessions begun since the step
-    became current. ``touches``: signs of activity at the step: 0, 1 or 2, more. ``hour``: of the last event, local
-    time, in steps of three. ``guided``: 1 for people who are not held out; a score is always for 0.
+    - ``errors``: 0 none, 1 some, 2 the catalog's count but over a longer time, 3 the count within its window, 4 twice that.
+    - ``rage`` and ``circles``: how often the catalog's threshold was reached.
+    - ``slow``: 1 when the step has become slow, 2 after twice that time.
+    - ``activity`` and ``last``: active time since the last progress, and the last event.
+    - ``visits``: sessions begun since the step became current.
+    - ``touches``: events at the step: 0, 1 or 2, more.
+    - ``hour``: of the last event, local time, in steps of three.
+    - ``guided``: 1 for people who are not held out; a score is always computed for 0.
     """
 
     checkpoint: int
@@ -108,14 +112,22 @@ class Levels(NamedTuple):
     guided: int = 0
 
     def groups(self) -> tuple[int, ...]:
-        """The level of each group: moment and silence are one, and so are activity and what came last."""
+        """The level of each group. Checkpoint and silence form one group, and so do activity and the last event."""
         return (
-            self.checkpoint * SILENCE_LEVELS + self.silence, self.errors, self.rage, self.circles, self.slow, self.activity * LAST_EVENTS + self.last,
-            self.visits, self.touches, self.hour, self.guided,
-        )  # fmt: skip
+            self.checkpoint * SILENCE_LEVELS + self.silence,
+            self.errors,
+            self.rage,
+            self.circles,
+            self.slow,
+            self.activity * LAST_EVENTS + self.last,
+            self.visits,
+            self.touches,
+            self.hour,
+            self.guided,
+        )
 
     def pack(self, flag: int = OPEN) -> int:
-        """One number of 30 bits."""
+        """Pack the levels and ``flag`` into a number of 30 bits."""
         packed = flag
         shift = _FLAGS
         for bits, level in zip(_BITS, self.groups(), strict=True):
@@ -136,32 +148,32 @@ def unpack(packed: int) -> tuple[int, list[int]]:
 
 
 def checkpoint_of(packed: int) -> int:
-    """The moment of a packed row."""
+    """The checkpoint of a packed row."""
     return (packed >> _FLAGS & (1 << _BITS[0]) - 1) // SILENCE_LEVELS
 
 
 Cells = Mapping[str, Mapping[int, tuple[float, float]]]
-"""Step → packed row → weight of those who made it in time, and of those who did not."""
+"""Step → packed row → weight of the episodes completed within the horizon, and of the others."""
 
 
 class Model:
-    """One fitted score with its thresholds. Immutable."""
+    """A fitted score with its thresholds. Immutable."""
 
     __slots__ = ("_effects", "_steps", "early", "intercept", "last", "weight")
 
     def __init__(
         self, intercept: float, effects: list[list[float]], steps: dict[str, float], early: float, last: float, weight: float
     ) -> None:
-        """Called by ``fit``. ``early`` and ``last`` are thresholds before and at the last checkpoint."""
+        """Called by ``fit``. ``early`` and ``last`` are the thresholds before and at the last checkpoint."""
         self.intercept, self._effects, self._steps = intercept, effects, steps
         self.early, self.last, self.weight = early, last, weight
 
     def score(self, step: str, levels: Levels) -> float:
-        """The probability that the step will not be completed in the usual time."""
+        """The probability that the step will not be completed within its horizon."""
         return _sigmoid(self.intercept + self._steps.get(step, 0.0) + sum(self._effects_of(levels)))
 
     def parts(self, levels: Levels) -> dict[str, float]:
-        """What each part of the evidence adds, in logits, against seeing nothing of it at the same moment."""
+        """What each part of the evidence adds, in logits, compared with no evidence at the same checkpoint."""
         nothing = self._effects_of(Levels(levels.checkpoint, 0, hour=levels.hour))
         return {name: added - none for name, added, none in zip(PARTS, self._effects_of(levels), nothing, strict=True)}
 
@@ -180,12 +192,12 @@ class Model:
 
 
 def prior_model(plan: Plan) -> Model:
-    """The score before anybody was seen."""
+    """The score before there are data."""
     return fit(plan, {})
 
 
 def fit(plan: Plan, cells: Cells) -> Model:
-    """Fit the score to the cells, and find its thresholds. A function of its arguments alone."""
+    """Fit the score to the cells and calculate its thresholds. Depends only on its arguments."""
     steps = list(plan.steps)
     numbers = {step: number for number, step in enumerate(steps)}
     rows: list[list[int]] = []
@@ -221,7 +233,7 @@ def fit(plan: Plan, cells: Cells) -> Model:
     early, last = _FIRST_THRESHOLD, _FIRST_THRESHOLD
     if rows:
         table = np.array(rows)
-        table[:, -2] = 0  # as if nobody were guided
+        table[:, -2] = 0  # score everyone as held out
         logits = intercept + found.effects[start + table[:, -1]]
         offset = 1
         for group, length in enumerate(_SIZES):
@@ -233,7 +245,7 @@ def fit(plan: Plan, cells: Cells) -> Model:
         at_last = table[:, 0] // SILENCE_LEVELS == LAST_CHECKPOINT
         open_ = at_last & (marks != ALARMED)
         early = min(precision + EARLY, 0.995)
-        # Of the alarms raised earlier those count that would be raised again: what a new catalog's thresholds did is no guide.
+        # Only earlier alarms that this fit would raise again count: the prior's alarms say nothing about the fitted thresholds.
         raised = (marks == RAISING) & ~at_last & (scores >= early)
         if float(weight[at_last].sum()) < _MIN_THRESHOLD_WEIGHT:
             early = _FIRST_THRESHOLD
@@ -249,7 +261,10 @@ def fit(plan: Plan, cells: Cells) -> Model:
 
 
 def _threshold(scored: Iterable[tuple[float, float]], expected: float, raised: float, precision: float) -> float:
-    """The smallest threshold at which those of ``scored`` (score, weight) above it and those raised before are right as often as asked."""
+    """The smallest threshold with the expected ``precision``: of the ``scored`` (score, weight) above it, and the alarms raised before.
+
+    ``expected`` and ``raised`` are the expected correct alarms and all alarms raised before.
+    """
     best = 1.0
     alarms = raised
     for score, weight in sorted(scored, reverse=True):
@@ -263,7 +278,7 @@ def _threshold(scored: Iterable[tuple[float, float]], expected: float, raised: f
 
 
 def _prior_cells(weight: float) -> Iterable[tuple[list[int], float, float]]:
-    """A few cells for each level, all else unknown: (levels, not made it, made it)."""
+    """A few observations for each level, all other groups unknown: (levels, not completed, completed)."""
     width = len(_SIZES) + 1
     for group, effects in enumerate(_PRIOR_EFFECTS):
         for level, effect in enumerate(effects):

@@ -1,8 +1,8 @@
-"""Short windows over a person's recent behaviour: when errors, clicks or visits become a sign of being stuck.
+"""Short windows over a person's recent events: when errors, clicks or visits become evidence of being stuck.
 
-A window is a flat list of integers, oldest first, so that a person stays small and the garbage collector has nothing to walk. Each
-function adds one event, forgets what left the window, and returns what was counted once that reaches the threshold; the window is then
-emptied, so that the next signal needs evidence of its own.
+A window is a flat list of integers, oldest first, so that a person stays small and the garbage collector has nothing to traverse. Each
+function adds one event, drops what left the window, and returns the count once it reaches the threshold. The window is then emptied, so
+that the next signal needs new evidence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST: Final = 64
 
 
 def error(window: list[int], at: int, policy: Errors) -> int:
-    """Add an error; return how many there are within the window once they are enough, else 0."""
+    """Add an error. Return the number of errors within the window if it reaches the threshold, else 0."""
     insort(window, at)
     _keep(window, window[-1] - policy.within, 1)
     if len(window) < policy.count:
@@ -29,7 +29,7 @@ def error(window: list[int], at: int, policy: Errors) -> int:
 
 
 def click(window: list[int], at: int, target: str, policy: RageClicks) -> int:
-    """Add a click on ``target``; return how many clicks on it fall within the window once they are enough, else 0."""
+    """Add a click on ``target``. Return the number of clicks on it within the window if it reaches the threshold, else 0."""
     subject = _subject(target)
     newest = _insert(window, at, subject)
     _keep(window, newest - policy.within, 2)
@@ -41,9 +41,9 @@ def click(window: list[int], at: int, target: str, policy: RageClicks) -> int:
 
 
 def visit(window: list[int], at: int, page: str, policy: Looping) -> int:
-    """Add a visit to ``page``; return how often it was come back to within the window once that is enough, else 0.
+    """Add a visit to ``page``. Return the number of visits to it within the window if it reaches the threshold, else 0.
 
-    Opening the same page twice in a row counts once: that is a reload, not a circle.
+    Consecutive views of the same page count once: they are reloads.
     """
     subject = _subject(page)
     if window and at >= window[-2] and window[-1] == subject:

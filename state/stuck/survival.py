@@ -1,13 +1,12 @@
-"""How long people take for a step: survival curves on log-spaced bins, learned as people come and go.
+"""Survival curves: how long people take for a step, on log-spaced bins.
 
 The estimator is the product-limit one (Kaplan and Meier 1958) on bins. People are counted by *cohort*, the period in which the step became
-current for them, and a bin of the curve is filled by cohorts alone that have been watched for all of that bin: whoever began lately can
-only have been fast so far, and taking what is known of them would make every step look quick (right truncation). Cohorts fade by the
-half-life of the catalog.
+current for them. A bin uses only cohorts that were observed for all of that bin: in later cohorts only fast completions are known so far,
+and using them would bias the curve towards short times (right truncation). Cohorts are discounted with the catalog's half-life.
 
-Held-out people are few, so steps lean on each other: how a step compares with the others is learned from everybody, guided or not
-(guidance may make people faster, but at every step), from the catalog as long as there are few; on that scale all held-out people make
-one curve, and a step leans on it until it has enough of its own.
+Held-out people are few, so estimates are pooled. The scale of each step relative to the others is learned from everyone, guided or not
+(guidance may make people faster, but at every step), starting from the catalog's prior. On that scale all held-out people form one curve,
+towards which the curve of each step is shrunk until the step has enough data of its own.
 """
 
 from __future__ import annotations
@@ -25,37 +24,39 @@ from state.duration import DAY, MINUTE
 
 Floats = NDArray[np.float64]
 Endings = Mapping[int, Mapping[int, tuple[float, float]]]
-"""Cohort → bin → weight of those who completed the step in it, and of those who were lost sight of."""
+"""Cohort → bin → weight of completions in it, and of people who were censored in it."""
 
 RATIO: Final = 2.0**0.125
 BINS: Final = 144
 EDGES: Final = (0.0, *(MINUTE * RATIO**index for index in range(BINS - 1)), math.inf)
-"""Bins of elapsed time in milliseconds: from a minute to half a year, eight to an octave. The last one has no end."""
+"""Edges of the bins of elapsed time in milliseconds: from a minute to half a year, eight for each doubling. The last bin has no end."""
 
 HORIZON_QUANTILE: Final = 0.9
-"""The share of those who complete a step unaided that its horizon stands for."""
+"""Share of the people who ever complete a step unaided who have done so within its horizon."""
 
 _PRIOR_SHARE: Final = 0.6
 _PRIOR_SPREAD: Final = 1.4
-"""Standard deviation of the logarithm of completion times, in a catalog nobody has used yet: the median is a sixth of the horizon."""
+"""Prior standard deviation of the logarithm of completion times: the median is a sixth of the horizon."""
 _PRIOR_WEIGHT: Final = 10.0
-"""People that the shape supposed for a catalog is worth."""
+"""Strength of the prior curve, in people."""
 _SCALE_WEIGHT: Final = 400.0
-"""People that the curve of all steps is worth to a step when steps are compared; and, below, when its own curve is drawn."""
+"""Strength of the pooled curve, in people: when steps are compared, and for the curve of a step."""
 _NOISE_SD: Final = 4.0
 _EFFECT_SD: Final = 0.1
 _ROUNDS: Final = 2
 _Z90: Final = 1.2815515655446004
 _DEADLINE_FACTOR: Final = 0.74
-"""Horizons are off by a fifth or so (standard deviation). Later alarms are surer, but an alarm that comes too late is worth nothing."""
+"""Horizons have a standard error of about a fifth. A later alarm is more certain, but an alarm after half of the true horizon is worthless.
+"""
 
 
 class Curve(NamedTuple):
-    """What is known of one step. Times in milliseconds.
+    """The estimate for one step. Times in milliseconds.
 
-    ``horizon`` is the time by which nine of ten of those who ever complete it unaided have done so, ``deadline`` the last moment to speak
-    of being stuck: half of the horizon, less what the horizon is uncertain by. ``share`` is that of those who ever complete it,
-    ``survival`` that of those who have not at the end of each bin; ``completions`` and ``episodes`` the weight of those seen.
+    - ``horizon``: time within which nine of ten of the people who ever complete it unaided have done so.
+    - ``deadline``: latest time for an alarm: half of the horizon, less a margin for its uncertainty.
+    - ``share``: share of people who ever complete it. ``survival``: share who have not at the end of each bin.
+    - ``completions`` and ``episodes``: weight of the data.
     """
 
     horizon: int
@@ -68,14 +69,14 @@ class Curve(NamedTuple):
 
 
 def bin_of(lasted: int) -> int:
-    """The bin that a time belongs to."""
+    """The bin of a duration."""
     return min(bisect_right(EDGES, max(lasted, 0)) - 1, BINS - 1)
 
 
 def expected_horizon(plan: Plan, step: str) -> float:
-    """What the catalog says of a step's horizon: its ``usual``, else twice ``stuck:inactive.after``, longer for steps that are longer.
+    """The prior of a step's horizon: the catalog's ``usual``, else twice ``stuck:inactive.after``, scaled for longer steps.
 
-    Calendar time grows much slower than active time does: with the fourth root of ``typical``, by two at most either way.
+    Calendar time grows slower than active time: with the fourth root of ``typical``, by at most a factor of two either way.
     """
     usual = plan.steps[step].usual
     if usual:
@@ -87,13 +88,13 @@ def expected_horizon(plan: Plan, step: str) -> float:
 
 
 class CohortCounts(NamedTuple):
-    """Who was seen: ``entered`` has how many began by step and cohort, ``ended`` how they ended."""
+    """Counts of episodes: ``entered`` are the people who began, by step and cohort; ``ended`` are completions and censorings."""
 
     entered: Mapping[str, Mapping[int, float]]
     ended: Mapping[str, Endings]
 
     def life_table(self, step: str, until: int, period: int, half_life: int) -> tuple[Floats, Floats, float]:
-        """Completions and people at risk in every bin, and the people altogether."""
+        """Completions and people at risk in every bin, and the number of people."""
         return _life_table(self.entered.get(step, {}), self.ended.get(step, {}), until, period, half_life)
 
 
@@ -101,12 +102,12 @@ NO_COUNTS: Final = CohortCounts({}, {})
 
 
 def prior_curves(plan: Plan) -> dict[str, Curve]:
-    """The curves before anybody was seen."""
+    """The curves before there are data."""
     return {step: _prior_curve(expected_horizon(plan, step)) for step in plan.steps}
 
 
 def estimate(plan: Plan, held_out: CohortCounts, guided: CohortCounts, until: int, period: int) -> dict[str, Curve]:
-    """The curve of every step of the catalog from what was seen up to log time ``until``; cohorts are ``period`` long."""
+    """Estimate the curve of every step from the counts up to log time ``until``. Cohorts are ``period`` milliseconds long."""
     half_life = plan.catalog.learning.half_life
     own = {step: held_out.life_table(step, until, period, half_life) for step in plan.steps}
     others = {step: guided.life_table(step, until, period, half_life) for step in plan.steps}
@@ -129,8 +130,10 @@ def estimate(plan: Plan, held_out: CohortCounts, guided: CohortCounts, until: in
 
 
 def _blended_with_catalog(curve: Curve, expected: float, watched: int, usual: float) -> Curve:
-    """The horizon cannot be learned from people who were watched for less than it: those who are slow, or begin the later steps late,
-    are not there yet. The catalog's word counts alone until ``usual`` has passed, and not at all after thrice that.
+    """Blend the estimated horizon with the catalog's, by how long people were observed.
+
+    A horizon cannot be estimated from people who were observed for less than it: slow people, and those who reach the later steps late, are
+    missing. Until ``usual`` has passed only the catalog counts, after three times ``usual`` only the estimate.
     """
     weight = min(max((watched / usual - 1.0) / 2.0, 0.0), 1.0)
     horizon = math.exp((1.0 - weight) * math.log(expected) + weight * math.log(max(curve.horizon, 1)))
@@ -138,7 +141,10 @@ def _blended_with_catalog(curve: Curve, expected: float, watched: int, usual: fl
 
 
 def _holdout_shift(own: Mapping[str, tuple[Floats, Floats]], others: Mapping[str, tuple[Floats, Floats]], scale: Mapping[str, int]) -> int:
-    """By how many bins held-out people are slower than guided ones, believed as far as there are enough of both."""
+    """By how many bins to shift the pooled curve so that it holds for held-out people.
+
+    Their difference to guided people is shrunk to zero where there are few of either.
+    """
     unaided, aided = (sum(float(completed.sum()) for completed, _ in each.values()) for each in (own, others))
     if not aided or not unaided:
         return 0
@@ -162,7 +168,7 @@ def _shrunk(pooled: Floats, scale: int, weight: float, completed: Floats, at_ris
 
 
 def _life_table(entered: Mapping[int, float], ended: Endings, until: int, period: int, half_life: int) -> tuple[Floats, Floats, float]:
-    """Completions and people at risk in every bin, and the people altogether, each cohort as far as it was watched."""
+    """Completions and people at risk in every bin, and the number of people, each cohort as far as it was observed."""
     completed, at_risk, people = np.zeros(BINS), np.zeros(BINS), 0.0
     edges = np.array(EDGES)
     for cohort, count in sorted(entered.items()):
@@ -188,13 +194,13 @@ def _survival(completed: Floats, at_risk: Floats) -> Floats:
 
 
 def _pseudo_counts(survival: Floats, weight: float) -> tuple[Floats, Floats]:
-    """As many completions and people at risk as ``weight`` people of this curve would give."""
+    """The completions and people at risk that ``weight`` people of this curve would give."""
     before = np.concatenate(([1.0], survival[:-1]))
     return weight * (before - survival), weight * before
 
 
 def _prior_survival(horizon: float) -> Floats:
-    """A lognormal with this horizon; those who never complete the step never do."""
+    """A lognormal with this horizon, of the share of people who ever complete the step."""
     middle = math.log(horizon) - _Z90 * _PRIOR_SPREAD
     return np.array([1.0 - _PRIOR_SHARE * _normal((math.log(edge) - middle) / _PRIOR_SPREAD) for edge in EDGES[1:]])
 
@@ -208,7 +214,7 @@ def _shift(horizon: float) -> int:
 
 
 def _shifted(counts: Floats, by: int) -> Floats:
-    """Counts on a scale that is ``by`` bins longer; what leaves the scale is nobody."""
+    """Counts shifted by ``by`` bins. Counts that leave the scale are dropped."""
     shifted = np.zeros(BINS)
     if by >= 0:
         shifted[by:] = counts[: BINS - by]
@@ -218,7 +224,7 @@ def _shifted(counts: Floats, by: int) -> Floats:
 
 
 def _shifted_curve(survival: Floats, by: int) -> Floats:
-    """A curve on a scale that is ``by`` bins longer; nothing happens in the bins that are new."""
+    """A curve shifted by ``by`` bins. New bins have no completions."""
     if by >= 0:
         return np.concatenate((np.ones(by), survival[: BINS - by]))
     return np.concatenate((survival[-by:], np.full(-by, survival[-1])))
@@ -228,23 +234,39 @@ def _curve(survival: Floats, completions: float, episodes: float) -> Curve:
     share = 1.0 - float(survival[-1])
     horizon, median = _quantiles(survival)
     deadline = horizon / 2.0 * (_DEADLINE_FACTOR if completions else 1.0)
-    return Curve(round(horizon), round(deadline), round(median), share, completions, episodes, tuple(survival.tolist()))
+    return Curve(
+        horizon=round(horizon),
+        deadline=round(deadline),
+        median=round(median),
+        share=share,
+        completions=completions,
+        episodes=episodes,
+        survival=tuple(survival.tolist()),
+    )
 
 
 def _prior_curve(horizon: float) -> Curve:
     survival = _prior_survival(horizon)
     median = math.exp(math.log(horizon) - _Z90 * _PRIOR_SPREAD)
-    return Curve(round(horizon), round(horizon / 2.0), round(median), _PRIOR_SHARE, 0.0, 0.0, tuple(survival.tolist()))
+    return Curve(
+        horizon=round(horizon),
+        deadline=round(horizon / 2.0),
+        median=round(median),
+        share=_PRIOR_SHARE,
+        completions=0.0,
+        episodes=0.0,
+        survival=tuple(survival.tolist()),
+    )
 
 
 def _quantiles(survival: Floats) -> tuple[float, float]:
-    """The horizon and the median of those who ever complete the step."""
+    """The horizon and the median of the people who ever complete the step."""
     share = 1.0 - float(survival[-1])
     return _quantile(survival, HORIZON_QUANTILE * share), _quantile(survival, 0.5 * share)
 
 
 def _quantile(survival: Floats, share: float) -> float:
-    """First time at which the share ``share`` has completed the step: within its bin as if evenly on a logarithmic scale."""
+    """First time at which the share ``share`` has completed the step, interpolated log-linearly within its bin."""
     past = 1.0 - survival
     place = int(np.searchsorted(past, share - 1e-12))
     if place == 0:

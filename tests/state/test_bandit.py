@@ -130,8 +130,12 @@ def test_fading_in_growing_units_is_fading_observation_by_observation(given_obse
                 if (name, where) == (arm, context)
             ]
             cell = learner.contexts.get(f"{arm}|{context}", Cell())
-            assert cell.successes * scale == pytest.approx(sum(each for success, each in faded if success), rel=1e-6, abs=bandit.MIN_CELL_WEIGHT)
-            assert cell.failures * scale == pytest.approx(sum(each for success, each in faded if not success), rel=1e-6, abs=bandit.MIN_CELL_WEIGHT)
+            assert cell.successes * scale == pytest.approx(
+                sum(each for success, each in faded if success), rel=1e-6, abs=bandit.MIN_CELL_WEIGHT
+            )
+            assert cell.failures * scale == pytest.approx(
+                sum(each for success, each in faded if not success), rel=1e-6, abs=bandit.MIN_CELL_WEIGHT
+            )
 
 
 def test_rescaling_changes_nothing_that_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:

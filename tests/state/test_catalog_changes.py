@@ -8,7 +8,7 @@ import pytest
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
 from state.records.facts import ProgressFact, SignalFact
-from state.stuck.estimator import restore_estimator, new_estimator
+from state.stuck.estimator import new_estimator, restore_estimator
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD
 from tests.state.lives import START, Life, catalog, event, of_kind, plan, signup

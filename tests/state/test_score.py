@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.catalog.plan import Plan
-from state.stuck.score import LAST_CHECKPOINT, Levels, Model, fit, checkpoint_of, prior_model, unpack
+from state.stuck.score import LAST_CHECKPOINT, Levels, Model, checkpoint_of, fit, prior_model, unpack
 from tests.state.lives import catalog
 
 PLAN = Plan(catalog())

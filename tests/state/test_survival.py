@@ -10,7 +10,7 @@ import pytest
 
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
-from state.stuck.estimator import Estimator, restore_estimator, new_estimator
+from state.stuck.estimator import Estimator, new_estimator, restore_estimator
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD, prior
 from state.stuck.survival import BINS, EDGES, NO_COUNTS, CohortCounts, _life_table, _survival, bin_of, estimate
