@@ -200,7 +200,7 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     ]
     if duplicates:
         yield from duplicates
-        return  # the other checks look things up by id
+        return  # the other checks need unique ids
     for index, step in enumerate(catalog.steps):
         yield from _step_faults(catalog, steps, index, step)
     for index, path in enumerate(catalog.paths):

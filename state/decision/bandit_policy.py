@@ -24,7 +24,7 @@ class BanditPolicy(Learning):
     """Every parameter of a learner. Frozen; tests and benchmarks construct others."""
 
     curiosity: Annotated[
-        float, Field(ge=0, le=1, description="share of the posterior's spread that is acted on: 1 is Thompson sampling, 0 is greedy")
+        float, Field(ge=0, le=1, description="factor on the posterior's standard deviation: 1 is Thompson sampling, 0 is greedy")
     ] = 0.3
     repeat_penalty: Annotated[float, Field(ge=0, le=10, description="logits that an arm loses with a person who has just seen it")] = 0.5
     repeat_recovery: Annotated[Duration, Field(description="after which half of that penalty is gone")] = 3 * DAY
@@ -37,8 +37,8 @@ class BanditPolicy(Learning):
         float, Field(ge=0, le=0.5, description="success rate by which an arm must be worse than the others' average to be stopped")
     ] = 0.02
     stop_confidence: Annotated[float, Field(ge=0.9, lt=1, description="posterior probability of that harm")] = 0.99
-    stop_looks: Annotated[int, Field(ge=1, le=100, description="judgements in a row at which the harm must be that probable")] = 2
-    stop_after: Annotated[int, Field(ge=1, le=100_000, description="outcomes before which no arm is judged")] = 100
+    stop_looks: Annotated[int, Field(ge=1, le=100, description="checks in a row at which the harm must be that probable")] = 2
+    stop_after: Annotated[int, Field(ge=1, le=100_000, description="outcomes that an arm needs before it is checked for harm")] = 100
 
     @classmethod
     def of(cls, learning: Learning) -> BanditPolicy:

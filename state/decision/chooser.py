@@ -95,7 +95,7 @@ class Chooser:
         """
         learner = bandit.learner
         arm = learner.pending.get(outcome.decision, "")
-        if not arm and outcome.arm in self._plan.component:  # known from the app's echo alone
+        if not arm and outcome.arm in self._plan.component:  # the learner does not know the decision, but the app echoed the arm
             arm = f"{outcome.arm}@{self._plan.arm_version(outcome.trigger, outcome.arm)}"
         if outcome.kind in _ENDS:
             learner.pending.pop(outcome.decision, None)

@@ -211,12 +211,12 @@ class Fold:
         rules = plan.rules(kind, event.name, event.payload)
         (evidence_changed, touched), moved = record_evidence(person, event, rules), path != person.path
         if evidence_changed or moved:
-            done, fresh = self._progress(person, path, before, out)
+            done, newly = self._progress(person, path, before, out)
         else:
-            done, fresh = before, {}
+            done, newly = before, {}
         self._detector.reopen_episode(person, done, person.now, out)
         for step in touched:
-            if step not in fresh and any(step == each for each, _ in plan.routes.get(path, ())):
+            if step not in newly and any(step == each for each, _ in plan.routes.get(path, ())):
                 out.rows.append(progress_fact(plan, person, step, done))
         if kind in EXPOSURES:
             self._guidance.attribution.expose(out, person, kind, event.payload, at, person.now)
@@ -227,13 +227,13 @@ class Fold:
             self._detector.detect_bot(person, event, gap, repeated, person.now, out)
         if signing_up:
             self._guidance.consider(out, person, "signup", person.now, done)
-        if fresh and evidence_changed:  # a new path may count steps that were done long ago
+        if newly and evidence_changed:  # a new path may count steps that were done long ago
             self._guidance.consider(out, person, "step_completed", person.now, done)
-        if not fresh and at == person.newest and gap >= plan.triggers.inactive.after:
+        if not newly and at == person.newest and gap >= plan.triggers.inactive.after:
             self._consider_return(person, done, out)
         if person.episode is not None:
             self._detector.take_event(person, event, rules, done, out, parameters)
-        if row_changed or fresh or person.activated_at != activated:
+        if row_changed or newly or person.activated_at != activated:
             out.rows.append(person_fact(self._plan, person, self._group(person), done))
 
     def _progress(self, person: Person, path: str, before: Mapping[str, int], out: Collector) -> tuple[dict[str, int], dict[str, int]]:
@@ -241,12 +241,12 @@ class Fold:
         plan, moved = self._plan, path != person.path
         person.path = path
         done = completed(plan, path, person.steps)
-        fresh = {step: at for step, at in done.items() if step not in before}
+        newly = {step: at for step, at in done.items() if step not in before}
         for step, at in done.items():
             if moved or before.get(step) != at:
                 out.rows.append(progress_fact(plan, person, step, done))
-        if fresh:
-            out.count(counters.STEPS_COMPLETED, by=len(fresh))
+        if newly:
+            out.count(counters.STEPS_COMPLETED, by=len(newly))
         if moved:
             shown = current(person, person.now)
             if shown is not None and (path not in plan.paths or shown.step not in plan.paths[path].steps):
@@ -254,9 +254,9 @@ class Fold:
         activated = activated_at(plan, path, done)
         if bool(activated) != bool(person.activated_at):  # a new path may revoke activation
             out.count(counters.PEOPLE_ACTIVATED, by=1 if activated else -1)
-        newly, person.activated_at = bool(activated and not person.activated_at), activated
-        if not (moved or fresh):
-            return done, fresh
+        just_activated, person.activated_at = bool(activated and not person.activated_at), activated
+        if not (moved or newly):
+            return done, newly
         step = current_step(plan, path, done)
         first = step not in person.since
         if step:
@@ -266,12 +266,12 @@ class Fold:
             later = [each for each, _ in plan.routes.get(path, ()) if each not in done and each != step]
             out.rows += [progress_fact(plan, person, each, done) for each in later]
         person.pages.clear()
-        self._guidance.complete(out, person, fresh, person.now)
-        if newly:
+        self._guidance.complete(out, person, newly, person.now)
+        if just_activated:
             self._guidance.withdraw(out, person, "activated", person.now)
         person.active, person.slow_noted = 0, False
         self._detector.update_episode(person, done, person.now, out, first=first)
-        return done, fresh
+        return done, newly
 
     def _consider_return(self, person: Person, done: Mapping[str, int], out: Collector) -> None:
         """The person returned after ``stuck:inactive.after``. Consider guidance without an alarm where none is current."""

@@ -194,9 +194,9 @@ def test_signals_metrics_and_dead_letters_are_summed(filled: ClickHouse) -> None
         make(SignalFact, signal_id="2", trigger="stuck:errors", step_id="two"),
         make(SignalFact, signal_id="2", trigger="stuck:errors", step_id="two"),
         make(SignalFact, signal_id="3", user_id="v", trigger="stuck:inactive", step_id="two"),
-        make(StepMetricFact, minute=MONDAY, step_id="one", metric="error", count=2, partial_id="x"),
-        make(StepMetricFact, minute=MONDAY, step_id="one", metric="error", count=2, partial_id="x"),
-        make(StepMetricFact, minute=MONDAY, step_id="one", metric="error", count=5, partial_id="y"),
+        make(StepMetricFact, minute=MONDAY, step_id="one", metric="completed", count=2, partial_id="x"),
+        make(StepMetricFact, minute=MONDAY, step_id="one", metric="completed", count=2, partial_id="x"),
+        make(StepMetricFact, minute=MONDAY, step_id="one", metric="completed", count=5, partial_id="y"),
         make(DeadLetterFact, dead_letter_id="1", reason="not_json", topic="in", log_time=MONDAY),
         make(DeadLetterFact, dead_letter_id="2", reason="not_json", topic="in", log_time=MONDAY + HOUR),
     )
@@ -204,7 +204,7 @@ def test_signals_metrics_and_dead_letters_are_summed(filled: ClickHouse) -> None
     assert rows(filled, "stuck_signals_by_step", "step_id, trigger, signals") == [
         ("one", "stuck:errors", 1), ("two", "stuck:errors", 1), ("two", "stuck:inactive", 1),
     ]  # fmt: skip
-    assert rows(filled, "step_metrics", "step_id, metric, total") == [("one", "error", 7)]
+    assert rows(filled, "step_metrics", "step_id, metric, total") == [("one", "completed", 7)]
     assert rows(filled, "dead_letters_by_reason", "reason, topic, messages, toUnixTimestamp64Milli(last_at)") == [
         ("not_json", "in", 2, MONDAY + HOUR)
     ]  # fmt: skip
