@@ -3,8 +3,8 @@
 A prompt is a YAML file that holds every word, so that its version identifies what was sent. Only ``[[names]]`` of a closed list are
 replaced, once: inserted text is not searched for names again. The braces of ``{slots}`` stay as they are.
 
-For a shared request the bytes depend only on the plan and on the parts of ``state.decision.wording_request.cache_key``: no trait, note, identity or time is
-inserted. A person's own words go only into the ``personal`` part, between fences that they cannot forge.
+For a shared request the bytes depend only on the plan and on the parts of its ``cache_key`` (``state/decision/wording_request.py``): no
+trait, note, identity or time is inserted. A person's own words go only into the ``personal`` part, between fences that they cannot forge.
 """
 
 from __future__ import annotations

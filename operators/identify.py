@@ -39,7 +39,7 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | list[AddressedArrival],
                 deleted = identity.merge(arrival)
                 if deleted:
                     too_late.add((arrival.partition, arrival.seq))
-            elif arrival.handed_on:  # follows its merge in the same batch
+            elif arrival.from_visitor:  # follows its merge in the same batch
                 if (arrival.partition, arrival.seq) not in too_late:
                     out.append((key, arrival))
             else:

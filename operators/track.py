@@ -29,7 +29,7 @@ from state.stuck.parameters import ParameterStore
 
 def _input_order(arrival: Arrival) -> int:
     """The order of the input. What a visitor hands on comes with the merge, and counts after it."""
-    return 2 * arrival.seq + (type(arrival) is Event and arrival.handed_on)
+    return 2 * arrival.seq + (type(arrival) is Event and arrival.from_visitor)
 
 
 class Tracked:

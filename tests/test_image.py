@@ -35,7 +35,7 @@ from tests.support.kafka_feed import Feed
 from tests.support.model_server import ModelServer, changed
 from tests.support.shown_commands import in_markdown, in_yaml_head, without_comment
 from tests.support.tansu import run_tansu
-from tests.support.waiting import wait_until
+from tests.support.waiting import running, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

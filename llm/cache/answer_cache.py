@@ -1,6 +1,7 @@
 """Caches texts of the model, in this process and in Redis for all processes, so that a model is called once for each place.
 
-Keys of one tenant share a slot of a Redis Cluster (``<t>`` is the tenant, in braces; ``<k>`` a ``state.decision.wording_request.cache_key``):
+Keys of one tenant share a slot of a Redis Cluster (``<t>`` is the tenant, in braces; ``<k>`` the ``cache_key`` of
+``state/decision/wording_request.py``):
 
 onramp:llm:<t>:<k>            CachedText, JSON, with a time to live
 onramp:llm:<t>:of:<digest>    set: the keys of one person's own texts, to be removed with the person

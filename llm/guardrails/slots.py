@@ -61,8 +61,8 @@ def fill(text: str, catalog: Catalog, title: str, traits: Mapping[str, Scalar], 
 
 
 def showable(value: str) -> bool:
-    """Whether a value that a user typed may stand in a text: fit as in ``state/catalog/template.py``, no address, no personal number, no order to a
-    model or a person. Stricter than the rule for templates, because the text around it varies.
+    """Whether a value that a user typed may stand in a text: fit as in ``state/catalog/template.py``, no address, no personal number, no
+    order to a model or a person. Stricter than the rule for templates, because the text around it varies.
     """
     plain = is_displayable(value) and _BEGINS.match(value) is not None and _ODD.search(value) is None
     return plain and _STEERING.search(value) is None and not unclean(value) and not redaction.find(value)

@@ -35,8 +35,8 @@ def sent(kind: str, at: int, visitor: str = "cookie") -> Event:
     return anonymously(event(kind, at, user=visitor))
 
 
-def handed_on(kind: str, at: int, seq: int = 10) -> Event:
-    return msgspec.structs.replace(event(kind, at, user="ana"), handed_on=True, seq=seq)
+def from_visitor(kind: str, at: int, seq: int = 10) -> Event:
+    return msgspec.structs.replace(event(kind, at, user="ana"), from_visitor=True, seq=seq)
 
 
 DELETED = msgspec.structs.replace(event("user_deleted", HOUR, user="ana"), seq=20)
@@ -55,13 +55,13 @@ def test_an_event_of_a_merged_visitor_goes_to_the_user() -> None:
     assert step(user, merged(1, "cookie")) == []
     ((key, own),) = step(user, sent("track", 2))
     assert isinstance(own, Event)
-    assert (key, own.user, own.anonymous, own.handed_on, own.timestamp) == (USER, "ana", False, False, START + 2)
+    assert (key, own.user, own.anonymous, own.from_visitor, own.timestamp) == (USER, "ana", False, False, START + 2)
 
 
 def test_what_is_handed_on_at_a_merge_goes_to_the_user() -> None:
-    assert step(logic(), merged(5, "cookie"), handed_on("track", 1), handed_on("track", 2)) == [
-        (USER, handed_on("track", 1)),
-        (USER, handed_on("track", 2)),
+    assert step(logic(), merged(5, "cookie"), from_visitor("track", 1), from_visitor("track", 2)) == [
+        (USER, from_visitor("track", 1)),
+        (USER, from_visitor("track", 2)),
     ]
 
 
@@ -95,11 +95,11 @@ def test_a_merge_that_arrives_after_the_deletion_deletes_the_visitor_and_hands_n
     user = logic()
     step(user, DELETED)
     before = user.snapshot()
-    found = step(user, merged(HOUR - 1, "cookie", 30), handed_on("signup", HOUR + 1, 30), merged(2 * HOUR, "phone", 32))
+    found = step(user, merged(HOUR - 1, "cookie", 30), from_visitor("signup", HOUR + 1, 30), merged(2 * HOUR, "phone", 32))
     assert [(key, type(each), each.seq) for key, each in found] == [(COOKIE, VisitorDeleted, 30)]
     assert read(user.snapshot()).visitors == ["phone"]
     again = logic(before)
-    step(again, merged(HOUR - 1, "cookie", 30), handed_on("signup", HOUR + 1, 30))
+    step(again, merged(HOUR - 1, "cookie", 30), from_visitor("signup", HOUR + 1, 30))
     assert again.snapshot() == before
 
 
@@ -132,7 +132,7 @@ STORY: list[Event | VisitorMerged] = [
     merged(1, "cookie"),
     sent("track", 2),
     merged(3, "phone", 12),
-    handed_on("track", 2, 12),
+    from_visitor("track", 2, 12),
     DELETED,
     sent("signup", 2 * HOUR, "phone"),
     merged(HOUR - 1, "tablet", 30),

@@ -47,7 +47,7 @@ def test_a_visitors_evidence_is_handed_on_under_the_users_key_at_the_merge() -> 
     assert merge == merged(HOUR)
     assert isinstance(event, Event)
     assert key == NEW
-    assert (event.user, event.anonymous, event.handed_on, event.timestamp) == ("ana", False, True, START + 1)
+    assert (event.user, event.anonymous, event.from_visitor, event.timestamp) == ("ana", False, True, START + 1)
     assert (event.log_time, event.seq, event.partition) == (START + HOUR, 77, 2)
 
 
@@ -97,8 +97,8 @@ def test_what_does_not_concern_a_visitor_passes_through_in_bundles_that_keep_eac
 def test_only_the_newest_evidence_is_kept() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, *(visit("form_submit", at, form="connect") for at in range(KEPT + 9)))
-    handed_on = [each.timestamp for _, each in batch(logic, merged(HOUR)).users if isinstance(each, Event)]
-    assert handed_on == [START + at for at in range(9, KEPT + 9)]
+    from_visitor = [each.timestamp for _, each in batch(logic, merged(HOUR)).users if isinstance(each, Event)]
+    assert from_visitor == [START + at for at in range(9, KEPT + 9)]
 
 
 @pytest.mark.parametrize("at", range(4))

@@ -561,7 +561,7 @@ def test_people_are_counted_once_whether_a_visitor_is_merged_or_erased_at_once()
         if also_merged:
             life.become("known", HOUR)
         life.lose_user("known", HOUR)
-        assert sum(each.by for each in life.told(Counted) if each.name == "people") == 0
+        assert sum(each.by for each in life.of(Counted) if each.name == "people") == 0
         assert kinds(life.outputs) == ["withdrawn"]
 
 

@@ -99,7 +99,7 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     book = RuleBook([_rule("a", prefix="1")])
     for number in range(100):
         assert bool(book.matching("", {"v": str(number)})) == str(number).startswith("1")
-        assert len(book._known) <= 8
+        assert len(book._cache) <= 8
 
 
 def test_a_book_without_rules_matches_nothing() -> None:

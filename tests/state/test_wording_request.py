@@ -19,7 +19,7 @@ from state.duration import HOUR, MINUTE
 from state.events import Event
 from state.person import snapshot
 from state.person.person import Person
-from state.person.recent import NOTE_LONGEST, NOTES_KEPT
+from state.person.recent import MAX_NOTE, NOTES_KEPT
 from state.records.recommendation import MarkShown
 from tests.state.lives import KEYS, Life, catalog, event, signup
 
@@ -265,9 +265,9 @@ def test_a_person_may_switch_texts_of_a_model_off_and_on_the_newest_word_countin
 
 
 @pytest.mark.parametrize("said", ["no", 0, None, [], {}])
-def test_what_is_no_yes_or_no_changes_nothing(said: Any) -> None:
+def test_what_is_no_yes_or_no_changes_nothing(notes: Any) -> None:
     life = Life(OPEN)
-    life.see(event("preferences_changed", MINUTE, modelText=said), signup(2 * MINUTE))
+    life.see(event("preferences_changed", MINUTE, modelText=notes), signup(2 * MINUTE))
     assert asked(life).consent
 
 
@@ -285,7 +285,7 @@ def test_own_words_are_kept_in_brief_where_the_catalog_has_personal_triggers() -
     assert len(notes) == NOTES_KEPT
     assert notes[0] == "E42 second"
     assert notes[1].startswith("third third")
-    assert len(notes[1]) == NOTE_LONGEST
+    assert len(notes[1]) == MAX_NOTE
 
 
 @pytest.mark.parametrize("plan", [Plan(worded(personal=[]), wording=True), Plan(worded())])
@@ -293,7 +293,7 @@ def test_elsewhere_no_word_is_kept(plan: Plan) -> None:
     life = Life(plan)
     life.see(error(0), signup(1))
     assert life.person is not None
-    assert life.person.said == []
+    assert life.person.notes == []
     assert b"no such file" not in snapshot.encode(life.person)
 
 
@@ -305,16 +305,16 @@ def test_own_words_go_with_the_person() -> None:
     life.see(event("user_deleted", MINUTE))
     assert life.person is not None
     assert b"no such file" not in snapshot.encode(life.person)
-    assert life.person.said == []
+    assert life.person.notes == []
 
 
 def test_own_words_of_a_visitor_go_when_they_turn_out_to_be_a_user() -> None:
     life = Life(OPEN)
     life.see(msgspec.structs.replace(error(0), anonymous=True))
     assert life.person is not None
-    assert life.person.said
+    assert life.person.notes
     life.become("ann", MINUTE)
-    assert life.person.said == []
+    assert life.person.notes == []
 
 
 def test_being_shown_freezes_the_words_only_where_a_model_is() -> None:
@@ -326,7 +326,7 @@ def test_being_shown_freezes_the_words_only_where_a_model_is() -> None:
 
 
 def test_the_new_fields_survive_a_restart() -> None:
-    person = Person("t", "u", model_text=False, model_text_at=77, said=["E42 no such file", "why"])
+    person = Person("t", "u", model_text=False, model_text_at=77, notes=["E42 no such file", "why"])
     assert snapshot.decode(snapshot.encode(person)) == person
 
 
@@ -338,4 +338,4 @@ def test_a_snapshot_from_before_they_were_there_still_reads() -> None:
     older = fields[: names.index("events")]
     read = snapshot.decode(data[:5] + msgspec.msgpack.encode(older))
     assert read == person
-    assert (read.events, read.last_event, read.said) == (0, "", [])
+    assert (read.events, read.last_event, read.notes) == (0, "", [])

@@ -71,7 +71,7 @@ def test_a_mapping_takes_what_it_does_not_say_itself_from_those_it_merges_the_fi
     assert document.data["w"] == {"a": 1, "b": 4}
     assert document.data["<<"] == "text", "in quotes it is a key like others"
     assert [document.find(("z", name)) for name in "abc"] == [(1, "z.a"), (1, "z.b"), (4, "z.c")]
-    assert document.twice == []
+    assert document.duplicates == []
 
 
 def test_a_name_that_is_given_twice_means_the_last_one() -> None:
@@ -80,7 +80,7 @@ def test_a_name_that_is_given_twice_means_the_last_one() -> None:
 
 def test_keys_that_appear_twice_are_found_at_every_depth() -> None:
     document = read("a: 1\nb:\n  - {c: 1, c: 2}\na: 3\n1: x\n'1': y\n")
-    assert document.twice == [(3, "b[0].c"), (4, "a"), (6, "1")]
+    assert document.duplicates == [(3, "b[0].c"), (4, "a"), (6, "1")]
 
 
 @pytest.mark.parametrize(
