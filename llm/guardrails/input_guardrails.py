@@ -41,7 +41,7 @@ class InputGuardrails:
 
     def __init__(self, policy: WordingPolicy, slots: Mapping[str, Slot]) -> None:
         self._named = frozenset(slot.trait for slot in slots.values())
-        self._tell = tuple(name for name in policy.tell if name not in self._named and _plain_name(name) not in _IDENTITY)
+        self._prompt_traits = tuple(name for name in policy.prompt_traits if name not in self._named and _plain_name(name) not in _IDENTITY)
 
     def screen(self, request: WordingRequest) -> ScreenedInput:
         """Return what a prompt for ``request`` may hold of the person: nothing for a shared request. Never raises; takes milliseconds."""
@@ -63,7 +63,7 @@ class InputGuardrails:
 
     def _allowed(self, request: WordingRequest) -> dict[str, str]:
         """The allowed traits as text: short, and without the person's id."""
-        traits = {name: _text(request.traits[name]) for name in self._tell if name in request.traits}
+        traits = {name: _text(request.traits[name]) for name in self._prompt_traits if name in request.traits}
         user = request.record.user_id
         # A short id may be part of any number, so only the whole value counts.
         return {

@@ -212,7 +212,7 @@ class WordingPolicy(_Model):
     template_share: Annotated[float, Field(ge=0, le=1, description="of eligible decisions that keep the template, for comparison")] = 0.1
     cold_events: Annotated[int, Field(ge=0, le=5, description="a person with fewer events gets templates")] = 3
     personal: Annotated[list[Trigger], Field(description="triggers whose prompts include the person's own words and errors")] = []
-    tell: Annotated[list[Trait], Field(max_length=8, description="traits that a personal prompt may name")] = []
+    prompt_traits: Annotated[list[Trait], Field(max_length=8, description="traits that a personal prompt may name")] = []
     languages: Annotated[list[Language], Field(min_length=1, description="in which a model may answer, the default first")] = ["en"]
     longest: Annotated[int, Field(ge=40, le=500, description="characters of a text once its slots are filled")] = 240
     confidence: Annotated[float, Field(ge=0, le=1, description="of the model in its text, below which a person reviews it first")] = 0.7

@@ -37,7 +37,7 @@ REASONS: Final[dict[str, str]] = {
 class WordingRequest(msgspec.Struct, frozen=True, gc=False):
     """Everything that the prompt of one decision may contain, and the record whose text the answer may replace.
 
-    ``traits`` holds only the traits that the slots need and those in the catalog's ``tell``. ``done`` are the completed steps. ``at`` and
+    ``traits`` holds only the traits that the slots need and those in the catalog's ``prompt_traits``. ``done`` are the completed steps. ``at`` and
     ``expires`` are log time.
     """
 
@@ -94,7 +94,7 @@ def consider(
         return WordingSkipped(record, reason, at, prompt)
     personal = record.trigger in policy.personal
     notes = context.notes if personal else ()
-    allowed = {slot.trait for slot in plan.catalog.slots.values()} | set(policy.tell if notes else ())
+    allowed = {slot.trait for slot in plan.catalog.slots.values()} | set(policy.prompt_traits if notes else ())
     return WordingRequest(
         record=record,
         catalog=plan.version,

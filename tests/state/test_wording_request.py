@@ -28,7 +28,7 @@ wording:
   prompts: [{version: one, share: 0.75}, {version: two, share: 0.25}]
   template_share: 0.1
   personal: ["stuck:errors"]
-  tell: [persona]
+  prompt_traits: [persona]
   languages: [en, de]
 steps:
 """

@@ -23,9 +23,9 @@ def a_request(*notes: str, **traits: Scalar) -> WordingRequest:
     )
 
 
-def guardrails(*tell: str) -> InputGuardrails:
+def guardrails(*traits: str) -> InputGuardrails:
     policy = WordingPolicy(prompts=[PromptShare(version="nudge-1")])
-    return InputGuardrails(policy.model_copy(update={"tell": list(tell)}), SLOTS)  # past the catalog's own check, which refuses identities
+    return InputGuardrails(policy.model_copy(update={"prompt_traits": list(traits)}), SLOTS)  # past the catalog's own check, which refuses identities
 
 
 def reasons(screened: ScreenedInput) -> list[tuple[str, str]]:
