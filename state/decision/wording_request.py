@@ -37,8 +37,8 @@ REASONS: Final[dict[str, str]] = {
 class WordingRequest(msgspec.Struct, frozen=True, gc=False):
     """Everything that the prompt of one decision may contain, and the record whose text the answer may replace.
 
-    ``traits`` holds only the traits that the slots need and those in the catalog's ``prompt_traits``. ``done`` are the completed steps. ``at`` and
-    ``expires`` are log time.
+    ``traits`` holds only the traits that the slots need and those in the catalog's ``prompt_traits``. ``done`` are the completed steps.
+    ``at`` and ``expires`` are log time.
     """
 
     record: Recommendation

@@ -25,7 +25,8 @@ def a_request(*notes: str, **traits: Scalar) -> WordingRequest:
 
 def guardrails(*traits: str) -> InputGuardrails:
     policy = WordingPolicy(prompts=[PromptShare(version="nudge-1")])
-    return InputGuardrails(policy.model_copy(update={"prompt_traits": list(traits)}), SLOTS)  # past the catalog's own check, which refuses identities
+    # past the catalog's own check, which refuses identities
+    return InputGuardrails(policy.model_copy(update={"prompt_traits": list(traits)}), SLOTS)
 
 
 def reasons(screened: ScreenedInput) -> list[tuple[str, str]]:
