@@ -56,7 +56,7 @@ class Decoder:
             decoded = decode(item)  # type: ignore[arg-type]
             if type(decoded) is DeadLetter:
                 out.rejected.append(decoded)
-                counters.add(out.counts, {counters.MESSAGES_REJECTED.key(decoded.reason): 1})
+                counters.count(out.counts, counters.MESSAGES_REJECTED, decoded.reason)
                 continue
             event: Event = decoded  # type: ignore[assignment]
             addressed = key_of(event.tenant, event.user), event

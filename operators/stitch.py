@@ -79,20 +79,13 @@ def stitch_logic(plan: Plan) -> Callable[[bytes | None], StitchLogic]:
     return lambda resume_state: StitchLogic(stitcher, resume_state)
 
 
-def _lane(number: int) -> str:
-    """Key of a lane. It sorts before every stream key, so that, as Bytewax visits keys in order, a user's own event precedes what its
-    merge hands on: the merge sets the id from which the experiment group is drawn.
-    """
-    return f"-{number}"
-
-
 def bundles(arrivals: list[AddressedArrival], lanes: int) -> list[tuple[str, list[AddressedArrival]]]:
     """Split a batch over ``lanes`` by key, so that the arrivals of one person stay in order. One lane takes the whole batch."""
     if lanes == 1:
-        return [(_lane(0), arrivals)]
+        return [("lane 0", arrivals)]
     split: defaultdict[str, list[AddressedArrival]] = defaultdict(list)
     for addressed in arrivals:
-        split[_lane(zlib.crc32(addressed[0].encode()) % lanes)].append(addressed)
+        split[f"lane {zlib.crc32(addressed[0].encode()) % lanes}"].append(addressed)
     return list(split.items())
 
 

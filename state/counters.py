@@ -76,6 +76,12 @@ COUNTERS: Final = (
 """Every counter of the job, in the order in which an event passes the steps."""
 
 
+def count(totals: CounterTotals, counter: Counter, label: str = "", by: int = 1) -> None:
+    """Add ``by`` to one counter in place."""
+    name = counter.key(label)
+    totals[name] = totals.get(name, 0) + by
+
+
 def add(totals: CounterTotals, more: CounterTotals) -> None:
     """Add ``more`` to ``totals`` in place."""
     for name, count in more.items():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -18,7 +20,7 @@ from state.records.recommendation import Erase
 PERSONAL_TABLES: tuple[str, ...] = tuple(kind.TABLE for kind in FACTS if "user_id" in kind.__struct_fields__)
 """Every table with rows about a person."""
 
-_ERASED_AT_ONCE = 100
+_ERASED_AT_ONCE = 25
 """People per mutation. Even with the longest ids the statement stays far below the server's limit of 256 KiB."""
 
 _PERMANENT = {
@@ -69,6 +71,12 @@ class Inserter(Protocol):
         """Close the connections."""
 
 
+def _mentions(user_id: str) -> str:
+    """An RE2 pattern for a rejected message that carries ``user_id``: it never became an event, so no column names the person."""
+    written = "|".join(dict.fromkeys(re.escape(json.dumps(user_id, ensure_ascii=escaped)) for escaped in (False, True)))
+    return rf'"(?:userId|anonymousId|previousId)"\s*:\s*(?:{written})'
+
+
 class ClickHouseInserter:
     """Inserts Arrow streams that polars encodes. One insert of 100k rows costs less than a tenth of a hundred inserts of 1k."""
 
@@ -104,16 +112,20 @@ class ClickHouseInserter:
             raise self._store_error(f"insert into {table}", error) from error
 
     def erase(self, erasures: Sequence[Erase]) -> None:
-        """Run one mutation for each table and up to a hundred people, and wait for all replicas."""
+        """Run one mutation for each table and up to 25 people, and wait for all replicas.
+
+        Rejected messages that name one of them are deleted too.
+        """
         for start in range(0, len(erasures), _ERASED_AT_ONCE):
             some = erasures[start : start + _ERASED_AT_ONCE]
             where = " OR ".join(
                 f"(tenant_id = {format_str(one.tenant_id)} AND user_id = {format_str(one.user_id)} AND version < {int(one.version)})"
                 for one in some
             )
-            for table in PERSONAL_TABLES:
+            rejected = " OR ".join(f"match(raw, {format_str(_mentions(one.user_id))})" for one in some)
+            for table, condition in (*((table, where) for table in PERSONAL_TABLES), ("dead_letters", rejected)):
                 try:
-                    self._store.client().command(f"ALTER TABLE {table} DELETE WHERE {where} SETTINGS mutations_sync = 2")
+                    self._store.client().command(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2")
                 except StoreError as error:
                     raise TransientInsert(str(error)) from error
                 except (ClickHouseError, OSError) as error:

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from redis.exceptions import NoScriptError, RedisError
 
@@ -20,6 +21,10 @@ from state.never import never
 from state.records.recommendation import Effect, Erase, MarkShown, ReplaceText
 
 _LOG = logging.getLogger(__name__)
+TOMBSTONE_TTL_MS: Final = 600_000
+"""A tombstone keeps late writes away, but its key has the user's id in it: it stays for as long as such a write may still be retried
+(``give_up_seconds``), and not for the 24 hours of a record."""
+
 _PIPELINE = 500  # commands in flight: more do not increase the rate, and a retry would repeat more of them
 _JITTER = random.SystemRandom()  # spreads the retries of many workers; no decision depends on it
 
@@ -89,6 +94,7 @@ class RecommendationWriter:
         self._address = mask_url(url)
         self._policy = policy
         self._ttl_ms = round(policy.ttl_hours * 3_600_000)
+        self._tombstone_ttl_ms = min(self._ttl_ms, TOMBSTONE_TTL_MS)
 
     def write(self, effects: Sequence[Effect]) -> None:
         """Return when the server has every effect. Blocks, and retries for as long as the policy allows.
@@ -129,7 +135,8 @@ class RecommendationWriter:
         pipeline = self._client.pipeline(transaction=False)
         for position, operation in enumerate(operations):
             keys = (operation.key, operation.shown_key)
-            arguments = (operation.mode, operation.version, operation.record, self._ttl_ms, operation.identity)
+            ttl_ms = self._tombstone_ttl_ms if operation.mode == ERASE else self._ttl_ms
+            arguments = (operation.mode, operation.version, operation.record, ttl_ms, operation.identity)
             if load_script and position == 0:
                 pipeline.eval(SCRIPT, 2, *keys, *arguments)
             else:

@@ -61,7 +61,7 @@ class Chooser:
         drawn = draw(propensities, request.decision)
         learner.pending[request.decision] = keys[eligible[drawn]]
         arms = tuple(request.arms[index] for index in eligible)
-        counters.add(out.counts, {counters.DECISIONS.name: 1})
+        counters.count(out.counts, counters.DECISIONS)
         out.decisions.append(Decision(request, arms[drawn], propensities[drawn]))
         out.rows.append(
             DecisionFact(
@@ -101,7 +101,7 @@ class Chooser:
             learner.pending.pop(outcome.decision, None)
         if arm and outcome.kind in ("success", "failure") and outcome.group != _RULES:
             bandit.observe(arm, f"{outcome.step}|{outcome.segment}", outcome.kind == "success", outcome.at, outcome.matures_at)
-        counters.add(out.counts, {counters.OUTCOMES.key(outcome.kind): 1})
+        counters.count(out.counts, counters.OUTCOMES, outcome.kind)
         out.rows.append(
             OutcomeFact(
                 tenant_id=outcome.tenant,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -165,7 +166,9 @@ def test_erasing_a_person_removes_their_older_rows_everywhere_and_nothing_else(s
             make(kind, tenant_id="other", user_id=quoted, version=4, **ids),
             make(kind, user_id="back again", version=9, **dict.fromkeys(ids, "c")),
         ]
-    rows += [Erase("t", quoted, 5), Erase("t", "back again", 5), make(DeadLetterFact, dead_letter_id="x")]
+    rows += [Erase("t", quoted, 5), Erase("t", "back again", 5), make(DeadLetterFact, dead_letter_id="x", raw='{"userId": "o\'brien"}')]
+    named = (json.dumps({"userId": quoted}), '{"anonymousId" :"back again", broken', '{"previousId":"back again"}')
+    rows += [make(DeadLetterFact, dead_letter_id=f"named {number}", raw=raw) for number, raw in enumerate(named)]
     delivery = FactDelivery(store, tmp_path / "spool")
     delivery.sink.build_part("facts", "facts", None).write_batch([rows])
     delivery.start()
@@ -175,7 +178,7 @@ def test_erasing_a_person_removes_their_older_rows_everywhere_and_nothing_else(s
     for kind in personal:
         left = query(store, f"SELECT tenant_id, user_id FROM {kind.TABLE} ORDER BY 1, 2").rows()
         assert left == [("other", quoted), ("t", "back again"), ("t", "somebody else")], kind.TABLE
-    assert query(store, "SELECT count() AS n FROM dead_letters").item() == 1
+    assert query(store, "SELECT dead_letter_id FROM dead_letters").rows() == [("x",)]
 
 
 # ------------------------------------------------------------------------------------------------------------------- reading

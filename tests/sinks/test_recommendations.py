@@ -25,7 +25,7 @@ from sinks.redis.errors import StoreRefusedError, StoreUnavailableError
 from sinks.redis.reader import RecommendationReader
 from sinks.redis.record import CorruptRecordError, Deleted
 from sinks.redis.sink import RecommendationSink
-from sinks.redis.writer import RecommendationWriter, WritePolicy
+from sinks.redis.writer import TOMBSTONE_TTL_MS, RecommendationWriter, WritePolicy
 from state.records.recommendation import Effect, redis_key
 from tests.sinks.recommendation_samples import Time, erase, publish
 from tests.support.valkey import PASSWORD, Valkey, run_valkey
@@ -184,6 +184,7 @@ class TestErasing:
         writer.write([publish(tenant, "ada", 1)])
         writer.write([erase(tenant, "ada", 2)])
         assert redis.get(redis_key(tenant, "ada")) == b'{"deleted":true,"version":2}'
+        assert 0 < redis.pttl(redis_key(tenant, "ada")) <= TOMBSTONE_TTL_MS, "its key names the person"
         assert writer.counts.tombstones == 1
 
     def test_it_beats_even_a_newer_record(self, writer: RecommendationWriter, reader: RecommendationReader, tenant: str) -> None:
