@@ -212,13 +212,14 @@ def test_another_number_of_workers_resumes_what_the_first_began(tmp_path: Path) 
 
 
 def test_a_crash_before_every_item_of_visitors_changes_nothing(tmp_path: Path) -> None:
-    alone = Job(VISITORS, tmp_path / "alone")
+    log = visitors_log(STAYING[:1], LEAVING[:1]).items
+    alone = Job(log, tmp_path / "alone")
     alone.run()
-    job = Job(VISITORS, tmp_path / "state")
-    for index in range(len(VISITORS)):
-        job.items = [*VISITORS[:index], TestingSource.ABORT(), *VISITORS[index:]]
+    job = Job(log, tmp_path / "state")
+    for index in range(len(log)):
+        job.items = [*log[:index], TestingSource.ABORT(), *log[index:]]
         job.run()
-    job.items = list(VISITORS)
+    job.items = list(log)
     job.run()
     assert job.left() == alone.left()
 

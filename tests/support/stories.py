@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -119,10 +120,10 @@ def visitors_of(user: str) -> tuple[str, str]:
     return f"cookie-of-{user}", f"phone-of-{user}"
 
 
-def visitors_log() -> Log:
+def visitors_log(staying: Sequence[str] = STAYING, leaving: Sequence[str] = LEAVING) -> Log:
     """Users with two visitors each: one is merged before the last events, the other of those who leave after their deletion only."""
     log = Log()
-    for number, user in enumerate(STAYING + LEAVING):
+    for number, user in enumerate((*staying, *leaving)):
         cookie, phone = visitors_of(user)
         start = 8 * HOUR + number * 7 * MINUTE
         log.send(start, cookie, "page_view", visitor=True, path="/pricing")
@@ -130,9 +131,9 @@ def visitors_log() -> Log:
         log.send(start + 2 * MINUTE, user, "signup", traits={"persona": "analyst", "useCase": "reporting"})
         log.send(start + 3 * MINUTE, user, "identity_merged", previousId=cookie)
         log.send(start + 4 * MINUTE, cookie, "page_view", visitor=True, path="/sources/new")
-        if user in STAYING:
+        if user in staying:
             log.send(start + 5 * MINUTE, user, "identity_merged", previousId=phone)
-    for user in LEAVING:
+    for user in leaving:
         cookie, phone = visitors_of(user)
         log.send(11 * HOUR, user, "user_deleted")
         log.send(11 * HOUR + MINUTE, cookie, "page_view", visitor=True, path="/pricing")
@@ -140,10 +141,10 @@ def visitors_log() -> Log:
         log.send(11 * HOUR + 3 * MINUTE, phone, "signup", visitor=True, traits={"persona": "analyst"})
         log.send(10 * HOUR, user, "identity_merged", previousId=phone)  # late
         log.send(11 * HOUR, user, "user_deleted")  # again
-    for number, user in enumerate(STAYING):
+    for number, user in enumerate(staying):
         log.send(12 * HOUR + number * MINUTE, visitors_of(user)[number % 2], "page_view", visitor=True, path="/sources")
         log.send(13 * HOUR + number * MINUTE, user, "track", name="query_ran", result={"status": "ok", "rows": 3})
-    log.send(2 * DAY, STAYING[0], "page_view", path="/home")
+    log.send(2 * DAY, staying[0], "page_view", path="/home")
     return log
 
 
