@@ -51,7 +51,7 @@ def test_an_event_that_comes_twice_changes_nothing(events: list[Event], data: st
     before = None if other.person is None else msgspec.structs.asdict(other.person)
     for each in repeated:
         told = other.see(msgspec.structs.replace(each, log_time=log_time - 1_000))
-        assert [type(output).__name__ for output in told] == ["Count"]
+        assert [type(output).__name__ for output in told] == ["Counted"]
     if other.person is not None:
         assert msgspec.structs.asdict(other.person) == before
     other.see(*arriving(events)[at:])
