@@ -65,7 +65,7 @@ def _how_to_resume(input_path: Path | None, finished: bool) -> str:
 def newest_log_time(engines: Engines) -> int | None:
     """Return the newest log time in ClickHouse, in Unix milliseconds; None if there is none or ClickHouse does not answer."""
     from sinks.clickhouse.errors import StoreError
-    from sinks.clickhouse.query import query
+    from sinks.clickhouse.read_only_query import query
 
     try:
         found: list[dict[str, Any]] = query(engines.store, "SELECT toUnixTimestamp64Milli(max(log_time)) AS newest FROM events").to_dicts()

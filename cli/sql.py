@@ -34,7 +34,7 @@ def sql(
     from cli.stores import open_facts
     from reports.render import print_json
     from reports.values import json_value
-    from sinks.clickhouse.query import check_is_read
+    from sinks.clickhouse.read_only_query import check_is_read
 
     check_is_read(statement)  # before anything is opened
     with open_facts(for_reading(load(data_dir=data_dir)), "onramp sql") as facts:

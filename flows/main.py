@@ -20,10 +20,10 @@ from flows.engines import Engines, open_engines
 from flows.inputs import kafka_source
 from flows.logs import set_up_logging
 from flows.onboarding import SideChannels, build
+from flows.parts import make_parts, model_of
 from flows.recovery import recovery_config
 from flows.settings import SettingsError, load_settings
 from flows.stop import StopRequest
-from flows.wiring import make_parts, model_of
 from local.data_dir import DataDirError
 from local.valkey import EmbeddedValkeyError
 from operators.timers import LANES

@@ -17,12 +17,12 @@ from flows.catalogs import load_catalog
 from flows.engines import Engines, open_engines
 from flows.inputs import ClosedLoop, file_source, kafka_source, population_source
 from flows.onboarding import SideChannels, build
+from flows.parts import make_parts, model_of
 from flows.recovery import recovery_config
 from flows.run_notes import notes_on
 from flows.run_summary import summarize
 from flows.settings import Settings
 from flows.stop import StopRequest
-from flows.wiring import make_parts, model_of
 from operators.counters import CounterView
 from operators.timer_registry import TimerRegistry
 from sinks.clickhouse.delivery import DeliveryResult

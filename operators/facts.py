@@ -7,9 +7,8 @@ neither doubles nor loses a count (docs/adr/0006).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream
@@ -18,9 +17,7 @@ from bytewax.operators import KeyedStream
 from operators.decode import Decoded
 from operators.sink_batches import by_person, unkeyed
 from state.person.collector import Row
-from state.records.facts import DecisionFact, EventFact, OutcomeFact, ProgressFact, SignalFact, StepMetricFact
-
-MINUTE: Final = 60_000
+from state.records.minute_metrics import with_metrics
 
 
 class HasRows(Protocol):
@@ -30,33 +27,6 @@ class HasRows(Protocol):
     def rows(self) -> Sequence[Any]:
         """Facts and erasures, those of one person in order."""
         ...
-
-
-def with_metrics(rows: list[Row]) -> list[Row]:
-    """The rows of a batch, followed by its partials of the step metrics."""
-    return [*rows, *step_metrics(rows)]
-
-
-def step_metrics(rows: list[Row]) -> list[StepMetricFact]:
-    """Partials of one batch: counts by minute, step, metric and label."""
-    counts: Counter[tuple[str, int, str, str, str, str]] = Counter()
-    for row in rows:
-        if isinstance(row, EventFact):
-            if row.status == "applied":
-                counts[row.tenant_id, row.timestamp // MINUTE, "", "", "event", row.event_type] += 1
-        elif isinstance(row, DecisionFact):
-            metric, label = ("decision", row.trigger) if row.outcome == "decided" else ("non_decision", row.reason)
-            counts[row.tenant_id, row.decided_at // MINUTE, row.path_id, row.step_id, metric, label] += 1
-        elif isinstance(row, SignalFact):
-            counts[row.tenant_id, row.detected_at // MINUTE, row.path_id, row.step_id, "signal", row.trigger] += 1
-        elif isinstance(row, OutcomeFact):
-            counts[row.tenant_id, row.occurred_at // MINUTE, row.path_id, row.step_id, row.kind, row.trigger] += 1
-        elif isinstance(row, ProgressFact) and row.status == "completed":
-            counts[row.tenant_id, row.completed_at // MINUTE, row.path_id, row.step_id, "completed", ""] += 1
-    return [
-        StepMetricFact(tenant_id=tenant, minute=minute * MINUTE, path_id=path, step_id=step, metric=metric, label=label, count=count)
-        for (tenant, minute, path, step, metric, label), count in counts.items()
-    ]
 
 
 def _person_of(row: Row) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sinks.clickhouse.query import query
+from sinks.clickhouse.read_only_query import query
 
 if TYPE_CHECKING:
     import polars as pl

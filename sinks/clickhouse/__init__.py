@@ -9,6 +9,6 @@ from __future__ import annotations
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.delivery import DeliveryResult, FactDelivery
 from sinks.clickhouse.migrate import migrate
-from sinks.clickhouse.query import query
+from sinks.clickhouse.read_only_query import query
 
 __all__ = ["ClickHouse", "DeliveryResult", "FactDelivery", "migrate", "query"]

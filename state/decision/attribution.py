@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from state import counters
 from state.catalog.plan import Plan
-from state.decision.eligibility import experiment_group
+from state.decision.experiment_groups import experiment_group
 from state.decision.messages import DecisionOutcome
 from state.duration import MINUTE
 from state.ids import Keys

@@ -1,21 +1,11 @@
-"""Eligibility of a person for a decision: experiment group, and the reasons against a decision."""
+"""Eligibility of a person for a decision: the reasons against one, and how far the person has recovered from each arm."""
 
 from __future__ import annotations
 
 from state.catalog.plan import Plan
 from state.duration import DAY
-from state.ids import uniform
 from state.person.person import Person
 from state.times import minute_of_day, within_hours
-
-
-def experiment_group(plan: Plan, person: Person) -> str:
-    """``holdout``, ``rules`` or ``adaptive``. It depends only on the id under which the person was first seen, so it never changes."""
-    catalog = plan.catalog
-    draw = uniform(b"holdout", person.tenant, person.origin or person.user)
-    if draw < catalog.holdout:
-        return "holdout"
-    return "rules" if draw < catalog.holdout + catalog.rules else "adaptive"
 
 
 def is_stuck(trigger: str) -> bool:

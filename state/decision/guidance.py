@@ -8,7 +8,8 @@ from typing import Final
 from state import counters
 from state.catalog.plan import Plan
 from state.decision.attribution import Attribution, current
-from state.decision.eligibility import arm_recovery, experiment_group, is_stuck, reason_not_to_decide
+from state.decision.eligibility import arm_recovery, is_stuck, reason_not_to_decide
+from state.decision.experiment_groups import experiment_group
 from state.decision.messages import DecisionRequest, WordingContext
 from state.duration import DAY
 from state.ids import Keys

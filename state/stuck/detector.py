@@ -22,7 +22,7 @@ import msgspec
 from state import counters
 from state.catalog.plan import Plan, Rule
 from state.decision.attribution import EXPOSURES
-from state.decision.eligibility import experiment_group
+from state.decision.experiment_groups import experiment_group
 from state.decision.guidance import Guidance
 from state.events import Event
 from state.ids import Keys

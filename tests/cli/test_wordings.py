@@ -14,7 +14,7 @@ from reports.render import dollars
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
-from sinks.clickhouse.query import query
+from sinks.clickhouse.read_only_query import query
 from state.ids import uniform
 from state.records.facts import LlmCallFact
 from tests.cli.conftest import Inside, Ready

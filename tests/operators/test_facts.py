@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.decode import Decoded
-from operators.facts import MINUTE, facts_step, heartbeat_step, step_metrics
+from operators.facts import facts_step, heartbeat_step
 from operators.sink_batches import by_person, dead_letter_batches, effect_batches, person_of
+from state.duration import MINUTE
 from state.messages import Tick
 from state.records.dead_letter import DeadLetter
 from state.records.fact_builders import RAW_SHOWN, dead_letter_fact
@@ -31,6 +32,7 @@ from state.records.facts import (
     SignalFact,
     StepMetricFact,
 )
+from state.records.minute_metrics import step_metrics
 from state.records.recommendation import Erase
 from tests.state.lives import START
 from tests.support.facts import make

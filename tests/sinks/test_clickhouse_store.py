@@ -18,7 +18,7 @@ from sinks.clickhouse.delivery import FactDelivery
 from sinks.clickhouse.errors import MigrationRefused, PermanentInsert, QueryFailed, QueryRefused, StoreDenied, StoreInUse, StoreUnreachable
 from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
 from sinks.clickhouse.migrate import Migration, migrate, shipped
-from sinks.clickhouse.query import check_is_read, query
+from sinks.clickhouse.read_only_query import check_is_read, query
 from state.records.facts import FACTS, DeadLetterFact, DecisionFact, EventFact, Fact, PersonFact, StepMetricFact
 from state.records.recommendation import Erase
 from tests.support.facts import make

@@ -10,7 +10,7 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate
-from sinks.clickhouse.query import query
+from sinks.clickhouse.read_only_query import query
 from state.records.facts import (
     DeadLetterFact,
     DecisionFact,

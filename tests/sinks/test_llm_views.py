@@ -10,7 +10,7 @@ import pytest
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate
-from sinks.clickhouse.query import query
+from sinks.clickhouse.read_only_query import query
 from state.records.facts import DecisionFact, LlmCallFact, OutcomeFact, PersonFact, RecommendationFact
 from state.records.recommendation import Erase
 from tests.sinks.test_clickhouse_views import HOUR, MONDAY, insert, rows

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from state.catalog.plan import Plan
-from state.decision.eligibility import experiment_group
+from state.decision.experiment_groups import experiment_group
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.events import Event
