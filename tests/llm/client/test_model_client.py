@@ -237,11 +237,13 @@ def test_a_closed_port_is_unreachable() -> None:
 
 @pytest.mark.parametrize("script", [hang, slow(600)])
 def test_a_call_ends_at_its_deadline_and_says_so(script: Script) -> None:
-    with ModelServer(script) as server:
+    with ModelServer(in_turn(good(), script)) as server:
+        run(server, ask)  # the first call of a process loads modules, which may take longer than the deadline
         with ends_within(PATIENCE, "a call with a deadline of half a second"):
             failure = run(server, fail, timeout_seconds=0.5)
-        assert len(server.requests) == 1
+        assert len(server.requests) <= 2, "nothing is sent twice; on a busy machine the deadline may come before the request"
     assert (failure.reason, failure.retryable, failure.server_at_fault) == ("timeout", False, True)
+    assert failure.usage.attempts == 1
     assert failure.usage.latency_ms >= 499
 
 
