@@ -56,7 +56,10 @@ def in_the_engine(world: ReplicationConfig, truth: Path) -> tuple[dict[type[Fact
     return rows, truth.read_bytes().splitlines()
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+IN_EVERY_RUN = ("baseline", "messy", "harmful_arm")
+
+
+@pytest.mark.parametrize("scenario", [each if each in IN_EVERY_RUN else pytest.param(each, marks=pytest.mark.slow) for each in SCENARIOS])
 def test_the_job_and_the_runner_without_the_engine_decide_alike(scenario: str, tmp_path: Path) -> None:
     world = ReplicationConfig(scenario, seed=1, users=80, days=8, holdout=0.2, rules=0.1)
     rows, truth = in_the_engine(world, tmp_path / "truth.jsonl")
