@@ -82,7 +82,7 @@ def test_a_merged_visitor_keeps_no_id_and_no_evidence() -> None:
 
 def test_what_does_not_concern_a_visitor_passes_through_in_bundles_that_keep_each_key_in_order() -> None:
     arrivals: list[AddressedArrival] = [(f"key {number % 7}", msgspec.structs.replace(event("track"), seq=number)) for number in range(50)]
-    assert bundles(arrivals, 1) == [("-0", arrivals)]
+    assert bundles(arrivals, 1) == [("lane 0", arrivals)]
     split = bundles(arrivals, 4)
     assert 1 < len(split) <= 4
     assert sorted((each for _, some in split for each in some), key=lambda each: each[1].seq) == arrivals

@@ -115,7 +115,7 @@ def test_a_person_who_hammers_one_button_is_no_machine() -> None:
 def test_a_machine_is_never_called_stuck_nor_guided_nor_a_lesson_again() -> None:
     life = Life(plan(cooldown="1m", cap=100))
     life.see(signup(), *pages(100 * number for number in range(1, 60)))
-    assert [each.kind for each in life.of(EpisodeObservation)] == ["entered", "left"]
+    assert [each.kind for each in life.of(EpisodeObservation)] == ["entered", "censored"]
     errors = [event("error", HOUR + number * SECOND, code="x") for number in range(9)]
     told = life.see(*errors, event("form_submit", 2 * HOUR, form="connect"))
     life.wait(9 * DAY)

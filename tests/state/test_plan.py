@@ -95,7 +95,7 @@ def test_a_missing_field_and_a_null_are_the_same() -> None:
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RuleBook, "REMEMBERED", 8)
+    monkeypatch.setattr(RuleBook, "MAX_CACHED", 8)
     book = RuleBook([_rule("a", prefix="1")])
     for number in range(100):
         assert bool(book.matching("", {"v": str(number)})) == str(number).startswith("1")
