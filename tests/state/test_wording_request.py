@@ -264,7 +264,7 @@ def test_a_person_may_switch_texts_of_a_model_off_and_on_the_newest_word_countin
     assert asked(life).consent
 
 
-@pytest.mark.parametrize("said", ["no", 0, None, [], {}])
+@pytest.mark.parametrize("notes", ["no", 0, None, [], {}])
 def test_what_is_no_yes_or_no_changes_nothing(notes: Any) -> None:
     life = Life(OPEN)
     life.see(event("preferences_changed", MINUTE, modelText=notes), signup(2 * MINUTE))

@@ -249,6 +249,7 @@ def test_a_call_ends_at_its_deadline_and_says_so(script: Script) -> None:
 
 def test_a_server_that_drips_meets_the_deadline_too() -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.append(True)
         try:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
             for _ in range(900):
@@ -261,12 +262,14 @@ def test_a_server_that_drips_meets_the_deadline_too() -> None:
             writer.transport.abort()
             over.append(True)
 
+    begun: list[bool] = []
     over: list[bool] = []
 
     async def scenario() -> Reason:
         async with await asyncio.start_server(drip, "127.0.0.1", 0) as listening:
-            client = ModelClient(settings(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", timeout_seconds=0.15))
+            client = ModelClient(settings(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", timeout_seconds=5.0))
             failure = await fail(client)
+            assert begun, "the deadline came before the request, which is for another test"
             assert not over, "the call ended before the answer was whole"
             await client.close()
             await until(lambda: over, "the next drop to find the connection closed")
