@@ -18,7 +18,7 @@ from tests.support.model_jobs import by_decision, decided, records, unlike_redis
 from tests.support.model_server import ModelServer, Request, Script, good, no_json
 from tests.support.populations import write_population
 
-USERS, DAYS = 60, 5
+USERS, DAYS = 100, 5  # with 60 the share that keeps the template is a matter of chance
 GENEROUS: dict[str, Any] = {"llm_calls_per_second": 10_000.0, "llm_daily_tokens": 10**9, "llm_timeout_seconds": 20.0, "llm_in_flight": 64}
 
 
