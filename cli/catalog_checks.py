@@ -54,5 +54,5 @@ def language_warnings(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     for index, language in enumerate(catalog.wording.languages):
         if language not in COMMON and looks_like("abc", language):
             known = ", ".join(sorted(COMMON))
-            said = f"no check knows {language!r}: every text in Latin letters passes for it, and no other; known by their words are {known}"
+            said = f"{language!r} cannot be recognised: any text in Latin letters is accepted for it, and no other; recognised are {known}"
             yield ("wording", "languages", index), said
