@@ -71,7 +71,9 @@ def for_demo(settings: Settings, what: dict[str, Any], model: dict[str, Any] | N
 def refuse_demo(settings: Settings) -> None:
     """Refuse to write real data to the directory of a demo, because the next demo clears it. Raises ``DataDirError``."""
     if is_demo(settings.data_dir):
-        raise DataDirError(f"{settings.data_dir} belongs to the demo, and the next demo clears it; choose another directory with --data-dir.")
+        raise DataDirError(
+            f"{settings.data_dir} belongs to the demo, and the next demo clears it; choose another directory with --data-dir."
+        )
 
 
 def option_to_read(settings: Settings, demo: Settings) -> list[str]:
