@@ -10,11 +10,11 @@ from cli.demo_dir import option_to_read
 from cli.failures import say
 from cli.prog_name import prog_name
 from cli.run_ending import newest_log_time
-from llm.cache.answer_cache import connect
 from llm.review_queue import ReviewQueue, ReviewUnavailableError
 from operators.async_map import run_in_background
 from reports.demo import TENANT, finish_demo
 from reports.facts import Facts
+from sinks.redis.async_client import connect_async
 
 if TYPE_CHECKING:
     from flows.engines import Engines
@@ -44,7 +44,7 @@ def _waiting(engines: Engines) -> int:
     """Return how many texts by a model wait for a person; 0 where Redis does not answer."""
 
     async def look() -> int:
-        client = connect(engines.redis_url, 2.0)
+        client = connect_async(engines.redis_url, 2.0)
         try:
             return (await ReviewQueue(client).waiting(TENANT, 1)).total
         except ReviewUnavailableError:

@@ -99,14 +99,14 @@ def _with_queue(settings: Settings, act: Callable[[ReviewQueue], Awaitable[T]]) 
     """Run ``act`` on the queue in Redis, or in the Valkey of the data directory, whether or not a job runs."""
     import asyncio
 
-    from llm.cache.answer_cache import connect
     from llm.review_queue import ReviewPolicy, ReviewQueue
     from local.data_dir import DataDir
     from local.redis_access import redis_for_reader
+    from sinks.redis.async_client import connect_async
     from sinks.redis.client import ANSWER_SECONDS
 
     async def run(address: str) -> T:
-        client = connect(address, ANSWER_SECONDS)
+        client = connect_async(address, ANSWER_SECONDS)
         try:
             return await act(ReviewQueue(client, ReviewPolicy(wait_seconds=ANSWER_SECONDS)))
         finally:

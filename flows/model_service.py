@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from flows.catalogs import BUILT_IN
 from flows.settings import Settings
-from llm.cache.answer_cache import AnswerCache, CachePolicy, connect
+from llm.cache.answer_cache import AnswerCache, CachePolicy
 from llm.call_facts import CallCounters
 from llm.client.model_client import ModelClient, ModelSettings
 from llm.client.prices import Prices
@@ -30,6 +30,7 @@ from llm.service import WordingService
 from operators.async_map import AsyncCalls, AsyncPolicy, Gate, background_loop, run_in_background
 from operators.cancel_calls import name
 from operators.enrich import Wording, decode, encode
+from sinks.redis.async_client import connect_async
 from state.catalog.plan import Plan
 
 SWITCH_SECONDS: Final = 0.001
@@ -109,7 +110,7 @@ async def _service(
 ) -> tuple[WordingService, Callable[[], Awaitable[None]]]:
     """Build the service on the loop that uses it; second what closes it."""
     assert plan.wording is not None
-    client = connect(redis_url, _REDIS_SECONDS)
+    client = connect_async(redis_url, _REDIS_SECONDS)
     micros = round(settings.llm_daily_dollars * 1e6)
     share = settings.llm_personal_share
     budget = BudgetSettings(

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeVar, cast
 
 import msgspec
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.asyncio import Redis, RedisCluster
 
 from llm.cache.answer_cache import CachedText, CachePolicy, entry_name, message_of, milliseconds, rejected_name, text_hash, user_digest
+from llm.redis_faults import REDIS_FAULTS
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -139,12 +139,12 @@ class ReviewQueue:
 
     def __init__(
         self,
-        client: Redis | None,
+        client: Redis | RedisCluster | None,
         policy: ReviewPolicy | None = None,
         cache: CachePolicy | None = None,
         now_ms: Callable[[], int] = _now_ms,
     ) -> None:
-        """``client`` from ``llm.cache.answer_cache.connect``, or None: no text can wait. ``cache`` has the life of an approved text."""
+        """``client`` from ``connect_async``, or None: no text can wait. ``cache`` has the life of an approved text."""
         self._client: Final = client
         self._policy: Final = policy or ReviewPolicy()
         self._cache: Final = cache or CachePolicy()
@@ -258,7 +258,7 @@ class ReviewQueue:
         ids = (entry.id for entry in taken)
         return int(cast("int", await self._ask(client.eval(_TAKE, len(keys), *keys, cached, lifetime, rejected, *ids))))
 
-    def _known(self) -> Redis:
+    def _known(self) -> Redis | RedisCluster:
         if self._client is None:
             raise ReviewUnavailableError("No Redis is set, so no text can wait for a review; set ONRAMP_REDIS_URL.")
         return self._client
@@ -267,7 +267,7 @@ class ReviewQueue:
         try:
             async with asyncio.timeout(self._policy.wait_seconds):
                 return await request
-        except (RedisError, OSError) as error:
+        except REDIS_FAULTS as error:
             raise ReviewUnavailableError(
                 f"Redis did not answer ({message_of(error)}); check that the server runs and that ONRAMP_REDIS_URL names it."
             ) from error

@@ -19,22 +19,27 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
 
 import msgspec
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.asyncio import Redis, RedisCluster
+
+from llm.redis_faults import REDIS_FAULTS
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
-CONNECTIONS: Final = 32
-"""Connections to Redis that one process holds at most: at under a millisecond a request they carry thousands a second."""
-
 DISTINCT_MOST: Final = 200_000
 """Distinct keys that are counted at most."""
+
+_PUT: Final = """
+if ARGV[1] ~= '' then
+  redis.call('SADD', KEYS[2], ARGV[1])
+  redis.call('PEXPIRE', KEYS[2], ARGV[3])
+end
+return redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3], 'NX')
+"""
+"""Cache a text unless there is one, its key listed with its owner. KEYS: text, index. ARGV: the key where it has an owner, text, life."""
 
 
 class CachedText(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -167,8 +172,8 @@ class AnswerCache:
     Call ``get`` first, then ``blocked``: a text that a person approved is served although its key is blocked.
     """
 
-    def __init__(self, client: Redis | None, policy: CachePolicy | None = None) -> None:
-        """``client`` from ``connect``, or None to cache in this process only. Opens no connection; the caller closes ``client``."""
+    def __init__(self, client: Redis | RedisCluster | None, policy: CachePolicy | None = None) -> None:
+        """``client`` from ``connect_async``, or None to cache in this process only. Opens no connection; the caller closes ``client``."""
         self.counts: Final = CacheCounts()
         self._client: Final = client
         self._policy: Final = policy or CachePolicy()
@@ -210,16 +215,8 @@ class AnswerCache:
             return
         lifetime = milliseconds(self._policy.personal_ttl_seconds if owner else self._policy.ttl_seconds)
 
-        async def store() -> None:
-            async with client.pipeline(transaction=True) as pipeline:
-                if owner:  # before the text, so that no text is ever without its owner
-                    index = index_name(tenant, owner)
-                    pipeline.sadd(index, key)
-                    pipeline.pexpire(index, lifetime)
-                pipeline.set(name, data, px=lifetime, nx=True)
-                await pipeline.execute()
-
-        await self._ask(store)
+        keys, arguments = (name, index_name(tenant, owner)), (key if owner else "", data, lifetime)
+        await self._ask(lambda: cast("Awaitable[object]", client.eval(_PUT, len(keys), *keys, *arguments)))
 
     async def forget(self, tenant: str, user: str) -> bool:
         """Remove a deleted person's own texts. Returns False where Redis did not confirm it; they then expire."""
@@ -254,7 +251,7 @@ class AnswerCache:
         self.counts.blocked += is_blocked
         return is_blocked
 
-    async def _fetch(self, client: Redis, tenant: str, name: str, owner: str) -> tuple[CachedText | None]:
+    async def _fetch(self, client: Redis | RedisCluster, tenant: str, name: str, owner: str) -> tuple[CachedText | None]:
         data = await client.get(name)
         if data is None:
             self._local.drop(name)
@@ -281,7 +278,7 @@ class AnswerCache:
         try:
             async with asyncio.timeout(self._policy.wait_seconds):
                 answer = await request()
-        except (RedisError, OSError) as error:
+        except REDIS_FAULTS as error:
             self.counts.faults += 1
             self._silent_until = self._policy.clock() + self._policy.pause_seconds
             if not self._away:
@@ -307,17 +304,6 @@ class AnswerCache:
         if len(self._seen) < DISTINCT_MOST:
             self._seen.add(key.encode())
             counts.distinct = len(self._seen)
-
-
-def connect(url: str, wait_seconds: float = CachePolicy.wait_seconds) -> Redis:
-    """Return a client for ``url`` that waits at most ``wait_seconds`` and never retries. Opens no connection yet.
-
-    For the event loop that uses it first; end it with ``await client.aclose()``. Raises ``ValueError`` where ``url`` is no address.
-    """
-    network: dict[str, Any] = {} if url.startswith("unix:") else {"socket_connect_timeout": wait_seconds, "socket_keepalive": True}
-    options: dict[str, Any] = {"socket_timeout": wait_seconds, "retry": Retry(NoBackoff(), 0), **network}
-    # A burst of requests waits for one of a few connections, instead of opening one each.
-    return Redis.from_pool(BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=wait_seconds, **options))
 
 
 def entry_name(tenant: str, key: str) -> str:

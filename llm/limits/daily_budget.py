@@ -16,10 +16,10 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.asyncio import Redis, RedisCluster
 
 from llm.client.failures import ModelFailure
+from llm.redis_faults import REDIS_FAULTS
 
 _log = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ def budget_keys(tenant: str, scope: Scope, day: str) -> list[str]:
 class Budget:
     """The budgets of all tenants, for one event loop. ``client`` must not retry, because it could reserve twice; it is not closed here."""
 
-    def __init__(self, client: Redis, settings: BudgetSettings | None = None) -> None:
+    def __init__(self, client: Redis | RedisCluster, settings: BudgetSettings | None = None) -> None:
         self.settings = settings or BudgetSettings()
         self.away = False
         self._reserve = client.register_script(RESERVE)
@@ -152,7 +152,7 @@ class Budget:
             with cancellation_kept():
                 async with asyncio.timeout(self.settings.answer_seconds):
                     fits, all_tokens, all_micros, alert = await self._reserve(keys=budget_keys(tenant, scope, day), args=args)
-        except (RedisError, OSError, TimeoutError) as error:
+        except REDIS_FAULTS as error:
             self._gone(error)
             return ModelFailure("budget_unknown", f"Redis did not say what is left of the {scope} budget ({type(error).__name__})")
         self._back()
@@ -174,7 +174,7 @@ class Budget:
             with cancellation_kept():
                 async with asyncio.timeout(self.settings.answer_seconds):
                     all_tokens, all_micros, alert = await self._settle(keys=budget_keys(reservation.tenant, scope, day), args=args)
-        except (RedisError, OSError, TimeoutError) as error:
+        except REDIS_FAULTS as error:
             self._gone(error)
             return ""
         self._back()

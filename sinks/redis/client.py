@@ -2,28 +2,164 @@
 
 from __future__ import annotations
 
-from redis import Redis
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from redis import Redis, RedisCluster, SSLConnection, UnixDomainSocketConnection
 from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode
+from redis.connection import Connection, ConnectionPool
+from redis.crc import key_slot
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from sinks.masked_url import mask_url
-from sinks.redis.errors import StoreRefusedError
+from sinks.redis.address import FILES, RedisAddress, parse_redis_address
+from sinks.redis.errors import StoreRefusedError, server_error_in
 
 CONNECT_SECONDS = 2.0  # a server in the same region accepts within milliseconds; after this time the caller retries
 ANSWER_SECONDS = 5.0  # 500 scripts take about 15 ms; the fork of a log rewrite can stop a large server for a second or two
 
+Route = tuple[Redis, list[int]]
+"""A server, and the positions of the keys that it serves."""
 
-def connect(url: str) -> Redis:
-    """Return a client for ``url`` (``redis://``, ``rediss://``, ``unix://``). Opens no connection yet.
 
-    Raises ``StoreRefusedError`` if the address is not valid.
-    """
-    network = {} if url.startswith("unix:") else {"socket_connect_timeout": CONNECT_SECONDS, "socket_keepalive": True}
+def address_of(url: str) -> RedisAddress:
+    """Read ``url``. Raises ``StoreRefusedError``, also for an option that names a file which cannot be read."""
     try:
-        return Redis.from_url(url, socket_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0), **network)
-    except (ValueError, TypeError):
-        # The original error quotes parts of the address, which may be parts of the password.
+        address = parse_redis_address(url)
+    except ValueError as error:
         raise StoreRefusedError(
-            f"{mask_url(url)} is not the address of a Redis server; write ONRAMP_REDIS_URL as redis://user:password@host:6379/0, "
+            f"{mask_url(url)} is not the address of a Redis server: {error}; write ONRAMP_REDIS_URL as redis://user:password@host:6379/0, "
             "with special characters of the password percent-encoded."
         ) from None
+    for name in FILES:
+        path = address.options.get(name)
+        if path is not None and not _readable(Path(path)):
+            raise StoreRefusedError(f"ONRAMP_REDIS_URL names {path} for {name}, which cannot be read; correct the path or its permissions.")
+    return address
+
+
+def client_options(address: RedisAddress, *, connect_seconds: float, answer_seconds: float) -> dict[str, Any]:
+    """Return the arguments that every kind of client takes. What the address says wins."""
+    network = {} if address.kind == "socket" else {"socket_connect_timeout": connect_seconds, "socket_keepalive": True}
+    return {"socket_timeout": answer_seconds, **network, **address.options}
+
+
+def connect(url: str) -> Redis:
+    """Return a client for ``url``: one server, a socket, or the primary that sentinels name. Opens no connection yet.
+
+    Raises ``StoreRefusedError`` if the address is not valid, or is that of a cluster, for which ``RedisServers`` is.
+    """
+    address = address_of(url)
+    if address.kind == "cluster":
+        raise StoreRefusedError(f"{mask_url(url)} is a cluster; give the address of one server.")
+    return _connect(address)
+
+
+class RedisServers:
+    """The servers behind one address: one, or the primaries of a cluster. Use it from one thread."""
+
+    def __init__(self, url: str) -> None:
+        """Open no connection yet. Raises ``StoreRefusedError`` if ``url`` is not valid."""
+        self._address: Final = address_of(url)
+        self._single: Final = _connect(self._address) if self._address.kind != "cluster" else None
+        self._cluster: RedisCluster | None = None
+        self._stale = False
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether a key may move from one server to another."""
+        return self._single is None
+
+    def routes(self, keys: Sequence[bytes]) -> list[Route]:
+        """Return which server serves which keys, by their positions. In a cluster it may block to learn that.
+
+        Raises ``RedisError`` or ``OSError`` where the cluster does not say, ``StoreRefusedError`` where the server is no cluster.
+        """
+        if self._single is not None:
+            return [(self._single, list(range(len(keys))))]
+        cluster = self._known_cluster()
+        found: dict[str, Route] = {}
+        for position, key in enumerate(keys):
+            node = _primary(cluster, key)
+            if node.name not in found:
+                found[node.name] = (cluster.get_redis_connection(node), [])
+            found[node.name][1].append(position)
+        return list(found.values())
+
+    def refresh(self) -> None:
+        """Forget connections and who serves what, after an error: the address may lead to another server now, as after a failover."""
+        if self._single is not None:
+            self._single.connection_pool.disconnect()
+        self._stale = True
+
+    def close(self) -> None:
+        """Close all connections."""
+        if self._single is not None:
+            self._single.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def _known_cluster(self) -> RedisCluster:
+        try:
+            if self._cluster is None:
+                self._cluster = RedisCluster(
+                    startup_nodes=[ClusterNode(host, port) for host, port in self._address.hosts],
+                    retry=Retry(NoBackoff(), 0),
+                    require_full_coverage=False,  # keys whose server lives are written also while another one is missing
+                    ssl=self._address.tls,
+                    **client_options(self._address, connect_seconds=CONNECT_SECONDS, answer_seconds=ANSWER_SECONDS),
+                )
+            elif self._stale:
+                # The nodes that are known now, and those of the address: all others may have been replaced.
+                self._cluster.nodes_manager.initialize(additional_startup_nodes_info=list(self._address.hosts))
+        except RedisClusterException as error:
+            raise _below(error) from error
+        self._stale = False
+        return self._cluster
+
+
+def _connect(address: RedisAddress) -> Redis:
+    options = client_options(address, connect_seconds=CONNECT_SECONDS, answer_seconds=ANSWER_SECONDS)
+    options.update(db=address.database, retry=Retry(NoBackoff(), 0))
+    if address.kind == "sentinel":
+        sentinels = Sentinel(address.hosts, sentinel_kwargs=sentinel_options(address, options), ssl=address.tls, **options)
+        primary: Redis = sentinels.master_for(address.service)
+        return primary
+    if address.kind == "socket":
+        return Redis.from_pool(ConnectionPool(connection_class=UnixDomainSocketConnection, path=address.path, **options))
+    ((host, port),) = address.hosts
+    kind = SSLConnection if address.tls else Connection
+    return Redis.from_pool(ConnectionPool(connection_class=kind, host=host, port=port, **options))
+
+
+def sentinel_options(address: RedisAddress, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments for clients of the sentinels: as for the server, but with a user and password of their own."""
+    shared = {name: value for name, value in options.items() if name not in {"db", "username", "password", "client_name"}}
+    return {**shared, **address.sentinel_options, "ssl": address.tls}
+
+
+def _primary(cluster: RedisCluster, key: bytes) -> ClusterNode:
+    try:
+        return cluster.nodes_manager.get_node_from_slot(key_slot(key))
+    except RedisClusterException as error:
+        raise RedisConnectionError(str(error)) from error
+
+
+def _below(error: RedisClusterException) -> RedisError | StoreRefusedError:
+    """The server's own error where the cluster client has one, because that has a code."""
+    found = server_error_in(error)
+    if isinstance(found, ResponseError) and "cluster support disabled" in str(found):
+        return StoreRefusedError("The Redis server is no node of a cluster; begin ONRAMP_REDIS_URL with redis:// or rediss://.")
+    return found or RedisConnectionError(str(error))
+
+
+def _readable(path: Path) -> bool:
+    try:
+        return path.is_dir() or bool(path.open("rb").close() or True)
+    except OSError:
+        return False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from redis.exceptions import RedisError
 
 from sinks.masked_url import mask_url
-from sinks.redis.client import connect
+from sinks.redis.client import RedisServers
 from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, describe, is_transient
 from sinks.redis.record import TOMBSTONE, Deleted, decode_record
 from state.records.recommendation import Recommendation, redis_key
@@ -18,7 +19,7 @@ class RecommendationReader:
 
     def __init__(self, url: str) -> None:
         """Open no connection yet. Raises ``StoreRefusedError`` if ``url`` is not valid."""
-        self._client = connect(url)
+        self._servers = RedisServers(url)
         self._address = mask_url(url)
 
     def read(self, tenant_id: str, user_id: str) -> Recommendation | Deleted | None:
@@ -27,30 +28,43 @@ class RecommendationReader:
         A recommendation whose ``ui_component`` is ``none`` means: show nothing. Blocks for one round trip, a few seconds at most.
         Raises ``RecommendationStoreError`` if Redis does not answer, ``CorruptRecordError`` if the value is not a record.
         """
-        try:
-            data = self._client.get(redis_key(tenant_id, user_id).encode())
-        except (RedisError, OSError) as error:
-            kind = StoreUnavailableError if is_transient(error) else StoreRefusedError
-            raise kind(describe(error, self._address, "check that the server runs and that ONRAMP_REDIS_URL names it")) from error
-        if data is None:
-            return None
-        return decode_record(data if isinstance(data, bytes) else str(data).encode())
+        (data,) = self._get([redis_key(tenant_id, user_id).encode()])
+        return None if data is None else decode_record(data)
 
     def read_raw(self, tenant_id: str, user_ids: Sequence[str]) -> list[bytes | None]:
         """Return the records of many users without decoding them; None for a user without one and for a deleted user.
 
-        Takes one round trip. Blocks and raises like ``read``.
+        Takes one round trip to each server. Blocks and raises like ``read``.
         """
-        try:
-            pipeline = self._client.pipeline(transaction=False)
-            for user_id in user_ids:
-                pipeline.get(redis_key(tenant_id, user_id).encode())
-            found = pipeline.execute()
-        except (RedisError, OSError) as error:
-            kind = StoreUnavailableError if is_transient(error) else StoreRefusedError
-            raise kind(describe(error, self._address, "check that the server runs and that ONRAMP_REDIS_URL names it")) from error
+        found = self._get([redis_key(tenant_id, user_id).encode() for user_id in user_ids])
         return [None if data is None or data.startswith(TOMBSTONE) else data for data in found]
+
+    def _get(self, keys: list[bytes]) -> list[bytes | None]:
+        try:
+            return self._ask(keys)
+        except (RedisError, OSError) as error:
+            if not (self._servers.in_cluster and is_transient(error, in_cluster=True)):
+                self._fail(error)
+        self._servers.refresh()  # the key may have moved to another server since the last read
+        try:
+            return self._ask(keys)
+        except (RedisError, OSError) as error:
+            self._fail(error)
+
+    def _ask(self, keys: list[bytes]) -> list[bytes | None]:
+        found: list[bytes | None] = [None] * len(keys)
+        for client, positions in self._servers.routes(keys):
+            pipeline = client.pipeline(transaction=False)
+            for position in positions:
+                pipeline.get(keys[position])
+            for position, data in zip(positions, pipeline.execute(), strict=True):
+                found[position] = data
+        return found
+
+    def _fail(self, error: RedisError | OSError) -> NoReturn:
+        kind = StoreUnavailableError if is_transient(error, in_cluster=self._servers.in_cluster) else StoreRefusedError
+        raise kind(describe(error, self._address, "check that the server runs and that ONRAMP_REDIS_URL names it")) from error
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
+        self._servers.close()

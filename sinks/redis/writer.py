@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from redis.exceptions import NoScriptError, RedisError
+from redis import Redis
+from redis.exceptions import RedisError
 
 from sinks.masked_url import mask_url
-from sinks.redis.client import connect
-from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, describe, is_transient
+from sinks.redis.client import RedisServers
+from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, code_of, describe, is_transient
 from sinks.redis.record import encode_record, id_of, key_of, shown_key_of, version_of
 from sinks.redis.script import DIGEST, ERASE, MARK_SHOWN, PUBLISH, REFUSED, REPAIRED, REPLACE_TEXT, SCRIPT, STALE, UNCHANGED
 from state.backoff import backoff_seconds
@@ -90,7 +91,7 @@ class RecommendationWriter:
     def __init__(self, url: str, policy: WritePolicy) -> None:
         """Open no connection yet. Raises ``StoreRefusedError`` if ``url`` is not valid."""
         self.counts = WriteCounts()
-        self._client = connect(url)
+        self._servers = RedisServers(url)
         self._address = mask_url(url)
         self._policy = policy
         self._ttl_ms = round(policy.ttl_hours * 3_600_000)
@@ -109,30 +110,53 @@ class RecommendationWriter:
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
+        self._servers.close()
 
     def _deliver(self, operations: list[_Operation]) -> None:
         outage: _Outage | None = None
         load_script = False
         while operations:
-            done, error = self._send(operations, load_script=load_script)
-            operations = operations[done:]
-            load_script = isinstance(error, NoScriptError)  # the server is new, or was restarted
-            if done and outage is not None:
+            left, error = self._send(operations, load_script=load_script)
+            if len(left) < len(operations) and outage is not None:
                 _LOG.info("Redis at %s accepts writes again", self._address)
                 outage = None
+            operations = left
+            load_script = error is not None and code_of(error) == "NOSCRIPT"  # the server is new, or was restarted
             if error is None or load_script:
                 continue
             outage = outage or _Outage(since=self._policy.clock())
             self._wait_before_retry(error, outage)
+            self._servers.refresh()
 
-    def _send(self, operations: list[_Operation], *, load_script: bool) -> tuple[int, RedisError | OSError | None]:
+    def _send(self, operations: list[_Operation], *, load_script: bool) -> tuple[list[_Operation], RedisError | OSError | None]:
+        """Send all operations to their servers; return those to send again, in order, and an error that decides what follows.
+
+        With ``load_script`` the first command to each server contains the script, which the server keeps for the others.
+        """
+        try:
+            routes = self._servers.routes([operation.key for operation in operations])
+        except (RedisError, OSError) as error:
+            return operations, error
+        left: list[int] = []
+        errors: list[RedisError | OSError] = []
+        for client, positions in routes:
+            done, error = self._send_to(client, [operations[position] for position in positions], load_script=load_script)
+            left += positions[done:]
+            errors += [error] if error is not None else []
+        return [operations[position] for position in sorted(left)], min(errors, key=self._order, default=None)
+
+    def _order(self, error: RedisError | OSError) -> int:
+        """Order of errors of several servers: first what ends the job, last what needs no wait."""
+        if not is_transient(error, in_cluster=self._servers.in_cluster):
+            return 0
+        return 2 if code_of(error) == "NOSCRIPT" else 1
+
+    def _send_to(self, client: Redis, operations: list[_Operation], *, load_script: bool) -> tuple[int, RedisError | OSError | None]:
         """Send all operations; return how many were applied before the first failure, and that failure.
 
         Operations after a failure are sent again even if they succeeded: an erase and the publish after it must stay in order.
-        With ``load_script`` the first command contains the script, which the server keeps for the others.
         """
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline = client.pipeline(transaction=False)
         for position, operation in enumerate(operations):
             keys = (operation.key, operation.shown_key)
             ttl_ms = self._tombstone_ttl_ms if operation.mode == ERASE else self._ttl_ms
@@ -173,7 +197,7 @@ class RecommendationWriter:
     def _wait_before_retry(self, error: RedisError | OSError, outage: _Outage) -> None:
         """Wait before the next attempt. Raises if there is none: a permanent error, the time limit, or a stop request."""
         policy = self._policy
-        if not is_transient(error):
+        if not is_transient(error, in_cluster=self._servers.in_cluster):
             raise StoreRefusedError(describe(error, self._address, "correct that and start the job again")) from error
         waited = policy.clock() - outage.since
         if waited >= policy.give_up_seconds:

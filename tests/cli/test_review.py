@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from cli.app import invoke
-from llm.cache.answer_cache import AnswerCache, CachedText, CachePolicy, connect, text_hash, user_digest
+from llm.cache.answer_cache import AnswerCache, CachedText, CachePolicy, text_hash, user_digest
 from llm.review_queue import ReviewEntry, ReviewPolicy, ReviewQueue
 from local.data_dir import DataDir
 from local.redis_access import redis_for_reader
+from sinks.redis.async_client import connect_async
 from tests.cli.conftest import Inside
 from tests.support.valkey import Valkey, run_valkey
 from tests.support.waiting import run_async
@@ -31,7 +32,7 @@ PERSONAL = entry("Your host name has a typo.", "c" * 32, user_digest("default", 
 
 def fill(url: str, tenant: str, *entries: ReviewEntry) -> None:
     async def run() -> None:
-        client = connect(url, 10)
+        client = connect_async(url, 10)
         queue = ReviewQueue(client, ReviewPolicy(wait_seconds=10))
         assert [await queue.put(tenant, each) for each in entries] == ["queued"] * len(entries)
         await client.aclose()
@@ -41,7 +42,7 @@ def fill(url: str, tenant: str, *entries: ReviewEntry) -> None:
 
 def look_up(url: str, tenant: str, key: str) -> CachedText | None:
     async def run() -> CachedText | None:
-        client = connect(url, 10)
+        client = connect_async(url, 10)
         found = await AnswerCache(client, CachePolicy(wait_seconds=10)).get(tenant, key)
         await client.aclose()
         return found

@@ -12,8 +12,9 @@ import msgspec
 import pytest
 from redis import Redis
 
-from llm.cache.answer_cache import AnswerCache, CachePolicy, connect, entry_name, rejected_name, text_hash, user_digest
+from llm.cache.answer_cache import AnswerCache, CachePolicy, entry_name, rejected_name, text_hash, user_digest
 from llm.review_queue import NoSuchEntryError, ReviewEntry, ReviewPolicy, ReviewQueue, ReviewUnavailableError
+from sinks.redis.async_client import connect_async
 from sinks.redis.client import connect as connect_blocking
 from tests.support.valkey import Valkey, run_valkey
 from tests.support.waiting import run_async
@@ -49,7 +50,7 @@ def tenant() -> str:
 
 def run(url: str, test: Callable[[ReviewQueue, AnswerCache], Awaitable[T]], policy: ReviewPolicy = PATIENT) -> T:
     async def main() -> T:
-        client = connect(url, 10.0)
+        client = connect_async(url, 10.0)
         try:
             return await test(ReviewQueue(client, policy, now_ms=lambda: 2_000_000), AnswerCache(client, CachePolicy(wait_seconds=10.0)))
         finally:

@@ -18,7 +18,7 @@ import pytest
 from redis import Redis
 
 from llm.answer import Answer
-from llm.cache.answer_cache import AnswerCache, CachePolicy, connect
+from llm.cache.answer_cache import AnswerCache, CachePolicy
 from llm.client.model_client import ModelClient, ModelSettings
 from llm.client.prices import Prices
 from llm.guardrails.input_guardrails import InputGuardrails
@@ -29,6 +29,7 @@ from llm.limits.rate_limit import RateLimit
 from llm.prompts import BUILT_IN, load_prompts
 from llm.review_queue import ReviewPolicy, ReviewQueue
 from llm.service import RATE_WAIT_SECONDS, WordingService
+from sinks.redis.async_client import connect_async
 from sinks.redis.client import connect as connect_blocking
 from state.decision.wording_request import WordingRequest
 from state.records.recommendation import validation_hash
@@ -117,7 +118,7 @@ async def service(
 ) -> AsyncIterator[WordingService]:
     """``wait`` is the longest wait for Redis, ``patience`` the one for the model."""
     assert WORDING is not None
-    client = connect(url, wait)
+    client = connect_async(url, wait)
     allowance = Allowance(tokens=tokens, micros=10**9)
     settings = ModelSettings(base_url=model.url, model="scripted", timeout_seconds=patience)
     made = WordingService(

@@ -20,13 +20,13 @@ from llm.cache.answer_cache import (
     CacheCounts,
     CachedText,
     CachePolicy,
-    connect,
     entry_name,
     index_name,
     rejected_name,
     text_hash,
     user_digest,
 )
+from sinks.redis.async_client import connect_async
 from sinks.redis.client import connect as connect_blocking
 from tests.support.valkey import Valkey, run_valkey
 from tests.support.waiting import let_pass, run_async
@@ -75,7 +75,7 @@ def run(url: str | None, test: Callable[..., Awaitable[T]], *policies: CachePoli
     """
 
     async def main() -> T:
-        clients = [connect(url, policy.wait_seconds) if url is not None else None for policy in policies or (PATIENT,)]
+        clients = [connect_async(url, policy.wait_seconds) if url is not None else None for policy in policies or (PATIENT,)]
         try:
             return await test(*(AnswerCache(client, policy) for client, policy in zip(clients, policies or (PATIENT,), strict=True)))
         finally:

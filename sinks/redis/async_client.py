@@ -1,0 +1,99 @@
+"""Creates asyncio clients of Redis or Valkey, for the service that words guidance: bounded waits and connections, no retries."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+
+from sinks.redis.address import RedisAddress
+from sinks.redis.client import address_of, client_options, sentinel_options
+from sinks.redis.errors import code_of
+
+CONNECTIONS: Final = 32
+"""Connections to Redis that one process holds at most: at under a millisecond a request they carry thousands a second."""
+
+_SHARE: Final = 4  # a node or sentinel that does not answer must leave time to ask the next one
+
+
+def connect_async(url: str, wait_seconds: float) -> Redis | RedisCluster:
+    """Return a client for ``url`` that waits at most ``wait_seconds`` and never retries. Opens no connection yet.
+
+    For the event loop that uses it first; end it with ``await client.aclose()``. Raises ``StoreRefusedError`` where ``url`` is no address.
+    """
+    address = address_of(url)
+    several = address.kind in {"cluster", "sentinel"}
+    options = client_options(address, connect_seconds=wait_seconds / (_SHARE if several else 1), answer_seconds=wait_seconds)
+    options["retry"] = Retry(NoBackoff(), 0)
+    if address.kind == "cluster":
+        return _Cluster(address, options)
+    options["db"] = address.database
+    # A burst of requests waits for one of a few connections, instead of opening one each.
+    bounds: dict[str, Any] = {"max_connections": CONNECTIONS, "timeout": wait_seconds}
+    if address.kind == "sentinel":
+        asked = {**sentinel_options(address, options), "socket_timeout": wait_seconds / _SHARE}
+        sentinels = Sentinel(address.hosts, sentinel_kwargs=asked, **options)
+        kind = _OfSentinelTls if address.tls else _OfSentinel
+        primary: Redis = sentinels.master_for(address.service, connection_pool_class=_BoundedSentinelPool, connection_class=kind, **bounds)
+        return primary
+    if address.kind == "socket":
+        return Redis.from_pool(BlockingConnectionPool(connection_class=_OfSocket, path=address.path, **bounds, **options))
+    ((host, port),) = address.hosts
+    return Redis.from_pool(
+        BlockingConnectionPool(connection_class=_OfServerTls if address.tls else _OfServer, host=host, port=port, **bounds, **options)
+    )
+
+
+class _LeavesReplica:
+    """A connection that ends when its server turns out to be a replica: the next one may lead to the primary, as after a failover."""
+
+    async def read_response(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*arguments, **options)  # type: ignore[misc]
+        except ResponseError as error:
+            if code_of(error) == "READONLY":
+                await self.disconnect()  # type: ignore[attr-defined]
+            raise
+
+
+class _OfServer(_LeavesReplica, Connection): ...
+
+
+class _OfServerTls(_LeavesReplica, SSLConnection): ...
+
+
+class _OfSocket(_LeavesReplica, UnixDomainSocketConnection): ...
+
+
+class _OfSentinel(_LeavesReplica, SentinelManagedConnection): ...
+
+
+class _OfSentinelTls(_LeavesReplica, SentinelManagedSSLConnection): ...
+
+
+class _BoundedSentinelPool(SentinelConnectionPool, BlockingConnectionPool): ...
+
+
+class _Cluster(RedisCluster):
+    """A cluster with a bound on the requests at once, because its pools refuse a burst instead of letting it wait."""
+
+    def __init__(self, address: RedisAddress, options: dict[str, Any]) -> None:
+        super().__init__(
+            startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
+            require_full_coverage=False,
+            max_connections=2 * CONNECTIONS,
+            ssl=address.tls,
+            **options,
+        )
+        self._turns = asyncio.Semaphore(CONNECTIONS)
+
+    async def execute_command(self, *arguments: Any, **options: Any) -> Any:
+        async with self._turns:
+            return await super().execute_command(*arguments, **options)
