@@ -48,7 +48,7 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
         stack.enter_context(data_dir.lock(owner))
         remove_undurable_snapshots(data_dir.state)
         given = settings.secret.get_secret_value() if settings.secret is not None else None
-        keys = Keys(secret_for(data_dir, given=given, embedded=settings.embedded))
+        keys = Keys(secret_for(data_dir, given=given, embedded=settings.embedded), settings.signing_keys())
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
         url = stack.enter_context(redis_for_job(redis_url, data_dir))
         store = open_store(settings, data_dir)
@@ -68,7 +68,7 @@ def open_store(settings: Settings, data_dir: DataDir) -> ClickHouse:
         import chdb  # noqa: F401, PLC0415
 
         return ClickHouse(path=data_dir.clickhouse, database=settings.clickhouse_database)
-    return ClickHouse(url=settings.clickhouse_url.get_secret_value(), database=settings.clickhouse_database)
+    return ClickHouse(url=settings.clickhouse_url.get_secret_value(), database=settings.database())
 
 
 class ClickHouseStartup:

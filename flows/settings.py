@@ -1,5 +1,7 @@
 """All settings, in one typed object. Only this module reads the environment: each variable is ``ONRAMP_`` and the field's name.
 
+A setting that may hold a secret can be read from a file instead: its variable with ``_FILE`` at the end names the file.
+
 If none of ``kafka_brokers``, ``redis_url`` and ``clickhouse_url`` is set, everything runs embedded.
 """
 
@@ -12,18 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flows.kafka_config import parse_kafka_config
+from flows.secret_files import FILE_SUFFIX, SecretFileError, read_secret
+from sinks.clickhouse.address import DATABASE_NAME, parse_clickhouse_address
+from sinks.redis.address import parse_redis_address
 
 PREFIX: Final = "ONRAMP_"
-
-_SCHEMES: Final = {
-    "redis_url": ("redis://", "rediss://", "unix://"),
-    "clickhouse_url": ("http://", "https://"),
-    "llm_url": ("http://", "https://"),
-}
 
 _FORBIDDEN_IN_LLM_URL: Final = re.compile(r"[@?#\s]")
 """Characters of URL parts that may hold a secret. The address of the model server is shown and logged, so it may have none of them."""
@@ -41,6 +40,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
     _given: frozenset[str] = PrivateAttr(default=frozenset())
+    _from_file: frozenset[str] = PrivateAttr(default=frozenset())
 
     kafka_brokers: str | None = Field(
         default=None, min_length=1, description="Kafka bootstrap servers, host:port separated by commas. Unset: the job reads a file."
@@ -61,7 +61,9 @@ class Settings(BaseSettings):
         description="If the messages after the last position are gone, continue at the earliest message. False: refuse to start.",
     )
     redis_url: SecretStr | None = Field(
-        default=None, description="Redis or Valkey, redis://user:password@host:6379/0, rediss:// for TLS. Unset: embedded Valkey."
+        default=None,
+        description="Redis or Valkey, redis://user:password@host:6379/0, rediss:// for TLS; also redis+cluster:// and redis+sentinel://. "
+        "Unset: embedded Valkey.",
     )
     redis_ttl_hours: float = Field(
         default=24.0, gt=0, le=24 * 365, description="Hours until a recommendation expires in Redis after it was written."
@@ -72,13 +74,24 @@ class Settings(BaseSettings):
         description="Seconds without Redis until the job exits. Five minutes outlast a failover; a longer outage needs an operator.",
     )
     clickhouse_url: SecretStr | None = Field(
-        default=None, description="ClickHouse over HTTP, http://user:password@host:8123, https:// for TLS. Unset: embedded (chdb)."
+        default=None,
+        description="ClickHouse over HTTP, http://user:password@host:8123/path, https:// for TLS. Unset: embedded (chdb).",
     )
-    clickhouse_database: str = Field(default="onramp", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", description="ClickHouse database.")
+    clickhouse_database: str = Field(default="onramp", pattern=DATABASE_NAME, description="ClickHouse database.")
     secret: SecretStr | None = Field(
         default=None,
         min_length=16,
         description="Key of all ids, at least 16 characters, the same for every process and run. With another key all users are new users.",
+    )
+    signing_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Key that signs recommendation ids, at least 16 characters, the same for every process. Unset: ONRAMP_SECRET signs.",
+    )
+    signing_key_previous: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Signing key until the last change: ids signed with it still count. The first time that is the value of ONRAMP_SECRET.",
     )
     catalog: str = Field(default="saas", min_length=1, description="Catalog: the name of a built-in one, or the path of a YAML file.")
     data_dir: Path = Field(default=Path(".onramp"), description="Directory for all data on this machine.")
@@ -136,19 +149,54 @@ class Settings(BaseSettings):
     )
     log_json: bool = Field(default=False, description="Log one JSON object a line instead of text.")
 
-    @field_validator("redis_url", "clickhouse_url", "llm_url")
+    @field_validator("redis_url")
     @classmethod
-    def _has_a_known_scheme(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        schemes = _SCHEMES[str(info.field_name)]
-        if url is not None and not url.get_secret_value().startswith(schemes):
-            raise ValueError(f"the address must begin with {' or '.join(schemes)}")
-        if url is not None and info.field_name == "llm_url" and _FORBIDDEN_IN_LLM_URL.search(url.get_secret_value()):
-            raise ValueError("the address must not contain a user, password, query, fragment or space; set the key in ONRAMP_LLM_API_KEY")
-        if url is not None and not _is_an_address(url.get_secret_value()):
-            if info.field_name == "llm_url":
-                raise ValueError("the address has no host or no valid port")
-            raise ValueError("the address has no host or no valid port; in a password write / as %2F, @ as %40, # as %23 and ? as %3F")
+    def _is_a_redis_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parse_redis_address(url.get_secret_value())
         return url
+
+    @field_validator("clickhouse_url")
+    @classmethod
+    def _is_a_clickhouse_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            database = parse_clickhouse_address(url.get_secret_value()).database
+            if database is not None and re.search(DATABASE_NAME, database) is None:
+                raise ValueError("the name of the database must be made of at most 64 letters, digits and underscores")
+        return url
+
+    @field_validator("llm_url")
+    @classmethod
+    def _is_a_model_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        text = url.get_secret_value()
+        if not text.startswith(("http://", "https://")):
+            raise ValueError("the address must begin with http:// or https://")
+        if _FORBIDDEN_IN_LLM_URL.search(text):
+            raise ValueError("the address must not contain a user, password, query, fragment or space; set the key in ONRAMP_LLM_API_KEY")
+        if not _is_an_address(text):
+            raise ValueError("the address has no host or no valid port")
+        return url
+
+    @model_validator(mode="after")
+    def _keys_and_databases_agree(self) -> Settings:
+        if self.signing_key_previous is not None and self.signing_key is None:
+            raise ValueError("ONRAMP_SIGNING_KEY_PREVIOUS needs ONRAMP_SIGNING_KEY, the key that signs now")
+        of_url = parse_clickhouse_address(self.clickhouse_url.get_secret_value()).database if self.clickhouse_url is not None else None
+        if of_url is not None and "clickhouse_database" in self.model_fields_set and of_url != self.clickhouse_database:
+            raise ValueError("ONRAMP_CLICKHOUSE_DATABASE and the address in ONRAMP_CLICKHOUSE_URL name different databases; leave one out")
+        return self
+
+    def database(self) -> str:
+        """Return the ClickHouse database: of its own setting, or else of the address."""
+        of_url = parse_clickhouse_address(self.clickhouse_url.get_secret_value()).database if self.clickhouse_url is not None else None
+        return self.clickhouse_database if of_url is None else of_url
+
+    def signing_keys(self) -> list[bytes]:
+        """Return the keys of recommendation ids, the one that signs first; empty where ``secret`` signs."""
+        keys = (self.signing_key, self.signing_key_previous)
+        return [key.get_secret_value().encode() for key in keys if key is not None]
 
     @property
     def embedded(self) -> bool:
@@ -161,10 +209,12 @@ class Settings(BaseSettings):
             return {}
         return {"bootstrap.servers": self.kafka_brokers, **{key: value.get_secret_value() for key, value in self.kafka_config.items()}}
 
-    def origin(self, name: str) -> Literal["default", "environment", "option"]:
+    def origin(self, name: str) -> Literal["default", "environment", "file", "option"]:
         """Return where the value of a field comes from."""
         if name in self._given:
             return "option"
+        if name in self._from_file:
+            return "file"
         return "environment" if name in self.model_fields_set else "default"
 
 
@@ -174,7 +224,7 @@ def _is_an_address(url: str) -> bool:
         port = parts.port
     except ValueError:
         return False
-    return parts.scheme == "unix" or (bool(parts.hostname) and port != 0)
+    return bool(parts.hostname) and port != 0
 
 
 def load_settings(**options: Any) -> Settings:
@@ -183,27 +233,55 @@ def load_settings(**options: Any) -> Settings:
     Raises ``SettingsError`` for a value that is not valid, and for a variable whose name looks misspelt.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    from_files = _read_files(given)
     try:
-        settings = Settings(**given)
+        settings = Settings(**from_files, **given)
     except ValidationError as error:
-        raise SettingsError(_sentence(error, given)) from None  # the original could show parts of a secret
+        raise SettingsError(_sentence(error, given, from_files)) from None  # the original could show parts of a secret
     for variable in os.environ:
         if variable.startswith(PREFIX):
             _refuse_misspelt(variable)
     settings._given = frozenset(given)
+    settings._from_file = frozenset(from_files)
     return settings
 
 
-def _sentence(error: ValidationError, given: dict[str, Any]) -> str:
+def secret_settings() -> list[str]:
+    """Return the fields that may hold a secret, in their order: each can be read from a file."""
+    return [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
+
+
+def _read_files(given: dict[str, Any]) -> dict[str, str]:
+    found = {}
+    for name in secret_settings():
+        variable = PREFIX + name.upper()
+        path = os.environ.get(variable + FILE_SUFFIX)
+        if not path:
+            continue
+        if os.environ.get(variable):
+            raise SettingsError(f"{variable} and {variable + FILE_SUFFIX} are both set; remove one of them.")
+        if name in given:
+            continue
+        try:
+            found[name] = read_secret(Path(path))
+        except SecretFileError as error:
+            raise SettingsError(f"{variable + FILE_SUFFIX} cannot be used: {error}.") from None
+    return found
+
+
+def _sentence(error: ValidationError, given: dict[str, Any], from_files: dict[str, str]) -> str:
     first, *others = error.errors(include_url=False, include_context=False, include_input=False)
-    name = str(first["loc"][0]) if first["loc"] else ""
-    where = f"--{name.replace('_', '-')}" if name in given else PREFIX + name.upper()
     complaint = first["msg"].removeprefix("Value error, ")
     more = f" ({len(others)} more after it)" if others else ""
+    if not first["loc"]:
+        return f"{complaint}{more}."  # about several settings, which it names
+    name = str(first["loc"][0])
+    where = f"--{name.replace('_', '-')}" if name in given else PREFIX + name.upper() + (FILE_SUFFIX if name in from_files else "")
     return f"{where} cannot be used: {complaint[:1].lower()}{complaint[1:]}{more}."
 
 
 def _refuse_misspelt(variable: str) -> None:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
+    known += [PREFIX + name.upper() + FILE_SUFFIX for name in secret_settings()]
     if variable not in known and (close := difflib.get_close_matches(variable, known, n=1, cutoff=0.9)):
         raise SettingsError(f"{variable} is not a setting; did you mean {close[0]}?")
