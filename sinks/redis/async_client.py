@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
@@ -41,7 +41,9 @@ def connect_async(url: str, wait_seconds: float) -> Redis | RedisCluster:
         asked = {**sentinel_options(address, options), "socket_timeout": wait_seconds / _SHARE}
         sentinels = Sentinel(address.hosts, sentinel_kwargs=asked, **options)
         kind = _OfSentinelTls if address.tls else _OfSentinel
-        primary: Redis = sentinels.master_for(address.service, connection_pool_class=_BoundedSentinelPool, connection_class=kind, **bounds)
+        primary: Redis = sentinels.master_for(
+            address.service, redis_class=_Watched, connection_pool_class=_BoundedSentinelPool, connection_class=kind, **bounds
+        )
         return primary
     if address.kind == "socket":
         return Redis.from_pool(BlockingConnectionPool(connection_class=_OfSocket, path=address.path, **bounds, **options))
@@ -78,16 +80,31 @@ class _OfSentinel(_LeavesReplica, SentinelManagedConnection): ...
 class _OfSentinelTls(_LeavesReplica, SentinelManagedSSLConnection): ...
 
 
+class _Watched(Redis):
+    """A client of the primary that closes the clients of its sentinels with itself."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        sentinels = cast("SentinelConnectionPool", self.connection_pool).sentinel_manager.sentinels
+        await super().aclose(close_connection_pool)
+        for each in sentinels:
+            await each.aclose()
+
+
 class _BoundedSentinelPool(SentinelConnectionPool, BlockingConnectionPool): ...
 
 
 class _Cluster(RedisCluster):
-    """A cluster with a bound on the requests at once, because its pools refuse a burst instead of letting it wait."""
+    """A cluster with a bound on the requests at once, because its pools refuse a burst instead of letting it wait.
+
+    It learns the layout before the first request, which the driver would send to any node, and takes redirections one by one: after some
+    of them the driver would close all connections, also those that wait for an answer.
+    """
 
     def __init__(self, address: RedisAddress, options: dict[str, Any]) -> None:
         super().__init__(
             startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
             require_full_coverage=False,
+            reinitialize_steps=0,
             max_connections=2 * CONNECTIONS,
             ssl=address.tls,
             **options,
@@ -96,4 +113,10 @@ class _Cluster(RedisCluster):
 
     async def execute_command(self, *arguments: Any, **options: Any) -> Any:
         async with self._turns:
+            await self.initialize()
             return await super().execute_command(*arguments, **options)
+
+    async def aclose(self) -> None:
+        """Close all connections, also while the layout is not known."""
+        self._initialize = False
+        await super().aclose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from redis import Redis, RedisCluster, SSLConnection, UnixDomainSocketConnection
 from redis.backoff import NoBackoff
@@ -14,7 +14,7 @@ from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from sinks.masked_url import mask_url
 from sinks.redis.address import FILES, RedisAddress, parse_redis_address
@@ -123,12 +123,21 @@ class RedisServers:
         return self._cluster
 
 
+class _Watched(Redis):
+    """A client of the primary that closes the clients of its sentinels with itself."""
+
+    def close(self) -> None:
+        sentinels = cast("SentinelConnectionPool", self.connection_pool).sentinel_manager
+        super().close()
+        sentinels.close()
+
+
 def _connect(address: RedisAddress) -> Redis:
     options = client_options(address, connect_seconds=CONNECT_SECONDS, answer_seconds=ANSWER_SECONDS)
     options.update(db=address.database, retry=Retry(NoBackoff(), 0))
     if address.kind == "sentinel":
         sentinels = Sentinel(address.hosts, sentinel_kwargs=sentinel_options(address, options), ssl=address.tls, **options)
-        primary: Redis = sentinels.master_for(address.service)
+        primary: Redis = sentinels.master_for(address.service, redis_class=_Watched)
         return primary
     if address.kind == "socket":
         return Redis.from_pool(ConnectionPool(connection_class=UnixDomainSocketConnection, path=address.path, **options))

@@ -99,7 +99,8 @@ _PLAIN: Final = re.compile(_CODE)
 # Redis 6 and older wrap what a command in a script answers: Error running script (call to f_<digest>): @user_script:22: -READONLY You …
 _WRAPPED: Final = re.compile(r"(?:ERR )?Error running script \(call to f_[0-9a-f]{40}\): (?:@\w+:\s*\d+: )*")
 # Redis 7 and newer name the place after the text instead.
-_PLACE: Final = re.compile(r"\s*script: [0-9a-f]{40}, on @\w+:\d+\.?$")
+_PLACE: Final = re.compile(r"\s*script: (?:[0-9a-f]{40}, )?on @\w+:\d+\.?$")
+_RIGHTS: Final = "ACL failure in script: "  # how Redis 7.2 and Valkey begin, without a code, what a script's user may not do
 
 
 def code_of(error: BaseException) -> str:
@@ -111,7 +112,7 @@ def code_of(error: BaseException) -> str:
     said = _PLACE.sub("", text[wrapped.end() :] if wrapped is not None else text.removeprefix("ERR "))
     if not isinstance(error, redis_exceptions.ResponseError):
         return ""
-    if known := _SENTENCES.get(said.rstrip(".")):
+    if known := "NOPERM" if said.startswith(_RIGHTS) else _SENTENCES.get(said.rstrip(".")):
         return known
     found = _PLAIN.match(said)
     return found["code"] if found is not None else "ERR"

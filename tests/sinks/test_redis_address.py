@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -88,9 +90,8 @@ def test_every_part_is_read(url: str, address: RedisAddress) -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_without_quoting_it(url: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
         parse_redis_address(url)
-    assert reason in str(caught.value)
     assert "hunter" not in str(caught.value)
 
 

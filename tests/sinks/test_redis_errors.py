@@ -74,6 +74,7 @@ def test_what_an_operator_must_change_is_not(shape: str, code: str) -> None:
         ("Lua script attempted to execute a write command while the cluster is down and readonly", "CLUSTERDOWN"),
         ("Lua script attempted to access a non local key in a cluster node", "TRYAGAIN"),
         ("The user executing the script can't run this command or subcommand", "NOPERM"),
+        ("ACL failure in script: User app has no permissions to run the 'set' command", "NOPERM"),
         ("The user executing the script can't access at least one of the keys mentioned in the command arguments", "NOPERM"),
     ],
 )

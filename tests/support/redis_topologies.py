@@ -21,7 +21,8 @@ from tests.support.waiting import running, wait_until
 SERVICE = "onramp-primary"
 SENTINEL_PASSWORD = "another-horse"
 _SLOTS = 16_384
-_LONGEST_SILENCE_MS = 1_500  # after which a server counts as dead; shorter ones let a busy machine fail over by itself
+PATIENT_MS = 120_000
+"""Silence after which a server counts as dead, where none is to fail: a busy machine may halt one for seconds."""
 
 
 @dataclass
@@ -50,10 +51,10 @@ class Topology:
 
 
 @contextmanager
-def run_cluster(directory: Path, *, replicas: int = 0) -> Iterator[Topology]:
+def run_cluster(directory: Path, *, replicas: int = 0, silence_ms: int = PATIENT_MS) -> Iterator[Topology]:
     """Three primaries; the first of them has ``replicas``, which come last in ``servers``. Call it from the main thread."""
     with ExitStack() as stack:
-        servers = [_server(stack, directory, f"node-{number}", cluster=True) for number in range(3 + replicas)]
+        servers = [_server(stack, directory, f"node-{number}", silence_ms=silence_ms) for number in range(3 + replicas)]
         made = Topology("redis+cluster://:" + PASSWORD + "@" + ",".join(f"127.0.0.1:{server.port}" for server in servers), servers)
         share = _SLOTS // 3 + 1
         for number, server in enumerate(servers[:3]):
@@ -71,11 +72,11 @@ def run_cluster(directory: Path, *, replicas: int = 0) -> Iterator[Topology]:
 
 
 @contextmanager
-def run_sentinel(directory: Path, *, binary: Path | None = None) -> Iterator[Topology]:
+def run_sentinel(directory: Path, *, binary: Path | None = None, silence_ms: int = PATIENT_MS) -> Iterator[Topology]:
     """A primary, its replica, and a sentinel with a password of its own that watches them. Call it from the main thread."""
     with ExitStack() as stack:
         primary = _server(stack, directory, "primary", binary=binary)
-        replica = _server(stack, directory, "replica", "--replicaof", f"127.0.0.1 {primary.port}", binary=binary)
+        replica = _server(stack, directory, "replica", "--replicaof", "127.0.0.1", str(primary.port), binary=binary)
         port = port_of(stack.enter_context(reserve()))
         made = Topology(
             f"redis+sentinel://:{PASSWORD}@127.0.0.1:{port}/{SERVICE}/0?sentinel_password={SENTINEL_PASSWORD}", [primary, replica]
@@ -85,7 +86,7 @@ def run_sentinel(directory: Path, *, binary: Path | None = None) -> Iterator[Top
         config.write_text(
             f"port {port}\nbind 127.0.0.1\nrequirepass {SENTINEL_PASSWORD}\n"
             f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 1\nsentinel auth-pass {SERVICE} {PASSWORD}\n"
-            f"sentinel down-after-milliseconds {SERVICE} {_LONGEST_SILENCE_MS}\nsentinel failover-timeout {SERVICE} 5000\n"
+            f"sentinel down-after-milliseconds {SERVICE} {silence_ms}\nsentinel failover-timeout {SERVICE} 5000\n"
         )
         sentinel = start_bound_process([binary or get_binary_path(), config, "--sentinel"], cwd=directory)
         stack.enter_context(running(sentinel))
@@ -93,12 +94,12 @@ def run_sentinel(directory: Path, *, binary: Path | None = None) -> Iterator[Top
         yield made
 
 
-def _server(stack: ExitStack, directory: Path, name: str, *options: str, binary: Path | None = None, cluster: bool = False) -> Valkey:
+def _server(stack: ExitStack, directory: Path, name: str, *options: str, binary: Path | None = None, silence_ms: int = 0) -> Valkey:
     port = port_of(stack.enter_context(reserve()))
     words = ["--masterauth", PASSWORD, "--repl-diskless-sync-delay", "0", *options]
-    if cluster:
+    if silence_ms:  # a node of a cluster
         bus = port_of(stack.enter_context(reserve()))
-        words += ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(_LONGEST_SILENCE_MS)]
+        words += ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(silence_ms)]
         words += ["--cluster-announce-ip", "127.0.0.1", "--cluster-replica-validity-factor", "0"]
     (directory / name).mkdir()
     server = Valkey(directory / name, port, binary or get_binary_path(), words)

@@ -1,0 +1,137 @@
+"""Failovers of a real cluster and of a primary that a sentinel watches, in the middle of writing: the newest record of everybody stays.
+
+Redis sends its changes to replicas after it has answered. What a replica has not received when its primary dies is lost for every program;
+so these tests kill a primary when the replica has all that was written before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from sinks.redis.address import parse_redis_address
+from sinks.redis.reader import RecommendationReader
+from sinks.redis.writer import RecommendationWriter, WritePolicy
+from state.records.recommendation import redis_key
+from tests.sinks.recommendation_samples import erase, publish
+from tests.support.redis_topologies import SENTINEL_PASSWORD, SERVICE, Topology, run_cluster, run_sentinel
+from tests.support.valkey import Valkey, redis_62
+from tests.support.waiting import pause, wait_until
+
+PEOPLE = [f"user-{number}" for number in range(300)]
+
+
+def caught_up(primary: Valkey, replica: Valkey) -> bool:
+    """Whether the replica has all that its primary has."""
+    offsets = []
+    for server in (primary, replica):
+        with Redis.from_url(server.url) as client:
+            offsets.append(client.info("replication")["master_repl_offset"])
+    return offsets[0] == offsets[1]
+
+
+def role_of(server: Valkey) -> str:
+    """Whether a server is primary (``master``) or replica (``slave``) now; empty while it changes and drops its clients."""
+    with Redis.from_url(server.url) as client, suppress(RedisConnectionError):
+        return str(client.info("replication")["role"])
+    return ""
+
+
+def write_through_a_failover(made: Topology, begin: Callable[[], None]) -> RecommendationWriter:
+    """Write version 1 of everybody, begin the failover, write later versions; compare what apps read."""
+    retried: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        retried.append(seconds)
+        pause(seconds, "the servers elect a primary by their own clocks")
+
+    writer, reader = RecommendationWriter(made.url, WritePolicy(give_up_seconds=120, sleep=sleep)), RecommendationReader(made.url)
+    writer.write([publish("t", user, 1) for user in PEOPLE])
+    assert {getattr(reader.read("t", user), "version", 0) for user in PEOPLE[:20]} == {1}
+    begin()
+    writer.write([*(publish("t", user, 3) for user in PEOPLE), erase("t", PEOPLE[0], 4)])
+    writer.write([publish("t", user, 2) for user in PEOPLE])  # a replay, which must change nothing
+    records = [reader.read("t", user) for user in PEOPLE]
+    assert [getattr(record, "version", 0) for record in records] == [4, *([3] * (len(PEOPLE) - 1))]
+    reader.close()
+    writer.close()
+    assert len(retried) == writer.counts.retries
+    return writer
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Topology]:
+    with run_cluster(tmp_path, replicas=1, silence_ms=1_500) as made:
+        yield made
+
+
+def test_a_primary_of_a_cluster_dies(cluster: Topology) -> None:
+    primary, replica = cluster.servers[0], cluster.servers[3]
+
+    def kill() -> None:
+        wait_until(lambda: caught_up(primary, replica), "the replica to have everything")
+        primary.kill()
+
+    assert write_through_a_failover(cluster, kill).counts.retries > 0
+
+
+def test_a_primary_of_a_cluster_steps_down(cluster: Topology) -> None:
+    """A failover by hand redirects; a client that knows the cluster follows."""
+    replica = cluster.servers[3]
+
+    def step_down() -> None:
+        cluster.ask(replica, "CLUSTER", "FAILOVER")
+        wait_until(lambda: role_of(replica) == "master", "the replica to take over")
+
+    write_through_a_failover(cluster, step_down)
+
+
+def test_a_reader_follows_keys_to_another_server(cluster: Topology) -> None:
+    """Long after the failover, with the layout that it learned before."""
+    reader, writer = RecommendationReader(cluster.url), RecommendationWriter(cluster.url, WritePolicy(give_up_seconds=120))
+    writer.write([publish("t", user, 1) for user in PEOPLE])
+    assert all(reader.read_raw("t", PEOPLE))
+    replica = cluster.servers[3]
+    wait_until(lambda: caught_up(cluster.servers[0], replica), "the replica to have everything")
+    cluster.ask(replica, "CLUSTER", "FAILOVER")
+    wait_until(lambda: role_of(replica) == "master", "the replica to take over")
+    assert any(cluster.primary_of(redis_key("t", user)) is replica for user in PEOPLE)
+    assert all(reader.read_raw("t", PEOPLE))
+    reader.close()
+    writer.close()
+
+
+@pytest.fixture(params=["valkey", "redis 6.2"])
+def watched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Topology]:
+    with run_sentinel(tmp_path, binary=redis_62() if request.param == "redis 6.2" else None, silence_ms=1_500) as made:
+        yield made
+
+
+def test_a_primary_that_a_sentinel_watches_dies(watched: Topology) -> None:
+    primary, replica = watched.servers
+
+    def kill() -> None:
+        wait_until(lambda: caught_up(primary, replica), "the replica to have everything")
+        primary.kill()
+
+    assert write_through_a_failover(watched, kill).counts.retries > 0
+
+
+def test_a_primary_that_a_sentinel_watches_steps_down(watched: Topology) -> None:
+    """The old primary lives on as a replica: its connections must be left, also where a script's error hides what it has become."""
+    primary, replica = watched.servers
+    ((host, port),) = parse_redis_address(watched.url).hosts
+
+    def step_down() -> None:
+        with Redis(host, port, password=SENTINEL_PASSWORD) as sentinel:
+            sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
+        for server, role in ((replica, "master"), (primary, "slave")):
+            wait_until(lambda server=server, role=role: role_of(server) == role, "the servers to change roles")  # type: ignore[misc]
+
+    wait_until(lambda: caught_up(primary, replica), "the replica to be ready")
+    write_through_a_failover(watched, step_down)
