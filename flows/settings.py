@@ -283,5 +283,9 @@ def _sentence(error: ValidationError, given: dict[str, Any], from_files: dict[st
 def _refuse_misspelt(variable: str) -> None:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     known += [PREFIX + name.upper() + FILE_SUFFIX for name in secret_settings()]
-    if variable not in known and (close := difflib.get_close_matches(variable, known, n=1, cutoff=0.9)):
+    if variable in known:
+        return
+    if variable.removesuffix(FILE_SUFFIX) in known:
+        raise SettingsError(f"{variable} is not a setting: only settings that may hold a secret are read from files.")
+    if close := difflib.get_close_matches(variable, known, n=1, cutoff=0.9):
         raise SettingsError(f"{variable} is not a setting; did you mean {close[0]}?")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.model_service import model_settings
-from flows.settings import PREFIX, Settings, SettingsError, load_settings
+from flows.settings import PREFIX, Settings, SettingsError, load_settings, secret_settings
 from reports.settings import SettingRow, describe
 from sinks.masked_url import mask_url
 
@@ -183,3 +183,131 @@ def test_a_secret_in_the_models_address_is_refused_and_sent_to_its_own_place(mon
 def test_an_address_that_the_settings_take_is_one_that_the_client_takes(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("ONRAMP_LLM_URL", url)
     assert model_settings(load_settings()).base_url == url
+
+
+# ------------------------------------------------------------------------------------------------------------- secrets from files
+
+VALUES = {
+    "kafka_config": "sasl.password=hunter2",
+    "redis_url": "redis://:hunter2@cache:6379/0",
+    "clickhouse_url": "http://u:hunter2@house:8123",
+    "secret": "hunter2-hunter2-hunter2",
+    "signing_key": "hunter2-hunter2-hunter2",
+    "signing_key_previous": "hunter2-hunter2-hunter2",
+    "llm_url": "http://models:8000/v1",
+    "llm_api_key": "hunter2",
+}
+
+
+def test_every_setting_that_may_hold_a_secret_is_known() -> None:
+    assert secret_settings() == list(VALUES)
+
+
+@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_each_can_be_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, end: str) -> None:
+    monkeypatch.setenv("ONRAMP_SIGNING_KEY", "a key of sixteen or more" if name == "signing_key_previous" else "")
+    variable = PREFIX + name.upper()
+    (tmp_path / "secret").write_bytes((VALUES[name] + end).encode())
+    monkeypatch.setenv(f"{variable}_FILE", str(tmp_path / "secret"))
+    from_file = load_settings()
+    assert rows(from_file)[variable].origin == "file"
+    assert "hunter2" not in repr(describe(from_file))
+    monkeypatch.delenv(f"{variable}_FILE")
+    monkeypatch.setenv(variable, VALUES[name])
+    assert getattr(from_file, name) == getattr(load_settings(), name)
+
+
+def test_a_variable_and_its_file_are_a_contradiction(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ONRAMP_SECRET", "hunter2-hunter2-hunter2")
+    monkeypatch.setenv("ONRAMP_SECRET_FILE", str(tmp_path / "secret"))
+    with pytest.raises(SettingsError, match=r"^ONRAMP_SECRET and ONRAMP_SECRET_FILE are both set; remove one of them\.$"):
+        load_settings()
+
+
+def test_an_option_of_the_command_line_comes_before_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("http://in-the-file")
+    monkeypatch.setenv("ONRAMP_LLM_URL_FILE", str(tmp_path / "url"))
+    settings = load_settings(llm_url="http://on-the-line")
+    assert (settings.origin("llm_url"), model_settings(settings).base_url) == ("option", "http://on-the-line")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "does not exist"),
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"hunter2-hunter2-\xff\xfe", "is not UTF-8 text"),
+        (b"hunter2-hunter2-\0", "is not text"),
+        (b"hunter2" * 10_000, "is longer than 65536 bytes"),
+        (b"hunter2", "at least 16"),
+    ],
+)
+def test_a_file_without_a_secret_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, complaint: str
+) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("ONRAMP_SECRET_FILE", str(path))
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    sentence = str(caught.value)
+    assert sentence.startswith("ONRAMP_SECRET_FILE cannot be used: ")
+    assert complaint in sentence
+    assert "hunter2" not in sentence
+    assert sentence.count("\n") == 0
+
+
+def test_a_directory_is_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ONRAMP_SECRET_FILE", str(tmp_path))
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings()
+
+
+def test_a_file_for_what_is_no_secret_is_not_silently_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONRAMP_KAFKA_BROKERS_FILE", "/x")
+    with pytest.raises(SettingsError, match="ONRAMP_KAFKA_BROKERS_FILE is not a setting"):
+        load_settings()
+
+
+# ------------------------------------------------------------------------------------------------------------- keys and addresses
+
+
+def test_signing_keys_begin_with_the_one_that_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().signing_keys() == []
+    monkeypatch.setenv("ONRAMP_SIGNING_KEY", "the key of this year")
+    monkeypatch.setenv("ONRAMP_SIGNING_KEY_PREVIOUS", "the key of last year")
+    assert load_settings().signing_keys() == [b"the key of this year", b"the key of last year"]
+    monkeypatch.delenv("ONRAMP_SIGNING_KEY")
+    with pytest.raises(SettingsError, match=r"^ONRAMP_SIGNING_KEY_PREVIOUS needs ONRAMP_SIGNING_KEY"):
+        load_settings()
+
+
+def test_the_database_is_that_of_its_setting_or_of_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().database() == "onramp"
+    monkeypatch.setenv("ONRAMP_CLICKHOUSE_URL", "http://house/path?database=growth")
+    assert load_settings().database() == "growth"
+    monkeypatch.setenv("ONRAMP_CLICKHOUSE_DATABASE", "growth")
+    assert load_settings().database() == "growth"
+    monkeypatch.setenv("ONRAMP_CLICKHOUSE_DATABASE", "other")
+    with pytest.raises(SettingsError, match="name different databases; leave one out"):
+        load_settings()
+    monkeypatch.setenv("ONRAMP_CLICKHOUSE_URL", "http://house?database=a-b")
+    with pytest.raises(SettingsError, match="letters, digits and underscores"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ONRAMP_REDIS_URL", "redis+cluster://:pw@a:1,b:2"),
+        ("ONRAMP_REDIS_URL", "rediss+sentinel://:pw@a,b/main/0?ssl_ca_certs=/ca.pem"),
+        ("ONRAMP_REDIS_URL", "unix://:pw@/run/valkey.sock"),
+        ("ONRAMP_CLICKHOUSE_URL", "https://u:pw@[::1]:8443/path/?ca_cert=/ca.pem"),
+    ],
+)
+def test_addresses_of_several_kinds(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    assert rows(load_settings())[variable].value == value.replace(":pw@", ":***@")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
@@ -21,45 +22,33 @@ def tls_proxy(target: int, certificate: Certificate, *, clients: Authority | Non
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(clients.file)
     opened: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_accept, args=(listener, context, target, opened), daemon=True)
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            try:
+                inside = context.wrap_socket(self.request, server_side=True)
+                behind = socket.create_connection(("127.0.0.1", target), timeout=PATIENCE)
+            except OSError:  # the handshake failed, which the client reports, or the server is down
+                return
+            behind.settimeout(None)
+            opened.extend((inside, behind))
+            threading.Thread(target=_copy, args=(behind, inside), daemon=True).start()
+            _copy(inside, behind)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield listener.getsockname()[1]
+            yield server.server_address[1]
         finally:
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
+            server.shutdown()
             thread.join(PATIENCE)
             for each in opened:
                 _end(each)
-
-
-def _accept(listener: socket.socket, context: ssl.SSLContext, target: int, opened: list[socket.socket]) -> None:
-    while True:
-        try:
-            plain, _ = listener.accept()
-        except OSError:
-            return
-        opened.append(plain)
-        threading.Thread(target=_serve, args=(plain, context, target, opened), daemon=True).start()
-
-
-def _serve(plain: socket.socket, context: ssl.SSLContext, target: int, opened: list[socket.socket]) -> None:
-    try:
-        inside = context.wrap_socket(plain, server_side=True)
-    except OSError:  # the handshake failed, which the client reports
-        _end(plain)
-        return
-    opened.append(inside)
-    try:
-        behind = socket.create_connection(("127.0.0.1", target), timeout=PATIENCE)
-    except OSError:
-        _end(inside)
-        return
-    behind.settimeout(None)
-    opened.append(behind)
-    threading.Thread(target=_copy, args=(behind, inside), daemon=True).start()
-    _copy(inside, behind)
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:
