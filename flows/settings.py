@@ -251,8 +251,8 @@ def secret_settings() -> list[str]:
     return [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
 
 
-def _read_files(given: dict[str, Any]) -> dict[str, str]:
-    found = {}
+def _read_files(given: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for name in secret_settings():
         variable = PREFIX + name.upper()
         path = os.environ.get(variable + FILE_SUFFIX)
@@ -269,7 +269,7 @@ def _read_files(given: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def _sentence(error: ValidationError, given: dict[str, Any], from_files: dict[str, str]) -> str:
+def _sentence(error: ValidationError, given: dict[str, Any], from_files: dict[str, Any]) -> str:
     first, *others = error.errors(include_url=False, include_context=False, include_input=False)
     complaint = first["msg"].removeprefix("Value error, ")
     more = f" ({len(others)} more after it)" if others else ""

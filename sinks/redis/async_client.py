@@ -39,7 +39,7 @@ def connect_async(url: str, wait_seconds: float) -> Redis | RedisCluster:
     bounds: dict[str, Any] = {"max_connections": CONNECTIONS, "timeout": wait_seconds}
     if address.kind == "sentinel":
         asked = {**sentinel_options(address, options), "socket_timeout": wait_seconds / _SHARE}
-        sentinels = Sentinel(address.hosts, sentinel_kwargs=asked, **options)
+        sentinels = Sentinel(address.hosts, sentinel_kwargs=asked, **options)  # type: ignore[no-untyped-call]
         kind = _OfSentinelTls if address.tls else _OfSentinel
         primary: Redis = sentinels.master_for(
             address.service, redis_class=_Watched, connection_pool_class=_BoundedSentinelPool, connection_class=kind, **bounds

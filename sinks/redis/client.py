@@ -108,7 +108,7 @@ class RedisServers:
         try:
             if self._cluster is None:
                 self._cluster = RedisCluster(
-                    startup_nodes=[ClusterNode(host, port) for host, port in self._address.hosts],
+                    startup_nodes=[ClusterNode(host, port) for host, port in self._address.hosts],  # type: ignore[no-untyped-call]
                     retry=Retry(NoBackoff(), 0),
                     require_full_coverage=False,  # keys whose server lives are written also while another one is missing
                     ssl=self._address.tls,
@@ -136,8 +136,9 @@ def _connect(address: RedisAddress) -> Redis:
     options = client_options(address, connect_seconds=CONNECT_SECONDS, answer_seconds=ANSWER_SECONDS)
     options.update(db=address.database, retry=Retry(NoBackoff(), 0))
     if address.kind == "sentinel":
-        sentinels = Sentinel(address.hosts, sentinel_kwargs=sentinel_options(address, options), ssl=address.tls, **options)
-        primary: Redis = sentinels.master_for(address.service, redis_class=_Watched)
+        asked = sentinel_options(address, options)
+        sentinels = Sentinel(address.hosts, sentinel_kwargs=asked, ssl=address.tls, **options)  # type: ignore[no-untyped-call]
+        primary: Redis = sentinels.master_for(address.service, redis_class=_Watched)  # type: ignore[no-untyped-call]
         return primary
     if address.kind == "socket":
         return Redis.from_pool(ConnectionPool(connection_class=UnixDomainSocketConnection, path=address.path, **options))
@@ -169,6 +170,8 @@ def _below(error: RedisClusterException) -> RedisError | StoreRefusedError:
 
 def _readable(path: Path) -> bool:
     try:
-        return path.is_dir() or bool(path.open("rb").close() or True)
+        if not path.is_dir():
+            path.open("rb").close()
     except OSError:
         return False
+    return True

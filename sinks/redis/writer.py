@@ -140,9 +140,9 @@ class RecommendationWriter:
         left: list[int] = []
         errors: list[RedisError | OSError] = []
         for client, positions in routes:
-            done, error = self._send_to(client, [operations[position] for position in positions], load_script=load_script)
+            done, failure = self._send_to(client, [operations[position] for position in positions], load_script=load_script)
             left += positions[done:]
-            errors += [error] if error is not None else []
+            errors += [failure] if failure is not None else []
         return [operations[position] for position in sorted(left)], min(errors, key=self._order, default=None)
 
     def _order(self, error: RedisError | OSError) -> int:
