@@ -251,6 +251,14 @@ def secret_settings() -> list[str]:
     return [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
 
 
+def known_variables() -> list[str]:
+    """Return the names of all variables that are read."""
+    return [
+        *(PREFIX + name.upper() for name in Settings.model_fields),
+        *(PREFIX + name.upper() + FILE_SUFFIX for name in secret_settings()),
+    ]
+
+
 def _read_files(given: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in secret_settings():
@@ -281,8 +289,7 @@ def _sentence(error: ValidationError, given: dict[str, Any], from_files: dict[st
 
 
 def _refuse_misspelt(variable: str) -> None:
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    known += [PREFIX + name.upper() + FILE_SUFFIX for name in secret_settings()]
+    known = known_variables()
     if variable in known:
         return
     if variable.removesuffix(FILE_SUFFIX) in known:

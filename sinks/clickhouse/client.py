@@ -6,7 +6,7 @@ import fcntl
 import os
 import threading
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -132,7 +132,7 @@ class ClickHouse:
                 )
         password = self._password or address.password
         # Without a mode the driver takes a certificate of the client for its user, and sends no password.
-        mode = {"tls_mode": "strict"} if "client_cert" in address.tls and password else {}
+        tls: dict[str, Any] = {**address.tls, "tls_mode": "strict"} if "client_cert" in address.tls and password else {**address.tls}
         return clickhouse_connect.get_client(
             interface=address.scheme,
             host=address.host,
@@ -145,8 +145,7 @@ class ClickHouse:
             connect_timeout=CONNECT_SECONDS,
             send_receive_timeout=ANSWER_SECONDS,
             autogenerate_session_id=False,  # the queries of one session run one after another; no query here needs a session
-            **address.tls,
-            **mode,
+            **tls,
         )
 
     def _store_error(self, error: Error) -> StoreError:

@@ -32,8 +32,20 @@ def cached(text: str) -> CachedText:
 
 
 def waiting(text: str, owner: str = "") -> ReviewEntry:
-    scope = "personal" if owner else "shared"
-    return ReviewEntry(KEY, scope, text, 0.5, "nudge-1", "connect", "signup", "plain", "small", 1_767_600_000_000, "low", owner=owner)
+    return ReviewEntry(
+        KEY,
+        "personal" if owner else "shared",
+        text,
+        0.5,
+        "nudge-1",
+        "connect",
+        "signup",
+        "plain",
+        "small",
+        1_767_600_000_000,
+        "low",
+        owner=owner,
+    )
 
 
 @pytest.fixture(scope="module", params=["cluster", "sentinel"])

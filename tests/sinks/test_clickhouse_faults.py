@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -244,7 +244,7 @@ def test_https_with_an_authority_of_ones_own(secure: Secure, database: str) -> N
         store.close()
 
 
-WRONG = {
+WRONG: dict[str, tuple[Callable[[Secure], str], str]] = {
     "an unknown authority": (lambda it: it.url(it.good).replace(str(it.authority.file), str(it.stranger.file)), "ca_cert=/path"),
     "no authority": (lambda it: it.url(it.good).partition("?")[0], "ca_cert=/path"),
     "an expired certificate": (lambda it: it.url(it.expired), "has expired: renew it"),

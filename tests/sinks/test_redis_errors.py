@@ -45,7 +45,7 @@ SHAPES = {
 
 def received(text: str) -> RedisError:
     """The error as the client makes it of what the server sent."""
-    return BaseParser.parse_error(text)  # type: ignore[no-any-return]
+    return BaseParser.parse_error(text)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def shaped(shape: str, code: str, text: str) -> RedisError:

@@ -32,7 +32,7 @@ def caught_up(primary: Valkey, replica: Valkey) -> bool:
     for server in (primary, replica):
         with Redis.from_url(server.url) as client:
             offsets.append(client.info("replication")["master_repl_offset"])
-    return offsets[0] == offsets[1]
+    return bool(offsets[0] == offsets[1])
 
 
 def role_of(server: Valkey) -> str:

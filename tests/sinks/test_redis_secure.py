@@ -5,7 +5,7 @@ The servers of the wheels are built without TLS, so a proxy ends it before a rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -84,7 +84,7 @@ def test_the_asynchronous_client_uses_the_same_address(secure: Secure) -> None:
     run_async(scenario())
 
 
-WRONG = {
+WRONG: dict[str, tuple[Callable[[Secure], str], str]] = {
     "an unknown authority": (lambda it: it.url(it.good).replace(str(it.authority.file), str(it.stranger.file)), "ssl_ca_certs=/path"),
     "no authority": (lambda it: it.url(it.good).partition("?")[0], "ssl_ca_certs=/path"),
     "an expired certificate": (lambda it: it.url(it.expired), "has expired: renew it"),

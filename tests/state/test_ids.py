@@ -58,12 +58,12 @@ def test_new_ids_are_signed_with_the_first_key_only() -> None:
 
 def test_signing_keys_change_nothing_that_state_is_kept_under() -> None:
     plain, rotated, other = Keys(SECRET), Keys(SECRET, [NEW, OLD]), Keys(NEW, [SECRET])
-    for hashed in (
-        lambda keys: keys.stream_key("t", "ana"),
-        lambda keys: keys.event_hash("e"),
-        lambda keys: keys.decision_id("t", "ana", "signup", "connect", 1),
-    ):
-        assert hashed(plain) == hashed(rotated) != hashed(other)
+
+    def hashed(keys: Keys) -> tuple[str, int, str]:
+        return keys.stream_key("t", "ana"), keys.event_hash("e"), keys.decision_id("t", "ana", "signup", "connect", 1)
+
+    assert hashed(plain) == hashed(rotated)
+    assert not set(hashed(plain)) & set(hashed(other))
 
 
 def test_without_signing_keys_ids_are_those_of_earlier_versions() -> None:

@@ -53,8 +53,8 @@ class Authority:
         made = Certificate(self.directory / f"{name}.pem", self.directory / f"{name}.key")
         alternatives = f"subjectAltName=DNS:{host},IP:{address}"
         self._openssl("req", "-new", *_KEY, "-keyout", made.key, "-out", f"{name}.csr", "-subj", f"/CN={host}", "-addext", alternatives)
-        dates = ["-startdate", _LONG_AGO, "-enddate", _PAST if expired else _FUTURE]
-        files = ["-cert", "ca.pem", "-keyfile", "ca.key", "-in", f"{name}.csr", "-out", made.certificate]
+        dates: list[str | Path] = ["-startdate", _LONG_AGO, "-enddate", _PAST if expired else _FUTURE]
+        files: list[str | Path] = ["-cert", "ca.pem", "-keyfile", "ca.key", "-in", f"{name}.csr", "-out", made.certificate]
         self._openssl("ca", "-config", "ca.cnf", "-batch", "-notext", *dates, *files)
         return made
 

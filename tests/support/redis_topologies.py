@@ -119,7 +119,7 @@ def _is_up(made: Topology, server: Valkey) -> bool:
 def _follows(made: Topology, server: Valkey) -> bool:
     with made.client(server) as client:
         known = client.info("replication")
-    return known["role"] == "slave" and known["master_link_status"] == "up"
+    return bool(known["role"] == "slave" and known["master_link_status"] == "up")
 
 
 def _knows_replica(port: int) -> bool:
