@@ -68,7 +68,7 @@ def attempt(
     else:
         with chosen_model(llm) as model:
             preview = _preview(settings.model_copy(update=model), plan, request)
-    failed = _failure(preview.answer.reason)
+    failed = _NOT_SENT.get(preview.answer.reason) or preview.advice
     if as_json:
         from reports.render import print_json
 
@@ -80,13 +80,6 @@ def attempt(
         _show(request, preview)
     if failed:
         raise ModelTryError(f"{failed}; the template stays.")
-
-
-def _failure(reason: str) -> str:
-    """Why there is no answer to check; empty where there is one."""
-    from llm.client.failure_log import SENTENCES
-
-    return _NOT_SENT.get(reason) or next((sentence for code, sentence in SENTENCES.items() if code == reason), "")
 
 
 def _plan(settings: Settings, prompt: str | None) -> Plan:
@@ -142,6 +135,9 @@ def _as_json(request: WordingRequest, preview: Preview) -> dict[str, Any]:
         "costDollars": usage.cost_micros / 1e6,
         "latencyMs": usage.latency_ms,
         "attempts": usage.attempts,
+        "tokensEstimated": usage.estimated,
+        "advice": preview.advice or None,
+        "serverDoesNotTake": list(preview.changes),
     }
 
 
@@ -177,6 +173,9 @@ def _show(request: WordingRequest, preview: Preview) -> None:
     console.print()
     why = f" ({plain(answer.reason)})" if answer.reason else ""
     result = f"The second text: confidence {preview.confidence:.2f}." if answer.text else f"The template stays{why}."
-    spent = f"{number(usage.input_tokens)} + {number(usage.output_tokens)} tokens, {dollars(usage.cost_micros / 1e6)}"
+    estimated = " (estimated: the server did not count them)" if usage.estimated else ""
+    spent = f"{number(usage.input_tokens)} + {number(usage.output_tokens)} tokens{estimated}, {dollars(usage.cost_micros / 1e6)}"
     took = f" {plain(usage.model) or 'The attempt'} took {usage.latency_ms / 1000:.1f} s, {spent}." if usage.attempts else ""
     console.print(Text(result + took, style="dim"))
+    for change in preview.changes:
+        lines(console, Text(f"{change[:1].upper()}{change[1:]}.", style="dim"))

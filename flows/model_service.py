@@ -148,4 +148,7 @@ def model_settings(settings: Settings) -> ModelSettings:
         model=settings.llm_model,
         timeout_seconds=settings.llm_timeout_seconds,
         api_key=settings.llm_api_key or SecretStr(""),
+        temperature=settings.llm_temperature,
+        max_output_tokens=settings.llm_max_output_tokens,
+        output_limit_field=settings.llm_output_limit_field,
     )

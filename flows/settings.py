@@ -30,6 +30,11 @@ _FORBIDDEN_IN_LLM_URL: Final = re.compile(r"[@?#\s]")
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
+def _none(value: Any) -> Any:
+    """None for the word ``none``: an empty variable means the default."""
+    return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+
 class SettingsError(Exception):
     """A value is not valid. The text is one sentence that names the variable and quotes no secret."""
 
@@ -123,6 +128,15 @@ class Settings(BaseSettings):
     llm_timeout_seconds: float = Field(
         default=8.0, gt=0, le=300, description="Timeout of one call in seconds, retries included. The app shows the template meanwhile."
     )
+    llm_temperature: Annotated[float | None, BeforeValidator(_none)] = Field(
+        default=0.3, ge=0, le=2, description="Temperature of the model. `none` leaves the field out: some models refuse it."
+    )
+    llm_max_output_tokens: int = Field(
+        default=400, ge=16, le=8192, description="Limit on the output tokens of an answer. Models that think before they answer need more."
+    )
+    llm_output_limit_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens", description="Name of the field for that limit: max_tokens, or max_completion_tokens for some newer models."
+    )
     llm_in_flight: int = Field(default=64, ge=1, le=10_000, description="Largest number of model calls in flight, for each process.")
     llm_most_pending: int = Field(
         default=1_000,
@@ -148,6 +162,14 @@ class Settings(BaseSettings):
         default="info", description="Lowest level of the log lines that are written: debug, info, warning or error."
     )
     log_json: bool = Field(default=False, description="Log one JSON object a line instead of text.")
+
+    @field_validator("llm_api_key")
+    @classmethod
+    def _fits_into_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        text = key.get_secret_value().strip() if key is not None else ""
+        if not (text.isascii() and text.isprintable() and " " not in text):
+            raise ValueError("the key must be printable ASCII characters without spaces")
+        return SecretStr(text) if text else None
 
     @field_validator("redis_url")
     @classmethod

@@ -33,7 +33,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     """What a call of the model used. All zero where no call was made, or where another request is charged for it.
 
     ``attempts`` counts HTTP requests; ``latency_ms`` includes all of them and the waits between them; ``cost_micros`` is in millionths of a
-    dollar. ``model`` is the name that the server gave, empty where it did not answer.
+    dollar. ``model`` is the name that the server gave, empty where it did not answer. ``estimated``: the server did not
+    count all tokens.
     """
 
     model: str = ""
@@ -42,6 +43,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cost_micros: int = 0
     latency_ms: int = 0
     attempts: int = 0
+    estimated: bool = False
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):

@@ -52,6 +52,7 @@ class Preview(msgspec.Struct, frozen=True, gc=False):
     """One call for a person who wants to look at it. ``prompt`` is None where the input guardrails refused the request.
 
     ``unfilled`` is the accepted text with its slots; ``refused`` is the text that a check refused, empty where it looks private.
+    ``advice`` says what to check where the call failed; ``changes`` how requests are worded differently since the server refused something.
     """
 
     answer: Answer
@@ -59,6 +60,8 @@ class Preview(msgspec.Struct, frozen=True, gc=False):
     unfilled: str = ""
     confidence: float = 0.0
     refused: str = ""
+    advice: str = ""
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True, eq=False)
@@ -131,11 +134,13 @@ class WordingService:
         try:
             completion = await self.client.complete(prompt)
         except ModelFailure as failure:
-            return Preview(Answer(reason=failure.reason, usage=failure.usage), prompt)
+            answer = Answer(reason=failure.reason, usage=failure.usage)
+            return Preview(answer, prompt, advice=failure.advice, changes=tuple(self.client.changes))
         answer, _ = self._check(request, completion)
+        changes = tuple(self.client.changes)
         if answer.reason:
-            return Preview(answer, prompt, refused=self.output_guardrails.presentable(completion.text))
-        return Preview(self._fill(request, answer, "call", ()), prompt, answer.text, answer.confidence)
+            return Preview(answer, prompt, refused=self.output_guardrails.presentable(completion.text), changes=changes)
+        return Preview(self._fill(request, answer, "call", ()), prompt, answer.text, answer.confidence, changes=changes)
 
     async def _remove(self, tenant: str, user: str) -> None:
         removed = [await self.cache.forget(tenant, user), await self.review_queue.forget(tenant, user)]

@@ -1,37 +1,41 @@
 """The client of the model: one chat completion a call, from any server that speaks OpenAI's protocol.
 
-This module retries, within one deadline for the whole call; the SDK does not. It does not parse what the model wrote.
+This module sends requests and retries them, within one deadline for the whole call. ``reply.py`` reads the bodies, ``error_table.py`` says
+what an error means, ``dialect.py`` how requests are worded. What the model wrote is checked elsewhere.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import random
-import re
-from collections.abc import Callable
+import ssl
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any, Final, Literal
+from socket import gaierror
+from typing import Annotated, Final
 
 import httpx2
 import msgspec
-import openai
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from llm.answer import Bounds, Completion, Prompt, Usage
-from llm.client.failures import ModelFailure
+from llm.answer import Completion, Prompt, Usage
+from llm.client.answer_parsing import is_one_object
+from llm.client.dialect import Dialect, LimitField, Step, without
+from llm.client.error_table import ErrorReport, read_error
+from llm.client.failures import ModelFailure, Reason
 from llm.client.prices import Prices, estimate_tokens
-from llm.client.response_format import FORMATS, is_about_format, response_format, spelled_out
+from llm.client.reply import LARGEST_BODY, Reply, read_body, read_reply
 
 _log = logging.getLogger(__name__)
 
 _BACKOFF_SECONDS: Final = 0.2  # before the second attempt, doubled for each further one
 _LONGEST_BACKOFF_SECONDS: Final = 2.0
-_DENIED: Final = frozenset({301, 302, 303, 307, 308, 401, 403, 404})
-_PASSING: Final = frozenset({408, 409, 425})
-_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_ROUTE: Final = "/chat/completions"
 
 
 class ModelSettings(BaseModel):
@@ -83,173 +87,189 @@ class ModelSettings(BaseModel):
         ),
     ] = None
     output_limit_field: Annotated[
-        Literal["max_tokens", "max_completion_tokens"],
+        LimitField,
         Field(description="The field for that limit. Nearly all servers know max_tokens; OpenAI's reasoning models need the other."),
     ] = "max_tokens"
 
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message
-    finish_reason: str | None = None
+    @field_validator("api_key")
+    @classmethod
+    def _fits_into_a_header(cls, key: SecretStr) -> SecretStr:
+        if not key.get_secret_value().isascii() or not key.get_secret_value().isprintable() or " " in key.get_secret_value():
+            raise ValueError("the key must be printable ASCII without spaces")
+        return key
 
 
-class _Counted(msgspec.Struct):
-    """The tokens that the server counted."""
+class _Response(msgspec.Struct):
+    """An HTTP response; its body may still be compressed."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class _Reply(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: _Counted | None = None
-    model: str | None = None
-
-
-class _Refusal(msgspec.Struct):
-    usage: _Counted | None = None
+    status: int
+    headers: httpx2.Headers
+    body: bytes
 
 
 class ModelClient:
-    """Calls one model. Use and ``close`` it on one event loop, from any number of tasks. Opens no connection before the first call."""
+    """Calls one model. Use and ``close`` it on one event loop, from any number of tasks. Opens no connection before the first call.
 
-    def __init__(self, settings: ModelSettings, prices: Prices | None = None, *, jitter: Callable[[], float] = random.random) -> None:
-        """``jitter`` gives numbers from 0 to 1, for the waits between attempts."""
+    ``refusals`` counts, by what was refused, the requests after which the next ones were worded differently; ``changes`` says how.
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        prices: Prices | None = None,
+        *,
+        jitter: Callable[[], float] = random.random,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """``jitter`` gives numbers from 0 to 1, for the waits between attempts. ``transport`` replaces the network."""
         self.settings = settings
         self.prices = prices or Prices()
+        self.refusals: Counter[str] = Counter()
+        self.changes: list[str] = []
         self._jitter = jitter
-        self._form = 0
+        self._dialect = Dialect(limit=settings.output_limit_field, temperature=settings.temperature)
+        self._told_of_estimates = False
+        self._url: Final = settings.base_url.rstrip("/").removesuffix(_ROUTE) + _ROUTE
         _keep_prompts_out_of_logs()
-        self._client = openai.AsyncOpenAI(
-            api_key=settings.api_key.get_secret_value() or "none",  # the SDK insists on one
-            base_url=settings.base_url,
-            max_retries=0,
-            # A redirect would send the prompt to an address that the operator did not choose.
-            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
+        self._http = httpx2.AsyncClient(
+            follow_redirects=False,  # a redirect would send the prompt to an address that the operator did not choose
+            limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100),
+            transport=transport,
         )
 
     @property
     def form(self) -> str:
         """The output format of the next request: the strictest one that the server has not refused."""
-        return FORMATS[self._form]
+        return self._dialect.format
 
     async def complete(self, prompt: Prompt) -> Completion:
         """Call the model and return what it wrote, within ``timeout_seconds``.
 
-        The usage includes failed attempts where the server counted their tokens. Where it did not count those of the answer, they are
-        estimated. Safe to cancel. Raises only ``ModelFailure``, with the usage up to then.
+        The usage includes failed attempts. Tokens that the server must have billed and did not count are estimated. Safe to cancel.
+        Raises only ``ModelFailure``, with the usage up to then.
         """
         loop = asyncio.get_running_loop()
         started = loop.time()
         deadline = started + self.settings.timeout_seconds
-        requests = retries = sent = received = 0
+        requests = retries = 0
+        used = Usage()
         while True:
-            form = self._form
+            dialect = self._dialect
             requests += 1
-            try:
-                reply = await self._request(prompt, form, deadline)
-                text = _text(reply)
-            except _UnsupportedFormatError:
-                self._step_down(form)
+            outcome, billed = await self._request(prompt, dialect, deadline)
+            used = _sum(used, billed)
+            if isinstance(outcome, Step):
+                self._step_down(dialect, outcome)
                 continue  # at once and without counting as a retry: the server is well, it was asked for the wrong thing
-            except ModelFailure as failure:
-                sent += failure.usage.input_tokens
-                received += failure.usage.output_tokens
-                retries += 1
-                wait = self._wait(failure, retries)
-                if retries >= self.settings.max_attempts or not failure.retryable or loop.time() + wait >= deadline:
-                    failure.usage = self._usage("", sent, received, loop.time() - started, requests)
-                    failure.__context__ = None  # the SDK's error holds the request, key and prompt included
-                    raise
-                await asyncio.sleep(wait)
-                continue
-            counted = reply.usage or _Counted()
-            question = prompt.system + spelled_out(FORMATS[form]) + prompt.user
-            sent += estimate_tokens(question) if counted.prompt_tokens is None else max(0, counted.prompt_tokens)
-            received += estimate_tokens(text) if counted.completion_tokens is None else max(0, counted.completion_tokens)
-            return Completion(text, self._usage(reply.model or self.settings.model, sent, received, loop.time() - started, requests))
+            if isinstance(outcome, Reply):
+                return Completion(outcome.text, self._usage(outcome.model or self.settings.model, used, loop.time() - started, requests))
+            retries += 1
+            wait = self._wait(outcome, retries)
+            if retries >= self.settings.max_attempts or not outcome.retryable or loop.time() + wait >= deadline:
+                outcome.usage = self._usage("", used, loop.time() - started, requests)
+                raise outcome
+            await asyncio.sleep(wait)
 
     async def close(self) -> None:
         """Close the connections. Calls in flight fail."""
-        await self._client.close()
+        await self._http.aclose()
 
-    def _usage(self, model: str, sent: int, received: int, seconds: float, requests: int) -> Usage:
-        return Usage(
-            model=model,
-            input_tokens=sent,
-            output_tokens=received,
-            cost_micros=self.prices.micros(sent, received),
-            latency_ms=round(seconds * 1000),
-            attempts=requests,
-        )
+    def _usage(self, model: str, used: Usage, seconds: float, requests: int) -> Usage:
+        if used.estimated and not self._told_of_estimates:
+            self._told_of_estimates = True
+            _log.warning("The model server does not count the tokens of every answer; where it does not, they are estimated.")
+        cost = self.prices.micros(used.input_tokens, used.output_tokens)
+        return msgspec.structs.replace(used, model=model, cost_micros=cost, latency_ms=round(seconds * 1000), attempts=requests)
 
-    async def _request(self, prompt: Prompt, form: int, deadline: float) -> _Reply:
-        """One HTTP request. Raises ``ModelFailure`` and ``_UnsupportedFormatError``; never outlives ``deadline``."""
+    async def _request(self, prompt: Prompt, dialect: Dialect, deadline: float) -> tuple[Reply | Step | ModelFailure, Usage]:
+        """One HTTP request: the reply, the change after which it may succeed, or the failure; second the tokens that it used."""
+        response = await self._send(prompt, dialect, deadline)
+        if isinstance(response, ModelFailure):
+            return response, response.usage
+        value, text = read_body(response.body, response.headers.get("content-type", ""))
+        reply = read_reply(value)
+        if reply is None and response.status < 300:
+            broken = value is None and text.startswith(("{", "data:"))  # a completion that was cut on its way
+            detail = f"the server answered {response.status} with {_kind(text)}"
+            return ModelFailure("garbled", detail), self._estimate(prompt, dialect) if broken else Usage()
+        billed = self._billed(reply, prompt, dialect) if reply is not None else Usage()
+        if reply is None or response.status >= 300 or (reply.error is not None and not (reply.text.strip() and reply.end == "whole")):
+            report = read_error(response.status, reply.error or value if reply is not None else value, text)
+            return without(dialect, report) or self._failure(report, response.headers), billed
+        fault = _fault(reply)
+        if fault is not None:
+            return ModelFailure(*fault), billed
+        return reply if reply.text.strip() else msgspec.structs.replace(reply, text=reply.thoughts), billed
+
+    async def _send(self, prompt: Prompt, dialect: Dialect, deadline: float) -> _Response | ModelFailure:
+        """One HTTP request, which never outlives ``deadline``. Errors of the transport are returned: they hold the request."""
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
-            raise ModelFailure("timeout", "no time was left for a request")
-        timeout = openai.Timeout(left, connect=min(left, self.settings.connect_seconds))
+            return ModelFailure("timeout", "no time was left for a request")
+        body = dialect.body(self.settings.model, prompt, self.settings.max_output_tokens, self.settings.longest_text)
+        headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "onramp"}
+        if key := self.settings.api_key.get_secret_value():
+            headers["Authorization"] = f"Bearer {key}"
+        timeout = httpx2.Timeout(left, connect=min(left, self.settings.connect_seconds))
+        status = 0
         try:
             async with asyncio.timeout_at(deadline):  # the transport's timeout is per read: a server that drips would never meet it
-                # extra_body, because compatible servers take what the SDK's types do not know
-                response = await self._client.chat.completions.with_raw_response.create(
-                    model=self.settings.model,
-                    messages=[
-                        {"role": "system", "content": prompt.system + spelled_out(FORMATS[form])},
-                        {"role": "user", "content": prompt.user},
-                    ],
-                    extra_body=self._options(form, prompt.bounds),
-                    timeout=timeout,
-                )
-        except TimeoutError:
-            raise _timeout(self.settings) from None
-        except openai.APITimeoutError as error:
-            if isinstance(error.__cause__, httpx2.ConnectTimeout):
-                raise ModelFailure("unreachable", f"no connection within {self.settings.connect_seconds:g} s") from None
-            raise _timeout(self.settings) from None
-        except openai.APIConnectionError:
-            raise ModelFailure("unreachable", "the connection could not be made or broke before the answer was whole") from None
-        except openai.APIStatusError as error:
-            if form + 1 < len(FORMATS) and is_about_format(error.status_code, error.response.text):
-                raise _UnsupportedFormatError from None
-            raise _failure(error) from None
-        except openai.OpenAIError as error:
-            raise ModelFailure("garbled", f"the answer could not be read ({type(error).__name__})") from None
-        try:
-            return msgspec.json.decode(response.content, type=_Reply)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise ModelFailure("garbled", "the server answered 200 with something that is no chat completion") from None
+                content = json.dumps(body).encode()
+                async with self._http.stream("POST", self._url, content=content, headers=headers, timeout=timeout) as response:
+                    status = response.status_code
+                    read = bytearray()
+                    async for chunk in response.aiter_raw():  # not unpacked by the transport, which would fail on a wrong header
+                        read += chunk
+                        if len(read) > LARGEST_BODY:
+                            usage = self._estimate(prompt, dialect) if status == 200 else Usage()
+                            return ModelFailure("garbled", f"the server sent more than {LARGEST_BODY} bytes", usage=usage)
+                    return _Response(status, response.headers, bytes(read))
+        except httpx2.ConnectTimeout:
+            return ModelFailure("unreachable", f"no connection within {self.settings.connect_seconds:g} s")
+        except (TimeoutError, httpx2.TimeoutException):
+            return ModelFailure("timeout", f"no whole answer within the {self.settings.timeout_seconds:g} s of a call")
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, RuntimeError) as error:
+            detail, advice = _why_unreachable(error)
+            usage = self._estimate(prompt, dialect) if status == 200 else Usage()  # the model had begun to answer
+            return ModelFailure("unreachable", detail, advice=advice, usage=usage)
 
-    def _options(self, form: int, bounds: Bounds | None) -> dict[str, Any]:
-        options: dict[str, Any] = {self.settings.output_limit_field: self.settings.max_output_tokens}
-        if self.settings.temperature is not None:
-            options["temperature"] = self.settings.temperature
-        shape = response_format(FORMATS[form], self.settings.longest_text, bounds)
-        if shape is not None:
-            options["response_format"] = shape
-        return options
+    def _estimate(self, prompt: Prompt, dialect: Dialect) -> Usage:
+        """What a request used at most, where its answer is lost."""
+        sent = estimate_tokens(dialect.question(prompt))
+        return Usage(input_tokens=sent, output_tokens=self.settings.max_output_tokens, estimated=True)
 
-    def _step_down(self, refused: int) -> None:
-        """Stop asking for a refused format. Several running calls may be refused together; only the first one moves on."""
-        if self._form == refused:
-            self._form += 1
-            _log.warning("The model server does not support %s output; asking for %s from now on.", FORMATS[refused], self.form)
+    def _billed(self, reply: Reply, prompt: Prompt, dialect: Dialect) -> Usage:
+        """The tokens that the server counted; estimated where a model wrote something and the count is missing or cannot be true."""
+        sent, received, wrote = reply.sent, reply.received, reply.text or reply.thoughts
+        estimated = False
+        if reply.ran and not sent:
+            sent, estimated = estimate_tokens(dialect.question(prompt)), True
+        if reply.ran and not received and (wrote or reply.received is None):
+            received = self.settings.max_output_tokens if reply.end == "truncated" else estimate_tokens(wrote)
+            estimated = True
+        return Usage(input_tokens=sent or 0, output_tokens=received or 0, estimated=estimated)
+
+    def _failure(self, report: ErrorReport, headers: httpx2.Headers) -> ModelFailure:
+        """The failure for an error. The server's message stays out, because it may quote the prompt; its error code goes in."""
+        fault = report.fault
+        detail = f"the server answered {report.shown(self.settings.api_key.get_secret_value())}"
+        return ModelFailure(fault.reason, detail, retry_after_seconds(headers, datetime.now(UTC)), advice=fault.advice)
+
+    def _step_down(self, asked: Dialect, step: Step) -> None:
+        """Word the next requests as the server takes them.
+
+        Several running calls may be refused together; only the first one moves on, the others follow.
+        """
+        self.refusals[step.refused] += 1
+        if self._dialect == asked:
+            self._dialect = step.after
+            self.changes.append(f"the model server does not take {step.refused}: {step.change}")
+            _log.warning("The model server does not take %s; %s from now on.", step.refused, step.change)
 
     def _wait(self, failure: ModelFailure, retries: int) -> float:
-        """Seconds before the next attempt: as the server says, else between half and all of a time that doubles."""
-        if failure.retry_after is not None:
-            return failure.retry_after
+        """Seconds before the next attempt: between half and all of a time that doubles, and no less than the server says."""
         whole = min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0 ** (retries - 1))
-        return whole * (0.5 + 0.5 * self._jitter())
-
-
-class _UnsupportedFormatError(Exception):
-    """The server cannot answer in the format that was asked for."""
+        return max(failure.retry_after or 0.0, whole * (0.5 + 0.5 * self._jitter()))
 
 
 def retry_after_seconds(headers: httpx2.Headers, now: datetime) -> float | None:
@@ -262,59 +282,77 @@ def retry_after_seconds(headers: httpx2.Headers, now: datetime) -> float | None:
             seconds = float(headers[name]) * unit
             if 0 <= seconds < float("inf"):
                 return seconds
-    with contextlib.suppress(KeyError, ValueError):
+    with contextlib.suppress(KeyError, ValueError, TypeError, OverflowError, IndexError):
         moment = parsedate_to_datetime(headers["retry-after"])
         return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
     return None
 
 
-def _text(reply: _Reply) -> str:
-    """The text of the first choice. Raises ``ModelFailure`` with the usage where there is none that is whole."""
-    usage = _counted(reply.usage)
-    if not reply.choices:
-        raise ModelFailure("no_content", "the answer holds no choice", usage=usage)
-    choice = reply.choices[0]
-    if choice.finish_reason == "length":
-        raise ModelFailure("truncated", "the answer hit the limit on output tokens", usage=usage)
-    if choice.finish_reason == "content_filter" or choice.message.refusal:
-        raise ModelFailure("refused", "the model declined, or a filter did", usage=usage)
-    if not (choice.message.content or "").strip():
-        raise ModelFailure("no_content", "the answer is empty", usage=usage)
-    return choice.message.content or ""
+def _sum(used: Usage, more: Usage) -> Usage:
+    return Usage(
+        input_tokens=used.input_tokens + more.input_tokens,
+        output_tokens=used.output_tokens + more.output_tokens,
+        estimated=used.estimated or more.estimated,
+    )
 
 
-def _failure(error: openai.APIStatusError) -> ModelFailure:
-    """The failure for an HTTP status. The server's message stays out, because it may quote the prompt; its error code goes in."""
-    status = error.status_code
-    code = error.code if isinstance(error.code, str) and _CODE.fullmatch(error.code) else ""
-    detail = f"the server answered {status}" + (f" ({code})" if code else "")
-    wait = retry_after_seconds(error.response.headers, datetime.now(UTC))
-    usage = Usage()
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-        usage = _counted(msgspec.json.decode(error.response.content, type=_Refusal).usage)
-    if status == 429:
-        return ModelFailure("rate_limited", detail, wait, usage=usage)
-    if status >= 500 or status in _PASSING:
-        return ModelFailure("server_error", detail, wait, usage=usage)
-    if status in _DENIED:
-        return ModelFailure("denied", f"{detail}; check the address, the key and the name of the model")
-    return ModelFailure("refused", detail, usage=usage)
+def _fault(reply: Reply) -> tuple[Reason, str] | None:
+    """Reason and detail where ``reply`` holds no text that is whole; else None.
+
+    An object that is whole was not cut: some models fill the rest of the limit with blanks. Some servers put the answer where the thoughts
+    belong; a whole object there is the answer.
+    """
+    found = reply.text if reply.text.strip() else reply.thoughts
+    if reply.end == "garbled":
+        return "garbled", "the answer has no message that can be read"
+    if reply.end == "declined":
+        return "declined", "the model declined, or a filter did"
+    if reply.end == "failed":
+        return "server_error", "the server says that the model failed"
+    if reply.end == "truncated" and not is_one_object(found):
+        return "truncated", "the answer hit the limit on output tokens"
+    if reply.text.strip() or is_one_object(found):
+        return None
+    if not reply.ran:
+        return "no_content", "the answer holds no choice"
+    return "no_content", "the model wrote thoughts and no answer" if reply.thoughts else "the answer is empty"
 
 
-def _timeout(settings: ModelSettings) -> ModelFailure:
-    return ModelFailure("timeout", f"no whole answer within the {settings.timeout_seconds:g} s of a call")
+def _kind(text: str) -> str:
+    """What a body is that is no chat completion, for people."""
+    if not text:
+        return "nothing"
+    return "a web page" if text.startswith("<") else "something that is no chat completion"
 
 
-def _counted(counted: _Counted | None) -> Usage:
-    """The tokens that the server counted, 0 where it said nothing."""
-    if counted is None:
-        return Usage()
-    return Usage(input_tokens=max(0, counted.prompt_tokens or 0), output_tokens=max(0, counted.completion_tokens or 0))
+def _why_unreachable(error: BaseException) -> tuple[str, str]:
+    """Detail and advice for an error of the transport, by the types of its causes."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                "its certificate is not trusted",
+                "the certificate of the model server is not trusted: check it, or set SSL_CERT_FILE to its CA",
+            )
+        if isinstance(cause, ssl.SSLError):
+            return "TLS failed", "no secure connection to the model server: check whether its address begins with http:// or https://"
+        if isinstance(cause, gaierror):
+            return "its host name has no address", "the host name of the model server is not known: check the address"
+        if isinstance(cause, httpx2.ProxyError):
+            return "the proxy failed", "the proxy between us and the model server failed: check HTTPS_PROXY and NO_PROXY"
+    return "the connection could not be made or broke before the answer was whole", ""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(10):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _keep_prompts_out_of_logs() -> None:
-    """The SDK logs whole requests at debug, and the transport every address at info. Prompts may hold a person's own words."""
-    for name, level in (("openai", logging.INFO), ("httpx2", logging.WARNING)):
+    """The transport logs every address at info and headers at debug."""
+    for name, level in (("httpx2", logging.WARNING), ("httpcore2", logging.INFO)):
         library = logging.getLogger(name)
         if library.level < level:
             library.setLevel(level)

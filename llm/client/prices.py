@@ -22,5 +22,9 @@ class Prices(BaseModel):
 
 
 def estimate_tokens(text: str) -> int:
-    """Estimated tokens of ``text``: four characters each, at least 1. For reservations, and where the server does not count."""
-    return max(1, math.ceil(len(text) / 4))
+    """Estimated tokens of ``text``, at least 1: four ASCII characters each, and one for any other character.
+
+    For reservations, and where the server does not count.
+    """
+    plain = len(text.encode("ascii", "ignore"))
+    return max(1, math.ceil(plain / 4) + len(text) - plain)

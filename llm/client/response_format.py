@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, Final, Literal
 
 from llm.answer import Bounds
@@ -18,11 +17,6 @@ FORMATS: Final[tuple[Format, ...]] = ("json_schema", "json_object", "plain")
 _UNPORTABLE: Final = frozenset({"title", "default", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format", "pattern"})
 
 _MOST_ITEMS: Final = 8  # facts that one text can use
-
-_ABOUT_FORMAT: Final = re.compile(
-    r"response.?format|json.?schema|json.?object|structured.?output|guided.?json|grammar|additionalProperties|maxLength|maxItems",
-    re.IGNORECASE,
-)
 
 
 def strict_schema(longest: int | None = None, bounds: Bounds | None = None) -> dict[str, Any]:
@@ -49,11 +43,6 @@ def spelled_out(form: Format) -> str:
         return ""
     schema = json.dumps(strict_schema(), ensure_ascii=False, separators=(",", ":"))
     return f"\n\nAnswer with one JSON object and nothing else. Its JSON Schema: {schema}"
-
-
-def is_about_format(status: int, said: str) -> bool:
-    """Whether the server refused the output format."""
-    return status in {400, 422} and _ABOUT_FORMAT.search(said) is not None
 
 
 def _bounded(fields: dict[str, Any], longest: int | None, bounds: Bounds) -> dict[str, Any]:

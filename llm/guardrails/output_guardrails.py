@@ -127,6 +127,7 @@ class OutputGuardrails:
         """
         proposal = parse(raw)
         text = raw[:_PRESENTED] if isinstance(proposal, CheckResult) else proposal.text[:_PRESENTED]
+        text = text.encode("utf-8", "replace").decode()  # half of a character pair cannot be printed
         return "" if redaction.find(slots.TOKEN.sub("it", text)) else text
 
     def _schema(self, proposal: Proposal, request: WordingRequest) -> str:

@@ -160,7 +160,7 @@ def test_a_server_that_is_away_or_fails_is_one_sentence(demo: Ready, inside: Ins
     server.script = error(401)
     denied = inside("llm", "try", "--user", who, "--llm", server.url, cwd=demo.cwd)
     assert (denied.code, denied.err.count("\n")) == (1, 1)
-    assert "check the address, ONRAMP_LLM_API_KEY and ONRAMP_LLM_MODEL; the template stays." in denied.err
+    assert "the model server does not accept the key: check ONRAMP_LLM_API_KEY; the template stays." in denied.err
     server.stop()
     away = inside("llm", "try", "--user", who, "--llm", server.url, "--json", cwd=demo.cwd)
     assert away.code == 1

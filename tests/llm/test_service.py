@@ -376,7 +376,7 @@ def test_why_calls_fail_is_logged_once_with_what_to_check(
         run(test)
     said = [record.getMessage() for record in caplog.records if record.name == "llm.client.failure_log"]
     assert len(said) == 2
-    assert said[0].startswith(f"calls of the model at {model.url}: the model server refused us: check the address, ONRAMP_LLM_API_KEY and")
+    assert said[0].startswith(f"calls of the model at {model.url}: the model server does not accept the key: check ONRAMP_LLM_API_KEY (")
     assert "(denied, the server answered 401" in said[0]
     assert "something that is no chat completion: check the address" in said[1]
     assert "my import fails" not in caplog.text

@@ -61,7 +61,7 @@ class Request:
 class Behaviour:
     """How one request is answered: after ``delay`` seconds and once ``gate`` is open.
 
-    ``cut`` closes the connection half-way; ``hang`` never answers.
+    ``cut`` closes the connection half-way; ``hang`` never answers; ``unsized`` says no length and closes the connection at the end.
     """
 
     status: int = 200
@@ -71,6 +71,7 @@ class Behaviour:
     gate: threading.Event | None = None
     cut: bool = False
     hang: bool = False
+    unsized: bool = False
 
 
 Script = Callable[[Request], Behaviour]
@@ -375,17 +376,19 @@ class ModelServer:
         finally:
             self.in_flight -= 1
         await _send(writer, behaviour)
-        return not behaviour.cut
+        return not (behaviour.cut or behaviour.unsized)
 
 
 async def _send(writer: asyncio.StreamWriter, behaviour: Behaviour) -> None:
     headers = {"Content-Type": "application/json", "Content-Length": str(len(behaviour.body)), **behaviour.headers}
+    if behaviour.unsized:
+        del headers["Content-Length"]
     head = f"HTTP/1.1 {behaviour.status} {_REASONS.get(behaviour.status, 'Status')}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
     body = behaviour.body[: len(behaviour.body) // 2] if behaviour.cut else behaviour.body
     writer.write(head.encode("latin-1") + body)
     await writer.drain()
-    if behaviour.cut:
+    if behaviour.cut or behaviour.unsized:
         # abort() would throw away what is still in the buffer
         writer.close()
         await writer.wait_closed()

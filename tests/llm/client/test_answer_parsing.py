@@ -1,4 +1,4 @@
-"""Reading raw answers: one JSON object, fenced or bare, and nothing else."""
+"""Reading raw answers: the one JSON object in them, whatever stands around it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,27 @@ from tests.llm.wording_requests import answer, request_for
 RAW = answer(request_for(), "Open the page and go on.")
 
 
-@pytest.mark.parametrize("around", ["{}", " \n{}\r\n\t", "```json\n{}\n```", "```\n{}\n```", "```JSON {} ```", "\n```json\r\n{}\r\n```\n"])
-def test_an_object_is_read_bare_or_fenced(around: str) -> None:
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}",
+        " \n{}\r\n\t",
+        "```json\n{}\n```",
+        "```\n{}\n```",
+        "```JSON {} ```",
+        "\n```json\r\n{}\r\n```\n",
+        "```json\n{}",
+        "```json\n{}\n```\nHope that helps",
+        "Sure, for {step}: {}",
+        "{} Hope that helps",
+        "[{}]",
+        f"{{}}{' ' * LARGEST}",
+        "<think>the text is {short}</think>{}",
+        "the text is {short}</think>\n\n{}",
+        f"<think>{'hm ' * LARGEST}</think>{{}}",
+    ],
+)
+def test_an_object_is_read_whatever_stands_around_it(around: str) -> None:
     proposal = parse(around.replace("{}", RAW))
     assert isinstance(proposal, Proposal)
     assert proposal.text == "Open the page and go on."
@@ -24,13 +43,13 @@ def test_an_object_is_read_bare_or_fenced(around: str) -> None:
     [
         "",
         "null and void",
-        f"Sure: {RAW}",
-        f"{RAW} Hope that helps",
         f"{RAW}{RAW}",
-        f"```json\n{RAW}",
-        f"```json\n{RAW}\n```\nHope that helps",
+        f"{RAW} or {{}} or {RAW}",
+        f'{{"proposal": NaN, "other": {RAW}}}',
+        f"{RAW[:-1]}, {RAW}",
+        f"<think>{RAW}",
+        f"<think>{RAW}</think>",
         f"```json\n{RAW}\n```\n```json\n{RAW}\n```",
-        f"```python\n{RAW}\n```",
         RAW.replace('"confidence": 0.9', '"confidence": NaN'),
         RAW.replace('"confidence": 0.9', '"confidence": -Infinity'),
         RAW.replace('"language"', '"text": "again", "language"'),
@@ -38,12 +57,11 @@ def test_an_object_is_read_bare_or_fenced(around: str) -> None:
         "[" * 8_000,
         '{"a":' * 1_500,
         "1" * 5_000,
-        f"{RAW}{' ' * LARGEST}",
         "é" * (LARGEST // 2 + 1),
         "\udcff",
     ],
 )
-def test_anything_around_it_twice_in_it_or_too_much_of_it_is_refused(raw: str) -> None:
+def test_two_objects_a_broken_one_or_too_much_of_it_are_refused(raw: str) -> None:
     verdict = parse(raw)
     assert isinstance(verdict, CheckResult)
     assert (verdict.check, verdict.reason) == ("schema", "not_json")
@@ -55,6 +73,8 @@ def test_anything_around_it_twice_in_it_or_too_much_of_it_is_refused(raw: str) -
         "null",
         "[]",
         '"{step}"',
+        f"[{RAW}, {RAW}]",
+        f'{{"proposal": {RAW}}}',
         "{}",
         RAW.replace("uiComponent", "ui_component"),
         RAW.replace('"facts": []', '"facts": null'),

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from llm.client.failure_log import AGAIN_SECONDS, SENTENCES, FailureLog, masked
-from llm.client.failures import REASONS, ModelFailure
+from llm.client.failure_log import AGAIN_SECONDS, FailureLog, masked
+from llm.client.failures import REASONS, SENTENCES, ModelFailure
 
 
 def test_every_reason_of_a_call_that_was_made_has_a_sentence() -> None:
@@ -16,7 +16,10 @@ def test_every_reason_of_a_call_that_was_made_has_a_sentence() -> None:
 
 def test_a_reason_is_logged_at_once_and_again_only_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
     failures = FailureLog("http://models:8000/v1")
-    away, denied = ModelFailure("unreachable", "no connection within 2 s"), ModelFailure("denied", "the server answered 401; check the key")
+    away, denied = (
+        ModelFailure("unreachable", "no connection within 2 s"),
+        ModelFailure("denied", "the server answered 401", advice="check the key"),
+    )
     for failure, now in ((away, 10.0), (away, 11.0), (denied, 12.0), (away, 9.0 + AGAIN_SECONDS), (away, 10.0 + AGAIN_SECONDS)):
         failures.log(failure, now)
     failures.log(ModelFailure("over_rate", "no turn"), 1e6)
@@ -30,7 +33,7 @@ def test_a_reason_is_logged_at_once_and_again_only_after_a_while(caplog: pytest.
             " the server runs (unreachable, no connection within 2 s); templates stay meanwhile"
         )
     )
-    assert "(denied, the server answered 401); templates" in said[1]
+    assert "/v1: check the key (denied, the server answered 401); templates" in said[1]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from llm.answer import Bounds, Completion, Prompt
 from llm.client.failures import REASONS, ModelFailure, Reason
 from llm.client.model_client import ModelClient, ModelSettings, retry_after_seconds
 from llm.client.proposal import Proposal
-from llm.client.response_format import FORMATS, is_about_format, response_format, strict_schema
+from llm.client.response_format import FORMATS, response_format, strict_schema
 from tests.support.model_server import (
     Behaviour,
     ModelServer,
@@ -97,6 +97,7 @@ def test_what_the_settings_leave_out_is_not_sent() -> None:
         (request,) = server.requests
     assert request.body["max_completion_tokens"] == 400
     assert not {"temperature", "max_tokens"} & set(request.body)
+    assert "authorization" not in request.headers
 
 
 def test_the_schema_is_strict_and_names_every_field() -> None:
@@ -167,8 +168,10 @@ def test_a_refusal_about_something_else_is_no_reason_to_step_down() -> None:
     with ModelServer(error(400, "context length exceeded", "context_length_exceeded")) as server:
         failure = run(server, fail)
         assert len(server.requests) == 1
-    assert (failure.reason, failure.detail) == ("refused", "the server answered 400 (context_length_exceeded)")
-    assert not is_about_format(500, "response_format")
+    assert (failure.reason, failure.detail) == ("too_long", "the server answered 400 (context_length_exceeded)")
+    with ModelServer(error(500, "response_format")) as server:
+        assert run(server, fail, max_attempts=1).reason == "server_error"
+        assert len(server.requests) == 1
 
 
 def garbled_choice(request: Request) -> Behaviour:
@@ -199,7 +202,7 @@ FAILURES: list[tuple[Script, Reason, int]] = [
     (too_many(0.01), "rate_limited", 2),
     (error(400), "refused", 1),
     (error(422), "refused", 1),
-    (filtered, "refused", 1),
+    (filtered, "declined", 1),
     (error(401), "denied", 1),
     (error(404), "denied", 1),
     (raw(b"", 307), "denied", 1),
@@ -216,7 +219,7 @@ def test_every_misbehaviour_has_its_reason_and_is_retried_only_where_that_helps(
     assert KEY not in str(failure)
     assert "zebra" not in str(failure)
     assert failure.__cause__ is None
-    assert failure.__context__ is None  # the SDK's error holds the request, key and prompt included
+    assert failure.__context__ is None  # the transport's error holds the request, key and prompt included
 
 
 @pytest.mark.parametrize("script", [error(502), half_body, raw(b"nonsense"), empty_choices, too_many(0.02)])
@@ -305,6 +308,13 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
         ({"retry-after": format_datetime(NOW.replace(second=20), usegmt=True)}, 20),
         ({"retry-after": format_datetime(NOW.replace(hour=11), usegmt=True)}, 0),
         ({"retry-after": "-5"}, None),
+        ({"retry-after": "1e300"}, 1e300),
+        ({"retry-after": "9" * 400}, None),
+        ({"retry-after": "Wed, 99 Oct 2015 07:28:00 GMT"}, None),
+        ({"retry-after": "Wed, 21 Oct 99999999999999999999 07:28:00 GMT"}, None),
+        ({"retry-after": "Sun, 01 Mar 2026 12:00:05 +9999999"}, None),
+        ({"retry-after": "-5, 3"}, None),
+        ({"retry-after": "\u0000"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after": "soon"}, None),
@@ -370,4 +380,4 @@ def test_every_reason_is_explained_and_those_the_server_is_blamed_for_are_its_fa
 
     assert all(f" {reason} " in (failures.__doc__ or "") for reason in REASONS)
     blamed = {reason for reason in REASONS if ModelFailure(reason).server_at_fault}
-    assert blamed == {"timeout", "unreachable", "rate_limited", "server_error", "garbled", "denied"}
+    assert blamed == {"timeout", "unreachable", "rate_limited", "server_error", "garbled", "denied", "no_credit"}
