@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 _BACKOFF_SECONDS: Final = 0.2  # before the second attempt, doubled for each further one
 _LONGEST_BACKOFF_SECONDS: Final = 2.0
 _ROUTE: Final = "/chat/completions"
+_MASK: Final = "[key]"
+"""Stands where a server repeats our key in a text, which it has from the header. No check lets such a text pass."""
 
 
 class ModelSettings(BaseModel):
@@ -199,7 +201,9 @@ class ModelClient:
         fault = _fault(reply)
         if fault is not None:
             return ModelFailure(*fault), billed
-        return reply if reply.text.strip() else msgspec.structs.replace(reply, text=reply.thoughts), billed
+        text = reply.text if reply.text.strip() else reply.thoughts
+        key = self.settings.api_key.get_secret_value()
+        return msgspec.structs.replace(reply, text=text.replace(key, _MASK) if key else text), billed
 
     async def _send(self, prompt: Prompt, dialect: Dialect, deadline: float) -> _Response | ModelFailure:
         """One HTTP request, which never outlives ``deadline``. Errors of the transport are returned: they hold the request."""

@@ -186,7 +186,7 @@ def _content(content: Any) -> tuple[str, bool]:
     for part in content:
         kind, text = (part.get("type"), part.get("text")) if isinstance(part, dict) else ("text", part)
         refused |= kind == "refusal"
-        if kind in {"text", "output_text", None} and isinstance(text, str):
+        if kind in ("text", "output_text", None) and isinstance(text, str):  # no set: a kind may be unhashable
             texts.append(text)
     return "".join(texts), refused
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from pydantic import SecretStr
 
 from llm.answer import Completion, Prompt
 from llm.client.failures import ModelFailure
@@ -11,7 +14,7 @@ from llm.client.prices import estimate_tokens
 from llm.guardrails.output_guardrails import OutputGuardrails
 from tests.llm.wording_requests import PLAN, request_for
 from tests.support import odd_answers as odd
-from tests.support.model_server import ModelServer, Script
+from tests.support.model_server import ModelServer, Script, changed, half_body
 from tests.support.waiting import PATIENCE, run_async
 
 PROMPT = Prompt("nudge-1", "You write guidance.", "{step}\nuiComponent: tooltip\ndeepLink: /sources/new\nnotes: zebra-secret")
@@ -25,7 +28,9 @@ def asked(script: Script, attempts: int = 1) -> tuple[Completion | ModelFailure,
     """What one call of a server ends with, the client, and how many requests came."""
 
     async def scenario() -> tuple[Completion | ModelFailure, ModelClient]:
-        settings = ModelSettings(base_url=server.url, model="small", api_key=KEY, timeout_seconds=PATIENCE, max_attempts=attempts)
+        settings = ModelSettings(
+            base_url=server.url, model="small", api_key=SecretStr(KEY), timeout_seconds=PATIENCE, max_attempts=attempts
+        )
         client = ModelClient(settings, jitter=lambda: 0.0)
         try:
             return await client.complete(PROMPT), client
@@ -53,7 +58,9 @@ def test_a_readable_answer_is_used_whatever_its_envelope(name: str) -> None:
     assert (checked.reason, checked.text.replace("\u2018", "").replace("\u2019", "")) == ("", TEXT)
     usage = completion.usage
     assert (usage.input_tokens, usage.output_tokens, usage.estimated) == (odd.SENT, odd.RECEIVED, False)
-    assert usage.model == {"model_number": "4", "model_list": "small", "legacy_text": "small", "events_in_pieces": "m"}.get(name, "m")
+    assert usage.model == {"model_number": "4", "model_list": "small", "legacy_text": "small", "line_breaks_in_strings": "small"}.get(
+        name, "m"
+    )
 
 
 @pytest.mark.parametrize("name", odd.UNCOUNTED)
@@ -142,7 +149,7 @@ def test_a_server_that_never_takes_it_is_not_asked_for_ever(field: str) -> None:
 @pytest.mark.parametrize("key", ["sk-\u00e9", "two words", "line\nbreak", "\x00"])
 def test_a_key_that_no_header_can_carry_is_refused_without_quoting_it(key: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII") as caught:
-        ModelSettings(base_url="http://h/v1", model="m", api_key=key)
+        ModelSettings(base_url="http://h/v1", model="m", api_key=SecretStr(key))
     assert key not in str(caught.value)
 
 
@@ -151,6 +158,12 @@ def test_a_code_that_is_no_plain_name_or_a_part_of_the_key_is_not_repeated(code:
     failure, _, _ = asked(odd.tells(400, {"error": {"message": KEY, "code": code}}))
     assert isinstance(failure, ModelFailure)
     assert failure.detail == "the server answered 400"
+
+
+def test_a_server_that_repeats_the_key_in_a_text_gets_it_shown_to_nobody() -> None:
+    completion = answered(changed(text=f"Whenever you like, w{KEY}th go on with {{step}}."))
+    assert KEY not in completion.text
+    assert GUARDRAILS.check(completion.text, request_for()).reason == "markup"
 
 
 @pytest.mark.parametrize("path", ["", "/", "/chat/completions", "/chat/completions/"])
@@ -173,30 +186,40 @@ def test_the_address_may_end_as_people_write_it(path: str) -> None:
         ("http://no-such-host.invalid/v1", "host name"),
         ("http://a..b/v1", "address"),
         ("http://[::1]:1/v1", "does not answer"),
-        ("https://127.0.0.1:{port}/v1", "http:// or https://"),
     ],
 )
 def test_why_a_server_cannot_be_reached_is_said(url: str, words: str) -> None:
-    async def scenario() -> ModelFailure:
-        address = url.replace("{port}", server.url.rpartition(":")[2].removesuffix("/v1"))
-        client = ModelClient(ModelSettings(base_url=address, model="small", api_key=KEY, timeout_seconds=PATIENCE, max_attempts=1))
-        try:
-            with pytest.raises(ModelFailure) as caught:
-                await client.complete(PROMPT)
-            return caught.value
-        finally:
-            await client.close()
-
-    with ModelServer() as server:
-        failure = run_async(scenario())
+    failure = run_async(_fails(url))
     assert failure.reason == "unreachable"
     assert words in failure.advice
     assert failure.__cause__ is failure.__context__ is None
 
 
-def test_an_answer_that_breaks_off_was_billed() -> None:
-    from tests.support.model_server import half_body
+async def _fails(url: str) -> ModelFailure:
+    client = ModelClient(ModelSettings(base_url=url, model="small", api_key=SecretStr(KEY), timeout_seconds=PATIENCE, max_attempts=1))
+    try:
+        with pytest.raises(ModelFailure) as caught:
+            await client.complete(PROMPT)
+        return caught.value
+    finally:
+        await client.close()
 
+
+def test_an_address_with_the_wrong_scheme_is_named() -> None:
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def scenario() -> ModelFailure:
+        async with await asyncio.start_server(plain, "127.0.0.1", 0) as listening:
+            return await _fails(f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1")
+
+    assert "http:// or https://" in run_async(scenario()).advice
+
+
+def test_an_answer_that_breaks_off_was_billed() -> None:
     failure, _, _ = asked(half_body)
     assert isinstance(failure, ModelFailure)
     assert (failure.reason, failure.usage.output_tokens, failure.usage.estimated) == ("unreachable", MOST, True)
