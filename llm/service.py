@@ -211,7 +211,7 @@ class WordingService:
             return usage
         sent, received = max(usage.input_tokens, estimate.input_tokens), max(usage.output_tokens, estimate.output_tokens)
         cost = self.client.prices.micros(sent, received)
-        return msgspec.structs.replace(usage, input_tokens=sent, output_tokens=received, cost_micros=cost)
+        return msgspec.structs.replace(usage, input_tokens=sent, output_tokens=received, cost_micros=cost, estimated=True)
 
     def _check(self, request: WordingRequest, completion: Completion) -> tuple[Answer, str]:
         """The answer that the output guardrails allow, slots unfilled. Second the text for review, where only confidence was too low."""

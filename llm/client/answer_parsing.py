@@ -26,6 +26,7 @@ _REST_OF_THOUGHTS: Final = re.compile(r"(?![{\[\"`]).*?</(?:think|thinking|thoug
 """Thoughts whose opening tag stands in the model's template, so that only the closing one is sent."""
 
 _OBJECT: Final = re.compile(r'\{\s*"')
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _AROUND: Final = " \t\r\n\ufeff"
 
 
@@ -35,6 +36,8 @@ def parse(raw: str) -> Proposal | CheckResult:
     if len(body) > LARGEST or len(body.encode("utf-8", "surrogatepass")) > LARGEST:
         return CheckResult("schema", "not_json", f"more than {LARGEST} bytes")
     try:
+        if _CONTROL.search(body):
+            raise ValueError("a control character")
         value = _one_object(body)
     except (ValueError, RecursionError):
         return CheckResult("schema", "not_json", "not one JSON object")

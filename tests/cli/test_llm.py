@@ -11,6 +11,7 @@ import pytest
 from llm.client import local_model as local
 from tests.cli.conftest import Inside, Ready
 from tests.support.model_server import ModelServer, changed, error, invented_link, leaks_personal_data, refuses_json_schema
+from tests.support.odd_answers import FAILED, STEPS, UNCOUNTED
 
 TEXT = "Open the page for this step, {firstName}, and take it from the top."
 
@@ -166,6 +167,20 @@ def test_a_server_that_is_away_or_fails_is_one_sentence(demo: Ready, inside: Ins
     assert away.code == 1
     assert away.json["reason"] == "unreachable"
     assert away.err == ""
+
+
+def test_what_the_server_does_not_take_and_does_not_count_is_said(demo: Ready, inside: Inside, server: ModelServer) -> None:
+    who = somebody(demo, inside, with_errors=False)["user_id"]
+    server.script = STEPS["temperature"][0]
+    asked = inside("llm", "try", "--user", who, "--llm", server.url, cwd=demo.cwd)
+    assert "The model server does not take temperature: leaving it out (ONRAMP_LLM_TEMPERATURE=none)." in " ".join(asked.out.split())
+    server.script = UNCOUNTED["usage_missing"]
+    asked = inside("llm", "try", "--user", who, "--llm", server.url, cwd=demo.cwd)
+    assert "tokens (estimated: the server did not count them)" in " ".join(asked.out.split())
+    server.script = FAILED["no_quota"][0]
+    found = inside("llm", "try", "--user", who, "--llm", server.url, "--json", cwd=demo.cwd)
+    assert (found.code, found.json["reason"], found.json["tokensEstimated"], found.json["serverDoesNotTake"]) == (1, "no_credit", False, [])
+    assert "add credit or raise the quota" in found.json["advice"]
 
 
 def test_without_the_local_model_it_says_what_to_type(demo: Ready, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:

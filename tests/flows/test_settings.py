@@ -177,6 +177,35 @@ def test_a_secret_in_the_models_address_is_refused_and_sent_to_its_own_place(mon
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("given", "temperature"), [("none", None), (" None ", None), ("0", 0.0), ("1.5", 1.5), ("", 0.3)])
+def test_no_temperature_is_a_word(monkeypatch: pytest.MonkeyPatch, given: str, temperature: float | None) -> None:
+    monkeypatch.setenv("ONRAMP_LLM_URL", "http://models/v1")
+    monkeypatch.setenv("ONRAMP_LLM_TEMPERATURE", given)
+    assert model_settings(load_settings()).temperature == temperature
+
+
+@pytest.mark.parametrize("given", ["warm", "-1", "2.5", "nan"])
+def test_another_temperature_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("ONRAMP_LLM_TEMPERATURE", given)
+    with pytest.raises(SettingsError, match=r"^ONRAMP_LLM_TEMPERATURE cannot be used: "):
+        load_settings()
+
+
+@pytest.mark.parametrize(("given", "key"), [("hunter2\n", "hunter2"), (" hunter2 ", "hunter2"), (" ", "")])
+def test_blanks_around_the_models_key_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch, given: str, key: str) -> None:
+    monkeypatch.setenv("ONRAMP_LLM_URL", "http://models/v1")
+    monkeypatch.setenv("ONRAMP_LLM_API_KEY", given)
+    assert model_settings(load_settings()).api_key.get_secret_value() == key
+
+
+@pytest.mark.parametrize("given", ["hunter2\nhunter2", "hunter\u00b2", "hunter 2"])
+def test_a_key_that_no_header_can_carry_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("ONRAMP_LLM_API_KEY", given)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == "ONRAMP_LLM_API_KEY cannot be used: the key must be printable ASCII characters without spaces."
+
+
 @pytest.mark.parametrize(
     "url", ["http://models:8000/v1", "https://host", "http://127.0.0.1:1/", "http://[::1]:8000/v1", "https://h/a/b-c/v1/"]
 )

@@ -67,6 +67,11 @@ def hostile() -> tuple[Output, ...]:
     return _read("hostile", Output)
 
 
+def wrapped() -> tuple[Output, ...]:
+    """Answers that keep the contract, in an envelope that nobody asked for."""
+    return _read("wrapped", Output)
+
+
 def good() -> tuple[Output, ...]:
     """Answers that keep the contract."""
     return _read("good", Output)

@@ -50,6 +50,28 @@ def test_no_hostile_answer_is_accepted() -> None:
     assert not missed, "\n".join(missed)
 
 
+ENVELOPES = ("<think>hm</think>{}", "```json\n{}\n```\nHope this helps!", "Here it is:\n{}<|im_end|>", "[{}]")
+
+
+def test_no_hostile_answer_is_accepted_in_an_envelope_either() -> None:
+    missed = []
+    for number, case in enumerate(corpus.hostile()):
+        if case.kind == "hostile_slot":
+            continue
+        envelope = ENVELOPES[number % len(ENVELOPES)]
+        wrapped = msgspec.structs.replace(case, raw=envelope.replace("{}", case.raw))
+        _, filled = end_to_end(wrapped)
+        if filled is not None and filled.ok:
+            missed.append(f"{case.kind}: {wrapped.raw[:300]!a}")
+    assert not missed, "\n".join(missed)
+
+
+def test_a_good_answer_is_accepted_in_an_envelope_that_nobody_asked_for() -> None:
+    refused = [case.raw[:60] for case in corpus.wrapped() for _, filled in [end_to_end(case)] if filled is None or not filled.ok]
+    assert len(corpus.wrapped()) >= 7
+    assert not refused
+
+
 def shows_an_attack(case: corpus.Output, filled: CheckedText) -> bool:
     return any(value.strip() in filled.text for value in case.slots.values() if value not in TAME)
 
