@@ -14,10 +14,10 @@ from typing import Final
 from pydantic import SecretStr
 
 from flows.catalogs import BUILT_IN
-from flows.settings import Settings
+from flows.settings import Settings, SettingsError
 from llm.cache.answer_cache import AnswerCache, CachePolicy
 from llm.call_facts import CallCounters
-from llm.client.model_client import ModelClient, ModelSettings
+from llm.client.model_client import ModelClient, ModelSettings, ProxyError
 from llm.client.prices import Prices
 from llm.guardrails.input_guardrails import InputGuardrails
 from llm.guardrails.output_guardrails import OutputGuardrails
@@ -73,14 +73,17 @@ def open_model(
 ) -> Iterator[ModelService | None]:
     """Yield the model of the settings, None where there is none or the catalog allows no texts by a model. Closes it after the block.
 
-    ``at_once``: the source waits for each answer. Opens no connection before the first request. Raises ``PromptError``, a sentence for the
-    user.
+    ``at_once``: the source waits for each answer. Opens no connection before the first request. Raises ``PromptError`` and
+    ``SettingsError``, a sentence for the user.
     """
     if settings.llm_url is None or plan.wording is None:
         yield None
         return
     prompts = prompts_for(plan, settings.catalog)
-    service, close = run_in_background(_service(settings, plan, redis_url, prompts))
+    try:
+        service, close = run_in_background(_service(settings, plan, redis_url, prompts))
+    except ProxyError as error:
+        raise SettingsError(str(error)) from None
     policy = AsyncPolicy(
         poll_seconds=0.002 if at_once else 0.03,
         in_flight=settings.llm_in_flight,

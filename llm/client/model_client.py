@@ -37,7 +37,7 @@ _BACKOFF_SECONDS: Final = 0.2  # before the second attempt, doubled for each fur
 _LONGEST_BACKOFF_SECONDS: Final = 2.0
 _ROUTE: Final = "/chat/completions"
 _MASK: Final = "[key]"
-"""Stands where a server repeats our key in a text, which it has from the header. No check lets such a text pass."""
+"""Stands where a server repeats our key, which it has from the header. No check lets such a text pass."""
 
 
 class ModelSettings(BaseModel):
@@ -109,6 +109,13 @@ class _Response(msgspec.Struct):
     body: bytes
 
 
+class ProxyError(Exception):
+    """The environment names a proxy that cannot be used. The text is one sentence for the user."""
+
+    def __init__(self) -> None:
+        super().__init__("HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names a proxy that cannot be used: it must begin with http:// or https://.")
+
+
 class ModelClient:
     """Calls one model. Use and ``close`` it on one event loop, from any number of tasks. Opens no connection before the first call.
 
@@ -123,7 +130,7 @@ class ModelClient:
         jitter: Callable[[], float] = random.random,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        """``jitter`` gives numbers from 0 to 1, for the waits between attempts. ``transport`` replaces the network."""
+        """``jitter`` (0 to 1) is for the waits between attempts. ``transport`` replaces the network. Raises ``ProxyError``."""
         self.settings = settings
         self.prices = prices or Prices()
         self.refusals: Counter[str] = Counter()
@@ -133,11 +140,14 @@ class ModelClient:
         self._told_of_estimates = False
         self._url: Final = settings.base_url.rstrip("/").removesuffix(_ROUTE) + _ROUTE
         _keep_prompts_out_of_logs()
-        self._http = httpx2.AsyncClient(
-            follow_redirects=False,  # a redirect would send the prompt to an address that the operator did not choose
-            limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100),
-            transport=transport,
-        )
+        try:
+            self._http = httpx2.AsyncClient(
+                follow_redirects=False,  # a redirect would send the prompt to an address that the operator did not choose
+                limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100),
+                transport=transport,
+            )
+        except (ValueError, ImportError, httpx2.InvalidURL):
+            raise ProxyError from None  # the original may quote the proxy's password
 
     @property
     def form(self) -> str:
@@ -164,7 +174,7 @@ class ModelClient:
                 self._step_down(dialect, outcome)
                 continue  # at once and without counting as a retry: the server is well, it was asked for the wrong thing
             if isinstance(outcome, Reply):
-                return Completion(outcome.text, self._usage(outcome.model or self.settings.model, used, loop.time() - started, requests))
+                return Completion(outcome.text, self._usage(outcome.model, used, loop.time() - started, requests))
             retries += 1
             wait = self._wait(outcome, retries)
             if retries >= self.settings.max_attempts or not outcome.retryable or loop.time() + wait >= deadline:
@@ -202,8 +212,10 @@ class ModelClient:
         if fault is not None:
             return ModelFailure(*fault), billed
         text = reply.text if reply.text.strip() else reply.thoughts
-        key = self.settings.api_key.get_secret_value()
-        return msgspec.structs.replace(reply, text=text.replace(key, _MASK) if key else text), billed
+        key, model = self.settings.api_key.get_secret_value(), reply.model or self.settings.model
+        if key:
+            text, model = text.replace(key, _MASK), model.replace(key, _MASK)
+        return msgspec.structs.replace(reply, text=text, model=model), billed
 
     async def _send(self, prompt: Prompt, dialect: Dialect, deadline: float) -> _Response | ModelFailure:
         """One HTTP request, which never outlives ``deadline``. Errors of the transport are returned: they hold the request."""

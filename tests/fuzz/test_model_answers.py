@@ -244,6 +244,7 @@ def _check_usage(usage: Usage, told: Answer) -> None:
     assert usage.cost_micros == usage.input_tokens + 2 * usage.output_tokens
     assert 1 <= usage.attempts <= 6
     assert usage.model.isprintable()
+    assert KEY not in usage.model
     assert len(usage.model) <= 200
     for fact in call_facts(REQUEST, told):
         msgspec.json.encode(fact)

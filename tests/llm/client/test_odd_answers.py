@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from pydantic import SecretStr
 
 from llm.answer import Completion, Prompt
 from llm.client.failures import ModelFailure
-from llm.client.model_client import ModelClient, ModelSettings
+from llm.client.model_client import ModelClient, ModelSettings, ProxyError
 from llm.client.prices import estimate_tokens
 from llm.guardrails.output_guardrails import OutputGuardrails
 from tests.llm.wording_requests import PLAN, request_for
 from tests.support import odd_answers as odd
-from tests.support.model_server import ModelServer, Script, changed, half_body
+from tests.support.model_server import Behaviour, ModelServer, Script, changed, half_body
+from tests.support.model_server import completion as completion_of
 from tests.support.waiting import PATIENCE, run_async
 
 PROMPT = Prompt("nudge-1", "You write guidance.", "{step}\nuiComponent: tooltip\ndeepLink: /sources/new\nnotes: zebra-secret")
@@ -163,7 +165,18 @@ def test_a_code_that_is_no_plain_name_or_a_part_of_the_key_is_not_repeated(code:
 def test_a_server_that_repeats_the_key_in_a_text_gets_it_shown_to_nobody() -> None:
     completion = answered(changed(text=f"Whenever you like, w{KEY}th go on with {{step}}."))
     assert KEY not in completion.text
+    named = answered(lambda request: Behaviour(body=json.dumps({**completion_of(request, "{}"), "model": KEY}).encode()))
+    assert named.usage.model == "[key]"
     assert GUARDRAILS.check(completion.text, request_for()).reason == "markup"
+
+
+@pytest.mark.parametrize("proxy", ["foo://user:hunter2@h", "http://user:hunter2@h:port", "socks5://user:hunter2@h:1"])
+def test_a_proxy_that_cannot_be_used_is_a_sentence_without_its_password(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(ProxyError, match="HTTPS_PROXY") as caught:
+        ModelClient(ModelSettings(base_url="https://h/v1", model="m"))
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("path", ["", "/", "/chat/completions", "/chat/completions/"])
