@@ -12,6 +12,7 @@ from state.decision.wording_request import REASONS, WordingRequest, consider
 from state.events import Event
 from state.ids import Keys
 from state.person.arrivals import VisitorMerged
+from state.person.chains import MOST
 from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
@@ -93,15 +94,20 @@ def _person_at(facts: Facts, plan: Plan, tenant: str, user: str, version: int) -
 
 
 def _stitched(facts: Facts, plan: Plan, event: Event) -> list[Event]:
-    """The events of the visitor that ``event`` names, as the job hands them on to the user."""
-    stitcher, visitor, previous = Stitcher(plan), Visitor(), str(event.payload.get("previousId"))
-    for earlier in _events(facts, event.tenant, previous, _ALL_VERSIONS):
-        if earlier.log_time <= event.log_time:
-            stitcher.keep(visitor, earlier)
-    return stitcher.merge(
-        visitor,
-        VisitorMerged(
+    """The events of the visitor that ``event`` names, and of those that it names in turn, as the job hands them on to the user."""
+    stitcher, handed_on = Stitcher(plan), list[Event]()
+    visitors = [str(event.payload.get("previousId"))]
+    for previous in visitors:
+        visitor = Visitor()
+        for earlier in _events(facts, event.tenant, previous, _ALL_VERSIONS):
+            if earlier.log_time <= event.log_time:
+                stitcher.keep(visitor, earlier)
+                named = str(earlier.payload.get("previousId")) if earlier.type == "identity_merged" else previous
+                if named not in visitors and len(visitors) < MOST:
+                    visitors.append(named)
+        merged = VisitorMerged(
             tenant=event.tenant,
+            key="",
             user=previous,
             into=event.user,
             into_key="",
@@ -109,8 +115,9 @@ def _stitched(facts: Facts, plan: Plan, event: Event) -> list[Event]:
             log_time=event.log_time,
             partition=event.partition,
             seq=event.seq,
-        ),
-    )
+        )
+        handed_on += stitcher.merge(visitor, merged)
+    return sorted(handed_on, key=lambda each: each.timestamp)
 
 
 def _events(facts: Facts, tenant: str, user: str, version: int) -> Iterator[Event]:

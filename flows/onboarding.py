@@ -18,6 +18,7 @@ from operators.enrich import Wording, enrich_step
 from operators.estimate import estimate_step
 from operators.facts import facts_step, heartbeat_step
 from operators.identify import identify_step
+from operators.link import VisitorIds, link_step
 from operators.sink_batches import dead_letter_batches, effect_batches
 from operators.stitch import stitch_step
 from operators.timer_registry import TimerRegistry
@@ -35,12 +36,13 @@ class SideChannels:
 
     ``timers``: ``track`` registers deadlines, ``timers`` and the source read them. ``parameters``: ``estimate`` publishes what it has
     learned, ``track`` reads it at the next boundary of log time. ``counters``: ``counters`` shows its totals, displays and metrics read
-    them.
+    them. ``visitors``: ``link`` notes the ids of visitors, and hears of each that turns out to be a user's.
     """
 
     timers: TimerRegistry = field(default_factory=TimerRegistry)
     parameters: ParameterStore = field(default_factory=ParameterStore)
     counters: CounterView = field(default_factory=CounterView)
+    visitors: VisitorIds = field(default_factory=VisitorIds)
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ def build(parts: FlowParts) -> Dataflow:
     due = timers_step("timers", decoded, side.timers, lanes)
 
     # What a visitor did before signing in counts for the user; what happens to the user later reaches the visitor.
-    stitched = stitch_step("stitch", decoded, plan, lanes)
-    identified = identify_step("identify", stitched, keys, lanes)
+    linked = link_step("link", decoded, side.visitors, lanes)
+    stitched = stitch_step("stitch", linked, plan, side.visitors)
+    identified = identify_step("identify", stitched, lanes)
 
     # Each person's state: progress, signs of being stuck, whether to guide, what became of guidance.
     arrivals = op.merge("arrivals", identified, due)

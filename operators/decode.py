@@ -11,6 +11,7 @@ from state.events import Event, decode
 from state.ids import Keys
 from state.messages import Message, Tick
 from state.person.arrivals import VisitorMerged
+from state.person.chains import REFUSED_CIRCULAR
 from state.records.dead_letter import DeadLetter
 from state.records.fact_builders import dead_letter_fact
 from state.records.facts import Fact
@@ -21,7 +22,7 @@ Addressed = tuple[str, Event]
 class Decoded:
     """One batch of the source, sorted by destination, each kind in input order.
 
-    ``events`` are those of users, under their keys. ``identity`` holds the inputs of ``stitch``: events of anonymous visitors and
+    ``events`` are those of users, under their keys. ``identity`` holds the inputs of ``link``: events of anonymous visitors and
     ``VisitorMerged`` under the visitor's key, ``user_deleted`` under the user's.
     """
 
@@ -71,20 +72,25 @@ class Decoder:
         return [out]
 
     def _merge(self, event: Event, into_key: str, out: Decoded) -> None:
-        """Add the merge for the visitor that the user's event names."""
+        """Add the merge for the visitor that the event names."""
         visitor = str(event.payload["previousId"])
-        if visitor != event.user:
-            merged = VisitorMerged(
-                tenant=event.tenant,
-                user=visitor,
-                into=event.user,
-                into_key=into_key,
-                timestamp=event.timestamp,
-                log_time=event.log_time,
-                partition=event.partition,
-                seq=event.seq,
-            )
-            out.identity.append((self._keys.stream_key(event.tenant, visitor), merged))
+        if visitor == event.user:
+            counters.count(out.counts, counters.EVENTS_IGNORED, REFUSED_CIRCULAR)
+            return
+        key = self._keys.stream_key(event.tenant, visitor)
+        merged = VisitorMerged(
+            tenant=event.tenant,
+            key=key,
+            user=visitor,
+            into=event.user,
+            into_key=into_key,
+            into_anonymous=event.anonymous,
+            timestamp=event.timestamp,
+            log_time=event.log_time,
+            partition=event.partition,
+            seq=event.seq,
+        )
+        out.identity.append((key, merged))
 
 
 def decode_step(step_id: str, up: Stream[Message | Tick], keys: Keys) -> Stream[Decoded]:

@@ -9,9 +9,10 @@ import bytewax.operators as op
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
-from operators.stitch import AddressedArrival, AddressedToUser, Stitched, bundles
-from state.ids import Keys
-from state.person.arrivals import VisitorDeleted, VisitorMerged
+from operators.link import AddressedArrival, bundles
+from operators.stitch import AddressedToUser, Stitched
+from state.events import Event
+from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.identity import Identity
 from state.person.identity import decode as decode_identity
 from state.person.identity import encode as encode_identity
@@ -20,45 +21,48 @@ from state.person.identity import encode as encode_identity
 class IdentityLogic(StatefulBatchLogic[AddressedToUser | list[AddressedArrival], list[AddressedArrival], bytes]):
     """One user with merged visitors or a deletion; or a lane of other arrivals, which has no state."""
 
-    def __init__(self, keys: Keys, resume_state: bytes | None) -> None:
+    def __init__(self, resume_state: bytes | None) -> None:
         """Called for the first item of a key, and after a restart for every key in the recovery store."""
-        self._keys = keys
         self._identity = decode_identity(resume_state) if resume_state is not None else Identity()
 
     @override
     def on_batch(self, values: list[AddressedToUser | list[AddressedArrival]]) -> tuple[list[list[AddressedArrival]], bool]:
-        identity, passed, out = self._identity, list[list[AddressedArrival]](), list[AddressedArrival]()
-        too_late = set[tuple[int, int]]()
-        for value in values:
-            if isinstance(value, list):
-                passed.append(value)
-                continue
-            key, arrival = value
+        passed = [each for each in values if isinstance(each, list)]
+        own = [each for each in values if not isinstance(each, list)]
+        if not own:
+            return passed, False
+        own.sort(key=_input_order)  # several visitors may be merged by one input
+        identity, out, too_late = self._identity, list[AddressedArrival](), set[tuple[int, int]]()
+        for key, arrival in own:
             deleted: list[VisitorDeleted] = []
             if isinstance(arrival, VisitorMerged):
                 deleted = identity.merge(arrival)
                 if deleted:
                     too_late.add((arrival.partition, arrival.seq))
+            elif isinstance(arrival, SeenAsUser):
+                identity.leave(arrival)
             elif arrival.from_visitor:  # follows its merge in the same batch
-                if (arrival.partition, arrival.seq) not in too_late:
+                if arrival.anonymous:
                     out.append((key, arrival))
+                elif (arrival.partition, arrival.seq) not in too_late:
+                    out.append((key, identity.own(arrival)))
             else:
                 if arrival.anonymous:
                     out.append((key, identity.own(arrival)))
                 if arrival.type == "user_deleted":
                     deleted = identity.delete(arrival, key)
-            out += [(self._keys.stream_key(each.tenant, each.user), each) for each in deleted]
+            out += [(each.key, each) for each in deleted]
         if out:
             passed.append(out)
-        return passed, False
+        return passed, identity == Identity()
 
     @override
     def snapshot(self) -> bytes:
         return encode_identity(self._identity)
 
 
-def identify_step(step_id: str, up: KeyedStream[Stitched], keys: Keys, lanes: int) -> KeyedStream[list[AddressedArrival]]:
-    """Resolve merged visitors and distribute deletions. ``lanes`` as in ``stitch``."""
+def identify_step(step_id: str, up: KeyedStream[Stitched], lanes: int) -> KeyedStream[list[AddressedArrival]]:
+    """Resolve merged visitors and distribute deletions. ``lanes`` as in ``link``."""
 
     def route(batch: list[tuple[str, Stitched]]) -> list[tuple[str, AddressedToUser | list[AddressedArrival]]]:
         routed: list[tuple[str, AddressedToUser | list[AddressedArrival]]] = []
@@ -71,4 +75,12 @@ def identify_step(step_id: str, up: KeyedStream[Stitched], keys: Keys, lanes: in
         return routed
 
     routed = op.flat_map_batch(f"{step_id}_route", up, route)
-    return op.stateful_batch(step_id, routed, lambda resume_state: IdentityLogic(keys, resume_state))
+    return op.stateful_batch(step_id, routed, IdentityLogic)
+
+
+def _input_order(addressed: AddressedToUser) -> tuple[int, int, int, str]:
+    """Of one input the merges come first, then what visitors hand on, the oldest first."""
+    arrival = addressed[1]
+    if isinstance(arrival, Event):
+        return arrival.seq, 1, arrival.timestamp, arrival.id
+    return arrival.seq, 0, 0, arrival.key

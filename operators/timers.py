@@ -14,7 +14,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
 from operators.decode import Decoded
-from operators.stitch import AddressedArrival
+from operators.link import AddressedArrival
 from operators.timer_registry import TimerRegistry
 from state.messages import Tick
 from state.person.arrivals import TimerDue

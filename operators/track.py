@@ -9,7 +9,7 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
-from operators.stitch import AddressedArrival
+from operators.link import AddressedArrival
 from operators.timer_registry import TimerRegistry
 from state import counters
 from state.catalog.plan import Plan
@@ -89,7 +89,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
                     self._armed = 0  # otherwise an older timer fired, and the armed one is still registered
             else:
                 if not self._key:
-                    out.key = self._key_of(value.tenant, value.user)  # type: ignore[union-attr]
+                    out.key = self._find_key(value)  # type: ignore[arg-type]
                 if kind is Event:
                     out.begin(value.seq, value.traceparent)  # type: ignore[union-attr]
                     person = fold.apply(person, value, out)  # type: ignore[arg-type]
@@ -107,6 +107,14 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
     def snapshot(self) -> bytes:
         assert self._person is not None, "a key without a person is discarded"
         return snapshot.encode(self._person)
+
+    def _find_key(self, value: Event | VisitorMerged | VisitorDeleted) -> str:
+        """The logic is not told its key. Where only the person knows its id, the person has it."""
+        if not isinstance(value, Event):
+            self._key = value.key
+            return self._key
+        named = self._person if not value.user else value
+        return self._key_of(named.tenant, named.user) if named is not None and named.user else ""
 
     def _key_of(self, tenant: str, user: str) -> str:
         if not self._key:

@@ -15,12 +15,19 @@ class TimerDue(msgspec.Struct, frozen=True, gc=False):
 
 
 class VisitorMerged(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Sent to a visitor's key: from ``timestamp`` on this visitor is the user ``into``, whose stream key is ``into_key``."""
+    """Sent to the stream key ``key`` of a visitor: this visitor is the person under ``into_key``.
+
+    ``into_anonymous``: that person is a visitor too. ``user`` is the visitor's id and ``into`` the person's; each is empty where only the
+    key is known. ``refused``: the merge changes nothing, for this reason (``state/counters.py``).
+    """
 
     tenant: str
+    key: str
     user: str
     into: str
     into_key: str
+    into_anonymous: bool = False
+    refused: str = ""
     timestamp: int
     log_time: int
     partition: int
@@ -28,11 +35,23 @@ class VisitorMerged(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class VisitorDeleted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Sent to a visitor's key: the user under ``into_key``, into whom this visitor was merged, was deleted at ``timestamp``."""
+    """Sent to a visitor's key: the person under ``into_key``, into whom this visitor was merged, was deleted at ``timestamp``."""
 
     tenant: str
-    user: str
+    key: str
     into_key: str
+    timestamp: int
+    log_time: int
+    partition: int
+    seq: int
+
+
+class SeenAsUser(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Sent to the key of an id that was used as a visitor's: ``user`` is a ``userId`` as well, so it is nobody's visitor from here on."""
+
+    tenant: str
+    key: str
+    user: str
     timestamp: int
     log_time: int
     partition: int

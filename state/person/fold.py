@@ -21,6 +21,7 @@ from state.ids import Keys
 from state.person.arrivals import TimerDue, VisitorDeleted, VisitorMerged
 from state.person.collector import Collector
 from state.person.deduplication import MOST_SEEN, forget_old_events
+from state.person.link import REFUSED_USER
 from state.person.person import Person
 from state.person.preferences import update_preferences
 from state.person.progress import activated_at, completed, current_step, last_progress, record_evidence
@@ -45,14 +46,20 @@ class Fold:
     # inputs
 
     def apply(self, person: Person | None, event: Event, out: Collector) -> Person:
-        """Apply one event. Return the person (a new one for ``None``); outputs go to ``out``. Never raises for a valid event."""
+        """Apply one event. Return the person (a new one for ``None``); outputs go to ``out``. Never raises for a valid event.
+
+        ``event.user`` may be empty where the person is known: the event then is of a visitor who was merged into them.
+        """
         if person is None:
             person = Person(event.tenant, event.user, first_seen=event.timestamp)
-            out.count(counters.PEOPLE)
+            if event.user:
+                out.count(counters.PEOPLE)
         else:
             self.advance(person, event.log_time, out)
         person.now = max(person.now, event.log_time)
         person.partition = event.partition
+        if person.merged_into:
+            person = self._as_user(person, event, out)
         if person.deleted_at:
             if event.type != "signup" or event.timestamp <= person.deleted_at or not event.user:
                 if event.type == "user_deleted":
@@ -62,8 +69,14 @@ class Fold:
             person.previous_deletion_at = person.deleted_at
             person.floor = person.deleted_at + 1  # the ids of earlier events are forgotten, so repetitions must count as late
             person.tenant, person.user, person.first_seen, person.deleted_at = event.tenant, event.user, event.timestamp, 0
-        if not event.user:  # of a visitor who was merged in the life before
+        if not event.user:
+            if not person.user:  # with several workers it may overtake the event that brings the id
+                out.count(counters.EVENTS_IGNORED, "unknown_user")
+                return person
             event = msgspec.structs.replace(event, user=person.user)
+        elif not person.user:
+            person.user = event.user
+            out.count(counters.PEOPLE)
         status = self._rejection(person, event)
         if status == "duplicate":
             out.count(counters.EVENTS_DUPLICATE)
@@ -102,7 +115,7 @@ class Fold:
         self.advance(person, due.at, out)
 
     def merge(self, person: Person | None, merged: VisitorMerged, out: Collector) -> Person:
-        """The visitor became a user: guidance continues under that user's key, and this key's guidance is withdrawn.
+        """The visitor is another person: guidance continues under that person's key, and this key's guidance is withdrawn.
 
         A person who was ever seen as a user is not a visitor: an ``identity_merged`` that names them changes nothing.
         """
@@ -111,9 +124,15 @@ class Fold:
         else:
             self.advance(person, merged.log_time, out)
         person.now = max(person.now, merged.log_time)
-        if person.known:
-            out.count(counters.EVENTS_IGNORED, "merge_refused")
-        elif not person.merged_into and not person.deleted_at:
+        if merged.refused or person.known:
+            out.count(counters.EVENTS_IGNORED, merged.refused or REFUSED_USER)
+        elif person.deleted_at:
+            if not person.version:  # the deletion overtook the merge, which brings the id
+                person.version += 1
+                self._erase(out, Erase(merged.tenant, merged.user, person.version))
+        elif person.merged_into:  # by way of another visitor
+            person.merged_into = merged.into_key
+        else:
             self._guidance.withdraw(out, person, "merged", person.now)
             self._guidance.attribution.void(out, person, person.now)
             self._detector.censor(person, person.now, out)
@@ -127,17 +146,22 @@ class Fold:
         return person
 
     def merged_user_deleted(self, person: Person | None, deleted: VisitorDeleted, out: Collector) -> Person:
-        """The user into whom this visitor was merged was deleted: erase the records and rows under the visitor's id too.
+        """The person into whom this visitor was merged was deleted: erase the records and rows under the visitor's id too.
 
-        It has no effect where the visitor was merged into another user, or is a user. The deletion may arrive before the merge, which
+        It has no effect where the visitor was merged into another person, or is a user. The deletion may arrive before the merge, which
         takes another way.
         """
-        if person is not None and (person.known or person.deleted_at or person.merged_into not in ("", deleted.into_key)):
+        if person is None:
+            person = Person("", "", partition=deleted.partition, now=deleted.log_time, deleted_at=deleted.timestamp)
+            person.merged_into = deleted.into_key
             return person
-        if person is None or not person.merged_into:
+        if person.known or person.deleted_at or person.merged_into not in ("", deleted.into_key):
+            return person
+        if not person.merged_into:
             merged = VisitorMerged(
                 tenant=deleted.tenant,
-                user=deleted.user,
+                key=deleted.key,
+                user=person.user,
                 into="",
                 into_key=deleted.into_key,
                 timestamp=deleted.timestamp,
@@ -147,9 +171,8 @@ class Fold:
             )
             person = self.merge(person, merged, out)
         person.now = max(person.now, deleted.log_time)
-        out.effects.append(Erase(deleted.tenant, deleted.user, person.version + 1))
-        out.rows.append(Erase(deleted.tenant, deleted.user, person.version + 1))
-        _forget(person, deleted.timestamp)
+        self._erase(out, Erase(person.tenant, person.user, person.version + 1))
+        _forget(person, deleted.timestamp, merged_into=deleted.into_key)
         return person
 
     @staticmethod
@@ -199,7 +222,7 @@ class Fold:
             if kind == "signup":
                 person.signup_at = min(person.signup_at or at, at)
                 row_changed |= signing_up
-        elif kind == "identity_merged" and not person.origin and not person.decided:
+        elif kind == "identity_merged" and not event.anonymous and not person.origin and not person.decided:
             person.origin = str(event.payload["previousId"])
             row_changed = True
         elif kind == "preferences_changed":
@@ -282,17 +305,33 @@ class Fold:
         """Forget the person except for the time of the deletion. The version increases, so that no older record can return."""
         self._guidance.attribution.void(out, person, person.now)
         self._detector.censor(person, person.now, out)
-        erase = Erase(person.tenant, person.user, person.version + 1)
+        self._erase(out, Erase(person.tenant, person.user, person.version + 1))
+        _forget(person, event.timestamp)
+
+    @staticmethod
+    def _erase(out: Collector, erase: Erase) -> None:
         out.effects.append(erase)
         out.rows.append(erase)
-        _forget(person, event.timestamp)
+
+    @staticmethod
+    def _as_user(person: Person, event: Event, out: Collector) -> Person:
+        """A merged visitor's event. One of a user shows that the id is a ``userId``, hence nobody's visitor: a life of its own begins."""
+        if event.anonymous or event.from_visitor or not event.user:
+            person.user = person.user or ("" if person.deleted_at else event.user)
+            return person
+        out.count(counters.PEOPLE)
+        return Person(event.tenant, event.user, person.partition, person.version, person.now, seen=person.seen, first_seen=event.timestamp)
 
     def _group(self, person: Person) -> str:
         return "merged" if person.merged_into else experiment_group(self._plan, person)
 
 
-def _forget(person: Person, deleted_at: int) -> None:
-    """Replace the person's state by a tombstone: no id, no trait, only the version and the time of the deletion."""
+def _forget(person: Person, deleted_at: int, *, merged_into: str = "") -> None:
+    """Replace the person's state by a tombstone: no id, no trait, only the version and the time of the deletion.
+
+    A visitor's also says into whom it was merged: should the id turn out to be a user's, that user was never deleted.
+    """
     tombstone = Person("", "", partition=person.partition, version=person.version + 1, now=person.now, deleted_at=deleted_at)
+    tombstone.merged_into = merged_into
     for field in person.__struct_fields__:
         setattr(person, field, getattr(tombstone, field))

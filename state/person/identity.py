@@ -1,6 +1,8 @@
-"""The identity of a user: the anonymous ids that were merged into them, so that a deletion reaches all of them.
+"""The identity of a user: the visitors that were merged into them, so that a deletion reaches all of them.
 
-A user without merged visitors has no identity. Snapshot: one version byte, then the MessagePack array of ``Identity``'s fields in order.
+A user without merged visitors has no identity. Visitors are known by their stream keys. The user's id is here for the events of visitors
+until the first deletion; afterwards the person's own state has it, if they signed up again. Snapshot: one version byte, then the
+MessagePack array of ``Identity``'s fields in order.
 """
 
 from __future__ import annotations
@@ -10,14 +12,14 @@ from typing import Final
 import msgspec
 
 from state.events import Event
-from state.person.arrivals import VisitorDeleted, VisitorMerged
+from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.snapshot import SnapshotError
 
 VERSION: Final = 1
 
 
 class Identity(msgspec.Struct, gc=False, array_like=True):
-    """One user: the id, the ids of the visitors merged into them, and the time of the last deletion."""
+    """One user: the id, the stream keys of the visitors merged into them, and the time of the last deletion."""
 
     user: str = ""
     visitors: list[str] = []
@@ -26,14 +28,20 @@ class Identity(msgspec.Struct, gc=False, array_like=True):
     def merge(self, merged: VisitorMerged) -> list[VisitorDeleted]:
         """Remember the visitor. A merge from before the last deletion arrived late: return the visitor's deletion."""
         if merged.timestamp <= self.deleted_at:
-            return [_deleted(merged.user, merged.into_key, self.deleted_at, merged)]
-        self.user = merged.into
-        if merged.user not in self.visitors:
-            self.visitors.append(merged.user)
+            return [_deleted(merged.key, merged.into_key, self.deleted_at, merged)]
+        if not self.deleted_at:
+            self.user = self.user or merged.into
+        if merged.key not in self.visitors:
+            self.visitors.append(merged.key)
         return []
 
+    def leave(self, seen: SeenAsUser) -> None:
+        """A merged visitor's id is another user's: forget it."""
+        if seen.key in self.visitors:
+            self.visitors.remove(seen.key)
+
     def own(self, event: Event) -> Event:
-        """Return a merged visitor's event as the user's. ``user`` is empty where the user was deleted and no visitor was merged since."""
+        """Return a merged visitor's event as the user's. ``user`` is empty after a deletion."""
         return msgspec.structs.replace(event, user=self.user, anonymous=False)
 
     def delete(self, deletion: Event, key: str) -> list[VisitorDeleted]:
@@ -51,7 +59,7 @@ class Identity(msgspec.Struct, gc=False, array_like=True):
 def _deleted(visitor: str, into_key: str, timestamp: int, cause: Event | VisitorMerged) -> VisitorDeleted:
     return VisitorDeleted(
         tenant=cause.tenant,
-        user=visitor,
+        key=visitor,
         into_key=into_key,
         timestamp=timestamp,
         log_time=cause.log_time,

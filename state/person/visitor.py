@@ -1,8 +1,9 @@
-"""A visitor: the events of an anonymous id that may count later, for the user into whom the visitor is merged.
+"""A visitor: the events of an anonymous id that may count later, for the person into whom the visitor is merged.
 
-Only events that are evidence of a step or carry traits are kept, at most ``KEPT`` of them, the newest. After the merge only the user's
-stream key, a digest, is kept: the user's id is in ``state/person/identity.py`` until the user is deleted. Snapshot: one version byte, then
-the MessagePack array of ``Visitor``'s fields in order.
+Only events that are evidence of a step or carry traits are kept, at most ``KEPT`` of them, the newest. They are kept while the visitor may
+be handed on: until it is merged into a user, or its id turns out to be a user's. After the merge only the person's stream key, a digest, is
+kept: the user's id is in ``state/person/identity.py`` until the user is deleted. Snapshot: one version byte, then the MessagePack array of
+``Visitor``'s fields in order.
 """
 
 from __future__ import annotations
@@ -21,10 +22,19 @@ VERSION: Final = 1
 
 
 class Visitor(msgspec.Struct, gc=False, array_like=True):
-    """One visitor. ``into`` is the stream key of the user into whom the visitor was merged, empty until then."""
+    """One visitor. ``key``: its stream key; ``into``: that of the person into whom it was merged, empty until then.
 
+    ``settled``: nothing more will be handed on, because that person is a user, or because this id is.
+    """
+
+    key: str = ""
     into: str = ""
+    settled: bool = False
     events: list[Event] = []
+
+    def leave(self) -> None:
+        """The id is a user's: it is nobody's visitor."""
+        self.into, self.settled, self.events = "", True, []
 
 
 class Stitcher:
@@ -34,32 +44,33 @@ class Stitcher:
         self._plan: Final = plan
 
     def keep(self, visitor: Visitor, event: Event) -> None:
-        """Keep a visitor's event where it may count for the user later."""
+        """Keep a visitor's event where it may count for the person later."""
         if event.type == "user_deleted":
             visitor.events = []
-        elif event.type in ("signup", "identify") or self._plan.rules(event.type, event.name, event.payload):
+        elif not visitor.settled and (event.type in ("signup", "identify") or self._plan.rules(event.type, event.name, event.payload)):
             visitor.events = [*visitor.events[1 - KEPT :], msgspec.structs.replace(event, raw_payload=b"{}", traceparent="")]
 
     def merge(self, visitor: Visitor, merged: VisitorMerged) -> list[Event]:
-        """The visitor became a user: return the kept events as that user's. A visitor who is already merged stays with the first user.
+        """The visitor is this person from now on: return the kept events as that person's. A repeated merge hands nothing on.
 
-        The events take the place of the merge in the input.
+        The events take the place of the merge in the input. Their ``user`` is empty where only the person's key is known.
         """
-        if visitor.into:
-            return []
+        repeated = bool(visitor.into) and visitor.into == merged.into_key
         from_visitor = [
             msgspec.structs.replace(
                 event,
                 user=merged.into,
-                anonymous=False,
+                anonymous=merged.into_anonymous,
                 from_visitor=True,
                 log_time=merged.log_time,
                 seq=merged.seq,
                 partition=merged.partition,
             )
-            for event in visitor.events
+            for event in (() if repeated else visitor.events)
         ]
-        visitor.into, visitor.events = merged.into_key, []
+        visitor.into, visitor.settled = merged.into_key, not merged.into_anonymous
+        if visitor.settled:
+            visitor.events = []
         return from_visitor
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.decode import Decoded, Decoder
+from state import counters
 from state.events import Event
 from state.messages import Message, Tick
 from state.person.arrivals import VisitorMerged
@@ -83,6 +84,7 @@ def test_a_merge_concerns_the_visitor_that_was_and_the_user_that_is() -> None:
     assert isinstance(event, Event)
     assert merged == VisitorMerged(
         tenant="default",
+        key=to_visitor,
         user="cookie",
         into="ana",
         into_key=to_user,
@@ -96,3 +98,12 @@ def test_a_merge_concerns_the_visitor_that_was_and_the_user_that_is() -> None:
 def test_whoever_is_merged_with_themselves_is_not() -> None:
     out = decoded(message(eventType="identity_merged", payload={"previousId": "ana"}))
     assert (len(out.events), out.identity) == (1, [])
+    assert counters.EVENTS_IGNORED.by_label(out.counts) == {"merge_circular": 1}
+
+
+def test_a_visitor_may_name_a_visitor() -> None:
+    out = decoded(message(userId=None, anonymousId="phone", eventType="identity_merged", payload={"previousId": "cookie"}))
+    (_, event), (_, merged) = out.identity
+    assert isinstance(event, Event)
+    assert isinstance(merged, VisitorMerged)
+    assert (event.user, merged.user, merged.into, merged.into_anonymous) == ("phone", "cookie", "phone", True)

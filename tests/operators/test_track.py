@@ -186,7 +186,7 @@ def test_a_visitor_who_became_a_user_is_told_so_under_the_old_key() -> None:
 def gone(at: int, into: str = "known") -> VisitorDeleted:
     return VisitorDeleted(
         tenant="t",
-        user="u",
+        key=KEYS.stream_key("t", "u"),
         into_key=KEYS.stream_key("t", into),
         timestamp=START + at,
         log_time=START + at,

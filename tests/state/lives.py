@@ -181,6 +181,7 @@ def visitor_merged(at: int, *, user: str = "u", into: str = "ana", seq: int = 0,
     """The news that a visitor is ``into``."""
     return VisitorMerged(
         tenant="t",
+        key=KEYS.stream_key("t", user),
         user=user,
         into=into,
         into_key=KEYS.stream_key("t", into),
@@ -230,7 +231,7 @@ class Life:
         out = self._collector()
         deleted = VisitorDeleted(
             tenant="t",
-            user="u",
+            key=KEYS.stream_key("t", "u"),
             into_key=KEYS.stream_key("t", into),
             timestamp=START + at,
             log_time=START + at,

@@ -1,0 +1,198 @@
+"""link: follows the merges of visitors, so that later steps meet each visitor merged into one person. Keyed by visitor, then by tenant.
+
+A visitor may be named by a visitor, and merges come in any order. The first half, keyed by the id that a merge names, judges merges into
+users by itself. The second half, keyed by tenant, takes the merges among visitors and what else concerns a visitor that takes part in one.
+Only merges and deletions are keyed here. Events pass through in bundles, one for each lane.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+import bytewax.operators as op
+from bytewax.dataflow import Stream
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+from typing_extensions import override
+
+from operators.decode import Decoded
+from state.events import Event
+from state.person.arrivals import Arrival, SeenAsUser, VisitorDeleted, VisitorMerged
+from state.person.chains import Chains
+from state.person.chains import decode as decode_chains
+from state.person.chains import encode as encode_chains
+from state.person.link import Link, Merging, in_input_order, seen_as_user
+from state.person.link import decode as decode_link
+from state.person.link import encode as encode_link
+
+AddressedArrival = tuple[str, Arrival]
+AddressedEvent = tuple[str, Event]
+AddressedMerging = tuple[str, Merging]
+AddressedToVisitor = tuple[str, Event | VisitorMerged | VisitorDeleted | SeenAsUser]
+
+_T = TypeVar("_T")
+_LANE: Final = "lane "
+_TENANT: Final = "tenant:"
+
+
+class Linked:
+    """What passes on: ``arrivals`` to ``track``, ``users`` to ``identify``, ``visitors`` to ``stitch``, ``chained`` to the second half."""
+
+    __slots__ = ("arrivals", "chained", "users", "visitors")
+
+    def __init__(
+        self,
+        arrivals: list[AddressedArrival] | None = None,
+        users: list[AddressedEvent] | None = None,
+        visitors: list[AddressedToVisitor] | None = None,
+        chained: list[AddressedMerging] | None = None,
+    ) -> None:
+        self.arrivals: list[AddressedArrival] = arrivals if arrivals is not None else []
+        self.users: list[AddressedEvent] = users if users is not None else []
+        self.visitors: list[AddressedToVisitor] = visitors if visitors is not None else []
+        self.chained: list[AddressedMerging] = chained if chained is not None else []
+
+
+class VisitorIds:
+    """The keys of ids that were used as visitors': an event of a user under such a key is news to the steps of visitors.
+
+    One for each flow object, shared by the workers of this process. It is no state: after a restart the visitors' snapshots fill it again.
+    """
+
+    __slots__ = ("_since",)
+
+    def __init__(self) -> None:
+        self._since: dict[str, int] = {}
+
+    def add(self, key: str, seq: int = 0) -> None:
+        """``key`` is a visitor's from the input ``seq`` on."""
+        self._since.setdefault(key, seq)
+
+    def take(self, events: Iterable[tuple[str, Arrival | VisitorMerged]]) -> list[AddressedMerging]:
+        """Return the news for keys that a user sent an event under, once for each key."""
+        since, news = self._since, list[AddressedMerging]()
+        if since:
+            for key, event in events:
+                if key in since and isinstance(event, Event) and not event.anonymous and since[key] <= event.seq:
+                    del since[key]
+                    news.append((key, seen_as_user(event, key=key, user=event.user)))
+        return news
+
+
+class LinkLogic(StatefulBatchLogic[AddressedMerging | Linked, Linked, bytes]):
+    """The link of one id; or a lane of other inputs, which has no state."""
+
+    def __init__(self, ids: VisitorIds, resume_state: bytes | None) -> None:
+        """Called for the first item of a key, and after a restart for every key in the recovery store."""
+        self._link = decode_link(resume_state) if resume_state is not None else Link()
+        if self._link.key and not self._link.user:
+            ids.add(self._link.key)
+
+    @override
+    def on_batch(self, values: list[AddressedMerging | Linked]) -> tuple[list[Linked], bool]:
+        passed, own = _apart(values)
+        if not own:
+            return passed, False
+        link, out = self._link, Linked()
+        for key, arrival in own:
+            visitors, chained = link.take(key, arrival)
+            out.visitors += [(each.key if not isinstance(each, Event) else key, each) for each in visitors]
+            out.chained += [(each.key if not isinstance(each, Event) else key, each) for each in chained]
+        passed.append(out)
+        return passed, not (link.into or link.chained or link.user)
+
+    @override
+    def snapshot(self) -> bytes:
+        return encode_link(self._link)
+
+
+class ChainLogic(StatefulBatchLogic[AddressedMerging | Linked, Linked, bytes]):
+    """The chains of one tenant; or a lane of other inputs, which has no state."""
+
+    def __init__(self, resume_state: bytes | None) -> None:
+        """Called for the first item of a key, and after a restart for every key in the recovery store."""
+        self._chains = decode_chains(resume_state) if resume_state is not None else Chains()
+
+    @override
+    def on_batch(self, values: list[AddressedMerging | Linked]) -> tuple[list[Linked], bool]:
+        passed, own = _apart(values)
+        if own:
+            follows = [each for key, arrival in own for each in self._chains.take(key, arrival)]
+            passed.append(Linked(visitors=[(each.key, each) for each in follows]))
+        return passed, False
+
+    @override
+    def snapshot(self) -> bytes:
+        return encode_chains(self._chains)
+
+
+def lane_of(key: str, lanes: int) -> str:
+    """The lane of a key. One lane takes everything."""
+    return f"{_LANE}{zlib.crc32(key.encode()) % lanes}" if lanes > 1 else f"{_LANE}0"
+
+
+def bundles(addressed: list[tuple[str, _T]], lanes: int) -> list[tuple[str, list[tuple[str, _T]]]]:
+    """Split a batch over ``lanes`` by key, so that what has one key stays in order. One lane takes the whole batch."""
+    if lanes == 1:
+        return [(lane_of("", 1), addressed)]
+    split: defaultdict[str, list[tuple[str, _T]]] = defaultdict(list)
+    for each in addressed:
+        split[lane_of(each[0], lanes)].append(each)
+    return list(split.items())
+
+
+def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: int) -> KeyedStream[Linked]:
+    """Find the person of each visitor. ``lanes``: number of keys over which the other events are spread; 1 for one worker."""
+
+    def route(batch: list[Decoded]) -> list[tuple[str, AddressedMerging | Linked]]:
+        routed: list[tuple[str, AddressedMerging | Linked]] = []
+        for decoded in batch:
+            visits: list[AddressedToVisitor] = []
+            for addressed in decoded.identity:
+                key, arrival = addressed
+                if isinstance(arrival, VisitorMerged):
+                    ids.add(key, arrival.seq)
+                    routed.append((key, (key, arrival)))
+                    if arrival.into_anonymous:
+                        routed.append((arrival.into_key, (arrival.into_key, arrival)))
+                elif not arrival.anonymous:
+                    # A deletion stays among the events of its user, and goes to the user's identity beside.
+                    routed.append((lane_of(key, lanes), Linked([addressed], [(key, arrival)])))
+                else:
+                    ids.add(key, arrival.seq)
+                    if arrival.type == "user_deleted":
+                        routed.append((key, (key, arrival)))
+                    else:
+                        visits.append(addressed)
+            if visits:
+                routed += [(lane, Linked(visitors=some)) for lane, some in bundles(visits, lanes)]
+            if decoded.events:
+                routed += [(lane, Linked(arrivals)) for lane, arrivals in bundles(decoded.events, lanes)]  # type: ignore[arg-type]
+            for news in (*ids.take(decoded.events), *ids.take(decoded.identity)):
+                routed.append((news[0], news))
+        return routed
+
+    def gather(batch: list[tuple[str, Linked]]) -> list[tuple[str, AddressedMerging | Linked]]:
+        routed: list[tuple[str, AddressedMerging | Linked]] = []
+        for key, linked in batch:
+            routed += [(f"{_TENANT}{each[1].tenant}", each) for each in linked.chained]
+            if key.startswith(_LANE):
+                routed.append((key, linked))
+            elif linked.visitors:
+                routed.append((lane_of(key, lanes), linked))
+        return routed
+
+    links = op.stateful_batch(
+        f"{step_id}_ids", op.flat_map_batch(f"{step_id}_route", up, route), lambda resume_state: LinkLogic(ids, resume_state)
+    )
+    return op.stateful_batch(f"{step_id}_chains", op.flat_map_batch(f"{step_id}_gather", links, gather), ChainLogic)
+
+
+def _apart(values: list[AddressedMerging | Linked]) -> tuple[list[Linked], list[AddressedMerging]]:
+    """What passes through, and what concerns this key, in input order."""
+    passed = [each for each in values if isinstance(each, Linked)]
+    own = [each for each in values if not isinstance(each, Linked)]
+    own.sort(key=lambda each: in_input_order(each[1]))
+    return passed, own

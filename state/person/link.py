@@ -1,0 +1,115 @@
+"""The link of one id: into whom it was merged, so that later merges that name it can be judged.
+
+An id without merges has no link. A visitor that takes part in a merge of visitors is *chained*: ``state/person/chains.py`` knows the rest
+about it. Snapshot: one version byte, then the MessagePack array of ``Link``'s fields in order. It holds digests only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from state.events import Event
+from state.person.arrivals import SeenAsUser, VisitorMerged
+from state.person.snapshot import SnapshotError
+
+VERSION: Final = 1
+REFUSED_USER: Final = "merge_refused"
+"""The id is a ``userId`` and therefore nobody's visitor."""
+REFUSED_OTHER: Final = "merge_other_user"
+"""The visitor already belongs to another user."""
+
+Merging = VisitorMerged | SeenAsUser | Event
+"""What concerns the merges of an id. An ``Event`` is a visitor's ``user_deleted``."""
+
+
+class Link(msgspec.Struct, gc=False, array_like=True):
+    """One id. ``key``: its stream key; ``into``: that of the user whose visitor it is; ``user``: it was seen as a ``userId``."""
+
+    key: str = ""
+    into: str = ""
+    chained: bool = False
+    user: bool = False
+
+    def take(self, key: str, arrival: Merging) -> tuple[list[Merging | VisitorMerged], list[Merging]]:
+        """Take an input of the id under ``key``. Return what the visitor must know at once, and what is a matter for the chains."""
+        self.key = key
+        if isinstance(arrival, VisitorMerged):
+            return self._name(arrival) if key == arrival.into_key else self._merge(arrival)
+        if isinstance(arrival, SeenAsUser):
+            if self.user:
+                return [], []
+            self.user, self.into = True, ""
+        return [arrival], [arrival] if self.chained else []
+
+    def _name(self, arrival: VisitorMerged) -> tuple[list[Merging], list[Merging]]:
+        """This visitor names another as its earlier id."""
+        chains = self._chain(arrival)
+        if self.user:
+            chains.append(seen_as_user(arrival, key=arrival.into_key, user=arrival.into))
+        return [], chains
+
+    def _merge(self, arrival: VisitorMerged) -> tuple[list[Merging], list[Merging]]:
+        """Somebody names this id as their earlier one."""
+        if self.user:
+            return [refuse(arrival, REFUSED_USER)], []
+        if arrival.into_anonymous or self.chained:
+            return [], [*self._chain(arrival), arrival]
+        if self.into not in ("", arrival.into_key):
+            return [refuse(arrival, REFUSED_OTHER)], []
+        self.into = arrival.into_key
+        return [arrival], []
+
+    def _chain(self, arrival: VisitorMerged) -> list[Merging]:
+        """Join the chains, and tell them to whom this visitor belongs already."""
+        if self.chained:
+            return []
+        self.chained = True
+        if not self.into:
+            return []
+        before = msgspec.structs.replace(arrival, key=self.key, user="", into="", into_key=self.into, into_anonymous=False)
+        self.into = ""
+        return [before]
+
+
+def refuse(merged: VisitorMerged, reason: str) -> VisitorMerged:
+    """The same merge, which changes nothing but the count of ``reason``."""
+    return msgspec.structs.replace(merged, refused=reason)
+
+
+def in_input_order(arrival: Merging) -> tuple[int, int]:
+    """Sort key: input order; of one input first what was before it."""
+    return arrival.seq, isinstance(arrival, VisitorMerged) and (1 if not arrival.into_anonymous else 2)
+
+
+def seen_as_user(cause: Event | VisitorMerged, *, key: str, user: str) -> SeenAsUser:
+    """The news that ``cause`` brings: the id under ``key`` is the user ``user``."""
+    return SeenAsUser(
+        tenant=cause.tenant,
+        key=key,
+        user=user,
+        timestamp=cause.timestamp,
+        log_time=cause.log_time,
+        partition=cause.partition,
+        seq=cause.seq,
+    )
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Link)
+
+
+def encode(link: Link) -> bytes:
+    """Encode a link."""
+    return bytes([VERSION]) + _encoder.encode(link)
+
+
+def decode(data: bytes) -> Link:
+    """Decode a link. Raises ``SnapshotError``."""
+    if data[:1] != bytes([VERSION]):
+        raise SnapshotError(f"the snapshot of a link has version {data[:1].hex()}, this release reads {VERSION:02x}")
+    try:
+        return _decoder.decode(memoryview(data)[1:])
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"the snapshot of a link is damaged: {error}") from error
