@@ -39,8 +39,8 @@ EACH_ACTIVATION = timedelta(0)
 class Job:
     """One job with sinks in memory and a recovery store on disk. ``run`` may be called again to resume."""
 
-    def __init__(self, items: Iterable[Item], store: Path, *, lanes: int = 1, partitions: int = 1) -> None:
-        self.items = list(items)
+    def __init__(self, items: Iterable[Item], store: Path, *, lanes: int = 1, partitions: int = 1, batch_size: int = 1) -> None:
+        self.items, self._batch_size = list(items), batch_size
         self.facts, self.letters = MemorySink(partitions), MemorySink()
         self.redis = MemoryRedis(partitions)
         self.counters = CounterView()
@@ -54,7 +54,7 @@ class Job:
         side = SideChannels()
         self.counters = side.counters
         parts = FlowParts(
-            TestingSource(self.items),
+            TestingSource(self.items, self._batch_size),
             self.redis,
             self.facts,
             self.letters,

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from operators.identify import IdentityLogic
-from operators.stitch import AddressedArrival
+from operators.link import AddressedArrival
 from state.duration import HOUR
 from state.events import Event
 from state.person.arrivals import VisitorDeleted, VisitorMerged
@@ -18,12 +18,12 @@ USER, COOKIE, PHONE = (KEYS.stream_key("t", user) for user in ("ana", "cookie", 
 
 
 def logic(resume_state: bytes | None = None) -> IdentityLogic:
-    return IdentityLogic(KEYS, resume_state)
+    return IdentityLogic(resume_state)
 
 
 def step(of: IdentityLogic, *arrivals: Event | VisitorMerged) -> list[AddressedArrival]:
     lists, discard = of.on_batch([(USER, each) for each in arrivals])
-    assert discard is False
+    assert discard == (read(of.snapshot()) == Identity())
     return [each for passed in lists for each in passed]
 
 
@@ -59,10 +59,28 @@ def test_an_event_of_a_merged_visitor_goes_to_the_user() -> None:
 
 
 def test_what_is_handed_on_at_a_merge_goes_to_the_user() -> None:
-    assert step(logic(), merged(5, "cookie"), from_visitor("track", 1), from_visitor("track", 2)) == [
-        (USER, from_visitor("track", 1)),
-        (USER, from_visitor("track", 2)),
-    ]
+    for order in ((1, 2), (2, 1)):  # of several visitors, the oldest first
+        assert step(logic(), *(from_visitor("track", at) for at in order), merged(5, "cookie")) == [
+            (USER, from_visitor("track", 1)),
+            (USER, from_visitor("track", 2)),
+        ]
+
+
+def test_what_is_handed_on_to_a_visitor_passes_and_leaves_no_state() -> None:
+    handed_on = msgspec.structs.replace(anonymously(from_visitor("track", 1)), user="")
+    user = logic()
+    assert step(user, handed_on) == [(USER, handed_on)]
+    assert read(user.snapshot()) == Identity()
+
+
+def test_what_is_handed_on_after_a_deletion_brings_no_id_back() -> None:
+    user, life = logic(), Life()
+    life.see(signup(user="ana"), DELETED)
+    step(user, DELETED)
+    found = step(user, merged(2 * HOUR, "phone", 32), from_visitor("signup", HOUR + 1, 32))
+    life.see(*(each for _, each in found if isinstance(each, Event)))
+    assert life.person is not None
+    assert (life.person.user, b"ana" in user.snapshot()) == ("", False)
 
 
 def test_a_deletion_reaches_every_merged_visitor_and_is_not_passed_to_the_user_twice() -> None:
@@ -97,7 +115,7 @@ def test_a_merge_that_arrives_after_the_deletion_deletes_the_visitor_and_hands_n
     before = user.snapshot()
     found = step(user, merged(HOUR - 1, "cookie", 30), from_visitor("signup", HOUR + 1, 30), merged(2 * HOUR, "phone", 32))
     assert [(key, type(each), each.seq) for key, each in found] == [(COOKIE, VisitorDeleted, 30)]
-    assert read(user.snapshot()).visitors == ["phone"]
+    assert read(user.snapshot()).visitors == [PHONE]
     again = logic(before)
     step(again, merged(HOUR - 1, "cookie", 30), from_visitor("signup", HOUR + 1, 30))
     assert again.snapshot() == before

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
-from operators.stitch import AddressedArrival, Stitched, StitchLogic, bundles, stitch_logic
+from operators.link import AddressedArrival, VisitorIds, bundles
+from operators.stitch import Stitched, StitchLogic
+from operators.stitch import stitch_logic as build
+from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
 from state.events import Event
-from state.person.arrivals import VisitorMerged
+from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
+from state.person.link import refuse, seen_as_user
 from state.person.snapshot import SnapshotError
 from state.person.visitor import KEPT, Visitor
 from state.person.visitor import decode as read
 from tests.state.lives import KEYS, START, Life, event, plan, signup, visitor_merged
 
 OLD, NEW = KEYS.stream_key("t", "cookie"), KEYS.stream_key("t", "ana")
+
+
+def stitch_logic(of: Plan, ids: VisitorIds | None = None) -> Callable[[bytes | None], StitchLogic]:
+    return build(of, VisitorIds() if ids is None else ids)
 
 
 def visit(kind: str, at: int, **payload: object) -> Event:
@@ -26,14 +36,14 @@ def merged(at: int) -> VisitorMerged:
     return visitor_merged(at, user="cookie", seq=77, partition=2)
 
 
-def batch(logic: StitchLogic, *arrivals: Event | VisitorMerged) -> Stitched:
+def batch(logic: StitchLogic, *arrivals: Event | VisitorMerged | VisitorDeleted | SeenAsUser) -> Stitched:
     lists, discard = logic.on_batch([(OLD, each) for each in arrivals])
     assert discard is False
     (stitched,) = lists
     return stitched
 
 
-def step(logic: StitchLogic, *arrivals: Event | VisitorMerged) -> list[AddressedArrival]:
+def step(logic: StitchLogic, *arrivals: Event | VisitorMerged | VisitorDeleted | SeenAsUser) -> list[AddressedArrival]:
     return batch(logic, *arrivals).arrivals
 
 
@@ -65,17 +75,70 @@ def test_what_the_device_still_sends_under_its_old_id_follows() -> None:
     assert (stitched.arrivals, stitched.users) == ([], [(NEW, sent)])  # identify knows the user's id
 
 
-def test_a_user_hears_of_each_merge_of_their_visitors_and_of_no_other() -> None:
-    logic, other = stitch_logic(plan())(None), visitor_merged(2 * HOUR, user="cookie", into="ben")
+def test_a_user_hears_of_each_merge_of_their_visitors_and_of_none_that_is_refused() -> None:
+    logic, other = stitch_logic(plan())(None), refuse(visitor_merged(2 * HOUR, user="cookie", into="ben"), "merge_other_user")
     assert batch(logic, merged(HOUR)).users == [(NEW, merged(HOUR))]
-    assert batch(logic, other).users == []
+    told = batch(logic, other)
+    assert (told.users, told.arrivals) == ([], [(OLD, other)])  # track counts it
     assert batch(logic, merged(3 * HOUR)).users == [(NEW, merged(3 * HOUR))]
+
+
+def into_phone(at: int) -> VisitorMerged:
+    made = visitor_merged(at, user="cookie", into="phone", seq=50)
+    return msgspec.structs.replace(made, into_anonymous=True)
+
+
+PHONE = KEYS.stream_key("t", "phone")
+
+
+def test_what_was_handed_to_another_visitor_is_handed_on_to_the_user_who_that_is() -> None:
+    logic = stitch_logic(plan())(None)
+    step(logic, visit("form_submit", 1, form="connect"))
+    to_phone = batch(logic, into_phone(2))
+    assert [(key, each.user, each.from_visitor) for key, each in to_phone.users if isinstance(each, Event)] == [(PHONE, "phone", True)]
+    ((key, sent),) = step(logic, visit("form_submit", 3, form="invite"))
+    assert isinstance(sent, Event)
+    assert (key, sent.user, sent.anonymous, sent.from_visitor) == (PHONE, "", True, False)
+    to_user = [(key, each.timestamp) for key, each in batch(logic, merged(HOUR)).users if isinstance(each, Event)]
+    assert to_user == [(NEW, START + 1), (NEW, START + 3)]
+    assert read(logic.snapshot()) == Visitor(OLD, NEW, settled=True)
+
+
+def test_a_visitor_is_forgotten_with_the_visitor_that_it_was_merged_into() -> None:
+    logic = stitch_logic(plan())(None)
+    gone = VisitorDeleted(tenant="t", key=OLD, into_key=PHONE, timestamp=START + 4, log_time=START + 4, partition=0, seq=60)
+    step(logic, visit("form_submit", 1, form="connect"), into_phone(2))
+    assert step(logic, gone) == [(OLD, gone)]
+    assert read(logic.snapshot()) == Visitor(OLD, PHONE)
+
+
+def test_an_id_that_is_a_users_leaves_the_user_who_named_it_and_hands_nothing_on() -> None:
+    ids = VisitorIds()
+    logic = stitch_logic(plan(), ids)(None)
+    step(logic, visit("form_submit", 1, form="connect"), merged(HOUR))
+    seen = seen_as_user(msgspec.structs.replace(visit("track", 2 * HOUR), seq=80), key=OLD, user="cookie")
+    assert batch(logic, seen).users == [(NEW, seen)]
+    own = msgspec.structs.replace(visit("form_submit", 3 * HOUR, form="connect"), seq=90)
+    logic = stitch_logic(plan(), ids)(logic.snapshot())
+    assert step(logic, own) == [(OLD, own)]
+    assert read(logic.snapshot()) == Visitor(OLD, settled=True)
+
+
+def test_after_a_restart_a_user_under_a_visitors_id_is_noticed() -> None:
+    before, after = stitch_logic(plan())(None), VisitorIds()
+    step(before, visit("page_view", 1, path="/"))
+    users = event("track", 2, user="cookie")
+    assert after.take([(OLD, users)]) == []
+    stitch_logic(plan(), after)(before.snapshot())
+    assert after.take([(OLD, visit("track", 2)), (NEW, users)]) == []
+    assert after.take([(OLD, users)]) == [(OLD, seen_as_user(users, key=OLD, user="cookie"))]
+    assert after.take([(OLD, users)]) == []
 
 
 def test_a_merged_visitor_keeps_no_id_and_no_evidence() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("form_submit", 1, form="connect"), merged(HOUR), visit("form_submit", 2 * HOUR, form="connect"))
-    assert read(logic.snapshot()) == Visitor(into=NEW)
+    assert read(logic.snapshot()) == Visitor(OLD, NEW, settled=True)
     assert b"ana" not in logic.snapshot()
     assert b"cookie" not in logic.snapshot()
 
@@ -121,7 +184,7 @@ def test_a_restart_anywhere_changes_nothing(at: int) -> None:
 def test_a_visitor_who_asks_to_be_forgotten_is() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("identify", 1, traits={"persona": "analyst"}), visit("user_deleted", 2))
-    assert read(logic.snapshot()) == Visitor()
+    assert read(logic.snapshot()) == Visitor(OLD)
     assert batch(logic, merged(HOUR)).users == [(NEW, merged(HOUR))]
 
 

@@ -41,6 +41,7 @@ from tests.state.lives import (
     signup,
     track,
     versions,
+    visitor_merged,
     withdrawals,
 )
 
@@ -548,7 +549,9 @@ def test_a_merged_visitor_is_erased_with_the_user_once() -> None:
     (erase,) = of_kind(life.lose_user("known", 2 * HOUR), Erase)
     written = [each.version for each in of_kind(life.outputs, EventFact)] + versions(life.outputs[: life.outputs.index(erase)])
     assert (erase.user_id, erase.version > max(written)) == ("u", True)
-    assert life.person == Person("", "", version=erase.version, now=START + 2 * HOUR, deleted_at=START + 2 * HOUR)
+    tombstone = Person("", "", version=erase.version, now=START + 2 * HOUR, deleted_at=START + 2 * HOUR)
+    tombstone.merged_into = KEYS.stream_key("t", "known")
+    assert life.person == tombstone
     before = deepcopy(life.person)
     assert life.lose_user("known", 3 * HOUR) == []
     assert life.person == before
@@ -592,6 +595,52 @@ def test_a_user_cannot_be_merged_away_by_whoever_names_them_as_a_visitor() -> No
     assert counts(told, "events_ignored") == ["merge_refused"]
     assert withdrawals(told) == []
     assert counts(life.see(event("page_view", 2 * HOUR, path="/")), "events_ignored") == []
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_an_id_that_was_merged_and_is_then_seen_as_a_user_begins_a_life_of_its_own(deleted: bool) -> None:
+    life = Life()
+    life.see(anonymously(connect(1)))
+    life.become("somebody", HOUR)
+    if deleted:
+        life.lose_user("somebody", 2 * HOUR)
+    assert counts(life.see(anonymously(event("page_view", 2 * HOUR, path="/"))), "events_ignored") == ["deleted" if deleted else "merged"]
+    assert counts(life.see(event("page_view", HOUR + 1, log=3 * HOUR, path="/own")), "events_ignored") == []
+    told = life.see(signup(3 * HOUR))
+    assert of_kind(told, DecisionRequest)
+    assert versions(life.outputs) == sorted(versions(life.outputs))
+    assert life.person is not None
+    assert (life.done, life.person.user, life.person.merged_into, life.person.deleted_at) == ({}, "u", "", 0)
+    assert sum(each.by for each in life.of(Counted) if each.name == "people") == 1
+    assert life.lose_user("somebody", 4 * HOUR) == []
+    assert counts(life.become("somebody", 5 * HOUR), "events_ignored") == ["merge_refused"]
+
+
+def test_a_visitor_may_be_merged_on_into_another_person_and_is_erased_with_that_one() -> None:
+    life = Life()
+    life.see(anonymously(signup()))
+    life.become("phone", HOUR)
+    assert life.become("ana", 2 * HOUR) == []
+    assert life.lose_user("phone", 3 * HOUR) == []
+    assert len(of_kind(life.lose_user("ana", 3 * HOUR), Erase)) == 1
+
+
+def test_a_refused_merge_is_counted_with_its_reason_and_changes_nothing() -> None:
+    life = Life()
+    life.see(anonymously(signup()))
+    before = deepcopy(life.person)
+    out = Collector("key")
+    refused = msgspec.structs.replace(visitor_merged(0), refused="merge_circular")
+    assert life.fold.merge(life.person, refused, out) == before
+    assert out.counts == {"events_ignored|merge_circular": 1}
+
+
+def test_an_event_of_nobody_known_is_counted_and_the_person_begins_with_the_first_that_has_a_name() -> None:
+    life = Life()
+    assert counts(life.see(anonymously(connect(1, user=""))), "events_ignored") == ["unknown_user"]
+    told = life.see(signup(2))
+    assert {row.user_id for row in of_kind(told, EventFact)} == {"u"}
+    assert sum(each.by for each in life.of(Counted) if each.name == "people") == 1
 
 
 def test_a_wish_to_be_forgotten_is_never_too_late() -> None:

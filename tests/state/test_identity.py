@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from state.duration import HOUR
 from state.events import Event
 from state.person.arrivals import VisitorDeleted
 from state.person.identity import Identity, decode, encode
+from state.person.link import seen_as_user
 from state.person.snapshot import SnapshotError
 from tests.state.lives import KEYS, START, anonymously, event, visitor_merged
 
@@ -25,7 +27,7 @@ def deletion(at: int) -> Event:
 def deleted(visitor: str, at: int, log: int | None = None) -> VisitorDeleted:
     return VisitorDeleted(
         tenant="t",
-        user=visitor,
+        key=KEYS.stream_key("t", visitor),
         into_key=KEY,
         timestamp=START + at,
         log_time=START + (at if log is None else log),
@@ -74,11 +76,26 @@ def test_a_merge_from_before_the_deletion_that_arrives_late_deletes_the_visitor_
     assert identity == Identity(deleted_at=START + HOUR)
 
 
-def test_a_merge_after_the_deletion_begins_anew() -> None:
+def test_a_merge_after_the_deletion_counts_and_brings_no_id_back() -> None:
     identity = known()
     identity.delete(deletion(HOUR), KEY)
     assert identity.merge(visitor_merged(HOUR + 1, user="cookie")) == []
-    assert identity == Identity(user="ana", visitors=["cookie"], deleted_at=START + HOUR)
+    assert identity == Identity(visitors=[KEYS.stream_key("t", "cookie")], deleted_at=START + HOUR)
+    assert identity.delete(deletion(2 * HOUR), KEY) == [deleted("cookie", 2 * HOUR)]
+
+
+def test_a_visitor_whose_id_is_another_users_is_forgotten() -> None:
+    identity = known()
+    cookie = KEYS.stream_key("t", "cookie")
+    for _ in range(2):
+        identity.leave(seen_as_user(visitor_merged(HOUR), key=cookie, user="cookie"))
+    assert identity.delete(deletion(HOUR), KEY) == [deleted("phone", HOUR)]
+
+
+def test_a_visitor_that_is_merged_by_way_of_another_brings_no_id() -> None:
+    identity = known()
+    assert identity.merge(msgspec.structs.replace(visitor_merged(3, user=""), key="tablet", into="")) == []
+    assert (identity.user, identity.visitors[-1]) == ("ana", "tablet")
 
 
 def test_what_a_visitor_sends_after_the_deletion_names_no_user() -> None:

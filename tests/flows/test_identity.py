@@ -1,0 +1,187 @@
+"""Identity through the whole graph: chains of visitors count for their user, and an id that is a user's is nobody's visitor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bytewax.testing import TestingSource
+
+from operators.timers import LANES
+from state.duration import DAY, HOUR, MINUTE
+from state.messages import Message
+from state.records.facts import DecisionFact, EventFact, PersonFact, ProgressFact
+from state.records.recommendation import Erase, Publish
+from tests.flows.test_graph import Job, named_in, newest_snapshots
+from tests.support.stories import Log
+
+USER, CHAIN = "ursula-who-signs-in", ("cookie-first", "cookie-second", "cookie-third")
+ANALYST = {"persona": "analyst", "useCase": "reporting"}
+MERGES = ((CHAIN[0], CHAIN[1]), (CHAIN[1], CHAIN[2]), (CHAIN[2], USER))
+
+
+def chain_log(order: Sequence[int] = (0, 1, 2), *, deleted: bool = False) -> Log:
+    """The first id of a chain makes progress, before and after the merges, which come in ``order``; circles and repetitions too."""
+    log = Log()
+    log.send(8 * HOUR, CHAIN[0], "track", visitor=True, name="source_connected", status="connected")
+    log.send(8 * HOUR + MINUTE, CHAIN[1], "page_view", visitor=True, path="/pricing")
+    log.send(8 * HOUR + 2 * MINUTE, USER, "signup", traits=ANALYST)
+    for number, merge in enumerate(order):
+        named, namer = MERGES[merge]
+        log.send(9 * HOUR + number * MINUTE, namer, "identity_merged", visitor=namer != USER, previousId=named)
+        log.send(9 * HOUR + number * MINUTE, CHAIN[0], "page_view", visitor=True, path=f"/between/{number}")
+    log.send(10 * HOUR, CHAIN[0], "identity_merged", visitor=True, previousId=CHAIN[1])
+    log.send(10 * HOUR, CHAIN[0], "identity_merged", visitor=True, previousId=CHAIN[0])
+    log.send(11 * HOUR, CHAIN[0], "track", visitor=True, name="query_ran", result={"status": "ok", "rows": 3})
+    if deleted:
+        log.send(12 * HOUR, USER, "user_deleted")
+        log.send(12 * HOUR + MINUTE, CHAIN[0], "page_view", visitor=True, path="/after")
+        log.send(12 * HOUR + 2 * MINUTE, USER, "identity_merged", previousId=CHAIN[1])
+    log.send(2 * DAY, "somebody", "page_view", path="/home")
+    return log
+
+
+def ran(log: Log, store: Path, **how: Any) -> Job:
+    job = Job(log.items, store, **how)
+    job.run()
+    return job
+
+
+def completed(job: Job, user: str) -> dict[str, Any]:
+    rows = sorted((row for row in job.facts.items if isinstance(row, ProgressFact) and row.user_id == user), key=lambda row: row.version)
+    return {row.step_id: row.completed_at for row in rows if row.status == "completed"}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (2, 0, 1), (0, 2, 1)])
+def test_what_the_first_of_a_chain_did_and_does_counts_for_the_user(order: tuple[int, ...], tmp_path: Path) -> None:
+    job = ran(chain_log(order), tmp_path / "one by one")
+    assert {"connect_source", "run_query"} <= completed(job, USER).keys()
+    last = next(row for row in job.facts.items if isinstance(row, EventFact) and row.name == "query_ran")
+    assert (last.user_id, last.status) == (USER, "applied")
+    assert job.counters.total["people"] == 2
+    assert job.counters.total["events_ignored|merge_circular"] == 2
+    people = {row.user_id: row.experiment_group for row in sorted(_people(job), key=lambda row: row.version)}
+    assert {people[name] for name in CHAIN if name in people} == {"merged"}
+    assert people[USER] != "merged"
+
+
+def _people(job: Job) -> list[PersonFact]:
+    return [row for row in job.facts.items if isinstance(row, PersonFact)]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_batches_change_nothing(order: tuple[int, ...], tmp_path: Path) -> None:
+    alone = ran(chain_log(order), tmp_path / "one by one").left()
+    for size in (3, 100):
+        found = ran(chain_log(order), tmp_path / f"by {size}", batch_size=size).left()
+        assert _unordered(found) == _unordered(alone), size
+
+
+def _unordered(left: dict[str, Any]) -> dict[str, Any]:
+    return left | {"facts": sorted(map(repr, left["facts"]))}
+
+
+def test_a_crash_before_every_item_of_a_chain_changes_nothing(tmp_path: Path) -> None:
+    log = chain_log((2, 0, 1), deleted=True).items
+    alone = Job(log, tmp_path / "alone")
+    alone.run()
+    job = Job(log, tmp_path / "state")
+    for index in range(len(log)):
+        job.items = [*log[:index], TestingSource.ABORT(), *log[index:]]
+        job.run()
+    job.items = list(log)
+    job.run()
+    assert job.left() == alone.left()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_the_deletion_of_a_user_reaches_the_whole_chain(order: tuple[int, ...], tmp_path: Path) -> None:
+    log, names = chain_log(order, deleted=True).items, (USER, *CHAIN)
+    before = next(at for at, item in enumerate(log) if isinstance(item, Message) and b"user_deleted" in item.value)
+    job = Job([*log[:before], TestingSource.EOF(), *log[before:]], tmp_path / "state")
+    job.run()
+    assert {name for _, name in named_in(newest_snapshots(job.store), names)} == set(names), "else the search finds nothing anywhere"
+    job.run()
+    assert named_in(newest_snapshots(job.store), names) == set()
+    for name in names:
+        assert isinstance(job.redis.newest["default", name], Erase)
+        assert len([row for row in job.facts.items if isinstance(row, Erase) and row.user_id == name]) == 1
+
+
+def test_with_more_workers_a_chain_arrives_once(tmp_path: Path) -> None:
+    alone = ran(chain_log(), tmp_path / "alone")
+    together = Job(chain_log().items, tmp_path / "together", lanes=LANES, partitions=4)
+    together.run(workers=2)
+    assert completed(together, USER) == completed(alone, USER)
+    assert together.counters.total["messages_read"] == alone.counters.total["messages_read"]
+
+
+# ids of users
+
+
+def shared_log(*, named_first: bool) -> Log:
+    """``greedy`` names ``other`` as an earlier id before or after that signs up; then somebody deletes ``greedy``."""
+    log = Log()
+    log.send(8 * HOUR, "other", "page_view", visitor=True, path="/pricing")
+    log.send(8 * HOUR + MINUTE, "greedy", "signup", traits=ANALYST)
+    sign_up = [("signup", {"traits": ANALYST}), ("track", {"name": "source_connected", "status": "connected"})]
+    if named_first:
+        log.send(8 * HOUR + 2 * MINUTE, "greedy", "identity_merged", previousId="other")
+    for number, (kind, payload) in enumerate(sign_up):
+        log.send(9 * HOUR + number * MINUTE, "other", kind, **payload)  # type: ignore[arg-type]
+    if not named_first:
+        log.send(9 * HOUR + 2 * MINUTE, "greedy", "identity_merged", previousId="other")
+    log.send(9 * HOUR + 3 * MINUTE, "other", "page_view", visitor=True, path="/as/a/visitor")
+    log.send(9 * HOUR + 4 * MINUTE, "greedy", "user_deleted")
+    log.send(9 * HOUR + 5 * MINUTE, "other", "page_view", path="/still")
+    log.send(9 * HOUR + 6 * MINUTE, "other", "page_view", visitor=True, path="/still/as/a/visitor")
+    log.send(2 * DAY, "somebody", "page_view", path="/home")
+    return log
+
+
+@pytest.mark.parametrize("batch_size", [1, 100])
+@pytest.mark.parametrize("named_first", [True, False])
+def test_an_id_seen_as_a_user_is_nobodys_visitor_in_either_order(named_first: bool, batch_size: int, tmp_path: Path) -> None:
+    job = ran(shared_log(named_first=named_first), tmp_path / "state", batch_size=batch_size)
+    rows = job.facts.items
+    assert "connect_source" in completed(job, "other")
+    assert "connect_source" not in completed(job, "greedy")
+    assert [row.outcome for row in rows if isinstance(row, DecisionFact) and row.user_id == "other"]
+    assert not [row for row in rows if isinstance(row, DecisionFact) and row.user_id == "other" and row.reason in ("merged", "deleted")]
+    assert isinstance(job.redis.newest["default", "other"], Publish)
+    assert job.redis.newest["default", "other"].recommendation.ui_component != "none"
+    assert not [row for row in rows if isinstance(row, Erase) and row.user_id == "other"]
+    own = [row for row in rows if isinstance(row, EventFact) and row.user_id == "other"]
+    assert len(own) == 6
+    assert {row.status for row in own} == {"applied"}
+    assert isinstance(job.redis.newest["default", "greedy"], Erase)
+    assert job.counters.total.get("events_ignored|merge_refused", 0) == (not named_first)
+    final = max((row for row in _people(job) if row.user_id == "other"), key=lambda row: row.version)
+    assert final.experiment_group != "merged"
+
+
+def test_a_user_whose_id_was_deleted_as_a_visitor_is_guided(tmp_path: Path) -> None:
+    log = Log()
+    log.send(8 * HOUR, "greedy", "signup", traits=ANALYST)
+    log.send(8 * HOUR + MINUTE, "greedy", "identity_merged", previousId="other")
+    log.send(8 * HOUR + 2 * MINUTE, "greedy", "user_deleted")
+    log.send(9 * HOUR, "other", "track", name="source_connected", status="connected")
+    log.send(9 * HOUR + MINUTE, "other", "signup", traits=ANALYST)
+    job = ran(log, tmp_path / "state")
+    assert "connect_source" in completed(job, "other")
+    assert isinstance(job.redis.newest["default", "other"], Publish)
+    assert job.counters.total["people"] == 2
+
+
+def test_a_deleted_user_leaves_no_id_with_whoever_named_them_or_was_named_later(tmp_path: Path) -> None:
+    log, named = Log(), "zoe-who-was-named"
+    log.send(8 * HOUR, named, "signup", traits=ANALYST)
+    log.send(8 * HOUR + MINUTE, "greedy", "identity_merged", previousId="cookie-x")
+    log.send(8 * HOUR + 2 * MINUTE, named, "identity_merged", previousId="cookie-y")
+    log.send(8 * HOUR + 3 * MINUTE, "cookie-x", "identity_merged", visitor=True, previousId=named)
+    log.send(9 * HOUR, named, "user_deleted")
+    log.send(9 * HOUR + MINUTE, named, "identity_merged", previousId="cookie-z")
+    job = ran(log, tmp_path / "state")
+    assert named_in(newest_snapshots(job.store), [named]) == set()
