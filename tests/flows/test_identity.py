@@ -49,6 +49,12 @@ def ran(log: Log, store: Path, **how: Any) -> Job:
     return job
 
 
+def messages(log: Log) -> Log:
+    """The log without ticks, at which a source would end a batch."""
+    log.items = [item for item in log.items if isinstance(item, Message)]
+    return log
+
+
 def completed(job: Job, user: str) -> dict[str, Any]:
     rows = sorted((row for row in job.facts.items if isinstance(row, ProgressFact) and row.user_id == user), key=lambda row: row.version)
     return {row.step_id: row.completed_at for row in rows if row.status == "completed"}
@@ -61,7 +67,7 @@ def test_what_the_first_of_a_chain_did_and_does_counts_for_the_user(order: tuple
     last = next(row for row in job.facts.items if isinstance(row, EventFact) and row.name == "query_ran")
     assert (last.user_id, last.status) == (USER, "applied")
     assert job.counters.total["people"] == 2
-    assert job.counters.total["events_ignored|merge_circular"] == 2
+    assert job.counters.total["events_ignored|merge_circular"] == 1, "naming oneself; the circle repeats what is known"
     people = {row.user_id: row.experiment_group for row in sorted(_people(job), key=lambda row: row.version)}
     assert {people[name] for name in CHAIN if name in people} == {"merged"}
     assert people[USER] != "merged"
@@ -73,9 +79,9 @@ def _people(job: Job) -> list[PersonFact]:
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
 def test_batches_change_nothing(order: tuple[int, ...], tmp_path: Path) -> None:
-    alone = ran(chain_log(order), tmp_path / "one by one").left()
+    alone = ran(messages(chain_log(order)), tmp_path / "one by one").left()
     for size in (3, 100):
-        found = ran(chain_log(order), tmp_path / f"by {size}", batch_size=size).left()
+        found = ran(messages(chain_log(order)), tmp_path / f"by {size}", batch_size=size).left()
         assert _unordered(found) == _unordered(alone), size
 
 
@@ -144,14 +150,11 @@ def shared_log(*, named_first: bool) -> Log:
 @pytest.mark.parametrize("batch_size", [1, 100])
 @pytest.mark.parametrize("named_first", [True, False])
 def test_an_id_seen_as_a_user_is_nobodys_visitor_in_either_order(named_first: bool, batch_size: int, tmp_path: Path) -> None:
-    job = ran(shared_log(named_first=named_first), tmp_path / "state", batch_size=batch_size)
+    job = ran(messages(shared_log(named_first=named_first)), tmp_path / "state", batch_size=batch_size)
     rows = job.facts.items
     assert "connect_source" in completed(job, "other")
     assert "connect_source" not in completed(job, "greedy")
-    assert [row.outcome for row in rows if isinstance(row, DecisionFact) and row.user_id == "other"]
-    assert not [row for row in rows if isinstance(row, DecisionFact) and row.user_id == "other" and row.reason in ("merged", "deleted")]
-    assert isinstance(job.redis.newest["default", "other"], Publish)
-    assert job.redis.newest["default", "other"].recommendation.ui_component != "none"
+    assert ("signup", "decided") in {(row.trigger, row.outcome) for row in rows if isinstance(row, DecisionFact) and row.user_id == "other"}
     assert not [row for row in rows if isinstance(row, Erase) and row.user_id == "other"]
     own = [row for row in rows if isinstance(row, EventFact) and row.user_id == "other"]
     assert len(own) == 6
@@ -162,16 +165,19 @@ def test_an_id_seen_as_a_user_is_nobodys_visitor_in_either_order(named_first: bo
     assert final.experiment_group != "merged"
 
 
-def test_a_user_whose_id_was_deleted_as_a_visitor_is_guided(tmp_path: Path) -> None:
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_user_whose_id_was_merged_or_deleted_as_a_visitor_is_guided(deleted: bool, tmp_path: Path) -> None:
     log = Log()
     log.send(8 * HOUR, "greedy", "signup", traits=ANALYST)
-    log.send(8 * HOUR + MINUTE, "greedy", "identity_merged", previousId="other")
-    log.send(8 * HOUR + 2 * MINUTE, "greedy", "user_deleted")
-    log.send(9 * HOUR, "other", "track", name="source_connected", status="connected")
-    log.send(9 * HOUR + MINUTE, "other", "signup", traits=ANALYST)
+    log.send(8 * HOUR + MINUTE, "other", "signup", visitor=True, traits=ANALYST)
+    log.send(8 * HOUR + 2 * MINUTE, "greedy", "identity_merged", previousId="other")
+    if deleted:
+        log.send(8 * HOUR + 3 * MINUTE, "greedy", "user_deleted")
+    log.send(9 * HOUR, "other", "signup", traits=ANALYST)
     job = ran(log, tmp_path / "state")
-    assert "connect_source" in completed(job, "other")
-    assert isinstance(job.redis.newest["default", "other"], Publish)
+    record = job.redis.newest["default", "other"]
+    assert isinstance(record, Publish)
+    assert record.recommendation.ui_component != "none"
     assert job.counters.total["people"] == 2
 
 

@@ -11,7 +11,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, cluster_main
 
 from operators.decode import Decoded
-from operators.stitch import AddressedArrival
+from operators.link import AddressedArrival
 from operators.timer_registry import TimerRegistry
 from operators.timers import LANES, TimerLogic, timers_step
 from state.messages import Tick

@@ -238,9 +238,9 @@ def test_damaged_snapshots_are_refused_in_words() -> None:
     found = world(("c1", "c2"))
     for data, read in ((chains.encode(found.chains), chains.decode), (link.encode(found.links[key("c1")]), link.decode)):
         with pytest.raises(SnapshotError, match="version 09"):
-            read(b"\x09" + data[1:])  # type: ignore[operator]
+            read(b"\x09" + data[1:])
         with pytest.raises(SnapshotError, match="damaged"):
-            read(data[:1])  # type: ignore[operator]
+            read(data[:1])
 
 
 def test_new_chains_share_nothing() -> None:
