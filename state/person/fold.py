@@ -14,7 +14,7 @@ import msgspec
 from state import counters
 from state.catalog.plan import Plan
 from state.decision.attribution import EXPOSURES, current
-from state.decision.experiment_groups import experiment_group
+from state.decision.experiment_groups import experiment_draw, experiment_group
 from state.decision.guidance import Guidance
 from state.events import Event
 from state.ids import Keys
@@ -222,8 +222,8 @@ class Fold:
             if kind == "signup":
                 person.signup_at = min(person.signup_at or at, at)
                 row_changed |= signing_up
-        elif kind == "identity_merged" and not event.anonymous and not person.origin and not person.decided:
-            person.origin = str(event.payload["previousId"])
+        elif kind == "identity_merged" and not event.anonymous and person.draw < 0 and not person.decided:
+            person.draw = experiment_draw(person.tenant, str(event.payload["previousId"]))
             row_changed = True
         elif kind == "preferences_changed":
             update_preferences(person, event)

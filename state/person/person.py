@@ -103,8 +103,8 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     # identity
     known: bool = False
     """The person was seen under a user id, not only as an anonymous visitor."""
-    origin: str = ""
-    """Id under which the person was first seen, where that is not ``user``: the experiment group is drawn from it."""
+    draw: float = -1.0
+    """The experiment draw of the id under which the person was first seen, where that is not ``user``; -1 for none."""
     merged_into: str = ""
     """Stream key of the user into whom this visitor was merged."""
     deleted_at: int = 0

@@ -184,6 +184,7 @@ def test_a_user_whose_id_was_merged_or_deleted_as_a_visitor_is_guided(deleted: b
 def test_a_deleted_user_leaves_no_id_with_whoever_named_them_or_was_named_later(tmp_path: Path) -> None:
     log, named = Log(), "zoe-who-was-named"
     log.send(8 * HOUR, named, "signup", traits=ANALYST)
+    log.send(8 * HOUR + MINUTE, "greedy", "identity_merged", previousId=named)
     log.send(8 * HOUR + MINUTE, "greedy", "identity_merged", previousId="cookie-x")
     log.send(8 * HOUR + 2 * MINUTE, named, "identity_merged", previousId="cookie-y")
     log.send(8 * HOUR + 3 * MINUTE, "cookie-x", "identity_merged", visitor=True, previousId=named)
