@@ -117,7 +117,7 @@ def _stitched(facts: Facts, plan: Plan, event: Event) -> list[Event]:
             seq=event.seq,
         )
         handed_on += stitcher.merge(visitor, merged)
-    return sorted(handed_on, key=lambda each: each.timestamp)
+    return sorted(handed_on, key=lambda each: each.offset)
 
 
 def _events(facts: Facts, tenant: str, user: str, version: int) -> Iterator[Event]:

@@ -59,11 +59,9 @@ def test_an_event_of_a_merged_visitor_goes_to_the_user() -> None:
 
 
 def test_what_is_handed_on_at_a_merge_goes_to_the_user() -> None:
-    for order in ((1, 2), (2, 1)):  # of several visitors, the oldest first
-        assert step(logic(), *(from_visitor("track", at) for at in order), merged(5, "cookie")) == [
-            (USER, from_visitor("track", 1)),
-            (USER, from_visitor("track", 2)),
-        ]
+    first, second = (msgspec.structs.replace(from_visitor("track", 9 - offset), offset=offset) for offset in (3, 4))
+    for order in ((first, second), (second, first)):  # several visitors may be merged at once: as it arrived
+        assert step(logic(), *order, merged(5, "cookie")) == [(USER, first), (USER, second)]
 
 
 def test_what_is_handed_on_to_a_visitor_passes_and_leaves_no_state() -> None:
