@@ -44,6 +44,9 @@ EVENTS_IGNORED: Final = Counter("events_ignored", "events", "valid events that w
 EXPOSURES_IGNORED: Final = Counter(
     "exposures_ignored", "events", "reports of a shown, clicked or dismissed recommendation that match none", "reason"
 )
+VALUES_UNREAD: Final = Counter(
+    "values_unread", "values", "values of accepted events that mean nothing (state/event_fields.py) and were left out", "field"
+)
 PEOPLE: Final = Counter("people", "people", "people in state; a visitor who becomes a user counts once", kind="gauge")
 PEOPLE_ACTIVATED: Final = Counter("people_activated", "people", "people who reached activation on their path", kind="gauge")
 STEPS_COMPLETED: Final = Counter("steps_completed", "steps", "completed steps on people's paths")
@@ -62,6 +65,7 @@ COUNTERS: Final = (
     EVENTS_DUPLICATE,
     EVENTS_IGNORED,
     EXPOSURES_IGNORED,
+    VALUES_UNREAD,
     PEOPLE,
     PEOPLE_ACTIVATED,
     STEPS_COMPLETED,

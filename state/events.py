@@ -1,21 +1,26 @@
 """Decodes and validates messages: an event, or a dead letter with the reason.
 
-The fast path is one ``msgspec`` decode into a struct. A message that fails it is parsed a second time, slowly, to find a reason that helps
-its sender.
+The fast path is one ``msgspec`` decode into a struct. A message that fails it is looked at again, slowly: what a sound event may hold and
+the decoder refuses is mended (``_mend``), and for the rest a reason is found that helps its sender. What the fields of a payload mean, and
+what becomes of values that mean nothing, is in ``state/event_fields.py``.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
+from state.event_fields import CHECKED, REQUIRED, fault_of
 from state.messages import Message
+from state.placeholders import PLACEHOLDER_IDS, is_placeholder_id
 from state.records.dead_letter import DeadLetter
 from state.times import YEAR_2000
+from state.traceparent import read_traceparent
 from state.vocabulary import EVENT_TYPES
 
 MAX_MESSAGE: Final = 1_048_576
@@ -26,16 +31,18 @@ MIN_TIMESTAMP: Final = YEAR_2000
 MAX_AHEAD: Final = 86_400_000
 """How far a timestamp may be ahead of the message's time reference, in milliseconds."""
 
+_HIDDEN_IN_WORDS: Final = "control characters and others that are invisible or turn the direction of writing"
 REJECTIONS: Final[dict[str, str]] = {
-    "not_json": "the message is not JSON",
+    "not_json": "the message is not JSON, or nested too deep to be read",
     "not_an_object": "the message is JSON, but not an object",
     "too_large": "the message is larger than 1 MiB",
     "bad_encoding": "the message is not UTF-8",
     "missing_event_id": "eventId is missing",
-    "bad_event_id": "eventId is not a string of 1 to 128 characters without control characters",
+    "bad_event_id": f"eventId is not a string of 1 to 128 characters without {_HIDDEN_IN_WORDS}",
     "missing_user": "neither userId nor anonymousId is there",
-    "bad_user_id": "userId or anonymousId is not a string of 1 to 256 characters without control characters",
-    "bad_tenant_id": "tenantId is not a string of 1 to 128 characters without control characters, colons and braces",
+    "bad_user_id": f"userId or anonymousId is not a string of 1 to 256 characters without {_HIDDEN_IN_WORDS}",
+    "placeholder_id": "an id is blank or a text like undefined or null, which stands for many people or events",
+    "bad_tenant_id": f"tenantId is not a string of 1 to 128 characters without colons, braces, {_HIDDEN_IN_WORDS}",
     "bad_session_id": "sessionId is not a string of at most 256 characters",
     "missing_event_type": "eventType is missing",
     "unknown_event_type": "eventType is not one of the contract's types",
@@ -43,24 +50,21 @@ REJECTIONS: Final[dict[str, str]] = {
     "missing_timestamp": "timestamp is missing",
     "bad_timestamp": "timestamp is not an RFC 3339 date and time with a zone",
     "timestamp_out_of_range": "timestamp is before 2000, or more than 24 hours ahead of its time reference",
-    "bad_payload": "payload is not an object, lacks what its event type needs, is nested too deep or has too large an integer",
+    "bad_payload": "payload is not an object, lacks what its event type needs, has a value that cannot be read, or is nested too deep",
     "payload_too_large": "payload is larger than 32 KiB",
     "unsupported_schema_version": "schemaVersion is not 1",
     "bad_field": "a field has the wrong type",
 }
 """Reason code of a rejected message → its description."""
 
-_REQUIRED: Final[dict[str, str]] = {
-    "page_view": "path",
-    "button_click": "target",
-    "form_submit": "form",
-    "error": "code",
-    "identity_merged": "previousId",
-}
-"""Event type → the payload field that it requires, a non-empty string."""
-
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_NOT_IN_TENANT: Final = re.compile(r"[\x00-\x1f\x7f:{}]")
+_HIDDEN_CLASS: Final = (
+    r"\x00-\x1f\x7f-\x9f"  # control characters
+    r"\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\U000e0000-\U000e007f"
+    r"\ufff9-\ufffd"  # U+FFFD replaced something else: two ids that were damaged so could be one
+)
+"""Two ids that differ in such a character look the same. Joiners (U+200C, U+200D) belong to scripts and emoji."""
+_HIDDEN: Final = re.compile(f"[{_HIDDEN_CLASS}]")
+_NOT_IN_TENANT: Final = re.compile(f"[{_HIDDEN_CLASS}:{{}}]")
 """Redis keys separate tenant and user by a colon, and braces are the cluster's hash tag. With them, keys of two tenants could be equal."""
 
 
@@ -94,8 +98,8 @@ class _Wire(msgspec.Struct, gc=False, rename="camel"):
     event_id: Annotated[str, Meta(min_length=1, max_length=128)]
     event_type: str
     timestamp: Annotated[datetime, Meta(tz=True)]
-    user_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
-    anonymous_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    user_id: Annotated[str, Meta(max_length=256)] | None = None
+    anonymous_id: Annotated[str, Meta(max_length=256)] | None = None
     tenant_id: Annotated[str, Meta(min_length=1, max_length=128)] = "default"
     session_id: Annotated[str, Meta(max_length=256)] | None = None
     name: Annotated[str, Meta(max_length=256)] | None = None
@@ -120,9 +124,20 @@ class _RejectError(Exception):
 def peek_timestamp(value: bytes) -> int | None:
     """Event time of a message in milliseconds, or ``None`` where it has none. Fast; validates nothing else."""
     try:
-        return round(_timestamp_decoder.decode(value).timestamp.timestamp() * 1000)
+        return _milliseconds(_timestamp_decoder.decode(value).timestamp)
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
+        pass
+    mended, leap = _mend(value)
+    if mended is value:
+        return None
+    try:
+        return _milliseconds(_timestamp_decoder.decode(mended).timestamp) + leap
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
         return None
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
 
 
 def decode(message: Message) -> Event | DeadLetter:
@@ -151,18 +166,24 @@ def _decode(message: Message) -> Event:
         timestamp = round(wire.timestamp.timestamp() * 1000)
         payload = _object_decoder.decode(wire.payload)
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
-        raise _diagnose(value, error) from None
-    user = wire.user_id or wire.anonymous_id
-    if user is None:
-        raise _RejectError("missing_user")
+        wire, timestamp, payload = _decode_mended(value, error)
+    user, event_id, anonymous = wire.user_id, wire.event_id, False
+    if user is None or user.strip() in PLACEHOLDER_IDS:
+        user, anonymous = _anonymous_id(wire), True
     if wire.event_type not in EVENT_TYPES:
         raise _RejectError("unknown_event_type", f"{wire.event_type[:64]!r} is not an event type")
     if wire.schema_version != 1:
         raise _RejectError("unsupported_schema_version", f"schemaVersion {wire.schema_version} is not supported; send 1")
-    if _CONTROL.search(user + wire.event_id):
-        raise _RejectError("bad_user_id" if _CONTROL.search(user) else "bad_event_id")
-    if wire.tenant_id != "default" and _NOT_IN_TENANT.search(wire.tenant_id):
-        raise _RejectError("bad_tenant_id")
+    ids = user + event_id
+    if not (ids.isascii() and ids.isprintable()) and _HIDDEN.search(ids):
+        raise _RejectError("bad_user_id" if _HIDDEN.search(user) else "bad_event_id")
+    if event_id in PLACEHOLDER_IDS or event_id.isspace():
+        raise _placeholder("eventId", event_id)
+    if wire.tenant_id != "default":
+        if _NOT_IN_TENANT.search(wire.tenant_id):
+            raise _RejectError("bad_tenant_id")
+        if is_placeholder_id(wire.tenant_id):
+            raise _placeholder("tenantId", wire.tenant_id)
     if len(wire.payload) > MAX_PAYLOAD:
         raise _RejectError("payload_too_large", f"payload has {len(wire.payload)} bytes, at most {MAX_PAYLOAD} are allowed")
     raw_payload = bytes(wire.payload)
@@ -170,19 +191,25 @@ def _decode(message: Message) -> Event:
         _check_storable(payload, MAX_DEPTH)
     if not MIN_TIMESTAMP <= timestamp <= message.reference + MAX_AHEAD:
         raise _RejectError("timestamp_out_of_range")
-    needed = _REQUIRED.get(wire.event_type)
+    needed = REQUIRED.get(wire.event_type)
     if needed is not None:
         given = payload.get(needed)
         if not isinstance(given, str) or not given:
             raise _RejectError("bad_payload", f"payload of {wire.event_type} needs {needed}, a non-empty string")
-        if needed == "previousId" and (len(given) > 256 or _CONTROL.search(given)):
-            raise _RejectError("bad_payload", "previousId is not an id")
+        if needed == "previousId":
+            if len(given) > 256 or _HIDDEN.search(given):
+                raise _RejectError("bad_payload", "previousId is not an id")
+            if is_placeholder_id(given):
+                raise _placeholder("previousId", given)
+    elif wire.event_type in CHECKED and (fault := fault_of(wire.event_type, payload)):
+        raise _RejectError("bad_payload", f"payload of {wire.event_type}: {fault}")
+    session = wire.session_id
     return Event(
         tenant=wire.tenant_id,
         user=user,
-        anonymous=wire.user_id is None,
-        id=wire.event_id,
-        session=wire.session_id or "",
+        anonymous=anonymous,
+        id=event_id,
+        session="" if session is None or session in PLACEHOLDER_IDS else session,
         type=wire.event_type,
         name=wire.name or "",
         payload=payload,
@@ -192,8 +219,26 @@ def _decode(message: Message) -> Event:
         partition=message.partition,
         offset=message.offset,
         seq=message.seq,
-        traceparent=message.traceparent,
+        traceparent=read_traceparent(message.traceparent) if message.traceparent else "",
     )
+
+
+def _anonymous_id(wire: _Wire) -> str:
+    """The ``anonymousId`` of an event whose ``userId`` is missing, blank or a placeholder. Only a missing and a blank one mean nobody."""
+    if wire.user_id is not None and wire.user_id.strip():
+        raise _placeholder("userId", wire.user_id)
+    visitor = wire.anonymous_id
+    if visitor is None and wire.user_id is None:
+        raise _RejectError("missing_user")
+    if not visitor and not wire.user_id:
+        raise _RejectError("bad_user_id", f"{REJECTIONS['bad_user_id']}: it is empty")
+    if not visitor or is_placeholder_id(visitor):
+        raise _placeholder("anonymousId" if visitor else "userId", visitor or wire.user_id or "")
+    return visitor
+
+
+def _placeholder(field: str, text: str) -> _RejectError:
+    return _RejectError("placeholder_id", f"{field} is {text[:64]!r}, which stands for nobody; leave it out until there is an id")
 
 
 _LONG_NUMBER: Final = re.compile(rb"\d{19}")
@@ -210,11 +255,59 @@ def _check_storable(value: object, levels: int) -> None:
         raise _RejectError("bad_payload", "payload holds an integer beyond 64 bits; send it as a string")
 
 
+# messages that fail the fast path
+
+_BOM: Final = b"\xef\xbb\xbf"
+_ESCAPE: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL)
+"""A pair of surrogates, a lone one (the group), or another escape."""
+_LEAP_SECOND: Final = re.compile(rb'("\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:)60((?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")')
+_NUMBER_RANGE: Final = "holds a number beyond 64 bits"
+
+
+def _mend(value: bytes) -> tuple[bytes, int]:
+    """Replace what JSON or RFC 3339 allows and the decoder refuses. Return the same object where there is nothing of the kind.
+
+    That is a byte order mark; a lone surrogate, which becomes U+FFFD; a leap second, for which 59 is written, so that the second number, in
+    milliseconds, must be added to the time.
+    """
+    if len(value) > MAX_MESSAGE:
+        return value, 0
+    value = value.removeprefix(_BOM)
+    if b"\\u" in value and any(match[1] for match in _ESCAPE.finditer(value)):
+        value = _ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], value)
+    if b":60" not in value:
+        return value, 0
+    try:
+        fields = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+        found = _LEAP_SECOND.fullmatch(bytes(fields.get("timestamp", b"")).strip())
+        if found is None:
+            return value, 0
+        text = found[1] + b"59" + found[2]
+        second = msgspec.json.decode(text, type=datetime).astimezone(UTC)
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
+        return value, 0
+    if (second.hour, second.minute) != (23, 59):
+        return value, 0
+    return msgspec.json.encode({**fields, "timestamp": msgspec.Raw(text)}), 1_000
+
+
+def _decode_mended(value: bytes, error: Exception) -> tuple[_Wire, int, dict[str, Any]]:
+    """Decode a message that failed the fast path, or raise the reason why it cannot be decoded."""
+    mended, leap = _mend(value)
+    if mended is value:
+        raise _diagnose(value, error) from None
+    try:
+        wire = _wire_decoder.decode(mended)
+        return wire, _milliseconds(wire.timestamp) + leap, _object_decoder.decode(wire.payload)
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as broken:
+        raise _diagnose(mended, broken) from None
+
+
 _STRINGS: Final[tuple[tuple[str, str | None, str, int, int], ...]] = (
     # field, reason when missing, reason when wrong, least and greatest length
     ("eventId", "missing_event_id", "bad_event_id", 1, 128),
-    ("userId", None, "bad_user_id", 1, 256),
-    ("anonymousId", None, "bad_user_id", 1, 256),
+    ("userId", None, "bad_user_id", 0, 256),
+    ("anonymousId", None, "bad_user_id", 0, 256),
     ("tenantId", None, "bad_tenant_id", 1, 128),
     ("sessionId", None, "bad_session_id", 0, 256),
     ("eventType", "missing_event_type", "unknown_event_type", 1, 64),
@@ -230,7 +323,7 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
     except UnicodeDecodeError as broken:
         return _RejectError("bad_encoding", f"the message is not UTF-8 at byte {broken.start}")
     try:
-        data = msgspec.json.decode(value)
+        data = _parse_leniently(value)
     except (msgspec.DecodeError, RecursionError) as broken:
         return _RejectError("not_json", f"the message is not JSON: {str(broken)[:200]}")
     if not isinstance(data, dict):
@@ -241,7 +334,8 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
             if missing is not None:
                 return _RejectError(missing)
         elif not isinstance(given, str) or not least <= len(given) <= most:
-            return _RejectError(wrong)
+            what = f"has {len(given):,} characters" if isinstance(given, str) else f"is {_kind(given)}"
+            return _RejectError(wrong, f"{REJECTIONS[wrong]}: {field} {what}")
     if data.get("userId") is None and data.get("anonymousId") is None:
         return _RejectError("missing_user")
     if data["eventType"] not in EVENT_TYPES:
@@ -250,9 +344,54 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
         return _RejectError("bad_timestamp", f"timestamp {data['timestamp']!r} is not an RFC 3339 date and time with a zone (Z or +01:00)")
     if not isinstance(data.get("payload", {}), dict):
         return _RejectError("bad_payload", "payload is not an object")
+    if (number := _out_of_range(data.get("payload"))) is not None:
+        return _RejectError("bad_payload", f"payload {_NUMBER_RANGE}, {number.text}; send it as a string")
     if data.get("schemaVersion", 1) != 1 or isinstance(data.get("schemaVersion"), bool | float):
         return _RejectError("unsupported_schema_version")
     for field in ("tenantId",):
         if field in data and data[field] is None:
             return _RejectError("bad_tenant_id")
     return _RejectError("bad_field", str(error)[:200])
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, int | float):
+        return "true or false" if isinstance(value, bool) else "a number"
+    return "null" if value is None else "a list" if isinstance(value, list) else "an object"
+
+
+class _HugeNumber(float):
+    """A number that neither a 64-bit integer nor a float can hold, as infinity, with its first digits."""
+
+    text = ""
+
+
+def _number(text: str) -> float:
+    if len(text) < 300 and abs(float(text)) != float("inf"):
+        return int(text) if text.lstrip("-").isdigit() else float(text)
+    number = _HugeNumber("inf")
+    number.text = text if len(text) <= 40 else f"{text[:39]}…"
+    return number
+
+
+def _not_a_number(text: str) -> float:
+    raise msgspec.DecodeError(f"{text} is not JSON; send null or a string")
+
+
+def _parse_leniently(value: bytes) -> Any:
+    """Parse JSON, and numbers of any size. Raises ``msgspec.DecodeError`` or ``RecursionError``."""
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.DecodeError as error:
+        try:
+            return json.loads(value.decode(), parse_int=_number, parse_float=_number, parse_constant=_not_a_number)
+        except (ValueError, RecursionError) as second:  # a DecodeError is a ValueError
+            raise (second if isinstance(second, msgspec.DecodeError) else error) from None
+
+
+def _out_of_range(value: object) -> _HugeNumber | None:
+    """The first number in ``value`` that is out of range."""
+    if isinstance(value, _HugeNumber):
+        return value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((found for each in inner if (found := _out_of_range(each)) is not None), None)

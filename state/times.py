@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
+
+from state.time_zones import read_zone
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTES_A_DAY: Final = 1440
@@ -28,27 +28,11 @@ def rfc3339_or_none(milliseconds: int) -> str | None:
 
 
 def minute_of_day(milliseconds: int, timezone: str) -> int:
-    """Minutes since midnight in ``timezone``. UTC where that is not an IANA name."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, _zone(timezone))
+    """Minutes since midnight in ``timezone``. UTC where that is no known zone (``state/time_zones.py``)."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, read_zone(timezone) or UTC)
     return moment.hour * 60 + moment.minute
-
-
-def parse_minute_of_day(text: object) -> int:
-    """Read ``HH:MM``; -1 for anything else."""
-    if isinstance(text, str) and len(text) == 5 and text[2] == ":" and text[:2].isdecimal() and text[3:].isdecimal():
-        minute = int(text[:2]) * 60 + int(text[3:])
-        return minute if minute < MINUTES_A_DAY and int(text[3:]) < 60 else -1
-    return -1
 
 
 def within_hours(minute: int, start: int, end: int) -> bool:
     """Whether ``minute`` of the day lies in [start, end). The interval spans midnight where ``end`` is before ``start``."""
     return start <= minute < end if start <= end else minute >= start or minute < end
-
-
-@lru_cache(maxsize=1024)
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name or "UTC")
-    except (KeyError, ValueError, OSError):
-        return ZoneInfo("UTC")

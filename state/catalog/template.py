@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from state.catalog.model import Catalog, Scalar
+from state.placeholders import names_nobody
 
 LONGEST: Final = 40
 """Maximum characters of a slot's value: names are shorter, and sentences do not belong in a slot."""
@@ -39,4 +40,4 @@ def render(template: str, catalog: Catalog, step_title: str, traits: Mapping[str
 
 def is_displayable(text: str) -> bool:
     """Whether a value that a user may have typed can be shown in guidance."""
-    return 0 < len(text.strip()) <= LONGEST and _NOT_DISPLAYABLE.search(text) is None
+    return 0 < len(text.strip()) <= LONGEST and _NOT_DISPLAYABLE.search(text) is None and not names_nobody(text)

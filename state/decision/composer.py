@@ -12,6 +12,7 @@ from state.records.fact_builders import recommendation_fact
 from state.records.facts import RecommendationFact
 from state.records.recommendation import Publish, Recommendation, validation_hash
 from state.times import rfc3339
+from state.traceparent import trace_id
 
 
 class Composer:
@@ -49,9 +50,3 @@ class Composer:
             trace_id=trace_id(request.traceparent),
         )
         return Publish(record), recommendation_fact(record, created_at=request.at, expires_at=expires)
-
-
-def trace_id(traceparent: str) -> str | None:
-    """Trace id of a W3C ``traceparent`` header (https://www.w3.org/TR/trace-context/), ``None`` where there is none."""
-    parts = traceparent.split("-")
-    return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else None

@@ -6,6 +6,7 @@ from state.catalog.plan import Plan
 from state.duration import DAY
 from state.person.person import Person
 from state.times import minute_of_day, within_hours
+from state.vocabulary import SURFACE
 
 
 def is_stuck(trigger: str) -> bool:
@@ -22,7 +23,7 @@ def reason_not_to_decide(plan: Plan, person: Person, group: str, trigger: str, s
         return "activated"
     if not plan.triggers.enabled(trigger):
         return "trigger_disabled"
-    if not person.guidance:
+    if not person.guidance or refuses_surface(plan, person, trigger, step, at):
         return "opted_out"
     if group == "holdout":
         return "holdout"
@@ -40,6 +41,12 @@ def reason_not_to_decide(plan: Plan, person: Person, group: str, trigger: str, s
     if last and at - last < limits.cooldown:
         return "cooldown"
     return ""
+
+
+def refuses_surface(plan: Plan, person: Person, trigger: str, step: str, at: int) -> bool:
+    """Whether the person wants no guidance on the surface on which it would be given."""
+    arms = plan.arms(trigger, step, at) if person.refused else ()
+    return bool(arms) and SURFACE[plan.component[arms[0]]] in person.refused
 
 
 def arm_recovery(plan: Plan, person: Person, arms: tuple[str, ...], at: int) -> tuple[float, ...]:

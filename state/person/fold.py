@@ -14,6 +14,7 @@ import msgspec
 from state import counters
 from state.catalog.plan import Plan
 from state.decision.attribution import EXPOSURES, current
+from state.decision.eligibility import refuses_surface
 from state.decision.experiment_groups import experiment_draw, experiment_group
 from state.decision.guidance import Guidance
 from state.events import Event
@@ -218,7 +219,7 @@ class Fold:
         row_changed = follow_session(person, event, plan.limits.session_gap)
         signing_up = kind == "signup" and not person.signup_at
         if kind in ("signup", "identify"):
-            row_changed |= update_traits(person, event, plan.traits)
+            row_changed |= update_traits(person, event, plan.traits, out)
             if kind == "signup":
                 person.signup_at = min(person.signup_at or at, at)
                 row_changed |= signing_up
@@ -226,9 +227,10 @@ class Fold:
             person.draw = experiment_draw(person.tenant, str(event.payload["previousId"]))
             row_changed = True
         elif kind == "preferences_changed":
-            update_preferences(person, event)
+            update_preferences(person, event, out)
             row_changed = True
-            if not person.guidance:
+            shown = current(person, person.now)
+            if shown and (not person.guidance or refuses_surface(plan, person, shown.trigger, shown.step, person.now)):
                 self._guidance.withdraw(out, person, "opted_out", person.now)
         path = plan.path_for(person.traits) if row_changed or person.path not in plan.paths else person.path
         rules = plan.rules(kind, event.name, event.payload)

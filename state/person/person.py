@@ -166,3 +166,7 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     """Type and subject of the last event to arrive, shortened."""
     notes: list[str] = []
     """The person's last texts and errors: kept only where the catalog's ``wording`` uses them."""
+    # preferences, continued: a later field of a snapshot stands at its end
+    refused: list[str] = []
+    """Surfaces on which the person wants no guidance."""
+    channels_at: int = 0

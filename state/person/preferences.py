@@ -1,23 +1,25 @@
-"""Preferences: whether a person wants guidance, at which hours, and whether a model may word it. The newest value of each counts."""
+"""Preferences: whether, where and when a person wants guidance, and whether a model may word it. The newest value of each counts."""
 
 from __future__ import annotations
 
+from state import counters
+from state.event_fields import read_preferences
 from state.events import Event
+from state.person.collector import Collector
 from state.person.person import Person
-from state.times import parse_minute_of_day
 
 
-def update_preferences(person: Person, event: Event) -> None:
+def update_preferences(person: Person, event: Event, out: Collector) -> None:
     """Apply the preferences of ``event``, each by its own time. At equal times a refusal wins over a consent."""
-    at, guidance, quiet = event.timestamp, event.payload.get("guidance"), event.payload.get("quietHours")
-    if "quietHours" in event.payload and at >= person.preferences_at:
-        person.preferences_at, person.quiet_from, person.quiet_to = at, -1, -1
-        if isinstance(quiet, dict):
-            person.quiet_from, person.quiet_to = parse_minute_of_day(quiet.get("start")), parse_minute_of_day(quiet.get("end"))
-            if person.quiet_to < 0:
-                person.quiet_from = -1
-    model = event.payload.get("modelText")
-    if isinstance(model, bool) and (at > person.model_text_at or (at == person.model_text_at and not model)):
-        person.model_text_at, person.model_text = at, model
-    if isinstance(guidance, bool) and (at > person.guidance_at or (at == person.guidance_at and not guidance)):
-        person.guidance_at, person.guidance = at, guidance
+    at, told = event.timestamp, read_preferences(event.payload)
+    for name in told.unread if not event.from_visitor else ():
+        out.count(counters.VALUES_UNREAD, name)
+    if told.quiet is not None and at >= person.preferences_at:
+        person.preferences_at, (person.quiet_from, person.quiet_to) = at, told.quiet
+    if told.model_text is not None and (at > person.model_text_at or (at == person.model_text_at and not told.model_text)):
+        person.model_text_at, person.model_text = at, told.model_text
+    if told.guidance is not None and (at > person.guidance_at or (at == person.guidance_at and not told.guidance)):
+        person.guidance_at, person.guidance = at, told.guidance
+    if told.refused is not None and at >= person.channels_at:
+        also = person.refused if at == person.channels_at else []
+        person.channels_at, person.refused = at, sorted({*told.refused, *also})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from state.event_fields import read_text
 from state.events import Event
 from state.person.person import Person
 
@@ -36,7 +37,7 @@ def repeats_last_event(person: Person, event: Event) -> bool:
 def keep_notes(person: Person, event: Event) -> None:
     """Keep the person's own texts: the message of an error, and what they typed into a text field."""
     if event.type == "error":
-        words = " ".join(str(event.payload.get(field) or "") for field in ("code", "message")).strip()
+        words = " ".join(read_text(event.payload.get(field)) for field in ("code", "message")).strip()
     else:
         words = next((value for field in _NOTE_FIELDS if isinstance(value := event.payload.get(field), str) and value), "")
     if words:

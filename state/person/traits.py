@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from state import counters
 from state.catalog.model import Scalar
+from state.event_fields import UnreadableError, read_trait
 from state.events import Event
+from state.person.collector import Collector
 from state.person.person import Person
 
-LONGEST: Final = 128
-"""Characters of a trait's text. A longer value is ignored."""
 
+def update_traits(person: Person, event: Event, wanted: frozenset[str], out: Collector) -> bool:
+    """Keep the newest value of each wanted trait; return whether one changed. At equal times the greater text wins, whatever the order.
 
-def update_traits(person: Person, event: Event, wanted: frozenset[str]) -> bool:
-    """Keep the newest value of each wanted trait; return whether one changed. At equal times the greater text wins, whatever the order."""
+    Values that cannot be read are counted, once for the visitor or user who sent them.
+    """
     given = event.payload.get("traits")
     if not isinstance(given, dict):
         return False
     changed, at = False, event.timestamp
-    for name, value in given.items():
-        if name not in wanted or not _is_kept(value):
+    for name, sent in given.items():
+        if name not in wanted:
+            continue
+        try:
+            value = read_trait(name, sent)
+        except UnreadableError:
+            if not event.from_visitor:
+                out.count(counters.VALUES_UNREAD, name)
+            continue
+        if value is None:
             continue
         old_at = person.trait_times.get(name, person.traits_at) if name in person.traits else 0
         if at > old_at or (at == old_at and _rank(value) > _rank(person.traits[name])):
@@ -35,7 +44,3 @@ def update_traits(person: Person, event: Event, wanted: frozenset[str]) -> bool:
 def _rank(value: Scalar) -> tuple[str, str]:
     """Sort key of a value. It separates ``1`` from ``True``, which are equal in Python."""
     return str(value), type(value).__name__
-
-
-def _is_kept(value: object) -> bool:
-    return isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= LONGEST)

@@ -1,7 +1,7 @@
 """A visitor: the events of an anonymous id that may count later, for the person into whom the visitor is merged.
 
-Only events that are evidence of a step or carry traits are kept, at most ``KEPT`` of them, the newest. They are kept while the visitor may
-be handed on: until it is merged into a user, or its id turns out to be a user's. After the merge only the person's stream key, a digest, is
+Only events that are evidence of a step or carry traits or preferences are kept, at most ``KEPT`` of them, the newest. They are kept while
+the visitor may be handed on: until it is merged into a user, or its id turns out to be a user's. After the merge only the person's stream key, a digest, is
 kept: the user's id is in ``state/person/identity.py`` until the user is deleted. Snapshot: one version byte, then the MessagePack array of
 ``Visitor``'s fields in order.
 """
@@ -18,6 +18,7 @@ from state.person.arrivals import VisitorMerged
 from state.person.snapshot import SnapshotError
 
 KEPT: Final = 64
+_ABOUT_THE_PERSON: Final = frozenset({"signup", "identify", "preferences_changed"})
 VERSION: Final = 1
 
 
@@ -47,7 +48,7 @@ class Stitcher:
         """Keep a visitor's event where it may count for the person later."""
         if event.type == "user_deleted":
             visitor.events = []
-        elif not visitor.settled and (event.type in ("signup", "identify") or self._plan.rules(event.type, event.name, event.payload)):
+        elif not visitor.settled and (event.type in _ABOUT_THE_PERSON or self._plan.rules(event.type, event.name, event.payload)):
             visitor.events = [*visitor.events[1 - KEPT :], msgspec.structs.replace(event, raw_payload=b"{}", traceparent="")]
 
     def merge(self, visitor: Visitor, merged: VisitorMerged) -> list[Event]:

@@ -61,6 +61,15 @@ def test_a_visitors_evidence_is_handed_on_under_the_users_key_at_the_merge() -> 
     assert (event.log_time, event.seq, event.partition) == (START + HOUR, 77, 2)
 
 
+def test_a_refusal_is_handed_on_too() -> None:
+    life = Life()
+    _, (_, refusal) = batch(stitch_logic(plan())(None), visit("preferences_changed", 1, guidance=False), merged(HOUR)).users
+    assert isinstance(refusal, Event)
+    life.see(signup(user="ana"), refusal)
+    assert life.person is not None
+    assert life.person.guidance is False
+
+
 def test_it_is_handed_on_once() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("form_submit", 1, form="connect"), merged(HOUR))

@@ -18,11 +18,12 @@ from state.vocabulary import EVENT_TYPES
 
 NOW = 1_772_442_000_000
 GOOD: dict[str, Any] = {"eventId": "e1", "userId": "ana", "eventType": "track", "timestamp": "2026-03-02T09:00:00Z"}
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 _LEFT_OUT = object()
 
 
 def message(value: bytes) -> Message:
-    return Message(value, b"key", "events", 3, 42, NOW + 5, NOW, 7, "00-trace")
+    return Message(value, b"key", "events", 3, 42, NOW + 5, NOW, 7, PARENT)
 
 
 def given_with(**changes: Any) -> Event | DeadLetter:
@@ -49,6 +50,11 @@ def reason(outcome: Event | DeadLetter) -> str:
 
 # rejected
 
+PLACEHOLDERS = [
+    *"undefined Undefined null NULL NaN None none (null) <nil> anonymous unknown n/a true false userId".split(),
+    *("[object Object]", "00000000-0000-0000-0000-000000000000", " ", "\u3000", " undefined "),
+]
+
 TABLE: list[tuple[str, dict[str, Any], str]] = [
     ("missing_event_id", {"eventId": _LEFT_OUT}, "eventId is missing"),
     ("bad_event_id", {"eventId": ""}, "1 to 128"),
@@ -67,6 +73,25 @@ TABLE: list[tuple[str, dict[str, Any], str]] = [
     ("bad_user_id", {"userId": "a\x7f"}, "control"),
     ("bad_user_id", {"anonymousId": 5}, "1 to 256"),
     ("bad_user_id", {"userId": _LEFT_OUT, "anonymousId": "a\nb"}, "control"),
+    ("bad_user_id", {"userId": "", "anonymousId": ""}, "empty"),
+    ("bad_user_id", {"userId": _LEFT_OUT, "anonymousId": ""}, "empty"),
+    *(("bad_user_id", {"userId": f"a{mark}b"}, "invisible") for mark in "\x80\x9f\u00ad\u200b\u202e\u2066\ufeff\ufffd\U000e0041\u2028"),
+    *(("bad_event_id", {"eventId": f"a{mark}b"}, "invisible") for mark in "\x85\u200e\u2069\ufffc"),
+    ("bad_tenant_id", {"tenantId": "a\u202eb"}, "invisible"),
+    ("bad_payload", {"eventType": "identity_merged", "payload": {"previousId": "a\x85b"}}, "not an id"),
+    *(("placeholder_id", {"userId": text}, "userId is") for text in PLACEHOLDERS),
+    *(("placeholder_id", {"userId": text, "anonymousId": "c"}, "userId is") for text in PLACEHOLDERS if text.strip()),
+    *(("placeholder_id", {"userId": _LEFT_OUT, "anonymousId": text}, "anonymousId is") for text in PLACEHOLDERS),
+    *(
+        ("placeholder_id", {"eventType": "identity_merged", "payload": {"previousId": text}}, "previousId is")
+        for text in PLACEHOLDERS
+        if text.isascii()
+    ),
+    ("placeholder_id", {"userId": "", "anonymousId": "null"}, "anonymousId is"),
+    ("placeholder_id", {"eventId": "undefined"}, "eventId is"),
+    ("placeholder_id", {"eventId": "  "}, "eventId is"),
+    ("placeholder_id", {"tenantId": "undefined"}, "tenantId is"),
+    ("placeholder_id", {"tenantId": " "}, "tenantId is"),
     ("bad_tenant_id", {"tenantId": ""}, "1 to 128"),
     ("bad_tenant_id", {"tenantId": "x" * 129}, "1 to 128"),
     ("bad_tenant_id", {"tenantId": 5}, "1 to 128"),
@@ -91,7 +116,10 @@ TABLE: list[tuple[str, dict[str, Any], str]] = [
     ("bad_timestamp", {"timestamp": "2026-03-02T09:00:00"}, "with a zone"),
     ("bad_timestamp", {"timestamp": "2026-02-30T09:00:00Z"}, "RFC 3339"),
     ("bad_timestamp", {"timestamp": "2026-03-02T24:00:00Z"}, "RFC 3339"),
-    ("bad_timestamp", {"timestamp": "2016-12-31T23:59:60Z"}, "RFC 3339"),
+    ("bad_timestamp", {"timestamp": "2026-01-06T12:00:60Z"}, "RFC 3339"),
+    ("bad_timestamp", {"timestamp": "2016-12-31T23:59:61Z"}, "RFC 3339"),
+    ("bad_timestamp", {"timestamp": "2016-12-31T23:59:60+01:00"}, "RFC 3339"),
+    ("bad_timestamp", {"timestamp": "2016-12-31T23:59:60"}, "RFC 3339"),
     ("bad_timestamp", {"timestamp": "2026-03-02T09:00:00+24:00"}, "RFC 3339"),
     ("timestamp_out_of_range", {"timestamp": "1970-01-01T00:00:00Z"}, "before 2000"),
     ("timestamp_out_of_range", {"timestamp": "9999-12-31T23:59:59Z"}, "24 hours ahead"),
@@ -131,15 +159,24 @@ RAW: list[tuple[str, bytes, str]] = [
     ("not_json", b"hello", ""),
     ("not_json", b'{"eventId": "e1"', ""),
     ("not_json", b'{"eventId": "e1"}}', "trailing"),
-    ("not_json", b"\xef\xbb\xbf" + json.dumps(GOOD).encode(), ""),
     ("not_json", b"[" * 100_000, "recursion"),
     ("not_json", b"[" * 100_000 + b"]" * 100_000, "recursion"),
     ("not_json", b'{"a":' * 100_000, "recursion"),
-    ("not_json", json.dumps(GOOD)[:-1].encode() + b', "x": NaN}', ""),
-    ("not_json", json.dumps(GOOD)[:-1].encode() + b', "payload": {"x": 1e999}}', ""),
-    ("not_json", json.dumps(GOOD)[:-1].encode() + b', "payload": {"x": 1' + b"0" * 5_000 + b"}}", ""),
-    ("not_json", json.dumps({**GOOD, "userId": "\ud800"}).encode(), ""),
-    ("not_json", json.dumps({**GOOD, "payload": {"\udc00": 1}}).encode(), ""),
+    ("not_json", json.dumps(GOOD)[:-1].encode() + b', "x": NaN}', "NaN is not JSON"),
+    ("not_json", json.dumps(GOOD)[:-1].encode() + b', "payload": {"x": -Infinity}}', "-Infinity is not JSON"),
+    ("not_json", json.dumps(GOOD)[:-1].encode() + b', "payload": {"x": [1,]}}', "trailing comma"),
+    ("not_json", json.dumps(GOOD)[:-1].encode() + b', "payload": {"x": 1e999, "y": }}', ""),
+    ("not_json", b"\xef\xbb\xbf", ""),
+    ("not_json", b"\xef\xbb\xbf{,}", ""),
+    ("bad_payload", json.dumps(GOOD)[:-1].encode() + b', "payload": {"x": 1e400}}', "beyond 64 bits, 1e400"),
+    ("bad_payload", json.dumps(GOOD)[:-1].encode() + b', "payload": {"x": [{"y": -1e999}]}}', "beyond 64 bits, -1e999"),
+    ("bad_payload", json.dumps(GOOD)[:-1].encode() + b', "payload": {"x": 1' + b"0" * 5_000 + b"}}", "beyond 64 bits"),
+    ("bad_payload", json.dumps({**GOOD, "payload": []}).encode().replace(b"[]", b"[1e400]"), "not an object"),
+    ("bad_event_id", json.dumps(GOOD).encode().replace(b'"e1"', b"1e400"), "a number"),
+    ("bad_timestamp", json.dumps(GOOD)[:-1].encode().replace(b"09:00:00Z", b"noon") + b', "payload": {"x": 1e400}}', "RFC 3339"),
+    ("bad_user_id", json.dumps({**GOOD, "userId": "u-\ud800"}).encode(), "invisible"),
+    ("bad_event_id", json.dumps({**GOOD, "eventId": "\udc00"}).encode(), "invisible"),
+    ("not_json", json.dumps({**GOOD, "payload": {"a": "\ud800"}}).encode()[:-1], ""),
     ("not_an_object", b"[]", "not an object"),
     ("not_an_object", b"5", "not an object"),
     ("not_an_object", b"null", "not an object"),
@@ -218,6 +255,74 @@ def test_rfc_3339_is_read_to_the_millisecond(text: str, milliseconds: int) -> No
     assert peek_timestamp(json.dumps({**GOOD, "timestamp": text}).encode()) == milliseconds
 
 
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("2016-12-31T23:59:60Z", 1_483_228_800_000),
+        ("2016-12-31t23:59:60.25z", 1_483_228_800_250),
+        ("2016-12-31T15:59:60-08:00", 1_483_228_800_000),
+        ("2017-01-01T05:29:60.999+05:30", 1_483_228_800_999),
+    ],
+)
+def test_a_leap_second_is_the_second_after_59(text: str, milliseconds: int) -> None:
+    assert accepted(timestamp=text, payload={"at": "12:60", "b": [1.50]}).timestamp == milliseconds
+    assert accepted(timestamp=text, payload={"at": "12:60"}).payload == {"at": "12:60"}
+    assert peek_timestamp(json.dumps({"timestamp": text}).encode()) == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"love it \ud83d", "love it \ufffd"),
+        (r"ok \ud83d\ude00", "ok \U0001f600"),
+        (r"\udc00\ud800", "\ufffd\ufffd"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (r"\\ud83d", r"\ud83d"),
+        (r"\\\ud83d", "\\\ufffd"),
+        (r"\ud83dA\n", "\ufffdA\n"),
+    ],
+)
+def test_a_lone_surrogate_costs_the_character_and_not_the_event(written: str, read: str) -> None:
+    event = raw_with("payload", f'{{"text": "{written}", "{written}": 1}}')
+    assert isinstance(event, Event)
+    assert event.payload == {"text": read, read: 1}
+    assert json.loads(event.raw_payload) == event.payload
+    assert isinstance(raw_with("context", f'{{"title": "{written}"}}'), Event)
+
+
+def test_a_byte_order_mark_is_no_fault() -> None:
+    value = b"\xef\xbb\xbf" + json.dumps(GOOD).encode()
+    assert decode(message(value)) == decode(message(json.dumps(GOOD).encode()))
+    assert peek_timestamp(value) == NOW
+
+
+@pytest.mark.parametrize("header", ["00-trace", "x" * 100_000, PARENT + "-" + "0" * 100_000, "\udcff"])
+def test_what_is_no_traceparent_is_dropped(header: str) -> None:
+    event = decode(msgspec.structs.replace(message(json.dumps(GOOD).encode()), traceparent=header))
+    assert isinstance(event, Event)
+    assert event.traceparent == ""
+
+
+@pytest.mark.parametrize("nobody", ["", " ", "\t\n", None, _LEFT_OUT])
+def test_without_a_user_id_the_anonymous_one_counts_and_the_other_way_round(nobody: Any) -> None:
+    assert (accepted(userId=nobody, anonymousId="cookie").user, accepted(userId=nobody, anonymousId="cookie").anonymous) == ("cookie", True)
+    assert (accepted(anonymousId=nobody).user, accepted(anonymousId=nobody).anonymous) == ("ana", False)
+
+
+def test_a_placeholder_beside_a_user_id_is_not_looked_at() -> None:
+    assert accepted(anonymousId="undefined").user == "ana"
+
+
+@pytest.mark.parametrize("text", ["0", "nobody", "undefined-7", "guest", "Nullah", "id"])
+def test_ids_that_only_resemble_a_placeholder_are_ids(text: str) -> None:
+    assert accepted(userId=text).user == text
+
+
+@pytest.mark.parametrize("text", ["", "undefined", "null", None])
+def test_a_session_without_an_id_has_none(text: str | None) -> None:
+    assert accepted(sessionId=text).session == ""
+
+
 @pytest.mark.parametrize("value", [b"", b"{}", b"[1]", b'{"timestamp": 5}', b'{"timestamp": "2026-03-02"}', b"\xff", b"[" * 100_000])
 def test_a_message_without_a_time_has_none_to_peek_at(value: bytes) -> None:
     assert peek_timestamp(value) is None
@@ -225,7 +330,7 @@ def test_a_message_without_a_time_has_none_to_peek_at(value: bytes) -> None:
 
 def test_an_event_carries_its_place_in_the_input() -> None:
     event = accepted(payload={"a": 1}, sessionId="s", name="n", tenantId="acme")
-    assert (event.partition, event.offset, event.seq, event.log_time, event.traceparent) == (3, 42, 7, NOW + 5, "00-trace")
+    assert (event.partition, event.offset, event.seq, event.log_time, event.traceparent) == (3, 42, 7, NOW + 5, PARENT)
     assert (event.tenant, event.user, event.anonymous, event.id) == ("acme", "ana", False, "e1")
     assert (event.session, event.type, event.name, event.payload) == ("s", "track", "n", {"a": 1})
     assert json.loads(event.raw_payload) == {"a": 1}
@@ -283,11 +388,15 @@ _changes = st.dictionaries(
         st.just(_LEFT_OUT),
         st.sampled_from(sorted(EVENT_TYPES)),
         st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
-        st.dictionaries(st.sampled_from(["path", "target", "form", "code", "previousId", "traits"]), _json_values, max_size=3),
+        st.dictionaries(
+            st.sampled_from("path target form code previousId traits guidance channels quietHours".split()),
+            _json_values,
+            max_size=3,
+        ),
     ),
     max_size=4,
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff\ufffd]")
 
 
 def check(outcome: Event | DeadLetter, value: bytes) -> None:
@@ -302,6 +411,7 @@ def check(outcome: Event | DeadLetter, value: bytes) -> None:
     assert 1 <= len(outcome.id) <= 128
     assert 1 <= len(outcome.user) <= 256
     assert 1 <= len(outcome.tenant) <= 128
+    assert outcome.user.strip()
     assert not any(_CONTROL.search(text) for text in (outcome.id, outcome.user, outcome.tenant))
     assert outcome.type in EVENT_TYPES
     assert len(outcome.raw_payload) <= MAX_PAYLOAD

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from state.catalog.model import Scalar
 from state.catalog.template import LONGEST, is_displayable
 from state.catalog.template import render as fill
-from state.decision.composer import Composer, trace_id
+from state.decision.composer import Composer
 from state.decision.messages import Decision, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE, SECOND, parse, render
 from state.ids import Keys, uniform
-from state.records.recommendation import decode, encode, redis_key, validation_hash
-from state.times import minute_of_day, parse_minute_of_day, rfc3339, within_hours
+from state.records.recommendation import decode, encode, validation_hash
+from state.times import minute_of_day, rfc3339, within_hours
+from state.traceparent import read_traceparent, trace_id
 from tests.state.lives import KEYS, START, Life, catalog, plan, signup
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -97,16 +98,6 @@ def test_the_minute_of_the_day_is_the_persons_own_and_utc_where_the_zone_is_nons
     assert minute_of_day(START, zone) == minute
 
 
-@given(st.integers(0, 1439))
-def test_a_minute_of_the_day_is_read_as_it_is_written(minute: int) -> None:
-    assert parse_minute_of_day(f"{minute // 60:02d}:{minute % 60:02d}") == minute
-
-
-@pytest.mark.parametrize("text", ["24:00", "12:60", "7:00", "0700", "07:00 ", "-1:00", "aa:bb", "", None, 5, ["07:00"], "²²:²²"])
-def test_anything_else_is_no_minute_of_the_day(text: object) -> None:
-    assert parse_minute_of_day(text) == -1
-
-
 @given(st.integers(0, 1439), st.integers(0, 1439), st.integers(0, 1439))
 def test_hours_over_midnight_are_the_rest_of_the_day(minute: int, start: int, end: int) -> None:
     if start != end:
@@ -174,6 +165,24 @@ HOSTILE = [
     "",
     "   ",
     "\u00a0",
+    "null",
+    "NULL",
+    "undefined",
+    "NaN",
+    "None",
+    " none ",
+    "N/A",
+    "unknown",
+    "Anonymous",
+    "(null)",
+    "[object Object]",
+    "%FNAME%",
+    "%%first_name%%",
+    "{{first_name}}",
+    "${name}",
+    "*|FNAME|*",
+    "<%= name %>",
+    "%@",
 ]
 FINE = [
     "Ana",
@@ -190,6 +199,10 @@ FINE = [
     "Kim & Co",
     "R2D2",
     "Ana, Ben",
+    "Nil",
+    "Na",
+    "Nullah",
+    "100%",
 ]
 
 
@@ -246,19 +259,22 @@ def test_every_arm_of_an_ask_has_words_for_it() -> None:
     assert len(messages) == 3
 
 
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+
+
 @pytest.mark.parametrize(
     ("header", "wanted"),
     [
-        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "4bf92f3577b34da6a3ce929d0e0e4736"),
-        ("", None),
-        ("00-short-00f067aa0ba902b7-01", None),
-        ("nonsense", None),
-        ("00-4bf92f3577b34da6a3ce929d0e0e4736", None),
+        (PARENT, PARENT),
+        (f"cc-{TRACE}-00f067aa0ba902b7-01-what-the-future-adds", f"cc-{TRACE}-00f067aa0ba902b7-01"),
+        *((header, "") for header in (
+            "", "nonsense", "00-short-00f067aa0ba902b7-01", f"00-{TRACE}", f"{PARENT}-more", f"{PARENT}0", f"cc{PARENT[2:]}0", f" {PARENT}",
+            f"{PARENT}\n", f"ff{PARENT[2:]}", PARENT.upper(), PARENT.replace(TRACE, "0" * 32), f"00-{TRACE}-{'0' * 16}-01", "x" * 100_000,
+        )),
     ],
-)
-def test_the_trace_id_of_a_traceparent(header: str, wanted: str | None) -> None:
-    assert trace_id(header) == wanted
-
-
-def test_all_records_of_a_person_share_a_cluster_slot() -> None:
-    assert redis_key("t", "u") == "onramp:{t:u}:rec"
+)  # fmt: skip
+def test_a_traceparent_is_kept_where_it_is_one_and_never_longer(header: str, wanted: str) -> None:
+    assert read_traceparent(header) == wanted
+    assert trace_id(header) == (TRACE if wanted else None)
+    assert len(read_traceparent(header + "-" + "0" * 100_000)) <= len(PARENT)

@@ -264,11 +264,13 @@ def test_a_person_may_switch_texts_of_a_model_off_and_on_the_newest_word_countin
     assert asked(life).consent
 
 
-@pytest.mark.parametrize("notes", ["no", 0, None, [], {}])
-def test_what_is_no_yes_or_no_changes_nothing(notes: Any) -> None:
+@pytest.mark.parametrize(
+    ("told", "consent"), [("no", False), (0, False), ({"enabled": "off"}, False), *((neither, True) for neither in (None, [], {}))]
+)
+def test_a_refusal_in_other_words_is_one_and_what_is_no_yes_or_no_changes_nothing(told: Any, consent: bool) -> None:
     life = Life(OPEN)
-    life.see(event("preferences_changed", MINUTE, modelText=notes), signup(2 * MINUTE))
-    assert asked(life).consent
+    life.see(event("preferences_changed", MINUTE, modelText=told), signup(2 * MINUTE))
+    assert asked(life).consent is consent
 
 
 def test_at_the_same_moment_a_no_counts() -> None:

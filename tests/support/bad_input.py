@@ -66,7 +66,17 @@ BAD: Final[dict[str, tuple[bytes, str]]] = {
     "payload of 1 MB": (_event(payload={"path": "/", "x": "y" * 1_000_000}), "payload_too_large"),
     "message over 1 MiB": (_event(payload={"path": "/", "x": "y" * 1_100_000}), "too_large"),
     "another schema": (_event(schemaVersion=2), "unsupported_schema_version"),
-    "a lone surrogate, escaped": (_event(userId="u-\ud800"), "not_json"),
+    "a lone surrogate in an id": (_event(userId="u-\ud800"), "bad_user_id"),
+    "a number beyond floats": (_event().replace(b'"/"', b'"/", "n": 1e400'), "bad_payload"),
+    "a C1 control": (_event(userId="a\x85"), "bad_user_id"),
+    "a sign that turns the direction": (_event(userId="a\u202eb"), "bad_user_id"),
+    "user undefined": (_event(userId="undefined"), "placeholder_id"),
+    "visitor of blanks": (_event(userId=None, anonymousId="  "), "placeholder_id"),
+    "merged with null": (_event(eventType="identity_merged", payload={"previousId": "null"}), "placeholder_id"),
+    "guidance maybe": (_event(eventType="preferences_changed", payload={"guidance": "maybe"}), "bad_payload"),
+    "guidance null": (_event(eventType="preferences_changed", payload={"guidance": None}), "bad_payload"),
+    "hours no clock shows": (_event(eventType="preferences_changed", payload={"quietHours": {"start": "25:00"}}), "bad_payload"),
+    "traits a list": (_event(eventType="identify", payload={"traits": []}), "bad_payload"),
 }
 """What is wrong → (message, reason)."""
 
@@ -80,6 +90,10 @@ ODD: Final[dict[str, bytes]] = {
     "almost too large": _event(eventId="odd-large", payload={"path": "/", "x": "y" * 32_700}),
     "quotes and SQL": _event(eventId="odd-sql", userId="'; DROP TABLE events; --", payload={"path": "/\\'\"{x:String}"}),
     "braces of a key": _event(eventId="odd-braces", userId="}{user}:rec"),
+    "a byte order mark": b"\xef\xbb\xbf" + _event(eventId="odd-mark"),
+    "a lone surrogate": _event(eventId="odd-surrogate", payload={"path": "/", "title": "x\ud83d"}),
+    "a leap second": _event(eventId="odd-leap", timestamp="2026-01-06T23:59:60Z"),
+    "an empty user beside a visitor": _event(eventId="odd-empty", userId="", anonymousId="cookie"),
     "blanks around": b"  \t" + _event(eventId="odd-blanks") + b"  ",
     "a carriage return": _event(eventId="odd-cr") + b"\r",
 }
