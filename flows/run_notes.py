@@ -46,6 +46,9 @@ def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: P
     ignored = run["exposuresIgnored"]
     if sum(ignored.values()) > TOO_MANY_IGNORED * (sum(ignored.values()) + run["outcomes"].get("shown", 0)):
         notes += [exposures_note(reason, number) for reason, number in ignored.items()]
+    if unread := run["valuesUnread"]:
+        fields = ", ".join(f"{name} {number:,}" for name, number in unread.items())
+        notes.append(f"Values that mean nothing were left out: {fields}. docs/events.md says what each field may hold.")
     return notes
 
 

@@ -39,4 +39,5 @@ def _figures(totals: CounterTotals) -> dict[str, Any]:
         "outcomes": outcomes,
         "stuckSignals": counters.STUCK_SIGNALS.by_label(totals),
         "exposuresIgnored": counters.EXPOSURES_IGNORED.by_label(totals),
+        "valuesUnread": counters.VALUES_UNREAD.by_label(totals),
     }

@@ -53,6 +53,7 @@ def as_json(facts: Facts, report: RunReport | None, tenant: str, *, only: bool) 
     """All views (of ``tenant`` alone where ``only``), the report and the section on texts by a model."""
     return {
         **{view: _rows(facts, view, tenant if only else None) for view in _VIEWS},
+        "unknownTimeZones": trust.unknown_zones(facts, tenant),
         "verdict": None if report is None else {"tenantId": tenant, **report_json(report)},
         "llm": None if report is None else llm.as_record(llm.read(facts, tenant), report.model),
     }
@@ -85,6 +86,7 @@ def show(console: Console, facts: Facts, report: RunReport, tenant: str) -> None
     non_decisions.show_non_decisions(console, facts, tenant)
     trust.show_trust(console, report)
     trust.show_ignored_exposures(console, facts, tenant)
+    trust.show_unknown_zones(console, trust.unknown_zones(facts, tenant))
 
 
 def show_rest(console: Console, facts: Facts, tenant: str, known: list[str], drawn: list[Path]) -> None:

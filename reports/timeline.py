@@ -16,13 +16,17 @@ from reports.render import count, lines
 from reports.safe_text import plain, shortened
 from reports.stuck_evidence import evidence_in_words
 from reports.values import in_utc, json_record
+from state.decision.attribution import EXPOSURES
 
 if TYPE_CHECKING:
     from reports.facts import Facts
 
 _STYLE: Final = {"event": "dim", "signal": "yellow", "decision": "green", "non_decision": "magenta", "wording": "blue", "outcome": "cyan"}
 _LABEL: Final = {"non_decision": "no decision", "recommendation": "guidance"}
-_SHOWN_FIELDS: Final = tuple("path target label form code message recommendationId guidance previousId persona useCase".split())
+_SHOWN_FIELDS: Final = tuple(
+    "path target label form code message recommendationId guidance modelText channels quietHours previousId".split()
+    + "persona useCase timezone".split()
+)
 _LONGEST: Final = 200
 _OUTCOMES: Final = {
     "shown": "reached the screen",
@@ -57,11 +61,11 @@ def read(facts: Facts, tenant: str, user: str) -> tuple[Row | None, list[Row]]:
 
 def as_records(timeline: list[Row]) -> list[Row]:
     """The timeline as JSON objects; ``inWords`` is the sentence that ``onramp explain`` prints."""
-    outcomes = _outcomes(timeline)
+    outcomes, issued = _outcomes(timeline), _issued(timeline)
     records = []
     for row in timeline:
-        record = json_record({name: value for name, value in row.items() if value not in {"", None}})
-        records.append({**record, "inWords": _words(row, outcomes)})
+        record = json_record({name: value for name, value in row.items() if value is not None and value != ""})
+        records.append({**record, "inWords": _words(row, outcomes, issued)})
     return records
 
 
@@ -74,12 +78,14 @@ def show(console: Console, user: str, tenant: str, person: Row | None, timeline:
     shown = timeline[-limit:] if limit else timeline
     if len(shown) < len(timeline):
         console.print(Text(f"  {len(timeline) - len(shown):,} earlier entries left out; --limit 0 shows all", style="dim"))
-    show_entries(console, shown, _outcomes(timeline))
+    show_entries(console, shown, _outcomes(timeline), _issued(timeline))
     console.print()
 
 
-def show_entries(console: Console, entries: list[Row], outcomes: dict[str, list[str]]) -> None:
-    """Print entries, a heading for each day. ``outcomes``: decision → what followed it, to stand behind the decision."""
+def show_entries(console: Console, entries: list[Row], outcomes: dict[str, list[str]], issued: frozenset[str] = frozenset()) -> None:
+    """Print entries, a heading for each day. ``outcomes``: decision → what followed it, to stand behind the decision. ``issued`` are the
+    person's decisions, to tell exposures that belong to none.
+    """
     days: dict[str, list[Row]] = defaultdict(list)
     for row in entries:
         days[in_utc(row["at"]).strftime("%A, %Y-%m-%d")].append(row)
@@ -93,7 +99,7 @@ def show_entries(console: Console, entries: list[Row], outcomes: dict[str, list[
         for row in rows:
             kind = row["kind"]
             label = Text(str(_LABEL.get(kind, kind)), style=_STYLE.get(kind, ""))
-            words = Text(_words(row, outcomes), style="dim" if kind == "event" else "")
+            words = Text(_words(row, outcomes, issued), style="dim" if kind == "event" else "")
             grid.add_row(Text(f"  {in_utc(row['at']):%H:%M:%S}", style="dim"), label, words)
         console.print(grid)
 
@@ -116,11 +122,15 @@ def _outcomes(timeline: list[Row]) -> dict[str, list[str]]:
     return found
 
 
-def _words(row: Row, outcomes: dict[str, list[str]]) -> str:
+def _issued(timeline: list[Row]) -> frozenset[str]:
+    return frozenset(row["decision_id"] for row in timeline if row["kind"] == "decision")
+
+
+def _words(row: Row, outcomes: dict[str, list[str]], issued: frozenset[str]) -> str:
     step, trigger = plain(row["step_id"]), plain(row["trigger"])
     match row["kind"]:
         case "event":
-            return _event(row)
+            return _event(row, issued)
         case "progress":
             return f"{row['what']} {step} ({plain(row['detail'])})"
         case "signal":
@@ -143,20 +153,29 @@ def _words(row: Row, outcomes: dict[str, list[str]]) -> str:
     return plain(row["what"])
 
 
-def _event(row: Row) -> str:
-    what = plain(row["what"])
+def _event(row: Row, issued: frozenset[str]) -> str:
+    what, payload = plain(row["what"]), _payload(row["detail"])
     status = f" ({plain(row['reason'])}: kept, not applied)" if row["reason"] else ""
-    return shortened(f"{what}{_payload(row['detail'])}", _LONGEST) + status
+    echoed = payload.get("recommendationId")
+    if row["what"] in EXPOSURES and not status and echoed is not None and str(echoed).partition(".")[0] not in issued:
+        status = " (ignored: no recommendation of this user has that id)"
+    return shortened(f"{what}{_fields(payload)}", _LONGEST) + status
 
 
-def _payload(text: str) -> str:
+def _payload(text: str) -> Row:
     try:
         payload = json.loads(text) if text else {}
     except ValueError:
-        return ""
-    if not isinstance(payload, dict):
-        return ""
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def _fields(payload: Row) -> str:
     traits = payload.get("traits")
     fields = {**payload, **(traits if isinstance(traits, dict) else {})}
-    parts = [f"{name} {shortened(plain(fields[name]), 60)}" for name in _SHOWN_FIELDS if fields.get(name) not in {None, ""}]
+    parts = [f"{name} {shortened(plain(_value(fields[name])), 60)}" for name in _SHOWN_FIELDS if fields.get(name, "") != ""]
     return f" {', '.join(parts)}" if parts else ""
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
 from flows.run_notes import exposures_note
 from reports.render import heading, lines, number
-from reports.safe_text import plain
+from reports.safe_text import plain, shortened
+from state.event_fields import UnreadableError, read_trait
+
+_ZONES: Final = """
+SELECT JSONExtractRaw(payload, 'traits', 'timezone') AS zone, uniqExact(user_id) AS people
+FROM events_final
+WHERE tenant_id = {tenant:String} AND status = 'applied' AND event_type IN ('signup', 'identify') AND JSONHas(payload, 'traits', 'timezone')
+GROUP BY zone ORDER BY people DESC, zone LIMIT 10000
+"""
+_MOST_ZONES: Final = 5
 
 if TYPE_CHECKING:
     from reports.facts import Facts
@@ -40,4 +50,29 @@ def show_ignored_exposures(console: Console, facts: Facts, tenant: str) -> None:
     for row in rows:
         example = f"Example: event {row['example_event_id']} of {row['example_user_id']}."
         sentence = f"{exposures_note(row['reason'], row['events'])} {example}"
+        lines(console, Text.assemble(("NO   ", "bold red"), plain(sentence)))
+
+
+def unknown_zones(facts: Facts, tenant: str) -> list[dict[str, Any]]:
+    """The values of the trait ``timezone`` that were sent and are no known zone, each with the number of people."""
+    return [{"timezone": zone, "people": row["people"]} for row in facts.rows(_ZONES, tenant=tenant) for zone in _unknown(row["zone"])]
+
+
+def _unknown(raw: str) -> list[Any]:
+    sent = json.loads(raw)
+    try:
+        read_trait("timezone", sent)
+    except UnreadableError:
+        return [sent]
+    return []
+
+
+def show_unknown_zones(console: Console, zones: list[dict[str, Any]]) -> None:
+    """Print which time zones the app sent that mean none."""
+    if zones:
+        shown = ", ".join(
+            f"{shortened(json.dumps(each['timezone'], ensure_ascii=False), 40)} ({number(each['people'])})" for each in zones[:_MOST_ZONES]
+        )
+        more = f" and {len(zones) - _MOST_ZONES} more" if len(zones) > _MOST_ZONES else ""
+        sentence = f"time zones that mean none, with the number of users: {shown}{more}. Without another one, quiet hours are read in UTC."
         lines(console, Text.assemble(("NO   ", "bold red"), plain(sentence)))
