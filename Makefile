@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local-model test test-all test-load repeat bench compare same-results measure check format image-check ci lock clean
+.PHONY: help setup demo local-model test test-all test-load repeat bench compare same-results measure check event-fields format image-check ci lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ check: ## Check lint, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck scripts/*.sh docker/*.sh .ci/run
+
+event-fields: ## Write the table of fields in docs/events.md anew, from state/event_fields.py
+	@scripts/setup.sh
+	@$(BIN)/python scripts/write_event_fields.py
 
 format: ## Format the code and apply safe fixes
 	@scripts/setup.sh dev

@@ -238,7 +238,7 @@ _ID: Final = "rejected: `bad_user_id`, or `placeholder_id` for blanks and texts 
 FIELDS: Final = (
     Field("eventId", "all", "a string", "rejected: `bad_event_id`, or `placeholder_id`, since events with one id count once"),
     Field("userId", "all", "a string; with `null`, an empty or a blank one, `anonymousId` counts", _ID),
-    Field("anonymousId", "all", "a string; not looked at beside a `userId`", _ID),
+    Field("anonymousId", "all", "a string or `null`; beside a `userId` nothing else is asked of it", _ID),
     Field("tenantId", "all", "a string", "rejected: `bad_tenant_id`, or `placeholder_id`"),
     Field("sessionId", "all", "a string; `null`, empty ones and placeholders like `undefined` mean none", "rejected: `bad_session_id`"),
     Field("timestamp", "all", "RFC 3339 with a zone, leap seconds included", "rejected: `bad_timestamp`"),
@@ -289,10 +289,10 @@ FIELDS: Final = (
         "counted; the name known before stays. Numbers, `null`, `N/A`, `undefined`, `{{first_name}}`, `%FNAME%` and the like are no names",
     ),
     Field(
-        "traits.persona, useCase, companySize, signupSource, tier, locale, and those that the catalog uses",
+        "traits.persona, useCase, companySize, signupSource, tier, locale",
         "`signup`, `identify`",
-        f"a string of up to {LONGEST_TRAIT} characters, a number, `true` or `false`; `null` says nothing",
-        "counted; the value known before stays. So do `undefined`, `null` as a text, `[object Object]` and unfilled tags",
+        f"a string of up to {LONGEST_TRAIT} characters, a number, `true` or `false`; `null` says nothing. So are others that the catalog uses",
+        "counted; the value known before stays. That holds for texts like `undefined`, `null`, `[object Object]` and `{{persona}}` too",
     ),
 )
 """Every field with a meaning, in the order of the document."""

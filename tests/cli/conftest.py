@@ -21,8 +21,8 @@ PEOPLE = shlex.join([sys.executable, str(ROOT / "tests" / "cli" / "people.py")])
 
 DEMO = ("demo", "--users", 150, "--days", 12, "--population", PEOPLE)
 
-HOSTILE = "[bold]red\u202eevil[/bold]"
-"""A user id with markup and a character that turns the writing direction. One with control characters is no user id."""
+HOSTILE = "[bold]red\u200devil[/bold]"
+"""A user id with markup and an invisible joiner. One with control characters or a turn of the writing direction is no user id."""
 
 
 class Ready(NamedTuple):
@@ -72,7 +72,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Ready:
     cwd = tmp_path_factory.mktemp("own")
     events = [
         _event(1, HOSTILE, "signup", {"traits": {"persona": "analyst", "firstName": "A"}}),
-        _event(2, HOSTILE, "page_view", {"path": "/a\x1b]0;title\x07[red]"}),
+        _event(2, HOSTILE, "page_view", {"path": "/a\x1b]0;title\x07[red]\u202e"}),
         _event(3, "gone", "signup", {"traits": {"persona": "analyst"}}),
         _event(4, "gone", "user_deleted", {}),
         "not JSON",
