@@ -291,7 +291,7 @@ FIELDS: Final = (
     Field(
         "traits.persona, useCase, companySize, signupSource, tier, locale",
         "`signup`, `identify`",
-        f"a string of up to {LONGEST_TRAIT} characters, a number, `true` or `false`; `null` says nothing. So are others that the catalog uses",
+        f"a string of up to {LONGEST_TRAIT} characters, a number, `true` or `false`; `null` is none. Others of the catalog too",
         "counted; the value known before stays. That holds for texts like `undefined`, `null`, `[object Object]` and `{{persona}}` too",
     ),
 )
