@@ -60,6 +60,7 @@ def show_figures(console: Console, summary: dict[str, Any]) -> None:
         (f"exposures ignored: {reason}", count, this["exposuresIgnored"].get(reason, 0))
         for reason, count in summary["exposuresIgnored"].items()
     ]
+    rows += [(f"values left out: {field}", count, this["valuesUnread"].get(field, 0)) for field, count in summary["valuesUnread"].items()]
     rows += [(trigger, count, this["stuckSignals"].get(trigger, 0)) for trigger, count in summary["stuckSignals"].items()]
     columns = ["figure", ">total", ">this run"] if resumed else ["figure", ">count"]
     console.print()

@@ -31,7 +31,7 @@ VALUES: Final[list[Any]] = [
 ]
 """At least one of every JSON type, and of every type within a list and an object."""
 
-KINDS: Final = {
+KINDS: Final[dict[str, dict[str, Any]]] = {
     "page_view": {"path": "/a"},
     "button_click": {"target": "b"},
     "form_submit": {"form": "c"},

@@ -24,6 +24,7 @@ def summary(read: int = 1000, rejected: int = 0, completed: int = 50, **ignored:
             "deadLetters": {"bad_timestamp": rejected} if rejected else {},
             "outcomes": {"shown": 95},
             "exposuresIgnored": ignored,
+            "valuesUnread": {},
         },
     }
 
@@ -71,6 +72,13 @@ def test_an_app_that_echoes_wrong_ids_is_named_with_what_to_check(tmp_path: Path
 def test_a_few_late_exposures_are_normal(tmp_path: Path) -> None:
     assert notes_on(summary(unknown_recommendation=5), None, tmp_path / "none") == []
     assert len(notes_on(summary(unknown_recommendation=6), None, tmp_path / "none")) == 1
+
+
+def test_values_that_were_left_out_are_counted_by_field(tmp_path: Path) -> None:
+    run = summary()
+    run["thisRun"]["valuesUnread"] = {"firstName": 3, "timezone": 1200}
+    (note,) = notes_on(run, None, tmp_path / "none")
+    assert note.startswith("Values that mean nothing were left out: firstName 3, timezone 1,200.")
 
 
 def test_a_directory_belongs_to_the_first_catalog_that_used_it(tmp_path: Path) -> None:
