@@ -49,7 +49,7 @@ REASONS: Final[dict[str, str]] = {
     "merged": "the visitor became a known user, who is guided instead",
     "no_path": "no path of the catalog matches the person's traits",
     "activated": "the person has reached the activation of the path",
-    "opted_out": "the person switched guidance off",
+    "opted_out": "the person switched guidance off, altogether or on this channel",
     "holdout": "the person is in the group that gets no guidance, to measure its effect",
     "suspected_bot": "the account behaves like a bot: too fast, too regular or without rest",
     "trigger_disabled": "the catalog switches this trigger off",

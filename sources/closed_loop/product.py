@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from sources.closed_loop.payload_examples import MISSING, payloads, values
 from state.catalog.model import Catalog, Matcher, Path, Step
 from state.catalog.plan import Plan
+from state.event_fields import REQUIRED
 from state.vocabulary import SURFACE, TRIGGERS
 
 _ALTERNATIVES: Final = 4
@@ -19,9 +20,6 @@ _VIEWS: Final = 2
 
 _NEVER_SENT: Final = frozenset({"user_deleted", "identity_merged", "preferences_changed"})
 """Users do not send these events in order to complete a step."""
-
-_NEEDED: Final = {"page_view": "path", "button_click": "target", "form_submit": "form", "error": "code"}
-"""The payload field that the event contract requires for each type. Its value is a text."""
 
 _ON_PURPOSE: Final = frozenset({"page_view", "button_click", "form_submit", "track"})
 _ERRORS: Final = ("validation_failed", "timeout", "http_500", "permission_denied")
@@ -115,7 +113,7 @@ def _satisfying(step: Step, matcher: Matcher) -> list[_Event]:
         "signup": {"traits": {}},
         "identify": {"traits": {}},
     }
-    needed = _NEEDED.get(matcher.type)
+    needed = REQUIRED.get(matcher.type)
     found = payloads(matcher.where, defaults.get(matcher.type, {}))
     return [_event(matcher.type, payload, name) for payload in found if needed is None or _is_text(payload.get(needed))]
 
