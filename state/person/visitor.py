@@ -49,7 +49,10 @@ class Stitcher:
         if event.type == "user_deleted":
             visitor.events = []
         elif not visitor.settled and (event.type in _ABOUT_THE_PERSON or self._plan.rules(event.type, event.name, event.payload)):
-            visitor.events = [*visitor.events[1 - KEPT :], msgspec.structs.replace(event, raw_payload=b"{}", traceparent="")]
+            kept = [*visitor.events, msgspec.structs.replace(event, raw_payload=b"{}", traceparent="")]
+            if len(kept) > KEPT:  # a refusal outlasts what came after it
+                del kept[next((place for place, each in enumerate(kept) if each.type != "preferences_changed"), 0)]
+            visitor.events = kept
 
     def merge(self, visitor: Visitor, merged: VisitorMerged) -> list[Event]:
         """The visitor is this person from now on: return the kept events as that person's. A repeated merge hands nothing on.

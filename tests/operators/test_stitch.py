@@ -70,6 +70,16 @@ def test_a_refusal_is_handed_on_too() -> None:
     assert life.person.guidance is False
 
 
+def test_a_refusal_outlasts_whatever_the_visitor_did_after_it() -> None:
+    logic = stitch_logic(plan())(None)
+    step(logic, visit("preferences_changed", 1, guidance=False))
+    step(logic, *(visit("form_submit", 2 + number, form="connect") for number in range(2 * KEPT)))
+    _, *handed = batch(logic, merged(HOUR)).users
+    assert len(handed) == KEPT
+    kinds = [each.type for _, each in handed if isinstance(each, Event)]
+    assert kinds == ["preferences_changed", *["form_submit"] * (KEPT - 1)]
+
+
 def test_it_is_handed_on_once() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("form_submit", 1, form="connect"), merged(HOUR))
