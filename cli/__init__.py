@@ -5,6 +5,7 @@ Heavy imports happen inside the commands, so that ``--help`` is fast. ``failures
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -12,6 +13,11 @@ from typing import NoReturn
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit. 0: success. 1: a failure of Onramp, of a service or of the data. 2: wrong usage. 130: interrupted."""
-    from cli.app import invoke
+    try:
+        from cli.app import invoke
 
-    sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
+        code = invoke(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        code = 130
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the interpreter ends would print a traceback
+    sys.exit(code)

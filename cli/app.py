@@ -1,4 +1,4 @@
-"""Registers all commands, and turns usage errors into exit code 2."""
+"""Registers all commands, and runs one: the outermost handler of everything that may end it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from typer.exceptions import TyperException
+from typer.main import get_command
 
 from cli import catalog, demo, evaluate, explain, llm, recommend, report, review, run, settings, simulate, sql
-from cli.failures import guarded, say
-from reports.safe_text import never_fail_to_print
+from cli.failures import end
+from cli.streams import OutputError, standard_streams
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -62,33 +62,41 @@ for _command, _short in (
     (sql.sql, "Query ClickHouse, read-only."),
     (settings.settings, "Show every setting in force."),
 ):
-    app.command(short_help=_short, context_settings=_CONTEXT)(guarded(_command))
+    app.command(short_help=_short, context_settings=_CONTEXT)(_command)
 
 _catalogs = typer.Typer(
     rich_markup_mode=None, help="Check catalogs. A catalog describes a product's onboarding.", context_settings=_CONTEXT
 )
-_catalogs.command("check", context_settings=_CONTEXT)(guarded(catalog.check))
+_catalogs.command("check", context_settings=_CONTEXT)(catalog.check)
 app.add_typer(_catalogs, name="catalog")
 
 _reviews = typer.Typer(rich_markup_mode=None, help="Approve or reject model texts that wait for review.", context_settings=_CONTEXT)
-_reviews.command("list", context_settings=_CONTEXT)(guarded(review.list_waiting))
-_reviews.command("approve", context_settings=_CONTEXT)(guarded(review.approve))
-_reviews.command("reject", context_settings=_CONTEXT)(guarded(review.reject))
+_reviews.command("list", context_settings=_CONTEXT)(review.list_waiting)
+_reviews.command("approve", context_settings=_CONTEXT)(review.approve)
+_reviews.command("reject", context_settings=_CONTEXT)(review.reject)
 app.add_typer(_reviews, name="review")
 
 _models = typer.Typer(rich_markup_mode=None, help="Inspect prompts and model answers.", context_settings=_CONTEXT)
-_models.command("try", context_settings=_CONTEXT)(guarded(llm.attempt))
+_models.command("try", context_settings=_CONTEXT)(llm.attempt)
 app.add_typer(_models, name="llm")
 
 
 def invoke(arguments: Sequence[str]) -> int:
-    """Run the command of ``arguments`` and return its exit code. Prints one sentence for wrong usage."""
-    for stream in (sys.stdout, sys.stderr):
-        never_fail_to_print(stream)
+    """Run the command of ``arguments`` and return its exit code. Whatever ends it early is one sentence on standard error."""
+    with standard_streams():
+        try:
+            command = get_command(app)
+            with command.make_context("onramp", list(arguments)) as context:
+                command.invoke(context)
+            sys.stdout.flush()
+        except BaseException as error:  # noqa: BLE001 -- the last place that can turn an exception into a sentence; a native panic is one
+            return _flushed(end(error))
+    return 0
+
+
+def _flushed(code: int) -> int:
     try:
-        result = app(args=list(arguments), prog_name="onramp", standalone_mode=False)
-    except TyperException as error:
-        command = getattr(getattr(error, "ctx", None), "command_path", "onramp")
-        say(f"{error.format_message().rstrip('.')} (see `{command} --help`).", command)
-        return 2
-    return result if isinstance(result, int) else 0
+        sys.stdout.flush()
+    except (OSError, OutputError) as error:
+        return end(error) if code == 0 else code
+    return code

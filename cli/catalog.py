@@ -8,6 +8,7 @@ import typer
 
 from cli.failures import say
 from cli.options import JsonOption
+from state.quantity import count
 
 if TYPE_CHECKING:
     from state.catalog.parse import Fault
@@ -40,8 +41,7 @@ def check(
         else:
             for fault in error.faults:
                 typer.echo(plain(fault), err=True)
-        count = len(error.faults)
-        say(f"{plain(file)} has {count} {'fault' if count == 1 else 'faults'}.")
+        say(f"{plain(file)} has {count(len(error.faults), 'fault')}.")
         raise typer.Exit(1) from None
     counts = {"paths": len(catalog.paths), "steps": len(catalog.steps), "arms": len(catalog.arms)}
     warnings = placed(file, language_warnings(catalog))
@@ -51,7 +51,7 @@ def check(
     else:
         for warning in warnings:
             typer.echo(plain(f"{warning} (a warning)"), err=True)
-        parts = ", ".join(f"{count} {name if count != 1 else name[:-1]}" for name, count in counts.items())
+        parts = ", ".join(count(number, name.removesuffix("s")) for name, number in counts.items())
         out().out(f"{plain(file)} is valid: {catalog.id} {plain(catalog.version)} with {parts}.", highlight=False)
 
 

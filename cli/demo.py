@@ -55,9 +55,10 @@ def demo(
     from flows.run import run as run_job
     from flows.stop import StopRequest
     from reports.display import Display
-    from reports.render import count, err, print_json
+    from reports.render import err, print_json
     from sources.closed_loop import START, Begin, PopulationError, describe
     from state.duration import DAY
+    from state.quantity import count
 
     asked = load(data_dir=data_dir, catalog=catalog)
     users = users or (USERS_LOCAL if llm == LOCAL else USERS)
@@ -83,7 +84,7 @@ def demo(
     with population_program(population) as people, chosen_model(llm) as model:
         settings = for_demo(asked, what, model)  # clears the demo before: not where the population cannot even be started
         if llm == LOCAL:
-            say(f"simulating {users:,} users for {count(days, 'day')}; simulated time waits for each answer of the model.")
+            say(f"simulating {count(users, 'user')} for {count(days, 'day')}; simulated time waits for each answer of the model.")
         loop = ClosedLoop(people, begin, product, settings.data_dir / "truth.jsonl")
         with capture_native_stderr(), Display(err(), "Simulating") as display:
             try:

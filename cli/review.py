@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from cli.options import DataDirOption, JsonOption
+from state.quantity import count
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -43,8 +44,8 @@ def list_waiting(
         print_json({"tenantId": tenant, "waiting": found.total, "dropped": found.dropped, "entries": entries})
         return
     console = out()
-    dropped = f"; {found.dropped:,} were dropped undecided so far" if found.dropped else ""
-    console.print(Text(f"{found.total:,} {'text waits' if found.total == 1 else 'texts wait'} for a review{dropped}."))
+    dropped = f"; {count(found.dropped, 'was', 'were')} dropped undecided so far" if found.dropped else ""
+    console.print(Text(f"{count(found.total, 'text waits', 'texts wait')} for a review{dropped}."))
     for entry in found.entries:
         console.print()
         own = "  for one person alone" if entry.scope == "personal" else ""

@@ -43,6 +43,7 @@ def run(
     """Run the job on a file to its end, or on Kafka until you stop it.
 
     Ctrl-C stops it in order. The same command on the same data directory resumes where it stopped; no event is lost or counted twice.
+    The exit code is 1 if no event of the input was accepted.
 
     \b
     Example:  onramp run --input events.jsonl --catalog product.yaml
@@ -80,6 +81,8 @@ def run(
             )
     finally:
         ending.show(stop)
+    if ending.nothing_accepted:
+        raise typer.Exit(1)
 
 
 def _record_clock(live: RunningJob, input_path: Path | None) -> None:

@@ -29,6 +29,11 @@ class RunEnding:
 
             record_bounded_end(engines.data_dir, newest_log_time(engines))
 
+    @property
+    def nothing_accepted(self) -> bool:
+        """Whether the input was read to its end and held no event."""
+        return self._outcome is not None and self._outcome.nothing_accepted
+
     def show(self, stop: StopRequest) -> None:
         """Print the counts, the notes and, if the run was stopped, how to resume."""
         outcome = self._outcome

@@ -44,9 +44,11 @@ def simulate(
     from evaluation.truth import TruthError, read_truth
     from flows.catalogs import load_catalog
     from reports.display import Steps
-    from reports.render import err, number, print_json
+    from reports.render import err, print_json
+    from reports.safe_text import plain
     from sources.closed_loop import START, Begin, describe, unguided
     from state.duration import DAY
+    from state.quantity import count
 
     if (out == "-") + (truth == "-") + as_json > 1:
         raise typer.BadParameter("standard output can hold one thing only: the events, the truth or the JSON object.", param_hint="--json")
@@ -60,7 +62,7 @@ def simulate(
     events = 0
     with ExitStack() as open_until_done:
         people = open_until_done.enter_context(population_program(population))
-        steps = open_until_done.enter_context(Steps("Simulating people", "days", err()))
+        steps = open_until_done.enter_context(Steps("Simulating people", "day", err()))
         out_file = open_until_done.enter_context(_writable(out))
         truth_file = open_until_done.enter_context(_writable(truth)) if truth is not None else None
         for slot in unguided(people, begin):
@@ -78,7 +80,8 @@ def simulate(
         activated = sum(person.activated_at is not None for person in known.people)
         print_json({"users": len(known.people), "events": events, "activated": activated, "stuck": _stuck(known, end)})
     elif out != "-":
-        say(f"{number(events)} events of {number(len(known.people))} people over {days} days are in {out}.")
+        people = count(len(known.people), "person", "people")
+        say(f"{plain(out)} has {count(events, 'event')} of {people} over {count(days, 'day')}.")
 
 
 def _stuck(truth: SealedTruth, end: int) -> dict[str, int]:

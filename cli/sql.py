@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from cli.options import DataDirOption, JsonOption
+from state.quantity import count
 
 if TYPE_CHECKING:
-    import polars as pl
+    from sinks.clickhouse.result_table import ResultTable
 
 _MAX_ROWS: Final = 500  # on the screen; --csv and --json print all
 
@@ -33,27 +34,27 @@ def sql(
     from cli.options import load
     from cli.stores import open_facts
     from reports.render import print_json
-    from reports.values import json_value
+    from reports.values import csv_value, json_value
     from sinks.clickhouse.read_only_query import check_is_read
 
     check_is_read(statement)  # before anything is opened
     with open_facts(for_reading(load(data_dir=data_dir)), "onramp sql") as facts:
-        frame = facts.frame(statement)
+        found = facts.table(statement)
     if as_json:
-        rows = [{name: json_value(value) for name, value in row.items()} for row in frame.to_dicts()]
-        print_json({"columns": frame.columns, "rows": rows})
+        rows = [{name: json_value(value) for name, value in row.items()} for row in found.records()]
+        print_json({"columns": found.distinct_names, "rows": rows})
         return
     if as_csv:
         import csv
 
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(frame.columns)
-        writer.writerows([json_value(value) if value is not None else "" for value in row] for row in frame.iter_rows())
+        writer.writerow(found.names)
+        writer.writerows([csv_value(value) for value in row] for row in found.rows)
         return
-    _show(frame)
+    _show(found)
 
 
-def _show(frame: pl.DataFrame) -> None:
+def _show(found: ResultTable) -> None:
     """Print a table if it fits the screen, else one record below the other. A pipe always gets a table, as wide as necessary."""
     from rich.cells import cell_len
     from rich.text import Text
@@ -63,17 +64,17 @@ def _show(frame: pl.DataFrame) -> None:
     from reports.values import cell
 
     console = out()
-    rows = [[plain(cell(value)) for value in row] for row in frame.head(_MAX_ROWS).iter_rows()]
-    names = [plain(name) for name in frame.columns]
+    rows = [[plain(cell(value)) for value in row] for row in found.rows[:_MAX_ROWS]]
+    names = [plain(name) for name in found.names]
     width = 2 + sum(2 + max(map(cell_len, [name, *(row[index] for row in rows)])) for index, name in enumerate(names))
     if not console.is_terminal:
         console.width = max(console.width, width)
     if width <= console.width:
-        columns = [f">{name}" if kind.is_numeric() else name for name, kind in zip(names, frame.dtypes, strict=True)]
+        columns = [f">{name}" if found.is_number(column) else name for column, name in enumerate(names)]
         console.print(table(columns, rows))
     else:
         for index, row in enumerate(rows):
             console.print(Text(f"Row {index + 1}", style="bold"))
             console.print(record(zip(names, row, strict=True)))
-    more = f"; the first {len(rows):,} are shown, --csv and --json print all" if frame.height > len(rows) else ""
-    console.print(Text(f"  {frame.height:,} {'row' if frame.height == 1 else 'rows'}{more}", style="dim"))
+    more = f"; the first {len(rows):,} are shown, --csv and --json print all" if len(found.rows) > len(rows) else ""
+    console.print(Text(f"  {count(len(found.rows), 'row')}{more}", style="dim"))

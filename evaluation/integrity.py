@@ -17,6 +17,7 @@ from evaluation.stuck import classify_alarms, label_by_truth, score
 from evaluation.stuck_bounds import bounds
 from evaluation.truth import SealedTruth
 from state.duration import DAY, MINUTE
+from state.quantity import count
 from state.vocabulary import NO_COMPONENT
 
 SLACK: Final = 15 * MINUTE
@@ -111,7 +112,7 @@ def holdout_untouched(evidence: Evidence, truth: SealedTruth | None = None) -> F
     if truth is not None:
         members = set(evidence.people.filter(pl.col("experiment_group") == HOLDOUT)["user_id"])
         exposures = sum(len(person.exposures) for person in truth.people if person.user_id in members)
-    detail = f"{decisions} decisions, {outcomes} outcomes and {exposures} exposures of people held out"
+    detail = f"{count(decisions, 'decision')}, {count(outcomes, 'outcome')} and {count(exposures, 'exposure')} of people held out"
     return Finding("holdout untouched", decisions + outcomes + exposures == 0, detail)
 
 
@@ -173,7 +174,9 @@ def choices_follow_propensities(evidence: Evidence, bins: int = 10) -> Finding:
     worst = int(deviation.argmax())
     row = groups.row(worst, named=True)
     chance = min(1.0, math.erfc(float(deviation[worst]) / math.sqrt(2.0)) * groups.height)
-    detail = f"largest deviation is {row['name']}: chosen {row['hit']:.0f} times, expected {row['expected']:.1f} (p = {chance:.2g})"
+    detail = (
+        f"largest deviation is {row['name']}: chosen {count(round(row['hit']), 'time')}, expected {row['expected']:.1f} (p = {chance:.2g})"
+    )
     return Finding("choices follow propensities", chance >= _LEAST_CHANCE, detail)
 
 
@@ -185,7 +188,10 @@ def one_end_each(evidence: Evidence) -> Finding:
     repeated = outcomes.height - outcomes.unique(["decision_id", "kind"]).height
     rewards = outcomes.filter(pl.col("kind").is_in(["success", "failure"])).height
     shown = outcomes.filter(pl.col("kind") == "shown")["decision_id"].n_unique()
-    detail = f"{twice} decisions ended more than once, {repeated} outcomes are repeated, {rewards} rewards for {shown} shown"
+    detail = (
+        f"{count(twice, 'decision')} ended more than once, {count(repeated, 'outcome is', 'outcomes are')} repeated,"
+        f" {count(rewards, 'reward')} for {shown} shown"
+    )
     return Finding("one end each", twice == 0 and repeated == 0 and rewards <= shown, detail)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from state.quantity import count
+
 
 class TruthError(ValueError):
     """The truth cannot be read; the message names the line and the reason. Not retryable: the population program wrote it."""
@@ -148,6 +150,6 @@ def read_truth(lines: Iterable[str | bytes]) -> SealedTruth:
     if world is None:
         raise TruthError("the truth has no world line: the horizons are missing")
     if done is None or done.people != len(people):
-        counted = "is missing" if done is None else f"counts {done.people} people"
-        raise TruthError(f"the truth is incomplete: its last line {counted}, and {len(people)} were read")
+        counted = "is missing" if done is None else f"counts {count(done.people, 'person', 'people')}"
+        raise TruthError(f"the truth is incomplete: its last line {counted}, and {count(len(people), 'was', 'were')} read")
     return SealedTruth(people=tuple(people), world=world)

@@ -20,7 +20,7 @@ from sources.kafka.client import Cluster
 from sources.kafka.source import KafkaSource
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
-from state.events import peek_timestamp
+from state.events import peek_person, peek_timestamp
 from state.never import never
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def file_source(
     """The file at ``path``. It is read faster than real time, so it pauses while many model calls are pending: most texts would be late."""
     policy = BatchPolicy(timers.peek, plan.lookahead, settings.batch_size)
     paused: Callable[[], bool] = never if model is None else lambda: not model.gate.open()
-    return JsonlSource(path, peek_timestamp, policy, now=wall_clock, stopping=stop, paused=paused)
+    return JsonlSource(path, peek_timestamp, policy, now=wall_clock, peek_person=peek_person, stopping=stop, paused=paused)
 
 
 def population_source(

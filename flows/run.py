@@ -19,7 +19,7 @@ from flows.inputs import ClosedLoop, file_source, kafka_source, population_sourc
 from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
 from flows.recovery import recovery_config
-from flows.run_notes import notes_on
+from flows.run_notes import notes_on, nothing_accepted
 from flows.run_summary import summarize
 from flows.settings import Settings
 from flows.stop import StopRequest
@@ -30,6 +30,7 @@ from sources.closed_loop import LoopProgress, PeopleSource
 from sources.files.source import JsonlSource, Progress
 from sources.kafka.source import KafkaSource
 from state.catalog.plan import Plan
+from state.quantity import count
 
 if TYPE_CHECKING:
     from flows.model_service import ModelService
@@ -59,11 +60,15 @@ class RunningJob:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended. ``summary`` is what ``--json`` prints; ``finished`` is false where it was stopped before the end of its input."""
+    """How a run ended. ``summary`` is what ``--json`` prints; ``finished`` is false where it was stopped before the end of its input.
+
+    ``nothing_accepted``: a file or a pipe was read to its end and held no event.
+    """
 
     summary: dict[str, Any]
     delivery: DeliveryResult
     finished: bool
+    nothing_accepted: bool = False
 
 
 def run(
@@ -111,8 +116,9 @@ def run(
         summary = {"catalog": plan.version, **summarize(side.counters.total, side.counters.resumed)}
         summary["wallSeconds"] = round(ended - started, 3)
         summary["eventsPerSecond"] = round(summary["thisRun"]["eventsRead"] / max(ended - flow_started, 1e-9), 1)
-        summary["notes"] = notes_on(summary, progress if isinstance(progress, Progress) else None, engines.data_dir.dead_letters)
-        result = RunResult(summary, delivery, progress is None or progress.done)
+        read = progress if isinstance(progress, Progress) else None
+        summary["notes"] = notes_on(summary, read, engines.data_dir.dead_letters, str(input_path or "-"))
+        result = RunResult(summary, delivery, progress is None or progress.done, nothing_accepted(summary, read))
         if on_end is not None:
             on_end(engines, result)
     if progress is not None and progress.error is not None:
@@ -165,11 +171,13 @@ def _deliver_last_rows(engines: Engines, stop: StopRequest) -> DeliveryResult:
 
 
 def _incomplete_message(delivery: DeliveryResult) -> str:
+    why = f" ({delivery.last_error})" if delivery.last_error else ""
     if delivery.rejected:
         return (
-            f"ClickHouse refused {delivery.rejected} segments of rows ({delivery.last_error}); they are kept in rejected/ of the data "
+            f"ClickHouse refused {count(delivery.rejected, 'segment')} of rows{why}; what it refused is kept in rejected/ of the data "
             "directory's spool. Fix the cause, then move the files back into the spool to deliver them."
         )
     return (
-        f"{delivery.left} segments of rows still wait for ClickHouse ({delivery.last_error}); the next run on this directory delivers them."
+        f"{count(delivery.left, 'segment of rows still waits', 'segments of rows still wait')} for ClickHouse{why}; the next run on this "
+        "directory delivers what is left."
     )

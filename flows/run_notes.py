@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from sources.files.kinds import advice
 from state.duration import DAY, HOUR
+from state.quantity import count
 from state.records.dead_letter import decode_line
 
 if TYPE_CHECKING:
@@ -27,16 +29,27 @@ _EXPOSURES: Final = {
 }
 
 
-def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: Path) -> list[str]:
-    """Return one note for each sign of a fault in a run. ``progress`` is that of the file, None for another input."""
+def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: Path, input_name: str = "-") -> list[str]:
+    """Return one note for each sign of a fault in a run. ``progress`` is that of the file ``input_name``, None for another input."""
     run, notes = summary["thisRun"], []
     rejected = sum(run["deadLetters"].values())
-    if progress is not None and progress.done and not run["eventsRead"] and not rejected:
-        notes.append("The input was already read to its end. To read it again, use another --data-dir.")
-    if progress is not None and progress.backward > UNSORTED * max(run["eventsRead"], 1):
+    if progress is not None and progress.done:
+        if nothing_accepted(summary, progress) and progress.head is not None and (hint := advice(input_name, progress.head)):
+            notes.append(f"No event was accepted. {hint}")
+        elif not run["eventsRead"] and not rejected:
+            notes.append("The input was already read to its end. To read it again, use another --data-dir.")
+    if progress is not None and progress.ahead:
+        which = count(progress.ahead, "line is", "lines are")
         notes.append(
-            f"Time goes back by more than an hour in {progress.backward:,} lines, by up to {_long(progress.furthest_back)} (first in line "
-            f"{progress.first_backward:,}), so pauses and timers are wrong. Sort the file by time and read it into another --data-dir."
+            f"{which} more than a day ahead of all lines before, by up to {_long(progress.furthest_ahead)} (first in line "
+            f"{progress.first_ahead:,}), and the lines after do not agree. The clock of a device is wrong; it did not move time for others."
+        )
+    if progress is not None and progress.backward > UNSORTED * max(run["eventsRead"], 1):
+        behind = f", behind line {progress.backward_from:,}" if progress.backward_from else ""
+        notes.append(
+            f"Time goes back by more than an hour in {count(progress.backward, 'line')}, by up to {_long(progress.furthest_back)} (first "
+            f"in line {progress.first_backward:,}{behind}), so pauses and timers are wrong. Sort the file by time and read it into "
+            "another --data-dir."
         )
     if run["eventsRead"] and rejected == run["eventsRead"]:
         notes.append(f"Every message was rejected. {_first_letter(dead_letters)}".rstrip())
@@ -50,6 +63,17 @@ def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: P
         fields = ", ".join(f"{name} {number:,}" for name, number in unread.items())
         notes.append(f"Values that mean nothing were left out: {fields}. docs/events.md says what each field may hold.")
     return notes
+
+
+def nothing_accepted(summary: dict[str, Any], progress: Progress | None) -> bool:
+    """Return whether an input was read to its end and held no event: the run has failed although nothing else went wrong.
+
+    An input that grew by bad lines only, or that was read before, has not failed, unless the data directory holds no event at all.
+    """
+    if progress is None or not progress.done:
+        return False
+    figures = summary["thisRun"] if progress.from_start and summary["thisRun"]["eventsRead"] else summary
+    return bool(figures["eventsRead"] == sum(figures["deadLetters"].values()))
 
 
 def exposures_note(reason: str, number: int) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 from reports.render import bar, decimal, heading, lines, number, percent, table
 from reports.run_report import newest_shares
 from reports.safe_text import plain
+from state.quantity import count
 
 if TYPE_CHECKING:
     from reports.facts import Facts
@@ -122,7 +123,7 @@ def show_arms_by_trigger(console: Console, facts: Facts, tenant: str) -> None:
     for row in rows:
         triggers[row["trigger"]].append(row)
     for trigger, arms in triggers.items():
-        heading(console, f"Arms upon {plain(trigger)}", f"{number(sum(arm['decided'] for arm in arms))} decisions")
+        heading(console, f"Arms upon {plain(trigger)}", count(sum(arm["decided"] for arm in arms), "decision"))
         console.print(_arm_table(arms))
 
 

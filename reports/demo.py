@@ -14,12 +14,13 @@ from evaluation.truth import TruthError, read_truth
 from reports import bandit, demo_story, effect, llm_examples, stuck, trust
 from reports.evidence import load
 from reports.plots import draw_all
-from reports.render import count, heading, lines, number, out
+from reports.render import heading, lines, number, out
 from reports.report_json import truth_json
 from reports.run_report import ExperimentDesign, build_report, read_learned
 from reports.run_summary import show_unused
 from reports.safe_text import plain
 from state.duration import DAY
+from state.quantity import count
 
 if TYPE_CHECKING:
     from evaluation.truth import SealedTruth
@@ -88,15 +89,15 @@ def _show_run(console: Console, summary: dict[str, Any], loop: ClosedLoop) -> No
     reasons = sorted(summary["nonDecisions"].items(), key=lambda item: -item[1])
     because = ", ".join(f"{reason} {number(times)}" for reason, times in reasons[:_REASONS])
     users, length = count(loop.begin.users, "simulated user"), count(days, "day")
-    events = f"{number(summary['eventsRead'])} events in {summary['wallSeconds']:.0f} s"
+    events = f"{count(summary['eventsRead'], 'event')} in {summary['wallSeconds']:.0f} s"
     signals = count(sum(summary["stuckSignals"].values()), "stuck signal")
     sentences = [
         f"{users} lived with the engine for {length}: {events}, {number(summary['eventsPerSecond'])} a second.",
-        f"The engine raised {signals} and decided {number(summary['decisions'])} times what to show.",
+        f"The engine raised {signals} and decided {count(summary['decisions'], 'time')} what to show.",
     ]
     if reasons:
-        silent = number(sum(summary["nonDecisions"].values()))
-        sentences.append(f"It considered and showed nothing {silent} times ({because}{', …' if len(reasons) > _REASONS else ''}).")
+        silent = count(sum(summary["nonDecisions"].values()), "time")
+        sentences.append(f"It considered and showed nothing {silent} ({because}{', …' if len(reasons) > _REASONS else ''}).")
     if loop.begin.scenario != "baseline":
         sentences.append(f"Scenario {loop.begin.scenario}: {SCENARIOS[loop.begin.scenario][0]}.")
     lines(console, *(Text(plain(sentence)) for sentence in sentences))

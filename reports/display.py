@@ -20,6 +20,7 @@ from reports.render import number
 from sources.closed_loop import LoopProgress
 from state import counters
 from state.duration import DAY
+from state.quantity import count
 
 if TYPE_CHECKING:
     from flows.run import RunningJob
@@ -81,7 +82,7 @@ class Display:
         cells = [Text(self._title, style="bold")]
         if share is not None:
             cells += [ProgressBar(total=1.0, completed=share, width=24), Text(self._day() or f"{100 * share:.0f} %")]  # type: ignore[list-item]
-        cells += [Text(f"{self._read():,} events"), Text(self._rate()), Text(f"{time.monotonic() - self._began:.0f} s", style="dim")]
+        cells += [Text(count(self._read(), "event")), Text(self._rate()), Text(f"{time.monotonic() - self._began:.0f} s", style="dim")]
         if share is None:
             cells.append(Text(self._place()))
         grid.add_row(*cells)
@@ -112,10 +113,10 @@ class Display:
     def _place(self) -> str:
         share = self._share()
         if share is not None:
-            return f"{self._day() or f'{100 * share:.0f} % of the input'}, {self._read():,} events"
+            return f"{self._day() or f'{100 * share:.0f} % of the input'}, {count(self._read(), 'event')}"
         lag = self._live.lag if self._live is not None else None
-        behind = f", {sum(lag.values()):,} messages behind" if lag else ""
-        return f"{self._read():,} events{behind}"
+        behind = f", {count(sum(lag.values()), 'message')} behind" if lag else ""
+        return f"{count(self._read(), 'event')}{behind}"
 
     def _rate(self) -> str:
         now, read = time.monotonic(), self._read_now()
@@ -130,10 +131,10 @@ class Display:
         outcomes = counters.OUTCOMES.by_label(total)
         success, failure = outcomes.get("success", 0), outcomes.get("failure", 0)
         return [
-            f"{number(counters.PEOPLE.total(total))} users",
+            count(counters.PEOPLE.total(total), "user"),
             f"{number(counters.PEOPLE_ACTIVATED.total(total))} activated",
-            f"{number(counters.DECISIONS.total(total))} decisions",
-            f"{number(success + failure)} rewards ({number(success)} good)",
+            count(counters.DECISIONS.total(total), "decision"),
+            f"{count(success + failure, 'reward')} ({number(success)} good)",
         ]
 
     def _texts(self) -> list[str]:
@@ -146,7 +147,7 @@ class Display:
             return []
         return [
             f"{number(asked)} asked for a model's text",
-            f"{number(tally['calls'])} calls",
+            count(tally["calls"], "call"),
             f"{number(improved)} improved",
             f"{number(asked - improved)} kept their template",
             f"{number(waiting)} waiting",
@@ -181,6 +182,6 @@ class Steps:
         grid.add_row(
             Text(self._title, style="bold"),
             ProgressBar(total=self._all, completed=self._done, width=24),
-            Text(f"{self._done:,} of {self._all:,} {self._unit}"),
+            Text(f"{self._done:,} of {count(self._all, self._unit)}"),
         )
         return grid

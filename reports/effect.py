@@ -11,6 +11,7 @@ from rich.text import Text
 from evaluation.effect import people_needed
 from evaluation.evidence import ADAPTIVE, HOLDOUT
 from reports.render import heading, interval, lines, number, percent, points, table
+from state.quantity import count
 
 if TYPE_CHECKING:
     from evaluation.effect import EffectReport, Lift
@@ -24,7 +25,9 @@ def show_effect(console: Console, report: RunReport) -> None:
     """Print activation by group, the lifts, and one sentence on what is proven."""
     effect = report.effect
     people = sum(group.people for group in effect.groups)
-    heading(console, "Activation within 7 days of sign-up", f"{number(people)} users; {number(effect.immature)} are too new to count")
+    heading(
+        console, "Activation within 7 days of sign-up", f"{count(people, 'user')}; {count(effect.immature, 'is', 'are')} too new to count"
+    )
     if not people:
         lines(console, Text("No user signed up 7 days ago or longer, so there is nothing to compare yet.", style="dim"))
         return
@@ -75,7 +78,7 @@ def _lifts(effect: EffectReport) -> object:
 
 def proof(effect: EffectReport) -> str:
     """What is proven and, where adaptive guidance is not, how many users that takes."""
-    proven = [f"{_pair(lift)} after {number(lift.claimed_after)} users" for lift in effect.lifts if lift.claimed_after is not None]
+    proven = [f"{_pair(lift)} after {count(lift.claimed_after, 'user')}" for lift in effect.lifts if lift.claimed_after is not None]
     harmful = [_pair(lift) for lift in effect.lifts if lift.claimed_after is None and lift.upper < 0]
     sentences = [f"Proven: {', '.join(proven)}."] if proven else []
     sentences += [f"Harm is proven: {', '.join(harmful)}."] if harmful else []
@@ -86,7 +89,7 @@ def proof(effect: EffectReport) -> str:
     size, what = (lift.lift, "the measured size") if true is None else (true.lift, "the true size")
     counted = {group.group: group for group in effect.groups}
     both = counted[ADAPTIVE].people + counted[HOLDOUT].people
-    sentences.append(f"{number(both)} users are too few to prove that guidance helps.")
+    sentences.append(f"{count(both, 'user is', 'users are')} too few to prove that guidance helps.")
     rate = true.untreated if true is not None else counted[HOLDOUT].rate
     if size >= _NO_EFFECT and rate is not None:
         needed = people_needed(size, rate, counted[ADAPTIVE].people / both)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sinks.clickhouse.read_only_query import query
+from sinks.clickhouse.read_only_query import query, query_values
 
 if TYPE_CHECKING:
     import polars as pl
 
     from sinks.clickhouse.client import ClickHouse
+    from sinks.clickhouse.result_table import ResultTable
 
 
 class Facts:
@@ -22,6 +23,10 @@ class Facts:
     def frame(self, sql: str, **parameters: Any) -> pl.DataFrame:
         """Return the rows of one read; ``parameters`` fill ``{name:Type}`` places. Raises ``StoreError``."""
         return query(self._store, sql, parameters)
+
+    def table(self, sql: str, **parameters: Any) -> ResultTable:
+        """Return the rows of one read, with every type of ClickHouse as the value that it means."""
+        return query_values(self._store, sql, parameters)
 
     def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """Return the rows of one read as dictionaries."""

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from reports.render import bar, heading, hours, lines, number, percent, table
 from reports.safe_text import plain
+from state.quantity import count
 
 if TYPE_CHECKING:
     from reports.facts import Facts
@@ -25,7 +26,9 @@ def show_activation(console: Console, facts: Facts, tenant: str) -> None:
     if not people:
         return
     row = people[0]
-    heading(console, "Activation so far", f"{number(row['activated'])} of {number(row['people'])} users, {percent(row['activation_rate'])}")
+    heading(
+        console, "Activation so far", f"{number(row['activated'])} of {count(row['people'], 'user')}, {percent(row['activation_rate'])}"
+    )
     groups = facts.rows("SELECT * FROM experiment_groups WHERE tenant_id = {tenant:String}", tenant=tenant)
     columns = ["group", ">users", ">activated", ">rate", ">95 % interval", ">p50"]
     console.print(
@@ -91,7 +94,7 @@ def show_funnels(console: Console, facts: Facts, tenant: str) -> None:
         paths[row["path_id"]].append(row)
     for path, steps in sorted(paths.items(), key=lambda item: -max(step["reached"] for step in item[1])):
         entered = max(step["reached"] for step in steps)
-        heading(console, f"Path {plain(path)}", f"{number(entered)} users; bars: completed, of all who entered")
+        heading(console, f"Path {plain(path)}", f"{count(entered, 'user')}; bars: completed, of all who entered")
         way = [step for step in steps if step["reached"] or not step["activated_before"]]
         cells = (
             (

@@ -10,11 +10,12 @@ from rich.text import Text
 
 from reports import bandit, effect, funnel, llm, non_decisions, stuck, trust
 from reports.evidence import load
-from reports.render import count, lines
+from reports.render import lines
 from reports.report_json import report_json
 from reports.run_report import ExperimentDesign, RunReport, build_report, read_learned
 from reports.safe_text import plain
 from reports.values import json_value
+from state.quantity import count
 
 if TYPE_CHECKING:
     from reports.facts import Facts
@@ -61,10 +62,10 @@ def as_json(facts: Facts, report: RunReport | None, tenant: str, *, only: bool) 
 
 def _rows(facts: Facts, view: str, tenant: str | None) -> list[dict[str, Any]]:
     if tenant is None or view in _WITHOUT_TENANT:
-        rows = facts.rows(f"SELECT * FROM {view}")  # noqa: S608 -- one of the names above
+        found = facts.table(f"SELECT * FROM {view}")  # noqa: S608 -- one of the names above
     else:
-        rows = facts.rows(f"SELECT * FROM {view} WHERE tenant_id = {{tenant:String}}", tenant=tenant)  # noqa: S608
-    return [json_value(row) for row in rows]
+        found = facts.table(f"SELECT * FROM {view} WHERE tenant_id = {{tenant:String}}", tenant=tenant)  # noqa: S608
+    return [json_value(row) for row in found.records()]
 
 
 def show(console: Console, facts: Facts, report: RunReport, tenant: str) -> None:

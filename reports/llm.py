@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.text import Text
 
 from reports.reasons import why_template
-from reports.render import count, dollars, heading, lines, number, percent, points, table
+from reports.render import dollars, heading, lines, number, percent, points, table
 from reports.report_json import model_json
 from reports.values import json_record
+from state.quantity import count
 
 if TYPE_CHECKING:
     from evaluation.effect import Lift
@@ -72,14 +73,14 @@ def show(console: Console, found: Row | None, value: ModelValue | None) -> None:
     if found is None or value is None:
         return
     heading(console, "Model texts", f"{number(found['eligible'])} of {count(found['decisions'], 'decision')} eligible for one")
-    drawn = f" {number(found['drawnForTemplate'])} keep their template for comparison." if found["drawnForTemplate"] else ""
+    drawn = f" {count(found['drawnForTemplate'], 'keeps its', 'keep their')} template for comparison." if found["drawnForTemplate"] else ""
     rate = f" ({percent(found['improvedRate'])})" if found["asked"] else ""
-    sentences = [f"{number(found['asked'])} texts were requested, {number(found['improved'])} used{rate}.{drawn}"]
+    sentences = [f"{count(found['asked'], 'text was', 'texts were')} requested, {number(found['improved'])} used{rate}.{drawn}"]
     sentences += _spent(found)
     if shared := found["shared"]:
         saved = "" if shared["savedDollars"] is None else f", about {dollars(shared['savedDollars'])}"
         sentences.append(
-            f"Hit rate {percent(shared['hitRate'])}: {number(shared['hits'])} of {number(shared['asked'])} shareable requests, over "
+            f"Hit rate {percent(shared['hitRate'])}: {number(shared['hits'])} of {count(shared['asked'], 'shareable request')}, over "
             f"{count(shared['distinctKeys'], 'distinct key')}; {count(shared['hits'], 'call')} saved{saved}."
         )
     lines(console, *(Text(sentence) for sentence in sentences))
@@ -100,12 +101,12 @@ def _spent(found: Row) -> list[str]:
     if answered := found["answered"]:
         sent, received, cost = (found[name] - found[f"failed{name[0].upper()}{name[1:]}"] for name in _SPENT)
         took = f"half took {number(found['latencyP50Ms'])} ms or less, 95 % {number(found['latencyP95Ms'])} ms or less"
-        sentences.append(f"{count(answered, 'answer')} cost {dollars(cost)}: {number(sent)} + {number(received)} tokens; {took}.")
+        sentences.append(f"{count(answered, 'answer')} cost {dollars(cost)}: {number(sent)} + {count(received, 'token')}; {took}.")
     if failed := found["failed"]:
         sent, received, cost = (found[f"failed{name[0].upper()}{name[1:]}"] for name in _SPENT)
         bill = "nothing is billed"
         if sent + received:
-            bill = f"may be billed with up to {dollars(cost)}: {number(sent)} + {number(received)} tokens"
+            bill = f"may be billed with up to {dollars(cost)}: {number(sent)} + {count(received, 'token')}"
         which = count(failed, "more call" if answered else "call")
         sentences.append(f"{which} failed or {'was' if failed == 1 else 'were'} cancelled; {bill}.")
     return sentences
@@ -131,7 +132,11 @@ def _show_value(console: Console, value: ModelValue) -> None:
         for side in value.sides
     ]
     console.print(table(["drawn for", ">decisions", ">improved", ">shown", ">matured", ">success", ">rate", ">cost"], rows))
-    sentences = [Text(f"{number(value.open)} more are shown and have time left to succeed.", style="dim")] if value.open else []
+    sentences = (
+        [Text(f"{count(value.open, 'more is shown and has', 'more are shown and have')} time left to succeed.", style="dim")]
+        if value.open
+        else []
+    )
     if value.lift is not None:
         sentences.append(Text(_difference(value.lift)))
     if not value.compared:
@@ -143,7 +148,7 @@ def _show_value(console: Console, value: ModelValue) -> None:
         sentences.append(Text(f"The cost of one more success is not known: {value.why_not}.", style="dim"))
     for what, balance in (("decisions", value.drawn), ("decisions shown", value.shown)):
         if balance is not None and not balance.ok:
-            shares = ", ".join(f"{name} {number(count)}" for name, count in balance.counts.items())
+            shares = ", ".join(f"{name} {number(drawn)}" for name, drawn in balance.counts.items())
             sentences.append(
                 Text(f"Do not believe this yet: {what} are not drawn as promised ({shares}; p = {balance.p_value:.2g}).", "bold red")
             )
@@ -155,5 +160,5 @@ def _difference(lift: Lift) -> str:
         return f"Too few decisions to say what a model's text changes ({count(int(lift.path.seen[-1]), 'decision')} so far)."
     proof = "harm is proven" if lift.upper < 0 else "not proven"
     if lift.claimed_after is not None:
-        proof = f"proven after {number(lift.claimed_after)} decisions"
+        proof = f"proven after {count(lift.claimed_after, 'decision')}"
     return f"Model − template: {points(lift.lift)} points, 95 % interval {points(lift.lower)} to {points(lift.upper)}; {proof}."

@@ -9,6 +9,7 @@ from typing import Any
 from reports.reasons import why_template
 from reports.render import dollars, number
 from reports.safe_text import plain
+from state.quantity import count
 
 Row = dict[str, Any]
 
@@ -46,9 +47,9 @@ def _how(detail: Row) -> list[str]:
     if source == "call":
         model = f" to {detail['model']}" if detail.get("model") else ""
         parts.append(f"call{model} in {number(detail['latencyMs'])} ms")
-        parts.append(f"{number(detail['inputTokens'])} + {number(detail['outputTokens'])} tokens, {dollars(detail['costMicros'] / 1e6)}")
+        parts.append(f"{number(detail['inputTokens'])} + {count(detail['outputTokens'], 'token')}, {dollars(detail['costMicros'] / 1e6)}")
         if detail["attempts"] > 1:
-            parts.append(f"{detail['attempts']} attempts")
+            parts.append(count(detail["attempts"], "attempt"))
     elif source == "cache":
         parts.append(f"from the cache in {number(detail['latencyMs'])} ms")
     elif source == "coalesced":
@@ -60,4 +61,6 @@ def _checked(checks: list[tuple[str, str]], *, improved: bool) -> str:
     rejected = Counter(f"{check} ({reason})" for check, reason in checks if reason)
     if rejected:
         return f"rejected by {', '.join(rejected)}"
-    return f"all {len(checks)} checks passed" if checks and improved else ""
+    if not checks or not improved:
+        return ""
+    return "the check passed" if len(checks) == 1 else f"all {len(checks)} checks passed"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from reports.render import heading, number, table
+from state.quantity import count
 from state.vocabulary import REASONS
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def show_non_decisions(console: Console, facts: Facts, tenant: str) -> None:
     )
     if not rows:
         return
-    heading(console, "Considered, and nothing shown because", f"{number(sum(row['times'] for row in rows))} times")
+    heading(console, "Considered, and nothing shown because", count(sum(row["times"] for row in rows), "time"))
     shown = ((row["reason"], number(row["times"]), REASONS.get(row["reason"], "")) for row in rows)
     console.print(table(["reason", ">times", "~meaning"], shown))
 
@@ -34,5 +35,5 @@ def show_dead_letters(console: Console, facts: Facts) -> None:
     rows = facts.rows("SELECT * FROM dead_letters_by_reason")
     if not rows:
         return
-    heading(console, "Dead letters", f"{number(sum(row['messages'] for row in rows))} rejected messages")
+    heading(console, "Dead letters", count(sum(row["messages"] for row in rows), "rejected message"))
     console.print(table(["reason", "input", ">messages"], ((row["reason"], row["topic"], number(row["messages"])) for row in rows)))

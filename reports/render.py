@@ -24,7 +24,7 @@ BAR: Final = "█"
 class _Console(Console):
     @override
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+        raise  # noqa: PLE0704 -- it is called while the error is handled
 
 
 def out() -> Console:
@@ -122,11 +122,6 @@ def hours(value: float | None) -> str:
 def points(value: float | None) -> str:
     """A difference of rates in percentage points: ``+3.9``, or a dash."""
     return "–" if value is None else f"{100 * value:+.1f}".replace("-", "−")
-
-
-def count(number_of: int, thing: str) -> str:
-    """``1 call``, ``2 calls``."""
-    return f"{number(number_of)} {thing}{'' if number_of == 1 else 's'}"
 
 
 def dollars(value: float | None) -> str:

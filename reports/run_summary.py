@@ -10,6 +10,7 @@ from rich.text import Text
 
 from reports.render import heading, lines, number, table
 from reports.safe_text import plain
+from state.quantity import count
 from state.vocabulary import REASONS
 
 _ROWS = (
@@ -28,23 +29,23 @@ _ROWS = (
 def show_throughput(console: Console, summary: dict[str, Any]) -> None:
     """Print one line: how many events, how fast."""
     console.print()
-    read, rate = number(summary["thisRun"]["eventsRead"]), number(summary["eventsPerSecond"])
+    read, rate = count(summary["thisRun"]["eventsRead"], "event"), number(summary["eventsPerSecond"])
     rest = f" with the catalog {summary['catalog']} in {summary['wallSeconds']:.1f} s, start-up included; {rate} a second once running."
-    console.print(Text.assemble((f"{read} events", "bold"), plain(rest)))
+    console.print(Text.assemble((read, "bold"), plain(rest)))
 
 
 def show_unused(console: Console, summary: dict[str, Any], dead_letters: Path) -> None:
     """Print a line for rejected messages and one for events without effect; nothing where there are none."""
     rejected, ignored = (summary["thisRun"][name] for name in ("deadLetters", "ignored"))
     if rejected:
-        count = f"{number(sum(rejected.values()))} were rejected ({_counts(rejected)}); they are in {dead_letters}."
-        lines(console, Text(plain(count), style="yellow"))
+        which = f"{count(sum(rejected.values()), 'was', 'were')} rejected ({_counts(rejected)}); see {dead_letters}."
+        lines(console, Text(plain(which), style="yellow"))
     if ignored:
         lines(console, Text(plain(f"Without effect: {_counts(ignored)}."), style="dim"))
 
 
 def _counts(found: dict[str, int]) -> str:
-    return ", ".join(f"{reason} {number(count)}" for reason, count in sorted(found.items(), key=lambda item: -item[1]))
+    return ", ".join(f"{reason} {number(times)}" for reason, times in sorted(found.items(), key=lambda item: -item[1]))
 
 
 def show_figures(console: Console, summary: dict[str, Any]) -> None:
@@ -72,6 +73,6 @@ def show_non_decisions(console: Console, reasons: dict[str, int]) -> None:
     """Print why no recommendation was decided, with each reason in words."""
     if not reasons:
         return
-    heading(console, "Considered, and nothing shown because", f"{number(sum(reasons.values()))} times")
+    heading(console, "Considered, and nothing shown because", count(sum(reasons.values()), "time"))
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
     console.print(table(["reason", ">times", "~meaning"], ((reason, number(count), REASONS.get(reason, "")) for reason, count in ordered)))

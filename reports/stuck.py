@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from reports.render import count, heading, hours, lines, number, percent, table
+from reports.render import heading, hours, lines, number, percent, table
 from reports.report_json import by_trigger
 from state.duration import HOUR
+from state.quantity import count
 
 if TYPE_CHECKING:
     from evaluation.stuck_bounds import Rule
@@ -23,7 +24,7 @@ def show_stuck(console: Console, report: RunReport) -> None:
     stuck = report.stuck if truth is None else truth.stuck
     score = stuck.score
     judge = "the truth" if truth is not None else "held-out users"
-    note = f"{number(score.episodes)} users at a step; {percent(score.prevalence)} were stuck, by {judge}" if score.episodes else ""
+    note = f"{count(score.episodes, 'user')} at a step; {percent(score.prevalence)} were stuck, by {judge}" if score.episodes else ""
     heading(console, "Stuck users", note)
     if not score.episodes:
         lines(console, Text(_why_no_episode(report), style="dim"))
@@ -115,7 +116,7 @@ def show_step_durations(console: Console, report: RunReport, most: int = 12) -> 
         )
     console.print(table(["step", ">users", ">done", ">median", ">H", ">learned", ">median", ">H"], rows))
     if len(report.steps) > most:
-        lines(console, Text(f"and {len(report.steps) - most} steps that fewer users reached", style="dim"))
+        lines(console, Text(f"and {count(len(report.steps) - most, 'step')} that fewer users reached", style="dim"))
 
 
 def _whole(value: float | None) -> str:

@@ -12,11 +12,12 @@ from rich.text import Text
 
 from reports.llm_call import call_in_words
 from reports.reasons import why_not, why_withdrawn
-from reports.render import count, lines
+from reports.render import lines
 from reports.safe_text import plain, shortened
 from reports.stuck_evidence import evidence_in_words
 from reports.values import in_utc, json_record
 from state.decision.attribution import EXPOSURES
+from state.quantity import count
 
 if TYPE_CHECKING:
     from reports.facts import Facts
@@ -77,7 +78,9 @@ def show(console: Console, user: str, tenant: str, person: Row | None, timeline:
         lines(console, Text(portrait(person), style="dim"))
     shown = timeline[-limit:] if limit else timeline
     if len(shown) < len(timeline):
-        console.print(Text(f"  {len(timeline) - len(shown):,} earlier entries left out; --limit 0 shows all", style="dim"))
+        console.print(
+            Text(f"  {count(len(timeline) - len(shown), 'earlier entry', 'earlier entries')} left out; --limit 0 shows all", style="dim")
+        )
     show_entries(console, shown, _outcomes(timeline), _issued(timeline))
     console.print()
 
@@ -106,7 +109,7 @@ def show_entries(console: Console, entries: list[Row], outcomes: dict[str, list[
 
 def portrait(person: Row) -> str:
     """Path, progress, activation, group and sessions in one line."""
-    done = f"{person['stepsCompleted']} of {person['stepsTotal']} steps"
+    done = f"{person['stepsCompleted']} of {count(person['stepsTotal'], 'step')}"
     path = f"path {plain(person['pathId'])}, {done}" if person["pathId"] else "on no path"
     activated = f"activated {person['activatedAt'][:10]}" if person["activatedAt"] else "not activated"
     sessions = count(person["sessionCount"], "session")
@@ -138,7 +141,9 @@ def _words(row: Row, outcomes: dict[str, list[str]], issued: frozenset[str]) -> 
         case "decision":
             followed = f" → {', '.join(outcomes[row['decision_id']])}" if row["decision_id"] in outcomes else ""
             others = max(0, row["detail"].count(",")) + 1
-            return f"{plain(row['arm'])} upon {trigger} at {step}, probability {row['propensity']:.2f} among {others} arms{followed}"
+            return (
+                f"{plain(row['arm'])} upon {trigger} at {step}, probability {row['propensity']:.2f} among {count(others, 'arm')}{followed}"
+            )
         case "non_decision":
             at = f" at {step}" if step else ""
             return f"upon {trigger}{at}: {plain(why_not(row['reason']))} ({plain(row['reason'])})"

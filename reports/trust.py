@@ -12,6 +12,7 @@ from flows.run_notes import exposures_note
 from reports.render import heading, lines, number
 from reports.safe_text import plain, shortened
 from state.event_fields import UnreadableError, read_trait
+from state.quantity import count
 
 _ZONES: Final = """
 SELECT JSONExtractRaw(payload, 'traits', 'timezone') AS zone, uniqExact(user_id) AS people
@@ -32,13 +33,13 @@ def show_trust(console: Console, report: RunReport) -> None:
     groups, shown = report.groups, report.shown
     checks: list[tuple[bool, str]] = []
     if groups is not None:
-        counts = ", ".join(f"{name} {number(count)}" for name, count in groups.counts.items())
+        counts = ", ".join(f"{name} {number(people)}" for name, people in groups.counts.items())
         checks.append((groups.ok, f"group sizes {'' if groups.ok else 'not '}as promised ({counts}; p = {groups.p_value:.2g})"))
     if shown.rates.height:
         checks.append((shown.ok, f"being shown {'does not depend' if shown.ok else 'depends'} on the arm (p = {shown.p_value:.2g})"))
     passed = len(report.checks) - len(report.failed_checks)
     if passed:
-        checks.append((True, f"{passed} of {len(report.checks)} checks of the records found nothing wrong"))
+        checks.append((True, f"{passed} of {count(len(report.checks), 'check')} of the records found nothing wrong"))
     checks += [(False, f"{each.name}: {each.detail}") for each in report.failed_checks]
     for ok, sentence in checks:
         lines(console, Text.assemble(("yes  ", "green") if ok else ("NO   ", "bold red"), plain(sentence)))

@@ -8,6 +8,8 @@ import math
 from datetime import UTC, date, datetime
 from typing import Any
 
+from sinks.clickhouse.result_table import Moment
+
 
 def cell(value: Any) -> str:
     """One value in a table."""
@@ -16,9 +18,31 @@ def cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:,.4f}".rstrip("0").rstrip(".") if math.isfinite(value) else str(value)
+        return _decimal(value)
     if isinstance(value, datetime):
         return moment(value)
+    if isinstance(value, Moment):
+        return value.shown
+    if isinstance(value, list | dict):
+        return json.dumps(json_value(value), ensure_ascii=False)
+    return str(value)
+
+
+def _decimal(value: float) -> str:
+    """Four decimals; all digits that count where those would be none, or would be a row of noughts."""
+    if not math.isfinite(value):
+        return str(value)
+    if value and not 1e-4 <= abs(value) < 1e15:
+        return f"{value:.6g}"
+    return f"{value:,.4f}".rstrip("0").rstrip(".")
+
+
+def csv_value(value: Any) -> str:
+    """One value in CSV: nothing is empty, a list or an object is its JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, list | dict):
         return json.dumps(json_value(value), ensure_ascii=False)
     return str(value)

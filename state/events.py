@@ -111,9 +111,16 @@ class _Timestamp(msgspec.Struct, gc=False):
     timestamp: Annotated[datetime, Meta(tz=True)]
 
 
+class _Person(msgspec.Struct, gc=False, rename="camel"):
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    tenant_id: str = "default"
+
+
 _wire_decoder = msgspec.json.Decoder(_Wire)
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
 _timestamp_decoder = msgspec.json.Decoder(_Timestamp)
+_person_decoder = msgspec.json.Decoder(_Person)
 
 
 class _RejectError(Exception):
@@ -138,6 +145,16 @@ def peek_timestamp(value: bytes) -> int | None:
 
 def _milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
+
+
+def peek_person(value: bytes) -> tuple[str, str] | None:
+    """Tenant and id of the sender of a message, or ``None`` where it has none. Fast; validates nothing else."""
+    try:
+        sender = _person_decoder.decode(value)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    user = sender.user_id or sender.anonymous_id
+    return (sender.tenant_id, user) if user else None
 
 
 def decode(message: Message) -> Event | DeadLetter:

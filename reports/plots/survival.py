@@ -8,6 +8,7 @@ import numpy as np
 
 from reports.plots.style import BLUE, GREY, INK, ORANGE, as_percent, canvas, panel_title, room
 from state.duration import DAY, HOUR, MINUTE
+from state.quantity import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,7 +99,7 @@ def _panel(axes: Axes, curve: StepCurve, learned: dict[str, Any] | None) -> None
     axes.tick_params(axis="x", labelsize=7.5)
     as_percent(axes, y=True)
     panel_title(axes, curve.step)
-    axes.annotate(f"{curve.people:,} people", (0.03, 0.05), xycoords="axes fraction", fontsize=8, color=GREY)
+    axes.annotate(count(curve.people, "person", "people"), (0.03, 0.05), xycoords="axes fraction", fontsize=8, color=GREY)
 
 
 def in_words(duration: float) -> str:

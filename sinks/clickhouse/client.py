@@ -14,6 +14,7 @@ from clickhouse_connect.driver.exceptions import Error
 
 from sinks.clickhouse.address import FILES, parse_clickhouse_address
 from sinks.clickhouse.errors import UNKNOWN_DATABASE, Fault, StoreDenied, StoreError, StoreInUse, StoreUnreachable, code_of, meaning_of
+from sinks.clickhouse.result_table import SETTINGS
 
 CONNECT_SECONDS = 5
 """A server that does not accept a connection within this time is down or does not exist."""
@@ -86,7 +87,7 @@ class ClickHouse:
     def connect(self, *, database: str | None, role: Role = "write") -> Client:
         """Open a separate client, which the caller closes. Raises like ``client()``."""
         # Read-only is set last: after it no other setting of the client can be changed.
-        settings = {"max_execution_time": READ_SECONDS, "readonly": 1} if role == "read" else {}
+        settings: dict[str, str | int] = {"max_execution_time": READ_SECONDS, **SETTINGS, "readonly": 1} if role == "read" else {}
         try:
             if self.path is not None:
                 return _open_embedded(self.path, database, settings)
@@ -120,7 +121,7 @@ class ClickHouse:
                 self._clients[key] = known
         return known
 
-    def _open_http(self, database: str | None, settings: dict[str, int]) -> Client:
+    def _open_http(self, database: str | None, settings: dict[str, str | int]) -> Client:
         address = self._address
         if address is None:
             raise ValueError("An embedded store has no URL.")
@@ -170,7 +171,7 @@ def _in_use(where: str) -> StoreInUse:
     return StoreInUse(f"The ClickHouse directory {where} is in use by another process; stop that one or choose another data directory.")
 
 
-def _open_embedded(path: Path, database: str | None, settings: dict[str, int]) -> Client:
+def _open_embedded(path: Path, database: str | None, settings: dict[str, str | int]) -> Client:
     path.mkdir(parents=True, exist_ok=True)
     # The engine reports a locked directory only on stderr and not clearly. A check of its lock first gives our own error.
     if path not in _opened and _locked(path / "status"):

@@ -1,11 +1,12 @@
 """Reads events from a file of JSON lines: plain, gzip, or ``-`` for standard input. Bounded; log time comes from the events.
 
 Log time. ``log_time`` is the largest event time so far. A time before 2000 or more than a day past ``reference`` does not advance it.
-Before the first line with a time it is ``MIN_TIME``, the year 2000. Log time is divided into slots of ``TICK_MS``. A timer fires right
-before the first line whose slot begins at or after its deadline, by a ``Tick`` in a batch of its own (``sources/batching.py``). The end
-of the input fires no timers, because the next file may continue it. No batch extends across a boundary at which learned parameters
-change. Hence the same lines give the same messages and the same effective ticks in the same order, for every division into batches,
-files and runs.
+A time more than an hour past log time advances it only if the lines after it agree (``leaps.py``); if enough people contradict it, their
+time is the line's ``reference``. Before the first line with a time it is ``MIN_TIME``, the year 2000. Log time is divided into slots of
+``TICK_MS``. A timer fires right before the first line whose slot begins at or after its deadline, by a ``Tick`` in a batch of its own
+(``sources/batching.py``). The end of the input fires no timers, because the next file may continue it. No batch extends across a boundary
+at which learned parameters change. Hence the same lines give the same messages and the same effective ticks in the same order, for every
+division into batches and runs, and also into files, unless one is cut between a leap and the lines that judge it.
 
 The last line of a file is read even without a newline. If the file has grown by more than a newline there when it is read again, the
 whole line is read once more, under its old number. The first time it was half a JSON object, which was rejected.
@@ -17,8 +18,10 @@ import math
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,9 @@ from sources.batching import BatchAction, BatchPlanner, BatchPolicy
 from sources.errors import InputError
 from sources.files.blocks import GZIP_MAGIC, FileBlocks, SniffedBlocks
 from sources.files.input_positions import InputPositions, InputState, dump, file_too_short, identify_file, load
-from sources.files.lines import LineReader
+from sources.files.kinds import HEAD_BYTES, head_of
+from sources.files.leaps import LEAP_MS, LINES, Verdict, judge
+from sources.files.lines import Chunk, LineReader
 from state.messages import Message, Tick
 from state.never import never
 from state.times import YEAR_2000
@@ -39,12 +44,19 @@ MIN_TIME = YEAR_2000
 """2000-01-01: an earlier event time is a fault."""
 FUTURE_MS = 24 * 3_600_000
 """An event time further than this past the reference is a fault."""
+LOOK_AHEAD_BYTES = 8 * 1024 * 1024
+"""No leap is judged by lines further ahead than this."""
 BACKWARD_MS = 3_600_000
 """Networks disorder events by up to an hour; a larger disorder comes from an unsorted export."""
 PARTITION = 0
 """All files of a data directory are one partition, because they share one log time."""
 
 PeekTimestamp = Callable[[bytes], int | None]
+PeekPerson = Callable[[bytes], object]
+
+
+def nobody(_line: bytes) -> None:
+    """The person of a line where persons are not known."""
 
 
 @dataclass
@@ -64,13 +76,26 @@ class Progress:
     """The largest step back in time, in milliseconds."""
     first_backward: int = 0
     """Number of the first such line, 0 if there is none."""
+    backward_from: int = 0
+    """Number of the line that had moved log time ahead of that one, 0 if it was read by an earlier run."""
+    ahead: int = 0
+    """Lines more than ``FUTURE_MS`` past log time that did not move it."""
+    furthest_ahead: int = 0
+    """The largest distance of such a line from log time, in milliseconds."""
+    first_ahead: int = 0
+    """Number of the first such line, 0 if there is none."""
+    head: bytes | None = None
+    """The beginning of the text, for a message about an input that holds no events; None if an earlier run has read it from a pipe."""
+    from_start: bool = False
+    """This run has read the input from its first line on."""
 
 
 class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
     """Reads one file. Its snapshot contains the positions of all files that this data directory has read.
 
     ``path`` is a file or ``-``. A pipe is read like standard input and cannot be resumed. ``peek_timestamp`` returns the event time of a
-    line (ms), None if it has none, and does not raise. ``now`` returns wall-clock milliseconds. While ``paused()`` is true nothing is
+    line (ms), None if it has none; ``peek_person`` returns whose line it is, None if nobody knows. Neither raises. ``now`` returns
+    wall-clock milliseconds. While ``paused()`` is true nothing is
     read. Once ``stopping()`` is true the source ends, which gives a final snapshot. ``progress`` is updated in the process that reads.
 
     A file that cannot be read, has changed or is damaged ends the input in order, and ``progress.error`` holds the error. An exception
@@ -84,11 +109,13 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
         policy: BatchPolicy,
         *,
         now: Callable[[], int],
+        peek_person: PeekPerson = nobody,
         stopping: Callable[[], bool] = never,
         paused: Callable[[], bool] = never,
     ) -> None:
         self.path = Path(path)
         self.peek_timestamp = peek_timestamp
+        self.peek_person = peek_person
         self.policy = policy
         self.now = now
         self.stopping = stopping
@@ -119,7 +146,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         self._seen_size: float = math.inf  # lines from this byte on need a new reference time
         self._regular = regular
         if regular:
-            self._name = source.path.name
+            self._name = os.fsencode(source.path.name).decode(errors="replace")  # it goes into tables, which hold UTF-8
             try:
                 self._state, first_byte = self._resume()
             except InputError:
@@ -130,7 +157,12 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             positions.streams += 1
             self._name = f"stdin:{positions.streams}"
             self._state, first_byte = InputState(seen_at=source.now()), 0
+            self._progress.head, self._progress.from_start = b"", True
         self._reader = LineReader(self._blocks, start=self._state.position, first_byte=first_byte)
+        self._ahead: deque[Chunk] = deque()  # chunks that were read to judge a leap
+        self._read_error: InputError | None = None
+        self._judged: tuple[int, Verdict] | None = None  # number of the line that was judged last
+        self._slot_line = 0  # number of the line with which log time entered its slot
         self._lines: list[bytes] = []
         self._next = 0
         self._overhead = 1
@@ -169,6 +201,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         path, now = self._source.path, self._source.now
         state = identify_file(self._positions, path, self._descriptor, now())
         size = self._progress.total = os.fstat(self._descriptor).st_size
+        self._progress.head = head_of(os.pread(self._descriptor, HEAD_BYTES, 0))
+        self._progress.from_start = state.position == 0
         if os.pread(self._descriptor, 1, 0) == GZIP_MAGIC:
             if size > state.size:  # the position of the old end in the unpacked text is not known
                 state.size, state.seen_at = size, now()
@@ -186,7 +220,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         lines, index = self._lines, self._next
         position, number, log_time, seq = state.position, state.line, positions.log_time, positions.seq
         slot_end = log_time - log_time % TICK_MS + TICK_MS
-        latest = state.seen_at + FUTURE_MS
+        seen_at = reference = state.seen_at
+        latest = seen_at + FUTURE_MS
         full = False
         while index < len(lines):
             raw = lines[index]
@@ -194,9 +229,17 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             if value and not value.isspace():
                 if position >= self._seen_size:
                     self._update_seen_size(position)
-                    latest = state.seen_at + FUTURE_MS
+                    seen_at = reference = state.seen_at
+                    latest = seen_at + FUTURE_MS
                 own = peek(value)
                 time = log_time if own is None or not log_time < own <= latest else own
+                if time >= slot_end and time > log_time + LEAP_MS:
+                    verdict = self._judge(number + 1, index, time, log_time, latest)
+                    if verdict is None:
+                        full = True
+                        break
+                    time = verdict.log_time
+                    reference = seen_at if verdict.neighbours is None else min(seen_at, verdict.neighbours)
                 if time >= slot_end:
                     start = time - time % TICK_MS
                     action = self._planner.decide(start, horizon)
@@ -207,16 +250,18 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                         full = True
                         break
                     slot_end = start + TICK_MS
+                    self._slot_line = number + 1
                 if horizon is None:
                     horizon = self._planner.horizon_of(time)
                 if len(batch) >= limit:
                     full = True
                     break
                 log_time = time
-                if own is not None and MIN_TIME <= own < log_time - BACKWARD_MS:
-                    self._note_backward(number + 1, log_time - own)
+                if own is not None and (own < log_time - BACKWARD_MS or own > log_time + FUTURE_MS) and MIN_TIME <= own <= latest:
+                    self._note_disorder(number + 1, own - log_time)
                 seq += 2
-                batch.append(Message(value, None, name, PARTITION, number + 1, log_time, state.seen_at, seq))
+                batch.append(Message(value, None, name, PARTITION, number + 1, log_time, reference, seq))
+                reference = seen_at
             index += 1
             if self._terminated:
                 position += len(raw) + overhead
@@ -227,30 +272,86 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         state.position, state.line, positions.log_time, positions.seq = position, number, log_time, seq
         return horizon, full
 
-    def _note_backward(self, line: int, by: int) -> None:
+    def _judge(self, number: int, index: int, time: int, log_time: int, latest: int) -> Verdict | None:
+        """Judge the line ``number``, ``lines[index]``, which leaps to ``time``. None: the pipe has not brought enough lines yet."""
+        if self._judged is None or self._judged[0] != number:
+            person = self._source.peek_person(self._lines[index])
+            try:
+                verdict = judge(time, person, log_time, self._following(index + 1, latest), unknown=MIN_TIME)
+            except _NotYetError:
+                return None
+            self._judged = number, verdict
+        return self._judged[1]
+
+    def _following(self, index: int, latest: int) -> Iterator[tuple[int, object]]:
+        """Yield time and person of the next lines that have a time in range, from ``lines[index]`` on."""
+        peek, person, left = self._source.peek_timestamp, self._source.peek_person, LOOK_AHEAD_BYTES
+        for raw in islice(self._lines_from(index), LINES):
+            left -= len(raw)
+            if left < 0:
+                return
+            time = peek(raw)
+            if time is not None and MIN_TIME <= time <= latest:
+                yield time, person(raw)
+
+    def _lines_from(self, index: int) -> Iterator[bytes]:
+        for at in range(index, len(self._lines)):
+            yield self._lines[at]
+        seen = 0
+        while True:
+            while seen == len(self._ahead):
+                if not self._read() and seen == len(self._ahead):
+                    return
+                if seen == len(self._ahead) and not self._regular:
+                    raise _NotYetError
+            yield from self._ahead[seen].lines
+            seen += 1
+
+    def _note_disorder(self, line: int, by: int) -> None:
         progress = self._progress
+        if by > 0:
+            progress.ahead += 1
+            progress.furthest_ahead = max(progress.furthest_ahead, by)
+            progress.first_ahead = progress.first_ahead or line
+            return
         progress.backward += 1
-        progress.furthest_back = max(progress.furthest_back, by)
-        progress.first_backward = progress.first_backward or line
+        progress.furthest_back = max(progress.furthest_back, -by)
+        if not progress.first_backward:
+            progress.first_backward, progress.backward_from = line, self._slot_line
 
     def _fill(self) -> bool:
         """Load the next lines, reading at most one block. Returns False if there are none now, or no more."""
         if self._progress.error is not None:
             return False
-        try:
-            chunk = self._reader.read()
-        except InputError as error:
-            self._progress.error = error
+        if not self._ahead:
+            self._read()
+        if not self._ahead and self._read_error is not None:
+            self._progress.error = self._read_error
             return False
         if not self._regular:
             self._state.seen_at = self._source.now()
-        if chunk is None:
+        if not self._ahead:
             return False
-        self._lines, self._overhead, self._terminated = chunk
+        self._lines, self._overhead, self._terminated = self._ahead.popleft()
         self._next = 0
+        if not self._progress.head:  # a pipe
+            self._progress.head = b"\n".join(self._lines)[:HEAD_BYTES]
         if self._state.unterminated_bytes:
             self._skip_line_taken_before()
         return True
+
+    def _read(self) -> bool:
+        """Read at most one block. Returns False at the end of what can be read."""
+        if self._read_error is not None:
+            return False
+        try:
+            chunk = self._reader.read()
+        except InputError as error:
+            self._read_error = error
+            return False
+        if chunk is not None:
+            self._ahead.append(chunk)
+        return not self._reader.ended
 
     def _skip_line_taken_before(self) -> None:
         """Skip the first line if an earlier run read all of it except its newline."""
@@ -274,13 +375,17 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
 
     def _end_if_done(self) -> None:
         if self._progress.error is None:
-            if not self._reader.ended:
+            if self._next < len(self._lines) or self._ahead or not self._reader.ended:
                 return
             if self._reader.missing:
                 self._progress.error = file_too_short(self._source.path, self._state.position)
             else:
                 self._progress.done = True
         raise StopIteration
+
+
+class _NotYetError(Exception):
+    """A pipe has no more data for the moment."""
 
 
 class _RefusedPartition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
@@ -298,10 +403,25 @@ class _RefusedPartition(StatefulSourcePartition[Message | Tick, dict[str, Any]])
         return self._snapshot
 
 
+def _standard_input() -> int:
+    """Return the descriptor of standard input. Raises ``InputError`` if there is none, or nothing can be read from it."""
+    try:
+        descriptor = sys.stdin.fileno() if sys.stdin is not None else -1
+    except (OSError, ValueError):
+        descriptor = -1
+    try:
+        mode = os.fstat(descriptor).st_mode
+    except OSError:
+        raise InputError("Standard input is closed; pipe events into the command, or name a file.") from None
+    if stat.S_ISDIR(mode):
+        raise InputError("Standard input is a directory; pipe events into the command, or name a file.")
+    return descriptor
+
+
 def _open(path: Path) -> tuple[bool, int, bool]:
     """Return whether the caller must close the file, its descriptor, and whether it is a regular file."""
     if str(path) == "-":
-        return False, sys.stdin.fileno(), False
+        return False, _standard_input(), False
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows.run_notes import notes_on
+from flows.run_notes import notes_on, nothing_accepted
 from local.data_dir import DataDir, DataDirError
+from sources.files.kinds import advice, head_of
 from sources.files.source import Progress
 from state.duration import DAY, HOUR
 from state.records.dead_letter import DeadLetter, encode_line
 
 
 def summary(read: int = 1000, rejected: int = 0, completed: int = 50, **ignored: int) -> dict[str, Any]:
+    dead_letters = {"bad_timestamp": rejected} if rejected else {}
     return {
         "catalog": "shop@1",
+        "eventsRead": 1000,
         "eventsAccepted": read - rejected,
+        "deadLetters": dead_letters,
         "stepsCompleted": completed,
         "thisRun": {
             "eventsRead": read,
-            "deadLetters": {"bad_timestamp": rejected} if rejected else {},
+            "deadLetters": dead_letters,
             "outcomes": {"shown": 95},
             "exposuresIgnored": ignored,
             "valuesUnread": {},
@@ -38,8 +43,64 @@ def test_a_file_that_is_hardly_sorted_is_named_with_its_first_line(tmp_path: Pat
     assert "21 lines" in note
     assert "170 days" in note
     assert "line 57" in note
+    (note,) = notes_on(summary(), Progress(backward=100, furthest_back=9 * HOUR, first_backward=8, backward_from=7), tmp_path / "none")
+    assert "(first in line 8, behind line 7)" in note
     (note,) = notes_on(summary(), Progress(backward=100, furthest_back=5 * HOUR, first_backward=1), tmp_path / "none")
     assert "5 hours" in note
+
+
+def test_a_fast_clock_is_named_with_its_line(tmp_path: Path) -> None:
+    (note,) = notes_on(summary(), Progress(done=True, ahead=1, furthest_ahead=313 * DAY, first_ahead=460), tmp_path / "none")
+    assert note.startswith("1 line is more than a day ahead of all lines before, by up to 313 days (first in line 460)")
+    (note,) = notes_on(summary(), Progress(done=True, ahead=2, furthest_ahead=3 * DAY, first_ahead=1), tmp_path / "none")
+    assert note.startswith("2 lines are more than a day ahead")
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        (b"", "is empty"),
+        (b" \r\n\n", "is empty"),
+        ('{"eventId"'.encode("utf-16"), "iconv -f UTF-16 -t UTF-8 'my events.txt' | onramp run"),
+        ('{"eventId"'.encode("utf-16-le"), "iconv -f UTF-16LE"),
+        ('{"eventId"'.encode("utf-16-be"), "iconv -f UTF-16BE"),
+        ('{"eventId"'.encode("utf-32"), "iconv -f UTF-32"),
+        (b'[\n{"eventId": "e1"}]', "a JSON array. Make one object a line of it: jq -c '.[]' 'my events.txt' | onramp run --input -"),
+        (b'{\n  "eventId": "e1",\n', "objects over several lines. Make one line of each: jq -c . 'my"),
+        (b'{"events": [{"eventId": "e1"}]}', "a list of events. Make one line of each: jq -c '.events[]'"),
+        (b"{'eventId': 'e1'}\n", "single quotes"),
+        (b"eventId,userId,timestamp\n1,2,3\n", "a table (CSV). Make one object a line of it: mlr --icsv --ojsonl"),
+        (b"eventId\tuserId\ttimestamp\n", "mlr --itsv"),
+        (b"\xef\xbb\xbfeventId;userId;timestamp\n", "mlr --icsv --ifs ';'"),
+        (b"\x28\xb5\x2f\xfd\0\0", "zstd -dc 'my events.txt' | onramp"),
+        (gzip.compress(gzip.compress(b"{}")), "gzip data inside gzip data"),
+        (gzip.compress(b'[{"eventId": "e1"}]'), "a JSON array"),
+        (b"PK\x03\x04", "unzip -p"),
+        (b"PAR1", "a Parquet file"),
+        (b"\0" * 257 + b"ustar", "tar -xOf"),
+        (b"<xml>", "XML or HTML"),
+    ],
+)
+def test_an_input_that_is_something_else_is_called_by_its_name(tmp_path: Path, head: bytes, says: str) -> None:
+    read = Progress(done=True, head=head_of(head), from_start=True)
+    note = notes_on(summary(7, 7), read, tmp_path / "none", "my events.txt")[0]
+    assert note.startswith("No event was accepted. The input ")
+    assert says in note
+
+
+@pytest.mark.parametrize("head", [b'{"eventId": 7}\n', b"hello\n", b"{broken}\n", b'{"eventId": "e", "payload": [{}]}\n', b"null\n"])
+def test_what_may_be_json_lines_gets_no_hint(head: bytes) -> None:
+    assert advice("events.jsonl", head) == ""
+
+
+def test_a_run_without_an_event_has_failed_and_one_that_goes_on_has_not() -> None:
+    assert nothing_accepted(summary(7, 7), Progress(done=True, from_start=True))
+    assert not nothing_accepted(summary(7, 6), Progress(done=True, from_start=True))
+    assert not nothing_accepted(summary(1, 1), Progress(done=True))  # it has grown by a bad line
+    assert not nothing_accepted(summary(0), Progress(done=True))  # it was read before
+    assert nothing_accepted({**summary(0), "eventsRead": 0}, Progress(done=True, from_start=True))
+    assert not nothing_accepted(summary(7, 7), Progress(from_start=True))  # it was stopped
+    assert not nothing_accepted(summary(7, 7), None)
 
 
 def test_nothing_but_rejects_shows_the_first_of_them(tmp_path: Path) -> None:

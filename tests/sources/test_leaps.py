@@ -1,0 +1,189 @@
+"""One fast clock does not move time for everybody, and a pause that is real still does."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+
+from sources.files.blocks import BLOCK_BYTES
+from sources.files.leaps import ALONE_MS, LEAP_MS, LINES, Verdict, judge
+from sources.files.source import FUTURE_MS, MIN_TIME
+from state.duration import DAY, HOUR, MINUTE
+from state.messages import Message
+from tests.sources.harness import NOW, Consumer, drain, file_part, line, read_file
+from tests.support.waiting import join, wait_until
+
+START = 1_700_000_000_000
+
+
+def person_of(value: bytes) -> object:
+    """Whose line it is: the tests' lines are ``{"t": ms, "who": name}``."""
+    try:
+        return msgspec.json.decode(value).get("who")
+    except msgspec.DecodeError:
+        return None
+
+
+def by(who: str | None, time: int) -> bytes:
+    return line(time) if who is None else line(time, who=who)
+
+
+def crowd(count: int, first: int = START, every: int = MINUTE) -> list[bytes]:
+    """Lines of five people in turn."""
+    return [by(f"p{number % 5}", first + number * every) for number in range(count)]
+
+
+def write(path: Path, lines: list[bytes]) -> Path:
+    path.write_bytes(b"".join(each + b"\n" for each in lines))
+    return path
+
+
+def log_times(path: Path, **more: Any) -> list[int]:
+    messages, _ = read_file(path, peek_person=person_of, **more)
+    return [message.log_time for message in messages]
+
+
+@pytest.mark.parametrize("ahead", [LEAP_MS + MINUTE, 20 * HOUR, 40 * DAY])
+@pytest.mark.parametrize("place", [0, 1, 20, 37, 39])
+@pytest.mark.parametrize("repeated", [1, 5])
+def test_one_fast_clock_changes_nothing_for_the_others(tmp_path: Path, ahead: int, place: int, repeated: int) -> None:
+    lines = crowd(40)
+    fast = [by("fast", START + place * MINUTE + ahead + number) for number in range(repeated)]
+    plain = log_times(write(tmp_path / "plain.jsonl", lines))
+    poisoned = log_times(write(tmp_path / "poisoned.jsonl", lines[:place] + fast + lines[place:]))
+    if place == 39 and ahead <= HOUR:
+        pytest.skip("it is no leap")
+    assert poisoned[:place] + poisoned[place + repeated :] == plain
+
+
+def test_the_line_is_rejected_by_the_time_of_its_neighbours_and_named(tmp_path: Path) -> None:
+    lines = crowd(20)
+    lines.insert(7, by("fast", START + 40 * DAY))
+    lines.insert(9, by("fast", START + 5 * HOUR))
+    consumer = Consumer()
+    source, part = file_part(write(tmp_path / "e.jsonl", lines), None, consumer, peek_person=person_of)
+    assert drain(part, consumer.take)
+    checked = {message.offset: message.reference for message in consumer.messages if message.reference != NOW}
+    assert set(checked) == {8, 10}
+    assert all(START <= reference <= START + 20 * MINUTE for reference in checked.values())
+    progress = source.progress
+    assert (progress.ahead, progress.first_ahead, progress.backward) == (1, 8, 0)  # five hours ahead is within the day that is allowed
+    assert 39 * DAY < progress.furthest_ahead <= 40 * DAY
+
+
+@pytest.mark.parametrize("people", [1, 2, 5])
+def test_a_pause_that_is_real_moves_time_at_once(tmp_path: Path, people: int) -> None:
+    """A product that closes for the summer, and files of some lines with weeks between them."""
+    times = [START, START + HOUR, START + 90 * DAY, START + 90 * DAY + MINUTE, START + 200 * DAY, START + 201 * DAY]
+    lines = [by(f"p{number % people}", time) for number, time in enumerate(times)]
+    assert log_times(write(tmp_path / "e.jsonl", lines)) == times
+
+
+def test_the_last_line_moves_time_by_a_week_and_no_further(tmp_path: Path) -> None:
+    for ahead, follows in ((ALONE_MS, True), (ALONE_MS + 1, False)):
+        path = write(tmp_path / f"{ahead}.jsonl", [by("a", START), by("b", START + ahead)])
+        assert log_times(path) == [START, START + ahead if follows else START]
+
+
+def test_the_only_line_is_the_time(tmp_path: Path) -> None:
+    assert log_times(write(tmp_path / "e.jsonl", [by("a", START)])) == [START]
+
+
+def test_the_same_lines_give_the_same_wherever_the_job_resumes(tmp_path: Path) -> None:
+    rng, lines, time = Random(3), list[bytes](), START
+    for number in range(150):
+        time += rng.choice([MINUTE, MINUTE, 3 * HOUR, 2 * DAY])
+        lines.append(by(f"p{rng.randrange(6)}", time))
+        if number % 10 == 4:
+            lines += [by(f"fast{number % 3}", time + rng.randrange(HOUR, 300 * DAY))] * rng.randrange(1, 4)
+    path = write(tmp_path / "e.jsonl", lines)
+    whole, end = read_file(path, peek_person=person_of)
+    for _ in range(8):
+        messages, snapshot, done = list[Message](), None, False
+        for _ in range(len(lines)):
+            consumer = Consumer()
+            _, part = file_part(path, snapshot, consumer, batch_size=rng.randrange(1, 30), peek_person=person_of)
+            done = drain(part, consumer.take, rng.randrange(1, 5))
+            snapshot = part.snapshot()
+            part.close()
+            messages += consumer.messages
+            if done:
+                break
+        assert done
+        assert messages == whole
+        assert {**snapshot, "ticked": 0} == {**end, "ticked": 0}
+
+
+def test_a_leap_is_judged_across_blocks(tmp_path: Path) -> None:
+    filler = BLOCK_BYTES // 2
+    lines = [line(START + number * MINUTE, who=f"p{number}", pad="x" * filler) for number in range(8)]
+    lines.insert(1, line(START + 9 * DAY, who="fast", pad="x" * filler))
+    assert log_times(write(tmp_path / "e.jsonl", lines)) == [START, START, *(START + number * MINUTE for number in range(1, 8))]
+
+
+def test_a_pipe_waits_until_the_leap_is_judged(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    consumer = Consumer()
+    opened: list[int] = []
+    opener = threading.Thread(target=lambda: opened.append(os.open(pipe, os.O_WRONLY)), daemon=True)
+    opener.start()
+    _, part = file_part(pipe, None, consumer, peek_person=person_of)
+    join(opener, "the other end of the pipe")
+    (writer,) = opened
+    os.write(writer, b"\n".join([*crowd(4), by("fast", START + 50 * DAY), b""]))
+
+    def take() -> int:
+        consumer.take(part.next_batch())
+        return len(consumer.messages)
+
+    wait_until(lambda: take() == 4, "the lines before the leap")
+    for _ in range(50):
+        assert take() == 4
+    os.write(writer, b"\n".join([*crowd(3, START + 4 * MINUTE), b""]))
+    wait_until(lambda: take() == 8, "the rest")
+    os.close(writer)
+    assert drain(part, consumer.take)
+    part.close()
+    assert consumer.messages[4].log_time == START + 3 * MINUTE
+
+
+def votes(*times: int) -> list[tuple[int, object]]:
+    return [(time, f"v{number}") for number, time in enumerate(times)]
+
+
+def test_each_person_has_one_vote() -> None:
+    own = START + 30 * DAY
+    flush = [(START - number, "offline") for number in range(20)]  # a device that sends what it kept
+    back = [(own + number, f"p{number}") for number in range(3)]
+    assert judge(own, "a", START, [*flush, *back], unknown=MIN_TIME) == Verdict(own, None)
+
+
+def test_a_person_alone_judges_for_itself() -> None:
+    own = START + 30 * DAY
+    assert judge(own, "a", START, [(own + 1, "a"), (own + 2, "a")], unknown=MIN_TIME) == Verdict(own, None)
+    assert judge(own, "a", START, [(own + 1, "a")] * LINES + votes(START), unknown=MIN_TIME) == Verdict(START, None)
+
+
+def test_a_first_line_that_is_contradicted_has_the_earliest_time_of_the_others() -> None:
+    own = START + 30 * DAY
+    found = judge(own, "a", MIN_TIME, votes(START + 2, START + 1, START + 3), unknown=MIN_TIME)
+    assert found == Verdict(START + 1, START + 2)
+
+
+def test_few_contradictions_do_not_reject_a_line() -> None:
+    own = START + 30 * DAY
+    assert judge(own, "a", START, votes(START, START), unknown=MIN_TIME) == Verdict(START, None)
+    assert judge(own, "a", START, votes(START, START, START), unknown=MIN_TIME) == Verdict(START, START)
+    assert judge(own, "a", START, votes(own, START), unknown=MIN_TIME) == Verdict(START, None)
+
+
+def test_times_out_of_range_have_no_vote(tmp_path: Path) -> None:
+    lines = [by("a", START), by("b", START + 30 * DAY), by("c", 86_400_000), by("d", NOW + FUTURE_MS + 1), by("e", START + 30 * DAY + 1)]
+    assert log_times(write(tmp_path / "e.jsonl", lines))[1] == START + 30 * DAY
