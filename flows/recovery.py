@@ -25,4 +25,13 @@ def recovery_config(data_dir: DataDir, partitions: int) -> RecoveryConfig:
             sync_directory(data_dir.path)
         except OSError as error:
             raise DataDirError(f"The recovery store cannot be created in {data_dir.path}: {error.strerror or error}.") from error
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # the engine's native code panics, which is no Exception
+                raise
+            raise DataDirError(
+                f"The recovery store cannot be created in {data_dir.path}: its disk is full or failing. Free space and run the same "
+                "command again."
+            ) from error
+    if not data_dir.state.is_dir():
+        raise DataDirError(f"{data_dir.state} is not a directory; move it away, or choose another directory with --data-dir.")
     return RecoveryConfig(str(data_dir.state))  # type: ignore[no-untyped-call]

@@ -35,6 +35,22 @@ class DataDirError(Exception):
     """The directory cannot be used. The text is one sentence for the user."""
 
 
+def _check_name(path: Path) -> None:
+    """Raise ``DataDirError`` for a name that the embedded engines cannot open."""
+    try:
+        whole = os.path.abspath(path)  # noqa: PTH100 -- Path.resolve() fails for a null character
+        whole.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode(errors="backslashreplace")
+        raise DataDirError(f"The data directory {shown} has a name that is not UTF-8; choose another with --data-dir.") from None
+    except FileNotFoundError:
+        raise DataDirError(
+            "The current directory no longer exists; change to another one, or give --data-dir with its whole path."
+        ) from None
+    if "\0" in whole:
+        raise DataDirError("The name of the data directory has a null character in it; choose another with --data-dir.")
+
+
 class DataDir:
     """The directory at ``path``, which exists and has the layout of this version. ``create`` and ``open`` return one."""
 
@@ -54,6 +70,7 @@ class DataDir:
     @classmethod
     def create(cls, path: Path) -> DataDir:
         """Create the directory, or open an existing one. Raises ``DataDirError`` if it has other files or another format."""
+        _check_name(path)
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)  # it contains data about people
             if not (path / "FORMAT").exists():
@@ -73,6 +90,7 @@ class DataDir:
     @classmethod
     def open(cls, path: Path) -> DataDir:
         """Open a directory that a job created. Raises ``DataDirError`` if there is none, or it has another format."""
+        _check_name(path)
         try:
             mark, _, version = (path / "FORMAT").read_text(errors="replace").strip().partition(" ")
         except (FileNotFoundError, NotADirectoryError):

@@ -8,6 +8,10 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 
+class RecoveryStoreError(Exception):
+    """The store is damaged, or its disk is. The text is one sentence for the user."""
+
+
 def remove_undurable_snapshots(state: Path) -> int:
     """Remove the snapshots of epochs that did not become durable; return how many. Call it before a resume.
 
@@ -15,8 +19,18 @@ def remove_undurable_snapshots(state: Path) -> int:
     was written again, they count as durable. A person's state then contains events that come again, and drops those as duplicates.
 
     It works on a store that has all its partitions on this machine. A store that is distributed over machines is not changed, because its
-    durable epoch cannot be determined from a part of it.
+    durable epoch cannot be determined from a part of it. Raises ``RecoveryStoreError``.
     """
+    try:
+        return _remove(state)
+    except sqlite3.Error as error:
+        raise RecoveryStoreError(
+            f"The recovery store {state} cannot be read or repaired ({error}); check the disk and its rights, restore the store, or use "
+            "another --data-dir."
+        ) from error
+
+
+def _remove(state: Path) -> int:
     last, counts, frontiers = (-1, 0, 0), set[int](), Counter[int]()
     with ExitStack() as stack:
         parts = [stack.enter_context(closing(sqlite3.connect(file))) for file in sorted(state.glob("part-*.sqlite3"))]

@@ -18,6 +18,8 @@ from reports.safe_text import plain
 from reports.values import json_value
 
 WIDEST: Final = 120
+NARROWEST: Final = 20
+"""In fewer columns nothing can be laid out; lines are then longer than the screen."""
 BAR: Final = "█"
 
 
@@ -41,7 +43,7 @@ def _console(*, stderr: bool) -> Console:
     console = _Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _width_of_the_terminal()
-    console.width = min(console.width, WIDEST)
+    console.width = max(NARROWEST, min(console.width, WIDEST))
     return console
 
 

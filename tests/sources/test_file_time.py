@@ -148,9 +148,8 @@ def test_when_timers_are_unknown_every_slot_gets_one_tick(tmp_path: Path) -> Non
 
 def test_a_poison_time_moves_nothing_and_the_year_2000_stands_before_the_first_time(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    path.write_bytes(
-        b"\n".join([b"?", line(86_400_000), line(YEAR_9999), line(START), line(YEAR_9999), *[line(NOW + FUTURE_MS)] * 2, b"?"])
-    )
+    times = [86_400_000, YEAR_9999, START, YEAR_9999, NOW + FUTURE_MS, NOW + FUTURE_MS]
+    path.write_bytes(b"\n".join([b"?", *map(line, times), b"?"]))
     consumer = Consumer()
     _, part = file_part(path, None, consumer)
     drain(part, consumer.take)
