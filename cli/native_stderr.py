@@ -19,7 +19,7 @@ from flows.logs import send_logs_to
 
 @contextmanager
 def capture_native_stderr() -> Iterator[None]:
-    """For the block, redirect native output to a file; Python still writes to standard error. Unexpected errors get what it holds as a note.
+    """For the block, redirect native output to a file; Python still writes to standard error. An unexpected error gets it as a note.
 
     It is a file and not a pipe, because native code may print while it holds the interpreter lock, and then no thread can empty the pipe.
     """

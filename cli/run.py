@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 
 def _readable(path: Path | None) -> Path | None:
+    if str(path) == "-" and sys.stdin is None:
+        raise typer.BadParameter("standard input is closed; pipe events into the command, or name a file.")
     if path is not None and str(path) != "-":
         if path.is_dir():
             raise typer.BadParameter(f"{str(path)!r} is a directory.")

@@ -80,8 +80,8 @@ def simulate(
         activated = sum(person.activated_at is not None for person in known.people)
         print_json({"users": len(known.people), "events": events, "activated": activated, "stuck": _stuck(known, end)})
     elif out != "-":
-        people = count(len(known.people), "person", "people")
-        say(f"{plain(out)} has {count(events, 'event')} of {people} over {count(days, 'day')}.")
+        who = count(len(known.people), "person", "people")
+        say(f"{plain(out)} has {count(events, 'event')} of {who} over {count(days, 'day')}.")
 
 
 def _stuck(truth: SealedTruth, end: int) -> dict[str, int]:

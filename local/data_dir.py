@@ -44,9 +44,7 @@ def _check_name(path: Path) -> None:
         shown = os.fsencode(path).decode(errors="backslashreplace")
         raise DataDirError(f"The data directory {shown} has a name that is not UTF-8; choose another with --data-dir.") from None
     except FileNotFoundError:
-        raise DataDirError(
-            "The current directory no longer exists; change to another one, or give --data-dir with its whole path."
-        ) from None
+        raise DataDirError("The current directory no longer exists; change to another one.") from None
     if "\0" in whole:
         raise DataDirError("The name of the data directory has a null character in it; choose another with --data-dir.")
 

@@ -7,9 +7,7 @@ from collections import Counter
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-
-class RecoveryStoreError(Exception):
-    """The store is damaged, or its disk is. The text is one sentence for the user."""
+from local.data_dir import DataDirError
 
 
 def remove_undurable_snapshots(state: Path) -> int:
@@ -19,12 +17,12 @@ def remove_undurable_snapshots(state: Path) -> int:
     was written again, they count as durable. A person's state then contains events that come again, and drops those as duplicates.
 
     It works on a store that has all its partitions on this machine. A store that is distributed over machines is not changed, because its
-    durable epoch cannot be determined from a part of it. Raises ``RecoveryStoreError``.
+    durable epoch cannot be determined from a part of it. Raises ``DataDirError``.
     """
     try:
         return _remove(state)
     except sqlite3.Error as error:
-        raise RecoveryStoreError(
+        raise DataDirError(
             f"The recovery store {state} cannot be read or repaired ({error}); check the disk and its rights, restore the store, or use "
             "another --data-dir."
         ) from error

@@ -116,13 +116,13 @@ def _converter(type_name: str) -> Convert | None:
         return _float
     if name == "FixedString":
         return _unpadded
-    if name == "Array" and (inner := _optional(_converter(arguments[0]))) is not None:
-        return lambda values: [inner(each) for each in values]
-    if name == "Map" and (inner := _optional(_converter(arguments[1]))) is not None:
-        return lambda values: {key: inner(each) for key, each in values.items()}
+    if name == "Array":
+        return _each(_converter(arguments[0]), lambda convert, values: [convert(each) for each in values])
+    if name == "Map":
+        return _each(_converter(arguments[1]), lambda convert, values: {key: convert(each) for key, each in values.items()})
     if name in {"Tuple", "Nested"}:
-        parts = [_optional(_converter(_without_name(each))) or _same for each in arguments]
-        if any(part is not _same for part in parts):
+        parts = [_or_nothing(_converter(_without_name(each)) or _same) for each in arguments]
+        if parts:
             return lambda values: _tuple(values, parts, nested=name == "Nested")
     return None
 
@@ -139,8 +139,12 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _optional(convert: Convert | None) -> Convert | None:
-    return None if convert is None else lambda value: None if value is None else convert(value)
+def _or_nothing(convert: Convert) -> Convert:
+    return lambda value: None if value is None else convert(value)
+
+
+def _each(convert: Convert | None, over: Callable[[Convert, Any], Any]) -> Convert | None:
+    return None if convert is None else lambda values: over(_or_nothing(convert), values)
 
 
 def _moment(text: str) -> Moment:

@@ -103,7 +103,8 @@ def test_the_same_lines_give_the_same_wherever_the_job_resumes(tmp_path: Path) -
     path = write(tmp_path / "e.jsonl", lines)
     whole, end = read_file(path, peek_person=person_of)
     for _ in range(8):
-        messages, snapshot, done = list[Message](), None, False
+        messages, done = list[Message](), False
+        snapshot: Any = None
         for _ in range(len(lines)):
             consumer = Consumer()
             _, part = file_part(path, snapshot, consumer, batch_size=rng.randrange(1, 30), peek_person=person_of)
