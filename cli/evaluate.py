@@ -62,6 +62,5 @@ def evaluate(
     elif not isinstance(best, Refused):
         policy_value.show(out(), policy, trigger, found, logged)
     if isinstance(best, Refused):
-        if not as_json:
-            say(f"the log does not say: {best.reason}.")
+        say(f"the log does not say: {best.reason}.")
         raise typer.Exit(1)

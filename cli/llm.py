@@ -74,7 +74,7 @@ def attempt(
 
         print_json(_as_json(request, preview))
         if failed:
-            raise typer.Exit(1)
+            raise ModelTryError(f"{failed}; the template stays.")
         return
     if preview.prompt is not None:
         _show(request, preview)

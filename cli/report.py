@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.options import DataDirOption, JsonOption
+from cli.streams import writing
 
 
 def report(
@@ -43,7 +44,10 @@ def report(
         known = [row["tenant_id"] for row in facts.rows("SELECT tenant_id FROM activation ORDER BY people DESC, tenant_id")]
         chosen = tenant if tenant is not None else next(iter(known), "default")
         found = live.build(facts, chosen, design(facts, settings, chosen)) if chosen in known else None
-        drawn = draw_all(found, plots) if found is not None and plots is not None else []
+        drawn = []
+        if found is not None and plots is not None:
+            with writing(plots):
+                drawn = draw_all(found, plots)
         if as_json:
             print_json({**live.as_json(facts, found, chosen, only=tenant is not None), "plots": [str(path) for path in drawn]})
             return

@@ -11,6 +11,7 @@ import typer
 
 from cli.options import CatalogOption, JsonOption
 from cli.population_program import PopulationOption, ScenarioOption, population_program
+from cli.streams import writing
 
 if TYPE_CHECKING:
     from evaluation.truth import SealedTruth
@@ -101,7 +102,7 @@ def _writable(target: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with Path(target).open("wb") as plain:
+    with writing(target), Path(target).open("wb") as plain:
         if target.endswith(".gz"):  # no name and no time in the header: the same arguments give the same bytes
             with gzip.GzipFile(filename="", mode="wb", fileobj=plain, mtime=0, compresslevel=5) as packed:
                 yield cast(BinaryIO, packed)

@@ -12,15 +12,25 @@ import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TextIO
 
 from typing_extensions import Buffer, override
 
-from reports.safe_text import never_fail_to_print
+from reports.safe_text import never_fail_to_print, plain
 
 
 class OutputError(Exception):
-    """Standard output cannot be written. The text is one sentence for the user."""
+    """Standard output, or a file that the user named for a result, cannot be written. The text is one sentence for the user."""
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """For the block, which writes to ``path``: turn a fault of its disk into an ``OutputError``. It is not that of the data directory."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{plain(error.filename or path)} cannot be written: {error.strerror or error}.") from error
 
 
 class _Descriptor(io.RawIOBase):

@@ -58,6 +58,9 @@ def query_values(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | No
 
 def _answer(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None, output: str) -> bytes:
     statement = check_is_read(sql)
+    for text in (statement, *(parameters or {}).values()):
+        if isinstance(text, str) and not _is_utf8(text):
+            raise QueryRefused(f"{text.encode(errors='backslashreplace').decode()[:100]} is not UTF-8 text; use a value that is.")
     try:
         return bytes(store.reader().raw_query(statement, parameters=dict(parameters) if parameters else None, fmt=output))
     except (ClickHouseError, OSError) as error:
@@ -84,6 +87,15 @@ def check_is_read(sql: str) -> str:
     if _FORMAT.search(bare):
         raise QueryRefused("Leave FORMAT out: the result comes back as a table.")
     return statement
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether the text came from bytes that are UTF-8. A command line may hold others, which Python keeps as surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _sentence(store: ClickHouse, error: Exception) -> str:

@@ -54,6 +54,7 @@ FULL = "onramp: standard output cannot be written: No space left on device.\n"
         ("$onramp settings --json >/dev/full", 1, FULL),
         ("$onramp settings >&-", 0, ""),
         ("$onramp settings 2>&- >/dev/null", 0, ""),
+        ("$onramp simulate --users 5 --days 1 --out /dev/full", 1, "onramp: /dev/full cannot be written: No space left on device.\n"),
         ("$onramp nonsense 2>/dev/full", 2, ""),
         ("$onramp nonsense <&- >&- 2>&-", 2, ""),
         ("$onramp --help | true; exit ${PIPESTATUS[0]}", None, ""),
@@ -161,13 +162,16 @@ def test_the_details_of_a_bug_are_in_a_file_without_passwords(
 
 
 def test_what_native_code_prints_is_kept_for_bugs_alone() -> None:
-    with pytest.raises(ZeroDivisionError) as bug, capture_native_stderr():
-        os.write(2, b"thread panicked at \xff")
-        raise ZeroDivisionError
+    def fail(error: Exception) -> None:
+        with capture_native_stderr():
+            os.write(2, b"thread panicked at \xff")
+            raise error
+
+    with pytest.raises(ZeroDivisionError) as bug:
+        fail(ZeroDivisionError())
     assert bug.value.__notes__ == ["thread panicked at \\xff"]
-    with pytest.raises(DataDirError) as expected, capture_native_stderr():
-        os.write(2, b"noise")
-        raise DataDirError("In use.")
+    with pytest.raises(DataDirError) as expected:
+        fail(DataDirError("In use."))
     assert not hasattr(expected.value, "__notes__")
 
 
