@@ -14,7 +14,7 @@ from local.data_dir import DataDir
 from local.recovery_store import remove_undurable_snapshots
 from local.redis_access import redis_for_job
 from local.secret import secret_for
-from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.client import ClickHouse, load_engine
 from sinks.clickhouse.delivery import FactDelivery
 from sinks.clickhouse.errors import StoreError, StoreUnreachable
 from sinks.clickhouse.migrate import migrate
@@ -64,9 +64,7 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
 def open_store(settings: Settings, data_dir: DataDir) -> ClickHouse:
     """Return the store of the settings. It does not connect yet."""
     if settings.clickhouse_url is None:
-        # chdb changes the working directory during its import. Import it here, not in a thread while the job opens files.
-        import chdb  # noqa: F401, PLC0415
-
+        load_engine()  # here, not in a thread while the job opens files
         return ClickHouse(path=data_dir.clickhouse, database=settings.clickhouse_database)
     return ClickHouse(url=settings.clickhouse_url.get_secret_value(), database=settings.database())
 

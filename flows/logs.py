@@ -27,15 +27,19 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class _ErrorHandler(logging.StreamHandler[TextIO]):
+    """Our own handler on standard error; a program around us may have others."""
+
+
 def set_up_logging(settings: Settings) -> None:
     """Send log lines of the level of the settings to standard error. Standard output is for results only."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ErrorHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_json else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
 
 
 def send_logs_to(stream: TextIO) -> None:
-    """Redirect log lines to ``stream``, for a display that has taken over standard error."""
+    """Redirect our log lines to ``stream``, for a display that has taken over standard error."""
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler):
+        if isinstance(handler, _ErrorHandler):
             handler.setStream(stream)

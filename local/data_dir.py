@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ from local.private_files import write_private
 FORMAT: Final = 1
 _MARK: Final = "onramp-data"
 _IGNORED: Final = (".gitignore", ".FORMAT.", "lost+found")  # left by a crash in ``create``, or present in a new volume
+_OPEN_FILES: Final = 4096
+_LEAST_OPEN_FILES: Final = 256  # Valkey, ClickHouse and the recovery store have about a hundred open, and libraries are loaded meanwhile
 _LOCK_WAIT: Final = 0.5  # seconds; longer than another process takes to check the lock, shorter than a job
 
 
@@ -47,6 +50,16 @@ def _check_name(path: Path) -> None:
         raise DataDirError("The current directory no longer exists; change to another one.") from None
     if "\0" in whole:
         raise DataDirError("The name of the data directory has a null character in it; choose another with --data-dir.")
+
+
+def _allow_open_files() -> None:
+    """Raise the limit of open files as far as the system allows it. Raises ``DataDirError`` if that is too few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < _LEAST_OPEN_FILES:
+        raise DataDirError(f"This process may open {most} files, and needs {_LEAST_OPEN_FILES} or more; raise the limit (ulimit -n).")
 
 
 class DataDir:
@@ -108,8 +121,10 @@ class DataDir:
     def lock(self, owner: str) -> Iterator[None]:
         """Lock the directory, to write or to open the embedded ClickHouse. ``owner`` is the command for messages, like ``onramp run``.
 
-        Raises ``DataDirError``, which names the lock owner, if another process has the lock. A killed process leaves no lock.
+        Raises ``DataDirError``, which names the lock owner, if another process has the lock. A killed process leaves no lock. Raises it too
+        if this process may not open as many files as the embedded engines need.
         """
+        _allow_open_files()
         if not self._lock.acquire(f"{os.getpid()} {owner}", _LOCK_WAIT):
             raise DataDirError(f"{self.describe_owner()}; wait for it, stop it, or choose another directory with --data-dir.")
         try:

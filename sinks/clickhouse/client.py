@@ -171,11 +171,28 @@ def _in_use(where: str) -> StoreInUse:
     return StoreInUse(f"The ClickHouse directory {where} is in use by another process; stop that one or choose another data directory.")
 
 
+def load_engine() -> None:
+    """Import the embedded engine, which changes the working directory meanwhile. Call it before other threads open files.
+
+    Its time zone is UTC: it takes ``TZ`` at this moment, and does not start with one that it does not know.
+    """
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    try:
+        import chdb  # noqa: F401, PLC0415 -- takes seconds
+    finally:
+        if before is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = before
+
+
 def _open_embedded(path: Path, database: str | None, settings: dict[str, str | int]) -> Client:
     path.mkdir(parents=True, exist_ok=True)
     # The engine reports a locked directory only on stderr and not clearly. A check of its lock first gives our own error.
     if path not in _opened and _locked(path / "status"):
         raise _in_use(str(path))
+    load_engine()
     client = clickhouse_connect.get_client(interface="chdb", path=str(path), database=database, settings=settings)
     _opened.add(path)
     return client
