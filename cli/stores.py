@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from flows.engines import open_store
-from local.data_dir import DataDir, DataDirError
+from local.data_dir import DataDir, DataDirInUseError
 from reports.facts import Facts
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def open_facts(settings: Settings, owner: str) -> Iterator[Facts]:
 def _lock(stack: ExitStack, data_dir: DataDir, owner: str) -> None:
     try:
         stack.enter_context(data_dir.lock(owner))
-    except DataDirError:
-        raise DataDirError(
+    except DataDirInUseError:
+        raise DataDirInUseError(
             f"{data_dir.describe_owner()}, and embedded ClickHouse serves one process at a time. Wait until it ends, stop it, "
             "or set ONRAMP_CLICKHOUSE_URL to use a server. `onramp recommend` works at the same time."
         ) from None

@@ -38,6 +38,10 @@ class DataDirError(Exception):
     """The directory cannot be used. The text is one sentence for the user."""
 
 
+class DataDirInUseError(DataDirError):
+    """Another process has locked the directory."""
+
+
 def _check_name(path: Path) -> None:
     """Raise ``DataDirError`` for a name that the embedded engines cannot open."""
     try:
@@ -121,12 +125,12 @@ class DataDir:
     def lock(self, owner: str) -> Iterator[None]:
         """Lock the directory, to write or to open the embedded ClickHouse. ``owner`` is the command for messages, like ``onramp run``.
 
-        Raises ``DataDirError``, which names the lock owner, if another process has the lock. A killed process leaves no lock. Raises it too
-        if this process may not open as many files as the embedded engines need.
+        Raises ``DataDirInUseError``, which names the lock owner, if another process has the lock. A killed process leaves no lock. Raises
+        ``DataDirError`` if this process may not open as many files as the embedded engines need.
         """
         _allow_open_files()
         if not self._lock.acquire(f"{os.getpid()} {owner}", _LOCK_WAIT):
-            raise DataDirError(f"{self.describe_owner()}; wait for it, stop it, or choose another directory with --data-dir.")
+            raise DataDirInUseError(f"{self.describe_owner()}; wait for it, stop it, or choose another directory with --data-dir.")
         try:
             yield
         finally:

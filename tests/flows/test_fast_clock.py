@@ -1,0 +1,30 @@
+"""One event of a device with a fast clock, in the middle of a file, changes no decision, reward or alarm of anybody else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.support.job_runs import finish
+from tests.support.job_state import PLACES, differences, rows
+from tests.support.populations import write_population
+
+MONTHS_AHEAD = "2026-11-20T00:00:00Z"
+"""Of the people of the file; it is the past for the job."""
+
+
+def test_the_job_leaves_what_it_leaves_without_that_event(tmp_path: Path) -> None:
+    event = {"eventId": "e", "userId": "fast", "eventType": "page_view", "timestamp": MONTHS_AHEAD, "payload": {"path": "/x"}}
+    source = tmp_path / "events.jsonl"
+    write_population(source, users=25, days=4, seed=3)
+    plain = finish(tmp_path / "plain", source)
+    lines = source.read_bytes().splitlines(keepends=True)
+    lines.insert(300, json.dumps(event).encode() + b"\n")
+    source.write_bytes(b"".join(lines))
+    found = finish(tmp_path / "poisoned", source, stops=[300, 301])
+    (odd,) = (row for row in rows(found, "dead_letters") if row["source_offset"] == 301)
+    assert odd["reason"] == "timestamp_out_of_range"
+    same = ("people", "decisions", "outcomes", "stuck_signals", "step_progress", "recommendations", "events", "redis")
+    assert all(plain[name] for name in ("decisions", "stuck_signals", "redis"))
+    without = {**PLACES, "events": ("source_offset",)}
+    assert not differences({name: plain[name] for name in same}, {name: found[name] for name in same}, without=without)
