@@ -8,6 +8,7 @@ import typer
 
 from cli.local_model import LlmOption
 from cli.options import CatalogOption, DataDirOption, JsonOption
+from state.quantity import count
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -174,7 +175,7 @@ def _show(request: WordingRequest, preview: Preview) -> None:
     why = f" ({plain(answer.reason)})" if answer.reason else ""
     result = f"The second text: confidence {preview.confidence:.2f}." if answer.text else f"The template stays{why}."
     estimated = " (estimated: the server did not count them)" if usage.estimated else ""
-    spent = f"{number(usage.input_tokens)} + {number(usage.output_tokens)} tokens{estimated}, {dollars(usage.cost_micros / 1e6)}"
+    spent = f"{number(usage.input_tokens)} + {count(usage.output_tokens, 'token')}{estimated}, {dollars(usage.cost_micros / 1e6)}"
     took = f" {plain(usage.model) or 'The attempt'} took {usage.latency_ms / 1000:.1f} s, {spent}." if usage.attempts else ""
     console.print(Text(result + took, style="dim"))
     for change in preview.changes:

@@ -97,7 +97,7 @@ def attribution(evidence: Evidence, window: int = DAY, slack: int = SLACK) -> Fi
         off=(~success & ((after - window).abs() > slack)).sum(),
     ).row(0, named=True)
     detail = (
-        f"of {closed.height} rewards {counts['unshown']} were never shown, {counts['early']} successes came before and"
+        f"of {count(closed.height, 'reward')} {counts['unshown']} were never shown, {counts['early']} successes came before and"
         f" {counts['late']} after the window, {counts['off']} failures not at its end"
     )
     return Finding("attribution", not any(counts.values()), detail)
@@ -140,7 +140,8 @@ def propensities(evidence: Evidence, floor: float = 0.0) -> Finding:
         low=((pl.col("least") < floor - 1e-9) | (pl.col("own") <= 0)).sum(),
     ).row(0, named=True)
     detail = (
-        f"of {frame.height} decisions {ragged} have unequal numbers of arms and propensities, {counts['unsummed']} do not sum to 1,"
+        f"of {count(frame.height, 'decision')} {ragged} have unequal numbers of arms and propensities,"
+        f" {counts['unsummed']} do not sum to 1,"
         f" {counts['uneligible']} chose an arm that was not eligible, {counts['different']} log another propensity for it,"
         f" {counts['low']} fall below the floor"
     )
@@ -208,7 +209,9 @@ def nothing_sealed(evidence: Evidence, truth: SealedTruth | None = None) -> Find
     found = sorted((names | set(keys)) & set(_SEALED_KEYS))
     copied = 0 if truth is None else _sealed_numbers(evidence, truth)
     detail = f"the evidence holds {', '.join(found)}, which belongs to the sealed truth" if found else "no name of the sealed truth appears"
-    return Finding("nothing sealed", not found and not copied, f"{detail}; {copied} signals hold one of its numbers")
+    return Finding(
+        "nothing sealed", not found and not copied, f"{detail}; {count(copied, 'signal holds', 'signals hold')} one of its numbers"
+    )
 
 
 def _sealed_numbers(evidence: Evidence, truth: SealedTruth) -> int:
@@ -236,5 +239,5 @@ def no_foresight(evidence: Evidence, truth: SealedTruth) -> Finding:
     ceiling = bounds(episodes).ceiling.f1 or 0.0
     margin = 0.02 + 3.0 * math.sqrt(ceiling * (1.0 - ceiling) / result.positives)
     ok = result.f1 <= ceiling + margin and at_onset <= max(3, 0.02 * classified.height)
-    detail = f"F1 is {result.f1:.3f} with a ceiling of {ceiling:.3f}; {at_onset} of {classified.height} alarms coincide with the onset"
+    detail = f"F1 is {result.f1:.3f} with a ceiling of {ceiling:.3f}; {at_onset} of {count(classified.height, 'alarm')} at the onset"
     return Finding("no foresight", ok, detail)

@@ -32,6 +32,7 @@ from evaluation.outcome_model import predict_sequentially
 from evaluation.policies import Policy, greedy, parse
 from evaluation.sequences import mixture_scale
 from state.duration import DAY
+from state.quantity import count
 
 Method = Literal["ips", "snips", "dr", "stabilised"]
 
@@ -97,7 +98,9 @@ def evaluate(
         share = float(uncovered.any(axis=1).mean())
         return Refused(f"in {share:.1%} of the decisions the policy may show arms that the log could never show ({arms})", size, effective)
     if effective < least_effective:
-        reason = f"the {size} decisions have an effective sample size of {effective:.0f} for this policy; {least_effective:.0f} are needed"
+        decisions = count(size, "decision has", "decisions have")
+        needed = f"for this policy; {least_effective:.0f} are needed"
+        reason = f"{decisions} an effective sample size of {effective:.0f} {needed}"
         return Refused(reason, size, effective)
     if method == "snips":
         return _value(method, *_self_normalised(log, target, weights), size, effective, alpha)

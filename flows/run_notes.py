@@ -92,4 +92,4 @@ def _first_letter(path: Path) -> str:
 
 
 def _long(milliseconds: int) -> str:
-    return f"{milliseconds / DAY:.0f} days" if milliseconds >= 2 * DAY else f"{milliseconds / HOUR:.0f} hours"
+    return count(round(milliseconds / DAY), "day") if milliseconds >= 2 * DAY else count(round(milliseconds / HOUR), "hour")

@@ -15,6 +15,7 @@ from evaluation.off_policy import Refused, evaluate_named
 from evaluation.policies import parse
 from reports.render import heading, lines, number, percent, table
 from reports.safe_text import plain
+from state.quantity import count
 
 if TYPE_CHECKING:
     from evaluation.off_policy import Method, Value
@@ -86,9 +87,10 @@ def show(console: Console, policy: str, trigger: str | None, found: dict[Method,
     console.print(table(["estimator", ">value", ">95 %, one look", ">at every look", "~what it is"], rows))
     best = found["dr"]
     console.print()
+    decisions = count(best.decisions, "decision that was", "decisions that were")
     lines(
         console,
-        Text(f"From {number(best.decisions)} decisions that were shown, worth {number(best.effective)} of the policy's own."),
+        Text(f"From {decisions} shown, worth {number(best.effective)} of the policy's own."),
         Text(f"What was logged earned {percent(logged_reward)}.", style="dim"),
     )
     console.print()

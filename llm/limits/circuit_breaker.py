@@ -14,6 +14,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
+from state.quantity import count
+
 State = Literal["closed", "open", "half_open"]
 
 
@@ -100,7 +102,7 @@ class Breaker:
             self._in_a_row += 1
             self._recent.append((now, False))
             if self._in_a_row >= self.policy.failures_in_a_row:
-                self._open(now, f"{self._in_a_row} calls in a row failed")
+                self._open(now, f"{count(self._in_a_row, 'call')} in a row failed")
             elif self._share_exceeded(now):
                 self._open(now, f"too many of the calls of the last {self.policy.window_seconds:g} s failed")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reports.plots.style import BLUE, GREEN, GREY, INK, ORANGE, as_percent, canvas, panel_title, room
 from reports.report_json import by_trigger
+from state.quantity import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,8 +26,8 @@ def draw(report: RunReport) -> Figure | None:
     judged = "by the sealed truth" if report.truth is not None else "by held-out users, who get no help"
     share = card.score.prevalence or 0.0
     note = (
-        f"{card.score.alarms:,} alarms judged {judged}. Stuck: the step is not completed unaided within the time that nine of ten "
-        f"need, which happens in {share:.0%} of {card.score.episodes:,} episodes. In time: within half of that time."
+        f"{count(card.score.alarms, 'alarm')} judged {judged}. Stuck: the step is not completed unaided within the time that nine of ten "
+        f"need, which happens in {share:.0%} of {count(card.score.episodes, 'episode')}. In time: within half of that time."
     )
     figure = canvas(title(card), note, width=11.5, height=4.9)
     plane, triggers, scores = figure.subplots(1, 3, width_ratios=[1.15, 1, 1])

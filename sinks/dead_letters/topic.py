@@ -16,6 +16,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from state.never import never
+from state.quantity import count
 from state.records.dead_letter import DeadLetter
 from state.times import rfc3339_or_none
 
@@ -121,7 +122,9 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
         while self._producer.flush(_POLL_SECONDS):
             self._check()
             if self._stopping() or time.monotonic() >= deadline:
-                raise self._error(f"{len(self._producer)} letters were not acknowledged", "check that the brokers can be reached")
+                raise self._error(
+                    f"{count(len(self._producer), 'letter was', 'letters were')} not acknowledged", "check that the brokers can be reached"
+                )
 
     def _produce(self, letter: DeadLetter, value: bytes, *, shortened: bool = False) -> None:
         headers = _headers(letter, shortened=shortened)
@@ -162,7 +165,7 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
     def _check(self) -> None:
         if self._failure is not None:
             advice = _ADVICE.get(self._failure.code(), "check the brokers")
-            raise self._error(f"{self._failed} letters failed, the first with: {self._failure.str()}", advice)
+            raise self._error(f"{count(self._failed, 'letter')} failed, the first with: {self._failure.str()}", advice)
 
     def _error(self, what: str, advice: str) -> DeadLetterTopicError:
         return DeadLetterTopicError(

@@ -18,6 +18,7 @@ from state.catalog import yaml_text
 from state.catalog.model import Catalog, Path, Step
 from state.catalog.yaml_text import Location
 from state.duration import render
+from state.quantity import count
 from state.vocabulary import SURFACE, TRIGGERS
 
 BUILT_IN_SLOTS: Final = frozenset({"step", "product"})
@@ -216,7 +217,10 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     if catalog.holdout + catalog.rules > _MOST_UNLEARNED + 1e-9:
         yield ("rules",), f"holdout and rules together leave too few people for the bandit; at most {_MOST_UNLEARNED}"
     if catalog.learning.exploration_floor * len(catalog.arms) >= 1:
-        yield ("learning", "exploration_floor"), f"{len(catalog.arms)} arms at this floor need more than the whole probability"
+        yield (
+            ("learning", "exploration_floor"),
+            f"{count(len(catalog.arms), 'arm needs', 'arms need')} at this floor more than the whole probability",
+        )
     for name, value in (
         (("triggers", "stuck:inactive", "after"), catalog.triggers.inactive.after),
         (("limits", "attribution_window"), catalog.limits.attribution_window),
