@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any, Literal
@@ -176,6 +177,8 @@ def load_engine() -> None:
 
     Its time zone is UTC: it takes ``TZ`` at this moment, and does not start with one that it does not know.
     """
+    if "chdb" in sys.modules:
+        return
     before = os.environ.get("TZ")
     os.environ["TZ"] = "UTC"
     try:

@@ -26,6 +26,7 @@ def test_report_prints_the_views(demo: Ready, inside: Inside) -> None:
     views = inside("report", "--json", cwd=demo.cwd).json
     assert views["activation"][0]["people"] == 150
     assert {"funnel_by_step", "arm_share", "non_decisions_by_reason", "freshness"} <= set(views)
+    assert all(row["signup_week"].startswith("20") for row in views["activation_by_cohort"])
 
 
 def test_explain_as_json_tells_everything_in_words_too(demo: Ready, inside: Inside) -> None:
@@ -69,6 +70,19 @@ def test_sql_prints_csv_and_names_a_mistake(demo: Ready, inside: Inside) -> None
     assert mistake.code == 1
     assert "nope" in mistake.err
     assert "Traceback" not in mistake.err
+
+
+def test_sql_shows_times_as_times_and_no_row_as_none(demo: Ready, inside: Inside) -> None:
+    hour = "SELECT toStartOfHour(min(timestamp)) AS h, toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0') AS id, 1 > 0 AS b FROM events"
+    shown = inside("sql", hour, cwd=demo.cwd).out.split()
+    day, time = shown[3], shown[4]
+    assert (day[:4], time[2:]) == ("2026", ":00:00")
+    assert "61f0c404-5cb3-11e7-907b-a6006ad3dba0" in shown
+    assert inside("sql", hour, "--csv", cwd=demo.cwd).out.splitlines()[1].startswith(f"{day}T{time}.000Z,61f0c404-")
+    assert inside("sql", hour, "--json", cwd=demo.cwd).json["rows"][0]["h"] == f"{day}T{time}.000Z"
+    assert inside("sql", "SELECT 1 AS a WHERE 0", "--json", cwd=demo.cwd).json == {"columns": ["a"], "rows": []}
+    assert "0 rows" in inside("sql", "SELECT 1 AS a WHERE 0", cwd=demo.cwd).out
+    assert "1 row" in inside("sql", "SELECT 1 AS a", cwd=demo.cwd).out.split("\n")[-2]
 
 
 def test_where_no_job_has_run_it_says_what_to_do(tmp_path: Path, inside: Inside) -> None:

@@ -217,6 +217,23 @@ def test_a_recovery_store_that_cannot_be_made_is_a_sentence(tmp_path: Path, monk
     assert data_dir.state.is_dir()
 
 
+def test_the_engine_s_own_panic_is_a_sentence(tmp_path: Path) -> None:
+    """A limit of the size of files does to the recovery store what a full disk does."""
+    (tmp_path / "events.jsonl").write_text(EVENT)
+    found = shell("ulimit -f 8; $onramp run --input events.jsonl", tmp_path)
+    assert (found.code, found.out) == (1, "")
+    assert found.err.splitlines()[-1].startswith("onramp: The recovery store cannot be created in .onramp: its disk is full or failing.")
+    assert "Traceback" not in found.err
+    assert "panicked" not in found.err
+
+
+def test_too_few_open_files_are_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text(EVENT)
+    found = shell("ulimit -n 60; $onramp run --input events.jsonl", tmp_path)
+    assert (found.code, found.out) == (1, "")
+    assert found.err == "onramp: This process may open 60 files, and needs 256 or more; raise the limit (ulimit -n).\n"
+
+
 @pytest.mark.parametrize("name", ["d\udcff", "a\0b"])
 def test_a_data_directory_needs_a_name_that_engines_can_open(tmp_path: Path, name: str) -> None:
     for use in (DataDir.create, DataDir.open):
