@@ -17,6 +17,7 @@ from sources.batching import BatchPolicy
 from sources.closed_loop import Begin, PeopleSource, Population
 from sources.files.source import JsonlSource
 from sources.kafka.client import Cluster
+from sources.kafka.schema_registry import SchemaRegistry
 from sources.kafka.source import KafkaSource
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
@@ -43,13 +44,15 @@ def wall_clock() -> int:
 
 
 def kafka_source(settings: Settings, plan: Plan, timers: TimerRegistry, stop: StopRequest) -> KafkaSource:
-    """The topic of the settings, which must name brokers. It never waits for the model."""
+    """The topic of the settings, which must name brokers. It never waits for the model. Raises ``SourceError``."""
     assert settings.kafka_brokers is not None, "the caller checks that brokers are set"
     config = settings.kafka_client_config()
     brokers = config.pop("bootstrap.servers")
     cluster = Cluster(brokers, settings.kafka_topic, settings.kafka_group, config)
     policy = BatchPolicy(timers.peek, plan.lookahead, settings.batch_size)
-    return KafkaSource(cluster, policy, now=wall_clock, accept_gap=settings.kafka_accept_gap, stopping=stop)
+    url = settings.schema_registry_url
+    registry = None if url is None else SchemaRegistry(url.get_secret_value())
+    return KafkaSource(cluster, policy, now=wall_clock, accept_gap=settings.kafka_accept_gap, stopping=stop, registry=registry)
 
 
 def file_source(

@@ -27,6 +27,7 @@ from flows.stop import StopRequest
 from local.data_dir import DataDirError
 from local.valkey import EmbeddedValkeyError
 from operators.timers import LANES
+from sources.errors import SourceError
 from state.catalog.parse import CatalogError
 from state.catalog.plan import Plan
 
@@ -50,7 +51,9 @@ def flow() -> Dataflow:
         engines.data_dir.bind_catalog(plan.catalog.id)
         recovery_config(engines.data_dir, settings.recovery_partitions)  # creates the store, which the runner opens after this
         model = stack.enter_context(model_of(settings, plan, engines, stop))
-    except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError) as error:
+        side = SideChannels()
+        source = kafka_source(settings, plan, side.timers, stop)
+    except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError, SourceError) as error:
         sys.exit(str(error))
     atexit.register(stack.close)
     atexit.register(_deliver_last_rows, engines)
@@ -61,8 +64,6 @@ def flow() -> Dataflow:
         os._exit(1)
 
     engines.clickhouse.start(fail)
-    side = SideChannels()
-    source = kafka_source(settings, plan, side.timers, stop)
     return build(make_parts(settings, engines, source, plan, side, lanes=LANES, stop=stop, model=model))
 
 

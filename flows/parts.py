@@ -17,6 +17,7 @@ from sinks.dead_letters.topic import DeadLetterTopicSink
 from sinks.redis.sink import RecommendationSink
 from sinks.redis.writer import WritePolicy
 from sources.files.source import JsonlSource
+from sources.kafka.error_codes import advice_for
 from sources.kafka.source import KafkaSource
 from state.catalog.plan import Plan
 from state.messages import Message, Tick
@@ -81,5 +82,6 @@ def _dead_letters(
     settings: Settings, engines: Engines, source: Source[Message | Tick], stop: StopRequest
 ) -> DeadLetterFileSink | DeadLetterTopicSink:
     if isinstance(source, KafkaSource):
-        return DeadLetterTopicSink(settings.kafka_client_config(), settings.kafka_dead_letter_topic, stopping=stop)
+        config, topic = settings.kafka_client_config(), settings.kafka_dead_letter_topic
+        return DeadLetterTopicSink(config, topic, stopping=stop, advise=advice_for)
     return DeadLetterFileSink(engines.data_dir.dead_letters)

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
         default=False,
         description="If the messages after the last position are gone, continue at the earliest message. False: refuse to start.",
     )
+    schema_registry_url: SecretStr | None = Field(
+        default=None,
+        description="Schema registry, http://user:password@host:8081. It decodes JSON Schema, Avro and Protobuf; unset: they are rejected.",
+    )
     redis_url: SecretStr | None = Field(
         default=None,
         description="Redis or Valkey, redis://user:password@host:6379/0, rediss:// for TLS; also redis+cluster:// and redis+sentinel://. "
@@ -199,6 +203,13 @@ class Settings(BaseSettings):
             raise ValueError("the address must not contain a user, password, query, fragment or space; set the key in ONRAMP_LLM_API_KEY")
         if not _is_an_address(text):
             raise ValueError("the address has no host or no valid port")
+        return url
+
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _is_a_registry_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not (url.get_secret_value().startswith(("http://", "https://")) and _is_an_address(url.get_secret_value())):
+            raise ValueError("the address must begin with http:// or https:// and name a host")
         return url
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@
     SourceError
     ├── InputError          a file cannot be read, or differs from the one that was read before: an operator must act
     ├── BrokerError         the broker rejects the job, or has no such topic: an operator must act
+    │   ├── UnknownTopicError  it has no such topic or partition: an operator must create it
     │   └── OffsetGapError  messages after the last position are gone: an operator must restore them or accept the gap
     └── UnreachableError    no broker answered within the time limit: retryable
 """
@@ -22,6 +23,10 @@ class InputError(SourceError):
 
 class BrokerError(SourceError):
     """The broker rejects the job, or has no such topic. A retry does not help."""
+
+
+class UnknownTopicError(BrokerError):
+    """The cluster has no such topic or partition."""
 
 
 class OffsetGapError(BrokerError):

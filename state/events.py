@@ -32,6 +32,10 @@ MAX_AHEAD: Final = 86_400_000
 """How far a timestamp may be ahead of the message's time reference, in milliseconds."""
 
 _HIDDEN_IN_WORDS: Final = "control characters and others that are invisible or turn the direction of writing"
+
+SCHEMA_PREFIX: Final = 5
+"""Bytes of the framing that serialisers of a schema registry put before a message: a zero and the schema's number."""
+
 REJECTIONS: Final[dict[str, str]] = {
     "not_json": "the message is not JSON, or nested too deep to be read",
     "not_an_object": "the message is JSON, but not an object",
@@ -54,6 +58,8 @@ REJECTIONS: Final[dict[str, str]] = {
     "payload_too_large": "payload is larger than 32 KiB",
     "unsupported_schema_version": "schemaVersion is not 1",
     "bad_field": "a field has the wrong type",
+    "schema_registry_framing": "the message has the framing of a schema registry and cannot be decoded",
+    "unreadable": "the message is damaged: Kafka delivered a position, but no content that can be read",
 }
 """Reason code of a rejected message → its description."""
 
@@ -162,15 +168,18 @@ def decode(message: Message) -> Event | DeadLetter:
     try:
         return _decode(message)
     except _RejectError as reject:
+        # A fault comes with a value that is no event, so that the check costs valid messages nothing.
+        reason, detail = message.fault or (reject.reason, reject.detail)
         return DeadLetter(
-            reason=reject.reason,
-            detail=reject.detail,
-            raw=message.value,
+            reason=reason,
+            detail=detail,
+            raw=message.value if message.original is None else message.original,
             topic=message.topic,
             partition=message.partition,
             offset=message.offset,
             log_time=message.log_time,
             key=message.key,
+            headers=message.headers,
         )
 
 
@@ -339,6 +348,12 @@ _STRINGS: Final[tuple[tuple[str, str | None, str, int, int], ...]] = (
 
 def _diagnose(value: bytes, error: Exception) -> _RejectError:
     """Find the reason why the fast path failed."""
+    if value[:1] == b"\x00" and len(value) > SCHEMA_PREFIX:
+        schema = int.from_bytes(value[1:SCHEMA_PREFIX], "big")
+        return _RejectError(
+            "schema_registry_framing",
+            f"the message begins with the framing of a schema registry (schema {schema}); set ONRAMP_SCHEMA_REGISTRY_URL to decode it",
+        )
     try:
         value.decode()
     except UnicodeDecodeError as broken:

@@ -9,7 +9,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """One Kafka message or one line of a file, not yet decoded. Times are milliseconds since the Unix epoch, UTC.
 
     ``offset`` is the Kafka offset or the line number (the first line is 1); for a file, ``topic`` is its name. ``log_time`` never goes back
-    within a partition. ``reference`` is the time against which ``decode`` checks timestamps that lie in the future.
+    within a partition. ``reference`` is the time against which ``decode`` checks timestamps that lie in the future. ``fault`` is the reason
+    code and a sentence where the source could not read the message, or found that it has no value; ``decode`` then rejects it.
     """
 
     value: bytes
@@ -21,6 +22,10 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     reference: int
     seq: int
     traceparent: str = ""
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    fault: tuple[str, str] | None = None
+    original: bytes | None = None
+    """The bytes that Kafka delivered, where ``value`` was decoded from them with a schema."""
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):

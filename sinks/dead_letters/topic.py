@@ -24,13 +24,15 @@ _LOG = logging.getLogger(__name__)
 _EXCERPT: Final = 65_536  # bytes that are kept of a value that is too large for the topic; its position leads to the original
 _POLL_SECONDS: Final = 0.5  # between two polls of ``stopping``
 _OWN_PREFIX: Final = "onramp-"
+_SHORTEST: Final = 2
 
-_ADVICE: Final = {
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, or name another in ONRAMP_KAFKA_DEAD_LETTER_TOPIC",
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "allow this user IDEMPOTENT_WRITE on the cluster",
-    KafkaError._AUTHENTICATION: "check the credentials in ONRAMP_KAFKA_CONFIG",
-}
+_TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
+
+Advise = Callable[[KafkaError], str]
+
+
+def _no_advice(_error: KafkaError) -> str:
+    return "check the brokers"
 
 
 class DeadLetterTopicError(Exception):
@@ -48,11 +50,13 @@ class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
         give_up_seconds: float = 300.0,
         partitions: int = 1,
         stopping: Callable[[], bool] = never,
+        advise: Advise = _no_advice,
     ) -> None:
         """Open no connection yet.
 
         ``client_config`` is for librdkafka and contains the brokers and credentials. ``give_up_seconds`` is the longest wait for the
         acknowledgement of a letter. ``partitions`` is the number of workers that can write at once, not a property of the topic.
+        ``advise`` returns what to do about an error, as a part of a sentence.
         """
         self._config = {
             "linger.ms": 20,  # letters come in bursts, and no reader needs one at once
@@ -66,6 +70,7 @@ class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
         self._topic = topic
         self._give_up_seconds = give_up_seconds
         self._stopping = stopping
+        self._advise = advise
         self._partitions = [str(number) for number in range(partitions)]
 
     def list_parts(self) -> list[str]:
@@ -78,13 +83,24 @@ class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
             producer = Producer(self._config, logger=_LOG)
         except KafkaException as error:
             raise DeadLetterTopicError(f"The Kafka client rejects ONRAMP_KAFKA_CONFIG ({error.args[0].str()}); correct it.") from error
-        return DeadLetterTopic(producer, self._topic, self._give_up_seconds, self._stopping)
+        return DeadLetterTopic(producer, self._topic, self._give_up_seconds, self._stopping, self._advise)
 
 
 class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
-    """One producer. ``written`` counts acknowledged letters, ``shortened`` those whose value was too large for the topic."""
+    """One producer. ``written`` counts acknowledged letters, ``shortened`` those that were too large for the topic.
 
-    def __init__(self, producer: Producer, topic: str, give_up_seconds: float, stopping: Callable[[], bool] = never) -> None:
+    A letter that is too large is written again with the beginning of its value, and then without key and headers. Its position leads to
+    the original.
+    """
+
+    def __init__(
+        self,
+        producer: Producer,
+        topic: str,
+        give_up_seconds: float,
+        stopping: Callable[[], bool] = never,
+        advise: Advise = _no_advice,
+    ) -> None:
         """Use and own ``producer``. ``give_up_seconds`` is in seconds."""
         self.written = 0
         self.shortened = 0
@@ -92,25 +108,26 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
         self._topic = topic
         self._give_up_seconds = give_up_seconds
         self._stopping = stopping
+        self._advise = advise
         self._failure: KafkaError | None = None
         self._failed = 0
-        self._too_large: list[DeadLetter] = []
+        self._too_large: list[tuple[DeadLetter, int]] = []
 
     def write_batch(self, values: list[list[DeadLetter]]) -> None:
         """Give all letters to the producer. Blocks only while its queue is full. Raises ``DeadLetterTopicError``."""
         for letters in values:
             for letter in letters:
-                self._produce(letter, letter.raw)
+                self._produce(letter)
         self._producer.poll(0)
         self._check()
 
     def snapshot(self) -> None:
         """Return when the brokers have all letters. Blocks while they are down. Raises ``DeadLetterTopicError`` if one was refused."""
         self._flush()
-        if self._too_large:
+        while self._too_large:
             too_large, self._too_large = self._too_large, []
-            for letter in too_large:
-                self._produce(letter, letter.raw[:_EXCERPT], shortened=True)
+            for letter, shortened in too_large:
+                self._produce(letter, shortened + 1)
             self._flush()
         self._check()
 
@@ -126,46 +143,46 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
                     f"{count(len(self._producer), 'letter was', 'letters were')} not acknowledged", "check that the brokers can be reached"
                 )
 
-    def _produce(self, letter: DeadLetter, value: bytes, *, shortened: bool = False) -> None:
-        headers = _headers(letter, shortened=shortened)
+    def _produce(self, letter: DeadLetter, shortened: int = 0) -> None:
+        """Give a letter to the producer. ``shortened``: 0 whole, 1 with the beginning of its value, 2 also without key and headers."""
+        value = letter.raw[:_EXCERPT] if shortened else letter.raw
+        key = letter.key if shortened < _SHORTEST else None
+        headers = _headers(letter, shortened)
         deadline = time.monotonic() + self._give_up_seconds
         while True:
             try:
-                self._producer.produce(
-                    self._topic, value, letter.key, headers=headers, on_delivery=self._report(letter, shortened=shortened)
-                )
+                self._producer.produce(self._topic, value, key, headers=headers, on_delivery=self._report(letter, shortened))
             except BufferError:  # the queue is full; acknowledgements free it
                 self._producer.poll(_POLL_SECONDS)
                 self._check()
                 if self._stopping() or time.monotonic() >= deadline:
                     raise self._error("the queue of the producer is full", "check that the brokers can be reached") from None
             except KafkaException as error:
-                self._handle_failure(error.args[0], letter, shortened=shortened)
+                self._handle_failure(error.args[0], letter, shortened)
                 return
             else:
                 return
 
-    def _report(self, letter: DeadLetter, *, shortened: bool) -> Callable[[KafkaError | None, Message], None]:
+    def _report(self, letter: DeadLetter, shortened: int) -> Callable[[KafkaError | None, Message], None]:
         def on_delivery(error: KafkaError | None, _message: Message) -> None:
             if error is not None:
-                self._handle_failure(error, letter, shortened=shortened)
+                self._handle_failure(error, letter, shortened)
             else:
                 self.written += 1
-                self.shortened += shortened
+                self.shortened += bool(shortened)
 
         return on_delivery
 
-    def _handle_failure(self, error: KafkaError, letter: DeadLetter, *, shortened: bool) -> None:
-        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and not shortened:
-            self._too_large.append(letter)
+    def _handle_failure(self, error: KafkaError, letter: DeadLetter, shortened: int) -> None:
+        if error.code() in _TOO_LARGE and shortened < _SHORTEST:
+            self._too_large.append((letter, shortened))
         else:
             self._failure = self._failure or error
             self._failed += 1
 
     def _check(self) -> None:
         if self._failure is not None:
-            advice = _ADVICE.get(self._failure.code(), "check the brokers")
-            raise self._error(f"{count(self._failed, 'letter')} failed, the first with: {self._failure.str()}", advice)
+            raise self._error(f"{count(self._failed, 'letter')} failed, the first with: {self._failure.str()}", self._advise(self._failure))
 
     def _error(self, what: str, advice: str) -> DeadLetterTopicError:
         return DeadLetterTopicError(
@@ -173,7 +190,7 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
         )
 
 
-def _headers(letter: DeadLetter, *, shortened: bool) -> list[tuple[str, str | bytes | None]]:
+def _headers(letter: DeadLetter, shortened: int) -> list[tuple[str, str | bytes | None]]:
     """Return the original headers and those of the sink. Original ones with the sink's prefix are dropped: they would mislead a replay."""
     own = {
         "reason": letter.reason,
@@ -185,5 +202,6 @@ def _headers(letter: DeadLetter, *, shortened: bool) -> list[tuple[str, str | by
     }
     if shortened:
         own["shortened-from-bytes"] = str(len(letter.raw))
-    original: list[tuple[str, str | bytes | None]] = [(name, value) for name, value in letter.headers if not name.startswith(_OWN_PREFIX)]
+    kept = letter.headers if shortened < _SHORTEST else ()
+    original: list[tuple[str, str | bytes | None]] = [(name, value) for name, value in kept if not name.startswith(_OWN_PREFIX)]
     return [*original, *((_OWN_PREFIX + name, text.encode()) for name, text in own.items())]

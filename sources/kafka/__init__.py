@@ -1,1 +1,3 @@
-"""Events from Kafka: ``source`` reads, ``client`` connects and classifies errors, ``liveness`` knows how far an idle partition was read."""
+"""Events from Kafka: ``source`` reads, ``record`` takes a message apart, ``schema_registry`` decodes it. ``client`` connects,
+``error_codes`` says what each error means, ``liveness`` knows how far an idle partition was read, ``partition_watch`` finds new ones.
+"""

@@ -10,38 +10,14 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
-from sources.errors import BrokerError, UnreachableError
+from sources.errors import BrokerError, UnknownTopicError, UnreachableError
+from sources.kafka.error_codes import CHECK_ADDRESS, CHECK_BROKERS, UNKNOWN_TOPIC, Reaction, rule_for
 
 _LOG = logging.getLogger(__name__)
 _LOG_EVERY_S = 30.0  # librdkafka reports a dead broker about twenty times a second
 _REQUEST_S = 5.0  # one attempt; a healthy cluster answers in milliseconds
 _RETRY_S = 0.25
 _TOPIC_GRACE_S = 5.0  # a starting cluster may not know its topics yet
-
-_REFUSED = {
-    KafkaError._AUTHENTICATION,
-    KafkaError._SSL,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError.UNSUPPORTED_SASL_MECHANISM,
-    KafkaError.ILLEGAL_SASL_STATE,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-}
-_UNKNOWN = {
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError.TOPIC_EXCEPTION,
-}
-_TRANSIENT = {
-    KafkaError._TRANSPORT,
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._TIMED_OUT,
-    KafkaError._TIMED_OUT_QUEUE,
-    KafkaError._RESOLVE,
-    KafkaError._WAIT_COORD,
-}
 
 T = TypeVar("T")
 
@@ -93,7 +69,7 @@ class Cluster:
                 topic = metadata.topics.get(self.topic)
                 if topic is not None and topic.error is None and topic.partitions:
                     return sorted(topic.partitions)
-                if topic is not None and topic.error is not None and topic.error.code() not in _UNKNOWN:
+                if topic is not None and topic.error is not None and topic.error.code() not in UNKNOWN_TOPIC:
                     errors.handle(topic.error)
                     errors.raise_if_refused()
                 if time.monotonic() > unknown_until or stopping():
@@ -114,16 +90,13 @@ class ErrorHandler:
 
     def handle(self, error: KafkaError) -> None:
         """Record an error. Does not raise, because librdkafka calls it inside ``consume``."""
-        code = error.code()
-        if code in _UNKNOWN:
-            self._refusal = unknown_topic(self._cluster)
-        elif code in _REFUSED or error.fatal():
-            self._refusal = BrokerError(
-                f"Kafka at {self._cluster.brokers} refuses this job ({error.str()}); check the security settings and the rights of the "
-                f"user on topic {self._cluster.topic} and group {self._cluster.group}."
-            )
-        else:
+        rule = rule_for(error)
+        if rule.reaction is Reaction.RETRY:
             self.log("Kafka at %s: %s; trying again", self._cluster.brokers, error.str())
+        elif error.code() in UNKNOWN_TOPIC:
+            self._refusal = unknown_topic(self._cluster)
+        elif rule.reaction is Reaction.STOP:
+            self._refusal = BrokerError(f"Kafka at {self._cluster.brokers} refuses this job ({error.str()}); {rule.advice}.")
 
     def raise_if_refused(self) -> None:
         """Raise the ``BrokerError`` that ``handle`` recorded, if any."""
@@ -155,16 +128,18 @@ def request(call: Callable[[], T], consumer: Consumer, errors: ErrorHandler, sto
             errors.handle(error)
             consumer.poll(0)  # calls error_cb: only there a rejected login is visible; here it looks like a timeout
             errors.raise_if_refused()
-            if not (error.retriable() or error.code() in _TRANSIENT):
-                raise BrokerError(f"Kafka at {cluster.brokers} answered: {error.str()}.") from problem
+            rule = rule_for(error)
+            if rule.reaction is not Reaction.RETRY:
+                raise BrokerError(f"Kafka at {cluster.brokers} answered: {error.str()}; {rule.advice or CHECK_BROKERS}.") from problem
             if time.monotonic() > deadline or stopping():
                 raise UnreachableError(
-                    f"Kafka at {cluster.brokers} did not answer for {cluster.timeout_s:.0f} s ({error.str()}); check the address, the "
-                    "network and whether the brokers run."
+                    f"Kafka at {cluster.brokers} did not answer for {cluster.timeout_s:.0f} s ({error.str()}); {CHECK_ADDRESS}."
                 ) from problem
         time.sleep(_RETRY_S)
 
 
-def unknown_topic(cluster: Cluster) -> BrokerError:
+def unknown_topic(cluster: Cluster) -> UnknownTopicError:
     """Return the error for a topic that the cluster does not have."""
-    return BrokerError(f"Kafka at {cluster.brokers} has no topic {cluster.topic}; create it, or set ONRAMP_KAFKA_TOPIC to another one.")
+    return UnknownTopicError(
+        f"Kafka at {cluster.brokers} has no topic {cluster.topic}; create it, or set ONRAMP_KAFKA_TOPIC to another one."
+    )

@@ -1,5 +1,8 @@
 """Reads events from a Kafka topic, with one Bytewax partition for each Kafka partition. Log time comes from the broker's timestamps.
 
+No content of a message ends the job. What cannot be read (``sources/kafka/record.py``), decoded (``sources/kafka/schema_registry.py``) or
+fetched becomes a message with a ``fault``, and thus a dead letter with its position.
+
 Delivery: at least once. A snapshot holds the offset, so a resume is exact. The source commits an offset to the consumer group only after
 the epoch of that offset is durable, and does not wait for the commit. So lag tools show correct figures, and a job that lost its data
 directory resumes at the committed offset. A group without a commit starts at the earliest message: state needs the whole history.
@@ -13,19 +16,25 @@ While a partition is idle and its broker confirms that it was read to the end, t
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 from typing_extensions import override
 
 from sources.batching import BatchAction, BatchPlanner, BatchPolicy
-from sources.errors import OffsetGapError, SourceError
+from sources.errors import OffsetGapError, SourceError, UnknownTopicError
 from sources.kafka.client import Cluster, ErrorHandler, request
+from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.liveness import INTERVAL_MS, Liveness
+from sources.kafka.partition_watch import WATCH_EVERY_S, PartitionWatch, with_spares
+from sources.kafka.record import Fault, Header, key_and_headers, time_of, traceparent_of, value_of
+from sources.kafka.schema_registry import FramingError, RegistryUnavailableError, SchemaRegistry
 from state.messages import Message, Tick
 from state.never import never
 from state.times import YEAR_2000
@@ -41,6 +50,8 @@ MAX_AHEAD_MS = 300_000
 MIN_TIME = YEAR_2000
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
 _IDLE = timedelta(milliseconds=5)
+_ABSENT = timedelta(seconds=1)  # between two looks whether a spare partition exists by now
+_REGISTRY_RETRY_S = 2.0
 _REQUEST_S = 5.0
 _SHRUNK_REPORTS = 5  # consecutive statistics: right after a change of leader the end may be lower for a moment
 _VERSION = 1
@@ -55,8 +66,9 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot]):
     ``now`` returns wall-clock milliseconds. ``accept_gap``: if the position is no longer in the topic, continue at the earliest message
     instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end. While ``paused()`` is true nothing is read. Once
     ``stopping()`` is true every partition ends, which gives a final snapshot. ``lag`` is the number of messages behind, for each
-    partition of this process. Partitions that are new since the last run start like those of a new job; removed ones are ignored. Raises
-    ``SourceError``.
+    partition of this process. Partitions that are new since the last run start like those of a new job, and so do those that appear while
+    the job runs (``sources/kafka/partition_watch.py``); removed ones are ignored. ``registry`` decodes messages with the framing of a
+    schema registry, None rejects them. Raises ``SourceError``.
     """
 
     def __init__(
@@ -69,6 +81,8 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot]):
         tail: bool = True,
         stopping: Callable[[], bool] = never,
         paused: Callable[[], bool] = never,
+        registry: SchemaRegistry | None = None,
+        watch_every_s: float = WATCH_EVERY_S,
     ) -> None:
         self.cluster = cluster
         self.policy = policy
@@ -77,17 +91,71 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot]):
         self.tail = tail
         self.stopping = stopping
         self.paused = paused
+        self.registry = registry
+        self.watch_every_s = watch_every_s
         self.lag: dict[int, int] = {}
+        self._present: list[int] = []
+        self._listed = 0
+        self._watch: PartitionWatch | None = None
+        self._lock = threading.Lock()
 
     @override
     def list_parts(self) -> list[str]:
-        """Return the partitions of the cluster's topic. Blocks up to ``cluster.timeout_s``."""
-        return [f"{self.cluster.topic}:{index}" for index in self.cluster.partitions(self.stopping)]
+        """Return the partitions of the cluster's topic, and spare ones that may appear later. Blocks up to ``cluster.timeout_s``."""
+        self._present = self.cluster.partitions(self.stopping)
+        self._listed = with_spares(self._present) if self.tail else 0
+        indices = range(self._listed) if self.tail else self._present
+        return [f"{self.cluster.topic}:{index}" for index in indices]
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> _Partition:
+    def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> _Partition | _SparePartition:
         """Open a partition at its position. Blocks up to ``cluster.timeout_s``."""
-        return _Partition(self, int(for_part.rpartition(":")[2]), resume_state)
+        index = int(for_part.rpartition(":")[2])
+        if index >= self._listed or index in self._present:  # a caller may build a partition that it has not listed
+            return _Partition(self, index, resume_state)
+        with self._lock:  # workers build their partitions at the same time
+            if self._watch is None:
+                self._watch = PartitionWatch(
+                    self.cluster, self._listed, self._present, self.lag, stopping=self.stopping, every_s=self.watch_every_s
+                )
+                self._watch.start()
+        return _SparePartition(self, self._watch, index, resume_state)
+
+
+class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
+    """A partition that the topic does not have yet. Once it has, this reads it from the beginning, or from where it was before."""
+
+    def __init__(self, source: KafkaSource, watch: PartitionWatch, index: int, resume: Snapshot | None) -> None:
+        self._source = source
+        self._watch = watch
+        self._index = index
+        self._resume = resume
+        self._opened: _Partition | None = None
+
+    @override
+    def next_batch(self) -> list[Message | Tick]:
+        if self._opened is not None:
+            return self._opened.next_batch()
+        if self._source.stopping():
+            raise StopIteration
+        if self._index in self._watch.present:
+            with suppress(UnknownTopicError):  # the next broker that was asked may not know the new partition yet
+                self._opened = _Partition(self._source, self._index, self._resume)
+        return []
+
+    @override
+    def next_awake(self) -> datetime | None:
+        return datetime.now(UTC) + _ABSENT if self._opened is None else self._opened.next_awake()
+
+    @override
+    def snapshot(self) -> Snapshot | None:
+        return self._resume if self._opened is None else self._opened.snapshot()
+
+    @override
+    def close(self) -> None:
+        self._watch.stop()
+        if self._opened is not None:
+            self._opened.close()
 
 
 class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
@@ -122,6 +190,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         self._was_empty = False
         self._durable_next: int | None = None
         self._idle_time = MIN_TIME
+        self._held_until = 0.0
 
     @override
     def next_batch(self) -> list[Message | Tick]:
@@ -132,7 +201,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         if self._gap_seen:
             self._skip_gap(self._earliest())
         self._was_empty = True
-        if self._source.paused():
+        if self._source.paused() or (self._held_until and time.monotonic() < self._held_until):
             return []
         at = self._log_time // GRID_MS * GRID_MS - LAG_MS
         if at > self._planner.ticked:
@@ -169,13 +238,18 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         """Turn fetched records into a batch, up to the end of the batch or of the records."""
         batch: list[Message | Tick] = []
         horizon: int | None = None
-        records, topic, index = self._records, self._topic, self._index
+        records, topic, index, registry = self._records, self._topic, self._index, self._source.registry
         log_time, seq = self._log_time, self._seq
         slot_end = log_time // GRID_MS * GRID_MS + GRID_MS
         for place in range(self._next, len(records)):
             record = records[place]
             error = record.error()
-            if error is not None:
+            stamp: int | None
+            if error is None:
+                stamp = time_of(record, self._complain)
+            elif rule_for(error).reaction is Reaction.REJECT and not self._beyond_end(record):
+                stamp = log_time
+            else:
                 self._next = place + 1
                 self._log_time, self._seq = log_time, seq
                 if error.code() == KafkaError._PARTITION_EOF:
@@ -188,12 +262,12 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
                 if self._records is not records:  # the partition was assigned again
                     break
                 continue
-            time = max(log_time, self._timestamp(record))
-            if horizon is not None and time >= horizon:
+            at = max(log_time, self._trusted(stamp))
+            if horizon is not None and at >= horizon:
                 self._next = place
                 break
-            if time >= slot_end:
-                start = time // GRID_MS * GRID_MS - LAG_MS
+            if at >= slot_end:
+                start = at // GRID_MS * GRID_MS - LAG_MS
                 action = self._planner.decide(start, horizon) if start >= self._planner.ticked else BatchAction.APPEND
                 if action is BatchAction.TICK:
                     self._next = place
@@ -202,17 +276,39 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
                     self._next = place
                     break
                 slot_end = start + LAG_MS + GRID_MS
+            key: bytes | None = None
+            headers: tuple[Header, ...] = ()
+            original: bytes | None = None
+            fault: Fault | None
+            if error is None:
+                offset = record.offset() or 0
+                value, fault = value_of(record)
+                if registry is not None and value[:1] == b"\x00":
+                    try:
+                        original, value = value, registry.decode(value)
+                    except FramingError as problem:
+                        original, fault = None, ("schema_registry_framing", str(problem))
+                    except RegistryUnavailableError as problem:
+                        self._errors.log("The schema registry does not answer (%s); nothing is read until it does", problem)
+                        self._next, self._held_until = place, time.monotonic() + _REGISTRY_RETRY_S
+                        break
+                key, headers = key_and_headers(record, self._complain)
+            else:
+                offset = max(self._offset, record.offset() or 0)
+                value, fault = b"", ("unreadable", f"Kafka cannot deliver the message: {error.str()}")
             if horizon is None:
-                horizon = self._planner.horizon_of(time)
-            log_time = time
+                horizon = self._planner.horizon_of(at)
+            log_time = at
             seq += 2
-            offset = record.offset()
-            assert offset is not None
-            key, value = record.key(), record.value()
             reference = log_time if log_time > MIN_TIME else self._source.now()
-            batch.append(Message(value or b"", key, topic, index, offset, log_time, reference, seq, _traceparent(record)))
+            traceparent = traceparent_of(headers) if headers else ""
+            batch.append(Message(value, key, topic, index, offset, log_time, reference, seq, traceparent, headers, fault, original))
             self._offset = offset + 1
             self._next = place + 1
+            if error is not None:
+                # The library may deliver the same error again, or go on behind a whole compressed batch. Ask for the next message itself.
+                self._assign()
+                break
         self._log_time, self._seq = log_time, seq
         self._measure_lag()
         return batch
@@ -235,27 +331,35 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         self._idle_time = max(self._idle_time, at)
         return []
 
-    def _timestamp(self, record: Record) -> int:
+    def _trusted(self, stamp: int | None) -> int:
         """Return the broker's timestamp (ms); the job's clock if there is none; 0 if it lies too far in the future."""
-        kind, time = record.timestamp()
-        if kind == TIMESTAMP_NOT_AVAILABLE:
+        if stamp is None:
             return self._source.now()
-        if time > self._trusted_until:
+        if stamp > self._trusted_until:
             self._trusted_until = self._source.now() + MAX_AHEAD_MS
-            if time > self._trusted_until:
+            if stamp > self._trusted_until:
                 return 0
-        return time
+        return stamp
+
+    def _complain(self, record: Record, part: str, error: Exception) -> None:
+        """Tell that an event is read without a part of its message, which cannot be read."""
+        what = "%s[%d], offset %d: the %s cannot be read (%s); the event is read without"
+        self._errors.log(what, self._topic, self._index, record.offset() or 0, part, type(error).__name__)
+
+    def _beyond_end(self, record: Record) -> bool:
+        """Whether an error stands at a position where no message is: then no message caused it."""
+        _, end = self._consumer.get_watermark_offsets(TopicPartition(self._topic, self._index), cached=True)
+        return 0 <= end <= max(self._offset, record.offset() or 0)
 
     def _handle_error(self, error: KafkaError) -> None:
-        """Handle an error that was delivered in place of a message."""
-        code = error.code()
-        if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        """Handle an error that was delivered in place of a message, and that no message caused."""
+        if rule_for(error).reaction is Reaction.GAP:
             self._skip_gap(self._earliest())
+        elif rule_for(error).reaction is Reaction.REJECT:
+            self._errors.log("%s[%d]: %s; trying again", self._topic, self._index, error.str())
         else:
             self._errors.handle(error)
             self._errors.raise_if_refused()
-            if not error.retriable():
-                raise SourceError(f"{self._topic}[{self._index}] cannot be read after offset {self._offset}: {error.str()}.")
 
     def _start(self, offset: int | None) -> None:
         """Start at ``offset``; without one at the group's committed offset, else at the earliest message. Raises ``OffsetGapError``."""
@@ -322,11 +426,3 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
         _, end = self._consumer.get_watermark_offsets(TopicPartition(self._topic, self._index), cached=True)
         if end >= 0:
             self._source.lag[self._index] = max(0, end - self._offset)
-
-
-def _traceparent(record: Record) -> str:
-    headers = cast(list[tuple[str, str | bytes | None]] | None, record.headers())
-    for name, value in headers or ():
-        if name == "traceparent" and value is not None:
-            return value if isinstance(value, str) else value.decode("ascii", "replace")
-    return ""

@@ -1,0 +1,67 @@
+"""Reads the parts of a Kafka record. Whatever a producer wrote into it, nothing here raises.
+
+The client library raises for contents that it cannot convert, such as the name of a header that is not UTF-8; which exception it is differs
+with the content and with the version. An event is read without such a part, and ``complain`` is called. Without a value it is a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
+from confluent_kafka import Message as Record
+
+MAX_TRACEPARENT: Final = 256
+"""Version 00 of W3C trace context has 55 characters. A value longer than this is no trace context, and is ignored."""
+
+Header = tuple[str, bytes | None]
+Fault = tuple[str, str]
+"""A reason code of ``state.events.REJECTIONS``, and a sentence."""
+Complain = Callable[[Record, str, Exception], None]
+"""Called with the record, the name of the part that cannot be read, and the error."""
+
+TOMBSTONE: Final[Fault] = ("not_json", "the message has no value (a tombstone); to delete a person send a user_deleted event")
+DAMAGED: Final[Fault] = ("unreadable", "the client library cannot read the value of the message")
+
+
+def time_of(record: Record, complain: Complain) -> int | None:
+    """Return the timestamp in milliseconds, None without one."""
+    try:
+        kind, time = record.timestamp()
+    except Exception as error:  # noqa: BLE001 - see the module
+        complain(record, "timestamp", error)
+        return None
+    return None if kind == TIMESTAMP_NOT_AVAILABLE else time
+
+
+def value_of(record: Record) -> tuple[bytes, Fault | None]:
+    """Return the value, and the fault where there is none."""
+    try:
+        value: Any = record.value()
+    except Exception:  # noqa: BLE001 - see the module
+        return b"", DAMAGED
+    return (b"", TOMBSTONE) if value is None else (value, None)
+
+
+def key_and_headers(record: Record, complain: Complain) -> tuple[bytes | None, tuple[Header, ...]]:
+    """Return key and headers. Call it once for each record: after the library has raised for a header, it returns a broken list."""
+    key: Any = None
+    headers: Any = None
+    try:
+        key = record.key()
+    except Exception as error:  # noqa: BLE001 - see the module
+        complain(record, "key", error)
+    try:
+        headers = record.headers()
+    except Exception as error:  # noqa: BLE001 - see the module
+        complain(record, "headers", error)
+    return key, tuple(headers) if headers else ()
+
+
+def traceparent_of(headers: tuple[Header, ...]) -> str:
+    """Return the first ``traceparent`` that has a value of a sane length; an empty text without one."""
+    for name, value in headers:
+        if name == "traceparent" and value and len(value) <= MAX_TRACEPARENT:
+            return value.decode("ascii", "replace")
+    return ""

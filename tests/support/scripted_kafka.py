@@ -1,0 +1,105 @@
+"""A cluster whose consumer delivers what a test wrote down: records with parts that raise, and errors in place of records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, TopicPartition
+from typing_extensions import override
+
+from sources.kafka.client import Cluster, ErrorHandler
+
+START = 1_700_000_000_000
+
+
+class Raises:
+    """Stands for a part that the client library cannot convert: its accessor raises, and must not be called again."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.calls = 0
+
+
+class ScriptedRecord:
+    """What ``consume`` returns. Each part is a value or ``Raises``."""
+
+    def __init__(self, offset: int, value: Any = b"{}", *, key: Any = None, headers: Any = None, time: Any = None, error: int = 0) -> None:
+        self._offset, self._value, self._key, self._headers = offset, value, key, headers
+        self._time = (TIMESTAMP_CREATE_TIME, START + offset) if time is None else time
+        self._error = KafkaError(error) if error else None
+
+    def error(self) -> KafkaError | None:
+        return self._error
+
+    def offset(self) -> int | None:
+        return self._offset if self._offset >= 0 else None
+
+    def value(self) -> Any:
+        return self._part(self._value)
+
+    def key(self) -> Any:
+        return self._part(self._key)
+
+    def timestamp(self) -> Any:
+        return self._part(self._time)
+
+    def headers(self) -> Any:
+        if isinstance(self._headers, Raises) and self._headers.calls:
+            raise AssertionError("the real library may end the process here")
+        return self._part(self._headers)
+
+    @staticmethod
+    def _part(part: Any) -> Any:
+        if isinstance(part, Raises):
+            part.calls += 1
+            raise part.error
+        return part
+
+
+class ScriptedConsumer:
+    """Delivers records from the assigned offset on. A record with an error is delivered as long as the position is not behind it."""
+
+    def __init__(self, records: list[ScriptedRecord], end: int) -> None:
+        self.records, self.end = records, end
+        self.position = 0
+        self.closed = False
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        self.position = places[0].offset
+
+    def consume(self, _most: int, _timeout: float) -> list[ScriptedRecord]:
+        left = [record for record in self.records if (record.offset() or 0) >= self.position or record.offset() is None]
+        self.position = self.end + 1
+        eof = ScriptedRecord(self.end, error=KafkaError._PARTITION_EOF)
+        return [*left, eof]
+
+    def get_watermark_offsets(self, _place: TopicPartition, timeout: float = 0, cached: bool = False) -> tuple[int, int]:
+        return 0, self.end
+
+    def committed(self, places: list[TopicPartition], _timeout: float) -> list[TopicPartition]:
+        return [TopicPartition(place.topic, place.partition, -1001) for place in places]
+
+    def commit(self, **_options: Any) -> None:
+        return None
+
+    def poll(self, _timeout: float) -> None:
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass(frozen=True)
+class ScriptedCluster(Cluster):
+    """A cluster of one partition."""
+
+    brokers: str = "scripted:9092"
+    topic: str = "events"
+    group: str = "onramp"
+    records: list[ScriptedRecord] = field(default_factory=list)
+    end: int = 0
+
+    @override
+    def connect(self, errors: ErrorHandler, **more: Any) -> Any:
+        return ScriptedConsumer(self.records, self.end)
