@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from sinks.dead_letters.file import DeadLetterFile, DeadLetterFileError, DeadLetterFileSink
 from sinks.dead_letters.topic import DeadLetterTopic, DeadLetterTopicError, DeadLetterTopicSink
+from sources.kafka.error_codes import advice_for
 from state.records.dead_letter import DeadLetter, decode_line, encode_line
 from state.times import rfc3339_or_none
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
@@ -254,10 +255,22 @@ class TestTopic:
             part.snapshot()
 
     def test_a_failed_delivery_ends_the_epoch(self) -> None:
-        part = DeadLetterTopic(FailingProducer(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)), "dlq", 1.0)
+        error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+        part = DeadLetterTopic(FailingProducer(error), "dlq", 1.0, advise=advice_for)
         part.write_batch([[letter(1)]])
-        with pytest.raises(DeadLetterTopicError, match=r"1 letters failed.*allow this user to write to the topic"):
+        with pytest.raises(DeadLetterTopicError, match=r"1 letters failed.*to write the topic ONRAMP_KAFKA_DEAD_LETTER_TOPIC and restart"):
             part.snapshot()
+
+    @pytest.mark.parametrize("code", [KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE])
+    def test_headers_and_a_key_too_large_for_the_topic_end_nothing(self, code: int) -> None:
+        producer = FailingProducer(KafkaError(code), limit=100_000)
+        part = DeadLetterTopic(producer, "dlq", 1.0)
+        part.write_batch([[letter(1, b"small", headers=(("big", b"h" * 200_000),)), letter(2, key=b"k" * 200_000), letter(3)]])
+        part.snapshot()
+        assert (part.written, part.shortened) == (3, 2)
+        places = [dict(headers)["onramp-offset"] for _value, headers in producer.accepted]
+        assert places == [b"3", b"1", b"2"]
+        assert "big" not in dict(producer.accepted[1][1])
 
     def test_a_value_too_large_for_the_topic_is_shortened_and_says_so(self) -> None:
         producer = FailingProducer(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), limit=100_000)
@@ -280,7 +293,7 @@ def dying_broker() -> Iterator[Tansu]:
 
 
 class FailingProducer(Producer):
-    """A producer without a broker: values longer than ``limit`` fail with ``error`` when it is flushed, the others are accepted."""
+    """A producer without a broker: what is larger than ``limit`` fails with ``error`` when it is flushed, the rest is accepted."""
 
     def __init__(self, error: KafkaError, limit: int = 0) -> None:
         super().__init__({"log_level": 0})
@@ -293,7 +306,7 @@ class FailingProducer(Producer):
         """Keep it until the flush."""
 
         def deliver() -> None:
-            if len(value) > self._limit:
+            if len(value) + len(key or b"") + sum(len(each) for _, each in headers) > self._limit:
                 on_delivery(self._error, None)
             else:
                 self.accepted.append((value, headers))
