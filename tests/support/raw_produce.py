@@ -6,8 +6,11 @@ import socket
 import struct
 from dataclasses import dataclass
 
+from tests.support.waiting import wait_until
+
 _PRODUCE, _VERSION = 0, 3
 _TIMEOUT_MS = 10_000
+_NO_LEADER_YET = (3, 5, 6)  # a topic that was just created
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,25 @@ def produce_raw(
             batch,
         )
     )
+    place = 4 + 4 + 2 + len(name) + 4 + 4  # correlation id, topics, name, partitions, index
+    answers: list[tuple[int, int]] = []
+
+    def answered() -> bool:
+        code, offset = struct.unpack_from(">hq", _exchange(brokers, request), place)
+        answers.append((code, offset))
+        return code not in _NO_LEADER_YET
+
+    wait_until(answered, f"a leader of {topic}", every=0.1)
+    code, offset = answers[-1]
+    assert code == 0, f"the broker refused the batch with code {code}"
+    return offset
+
+
+def _exchange(brokers: str, request: bytes) -> bytes:
     host, _, port = brokers.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=_TIMEOUT_MS / 1_000) as wire:
         wire.sendall(struct.pack(">i", len(request)) + request)
-        answer = _read(wire, struct.unpack(">i", _read(wire, 4))[0])
-    place = 4 + 4 + 2 + len(name) + 4 + 4  # correlation id, topics, name, partitions, index
-    code, offset = struct.unpack_from(">hq", answer, place)
-    assert code == 0, f"the broker refused the batch with code {code}"
-    return int(offset)
+        return _read(wire, struct.unpack(">i", _read(wire, 4))[0])
 
 
 def _batch(records: list[RawRecord], codec: int, body: bytes | None) -> bytes:
