@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from sources.errors import BrokerError, UnknownTopicError, UnreachableError
-from sources.kafka.error_codes import CHECK_ADDRESS, CHECK_BROKERS, UNKNOWN_TOPIC, Reaction, rule_for
+from sources.kafka.error_codes import CHECK_ADDRESS, CHECK_BROKERS, CHECK_PROTOCOL, CHECK_TLS, UNKNOWN_TOPIC, Reaction, rule_for
 
 _LOG = logging.getLogger(__name__)
 _LOG_EVERY_S = 30.0  # librdkafka reports a dead broker about twenty times a second
@@ -57,6 +57,11 @@ class Cluster:
         except KafkaException as error:
             raise BrokerError(f"The Kafka settings are not valid: {error.args[0].str()}.") from error
 
+    def unreachable_advice(self) -> str:
+        """Return what to check where no broker answers. A broker that refuses a certificate just closes the connection."""
+        encrypted = "ssl" in str(self.settings.get("security.protocol", "")).lower()
+        return f"{CHECK_ADDRESS}; {CHECK_TLS if encrypted else CHECK_PROTOCOL}"
+
     def partitions(self, stopping: Callable[[], bool]) -> list[int]:
         """Return the partitions of the topic. Blocks up to ``timeout_s`` while no broker answers. Raises ``SourceError``."""
         errors = ErrorHandler(self)
@@ -84,6 +89,8 @@ class ErrorHandler:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self.last: KafkaError | None = None
+        """The last error of the connection, which says more than that of a request that got no answer."""
         self._refusal: BrokerError | None = None
         self._logged_at = float("-inf")
         self._unlogged = 0
@@ -92,6 +99,8 @@ class ErrorHandler:
         """Record an error. Does not raise, because librdkafka calls it inside ``consume``."""
         rule = rule_for(error)
         if rule.reaction is Reaction.RETRY:
+            if error.code() != KafkaError._ALL_BROKERS_DOWN:
+                self.last = error
             self.log("Kafka at %s: %s; trying again", self._cluster.brokers, error.str())
         elif error.code() in UNKNOWN_TOPIC:
             self._refusal = unknown_topic(self._cluster)
@@ -126,14 +135,18 @@ def request(call: Callable[[], T], consumer: Consumer, errors: ErrorHandler, sto
         except KafkaException as problem:
             error: KafkaError = problem.args[0]
             errors.handle(error)
-            consumer.poll(0)  # calls error_cb: only there a rejected login is visible; here it looks like a timeout
+            # Calls error_cb: only there a rejected login is visible, and a missing right only as a message; here both look like a timeout.
+            message = consumer.poll(0)
+            if message is not None and (reported := message.error()) is not None:
+                errors.handle(reported)
             errors.raise_if_refused()
             rule = rule_for(error)
             if rule.reaction is not Reaction.RETRY:
                 raise BrokerError(f"Kafka at {cluster.brokers} answered: {error.str()}; {rule.advice or CHECK_BROKERS}.") from problem
             if time.monotonic() > deadline or stopping():
+                detail = (errors.last or error).str()
                 raise UnreachableError(
-                    f"Kafka at {cluster.brokers} did not answer for {cluster.timeout_s:.0f} s ({error.str()}); {CHECK_ADDRESS}."
+                    f"Kafka at {cluster.brokers} did not answer for {cluster.timeout_s:.0f} s ({detail}); {cluster.unreachable_advice()}."
                 ) from problem
         time.sleep(_RETRY_S)
 

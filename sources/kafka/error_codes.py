@@ -34,6 +34,7 @@ CHECK_TLS: Final = (
     "check the certificates in ONRAMP_KAFKA_CONFIG: ssl.ca.location must hold the authority that signed the brokers' certificates, the "
     "brokers must accept ssl.certificate.location, none may have expired, and the brokers' certificate must name the address that is used"
 )
+CHECK_PROTOCOL: Final = "if the brokers expect TLS, set security.protocol in ONRAMP_KAFKA_CONFIG"
 ALLOW_TOPIC: Final = "give this user the right to read the topic ONRAMP_KAFKA_TOPIC and to write the topic ONRAMP_KAFKA_DEAD_LETTER_TOPIC"
 ALLOW_GROUP: Final = "give this user the right to read the consumer group ONRAMP_KAFKA_GROUP"
 ALLOW_CLUSTER: Final = "give this user the right IDEMPOTENT_WRITE on the cluster"

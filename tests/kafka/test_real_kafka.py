@@ -29,7 +29,7 @@ from confluent_kafka.admin import (
 
 from sinks.dead_letters.topic import DeadLetterTopicError, DeadLetterTopicSink
 from sources.batching import BatchPolicy
-from sources.errors import BrokerError, OffsetGapError, SourceError
+from sources.errors import OffsetGapError, SourceError, UnreachableError
 from sources.kafka.client import Cluster
 from sources.kafka.error_codes import advice_for
 from sources.kafka.source import KafkaSource
@@ -104,9 +104,9 @@ def committed(kafka: ApacheKafka, topic: str, group: str, partitions: int) -> di
 
 class TestSource:
     def test_header_and_key_oddities_and_tombstones(self, kafka: ApacheKafka, caplog: pytest.LogCaptureFixture) -> None:
-        topic = kafka.new_topic()
+        topic = kafka.new_topic(message_timestamp_after_max_ms=str(2**63 - 1))
         records = [
-            RawRecord(event(0), b"u", ((b"\xff\xfebad", b"v"), (b"traceparent", b"00-a-b-01"))),
+            RawRecord(event(0), b"u", ((b"\xff\xfebad", b"v"), (b"traceparent", b"00-a-b-01")), wall()),
             RawRecord(event(1), b"\xff\xfe", ((b"traceparent", b"A" * 100_000),)),
             RawRecord(event(2), None, ((b"", b""), (b"null", None), (b"x-api-version", b"\xc3\x28"))),
             RawRecord(event(3), b"k" * 100_000),
@@ -393,7 +393,7 @@ class TestSecurity:
         assert part.written == 1
 
     def refusal(self, kafka: ApacheKafka, listener: str, options: dict[str, str], topic: str, group: str = "secured") -> str:
-        cluster = Cluster(kafka.address(listener), topic, group, {**options, "log_level": "0"}, timeout_s=20)
+        cluster = Cluster(kafka.address(listener), topic, group, {**options, "log_level": "0"}, timeout_s=8)
 
         def start() -> None:
             cluster.partitions(lambda: False)
@@ -477,5 +477,10 @@ class TestSecurity:
 
 def test_a_broker_that_speaks_plain_text_where_tls_is_expected(kafka: ApacheKafka) -> None:
     options = {"security.protocol": "SSL", "ssl.ca.location": str(kafka.authority.file), "log_level": "0"}
-    with pytest.raises(BrokerError, match=r"ssl\.ca\.location"):
+    with pytest.raises(UnreachableError, match=r"ssl\.ca\.location"):
         Cluster(kafka.brokers, "t", "g", options, timeout_s=10).partitions(lambda: False)
+
+
+def test_brokers_that_expect_tls_where_plain_text_is_set(kafka: ApacheKafka) -> None:
+    with pytest.raises(UnreachableError, match=r"set security\.protocol in ONRAMP_KAFKA_CONFIG"):
+        Cluster(kafka.address("mtls"), "t", "g", {"log_level": "0"}, timeout_s=10).partitions(lambda: False)
