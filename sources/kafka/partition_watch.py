@@ -85,8 +85,9 @@ class PartitionWatch:
             self.present |= set(new)
             for index in sorted(self.present):
                 if index >= self._listed:
-                    low, end = consumer.get_watermark_offsets(TopicPartition(topic, index), timeout=_REQUEST_S) or (0, 0)
-                    self._lag[index] = max(0, end - low)
+                    bounds: tuple[int, int] | None = consumer.get_watermark_offsets(TopicPartition(topic, index), timeout=_REQUEST_S)
+                    if bounds is not None:
+                        self._lag[index] = max(0, bounds[1] - bounds[0])
         except (KafkaException, KeyError) as error:
             _LOG.debug("The partitions of %s cannot be listed now: %s", topic, error)
 

@@ -61,7 +61,7 @@ class SchemaRegistry:
         self._decode_avro = AvroDeserializer(self._schemas, conf=options)
         # A client of its own: the library's cache does not tell a schema's text from its descriptor.
         descriptors = SchemaRegistryClient(client)
-        self._new_protobuf = lambda message: ProtobufDeserializer(message, options, descriptors)
+        self._new_protobuf: Callable[[Any], Any] = lambda message: ProtobufDeserializer(message, options, descriptors)
         self._descriptors = descriptors
         self._protobuf: dict[tuple[int, tuple[int, ...]], Decode] = {}
         self._decoders: dict[str, Callable[[int, bytes], bytes]] = {

@@ -60,7 +60,7 @@ Snapshot = tuple[int, int, int, int, int]
 """(version, next offset, log time, seq, log time of the last tick)"""
 
 
-class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot]):
+class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
     """Reads all partitions of the cluster's topic.
 
     ``now`` returns wall-clock milliseconds. ``accept_gap``: if the position is no longer in the topic, continue at the earliest message
@@ -158,7 +158,7 @@ class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._opened.close()
 
 
-class _Partition(StatefulSourcePartition[Message | Tick, Snapshot]):
+class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     def __init__(self, source: KafkaSource, index: int, resume: Snapshot | None) -> None:
         self._source = source
         self._topic = source.cluster.topic

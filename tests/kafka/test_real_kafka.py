@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
     AclOperation,
     AclPermissionType,
@@ -32,7 +32,7 @@ from sources.batching import BatchPolicy
 from sources.errors import OffsetGapError, SourceError, UnreachableError
 from sources.kafka.client import Cluster
 from sources.kafka.error_codes import advice_for
-from sources.kafka.source import KafkaSource
+from sources.kafka.source import KafkaSource, _Partition
 from state.events import Event, decode
 from state.messages import Message, Tick
 from state.records.dead_letter import DeadLetter
@@ -64,8 +64,8 @@ def event(number: int, user: str = "u") -> bytes:
     return json.dumps(fields).encode()
 
 
-def produce(kafka: ApacheKafka, topic: str, values: list[bytes], partition: int = 0, **options: str) -> None:
-    producer = Producer({"bootstrap.servers": kafka.brokers, "log_level": 0, **options})
+def produce(kafka: ApacheKafka, topic: str, values: list[bytes], partition: int = 0, options: dict[str, str] | None = None) -> None:
+    producer = Producer({"bootstrap.servers": kafka.brokers, "log_level": 0, **(options or {})})
     for value in values:
         producer.produce(topic, value, partition=partition)
     assert producer.flush(60) == 0
@@ -84,6 +84,13 @@ def read(cluster: Cluster, partition: int = 0, resume: Any = None, **more: Any) 
         return [item for item in items if isinstance(item, Message)], part.snapshot()
     finally:
         part.close()
+
+
+def opened(source: KafkaSource) -> _Partition:
+    """The first partition."""
+    part = source.build_part("input", f"{source.cluster.topic}:0", None)
+    assert isinstance(part, _Partition)
+    return part
 
 
 def ids(messages: list[Message]) -> list[str]:
@@ -149,7 +156,7 @@ class TestSource:
         topic = kafka.new_topic()
         produce(kafka, topic, [event(number) for number in range(100)])
         source = source_of(Cluster(kafka.brokers, topic, "lag"), batch_size=40, tail=True)
-        part = source.build_part("input", f"{topic}:0", None)
+        part = opened(source)
         seen = 0
 
         def first_batch() -> bool:
@@ -168,7 +175,8 @@ class TestSource:
     def test_a_damaged_segment_costs_its_messages_and_no_others(self, kafka: ApacheKafka) -> None:
         topic = kafka.new_topic()
         produce(kafka, topic, [event(0)])
-        produce(kafka, topic, [b"x" * 5_000, b"y" * 5_000], **{"compression.type": "gzip", "linger.ms": "500"})
+        together = {"compression.type": "gzip", "linger.ms": "500"}
+        produce(kafka, topic, [b"x" * 5_000, b"y" * 5_000], options=together)
         produce(kafka, topic, [event(3)])
         log = kafka.directory / "logs" / f"{topic}-0" / f"{0:020}.log"
         data = bytearray(log.read_bytes())
@@ -200,7 +208,7 @@ class TestSource:
         source = source_of(
             Cluster(kafka.brokers, topic, "gap-running", {"fetch.queue.backoff.ms": "1"}), tail=True, paused=lambda: paused[0]
         )
-        part = source.build_part("input", f"{topic}:0", None)
+        part = opened(source)
         wait_until(lambda: any(isinstance(item, Message) for item in part.next_batch()), "the first message", within=LONG)
         part._consumer.pause([TopicPartition(topic, 0)])  # as if the job were far behind
         paused[0] = True
@@ -314,7 +322,6 @@ class TestJob:
         summary = json.loads(said)
         assert summary["eventsRead"] == sum(ends.values()) == 1_800
         assert summary["users"] == 1_800
-        assert "1: 1" not in complained
         assert re.search(r"has new partitions; this job reads them from their beginning: 1, 2", complained)
 
     def test_the_job_ends_with_one_sentence_where_messages_are_gone(self, kafka: ApacheKafka, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, Producer, TopicPartition
 from sources.batching import BatchPolicy
 from sources.errors import BrokerError, OffsetGapError, UnreachableError
 from sources.kafka.client import Cluster, ErrorHandler
-from sources.kafka.source import ACCEPT_GAP_SETTING, LAG_MS, MIN_TIME, KafkaSource
+from sources.kafka.source import ACCEPT_GAP_SETTING, LAG_MS, MIN_TIME, KafkaSource, _Partition
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, drain
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
@@ -58,6 +58,13 @@ def read(source: KafkaSource, part: str, resume: Any = None) -> tuple[list[Messa
         return [item for item in items if isinstance(item, Message)], built.snapshot()
     finally:
         built.close()
+
+
+def opened(source: KafkaSource) -> _Partition:
+    """The first partition."""
+    part = source.build_part("input", f"{source.cluster.topic}:0", None)
+    assert isinstance(part, _Partition)
+    return part
 
 
 def group_offset(broker: Tansu, topic: str, group: str, partition: int = 0) -> int:
@@ -216,7 +223,7 @@ def test_ticks_stay_behind_the_messages_and_come_at_most_once_a_second_of_log_ti
 def test_what_the_wall_clock_says_is_written_down_before_it_is_sent(broker: Tansu) -> None:
     topic = broker.new_topic()
     produce(broker, topic, [b"x"])
-    part = source_of(broker, topic, tail=True).build_part("input", f"{topic}:0", None)
+    part = opened(source_of(broker, topic, tail=True))
     sent: list[int] = []
 
     def pledged() -> bool:
@@ -316,7 +323,7 @@ def test_a_broker_that_freezes_and_comes_back_costs_nothing(own_broker: Tansu) -
 @pytest.mark.parametrize("code", [KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE])
 def test_what_kafka_itself_says_of_a_lost_position_is_a_gap(broker: Tansu, code: int) -> None:
     topic = broker.new_topic()
-    part = source_of(broker, topic).build_part("input", f"{topic}:0", None)
+    part = opened(source_of(broker, topic))
     with pytest.raises(OffsetGapError):
         part._handle_error(KafkaError(code))
     part.close()

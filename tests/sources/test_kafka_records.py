@@ -140,7 +140,8 @@ class TestScripted:
     @pytest.mark.parametrize("error", [NOT_UTF8, SystemError("an exception set"), ValueError("?"), MemoryError()], ids=repr)
     @pytest.mark.parametrize("part", ["key", "headers", "time", "value"])
     def test_a_part_that_raises_ends_nothing(self, part: str, error: Exception) -> None:
-        broken = ScriptedRecord(1, **{"value": event(1), part: Raises(error)})
+        parts: dict[str, Any] = {"value": event(1), part: Raises(error)}
+        broken = ScriptedRecord(1, **parts)
         decoded = of_scripted(ScriptedRecord(0, event(0)), broken, ScriptedRecord(2, event(2)))
         assert ids(decoded) == ["e0", "unreadable" if part == "value" else "e1", "e2"]
         if part == "value":

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from local.child_process import start_bound_process
@@ -99,8 +99,8 @@ class ApacheKafka:
     def start(self) -> None:
         """Start the broker and block until it answers. Raises ``AssertionError`` if it does not."""
         with (self.directory / "broker.log").open("ab") as log:
-            command = [*_JAVA, "kafka.Kafka", self.directory / "server.properties"]
-            self.process = start_bound_process(["/usr/bin/env", *command], cwd=self.directory, output=log.fileno())
+            command = ["/usr/bin/env", *_JAVA, "kafka.Kafka", str(self.directory / "server.properties")]
+            self.process = start_bound_process(command, cwd=self.directory, output=log.fileno())
         try:
             wait_until(self._answers, f"Kafka at {self.brokers}", within=START_WITHIN, every=0.2, process=self.process)
         except AssertionError as error:

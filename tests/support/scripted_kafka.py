@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, TopicPartition
 from typing_extensions import override
 
+from sources.errors import UnknownTopicError
 from sources.kafka.client import Cluster, ErrorHandler
 
 START = 1_700_000_000_000
@@ -60,8 +62,8 @@ class ScriptedRecord:
 class ScriptedConsumer:
     """Delivers records from the assigned offset on. A record with an error is delivered as long as the position is not behind it."""
 
-    def __init__(self, records: list[ScriptedRecord], end: int) -> None:
-        self.records, self.end = records, end
+    def __init__(self, records: list[ScriptedRecord], end: int, partitions: list[int]) -> None:
+        self.records, self.end, self.partitions = records, end, partitions
         self.position = 0
         self.closed = False
 
@@ -83,6 +85,10 @@ class ScriptedConsumer:
     def commit(self, **_options: Any) -> None:
         return None
 
+    def list_topics(self, topic: str, timeout: float) -> SimpleNamespace:
+        found = SimpleNamespace(error=None, partitions=dict.fromkeys(self.partitions))
+        return SimpleNamespace(topics={topic: found})
+
     def poll(self, _timeout: float) -> None:
         return None
 
@@ -92,14 +98,19 @@ class ScriptedConsumer:
 
 @dataclass(frozen=True)
 class ScriptedCluster(Cluster):
-    """A cluster of one partition."""
+    """A cluster whose partitions all hold the same. ``present`` may grow while a test runs; ``unknown``: so many opens find no topic."""
 
     brokers: str = "scripted:9092"
     topic: str = "events"
     group: str = "onramp"
     records: list[ScriptedRecord] = field(default_factory=list)
     end: int = 0
+    present: list[int] = field(default_factory=lambda: [0])
+    unknown: list[int] = field(default_factory=lambda: [0])
 
     @override
     def connect(self, errors: ErrorHandler, **more: Any) -> Any:
-        return ScriptedConsumer(self.records, self.end)
+        if self.unknown[0] and "error_cb" not in more:  # the watch has its own callback
+            self.unknown[0] -= 1
+            raise UnknownTopicError("another broker does not know the new partition yet")
+        return ScriptedConsumer(self.records, self.end, self.present)

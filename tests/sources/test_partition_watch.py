@@ -1,0 +1,117 @@
+"""Partitions that are added to a topic while the job runs are read, or they count as lag and a warning names them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from sources.batching import BatchPolicy
+from sources.kafka.partition_watch import LEAST_SPARE, with_spares
+from sources.kafka.source import KafkaSource
+from state.messages import Message
+from tests.sources.harness import LOOKAHEAD
+from tests.support.scripted_kafka import START, ScriptedCluster, ScriptedRecord
+from tests.support.waiting import wait_until
+
+
+class Run:
+    """A source and its partitions, driven as one Bytewax worker does."""
+
+    def __init__(self, cluster: ScriptedCluster, states: dict[str, Any] | None = None) -> None:
+        self.stopping = False
+        policy = BatchPolicy(lambda _: None, LOOKAHEAD)
+        self.source = KafkaSource(cluster, policy, now=lambda: START + 1_000, stopping=lambda: self.stopping, watch_every_s=0.02)
+        self.parts = {name: self.source.build_part("input", name, (states or {}).get(name)) for name in self.source.list_parts()}
+        self.read: list[tuple[int, int]] = []
+
+    def poll(self) -> list[tuple[int, int]]:
+        for part in self.parts.values():
+            self.read += [(item.partition, item.offset) for item in part.next_batch() if isinstance(item, Message)]
+        return self.read
+
+    def states(self) -> dict[str, Any]:
+        return {name: part.snapshot() for name, part in self.parts.items()}
+
+
+@contextmanager
+def run(cluster: ScriptedCluster, states: dict[str, Any] | None = None) -> Iterator[Run]:
+    started = Run(cluster, states)
+    try:
+        yield started
+    finally:
+        started.stopping = True
+        for part in started.parts.values():
+            with pytest.raises(StopIteration):
+                part.next_batch()
+            part.close()
+
+
+def two_records() -> ScriptedCluster:
+    return ScriptedCluster(records=[ScriptedRecord(0), ScriptedRecord(1)], end=2)
+
+
+def test_a_new_partition_is_read_from_its_beginning(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = two_records()
+    with caplog.at_level(logging.INFO), run(cluster) as running:
+        assert list(running.parts) == [f"events:{index}" for index in range(1 + LEAST_SPARE)]
+        wait_until(lambda: running.poll() == [(0, 0), (0, 1)], "what is there at the start")
+        cluster.present.append(1)
+        wait_until(lambda: running.poll()[2:] == [(1, 0), (1, 1)], "the new partition")
+    assert "events has new partitions; this job reads them from their beginning: 1" in caplog.text
+
+
+def test_a_new_partition_that_a_broker_does_not_know_yet_is_tried_again() -> None:
+    cluster = two_records()
+    with run(cluster) as running:
+        cluster.unknown[0] = 3
+        cluster.present.append(1)
+        wait_until(lambda: (1, 1) in running.poll(), "the new partition")
+        assert cluster.unknown == [0]
+
+
+def test_a_partition_that_was_new_in_the_last_run_resumes_where_it_was() -> None:
+    cluster = two_records()
+    with run(cluster) as first:
+        cluster.present.append(1)
+        wait_until(lambda: len(first.poll()) == 4, "both partitions")
+        states = first.states()
+    assert states["events:2"] is None
+    with run(cluster, states) as second:
+        cluster.records.append(ScriptedRecord(2))
+        for part in second.parts.values():
+            if hasattr(part, "_consumer"):
+                part._consumer.end = 3
+        wait_until(lambda: len(second.poll()) >= 2, "the third message of both")
+    assert sorted(second.read) == [(0, 2), (1, 2)]
+
+
+def test_a_partition_that_has_gone_keeps_its_position_until_it_is_back() -> None:
+    cluster = two_records()
+    state = (1, 2, START, 4, START)
+    with run(cluster, {"events:5": state}) as running:
+        running.poll()
+        assert running.states()["events:5"] == state
+
+
+def test_partitions_beyond_the_spare_ones_are_lag_and_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = two_records()
+    with run(cluster) as running:
+        cluster.present.extend(range(1, LEAST_SPARE + 3))
+
+        def seen() -> bool:
+            running.poll()
+            return running.source.lag.get(LEAST_SPARE + 2) == 2
+
+        wait_until(seen, "the lag of a partition that nothing reads")
+        assert running.source.lag[LEAST_SPARE + 1] == 2
+        wait_until(lambda: len(running.poll()) == 2 * (LEAST_SPARE + 1), "the partitions that have a spare")
+    assert f"Restart the job to read them: {LEAST_SPARE + 1}, {LEAST_SPARE + 2}" in caplog.text
+
+
+@pytest.mark.parametrize(("present", "listed"), [([0], 17), ([0, 1, 2, 3, 4, 5], 22), (list(range(64)), 128), ([0, 7], 24)])
+def test_a_topic_can_at_least_double(present: list[int], listed: int) -> None:
+    assert with_spares(present) == listed
