@@ -56,6 +56,22 @@ def group_balance(
     return GroupBalance({name: int(counts[place[name]]) for name in names}, dict(shares), p_value, p_value >= alpha)
 
 
+def balance_by_design(assigned: Sequence[tuple[Sequence[str], Mapping[str, float]]]) -> GroupBalance | None:
+    """Check the groups of each design against its own shares, the newest design last; None without a group.
+
+    The p-value is the smallest, times the number of designs. The counts are sums; the shares are those of the newest design.
+    """
+    found = [group_balance(groups, shares) for groups, shares in assigned if groups]
+    if not found:
+        return None
+    counts: dict[str, int] = {}
+    for each in found:
+        for name, count in each.counts.items():
+            counts[name] = counts.get(name, 0) + count
+    p_value = min(1.0, min(each.p_value for each in found) * len(found))
+    return GroupBalance(counts, found[-1].shares, p_value, p_value >= 0.01)
+
+
 def multinomial_path(arrived: ArrayLike, shares: Sequence[float], concentration: float) -> Floats:
     """Return the log Bayes factor after each arrival (category numbers) of "other shares" against ``shares``."""
     categories = np.asarray(arrived, dtype=np.int64)

@@ -46,6 +46,7 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "arms": pl.List(_TEXT),
         "propensities": pl.List(_REAL),
         "decided_at": _MS,
+        "catalog_version": _TEXT,
     },
     "outcomes": {
         "decision_id": _TEXT,
@@ -86,10 +87,23 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "cost_micros": pl.Int64(),
         "asked_at": _MS,
     },
+    "catalogs": {
+        "catalog_version": _TEXT,
+        "holdout": _REAL,
+        "rules": _REAL,
+        "exploration_floor": _REAL,
+        "attribution_window_ms": pl.Int64(),
+        "template_share": _REAL,
+    },
 }
 """Table -> columns that the statistics read. Frames may hold more columns."""
 
-_OPTIONAL: Final = {("signals", "score"), ("signals", "evidence"), ("recommendations", "ui_component")}
+_OPTIONAL: Final = {
+    ("decisions", "catalog_version"),
+    ("signals", "score"),
+    ("signals", "evidence"),
+    ("recommendations", "ui_component"),
+}
 
 Rows = pl.DataFrame | Sequence[Mapping[str, Any]]
 
@@ -136,6 +150,7 @@ class Evidence:
     until: int
     recommendations: pl.DataFrame = field(default_factory=partial(_nothing, "recommendations"))
     llm_calls: pl.DataFrame = field(default_factory=partial(_nothing, "llm_calls"))
+    catalogs: pl.DataFrame = field(default_factory=partial(_nothing, "catalogs"))
 
     @classmethod
     def of(
@@ -149,6 +164,7 @@ class Evidence:
         progress: Rows = (),
         recommendations: Rows = (),
         llm_calls: Rows = (),
+        catalogs: Rows = (),
     ) -> Evidence:
         """Build evidence from frames or dictionaries and convert the types. Raises ``EvidenceError``."""
         return cls(
@@ -160,7 +176,14 @@ class Evidence:
             until=until,
             recommendations=conform("recommendations", recommendations),
             llm_calls=conform("llm_calls", llm_calls),
+            catalogs=conform("catalogs", catalogs),
         )
+
+    def promised(self, column: str, default: float) -> pl.DataFrame:
+        """Return ``decision_id`` and ``promised``: what the catalog that each decision bears promised; ``default`` where it is unknown."""
+        promises = self.catalogs.select("catalog_version", promised=pl.col(column))
+        made = self.decisions.select("decision_id", "catalog_version").join(promises, on="catalog_version", how="left")
+        return made.select("decision_id", pl.col("promised").fill_null(default))
 
 
 def ends(outcomes: pl.DataFrame) -> pl.DataFrame:

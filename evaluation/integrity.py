@@ -43,7 +43,10 @@ class Finding:
 def check(
     evidence: Evidence, truth: SealedTruth | None = None, *, window: int = DAY, floor: float = 0.0, slack: int = SLACK
 ) -> list[Finding]:
-    """Run all checks. ``window``: attribution (ms). ``floor``: the promised minimum propensity of an eligible arm."""
+    """Run all checks. Each decision is judged by the version of the catalog that it bears (``Evidence.catalogs``).
+
+    Where that is not known: ``window`` of attribution (ms), and ``floor``, the promised minimum propensity of an eligible arm.
+    """
     findings = [
         arms_delivered(evidence, truth),
         attribution(evidence, window, slack),
@@ -88,13 +91,17 @@ def attribution(evidence: Evidence, window: int = DAY, slack: int = SLACK) -> Fi
     outcomes = evidence.outcomes
     shown = outcomes.filter(pl.col("kind") == "shown").group_by("decision_id").agg(shown_at=pl.col("occurred_at").min())
     closed = outcomes.filter(pl.col("kind").is_in(["success", "failure"])).join(shown, on="decision_id", how="left")
+    closed = closed.join(evidence.promised("attribution_window_ms", window), on="decision_id", how="left").with_columns(
+        pl.col("promised").fill_null(window)
+    )
+    promised = pl.col("promised")
     after = pl.col("occurred_at") - pl.col("shown_at")
     success = pl.col("kind") == "success"
     counts = closed.select(
         unshown=pl.col("shown_at").is_null().sum(),
         early=(success & (after < -slack)).sum(),
-        late=(success & (after > window + slack)).sum(),
-        off=(~success & ((after - window).abs() > slack)).sum(),
+        late=(success & (after > promised + slack)).sum(),
+        off=(~success & ((after - promised).abs() > slack)).sum(),
     ).row(0, named=True)
     detail = (
         f"of {count(closed.height, 'reward')} {counts['unshown']} were never shown, {counts['early']} successes came before and"
@@ -133,11 +140,12 @@ def propensities(evidence: Evidence, floor: float = 0.0) -> Finding:
             own=pl.col("propensities").filter(pl.col("arms") == pl.col("arm")).first(),
         )
     )
+    own = own.join(evidence.promised("exploration_floor", floor), on="decision_id", how="left")
     counts = own.select(
         unsummed=((pl.col("total") - 1).abs() > 1e-6).sum(),
         uneligible=pl.col("own").is_null().sum(),
         different=((pl.col("own") - pl.col("logged")).abs() > 1e-9).sum(),
-        low=((pl.col("least") < floor - 1e-9) | (pl.col("own") <= 0)).sum(),
+        low=((pl.col("least") < pl.col("promised") - 1e-9) | (pl.col("own") <= 0)).sum(),
     ).row(0, named=True)
     detail = (
         f"of {count(frame.height, 'decision')} {ragged} have unequal numbers of arms and propensities,"

@@ -17,7 +17,7 @@ from typing import Final
 import polars as pl
 
 from evaluation.arrays import ratio
-from evaluation.balance import GroupBalance, group_balance
+from evaluation.balance import GroupBalance, balance_by_design
 from evaluation.effect import Lift
 from evaluation.evidence import Evidence, ends
 from evaluation.sequences import difference, difference_fixed
@@ -78,9 +78,12 @@ def model_value(
     evidence: Evidence, template_share: float | None = None, *, window: int = DAY, alpha: float = 0.05, tuned_at: int = 5_000
 ) -> ModelValue:
     """Compare the two groups. ``template_share``: the promised share of templates; without it the observed share is used, which makes the
-    always-valid interval approximate, and the balance is not tested. ``window``: of attribution, in ms. ``tuned_at`` as for ``effect``.
+    always-valid interval approximate, and the balance is not tested. ``window``: of attribution, in ms. Both count where the catalog of a
+    decision is not known. ``tuned_at`` as for ``effect``.
     """
-    drawn = _drawn(evidence, window)
+    drawn = _drawn(evidence, template_share, window)
+    promised = drawn["share"].unique().to_list()
+    template_share = promised[0] if len(promised) == 1 else None if promised else template_share
     matured = drawn.filter("matured")
     sides = tuple(_side(drawn.filter(pl.col("experiment") == name), name) for name in DRAWN)
     compared = drawn.filter(pl.col("shown") & (pl.col("status") == "improved")).height > 0
@@ -96,8 +99,8 @@ def model_value(
         sides=sides,
         open=int(drawn["open"].sum()),
         lift=lift,
-        drawn=_balance(drawn, template_share),
-        shown=_balance(drawn.filter("shown"), template_share),
+        drawn=_balance(drawn),
+        shown=_balance(drawn.filter("shown")),
         incremental=incremental,
         per_success=per_success,
         per_success_at_most=at_most,
@@ -106,16 +109,23 @@ def model_value(
     )
 
 
-def _drawn(evidence: Evidence, window: int) -> pl.DataFrame:
-    """Return one row per assigned decision, in order of assignment: ``shown``, ``matured``, ``open``, ``success``."""
+def _drawn(evidence: Evidence, template_share: float | None, window: int) -> pl.DataFrame:
+    """Return one row per assigned decision, in order of assignment: ``shown``, ``matured``, ``open``, ``success``, promised ``share``."""
     shown = evidence.outcomes.filter(pl.col("kind") == "shown").group_by("decision_id").agg(pl.col("occurred_at").min().alias("shown_at"))
     frame = (
         evidence.llm_calls.filter(pl.col("experiment").is_in(DRAWN))
         .join(shown, on="decision_id", how="left")
         .join(ends(evidence.outcomes), on="decision_id", how="left")
-        .with_columns(shown=pl.col("shown_at").is_not_null(), success=pl.col("reward").fill_null(0.0))
+        .join(evidence.promised("attribution_window_ms", window).rename({"promised": "window"}), on="decision_id", how="left")
+        .join(evidence.promised("template_share", -1.0).rename({"promised": "share"}), on="decision_id", how="left")
+        .with_columns(
+            pl.col("window").fill_null(window),
+            share=pl.when(pl.col("share") >= 0).then(pl.col("share")).otherwise(pl.lit(template_share, dtype=pl.Float64)),
+            shown=pl.col("shown_at").is_not_null(),
+            success=pl.col("reward").fill_null(0.0),
+        )
     )
-    closed = pl.col("shown") & (pl.col("shown_at") + window <= evidence.until).fill_null(value=False)
+    closed = pl.col("shown") & (pl.col("shown_at") + pl.col("window") <= evidence.until).fill_null(value=False)
     # A decision that was shown long ago and has no outcome is censored (a deleted person or row): its outcome is unknown.
     frame = frame.with_columns(matured=closed & pl.col("reward").is_not_null(), open=pl.col("shown") & ~closed)
     return frame.sort("asked_at", "decision_id")
@@ -161,10 +171,14 @@ def _lift(matured: pl.DataFrame, template_share: float | None, alpha: float, tun
     )
 
 
-def _balance(rows: pl.DataFrame, template_share: float | None) -> GroupBalance | None:
-    if template_share is None or not 0 < template_share < 1:
-        return None
-    return group_balance(rows["experiment"].to_list(), {MODEL: 1.0 - template_share, TEMPLATE: template_share})
+def _balance(rows: pl.DataFrame) -> GroupBalance | None:
+    return balance_by_design(
+        [
+            (of_share["experiment"].to_list(), {MODEL: 1.0 - share, TEMPLATE: share})
+            for (share,), of_share in rows.group_by(["share"], maintain_order=True)
+            if isinstance(share, float) and 0 < share < 1
+        ]
+    )
 
 
 def _why_not(sides: tuple[Wording, ...], lift: Lift | None) -> str:

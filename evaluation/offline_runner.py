@@ -28,6 +28,7 @@ from state.person.person import Person
 from state.records.dead_letter import DeadLetter
 from state.records.facts import (
     ArmStopFact,
+    CatalogFact,
     DecisionFact,
     Fact,
     OutcomeFact,
@@ -64,6 +65,8 @@ class OfflineRunner:
         self._records: dict[str, tuple[int, bytes]] = {}
         self._rows: dict[type[Fact], dict[tuple[Any, ...], Any]] = {kind: {} for kind in _KEYS}
         self._now = 0
+        self.last: Person | None = None
+        """The person of the last event."""
         self.events = 0
         self.dead_letters = 0
 
@@ -78,7 +81,7 @@ class OfflineRunner:
         key = self._keys.stream_key(event.tenant, event.user)
         out = Collector(key)
         out.begin(event.seq, event.traceparent)
-        person = self._people[key] = self._fold.apply(self._people.get(key), event, out)
+        person = self.last = self._people[key] = self._fold.apply(self._people.get(key), event, out)
         self._set_timer(key, person)
         self._dispatch([out])
 
@@ -193,6 +196,7 @@ _EVIDENCE_TABLES: Final[dict[type[Fact], str]] = {
     SignalFact: "signals",
     ProgressFact: "progress",
     RecommendationFact: "recommendations",
+    CatalogFact: "catalogs",
 }
 _STORED_FACTS: Final[tuple[type[Fact], ...]] = (*_EVIDENCE_TABLES, ArmStopFact, StepStatisticFact)
 _KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _STORED_FACTS}

@@ -20,6 +20,7 @@ _TABLE = {
     "progress": "step_progress_final",
     "recommendations": "recommendations_final",
     "llm_calls": "llm_calls_final",
+    "catalogs": "catalogs_final",
 }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from evaluation.balance import GroupBalance, ShownBalance, group_balance, shown_balance
+from evaluation.balance import GroupBalance, ShownBalance, balance_by_design, group_balance, shown_balance
 from evaluation.bandit_value import Curves, Exposed, Values, curves, exposed, last, values
 from evaluation.calibration import Calibration, calibrate_signals
 from evaluation.effect import EffectReport, effect
@@ -174,6 +174,12 @@ def newest_shares(evidence: Evidence) -> dict[str, dict[str, float]]:
 def build_report(evidence: Evidence, learned: Learned, design: ExperimentDesign, truth: SealedTruth | None = None) -> RunReport:
     """Compute everything. Takes a second or two for some thousand people."""
     shares = design.shares or None
+    designs = _assigned_by_design(evidence)
+    if len(designs) > 1:  # the promised shares changed: no one share describes everybody
+        shares = None
+        groups = balance_by_design(designs)
+    else:
+        groups = group_balance(_groups(evidence), shares) if shares else None
     horizons = horizons_from_holdout(evidence)
     episodes = label_by_holdout(evidence, horizons)
     known = truth.world.horizons if truth is not None else horizons
@@ -181,7 +187,7 @@ def build_report(evidence: Evidence, learned: Learned, design: ExperimentDesign,
         evidence=evidence,
         learned=learned,
         effect=effect(evidence, truth, shares=shares),
-        groups=group_balance(_groups(evidence), shares) if shares else None,
+        groups=groups,
         shown=shown_balance(evidence),
         stuck=_stuck_report(episodes, evidence, held_out=True),
         steps=_step_curves(evidence, known),
@@ -196,6 +202,16 @@ def _groups(evidence: Evidence) -> list[str]:
     known = evidence.people.filter(pl.col("experiment_group").is_in(GROUPS))
     groups: list[str] = known.sort("signup_at", "user_id")["experiment_group"].to_list()
     return groups
+
+
+def _assigned_by_design(evidence: Evidence) -> list[tuple[list[str], dict[str, float]]]:
+    """The groups of all people at their first decision, by the shares that its catalog promised, the oldest shares first."""
+    first = evidence.decisions.sort("decided_at", "decision_id").unique("user_id", keep="first", maintain_order=True)
+    known = first.join(evidence.catalogs, on="catalog_version", maintain_order="left")
+    return [
+        (rows["experiment_group"].to_list(), {HOLDOUT: holdout, RULES: rules, ADAPTIVE: 1.0 - holdout - rules})
+        for (holdout, rules), rows in known.group_by(["holdout", "rules"], maintain_order=True)
+    ]
 
 
 def _stuck_report(episodes: pl.DataFrame, evidence: Evidence, *, held_out: bool) -> StuckReport:

@@ -234,6 +234,8 @@ class Catalog(_Model):
     segment_by: Annotated[list[str], Field(max_length=2, description="traits by which the bandit forms segments")] = []
     slots: dict[str, Slot] = {}
     links: Annotated[list[str], Field(min_length=1, description="allowed deep links; a trailing * allows every link that begins so")]
+    bot_detection: Annotated[bool, Field(description="whether accounts that behave like bots get no guidance and raise no alarm")] = True
+    automatic: Annotated[list[Matcher], Field(description="events that the client sends by itself, without the person")] = []
     limits: Limits = Limits()
     learning: Learning = Learning()
     triggers: Triggers = Triggers()

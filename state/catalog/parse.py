@@ -27,6 +27,7 @@ BUILT_IN_SLOTS: Final = frozenset({"step", "product"})
 _SLOT: Final = re.compile(r"\{([^{}]*)\}")
 _SHOWN: Final = 60
 _MOST_UNLEARNED: Final = 0.95
+_ONLY_TRACK: Final = "only track events have a name; test a field of {type} with where"
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -210,6 +211,9 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     for index, step in enumerate(catalog.steps):
         if step.id not in used:
             yield ("steps", index, "id"), f"step {step.id!r} is on no path"
+    for at, matcher in enumerate(catalog.automatic):
+        if matcher.type != "track" and matcher.name is not None:
+            yield ("automatic", at, "name"), _ONLY_TRACK.format(type=matcher.type)
     yield from _template_faults(catalog)
     yield from _wording_faults(catalog)
     if not any(SURFACE[arm.component] in catalog.delivers for arm in catalog.arms):
@@ -249,7 +253,7 @@ def _step_faults(catalog: Catalog, steps: dict[str, Step], index: int, step: Ste
     for section, matchers in (("complete", step.complete), ("activity", step.activity)):
         for at, matcher in enumerate(matchers):
             if matcher.type != "track" and matcher.name is not None:
-                yield ("steps", index, section, at, "name"), f"only track events have a name; test a field of {matcher.type} with where"
+                yield ("steps", index, section, at, "name"), _ONLY_TRACK.format(type=matcher.type)
 
 
 def _in_cycle(steps: dict[str, Step], start: str) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from state.catalog.model import Catalog, Condition, Matcher, Path, Scalar, Step, WordingPolicy
+from state.catalog.model import Catalog, Completion, Condition, Matcher, Path, Scalar, Step, WordingPolicy
 from state.decision.bandit_policy import BanditPolicy
 from state.duration import HOUR, MINUTE
 from state.vocabulary import SURFACE, TRIGGERS
@@ -25,12 +26,18 @@ checked four times in about a third of its usual time: a batch of a 24th of the 
 SEGMENT_PART: Final = 32
 """Characters of a trait that a segment's name contains."""
 
+_NOT_IN_STATE: Final = {"version", "product", "description", "slots", "links", "learning", "templates", "wording", "arms", "automatic"}
+"""Sections of a catalog on which no person's state depends."""
+
 Fields = Mapping[str, Any]
 Test = Callable[[Any], bool]
 
 
 class Rule(NamedTuple):
-    """One matcher of one step. ``completion`` is its index among the step's completions, -1 for an activity matcher."""
+    """One matcher of one step. ``completion`` is a digest of what a completion matches, 0 for an activity matcher.
+
+    A person's partial evidence is stored under the digest, so it belongs to the same matcher wherever the catalog lists it.
+    """
 
     step: str
     completion: int
@@ -96,6 +103,8 @@ class Plan:
         self.keeps_notes: Final = self.wording is not None and bool(self.wording.personal)
         """Whether the person's own texts are kept, because a personal prompt may contain them."""
         self.version: Final = f"{catalog.id}@{catalog.version}"
+        self.digest: Final = _digest(catalog.model_dump(mode="json", exclude=_NOT_IN_STATE, exclude_defaults=True))
+        """Of all that a person's state depends on. A person whose state has another digest was last seen under another catalog."""
         self.limits: Final = catalog.limits
         self.triggers: Final = catalog.triggers
         self.policy: Final = BanditPolicy.of(catalog.learning)
@@ -119,6 +128,7 @@ class Plan:
         """No timer is ever due sooner than this after the log time at which it was set, in milliseconds."""
         self.traits: Final[frozenset[str]] = frozenset(KNOWN_TRAITS) | _used_traits(catalog)
         self._rules: Final[dict[str, RuleBook]] = _index(catalog)
+        self._automatic: Final[dict[str, RuleBook]] = _automatic(catalog)
         self._matches: Final = tuple(
             (path.id, tuple((trait, compile_test(condition)) for trait, condition in path.match.items())) for path in catalog.paths
         )
@@ -136,6 +146,11 @@ class Plan:
         """Rules that an event fulfils, in catalog order."""
         book = self._rules.get(event_type)
         return book.matching(name, payload) if book is not None else ()
+
+    def is_automatic(self, event_type: str, name: str, payload: Fields) -> bool:
+        """Whether the client sends such an event by itself, so that it says nothing of the person's rhythm."""
+        book = self._automatic.get(event_type)
+        return book is not None and bool(book.matching(name, payload))
 
     def arms(self, trigger: str, step: str, at: int) -> tuple[str, ...]:
         """Arms with a text for ``trigger`` and ``step``, on one delivered surface, at log time ``at``, in catalog order."""
@@ -209,16 +224,34 @@ _MAKE: Final[dict[str, Callable[[Any], Test]]] = {
 def _index(catalog: Catalog) -> dict[str, RuleBook]:
     rules: defaultdict[str, list[Rule]] = defaultdict(list)
     for step in catalog.steps:
-        for index, completion in enumerate(step.complete):
-            rules[completion.type].append(_rule(step, completion, index, completion.times))
+        distinct: dict[int, Completion] = {}
+        for completion in step.complete:
+            digest = _digest(completion.model_dump(mode="json", exclude={"times"}, exclude_defaults=True))
+            if digest not in distinct or completion.times < distinct[digest].times:  # of two that differ in ``times`` the smaller decides
+                distinct[digest] = completion
+        for digest, completion in distinct.items():
+            rules[completion.type].append(_rule(step.id, completion, digest, completion.times))
         for matcher in step.activity:
-            rules[matcher.type].append(_rule(step, matcher, -1, 1))
+            rules[matcher.type].append(_rule(step.id, matcher, 0, 1))
     return {event_type: RuleBook(found) for event_type, found in rules.items()}
 
 
-def _rule(step: Step, matcher: Matcher, completion: int, times: int) -> Rule:
+def _digest(content: object) -> int:
+    """A number of 48 bits that stands for ``content``, whatever the order of its mappings."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big") or 1
+
+
+def _automatic(catalog: Catalog) -> dict[str, RuleBook]:
+    rules: defaultdict[str, list[Rule]] = defaultdict(list)
+    for matcher in catalog.automatic:
+        rules[matcher.type].append(_rule("", matcher, 0, 1))
+    return {event_type: RuleBook(found) for event_type, found in rules.items()}
+
+
+def _rule(step: str, matcher: Matcher, completion: int, times: int) -> Rule:
     tests = tuple((tuple(field.split(".")), compile_test(condition)) for field, condition in matcher.where.items())
-    return Rule(step.id, completion, times, matcher.name, tests)
+    return Rule(step, completion, times, matcher.name, tests)
 
 
 def _used_traits(catalog: Catalog) -> frozenset[str]:

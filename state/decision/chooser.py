@@ -10,6 +10,7 @@ from state.counters import CounterTotals
 from state.decision.bandit import Bandit, FitResult, Learner
 from state.decision.messages import Decision, DecisionOutcome, DecisionRequest
 from state.decision.propensity import draw
+from state.records.fact_builders import catalog_fact
 from state.records.facts import ArmStopFact, DecisionFact, Fact, OutcomeFact, PosteriorFact
 
 MOST_CONTEXTS_PUBLISHED: Final = 100
@@ -37,6 +38,7 @@ class Chooser:
         self._plan: Final = plan
         self._policy: Final = plan.policy
         self._live: Final[dict[str, list[str]]] = {}
+        self._tenants: Final[set[str]] = set()
 
     def bandit(self, learner: Learner) -> Bandit:
         """Return ``learner`` with the posterior that its state implies."""
@@ -49,6 +51,9 @@ class Chooser:
         the catalog's first arm, with propensity 1.
         """
         self._learn(bandit, request.tenant, request.trigger, request.at, out)
+        if request.tenant not in self._tenants:
+            self._tenants.add(request.tenant)
+            out.rows.append(catalog_fact(self._plan, request.tenant))
         learner = bandit.learner
         keys = [f"{arm}@{self._plan.arm_version(request.trigger, arm)}" for arm in request.arms]
         eligible: tuple[int, ...] = tuple(range(len(keys)))

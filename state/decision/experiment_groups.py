@@ -1,17 +1,27 @@
-"""Experiment groups: who is held out and gets no guidance, who is guided by rule, and for whom the bandit chooses."""
+"""Experiment groups: who is held out and gets no guidance, who is guided by rule, and for whom the bandit chooses.
+
+The group is drawn from the id under which the person was first seen, with the shares of the catalog at that moment, and kept: another share
+applies to those who come later. A share of 0 ends a group for everybody.
+"""
 
 from __future__ import annotations
+
+from typing import Final
 
 from state.catalog.plan import Plan
 from state.ids import uniform
 from state.person.person import Person
 
+_NAMES: Final = ("", "holdout", "rules", "adaptive")
+
 
 def experiment_group(plan: Plan, person: Person) -> str:
-    """``holdout``, ``rules`` or ``adaptive``. It depends only on the id under which the person was first seen, so it never changes."""
-    catalog = plan.catalog
+    """``holdout``, ``rules`` or ``adaptive``."""
+    catalog, group = plan.catalog, _NAMES[person.group]
+    if group == "adaptive" or (group == "holdout" and catalog.holdout) or (group == "rules" and catalog.rules):
+        return group
     draw = person.draw if person.draw >= 0 else experiment_draw(person.tenant, person.user)
-    if draw < catalog.holdout:
+    if draw < catalog.holdout and not group:
         return "holdout"
     return "rules" if draw < catalog.holdout + catalog.rules else "adaptive"
 
@@ -19,3 +29,9 @@ def experiment_group(plan: Plan, person: Person) -> str:
 def experiment_draw(tenant: str, user: str) -> float:
     """The draw of an id, in [0, 1). It does not reveal the id, which may be deleted before the person is."""
     return uniform(b"holdout", tenant, user)
+
+
+def draw_group(plan: Plan, person: Person) -> None:
+    """Draw the group of a person who is new, or whose first id became known."""
+    person.group = 0
+    person.group = _NAMES.index(experiment_group(plan, person))

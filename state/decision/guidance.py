@@ -83,6 +83,7 @@ class Guidance:
                 created=at,
                 expires=expires,
                 due=max(expires, at + plan.lookahead),
+                window=plan.limits.attribution_window,
             )
         )
         out.requests.append(

@@ -15,7 +15,7 @@ from state import counters
 from state.catalog.plan import Plan
 from state.decision.attribution import EXPOSURES, current
 from state.decision.eligibility import refuses_surface
-from state.decision.experiment_groups import experiment_draw, experiment_group
+from state.decision.experiment_groups import draw_group, experiment_draw, experiment_group
 from state.decision.guidance import Guidance
 from state.events import Event
 from state.ids import Keys
@@ -26,7 +26,7 @@ from state.person.link import REFUSED_USER
 from state.person.person import Person
 from state.person.preferences import update_preferences
 from state.person.progress import activated_at, completed, current_step, last_progress, record_evidence
-from state.person.recent import keep_notes, repeats_last_event
+from state.person.recent import keep_notes, note_event
 from state.person.sessions import follow_session
 from state.person.traits import update_traits
 from state.records.fact_builders import event_fact, person_fact, progress_fact
@@ -52,7 +52,8 @@ class Fold:
         ``event.user`` may be empty where the person is known: the event then is of a visitor who was merged into them.
         """
         if person is None:
-            person = Person(event.tenant, event.user, first_seen=event.timestamp)
+            person = Person(event.tenant, event.user, first_seen=event.timestamp, catalog=self._plan.digest)
+            draw_group(self._plan, person)
             if event.user:
                 out.count(counters.PEOPLE)
         else:
@@ -70,6 +71,10 @@ class Fold:
             person.previous_deletion_at = person.deleted_at
             person.floor = person.deleted_at + 1  # the ids of earlier events are forgotten, so repetitions must count as late
             person.tenant, person.user, person.first_seen, person.deleted_at = event.tenant, event.user, event.timestamp, 0
+            person.catalog = self._plan.digest
+            draw_group(self._plan, person)
+        elif person.catalog != self._plan.digest:
+            self._meet_catalog(person, event.log_time, out)
         if not event.user:
             if not person.user:  # with several workers it may overtake the event that brings the id
                 out.count(counters.EVENTS_IGNORED, "unknown_user")
@@ -77,6 +82,7 @@ class Fold:
             event = msgspec.structs.replace(event, user=person.user)
         elif not person.user:
             person.user = event.user
+            draw_group(self._plan, person)
             out.count(counters.PEOPLE)
         status = self._rejection(person, event)
         if status == "duplicate":
@@ -101,6 +107,9 @@ class Fold:
     def advance(self, person: Person, now: int, out: Collector) -> None:
         """Run every timer of ``person`` that is due at log time ``now`` or earlier, in order, each at its own deadline."""
         while (due := self.next_due(person)) and due <= now:
+            if person.catalog != self._plan.digest:
+                self._meet_catalog(person, due, out)
+                continue
             person.now = max(person.now, due)
             person.version += 1
             parameters = self._detector.parameters(person, due - 1, out)
@@ -108,8 +117,7 @@ class Fold:
             if person.check_due and person.check_due <= due:
                 person.check_due = 0
                 done = completed(self._plan, person.path, person.steps)
-                if not self._detector.reopen_episode(person, done, due, out):
-                    self._detector.check(person, due, done, out, parameters)
+                self._detector.check(person, due, done, out, parameters)
 
     def due(self, person: Person, due: TimerDue, out: Collector) -> None:
         """A timer fired. A timer that is not, or no longer, due has no effect."""
@@ -225,6 +233,7 @@ class Fold:
                 row_changed |= signing_up
         elif kind == "identity_merged" and not event.anonymous and person.draw < 0 and not person.decided:
             person.draw = experiment_draw(person.tenant, str(event.payload["previousId"]))
+            draw_group(plan, person)
             row_changed = True
         elif kind == "preferences_changed":
             update_preferences(person, event, out)
@@ -239,17 +248,16 @@ class Fold:
             done, newly = self._progress(person, path, before, out)
         else:
             done, newly = before, {}
-        self._detector.reopen_episode(person, done, person.now, out)
         for step in touched:
             if step not in newly and any(step == each for each, _ in plan.routes.get(path, ())):
                 out.rows.append(progress_fact(plan, person, step, done))
         if kind in EXPOSURES:
             self._guidance.attribution.expose(out, person, kind, event.payload, at, person.now)
-        repeated = repeats_last_event(person, event)
+        kind_of_event = note_event(person, event)
         if plan.keeps_notes:
             keep_notes(person, event)
-        if not event.from_visitor and (gap >= 0 or not person.session_total):
-            self._detector.detect_bot(person, event, gap, repeated, person.now, out)
+        if not event.from_visitor:
+            self._detector.detect_bot(person, event, kind_of_event, bool(rules), person.now, out, parameters)
         if signing_up:
             self._guidance.consider(out, person, "signup", person.now, done)
         if newly and evidence_changed:  # a new path may count steps that were done long ago
@@ -261,9 +269,39 @@ class Fold:
         if row_changed or newly or person.activated_at != activated:
             out.rows.append(person_fact(self._plan, person, self._group(person), done))
 
-    def _progress(self, person: Person, path: str, before: Mapping[str, int], out: Collector) -> tuple[dict[str, int], dict[str, int]]:
-        """Evidence or path changed: record progress and close decisions. Return the completed steps, and those newly completed."""
-        plan, moved = self._plan, path != person.path
+    def _meet_catalog(self, person: Person, at: int, out: Collector) -> None:
+        """The person was last seen under another catalog, or by an earlier release: derive anew, as of log time ``at``, what depends on it.
+
+        Nothing is considered for steps that count as completed now. A decision about a step that is gone ends as withdrawn: its outcome
+        would say nothing of its arm.
+        """
+        plan = self._plan
+        known, person.catalog = person.catalog, plan.digest
+        if person.merged_into:
+            return
+        person.now = max(person.now, at)
+        person.version += 1
+        if not person.group:
+            draw_group(plan, person)
+        if not plan.catalog.bot_detection:
+            self._detector.forget_rhythm(person)
+        path, decided = plan.path_for(person.traits), {each.step for each in person.open}
+        done = completed(plan, path, person.steps)
+        before = {step: when for step, when in done.items() if step not in decided}
+        done, _ = self._progress(person, path, before, out, anew=True)
+        for each in [each for each in person.open if each.step not in plan.steps]:
+            self._guidance.attribution.close(out, person, each, "withdrawn", person.now)
+        if known:
+            out.rows.append(person_fact(plan, person, self._group(person), done))
+
+    def _progress(
+        self, person: Person, path: str, before: Mapping[str, int], out: Collector, *, anew: bool = False
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        """Evidence or path changed: record progress and close decisions. Return the completed steps, and those newly completed.
+
+        ``anew``: the catalog changed. What became current through that is current from now on, and its beginning was not observed.
+        """
+        plan, moved = self._plan, anew or path != person.path
         person.path = path
         done = completed(plan, path, person.steps)
         newly = {step: at for step, at in done.items() if step not in before}
@@ -283,18 +321,19 @@ class Fold:
         if not (moved or newly):
             return done, newly
         step = current_step(plan, path, done)
-        first = step not in person.since
+        first = step not in person.since and not anew
         if step:
-            person.since.setdefault(step, last_progress(person, done))
+            person.since.setdefault(step, person.now if anew else last_progress(person, done))
             out.rows.append(progress_fact(plan, person, step, done))
         if moved:
             later = [each for each, _ in plan.routes.get(path, ()) if each not in done and each != step]
             out.rows += [progress_fact(plan, person, each, done) for each in later]
-        person.pages.clear()
         self._guidance.complete(out, person, newly, person.now)
         if just_activated:
             self._guidance.withdraw(out, person, "activated", person.now)
-        person.active, person.slow_noted = 0, False
+        if not (anew and person.episode is not None and person.episode.step == step):
+            person.pages.clear()
+            person.active, person.slow_noted = 0, False
         self._detector.update_episode(person, done, person.now, out, first=first)
         return done, newly
 

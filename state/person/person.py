@@ -32,7 +32,10 @@ class StepState(msgspec.Struct, gc=False, array_like=True):
 
 
 class OpenDecision(msgspec.Struct, gc=False, array_like=True, kw_only=True):
-    """A decision without an outcome yet. ``due`` is when its window closes, or it expires; ``shown`` is 0 until it was shown."""
+    """A decision without an outcome yet. ``due`` is when its window closes, or it expires; ``shown`` is 0 until it was shown.
+
+    ``window`` is the attribution window of the catalog that made it; 0 where an earlier release did.
+    """
 
     decision: str
     trigger: str
@@ -46,10 +49,18 @@ class OpenDecision(msgspec.Struct, gc=False, array_like=True, kw_only=True):
     shown: int = 0
     flags: int = 0
     arm: str = ""
+    window: int = 0
 
 
 class ActivityRhythm(msgspec.Struct, gc=False, array_like=True):
-    """The rhythm of a person's events (``state/person/bot_detection.py``). ``pace`` is the logarithm of the average gap, in thousandths."""
+    """The rhythm of a person's events (``state/person/bot_detection.py``). ``pace`` is the logarithm of the average gap, in thousandths, of
+    the last gaps; ``usual`` that of more of them.
+
+    ``last`` is the time of the last event that counts, ``viewed`` that of the last page
+    view, ``run_from`` the beginning of the run of quick events, ``kinds`` the latest
+    kinds of event. ``signs`` of a machine were seen, and ``human`` uneven gaps since the last of them. ``fresh`` counts events that repeat
+    no other, ``beats`` repetitions at a fixed interval since the last of those.
+    """
 
     quick: int = 0
     steady: int = 0
@@ -58,6 +69,18 @@ class ActivityRhythm(msgspec.Struct, gc=False, array_like=True):
     hours: int = 0
     even: int = 0
     page_views: int = 0
+    last: int = 0
+    run_from: int = 0
+    at_first: int = 0
+    signs: int = 0
+    human: int = 0
+    fresh: int = 0
+    beats: int = 0
+    beats_from: int = 0
+    beat_at: int = 0
+    usual: int = 0
+    viewed: int = 0
+    kinds: list[int] = []
 
 
 class Episode(msgspec.Struct, gc=False, array_like=True):
@@ -111,7 +134,7 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     previous_deletion_at: int = 0
     """When the person was last deleted before signing up again; 0 for never."""
     bot: bool = False
-    """Marked as a bot (``state/person/bot_detection.py``)."""
+    """Marked as a bot, until it is cleared (``state/person/bot_detection.py``)."""
     rhythm: ActivityRhythm | None = None
     # traits
     traits: dict[str, Scalar] = {}
@@ -170,3 +193,8 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     refused: list[str] = []
     """Surfaces on which the person wants no guidance."""
     channels_at: int = 0
+    # what the catalog decided
+    catalog: int = 0
+    """Digest of the catalog under which the person was last seen (``Plan.digest``)."""
+    group: int = 0
+    """Experiment group, drawn when the person was first seen (``state/decision/experiment_groups.py``)."""

@@ -1,7 +1,8 @@
-"""A person's latest events: whether an event repeats the one before, how many there were, and the person's own texts for a model."""
+"""A person's latest events: what kind the last one was, how many there were, and the person's own texts for a model."""
 
 from __future__ import annotations
 
+import zlib
 from typing import Final
 
 from state.event_fields import read_text
@@ -18,8 +19,8 @@ _NOTE_FIELDS: Final = ("text", "comment", "feedback", "question", "query", "sear
 """Payload fields that hold what a person typed."""
 
 
-def repeats_last_event(person: Person, event: Event) -> bool:
-    """Count the event, and return whether it has the same type and subject as the last one to arrive."""
+def note_event(person: Person, event: Event) -> int:
+    """Count the event, and return its kind: a hash of its type and subject."""
     subject = event.name
     if not subject:
         for field in ("path", "target", "form", "code"):
@@ -27,11 +28,10 @@ def repeats_last_event(person: Person, event: Event) -> bool:
             if value and isinstance(value, str):
                 subject = value
                 break
-    brief = f"{event.type} {subject}"[:32].rstrip()
-    repeats = person.last_event == brief
-    person.last_event = brief
+    kind = f"{event.type} {subject}"
+    person.last_event = kind[:32].rstrip()
     person.events = min(person.events + 1, EVENTS_COUNTED)
-    return repeats
+    return zlib.crc32(kind.encode(errors="replace"))
 
 
 def keep_notes(person: Person, event: Event) -> None:

@@ -9,7 +9,7 @@ from state.catalog.plan import Plan
 from state.events import Event
 from state.person.person import Person, StepState
 from state.records.dead_letter import DeadLetter
-from state.records.facts import DeadLetterFact, EventFact, PersonFact, ProgressFact, RecommendationFact
+from state.records.facts import CatalogFact, DeadLetterFact, EventFact, PersonFact, ProgressFact, RecommendationFact
 from state.records.recommendation import Recommendation
 
 RAW_SHOWN: Final = 4_096
@@ -37,6 +37,20 @@ def event_fact(event: Event, status: str, version: int) -> EventFact:
         source_offset=event.offset,
         traceparent=event.traceparent,
         version=version,
+    )
+
+
+def catalog_fact(plan: Plan, tenant: str) -> CatalogFact:
+    """The row of the catalog in force."""
+    catalog = plan.catalog
+    return CatalogFact(
+        tenant_id=tenant,
+        catalog_version=plan.version,
+        holdout=catalog.holdout,
+        rules=catalog.rules,
+        exploration_floor=catalog.learning.exploration_floor,
+        attribution_window_ms=catalog.limits.attribution_window,
+        template_share=-1.0 if catalog.wording is None else catalog.wording.template_share,
     )
 
 

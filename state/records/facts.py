@@ -251,6 +251,25 @@ class PersonFact(Fact, frozen=True, gc=False, kw_only=True):
     version: int
 
 
+class CatalogFact(Fact, frozen=True, gc=False, kw_only=True):
+    """What a version of the catalog promised of the experiment. The checks judge each decision by the version that it bears.
+
+    ``template_share`` is that of decisions that keep their template, -1 where the catalog has no ``wording``.
+    """
+
+    TABLE = "catalogs"
+    KEY = ("tenant_id", "catalog_version")
+
+    tenant_id: str
+    catalog_version: str
+    holdout: float
+    rules: float
+    exploration_floor: float
+    attribution_window_ms: int
+    template_share: float
+    version: int = 0
+
+
 class PosteriorFact(Fact, frozen=True, gc=False, kw_only=True):
     """The posterior of one arm in one context, in the learner of one (tenant, trigger), after ``updates`` rewards.
 
@@ -369,6 +388,7 @@ FACTS: tuple[type[Fact], ...] = (
     SignalFact,
     ProgressFact,
     PersonFact,
+    CatalogFact,
     PosteriorFact,
     ArmStopFact,
     StepStatisticFact,

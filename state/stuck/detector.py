@@ -29,7 +29,7 @@ from state.ids import Keys
 from state.person import bot_detection
 from state.person.collector import Collector
 from state.person.person import ActivityRhythm, Episode, Person
-from state.person.progress import current_step, last_progress
+from state.person.progress import current_step
 from state.records.fact_builders import progress_fact
 from state.records.facts import SignalFact
 from state.stuck import signals
@@ -51,6 +51,7 @@ _LAST_EVENT: Final = {"page_view": 1, "button_click": 2, "error": 3}
 _OTHER_EVENT: Final = 4
 _THREE_HOURS: Final = 180  # minutes
 _NO_ACTIVITY: Final = EXPOSURES | {"identify"}
+_ANSWERS: Final = EXPOSURES - {"recommendation_shown"}
 _TRIGGER_OF_PART: Final = {
     "silence": _INACTIVE,
     "visits": _INACTIVE,
@@ -79,18 +80,45 @@ class Detector:
 
     # bots
 
-    def detect_bot(self, person: Person, event: Event, gap: int, repeated: bool, at: int, out: Collector) -> None:
-        """Update the rhythm of a person's events, in order of time, and mark bots. ``gap``: since the event before, -1 for none."""
-        if person.bot or event.type in _NO_ACTIVITY:
-            return
+    def detect_bot(self, person: Person, event: Event, kind: int, meant: bool, at: int, out: Collector, parameters: Parameters) -> None:
+        """Update the rhythm of a person's events, mark bots, and clear those who turn out to be people.
+
+        ``kind`` is the hash of the event's type and subject; ``meant``: it fulfils a matcher of a step.
+        """
         rhythm = person.rhythm
-        if rhythm is None:
-            rhythm = person.rhythm = ActivityRhythm()
-        since = event.timestamp - person.signup_at if person.signup_at else -1
-        if bot_detection.observe(rhythm, event.timestamp, gap, repeated=repeated, since_signup=since, page_view=event.type == "page_view"):
-            person.bot = True
+        if event.type in _NO_ACTIVITY:
+            if rhythm is None or event.type not in _ANSWERS or not person.open:
+                return
+            bot_detection.clear(rhythm)
+        elif not self._plan.catalog.bot_detection or self._plan.is_automatic(event.type, event.name, event.payload):
+            return
+        else:
+            if rhythm is None:
+                rhythm = person.rhythm = ActivityRhythm()
+            if person.bot and not rhythm.last:  # an earlier release marked the account
+                rhythm.signs = bot_detection.SIGNS
+            bot_detection.observe(
+                rhythm,
+                event.timestamp,
+                kind,
+                act=meant or event.type != "track",
+                since_signup=event.timestamp - person.signup_at if person.signup_at else -1,
+                page_view=event.type == "page_view",
+            )
+        marked = bot_detection.is_marked(rhythm)
+        if marked and not person.bot:
+            person.bot, person.check_due = True, 0
             self.censor(person, at, out)
-            person.check_due = 0
+        elif person.bot and not marked and not rhythm.signs:
+            person.bot = False
+            if person.episode is not None:
+                self._schedule(person, person.episode, at, parameters.curves[person.episode.step])
+        elif bot_detection.is_monitor(rhythm, event.timestamp):
+            self.censor(person, at, out)
+
+    def forget_rhythm(self, person: Person) -> None:
+        """The catalog switched bot detection off."""
+        person.bot, person.rhythm = False, None
 
     # episodes
 
@@ -111,26 +139,6 @@ class Detector:
         if observed:
             self._emit(out, person, episode, "entered", at)
         self._schedule(person, episode, at, parameters.curves[current])
-
-    def reopen_episode(self, person: Person, done: Mapping[str, int], at: int, out: Collector) -> bool:
-        """Begin the episode of the current step where the person's state was written with another catalog or by an earlier release.
-
-        Return whether that was so. Such an episode is not observed, because its beginning is unknown.
-        """
-        episode = person.episode
-        if episode is not None:
-            if (person.path, episode.step) in self._plan.places:
-                return False
-        elif not person.path or person.activated_at or person.merged_into:
-            return False
-        current = "" if person.activated_at or person.merged_into else current_step(self._plan, person.path, done)
-        if episode is None and not current:
-            return False
-        if current and current not in person.since:
-            person.since[current] = last_progress(person, done)
-            out.rows.append(progress_fact(self._plan, person, current, done))
-        self.update_episode(person, done, at, out, first=False)
-        return True
 
     def censor(self, person: Person, at: int, out: Collector) -> None:
         """Censor the person's episode: they are a bot, or are no longer observed."""
@@ -296,7 +304,7 @@ class Detector:
         curve, model = parameters.curves[episode.step], parameters.model
         levels = self._levels(person, episode, at, checkpoint, curve.deadline)
         flag = ALARMED if episode.alarmed else OPEN
-        if not episode.alarmed and not (person.rhythm is not None and bot_detection.is_suspicious(person.rhythm)):
+        if not episode.alarmed and not (person.rhythm is not None and bot_detection.is_suspicious(person.rhythm, at)):
             score = model.score(episode.step, levels)
             if score >= (model.last if checkpoint == LAST_CHECKPOINT else model.early):
                 parts = model.parts(levels)

@@ -37,7 +37,7 @@ EACH_ACTIVATION = timedelta(0)
 
 
 class Job:
-    """One job with sinks in memory and a recovery store on disk. ``run`` may be called again to resume."""
+    """One job with sinks in memory and a recovery store on disk. ``run`` may be called again to resume, under another ``plan`` too."""
 
     def __init__(self, items: Iterable[Item], store: Path, *, lanes: int = 1, partitions: int = 1, batch_size: int = 1) -> None:
         self.items, self._batch_size = list(items), batch_size
@@ -45,6 +45,7 @@ class Job:
         self.redis = MemoryRedis(partitions)
         self.counters = CounterView()
         self._lanes, self._partitions = lanes, partitions
+        self.plan = PLAN
         self.store = store
         store.mkdir()
         init_db_dir(store, 1)  # type: ignore[no-untyped-call]
@@ -58,7 +59,7 @@ class Job:
             self.redis,
             self.facts,
             self.letters,
-            PLAN,
+            self.plan,
             KEYS,
             side,
             lanes=self._lanes,

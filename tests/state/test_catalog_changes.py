@@ -59,7 +59,7 @@ def test_whoever_was_written_down_before_there_were_episodes_is_looked_after_aga
     before = Life()
     before.see(signup())
     assert before.person is not None
-    life = Life(person=msgspec.structs.replace(before.person, episode=None, rhythm=None, check_due=0))
+    life = Life(person=msgspec.structs.replace(before.person, episode=None, rhythm=None, check_due=0, catalog=0))
     life.reload()
     life.see(event("page_view", HOUR, path="/"))
     assert life.person is not None
