@@ -37,6 +37,8 @@ def _from_json(text: str) -> dict[str, str]:
         options = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not valid JSON at character {error.pos + 1}") from None
+    except (RecursionError, ValueError):  # nested without end, or a number of thousands of digits
+        raise ValueError("it is not a JSON object of options and their values") from None
     for name, value in options.items():
         if not isinstance(value, str | int | float | bool):
             raise ValueError(f"the option {name} must be text, a number, true or false")  # noqa: TRY004 - pydantic reports ValueError only

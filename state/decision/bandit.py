@@ -94,7 +94,8 @@ class Learner(msgspec.Struct, gc=False, array_like=True):
     ``trials`` counts the outcomes of each arm, undiscounted. ``newcomers`` are arms that appeared when others were established.
     ``harm_streaks`` counts the checks in a row at which an arm looked harmful; the last check was at version ``harm_checked``. ``stopped``
     holds the log time at which an arm was stopped for harm. ``half_life`` is the one that the units of the cells were computed with.
-    ``change_evidence`` is the evidence that the posterior no longer holds, ``changes`` how often a change was detected.
+    ``change_evidence`` is the evidence that the posterior no longer holds, ``changes`` how often a change was detected. ``catalog`` is the
+    version of the catalog under which it last chose.
     """
 
     version: int = 0
@@ -114,6 +115,7 @@ class Learner(msgspec.Struct, gc=False, array_like=True):
     half_life: int = 0
     change_evidence: float = 0.0
     changes: int = 0
+    catalog: str = ""
 
 
 class ArmStop(NamedTuple):

@@ -38,7 +38,6 @@ class Chooser:
         self._plan: Final = plan
         self._policy: Final = plan.policy
         self._live: Final[dict[str, list[str]]] = {}
-        self._tenants: Final[set[str]] = set()
 
     def bandit(self, learner: Learner) -> Bandit:
         """Return ``learner`` with the posterior that its state implies."""
@@ -51,10 +50,10 @@ class Chooser:
         the catalog's first arm, with propensity 1.
         """
         self._learn(bandit, request.tenant, request.trigger, request.at, out)
-        if request.tenant not in self._tenants:
-            self._tenants.add(request.tenant)
-            out.rows.append(catalog_fact(self._plan, request.tenant))
         learner = bandit.learner
+        if learner.catalog != self._plan.version:
+            learner.catalog = self._plan.version
+            out.rows.append(catalog_fact(self._plan, request.tenant))
         keys = [f"{arm}@{self._plan.arm_version(request.trigger, arm)}" for arm in request.arms]
         eligible: tuple[int, ...] = tuple(range(len(keys)))
         if request.group == _RULES:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from state.catalog.parse import parse
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
+from state.events import Event, decode
+from state.messages import Message
+from state.person import snapshot
 from state.records.facts import ProgressFact, SignalFact
 from state.stuck.estimator import new_estimator, restore_estimator
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD
-from tests.state.lives import START, Life, catalog, event, of_kind, plan, signup
+from tests.state.lives import START, Life, catalog, event, of_kind, plan, signup, track
 
 
 def without_connect(text: str) -> str:
@@ -88,3 +94,29 @@ def test_what_was_learned_of_a_step_that_is_gone_stops_nothing() -> None:
         at = since + period * PERIOD
         later.learn(EpisodeObservation(tenant="t", step="explore", kind="entered", at=at, since=at))
     assert set(later.parameters(10**9).curves) == {"explore", "invite", "share"}
+
+
+def test_partial_evidence_belongs_to_its_matcher_and_not_to_its_place_in_the_list() -> None:
+    """Two of three invoices were created; then a completion by two imports is put before it, and one invoice is imported."""
+    inputs = Path(__file__).parent.parent / "inputs"
+
+    def said(name: str) -> list[Event]:
+        lines = (inputs / f"catalog_change_{name}.jsonl").read_bytes().splitlines()
+        found = [decode(Message(line, None, name, 0, number, START, START + DAY, number)) for number, line in enumerate(lines)]
+        return [msgspec.structs.replace(each, log_time=each.timestamp) for each in found if isinstance(each, Event)]
+
+    def under(name: str) -> Plan:
+        return Plan(parse((inputs / f"catalog_change_{name}.yaml").read_text(encoding="utf-8"), name))
+
+    before = Life(under("before"))
+    before.see(*said("before"))
+    assert before.person is not None
+    kept = snapshot.encode(before.person)
+    life = Life(under("after"), snapshot.decode(kept))
+    life.see(*said("after"))
+    assert set(life.done) == {"company"}
+    life.see(track("invoice_imported", 3 * HOUR, user="ana"))
+    assert life.done["first_invoice"] == 3 * HOUR, "the second import, and its own time"
+    other = Life(under("after"), snapshot.decode(kept))
+    other.see(*said("after"), track("invoice_created", 4 * HOUR, user="ana"))
+    assert other.done["first_invoice"] == 4 * HOUR, "the third creation"

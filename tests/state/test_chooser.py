@@ -10,7 +10,8 @@ import pytest
 from state.decision.bandit import Bandit, Learner
 from state.decision.chooser import Choices, Chooser
 from state.decision.messages import Decision, DecisionOutcome, DecisionRequest
-from state.records.facts import ArmStopFact, DecisionFact, OutcomeFact, PosteriorFact
+from state.duration import DAY
+from state.records.facts import ArmStopFact, CatalogFact, DecisionFact, OutcomeFact, PosteriorFact
 from tests.state.lives import START, Life, of_kind, plan, signup
 
 ALL = ("loud", "plain", "quiet")
@@ -67,7 +68,15 @@ def chooser() -> Chooser:
 
 @pytest.fixture
 def bandit(chooser: Chooser) -> Bandit:
-    return chooser.bandit(Learner())
+    return chooser.bandit(Learner(catalog=plan().version))
+
+
+def test_the_first_choice_under_a_catalog_records_what_it_promises(chooser: Chooser) -> None:
+    bandit = chooser.bandit(Learner(catalog="small@0"))
+    rows = decide(chooser, bandit, ask())
+    (fact,) = (row for row in rows if isinstance(row, CatalogFact))
+    assert (fact.catalog_version, fact.attribution_window_ms, fact.exploration_floor) == (plan().version, DAY, 0.05)
+    assert not any(isinstance(row, CatalogFact) for row in decide(chooser, bandit, ask()))
 
 
 def test_a_choice_is_logged_with_all_arms_and_the_probabilities_it_was_drawn_from(chooser: Chooser, bandit: Bandit) -> None:
@@ -136,7 +145,7 @@ def test_what_was_chosen_wins_over_what_is_echoed(chooser: Chooser, bandit: Band
 def test_an_unknown_decision_without_a_known_arm_is_told_and_teaches_nothing(chooser: Chooser, bandit: Bandit, arm: str) -> None:
     told = learn(chooser, bandit, reward("success", "unknown", arm))
     assert [type(each) for each in told] == [OutcomeFact]
-    assert bandit.learner == Learner()
+    assert bandit.learner == Learner(catalog=plan().version)
 
 
 def test_an_ask_for_one_arm_gets_it_for_sure(chooser: Chooser, bandit: Bandit) -> None:
@@ -171,7 +180,7 @@ def test_the_group_that_rules_guide_gets_the_first_arm_and_teaches_nothing(choos
         told = learn(chooser, bandit, reward("success", f"d{number}", group="rules"))
         assert [type(each) for each in told] == [OutcomeFact]
         assert of_kind(told, OutcomeFact)[0].arm == "loud"
-    assert bandit.learner == Learner()
+    assert bandit.learner == Learner(catalog=plan().version)
 
 
 def test_a_stopped_arm_is_told_once_and_no_longer_eligible(chooser: Chooser, bandit: Bandit) -> None:

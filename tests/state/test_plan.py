@@ -109,8 +109,20 @@ def test_a_book_without_rules_matches_nothing() -> None:
 
 def test_rules_come_in_the_order_of_the_catalog_and_know_their_completion() -> None:
     rules = plan().rules("track", "shared", {"public": True})
-    assert [(rule.step, rule.completion, rule.times) for rule in rules] == [("share", 0, 1), ("share", 1, 2)]
-    assert [(rule.step, rule.completion) for rule in plan().rules("error", "", {"code": "source_gone"})] == [("connect", -1)]
+    assert [(rule.step, rule.times) for rule in rules] == [("share", 1), ("share", 2)]
+    assert len({rule.completion for rule in rules} - {0}) == 2
+    assert [(rule.step, rule.completion) for rule in plan().rules("error", "", {"code": "source_gone"})] == [("connect", 0)]
+
+
+def test_a_completion_is_known_by_what_it_matches_and_not_by_its_place_or_number() -> None:
+    def digests(completions: str) -> list[tuple[int, int]]:
+        text = catalog(change=lambda text: text.replace("      - {type: track, name: explored, times: 3}\n", completions))
+        return [(rule.completion, rule.times) for rule in Plan(text).rules("track", "explored", {"n": 1})]
+
+    [(usual, _)] = digests("      - {type: track, name: explored, times: 3}\n")
+    assert digests("      - {type: track, name: other}\n      - {name: explored, type: track, times: 9}\n") == [(usual, 9)]
+    assert digests("      - {type: track, name: explored, where: {n: 1}}\n") != [(usual, 1)]
+    assert digests("      - {type: track, name: explored, times: 5}\n      - {type: track, name: explored, times: 2}\n") == [(usual, 2)]
     assert plan().rules("track", "Shared", {"public": True}) == ()
 
 

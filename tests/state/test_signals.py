@@ -118,8 +118,8 @@ def test_the_evidence_says_what_was_counted() -> None:
 
 
 def active(life: Life, start: int, minutes: int, session: str = "") -> list[str]:
-    """One event every five minutes for so long; the signals that came of it."""
-    told = [event("track", start + at * MINUTE, name="x", session=session) for at in range(0, minutes + 1, 5)]
+    """Another event every five minutes for so long; the signals that came of it."""
+    told = [event("track", start + at * MINUTE, name=f"x{start + at}", session=session) for at in range(0, minutes + 1, 5)]
     return signals(life.see(*told))
 
 
