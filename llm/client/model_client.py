@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import random
 import ssl
@@ -17,10 +16,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from socket import gaierror
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import httpx2
 import msgspec
+import openai
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from llm.answer import Completion, Prompt, Usage
@@ -29,6 +29,7 @@ from llm.client.dialect import Dialect, LimitField, Step, without
 from llm.client.error_table import ErrorReport, read_error
 from llm.client.failures import ModelFailure, Reason
 from llm.client.prices import Prices, estimate_tokens
+from llm.client.raw_transport import BrokenBodyError, RawTransport, TooLargeError
 from llm.client.reply import LARGEST_BODY, Reply, read_body, read_reply
 
 _log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class ModelSettings(BaseModel):
         return key
 
 
-class _Response(msgspec.Struct):
+class _Response(NamedTuple):
     """An HTTP response; its body may still be compressed."""
 
     status: int
@@ -138,16 +139,24 @@ class ModelClient:
         self._jitter = jitter
         self._dialect = Dialect(limit=settings.output_limit_field, temperature=settings.temperature)
         self._told_of_estimates = False
-        self._url: Final = settings.base_url.rstrip("/").removesuffix(_ROUTE) + _ROUTE
         _keep_prompts_out_of_logs()
+        key = settings.api_key.get_secret_value()
         try:
-            self._http = httpx2.AsyncClient(
+            # The environment's proxies count, which a client with a transport of its own would not read.
+            self._http = openai.DefaultAsyncHttpxClient(
                 follow_redirects=False,  # a redirect would send the prompt to an address that the operator did not choose
                 limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100),
                 transport=transport,
             )
         except (ValueError, ImportError, httpx2.InvalidURL):
             raise ProxyError from None  # the original may quote the proxy's password
+        _wrap(self._http, largest=LARGEST_BODY, anonymous=not key)
+        self._sdk = openai.AsyncOpenAI(
+            api_key=key or "none",  # the SDK insists on one; the transport does not send it
+            base_url=settings.base_url.rstrip("/").removesuffix(_ROUTE),
+            max_retries=0,
+            http_client=self._http,
+        )
 
     @property
     def form(self) -> str:
@@ -184,7 +193,7 @@ class ModelClient:
 
     async def close(self) -> None:
         """Close the connections. Calls in flight fail."""
-        await self._http.aclose()
+        await self._sdk.close()
 
     def _usage(self, model: str, used: Usage, seconds: float, requests: int) -> Usage:
         if used.estimated and not self._told_of_estimates:
@@ -223,31 +232,36 @@ class ModelClient:
         if left <= 0:
             return ModelFailure("timeout", "no time was left for a request")
         body = dialect.body(self.settings.model, prompt, self.settings.max_output_tokens, self.settings.longest_text)
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "onramp"}
-        if key := self.settings.api_key.get_secret_value():
-            headers["Authorization"] = f"Bearer {key}"
-        timeout = httpx2.Timeout(left, connect=min(left, self.settings.connect_seconds))
-        status = 0
+        timeout = openai.Timeout(left, connect=min(left, self.settings.connect_seconds))
+        model, messages = body.pop("model"), body.pop("messages")
+        cause: BaseException | None
         try:
             async with asyncio.timeout_at(deadline):  # the transport's timeout is per read: a server that drips would never meet it
-                content = json.dumps(body).encode()
-                async with self._http.stream("POST", self._url, content=content, headers=headers, timeout=timeout) as response:
-                    status = response.status_code
-                    read = bytearray()
-                    async for chunk in response.aiter_raw():  # not unpacked by the transport, which would fail on a wrong header
-                        read += chunk
-                        if len(read) > LARGEST_BODY:
-                            usage = self._estimate(prompt, dialect) if status == 200 else Usage()
-                            return ModelFailure("garbled", f"the server sent more than {LARGEST_BODY} bytes", usage=usage)
-                    return _Response(status, response.headers, bytes(read))
-        except httpx2.ConnectTimeout:
+                # extra_body, because compatible servers take what the SDK's types do not know
+                raw = await self._sdk.chat.completions.with_raw_response.create(
+                    model=model, messages=messages, extra_body=body, timeout=timeout
+                )
+            response = raw.http_response
+            return _Response(response.status_code, response.headers, response.content)
+        except openai.APIStatusError as error:
+            return _Response(error.response.status_code, error.response.headers, error.response.content)
+        except TimeoutError:
+            return self._too_late()
+        except (openai.APIConnectionError, httpx2.HTTPError, httpx2.InvalidURL, OSError, RuntimeError) as error:
+            cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
+        if isinstance(cause, httpx2.ConnectTimeout):
             return ModelFailure("unreachable", f"no connection within {self.settings.connect_seconds:g} s")
-        except (TimeoutError, httpx2.TimeoutException):
-            return ModelFailure("timeout", f"no whole answer within the {self.settings.timeout_seconds:g} s of a call")
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, RuntimeError) as error:
-            detail, advice = _why_unreachable(error)
-            usage = self._estimate(prompt, dialect) if status == 200 else Usage()  # the model had begun to answer
-            return ModelFailure("unreachable", detail, advice=advice, usage=usage)
+        if isinstance(cause, httpx2.TimeoutException):
+            return self._too_late()
+        begun = isinstance(cause, TooLargeError | BrokenBodyError) and cause.status == 200  # the model had begun to answer
+        usage = self._estimate(prompt, dialect) if begun else Usage()
+        if isinstance(cause, TooLargeError):
+            return ModelFailure("garbled", f"the server sent more than {cause.most} bytes", usage=usage)
+        detail, advice = _why_unreachable(cause)
+        return ModelFailure("unreachable", detail, advice=advice, usage=usage)
+
+    def _too_late(self) -> ModelFailure:
+        return ModelFailure("timeout", f"no whole answer within the {self.settings.timeout_seconds:g} s of a call")
 
     def _estimate(self, prompt: Prompt, dialect: Dialect) -> Usage:
         """What a request used at most, where its answer is lost."""
@@ -341,7 +355,7 @@ def _kind(text: str) -> str:
     return "a web page" if text.startswith("<") else "something that is no chat completion"
 
 
-def _why_unreachable(error: BaseException) -> tuple[str, str]:
+def _why_unreachable(error: BaseException | None) -> tuple[str, str]:
     """Detail and advice for an error of the transport, by the types of its causes."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -366,9 +380,18 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+def _wrap(client: httpx2.AsyncClient, *, largest: int, anonymous: bool) -> None:
+    """Put a ``RawTransport`` around every transport of ``client``, those of the environment's proxies included."""
+    client._transport = RawTransport(client._transport, largest=largest, anonymous=anonymous)
+    client._mounts = {
+        pattern: None if each is None else RawTransport(each, largest=largest, anonymous=anonymous)
+        for pattern, each in client._mounts.items()
+    }
+
+
 def _keep_prompts_out_of_logs() -> None:
-    """The transport logs every address at info and headers at debug."""
-    for name, level in (("httpx2", logging.WARNING), ("httpcore2", logging.INFO)):
+    """The SDK logs whole requests at debug, the transport every address at info and headers at debug."""
+    for name, level in (("openai", logging.WARNING), ("httpx2", logging.WARNING), ("httpcore2", logging.INFO)):
         library = logging.getLogger(name)
         if library.level < level:
             library.setLevel(level)

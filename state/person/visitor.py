@@ -1,9 +1,9 @@
 """A visitor: the events of an anonymous id that may count later, for the person into whom the visitor is merged.
 
 Only events that are evidence of a step or carry traits or preferences are kept, at most ``KEPT`` of them, the newest. They are kept while
-the visitor may be handed on: until it is merged into a user, or its id turns out to be a user's. After the merge only the person's stream key, a digest, is
-kept: the user's id is in ``state/person/identity.py`` until the user is deleted. Snapshot: one version byte, then the MessagePack array of
-``Visitor``'s fields in order.
+the visitor may be handed on: until it is merged into a user, or its id turns out to be a user's. After the merge only the person's stream
+key, a digest, is kept: the user's id is in ``state/person/identity.py`` until the user is deleted. Snapshot: one version byte, then the
+MessagePack array of ``Visitor``'s fields in order.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def test_a_partition_that_was_new_in_the_last_run_resumes_where_it_was() -> None
         cluster.records.append(ScriptedRecord(2))
         for part in second.parts.values():
             if hasattr(part, "_consumer"):
-                part._consumer.end = 3
+                part._consumer.end = 3  # type: ignore[union-attr]
         wait_until(lambda: len(second.poll()) >= 2, "the third message of both")
     assert sorted(second.read) == [(0, 2), (1, 2)]
 
