@@ -23,6 +23,7 @@ from tests.cli.command import onramp
 from tests.cli.conftest import Inside, Ready
 from tests.fuzz.test_events import row_of
 from tests.state.lives import KEYS, START, plan, signup
+from tests.support.model_server import ModelServer
 
 INPUTS: Final = Path(__file__).parents[1] / "inputs"
 VALUES: Final[list[Any]] = [
@@ -192,3 +193,12 @@ def test_no_command_dies_of_a_value(odd: Ready, inside: Inside, arguments: list[
         assert "exposure events were ignored: they carry a recommendationId that was not issued to that user" in printed
     if arguments == ["report", "--json"]:
         assert {"timezone": "text", "people": 2} in result.json["unknownTimeZones"]
+
+
+def test_a_model_can_be_tried_for_a_person_of_odd_values(odd: Ready, inside: Inside) -> None:
+    newest = "SELECT user_id FROM decisions_final WHERE outcome = 'decided' AND user_id LIKE 'odd-%' ORDER BY decided_at DESC LIMIT 1"
+    (row,) = inside("sql", newest, "--json", cwd=odd.cwd).json["rows"]
+    with ModelServer() as server:
+        result = inside("llm", "try", "--user", row["user_id"], "--llm", server.url, "--json", cwd=odd.cwd)
+    assert result.code == 0, result.err
+    assert len(server.requests) == 1
