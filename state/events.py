@@ -63,14 +63,13 @@ REJECTIONS: Final[dict[str, str]] = {
 }
 """Reason code of a rejected message → its description."""
 
-_HIDDEN_CLASS: Final = (
-    r"\x00-\x1f\x7f-\x9f"  # control characters
+_HIDDEN: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f"  # control characters
     r"\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\U000e0000-\U000e007f"
-    r"\ufff9-\ufffd"  # U+FFFD replaced something else: two ids that were damaged so could be one
+    r"\ufff9-\ufffd]"  # U+FFFD replaced something else: two ids that were damaged so could be one
 )
 """Two ids that differ in such a character look the same. Joiners (U+200C, U+200D) belong to scripts and emoji."""
-_HIDDEN: Final = re.compile(f"[{_HIDDEN_CLASS}]")
-_NOT_IN_TENANT: Final = re.compile(f"[{_HIDDEN_CLASS}:{{}}]")
+_NOT_IN_TENANT: Final = re.compile(r"[:{}]")
 """Redis keys separate tenant and user by a colon, and braces are the cluster's hash tag. With them, keys of two tenants could be equal."""
 
 
@@ -206,7 +205,7 @@ def _decode(message: Message) -> Event:
     if event_id in PLACEHOLDER_IDS or event_id.isspace():
         raise _placeholder("eventId", event_id)
     if wire.tenant_id != "default":
-        if _NOT_IN_TENANT.search(wire.tenant_id):
+        if _HIDDEN.search(wire.tenant_id) or _NOT_IN_TENANT.search(wire.tenant_id):
             raise _RejectError("bad_tenant_id")
         if is_placeholder_id(wire.tenant_id):
             raise _placeholder("tenantId", wire.tenant_id)
