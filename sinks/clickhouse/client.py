@@ -46,7 +46,10 @@ class ClickHouse:
         if (path is None) == (url is None):
             raise ValueError("Give either a path (embedded ClickHouse) or a URL (a ClickHouse server), not both.")
         self.path = path.resolve() if path is not None else None
-        self._address = parse_clickhouse_address(url) if url is not None else None
+        try:
+            self._address = parse_clickhouse_address(url) if url is not None else None
+        except ValueError as error:
+            raise ValueError(f"The address of ClickHouse cannot be used: {error}.") from None
         self.database = database or (self._address.database if self._address is not None else None) or "onramp"
         if not self.database.isidentifier():
             raise ValueError(f"The database name {self.database!r} must be made of letters, digits and underscores.")
