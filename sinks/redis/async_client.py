@@ -11,6 +11,7 @@ from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocket
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from sinks.redis.address import RedisAddress
@@ -104,12 +105,20 @@ class _Cluster(RedisCluster):
         super().__init__(
             startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
             require_full_coverage=False,
+            dynamic_startup_nodes=False,  # the nodes of the address stay known, also while the cluster names none
             reinitialize_steps=0,
             max_connections=2 * CONNECTIONS,
             ssl=address.tls,
             **options,
         )
         self._turns = asyncio.Semaphore(CONNECTIONS)
+
+    async def initialize(self, *arguments: Any, **options: Any) -> RedisCluster:
+        """Learn the layout. Raises ``ConnectionError`` also where no node serves any key."""
+        try:
+            return await super().initialize(*arguments, **options)
+        except IndexError as error:
+            raise RedisConnectionError("no node of the cluster serves any key") from error
 
     async def execute_command(self, *arguments: Any, **options: Any) -> Any:
         async with self._turns:

@@ -119,6 +119,8 @@ class RedisServers:
                 self._cluster.nodes_manager.initialize(additional_startup_nodes_info=list(self._address.hosts))
         except RedisClusterException as error:
             raise _below(error) from error
+        except IndexError as error:
+            raise RedisConnectionError("no node of the cluster serves any key") from error
         self._stale = False
         return self._cluster
 

@@ -14,14 +14,18 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from llm.redis_faults import REDIS_FAULTS
 from sinks.redis.address import parse_redis_address
+from sinks.redis.async_client import connect_async
+from sinks.redis.errors import StoreRefusedError, StoreUnavailableError
 from sinks.redis.reader import RecommendationReader
 from sinks.redis.writer import RecommendationWriter, WritePolicy
 from state.records.recommendation import redis_key
-from tests.sinks.recommendation_samples import erase, publish
+from tests.sinks.recommendation_samples import Time, erase, publish
+from tests.support.ports import port_of, reserve
 from tests.support.redis_topologies import SENTINEL_PASSWORD, SERVICE, Topology, run_cluster, run_sentinel
-from tests.support.valkey import Valkey, redis_62
-from tests.support.waiting import pause, wait_until
+from tests.support.valkey import Valkey, redis_62, run_valkey
+from tests.support.waiting import pause, run_async, wait_until
 
 PEOPLE = [f"user-{number}" for number in range(300)]
 
@@ -104,6 +108,41 @@ def test_a_reader_follows_keys_to_another_server(cluster: Topology) -> None:
     assert all(reader.read_raw("t", PEOPLE))
     reader.close()
     writer.close()
+
+
+def test_a_cluster_that_serves_nothing_yet_is_waited_for(tmp_path: Path) -> None:
+    """Its nodes run, and an operator has not given them their slots."""
+    with reserve() as bus, run_valkey(tmp_path, options=["--cluster-enabled", "yes", "--cluster-port", str(port_of(bus))]) as server:
+        url = server.url.replace("redis://", "redis+cluster://")
+        with pytest.raises(StoreUnavailableError, match="gave up after 300 seconds"):
+            RecommendationWriter(url, Time().policy()).write([publish("t", "ada", 1)])
+
+        async def scenario() -> None:
+            client = connect_async(url, 10.0)
+            with pytest.raises(REDIS_FAULTS):
+                await client.get("x")
+            await client.aclose()
+
+        run_async(scenario())
+
+
+def test_a_server_that_is_no_cluster_is_said_at_once(tmp_path: Path) -> None:
+    with run_valkey(tmp_path) as server:
+        url = server.url.replace("redis://", "redis+cluster://")
+        for use in (
+            lambda: RecommendationWriter(url, Time().policy()).write([publish("t", "ada", 1)]),
+            lambda: RecommendationReader(url).read("t", "ada"),
+        ):
+            with pytest.raises(StoreRefusedError, match=r"is no node of a cluster; begin ONRAMP_REDIS_URL with redis://"):
+                use()
+
+
+def test_a_node_of_a_cluster_is_no_single_server(cluster: Topology) -> None:
+    time = Time()
+    writer = RecommendationWriter(cluster.servers[0].url, time.policy())
+    with pytest.raises(StoreRefusedError, match=r"write ONRAMP_REDIS_URL as redis\+cluster://"):
+        writer.write([publish("t", user, 1) for user in PEOPLE])
+    assert time.pauses == []
 
 
 @pytest.fixture(params=["valkey", "redis 6.2"])
