@@ -257,8 +257,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                     full = True
                     break
                 log_time = time
-                if own is not None and (own < log_time - BACKWARD_MS or own > log_time + FUTURE_MS) and MIN_TIME <= own <= latest:
-                    self._note_disorder(number + 1, own - log_time)
+                if own is not None and MIN_TIME <= own < log_time - BACKWARD_MS:
+                    self._note_backward(number + 1, log_time - own)
                 seq += 2
                 batch.append(Message(value, None, name, PARTITION, number + 1, log_time, reference, seq))
                 reference = seen_at
@@ -281,6 +281,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             except _NotYetError:
                 return None
             self._judged = number, verdict
+            if time > verdict.log_time + FUTURE_MS:
+                self._note_ahead(number, time - verdict.log_time)
         return self._judged[1]
 
     def _following(self, index: int, latest: int) -> Iterator[tuple[int, object]]:
@@ -307,15 +309,16 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             yield from self._ahead[seen].lines
             seen += 1
 
-    def _note_disorder(self, line: int, by: int) -> None:
+    def _note_ahead(self, line: int, by: int) -> None:
         progress = self._progress
-        if by > 0:
-            progress.ahead += 1
-            progress.furthest_ahead = max(progress.furthest_ahead, by)
-            progress.first_ahead = progress.first_ahead or line
-            return
+        progress.ahead += 1
+        progress.furthest_ahead = max(progress.furthest_ahead, by)
+        progress.first_ahead = progress.first_ahead or line
+
+    def _note_backward(self, line: int, by: int) -> None:
+        progress = self._progress
         progress.backward += 1
-        progress.furthest_back = max(progress.furthest_back, -by)
+        progress.furthest_back = max(progress.furthest_back, by)
         if not progress.first_backward:
             progress.first_backward, progress.backward_from = line, self._slot_line
 
