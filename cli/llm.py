@@ -95,7 +95,10 @@ def _plan(settings: Settings, prompt: str | None) -> Plan:
         raise ModelTryError(f"the catalog {settings.catalog} has no wording section, so that no model may word anything.")
     changes: dict[str, Any] = {"template_share": 0.0, "cold_events": 0}
     if prompt is not None:
-        changes["prompts"] = [PromptShare(version=prompt)]
+        try:
+            changes["prompts"] = [PromptShare(version=prompt)]
+        except ValueError:
+            raise ModelTryError(f"{prompt[:100]!r} is no name of a prompt; name a file of the prompts without its .yaml.") from None
     return Plan(catalog.model_copy(update={"wording": policy.model_copy(update=changes)}), wording=True)
 
 
