@@ -73,7 +73,8 @@ def explain_failure(error: BaseException) -> list[str] | None:
         if faults := getattr(cause, "faults", None):
             return [f"the catalog has {count(len(faults), 'fault')}:", *(plain(fault) for fault in faults)]
         if kind.__module__.partition(".")[0] in _ROOMS:
-            return [" ".join(plain(line) for line in text.splitlines())]
+            sentence = " ".join(plain(line) for line in text.splitlines())
+            return [sentence if sentence.endswith((".", "!", "?", ")", ":")) else f"{sentence}."]
         if kind.__name__ in _RECOVERY_FAULTS and kind.__module__.startswith("bytewax"):
             return [f"the recovery store of the data directory is damaged ({plain(text or kind.__name__)}); {_RESTORE}"]
         if any(sign in text for sign in _DAMAGE):
