@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 WATCH_EVERY_S: Final = 10.0
 """How often the list of partitions is read. One small request for each process."""
-LEAST_SPARE: Final = 16
+LEAST_SPARE: Final = 8
 _LOOK_S: Final = 0.5  # between two looks at the stop request
 _REQUEST_S: Final = 5.0
 

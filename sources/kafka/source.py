@@ -16,6 +16,7 @@ While a partition is idle and its broker confirms that it was read to the end, t
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -123,7 +124,10 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
 
 
 class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
-    """A partition that the topic does not have yet. Once it has, this reads it from the beginning, or from where it was before."""
+    """A partition that the topic does not have yet. Once it has, this reads it from the beginning, or from where it was before.
+
+    Bytewax ends an epoch only when every partition was awake at its end. So a spare one sleeps between two epochs, and not across an end.
+    """
 
     def __init__(self, source: KafkaSource, watch: PartitionWatch, index: int, resume: Snapshot | None) -> None:
         self._source = source
@@ -131,6 +135,8 @@ class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._index = index
         self._resume = resume
         self._opened: _Partition | None = None
+        self._epoch_s = math.inf
+        self._epoch_ended: float | None = None
 
     @override
     def next_batch(self) -> list[Message | Tick]:
@@ -145,11 +151,22 @@ class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
 
     @override
     def next_awake(self) -> datetime | None:
-        return datetime.now(UTC) + _ABSENT if self._opened is None else self._opened.next_awake()
+        if self._opened is not None:
+            return self._opened.next_awake()
+        if self._epoch_ended is None or math.isinf(self._epoch_s):
+            return datetime.now(UTC) + _IDLE
+        left = timedelta(seconds=self._epoch_ended + self._epoch_s - time.monotonic())
+        return datetime.now(UTC) + min(_ABSENT, max(_IDLE, left))
 
     @override
     def snapshot(self) -> Snapshot | None:
-        return self._resume if self._opened is None else self._opened.snapshot()
+        if self._opened is not None:
+            return self._opened.snapshot()
+        now = time.monotonic()
+        if self._epoch_ended is not None:
+            self._epoch_s = min(self._epoch_s, now - self._epoch_ended)  # the shortest so far: a longer one may have waited for this
+        self._epoch_ended = now
+        return self._resume
 
     @override
     def close(self) -> None:

@@ -89,6 +89,7 @@ def test_a_slot_comes_back_as_it_was_said() -> None:
         ({"type": "error", "message": "no such arm"}, "says: no such arm"),
         ({"type": "done"}, "answered 'done' instead of 'events'"),
         ("{", "a line that violates the protocol"),
+        ('{"type": "events", "other": ' + "[" * 20_000 + "]" * 20_000 + "}", "a line that violates the protocol"),
         ('{"type": "events", "events": [{"at": "noon", "event": {}}]}', "a line that violates the protocol"),
     ],
 )

@@ -13,7 +13,9 @@ import pytest
 from sources.files.blocks import BLOCK_BYTES
 from sources.files.lines import MAX_LINE_BYTES
 from sources.files.source import MIN_TIME
+from state.events import decode
 from state.messages import Message
+from state.records.dead_letter import DeadLetter, decode_line, encode_line
 from tests.sources.harness import NOW, Consumer, drain, file_part, line, read_file
 from tests.support.waiting import PATIENCE, join
 
@@ -242,3 +244,14 @@ def test_while_paused_nothing_is_read_and_stopping_ends_without_being_done(tmp_p
     messages, _ = read_file(path, part.snapshot())
     assert len(messages) == 6
     assert messages[0].log_time > MIN_TIME
+
+
+def test_a_name_that_is_not_utf8_can_stand_in_a_dead_letter(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/export-\xff.jsonl"))
+    path.write_bytes(b"{\n")
+    (message,), snapshot = read_file(path)
+    letter = decode(message)
+    assert isinstance(letter, DeadLetter)
+    assert decode_line(encode_line(letter)).topic == "export-\ufffd.jsonl"
+    again, _ = read_file(path, snapshot)
+    assert again == []

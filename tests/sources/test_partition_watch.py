@@ -82,9 +82,9 @@ def test_a_partition_that_was_new_in_the_last_run_resumes_where_it_was() -> None
     assert states["events:2"] is None
     with run(cluster, states) as second:
         cluster.records.append(ScriptedRecord(2))
-        for part in second.parts.values():
-            if hasattr(part, "_consumer"):
-                part._consumer.end = 3  # type: ignore[union-attr]
+        opened: list[Any] = [second.parts["events:0"], second.parts["events:1"]]
+        for part in opened:
+            part._consumer.end = 3
         wait_until(lambda: len(second.poll()) >= 2, "the third message of both")
     assert sorted(second.read) == [(0, 2), (1, 2)]
 
@@ -112,6 +112,6 @@ def test_partitions_beyond_the_spare_ones_are_lag_and_a_warning(caplog: pytest.L
     assert f"Restart the job to read them: {LEAST_SPARE + 1}, {LEAST_SPARE + 2}" in caplog.text
 
 
-@pytest.mark.parametrize(("present", "listed"), [([0], 17), ([0, 1, 2, 3, 4, 5], 22), (list(range(64)), 128), ([0, 7], 24)])
+@pytest.mark.parametrize(("present", "listed"), [([0], 9), ([0, 1, 2, 3, 4, 5], 14), (list(range(64)), 128), ([0, 7], 16)])
 def test_a_topic_can_at_least_double(present: list[int], listed: int) -> None:
     assert with_spares(present) == listed
