@@ -68,7 +68,7 @@ CORRUPT_VALUES = [
 ]
 
 
-@pytest.fixture(scope="module", params=["valkey", "redis 6.2", "cluster", "sentinel"])
+@pytest.fixture(scope="module", params=["valkey", "redis 6.2", "cluster", pytest.param("sentinel", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     directory = tmp_path_factory.mktemp("servers")
     if request.param == "valkey" and (given_url := os.environ.get("ONRAMP_TEST_REDIS_URL")):
