@@ -7,7 +7,7 @@ catalog ``benchmarks/trial.yaml``. Figures over all seeds:
 - *alarms for machines*: alarms for automated accounts, as a share of all alarms, by what the machine does;
 - *alarms for people*: how many there were, to compare two settings: suspicion costs the alarms of people who look like machines.
 
-``--json`` prints one line for each seed instead.
+``--json`` prints one line for each seed instead, as soon as it is measured.
 """
 
 from __future__ import annotations
@@ -108,11 +108,12 @@ def main() -> None:
     parser = argument_parser(__doc__.partition("\n")[0], users=3000, days=14)
     parser.set_defaults(catalog=CATALOG, scenario="bots")
     given = parser.parse_args()
-    rows = [row for _, row in over_seeds(measure, configs_of(given), given.jobs)]
-    if given.json:
-        for row in rows:
+    rows: list[dict[str, Any]] = []
+    for _, row in over_seeds(measure, configs_of(given), given.jobs):
+        rows.append(row)
+        if given.json:
             print_line(json.dumps(row))
-    else:
+    if not given.json:
         summarise(rows)
 
 

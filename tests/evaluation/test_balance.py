@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evaluation.balance import group_balance, multinomial_path, shown_balance, tilted_path
+from evaluation.balance import balance_by_design, group_balance, multinomial_path, shown_balance, tilted_path
 from evaluation.evidence import Evidence
 from tests.evaluation.cases import healthy_run
 
@@ -82,3 +82,18 @@ def test_an_arm_that_is_shown_less_is_found_with_its_rate() -> None:
 
 def test_without_decisions_the_check_passes() -> None:
     assert shown_balance(Evidence.of(until=0)).ok
+
+
+def test_groups_are_compared_with_the_shares_under_which_they_entered() -> None:
+    """Nobody was held out at first, then half of the people: neither share describes all of them."""
+    early, late = ["adaptive"] * 400, ["adaptive", "holdout"] * 200
+    mixed = {"holdout": 0.5, "adaptive": 0.5}
+    assert not group_balance([*early, *late], mixed).ok
+    found = balance_by_design([(early, {"holdout": 0.0, "adaptive": 1.0}), (late, mixed)])
+    assert found is not None
+    assert found.ok
+    assert (found.counts, found.shares) == ({"adaptive": 600, "holdout": 200}, mixed)
+    wrong = balance_by_design([(early, mixed), (late, mixed)])
+    assert wrong is not None
+    assert not wrong.ok
+    assert balance_by_design([]) is None

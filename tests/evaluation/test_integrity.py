@@ -193,3 +193,28 @@ def test_a_planted_fault_fails_its_check_and_no_other(plant: Fault, name: str, r
     failed = _failed(*plant(*run))
     assert [finding.name for finding in failed] == [name], failed
     assert len(failed[0].detail) > 20
+
+
+def bearing(evidence: Evidence, **windows: int) -> Evidence:
+    """The same, its decisions made under the first of these versions; each with the window that it promised, and a floor of 0.05."""
+    catalogs = [
+        {
+            "catalog_version": version,
+            "holdout": 0.1,
+            "rules": 0.0,
+            "exploration_floor": 0.05,
+            "attribution_window_ms": window,
+            "template_share": -1.0,
+        }
+        for version, window in windows.items()
+    ]
+    decisions = evidence.decisions.with_columns(catalog_version=pl.lit(next(iter(windows))))
+    return replace(evidence, decisions=decisions, catalogs=Evidence.of(until=0, catalogs=catalogs).catalogs)
+
+
+def test_decisions_are_judged_by_the_version_that_they_bear(run: tuple[Evidence, SealedTruth]) -> None:
+    evidence, _ = run
+    failed = [finding.name for finding in check(evidence, window=HOUR, floor=0.4) if not finding.ok]
+    assert failed == ["attribution", "propensities"], "judged by the new catalog's window and floor"
+    assert [finding.name for finding in check(bearing(evidence, old=DAY, new=HOUR), window=HOUR, floor=0.4) if not finding.ok] == []
+    assert [finding.name for finding in check(bearing(evidence, new=HOUR, old=DAY)) if not finding.ok] == ["attribution"]

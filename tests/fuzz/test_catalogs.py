@@ -9,6 +9,7 @@ import copy
 import json
 import os
 import time
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -180,6 +181,11 @@ def splintered(rng: Random, text: str) -> str:
     return "\n".join(lines)
 
 
+@lru_cache
+def read(text: str) -> Any:
+    return yaml_text.read(text).data
+
+
 def example(number: int) -> str:
     """The mutated catalog of this number."""
     rng = Random(number)
@@ -193,7 +199,7 @@ def example(number: int) -> str:
         for _ in range(rng.choice([1, 1, 1, 2, 5])):
             text = splintered(rng, text)
         return text
-    data = yaml_text.read(text).data
+    data = copy.deepcopy(read(text))
     for _ in range(rng.choice([1, 1, 1, 1, 2, 5])):
         data = reshaped(rng, data)
     return written(data) if isinstance(data, Raw) or rng.random() < 0.9 else splintered(rng, written(data))
