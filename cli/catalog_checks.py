@@ -42,8 +42,8 @@ def prompt_faults(file: str, catalog: Catalog) -> Iterator[tuple[Location, str]]
             load_prompts([prompt.version], directories)
         except PromptError as error:
             said = str(error).removesuffix(".")
-            wrong = re.search(r"(?:\.|: )([^.\s]+): input should be (.*)$", said)  # a name that is none of a list
-            meant = near(wrong[1], re.findall(r"'([^']*)'", wrong[2])) if wrong else ""
+            wrong = re.search(r": it must be one of (.*), not '(.*)'$", said)
+            meant = near(wrong[2], wrong[1].split(", ")) if wrong else ""
             yield location, said[:1].lower() + said[1:] + meant
 
 

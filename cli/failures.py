@@ -18,6 +18,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from cli.streams import ReaderGoneError
+from cli.usage_error import usage_error
 from reports.safe_text import plain
 from state.quantity import count
 
@@ -48,7 +49,7 @@ def end(error: BaseException) -> int:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     if isinstance(error, TyperException):
         command = getattr(getattr(error, "ctx", None), "command_path", "onramp")
-        say(f"{plain(error.format_message()).rstrip('.')} (see `{command} --help`).", command)
+        say(f"{plain(usage_error(error))} (see `{command} --help`).", command)
         return WRONG_USAGE
     if isinstance(error, ReaderGoneError):
         return BROKEN_PIPE

@@ -17,6 +17,8 @@ def require_catalog(name: str | None) -> str | None:
     if name is not None:
         from flows.catalogs import built_in
 
+        if name not in built_in() and Path(name).is_dir():
+            raise typer.BadParameter(f"{name!r} is a directory; name the catalog's file.")
         if name not in built_in() and not Path(name).is_file():
             raise typer.BadParameter(f"there is no catalog file {name!r}; the built-in catalogs are {', '.join(sorted(built_in()))}.")
     return name

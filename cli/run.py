@@ -51,11 +51,12 @@ def run(
     \b
     Example:  onramp run --input events.jsonl --catalog product.yaml
               zcat events-*.gz | onramp run --input - --json
-              ONRAMP_KAFKA_BROKERS=kafka:9092 onramp run
+              ONRAMP_KAFKA_BROKERS=kafka:9092 onramp run --catalog product.yaml
     """
     started = time.perf_counter()
     from cli.demo_dir import refuse_demo
     from cli.options import load
+    from flows.catalogs import require_named_catalog
     from flows.settings import SettingsError
     from flows.stop import StopRequest
 
@@ -64,6 +65,8 @@ def run(
         raise SettingsError(
             "there is nothing to read: give a file with --input FILE (- for standard input), or set ONRAMP_KAFKA_BROKERS for Kafka."
         )
+    if input_path is None:
+        require_named_catalog(settings)
     refuse_demo(settings)
     from cli.native_stderr import capture_native_stderr
     from cli.run_ending import RunEnding

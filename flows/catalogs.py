@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from state.catalog.model import Catalog
 from state.catalog.parse import parse
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
 
 BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog"
 
 
 class CatalogFileError(Exception):
-    """The catalog does not exist or cannot be read. The text is one sentence for the user."""
+    """The catalog does not exist, cannot be read or was not named. The text is one sentence for the user."""
 
 
 def load_catalog(name: str) -> Catalog:
@@ -26,6 +29,15 @@ def load_catalog(name: str) -> Catalog:
         known = ", ".join(sorted(built_in()))
         raise CatalogFileError(f"The catalog {name} cannot be read ({error.strerror}); the built-in ones are {known}.") from None
     return parse(text, str(path) if name not in built_in() else f"{name}.yaml")
+
+
+def require_named_catalog(settings: Settings) -> None:
+    """Refuse the sample product for real users unless it was named. Call it before a job on Kafka. Raises ``CatalogFileError``."""
+    if settings.origin("catalog") == "default":
+        raise CatalogFileError(
+            "a job on Kafka needs the catalog of your product: set ONRAMP_CATALOG to its file; to run the sample product, set "
+            f"ONRAMP_CATALOG={settings.catalog}."
+        )
 
 
 def built_in() -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Parses the librdkafka options of ``ONRAMP_KAFKA_CONFIG``, and knows which of them are secret."""
+"""Checks the addresses of the brokers; parses the librdkafka options of ``ONRAMP_KAFKA_CONFIG``, and knows which of them are secret."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final
 # A comma separates only if an option name and = follow it: values such as cipher lists contain commas.
 _SEPARATOR: Final = re.compile(r"\s*(?:\n|,(?=\s*[a-z][a-z0-9._]*=))\s*")
 _SECRET: Final = re.compile(r"password|secret|token|credential|jaas|\.pem$|oauthbearer\.config|private", re.IGNORECASE)
+_BROKER: Final = re.compile(r"(?:(?:SASL_)?(?:PLAINTEXT|SSL)://)?(?:\[[0-9a-f:.%\w]+\]|[\w.-]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
 _SET_BY_JOB: Final = ("bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store")
 
 
@@ -25,6 +26,17 @@ def parse_kafka_config(text: Any) -> Any:
         if name in options:
             raise ValueError(f"the option {name} is set by the job itself; remove it")
     return options
+
+
+def check_brokers(brokers: str | None) -> str | None:
+    """Return ``brokers`` if it is a list of addresses that librdkafka can use. Raises ``ValueError``, whose reason quotes no address."""
+    for number, broker in enumerate(brokers.split(",") if brokers is not None else (), start=1):
+        found = _BROKER.fullmatch(broker.strip())
+        if found is None and "://" in broker:
+            raise ValueError("brokers are host:port separated by commas, without http:// or another scheme")
+        if found is None or not 0 < int(found["port"] or 9092) < 65536:
+            raise ValueError(f"brokers are host:port separated by commas, and address {number} is not")
+    return brokers
 
 
 def is_secret(option: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 
 from bytewax.dataflow import Dataflow
 
-from flows.catalogs import CatalogFileError, load_catalog
+from flows.catalogs import CatalogFileError, load_catalog, require_named_catalog
 from flows.engines import Engines, open_engines
 from flows.inputs import kafka_source
 from flows.logs import set_up_logging
@@ -43,16 +43,19 @@ def flow() -> Dataflow:
         settings = load_settings()
         if settings.kafka_brokers is None:
             sys.exit("ONRAMP_KAFKA_BROKERS is not set: this job reads Kafka. To read a file use `onramp run --input FILE`.")
+        require_named_catalog(settings)
         set_up_logging(settings)
         plan = Plan(load_catalog(settings.catalog), wording=settings.llm_url is not None)
         stack, stop = ExitStack(), StopRequest()
         stack.enter_context(stop.on_signals())
         engines = stack.enter_context(open_engines(settings, "bytewax.run"))
-        engines.data_dir.bind_catalog(plan.catalog.id)
+        engines.data_dir.check_catalog(plan.catalog.id)
         recovery_config(engines.data_dir, settings.recovery_partitions)  # creates the store, which the runner opens after this
         model = stack.enter_context(model_of(settings, plan, engines, stop))
         side = SideChannels()
         source = kafka_source(settings, plan, side.timers, stop)
+        source.list_parts()  # a directory is bound to the catalog only where the topic can be read
+        engines.data_dir.bind_catalog(plan.catalog.id)
     except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError, SourceError) as error:
         sys.exit(str(error))
     atexit.register(stack.close)

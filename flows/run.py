@@ -90,7 +90,7 @@ def run(
     """
     plan = Plan(load_catalog(settings.catalog) if loop is None else loop.catalog, wording=settings.llm_url is not None)
     with open_engines(settings, owner) as engines, model_of(settings, plan, engines, stop, at_once=loop is not None) as model:
-        engines.data_dir.bind_catalog(plan.catalog.id)
+        engines.data_dir.check_catalog(plan.catalog.id)
         side = SideChannels()
         source = _source(settings, input_path, loop, engines, plan, side.timers, stop, model)
         progress = None if isinstance(source, KafkaSource) else source.progress
@@ -100,6 +100,7 @@ def run(
         engines.clickhouse.start(stop.set)
         if isinstance(source, KafkaSource):
             source.list_parts()  # raises our error for an unreachable broker; inside the engine it would end in a panic
+        engines.data_dir.bind_catalog(plan.catalog.id)
         if on_start is not None:
             lag = source.lag if isinstance(source, KafkaSource) else None
             on_start(RunningJob(side.counters, progress, lag, engines, model))

@@ -14,18 +14,22 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from flows.kafka_config import parse_kafka_config
+from flows.kafka_config import check_brokers, parse_kafka_config
 from flows.secret_files import FILE_SUFFIX, SecretFileError, read_secret
 from sinks.clickhouse.address import DATABASE_NAME, parse_clickhouse_address
 from sinks.redis.address import parse_redis_address
+from state.value_complaint import complaint
 
 PREFIX: Final = "ONRAMP_"
 
 _FORBIDDEN_IN_LLM_URL: Final = re.compile(r"[@?#\s]")
 """Characters of URL parts that may hold a secret. The address of the model server is shown and logged, so it may have none of them."""
+
+_PATTERNS: Final = {"clickhouse_database": "a name of letters, digits and _ that begins with no digit (at most 64 characters)"}
+"""In words, the pattern of each setting that has one."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -47,7 +51,7 @@ class Settings(BaseSettings):
     _given: frozenset[str] = PrivateAttr(default=frozenset())
     _from_file: frozenset[str] = PrivateAttr(default=frozenset())
 
-    kafka_brokers: str | None = Field(
+    kafka_brokers: Annotated[str | None, AfterValidator(check_brokers)] = Field(
         default=None, min_length=1, description="Kafka bootstrap servers, host:port separated by commas. Unset: the job reads a file."
     )
     kafka_topic: str = Field(default="onboarding.events", min_length=1, max_length=249, description="Topic of behaviour events.")
@@ -311,14 +315,23 @@ def _read_files(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(error: ValidationError, given: dict[str, Any], from_files: dict[str, Any]) -> str:
-    first, *others = error.errors(include_url=False, include_context=False, include_input=False)
-    complaint = first["msg"].removeprefix("Value error, ")
+    first, *others = error.errors(include_url=False)
     more = f" ({len(others)} more after it)" if others else ""
-    if not first["loc"]:
-        return f"{complaint}{more}."  # about several settings, which it names
-    name = str(first["loc"][0])
+    name = str(first["loc"][0]) if first["loc"] else ""
+    said = _complaint(name, first)
+    if not name:
+        return f"{said}{more}."  # about several settings, which it names
     where = f"--{name.replace('_', '-')}" if name in given else PREFIX + name.upper() + (FILE_SUFFIX if name in from_files else "")
-    return f"{where} cannot be used: {complaint[:1].lower()}{complaint[1:]}{more}."
+    return f"{where} cannot be used: {said[:1].lower()}{said[1:]}{more}."
+
+
+def _complaint(name: str, error: Any) -> str:
+    """What is wrong with the setting ``name``. Only a number, a switch or one of some words is repeated: all others may hold a secret."""
+    if error["type"] == "string_pattern_mismatch":
+        return f"it must be {_PATTERNS[name]}"
+    field = Settings.model_fields.get(name)
+    quotable = field is not None and field.annotation in {int, float, bool, LogLevel}
+    return complaint(error if quotable else {**error, "input": None})
 
 
 def _refuse_misspelt(variable: str) -> None:

@@ -22,6 +22,7 @@ from state.catalog.model import Slug, Text
 from state.catalog.plan import Plan
 from state.catalog.yaml_text import YamlError, read
 from state.decision.wording_request import WordingRequest
+from state.value_complaint import complaint
 from state.vocabulary import TONES, TRIGGERS, Tone, Trigger, UiComponent
 
 BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog" / "prompts"
@@ -151,11 +152,11 @@ def _parse(text: str, path: Path) -> PromptTemplate:
     try:
         return PromptTemplate.model_validate(data)
     except ValidationError as error:
-        first, *others = error.errors(include_url=False, include_context=False, include_input=False)
+        first, *others = error.errors(include_url=False)
         where = ".".join(str(part) for part in first["loc"] if part != "[key]")
-        said = first["msg"].removeprefix("Value error, ").rstrip(".")
+        said = complaint(first)
         more = f", and {len(others)} more" if others else ""
-        raise PromptError(f"The prompt {path} cannot be used: {f'{where}: ' if where else ''}{said[:1].lower()}{said[1:]}{more}.") from None
+        raise PromptError(f"The prompt {path} cannot be used: {f'{where}: ' if where else ''}{said}{more}.") from None
 
 
 def render(template: PromptTemplate, plan: Plan, request: WordingRequest, traits: Mapping[str, str], notes: Sequence[str]) -> Prompt:

@@ -146,18 +146,21 @@ class DataDir:
         return f"The data directory {self.path} is in use by process {pid or '(just starting)'}{f' ({owner})' if owner else ''}"
 
     def bind_catalog(self, catalog_id: str) -> None:
-        """Bind the directory to a catalog, permanently. Call it while holding the lock.
+        """Bind the directory to a catalog, permanently. Call it while holding the lock, when the input can be read.
 
-        Raises ``DataDirError`` if it is bound to another one: the state of its users would not fit this catalog.
+        Raises ``DataDirError`` like ``check_catalog``.
         """
-        content = self.read_run()
-        bound = content.setdefault("catalog", catalog_id)
+        self.check_catalog(catalog_id)
+        self.write_run({**self.read_run(), "catalog": catalog_id})
+
+    def check_catalog(self, catalog_id: str) -> None:
+        """Raise ``DataDirError`` if the directory is bound to another catalog: the state of its users would not fit this one."""
+        bound = self.read_run().get("catalog", catalog_id)
         if bound != catalog_id:
             raise DataDirError(
                 f"The data directory {self.path} belongs to the catalog {bound}, this run uses {catalog_id}: name the right one with "
                 "--catalog, or choose another directory with --data-dir."
             )
-        self.write_run(content)
 
     def read_run(self) -> dict[str, Any]:
         """Return the content of the last ``write_run``; empty before the first. Raises ``DataDirError`` if the file is damaged."""

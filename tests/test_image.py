@@ -291,6 +291,7 @@ def stack(image: Image, services: Services) -> Iterator[Stack]:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     given = {"ONRAMP_SECRET": "a-value-that-openssl-would-make", "ONRAMP_CLICKHOUSE_PASSWORD": "another-one", "ONRAMP_WORKERS": "2"}
+    given["ONRAMP_CATALOG"] = "saas"
     settings = {name: image.inside(interpolated(str(value), given)) for name, value in job["environment"].items()}
     assert set(services.settings) <= set(settings)
     settings |= {**services.settings, "BYTEWAX_DATAFLOW_API_PORT": port}
@@ -453,6 +454,8 @@ def production(reader: Reader) -> Shell:
     exports = dict(re.findall(r"^export (\w+)=(.*)$", "\n".join(README), flags=re.MULTILINE))
     assert set(services.settings) <= set(exports)
     own = {"ONRAMP_DATA_DIR": str(reader.trial.cwd / "production"), "ONRAMP_SECRET": "what openssl rand made"}
+    own["ONRAMP_CATALOG"] = str(reader.trial.cwd / "sample.yaml")
+    assert set(own) <= set(exports)
     return Shell(reader.trial.image, reader.trial.cwd, {**own, **services.settings})
 
 

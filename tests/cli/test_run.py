@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
-from tests.cli.command import onramp, start
+import pytest
+
+from tests.cli.command import environment, onramp, start
 from tests.cli.conftest import HOSTILE, Inside, Ready
 from tests.support.waiting import pause, running, wait_until
 
@@ -62,3 +66,18 @@ def test_without_anything_to_read_it_says_what_to_give(tmp_path: Path, inside: I
     assert "--input FILE" in result.err
     assert "ONRAMP_KAFKA_BROKERS" in result.err
     assert not (tmp_path / ".onramp").exists()
+
+
+def test_a_job_on_kafka_does_not_take_the_sample_for_the_product(tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONRAMP_KAFKA_BROKERS", "127.0.0.1:9")
+    result = inside("run", cwd=tmp_path)
+    assert (result.code, result.out) == (1, "")
+    assert result.err == (
+        "onramp: a job on Kafka needs the catalog of your product: set ONRAMP_CATALOG to its file; to run the sample product, set "
+        "ONRAMP_CATALOG=saas.\n"
+    )
+    job = [sys.executable, "-c", "from flows.main import flow; flow()"]
+    settings = {"ONRAMP_KAFKA_BROKERS": "127.0.0.1:9"}
+    done = subprocess.run(job, cwd=tmp_path, env=environment(**settings), capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (1, result.err.removeprefix("onramp: "))
+    assert not list(tmp_path.iterdir())

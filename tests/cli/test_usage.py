@@ -150,3 +150,24 @@ def test_a_full_disk_is_a_sentence_however_the_engine_wraps_it() -> None:
     assert explain_failure(outer) == [
         "the disk of the data directory is full or failing; free space and run the same command again, nothing is lost."
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("demo --users many", "Invalid value for '--users': it needs a whole number, not 'many'"),
+        ("demo --users 3.5", "Invalid value for '--users': it needs a whole number, not '3.5'"),
+        ("demo --days 0", "Invalid value for '--days': it must be at least 1, not '0'"),
+        ("simulate --out - --days 9999", "Invalid value for '--days': it must be at most 3,650, not '9999'"),
+        ("explain u --limit -1", "Invalid value for '--limit': it must be at least 0, not '-1'"),
+        ("run --inptu x", "No such option: --inptu; did you mean --input?"),
+        ("run --file x", "No such option: --file; there are --catalog, --data-dir, --input, --json"),
+        ("rnu", "No such command 'rnu'. Did you mean 'run'?"),
+        ("catalog lint", "No such command 'lint'; there are check"),
+        ("catalog check .", "Invalid value: '.' is a directory; name the catalog's file"),
+        ("run --input - --catalog .", "Invalid value for '--catalog': '.' is a directory; name the catalog's file"),
+    ],
+)
+def test_wrong_usage_says_what_there_is(arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(arguments.split()) == 2
+    assert f": {sentence} (see `onramp" in capsys.readouterr().err

@@ -162,6 +162,7 @@ def _records(state: State) -> list[dict[str, Any]]:
 def settings_for(broker: Tansu, feed: Feed, redis: Valkey, data_dir: Path) -> dict[str, str]:
     return {
         "ONRAMP_KAFKA_BROKERS": broker.brokers,
+        "ONRAMP_CATALOG": "saas",
         "ONRAMP_KAFKA_TOPIC": feed.topic,
         "ONRAMP_KAFKA_GROUP": GROUP,
         "ONRAMP_KAFKA_DEAD_LETTER_TOPIC": f"{feed.topic}.dlq",

@@ -145,8 +145,12 @@ def test_values_that_were_left_out_are_counted_by_field(tmp_path: Path) -> None:
 def test_a_directory_belongs_to_the_first_catalog_that_used_it(tmp_path: Path) -> None:
     data_dir = DataDir.create(tmp_path / "data")
     data_dir.write_run({"clock": 1})
+    data_dir.check_catalog("saas")
+    assert data_dir.read_run() == {"clock": 1}  # a look binds nothing
     data_dir.bind_catalog("shop")
     data_dir.bind_catalog("shop")
     assert data_dir.read_run() == {"clock": 1, "catalog": "shop"}
     with pytest.raises(DataDirError, match="belongs to the catalog shop, this run uses saas"):
         data_dir.bind_catalog("saas")
+    with pytest.raises(DataDirError, match="belongs to the catalog shop"):
+        data_dir.check_catalog("saas")
