@@ -52,6 +52,12 @@ def for_reading(settings: Settings) -> Settings:
     return settings
 
 
+def demo_beside(settings: Settings) -> Path | None:
+    """Return the directory of the demo that lies in the data directory, if a command with these settings does not read it itself."""
+    demo = settings.data_dir / _NAME
+    return demo if is_demo(demo) else None
+
+
 def for_demo(settings: Settings, what: dict[str, Any], model: dict[str, Any] | None = None) -> Settings:
     """Prepare the demo's directory, without the data of an earlier demo. Raises ``DataDirError`` if it is in use or not a demo.
 

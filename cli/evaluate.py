@@ -62,5 +62,5 @@ def evaluate(
     elif not isinstance(best, Refused):
         policy_value.show(out(), policy, trigger, found, logged)
     if isinstance(best, Refused):
-        say(f"the log does not say: {best.reason}.")
+        say(f"{'the log does not say' if best.decisions else 'nothing to evaluate yet'}: {best.reason}.")
         raise typer.Exit(1)

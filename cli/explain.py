@@ -26,16 +26,17 @@ def explain(
     from cli.demo_dir import for_reading
     from cli.options import load
     from cli.stores import open_facts
+    from cli.unknown_user import unknown_user
     from reports.render import out, print_json
-    from reports.safe_text import plain
     from reports.timeline import as_records, read, show
 
-    with open_facts(for_reading(load(data_dir=data_dir)), "onramp explain") as facts:
+    settings = for_reading(load(data_dir=data_dir))
+    with open_facts(settings, "onramp explain") as facts:
         person, timeline = read(facts, tenant, user)
     if person is None and not timeline:
         if as_json:
             print_json({"tenantId": tenant, "userId": user, "known": False, "timeline": []})
-        say(f"no user {plain(user)} is known in tenant {plain(tenant)}.")
+        say(unknown_user(settings, tenant, user))
         raise typer.Exit(1)
     if as_json:
         entries = as_records(timeline)

@@ -53,8 +53,9 @@ def attempt(
     from cli.demo_dir import demo_catalog, for_reading
     from cli.local_model import chosen_model
     from cli.options import load
-    from cli.past_request import find_request
+    from cli.past_request import UnknownUserError, find_request
     from cli.stores import open_facts
+    from cli.unknown_user import unknown_user
 
     settings = for_reading(load(data_dir=data_dir, catalog=catalog))
     if llm is None and settings.llm_url is None:
@@ -63,7 +64,10 @@ def attempt(
         settings = settings.model_copy(update={"catalog": of_demo})
     plan = _plan(settings, prompt)
     with open_facts(settings, "onramp llm try") as facts:
-        request = find_request(facts, plan, tenant, user)
+        try:
+            request = find_request(facts, plan, tenant, user)
+        except UnknownUserError:
+            raise ModelTryError(unknown_user(settings, tenant, user)) from None
     if llm is None:
         preview = _preview(settings, plan, request)
     else:

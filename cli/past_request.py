@@ -52,6 +52,10 @@ class NoWordingRequestError(Exception):
     """There is no decision to ask a model about. The text is one sentence for the user."""
 
 
+class UnknownUserError(NoWordingRequestError):
+    """The data does not have the user."""
+
+
 def find_request(facts: Facts, plan: Plan, tenant: str, user: str) -> WordingRequest:
     """Return the wording request of the newest decision about ``user``. Raises ``NoWordingRequestError``.
 
@@ -59,7 +63,7 @@ def find_request(facts: Facts, plan: Plan, tenant: str, user: str) -> WordingReq
     """
     known = facts.rows("SELECT 1 FROM people_final WHERE tenant_id = {tenant:String} AND user_id = {user:String}", tenant=tenant, user=user)
     if not known:
-        raise NoWordingRequestError(f"no user {user} is known in tenant {tenant}.")
+        raise UnknownUserError(f"no user {user} in tenant {tenant}.")
     decided = facts.rows(_DECIDED, tenant=tenant, user=user)
     if not decided:
         raise NoWordingRequestError(f"no guidance was ever decided for {user}; `onramp explain {user}` says why.")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
+import typer
+
+from cli.failures import say
 from cli.options import DataDirOption, JsonOption, TenantOption, UserArgument
+from cli.prog_name import prog_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flows.settings import Settings
 
 
@@ -17,7 +24,9 @@ def recommend(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Show the recommendation that the app reads for a user now. It works with and without a running job.
+    """Show the recommendation that the app reads for a user. It works with and without a running job.
+
+    After a run on a file that is what the app read at the end of the file.
 
     \b
     Example:  onramp recommend u000042
@@ -26,21 +35,27 @@ def recommend(
 
     from cli.demo_dir import for_reading
     from cli.options import load
-    from reports.recommendation import show
+    from cli.unknown_user import unknown_user
+    from reports.recommendation import show, status_of
     from reports.render import out, print_json
     from sinks.redis.record import Deleted
     from state.records.recommendation import encode
 
     settings = for_reading(load(data_dir=data_dir))
     record = _read(settings, tenant, user)
-    status = _status(record, settings)
+    now, of_log = _now(settings)
+    status = status_of(record, now)
     if as_json:
         body: dict[str, Any] = {"tenantId": tenant, "userId": user}
         if record is not None and not isinstance(record, Deleted):
             body = json.loads(encode(record))
         print_json({"status": status, **body})
         return
-    show(out(), user, tenant, status, None if isinstance(record, Deleted) else record)
+    if status == "none" and _is_unknown(settings, tenant, user):
+        say(unknown_user(settings, tenant, user))
+        raise typer.Exit(1)
+    why = shlex.join([prog_name(), "explain", user, *(["--tenant", tenant] if tenant != "default" else []), *_directory(data_dir)])
+    show(out(), user, tenant, status, None if isinstance(record, Deleted) else record, end_of_log=now if of_log else None, explain=why)
 
 
 def _read(settings: Settings, tenant: str, user: str) -> Any:
@@ -58,10 +73,29 @@ def _read(settings: Settings, tenant: str, user: str) -> Any:
             reader.close()
 
 
-def _status(record: Any, settings: Settings) -> str:
+def _now(settings: Settings) -> tuple[int | None, bool]:
+    """Return the time that decides expiry (None: not known), and whether it is the end of a file rather than the clock."""
     from cli import clock
     from local.data_dir import DataDir
-    from reports.recommendation import status_of
 
     wall_clock = time.time_ns() // 1_000_000
-    return status_of(record, wall_clock if settings.redis_url else clock.now(DataDir(settings.data_dir), wall_clock))
+    now = wall_clock if settings.redis_url else clock.now(DataDir(settings.data_dir), wall_clock)
+    return now, now is not None and now != wall_clock
+
+
+def _is_unknown(settings: Settings, tenant: str, user: str) -> bool:
+    """Whether ClickHouse answers and does not have the user. While a job runs, the embedded one does not answer."""
+    from cli.stores import open_facts
+    from local.data_dir import DataDirError
+    from sinks.clickhouse.errors import StoreError
+
+    known = "SELECT 1 FROM people_final WHERE tenant_id = {tenant:String} AND user_id = {user:String}"
+    try:
+        with open_facts(settings, "onramp recommend") as facts:
+            return not facts.rows(known, tenant=tenant, user=user)
+    except (DataDirError, StoreError):
+        return False
+
+
+def _directory(data_dir: Path | None) -> list[str]:
+    return [] if data_dir is None else ["--data-dir", str(data_dir)]

@@ -52,7 +52,7 @@ def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: P
             "another --data-dir."
         )
     if run["eventsRead"] and rejected == run["eventsRead"]:
-        notes.append(f"Every message was rejected. {_first_letter(dead_letters)}".rstrip())
+        notes.append(f"Every message was rejected. {_first_letter(dead_letters, is_line=progress is not None)}".rstrip())
     if summary["eventsAccepted"] >= ENOUGH and not summary["stepsCompleted"]:
         check = "Check that it is the right catalog and that its matchers match."
         notes.append(f"No event completed any step of the catalog {summary['catalog']}. {check}")
@@ -82,13 +82,14 @@ def exposures_note(reason: str, number: int) -> str:
     return f"{subject} {_EXPOSURES[reason]}"
 
 
-def _first_letter(path: Path) -> str:
+def _first_letter(path: Path, *, is_line: bool) -> str:
     try:
         with path.open("rb") as lines:
             letter = decode_line(next(lines))
     except (OSError, StopIteration, ValueError):
         return ""
-    return f"The first, {letter.topic} {letter.offset}: {letter.detail}; all are in {path}."
+    where = f"line {letter.offset} of {letter.topic}" if is_line else f"offset {letter.offset} of {letter.topic}"
+    return f"The first, {where}: {letter.detail}; all are in {path}."
 
 
 def _long(milliseconds: int) -> str:

@@ -93,7 +93,7 @@ def show_arms(console: Console, facts: Facts, tenant: str) -> None:
             any(believed) AS believed
         FROM guidance_performance AS g
         LEFT JOIN (
-            SELECT arm, sum(mean * weight) / sum(weight) AS believed FROM arm_posteriors_latest
+            SELECT arm, toNullable(sum(mean * weight) / sum(weight)) AS believed FROM arm_posteriors_latest
             WHERE tenant_id = {tenant:String} AND context = '*' GROUP BY arm
         ) AS p USING (arm)
         WHERE tenant_id = {tenant:String} GROUP BY arm ORDER BY decided DESC

@@ -13,8 +13,9 @@ from evaluation.evidence import Evidence, ends
 from evaluation.logged import logged
 from evaluation.off_policy import Refused, evaluate_named
 from evaluation.policies import parse
-from reports.render import heading, lines, number, percent, table
+from reports.render import heading, hours, lines, number, percent, table
 from reports.safe_text import plain
+from state.duration import HOUR
 from state.quantity import count
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def estimate(evidence: Evidence, policy: str, trigger: str | None, window: int) 
         evidence = dataclasses.replace(evidence, decisions=evidence.decisions.filter(pl.col("trigger") == trigger))
     parse(policy)  # a policy that cannot be read is an error even where there is nothing to evaluate it on
     if not ends(evidence.outcomes).join(evidence.decisions, on="decision_id", how="semi").height:
-        return dict.fromkeys(_METHODS, Refused("no decision was shown and has a closed attribution window", 0, 0.0)), None
+        followed = f"no recommendation was both shown and followed for its full attribution window ({hours(window / HOUR)})"
+        return dict.fromkeys(_METHODS, Refused(f"{followed}; your app reports what it shows with recommendation_shown", 0, 0.0)), None
     rewards = logged(evidence, window).rewards
     found = {method: evaluate_named(evidence, policy, method=method, window=window) for method in _METHODS}
     return found, float(rewards.mean()) if rewards.size else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.text import Text
@@ -26,16 +26,22 @@ def status_of(record: Recommendation | Deleted | None, now: int | None) -> str:
     return "expired" if now is not None and datetime.fromisoformat(record.expires_at).timestamp() * 1000 <= now else "current"
 
 
-def show(console: Console, user: str, tenant: str, status: str, found: Recommendation | None) -> None:
-    """Print what a record says, and what an app does with it."""
+def show(
+    console: Console, user: str, tenant: str, status: str, found: Recommendation | None, *, end_of_log: int | None, explain: str
+) -> None:
+    """Print what a record says, and what an app does with it.
+
+    ``end_of_log``: where the status is not that of now but of the end of a file, its time in Unix milliseconds. ``explain`` is the command
+    that says why there is nothing.
+    """
     who = f"{plain(user)}{f' of tenant {plain(tenant)}' if tenant != 'default' else ''}"
     why = why_withdrawn(found.reason) if found is not None and status == "withdrawn" else ""
     sentence = {
-        "none": "nothing to show. Nothing was decided, or Redis no longer holds it; `onramp explain` says why.",
+        "none": f"nothing to show. Nothing was decided, or Redis no longer holds it; `{plain(explain)}` says why.",
         "deleted": "nothing to show: the user was deleted.",
         "withdrawn": f"nothing to show: the guidance was withdrawn ({plain(why)}).",
         "expired": f"nothing to show: the recommendation expired on {_moment(found.expires_at) if found else ''}.",
-        "current": "the app shows this.",
+        "current": "the app shows this." if end_of_log is None else f"at the end of the log ({_day(end_of_log)}) the app showed this.",
     }[status]
     console.print(Text.assemble((who, "bold"), f": {sentence}"))
     if found is None:
@@ -55,6 +61,10 @@ def show(console: Console, user: str, tenant: str, status: str, found: Recommend
         ("id", found.recommendation_id),
     ]
     console.print(record(row for row in rows if row[1]))
+
+
+def _day(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).date().isoformat()
 
 
 def _moment(text: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
@@ -21,12 +23,19 @@ WIDEST: Final = 120
 NARROWEST: Final = 20
 """In fewer columns nothing can be laid out; lines are then longer than the screen."""
 BAR: Final = "█"
+_BLANKS: Final = re.compile(r"[ \t]+(?=\n)")
 
 
 class _Console(Console):
     @override
     def on_broken_pipe(self) -> None:
         raise  # noqa: PLE0704 -- it is called while the error is handled
+
+    @override
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        """Without blanks at the ends of lines, which the library adds up to the width; a file or a pipe would keep them."""
+        text = super()._render_buffer(buffer)
+        return text if self.is_terminal else _BLANKS.sub("", text)
 
 
 def out() -> Console:

@@ -26,23 +26,33 @@ if TYPE_CHECKING:
     from reports.facts import Facts
     from reports.run_report import RunReport
 
+_FEW: Final = 30
+"""With fewer users or shown recommendations hardly any fault could have been found, so that finding none says nothing."""
+_ANSWERS: Final = {True: ("yes  ", "green"), False: ("NO   ", "bold red"), None: ("–    ", "dim")}
+
 
 def show_trust(console: Console, report: RunReport) -> None:
     """Print a line for each check."""
     heading(console, "Can this be believed?")
     groups, shown = report.groups, report.shown
-    checks: list[tuple[bool, str]] = []
+    checks: list[tuple[bool | None, str]] = []
     if groups is not None:
         counts = ", ".join(f"{name} {number(people)}" for name, people in groups.counts.items())
-        checks.append((groups.ok, f"group sizes {'' if groups.ok else 'not '}as promised ({counts}; p = {groups.p_value:.2g})"))
+        if groups.ok and sum(groups.counts.values()) < _FEW:
+            checks.append((None, f"too few users to say whether group sizes are as promised ({counts})"))
+        else:
+            checks.append((groups.ok, f"group sizes {'' if groups.ok else 'not '}as promised ({counts}; p = {groups.p_value:.2g})"))
     if shown.rates.height:
-        checks.append((shown.ok, f"being shown {'does not depend' if shown.ok else 'depends'} on the arm (p = {shown.p_value:.2g})"))
+        if shown.ok and int(shown.rates["shown"].sum()) < _FEW:
+            checks.append((None, "too few recommendations were shown to say whether being shown depends on the arm"))
+        else:
+            checks.append((shown.ok, f"being shown {'does not depend' if shown.ok else 'depends'} on the arm (p = {shown.p_value:.2g})"))
     passed = len(report.checks) - len(report.failed_checks)
     if passed:
         checks.append((True, f"{passed} of {count(len(report.checks), 'check')} of the records found nothing wrong"))
     checks += [(False, f"{each.name}: {each.detail}") for each in report.failed_checks]
     for ok, sentence in checks:
-        lines(console, Text.assemble(("yes  ", "green") if ok else ("NO   ", "bold red"), plain(sentence)))
+        lines(console, Text.assemble(_ANSWERS[ok], plain(sentence)))
 
 
 def show_ignored_exposures(console: Console, facts: Facts, tenant: str) -> None:

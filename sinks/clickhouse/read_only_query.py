@@ -5,6 +5,7 @@ Two checks enforce it: the text must look like a single read, and the engine run
 
 from __future__ import annotations
 
+import difflib
 import io
 import re
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ _EXTERNAL_TABLE = re.compile(
 )
 _OUTFILE = re.compile(r"\bOUTFILE\b", re.IGNORECASE)
 _FORMAT = re.compile(r"\bFORMAT\s+\w+\s*$", re.IGNORECASE)
+_NO_TABLE, _NO_COLUMN = "60", "47"  # codes of ClickHouse
+_NAMED = re.compile(r"(?:identifier ['`]|\bTable `?)([^'`\s]+)")
 # The text around the message of an error: codes before it, version and address after it.
 _ERROR_WRAPPING = re.compile(r"^.*DB::Exception: |\s*\((?:version|for url) [^()]*(?:\([^)]*\))?\)", re.DOTALL)
 
@@ -76,7 +79,8 @@ def check_is_read(sql: str) -> str:
         statement = statement[: statement.rindex(";")].rstrip()
     words = bare.lstrip("( \n\t").split(None, 1)
     if not words or words[0].upper() not in _READS:
-        raise QueryRefused(f"Only reads are allowed: start with {', '.join(sorted(_READS))}.")
+        given = f", not with {words[0][:40]!r}" if words else ""
+        raise QueryRefused(f"Only reads are allowed: start with {', '.join(sorted(_READS))}{given}.")
     if ";" in bare:
         raise QueryRefused("Only one statement at a time is allowed.")
     # Refused even in quotes: the embedded engine writes such files even in read-only mode.
@@ -100,5 +104,19 @@ def _is_utf8(text: str) -> bool:
 
 def _sentence(store: ClickHouse, error: Exception) -> str:
     if isinstance(error, DatabaseError):
-        return _ERROR_WRAPPING.sub("", str(error)).strip()
+        return _advice(store, str(error)) or _ERROR_WRAPPING.sub("", str(error)).strip()
     return f"ClickHouse at {store.where} does not answer: {error}"
+
+
+def _advice(store: ClickHouse, said: str) -> str:
+    """The sentence for a table or a column that does not exist; empty for any other error."""
+    code, name = re.search(r"Code: (\d+)\.", said), _NAMED.search(said)
+    if code is None or name is None or code[1] not in {_NO_TABLE, _NO_COLUMN}:
+        return ""
+    if code[1] == _NO_COLUMN:
+        return f'there is no column {name[1]!r}; `onramp sql "DESCRIBE TABLE …"` lists the columns of a table or view.'
+    wanted = name[1].rpartition(".")[2]
+    there = [row[0] for row in store.reader().query("SHOW TABLES").result_rows]
+    close = difflib.get_close_matches(wanted.lower(), there, n=2, cutoff=0.7) or [each for each in there if wanted.lower() in each][:3]
+    meant = f"did you mean {' or '.join(close)}? " if close else ""
+    return f'there is no table {wanted!r}; {meant}`onramp sql "SHOW TABLES"` lists all.'

@@ -131,7 +131,7 @@ def test_a_server_is_asked_with_the_key_and_name_of_the_settings(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--user", "nobody-at-all", "--llm", "URL"], "no user nobody-at-all is known in tenant default"),
+        (["--user", "nobody-at-all", "--llm", "URL"], "no user nobody-at-all in .onramp/demo, tenant default"),
         (["--user", "USER"], "no model is set"),
         (["--user", "USER", "--llm", "ftp://models"], "--llm cannot be used"),
         (["--user", "USER", "--llm", "nonsense"], "`--llm local` runs a small model on this machine."),
@@ -153,7 +153,7 @@ def test_somebody_for_whom_nothing_was_decided_is_one_sentence(demo: Ready, own:
     result = inside("llm", "try", "--user", user, "--llm", server.url, cwd=demo.cwd)
     assert (result.code, result.err) == (1, f"onramp: no guidance was ever decided for {user}; `onramp explain {user}` says why.\n")
     gone = inside("llm", "try", "--user", "gone", "--llm", server.url, cwd=own.cwd)
-    assert (gone.code, gone.err) == (1, "onramp: no user gone is known in tenant default.\n")
+    assert (gone.code, gone.err) == (1, "onramp: no user gone in .onramp, tenant default.\n")
 
 
 def test_a_server_that_is_away_or_fails_is_one_sentence(demo: Ready, inside: Inside, server: ModelServer) -> None:

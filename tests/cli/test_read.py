@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Inside, Ready
+from tests.cli.conftest import HOSTILE, Inside, Ready
 
 
 def test_report_prints_the_views(demo: Ready, inside: Inside) -> None:
@@ -53,8 +55,54 @@ def test_explain_tells_what_was_done_before_what_came_of_it(demo: Ready, inside:
 def test_a_person_nobody_knows(demo: Ready, inside: Inside) -> None:
     result = inside("explain", "no\x1bbody", cwd=demo.cwd)
     assert (result.code, result.out) == (1, "")
-    assert result.err == "onramp: no user no\\x1bbody is known in tenant default.\n"
+    assert result.err == "onramp: no user no\\x1bbody in .onramp/demo, tenant default.\n"
+    unknown = inside("recommend", "nobody", cwd=demo.cwd)
+    assert (unknown.code, unknown.out, unknown.err) == (1, "", "onramp: no user nobody in .onramp/demo, tenant default.\n")
     assert inside("recommend", "nobody", "--json", cwd=demo.cwd).json == {"status": "none", "tenantId": "default", "userId": "nobody"}
+
+
+def test_after_a_run_of_ones_own_the_demo_s_users_are_said_to_be_elsewhere(own: Ready, inside: Inside) -> None:
+    demo = own.cwd / ".onramp" / "demo"
+    demo.mkdir()
+    (demo / "demo.json").write_text("{}")
+    try:
+        for command in ("explain", "recommend"):
+            result = inside(command, "p000421", cwd=own.cwd)
+            assert result.code == 1
+            assert result.err == (
+                "onramp: no user p000421 in .onramp, tenant default; the demo's users are in .onramp/demo: name it with --data-dir.\n"
+            )
+    finally:
+        shutil.rmtree(demo)
+
+
+def test_a_user_without_a_recommendation_is_sent_to_the_whole_command(demo: Ready, inside: Inside) -> None:
+    held_out = "SELECT min(user_id) AS user FROM people_final WHERE experiment_group = 'holdout'"
+    user = inside("sql", held_out, "--json", cwd=demo.cwd).json["rows"][0]["user"]
+    result = inside("recommend", user, "--data-dir", ".onramp", cwd=demo.cwd)
+    assert result.code == 0
+    assert f"explain {user} --data-dir .onramp` says why." in " ".join(result.out.split())
+
+
+def test_no_line_ends_in_blanks_where_nobody_sees_them(own: Ready, demo: Ready, inside: Inside) -> None:
+    for arguments in (["explain", HOSTILE], ["report"], ["settings"], ["sql", "SHOW TABLES"]):
+        assert not re.search("[ \t]\n", inside(*arguments, cwd=own.cwd).out)
+    assert not re.search("[ \t]\n", demo.result.out)
+
+
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        ("SELEC 1", "Only reads are allowed: start with DESC, DESCRIBE, EXISTS, EXPLAIN, SELECT, SHOW, WITH, not with 'SELEC'."),
+        ("SELECT * FROM funnel", "there is no table 'funnel'; did you mean funnel_by_step? `onramp sql \"SHOW TABLES\"` lists all."),
+        ("SELECT 1 FROM onramp.evnts", "there is no table 'evnts'; did you mean events? `onramp sql \"SHOW TABLES\"` lists all."),
+        ("DESCRIBE nothing_like_it", "there is no table 'nothing_like_it'; `onramp sql \"SHOW TABLES\"` lists all."),
+        ("SELECT nope FROM people", "there is no column 'nope'; `onramp sql \"DESCRIBE TABLE …\"` lists the columns of a table or view."),
+    ],
+)
+def test_a_query_that_cannot_run_is_answered_with_what_there_is(own: Ready, inside: Inside, statement: str, sentence: str) -> None:
+    result = inside("sql", statement, cwd=own.cwd)
+    assert (result.code, result.out, result.err) == (1, "", f"onramp: {sentence}\n")
 
 
 @pytest.mark.parametrize("statement", ["DROP TABLE events", "SELECT 1; SELECT 2", "INSERT INTO events VALUES (1)"])

@@ -52,6 +52,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_guide_has_all_its_files() -> None:
     assert set(FILES) == {"clicks.csv", "convert.py", "invoices.yaml", "measure.py"}
     assert len(FILES["invoices.yaml"].splitlines()) <= 40
+    assert (DOCS.parent / "examples" / "invoices.yaml").read_text(encoding="utf-8") == FILES["invoices.yaml"]
 
 
 def test_the_converter_writes_valid_events_in_order_each_with_its_own_id(converted: str) -> None:

@@ -107,8 +107,10 @@ def test_nothing_but_rejects_shows_the_first_of_them(tmp_path: Path) -> None:
     letters = tmp_path / "dead_letters.jsonl"
     letters.write_bytes(encode_line(DeadLetter("bad_timestamp", "timestamp 'x' is not a time", b"{}", "f.jsonl", 0, 1, 0)))
     (note,) = notes_on(summary(1000, 1000), Progress(done=True), letters)
-    assert note.startswith("Every message was rejected. The first, f.jsonl 1: timestamp 'x' is not a time;")
+    assert note.startswith("Every message was rejected. The first, line 1 of f.jsonl: timestamp 'x' is not a time;")
     assert str(letters) in note
+    (note,) = notes_on(summary(1000, 1000), None, letters)
+    assert "The first, offset 1 of f.jsonl: timestamp" in note
 
 
 def test_a_file_that_was_read_before_says_so(tmp_path: Path) -> None:
