@@ -45,14 +45,14 @@ def _onramp(
 
     \b
     First:        onramp demo
-    Then:         onramp run --input events.jsonl
+    Then:         onramp run --input events.jsonl --catalog product.yaml
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
 for _command, _short in (
-    (demo.demo, "Simulate users, run the engine on them, compare it with the truth."),
+    (demo.demo, "Run the engine on simulated users, compare with the truth."),
     (run.run, "Run the job on a file, or on Kafka."),
     (simulate.simulate, "Write the events of simulated users."),
     (recommend.recommend, "Show the recommendation that the app reads for a user."),
@@ -67,17 +67,17 @@ for _command, _short in (
 _catalogs = typer.Typer(
     rich_markup_mode=None, help="Check catalogs. A catalog describes a product's onboarding.", context_settings=_CONTEXT
 )
-_catalogs.command("check", context_settings=_CONTEXT)(catalog.check)
+_catalogs.command("check", short_help="Check a catalog and its prompts.", context_settings=_CONTEXT)(catalog.check)
 app.add_typer(_catalogs, name="catalog")
 
 _reviews = typer.Typer(rich_markup_mode=None, help="Approve or reject model texts that wait for review.", context_settings=_CONTEXT)
-_reviews.command("list", context_settings=_CONTEXT)(review.list_waiting)
-_reviews.command("approve", context_settings=_CONTEXT)(review.approve)
-_reviews.command("reject", context_settings=_CONTEXT)(review.reject)
+_reviews.command("list", short_help="List the texts that wait.", context_settings=_CONTEXT)(review.list_waiting)
+_reviews.command("approve", short_help="Approve a text.", context_settings=_CONTEXT)(review.approve)
+_reviews.command("reject", short_help="Reject a text.", context_settings=_CONTEXT)(review.reject)
 app.add_typer(_reviews, name="review")
 
 _models = typer.Typer(rich_markup_mode=None, help="Inspect prompts and model answers.", context_settings=_CONTEXT)
-_models.command("try", context_settings=_CONTEXT)(llm.attempt)
+_models.command("try", short_help="Call a model for one decision, check its answer.", context_settings=_CONTEXT)(llm.attempt)
 app.add_typer(_models, name="llm")
 
 

@@ -23,14 +23,14 @@ class ModelTryError(Exception):
 
 _MARGIN_SECONDS: Final = 10.0  # beside the model's own timeout, for opening and closing the client
 _NOT_SENT: Final = {
-    "injection_suspected": "no request is sent, because the person's words read like orders to the model",
-    "redaction_failed": "no request is sent, because personal data could not be removed from the person's words",
+    "injection_suspected": "no request is sent, because the user's words read like orders to the model",
+    "redaction_failed": "no request is sent, because personal data could not be removed from the user's words",
 }
 
 
 def attempt(
-    user: Annotated[str, typer.Option("--user", metavar="USER", help="The person's userId.")],
-    tenant: Annotated[str, typer.Option("--tenant", help="The person's tenant.")] = "default",
+    user: Annotated[str, typer.Option("--user", metavar="USER", help="The user's userId.")],
+    tenant: Annotated[str, typer.Option("--tenant", help="The user's tenant.")] = "default",
     prompt: Annotated[
         str | None,
         typer.Option("--prompt", metavar="VERSION", help="The prompt to use. [default: as the catalog says]", show_default=False),
@@ -40,11 +40,11 @@ def attempt(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Call a model for a person's newest decision and check its answer, as the job would. Shows the prompt without personal data, each
-    check in order, the text as the person would read it, and tokens, seconds and cost. Without --llm it calls ONRAMP_LLM_URL.
+    """Call a model for a user's newest decision and check its answer, as the job would. Shows the prompt without personal data, each
+    check in order, the text as the user would read it, and tokens, seconds and cost. Without --llm it calls ONRAMP_LLM_URL.
 
     Nothing is written: no record changes, no budget is counted, nothing is cached or queued for review. u000042 is an example;
-    the people of a demo have such names, and `onramp demo` ends with one that you can try.
+    the users of a demo have such names, and `onramp demo` ends with one that you can try.
 
     \b
     Example:  onramp llm try --user u000042 --llm local
@@ -159,7 +159,7 @@ def _show(request: WordingRequest, preview: Preview) -> None:
     place = f"{plain(record.arm)} upon {plain(record.trigger)} at {plain(record.step_id)}"
     console.print(Text(f"{plain(record.user_id)}: {place}, {plain(record.created_at)}", style="bold"))
     if preview.prompt is not None:
-        scope = "for this person alone" if request.personal else "for everybody in this place"
+        scope = "for this user alone" if request.personal else "for everybody in this place"
         heading(console, "The prompt", f"{plain(preview.prompt.version)}, {scope}")
         for role, text in (("system", preview.prompt.system), ("user", preview.prompt.user)):  # as it is sent: not wrapped, not indented
             console.print(Text(f"── {role} ──", style="dim"))
@@ -171,9 +171,9 @@ def _show(request: WordingRequest, preview: Preview) -> None:
             table(["check", "result", "~in words"], ((each.check, each.reason or "passed", each.detail) for each in answer.checks))
         )
     if preview.refused:
-        heading(console, "The refused text", "people never see it; its slots are not filled")
+        heading(console, "The refused text", "users never see it; its slots are not filled")
         lines(console, Text(plain(preview.refused), style="dim"))
-    heading(console, "What the person reads")
+    heading(console, "What the user reads")
     lines(console, Text(plain(record.message), style="dim" if answer.text else ""))
     if answer.text:
         console.print()

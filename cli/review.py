@@ -48,7 +48,7 @@ def list_waiting(
     console.print(Text(f"{count(found.total, 'text waits', 'texts wait')} for a review{dropped}."))
     for entry in found.entries:
         console.print()
-        own = "  for one person alone" if entry.scope == "personal" else ""
+        own = "  for one user alone" if entry.scope == "personal" else ""
         head = (plain(entry.id), "bold"), (f"  confidence {entry.confidence:.2f}, {plain(entry.reason)}{own}", "dim")
         console.print(Text.assemble(*head))
         lines(console, Text(plain(entry.text)))

@@ -25,6 +25,6 @@ def settings(as_json: JsonOption = False, data_dir: DataDirOption = None) -> Non
         return
     console = out()
     for row in rows:
-        origin = "" if row.origin == "default" else f"  (from the {row.origin})"
+        origin = "  (default)" if row.origin == "default" else f"  (from the {row.origin})"
         console.print(Text.assemble((row.variable, "bold"), " = ", plain(row.value), (origin, "cyan")))
         lines(console, Text(row.description, style="dim"))

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 def simulate(
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where events go; gzipped if it ends in .gz, - for standard output.")],
-    users: Annotated[int, typer.Option("--users", min=1, max=1_000_000, help="People to simulate.")] = 2000,
+    users: Annotated[int, typer.Option("--users", min=1, max=1_000_000, help="Users to simulate.")] = 2000,
     days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Days that pass.")] = 14,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same people.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same users.")] = 1,
     truth: Annotated[
-        str | None, typer.Option("--truth", metavar="FILE", help="Where the truth about the people goes; docs/population.md has its form.")
+        str | None, typer.Option("--truth", metavar="FILE", help="Where the truth about the users goes; docs/population.md has its form.")
     ] = None,
     scenario: ScenarioOption = "baseline",
     population: PopulationOption = None,
     catalog: CatalogOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the events of simulated people who use a catalog's product and never see guidance, and the truth about who was stuck.
+    """Write the events of simulated users who never see guidance, and the truth about who was stuck.
 
-    They are the people of `onramp demo`, each with the same luck. Their app shows nothing, so it reports no showings. Without
-    faults of transport; `--scenario messy` has duplicates, late events and wrong clocks.
+    Same users and random draws as `onramp demo`, but never guided, so that the app reports no showings. No duplicates or late events:
+    `--scenario messy` has them, and wrong clocks.
 
     \b
     Example:  onramp simulate --users 500 --days 7 --seed 1 --out events.jsonl.gz --truth truth.jsonl
@@ -63,7 +63,7 @@ def simulate(
     events = 0
     with ExitStack() as open_until_done:
         people = open_until_done.enter_context(population_program(population))
-        steps = open_until_done.enter_context(Steps("Simulating people", "day", err()))
+        steps = open_until_done.enter_context(Steps("Simulating users", "day", err()))
         out_file = open_until_done.enter_context(_writable(out))
         truth_file = open_until_done.enter_context(_writable(truth)) if truth is not None else None
         for slot in unguided(people, begin):
@@ -86,7 +86,7 @@ def simulate(
 
 
 def _stuck(truth: SealedTruth, end: int) -> dict[str, int]:
-    """How often people were stuck, by the first trouble; ``none``: they met none that shows."""
+    """How often users were stuck, by the first trouble; ``none``: they met none that shows."""
     from evaluation.stuck import label_by_truth
 
     stuck = label_by_truth(truth, end).filter("positive").group_by("cause").len().sort("cause", nulls_last=True)

@@ -119,7 +119,7 @@ def holdout_untouched(evidence: Evidence, truth: SealedTruth | None = None) -> F
     if truth is not None:
         members = set(evidence.people.filter(pl.col("experiment_group") == HOLDOUT)["user_id"])
         exposures = sum(len(person.exposures) for person in truth.people if person.user_id in members)
-    detail = f"{count(decisions, 'decision')}, {count(outcomes, 'outcome')} and {count(exposures, 'exposure')} of people held out"
+    detail = f"{count(decisions, 'decision')}, {count(outcomes, 'outcome')} and {count(exposures, 'exposure')} of users held out"
     return Finding("holdout untouched", decisions + outcomes + exposures == 0, detail)
 
 

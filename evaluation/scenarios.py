@@ -63,7 +63,7 @@ SCENARIOS: Final[dict[str, tuple[str, Callable[[Catalog, int], Catalog]]]] = {
     "bots": ("some accounts are automated", _unchanged),
     "messy": ("events arrive twice, late and out of order, clocks are wrong, reports get lost", _unchanged),
     "cold": ("many small segments", _with_small_segments),
-    "misspecified": ("people differ from the models' assumptions, and the catalog's priors are wrong threefold", _with_wrong_priors),
+    "misspecified": ("users differ from the models' assumptions, and the catalog's priors are wrong threefold", _with_wrong_priors),
 }
 """Scenario -> its description, and its change of a catalog, given the log time (ms) half-way."""
 

@@ -219,7 +219,7 @@ class ReviewQueue:
             raise _no_such(tenant, entry_id)
         _LOG.info("%s approved the text %s of tenant %s", by, entry.id, tenant)
         if not promoted:
-            return Decision(entry, promoted, "Removed, not approved: it was written for one person and is never shown to others.")
+            return Decision(entry, promoted, "Removed, not approved: it was written for one user and is never shown to others.")
         where = f"{entry.step} upon {entry.trigger} by {entry.arm}"
         return Decision(entry, promoted, f"Approved: it is shown from now on at {where}; messages already sent stay as they are.")
 

@@ -145,7 +145,7 @@ class WordingService:
     async def _remove(self, tenant: str, user: str) -> None:
         removed = [await self.cache.forget(tenant, user), await self.review_queue.forget(tenant, user)]
         if not all(removed):
-            _LOG.warning("texts of a deleted person could not be removed from Redis now; they expire within a day")
+            _LOG.warning("texts of a deleted user could not be removed from Redis now; they expire within a day")
 
     async def _answer(self, request: WordingRequest) -> Answer:
         record = request.record

@@ -7,7 +7,7 @@ from typing import Final
 from state.decision.wording_request import REASONS as WORDING
 from state.vocabulary import REASONS
 
-_WITHDRAWN: Final = {"step_completed": "the step was completed", "path_changed": "the person moved to another path"}
+_WITHDRAWN: Final = {"step_completed": "the step was completed", "path_changed": "the user moved to another path"}
 
 _MODEL: Final = {
     # the call (llm/client/failures.py, llm/service.py, operators/async_map.py)
@@ -28,7 +28,7 @@ _MODEL: Final = {
     "over_budget": "the tenant's budget of the day was spent",
     "budget_unknown": "the budget could not be checked, so nothing was spent",
     "blocked": "answers for this step and arm were rejected repeatedly, so calls for them are paused",
-    "rejected_by_person": "a person had rejected this text before",
+    "rejected_by_person": "a reviewer had rejected this text before",
     "cancelled": "the job ended before the answer came",
     "internal": "answering failed inside Onramp; the log says how",
     # what a prompt may hold (llm/guardrails/input_guardrails.py)
@@ -39,13 +39,13 @@ _MODEL: Final = {
     "schema": "the model's answer did not match the schema",
     "component": "the model chose another component than the one asked for",
     "deep_link": "the model chose another link than the one asked for",
-    "language": "the person's language is not among the catalog's `languages`, or the model wrote in another one",
+    "language": "the user's language is not among the catalog's `languages`, or the model wrote in another one",
     "length": "the model's text was too short or too long",
     "unknown_slot": "the model's text used a placeholder that the catalog does not know",
     "unknown_fact": "the model's text used a fact that the step does not have",
     "url": "the model's text contained an address",
     "digits": "the model's text contained a number that the catalog does not",
-    "completed_step": "the model's text named a step that the person had completed",
+    "completed_step": "the model's text named a step that the user had completed",
     "proper_noun": "the model's text named something that the catalog does not",
     "forbidden_claim": "the model's text made a claim that the catalog forbids",
     "prompt_talk": "the model's text talked about its prompt",

@@ -38,8 +38,8 @@ class Counter(msgspec.Struct, frozen=True):
 
 MESSAGES_READ: Final = Counter("messages_read", "messages", "messages taken from the source, rejected ones included")
 MESSAGES_REJECTED: Final = Counter("messages_rejected", "messages", "messages that became dead letters", "reason")
-EVENTS_APPLIED: Final = Counter("events_applied", "events", "events that changed a person's state")
-EVENTS_DUPLICATE: Final = Counter("events_duplicate", "events", "events whose id this person had sent before")
+EVENTS_APPLIED: Final = Counter("events_applied", "events", "events that changed a user's state")
+EVENTS_DUPLICATE: Final = Counter("events_duplicate", "events", "events whose id this user had sent before")
 EVENTS_IGNORED: Final = Counter("events_ignored", "events", "valid events that were not applied", "reason")
 EXPOSURES_IGNORED: Final = Counter(
     "exposures_ignored", "events", "reports of a shown, clicked or dismissed recommendation that match none", "reason"
@@ -47,16 +47,16 @@ EXPOSURES_IGNORED: Final = Counter(
 VALUES_UNREAD: Final = Counter(
     "values_unread", "values", "values of accepted events that mean nothing (state/event_fields.py) and were left out", "field"
 )
-PEOPLE: Final = Counter("people", "people", "people in state; a visitor who becomes a user counts once", kind="gauge")
-PEOPLE_ACTIVATED: Final = Counter("people_activated", "people", "people who reached activation on their path", kind="gauge")
-STEPS_COMPLETED: Final = Counter("steps_completed", "steps", "completed steps on people's paths")
+PEOPLE: Final = Counter("people", "people", "users in state; a visitor who becomes a user counts once", kind="gauge")
+PEOPLE_ACTIVATED: Final = Counter("people_activated", "people", "users who reached activation on their path", kind="gauge")
+STEPS_COMPLETED: Final = Counter("steps_completed", "steps", "completed steps on users' paths")
 DECISIONS: Final = Counter("decisions", "decisions", "decisions to show guidance")
 NON_DECISIONS: Final = Counter("non_decisions", "decisions", "times that guidance was considered and not given", "reason")
 RECOMMENDATIONS: Final = Counter("recommendations", "records", "records published for the app")
 WITHDRAWALS: Final = Counter("withdrawals", "records", "records published to show nothing")
 OUTCOMES: Final = Counter("outcomes", "outcomes", "what happened to decisions", "kind")
 WINDOWS_VOIDED: Final = Counter("attribution_windows_voided", "windows", "open attribution windows closed without success or failure")
-STUCK_SIGNALS: Final = Counter("stuck_signals", "signals", "alarms that a person is stuck", "trigger")
+STUCK_SIGNALS: Final = Counter("stuck_signals", "signals", "alarms that a user is stuck", "trigger")
 
 COUNTERS: Final = (
     MESSAGES_READ,

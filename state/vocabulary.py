@@ -45,18 +45,18 @@ SURFACE: Final[dict[str, Surface]] = {"tooltip": "in_app", "modal": "in_app", "s
 NO_COMPONENT: Final = "none"
 
 REASONS: Final[dict[str, str]] = {
-    "deleted": "the person was deleted",
+    "deleted": "the user was deleted",
     "merged": "the visitor became a known user, who is guided instead",
-    "no_path": "no path of the catalog matches the person's traits",
-    "activated": "the person has reached the activation of the path",
-    "opted_out": "the person switched guidance off, altogether or on this channel",
-    "holdout": "the person is in the group that gets no guidance, to measure its effect",
+    "no_path": "no path of the catalog matches the user's traits",
+    "activated": "the user has reached the activation of the path",
+    "opted_out": "the user switched guidance off, altogether or on this channel",
+    "holdout": "the user is in the group that gets no guidance, to measure its effect",
     "suspected_bot": "the account behaves like a bot: too fast, too regular or without rest",
     "trigger_disabled": "the catalog switches this trigger off",
-    "quiet_hours": "the person asked not to be disturbed at this hour",
-    "cap_reached": "the person had as many decisions in the last 24 hours as the catalog allows",
-    "cooldown": "the last decision for this person is too recent",
-    "no_step": "no step of the path is open to the person now",
+    "quiet_hours": "the user asked not to be disturbed at this hour",
+    "cap_reached": "the user had as many decisions in the last 24 hours as the catalog allows",
+    "cooldown": "the last decision for this user is too recent",
+    "no_step": "no step of the path is open to the user now",
     "no_arm": "no arm has a template for this trigger and step on a surface that delivers",
 }
 """Reason code of a non-decision → its description."""

@@ -237,7 +237,7 @@ def model() -> Iterator[ModelServer]:
 def trial(image: Image, as_built: object, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """The directory of a reader who has come to `onramp run --input` in the README, which has been run."""
     shell = Shell(image, tmp_path_factory.mktemp("trial"))
-    assert f"{USERS} people" in shell.run(f"onramp simulate --users {USERS} --days {DAYS} --seed 1 --out sample.jsonl")
+    assert f"{USERS} users" in shell.run(f"onramp simulate --users {USERS} --days {DAYS} --seed 1 --out sample.jsonl")
     (built_in,) = image.root.glob("usr/local/lib/python3*/site-packages/catalog/saas.yaml")
     shutil.copy(built_in, shell.cwd / "sample.yaml")
     run = next((command for command in README if command.startswith("onramp run --input")), None)

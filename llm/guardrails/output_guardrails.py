@@ -205,7 +205,7 @@ _DETAILS: Final[dict[str, str]] = {
     "unknown_fact": "uses a fact that the step does not have",
     "url": "holds an address, or something that reads like one",
     "digits": "holds a number that the catalog does not",
-    "completed_step": "names a step that the person has completed",
+    "completed_step": "names a step that the user has completed",
     "proper_noun": "names something that the catalog does not",
     "forbidden_claim": "makes a claim that is forbidden for any guidance",
     "prompt_talk": "talks about the prompt, or repeats it",

@@ -98,7 +98,7 @@ class BudgetSettings(BaseModel):
         tokens=5_000_000, micros=5_000_000
     )
     personal: Annotated[
-        Allowance, Field(description="For texts that serve one person. No cache reduces them, so they have their own budget.")
+        Allowance, Field(description="For texts that serve one user. No cache reduces them, so they have their own budget.")
     ] = Allowance(tokens=2_000_000, micros=2_000_000)
     alert_share: Annotated[
         float, Field(gt=0, le=1, description="Share of a budget at which a warning is logged, before it is used up.")

@@ -69,7 +69,7 @@ def _panel(axes: Axes, lift: Lift, reach: float, true: float | None, *, alone: b
     axes.set_ylim(-reach, reach)
     axes.set_xlim(0, max(2, int(path.seen[-1])))
     axes.yaxis.set_major_formatter(lambda value, _: points(value).removesuffix(".0") if abs(value) > 1e-9 else "0")
-    axes.set_xlabel(f"people whose 7 days have passed ({lift.treated} and {lift.control})")
+    axes.set_xlabel(f"users whose 7 days have passed ({lift.treated} and {lift.control})")
     end = int(path.seen[-1])
     if true is not None:
         axes.axhline(true, color=ORANGE, linewidth=1.5, linestyle=(0, (4, 2)))

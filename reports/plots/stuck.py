@@ -43,7 +43,7 @@ def title(card: StuckReport) -> str:
     score = card.score
     if score.precision is None or score.recall is None:
         return "No alarm was raised" if not score.alarms else "No user was stuck"
-    return f"{score.precision:.0%} of the alarms are right, and {score.recall:.0%} of the people who are stuck are found in time"
+    return f"{score.precision:.0%} of the alarms are right, and {score.recall:.0%} of the users who are stuck are found in time"
 
 
 def _plane(axes: Axes, card: StuckReport) -> None:

@@ -29,7 +29,7 @@ def draw(report: RunReport) -> Figure | None:
     across = min(4, len(curves))
     down = -(-len(curves) // across)
     note = (
-        "Share of people who have not completed the step so long after it became current. Blue: observed among held-out people "
+        "Share of users who have not completed the step so long after it became current. Blue: observed among held-out users "
         "(Kaplan–Meier)"
         + (", shaded: 95 %. Orange: what the engine has learned. " if learned else ", shaded: 95 %. ")
         + "Dotted: H, within which nine of ten of those who complete the step alone do so."
@@ -54,8 +54,8 @@ def title(report: RunReport) -> str:
     """The finding in a sentence."""
     gaps = [gap for curve in report.steps[:MOST] if (gap := _gap(report, curve)) is not None]
     if not gaps:
-        return "How long each step takes people who get no guidance"
-    return f"What the engine learned of each step is within {100 * float(np.median(gaps)):.0f} points of what held-out people do (median)"
+        return "How long each step takes users who get no guidance"
+    return f"What the engine learned of each step is within {100 * float(np.median(gaps)):.0f} points of what held-out users do (median)"
 
 
 def _gap(report: RunReport, curve: StepCurve) -> float | None:
@@ -99,7 +99,7 @@ def _panel(axes: Axes, curve: StepCurve, learned: dict[str, Any] | None) -> None
     axes.tick_params(axis="x", labelsize=7.5)
     as_percent(axes, y=True)
     panel_title(axes, curve.step)
-    axes.annotate(count(curve.people, "person", "people"), (0.03, 0.05), xycoords="axes fraction", fontsize=8, color=GREY)
+    axes.annotate(count(curve.people, "user"), (0.03, 0.05), xycoords="axes fraction", fontsize=8, color=GREY)
 
 
 def in_words(duration: float) -> str:

@@ -83,14 +83,14 @@ class Step(_Model):
     id: Slug
     title: Text
     link: str
-    typical: Annotated[Duration, Field(description="active time that the median person needs once the step is current")] = 10 * MINUTE
+    typical: Annotated[Duration, Field(description="active time that the median user needs once the step is current")] = 10 * MINUTE
     usual: Annotated[
         Duration | None,
         Field(description="calendar time, from the step becoming current, within which nine of ten who complete it without help do so"),
     ] = None
     requires: list[Slug] = []
     complete: Annotated[list[Completion], Field(min_length=1)]
-    activity: Annotated[list[Matcher], Field(description="events that show the person working on this step")] = []
+    activity: Annotated[list[Matcher], Field(description="events that show the user working on this step")] = []
     templates: Annotated[Templates, Field(description="texts that replace the general templates for this step")] = {}
     facts: Annotated[dict[Slug, Text], Field(description="true sentences about the step that a model may use")] = {}
 
@@ -181,10 +181,10 @@ class Triggers(_Model):
 class Limits(_Model):
     """How much guidance one person gets, and the time bounds of events, texts and outcomes."""
 
-    lateness: Annotated[Duration, Field(le=30 * DAY, description="an event this much older than the person's newest is late")] = DAY
+    lateness: Annotated[Duration, Field(le=30 * DAY, description="an event this much older than the user's newest is late")] = DAY
     session_gap: Duration = 30 * MINUTE
-    cooldown: Annotated[Duration, Field(description="between two decisions for one person")] = 6 * HOUR
-    daily_cap: Annotated[int, Field(ge=1, le=100, description="decisions for one person in 24 hours")] = 3
+    cooldown: Annotated[Duration, Field(description="between two decisions for one user")] = 6 * HOUR
+    daily_cap: Annotated[int, Field(ge=1, le=100, description="decisions for one user in 24 hours")] = 3
     attribution_window: Annotated[Duration, Field(description="from being shown; the step must be completed within it")] = DAY
     recommendation_ttl: Duration = DAY
 
@@ -210,12 +210,12 @@ class WordingPolicy(_Model):
 
     prompts: Annotated[list[PromptShare], Field(min_length=1, max_length=8)]
     template_share: Annotated[float, Field(ge=0, le=1, description="of eligible decisions that keep the template, for comparison")] = 0.1
-    cold_events: Annotated[int, Field(ge=0, le=5, description="a person with fewer events gets templates")] = 3
-    personal: Annotated[list[Trigger], Field(description="triggers whose prompts include the person's own words and errors")] = []
+    cold_events: Annotated[int, Field(ge=0, le=5, description="a user with fewer events gets templates")] = 3
+    personal: Annotated[list[Trigger], Field(description="triggers whose prompts include the user's own words and errors")] = []
     prompt_traits: Annotated[list[Trait], Field(max_length=8, description="traits that a personal prompt may name")] = []
     languages: Annotated[list[Language], Field(min_length=1, description="in which a model may answer, the default first")] = ["en"]
     longest: Annotated[int, Field(ge=40, le=500, description="characters of a text once its slots are filled")] = 240
-    confidence: Annotated[float, Field(ge=0, le=1, description="of the model in its text, below which a person reviews it first")] = 0.7
+    confidence: Annotated[float, Field(ge=0, le=1, description="of the model in its text, below which somebody reviews it first")] = 0.7
     glossary: Annotated[list[str], Field(description="proper nouns and numbers that a text may contain as they are")] = []
     forbidden: Annotated[list[Expression], Field(description="claims that no text may make: regular expressions (RE2), case ignored")] = []
     emoji: Annotated[list[Emoji], Field(description="emoji that a text may contain")] = []
@@ -228,8 +228,8 @@ class Catalog(_Model):
     version: Annotated[str, Field(min_length=1, max_length=32)]
     product: Text
     description: str = ""
-    holdout: Annotated[float, Field(ge=0, le=0.9, description="share of people who get no guidance")] = 0.1
-    rules: Annotated[float, Field(ge=0, le=0.9, description="share of people who always get the first eligible arm, for comparison")] = 0.0
+    holdout: Annotated[float, Field(ge=0, le=0.9, description="share of users who get no guidance")] = 0.1
+    rules: Annotated[float, Field(ge=0, le=0.9, description="share of users who always get the first eligible arm, for comparison")] = 0.0
     delivers: Annotated[list[Surface], Field(description="surfaces on which guidance is delivered")] = ["in_app"]
     segment_by: Annotated[list[str], Field(max_length=2, description="traits by which the bandit forms segments")] = []
     slots: dict[str, Slot] = {}

@@ -219,7 +219,7 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     if not any(SURFACE[arm.component] in catalog.delivers for arm in catalog.arms):
         yield ("arms",), f"no arm is on a surface that delivers ({', '.join(catalog.delivers) or 'none'})"
     if catalog.holdout + catalog.rules > _MOST_UNLEARNED + 1e-9:
-        yield ("rules",), f"holdout and rules together leave too few people for the bandit; at most {_MOST_UNLEARNED}"
+        yield ("rules",), f"holdout and rules together leave too few users for the bandit; at most {_MOST_UNLEARNED}"
     if catalog.learning.exploration_floor * len(catalog.arms) >= 1:
         yield (
             ("learning", "exploration_floor"),

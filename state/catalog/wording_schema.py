@@ -87,7 +87,7 @@ def _trait(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty")
     if re.sub(r"[\W_]", "", text).lower() in _IDENTIFYING:
-        raise ValueError(f"{text!r} identifies a person, and is never sent to a model; a text names people through slots")
+        raise ValueError(f"{text!r} identifies a user, and is never sent to a model; a text names users through slots")
     return text
 
 

@@ -26,7 +26,7 @@ class BanditPolicy(Learning):
     curiosity: Annotated[
         float, Field(ge=0, le=1, description="factor on the posterior's standard deviation: 1 is Thompson sampling, 0 is greedy")
     ] = 0.3
-    repeat_penalty: Annotated[float, Field(ge=0, le=10, description="logits that an arm loses with a person who has just seen it")] = 0.5
+    repeat_penalty: Annotated[float, Field(ge=0, le=10, description="logits that an arm loses with a user who has just seen it")] = 0.5
     repeat_recovery: Annotated[Duration, Field(description="after which half of that penalty is gone")] = 3 * DAY
     newcomer_share: Annotated[
         float,

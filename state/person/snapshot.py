@@ -45,10 +45,10 @@ def decode(data: bytes) -> Person:
     try:
         version, count = _HEAD.unpack_from(data)
         if version != VERSION:
-            raise SnapshotError(f"a person's snapshot has version {version}, this release reads {VERSION}: start the release that wrote it")
+            raise SnapshotError(f"a user's snapshot has version {version}, this release reads {VERSION}: start the release that wrote it")
         numbers = struct.unpack_from(f"<{count}Q{count}I", data, _HEAD.size)
         person = _decoder.decode(memoryview(data)[_HEAD.size + 12 * count :])
     except (struct.error, msgspec.DecodeError) as error:
-        raise SnapshotError(f"a person's snapshot is damaged: {error}") from error
+        raise SnapshotError(f"a user's snapshot is damaged: {error}") from error
     person.seen = {mark: person.floor + after for mark, after in zip(numbers[:count], numbers[count:], strict=True)}
     return person

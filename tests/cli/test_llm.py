@@ -55,8 +55,8 @@ def test_a_person_looks_at_prompt_checks_and_text_and_nothing_is_written(demo: R
         "slot_value passed",
     ):
         assert words in said
-    assert "take it from the top." in said.split("What the person reads")[1]
-    assert "{firstName}" not in said.split("What the person reads")[1]
+    assert "take it from the top." in said.split("What the user reads")[1]
+    assert "{firstName}" not in said.split("What the user reads")[1]
     assert len(server.requests) == 1
     assert who["user_id"] not in json.dumps(server.requests[0].body)
     assert inside("recommend", who["user_id"], "--json", cwd=demo.cwd).json == before
@@ -91,7 +91,7 @@ def test_an_answer_that_is_rejected_shows_by_what(demo: Ready, inside: Inside, s
     said = " ".join(result.out.split())
     assert "schema deep_link another link than the one in the request" in said
     assert "The template stays (deep_link)." in said
-    refused = said.split("The refused text")[1].split("What the person reads")[0]
+    refused = said.split("The refused text")[1].split("What the user reads")[0]
     assert "Go on at https://evil.example/login now." in refused
 
 

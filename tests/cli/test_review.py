@@ -73,7 +73,7 @@ def test_a_person_reads_and_decides(server: Valkey, on_server: Inside, tmp_path:
     shown = on_server("review", "list", "--tenant", "acme", cwd=tmp_path)
     assert shown.code == 0, shown.err
     assert shown.out.startswith("3 texts wait for a review.\n")
-    for words in (SHARED.id, SHARED.text, "connect_source upon signup by moderate_tooltip", "confidence 0.55", "for one person alone"):
+    for words in (SHARED.id, SHARED.text, "connect_source upon signup by moderate_tooltip", "confidence 0.55", "for one user alone"):
         assert words in shown.out
     assert "\x1b[2J" not in shown.out
     assert "\u202e" not in shown.out

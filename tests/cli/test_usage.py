@@ -24,6 +24,23 @@ def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -
     assert f"Example:  onramp {command}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("group", ["", "catalog", "review", "llm"])
+def test_every_command_of_a_list_has_one_whole_line(
+    group: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert invoke([*group.split(), "--help"]) == 0
+    listed = capsys.readouterr().out.partition("\nCommands:\n")[2].splitlines()
+    assert listed
+    assert all(re.fullmatch(r"  [a-z]+ +[A-Z].*[^.]\.", line) for line in listed), listed
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "review list", "review approve", "review reject", "llm try", ""])
+def test_who_uses_the_product_is_called_a_user(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke([*command.split(), "--help"]) == 0
+    assert not re.findall(r"\b(?:people|persons?)\b", capsys.readouterr().out, re.IGNORECASE)
+
+
 def test_help_imports_no_engine(tmp_path: Path) -> None:
     code = "import sys; from cli.app import invoke; invoke(['--help']); print([m for m in sys.modules], file=sys.stderr)"
     done = subprocess.run(
@@ -99,7 +116,10 @@ def test_settings_mask_secrets(tmp_path: Path) -> None:
     result = onramp("settings", "--json", cwd=tmp_path, ONRAMP_REDIS_URL="redis://u:hunter2@cache:6379/0")
     assert "hunter2" not in result.out
     assert result.json["ONRAMP_REDIS_URL"]["origin"] == "environment"
-    assert "hunter2" not in onramp("settings", cwd=tmp_path, ONRAMP_REDIS_URL="redis://u:hunter2@cache:6379/0").out
+    said = onramp("settings", cwd=tmp_path, ONRAMP_REDIS_URL="redis://u:hunter2@cache:6379/0").out
+    assert "hunter2" not in said
+    assert "\nONRAMP_REDIS_URL = redis://u:***@cache:6379/0  (from the environment)\n" in said
+    assert "\nONRAMP_CATALOG = saas  (default)\n" in said
 
 
 def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, inside: Inside) -> None:

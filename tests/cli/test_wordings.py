@@ -88,7 +88,7 @@ def test_report_as_json(worded: Path, inside: Inside) -> None:
     assert llm["improved"] == llm["asked"] - llm["rejections"][0]["rejected"]
     assert llm["shared"]["hitRate"] == pytest.approx(llm["shared"]["hits"] / llm["shared"]["asked"])
     assert llm["costDollars"] == pytest.approx(llm["calls"] * 73e-6)
-    assert {row["reason"]: row["inWords"] for row in llm["kept"]}["cold_start"] == "too few events of the person are known"
+    assert {row["reason"]: row["inWords"] for row in llm["kept"]}["cold_start"] == "too few events of the user are known"
     assert sum(row["decisions"] for row in llm["kept"]) == llm["decisions"] - llm["improved"]
     low, high = llm["modelMinusTemplate"]["interval"]
     assert low < llm["modelMinusTemplate"]["lift"] < high

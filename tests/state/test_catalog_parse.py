@@ -134,7 +134,7 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
             ),
             ("languages: [pt-BR]", "languages[0]", "did you mean pt?"),
             ("languages: [en, de, en]", "languages[2]", "'en' appears twice"),
-            ("prompt_traits: [persona, First_Name]", "prompt_traits[1]", "'First_Name' identifies a person"),
+            ("prompt_traits: [persona, First_Name]", "prompt_traits[1]", "'First_Name' identifies a user"),
             ("emoji: [abc]", "emoji[0]", "should be one emoji, not 'abc'"),
             ("prompt_traits: ['']", "prompt_traits[0]", "is empty"),
         )
