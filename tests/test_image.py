@@ -441,6 +441,12 @@ def target(reader: Reader, command: str) -> None:
     assert done.stdout.strip()
 
 
+def activated(reader: Reader, command: str) -> None:
+    """The environment of a checkout, which `make setup` makes; the image has none."""
+    (directory,) = re.findall(r"^source (\S+)/bin/activate$", command)
+    assert f"\nvenv={directory}\n" in (ROOT / "scripts" / "setup.sh").read_text(encoding="utf-8")
+
+
 def exported(reader: Reader, command: str) -> None:
     """A setting of the production job: the shell understands the line, and it sets a value. Jobs below get it with the tests' addresses."""
     (name,) = re.findall(r"^export (\w+)=", command)
@@ -491,6 +497,7 @@ def inside_the_job(expected: str) -> Rule:
 #: By how a command begins; the longest that fits is taken.
 RULES: dict[str, Rule] = {
     "make": target,
+    "source": activated,
     "export": exported,
     "onramp catalog check": says(r"is valid: "),
     "onramp run --input": says(r"events read +[1-9]"),

@@ -211,3 +211,15 @@ single flight; snapshot; spool; tombstone; trigger; watermark; wording request
 
 def test_the_glossary_has_the_field_s_standard_terms() -> None:
     assert {term.strip() for term in STANDARD.split(";")} <= {row[0] for row in table("glossary.md", "term")}
+
+
+READERS = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "measurements.md")]
+"""measurements.md repeats what benchmarks print."""
+
+
+@pytest.mark.parametrize("page", READERS, ids=lambda page: page.name)
+def test_who_uses_the_product_is_called_a_user(page: Path) -> None:
+    """`person` and `people` are names in code and tables. In prose three words for one thing make a reader look for the difference."""
+    prose = CODE.sub("", FENCE.sub("", text_of(page)))
+    found = re.findall(r"[^.|]*\b(?:[Pp]eople|[Pp]ersons?)\b[^.|]*", prose)
+    assert [each.strip() for each in found] == (["person"] if page.name == "glossary.md" else [])
