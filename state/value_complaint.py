@@ -70,5 +70,5 @@ def _instead(error: Mapping[str, Any]) -> str:
     return f", not {shown}"
 
 
-def _number(bound: float) -> str:
+def _number(bound: Any) -> str:
     return f"{bound:g}" if isinstance(bound, float) and abs(bound) < 1e6 else f"{bound:,}"

@@ -137,7 +137,7 @@ def _row(what: str = "improved", reason: str = "", **detail: Any) -> dict[str, A
             _row("kept", "shown_first"),
             f"template kept: the template was shown before the answer came (shown_first); {CALL}",
         ),
-        (_row("kept", "cold_start", source=""), "template kept: too few events of the person are known (cold_start)"),
+        (_row("kept", "cold_start", source=""), "template kept: too few events of the user are known (cold_start)"),
         (
             _row("kept", "breaker_open", attempts=0, checks=PASSED),
             "template kept: the model server failed too often, so calls to it are paused (breaker_open)",

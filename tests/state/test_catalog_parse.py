@@ -193,7 +193,7 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
     # numbers that do not go together
     ("triggers:\n", "triggers:\n  stuck:inactive: {after: 30s}\n", [(11, "triggers.stuck:inactive.after", "use 1m or more")]),
     ("    typical: 5m", "    usual: 1s", [(23, "steps[0].usual", "use 1m or more")]),
-    ("links:", "holdout: 0.5\nrules: 0.5\nlinks:", [(5, "rules", "holdout and rules together leave too few people")]),
+    ("links:", "holdout: 0.5\nrules: 0.5\nlinks:", [(5, "rules", "holdout and rules together leave too few users")]),
     # what YAML itself refuses
     ("    title: First", "\ttitle: First", [(21, "", "a tab cannot indent; use spaces")]),
     ("    title: First", "   title: First", [(21, "", "check the indentation")]),
