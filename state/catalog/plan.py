@@ -237,9 +237,9 @@ def _index(catalog: Catalog) -> dict[str, RuleBook]:
 
 
 def _digest(content: object) -> int:
-    """A number of 48 bits that stands for ``content``, whatever the order of its mappings."""
+    """A number of 32 bits that stands for ``content``, whatever the order of its mappings."""
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big") or 1
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") or 1
 
 
 def _automatic(catalog: Catalog) -> dict[str, RuleBook]:

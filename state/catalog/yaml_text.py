@@ -215,6 +215,8 @@ def _line(event: Any) -> int:
 def _below(shown: str, key: str | int) -> str:
     if isinstance(key, int):
         return f"{shown}[{key}]"
+    if not key.strip():
+        key = repr(key)  # a name that could be seen nowhere
     return f"{shown}.{key}" if shown else key
 
 

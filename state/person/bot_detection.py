@@ -75,7 +75,7 @@ _HUMAN_TO: Final = 30 * MINUTE
 _ALL_HOURS: Final = (1 << 24) - 1
 _SCALE: Final = 1000.0
 _MOST: Final = 99
-_BEAT_FROM: Final = 5 * SECOND
+_BEAT_FROM: Final = 5  # seconds
 _BEAT_TOLERANCE: Final = 0.1
 _KIND: Final = 3
 
@@ -139,23 +139,23 @@ def _only_repeats(rhythm: ActivityRhythm, at: int) -> bool:
 def _is_repetition(rhythm: ActivityRhythm, kind: int, at: int) -> bool:
     """Whether an event of this kind is among the latest; it is the latest of them from now on.
 
-    ``kinds`` is flat: the kind, the time of its last event, and the gap before that one.
+    ``kinds`` is flat: the kind, the time of its last event, and the gap before that one, in seconds.
     """
-    kinds = rhythm.kinds
+    kinds, second = rhythm.kinds, at // SECOND
     for place in range(0, len(kinds), _KIND):
         if kinds[place] == kind:
             before = kinds[place + 2]
-            gap = at - kinds[place + 1]
-            if gap >= _BEAT_FROM and abs(gap - before) <= _BEAT_TOLERANCE * before:
+            gap = max(second - kinds[place + 1], 0)
+            if gap >= _BEAT_FROM and abs(gap - before) <= _BEAT_TOLERANCE * before + 1:
                 if not rhythm.beats:
                     rhythm.beats_from = at
                 rhythm.beats, rhythm.beat_at = min(rhythm.beats + 1, _MOST), at
             else:
                 rhythm.beats = 0
             del kinds[place : place + _KIND]
-            kinds += (kind, at, gap)
+            kinds += (kind, second, gap)
             return True
-    kinds += (kind, at, 0)
+    kinds += (kind, second, 0)
     del kinds[: -KINDS_KEPT * _KIND]
     return False
 

@@ -20,7 +20,7 @@ _NOTE_FIELDS: Final = ("text", "comment", "feedback", "question", "query", "sear
 
 
 def note_event(person: Person, event: Event) -> int:
-    """Count the event, and return its kind: a hash of its type and subject."""
+    """Count the event, and return its kind: a short hash of its type and subject."""
     subject = event.name
     if not subject:
         for field in ("path", "target", "form", "code"):
@@ -31,7 +31,7 @@ def note_event(person: Person, event: Event) -> int:
     kind = f"{event.type} {subject}"
     person.last_event = kind[:32].rstrip()
     person.events = min(person.events + 1, EVENTS_COUNTED)
-    return zlib.crc32(kind.encode(errors="replace"))
+    return zlib.crc32(kind.encode(errors="replace")) & 0xFFFF
 
 
 def keep_notes(person: Person, event: Event) -> None:
