@@ -322,7 +322,7 @@ def _sentence(error: ValidationError, given: dict[str, Any], from_files: dict[st
     if not name:
         return f"{said}{more}."  # about several settings, which it names
     where = f"--{name.replace('_', '-')}" if name in given else PREFIX + name.upper() + (FILE_SUFFIX if name in from_files else "")
-    return f"{where} cannot be used: {said[:1].lower()}{said[1:]}{more}."
+    return f"{where} cannot be used: {said}{more}."
 
 
 def _complaint(name: str, error: Any) -> str:

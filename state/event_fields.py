@@ -66,7 +66,7 @@ def read_channels(value: object) -> tuple[str, ...]:
             return tuple(each for each in _SURFACES if not wanted & {each, "all"})
     except UnreadableError:
         pass
-    raise UnreadableError(f'is {_shown(value)}; send the list of those that the person wants, like ["in_app", "email"], or [] for none')
+    raise UnreadableError(f'is {_shown(value)}; send the list of those that the user wants, like ["in_app", "email"], or [] for none')
 
 
 def _channel(name: str) -> str:
@@ -265,7 +265,7 @@ FIELDS: Final = (
     Field(
         "channels",
         "`preferences_changed`",
-        'a list of those that the person wants, of `in_app` and `email`: `["email"]` refuses guidance in the app, `[]` all; one name; '
+        'a list of those that the user wants, of `in_app` and `email`: `["email"]` refuses guidance in the app, `[]` all; one name; '
         'texts like `all` and `none`; `true` and `false`; an object like `{"email": false}`, which refuses only what it names',
         "as for `guidance`",
     ),

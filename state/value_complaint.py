@@ -59,7 +59,7 @@ def complaint(error: Mapping[str, Any]) -> str:
         case "extra_forbidden":
             return "there is no such field"
     said = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
-    return said[:1].lower() + said[1:]
+    return said if said[:2].isupper() else said[:1].lower() + said[1:]
 
 
 def _instead(error: Mapping[str, Any]) -> str:

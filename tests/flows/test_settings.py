@@ -244,6 +244,7 @@ def test_an_address_that_the_settings_take_is_one_that_the_client_takes(monkeypa
 
 VALUES = {
     "kafka_config": "sasl.password=hunter2",
+    "schema_registry_url": "http://u:hunter2@registry:8081",
     "redis_url": "redis://:hunter2@cache:6379/0",
     "clickhouse_url": "http://u:hunter2@house:8123",
     "secret": "hunter2-hunter2-hunter2",
