@@ -29,7 +29,7 @@ from llm.client.dialect import Dialect, LimitField, Step, without
 from llm.client.error_table import ErrorReport, read_error
 from llm.client.failures import ModelFailure, Reason
 from llm.client.prices import Prices, estimate_tokens
-from llm.client.raw_transport import BrokenBodyError, RawTransport, TooLargeError
+from llm.client.raw_transport import CONTENT_TYPE, BrokenBodyError, RawTransport, TooLargeError
 from llm.client.reply import LARGEST_BODY, Reply, read_body, read_reply
 
 _log = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ class ModelClient:
         response = await self._send(prompt, dialect, deadline)
         if isinstance(response, ModelFailure):
             return response, response.usage
-        value, text = read_body(response.body, response.headers.get("content-type", ""))
+        value, text = read_body(response.body, response.headers.get(CONTENT_TYPE, ""))
         reply = read_reply(value)
         if reply is None and response.status < 300:
             broken = value is None and text.startswith(("{", "data:"))  # a completion that was cut on its way

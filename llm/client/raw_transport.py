@@ -11,7 +11,9 @@ from typing import Final
 import httpx2
 from typing_extensions import override
 
-_ABOUT_THE_BODY: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+CONTENT_TYPE: Final = "onramp-content-type"
+"""Header of the response that holds the server's content type. The SDK decodes an error's body by that type, and some types cannot be."""
+_ABOUT_THE_BODY: Final = frozenset({"content-encoding", "content-length", "content-type", "transfer-encoding"})
 
 
 class TooLargeError(httpx2.RequestError):
@@ -58,6 +60,7 @@ class RawTransport(httpx2.AsyncBaseTransport):
         finally:
             await response.aclose()
         kept = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _ABOUT_THE_BODY]
+        kept.append((CONTENT_TYPE, response.headers.get("content-type", "")))
         return httpx2.Response(response.status_code, headers=kept, content=bytes(body), request=request)
 
     @override
