@@ -132,7 +132,7 @@ def test_a_truth_of_another_form_names_its_file_and_what_can_be_read_without_it(
     said = result.err.splitlines()[-1]
     assert "onset" in said
     assert "truth.jsonl" in said
-    assert said.endswith("onramp report")
+    assert said.endswith("onramp report.")
     assert inside("report", cwd=tmp_path).code == 0
 
 
