@@ -347,7 +347,7 @@ _STRINGS: Final[tuple[tuple[str, str | None, str, int, int], ...]] = (
 
 def _diagnose(value: bytes, error: Exception) -> _RejectError:
     """Find the reason why the fast path failed."""
-    if value[:1] == b"\x00" and len(value) > SCHEMA_PREFIX:
+    if value[:1] == b"\x00" and len(value) > SCHEMA_PREFIX and value.strip(b"\x00"):  # only zeros: a hole in a file after a crash
         schema = int.from_bytes(value[1:SCHEMA_PREFIX], "big")
         return _RejectError(
             "schema_registry_framing",

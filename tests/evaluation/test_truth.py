@@ -38,8 +38,8 @@ def test_the_lines_of_the_protocol_are_read() -> None:
     ("lines", "words"),
     [
         ([PERSON, '{"type":"done","people":1}'], "horizons"),
-        ([PERSON, WORLD], "is missing, and 1 were read"),
-        ([PERSON, WORLD, '{"type":"done","people":2}'], "counts 2 people, and 1 were read"),
+        ([PERSON, WORLD], "is missing, and 1 was read"),
+        ([PERSON, WORLD, '{"type":"done","people":2}'], "counts 2 people, and 1 was read"),
         ([PERSON, '{"type":"world"}'], "line 2"),
         (["{"], "line 1"),
     ],
