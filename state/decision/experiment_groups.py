@@ -20,7 +20,7 @@ def experiment_group(plan: Plan, person: Person) -> str:
     catalog, group = plan.catalog, _NAMES[person.group]
     if group == "adaptive" or (group == "holdout" and catalog.holdout) or (group == "rules" and catalog.rules):
         return group
-    draw = person.draw if person.draw >= 0 else experiment_draw(person.tenant, person.user)
+    draw = person.draw if person.draw is not None else experiment_draw(person.tenant, person.user)
     if draw < catalog.holdout and not group:
         return "holdout"
     return "rules" if draw < catalog.holdout + catalog.rules else "adaptive"

@@ -231,7 +231,7 @@ class Fold:
             if kind == "signup":
                 person.signup_at = min(person.signup_at or at, at)
                 row_changed |= signing_up
-        elif kind == "identity_merged" and not event.anonymous and person.draw < 0 and not person.decided:
+        elif kind == "identity_merged" and not event.anonymous and person.draw is None and not person.decided:
             person.draw = experiment_draw(person.tenant, str(event.payload["previousId"]))
             draw_group(plan, person)
             row_changed = True

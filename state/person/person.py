@@ -126,8 +126,8 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     # identity
     known: bool = False
     """The person was seen under a user id, not only as an anonymous visitor."""
-    draw: float = -1.0
-    """The experiment draw of the id under which the person was first seen, where that is not ``user``; -1 for none."""
+    draw: float | None = None
+    """The experiment draw of the id under which the person was first seen, where that is not ``user``."""
     merged_into: str = ""
     """Stream key of the user into whom this visitor was merged."""
     deleted_at: int = 0

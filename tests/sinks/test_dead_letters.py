@@ -251,14 +251,14 @@ class TestTopic:
         part = DeadLetterTopicSink(config, topic, give_up_seconds=300, stopping=lambda: True).build_part("out", "0", None)
         dying_broker.kill()
         part.write_batch([[letter(1)]])
-        with pytest.raises(DeadLetterTopicError, match="were not acknowledged"):
+        with pytest.raises(DeadLetterTopicError, match="was not acknowledged"):
             part.snapshot()
 
     def test_a_failed_delivery_ends_the_epoch(self) -> None:
         error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
         part = DeadLetterTopic(FailingProducer(error), "dlq", 1.0, advise=advice_for)
         part.write_batch([[letter(1)]])
-        with pytest.raises(DeadLetterTopicError, match=r"1 letters failed.*to write the topic ONRAMP_KAFKA_DEAD_LETTER_TOPIC and restart"):
+        with pytest.raises(DeadLetterTopicError, match=r"1 letter failed.*to write the topic ONRAMP_KAFKA_DEAD_LETTER_TOPIC and restart"):
             part.snapshot()
 
     @pytest.mark.parametrize("code", [KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 
 import pytest
@@ -13,7 +14,7 @@ from flows.catalogs import load_catalog
 from sources.closed_loop import START, Begin, PopulationError, Program, Slot, describe, unguided
 from state.catalog.model import Catalog
 from state.catalog.parse import parse
-from state.catalog.plan import Plan
+from state.catalog.plan import Plan, Rule
 from state.duration import DAY
 from state.events import Event, decode
 from state.messages import Message
@@ -139,18 +140,17 @@ def test_what_a_population_is_told_completes_every_step_and_leads_onto_every_pat
         assert all(plan.path_for(traits) == path["id"] for traits in path["traits"])
     for step in told["steps"]:
         for each in step["activity"]:
-            assert all(rule.completion < 0 for rule in plan.rules(each["eventType"], each.get("name", ""), each["payload"]))
+            assert not any(rule.completion for rule in plan.rules(each["eventType"], each.get("name", ""), each["payload"]))
         for way in step["complete"]:
-            counted: dict[int, int] = {}
+            counted = Counter[Rule]()
             for number, each in enumerate(way["events"]):
                 raw = {"eventId": f"e{number}", "userId": "u", "timestamp": "2026-01-05T00:00:00Z", "schemaVersion": 1, **each}
                 event = decode(Message(json.dumps(raw).encode(), None, "t", 0, number, 1_767_571_200_000, 1_767_571_200_000, number))
                 assert isinstance(event, Event)
                 for rule in plan.rules(event.type, event.name, event.payload):
-                    if rule.step == step["id"] and rule.completion >= 0:
-                        counted[rule.completion] = counted.get(rule.completion, 0) + 1
-            times = {index: completion.times for index, completion in enumerate(plan.steps[step["id"]].complete)}
-            assert any(count >= times[index] for index, count in counted.items())
+                    if rule.step == step["id"] and rule.completion:
+                        counted[rule] += 1
+            assert any(count >= rule.times for rule, count in counted.items())
 
 
 def test_a_population_is_told_nothing_of_thresholds_and_words() -> None:
