@@ -7,11 +7,15 @@ with the content and with the version. An event is read without such a part, and
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Any, Final
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 from confluent_kafka import Message as Record
 
+_headers: Final = methodcaller("headers")
+"""For a name that is not UTF-8 the library returns a list with holes and an error at once. A call from C finds that out. Python's own call
+no longer looks once it is specialised (PEP 659, after some calls), and the process ends when the list is read."""
 MAX_TRACEPARENT: Final = 256
 """Version 00 of W3C trace context has 55 characters. A value longer than this is no trace context, and is ignored."""
 
@@ -53,7 +57,7 @@ def key_and_headers(record: Record, complain: Complain) -> tuple[bytes | None, t
     except Exception as error:  # noqa: BLE001 - see the module
         complain(record, "key", error)
     try:
-        headers = record.headers()
+        headers = _headers(record)
     except Exception as error:  # noqa: BLE001 - see the module
         complain(record, "headers", error)
     return key, tuple(headers) if headers else ()

@@ -80,6 +80,12 @@ class TestOnAWire:
         assert ids(decoded) == ["e0", "e1", "e2"]
         assert "offset 1: the headers cannot be read" in caplog.text
 
+    def test_it_costs_no_more_after_many_records_when_calls_are_specialised(self, broker: Tansu) -> None:
+        poison = RawRecord(event(300), b"u", ((b"\xff\xfebad", b"v"), (b"traceparent", TRACEPARENT)))
+        before = [RawRecord(event(number), b"u", ((b"a", b"1"),)) for number in range(300)]
+        decoded = of_broker(broker, lambda topic: produce_raw(broker.brokers, topic, [*before, poison, poison, RawRecord(event(301))]))
+        assert ids(decoded)[-3:] == ["e300", "e300", "e301"]
+
     def test_a_rejected_message_with_such_a_header_is_a_dead_letter_with_its_position(self, broker: Tansu) -> None:
         poison = RawRecord(b"{", b"u", ((b"\xff", b"v"),))
         (letter,) = of_broker(broker, lambda topic: produce_raw(broker.brokers, topic, [poison]))
