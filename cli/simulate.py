@@ -81,7 +81,7 @@ def simulate(
         activated = sum(person.activated_at is not None for person in known.people)
         print_json({"users": len(known.people), "events": events, "activated": activated, "stuck": _stuck(known, end)})
     elif out != "-":
-        who = count(len(known.people), "person", "people")
+        who = count(len(known.people), "user")
         say(f"{plain(out)} has {count(events, 'event')} of {who} over {count(days, 'day')}.")
 
 
