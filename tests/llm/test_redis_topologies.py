@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from redis import Redis
 from redis.exceptions import ClusterDownError, SlotNotCoveredError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -15,9 +14,8 @@ from llm.cache.answer_cache import AnswerCache, CachedText, CachePolicy, text_ha
 from llm.limits.daily_budget import Allowance, Budget, BudgetSettings, Reservation
 from llm.redis_faults import REDIS_FAULTS
 from llm.review_queue import ReviewEntry, ReviewPolicy, ReviewQueue
-from sinks.redis.address import parse_redis_address
 from sinks.redis.async_client import connect_async
-from tests.support.redis_topologies import SENTINEL_PASSWORD, SERVICE, Topology, run_cluster, run_sentinel
+from tests.support.redis_topologies import Topology, fail_over, run_cluster, run_sentinel
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE, run_async, until
 
@@ -138,9 +136,7 @@ def test_they_follow_a_primary_that_steps_down(tmp_path_factory: pytest.TempPath
         client = connect_async(made.url, 10.0)
         budget = Budget(client, BUDGETS)
         assert isinstance(await budget.reserve("acme", "shared", 1, 1, "2026-03-01"), Reservation)
-        ((host, port),) = parse_redis_address(made.url).hosts
-        with Redis(host, port, password=SENTINEL_PASSWORD) as sentinel:
-            sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
+        await asyncio.to_thread(fail_over, made)
 
         async def reserved() -> bool:
             return isinstance(await budget.reserve("acme", "shared", 1, 1, "2026-03-02"), Reservation)

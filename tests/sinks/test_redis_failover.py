@@ -15,7 +15,6 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from llm.redis_faults import REDIS_FAULTS
-from sinks.redis.address import parse_redis_address
 from sinks.redis.async_client import connect_async
 from sinks.redis.errors import StoreRefusedError, StoreUnavailableError
 from sinks.redis.reader import RecommendationReader
@@ -23,7 +22,7 @@ from sinks.redis.writer import RecommendationWriter, WritePolicy
 from state.records.recommendation import redis_key
 from tests.sinks.recommendation_samples import Time, erase, publish
 from tests.support.ports import port_of, reserve
-from tests.support.redis_topologies import SENTINEL_PASSWORD, SERVICE, Topology, run_cluster, run_sentinel
+from tests.support.redis_topologies import Topology, fail_over, run_cluster, run_sentinel
 from tests.support.valkey import Valkey, redis_62, run_valkey
 from tests.support.waiting import pause, run_async, wait_until
 
@@ -163,11 +162,9 @@ def test_a_primary_that_a_sentinel_watches_dies(watched: Topology) -> None:
 def test_a_primary_that_a_sentinel_watches_steps_down(watched: Topology) -> None:
     """The old primary lives on as a replica: its connections must be left, also where a script's error hides what it has become."""
     primary, replica = watched.servers
-    ((host, port),) = parse_redis_address(watched.url).hosts
 
     def step_down() -> None:
-        with Redis(host, port, password=SENTINEL_PASSWORD) as sentinel:
-            sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
+        fail_over(watched)
         for server, role in ((replica, "master"), (primary, "slave")):
             wait_until(lambda server=server, role=role: role_of(server) == role, "the servers to change roles")  # type: ignore[misc]
 

