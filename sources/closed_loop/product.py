@@ -96,7 +96,7 @@ def _activity(plan: Plan, step: Step) -> list[_Event]:
     first = _event("page_view", {"path": _page(step), "title": step.title})
     found: list[_Event] = []
     for event in (first, *views[:_VIEWS], *work, *clicks, *(errors or usual_errors)):
-        completes = any(rule.completion >= 0 for rule in plan.rules(event["eventType"], event.get("name", ""), event["payload"]))
+        completes = any(rule.completes for rule in plan.rules(event["eventType"], event.get("name", ""), event["payload"]))
         if not completes and event not in found:
             found.append(event)
     return found

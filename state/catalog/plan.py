@@ -45,6 +45,11 @@ class Rule(NamedTuple):
     name: str | None
     tests: tuple[tuple[tuple[str, ...], Test], ...]
 
+    @property
+    def completes(self) -> bool:
+        """Whether the rule counts for the completion of its step; else it is an activity matcher."""
+        return self.completion != 0
+
     def matches(self, name: str, payload: Fields) -> bool:
         """Whether an event of the rule's type with this ``name`` and ``payload`` fulfils the rule."""
         if self.name is not None and self.name != name:

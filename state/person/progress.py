@@ -67,7 +67,7 @@ def record_evidence(person: Person, event: Event, rules: tuple[Rule, ...]) -> tu
             touched.append(rule.step)
         state.first = min(state.first, at) if state.first else at
         state.last = max(state.last, at)
-        if rule.completion:
+        if rule.completes:
             changed |= _complete(state, rule, at)
         elif event.type == "error":
             state.errors += 1

@@ -139,8 +139,10 @@ def test_what_a_population_is_told_completes_every_step_and_leads_onto_every_pat
         assert path["traits"]
         assert all(plan.path_for(traits) == path["id"] for traits in path["traits"])
     for step in told["steps"]:
+        worked = [rule.step for each in step["activity"] for rule in plan.rules(each["eventType"], each.get("name", ""), each["payload"])]
+        assert step["id"] in worked or not plan.steps[step["id"]].activity, "users who work on the step are not seen at it"
         for each in step["activity"]:
-            assert not any(rule.completion for rule in plan.rules(each["eventType"], each.get("name", ""), each["payload"]))
+            assert not any(rule.completes for rule in plan.rules(each["eventType"], each.get("name", ""), each["payload"]))
         for way in step["complete"]:
             counted = Counter[Rule]()
             for number, each in enumerate(way["events"]):
@@ -148,7 +150,7 @@ def test_what_a_population_is_told_completes_every_step_and_leads_onto_every_pat
                 event = decode(Message(json.dumps(raw).encode(), None, "t", 0, number, 1_767_571_200_000, 1_767_571_200_000, number))
                 assert isinstance(event, Event)
                 for rule in plan.rules(event.type, event.name, event.payload):
-                    if rule.step == step["id"] and rule.completion:
+                    if rule.step == step["id"] and rule.completes:
                         counted[rule] += 1
             assert any(count >= rule.times for rule, count in counted.items())
 
