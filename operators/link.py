@@ -58,25 +58,31 @@ class Linked:
 class VisitorIds:
     """The keys of ids that were used as visitors': an event of a user under such a key is news to the steps of visitors.
 
-    One for each flow object, shared by the workers of this process. It is no state: after a restart the visitors' snapshots fill it again.
+    One for each flow object, shared by the workers of this process: any thread may call it. It is no state: after a restart the visitors'
+    snapshots fill it again.
     """
 
     __slots__ = ("_since",)
 
     def __init__(self) -> None:
-        self._since: dict[str, int] = {}
+        self._since: dict[str, tuple[int, int]] = {}
 
-    def add(self, key: str, seq: int = 0) -> None:
-        """``key`` is a visitor's from the input ``seq`` on."""
-        self._since.setdefault(key, seq)
+    def add(self, key: str, partition: int = -1, seq: int = 0) -> None:
+        """``key`` is a visitor's from the input ``seq`` of ``partition`` on."""
+        if key not in self._since:
+            self._since.setdefault(key, (partition, seq))
 
     def take(self, events: Iterable[tuple[str, Arrival | VisitorMerged]]) -> list[AddressedMerging]:
         """Return the news for keys that a user sent an event under, once for each key."""
         since, news = self._since, list[AddressedMerging]()
         if since:
             for key, event in events:
-                if key in since and isinstance(event, Event) and not event.anonymous and since[key] <= event.seq:
-                    del since[key]
+                first = since.get(key)
+                if first is None or not isinstance(event, Event) or event.anonymous:
+                    continue
+                if first[0] == event.partition and first[1] > event.seq:  # only the inputs of one partition have an order
+                    continue
+                if since.pop(key, None) is not None:  # else another worker took it meanwhile
                     news.append((key, seen_as_user(event, key=key, user=event.user)))
         return news
 
@@ -153,7 +159,7 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: int) ->
             for addressed in decoded.identity:
                 key, arrival = addressed
                 if isinstance(arrival, VisitorMerged):
-                    ids.add(key, arrival.seq)
+                    ids.add(key, arrival.partition, arrival.seq)
                     routed.append((key, (key, arrival)))
                     if arrival.into_anonymous:
                         routed.append((arrival.into_key, (arrival.into_key, arrival)))
@@ -161,7 +167,7 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: int) ->
                     # A deletion stays among the events of its user, and goes to the user's identity beside.
                     routed.append((lane_of(key, lanes), Linked([addressed], [(key, arrival)])))
                 else:
-                    ids.add(key, arrival.seq)
+                    ids.add(key, arrival.partition, arrival.seq)
                     if arrival.type == "user_deleted":
                         routed.append((key, (key, arrival)))
                     else:

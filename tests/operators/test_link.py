@@ -1,0 +1,58 @@
+"""Which events of users are news for the steps of visitors: of one partition only later ones, of another each, and once."""
+
+from __future__ import annotations
+
+from threading import Barrier, Thread
+
+import msgspec
+
+from operators.link import AddressedMerging, VisitorIds
+from state.events import Event
+from tests.state.lives import KEYS, event
+from tests.support.waiting import join
+
+KEY = KEYS.stream_key("t", "u")
+
+
+def of_user(partition: int, seq: int) -> Event:
+    """An event of the user "u" at this place of the input."""
+    return msgspec.structs.replace(event("page_view", path="/"), partition=partition, seq=seq)
+
+
+def test_what_came_before_in_the_same_partition_is_no_news() -> None:
+    ids = VisitorIds()
+    ids.add(KEY, 1, 100)
+    assert ids.take([(KEY, of_user(1, 98))]) == []
+    assert [key for key, _ in ids.take([(KEY, of_user(1, 102))])] == [KEY]
+
+
+def test_partitions_have_no_common_order_so_any_event_of_another_one_is_news() -> None:
+    ids = VisitorIds()
+    ids.add(KEY, 1, 1_000_000)
+    assert len(ids.take([(KEY, of_user(2, 4))])) == 1
+
+
+def test_after_a_restart_any_event_is_news_and_only_the_first_one() -> None:
+    ids = VisitorIds()
+    ids.add(KEY)
+    assert len(ids.take([(KEY, of_user(0, 2)), (KEY, of_user(0, 4))])) == 1
+    assert ids.take([(KEY, of_user(0, 6))]) == []
+
+
+def test_several_workers_that_meet_a_user_at_once_tell_of_it_once() -> None:
+    """Each thread looks at thousands of keys that all of them hold; one that another took in between is no fault."""
+    ids, keys = VisitorIds(), [str(number) for number in range(5_000)]
+    for key in keys:
+        ids.add(key)
+    together, found = Barrier(4), list[AddressedMerging]()
+
+    def work() -> None:
+        together.wait(30)
+        found.extend(ids.take((key, of_user(0, 2)) for key in keys))
+
+    threads = [Thread(target=work) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        join(each, "a worker that looks for users")
+    assert sorted(key for key, _ in found) == sorted(keys)
