@@ -12,7 +12,10 @@ from typing import NoReturn
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit. 0: success. 1: a failure of Onramp, of a service or of the data. 2: wrong usage. 130: interrupted."""
+    """Run the command line and exit.
+
+    0: success. 1: a failure of Onramp, of a service or of the data. 2: wrong usage. 130: interrupted. 141: the output's reader went away.
+    """
     try:
         from cli.app import invoke
 

@@ -61,7 +61,7 @@ def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: P
         notes += [exposures_note(reason, number) for reason, number in ignored.items()]
     if unread := run["valuesUnread"]:
         fields = ", ".join(f"{name} {number:,}" for name, number in unread.items())
-        notes.append(f"Values that mean nothing were left out: {fields}. docs/events.md says what each field may hold.")
+        notes.append(f"Values that cannot be read were ignored: {fields}. docs/events.md says what each field may hold.")
     return notes
 
 

@@ -55,14 +55,14 @@ def show_figures(console: Console, summary: dict[str, Any]) -> None:
     rows: list[tuple[str, int, int | None]] = [(label, summary[key], this[key]) for key, label in _ROWS]
     rows += [(f"rewards: {kind}", summary["rewards"][kind], this["rewards"][kind]) for kind in ("success", "failure")]
     rows.append(("rewards: open", summary["rewards"]["open"], None))  # how many there are, not how many there were
-    rows += [(f"dead letters: {reason}", count, this["deadLetters"].get(reason, 0)) for reason, count in summary["deadLetters"].items()]
-    rows += [(f"ignored: {reason}", count, this["ignored"].get(reason, 0)) for reason, count in summary["ignored"].items()]
+    rows += [(f"dead letters: {reason}", times, this["deadLetters"].get(reason, 0)) for reason, times in summary["deadLetters"].items()]
+    rows += [(f"ignored: {reason}", times, this["ignored"].get(reason, 0)) for reason, times in summary["ignored"].items()]
     rows += [
-        (f"exposures ignored: {reason}", count, this["exposuresIgnored"].get(reason, 0))
-        for reason, count in summary["exposuresIgnored"].items()
+        (f"exposures ignored: {reason}", times, this["exposuresIgnored"].get(reason, 0))
+        for reason, times in summary["exposuresIgnored"].items()
     ]
-    rows += [(f"values left out: {field}", count, this["valuesUnread"].get(field, 0)) for field, count in summary["valuesUnread"].items()]
-    rows += [(trigger, count, this["stuckSignals"].get(trigger, 0)) for trigger, count in summary["stuckSignals"].items()]
+    rows += [(f"values ignored: {field}", times, this["valuesUnread"].get(field, 0)) for field, times in summary["valuesUnread"].items()]
+    rows += [(trigger, times, this["stuckSignals"].get(trigger, 0)) for trigger, times in summary["stuckSignals"].items()]
     columns = ["figure", ">total", ">this run"] if resumed else ["figure", ">count"]
     console.print()
     console.print(table(columns, ((label, number(total), number(now))[: len(columns)] for label, total, now in rows)))
@@ -75,4 +75,4 @@ def show_non_decisions(console: Console, reasons: dict[str, int]) -> None:
         return
     heading(console, "Considered, and nothing shown because", count(sum(reasons.values()), "time"))
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
-    console.print(table(["reason", ">times", "~meaning"], ((reason, number(count), REASONS.get(reason, "")) for reason, count in ordered)))
+    console.print(table(["reason", ">times", "~meaning"], ((reason, number(times), REASONS.get(reason, "")) for reason, times in ordered)))

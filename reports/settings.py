@@ -14,7 +14,7 @@ _MASK = "***"
 
 
 class SettingRow(NamedTuple):
-    """One setting, fit for anybody's eyes. ``origin`` is ``default``, ``environment`` or ``option``."""
+    """One setting, fit for anybody's eyes. ``origin`` is ``default``, ``environment``, ``file`` or ``option``."""
 
     variable: str
     value: str

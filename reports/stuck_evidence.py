@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reports.safe_text import plain
+from state.quantity import count
 
 _HOUR = 3_600_000
 _MINUTE = 60_000
@@ -34,23 +35,19 @@ def _inactive(found: dict[str, Any]) -> str:
 
 
 def _errors(found: dict[str, Any]) -> str:
-    return f"{_times(found['errors'], 'error')}{', last ' + found['code'] if found.get('code') else ''}"
+    return f"{count(found['errors'], 'error')}{', last ' + found['code'] if found.get('code') else ''}"
 
 
 def _rage(found: dict[str, Any]) -> str:
-    return f"clicked in rage{' on ' + found['target'] if found.get('target') else ''}, {_times(found['rageClicks'], 'time')}"
+    return f"clicked in rage{' on ' + found['target'] if found.get('target') else ''}, {count(found['rageClicks'], 'time')}"
 
 
 def _looping(found: dict[str, Any]) -> str:
-    return f"went in circles{' around ' + found['page'] if found.get('page') else ''}, {_times(found['circles'], 'time')}"
+    return f"went in circles{' around ' + found['page'] if found.get('page') else ''}, {count(found['circles'], 'time')}"
 
 
 def _slow(found: dict[str, Any]) -> str:
     return f"active on it for {_long(found['activeTime'])}"
-
-
-def _times(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 _WORDS = {

@@ -79,11 +79,11 @@ def _unknown(raw: str) -> list[Any]:
 
 
 def show_unknown_zones(console: Console, zones: list[dict[str, Any]]) -> None:
-    """Print which time zones the app sent that mean none."""
+    """Print which unknown time zones the app sent."""
     if zones:
         shown = ", ".join(
             f"{shortened(json.dumps(each['timezone'], ensure_ascii=False), 40)} ({number(each['people'])})" for each in zones[:_MOST_ZONES]
         )
         more = f" and {len(zones) - _MOST_ZONES} more" if len(zones) > _MOST_ZONES else ""
-        sentence = f"time zones that mean none, with the number of users: {shown}{more}. Without another one, quiet hours are read in UTC."
+        sentence = f"unknown time zones, with the number of users: {shown}{more}. Without a known one, quiet hours are read in UTC."
         lines(console, Text.assemble(("NO   ", "bold red"), plain(sentence)))

@@ -45,7 +45,7 @@ EXPOSURES_IGNORED: Final = Counter(
     "exposures_ignored", "events", "reports of a shown, clicked or dismissed recommendation that match none", "reason"
 )
 VALUES_UNREAD: Final = Counter(
-    "values_unread", "values", "values of accepted events that mean nothing (state/event_fields.py) and were left out", "field"
+    "values_unread", "values", "values of accepted events that cannot be read (state/event_fields.py) and were ignored", "field"
 )
 PEOPLE: Final = Counter("people", "people", "users in state; a visitor who becomes a user counts once", kind="gauge")
 PEOPLE_ACTIVATED: Final = Counter("people_activated", "people", "users who reached activation on their path", kind="gauge")

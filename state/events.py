@@ -31,7 +31,7 @@ MIN_TIMESTAMP: Final = YEAR_2000
 MAX_AHEAD: Final = 86_400_000
 """How far a timestamp may be ahead of the message's time reference, in milliseconds."""
 
-_HIDDEN_IN_WORDS: Final = "control characters and others that are invisible or turn the direction of writing"
+_HIDDEN_IN_WORDS: Final = "control, invisible and bidirectional-control characters"
 
 SCHEMA_PREFIX: Final = 5
 """Bytes of the framing that serialisers of a schema registry put before a message: a zero and the schema's number."""

@@ -67,9 +67,7 @@ CODES: Final[dict[str, Meaning]] = {
     "ASK": _CLUSTER,
     "WRONGPASS": _CHECK_USER,
     "NOAUTH": _CHECK_USER,
-    "NOPERM": Meaning(
-        Verdict.SETTING, "grant this user GET, SET, DEL, EVAL and EVALSHA, in a cluster also CLUSTER SLOTS, on keys that match onramp:*"
-    ),
+    "NOPERM": Meaning(Verdict.SETTING, "grant this user the commands that docs/stores.md lists, on keys that match onramp:*"),
     "DENIED": Meaning(Verdict.SETTING, "set a password on the server, or switch its protected mode off"),
     "NOPROTO": Meaning(Verdict.SETTING, "remove the option protocol from ONRAMP_REDIS_URL"),
     "WRONGTYPE": Meaning(Verdict.BUG, "another program uses this key: give each its own database or server"),

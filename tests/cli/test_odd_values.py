@@ -136,7 +136,7 @@ def test_a_run_takes_every_value_or_tells_why_not(odd: Ready) -> None:
     assert set(figures["deadLetters"]) <= set(REJECTIONS)
     assert {"bad_payload", "placeholder_id", "bad_user_id", "bad_timestamp"} <= set(figures["deadLetters"])
     assert {"persona", "firstName", "timezone"} <= set(figures["valuesUnread"])
-    assert "Values that mean nothing were left out: " in odd.result.err
+    assert "Values that cannot be read were ignored: " in odd.result.err
     assert "Traceback" not in odd.result.err
 
 

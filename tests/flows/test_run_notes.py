@@ -141,7 +141,7 @@ def test_values_that_were_left_out_are_counted_by_field(tmp_path: Path) -> None:
     run = summary()
     run["thisRun"]["valuesUnread"] = {"firstName": 3, "timezone": 1200}
     (note,) = notes_on(run, None, tmp_path / "none")
-    assert note.startswith("Values that mean nothing were left out: firstName 3, timezone 1,200.")
+    assert note.startswith("Values that cannot be read were ignored: firstName 3, timezone 1,200.")
 
 
 def test_a_directory_belongs_to_the_first_catalog_that_used_it(tmp_path: Path) -> None:
