@@ -71,8 +71,8 @@ class Settings(BaseSettings):
     )
     schema_registry_url: SecretStr | None = Field(
         default=None,
-        description="Schema registry, http://user:password@host:8081, for JSON Schema, Avro and Protobuf. Unset: messages with its framing are "
-        "rejected.",
+        description="Schema registry, http://user:password@host:8081, for JSON Schema, Avro, Protobuf. Unset: messages with its framing "
+        "are rejected.",
     )
     redis_url: SecretStr | None = Field(
         default=None,

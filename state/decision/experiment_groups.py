@@ -1,7 +1,7 @@
 """Experiment groups: who is held out and gets no guidance, who is guided by rule, and for whom the bandit chooses.
 
 The group is drawn from the id under which the person was first seen, with the shares of the catalog at that moment, and kept: another share
-applies to those who come later. A share of 0 ends a group for everybody.
+applies to those who come later. A share of 0 ends a group: its people are adaptive.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ _NAMES: Final = ("", "holdout", "rules", "adaptive")
 def experiment_group(plan: Plan, person: Person) -> str:
     """``holdout``, ``rules`` or ``adaptive``."""
     catalog, group = plan.catalog, _NAMES[person.group]
-    if group == "adaptive" or (group == "holdout" and catalog.holdout) or (group == "rules" and catalog.rules):
-        return group
+    if group:
+        ended = (group == "holdout" and not catalog.holdout) or (group == "rules" and not catalog.rules)
+        return "adaptive" if ended else group
     draw = person.draw if person.draw is not None else experiment_draw(person.tenant, person.user)
-    if draw < catalog.holdout and not group:
+    if draw < catalog.holdout:
         return "holdout"
     return "rules" if draw < catalog.holdout + catalog.rules else "adaptive"
 

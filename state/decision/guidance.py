@@ -34,7 +34,7 @@ class Guidance:
     def consider(self, out: Collector, person: Person, trigger: str, at: int, done: Mapping[str, int], step: str = "") -> None:
         """Emit a ``DecisionRequest``, or a non-decision with its reason. ``step`` defaults to the current one."""
         plan = self._plan
-        person.version += 1
+        person.version, person.considered = person.version + 1, True
         step = step or current_step(plan, person.path, done)
         arms = plan.arms(trigger, step, at)
         group = experiment_group(plan, person)

@@ -52,10 +52,7 @@ class Fold:
         ``event.user`` may be empty where the person is known: the event then is of a visitor who was merged into them.
         """
         if person is None:
-            person = Person(event.tenant, event.user, first_seen=event.timestamp, catalog=self._plan.digest)
-            draw_group(self._plan, person)
-            if event.user:
-                out.count(counters.PEOPLE)
+            person = self._new_person(event, out)
         else:
             self.advance(person, event.log_time, out)
         person.now = max(person.now, event.log_time)
@@ -123,36 +120,41 @@ class Fold:
         """A timer fired. A timer that is not, or no longer, due has no effect."""
         self.advance(person, due.at, out)
 
-    def merge(self, person: Person | None, merged: VisitorMerged, out: Collector) -> Person:
+    def merge(self, person: Person | None, merged: VisitorMerged, out: Collector) -> Person | None:
         """The visitor is another person: guidance continues under that person's key, and this key's guidance is withdrawn.
 
         A person who was ever seen as a user is not a visitor: an ``identity_merged`` that names them changes nothing.
         """
-        if person is None:
-            person = Person(merged.tenant, merged.user, first_seen=merged.timestamp)
-        else:
+        if person is not None:
             self.advance(person, merged.log_time, out)
-        person.now = max(person.now, merged.log_time)
-        if merged.refused or person.known:
+            person.now = max(person.now, merged.log_time)
+        if merged.refused or (person is not None and person.known):
             out.count(counters.EVENTS_IGNORED, merged.refused or REFUSED_USER)
-        elif person.deleted_at:
+            return person
+        if person is None:
+            person = Person(merged.tenant, merged.user, now=merged.log_time, first_seen=merged.timestamp)
+        if person.deleted_at:
             if not person.version:  # the deletion overtook the merge, which brings the id
                 person.version += 1
                 self._erase(out, Erase(merged.tenant, merged.user, person.version))
         elif person.merged_into:  # by way of another visitor
             person.merged_into = merged.into_key
         else:
-            self._guidance.withdraw(out, person, "merged", person.now)
-            self._guidance.attribution.void(out, person, person.now)
-            self._detector.censor(person, person.now, out)
-            person.merged_into = merged.into_key
-            person.episode, person.check_due = None, 0
-            if person.sessions:  # the visitor was counted and recorded as a person
-                out.count(counters.PEOPLE, by=-1)
-                person.version += 1
-                out.rows.append(person_fact(self._plan, person, self._group(person), completed(self._plan, person.path, person.steps)))
-            person.traits, person.trait_times, person.last_event, person.notes = {}, {}, "", []
+            self._hand_over(person, merged.into_key, out)
         return person
+
+    def _hand_over(self, person: Person, into_key: str, out: Collector) -> None:
+        """The visitor is the person under ``into_key`` from now on."""
+        self._guidance.withdraw(out, person, "merged", person.now)
+        self._guidance.attribution.void(out, person, person.now)
+        self._detector.censor(person, person.now, out)
+        person.merged_into = into_key
+        person.episode, person.check_due = None, 0
+        if person.sessions:  # the visitor was counted and recorded as a person
+            out.count(counters.PEOPLE, by=-1)
+            person.version += 1
+            out.rows.append(person_fact(self._plan, person, self._group(person), completed(self._plan, person.path, person.steps)))
+        person.traits, person.trait_times, person.last_event, person.notes = {}, {}, "", []
 
     def merged_user_deleted(self, person: Person | None, deleted: VisitorDeleted, out: Collector) -> Person:
         """The person into whom this visitor was merged was deleted: erase the records and rows under the visitor's id too.
@@ -167,18 +169,9 @@ class Fold:
         if person.known or person.deleted_at or person.merged_into not in ("", deleted.into_key):
             return person
         if not person.merged_into:
-            merged = VisitorMerged(
-                tenant=deleted.tenant,
-                key=deleted.key,
-                user=person.user,
-                into="",
-                into_key=deleted.into_key,
-                timestamp=deleted.timestamp,
-                log_time=deleted.log_time,
-                partition=deleted.partition,
-                seq=deleted.seq,
-            )
-            person = self.merge(person, merged, out)
+            self.advance(person, deleted.log_time, out)
+            person.now = max(person.now, deleted.log_time)
+            self._hand_over(person, deleted.into_key, out)
         person.now = max(person.now, deleted.log_time)
         self._erase(out, Erase(person.tenant, person.user, person.version + 1))
         _forget(person, deleted.timestamp, merged_into=deleted.into_key)
@@ -231,7 +224,7 @@ class Fold:
             if kind == "signup":
                 person.signup_at = min(person.signup_at or at, at)
                 row_changed |= signing_up
-        elif kind == "identity_merged" and not event.anonymous and person.draw is None and not person.decided:
+        elif kind == "identity_merged" and not event.anonymous and person.draw is None and not person.considered:
             person.draw = experiment_draw(person.tenant, str(event.payload["previousId"]))
             draw_group(plan, person)
             row_changed = True
@@ -354,14 +347,26 @@ class Fold:
         out.effects.append(erase)
         out.rows.append(erase)
 
-    @staticmethod
-    def _as_user(person: Person, event: Event, out: Collector) -> Person:
-        """A merged visitor's event. One of a user shows that the id is a ``userId``, hence nobody's visitor: a life of its own begins."""
+    def _new_person(self, event: Event, out: Collector) -> Person:
+        """Somebody who begins with ``event``."""
+        person = Person(event.tenant, event.user, first_seen=event.timestamp, catalog=self._plan.digest)
+        draw_group(self._plan, person)
+        if event.user:
+            out.count(counters.PEOPLE)
+        return person
+
+    def _as_user(self, person: Person, event: Event, out: Collector) -> Person:
+        """A merged visitor's event. One of a user shows that the id is a ``userId``, hence nobody's visitor: a life of its own begins.
+
+        Of the life before only the version stays, and what is needed to recognise repeated events.
+        """
         if event.anonymous or event.from_visitor or not event.user:
             person.user = person.user or ("" if person.deleted_at else event.user)
             return person
-        out.count(counters.PEOPLE)
-        return Person(event.tenant, event.user, person.partition, person.version, person.now, seen=person.seen, first_seen=event.timestamp)
+        own = self._new_person(event, out)
+        own.partition, own.version, own.now = person.partition, person.version, person.now
+        own.seen, own.newest, own.floor = person.seen, person.newest, person.floor
+        return own
 
     def _group(self, person: Person) -> str:
         return "merged" if person.merged_into else experiment_group(self._plan, person)

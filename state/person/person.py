@@ -196,5 +196,7 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     # what the catalog decided
     catalog: int = 0
     """Digest of the catalog under which the person was last seen (``Plan.digest``)."""
+    considered: bool = False
+    """Guidance was considered for the person, shown or not: their group no longer changes when an earlier id becomes known."""
     group: int = 0
     """Experiment group, drawn when the person was first seen (``state/decision/experiment_groups.py``)."""

@@ -654,6 +654,60 @@ def test_an_id_that_was_merged_and_is_then_seen_as_a_user_begins_a_life_of_its_o
     assert counts(life.become("somebody", 5 * HOUR), "events_ignored") == ["merge_refused"]
 
 
+@pytest.mark.parametrize("first", ["a retried event", "an old event", "a new one"])
+def test_a_life_of_its_own_can_be_written_down_whatever_it_begins_with(first: str) -> None:
+    """What was seen of the id before is measured from its floor, so both stay together."""
+    visit = anonymously(connect(60 * DAY, log=60 * DAY))
+    life = Life()
+    life.see(visit)
+    life.become("somebody", 61 * DAY)
+    begins = {
+        "a retried event": msgspec.structs.replace(visit, anonymous=False),
+        "an old event": event("page_view", DAY, log=61 * DAY, path="/"),
+        "a new one": event("page_view", 62 * DAY, path="/"),
+    }
+    life.see(begins[first])
+    life.reload()
+    assert life.person is not None
+    assert (life.person.user, life.person.merged_into) == ("u", "")
+    assert life.person.catalog == life.plan.digest
+    assert life.person.group
+
+
+def test_a_life_of_its_own_is_observed_from_its_beginning() -> None:
+    life = Life()
+    life.see(anonymously(event("page_view", 1, path="/")))
+    life.become("somebody", HOUR)
+    life.see(signup(2 * HOUR))
+    assert life.person is not None
+    assert life.person.episode is not None
+    assert life.person.episode.observed
+    assert life.person.since == {"connect": START + 2 * HOUR}
+
+
+def test_a_refused_merge_of_an_unknown_id_makes_nobody() -> None:
+    life = Life()
+    refused = msgspec.structs.replace(visitor_merged(1), refused="merge_too_many")
+    out = Collector("key")
+    assert life.fold.merge(None, refused, out) is None
+    assert counts(flat(out), "events_ignored") == ["merge_too_many"]
+    life.see(signup(HOUR))
+    assert sum(each.by for each in life.of(Counted) if each.name == "people") == 1
+
+
+@pytest.mark.parametrize("holdout", [0.0, 0.9])
+def test_whoever_was_considered_keeps_the_group_when_an_earlier_id_becomes_known(holdout: float) -> None:
+    """Held-out users have no decision. If only the guided kept their group, the holdout would lose its users at every merge."""
+    small = plan(holdout=holdout)
+    for number in range(20):
+        life = Life(small)
+        life.see(signup(user=f"u{number}"))
+        assert life.person is not None
+        before = experiment_group(small, life.person)
+        life.see(event("identity_merged", 1, user=f"u{number}", previousId=f"cookie-{number}"))
+        assert experiment_group(small, life.person) == before
+
+
 def test_a_visitor_may_be_merged_on_into_another_person_and_is_erased_with_that_one() -> None:
     life = Life()
     life.see(anonymously(signup()))
