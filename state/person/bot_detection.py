@@ -104,9 +104,9 @@ def observe(rhythm: ActivityRhythm, at: int, kind: int, *, act: bool, since_sign
     _count_signs(rhythm, at)
 
 
-def is_marked(rhythm: ActivityRhythm) -> bool:
-    """Whether the account counts as a bot now."""
-    return rhythm.signs >= SIGNS or rhythm.hours.bit_count() >= ACTIVE_HOURS
+def is_marked(rhythm: ActivityRhythm, at: int) -> bool:
+    """Whether the account counts as a bot at ``at``."""
+    return rhythm.signs >= SIGNS or _active_hours(rhythm, at) >= ACTIVE_HOURS
 
 
 def is_suspicious(rhythm: ActivityRhythm, at: int) -> bool:
@@ -117,7 +117,7 @@ def is_suspicious(rhythm: ActivityRhythm, at: int) -> bool:
         or (rhythm.quick * 2 >= FAST and (rhythm.last - rhythm.run_from) * 2 >= SUSTAINED)
         or rhythm.steady * 2 >= STEADY
         or rhythm.even * 2 >= EVEN
-        or rhythm.hours.bit_count() >= RESTLESS_HOURS
+        or _active_hours(rhythm, at) >= RESTLESS_HOURS
         or _only_repeats(rhythm, at)
     )
 
@@ -130,6 +130,11 @@ def is_monitor(rhythm: ActivityRhythm, at: int) -> bool:
 def clear(rhythm: ActivityRhythm) -> None:
     """Forget all signs: the account showed that a person uses it."""
     rhythm.signs = rhythm.human = rhythm.quick = rhythm.at_first = rhythm.steady = rhythm.even = rhythm.page_views = 0
+
+
+def _active_hours(rhythm: ActivityRhythm, at: int) -> int:
+    """In how many of the 24 hours up to ``at`` the account was active."""
+    return (rhythm.hours << min(max(at // HOUR - rhythm.hour, 0), 24) & _ALL_HOURS).bit_count()
 
 
 def _only_repeats(rhythm: ActivityRhythm, at: int) -> bool:

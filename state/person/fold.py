@@ -263,7 +263,7 @@ class Fold:
             out.rows.append(person_fact(self._plan, person, self._group(person), done))
 
     def _meet_catalog(self, person: Person, at: int, out: Collector) -> None:
-        """The person was last seen under another catalog, or by an earlier release: derive anew, as of log time ``at``, what depends on it.
+        """The person was last seen under another catalog: derive anew, as of log time ``at``, what depends on it.
 
         Nothing is considered for steps that count as completed now. A decision about a step that is gone ends as withdrawn: its outcome
         would say nothing of its arm.
@@ -284,6 +284,7 @@ class Fold:
         done, _ = self._progress(person, path, before, out, anew=True)
         for each in [each for each in person.open if each.step not in plan.steps]:
             self._guidance.attribution.close(out, person, each, "withdrawn", person.now)
+        self._detector.reschedule(person, person.now, self._detector.parameters(person, at, out))
         if known:
             out.rows.append(person_fact(plan, person, self._group(person), done))
 

@@ -95,8 +95,6 @@ class Detector:
         else:
             if rhythm is None:
                 rhythm = person.rhythm = ActivityRhythm()
-            if person.bot and not rhythm.last:  # an earlier release marked the account
-                rhythm.signs = bot_detection.SIGNS
             bot_detection.observe(
                 rhythm,
                 event.timestamp,
@@ -105,16 +103,20 @@ class Detector:
                 since_signup=event.timestamp - person.signup_at if person.signup_at else -1,
                 page_view=event.type == "page_view",
             )
-        marked = bot_detection.is_marked(rhythm)
+        marked = bot_detection.is_marked(rhythm, event.timestamp)
         if marked and not person.bot:
             person.bot, person.check_due = True, 0
             self.censor(person, at, out)
-        elif person.bot and not marked and not rhythm.signs:
+        elif person.bot and not marked:
             person.bot = False
-            if person.episode is not None:
-                self._schedule(person, person.episode, at, parameters.curves[person.episode.step])
+            self.reschedule(person, at, parameters)
         elif bot_detection.is_monitor(rhythm, event.timestamp):
             self.censor(person, at, out)
+
+    def reschedule(self, person: Person, at: int, parameters: Parameters) -> None:
+        """Set the timer of the current step anew: something that it depends on has changed."""
+        if person.episode is not None:
+            self._schedule(person, person.episode, at, parameters.curves[person.episode.step])
 
     def forget_rhythm(self, person: Person) -> None:
         """The catalog switched bot detection off."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from random import Random
 
@@ -286,29 +287,23 @@ def test_people_whose_client_sends_much_by_itself_are_no_machines(way: Callable[
     assert not suspected(Life(), as_events(way(Random(seed))))
 
 
+def paced(rng: Random, count: int, shortest: float, longest: float, what: Callable[[int], str]) -> list[tuple[float, str]]:
+    """Events with pauses drawn evenly between two lengths in milliseconds."""
+    times = accumulate(rng.uniform(shortest, longest) for _ in range(count))
+    return [(at, what(number)) for number, at in enumerate(times)]
+
+
 def crawler(rng: Random) -> list[tuple[float, str]]:
-    at, acts = 2000.0, list[tuple[float, str]]()
-    for number in range(60):
-        at += rng.uniform(150, 900)
-        acts.append((at, f"page {number % 17}"))
-    return acts
+    return paced(rng, 60, 150, 900, lambda number: f"page {number % 17}")
 
 
 def load_test(rng: Random) -> list[tuple[float, str]]:
     """A script of eight actions with a think time between one and three seconds, over and over."""
-    at, acts = 0.0, list[tuple[float, str]]()
-    for number in range(200):
-        at += rng.uniform(1000, 3000)
-        acts.append((at, f"step {number % 8}"))
-    return acts
+    return paced(rng, 200, 1000, 3000, lambda number: f"step {number % 8}")
 
 
 def scraper(rng: Random) -> list[tuple[float, str]]:
-    at, acts = 0.0, list[tuple[float, str]]()
-    for _ in range(200):
-        at += rng.uniform(6_000, 40_000)
-        acts.append((at, f"page {rng.randrange(15)}"))
-    return acts
+    return paced(rng, 200, 6_000, 40_000, lambda _: f"page {rng.randrange(15)}")
 
 
 def replay(rng: Random) -> list[tuple[float, str]]:
@@ -372,17 +367,6 @@ def test_a_click_on_guidance_clears_its_reader() -> None:
     assert not life.person.bot
 
 
-def test_a_mark_of_an_earlier_release_is_lifted_by_the_same_evidence() -> None:
-    life = Life()
-    life.see(signup())
-    assert life.person is not None
-    life.person.bot, life.person.rhythm = True, ActivityRhythm(18, 0, 4600, 5, 1)
-    life.see(*pages([10.0]))
-    assert life.person.bot
-    human_again(life)
-    assert not life.person.bot
-
-
 def with_lines(lines: str) -> Plan:
     return Plan(catalog(change=lambda text: text.replace("arms:\n", f"{lines}\narms:\n", 1)))
 
@@ -405,3 +389,42 @@ def test_a_catalog_can_switch_the_rule_off_and_earlier_marks_end() -> None:
     life.see(event("form_submit", HOUR, form="connect"))
     assert isinstance(life.person, Person)
     assert not life.person.bot
+
+
+def test_restless_hours_are_those_of_the_last_day_and_end_in_silence() -> None:
+    rng, rhythm = Random(5), ActivityRhythm()
+    for hour in range(bot_detection.RESTLESS_HOURS):
+        note(rhythm, START + hour * HOUR + round(rng.uniform(0, HOUR)), hour)
+    last = START + (bot_detection.RESTLESS_HOURS - 1) * HOUR
+    assert bot_detection.is_suspicious(rhythm, last + HOUR - 1)
+    assert not bot_detection.is_suspicious(rhythm, last + 13 * HOUR)
+
+
+def restless() -> Life:
+    """A life without rest for a day and a night, marked for that. The sign-up comes near the end, so that its step is still open."""
+    life, rng = Life(plan(cooldown="1m", cap=100)), Random(5)
+    times = sorted(rng.uniform(0, DAY) for _ in range(70))
+    assert suspected(life, sorted([signup(23 * HOUR), *pages(times)], key=lambda each: each.timestamp))
+    assert life.person is not None
+    assert life.person.bot
+    assert life.person.check_due == 0
+    return life
+
+
+@pytest.mark.parametrize("signs", [0, 1])
+def test_who_was_marked_for_no_rest_and_rests_is_a_person_again_whatever_single_sign_there_was(signs: int) -> None:
+    life = restless()
+    assert life.person is not None
+    assert life.person.rhythm is not None
+    life.person.rhythm.signs = signs
+    life.see(event("page_view", DAY + 8 * HOUR, path="/again"))
+    assert not life.person.bot
+    assert life.person.check_due
+
+
+def test_a_mark_that_the_catalog_lifts_sets_the_timer_of_the_step_again() -> None:
+    lifted = Life(with_lines("bot_detection: false"), restless().person)
+    lifted.see(event("page_view", DAY + HOUR, path="/"))
+    assert lifted.person is not None
+    assert not lifted.person.bot
+    assert lifted.person.check_due
