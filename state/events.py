@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from state.event_fields import CHECKED, REQUIRED, fault_of
 from state.messages import Message
-from state.placeholders import PLACEHOLDER_IDS, is_placeholder_id
+from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS, is_placeholder_id
 from state.records.dead_letter import DeadLetter
 from state.times import YEAR_2000
 from state.traceparent import read_traceparent
@@ -193,7 +193,7 @@ def _decode(message: Message) -> Event:
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
         wire, timestamp, payload = _decode_mended(value, error)
     user, event_id, anonymous = wire.user_id, wire.event_id, False
-    if user is None or user.strip() in PLACEHOLDER_IDS:
+    if user is None or user.strip() in PLACEHOLDER_IDS or (user[0] in TAG_BEGINS and is_placeholder_id(user)):
         user, anonymous = _anonymous_id(wire), True
     if wire.event_type not in EVENT_TYPES:
         raise _RejectError("unknown_event_type", f"{wire.event_type[:64]!r} is not an event type")
@@ -202,7 +202,7 @@ def _decode(message: Message) -> Event:
     ids = user + event_id
     if not (ids.isascii() and ids.isprintable()) and _HIDDEN.search(ids):
         raise _RejectError("bad_user_id" if _HIDDEN.search(user) else "bad_event_id")
-    if event_id in PLACEHOLDER_IDS or event_id.isspace():
+    if event_id in PLACEHOLDER_IDS or event_id.isspace() or (event_id[0] in TAG_BEGINS and is_placeholder_id(event_id)):
         raise _placeholder("eventId", event_id)
     if wire.tenant_id != "default":
         if _HIDDEN.search(wire.tenant_id) or _NOT_IN_TENANT.search(wire.tenant_id):

@@ -25,6 +25,8 @@ PLACEHOLDER_IDS: Final = _spellings((*_NOTHING, *_NOBODY, *_FLAGS_AND_NAMES, *_N
 """Ids that are nobody's, without blanks around them. ``0`` is not among them: some products count from it."""
 
 _TAG: Final = re.compile(r"\{\{.*\}\}|[$#]?\{.*\}|<%.*%>|\[\[.*\]\]|\*\|.*\|\*|%%?[\w.\- ]+%%?|%[a-z@]", re.DOTALL | re.IGNORECASE)
+TAG_BEGINS: Final = frozenset("{$#<[*%")
+"""First characters of template tags: a look that is cheap enough for every id."""
 _NOTHING_LOWER: Final = frozenset(text.lower() for text in _NOTHING)
 _NOBODY_LOWER: Final = frozenset(_NOBODY)
 
@@ -43,4 +45,4 @@ def names_nobody(text: str) -> bool:
 def is_placeholder_id(text: str) -> bool:
     """Whether ``text`` is blank, a placeholder, or a template tag that nobody filled in, instead of an id."""
     bare = text.strip()
-    return bare in PLACEHOLDER_IDS or bare.lower() in _NOTHING_LOWER
+    return bare in PLACEHOLDER_IDS or bare.lower() in _NOTHING_LOWER or (bare[:1] in TAG_BEGINS and _TAG.fullmatch(bare) is not None)

@@ -52,7 +52,7 @@ def reason(outcome: Event | DeadLetter) -> str:
 
 PLACEHOLDERS = [
     *"undefined Undefined null NULL NaN None none (null) <nil> anonymous unknown n/a true false userId".split(),
-    *("[object Object]", "00000000-0000-0000-0000-000000000000", " ", "\u3000", " undefined "),
+    *("[object Object]", "{{user_id}}", "${userId}", "%USER%", "00000000-0000-0000-0000-000000000000", " ", "\u3000", " undefined "),
 ]
 
 TABLE: list[tuple[str, dict[str, Any], str]] = [
@@ -89,6 +89,7 @@ TABLE: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("placeholder_id", {"userId": "", "anonymousId": "null"}, "anonymousId is"),
     ("placeholder_id", {"eventId": "undefined"}, "eventId is"),
+    ("placeholder_id", {"eventId": "%EVENT_ID%"}, "eventId is"),
     ("placeholder_id", {"eventId": "  "}, "eventId is"),
     ("placeholder_id", {"tenantId": "undefined"}, "tenantId is"),
     ("placeholder_id", {"tenantId": " "}, "tenantId is"),
