@@ -53,17 +53,23 @@ def read_consent(value: object) -> bool:
     raise UnreadableError(f"is {_shown(value)}; send true or false, or leave it out")
 
 
-def read_channels(value: object) -> tuple[str, ...]:
-    """Read ``channels`` to the surfaces on which the person refuses guidance. Raises ``UnreadableError``."""
+def read_channels(value: object) -> dict[str, bool]:
+    """Read ``channels`` to the surfaces that it speaks of, and whether the person wants guidance there. Raises ``UnreadableError``.
+
+    An object speaks only of what it names, so that it undoes no other refusal.
+    """
     try:
-        if isinstance(value, dict) and value:
-            return tuple(sorted({_channel(name) for name, flag in value.items() if not read_consent(flag)} & set(_SURFACES)))
-        if isinstance(value, str | bool) and value != "" and _channel(str(value)) not in (*_SURFACES, "all"):
-            return () if read_consent(value) else _SURFACES
+        if isinstance(value, dict):
+            named = {_channel(name): read_consent(flag) for name, flag in value.items()}
+            found: dict[str, bool] = {surface: named[surface] for surface in _SURFACES if surface in named}
+            if found:
+                return found
+        elif isinstance(value, str | bool) and value != "" and _channel(str(value)) not in (*_SURFACES, "all"):
+            return dict.fromkeys(_SURFACES, read_consent(value))
         names = [value] if isinstance(value, str) and value.strip() else value
         if isinstance(names, list) and all(isinstance(each, str) for each in names):
             wanted = {_channel(each) for each in names}
-            return tuple(each for each in _SURFACES if not wanted & {each, "all"})
+            return {each: bool(wanted & {each, "all"}) for each in _SURFACES}
     except UnreadableError:
         pass
     raise UnreadableError(f'is {_shown(value)}; send the list of those that the user wants, like ["in_app", "email"], or [] for none')
@@ -107,18 +113,18 @@ def _minute(value: object, name: str) -> int:
 
 
 class Preferences(NamedTuple):
-    """What a ``preferences_changed`` says, None where it says nothing. ``refused`` are surfaces; ``unread``: field → what is wrong."""
+    """What a ``preferences_changed`` says, None where it says nothing. ``channels``: surface → wanted; ``unread``: field → fault."""
 
     guidance: bool | None
     model_text: bool | None
-    refused: tuple[str, ...] | None
+    channels: dict[str, bool] | None
     quiet: tuple[int, int] | None
     unread: Mapping[str, str]
 
     @property
     def refuses(self) -> bool:
         """Whether the person refuses something."""
-        return self.guidance is False or self.model_text is False or bool(self.refused)
+        return self.guidance is False or self.model_text is False or not all((self.channels or {}).values())
 
 
 _PREFERENCES: Final[dict[str, Callable[[object], Any]]] = {
@@ -127,7 +133,7 @@ _PREFERENCES: Final[dict[str, Callable[[object], Any]]] = {
     "channels": read_channels,
     "quietHours": read_quiet_hours,
 }
-_REFUSAL: Final[dict[str, Any]] = {"guidance": False, "modelText": False, "channels": _SURFACES}
+_REFUSAL: Final[dict[str, Any]] = {"guidance": False, "modelText": False, "channels": dict.fromkeys(_SURFACES, False)}
 _BY_LETTERS: Final = {name.lower(): name for name in _PREFERENCES}
 
 

@@ -47,7 +47,7 @@ class Attribution:
         decision.arm = decision.arm or arm
         if not decision.shown:
             decision.shown = max(timestamp, decision.created)
-            decision.due = max(decision.shown + self._window(decision), now + self._plan.lookahead)
+            decision.due = max(decision.shown + decision.window, now + self._plan.lookahead)
             if decision.arm:
                 person.arms_seen[decision.arm] = decision.shown
             self._report(out, person, decision, "shown", decision.shown)
@@ -64,7 +64,7 @@ class Attribution:
     def completed(self, out: Collector, person: Person, newly: Mapping[str, int], now: int) -> None:
         """The steps ``newly`` were completed: close their decisions, as success where they were shown within the window."""
         for decision in [each for each in person.open if each.step in newly]:
-            at, window = newly[decision.step], self._window(decision)
+            at, window = newly[decision.step], decision.window
             if not decision.shown or at < decision.shown:
                 self.close(out, person, decision, "withdrawn", now)
             elif at <= decision.shown + window:
@@ -106,14 +106,10 @@ class Attribution:
                 arm=decision.arm,
                 kind=kind,
                 version=decision.version,
-                matures_at=decision.shown + self._window(decision) if decision.shown else 0,
+                matures_at=decision.shown + decision.window if decision.shown else 0,
                 group=experiment_group(self._plan, person),
             )
         )
-
-    def _window(self, decision: OpenDecision) -> int:
-        """The attribution window that the catalog promised when the decision was made."""
-        return decision.window or self._plan.limits.attribution_window
 
     def _echoed(self, person: Person, text: object) -> tuple[OpenDecision | None, str]:
         read = self._keys.read_recommendation_id(text) if isinstance(text, str) else None

@@ -15,7 +15,7 @@ from state.events import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.snapshot import SnapshotError
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class Identity(msgspec.Struct, gc=False, array_like=True):

@@ -34,7 +34,7 @@ class StepState(msgspec.Struct, gc=False, array_like=True):
 class OpenDecision(msgspec.Struct, gc=False, array_like=True, kw_only=True):
     """A decision without an outcome yet. ``due`` is when its window closes, or it expires; ``shown`` is 0 until it was shown.
 
-    ``window`` is the attribution window of the catalog that made it; 0 where an earlier release did.
+    ``window`` is the attribution window of the catalog that made it.
     """
 
     decision: str
@@ -46,10 +46,10 @@ class OpenDecision(msgspec.Struct, gc=False, array_like=True, kw_only=True):
     created: int
     expires: int
     due: int
+    window: int
     shown: int = 0
     flags: int = 0
     arm: str = ""
-    window: int = 0
 
 
 class ActivityRhythm(msgspec.Struct, gc=False, array_like=True):
@@ -150,6 +150,10 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     model_text: bool = True
     """Whether a model may word this person's guidance."""
     model_text_at: int = 0
+    refused: list[str] = []
+    """Surfaces on which the person wants no guidance."""
+    channels_at: dict[str, int] = {}
+    """When the person last said whether they want guidance on a surface."""
     # progress
     path: str = ""
     steps: dict[str, StepState] = {}
@@ -189,10 +193,6 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     """Type and subject of the last event to arrive, shortened."""
     notes: list[str] = []
     """The person's last texts and errors: kept only where the catalog's ``wording`` uses them."""
-    # preferences, continued: a later field of a snapshot stands at its end
-    refused: list[str] = []
-    """Surfaces on which the person wants no guidance."""
-    channels_at: int = 0
     # what the catalog decided
     catalog: int = 0
     """Digest of the catalog under which the person was last seen (``Plan.digest``)."""

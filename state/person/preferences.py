@@ -20,6 +20,8 @@ def update_preferences(person: Person, event: Event, out: Collector) -> None:
         person.model_text_at, person.model_text = at, told.model_text
     if told.guidance is not None and (at > person.guidance_at or (at == person.guidance_at and not told.guidance)):
         person.guidance_at, person.guidance = at, told.guidance
-    if told.refused is not None and at >= person.channels_at:
-        also = person.refused if at == person.channels_at else []
-        person.channels_at, person.refused = at, sorted({*told.refused, *also})
+    for surface, wanted in (told.channels or {}).items():
+        known = person.channels_at.get(surface, 0)
+        if at > known or (at == known and not wanted):
+            person.channels_at[surface] = at
+            person.refused = sorted({*person.refused} - {surface} | ({surface} if not wanted else set()))

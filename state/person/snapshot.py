@@ -1,14 +1,14 @@
 """The snapshot of a person: versioned, compact, plain bytes; never a pickled class.
 
-Layout of version 1::
+Layout of version 2::
 
-    byte 0      version, 1
+    byte 0      version, 2
     byte 1..4   n, the number of event ids remembered, little endian
     8 n bytes   hashes of the event ids
     4 n bytes   their event times, in milliseconds after ``floor``
     the rest    MessagePack array: the fields of ``Person`` in order, ``seen`` empty
 
-Another layout gets another version byte and a reader of its own here.
+Fields are only appended, with defaults. Another layout gets another version byte.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 from state.person.deduplication import recent_events
 from state.person.person import Person
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _HEAD: Final = struct.Struct("<BI")
 _encoder = msgspec.msgpack.Encoder()

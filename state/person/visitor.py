@@ -19,7 +19,7 @@ from state.person.snapshot import SnapshotError
 
 KEPT: Final = 64
 _ABOUT_THE_PERSON: Final = frozenset({"signup", "identify", "preferences_changed"})
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class Visitor(msgspec.Struct, gc=False, array_like=True):

@@ -75,7 +75,7 @@ def test_whoever_was_written_down_before_there_were_episodes_is_looked_after_aga
     assert [signal.step_id for signal in of_kind(life.outputs, SignalFact)] == ["connect"]
 
 
-def test_an_activated_person_of_an_earlier_release_is_left_alone() -> None:
+def test_an_activated_person_is_left_alone() -> None:
     life = Life()
     life.see(signup(), event("track", HOUR, name="connected"), *(event("track", 2 * HOUR + each, name="explored") for each in range(3)))
     assert life.person is not None

@@ -92,7 +92,7 @@ def test_channels_that_cannot_be_read_are_refused_in_words(value: Any) -> None:
 
 def test_a_refusal_counts_beside_what_cannot_be_read_which_then_is_one_too() -> None:
     found = read_preferences({"modelText": "off", "guidance": None, "channels": 5, "quietHours": {"start": "25:00"}})
-    assert (found.guidance, found.model_text, found.refused, found.quiet) == (False, False, ("email", "in_app"), None)
+    assert (found.guidance, found.model_text, found.channels, found.quiet) == (False, False, {"in_app": False, "email": False}, None)
     assert set(found.unread) == {"guidance", "channels", "quietHours"}
     alone = read_preferences({"guidance": None, "modelText": True})
     assert (alone.guidance, alone.model_text, set(alone.unread)) == (None, True, {"guidance"})

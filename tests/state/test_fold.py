@@ -284,7 +284,7 @@ def test_a_snapshot_of_fewer_fields_reads_as_a_person_of_today() -> None:
     life.see(signup())
     assert life.person is not None
     fields = msgspec.msgpack.decode(msgspec.msgpack.encode(msgspec.structs.replace(life.person, seen={})))
-    older = snapshot._HEAD.pack(1, 0) + msgspec.msgpack.encode(fields[:-2])
+    older = snapshot._HEAD.pack(snapshot.VERSION, 0) + msgspec.msgpack.encode(fields[:-2])
     read = snapshot.decode(older)
     assert (read.path, read.steps, read.guidance_at) == ("analysts", {}, 0)
 
@@ -433,7 +433,18 @@ def test_who_does_not_want_the_channel_gets_no_guidance_on_it(channels: Any) -> 
     assert [each.reason for each in withdrawals(life.see(event("preferences_changed", 7 * HOUR + 1, channels=channels)))] == ["opted_out"]
 
 
-@pytest.mark.parametrize("channels", [["in_app"], ["email", "inApp"], "all", True, {"email": False}, None, 7, {}])
+def test_an_object_changes_the_channels_that_it_names_and_undoes_no_other_refusal() -> None:
+    life = Life()
+    life.see(event("preferences_changed", 1, channels={"in_app": False}), event("preferences_changed", 2, channels={"email": False}))
+    assert declined(life.see(signup(3))) == ["opted_out"]
+    life.see(event("preferences_changed", 9, channels={"in_app": True}), event("preferences_changed", 8, log=9, channels={"email": True}))
+    assert life.person is not None
+    assert life.person.refused == []
+    life.see(event("preferences_changed", 7, log=9, channels={"email": False}))
+    assert life.person.refused == [], "an older refusal than the newest word on that channel"
+
+
+@pytest.mark.parametrize("channels", [["in_app"], ["email", "inApp"], "all", True, {"email": False}, None, 7, {}, {"sms": False}])
 def test_who_wants_the_channel_or_says_nothing_is_guided(channels: Any) -> None:
     life = Life()
     assert declined(life.see(event("preferences_changed", 0, channels=channels), signup(1))) == []

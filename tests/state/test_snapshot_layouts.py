@@ -1,0 +1,48 @@
+"""A layout of a snapshot and its version change together, so that no release misreads what another one wrote."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from state.person import chains, identity, link, snapshot, visitor
+from state.person.person import Person
+
+
+def layout(kind: type | msgspec.inspect.Type) -> Iterator[str]:
+    """The fields of ``kind`` and of all that they hold, with their types, in the order in which a snapshot has them."""
+    held = kind if isinstance(kind, msgspec.inspect.Type) else msgspec.inspect.type_info(kind)
+    yield type(held).__name__
+    match held:
+        case msgspec.inspect.StructType(fields=fields):
+            for field in fields:
+                yield field.name
+                yield from layout(field.type)
+        case msgspec.inspect.UnionType(types=types):
+            for each in sorted(types, key=lambda each: type(each).__name__):
+                yield from layout(each)
+        case msgspec.inspect.DictType(key_type=key, value_type=value):
+            yield from layout(key)
+            yield from layout(value)
+        case msgspec.inspect.ListType(item_type=item) | msgspec.inspect.VarTupleType(item_type=item):
+            yield from layout(item)
+        case _:
+            pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "expected"),
+    [
+        pytest.param(Person, snapshot.VERSION, (2, 3_125_101_865), id="person"),
+        pytest.param(visitor.Visitor, visitor.VERSION, (2, 4_019_047_874), id="visitor"),
+        pytest.param(identity.Identity, identity.VERSION, (2, 3_847_287_988), id="identity"),
+        pytest.param(link.Link, link.VERSION, (1, 3_187_489_709), id="link"),
+        pytest.param(chains.Chains, chains.VERSION, (1, 4_270_006_679), id="chains"),
+    ],
+)
+def test_another_layout_has_another_version(kind: type, version: int, expected: tuple[int, int]) -> None:
+    """Who moves, renames or retypes a field raises the version. Who appends one with a default writes its checksum here."""
+    assert (version, zlib.crc32(" ".join(layout(kind)).encode())) == expected
