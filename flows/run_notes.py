@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 UNSORTED: Final = 0.02
 """A file counts as unsorted if more than this share of its lines goes back in time by more than an hour."""
+MOST: Final = 0.5
+"""A file also counts as unsorted if more than this share of its lines goes back, or is so far ahead that it does not move time."""
 ENOUGH: Final = 100
 """From this many events on, it is a fault if no event completed a step."""
 
@@ -38,19 +40,8 @@ def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: P
             notes.append(f"No event was accepted. {hint}")
         elif not run["eventsRead"] and not rejected:
             notes.append("The input was already read to its end. To read it again, use another --data-dir.")
-    if progress is not None and progress.ahead:
-        which = count(progress.ahead, "line is", "lines are")
-        notes.append(
-            f"{which} more than a day ahead of all lines before, by up to {_long(progress.furthest_ahead)} (first in line "
-            f"{progress.first_ahead:,}), and the lines after do not agree. The clock of a device is wrong; it did not move time for others."
-        )
-    if progress is not None and progress.backward > UNSORTED * max(run["eventsRead"], 1):
-        behind = f", behind line {progress.backward_from:,}" if progress.backward_from else ""
-        notes.append(
-            f"Time goes back by more than an hour in {count(progress.backward, 'line')}, by up to {_long(progress.furthest_back)} (first "
-            f"in line {progress.first_backward:,}{behind}), so pauses and timers are wrong. Sort the file by time and read it into "
-            "another --data-dir."
-        )
+    if progress is not None:
+        notes += _notes_on_time(progress, max(run["eventsRead"], 1))
     if run["eventsRead"] and rejected == run["eventsRead"]:
         notes.append(f"Every message was rejected. {_first_letter(dead_letters, is_line=progress is not None)}".rstrip())
     if summary["eventsAccepted"] >= ENOUGH and not summary["stepsCompleted"]:
@@ -63,6 +54,28 @@ def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: P
         fields = ", ".join(f"{name} {number:,}" for name, number in unread.items())
         notes.append(f"Values that cannot be read were ignored: {fields}. docs/events.md says what each field may hold.")
     return notes
+
+
+def _notes_on_time(progress: Progress, read: int) -> list[str]:
+    """A note on a file that is not sorted, or else on clocks that are fast. Few lines are a device's; most of a file is its order."""
+    ahead = count(progress.ahead, "line is", "lines are")
+    first_ahead = f"by up to {_long(progress.furthest_ahead)} (first in line {progress.first_ahead:,})"
+    if progress.backward > UNSORTED * read or progress.backward + progress.ahead > MOST * read:
+        behind = f", behind line {progress.backward_from:,}" if progress.backward_from else ""
+        found = []
+        if progress.backward:
+            found.append(
+                f"Time goes back by more than an hour in {count(progress.backward, 'line')}, by up to {_long(progress.furthest_back)} "
+                f"(first in line {progress.first_backward:,}{behind})"
+            )
+        if progress.ahead:
+            found.append(f"{ahead} more than a day ahead of the lines around, {first_ahead}")
+        return [f"{', and '.join(found)}, so pauses and timers are wrong. Sort the file by time and read it into another --data-dir."]
+    note = (
+        f"{ahead} more than a day ahead of all lines before, {first_ahead}, and the lines after do not agree. The clock of a device is "
+        "wrong; it did not move time for others."
+    )
+    return [note] if progress.ahead else []
 
 
 def nothing_accepted(summary: dict[str, Any], progress: Progress | None) -> bool:

@@ -1,12 +1,12 @@
 """Reads events from a file of JSON lines: plain, gzip, or ``-`` for standard input. Bounded; log time comes from the events.
 
 Log time. ``log_time`` is the largest event time so far. A time before 2000 or more than a day past ``reference`` does not advance it.
-A time more than an hour past log time advances it only if the lines after it agree (``leaps.py``); if enough people contradict it, their
-time is the line's ``reference``. Before the first line with a time it is ``MIN_TIME``, the year 2000. Log time is divided into slots of
-``TICK_MS``. A timer fires right before the first line whose slot begins at or after its deadline, by a ``Tick`` in a batch of its own
-(``sources/batching.py``). The end of the input fires no timers, because the next file may continue it. No batch extends across a boundary
-at which learned parameters change. Hence the same lines give the same messages and the same effective ticks in the same order, for every
-division into batches and runs, and also into files, unless one is cut between a leap and the lines that judge it.
+A time more than an hour past log time advances it only if the lines after it agree (``leaps.py``); the event keeps its own time either way.
+Before the first line with a time log time is ``MIN_TIME``, the year 2000. Log time is divided into slots of ``TICK_MS``. A timer fires
+right before the first line whose slot begins at or after its deadline, by a ``Tick`` in a batch of its own (``sources/batching.py``). The
+end of the input fires no timers, because the next file may continue it. No batch extends across a boundary at which learned parameters
+change. Hence the same lines give the same messages and the same effective ticks in the same order, for every division into batches and
+runs, and also into files, unless one is cut between a leap and the lines that judge it.
 
 The last line of a file is read even without a newline. If the file has grown by more than a newline there when it is read again, the
 whole line is read once more, under its old number. The first time it was half a JSON object, which was rejected.
@@ -33,7 +33,7 @@ from sources.errors import InputError
 from sources.files.blocks import GZIP_MAGIC, FileBlocks, SniffedBlocks
 from sources.files.input_positions import InputPositions, InputState, dump, file_too_short, identify_file, load
 from sources.files.kinds import HEAD_BYTES, head_of
-from sources.files.leaps import LEAP_MS, LINES, Verdict, judge
+from sources.files.leaps import LEAP_MS, LINES, judge
 from sources.files.lines import Chunk, LineReader
 from state.messages import Message, Tick
 from state.never import never
@@ -161,7 +161,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         self._reader = LineReader(self._blocks, start=self._state.position, first_byte=first_byte)
         self._ahead: deque[Chunk] = deque()  # chunks that were read to judge a leap
         self._read_error: InputError | None = None
-        self._judged: tuple[int, Verdict] | None = None  # number of the line that was judged last
+        self._judged: tuple[int, int] | None = None  # number and log time of the line that was judged last
         self._slot_line = 0  # number of the line with which log time entered its slot
         self._lines: list[bytes] = []
         self._next = 0
@@ -220,8 +220,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         lines, index = self._lines, self._next
         position, number, log_time, seq = state.position, state.line, positions.log_time, positions.seq
         slot_end = log_time - log_time % TICK_MS + TICK_MS
-        seen_at = reference = state.seen_at
-        latest = seen_at + FUTURE_MS
+        reference = state.seen_at
+        latest = reference + FUTURE_MS
         full = False
         while index < len(lines):
             raw = lines[index]
@@ -229,17 +229,16 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             if value and not value.isspace():
                 if position >= self._seen_size:
                     self._update_seen_size(position)
-                    seen_at = reference = state.seen_at
-                    latest = seen_at + FUTURE_MS
+                    reference = state.seen_at
+                    latest = reference + FUTURE_MS
                 own = peek(value)
                 time = log_time if own is None or not log_time < own <= latest else own
                 if time >= slot_end and time > log_time + LEAP_MS:
-                    verdict = self._judge(number + 1, index, time, log_time, latest)
-                    if verdict is None:
+                    judged = self._judge(number + 1, index, time, log_time, latest)
+                    if judged is None:
                         full = True
                         break
-                    time = verdict.log_time
-                    reference = seen_at if verdict.neighbours is None else min(seen_at, verdict.neighbours)
+                    time = judged
                 if time >= slot_end:
                     start = time - time % TICK_MS
                     action = self._planner.decide(start, horizon)
@@ -261,7 +260,6 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                     self._note_backward(number + 1, log_time - own)
                 seq += 2
                 batch.append(Message(value, None, name, PARTITION, number + 1, log_time, reference, seq))
-                reference = seen_at
             index += 1
             if self._terminated:
                 position += len(raw) + overhead
@@ -272,17 +270,17 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         state.position, state.line, positions.log_time, positions.seq = position, number, log_time, seq
         return horizon, full
 
-    def _judge(self, number: int, index: int, time: int, log_time: int, latest: int) -> Verdict | None:
-        """Judge the line ``number``, ``lines[index]``, which leaps to ``time``. None: the pipe has not brought enough lines yet."""
+    def _judge(self, number: int, index: int, time: int, log_time: int, latest: int) -> int | None:
+        """Return the log time of the line ``number``, ``lines[index]``, which leaps to ``time``. None: more lines must come first."""
         if self._judged is None or self._judged[0] != number:
             person = self._source.peek_person(self._lines[index])
             try:
-                verdict = judge(time, person, log_time, self._following(index + 1, latest), unknown=MIN_TIME)
+                judged = judge(time, person, log_time, self._following(index + 1, latest), unknown=MIN_TIME)
             except _NotYetError:
                 return None
-            self._judged = number, verdict
-            if time > verdict.log_time + FUTURE_MS:
-                self._note_ahead(number, time - verdict.log_time)
+            self._judged = number, judged
+            if time > judged + FUTURE_MS:
+                self._note_ahead(number, time - judged)
         return self._judged[1]
 
     def _following(self, index: int, latest: int) -> Iterator[tuple[int, object]]:

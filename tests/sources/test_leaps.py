@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from flows.run_notes import notes_on
 from sources.files.blocks import BLOCK_BYTES
-from sources.files.leaps import ALONE_MS, LINES, Verdict, judge
+from sources.files.leaps import ALONE_MS, LINES, judge
 from sources.files.source import FUTURE_MS, MIN_TIME
 from state.duration import DAY, HOUR, MINUTE
 from state.messages import Message
@@ -60,19 +62,45 @@ def test_one_fast_clock_changes_nothing_for_the_others(tmp_path: Path, ahead: in
     assert poisoned[:place] + poisoned[place + repeated :] == plain
 
 
-def test_the_line_is_rejected_by_the_time_of_its_neighbours_and_named(tmp_path: Path) -> None:
+def test_the_line_is_named_and_never_rejected_by_the_time_of_its_neighbours(tmp_path: Path) -> None:
     lines = crowd(20)
     lines.insert(7, by("fast", START + 40 * DAY))
     lines.insert(9, by("fast", START + 5 * HOUR))
     consumer = Consumer()
     source, part = file_part(write(tmp_path / "e.jsonl", lines), None, consumer, peek_person=person_of)
     assert drain(part, consumer.take)
-    checked = {message.offset: message.reference for message in consumer.messages if message.reference != NOW}
-    assert set(checked) == {8, 10}
-    assert all(START <= reference <= START + 20 * MINUTE for reference in checked.values())
+    assert {message.reference for message in consumer.messages} == {NOW}
     progress = source.progress
     assert (progress.ahead, progress.first_ahead, progress.backward) == (1, 8, 0)  # five hours ahead is within the day that is allowed
     assert 39 * DAY < progress.furthest_ahead <= 40 * DAY
+
+
+def by_user(users: int) -> list[bytes]:
+    """A file that is sorted by user and then by time."""
+    return [by(f"u{user}", START + day * DAY + user) for user in range(users) for day in (0, 1, 3, 7)]
+
+
+def newest_first(count: int) -> list[bytes]:
+    return [by(f"p{number % 5}", START + (count - number) * 2 * DAY) for number in range(count)]
+
+
+@pytest.mark.parametrize("lines", [by_user(100), newest_first(5), newest_first(40)], ids=["by user", "newest first", "many, newest first"])
+def test_a_file_in_another_order_loses_no_event_and_is_to_be_sorted(tmp_path: Path, lines: list[bytes]) -> None:
+    consumer = Consumer()
+    source, part = file_part(write(tmp_path / "e.jsonl", lines), None, consumer, peek_person=person_of)
+    assert drain(part, consumer.take)
+    assert len(consumer.messages) == len(lines)
+    assert {message.reference for message in consumer.messages} == {NOW}  # decode rejects nothing earlier than a day after the run's start
+    run = {"eventsRead": len(lines), "deadLetters": {}, "outcomes": {}, "exposuresIgnored": {}, "valuesUnread": {}}
+    (note,) = notes_on({"thisRun": run, "eventsRead": 0, "eventsAccepted": 0, "deadLetters": {}}, source.progress, tmp_path / "none")
+    assert "Sort the file by time" in note
+    assert "clock" not in note
+
+
+def test_in_a_file_by_user_time_follows_the_first_user(tmp_path: Path) -> None:
+    times = log_times(write(tmp_path / "e.jsonl", by_user(100)))
+    assert times[:4] == [START + day * DAY for day in (0, 1, 3, 7)]
+    assert max(times) < START + 7 * DAY + 100
 
 
 @pytest.mark.parametrize("people", [1, 2, 5])
@@ -93,6 +121,11 @@ def test_the_only_line_is_the_time(tmp_path: Path) -> None:
     assert log_times(write(tmp_path / "e.jsonl", [by("a", START)])) == [START]
 
 
+@pytest.mark.parametrize("lines", [by_user(30), newest_first(40)], ids=["by user", "newest first"])
+def test_another_order_gives_the_same_wherever_the_job_resumes(tmp_path: Path, lines: list[bytes]) -> None:
+    same_wherever_it_resumes(write(tmp_path / "e.jsonl", lines), len(lines), Random(5))
+
+
 def test_the_same_lines_give_the_same_wherever_the_job_resumes(tmp_path: Path) -> None:
     rng, lines, time = Random(3), list[bytes](), START
     for number in range(150):
@@ -100,12 +133,16 @@ def test_the_same_lines_give_the_same_wherever_the_job_resumes(tmp_path: Path) -
         lines.append(by(f"p{rng.randrange(6)}", time))
         if number % 10 == 4:
             lines += [by(f"fast{number % 3}", time + rng.randrange(HOUR, 300 * DAY))] * rng.randrange(1, 4)
-    path = write(tmp_path / "e.jsonl", lines)
+    same_wherever_it_resumes(write(tmp_path / "e.jsonl", lines), len(lines), rng)
+
+
+def same_wherever_it_resumes(path: Path, count: int, rng: Random) -> None:
+    """Read the file in batches and runs of any length; all must give what one run gives."""
     whole, end = read_file(path, peek_person=person_of)
     for _ in range(8):
         messages, done = list[Message](), False
         snapshot: Any = None
-        for _ in range(len(lines)):
+        for _ in range(count):
             consumer = Consumer()
             _, part = file_part(path, snapshot, consumer, batch_size=rng.randrange(1, 30), peek_person=person_of)
             done = drain(part, consumer.take, rng.randrange(1, 5))
@@ -161,26 +198,43 @@ def test_each_person_has_one_vote() -> None:
     own = START + 30 * DAY
     flush = [(START - number, "offline") for number in range(20)]  # a device that sends what it kept
     back = [(own + number, f"p{number}") for number in range(3)]
-    assert judge(own, "a", START, [*flush, *back], unknown=MIN_TIME) == Verdict(own, None)
+    assert judge(own, "a", START, [*flush, *back], unknown=MIN_TIME) == own
+
+
+def test_a_person_votes_with_the_latest_line_so_far() -> None:
+    own = START + 3 * DAY
+    catching_up = [(START + day * DAY, who) for who in ("b", "c") for day in (0, 3)]
+    assert judge(own, "a", START, catching_up, unknown=MIN_TIME) == own
+    assert judge(own, "a", START, reversed(catching_up), unknown=MIN_TIME) == START
+
+
+def test_a_lead_of_three_ends_the_count() -> None:
+    def lines() -> Iterator[tuple[int, object]]:
+        yield from votes(START, START, START)
+        raise AssertionError("the lines before were enough")
+
+    assert judge(START + 30 * DAY, "a", START, lines(), unknown=MIN_TIME) == START
 
 
 def test_a_person_alone_judges_for_itself() -> None:
     own = START + 30 * DAY
-    assert judge(own, "a", START, [(own + 1, "a"), (own + 2, "a")], unknown=MIN_TIME) == Verdict(own, None)
-    assert judge(own, "a", START, [(own + 1, "a")] * LINES + votes(START), unknown=MIN_TIME) == Verdict(START, None)
+    assert judge(own, "a", START, [(own + 1, "a"), (own + 2, "a")], unknown=MIN_TIME) == own
+    assert judge(own, "a", START, [(own + 1, "a")] * LINES + votes(START), unknown=MIN_TIME) == START
+    assert judge(own, "a", MIN_TIME, [(START + 1, "a"), (START, "a")], unknown=MIN_TIME) == START
 
 
 def test_a_first_line_that_is_contradicted_has_the_earliest_time_of_the_others() -> None:
     own = START + 30 * DAY
-    found = judge(own, "a", MIN_TIME, votes(START + 2, START + 1, START + 3), unknown=MIN_TIME)
-    assert found == Verdict(START + 1, START + 2)
+    assert judge(own, "a", MIN_TIME, votes(START + 2, START + 1, START + 3), unknown=MIN_TIME) == START + 1
+    later = [(START + 1, "b"), (START + 2, "b"), (START + 3, "c"), (START + 4, "d")]
+    assert judge(own, "a", MIN_TIME, later, unknown=MIN_TIME) == START + 1
 
 
-def test_few_contradictions_do_not_reject_a_line() -> None:
+def test_most_decide_and_half_are_not_enough() -> None:
     own = START + 30 * DAY
-    assert judge(own, "a", START, votes(START, START), unknown=MIN_TIME) == Verdict(START, None)
-    assert judge(own, "a", START, votes(START, START, START), unknown=MIN_TIME) == Verdict(START, START)
-    assert judge(own, "a", START, votes(own, START), unknown=MIN_TIME) == Verdict(START, None)
+    assert judge(own, "a", START, votes(START, START), unknown=MIN_TIME) == START
+    assert judge(own, "a", START, votes(own, START), unknown=MIN_TIME) == START
+    assert judge(own, "a", START, votes(own, START, own), unknown=MIN_TIME) == own
 
 
 def test_times_out_of_range_have_no_vote(tmp_path: Path) -> None:
