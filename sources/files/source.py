@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -46,6 +47,8 @@ FUTURE_MS = 24 * 3_600_000
 """An event time further than this past the reference is a fault."""
 LOOK_AHEAD_BYTES = 8 * 1024 * 1024
 """No leap is judged by lines further ahead than this."""
+PIPE_WAIT_S = 2.0
+"""A leap in a pipe that brings nothing for so long is judged by the lines that are there."""
 BACKWARD_MS = 3_600_000
 """Networks disorder events by up to an hour; a larger disorder comes from an unsorted export."""
 PARTITION = 0
@@ -95,8 +98,9 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
 
     ``path`` is a file or ``-``. A pipe is read like standard input and cannot be resumed. ``peek_timestamp`` returns the event time of a
     line (ms), None if it has none; ``peek_person`` returns whose line it is, None if nobody knows. Neither raises. ``now`` returns
-    wall-clock milliseconds. While ``paused()`` is true nothing is
-    read. Once ``stopping()`` is true the source ends, which gives a final snapshot. ``progress`` is updated in the process that reads.
+    wall-clock milliseconds. While ``paused()`` is true nothing is read. A line of a pipe that leaps waits for the lines that judge it, until
+    nothing has come for ``pipe_wait_s``; the one with which log time begins does not wait. Once ``stopping()`` is true the source ends, which
+    gives a final snapshot. ``progress`` is updated in the process that reads.
 
     A file that cannot be read, has changed or is damaged ends the input in order, and ``progress.error`` holds the error. An exception
     would lose the last epoch and print the engine's stack trace. The caller that runs the flow must check ``progress.error`` afterwards.
@@ -112,6 +116,7 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
         peek_person: PeekPerson = nobody,
         stopping: Callable[[], bool] = never,
         paused: Callable[[], bool] = never,
+        pipe_wait_s: float = PIPE_WAIT_S,
     ) -> None:
         self.path = Path(path)
         self.peek_timestamp = peek_timestamp
@@ -120,6 +125,7 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
         self.now = now
         self.stopping = stopping
         self.paused = paused
+        self.pipe_wait_s = pipe_wait_s
         self.progress = Progress()
 
     @override
@@ -162,6 +168,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         self._ahead: deque[Chunk] = deque()  # chunks that were read to judge a leap
         self._read_error: InputError | None = None
         self._judged: tuple[int, int] | None = None  # number and log time of the line that was judged last
+        self._held = 0  # number of the line that waits for the lines that judge it
+        self._data_at = monotonic()  # when data came last
         self._slot_line = 0  # number of the line with which log time entered its slot
         self._lines: list[bytes] = []
         self._next = 0
@@ -273,20 +281,32 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
     def _judge(self, number: int, index: int, time: int, log_time: int, latest: int) -> int | None:
         """Return the log time of the line ``number``, ``lines[index]``, which leaps to ``time``. None: more lines must come first."""
         if self._judged is None or self._judged[0] != number:
+            if self._held == number and not self._has_news():
+                return None
             person = self._source.peek_person(self._lines[index])
+            following = self._following(index + 1, latest, waits=not self._regular and log_time != MIN_TIME)
             try:
-                judged = judge(time, person, log_time, self._following(index + 1, latest), unknown=MIN_TIME)
+                judged = judge(time, person, log_time, following, unknown=MIN_TIME)
             except _NotYetError:
+                self._held = number
                 return None
             self._judged = number, judged
             if time > judged + FUTURE_MS:
                 self._note_ahead(number, time - judged)
         return self._judged[1]
 
-    def _following(self, index: int, latest: int) -> Iterator[tuple[int, object]]:
+    def _has_news(self) -> bool:
+        """Read for the line that is held. Returns whether it should be judged again: something came, the input ended, or it is quiet."""
+        before = len(self._ahead)
+        return not self._read() or len(self._ahead) > before or self._is_quiet()
+
+    def _is_quiet(self) -> bool:
+        return monotonic() - self._data_at >= self._source.pipe_wait_s
+
+    def _following(self, index: int, latest: int, *, waits: bool) -> Iterator[tuple[int, object]]:
         """Yield time and person of the next lines that have a time in range, from ``lines[index]`` on."""
         peek, person, left = self._source.peek_timestamp, self._source.peek_person, LOOK_AHEAD_BYTES
-        for raw in islice(self._lines_from(index), LINES):
+        for raw in islice(self._lines_from(index, waits=waits), LINES):
             left -= len(raw)
             if left < 0:
                 return
@@ -294,7 +314,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             if time is not None and MIN_TIME <= time <= latest:
                 yield time, person(raw)
 
-    def _lines_from(self, index: int) -> Iterator[bytes]:
+    def _lines_from(self, index: int, *, waits: bool) -> Iterator[bytes]:
+        """Yield the lines from ``lines[index]`` on. Where a pipe has no more for now, they end, or ``_NotYetError`` says so if ``waits``."""
         for at in range(index, len(self._lines)):
             yield self._lines[at]
         seen = 0
@@ -303,7 +324,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 if not self._read() and seen == len(self._ahead):
                     return
                 if seen == len(self._ahead) and not self._regular:
-                    raise _NotYetError
+                    if waits and not self._is_quiet():
+                        raise _NotYetError
+                    return
             yield from self._ahead[seen].lines
             seen += 1
 
@@ -345,11 +368,14 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         """Read at most one block. Returns False at the end of what can be read."""
         if self._read_error is not None:
             return False
+        before = self._blocks.raw_read
         try:
             chunk = self._reader.read()
         except InputError as error:
             self._read_error = error
             return False
+        if self._blocks.raw_read != before:
+            self._data_at = monotonic()
         if chunk is not None:
             self._ahead.append(chunk)
         return not self._reader.ended

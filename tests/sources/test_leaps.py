@@ -19,7 +19,7 @@ from sources.files.source import FUTURE_MS, MIN_TIME
 from state.duration import DAY, HOUR, MINUTE
 from state.messages import Message
 from tests.sources.harness import NOW, Consumer, drain, file_part, line, read_file
-from tests.support.waiting import join, wait_until
+from tests.support.waiting import PATIENCE, join, wait_until
 
 START = 1_700_000_000_000
 
@@ -163,31 +163,79 @@ def test_a_leap_is_judged_across_blocks(tmp_path: Path) -> None:
     assert log_times(write(tmp_path / "e.jsonl", lines)) == [START, START, *(START + number * MINUTE for number in range(1, 8))]
 
 
+class Pipe:
+    """A pipe that stays open, and the partition that reads it. ``looks``: how often the person of a line was read."""
+
+    def __init__(self, path: Path, wait_s: float) -> None:
+        os.mkfifo(path)
+        self.consumer, self.looks = Consumer(), 0
+        opened: list[int] = []
+        opener = threading.Thread(target=lambda: opened.append(os.open(path, os.O_WRONLY)), daemon=True)
+        opener.start()
+        _, self.part = file_part(path, None, self.consumer, peek_person=self._person_of, pipe_wait_s=wait_s)
+        join(opener, "the other end of the pipe")
+        (self.writer,) = opened
+
+    def _person_of(self, value: bytes) -> object:
+        self.looks += 1
+        return person_of(value)
+
+    def write(self, *lines: bytes) -> None:
+        os.write(self.writer, b"\n".join([*lines, b""]))
+
+    def take(self) -> list[int]:
+        """The log times so far."""
+        self.consumer.take(self.part.next_batch())
+        return [message.log_time for message in self.consumer.messages]
+
+    def end(self) -> None:
+        os.close(self.writer)
+        assert drain(self.part, self.consumer.take)
+        self.part.close()
+
+
+FOR_EVER = 10 * PATIENCE
+
+
 def test_a_pipe_waits_until_the_leap_is_judged(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    consumer = Consumer()
-    opened: list[int] = []
-    opener = threading.Thread(target=lambda: opened.append(os.open(pipe, os.O_WRONLY)), daemon=True)
-    opener.start()
-    _, part = file_part(pipe, None, consumer, peek_person=person_of)
-    join(opener, "the other end of the pipe")
-    (writer,) = opened
-    os.write(writer, b"\n".join([*crowd(4), by("fast", START + 50 * DAY), b""]))
-
-    def take() -> int:
-        consumer.take(part.next_batch())
-        return len(consumer.messages)
-
-    wait_until(lambda: take() == 4, "the lines before the leap")
+    pipe = Pipe(tmp_path / "pipe", FOR_EVER)
+    pipe.write(*crowd(4), by("fast", START + 50 * DAY))
+    wait_until(lambda: len(pipe.take()) == 4, "the lines before the leap")
+    looks = pipe.looks
     for _ in range(50):
-        assert take() == 4
-    os.write(writer, b"\n".join([*crowd(3, START + 4 * MINUTE), b""]))
-    wait_until(lambda: take() == 8, "the rest")
-    os.close(writer)
-    assert drain(part, consumer.take)
-    part.close()
-    assert consumer.messages[4].log_time == START + 3 * MINUTE
+        assert len(pipe.take()) == 4
+    assert pipe.looks <= looks + 1  # the lines are read again only when more have come
+    pipe.write(*crowd(3, START + 4 * MINUTE))
+    wait_until(lambda: len(pipe.take()) == 8, "the rest")
+    pipe.end()
+    assert pipe.consumer.messages[4].log_time == START + 3 * MINUTE
+
+
+def test_the_first_line_of_a_pipe_does_not_wait(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path / "pipe", FOR_EVER)
+    pipe.write(by("a", START))
+    wait_until(lambda: pipe.take() == [START], "the first line")
+    pipe.write(by("a", START + MINUTE))
+    wait_until(lambda: pipe.take() == [START, START + MINUTE], "the second line")
+    pipe.end()
+
+
+def test_the_lines_that_are_there_judge_the_first_one_of_a_pipe(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path / "pipe", FOR_EVER)
+    pipe.write(by("fast", START + 50 * DAY), by("a", START))
+    wait_until(lambda: pipe.take() == [START, START], "both lines")
+    pipe.end()
+
+
+@pytest.mark.parametrize(("votes", "moves"), [([0, 1], False), ([50 * DAY], True), ([], False)])
+def test_a_pipe_that_is_quiet_is_judged_by_what_is_there(tmp_path: Path, votes: list[int], moves: bool) -> None:
+    pipe = Pipe(tmp_path / "pipe", 0.1)
+    pipe.write(by("a", START))
+    wait_until(lambda: pipe.take() == [START], "the first line")
+    pipe.write(by("b", START + 50 * DAY), *(by(f"c{number}", START + after) for number, after in enumerate(votes)))
+    wait_until(lambda: len(pipe.take()) == 2 + len(votes), "the leap and what follows")
+    assert pipe.take()[1] == START + 50 * DAY * moves
+    pipe.end()
 
 
 def votes(*times: int) -> list[tuple[int, object]]:
