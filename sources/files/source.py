@@ -98,9 +98,9 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
 
     ``path`` is a file or ``-``. A pipe is read like standard input and cannot be resumed. ``peek_timestamp`` returns the event time of a
     line (ms), None if it has none; ``peek_person`` returns whose line it is, None if nobody knows. Neither raises. ``now`` returns
-    wall-clock milliseconds. While ``paused()`` is true nothing is read. A line of a pipe that leaps waits for the lines that judge it, until
-    nothing has come for ``pipe_wait_s``; the one with which log time begins does not wait. Once ``stopping()`` is true the source ends, which
-    gives a final snapshot. ``progress`` is updated in the process that reads.
+    wall-clock milliseconds. While ``paused()`` is true nothing is read. Once ``stopping()`` is true the source ends, which gives a final
+    snapshot. ``progress`` is updated in the process that reads. A line of a pipe that leaps waits for those that judge it, until nothing has
+    come for ``pipe_wait_s``; the one with which log time begins does not wait.
 
     A file that cannot be read, has changed or is damaged ends the input in order, and ``progress.error`` holds the error. An exception
     would lose the last epoch and print the engine's stack trace. The caller that runs the flow must check ``progress.error`` afterwards.
@@ -315,7 +315,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 yield time, person(raw)
 
     def _lines_from(self, index: int, *, waits: bool) -> Iterator[bytes]:
-        """Yield the lines from ``lines[index]`` on. Where a pipe has no more for now, they end, or ``_NotYetError`` says so if ``waits``."""
+        """Yield the lines from ``lines[index]`` on. Where a pipe has no more now, they end, or raise ``_NotYetError`` if ``waits``."""
         for at in range(index, len(self._lines)):
             yield self._lines[at]
         seen = 0

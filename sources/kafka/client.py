@@ -122,13 +122,16 @@ class ErrorHandler:
         self._logged_at, self._unlogged = now, 0
 
 
-def request(call: Callable[[], T], consumer: Consumer, errors: ErrorHandler, stopping: Callable[[], bool]) -> T:
-    """Return what ``call`` returns, and retry it while no broker answers. Blocks up to ``timeout_s``.
+def request(
+    call: Callable[[], T], consumer: Consumer, errors: ErrorHandler, stopping: Callable[[], bool], *, timeout_s: float | None = None
+) -> T:
+    """Return what ``call`` returns, and retry it while no broker answers. Blocks up to ``timeout_s``, that of the cluster by default.
 
     Raises ``UnreachableError`` after that time or when ``stopping`` is true, ``BrokerError`` for an error that a retry does not fix.
     """
     cluster = errors._cluster
-    deadline = time.monotonic() + cluster.timeout_s
+    timeout_s = cluster.timeout_s if timeout_s is None else timeout_s
+    deadline = time.monotonic() + timeout_s
     while True:
         try:
             return call()
@@ -146,7 +149,7 @@ def request(call: Callable[[], T], consumer: Consumer, errors: ErrorHandler, sto
             if time.monotonic() > deadline or stopping():
                 detail = (errors.last or error).str()
                 raise UnreachableError(
-                    f"Kafka at {cluster.brokers} did not answer for {cluster.timeout_s:.0f} s ({detail}); {cluster.unreachable_advice()}."
+                    f"Kafka at {cluster.brokers} did not answer for {timeout_s:.0f} s ({detail}); {cluster.unreachable_advice()}."
                 ) from problem
         time.sleep(_RETRY_S)
 

@@ -34,7 +34,8 @@ def with_spares(partitions: list[int]) -> int:
 class PartitionWatch:
     """Reads the list of partitions in a thread, once in ``every_s``, until ``stopping()`` is true or ``stop`` is called.
 
-    ``present`` holds the partitions that exist now. ``lag`` gets an entry for each one from ``listed`` on, which nothing reads.
+    ``present`` holds the partitions that exist and have had a leader: without one, nothing can be read. ``lag`` gets an entry for each one
+    from ``listed`` on, which nothing reads.
     """
 
     def __init__(
@@ -79,7 +80,8 @@ class PartitionWatch:
             found = consumer.list_topics(topic, timeout=_REQUEST_S).topics[topic]
             if found.error is not None:
                 return
-            new = sorted(set(found.partitions) - self.present)
+            ready = {index for index, partition in found.partitions.items() if partition.leader >= 0}
+            new = sorted(ready - self.present)
             if new:
                 self._announce(new)
             self.present |= set(new)

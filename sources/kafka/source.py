@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -29,7 +30,7 @@ from confluent_kafka import Message as Record
 from typing_extensions import override
 
 from sources.batching import BatchAction, BatchPlanner, BatchPolicy
-from sources.errors import OffsetGapError, SourceError, UnknownTopicError
+from sources.errors import OffsetGapError, SourceError, UnknownTopicError, UnreachableError
 from sources.kafka.client import Cluster, ErrorHandler, request
 from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.liveness import INTERVAL_MS, Liveness
@@ -41,6 +42,7 @@ from state.never import never
 from state.times import YEAR_2000
 
 _LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 
 GRID_MS = 1_000
 LAG_MS = 1_000
@@ -54,6 +56,7 @@ _IDLE = timedelta(milliseconds=5)
 _ABSENT = timedelta(seconds=1)  # between two looks whether a spare partition exists by now
 _REGISTRY_RETRY_S = 2.0
 _REQUEST_S = 5.0
+_OPEN_SPARE_S = 1.0  # it blocks a worker that has other partitions to read
 _SHRUNK_REPORTS = 5  # consecutive statistics: right after a change of leader the end may be lower for a moment
 _VERSION = 1
 
@@ -135,6 +138,7 @@ class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._index = index
         self._resume = resume
         self._opened: _Partition | None = None
+        self._open_at = 0.0
         self._epoch_s = math.inf
         self._epoch_ended: float | None = None
 
@@ -144,9 +148,12 @@ class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             return self._opened.next_batch()
         if self._source.stopping():
             raise StopIteration
-        if self._index in self._watch.present:
-            with suppress(UnknownTopicError):  # the next broker that was asked may not know the new partition yet
-                self._opened = _Partition(self._source, self._index, self._resume)
+        if self._index in self._watch.present and time.monotonic() >= self._open_at:
+            try:
+                with suppress(UnknownTopicError):  # the next broker that was asked may not know the new partition yet
+                    self._opened = _Partition(self._source, self._index, self._resume, open_s=_OPEN_SPARE_S)
+            except UnreachableError:  # its leader may be down again; the other partitions go on
+                self._open_at = time.monotonic() + self._source.watch_every_s
         return []
 
     @override
@@ -176,8 +183,10 @@ class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
 
 
 class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
-    def __init__(self, source: KafkaSource, index: int, resume: Snapshot | None) -> None:
+    def __init__(self, source: KafkaSource, index: int, resume: Snapshot | None, *, open_s: float | None = None) -> None:
+        """Open the partition, for up to ``open_s``, by default the time limit of the cluster."""
         self._source = source
+        self._timeout_s = source.cluster.timeout_s if open_s is None else open_s
         self._topic = source.cluster.topic
         self._index = index
         self._errors = ErrorHandler(source.cluster)
@@ -201,6 +210,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._records: list[Record] = []
         self._next = 0
         self._start(offset)
+        self._timeout_s = source.cluster.timeout_s
         self._planner = BatchPlanner(source.policy, index, ticked)
         self._trusted_until = 0
         self._at_end = False
@@ -383,7 +393,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         low = self._earliest()
         if offset is None:
             place = TopicPartition(self._topic, self._index)
-            group = request(lambda: self._consumer.committed([place], _REQUEST_S), self._consumer, self._errors, self._source.stopping)[0]
+            group = self._request(lambda timeout: self._consumer.committed([place], timeout))[0]
             offset = group.offset if group.offset >= 0 else low
         self._offset = offset
         if offset < low:
@@ -412,13 +422,19 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         """Query the earliest offset. Not the latest: the test broker answers that query wrongly, while a fetch reports it correctly."""
         place = TopicPartition(self._topic, self._index)
 
-        def bounds() -> tuple[int, int]:
-            found: tuple[int, int] | None = self._consumer.get_watermark_offsets(place, timeout=_REQUEST_S)
+        def bounds(timeout: float) -> tuple[int, int]:
+            found: tuple[int, int] | None = self._consumer.get_watermark_offsets(place, timeout=timeout)
             if found is None:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
             return found
 
-        return request(bounds, self._consumer, self._errors, self._source.stopping)[0]
+        return self._request(bounds)[0]
+
+    def _request(self, call: Callable[[float], T]) -> T:
+        """Make a request, whose argument is the time limit of one attempt."""
+        timeout_s = self._timeout_s
+        attempt_s = min(_REQUEST_S, timeout_s)
+        return request(lambda: call(attempt_s), self._consumer, self._errors, self._source.stopping, timeout_s=timeout_s)
 
     def _on_statistics(self, statistics: str) -> None:
         """Read librdkafka's statistics. Detect a topic that ends before our position, which some brokers do not report as an error."""

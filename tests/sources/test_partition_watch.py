@@ -15,7 +15,7 @@ from sources.kafka.source import KafkaSource
 from state.messages import Message
 from tests.sources.harness import LOOKAHEAD
 from tests.support.scripted_kafka import START, ScriptedCluster, ScriptedRecord
-from tests.support.waiting import wait_until
+from tests.support.waiting import ends_within, wait_until
 
 
 class Run:
@@ -71,6 +71,37 @@ def test_a_new_partition_that_a_broker_does_not_know_yet_is_tried_again() -> Non
         cluster.present.append(1)
         wait_until(lambda: (1, 1) in running.poll(), "the new partition")
         assert cluster.unknown == [0]
+
+
+def test_a_new_partition_without_a_leader_is_opened_once_it_has_one(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = two_records()
+    cluster.leaderless.add(1)
+    with caplog.at_level(logging.INFO), run(cluster) as running:
+        cluster.present.extend([1, 2])
+        wait_until(lambda: (2, 1) in running.poll(), "the new partition that has a leader")
+        assert not [place for place in running.read if place[0] == 1]
+        assert "from their beginning: 2" in caplog.text
+        cluster.leaderless.clear()
+        wait_until(lambda: (1, 1) in running.poll(), "the other one")
+
+
+def test_a_new_partition_whose_leader_does_not_answer_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.kafka.source._OPEN_SPARE_S", 0.02)
+    cluster = two_records()
+    cluster.silent.add(1)
+    with ends_within(30, "a few tries to open it, of which none takes the minute of the cluster"), run(cluster) as running:
+        cluster.present.append(1)
+
+        def tried() -> bool:
+            running.poll()
+            return len(cluster.consumers) > 5
+
+        wait_until(tried, "a few tries")
+        assert running.read == [(0, 0), (0, 1)]
+        cluster.silent.clear()
+        wait_until(lambda: (1, 1) in running.poll(), "the new partition")
+        part = running.parts["events:1"]
+        assert part._opened._timeout_s == cluster.timeout_s
 
 
 def test_a_partition_that_was_new_in_the_last_run_resumes_where_it_was() -> None:

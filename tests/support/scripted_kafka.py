@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, TopicPartition
+from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, KafkaException, TopicPartition
 from typing_extensions import override
 
 from sources.errors import UnknownTopicError
@@ -62,8 +62,8 @@ class ScriptedRecord:
 class ScriptedConsumer:
     """Delivers records from the assigned offset on. A record with an error is delivered as long as the position is not behind it."""
 
-    def __init__(self, records: list[ScriptedRecord], end: int, partitions: list[int]) -> None:
-        self.records, self.end, self.partitions = records, end, partitions
+    def __init__(self, cluster: ScriptedCluster) -> None:
+        self.cluster, self.records, self.end = cluster, cluster.records, cluster.end
         self.position = 0
         self.closed = False
 
@@ -76,7 +76,10 @@ class ScriptedConsumer:
         eof = ScriptedRecord(self.end, error=KafkaError._PARTITION_EOF)
         return [*left, eof]
 
-    def get_watermark_offsets(self, _place: TopicPartition, timeout: float = 0, cached: bool = False) -> tuple[int, int]:
+    def get_watermark_offsets(self, place: TopicPartition, timeout: float = 0, cached: bool = False) -> tuple[int, int]:
+        if place.partition in self.cluster.silent:
+            assert timeout <= self.cluster.timeout_s
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         return 0, self.end
 
     def committed(self, places: list[TopicPartition], _timeout: float) -> list[TopicPartition]:
@@ -86,7 +89,8 @@ class ScriptedConsumer:
         return None
 
     def list_topics(self, topic: str, timeout: float) -> SimpleNamespace:
-        found = SimpleNamespace(error=None, partitions=dict.fromkeys(self.partitions))
+        leaders = {index: SimpleNamespace(leader=-1 if index in self.cluster.leaderless else 1) for index in self.cluster.present}
+        found = SimpleNamespace(error=None, partitions=leaders)
         return SimpleNamespace(topics={topic: found})
 
     def poll(self, _timeout: float) -> None:
@@ -98,7 +102,11 @@ class ScriptedConsumer:
 
 @dataclass(frozen=True)
 class ScriptedCluster(Cluster):
-    """A cluster whose partitions all hold the same. ``present`` may grow while a test runs; ``unknown``: so many opens find no topic."""
+    """A cluster whose partitions all hold the same. ``present`` may grow while a test runs. ``consumers``: all that were made.
+
+    Failure knobs. ``unknown``: so many opens find no topic. ``leaderless``: partitions that have no leader in the metadata. ``silent``:
+    partitions whose leader does not answer.
+    """
 
     brokers: str = "scripted:9092"
     topic: str = "events"
@@ -107,10 +115,14 @@ class ScriptedCluster(Cluster):
     end: int = 0
     present: list[int] = field(default_factory=lambda: [0])
     unknown: list[int] = field(default_factory=lambda: [0])
+    leaderless: set[int] = field(default_factory=set)
+    silent: set[int] = field(default_factory=set)
+    consumers: list[ScriptedConsumer] = field(default_factory=list)
 
     @override
     def connect(self, errors: ErrorHandler, **more: Any) -> Any:
         if self.unknown[0] and "error_cb" not in more:  # the watch has its own callback
             self.unknown[0] -= 1
             raise UnknownTopicError("another broker does not know the new partition yet")
-        return ScriptedConsumer(self.records, self.end, self.present)
+        self.consumers.append(ScriptedConsumer(self))
+        return self.consumers[-1]
