@@ -98,9 +98,9 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
 
     ``path`` is a file or ``-``. A pipe is read like standard input and cannot be resumed. ``peek_timestamp`` returns the event time of a
     line (ms), None if it has none; ``peek_person`` returns whose line it is, None if nobody knows. Neither raises. ``now`` returns
-    wall-clock milliseconds. While ``paused()`` is true nothing is read. Once ``stopping()`` is true the source ends, which gives a final
-    snapshot. ``progress`` is updated in the process that reads. A line of a pipe that leaps waits for those that judge it, until nothing has
-    come for ``pipe_wait_s``; the one with which log time begins does not wait.
+    wall-clock milliseconds. While ``paused()`` is true nothing is read. Once ``stopping()`` is true the source ends, which gives a
+    final snapshot. ``progress`` is updated in the process that reads. A line of a pipe that leaps waits for those that judge it, until
+    nothing has come for ``pipe_wait_s``; the one with which log time begins does not wait.
 
     A file that cannot be read, has changed or is damaged ends the input in order, and ``progress.error`` holds the error. An exception
     would lose the last epoch and print the engine's stack trace. The caller that runs the flow must check ``progress.error`` afterwards.

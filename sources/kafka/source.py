@@ -189,12 +189,6 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._timeout_s = source.cluster.timeout_s if open_s is None else open_s
         self._topic = source.cluster.topic
         self._index = index
-        self._errors = ErrorHandler(source.cluster)
-        self._liveness = Liveness(self._topic, index)
-        self._consumer = source.cluster.connect(
-            self._errors,
-            **{"statistics.interval.ms": INTERVAL_MS, "stats_cb": self._on_statistics, "on_commit": self._on_commit},
-        )
         offset = None
         self._log_time, self._seq, ticked = MIN_TIME, 0, MIN_TIME
         if resume is not None:
@@ -204,12 +198,22 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                     f"The data directory was written by another version of Onramp (position format {version}, here {_VERSION}); "
                     "use that version, or a new data directory."
                 )
+        self._errors = ErrorHandler(source.cluster)
+        self._liveness = Liveness(self._topic, index)
+        self._consumer = source.cluster.connect(
+            self._errors,
+            **{"statistics.interval.ms": INTERVAL_MS, "stats_cb": self._on_statistics, "on_commit": self._on_commit},
+        )
         self._offset = 0
         self._shrunk = 0
         self._gap_seen = False
         self._records: list[Record] = []
         self._next = 0
-        self._start(offset)
+        try:
+            self._start(offset)
+        except BaseException:
+            self._consumer.close()  # nobody else knows it, and a spare partition tries again and again
+            raise
         self._timeout_s = source.cluster.timeout_s
         self._planner = BatchPlanner(source.policy, index, ticked)
         self._trusted_until = 0

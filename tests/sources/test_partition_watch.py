@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sources.batching import BatchPolicy
+from sources.errors import SourceError, UnreachableError
 from sources.kafka.partition_watch import LEAST_SPARE, with_spares
 from sources.kafka.source import KafkaSource
 from state.messages import Message
@@ -98,10 +99,20 @@ def test_a_new_partition_whose_leader_does_not_answer_ends_nothing(monkeypatch: 
 
         wait_until(tried, "a few tries")
         assert running.read == [(0, 0), (0, 1)]
+        assert sum(not consumer.closed for consumer in cluster.consumers) == 2  # that of the first partition, and the watch's
         cluster.silent.clear()
         wait_until(lambda: (1, 1) in running.poll(), "the new partition")
         part = running.parts["events:1"]
         assert part._opened._timeout_s == cluster.timeout_s
+
+
+def test_a_partition_that_cannot_be_opened_leaves_no_consumer_behind() -> None:
+    cluster = ScriptedCluster(timeout_s=0.01, silent={0})
+    source = KafkaSource(cluster, BatchPolicy(lambda _: None, LOOKAHEAD), now=lambda: START)
+    for state, error, text in ((None, UnreachableError, "did not answer"), ((0, 0, START, 0, START), SourceError, "another version")):
+        with pytest.raises(error, match=text):
+            source.build_part("input", "events:0", state)
+    assert [consumer.closed for consumer in cluster.consumers] == [True]
 
 
 def test_a_partition_that_was_new_in_the_last_run_resumes_where_it_was() -> None:
