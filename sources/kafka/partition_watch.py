@@ -70,7 +70,10 @@ class PartitionWatch:
                 waited += step
                 if waited >= self._every_s:
                     waited = 0.0
-                    self._look(consumer)
+                    try:
+                        self._look(consumer)
+                    except Exception as error:  # noqa: BLE001 - without this thread no new partition is found, and nobody would know
+                        _LOG.warning("The partitions of %s cannot be listed now (%r); trying again", self._cluster.topic, error)
         finally:
             consumer.close()
 

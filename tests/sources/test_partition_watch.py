@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from sources.batching import BatchPolicy
 from sources.errors import SourceError, UnreachableError
@@ -104,6 +105,15 @@ def test_a_new_partition_whose_leader_does_not_answer_ends_nothing(monkeypatch: 
         wait_until(lambda: (1, 1) in running.poll(), "the new partition")
         part = running.parts["events:1"]
         assert part._opened._timeout_s == cluster.timeout_s
+
+
+def test_no_error_ends_the_watch_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = two_records()
+    with run(cluster) as running:
+        cluster.list_errors.extend([KafkaException(KafkaError(KafkaError._TRANSPORT)), AttributeError("a field that is no longer there")])
+        cluster.present.append(1)
+        wait_until(lambda: (1, 1) in running.poll(), "the new partition")
+    assert "The partitions of events cannot be listed now (AttributeError('a field that is no longer there')); trying again" in caplog.text
 
 
 def test_a_partition_that_cannot_be_opened_leaves_no_consumer_behind() -> None:

@@ -89,6 +89,8 @@ class ScriptedConsumer:
         return None
 
     def list_topics(self, topic: str, timeout: float) -> SimpleNamespace:
+        if self.cluster.list_errors:
+            raise self.cluster.list_errors.pop()
         leaders = {index: SimpleNamespace(leader=-1 if index in self.cluster.leaderless else 1) for index in self.cluster.present}
         found = SimpleNamespace(error=None, partitions=leaders)
         return SimpleNamespace(topics={topic: found})
@@ -105,7 +107,7 @@ class ScriptedCluster(Cluster):
     """A cluster whose partitions all hold the same. ``present`` may grow while a test runs. ``consumers``: all that were made.
 
     Failure knobs. ``unknown``: so many opens find no topic. ``leaderless``: partitions that have no leader in the metadata. ``silent``:
-    partitions whose leader does not answer.
+    partitions whose leader does not answer. ``list_errors``: what the next requests for the metadata raise.
     """
 
     brokers: str = "scripted:9092"
@@ -117,6 +119,7 @@ class ScriptedCluster(Cluster):
     unknown: list[int] = field(default_factory=lambda: [0])
     leaderless: set[int] = field(default_factory=set)
     silent: set[int] = field(default_factory=set)
+    list_errors: list[Exception] = field(default_factory=list)
     consumers: list[ScriptedConsumer] = field(default_factory=list)
 
     @override
