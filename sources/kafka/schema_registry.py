@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from time import monotonic
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,11 @@ from state.events import SCHEMA_PREFIX
 
 SETTING: Final = "ONRAMP_SCHEMA_REGISTRY_URL"
 _TIMEOUT_S: Final = 2.0  # a request blocks the worker; a registry answers in milliseconds, and each schema is asked for once
+_RETRY_S: Final = 2.0
+"""After a failure the registry is not asked for so long: each request would block another partition."""
+_UNKNOWN_S: Final = 10.0
+"""For so long a schema that the registry does not know counts as unknown: each of its messages would cost a request."""
+_MOST_UNKNOWN: Final = 10_000
 _TEXT: Final = 200
 _NOT_FOUND: Final = frozenset({40401, 40402, 40403})
 """The registry's codes for an unknown subject, version and schema. Any other 404 does not come from a schema registry."""
@@ -35,7 +41,7 @@ class RegistryUnavailableError(Exception):
 
 
 class SchemaRegistry:
-    """Decodes framed messages. ``url`` may hold a user and a password; no error shows them."""
+    """Decodes framed messages, for all partitions of the process. ``url`` may hold a user and a password; no error shows them."""
 
     def __init__(self, url: str) -> None:
         """Connect to nothing yet. Raises ``SourceError`` if the packages of the extra are not installed."""
@@ -63,12 +69,21 @@ class SchemaRegistry:
         descriptors = SchemaRegistryClient(client)
         self._new_protobuf: Callable[[Any], Any] = lambda message: ProtobufDeserializer(message, options, descriptors)
         self._descriptors = descriptors
+        self._known: set[int] = set()  # schemas whose messages need no request any more
+        self._unknown: dict[int, float] = {}  # schemas that the registry does not know → until when that holds
+        self._held_until = 0.0
+        self._problem = ""
         self._protobuf: dict[tuple[int, tuple[int, ...]], Decode] = {}
         self._decoders: dict[str, Callable[[int, bytes], bytes]] = {
             "JSON": self._from_json,
             "AVRO": self._from_avro,
             "PROTOBUF": self._from_protobuf,
         }
+
+    @property
+    def held(self) -> bool:
+        """Whether the registry has failed within the last seconds, so that it is not asked now."""
+        return monotonic() < self._held_until
 
     def decode(self, value: bytes) -> bytes:
         """Return the event as JSON. Blocks for a request when a schema is seen for the first time.
@@ -79,6 +94,8 @@ class SchemaRegistry:
         if len(value) <= SCHEMA_PREFIX:
             raise FramingError("the message begins with a zero byte, but is too short for the framing of a schema registry")
         number = int.from_bytes(value[1:SCHEMA_PREFIX], "big")
+        if number not in self._known:
+            self._check(number)
         try:
             kind = self._schemas.get_schema(number).schema_type or "AVRO"
         except Exception as error:
@@ -88,10 +105,19 @@ class SchemaRegistry:
         if decoder is None:
             raise FramingError(f"schema {number} is of the kind {kind}; JSON Schema, Avro and Protobuf can be decoded")
         try:
-            return decoder(number, value)
+            event = decoder(number, value)
         except Exception as error:
             self._raise_registry_fault(number, error)
             raise FramingError(f"the message does not fit its schema {number} ({kind}): {_short(error)}") from error
+        self._known.add(number)
+        return event
+
+    def _check(self, number: int) -> None:
+        """Raise what the registry said about the schema, or did not say, within the last seconds."""
+        if monotonic() < self._unknown.get(number, 0.0):
+            raise FramingError(_unknown(number))
+        if self.held:
+            raise RegistryUnavailableError(self._problem)
 
     def _from_json(self, _number: int, value: bytes) -> bytes:
         self._validate_json(value)
@@ -125,19 +151,30 @@ class SchemaRegistry:
     def _raise_registry_fault(self, number: int, error: Exception) -> None:
         """Raise what ``error`` means if the registry itself is at fault, or does not know the schema."""
         if isinstance(error, self._network_error):
-            raise RegistryUnavailableError(_short(error)) from error
+            raise self._hold(_short(error)) from error
         if not isinstance(error, self._registry_error):
             return
         status, code = error.http_status_code, error.error_code  # type: ignore[attr-defined]
         if code in _NOT_FOUND:
-            raise FramingError(f"the schema registry does not know schema {number}, or one that it refers to") from error
+            if len(self._unknown) >= _MOST_UNKNOWN:
+                self._unknown = {}
+            self._unknown[number] = monotonic() + _UNKNOWN_S
+            raise FramingError(_unknown(number)) from error
         if status in _RETRY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise RegistryUnavailableError(f"HTTP status {status}") from error
+            raise self._hold(f"HTTP status {status}") from error
         if status in _DENIED:
             raise SourceError(
                 f"The schema registry refuses this job (HTTP status {status}); check the user and the password in {SETTING}."
             ) from error
         raise SourceError(f"{SETTING} does not lead to a schema registry (HTTP status {status}); correct the address.") from error
+
+    def _hold(self, problem: str) -> RegistryUnavailableError:
+        self._problem, self._held_until = problem, monotonic() + _RETRY_S
+        return RegistryUnavailableError(problem)
+
+
+def _unknown(number: int) -> str:
+    return f"the schema registry does not know schema {number}, or one that it refers to"
 
 
 def _as_json(event: Any) -> bytes:

@@ -54,7 +54,6 @@ MIN_TIME = YEAR_2000
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
 _IDLE = timedelta(milliseconds=5)
 _ABSENT = timedelta(seconds=1)  # between two looks whether a spare partition exists by now
-_REGISTRY_RETRY_S = 2.0
 _REQUEST_S = 5.0
 _OPEN_SPARE_S = 1.0  # it blocks a worker that has other partitions to read
 _SHRUNK_REPORTS = 5  # consecutive statistics: right after a change of leader the end may be lower for a moment
@@ -221,7 +220,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._was_empty = False
         self._durable_next: int | None = None
         self._idle_time = MIN_TIME
-        self._held_until = 0.0
+        self._waits_for_schema = False
 
     @override
     def next_batch(self) -> list[Message | Tick]:
@@ -232,8 +231,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._gap_seen:
             self._skip_gap(self._earliest())
         self._was_empty = True
-        if self._source.paused() or (self._held_until and time.monotonic() < self._held_until):
+        if self._source.paused() or (self._waits_for_schema and self._source.registry is not None and self._source.registry.held):
             return []
+        self._waits_for_schema = False
         at = self._log_time // GRID_MS * GRID_MS - LAG_MS
         if at > self._planner.ticked:
             self._planner.record_tick(at)
@@ -321,7 +321,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                         original, fault = None, ("schema_registry_framing", str(problem))
                     except RegistryUnavailableError as problem:
                         self._errors.log("The schema registry does not answer (%s); nothing is read until it does", problem)
-                        self._next, self._held_until = place, time.monotonic() + _REGISTRY_RETRY_S
+                        self._next, self._waits_for_schema = place, True
                         break
                 key, headers = key_and_headers(record, self._complain)
             else:

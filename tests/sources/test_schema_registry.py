@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from sources.batching import BatchPolicy
 from sources.errors import SourceError
 from sources.kafka.client import Cluster
-from sources.kafka.schema_registry import RegistryUnavailableError, SchemaRegistry
+from sources.kafka.schema_registry import FramingError, RegistryUnavailableError, SchemaRegistry
 from sources.kafka.source import KafkaSource
 from state.events import Event, decode
 from state.messages import Message
@@ -170,13 +170,48 @@ def test_an_event_that_the_contract_rejects_keeps_the_bytes_that_kafka_delivered
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_registry_that_is_busy_is_asked_again(registry: Registry, status: int) -> None:
+def test_a_registry_that_is_busy_is_asked_again(registry: Registry, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.kafka.schema_registry._RETRY_S", 0.0)
     decoder = SchemaRegistry(registry.url)
     registry.status = status
     with pytest.raises(RegistryUnavailableError):
         decoder.decode(messages_of("AVRO"))
     registry.status = 200
     assert json.loads(decoder.decode(messages_of("AVRO")))["eventId"] == "e1"
+
+
+def test_a_schema_that_nobody_knows_costs_one_request_for_all_its_messages(registry: Registry) -> None:
+    decoder = SchemaRegistry(registry.url)
+    late = framed(77, json.dumps(EVENT).encode())
+    for _ in range(20):
+        with pytest.raises(FramingError, match="does not know schema 77"):
+            decoder.decode(late)
+    assert registry.asked == 1
+
+
+def test_what_was_unknown_is_asked_for_again_after_some_seconds(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.kafka.schema_registry._UNKNOWN_S", 0.0)
+    decoder = SchemaRegistry(registry.url)
+    late = framed(77, json.dumps(EVENT).encode())
+    with pytest.raises(FramingError):
+        decoder.decode(late)
+    registry.add(77, "JSON", JSON_SCHEMA)
+    assert json.loads(decoder.decode(late))["eventId"] == "e1"
+
+
+def test_a_registry_that_failed_is_not_asked_for_each_partition(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.kafka.schema_registry._RETRY_S", 600.0)
+    decoder = SchemaRegistry(registry.url)
+    assert json.loads(decoder.decode(messages_of("AVRO")))["eventId"] == "e1"
+    registry.status, asked = 503, registry.asked
+    cluster = ScriptedCluster(records=[ScriptedRecord(0, messages_of("AVRO")), ScriptedRecord(1, messages_of("JSON"))], end=2)
+    source = KafkaSource(cluster, BatchPolicy(lambda _: None, LOOKAHEAD), now=lambda: START, tail=False, registry=decoder)
+    parts = [source.build_part("input", f"events:{index}", None) for index in range(3)]
+    seen = [item.offset for _ in range(10) for part in parts for item in part.next_batch() if isinstance(item, Message)]
+    assert seen == [0, 0, 0]  # a schema that is known needs no registry
+    assert registry.asked == asked + 1
+    for part in parts:
+        part.close()
 
 
 def test_a_registry_that_is_not_there_is_asked_again() -> None:
@@ -208,7 +243,7 @@ def test_without_the_packages_it_is_a_sentence(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_while_the_registry_is_down_nothing_is_skipped(broker: Tansu, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sources.kafka.source._REGISTRY_RETRY_S", 0.05)
+    monkeypatch.setattr("sources.kafka.schema_registry._RETRY_S", 0.05)
     topic = broker.new_topic()
     producer = Producer({"bootstrap.servers": broker.brokers, "log_level": 0})
     for value in (json.dumps(EVENT).encode(), messages_of("AVRO"), messages_of("JSON")):
