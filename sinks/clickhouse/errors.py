@@ -77,6 +77,7 @@ class Fault(Enum):
     """Where the fault lies that a code or an HTTP status names."""
 
     DATA = "these rows can never be inserted"
+    TOO_LARGE = "fewer rows at once may be inserted"
     DENIED = "an operator must change the user, its rights or the address"
     BUSY = "a retry may succeed"
     UNKNOWN = "a fault of the server or the statement, which can be mended there"
@@ -159,7 +160,7 @@ STATUSES: Final[dict[int, Meaning]] = {
     403: _CHECK_USER,
     404: Meaning(Fault.DENIED, "there is no ClickHouse at this path: correct the address in ONRAMP_CLICKHOUSE_URL"),
     408: _BUSY,
-    413: Meaning(Fault.DATA, "raise the limit for request bodies of the proxy before ClickHouse"),
+    413: Meaning(Fault.TOO_LARGE, "raise the limit for request bodies of the proxy before ClickHouse"),
     429: _BUSY,
     502: _BUSY,
     503: _BUSY,

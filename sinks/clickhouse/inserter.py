@@ -66,7 +66,16 @@ class ClickHouseInserter:
             raise self._store_error("SELECT 1", error) from error
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
-        """Send one Arrow stream, compressed if it goes over a network."""
+        """Send one Arrow stream, compressed if it goes over a network; where that is too large for a proxy, its halves one by one."""
+        waiting = [frame]
+        while waiting:
+            part = waiting.pop()
+            if not self._send(table, part):
+                half = part.height // 2
+                waiting += [part[half:], part[:half]]
+
+    def _send(self, table: str, frame: pl.DataFrame) -> bool:
+        """Insert ``frame``; False where it is too large and has halves."""
         buffer = io.BytesIO()
         # The oldest Arrow layout, because ClickHouse does not read string views.
         frame.write_ipc_stream(buffer, compression="uncompressed" if self._store.embedded else "lz4", compat_level=pl.CompatLevel.oldest())
@@ -82,11 +91,14 @@ class ClickHouseInserter:
         except StoreError as error:
             raise TransientInsert(str(error)) from error
         except (ClickHouseError, OSError) as error:
+            if meaning_of(error).fault is Fault.TOO_LARGE and frame.height > 1:
+                return False
             raise self._store_error(f"insert into {table}", error) from error
         if not (self._store.embedded or "written_rows" in answer.summary or answer.query_id()):
             raise TransientInsert(
                 f"insert into {table} at {self._store.where}: the answer is not one of ClickHouse; correct what stands before the server"
             )
+        return True
 
     def erase(self, erasures: Sequence[Erase]) -> None:
         """Run one mutation for each table and up to 25 people, and wait for all replicas.
@@ -117,5 +129,7 @@ class ClickHouseInserter:
         # The text of a failed mutation contains user ids, which must not reach an error file or a log.
         text = f"code {code_of(error)}" if people else " ".join(str(error).split())
         advice = f"; {meaning.advice}" if meaning.advice else ""
-        kind = PermanentInsert if meaning.fault is Fault.DATA else TransientInsert
+        # An erasure is never given up: a statement that is too large for a proxy is sent again until the proxy takes it.
+        permanent = meaning.fault is Fault.DATA or (meaning.fault is Fault.TOO_LARGE and not people)
+        kind = PermanentInsert if permanent else TransientInsert
         return kind(f"{what} at {self._store.where}: {text}{advice}")

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,6 +21,7 @@ from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.read_only_query import query
 from state.records.facts import EventFact
+from state.records.recommendation import Erase
 from tests.support.certificates import Authority, make_authority
 from tests.support.clickhouse_faults import FaultProxy, fault_proxy
 from tests.support.facts import make
@@ -61,7 +63,7 @@ def faulty(behind: tuple[FaultProxy, ClickHouse]) -> Iterator[FaultProxy]:
     """The proxy of ``store``, without faults and counts of other tests."""
     behind[0].inserts = 0
     yield behind[0]
-    behind[0].fault, behind[0].applied = "", False
+    behind[0].fault, behind[0].applied, behind[0].largest = "", False, None
 
 
 def insert(store: ClickHouse, ident: str) -> None:
@@ -103,18 +105,54 @@ def test_an_insert_that_was_applied_before_the_answer_was_lost_counts_once(store
     assert (events_in(store, "once"), faulty.inserts) == (1, 2)
 
 
-def test_groups_that_are_too_large_are_sent_in_parts(store: ClickHouse, faulty: FaultProxy, tmp_path: Path) -> None:
-    """A limit of a proxy stops a group of segments; one that stops a single segment is an operator's to raise."""
-    faulty.fault = "413"
-    delivery = FactDelivery(store, tmp_path / "spool")
+def payload(size: int) -> str:
+    """Text that no compression makes much smaller."""
+    return Random(size).randbytes(size // 2).hex()
+
+
+def delivered(store: ClickHouse, directory: Path, segments: list[list[EventFact | Erase]]) -> FactDelivery:
+    """Deliver some segments once."""
+    delivery = FactDelivery(store, directory)
     partition = delivery.sink.build_part("facts", "facts", None)
-    for number in range(3):
-        partition.write_batch([[make(EventFact, event_id=f"e{number}")]])
+    for rows in segments:
+        partition.write_batch([[*rows]])
         partition.snapshot()
     delivery.sink.flush()
     assert delivery.drain.drain_once()
-    assert (faulty.inserts, delivery.spool.segments_rejected) == (4, 3)
     delivery.close()
+    return delivery
+
+
+def test_rows_that_are_too_many_for_a_proxy_are_sent_in_parts(store: ClickHouse, faulty: FaultProxy, tmp_path: Path) -> None:
+    """Whether they stand in one segment or in several: nothing is wrong with any row. An erasure still comes after all of them."""
+    faulty.largest = 100_000
+    ids = [f"part-{number}" for number in range(12)]
+    rows = [make(EventFact, event_id=ident, payload=payload(40_000 + number), version=1) for number, ident in enumerate(ids)]
+    gone = make(EventFact, event_id="part-gone", user_id="gone", payload=payload(39_000), version=1)
+    delivery = delivered(store, tmp_path / "spool", [[*rows[:7], gone, Erase(gone.tenant_id, "gone", 2)], [*rows[7:]]])
+    assert (delivery.spool.segments_rejected, delivery.spool.segments_ready, delivery.drain.rows_inserted) == (0, 0, 13)
+    assert [events_in(store, ident) for ident in [*ids, "part-gone"]] == [1] * 12 + [0]
+
+
+def test_one_row_that_is_too_large_is_rejected_with_its_segment_alone(store: ClickHouse, faulty: FaultProxy, tmp_path: Path) -> None:
+    faulty.largest = 100_000
+    segments: list[list[EventFact | Erase]] = [
+        [make(EventFact, event_id=f"row-{size}", payload=payload(size)) for size in sizes] for sizes in ((10_000, 20_000), (400_000,))
+    ]
+    delivery = delivered(store, tmp_path / "spool", segments)
+    assert (delivery.spool.segments_rejected, delivery.spool.segments_ready) == (1, 0)
+    assert [events_in(store, f"row-{size}") for size in (10_000, 20_000, 400_000)] == [1, 1, 0]
+    (error,) = delivery.spool.rejected.glob("*.error.txt")
+    assert "raise the limit for request bodies" in error.read_text()
+
+
+def test_an_erasure_that_a_proxy_refuses_is_never_given_up(store: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise DatabaseError("HTTP driver received HTTP status 413, server response: <html>too large</html>")
+
+    monkeypatch.setattr("clickhouse_connect.driver.httpclient.HttpClient.command", refuse)
+    with pytest.raises(TransientInsert, match="raise the limit for request bodies"):
+        ClickHouseInserter(store).erase([Erase("t", "u", 1)])
 
 
 def test_a_busy_server_does_not_end_the_job_while_it_migrates(proxy: FaultProxy, database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,13 +35,14 @@ ANSWERS: dict[str, tuple[int, bytes, dict[str, str]]] = {
 class FaultProxy:
     """The proxy at ``port``. ``fault`` names what the next inserts are answered; with ``applied`` the server gets them all the same.
 
-    With ``prefix`` ClickHouse is served below that path and nowhere else.
+    With ``prefix`` ClickHouse is served below that path and nowhere else. Inserts of more than ``largest`` bytes are answered ``413``.
     """
 
     port: int = 0
     fault: str = ""
     applied: bool = False
     prefix: str = ""
+    largest: int | None = None
     inserts: int = field(default=0)
 
 
@@ -68,10 +69,11 @@ def fault_proxy(url: str) -> Iterator[FaultProxy]:
             path = path if path.startswith("/") else f"/{path}"
             insert = b"ArrowStream" in body[:2_000] + path.encode() and b"INSERT" in (body[:300] + path.encode()).upper()
             proxy.inserts += insert
-            if insert and proxy.fault:
+            fault = proxy.fault or ("413" if insert and proxy.largest is not None and len(body) > proxy.largest else "")
+            if insert and fault:
                 if proxy.applied:
                     self._pass_on(body, path)
-                self._answer(*ANSWERS[proxy.fault])
+                self._answer(*ANSWERS[fault])
                 return
             self._answer(*self._pass_on(body, path))
 
