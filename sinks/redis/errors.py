@@ -116,7 +116,7 @@ def code_of(error: BaseException) -> str:
     return found["code"] if found is not None else "ERR"
 
 
-def meaning_of(error: BaseException, *, in_cluster: bool = False) -> Meaning:
+def meaning_of(error: BaseException, *, in_cluster: bool) -> Meaning:
     """Return what ``error`` means: by its code, or else by its class. ``in_cluster``: a redirection is no fault."""
     advice = advice_for_tls(error, ca="ssl_ca_certs", client="ssl_certfile=/path/cert.pem&ssl_keyfile=/path/key.pem")
     if advice is not None:
@@ -131,14 +131,14 @@ def meaning_of(error: BaseException, *, in_cluster: bool = False) -> Meaning:
     return CODES.get(code, _BUG)
 
 
-def is_transient(error: BaseException, *, in_cluster: bool = False) -> bool:
+def is_transient(error: BaseException, *, in_cluster: bool) -> bool:
     """Return whether a retry may fix ``error``: the server is down, starting, failing over, or out of memory for the moment."""
     return meaning_of(error, in_cluster=in_cluster).verdict is Verdict.WAIT
 
 
-def describe(error: BaseException, address: str, fallback_advice: str) -> str:
-    """Return one sentence: the error of Redis at ``address`` (already masked) and what to do."""
-    advice = meaning_of(error).advice or fallback_advice
+def describe(error: BaseException, address: str, fallback_advice: str, *, in_cluster: bool) -> str:
+    """Return one sentence: the error of Redis at ``address`` (already masked) and what to do. ``in_cluster`` as for ``meaning_of``."""
+    advice = meaning_of(error, in_cluster=in_cluster).advice or fallback_advice
     said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return f"Redis at {address} did not take the request ({said}); {advice}."
 

@@ -63,7 +63,8 @@ class RecommendationReader:
 
     def _fail(self, error: RedisError | OSError) -> NoReturn:
         kind = StoreUnavailableError if is_transient(error, in_cluster=self._servers.in_cluster) else StoreRefusedError
-        raise kind(describe(error, self._address, "check that the server runs and that ONRAMP_REDIS_URL names it")) from error
+        advice = "check that the server runs and that ONRAMP_REDIS_URL names it"
+        raise kind(describe(error, self._address, advice, in_cluster=self._servers.in_cluster)) from error
 
     def close(self) -> None:
         """Close the connection."""

@@ -198,21 +198,24 @@ class RecommendationWriter:
         """Wait before the next attempt. Raises if there is none: a permanent error, the time limit, or a stop request."""
         policy = self._policy
         if not is_transient(error, in_cluster=self._servers.in_cluster):
-            raise StoreRefusedError(describe(error, self._address, "correct that and start the job again")) from error
+            raise StoreRefusedError(self._describe(error, "correct that and start the job again")) from error
         waited = policy.clock() - outage.since
         if waited >= policy.give_up_seconds:
             advice = f"gave up after {policy.give_up_seconds:g} seconds; restore the server and start the job again, it resumes by itself"
-            raise StoreUnavailableError(describe(error, self._address, advice)) from error
+            raise StoreUnavailableError(self._describe(error, advice)) from error
         if policy.stopping():
-            raise StoreUnavailableError(describe(error, self._address, "the job was stopped meanwhile and writes again when it resumes"))
+            raise StoreUnavailableError(self._describe(error, "the job was stopped meanwhile and writes again when it resumes"))
         if outage.attempts == 0:
-            _LOG.warning("%s", describe(error, self._address, f"the job waits and retries for up to {policy.give_up_seconds:g} seconds"))
+            _LOG.warning("%s", self._describe(error, f"the job waits and retries for up to {policy.give_up_seconds:g} seconds"))
         wait = backoff_seconds(
             outage.attempts, first=policy.first_wait_seconds, longest=policy.longest_wait_seconds, jitter=policy.jitter()
         )
         policy.sleep(min(wait, policy.give_up_seconds - waited))
         outage.attempts += 1
         self.counts.retries += 1
+
+    def _describe(self, error: RedisError | OSError, advice: str) -> str:
+        return describe(error, self._address, advice, in_cluster=self._servers.in_cluster)
 
 
 def compact(effects: Iterable[Effect]) -> list[Effect]:

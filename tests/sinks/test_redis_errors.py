@@ -56,7 +56,7 @@ def shaped(shape: str, code: str, text: str) -> RedisError:
 @pytest.mark.parametrize("code", WAITS)
 def test_what_passes_is_waited_for_however_it_is_wrapped(shape: str, code: str) -> None:
     error = shaped(shape, code, WAITS[code])
-    assert (code_of(error), is_transient(error)) == (code, True)
+    assert (code_of(error), is_transient(error, in_cluster=False)) == (code, True)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -64,7 +64,7 @@ def test_what_passes_is_waited_for_however_it_is_wrapped(shape: str, code: str) 
 def test_what_an_operator_must_change_is_not(shape: str, code: str) -> None:
     error = shaped(shape, code, SETTINGS[code])
     assert code_of(error) == code
-    assert meaning_of(error).verdict is Verdict.SETTING
+    assert meaning_of(error, in_cluster=False).verdict is Verdict.SETTING
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,14 @@ def test_sentences_without_a_code_have_the_code_that_other_versions_report(shape
 
 
 def test_too_many_clients_are_waited_for() -> None:
-    assert is_transient(received("ERR max number of clients reached"))
+    assert is_transient(received("ERR max number of clients reached"), in_cluster=False)
 
 
 @pytest.mark.parametrize(
     "text", ["ERR unknown command 'EVALSHA'", "ERR DB index is out of range", "CROSSSLOT Keys in request", "NEWCODE x"]
 )
 def test_what_nobody_can_wait_for_stops_the_job(text: str) -> None:
-    assert not is_transient(received(text))
+    assert not is_transient(received(text), in_cluster=False)
 
 
 def test_the_words_of_a_user_are_no_code() -> None:
@@ -105,29 +105,32 @@ def test_the_words_of_a_user_are_no_code() -> None:
     "error", [RedisConnectionError("Error 111 connecting"), RedisTimeoutError("Timeout reading"), OSError(104, "reset")]
 )
 def test_a_server_that_is_away_is_waited_for(error: RedisError) -> None:
-    assert is_transient(error)
+    assert is_transient(error, in_cluster=False)
 
 
 def test_a_redirection_is_a_wrong_address_unless_the_client_knows_the_cluster() -> None:
     moved = received("MOVED 3999 127.0.0.1:6381")
-    assert not is_transient(moved)
-    assert "redis+cluster://" in describe(moved, "redis://h", "x")
+    assert not is_transient(moved, in_cluster=False)
+    assert "redis+cluster://" in describe(moved, "redis://h", "x", in_cluster=False)
     assert is_transient(moved, in_cluster=True)
+    for code in ("MOVED", "ASK"):
+        said = describe(received(f"{code} 3999 127.0.0.1:6381"), "redis+cluster://h", "wait", in_cluster=True)
+        assert said.endswith("; wait.")
 
 
 def test_a_wrong_password_is_no_connection_problem() -> None:
-    assert not is_transient(AuthenticationError("invalid username-password pair"))
+    assert not is_transient(AuthenticationError("invalid username-password pair"), in_cluster=False)
 
 
 def test_a_certificate_is_a_setting_also_where_the_client_hides_it() -> None:
     hidden = RedisConnectionError("Error 1 connecting to localhost:6379")
     hidden.__context__ = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    assert not is_transient(hidden)
-    assert "ssl_ca_certs=" in describe(hidden, "rediss://h", "x")
+    assert not is_transient(hidden, in_cluster=False)
+    assert "ssl_ca_certs=" in describe(hidden, "rediss://h", "x", in_cluster=False)
 
 
 def test_every_advice_is_the_end_of_a_sentence() -> None:
     for code, meaning in CODES.items():
         assert not meaning.advice.endswith("."), code
-        assert describe(received(f"{code} 1 host:1"), "redis://h", "wait").endswith(f"; {meaning.advice or 'wait'}.")
+        assert describe(received(f"{code} 1 host:1"), "redis://h", "wait", in_cluster=False).endswith(f"; {meaning.advice or 'wait'}.")
         assert meaning.verdict is Verdict.WAIT or meaning.advice, code

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from llm.redis_faults import REDIS_FAULTS
@@ -141,6 +142,35 @@ def test_a_node_of_a_cluster_is_no_single_server(cluster: Topology) -> None:
     with pytest.raises(StoreRefusedError, match=r"write ONRAMP_REDIS_URL as redis\+cluster://"):
         writer.write([publish("t", user, 1) for user in PEOPLE])
     assert time.pauses == []
+
+
+@pytest.fixture
+def still(tmp_path: Path) -> Iterator[Topology]:
+    """A cluster that elects nobody."""
+    with run_cluster(tmp_path) as made:
+        yield made
+
+
+def test_a_slot_that_stays_half_migrated_is_an_outage_and_no_wrong_address(still: Topology, caplog: pytest.LogCaptureFixture) -> None:
+    key = redis_key("t", "ada")
+    source = still.primary_of(key)
+    target = next(server for server in still.servers if server is not source)
+    slot = key_slot(key.encode())
+    for server, state, other in ((target, "IMPORTING", source), (source, "MIGRATING", target)):
+        still.ask(server, "CLUSTER", "SETSLOT", slot, state, still.ask(other, "CLUSTER", "MYID").decode())
+    writer, reader = RecommendationWriter(still.url, Time().policy()), RecommendationReader(still.url)
+    with pytest.raises(StoreUnavailableError, match="gave up after 300 seconds") as caught:
+        writer.write([publish("t", "ada", 1)])
+    with pytest.raises(StoreUnavailableError, match="check that the server runs") as read:
+        reader.read("t", "ada")
+    for said in (str(caught.value), str(read.value), caplog.text):
+        assert f"{slot} 127.0.0.1:{target.port}" in said
+        assert "node of a Redis Cluster" not in said
+    still.ask(source, "CLUSTER", "SETSLOT", slot, "STABLE")
+    writer.write([publish("t", "ada", 1)])
+    assert getattr(reader.read("t", "ada"), "version", 0) == 1
+    reader.close()
+    writer.close()
 
 
 @pytest.fixture(params=["valkey", "redis 6.2"])
