@@ -98,7 +98,7 @@ WRONG: dict[str, tuple[Callable[[Secure], str], str]] = {
     "a file that is missing": (lambda it: it.url(it.good, options="&ssl_certfile=/no/such/file"), "cannot be read; correct the path"),
     "a wrong password": (lambda it: it.url(it.good, password=f"wrong-{SECRET}"), "check the user and password"),
     "an unknown user": (lambda it: it.url(it.good, user="nobody"), "check the user and password"),
-    "a missing right": (lambda it: it.url(it.good, user="reader"), "grant this user GET, SET, DEL, EVAL and EVALSHA"),
+    "a missing right": (lambda it: it.url(it.good, user="reader"), "grant this user the commands that docs/stores.md lists"),
 }
 
 
