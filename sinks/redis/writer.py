@@ -116,40 +116,39 @@ class RecommendationWriter:
         outage: _Outage | None = None
         load_script = False
         while operations:
-            left, error = self._send(operations, load_script=load_script)
+            left, errors = self._send(operations, load_script=load_script)
             if len(left) < len(operations) and outage is not None:
                 _LOG.info("Redis at %s accepts writes again", self._address)
                 outage = None
             operations = left
-            load_script = error is not None and code_of(error) == "NOSCRIPT"  # the server is new, or was restarted
-            if error is None or load_script:
+            faults = [error for error in errors if code_of(error) != "NOSCRIPT"]
+            load_script = len(faults) < len(errors)  # a server is new, or was restarted
+            if not faults:
                 continue
             outage = outage or _Outage(since=self._policy.clock())
-            self._wait_before_retry(error, outage)
+            # What ends the job comes before what passes.
+            self._wait_before_retry(min(faults, key=self._is_transient), outage)
             self._servers.refresh()
 
-    def _send(self, operations: list[_Operation], *, load_script: bool) -> tuple[list[_Operation], RedisError | OSError | None]:
-        """Send all operations to their servers; return those to send again, in order, and an error that decides what follows.
+    def _send(self, operations: list[_Operation], *, load_script: bool) -> tuple[list[_Operation], list[RedisError | OSError]]:
+        """Send all operations to their servers; return those to send again, in order, and the first error of each server that has one.
 
         With ``load_script`` the first command to each server contains the script, which the server keeps for the others.
         """
         try:
             routes = self._servers.routes([operation.key for operation in operations])
         except (RedisError, OSError) as error:
-            return operations, error
+            return operations, [error]
         left: list[int] = []
         errors: list[RedisError | OSError] = []
         for client, positions in routes:
             done, failure = self._send_to(client, [operations[position] for position in positions], load_script=load_script)
             left += positions[done:]
             errors += [failure] if failure is not None else []
-        return [operations[position] for position in sorted(left)], min(errors, key=self._order, default=None)
+        return [operations[position] for position in sorted(left)], errors
 
-    def _order(self, error: RedisError | OSError) -> int:
-        """Order of errors of several servers: first what ends the job, last what needs no wait."""
-        if not is_transient(error, in_cluster=self._servers.in_cluster):
-            return 0
-        return 2 if code_of(error) == "NOSCRIPT" else 1
+    def _is_transient(self, error: RedisError | OSError) -> bool:
+        return is_transient(error, in_cluster=self._servers.in_cluster)
 
     def _send_to(self, client: Redis, operations: list[_Operation], *, load_script: bool) -> tuple[int, RedisError | OSError | None]:
         """Send all operations; return how many were applied before the first failure, and that failure.
@@ -197,7 +196,7 @@ class RecommendationWriter:
     def _wait_before_retry(self, error: RedisError | OSError, outage: _Outage) -> None:
         """Wait before the next attempt. Raises if there is none: a permanent error, the time limit, or a stop request."""
         policy = self._policy
-        if not is_transient(error, in_cluster=self._servers.in_cluster):
+        if not self._is_transient(error):
             raise StoreRefusedError(self._describe(error, "correct that and start the job again")) from error
         waited = policy.clock() - outage.since
         if waited >= policy.give_up_seconds:

@@ -173,6 +173,21 @@ def test_a_slot_that_stays_half_migrated_is_an_outage_and_no_wrong_address(still
     writer.close()
 
 
+def test_a_server_that_is_away_does_not_hide_that_another_one_forgot_the_script(still: Topology) -> None:
+    away, forgetful = still.servers[:2]
+    served = [user for user in PEOPLE if still.primary_of(redis_key("t", user)) is not away]
+    writer, reader = RecommendationWriter(still.url, Time().policy()), RecommendationReader(still.url)
+    writer.write([publish("t", user, 1) for user in PEOPLE])
+    assert all(reader.read_raw("t", PEOPLE))
+    still.ask(forgetful, "SCRIPT", "FLUSH")
+    away.kill()
+    with pytest.raises(StoreUnavailableError, match="gave up after 300 seconds"):
+        writer.write([publish("t", user, 2) for user in PEOPLE])
+    assert {getattr(reader.read("t", user), "version", 0) for user in served} == {2}
+    reader.close()
+    writer.close()
+
+
 @pytest.fixture(params=["valkey", "redis 6.2"])
 def watched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Topology]:
     with run_sentinel(tmp_path, binary=redis_62() if request.param == "redis 6.2" else None, silence_ms=1_500) as made:
