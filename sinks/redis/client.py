@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -14,11 +15,11 @@ from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from sinks.masked_url import mask_url
 from sinks.redis.address import FILES, RedisAddress, parse_redis_address
-from sinks.redis.errors import StoreRefusedError, server_error_in
+from sinks.redis.errors import StoreRefusedError, is_transient, server_error_in
 
 CONNECT_SECONDS = 2.0  # a server in the same region accepts within milliseconds; after this time the caller retries
 ANSWER_SECONDS = 5.0  # 500 scripts take about 15 ms; the fork of a log rewrite can stop a large server for a second or two
@@ -125,6 +126,27 @@ class RedisServers:
         return self._cluster
 
 
+class _Sentinels(Sentinel):
+    """Sentinels whose own error is raised where a setting keeps all of them from answering. The driver says that no primary was found."""
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        with suppress(MasterNotFoundError):  # a handler would replace what the next error came from
+            return cast("tuple[str, int]", super().discover_master(service_name))  # type: ignore[no-untyped-call]
+        raise self._refusal() or MasterNotFoundError(f"no sentinel names a primary of {service_name}")
+
+    def _refusal(self) -> RedisError | OSError | None:
+        """Ask each sentinel again; return the first error that no retry can fix. None where one answers: it may name a primary soon."""
+        refused = None
+        for sentinel in self.sentinels:
+            try:
+                sentinel.sentinel_masters()
+            except (RedisError, OSError) as error:
+                refused = refused or (None if is_transient(error, in_cluster=False) else error)
+            else:
+                return None
+        return refused
+
+
 class _Watched(Redis):
     """A client of the primary that closes the clients of its sentinels with itself."""
 
@@ -139,7 +161,7 @@ def _connect(address: RedisAddress) -> Redis:
     options.update(db=address.database, retry=Retry(NoBackoff(), 0))
     if address.kind == "sentinel":
         asked = sentinel_options(address, options)
-        sentinels = Sentinel(address.hosts, sentinel_kwargs=asked, ssl=address.tls, **options)  # type: ignore[no-untyped-call]
+        sentinels = _Sentinels(address.hosts, sentinel_kwargs=asked, ssl=address.tls, **options)  # type: ignore[no-untyped-call]
         primary: Redis = sentinels.master_for(address.service, redis_class=_Watched)  # type: ignore[no-untyped-call]
         return primary
     if address.kind == "socket":

@@ -22,8 +22,10 @@ from sinks.redis.reader import RecommendationReader
 from sinks.redis.writer import RecommendationWriter, WritePolicy
 from state.records.recommendation import redis_key
 from tests.sinks.recommendation_samples import Time, erase, publish
+from tests.support.certificates import make_authority
 from tests.support.ports import port_of, reserve
-from tests.support.redis_topologies import Topology, fail_over, run_cluster, run_sentinel
+from tests.support.redis_topologies import SENTINEL_PASSWORD, SERVICE, Topology, fail_over, run_cluster, run_sentinel, sentinel_port
+from tests.support.tls_proxy import tls_proxy
 from tests.support.valkey import Valkey, redis_62, run_valkey
 from tests.support.waiting import pause, run_async, wait_until
 
@@ -186,6 +188,25 @@ def test_a_server_that_is_away_does_not_hide_that_another_one_forgot_the_script(
     assert {getattr(reader.read("t", user), "version", 0) for user in served} == {2}
     reader.close()
     writer.close()
+
+
+def test_sentinels_that_refuse_us_are_a_setting_and_no_outage(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    authority, stranger = (make_authority(tmp_path_factory.mktemp(name)) for name in ("authority", "stranger"))
+    with run_sentinel(tmp_path) as made, reserve() as unused, tls_proxy(sentinel_port(made), authority.sign("good")) as tls_port:
+        wrong_password = made.url.replace(SENTINEL_PASSWORD, "hunter2")
+        service = made.url.partition("@")[2].partition("/")[2]
+        for url, advice in (
+            (wrong_password, "check the user and password"),
+            (wrong_password.replace("@127", f"@127.0.0.1:{port_of(unused)},127"), "check the user and password"),
+            (f"rediss+sentinel://localhost:{tls_port}/{service}&ssl_ca_certs={stranger.file}", "name its file in the address"),
+        ):
+            time = Time()
+            with pytest.raises(StoreRefusedError, match=advice) as caught:
+                RecommendationWriter(url, time.policy()).write([publish("t", "ada", 1)])
+            assert time.pauses == []
+            assert "hunter2" not in str(caught.value)
+        with pytest.raises(StoreUnavailableError, match=r"no sentinel names a primary of other\); gave up after 300 seconds"):
+            RecommendationWriter(made.url.replace(SERVICE, "other"), Time().policy()).write([publish("t", "ada", 1)])
 
 
 @pytest.fixture(params=["valkey", "redis 6.2"])

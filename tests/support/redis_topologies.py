@@ -95,12 +95,17 @@ def run_sentinel(directory: Path, *, binary: Path | None = None, silence_ms: int
         yield made
 
 
+def sentinel_port(made: Topology) -> int:
+    """The port of the sentinel of ``made``."""
+    ((_, port),) = parse_redis_address(made.url).hosts
+    return port
+
+
 def fail_over(made: Topology) -> None:
     """Have the sentinel of ``made`` promote the replica, once it holds it for a good one."""
-    ((host, port),) = parse_redis_address(made.url).hosts
 
     def accepted() -> bool:
-        with Redis(host, port, password=SENTINEL_PASSWORD) as sentinel:
+        with Redis(port=sentinel_port(made), password=SENTINEL_PASSWORD) as sentinel:
             try:
                 sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
             except ResponseError as error:  # it has not heard enough of the replica yet
