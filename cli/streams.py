@@ -59,7 +59,9 @@ class _Descriptor(io.RawIOBase):
             try:
                 return os.write(self._descriptor, data)
             except BlockingIOError:  # a parent made the pipe non-blocking
-                select.select([], [self._descriptor], [])
+                writable = select.poll()  # `select` takes no descriptor above 1,023
+                writable.register(self._descriptor, select.POLLOUT)
+                writable.poll()
             except OSError as error:
                 self.failed = True
                 if self._forgiving:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from sources.closed_loop.protocol import VERSION, Begin, Slot
+from sources.readiness import has_data
 
 TIMEOUT: Final = 120.0  # seconds for one answer: creating a world of many people takes some of them; a program that hangs never answers
 _CHUNK: Final = 1 << 20
@@ -135,7 +135,7 @@ class Program:
         while (end := self._buffer.find(b"\n", searched)) < 0:
             searched = len(self._buffer)
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            if left <= 0 or not has_data(descriptor, timeout_s=left):
                 raise self._error(f"has said nothing for {self._timeout:.0f} seconds")
             chunk = os.read(descriptor, _CHUNK)
             if not chunk:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import select
 import zlib
 from typing import Protocol
 
 from sources.errors import InputError
+from sources.readiness import has_data
 
 BLOCK_BYTES = 256 * 1024
 GZIP_MAGIC = b"\x1f"
@@ -36,7 +36,7 @@ class FileBlocks:
         self.raw_read = 0
 
     def read(self) -> bytes | None:
-        if self._waits and not select.select([self._descriptor], [], [], 0)[0]:
+        if self._waits and not has_data(self._descriptor, timeout_s=0):
             return None
         block = os.read(self._descriptor, BLOCK_BYTES)
         self.raw_read += len(block)

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 from sources.batching import BatchPolicy
 from sources.errors import SourceError, UnreachableError
 from sources.kafka.partition_watch import LEAST_SPARE, with_spares
-from sources.kafka.source import KafkaSource
+from sources.kafka.source import KafkaSource, _SparePartition
 from state.messages import Message
 from tests.sources.harness import LOOKAHEAD
 from tests.support.scripted_kafka import START, ScriptedCluster, ScriptedRecord
@@ -104,6 +104,8 @@ def test_a_new_partition_whose_leader_does_not_answer_ends_nothing(monkeypatch: 
         cluster.silent.clear()
         wait_until(lambda: (1, 1) in running.poll(), "the new partition")
         part = running.parts["events:1"]
+        assert isinstance(part, _SparePartition)
+        assert part._opened is not None
         assert part._opened._timeout_s == cluster.timeout_s
 
 
