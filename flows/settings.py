@@ -206,8 +206,8 @@ class Settings(BaseSettings):
             raise ValueError("the address must begin with http:// or https://")
         if _FORBIDDEN_IN_LLM_URL.search(text):
             raise ValueError("the address must not contain a user, password, query, fragment or space; set the key in ONRAMP_LLM_API_KEY")
-        if not _is_an_address(text):
-            raise ValueError("the address has no host or no valid port")
+        if not (_is_an_address(text) and _is_taken_by_the_client(text)):
+            raise ValueError("the address has no valid host or no valid port, or holds an invisible character")
         return url
 
     @field_validator("schema_registry_url")
@@ -262,7 +262,17 @@ def _is_an_address(url: str) -> bool:
         port = parts.port
     except ValueError:
         return False
-    return bool(parts.hostname) and port != 0
+    return bool(parts.hostname) and port != 0 and url.isprintable()
+
+
+def _is_taken_by_the_client(url: str) -> bool:
+    import httpx2  # noqa: PLC0415 - only where a model is set, so that --help is instant
+
+    try:
+        httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError):  # hosts that no name server would take, for one
+        return False
+    return True
 
 
 def load_settings(**options: Any) -> Settings:

@@ -203,6 +203,12 @@ def test_a_secret_in_the_models_address_is_refused_and_sent_to_its_own_place(mon
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("host", ["\x00", "models\x7f", "\u2603.example", "mod\u200bels", "[::1", "models:99999", ""])
+def test_a_model_address_that_no_client_takes_is_refused_at_once(host: str) -> None:
+    with pytest.raises(SettingsError, match="the address has no valid host or no valid port, or holds an invisible character"):
+        load_settings(llm_url=f"http://{host}/v1")
+
+
 @pytest.mark.parametrize(("given", "temperature"), [("none", None), (" None ", None), ("0", 0.0), ("1.5", 1.5), ("", 0.3)])
 def test_no_temperature_is_a_word(monkeypatch: pytest.MonkeyPatch, given: str, temperature: float | None) -> None:
     monkeypatch.setenv("ONRAMP_LLM_URL", "http://models/v1")
