@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shlex
+import shutil
 import signal
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -195,12 +196,15 @@ def test_stopped_half_way_it_says_so(tmp_path: Path) -> None:
 
 def test_never_mixes_with_data_of_ones_own(own: Ready, inside: Inside) -> None:
     before = inside("sql", "SELECT count() AS n FROM events_final", "--json", cwd=own.cwd).json
-    result = onramp("demo", "--users", 5, "--days", 1, "--json", "--population", PEOPLE, cwd=own.cwd)
-    assert result.code == 0, result.err
-    assert inside("sql", "SELECT count() AS n FROM events_final", "--json", cwd=own.cwd).json == before
-    into_demo = inside("run", "--input", "events.jsonl", "--data-dir", ".onramp/demo", cwd=own.cwd)
-    assert into_demo.code == 1
-    assert "belongs to the demo" in into_demo.err
+    try:
+        result = onramp("demo", "--users", 5, "--days", 1, "--json", "--population", PEOPLE, cwd=own.cwd)
+        assert result.code == 0, result.err
+        assert inside("sql", "SELECT count() AS n FROM events_final", "--json", cwd=own.cwd).json == before
+        into_demo = inside("run", "--input", "events.jsonl", "--data-dir", ".onramp/demo", cwd=own.cwd)
+        assert into_demo.code == 1
+        assert "belongs to the demo" in into_demo.err
+    finally:
+        shutil.rmtree(own.cwd / ".onramp" / "demo", ignore_errors=True)  # `own` is shared, and other tests read its messages
 
 
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path, inside: Inside) -> None:

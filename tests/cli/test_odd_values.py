@@ -189,7 +189,7 @@ def test_no_command_dies_of_a_value(odd: Ready, inside: Inside, arguments: list[
     assert not set(result.out) & {"\x1b", "\u202e", "\x00"}
     if arguments == ["report"]:
         printed = " ".join(result.out.split())
-        assert "time zones that mean none" in printed
+        assert "unknown time zones, with the number of users: " in printed
         assert "exposure events were ignored: they carry a recommendationId that was not issued to that user" in printed
     if arguments == ["report", "--json"]:
         assert {"timezone": "text", "people": 2} in result.json["unknownTimeZones"]

@@ -63,7 +63,6 @@ def test_a_person_nobody_knows(demo: Ready, inside: Inside) -> None:
 
 def test_after_a_run_of_ones_own_the_demo_s_users_are_said_to_be_elsewhere(own: Ready, inside: Inside) -> None:
     demo = own.cwd / ".onramp" / "demo"
-    shutil.rmtree(demo, ignore_errors=True)  # another test may have left one there
     demo.mkdir()
     (demo / "demo.json").write_text("{}")
     try:

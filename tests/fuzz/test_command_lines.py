@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -177,6 +178,10 @@ def test_no_command_line_ends_in_a_traceback(
         assert not problem, f"{arguments!r}: {problem}; it ended with {code} and said {said.err[-3000:]!r}"
 
 
+_FAULT = re.compile(r"onramp: [^:]+:\d+: ")
+"""Begins a fault of a catalog: file, line, what is wrong, one below the other."""
+
+
 def _problem(code: int, out: str, err: str) -> str:
     if code not in {0, 1, 2}:
         return "this is no exit code of the command"
@@ -186,6 +191,6 @@ def _problem(code: int, out: str, err: str) -> str:
     if set(err) & {"\x1b", "\0", "\u202e"}:
         return "the text of the caller reached the screen"
     lines = err.splitlines()
-    if code and not (lines and lines[-1].startswith("onramp") and lines[-1].endswith((".", ")", ":"))):
+    if code and not (lines and lines[-1].startswith("onramp") and (lines[-1].endswith((".", ")", ":")) or _FAULT.match(lines[-1]))):
         return "the last line is no sentence"
     return "wrong usage takes more than a sentence" if code == 2 and len(lines) != 1 else ""

@@ -50,7 +50,7 @@ def test_several_workers_that_meet_a_user_at_once_tell_of_it_once() -> None:
         together.wait(30)
         found.extend(ids.take((key, of_user(0, 2)) for key in keys))
 
-    threads = [Thread(target=work) for _ in range(4)]
+    threads = [Thread(target=work, daemon=True) for _ in range(4)]
     for each in threads:
         each.start()
     for each in threads:
