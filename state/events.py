@@ -179,6 +179,7 @@ def decode(message: Message) -> Event | DeadLetter:
             log_time=message.log_time,
             key=message.key,
             headers=message.headers,
+            text=None if message.original is None else message.value,
         )
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -42,12 +40,6 @@ class Inserter(Protocol):
 
     def close(self) -> None:
         """Close the connections."""
-
-
-def _mentions(user_id: str) -> str:
-    """An RE2 pattern for a rejected message that carries ``user_id``: it never became an event, so no column names the person."""
-    written = "|".join(dict.fromkeys(re.escape(json.dumps(user_id, ensure_ascii=escaped)) for escaped in (False, True)))
-    return rf'"(?:userId|anonymousId|previousId)"\s*:\s*(?:{written})'
 
 
 class ClickHouseInserter:
@@ -111,7 +103,7 @@ class ClickHouseInserter:
                 f"(tenant_id = {format_str(one.tenant_id)} AND user_id = {format_str(one.user_id)} AND version < {int(one.version)})"
                 for one in some
             )
-            rejected = " OR ".join(f"match(raw, {format_str(_mentions(one.user_id))})" for one in some)
+            rejected = f"hasAny(user_ids, [{', '.join(format_str(one.user_id) for one in some)}])"
             for table, condition in (*((table, where) for table in PERSONAL_TABLES), ("dead_letters", rejected)):
                 try:
                     self._store.client().command(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2")

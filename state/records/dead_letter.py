@@ -48,6 +48,8 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     log_time: int
     key: bytes | None = None
     headers: tuple[Header, ...] = ()
+    text: bytes | None = None
+    """What ``raw`` says, where it had to be decoded with a schema. A line does not have it."""
 
 
 def encode_line(letter: DeadLetter) -> bytes:

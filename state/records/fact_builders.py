@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from state.catalog.plan import Plan
@@ -14,6 +17,7 @@ from state.records.recommendation import Recommendation
 
 RAW_SHOWN: Final = 4_096
 """Bytes of a rejected message that its row contains. The dead-letter topic or file has all of them."""
+_USER_ID: Final = re.compile(rb'"(?:userId|anonymousId|previousId)"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
 def event_fact(event: Event, status: str, version: int) -> EventFact:
@@ -144,6 +148,9 @@ def recommendation_fact(record: Recommendation, *, created_at: int, expires_at: 
 
 def dead_letter_fact(letter: DeadLetter) -> DeadLetterFact:
     """The row of a dead letter, identified by its place in the input."""
+    text = letter.text
+    if text is None:
+        text = b"" if letter.raw[:1] == b"\x00" and letter.raw.strip(b"\x00") else letter.raw
     return DeadLetterFact(
         dead_letter_id=f"{letter.topic}:{letter.partition}:{letter.offset}",
         reason=letter.reason,
@@ -151,7 +158,18 @@ def dead_letter_fact(letter: DeadLetter) -> DeadLetterFact:
         topic=letter.topic,
         source_partition=letter.partition,
         source_offset=letter.offset,
-        raw=letter.raw[:RAW_SHOWN].decode("utf-8", "replace"),
+        raw=text[:RAW_SHOWN].decode("utf-8", "replace"),
         log_time=max(letter.log_time, 0),
         version=1,
+        user_ids=_named(text),
     )
+
+
+def _named(text: bytes) -> tuple[str, ...]:
+    """The user ids in a rejected message, in order. It may be cut off, or be no JSON for another reason."""
+    found = dict[str, None]()
+    for match in _USER_ID.finditer(text):
+        with suppress(ValueError):
+            user_id: str = json.loads(match[1].decode("utf-8", "replace"), strict=False)
+            found[user_id.encode("utf-8", "replace").decode()] = None
+    return tuple(found)

@@ -341,7 +341,9 @@ class StepStatisticFact(Fact, frozen=True, gc=False, kw_only=True):
 class DeadLetterFact(Fact, frozen=True, gc=False, kw_only=True):
     """One rejected message.
 
-    ``raw`` is its first 4 KiB, undecodable bytes replaced. The dead-letter topic or file has all of it.
+    ``raw`` is its first 4 KiB, undecodable bytes replaced, or what they say where a schema registry decoded them. It is empty where the
+    message has a registry's framing and could not be decoded: nobody could tell whom it names. The dead-letter topic or file has all of it.
+    ``user_ids``: whom the whole message names; a deletion finds the row by them.
     """
 
     TABLE = "dead_letters"
@@ -356,6 +358,7 @@ class DeadLetterFact(Fact, frozen=True, gc=False, kw_only=True):
     raw: str
     log_time: int
     version: int
+    user_ids: tuple[str, ...]
 
 
 class StepMetricFact(Fact, frozen=True, gc=False, kw_only=True):

@@ -31,6 +31,8 @@ def story() -> bytes:
         log.send(9 * HOUR + number * MINUTE, USER, "identity_merged", previousId=visitor)
     log.send(9 * HOUR + MINUTE, VISITORS[0], "identity_merged", visitor=True, previousId=EARLIER[1])
     log.raw(json.dumps({"eventId": "odd", "userId": USER, "eventType": "no_such_type"}).encode(), 9 * HOUR + 2 * MINUTE)
+    late = {"eventType": "no_such_type", "payload": {"email": "x" * 5_000}, "eventId": "odd2", "userId": USER}
+    log.raw(json.dumps(late).encode(), 9 * HOUR + 2 * MINUTE)
     log.send(9 * HOUR + 3 * MINUTE, USER, "recommendation_shown")
     log.send(9 * HOUR + 4 * MINUTE, VISITORS[0], "page_view", visitor=True, path="/sources")
     log.send(10 * HOUR, USER, "user_deleted")
@@ -52,5 +54,6 @@ def test_nothing_that_the_job_keeps_names_a_deleted_user_or_their_visitors(tmp_p
         # Only the key of a tombstone names them, for ten minutes.
         records = [json.loads(row) for row in left["redis"] if name in row]
         assert all(record == {"key": record["key"], "deleted": True, "version": record["version"]} for record in records)
+    assert "no_such_type" not in tables["dead_letters"], "one of them names the user only behind what its row shows"
     assert STAYS in tables["events"]
     assert USER in "\n".join(left["dead_letter_file"]), "the operator's own file keeps rejected messages whole"

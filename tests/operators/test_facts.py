@@ -13,6 +13,7 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.testing import TestingSink, TestingSource, run_main
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from operators.decode import Decoded
 from operators.facts import facts_step, heartbeat_step
@@ -98,6 +99,35 @@ def test_a_dead_letter_becomes_a_row_that_is_found_again_by_its_place() -> None:
     assert fact.raw == "\ufffd" * RAW_SHOWN
     ((_, rows),) = through(lambda up: facts_step("facts", up, 1), decoded([TICK], [LETTER]))
     assert [type(row) for row in rows] == [DeadLetterFact]
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        (b'{"userId": "ada", "anonymousId":"v-1"', ("ada", "v-1")),
+        (b'{"payload": "' + b"x" * 5_000 + b'", "userId" :\n"ada"}', ("ada",)),
+        (b'{"userId": "\\u0061da", "payload": {"previousId": "a\\"b"}}', ("ada", 'a"b')),
+        (b'{"userId": "ada", "userId": "ada"}', ("ada",)),
+        ('{"userId": "Zoë"}'.encode(), ("Zoë",)),
+        (b'{"userId": "\xff"}', ("\ufffd",)),
+        (b'{"userId": "\\ud800"}', ("?",)),
+        (b'{"userId": "\\x", "anonymousId": "v"}', ("v",)),
+        (b'{"userId": "a\tb"}', ("a\tb",)),
+        (b'{"userId": 7}', ()),
+        (b"\x00\x00\x00\x00", ()),
+        (b"", ()),
+    ],
+)
+def test_a_dead_letter_s_row_knows_whom_the_whole_message_names(raw: bytes, named: tuple[str, ...]) -> None:
+    assert dead_letter_fact(structs.replace(LETTER, raw=raw)).user_ids == named
+
+
+def test_a_message_with_a_schema_is_shown_as_what_it_says() -> None:
+    framed = structs.replace(LETTER, raw=b"\x00\x00\x00\x00\x05\x06ada", text=b'{"userId": "ada"}')
+    fact = dead_letter_fact(framed)
+    assert (fact.raw, fact.user_ids) == ('{"userId": "ada"}', ("ada",))
+    fact = dead_letter_fact(structs.replace(framed, text=None))
+    assert (fact.raw, fact.user_ids) == ("", ()), "nobody could tell whom it names"
 
 
 def test_a_batch_of_dead_letters_is_one_item() -> None:

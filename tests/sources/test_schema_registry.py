@@ -20,6 +20,7 @@ from sources.kafka.source import KafkaSource
 from state.events import Event, decode
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
+from state.records.fact_builders import dead_letter_fact
 from tests.sources.harness import LOOKAHEAD, drain
 from tests.support.schema_registry import Registry, framed, run_registry
 from tests.support.scripted_kafka import START, ScriptedCluster, ScriptedRecord
@@ -167,6 +168,9 @@ def test_an_event_that_the_contract_rejects_keeps_the_bytes_that_kafka_delivered
     letter = read_one(value, SchemaRegistry(registry.url))
     assert isinstance(letter, DeadLetter)
     assert (letter.reason, letter.raw) == ("unknown_event_type", value)
+    fact = dead_letter_fact(letter)
+    assert "nonsense" in fact.raw
+    assert fact.user_ids == (EVENT["userId"],), "a deletion finds the row"
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
