@@ -51,7 +51,7 @@ REASONS: Final[dict[str, str]] = {
     "activated": "the user has reached the activation of the path",
     "opted_out": "the user switched guidance off, altogether or on this channel",
     "holdout": "the user is in the group that gets no guidance, to measure its effect",
-    "suspected_bot": "the account behaves like a bot: too fast, too regular or without rest",
+    "suspected_bot": "the account behaves like a bot: too fast, too regular, without rest or with nothing but views",
     "trigger_disabled": "the catalog switches this trigger off",
     "quiet_hours": "the user asked not to be disturbed at this hour",
     "cap_reached": "the user had as many decisions in the last 24 hours as the catalog allows",
