@@ -22,6 +22,7 @@ from operators.compose import Composed
 from operators.track import Tracked
 from state.decision.wording_request import WordingRequest, WordingSkipped
 from state.records.facts import LlmCallFact, RecommendationFact
+from state.records.progress import PublishProgress
 from state.records.recommendation import Erase, ReplaceText
 
 VERSION: Final = 1
@@ -94,7 +95,7 @@ def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracke
         for effect in (effect for out in batch for effect in out.effects):
             if isinstance(effect, Erase):
                 wording.forget(effect.tenant_id, effect.user_id)
-            if not isinstance(effect, ReplaceText):
+            if not isinstance(effect, ReplaceText | PublishProgress):
                 cancel = cancel_for(effect)
                 routed.append((lane_of(cancel.key, lanes), cancel))
         return routed

@@ -17,7 +17,7 @@ from bytewax.operators import KeyedStream
 
 from operators.decode import Decoded
 from state.records.dead_letter import DeadLetter
-from state.records.recommendation import Effect, Erase, MarkShown
+from state.records.recommendation import Effect, Publish, ReplaceText
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def by_person(batch: list[T], person: Callable[[T], str], partitions: int) -> li
 
 def person_of(effect: Effect) -> str:
     """The user whom an effect concerns."""
-    return effect.user_id if isinstance(effect, Erase | MarkShown) else effect.recommendation.user_id
+    return effect.recommendation.user_id if isinstance(effect, Publish | ReplaceText) else effect.user_id
 
 
 def unkeyed(batch: Iterable[Any]) -> Iterator[Any]:

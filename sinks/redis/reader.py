@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
+import msgspec
 from redis.exceptions import RedisError
 
 from sinks.masked_url import mask_url
 from sinks.redis.client import RedisServers
 from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, describe, is_transient
-from sinks.redis.record import TOMBSTONE, Deleted, decode_record
+from sinks.redis.record import TOMBSTONE, CorruptRecordError, Deleted, decode_record
+from state.records.progress import Progress, decode_progress, progress_key
 from state.records.recommendation import Recommendation, redis_key
 
 
@@ -30,6 +32,16 @@ class RecommendationReader:
         """
         (data,) = self._get([redis_key(tenant_id, user_id).encode()])
         return None if data is None else decode_record(data)
+
+    def read_progress(self, tenant_id: str, user_id: str) -> Progress | None:
+        """Return the user's progress, or None if there is none, as for a deleted user. Blocks and raises like ``read``."""
+        (data,) = self._get([progress_key(tenant_id, user_id).encode()])
+        if data is None:
+            return None
+        try:
+            return decode_progress(data)
+        except msgspec.DecodeError as error:
+            raise CorruptRecordError(f"the stored progress cannot be read: {error}") from error
 
     def read_raw(self, tenant_id: str, user_ids: Sequence[str]) -> list[bytes | None]:
         """Return the records of many users without decoding them; None for a user without one and for a deleted user.

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from state.records.recommendation import Effect, Erase, MarkShown, Recommendation, decode, encode, redis_key, shown_key
+from state.records.progress import PublishProgress, encode_progress, progress_key
+from state.records.recommendation import (
+    Effect,
+    Erase,
+    MarkShown,
+    Publish,
+    Recommendation,
+    ReplaceText,
+    decode,
+    encode,
+    redis_key,
+    shown_key,
+)
 
 
 class Deleted(msgspec.Struct, frozen=True, gc=False):
@@ -24,41 +36,41 @@ class CorruptRecordError(ValueError):
     """The value is neither a recommendation nor a tombstone. The job replaces it with its next write to that key."""
 
 
-def key_of(effect: Effect) -> str:
-    """Return the Redis key that ``effect`` changes."""
-    return redis_key(*_person_of(effect))
+class UserKeys(NamedTuple):
+    """All keys of one user: of the recommendation, of the decision shown last, and of the progress."""
+
+    record: str
+    shown: str
+    progress: str
 
 
-def shown_key_of(effect: Effect) -> str:
-    """Return the key of the last decision that was shown to the user."""
-    return shown_key(*_person_of(effect))
-
-
-def _person_of(effect: Effect) -> tuple[str, str]:
-    if isinstance(effect, Erase | MarkShown):
-        return effect.tenant_id, effect.user_id
-    return effect.recommendation.tenant_id, effect.recommendation.user_id
+def keys_of(effect: Effect) -> UserKeys:
+    """Return the keys of the user whom ``effect`` concerns."""
+    user = effect.recommendation if isinstance(effect, Publish | ReplaceText) else effect
+    return UserKeys(
+        redis_key(user.tenant_id, user.user_id), shown_key(user.tenant_id, user.user_id), progress_key(user.tenant_id, user.user_id)
+    )
 
 
 def version_of(effect: Effect) -> int:
     """Return the version that decides which of two effects on one key is newer."""
-    return effect.version if isinstance(effect, Erase | MarkShown) else effect.recommendation.version
+    return effect.recommendation.version if isinstance(effect, Publish | ReplaceText) else effect.version
 
 
 def id_of(effect: Effect) -> str:
     """Return the id that is equal for two effects on the same thing: the recommendation's id, or the decision's for ``MarkShown``."""
-    if isinstance(effect, Erase):
+    if isinstance(effect, Erase | PublishProgress):
         return ""
     return effect.decision_id if isinstance(effect, MarkShown) else effect.recommendation.recommendation_id
 
 
 def encode_record(effect: Effect) -> bytes:
-    """Return the JSON that ``effect`` writes under its key; empty for ``MarkShown``."""
+    """Return the JSON that ``effect`` writes under its key; empty for ``MarkShown``, and for progress that is removed."""
     if isinstance(effect, Erase):
         return msgspec.json.encode(Deleted(deleted=True, version=effect.version))
-    if isinstance(effect, MarkShown):
-        return b""
-    return encode(effect.recommendation)
+    if isinstance(effect, PublishProgress):
+        return b"" if effect.progress is None else encode_progress(effect.progress)
+    return b"" if isinstance(effect, MarkShown) else encode(effect.recommendation)
 
 
 def decode_record(data: bytes) -> Recommendation | Deleted:

@@ -17,6 +17,9 @@ exception: if the replay chose the same and a model has replaced the text meanwh
 ``replace_text`` is written, with the remaining TTL of the record, if the record is the template of the same recommendation and the second
 key does not hold its decision. ``mark_shown`` sets the second key to the decision that was shown; ``erase`` deletes it.
 
+``progress`` concerns the third key: its record is written if it is newer than the one there and the first key holds no tombstone of its
+version or a newer one. An empty record removes it. ``erase`` deletes this key too.
+
 A tombstone has its own version even if it replaces a newer record: a replay that erases again also publishes again after it.
 """
 
@@ -35,8 +38,13 @@ PUBLISH: Final = b"publish"
 ERASE: Final = b"erase"
 REPLACE_TEXT: Final = b"replace_text"
 MARK_SHOWN: Final = b"mark_shown"
+PROGRESS: Final = b"progress"
 
 SCRIPT: Final = f"""
+-- above 2^53 a double cannot represent every integer, and a huge version would lock the key for good
+local function is_version(known)
+  return type(known) == 'number' and known >= 0 and known <= 9007199254740992 and known == math.floor(known)
+end
 local mode, version, record, ttl_ms, id = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 if mode == 'mark_shown' then
   redis.call('SET', KEYS[2], id, 'PX', ttl_ms)
@@ -44,6 +52,26 @@ if mode == 'mark_shown' then
 end
 local current = redis.pcall('GET', KEYS[1])
 local result = {WRITTEN}
+if mode == 'progress' then
+  if type(current) == 'string' and string.sub(current, 1, 10) == '{{"deleted"' then
+    local readable, stored = pcall(cjson.decode, current)
+    if readable and is_version(stored['version']) and version <= stored['version'] then return {STALE} end
+  end
+  local known = redis.pcall('GET', KEYS[3])
+  if type(known) == 'table' and not string.find(known['err'], 'WRONGTYPE', 1, true) then return known end
+  if known == record then return {UNCHANGED} end
+  if type(known) == 'string' then
+    local readable, stored = pcall(cjson.decode, known)
+    local older = readable and type(stored) == 'table' and stored['version']
+    if not is_version(older) then
+      result = {REPAIRED}
+    elseif version < older then
+      return {STALE}
+    end
+  end
+  if record == '' then redis.call('DEL', KEYS[3]) else redis.call('SET', KEYS[3], record, 'PX', ttl_ms) end
+  return result
+end
 
 if type(current) == 'table' then  -- an error reply
   if not string.find(current['err'], 'WRONGTYPE', 1, true) then return current end
@@ -60,8 +88,7 @@ elseif mode == 'replace_text' then
 elseif current then
   local readable, stored = pcall(cjson.decode, current)
   local known = readable and type(stored) == 'table' and stored['version']
-  -- above 2^53 a double cannot represent every integer, and a huge version would lock the key for good
-  if type(known) ~= 'number' or known < 0 or known > 9007199254740992 or known ~= math.floor(known) then
+  if not is_version(known) then
     result = {REPAIRED}
   elseif stored['deleted'] == true then
     if version <= known then return {STALE} end
@@ -73,7 +100,7 @@ end
 
 if mode == 'replace_text' then return {REFUSED} end
 redis.call('SET', KEYS[1], record, 'PX', ttl_ms)
-if mode == 'erase' then redis.call('DEL', KEYS[2]) end
+if mode == 'erase' then redis.call('DEL', KEYS[2], KEYS[3]) end
 return result
 """
 

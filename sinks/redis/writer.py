@@ -15,16 +15,20 @@ from redis.exceptions import RedisError
 from sinks.masked_url import mask_url
 from sinks.redis.client import RedisServers
 from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, code_of, describe, is_transient
-from sinks.redis.record import encode_record, id_of, key_of, shown_key_of, version_of
-from sinks.redis.script import DIGEST, ERASE, MARK_SHOWN, PUBLISH, REFUSED, REPAIRED, REPLACE_TEXT, SCRIPT, STALE, UNCHANGED
+from sinks.redis.record import UserKeys, encode_record, id_of, keys_of, version_of
+from sinks.redis.script import DIGEST, ERASE, MARK_SHOWN, PROGRESS, PUBLISH, REFUSED, REPAIRED, REPLACE_TEXT, SCRIPT, STALE, UNCHANGED
 from state.backoff import backoff_seconds
 from state.never import never
+from state.records.progress import PublishProgress
 from state.records.recommendation import Effect, Erase, MarkShown, ReplaceText
 
 _LOG = logging.getLogger(__name__)
 TOMBSTONE_TTL_MS: Final = 600_000
 """A tombstone keeps late writes away, but its key has the user's id in it: it stays for as long as such a write may still be retried
 (``give_up_seconds``), and not for the 24 hours of a record."""
+
+PROGRESS_TTL_MS: Final = 30 * 86_400_000
+"""Somebody who comes back after weeks still finds the checklist; a recommendation is old after a day."""
 
 _PIPELINE = 500  # commands in flight: more do not increase the rate, and a retry would repeat more of them
 _JITTER = random.SystemRandom()  # spreads the retries of many workers; no decision depends on it
@@ -53,7 +57,8 @@ class WriteCounts:
     """Counts of effects by their result. ``written``, ``stale``, ``unchanged`` and ``tombstones`` count keys; ``retries`` counts attempts.
 
     ``improved``: a model's text replaced the template. ``refused``: it came too late for that. ``superseded``: a newer effect of the same
-    batch replaced it, so it was not sent. ``repaired``: it overwrote an unreadable value (also counted as written or as a tombstone).
+    batch replaced it, so it was not sent. ``repaired``: it overwrote an unreadable value (also counted as what it wrote). ``progress``: the
+    progress record was written or removed.
     """
 
     written: int = 0
@@ -64,13 +69,13 @@ class WriteCounts:
     repaired: int = 0
     improved: int = 0
     refused: int = 0
+    progress: int = 0
     retries: int = 0
 
 
 @dataclass(frozen=True)
 class _Operation:
-    key: bytes
-    shown_key: bytes
+    keys: UserKeys
     identity: str
     mode: bytes
     version: int
@@ -95,7 +100,7 @@ class RecommendationWriter:
         self._address = mask_url(url)
         self._policy = policy
         self._ttl_ms = round(policy.ttl_hours * 3_600_000)
-        self._tombstone_ttl_ms = min(self._ttl_ms, TOMBSTONE_TTL_MS)
+        self._lifetimes_ms = {ERASE: min(self._ttl_ms, TOMBSTONE_TTL_MS), PROGRESS: max(self._ttl_ms, PROGRESS_TTL_MS)}
 
     def write(self, effects: Sequence[Effect]) -> None:
         """Return when the server has every effect. Blocks, and retries for as long as the policy allows.
@@ -136,7 +141,7 @@ class RecommendationWriter:
         With ``load_script`` the first command to each server contains the script, which the server keeps for the others.
         """
         try:
-            routes = self._servers.routes([operation.key for operation in operations])
+            routes = self._servers.routes([operation.keys.record.encode() for operation in operations])
         except (RedisError, OSError) as error:
             return operations, [error]
         left: list[int] = []
@@ -157,13 +162,13 @@ class RecommendationWriter:
         """
         pipeline = client.pipeline(transaction=False)
         for position, operation in enumerate(operations):
-            keys = (operation.key, operation.shown_key)
-            ttl_ms = self._tombstone_ttl_ms if operation.mode == ERASE else self._ttl_ms
+            keys = operation.keys
+            ttl_ms = self._lifetimes_ms.get(operation.mode, self._ttl_ms)
             arguments = (operation.mode, operation.version, operation.record, ttl_ms, operation.identity)
             if load_script and position == 0:
-                pipeline.eval(SCRIPT, 2, *keys, *arguments)
+                pipeline.eval(SCRIPT, len(keys), *keys, *arguments)
             else:
-                pipeline.evalsha(DIGEST, 2, *keys, *arguments)
+                pipeline.evalsha(DIGEST, len(keys), *keys, *arguments)
         try:
             replies = pipeline.execute(raise_on_error=False)
         except (RedisError, OSError) as error:
@@ -185,13 +190,15 @@ class RecommendationWriter:
             self.counts.improved += 1
         elif operation.mode == ERASE:
             self.counts.tombstones += 1
+        elif operation.mode == PROGRESS:
+            self.counts.progress += 1
         elif operation.mode == MARK_SHOWN:
             pass
         else:
             self.counts.written += 1
         if reply == REPAIRED:
             self.counts.repaired += 1
-            _LOG.warning("Redis at %s had an unreadable recommendation; the job has overwritten it", self._address)
+            _LOG.warning("Redis at %s had an unreadable record; the job has overwritten it", self._address)
 
     def _wait_before_retry(self, error: RedisError | OSError, outage: _Outage) -> None:
         """Wait before the next attempt. Raises if there is none: a permanent error, the time limit, or a stop request."""
@@ -218,16 +225,27 @@ class RecommendationWriter:
 
 
 def compact(effects: Iterable[Effect]) -> list[Effect]:
-    """Return the effects to send: the newest record of each key, an erase before the publish that follows it, then texts and marks."""
+    """Return the effects to send: the newest record of each user, an erase before the publish that follows it, then texts, marks, progress.
+
+    The effects of one user come in the order of their versions, but for a repetition after a crash.
+    """
     before: list[Effect] = []
     newest: dict[str, Effect] = {}
     after: dict[str, list[Effect]] = {}
+    progress: dict[str, PublishProgress] = {}
     for effect in effects:
-        key = key_of(effect)
+        key = keys_of(effect).record
         if isinstance(effect, ReplaceText | MarkShown):
             after.setdefault(key, []).append(effect)
             continue
         pending = newest.get(key)
+        if isinstance(effect, PublishProgress):
+            known = progress.get(key)
+            if known is None or effect.version >= known.version:
+                progress[key] = effect
+            continue
+        if isinstance(effect, Erase) and key in progress and progress[key].version <= effect.version:
+            del progress[key]  # the erase deletes it, and after a publish that follows nothing would keep it away
         if pending is None:
             newest[key] = effect
         elif isinstance(pending, Erase):
@@ -238,14 +256,11 @@ def compact(effects: Iterable[Effect]) -> list[Effect]:
             newest[key] = effect
         elif isinstance(effect, Erase) or version_of(effect) >= version_of(pending):
             newest[key] = effect
-    return [*before, *newest.values(), *(each for later in after.values() for each in later)]
+    return [*before, *newest.values(), *(each for later in after.values() for each in later), *progress.values()]
 
 
-_MODES = {Erase: ERASE, ReplaceText: REPLACE_TEXT, MarkShown: MARK_SHOWN}
+_MODES = {Erase: ERASE, ReplaceText: REPLACE_TEXT, MarkShown: MARK_SHOWN, PublishProgress: PROGRESS}
 
 
 def _operation(effect: Effect) -> _Operation:
-    mode = _MODES.get(type(effect), PUBLISH)
-    return _Operation(
-        key_of(effect).encode(), shown_key_of(effect).encode(), id_of(effect), mode, version_of(effect), encode_record(effect)
-    )
+    return _Operation(keys_of(effect), id_of(effect), _MODES.get(type(effect), PUBLISH), version_of(effect), encode_record(effect))

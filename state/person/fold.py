@@ -29,7 +29,7 @@ from state.person.progress import activated_at, completed, current_step, last_pr
 from state.person.recent import keep_notes, note_event
 from state.person.sessions import follow_session
 from state.person.traits import update_traits
-from state.records.fact_builders import event_fact, person_fact, progress_fact
+from state.records.fact_builders import event_fact, person_fact, progress_effect, progress_fact
 from state.records.recommendation import Erase
 from state.stuck.detector import Detector
 from state.stuck.parameters import ParameterStore
@@ -150,6 +150,8 @@ class Fold:
         self._detector.censor(person, person.now, out)
         person.merged_into = into_key
         person.episode, person.check_due = None, 0
+        if person.path:
+            out.effects.append(progress_effect(self._plan, person, {}, ""))
         if person.sessions:  # the visitor was counted and recorded as a person
             out.count(counters.PEOPLE, by=-1)
             person.version += 1
@@ -329,6 +331,7 @@ class Fold:
             person.pages.clear()
             person.active, person.slow_noted = 0, False
         self._detector.update_episode(person, done, person.now, out, first=first)
+        out.effects.append(progress_effect(plan, person, done, step))
         return done, newly
 
     def _consider_return(self, person: Person, done: Mapping[str, int], out: Collector) -> None:

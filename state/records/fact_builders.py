@@ -1,4 +1,4 @@
-"""Builds rows from events, a person's state, recommendations and dead letters."""
+"""Builds rows from events, a person's state, recommendations and dead letters, and the progress record that the app reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from state.events import Event
 from state.person.person import Person, StepState
 from state.records.dead_letter import DeadLetter
 from state.records.facts import CatalogFact, DeadLetterFact, EventFact, PersonFact, ProgressFact, RecommendationFact
+from state.records.progress import Progress, PublishProgress, StepProgress
 from state.records.recommendation import Recommendation
+from state.times import rfc3339
 
 RAW_SHOWN: Final = 4_096
 """Bytes of a rejected message that its row contains. The dead-letter topic or file has all of them."""
@@ -144,6 +146,35 @@ def recommendation_fact(record: Recommendation, *, created_at: int, expires_at: 
         expires_at=expires_at,
         version=record.version,
     )
+
+
+def progress_effect(plan: Plan, person: Person, done: Mapping[str, int], step: str) -> PublishProgress:
+    """The effect that publishes the progress of ``person``. ``done`` are the completed steps, ``step`` is the current one or empty."""
+    path = plan.paths.get(person.path)
+    progress = None
+    if path is not None and not person.merged_into:
+        steps = tuple(
+            StepProgress(
+                each,
+                plan.steps[each].title,
+                plan.steps[each].link,
+                "done" if each in done else "current" if each == step else "open",
+                rfc3339(done[each]) if each in done else None,
+            )
+            for each in path.steps
+        )
+        progress = Progress(
+            tenant_id=person.tenant,
+            user_id=person.user,
+            version=person.version,
+            path_id=path.id,
+            path_title=path.title,
+            steps=steps,
+            next_step=step or None,
+            activated_at=rfc3339(person.activated_at) if person.activated_at else None,
+            updated_at=rfc3339(person.now),
+        )
+    return PublishProgress(person.tenant, person.user, person.version, progress)
 
 
 def dead_letter_fact(letter: DeadLetter) -> DeadLetterFact:

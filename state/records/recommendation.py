@@ -6,6 +6,8 @@ import hashlib
 
 import msgspec
 
+from state.records.progress import PublishProgress
+
 
 class Recommendation(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=False):
     """The current guidance of one person, in the names and order of the JSON record (camelCase).
@@ -66,7 +68,7 @@ class MarkShown(msgspec.Struct, frozen=True, gc=False):
     version: int
 
 
-Effect = Publish | Erase | ReplaceText | MarkShown
+Effect = Publish | Erase | ReplaceText | MarkShown | PublishProgress
 
 _ENCODER = msgspec.json.Encoder()
 

@@ -81,6 +81,7 @@ class Job:
             "letters": self.letters.items,
             "counters": self.counters.total,
             "redis": self.redis.newest,
+            "progress": self.redis.progress,
             "redis said otherwise before": self.redis.changed,
         }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sinks.redis.writer import WritePolicy
+from state.records.progress import Progress, PublishProgress, StepProgress
 from state.records.recommendation import Erase, Publish, Recommendation
 
 
@@ -33,6 +34,27 @@ def publish(tenant: str, user: str, version: int, message: str = "Connect your d
             expires_at="2026-01-02T00:00:00Z",
         )
     )
+
+
+def progress(tenant: str, user: str, version: int, *, done: int = 0) -> PublishProgress:
+    """An effect of the fold: the first ``done`` of two steps are completed."""
+    steps = tuple(
+        StepProgress(name, name.title(), f"/app/{name}", "done" if place < done else "current" if place == done else "open", None)
+        for place, name in enumerate(("connect", "query"))
+    )
+    following = next((step.id for step in steps if step.status == "current"), None)
+    record = Progress(
+        tenant_id=tenant,
+        user_id=user,
+        version=version,
+        path_id="default",
+        path_title="Start",
+        steps=steps,
+        next_step=following,
+        activated_at=None,
+        updated_at="2026-01-01T00:00:00.000Z",
+    )
+    return PublishProgress(tenant, user, version, record)
 
 
 def erase(tenant: str, user: str, version: int) -> Erase:

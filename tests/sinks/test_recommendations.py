@@ -28,8 +28,9 @@ from sinks.redis.reader import RecommendationReader
 from sinks.redis.record import CorruptRecordError, Deleted
 from sinks.redis.sink import RecommendationSink
 from sinks.redis.writer import TOMBSTONE_TTL_MS, RecommendationWriter, WritePolicy
+from state.records.progress import PublishProgress, progress_key
 from state.records.recommendation import Effect, redis_key
-from tests.sinks.recommendation_samples import Time, erase, publish
+from tests.sinks.recommendation_samples import Time, erase, progress, publish
 from tests.support.redis_topologies import run_cluster, run_sentinel
 from tests.support.valkey import PASSWORD, Valkey, redis_62, run_valkey
 
@@ -323,6 +324,65 @@ class TestReplays:
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Valkey]:
     with run_valkey(tmp_path, binary=redis_62() if request.param == "redis 6.2" else None) as server:
         yield server
+
+
+class TestProgress:
+    """The third key of a user: what a checklist is drawn from."""
+
+    def test_what_is_written_is_what_an_app_reads(self, writer: RecommendationWriter, reader: RecommendationReader, tenant: str) -> None:
+        effect = progress(tenant, "ada", 1, done=1)
+        writer.write([effect, publish(tenant, "ada", 1)])
+        assert reader.read_progress(tenant, "ada") == effect.progress
+        assert version_in(reader, tenant, "ada") == 1
+        assert reader.read_progress(tenant, "nobody") is None
+        assert (writer.counts.progress, writer.counts.written) == (1, 1)
+
+    def test_an_older_record_changes_nothing_and_a_repetition_neither(
+        self, writer: RecommendationWriter, reader: RecommendationReader, tenant: str
+    ) -> None:
+        newest = progress(tenant, "ada", 3, done=2)
+        for effect in (progress(tenant, "ada", 1), newest, progress(tenant, "ada", 2, done=1), newest):
+            writer.write([effect])
+        assert reader.read_progress(tenant, "ada") == newest.progress
+        assert (writer.counts.progress, writer.counts.stale, writer.counts.unchanged) == (2, 1, 1)
+
+    def test_it_lives_thirty_days(self, writer: RecommendationWriter, redis: Redis | RedisCluster, tenant: str) -> None:
+        writer.write([progress(tenant, "ada", 1)])
+        assert 30 * DAY_MS - 60_000 < redis.pttl(progress_key(tenant, "ada")) <= 30 * DAY_MS
+
+    def test_a_merged_visitor_has_none(self, writer: RecommendationWriter, reader: RecommendationReader, tenant: str) -> None:
+        writer.write([progress(tenant, "visitor", 4)])
+        writer.write([PublishProgress(tenant, "visitor", 4, None)])
+        assert reader.read_progress(tenant, "visitor") is None
+
+    def test_a_deletion_removes_it_and_keeps_late_writes_away(
+        self, writer: RecommendationWriter, reader: RecommendationReader, tenant: str
+    ) -> None:
+        writer.write([progress(tenant, "ada", 1)])
+        writer.write([erase(tenant, "ada", 3)])
+        assert reader.read_progress(tenant, "ada") is None
+        writer.write([progress(tenant, "ada", 2)])
+        assert reader.read_progress(tenant, "ada") is None
+        writer.write([progress(tenant, "ada", 4)])
+        assert reader.read_progress(tenant, "ada") is not None, "who signs up again begins again"
+
+    def test_a_deletion_in_a_batch_removes_what_came_before_it(
+        self, writer: RecommendationWriter, reader: RecommendationReader, tenant: str
+    ) -> None:
+        writer.write([progress(tenant, "ada", 1), erase(tenant, "ada", 2), publish(tenant, "ada", 3)])
+        assert reader.read_progress(tenant, "ada") is None
+        writer.write([progress(tenant, "bob", 1), erase(tenant, "bob", 2), publish(tenant, "bob", 3), progress(tenant, "bob", 3)])
+        assert reader.read_progress(tenant, "bob") == progress(tenant, "bob", 3).progress
+
+    @pytest.mark.parametrize("odd", CORRUPT_VALUES)
+    def test_an_unreadable_value_is_replaced(
+        self, writer: RecommendationWriter, reader: RecommendationReader, redis: Redis | RedisCluster, tenant: str, odd: bytes
+    ) -> None:
+        redis.set(progress_key(tenant, "ada"), odd)
+        with pytest.raises(CorruptRecordError):
+            reader.read_progress(tenant, "ada")
+        writer.write([progress(tenant, "ada", 1)])
+        assert reader.read_progress(tenant, "ada") == progress(tenant, "ada", 1).progress
 
 
 class TestFailures:

@@ -10,7 +10,8 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.messages import Message, Tick
-from state.records.recommendation import Effect, Erase, MarkShown, ReplaceText
+from state.records.progress import PublishProgress
+from state.records.recommendation import Effect, Erase, MarkShown, Publish, ReplaceText
 
 MONDAY: Final = 1_767_571_200_000
 """2026-01-05T00:00:00Z."""
@@ -187,6 +188,7 @@ class MemoryRedis(FixedPartitionedSink[list[Effect], None]):
         self.newest: dict[tuple[str, str], Effect] = {}
         self.changed: list[tuple[Effect, Effect]] = []
         self.later: list[MarkShown | ReplaceText] = []
+        self.progress: dict[tuple[str, str], PublishProgress] = {}
         self._seen: dict[tuple[str, str, int, bool], Effect] = {}
 
     def list_parts(self) -> list[str]:
@@ -200,6 +202,11 @@ class MemoryRedis(FixedPartitionedSink[list[Effect], None]):
         if isinstance(effect, MarkShown | ReplaceText):
             self.later.append(effect)
             return
+        if isinstance(effect, PublishProgress):
+            newer = self.progress.get((effect.tenant_id, effect.user_id))
+            if newer is None or effect.version >= newer.version:
+                self.progress[effect.tenant_id, effect.user_id] = effect
+            return
         what = effect if isinstance(effect, Erase) else effect.recommendation
         person, version = (what.tenant_id, what.user_id), what.version
         before = self._seen.setdefault((*person, version, isinstance(effect, Erase)), effect)
@@ -208,6 +215,8 @@ class MemoryRedis(FixedPartitionedSink[list[Effect], None]):
         known = self.newest.get(person)
         if known is None or version >= _version(known):
             self.newest[person] = effect
+        if isinstance(effect, Erase):
+            self.progress.pop(person, None)
 
 
 class _RedisPart(StatefulSinkPartition[list[Effect], None]):
@@ -224,4 +233,4 @@ class _RedisPart(StatefulSinkPartition[list[Effect], None]):
 
 
 def _version(effect: Effect) -> int:
-    return effect.version if isinstance(effect, Erase | MarkShown) else effect.recommendation.version
+    return effect.recommendation.version if isinstance(effect, Publish | ReplaceText) else effect.version
