@@ -12,12 +12,13 @@ import threading
 import traceback
 from collections.abc import Generator, Iterator
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 # No deadline: the machines that run this are shared, and a slow example is no fault. No database: a red example belongs into a test.
-settings.register_profile("fast", max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", parent=settings.get_profile("fast"), max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
@@ -35,12 +36,17 @@ def is_timed(module: ModuleType) -> bool:
     return any(isinstance(name, str) and name.rpartition(".")[2] in TIMED for name in names)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each test its marks, and begin with what takes longest, so that no worker is left with it at the end."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Keep groups of tests together. The marks of pytest-xdist 3.8 for this have no effect with pytest 9.2, and say so nowhere."""
+    from tests.support.process_groups import GroupScheduling
+
+    return GroupScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test its marks."""
     for item in items:
-        shared = item.path.parent if (item.path.parent / "conftest.py") != config.rootpath / "tests" / "conftest.py" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(shared if (shared / "conftest.py").exists() else item.path)))
         if isinstance(item, pytest.Function) and is_timed(item.module):
             item.add_marker(pytest.mark.timing)
         if item.get_closest_marker("slow") is not None:
