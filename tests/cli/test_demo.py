@@ -220,6 +220,7 @@ WORDS = "Open the page for this step, {firstName}, and take it from the top."
 SMALL = ("demo", "--users", 40, "--days", 4, "--population", PEOPLE)
 
 
+@pytest.mark.slow
 def test_without_asking_for_a_model_none_is_asked_whatever_the_environment_names(tmp_path: Path) -> None:
     with ModelServer() as server:
         result = onramp(*SMALL, "--json", cwd=tmp_path, ONRAMP_LLM_URL=server.url, ONRAMP_LLM_API_KEY="correct-horse")
@@ -256,6 +257,7 @@ def test_with_a_model_it_tells_what_was_asked_and_what_came_of_it(worded: tuple[
     assert "correct-horse" not in result.out + result.err
 
 
+@pytest.mark.slow
 def test_with_a_model_the_tables_have_texts_beside_templates(tmp_path: Path) -> None:
     with ModelServer(changed(text=WORDS, confidence=0.9)) as server:
         result = onramp(*SMALL, "--llm", server.url, cwd=tmp_path)

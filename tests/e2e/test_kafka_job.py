@@ -195,6 +195,7 @@ def test_onramp_run_with_embedded_clickhouse(
     )
 
 
+@pytest.mark.slow
 def test_two_workers_of_the_cluster_runner_with_clickhouse_over_http(
     broker: Tansu, feed: Feed, redis: Valkey, lines: list[bytes], from_file: State, tmp_path: Path
 ) -> None:

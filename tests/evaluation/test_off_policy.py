@@ -73,6 +73,7 @@ def test_the_always_valid_interval_contains_the_fixed_sample_one() -> None:
     assert result.always_lower < result.lower < result.estimate < result.upper < result.always_upper
 
 
+@pytest.mark.slow
 def test_intervals_cover_under_an_adaptive_logger() -> None:
     """At 120 logs of 1,500 decisions 95 % coverage gives at least 109 in all but one run of ten thousand."""
     figures = measure(120, 1_500, seed=4, sleeping=0.3, looks=4)

@@ -17,6 +17,7 @@ from tests.support.placebo import shuffle_labels
 WORLDS = [ReplicationConfig("baseline", seed, users=400, days=7, catalog=CATALOG, holdout=0.1, rules=0.0) for seed in range(11, 17)]
 
 
+@pytest.mark.slow
 def test_learners_with_random_rewards_have_the_value_of_uniform_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Averages several worlds: in one world random preferences gain or lose a point or two."""
     observe, count = Bandit.observe, [0]

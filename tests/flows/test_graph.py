@@ -133,8 +133,13 @@ def test_the_story_has_everything_that_a_crash_could_spoil(uninterrupted: dict[s
 
 @pytest.mark.parametrize(
     ("epoch", "every"),
-    [(EACH_ACTIVATION, 1), (timedelta(milliseconds=5), 4), (timedelta(hours=1), 8)],
-    ids=["a snapshot after every item", "after some items", "none"],
+    [
+        pytest.param(EACH_ACTIVATION, 1, marks=pytest.mark.slow),
+        (EACH_ACTIVATION, 7),
+        (timedelta(milliseconds=5), 8),
+        (timedelta(hours=1), 16),
+    ],
+    ids=["a snapshot after every item", "the same, at some items", "after some items", "none"],
 )
 def test_a_crash_before_any_item_changes_nothing(uninterrupted: dict[str, Any], tmp_path: Path, epoch: timedelta, every: int) -> None:
     for index in range(0, len(LOG) + 1, every):
@@ -155,7 +160,7 @@ def test_a_crash_before_every_item_changes_nothing(uninterrupted: dict[str, Any]
 
 
 def test_stopping_in_order_after_any_item_changes_nothing(uninterrupted: dict[str, Any], tmp_path: Path) -> None:
-    for index in range(0, len(LOG), 6):
+    for index in range(0, len(LOG), 12):
         job = Job([*LOG[:index], TestingSource.EOF(), *LOG[index:]], tmp_path / f"at-{index}")
         job.run()
         job.run()

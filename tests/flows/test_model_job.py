@@ -151,6 +151,7 @@ def test_words_that_were_shown_do_not_change(state: State) -> None:
             assert record["source"] == "template"
 
 
+@pytest.mark.slow
 def test_a_model_that_writes_rubbish_is_as_good_as_none(told: Told) -> None:
     rubbish, asked = told.run("rubbish", no_json)
     down, unasked = told.run("down", None)

@@ -37,7 +37,7 @@ class Size:
     kills: int
 
 
-SMALL, LARGE = Size(90, 8, 2, 3), Size(2200, 14, 5, 8)
+SMALL, LARGE = Size(90, 8, 2, 2), Size(2200, 14, 5, 8)
 
 
 @pytest.fixture(scope="module", params=[pytest.param(SMALL, id="small"), pytest.param(LARGE, id="large", marks=pytest.mark.slow)])
@@ -86,7 +86,7 @@ def test_stopping_in_order_and_going_on_gives_the_same(reference: Reference, siz
 def test_being_killed_again_and_again_gives_the_same(reference: Reference, size: Size, tmp_path: Path, seed: int) -> None:
     rng = Random(seed)
     moments = [*sorted(rng.randrange(reference.lines) for _ in range(size.kills)), reference.lines]  # at the end it delivers the last rows
-    often: dict[str, Any] = {"batch_size": 40, "epoch_seconds": 0.1 if size is SMALL else 0.5}
+    often: dict[str, Any] = {"batch_size": 40, "epoch_seconds": 0.3 if size is SMALL else 0.5}
     killed = kill_often(tmp_path / "data", reference.source, moments, rng, **often)
     assert killed >= size.kills // 2
     assert not differences(reference.state, finish(tmp_path / "data", reference.source, **often))
@@ -120,6 +120,7 @@ def test_gzip_gives_the_same(reference: Reference, tmp_path: Path) -> None:
     assert not differences(reference.state, found, without={**PLACES, "events": ()})
 
 
+@pytest.mark.slow
 def test_standard_input_gives_the_same(reference: Reference, tmp_path: Path) -> None:
     found = finish(tmp_path / "data", "-", stdin=reference.source)
     assert not differences(reference.state, found, without={**PLACES, "events": ()})

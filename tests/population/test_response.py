@@ -57,6 +57,7 @@ def test_shown_guidance_increases_activation() -> None:
     assert activated - twins > 0.01 * len(people)
 
 
+@pytest.mark.slow
 def test_without_effect_people_equal_their_twins_and_all_arms_are_equal() -> None:
     run = _run("no_effect")
     assert len(run.exposures) > 800
@@ -66,13 +67,14 @@ def test_without_effect_people_equal_their_twins_and_all_arms_are_equal() -> Non
     assert all(len(set(exposure["expected"].values())) == 1 for _, exposure in run.exposures)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_new_arm_is_about_five_points_better_than_the_best_of_the_others(seed: int) -> None:
     means = _means(_run("new_arm", seed, newArms={NEW: START + 3 * DAY}))
     best = max(means[arm] for arm in ARMS if arm != NEW)
     assert 0.02 < means[NEW] - best < 0.08
 
 
+@pytest.mark.slow
 def test_a_harmful_arm_costs_about_ten_points_of_untreated_completion() -> None:
     run = _run("harmful_arm", newArms={NEW: START})
     untreated = _means(_run("no_effect"))[NEW]

@@ -46,6 +46,7 @@ def test_people_without_guidance_equal_their_untreated_twins(scenario: str) -> N
 
 @settings(max_examples=5)
 @given(seed=st.integers(0, 2**40), guidance_seed=st.integers(0, 100))
+@pytest.mark.slow
 def test_before_the_first_showing_guidance_changes_nothing(seed: int, guidance_seed: int) -> None:
     begin = begin_line(seed=seed, users=25)
     guided, alone = simulate(begin, RandomGuidance(PRODUCT, guidance_seed)), simulate(begin)

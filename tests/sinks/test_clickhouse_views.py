@@ -26,6 +26,10 @@ from state.records.facts import (
 )
 from tests.support.facts import make
 
+STORES = ["embedded", pytest.param("server", marks=pytest.mark.slow)]
+"""Statements are the same on both."""
+pytestmark = pytest.mark.parametrize("store", STORES, indirect=True)
+
 pytest_plugins = ["tests.support.clickhouse_stores"]
 
 HOUR = 3_600_000

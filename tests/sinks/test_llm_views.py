@@ -13,8 +13,10 @@ from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.read_only_query import query
 from state.records.facts import DecisionFact, LlmCallFact, OutcomeFact, PersonFact, RecommendationFact
 from state.records.recommendation import Erase
-from tests.sinks.test_clickhouse_views import HOUR, MONDAY, insert, rows
+from tests.sinks.test_clickhouse_views import HOUR, MONDAY, STORES, insert, rows
 from tests.support.facts import make
+
+pytestmark = pytest.mark.parametrize("store", STORES, indirect=True)
 
 pytest_plugins = ["tests.support.clickhouse_stores"]
 

@@ -7,8 +7,10 @@ import pytest
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.migrate import migrate
 from state.records.facts import PersonFact, ProgressFact, SignalFact, StepStatisticFact
-from tests.sinks.test_clickhouse_views import HOUR, MONDAY, insert, progress, rows
+from tests.sinks.test_clickhouse_views import HOUR, MONDAY, STORES, insert, progress, rows
 from tests.support.facts import make
+
+pytestmark = pytest.mark.parametrize("store", STORES, indirect=True)
 
 pytest_plugins = ["tests.support.clickhouse_stores"]
 

@@ -181,6 +181,7 @@ def test_a_context_without_data_believes_what_all_contexts_together_say() -> Non
     assert sum(learner.posterior.rate("a", "new|*")) < 60 < sum(learner.posterior.rate("a", "x|*"))
 
 
+@pytest.mark.slow
 def test_a_context_with_much_data_believes_its_own_eyes() -> None:
     learner = taught(POLICY, [("a", "x|*", False, 0)] * 2_000 + [("a", "y|*", number % 10 < 8, 0) for number in range(2_000)])
     assert rate(learner, "a", "y|*") == pytest.approx(0.8, abs=0.02)
@@ -322,6 +323,7 @@ def test_harm_is_the_posterior_probability_to_lack_the_margin() -> None:
     assert found.others_rate == pytest.approx(float(by_arm[:, :2].mean()), abs=0.003)
 
 
+@pytest.mark.slow
 def test_the_last_arm_is_never_stopped() -> None:
     policy = BanditPolicy(stop_after=20, stop_looks=1, stop_confidence=0.9, harm_margin=0.0)
     for seed in range(5):
@@ -340,7 +342,7 @@ def test_one_look_at_which_an_arm_looks_harmful_does_not_stop_it() -> None:
     assert len(stopped_at) == 1
 
 
-@pytest.mark.parametrize("rate_of_all", [0.15, 0.4])
+@pytest.mark.parametrize("rate_of_all", [pytest.param(0.15, marks=pytest.mark.slow), 0.4])
 def test_where_all_arms_are_equal_hardly_one_is_stopped(rate_of_all: float) -> None:
     """Six small worlds of 2,000 decisions; the benchmark's scenario ``null`` has the figure for many."""
     stopped = [run(POLICY, dict.fromkeys(ARMS, rate_of_all), 2_000, seed).learner.stopped for seed in range(6)]

@@ -244,6 +244,7 @@ def test_too_many_events_at_one_and_the_same_instant_are_late_rather_than_twice(
     assert [each.status for each in of_kind(later, EventFact)] == ["applied"]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_events_of_one_person_leave_a_state_of_bounded_size() -> None:
     life = Life()
     small = life.fold
