@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 Cell = Callable[[tuple[str, str, str]], tuple[str, ...]]
 """(trigger, step, segment) -> the cell whose arms share one posterior."""
 
+Seen = tuple[int, int] | None
+
 PRIOR: Final = (1.5, 3.5)
 """Beta prior of each cell: the catalog's ``prior_rate`` of 0.3 with the weight of five observations."""
 
@@ -27,21 +29,23 @@ PRIOR: Final = (1.5, 3.5)
 class Contender(Protocol):
     """A learner for all triggers. It learns an outcome when the attribution window closes."""
 
-    def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int) -> Sequence[float] | Floats:
-        """Return the probability of choosing each of ``arms``."""
+    def propensities(
+        self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int, seen: Seen = None
+    ) -> Sequence[float] | Floats:
+        """Return the probability of choosing each of ``arms``. ``seen``: an arm the person has been shown, how many ms ago."""
 
-    def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int) -> None:
-        """Learn one outcome at log time ``at``."""
+    def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int, shown_at: int) -> None:
+        """Learn one outcome of a decision of ``shown_at``, at log time ``at``."""
 
 
 class Uniform:
     """Chooses every arm with the same probability."""
 
-    def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int) -> Floats:
+    def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int, seen: Seen = None) -> Floats:
         """Return equal probabilities."""
         return np.full(len(arms), 1.0 / len(arms))
 
-    def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int) -> None:
+    def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int, shown_at: int) -> None:
         """Ignore the outcome."""
 
 
@@ -53,7 +57,7 @@ class Cells:
         self._key, self._floor, self._rng = key, floor, np.random.default_rng([seed, 5])
         self._cells: Final[dict[tuple[int, ...], list[float]]] = {}
 
-    def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int) -> Floats:
+    def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int, seen: Seen = None) -> Floats:
         """Draw one posterior sample for each arm; the best one gets all probability above the floor."""
         where = self._key(trigger, step, segment)
         cells = [self._cells.get((*where, arm), (1.2, 2.8)) for arm in arms]
@@ -62,7 +66,7 @@ class Cells:
         probabilities[best] += 1.0 - self._floor * len(arms)
         return probabilities
 
-    def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int) -> None:
+    def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int, shown_at: int) -> None:
         """Count the outcome in its cell."""
         self._cells.setdefault((*self._key(trigger, step, segment), arm), [1.2, 2.8])[0 if success else 1] += 1.0
 
@@ -71,26 +75,34 @@ class Engine:
     """The engine's own learner, one for each trigger."""
 
     def __init__(self, policy: BanditPolicy, triggers: int) -> None:
-        """``stops`` collects (trigger, arm, log time) of every stopped arm."""
+        """``stops`` collects (trigger, arm, log time) of every stopped arm, ``changes`` (trigger, log time) of every change detected."""
         self._bandits: Final = [Bandit(policy, Learner()) for _ in range(triggers)]
         self._eligible: Final[list[set[str]]] = [set() for _ in range(triggers)]
         self.stops: Final[list[tuple[int, int, int]]] = []
+        self.changes: Final[list[tuple[int, int]]] = []
+        self._suffix = "@1"
+        self._recovery: Final = policy.repeat_recovery
 
-    def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int) -> Sequence[float]:
+    def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int, seen: Seen = None) -> Sequence[float]:
         """Return the engine's propensities; a stopped arm gets 0."""
-        bandit, names = self._bandits[trigger], [f"{arm}@1" for arm in arms]
+        bandit, names = self._bandits[trigger], [f"{arm}{self._suffix}" for arm in arms]
         self._eligible[trigger].update(names)
-        self._record_stops(trigger, bandit.learn(at, self._eligible[trigger]))
+        self._record(trigger, bandit.learn(at, self._eligible[trigger]))
         asked = [name for name in names if name not in bandit.learner.stopped]
-        probabilities = dict(zip(asked, bandit.propensities(asked, f"{step}|{segment}"), strict=True))
+        recovery = (
+            [1.0 - 2.0 ** (-seen[1] / self._recovery) if name == f"{seen[0]}{self._suffix}" else 1.0 for name in asked] if seen else ()
+        )
+        probabilities = dict(zip(asked, bandit.propensities(asked, f"{step}|{segment}", recovery), strict=True))
         return [probabilities.get(name, 0.0) for name in names]
 
-    def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int) -> None:
+    def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int, shown_at: int) -> None:
         """Learn at once: the benchmark itself delays outcomes until the window closes."""
-        self._bandits[trigger].observe(f"{arm}@1", f"{step}|{segment}", success, at)
-        self._record_stops(trigger, self._bandits[trigger].learn(at, self._eligible[trigger]))
+        self._bandits[trigger].observe(f"{arm}{self._suffix}", f"{step}|{segment}", success, at)
+        self._record(trigger, self._bandits[trigger].learn(at, self._eligible[trigger]))
 
-    def _record_stops(self, trigger: int, fits: list[FitResult]) -> None:
+    def _record(self, trigger: int, fits: list[FitResult]) -> None:
+        known = sum(which == trigger for which, _ in self.changes)
+        self.changes.extend((trigger, fit.at) for fit in fits[-1:] for _ in range(self._bandits[trigger].learner.changes - known))
         self.stops.extend((trigger, int(stop.arm.partition("@")[0]), fit.at) for fit in fits for stop in fit.stops)
 
 

@@ -11,6 +11,8 @@ the propensities; ``late`` is the same over the last tenth. Every learner keeps 
 |---|---|
 | ``baseline`` | none |
 | ``drift`` | the arms' effects are drawn again after half of 20,000 decisions; ``share`` covers the second half |
+| ``wander`` | the arms' effects move evenly to others drawn, over 20,000 decisions; ``share`` covers the second half |
+| ``repeats`` | half of the decisions are for a person who saw an arm within three days; it is worth 0.25 logits less, and recovers |
 | ``cold`` | 60 segments; the n-th has a share in proportion to 1 / n |
 | ``new_arm`` | four arms; the last, 5 points above the others' average, arrives after half of 20,000 decisions; prints its share |
 | ``harmful_arm`` | four arms; the last is 10 points below the others' average; 30,000 decisions; prints when it is stopped |
@@ -46,18 +48,23 @@ MEAN: Final = -0.85
 SDS: Final = {"intercept": 0.3, "arm": 0.14, "segment": 0.3, "step": 0.4, "arm_segment": 0.36, "arm_step": 0.18}
 EACH: Final = 50 * DAY // 10_000
 FLOOR: Final = 0.05
+NOVELTY: Final = 0.25
+NOVELTY_FADES: Final = 3 * DAY
+"""As in the sealed population (``population/effects.json``): logits that an arm just seen loses, and the time constant of that loss."""
 
 
 class World(NamedTuple):
-    """``phases``: true success rates (trigger, arm, step, segment) before and after a change. ``segments``: the shares of the segments.
+    """``phases``: true success rates (trigger, arm, step, segment) in parts of the same length. ``segments``: the shares of the segments.
 
-    ``arrives``: the number of the decision from which on the last arm is eligible.
+    ``arrives``: the number of the decision from which on the last arm is eligible. ``returning``: share of the decisions for a person who
+    has been shown an arm before.
     """
 
     phases: list[Floats]
     segments: Floats
     decisions: int
     arrives: int = 0
+    returning: float = 0.0
 
 
 def _rates(world: np.random.Generator, arms: int, segments: int, sds: dict[str, float], base: Floats | None = None) -> Floats:
@@ -90,20 +97,29 @@ def _shifted(rates: Floats, by: float) -> Floats:
     return 1.0 / (1.0 + np.exp(-logits))
 
 
+def _between(first: Floats, last: Floats, phases: int) -> list[Floats]:
+    """Rates whose logits move evenly from ``first`` to ``last``."""
+    begin, end = (np.log(rates / (1.0 - rates)) for rates in (first, last))
+    return [1.0 / (1.0 + np.exp(-(begin + (end - begin) * part))) for part in np.linspace(0.0, 1.0, phases)]
+
+
 def draw_world(scenario: str, seed: int) -> World:
     """Draw a world of ``scenario``."""
     world = np.random.default_rng([seed, 1])
     even = np.full(4, 0.25)
     if scenario == "baseline":
         return World([_rates(world, 3, 4, SDS)], even, 10_000)
-    if scenario == "drift":
+    if scenario == "repeats":
+        return World([_rates(world, 3, 4, SDS)], even, 10_000, returning=0.5)
+    if scenario in ("drift", "wander"):
         base = (
             MEAN
             + world.normal(0, 0.3, (TRIGGERS, 1, 1, 1))
             + world.normal(0, 0.3, (TRIGGERS, 1, 1, 4))
             + world.normal(0, 0.4, (TRIGGERS, 1, STEPS, 1))
         )
-        return World([_rates(world, 3, 4, SDS, base) for _ in range(2)], even, 20_000)
+        before, after = (_rates(world, 3, 4, SDS, base) for _ in range(2))
+        return World([before, after] if scenario == "drift" else _between(before, after, 20), even, 20_000)
     if scenario == "cold":
         share = 1.0 / np.arange(1.0, 61.0)
         return World([_rates(world, 3, 60, SDS)], share / share.sum(), 10_000)
@@ -116,7 +132,7 @@ def draw_world(scenario: str, seed: int) -> World:
     raise ValueError(scenario)
 
 
-SCENARIOS: Final = ("baseline", "drift", "cold", "new_arm", "harmful_arm", "null")
+SCENARIOS: Final = ("baseline", "drift", "wander", "cold", "repeats", "new_arm", "harmful_arm", "null")
 
 
 def contenders(seed: int, policy: BanditPolicy) -> dict[str, Callable[[], Contender]]:
@@ -137,6 +153,8 @@ def run(world: World, contender: Contender, seed: int) -> dict[str, Any]:
     triggers, steps = chance.integers(0, TRIGGERS, count), chance.integers(0, STEPS, count)
     segments = chance.choice(len(world.segments), count, p=world.segments)
     arm_draws, outcome_draws = chance.random(count), chance.random(count)
+    returns, ago = chance.random(count) < world.returning, chance.integers(1, 3 * DAY // EACH, count)
+    chosen = np.zeros(count, dtype=np.int64)
     won, by_chance, best, last = (np.zeros(count) for _ in range(4))
     waiting: deque[tuple[int, int, int, bool]] = deque()
     begun = time.process_time()
@@ -145,23 +163,36 @@ def run(world: World, contender: Contender, seed: int) -> dict[str, Any]:
         phase = number * len(world.phases) // count
         while waiting and waiting[0][0] <= at:
             when, which, arm, success = waiting.popleft()
-            contender.observe(int(triggers[which]), arm, int(steps[which]), int(segments[which]), success, when)
+            contender.observe(int(triggers[which]), arm, int(steps[which]), int(segments[which]), success, when, when - DAY)
         trigger, step, segment = int(triggers[number]), int(steps[number]), int(segments[number])
         eligible = range(arms if number >= world.arrives else arms - 1)
-        probabilities = np.asarray(contender.propensities(trigger, step, segment, eligible, at))
+        seen = None
+        if returns[number] and ago[number] <= number:
+            segment = segments[number] = segments[number - ago[number]]
+            seen = (int(chosen[number - ago[number]]), int(ago[number]) * EACH)
+        probabilities = np.asarray(contender.propensities(trigger, step, segment, eligible, at, seen))
         rates = world.phases[phase][trigger, : len(probabilities), step, segment]
+        if seen:
+            rates = _less_novel(rates, *seen)
         won[number], by_chance[number], best[number] = probabilities @ rates, rates.mean(), rates.max()
         last[number] = probabilities[-1] if len(probabilities) == arms else 0.0
         arm = min(int(np.searchsorted(np.cumsum(probabilities), arm_draws[number], side="right")), len(probabilities) - 1)
+        chosen[number] = arm
         success = bool(outcome_draws[number] < rates[arm])
         waiting.append((at + DAY, number, arm, success))
-    since = slice(count * (len(world.phases) - 1) // len(world.phases), count)
+    since = slice(count // 2 if len(world.phases) > 1 else 0, count)
     gap = (best[since] - by_chance[since]).sum()
     return {
         "late": 0.0 if gap <= 1e-6 else float((won - by_chance)[-count // 10 :].sum() / (best - by_chance)[-count // 10 :].sum()),
         "share": float((won[since] - by_chance[since]).sum() / gap) if gap > 1e-6 else 0.0, "gap": float(gap / (count - since.start)),
         "won": float(won[since].mean()), "last": last, "seconds": time.process_time() - begun, "stops": getattr(contender, "stops", []),
     }  # fmt: skip
+
+
+def _less_novel(rates: Floats, arm: int, ago: int) -> Floats:
+    logits = np.log(rates / (1.0 - rates))
+    logits[arm] -= NOVELTY * np.exp(-ago / NOVELTY_FADES)
+    return 1.0 / (1.0 + np.exp(-logits))
 
 
 def measure(scenario: str, seed: int, only: list[str], policy: BanditPolicy) -> dict[str, Any]:

@@ -35,9 +35,10 @@ MOST_CONTEXTS: Final = 20_000
 MIN_CELL_WEIGHT: Final = 0.01
 """Cells whose discounted weight is below this many outcomes are deleted."""
 
+REFIT_SHARE: Final = 50
 REFIT_SOON: Final = 10
 REFIT_AT_MOST: Final = 250
-"""Outcomes between refits: a fifth of those learned so far, up to ``REFIT_SOON``; later a fiftieth, up to ``REFIT_AT_MOST``."""
+"""Outcomes between refits: a fifth of those learned so far, up to ``REFIT_SOON``; later one in ``REFIT_SHARE``, up to ``REFIT_AT_MOST``."""
 
 SLOW_DISCOUNT: Final = 8.0
 """Half-life of the ``slow`` cells, in half-lives of the posterior. They hold the evidence on harm: an arm that is chosen rarely must keep
@@ -190,7 +191,7 @@ class Bandit:
             learner.version += 1
             self._register_arms([outcome.arm])
             learner.trials[outcome.arm] += 1
-            due = max(min(learner.version // 5, REFIT_SOON), min(learner.version // 50, REFIT_AT_MOST), 1)
+            due = max(min(learner.version // 5, REFIT_SOON), min(learner.version // REFIT_SHARE, REFIT_AT_MOST), 1)
             if learner.version - learner.fitted >= due:
                 fits.append(self._fit(sorted(live)))
         return fits
