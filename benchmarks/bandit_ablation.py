@@ -6,8 +6,8 @@ standard error. ``--table FILE...`` prints the table of a recorded run; further 
 what the first one gained over each of them is printed too.
 
 In ``drift`` there are two yardsticks. ``restarted`` is the learner begun anew at the change, ignoring outcomes of earlier decisions.
-``clairvoyant`` knows in advance when the arms' effects change: it keeps what it knows of steps, segments and the spread of effects, and
-begins anew with the arms only. No learner of this kind that has to notice the change can be expected to do better.
+``clairvoyant`` knows when the arms' effects change: it keeps what it knows of steps, segments and the spread of effects, and begins anew
+with the arms only. Both are spared noticing the change; neither is an upper bound.
 """
 
 from __future__ import annotations
