@@ -13,13 +13,12 @@ from typing import Any, Final
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 from confluent_kafka import Message as Record
 
+from sources.headers import Header
+
 _headers: Final = methodcaller("headers")
 """For a name that is not UTF-8 the library returns a list with holes and an error at once. A call from C finds that out. Python's own call
 no longer looks once it is specialised (PEP 659, after some calls), and the process ends when the list is read."""
-MAX_TRACEPARENT: Final = 256
-"""Version 00 of W3C trace context has 55 characters. A value longer than this is no trace context, and is ignored."""
 
-Header = tuple[str, bytes | None]
 Fault = tuple[str, str]
 """A reason code of ``state.events.REJECTIONS``, and a sentence."""
 Complain = Callable[[Record, str, Exception], None]
@@ -61,11 +60,3 @@ def key_and_headers(record: Record, complain: Complain) -> tuple[bytes | None, t
     except Exception as error:  # noqa: BLE001 - see the module
         complain(record, "headers", error)
     return key, tuple(headers) if headers else ()
-
-
-def traceparent_of(headers: tuple[Header, ...]) -> str:
-    """Return the first ``traceparent`` that has a value of a sane length; an empty text without one."""
-    for name, value in headers:
-        if name == "traceparent" and value and len(value) <= MAX_TRACEPARENT:
-            return value.decode("ascii", "replace")
-    return ""

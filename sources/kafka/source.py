@@ -7,10 +7,8 @@ Delivery: at least once. A snapshot holds the offset, so a resume is exact. The 
 the epoch of that offset is durable, and does not wait for the commit. So lag tools show correct figures, and a job that lost its data
 directory resumes at the committed offset. A group without a commit starts at the earliest message: state needs the whole history.
 
-Log time. ``log_time`` is the largest broker timestamp so far. Ticks lie on a grid of one second and stay ``LAG_MS`` behind it, so that on
-several workers a timer does not overtake an event. A batch ends before a message that would pass a due timer (``sources/batching.py``),
-so catching up on a backlog gives the same results as a live run. No batch extends across a boundary at which learned parameters change.
-While a partition is idle and its broker confirms that it was read to the end, the wall clock minus ``IDLE_MARGIN_MS`` advances log time.
+Log time follows the broker's timestamps, and the wall clock while a partition is idle and its broker confirms that it was read to the end
+(``sources/log_time.py``).
 """
 
 from __future__ import annotations
@@ -29,28 +27,22 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 from typing_extensions import override
 
-from sources.batching import BatchAction, BatchPlanner, BatchPolicy
+from sources.batching import BatchAction, BatchPolicy
 from sources.errors import OffsetGapError, SourceError, UnknownTopicError, UnreachableError
+from sources.headers import Header, traceparent_of
 from sources.kafka.client import Cluster, ErrorHandler, request
 from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.liveness import INTERVAL_MS, Liveness
 from sources.kafka.partition_watch import WATCH_EVERY_S, PartitionWatch, with_spares
-from sources.kafka.record import Fault, Header, key_and_headers, time_of, traceparent_of, value_of
+from sources.kafka.record import Fault, key_and_headers, time_of, value_of
 from sources.kafka.schema_registry import FramingError, RegistryUnavailableError, SchemaRegistry
+from sources.log_time import MIN_TIME, LogTime
 from state.messages import Message, Tick
 from state.never import never
-from state.times import YEAR_2000
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
-GRID_MS = 1_000
-LAG_MS = 1_000
-IDLE_MARGIN_MS = 2_000
-"""More than the difference between the clocks of broker and job, plus the transport time of a message."""
-MAX_AHEAD_MS = 300_000
-"""A timestamp further than this past the job's clock comes from a producer with a wrong clock. It does not advance log time."""
-MIN_TIME = YEAR_2000
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
 _IDLE = timedelta(milliseconds=5)
 _ABSENT = timedelta(seconds=1)  # between two looks whether a spare partition exists by now
@@ -189,9 +181,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._topic = source.cluster.topic
         self._index = index
         offset = None
-        self._log_time, self._seq, ticked = MIN_TIME, 0, MIN_TIME
+        log_time, seq, ticked = MIN_TIME, 0, MIN_TIME
         if resume is not None:
-            version, offset, self._log_time, self._seq, ticked = resume
+            version, offset, log_time, seq, ticked = resume
             if version != _VERSION:
                 raise SourceError(
                     f"The data directory was written by another version of Onramp (position format {version}, here {_VERSION}); "
@@ -214,12 +206,10 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._consumer.close()  # nobody else knows it, and a spare partition tries again and again
             raise
         self._timeout_s = source.cluster.timeout_s
-        self._planner = BatchPlanner(source.policy, index, ticked)
-        self._trusted_until = 0
+        self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
         self._at_end = False
         self._was_empty = False
         self._durable_next: int | None = None
-        self._idle_time = MIN_TIME
         self._waits_for_schema = False
 
     @override
@@ -234,10 +224,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._source.paused() or (self._waits_for_schema and self._source.registry is not None and self._source.registry.held):
             return []
         self._waits_for_schema = False
-        at = self._log_time // GRID_MS * GRID_MS - LAG_MS
-        if at > self._planner.ticked:
-            self._planner.record_tick(at)
-            return self._tick(at)
+        if (tick := self._time.passed_tick()) is not None:
+            return [tick]
         if self._next == len(self._records):
             self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # 0: must not block
         batch = self._take() if self._records else []
@@ -245,7 +233,10 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._was_empty = False
         elif self._next == len(self._records):
             self._records, self._next = [], 0
-            return self._idle()
+            read_until = self._liveness.read_until(self._offset)
+            if read_until is not None:
+                self._time.idle(read_until)
+            return []
         return batch
 
     @override
@@ -256,8 +247,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     @override
     def snapshot(self) -> Snapshot:
         self._durable_next = self._offset
-        self._log_time = max(self._log_time, self._idle_time)
-        return (_VERSION, self._offset, self._log_time, self._seq, self._planner.ticked)
+        self._time.pledge()
+        return (_VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked)
 
     @override
     def close(self) -> None:
@@ -268,10 +259,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     def _take(self) -> list[Message | Tick]:
         """Turn fetched records into a batch, up to the end of the batch or of the records."""
         batch: list[Message | Tick] = []
-        horizon: int | None = None
-        records, topic, index, registry = self._records, self._topic, self._index, self._source.registry
-        log_time, seq = self._log_time, self._seq
-        slot_end = log_time // GRID_MS * GRID_MS + GRID_MS
+        log_time, records, topic, index, registry = self._time, self._records, self._topic, self._index, self._source.registry
+        log_time.begin_batch()
         for place in range(self._next, len(records)):
             record = records[place]
             error = record.error()
@@ -279,10 +268,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             if error is None:
                 stamp = time_of(record, self._complain)
             elif rule_for(error).reaction is Reaction.REJECT and not self._beyond_end(record):
-                stamp = log_time
+                stamp = log_time.log_time
             else:
                 self._next = place + 1
-                self._log_time, self._seq = log_time, seq
                 if error.code() == KafkaError._PARTITION_EOF:
                     self._offset = max(self._offset, record.offset() or 0)  # skip control records of transactions
                     self._at_end = True
@@ -293,20 +281,13 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 if self._records is not records:  # the partition was assigned again
                     break
                 continue
-            at = max(log_time, self._trusted(stamp))
-            if horizon is not None and at >= horizon:
+            at = log_time.time_of(stamp)
+            action = log_time.admit(at)
+            if action is not BatchAction.APPEND:
                 self._next = place
-                break
-            if at >= slot_end:
-                start = at // GRID_MS * GRID_MS - LAG_MS
-                action = self._planner.decide(start, horizon) if start >= self._planner.ticked else BatchAction.APPEND
                 if action is BatchAction.TICK:
-                    self._next = place
-                    return self._tick(self._planner.ticked)
-                if action is BatchAction.END_BATCH:
-                    self._next = place
-                    break
-                slot_end = start + LAG_MS + GRID_MS
+                    return [log_time.tick()]
+                break
             key: bytes | None = None
             headers: tuple[Header, ...] = ()
             original: bytes | None = None
@@ -327,50 +308,18 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             else:
                 offset = max(self._offset, record.offset() or 0)
                 value, fault = b"", ("unreadable", f"Kafka cannot deliver the message: {error.str()}")
-            if horizon is None:
-                horizon = self._planner.horizon_of(at)
-            log_time = at
-            seq += 2
-            reference = log_time if log_time > MIN_TIME else self._source.now()
+            seq = log_time.append(at)
+            reference = at if at > MIN_TIME else self._source.now()
             traceparent = traceparent_of(headers) if headers else ""
-            batch.append(Message(value, key, topic, index, offset, log_time, reference, seq, traceparent, headers, fault, original))
+            batch.append(Message(value, key, topic, index, offset, at, reference, seq, traceparent, headers, fault, original))
             self._offset = offset + 1
             self._next = place + 1
             if error is not None:
                 # The library may deliver the same error again, or go on behind a whole compressed batch. Ask for the next message itself.
                 self._assign()
                 break
-        self._log_time, self._seq = log_time, seq
         self._measure_lag()
         return batch
-
-    def _tick(self, at: int) -> list[Message | Tick]:
-        return [Tick(self._index, at, self._seq + 1)]
-
-    def _idle(self) -> list[Message | Tick]:
-        """Advance log time by the wall clock if the partition was read to its end. It takes effect with the next snapshot.
-
-        No message carries this time. If its tick were emitted at once, a crash could undo it after an app had read the results, and the
-        messages of the next run would come before it. So the snapshot stores the time first, and the tick is emitted once it is durable.
-        """
-        read_until = self._liveness.read_until(self._offset)
-        if read_until is None:
-            return []
-        at = (read_until - IDLE_MARGIN_MS) // GRID_MS * GRID_MS
-        if at <= self._planner.ticked or at < self._log_time:
-            return []
-        self._idle_time = max(self._idle_time, at)
-        return []
-
-    def _trusted(self, stamp: int | None) -> int:
-        """Return the broker's timestamp (ms); the job's clock if there is none; 0 if it lies too far in the future."""
-        if stamp is None:
-            return self._source.now()
-        if stamp > self._trusted_until:
-            self._trusted_until = self._source.now() + MAX_AHEAD_MS
-            if stamp > self._trusted_until:
-                return 0
-        return stamp
 
     def _complain(self, record: Record, part: str, error: Exception) -> None:
         """Tell that an event is read without a part of its message, which cannot be read."""

@@ -16,7 +16,8 @@ from confluent_kafka import KafkaError, Producer, TopicPartition
 from sources.batching import BatchPolicy
 from sources.errors import BrokerError, OffsetGapError, UnreachableError
 from sources.kafka.client import Cluster, ErrorHandler
-from sources.kafka.source import ACCEPT_GAP_SETTING, LAG_MS, MIN_TIME, KafkaSource, _Partition
+from sources.kafka.source import ACCEPT_GAP_SETTING, KafkaSource, _Partition
+from sources.log_time import LAG_MS, MIN_TIME
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, drain
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
@@ -228,10 +229,10 @@ def test_what_the_wall_clock_says_is_written_down_before_it_is_sent(broker: Tans
 
     def pledged() -> bool:
         sent.extend(item.at for item in part.next_batch() if isinstance(item, Tick))
-        return part._idle_time > part._log_time
+        return part._time.idle_time > part._time.log_time
 
     wait_until(pledged, "the pledge")
-    idle_time = part._idle_time
+    idle_time = part._time.idle_time
     assert all(at < idle_time - 1_000 for at in sent), "a tick of the wall clock went out before any snapshot"
     state = part.snapshot()
     part.close()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from operators.decode import Decoder
 from sinks.dead_letters.topic import DeadLetterTopicSink
 from sources.batching import BatchPolicy
+from sources.headers import MAX_TRACEPARENT
 from sources.kafka.client import Cluster
-from sources.kafka.record import MAX_TRACEPARENT
 from sources.kafka.source import KafkaSource
 from state.events import Event, decode
 from state.ids import Keys

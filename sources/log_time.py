@@ -1,0 +1,125 @@
+"""Log time of one partition of a log: from the append times of its messages, and from the wall clock while it is read to its end.
+
+``log_time`` is the largest append time so far. Ticks lie on a grid of one second and stay ``LAG_MS`` behind it, so that on several workers
+a timer does not overtake an event. A batch ends before a message that would pass a due timer (``sources/batching.py``), so catching up on
+a backlog gives the same results as a live run. No batch extends across a boundary at which learned parameters change. While a partition is
+idle and was read to its end, the wall clock minus ``IDLE_MARGIN_MS`` advances log time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from sources.batching import BatchAction, BatchPlanner, BatchPolicy
+from state.messages import Tick
+from state.times import YEAR_2000
+
+GRID_MS: Final = 1_000
+LAG_MS: Final = 1_000
+IDLE_MARGIN_MS: Final = 2_000
+"""More than the difference between the clocks of writer and job, plus the transport time of a message."""
+MAX_AHEAD_MS: Final = 300_000
+"""A timestamp further than this past the job's clock comes from a writer with a wrong clock. It does not advance log time."""
+MIN_TIME: Final = YEAR_2000
+
+
+class LogTime:
+    """The log time of one partition, and where its batches end and its ticks stand. The source calls it for every message, in order.
+
+    ``now`` returns wall-clock milliseconds. ``ticked`` is the time of the last tick. A source keeps ``log_time``, ``seq`` and ``ticked`` in
+    its snapshot, and gives them back here when it resumes.
+    """
+
+    __slots__ = ("_horizon", "_now", "_partition", "_planner", "_slot_end", "_trusted_until", "idle_time", "log_time", "seq")
+
+    def __init__(
+        self,
+        policy: BatchPolicy,
+        partition: int,
+        *,
+        now: Callable[[], int],
+        log_time: int = MIN_TIME,
+        seq: int = 0,
+        ticked: int = MIN_TIME,
+    ) -> None:
+        self.log_time = log_time
+        self.seq = seq
+        self.idle_time = MIN_TIME
+        """What the wall clock says. It becomes ``log_time`` with the next snapshot."""
+        self._planner = BatchPlanner(policy, partition, ticked)
+        self._partition = partition
+        self._now = now
+        self._trusted_until = 0
+        self._horizon: int | None = None
+        self._slot_end = 0
+
+    @property
+    def ticked(self) -> int:
+        """The time of the last tick."""
+        return self._planner.ticked
+
+    def tick(self) -> Tick:
+        """Return the tick at ``ticked``."""
+        return Tick(self._partition, self._planner.ticked, self.seq + 1)
+
+    def passed_tick(self) -> Tick | None:
+        """Return the tick that log time has passed and that was not emitted yet, None without one. Call it before each batch."""
+        at = self.log_time // GRID_MS * GRID_MS - LAG_MS
+        if at <= self._planner.ticked:
+            return None
+        self._planner.record_tick(at)
+        return self.tick()
+
+    def begin_batch(self) -> None:
+        """Begin an empty batch."""
+        self._horizon = None
+        self._slot_end = self.log_time // GRID_MS * GRID_MS + GRID_MS
+
+    def time_of(self, stamp: int | None) -> int:
+        """Return the log time of a message appended at ``stamp`` (ms), or now without one. A ``stamp`` too far ahead moves nothing."""
+        return max(self.log_time, self._trusted(stamp))
+
+    def admit(self, at: int) -> BatchAction:
+        """Return what to do before a message of log time ``at``. ``TICK`` only while the batch is empty: emit ``tick()`` alone."""
+        if self._horizon is not None and at >= self._horizon:
+            return BatchAction.END_BATCH
+        if at < self._slot_end:
+            return BatchAction.APPEND
+        start = at // GRID_MS * GRID_MS - LAG_MS
+        action = self._planner.decide(start, self._horizon) if start >= self._planner.ticked else BatchAction.APPEND
+        if action is BatchAction.APPEND:
+            self._slot_end = start + LAG_MS + GRID_MS
+        return action
+
+    def append(self, at: int) -> int:
+        """Take the admitted message of log time ``at`` into the batch, and return its seq."""
+        if self._horizon is None:
+            self._horizon = self._planner.horizon_of(at)
+        self.log_time = at
+        self.seq += 2
+        return self.seq
+
+    def idle(self, read_until: int) -> None:
+        """Advance log time by the wall clock, from ``pledge`` on. Everything that was appended up to ``read_until`` (ms) was read.
+
+        No message carries this time. If its tick were emitted at once, a crash could undo it after an app had read the results, and the
+        messages of the next run would come before it. So the snapshot stores the time first, and the tick is emitted once it is durable.
+        """
+        at = (read_until - IDLE_MARGIN_MS) // GRID_MS * GRID_MS
+        if at > self._planner.ticked and at >= self.log_time:
+            self.idle_time = max(self.idle_time, at)
+
+    def pledge(self) -> None:
+        """Let the idle time count. Call it when a snapshot is taken, before its values are read."""
+        self.log_time = max(self.log_time, self.idle_time)
+
+    def _trusted(self, stamp: int | None) -> int:
+        """Return ``stamp``; the job's clock if there is none; 0 if it lies too far in the future."""
+        if stamp is None:
+            return self._now()
+        if stamp > self._trusted_until:
+            self._trusted_until = self._now() + MAX_AHEAD_MS
+            if stamp > self._trusted_until:
+                return 0
+        return stamp
