@@ -5,8 +5,10 @@
     SourceError
     ├── InputError          a file cannot be read, or differs from the one that was read before: an operator must act
     ├── BrokerError         the broker rejects the job, or has no such topic: an operator must act
-    │   ├── UnknownTopicError  it has no such topic or partition: an operator must create it
-    │   └── OffsetGapError  messages after the last position are gone: an operator must restore them or accept the gap
+    │   └── UnknownTopicError  it has no such topic or partition: an operator must create it
+    ├── LogError            the local event log cannot be read or written: an operator must act
+    │   └── LogFullError    it cannot grow: appending succeeds once there is space
+    ├── OffsetGapError      messages after the last position are gone: an operator must restore them or accept the gap
     └── UnreachableError    no broker answered within the time limit: retryable
 """
 
@@ -29,8 +31,16 @@ class UnknownTopicError(BrokerError):
     """The cluster has no such topic or partition."""
 
 
-class OffsetGapError(BrokerError):
-    """The position to resume from is no longer in the topic."""
+class LogError(SourceError):
+    """The local event log cannot be read or written."""
+
+
+class LogFullError(LogError):
+    """The local event log cannot grow: the disk is full, or a limit is reached. What was appended before is safe."""
+
+
+class OffsetGapError(SourceError):
+    """The position to resume from is no longer in the topic or log. A retry does not help."""
 
 
 class UnreachableError(SourceError):

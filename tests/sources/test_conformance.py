@@ -17,6 +17,8 @@ from sources.batching import BatchPolicy
 from sources.files.source import TICK_MS, JsonlSource
 from sources.kafka.client import Cluster
 from sources.kafka.source import KafkaSource
+from sources.local_log.log import EventLog, Record
+from sources.local_log.source import LocalLogSource
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, NOW, Part, drain, line, peek
 from tests.sources.test_kafka import produce
@@ -36,7 +38,7 @@ class Case:
     """Takes a snapshot, and optionally ``stopping`` and ``paused``."""
 
 
-@pytest.fixture(params=["file", "gzip", "kafka"])
+@pytest.fixture(params=["file", "gzip", "kafka", "local log"])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     lines = [line(time, n=n) for n, time in enumerate(TIMES)]
     policy = BatchPolicy(None, LOOKAHEAD, 2)  # timers unknown: as many ticks as can be
@@ -48,6 +50,16 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
 
         def build(snapshot: Any, **more: Any) -> Part:
             source = KafkaSource(Cluster(broker.brokers, topic, "g"), policy, now=lambda: int(time.time() * 1_000), tail=False, **more)
+            (name,) = source.list_parts()
+            return source.build_part("input", name, snapshot)
+    elif request.param == "local log":
+        clock = iter(TIMES)
+        with EventLog(tmp_path / "log", partitions=1, retention=None, now=lambda: next(clock)) as log:
+            for value in lines:
+                log.append([Record(b"user", value)])
+
+        def build(snapshot: Any, **more: Any) -> Part:
+            source = LocalLogSource(tmp_path / "log", policy, now=lambda: int(time.time() * 1_000), tail=False, **more)
             (name,) = source.list_parts()
             return source.build_part("input", name, snapshot)
     else:

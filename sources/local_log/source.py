@@ -1,0 +1,211 @@
+"""Reads events from the local event log, with one Bytewax partition for each partition of the log, while other processes append to it.
+
+Semantics are those of the Kafka source. Delivery: a snapshot holds the offset, so a resume is exact; a job without a snapshot starts at the
+earliest message. Log time follows the append times, and the wall clock while a partition is read to its end (``sources/log_time.py``). The
+file is the truth: whether a writer runs does not matter. No content of a message ends the job.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from typing_extensions import override
+
+from sources.batching import BatchAction, BatchPolicy
+from sources.errors import OffsetGapError, SourceError
+from sources.headers import traceparent_of
+from sources.local_log.reader import LogReader, Stored
+from sources.log_time import MIN_TIME, LogTime
+from state.messages import Message, Tick
+from state.never import never
+
+_LOG = logging.getLogger(__name__)
+
+ACCEPT_GAP_SETTING: Final = "ONRAMP_EVENT_LOG_ACCEPT_GAP"
+NAME: Final = "event-log"
+"""The topic of the messages, and of the partitions in the recovery store: the directory may move."""
+_IDLE: Final = timedelta(milliseconds=5)
+_LOOK_S: Final = 0.2  # between two looks at the bounds of an idle partition; its log time moves in steps of a second
+_VERSION: Final = 1
+_DELETED: Final = "messages were deleted before they were read, or an older copy of the log was put back"
+
+Snapshot = tuple[int, int, int, int, int, str]
+"""(version, next offset, log time, seq, log time of the last tick, id of the log)"""
+
+
+class LocalLogSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
+    """Reads all partitions of the log in ``directory``, which is created if there is none: the job may start before the first writer.
+
+    ``now`` returns wall-clock milliseconds. ``accept_gap``: if the position is no longer in the log, continue at the earliest message
+    instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end. While ``paused()`` is true nothing is read. Once
+    ``stopping()`` is true every partition ends, which gives a final snapshot. ``lag`` is the number of messages behind, for each
+    partition of this process. Raises ``SourceError``.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        policy: BatchPolicy,
+        *,
+        now: Callable[[], int],
+        accept_gap: bool = False,
+        tail: bool = True,
+        stopping: Callable[[], bool] = never,
+        paused: Callable[[], bool] = never,
+    ) -> None:
+        self.directory = directory
+        self.policy = policy
+        self.now = now
+        self.accept_gap = accept_gap
+        self.tail = tail
+        self.stopping = stopping
+        self.paused = paused
+        self.lag: dict[int, int] = {}
+
+    @override
+    def list_parts(self) -> list[str]:
+        """Return the partitions of the log. Blocks while another process opens it or appends, for ten seconds at most."""
+        reader = LogReader(self.directory)
+        reader.close()
+        return [f"{NAME}:{index}" for index in range(reader.identity.partitions)]
+
+    @override
+    def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> _Partition:
+        """Open a partition at its position. Blocks as ``list_parts``."""
+        return _Partition(self, int(for_part.rpartition(":")[2]), resume_state)
+
+
+class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
+    def __init__(self, source: LocalLogSource, index: int, resume: Snapshot | None) -> None:
+        self._source = source
+        self._index = index
+        offset, log = None, ""
+        log_time, seq, ticked = MIN_TIME, 0, MIN_TIME
+        if resume is not None:
+            version, offset, log_time, seq, ticked, log = resume
+            if version != _VERSION:
+                raise SourceError(
+                    f"The data directory was written by another version of Onramp (position format {version}, here {_VERSION}); "
+                    "use that version, or a new data directory."
+                )
+        self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
+        self._rows: list[Stored] = []
+        self._next = 0
+        self._at_end = False
+        self._was_empty = False
+        self._look_at = 0.0
+        self._reader = LogReader(source.directory)
+        try:
+            self._offset = self._start(offset, log)
+        except BaseException:
+            self._reader.close()
+            raise
+
+    @override
+    def next_batch(self) -> list[Message | Tick]:
+        if self._source.stopping() or (self._at_end and not self._source.tail):
+            raise StopIteration
+        self._was_empty = True
+        if self._source.paused():
+            return []
+        if (tick := self._time.passed_tick()) is not None:
+            return [tick]
+        if self._next == len(self._rows) and not self._fetch():
+            return []
+        self._was_empty = False
+        return self._take()
+
+    @override
+    def next_awake(self) -> datetime | None:
+        """While idle, poll every ``_IDLE``, as the Kafka source does."""
+        return datetime.now(UTC) + _IDLE if self._was_empty else None
+
+    @override
+    def snapshot(self) -> Snapshot:
+        self._time.pledge()
+        return (_VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked, self._reader.identity.id)
+
+    @override
+    def close(self) -> None:
+        self._reader.close()
+
+    def _fetch(self) -> bool:
+        """Read the next rows. Return whether there are any. At the end of the partition let the wall clock move log time."""
+        now = self._source.now()  # before the read: what was appended until now is in it
+        rows = self._reader.read(self._index, self._offset, self._source.policy.batch_size)
+        self._rows, self._next = rows or [], 0
+        if rows:
+            if rows[0].offset != self._offset:
+                self._skip_gap(rows[0].offset)
+            self._measure_lag()
+        elif rows is not None and (time.monotonic() >= self._look_at or not self._source.tail):
+            self._look_at = time.monotonic() + _LOOK_S
+            self._settle(now)
+        return bool(rows)
+
+    def _settle(self, now: int) -> None:
+        """At ``now`` nothing followed the position. Decide whether it is the end of the partition, or not in it at all."""
+        bounds = self._reader.bounds(self._index)
+        if bounds is None:
+            return
+        self._source.lag[self._index] = max(0, bounds.end - self._offset)
+        if not bounds.low <= self._offset <= bounds.end:
+            self._skip_gap(bounds.low)
+        elif bounds.end == self._offset:
+            self._at_end = True
+            self._time.idle(now)
+
+    def _take(self) -> list[Message | Tick]:
+        """Turn rows into a batch, up to the end of the batch or of the rows."""
+        batch: list[Message | Tick] = []
+        log_time, rows, index = self._time, self._rows, self._index
+        log_time.begin_batch()
+        for place in range(self._next, len(rows)):
+            offset, stamp, record = rows[place]
+            at = log_time.time_of(stamp)
+            action = log_time.admit(at)
+            if action is BatchAction.TICK:
+                return [log_time.tick()]
+            if action is BatchAction.END_BATCH:
+                break
+            seq = log_time.append(at)
+            reference = at if at > MIN_TIME else self._source.now()
+            traceparent = traceparent_of(record.headers) if record.headers else ""
+            batch.append(Message(record.value, record.key, NAME, index, offset, at, reference, seq, traceparent, record.headers))
+            self._offset = offset + 1
+            self._next = place + 1
+        return batch
+
+    def _start(self, offset: int | None, log: str) -> int:
+        """Return where to start: at ``offset`` of the log ``log``, or without one at the earliest message. Raises ``OffsetGapError``."""
+        bounds = self._reader.first_bounds(self._index)
+        if offset is None:
+            return bounds.low
+        self._offset = offset
+        if log != self._reader.identity.id:
+            self._skip_gap(bounds.low, "the log was removed and created again, or the setting names another one")
+        elif not bounds.low <= offset <= bounds.end:
+            self._skip_gap(bounds.low)
+        return self._offset
+
+    def _skip_gap(self, low: int, why: str = _DELETED) -> None:
+        """Handle a position that is not in the log: raise ``OffsetGapError``, or continue at ``low``, the earliest message."""
+        gap = (
+            f"The event log {self._source.directory} must be read from offset {self._offset} of partition {self._index}, which is not in "
+            f"it (it starts at {low}): {why}."
+        )
+        if not self._source.accept_gap:
+            raise OffsetGapError(f"{gap} Restore the messages, or set {ACCEPT_GAP_SETTING}=true to continue at {low}.")
+        _LOG.warning("%s Continuing at %d.", gap, low)
+        self._offset = low
+
+    def _measure_lag(self) -> None:
+        bounds = self._reader.bounds(self._index)
+        if bounds is not None:
+            self._source.lag[self._index] = max(0, bounds.end - self._offset)
