@@ -39,7 +39,9 @@ def demo_catalog(path: Path) -> str | None:
 
 def embedded(settings: Settings, data_dir: Path) -> Settings:
     """Return the same settings on ``data_dir``, without external services."""
-    return settings.model_copy(update={"kafka_brokers": None, "redis_url": None, "clickhouse_url": None, "data_dir": data_dir})
+    return settings.model_copy(
+        update={"kafka_brokers": None, "event_log": None, "redis_url": None, "clickhouse_url": None, "data_dir": data_dir}
+    )
 
 
 def for_reading(settings: Settings) -> Settings:

@@ -31,7 +31,7 @@ InputOption = Annotated[
     typer.Option(
         "--input",
         metavar="FILE",
-        help="File of JSON lines, plain or gzip; - for standard input. Without it the job reads Kafka.",
+        help="File of JSON lines, plain or gzip; - for standard input. Without it the job reads Kafka, or the event log.",
         callback=_readable,
     ),
 ]
@@ -43,7 +43,7 @@ def run(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Run the job on a file to its end, or on Kafka until you stop it.
+    """Run the job on a file to its end, or on Kafka or the event log until you stop it.
 
     Ctrl-C stops it in order. The same command on the same data directory resumes where it stopped; no event is lost or counted twice.
     The exit code is 1 if no event of the input was accepted.
@@ -52,6 +52,7 @@ def run(
     Example:  onramp run --input events.jsonl --catalog product.yaml
               zcat events-*.gz | onramp run --input - --json
               ONRAMP_KAFKA_BROKERS=kafka:9092 onramp run --catalog product.yaml
+              ONRAMP_EVENT_LOG=/var/lib/onramp/log onramp run --catalog product.yaml
     """
     started = time.perf_counter()
     from cli.demo_dir import refuse_demo
@@ -61,9 +62,10 @@ def run(
     from flows.stop import StopRequest
 
     settings = load(service=input_path is None, data_dir=data_dir, catalog=catalog)
-    if input_path is None and settings.kafka_brokers is None:
+    if input_path is None and not settings.live:
         raise SettingsError(
-            "there is nothing to read: give a file with --input FILE (- for standard input), or set ONRAMP_KAFKA_BROKERS for Kafka."
+            "there is nothing to read: give a file with --input FILE (- for standard input), or set ONRAMP_KAFKA_BROKERS for Kafka or "
+            "ONRAMP_EVENT_LOG for the local event log."
         )
     if input_path is None:
         require_named_catalog(settings)

@@ -1,4 +1,4 @@
-"""Builds the source of a job from the settings: a Kafka topic, a file, or a simulated population in a closed loop."""
+"""Builds the source of a job from the settings: a Kafka topic, the local event log, a file, or a simulated population in a closed loop."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from sources.files.source import JsonlSource
 from sources.kafka.client import Cluster
 from sources.kafka.schema_registry import SchemaRegistry
 from sources.kafka.source import KafkaSource
+from sources.local_log.source import LocalLogSource
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.events import peek_person, peek_timestamp
@@ -26,6 +27,10 @@ from state.never import never
 
 if TYPE_CHECKING:
     from flows.model_service import ModelService
+
+
+LiveSource = KafkaSource | LocalLogSource
+"""What the job reads until it is stopped."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,16 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-def kafka_source(settings: Settings, plan: Plan, timers: TimerRegistry, stop: StopRequest) -> KafkaSource:
-    """The topic of the settings, which must name brokers. It never waits for the model. Raises ``SourceError``."""
-    assert settings.kafka_brokers is not None, "the caller checks that brokers are set"
+def live_source(settings: Settings, plan: Plan, timers: TimerRegistry, stop: StopRequest) -> LiveSource:
+    """The topic or the event log of the settings, which must name one. It never waits for the model. Raises ``SourceError``."""
+    if settings.event_log is not None:
+        policy = BatchPolicy(timers.peek, plan.lookahead, settings.batch_size)
+        return LocalLogSource(settings.event_log, policy, now=wall_clock, accept_gap=settings.event_log_accept_gap, stopping=stop)
+    return _kafka_source(settings, plan, timers, stop)
+
+
+def _kafka_source(settings: Settings, plan: Plan, timers: TimerRegistry, stop: StopRequest) -> KafkaSource:
+    assert settings.kafka_brokers is not None, "the caller checks that the settings name a live input"
     config = settings.kafka_client_config()
     brokers = config.pop("bootstrap.servers")
     cluster = Cluster(brokers, settings.kafka_topic, settings.kafka_group, config)

@@ -1,7 +1,7 @@
 """The onboarding job for clusters: ``python -m bytewax.run "flows.main:flow()" -r DATA_DIR/state``.
 
-It builds the same graph as ``onramp run`` on Kafka, with as many workers as the arguments of the runner ask for. All processes of one
-cluster need the same settings, and a data directory that each can reach.
+It builds the same graph as ``onramp run`` on Kafka or on the event log, with as many workers as the arguments of the runner ask for. All
+processes of one cluster need the same settings, and a data directory that each can reach.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bytewax.dataflow import Dataflow
 
 from flows.catalogs import CatalogFileError, load_catalog, require_named_catalog
 from flows.engines import Engines, open_engines
-from flows.inputs import kafka_source
+from flows.inputs import live_source
 from flows.logs import set_up_logging
 from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
@@ -41,8 +41,11 @@ def flow() -> Dataflow:
     """
     try:
         settings = load_settings()
-        if settings.kafka_brokers is None:
-            sys.exit("ONRAMP_KAFKA_BROKERS is not set: this job reads Kafka. To read a file use `onramp run --input FILE`.")
+        if not settings.live:
+            sys.exit(
+                "Neither ONRAMP_KAFKA_BROKERS nor ONRAMP_EVENT_LOG is set, and this job reads one of them. To read a file use "
+                "`onramp run --input FILE`."
+            )
         require_named_catalog(settings)
         set_up_logging(settings)
         plan = Plan(load_catalog(settings.catalog), wording=settings.llm_url is not None)
@@ -53,7 +56,7 @@ def flow() -> Dataflow:
         recovery_config(engines.data_dir, settings.recovery_partitions)  # creates the store, which the runner opens after this
         model = stack.enter_context(model_of(settings, plan, engines, stop))
         side = SideChannels()
-        source = kafka_source(settings, plan, side.timers, stop)
+        source = live_source(settings, plan, side.timers, stop)
         source.list_parts()  # a directory is bound to the catalog only where the topic can be read
         engines.data_dir.bind_catalog(plan.catalog.id)
     except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError, SourceError) as error:

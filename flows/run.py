@@ -15,7 +15,7 @@ from bytewax.run import cli_main
 
 from flows.catalogs import load_catalog
 from flows.engines import Engines, open_engines
-from flows.inputs import ClosedLoop, file_source, kafka_source, population_source
+from flows.inputs import ClosedLoop, LiveSource, file_source, live_source, population_source
 from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
 from flows.recovery import recovery_config
@@ -28,7 +28,6 @@ from operators.timer_registry import TimerRegistry
 from sinks.clickhouse.delivery import DeliveryResult
 from sources.closed_loop import LoopProgress, PeopleSource
 from sources.files.source import JsonlSource, Progress
-from sources.kafka.source import KafkaSource
 from state.catalog.plan import Plan
 from state.quantity import count
 
@@ -82,7 +81,7 @@ def run(
     on_start: Callable[[RunningJob], Any] | None = None,
     on_end: Callable[[Engines, RunResult], None] | None = None,
 ) -> RunResult:
-    """Run the job on ``input_path`` (bounded), on the population of ``loop``, or on the topic of the settings. Blocks until the run ends.
+    """Run the job on ``input_path`` (bounded), on the population of ``loop``, or on the topic or event log of the settings, to its end.
 
     ``owner`` names the command that locks the data directory. ``started`` is ``time.perf_counter()`` at the start of the command.
     ``on_start`` is called once, before the first message; ``on_end`` once, while the engines are still open. Call it from the main thread.
@@ -93,16 +92,16 @@ def run(
         engines.data_dir.check_catalog(plan.catalog.id)
         side = SideChannels()
         source = _source(settings, input_path, loop, engines, plan, side.timers, stop, model)
-        progress = None if isinstance(source, KafkaSource) else source.progress
+        progress = None if isinstance(source, LiveSource) else source.progress
         parts = make_parts(settings, engines, source, plan, side, lanes=1, stop=stop, model=model)
         flow = build(parts)
         recovery = recovery_config(engines.data_dir, settings.recovery_partitions)
         engines.clickhouse.start(stop.set)
-        if isinstance(source, KafkaSource):
+        if isinstance(source, LiveSource):
             source.list_parts()  # raises our error for an unreachable broker; inside the engine it would end in a panic
         engines.data_dir.bind_catalog(plan.catalog.id)
         if on_start is not None:
-            lag = source.lag if isinstance(source, KafkaSource) else None
+            lag = source.lag if isinstance(source, LiveSource) else None
             on_start(RunningJob(side.counters, progress, lag, engines, model))
         flow_started = time.perf_counter()
         with stop.on_signals():
@@ -151,12 +150,12 @@ def _source(
     timers: TimerRegistry,
     stop: StopRequest,
     model: ModelService | None,
-) -> PeopleSource | JsonlSource | KafkaSource:
+) -> PeopleSource | JsonlSource | LiveSource:
     if loop is not None:
         return population_source(loop, engines, timers, stop, model)
     if input_path is not None:
         return file_source(input_path, settings, plan, timers, stop, model)
-    return kafka_source(settings, plan, timers, stop)
+    return live_source(settings, plan, timers, stop)
 
 
 def _deliver_last_rows(engines: Engines, stop: StopRequest) -> DeliveryResult:

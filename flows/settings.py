@@ -2,7 +2,7 @@
 
 A setting that may hold a secret can be read from a file instead: its variable with ``_FILE`` at the end names the file.
 
-If none of ``kafka_brokers``, ``redis_url`` and ``clickhouse_url`` is set, everything runs embedded.
+If none of ``kafka_brokers``, ``event_log``, ``redis_url`` and ``clickhouse_url`` is set, everything runs embedded.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Settings(BaseSettings):
     _from_file: frozenset[str] = PrivateAttr(default=frozenset())
 
     kafka_brokers: Annotated[str | None, AfterValidator(check_brokers)] = Field(
-        default=None, min_length=1, description="Kafka bootstrap servers, host:port separated by commas. Unset: the job reads a file."
+        default=None,
+        min_length=1,
+        description="Kafka bootstrap servers, host:port separated by commas. Unset: the job reads the event log, or a file.",
     )
     kafka_topic: str = Field(default="onboarding.events", min_length=1, max_length=249, description="Topic of behaviour events.")
     kafka_group: str = Field(
@@ -68,6 +70,20 @@ class Settings(BaseSettings):
     kafka_accept_gap: bool = Field(
         default=False,
         description="If the messages after the last position are gone, continue at the earliest message. False: refuse to start.",
+    )
+    event_log: Path | None = Field(
+        default=None,
+        description="Directory of the local event log, which the gateway writes and the job reads, in place of Kafka. Unset: none.",
+    )
+    event_log_max_mb: int = Field(
+        default=10_240, ge=1, description="Megabytes of the event log. Beyond, the oldest events are deleted, also those that nobody read."
+    )
+    event_log_max_days: float = Field(
+        default=7.0, gt=0, le=36_500, description="Days until an event is deleted from the event log, also if nobody read it."
+    )
+    event_log_accept_gap: bool = Field(
+        default=False,
+        description="If the events after the last position are gone from the log, continue at the earliest. False: refuse to start.",
     )
     schema_registry_url: SecretStr | None = Field(
         default=None,
@@ -218,6 +234,12 @@ class Settings(BaseSettings):
         return url
 
     @model_validator(mode="after")
+    def _has_one_input(self) -> Settings:
+        if self.kafka_brokers is not None and self.event_log is not None:
+            raise ValueError("ONRAMP_KAFKA_BROKERS and ONRAMP_EVENT_LOG are both set, and events come from one of them; remove the other")
+        return self
+
+    @model_validator(mode="after")
     def _keys_and_databases_agree(self) -> Settings:
         if self.signing_key_previous is not None and self.signing_key is None:
             raise ValueError("ONRAMP_SIGNING_KEY_PREVIOUS needs ONRAMP_SIGNING_KEY, the key that signs now")
@@ -238,8 +260,13 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Whether no server is set, so that everything runs embedded."""
-        return self.kafka_brokers is None and self.redis_url is None and self.clickhouse_url is None
+        """Whether neither a server nor the event log is set, so that everything runs embedded, on files."""
+        return self.kafka_brokers is None and self.event_log is None and self.redis_url is None and self.clickhouse_url is None
+
+    @property
+    def live(self) -> bool:
+        """Whether the settings name an input without an end: Kafka or the event log."""
+        return self.kafka_brokers is not None or self.event_log is not None
 
     def kafka_client_config(self) -> dict[str, str]:
         """Return the librdkafka configuration, brokers and secrets included: do not print it. Empty without brokers."""
