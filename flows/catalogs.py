@@ -32,10 +32,11 @@ def load_catalog(name: str) -> Catalog:
 
 
 def require_named_catalog(settings: Settings) -> None:
-    """Refuse the sample product for real users unless it was named. Call it before a job on Kafka. Raises ``CatalogFileError``."""
+    """Refuse the sample product for real users unless it was named. Call it before a job on a live input. Raises ``CatalogFileError``."""
     if settings.origin("catalog") == "default":
+        live = "the event log" if settings.event_log is not None else "Kafka"
         raise CatalogFileError(
-            "a job on Kafka needs the catalog of your product: set ONRAMP_CATALOG to its file; to run the sample product, set "
+            f"a job on {live} needs the catalog of your product: set ONRAMP_CATALOG to its file; to run the sample product, set "
             f"ONRAMP_CATALOG={settings.catalog}."
         )
 

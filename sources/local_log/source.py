@@ -143,7 +143,6 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if rows:
             if rows[0].offset != self._offset:
                 self._skip_gap(rows[0].offset)
-            self._measure_lag()
         elif rows is not None and (time.monotonic() >= self._look_at or not self._source.tail):
             self._look_at = time.monotonic() + _LOOK_S
             self._settle(now)
@@ -166,7 +165,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         batch: list[Message | Tick] = []
         log_time, rows, index = self._time, self._rows, self._index
         log_time.begin_batch()
-        for place in range(self._next, len(rows)):
+        for place in range(self._next, min(len(rows), self._next + self._source.policy.batch_size)):
             offset, stamp, record = rows[place]
             at = log_time.time_of(stamp)
             action = log_time.admit(at)
@@ -180,6 +179,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             batch.append(Message(record.value, record.key, NAME, index, offset, at, reference, seq, traceparent, record.headers))
             self._offset = offset + 1
             self._next = place + 1
+        self._measure_lag()
         return batch
 
     def _start(self, offset: int | None, log: str) -> int:

@@ -41,12 +41,23 @@ def test_with_nothing_set_everything_is_embedded() -> None:
     assert {row.origin for row in describe(settings)} == {"default"}
 
 
-@pytest.mark.parametrize("variable", ["ONRAMP_KAFKA_BROKERS", "ONRAMP_REDIS_URL", "ONRAMP_CLICKHOUSE_URL"])
+@pytest.mark.parametrize("variable", ["ONRAMP_KAFKA_BROKERS", "ONRAMP_EVENT_LOG", "ONRAMP_REDIS_URL", "ONRAMP_CLICKHOUSE_URL"])
 def test_an_address_ends_the_embedded_mode_and_an_empty_one_does_not(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "")
     assert load_settings().embedded
     monkeypatch.setenv(variable, {"ONRAMP_REDIS_URL": "redis://r", "ONRAMP_CLICKHOUSE_URL": "http://c"}.get(variable, "b:9092"))
     assert not load_settings().embedded
+
+
+def test_events_come_from_kafka_or_from_the_event_log_and_not_from_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not load_settings().live
+    assert load_settings(kafka_brokers="b:9092").live
+    monkeypatch.setenv("ONRAMP_EVENT_LOG", "events")
+    settings = load_settings()
+    assert settings.live
+    assert settings.event_log == Path("events")
+    with pytest.raises(SettingsError, match="ONRAMP_KAFKA_BROKERS and ONRAMP_EVENT_LOG are both set, and events come from one of them"):
+        load_settings(kafka_brokers="b:9092")
 
 
 def test_every_setting_is_described_with_its_origin(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,8 @@ from bytewax.testing import TestingSink, run_main
 
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
+from sources.local_log.log import EventLog, Record
+from sources.local_log.source import LocalLogSource
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, NOW, line, peek
 from tests.sources.test_kafka import group_offset, produce, source_of
@@ -70,6 +72,15 @@ def test_a_file_aborted_and_resumed(tmp_path: Path, store: Path) -> None:
     path.write_bytes(b"".join(line(START + n * 40_000) + b"\n" for n in range(COUNT)))
     policy = BatchPolicy(lambda _: None, LOOKAHEAD, 3)
     whole_over_aborts(lambda crash: JsonlSource(path, peek, policy, now=lambda: NOW, stopping=crash), store)
+
+
+def test_the_local_log_aborted_and_resumed(tmp_path: Path, store: Path) -> None:
+    times = iter(range(START, START + COUNT * 400, 400))
+    with EventLog(tmp_path / "log", partitions=1, retention=None, now=lambda: next(times)) as log:
+        for _ in range(COUNT):
+            log.append([Record(b"u", b"x")])
+    policy = BatchPolicy(lambda _: None, LOOKAHEAD, 3)
+    whole_over_aborts(lambda crash: LocalLogSource(tmp_path / "log", policy, now=lambda: NOW, tail=False, stopping=crash), store)
 
 
 def test_a_topic_aborted_and_resumed_leaves_the_group_exact(broker: Tansu, store: Path) -> None:
