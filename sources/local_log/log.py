@@ -56,9 +56,10 @@ class EventLog:
         self._partitions = partitions
         self._now = now
         self._insert = [f"INSERT INTO p{partition:d} VALUES (?, ?, ?, ?, ?)" for partition in range(partitions)]  # noqa: S608 - a number
-        self._retention = None if retention is None else RetentionThread(self._store, self._lock, retention, now)
-        if self._retention is not None:
-            self._retention.start()
+        self.retention = retention
+        self._thread = None if retention is None else RetentionThread(self._store, self._lock, retention, now)
+        if self._thread is not None:
+            self._thread.start()
 
     def __enter__(self) -> EventLog:
         return self
@@ -100,8 +101,8 @@ class EventLog:
 
     def close(self) -> None:
         """Close the log, after the append that runs now; harmless when it is closed. Appending afterwards raises."""
-        if self._retention is not None:
-            self._retention.stop()
+        if self._thread is not None:
+            self._thread.stop()
         with self._lock:
             self._store.close()
 
