@@ -33,6 +33,7 @@ class LogReader:
     def __init__(self, directory: Path) -> None:
         self._store = Store(directory, writes=False)
         self.identity = self._store.identity
+        self._partitions = range(self.identity.partitions)
 
     def close(self) -> None:
         """Close the connection; harmless when it is closed."""
@@ -57,6 +58,25 @@ class LogReader:
                 raise LogError(f"The event log {self._store.directory} is locked by another program; end it, then try again.")
             time.sleep(_PAUSE_S)
         return found
+
+    def committed_until(self, now: int) -> int | None:
+        """Return the time up to which every append is committed, so that the next read sees it; None if that is not known.
+
+        Appends get their times one after the other, each while it holds the lock of writers. ``now`` is a time before the call. So it is
+        ``now`` if nobody writes, however long a disk takes for a commit, and else the time of the newest append that can be seen.
+        Raises ``LogError``.
+        """
+        with self._store.errors_as_sentences():
+            if self._store.nobody_writes():
+                return now
+            newest = (f"SELECT time FROM (SELECT time FROM p{partition:d} ORDER BY first DESC LIMIT 1)" for partition in self._partitions)  # noqa: S608 - a number
+            try:
+                (found,) = self._store.database.execute(f"SELECT max(time) FROM ({' UNION ALL '.join(newest)})").fetchone()  # noqa: S608 - the same
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error):
+                    raise
+                return None
+        return None if found is None else min(int(found), now)
 
     def read(self, partition: int, offset: int, limit: int) -> list[Stored] | None:
         """Return messages from ``offset`` on: about ``limit``, fewer if they are large, none at the end; None if it cannot read just now.

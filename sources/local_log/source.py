@@ -137,19 +137,20 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
 
     def _fetch(self) -> bool:
         """Read the next rows. Return whether there are any. At the end of the partition let the wall clock move log time."""
-        now = self._source.now()  # before the read: what was appended until now is in it
+        looks = time.monotonic() >= self._look_at or not self._source.tail
+        committed = self._reader.committed_until(self._source.now()) if looks else None  # before the read, which sees all of that
         rows = self._reader.read(self._index, self._offset, self._source.policy.batch_size)
         self._rows, self._next = rows or [], 0
         if rows:
             if rows[0].offset != self._offset:
                 self._skip_gap(rows[0].offset)
-        elif rows is not None and (time.monotonic() >= self._look_at or not self._source.tail):
+        elif rows is not None and looks:
             self._look_at = time.monotonic() + _LOOK_S
-            self._settle(now)
+            self._settle(committed)
         return bool(rows)
 
-    def _settle(self, now: int) -> None:
-        """At ``now`` nothing followed the position. Decide whether it is the end of the partition, or not in it at all."""
+    def _settle(self, committed: int | None) -> None:
+        """Nothing followed the position. Decide whether it is the end of the partition as of ``committed``, or not in it at all."""
         bounds = self._reader.bounds(self._index)
         if bounds is None:
             return
@@ -158,7 +159,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._skip_gap(bounds.low)
         elif bounds.end == self._offset:
             self._at_end = True
-            self._time.idle(now)
+            if committed is not None:
+                self._time.idle(committed)
 
     def _take(self) -> list[Message | Tick]:
         """Turn rows into a batch, up to the end of the batch or of the rows."""

@@ -163,6 +163,15 @@ class Store:
         except OSError as error:
             raise LogError(f"The event log {self.directory} cannot be used ({error.strerror or error}); {_CHECK}.") from error
 
+    def nobody_writes(self) -> bool:
+        """Return whether no transaction that writes was open at some moment of this call. Does not block."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        return True
+
     def check_in_place(self) -> None:
         """Raise ``LogError`` if the file was removed or replaced: what is written into it now is lost when this process ends."""
         try:

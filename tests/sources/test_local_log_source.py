@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from sources.batching import BatchPolicy
@@ -15,6 +17,7 @@ from sources.errors import LogError, OffsetGapError, SourceError
 from sources.local_log.log import EventLog, Record
 from sources.local_log.retention import Retention
 from sources.local_log.source import ACCEPT_GAP_SETTING, LocalLogSource, _Partition
+from sources.local_log.store import Store
 from sources.log_time import IDLE_MARGIN_MS, LAG_MS, MIN_TIME
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, drain
@@ -200,6 +203,44 @@ def test_the_wall_clock_moves_nothing_while_messages_wait(log: EventLog, clock: 
     part.next_batch()
     assert part.snapshot()[2] == START + 60_000 - IDLE_MARGIN_MS
     part.close()
+
+
+def test_the_wall_clock_does_not_pass_an_append_that_is_not_committed_yet_however_long_the_disk_takes(log: EventLog, clock: Clock) -> None:
+    append(log, clock, b"x")
+    part = opened(source_of(log, clock, tail=True))
+    slow = Store(log._store.directory, writes=True)
+    batches(part, 2)
+    clock.now = START + 60_000
+    with slow.transaction() as database:
+        messages = msgspec.msgpack.encode([Record(b"user", b"slow")])
+        database.execute("INSERT INTO p0 VALUES (1, 1, ?, ?, ?)", (clock.now, zlib.crc32(messages), messages))
+        clock.now = START + 90_000
+        part._look_at = 0.0
+        assert batches(part, 3) == []
+        assert part.snapshot()[2] == START
+    (message,) = (item for item in batches(part, 3) if isinstance(item, Message))
+    assert (message.value, message.log_time) == (b"slow", START + 60_000)
+    part._look_at = 0.0
+    batches(part, 3)
+    assert part.snapshot()[2] == START + 90_000 - IDLE_MARGIN_MS
+    part.close()
+    slow.close()
+
+
+def test_a_partition_without_messages_follows_the_others_while_somebody_always_writes(tmp_path: Path, clock: Clock) -> None:
+    with EventLog(tmp_path / "two", partitions=2, retention=None, now=clock) as log:
+        (place,) = log.append([Record(b"user", b"x")])
+        part = opened(source_of(log, clock, tail=True), index=1 - place.partition)
+        clock.now = START + 60_000
+        log.append([Record(b"user", b"y")])
+        busy = Store(log._store.directory, writes=True)
+        with busy.transaction():
+            clock.now = START + 90_000
+            part._look_at = 0.0
+            assert batches(part, 2) == []
+        assert part.snapshot()[2] == START + 60_000 - IDLE_MARGIN_MS
+        part.close()
+        busy.close()
 
 
 def test_lag_is_what_was_not_given_out_yet(log: EventLog, clock: Clock) -> None:
