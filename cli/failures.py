@@ -22,7 +22,7 @@ from cli.usage_error import usage_error
 from reports.safe_text import plain
 from state.quantity import count
 
-_ROOMS: Final = frozenset({"cli", "evaluation", "flows", "llm", "local", "operators", "reports", "sinks", "sources", "state"})
+_ROOMS: Final = frozenset({"cli", "evaluation", "flows", "gateway", "llm", "local", "operators", "reports", "sinks", "sources", "state"})
 _RECOVERY_FAULTS: Final = frozenset({"InconsistentPartitionsError", "MissingPartitionsError", "NoPartitionsError"})
 _DISK_FAULTS: Final = ("disk I/O error", "database or disk is full", "No space left on device", "Disk quota exceeded")
 """Parts of disk errors of the recovery store and the system; the engine passes them on as text."""

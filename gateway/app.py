@@ -1,0 +1,99 @@
+"""The ASGI application: all routes, and what they share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.authentication import Authenticator, VisitorClaims
+from gateway.caller import SenderRules
+from gateway.cors import Cors
+from gateway.errors import RefusedError, json_response
+from gateway.event_log import Log
+from gateway.events_route import EventsRoute
+from gateway.health import Health
+from gateway.ingest import Ingest, wall_clock
+from gateway.keys import KeyStore
+from gateway.rate_limit import RateLimiter
+from gateway.stopping import Stopping
+from state.ids import Keys
+
+USER_EVENTS_PER_SECOND = 20.0
+"""Events a second of one user's tokens: a person makes a few; a page that sends more is broken, or hostile."""
+
+
+class GatewayParts(msgspec.Struct, frozen=True):
+    """What the application is built from.
+
+    ``keys`` checks recommendation ids. Streams end when ``stopping`` says so. ``clock`` is in milliseconds since 1970 UTC.
+    """
+
+    log: Log
+    store: KeyStore
+    keys: Keys
+    stopping: Stopping
+    events_per_second: float = 5000.0
+    clock: Callable[[], int] = wall_clock
+
+
+def build(parts: GatewayParts) -> Starlette:
+    """Build the application. It opens its connections when it starts, and closes them and the log when it ends."""
+
+    def seconds() -> float:
+        return parts.clock() / 1000
+
+    authenticator = Authenticator(parts.store, seconds)
+    rules = SenderRules(issued=lambda text: parts.keys.read_recommendation_id(text) is not None, claim=VisitorClaims(seconds).claim)
+    ingest = Ingest(
+        parts.log,
+        rules,
+        RateLimiter(per_second=parts.events_per_second, burst=2 * parts.events_per_second),
+        RateLimiter(per_second=USER_EVENTS_PER_SECOND, burst=10 * USER_EVENTS_PER_SECOND),
+        parts.clock,
+    )
+    health = Health(parts.log)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await parts.log.close()
+
+    return Starlette(
+        routes=[
+            Route("/v1/events", EventsRoute(authenticator, ingest), methods=["POST"]),  # first: most requests are for it
+            Route("/healthz", health.alive, methods=["GET"]),
+            Route("/readyz", health.ready, methods=["GET"]),
+        ],
+        middleware=[Middleware(Cors)],
+        exception_handlers={RefusedError: _refused, HTTPException: _http_error, Exception: _bug},
+        lifespan=lifespan,
+    )
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    return error.response()
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    codes = {
+        404: ("not_found", "there is no such address; /openapi.json lists all"),
+        405: ("method_not_allowed", "this address takes another method"),
+    }
+    code, sentence = codes.get(error.status_code, ("http_error", str(error.detail)))
+    return json_response(error.status_code, {"code": code, "message": sentence}, dict(error.headers or {}))
+
+
+async def _bug(_request: Request, _error: Exception) -> Response:
+    return json_response(500, {"code": "internal", "message": "this is a bug in onramp; the gateway's log has the details"})

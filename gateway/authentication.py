@@ -1,0 +1,148 @@
+"""Finds out who sends a request: a key or a user token in the ``Authorization`` header, and the page's origin."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from starlette.types import Scope
+
+from gateway.caller import Caller
+from gateway.errors import RefusedError, forbidden, unauthorized
+from gateway.keys import Key, KeyRing, KeyStore
+from gateway.tokens import MOST_SECONDS, looks_like_token, read_token
+
+_MOST_REMEMBERED: Final = 10_000
+"""Credentials that were checked and are remembered; one that was forgotten is checked again."""
+_LONGEST: Final = 8192
+
+
+class Authenticator:
+    """Checks credentials against the key store."""
+
+    def __init__(self, store: KeyStore, clock: Callable[[], float] = time.time) -> None:
+        """``clock`` is in seconds since 1970."""
+        self._store = store
+        self._clock = clock
+        self._ring: KeyRing | None = None
+        self._remembered: OrderedDict[bytes, Caller] = OrderedDict()
+
+    def authenticate(self, scope: Scope) -> Caller:
+        """Return the caller. Raises ``RefusedError``: 401 without a valid credential, 403 from an origin that may not use it."""
+        authorization = origin = b""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization = value
+            elif name == b"origin":
+                origin = value
+        ring = self._keys()
+        caller = self._remembered.get(authorization)
+        if caller is None or (caller.expires_at is not None and caller.expires_at <= self._clock()):
+            caller = self._check(authorization, ring)
+            self._remembered[authorization] = caller
+            if len(self._remembered) > _MOST_REMEMBERED:
+                self._remembered.popitem(last=False)
+        if origin:
+            _check_origin(caller, origin, ring)
+        return caller
+
+    def reader(self, scope: Scope, user: str) -> Caller:
+        """Return the caller if it may read what is stored of ``user``. Raises ``RefusedError``."""
+        caller = self.authenticate(scope)
+        if caller.kind == "publishable":
+            raise forbidden("a publishable key may only send events; read with a user token, or with a server key from your server")
+        if caller.user is not None and caller.user != user:
+            raise forbidden("the token belongs to another user")
+        return caller
+
+    def write_key(self, scope: Scope, text: str) -> Caller:
+        """Return the owner of a key that came in the body or the address. Raises ``RefusedError`` like ``authenticate``."""
+        ring = self._keys()
+        caller = _caller_of(ring.find(text))
+        if caller is None:
+            raise unauthorized("the write key is not known; `onramp keys create` makes one")
+        origin = next((value for name, value in scope["headers"] if name == b"origin"), b"")
+        if origin:
+            _check_origin(caller, origin, ring)
+        return caller
+
+    def webhook(self, text: str) -> Caller:
+        """Return the tenant's caller for the secret of a webhook. Raises ``RefusedError`` (401)."""
+        key = self._keys().find(text)
+        if key is None or key.kind != "webhook":
+            raise unauthorized("the webhook's secret is not known; `onramp keys create webhook` makes one")
+        return Caller(kind="server", tenant=key.tenant, key_id=key.id)
+
+    def still_valid(self, caller: Caller) -> bool:
+        """Whether the credential of a long request is still in force."""
+        if caller.expires_at is not None and caller.expires_at <= self._clock():
+            return False
+        keys = self._keys().keys
+        return any(key.id == caller.key_id and key.revoked_at is None for key in keys)
+
+    def _keys(self) -> KeyRing:
+        ring = self._store.ring()
+        if ring is not self._ring:  # a key was created or revoked
+            self._ring = ring
+            self._remembered.clear()
+        return ring
+
+    def _check(self, authorization: bytes, ring: KeyRing) -> Caller:
+        scheme, _, rest = authorization[:_LONGEST].partition(b" ")
+        kind = scheme.lower()
+        try:
+            if kind == b"basic":
+                text = base64.b64decode(rest.strip(), validate=True).decode().partition(":")[0]
+            else:
+                text = rest.strip().decode("ascii")
+        except (binascii.Error, UnicodeDecodeError):
+            text = ""
+        if kind not in {b"basic", b"bearer"} or not text:
+            raise unauthorized("send a key or a user token: `Authorization: Bearer …`")
+        caller = read_token(text, ring, self._clock) if looks_like_token(text) else _caller_of(ring.find(text))
+        if caller is None:
+            raise unauthorized("the key or token is not known, was revoked, or has expired")
+        return caller
+
+
+class VisitorClaims:
+    """Remembers which visitor each user has bound with a token, for as long as a token may live, in this process."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """``clock`` is in seconds since 1970."""
+        self._clock = clock
+        self._claims: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
+
+    def claim(self, caller: Caller, visitor: str) -> bool:
+        """Return whether the caller may bind ``visitor``: no other one was bound with its token."""
+        assert caller.user is not None
+        now = self._clock()
+        while self._claims and next(iter(self._claims.values()))[1] <= now:
+            self._claims.popitem(last=False)
+        account = (caller.tenant, caller.user)
+        bound = self._claims.get(account)
+        if bound is not None:
+            return bound[0] == visitor
+        if len(self._claims) >= _MOST_REMEMBERED * 10:
+            return False
+        self._claims[account] = (visitor, now + MOST_SECONDS)
+        return True
+
+
+def _caller_of(key: Key | None) -> Caller | None:
+    if key is None or key.kind not in {"publishable", "server"}:
+        return None
+    return Caller(kind="publishable" if key.kind == "publishable" else "server", tenant=key.tenant, key_id=key.id)
+
+
+def _check_origin(caller: Caller, origin: bytes, ring: KeyRing) -> None:
+    if caller.kind == "server":
+        raise RefusedError(
+            403, "server_key_in_page", "a server key was sent by a page; revoke it, and use a publishable key or user tokens there"
+        )
+    if not ring.allows_origin(caller.tenant, origin.decode("latin-1")):
+        raise RefusedError(403, "origin_not_allowed", "this origin may not send requests for the tenant; add it to the publishable key")

@@ -1,0 +1,76 @@
+"""Reads the body of a request, with limits that hold before and after decompression."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from starlette.types import Receive, Scope
+
+from gateway.errors import RefusedError, too_large
+
+_GZIP: Final = 31
+"""``wbits`` of zlib for the gzip format."""
+_PLAIN: Final = frozenset({b"", b"identity"})
+
+
+async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
+    """Return the body, decompressed. Raises ``RefusedError``: 413 beyond ``limit`` bytes, 415 for an encoding other than gzip.
+
+    Not more than ``limit`` bytes are ever in memory, in each of both forms.
+    """
+    encoding = length = b""
+    for name, value in scope["headers"]:
+        if name == b"content-encoding":
+            encoding = value.strip().lower()
+        elif name == b"content-length":
+            length = value
+    if length.isdigit() and int(length[:20]) > limit:
+        raise _over(limit)
+    message = await receive()
+    raw: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        chunks = [raw]
+        size = len(raw)
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RefusedError(400, "incomplete", "the connection ended before the body did")
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > limit:
+                raise _over(limit)
+        raw = b"".join(chunks)
+    if len(raw) > limit:
+        raise _over(limit)
+    if encoding in _PLAIN:
+        return raw
+    if encoding in {b"gzip", b"x-gzip"}:
+        return inflate(raw, limit=limit)
+    raise RefusedError(415, "unsupported_encoding", "send the body as it is, or compressed with gzip")
+
+
+def inflate(raw: bytes, *, limit: int) -> bytes:
+    """Decompress one gzip member or several. Raises ``RefusedError``: 413 beyond ``limit`` bytes, 400 if it is not gzip."""
+    out = bytearray()
+    rest = raw
+    while rest:
+        decoder = zlib.decompressobj(_GZIP)
+        try:
+            out += decoder.decompress(rest, limit + 1 - len(out))
+        except zlib.error:
+            raise _not_gzip() from None
+        if len(out) > limit:
+            raise _over(limit)
+        if not decoder.eof:
+            raise _not_gzip()
+        rest = decoder.unused_data
+    return bytes(out)
+
+
+def _over(limit: int) -> RefusedError:
+    return too_large(f"the body has more than {limit:,} bytes, counted after decompression; send smaller batches")
+
+
+def _not_gzip() -> RefusedError:
+    return RefusedError(400, "bad_gzip", "the body is not complete gzip, which content-encoding says it is")

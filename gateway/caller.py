@@ -1,0 +1,78 @@
+"""Who sends a request, and which events they may send. The rules of docs/http.md, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from state.events import Event
+
+Kind = Literal["publishable", "server", "user"]
+
+EXPOSURES: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss"})
+_NOT_FROM_PAGES: Final = frozenset({"preferences_changed", "user_deleted", "identity_merged"})
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """The owner of a credential. ``user`` is set for a user token; ``expires_at`` is in seconds since 1970, None for a key.
+
+    ``key_id`` names the key, or the key that signed the token, in logs and limits.
+    """
+
+    kind: Kind
+    tenant: str
+    key_id: str
+    user: str | None = None
+    expires_at: float | None = None
+
+    @property
+    def account(self) -> str:
+        """What the rate limit counts together: a key, or one user's tokens."""
+        return self.key_id if self.user is None else f"{self.tenant}:{self.user}"
+
+
+class Fault(NamedTuple):
+    """What is wrong with one field of an event. ``code`` is a reason of docs/events.md, or ``forbidden``."""
+
+    field: str
+    code: str
+    message: str
+
+
+class SenderRules:
+    """Decides which events a caller may send. It remembers which visitor each user token has claimed."""
+
+    def __init__(self, issued: Callable[[str], bool], claim: Callable[[Caller, str], bool]) -> None:
+        """``issued``: whether this system signed a recommendation id. ``claim``: whether the caller may take over a visitor."""
+        self._issued = issued
+        self._claim = claim
+
+    def fault_of(self, event: Event, caller: Caller) -> Fault | None:
+        """Return why ``caller`` may not send ``event``, or None. The event is valid."""
+        if event.tenant != caller.tenant:
+            return _forbidden("tenantId", "the key belongs to another tenant; leave tenantId out")
+        if caller.kind == "server":
+            return None
+        if caller.kind == "publishable":
+            if event.type in _NOT_FROM_PAGES:
+                return _forbidden(
+                    "eventType", f"a publishable key may not send {event.type}; send it from your server, or with a user token"
+                )
+            if event.type in EXPOSURES and not self._issued(str(event.payload.get("recommendationId"))):
+                return _forbidden(
+                    "payload.recommendationId", "a publishable key may only report a recommendation by the id that was issued with it"
+                )
+            return None
+        if event.anonymous or event.user != caller.user:
+            return _forbidden("userId", "the token belongs to another user; leave userId out")
+        if event.type == "user_deleted":
+            return _forbidden("eventType", "a user token may not send user_deleted; send it from your server")
+        if event.type == "identity_merged" and not self._claim(caller, str(event.payload["previousId"])):
+            return _forbidden("payload.previousId", "a user token may bind one anonymous id, and this one has bound another")
+        return None
+
+
+def _forbidden(field: str, message: str) -> Fault:
+    return Fault(field, "forbidden", message)

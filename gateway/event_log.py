@@ -1,0 +1,38 @@
+"""The event log as the gateway sees it: records go in, and count as stored when the call returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Record(NamedTuple):
+    """One event on its way to the log: the message key (user or visitor id), the event's JSON, and the message headers."""
+
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class UnavailableError(Exception):
+    """The log did not acknowledge the records in time. They may be stored all the same: the sender repeats them, with the same ids.
+
+    The text is one sentence for the operator. ``retry_after`` is in seconds.
+    """
+
+    def __init__(self, sentence: str, *, retry_after: int = 1) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class Log(Protocol):
+    """Where events are stored durably."""
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Return when all records are stored. Raises ``UnavailableError``; then some of them may be stored."""
+
+    async def fault(self) -> str | None:
+        """Return why the log takes nothing now, as a sentence, or None. For the readiness check; it may be a few seconds old."""
+
+    async def close(self) -> None:
+        """Wait for what is under way, a few seconds at most, and release the log."""

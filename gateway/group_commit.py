@@ -1,0 +1,110 @@
+"""Writes to a local log by group commit: whatever came in while one commit ran is the next one.
+
+A commit costs an fsync, some milliseconds whatever its size, so that requests share commits under load and wait for no timer without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Protocol
+
+from gateway.event_log import Record, UnavailableError
+
+_LOG = logging.getLogger(__name__)
+
+MOST_WAITING_BYTES: Final = 64 * 1_048_576
+"""Bytes of records that may wait for a commit. More than a disk takes in the time that a request waits is refused at once."""
+_CLOSE_SECONDS: Final = 10.0
+_RECORD_COST: Final = 256  # bytes of a waiting record beside its content
+
+
+class BlockingLog(Protocol):
+    """A log on this machine, like ``EventLog``."""
+
+    def append(self, records: Sequence[Any]) -> object:
+        """Return when the records are on disk. Blocks. Raises an exception whose text is one sentence."""
+
+
+class GroupCommitLog:
+    """Writes to ``log`` from one thread of its own. Use it on one event loop."""
+
+    def __init__(self, log: BlockingLog, *, acknowledge_seconds: float, failures: tuple[type[Exception], ...]) -> None:
+        """Start nothing yet. ``failures`` are what ``log.append`` raises where it could not store; anything else is a bug and is logged.
+
+        A request waits for at most ``acknowledge_seconds``.
+        """
+        self._log = log
+        self._acknowledge_seconds = acknowledge_seconds
+        self._failures = failures
+        self._waiting: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
+        self._waiting_bytes = 0
+        self._writer: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="event-log")
+        self._fault: str | None = None
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Return when the records are on disk. Raises ``UnavailableError`` if the log failed, is too slow, or too much waits for it."""
+        if not records:
+            return
+        if self._waiting_bytes >= MOST_WAITING_BYTES:
+            raise UnavailableError("the event log is slower than its input", retry_after=2)
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((records, stored))
+        self._waiting_bytes += _size(records)
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
+        done, _ = await asyncio.wait((stored,), timeout=self._acknowledge_seconds)
+        if not done:
+            # The commit may still succeed. Its result is nobody's any more; asking for it keeps asyncio from reporting it as lost.
+            stored.add_done_callback(_forget)
+            raise UnavailableError(f"the event log did not acknowledge within {self._acknowledge_seconds:g} seconds", retry_after=2)
+        stored.result()
+
+    async def fault(self) -> str | None:
+        """Return why the last commit failed, or None if it did not."""
+        return self._fault
+
+    async def close(self) -> None:
+        """Wait for the commits under way, some seconds at most."""
+        if self._writer is not None:
+            await asyncio.wait((self._writer,), timeout=_CLOSE_SECONDS)
+        self._thread.shutdown(wait=False)
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            group, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            records = [record for some, _ in group for record in some]
+            error: UnavailableError | None = None
+            try:
+                await loop.run_in_executor(self._thread, self._log.append, records)
+            except self._failures as failure:
+                error = UnavailableError(str(failure), retry_after=5)
+                if self._fault is None:
+                    _LOG.error("the event log stores nothing: %s", failure)
+            except Exception:  # noqa: BLE001 - a bug: its requests are answered too, and the next group is tried
+                error = UnavailableError("the event log failed; its log has the reason", retry_after=5)
+                _LOG.exception("the event log failed")
+            if error is None and self._fault is not None:
+                _LOG.info("the event log stores events again")
+            self._fault = None if error is None else str(error)
+            for _, stored in group:
+                if stored.done():
+                    continue
+                if error is None:
+                    stored.set_result(None)
+                else:
+                    stored.set_exception(UnavailableError(str(error), retry_after=error.retry_after))
+        self._writer = None
+
+
+def _size(records: Sequence[Record]) -> int:
+    return sum(len(record.value) + _RECORD_COST for record in records)
+
+
+def _forget(stored: asyncio.Future[None]) -> None:
+    if not stored.cancelled():
+        stored.exception()

@@ -1,0 +1,28 @@
+"""``/healthz``: the process runs. ``/readyz``: it can take events."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.errors import json_response
+from gateway.event_log import Log
+
+
+class Health:
+    """The two checks of a load balancer or supervisor. Neither needs a key, and neither names an address."""
+
+    def __init__(self, log: Log) -> None:
+        """Look at ``log``."""
+        self._log = log
+
+    async def alive(self, _request: Request) -> Response:
+        """Answer 200 for as long as the event loop runs."""
+        return json_response(200, {"status": "ok"})
+
+    async def ready(self, _request: Request) -> Response:
+        """Answer 200, or 503 while the log takes no events."""
+        fault = await self._log.fault()
+        if fault is not None:
+            return json_response(503, {"status": "unavailable", "log": fault}, {"retry-after": "2"})
+        return json_response(200, {"status": "ok"})

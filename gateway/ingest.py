@@ -1,0 +1,118 @@
+"""Takes events in: completes them, checks them, applies the sender's rights and rate, and stores those that pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from starlette.types import Scope
+
+from gateway.caller import Caller, Fault, SenderRules
+from gateway.errors import RefusedError, too_many, unavailable
+from gateway.event_log import Log, Record, UnavailableError
+from gateway.rate_limit import RateLimiter
+from gateway.validation import check, complete, faults_of, id_of
+from state.events import Event
+from state.traceparent import read_traceparent
+
+MOST_EVENTS: Final = 1000
+"""Events in one request."""
+MOST_DETAILED: Final = 100
+"""Rejected events of one request whose every fault is listed; of the others only the first. It bounds what a hostile batch costs."""
+
+
+def wall_clock() -> int:
+    """Return milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Rejected:
+    """An event of a request that was not stored."""
+
+    __slots__ = ("event_id", "faults", "index", "value")
+
+    def __init__(self, *, index: int, event_id: str | None, faults: list[Fault], value: bytes) -> None:
+        self.index = index
+        self.event_id = event_id
+        self.faults = faults
+        self.value = value
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether the event is valid, and only this sender may not send it."""
+        return all(fault.code == "forbidden" for fault in self.faults)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the part of the answer about this event."""
+        faults = [{"field": fault.field, "code": fault.code, "message": fault.message} for fault in self.faults]
+        return {"index": self.index, **({"eventId": self.event_id} if self.event_id is not None else {}), "faults": faults}
+
+
+class Ingest:
+    """The way into the log, shared by all routes that take events."""
+
+    def __init__(self, log: Log, rules: SenderRules, limits: RateLimiter, user_limits: RateLimiter, clock: Callable[[], int]) -> None:
+        """``limits`` are those of keys, ``user_limits`` those of one user's tokens; ``clock`` is in milliseconds since 1970 UTC."""
+        self._log = log
+        self._rules = rules
+        self._limits = limits
+        self._user_limits = user_limits
+        self.clock = clock
+
+    def take(self, caller: Caller, events: int) -> None:
+        """Count ``events`` against the rate of the caller. Raises ``RefusedError`` (429)."""
+        limits = self._limits if caller.user is None else self._user_limits
+        wait = limits.take(caller.account, events)
+        if wait:
+            raise too_many(wait)
+
+    def sort(
+        self, values: Sequence[bytes], caller: Caller, headers: tuple[tuple[str, bytes], ...]
+    ) -> tuple[list[str], list[Record], list[Rejected]]:
+        """Return the ids and the records of the events to store, and those that are rejected."""
+        now = self.clock()
+        ids: list[str] = []
+        records: list[Record] = []
+        rejected: list[Rejected] = []
+        for index, sent in enumerate(values):
+            value = complete(sent, caller)
+            event = check(value, now)
+            if type(event) is Event:
+                fault = self._rules.fault_of(event, caller)
+                if fault is None:
+                    ids.append(event.id)
+                    records.append(Record(event.user.encode(), value, headers))
+                else:
+                    rejected.append(Rejected(index=index, event_id=event.id, faults=[fault], value=value))
+            else:
+                assert not isinstance(event, Event)
+                faults = faults_of(event, now) if len(rejected) < MOST_DETAILED else [Fault("", event.reason, event.detail)]
+                rejected.append(Rejected(index=index, event_id=id_of(value), faults=faults, value=value))
+        return ids, records, rejected
+
+    async def store(self, records: Sequence[Record]) -> None:
+        """Return when the log has the records. Raises ``RefusedError`` (503)."""
+        try:
+            await self._log.append(records)
+        except UnavailableError as error:
+            raise unavailable(f"{error}; nothing was acknowledged, send the same events again", error.retry_after) from error
+
+
+def headers_of(scope: Scope) -> tuple[tuple[str, bytes], ...]:
+    """Return the message headers that an HTTP request carries: a valid ``traceparent``, and ``x-api-version``."""
+    found: list[tuple[str, bytes]] = []
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            read = read_traceparent(value.decode("latin-1"))
+            if read:
+                found.append(("traceparent", read.encode()))
+        elif name == b"x-api-version" and len(value) <= 64:
+            found.append(("x-api-version", value))
+    return tuple(found)
+
+
+def check_count(events: int) -> None:
+    """Raise ``RefusedError`` for more events than one request may have."""
+    if events > MOST_EVENTS:
+        raise RefusedError(413, "too_large", f"the request has {events:,} events, at most {MOST_EVENTS:,} are taken; send smaller batches")

@@ -1,0 +1,231 @@
+"""The keys of all tenants, in one small file: hashed, except those that must sign.
+
+``keys.json`` of the data directory is readable for its owner only::
+
+    {"keys": [{"id": "k1f0c9e7a", "kind": "publishable", "tenant": "default", "digest": "…", "origins": ["https://app.example"], …}]}
+
+A key has 192 bits of chance, so that one SHA-256 protects it: there is nothing to guess. A signing key is kept as it is, because HS256
+cannot be checked without it. Whoever reads the file can mint user tokens until the signing key is revoked, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Literal, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+
+from local.file_lock import FileLock
+from local.private_files import write_private
+from state.times import rfc3339
+
+_LOG = logging.getLogger(__name__)
+
+KeyKind = Literal["publishable", "server", "signing", "webhook"]
+KINDS: Final[tuple[KeyKind, ...]] = get_args(KeyKind)
+PREFIX: Final[dict[KeyKind, str]] = {"publishable": "pk_", "server": "sk_", "signing": "ts_", "webhook": "wh_"}
+"""How each kind of key begins, so that nobody confuses them, and a secret scanner finds those that do not belong in a page."""
+
+MOST_SIGNING: Final = 2
+"""Signing keys of a tenant at once: one that signs, and one that is being replaced."""
+_LOCK_SECONDS: Final = 5.0
+_TENANT: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f:{}]{1,128}")
+_ORIGIN: Final = re.compile(r"https?://[^/?#@\s]+")
+
+
+class KeyStoreError(Exception):
+    """The keys cannot be read or changed. The text is one sentence for the operator."""
+
+
+class Key(msgspec.Struct, frozen=True, rename="camel"):
+    """One key as it is stored. ``secret`` is set for a signing key only. Times are RFC 3339."""
+
+    id: str
+    kind: KeyKind
+    tenant: str
+    digest: str
+    created_at: str
+    secret: str | None = None
+    origins: tuple[str, ...] = ()
+    note: str = ""
+    revoked_at: str | None = None
+
+
+class _File(msgspec.Struct):
+    keys: list[Key]
+
+
+class KeyRing:
+    """The keys in force, indexed. Immutable."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self.keys = tuple(keys)
+        active = [key for key in keys if key.revoked_at is None]
+        self._by_digest = {key.digest: key for key in active if key.kind != "signing"}
+        self._signing = {key.id: key for key in active if key.kind == "signing"}
+        self._origins: dict[str, set[str]] = {}
+        for key in active:
+            if key.origins:
+                self._origins.setdefault(key.tenant, set()).update(key.origins)
+
+    def find(self, text: str) -> Key | None:
+        """Return the key in force with this text. Not a signing key: those are never sent."""
+        return self._by_digest.get(digest_of(text))
+
+    def signing(self, key_id: str) -> Key | None:
+        """Return the signing key in force with this id, the ``kid`` of a token."""
+        return self._signing.get(key_id)
+
+    def allows_origin(self, tenant: str, origin: str) -> bool:
+        """Whether pages of ``origin`` may send requests for ``tenant``. A tenant whose keys name no origin allows all."""
+        allowed = self._origins.get(tenant)
+        return allowed is None or origin.lower() in allowed
+
+
+class KeyStore:
+    """Reads and changes the file at ``path``. Several processes may use it at once."""
+
+    def __init__(self, path: Path, *, reload_seconds: float = 1.0, clock: Callable[[], float] = time.time) -> None:
+        """Open nothing yet. ``ring`` looks at the file every ``reload_seconds``. ``clock`` is in seconds since 1970."""
+        self._path = path
+        self._reload_seconds = reload_seconds
+        self._clock = clock
+        self._lock_path = path.with_suffix(".lock")
+        self._ring = KeyRing(())
+        self._seen: tuple[int, int, int] | None = None
+        self._looked_at = float("-inf")
+        self._damaged = False
+
+    def ring(self) -> KeyRing:
+        """Return the keys in force. A change by another process is seen within a second. Does not raise: a damaged file is logged, and the
+        keys known before stay in force.
+        """
+        now = time.monotonic()
+        if now - self._looked_at >= self._reload_seconds:
+            self._looked_at = now
+            try:
+                self._reload()
+            except KeyStoreError as error:
+                if not self._damaged:
+                    _LOG.error("%s", error)
+                self._damaged = True
+        return self._ring
+
+    def all_keys(self) -> Sequence[Key]:
+        """Return all keys, also revoked ones, oldest first. Raises ``KeyStoreError``."""
+        self._reload()
+        return self._ring.keys
+
+    def create(self, kind: KeyKind, *, tenant: str = "default", origins: Sequence[str] = (), note: str = "") -> tuple[Key, str]:
+        """Store a new key; return it and its text, which is not stored and cannot be shown again. Raises ``KeyStoreError``."""
+        if _TENANT.fullmatch(tenant) is None:
+            raise KeyStoreError("The tenant must have 1 to 128 characters without colons, braces and control characters.")
+        allowed = tuple(read_origin(origin) for origin in origins)
+        if allowed and kind != "publishable":
+            raise KeyStoreError(f"Origins belong to a publishable key, which pages hold; a {kind} key is never sent by a page.")
+        text = PREFIX[kind] + secrets.token_hex(24)
+        with _Locked(self._lock_path):
+            self._reload()
+            keys = list(self._ring.keys)
+            if kind == "signing" and sum(1 for key in keys if _in_force(key, kind, tenant)) >= MOST_SIGNING:
+                raise KeyStoreError(
+                    f"The tenant {tenant} has {MOST_SIGNING} signing keys already: revoke the older one when no token of it is in use."
+                )
+            key = Key(
+                id=f"k{secrets.token_hex(6)}",
+                kind=kind,
+                tenant=tenant,
+                digest=digest_of(text),
+                created_at=self._now(),
+                secret=text if kind == "signing" else None,
+                origins=allowed,
+                note=note[:200],
+            )
+            self._write([*keys, key])
+        return key, text
+
+    def revoke(self, key_id: str) -> Key:
+        """Revoke a key for good. Running gateways refuse it within a second. Raises ``KeyStoreError`` if there is none in force."""
+        with _Locked(self._lock_path):
+            self._reload()
+            keys = list(self._ring.keys)
+            for position, key in enumerate(keys):
+                if key.id == key_id:
+                    if key.revoked_at is not None:
+                        raise KeyStoreError(f"The key {key_id} was revoked at {key.revoked_at} already.")
+                    revoked = msgspec.structs.replace(key, revoked_at=self._now(), secret=None)
+                    keys[position] = revoked
+                    self._write(keys)
+                    return revoked
+        raise KeyStoreError(f"There is no key {key_id[:64]!r}; `onramp keys list` shows the ids.")
+
+    def _now(self) -> str:
+        return rfc3339(int(self._clock() * 1000))
+
+    def _reload(self) -> None:
+        try:
+            status = self._path.stat()
+            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if seen == self._seen:
+                return
+            keys = msgspec.json.decode(self._path.read_bytes(), type=_File).keys
+        except FileNotFoundError:
+            seen, keys = None, []
+        except (OSError, msgspec.DecodeError) as error:
+            raise KeyStoreError(f"{self._path} cannot be read ({error}); restore it from a backup.") from error
+        self._ring, self._seen, self._damaged = KeyRing(keys), seen, False
+
+    def _write(self, keys: Sequence[Key]) -> None:
+        try:
+            write_private(self._path, msgspec.json.format(msgspec.json.encode(_File(list(keys)))) + b"\n")
+        except OSError as error:
+            raise KeyStoreError(f"{self._path} cannot be written: {error.strerror or error}.") from error
+        self._reload()
+
+
+class _Locked:
+    """The lock of one change, so that two commands at once lose none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = FileLock(path)
+
+    def __enter__(self) -> None:
+        try:
+            if not self._lock.acquire("keys", _LOCK_SECONDS):
+                raise KeyStoreError("Another command changes the keys; run this one again when it has ended.")
+        except OSError as error:
+            raise KeyStoreError(f"{self._path} cannot be locked: {error.strerror or error}.") from error
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def digest_of(text: str) -> str:
+    """Return what is stored of a key."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_origin(text: str) -> str:
+    """Return an origin as browsers send it, in lower case and without a standard port. Raises ``KeyStoreError``."""
+    origin = text.strip().lower().rstrip("/")
+    try:
+        parts = urlsplit(origin)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if _ORIGIN.fullmatch(origin) is None or not parts.hostname:
+        raise KeyStoreError(f"{text[:100]!r} is not an origin; write it like https://app.example.com, without a path.")
+    standard = {"http": 80, "https": 443}[parts.scheme]
+    return origin.rpartition(":")[0] if port == standard else origin
+
+
+def _in_force(key: Key, kind: KeyKind, tenant: str) -> bool:
+    return key.kind == kind and key.tenant == tenant and key.revoked_at is None

@@ -1,0 +1,66 @@
+"""Runs the application with uvicorn, in this process, until a signal."""
+
+from __future__ import annotations
+
+import socket
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from gateway.stopping import Stopping
+
+_DRAIN_SECONDS: Final = 10
+"""How long requests may take to end after a signal. Streams end at once, and a commit takes milliseconds."""
+_KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than the idle limit of usual load balancers (60 s): the side that closes first must be theirs."""
+
+
+class ListenError(Exception):
+    """The address cannot be bound. The text is one sentence for the operator."""
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, stopping: Stopping) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping.stop()  # uvicorn waits for open requests, and a stream would never end by itself
+        super().handle_exit(sig, frame)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the address; port 0 takes a free one. Raises ``ListenError``."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        bound = socket.socket(family)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        raise ListenError(
+            f"The gateway cannot listen on {host}:{port} ({error.strerror or error}); choose another with --host and --port."
+        ) from error
+    return bound
+
+
+def serve(app: ASGIApp, bound: socket.socket, stopping: Stopping) -> None:
+    """Serve until SIGINT or SIGTERM, then end streams, answer what is under way, and return. Call it from the main thread. Blocks."""
+    make_server(app, stopping).run(sockets=[bound])
+
+
+def make_server(app: ASGIApp, stopping: Stopping) -> uvicorn.Server:
+    """Return the server for ``app``, which is not started yet."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        loop="uvloop",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    return _Server(config, stopping)

@@ -1,0 +1,157 @@
+"""Checks events with the decoder of the job, so that the two never disagree, and names every field at fault."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from gateway.caller import Caller, Fault
+from state.event_fields import REQUIRED
+from state.events import Event, decode
+from state.messages import Message
+from state.records.dead_letter import DeadLetter
+from state.times import rfc3339
+
+_MOST_FAULTS: Final = 12
+"""Faults that are looked for in one event: it has ten fields."""
+
+_FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "missing_event_id": ("eventId",),
+    "bad_event_id": ("eventId",),
+    "missing_user": ("userId",),
+    "bad_user_id": ("userId", "anonymousId"),
+    "bad_tenant_id": ("tenantId",),
+    "bad_session_id": ("sessionId",),
+    "missing_event_type": ("eventType",),
+    "unknown_event_type": ("eventType",),
+    "bad_name": ("name",),
+    "missing_timestamp": ("timestamp",),
+    "bad_timestamp": ("timestamp",),
+    "timestamp_out_of_range": ("timestamp",),
+    "bad_payload": ("payload",),
+    "payload_too_large": ("payload",),
+    "unsupported_schema_version": ("schemaVersion",),
+}
+"""Reason of the decoder → the fields that it may mean."""
+
+_NAMED: Final = re.compile(
+    r"(?:^|: |`\$\.)(eventId|userId|anonymousId|tenantId|sessionId|eventType|name|timestamp|payload|schemaVersion)\b"
+)
+_OF_PAYLOAD: Final = re.compile(r"^payload of \w+(?: needs (?P<needed>\w+)|: (?P<named>[A-Za-z]+) )")
+
+_raw_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_raw_list: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_event_type: Final = msgspec.json.Decoder(str)
+
+
+def split_batch(body: bytes) -> list[bytes] | None:
+    """Return the events of a body: one object, or an array of them. None if the body is an array that is not JSON.
+
+    An event that is not valid JSON by itself is returned as it is; ``check`` rejects it.
+    """
+    body = body.removeprefix(b"\xef\xbb\xbf")
+    if body.lstrip()[:1] != b"[":
+        return [body]
+    try:
+        return [bytes(each) for each in _raw_list.decode(body)]
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def complete(value: bytes, caller: Caller) -> bytes:
+    """Fill in what the credential knows: the tenant, and the user of a user token. A value that is not an object is returned unchanged."""
+    if caller.user is None and caller.tenant == "default":
+        return value
+    try:
+        fields = _raw_fields.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return value
+    fields.setdefault("tenantId", _raw(caller.tenant))
+    if caller.user is not None:
+        fields.setdefault("userId", _raw(caller.user))
+    return msgspec.json.encode(fields)
+
+
+def check(value: bytes, now: int) -> Event | DeadLetter:
+    """Decode ``value`` as the job will. ``now`` is in milliseconds since 1970 UTC."""
+    return decode(Message(value=value, key=None, topic="http", partition=0, offset=0, log_time=now, reference=now, seq=0))
+
+
+def id_of(value: bytes) -> str | None:
+    """Return the ``eventId`` of an event that is not valid, if it has a readable one."""
+    try:
+        return _event_type.decode(_raw_fields.decode(value)["eventId"])[:128]
+    except (msgspec.DecodeError, KeyError, ValueError, RecursionError):
+        return None
+
+
+def faults_of(letter: DeadLetter, now: int) -> list[Fault]:
+    """Return every fault of a rejected event.
+
+    The decoder reports the first one. Each field at fault is replaced by a sound value, and the decoder asked again, until it is content.
+    """
+    faults = [_fault(letter)]
+    try:
+        fields = _raw_fields.decode(letter.raw)
+    except (msgspec.DecodeError, RecursionError):
+        return faults
+    mended: set[str] = set()
+    while len(faults) < _MOST_FAULTS:
+        candidates = [each for each in _candidates(letter) if each not in mended]
+        present = [each for each in candidates if each in fields]
+        if not candidates:
+            break
+        field = (present or candidates)[0]
+        faults[-1] = faults[-1]._replace(field=_precise(letter, field))
+        mended.add(field)
+        fields[field] = _sound_value(field, fields, now)
+        found = check(msgspec.json.encode(fields), now)
+        if isinstance(found, Event):
+            break
+        letter = found
+        faults.append(_fault(letter))
+    return faults
+
+
+def _fault(letter: DeadLetter) -> Fault:
+    candidates = _candidates(letter)
+    return Fault(_precise(letter, candidates[0]) if candidates else "", letter.reason, letter.detail)
+
+
+def _candidates(letter: DeadLetter) -> tuple[str, ...]:
+    named: list[str] = _NAMED.findall(letter.detail)
+    if letter.reason in _FIELDS:
+        known = _FIELDS[letter.reason]
+        return tuple(sorted(known, key=lambda field: field not in named[-1:]))
+    if letter.detail.startswith("previousId"):
+        return ("payload",)
+    return tuple(named[:1])
+
+
+def _precise(letter: DeadLetter, field: str) -> str:
+    if field != "payload":
+        return field
+    if letter.detail.startswith("previousId"):
+        return "payload.previousId"
+    found = _OF_PAYLOAD.match(letter.detail)
+    return f"payload.{found['needed'] or found['named']}" if found is not None else field
+
+
+def _sound_value(field: str, fields: dict[str, msgspec.Raw], now: int) -> msgspec.Raw:
+    if field == "timestamp":
+        return _raw(rfc3339(now))
+    if field == "payload":
+        try:
+            needed = REQUIRED.get(_event_type.decode(fields["eventType"]))
+        except (msgspec.DecodeError, KeyError):
+            needed = None
+        return _raw({needed: "x"} if needed else {})
+    if field == "schemaVersion":
+        return _raw(1)
+    return _raw({"eventType": "track", "name": ""}.get(field, "x"))
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
