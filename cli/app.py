@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from cli import catalog, demo, evaluate, explain, llm, recommend, report, review, run, settings, simulate, sql
+from cli import catalog, demo, evaluate, explain, gateway, keys, llm, recommend, report, review, run, settings, simulate, sql
 from cli.failures import end
 from cli.streams import OutputError, standard_streams
 
@@ -55,6 +55,7 @@ for _command, _short in (
     (demo.demo, "Run the engine on simulated users, compare with the truth."),
     (run.run, "Run the job on a file, or on Kafka."),
     (simulate.simulate, "Write the events of simulated users."),
+    (gateway.gateway, "Serve events in, guidance out over HTTP."),
     (recommend.recommend, "Show the recommendation that the app reads for a user."),
     (explain.explain, "Show one user's history: events, decisions, and why."),
     (report.report, "Show activation, funnels, stuck signals and arms."),
@@ -69,6 +70,12 @@ _catalogs = typer.Typer(
 )
 _catalogs.command("check", short_help="Check a catalog and its prompts.", context_settings=_CONTEXT)(catalog.check)
 app.add_typer(_catalogs, name="catalog")
+
+_keys = typer.Typer(rich_markup_mode=None, help="Create and revoke the keys of the gateway.", context_settings=_CONTEXT)
+_keys.command("create", short_help="Create a key and print it.", context_settings=_CONTEXT)(keys.create)
+_keys.command("list", short_help="List all keys, without their texts.", context_settings=_CONTEXT)(keys.list_keys)
+_keys.command("revoke", short_help="Revoke a key for good.", context_settings=_CONTEXT)(keys.revoke)
+app.add_typer(_keys, name="keys")
 
 _reviews = typer.Typer(rich_markup_mode=None, help="Approve or reject model texts that wait for review.", context_settings=_CONTEXT)
 _reviews.command("list", short_help="List the texts that wait.", context_settings=_CONTEXT)(review.list_waiting)

@@ -183,6 +183,22 @@ class Settings(BaseSettings):
     llm_alert_share: float = Field(default=0.8, gt=0, le=1, description="Share of a daily budget at which a warning is logged.")
     llm_input_price: float = Field(default=0.0, ge=0, le=10_000, description="Price in dollars of a million input tokens.")
     llm_output_price: float = Field(default=0.0, ge=0, le=10_000, description="Price in dollars of a million output tokens.")
+    gateway_host: str = Field(
+        default="127.0.0.1", min_length=1, max_length=255, description="Address on which the gateway listens; 0.0.0.0 for all networks."
+    )
+    gateway_port: int = Field(default=8080, ge=0, le=65_535, description="Port of the gateway; 0 takes a free one.")
+    gateway_events_per_second: float = Field(
+        default=5_000.0,
+        gt=0,
+        le=1_000_000,
+        description="Events a second that the gateway takes from one key, on average; twice as many at once. Beyond, it answers 429.",
+    )
+    gateway_acknowledge_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        le=60,
+        description="Seconds that a request waits for the log to store its events. Then it is answered with 503, and the app sends again.",
+    )
     log_level: LogLevel = Field(
         default="info", description="Lowest level of the log lines that are written: debug, info, warning or error."
     )

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from sources.local_log.log import Record
 
-class Record(NamedTuple):
-    """One event on its way to the log: the message key (user or visitor id), the event's JSON, and the message headers."""
-
-    key: bytes
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
+__all__ = ["Log", "Record", "UnavailableError"]
 
 
 class UnavailableError(Exception):

@@ -31,3 +31,6 @@ class FakeLog:
             raise FakeLogError(self.failure)
         self.records += records
         self.commits.append(len(records))
+
+    def close(self) -> None:
+        """Do nothing; what was appended can still be looked at."""

@@ -9,7 +9,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Protocol
+from contextlib import suppress
+from typing import Final, Protocol
 
 from gateway.event_log import Record, UnavailableError
 
@@ -24,8 +25,11 @@ _RECORD_COST: Final = 256  # bytes of a waiting record beside its content
 class BlockingLog(Protocol):
     """A log on this machine, like ``EventLog``."""
 
-    def append(self, records: Sequence[Any]) -> object:
+    def append(self, records: Sequence[Record]) -> object:
         """Return when the records are on disk. Blocks. Raises an exception whose text is one sentence."""
+
+    def close(self) -> None:
+        """Close the log, after an append that still runs. Blocks."""
 
 
 class GroupCommitLog:
@@ -68,9 +72,11 @@ class GroupCommitLog:
         return self._fault
 
     async def close(self) -> None:
-        """Wait for the commits under way, some seconds at most."""
+        """Wait for the commits under way, some seconds at most, and close the log."""
         if self._writer is not None:
             await asyncio.wait((self._writer,), timeout=_CLOSE_SECONDS)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._thread, self._log.close), _CLOSE_SECONDS)
         self._thread.shutdown(wait=False)
 
     async def _write(self) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
@@ -26,8 +30,22 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._stopping = stopping
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop in order on SIGINT and SIGTERM. uvicorn would raise the signal again afterwards, and the exit code would say "killed"."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._stopping.stop()  # uvicorn waits for open requests, and a stream would never end by itself
+        """Take a signal: end the streams, which would never end by themselves, and let uvicorn wait for the other requests."""
+        self._stopping.stop()
         super().handle_exit(sig, frame)
 
 
@@ -36,8 +54,12 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         bound = socket.socket(family)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((host, port))
+        except OSError:
+            bound.close()
+            raise
     except OSError as error:
         raise ListenError(
             f"The gateway cannot listen on {host}:{port} ({error.strerror or error}); choose another with --host and --port."

@@ -7,6 +7,7 @@
 ├── secret.key           generated if ONRAMP_SECRET is not set but a server is
 ├── secret.check         digest of the secret that this directory was created with
 ├── state/               Bytewax recovery
+├── keys.json            keys of the gateway, hashed; keys.lock beside it
 ├── clickhouse/          embedded ClickHouse: one process at a time
 ├── valkey/              embedded Valkey, its address and password
 ├── spool/               rows on their way to ClickHouse
@@ -77,6 +78,7 @@ class DataDir:
         self.valkey = path / "valkey"
         self.spool = path / "spool"
         self.dead_letters = path / "dead_letters.jsonl"
+        self.keys = path / "keys.json"
         self.secret_key = path / "secret.key"
         self.secret_check = path / "secret.check"
         self._run = path / "run.json"

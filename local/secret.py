@@ -79,3 +79,20 @@ def _check_secret(secret: bytes, data_dir: DataDir) -> None:
             f"The data directory {data_dir.path} was created with another ONRAMP_SECRET; under this one all its users would be new users; "
             "set the old one, or choose another directory with --data-dir."
         )
+
+
+def secret_of_job(data_dir: DataDir, *, given: str | None, embedded: bool) -> bytes:
+    """Return the key of the job on ``data_dir``, for a process beside it. Takes no lock. Raises ``DataDirError`` if none is known."""
+    if given is not None:
+        return given.encode()
+    if embedded:
+        return DEVELOPMENT_SECRET
+    try:
+        secret = data_dir.secret_key.read_bytes().strip()
+    except OSError:
+        secret = b""
+    if len(secret) < 16:
+        raise DataDirError(
+            "The key of recommendation ids is not known here: set ONRAMP_SECRET, or ONRAMP_SIGNING_KEY, to the value that the job has."
+        )
+    return secret

@@ -1,0 +1,79 @@
+"""``onramp gateway``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import DataDirOption
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from gateway.event_log import Log
+
+_HostOption = Annotated[str | None, typer.Option("--host", help="Address to listen on. [default: 127.0.0.1]", show_default=False)]
+_PortOption = Annotated[
+    int | None, typer.Option("--port", min=0, max=65_535, help="Port to listen on; 0 takes a free one. [default: 8080]", show_default=False)
+]
+
+
+def gateway(host: _HostOption = None, port: _PortOption = None, data_dir: DataDirOption = None) -> None:
+    """Serve events in and guidance out over HTTP, until you stop it. Ctrl-C ends it in order.
+
+    Events go into the event log (ONRAMP_EVENT_LOG) or into Kafka (ONRAMP_KAFKA_BROKERS), and are acknowledged when they are stored there.
+    Create a key first.
+
+    \b
+    Example:  onramp gateway --port 9000
+              ONRAMP_EVENT_LOG=.onramp/log onramp gateway
+              ONRAMP_KAFKA_BROKERS=kafka:9092 ONRAMP_REDIS_URL=redis://cache:6379/0 onramp gateway --host 0.0.0.0
+    """
+    import logging
+
+    from cli.options import load
+    from gateway.app import GatewayParts, build
+    from gateway.keys import KeyStore
+    from gateway.serve import listen, serve
+    from gateway.stopping import Stopping
+    from local.data_dir import DataDir
+    from local.secret import secret_of_job
+    from state.ids import Keys
+
+    settings = load(service=True, data_dir=data_dir, gateway_host=host, gateway_port=port)
+    directory = DataDir.create(settings.data_dir)
+    signing = settings.signing_keys()
+    given = settings.secret.get_secret_value() if settings.secret is not None else None
+    secret = signing[0] if signing else secret_of_job(directory, given=given, embedded=settings.embedded)
+    with listen(settings.gateway_host, settings.gateway_port) as bound:
+        stopping = Stopping()
+        parts = GatewayParts(
+            log=_log(settings),
+            store=KeyStore(directory.keys),
+            keys=Keys(secret, signing),
+            stopping=stopping,
+            events_per_second=settings.gateway_events_per_second,
+        )
+        logging.getLogger("gateway").info("listening on http://%s:%s", *bound.getsockname()[:2])
+        serve(build(parts), bound, stopping)
+
+
+def _log(settings: Settings) -> Log:
+    """Open the log of the settings. Raises ``SettingsError`` if they name none."""
+    from flows.settings import SettingsError
+    from gateway.group_commit import GroupCommitLog
+    from gateway.kafka_log import KafkaLog
+    from sources.errors import LogError
+    from sources.local_log.log import EventLog
+    from sources.local_log.retention import Retention
+
+    seconds = settings.gateway_acknowledge_seconds
+    if settings.kafka_brokers is not None:
+        return KafkaLog(settings.kafka_client_config(), settings.kafka_topic, acknowledge_seconds=seconds)
+    if settings.event_log is None:
+        raise SettingsError(
+            "there is nowhere to store events: set ONRAMP_EVENT_LOG to a directory, which the job reads too, or ONRAMP_KAFKA_BROKERS for "
+            "Kafka."
+        )
+    retention = Retention(max_bytes=settings.event_log_max_mb * 1_048_576, max_age_ms=round(settings.event_log_max_days * 86_400_000))
+    return GroupCommitLog(EventLog(settings.event_log, retention=retention), acknowledge_seconds=seconds, failures=(LogError,))

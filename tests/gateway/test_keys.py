@@ -1,0 +1,95 @@
+"""The key store: what is kept of a key, and changes by several processes."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from gateway.keys import Key, KeyStore, KeyStoreError, read_origin
+from tests.cli.command import onramp
+from tests.support.waiting import join
+
+
+def test_only_a_hash_of_a_key_is_stored_and_only_its_owner_reads_the_file(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path / "keys.json")
+    texts = [store.create(kind)[1] for kind in ("publishable", "server", "webhook")]
+    stored = (tmp_path / "keys.json").read_text()
+    assert not any(text in stored for text in texts)
+    assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
+    assert [text[:3] for text in texts] == ["pk_", "sk_", "wh_"]
+    found = [store.ring().find(text) for text in texts]
+    assert [key.kind for key in found if key is not None] == ["publishable", "server", "webhook"]
+
+
+def test_a_tenant_has_two_signing_keys_at_most_and_a_revoked_one_is_forgotten(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path / "keys.json")
+    first, text = store.create("signing")
+    store.create("signing")
+    store.create("signing", tenant="other")
+    with pytest.raises(KeyStoreError, match="revoke the older one"):
+        store.create("signing")
+    assert text in (tmp_path / "keys.json").read_text()
+    store.revoke(first.id)
+    assert text not in (tmp_path / "keys.json").read_text()
+    store.create("signing")
+
+
+def test_two_stores_at_once_lose_no_key(tmp_path: Path) -> None:
+    made: list[Key] = []
+
+    def make() -> None:
+        store = KeyStore(tmp_path / "keys.json")
+        made.extend(store.create("server")[0] for _ in range(10))
+
+    threads = [Thread(target=make, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        join(thread, "ten new keys")
+    assert {key.id for key in KeyStore(tmp_path / "keys.json").all_keys()} == {key.id for key in made}
+    assert len(made) == 30
+
+
+def test_a_damaged_file_is_a_sentence_and_keys_known_before_stay_in_force(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = KeyStore(tmp_path / "keys.json", reload_seconds=0)
+    _, text = store.create("server")
+    (tmp_path / "keys.json").write_text('{"keys": [{"id": 3}]}')
+    for _ in range(3):
+        assert store.ring().find(text) is not None
+    assert len(caplog.records) == 1
+    with pytest.raises(KeyStoreError, match="restore it from a backup"):
+        store.all_keys()
+    with pytest.raises(KeyStoreError, match="restore it from a backup"):
+        store.create("server")
+
+
+@pytest.mark.parametrize(
+    "origin", ["", "app.example.com", "https://", "https://a/b", "https://u:p@a", "ftp://a", "https://a:99999", "*", "null"]
+)
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    with pytest.raises(KeyStoreError, match="is not an origin"):
+        read_origin(origin)
+
+
+@pytest.mark.parametrize("tenant", ["", "a:b", "{a}", "a\nb", "x" * 129])
+def test_what_is_no_tenant_is_refused(tmp_path: Path, tenant: str) -> None:
+    with pytest.raises(KeyStoreError, match="tenant"):
+        KeyStore(tmp_path / "keys.json").create("server", tenant=tenant)
+    assert not (tmp_path / "keys.json").exists()
+
+
+def test_the_command_creates_lists_and_revokes(tmp_path: Path) -> None:
+    made = onramp("keys", "create", "publishable", "--origin", "https://app.example.com", "--note", "web", "--json", cwd=tmp_path).json
+    assert made["key"].startswith("pk_")
+    listed = onramp("keys", "list", "--json", cwd=tmp_path)
+    assert [(key["id"], key["note"], key["revokedAt"]) for key in listed.json["keys"]] == [(made["id"], "web", None)]
+    assert made["key"] not in listed.out
+    assert json.loads((tmp_path / ".onramp" / "keys.json").read_text())["keys"][0]["origins"] == ["https://app.example.com"]
+    assert "is revoked" in onramp("keys", "revoke", made["id"], cwd=tmp_path).out
+    again = onramp("keys", "revoke", made["id"], cwd=tmp_path)
+    assert (again.code, len(again.err.splitlines())) == (1, 1)
+    assert "revoked at" in again.err
