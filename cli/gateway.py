@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from cli.options import DataDirOption
 if TYPE_CHECKING:
     from flows.settings import Settings
     from gateway.event_log import Log
+    from local.data_dir import DataDir
 
 _HostOption = Annotated[str | None, typer.Option("--host", help="Address to listen on. [default: 127.0.0.1]", show_default=False)]
 _PortOption = Annotated[
@@ -51,11 +53,20 @@ def gateway(host: _HostOption = None, port: _PortOption = None, data_dir: DataDi
             log=_log(settings),
             store=KeyStore(directory.keys),
             keys=Keys(secret, signing),
+            redis_url=_redis_url(settings, directory),
             stopping=stopping,
             events_per_second=settings.gateway_events_per_second,
         )
         logging.getLogger("gateway").info("listening on http://%s:%s", *bound.getsockname()[:2])
         serve(build(parts), bound, stopping)
+
+
+def _redis_url(settings: Settings, directory: DataDir) -> Callable[[], str | None]:
+    """Return how to find the server of recommendations: that of the settings, or the one that a job runs in the data directory."""
+    from local.valkey import published_url
+
+    url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
+    return lambda: url if url is not None else published_url(directory.valkey)
 
 
 def _log(settings: Settings) -> Log:

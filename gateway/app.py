@@ -23,7 +23,11 @@ from gateway.health import Health
 from gateway.ingest import Ingest, wall_clock
 from gateway.keys import KeyStore
 from gateway.rate_limit import RateLimiter
+from gateway.reads_route import ReadsRoute
+from gateway.records import Records
 from gateway.stopping import Stopping
+from gateway.stream_route import StreamRoute
+from gateway.updates import Updates
 from state.ids import Keys
 
 USER_EVENTS_PER_SECOND = 20.0
@@ -33,12 +37,14 @@ USER_EVENTS_PER_SECOND = 20.0
 class GatewayParts(msgspec.Struct, frozen=True):
     """What the application is built from.
 
-    ``keys`` checks recommendation ids. Streams end when ``stopping`` says so. ``clock`` is in milliseconds since 1970 UTC.
+    ``keys`` checks recommendation ids. ``redis_url`` names the server of recommendations, or None while there is none. Streams end when
+    ``stopping`` says so. ``clock`` is in milliseconds since 1970 UTC.
     """
 
     log: Log
     store: KeyStore
     keys: Keys
+    redis_url: Callable[[], str | None]
     stopping: Stopping
     events_per_second: float = 5000.0
     clock: Callable[[], int] = wall_clock
@@ -59,18 +65,27 @@ def build(parts: GatewayParts) -> Starlette:
         RateLimiter(per_second=USER_EVENTS_PER_SECOND, burst=10 * USER_EVENTS_PER_SECOND),
         parts.clock,
     )
-    health = Health(parts.log)
+    records = Records(parts.redis_url)
+    updates = Updates(parts.redis_url)
+    reads = ReadsRoute(authenticator, records, parts.clock)
+    health = Health(parts.log, records)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        updates.start()
         try:
             yield
         finally:
+            await updates.stop()
+            await records.close()
             await parts.log.close()
 
     return Starlette(
         routes=[
             Route("/v1/events", EventsRoute(authenticator, ingest), methods=["POST"]),  # first: most requests are for it
+            Route("/v1/recommendations/{user:path}", reads.recommendation, methods=["GET"]),
+            Route("/v1/users/{user:path}/progress", reads.progress, methods=["GET"]),
+            Route("/v1/stream", StreamRoute(authenticator, records, updates, parts.stopping, parts.clock), methods=["GET"]),
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
         ],

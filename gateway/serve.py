@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import threading
@@ -17,6 +18,7 @@ from gateway.stopping import Stopping
 
 _DRAIN_SECONDS: Final = 10
 """How long requests may take to end after a signal. Streams end at once, and a commit takes milliseconds."""
+_OPEN_FILES: Final = 65_536
 _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than the idle limit of usual load balancers (60 s): the side that closes first must be theirs."""
 
@@ -69,7 +71,16 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: ASGIApp, bound: socket.socket, stopping: Stopping) -> None:
     """Serve until SIGINT or SIGTERM, then end streams, answer what is under way, and return. Call it from the main thread. Blocks."""
+    _allow_connections()
     make_server(app, stopping).run(sockets=[bound])
+
+
+def _allow_connections() -> None:
+    """Raise the limit of open files as far as the system allows: each stream is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def make_server(app: ASGIApp, stopping: Stopping) -> uvicorn.Server:

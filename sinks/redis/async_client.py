@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any, Final, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
@@ -21,6 +22,7 @@ from sinks.redis.errors import code_of
 CONNECTIONS: Final = 32
 """Connections to Redis that one process holds at most: at under a millisecond a request they carry thousands a second."""
 
+_ANY: Final = random.SystemRandom()  # spreads the processes over the nodes; no decision depends on it
 _SHARE: Final = 4  # a node or sentinel that does not answer must leave time to ask the next one
 
 
@@ -129,3 +131,15 @@ class _Cluster(RedisCluster):
         """Close all connections, also while the layout is not known."""
         self._initialize = False
         await super().aclose()
+
+
+def connect_subscriber(url: str, wait_seconds: float) -> Redis:
+    """Return a client that listens to channels at ``url``, like ``connect_async``; in a cluster of any one node, which hears all others."""
+    address = address_of(url)
+    if address.kind != "cluster":
+        return cast("Redis", connect_async(url, wait_seconds))
+    options = client_options(address, connect_seconds=wait_seconds, answer_seconds=wait_seconds)
+    options["retry"] = Retry(NoBackoff(), 0)
+    host, port = _ANY.choice(address.hosts)
+    kind = SSLConnection if address.tls else Connection
+    return Redis.from_pool(BlockingConnectionPool(connection_class=kind, host=host, port=port, max_connections=2, **options))

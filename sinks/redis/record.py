@@ -18,6 +18,7 @@ from state.records.recommendation import (
     encode,
     redis_key,
     shown_key,
+    updates_channel,
 )
 
 
@@ -50,6 +51,12 @@ def keys_of(effect: Effect) -> UserKeys:
     return UserKeys(
         redis_key(user.tenant_id, user.user_id), shown_key(user.tenant_id, user.user_id), progress_key(user.tenant_id, user.user_id)
     )
+
+
+def announcement_of(effect: Effect) -> tuple[str, str]:
+    """Return the channel and the message that announce ``effect``."""
+    user = effect.recommendation if isinstance(effect, Publish | ReplaceText) else effect
+    return updates_channel(user.tenant_id), user.user_id
 
 
 def version_of(effect: Effect) -> int:

@@ -20,6 +20,9 @@ key does not hold its decision. ``mark_shown`` sets the second key to the decisi
 ``progress`` concerns the third key: its record is written if it is newer than the one there and the first key holds no tombstone of its
 version or a newer one. An empty record removes it. ``erase`` deletes this key too.
 
+Every write is announced on the channel of the user's tenant, with the user's id as the message (``updates_channel``). Who follows a
+user reads the record then. Redis promises no delivery, and without the right to publish nothing is announced: the record is what counts.
+
 A tombstone has its own version even if it replaces a newer record: a replay that erases again also publishes again after it.
 """
 
@@ -45,7 +48,7 @@ SCRIPT: Final = f"""
 local function is_version(known)
   return type(known) == 'number' and known >= 0 and known <= 9007199254740992 and known == math.floor(known)
 end
-local mode, version, record, ttl_ms, id = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+local mode, version, record, ttl_ms, id, channel, user = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 if mode == 'mark_shown' then
   redis.call('SET', KEYS[2], id, 'PX', ttl_ms)
   return {WRITTEN}
@@ -70,6 +73,7 @@ if mode == 'progress' then
     end
   end
   if record == '' then redis.call('DEL', KEYS[3]) else redis.call('SET', KEYS[3], record, 'PX', ttl_ms) end
+  redis.pcall('PUBLISH', channel, user)
   return result
 end
 
@@ -84,6 +88,7 @@ elseif mode == 'replace_text' then
   if not readable or type(stored) ~= 'table' or stored['recommendationId'] ~= id or stored['source'] ~= 'template' then return {REFUSED} end
   if stored['version'] ~= version or redis.pcall('GET', KEYS[2]) == stored['decisionId'] then return {REFUSED} end
   redis.call('SET', KEYS[1], record, 'KEEPTTL')
+  redis.pcall('PUBLISH', channel, user)
   return {WRITTEN}
 elseif current then
   local readable, stored = pcall(cjson.decode, current)
@@ -101,6 +106,7 @@ end
 if mode == 'replace_text' then return {REFUSED} end
 redis.call('SET', KEYS[1], record, 'PX', ttl_ms)
 if mode == 'erase' then redis.call('DEL', KEYS[2], KEYS[3]) end
+redis.pcall('PUBLISH', channel, user)
 return result
 """
 

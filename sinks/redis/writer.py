@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from sinks.masked_url import mask_url
 from sinks.redis.client import RedisServers
 from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, code_of, describe, is_transient
-from sinks.redis.record import UserKeys, encode_record, id_of, keys_of, version_of
+from sinks.redis.record import UserKeys, announcement_of, encode_record, id_of, keys_of, version_of
 from sinks.redis.script import DIGEST, ERASE, MARK_SHOWN, PROGRESS, PUBLISH, REFUSED, REPAIRED, REPLACE_TEXT, SCRIPT, STALE, UNCHANGED
 from state.backoff import backoff_seconds
 from state.never import never
@@ -80,6 +80,7 @@ class _Operation:
     mode: bytes
     version: int
     record: bytes
+    announcement: tuple[str, str]
 
 
 @dataclass
@@ -164,7 +165,7 @@ class RecommendationWriter:
         for position, operation in enumerate(operations):
             keys = operation.keys
             ttl_ms = self._lifetimes_ms.get(operation.mode, self._ttl_ms)
-            arguments = (operation.mode, operation.version, operation.record, ttl_ms, operation.identity)
+            arguments = (operation.mode, operation.version, operation.record, ttl_ms, operation.identity, *operation.announcement)
             if load_script and position == 0:
                 pipeline.eval(SCRIPT, len(keys), *keys, *arguments)
             else:
@@ -263,4 +264,11 @@ _MODES = {Erase: ERASE, ReplaceText: REPLACE_TEXT, MarkShown: MARK_SHOWN, Publis
 
 
 def _operation(effect: Effect) -> _Operation:
-    return _Operation(keys_of(effect), id_of(effect), _MODES.get(type(effect), PUBLISH), version_of(effect), encode_record(effect))
+    return _Operation(
+        keys=keys_of(effect),
+        identity=id_of(effect),
+        mode=_MODES.get(type(effect), PUBLISH),
+        version=version_of(effect),
+        record=encode_record(effect),
+        announcement=announcement_of(effect),
+    )

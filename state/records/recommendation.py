@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 import msgspec
 
@@ -70,6 +71,9 @@ class MarkShown(msgspec.Struct, frozen=True, gc=False):
 
 Effect = Publish | Erase | ReplaceText | MarkShown | PublishProgress
 
+UPDATES: Final = "onramp:updates:"
+"""How the channels of all tenants begin."""
+
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -92,6 +96,11 @@ def validation_hash(message: str, ui_component: str, deep_link: str) -> str:
 def redis_key(tenant_id: str, user_id: str) -> str:
     """Key of a person's record. The braces are a Redis Cluster hash tag: all keys of one person share a slot."""
     return f"onramp:{{{tenant_id}:{user_id}}}:rec"
+
+
+def updates_channel(tenant_id: str) -> str:
+    """Channel on which every change of a record of the tenant is announced. The message is the person's id."""
+    return f"{UPDATES}{tenant_id}"
 
 
 def shown_key(tenant_id: str, user_id: str) -> str:

@@ -81,7 +81,7 @@ def run_gateway(directory: Path, *, acknowledge_seconds: float = PATIENCE, **par
     store = KeyStore(directory / "keys.json", reload_seconds=0.0)
     stopping = Stopping()
     committed = GroupCommitLog(log, acknowledge_seconds=acknowledge_seconds, failures=(FakeLogError,))
-    whole = {"log": committed, "store": store, "keys": SIGNING, "stopping": stopping, **parts}
+    whole = {"log": committed, "store": store, "keys": SIGNING, "stopping": stopping, "redis_url": lambda: None, **parts}
     with listen("127.0.0.1", 0) as bound:
         server = make_server(build(GatewayParts(**whole)), stopping)
         thread = Thread(target=asyncio.run, args=(server.serve(sockets=[bound]),), daemon=True)
