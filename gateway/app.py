@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -25,6 +25,9 @@ from gateway.keys import KeyStore
 from gateway.rate_limit import RateLimiter
 from gateway.reads_route import ReadsRoute
 from gateway.records import Records
+from gateway.segment.calls_route import CallsRoute, WebhookRoute
+from gateway.segment.mapping import default_names
+from gateway.segment.settings_route import SettingsRoute, metrics
 from gateway.stopping import Stopping
 from gateway.stream_route import StreamRoute
 from gateway.updates import Updates
@@ -34,11 +37,16 @@ USER_EVENTS_PER_SECOND = 20.0
 """Events a second of one user's tokens: a person makes a few; a page that sends more is broken, or hostile."""
 
 
+CALLS = ("track", "identify", "page", "screen", "group", "alias", "batch")
+"""Calls of Segment's API; the first letter of each is its short form."""
+
+
 class GatewayParts(msgspec.Struct, frozen=True):
     """What the application is built from.
 
     ``keys`` checks recommendation ids. ``redis_url`` names the server of recommendations, or None while there is none. Streams end when
-    ``stopping`` says so. ``clock`` is in milliseconds since 1970 UTC.
+    ``stopping`` says so. ``track_names``: name of a track call of Segment's API → type of the contract. ``clock`` is in milliseconds since
+    1970 UTC.
     """
 
     log: Log
@@ -46,6 +54,7 @@ class GatewayParts(msgspec.Struct, frozen=True):
     keys: Keys
     redis_url: Callable[[], str | None]
     stopping: Stopping
+    track_names: Mapping[str, str] = msgspec.field(default_factory=default_names)
     events_per_second: float = 5000.0
     clock: Callable[[], int] = wall_clock
 
@@ -80,12 +89,22 @@ def build(parts: GatewayParts) -> Starlette:
             await records.close()
             await parts.log.close()
 
+    settings = SettingsRoute(authenticator)
+    calls = {kind: CallsRoute(authenticator, ingest, parts.track_names, kind if kind != "batch" else None) for kind in CALLS}
+
     return Starlette(
         routes=[
             Route("/v1/events", EventsRoute(authenticator, ingest), methods=["POST"]),  # first: most requests are for it
             Route("/v1/recommendations/{user:path}", reads.recommendation, methods=["GET"]),
             Route("/v1/users/{user:path}/progress", reads.progress, methods=["GET"]),
             Route("/v1/stream", StreamRoute(authenticator, records, updates, parts.stopping, parts.clock), methods=["GET"]),
+            *(Route(f"/v1/{kind}", route, methods=["POST"]) for kind, route in calls.items()),
+            *(Route(f"/v1/{kind[0]}", route, methods=["POST"]) for kind, route in calls.items()),
+            Route("/v1/m", metrics, methods=["POST"]),
+            Route("/v1/webhooks/segment", WebhookRoute(authenticator, ingest, parts.track_names), methods=["POST"]),
+            Route("/v1/projects/{write_key}/settings", settings.settings, methods=["GET"]),
+            Route("/sourceConfig", settings.source_config, methods=["GET"]),
+            Route("/sourceConfig/", settings.source_config, methods=["GET"]),
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
         ],

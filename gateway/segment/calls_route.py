@@ -1,0 +1,192 @@
+"""``POST /v1/track`` and its kin, ``/v1/batch``, and Segment's webhook destination.
+
+SDKs decide by the status alone what to send again: 200 when the log has everything, 429 and 503 for later, and 400 for never. That is also
+the answer to a body that is too large, because some send after a 413 for ever. A call of a batch that is not valid goes into the log too,
+so that it ends among the dead letters of the job.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.authentication import Authenticator
+from gateway.body import read_body
+from gateway.caller import Caller, Fault
+from gateway.errors import RefusedError, json_response, unauthorized
+from gateway.event_log import Record
+from gateway.ingest import Ingest, Rejected, check_count, headers_of
+from gateway.segment.mapping import UnmappableError, milliseconds, to_events
+
+MOST_EVENT: Final = 32_768
+MOST_BATCH: Final = 512_000
+"""Bytes of a call, and of a batch, after decompression: the limits of Segment's API (32 KB and 500 KB)."""
+_TOO_LARGE: Final = 413
+_LONGEST_KEY: Final = 200
+
+_objects: Final = msgspec.json.Decoder(dict[str, Any])
+_raw_list: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_raw_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class CallsRoute:
+    """One call (``kind``), or a batch of them (``kind`` None). An ASGI endpoint."""
+
+    def __init__(self, authenticator: Authenticator, ingest: Ingest, names: Mapping[str, str], kind: str | None) -> None:
+        """``names``: track name → type of the contract."""
+        self._authenticator = authenticator
+        self._ingest = ingest
+        self._names = names
+        self._kind = kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer when the log has the events. Raises ``RefusedError``."""
+        try:
+            response = await self._answer(scope, receive)
+        except RefusedError as error:
+            if error.status != _TOO_LARGE:
+                raise
+            response = RefusedError(400, error.code, str(error)).response()
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        named = any(name == b"authorization" for name, _ in scope["headers"])
+        caller = self._authenticator.authenticate(scope) if named else None
+        body = await read_body(scope, receive, limit=MOST_EVENT if self._kind is not None else MOST_BATCH)
+        sent = _decode(body)
+        if caller is None:
+            write_key = sent.get("writeKey")
+            if not isinstance(write_key, str) or len(write_key) > _LONGEST_KEY:
+                raise unauthorized("send the write key as the user of Basic auth, or as writeKey in the body")
+            caller = self._authenticator.write_key(scope, write_key)
+        if self._kind is not None:
+            return await store_calls([(sent, self._kind)], sent, caller, self._ingest, self._names, headers_of(scope), single=True)
+        batch = sent.get("batch")
+        if not isinstance(batch, list):
+            raise RefusedError(400, "bad_batch", "the body has no batch, a list of calls")
+        calls = [(call, str(call.get("type"))) if isinstance(call, dict) else ({}, "") for call in batch]
+        return await store_calls(calls, sent, caller, self._ingest, self._names, headers_of(scope), single=False)
+
+
+class WebhookRoute:
+    """Segment's webhook destination: its customers add it, and change nothing in their apps."""
+
+    def __init__(self, authenticator: Authenticator, ingest: Ingest, names: Mapping[str, str]) -> None:
+        """``names``: track name → type of the contract."""
+        self._authenticator = authenticator
+        self._ingest = ingest
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check secret and signature, and answer when the log has the events. Raises ``RefusedError``.
+
+        The secret comes in a header, because in a batch the signature covers the first event only.
+        """
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        given = headers.get(b"authorization", "")
+        scheme, _, rest = given.partition(" ")
+        secret = rest.strip() if scheme.lower() == "bearer" else given.strip()
+        caller = self._authenticator.webhook(secret[:_LONGEST_KEY])
+        try:
+            body = await read_body(scope, receive, limit=MOST_BATCH)
+        except RefusedError as error:
+            if error.status != _TOO_LARGE:
+                raise
+            raise RefusedError(400, error.code, str(error)) from error
+        several = body.lstrip()[:1] == b"["
+        try:
+            parts = [bytes(each) for each in _raw_list.decode(body)] if several else [body]
+        except (msgspec.DecodeError, RecursionError):
+            raise RefusedError(400, "not_json", "the body is not JSON") from None
+        expected = hmac.new(secret.encode(), parts[0] if parts else b"", "sha1").hexdigest()
+        if not hmac.compare_digest(expected.encode(), headers.get(b"x-signature", "").strip().lower().encode()):
+            raise unauthorized("x-signature is not the HMAC-SHA1 of the body with the webhook's secret")
+        calls = [(call, str(call.get("type"))) for call in map(_decode, parts)]
+        # Segment has corrected the clock already, so that `sentAt` must not do it again.
+        response = await store_calls(calls, {}, caller, self._ingest, self._names, headers_of(scope), single=False)
+        await response(scope, receive, send)
+
+
+async def store_calls(
+    calls: Sequence[tuple[dict[str, Any], str]],
+    envelope: Mapping[str, Any],
+    caller: Caller,
+    ingest: Ingest,
+    names: Mapping[str, str],
+    headers: tuple[tuple[str, bytes], ...],
+    *,
+    single: bool,
+) -> Response:
+    """Store the events of ``calls``, and return the answer. ``single``: a fault is answered with 400; else it becomes a dead letter."""
+    check_count(len(calls))
+    ingest.take(caller, len(calls))
+    received = ingest.clock()
+    values: list[bytes] = []
+    owners: list[int] = []
+    rejected: list[Rejected] = []
+    for index, (call, kind) in enumerate(calls):
+        # A call of a batch may have a `sentAt` of its own.
+        sent = milliseconds(envelope.get("sentAt")) or milliseconds(call.get("sentAt")) if envelope else None
+        try:
+            events = to_events(
+                call,
+                kind,
+                names=names,
+                received=received,
+                sent=sent,
+                new_id=lambda: uuid.uuid4().hex,
+                merges=caller.kind == "server",
+            )
+        except UnmappableError as error:
+            value = msgspec.json.encode(call)
+            rejected.append(Rejected(index=index, event_id=None, faults=[Fault("", error.code, str(error))], value=value))
+            continue
+        values += (msgspec.json.encode(event) for event in events)
+        owners += [index] * len(events)
+    _, records, faulty = ingest.sort(values, caller, headers)
+    for each in faulty:
+        each.index = owners[each.index]
+    rejected += faulty
+    if single and rejected:
+        first = rejected[0]
+        status, code = (403, "forbidden") if first.forbidden else (400, "invalid_event")
+        message = "; ".join(fault.message for fault in first.faults)
+        raise RefusedError(status, code, message, success=False, rejected=[each.as_json() for each in rejected])
+    letters = [_dead_letter(each, caller, headers) for each in rejected]
+    await ingest.store([*records, *letters])
+    told = {"rejected": [each.as_json() for each in rejected]} if rejected else {}
+    return json_response(200, {"success": True, **told})
+
+
+def _dead_letter(each: Rejected, caller: Caller, headers: tuple[tuple[str, bytes], ...]) -> Record:
+    """Return a message that the job rejects as well.
+
+    What a server sent goes as it is, so that the job finds the same reason. Of other senders it is wrapped: nothing of it may count,
+    whatever it looks like in a moment, when a timestamp that is too far ahead no longer is.
+    """
+    reason = each.faults[0].code if each.faults else ""
+    if caller.kind != "server" or reason in {"forbidden", "timestamp_out_of_range"} or not each.faults[0].field:
+        faults = [{"field": fault.field, "code": fault.code, "message": fault.message} for fault in each.faults]
+        value = msgspec.json.encode({"rejectedByGateway": faults, "tenantId": caller.tenant, "message": msgspec.Raw(each.value)})
+    else:
+        value = each.value
+    return Record((each.event_id or caller.key_id).encode(), value, headers)
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    body = body.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return _objects.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:  # half a character in one call, as some SDKs cut texts, must not cost the others
+        return _objects.decode(json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):  # a DecodeError is a ValueError
+        raise RefusedError(400, "not_json", "the body is not a JSON object") from None

@@ -1,0 +1,318 @@
+"""The Segment-compatible way in over a real socket: calls, batches, webhooks, settings, and the official SDK."""
+
+from __future__ import annotations
+
+import gzip
+import hmac
+import json
+from collections.abc import Iterator
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from gateway.validation import check
+from state.events import Event
+from tests.support.gateway import SIGNING, Gateway, run_gateway
+from tests.support.waiting import PATIENCE, join
+
+NOW = 1_772_442_005_000
+"""2026-03-02T09:00:05Z."""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with run_gateway(tmp_path_factory.mktemp("gateway"), clock=lambda: NOW) as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(shared: Gateway) -> Gateway:
+    shared.log.records.clear()
+    return shared
+
+
+@pytest.fixture(scope="module")
+def key(shared: Gateway) -> str:
+    return shared.key("server")
+
+
+@pytest.fixture(scope="module")
+def page_key(shared: Gateway) -> str:
+    return shared.key("publishable")
+
+
+def call(**fields: Any) -> dict[str, Any]:
+    return {"messageId": "m1", "userId": "u-17", "timestamp": "2026-03-02T09:00:00.000Z", **fields}
+
+
+def send(gateway: Gateway, path: str, body: Any, key: str, **headers: str) -> Any:
+    return gateway.client.post(path, content=json.dumps(body).encode(), auth=(key, ""), headers=headers)
+
+
+CALLS: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
+    (
+        "track",
+        call(event="Dashboard Created", properties={"charts": 2}),
+        [{"eventType": "track", "name": "Dashboard Created", "payload": {"charts": 2}}],
+    ),
+    (
+        "track",
+        call(event="Signed Up", properties={"plan": "free"}, context={"traits": {"persona": "analyst"}}),
+        [
+            {"eventType": "track", "name": "Signed Up", "payload": {"plan": "free"}},
+            {"eventId": "m1:signup", "eventType": "signup", "payload": {"traits": {"tier": "free", "persona": "analyst"}}},
+        ],
+    ),
+    (
+        "page",
+        call(name="Pricing", context={"page": {"path": "/pricing", "title": "All prices"}}),
+        [{"eventType": "page_view", "name": "Pricing", "payload": {"path": "/pricing", "title": "All prices"}}],
+    ),
+    (
+        "page",
+        call(properties={"url": "https://x.example/a/b?c=d", "ref": 1}),
+        [{"eventType": "page_view", "payload": {"url": "https://x.example/a/b?c=d", "ref": 1, "path": "/a/b"}}],
+    ),
+    ("screen", call(name="Home"), [{"eventType": "page_view", "name": "Home", "payload": {"path": "Home", "title": "Home"}}]),
+    (
+        "identify",
+        call(
+            traits={"first_name": "Ana", "plan": "pro", "company": {"employee_count": 9}, "tags": ["x"]},
+            context={"timezone": "Europe/Rome"},
+        ),
+        [
+            {
+                "eventType": "identify",
+                "payload": {"traits": {"timezone": "Europe/Rome", "firstName": "Ana", "tier": "pro", "companySize": 9}},
+            }
+        ],
+    ),
+    (
+        "identify",
+        call(anonymousId="cookie-1"),
+        [
+            {"eventType": "identify", "payload": {"traits": {}}},
+            {"eventId": "m1:merge", "eventType": "identity_merged", "payload": {"previousId": "cookie-1"}},
+        ],
+    ),
+    ("identify", call(anonymousId="undefined"), [{"eventType": "identify", "payload": {"traits": {}}}]),
+    ("alias", call(previousId="cookie-1"), [{"eventType": "identity_merged", "payload": {"previousId": "cookie-1"}}]),
+    ("group", call(groupId=7, traits={"size": 3}), [{"eventType": "identify", "payload": {"traits": {"groupId": "7", "group_size": 3}}}]),
+]
+
+
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize(("kind", "sent", "expected"), CALLS)
+def test_a_call_becomes_events_of_the_contract(
+    gateway: Gateway, key: str, kind: str, sent: dict[str, Any], expected: list[dict[str, Any]], short: bool
+) -> None:
+    answer = send(gateway, f"/v1/{kind[0] if short else kind}", sent, key)
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    stored = gateway.stored()
+    for found, wanted in zip(stored, expected, strict=True):
+        whole = {"eventId": "m1", "userId": "u-17", "timestamp": "2026-03-02T09:00:00.000Z", **wanted}
+        assert {name: value for name, value in found.items() if value != ""} == whole
+    assert all(isinstance(check(record.value, NOW), Event) for record in gateway.log.records)
+
+
+def test_numbers_are_ids_and_a_visitor_is_kept(gateway: Gateway, key: str) -> None:
+    send(gateway, "/v1/track", call(userId=17, event="a"), key)
+    send(gateway, "/v1/track", call(userId=None, anonymousId="cookie-1", event="a"), key)
+    first, second = gateway.stored()
+    assert (first["userId"], second["anonymousId"]) == ("17", "cookie-1")
+    assert "userId" not in second
+
+
+def test_sent_at_corrects_the_clock_of_the_sender(gateway: Gateway, key: str) -> None:
+    """The sender's clock is an hour ahead; the event happened five seconds before it was sent."""
+    sent = call(event="a", timestamp="2026-03-02T10:00:00Z", sentAt="2026-03-02T10:00:05Z")
+    send(gateway, "/v1/track", sent, key)
+    send(gateway, "/v1/batch", {"batch": [{**sent, "type": "track"}], "sentAt": "2026-03-02T10:00:05"}, key)
+    send(gateway, "/v1/batch", {"batch": [{**sent, "type": "track", "timestamp": None}]}, key)
+    assert [each["timestamp"] for each in gateway.stored()] == [
+        "2026-03-02T09:00:00.000Z",
+        "2026-03-02T09:00:00.000Z",
+        "2026-03-02T09:00:05.000Z",
+    ]
+
+
+def test_a_batch_stores_what_is_valid_and_the_rest_become_dead_letters(gateway: Gateway, key: str) -> None:
+    batch = [
+        {**call(messageId="a", event="x"), "type": "track"},
+        {**call(messageId="b", event="x", timestamp="yesterday"), "type": "track"},
+        {**call(messageId="c"), "type": "nonsense"},
+        {**call(messageId="d"), "type": "track"},
+        17,
+        {**call(messageId="e", event="x", properties={"x": "y" * 33_000}), "type": "track"},
+        {**call(messageId="f", previousId="undefined"), "type": "alias"},
+        {**call(messageId="g", name="Home"), "type": "page"},
+    ]
+    answer = send(gateway, "/v1/batch", {"batch": batch, "context": {}}, key)
+    assert (answer.status_code, answer.json()["success"]) == (200, True)
+    assert [each["index"] for each in answer.json()["rejected"]] == [2, 3, 4, 1, 5, 6]
+    found = [check(record.value, NOW) for record in gateway.log.records]
+    assert [each.id for each in found if isinstance(each, Event)] == ["a", "g"]
+    reasons = sorted(each.reason for each in found if not isinstance(each, Event))
+    assert reasons == ["bad_timestamp", "missing_event_id", "missing_event_id", "missing_event_id", "payload_too_large", "placeholder_id"]
+
+
+def test_half_a_character_costs_one_call_no_other(gateway: Gateway, key: str) -> None:
+    calls = ",".join(f'{{"type": "track", "messageId": "{each}", "userId": "u", "event": "cut \\ud83d"}}' for each in "ab")
+    body = f'{{"batch": [{calls}]}}'.encode()
+    assert gateway.client.post("/v1/batch", content=body, auth=(key, "")).status_code == 200
+    assert [each["eventId"] for each in gateway.stored()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/v1/track", call(), "missing_event"),
+        ("/v1/track", call(event="x", userId=None), "invalid_event"),
+        ("/v1/track", call(event="x", timestamp="1970-01-01T00:00:00Z"), "invalid_event"),
+        ("/v1/page", call(), "missing_path"),
+        ("/v1/alias", call(), "missing_previous_id"),
+        ("/v1/group", call(), "missing_group"),
+        ("/v1/track", [], "not_json"),
+        ("/v1/track", None, "not_json"),
+        ("/v1/track", call(event="x", properties={"x": "y" * 33_000}), "too_large"),
+        ("/v1/batch", {}, "bad_batch"),
+        ("/v1/batch", {"batch": {}}, "bad_batch"),
+        ("/v1/batch", {"batch": [call(properties={"x": "y" * 30_000})] * 20}, "too_large"),
+        ("/v1/batch", {"batch": [{}] * 1001}, "too_large"),
+    ],
+)
+def test_a_call_that_is_no_good_is_400_with_code_and_message(gateway: Gateway, key: str, path: str, body: Any, code: str) -> None:
+    answer = send(gateway, path, body, key)
+    assert answer.status_code == 400
+    found = answer.json()
+    assert found["message"]
+    assert code in {found["code"], *(fault["code"] for each in found.get("rejected", ()) for fault in each["faults"])}
+    assert gateway.log.records == []
+
+
+def test_text_gzip_and_a_key_in_the_body_are_read(gateway: Gateway, page_key: str) -> None:
+    body = {**call(event="a"), "writeKey": page_key}
+    assert gateway.post("/v1/t", body, content_type="text/plain;charset=UTF-8").status_code == 200
+    assert gateway.post("/v1/t", content=gzip.compress(json.dumps(body).encode()), content_encoding="gzip").status_code == 200
+    batch = {"batch": [{**call(event="a"), "type": "track"}], "writeKey": page_key}
+    assert gateway.post("/v1/b", batch, content_type="text/plain").status_code == 200
+    for odd in ({**body, "writeKey": "pk_unknown"}, {**body, "writeKey": 7}, call(event="a")):
+        answer = gateway.post("/v1/t", odd)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert len(gateway.log.records) == 3
+
+
+def test_a_publishable_key_cannot_merge_by_any_call_and_not_by_a_time_that_is_nearly_too_far_ahead(gateway: Gateway, page_key: str) -> None:
+    assert send(gateway, "/v1/alias", call(previousId="victim"), page_key).status_code == 403
+    assert send(gateway, "/v1/identify", call(anonymousId="cookie-1"), page_key).status_code == 200
+    assert [each["eventType"] for each in gateway.stored()] == ["identify"]
+    gateway.log.records.clear()
+    for timestamp in ("2026-03-02T09:00:00Z", "2026-03-03T09:00:05.002Z"):
+        alias = {
+            **call(previousId="victim", timestamp=timestamp),
+            "type": "alias",
+            "eventType": "identity_merged",
+            "payload": {"previousId": "victim"},
+        }
+        assert send(gateway, "/v1/batch", {"batch": [alias, {**alias, "type": "nonsense"}]}, page_key).status_code == 200
+    later = [check(record.value, NOW + 60_000) for record in gateway.log.records]
+    assert len(later) == 4
+    assert not any(isinstance(each, Event) for each in later)
+
+
+def test_an_exposure_is_reported_by_a_track_call_with_an_issued_id(gateway: Gateway, page_key: str) -> None:
+    issued = SIGNING.recommendation_id("5b1f0c9e7a3d42f68b90a1c2", "moderate_tooltip")
+    shown = call(event="Recommendation Shown", properties={"recommendationId": issued})
+    assert send(gateway, "/v1/track", shown, page_key).status_code == 200
+    assert (gateway.stored()[0]["eventType"], gateway.stored()[0]["payload"]) == ("recommendation_shown", {"recommendationId": issued})
+    assert (
+        send(gateway, "/v1/track", call(event="Recommendation Shown", properties={"recommendationId": "x.y.z"}), page_key).status_code
+        == 403
+    )
+
+
+def test_a_log_that_fails_is_503_so_that_sdks_send_again(gateway: Gateway, key: str) -> None:
+    gateway.log.failure = "the disk is full"
+    try:
+        answer = send(gateway, "/v1/track", call(event="a"), key)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    finally:
+        gateway.log.failure = None
+
+
+# ----------------------------------------------------------------------------------------------------------------------- webhook
+
+
+def _signed(gateway: Gateway, secret: str, body: bytes, signed: bytes | None = None, **headers: str) -> Any:
+    signature = hmac.new(secret.encode(), body if signed is None else signed, "sha1").hexdigest()
+    return gateway.post("/v1/webhooks/segment", content=body, **{"authorization": f"Bearer {secret}", "x_signature": signature, **headers})
+
+
+def test_a_webhook_needs_the_secret_and_the_signature(gateway: Gateway) -> None:
+    secret = gateway.key("webhook", tenant="acme")
+    one = json.dumps({**call(event="a", sentAt="2020-01-01T00:00:00Z"), "type": "track"}).encode()
+    assert _signed(gateway, secret, one).json() == {"success": True}
+    assert (gateway.stored()[0]["tenantId"], gateway.stored()[0]["timestamp"]) == ("acme", "2026-03-02T09:00:00.000Z")
+    several = b"[" + one + b", " + one.replace(b'"m1"', b'"m2"') + b"]"
+    assert _signed(gateway, secret, several, signed=one).status_code == 200
+    assert [each["eventId"] for each in gateway.stored()] == ["m1", "m1", "m2"]
+    for refused in (
+        _signed(gateway, secret, one, signed=one + b" "),
+        _signed(gateway, secret, one, x_signature=""),
+        _signed(gateway, "wh_unknown", one),
+        _signed(gateway, gateway.key("server"), one),
+        gateway.post("/v1/webhooks/segment", content=one),
+    ):
+        assert refused.status_code == 401
+    assert _signed(gateway, secret, b"[").status_code == 400
+    assert _signed(gateway, secret, b"[]", signed=b"").status_code == 200
+    assert len(gateway.log.records) == 3
+
+
+# ---------------------------------------------------------------------------------------------------------------------- settings
+
+
+def test_settings_name_this_gateway_and_are_for_publishable_keys(gateway: Gateway, key: str, page_key: str) -> None:
+    found = gateway.get(f"/v1/projects/{page_key}/settings").json()
+    assert found["integrations"]["Segment.io"]["apiHost"] == gateway.url.removeprefix("http://") + "/v1"
+    assert gateway.get("/v1/projects/pk_unknown/settings").status_code == 401
+    assert gateway.get(f"/v1/projects/{key}/settings").status_code == 403
+    source = gateway.client.get("/sourceConfig/?p=npm", auth=(page_key, "")).json()["source"]
+    assert source["enabled"] is True
+    assert source["destinations"] == []
+    assert gateway.get(f"/sourceConfig?writeKey={page_key}").status_code == 200
+    assert gateway.get("/sourceConfig").status_code == 401
+    assert gateway.post("/v1/m", {"series": []}).json() == {"success": True}
+
+
+# --------------------------------------------------------------------------------------------------------------------------- SDK
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_official_python_sdk_sends_unchanged_but_for_its_host(gateway: Gateway, key: str, compressed: bool) -> None:
+    from segment.analytics.client import Client
+
+    failed: list[object] = []
+    client = Client(key, host=gateway.url, gzip=compressed, on_error=lambda error, _batch: failed.append(error), timeout=PATIENCE)
+    client.identify("ana", {"persona": "analyst"}, anonymous_id="cookie-1")
+    client.track("ana", "Signed Up", {"plan": "free"})
+    client.page("ana", None, "Pricing", {"path": "/pricing"})
+    client.alias("cookie-2", "ana")
+    ending = Thread(target=client.shutdown, daemon=True)  # it waits for its own threads without a deadline
+    ending.start()
+    join(ending, "the end of the SDK")
+    assert failed == []
+    found = [check(record.value, NOW) for record in gateway.log.records]
+    kinds = [(each.type, each.user) for each in found if isinstance(each, Event)]
+    assert kinds == [
+        ("identify", "ana"),
+        ("identity_merged", "ana"),
+        ("track", "ana"),
+        ("signup", "ana"),
+        ("page_view", "ana"),
+        ("identity_merged", "ana"),
+    ]
+    times = {each.timestamp for each in found if isinstance(each, Event)}
+    assert all(abs(moment - NOW) < 600_000 for moment in times)
