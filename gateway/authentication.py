@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from gateway.caller import Caller
 from gateway.errors import RefusedError, forbidden, unauthorized
+from gateway.headers import headers_in
 from gateway.keys import Key, KeyRing, KeyStore
 from gateway.tokens import MOST_SECONDS, looks_like_token, read_token
 
@@ -33,12 +34,8 @@ class Authenticator:
 
     def authenticate(self, scope: Scope) -> Caller:
         """Return the caller. Raises ``RefusedError``: 401 without a valid credential, 403 from an origin that may not use it."""
-        authorization = origin = b""
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                authorization = value
-            elif name == b"origin":
-                origin = value
+        headers = headers_in(scope)
+        authorization, origin = headers.get(b"authorization", b""), headers.get(b"origin")
         ring = self._keys()
         caller = self._remembered.get(authorization)
         if caller is None or (caller.expires_at is not None and caller.expires_at <= self._clock()):
@@ -65,7 +62,7 @@ class Authenticator:
         caller = _caller_of(ring.find(text))
         if caller is None:
             raise unauthorized("the write key is not known; `onramp keys create` makes one")
-        origin = next((value for name, value in scope["headers"] if name == b"origin"), b"")
+        origin = headers_in(scope).get(b"origin")
         if origin:
             _check_origin(caller, origin, ring)
         return caller

@@ -8,6 +8,7 @@ from typing import Final
 from starlette.types import Receive, Scope
 
 from gateway.errors import RefusedError, too_large
+from gateway.headers import headers_in
 
 _GZIP: Final = 31
 """``wbits`` of zlib for the gzip format."""
@@ -19,12 +20,9 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
 
     Not more than ``limit`` bytes are ever in memory, in each of both forms.
     """
-    encoding = length = b""
-    for name, value in scope["headers"]:
-        if name == b"content-encoding":
-            encoding = value.strip().lower()
-        elif name == b"content-length":
-            length = value
+    headers = headers_in(scope)
+    encoding = headers.get(b"content-encoding", b"").strip().lower()
+    length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length[:20]) > limit:
         raise _over(limit)
     message = await receive()

@@ -10,6 +10,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.headers import headers_in
+
 _PREFLIGHT: Final = [
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"GET, POST"),
@@ -35,17 +37,12 @@ class Cors:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        origin = b""
-        preflight = False
-        for name, value in scope["headers"]:
-            if name == b"origin":
-                origin = value
-            elif name == b"access-control-request-method":
-                preflight = True
+        headers = headers_in(scope)
+        origin = headers.get(b"origin")
         if not origin:
             await self._app(scope, receive, send)
             return
-        if preflight and scope["method"] == "OPTIONS":
+        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
             await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
             await send({"type": "http.response.body", "body": b""})
             return

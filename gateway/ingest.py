@@ -11,8 +11,9 @@ from starlette.types import Scope
 from gateway.caller import Caller, Fault, SenderRules
 from gateway.errors import RefusedError, too_many, unavailable
 from gateway.event_log import Log, Record, UnavailableError
+from gateway.headers import headers_in
 from gateway.rate_limit import RateLimiter
-from gateway.validation import check, complete, faults_of, id_of
+from gateway.validation import check, complete, faults_of, id_of, needs_completion
 from state.events import Event
 from state.traceparent import read_traceparent
 
@@ -75,8 +76,9 @@ class Ingest:
         ids: list[str] = []
         records: list[Record] = []
         rejected: list[Rejected] = []
+        incomplete = needs_completion(caller)
         for index, sent in enumerate(values):
-            value = complete(sent, caller)
+            value = complete(sent, caller) if incomplete else sent
             event = check(value, now)
             if type(event) is Event:
                 fault = self._rules.fault_of(event, caller)
@@ -101,14 +103,15 @@ class Ingest:
 
 def headers_of(scope: Scope) -> tuple[tuple[str, bytes], ...]:
     """Return the message headers that an HTTP request carries: a valid ``traceparent``, and ``x-api-version``."""
+    headers = headers_in(scope)
+    trace, version = headers.get(b"traceparent"), headers.get(b"x-api-version")
+    if trace is None and version is None:
+        return ()
     found: list[tuple[str, bytes]] = []
-    for name, value in scope["headers"]:
-        if name == b"traceparent":
-            read = read_traceparent(value.decode("latin-1"))
-            if read:
-                found.append(("traceparent", read.encode()))
-        elif name == b"x-api-version" and len(value) <= 64:
-            found.append(("x-api-version", value))
+    if trace is not None and (read := read_traceparent(trace.decode("latin-1"))):
+        found.append(("traceparent", read.encode()))
+    if version is not None and len(version) <= 64:
+        found.append(("x-api-version", version))
     return tuple(found)
 
 

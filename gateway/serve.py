@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import signal
 import socket
@@ -18,6 +19,8 @@ from gateway.stopping import Stopping
 
 _DRAIN_SECONDS: Final = 10
 """How long requests may take to end after a signal. Streams end at once, and a commit takes milliseconds."""
+_COLLECT_AFTER: Final = 20_000
+"""New objects until the collector runs: a batch of 1,000 events makes some thousands, and leaves no cycles."""
 _OPEN_FILES: Final = 65_536
 _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than the idle limit of usual load balancers (60 s): the side that closes first must be theirs."""
@@ -72,6 +75,9 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(app: ASGIApp, bound: socket.socket, stopping: Stopping) -> None:
     """Serve until SIGINT or SIGTERM, then end streams, answer what is under way, and return. Call it from the main thread. Blocks."""
     _allow_connections()
+    gc.collect()
+    gc.freeze()  # what was loaded at the start stays for good, and need not be looked at again
+    gc.set_threshold(_COLLECT_AFTER, 20, 50)
     make_server(app, stopping).run(sockets=[bound])
 
 

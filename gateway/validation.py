@@ -60,10 +60,13 @@ def split_batch(body: bytes) -> list[bytes] | None:
         return None
 
 
+def needs_completion(caller: Caller) -> bool:
+    """Whether the credential knows something that an event may leave out."""
+    return caller.user is not None or caller.tenant != "default"
+
+
 def complete(value: bytes, caller: Caller) -> bytes:
     """Fill in what the credential knows: the tenant, and the user of a user token. A value that is not an object is returned unchanged."""
-    if caller.user is None and caller.tenant == "default":
-        return value
     try:
         fields = _raw_fields.decode(value)
     except (msgspec.DecodeError, RecursionError):
