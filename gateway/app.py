@@ -22,6 +22,7 @@ from gateway.events_route import EventsRoute
 from gateway.health import Health
 from gateway.ingest import Ingest, wall_clock
 from gateway.keys import KeyStore
+from gateway.openapi import openapi
 from gateway.rate_limit import RateLimiter
 from gateway.reads_route import ReadsRoute
 from gateway.records import Records
@@ -105,6 +106,7 @@ def build(parts: GatewayParts) -> Starlette:
             Route("/v1/projects/{write_key}/settings", settings.settings, methods=["GET"]),
             Route("/sourceConfig", settings.source_config, methods=["GET"]),
             Route("/sourceConfig/", settings.source_config, methods=["GET"]),
+            Route("/openapi.json", openapi, methods=["GET"]),
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
         ],
