@@ -34,8 +34,10 @@ def gateway(host: _HostOption = None, port: _PortOption = None, data_dir: DataDi
     import logging
 
     from cli.options import load
+    from flows.catalogs import load_catalog
     from gateway.app import GatewayParts, build
     from gateway.keys import KeyStore
+    from gateway.segment.mapping import default_names
     from gateway.serve import listen, serve
     from gateway.stopping import Stopping
     from local.data_dir import DataDir
@@ -55,6 +57,7 @@ def gateway(host: _HostOption = None, port: _PortOption = None, data_dir: DataDi
             keys=Keys(secret, signing),
             redis_url=_redis_url(settings, directory),
             stopping=stopping,
+            track_names={**default_names(), **load_catalog(settings.catalog).track_names},
             events_per_second=settings.gateway_events_per_second,
         )
         logging.getLogger("gateway").info("listening on http://%s:%s", *bound.getsockname()[:2])

@@ -7,7 +7,7 @@ compiles one for the fold. A catalog is validated once, at start; nothing here r
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -18,6 +18,10 @@ from state.vocabulary import EventType, Surface, Tone, Trigger, UiComponent
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")]
 Scalar = str | int | float | bool
 Text = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+MappedType = Literal["signup", "page_view", "button_click", "form_submit", "error"]
+"""Event types that a named call of an SDK may mean. Exposures, preferences and deletions are never guessed from a name."""
 
 
 class _Model(BaseModel):
@@ -236,6 +240,10 @@ class Catalog(_Model):
     links: Annotated[list[str], Field(min_length=1, description="allowed deep links; a trailing * allows every link that begins so")]
     bot_detection: Annotated[bool, Field(description="whether accounts that behave like bots get no guidance and raise no alarm")] = True
     automatic: Annotated[list[Matcher], Field(description="events that the client sends by itself, without the person")] = []
+    track_names: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=256)], MappedType],
+        Field(description="names of track calls that SDKs send to the gateway, and the event type that each means besides"),
+    ] = {}
     limits: Limits = Limits()
     learning: Learning = Learning()
     triggers: Triggers = Triggers()

@@ -26,7 +26,19 @@ checked four times in about a third of its usual time: a batch of a 24th of the 
 SEGMENT_PART: Final = 32
 """Characters of a trait that a segment's name contains."""
 
-_NOT_IN_STATE: Final = {"version", "product", "description", "slots", "links", "learning", "templates", "wording", "arms", "automatic"}
+_NOT_IN_STATE: Final = {
+    "version",
+    "product",
+    "description",
+    "slots",
+    "links",
+    "learning",
+    "templates",
+    "wording",
+    "arms",
+    "automatic",
+    "track_names",
+}
 """Sections of a catalog on which no person's state depends."""
 
 Fields = Mapping[str, Any]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.segment.mapping import default_names
 from gateway.validation import check
 from state.events import Event
 from tests.support.gateway import SIGNING, Gateway, run_gateway
@@ -22,7 +23,8 @@ NOW = 1_772_442_005_000
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with run_gateway(tmp_path_factory.mktemp("gateway"), clock=lambda: NOW) as running:
+    names = {**default_names(), "Payment Failed": "error", "Form Sent": "form_submit"}
+    with run_gateway(tmp_path_factory.mktemp("gateway"), clock=lambda: NOW, track_names=names) as running:
         yield running
 
 
@@ -62,6 +64,22 @@ CALLS: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
         [
             {"eventType": "track", "name": "Signed Up", "payload": {"plan": "free"}},
             {"eventId": "m1:signup", "eventType": "signup", "payload": {"traits": {"tier": "free", "persona": "analyst"}}},
+        ],
+    ),
+    (
+        "track",
+        call(event="Payment Failed", properties={"code": "declined", "amount": 3}),
+        [
+            {"eventType": "track", "name": "Payment Failed", "payload": {"code": "declined", "amount": 3}},
+            {"eventId": "m1:error", "eventType": "error", "name": "Payment Failed", "payload": {"code": "declined", "amount": 3}},
+        ],
+    ),
+    (
+        "track",
+        call(event="Form Sent", properties={"form": 7}),
+        [
+            {"eventType": "track", "name": "Form Sent", "payload": {"form": 7}},
+            {"eventId": "m1:form_submit", "eventType": "form_submit", "name": "Form Sent", "payload": {"form": "Form Sent"}},
         ],
     ),
     (

@@ -336,3 +336,9 @@ def test_the_company_product_has_paths_for_its_personas() -> None:
     assert plan.path_for({"persona": "admin", "companySize": "1-10"}) == plan.path_for({}) == "first_dashboard"
     assert len([path for path in plan.paths.values() if path.match]) >= 5
     assert all(4 <= len(path.steps) <= 8 for path in plan.paths.values())
+
+
+def test_names_of_track_calls_mean_one_of_a_few_types() -> None:
+    assert parse(f"{GOOD}track_names: {{Payment Failed: error}}\n", "c.yaml").track_names == {"Payment Failed": "error"}
+    with pytest.raises(CatalogError, match="track_names"):
+        parse(f"{GOOD}track_names: {{Bye: user_deleted}}\n", "c.yaml")
