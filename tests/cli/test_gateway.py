@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import signal
+from itertools import count
 from pathlib import Path
+from threading import Thread
 
 import httpx2
 import msgspec
@@ -12,7 +14,7 @@ import msgspec
 from sources.local_log.reader import LogReader
 from tests.cli.command import onramp, start
 from tests.support.gateway import event
-from tests.support.waiting import PATIENCE, read_line, running
+from tests.support.waiting import PATIENCE, join, read_line, running, wait_until
 
 
 def test_an_acknowledged_event_is_in_the_log_when_the_gateway_was_killed(tmp_path: Path) -> None:
@@ -25,12 +27,51 @@ def test_an_acknowledged_event_is_in_the_log_when_the_gateway_was_killed(tmp_pat
             assert (answer.status_code, answer.json()) == (202, {"stored": [f"e{number}"]})
             process.send_signal(ending)
             assert process.wait(PATIENCE) == (0 if ending == signal.SIGTERM else -9)
-    reader = LogReader(tmp_path / "log")
+    assert stored_ids(tmp_path) == ["e0", "e1"]
+
+
+def test_no_acknowledged_event_is_lost_when_the_gateway_is_killed_under_load(tmp_path: Path) -> None:
+    key = onramp("keys", "create", "server", cwd=tmp_path).out.splitlines()[0]
+    acknowledged: list[str] = []
+    with running(start("gateway", "--port", "0", cwd=tmp_path, ONRAMP_EVENT_LOG="log", ONRAMP_SECRET="x" * 16)) as process:
+        (url,) = re.findall(r"http://127\.0\.0\.1:\d+", read_line(process.stderr, "the address of the gateway"))
+
+        def send(sender: int) -> None:
+            with httpx2.Client(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE) as client:
+                for number in count():
+                    batch = [event(f"s{sender}-{number}-{place}", userId=f"u{place}") for place in range(20)]
+                    try:
+                        answer = client.post("/v1/events", json=batch)
+                    except httpx2.HTTPError:
+                        return  # it was killed
+                    acknowledged.extend(answer.json()["stored"])
+
+        senders = [Thread(target=send, args=(sender,), daemon=True) for sender in range(6)]
+        for sender in senders:
+            sender.start()
+        wait_until(lambda: len(acknowledged) > 1_000, "a thousand acknowledged events", process=process)
+        process.kill()
+        for sender in senders:
+            join(sender, "the end of a sender")
+    stored = stored_ids(tmp_path)
+    assert set(acknowledged) <= set(stored)
+    assert len(stored) == len(set(stored))
+
+
+def stored_ids(directory: Path) -> list[str]:
+    """The ids of all events in the log."""
+    found: list[str] = []
+    reader = LogReader(directory / "log")
     try:
-        stored = [each for partition in range(reader.identity.partitions) for each in reader.read(partition, 0, 10) or ()]
+        for partition in range(reader.identity.partitions):
+            offset, end = reader.first_bounds(partition)
+            while offset < end:
+                part = reader.read(partition, offset, 1_000) or []
+                found += (msgspec.json.decode(each.record.value)["eventId"] for each in part)
+                offset = part[-1].offset + 1 if part else offset
     finally:
         reader.close()
-    assert [msgspec.json.decode(each.record.value)["eventId"] for each in stored] == ["e0", "e1"]
+    return found
 
 
 def test_without_a_place_for_events_it_says_what_to_set(tmp_path: Path) -> None:
