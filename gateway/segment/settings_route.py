@@ -26,10 +26,11 @@ class SettingsRoute:
         key: str = request.path_params["write_key"]
         self._check(request, key)
         host = request.headers.get("host", request.url.netloc)
+        forwarded = request.headers.get("x-forwarded-proto", "")  # TLS ends at the balancer
         source = {
             "apiKey": key,
             "apiHost": f"{host}/v1",
-            "protocol": request.url.scheme,
+            "protocol": forwarded if forwarded in {"http", "https"} else request.url.scheme,
             "unbundledIntegrations": [],
             "addBundledMetadata": True,
             "maybeBundledConfigIds": {},

@@ -294,6 +294,9 @@ def test_a_webhook_needs_the_secret_and_the_signature(gateway: Gateway) -> None:
 def test_settings_name_this_gateway_and_are_for_publishable_keys(gateway: Gateway, key: str, page_key: str) -> None:
     found = gateway.get(f"/v1/projects/{page_key}/settings").json()
     assert found["integrations"]["Segment.io"]["apiHost"] == gateway.url.removeprefix("http://") + "/v1"
+    assert found["integrations"]["Segment.io"]["protocol"] == "http"
+    behind_tls = gateway.get(f"/v1/projects/{page_key}/settings", x_forwarded_proto="https").json()
+    assert behind_tls["integrations"]["Segment.io"]["protocol"] == "https"
     assert gateway.get("/v1/projects/pk_unknown/settings").status_code == 401
     assert gateway.get(f"/v1/projects/{key}/settings").status_code == 403
     source = gateway.client.get("/sourceConfig/?p=npm", auth=(page_key, "")).json()["source"]
