@@ -21,6 +21,7 @@ _DRAIN_SECONDS: Final = 10
 """How long requests may take to end after a signal. Streams end at once, and a commit takes milliseconds."""
 _COLLECT_AFTER: Final = 20_000
 """New objects until the collector runs: a batch of 1,000 events makes some thousands, and leaves no cycles."""
+_BACKLOG: Final = 2_048
 _OPEN_FILES: Final = 65_536
 _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than the idle limit of usual load balancers (60 s): the side that closes first must be theirs."""
@@ -55,13 +56,14 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind the address; port 0 takes a free one. Raises ``ListenError``."""
+    """Listen on the address; port 0 takes a free one. Raises ``ListenError``."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         bound = socket.socket(family)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind((host, port))
+            bound.listen(_BACKLOG)  # who connects from now on waits, instead of being refused
         except OSError:
             bound.close()
             raise
