@@ -1,0 +1,388 @@
+import { Identity, randomId } from "./identity";
+import { Queue } from "./queue";
+import { readProgress, readRecommendation, versionOf } from "./records";
+import { Emitter, reporter, safe, type Report } from "./safe";
+import { Store } from "./storage";
+import { Subscription, type Kind } from "./stream";
+import { Tokens } from "./tokens";
+import type { Client, ClientEvents, Connection, Options, Progress, Recommendation } from "./types";
+
+/** Types that a publishable key must not send: they are sent with the token of the user whom they are about. */
+const OF_THE_USER = new Set(["identity_merged", "preferences_changed"]);
+/** Recommendations whose fate this browser remembers. */
+const MOST_REMEMBERED = 50;
+const LONGEST_EVENT_ID = 128;
+const LONGEST_TIMER = 2 ** 31 - 1;
+/** Milliseconds for which a hidden page keeps its stream, so that a look at another tab does not end it. */
+const HIDDEN = 5_000;
+
+type Fates = Record<string, Partial<Record<Outcome, boolean>>>;
+type Outcome = "shown" | "clicked" | "dismissed";
+
+/** Start a client that renders nothing. Never throws: without a usable host and key it sends nothing and tells `onError`. */
+export function createClient(options: Options): Client {
+  const report = reporter((options as Options | undefined)?.onError);
+  const start = safe(report, null, (given: Options) => new HeadlessClient(given, report));
+  return start(options) ?? new HeadlessClient({ host: "", key: "" }, reporter(null));
+}
+
+export class HeadlessClient implements Client {
+  recommendation: Recommendation | null = null;
+  record: Recommendation | null = null;
+  progress: Progress | null = null;
+  connection: Connection = "off";
+
+  readonly #base: string | null;
+  readonly #store: Store;
+  readonly #identity: Identity;
+  readonly #tokens: Tokens;
+  readonly #events: Emitter<ClientEvents>;
+  readonly #open: Queue;
+  readonly #ofUser: Queue;
+  readonly #cleanups: (() => void)[] = [];
+  readonly #versions = { recommendation: -1, progress: -1 };
+  #fates: Fates = {};
+  #subscription: Subscription | null = null;
+  #followed: string | null = null;
+  #expiry: ReturnType<typeof setTimeout> | undefined;
+  #lastPath = "";
+  #lastMoment = 0;
+
+  readonly #options: Options;
+
+  constructor(
+    options: Options,
+    readonly report: Report,
+  ) {
+    this.#options = options;
+    this.#base = address(options.host, report);
+    const key = typeof options.key === "string" ? options.key.trim() : "";
+    if (!key) report("init needs a publishable key; `onramp keys create` makes one");
+    const url = this.#base && key ? `${this.#base}/v1/events` : null;
+    this.#store = new Store(`onramp:${key.slice(-12)}:`, options.persist !== false && typeof window !== "undefined");
+    this.#identity = new Identity(this.#store, userOf(options.user));
+    this.#tokens = new Tokens(options.token, report);
+    this.#events = new Emitter(report);
+    const told = (delivery: ClientEvents["delivery"]): void => this.#events.emit("delivery", delivery);
+    const withKey = { get: () => Promise.resolve(key), refuse: () => false, ofUser: false };
+    this.#open = new Queue("q:", url, withKey, this.#store, report, told);
+    this.#ofUser = new Queue("u:", url && this.#tokens.available ? url : null, this.#tokens, this.#store, report, told);
+    this.#fates = this.#readFates();
+
+    for (const name of ["send", "track", "page", "identify", "reset", "shown", "clicked", "dismissed", "isClosed", "on", "flush", "destroy"] as const) {
+      const method = this[name].bind(this) as (...given: unknown[]) => unknown;
+      const otherwise = name === "send" ? "" : name === "isClosed" ? false : name === "on" ? () => undefined : undefined;
+      Object.defineProperty(this, name, { value: safe(report, otherwise, method) });
+    }
+    if (this.#identity.user) this.#merge(this.#identity.user);
+    if (typeof window !== "undefined") this.#listen();
+    this.#follow();
+  }
+
+  get user(): string | null {
+    return this.#identity.user;
+  }
+
+  send(eventType: string, payload: Record<string, unknown> = {}, name?: string): string {
+    if (eventType === "user_deleted") {
+      this.report("A deletion is sent from your server, not from a page");
+      return "";
+    }
+    return this.#enqueue(eventType, payload, name);
+  }
+
+  track(name: string, properties: Record<string, unknown> = {}): void {
+    this.send("track", properties, String(name));
+  }
+
+  page(path?: string, title?: string): void {
+    const here = path ?? this.#pathNow();
+    this.#lastPath = here;
+    const text = title ?? (typeof document === "undefined" ? "" : document.title);
+    this.send("page_view", text ? { path: here, title: text.slice(0, 1_000) } : { path: here });
+  }
+
+  identify(user: string, traits?: Record<string, unknown>): void {
+    const known = userOf(user);
+    if (!known) {
+      this.report("identify needs the id of the user");
+      return;
+    }
+    if (this.#identity.user !== known) {
+      if (this.#identity.user) this.#forgetUser();
+      this.#identity.user = known;
+    }
+    this.#merge(known);
+    if (traits) this.send("identify", { traits });
+    this.#follow();
+  }
+
+  reset(): void {
+    void this.#open.flush();
+    this.#forgetUser();
+    this.#identity.reset();
+    this.#follow();
+  }
+
+  shown(recommendationId: string): void {
+    this.#settle(recommendationId, "shown");
+  }
+
+  clicked(recommendationId: string): void {
+    this.#settle(recommendationId, "clicked");
+  }
+
+  dismissed(recommendationId: string): void {
+    this.#settle(recommendationId, "dismissed");
+  }
+
+  isClosed(recommendationId: string): boolean {
+    const fate = this.#fates[recommendationId];
+    return Boolean(fate?.clicked || fate?.dismissed);
+  }
+
+  on<K extends keyof ClientEvents>(what: K, listener: (value: ClientEvents[K]) => void): () => void {
+    return this.#events.on(what, listener);
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all([this.#open.flush(), this.#ofUser.flush()]); // neither rejects
+  }
+
+  destroy(): void {
+    for (const each of this.#cleanups.splice(0)) each();
+    clearTimeout(this.#expiry);
+    this.#subscription?.end();
+    this.#subscription = null;
+    this.#open.leave();
+    this.#open.end();
+    this.#ofUser.end();
+    this.#events.clear();
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------- events
+
+  #enqueue(eventType: string, payload: Record<string, unknown>, name?: string, eventId: string = randomId()): string {
+    const user = this.#identity.user;
+    const queue = OF_THE_USER.has(eventType) ? this.#ofUser : this.#open;
+    if (queue === this.#ofUser && !(this.#tokens.available && user)) {
+      this.report(`${eventType} needs a signed-in user and the option token`);
+      return "";
+    }
+    const event: Record<string, unknown> = { eventId, eventType, timestamp: this.#moment(), payload };
+    if (name !== undefined) event.name = name;
+    if (user) event.userId = user;
+    else event.anonymousId = this.#identity.anonymous();
+    queue.add(event);
+    this.#follow(); // Segment's library may know the user by now
+    return eventId;
+  }
+
+  /** The time now, later than that of the event before: events of one millisecond keep their order. */
+  #moment(): string {
+    this.#lastMoment = Math.max(Date.now(), this.#lastMoment + 1);
+    return new Date(this.#lastMoment).toISOString();
+  }
+
+  #merge(user: string): void {
+    const visitor = this.#identity.unmerged();
+    if (!visitor || visitor === user) return;
+    if (this.#enqueue("identity_merged", { previousId: visitor })) this.#identity.merged(visitor);
+  }
+
+  #forgetUser(): void {
+    this.#ofUser.clear(); // only that user's token could send it
+    this.#tokens.forget();
+    this.#identity.user = null;
+  }
+
+  /** Report an outcome once, also when the page is loaded again or open twice: the event's id is made from the recommendation's. */
+  #settle(recommendationId: string, outcome: Outcome): void {
+    const id = String(recommendationId);
+    const fate = (this.#fates[id] ??= {});
+    if (fate[outcome]) return;
+    fate[outcome] = true;
+    this.#writeFates();
+    const eventId = `${outcome}:${id}`;
+    const fits = eventId.length <= LONGEST_EVENT_ID;
+    this.#enqueue(`recommendation_${outcome}`, { recommendationId: id }, undefined, fits ? eventId : randomId());
+  }
+
+  #readFates(): Fates {
+    try {
+      const found: unknown = JSON.parse(this.#store.get("fates") ?? "{}");
+      return Object.assign(Object.create(null), typeof found === "object" ? found : {}) as Fates;
+    } catch {
+      return {};
+    }
+  }
+
+  #writeFates(): void {
+    this.#fates = Object.assign(this.#readFates(), this.#fates); // another tab may have written
+    const names = Object.keys(this.#fates);
+    for (const each of names.slice(0, Math.max(0, names.length - MOST_REMEMBERED))) delete this.#fates[each];
+    this.#store.set("fates", JSON.stringify(this.#fates));
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------ guidance
+
+  /** Follow the user of now, and nobody else. */
+  #follow(): void {
+    const user = this.#base && this.#tokens.available ? this.#identity.user : null;
+    if (user === this.#followed) return;
+    this.#followed = user;
+    this.#subscription?.end();
+    this.#subscription = null;
+    this.#versions.recommendation = this.#versions.progress = -1;
+    this.#setRecord(null);
+    this.#setProgress(null);
+    this.#setConnection(user ? "connecting" : "off");
+    if (!user || !this.#base) return;
+    this.#subscription = new Subscription({
+      base: this.#base,
+      user,
+      tokens: this.#tokens,
+      report: this.report,
+      received: (kind, data) => {
+        if (this.#followed === user) this.#receive(kind, data);
+      },
+      connected: (connection) => {
+        if (this.#followed === user) this.#setConnection(connection);
+      },
+    });
+    if (typeof document !== "undefined" && document.hidden) this.#subscription.pause(true);
+  }
+
+  #receive(kind: Kind, data: unknown): void {
+    if (data !== undefined) {
+      const version = versionOf(data);
+      if (version < this.#versions[kind]) return; // it was overtaken
+      this.#versions[kind] = version;
+    }
+    if (kind === "progress") {
+      const progress = data === undefined ? null : readProgress(data);
+      if (progress !== undefined) return this.#setProgress(progress);
+    } else {
+      const record = data === undefined ? null : readRecommendation(data);
+      if (record !== undefined) return this.#setRecord(record);
+    }
+    this.report(`The gateway sent a ${kind} that cannot be read`);
+  }
+
+  #setRecord(record: Recommendation | null): void {
+    clearTimeout(this.#expiry);
+    if (!record && !this.record) return;
+    this.record = record;
+    const shown = record && record.uiComponent !== "none" ? record : null;
+    const lifetime = shown ? Date.parse(shown.expiresAt ?? "") - Date.parse(shown.createdAt ?? "") : NaN;
+    if (lifetime > 0) this.#expiry = setTimeout(() => this.#setRecord(null), Math.min(lifetime, LONGEST_TIMER));
+    this.recommendation = shown;
+    this.#events.emit("record", record);
+    this.#events.emit("recommendation", shown);
+  }
+
+  #setProgress(progress: Progress | null): void {
+    if (!progress && !this.progress) return;
+    this.progress = progress;
+    this.#events.emit("progress", progress);
+  }
+
+  #setConnection(connection: Connection): void {
+    if (connection === this.connection) return;
+    this.connection = connection;
+    this.#events.emit("connection", connection);
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------------- page
+
+  #listen(): void {
+    const add = (target: EventTarget, name: string, act: (event: Event) => void): void => {
+      const listener = safe(this.report, undefined, act);
+      const how = { capture: true, passive: true };
+      target.addEventListener(name, listener, how);
+      this.#cleanups.push(() => target.removeEventListener(name, listener, how));
+    };
+    let hidden: ReturnType<typeof setTimeout> | undefined;
+    add(document, "visibilitychange", () => {
+      clearTimeout(hidden);
+      if (document.hidden) {
+        this.#open.leave();
+        this.#ofUser.leave();
+        hidden = setTimeout(() => this.#subscription?.pause(true), HIDDEN);
+      } else {
+        this.#subscription?.pause(false);
+      }
+    });
+    add(window, "pagehide", () => {
+      this.#open.leave();
+      this.#ofUser.leave();
+      this.#subscription?.pause(true);
+    });
+    add(window, "pageshow", () => this.#subscription?.pause(false));
+    add(window, "online", () => {
+      void this.flush();
+      this.#subscription?.hurry();
+    });
+    if (this.#options.clicks !== false) {
+      add(document, "click", (event) => this.#noticed(event, "onrampClick"));
+      add(document, "submit", (event) => this.#noticed(event, "onrampForm"));
+    }
+    if (this.#options.pageViews !== false) {
+      this.page();
+      const look = (): void => {
+        if (this.#pathNow() !== this.#lastPath) this.page();
+      };
+      add(window, "popstate", look);
+      const { navigation } = window as { navigation?: EventTarget };
+      if (navigation) add(navigation, "currententrychange", look);
+      else this.#watchHistory(look);
+    }
+    const { analytics } = window as { analytics?: { ready?: (then: () => void) => void } };
+    safe(this.report, undefined, () => analytics?.ready?.(safe(this.report, undefined, () => this.#follow())))();
+  }
+
+  /** See path changes of browsers without the Navigation API. */
+  #watchHistory(look: () => void): void {
+    for (const name of ["pushState", "replaceState"] as const) {
+      const original = history[name];
+      const watched: typeof original = function (this: History, ...given) {
+        original.apply(this, given);
+        queueMicrotask(look);
+      };
+      history[name] = watched;
+      this.#cleanups.push(() => {
+        if (history[name] === watched) history[name] = original;
+      });
+    }
+  }
+
+  #noticed(event: Event, attribute: "onrampClick" | "onrampForm"): void {
+    const [name, type] = attribute === "onrampClick" ? ["data-onramp-click", "button_click"] : ["data-onramp-form", "form_submit"];
+    const element = event.target instanceof Element ? event.target.closest<HTMLElement>(`[${name}]`) : null;
+    const value = element?.getAttribute(name);
+    if (!element || !value) return;
+    if (type === "form_submit") this.send(type, { form: value });
+    else this.send(type, { target: value, label: (element.textContent ?? "").trim().slice(0, 200) });
+  }
+
+  #pathNow(): string {
+    if (typeof location === "undefined") return "/";
+    return this.#options.path?.(location) ?? location.pathname;
+  }
+}
+
+function address(host: unknown, report: Report): string | null {
+  try {
+    const base = typeof location === "undefined" ? undefined : location.href;
+    const url = new URL(String(host), base);
+    if (typeof host === "string" && /^https?:$/.test(url.protocol)) return (url.origin + url.pathname).replace(/\/+$/, "");
+  } catch {
+    // Told below.
+  }
+  report("init needs a host, like https://onramp.example.com");
+  return null;
+}
+
+function userOf(user: unknown): string | null {
+  return (typeof user === "string" || typeof user === "number") && String(user).trim() ? String(user) : null;
+}

@@ -1,0 +1,260 @@
+import { Backoff, retryAfter } from "./backoff";
+import type { Report } from "./safe";
+import type { Store } from "./storage";
+import type { Delivery } from "./types";
+
+/** A queue never holds more: the oldest events are given up first. */
+const MOST_EVENTS = 500;
+const MOST_BYTES = 500_000;
+/** One request. Browsers allow 64 KiB at once for requests that outlive their page, and one may be under way when the page ends. */
+const BATCH_EVENTS = 50;
+const BATCH_BYTES = 30_000;
+const KEEPALIVE_BYTES = 60_000;
+/** The contract's limit for one event, its envelope included. */
+const EVENT_BYTES = 34_000;
+/** Milliseconds: events of one moment travel together. */
+const GATHER = 30;
+/** Milliseconds without an answer after which a request is repeated. */
+const PATIENCE = 20_000;
+
+interface Item {
+  id: string;
+  text: string;
+  event: Record<string, unknown>;
+}
+
+/** How a queue proves who it is: with the publishable key, or with a user token, which may have to be asked for. */
+export interface Credentials {
+  /** Return the secret, or an empty text where there is none now. */
+  get(): Promise<string>;
+  /** Forget a secret that was refused. Returns whether another one may come. */
+  refuse(secret: string): boolean;
+  /** Whether the secret names a user: then what is forbidden once stays forbidden. */
+  ofUser: boolean;
+}
+
+/**
+ * Sends events in order until the gateway has acknowledged them.
+ *
+ * Each waiting event has an entry of its own in localStorage, so that several tabs never overwrite each other's. A tab that starts also
+ * sends what others left; an event that is sent twice counts once, because its id is the same.
+ */
+export class Queue {
+  #items: Item[] = [];
+  #bytes = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #sending: Promise<void> | null = null;
+  #underWay: Item[] = [];
+  #limit = BATCH_EVENTS;
+  #ended = false;
+  readonly #backoff = new Backoff();
+
+  readonly #name: string;
+  readonly #url: string | null;
+  readonly #credentials: Credentials;
+  readonly #store: Store;
+  readonly #report: Report;
+  readonly #told: (delivery: Delivery) => void;
+
+  constructor(
+    name: string,
+    url: string | null,
+    credentials: Credentials,
+    store: Store,
+    report: Report,
+    told: (delivery: Delivery) => void,
+  ) {
+    this.#name = name;
+    this.#url = url;
+    this.#credentials = credentials;
+    this.#store = store;
+    this.#report = report;
+    this.#told = told;
+    for (const each of store.names(name)) {
+      const text = store.get(each);
+      try {
+        if (text) this.#push({ id: each.slice(name.length), text, event: JSON.parse(text) as Record<string, unknown> });
+      } catch {
+        store.remove(each); // somebody else wrote it
+      }
+    }
+    this.#items.sort((one, other) => (String(one.event.timestamp) < String(other.event.timestamp) ? -1 : 1));
+    if (this.#items.length) this.#schedule(GATHER);
+  }
+
+  /** Accept one event. Its values are read now: what the page changes later changes nothing. */
+  add(event: Record<string, unknown>): void {
+    if (!this.#url) return; // the page was told at the start
+    const text = JSON.stringify(event);
+    if (size(text) > EVENT_BYTES) {
+      this.#report(`An event of more than ${EVENT_BYTES / 1000} kB was not sent; leave out what is not needed`);
+      return;
+    }
+    const item = { id: String(event.eventId), text, event: JSON.parse(text) as Record<string, unknown> };
+    this.#store.set(this.#name + item.id, text);
+    this.#push(item);
+    this.#told({ event: item.event, state: "waiting" });
+    if (!this.#backingOff) this.#schedule(GATHER);
+  }
+
+  /** Send now, also while waiting after a failure. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await (this.#sending ?? this.#send());
+  }
+
+  /** The page may end now: send what no request has yet. */
+  leave(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (!this.#sending) void this.#send();
+    else void this.#post(this.#batch(this.#underWay.length)).catch(() => undefined); // they stay here until an answer is seen
+  }
+
+  clear(): void {
+    for (const each of this.#items) this.#store.remove(this.#name + each.id);
+    this.#items = [];
+    this.#bytes = 0;
+  }
+
+  end(): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+  }
+
+  get #backingOff(): boolean {
+    return this.#timer !== undefined;
+  }
+
+  #push(item: Item): void {
+    this.#items.push(item);
+    this.#bytes += item.text.length;
+    let lost = 0;
+    while (this.#items.length > MOST_EVENTS || this.#bytes > MOST_BYTES) {
+      const oldest = this.#items[0];
+      if (!oldest) break;
+      this.#remove([oldest], "refused");
+      lost++;
+    }
+    if (lost) this.#report(`The queue of unsent events is full: ${lost} of the oldest were given up`);
+  }
+
+  #remove(done: Item[], state: Delivery["state"]): void {
+    const gone = new Set(done);
+    this.#items = this.#items.filter((each) => !gone.has(each));
+    for (const each of done) {
+      this.#bytes -= each.text.length;
+      this.#store.remove(this.#name + each.id);
+      this.#told({ event: each.event, state });
+    }
+  }
+
+  #schedule(after: number): void {
+    if (this.#ended || this.#sending || !this.#url) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      void this.#send();
+    }, after);
+  }
+
+  #send(): Promise<void> {
+    this.#sending ??= this.#drain()
+      .catch((error: unknown) => {
+        this.#report("Sending events failed", error);
+        return this.#backoff.next();
+      })
+      .then((wait) => {
+        this.#sending = null;
+        this.#underWay = [];
+        if (this.#items.length) this.#schedule(wait);
+      });
+    return this.#sending;
+  }
+
+  /** Send batch by batch until nothing is left, or something must be waited for. Returns for how many milliseconds. */
+  async #drain(): Promise<number> {
+    while (this.#items.length && this.#url && !this.#ended) {
+      const batch = (this.#underWay = this.#batch());
+      let response: Response | null;
+      try {
+        response = await this.#post(batch);
+      } catch {
+        return this.#backoff.next(); // offline, or the gateway is away
+      }
+      if (!response) return this.#backoff.next();
+      const { status } = response;
+      if (response.ok) {
+        this.#backoff.reset();
+        this.#limit = BATCH_EVENTS;
+        this.#remove(batch, "stored");
+        continue;
+      }
+      const answer = await response.text().catch(() => "");
+      if (status === 400 || status === 413 || (status === 403 && (this.#credentials.ofUser || answer.includes('"rejected"')))) {
+        this.#settle(batch, answer);
+      } else {
+        if (status < 500 && status !== 429) this.#report(`The gateway answered with status ${status}; check key, token and origin`);
+        return this.#backoff.next(retryAfter(response));
+      }
+    }
+    return GATHER;
+  }
+
+  #batch(after = 0): Item[] {
+    let bytes = 0;
+    const batch: Item[] = [];
+    for (const each of this.#items.slice(after, after + this.#limit)) {
+      bytes += size(each.text) + 1;
+      if (batch.length && bytes > BATCH_BYTES) break;
+      batch.push(each);
+    }
+    return batch;
+  }
+
+  /** Events of the batch are at fault. Give up those that the gateway names, or find them by sending smaller batches. */
+  #settle(batch: Item[], answer: string): void {
+    let named: { stored?: unknown; rejected?: unknown } = {};
+    try {
+      named = JSON.parse(answer) as typeof named;
+    } catch {
+      // A proxy answered.
+    }
+    const stored = new Set<unknown>(Array.isArray(named.stored) ? named.stored : []);
+    const places = Array.isArray(named.rejected) ? (named.rejected as { index?: unknown }[]).map((each) => each?.index) : [];
+    const faulty = batch.filter((_, index) => places.includes(index) || batch.length === 1);
+    this.#remove(batch.filter((each) => stored.has(each.id) && !faulty.includes(each)), "stored");
+    this.#remove(faulty, "refused");
+    if (faulty.length) this.#report(`The gateway refused ${faulty.length} event(s) for good: ${answer.slice(0, 500)}`);
+    this.#limit = stored.size || faulty.length ? BATCH_EVENTS : Math.ceil(batch.length / 2);
+  }
+
+  /** Return the answer, or null without credentials. A token that was refused is replaced once. */
+  async #post(batch: Item[], again = true): Promise<Response | null> {
+    if (!batch.length || !this.#url) return null;
+    const secret = await this.#credentials.get();
+    if (!secret) return null;
+    const body = `[${batch.map((each) => each.text).join(",")}]`;
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(), PATIENCE);
+    try {
+      const response = await fetch(this.#url, {
+        method: "POST",
+        headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
+        body,
+        credentials: "omit",
+        keepalive: size(body) < KEEPALIVE_BYTES, // a request outlives its page
+        signal: abort.signal,
+      });
+      if (response.status !== 401 || !again || !this.#credentials.refuse(secret)) return response;
+    } finally {
+      clearTimeout(timer);
+    }
+    return this.#post(batch, false);
+  }
+}
+
+function size(text: string): number {
+  return new TextEncoder().encode(text).length;
+}

@@ -1,0 +1,72 @@
+/** Reads what the gateway answers. It comes over a network: anything that is not as documented is left out. */
+
+import type { Progress, Recommendation, Step, StepStatus } from "./types";
+
+/** Characters; a text that is longer is not one for a tooltip. */
+const LONGEST_TEXT = 4_000;
+const MOST_STEPS = 100;
+
+type Fields = Record<string, unknown>;
+
+/** Return the record, null for a tombstone, or undefined for what is no record. */
+export function readRecommendation(data: unknown): Recommendation | null | undefined {
+  if (!isObject(data)) return undefined;
+  if (data.deleted === true) return null;
+  const id = text(data.recommendationId);
+  const component = text(data.uiComponent);
+  if (component === null || !Number.isSafeInteger(data.version)) return undefined;
+  if (component !== "none" && (!id || text(data.message) === null)) return undefined;
+  return {
+    recommendationId: id ?? "",
+    version: data.version as number,
+    message: text(data.message) ?? "",
+    uiComponent: component,
+    deepLink: text(data.deepLink),
+    stepId: text(data.stepId),
+    pathId: text(data.pathId),
+    trigger: text(data.trigger),
+    arm: text(data.arm),
+    propensity: typeof data.propensity === "number" ? data.propensity : null,
+    source: text(data.source),
+    reason: text(data.reason),
+    createdAt: text(data.createdAt),
+    expiresAt: text(data.expiresAt),
+  };
+}
+
+/** Return the progress, null for a tombstone, or undefined for what is none. */
+export function readProgress(data: unknown): Progress | null | undefined {
+  if (!isObject(data)) return undefined;
+  if (data.deleted === true) return null;
+  if (!Number.isSafeInteger(data.version) || !Array.isArray(data.steps)) return undefined;
+  const steps: Step[] = [];
+  for (const each of data.steps.slice(0, MOST_STEPS) as unknown[]) {
+    const id = isObject(each) ? text(each.id) : null;
+    if (!isObject(each) || !id) continue;
+    const known = each.status === "done" || each.status === "current" || each.status === "skipped";
+    const status: StepStatus = known ? (each.status as StepStatus) : "open";
+    steps.push({ id, title: text(each.title) ?? id, link: text(each.link), status });
+  }
+  return {
+    version: data.version as number,
+    path: text(data.path),
+    title: text(data.title),
+    steps,
+    nextStep: text(data.nextStep),
+    activated: data.activated === true,
+    updatedAt: text(data.updatedAt),
+  };
+}
+
+/** The version of a record or a tombstone; -1 without one. */
+export function versionOf(data: unknown): number {
+  return isObject(data) && Number.isSafeInteger(data.version) ? (data.version as number) : -1;
+}
+
+function isObject(data: unknown): data is Fields {
+  return typeof data === "object" && data !== null && !Array.isArray(data);
+}
+
+function text(value: unknown): string | null {
+  return typeof value === "string" ? value.slice(0, LONGEST_TEXT) : null;
+}

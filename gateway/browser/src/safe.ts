@@ -1,0 +1,58 @@
+/** Nothing of ours may throw into the host page, and what went wrong must still be told. */
+
+export type Report = (problem: string, error?: unknown) => void;
+
+/** Return a function that tells `onError`, if there is one, and never throws. */
+export function reporter(onError: unknown): Report {
+  return (problem, error) => {
+    try {
+      const cause = error instanceof Error ? `: ${error.message}` : "";
+      if (typeof onError === "function") onError(problem + cause);
+    } catch {
+      // The page's own callback failed; there is nobody left to tell.
+    }
+  };
+}
+
+/** Return `work` without its errors: they are reported, and the call returns `otherwise`. */
+export function safe<A extends unknown[], R>(report: Report, otherwise: R, work: (...given: A) => R): (...given: A) => R {
+  return (...given) => {
+    try {
+      return work(...given);
+    } catch (error) {
+      report("Onramp could not do what the page asked for", error);
+      return otherwise;
+    }
+  };
+}
+
+/** Calls everybody who listens. A listener that throws does not keep the others from being called. */
+export class Emitter<E> {
+  #listeners: { [K in keyof E]?: Set<(value: E[K]) => void> } = {};
+
+  readonly #report: Report;
+
+  constructor(report: Report) {
+    this.#report = report;
+  }
+
+  on<K extends keyof E>(what: K, listener: (value: E[K]) => void): () => void {
+    const all = (this.#listeners[what] ??= new Set());
+    all.add(listener);
+    return () => all.delete(listener);
+  }
+
+  emit<K extends keyof E>(what: K, value: E[K]): void {
+    for (const listener of [...(this.#listeners[what] ?? [])]) {
+      try {
+        listener(value);
+      } catch (error) {
+        this.#report("A listener of Onramp failed", error);
+      }
+    }
+  }
+
+  clear(): void {
+    this.#listeners = {};
+  }
+}

@@ -1,0 +1,79 @@
+import type { Report } from "./safe";
+
+/** A token is renewed this many milliseconds before it ends. */
+const EARLY = 30_000;
+/** The page's server is not asked more often than this, also when every token is refused. */
+const LEAST_PAUSE = 1_000;
+
+/** Holds the user token and asks the page for a new one when it is needed. One request at a time. */
+export class Tokens {
+  readonly ofUser = true;
+  #token = "";
+  #ends = 0;
+  #asked = 0;
+  #running: Promise<string> | null = null;
+
+  readonly #callback: (() => unknown) | undefined;
+  readonly #report: Report;
+
+  constructor(
+    callback: (() => unknown) | undefined,
+    report: Report,
+  ) {
+    this.#callback = callback;
+    this.#report = report;
+  }
+
+  get available(): boolean {
+    return typeof this.#callback === "function";
+  }
+
+  /** Return a token, or an empty text where the page gives none. */
+  async get(): Promise<string> {
+    if (this.#token && Date.now() < this.#ends) return this.#token;
+    this.#running ??= this.#ask().finally(() => (this.#running = null));
+    return this.#running;
+  }
+
+  /** Forget a token that was refused, unless a newer one is here already. */
+  refuse(token: string): boolean {
+    if (this.#token === token) this.#token = "";
+    return true;
+  }
+
+  forget(): void {
+    this.#token = "";
+    this.#running = null;
+  }
+
+  async #ask(): Promise<string> {
+    const pause = this.#asked + LEAST_PAUSE - Date.now();
+    if (pause > 0) await new Promise((done) => setTimeout(done, pause));
+    this.#asked = Date.now();
+    try {
+      const token = await this.#callback?.();
+      if (typeof token !== "string" || !/^[\w.~+/=-]{1,8192}$/.test(token)) {
+        this.#report("The token callback returned no token; return the text that your server signed for this user");
+        return "";
+      }
+      this.#token = token;
+      this.#ends = Date.now() + Math.max(lifetime(token) - EARLY, LEAST_PAUSE);
+      return token;
+    } catch (error) {
+      this.#report("The token callback failed", error);
+      return "";
+    }
+  }
+}
+
+/** How long a token lives in milliseconds, by its own times, so that a wrong clock of this machine does not matter. */
+function lifetime(token: string): number {
+  try {
+    const claims = JSON.parse(atob((token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/"))) as Record<string, unknown>;
+    const { exp, iat } = claims;
+    if (typeof exp !== "number") return Infinity;
+    return (typeof iat === "number" ? exp - iat : exp - Date.now() / 1000) * 1000;
+  } catch {
+    return Infinity; // not ours to read: use it until it is refused
+  }
+}

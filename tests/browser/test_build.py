@@ -1,0 +1,73 @@
+"""The built snippet that is committed is the build of the source that is committed, small enough, and what the wheel ships."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BROWSER = ROOT / "gateway" / "browser"
+TOOLS = ROOT / "scripts" / "browser"
+BUILD: dict[str, Any] = json.loads((BROWSER / "build.json").read_text(encoding="utf-8"))
+MOST_BYTES = 12 * 1024
+"""Of the script, compressed."""
+
+
+def source_hash(browser: Path, tools: Path) -> str:
+    """Hash everything the build depends on, as scripts/browser/build.mjs does."""
+    files = {f"src/{path.name}": path for path in (browser / "src").iterdir()}
+    files |= {name: tools / name for name in ("build.mjs", "package.json", "tsconfig.json")}
+    found = hashlib.sha256()
+    for name, path in sorted(files.items()):
+        found.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+def test_the_build_is_of_this_source() -> None:
+    """After a change of gateway/browser/src run `make browser` and commit what it writes."""
+    assert BUILD["source"] == source_hash(BROWSER, TOOLS)
+
+
+def test_a_change_of_the_source_is_seen(tmp_path: Path) -> None:
+    shutil.copytree(BROWSER / "src", tmp_path / "src")
+    assert source_hash(tmp_path, TOOLS) == BUILD["source"]
+    changed = tmp_path / "src" / "queue.ts"
+    changed.write_text(changed.read_text(encoding="utf-8").replace("500", "501", 1), encoding="utf-8")
+    assert source_hash(tmp_path, TOOLS) != BUILD["source"]
+
+
+@pytest.mark.parametrize("name", ["onramp.js", "onramp.mjs", "onramp.d.ts"])
+def test_the_built_file_is_as_it_was_built(name: str) -> None:
+    digest = hashlib.sha384((BROWSER / name).read_bytes()).digest()
+    assert BUILD["files"][name]["integrity"] == f"sha384-{base64.b64encode(digest).decode()}"
+
+
+@pytest.mark.parametrize("name", ["onramp.js", "onramp.mjs"])
+def test_the_script_is_small(name: str) -> None:
+    assert len(gzip.compress((BROWSER / name).read_bytes(), 9)) <= MOST_BYTES
+
+
+@pytest.mark.parametrize("name", ["onramp.js", "onramp.mjs"])
+def test_the_script_uses_nothing_that_could_run_a_text(name: str) -> None:
+    """Whatever parses markup, runs text as code, or sets a style by attribute breaks a strict policy, or would let a message in."""
+    text = (BROWSER / name).read_text(encoding="utf-8")
+    assert not re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
+    assert not re.findall(r"setAttribute\([\"']style|createElement\([\"']style", text)
+
+
+@pytest.mark.skipif(not (TOOLS / "node_modules").exists(), reason="the tools of the build are not installed; `make browser` installs them")
+def test_building_again_gives_the_same_files(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    assert node is not None
+    subprocess.run([node, str(TOOLS / "build.mjs"), str(tmp_path)], check=True, capture_output=True, timeout=300)
+    for name in (*BUILD["files"], "build.json"):
+        assert (tmp_path / name).read_bytes() == (BROWSER / name).read_bytes(), name

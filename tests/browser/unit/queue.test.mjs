@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+
+import { createClient } from "../../../gateway/browser/onramp.mjs";
+import { advance, fakeGateway, json, KEY, options, settle } from "./harness.mjs";
+
+let gateway;
+let clients = [];
+
+function start(more) {
+  const client = createClient(options(gateway, more));
+  clients.push(client);
+  return client;
+}
+
+beforeEach(() => {
+  mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.parse("2026-03-02T09:00:00Z") });
+  gateway = fakeGateway();
+});
+afterEach(() => {
+  for (const each of clients.splice(0)) each.destroy();
+  mock.timers.reset();
+});
+
+test("events of one moment travel in one request, in order, with the publishable key", async () => {
+  const client = start({ user: "u-1" });
+  client.track("one", { n: 1 });
+  client.page("/pricing", "Pricing");
+  client.send("form_submit", { form: "company" });
+  await advance(100);
+  assert.equal(gateway.posts.length, 1);
+  const [{ batch, authorization, keepalive }] = gateway.posts;
+  assert.equal(authorization, `Bearer ${KEY}`);
+  assert.equal(keepalive, true);
+  assert.deepEqual(batch.map((each) => each.eventType), ["track", "page_view", "form_submit"]);
+  assert.deepEqual(batch.map((each) => each.userId), ["u-1", "u-1", "u-1"]);
+  assert.equal(batch[0].name, "one");
+  assert.deepEqual(batch[1].payload, { path: "/pricing", title: "Pricing" });
+  assert.equal(new Set(batch.map((each) => each.eventId)).size, 3);
+  const times = batch.map((each) => each.timestamp);
+  assert.deepEqual(times, [...new Set(times)].sort(), "events of one millisecond keep their order");
+});
+
+test("values are read when the event is sent, not later", async () => {
+  const properties = { charts: 1 };
+  start().track("saved", properties);
+  properties.charts = 99;
+  await advance(100);
+  assert.equal(gateway.stored[0].payload.charts, 1);
+});
+
+test("an unavailable gateway is asked again when it says, with the same ids", async () => {
+  const client = start();
+  gateway.events = () => json(503, {}, { "retry-after": "20" });
+  const id = client.send("track", {}, "x");
+  await advance(15_000);
+  assert.equal(gateway.posts.length, 1, "it asked for twenty seconds");
+  await advance(10_000);
+  assert.equal(gateway.posts.length, 2);
+  assert.equal(gateway.posts[1].batch[0].eventId, id);
+});
+
+test("without a network the waits grow, and everything arrives once there is one", async () => {
+  const client = start();
+  gateway.events = () => Promise.reject(new TypeError("Failed to fetch"));
+  for (let n = 0; n < 3; n++) client.track(`n${n}`);
+  await advance(60_000);
+  const attempts = gateway.posts.length;
+  assert.ok(attempts >= 5 && attempts <= 10, `${attempts} attempts in a minute`);
+  client.track("n3");
+  gateway.events = fakeGatewayEvents();
+  await advance(61_000);
+  assert.deepEqual(gateway.stored.map((each) => each.name), ["n0", "n1", "n2", "n3"]);
+});
+
+function fakeGatewayEvents() {
+  return (batch) => {
+    gateway.stored.push(...batch);
+    return json(202, { stored: batch.map((each) => each.eventId) });
+  };
+}
+
+test("flush does not wait for the end of a pause", async () => {
+  const client = start();
+  gateway.events = () => json(503, {}, { "retry-after": "300" });
+  client.track("x");
+  await advance(200);
+  gateway.events = fakeGatewayEvents();
+  await client.flush();
+  assert.equal(gateway.stored.length, 1);
+});
+
+test("a partly stored batch gives up what the gateway names and repeats nothing", async () => {
+  const client = start();
+  gateway.events = (batch) => {
+    const rejected = batch.flatMap((each, index) => (each.name === "bad" ? [{ index, eventId: each.eventId, faults: [] }] : []));
+    const stored = batch.filter((each) => each.name !== "bad");
+    gateway.stored.push(...stored);
+    return rejected.length ? json(400, { code: "invalid_events", stored: stored.map((each) => each.eventId), rejected }) : json(202, {});
+  };
+  const states = [];
+  client.on("delivery", ({ event, state }) => state !== "waiting" && states.push(`${event.name} ${state}`));
+  for (const name of ["a", "bad", "b"]) client.track(name);
+  await advance(5_000);
+  assert.deepEqual(gateway.stored.map((each) => each.name), ["a", "b"]);
+  assert.equal(gateway.posts.length, 1);
+  assert.deepEqual(states.sort(), ["a stored", "b stored", "bad refused"]);
+  assert.equal(gateway.problems.length, 1);
+});
+
+for (const status of [400, 413]) {
+  test(`a ${status} that names nobody loses only the event at fault`, async () => {
+    const client = start();
+    gateway.events = (batch) => {
+      if (batch.some((each) => each.name === "n5")) return new Response("<html>proxy</html>", { status });
+      gateway.stored.push(...batch);
+      return json(202, {});
+    };
+    for (let n = 0; n < 12; n++) client.track(`n${n}`);
+    await advance(10_000);
+    assert.deepEqual(gateway.stored.map((each) => each.name), [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11].map((n) => `n${n}`));
+  });
+}
+
+test("the queue is bounded: the oldest are given up, and the page is told", async () => {
+  const client = start();
+  gateway.events = () => Promise.reject(new TypeError("Failed to fetch"));
+  for (let n = 0; n < 620; n++) client.track(`n${n}`);
+  await advance(1_000);
+  gateway.events = fakeGatewayEvents();
+  await client.flush();
+  await advance(1_000);
+  assert.equal(gateway.stored.length, 500);
+  assert.equal(gateway.stored[0].name, "n120");
+  assert.ok(gateway.problems.some((each) => each.includes("full")));
+  assert.ok(gateway.posts.every(({ batch }) => batch.length <= 50));
+});
+
+test("a request stays small enough to outlive its page", async () => {
+  const client = start();
+  for (let n = 0; n < 20; n++) client.track("big", { text: "é".repeat(5_000) });
+  await advance(1_000);
+  assert.equal(gateway.stored.length, 20);
+  for (const { batch } of gateway.posts) assert.ok(Buffer.byteLength(JSON.stringify(batch)) < 31_000);
+});
+
+test("what cannot be sent is reported and never thrown", async () => {
+  const client = start();
+  const circular = {};
+  circular.self = circular;
+  client.track("circular", circular);
+  client.track("huge", { text: "x".repeat(40_000) });
+  client.track("big integer", { n: 1n });
+  client.track("getter", { get boom() { throw new Error("boom"); } }); // prettier-ignore
+  client.send("user_deleted");
+  client.send("preferences_changed", { guidance: false });
+  client.identify(undefined);
+  client.track("fine");
+  await advance(1_000);
+  assert.deepEqual(gateway.stored.map((each) => each.name), ["fine"]);
+  assert.equal(gateway.problems.length, 7, gateway.problems.join("\n"));
+});
+
+test("a page that gives nonsense gets a client that does nothing, and no error", async () => {
+  const broken = [undefined, null, {}, { host: 7, key: KEY }, { host: "javascript:alert(1)", key: KEY }, { host: "https://x.example" }, 5];
+  for (const each of broken) {
+    const client = createClient(each);
+    clients.push(client);
+    client.track("x");
+    client.identify("u-1", { persona: "analyst" });
+    client.shown("r-1");
+    client.on("progress", () => undefined)();
+    client.reset();
+    await client.flush();
+    assert.equal(client.recommendation, null);
+  }
+  const loud = createClient({ host: "nowhere", key: "", onError: () => { throw new Error("the page's own"); } }); // prettier-ignore
+  clients.push(loud);
+  loud.track("x");
+  await advance(1_000);
+  assert.equal(gateway.posts.length, 0);
+});
+
+test("a revoked key is reported, and the events wait", async () => {
+  const client = start();
+  gateway.events = () => json(401, {});
+  client.track("x");
+  await advance(300);
+  assert.match(gateway.problems[0], /401/);
+  gateway.events = fakeGatewayEvents();
+  await client.flush();
+  assert.equal(gateway.stored.length, 1);
+});
+
+test("a listener that throws harms nobody", async () => {
+  const client = start();
+  const seen = [];
+  client.on("delivery", () => {
+    throw new Error("the page's own");
+  });
+  const end = client.on("delivery", ({ state }) => seen.push(state));
+  client.track("x");
+  await advance(500);
+  end();
+  client.track("y");
+  await advance(500);
+  assert.deepEqual(seen, ["waiting", "stored"]);
+});
+
+test("after destroy nothing is sent any more and nothing throws", async () => {
+  const client = start();
+  client.track("last");
+  client.destroy();
+  await settle();
+  assert.equal(gateway.posts.length, 1, "what was waiting leaves with the page");
+  client.track("late");
+  await advance(5_000);
+  assert.equal(gateway.posts.length, 1);
+});
