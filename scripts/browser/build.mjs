@@ -37,6 +37,8 @@ const common = {
   target: "es2022",
   charset: "utf8",
   legalComments: "none",
+  // Members that only our own modules call; they get short names, as private ones do by themselves.
+  mangleProps: /^(anonymous|available|connected|emit|forget|hurry|leave|merged|ofUser|received|refuse|relay|report|tokens|unmerged)$/,
   logLevel: "error",
   write: false,
 };

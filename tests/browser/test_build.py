@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BROWSER = ROOT / "gateway" / "browser"
 TOOLS = ROOT / "scripts" / "browser"
 BUILD: dict[str, Any] = json.loads((BROWSER / "build.json").read_text(encoding="utf-8"))
-MOST_BYTES = 12 * 1024
-"""Of the script, compressed."""
+MOST_BYTES = 12_000
+"""Of the script, compressed with gzip."""
 
 
 def source_hash(browser: Path, tools: Path) -> str:
@@ -53,7 +53,9 @@ def test_the_built_file_is_as_it_was_built(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["onramp.js", "onramp.mjs"])
 def test_the_script_is_small(name: str) -> None:
-    assert len(gzip.compress((BROWSER / name).read_bytes(), 9)) <= MOST_BYTES
+    assert BUILD["files"][name]["gzip"] <= MOST_BYTES
+    here = len(gzip.compress((BROWSER / name).read_bytes(), 9))
+    assert here <= MOST_BYTES * 1.02, "implementations of gzip differ by less"
 
 
 @pytest.mark.parametrize("name", ["onramp.js", "onramp.mjs"])
@@ -64,6 +66,7 @@ def test_the_script_uses_nothing_that_could_run_a_text(name: str) -> None:
     assert not re.findall(r"setAttribute\([\"']style|createElement\([\"']style", text)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (TOOLS / "node_modules").exists(), reason="the tools of the build are not installed; `make browser` installs them")
 def test_building_again_gives_the_same_files(tmp_path: Path) -> None:
     node = shutil.which("node")

@@ -48,6 +48,7 @@ async function start(firstName, known) {
   sessionStorage.setItem(KEPT, JSON.stringify({ userId: session.userId, name }));
   $("user").textContent = session.userId;
   $("nav").hidden = $("play").hidden = $("again").hidden = false;
+  listen();
   let fresh = session.token;
   onramp.init({
     host: session.host ?? "/",
@@ -62,7 +63,6 @@ async function start(firstName, known) {
     onError: problem,
     ui: { navigate: go },
   });
-  listen();
   if (!known) onramp.send("signup", { traits: { firstName } });
   if (location.hash.length < 2) go("/home");
   else show();

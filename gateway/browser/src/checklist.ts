@@ -32,7 +32,7 @@ export class Checklist {
     this.#strings = { ...STRINGS, ...options.strings };
     const { checklist } = options;
     const where = typeof checklist === "string" ? document.querySelector(checklist) : checklist instanceof Element ? checklist : null;
-    if (checklist !== true && !where) client.report("The element for the checklist is not in the page");
+    if (checklist !== true && !where) client.report("The checklist's element is missing");
     this.#root = shadow(this.#host);
     this.#panel = h("section", { class: "list", "aria-label": this.#strings.checklist }, this.#title, this.#count, h("div", { class: "bar" }, this.#filled), this.#list);
     if (this.#root && where) {
@@ -67,12 +67,8 @@ export class Checklist {
   }
 
   #update(progress: Progress | null): void {
-    this.#host.hidden = !progress?.steps.length;
-    if (!progress?.steps.length) {
-      this.#host.style.display = "none";
-      return;
-    }
-    this.#host.style.removeProperty("display");
+    if (this.#root) this.#root.hidden = !progress?.steps.length;
+    if (!progress?.steps.length) return;
     if (this.#button && !this.#host.isConnected) document.body?.append(this.#host);
     const done = progress.steps.filter((each) => each.status === "done").length;
     const total = progress.steps.length;

@@ -16,13 +16,29 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 /** Milliseconds for which a hidden page keeps its stream, so that a look at another tab does not end it. */
 const HIDDEN = 5_000;
 
+/** The methods of a client, and what they return where they cannot do their work. */
+export const ANSWERS = {
+  send: "",
+  track: undefined,
+  page: undefined,
+  identify: undefined,
+  reset: undefined,
+  shown: undefined,
+  clicked: undefined,
+  dismissed: undefined,
+  isClosed: false,
+  on: () => undefined,
+  flush: Promise.resolve(),
+  destroy: undefined,
+};
+
 type Fates = Record<string, Partial<Record<Outcome, boolean>>>;
 type Outcome = "shown" | "clicked" | "dismissed";
 
 /** Start a client that renders nothing. Never throws: without a usable host and key it sends nothing and tells `onError`. */
-export function createClient(options: Options): Client {
+export function createClient(options: Options, relay?: Emitter<ClientEvents>["relay"]): Client {
   const report = reporter((options as Options | undefined)?.onError);
-  const start = safe(report, null, (given: Options) => new HeadlessClient(given, report));
+  const start = safe(report, null, (given: Options) => new HeadlessClient(given, report, relay));
   return start(options) ?? new HeadlessClient({ host: "", key: "" }, reporter(null));
 }
 
@@ -41,7 +57,7 @@ export class HeadlessClient implements Client {
   readonly #ofUser: Queue;
   readonly #cleanups: (() => void)[] = [];
   readonly #versions = { recommendation: -1, progress: -1 };
-  #fates: Fates = {};
+  #fates = Object.create(null) as Fates;
   #subscription: Subscription | null = null;
   #followed: string | null = null;
   #expiry: ReturnType<typeof setTimeout> | undefined;
@@ -53,26 +69,26 @@ export class HeadlessClient implements Client {
   constructor(
     options: Options,
     readonly report: Report,
+    relay?: Emitter<ClientEvents>["relay"],
   ) {
     this.#options = options;
     this.#base = address(options.host, report);
     const key = typeof options.key === "string" ? options.key.trim() : "";
-    if (!key) report("init needs a publishable key; `onramp keys create` makes one");
+    if (!key) report("init needs a publishable key");
     const url = this.#base && key ? `${this.#base}/v1/events` : null;
     this.#store = new Store(`onramp:${key.slice(-12)}:`, options.persist !== false && typeof window !== "undefined");
     this.#identity = new Identity(this.#store, userOf(options.user));
     this.#tokens = new Tokens(options.token, report);
     this.#events = new Emitter(report);
+    if (relay) this.#events.relay = relay;
     const told = (delivery: ClientEvents["delivery"]): void => this.#events.emit("delivery", delivery);
     const withKey = { get: () => Promise.resolve(key), refuse: () => false, ofUser: false };
     this.#open = new Queue("q:", url, withKey, this.#store, report, told);
     this.#ofUser = new Queue("u:", url && this.#tokens.available ? url : null, this.#tokens, this.#store, report, told);
-    this.#fates = this.#readFates();
 
-    for (const name of ["send", "track", "page", "identify", "reset", "shown", "clicked", "dismissed", "isClosed", "on", "flush", "destroy"] as const) {
-      const method = this[name].bind(this) as (...given: unknown[]) => unknown;
-      const otherwise = name === "send" ? "" : name === "isClosed" ? false : name === "on" ? () => undefined : undefined;
-      Object.defineProperty(this, name, { value: safe(report, otherwise, method) });
+    for (const [name, otherwise] of Object.entries(ANSWERS)) {
+      const method = this[name as keyof typeof ANSWERS].bind(this) as (...given: unknown[]) => unknown;
+      Object.defineProperty(this, name, { value: safe<unknown[], unknown>(report, otherwise, method) });
     }
     if (this.#identity.user) this.#merge(this.#identity.user);
     if (typeof window !== "undefined") this.#listen();
@@ -85,7 +101,7 @@ export class HeadlessClient implements Client {
 
   send(eventType: string, payload: Record<string, unknown> = {}, name?: string): string {
     if (eventType === "user_deleted") {
-      this.report("A deletion is sent from your server, not from a page");
+      this.report("user_deleted is for your server only");
       return "";
     }
     return this.#enqueue(eventType, payload, name);
@@ -105,7 +121,7 @@ export class HeadlessClient implements Client {
   identify(user: string, traits?: Record<string, unknown>): void {
     const known = userOf(user);
     if (!known) {
-      this.report("identify needs the id of the user");
+      this.report("identify needs a user id");
       return;
     }
     if (this.#identity.user !== known) {
@@ -137,7 +153,7 @@ export class HeadlessClient implements Client {
   }
 
   isClosed(recommendationId: string): boolean {
-    const fate = this.#fates[recommendationId];
+    const fate = this.#readFates()[recommendationId];
     return Boolean(fate?.clicked || fate?.dismissed);
   }
 
@@ -166,7 +182,7 @@ export class HeadlessClient implements Client {
     const user = this.#identity.user;
     const queue = OF_THE_USER.has(eventType) ? this.#ofUser : this.#open;
     if (queue === this.#ofUser && !(this.#tokens.available && user)) {
-      this.report(`${eventType} needs a signed-in user and the option token`);
+      this.report(`${eventType} needs a user and the option token`);
       return "";
     }
     const event: Record<string, unknown> = { eventId, eventType, timestamp: this.#moment(), payload };
@@ -199,6 +215,7 @@ export class HeadlessClient implements Client {
   /** Report an outcome once, also when the page is loaded again or open twice: the event's id is made from the recommendation's. */
   #settle(recommendationId: string, outcome: Outcome): void {
     const id = String(recommendationId);
+    this.#fates = this.#readFates();
     const fate = (this.#fates[id] ??= {});
     if (fate[outcome]) return;
     fate[outcome] = true;
@@ -208,17 +225,19 @@ export class HeadlessClient implements Client {
     this.#enqueue(`recommendation_${outcome}`, { recommendationId: id }, undefined, fits ? eventId : randomId());
   }
 
+  /** What this browser remembers, other tabs included. Without a prototype: a recommendation's id may be any text. */
   #readFates(): Fates {
+    const found = Object.assign(Object.create(null), this.#fates) as Fates;
     try {
-      const found: unknown = JSON.parse(this.#store.get("fates") ?? "{}");
-      return Object.assign(Object.create(null), typeof found === "object" ? found : {}) as Fates;
+      for (const [id, fate] of Object.entries(JSON.parse(this.#store.get("fates") ?? "{}") as Fates)) found[id] = { ...fate, ...found[id] };
     } catch {
-      return {};
+      // Somebody else wrote it.
     }
+    return found;
   }
 
   #writeFates(): void {
-    this.#fates = Object.assign(this.#readFates(), this.#fates); // another tab may have written
+    this.#fates = this.#readFates();
     const names = Object.keys(this.#fates);
     for (const each of names.slice(0, Math.max(0, names.length - MOST_REMEMBERED))) delete this.#fates[each];
     this.#store.set("fates", JSON.stringify(this.#fates));
@@ -266,7 +285,7 @@ export class HeadlessClient implements Client {
       const record = data === undefined ? null : readRecommendation(data);
       if (record !== undefined) return this.#setRecord(record);
     }
-    this.report(`The gateway sent a ${kind} that cannot be read`);
+    this.report(`The gateway sent an unreadable ${kind}`);
   }
 
   #setRecord(record: Recommendation | null): void {

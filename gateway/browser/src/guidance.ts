@@ -63,14 +63,14 @@ export class Guidance {
     this.#shortcut = options.shortcut === false ? "" : (options.shortcut ?? "Alt+Shift+G");
     this.#root = shadow(this.#host);
     if (!this.#root) {
-      client.report("This browser cannot render guidance; events are sent all the same");
+      client.report("This browser cannot render guidance");
       return;
     }
     this.#root.append(this.#live);
     const again = (): void => this.#update();
     this.#cleanups.push(client.on("recommendation", again));
     this.#listen(document, "visibilitychange", again);
-    this.#listen(document, "DOMContentLoaded", again);
+    this.#listen(window, "storage", again); // it was closed in another tab
     this.#listen(document, "keydown", (event) => this.#key(event as KeyboardEvent));
     this.#listen(window, "scroll", () => this.#move());
     this.#listen(window, "resize", () => this.#move());
@@ -97,7 +97,8 @@ export class Guidance {
   /** Bring the screen in line with the client's recommendation, now or when the user is not in the middle of something. */
   #update(): void {
     clearTimeout(this.#timer);
-    const wanted = this.#client.recommendation;
+    const { recommendation: newest } = this.#client;
+    const wanted = newest && RENDERED.has(newest.uiComponent) && !this.#client.isClosed(newest.recommendationId) ? newest : null;
     const view = this.#view;
     if (view?.recommendation.recommendationId === wanted?.recommendationId) return; // its text may be newer; the reader's stays
     if (view) {
@@ -105,8 +106,7 @@ export class Guidance {
       this.#close();
       this.#notBefore = Date.now() + BETWEEN;
     }
-    if (!wanted || !RENDERED.has(wanted.uiComponent) || this.#client.isClosed(wanted.recommendationId)) return;
-    if (document.hidden || !document.body) return; // update is called again
+    if (!wanted || document.hidden || !document.body) return; // update is called again
     const quiet = wanted.uiComponent === "modal" ? this.#typed + TYPING : 0;
     const wait = Math.max(this.#notBefore, quiet) - Date.now();
     if (wait > 0) return this.#later(wait);
@@ -132,7 +132,7 @@ export class Guidance {
     const follow = (event: MouseEvent): void => this.#follow(event, recommendation, link ?? "");
     const card = h(
       modal ? "dialog" : "div",
-      { class: `card ${modal ? "modal" : recommendation.uiComponent === "tooltip" ? "tooltip corner" : "side"}`, "aria-labelledby": "title", "aria-describedby": "text" },
+      { class: `card guide ${modal ? "modal" : recommendation.uiComponent === "tooltip" ? "tooltip corner" : "side"}`, "aria-labelledby": "title", "aria-describedby": "text" },
       h("h2", { id: "title", tabindex: "-1" }, title),
       h("p", { id: "text" }, recommendation.message),
       h(
@@ -239,7 +239,9 @@ export class Guidance {
     if (!view) return;
     this.#view = null;
     this.#pointed = 0;
-    const had = view.card.contains(focused());
+    const modal = view.card instanceof HTMLDialogElement;
+    const had = modal || view.card.contains(focused());
+    if (modal) (view.card as HTMLDialogElement).close(); // the page is inert until then, and takes no focus
     view.remove();
     this.#live.textContent = "";
     if (had) giveFocus(view.before);

@@ -1,39 +1,29 @@
 /** The ES module: a client with rendered guidance, and one without. Importing it touches nothing, so it may be imported on a server. */
 
 import { Checklist } from "./checklist";
-import { createClient, HeadlessClient } from "./client";
+import { ANSWERS, createClient, HeadlessClient } from "./client";
 import { Guidance } from "./guidance";
-import { reporter, safe } from "./safe";
-import type { Client, Onramp, Options, UiOptions } from "./types";
+import { Emitter, reporter, safe, type Report } from "./safe";
+import type { Client, ClientEvents, Onramp, Options, UiOptions } from "./types";
 
 export { createClient };
 export type * from "./types";
 
+/** What the properties of a client are as long as `init` was not called. */
+const VALUES = { user: null, recommendation: null, record: null, progress: null, connection: "off" } as const;
+
 let client: Client | null = null;
 let rendered: { destroy(): void }[] = [];
 let guidance: Guidance | null = null;
-
-/** What the properties and methods of a client are as long as `init` was not called. */
-const VALUES = { user: null, recommendation: null, record: null, progress: null, connection: "off" };
-const ANSWERS = {
-  send: "",
-  track: undefined,
-  page: undefined,
-  identify: undefined,
-  reset: undefined,
-  shown: undefined,
-  clicked: undefined,
-  dismissed: undefined,
-  isClosed: false,
-  on: () => undefined,
-  flush: Promise.resolve(),
-};
+let report: Report = () => undefined;
+/** Listeners of the page stay through `init` and `destroy`, so that a component may listen before the page has started. */
+const events = new Emitter<ClientEvents>((...given) => report(...given));
 
 function init(options: Options): Client {
-  const report = reporter((options as Options | undefined)?.onError);
+  report = reporter((options as Options | undefined)?.onError);
   safe(report, undefined, () => {
     destroy();
-    const started = (client = createClient(options));
+    const started = (client = createClient(options, (what, value) => events.emit(what, value)));
     if (typeof document === "undefined" || options.ui === false || !(started instanceof HeadlessClient)) return;
     const start = safe(report, undefined, () => {
       if (client === started) render(started, options.ui || {});
@@ -50,23 +40,31 @@ function render(started: HeadlessClient, ui: UiOptions): void {
 }
 
 function destroy(): void {
-  for (const each of [...rendered.splice(0), client]) each?.destroy();
+  const ended = client;
+  for (const each of [...rendered.splice(0), ended]) each?.destroy();
   client = guidance = null;
+  if (!ended) return;
+  events.emit("recommendation", null);
+  events.emit("record", null);
+  events.emit("progress", null);
+  events.emit("connection", "off");
 }
 
-export const onramp = {
-  init,
-  destroy: safe(() => undefined, undefined, destroy),
-  focus: safe(() => undefined, false, () => guidance?.focus() ?? false),
-} as Onramp;
+export const onramp = {} as Onramp;
 
-for (const [name, value] of Object.entries(VALUES)) {
-  Object.defineProperty(onramp, name, { enumerable: true, get: () => client?.[name as keyof typeof VALUES] ?? value });
+for (const name of Object.keys(VALUES) as (keyof typeof VALUES)[]) {
+  Object.defineProperty(onramp, name, { enumerable: true, get: () => client?.[name] ?? VALUES[name] });
 }
 for (const [name, answer] of Object.entries(ANSWERS)) {
   const call = (...given: unknown[]): unknown => {
     const method = client?.[name as keyof typeof ANSWERS] as ((...given: unknown[]) => unknown) | undefined;
     return method ? method(...given) : answer;
   };
-  Object.defineProperty(onramp, name, { enumerable: true, value: call });
+  Object.assign(onramp, { [name]: call });
 }
+Object.assign(onramp, {
+  init,
+  on: safe((...given) => report(...given), () => undefined, events.on.bind(events)),
+  destroy: safe(() => undefined, undefined, destroy),
+  focus: safe(() => undefined, false, () => guidance?.focus() ?? false),
+});

@@ -87,7 +87,7 @@ export class Queue {
     if (!this.#url) return; // the page was told at the start
     const text = JSON.stringify(event);
     if (size(text) > EVENT_BYTES) {
-      this.#report(`An event of more than ${EVENT_BYTES / 1000} kB was not sent; leave out what is not needed`);
+      this.#report(`An event over ${EVENT_BYTES / 1000} kB was not sent`);
       return;
     }
     const item = { id: String(event.eventId), text, event: JSON.parse(text) as Record<string, unknown> };
@@ -137,7 +137,7 @@ export class Queue {
       this.#remove([oldest], "refused");
       lost++;
     }
-    if (lost) this.#report(`The queue of unsent events is full: ${lost} of the oldest were given up`);
+    if (lost) this.#report(`The queue is full; ${lost} old events were given up`);
   }
 
   #remove(done: Item[], state: Delivery["state"]): void {
@@ -195,7 +195,7 @@ export class Queue {
       if (status === 400 || status === 413 || (status === 403 && (this.#credentials.ofUser || answer.includes('"rejected"')))) {
         this.#settle(batch, answer);
       } else {
-        if (status < 500 && status !== 429) this.#report(`The gateway answered with status ${status}; check key, token and origin`);
+        if (status < 500 && status !== 429) this.#report(`The gateway answered ${status}; check key, token and origin`);
         return this.#backoff.next(retryAfter(response));
       }
     }

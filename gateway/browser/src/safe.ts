@@ -20,7 +20,7 @@ export function safe<A extends unknown[], R>(report: Report, otherwise: R, work:
     try {
       return work(...given);
     } catch (error) {
-      report("Onramp could not do what the page asked for", error);
+      report("Onramp failed", error);
       return otherwise;
     }
   };
@@ -28,6 +28,9 @@ export function safe<A extends unknown[], R>(report: Report, otherwise: R, work:
 
 /** Calls everybody who listens. A listener that throws does not keep the others from being called. */
 export class Emitter<E> {
+  /** Called with every change, before the listeners. */
+  relay: <K extends keyof E>(what: K, value: E[K]) => void = () => undefined;
+
   #listeners: { [K in keyof E]?: Set<(value: E[K]) => void> } = {};
 
   readonly #report: Report;
@@ -43,6 +46,7 @@ export class Emitter<E> {
   }
 
   emit<K extends keyof E>(what: K, value: E[K]): void {
+    this.relay(what, value);
     for (const listener of [...(this.#listeners[what] ?? [])]) {
       try {
         listener(value);

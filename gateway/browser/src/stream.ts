@@ -149,7 +149,7 @@ export class Subscription {
     try {
       decoded = JSON.parse(data);
     } catch {
-      this.#target.report("The gateway sent a message that is not JSON");
+      this.#target.report("The gateway sent an unreadable message");
       return;
     }
     if (event === "recommendation" || event === "progress") this.#target.received(event, decoded);

@@ -26,7 +26,6 @@ border-right:0;border-bottom:0;pointer-events:none}
 dialog.card{inset:0;margin:auto;width:min(440px,calc(100vw - 24px));height:fit-content;padding:26px 28px}
 dialog::backdrop{background:#0a0d1a8c}
 h2{font-size:.85em;font-weight:600;color:var(--m);padding-inline-end:36px;line-height:1.4}
-h2:focus{outline:none}
 dialog h2{font-size:1.2em;color:var(--t)}
 h2::first-letter,li span::first-letter,li a::first-letter{text-transform:uppercase}
 p{margin-top:6px}

@@ -53,14 +53,14 @@ export class Tokens {
     try {
       const token = await this.#callback?.();
       if (typeof token !== "string" || !/^[\w.~+/=-]{1,8192}$/.test(token)) {
-        this.#report("The token callback returned no token; return the text that your server signed for this user");
+        this.#report("token() must return the text that your server signed");
         return "";
       }
       this.#token = token;
       this.#ends = Date.now() + Math.max(lifetime(token) - EARLY, LEAST_PAUSE);
       return token;
     } catch (error) {
-      this.#report("The token callback failed", error);
+      this.#report("token() failed", error);
       return "";
     }
   }

@@ -1,0 +1,105 @@
+"""Events from a real browser: which are sent by themselves, and that none is lost when the network or the page goes away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support.fake_gateway import KEY, FakeGateway, Page
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.browser.chromium import Browser
+
+
+def names(gateway: FakeGateway) -> list[str]:
+    return [event["name"] for event in gateway.of_type("track")]
+
+
+def test_page_views_clicks_and_forms_are_noticed(browser: Browser, gateway: FakeGateway) -> None:
+    browser.open_host(None)
+    browser.run("history.pushState(null, '', '/pricing?secret=1'); history.replaceState(null, '', '/pricing#part');")
+    browser.run("history.pushState(null, '', '/about');")
+    browser.sent("page_view", 3)
+    browser.run("history.back()")
+    browser.sent("page_view", 4)
+    browser.click("#anchor")
+    browser.sent("form_submit")
+    assert [event["payload"]["path"] for event in gateway.of_type("page_view")] == ["/", "/pricing", "/about", "/pricing"]
+    assert gateway.of_type("page_view")[0]["payload"]["title"] == "A host"
+    assert gateway.of_type("button_click")[0]["payload"] == {"target": "test_connection", "label": "Test connection"}
+    assert gateway.of_type("form_submit")[0]["payload"] == {"form": "company"}
+    assert len({event["anonymousId"] for event in gateway.events}) == 1
+    assert "secret" not in str(gateway.events)
+
+
+def test_events_of_a_time_without_network_arrive_when_it_is_back(browser: Browser, gateway: FakeGateway) -> None:
+    browser.open_host(None)
+    browser.sent("page_view")
+    browser.network(offline=True)
+    browser.run("for (const name of ['a', 'b', 'c']) onramp.track(name)")
+    browser.until("return Object.keys(localStorage).filter((each) => each.includes(':q:')).length === 3", "the events on disk")
+    assert names(gateway) == []
+    browser.network(offline=False)
+    wait_until(lambda: len(names(gateway)) == 3, "the events")
+    assert names(gateway) == ["a", "b", "c"]
+    browser.until("return !Object.keys(localStorage).some((each) => each.includes(':q:'))", "an empty queue")
+
+
+def test_events_that_a_page_could_not_send_are_sent_by_the_next(browser: Browser, gateway: FakeGateway) -> None:
+    browser.open_host(None)
+    browser.sent("page_view")
+    gateway.answers[:] = [None] * 1_000
+    browser.run("for (const name of ['a', 'b']) onramp.track(name)")
+    browser.leave()
+    gateway.answers.clear()
+    browser.open_host(None)
+    wait_until(lambda: len(names(gateway)) == 2, "the events of the page before")
+    assert names(gateway) == ["a", "b"]
+
+
+def test_an_event_of_the_last_moment_is_not_lost(browser: Browser, gateway: FakeGateway) -> None:
+    browser.open_host(None)
+    browser.sent("page_view")
+    browser.run("localStorage.clear(); onramp.track('last'); location.href = '/elsewhere';")
+    wait_until(lambda: names(gateway) == ["last"], "the event of the page that was left")
+    browser.open_host(None)
+    browser.click("#away")
+    wait_until(
+        lambda: [event["payload"]["target"] for event in gateway.of_type("button_click")] == ["leave"], "the click that left the page"
+    )
+
+
+def test_a_frame_without_storage_sends_all_the_same(browser: Browser, gateway: FakeGateway) -> None:
+    frame = "<!doctype html><title>Frame</title><script src='/onramp.js'></script><script src='/frame.js'></script>"
+    gateway.pages["/frame"] = Page(frame)
+    gateway.pages["/frame.js"] = Page(f"onramp.init({{ host: '{gateway.url}', key: '{KEY}' }}); onramp.track('framed');", "text/javascript")
+    gateway.pages["/outer"] = Page("<!doctype html><title>Outer</title><iframe sandbox='allow-scripts' src='/frame'></iframe>")
+    browser.open("/outer")
+    wait_until(lambda: names(gateway) == ["framed"], "the event of the frame")
+
+
+def test_a_visitor_who_signs_in_is_merged_with_the_token_of_the_user(browser: Browser, gateway: FakeGateway) -> None:
+    browser.open_host(None)
+    (visit,) = browser.sent("page_view")
+    browser.open_host("u-7")
+    (merge,) = browser.sent("identity_merged")
+    assert merge["userId"] == "u-7"
+    assert merge["payload"] == {"previousId": visit["anonymousId"]}
+    browser.open_host("u-7")
+    browser.sent("page_view", 3)
+    assert len(gateway.of_type("identity_merged")) == 1
+    assert browser.run("return problems") == []
+
+
+def test_a_broken_host_page_still_works(browser: Browser, gateway: FakeGateway) -> None:
+    """What a page can do wrong is told to onError, and the page goes on."""
+    browser.open_host(None)
+    said = browser.run(
+        "const told = []; const onError = (problem) => told.push(problem);"
+        "onramp.init(); onramp.init({ host: 'ftp://x', key: '', onError }); onramp.track('a'); onramp.identify();"
+        "onramp.init({ host: location.origin, key: 'pk', user: 'u', onError, token: () => { throw new Error('no') },"
+        " ui: { checklist: '#nowhere', targets: 7, strings: null, navigate: 7 } });"
+        "onramp.send('track', { self: window }); onramp.destroy(); onramp.destroy(); onramp.track('b'); return told;"
+    )
+    assert len(said) >= 4
+    assert browser.run("return document.title") == "A host"
