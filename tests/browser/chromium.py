@@ -100,11 +100,16 @@ class Browser:
         self.driver.get(gateway.url + "/blank")
         self.run("localStorage.clear(); sessionStorage.clear();")
         gateway.reset()
-        self.driver.get_log("browser")
+        self._log()
+
+    def _log(self) -> list[dict[str, Any]]:
+        """What the browser has logged since the last call."""
+        found: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return found
 
     def complaints(self) -> list[str]:
         """Errors of the page and breaches of its policy."""
-        logged = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        logged = [entry["message"] for entry in self._log() if entry["level"] == "SEVERE"]
         own = self.run("return window.complaints ?? [];")
         # A request that fails is logged by the browser itself; no script can keep it from that.
         return [*own, *(each for each in logged if "Failed to load resource" not in each and "net::ERR_" not in each)]

@@ -1,6 +1,6 @@
 import { Identity, randomId } from "./identity";
 import { Queue } from "./queue";
-import { readProgress, readRecommendation, versionOf } from "./records";
+import { readProgress, readRecommendation } from "./records";
 import { Emitter, reporter, safe, type Report } from "./safe";
 import { Store } from "./storage";
 import { Subscription, type Kind } from "./stream";
@@ -56,7 +56,6 @@ export class HeadlessClient implements Client {
   readonly #open: Queue;
   readonly #ofUser: Queue;
   readonly #cleanups: (() => void)[] = [];
-  readonly #versions = { recommendation: -1, progress: -1 };
   #fates = Object.create(null) as Fates;
   #subscription: Subscription | null = null;
   #followed: string | null = null;
@@ -252,7 +251,6 @@ export class HeadlessClient implements Client {
     this.#followed = user;
     this.#subscription?.end();
     this.#subscription = null;
-    this.#versions.recommendation = this.#versions.progress = -1;
     this.#setRecord(null);
     this.#setProgress(null);
     this.#setConnection(user ? "connecting" : "off");
@@ -272,12 +270,8 @@ export class HeadlessClient implements Client {
     if (typeof document !== "undefined" && document.hidden) this.#subscription.pause(true);
   }
 
+  /** The gateway sends what is newer, in order; a deletion or a job that began anew may have a lower version. */
   #receive(kind: Kind, data: unknown): void {
-    if (data !== undefined) {
-      const version = versionOf(data);
-      if (version < this.#versions[kind]) return; // it was overtaken
-      this.#versions[kind] = version;
-    }
     if (kind === "progress") {
       const progress = data === undefined ? null : readProgress(data);
       if (progress !== undefined) return this.#setProgress(progress);

@@ -58,11 +58,6 @@ export function readProgress(data: unknown): Progress | null | undefined {
   };
 }
 
-/** The version of a record or a tombstone; -1 without one. */
-export function versionOf(data: unknown): number {
-  return isObject(data) && Number.isSafeInteger(data.version) ? (data.version as number) : -1;
-}
-
 function isObject(data: unknown): data is Fields {
   return typeof data === "object" && data !== null && !Array.isArray(data);
 }
