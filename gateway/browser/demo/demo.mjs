@@ -7,6 +7,8 @@
 
 import { onramp } from "../onramp.mjs";
 
+globalThis.onramp = onramp; // to play with in the browser's console
+
 const $ = (id) => document.getElementById(id);
 
 /** Create an element. Children are nodes or text; text stays text. */
@@ -317,23 +319,35 @@ function current() {
   return id in STEPS ? id : "tour_sample";
 }
 
-function repeat(times, act) {
-  for (let turn = 0; turn < times; turn++) act(turn);
+/** Do something several times with the uneven pauses of a person, in milliseconds; the engine knows machines by their rhythm. */
+async function repeat(times, pause, act) {
+  const buttons = [...$("play").querySelectorAll("button")];
+  for (const each of buttons) each.setAttribute("aria-disabled", "true");
+  for (let turn = 0; turn < times; turn++) {
+    if (turn) await new Promise((done) => setTimeout(done, pause * (0.7 + Math.random() * 0.9)));
+    act(turn);
+  }
+  for (const each of buttons) each.removeAttribute("aria-disabled");
 }
 
-$("fail").addEventListener("click", () => repeat(3, () => fail(current(), "It did not work.")));
-$("rage").addEventListener("click", () => repeat(5, () => onramp.send("button_click", { target: STEPS[current()].target, label: "Dead button" })));
-$("wander").addEventListener("click", () =>
-  repeat(5, () => {
-    onramp.page("/home");
-    onramp.page(Object.keys(PAGES).find((path) => PAGES[path].step === current()) ?? "/dashboards/recent");
-  }),
-);
-$("complete").addEventListener("click", () => {
-  const { done, times = 1 } = STEPS[current()];
-  repeat(times, done);
-  if (current() === "add_charts") product.charts = Math.max(product.charts, 3);
-});
+/** What each button of the played user does. While one plays, the others wait. */
+const PLAY = {
+  fail: (step) => repeat(3, 500, () => fail(step, "It did not work.")),
+  rage: (step) => repeat(6, 170, () => onramp.send("button_click", { target: STEPS[step].target, label: "Dead button" })),
+  wander: () => repeat(12, 260, (turn) => onramp.page(turn % 2 ? "/help" : "/home")),
+  complete: (step) => {
+    if (step === "add_charts") {
+      product.charts = Math.max(product.charts, 3);
+      if (pathOf() === "/dashboards/recent") show();
+    }
+    return repeat(STEPS[step].times ?? 1, 260, STEPS[step].done);
+  },
+};
+for (const [id, act] of Object.entries(PLAY)) {
+  $(id).addEventListener("click", () => {
+    if (!$(id).hasAttribute("aria-disabled")) act(current());
+  });
+}
 $("again").addEventListener("click", () => {
   sessionStorage.removeItem(KEPT);
   onramp.destroy();

@@ -62,6 +62,7 @@ export class HeadlessClient implements Client {
   #expiry: ReturnType<typeof setTimeout> | undefined;
   #lastPath = "";
   #lastMoment = 0;
+  #inMoment = 0;
 
   readonly #options: Options;
 
@@ -193,10 +194,12 @@ export class HeadlessClient implements Client {
     return eventId;
   }
 
-  /** The time now, later than that of the event before: events of one millisecond keep their order. */
+  /** The time now. Events of one millisecond keep their order by three more digits, and are one moment all the same. */
   #moment(): string {
-    this.#lastMoment = Math.max(Date.now(), this.#lastMoment + 1);
-    return new Date(this.#lastMoment).toISOString();
+    const now = Date.now();
+    this.#inMoment = now === this.#lastMoment ? this.#inMoment + 1 : 0;
+    this.#lastMoment = now;
+    return new Date(now).toISOString().replace("Z", `${String(Math.min(this.#inMoment, 999)).padStart(3, "0")}Z`);
   }
 
   #merge(user: string): void {

@@ -25,7 +25,7 @@ border-right:0;border-bottom:0;pointer-events:none}
 .side{top:50%;bottom:auto;right:0;translate:0 -50%;border-start-end-radius:0;border-end-end-radius:0;border-inline-start:4px solid var(--a)}
 dialog.card{inset:0;margin:auto;width:min(440px,calc(100vw - 24px));height:fit-content;padding:26px 28px}
 dialog::backdrop{background:#0a0d1a8c}
-h2{font-size:.85em;font-weight:600;color:var(--m);padding-inline-end:36px;line-height:1.4}
+h2{width:fit-content;font-size:.85em;font-weight:600;color:var(--m);margin-inline-end:36px;line-height:1.4;border-radius:4px}
 dialog h2{font-size:1.2em;color:var(--t)}
 h2::first-letter,li span::first-letter,li a::first-letter{text-transform:uppercase}
 p{margin-top:6px}
@@ -41,7 +41,7 @@ font-size:20px;line-height:1}
 .launch{position:fixed;z-index:calc(var(--onramp-z,2147483000) - 1);left:16px;bottom:16px;min-height:44px;padding:8px 18px;border:0;
 border-radius:22px;background:var(--a);color:var(--at);font-weight:600;box-shadow:0 4px 16px #0f142840}
 .list.card{left:16px;bottom:72px;z-index:calc(var(--onramp-z,2147483000) - 1)}
-.list h2{font-size:1em;color:var(--t);padding:0}
+.list h2{font-size:1em;color:var(--t)}
 .list p{color:var(--m);font-size:.9em;margin-top:2px}
 .bar{height:6px;margin-top:8px;border-radius:3px;background:var(--l);overflow:hidden}
 .bar i{display:block;height:100%;width:100%;background:var(--a);transform-origin:left;scale:0 1}
