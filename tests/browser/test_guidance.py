@@ -22,7 +22,7 @@ STEPS = [
 
 
 def progress(version: int = 1, steps: list[dict[str, str]] = STEPS) -> dict[str, object]:
-    return {"version": version, "path": "p", "title": "Everyone", "steps": steps, "nextStep": "connect_source", "activated": False}
+    return {"version": version, "pathId": "p", "pathTitle": "Everyone", "steps": steps, "nextStep": "connect_source", "activatedAt": None}
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -75,7 +75,7 @@ def test_a_click_is_reported_though_the_page_is_left_for_it(browser: Browser, ga
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_every_text_renders_as_text(browser: Browser, gateway: FakeGateway, component: str) -> None:
     steps = [{"id": "connect_source", "title": ATTACK, "link": "javascript:window.owned=1", "status": "current"}]
-    gateway.advance("u-1", {**progress(steps=steps), "title": ATTACK, "path": ATTACK})
+    gateway.advance("u-1", {**progress(steps=steps), "pathTitle": ATTACK, "pathId": ATTACK})
     browser.open_host(checklist="floating")
     browser.until("return onramp.progress", "the progress")
     fields = dict.fromkeys(("trigger", "arm", "source", "reason", "pathId"), ATTACK)

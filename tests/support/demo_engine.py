@@ -80,14 +80,14 @@ class DemoEngine:
             user,
             {
                 "version": state["version"],
-                "path": "first_dashboard",
-                "title": "Everyone else builds and shares a first dashboard",
+                "pathId": "first_dashboard",
+                "pathTitle": "Everyone else builds and shares a first dashboard",
                 "steps": [
                     {"id": each[0], "title": each[1], "link": each[2], "status": status}
                     for each, status in zip(STEPS, statuses, strict=True)
                 ],
                 "nextStep": step[0] if step else None,
-                "activated": step is None,
+                "activatedAt": None if step else "2026-03-02T09:00:00Z",
                 "updatedAt": "2026-03-02T09:00:00Z",
             },
         )

@@ -484,7 +484,7 @@ function moved(progress) {
   before = new Map(progress.steps.map(({ id, status }) => [id, status]));
   $("play-step").textContent = progress.nextStep ? titleOf(progress.nextStep) : "all steps are done";
   $("progress").replaceChildren(
-    h("p", {}, progress.title ?? progress.path ?? "", progress.activated ? " (activated)" : ""),
+    h("p", {}, progress.pathTitle ?? progress.pathId ?? "", progress.activatedAt ? " (activated)" : ""),
     stepList(progress.steps, false),
     raw(progress),
   );

@@ -45,15 +45,15 @@ export function readProgress(data: unknown): Progress | null | undefined {
     if (!isObject(each) || !id) continue;
     const known = each.status === "done" || each.status === "current" || each.status === "skipped";
     const status: StepStatus = known ? (each.status as StepStatus) : "open";
-    steps.push({ id, title: text(each.title) ?? id, link: text(each.link), status });
+    steps.push({ id, title: text(each.title) ?? id, link: text(each.link), status, completedAt: text(each.completedAt) });
   }
   return {
     version: data.version as number,
-    path: text(data.path),
-    title: text(data.title),
+    pathId: text(data.pathId),
+    pathTitle: text(data.pathTitle),
     steps,
     nextStep: text(data.nextStep),
-    activated: data.activated === true,
+    activatedAt: text(data.activatedAt),
     updatedAt: text(data.updatedAt),
   };
 }

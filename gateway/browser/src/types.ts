@@ -78,16 +78,18 @@ export interface Step {
   title: string;
   link: string | null;
   status: StepStatus;
+  completedAt: string | null;
 }
 
 /** How far one user is. */
 export interface Progress {
   version: number;
-  path: string | null;
-  title: string | null;
+  pathId: string | null;
+  pathTitle: string | null;
   steps: Step[];
+  /** Id of the current step. */
   nextStep: string | null;
-  activated: boolean;
+  activatedAt: string | null;
   updatedAt: string | null;
 }
 

@@ -92,7 +92,7 @@ test("what is not as documented is left out", async () => {
   stream.write(message("progress", { version: 1, steps: [null, 7, { title: "no id" }, { id: "a", status: "odd", link: 7 }] }));
   await advance(1);
   assert.equal(client.recommendation, null);
-  assert.deepEqual(client.progress.steps, [{ id: "a", title: "a", link: null, status: "open" }]);
+  assert.deepEqual(client.progress.steps, [{ id: "a", title: "a", link: null, status: "open", completedAt: null }]);
 });
 
 test("a record is forgotten when its time is over", async () => {
