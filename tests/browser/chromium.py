@@ -6,7 +6,6 @@ import json
 from typing import Any, Final
 
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchWindowException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
@@ -59,10 +58,10 @@ const find = (selector) => roots.map((root) => root.querySelector(selector)).fin
 
 
 class Browser:
-    """The one browser of all tests. Methods that wait name what they wait for."""
+    """A headless Chromium. Methods that wait name what they wait for."""
 
-    def __init__(self, gateway: FakeGateway, *, chromium: str, driver: str) -> None:
-        """Start it; blocks for some seconds."""
+    def __init__(self, url: str, *, chromium: str, driver: str) -> None:
+        """Start it for pages below ``url``; blocks for some seconds."""
         options = webdriver.ChromeOptions()
         options.binary_location = chromium
         # No sandbox: tests may run as root, in a container. The pages are our own.
@@ -72,35 +71,12 @@ class Browser:
         self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
         self.driver.set_page_load_timeout(60)
         self.driver.set_script_timeout(60)
-        self.gateway = gateway
+        self.url = url
         self.first = self.driver.current_window_handle
 
     def quit(self) -> None:
         """End the browser."""
         self.driver.quit()
-
-    def reset(self) -> None:
-        """Forget what earlier tests left: storage, other windows, emulated conditions."""
-        gateway = self.gateway
-        gateway.pages.clear()
-        gateway.pages["/"] = Page(HOST_PAGE, headers={"content-security-policy": POLICY})
-        gateway.pages["/elsewhere"] = Page("<!doctype html><title>Elsewhere</title><p>Elsewhere")
-        gateway.pages["/blank"] = Page("<!doctype html><title>Blank</title>")
-        gateway.pages["/sources/new"] = Page("<!doctype html><title>Sources</title><p>Sources")
-        gateway.pages["/host.js"] = Page(HOST_SCRIPT, "text/javascript")
-        gateway.pages["/host.css"] = Page(HOST_STYLE, "text/css")
-        for handle in self.driver.window_handles:
-            if handle != self.first:
-                self.driver.switch_to.window(handle)
-                self.driver.close()
-        self.driver.switch_to.window(self.first)
-        self.network(offline=False)
-        self.media()
-        self.width(1100, 800)
-        self.driver.get(gateway.url + "/blank")
-        self.run("localStorage.clear(); sessionStorage.clear();")
-        gateway.reset()
-        self._log()
 
     def _log(self) -> list[dict[str, Any]]:
         """What the browser has logged since the last call."""
@@ -136,15 +112,8 @@ class Browser:
     # --------------------------------------------------------------------------------------------------------------------- pages
 
     def open(self, path: str) -> None:
-        """Load a page of the gateway."""
-        self.driver.get(self.gateway.url + path)
-
-    def open_host(self, user: str | None = "u-1", **query: str) -> None:
-        """Load the host page for ``user`` and wait until it listens."""
-        pairs = {**({"user": user} if user else {}), **query}
-        self.open("/?" + "&".join(f"{name}={value}" for name, value in pairs.items()))
-        if user:
-            self.until("return onramp.connection === 'stream'", "the stream")
+        """Load a page."""
+        self.driver.get(self.url + path)
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run a script in the page; ``find(selector)`` in it looks into what the snippet rendered."""
@@ -204,14 +173,50 @@ class Browser:
                 return
         raise AssertionError(f"Tab does not lead to {text!r}, but to {seen}")
 
+
+class HostBrowser(Browser):
+    """The browser of all tests that share a fake gateway."""
+
+    def __init__(self, gateway: FakeGateway, *, chromium: str, driver: str) -> None:
+        """Start it; blocks for some seconds."""
+        super().__init__(gateway.url, chromium=chromium, driver=driver)
+        self.gateway = gateway
+
+    def reset(self) -> None:
+        """Forget what earlier tests left: storage, other windows, emulated conditions."""
+        gateway = self.gateway
+        gateway.pages.clear()
+        gateway.pages["/"] = Page(HOST_PAGE, headers={"content-security-policy": POLICY})
+        gateway.pages["/elsewhere"] = Page("<!doctype html><title>Elsewhere</title><p>Elsewhere")
+        gateway.pages["/blank"] = Page("<!doctype html><title>Blank</title>")
+        gateway.pages["/sources/new"] = Page("<!doctype html><title>Sources</title><p>Sources")
+        gateway.pages["/host.js"] = Page(HOST_SCRIPT, "text/javascript")
+        gateway.pages["/host.css"] = Page(HOST_STYLE, "text/css")
+        for handle in self.driver.window_handles:
+            if handle != self.first:
+                self.driver.switch_to.window(handle)
+                self.driver.close()
+        self.driver.switch_to.window(self.first)
+        self.network(offline=False)
+        self.media()
+        self.width(1100, 800)
+        self.driver.get(gateway.url + "/blank")
+        self.run("localStorage.clear(); sessionStorage.clear();")
+        gateway.reset()
+        self._log()
+
+    def open_host(self, user: str | None = "u-1", **query: str) -> None:
+        """Load the host page for ``user`` and wait until it listens."""
+        pairs = {**({"user": user} if user else {}), **query}
+        self.open("/?" + "&".join(f"{name}={value}" for name, value in pairs.items()))
+        if user:
+            self.until("return onramp.connection === 'stream'", "the stream")
+
     def sent(self, event_type: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until so many events of a type are stored."""
         wait_until(lambda: len(self.gateway.of_type(event_type)) >= count, f"{count} {event_type}")
         return self.gateway.of_type(event_type)
 
     def leave(self) -> None:
-        """Go to an empty page, so that the page before may say its last words."""
-        try:
-            self.open("/blank")
-        except NoSuchWindowException as error:
-            raise AssertionError("the window is gone") from error
+        """Go to an empty page, so that the page before says its last words."""
+        self.open("/blank")

@@ -12,7 +12,7 @@ import pytest
 from tests.support.fake_gateway import FakeGateway
 
 if TYPE_CHECKING:
-    from tests.browser.chromium import Browser
+    from tests.browser.chromium import HostBrowser
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -33,14 +33,14 @@ def gateway(gateway_of_all: FakeGateway) -> FakeGateway:
 
 
 @pytest.fixture(scope="session")
-def browser_of_all(gateway_of_all: FakeGateway) -> Iterator[Browser]:
+def browser_of_all(gateway_of_all: FakeGateway) -> Iterator[HostBrowser]:
     if importlib.util.find_spec("selenium") is None:
         pytest.skip("the browser tests need selenium, which is among the packages for development")
     if CHROMIUM is None or DRIVER is None:
         pytest.skip(f"the browser tests need Chromium and its driver; {HINT}")
-    from tests.browser.chromium import Browser
+    from tests.browser.chromium import HostBrowser
 
-    browser = Browser(gateway_of_all, chromium=CHROMIUM, driver=DRIVER)
+    browser = HostBrowser(gateway_of_all, chromium=CHROMIUM, driver=DRIVER)
     try:
         yield browser
     finally:
@@ -48,7 +48,7 @@ def browser_of_all(gateway_of_all: FakeGateway) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def browser(browser_of_all: Browser, gateway: FakeGateway) -> Iterator[Browser]:
+def browser(browser_of_all: HostBrowser, gateway: FakeGateway) -> Iterator[HostBrowser]:
     """A browser without a past. After the test the page must have had no error and broken no rule of its policy."""
     browser_of_all.reset()
     yield browser_of_all

@@ -13,14 +13,14 @@ from tests.support.fake_gateway import FakeGateway, recommendation
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from tests.browser.chromium import Browser
+    from tests.browser.chromium import HostBrowser
 
 AXE = Path(__file__).resolve().parents[2] / "scripts" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 needs_axe = pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed; `make browser` installs it")
 TAB, ESCAPE, ENTER, SHIFT, ALT = "\ue004", "\ue00c", "\ue007", "\ue008", "\ue00a"  # selenium's Keys, which may not be installed
 
 
-def serious(browser: Browser) -> list[str]:
+def serious(browser: HostBrowser) -> list[str]:
     """What axe-core calls serious or critical in the page, shadow trees included."""
     browser.run(AXE.read_text(encoding="utf-8"))
     found = browser.driver.execute_async_script(
@@ -32,7 +32,7 @@ def serious(browser: Browser) -> list[str]:
 
 @needs_axe
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
-def test_axe_finds_nothing_serious_in_what_is_rendered(browser: Browser, gateway: FakeGateway, scheme: str) -> None:
+def test_axe_finds_nothing_serious_in_what_is_rendered(browser: HostBrowser, gateway: FakeGateway, scheme: str) -> None:
     browser.media(prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
     gateway.pages["/host.css"].body = ":root { color-scheme: light dark } a { color: inherit }"
     gateway.pages["/"].headers.clear()  # axe-core itself writes styles into the page
@@ -49,7 +49,7 @@ def test_axe_finds_nothing_serious_in_what_is_rendered(browser: Browser, gateway
 
 @needs_axe
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
-def test_axe_finds_nothing_serious_in_the_demo(browser: Browser, gateway: FakeGateway, scheme: str) -> None:
+def test_axe_finds_nothing_serious_in_the_demo(browser: HostBrowser, gateway: FakeGateway, scheme: str) -> None:
     browser.media(prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
     gateway.react = DemoEngine(gateway)
     browser.open("/demo/")
@@ -63,7 +63,7 @@ def test_axe_finds_nothing_serious_in_the_demo(browser: Browser, gateway: FakeGa
         assert serious(browser) == []
 
 
-def test_a_modal_holds_the_focus_and_gives_it_back(browser: Browser, gateway: FakeGateway) -> None:
+def test_a_modal_holds_the_focus_and_gives_it_back(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host()
     browser.run("document.getElementById('away').focus()")
     gateway.recommend("u-1", recommendation("r-1", uiComponent="modal"))
@@ -81,7 +81,7 @@ def test_a_modal_holds_the_focus_and_gives_it_back(browser: Browser, gateway: Fa
 
 
 @pytest.mark.parametrize("component", ["tooltip", "sidebar_hint"])
-def test_a_hint_takes_no_focus_is_announced_and_is_reached_by_keys(browser: Browser, gateway: FakeGateway, component: str) -> None:
+def test_a_hint_takes_no_focus_is_announced_and_is_reached_by_keys(browser: HostBrowser, gateway: FakeGateway, component: str) -> None:
     browser.open_host()
     browser.run("document.getElementById('field').focus()")
     gateway.recommend("u-1", recommendation("r-1", uiComponent=component, message="Press it."))
@@ -103,7 +103,7 @@ def test_a_hint_takes_no_focus_is_announced_and_is_reached_by_keys(browser: Brow
     browser.sent("recommendation_dismissed")
 
 
-def test_the_checklist_is_worked_by_keys_and_keeps_the_focus_when_it_changes(browser: Browser, gateway: FakeGateway) -> None:
+def test_the_checklist_is_worked_by_keys_and_keeps_the_focus_when_it_changes(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host(checklist="floating")
     gateway.recommend("u-1", recommendation("r-0", uiComponent="none", message=""))
     browser.until("return onramp.record", "the record")
@@ -127,7 +127,7 @@ def test_the_checklist_is_worked_by_keys_and_keeps_the_focus_when_it_changes(bro
     assert browser.run("return find('.launch').getAttribute('aria-expanded')") == "false"
 
 
-def test_a_checklist_fills_an_element_of_the_page(browser: Browser, gateway: FakeGateway) -> None:
+def test_a_checklist_fills_an_element_of_the_page(browser: HostBrowser, gateway: FakeGateway) -> None:
     gateway.advance("u-1", progress())
     browser.open_host(checklist="%23list")
     browser.until("return document.querySelector('#list [data-onramp]')?.shadowRoot.querySelectorAll('li').length === 3", "the steps")
@@ -142,7 +142,7 @@ def test_a_checklist_fills_an_element_of_the_page(browser: Browser, gateway: Fak
     ]
 
 
-def walk(browser: Browser, gateway: FakeGateway) -> None:
+def walk(browser: HostBrowser, gateway: FakeGateway) -> None:
     """Go through the demo by keys: sign up, get stuck, get help, complete, next step."""
     browser.tab_to("Sign up")
     browser.press(ENTER)
@@ -164,7 +164,7 @@ def walk(browser: Browser, gateway: FakeGateway) -> None:
     browser.until("return document.getElementById('play-step').textContent === 'connect a data source'", "the next step")
 
 
-def test_the_demo_is_walked_through_by_keys_alone(browser: Browser, gateway: FakeGateway) -> None:
+def test_the_demo_is_walked_through_by_keys_alone(browser: HostBrowser, gateway: FakeGateway) -> None:
     gateway.react = DemoEngine(gateway)
     browser.open("/demo/")
     browser.until("return document.querySelector('#view button')", "the welcome")

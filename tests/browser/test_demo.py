@@ -8,10 +8,10 @@ from tests.support.demo_engine import STEPS, DemoEngine
 from tests.support.fake_gateway import FakeGateway
 
 if TYPE_CHECKING:
-    from tests.browser.chromium import Browser
+    from tests.browser.chromium import HostBrowser
 
 
-def begin(browser: Browser, gateway: FakeGateway, name: str = "Grace") -> None:
+def begin(browser: HostBrowser, gateway: FakeGateway, name: str = "Grace") -> None:
     gateway.react = DemoEngine(gateway)
     browser.open("/demo/")
     browser.until("return document.querySelector('#first-name')", "the welcome")
@@ -20,7 +20,7 @@ def begin(browser: Browser, gateway: FakeGateway, name: str = "Grace") -> None:
     browser.shown()
 
 
-def test_stuck_help_click_complete_next_and_the_reason_for_each(browser: Browser, gateway: FakeGateway) -> None:
+def test_stuck_help_click_complete_next_and_the_reason_for_each(browser: HostBrowser, gateway: FakeGateway) -> None:
     begin(browser, gateway)
     assert "Grace has just signed up. Show a tooltip." in browser.run("return document.getElementById('decision').textContent")
     browser.click(".guide .row a")
@@ -47,7 +47,7 @@ def test_stuck_help_click_complete_next_and_the_reason_for_each(browser: Browser
     browser.until("return !document.getElementById('feed').textContent.includes('sending')", "the acknowledgement of every event")
 
 
-def test_every_step_can_be_completed_to_the_end(browser: Browser, gateway: FakeGateway) -> None:
+def test_every_step_can_be_completed_to_the_end(browser: HostBrowser, gateway: FakeGateway) -> None:
     begin(browser, gateway)
     for number, _ in enumerate(STEPS, 1):
         browser.run("document.getElementById('complete').click()")
@@ -59,7 +59,7 @@ def test_every_step_can_be_completed_to_the_end(browser: Browser, gateway: FakeG
     browser.until("return document.getElementById('decision').textContent.includes('Show nothing')", "the withdrawal")
 
 
-def test_it_fits_on_a_phone(browser: Browser, gateway: FakeGateway) -> None:
+def test_it_fits_on_a_phone(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.width(360, 740)
     begin(browser, gateway)
     for page in ("/home", "/sample/details", "/sources/new", "/dashboards/new", "/dashboards/recent", "/settings/people"):
@@ -70,7 +70,7 @@ def test_it_fits_on_a_phone(browser: Browser, gateway: FakeGateway) -> None:
         browser.until(inside, "the guidance inside of the screen")
 
 
-def test_what_is_typed_into_it_stays_text(browser: Browser, gateway: FakeGateway) -> None:
+def test_what_is_typed_into_it_stays_text(browser: HostBrowser, gateway: FakeGateway) -> None:
     attack = "<img src=x onerror=window.owned=1>"
     begin(browser, gateway, attack)
     assert attack in browser.run("return document.querySelector('#view h2').textContent")
@@ -85,7 +85,7 @@ def test_what_is_typed_into_it_stays_text(browser: Browser, gateway: FakeGateway
     assert browser.run("return window.owned ?? null") is None
 
 
-def test_a_reload_goes_on_as_the_same_user_and_starting_over_as_another(browser: Browser, gateway: FakeGateway) -> None:
+def test_a_reload_goes_on_as_the_same_user_and_starting_over_as_another(browser: HostBrowser, gateway: FakeGateway) -> None:
     begin(browser, gateway)
     user = browser.run("return document.getElementById('user').textContent")
     browser.driver.refresh()

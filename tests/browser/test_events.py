@@ -8,14 +8,14 @@ from tests.support.fake_gateway import KEY, FakeGateway, Page
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from tests.browser.chromium import Browser
+    from tests.browser.chromium import HostBrowser
 
 
 def names(gateway: FakeGateway) -> list[str]:
     return [event["name"] for event in gateway.of_type("track")]
 
 
-def test_page_views_clicks_and_forms_are_noticed(browser: Browser, gateway: FakeGateway) -> None:
+def test_page_views_clicks_and_forms_are_noticed(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host(None)
     browser.run("history.pushState(null, '', '/pricing?secret=1'); history.replaceState(null, '', '/pricing#part');")
     browser.run("history.pushState(null, '', '/about');")
@@ -32,7 +32,7 @@ def test_page_views_clicks_and_forms_are_noticed(browser: Browser, gateway: Fake
     assert "secret" not in str(gateway.events)
 
 
-def test_events_of_a_time_without_network_arrive_when_it_is_back(browser: Browser, gateway: FakeGateway) -> None:
+def test_events_of_a_time_without_network_arrive_when_it_is_back(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host(None)
     browser.sent("page_view")
     browser.network(offline=True)
@@ -45,7 +45,7 @@ def test_events_of_a_time_without_network_arrive_when_it_is_back(browser: Browse
     browser.until("return !Object.keys(localStorage).some((each) => each.includes(':q:'))", "an empty queue")
 
 
-def test_events_that_a_page_could_not_send_are_sent_by_the_next(browser: Browser, gateway: FakeGateway) -> None:
+def test_events_that_a_page_could_not_send_are_sent_by_the_next(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host(None)
     browser.sent("page_view")
     gateway.answers[:] = [None] * 1_000
@@ -57,7 +57,7 @@ def test_events_that_a_page_could_not_send_are_sent_by_the_next(browser: Browser
     assert names(gateway) == ["a", "b"]
 
 
-def test_an_event_of_the_last_moment_is_not_lost(browser: Browser, gateway: FakeGateway) -> None:
+def test_an_event_of_the_last_moment_is_not_lost(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host(None)
     browser.sent("page_view")
     browser.run("localStorage.clear(); onramp.track('last'); location.href = '/elsewhere';")
@@ -69,7 +69,7 @@ def test_an_event_of_the_last_moment_is_not_lost(browser: Browser, gateway: Fake
     )
 
 
-def test_a_frame_without_storage_sends_all_the_same(browser: Browser, gateway: FakeGateway) -> None:
+def test_a_frame_without_storage_sends_all_the_same(browser: HostBrowser, gateway: FakeGateway) -> None:
     frame = "<!doctype html><title>Frame</title><script src='/onramp.js'></script><script src='/frame.js'></script>"
     gateway.pages["/frame"] = Page(frame)
     gateway.pages["/frame.js"] = Page(f"onramp.init({{ host: '{gateway.url}', key: '{KEY}' }}); onramp.track('framed');", "text/javascript")
@@ -78,7 +78,7 @@ def test_a_frame_without_storage_sends_all_the_same(browser: Browser, gateway: F
     wait_until(lambda: names(gateway) == ["framed"], "the event of the frame")
 
 
-def test_a_visitor_who_signs_in_is_merged_with_the_token_of_the_user(browser: Browser, gateway: FakeGateway) -> None:
+def test_a_visitor_who_signs_in_is_merged_with_the_token_of_the_user(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host(None)
     (visit,) = browser.sent("page_view")
     browser.open_host("u-7")
@@ -91,7 +91,7 @@ def test_a_visitor_who_signs_in_is_merged_with_the_token_of_the_user(browser: Br
     assert browser.run("return problems") == []
 
 
-def test_a_broken_host_page_still_works(browser: Browser, gateway: FakeGateway) -> None:
+def test_a_broken_host_page_still_works(browser: HostBrowser, gateway: FakeGateway) -> None:
     """What a page can do wrong is told to onError, and the page goes on."""
     browser.open_host(None)
     said = browser.run(

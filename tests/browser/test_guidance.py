@@ -10,7 +10,7 @@ from tests.support.fake_gateway import KEY, FakeGateway, recommendation
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from tests.browser.chromium import Browser
+    from tests.browser.chromium import HostBrowser
 
 COMPONENTS = ["tooltip", "modal", "sidebar_hint"]
 ATTACK = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>{{7*7}}${7*7}" onclick="window.owned=1" style="x'
@@ -26,7 +26,7 @@ def progress(version: int = 1, steps: list[dict[str, str]] = STEPS) -> dict[str,
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_guidance_is_shown_and_its_fate_is_reported_once(browser: Browser, gateway: FakeGateway, component: str) -> None:
+def test_guidance_is_shown_and_its_fate_is_reported_once(browser: HostBrowser, gateway: FakeGateway, component: str) -> None:
     gateway.recommend("u-1", recommendation("r-1.arm.mac", uiComponent=component, message="Press Test connection."))
     browser.open_host()
     assert browser.shown() == "Press Test connection."
@@ -47,7 +47,7 @@ def test_guidance_is_shown_and_its_fate_is_reported_once(browser: Browser, gatew
     assert {headers["authorization"] for headers in posts} == {f"Bearer {KEY}"}
 
 
-def test_guidance_that_was_closed_in_one_tab_closes_in_the_others(browser: Browser, gateway: FakeGateway) -> None:
+def test_guidance_that_was_closed_in_one_tab_closes_in_the_others(browser: HostBrowser, gateway: FakeGateway) -> None:
     gateway.recommend("u-1", recommendation("r-1"))
     browser.open_host()
     browser.shown()
@@ -62,7 +62,7 @@ def test_guidance_that_was_closed_in_one_tab_closes_in_the_others(browser: Brows
     assert len(gateway.of_type("recommendation_dismissed")) == 1
 
 
-def test_a_click_is_reported_though_the_page_is_left_for_it(browser: Browser, gateway: FakeGateway) -> None:
+def test_a_click_is_reported_though_the_page_is_left_for_it(browser: HostBrowser, gateway: FakeGateway) -> None:
     gateway.recommend("u-1", recommendation("r-1", deepLink="/sources/new"))
     browser.open_host()
     browser.shown()
@@ -73,7 +73,7 @@ def test_a_click_is_reported_though_the_page_is_left_for_it(browser: Browser, ga
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_every_text_renders_as_text(browser: Browser, gateway: FakeGateway, component: str) -> None:
+def test_every_text_renders_as_text(browser: HostBrowser, gateway: FakeGateway, component: str) -> None:
     steps = [{"id": "connect_source", "title": ATTACK, "link": "javascript:window.owned=1", "status": "current"}]
     gateway.advance("u-1", {**progress(steps=steps), "pathTitle": ATTACK, "pathId": ATTACK})
     browser.open_host(checklist="floating")
@@ -92,14 +92,14 @@ def test_every_text_renders_as_text(browser: Browser, gateway: FakeGateway, comp
 @pytest.mark.parametrize(
     "link", ["javascript:alert(1)", " java\tscript:alert(1)", "data:text/html,x", "//evil.example/x", "https://evil.example", "http://["]
 )
-def test_a_link_that_leads_elsewhere_is_left_out(browser: Browser, gateway: FakeGateway, link: str) -> None:
+def test_a_link_that_leads_elsewhere_is_left_out(browser: HostBrowser, gateway: FakeGateway, link: str) -> None:
     gateway.recommend("u-1", recommendation("r-1", deepLink=link))
     browser.open_host()
     browser.shown()
     assert browser.run("return find('.guide a')") is None
 
 
-def test_visible_text_never_changes(browser: Browser, gateway: FakeGateway) -> None:
+def test_visible_text_never_changes(browser: HostBrowser, gateway: FakeGateway) -> None:
     """A model's text may replace the template while it is read: the next page shows it."""
     gateway.recommend("u-1", recommendation("r-1", message="The template."))
     browser.open_host()
@@ -109,7 +109,7 @@ def test_visible_text_never_changes(browser: Browser, gateway: FakeGateway) -> N
     assert browser.shown() == "The template."
 
 
-def test_guidance_that_is_withdrawn_goes_and_the_next_one_comes(browser: Browser, gateway: FakeGateway) -> None:
+def test_guidance_that_is_withdrawn_goes_and_the_next_one_comes(browser: HostBrowser, gateway: FakeGateway) -> None:
     gateway.recommend("u-1", recommendation("r-1"))
     browser.open_host()
     browser.shown()
@@ -122,7 +122,7 @@ def test_guidance_that_is_withdrawn_goes_and_the_next_one_comes(browser: Browser
     assert gateway.of_type("recommendation_dismissed") == []
 
 
-def test_guidance_does_not_vanish_while_the_focus_is_in_it(browser: Browser, gateway: FakeGateway) -> None:
+def test_guidance_does_not_vanish_while_the_focus_is_in_it(browser: HostBrowser, gateway: FakeGateway) -> None:
     gateway.recommend("u-1", recommendation("r-1", message="Old."))
     browser.open_host()
     browser.shown()
@@ -134,7 +134,7 @@ def test_guidance_does_not_vanish_while_the_focus_is_in_it(browser: Browser, gat
     browser.until("return find('.guide p')?.textContent === 'New.'", "the new guidance")
 
 
-def test_a_modal_waits_until_nobody_types(browser: Browser, gateway: FakeGateway) -> None:
+def test_a_modal_waits_until_nobody_types(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host()
     browser.run("document.getElementById('field').focus()")
     browser.press("A", "c", "m", "e")
@@ -145,7 +145,7 @@ def test_a_modal_waits_until_nobody_types(browser: Browser, gateway: FakeGateway
     assert browser.run("return document.getElementById('field').value") == "Acme"
 
 
-def test_a_tooltip_points_at_its_step_and_follows_it(browser: Browser, gateway: FakeGateway) -> None:
+def test_a_tooltip_points_at_its_step_and_follows_it(browser: HostBrowser, gateway: FakeGateway) -> None:
     gateway.recommend("u-1", recommendation("r-1"))
     browser.open_host()
     browser.shown(".tooltip")
@@ -163,7 +163,7 @@ def test_a_tooltip_points_at_its_step_and_follows_it(browser: Browser, gateway: 
     assert browser.run(inside + "return left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight")
 
 
-def test_nothing_in_the_page_moves(browser: Browser, gateway: FakeGateway) -> None:
+def test_nothing_in_the_page_moves(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host()
     browser.run(
         "window.shifts = 0; new PerformanceObserver((list) => { for (const each of list.getEntries()) shifts += each.value; })"
@@ -179,7 +179,7 @@ def test_nothing_in_the_page_moves(browser: Browser, gateway: FakeGateway) -> No
     assert browser.run("return shifts") == 0
 
 
-def test_styles_of_the_host_do_not_reach_it_and_its_own_do_not_leak(browser: Browser, gateway: FakeGateway) -> None:
+def test_styles_of_the_host_do_not_reach_it_and_its_own_do_not_leak(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host()
     looks = "const it = getComputedStyle(arguments[0]); return [it.color, it.fontSize, it.letterSpacing, it.textTransform]"
     host = browser.run(looks.replace("arguments[0]", "document.querySelector('h1')"))
@@ -191,7 +191,7 @@ def test_styles_of_the_host_do_not_reach_it_and_its_own_do_not_leak(browser: Bro
     assert browser.run("return getComputedStyle(find('.row a')).backgroundColor") == "rgb(1, 2, 3)"
 
 
-def test_who_wants_no_motion_gets_none(browser: Browser, gateway: FakeGateway) -> None:
+def test_who_wants_no_motion_gets_none(browser: HostBrowser, gateway: FakeGateway) -> None:
     gateway.recommend("u-1", recommendation("r-1"))
     browser.open_host()
     browser.shown()
@@ -200,7 +200,7 @@ def test_who_wants_no_motion_gets_none(browser: Browser, gateway: FakeGateway) -
     assert browser.run("return getComputedStyle(find('.guide')).animationName") == "none"
 
 
-def test_a_page_may_listen_before_it_starts(browser: Browser, gateway: FakeGateway) -> None:
+def test_a_page_may_listen_before_it_starts(browser: HostBrowser, gateway: FakeGateway) -> None:
     gateway.recommend("u-1", recommendation("r-1"))
     browser.open_host()
     browser.shown()
@@ -215,7 +215,7 @@ def test_a_page_may_listen_before_it_starts(browser: Browser, gateway: FakeGatew
     assert browser.run("return find('.guide')") is None
 
 
-def test_a_page_that_replaces_its_body_keeps_its_guidance(browser: Browser, gateway: FakeGateway) -> None:
+def test_a_page_that_replaces_its_body_keeps_its_guidance(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host()
     gateway.recommend("u-1", recommendation("r-1"))
     browser.shown()
@@ -223,7 +223,7 @@ def test_a_page_that_replaces_its_body_keeps_its_guidance(browser: Browser, gate
     browser.until("return find('.guide')?.isConnected", "the tooltip in the new body")
 
 
-def test_a_new_token_is_taken_when_the_old_one_ends(browser: Browser, gateway: FakeGateway) -> None:
+def test_a_new_token_is_taken_when_the_old_one_ends(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host()
     assert gateway.minted == 1
     gateway.expire_tokens()
@@ -232,7 +232,7 @@ def test_a_new_token_is_taken_when_the_old_one_ends(browser: Browser, gateway: F
     assert browser.shown() == "Still here."
 
 
-def test_what_came_while_the_stream_was_down_is_shown(browser: Browser, gateway: FakeGateway) -> None:
+def test_what_came_while_the_stream_was_down_is_shown(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host()
     gateway.streaming = False
     gateway.close_streams()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from tests.support.fake_gateway import FakeGateway, recommendation
+from tests.support.fake_gateway import recommendation
 
 #: Step, its title, its link, and what completes it: an event type and the value that names it, and how often.
 STEPS: Final = (
@@ -17,11 +17,21 @@ STEPS: Final = (
 )
 
 
+class Records(Protocol):
+    """Where the records of users are kept, as the fake gateway keeps them."""
+
+    def recommend(self, user: str, record: dict[str, Any]) -> None:
+        """Store a recommendation and push it."""
+
+    def advance(self, user: str, record: dict[str, Any]) -> None:
+        """Store progress and push it."""
+
+
 class DemoEngine:
     """Reacts to the events of all users; set it as ``gateway.react``."""
 
-    def __init__(self, gateway: FakeGateway) -> None:
-        self._gateway = gateway
+    def __init__(self, records: Records) -> None:
+        self._records = records
         self._users: dict[str, dict[str, Any]] = {}
 
     def __call__(self, event: dict[str, Any]) -> None:
@@ -49,7 +59,7 @@ class DemoEngine:
                 else:
                     state["version"] += 1
                     none = recommendation("", uiComponent="none", message="", reason="activated", version=state["version"])
-                    self._gateway.recommend(user, none)
+                    self._records.recommend(user, none)
 
     def _current(self, state: dict[str, Any]) -> tuple[str, str, str, str, int] | None:
         return next((step for step in STEPS if state["done"].get(step[0], 0) < step[4]), None)
@@ -58,7 +68,7 @@ class DemoEngine:
         step = self._current(state)
         assert step is not None
         state["version"] += 1
-        self._gateway.recommend(
+        self._records.recommend(
             user,
             recommendation(
                 f"{user}-{state['version']}.arm.mac",
@@ -76,7 +86,7 @@ class DemoEngine:
         step = self._current(state)
         state["version"] += 1
         statuses = ["done" if state["done"].get(each[0], 0) >= each[4] else "current" if each is step else "open" for each in STEPS]
-        self._gateway.advance(
+        self._records.advance(
             user,
             {
                 "version": state["version"],
