@@ -48,7 +48,7 @@ async function start(firstName, known) {
   }
   name = firstName;
   sessionStorage.setItem(KEPT, JSON.stringify({ userId: session.userId, name }));
-  $("user").textContent = session.userId;
+  $("user").textContent = $("user").title = session.userId;
   $("nav").hidden = $("play").hidden = $("again").hidden = false;
   listen();
   let fresh = session.token;
