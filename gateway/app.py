@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -11,9 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from gateway.authentication import Authenticator, VisitorClaims
+from gateway.browser_routes import snippet_routes
 from gateway.caller import SenderRules
 from gateway.cors import Cors
 from gateway.errors import RefusedError, json_response
@@ -46,8 +47,8 @@ class GatewayParts(msgspec.Struct, frozen=True):
     """What the application is built from.
 
     ``keys`` checks recommendation ids. ``redis_url`` names the server of recommendations, or None while there is none. Streams end when
-    ``stopping`` says so. ``track_names``: name of a track call of Segment's API → type of the contract. ``clock`` is in milliseconds since
-    1970 UTC.
+    ``stopping`` says so. ``track_names``: name of a track call of Segment's API → type of the contract. ``more_routes`` are those of the
+    demo. ``clock`` is in milliseconds since 1970 UTC.
     """
 
     log: Log
@@ -57,6 +58,7 @@ class GatewayParts(msgspec.Struct, frozen=True):
     stopping: Stopping
     track_names: Mapping[str, str] = msgspec.field(default_factory=default_names)
     events_per_second: float = 5000.0
+    more_routes: Sequence[BaseRoute] = ()
     clock: Callable[[], int] = wall_clock
 
 
@@ -107,6 +109,8 @@ def build(parts: GatewayParts) -> Starlette:
             Route("/sourceConfig", settings.source_config, methods=["GET"]),
             Route("/sourceConfig/", settings.source_config, methods=["GET"]),
             Route("/openapi.json", openapi, methods=["GET"]),
+            *snippet_routes(),
+            *parts.more_routes,
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
         ],

@@ -1,0 +1,105 @@
+"""Serves the browser snippet, and the demo page where ``onramp up`` asks for it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.errors import RefusedError, forbidden, json_response, unavailable
+from gateway.keys import KeyStore
+from gateway.tokens import MOST_SECONDS, mint
+
+BROWSER: Final = Path(__file__).resolve().parent / "browser"
+_TYPES: Final = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
+_SNIPPET: Final = ("onramp.js", "onramp.mjs", "onramp.d.ts")
+_PUBLIC: Final = {
+    "cache-control": "public, max-age=300",  # a new version reaches pages within minutes; between them the entity tag saves the bytes
+    "cross-origin-resource-policy": "cross-origin",
+    "x-content-type-options": "nosniff",
+}
+_DEMO: Final = {
+    "cache-control": "no-cache",
+    "content-security-policy": "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+_DEMO_USER: Final = re.compile(r"demo-[0-9a-f]{12}")
+"""Users of the demo; nobody else gets a token from it."""
+_LONGEST_REQUEST: Final = 1_000
+
+
+def snippet_routes() -> list[BaseRoute]:
+    """Return the routes of the built snippet: anybody may load it."""
+    return [Route(f"/{name}", _file(BROWSER / name, _PUBLIC), methods=["GET"], include_in_schema=False) for name in _SNIPPET]
+
+
+def demo_routes(store: KeyStore, *, publishable_key: str, tenant: str, clock: Callable[[], float] = time.time) -> list[BaseRoute]:
+    """Return the routes of the demo page and of its sessions, which stand for the server of an app.
+
+    A session is a new user and a token for it, signed with the tenant's newest signing key. For a machine of one's own: whoever reaches the
+    page gets a token, though only for users of the demo.
+    """
+
+    async def session(request: Request) -> Response:
+        origin = request.headers.get("origin")
+        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+            raise forbidden("the demo gives sessions to its own page only")
+        user = await _known_user(request) or f"demo-{secrets.token_hex(6)}"
+        signing = [key for key in store.ring().keys if key.kind == "signing" and key.tenant == tenant and key.secret]
+        if not signing:
+            raise unavailable("the demo has no signing key; `onramp keys create signing` makes one", 10)
+        token = mint(signing[-1].secret or "", key_id=signing[-1].id, tenant=tenant, user=user, now=clock(), seconds=MOST_SECONDS)
+        return json_response(200, {"key": publishable_key, "userId": user, "token": token})
+
+    async def home(_request: Request) -> Response:
+        return RedirectResponse("/demo/", status_code=307)
+
+    files = sorted(path for path in (BROWSER / "demo").iterdir() if path.suffix in _TYPES)
+    return [
+        Route("/demo", home, methods=["GET"], include_in_schema=False),
+        Route("/demo/", _file(BROWSER / "demo" / "index.html", _DEMO), methods=["GET"], include_in_schema=False),
+        Route("/demo/session", session, methods=["POST"], include_in_schema=False),
+        *(Route(f"/demo/{path.name}", _file(path, _DEMO), methods=["GET"], include_in_schema=False) for path in files),
+    ]
+
+
+def _file(path: Path, headers: dict[str, str]) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint for one file, which is read now. A route for each: no part of an address ever becomes part of a path."""
+    plain = path.read_bytes()
+    packed = gzip.compress(plain, 9, mtime=0)
+    tag = hashlib.sha256(plain).hexdigest()[:20]
+    kind = _TYPES.get(path.suffix, "text/plain")
+
+    async def serve(request: Request) -> Response:
+        zipped = "gzip" in request.headers.get("accept-encoding", "")
+        etag = f'"{tag}{"-gzip" if zipped else ""}"'
+        own = {**headers, "etag": etag, "vary": "accept-encoding"}
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=own)
+        if zipped:
+            return Response(packed, headers={**own, "content-encoding": "gzip"}, media_type=kind)
+        return Response(plain, headers=own, media_type=kind)
+
+    return serve
+
+
+async def _known_user(request: Request) -> str | None:
+    body = await request.body()
+    if len(body) > _LONGEST_REQUEST:
+        raise RefusedError(413, "too_large", "a session's request is small")
+    try:
+        user = json.loads(body or b"{}").get("userId")
+    except (ValueError, AttributeError):
+        return None
+    return user if isinstance(user, str) and _DEMO_USER.fullmatch(user) else None
