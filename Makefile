@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local-model test test-all fuzz browser real-kafka test-load repeat bench compare same-results measure check event-fields format image-check ci lock clean
+.PHONY: help setup demo up local-model test test-all fuzz browser real-kafka test-load repeat bench compare same-results measure check event-fields format image-check ci lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ setup: ## Create .venv with all packages for development (with uv if it is insta
 demo: ## Simulate users, run the whole engine on them, compare its estimates with the truth; ARGS="--users 500" for options
 	@scripts/setup.sh
 	@$(BIN)/onramp demo $(ARGS)
+
+up: ## Run everything live on this machine, with a demo page; ARGS="--port 9000" for options
+	@scripts/setup.sh
+	@$(BIN)/onramp up $(ARGS)
 
 local-model: ## Install a small model that runs on this machine, for `onramp demo --llm local`
 	@scripts/local_model.sh

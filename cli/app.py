@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from cli import catalog, demo, evaluate, explain, gateway, keys, llm, recommend, report, review, run, settings, simulate, sql
+from cli import catalog, demo, evaluate, explain, gateway, keys, llm, recommend, report, review, run, settings, simulate, sql, up
 from cli.failures import end
 from cli.streams import OutputError, standard_streams
 
@@ -45,6 +45,7 @@ def _onramp(
 
     \b
     First:        onramp demo
+    Live:         onramp up
     Then:         onramp run --input events.jsonl --catalog product.yaml
     """
     if context.invoked_subcommand is None:
@@ -53,6 +54,7 @@ def _onramp(
 
 for _command, _short in (
     (demo.demo, "Run the engine on simulated users, compare with the truth."),
+    (up.up, "Run everything live on this machine."),
     (run.run, "Run the job on a file, or on Kafka."),
     (simulate.simulate, "Write the events of simulated users."),
     (gateway.gateway, "Serve events in, guidance out over HTTP."),

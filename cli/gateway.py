@@ -10,17 +10,26 @@ import typer
 from cli.options import DataDirOption
 
 if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
     from flows.settings import Settings
     from gateway.event_log import Log
+    from gateway.keys import KeyStore
     from local.data_dir import DataDir
 
+DEMO_NOTE = "demo page"
+"""The note on the keys that a demo made for itself."""
+_DEMO_TENANT = "default"
 _HostOption = Annotated[str | None, typer.Option("--host", help="Address to listen on. [default: 127.0.0.1]", show_default=False)]
 _PortOption = Annotated[
     int | None, typer.Option("--port", min=0, max=65_535, help="Port to listen on; 0 takes a free one. [default: 8080]", show_default=False)
 ]
 
 
-def gateway(host: _HostOption = None, port: _PortOption = None, data_dir: DataDirOption = None) -> None:
+_DemoOption = Annotated[bool, typer.Option("--demo", help="Serve the demo page at /demo/ too, and sign tokens for its users.")]
+
+
+def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOption = False, data_dir: DataDirOption = None) -> None:
     """Serve events in and guidance out over HTTP, until you stop it. Ctrl-C ends it in order.
 
     Events go into the event log (ONRAMP_EVENT_LOG) or into Kafka (ONRAMP_KAFKA_BROKERS), and are acknowledged when they are stored there.
@@ -49,19 +58,35 @@ def gateway(host: _HostOption = None, port: _PortOption = None, data_dir: DataDi
     signing = settings.signing_keys()
     given = settings.secret.get_secret_value() if settings.secret is not None else None
     secret = signing[0] if signing else secret_of_job(directory, given=given, embedded=settings.embedded)
+    store = KeyStore(directory.keys)
     with listen(settings.gateway_host, settings.gateway_port) as bound:
         stopping = Stopping()
         parts = GatewayParts(
             log=_log(settings),
-            store=KeyStore(directory.keys),
+            store=store,
             keys=Keys(secret, signing),
             redis_url=_redis_url(settings, directory),
             stopping=stopping,
+            more_routes=_demo(store) if demo else (),
             track_names={**default_names(), **load_catalog(settings.catalog).track_names},
             events_per_second=settings.gateway_events_per_second,
         )
         logging.getLogger("gateway").info("listening on http://%s:%s", *bound.getsockname()[:2])
         serve(build(parts), bound, stopping)
+
+
+def _demo(store: KeyStore) -> list[BaseRoute]:
+    """Return the routes of the demo page, with keys for it: a new one for the page, because the text of the last is not stored."""
+    from gateway.browser_routes import demo_routes
+
+    in_force = [key for key in store.all_keys() if key.tenant == _DEMO_TENANT and key.revoked_at is None]
+    for key in in_force:
+        if key.kind == "publishable" and key.note == DEMO_NOTE:
+            store.revoke(key.id)
+    if not any(key.kind == "signing" for key in in_force):
+        store.create("signing", tenant=_DEMO_TENANT, note=DEMO_NOTE)
+    _, text = store.create("publishable", tenant=_DEMO_TENANT, note=DEMO_NOTE)
+    return demo_routes(store, publishable_key=text, tenant=_DEMO_TENANT)
 
 
 def _redis_url(settings: Settings, directory: DataDir) -> Callable[[], str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from state.catalog.parse import parse
 if TYPE_CHECKING:
     from flows.settings import Settings
 
+SAMPLE: Final = "saas"
 BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog"
 
 
@@ -29,6 +31,18 @@ def load_catalog(name: str) -> Catalog:
         known = ", ".join(sorted(built_in()))
         raise CatalogFileError(f"The catalog {name} cannot be read ({error.strerror}); the built-in ones are {known}.") from None
     return parse(text, str(path) if name not in built_in() else f"{name}.yaml")
+
+
+_AT_ONCE: Final = {"holdout": "0.0", "rules": "0.0", "cooldown": "1s", "daily_cap": "100"}
+
+
+def sample_at_once() -> str:
+    """Return the text of the sample catalog, so that one person who tries it is guided, and at once."""
+    text = (BUILT_IN / f"{SAMPLE}.yaml").read_text(encoding="utf-8")
+    for name, value in _AT_ONCE.items():
+        text, found = re.subn(rf"(?m)^( *{name}:) [^#\s]+", rf"\1 {value}", text)
+        assert found == 1, name
+    return text
 
 
 def require_named_catalog(settings: Settings) -> None:

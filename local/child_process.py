@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -25,14 +25,19 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def start_bound_process(
-    command: Sequence[str | Path], *, cwd: Path | None = None, output: IO[bytes] | int = subprocess.DEVNULL, keep_fds: Sequence[int] = ()
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    output: IO[bytes] | int = subprocess.DEVNULL,
+    keep_fds: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` so that the kernel kills it when this process ends, and return its handle. Does not block.
 
     Call it from the main thread, because the kernel binds the child to the *thread* that started it; any other thread raises
     ``RuntimeError``. The child has its own session, so that Ctrl-C in the terminal reaches only this process, which then stops the child
-    in order. Both output streams go to ``output``. ``keep_fds`` stay open in the child. On systems without this feature (macOS) the child
-    may outlive a killed parent.
+    in order. Both output streams go to ``output``. ``keep_fds`` stay open in the child. ``environment`` replaces that of this process. On
+    systems without this feature (macOS) the child may outlive a killed parent.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("start_bound_process must be called from the main thread: the child would end with any other thread")
@@ -40,6 +45,7 @@ def start_bound_process(
     return subprocess.Popen(
         [*launcher, *(str(word) for word in command)],
         cwd=cwd,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,

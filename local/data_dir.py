@@ -7,6 +7,8 @@
 ├── secret.key           generated if ONRAMP_SECRET is not set but a server is
 ├── secret.check         digest of the secret that this directory was created with
 ├── state/               Bytewax recovery
+├── log/                 local event log of `onramp up`
+├── up/                  what the processes of `onramp up` say
 ├── keys.json            keys of the gateway, hashed; keys.lock beside it
 ├── clickhouse/          embedded ClickHouse: one process at a time
 ├── valkey/              embedded Valkey, its address and password
@@ -79,6 +81,8 @@ class DataDir:
         self.spool = path / "spool"
         self.dead_letters = path / "dead_letters.jsonl"
         self.keys = path / "keys.json"
+        self.event_log = path / "log"
+        self.process_logs = path / "up"
         self.secret_key = path / "secret.key"
         self.secret_check = path / "secret.check"
         self._run = path / "run.json"

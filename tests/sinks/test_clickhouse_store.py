@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -166,9 +165,9 @@ def test_erasing_a_person_removes_their_older_rows_everywhere_and_nothing_else(s
             make(kind, tenant_id="other", user_id=quoted, version=4, **ids),
             make(kind, user_id="back again", version=9, **dict.fromkeys(ids, "c")),
         ]
-    rows += [Erase("t", quoted, 5), Erase("t", "back again", 5), make(DeadLetterFact, dead_letter_id="x", raw='{"userId": "o\'brien"}')]
-    named = (json.dumps({"userId": quoted}), '{"anonymousId" :"back again", broken', '{"previousId":"back again"}')
-    rows += [make(DeadLetterFact, dead_letter_id=f"named {number}", raw=raw) for number, raw in enumerate(named)]
+    rows += [Erase("t", quoted, 5), Erase("t", "back again", 5), make(DeadLetterFact, dead_letter_id="x", user_ids=("o'brien",))]
+    named = ((quoted,), ("somebody", "back again"), ("back again",))
+    rows += [make(DeadLetterFact, dead_letter_id=f"named {number}", user_ids=users) for number, users in enumerate(named)]
     delivery = FactDelivery(store, tmp_path / "spool")
     delivery.sink.build_part("facts", "facts", None).write_batch([rows])
     delivery.start()

@@ -1,0 +1,191 @@
+"""``onramp up``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from cli.options import CatalogOption, DataDirOption, JsonOption
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flows.settings import Settings
+    from gateway.keys import KeyStore
+    from local.data_dir import DataDir
+    from local.supervisor import Part
+
+_JOB_STOP_SECONDS: Final = 60.0  # the last snapshot, and the rows that are on their way
+_GATEWAY_STOP_SECONDS: Final = 15.0  # longer than it lets requests end
+_ASK_SECONDS: Final = 1.0
+_HostOption = Annotated[str | None, typer.Option("--host", help="Address of the gateway. [default: 127.0.0.1]", show_default=False)]
+_PortOption = Annotated[
+    int | None, typer.Option("--port", min=1, max=65_535, help="Port of the gateway. [default: 8080]", show_default=False)
+]
+
+
+def up(
+    host: _HostOption = None,
+    port: _PortOption = None,
+    catalog: CatalogOption = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Run everything live on this machine: the gateway, the job, its stores, a durable event log, and a demo page.
+
+    It prints the addresses, and the keys that it created. A part that dies is started again. Ctrl-C stops all in order, and the same
+    command goes on where it stopped. Servers that are set (ONRAMP_KAFKA_BROKERS, ONRAMP_REDIS_URL, ONRAMP_CLICKHOUSE_URL) are used
+    instead of local ones.
+
+    \b
+    Example:  onramp up
+              onramp up --catalog product.yaml --port 9000
+    """
+    from cli.demo_dir import refuse_demo
+    from cli.failures import say
+    from cli.options import load
+    from flows.catalogs import load_catalog
+    from flows.stop import StopRequest
+    from gateway.keys import KeyStore
+    from gateway.serve import listen
+    from local.data_dir import DataDir, DataDirInUseError
+    from local.supervisor import Supervisor
+
+    settings = load(data_dir=data_dir, catalog=catalog, gateway_host=host, gateway_port=port)
+    load_catalog(settings.catalog)  # a fault in it is said here, and not in a log
+    refuse_demo(settings)
+    directory = DataDir.create(settings.data_dir)
+    if directory.is_running():
+        raise DataDirInUseError(f"{directory.describe_owner()}; stop it first, or choose another directory with --data-dir.")
+    listen(settings.gateway_host, settings.gateway_port).close()  # the same for a port in use
+    store = KeyStore(directory.keys)
+    created = _first_keys(store)
+    address = f"http://{settings.gateway_host}:{settings.gateway_port}"
+    stop = StopRequest()
+
+    def ready() -> None:
+        if as_json:
+            from reports.render import print_json
+
+            print_json({"address": address, "demo": f"{address}/demo/", "keys": created, "dataDir": str(directory.path)})
+        else:
+            _show(address, created, directory.process_logs)
+
+    if not as_json:
+        say("starting; the first time this takes some seconds.")
+    with stop.on_signals():
+        Supervisor(_parts(settings, directory, address), say).run(stop, on_ready=ready)
+    if not as_json:
+        say("stopped. The same command goes on from here.")
+
+
+def _sample(directory: DataDir) -> str:
+    """Write the sample catalog for one person who tries it: guidance for everybody, and no pause between two decisions. Return its path."""
+    from flows.catalogs import sample_at_once
+    from local.private_files import write_private
+
+    path = directory.process_logs / "catalog.yaml"
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    write_private(path, sample_at_once().encode())
+    return str(path)
+
+
+def _parts(settings: Settings, directory: DataDir, address: str) -> list[Part]:
+    """The job first: the gateway reads what it publishes."""
+    import os
+    import sys
+
+    from local.supervisor import Part
+    from local.valkey import is_alive, published_url
+
+    catalog = _sample(directory) if settings.origin("catalog") == "default" else settings.catalog
+    environment = {**os.environ, "ONRAMP_DATA_DIR": str(directory.path), "ONRAMP_CATALOG": catalog}
+    if not settings.live:
+        environment["ONRAMP_EVENT_LOG"] = str(directory.event_log)
+    own_redis = settings.redis_url is None
+
+    def job_is_healthy() -> bool:
+        if not own_redis:
+            return directory.is_running()
+        url = published_url(directory.valkey)
+        return url is not None and is_alive(url)
+
+    onramp = (sys.executable, "-m", "cli")
+    return [
+        Part(
+            name="the job",
+            command=(*onramp, "run", "--json"),
+            log=directory.process_logs / "job.log",
+            environment=environment,
+            healthy=job_is_healthy,
+            stop_seconds=_JOB_STOP_SECONDS,
+        ),
+        Part(
+            name="the gateway",
+            command=(*onramp, "gateway", "--demo", "--host", settings.gateway_host, "--port", str(settings.gateway_port)),
+            log=directory.process_logs / "gateway.log",
+            environment=environment,
+            healthy=_answers(f"{address}/readyz"),
+            stop_seconds=_GATEWAY_STOP_SECONDS,
+        ),
+    ]
+
+
+def _answers(url: str) -> Callable[[], bool]:
+    """Return a function that says whether the gateway is ready and has records to serve."""
+    import urllib.error
+    import urllib.request
+
+    def ask() -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=_ASK_SECONDS) as answer:  # noqa: S310 - our own address
+                return bool(json.load(answer)["status"] == "ok")
+        except (OSError, ValueError, KeyError):
+            return False
+
+    return ask
+
+
+def _first_keys(store: KeyStore) -> dict[str, str]:
+    """Create a key for servers and one for pages where there is none yet; return their texts, which nobody can show again."""
+    from cli.gateway import DEMO_NOTE
+
+    if any(key.revoked_at is None and key.note != DEMO_NOTE for key in store.all_keys()):
+        return {}
+    return {kind: store.create(kind, note="onramp up")[1] for kind in ("server", "publishable")}
+
+
+def _show(address: str, created: dict[str, str], logs: Path) -> None:
+    from rich.text import Text
+
+    from reports.render import lines, out
+
+    key = created.get("server", "$ONRAMP_SERVER_KEY")
+    event = {"eventId": "try-1", "userId": "ada", "eventType": "signup", "timestamp": "NOW", "payload": {"traits": {"persona": "analyst"}}}
+    body = json.dumps(event).replace('"NOW"', "\"'$(date -u +%FT%TZ)'\"")
+    console = out()
+    lines(console, Text("Onramp is running. Ctrl-C stops it.", style="bold"))
+    rows = [
+        ("demo page", f"{address}/demo/"),
+        ("events in", f"{address}/v1/events"),
+        ("guidance out", f"{address}/v1/recommendations/USER"),
+        ("logs", str(logs)),
+    ]
+    if created:
+        rows += [("server key", created["server"]), ("key for pages", created["publishable"])]
+    else:
+        rows += [("keys", "those of before; `onramp keys create server` makes another")]
+    for name, value in rows:
+        console.out(f"  {name:14}{value}", highlight=False)
+    if created:
+        lines(console, Text("The keys are shown this once. Try it:", style="dim"))
+    else:
+        lines(console, Text("Try it:", style="dim"))
+    console.out(
+        f"  curl -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\\n    -d '{body}' {address}/v1/events",
+        highlight=False,
+    )
+    console.out(f"  curl -H 'Authorization: Bearer {key}' {address}/v1/recommendations/ada", highlight=False)

@@ -1,0 +1,162 @@
+"""Keeps a few processes running: starts them, starts again what died, and stops them in order."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from local.child_process import start_bound_process, stop_process
+from state.backoff import backoff_seconds
+
+_LOOK_SECONDS: Final = 0.2
+_FIRST_WAIT: Final = 0.5
+_LONGEST_WAIT: Final = 30.0
+_STEADY_SECONDS: Final = 60.0
+"""A process that has run for so long counts as well again: its next end is the first."""
+_MOST_FAILURES: Final = 6
+"""Ends in a row after which starting again is no help. With the waits between them that is about half a minute."""
+_SICK_SECONDS: Final = 5.0
+"""For so long a process that was healthy may be unhealthy before it is stopped and started again."""
+_WRONG_USAGE: Final = 2
+_LOG_BYTES: Final = 16 * 1024 * 1024
+"""A longer log is kept once, as ``….1``, when its process starts."""
+
+
+class PartFailedError(Exception):
+    """A process cannot run. The text is a sentence for the user, with the last line of its log."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process. ``name`` is what the user calls it. ``log`` takes both its output streams.
+
+    ``healthy`` is asked a few times a second and must not block for long. Once it was true, a process for which it stays false for seconds
+    is stopped and started again. ``stop_seconds`` is how long it may take to end after SIGTERM.
+    """
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    environment: Mapping[str, str]
+    healthy: Callable[[], bool]
+    stop_seconds: float
+
+
+class _Running:
+    """A part with its process."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started_at = 0.0
+        self.next_start = 0.0
+        self.failures = 0
+        self.begun = False  # was healthy once
+        self.was_healthy = False  # since it was started
+        self.healthy_at = 0.0
+
+
+class Supervisor:
+    """Runs ``parts`` in their order, each once the one before it is healthy, and stops them in the opposite order. Main thread only.
+
+    ``say`` takes a sentence for the user whenever a process ended or started again.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        say: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Start nothing yet. ``clock`` and ``sleep`` are in seconds, for tests."""
+        self._parts = [_Running(part) for part in parts]
+        self._say = say
+        self._clock = clock
+        self._sleep = sleep
+
+    def run(self, stop: Callable[[], bool], *, on_ready: Callable[[], None]) -> None:
+        """Start all and keep them running until ``stop`` returns true; then stop them. Blocks.
+
+        ``on_ready`` is called once, when all are healthy. Raises ``PartFailedError`` for one that cannot run, when all have ended.
+        """
+        told = False
+        try:
+            while not stop():
+                for running in self._parts:
+                    self._look_after(running)
+                    if not running.begun:
+                        break  # the next part needs this one
+                if not told and all(running.begun for running in self._parts):
+                    told = True
+                    on_ready()
+                self._sleep(_LOOK_SECONDS)
+        finally:
+            self._stop_all()
+
+    def _look_after(self, running: _Running) -> None:
+        now = self._clock()
+        if running.process is None:
+            if now >= running.next_start:
+                self._start(running, now)
+            return
+        code = running.process.poll()
+        if code is not None:
+            running.process = None
+            self._ended(running, code, now)
+        elif running.part.healthy():
+            running.begun, running.was_healthy, running.healthy_at = True, True, now
+            if now - running.started_at >= _STEADY_SECONDS:
+                running.failures = 0
+        elif running.was_healthy and now - running.healthy_at >= _SICK_SECONDS:
+            self._say(f"{running.part.name} has not answered for {_SICK_SECONDS:g} seconds; it is stopped and started again.")
+            stop_process(running.process, running.part.stop_seconds)
+            running.process = None
+            running.next_start = self._clock()
+            running.failures += 1
+
+    def _start(self, running: _Running, now: float) -> None:
+        part = running.part
+        part.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if part.log.exists() and part.log.stat().st_size > _LOG_BYTES:
+            part.log.replace(part.log.with_suffix(".1"))
+        with part.log.open("ab") as log:
+            running.process = start_bound_process(part.command, output=log, environment=part.environment)
+        running.started_at = running.healthy_at = now
+        running.was_healthy = False
+        if running.failures:
+            self._say(f"{part.name} runs again.")
+
+    def _ended(self, running: _Running, code: int, now: float) -> None:
+        part = running.part
+        if now - running.started_at >= _STEADY_SECONDS:
+            running.failures = 0
+        running.failures += 1
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        if code == _WRONG_USAGE or running.failures >= _MOST_FAILURES:
+            raise PartFailedError(f"{part.name} {how} and cannot run: {_last_line(part.log)} (log: {part.log}).")
+        wait = backoff_seconds(running.failures - 1, first=_FIRST_WAIT, longest=_LONGEST_WAIT, jitter=1.0)
+        running.next_start = now + wait
+        self._say(f"{part.name} {how}; it starts again in {wait:.1f} seconds.")
+
+    def _stop_all(self) -> None:
+        for running in reversed(self._parts):
+            if running.process is not None:
+                stop_process(running.process, running.part.stop_seconds)
+                running.process = None
+
+
+def _last_line(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    found = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return found.removeprefix("onramp: ").removesuffix(".")
