@@ -17,6 +17,7 @@ from tests.cli.conftest import Inside
 
 COMMANDS = [
     "demo",
+    "up",
     "run",
     "simulate",
     "recommend",

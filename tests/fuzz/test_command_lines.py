@@ -55,6 +55,11 @@ KNOWN: Final[dict[str, tuple[str, ...]]] = {
     "user": ("u1", "nobody", "", "\udcff", "a\0b", "[bold]", "x" * 5_000, "-x"),
     "tenant": ("default", "nobody", "", "a:b", "{", "\udcff", "a\0b"),
     "prompt": ("nudge-1", "nudge-9", "", "../x", "a\0b"),
+    "kind": ("server", "publishable", "signing", "webhook", "other", "", "\udcff"),
+    "origin": ("https://app.example.com", "https://app.example.com/path", "null", "", "https://[", "\udcff"),
+    "note": ("for tests", "", "n" * 300, "\udcff", "[bold]"),
+    "key_id": ("k0", "", "\udcff", "x" * 5_000),
+    "host": ("127.0.0.1", "localhost", "0.0.0.1", "nowhere.invalid", "", "a b", "\udcff", "a\0b", "h" * 300),
     "entry": ("3f9c0a71d2e4", "", "\udcff", "a\0b", "x" * 5_000),
     "statement": (
         *("SELECT 1", "SELECT", "SELECT '", "SELECT * FROM nope", "SELECT 1; SELECT 2", "SELECT throwIf(1)", "WITH"),
@@ -69,12 +74,14 @@ SMALL: Final[dict[str, tuple[str, ...]]] = {
     "days": ("1", "2", "0", "-1", "1.5", ""),
     "seed": ("1", "-1", "9" * 30, "x"),
     "limit": ("0", "1", "-1", "9" * 30, "x", ""),
+    "port": ("65536", "-1", "9" * 30, "x", ""),
 }
 """Options that decide how long a command runs: what is accepted here is small."""
 
 BOUNDS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("demo",): ("--users", "2", "--days", "1", "--population", "true"),
     ("simulate",): ("--users", "2", "--days", "1"),
+    ("up",): ("--port", "65536"),  # with a port that is none it ends as wrong usage; else it runs until it is stopped
 }
 """What stands before the random options of a command that would run for long with its own defaults."""
 
