@@ -94,7 +94,11 @@ def _changed_body(key: Key) -> str:
     return f"{head}.{token(key, 'u-18').split('.')[1]}.{signature}"
 
 
-NOW = int(time.time())
+def now() -> int:
+    """Now: a token made when the tests were collected would be old when they run."""
+    return int(time.time())
+
+
 BAD: dict[str, Callable[[Key], str]] = {
     "another secret": _other_secret,
     "alg none": _unsigned,
@@ -103,10 +107,10 @@ BAD: dict[str, Callable[[Key], str]] = {
     "no kid": lambda key: token(key, headers={}),
     "an unknown kid": lambda key: token(key, headers={"kid": "k000000000000"}),
     "a kid that is a path": lambda key: token(key, headers={"kid": "../../etc/passwd"}),
-    "expired": lambda key: token(key, iat=NOW - 700, exp=NOW - 1),
-    "too long-lived": lambda key: token(key, exp=NOW + 3_600),
-    "issued in the future": lambda key: token(key, iat=NOW + 300, exp=NOW + 900),
-    "not valid yet": lambda key: token(key, nbf=NOW + 300),
+    "expired": lambda key: token(key, iat=now() - 700, exp=now() - 1),
+    "too long-lived": lambda key: token(key, exp=now() + 3_600),
+    "issued in the future": lambda key: token(key, iat=now() + 300, exp=now() + 900),
+    "not valid yet": lambda key: token(key, nbf=now() + 300),
     "another audience": lambda key: token(key, aud="elsewhere"),
     "several audiences": lambda key: token(key, aud=["onramp", "elsewhere"]),
     "another tenant": lambda key: token(key, tenant="default"),
