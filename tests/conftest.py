@@ -1,6 +1,6 @@
 """Profiles of hypothesis, limits of slow tests, the mark of tests that depend on timing, and which tests share a worker.
 
-Hypothesis: ``fast`` on every run, ``thorough`` with ``HYPOTHESIS_PROFILE=thorough``, for a change to the fold or a night.
+Hypothesis: ``fast`` on every run, ``short`` in CI, ``thorough`` with ``HYPOTHESIS_PROFILE=thorough``, for a change to the fold or a night.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 
 # No deadline: the machines that run this are shared, and a slow example is no fault. No database: a red example belongs into a test.
 settings.register_profile("fast", max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("short", parent=settings.get_profile("fast"), max_examples=10)
 settings.register_profile("thorough", parent=settings.get_profile("fast"), max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 

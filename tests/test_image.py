@@ -33,9 +33,10 @@ from tests.support.clickhouse_http import clickhouse_server
 from tests.support.dockerfile import DockerfileError, Image, build, parse, shown
 from tests.support.kafka_feed import Feed
 from tests.support.model_server import ModelServer, changed
+from tests.support.ports import port_of, reserve
 from tests.support.shown_commands import in_markdown, in_yaml_head, without_comment
 from tests.support.tansu import run_tansu
-from tests.support.waiting import running, wait_until
+from tests.support.waiting import read_line, running, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -486,6 +487,15 @@ def up(reader: Reader, command: str) -> None:
     assert stack.job.poll() is None
 
 
+def live(reader: Reader, command: str) -> None:
+    """Everything starts, says its addresses, and ends in order."""
+    shell = Shell(reader.trial.image, reader.trial.cwd)
+    held = reserve()
+    with held, shell.started(f"{reader.sampled(command)} --json --port {port_of(held)}") as process:
+        assert "/demo/" in read_line(process.stdout, "the addresses", within=PATIENCE)
+        stop(process)
+
+
 def inside_the_job(expected: str) -> Rule:
     def rule(reader: Reader, command: str) -> None:
         stack: Stack = reader.request.getfixturevalue("stack")
@@ -513,6 +523,7 @@ RULES: dict[str, Rule] = {
     "onramp demo": says(r"(?s)Activation.*adaptive", more="--users 60 --days 5"),
     "onramp settings": settings,
     "onramp run": job,
+    "onramp up": live,
     "python -m bytewax.run": job,
     "docker compose up": up,
     "docker compose ps": up,

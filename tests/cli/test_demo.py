@@ -108,6 +108,7 @@ def test_plots_are_pictures_that_say_what_they_find(demo: Ready, again: Result) 
     assert "random choice" in said
 
 
+@pytest.mark.slow
 def test_one_person_and_one_day_make_no_numbers(tmp_path: Path, inside: Inside) -> None:
     result = onramp("demo", "--users", 1, "--days", 1, "--population", PEOPLE, "--json", cwd=tmp_path)
     assert result.code == 0, result.err
@@ -119,6 +120,7 @@ def test_one_person_and_one_day_make_no_numbers(tmp_path: Path, inside: Inside) 
     assert "nan" not in report.out
 
 
+@pytest.mark.slow
 def test_in_few_days_there_is_no_table_of_nobody_and_the_scenario_is_named(tmp_path: Path) -> None:
     result = onramp("demo", "--users", 8, "--days", 3, "--scenario", "bots", "--population", PEOPLE, cwd=tmp_path)
     assert result.code == 0, result.err

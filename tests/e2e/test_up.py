@@ -149,6 +149,7 @@ def test_whatever_is_killed_comes_back_and_nothing_that_was_acknowledged_is_lost
     assert json.loads(counted.stdout)["rows"] == [{"n": 4}]
 
 
+@pytest.mark.slow
 def test_typed_again_it_goes_on_and_a_second_one_is_one_sentence(tmp_path: Path) -> None:
     with live(tmp_path / "data") as up:
         up.send("ada", 1, "signup", traits={"persona": "analyst"})

@@ -111,6 +111,7 @@ FAULTS: dict[Callable[[pytest.MonkeyPatch], None], str] = {
     misstate_propensities: "choices follow propensities",
     reward_twice: "one end each",
 }
+IN_EVERY_RUN = {treat_the_holdout, reward_twice, misstate_propensities}
 SEALED: list[SealedTruth] = []
 
 
@@ -127,7 +128,11 @@ def test_all_checks_pass_in_a_healthy_loop(healthy: Replication) -> None:
     assert healthy.job.facts(SignalFact)
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize(
+    "fault",
+    [fault if fault in IN_EVERY_RUN else pytest.param(fault, marks=pytest.mark.slow) for fault in FAULTS],
+    ids=lambda fault: fault.__name__,
+)
 def test_a_planted_fault_is_found(
     fault: Callable[[pytest.MonkeyPatch], None], healthy: Replication, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,7 @@ def test_the_input_has_what_could_go_wrong(reference: Reference, size: Size) -> 
     assert any("deleted" in record for record in reference.state["redis"])
 
 
+@pytest.mark.slow
 def test_a_second_run_into_another_directory_gives_the_same(reference: Reference, tmp_path: Path) -> None:
     assert not differences(reference.state, finish(tmp_path / "data", reference.source))
 
@@ -113,6 +114,7 @@ def test_a_file_that_grows_between_runs_gives_the_same(reference: Reference, tmp
     assert not differences(reference.state, finish(tmp_path / "data", growing))
 
 
+@pytest.mark.slow
 def test_gzip_gives_the_same(reference: Reference, tmp_path: Path) -> None:
     packed = tmp_path / "events.jsonl.gz"
     packed.write_bytes(gzip.compress(reference.source.read_bytes(), 1))

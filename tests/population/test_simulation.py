@@ -23,6 +23,7 @@ def test_the_effects_have_the_recorded_hash() -> None:
     assert hashlib.sha256(FILE.read_bytes()).hexdigest() == sealed
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run() -> None:
     first, again, other = (simulate(begin_line(seed=seed), RandomGuidance(PRODUCT)) for seed in (5, 5, 6))
     assert first == again
