@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +21,15 @@ _STEADY_SECONDS: Final = 60.0
 """A process that has run for so long counts as well again: its next end is the first."""
 _MOST_FAILURES: Final = 6
 """Ends in a row after which starting again is no help. With the waits between them that is about half a minute."""
+_MOST_FAILED_STARTS: Final = 2
+"""The same for a process that was never healthy: what it says, the user has to mend."""
 _SICK_SECONDS: Final = 5.0
 """For so long a process that was healthy may be unhealthy before it is stopped and started again."""
+_PATIENCE_SECONDS: Final = 60.0
+"""The user is told of a process that is not healthy so long after its start."""
 _WRONG_USAGE: Final = 2
 _LOG_BYTES: Final = 16 * 1024 * 1024
-"""A longer log is kept once, as ``….1``, when its process starts."""
+"""A longer log is moved to ``….1``, of which one is kept."""
 
 
 class PartFailedError(Exception):
@@ -57,6 +63,7 @@ class _Running:
         self.failures = 0
         self.begun = False  # was healthy once
         self.was_healthy = False  # since it was started
+        self.told_to_wait = False
         self.healthy_at = 0.0
 
 
@@ -105,6 +112,7 @@ class Supervisor:
             if now >= running.next_start:
                 self._start(running, now)
             return
+        _bound_log(running.part.log)
         code = running.process.poll()
         if code is not None:
             running.process = None
@@ -113,6 +121,9 @@ class Supervisor:
             running.begun, running.was_healthy, running.healthy_at = True, True, now
             if now - running.started_at >= _STEADY_SECONDS:
                 running.failures = 0
+        elif not running.was_healthy and not running.told_to_wait and now - running.started_at >= _PATIENCE_SECONDS:
+            running.told_to_wait = True
+            self._say(f"{running.part.name} is not ready yet; its log is {running.part.log}.")
         elif running.was_healthy and now - running.healthy_at >= _SICK_SECONDS:
             self._say(f"{running.part.name} has not answered for {_SICK_SECONDS:g} seconds; it is stopped and started again.")
             stop_process(running.process, running.part.stop_seconds)
@@ -123,12 +134,10 @@ class Supervisor:
     def _start(self, running: _Running, now: float) -> None:
         part = running.part
         part.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if part.log.exists() and part.log.stat().st_size > _LOG_BYTES:
-            part.log.replace(part.log.with_suffix(".1"))
         with part.log.open("ab") as log:
             running.process = start_bound_process(part.command, output=log, environment=part.environment)
         running.started_at = running.healthy_at = now
-        running.was_healthy = False
+        running.was_healthy = running.told_to_wait = False
         if running.failures:
             self._say(f"{part.name} runs again.")
 
@@ -138,7 +147,8 @@ class Supervisor:
             running.failures = 0
         running.failures += 1
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        if code == _WRONG_USAGE or running.failures >= _MOST_FAILURES:
+        most = _MOST_FAILURES if running.begun else _MOST_FAILED_STARTS
+        if code == _WRONG_USAGE or running.failures >= most:
             raise PartFailedError(f"{part.name} {how} and cannot run: {_last_line(part.log)} (log: {part.log}).")
         wait = backoff_seconds(running.failures - 1, first=_FIRST_WAIT, longest=_LONGEST_WAIT, jitter=1.0)
         running.next_start = now + wait
@@ -149,6 +159,13 @@ class Supervisor:
             if running.process is not None:
                 stop_process(running.process, running.part.stop_seconds)
                 running.process = None
+
+
+def _bound_log(log: Path) -> None:
+    """Keep the log short while its process writes it, always at the end. What is written between the two steps is lost."""
+    if log.stat().st_size > _LOG_BYTES:
+        shutil.copyfile(log, log.with_suffix(".1"))
+        os.truncate(log, 0)
 
 
 def _last_line(log: Path) -> str:

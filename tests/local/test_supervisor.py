@@ -18,6 +18,16 @@ from tests.support.waiting import PATIENCE
 SLEEPS = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up', flush=True); time.sleep(600)"
 
 
+def ends_as(name: str) -> str:
+    """Code of a process that writes its name when it is asked to end."""
+    return (
+        "import signal, sys, time\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: (open('ends', 'a').write('{name}\\n'), sys.exit(0)))\n"
+        "print('up', flush=True)\n"
+        "time.sleep(600)"
+    )
+
+
 class Scene:
     """Parts in a directory, and what the user was told. ``after`` runs a step each time its condition holds; then all is stopped."""
 
@@ -30,9 +40,10 @@ class Scene:
     def part(self, name: str, code: str, healthy: Callable[[], bool] | None = None) -> Part:
         """A process that runs ``code``; healthy as soon as it has said something."""
         log = self.directory / f"{name}.log"
+        begins = f"import os\nos.chdir({str(self.directory)!r})\nopen({name!r}, 'a').write(f'{{os.getpid()}}\\n')"
         return Part(
             name=name,
-            command=(sys.executable, "-c", f"import os; open({str(self.directory / name)!r}, 'a').write(f'{{os.getpid()}}\\n')\n{code}"),
+            command=(sys.executable, "-c", f"{begins}\n{code}"),
             log=log,
             environment=dict(os.environ),
             healthy=healthy or (lambda: log.exists() and log.stat().st_size > 0),
@@ -64,17 +75,18 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-def is_gone(pid: int) -> bool:
-    return not Path(f"/proc/{pid}").exists() if sys.platform == "linux" else True
-
-
-def test_the_second_begins_when_the_first_is_healthy_and_all_are_stopped_in_order(scene: Scene) -> None:
-    order: list[bool] = []
-    first, second = scene.part("first", SLEEPS), scene.part("second", SLEEPS)
-    scene.steps = [(lambda: scene.ready == 1, lambda: order.append(True))]
+def test_the_second_begins_when_the_first_is_healthy_and_all_are_stopped_in_the_opposite_order(scene: Scene) -> None:
+    healthy: list[bool] = []
+    first = scene.part("first", ends_as("first"), healthy=lambda: bool(healthy))
+    second = scene.part("second", ends_as("second"))
+    scene.steps = [
+        (lambda: (scene.directory / "first.log").exists() and "up" in (scene.directory / "first.log").read_text(), lambda: None),
+        (lambda: not scene.pids("second"), lambda: healthy.append(True)),
+        (lambda: scene.ready == 1, lambda: None),
+    ]
     scene.run(first, second)
-    assert (order, scene.told) == ([True], [])
-    assert all(is_gone(pid) for name in ("first", "second") for pid in scene.pids(name))
+    assert (scene.told, scene.ready) == ([], 1)
+    assert (scene.directory / "ends").read_text().split() == ["second", "first"]
 
 
 def test_a_process_that_was_killed_is_started_again_and_the_user_is_told(scene: Scene) -> None:
@@ -102,22 +114,35 @@ def test_wrong_usage_ends_everything_at_once_with_its_last_line(scene: Scene) ->
         PartFailedError, match=r"^bad ended with exit code 2 and cannot run: the setting X is missing \(log: .*bad\.log\)\.$"
     ):
         scene.run(scene.part("good", SLEEPS), scene.part("bad", "import sys; print('onramp: the setting X is missing.'); sys.exit(2)"))
-    assert all(is_gone(pid) for pid in scene.pids("good"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(scene.pids("good")[0], 0)
 
 
-def test_a_process_that_ends_again_and_again_ends_everything(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("was_healthy", "starts"), [(False, 2), (True, 6)])
+def test_a_process_that_ends_again_and_again_ends_everything(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, was_healthy: bool, starts: int
+) -> None:
     monkeypatch.setattr(module, "_FIRST_WAIT", 0.01)
     scene.steps = [(lambda: False, lambda: None)]
+    code = "import sys, time; print('no disk', flush=True); time.sleep(1); sys.exit(1)"
     with pytest.raises(PartFailedError, match="bad ended with exit code 1 and cannot run: no disk"):
-        scene.run(scene.part("bad", "import sys; print('no disk'); sys.exit(1)"))
-    assert len(scene.pids("bad")) == 6
-    assert len([each for each in scene.told if "starts again" in each]) == 5
+        scene.run(scene.part("bad", code, healthy=None if was_healthy else lambda: False))
+    assert len(scene.pids("bad")) == starts
+    assert len([each for each in scene.told if "starts again" in each]) == starts - 1
 
 
-def test_a_long_log_is_kept_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_log_is_kept_once_while_its_process_runs(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LOG_BYTES", 10)
-    (scene.directory / "part.log").write_text("a line of yesterday\n")
-    scene.steps = [(lambda: scene.ready == 1, lambda: None)]
+    log, kept = scene.directory / "part.log", scene.directory / "part.1"
+    log.write_text("a line of yesterday\n")
+    scene.steps = [(kept.exists, lambda: None)]
     scene.run(scene.part("part", SLEEPS))
-    assert (scene.directory / "part.1").read_text() == "a line of yesterday\n"
-    assert (scene.directory / "part.log").read_text() == "up\n"
+    assert kept.read_text().startswith("a line of yesterday\n")
+    assert "yesterday" not in log.read_text()
+
+
+def test_the_user_is_told_of_a_process_that_never_becomes_healthy(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.1)
+    scene.steps = [(lambda: bool(scene.told), lambda: None)]
+    scene.run(scene.part("part", SLEEPS, healthy=lambda: False))
+    assert scene.told == [f"part is not ready yet; its log is {scene.directory / 'part.log'}."]
