@@ -67,7 +67,7 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
             keys=Keys(secret, signing),
             redis_url=_redis_url(settings, directory),
             stopping=stopping,
-            more_routes=_demo(store) if demo else (),
+            more_routes=_demo(store, directory) if demo else (),
             track_names={**default_names(), **load_catalog(settings.catalog).track_names},
             events_per_second=settings.gateway_events_per_second,
         )
@@ -75,17 +75,18 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
         serve(build(parts), bound, stopping)
 
 
-def _demo(store: KeyStore) -> list[BaseRoute]:
-    """Return the routes of the demo page, with keys for it: a new one for the page, because the text of the last is not stored."""
+def _demo(store: KeyStore, directory: DataDir) -> list[BaseRoute]:
+    """Return the routes of the demo page, with keys for it. The text of the page's key is kept, so that open pages outlast a restart."""
     from gateway.browser_routes import demo_routes
+    from local.private_files import write_private
 
-    in_force = [key for key in store.all_keys() if key.tenant == _DEMO_TENANT and key.revoked_at is None]
-    for key in in_force:
-        if key.kind == "publishable" and key.note == DEMO_NOTE:
-            store.revoke(key.id)
-    if not any(key.kind == "signing" for key in in_force):
+    kept = directory.path / "demo.key"
+    text = kept.read_text().strip() if kept.exists() else ""
+    if store.ring().find(text) is None:
+        _, text = store.create("publishable", tenant=_DEMO_TENANT, note=DEMO_NOTE)
+        write_private(kept, f"{text}\n".encode())
+    if not any(key.kind == "signing" and key.tenant == _DEMO_TENANT and key.revoked_at is None for key in store.all_keys()):
         store.create("signing", tenant=_DEMO_TENANT, note=DEMO_NOTE)
-    _, text = store.create("publishable", tenant=_DEMO_TENANT, note=DEMO_NOTE)
     return demo_routes(store, publishable_key=text, tenant=_DEMO_TENANT)
 
 

@@ -11,13 +11,12 @@ import typer
 from cli.options import CatalogOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from flows.settings import Settings
     from gateway.keys import KeyStore
     from local.data_dir import DataDir
     from local.supervisor import Part
 
+_LIVE: Final = "live"
 _JOB_STOP_SECONDS: Final = 60.0  # the last snapshot, and the rows that are on their way
 _GATEWAY_STOP_SECONDS: Final = 15.0  # longer than it lets requests end
 _ASK_SECONDS: Final = 1.0
@@ -37,8 +36,8 @@ def up(
     """Run everything live on this machine: the gateway, the job, its stores, a durable event log, and a demo page.
 
     It prints the addresses, and the keys that it created. A part that dies is started again. Ctrl-C stops all in order, and the same
-    command goes on where it stopped. Servers that are set (ONRAMP_KAFKA_BROKERS, ONRAMP_REDIS_URL, ONRAMP_CLICKHOUSE_URL) are used
-    instead of local ones.
+    command goes on where it stopped. Its data is in .onramp/live unless --data-dir names another directory. Servers that are set
+    (ONRAMP_KAFKA_BROKERS, ONRAMP_REDIS_URL, ONRAMP_CLICKHOUSE_URL) are used instead of local ones.
 
     \b
     Example:  onramp up
@@ -48,6 +47,7 @@ def up(
     from cli.failures import say
     from cli.options import load
     from flows.catalogs import load_catalog
+    from flows.settings import SettingsError
     from flows.stop import StopRequest
     from gateway.keys import KeyStore
     from gateway.serve import listen
@@ -55,24 +55,29 @@ def up(
     from local.supervisor import Supervisor
 
     settings = load(data_dir=data_dir, catalog=catalog, gateway_host=host, gateway_port=port)
-    load_catalog(settings.catalog)  # a fault in it is said here, and not in a log
+    if settings.gateway_port == 0:
+        raise SettingsError("the gateway needs a port that stays the same when it is started again: set --port or ONRAMP_GATEWAY_PORT.")
+    catalog_id = load_catalog(settings.catalog).id  # what is wrong with it is said here, and not in a log
     refuse_demo(settings)
     directory = DataDir.create(settings.data_dir)
+    if settings.origin("data_dir") == "default":
+        directory = DataDir.create(directory.path / _LIVE)  # apart from runs on files, which have another secret, and often another catalog
+    directory.check_catalog(catalog_id)
     if directory.is_running():
         raise DataDirInUseError(f"{directory.describe_owner()}; stop it first, or choose another directory with --data-dir.")
     listen(settings.gateway_host, settings.gateway_port).close()  # the same for a port in use
-    store = KeyStore(directory.keys)
-    created = _first_keys(store)
-    address = f"http://{settings.gateway_host}:{settings.gateway_port}"
+    host_part = f"[{settings.gateway_host}]" if ":" in settings.gateway_host else settings.gateway_host
+    address = f"http://{host_part}:{settings.gateway_port}"
     stop = StopRequest()
 
     def ready() -> None:
+        created = _first_keys(KeyStore(directory.keys))  # not before: a start that fails would never show them
         if as_json:
             from reports.render import print_json
 
             print_json({"address": address, "demo": f"{address}/demo/", "keys": created, "dataDir": str(directory.path)})
         else:
-            _show(address, created, directory.process_logs)
+            _show(address, created, directory)
 
     if not as_json:
         say("starting; the first time this takes some seconds.")
@@ -136,14 +141,16 @@ def _parts(settings: Settings, directory: DataDir, address: str) -> list[Part]:
 
 def _answers(url: str) -> Callable[[], bool]:
     """Return a function that says whether the gateway is ready and has records to serve."""
-    import urllib.error
+    import http.client
     import urllib.request
+
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy of the environment does not reach this machine
 
     def ask() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=_ASK_SECONDS) as answer:  # noqa: S310 - our own address
+            with direct.open(url, timeout=_ASK_SECONDS) as answer:
                 return bool(json.load(answer)["status"] == "ok")
-        except (OSError, ValueError, KeyError):
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
             return False
 
     return ask
@@ -158,7 +165,7 @@ def _first_keys(store: KeyStore) -> dict[str, str]:
     return {kind: store.create(kind, note="onramp up")[1] for kind in ("server", "publishable")}
 
 
-def _show(address: str, created: dict[str, str], logs: Path) -> None:
+def _show(address: str, created: dict[str, str], directory: DataDir) -> None:
     from rich.text import Text
 
     from reports.render import lines, out
@@ -172,12 +179,13 @@ def _show(address: str, created: dict[str, str], logs: Path) -> None:
         ("demo page", f"{address}/demo/"),
         ("events in", f"{address}/v1/events"),
         ("guidance out", f"{address}/v1/recommendations/USER"),
-        ("logs", str(logs)),
+        ("data", str(directory.path)),
+        ("logs", str(directory.process_logs)),
     ]
     if created:
         rows += [("server key", created["server"]), ("key for pages", created["publishable"])]
     else:
-        rows += [("keys", "those of before; `onramp keys create server` makes another")]
+        rows += [("keys", f"those of before; `onramp keys create server --data-dir {directory.path}` makes another")]
     for name, value in rows:
         console.out(f"  {name:14}{value}", highlight=False)
     if created:

@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.errors import RefusedError, forbidden, json_response, unavailable
+from gateway.body import read_body
+from gateway.errors import forbidden, json_response, unavailable
 from gateway.keys import KeyStore
 from gateway.tokens import MOST_SECONDS, mint
 
@@ -95,9 +96,7 @@ def _file(path: Path, headers: dict[str, str]) -> Callable[[Request], Awaitable[
 
 
 async def _known_user(request: Request) -> str | None:
-    body = await request.body()
-    if len(body) > _LONGEST_REQUEST:
-        raise RefusedError(413, "too_large", "a session's request is small")
+    body = await read_body(request.scope, request.receive, limit=_LONGEST_REQUEST)
     try:
         user = json.loads(body or b"{}").get("userId")
     except (ValueError, AttributeError):

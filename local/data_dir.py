@@ -10,6 +10,7 @@
 ├── log/                 local event log of `onramp up`
 ├── up/                  what the processes of `onramp up` say
 ├── keys.json            keys of the gateway, hashed; keys.lock beside it
+├── demo.key             key of the demo page of `onramp up`, which may stand in any page
 ├── clickhouse/          embedded ClickHouse: one process at a time
 ├── valkey/              embedded Valkey, its address and password
 ├── spool/               rows on their way to ClickHouse
