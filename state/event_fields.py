@@ -61,7 +61,8 @@ def read_channels(value: object) -> dict[str, bool]:
     try:
         if isinstance(value, dict):
             named = {_channel(name): read_consent(flag) for name, flag in value.items()}
-            found: dict[str, bool] = {surface: named[surface] for surface in _SURFACES if surface in named}
+            found: dict[str, bool] = dict.fromkeys(_SURFACES, named["all"]) if "all" in named else {}
+            found |= {surface: named[surface] for surface in _SURFACES if surface in named}
             if found:
                 return found
         elif isinstance(value, str | bool) and value != "" and _channel(str(value)) not in (*_SURFACES, "all"):
@@ -239,7 +240,7 @@ class Field(NamedTuple):
 
 
 _REJECTED: Final = "rejected: `bad_payload`"
-_ID: Final = "rejected: `bad_user_id`, or `placeholder_id` for blanks and texts like `undefined`"
+_ID: Final = "rejected: `bad_user_id`, or `placeholder_id` for blanks, texts like `undefined` and template tags like `{{id}}`"
 
 FIELDS: Final = (
     Field("eventId", "all", "a string", "rejected: `bad_event_id`, or `placeholder_id`, since events with one id count once"),

@@ -24,7 +24,10 @@ def _spellings(texts: Iterable[str]) -> frozenset[str]:
 PLACEHOLDER_IDS: Final = _spellings((*_NOTHING, *_NOBODY, *_FLAGS_AND_NAMES, *_NIL_UUIDS)) | {""}
 """Ids that are nobody's, without blanks around them. ``0`` is not among them: some products count from it."""
 
-_TAG: Final = re.compile(r"\{\{.*\}\}|[$#]?\{.*\}|<%.*%>|\[\[.*\]\]|\*\|.*\|\*|%%?[\w.\- ]+%%?|%[a-z@]", re.DOTALL | re.IGNORECASE)
+_TAG: Final = re.compile(
+    r"\{\{.*\}\}|[$#]?\{(?![0-9a-f]{8}-).*\}|<%.*%>|\[\[.*\]\]|\*\|.*\|\*|%%?[\w.\- ]+%%?|%[a-z@]", re.DOTALL | re.IGNORECASE
+)
+"""A GUID in braces, as .NET prints it, is no tag."""
 TAG_BEGINS: Final = frozenset("{$#<[*%")
 """First characters of template tags: a look that is cheap enough for every id."""
 _NOTHING_LOWER: Final = frozenset(text.lower() for text in _NOTHING)

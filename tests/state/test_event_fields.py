@@ -90,6 +90,11 @@ def test_channels_that_cannot_be_read_are_refused_in_words(value: Any) -> None:
     assert "send the list" in unread(read_channels, value)
 
 
+def test_all_speaks_of_every_channel_that_is_not_named() -> None:
+    assert read_channels({"all": False, "email": True}) == {"in_app": False, "email": True}
+    assert read_channels({"email": False}) == {"email": False}
+
+
 def test_a_refusal_counts_beside_what_cannot_be_read_which_then_is_one_too() -> None:
     found = read_preferences({"modelText": "off", "guidance": None, "channels": 5, "quietHours": {"start": "25:00"}})
     assert (found.guidance, found.model_text, found.channels, found.quiet) == (False, False, {"in_app": False, "email": False}, None)

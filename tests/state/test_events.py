@@ -455,3 +455,8 @@ def test_no_depth_of_nesting_can_hurt_the_look_at_the_clock(depth: int) -> None:
     nested = b'{"a":' + b"[" * depth + b"]" * depth + b"}"
     assert peek_timestamp(nested) is None
     assert peek_timestamp(b'{"a":' * depth) is None
+
+
+def test_a_guid_in_braces_is_an_id() -> None:
+    guid = "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}"
+    assert accepted(userId=guid, eventId=guid).user == guid
