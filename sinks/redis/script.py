@@ -15,10 +15,10 @@ may have chosen another arm. Its state is the one that lasts, and ClickHouse kee
 exception: if the replay chose the same and a model has replaced the text meanwhile, the record stays, because the user may be reading it.
 
 ``replace_text`` is written, with the remaining TTL of the record, if the record is the template of the same recommendation and the second
-key does not hold its decision. ``mark_shown`` sets the second key to the decision that was shown; ``erase`` deletes it.
+key does not hold its decision. ``mark_shown`` sets the second key to the decision that was shown.
 
-``progress`` concerns the third key: its record is written if it is newer than the one there and the first key holds no tombstone of its
-version or a newer one. An empty record removes it. ``erase`` deletes this key too.
+``progress`` concerns the third key: its record is written unless a newer one is there; an empty record removes it. ``erase`` deletes the
+second and the third key, and both modes are refused while the first key holds a tombstone of their version or a newer one.
 
 Every write is announced on the channel of the user's tenant, with the user's id as the message (``updates_channel``). Who follows a
 user reads the record then. Redis promises no delivery, and without the right to publish nothing is announced: the record is what counts.
@@ -49,17 +49,18 @@ local function is_version(known)
   return type(known) == 'number' and known >= 0 and known <= 9007199254740992 and known == math.floor(known)
 end
 local mode, version, record, ttl_ms, id, channel, user = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-if mode == 'mark_shown' then
-  redis.call('SET', KEYS[2], id, 'PX', ttl_ms)
-  return {WRITTEN}
-end
 local current = redis.pcall('GET', KEYS[1])
 local result = {WRITTEN}
-if mode == 'progress' then
+if mode == 'progress' or mode == 'mark_shown' then
   if type(current) == 'string' and string.sub(current, 1, 10) == '{{"deleted"' then
     local readable, stored = pcall(cjson.decode, current)
     if readable and is_version(stored['version']) and version <= stored['version'] then return {STALE} end
   end
+end
+if mode == 'mark_shown' then
+  redis.call('SET', KEYS[2], id, 'PX', ttl_ms)
+  return {WRITTEN}
+elseif mode == 'progress' then
   local known = redis.pcall('GET', KEYS[3])
   if type(known) == 'table' and not string.find(known['err'], 'WRONGTYPE', 1, true) then return known end
   if known == record then return {UNCHANGED} end

@@ -245,8 +245,10 @@ def compact(effects: Iterable[Effect]) -> list[Effect]:
             if known is None or effect.version >= known.version:
                 progress[key] = effect
             continue
-        if isinstance(effect, Erase) and key in progress and progress[key].version <= effect.version:
-            del progress[key]  # the erase deletes it, and after a publish that follows nothing would keep it away
+        if isinstance(effect, Erase):  # it deletes what these wrote, and after a publish that follows nothing would keep them away
+            after[key] = [each for each in after.get(key, ()) if version_of(each) > effect.version]
+            if key in progress and progress[key].version <= effect.version:
+                del progress[key]
         if pending is None:
             newest[key] = effect
         elif isinstance(pending, Erase):

@@ -14,7 +14,7 @@ from redis import Redis
 from sinks.redis.reader import RecommendationReader
 from sinks.redis.writer import RecommendationWriter, WritePolicy
 from state.records.recommendation import Effect, MarkShown, Publish, Recommendation, ReplaceText, redis_key, shown_key
-from tests.sinks.recommendation_samples import erase, publish
+from tests.sinks.recommendation_samples import erase, progress, publish
 from tests.support.valkey import run_valkey
 
 WORDS = "Better words"
@@ -118,6 +118,12 @@ def test_a_deleted_person_gets_nothing(store: Store) -> None:
     assert not store.redis.exists(shown_key(store.tenant, "ada"))
 
 
+def test_a_deletion_in_one_batch_with_what_was_shown_leaves_no_key(store: Store) -> None:
+    store.writer.write([publish(store.tenant, "ada", 1), mark_shown(store.tenant, "ada", 1), erase(store.tenant, "ada", 2)])
+    store.write(mark_shown(store.tenant, "ada", 1))  # repeated after a crash
+    assert not store.redis.exists(shown_key(store.tenant, "ada"))
+
+
 def test_what_has_expired_is_not_brought_back(store: Store) -> None:
     store.write(replace_text(store.tenant, "ada", 1))
     assert store.message is None
@@ -157,7 +163,7 @@ def test_a_marker_of_another_type_does_no_harm(store: Store) -> None:
     assert store.message == WORDS
 
 
-KINDS = st.sampled_from(["publish", "replace_text", "mark_shown", "erase"])
+KINDS = st.sampled_from(["publish", "replace_text", "mark_shown", "progress", "erase"])
 
 
 @given(plan=st.lists(st.tuples(KINDS, st.integers(1, 4)), max_size=12), cuts=st.sets(st.integers(0, 12)))
@@ -167,12 +173,13 @@ def test_batches_of_any_size_end_alike(redis: Redis, plan: list[tuple[str, int]]
         "publish": publish,
         "replace_text": replace_text,
         "mark_shown": mark_shown,
+        "progress": progress,
         "erase": erase,
     }
     order = list(make)
     # One version belongs to one record, and effects come in order of it, a replay apart.
     plan = sorted(plan, key=lambda each: (each[1], order.index(each[0])))
-    ends: list[str | None] = []
+    ends: list[tuple[object, ...]] = []
     for batched in (False, True):
         store = Store(redis)
         effects = [make[kind](store.tenant, "ada", version) for kind, version in plan]
@@ -180,7 +187,8 @@ def test_batches_of_any_size_end_alike(redis: Redis, plan: list[tuple[str, int]]
         for stop in sorted(cuts | {len(effects)}) if batched else range(1, len(effects) + 1):
             store.writer.write(effects[start:stop])
             start = stop
-        ends.append(store.message)
+        told = store.reader.read_progress(store.tenant, "ada")
+        ends.append((store.message, store.redis.get(shown_key(store.tenant, "ada")), told and told.version))
         store.writer.close()
         store.reader.close()
     assert ends[0] == ends[1]
