@@ -103,7 +103,10 @@ class ClickHouseInserter:
                 f"(tenant_id = {format_str(one.tenant_id)} AND user_id = {format_str(one.user_id)} AND version < {int(one.version)})"
                 for one in some
             )
-            rejected = f"hasAny(user_ids, [{', '.join(format_str(one.user_id) for one in some)}])"
+            rejected = " OR ".join(
+                f"(has(user_ids, {format_str(one.user_id)}) AND (empty(tenant_ids) OR has(tenant_ids, {format_str(one.tenant_id)})))"
+                for one in some
+            )
             for table, condition in (*((table, where) for table in PERSONAL_TABLES), ("dead_letters", rejected)):
                 try:
                     self._store.client().command(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2")

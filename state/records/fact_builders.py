@@ -19,7 +19,8 @@ from state.times import rfc3339
 
 RAW_SHOWN: Final = 4_096
 """Bytes of a rejected message that its row contains. The dead-letter topic or file has all of them."""
-_USER_ID: Final = re.compile(rb'"(?:userId|anonymousId|previousId)"\s*:\s*("(?:[^"\\]|\\.)*")')
+_USER_ID: Final = re.compile(rb'"(?:userId|user_id|anonymousId|anonymous_id|previousId)"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)')
+_TENANT: Final = re.compile(rb'"tenantId"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
 def event_fact(event: Event, status: str, version: int) -> EventFact:
@@ -192,15 +193,16 @@ def dead_letter_fact(letter: DeadLetter) -> DeadLetterFact:
         raw=text[:RAW_SHOWN].decode("utf-8", "replace"),
         log_time=max(letter.log_time, 0),
         version=1,
-        user_ids=_named(text),
+        user_ids=_named(_USER_ID, text),
+        tenant_ids=_named(_TENANT, text),
     )
 
 
-def _named(text: bytes) -> tuple[str, ...]:
-    """The user ids in a rejected message, in order. It may be cut off, or be no JSON for another reason."""
+def _named(field: re.Pattern[bytes], text: bytes) -> tuple[str, ...]:
+    """The values of ``field`` in a rejected message, in order. It may be cut off between two fields, or be no JSON for another reason."""
     found = dict[str, None]()
-    for match in _USER_ID.finditer(text):
+    for match in field.finditer(text):
         with suppress(ValueError):
-            user_id: str = json.loads(match[1].decode("utf-8", "replace"), strict=False)
-            found[user_id.encode("utf-8", "replace").decode()] = None
+            value = str(json.loads(match[1].decode("utf-8", "replace"), strict=False))
+            found[value.encode("utf-8", "replace").decode()] = None
     return tuple(found)

@@ -343,7 +343,8 @@ class DeadLetterFact(Fact, frozen=True, gc=False, kw_only=True):
 
     ``raw`` is its first 4 KiB, undecodable bytes replaced, or what they say where a schema registry decoded them. It is empty where the
     message has a registry's framing and could not be decoded: nobody could tell whom it names. The dead-letter topic or file has all of it.
-    ``user_ids``: whom the whole message names; a deletion finds the row by them.
+    ``user_ids``: whom the whole message names; a deletion finds the row by them. ``tenant_ids``: the tenants that it names; a message
+    that names none may be anybody's.
     """
 
     TABLE = "dead_letters"
@@ -359,6 +360,7 @@ class DeadLetterFact(Fact, frozen=True, gc=False, kw_only=True):
     log_time: int
     version: int
     user_ids: tuple[str, ...]
+    tenant_ids: tuple[str, ...]
 
 
 class StepMetricFact(Fact, frozen=True, gc=False, kw_only=True):

@@ -113,13 +113,19 @@ def test_a_dead_letter_becomes_a_row_that_is_found_again_by_its_place() -> None:
         (b'{"userId": "\\ud800"}', ("?",)),
         (b'{"userId": "\\x", "anonymousId": "v"}', ("v",)),
         (b'{"userId": "a\tb"}', ("a\tb",)),
-        (b'{"userId": 7}', ()),
+        (b'{"userId": 7}', ("7",)),
+        (b'{"user_id": "ada", "anonymous_id":-1}', ("ada", "-1")),
         (b"\x00\x00\x00\x00", ()),
         (b"", ()),
     ],
 )
 def test_a_dead_letter_s_row_knows_whom_the_whole_message_names(raw: bytes, named: tuple[str, ...]) -> None:
     assert dead_letter_fact(structs.replace(LETTER, raw=raw)).user_ids == named
+
+
+def test_a_dead_letter_s_row_knows_its_tenant() -> None:
+    for raw, tenants in ((b'{"tenantId": "acme"', ("acme",)), (b'{"userId": "ada"}', ()), (b"", ())):
+        assert dead_letter_fact(structs.replace(LETTER, raw=raw)).tenant_ids == tenants
 
 
 def test_a_message_with_a_schema_is_shown_as_what_it_says() -> None:
