@@ -20,6 +20,7 @@ import json
 import multiprocessing
 import sqlite3
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -106,7 +107,7 @@ def grouped(append: Append, size: int, seconds: float, clients: int) -> tuple[in
 
     def take() -> list[tuple[int, list[Record]]]:
         with awake:
-            awake.wait_for(lambda: gathered or done)
+            awake.wait_for(lambda: gathered or done, timeout=60)
             batch = gathered[:]
             gathered.clear()
             return batch
@@ -128,7 +129,8 @@ def grouped(append: Append, size: int, seconds: float, clients: int) -> tuple[in
     number = 0
     while time.perf_counter() < until:
         with awake:
-            awake.wait_for(lambda: waiting)
+            if not awake.wait_for(lambda: waiting, timeout=60):
+                sys.exit("the log does not answer; its error stands above")
             sending, waiting[:] = waiting[:], []
         for client in sending:  # while the last commit runs, as requests arrive one by one
             begun[client] = time.perf_counter()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sqlite3
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from sources.errors import LogError
 from sources.local_log.store import WAIT_S, Bounds, Record, Store, damaged
+
+T = TypeVar("T")
 
 _DECODER: Final = msgspec.msgpack.Decoder(list[Record])
 _BYTES: Final = 16 * 1024 * 1024
@@ -52,8 +55,16 @@ class LogReader:
 
     def first_bounds(self, partition: int) -> Bounds:
         """Return the offsets of a partition. Blocks for up to ``WAIT_S`` if they cannot be read just now. Raises ``LogError``."""
+        return self._patiently(lambda: self.bounds(partition))
+
+    def time_of(self, partition: int, offset: int) -> int:
+        """Return the append time of the message at ``offset``; 0 if there is none. Blocks and raises as ``first_bounds``."""
+        rows = self._patiently(lambda: self.read(partition, offset, 1))
+        return rows[0].time if rows and rows[0].offset == offset else 0
+
+    def _patiently(self, ask: Callable[[], T | None]) -> T:
         deadline = time.monotonic() + WAIT_S
-        while (found := self.bounds(partition)) is None:
+        while (found := ask()) is None:
             if time.monotonic() > deadline:
                 raise LogError(f"The event log {self._store.directory} is locked by another program; end it, then try again.")
             time.sleep(_PAUSE_S)

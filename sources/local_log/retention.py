@@ -10,12 +10,14 @@ from typing import Final
 
 from sources.errors import LogError
 from sources.local_log.store import Store
+from sources.log_time import MAX_AHEAD_MS
 
 _LOG = logging.getLogger(__name__)
 
 EVERY_S: Final = 10.0
 _ROWS: Final = 200
-"""Rows that one transaction deletes. Appends wait for it; it takes a few milliseconds."""
+_BYTES: Final = 16 * 1024 * 1024
+"""Rows, and about as many bytes, that one transaction deletes: appends wait for it."""
 _PAUSE_S: Final = 0.005
 """Between two of these transactions, so that appends get the lock."""
 
@@ -70,23 +72,24 @@ class RetentionThread:
 def delete_oldest(store: Store, policy: Retention, now: int) -> bool:
     """Delete some of the oldest messages beyond ``policy``, in one transaction. Return whether it deleted any. Raises ``LogError``."""
     with store.errors_as_sentences():
-        oldest = _oldest(store)
+        oldest = _oldest(store, now)
         if oldest is None or not (_excess(store, policy) > 0 or oldest[0] < now - policy.max_age_ms):
             return False
     with store.transaction() as database:
-        oldest = _oldest(store)  # another process may have deleted it
+        oldest = _oldest(store, now)  # another process may have deleted it
         if oldest is None:
             return False
         _, partition = oldest
         rows = database.execute(
             f"SELECT first + count, time, length(messages) FROM p{partition:d} ORDER BY first LIMIT {_ROWS}"  # noqa: S608 - a number
         ).fetchall()
-        floor, excess = None, _excess(store, policy)
+        floor, excess, deleted = None, _excess(store, policy), 0
         for end, time, size in rows:
-            if excess <= 0 and time >= now - policy.max_age_ms:
+            if (excess <= 0 and _time(time, now) >= now - policy.max_age_ms) or deleted >= _BYTES:
                 break
             floor = end
             excess -= size
+            deleted += size
         if floor is None:
             return False
         database.execute(f"DELETE FROM p{partition:d} WHERE first < ?", (floor,))  # noqa: S608 - a number
@@ -94,13 +97,18 @@ def delete_oldest(store: Store, policy: Retention, now: int) -> bool:
         return True
 
 
-def _oldest(store: Store) -> tuple[int, int] | None:
+def _time(time: int, now: int) -> int:
+    """The append time, or 0 for one in the future: a clock that was once ahead must not keep a message, and delete others for it."""
+    return time if time <= now + MAX_AHEAD_MS else 0
+
+
+def _oldest(store: Store, now: int) -> tuple[int, int] | None:
     """Return the append time of the oldest message, and its partition; None without one."""
     found: list[tuple[int, int]] = []
     for partition in range(store.identity.partitions):
         row = store.database.execute(f"SELECT time FROM p{partition:d} ORDER BY first LIMIT 1").fetchone()  # noqa: S608 - a number
         if row is not None:
-            found.append((row[0], partition))
+            found.append((_time(row[0], now), partition))
     return min(found, default=None)
 
 

@@ -33,10 +33,11 @@ NAME: Final = "event-log"
 _IDLE: Final = timedelta(milliseconds=5)
 _LOOK_S: Final = 0.2  # between two looks at the bounds of an idle partition; its log time moves in steps of a second
 _VERSION: Final = 1
+_OTHER: Final = "an older copy of the log was put back, and written since"
 _DELETED: Final = "messages were deleted before they were read, or an older copy of the log was put back"
 
-Snapshot = tuple[int, int, int, int, int, str]
-"""(version, next offset, log time, seq, log time of the last tick, id of the log)"""
+Snapshot = tuple[int, int, int, int, int, str, int]
+"""(version, next offset, log time, seq, log time of the last tick, id of the log, append time of the last message; 0 without one)"""
 
 
 class LocalLogSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
@@ -86,14 +87,16 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._source = source
         self._index = index
         offset, log = None, ""
+        self._stamp = 0
         log_time, seq, ticked = MIN_TIME, 0, MIN_TIME
         if resume is not None:
-            version, offset, log_time, seq, ticked, log = resume
+            version = resume[0]
             if version != _VERSION:
                 raise SourceError(
                     f"The data directory was written by another version of Onramp (position format {version}, here {_VERSION}); "
                     "use that version, or a new data directory."
                 )
+            _, offset, log_time, seq, ticked, log, self._stamp = resume
         self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
         self._rows: list[Stored] = []
         self._next = 0
@@ -129,7 +132,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     @override
     def snapshot(self) -> Snapshot:
         self._time.pledge()
-        return (_VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked, self._reader.identity.id)
+        return (_VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked, self._reader.identity.id, self._stamp)
 
     @override
     def close(self) -> None:
@@ -179,7 +182,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             reference = at if at > MIN_TIME else self._source.now()
             traceparent = traceparent_of(record.headers) if record.headers else ""
             batch.append(Message(record.value, record.key, NAME, index, offset, at, reference, seq, traceparent, record.headers))
-            self._offset = offset + 1
+            self._offset, self._stamp = offset + 1, stamp
             self._next = place + 1
         self._measure_lag()
         return batch
@@ -194,6 +197,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._skip_gap(bounds.low, "the log was removed and created again, or the setting names another one")
         elif not bounds.low <= offset <= bounds.end:
             self._skip_gap(bounds.low)
+        elif self._stamp and offset > bounds.low and self._stamp != self._reader.time_of(self._index, offset - 1):
+            self._skip_gap(bounds.low, _OTHER)
         return self._offset
 
     def _skip_gap(self, low: int, why: str = _DELETED) -> None:
@@ -205,7 +210,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if not self._source.accept_gap:
             raise OffsetGapError(f"{gap} Restore the messages, or set {ACCEPT_GAP_SETTING}=true to continue at {low}.")
         _LOG.warning("%s Continuing at %d.", gap, low)
-        self._offset = low
+        self._offset, self._stamp = low, 0
 
     def _measure_lag(self) -> None:
         bounds = self._reader.bounds(self._index)

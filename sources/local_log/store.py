@@ -10,9 +10,8 @@
     floors     partition, floor: the first offset that was not deleted
     p0, p1, …  first (offset of the first message), count, time (ms, of the append), crc, messages
 
-A row of ``p…`` holds the messages of one append to one partition, as msgpack, with their CRC: SQLite itself does not check contents. A row
-a message would cost twice the CPU time (``python -m benchmarks.event_log``). Offsets of a partition have no holes, so a missing one means
-that messages were deleted.
+A row of ``p…`` holds the messages of one append to one partition, as msgpack, with their CRC: SQLite itself does not check contents.
+Offsets of a partition have no holes, so a missing one means that messages were deleted.
 
 SQLite before 3.51.3 may damage a database in WAL mode if one connection commits while another runs a checkpoint (its documentation calls it
 the WAL-reset bug). Here both happen only under the writer lock, so any version is safe. The directory must not lie on a network file

@@ -400,6 +400,17 @@ def test_beyond_its_size_the_oldest_messages_go_first_and_the_file_stops_growing
     assert (tmp_path / "log" / "events.db").stat().st_size < 3_000_000
 
 
+def test_a_clock_that_was_ahead_once_costs_no_message_of_another_partition(tmp_path: Path) -> None:
+    clock = [5 * 365 * DAY]
+    with EventLog(tmp_path / "log", partitions=2, retention=None, now=lambda: clock[0]) as log:
+        ahead, usual = (next(key for key in map(str, range(9)) if log.partition_of(key.encode()) == part) for part in (0, 1))
+        log.append([Record(ahead.encode(), b"x" * 1_000_000)])
+        clock[0] = DAY
+        log.append([Record(usual.encode(), b"unread")])
+        apply(log, Retention(max_bytes=500_000), DAY)
+        assert [len(rows) for rows in read_all(tmp_path / "log").values()] == [0, 1], "the one of the future counts as the oldest"
+
+
 def test_the_thread_deletes_while_others_append(tmp_path: Path) -> None:
     clock = [0]
     with EventLog(tmp_path / "log", partitions=1, retention=None, now=lambda: clock[0]) as log:

@@ -22,7 +22,6 @@ from sources.log_time import IDLE_MARGIN_MS, LAG_MS, MIN_TIME
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, drain
 from tests.sources.test_local_log import apply
-from tests.support.waiting import pause
 
 START = 1_700_000_000_000
 
@@ -337,12 +336,29 @@ def test_an_older_copy_of_the_log_is_refused(log: EventLog, clock: Clock) -> Non
         read(source_of(older, clock), snapshot)
 
 
+def test_an_older_copy_that_has_grown_since_is_noticed(log: EventLog, clock: Clock) -> None:
+    append(log, clock, b"1")
+    directory = log._store.directory
+    copied = directory.with_name("copy")
+    log.close()
+    shutil.copytree(directory, copied)
+    with EventLog(directory, partitions=1, retention=None, now=clock) as again:
+        append(again, clock, b"2")
+        _, snapshot = read(source_of(again, clock))
+    shutil.rmtree(directory)
+    copied.rename(directory)
+    with EventLog(directory, partitions=1, retention=None, now=clock) as older:
+        append(older, clock, b"acknowledged", b"after the copy was put back", at=clock.now + 1_000)
+        with pytest.raises(OffsetGapError, match="an older copy of the log was put back, and written since"):
+            read(source_of(older, clock), snapshot)
+
+
 def test_a_log_that_is_removed_under_a_running_job_ends_it(log: EventLog, clock: Clock) -> None:
     append(log, clock, b"1")
     part = opened(source_of(log, clock, tail=True))
     batches(part, 2)
     shutil.rmtree(log._store.directory)
-    pause(0.21, "the job looks at an idle partition every fifth of a second")
+    part._look_at = 0.0
     with pytest.raises(LogError, match="was removed or replaced while it was in use"):
         batches(part, 2)
     part.close()
