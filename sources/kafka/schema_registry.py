@@ -20,7 +20,7 @@ SETTING: Final = "ONRAMP_SCHEMA_REGISTRY_URL"
 _TIMEOUT_S: Final = 2.0  # a request blocks the worker; a registry answers in milliseconds, and each schema is asked for once
 _RETRY_S: Final = 2.0
 """After a failure the registry is not asked for so long: each request would block another partition."""
-_UNKNOWN_S: Final = 10.0
+_UNKNOWN_S: Final = 1.0
 """For so long a schema that the registry does not know counts as unknown: each of its messages would cost a request."""
 _MOST_UNKNOWN: Final = 10_000
 _TEXT: Final = 200
