@@ -301,9 +301,8 @@ class Fold:
         person.path = path
         done = completed(plan, path, person.steps)
         newly = {step: at for step, at in done.items() if step not in before}
-        for step, at in done.items():
-            if moved or before.get(step) != at:
-                out.rows.append(progress_fact(plan, person, step, done))
+        changed = [step for step, at in done.items() if moved or before.get(step) != at]
+        out.rows += [progress_fact(plan, person, step, done) for step in changed]
         if newly:
             out.count(counters.STEPS_COMPLETED, by=len(newly))
         if moved:
@@ -314,9 +313,11 @@ class Fold:
         if bool(activated) != bool(person.activated_at):  # a new path may revoke activation
             out.count(counters.PEOPLE_ACTIVATED, by=1 if activated else -1)
         just_activated, person.activated_at = bool(activated and not person.activated_at), activated
+        step = current_step(plan, path, done)
+        if moved or changed:
+            out.effects.append(progress_effect(plan, person, done, step))
         if not (moved or newly):
             return done, newly
-        step = current_step(plan, path, done)
         first = step not in person.since and not anew
         if step:
             person.since.setdefault(step, person.now if anew else last_progress(person, done))
@@ -331,7 +332,6 @@ class Fold:
             person.pages.clear()
             person.active, person.slow_noted = 0, False
         self._detector.update_episode(person, done, person.now, out, first=first)
-        out.effects.append(progress_effect(plan, person, done, step))
         return done, newly
 
     def _consider_return(self, person: Person, done: Mapping[str, int], out: Collector) -> None:

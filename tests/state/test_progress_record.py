@@ -51,6 +51,14 @@ def test_activation_and_the_end_of_the_path_are_told() -> None:
     assert (set(statuses(last).values()), last.next_step) == ({"done"}, None)
 
 
+def test_an_earlier_time_of_completion_is_told_too() -> None:
+    life = Life()
+    life.see(signup(), track("connected", 10 * MINUTE), track("connected", 5 * MINUTE, log=11 * MINUTE, ident="late"))
+    last = published(life)[-1]
+    assert last is not None
+    assert last.steps[0].completed_at == rfc3339(START + 5 * MINUTE)
+
+
 def test_versions_grow_and_a_new_path_has_its_own_steps() -> None:
     life = Life()
     life.see(signup(), track("connected", MINUTE), event("identify", 2 * MINUTE, traits={"persona": "builder"}))
