@@ -60,7 +60,8 @@ def _wait_for_answer(process: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.1)
         else:
-            return
+            if process.poll() is None:  # else another program answered, on the same port
+                return
     sys.exit("the server did not start")
 
 
