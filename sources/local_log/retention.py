@@ -71,21 +71,22 @@ class RetentionThread:
 
 def delete_oldest(store: Store, policy: Retention, now: int) -> bool:
     """Delete some of the oldest messages beyond ``policy``, in one transaction. Return whether it deleted any. Raises ``LogError``."""
+    oldest_kept = now - policy.max_age_ms
     with store.errors_as_sentences():
-        oldest = _oldest(store, now)
-        if oldest is None or not (_excess(store, policy) > 0 or oldest[0] < now - policy.max_age_ms):
+        partition = _next_to_delete(store, now, oldest_kept=oldest_kept, too_large=_excess(store, policy) > 0)
+        if partition is None:
             return False
-    with store.transaction() as database:
-        oldest = _oldest(store, now)  # another process may have deleted it
-        if oldest is None:
-            return False
-        _, partition = oldest
+    with store.transaction() as database:  # another process may delete at the same time: what to delete is read in here
         rows = database.execute(
             f"SELECT first + count, time, length(messages) FROM p{partition:d} ORDER BY first LIMIT {_ROWS}"  # noqa: S608 - a number
         ).fetchall()
         floor, excess, deleted = None, _excess(store, policy), 0
         for end, time, size in rows:
-            if (excess <= 0 and _time(time, now) >= now - policy.max_age_ms) or deleted >= _BYTES:
+            ahead = time > now + MAX_AHEAD_MS
+            if (ahead and floor is not None) or deleted >= _BYTES:
+                break
+            known = _time_before(store, partition, now) if ahead else time
+            if excess <= 0 and (known is None or known >= oldest_kept):
                 break
             floor = end
             excess -= size
@@ -97,19 +98,30 @@ def delete_oldest(store: Store, policy: Retention, now: int) -> bool:
         return True
 
 
-def _time(time: int, now: int) -> int:
-    """The append time, or 0 for one in the future: a clock that was once ahead must not keep a message, and delete others for it."""
-    return time if time <= now + MAX_AHEAD_MS else 0
+def _next_to_delete(store: Store, now: int, *, oldest_kept: int, too_large: bool) -> int | None:
+    """Return the partition whose oldest message is beyond its age, or, if the log is too large, was appended first of all; else None.
 
-
-def _oldest(store: Store, now: int) -> tuple[int, int] | None:
-    """Return the append time of the oldest message, and its partition; None without one."""
+    A message from a clock that was ahead was appended before the next one of its partition with a time that has been. If there is none, age
+    does not delete it, and size deletes it first: it costs no message of another partition.
+    """
     found: list[tuple[int, int]] = []
     for partition in range(store.identity.partitions):
         row = store.database.execute(f"SELECT time FROM p{partition:d} ORDER BY first LIMIT 1").fetchone()  # noqa: S608 - a number
-        if row is not None:
-            found.append((_time(row[0], now), partition))
-    return min(found, default=None)
+        if row is None:
+            continue
+        known = row[0] if row[0] <= now + MAX_AHEAD_MS else _time_before(store, partition, now)
+        if too_large or (known is not None and known < oldest_kept):
+            found.append((known or 0, partition))
+    return min(found)[1] if found else None
+
+
+def _time_before(store: Store, partition: int, now: int) -> int | None:
+    """Return the time of the first message that a clock was not ahead for; None without one."""
+    row = store.database.execute(
+        f"SELECT time FROM p{partition:d} WHERE time <= ? ORDER BY first LIMIT 1",  # noqa: S608 - a number
+        (now + MAX_AHEAD_MS,),
+    ).fetchone()
+    return None if row is None else int(row[0])
 
 
 def _excess(store: Store, policy: Retention) -> int:

@@ -411,6 +411,29 @@ def test_a_clock_that_was_ahead_once_costs_no_message_of_another_partition(tmp_p
         assert [len(rows) for rows in read_all(tmp_path / "log").values()] == [0, 1], "the one of the future counts as the oldest"
 
 
+def test_a_message_of_a_clock_that_was_ahead_is_kept_until_the_age_of_the_one_behind_it(tmp_path: Path) -> None:
+    clock = [365 * DAY]
+    with EventLog(tmp_path / "log", partitions=1, retention=None, now=lambda: clock[0]) as log:
+        log.append([Record(b"u", b"unread")])
+        apply(log, Retention(max_age_ms=3 * DAY), 20 * DAY)
+        assert len(read_all(tmp_path / "log")[0]) == 1, "nothing says that it is old"
+        clock[0] = 20 * DAY
+        log.append([Record(b"u", b"with a clock that was put right")])
+        apply(log, Retention(max_age_ms=3 * DAY), 22 * DAY)
+        assert len(read_all(tmp_path / "log")[0]) == 2
+        apply(log, Retention(max_age_ms=3 * DAY), 24 * DAY)
+        assert read_all(tmp_path / "log") == {0: []}
+
+
+def test_a_message_of_a_clock_that_was_ahead_is_not_as_old_as_those_before_it(tmp_path: Path) -> None:
+    clock = [0]
+    with EventLog(tmp_path / "log", partitions=1, retention=None, now=lambda: clock[0]) as log:
+        for clock[0] in (DAY, 365 * DAY, 6 * DAY):
+            log.append([Record(b"u", b"message")])
+        apply(log, Retention(max_age_ms=3 * DAY), 7 * DAY)
+        assert [row.time // DAY for row in read_all(tmp_path / "log")[0]] == [365, 6]
+
+
 def test_the_thread_deletes_while_others_append(tmp_path: Path) -> None:
     clock = [0]
     with EventLog(tmp_path / "log", partitions=1, retention=None, now=lambda: clock[0]) as log:
