@@ -146,7 +146,7 @@ function welcome() {
     start(input.value.trim() || "Ada");
   };
   return [
-    ...heading("Welcome to Tideboard", "Team analytics that is quick to set up. It is made up, and nothing that you type here leaves this machine."),
+    ...heading("Welcome to Tideboard", "Team analytics that is quick to set up. It is made up; what you type here goes to your own gateway."),
     h(
       "form",
       { submit: begin },
@@ -459,7 +459,7 @@ function decided(record) {
 }
 
 function stepList(steps, links) {
-  const words = { done: "done", current: "now", open: "later", skipped: "skipped" };
+  const words = { done: "done", current: "now", open: "later" };
   return h(
     "ul",
     { class: "steps" },

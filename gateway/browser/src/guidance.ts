@@ -24,7 +24,6 @@ export const STRINGS: Strings = {
   progress: "{done} of {total} done",
   done: "done",
   current: "next",
-  skipped: "skipped",
   goTo: "Press {key} to go to it.",
 };
 

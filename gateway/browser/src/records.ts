@@ -43,8 +43,7 @@ export function readProgress(data: unknown): Progress | null | undefined {
   for (const each of data.steps.slice(0, MOST_STEPS) as unknown[]) {
     const id = isObject(each) ? text(each.id) : null;
     if (!isObject(each) || !id) continue;
-    const known = each.status === "done" || each.status === "current" || each.status === "skipped";
-    const status: StepStatus = known ? (each.status as StepStatus) : "open";
+    const status: StepStatus = each.status === "done" || each.status === "current" ? each.status : "open";
     steps.push({ id, title: text(each.title) ?? id, link: text(each.link), status, completedAt: text(each.completedAt) });
   }
   return {

@@ -52,7 +52,7 @@ li b{flex:none;width:20px;height:20px;margin-top:1px;border:2px solid var(--l);b
 .done b::before{content:"✓"}
 .current b{border:6px solid var(--a)}
 .current{font-weight:600}
-.done,.skipped{color:var(--m)}
+.done{color:var(--m)}
 li a{text-underline-offset:3px}
 [hidden]{display:none!important}
 @media(max-width:480px){.side,.corner{left:12px;right:12px;bottom:12px;top:auto;translate:none;width:auto;border-radius:var(--r)}}

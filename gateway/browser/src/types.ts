@@ -48,12 +48,11 @@ export interface Strings {
   progress: string;
   done: string;
   current: string;
-  skipped: string;
   /** Said to screen readers when guidance appears; `{key}` is replaced. */
   goTo: string;
 }
 
-/** The guidance of one user, as docs/stores.md describes it. `uiComponent` is `none` where nothing is to be shown. */
+/** The guidance of one user, as `GET /v1/recommendations/USER` returns it (docs/http.md). `uiComponent` is `none` where nothing is to be shown. */
 export interface Recommendation {
   recommendationId: string;
   version: number;
@@ -71,7 +70,7 @@ export interface Recommendation {
   expiresAt: string | null;
 }
 
-export type StepStatus = "done" | "current" | "open" | "skipped";
+export type StepStatus = "done" | "current" | "open";
 
 export interface Step {
   id: string;
