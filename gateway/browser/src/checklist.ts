@@ -1,6 +1,6 @@
 import type { HeadlessClient } from "./client";
 import { STRINGS } from "./guidance";
-import { h, safeLink, shadow } from "./dom";
+import { h, navigation, safeLink, shadow } from "./dom";
 import { safe } from "./safe";
 import type { Progress, Step, UiOptions } from "./types";
 
@@ -102,7 +102,7 @@ export class Checklist {
       item.className = step.status;
       item.replaceChildren(
         h("b", { "aria-hidden": "true" }),
-        h("span", {}, link ? h("a", { href: link, click: (event: MouseEvent) => this.#follow(event, link) }, step.title) : step.title, label),
+        h("span", {}, link ? h("a", { href: link, click: (event: MouseEvent) => navigation(event, link, this.#options, this.#client.report)?.() }, step.title) : step.title, label),
       );
       if (step.status === "current") item.setAttribute("aria-current", "step");
       else item.removeAttribute("aria-current");
@@ -111,13 +111,5 @@ export class Checklist {
       if (focus) (item.querySelector("a") ?? this.#list.querySelector<HTMLElement>(".current a") ?? this.#button)?.focus();
     }
     if (news.length) this.#live.textContent = `${news.join(". ")}. ${count}.`;
-  }
-
-  #follow(event: MouseEvent, link: string): void {
-    const { navigate } = this.#options;
-    if (!navigate || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-    event.preventDefault();
-    const url = new URL(link);
-    safe(this.#client.report, undefined, navigate)(url.origin === location.origin ? url.pathname + url.search + url.hash : link);
   }
 }

@@ -114,7 +114,7 @@ export class HeadlessClient implements Client {
   page(path?: string, title?: string): void {
     const here = path ?? this.#pathNow();
     this.#lastPath = here;
-    const text = title ?? (typeof document === "undefined" ? "" : document.title);
+    const text = title ?? globalThis.document?.title;
     this.send("page_view", text ? { path: here, title: text.slice(0, 1_000) } : { path: here });
   }
 
@@ -275,14 +275,10 @@ export class HeadlessClient implements Client {
 
   /** The gateway sends what is newer, in order; a deletion or a job that began anew may have a lower version. */
   #receive(kind: Kind, data: unknown): void {
-    if (kind === "progress") {
-      const progress = data === undefined ? null : readProgress(data);
-      if (progress !== undefined) return this.#setProgress(progress);
-    } else {
-      const record = data === undefined ? null : readRecommendation(data);
-      if (record !== undefined) return this.#setRecord(record);
-    }
-    this.report(`The gateway sent an unreadable ${kind}`);
+    const found = data === undefined ? null : (kind === "progress" ? readProgress : readRecommendation)(data);
+    if (found === undefined) this.report(`The gateway sent an unreadable ${kind}`);
+    else if (kind === "progress") this.#setProgress(found as Progress | null);
+    else this.#setRecord(found as Recommendation | null);
   }
 
   #setRecord(record: Recommendation | null): void {
@@ -340,8 +336,8 @@ export class HeadlessClient implements Client {
       this.#subscription?.hurry();
     });
     if (this.#options.clicks !== false) {
-      add(document, "click", (event) => this.#noticed(event, "onrampClick"));
-      add(document, "submit", (event) => this.#noticed(event, "onrampForm"));
+      add(document, "click", (event) => this.#noticed(event, "click"));
+      add(document, "submit", (event) => this.#noticed(event, "form"));
     }
     if (this.#options.pageViews !== false) {
       this.page();
@@ -372,13 +368,13 @@ export class HeadlessClient implements Client {
     }
   }
 
-  #noticed(event: Event, attribute: "onrampClick" | "onrampForm"): void {
-    const [name, type] = attribute === "onrampClick" ? ["data-onramp-click", "button_click"] : ["data-onramp-form", "form_submit"];
+  #noticed(event: Event, what: "click" | "form"): void {
+    const name = `data-onramp-${what}`;
     const element = event.target instanceof Element ? event.target.closest<HTMLElement>(`[${name}]`) : null;
     const value = element?.getAttribute(name);
     if (!element || !value) return;
-    if (type === "form_submit") this.send(type, { form: value });
-    else this.send(type, { target: value, label: (element.textContent ?? "").trim().slice(0, 200) });
+    if (what === "form") this.send("form_submit", { form: value });
+    else this.send("button_click", { target: value, label: (element.textContent ?? "").trim().slice(0, 200) });
   }
 
   #pathNow(): string {
@@ -389,8 +385,7 @@ export class HeadlessClient implements Client {
 
 function address(host: unknown, report: Report): string | null {
   try {
-    const base = typeof location === "undefined" ? undefined : location.href;
-    const url = new URL(String(host), base);
+    const url = new URL(String(host), globalThis.location?.href);
     if (typeof host === "string" && /^https?:$/.test(url.protocol)) return (url.origin + url.pathname).replace(/\/+$/, "");
   } catch {
     // Told below.

@@ -1,4 +1,6 @@
+import { safe, type Report } from "./safe";
 import { CSS } from "./style";
+import type { UiOptions } from "./types";
 
 type Props = Record<string, string | boolean | ((event: never) => void)>;
 
@@ -42,6 +44,14 @@ export function safeLink(link: string | null, origins: readonly string[]): strin
   } catch {
     return null;
   }
+}
+
+/** Return what follows a link inside of the page, or null where the browser must do it: no other key is held, and the page knows how. */
+export function navigation(event: MouseEvent, link: string, { navigate }: UiOptions, report: Report): (() => void) | null {
+  if (!navigate || event.type !== "click" || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return null;
+  event.preventDefault();
+  const url = new URL(link);
+  return () => safe(report, undefined, navigate)(url.origin === location.origin ? url.pathname + url.search + url.hash : link);
 }
 
 /** The element that has the focus, also inside of shadow trees. */

@@ -1,5 +1,5 @@
 import type { HeadlessClient } from "./client";
-import { focused, giveFocus, h, safeLink, shadow } from "./dom";
+import { focused, giveFocus, h, navigation, safeLink, shadow } from "./dom";
 import { place } from "./place";
 import { safe } from "./safe";
 import type { Recommendation, Strings, UiOptions } from "./types";
@@ -210,13 +210,10 @@ export class Guidance {
 
   #follow(event: MouseEvent, { recommendationId }: Recommendation, link: string): void {
     if (event.type === "auxclick" && event.button !== 1) return;
-    const { navigate } = this.#options;
-    const here = event.type === "click" && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
-    if (here && navigate) {
-      event.preventDefault();
+    const go = navigation(event, link, this.#options, this.#client.report);
+    if (go) {
       this.#end("clicked");
-      const url = new URL(link);
-      safe(this.#client.report, undefined, navigate)(url.origin === location.origin ? url.pathname + url.search + url.hash : link);
+      go();
     } else {
       // The browser follows the link after this listener: it must still be there.
       this.#client.clicked(recommendationId);

@@ -87,7 +87,7 @@ export class Queue {
     if (!this.#url) return; // the page was told at the start
     const text = JSON.stringify(event);
     if (size(text) > EVENT_BYTES) {
-      this.#report(`An event over ${EVENT_BYTES / 1000} kB was not sent`);
+      this.#report("An event over 34 kB was not sent");
       return;
     }
     const item = { id: String(event.eventId), text, event: JSON.parse(text) as Record<string, unknown> };
