@@ -140,10 +140,11 @@ export class Queue {
     if (lost) this.#report(`The queue is full; ${lost} old events were given up`);
   }
 
+  /** Take out those that are still here: a full queue may have given them up while their request was under way. */
   #remove(done: Item[], state: Delivery["state"]): void {
-    const gone = new Set(done);
-    this.#items = this.#items.filter((each) => !gone.has(each));
-    for (const each of done) {
+    const gone = done.filter((each) => this.#items.includes(each));
+    this.#items = this.#items.filter((each) => !gone.includes(each));
+    for (const each of gone) {
       this.#bytes -= each.text.length;
       this.#store.remove(this.#name + each.id);
       this.#told({ event: each.event, state });
@@ -224,8 +225,8 @@ export class Queue {
     const stored = new Set<unknown>(Array.isArray(named.stored) ? named.stored : []);
     const places = Array.isArray(named.rejected) ? (named.rejected as { index?: unknown }[]).map((each) => each?.index) : [];
     const faulty = batch.filter((_, index) => places.includes(index) || batch.length === 1);
-    this.#remove(batch.filter((each) => stored.has(each.id) && !faulty.includes(each)), "stored");
     this.#remove(faulty, "refused");
+    this.#remove(batch.filter((each) => stored.has(each.id)), "stored");
     if (faulty.length) this.#report(`The gateway refused ${faulty.length} event(s) for good: ${answer.slice(0, 500)}`);
     this.#limit = stored.size || faulty.length ? BATCH_EVENTS : Math.ceil(batch.length / 2);
   }

@@ -53,7 +53,7 @@ export function fakeGateway() {
       options.signal?.addEventListener("abort", () => fail(new DOMException("aborted", "AbortError"))),
     );
     ended.catch(() => undefined);
-    const path = new URL(url).pathname;
+    const { pathname: path, search } = new URL(url);
     const headers = options.headers ?? {};
     if (path === "/v1/events") {
       const batch = JSON.parse(options.body);
@@ -61,7 +61,7 @@ export function fakeGateway() {
       gateway.posts.push({ batch, authorization, keepalive: options.keepalive });
       return Promise.race([gateway.events(batch, authorization), ended]);
     }
-    gateway.asked.push({ path, headers });
+    gateway.asked.push({ path, search, headers });
     if (path !== "/v1/stream") return Promise.race([gateway.read(path, headers), ended]);
     const response = await Promise.race([gateway.stream(headers), ended]);
     options.signal?.addEventListener("abort", () => response.fail?.(new DOMException("aborted", "AbortError")));

@@ -207,6 +207,28 @@ test("a listener that throws harms nobody", async () => {
   assert.deepEqual(seen, ["waiting", "stored"]);
 });
 
+test("an event that was given up while its request was under way is told once, and the bound stays", async () => {
+  const client = start();
+  const states = {};
+  client.on("delivery", ({ event, state }) => (states[event.name] ??= []).push(state));
+  let answer;
+  gateway.events = () => new Promise((done) => (answer = () => done(json(202, {}))));
+  const big = "x".repeat(3_000);
+  for (let n = 0; n < 10; n++) client.track(`a${n}`, { big });
+  await advance(100);
+  for (let n = 0; n < 200; n++) client.track(`b${n}`, { big });
+  answer();
+  gateway.events = () => Promise.reject(new TypeError("Failed to fetch"));
+  await advance(100);
+  for (let n = 0; n < 200; n++) client.track(`c${n}`, { big });
+  for (const [name, told] of Object.entries(states)) {
+    assert.ok(told.length === 1 || told.length === 2, `${name}: ${told}`);
+    if (name.startsWith("a")) assert.deepEqual(told, ["waiting", "refused"], name);
+  }
+  const waiting = Object.values(states).filter((told) => told.length === 1).length;
+  assert.ok(waiting * 3_000 < 500_000 && waiting * 3_300 > 450_000, `${waiting} events wait`);
+});
+
 test("after destroy nothing is sent any more and nothing throws", async () => {
   const client = start();
   client.track("last");
