@@ -82,7 +82,7 @@ export class HeadlessClient implements Client {
     this.#events = new Emitter(report);
     if (relay) this.#events.relay = relay;
     const told = (delivery: ClientEvents["delivery"]): void => this.#events.emit("delivery", delivery);
-    const withKey = { get: () => Promise.resolve(key), refuse: () => false, ofUser: false };
+    const withKey = { get: () => Promise.resolve(key), refuse: () => false };
     this.#open = new Queue("q:", url, withKey, this.#store, report, told);
     this.#ofUser = new Queue("u:", url && this.#tokens.available ? url : null, this.#tokens, this.#store, report, told);
 

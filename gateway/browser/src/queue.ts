@@ -29,8 +29,6 @@ export interface Credentials {
   get(): Promise<string>;
   /** Forget a secret that was refused. Returns whether another one may come. */
   refuse(secret: string): boolean;
-  /** Whether the secret names a user: then what is forbidden once stays forbidden. */
-  ofUser: boolean;
 }
 
 /**
@@ -193,7 +191,7 @@ export class Queue {
         continue;
       }
       const answer = await response.text().catch(() => "");
-      if (status === 400 || status === 413 || (status === 403 && (this.#credentials.ofUser || answer.includes('"rejected"')))) {
+      if (status === 400 || status === 413 || (status === 403 && answer.includes('"rejected"'))) {
         this.#settle(batch, answer);
       } else {
         if (status < 500 && status !== 429) this.#report(`The gateway answered ${status}; check key, token and origin`);

@@ -7,7 +7,6 @@ const LEAST_PAUSE = 1_000;
 
 /** Holds the user token and asks the page for a new one when it is needed. One request at a time. */
 export class Tokens {
-  readonly ofUser = true;
   #token = "";
   #ends = 0;
   #asked = 0;

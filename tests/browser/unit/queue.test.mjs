@@ -207,6 +207,31 @@ test("a listener that throws harms nobody", async () => {
   assert.deepEqual(seen, ["waiting", "stored"]);
 });
 
+test("an origin that is not allowed costs no event", async () => {
+  const client = start({ user: "u-1", token: async () => "token-1" });
+  const refused = [];
+  client.on("delivery", ({ event, state }) => state === "refused" && refused.push(event.eventType));
+  gateway.events = () => json(403, { code: "origin_not_allowed", message: "this origin may not send requests for the tenant" });
+  client.track("x");
+  client.send("preferences_changed", { guidance: false });
+  await advance(2_000);
+  assert.deepEqual(refused, []);
+  assert.match(gateway.problems[0], /403.*origin/);
+  gateway.events = fakeGatewayEvents();
+  await client.flush();
+  assert.deepEqual(gateway.stored.map((each) => each.eventType).sort(), ["preferences_changed", "track"]);
+});
+
+test("an event of the user that is forbidden by itself is given up alone", async () => {
+  const client = start({ user: "u-1", token: async () => "token-1" });
+  gateway.events = (batch) => json(403, { code: "invalid_events", stored: [], rejected: batch.map((each, index) => ({ index, eventId: each.eventId })) });
+  const states = [];
+  client.on("delivery", ({ state }) => states.push(state));
+  client.send("preferences_changed", { guidance: false });
+  await advance(5_000);
+  assert.deepEqual(states, ["waiting", "refused"]);
+});
+
 test("an event that was given up while its request was under way is told once, and the bound stays", async () => {
   const client = start();
   const states = {};
