@@ -232,6 +232,19 @@ def test_a_new_token_is_taken_when_the_old_one_ends(browser: HostBrowser, gatewa
     assert browser.shown() == "Still here."
 
 
+def test_a_token_of_somebody_else_shows_nothing_and_is_reported(browser: HostBrowser, gateway: FakeGateway) -> None:
+    gateway.recommend("u-2", recommendation("r-2", message="For another user."))
+    browser.open_host()
+    browser.run(
+        "onramp.init({ host: location.origin, key: arguments[0], user: 'u-1', onError: (problem) => problems.push(problem),"
+        " token: async () => (await (await fetch('/token?user=u-2')).json()).token });",
+        KEY,
+    )
+    browser.until("return problems.some((each) => each.includes('403') && each.includes('user'))", "the report")
+    assert browser.run("return onramp.record") is None
+    assert browser.run("return find('.guide')") is None
+
+
 def test_what_came_while_the_stream_was_down_is_shown(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host()
     gateway.streaming = False
@@ -239,6 +252,7 @@ def test_what_came_while_the_stream_was_down_is_shown(browser: HostBrowser, gate
     gateway.recommend("u-1", recommendation("r-1", message="Meanwhile."))
     gateway.streaming = True
     assert browser.shown() == "Meanwhile."
-    streams = [headers for _, path, headers in gateway.requests if path == "/v1/stream"]
+    streams = [headers for _, path, headers in gateway.requests if path == "/v1/stream?userId=u-1"]
+    assert len(streams) >= 2
     assert all(headers["authorization"].startswith("Bearer e30.") for headers in streams)
     assert not [path for _, path, _ in gateway.requests if "e30." in path], "a token never stands in an address"

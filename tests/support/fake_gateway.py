@@ -256,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
             page = self.gateway.pages[path]
             self._answer(200, page.body.encode(), page.headers, page.content_type)
         elif path == "/v1/stream":
-            self._stream()
+            self._stream(query.get("userId", [""])[0])
         elif found := re.fullmatch(r"/v1/recommendations/([^/]+)|/v1/users/([^/]+)/progress", path):
             self._read(unquote(found[1] or found[2]), "recommendation" if found[1] else "progress")
         elif path == "/token":
@@ -294,10 +294,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _secret(self) -> str:
         return (self.headers.get("authorization") or "").removeprefix("Bearer ")
 
-    def _stream(self) -> None:
+    def _stream(self, named: str) -> None:
         user = self.gateway.user_of(self._secret())
         if user is None or not self.gateway.streaming:
             self._json(401 if user is None else 404, {"code": "no", "message": "no"})
+            return
+        if (named or user) != user:
+            self._json(403, {"code": "forbidden", "message": "the token belongs to another user"})
             return
         stream = self.gateway.subscribe(user)
         self.close_connection = True

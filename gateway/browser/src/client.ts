@@ -64,13 +64,15 @@ export class HeadlessClient implements Client {
   #lastMoment = 0;
   #inMoment = 0;
 
+  readonly report: Report;
   readonly #options: Options;
 
   constructor(
     options: Options,
-    readonly report: Report,
+    report: Report,
     relay?: Emitter<ClientEvents>["relay"],
   ) {
+    this.report = report;
     this.#options = options;
     this.#base = address(options.host, report);
     const key = typeof options.key === "string" ? options.key.trim() : "";
@@ -78,7 +80,7 @@ export class HeadlessClient implements Client {
     const url = this.#base && key ? `${this.#base}/v1/events` : null;
     this.#store = new Store(`onramp:${key.slice(-12)}:`, options.persist !== false && typeof window !== "undefined");
     this.#identity = new Identity(this.#store, userOf(options.user));
-    this.#tokens = new Tokens(options.token, report);
+    this.#tokens = new Tokens(options.token, () => this.#identity.user, report);
     this.#events = new Emitter(report);
     if (relay) this.#events.relay = relay;
     const told = (delivery: ClientEvents["delivery"]): void => this.#events.emit("delivery", delivery);

@@ -25,8 +25,8 @@ interface Item {
 
 /** How a queue proves who it is: with the publishable key, or with a user token, which may have to be asked for. */
 export interface Credentials {
-  /** Return the secret, or an empty text where there is none now. */
-  get(): Promise<string>;
+  /** Return the secret for events of `user`, or an empty text where there is none now. */
+  get(user: unknown): Promise<string>;
   /** Forget a secret that was refused. Returns whether another one may come. */
   refuse(secret: string): boolean;
 }
@@ -232,7 +232,7 @@ export class Queue {
   /** Return the answer, or null without credentials. A token that was refused is replaced once. */
   async #post(batch: Item[], again = true): Promise<Response | null> {
     if (!batch.length || !this.#url) return null;
-    const secret = await this.#credentials.get();
+    const secret = await this.#credentials.get(batch[0]?.event.userId);
     if (!secret) return null;
     const body = `[${batch.map((each) => each.text).join(",")}]`;
     const abort = new AbortController();

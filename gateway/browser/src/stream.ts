@@ -108,14 +108,16 @@ export class Subscription {
 
   /** Read one stream to its end. Returns for how many milliseconds the gateway asked us to wait. */
   async #listen(): Promise<number> {
-    const token = await this.#target.tokens.get();
+    const token = await this.#target.tokens.get(this.#target.user);
     if (!token || this.#ended || this.#paused) return 0;
     const abort = (this.#current = new AbortController());
     let timer = setTimeout(() => abort.abort(), FIRST_BYTE);
     try {
       const headers: Record<string, string> = { authorization: `Bearer ${token}`, accept: "text/event-stream" };
       if (this.#lastId) headers["last-event-id"] = this.#lastId;
-      const response = await fetch(`${this.#target.base}/v1/stream`, { headers, credentials: "omit", cache: "no-store", signal: abort.signal });
+      // Named, so that a token of another user opens no stream.
+      const url = `${this.#target.base}/v1/stream?userId=${encodeURIComponent(this.#target.user)}`;
+      const response = await fetch(url, { headers, credentials: "omit", cache: "no-store", signal: abort.signal });
       if (response.status === 401) {
         this.#target.tokens.refuse(token);
         return 0;
@@ -173,7 +175,7 @@ export class Subscription {
   }
 
   async #ask(kind: Kind, path: string): Promise<number> {
-    const token = await this.#target.tokens.get();
+    const token = await this.#target.tokens.get(this.#target.user);
     if (!token || this.#ended) return 0;
     const headers: Record<string, string> = { authorization: `Bearer ${token}` };
     const etag = this.#etags[kind];

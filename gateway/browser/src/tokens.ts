@@ -5,21 +5,25 @@ const EARLY = 30_000;
 /** The page's server is not asked more often than this, also when every token is refused. */
 const LEAST_PAUSE = 1_000;
 
-/** Holds the user token and asks the page for a new one when it is needed. One request at a time. */
+/** Holds the token of the user of now, and asks the page for a new one when it is needed. One request at a time. */
 export class Tokens {
+  #user: unknown;
   #token = "";
   #ends = 0;
   #asked = 0;
   #running: Promise<string> | null = null;
 
+  readonly ofUser: () => string | null;
   readonly #callback: (() => unknown) | undefined;
   readonly #report: Report;
 
   constructor(
     callback: (() => unknown) | undefined,
+    ofUser: () => string | null,
     report: Report,
   ) {
     this.#callback = callback;
+    this.ofUser = ofUser;
     this.#report = report;
   }
 
@@ -27,11 +31,21 @@ export class Tokens {
     return typeof this.#callback === "function";
   }
 
-  /** Return a token, or an empty text where the page gives none. */
-  async get(): Promise<string> {
+  /** Return a token of `user`, or an empty text where the page gives none, or speaks of another user by now. */
+  async get(user: unknown): Promise<string> {
+    if (!user || user !== this.ofUser()) return "";
+    if (user !== this.#user) this.forget();
+    this.#user = user;
     if (this.#token && Date.now() < this.#ends) return this.#token;
-    this.#running ??= this.#ask().finally(() => (this.#running = null));
-    return this.#running;
+    const running = (this.#running ??= this.#ask(user));
+    const token = await running;
+    if (running === this.#running) {
+      // Nobody has forgotten the user meanwhile.
+      this.#running = null;
+      this.#token = token;
+      this.#ends = Date.now() + Math.max(lifetime(token) - EARLY, LEAST_PAUSE);
+    }
+    return token;
   }
 
   /** Forget a token that was refused, unless a newer one is here already. */
@@ -40,28 +54,25 @@ export class Tokens {
     return true;
   }
 
+  /** The user leaves: a token that comes later is given to those who wait for it, and not kept. */
   forget(): void {
     this.#token = "";
     this.#running = null;
   }
 
-  async #ask(): Promise<string> {
+  async #ask(user: unknown): Promise<string> {
     const pause = this.#asked + LEAST_PAUSE - Date.now();
     if (pause > 0) await new Promise((done) => setTimeout(done, pause));
+    if (user !== this.ofUser()) return "";
     this.#asked = Date.now();
     try {
       const token = await this.#callback?.();
-      if (typeof token !== "string" || !/^[\w.~+/=-]{1,8192}$/.test(token)) {
-        this.#report("token() must return the text that your server signed");
-        return "";
-      }
-      this.#token = token;
-      this.#ends = Date.now() + Math.max(lifetime(token) - EARLY, LEAST_PAUSE);
-      return token;
+      if (typeof token === "string" && /^[\w.~+/=-]{1,8192}$/.test(token)) return token;
+      this.#report("token() must return the text that your server signed");
     } catch (error) {
       this.#report("token() failed", error);
-      return "";
     }
+    return "";
   }
 }
 

@@ -159,6 +159,31 @@ test("a token that is refused is replaced at once, for reading and for sending",
   assert.equal(minted, 2);
 });
 
+test("a token that comes after its user has left is not the next user's", async () => {
+  const pending = [];
+  const client = start({ user: "a", token: () => new Promise((done) => pending.push(done)) });
+  await advance(10);
+  client.identify("b");
+  await advance(2_000);
+  assert.equal(pending.length, 2, "b has a request of its own");
+  pending[0]("of-a");
+  await advance(10);
+  client.send("preferences_changed", { guidance: true });
+  await advance(2_000);
+  assert.deepEqual(gateway.asked.concat(gateway.posts), [], "nobody uses the token of a");
+  pending[1]("of-b");
+  await advance(2_000);
+  assert.equal(gateway.asked[0].headers.authorization, "Bearer of-b");
+  assert.equal(gateway.posts[0].authorization, "Bearer of-b");
+  assert.equal(pending.length, 2);
+});
+
+test("the stream is asked for by name, so that a token of somebody else opens none", async () => {
+  start({ user: "u 1/ü", token: () => "t" });
+  await advance(10);
+  assert.equal(gateway.asked[0].path + gateway.asked[0].search, "/v1/stream?userId=u%201%2F%C3%BC");
+});
+
 test("a token is renewed before it ends, by its own times and not by this machine's clock", async () => {
   const made = [];
   const token = () => {
