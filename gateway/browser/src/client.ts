@@ -211,7 +211,7 @@ export class HeadlessClient implements Client {
   }
 
   #forgetUser(): void {
-    this.#ofUser.clear(); // only that user's token could send it
+    this.#ofUser.leave(); // only that user's token can send it: now, or when the user is back
     this.#tokens.forget();
     this.#identity.user = null;
   }
@@ -251,7 +251,8 @@ export class HeadlessClient implements Client {
 
   /** Follow the user of now, and nobody else. */
   #follow(): void {
-    const user = this.#base && this.#tokens.available ? this.#identity.user : null;
+    const base = this.#base;
+    const user = base && this.#tokens.available ? this.#identity.user : null;
     if (user === this.#followed) return;
     this.#followed = user;
     this.#subscription?.end();
@@ -259,9 +260,10 @@ export class HeadlessClient implements Client {
     this.#setRecord(null);
     this.#setProgress(null);
     this.#setConnection(user ? "connecting" : "off");
-    if (!user || !this.#base) return;
+    if (!user || !base) return;
+    void this.#ofUser.flush(); // what is left of an earlier visit of this user
     this.#subscription = new Subscription({
-      base: this.#base,
+      base,
       user,
       tokens: this.#tokens,
       report: this.report,

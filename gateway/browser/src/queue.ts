@@ -29,6 +29,8 @@ export interface Credentials {
   get(user: unknown): Promise<string>;
   /** Forget a secret that was refused. Returns whether another one may come. */
   refuse(secret: string): boolean;
+  /** The only user whose events may be sent now, where there is such a limit. Those of others wait for their user. */
+  ofUser?(): string | null;
 }
 
 /**
@@ -106,19 +108,21 @@ export class Queue {
   leave(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (!this.#sending) void this.#send();
-    else void this.#post(this.#batch(this.#underWay.length)).catch(() => undefined); // they stay here until an answer is seen
-  }
-
-  clear(): void {
-    for (const each of this.#items) this.#store.remove(this.#name + each.id);
-    this.#items = [];
-    this.#bytes = 0;
+    if (!this.#sending) return void this.#send();
+    const batch = this.#batch(this.#underWay);
+    const seen = (response: Response | null): unknown => response?.ok && this.#remove(batch, "stored");
+    void this.#post(batch).then(seen, () => undefined); // they stay here until an answer is seen
   }
 
   end(): void {
     this.#ended = true;
     clearTimeout(this.#timer);
+  }
+
+  /** What may be sent now. */
+  get #ready(): Item[] {
+    const user = this.#credentials.ofUser?.();
+    return user === undefined ? this.#items : this.#items.filter((each) => each.event.userId === user);
   }
 
   get #backingOff(): boolean {
@@ -167,14 +171,14 @@ export class Queue {
       .then((wait) => {
         this.#sending = null;
         this.#underWay = [];
-        if (this.#items.length) this.#schedule(wait);
+        if (this.#ready.length) this.#schedule(wait);
       });
     return this.#sending;
   }
 
   /** Send batch by batch until nothing is left, or something must be waited for. Returns for how many milliseconds. */
   async #drain(): Promise<number> {
-    while (this.#items.length && this.#url && !this.#ended) {
+    while (this.#ready.length && this.#url && !this.#ended) {
       const batch = (this.#underWay = this.#batch());
       let response: Response | null;
       try {
@@ -201,10 +205,10 @@ export class Queue {
     return GATHER;
   }
 
-  #batch(after = 0): Item[] {
+  #batch(without: Item[] = []): Item[] {
     let bytes = 0;
     const batch: Item[] = [];
-    for (const each of this.#items.slice(after, after + this.#limit)) {
+    for (const each of this.#ready.filter((one) => !without.includes(one)).slice(0, this.#limit)) {
       bytes += size(each.text) + 1;
       if (batch.length && bytes > BATCH_BYTES) break;
       batch.push(each);

@@ -207,6 +207,47 @@ test("a listener that throws harms nobody", async () => {
   assert.deepEqual(seen, ["waiting", "stored"]);
 });
 
+test("what the user decided at the last moment is sent before the user is forgotten, with that user's token", async () => {
+  const client = start({ user: "u-1", token: async () => "token-1" });
+  client.send("preferences_changed", { guidance: false });
+  client.reset();
+  await advance(2_000);
+  assert.deepEqual(gateway.stored.map((each) => [each.eventType, each.userId]), [["preferences_changed", "u-1"]]);
+  assert.equal(gateway.posts[0].authorization, "Bearer token-1");
+});
+
+test("what a user could not send before signing out waits for that user, and nobody else's token sends it", async () => {
+  let user = "u-1";
+  const client = start({ user, token: async () => `of-${user}` });
+  const states = [];
+  client.on("delivery", ({ event, state }) => states.push(`${event.eventType} of ${event.userId} ${state}`));
+  gateway.events = () => Promise.reject(new TypeError("Failed to fetch"));
+  client.send("preferences_changed", { guidance: false });
+  client.reset();
+  await advance(2_000);
+  gateway.events = fakeGatewayEvents();
+  await advance(120_000, 1_000);
+  user = "u-2";
+  client.identify("u-2");
+  client.send("preferences_changed", { guidance: true });
+  await advance(120_000, 1_000);
+  assert.deepEqual(gateway.stored.map((each) => each.userId), ["u-2"]);
+  client.reset();
+  user = "u-1";
+  client.identify("u-1");
+  await advance(2_000);
+  assert.deepEqual(gateway.stored.map((each) => [each.userId, each.payload.guidance]), [["u-2", true], ["u-1", false]]);
+  for (const { batch, authorization } of gateway.posts) {
+    for (const each of batch) assert.equal(authorization, `Bearer of-${each.userId}`);
+  }
+  assert.deepEqual(states, [
+    "preferences_changed of u-1 waiting",
+    "preferences_changed of u-2 waiting",
+    "preferences_changed of u-2 stored",
+    "preferences_changed of u-1 stored",
+  ]);
+});
+
 test("an origin that is not allowed costs no event", async () => {
   const client = start({ user: "u-1", token: async () => "token-1" });
   const refused = [];
