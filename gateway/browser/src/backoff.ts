@@ -25,3 +25,8 @@ export function retryAfter(response: Response): number {
   const asked = Number(text) * 1000 || Date.parse(text) - Date.now();
   return asked > 0 ? asked : 0;
 }
+
+/** What to tell the page of an answer that only its owner can change. */
+export function refusal(status: number): string {
+  return `The gateway answered ${status}; check key, token (user, aud, exp) and origin`;
+}

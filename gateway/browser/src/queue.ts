@@ -1,4 +1,4 @@
-import { Backoff, retryAfter } from "./backoff";
+import { Backoff, refusal, retryAfter } from "./backoff";
 import type { Report } from "./safe";
 import type { Store } from "./storage";
 import type { Delivery } from "./types";
@@ -198,7 +198,7 @@ export class Queue {
       if (status === 400 || status === 413 || (status === 403 && answer.includes('"rejected"'))) {
         this.#settle(batch, answer);
       } else {
-        if (status < 500 && status !== 429) this.#report(`The gateway answered ${status}; check key, token and origin`);
+        if (status < 500 && status !== 429) this.#report(refusal(status));
         return this.#backoff.next(retryAfter(response));
       }
     }

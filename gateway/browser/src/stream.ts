@@ -1,4 +1,4 @@
-import { Backoff, retryAfter } from "./backoff";
+import { Backoff, refusal, retryAfter } from "./backoff";
 import type { Report } from "./safe";
 import type { Tokens } from "./tokens";
 import type { Connection } from "./types";
@@ -40,6 +40,8 @@ export class Subscription {
   #wake: (() => void) | null = null;
   #lastId = "";
   #heard = false;
+  /** How many times until the page is told of a status. The first 401 may be a token that was revoked. */
+  readonly #left: Record<number, number> = { 401: 2, 403: 1 };
 
   readonly #target: Target;
 
@@ -118,10 +120,7 @@ export class Subscription {
       // Named, so that a token of another user opens no stream.
       const url = `${this.#target.base}/v1/stream?userId=${encodeURIComponent(this.#target.user)}`;
       const response = await fetch(url, { headers, credentials: "omit", cache: "no-store", signal: abort.signal });
-      if (response.status === 401) {
-        this.#target.tokens.refuse(token);
-        return 0;
-      }
+      this.#check(response.status, token);
       if (!response.ok || !response.body || !(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
         return retryAfter(response);
       }
@@ -143,6 +142,12 @@ export class Subscription {
       abort.abort();
       this.#current = null;
     }
+  }
+
+  /** Ask for another token where this one was refused. Tell the page once what to look at. */
+  #check(status: number, token: string): void {
+    if (status === 401) this.#target.tokens.refuse(token);
+    if (--(this.#left[status] as number) === 0) this.#target.report(refusal(status));
   }
 
   #message(event: string, data: string, id: string): void {
@@ -184,7 +189,7 @@ export class Subscription {
     const timer = setTimeout(() => abort.abort(), FIRST_BYTE);
     try {
       const response = await fetch(this.#target.base + path, { headers, credentials: "omit", cache: "no-store", signal: abort.signal });
-      if (response.status === 401) this.#target.tokens.refuse(token);
+      this.#check(response.status, token);
       if (response.status === 204 || response.status === 404) this.#target.received(kind, undefined);
       if (response.status !== 200) return retryAfter(response);
       this.#target.received(kind, await response.json());

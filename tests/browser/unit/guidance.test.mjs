@@ -184,6 +184,27 @@ test("the stream is asked for by name, so that a token of somebody else opens no
   assert.equal(gateway.asked[0].path + gateway.asked[0].search, "/v1/stream?userId=u%201%2F%C3%BC");
 });
 
+for (const [status, hint] of [[401, /401.*(key|aud)/], [403, /403.*user.*origin/]]) {
+  test(`a page that may not read (${status}) is told once what to check`, async () => {
+    gateway.stream = gateway.read = () => json(status, {});
+    start({ user: "u-1", token: () => "t" });
+    await advance(200_000, 1_000);
+    assert.ok(gateway.asked.some(({ path }) => path !== "/v1/stream"), "it polls as well");
+    assert.equal(gateway.problems.length, 1, gateway.problems.join("\n"));
+    assert.match(gateway.problems[0], hint);
+  });
+}
+
+test("a single token that is refused is replaced without a word", async () => {
+  let calls = 0;
+  const stream = pushStream();
+  gateway.stream = () => (calls++ ? stream.response() : json(401, {}));
+  start({ user: "u-1", token: () => `t${calls}` });
+  await advance(3_000);
+  assert.equal(calls, 2);
+  assert.deepEqual(gateway.problems, []);
+});
+
 test("a token is renewed before it ends, by its own times and not by this machine's clock", async () => {
   const made = [];
   const token = () => {
