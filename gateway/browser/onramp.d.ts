@@ -16,7 +16,7 @@ export interface Options {
   persist?: boolean | undefined;
   /** What counts as the path of a page. Default: `location.pathname`, without query and fragment. */
   path?: ((location: Location) => string) | undefined;
-  /** Told in one sentence what went wrong. Nothing is ever thrown into the page. */
+  /** Told in one sentence what went wrong; without it the console is. Nothing is ever thrown into the page. */
   onError?: ((problem: string) => void) | undefined;
   /** How guidance is rendered; `false` renders nothing. Only for `onramp.init`. */
   ui?: UiOptions | false | undefined;

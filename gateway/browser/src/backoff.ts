@@ -20,8 +20,7 @@ export class Backoff {
 
 /** Read `Retry-After`, in seconds or as a date, as milliseconds. */
 export function retryAfter(response: Response): number {
-  const text = response.headers.get("retry-after");
-  if (!text) return 0;
+  const text = response.headers.get("retry-after") ?? "";
   const asked = Number(text) * 1000 || Date.parse(text) - Date.now();
   return asked > 0 ? asked : 0;
 }

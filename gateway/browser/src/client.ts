@@ -173,6 +173,7 @@ export class HeadlessClient implements Client {
     this.#subscription?.end();
     this.#subscription = null;
     this.#open.leave();
+    this.#ofUser.leave();
     this.#open.end();
     this.#ofUser.end();
     this.#events.clear();
@@ -274,7 +275,7 @@ export class HeadlessClient implements Client {
         if (this.#followed === user) this.#setConnection(connection);
       },
     });
-    if (typeof document !== "undefined" && document.hidden) this.#subscription.pause(true);
+    if (globalThis.document?.hidden) this.#subscription.pause(true);
   }
 
   /** The gateway sends what is newer, in order; a deletion or a job that began anew may have a lower version. */

@@ -191,13 +191,7 @@ export class Guidance {
     if (!this.#host.isConnected) document.body?.append(this.#host); // the page has replaced its body
     const arrow = view.card.previousElementSibling;
     if (!(arrow instanceof HTMLElement) || !arrow.classList.contains("arrow")) return;
-    const anchor = this.#anchor(view.recommendation);
-    if (anchor) place(view.card, arrow, anchor);
-    else {
-      view.card.classList.replace("tooltip", "corner");
-      view.card.removeAttribute("style");
-      arrow.hidden = true;
-    }
+    place(view.card, arrow, this.#anchor(view.recommendation));
   }
 
   #anchor({ stepId, deepLink }: Recommendation): Element | null {

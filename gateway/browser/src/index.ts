@@ -24,7 +24,7 @@ function init(options: Options): Client {
   safe(report, undefined, () => {
     destroy();
     const started = (client = createClient(options, (what, value) => events.emit(what, value)));
-    if (typeof document === "undefined" || options.ui === false || !(started instanceof HeadlessClient)) return;
+    if (!globalThis.document || options.ui === false || !(started instanceof HeadlessClient)) return;
     const start = safe(report, undefined, () => {
       if (client === started) render(started, options.ui || {});
     });

@@ -2,17 +2,17 @@
 const GAP = 12;
 const EDGE = 12;
 
-/** Put `card` below `anchor`, or above where there is no room, inside of the window. Returns false where the anchor cannot be seen. */
-export function place(card: HTMLElement, arrow: HTMLElement, anchor: Element): boolean {
-  const to = anchor.getBoundingClientRect();
+/** Put `card` below `anchor`, or above where there is no room, inside of the window, or in the corner where there is no anchor that can be seen. */
+export function place(card: HTMLElement, arrow: HTMLElement, anchor: Element | null): void {
+  const to = anchor?.getBoundingClientRect();
   const { clientWidth: width, clientHeight: height } = document.documentElement;
-  const seen = to.width > 0 && to.bottom > 0 && to.top < height && to.right > 0 && to.left < width;
+  const seen = !!to && to.width > 0 && to.bottom > 0 && to.top < height && to.right > 0 && to.left < width;
   card.classList.toggle("corner", !seen);
   card.classList.toggle("tooltip", seen);
   arrow.hidden = !seen;
   if (!seen) {
     card.removeAttribute("style");
-    return false;
+    return;
   }
   const { offsetWidth: w, offsetHeight: h } = card;
   const below = to.bottom + GAP + h <= height - EDGE || to.top < height - to.bottom;
@@ -25,5 +25,4 @@ export function place(card: HTMLElement, arrow: HTMLElement, anchor: Element): b
   arrow.classList.toggle("down", !below);
   arrow.style.left = `${Math.max(left + 14, Math.min(middle - 6, left + w - 26))}px`;
   arrow.style.top = `${below ? top - 6 : top + h - 7}px`;
-  return true;
 }

@@ -46,6 +46,8 @@ export class Queue {
   #sending: Promise<void> | null = null;
   #underWay: Item[] = [];
   #limit = BATCH_EVENTS;
+  /** The status of which the page was told last: it is told once, not at every attempt. */
+  #refused = 0;
   #ended = false;
   readonly #backoff = new Backoff();
 
@@ -191,6 +193,7 @@ export class Queue {
       if (response.ok) {
         this.#backoff.reset();
         this.#limit = BATCH_EVENTS;
+        this.#refused = 0;
         this.#remove(batch, "stored");
         continue;
       }
@@ -198,7 +201,7 @@ export class Queue {
       if (status === 400 || status === 413 || (status === 403 && answer.includes('"rejected"'))) {
         this.#settle(batch, answer);
       } else {
-        if (status < 500 && status !== 429) this.#report(refusal(status));
+        if (status < 500 && status !== 429 && status !== this.#refused) this.#report(refusal((this.#refused = status)));
         return this.#backoff.next(retryAfter(response));
       }
     }

@@ -2,8 +2,8 @@
 
 export type Report = (problem: string, error?: unknown) => void;
 
-/** Return a function that tells `onError`, if there is one, and never throws. */
-export function reporter(onError: unknown): Report {
+/** Return a function that tells `onError`, or the console where the page gives none, and never throws. */
+export function reporter(onError: unknown = (problem: string) => console.warn(`Onramp: ${problem}`)): Report {
   return (problem, error) => {
     try {
       const cause = error instanceof Error ? `: ${error.message}` : "";

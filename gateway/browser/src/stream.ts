@@ -41,7 +41,7 @@ export class Subscription {
   #lastId = "";
   #heard = false;
   /** How many times until the page is told of a status. The first 401 may be a token that was revoked. */
-  readonly #left: Record<number, number> = { 401: 2, 403: 1 };
+  #left: Record<number, number> = { 401: 2, 403: 1 };
 
   readonly #target: Target;
 
@@ -121,7 +121,7 @@ export class Subscription {
       const url = `${this.#target.base}/v1/stream?userId=${encodeURIComponent(this.#target.user)}`;
       const response = await fetch(url, { headers, credentials: "omit", cache: "no-store", signal: abort.signal });
       this.#check(response.status, token);
-      if (!response.ok || !response.body || !(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
+      if (!response.ok || !response.body || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
         return retryAfter(response);
       }
       const reader = response.body.getReader();
@@ -133,6 +133,7 @@ export class Subscription {
         timer = setTimeout(() => abort.abort(), SILENCE);
         if (!this.#heard) {
           this.#heard = true;
+          this.#left = { 401: 2, 403: 1 };
           this.#target.connected("stream");
         }
         parser.push(value);

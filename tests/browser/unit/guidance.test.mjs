@@ -205,6 +205,29 @@ test("a single token that is refused is replaced without a word", async () => {
   assert.deepEqual(gateway.problems, []);
 });
 
+test("tokens that are revoked one by one, days apart, are replaced without a word", async () => {
+  let refused = "";
+  const streams = [];
+  gateway.stream = (headers) => {
+    if (headers.authorization === refused) return json(401, {});
+    streams.push({ ...pushStream(), authorization: headers.authorization });
+    return streams.at(-1).response();
+  };
+  let made = 0;
+  start({ user: "u-1", token: () => `t${made++}` });
+  for (let day = 1; day <= 3; day++) {
+    await advance(5_000);
+    assert.equal(streams.length, day);
+    streams.at(-1).write(": hello\n\n");
+    await advance(1_000);
+    refused = streams.at(-1).authorization;
+    streams.at(-1).close();
+  }
+  await advance(5_000);
+  assert.equal(made, 4);
+  assert.deepEqual(gateway.problems, []);
+});
+
 test("a token is renewed before it ends, by its own times and not by this machine's clock", async () => {
   const made = [];
   const token = () => {

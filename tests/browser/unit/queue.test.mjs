@@ -192,6 +192,35 @@ test("a revoked key is reported, and the events wait", async () => {
   assert.equal(gateway.stored.length, 1);
 });
 
+test("what keeps being refused is told once, and again when it had worked in between", async () => {
+  const client = start();
+  gateway.events = () => json(401, {});
+  client.track("x");
+  await advance(300_000, 1_000);
+  assert.ok(gateway.posts.length > 5, `${gateway.posts.length} attempts`);
+  assert.equal(gateway.problems.length, 1, gateway.problems.join("\n"));
+  gateway.events = () => json(403, { code: "origin_not_allowed", message: "no" });
+  await advance(300_000, 1_000);
+  assert.equal(gateway.problems.length, 2, gateway.problems.join("\n"));
+  gateway.events = fakeGatewayEvents();
+  await client.flush();
+  gateway.events = () => json(403, { code: "origin_not_allowed", message: "no" });
+  client.track("y");
+  await advance(300_000, 1_000);
+  assert.equal(gateway.problems.length, 3, gateway.problems.join("\n"));
+});
+
+test("without onError the console is told", async (context) => {
+  const said = [];
+  context.mock.method(console, "warn", (text) => said.push(text));
+  const client = start({ onError: undefined });
+  gateway.events = () => json(401, {});
+  client.track("x");
+  await advance(120_000, 1_000);
+  assert.equal(said.length, 1, said.join("\n"));
+  assert.match(said[0], /^Onramp: .*401/);
+});
+
 test("a listener that throws harms nobody", async () => {
   const client = start();
   const seen = [];
@@ -304,4 +333,12 @@ test("after destroy nothing is sent any more and nothing throws", async () => {
   client.track("late");
   await advance(5_000);
   assert.equal(gateway.posts.length, 1);
+});
+
+test("what the user decided leaves with the page too, whose events are ended a moment later", async () => {
+  const client = start({ user: "u-1", token: async () => "token-1" });
+  client.send("preferences_changed", { guidance: false });
+  client.destroy();
+  await advance(5_000);
+  assert.deepEqual(gateway.stored.map((each) => each.eventType), ["preferences_changed"]);
 });
