@@ -57,6 +57,30 @@ def test_events_that_a_page_could_not_send_are_sent_by_the_next(browser: HostBro
     assert names(gateway) == ["a", "b"]
 
 
+def test_what_one_publishable_key_could_not_send_is_never_sent_with_another(browser: HostBrowser, gateway: FakeGateway) -> None:
+    """Two keys of one gateway may belong to two tenants: neither gets the events or the visitor of the other."""
+    browser.open_host(None)
+    (first,) = browser.sent("page_view")
+    gateway.answers[:] = [None] * 1_000
+    browser.run("for (const name of ['a', 'b']) onramp.track(name)")
+    browser.leave()
+    gateway.answers.clear()
+    other = "pk_live_9876543210"
+    gateway.keys.add(other)
+    page = gateway.pages["/host.js"]
+    gateway.pages["/host.js"] = Page(page.body.replace(KEY, other), page.content_type)
+    browser.open_host(None)
+    browser.run("return onramp.flush()")
+    second = browser.sent("page_view", 2)[1]
+    assert second["anonymousId"] != first["anonymousId"]
+    assert names(gateway) == []
+    gateway.pages["/host.js"] = page
+    browser.open_host(None)
+    wait_until(lambda: len(names(gateway)) == 2, "the events of the first key")
+    assert names(gateway) == ["a", "b"]
+    assert {event["anonymousId"] for event in gateway.of_type("track")} == {first["anonymousId"]}
+
+
 def test_an_event_of_the_last_moment_is_not_lost(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host(None)
     browser.sent("page_view")
