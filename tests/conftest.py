@@ -26,8 +26,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 SLOW_SECONDS = 1_800.0
 #: A test module that uses one of these modules has threads, processes or deadlines.
 TIMED = frozenset(
-    "asyncio threading subprocess signal multiprocessing clickhouse_http command conftest job_driver job_runs kafka_feed model_server"
-    " program tansu valkey waiting".split()
+    "asyncio threading subprocess signal multiprocessing clickhouse_http command conftest fake_gateway gateway job_driver job_runs"
+    " kafka_feed model_server program tansu valkey waiting".split()
 )
 
 

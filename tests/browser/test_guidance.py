@@ -136,12 +136,11 @@ def test_guidance_does_not_vanish_while_the_focus_is_in_it(browser: HostBrowser,
 
 def test_a_modal_waits_until_nobody_types(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host()
-    browser.run("document.getElementById('field').focus()")
+    browser.run("addEventListener('keydown', (event) => (window.typed = event.timeStamp)); document.getElementById('field').focus()")
     browser.press("A", "c", "m", "e")
-    typed = browser.run("return performance.now()")
     gateway.recommend("u-1", recommendation("r-1", uiComponent="modal"))
     browser.shown("dialog")
-    assert browser.run("return performance.now()") - typed > 1_000
+    assert browser.run("return performance.now() - typed") > 1_490, "1.5 seconds, less what two clocks differ by"
     assert browser.run("return document.getElementById('field').value") == "Acme"
 
 
