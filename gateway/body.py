@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from typing import Final
 
@@ -13,18 +14,36 @@ from gateway.headers import headers_in
 _GZIP: Final = 31
 """``wbits`` of zlib for the gzip format."""
 _PLAIN: Final = frozenset({b"", b"identity"})
+MOST_MEMBERS: Final = 16
+"""Gzip members of one body. A client makes one; each costs a copy of all that follows it, and an empty one has only 20 bytes."""
+BODY_SECONDS: Final = 30.0
+"""How long a body may take to come. Without a limit a client holds a connection for ever with one byte now and then."""
 
 
 async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
-    """Return the body, decompressed. Raises ``RefusedError``: 413 beyond ``limit`` bytes, 415 for an encoding other than gzip.
+    """Return the body, decompressed. Not more than ``limit`` bytes are ever in memory, in each of both forms.
 
-    Not more than ``limit`` bytes are ever in memory, in each of both forms.
+    Raises ``RefusedError``: 413 beyond ``limit`` bytes, 415 for an encoding other than gzip, 408 if it does not come in ``BODY_SECONDS``.
     """
     headers = headers_in(scope)
     encoding = headers.get(b"content-encoding", b"").strip().lower()
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length[:20]) > limit:
         raise _over(limit)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await _receive_all(receive, limit)
+    except TimeoutError:
+        sentence = f"the body did not come within {BODY_SECONDS:g} s; send it again, in smaller batches"
+        raise RefusedError(408, "too_slow", sentence, headers={"connection": "close"}) from None
+    if encoding in _PLAIN:
+        return raw
+    if encoding in {b"gzip", b"x-gzip"}:
+        return inflate(raw, limit=limit)
+    raise RefusedError(415, "unsupported_encoding", "send the body as it is, or compressed with gzip")
+
+
+async def _receive_all(receive: Receive, limit: int) -> bytes:
     message = await receive()
     raw: bytes = message.get("body", b"")
     if message.get("more_body"):
@@ -41,18 +60,21 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
         raw = b"".join(chunks)
     if len(raw) > limit:
         raise _over(limit)
-    if encoding in _PLAIN:
-        return raw
-    if encoding in {b"gzip", b"x-gzip"}:
-        return inflate(raw, limit=limit)
-    raise RefusedError(415, "unsupported_encoding", "send the body as it is, or compressed with gzip")
+    return raw
 
 
 def inflate(raw: bytes, *, limit: int) -> bytes:
-    """Decompress one gzip member or several. Raises ``RefusedError``: 413 beyond ``limit`` bytes, 400 if it is not gzip."""
+    """Decompress up to ``MOST_MEMBERS`` gzip members.
+
+    Raises ``RefusedError``: 413 beyond ``limit`` bytes, 400 for more members and for what is not gzip.
+    """
     out = bytearray()
     rest = raw
+    members = 0
     while rest:
+        members += 1
+        if members > MOST_MEMBERS:
+            raise RefusedError(400, "bad_gzip", f"the body has too many gzip members, at most {MOST_MEMBERS} are read")
         decoder = zlib.decompressobj(_GZIP)
         try:
             out += decoder.decompress(rest, limit + 1 - len(out))

@@ -72,6 +72,7 @@ def _call(summary: str, body: Json) -> Json:
     answers = {
         "200": _answer("The log has the events.", _ref("Success")),
         "400": _answer("The call is not valid or too large; do not send it again.", _ERROR),
+        "408": _answer("The body did not come in time.", _ERROR),
         "415": _answer("The encoding is not gzip.", _ERROR),
         **_REFUSALS,
         **_LATER,
@@ -93,6 +94,7 @@ def describe() -> Json:
     stored = {
         "202": _answer("All events are stored.", _ref("Stored")),
         "400": _answer("Some events are not valid; the others are stored.", _ref("Rejected")),
+        "408": _answer("The body did not come in time.", _ERROR),
         "413": _answer("The body is too large, or has too many events.", _ERROR),
         "415": _answer("The encoding is not gzip.", _ERROR),
         **_REFUSALS,
