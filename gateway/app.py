@@ -73,8 +73,8 @@ def build(parts: GatewayParts) -> Starlette:
     ingest = Ingest(
         parts.log,
         rules,
-        RateLimiter(per_second=parts.events_per_second, burst=2 * parts.events_per_second),
-        RateLimiter(per_second=USER_EVENTS_PER_SECOND, burst=10 * USER_EVENTS_PER_SECOND),
+        RateLimiter(per_second=parts.events_per_second, burst=2 * parts.events_per_second, clock=seconds),
+        RateLimiter(per_second=USER_EVENTS_PER_SECOND, burst=10 * USER_EVENTS_PER_SECOND, clock=seconds),
         parts.clock,
     )
     records = Records(parts.redis_url)

@@ -50,7 +50,7 @@ def too_many(retry_after: int) -> RefusedError:
     return RefusedError(
         429,
         "too_many_requests",
-        f"this key has used up its rate; send again in {retry_after} s, in larger batches or fewer events",
+        f"this key has used up its rate; send again in {retry_after} s, with fewer or smaller events",
         headers={"retry-after": str(retry_after)},
     )
 

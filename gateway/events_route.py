@@ -42,7 +42,7 @@ class EventsRoute:
         if values is None:
             raise RefusedError(400, "not_json", "the body is not a JSON array of events; nothing of it was stored")
         check_count(len(values))
-        self._ingest.take(caller, len(values))
+        self._ingest.take(caller, len(values), size=len(body))
         ids, records, rejected = self._ingest.sort(values, caller, headers_of(scope))
         await self._ingest.store(records)
         if rejected:

@@ -68,6 +68,11 @@ class GroupCommitLog:
         finally:
             timer.cancel()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the next commit."""
+        return len(self._waiting)
+
     async def fault(self) -> str | None:
         """Return why the last commit failed, or None if it did not."""
         return self._fault

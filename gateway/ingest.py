@@ -13,7 +13,7 @@ from gateway.errors import RefusedError, too_many, unavailable
 from gateway.event_log import Log, Record, UnavailableError
 from gateway.headers import headers_in
 from gateway.rate_limit import RateLimiter
-from gateway.validation import check, complete, faults_of, id_of, needs_completion
+from gateway.validation import check, complete, faults_of, first_fault, id_of, needs_completion
 from state.events import Event
 from state.traceparent import read_traceparent
 
@@ -61,10 +61,13 @@ class Ingest:
         self._user_limits = user_limits
         self.clock = clock
 
-    def take(self, caller: Caller, events: int) -> None:
-        """Count ``events`` against the rate of the caller. Raises ``RefusedError`` (429)."""
+    def take(self, caller: Caller, events: int, *, size: int) -> None:
+        """Count a request of ``events`` and ``size`` bytes against the rate of the caller. Raises ``RefusedError`` (429).
+
+        Each KiB counts as an event where that is more: few large events must not fill the log, so that retention deletes what nobody read.
+        """
         limits = self._limits if caller.user is None else self._user_limits
-        wait = limits.take(caller.account, events)
+        wait = limits.take(caller.account, max(events, size >> 10))
         if wait:
             raise too_many(wait)
 
@@ -89,7 +92,7 @@ class Ingest:
                     rejected.append(Rejected(index=index, event_id=event.id, faults=[fault], value=value))
             else:
                 assert not isinstance(event, Event)
-                faults = faults_of(event, now) if len(rejected) < MOST_DETAILED else [Fault("", event.reason, event.detail)]
+                faults = faults_of(event, now) if len(rejected) < MOST_DETAILED else [first_fault(event)]
                 rejected.append(Rejected(index=index, event_id=id_of(value), faults=faults, value=value))
         return ids, records, rejected
 

@@ -1,4 +1,4 @@
-"""Limits the events of each key: a token bucket a key, in this process."""
+"""Limits what each key sends: a token bucket a key, in this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RateLimiter:
     """Allows ``per_second`` events on average, and ``burst`` at once, for each key."""
 
     def __init__(self, *, per_second: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with full buckets. ``clock`` is in seconds."""
+        """Begin with full buckets. ``clock`` is in seconds; one that is set back only refills nothing meanwhile."""
         self._per_second = per_second
         self._burst = burst
         self._clock = clock
@@ -29,7 +29,7 @@ class RateLimiter:
         """
         now = self._clock()
         level, since = self._buckets.pop(key, (self._burst, now))
-        level = min(self._burst, level + (now - since) * self._per_second)
+        level = min(self._burst, level + max(0.0, now - since) * self._per_second)
         allowed = level >= min(events, self._burst)
         self._buckets[key] = (level - events if allowed else level, now)
         if len(self._buckets) > _MOST_BUCKETS:

@@ -95,7 +95,7 @@ def faults_of(letter: DeadLetter, now: int) -> list[Fault]:
 
     The decoder reports the first one. Each field at fault is replaced by a sound value, and the decoder asked again, until it is content.
     """
-    faults = [_fault(letter)]
+    faults = [first_fault(letter)]
     try:
         fields = _raw_fields.decode(letter.raw)
     except (msgspec.DecodeError, RecursionError):
@@ -114,11 +114,12 @@ def faults_of(letter: DeadLetter, now: int) -> list[Fault]:
         if isinstance(found, Event):
             break
         letter = found
-        faults.append(_fault(letter))
+        faults.append(first_fault(letter))
     return faults
 
 
-def _fault(letter: DeadLetter) -> Fault:
+def first_fault(letter: DeadLetter) -> Fault:
+    """Return the fault that the decoder reports, without looking for others."""
     candidates = _candidates(letter)
     return Fault(_precise(letter, candidates[0]) if candidates else "", letter.reason, letter.detail)
 

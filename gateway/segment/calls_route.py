@@ -67,12 +67,13 @@ class CallsRoute:
                 raise unauthorized("send the write key as the user of Basic auth, or as writeKey in the body")
             caller = self._authenticator.write_key(scope, write_key)
         if self._kind is not None:
-            return await store_calls([(sent, self._kind)], sent, caller, self._ingest, self._names, headers_of(scope), single=True)
+            one, kept = [(sent, self._kind)], headers_of(scope)
+            return await store_calls(one, sent, caller, self._ingest, self._names, kept, size=len(body), single=True)
         batch = sent.get("batch")
         if not isinstance(batch, list):
             raise RefusedError(400, "bad_batch", "the body has no batch, a list of calls")
         calls = [(call, str(call.get("type"))) if isinstance(call, dict) else ({}, "") for call in batch]
-        return await store_calls(calls, sent, caller, self._ingest, self._names, headers_of(scope), single=False)
+        return await store_calls(calls, sent, caller, self._ingest, self._names, headers_of(scope), size=len(body), single=False)
 
 
 class WebhookRoute:
@@ -110,7 +111,7 @@ class WebhookRoute:
             raise unauthorized("x-signature is not the HMAC-SHA1 of the body with the webhook's secret")
         calls = [(call, str(call.get("type"))) for call in map(_decode, parts)]
         # Segment has corrected the clock already, so that `sentAt` must not do it again.
-        response = await store_calls(calls, {}, caller, self._ingest, self._names, headers_of(scope), single=False)
+        response = await store_calls(calls, {}, caller, self._ingest, self._names, headers_of(scope), size=len(body), single=False)
         await response(scope, receive, send)
 
 
@@ -122,11 +123,15 @@ async def store_calls(
     names: Mapping[str, str],
     headers: tuple[tuple[str, bytes], ...],
     *,
+    size: int,
     single: bool,
 ) -> Response:
-    """Store the events of ``calls``, and return the answer. ``single``: a fault is answered with 400; else it becomes a dead letter."""
+    """Store the events of ``calls``, and return the answer. ``single``: a fault is answered with 400; else it becomes a dead letter.
+
+    ``size``: bytes of the request, for the rate.
+    """
     check_count(len(calls))
-    ingest.take(caller, len(calls))
+    ingest.take(caller, len(calls), size=size)
     received = ingest.clock()
     values: list[bytes] = []
     owners: list[int] = []

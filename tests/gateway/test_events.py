@@ -12,10 +12,16 @@ from typing import Any
 import pytest
 
 from gateway.caller import Fault
+from gateway.fake_log import FakeLog, FakeLogError
+from gateway.group_commit import GroupCommitLog
+from gateway.rate_limit import RateLimiter
 from gateway.validation import check, faults_of
 from state.events import REJECTIONS, Event
 from tests.support.gateway import SIGNING, Gateway, event, raw_request, run_gateway
 from tests.support.waiting import PATIENCE, join, wait_until
+
+NOW = 1_772_442_005_000
+"""2026-03-02T09:00:05Z, when the sample events happened."""
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +186,12 @@ def test_gzip_is_read_and_its_limit_holds_after_inflation(gateway: Gateway, serv
     assert [each["eventId"] for each in gateway.stored()] == ["e1", "e2"]
 
 
+def test_the_field_at_fault_is_named_however_many_events_are_rejected(gateway: Gateway, server_key: str) -> None:
+    answer = gateway.post("/v1/events", [event(f"e{n}", timestamp="yesterday") for n in range(120)], key=server_key)
+    faults = [each["faults"] for each in answer.json()["rejected"]]
+    assert [[fault["field"] for fault in each] for each in faults] == [["timestamp"]] * 120
+
+
 def test_a_body_without_a_length_is_limited_too(gateway: Gateway, server_key: str) -> None:
     def chunks() -> Iterator[bytes]:
         for _ in range(64):
@@ -204,13 +216,38 @@ def test_bytes_that_are_no_http_end_only_their_connection(gateway: Gateway, serv
 
 
 def test_a_key_beyond_its_rate_is_told_when_to_come_back(tmp_path: Path) -> None:
-    with run_gateway(tmp_path, events_per_second=10.0) as gateway:
+    with run_gateway(tmp_path, events_per_second=10.0, clock=lambda: NOW) as gateway:
         key, other = gateway.key(), gateway.key()
         assert gateway.post("/v1/events", [event(f"e{n}") for n in range(20)], key=key).status_code == 202
         refused = gateway.post("/v1/events", [event(f"f{n}") for n in range(15)], key=key)
         assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (429, "too_many_requests", "2")
         assert gateway.post("/v1/events", event("g"), key=other).status_code == 202
         assert len(gateway.log.records) == 21
+
+
+def test_a_rate_counts_every_kib_as_an_event(tmp_path: Path) -> None:
+    """A few large events fill the log as fast as many small ones."""
+    with run_gateway(tmp_path, events_per_second=10.0, clock=lambda: NOW) as gateway:
+        key = gateway.key()
+        large = [event(f"e{n}", payload={"text": "x" * 10_000}) for n in range(2)]
+        assert gateway.post("/v1/events", large[:1], key=key).status_code == 202
+        refused = gateway.post("/v1/events", large, key=key)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        packed = gzip.compress(json.dumps(large).encode())
+        assert gateway.post("/v1/events", content=packed, key=key, content_encoding="gzip").status_code == 429
+        calls = [{"type": "track", "userId": "u", "event": "e", "properties": {"text": "x" * 10_000}}] * 2
+        assert gateway.post("/v1/batch", {"batch": calls}, key=key).status_code == 429
+        assert gateway.post("/v1/batch", {"batch": calls[:1]}, key=key).status_code == 200
+
+
+def test_a_clock_that_is_set_back_costs_nobody_their_rate() -> None:
+    now = [100.0]
+    limiter = RateLimiter(per_second=10, burst=20, clock=lambda: now[0])
+    assert limiter.take("k", 1) == 0
+    now[0] = 0.0
+    assert limiter.take("k", 19) == 0
+    now[0] = 1.0
+    assert limiter.take("k", 10) == 0
 
 
 def test_a_log_that_fails_is_503_and_the_next_commit_is_tried(gateway: Gateway, server_key: str) -> None:
@@ -237,30 +274,33 @@ def test_a_log_that_does_not_acknowledge_in_time_is_503(tmp_path: Path) -> None:
         wait_until(lambda: len(gateway.log.records) == 1, "the commit that came too late")
 
 
-def test_requests_that_wait_share_one_commit(gateway: Gateway, server_key: str) -> None:
+def test_requests_that_wait_share_one_commit(tmp_path: Path) -> None:
     """Nothing is acknowledged before its commit has ended, and what waits is one commit."""
-    gateway.log.gate.clear()
-    gateway.log.entered.clear()
+    stored = FakeLog()
+    committed = GroupCommitLog(stored, acknowledge_seconds=PATIENCE, failures=(FakeLogError,))
     answers: list[int] = []
+    with run_gateway(tmp_path, log=committed) as gateway:
+        key = gateway.key()
 
-    def send(event_id: str) -> Thread:
-        thread = Thread(target=lambda: answers.append(gateway.post("/v1/events", event(event_id), key=server_key).status_code), daemon=True)
-        thread.start()
-        return thread
+        def send(event_id: str) -> Thread:
+            thread = Thread(target=lambda: answers.append(gateway.post("/v1/events", event(event_id), key=key).status_code), daemon=True)
+            thread.start()
+            return thread
 
-    senders = [send("first")]
-    assert gateway.log.entered.wait(PATIENCE)
-    senders += [send(f"e{n}") for n in range(10)]
-    for _ in range(20):
-        assert gateway.get("/healthz").status_code == 200  # a commit does not block the event loop
-    assert answers == []
-    gateway.log.gate.set()
-    for sender in senders:
-        join(sender, "an answer")
+        stored.gate.clear()
+        try:
+            senders = [send("first")]
+            assert stored.entered.wait(PATIENCE)
+            senders += [send(f"e{n}") for n in range(10)]
+            wait_until(lambda: committed.waiting == 10, "ten requests that wait in the log")
+            assert gateway.get("/healthz").status_code == 200  # a commit does not block the event loop
+            assert answers == []
+        finally:
+            stored.gate.set()
+        for sender in senders:
+            join(sender, "an answer")
     assert answers == [202] * 11
-    assert sum(gateway.log.commits) == 11
-    assert gateway.log.commits[0] == 1
-    assert len(gateway.log.commits) < 11
+    assert stored.commits == [1, 10]
 
 
 # ------------------------------------------------------------------------------------------------------------------ credentials
