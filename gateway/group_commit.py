@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, Protocol
@@ -18,6 +19,8 @@ _LOG = logging.getLogger(__name__)
 
 MOST_WAITING_BYTES: Final = 64 * 1_048_576
 """Bytes of records that may wait for a commit. More than a disk takes in the time that a request waits is refused at once."""
+FAULT_SECONDS: Final = 5.0
+"""For how long a fault is told. A balancer sends nothing to a gateway that is not ready, so that only trying again shows that it works."""
 _CLOSE_SECONDS: Final = 10.0
 _RECORD_COST: Final = 256  # bytes of a waiting record beside its content
 
@@ -35,10 +38,17 @@ class BlockingLog(Protocol):
 class GroupCommitLog:
     """Writes to ``log`` from one thread of its own. Use it on one event loop."""
 
-    def __init__(self, log: BlockingLog, *, acknowledge_seconds: float, failures: tuple[type[Exception], ...]) -> None:
+    def __init__(
+        self,
+        log: BlockingLog,
+        *,
+        acknowledge_seconds: float,
+        failures: tuple[type[Exception], ...],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start nothing yet. ``failures`` are what ``log.append`` raises where it could not store; anything else is a bug and is logged.
 
-        A request waits for at most ``acknowledge_seconds``.
+        A request waits for at most ``acknowledge_seconds``. ``clock`` is in seconds.
         """
         self._log = log
         self._acknowledge_seconds = acknowledge_seconds
@@ -47,7 +57,10 @@ class GroupCommitLog:
         self._waiting_bytes = 0
         self._writer: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="event-log")
+        self._clock = clock
         self._fault: str | None = None
+        self._fault_seen = 0.0
+        self._hangs = False  # a request has waited for the present commit in vain
 
     async def append(self, records: Sequence[Record]) -> None:
         """Return when the records are on disk. Raises ``UnavailableError`` if the log failed, is too slow, or too much waits for it."""
@@ -74,8 +87,9 @@ class GroupCommitLog:
         return len(self._waiting)
 
     async def fault(self) -> str | None:
-        """Return why the last commit failed, or None if it did not."""
-        return self._fault
+        """Return why events were not stored in the last ``FAULT_SECONDS``, or are not now because a commit does not end. Else None."""
+        recent = self._hangs or self._clock() - self._fault_seen < FAULT_SECONDS
+        return self._fault if recent else None
 
     async def close(self) -> None:
         """Wait for the commits under way, some seconds at most, and close the log."""
@@ -88,7 +102,14 @@ class GroupCommitLog:
     def _give_up(self, stored: asyncio.Future[None]) -> None:
         if not stored.done():
             sentence = f"the event log did not acknowledge within {self._acknowledge_seconds:g} seconds"
+            self._hangs = True
+            self._note(sentence)
             stored.set_exception(UnavailableError(sentence, retry_after=2))
+
+    def _note(self, sentence: str) -> None:
+        if self._fault is None:
+            _LOG.error("the event log stores nothing: %s", sentence)
+        self._fault, self._fault_seen = sentence, self._clock()
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
@@ -100,14 +121,15 @@ class GroupCommitLog:
                 await loop.run_in_executor(self._thread, self._log.append, records)
             except self._failures as failure:
                 error = UnavailableError(str(failure), retry_after=5)
-                if self._fault is None:
-                    _LOG.error("the event log stores nothing: %s", failure)
+                self._note(str(failure))
             except Exception:  # noqa: BLE001 - a bug: its requests are answered too, and the next group is tried
                 error = UnavailableError("the event log failed; its log has the reason", retry_after=5)
                 _LOG.exception("the event log failed")
+                self._note(str(error))
+            self._hangs = False
             if error is None and self._fault is not None:
                 _LOG.info("the event log stores events again")
-            self._fault = None if error is None else str(error)
+                self._fault = None
             for _, stored in group:
                 if stored.done():
                     continue
