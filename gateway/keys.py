@@ -70,10 +70,15 @@ class KeyRing:
         active = [key for key in keys if key.revoked_at is None]
         self._by_digest = {key.digest: key for key in active if key.kind != "signing"}
         self._signing = {key.id: key for key in active if key.kind == "signing"}
+        self._ids = frozenset(key.id for key in active)
         self._origins: dict[str, set[str]] = {}
         for key in active:
             if key.origins:
                 self._origins.setdefault(key.tenant, set()).update(key.origins)
+        # Where no key in force names an origin any more, those of the key that was revoked last hold: a revocation opens nothing.
+        for key in sorted((key for key in keys if key.revoked_at is not None), key=lambda key: key.revoked_at or "", reverse=True):
+            if key.origins:
+                self._origins.setdefault(key.tenant, set(key.origins))
 
     def find(self, text: str) -> Key | None:
         """Return the key in force with this text. Not a signing key: those are never sent."""
@@ -83,8 +88,12 @@ class KeyRing:
         """Return the signing key in force with this id, the ``kid`` of a token."""
         return self._signing.get(key_id)
 
+    def in_force(self, key_id: str) -> bool:
+        """Whether there is a key with this id that was not revoked."""
+        return key_id in self._ids
+
     def allows_origin(self, tenant: str, origin: str) -> bool:
-        """Whether pages of ``origin`` may send requests for ``tenant``. A tenant whose keys name no origin allows all."""
+        """Whether pages of ``origin`` may send requests for ``tenant``. A tenant allows all as long as no key of it ever named one."""
         allowed = self._origins.get(tenant)
         return allowed is None or origin.lower() in allowed
 

@@ -67,6 +67,36 @@ def test_a_damaged_file_is_a_sentence_and_keys_known_before_stay_in_force(tmp_pa
         store.create("server")
 
 
+def test_origins_stay_in_force_when_the_last_key_that_names_them_is_revoked(tmp_path: Path) -> None:
+    now = [1e9]
+    store = KeyStore(tmp_path / "keys.json", reload_seconds=0, clock=lambda: now[0])
+    first, _ = store.create("publishable", origins=["https://old.example"])
+    second, _ = store.create("publishable", origins=["https://app.example"])
+    store.create("publishable")
+
+    def allowed() -> list[str]:
+        return [name for name in ("old", "app", "new", "evil") if store.ring().allows_origin("default", f"https://{name}.example")]
+
+    assert allowed() == ["old", "app"]
+    store.revoke(first.id)
+    assert allowed() == ["app"]
+    now[0] += 1
+    store.revoke(second.id)
+    assert allowed() == ["app"]
+    assert store.ring().allows_origin("other", "https://evil.example")
+    store.create("publishable", origins=["https://new.example"])
+    assert allowed() == ["new"]
+
+
+def test_a_ring_knows_which_ids_are_in_force(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path / "keys.json", reload_seconds=0)
+    key, _ = store.create("server")
+    assert store.ring().in_force(key.id)
+    store.revoke(key.id)
+    assert not store.ring().in_force(key.id)
+    assert not store.ring().in_force("k")
+
+
 @pytest.mark.parametrize(
     "origin", ["", "app.example.com", "https://", "https://a/b", "https://u:p@a", "ftp://a", "https://a:99999", "*", "null"]
 )
