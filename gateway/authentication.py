@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from gateway.tokens import MOST_SECONDS, looks_like_token, read_token
 _MOST_REMEMBERED: Final = 10_000
 """Credentials that were checked and are remembered; one that was forgotten is checked again."""
 _LONGEST: Final = 8192
+"""Bytes of an ``Authorization`` header: twice a token, for Basic."""
 
 
 class Authenticator:
@@ -31,16 +33,20 @@ class Authenticator:
         self._clock = clock
         self._ring: KeyRing | None = None
         self._remembered: OrderedDict[bytes, Caller] = OrderedDict()
+        """Digest of the header → caller: what is kept is short whatever was sent, and opens nothing."""
 
     def authenticate(self, scope: Scope) -> Caller:
         """Return the caller. Raises ``RefusedError``: 401 without a valid credential, 403 from an origin that may not use it."""
         headers = headers_in(scope)
         authorization, origin = headers.get(b"authorization", b""), headers.get(b"origin")
+        if len(authorization) > _LONGEST:
+            raise unauthorized(f"the Authorization header has more than {_LONGEST:,} bytes, so that it is no key and no token")
         ring = self._keys()
-        caller = self._remembered.get(authorization)
+        digest = hashlib.sha256(authorization).digest()
+        caller = self._remembered.get(digest)
         if caller is None or (caller.expires_at is not None and caller.expires_at <= self._clock()):
             caller = self._check(authorization, ring)
-            self._remembered[authorization] = caller
+            self._remembered[digest] = caller
             if len(self._remembered) > _MOST_REMEMBERED:
                 self._remembered.popitem(last=False)
         if origin:
@@ -78,8 +84,7 @@ class Authenticator:
         """Whether the credential of a long request is still in force."""
         if caller.expires_at is not None and caller.expires_at <= self._clock():
             return False
-        keys = self._keys().keys
-        return any(key.id == caller.key_id and key.revoked_at is None for key in keys)
+        return self._keys().in_force(caller.key_id)
 
     def _keys(self) -> KeyRing:
         ring = self._store.ring()
@@ -89,7 +94,7 @@ class Authenticator:
         return ring
 
     def _check(self, authorization: bytes, ring: KeyRing) -> Caller:
-        scheme, _, rest = authorization[:_LONGEST].partition(b" ")
+        scheme, _, rest = authorization.partition(b" ")
         kind = scheme.lower()
         try:
             if kind == b"basic":
