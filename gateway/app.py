@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.authentication import Authenticator, VisitorClaims
 from gateway.browser_routes import snippet_routes
 from gateway.caller import SenderRules
-from gateway.cors import Cors
+from gateway.cors import READABLE, Cors
 from gateway.errors import RefusedError, json_response
 from gateway.event_log import Log
 from gateway.events_route import EventsRoute
@@ -136,4 +136,5 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 
 
 async def _bug(_request: Request, _error: Exception) -> Response:
-    return json_response(500, {"code": "internal", "message": "this is a bug in onramp; the gateway's log has the details"})
+    """Answer a bug. Starlette sends this from outside the middleware."""
+    return json_response(500, {"code": "internal", "message": "this is a bug in onramp; the gateway's log has the details"}, READABLE)

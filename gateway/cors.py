@@ -1,7 +1,8 @@
-"""Cross-origin requests: preflights are answered for everyone, without credentials; the real request is judged by its own origin.
+"""Cross-origin requests: every answer may be read by every page; ``authentication.py`` judges whose request is taken at all.
 
-A preflight has no credential, so that nothing can be decided on it. ``authentication.py`` checks the origin of the request that follows.
-Cookies are never used, so a foreign page gains nothing from a browser that is signed in somewhere.
+A preflight has no credential, so that nothing can be decided on it. Cookies are never used, so a foreign page gains nothing from a browser
+that is signed in somewhere. The headers do not depend on the request: what a cache got for one page is of use for every other one, also a
+script with ``integrity``, which a browser runs only if it may read it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _PREFLIGHT: Final = [
     (b"access-control-max-age", b"7200"),  # the longest that Chromium keeps
     (b"content-length", b"0"),
 ]
-_EXPOSED: Final = (b"access-control-expose-headers", b"etag, retry-after")
+READABLE: Final = {"access-control-allow-origin": "*", "access-control-expose-headers": "etag, retry-after"}
+"""The headers of every answer."""
+_READABLE: Final = [(name.encode(), value.encode()) for name, value in READABLE.items()]
 
 
 class Cors:
@@ -33,24 +36,18 @@ class Cors:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a preflight; add the headers of an answer to a page."""
+        """Answer a preflight; let every page read the answer to anything else."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = headers_in(scope)
-        origin = headers.get(b"origin")
-        if not origin:
-            await self._app(scope, receive, send)
-            return
-        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers_in(scope):
             await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
             await send({"type": "http.response.body", "body": b""})
             return
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                allowed = [(b"access-control-allow-origin", origin), _EXPOSED, (b"vary", b"Origin")]
-                message["headers"] = [*message.get("headers", ()), *allowed]
+                message["headers"] = [*message.get("headers", ()), *_READABLE]
             await send(message)
 
         await self._app(scope, receive, with_headers)
