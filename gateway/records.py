@@ -101,15 +101,12 @@ class Records:
     async def close(self) -> None:
         """Close all connections."""
         client, self._client = self._client, None
-        if client is not None:
-            with suppress(RedisError, OSError):
-                await client.aclose()
+        await _close(client)
 
     async def _ask(self, request: Callable[[Any], Any]) -> Any:
-        client = await self._connected()
         try:
             async with asyncio.timeout(2 * ANSWER_SECONDS):
-                answer = await request(client)
+                answer = await request(await self._connected())
         except (RedisError, OSError, TimeoutError) as error:
             if not self._down:
                 _LOG.warning("Redis at %s does not answer (%s); reads are answered with 503", mask_url(self._url or ""), error)
@@ -126,13 +123,21 @@ class Records:
         url = self._url_of()
         if url is None:
             raise unavailable("the job does not run, so there is nothing to read; ask again later", 5)
-        if self._client is None or url != self._url:
-            await self.close()
-            try:
-                self._client, self._url = connect_async(url, ANSWER_SECONDS), url
-            except RecommendationStoreError as error:
-                raise unavailable("the gateway has no valid address of Redis; its operator must correct it", 60) from error
-        return self._client
+        if self._client is not None and url == self._url:
+            return self._client
+        try:
+            client = connect_async(url, ANSWER_SECONDS)
+        except RecommendationStoreError as error:
+            raise unavailable("the gateway has no valid address of Redis; its operator must correct it", 60) from error
+        old, self._client, self._url = self._client, client, url  # before the next await: requests at the same time share the client
+        await _close(old)
+        return client
+
+
+async def _close(client: Redis | RedisCluster | None) -> None:
+    if client is not None:
+        with suppress(RedisError, OSError):
+            await client.aclose()
 
 
 def _read(data: bytes | None, what: str) -> Stored | None:

@@ -64,15 +64,15 @@ class Updates:
     async def _run(self) -> None:
         attempt = 0
         while True:
-            url = self._url_of()
-            if url is not None:
-                try:
+            try:
+                url = self._url_of()
+                if url is not None:
                     await self._listen(url)
-                except (RedisError, OSError, TimeoutError, RecommendationStoreError) as error:
-                    if self.connected or attempt == 0:
-                        _LOG.warning("cannot listen for updates (%s); streams look for themselves until it works again", error)
-                    attempt = 0 if self.connected else attempt + 1
-                    self.connected = False
+            except (RedisError, OSError, TimeoutError, RecommendationStoreError) as error:
+                if self.connected or attempt == 0:
+                    _LOG.warning("cannot listen for updates (%s); streams look for themselves until it works again", error)
+                attempt = 0 if self.connected else attempt + 1
+                self.connected = False
             await asyncio.sleep(backoff_seconds(attempt, first=0.1, longest=_LONGEST_PAUSE, jitter=0.5))
 
     async def _listen(self, url: str) -> None:
