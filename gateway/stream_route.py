@@ -113,21 +113,23 @@ class _Seen:
 
     def __init__(self, place: tuple[int, int] | None) -> None:
         """``place``: what the reader had when it came back, None if it is new."""
-        self.place = place or _NOTHING
+        self.place = place if place is not None and place[0] > 0 else _NOTHING  # 0 is told to a reader that has nothing
         self.resumed = place is not None
         self._data: bytes | None = None
         self._deleted = False
 
-    def takes(self, stored: Stored | None) -> bool:
-        """Whether the reader must get ``stored``, and then take note that it has it.
+    def news(self, stored: Stored | None) -> Stored | None:
+        """Return what the reader must get now that ``stored`` is there, None for nothing; and take note that it has it.
 
         That is what is newer; a deletion, which beats every version; and after a crash of the job the same version with another content.
-        For a reader that came back it is whatever differs: a job that began anew may write lower versions.
+        For a reader that came back it is whatever differs: a job that began anew may write lower versions. A record that is there no
+        more, because it or its tombstone ran out, is told as a deletion to who had it.
         """
         resumed, self.resumed = self.resumed, False
         if stored is None:
-            self.place, self._data, self._deleted = _NOTHING, None, False  # it expired
-            return False
+            gone = None if self.place == _NOTHING or self._deleted else Stored.tombstone(self.place[0])
+            self.place, self._data, self._deleted = _NOTHING, None, False
+            return gone
         if resumed:
             news = stored.place != self.place or stored.deleted
         elif stored.deleted or self._deleted:
@@ -136,7 +138,7 @@ class _Seen:
             news = stored.place > self.place or (stored.place == self.place and self._data not in {None, stored.data})
         if news or resumed:
             self.place, self._data, self._deleted = stored.place, stored.data, stored.deleted
-        return news
+        return stored if news else None
 
 
 class _Stream:
@@ -192,13 +194,10 @@ class _Stream:
         text = b""
         if recommendation is not None and self._route.is_expired(recommendation):
             recommendation = None
-        if self._recommendation.takes(recommendation) and recommendation is not None:
-            text += self._event(b"recommendation", recommendation)
-        had = self._progress.place
-        if self._progress.takes(progress) and progress is not None:
-            text += self._event(b"progress", progress)
-        elif progress is None and had != _NOTHING:  # it is removed, without a tombstone, where the user has no path any more
-            text += self._event(b"progress", Stored.tombstone(had[0]))
+        for name, seen, stored in ((b"recommendation", self._recommendation, recommendation), (b"progress", self._progress, progress)):
+            news = seen.news(stored)
+            if news is not None:
+                text += self._event(name, news)
         return text
 
     def _event(self, name: bytes, stored: Stored) -> bytes:

@@ -279,6 +279,35 @@ def test_a_reader_that_comes_back_gets_what_it_does_not_have(setup: Setup, last:
         assert [message for _, _, message in _summary(reader.wait(len(missing) + 1))] == [*missing, "ten"]
 
 
+def test_a_reader_that_comes_back_is_told_that_there_is_nothing_any_more(setup: Setup) -> None:
+    """The tombstone in Redis may have expired meanwhile. It is told once, of both records."""
+    with Reader(setup.gateway, setup.token(), headers={"last-event-id": "5.1.3"}) as reader:
+        reader.wait(2)
+        assert [(event_id, name, data) for event_id, name, data in reader.events] == [
+            ("0.0.3", "recommendation", {"deleted": True, "version": 5}),
+            ("0.0.0", "progress", {"deleted": True, "version": 3}),
+        ]
+    for nothing in ("0.0.0", "odd"):
+        with Reader(setup.gateway, setup.token(), headers={"last-event-id": nothing}) as reader:
+            setup.write(publish("acme", "ana", 6, "six"))
+            assert [message for _, _, message in _summary(reader.wait(1))] == ["six"]
+        client = redis.Redis.from_url(setup.valkey.url)
+        client.flushall()
+        client.close()
+
+
+def test_a_reader_is_told_when_a_recommendation_has_run_out(setup: Setup) -> None:
+    setup.write(publish("acme", "ana", 1, "one"))
+    setup.progress("ana", 1, title="start")
+    key = setup.gateway.key("server", "acme")
+    with Reader(setup.gateway, key, "/v1/stream?userId=ana") as reader:
+        reader.wait(2)
+        setup.clock.now += 86_400
+        setup.progress("ana", 2, title="next")
+        reader.wait(4)
+        assert _summary(reader.events)[2:] == [("0.0.1", "recommendation", None), ("0.0.2", "progress", "next")]
+
+
 def test_progress_that_is_removed_is_told_and_begins_anew(setup: Setup) -> None:
     with Reader(setup.gateway, setup.token()) as reader:
         for version, record in ((1, True), (2, False), (3, True)):
