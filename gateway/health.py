@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from gateway.errors import json_response
 from gateway.event_log import Log
+from gateway.recent_answer import RecentAnswer
 from gateway.records import Records
 
 
@@ -16,7 +17,7 @@ class Health:
     def __init__(self, log: Log, records: Records) -> None:
         """Look at both."""
         self._log = log
-        self._records = records
+        self._redis = RecentAnswer(records.answers)
 
     async def alive(self, _request: Request) -> Response:
         """Answer 200 for as long as the event loop runs."""
@@ -27,4 +28,4 @@ class Health:
         fault = await self._log.fault()
         if fault is not None:
             return json_response(503, {"status": "unavailable", "log": fault}, {"retry-after": "2"})
-        return json_response(200, {"status": "ok", "recommendations": "ok" if await self._records.answers() else "unavailable"})
+        return json_response(200, {"status": "ok", "recommendations": "ok" if await self._redis.answer() else "unavailable"})
