@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from sources.local_log.log import Record
 
-__all__ = ["Log", "Record", "UnavailableError"]
+__all__ = ["Log", "OversizeError", "Record", "UnavailableError"]
 
 
 class UnavailableError(Exception):
@@ -21,11 +21,19 @@ class UnavailableError(Exception):
         self.retry_after = retry_after
 
 
+class OversizeError(Exception):
+    """Some records are larger than the log ever takes; all others of the call are stored. ``values`` are those of the large ones."""
+
+    def __init__(self, values: Collection[bytes]) -> None:
+        super().__init__(f"{len(values)} of the records are larger than the event log takes")
+        self.values = frozenset(values)
+
+
 class Log(Protocol):
     """Where events are stored durably."""
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Return when all records are stored. Raises ``UnavailableError``; then some of them may be stored."""
+        """Return when all records are stored. Raises ``UnavailableError``, when some may be stored, and ``OversizeError``."""
 
     async def fault(self) -> str | None:
         """Return why the log takes nothing now, as a sentence, or None. For the readiness check; it may be a few seconds old."""

@@ -11,7 +11,8 @@ from starlette.types import Receive, Scope, Send
 from gateway.authentication import Authenticator
 from gateway.body import read_body
 from gateway.errors import RefusedError, json_response
-from gateway.ingest import Ingest, Rejected, check_count, headers_of
+from gateway.event_log import Record
+from gateway.ingest import TOO_LARGE, Ingest, Rejected, check_count, headers_of
 from gateway.validation import split_batch
 from state.events import MAX_MESSAGE
 from state.quantity import count
@@ -44,7 +45,9 @@ class EventsRoute:
         check_count(len(values))
         self._ingest.take(caller, len(values), size=len(body))
         ids, records, rejected = self._ingest.sort(values, caller, headers_of(scope))
-        await self._ingest.store(records)
+        oversize = await self._ingest.store(records)
+        if oversize:
+            ids, rejected = _without(oversize, ids, records, rejected)
         if rejected:
             await _partly(ids, rejected, total=len(values))(scope, receive, send)
             return
@@ -54,16 +57,34 @@ class EventsRoute:
         await send({"type": "http.response.body", "body": answer})
 
 
+def _without(
+    oversize: frozenset[bytes], ids: list[str], records: list[Record], rejected: list[Rejected]
+) -> tuple[list[str], list[Rejected]]:
+    """Return the ids of what is stored, and what is rejected, now that the log did not take the values ``oversize``."""
+    others = {each.index for each in rejected}
+    places = [index for index in range(len(records) + len(others)) if index not in others]
+    stored, all_rejected = [], list(rejected)
+    for index, event_id, record in zip(places, ids, records, strict=True):
+        if record.value in oversize:
+            all_rejected.append(Rejected(index=index, event_id=event_id, faults=[TOO_LARGE], value=record.value))
+        else:
+            stored.append(event_id)
+    return stored, sorted(all_rejected, key=lambda each: each.index)
+
+
 def _partly(ids: list[str], rejected: list[Rejected], *, total: int) -> Response:
-    forbidden = all(each.forbidden for each in rejected)
-    what = (
-        f"{len(rejected)} of {count(total, 'event')} {'is' if len(rejected) == 1 else 'are'} {'not allowed' if forbidden else 'not valid'}"
-    )
+    if all(each.forbidden for each in rejected):
+        status, code, fault = 403, "forbidden", "not allowed"
+    elif all(each.too_large for each in rejected):
+        status, code, fault = 413, "too_large", "too large"
+    else:
+        status, code, fault = 400, "invalid_events", "not valid"
+    what = f"{len(rejected)} of {count(total, 'event')} {'is' if len(rejected) == 1 else 'are'} {fault}"
     rest = "nothing was stored" if not ids else f"{count(len(ids), 'event')} {'was' if len(ids) == 1 else 'were'} stored"
     return json_response(
-        403 if forbidden else 400,
+        status,
         {
-            "code": "forbidden" if forbidden else "invalid_events",
+            "code": code,
             "message": f"{what}; {rest}",
             "stored": ids,
             "rejected": [each.as_json() for each in rejected],

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from gateway.caller import Caller, Fault, SenderRules
 from gateway.errors import RefusedError, too_many, unavailable
-from gateway.event_log import Log, Record, UnavailableError
+from gateway.event_log import Log, OversizeError, Record, UnavailableError
 from gateway.headers import headers_in
 from gateway.rate_limit import RateLimiter
 from gateway.validation import check, complete, faults_of, first_fault, id_of, needs_completion
@@ -21,11 +21,15 @@ MOST_EVENTS: Final = 1000
 """Events in one request."""
 MOST_DETAILED: Final = 100
 """Rejected events of one request whose every fault is listed; of the others only the first. It bounds what a hostile batch costs."""
+_NONE: Final[frozenset[bytes]] = frozenset()
 
 
 def wall_clock() -> int:
     """Return milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
+
+
+TOO_LARGE: Final = Fault("", "too_large", "the event is larger than the event log takes; make it smaller, or raise the limit of the topic")
 
 
 class Rejected:
@@ -43,6 +47,11 @@ class Rejected:
     def forbidden(self) -> bool:
         """Whether the event is valid, and only this sender may not send it."""
         return all(fault.code == "forbidden" for fault in self.faults)
+
+    @property
+    def too_large(self) -> bool:
+        """Whether the event is valid, and the log does not take its size."""
+        return all(fault.code == TOO_LARGE.code for fault in self.faults)
 
     def as_json(self) -> dict[str, Any]:
         """Return the part of the answer about this event."""
@@ -96,12 +105,15 @@ class Ingest:
                 rejected.append(Rejected(index=index, event_id=id_of(value), faults=faults, value=value))
         return ids, records, rejected
 
-    async def store(self, records: Sequence[Record]) -> None:
-        """Return when the log has the records. Raises ``RefusedError`` (503)."""
+    async def store(self, records: Sequence[Record]) -> frozenset[bytes]:
+        """Return when the log has the records; the values of those that are larger than it ever takes. Raises ``RefusedError`` (503)."""
         try:
             await self._log.append(records)
+        except OversizeError as error:
+            return error.values
         except UnavailableError as error:
             raise unavailable(f"{error}; nothing was acknowledged, send the same events again", error.retry_after) from error
+        return _NONE
 
 
 def headers_of(scope: Scope) -> tuple[tuple[str, bytes], ...]:

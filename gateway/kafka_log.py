@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from gateway.event_log import Record, UnavailableError
+from gateway.event_log import OversizeError, Record, UnavailableError
+from gateway.recent_answer import RecentAnswer
 
 _LOG = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 0.1
 _CLOSE_SECONDS: Final = 5.0
 _PROBE_SECONDS: Final = 2.0
+_RENEW_SECONDS: Final = 5.0
+"""Pause before the next producer after one that ended: what ended it, such as a missing permission, may last."""
+_WARN_SECONDS: Final = 10.0
+_MESSAGE_BYTES: Final = 2_097_152
+"""What the client sends. Twice the largest event: whether one is too large is for the topic to say."""
+_LARGE: Final = 65_536
+"""Bytes. Twice a payload: where the broker finds a smaller event too large, it means the batch that the event was in."""
 
 
 class KafkaSettingsError(Exception):
@@ -27,40 +38,66 @@ class KafkaSettingsError(Exception):
 class KafkaLog:
     """One producer, and one thread that takes its delivery reports. Use it on one event loop."""
 
-    def __init__(self, client_config: Mapping[str, Any], topic: str, *, acknowledge_seconds: float) -> None:
+    def __init__(
+        self,
+        client_config: Mapping[str, Any],
+        topic: str,
+        *,
+        acknowledge_seconds: float,
+        renew_seconds: float = _RENEW_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Create the producer; it connects in the background. Raises ``KafkaSettingsError``.
 
-        ``client_config`` holds brokers and credentials. A request waits for at most ``acknowledge_seconds``.
+        ``client_config`` holds brokers and credentials. A request waits for at most ``acknowledge_seconds``. ``clock`` is in seconds.
         """
-        config = {
+        self._config: dict[str, Any] = {
             "client.id": "onramp-gateway",
             "linger.ms": 5,  # requests that come together share a produce request
             "compression.type": "lz4",
             "partitioner": "murmur2_random",  # that of Java clients: events of one user meet in one partition, whoever sends them
             "queue.buffering.max.kbytes": 65_536,
+            "message.max.bytes": _MESSAGE_BYTES,
             "log_level": 2,  # error_cb reports all that matters
             **client_config,
             "acks": "all",
             "enable.idempotence": True,
             "delivery.timeout.ms": max(1000, round(acknowledge_seconds * 1000)),
-            "error_cb": self._note,
+            "error_cb": lambda error: self._warn(error.str()),
         }
-        self._fault: str | None = None
+        self._renew_seconds = renew_seconds
+        self._clock = clock
+        self._warned_at = float("-inf")
+        self._unsaid = 0
+        self._fatal: str | None = None
         try:
-            self._producer = Producer(config)
+            self._producer = Producer(self._config)
             self._admin = AdminClient({"log_level": 2, **client_config})
         except KafkaException as error:
             raise KafkaSettingsError(f"The Kafka client rejects ONRAMP_KAFKA_CONFIG ({error.args[0].str()}); correct it.") from error
         self._topic = topic
         self._acknowledge_seconds = acknowledge_seconds
+        self._probed = RecentAnswer(self._probe_in_thread)
         self._stopping = threading.Event()
         self._reports = threading.Thread(target=self._poll, name="kafka-delivery", daemon=True)
         self._reports.start()
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Return when the brokers have all records. Raises ``UnavailableError``; some of the records may be stored then."""
+        """Return when the brokers have all records.
+
+        Raises ``UnavailableError``, when some of the records may be stored, and ``OversizeError`` when all others are.
+        """
+        try:
+            await self._append(records)
+        except UnavailableError as error:
+            self._warn(str(error))
+            raise
+
+    async def _append(self, records: Sequence[Record]) -> None:
         if not records:
             return
+        if self._fatal is not None:
+            raise UnavailableError(self._fatal, retry_after=math.ceil(self._renew_seconds))
         delivery = _Delivery(len(records))
         for number, record in enumerate(records):
             try:
@@ -69,6 +106,9 @@ class KafkaLog:
                 delivery.give_up(len(records) - number)
                 raise UnavailableError("Kafka is slower than its input", retry_after=2) from None
             except KafkaException as error:
+                if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    delivery.refuse(record.value)
+                    continue
                 delivery.give_up(len(records) - number)
                 raise UnavailableError(f"Kafka did not take the events ({error.args[0].str()})", retry_after=5) from error
         done, _ = await asyncio.wait((delivery.stored,), timeout=self._acknowledge_seconds)
@@ -77,23 +117,47 @@ class KafkaLog:
             raise UnavailableError(f"Kafka did not acknowledge within {self._acknowledge_seconds:g} seconds", retry_after=2)
         error_text = delivery.stored.result()
         if error_text:
-            self._fault = error_text
             raise UnavailableError(f"Kafka did not store the events ({error_text})", retry_after=2)
-        self._fault = None
+        if delivery.too_large:
+            raise OversizeError(delivery.too_large)
 
     async def fault(self) -> str | None:
-        """Ask the brokers for the topic; return the sentence where they do not have it, or do not answer in two seconds."""
-        return await asyncio.get_running_loop().run_in_executor(None, self._probe)
+        """Return why the producer ended, if it did. Else ask the brokers for the topic; return the sentence where they do not have it, or
+        do not answer in two seconds. They are asked every two seconds at most.
+        """
+        return self._fatal if self._fatal is not None else await self._probed.answer()
 
     async def close(self) -> None:
         """Wait some seconds for what is under way, and stop the thread."""
-        await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, _CLOSE_SECONDS)
+        loop = asyncio.get_running_loop()
+        with suppress(KafkaException):  # of a producer that has ended
+            await loop.run_in_executor(None, self._producer.flush, _CLOSE_SECONDS)
         self._stopping.set()
-        await asyncio.get_running_loop().run_in_executor(None, self._reports.join, _CLOSE_SECONDS)
+        await loop.run_in_executor(None, self._reports.join, _CLOSE_SECONDS)
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
-            self._producer.poll(_POLL_SECONDS)
+            try:
+                self._producer.poll(_POLL_SECONDS)
+            except KafkaException as problem:  # the client raises here what ends an idempotent producer for good
+                self._renew(problem.args[0])
+            except Exception:  # noqa: BLE001 - a bug; without this thread no request would ever be answered again
+                _LOG.exception("a delivery report could not be taken")
+
+    def _renew(self, error: KafkaError) -> None:
+        """Replace a producer that has ended. What it had not sent is answered with 503, and sent again with the same ids."""
+        self._fatal = f"Kafka ended the producer ({error.str()}); check its permissions and the brokers"
+        _LOG.error("%s; a new one is made every %g s until it works, and requests are answered with 503", self._fatal, self._renew_seconds)
+        with suppress(KafkaException):
+            self._producer.purge()
+        with suppress(KafkaException):
+            self._producer.flush(_POLL_SECONDS)
+        self._stopping.wait(self._renew_seconds)
+        self._producer = Producer(self._config)
+        self._fatal = None
+
+    async def _probe_in_thread(self) -> str | None:
+        return await asyncio.get_running_loop().run_in_executor(None, self._probe)
 
     def _probe(self) -> str | None:
         # Not by the producer's own metadata request: a broker may create the topic that it asks for.
@@ -109,11 +173,15 @@ class KafkaLog:
             return "Kafka does not answer; check the brokers in ONRAMP_KAFKA_BROKERS."
         return None
 
-    def _note(self, error: KafkaError) -> None:
-        text = error.str()
-        if text != self._fault:
-            self._fault = text
-            _LOG.warning("Kafka: %s; requests are answered with 503 until it is back", text)
+    def _warn(self, text: str) -> None:
+        """Say why events are not stored, every ``_WARN_SECONDS`` at most."""
+        now = self._clock()
+        if now - self._warned_at < _WARN_SECONDS:
+            self._unsaid += 1
+            return
+        more = f" ({self._unsaid} more failures since the last line)" if self._unsaid else ""
+        self._warned_at, self._unsaid = now, 0
+        _LOG.warning("%s; requests are answered with 503 until it is back%s", text, more)
 
 
 class _Delivery:
@@ -124,17 +192,31 @@ class _Delivery:
         self.stored: asyncio.Future[str] = self._loop.create_future()
         self._left = records
         self._error = ""
+        self.too_large: list[bytes] = []
         self._lock = threading.Lock()
 
-    def report(self, error: KafkaError | None, _message: Message) -> None:
+    def report(self, error: KafkaError | None, message: Message) -> None:
         """Take one report. Runs on the producer's thread."""
         with self._lock:
-            if error is not None and not self._error:
-                self._error = error.str()
+            if error is not None:
+                value = message.value() or b""
+                if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and len(value) > _LARGE:
+                    self.too_large.append(value)
+                elif not self._error:
+                    self._error = error.str()
             self._left -= 1
             ended = self._left == 0
         if ended:
             self._loop.call_soon_threadsafe(self._end)
+
+    def refuse(self, value: bytes) -> None:
+        """Expect no report of one record, which is larger than the client sends."""
+        with self._lock:
+            self.too_large.append(value)
+            self._left -= 1
+            ended = self._left == 0
+        if ended:
+            self._loop.call_soon(self._end)
 
     def give_up(self, records: int) -> None:
         """Expect no reports of the last ``records``, which were not given to the producer."""

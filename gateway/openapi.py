@@ -95,7 +95,7 @@ def describe() -> Json:
         "202": _answer("All events are stored.", _ref("Stored")),
         "400": _answer("Some events are not valid; the others are stored.", _ref("Rejected")),
         "408": _answer("The body did not come in time.", _ERROR),
-        "413": _answer("The body is too large, or has too many events.", _ERROR),
+        "413": _answer("The body or the number of events is too large, or events that `rejected` names are.", _ref("Rejected")),
         "415": _answer("The encoding is not gzip.", _ERROR),
         **_REFUSALS,
         **_LATER,

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.authentication import Authenticator
 from gateway.body import read_body
 from gateway.caller import Caller, Fault
-from gateway.errors import RefusedError, json_response, unauthorized
+from gateway.errors import RefusedError, json_response, too_large, unauthorized
 from gateway.event_log import Record
 from gateway.ingest import Ingest, Rejected, check_count, headers_of
 from gateway.segment.mapping import UnmappableError, milliseconds, to_events
@@ -165,7 +165,8 @@ async def store_calls(
         message = "; ".join(fault.message for fault in first.faults)
         raise RefusedError(status, code, message, success=False, rejected=[each.as_json() for each in rejected])
     letters = [_dead_letter(each, caller, headers) for each in rejected]
-    await ingest.store([*records, *letters])
+    if await ingest.store([*records, *letters]):
+        raise too_large("a call is larger than the event log takes; the others are stored")
     told = {"rejected": [each.as_json() for each in rejected]} if rejected else {}
     return json_response(200, {"success": True, **told})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.caller import Fault
+from gateway.event_log import OversizeError, Record
 from gateway.fake_log import FakeLog, FakeLogError
 from gateway.group_commit import GroupCommitLog
 from gateway.rate_limit import RateLimiter
@@ -301,6 +302,44 @@ def test_requests_that_wait_share_one_commit(tmp_path: Path) -> None:
             join(sender, "an answer")
     assert answers == [202] * 11
     assert stored.commits == [1, 10]
+
+
+class PickyLog:
+    """A log with a limit for the size of an event, as a topic of Kafka has one."""
+
+    def __init__(self) -> None:
+        self.stored: list[bytes] = []
+
+    async def append(self, records: Sequence[Record]) -> None:
+        large = [record.value for record in records if len(record.value) > 1_000]
+        self.stored += (record.value for record in records if record.value not in large)
+        if large:
+            raise OversizeError(large)
+
+    async def fault(self) -> str | None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+
+def test_an_event_that_is_larger_than_the_log_takes_is_413_and_the_others_are_stored(tmp_path: Path) -> None:
+    log, large = PickyLog(), {"text": "x" * 2_000}
+    with run_gateway(tmp_path, log=log) as gateway:
+        key = gateway.key()
+        answer = gateway.post("/v1/events", [event("a"), event("b", payload=large), event("c")], key=key)
+        assert (answer.status_code, answer.json()["code"], answer.json()["stored"]) == (413, "too_large", ["a", "c"])
+        assert [(each["index"], each["eventId"], each["faults"][0]["code"]) for each in answer.json()["rejected"]] == [
+            (1, "b", "too_large")
+        ]
+        mixed = [event("d", timestamp="yesterday"), event("e", payload=large), event("f"), event("g", timestamp="yesterday")]
+        answer = gateway.post("/v1/events", mixed, key=key)
+        assert (answer.status_code, answer.json()["code"], answer.json()["stored"]) == (400, "invalid_events", ["f"])
+        assert [(each["index"], each["eventId"]) for each in answer.json()["rejected"]] == [(0, "d"), (1, "e"), (3, "g")]
+        call = {"type": "track", "userId": "u", "event": "e", "messageId": "m", "properties": large}
+        answer = gateway.post("/v1/batch", {"batch": [call]}, key=key)
+        assert (answer.status_code, answer.json()["code"]) == (400, "too_large")  # SDKs send again after a 413
+    assert [json.loads(value)["eventId"] for value in log.stored] == ["a", "c", "f"]
 
 
 # ------------------------------------------------------------------------------------------------------------------ credentials

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.event_log import Record, UnavailableError
+from gateway.event_log import OversizeError, Record, UnavailableError
 from gateway.kafka_log import KafkaLog, KafkaSettingsError
+from tests.support.refusing_kafka import CLUSTER_AUTHORIZATION_FAILED, MESSAGE_TOO_LARGE, run_refusing_kafka
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
-from tests.support.waiting import run_async
+from tests.support.waiting import PATIENCE, run_async, until
 
 broker = tansu_fixture
 
@@ -63,3 +64,79 @@ def test_a_topic_that_is_not_there_is_a_fault(broker: Tansu) -> None:
 def test_settings_that_librdkafka_refuses_are_a_sentence() -> None:
     with pytest.raises(KafkaSettingsError, match="correct it"):
         KafkaLog({"bootstrap.servers": "127.0.0.1:1", "security.protocol": "nonsense"}, "t", acknowledge_seconds=5)
+
+
+def test_a_producer_that_has_ended_is_a_fault_and_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    """Without the permission to write idempotently; it is granted later."""
+    with run_refusing_kafka() as kafka:
+        kafka.no_id = CLUSTER_AUTHORIZATION_FAILED
+
+        async def write() -> None:
+            log = KafkaLog({"bootstrap.servers": kafka.brokers}, kafka.topic, acknowledge_seconds=PATIENCE, renew_seconds=0.05)
+            with pytest.raises(UnavailableError):
+                await log.append([Record(b"u", b"event")])
+
+            async def told() -> bool:
+                return "permissions" in str(await log.fault())
+
+            await until(told, "the fault of the producer that ended")
+            await until(lambda: kafka.ids > 2, "producers that are made anew")
+            kafka.no_id = 0
+
+            async def stored() -> bool:
+                try:
+                    await log.append([Record(b"u", b"event")])
+                except UnavailableError:
+                    return False
+                return True
+
+            await until(stored, "an event that is stored by a new producer")
+            await log.close()
+
+        run_async(write())
+    assert "Kafka ended the producer" in caplog.text
+
+
+def test_an_event_that_the_topic_never_takes_is_named_and_the_others_are_stored(caplog: pytest.LogCaptureFixture) -> None:
+    small, large = Record(b"u", b"x" * 100), Record(b"u", b"y" * 100_000)
+    huge = Record(b"u", b"z" * 3_000_000)
+    with run_refusing_kafka() as kafka:
+
+        async def write() -> None:
+            log = KafkaLog({"bootstrap.servers": kafka.brokers}, kafka.topic, acknowledge_seconds=PATIENCE)
+            with pytest.raises(OversizeError) as caught:  # the client refuses it
+                await log.append([small, huge, large])
+            assert caught.value.values == {huge.value}
+            with pytest.raises(OversizeError):
+                await log.append([huge])
+            await log.append([Record(b"u", b"x" * 1_048_576)])  # the largest event
+            kafka.no_message = MESSAGE_TOO_LARGE
+            with pytest.raises(OversizeError) as caught:  # the broker refuses it
+                await log.append([large])
+            assert caught.value.values == {large.value}
+            with pytest.raises(UnavailableError):  # nothing of it is too large; its batch was
+                await log.append([small])
+            await log.close()
+
+        run_async(write())
+    assert [record.levelname for record in caplog.records if record.name == "gateway.kafka_log"] == ["WARNING"]
+
+
+def test_failures_are_said_every_ten_seconds_with_their_number(caplog: pytest.LogCaptureFixture) -> None:
+    now = [100.0]
+    with run_refusing_kafka() as kafka:
+        kafka.no_message = MESSAGE_TOO_LARGE
+
+        async def write() -> None:
+            log = KafkaLog({"bootstrap.servers": kafka.brokers}, kafka.topic, acknowledge_seconds=PATIENCE, clock=lambda: now[0])
+            for moment in (100.0, 101.0, 109.9, 110.0):
+                now[0] = moment
+                with pytest.raises(UnavailableError):
+                    await log.append([Record(b"u", b"event")])
+            await log.close()
+
+        run_async(write())
+    said = [record.getMessage() for record in caplog.records if record.name == "gateway.kafka_log"]
+    assert len(said) == 2
+    assert "did not store the events" in said[0]
+    assert "2 more failures" in said[1]
