@@ -10,7 +10,8 @@ from __future__ import annotations
 import hmac
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -48,12 +49,8 @@ class CallsRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer when the log has the events. Raises ``RefusedError``."""
-        try:
+        with _never_again():
             response = await self._answer(scope, receive)
-        except RefusedError as error:
-            if error.status != _TOO_LARGE:
-                raise
-            response = RefusedError(400, error.code, str(error)).response()
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
@@ -72,7 +69,7 @@ class CallsRoute:
         batch = sent.get("batch")
         if not isinstance(batch, list):
             raise RefusedError(400, "bad_batch", "the body has no batch, a list of calls")
-        calls = [(call, str(call.get("type"))) if isinstance(call, dict) else ({}, "") for call in batch]
+        calls = [_typed(call) for call in batch]
         return await store_calls(calls, sent, caller, self._ingest, self._names, headers_of(scope), size=len(body), single=False)
 
 
@@ -90,17 +87,17 @@ class WebhookRoute:
 
         The secret comes in a header, because in a batch the signature covers the first event only.
         """
+        with _never_again():
+            response = await self._answer(scope, receive)
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         given = headers.get(b"authorization", "")
         scheme, _, rest = given.partition(" ")
         secret = rest.strip() if scheme.lower() == "bearer" else given.strip()
         caller = self._authenticator.webhook(secret[:_LONGEST_KEY])
-        try:
-            body = await read_body(scope, receive, limit=MOST_BATCH)
-        except RefusedError as error:
-            if error.status != _TOO_LARGE:
-                raise
-            raise RefusedError(400, error.code, str(error)) from error
+        body = await read_body(scope, receive, limit=MOST_BATCH)
         several = body.lstrip()[:1] == b"["
         try:
             parts = [bytes(each) for each in _raw_list.decode(body)] if several else [body]
@@ -109,10 +106,9 @@ class WebhookRoute:
         expected = hmac.new(secret.encode(), parts[0] if parts else b"", "sha1").hexdigest()
         if not hmac.compare_digest(expected.encode(), headers.get(b"x-signature", "").strip().lower().encode()):
             raise unauthorized("x-signature is not the HMAC-SHA1 of the body with the webhook's secret")
-        calls = [(call, str(call.get("type"))) for call in map(_decode, parts)]
+        calls = [_typed(_element(part)) for part in parts] if several else [_typed(_decode(body))]
         # Segment has corrected the clock already, so that `sentAt` must not do it again.
-        response = await store_calls(calls, {}, caller, self._ingest, self._names, headers_of(scope), size=len(body), single=False)
-        await response(scope, receive, send)
+        return await store_calls(calls, {}, caller, self._ingest, self._names, headers_of(scope), size=len(body), single=False)
 
 
 async def store_calls(
@@ -184,6 +180,29 @@ def _dead_letter(each: Rejected, caller: Caller, headers: tuple[tuple[str, bytes
     else:
         value = each.value
     return Record((each.event_id or caller.key_id).encode(), value, headers)
+
+
+@contextmanager
+def _never_again() -> Iterator[None]:
+    """Answer 400 for what is too large: some SDKs send the same again after a 413."""
+    try:
+        yield
+    except RefusedError as error:
+        if error.status != _TOO_LARGE:
+            raise
+        raise RefusedError(400, error.code, str(error)) from error
+
+
+def _typed(call: object) -> tuple[dict[str, Any], str]:
+    """Return a call and its type. What is no object has none, and is rejected without the others."""
+    return (call, str(call.get("type"))) if isinstance(call, dict) else ({}, "")
+
+
+def _element(part: bytes) -> object:
+    try:
+        return _decode(part)
+    except RefusedError:
+        return None
 
 
 def _decode(body: bytes) -> dict[str, Any]:

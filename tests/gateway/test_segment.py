@@ -288,6 +288,26 @@ def test_a_webhook_needs_the_secret_and_the_signature(gateway: Gateway) -> None:
     assert len(gateway.log.records) == 3
 
 
+def test_an_element_of_a_webhook_that_is_no_call_costs_no_other(gateway: Gateway) -> None:
+    secret = gateway.key("webhook")
+    first = json.dumps({**call(messageId="a", event="x"), "type": "track"}).encode()
+    last = first.replace(b'"a"', b'"b"', 1)
+    answer = _signed(gateway, secret, b"[" + first + b', 17, "text", [], null, ' + last + b"]", signed=first)
+    assert answer.status_code == 200
+    assert [(each["index"], each["faults"][0]["code"]) for each in answer.json()["rejected"]] == [(n, "unknown_type") for n in range(1, 5)]
+    found = [check(record.value, NOW) for record in gateway.log.records]
+    assert [each.id for each in found if isinstance(each, Event)] == ["a", "b"]
+    assert _signed(gateway, secret, b"17").status_code == 400  # alone it is not a call
+
+
+def test_a_webhook_that_is_too_large_is_never_sent_again(gateway: Gateway) -> None:
+    secret = gateway.key("webhook")
+    many = b"[" + b"{}, " * 1_000 + b"{}]"
+    for body, signed in ((many, b"{}"), (b"[" + b" " * 600_000 + b"]", b"")):
+        answer = _signed(gateway, secret, body, signed=signed)
+        assert (answer.status_code, answer.json()["code"]) == (400, "too_large")
+
+
 # ---------------------------------------------------------------------------------------------------------------------- settings
 
 
