@@ -8,16 +8,20 @@
 | ``alias`` | ``identity_merged`` |
 | ``group`` | ``identify`` with ``groupId`` and the group's traits as ``group_…`` |
 
-``messageId`` is the event id; a second event of one call has a suffix. A timestamp is corrected by the difference between ``sentAt``, on
+``messageId`` is the event id; a second event of one call has a suffix. A call without one that says when it happened gets the same id
+whenever it is sent, so that it counts once. A timestamp is corrected by the difference between ``sentAt``, on
 the sender's clock, and the time of arrival.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+import msgspec
 
 from state.event_fields import REQUIRED
 from state.placeholders import is_placeholder_id
@@ -36,6 +40,10 @@ _EXPOSURES: Final = {
 _TRAIT_NAMES: Final = {"first_name": "firstName", "plan": "tier", "company_size": "companySize", "use_case": "useCase"}
 """Traits of Segment's spec, and their names here."""
 _MOST_TRAITS: Final = 200
+_LONGEST_ID: Final = 128
+"""Characters of an ``eventId``."""
+_OF_ONE_REQUEST: Final = frozenset({"messageId", "sentAt", "writeKey"})
+"""Fields that may differ when the same call is sent again."""
 
 
 class UnmappableError(Exception):
@@ -57,21 +65,36 @@ def to_events(
     """Return the events of one call of the type ``kind``; the first one is the call's own. They are not checked yet.
 
     ``names``: track name → type. ``received`` and ``sent`` are in milliseconds since 1970; without ``sent`` times stay as they are.
-    ``new_id`` makes an id for a call without one. ``merges``: whether the sender may join a visitor with a user. Raises
+    ``new_id`` makes an id for a call without one and without a time. ``merges``: whether the sender may join a visitor with a user. Raises
     ``UnmappableError``.
     """
     mapper = _MAPPERS.get(kind)
     if mapper is None:
         raise UnmappableError("unknown_type", f"{kind[:64]!r} is no call of the API; send track, page, screen, identify, group or alias")
     base = {
-        "eventId": call.get("messageId") or new_id(),
+        "eventId": call.get("messageId") or _id_by_content(call, kind) or new_id(),
         **_sender(call),
         "timestamp": _timestamp(call, received=received, sent=sent),
     }
     return [
-        {**base, **part, "eventId": f"{base['eventId']}{suffix}"} if suffix else {**base, **part}
+        {**base, **part, "eventId": _with_suffix(base["eventId"], suffix)} if suffix else {**base, **part}
         for suffix, part in mapper(call, names, merges)
     ]
+
+
+def _id_by_content(call: Fields, kind: str) -> str | None:
+    """Return an id for a call that has none. None without a time: two calls that are alike may then be two events."""
+    if not (call.get("timestamp") or call.get("originalTimestamp")):
+        return None
+    same = {name: value for name, value in call.items() if name not in _OF_ONE_REQUEST}
+    return hashlib.sha256(msgspec.json.encode({**same, "type": kind}, order="sorted")).hexdigest()[:32]
+
+
+def _with_suffix(event_id: object, suffix: str) -> object:
+    """Return the id of a further event of a call, which is valid if that of the first one is."""
+    if not isinstance(event_id, str) or len(event_id) > _LONGEST_ID or len(event_id) + len(suffix) <= _LONGEST_ID:
+        return f"{event_id}{suffix}" if isinstance(event_id, str) else event_id
+    return hashlib.sha256(event_id.encode("utf-8", "surrogatepass")).hexdigest()[:32] + suffix
 
 
 def milliseconds(value: object) -> int | None:

@@ -308,6 +308,56 @@ def test_a_webhook_that_is_too_large_is_never_sent_again(gateway: Gateway) -> No
         assert (answer.status_code, answer.json()["code"]) == (400, "too_large")
 
 
+# ------------------------------------------------------------------------------------------------------------- ids of calls
+
+
+def _ids(gateway: Gateway) -> list[str]:
+    return [each["eventId"] for each in gateway.stored()]
+
+
+def test_a_call_without_an_id_that_has_a_time_counts_once_however_often_it_is_sent(gateway: Gateway, key: str) -> None:
+    sent = call(messageId=None, event="Signed Up", properties={"a": 1, "b": 2})
+    again = dict(reversed({**sent, "properties": {"b": 2, "a": 1}, "sentAt": "2026-03-02T09:00:07Z"}.items()))
+    assert send(gateway, "/v1/track", sent, key).status_code == 200
+    assert send(gateway, "/v1/track", {**again, "writeKey": key}, key).status_code == 200
+    assert send(gateway, "/v1/batch", {"batch": [{**again, "type": "track"}], "sentAt": "2026-03-02T09:00:09Z"}, key).status_code == 200
+    ids = _ids(gateway)
+    assert len(ids) == 6
+    assert set(ids) == {ids[0], f"{ids[0]}:signup"}
+    gateway.log.records.clear()
+    for other in ({"event": "Other"}, {"userId": "u-18"}, {"timestamp": "2026-03-02T09:00:00.001Z"}, {"properties": {"a": 1}}):
+        assert send(gateway, "/v1/track", {**sent, "event": "x", **other}, key).status_code == 200
+    assert len({ids[0], *_ids(gateway)}) == 5
+
+
+def test_a_call_without_an_id_and_a_time_counts_whenever_it_is_sent(gateway: Gateway, key: str) -> None:
+    for _ in range(2):
+        assert send(gateway, "/v1/track", {"userId": "u-17", "event": "x"}, key).status_code == 200
+    assert len(set(_ids(gateway))) == 2
+
+
+@pytest.mark.parametrize("length", [121, 122, 128])
+def test_the_second_event_of_a_call_has_a_valid_id_where_the_first_has(gateway: Gateway, key: str, length: int) -> None:
+    sent = call(messageId="m" * length, event="Signed Up")
+    for _ in range(2):
+        assert send(gateway, "/v1/track", sent, key).json() == {"success": True}
+    first, second, *again = _ids(gateway)
+    assert [first, second] == again
+    assert first == "m" * length
+    assert second.endswith(":signup")
+    assert (second == f"{first}:signup") == (length == 121)
+    assert all(isinstance(check(record.value, NOW), Event) for record in gateway.log.records)
+
+
+@pytest.mark.parametrize("odd", ["m" * 129, 17, ["m"], {"a": 1}])
+def test_no_part_of_a_call_with_an_odd_id_is_stored(gateway: Gateway, key: str, odd: object) -> None:
+    answer = send(gateway, "/v1/track", call(messageId=odd, event="Signed Up"), key)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_event")
+    batch = {"batch": [{**call(messageId=odd, event="Signed Up"), "type": "track"}]}
+    assert send(gateway, "/v1/batch", batch, key).status_code == 200
+    assert not any(isinstance(check(record.value, NOW), Event) for record in gateway.log.records)
+
+
 # ---------------------------------------------------------------------------------------------------------------------- settings
 
 
