@@ -23,7 +23,7 @@ _DRAIN_SECONDS: Final = 10
 _COLLECT_AFTER: Final = 20_000
 """New objects until the collector runs: a batch of 1,000 events makes some thousands, and leaves no cycles."""
 _BACKLOG: Final = 2_048
-_MOST_CONNECTIONS: Final = 2 * MOST_STREAMS
+MOST_CONNECTIONS: Final = 2 * MOST_STREAMS
 """Open connections of a process; a request on a further one gets 503. As many as all streams may have are left for events and reads."""
 _OPEN_FILES: Final = 65_536
 _KEEP_ALIVE_SECONDS: Final = 75
@@ -105,7 +105,7 @@ def make_server(app: ASGIApp, stopping: Stopping) -> uvicorn.Server:
         log_config=None,
         server_header=False,
         proxy_headers=False,  # nothing here depends on the address of the client
-        limit_concurrency=_MOST_CONNECTIONS,
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )

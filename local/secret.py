@@ -93,6 +93,7 @@ def secret_of_job(data_dir: DataDir, *, given: str | None, embedded: bool) -> by
         secret = b""
     if len(secret) < 16:
         raise DataDirError(
-            "The key of recommendation ids is not known here: set ONRAMP_SECRET, or ONRAMP_SIGNING_KEY, to the value that the job has."
+            "The key of recommendation ids is not known here: start the job of this data directory first, which makes one, or set "
+            "ONRAMP_SECRET, or ONRAMP_SIGNING_KEY, to the value that the job has."
         )
     return secret

@@ -11,7 +11,9 @@ from pathlib import Path
 import jwt
 import pytest
 
+from gateway.body import BODY_SECONDS
 from gateway.ingest import MOST_EVENTS
+from gateway.serve import MOST_CONNECTIONS
 from gateway.stream_route import MOST_OF_ONE_USER, MOST_STREAMS
 from tests.support.gateway import event, run_gateway
 
@@ -57,3 +59,17 @@ def test_the_function_that_mints_tokens_works_as_it_is(tmp_path: Path) -> None:
 def test_the_limits_of_the_page_are_those_of_the_code() -> None:
     assert f"at most {MOST_EVENTS:,}" in PAGE
     assert f"at most {MOST_OF_ONE_USER} streams, a process {MOST_STREAMS:,}" in PAGE
+    assert f"did not come within {BODY_SECONDS:g} seconds" in PAGE
+    assert f"which takes {MOST_CONNECTIONS:,} connections" in PAGE
+
+
+def test_a_fresh_directory_gets_its_secret_before_the_gateway_needs_it() -> None:
+    """The job makes the secret; a gateway that is started first only says so."""
+    (block,) = re.findall(r"^```sh\n(export.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    commands = [line.partition("#")[0].split() for line in block.splitlines()]
+    assert [command[:2] for command in commands] == [
+        ["export", "ONRAMP_EVENT_LOG=.onramp/log"],
+        ["onramp", "run"],
+        ["onramp", "keys"],
+        ["onramp", "gateway"],
+    ]
