@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from cli import catalog, demo, evaluate, explain, gateway, keys, llm, recommend, report, review, run, settings, simulate, sql, up
+from cli import catalog, demo, evaluate, explain, gateway, import_, keys, llm, recommend, report, review, run, settings, simulate, sql, up
 from cli.failures import end
 from cli.streams import OutputError, standard_streams
 
@@ -56,6 +56,7 @@ for _command, _short in (
     (demo.demo, "Run the engine on simulated users, compare with the truth."),
     (up.up, "Run everything live on this machine."),
     (run.run, "Run the job on a file, or on Kafka."),
+    (import_.import_, "Make events of a table: CSV, JSON lines, Parquet."),
     (simulate.simulate, "Write the events of simulated users."),
     (gateway.gateway, "Serve events in, guidance out over HTTP."),
     (recommend.recommend, "Show the recommendation that the app reads for a user."),
@@ -65,7 +66,7 @@ for _command, _short in (
     (sql.sql, "Query ClickHouse, read-only."),
     (settings.settings, "Show every setting in force."),
 ):
-    app.command(short_help=_short, context_settings=_CONTEXT)(_command)
+    app.command(_command.__name__.rstrip("_"), short_help=_short, context_settings=_CONTEXT)(_command)  # `import` is no name in Python
 
 _catalogs = typer.Typer(
     rich_markup_mode=None, help="Check catalogs. A catalog describes a product's onboarding.", context_settings=_CONTEXT

@@ -72,7 +72,8 @@ def explain_failure(error: BaseException) -> list[str] | None:
         kind = type(cause)
         text = str(cause)
         if faults := getattr(cause, "faults", None):
-            return [f"the catalog has {count(len(faults), 'fault')}:", *(plain(fault) for fault in faults)]
+            what = getattr(cause, "document", "the catalog")
+            return [f"{what} has {count(len(faults), 'fault')}:", *(plain(fault) for fault in faults)]
         if kind.__module__.partition(".")[0] in _ROOMS:
             sentence = " ".join(plain(line) for line in text.splitlines())
             return [sentence if sentence.endswith((".", "!", "?", ")", ":")) else f"{sentence}."]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.options import CatalogOption, JsonOption
 from cli.population_program import PopulationOption, ScenarioOption, population_program
-from cli.streams import writing
 
 if TYPE_CHECKING:
     from evaluation.truth import SealedTruth
@@ -40,6 +38,7 @@ def simulate(
               onramp simulate --users 500 --scenario messy --out - | onramp run --input -
     """
     from cli.failures import say
+    from cli.new_files import writable
     from cli.options import load
     from evaluation.scenarios import scenario_catalog
     from evaluation.truth import TruthError, read_truth
@@ -64,8 +63,8 @@ def simulate(
     with ExitStack() as open_until_done:
         people = open_until_done.enter_context(population_program(population))
         steps = open_until_done.enter_context(Steps("Simulating users", "day", err()))
-        out_file = open_until_done.enter_context(_writable(out))
-        truth_file = open_until_done.enter_context(_writable(truth)) if truth is not None else None
+        out_file = open_until_done.enter_context(writable(out))
+        truth_file = open_until_done.enter_context(writable(truth)) if truth is not None else None
         for slot in unguided(people, begin):
             events += len(slot.events)
             out_file.writelines(event + b"\n" for _, event in slot.events)
@@ -91,20 +90,3 @@ def _stuck(truth: SealedTruth, end: int) -> dict[str, int]:
 
     stuck = label_by_truth(truth, end).filter("positive").group_by("cause").len().sort("cause", nulls_last=True)
     return {cause or "none": times for cause, times in stuck.iter_rows()}
-
-
-@contextmanager
-def _writable(target: str) -> Iterator[BinaryIO]:
-    import gzip
-    import sys
-
-    if target == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    with writing(target), Path(target).open("wb") as plain:
-        if target.endswith(".gz"):  # no name and no time in the header: the same arguments give the same bytes
-            with gzip.GzipFile(filename="", mode="wb", fileobj=plain, mtime=0, compresslevel=5) as packed:
-                yield cast(BinaryIO, packed)
-        else:
-            yield plain

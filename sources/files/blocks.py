@@ -57,6 +57,11 @@ class SniffedBlocks:
     def raw_read(self) -> int:
         return self._source.raw_read
 
+    @property
+    def unpacks(self) -> bool:
+        """Whether the data is gzip. Valid after the first block."""
+        return self._unzip is not None
+
     def read(self) -> bytes | None:
         if self._damage is not None:
             raise self._damage

@@ -48,11 +48,8 @@ def advice(name: str, head: bytes) -> str:
     into = "| onramp run --input -"
     if not head.strip():
         return "The input is empty. Give one JSON object a line, each of them an event."
-    for magic, what, command in _PACKED:
-        if head.startswith(magic):
-            return f"The input is {what}. Unpack it: {command}{file} {into}"
-    if head[257:262] == b"ustar":
-        return f"The input is a tar archive. Unpack it: tar -xOf{file or ' -'} {into}"
+    if packed := packed_advice(name, head, into=into):
+        return packed
     for magic, what in _OTHER:
         if head.startswith(magic):
             return f"The input is {what}. Export its rows as JSON, one object a line, and read that."
@@ -60,6 +57,17 @@ def advice(name: str, head: bytes) -> str:
         if head.startswith(mark):
             return f"The input is {code} text. Convert it: iconv -f {code} -t UTF-8{file} {into}"
     return _text_advice(head.removeprefix(b"\xef\xbb\xbf").lstrip(), file, into)
+
+
+def packed_advice(name: str, head: bytes, *, into: str) -> str:
+    """Return a sentence on how to unpack the file ``name`` for the command ``into``; empty if ``head`` is not that of an archive."""
+    file = "" if name == "-" else f" {shlex.quote(name)}"
+    for magic, what, command in _PACKED:
+        if head.startswith(magic):
+            return f"The input is {what}. Unpack it: {command}{file} {into}"
+    if head[257:262] == b"ustar":
+        return f"The input is a tar archive. Unpack it: tar -xOf{file or ' -'} {into}"
+    return ""
 
 
 def _unmarked(head: bytes) -> tuple[tuple[bytes, str], ...]:

@@ -19,6 +19,7 @@ COMMANDS = [
     "demo",
     "up",
     "run",
+    "import",
     "simulate",
     "recommend",
     "explain",

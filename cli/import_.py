@@ -1,0 +1,165 @@
+"""``onramp import``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from sources.tables.importing import Outcome
+    from sources.tables.mapping import Mapping
+    from sources.tables.row_files import RowFile
+
+_PREVIEW_ROWS: Final = 100_000
+_WATCH_ROWS: Final = 1_000
+_SHOWN: Final = 5
+_REJECTED: Final = ".rejected.jsonl"
+
+
+def _file(path: Path) -> Path:
+    if str(path) != "-":
+        if path.is_dir():
+            raise typer.BadParameter(f"{str(path)!r} is a directory; name a file.")
+        if not path.exists():
+            raise typer.BadParameter(f"there is no file {str(path)!r}.")
+    return path
+
+
+_FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON lines or Parquet; - for standard input.", callback=_file)]
+_MappingOption = Annotated[
+    Path, typer.Option("--mapping", metavar="YAML", help="How columns become events; docs/integrations.md has its form.", callback=_file)
+]
+_OutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--out", metavar="FILE", help="Where the events go; gzipped if it ends in .gz, - for standard output. Without it: a preview."
+    ),
+]
+_PreviewOption = Annotated[
+    int | None, typer.Option("--preview", min=0, max=1_000, help="Events that the preview shows. [default: 5]", show_default=False)
+]
+_RejectedOption = Annotated[
+    str | None, typer.Option("--rejected", metavar="FILE", help="Where rejected rows go. [default: FILE of --out with .rejected.jsonl]")
+]
+
+
+def import_(
+    file: _FileArgument,
+    mapping: _MappingOption,
+    out: _OutOption = None,
+    preview: _PreviewOption = None,
+    rejected: _RejectedOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make events of the rows of a table. Without --out it shows what would be written, and writes nothing.
+
+    The events are sorted by time, as `onramp run --input` needs them. A row that is no event is written to the file of --rejected with the
+    reason and its line. The same rows always give the same event ids, so that repeating an import counts nothing twice.
+    The exit code is 1 if no row became an event.
+
+    \b
+    Example:  onramp import orders.csv --mapping orders.yaml
+              onramp import orders.csv --mapping orders.yaml --out events.jsonl.gz
+              zstd -dc rows.jsonl.zst | onramp import - --mapping rows.yaml --out - | onramp run --input -
+    """
+    if out is not None and preview is not None:
+        raise typer.BadParameter("a preview writes nothing; leave --preview or --out out.", param_hint="--preview")
+    if out is None and rejected is not None:
+        raise typer.BadParameter("a preview writes nothing; name the file of the events with --out too.", param_hint="--rejected")
+    if out == "-" and as_json:
+        raise typer.BadParameter("standard output can hold one thing only: the events or the JSON object.", param_hint="--json")
+    if out == "-" == rejected or (rejected == "-" and as_json):
+        raise typer.BadParameter("standard output can hold one thing only.", param_hint="--rejected")
+    for option, target in (("--out", out), ("--rejected", rejected)):
+        if target not in {None, "-"} and not Path(str(target)).parent.is_dir():
+            raise typer.BadParameter(f"there is no directory {str(Path(str(target)).parent)!r}.", param_hint=option)
+    if out not in {None, "-"} and any(
+        Path(str(out)).exists() and Path(str(out)).samefile(each) for each in (file, mapping) if each.exists()
+    ):
+        raise typer.BadParameter("this is the file that is read; name another one.", param_hint="--out")
+    from cli.failures import say
+    from reports.imported import imported_json, imported_sentences, show_preview
+    from reports.render import print_json
+    from sources.tables.row_files import RowFile
+
+    read = _mapping(mapping)
+    with RowFile(file, read.file, read.columns()) as rows:
+        if out is None:
+            outcome, events = _look(rows, read, _SHOWN if preview is None else preview)
+            show_preview(rows.name, outcome, events) if not as_json else print_json(imported_json(outcome, events=events))
+        else:
+            beside = rejected or f"{'import' if out == '-' else out}{_REJECTED}"
+            outcome = _write(rows, read, out=out, rejected=beside)
+            if as_json:
+                print_json(imported_json(outcome, out=out, rejected_to=beside))
+            else:
+                for sentence in imported_sentences(rows.name, outcome, out=out, rejected_to=beside):
+                    say(sentence)
+    if not outcome.events:
+        raise typer.Exit(1)
+
+
+def _mapping(path: Path) -> Mapping:
+    from sources.errors import InputError
+    from sources.tables.mapping import parse_mapping
+
+    try:
+        return parse_mapping(path.read_text(encoding="utf-8-sig"), str(path))
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text; it should be a mapping in YAML.") from None
+
+
+def _look(rows: RowFile, mapping: Mapping, events: int) -> tuple[Outcome, list[bytes]]:
+    found: list[tuple[int, bytes]] = []
+    outcome = _run(rows, mapping, take=lambda at, line: found.append((at, line)), reject=lambda _: None, most_rows=_PREVIEW_ROWS)
+    found.sort(key=lambda each: each[0])
+    return outcome, [line for _, line in found[:events]]
+
+
+def _write(rows: RowFile, mapping: Mapping, *, out: str, rejected: str) -> Outcome:
+    from cli.new_files import whole_file
+    from sources.tables.time_sort import TimeSort
+
+    directory = None if out == "-" else Path(out).parent
+    with ExitStack() as both:
+        refused = both.enter_context(whole_file(rejected, keep_empty=False))
+        events = both.enter_context(whole_file(out, keep_empty=True))
+        with TimeSort(directory) as order:
+            outcome = _run(rows, mapping, take=order.add, reject=lambda line: refused.write(line + b"\n"))
+            for line in order.in_order():
+                events.write(line + b"\n")
+    return outcome
+
+
+def _run(
+    rows: RowFile,
+    mapping: Mapping,
+    *,
+    take: Callable[[int, bytes], None],
+    reject: Callable[[bytes], object],
+    most_rows: int | None = None,
+) -> Outcome:
+    from reports.display import Steps
+    from reports.render import err
+    from sources.tables.importing import import_rows
+    from sources.tables.mapper import Mapper
+
+    mapper = Mapper(mapping, now=time.time_ns() // 1_000_000)
+    with Steps("Reading", "kB", err()) as steps:
+        seen = 0
+
+        def watch() -> None:
+            nonlocal seen
+            seen += 1
+            if seen % _WATCH_ROWS == 0:
+                done = rows.read_bytes // 1_000
+                steps(done, max(done, rows.size // 1_000, 1))
+
+        return import_rows(rows, mapper, take=take, reject=reject, watch=watch, most_rows=most_rows)

@@ -1,0 +1,102 @@
+"""Imports a file of rows: reads, maps, sorts by time, and counts what became of every row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sources.tables.mapper import Mapped, Mapper, Rejected
+from sources.tables.row_files import TableRow
+from sources.tables.values import encode, plain
+
+BAD_ROW: Final = "bad_row"
+IDS_COMPARED: Final = 500_000
+"""Events whose ids are compared with each other. It bounds the memory; a wrong choice of columns shows earlier."""
+_MOST_KINDS: Final = 1_000
+_OTHERS: Final = "(others)"
+_LONGEST_TEXT: Final = 4_000
+
+
+@dataclass
+class Example:
+    """The first row with a reason at a column, and how many there are."""
+
+    line: int
+    detail: str
+    rows: int = 0
+
+
+@dataclass
+class Outcome:
+    """What became of the rows. Times are milliseconds, None without events."""
+
+    rows: int = 0
+    events: int = 0
+    left_out: int = 0
+    repeated: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    examples: dict[tuple[str, str], Example] = field(default_factory=dict)
+    kinds: Counter[str] = field(default_factory=Counter)
+    first: int | None = None
+    last: int | None = None
+    unseen: list[str] = field(default_factory=list)
+    complete: bool = True
+
+
+def import_rows(
+    rows: Iterable[TableRow],
+    mapper: Mapper,
+    *,
+    take: Callable[[int, bytes], object],
+    reject: Callable[[bytes], object],
+    watch: Callable[[], None],
+    most_rows: int | None = None,
+) -> Outcome:
+    """Map ``rows``; give events to ``take`` with their time, and rejected rows to ``reject`` as JSON. ``watch`` is called for each row.
+
+    ``most_rows``: stop behind as many; ``complete`` is False then if there are more.
+    """
+    outcome = Outcome()
+    seen: set[int] = set()
+    for row in rows:
+        if outcome.rows == most_rows:
+            outcome.complete = False
+            break
+        watch()
+        outcome.rows += 1
+        found = Rejected(BAD_ROW, f"the row {row.fault}") if row.values is None else mapper(row.values)
+        if found is None:
+            outcome.left_out += 1
+        elif isinstance(found, Rejected):
+            outcome.rejected[found.reason] += 1
+            outcome.examples.setdefault((found.reason, found.column), Example(row.line, found.detail)).rows += 1
+            reject(_rejection(row, found))
+        else:
+            _count(outcome, found, seen)
+            take(found.at, found.line)
+    outcome.unseen = sorted(mapper.unseen) if outcome.rows else []
+    return outcome
+
+
+def _count(outcome: Outcome, event: Mapped, seen: set[int]) -> None:
+    outcome.events += 1
+    outcome.first = event.at if outcome.first is None else min(outcome.first, event.at)
+    outcome.last = event.at if outcome.last is None else max(outcome.last, event.at)
+    outcome.kinds[event.kind if event.kind in outcome.kinds or len(outcome.kinds) < _MOST_KINDS else _OTHERS] += 1
+    identity = hash(event.identity)
+    if identity in seen:
+        outcome.repeated += 1
+    elif len(seen) < IDS_COMPARED:
+        seen.add(identity)
+
+
+def _rejection(row: TableRow, rejected: Rejected) -> bytes:
+    said: dict[str, Any] = {"line": row.line, "reason": rejected.reason, "detail": rejected.detail}
+    if row.values is None:
+        return encode({**said, "text": row.text[:_LONGEST_TEXT]})
+    try:
+        return encode({**said, "row": plain(dict(row.values))})
+    except (ValueError, RecursionError):  # binary, or nested too deep
+        return encode({**said, "text": repr(row.values)[:_LONGEST_TEXT]})

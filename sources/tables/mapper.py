@@ -1,0 +1,229 @@
+"""Maps one row to one event of the contract, or says why it is none. What it returns as an event is one that the job accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+from sources.tables.mapping import EventRule, Meaning, Payload, Take
+from sources.tables.mapping import Mapping as TableMapping
+from sources.tables.moments import MomentReader
+from sources.tables.values import as_id, as_text, encode, parse_json, plain, shown, typed
+from state.catalog.model import Condition
+from state.catalog.plan import compile_test, find
+from state.events import Event, decode
+from state.messages import Message
+from state.times import rfc3339
+from state.vocabulary import EVENT_TYPES
+
+Row = Mapping[str, Any]
+"""Column → value."""
+_MISSING: Final = object()
+_DIGEST_BYTES: Final = 16
+
+
+class Mapped(NamedTuple):
+    """An event: its time in milliseconds, its JSON without a line end, what it is for a count, and who and which it is."""
+
+    at: int
+    line: bytes
+    kind: str
+    identity: tuple[str, str, str]
+
+
+class Rejected(NamedTuple):
+    """Why a row is no event: a code of ``docs/events.md``, ``bad_value``, ``unknown_value`` or ``bad_row``; in words; the column."""
+
+    reason: str
+    detail: str
+    column: str = ""
+
+
+class _RowError(Exception):
+    def __init__(self, reason: str, detail: str, column: str = "") -> None:
+        self.rejected = Rejected(reason, detail, column)
+        super().__init__(detail)
+
+
+class Mapper:
+    """Maps rows as ``mapping`` says. ``now`` (ms) bounds times in the future. ``unseen``: columns that no row had so far."""
+
+    def __init__(self, mapping: TableMapping, *, now: int) -> None:
+        self._mapping = mapping
+        self._now = now
+        self._tests = [(column, _reading(condition), compile_test(condition)) for column, condition in mapping.where.items()]
+        self._read_moment = MomentReader(mapping.timestamp)
+        self.unseen = set(mapping.columns())
+
+    def __call__(self, row: Row) -> Mapped | Rejected | None:
+        """Return the event of a row; None for a row that the mapping leaves out."""
+        if self.unseen:
+            self.unseen -= {column for column in self.unseen if cell(row, column, _MISSING) is not _MISSING}
+        try:
+            return self._map(row)
+        except _RowError as error:
+            return error.rejected
+
+    def _map(self, row: Row) -> Mapped | Rejected | None:
+        if not all(test(_read(column, reading, cell(row, column))) for column, reading, test in self._tests):
+            return None
+        meant = self._meaning(row)
+        if meant is None:
+            return None
+        kind, name, own_payload = meant
+        mapping = self._mapping
+        moment = _read(mapping.timestamp.column, self._read_moment, cell(row, mapping.timestamp.column))
+        if moment is None:
+            return Rejected("missing_timestamp", f"the column {mapping.timestamp.column} is empty")
+        try:
+            timestamp = rfc3339(moment)
+        except OverflowError:
+            return Rejected("timestamp_out_of_range", f"the column {mapping.timestamp.column} is a time beyond all calendars")
+        fields: dict[str, Any] = {"eventId": self._event_id(row, kind, name, moment)}
+        for field in ("tenantId", "userId", "anonymousId", "sessionId"):
+            take: Take | None = getattr(mapping, field)
+            if take is not None and (found := _taken(row, take, as_id)) is not None:
+                fields[field] = found
+        if "userId" not in fields and "anonymousId" not in fields:
+            takes = (mapping.userId, mapping.anonymousId)
+            return Rejected("missing_user", f"the row has no value for {' and '.join(str(t.column) for t in takes if t is not None)}")
+        fields |= (
+            {"eventType": kind, "name": name, "timestamp": timestamp} if name is not None else {"eventType": kind, "timestamp": timestamp}
+        )
+        fields["payload"] = self._payload(row, own_payload)
+        line = encode(fields)
+        event = decode(Message(line, None, "", 0, 0, self._now, self._now, 0))
+        if not isinstance(event, Event):
+            return Rejected(event.reason, event.detail)
+        return Mapped(event.timestamp, line, f"{kind} {name}" if name else kind, (event.tenant, event.user, event.id))
+
+    def _meaning(self, row: Row) -> tuple[str, str | None, Payload] | None:
+        """Type, name and payload of the row's event; None to leave the row out."""
+        rule: EventRule = self._mapping.event
+        name = _read(rule.name_column, as_text, cell(row, rule.name_column)) if rule.name_column is not None else rule.name
+        if rule.column is None:
+            return str(rule.type), name, {}
+        value = _read(rule.column, as_text, cell(row, rule.column))
+        meaning: Meaning | str | None = None
+        if value is not None:
+            if rule.values is not None:
+                meaning = rule.values.get(value)
+            elif value in EVENT_TYPES:
+                return value, name if value == "track" else None, {}
+        if meaning is None:
+            meaning = rule.otherwise
+        if meaning == "skip":
+            return None
+        if not isinstance(meaning, Meaning) or value is None:
+            said = f"is {shown(value)}, which the mapping does not name" if value is not None else "is empty"
+            raise _RowError("unknown_value", f"the column {rule.column} {said}; add it to event.values, or set event.otherwise")
+        return meaning.type, (meaning.name or name or value) if meaning.type == "track" else None, meaning.payload
+
+    def _event_id(self, row: Row, kind: str, name: str | None, moment: int) -> str | None:
+        """One column as it is; several, or the whole row, as a digest. A table may be imported for two kinds of events: both count."""
+        takes = self._mapping.eventId
+        if takes is None:
+            content: list[Any] = [kind, name, moment, _read("", plain, dict(row))]
+        else:
+            content = [_taken(row, take, as_id) for take in takes]
+            if any(each is None for each in content):
+                empty = ", ".join(str(take.column) for take, each in zip(takes, content, strict=True) if each is None)
+                raise _RowError("missing_event_id", f"the column {empty} is empty")
+            if len(content) == 1:
+                return str(content[0])
+        return f"row-{blake2b(encode(content, sort=True), digest_size=_DIGEST_BYTES).hexdigest()}"
+
+    def _payload(self, row: Row, own: Payload) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        column = self._mapping.payload_from
+        if column is not None:
+            whole = _read(column, _object, cell(row, column))
+            found = whole if whole is not None else {}
+        for fields in (self._mapping.payload, own):
+            for field, take in fields.items():
+                if (value := _payload_value(row, take)) is not None:
+                    _put(found, field, value)
+        return found
+
+
+def cell(row: Row, column: str, default: Any = None) -> Any:
+    """Return the value of a column: one of that very name, or else a dotted path into nested ones."""
+    if column in row:
+        return row[column]
+    first, _, rest = column.partition(".")
+    if rest and first in row:
+        inside = find(dict(row), tuple(column.split(".")))
+        return default if inside is None else inside
+    return default
+
+
+def _read(column: str | None, reader: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return reader(value)
+    except ValueError as error:
+        raise _RowError("bad_value", f"the column {column} {error}" if column else f"the row {error}", column or "") from None
+
+
+def _taken(row: Row, take: Take, reader: Callable[[Any], Any]) -> Any:
+    if take.column is None:
+        return as_text(take.value)
+    return _read(take.column, reader, cell(row, take.column))
+
+
+def _payload_value(row: Row, take: Take) -> Any:
+    if take.column is None:
+        return take.value
+    return _read(take.column, lambda given: typed(given, take.type), cell(row, take.column))
+
+
+def _object(value: object) -> dict[str, Any] | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, str | bytes):
+        value = parse_json(value)
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise ValueError(f"is {shown(value)}, not an object")  # noqa: TRY004 - the value of a cell, not an argument
+    found = plain(value)
+    assert isinstance(found, dict)
+    return found
+
+
+def _put(payload: dict[str, Any], field: str, value: Any) -> None:
+    *outer, last = field.split(".")
+    for part in outer:
+        inside = payload.get(part)
+        if not isinstance(inside, dict):
+            inside = payload[part] = {}
+        payload = inside
+    payload[last] = value
+
+
+def _reading(condition: Condition) -> Callable[[Any], Any]:
+    """How a cell is read for a condition: text as the number or truth value that it is compared with, and the other way round."""
+    wanted = [
+        each
+        for value in (getattr(condition, name) for name in condition.model_fields_set if name != "exists")
+        for each in (value if isinstance(value, list) else [value])
+    ]
+    truths = any(isinstance(each, bool) for each in wanted)
+    numbers = any(isinstance(each, int | float) and not isinstance(each, bool) for each in wanted)
+    texts = any(isinstance(each, str) for each in wanted)
+
+    def reading(value: Any) -> Any:
+        if isinstance(value, str):
+            value = value.strip()
+            if truths and value.lower() in {"true", "false"}:
+                return value.lower() == "true"
+            if numbers:
+                try:
+                    return typed(value, "number")
+                except ValueError:
+                    return value
+            return value or None
+        value = plain(value)
+        return as_text(value) if texts and not numbers and not truths and not isinstance(value, list | dict) else value
+
+    return reading

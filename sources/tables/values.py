@@ -1,0 +1,177 @@
+"""Reads the value of a cell: as an id, as text to compare, as a value of a payload.
+
+What cannot be read raises ``ValueError`` with words for the owner of the file, which follow the name of the column.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+
+_SHOWN: Final = 60
+_MOST_LEVELS: Final = 40
+"""Above the contract's limit, so that its own sentence is the one that is read."""
+_EXACT: Final = 2**53
+_TRUTHS: Final = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1", "on"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0", "off"), False),
+}
+
+
+def shown(value: object) -> str:
+    """Return ``value`` for a message, at most some words of it."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def is_nothing(value: object) -> bool:
+    """Whether the cell holds no value: null, or not a number (as pandas writes null)."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or (isinstance(value, Decimal) and value.is_nan())
+
+
+def as_text(value: object) -> str | None:
+    """Return the value as text without blanks around it, whole numbers without a point; None for nothing and for blanks alone."""
+    if is_nothing(value):
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value) and abs(value) < _EXACT:
+        return str(int(value))
+    if isinstance(value, bytes):
+        return _decoded(value).strip() or None
+    if isinstance(value, int | float | Decimal | UUID):
+        return str(value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    raise ValueError(f"is {_kind(value)}, not a single value")
+
+
+def as_id(value: object) -> str | None:
+    """Return the value as an id; None for nothing. Numbers with a fraction, large floats and truth values are no ids."""
+    if is_nothing(value):
+        return None
+    if isinstance(value, bool) or (isinstance(value, float | Decimal) and (not math.isfinite(value) or value != int(value))):
+        raise ValueError(f"is {shown(value)}, which is no id")
+    if isinstance(value, float) and abs(value) >= _EXACT:
+        raise ValueError(f"is {shown(value)}, a number whose last digits were lost; export it as text")
+    return as_text(value)
+
+
+def typed(value: object, wanted: str | None) -> Any:
+    """Return the value as JSON has it, of the type that the mapping asks for; None for nothing."""
+    if wanted is None:
+        return plain(value)
+    if is_nothing(value) or (wanted != "text" and isinstance(value, str) and not value.strip()):
+        return None
+    if wanted == "text":
+        return value if isinstance(value, str) else as_text(value)
+    if wanted == "json":
+        return plain(_parsed(value)) if isinstance(value, str | bytes) else plain(value)
+    if wanted == "boolean":
+        found = value if isinstance(value, bool) else _TRUTHS.get((as_text(value) or "").lower())
+        if found is None:
+            raise ValueError(f"is {shown(value)}, neither true nor false")
+        return found
+    return _number(value, whole=wanted == "integer")
+
+
+def plain(value: object, levels: int = _MOST_LEVELS) -> Any:
+    """Return the value as JSON has it; what JSON does not know becomes text or a number, and not-a-number becomes null."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict | list | tuple):
+        if levels == 0:
+            raise ValueError("is nested too deep")
+        if isinstance(value, dict):
+            return {str(key): plain(each, levels - 1) for key, each in value.items()}
+        return [plain(each, levels - 1) for each in value]
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            return None
+        return int(value) if value == value.to_integral_value() and abs(value) < _EXACT else float(value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bytes):
+        return _decoded(value)
+    return str(value)
+
+
+def encode(value: object, *, sort: bool = False) -> bytes:
+    """Return ``value``, which ``plain`` returned, as JSON; with ``sort`` in one order of keys. Half a character becomes U+FFFD."""
+    order: Literal["sorted"] | None = "sorted" if sort else None
+    try:
+        return msgspec.json.encode(value, order=order)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_whole_characters(value), order=order)
+
+
+def _whole_characters(value: object) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_whole_characters(key): _whole_characters(each) for key, each in value.items()}
+    return [_whole_characters(each) for each in value] if isinstance(value, list) else value
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of JSON text; also of what Python's own writer adds to JSON: ``NaN``, half a character. Raises ``ValueError``."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
+    except ValueError as error:
+        raise ValueError(f"is not JSON ({error})") from None
+
+
+def _parsed(text: str | bytes) -> Any:
+    try:
+        return parse_json(text)
+    except ValueError:
+        raise ValueError(f"is {shown(text)}, which is not JSON") from None
+
+
+def _number(value: object, *, whole: bool) -> int | float:
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+            raise ValueError  # noqa: TRY004 - the value of a cell, not an argument
+        if isinstance(value, int):
+            return value
+        text = value.strip() if isinstance(value, str) else str(value)
+        if "_" in text:  # Python reads 1_000 as a number
+            raise ValueError
+        try:
+            return int(text)
+        except ValueError:
+            found = float(text)
+        if not math.isfinite(found) or (whole and found != int(found)):
+            raise ValueError
+        return int(found) if whole else found
+    except ValueError:
+        raise ValueError(f"is {shown(value)}, not a {'whole ' if whole else ''}number") from None
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise ValueError("is binary; export it as text") from None
+
+
+def _kind(value: object) -> str:
+    return "a list" if isinstance(value, list | tuple) else "an object" if isinstance(value, dict) else type(value).__name__
