@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from sources.tables.mapping import EventRule, Meaning, Payload, Take
 from sources.tables.mapping import Mapping as TableMapping
 from sources.tables.moments import MomentReader
-from sources.tables.values import as_id, as_text, encode, parse_json, plain, shown, typed
+from sources.tables.values import as_id, as_text, digestible, encode, parse_json, plain, shown, typed
 from state.catalog.model import Condition
 from state.catalog.plan import compile_test, find
 from state.events import Event, decode
@@ -124,7 +124,7 @@ class Mapper:
         """One column as it is; several, or the whole row, as a digest. A table may be imported for two kinds of events: both count."""
         takes = self._mapping.eventId
         if takes is None:
-            content: list[Any] = [kind, name, moment, _read("", plain, dict(row))]
+            content: list[Any] = [kind, name, moment, digestible(dict(row))]
         else:
             content = [_taken(row, take, as_id) for take in takes]
             if any(each is None for each in content):

@@ -14,6 +14,7 @@ from state.time_zones import read_zone
 _PER_MILLISECOND: Final = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000), "ns": (1, 1_000_000)}
 """Unit → by what a number is multiplied and divided to give milliseconds."""
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?")
+_MOST_DIGITS: Final = 20
 _ZONE_AFTER_BLANK: Final = re.compile(r"(?<=\d) (?=(?:[+-]\d\d:?\d\d|Z|UTC)$)", re.IGNORECASE)
 
 
@@ -44,7 +45,7 @@ class MomentReader:
                 return None
             if self._unit is None or not _NUMBER.fullmatch(value):
                 return self._of_text(value)
-            value = Decimal(value)
+            value = int(value) if value.isdigit() and len(value) < _MOST_DIGITS else Decimal(value)
         if isinstance(value, datetime):
             return self._milliseconds(value)
         if isinstance(value, date):
@@ -54,6 +55,8 @@ class MomentReader:
         if self._unit is None:
             raise ValueError(f"is the number {shown(value)}; say its unit with unit: s, ms, us or ns")
         times, per = _PER_MILLISECOND[self._unit]
+        if isinstance(value, int) and per == 1:
+            return value * times
         return round(Decimal(value) * times / per) if isinstance(value, int | Decimal) else round(value * times / per)
 
     def _of_text(self, text: str) -> int:

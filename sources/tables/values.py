@@ -37,13 +37,13 @@ def is_nothing(value: object) -> bool:
 
 def as_text(value: object) -> str | None:
     """Return the value as text without blanks around it, whole numbers without a point; None for nothing and for blanks alone."""
+    if isinstance(value, str):
+        return value.strip() or None
     if is_nothing(value):
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str):
-        return value.strip() or None
-    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value) and abs(value) < _EXACT:
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value) and -_EXACT < value < _EXACT:
         return str(int(value))
     if isinstance(value, bytes):
         return _decoded(value).strip() or None
@@ -56,6 +56,8 @@ def as_text(value: object) -> str | None:
 
 def as_id(value: object) -> str | None:
     """Return the value as an id; None for nothing. Numbers with a fraction, large floats and truth values are no ids."""
+    if isinstance(value, str):
+        return value.strip() or None
     if is_nothing(value):
         return None
     if isinstance(value, bool) or (isinstance(value, float | Decimal) and (not math.isfinite(value) or value != int(value))):
@@ -81,6 +83,14 @@ def typed(value: object, wanted: str | None) -> Any:
             raise ValueError(f"is {shown(value)}, neither true nor false")
         return found
     return _number(value, whole=wanted == "integer")
+
+
+def digestible(value: object) -> Any:
+    """Return the value for a digest: like ``plain``, and as Python shows it where that is no JSON."""
+    try:
+        return plain(value)
+    except ValueError:
+        return repr(value)
 
 
 def plain(value: object, levels: int = _MOST_LEVELS) -> Any:
@@ -148,7 +158,7 @@ def _parsed(text: str | bytes) -> Any:
 
 def _number(value: object, *, whole: bool) -> int | float:
     try:
-        if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        if not isinstance(value, str) and (isinstance(value, bool) or not isinstance(value, int | float | Decimal)):
             raise ValueError  # noqa: TRY004 - the value of a cell, not an argument
         if isinstance(value, int):
             return value
