@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from sources.tables.mapping import EventRule, Meaning, Payload, Take
+from sources.tables.mapping import EventRule, Payload, Take
 from sources.tables.mapping import Mapping as TableMapping
 from sources.tables.moments import MomentReader
 from sources.tables.values import as_id, as_text, digestible, encode, parse_json, plain, shown, typed
@@ -105,19 +105,15 @@ class Mapper:
         if rule.column is None:
             return str(rule.type), name, {}
         value = _read(rule.column, as_text, cell(row, rule.column))
-        meaning: Meaning | str | None = None
-        if value is not None:
-            if rule.values is not None:
-                meaning = rule.values.get(value)
-            elif value in EVENT_TYPES:
-                return value, name if value == "track" else None, {}
-        if meaning is None:
-            meaning = rule.otherwise
-        if meaning == "skip":
+        if rule.values is None and value in EVENT_TYPES:
+            return str(value), name if value == "track" else None, {}
+        meaning = rule.otherwise if rule.values is None or value is None else rule.values.get(value, rule.otherwise)
+        if meaning.type == "skip":
             return None
-        if not isinstance(meaning, Meaning) or value is None:
+        if meaning.type == "reject" or value is None:
             said = f"is {shown(value)}, which the mapping does not name" if value is not None else "is empty"
-            raise _RowError("unknown_value", f"the column {rule.column} {said}; add it to event.values, or set event.otherwise")
+            detail = f"the column {rule.column} {said}; add it to event.values, or set event.otherwise"
+            raise _RowError("unknown_value", detail, rule.column)
         return meaning.type, (meaning.name or name or value) if meaning.type == "track" else None, meaning.payload
 
     def _event_id(self, row: Row, kind: str, name: str | None, moment: int) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from datetime import datetime, time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -130,9 +130,12 @@ class Moment(_Model):
 
 
 class Meaning(_Model):
-    """What an event is: its type, its ``name`` (of a ``track``), and fields of the payload beside those of all events."""
+    """What an event is: its type, its ``name`` (of a ``track``), and fields of the payload beside those of all events.
 
-    type: EventType
+    The types ``skip`` and ``reject`` mean that the row is none.
+    """
+
+    type: Literal[EventType, "skip", "reject"]
     name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     payload: Payload = {}
 
@@ -144,10 +147,10 @@ class Meaning(_Model):
 
 
 def _meaning_in_short(value: object) -> object:
-    return {"type": value} if isinstance(value, str) and value not in {"skip", "reject"} else value
+    return {"type": value} if isinstance(value, str) else value
 
 
-_Meant = Annotated[Meaning | Literal["skip", "reject"], BeforeValidator(_meaning_in_short)]
+_Meant = Annotated[Meaning, BeforeValidator(_meaning_in_short)]
 
 
 def _texts_of(value: object) -> object:
@@ -163,7 +166,7 @@ class EventRule(_Model):
     column: Column | None = None
     values: Annotated[dict[str, _Meant] | None, BeforeValidator(_texts_of), Field(min_length=1)] = None
     name_column: Column | None = None
-    otherwise: _Meant = "reject"
+    otherwise: _Meant = Meaning(type="reject")
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> EventRule:
@@ -206,7 +209,7 @@ class Mapping(_Model):
     def _columns(self) -> Iterator[str]:
         rule = self.event
         meanings = [*(rule.values or {}).values(), rule.otherwise]
-        payloads = [self.payload, *(each.payload for each in meanings if isinstance(each, Meaning))]
+        payloads = [self.payload, *(each.payload for each in meanings)]
         taken = [*(self.eventId or ()), self.tenantId, self.userId, self.anonymousId, self.sessionId]
         yield self.timestamp.column
         yield from (each.column for each in taken if each is not None and each.column is not None)
@@ -224,6 +227,8 @@ def parse_mapping(text: str, source: str) -> Mapping:
     if not isinstance(document.data, dict):
         raise MappingError([Fault(source, 1, "", "a mapping is YAML with userId, timestamp, event and more; docs/integrations.md has one")])
     faults = [Fault(source, line, field, "this key appears twice") for line, field in document.duplicates]
+    if _loses_a_key(document):
+        faults.append(Fault(source, *document.find(("event", "values")), "two keys mean the same, like 1 and true; put them in quotes"))
     try:
         mapping = Mapping.model_validate(document.data)
     except ValidationError as error:
@@ -234,16 +239,18 @@ def parse_mapping(text: str, source: str) -> Mapping:
     return mapping
 
 
+def _loses_a_key(document: yaml_text.Document) -> bool:
+    rule = document.data.get("event")
+    values = rule.get("values") if isinstance(rule, dict) else None
+    return isinstance(values, dict) and len(values) < len(document.place.inside["event"][1].inside["values"][1].inside)
+
+
 def _complaints(error: ValidationError) -> Iterator[tuple[yaml_text.Location, str]]:
-    """Every fault once. The branches of a union repeat one: that of the mapping says more than that of the words."""
     for item in error.errors():
-        branch = item["loc"][-1:]
-        location: tuple[Any, ...] = tuple(part for part in item["loc"] if part not in {"Meaning", "literal['skip','reject']"})
-        if branch == ("literal['skip','reject']",):
-            continue
-        if item["type"] == "model_type" and location[-1:] == ("event",):
+        location = item["loc"]
+        if item["type"] == "model_type" and location == ("event",):
             yield location, "it needs a mapping: {column: …, values: …}, or {type: …} if all rows are such events"
-        elif branch == ("Meaning",) and item["type"] == "model_type":
+        elif item["type"] == "model_type" and location[:1] == ("event",):
             yield location, "it needs skip, reject, a type of event, or a mapping with type"
         else:
             yield location, complaint(item)
