@@ -70,6 +70,8 @@ class RowFile:
         try:
             self._head = blocks.head(self.name)
             self._blocks = blocks
+            if not self._head.strip():
+                raise InputError(f"{self.name} is empty; it needs rows.")
             self.format: Format = options.format or self._format()
             self._check()
         except BaseException:
@@ -122,8 +124,6 @@ class RowFile:
     def _check(self) -> None:
         if advice := packed_advice(str(self._path), self._head, into="| onramp import -"):
             raise InputError(advice)
-        if not self._head.strip():
-            raise InputError(f"{self.name} is empty; it needs rows.")
         if self.format == "parquet":
             if str(self._path) == "-":
                 raise InputError("Parquet cannot be read from a pipe, because its index is at its end; save it as a file.")
@@ -172,13 +172,15 @@ def _whole(source: SniffedBlocks, name: str) -> bytes:
 
 def _json_rows(lines: ByteLines) -> Iterator[TableRow]:
     for number, text, fault in lines:
-        if not fault and not text.strip():
-            continue
-        try:
-            values = None if fault else parse_json(text)
-            if values is None or isinstance(values, dict):
-                yield TableRow(number, values, fault or "is null, not an object", text)
+        if fault:
+            yield TableRow(number, None, fault, text)
+        elif text.strip():
+            try:
+                values = parse_json(text)
+            except ValueError as error:
+                yield TableRow(number, None, str(error), text)
+                continue
+            if isinstance(values, dict):
+                yield TableRow(number, values)
             else:
                 yield TableRow(number, None, "is JSON, but not an object", text)
-        except ValueError as error:
-            yield TableRow(number, None, str(error), text)

@@ -1,0 +1,122 @@
+"""``onramp import``: looks first, writes whole files, and accounts for every row."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import onramp
+from tests.cli.conftest import Inside
+
+CSV = "id,user,what,at\n2,ben,a,2026-03-02T09:00:00Z\n1,ana,a,2026-03-02T08:00:00Z\n3,,a,2026-03-02T08:00:00Z\n4,ana,z,now\n5,ana\n"
+MAPPING = "eventId: id\nuserId: user\ntimestamp: at\nevent: {column: what, values: {a: {type: track}}, otherwise: skip}\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A directory with a table and its mapping."""
+    (tmp_path / "t.csv").write_text(CSV)
+    (tmp_path / "m.yaml").write_text(MAPPING)
+    return tmp_path
+
+
+LOOK = ("import", "t.csv", "--mapping", "m.yaml")
+
+
+def test_without_out_it_shows_and_writes_nothing(here: Path, inside: Inside) -> None:
+    result = inside(*LOOK, cwd=here)
+    assert (result.code, result.err) == (0, "")
+    for part in (
+        "5 rows of t.csv",
+        "2 events, 1 left out by the mapping, 2 rejected",
+        "missing_user: line 4:",
+        "bad_row: line 6:",
+        "Nothing",
+    ):
+        assert part in result.out
+    assert result.out.index('"eventId":"1"') < result.out.index('"eventId":"2"')
+    assert '"eventId"' not in inside(*LOOK, "--preview", 0, cwd=here).out
+    assert {path.name for path in here.iterdir()} == {"t.csv", "m.yaml"}
+    summary = inside(*LOOK, "--json", "--preview", 1, cwd=here).json
+    assert [event["eventId"] for event in summary["preview"]] == ["1"]
+    assert (summary["rows"], summary["events"], summary["leftOut"], summary["rejected"]) == (5, 2, 1, {"missing_user": 1, "bad_row": 1})
+
+
+def test_events_by_time_and_rejected_rows_beside_them(here: Path, inside: Inside) -> None:
+    result = inside(*LOOK, "--out", "e.jsonl.gz", cwd=here)
+    assert (result.code, result.out) == (0, "")
+    assert "e.jsonl.gz has them, sorted by time" in result.err
+    assert "e.jsonl.gz.rejected.jsonl has the rejected rows" in result.err
+    first = (here / "e.jsonl.gz").read_bytes()
+    assert [json.loads(line)["eventId"] for line in gzip.decompress(first).splitlines()] == ["1", "2"]
+    lost = [json.loads(line) for line in (here / "e.jsonl.gz.rejected.jsonl").read_text().splitlines()]
+    assert [(row["line"], row["reason"]) for row in lost] == [(4, "missing_user"), (6, "bad_row")]
+    assert lost[0]["row"] == {"id": "3", "user": None, "what": "a", "at": "2026-03-02T08:00:00Z"}
+    assert lost[1]["text"] == "5,ana"
+    (here / "t.csv").write_text("\n".join(CSV.splitlines()[:3]))
+    summary = inside(*LOOK, "--out", "e.jsonl.gz", "--json", cwd=here).json
+    assert (summary["out"], summary["rejectedTo"]) == ("e.jsonl.gz", None)
+    assert (here / "e.jsonl.gz").read_bytes() == first
+    assert {path.name for path in here.iterdir()} == {"t.csv", "m.yaml", "e.jsonl.gz"}, "rejected rows of an earlier run are gone"
+
+
+def test_a_file_that_turns_out_damaged_leaves_the_old_events(here: Path, inside: Inside) -> None:
+    (here / "t.csv").write_bytes(gzip.compress(CSV.encode() * 2000)[:-20])
+    (here / "e.jsonl").write_text("kept")
+    result = inside(*LOOK, "--out", "e.jsonl", cwd=here)
+    assert result.code == 1
+    assert "damaged or not complete, so nothing was written" in result.err
+    assert (here / "e.jsonl").read_text() == "kept"
+    assert {path.name for path in here.iterdir()} == {"t.csv", "m.yaml", "e.jsonl"}
+
+
+def test_what_looks_like_a_mistake_in_the_mapping_is_said(here: Path, inside: Inside) -> None:
+    (here / "m.yaml").write_text(MAPPING.replace("eventId: id", "eventId: {value: same}"))
+    assert "choose the columns of eventId" not in inside(*LOOK, cwd=here).out, "the two events are of two users"
+    (here / "t.jsonl").write_text('{"user": "ana", "what": "a", "at": "2026-03-02T08:00:00Z"}\n' * 2)
+    said = inside("import", "t.jsonl", "--mapping", "m.yaml", cwd=here).out
+    assert "1 event repeats the eventId of an earlier event" in said
+    (here / "m.yaml").write_text(MAPPING.replace("eventId: id", "sessionId: sesion"))
+    assert "No row has the column sesion" in " ".join(inside("import", "t.jsonl", "--mapping", "m.yaml", cwd=here).out.split())
+    (here / "m.yaml").write_text(MAPPING.replace("a: {type", "b: {type"))
+    result = inside(*LOOK, "--out", "e.jsonl", cwd=here)
+    assert (result.code, "No row became an event." in result.err) == (1, True)
+
+
+def test_faults_of_the_mapping_are_named(here: Path, inside: Inside) -> None:
+    (here / "m.yaml").write_text("userId: user\nevent: {type: pageview}\n")
+    result = inside(*LOOK, cwd=here)
+    assert (result.code, result.out) == (1, "")
+    assert "the mapping has 2 faults:" in result.err
+    assert "m.yaml:2: event.type: it must be one of" in result.err
+
+
+def test_from_a_pipe_into_a_pipe(here: Path) -> None:
+    (here / "t.jsonl").write_text('{"id": 1, "user": "ana", "what": "a", "at": "2026-03-02T08:00:00Z"}\n{}')
+    result = onramp("import", "/dev/stdin", "--mapping", "m.yaml", "--out", "-", cwd=here)
+    assert (result.code, "standard" in result.err or "empty" in result.err) == (1, True)
+    result = onramp("import", "t.jsonl", "--mapping", "m.yaml", "--out", "-", cwd=here)
+    assert (result.code, [json.loads(line)["eventId"] for line in result.out.splitlines()]) == (0, ["1"])
+    assert "2 rows of t.jsonl: 1 event" in result.err
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--out", "t.csv"],
+        ["--out", "m.yaml"],
+        ["--out", "nowhere/e.jsonl"],
+        ["--out", "-", "--json"],
+        ["--out", "e.jsonl", "--preview", "3"],
+        ["--rejected", "r.jsonl"],
+        ["--out", "-", "--rejected", "-"],
+    ],
+)
+def test_wrong_usage_changes_nothing(more: list[str], here: Path, inside: Inside) -> None:
+    result = inside(*LOOK, *more, cwd=here)
+    assert (result.code, result.out, len(result.err.splitlines())) == (2, "", 1)
+    assert (here / "t.csv").read_text() == CSV
+    assert {path.name for path in here.iterdir()} == {"t.csv", "m.yaml"}
