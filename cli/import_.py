@@ -80,10 +80,12 @@ def import_(
     for option, target in (("--out", out), ("--rejected", rejected)):
         if target not in {None, "-"} and not Path(str(target)).parent.is_dir():
             raise typer.BadParameter(f"there is no directory {str(Path(str(target)).parent)!r}.", param_hint=option)
-    if out not in {None, "-"} and any(
-        Path(str(out)).exists() and Path(str(out)).samefile(each) for each in (file, mapping) if each.exists()
-    ):
-        raise typer.BadParameter("this is the file that is read; name another one.", param_hint="--out")
+    beside = rejected or f"{'import' if out in {None, '-'} else out}{_REJECTED}"
+    for option, target in (("--out", out), ("--rejected", beside)):
+        if out is not None and target not in {None, "-"} and any(_same(Path(str(target)), each) for each in (file, mapping)):
+            raise typer.BadParameter(f"{target!r} is a file that is read; name another one.", param_hint=option)
+    if out not in {None, "-"} and _same(Path(str(out)), Path(beside)):
+        raise typer.BadParameter("the events and the rejected rows need a file each.", param_hint="--rejected")
     from cli.failures import say
     from reports.imported import imported_json, imported_sentences, show_preview
     from reports.render import print_json
@@ -95,7 +97,6 @@ def import_(
             outcome, events = _look(rows, read, _SHOWN if preview is None else preview)
             show_preview(rows.name, outcome, events) if not as_json else print_json(imported_json(outcome, events=events))
         else:
-            beside = rejected or f"{'import' if out == '-' else out}{_REJECTED}"
             outcome = _write(rows, read, out=out, rejected=beside)
             if as_json:
                 print_json(imported_json(outcome, out=out, rejected_to=beside))
@@ -104,6 +105,10 @@ def import_(
                     say(sentence)
     if not outcome.events:
         raise typer.Exit(1)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _mapping(path: Path) -> Mapping:
@@ -152,7 +157,7 @@ def _run(
     from sources.tables.mapper import Mapper
 
     mapper = Mapper(mapping, now=time.time_ns() // 1_000_000)
-    with Steps("Reading", "kB", err()) as steps:
+    with Steps("Reading", "kilobyte", err()) as steps:
         seen = 0
 
         def watch() -> None:

@@ -19,7 +19,6 @@ _PACKED: Final = (
     (b"PK\x03\x04", "a zip archive", "unzip -p"),
 )
 _OTHER: Final = (
-    (b"PAR1", "a Parquet file"),
     (b"Obj\x01", "an Avro file"),
     (b"ORC", "an ORC file"),
     (b"SQLite format 3", "an SQLite database"),
@@ -31,7 +30,7 @@ _TEXT_CODES: Final = (
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
-_SEPARATORS: Final = {",": "--icsv", "\t": "--itsv", ";": "--icsv --ifs ';'"}
+_SEPARATORS: Final = ",\t;"
 
 
 def head_of(beginning: bytes) -> bytes:
@@ -50,6 +49,8 @@ def advice(name: str, head: bytes) -> str:
         return "The input is empty. Give one JSON object a line, each of them an event."
     if packed := packed_advice(name, head, into=into):
         return packed
+    if head.startswith(b"PAR1"):
+        return f"The input is a Parquet file. Make events of its rows: onramp import{file or ' FILE'} --mapping YAML"
     for magic, what in _OTHER:
         if head.startswith(magic):
             return f"The input is {what}. Export its rows as JSON, one object a line, and read that."
@@ -100,7 +101,7 @@ def _text_advice(head: bytes, file: str, into: str) -> str:
         return ""
     if text.startswith("<"):
         return "The input is XML or HTML. Write its events as JSON, one object a line."
-    for separator, option in _SEPARATORS.items():
+    for separator in _SEPARATORS:
         if first.count(separator) >= 2 and first.isprintable() | (separator == "\t"):
-            return f"The input looks like a table (CSV). Make one object a line of it: mlr {option} --ojsonl cat{file} {into}"
+            return f"The input looks like a table (CSV). Make events of its rows: onramp import{file or ' -'} --mapping YAML"
     return ""

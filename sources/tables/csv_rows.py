@@ -16,6 +16,7 @@ _SEPARATORS: Final = ",;\t|"
 _MOST_CELL: Final = 1024 * 1024
 """Characters of a cell. The contract allows 32 KiB of payload; a quote that is never closed ends here."""
 _SHOWN: Final = 20
+_LONGEST_SHOWN: Final = 60
 _EXPLAINED: Final = {
     "unexpected end of data": "opens a quote that is never closed",
     "field larger than field limit": "has a cell larger than 1 MiB; a quote may not be closed",
@@ -110,7 +111,7 @@ def _check_names(names: Sequence[str], wanted: Sequence[str]) -> None:
                 f"The header has the column {column} {counted[column]} times; name all columns with file.header, and set file.skip to 1."
             )
         if column not in counted:
-            listed = ", ".join(names[:_SHOWN]) + ("…" if len(names) > _SHOWN else "")
+            listed = ", ".join(name[:_LONGEST_SHOWN] for name in names[:_SHOWN]) + ("…" if len(names) > _SHOWN else "")
             raise InputError(f"The header has no column {column}; there are {listed}. Correct the mapping, or its file.separator.")
 
 

@@ -14,8 +14,11 @@ _BATCH_ROWS: Final = 10_000
 _SHOWN: Final = 20
 
 
-def parquet_rows(path: Path, wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield every row. Raises ``InputError`` if the file is damaged or lacks a column of ``wanted`` (dotted for nested ones)."""
+def parquet_rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Yield every row, with the share of the file that is read. ``wanted``: columns, dotted for nested ones.
+
+    Raises ``InputError`` if the file is damaged or lacks one of them.
+    """
     try:
         scan = pl.scan_parquet(path, glob=False)
         names = scan.collect_schema().names()
@@ -23,8 +26,12 @@ def parquet_rows(path: Path, wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
             if column not in names and column.partition(".")[0] not in names:
                 listed = ", ".join(names[:_SHOWN]) + ("…" if len(names) > _SHOWN else "")
                 raise InputError(f"The file has no column {column}; there are {listed}. Correct the mapping.")
+        total = scan.select(pl.len()).collect().item()
+        done = 0
         for batch in scan.collect_batches(chunk_size=_BATCH_ROWS):
-            yield from batch.iter_rows(named=True)
+            done += batch.height
+            for row in batch.iter_rows(named=True):
+                yield done / total, row
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         said = (str(error).splitlines() or [""])[0][:200]
         raise InputError(f"{path} cannot be read as Parquet ({said}); export it again.") from error

@@ -61,6 +61,7 @@ class RowFile:
         self._raw: Blocks | None = None
         self.name = "standard input" if str(path) == "-" else str(path)
         self.size = 0
+        self._share = 0.0
         descriptor = _STANDARD_INPUT
         if str(path) != "-":
             descriptor = os.open(path, os.O_RDONLY)
@@ -86,13 +87,14 @@ class RowFile:
 
     @property
     def read_bytes(self) -> int:
-        """Bytes that were read so far, before unpacking; at its end at once for Parquet."""
-        return self._blocks.raw_read
+        """Bytes that were read so far, before unpacking; for Parquet an estimate."""
+        return self._blocks.raw_read if self.format != "parquet" else round(self._share * self.size)
 
     def __iter__(self) -> Iterator[TableRow]:
         """Yield the rows. Raises ``InputError`` where the file as a whole cannot be read on."""
         if self.format == "parquet":
-            for number, found in enumerate(parquet_rows(self._path, self._wanted), 1):
+            for number, (share, found) in enumerate(parquet_rows(self._path, self._wanted), 1):
+                self._share = share
                 yield TableRow(number, found)
             return
         lines = self._lines()

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from operator import itemgetter
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Final, Self
 
 _MEMORY_BYTES: Final = 64 * 1024 * 1024
 _MOST_PARTS: Final = 100
@@ -23,8 +23,12 @@ _at = itemgetter(0)
 _Timed = tuple[int, bytes]
 
 
+class SortError(Exception):
+    """A temporary file cannot be written. The text is one sentence for the user."""
+
+
 class TimeSort:
-    """Takes events in any order and gives them back by time; those of the same time in their first order. Raises ``OSError``."""
+    """Takes events in any order and gives them back by time; those of the same time in their first order. Raises ``SortError``."""
 
     def __init__(self, directory: Path | None = None, *, memory_bytes: int = _MEMORY_BYTES) -> None:
         """Temporary files, which nobody else sees, lie in ``directory``; None takes the system's."""
@@ -65,15 +69,18 @@ class TimeSort:
         self._held, self._held_bytes = [], 0
 
     def _write(self, events: Iterable[_Timed]) -> IO[bytes]:
-        part: IO[bytes] = self._open.enter_context(_temporary(self._directory))
-        for at, line in events:
-            part.write(_HEAD.pack(at, len(line)) + line)
-        part.flush()
+        try:
+            part: IO[bytes] = TemporaryFile(dir=self._directory, prefix=".onramp-import-")  # noqa: SIM115 - the stack closes it
+            self._open.callback(part.close)
+            for at, line in events:
+                part.write(_HEAD.pack(at, len(line)) + line)
+            part.flush()
+        except OSError as error:
+            where = self._directory or gettempdir()
+            raise SortError(
+                f"The temporary files for sorting cannot be written to {where} ({error.strerror}); free space, or name another directory."
+            ) from error
         return part
-
-
-def _temporary(directory: Path | None) -> Any:
-    return TemporaryFile(dir=directory, prefix=".onramp-import-")
 
 
 def _read(part: IO[bytes]) -> Iterator[_Timed]:

@@ -112,6 +112,8 @@ def test_from_a_pipe_into_a_pipe(here: Path) -> None:
         ["--out", "-", "--json"],
         ["--out", "e.jsonl", "--preview", "3"],
         ["--rejected", "r.jsonl"],
+        ["--out", "e.jsonl", "--rejected", "t.csv"],
+        ["--out", "e.jsonl", "--rejected", "./e.jsonl"],
         ["--out", "-", "--rejected", "-"],
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sources.tables import time_sort
-from sources.tables.time_sort import TimeSort
+from sources.tables.time_sort import SortError, TimeSort
 
 
 @given(times=st.lists(st.integers(-5, 5), max_size=60), memory=st.sampled_from([1, 400, 2_000, 10**6]))
@@ -30,3 +30,8 @@ def test_many_parts_are_merged_and_leave_no_file(tmp_path: Path, monkeypatch: py
         assert len(order._parts) <= 4
         assert list(order.in_order()) == [line for _, line in sorted(events, key=lambda each: each[0])]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    with TimeSort(tmp_path / "gone", memory_bytes=1) as order, pytest.raises(SortError, match=r"gone \(No such file"):
+        order.add(1, b"x")
