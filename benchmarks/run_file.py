@@ -28,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,9 @@ def recovery(source: Path) -> float:
 
 def _dataflow(path: Path, data: Path | None) -> float:
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
-    source = JsonlSource(path, peek_timestamp, BatchPolicy(side.timers.peek, plan.lookahead, settings.batch_size), now=wall_clock)
+    source = JsonlSource(
+        path, peek_timestamp, BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size), now=wall_clock
+    )
     flow = build(FlowParts(source, DiscardingSink(), DiscardingSink(), DiscardingSink(), plan, Keys(b"benchmark"), side))
     store = None if data is None else recovery_config(DataDir.create(data / "data"), settings.recovery_partitions)
     begun = time.perf_counter()

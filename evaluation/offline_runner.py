@@ -37,6 +37,7 @@ from state.records.facts import (
     RecommendationFact,
     SignalFact,
     StepStatisticFact,
+    StuckScoreFact,
 )
 from state.records.recommendation import Publish, Recommendation, encode
 from state.stuck.estimator import Estimator, new_estimator
@@ -198,7 +199,7 @@ _EVIDENCE_TABLES: Final[dict[type[Fact], str]] = {
     RecommendationFact: "recommendations",
     CatalogFact: "catalogs",
 }
-_STORED_FACTS: Final[tuple[type[Fact], ...]] = (*_EVIDENCE_TABLES, ArmStopFact, StepStatisticFact)
+_STORED_FACTS: Final[tuple[type[Fact], ...]] = (*_EVIDENCE_TABLES, ArmStopFact, StepStatisticFact, StuckScoreFact)
 _KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _STORED_FACTS}
 """Stored kinds of facts -> their key. Those in ``_EVIDENCE_TABLES`` are evidence."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.engines import Engines
+from flows.onboarding import SideChannels
 from flows.settings import Settings
 from flows.stop import StopRequest
 from operators.timer_registry import TimerRegistry
@@ -48,30 +50,30 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-def live_source(settings: Settings, plan: Plan, timers: TimerRegistry, stop: StopRequest) -> LiveSource:
+def live_source(settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest) -> LiveSource:
     """The topic or the event log of the settings, which must name one. It never waits for the model. Raises ``SourceError``."""
     if settings.event_log is not None:
-        policy = BatchPolicy(timers.peek, plan.lookahead, settings.batch_size)
+        policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
         return LocalLogSource(settings.event_log, policy, now=wall_clock, accept_gap=settings.event_log_accept_gap, stopping=stop)
-    return _kafka_source(settings, plan, timers, stop)
+    return _kafka_source(settings, plan, side, stop)
 
 
-def _kafka_source(settings: Settings, plan: Plan, timers: TimerRegistry, stop: StopRequest) -> KafkaSource:
+def _kafka_source(settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest) -> KafkaSource:
     assert settings.kafka_brokers is not None, "the caller checks that the settings name a live input"
     config = settings.kafka_client_config()
     brokers = config.pop("bootstrap.servers")
     cluster = Cluster(brokers, settings.kafka_topic, settings.kafka_group, config)
-    policy = BatchPolicy(timers.peek, plan.lookahead, settings.batch_size)
+    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
     url = settings.schema_registry_url
     registry = None if url is None else SchemaRegistry(url.get_secret_value())
     return KafkaSource(cluster, policy, now=wall_clock, accept_gap=settings.kafka_accept_gap, stopping=stop, registry=registry)
 
 
 def file_source(
-    path: Path, settings: Settings, plan: Plan, timers: TimerRegistry, stop: StopRequest, model: ModelService | None
+    path: Path, settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest, model: ModelService | None
 ) -> JsonlSource:
     """The file at ``path``. It is read faster than real time, so it pauses while many model calls are pending: most texts would be late."""
-    policy = BatchPolicy(timers.peek, plan.lookahead, settings.batch_size)
+    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
     paused: Callable[[], bool] = never if model is None else lambda: not model.gate.open()
     return JsonlSource(path, peek_timestamp, policy, now=wall_clock, peek_person=peek_person, stopping=stop, paused=paused)
 

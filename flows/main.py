@@ -56,7 +56,7 @@ def flow() -> Dataflow:
         recovery_config(engines.data_dir, settings.recovery_partitions)  # creates the store, which the runner opens after this
         model = stack.enter_context(model_of(settings, plan, engines, stop))
         side = SideChannels()
-        source = live_source(settings, plan, side.timers, stop)
+        source = live_source(settings, plan, side, stop)
         source.list_parts()  # a directory is bound to the catalog only where the topic can be read
         engines.data_dir.bind_catalog(plan.catalog.id)
     except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError, SourceError) as error:

@@ -24,7 +24,6 @@ from flows.run_summary import summarize
 from flows.settings import Settings
 from flows.stop import StopRequest
 from operators.counters import CounterView
-from operators.timer_registry import TimerRegistry
 from sinks.clickhouse.delivery import DeliveryResult
 from sources.closed_loop import LoopProgress, PeopleSource
 from sources.files.source import JsonlSource, Progress
@@ -91,7 +90,7 @@ def run(
     with open_engines(settings, owner) as engines, model_of(settings, plan, engines, stop, at_once=loop is not None) as model:
         engines.data_dir.check_catalog(plan.catalog.id)
         side = SideChannels()
-        source = _source(settings, input_path, loop, engines, plan, side.timers, stop, model)
+        source = _source(settings, input_path, loop, engines, plan, side, stop, model)
         progress = None if isinstance(source, LiveSource) else source.progress
         parts = make_parts(settings, engines, source, plan, side, lanes=1, stop=stop, model=model)
         flow = build(parts)
@@ -147,15 +146,15 @@ def _source(
     loop: ClosedLoop | None,
     engines: Engines,
     plan: Plan,
-    timers: TimerRegistry,
+    side: SideChannels,
     stop: StopRequest,
     model: ModelService | None,
 ) -> PeopleSource | JsonlSource | LiveSource:
     if loop is not None:
-        return population_source(loop, engines, timers, stop, model)
+        return population_source(loop, engines, side.timers, stop, model)
     if input_path is not None:
-        return file_source(input_path, settings, plan, timers, stop, model)
-    return live_source(settings, plan, timers, stop)
+        return file_source(input_path, settings, plan, side, stop, model)
+    return live_source(settings, plan, side, stop)
 
 
 def _deliver_last_rows(engines: Engines, stop: StopRequest) -> DeliveryResult:

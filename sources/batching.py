@@ -4,7 +4,7 @@ Log time is divided into slots. When a message enters a later slot, the timers u
 make them known without ending a batch at every slot:
 
 - On one worker Bytewax asks for a batch only after the last one was processed completely. ``peek_timers`` then knows every timer.
-- No timer is registered for earlier than ``lookahead_ms`` after the log time of the item that registers it. A batch may therefore extend
+- No timer is registered for earlier than ``lookahead`` after the log time of the item that registers it. A batch may therefore extend
   that far across slots without another look at the timers.
 
 Learned parameters change at boundaries of log time (``state/stuck/parameters.py``). So no batch extends across a boundary, and no tick
@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from state.stuck.parameters import PERIOD
-
-MIN_LOOKAHEAD_MS = 60_000
 
 
 class BatchAction(Enum):
@@ -37,13 +35,12 @@ class BatchPolicy:
 
     peek_timers: Callable[[int], int | None] | None
     """Returns the earliest timer of a partition, or None. If unset (several processes share the timers), every slot may have timers."""
-    lookahead_ms: int
+    lookahead: Callable[[int], int]
+    """Returns the lookahead in milliseconds for a batch that begins at this log time. It changes only at boundaries of log time."""
     batch_size: int = 1_000
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` for values with which timers would fire late."""
-        if self.lookahead_ms < MIN_LOOKAHEAD_MS:
-            raise ValueError(f"lookahead_ms is {self.lookahead_ms}; it must be at least {MIN_LOOKAHEAD_MS}")
+        """Raise ``ValueError`` for a batch size with which nothing would be read."""
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
 
@@ -80,7 +77,7 @@ class BatchPlanner:
 
     def horizon_of(self, time: int) -> int:
         """Return where a batch ends whose first message has the log time ``time``: after the lookahead or at the next boundary."""
-        return min(time + self._policy.lookahead_ms, (time // PERIOD + 1) * PERIOD)
+        return min(time + self._policy.lookahead(time), (time // PERIOD + 1) * PERIOD)
 
     def record_tick(self, at: int) -> None:
         """Record a tick that the source emits without ``decide``."""

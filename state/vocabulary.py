@@ -50,6 +50,8 @@ REASONS: Final[dict[str, str]] = {
     "no_path": "no path of the catalog matches the user's traits",
     "activated": "the user has reached the activation of the path",
     "opted_out": "the user switched guidance off, altogether or on this channel",
+    "observing": "the catalog only observes: nobody is guided",
+    "existing_person": "the user does not begin the onboarding, by the catalog's `starts`",
     "holdout": "the user is in the group that gets no guidance, to measure its effect",
     "suspected_bot": "the account behaves like a bot: too fast, too regular, without rest or with nothing but views",
     "trigger_disabled": "the catalog switches this trigger off",

@@ -63,6 +63,15 @@ Conditions = dict[str, Annotated[Condition, BeforeValidator(_condition)]]
 """Field (dotted for nested ones) → condition; all must hold."""
 
 
+def _instant(value: object) -> int:
+    """Milliseconds since the Unix epoch of an RFC 3339 time or a date; UTC where it names no zone."""
+    try:
+        time = datetime.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError(f"should be a time like 2026-03-01T00:00:00Z, not {value!r}") from None
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
 class Matcher(_Model):
     """Matches events by type, by ``name`` (for ``track``) and by conditions on the payload."""
 
@@ -86,13 +95,14 @@ class Step(_Model):
 
     id: Slug
     title: Text
-    link: str
+    link: str = ""
     typical: Annotated[Duration, Field(description="active time that the median user needs once the step is current")] = 10 * MINUTE
     usual: Annotated[
         Duration | None,
         Field(description="calendar time, from the step becoming current, within which nine of ten who complete it without help do so"),
     ] = None
     requires: list[Slug] = []
+    optional: Annotated[bool, Field(description="skipped once a later step of the path is completed; not needed for activation")] = False
     complete: Annotated[list[Completion], Field(min_length=1)]
     activity: Annotated[list[Matcher], Field(description="events that show the user working on this step")] = []
     templates: Annotated[Templates, Field(description="texts that replace the general templates for this step")] = {}
@@ -106,16 +116,25 @@ class Path(_Model):
     title: Text
     match: Conditions = {}
     steps: Annotated[list[Slug], Field(min_length=1)]
-    activated_by: Annotated[list[Slug], Field(description="activated when all of these are completed; all steps if left out")] = []
+    activated_by: Annotated[
+        list[Slug], Field(description="activated when all of these are completed; all steps that are not optional if left out")
+    ] = []
+    any_of: Annotated[
+        list[Annotated[list[Slug], Field(min_length=2)]],
+        Field(description="groups of steps that lead to the same: once one of a group is completed, the others are optional"),
+    ] = []
+    order: Annotated[
+        Literal["free", "strict"],
+        Field(description="free: who completes a later step has left the earlier one, and raises no alarm there"),
+    ] = "free"
 
 
-def _instant(value: object) -> int:
-    """Milliseconds since the Unix epoch of an RFC 3339 time or a date; UTC where it names no zone."""
-    try:
-        time = datetime.fromisoformat(value if isinstance(value, str) else "")
-    except ValueError:
-        raise ValueError(f"should be a time like 2026-03-01T00:00:00Z, not {value!r}") from None
-    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+class Starts(_Model):
+    """Who begins the onboarding. Everyone else is only observed, with the reason ``existing_person``."""
+
+    when: Annotated[Literal["first_event", "signup"], Field(description="the event with which a person begins")] = "first_event"
+    after: Annotated[int, BeforeValidator(_instant), Field(description="people who were seen before this time do not begin")] = 0
+    match: Annotated[Conditions, Field(description="traits that a person needs to begin")] = {}
 
 
 class Arm(_Model):
@@ -174,7 +193,10 @@ class Triggers(_Model):
     rage_clicks: Annotated[RageClicks, Field(alias="stuck:rage_clicks")] = RageClicks()
     looping: Annotated[Looping, Field(alias="stuck:looping")] = Looping()
     slow_step: Annotated[SlowStep, Field(alias="stuck:slow_step")] = SlowStep()
-    precision: Annotated[float, Field(ge=0.5, le=0.99, description="share of the stuck alarms that should be right")] = 0.9
+    precision: Annotated[float, Field(ge=0.1, le=0.99, description="share of the stuck alarms that should be right")] = 0.9
+    precision_floor: Annotated[
+        float, Field(ge=0, le=0.99, description="where `precision` is out of reach, the best one in reach counts, but none below this")
+    ] = 0.0
 
     def enabled(self, trigger: str) -> bool:
         """Whether ``trigger`` is enabled."""
@@ -232,12 +254,16 @@ class Catalog(_Model):
     version: Annotated[str, Field(min_length=1, max_length=32)]
     product: Text
     description: str = ""
-    holdout: Annotated[float, Field(ge=0, le=0.9, description="share of users who get no guidance")] = 0.1
+    observe: Annotated[
+        bool, Field(description="nobody is guided: progress, funnels and scores only; arms, templates and links may be left out")
+    ] = False
+    starts: Starts = Starts()
+    holdout: Annotated[float, Field(ge=0, le=1, description="share of users who get no guidance; 1 is the same as `observe: true`")] = 0.1
     rules: Annotated[float, Field(ge=0, le=0.9, description="share of users who always get the first eligible arm, for comparison")] = 0.0
     delivers: Annotated[list[Surface], Field(description="surfaces on which guidance is delivered")] = ["in_app"]
     segment_by: Annotated[list[str], Field(max_length=2, description="traits by which the bandit forms segments")] = []
     slots: dict[str, Slot] = {}
-    links: Annotated[list[str], Field(min_length=1, description="allowed deep links; a trailing * allows every link that begins so")]
+    links: Annotated[list[str], Field(description="allowed deep links; a trailing * allows every link that begins so")] = []
     bot_detection: Annotated[bool, Field(description="whether accounts that behave like bots get no guidance and raise no alarm")] = True
     automatic: Annotated[list[Matcher], Field(description="events that the client sends by itself, without the person")] = []
     track_names: Annotated[
@@ -247,11 +273,16 @@ class Catalog(_Model):
     limits: Limits = Limits()
     learning: Learning = Learning()
     triggers: Triggers = Triggers()
-    arms: Annotated[list[Arm], Field(min_length=1)]
-    templates: Templates
+    arms: list[Arm] = []
+    templates: Templates = {}
     wording: WordingPolicy | None = None
     steps: Annotated[list[Step], Field(min_length=1)]
     paths: Annotated[list[Path], Field(min_length=1)]
+
+    @property
+    def observing(self) -> bool:
+        """Whether nobody is guided."""
+        return self.observe or self.holdout >= 1.0
 
     def allows_link(self, link: str) -> bool:
         """Whether guidance may link to ``link``."""

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from state.catalog import yaml_text
 from state.catalog.model import Catalog, Path, Step
 from state.catalog.yaml_text import Location
-from state.duration import render
+from state.duration import MINUTE, SECOND, render
 from state.quantity import count
 from state.vocabulary import SURFACE, TRIGGERS
 
@@ -214,11 +214,15 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     for at, matcher in enumerate(catalog.automatic):
         if matcher.type != "track" and matcher.name is not None:
             yield ("automatic", at, "name"), _ONLY_TRACK.format(type=matcher.type)
-    yield from _template_faults(catalog)
     yield from _wording_faults(catalog)
-    if not any(SURFACE[arm.component] in catalog.delivers for arm in catalog.arms):
+    yield from _template_faults(catalog)
+    if not catalog.observing:
+        for section in ("arms", "templates", "links"):
+            if not getattr(catalog, section):
+                yield (section,), "is missing; only a catalog with `observe: true` needs none"
+    if not catalog.observing and catalog.arms and not any(SURFACE[arm.component] in catalog.delivers for arm in catalog.arms):
         yield ("arms",), f"no arm is on a surface that delivers ({', '.join(catalog.delivers) or 'none'})"
-    if catalog.holdout + catalog.rules > _MOST_UNLEARNED + 1e-9:
+    if not catalog.observing and catalog.holdout + catalog.rules > _MOST_UNLEARNED + 1e-9:
         yield ("rules",), f"holdout and rules together leave too few users for the bandit; at most {_MOST_UNLEARNED}"
     if catalog.learning.exploration_floor * len(catalog.arms) >= 1:
         yield (
@@ -231,8 +235,8 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
         (("limits", "recommendation_ttl"), catalog.limits.recommendation_ttl),
         *((("steps", index, "usual"), step.usual) for index, step in enumerate(catalog.steps)),
     ):
-        if value is not None and value < 60_000:
-            yield name, "timers are no finer than a minute: use 1m or more"
+        if value is not None and value < (SECOND if "usual" in name else MINUTE):
+            yield name, f"is too short: use {'1s' if 'usual' in name else '1m'} or more"
 
 
 def _duplicates(section: str, ids: list[str]) -> Iterator[tuple[Location, str]]:
@@ -246,9 +250,11 @@ def _step_faults(catalog: Catalog, steps: dict[str, Step], index: int, step: Ste
     for at, needed in enumerate(step.requires):
         if needed not in steps:
             yield ("steps", index, "requires", at), f"no step is called {needed!r}"
+        elif steps[needed].optional and not step.optional:
+            yield ("steps", index, "requires", at), f"step {needed!r} is optional, so no step that is not can require it"
     if _in_cycle(steps, step.id):
         yield ("steps", index, "requires"), f"step {step.id!r} requires itself, directly or through others"
-    if not catalog.allows_link(step.link):
+    if not catalog.observing and catalog.links and not catalog.allows_link(step.link):
         yield ("steps", index, "link"), f"{step.link!r} is not among the allowed links"
     for section, matchers in (("complete", step.complete), ("activity", step.activity)):
         for at, matcher in enumerate(matchers):
@@ -278,9 +284,23 @@ def _path_faults(catalog: Catalog, steps: dict[str, Step], index: int, path: Pat
             for needed in steps[step_id].requires:
                 if needed in steps and needed != step_id and needed not in path.steps[:at]:
                     yield ("paths", index, "steps", at), f"step {step_id!r} requires {needed!r}, which does not come before it on this path"
+    grouped = {step_id for group in path.any_of for step_id in group}
+    for at, step_id in enumerate(path.steps):
+        for needed in steps[step_id].requires if step_id in steps else ():
+            if needed in grouped:
+                yield ("paths", index, "steps", at), f"step {step_id!r} requires {needed!r}, which another of its group may replace"
     for at, step_id in enumerate(path.activated_by):
         if step_id not in path.steps:
             yield ("paths", index, "activated_by", at), f"step {step_id!r} is not on this path"
+    for number, group in enumerate(path.any_of):
+        for at, step_id in enumerate(group):
+            place = ("paths", index, "any_of", number, at)
+            if step_id not in path.steps:
+                yield place, f"step {step_id!r} is not on this path"
+            elif any(step_id in other for other in (*path.any_of[:number], group[:at])):
+                yield place, f"step {step_id!r} appears twice"
+    if path.steps and all(step_id in steps and steps[step_id].optional for step_id in path.steps) and not path.activated_by:
+        yield ("paths", index, "steps"), "all steps are optional, so everybody would be activated at once; name `activated_by`"
     for earlier in catalog.paths[:index]:
         if not earlier.match:
             yield ("paths", index), f"never reached: path {earlier.id!r} before it matches everyone"
@@ -307,7 +327,7 @@ def _template_faults(catalog: Catalog) -> Iterator[tuple[Location, str]]:
         if name in BUILT_IN_SLOTS or not name.isidentifier():
             yield ("slots", name), "a slot is named by one word, other than step and product"
     for trigger in TRIGGERS:
-        if not catalog.triggers.enabled(trigger):
+        if not catalog.triggers.enabled(trigger) or catalog.observing:
             continue
         if trigger not in catalog.templates:
             yield ("templates", trigger), "is missing: every enabled trigger needs a text"

@@ -8,20 +8,22 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from state.catalog.model import Catalog, Completion, Condition, Matcher, Path, Scalar, Step, WordingPolicy
+from state.catalog.model import Catalog, Completion, Condition, Matcher, Path, Scalar, Starts, Step, WordingPolicy
 from state.decision.bandit_policy import BanditPolicy
-from state.duration import HOUR, MINUTE
+from state.duration import HOUR, SECOND
 from state.vocabulary import SURFACE, TRIGGERS
 
 KNOWN_TRAITS: Final = ("persona", "useCase", "companySize", "signupSource", "tier", "locale", "timezone", "firstName")
 """Traits that are kept for every catalog. Others are kept only where the catalog uses them."""
 
-SHORTEST_TIMER: Final = 15 * MINUTE
-"""Lower bound of ``Plan.lookahead``: the slot of log time in a file."""
+SHORTEST_TIMER: Final = SECOND
+"""Lower bound of ``Plan.lookahead``: a person cannot be helped sooner."""
 
 LONGEST_LOOKAHEAD: Final = HOUR
-"""Upper bound of ``Plan.lookahead``. Sources batch events of at most this much log time, so that no timer is due within a batch. A step is
-checked four times in about a third of its usual time: a batch of a 24th of the usual time delays no check."""
+"""Upper bound of ``Plan.lookahead``. Sources batch events of at most this much log time, so that no timer is due within a batch."""
+
+CHECKS: Final = 24
+"""A step is first checked after a tenth of its horizon. Batches of a 24th of the shortest horizon delay no check."""
 
 SEGMENT_PART: Final = 32
 """Characters of a trait that a segment's name contains."""
@@ -133,22 +135,42 @@ class Plan:
         """Path → its steps in order, each with the steps that it requires."""
         self.places: Final = frozenset((path.id, step) for path in catalog.paths for step in path.steps)
         """Every (path, step) of this catalog. A person's state may contain others, from an earlier catalog."""
-        self.needed: Final[dict[str, frozenset[str]]] = {path.id: frozenset(path.activated_by or path.steps) for path in catalog.paths}
+        self.later_steps: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+            (path.id, step): tuple(path.steps[place + 1 :]) if path.order == "free" else ()
+            for path in catalog.paths
+            for place, step in enumerate(path.steps)
+        }
+        """The steps of a path that come after one of them; none where the order matters."""
+        self.optional: Final = frozenset(step.id for step in catalog.steps if step.optional)
+        self.alternatives: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+            (path.id, step): tuple(each for each in group if each != step)
+            for path in catalog.paths
+            for group in path.any_of
+            for step in group
+        }
+        """(path, step) → the other steps of its group, one of which is enough."""
+        self.needed: Final[dict[str, tuple[frozenset[str], ...]]] = {path.id: _needed(path, self.optional) for path in catalog.paths}
+        """Path → sets of steps: it is activated when one step of each set is completed."""
+        self.observing: Final = catalog.observing
         self.slow_after: Final[dict[str, int]] = {
             step.id: max(int(step.typical * catalog.triggers.slow_step.factor), catalog.triggers.slow_step.at_least)
             for step in catalog.steps
         }
         usual = min([step.usual for step in catalog.steps if step.usual] or [2 * catalog.triggers.inactive.after])
         self.lookahead: Final = max(
-            SHORTEST_TIMER, min(usual // 24, LONGEST_LOOKAHEAD, catalog.limits.attribution_window, catalog.limits.recommendation_ttl)
+            SHORTEST_TIMER,
+            min(usual // CHECKS, LONGEST_LOOKAHEAD, catalog.limits.attribution_window, catalog.limits.recommendation_ttl),
         )
-        """No timer is ever due sooner than this after the log time at which it was set, in milliseconds."""
+        """No timer is ever due sooner than this after the log time at which it was set, in milliseconds; sooner only where the learned
+        horizons are shorter than the catalog expects (``state/stuck/parameters.py``)."""
         self.traits: Final[frozenset[str]] = frozenset(KNOWN_TRAITS) | _used_traits(catalog)
         self._rules: Final[dict[str, RuleBook]] = _index(catalog)
         self._automatic: Final[dict[str, RuleBook]] = _automatic(catalog)
         self._matches: Final = tuple(
             (path.id, tuple((trait, compile_test(condition)) for trait, condition in path.match.items())) for path in catalog.paths
         )
+        self._starts: Final = tuple((trait, compile_test(condition)) for trait, condition in catalog.starts.match.items())
+        self.everyone_starts: Final = catalog.starts == Starts()
         self._arms: Final[dict[tuple[str, str], tuple[str, ...]]] = {
             (trigger, step.id): _eligible(catalog, step, trigger) for trigger in TRIGGERS for step in catalog.steps
         }
@@ -168,6 +190,13 @@ class Plan:
         """Whether the client sends such an event by itself, so that it says nothing of the person's rhythm."""
         book = self._automatic.get(event_type)
         return book is not None and bool(book.matching(name, payload))
+
+    def starts(self, traits: Mapping[str, Scalar], *, first_seen: int, signup_at: int) -> bool:
+        """Whether a person begins the onboarding."""
+        starts = self.catalog.starts
+        if (starts.when == "signup" and not signup_at) or first_seen < starts.after:
+            return False
+        return all(test(traits.get(trait)) for trait, test in self._starts)
 
     def arms(self, trigger: str, step: str, at: int) -> tuple[str, ...]:
         """Arms with a text for ``trigger`` and ``step``, on one delivered surface, at log time ``at``, in catalog order."""
@@ -197,6 +226,12 @@ class Plan:
     def segment(self, traits: Mapping[str, Scalar]) -> str:
         """The person's segment, for the learner; ``*`` where the catalog's ``segment_by`` is empty."""
         return "|".join(str(traits.get(trait, "-"))[:SEGMENT_PART].replace("|", "/") for trait in self.catalog.segment_by) or "*"
+
+
+def _needed(path: Path, optional: frozenset[str]) -> tuple[frozenset[str], ...]:
+    group_of = {step: frozenset(group) for group in path.any_of for step in group}
+    needed = path.activated_by or [step for step in path.steps if step not in optional]
+    return tuple(dict.fromkeys(group_of.get(step, frozenset((step,))) for step in needed))
 
 
 def find(payload: Fields, field: tuple[str, ...]) -> Any:
@@ -272,7 +307,7 @@ def _rule(step: str, matcher: Matcher, completion: int, times: int) -> Rule:
 
 
 def _used_traits(catalog: Catalog) -> frozenset[str]:
-    used = {trait for path in catalog.paths for trait in path.match}
+    used = {trait for path in catalog.paths for trait in path.match} | set(catalog.starts.match)
     return frozenset(used | set(catalog.segment_by) | {slot.trait for slot in catalog.slots.values()})
 
 

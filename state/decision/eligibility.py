@@ -25,6 +25,10 @@ def reason_not_to_decide(plan: Plan, person: Person, group: str, trigger: str, s
         return "trigger_disabled"
     if not person.guidance or refuses_surface(plan, person, trigger, step, at):
         return "opted_out"
+    if group == "existing":
+        return "existing_person"
+    if plan.observing:
+        return "observing"
     if group == "holdout":
         return "holdout"
     if person.bot:

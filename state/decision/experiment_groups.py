@@ -16,15 +16,16 @@ _NAMES: Final = ("", "holdout", "rules", "adaptive")
 
 
 def experiment_group(plan: Plan, person: Person) -> str:
-    """``holdout``, ``rules`` or ``adaptive``."""
+    """``holdout``, ``rules`` or ``adaptive``; ``existing`` for a person who does not begin the onboarding, by the catalog's ``starts``."""
     catalog, group = plan.catalog, _NAMES[person.group]
+    if not plan.everyone_starts and not plan.starts(person.traits, first_seen=person.first_seen, signup_at=person.signup_at):
+        return "existing"
+    if catalog.observing:
+        return "holdout"
     if group:
         ended = (group == "holdout" and not catalog.holdout) or (group == "rules" and not catalog.rules)
         return "adaptive" if ended else group
-    draw = person.draw if person.draw is not None else experiment_draw(person.tenant, person.user)
-    if draw < catalog.holdout:
-        return "holdout"
-    return "rules" if draw < catalog.holdout + catalog.rules else "adaptive"
+    return _drawn(plan, person)
 
 
 def experiment_draw(tenant: str, user: str) -> float:
@@ -33,6 +34,13 @@ def experiment_draw(tenant: str, user: str) -> float:
 
 
 def draw_group(plan: Plan, person: Person) -> None:
-    """Draw the group of a person who is new, or whose first id became known."""
-    person.group = 0
-    person.group = _NAMES.index(experiment_group(plan, person))
+    """Draw the group of a person who is new, or whose first id became known. A catalog that only observes draws none."""
+    person.group = 0 if plan.catalog.observing else _NAMES.index(_drawn(plan, person))
+
+
+def _drawn(plan: Plan, person: Person) -> str:
+    catalog = plan.catalog
+    draw = person.draw if person.draw is not None else experiment_draw(person.tenant, person.user)
+    if draw < catalog.holdout:
+        return "holdout"
+    return "rules" if draw < catalog.holdout + catalog.rules else "adaptive"

@@ -147,7 +147,7 @@ class Fold:
         """The visitor is the person under ``into_key`` from now on."""
         self._guidance.withdraw(out, person, "merged", person.now)
         self._guidance.attribution.void(out, person, person.now)
-        self._detector.censor(person, person.now, out)
+        self._detector.censor(person)
         person.merged_into = into_key
         person.episode, person.check_due = None, 0
         if person.path:
@@ -251,8 +251,9 @@ class Fold:
         kind_of_event = note_event(person, event)
         if plan.keeps_notes:
             keep_notes(person, event)
+        self._detector.begin(person, done, person.now, out)
         if not event.from_visitor:
-            self._detector.detect_bot(person, event, kind_of_event, bool(rules), person.now, out, parameters)
+            self._detector.detect_bot(person, event, kind_of_event, bool(rules), person.now, parameters)
         if signing_up:
             self._guidance.consider(out, person, "signup", person.now, done)
         if newly and evidence_changed:  # a new path may count steps that were done long ago
@@ -319,7 +320,7 @@ class Fold:
         if not (moved or newly):
             return done, newly
         first = step not in person.since and not anew
-        if step:
+        if step and self._detector.begins(person):
             person.since.setdefault(step, person.now if anew else last_progress(person, done))
             out.rows.append(progress_fact(plan, person, step, done))
         if moved:
@@ -332,6 +333,7 @@ class Fold:
             person.pages.clear()
             person.active, person.slow_noted = 0, False
         self._detector.update_episode(person, done, person.now, out, first=first)
+        self._detector.leave_episode(person, done, person.now, out)
         return done, newly
 
     def _consider_return(self, person: Person, done: Mapping[str, int], out: Collector) -> None:
@@ -342,7 +344,7 @@ class Fold:
     def _delete(self, person: Person, event: Event, out: Collector) -> None:
         """Forget the person except for the time of the deletion. The version increases, so that no older record can return."""
         self._guidance.attribution.void(out, person, person.now)
-        self._detector.censor(person, person.now, out)
+        self._detector.censor(person)
         self._erase(out, Erase(person.tenant, person.user, person.version + 1))
         _forget(person, event.timestamp)
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from state.catalog.model import Scalar
+from state.stuck.row import Row
 
 CLICKED: Final = 1
 DISMISSED: Final = 2
@@ -86,13 +87,15 @@ class ActivityRhythm(msgspec.Struct, gc=False, array_like=True):
 class Episode(msgspec.Struct, gc=False, array_like=True):
     """The current step and the evidence since it became current (``onset``), for ``state/stuck/detector.py``.
 
-    ``alarmed`` is when the alarm was raised, 0 for none. ``observed``: 0 not, or no longer; 1 as a held-out person; 2 as a guided one.
-    ``matured``: the horizon has passed. ``recorded``: a row was kept for evidence between checkpoints. ``sessions`` are those before it
-    began. ``last`` is the last event (``state/stuck/score.py``).
+    ``horizon`` is that of the step when the episode began, ``settled``: it followed from completions alone. ``alarmed`` is when the alarm
+    was raised, 0 for none. ``observed``: 0 not, or no longer; 1 as a held-out person; 2 as a guided one. ``matured``: the horizon has
+    passed. ``left``: a later step was completed. ``sessions`` are those before it began. ``rows`` is what was said about it
+    (``state/stuck/score.py``).
     """
 
     step: str
     onset: int
+    horizon: int
     observed: int = 0
     sessions: int = 0
     errors: int = 0
@@ -101,10 +104,10 @@ class Episode(msgspec.Struct, gc=False, array_like=True):
     circles: int = 0
     touches: int = 0
     alarmed: int = 0
+    settled: bool = False
     matured: bool = False
-    recorded: bool = False
-    last: int = 0
-    rows: list[int] = []
+    left: bool = False
+    rows: list[Row] = []
 
 
 class Person(msgspec.Struct, gc=False, array_like=True):

@@ -32,19 +32,33 @@ def completed(plan: Plan, path: str, steps: Mapping[str, StepState]) -> dict[str
 
 
 def current_step(plan: Plan, path: str, done: Mapping[str, int]) -> str:
-    """First step of the path that is not completed and whose required steps are; empty where there is none."""
+    """First step of the path that is not completed, whose required steps are, and that need not be skipped; empty where there is none.
+
+    An optional step is skipped once a later one is completed, and one of a group once another of the group is.
+    """
     for step_id, required in plan.routes.get(path, ()):
-        if step_id not in done and (not required or all(each in done for each in required)):
-            return step_id
+        if step_id in done or (required and not all(each in done for each in required)):
+            continue
+        if step_id in plan.optional and any(each in done for each in plan.paths[path].steps[plan.paths[path].steps.index(step_id) + 1 :]):
+            continue
+        if any(each in done for each in plan.alternatives.get((path, step_id), ())):
+            continue
+        return step_id
     return ""
 
 
 def activated_at(plan: Plan, path: str, done: Mapping[str, int]) -> int:
     """When the last step that activation needs was completed; 0 while one is missing."""
     needed = plan.needed.get(path)
-    if not needed or not all(step in done for step in needed):
+    if not needed:
         return 0
-    return max(done[step] for step in needed)
+    at = 0
+    for group in needed:
+        times = [done[step] for step in group if step in done]
+        if not times:
+            return 0
+        at = max(at, min(times))
+    return at
 
 
 def last_progress(person: Person, done: Mapping[str, int]) -> int:

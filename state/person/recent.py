@@ -9,8 +9,8 @@ from state.event_fields import read_text
 from state.events import Event
 from state.person.person import Person
 
-EVENTS_COUNTED: Final = 5
-"""Events are counted up to here: the maximum of a catalog's ``cold_events``."""
+EVENTS_COUNTED: Final = 255
+"""Events are counted up to here: a catalog's ``cold_events`` is at most 5, and the score knows powers of two."""
 
 NOTES_KEPT: Final = 2
 MAX_NOTE: Final = 160

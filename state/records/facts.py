@@ -188,6 +188,28 @@ class SignalFact(Fact, frozen=True, gc=False, kw_only=True):
     parameters_version: int = 0
 
 
+class StuckScoreFact(Fact, frozen=True, gc=False, kw_only=True):
+    """The score of a held-out person who still waits at ``share`` of the horizon of their step.
+
+    ``score`` is the estimated probability that they will neither complete nor leave the step within ``horizon_ms``; ``time_alone`` is the
+    share of stuck people among those who waited as long at this step before.
+    """
+
+    TABLE = "stuck_scores"
+    KEY = ("tenant_id", "user_id", "step_id", "share")
+
+    tenant_id: str
+    user_id: str
+    step_id: str
+    share: float
+    score: float
+    time_alone: float
+    horizon_ms: float
+    judged_at: int
+    parameters_version: int
+    version: int
+
+
 class ProgressFact(Fact, frozen=True, gc=False, kw_only=True):
     """A person's progress on one step of their path. ``status``: ``locked`` (not reached), ``current`` (is or was), ``completed``.
 
@@ -316,9 +338,10 @@ class ArmStopFact(Fact, frozen=True, gc=False, kw_only=True):
 class StepStatisticFact(Fact, frozen=True, gc=False, kw_only=True):
     """The statistics of one step when ``parameters_version`` was published; ``step_id`` = ``*`` is the detector as a whole.
 
-    ``horizon_ms`` is the time within which nine of ten of the people who complete the step unaided have done so, ``median_ms`` half of
-    them. ``curve_ms`` and ``survival`` are the survival curve: the share that has not completed the step so long after it became current.
-    ``episodes`` is the weight of the data, prior excluded. ``weights`` is JSON: the coefficients of the score, only on the row ``*``.
+    ``horizon_ms`` is the time within which nine of ten of the last completions took place, ``median_ms`` half of them. ``curve_ms`` and
+    ``survival`` are the survival curve: the share that has not completed the step so long after it became current. ``completion_share`` is
+    the share completed or left within the horizon. ``episodes`` is the number of ended episodes. ``weights`` is JSON, only on the row
+    ``*``: the operating point, and how much evidence counts beside time alone.
     """
 
     TABLE = "step_statistics"
@@ -391,6 +414,7 @@ FACTS: tuple[type[Fact], ...] = (
     LlmCallFact,
     OutcomeFact,
     SignalFact,
+    StuckScoreFact,
     ProgressFact,
     PersonFact,
     CatalogFact,

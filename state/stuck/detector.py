@@ -1,19 +1,20 @@
 """The detector: tracks each person's episode, scores it, and raises an alarm when the person is stuck. It treats held-out people alike.
 
-An *episode* is a person at their current step. It is scored when evidence arrives (errors, rage clicks, circles, a slow step), and by a
-timer at each quarter of the time up to the step's deadline (``state/stuck/survival.py``). The score (``state/stuck/score.py``) is the
-probability that the step will not be completed within its horizon. A score above the threshold raises an alarm: at most one for each
-episode, and none after half of the horizon, when it would come too late to count. The catalog's thresholds define evidence; only the score
-raises an alarm.
+An *episode* is a person at their current step, from its becoming current. It ends when the step is completed, or is *left* when a later
+step is completed before. Its *horizon* is that of the step when it began (``state/stuck/completion_times.py``). It is scored when evidence
+arrives (errors, rage clicks, circles, a slow step), and by a timer at each of ``SHARES`` of the horizon. The score
+(``state/stuck/score.py``) is the probability that the person will neither complete nor leave the step within its horizon without help. A
+score at or above the threshold raises an alarm: at most one for each episode, and none after half of the horizon, when it would come too
+late. The catalog's thresholds define evidence; only the score raises an alarm.
 
-The end of an episode is reported as an ``EpisodeObservation``. The level of the models is estimated from held-out people, because nothing
-influenced them; there are few of them. Guided people contribute what both have in common: how steps compare, and the effect of each kind of
-evidence. The two are separated by the experiment group, never by exposure: only people who return are shown anything, so people without an
-exposure would look more stuck than they are. Where the catalog has no holdout, everyone counts as held out.
+The end of an episode is reported as an ``EpisodeObservation``. Guided people contribute what both groups have in common; that they are
+guided is a feature of its own. The two are separated by the experiment group, never by exposure: only people who return are shown anything,
+so people without an exposure would look more stuck than they are. Where the catalog has no holdout, everyone counts as held out.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -29,15 +30,15 @@ from state.ids import Keys
 from state.person import bot_detection
 from state.person.collector import Collector
 from state.person.person import ActivityRhythm, Episode, Person
-from state.person.progress import current_step
+from state.person.progress import current_step, last_progress
 from state.records.fact_builders import progress_fact
-from state.records.facts import SignalFact
+from state.records.facts import SignalFact, StuckScoreFact
 from state.stuck import signals
-from state.stuck.observations import EpisodeObservation
+from state.stuck.evidence import HELD_OUT, Kind, feature, features
+from state.stuck.observations import COMPLETED, LEFT, WAITING, EpisodeObservation
 from state.stuck.parameters import Parameters, ParameterStore
-from state.stuck.score import ACTIVE_FROM, ALARMED, LAST_CHECKPOINT, OPEN, RAISING, SILENT_FROM, Levels
-from state.stuck.survival import Curve
-from state.times import minute_of_day
+from state.stuck.row import Row
+from state.stuck.score import SHARES, Prediction, bucket_at
 from state.vocabulary import STUCK_TRIGGERS
 
 _INACTIVE, _ERRORS, _RAGE, _LOOPING, _SLOW = STUCK_TRIGGERS
@@ -45,21 +46,9 @@ _json = msgspec.json.Encoder()
 
 _HELD_OUT, _GUIDED = 1, 2
 _MAX_COUNTED: Final = 99
-_MAX_ROWS: Final = 6
-_MANY_TOUCHES: Final = 3
-_LAST_EVENT: Final = {"page_view": 1, "button_click": 2, "error": 3}
-_OTHER_EVENT: Final = 4
-_THREE_HOURS: Final = 180  # minutes
+_MAX_ROWS: Final = 8
 _NO_ACTIVITY: Final = EXPOSURES | {"identify"}
 _ANSWERS: Final = EXPOSURES - {"recommendation_shown"}
-_TRIGGER_OF_PART: Final = {
-    "silence": _INACTIVE,
-    "visits": _INACTIVE,
-    "errors": _ERRORS,
-    "rageClicks": _RAGE,
-    "circles": _LOOPING,
-    "slow": _SLOW,
-}
 
 
 class Detector:
@@ -80,7 +69,7 @@ class Detector:
 
     # bots
 
-    def detect_bot(self, person: Person, event: Event, kind: int, meant: bool, at: int, out: Collector, parameters: Parameters) -> None:
+    def detect_bot(self, person: Person, event: Event, kind: int, meant: bool, at: int, parameters: Parameters) -> None:
         """Update the rhythm of a person's events, mark bots, and clear those who turn out to be people.
 
         ``kind`` is the hash of the event's type and subject; ``meant``: it fulfils a matcher of a step.
@@ -106,17 +95,17 @@ class Detector:
         marked = bot_detection.is_marked(rhythm, event.timestamp)
         if marked and not person.bot:
             person.bot, person.check_due = True, 0
-            self.censor(person, at, out)
+            self.censor(person)
         elif person.bot and not marked:
             person.bot = False
             self.reschedule(person, at, parameters)
         elif bot_detection.is_monitor(rhythm, event.timestamp):
-            self.censor(person, at, out)
+            self.censor(person)
 
     def reschedule(self, person: Person, at: int, parameters: Parameters) -> None:
         """Set the timer of the current step anew: something that it depends on has changed."""
         if person.episode is not None:
-            self._schedule(person, person.episode, at, parameters.curves[person.episode.step])
+            self._schedule(person, person.episode, at, parameters)
 
     def forget_rhythm(self, person: Person) -> None:
         """The catalog switched bot detection off."""
@@ -126,62 +115,88 @@ class Detector:
 
     def update_episode(self, person: Person, done: Mapping[str, int], at: int, out: Collector, *, first: bool) -> None:
         """Progress or the path changed: end the episode and begin the next. ``first``: the step is current for the first time."""
-        current = "" if person.activated_at or person.merged_into else current_step(self._plan, person.path, done)
+        current = self._current(person, done)
         episode = person.episode
         if episode is not None and episode.step == current:
             return
         parameters = self.parameters(person, at, out)
         if episode is not None:
-            self._end(person, episode, done, at, out, parameters)
+            self._end(person, episode, done, at, out)
         person.episode, person.check_due = None, 0
         if not current:
             return
         observed = self._observed_as(person) if first else 0
-        episode = person.episode = Episode(current, person.since[current], observed, person.sessions)
-        if observed:
-            self._emit(out, person, episode, "entered", at)
-        self._schedule(person, episode, at, parameters.curves[current])
+        episode = person.episode = Episode(current, person.since[current], parameters.horizons[current], observed, person.sessions)
+        episode.settled = current in parameters.settled
+        self._leave(person, episode, done, at, out)
+        self._schedule(person, episode, at, parameters)
 
-    def censor(self, person: Person, at: int, out: Collector) -> None:
-        """Censor the person's episode: they are a bot, or are no longer observed."""
-        episode = person.episode
-        if episode is not None and episode.observed:
-            self._emit(out, person, episode, "censored", at, lasted=max(at - episode.onset, 0))
-            episode.observed, episode.rows = 0, []
-
-    def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector, parameters: Parameters) -> None:
-        """End the episode: the step was completed, or the person changed to another path."""
-        if episode.step not in done:
-            self.censor(person, at, out)
+    def begin(self, person: Person, done: Mapping[str, int], at: int, out: Collector) -> None:
+        """Begin the episode of a person who begins the onboarding with this event, by the catalog's ``starts``."""
+        if self._plan.everyone_starts or person.episode is not None or not person.path:
             return
-        lasted = max(done[episode.step] - episode.onset, 0)
-        horizon = parameters.curves[episode.step].horizon
-        if episode.observed:
-            rows = () if episode.matured else tuple(episode.rows)
-            self._emit(out, person, episode, "completed", at, lasted=lasted, rows=rows, positive=lasted > horizon)
+        current = self._current(person, done)
+        if current and current not in person.since:
+            person.since[current] = last_progress(person, done)
+            out.rows.append(progress_fact(self._plan, person, current, done))
+            self.update_episode(person, done, at, out, first=True)
+
+    def _current(self, person: Person, done: Mapping[str, int]) -> str:
+        """The step at which the person may be stuck; empty where there is none."""
+        plan = self._plan
+        if person.activated_at or person.merged_into or not self.begins(person):
+            return ""
+        return current_step(plan, person.path, done)
+
+    def begins(self, person: Person) -> bool:
+        """Whether the person begins the onboarding, by the catalog's ``starts``."""
+        plan = self._plan
+        return plan.everyone_starts or plan.starts(person.traits, first_seen=person.first_seen, signup_at=person.signup_at)
 
     @staticmethod
-    def _emit(
-        out: Collector,
-        person: Person,
-        episode: Episode,
-        kind: str,
-        at: int,
-        *,
-        lasted: int = 0,
-        rows: tuple[int, ...] = (),
-        positive: bool = False,
-    ) -> None:
+    def censor(person: Person) -> None:
+        """The person's episode is no longer observed: they are a bot, or have become another person."""
+        if person.episode is not None:
+            person.episode.observed, person.episode.rows = 0, []
+
+    def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector) -> None:
+        """End the episode: the step was completed, or the person changed to another path."""
+        if episode.step not in done or episode.left:
+            self.censor(person)
+        else:
+            self._observe(out, person, episode, COMPLETED, at, lasted=max(done[episode.step] - episode.onset, 0))
+
+    def leave_episode(self, person: Person, done: Mapping[str, int], at: int, out: Collector) -> None:
+        """Progress was made: end the episode where it was at a later step."""
+        if person.episode is not None:
+            self._leave(person, person.episode, done, at, out)
+
+    def _leave(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector) -> None:
+        if episode.left or episode.step in done:
+            return
+        later = [done[step] for step in self._plan.later_steps[person.path, episode.step] if step in done]
+        if later and min(later) >= episode.onset:
+            self._observe(out, person, episode, LEFT, at, lasted=min(later) - episode.onset)
+        if later:
+            episode.left, episode.observed, episode.rows = True, 0, []
+            person.check_due = 0
+
+    @staticmethod
+    def _observe(out: Collector, person: Person, episode: Episode, end: int, at: int, *, lasted: int) -> None:
+        if not episode.observed:
+            return
         out.observations.append(
             EpisodeObservation(
                 tenant=person.tenant,
                 step=episode.step,
-                kind=kind,
+                end=end,
                 at=at,
                 since=episode.onset,
+                horizon=episode.horizon,
                 lasted=lasted,
-                rows=rows,
-                positive=positive,
+                rows=() if episode.matured else tuple(episode.rows),
+                settled=episode.settled,
+                matured=episode.matured,
                 guided=episode.observed == _GUIDED,
             )
         )
@@ -192,51 +207,47 @@ class Detector:
         held_out = experiment_group(self._plan, person) == "holdout" or not self._plan.catalog.holdout
         return _HELD_OUT if held_out else _GUIDED
 
-    def _schedule(self, person: Person, episode: Episode, now: int, curve: Curve) -> None:
-        """Set the timer for the next checkpoint that is far enough away, or for the horizon, when the episode matures."""
+    def _schedule(self, person: Person, episode: Episode, now: int, parameters: Parameters) -> None:
+        """Set the timer for the next share of the horizon that is far enough away, or for the horizon, when the episode matures."""
         person.check_due = 0
-        soonest = now + self._plan.lookahead
-        if person.bot:
+        soonest = now + parameters.lookahead
+        if person.bot or episode.left:
             return
         if not episode.alarmed or episode.observed:
-            for quarter in range(1, LAST_CHECKPOINT + 1):
-                due = episode.onset + curve.deadline * quarter // LAST_CHECKPOINT
+            for share in SHARES:
+                due = episode.onset + math.ceil(share * episode.horizon)
                 if due >= soonest:
                     person.check_due = due
                     return
         if episode.observed and not episode.matured:
-            person.check_due = max(episode.onset + curve.horizon, soonest)
+            person.check_due = max(episode.onset + episode.horizon + 1, soonest)
 
     # scoring
 
     def check(self, person: Person, due: int, done: Mapping[str, int], out: Collector, parameters: Parameters) -> None:
         """The timer of the current step fired at log time ``due``."""
         episode = person.episode
-        if episode is None or person.bot:
+        if episode is None or person.bot or episode.left:
             return
-        curve = parameters.curves[episode.step]
         elapsed = due - episode.onset
-        if elapsed >= curve.horizon:
-            if episode.observed and not episode.matured:
-                self._emit(out, person, episode, "matured", due - 1, rows=tuple(episode.rows), positive=True)
+        if elapsed > episode.horizon:
+            if not episode.matured:
+                self._observe(out, person, episode, WAITING, due - 1, lasted=elapsed)
             episode.matured, episode.rows = True, []
-        elif 2 * elapsed <= curve.horizon:
-            checkpoint = min(int(LAST_CHECKPOINT * elapsed / curve.deadline + 0.05), LAST_CHECKPOINT)
-            self._score(person, episode, due, checkpoint, done, out, parameters, {}, record=True)
-        self._schedule(person, episode, due, curve)
+        elif 2 * elapsed <= episode.horizon + 1:
+            self._score(person, episode, due, done, out, parameters, {})
+        self._schedule(person, episode, due, parameters)
 
     def take_event(
         self, person: Person, event: Event, rules: tuple[Rule, ...], done: Mapping[str, int], out: Collector, parameters: Parameters
     ) -> None:
         """Count an applied event as evidence, and score the episode where it completes a sign of being stuck."""
         episode = person.episode
-        if episode is None or person.bot or event.timestamp < episode.onset:
+        if episode is None or person.bot or episode.left or event.timestamp < episode.onset:
             return
         kind, at, policies = event.type, event.timestamp, self._plan.triggers
         if episode.touches < _MAX_COUNTED and any(rule.step == episode.step for rule in rules):
             episode.touches += 1
-        if at == person.newest:
-            episode.last = _LAST_EVENT.get(kind, _OTHER_EVENT)
         details: dict[str, Any] | None = None
         if kind == "error" and policies.errors.enabled:
             episode.errors = min(episode.errors + 1, _MAX_COUNTED)
@@ -258,87 +269,77 @@ class Detector:
             details = details or {}
         if details is None:
             return
-        curve = parameters.curves[episode.step]
-        elapsed = max(person.now - episode.onset, 0)
-        if 2 * elapsed <= curve.horizon:
-            checkpoint = min(int(LAST_CHECKPOINT * elapsed / curve.deadline), LAST_CHECKPOINT - 1)
-            self._score(person, episode, person.now, checkpoint, done, out, parameters, details, record=not episode.recorded)
-            episode.recorded = True
-
-    def _levels(self, person: Person, episode: Episode, at: int, checkpoint: int, deadline: int) -> Levels:
-        enabled, triggers = self._enabled, self._plan.triggers
-        silence = min(max(at - person.newest, 0), max(at - episode.onset, 0)) / deadline if enabled[_INACTIVE] else 0.0
-        errors = 0
-        if episode.bursts:
-            errors = 3 if episode.errors < 2 * triggers.errors.count else 4
-        elif episode.errors:
-            errors = 1 if episode.errors < triggers.errors.count else 2
-        slow = self._plan.slow_after[episode.step]
-        touches = episode.touches
-        return Levels(
-            checkpoint=checkpoint,
-            silence=sum(silence >= share for share in SILENT_FROM),
-            errors=errors,
-            rage=min(episode.rage, 2),
-            circles=min(episode.circles, 3),
-            slow=min(person.active // slow, 2) if enabled[_SLOW] else 0,
-            activity=1 + sum(person.active >= each for each in ACTIVE_FROM) if person.active else 0,
-            last=episode.last,
-            visits=min(person.sessions - episode.sessions, 3) if enabled[_INACTIVE] else 0,
-            touches=0 if not touches else 1 if touches < _MANY_TOUCHES else 2,
-            hour=minute_of_day(person.newest, str(person.traits.get("timezone", "UTC"))) // _THREE_HOURS,
-        )
+        if 2 * max(person.now - episode.onset, 0) <= episode.horizon:
+            self._score(person, episode, person.now, done, out, parameters, details)
 
     def _score(
         self,
         person: Person,
         episode: Episode,
         at: int,
-        checkpoint: int,
         done: Mapping[str, int],
         out: Collector,
         parameters: Parameters,
         details: Mapping[str, Any],
-        *,
-        record: bool,
     ) -> None:
-        """Score the episode at log time ``at`` and raise the alarm above the threshold. ``record``: keep the levels as a row."""
-        curve, model = parameters.curves[episode.step], parameters.model
-        levels = self._levels(person, episode, at, checkpoint, curve.deadline)
-        flag = ALARMED if episode.alarmed else OPEN
-        if not episode.alarmed and not (person.rhythm is not None and bot_detection.is_suspicious(person.rhythm, at)):
-            score = model.score(episode.step, levels)
-            if score >= (model.last if checkpoint == LAST_CHECKPOINT else model.early):
-                parts = model.parts(levels)
-                trigger = self._trigger_of(parts)
-                if trigger:
-                    flag = RAISING
-                    self._alarm(person, episode, trigger, score, parts, at, done, out, curve, details)
-        if episode.observed and not episode.matured and (record or flag == RAISING) and len(episode.rows) < _MAX_ROWS:
-            episode.rows.append(levels._replace(guided=int(episode.observed == _GUIDED)).pack(flag))
+        """Score the episode at log time ``at`` and raise the alarm at the threshold. ``details``: of the evidence that led to it."""
+        bucket = bucket_at(max(at - episode.onset, 0), episode.horizon)
+        evidence = features(person, episode, at=at, bucket=bucket)
+        found = parameters.score.predict(episode.step, bucket, evidence)
+        if episode.observed and not episode.matured and len(episode.rows) < _MAX_ROWS:
+            own = evidence if episode.observed == _HELD_OUT else [each for each in evidence if each != HELD_OUT]
+            episode.rows.append(Row(bucket, found.time, found.added, found.score, tuple(own)))
+        if not details and episode.observed == _HELD_OUT:
+            out.rows.append(
+                StuckScoreFact(
+                    tenant_id=person.tenant,
+                    user_id=person.user,
+                    step_id=episode.step,
+                    share=SHARES[bucket - 1],
+                    score=round(found.score, 6),
+                    time_alone=round(found.time, 6),
+                    horizon_ms=float(episode.horizon),
+                    judged_at=at,
+                    parameters_version=out.parameters,
+                    version=person.version,
+                )
+            )
+        if episode.alarmed or found.score < parameters.point.threshold:
+            return
+        if person.rhythm is not None and bot_detection.is_suspicious(person.rhythm, at):
+            return
+        signs = self._signs(episode, person, parameters)
+        trigger = self._trigger_of(signs)
+        if trigger:
+            self._alarm(person, episode, trigger, found, signs, at, done, out, details)
 
-    def _trigger_of(self, parts: Mapping[str, float]) -> str:
-        """The trigger whose evidence adds most to the score. ``stuck:inactive``, if enabled, where none adds anything; else empty."""
-        added: dict[str, float] = {trigger: 0.0 for trigger, enabled in self._enabled.items() if enabled}
-        for part, trigger in _TRIGGER_OF_PART.items():
-            if trigger in added:
-                added[trigger] += parts[part]
-        best = max(added, key=lambda trigger: added[trigger], default="")
-        if best and added[best] > 0.0:
-            return best
-        return _INACTIVE if _INACTIVE in added else ""
+    def _signs(self, episode: Episode, person: Person, parameters: Parameters) -> dict[str, float]:
+        """What each sign of being stuck that the person showed adds to the score, in logits; at least a little."""
+        shown = {
+            _ERRORS: feature(Kind.ERROR_BURSTS, min(episode.bursts, 3)) if episode.bursts else -1,
+            _RAGE: feature(Kind.RAGE_CLICKS, min(episode.rage, 3)) if episode.rage else -1,
+            _LOOPING: feature(Kind.CIRCLES, min(episode.circles, 3)) if episode.circles else -1,
+            _SLOW: feature(Kind.SLOW, 1) if person.slow_noted else -1,
+        }
+        weight = parameters.score.weight
+        return {trigger: max(weight(sign), 0.001) for trigger, sign in shown.items() if sign >= 0 and self._enabled[trigger]}
+
+    def _trigger_of(self, signs: Mapping[str, float]) -> str:
+        """The trigger whose sign adds most to the score; ``stuck:inactive``, if enabled, where the person showed none; else empty."""
+        if signs:
+            return max(signs, key=lambda trigger: signs[trigger])
+        return _INACTIVE if self._enabled[_INACTIVE] else ""
 
     def _alarm(
         self,
         person: Person,
         episode: Episode,
         trigger: str,
-        score: float,
-        parts: Mapping[str, float],
+        found: Prediction,
+        signs: Mapping[str, float],
         at: int,
         done: Mapping[str, int],
         out: Collector,
-        curve: Curve,
         details: Mapping[str, Any],
     ) -> None:
         """Emit the signal with its evidence, and consider guidance."""
@@ -347,7 +348,7 @@ class Detector:
         step = episode.step
         evidence = {
             "elapsed": at - episode.onset,
-            "horizon": curve.horizon,
+            "horizon": episode.horizon,
             "lastActiveAt": person.newest,
             "errors": episode.errors,
             "errorBursts": episode.bursts,
@@ -356,7 +357,8 @@ class Detector:
             "activeTime": person.active,
             "visits": person.sessions - episode.sessions,
             "touches": episode.touches,
-            "logits": {part: round(added, 3) for part, added in parts.items() if round(added, 3)},
+            "signs": {sign: round(added, 3) for sign, added in signs.items()},
+            "timeAlone": round(found.time, 4),
             "parameters": out.parameters,
             **details,
         }
@@ -373,7 +375,7 @@ class Detector:
                 evidence=_json.encode(evidence).decode(),
                 detected_at=at,
                 version=person.version,
-                score=round(score, 6),
+                score=round(found.score, 6),
                 parameters_version=out.parameters,
             )
         )

@@ -1,63 +1,56 @@
-"""Estimates the step statistics of one tenant: counts observations by period, and fits parameters to the counts of earlier periods.
+"""Learns the step statistics of one tenant from how episodes ended, and publishes them at boundaries of log time.
 
-The parameters in force are a function of the counts, so a snapshot holds only counts: those of the *closed* periods, merged and discounted,
-and those of the *open* one, the period of the latest observation. The first observation of a later period closes the open one. A reader
-that needs the parameters of a later period before that gets the same values, computed in advance. Observations that arrive after their
-period was closed (from a partition whose log time lags) are counted in the open one.
+Observations wait until enough new ones came (``ENOUGH_NEW``) and their period has ended; then they are learned together, in an order that
+does not depend on how they arrived. The parameters in force are a function of what was learned, so a snapshot need not hold them. A
+boundary after which nothing happened costs nothing.
 """
 
 from __future__ import annotations
 
+import zlib
 from typing import Final
 
 import msgspec
 
 from state.catalog.plan import Plan
 from state.records.facts import StepStatisticFact
-from state.stuck.observations import EpisodeObservation
-from state.stuck.parameters import PERIOD, Parameters, prior
-from state.stuck.score import LAST_CHECKPOINT, checkpoint_of, fit
-from state.stuck.survival import EDGES, CohortCounts, bin_of, estimate
+from state.stuck import operating_point
+from state.stuck.completion_times import CompletionTimes
+from state.stuck.observations import COMPLETED, EpisodeObservation
+from state.stuck.operating_point import Past
+from state.stuck.parameters import PERIOD, Parameters, expected_horizon, prior
+from state.stuck.score import Score, ScoreState
 
-VERSION: Final = 1
-MOST_CELLS: Final = 8_192
-"""Cells kept at most. Beyond it, those of least weight are deleted; those of the last checkpoint, which set the threshold, last."""
-_MIN_CELL_WEIGHT: Final = 0.02
+VERSION: Final = 2
+ENOUGH_NEW: Final = 10
+"""Observations after which new parameters are worth their cost. With 50, horizons lag behind; with 1 it follows the calendar."""
+MOST_WAITING: Final = 4_096
+"""Episodes kept at most until it is known for their contemporaries whether they were stuck. Above it, half of all episodes are left out."""
+_MOST_THINNINGS: Final = 30
+_QUANTILES: Final = [share / 20 for share in range(1, 20)]
 _json = msgspec.json.Encoder()
 
 
-Entered = dict[str, dict[int, float]]
-Cells = dict[str, dict[int, tuple[float, float]]]
-Ended = dict[str, dict[int, dict[int, tuple[float, float]]]]
-
-
-class EpisodeCounts(msgspec.Struct, array_like=True):
-    """Counts of episodes. Those of guided people are in ``guided_entered`` and ``guided_ended``.
-
-    ``entered``: step → cohort → people who began. ``ended``: step → cohort → bin → completions and censored people. ``cells``: step → row →
-    episodes completed within the horizon, and not. Within a period counts are whole numbers, so sums do not depend on the order of
-    observations.
-    """
-
-    entered: Entered = {}
-    ended: Ended = {}
-    guided_entered: Entered = {}
-    guided_ended: Ended = {}
-    cells: Cells = {}
-    maturing: dict[int, Cells] = {}
-    """Cohort → its cells, until the horizon has passed for everyone in it. People who complete the step are known before those who do not;
-    counted at once, they would bias the rate upwards."""
-
-
 class EstimatorState(msgspec.Struct, array_like=True):
-    """The snapshot of an estimator. Periods are numbered from 1970 on; -1 where there was none."""
+    """The snapshot of an estimator. Periods are numbered from 1970 on; -1 where there was none.
+
+    ``settled``: steps of which an episode with a settled horizon has ended; those that began before no longer count.
+    ``fresh``: observations not learned yet. ``waiting``: those whose contemporaries are not all known. ``thinning``: from
+    a time on, of 2 ** n episodes that began, one is learned. It holds for all who began together, however their episodes end.
+    """
 
     version: int
     tenant: str
-    closed: EpisodeCounts
-    closed_period: int = -1
-    open: EpisodeCounts | None = None
-    open_period: int = -1
+    times: dict[str, CompletionTimes] = {}
+    score: ScoreState = msgspec.field(default_factory=ScoreState)
+    past: list[Past] = []
+    ended: dict[str, list[int]] = {}
+    settled: list[str] = []
+    learned_period: int = -1
+    fresh: list[EpisodeObservation] = []
+    fresh_period: int = -1
+    waiting: list[EpisodeObservation] = []
+    thinning: list[tuple[int, int]] = []
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -65,18 +58,18 @@ _decoder = msgspec.msgpack.Decoder(EstimatorState)
 
 
 class EstimatorError(Exception):
-    """The snapshot of an estimator cannot be read: a newer release wrote it, or it is damaged."""
+    """The snapshot of an estimator cannot be read: another release wrote it, or it is damaged."""
 
 
 class Estimator:
-    """The estimator of one tenant. Only ``learn`` changes its counts."""
+    """The estimator of one tenant."""
 
     def __init__(self, plan: Plan, state: EstimatorState) -> None:
         """Continue from ``state``."""
         self._plan: Final = plan
         self._state: Final = state
         self._in_force: Parameters | None = None
-        self._upcoming: Parameters | None = None
+        self._published = True
 
     @property
     def tenant(self) -> str:
@@ -84,59 +77,63 @@ class Estimator:
         return self._state.tenant
 
     def parameters(self, period: int) -> Parameters:
-        """The parameters in force in ``period``."""
+        """The parameters in force in ``period``. No observation of an earlier period may follow."""
         state = self._state
-        if state.open is not None and period > state.open_period:
-            if self._upcoming is None:
-                self._upcoming = self._estimate(self._with_open_period(), state.open_period)
-            return self._upcoming
+        if period > state.fresh_period >= 0 and len(state.fresh) >= ENOUGH_NEW:
+            self._learn_fresh()
         if self._in_force is None:
-            self._in_force = prior(self._plan) if state.closed_period < 0 else self._estimate(state.closed, state.closed_period)
+            self._in_force = prior(self._plan) if state.learned_period < 0 else self._parameters()
         return self._in_force
 
     def learn(self, observation: EpisodeObservation) -> list[StepStatisticFact]:
-        """Count an observation. Return the rows to publish where it closed a period.
+        """Take an observation. Return the rows to publish where parameters have changed.
 
-        Observations of different periods must come in order of time.
+        Observations of different periods must come in order of time. One that comes after its period has ended counts in the next.
         """
-        state, facts = self._state, []
-        period = observation.at // PERIOD
-        if state.open is None:
-            state.open, state.open_period = EpisodeCounts(), period
-        elif period > state.open_period:
-            parameters = self.parameters(period)
-            state.closed, state.closed_period = self._with_open_period(), state.open_period
-            state.open, state.open_period = EpisodeCounts(), period
-            self._in_force = parameters
-            facts = self.statistics(parameters)
-        self._upcoming = None
-        _count(state.open, observation)
+        period = max(observation.at // PERIOD, self._state.fresh_period)
+        parameters = self.parameters(period)
+        facts: list[StepStatisticFact] = []
+        if not self._published:
+            self._published, facts = True, self.statistics(parameters)
+        self._state.fresh_period = period
+        self._state.fresh.append(observation)
         return facts
 
     def statistics(self, parameters: Parameters) -> list[StepStatisticFact]:
         """The rows of published ``parameters``."""
-        at = parameters.version * PERIOD
-        edges = tuple(float(edge) for edge in EDGES[1:-1])
-        rows = [
-            StepStatisticFact(
-                tenant_id=self.tenant,
-                step_id=step,
-                parameters_version=parameters.version,
-                horizon_ms=float(curve.horizon),
-                median_ms=float(curve.median),
-                completion_share=curve.share,
-                episodes=curve.episodes,
-                curve_ms=edges,
-                survival=tuple(round(each, 6) for each in curve.survival[:-1]),
-                weights="",
-                learned_at=at,
-                version=parameters.version,
+        at, score, point = parameters.version * PERIOD, parameters.score, parameters.point
+        rows = []
+        for step, horizon in parameters.horizons.items():
+            times, ended = self._state.times.get(step), self._state.ended.get(step)
+            if times is None or ended is None:
+                continue
+            share = 1.0 - score.time_alone(step, 0)
+            rows.append(
+                StepStatisticFact(
+                    tenant_id=self.tenant,
+                    step_id=step,
+                    parameters_version=parameters.version,
+                    horizon_ms=float(horizon),
+                    median_ms=float(times.median(expected_horizon(self._plan, step))),
+                    completion_share=share,
+                    episodes=float(sum(ended)),
+                    curve_ms=tuple(times.quantiles(_QUANTILES)),
+                    survival=tuple(round(1.0 - share * each, 6) for each in _QUANTILES),
+                    weights="",
+                    learned_at=at,
+                    version=parameters.version,
+                )
             )
-            for step, curve in parameters.curves.items()
-            if curve.episodes > 0.0
-        ]
-        weights = _json.encode(parameters.model.weights()).decode()
-        episodes = sum(curve.episodes for curve in parameters.curves.values())
+        summary = {
+            "threshold": round(point.threshold, 4),
+            "askedPrecision": self._plan.triggers.precision,
+            "precision": round(point.precision, 4),
+            "recall": round(point.recall, 4),
+            "reachable": point.reachable,
+            "episodes": point.episodes,
+            "trust": [round(each, 3) for each in score.trust],
+            "shares": {step: [round(each, 4) for each in shares] for step, shares in score.shares.items()},
+        }
         whole = StepStatisticFact(
             tenant_id=self.tenant,
             step_id="*",
@@ -144,60 +141,73 @@ class Estimator:
             horizon_ms=0.0,
             median_ms=0.0,
             completion_share=0.0,
-            episodes=episodes,
+            episodes=float(sum(map(sum, self._state.ended.values()))),
             curve_ms=(),
             survival=(),
-            weights=weights,
+            weights=_json.encode(summary).decode(),
             learned_at=at,
             version=parameters.version,
         )
         return [*rows, whole]
 
     def encode(self) -> bytes:
-        """Encode the counts."""
+        """Encode what was learned."""
         return _encoder.encode(self._state)
 
-    def _estimate(self, counts: EpisodeCounts, period: int) -> Parameters:
-        until = (period + 1) * PERIOD
-        held_out, guided = CohortCounts(counts.entered, counts.ended), CohortCounts(counts.guided_entered, counts.guided_ended)
-        curves = estimate(self._plan, held_out, guided, until, PERIOD)
-        return Parameters(period + 1, curves, fit(self._plan, counts.cells))
-
-    def _with_open_period(self) -> EpisodeCounts:
-        """The counts of the closed periods, discounted, together with those of the open one."""
+    def _learn_fresh(self) -> None:
+        """Learn all fresh observations: their period has ended."""
         state = self._state
-        assert state.open is not None
-        half_life = self._plan.catalog.learning.half_life
-        discount = 2.0 ** (-(state.open_period - state.closed_period) * PERIOD / half_life) if state.closed_period >= 0 else 1.0
-        oldest = state.open_period - round(EDGES[-2]) // PERIOD
-        cells = {
-            step: {row: (a * discount, b * discount) for row, (a, b) in of.items() if (a + b) * discount >= _MIN_CELL_WEIGHT}
-            for step, of in state.closed.cells.items()
-        }
-        horizons = self.parameters(state.open_period).curves
-        until = (state.open_period + 1) * PERIOD
-        maturing: dict[int, Cells] = {}
-        for cohort, by_step in [*sorted(state.closed.maturing.items()), *sorted(state.open.maturing.items())]:
-            for step, added in by_step.items():
-                if step not in horizons:  # an earlier catalog had it
-                    continue
-                matured = (cohort + 1) * PERIOD + horizons[step].horizon <= until
-                counted = (cells if matured else maturing.setdefault(cohort, {})).setdefault(step, {})
-                for row, pair in added.items():
-                    counted[row] = _add(counted.get(row), pair)
-        return EpisodeCounts(
-            entered=_entered(state.closed.entered, state.open.entered, oldest),
-            ended=_ended(state.closed.ended, state.open.ended, oldest),
-            guided_entered=_entered(state.closed.guided_entered, state.open.guided_entered, oldest),
-            guided_ended=_ended(state.closed.guided_ended, state.open.guided_ended, oldest),
-            cells=_limited(cells),
-            maturing=maturing,
-        )
+        until = (state.fresh_period + 1) * PERIOD
+        for each in sorted(state.fresh, key=_in_order):
+            if each.end == COMPLETED:
+                state.times.setdefault(each.step, CompletionTimes()).add(each.lasted, unaided=not each.guided)
+            if not each.matured and self._kept(each):
+                state.waiting.append(each)
+        known = sorted((each for each in state.waiting if each.known_at <= until), key=_in_order_known)
+        state.waiting = [each for each in state.waiting if each.known_at > until]
+        while len(state.waiting) > MOST_WAITING:
+            state.thinning = [(since, of + 1) for since, of in state.thinning or [(0, 0)]]
+            state.waiting = [each for each in state.waiting if self._kept(each)]
+        if state.thinning and state.thinning[-1][1] and len(state.waiting) < MOST_WAITING // 4:
+            state.thinning = [*state.thinning[-_MOST_THINNINGS:], (until, state.thinning[-1][1] - 1)]
+        for each in known:
+            self._learn_one(each)
+        del state.past[: -operating_point.KEPT]
+        state.fresh, state.learned_period = [], state.fresh_period
+        self._in_force, self._published = None, False
+
+    def _learn_one(self, each: EpisodeObservation) -> None:
+        state, unaided = self._state, not each.guided
+        if each.settled and each.step not in state.settled:
+            state.settled.append(each.step)
+            state.score.settle(each.step)
+        elif not each.settled and each.step in state.settled:
+            return
+        ended = state.ended.setdefault(each.step, [0, 0])
+        ended[each.stuck] += 1
+        state.score.enter(each.step, stuck=each.stuck, unaided=unaided)
+        if each.rows:
+            state.score.learn(each.step, each.rows, stuck=each.stuck, unaided=unaided)
+            state.past.append(Past(tuple(row.said for row in each.rows), each.stuck, unaided))
+
+    def _horizon(self, step: str) -> int:
+        return self._state.times.get(step, CompletionTimes()).horizon(expected_horizon(self._plan, step))
+
+    def _kept(self, each: EpisodeObservation) -> bool:
+        of = next((of for since, of in reversed(self._state.thinning) if each.since >= since), 0)
+        return not of or zlib.crc32(f"{each.step} {each.since}".encode()) >> 8 & (1 << of) - 1 == 0
+
+    def _parameters(self) -> Parameters:
+        plan, state = self._plan, self._state
+        horizons = {step: self._horizon(step) for step in plan.steps}
+        settled = frozenset(step for step, times in state.times.items() if times.settled)
+        point = operating_point.choose(state.past, plan.triggers.precision, plan.triggers.precision_floor)
+        return Parameters(plan, state.learned_period + 1, horizons, settled, Score(state.score), point)
 
 
 def new_estimator(plan: Plan, tenant: str) -> Estimator:
     """An estimator without observations."""
-    return Estimator(plan, EstimatorState(VERSION, tenant, EpisodeCounts()))
+    return Estimator(plan, EstimatorState(VERSION, tenant))
 
 
 def restore_estimator(plan: Plan, snapshot: bytes) -> Estimator:
@@ -213,51 +223,9 @@ def restore_estimator(plan: Plan, snapshot: bytes) -> Estimator:
     return Estimator(plan, state)
 
 
-def _entered(closed: Entered, added: Entered, oldest: int) -> Entered:
-    merged = {step: {cohort: count for cohort, count in of.items() if cohort >= oldest} for step, of in closed.items()}
-    for step, cohorts in added.items():
-        target = merged.setdefault(step, {})
-        for cohort, count in cohorts.items():
-            target[cohort] = target.get(cohort, 0.0) + count
-    return merged
+def _in_order_known(each: EpisodeObservation) -> tuple[int, int, str, int, int]:
+    return each.known_at, each.since, each.step, each.end, each.lasted
 
 
-def _ended(closed: Ended, added: Ended, oldest: int) -> Ended:
-    merged = {step: {cohort: dict(bins) for cohort, bins in of.items() if cohort >= oldest} for step, of in closed.items()}
-    for step, cohorts in added.items():
-        target = merged.setdefault(step, {})
-        for cohort, bins in cohorts.items():
-            here = target.setdefault(cohort, {})
-            for place, pair in bins.items():
-                here[place] = _add(here.get(place), pair)
-    return merged
-
-
-def _add(counted: tuple[float, float] | None, added: tuple[float, float]) -> tuple[float, float]:
-    first, second = counted or (0.0, 0.0)
-    return first + added[0], second + added[1]
-
-
-def _count(counts: EpisodeCounts, observation: EpisodeObservation) -> None:
-    cohort = observation.since // PERIOD
-    if observation.kind == "entered":
-        entered = (counts.guided_entered if observation.guided else counts.entered).setdefault(observation.step, {})
-        entered[cohort] = entered.get(cohort, 0) + 1
-    elif observation.kind in ("completed", "censored"):
-        bins = (counts.guided_ended if observation.guided else counts.ended).setdefault(observation.step, {}).setdefault(cohort, {})
-        place = bin_of(observation.lasted)
-        bins[place] = _add(bins.get(place), (1, 0) if observation.kind == "completed" else (0, 1))
-    if observation.rows:
-        cells = counts.maturing.setdefault(cohort, {}).setdefault(observation.step, {})
-        for row in observation.rows:
-            cells[row] = _add(cells.get(row), (0, 1) if observation.positive else (1, 0))
-
-
-def _limited(cells: Cells) -> Cells:
-    excess = sum(map(len, cells.values())) - MOST_CELLS
-    if excess <= 0:
-        return cells
-    order = sorted((checkpoint_of(row) == LAST_CHECKPOINT, sum(pair), step, row) for step, of in cells.items() for row, pair in of.items())
-    for _, _, step, row in order[:excess]:
-        del cells[step][row]
-    return cells
+def _in_order(each: EpisodeObservation) -> tuple[int, int, str, int, int]:
+    return each.at, each.since, each.step, each.end, each.lasted

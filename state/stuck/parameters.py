@@ -1,6 +1,6 @@
 """The step statistics of a tenant, as the fold reads them: immutable, versioned, and constant within a period of log time.
 
-Log time is cut into periods of ``PERIOD``. The parameters in force in a period are estimated only from observations of earlier periods, so
+Log time is cut into periods of ``PERIOD``. The parameters in force in a period are learned only from observations of earlier periods, so
 a replay gives the same results as the live run, independent of how the input was batched. An event belongs to the period of its log time, a
 timer to that of the millisecond before its deadline, since sources run timers up to a boundary before the events at it.
 """
@@ -9,22 +9,30 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from state.catalog.plan import Plan
+from state.catalog.plan import CHECKS, SHORTEST_TIMER, Plan
 from state.duration import HOUR
-from state.stuck.score import Model, prior_model
-from state.stuck.survival import Curve, prior_curves
+from state.stuck.completion_times import CompletionTimes
+from state.stuck.operating_point import OperatingPoint, choose
+from state.stuck.score import Score, ScoreState
 
 PERIOD: Final = 6 * HOUR
 
 
 class Parameters:
-    """The parameters of one tenant. ``version`` is the first period in which they are in force, 0 for the catalog's priors."""
+    """The parameters of one tenant. ``version`` is the first period in which they are in force, 0 for the catalog's priors.
 
-    __slots__ = ("curves", "model", "version")
+    ``horizons``: step → milliseconds. ``settled``: the steps whose horizon follows from completions alone. ``point``: the operating point
+    of the alarms. ``lookahead``: no timer is due sooner than this after it was set, in milliseconds.
+    """
 
-    def __init__(self, version: int, curves: dict[str, Curve], model: Model) -> None:
+    __slots__ = ("horizons", "lookahead", "point", "score", "settled", "version")
+
+    def __init__(
+        self, plan: Plan, version: int, horizons: dict[str, int], settled: frozenset[str], score: Score, point: OperatingPoint
+    ) -> None:
         """Called by estimators. Immutable afterwards."""
-        self.version, self.curves, self.model = version, curves, model
+        self.lookahead = max(SHORTEST_TIMER, min(plan.lookahead, min(horizons.values()) // CHECKS))
+        self.version, self.horizons, self.settled, self.score, self.point = version, horizons, settled, score, point
 
 
 class Publisher(Protocol):
@@ -53,14 +61,37 @@ class ParameterStore:
     def at(self, plan: Plan, tenant: str, log_time: int) -> Parameters:
         """The parameters in force for ``tenant`` at ``log_time``."""
         publisher = self._publishers.get(tenant)
-        if publisher is None:
-            known = self._priors.get(plan.version)
-            if known is None:
-                known = self._priors[plan.version] = prior(plan)
-            return known
-        return publisher.parameters(log_time // PERIOD)
+        return self._prior(plan) if publisher is None else publisher.parameters(log_time // PERIOD)
+
+    def lookahead(self, plan: Plan, log_time: int) -> int:
+        """For how long after ``log_time`` no timer is due that is set from then on, in milliseconds: a batch may extend that far."""
+        period = log_time // PERIOD
+        return min([self._prior(plan).lookahead, *(each.parameters(period).lookahead for each in tuple(self._publishers.values()))])
+
+    def _prior(self, plan: Plan) -> Parameters:
+        known = self._priors.get(plan.version)
+        if known is None:
+            known = self._priors[plan.version] = prior(plan)
+        return known
 
 
 def prior(plan: Plan) -> Parameters:
     """The catalog's priors, in force before any observation."""
-    return Parameters(0, prior_curves(plan), prior_model(plan))
+    horizons = {step: CompletionTimes().horizon(expected_horizon(plan, step)) for step in plan.steps}
+    return Parameters(
+        plan, 0, horizons, frozenset(), Score(ScoreState()), choose([], plan.triggers.precision, plan.triggers.precision_floor)
+    )
+
+
+def expected_horizon(plan: Plan, step: str) -> float:
+    """The horizon that the catalog expects: the step's ``usual``, else twice ``stuck:inactive.after``, scaled for longer steps.
+
+    Calendar time grows slower than active time: with the fourth root of ``typical``, by at most a factor of two either way.
+    """
+    usual = plan.steps[step].usual
+    if usual:
+        return float(usual)
+    typical = sorted(each.typical for each in plan.catalog.steps)
+    middle = typical[len(typical) // 2]
+    factor = min(max((plan.steps[step].typical / middle) ** 0.25, 0.5), 2.0)
+    return float(2.0 * plan.triggers.inactive.after * factor)

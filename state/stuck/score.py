@@ -1,292 +1,206 @@
-"""The score: the probability that a person will not complete the step within its horizon without help, given the evidence so far.
+"""The score: the probability that a person will neither complete nor leave the step within its horizon without help.
 
-The evidence is put into *groups* of *levels* (``Levels``), and
+It has two parts, each learned from past episodes:
 
-    logit(score) = intercept + sum over the groups of the effect of its level + the effect of the step
+- *Time alone*: the faded share of stuck people among those who waited as long at this step before (``Share``).
+- *Evidence*: what the features of ``state/stuck/evidence.py`` add, in logits. A logistic regression with the logit of time alone as its
+  offset, learned online with a diagonal Gaussian posterior, one row at a time (assumed-density filtering; MacKay 1992 for predictions).
 
-is fitted to counted cells by the hierarchical regression of ``state/logistic_regression.py``. The cells are those of people without
-guidance at checkpoints of elapsed time, so a score is a frequency: the share of people with the same levels who did not complete the step.
-Before there are data, *prior cells*, one for each level, make the catalog's thresholds raise an alarm. Their weight decreases with the
-number of observations.
-
-The threshold at the last checkpoint is the smallest at which the expected precision of the alarms, those raised earlier included, reaches
-the catalog's ``precision``. Before the last checkpoint the threshold is at least ``EARLY`` above that precision.
+How much of what evidence adds is believed (``trust``) is learned as well, from predictions that were made before the end of the episode was
+known (Wolpert 1992, stacking). Evidence that says nothing gets no trust, and the score is that of time alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-import numpy as np
+import msgspec
 
-from state import logistic_regression
-from state.catalog.plan import Plan
-from state.duration import MINUTE
+from state.stuck.evidence import Kind, feature
+from state.stuck.row import Row
 
-CHECKPOINTS: Final = 5
-"""Quarters of the time up to the deadline that have passed: 0, 1, 2, 3, and 4 for the deadline itself."""
-SILENCE_LEVELS: Final = 5
-"""Levels of the time since the last event, as a share of the time up to the deadline. ``SILENT_FROM`` are their boundaries."""
-SILENT_FROM: Final = (1 / 16, 1 / 4, 1 / 2, 3 / 4)
+SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5)
+"""Shares of the horizon at which everyone who still waits is scored."""
+BUCKETS: Final = len(SHARES) + 1
+"""Bucket 0 is before the first share, where only evidence leads to a score; bucket n begins at ``SHARES[n - 1]``."""
 
-ACTIVITY_LEVELS: Final = 8
-"""Levels of active time since the last progress: 0 for none, then up to each of ``ACTIVE_FROM``, and beyond."""
-ACTIVE_FROM: Final = tuple(MINUTE * minutes for minutes in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0))
-LAST_EVENTS: Final = 5
-"""The last event: 0 none since the step became current, 1 a page view, 2 a click, 3 an error, 4 any other."""
+_FADE: Final = 0.5 ** (1 / 200)
+"""Episodes after which one counts half, in the shares of time alone."""
+_OWN_WEIGHT: Final = 20.0
+"""Held-out people after whom their own share counts half, beside that of everyone."""
+_PRIOR_SD: Final = 0.2
+_LEARNING_WEIGHT: Final = 0.25
+"""Weight of a row: those of one episode repeat each other. `benchmarks/stuck` chose it and the prior."""
+_FORGET: Final = 1.0005
+"""Growth of the variance with each row, up to the prior's: what was learned long ago counts less."""
+_TRUST: Final = (0.5, 0.25)
+"""Trust in evidence before it was tried: mean and variance."""
+_TRUST_FORGET: Final = 1.002
+_CLIP: Final = 6.0
 
-LAST_CHECKPOINT: Final = CHECKPOINTS - 1
-OPEN, ALARMED, RAISING = 0, 1, 2
-"""Flag of a row: no alarm in the episode so far, an earlier alarm, or the alarm was raised at this row."""
-
-_SIZES: Final = (CHECKPOINTS * SILENCE_LEVELS, 5, 3, 4, 3, ACTIVITY_LEVELS * LAST_EVENTS, 4, 3, 8, 2)
-_BITS: Final = (5, 3, 2, 2, 2, 6, 2, 2, 3, 1)
-_SPREADS: Final = (1.0, 1.5, 1.5, 1.5, 1.5, 1.0, 0.6, 0.5, 0.5, 0.3)
-_STEP_SPREAD: Final = 0.7
-_FLAGS: Final = 2
-
-PARTS: Final = ("silence", "errors", "rageClicks", "circles", "slow", "activity", "visits", "touches", "hour", "guided")
-
-_RATE: Final = 0.5
-_RATE_WEIGHT: Final = 4.0
-_PRIOR_CELL_WEIGHT: Final = 8.0
-"""Weight of a prior cell in observations, before there are data."""
-_PRIOR_HALVED_AT: Final = 200.0
-"""Observations at which that weight is halved."""
-_FIRST_THRESHOLD: Final = 0.6
-"""Threshold while there are too few data to calculate one."""
-_MIN_THRESHOLD_WEIGHT: Final = 40.0
-"""Weight at the last checkpoint from which on thresholds are calculated."""
-MARGIN: Final = 0.015
-"""By how much the expected precision must exceed the catalog's: scores are estimates, and selecting the highest ones overestimates them
-slightly."""
-EARLY: Final = 0.01
-
-_CHECKPOINT: Final = (-0.8, -0.8, -0.7, -0.6, 0.2)
-_SILENCE: Final = (-0.2, 0.0, 0.2, 0.5, 1.2)
-_ACTIVITY: Final = (-0.4, -0.3, -0.1, 0.3, 0.4, 0.3, 0.0, -0.1)
-_LAST: Final = (-0.2, 0.1, 0.0, 0.5, -0.2)
-_PRIOR_EFFECTS: Final[tuple[tuple[float, ...], ...]] = (
-    tuple(checkpoint + silence for checkpoint in _CHECKPOINT for silence in _SILENCE),
-    (0.0, 0.2, 0.4, 3.0, 3.2),
-    (0.0, 3.0, 3.2),
-    (0.0, 3.0, 3.2, 3.4),
-    (0.0, 3.0, 3.2),
-    tuple(activity + last for activity in _ACTIVITY for last in _LAST),
-    (0.1, 0.0, 0.0, 0.0),
-    (0.1, 0.0, 0.0),
-    (0.0,) * 8,
-    (0.0, 0.0),
-)
-"""Prior effect of each level, in logits."""
-_PRIOR_SCALE: Final = 2.0
-"""Factor on the effects in prior cells: it compensates for the shrinkage of the fit."""
+_SIGN: Final = 1.5
+"""What a sign of being stuck, by the catalog's thresholds, adds before there are data, in logits."""
+_LONG_WAIT: Final = 0.8
+"""The same for having waited for half of the horizon."""
+_PRIOR_MEANS: Final[dict[int, float]] = {
+    **{feature(sign, count): _SIGN for sign in (Kind.ERROR_BURSTS, Kind.RAGE_CLICKS, Kind.CIRCLES) for count in (1, 2, 3)},
+    feature(Kind.SLOW, 1): _SIGN,
+    feature(Kind.BUCKET, len(SHARES)): _LONG_WAIT,
+}
+_SIGN_VARIANCE: Final = 0.5
+_PRIOR: Final[dict[int, tuple[float, float]]] = {each: (mean, _SIGN_VARIANCE) for each, mean in _PRIOR_MEANS.items()}
+_UNKNOWN: Final = (0.0, _PRIOR_SD**2)
 
 
-class Levels(NamedTuple):
-    """The evidence on a person at a step, in levels.
+class Share(msgspec.Struct, gc=False, array_like=True):
+    """Faded counts of people who waited, and of those of them who were stuck: held out, and all."""
 
-    - ``errors``: 0 none, 1 some, 2 the catalog's count but over a longer time, 3 the count within its window, 4 twice that.
-    - ``rage`` and ``circles``: how often the catalog's threshold was reached.
-    - ``slow``: 1 when the step has become slow, 2 after twice that time.
-    - ``activity`` and ``last``: active time since the last progress, and the last event.
-    - ``visits``: sessions begun since the step became current.
-    - ``touches``: events at the step: 0, 1 or 2, more.
-    - ``hour``: of the last event, local time, in steps of three.
-    - ``guided``: 1 for people who are not held out; a score is always computed for 0.
+    unaided: float = 0.0
+    unaided_stuck: float = 0.0
+    everyone: float = 0.0
+    stuck: float = 0.0
+
+    def add(self, *, stuck: bool, unaided: bool) -> None:
+        """Count an episode."""
+        self.everyone, self.stuck = self.everyone * _FADE + 1.0, self.stuck * _FADE + stuck
+        if unaided:
+            self.unaided, self.unaided_stuck = self.unaided * _FADE + 1.0, self.unaided_stuck * _FADE + stuck
+
+    def shrink(self) -> None:
+        """Reduce the counts to the weight of one episode."""
+        if self.everyone > 1.0:
+            self.everyone, self.stuck = 1.0, self.stuck / self.everyone
+        if self.unaided > 1.0:
+            self.unaided, self.unaided_stuck = 1.0, self.unaided_stuck / self.unaided
+
+    @property
+    def value(self) -> float:
+        """The share of stuck people among those who get no help."""
+        everyone = (self.stuck + 0.5) / (self.everyone + 1.0)
+        return (self.unaided_stuck + _OWN_WEIGHT * everyone) / (self.unaided + _OWN_WEIGHT)
+
+
+class ScoreState(msgspec.Struct, array_like=True):
+    """What was learned. ``shares``: step → bucket → counts; ``weights``: feature → mean and variance, where it differs from the prior.
+
+    ``trust``: by bucket, mean and variance.
     """
 
-    checkpoint: int
-    silence: int
-    errors: int = 0
-    rage: int = 0
-    circles: int = 0
-    slow: int = 0
-    activity: int = 0
-    last: int = 0
-    visits: int = 0
-    touches: int = 0
-    hour: int = 0
-    guided: int = 0
+    shares: dict[str, list[Share]] = {}
+    weights: dict[int, tuple[float, float]] = {}
+    trust: list[tuple[float, float]] = []
 
-    def groups(self) -> tuple[int, ...]:
-        """The level of each group. Checkpoint and silence form one group, and so do activity and the last event."""
-        return (
-            self.checkpoint * SILENCE_LEVELS + self.silence,
-            self.errors,
-            self.rage,
-            self.circles,
-            self.slow,
-            self.activity * LAST_EVENTS + self.last,
-            self.visits,
-            self.touches,
-            self.hour,
-            self.guided,
-        )
+    def learn(self, step: str, rows: Sequence[Row], *, stuck: bool, unaided: bool) -> None:
+        """Learn from an episode whose end is known. ``rows`` in order of time."""
+        of_step = self.shares.setdefault(step, [Share() for _ in range(BUCKETS)])
+        self.trust = self.trust or [_TRUST] * BUCKETS
+        for row in rows:
+            self.trust[row.bucket] = _tried(self.trust[row.bucket], row, stuck)
+            self._regress(row, stuck)
+        for bucket in {row.bucket for row in rows if row.bucket}:
+            of_step[bucket].add(stuck=stuck, unaided=unaided)
 
-    def pack(self, flag: int = OPEN) -> int:
-        """Pack the levels and ``flag`` into a number of 30 bits."""
-        packed = flag
-        shift = _FLAGS
-        for bits, level in zip(_BITS, self.groups(), strict=True):
-            packed |= level << shift
-            shift += bits
-        return packed
+    def enter(self, step: str, *, stuck: bool, unaided: bool) -> None:
+        """Count an episode that began, once its end is known."""
+        self.shares.setdefault(step, [Share() for _ in range(BUCKETS)])[0].add(stuck=stuck, unaided=unaided)
+
+    def settle(self, step: str) -> None:
+        """The horizon of ``step`` is known now: what was counted at shares of an expected one is no more than a prior."""
+        for share in self.shares.get(step, ()):
+            share.shrink()
+
+    def _regress(self, row: Row, stuck: bool) -> None:
+        weights = self.weights
+        own = [weights.get(each) or _PRIOR.get(each, _UNKNOWN) for each in row.features]
+        spread = sum(variance for _, variance in own)
+        guess = _moderated(_logit(row.time) + sum(mean for mean, _ in own), spread)
+        curvature = max(guess * (1.0 - guess), 1e-3) * _LEARNING_WEIGHT
+        step = (stuck - guess) * _LEARNING_WEIGHT / curvature
+        gain = 1.0 / (spread + 1.0 / curvature)
+        for each, (mean, variance) in zip(row.features, own, strict=True):
+            share = variance * gain
+            weights[each] = (mean + share * step, min(variance * (1.0 - share) * _FORGET, max(variance, _PRIOR_SD**2)))
 
 
-def unpack(packed: int) -> tuple[int, list[int]]:
-    """The flag and the levels of the groups."""
-    flag = packed & (1 << _FLAGS) - 1
-    packed >>= _FLAGS
-    levels = []
-    for bits in _BITS:
-        levels.append(packed & (1 << bits) - 1)
-        packed >>= bits
-    return flag, levels
+class Prediction(NamedTuple):
+    """A score; the share that time alone gives; and what evidence adds to its logit, before trust."""
+
+    score: float
+    time: float
+    added: float
 
 
-def checkpoint_of(packed: int) -> int:
-    """The checkpoint of a packed row."""
-    return (packed >> _FLAGS & (1 << _BITS[0]) - 1) // SILENCE_LEVELS
+class Score:
+    """A score as it was learned up to a time. Immutable."""
+
+    __slots__ = ("_shares", "_trust", "_weights")
+
+    def __init__(self, state: ScoreState) -> None:
+        """Copies what it needs of ``state``."""
+        self._shares: Final = {step: [share.value for share in shares] for step, shares in state.shares.items()}
+        self._weights: Final = {**_PRIOR, **state.weights}
+        self._trust: Final = [max(mean, 0.0) for mean, _ in state.trust or [_TRUST] * BUCKETS]
+
+    def time_alone(self, step: str, bucket: int) -> float:
+        """The share of stuck people among those who waited as long at this step before; one half before there were any."""
+        known = self._shares.get(step)
+        return known[bucket] if known is not None else 0.5
+
+    def predict(self, step: str, bucket: int, features: Sequence[int]) -> Prediction:
+        """The score of a person with these features."""
+        time = self.time_alone(step, bucket)
+        weights, offset = self._weights, _logit(time)
+        total, spread = offset, 0.0
+        for each in features:
+            mean, variance = weights.get(each, _UNKNOWN)
+            total, spread = total + mean, spread + variance
+        added = total / math.sqrt(1.0 + math.pi * spread / 8.0) - offset
+        return Prediction(_logistic(offset + self._trust[bucket] * added), time, added)
+
+    def weight(self, number: int) -> float:
+        """What the feature ``number`` adds, in logits."""
+        return self._weights.get(number, _UNKNOWN)[0]
+
+    @property
+    def trust(self) -> list[float]:
+        """How much of what evidence adds is believed, by bucket."""
+        return self._trust
+
+    @property
+    def shares(self) -> Mapping[str, Sequence[float]]:
+        """Step → bucket → share of stuck people among those who waited."""
+        return self._shares
 
 
-Cells = Mapping[str, Mapping[int, tuple[float, float]]]
-"""Step → packed row → weight of the episodes completed within the horizon, and of the others."""
+def bucket_at(elapsed: int, horizon: int) -> int:
+    """The bucket of somebody who has waited for ``elapsed`` of ``horizon``."""
+    return sum(elapsed >= share * horizon for share in SHARES)
 
 
-class Model:
-    """A fitted score with its thresholds. Immutable."""
-
-    __slots__ = ("_effects", "_steps", "early", "intercept", "last", "weight")
-
-    def __init__(
-        self, intercept: float, effects: list[list[float]], steps: dict[str, float], early: float, last: float, weight: float
-    ) -> None:
-        """Called by ``fit``. ``early`` and ``last`` are the thresholds before and at the last checkpoint."""
-        self.intercept, self._effects, self._steps = intercept, effects, steps
-        self.early, self.last, self.weight = early, last, weight
-
-    def score(self, step: str, levels: Levels) -> float:
-        """The probability that the step will not be completed within its horizon."""
-        return _sigmoid(self.intercept + self._steps.get(step, 0.0) + sum(self._effects_of(levels)))
-
-    def parts(self, levels: Levels) -> dict[str, float]:
-        """What each part of the evidence adds, in logits, compared with no evidence at the same checkpoint."""
-        nothing = self._effects_of(Levels(levels.checkpoint, 0, hour=levels.hour))
-        return {name: added - none for name, added, none in zip(PARTS, self._effects_of(levels), nothing, strict=True)}
-
-    def _effects_of(self, levels: Levels) -> list[float]:
-        return [effects[level] for effects, level in zip(self._effects, levels.groups(), strict=True)]
-
-    def weights(self) -> dict[str, object]:
-        """The coefficients, rounded, for analysts."""
-        return {
-            "intercept": round(self.intercept, 3),
-            **{name: [round(effect, 3) for effect in effects] for name, effects in zip(PARTS, self._effects, strict=True)},
-            "steps": {step: round(effect, 3) for step, effect in self._steps.items()},
-            "earlyThreshold": round(self.early, 4),
-            "lastThreshold": round(self.last, 4),
-        }
+def _tried(trust: tuple[float, float], row: Row, stuck: bool) -> tuple[float, float]:
+    """The trust after a prediction whose outcome is known."""
+    mean, variance = trust
+    guess = _logistic(_logit(row.time) + mean * row.added)
+    curvature = max(guess * (1.0 - guess), 1e-3)
+    gain = variance * row.added / (row.added * row.added * variance + 1.0 / curvature)
+    return mean + gain * (stuck - guess) / curvature, min((variance - gain * row.added * variance) * _TRUST_FORGET, _TRUST[1])
 
 
-def prior_model(plan: Plan) -> Model:
-    """The score before there are data."""
-    return fit(plan, {})
+def _moderated(logit: float, variance: float) -> float:
+    """The mean of the logistic function over a Gaussian (MacKay 1992, equation 11)."""
+    return _logistic(logit / math.sqrt(1.0 + math.pi * variance / 8.0))
 
 
-def fit(plan: Plan, cells: Cells) -> Model:
-    """Fit the score to the cells and calculate its thresholds. Depends only on its arguments."""
-    steps = list(plan.steps)
-    numbers = {step: number for number, step in enumerate(steps)}
-    rows: list[list[int]] = []
-    won: list[float] = []
-    lost: list[float] = []
-    flags: list[int] = []
-    for step in steps:
-        for packed, (in_time, too_late) in sorted(cells.get(step, {}).items()):
-            flag, levels = unpack(packed)
-            rows.append([*levels, numbers[step]])
-            won.append(too_late)
-            lost.append(in_time)
-            flags.append(flag)
-    seen = sum(won) + sum(lost)
-    prior = list(_prior_cells(_PRIOR_CELL_WEIGHT / (1.0 + seen / _PRIOR_HALVED_AT)))
-    groups = [logistic_regression.Group(size, spread) for size, spread in zip(_SIZES, _SPREADS, strict=True)]
-    found = logistic_regression.fit(
-        [*groups, logistic_regression.Group(len(steps), _STEP_SPREAD)],
-        [*rows, *(levels for levels, _, _ in prior)],
-        [*won, *(failures for _, failures, _ in prior)],
-        [*lost, *(successes for _, _, successes in prior)],
-        rate=_RATE,
-        weight=_RATE_WEIGHT,
-    )
-    effects: list[list[float]] = []
-    start = 1
-    for size in _SIZES:
-        effects.append(found.effects[start : start + size].tolist())
-        start += size
-    intercept = float(found.effects[0])
-    step_effects = dict(zip(steps, found.effects[start:].tolist(), strict=True))
-    precision = plan.triggers.precision
-    early, last = _FIRST_THRESHOLD, _FIRST_THRESHOLD
-    if rows:
-        table = np.array(rows)
-        table[:, -2] = 0  # score everyone as held out
-        logits = intercept + found.effects[start + table[:, -1]]
-        offset = 1
-        for group, length in enumerate(_SIZES):
-            logits = logits + found.effects[offset + table[:, group]]
-            offset += length
-        scores = logistic_regression.sigmoid(logits)
-        weight = np.array(won) + np.array(lost)
-        marks = np.array(flags)
-        at_last = table[:, 0] // SILENCE_LEVELS == LAST_CHECKPOINT
-        open_ = at_last & (marks != ALARMED)
-        early = min(precision + EARLY, 0.995)
-        # Only earlier alarms that this fit would raise again count: the prior's alarms say nothing about the fitted thresholds.
-        raised = (marks == RAISING) & ~at_last & (scores >= early)
-        if float(weight[at_last].sum()) < _MIN_THRESHOLD_WEIGHT:
-            early = _FIRST_THRESHOLD
-        else:
-            last = _threshold(
-                list(zip(scores[open_].tolist(), weight[open_].tolist(), strict=True)),
-                float((scores[raised] * weight[raised]).sum()),
-                float(weight[raised].sum()),
-                min(precision + MARGIN, 0.995),
-            )
-            early = max(last, early)
-    return Model(intercept, effects, step_effects, early, last, float(seen))
+def _logistic(logit: float) -> float:
+    return 1.0 / (1.0 + math.exp(-_clipped(logit, 30.0)))
 
 
-def _threshold(scored: Iterable[tuple[float, float]], expected: float, raised: float, precision: float) -> float:
-    """The smallest threshold with the expected ``precision``: of the ``scored`` (score, weight) above it, and the alarms raised before.
-
-    ``expected`` and ``raised`` are the expected correct alarms and all alarms raised before.
-    """
-    best = 1.0
-    alarms = raised
-    for score, weight in sorted(scored, reverse=True):
-        expected += score * weight
-        alarms += weight
-        if expected >= precision * alarms:
-            best = score
-        elif score < precision:
-            break
-    return max(best, 0.5)
+def _logit(share: float) -> float:
+    share = min(max(share, 1e-6), 1.0 - 1e-6)
+    return _clipped(math.log(share / (1.0 - share)), _CLIP)
 
 
-def _prior_cells(weight: float) -> Iterable[tuple[list[int], float, float]]:
-    """A few observations for each level, all other groups unknown: (levels, not completed, completed)."""
-    width = len(_SIZES) + 1
-    for group, effects in enumerate(_PRIOR_EFFECTS):
-        for level, effect in enumerate(effects):
-            rate = _sigmoid(_PRIOR_SCALE * effect)
-            levels = [-1] * width
-            levels[group] = level
-            yield levels, weight * rate, weight * (1.0 - rate)
-
-
-def _sigmoid(logit: float) -> float:
-    return 0.5 * (1.0 + math.tanh(0.5 * logit))
+def _clipped(value: float, most: float) -> float:
+    return min(max(value, -most), most)

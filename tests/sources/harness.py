@@ -94,7 +94,7 @@ def drain(part: Part, take: Callable[[list[Message | Tick]], None], batches: int
 
 
 def file_part(path: Any, snapshot: Any, consumer: Consumer, batch_size: int = 100, **more: Any) -> tuple[JsonlSource, Part]:
-    policy = BatchPolicy(consumer.wheel.next_due, LOOKAHEAD, batch_size)
+    policy = BatchPolicy(consumer.wheel.next_due, lambda _: LOOKAHEAD, batch_size)
     source = JsonlSource(path, peek, policy, now=more.pop("now", lambda: NOW), **more)
     return source, source.build_part("input", "input", snapshot)
 

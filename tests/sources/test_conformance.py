@@ -41,7 +41,7 @@ class Case:
 @pytest.fixture(params=["file", "gzip", "kafka", "local log"])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     lines = [line(time, n=n) for n, time in enumerate(TIMES)]
-    policy = BatchPolicy(None, LOOKAHEAD, 2)  # timers unknown: as many ticks as can be
+    policy = BatchPolicy(None, lambda _: LOOKAHEAD, 2)  # timers unknown: as many ticks as can be
     opened: list[Part] = []
     if request.param == "kafka":
         broker: Tansu = request.getfixturevalue("broker")

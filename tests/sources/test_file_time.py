@@ -137,7 +137,7 @@ def test_nothing_is_due_no_tick_and_one_batch_while_the_lookahead_reaches(tmp_pa
 def test_when_timers_are_unknown_every_slot_gets_one_tick(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"".join(line(START + index * TICK_MS // 2) + b"\n" for index in range(20)))
-    part = JsonlSource(path, peek, BatchPolicy(None, LOOKAHEAD), now=lambda: NOW).build_part("input", "input", None)
+    part = JsonlSource(path, peek, BatchPolicy(None, lambda _: LOOKAHEAD), now=lambda: NOW).build_part("input", "input", None)
     items: list[Message | Tick] = []
     drain(part, items.extend)
     ticks = [item.at for item in items if isinstance(item, Tick)]

@@ -47,7 +47,7 @@ def produce(broker: Tansu, topic: str, values: list[bytes], partition: int = 0, 
 
 def source_of(broker: Tansu, topic: str, *, group: str = "onramp", **more: Any) -> KafkaSource:
     cluster = Cluster(broker.brokers, topic, group, timeout_s=more.pop("timeout_s", 60.0))
-    policy = BatchPolicy(more.pop("peek", lambda _: None), LOOKAHEAD, more.pop("batch_size", 100))
+    policy = BatchPolicy(more.pop("peek", lambda _: None), lambda _: LOOKAHEAD, more.pop("batch_size", 100))
     return KafkaSource(cluster, policy, now=wall, **{"tail": False, **more})
 
 

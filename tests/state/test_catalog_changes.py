@@ -15,8 +15,9 @@ from state.messages import Message
 from state.person import snapshot
 from state.records.facts import ProgressFact, SignalFact
 from state.stuck.estimator import new_estimator, restore_estimator
-from state.stuck.observations import EpisodeObservation
+from state.stuck.observations import COMPLETED, EpisodeObservation
 from state.stuck.parameters import PERIOD
+from state.stuck.row import Row
 from tests.state.lives import START, Life, catalog, event, of_kind, plan, signup, track
 
 
@@ -84,16 +85,25 @@ def test_an_activated_person_is_left_alone() -> None:
     assert (life.person.episode, life.person.check_due) == (None, 0)
 
 
+def ended(step: str, since: int, lasted: int, rows: tuple[Row, ...] = ()) -> EpisodeObservation:
+    """A step that was completed."""
+    horizon = 2 * DAY
+    return EpisodeObservation(
+        tenant="t", step=step, end=COMPLETED, at=since + lasted, since=since, horizon=horizon, lasted=lasted, rows=rows
+    )
+
+
 def test_what_was_learned_of_a_step_that_is_gone_stops_nothing() -> None:
     estimator = new_estimator(plan(), "t")
     since = START // PERIOD * PERIOD
-    estimator.learn(EpisodeObservation(tenant="t", step="connect", kind="entered", at=since, since=since))
-    estimator.learn(EpisodeObservation(tenant="t", step="connect", kind="completed", at=since + HOUR, since=since, lasted=HOUR, rows=(5,)))
+    rows = (Row(1, 0.5, 0.0, 0.5, (5,)),)
+    for number in range(20):
+        estimator.learn(ended("connect", since + number, HOUR, rows))
     later = restore_estimator(Plan(catalog(change=without_connect)), estimator.encode())
     for period in range(1, 20):
         at = since + period * PERIOD
-        later.learn(EpisodeObservation(tenant="t", step="explore", kind="entered", at=at, since=at))
-    assert set(later.parameters(10**9).curves) == {"explore", "invite", "share"}
+        later.learn(ended("explore", at, HOUR))
+    assert set(later.parameters(10**9).horizons) == {"explore", "invite", "share"}
 
 
 def test_partial_evidence_belongs_to_its_matcher_and_not_to_its_place_in_the_list() -> None:

@@ -104,12 +104,12 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
     ("tone: moderate", "tone: friendly", [(8, "arms[0].tone", "should be one of aggressive, moderate, passive, not 'friendly'")]),
     ("{enabled: false}", "{enabled: no}", [(11, "triggers.stuck:errors.enabled", "should be true or false, not 'no'")]),
     ("id: mini", "id: mini\nholdout: 10%", [(2, "holdout", "should be a number, not '10%'")]),
-    ("id: mini", "id: mini\nholdout: 10", [(2, "holdout", "should be less than or equal to 0.9, not 10")]),
+    ("id: mini", "id: mini\nholdout: 10", [(2, "holdout", "should be less than or equal to 1, not 10")]),
     ("id: mini", "id: mini\nlearning: {prior_weight: 1e999}", [(2, "learning.prior_weight", "should be a finite number")]),
     ("id: mini", "id: mini\nlearning: {curiosity: 1}", [(2, "learning.curiosity", "there are prior_rate, prior_weight, half_life, expl")]),
     ("id: mini", "id: mini\nsegment_by: [a, b, c]", [(2, "segment_by", "has more than 2")]),
     ("id: mini", "id: mini\ndelivers: [inapp]", [(2, "delivers[0]", "did you mean in_app?")]),
-    ("links: [/a, /b/*]", "links: []", [(4, "links", "needs at least 1")]),
+    ("links: [/a, /b/*]", "links: []", [(4, "links", "only a catalog with `observe: true` needs none")]),
     ("- {type: track, name: first_done}", "- first_done", [(25, "steps[0].complete[0]", "a mapping (name: value), not 'first_done'")]),
     (
         "where: {form: second}",
@@ -192,7 +192,7 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
     ("id: mini", "id: mini\ndelivers: [email]", [(8, "arms", "no arm is on a surface that delivers (email)")]),
     # numbers that do not go together
     ("triggers:\n", "triggers:\n  stuck:inactive: {after: 30s}\n", [(11, "triggers.stuck:inactive.after", "use 1m or more")]),
-    ("    typical: 5m", "    usual: 1s", [(23, "steps[0].usual", "use 1m or more")]),
+    ("    typical: 5m", "    usual: 10ms", [(23, "steps[0].usual", "use 1s or more")]),
     ("links:", "holdout: 0.5\nrules: 0.5\nlinks:", [(5, "rules", "holdout and rules together leave too few users")]),
     # what YAML itself refuses
     ("    title: First", "\ttitle: First", [(21, "", "a tab cannot indent; use spaces")]),

@@ -290,11 +290,11 @@ def test_a_snapshot_of_fewer_fields_reads_as_a_person_of_today() -> None:
     assert (read.path, read.steps, read.guidance_at) == ("analysts", {}, 0)
 
 
-def test_a_usual_person_fits_into_six_hundred_bytes() -> None:
+def test_a_usual_person_fits_into_620_bytes() -> None:
     life = Life()
     life.see(signup(), *(event("page_view", number * HOUR, path=f"/{number}") for number in range(1, 8)), connect(8 * HOUR))
     assert life.person is not None
-    assert len(snapshot.encode(life.person)) <= 600
+    assert len(snapshot.encode(life.person)) <= 620
 
 
 # considering
@@ -325,6 +325,10 @@ WAYS: list[tuple[str, Plan, Callable[[Life], list[object]]]] = [
      lambda life: list(life.see(signup()))),
     ("opted_out", plan(), lambda life: list(life.see(event("preferences_changed", 0, guidance=False), signup(1)))),
     ("holdout", plan(holdout=0.9), lambda life: [out for n in range(9) for out in Life(life.plan).see(signup(user=f"u{n}"))]),
+    ("observing", Plan(catalog(change=lambda text: text.replace("product: Small", "product: Small\nobserve: true"))),
+     lambda life: list(life.see(signup()))),
+    ("existing_person", Plan(catalog(change=lambda text: text.replace("product: Small", "product: Small\nstarts: {after: 2027-01-01}"))),
+     lambda life: list(life.see(signup()))),
     ("no_step", plan(), _unreachable),
     ("quiet_hours", plan(), _quiet),
     ("cap_reached", plan(), _capped),
@@ -519,7 +523,9 @@ def test_a_path_without_the_step_takes_its_guidance_back_and_one_with_it_does_no
 
 
 def test_what_has_expired_need_not_be_taken_back() -> None:
-    life = Life()
+    life = Life(
+        Plan(catalog(change=lambda text: text.replace("stuck:inactive: {after: 24h}", "stuck:inactive: {after: 24h, enabled: false}")))
+    )
     life.see(signup())
     life.see(*(event("page_view", hour * HOUR, path=f"/{hour}") for hour in (12, 23, 25)))
     assert withdrawals(life.see(event("preferences_changed", 26 * HOUR, guidance=False))) == []

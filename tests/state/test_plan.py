@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from state.catalog.model import Condition
 from state.catalog.plan import Plan, Rule, RuleBook, compile_test, find
 from state.decision.bandit_policy import BanditPolicy
-from state.duration import DAY, HOUR, MINUTE
+from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.vocabulary import TRIGGERS
 from tests.state.lives import catalog, plan
 
@@ -221,7 +221,7 @@ def test_an_arm_is_eligible_from_its_time_on() -> None:
     assert later.arms("signup", "connect", at) == ("loud", "plain", "quiet")
 
 
-@pytest.mark.parametrize(("usual", "lookahead"), [("30m", 15 * MINUTE), ("12h", 30 * MINUTE), ("40h", HOUR)])
+@pytest.mark.parametrize(("usual", "lookahead"), [("30m", 75 * SECOND), ("12h", 30 * MINUTE), ("40h", HOUR)])
 def test_sources_look_ahead_as_far_as_no_timer_matters(usual: str, lookahead: int) -> None:
     made = Plan(catalog(change=lambda text: text.replace("usual: 48h", f"usual: {usual}", 1)))
     assert made.lookahead == lookahead

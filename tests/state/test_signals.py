@@ -110,7 +110,8 @@ def test_the_evidence_says_what_was_counted() -> None:
     evidence = json.loads(fact.evidence)
     assert (evidence["errors"], evidence["errorBursts"], evidence["code"]) == (3, 1, "source_gone")
     assert (evidence["elapsed"], evidence["horizon"], evidence["parameters"], fact.parameters_version) == (2, 2 * DAY, 0, 0)
-    assert max(evidence["logits"], key=evidence["logits"].get) == "errors"
+    assert list(evidence["signs"]) == ["stuck:errors"]
+    assert evidence["timeAlone"] == 0.5
     assert 0.6 <= fact.score < 1.0
 
 

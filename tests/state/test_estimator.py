@@ -1,0 +1,156 @@
+"""What an estimator learns: only from earlier periods, in any order, as much as there is evidence for, and the same after a restart."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from state.catalog.plan import Plan
+from state.duration import DAY, HOUR, MINUTE, SECOND
+from state.stuck import estimator as module
+from state.stuck.estimator import ENOUGH_NEW, Estimator, EstimatorError, new_estimator, restore_estimator
+from state.stuck.observations import COMPLETED, LEFT, WAITING, EpisodeObservation
+from state.stuck.parameters import PERIOD, Parameters, ParameterStore
+from state.stuck.row import Row
+from tests.state.lives import START, catalog
+
+PLAN = Plan(catalog())
+FIRST = START // PERIOD + 1
+
+
+def said(parameters: Parameters) -> tuple[object, ...]:
+    """Everything that the fold reads."""
+    score = parameters.score
+    features = range(0, 4_096, 7)
+    return (
+        parameters.version,
+        parameters.horizons,
+        parameters.settled,
+        parameters.point,
+        dict(score.shares),
+        score.trust,
+        [score.weight(each) for each in features],
+    )
+
+
+def ended(since: int, lasted: int, horizon: int, *, rows: tuple[Row, ...] = (), end: int = COMPLETED) -> EpisodeObservation:
+    return EpisodeObservation(
+        tenant="t", step="connect", end=end, at=since + lasted, since=since, horizon=horizon, lasted=lasted, rows=rows, settled=True
+    )
+
+
+def lessons(rng: Random, days: int) -> list[EpisodeObservation]:
+    """Thirty people a day: most within an hour, some of them late, some never."""
+    found = []
+    for day in range(days):
+        for _ in range(30):
+            since = FIRST * PERIOD + day * DAY + rng.randrange(DAY)
+            lasted = round(rng.expovariate(1 / (20 * MINUTE)))
+            row = Row(1, 0.3, rng.uniform(-1, 1), 0.3, (rng.randrange(4_096), 17))
+            if rng.random() < 0.2:
+                found.append(ended(since, HOUR + 1, HOUR, rows=(row,), end=WAITING))
+            else:
+                found.append(ended(since, lasted, HOUR, rows=(row,) if lasted > 6 * MINUTE else ()))
+    return sorted(found, key=lambda each: each.at)
+
+
+def test_the_parameters_of_a_period_never_depend_on_what_happens_in_it_nor_on_restarts() -> None:
+    plain, broken = new_estimator(PLAN, "t"), new_estimator(PLAN, "t")
+    for number, lesson in enumerate(lessons(Random(1), 6)):
+        period = lesson.at // PERIOD
+        before = said(plain.parameters(period))
+        plain.learn(lesson)
+        assert said(plain.parameters(period)) == before, "a lesson changed the parameters of its own period"
+        if number % 11 == 0:
+            broken = restore_estimator(PLAN, broken.encode())
+        broken.learn(lesson)
+        assert said(broken.parameters(period)) == before
+    assert said(plain.parameters(10**6)) == said(broken.parameters(10**6))
+
+
+def test_the_order_within_a_period_does_not_matter() -> None:
+    known = lessons(Random(2), 6)
+    shuffled = sorted(known, key=lambda each: (each.at // PERIOD, each.lasted, -each.at))
+    one, other = new_estimator(PLAN, "t"), new_estimator(PLAN, "t")
+    for lesson, another in zip(known, shuffled, strict=True):
+        one.learn(lesson)
+        other.learn(another)
+    assert said(one.parameters(10**6)) == said(other.parameters(10**6))
+
+
+def test_little_news_changes_nothing_and_enough_does() -> None:
+    estimator = new_estimator(PLAN, "t")
+    since = FIRST * PERIOD
+    for number in range(ENOUGH_NEW - 1):
+        estimator.learn(ended(since + number, MINUTE, HOUR))
+    assert estimator.parameters(FIRST + 5).version == 0
+    estimator.learn(ended(since + PERIOD, MINUTE, HOUR))
+    assert estimator.parameters(FIRST + 1).version == 0, "the period of the last lesson has not ended"
+    assert estimator.parameters(FIRST + 2).version == FIRST + 2
+
+
+def test_people_who_complete_teach_the_score_no_sooner_than_those_who_do_not() -> None:
+    """Right after they began only fast completions are known. Learned at once, they would say that nobody is ever stuck."""
+    estimator, horizon = new_estimator(PLAN, "t"), 4 * DAY
+    row = (Row(1, 0.5, 0.0, 0.5, (17,)),)
+    since = FIRST * PERIOD
+    for number in range(60):
+        estimator.learn(ended(since + number, HOUR, horizon, rows=row))
+    assert estimator.parameters(FIRST + 1).score.time_alone("connect", 1) == 0.5
+    for number in range(60):
+        estimator.learn(ended(since + number, horizon + 1, horizon, rows=row, end=WAITING))
+    assert estimator.parameters(FIRST + 40).score.time_alone("connect", 1) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_step_that_was_left_is_no_completion_and_nobody_who_left_it_was_stuck() -> None:
+    estimator, since = new_estimator(PLAN, "t"), FIRST * PERIOD
+    for number in range(60):
+        estimator.learn(ended(since + number, 10 * MINUTE, HOUR, rows=(Row(1, 0.5, 0.0, 0.5, (17,)),), end=LEFT))
+    parameters = estimator.parameters(FIRST + 5)
+    assert parameters.horizons["connect"] == 2 * DAY, "the catalog's"
+    assert parameters.score.time_alone("connect", 1) < 0.1
+
+
+def test_waiting_episodes_are_thinned_fairly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 200)
+    rng, horizon = Random(5), 30 * DAY
+    estimator = new_estimator(PLAN, "t")
+    people = [(FIRST * PERIOD + number * MINUTE, rng.random() < 0.3) for number in range(3_000)]
+    row = (Row(1, 0.5, 0.0, 0.5, (17,)),)
+    ends = [ended(since, horizon + 1 if stuck else DAY, horizon, rows=row, end=WAITING if stuck else COMPLETED) for since, stuck in people]
+    for each in sorted(ends, key=lambda each: each.at):
+        estimator.learn(each)
+    parameters = estimator.parameters(FIRST + 400)
+    assert len(estimator._state.waiting) <= 200
+    assert parameters.score.time_alone("connect", 1) == pytest.approx(0.3, abs=0.12)
+    assert len(estimator.encode()) < 200_000
+
+
+@pytest.mark.parametrize("a_day", [5, 20, 100])
+@pytest.mark.parametrize("usual", ["1h", "60d"])
+def test_fast_steps_have_their_true_horizon_whatever_the_catalog_expects(a_day: int, usual: str) -> None:
+    plan = Plan(catalog(change=lambda text: text.replace("usual: 48h", f"usual: {usual}")))
+    estimator = new_estimator(plan, "t")
+    store = ParameterStore()
+    store.publish("t", estimator)
+    for number in range(60 * a_day):
+        if number % 20:
+            since = FIRST * PERIOD + number * DAY // a_day
+            horizon = store.at(plan, "t", since).horizons["connect"]
+            estimator.learn(ended(since, (20 + number % 20) * SECOND, horizon))
+    later = store.at(plan, "t", FIRST * PERIOD + 61 * DAY)
+    assert later.horizons["connect"] == pytest.approx(37.2 * SECOND, rel=0.1)
+    assert later.lookahead <= 2 * SECOND
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\x91\x01", b"not msgpack"])
+def test_a_damaged_snapshot_is_refused_in_words(damaged: bytes) -> None:
+    with pytest.raises(EstimatorError, match=r"damaged|version"):
+        restore_estimator(PLAN, damaged)
+
+
+def test_a_snapshot_of_another_release_is_refused_in_words() -> None:
+    encoded = Estimator(PLAN, new_estimator(PLAN, "t")._state).encode()
+    with pytest.raises(EstimatorError, match="this release reads"):
+        restore_estimator(PLAN, encoded[:1] + b"\x63" + encoded[2:])

@@ -1,0 +1,106 @@
+"""The score on made-up episodes whose truth is known: calibrated, no worse than time alone, better where the evidence says something."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from random import Random
+
+import numpy as np
+import pytest
+
+from state.stuck.row import Row
+from state.stuck.score import BUCKETS, SHARES, Score, ScoreState, bucket_at
+
+Draw = Callable[[Random], tuple[tuple[int, ...], float]]
+
+
+def telling(rng: Random) -> tuple[tuple[int, ...], float]:
+    """Two signs, and how probable it is that somebody with them is stuck."""
+    first, second = rng.random() < 0.4, rng.random() < 0.2
+    return (1, 2 + first, 4 + second), 1.0 / (1.0 + math.exp(1.0 - 1.5 * first - 1.5 * second))
+
+
+def mute(rng: Random) -> tuple[tuple[int, ...], float]:
+    """Many signs that say nothing."""
+    return tuple(sorted({1, *(rng.randrange(10, 60) for _ in range(20))})), 0.35
+
+
+def run(draw: Draw, count: int, seed: int) -> tuple[list[float], list[float], list[bool]]:
+    """Judge each episode by what was learned of those before it: scores, time alone, and who was stuck."""
+    rng, state = Random(seed), ScoreState()
+    scores, alone, truth = list[float](), list[float](), list[bool]()
+    for _ in range(count):
+        features, rate = draw(rng)
+        found = Score(state).predict("step", 1, features)
+        stuck = rng.random() < rate
+        scores.append(found.score)
+        alone.append(found.time)
+        truth.append(stuck)
+        state.learn("step", [Row(1, found.time, found.added, found.score, features)], stuck=stuck, unaided=True)
+    return scores, alone, truth
+
+
+def average_precision(scores: list[float], stuck: list[bool]) -> float:
+    """Ties count as one group."""
+    score, hit = np.array(scores), np.array(stuck)
+    order = np.argsort(-score, kind="stable")
+    score, right = score[order], np.cumsum(hit[order])
+    last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
+    gained = np.diff(np.append(0, right[last]))
+    return float((gained * right[last] / (last + 1)).sum() / right[-1])
+
+
+@pytest.mark.parametrize("draw", [telling, mute])
+def test_scores_are_frequencies(draw: Draw) -> None:
+    scores, _, truth = run(draw, 3_000, 1)
+    order = np.argsort(scores[500:])
+    kept, stuck = np.array(scores[500:])[order], np.array(truth[500:])[order]
+    errors = [abs(kept[part].mean() - stuck[part].mean()) for part in np.array_split(np.arange(kept.size), 10)]
+    assert np.mean(errors) < 0.04
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_evidence_that_says_something_finds_more_and_what_says_nothing_costs_nothing(seed: int) -> None:
+    scores, alone, truth = run(telling, 1_500, seed)
+    assert average_precision(scores[300:], truth[300:]) > average_precision(alone[300:], truth[300:]) + 0.05
+    scores, alone, truth = run(mute, 1_500, seed)
+    assert average_precision(scores, truth) > average_precision(alone, truth) - 0.03
+
+
+def test_trust_follows_what_evidence_is_worth() -> None:
+    def trust_after(draw: Draw) -> float:
+        rng, state = Random(3), ScoreState()
+        for _ in range(1_500):
+            features, rate = draw(rng)
+            found = Score(state).predict("step", 1, features)
+            state.learn("step", [Row(1, found.time, found.added, found.score, features)], stuck=rng.random() < rate, unaided=True)
+        return Score(state).trust[1]
+
+    assert trust_after(mute) < 0.3
+    assert trust_after(telling) > 0.7
+
+
+def test_held_out_people_set_the_level_and_others_fill_in() -> None:
+    state = ScoreState()
+    for _ in range(100):
+        state.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=False, unaided=False)
+    assert Score(state).time_alone("step", 1) < 0.1
+    for _ in range(200):
+        state.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=True, unaided=True)
+    assert Score(state).time_alone("step", 1) > 0.7
+
+
+def test_a_settled_horizon_leaves_earlier_counts_the_weight_of_one_episode() -> None:
+    state = ScoreState()
+    for _ in range(100):
+        state.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=True, unaided=True)
+    state.settle("step")
+    for _ in range(30):
+        state.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=False, unaided=True)
+    assert Score(state).time_alone("step", 1) < 0.1
+
+
+def test_a_bucket_begins_at_its_share_of_the_horizon() -> None:
+    assert [bucket_at(round(1000 * share), 1000) for share in SHARES] == list(range(1, BUCKETS))
+    assert [bucket_at(round(1000 * share) - 1, 1000) for share in SHARES] == list(range(BUCKETS - 1))
