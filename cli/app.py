@@ -9,7 +9,26 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from cli import catalog, demo, evaluate, explain, gateway, import_, keys, llm, recommend, report, review, run, settings, simulate, sql, up
+from cli import (
+    catalog,
+    catalog_draft,
+    catalog_fit,
+    demo,
+    evaluate,
+    explain,
+    gateway,
+    import_,
+    keys,
+    llm,
+    recommend,
+    report,
+    review,
+    run,
+    settings,
+    simulate,
+    sql,
+    up,
+)
 from cli.failures import end
 from cli.streams import OutputError, standard_streams
 
@@ -69,9 +88,11 @@ for _command, _short in (
     app.command(_command.__name__.rstrip("_"), short_help=_short, context_settings=_CONTEXT)(_command)  # `import` is no name in Python
 
 _catalogs = typer.Typer(
-    rich_markup_mode=None, help="Check catalogs. A catalog describes a product's onboarding.", context_settings=_CONTEXT
+    rich_markup_mode=None, help="Draft, fit and check catalogs. A catalog describes a product's onboarding.", context_settings=_CONTEXT
 )
 _catalogs.command("check", short_help="Check a catalog and its prompts.", context_settings=_CONTEXT)(catalog.check)
+_catalogs.command("draft", short_help="Draft a catalog from a log of events.", context_settings=_CONTEXT)(catalog_draft.draft)
+_catalogs.command("fit", short_help="Set the times of a catalog's steps from a log.", context_settings=_CONTEXT)(catalog_fit.fit)
 app.add_typer(_catalogs, name="catalog")
 
 _keys = typer.Typer(rich_markup_mode=None, help="Create and revoke the keys of the gateway.", context_settings=_CONTEXT)

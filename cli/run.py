@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from flows.run import RunningJob
 
 
-def _readable(path: Path | None) -> Path | None:
+def readable(path: Path | None) -> Path | None:
+    """Refuse, as wrong usage, an input that is neither a file nor ``-``."""
     if str(path) == "-" and sys.stdin is None:
         raise typer.BadParameter("standard input is closed; pipe events into the command, or name a file.")
     if path is not None and str(path) != "-":
@@ -32,7 +33,7 @@ InputOption = Annotated[
         "--input",
         metavar="FILE",
         help="File of JSON lines, plain or gzip; - for standard input. Without it the job reads Kafka, or the event log.",
-        callback=_readable,
+        callback=readable,
     ),
 ]
 

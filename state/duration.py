@@ -34,5 +34,14 @@ def render(milliseconds: int) -> str:
     return f"{milliseconds}ms"
 
 
+def render_rounded(milliseconds: float) -> str:
+    """Format a measured duration for a reader: two significant digits, at least a second, at most ``LONGEST``. ``parse`` reads it."""
+    bounded = min(max(milliseconds, SECOND), LONGEST)
+    below = ((90 * SECOND, "s"), (90 * MINUTE, "m"), (2 * DAY, "h"))
+    unit = next((unit for limit, unit in below if bounded < limit), "d")
+    value = bounded / _UNITS[unit]
+    return f"{value:.0f}{unit}" if value >= 10 else f"{round(value, 1):g}{unit}"
+
+
 Duration = Annotated[int, BeforeValidator(parse), Field(gt=0, le=LONGEST)]
 """A pydantic field: text in the catalog, milliseconds in the code."""

@@ -510,6 +510,7 @@ RULES: dict[str, Rule] = {
     "make": target,
     "source": activated,
     "export": exported,
+    "onramp catalog draft": says(r"(?m)^observe: true"),
     "onramp catalog check": says(r"is valid: "),
     "onramp run --input": says(r"events read +[1-9]"),
     "onramp report": says(r"(?s)Activation.*adaptive"),

@@ -32,6 +32,8 @@ COMMANDS = [
     "keys create",
     "keys list",
     "keys revoke",
+    "catalog draft",
+    "catalog fit",
 ]
 
 
@@ -97,6 +99,14 @@ def test_help_imports_no_engine(tmp_path: Path) -> None:
         ["simulate", "--out", "e.jsonl", "--population", "'half"],
         ["recommend"],
         ["catalog", "check", "missing.yaml"],
+        ["catalog", "draft"],
+        ["catalog", "draft", "--events", "missing.jsonl"],
+        ["catalog", "draft", "--events", "-", "--out", "nowhere/c.yaml"],
+        ["catalog", "draft", "--events", "-", "--out", "."],
+        ["catalog", "draft", "--events", "-", "--product", " "],
+        ["catalog", "fit", "--events", "-"],
+        ["catalog", "fit", "--events", "-", "--catalog", "missing.yaml"],
+        ["catalog", "fit", "--events", "-", "--catalog", "saas", "--write"],
         ["sql", "SELECT 1", "--json", "--csv"],
         ["import", "missing.csv", "--mapping", "m.yaml"],
         ["import", ".", "--mapping", "."],
@@ -207,7 +217,7 @@ def test_a_full_disk_is_a_sentence_however_the_engine_wraps_it() -> None:
         ("run --inptu x", "No such option: --inptu; did you mean --input?"),
         ("run --file x", "No such option: --file; there are --catalog, --data-dir, --input, --json"),
         ("rnu", "No such command 'rnu'. Did you mean 'run'?"),
-        ("catalog lint", "No such command 'lint'; there are check"),
+        ("catalog lint", "No such command 'lint'; there are check, draft, fit"),
         ("catalog check .", "Invalid value: '.' is a directory; name the catalog's file"),
         ("run --input - --catalog .", "Invalid value for '--catalog': '.' is a directory; name the catalog's file"),
     ],

@@ -42,6 +42,8 @@ PROGRAMS: Final = ("true", "false", "cat", "/nonexistent", "'half", "", " ", "di
 KNOWN: Final[dict[str, tuple[str, ...]]] = {
     "data_dir": PLACES,
     "input_path": ("events.jsonl", "bad.jsonl", "-", "dir", "missing", "/dev/null", "empty", "e\udcff", "n" * 300, "", "a\0b"),
+    "events": ("events.jsonl", "bad.jsonl", "-", "dir", "missing", "/dev/null", "empty", "e\udcff", "n" * 300, "", "a\0b"),
+    "product": ("Mine", "a: b", "", " ", "{x}", "\udcff", "\u202e", "a\0b", "x" * 5_000),
     "catalog": ("saas", "recipes", "good.yaml", "bad.yaml", "dir", "missing.yaml", "/dev/null", "bytes", "", "a\0b", "\udcff", "n" * 300),
     "file": ("saas", "recipes", "good.yaml", "bad.yaml", "dir", "/dev/null", "bytes", "", "a\0b", "\udcff", "n" * 300),
     "population": PROGRAMS,
@@ -98,9 +100,9 @@ COMMANDS: Final = dict(commands(get_command(app)))
 
 
 def value(rng: Random, name: str) -> str:
-    """Return a value for an option or argument. What starts a program or a long run is never taken from the general list."""
+    """Return a value for an option or argument. What starts a program or a long run is never from the general list: it has /dev/full."""
     known = SMALL.get(name) or KNOWN.get(name)
-    if name in {"population", "llm", "data_dir"} or name in SMALL or (known and rng.random() < 0.8):
+    if name in {"population", "llm", "data_dir", "events"} or name in SMALL or (known and rng.random() < 0.8):
         assert known is not None
         return rng.choice(known)
     return rng.choice(HOSTILE)

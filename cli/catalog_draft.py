@@ -1,0 +1,87 @@
+"""``onramp catalog draft``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.event_log import EventLog, EventsOption
+from cli.failures import say
+from cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from evaluation.catalog_draft import Draft
+
+_LONGEST_PRODUCT = 500
+
+
+def draft(
+    events: Annotated[Path, EventsOption],
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE", help="Where the catalog goes. [default: standard output]", show_default=False)
+    ] = None,
+    product: Annotated[str, typer.Option("--product", metavar="NAME", help="The name of the product.")] = "My product",
+    as_json: JsonOption = False,
+) -> None:
+    """Draft a catalog from a log of events: steps, what completes them, their order, one path, and how long they take.
+
+    The draft only observes. Comments say how many users did each step, and which events are no steps and why.
+
+    \b
+    Example:  onramp catalog draft --events events.jsonl.gz --out product.yaml
+              onramp run --input events.jsonl.gz --catalog product.yaml
+    """
+    from cli.streams import writing
+    from evaluation.catalog_draft import draft as draft_from
+    from evaluation.catalog_draft_text import catalog_text
+    from evaluation.event_histories import EventHistories
+    from reports.render import print_json
+    from reports.safe_text import plain
+    from state.catalog.parse import parse
+    from state.quantity import count
+
+    if not product.strip() or len(product) > _LONGEST_PRODUCT:
+        raise typer.BadParameter(f"a name has 1 to {_LONGEST_PRODUCT} characters.", param_hint="--product")
+    product.encode()  # a name that is no Unicode text is refused before the log is read
+    out = None if out == "-" else out
+    if out is not None:
+        _refuse_target(Path(out))
+    log, histories = EventLog(events, "onramp catalog draft"), EventHistories()
+    for event in log.events():
+        histories.add(event)
+    found = draft_from(histories)
+    text = catalog_text(found, product)
+    parse(text, out or "draft.yaml")  # what is written passes `catalog check`
+    if out is not None:
+        with writing(out), Path(out).open("x", encoding="utf-8") as file:
+            file.write(text)
+    if as_json:
+        print_json(_as_json(found, log, out, text))
+    elif out is None:
+        typer.echo(text, nl=False)
+    if out is not None and not as_json:
+        steps = count(len(found.steps), "step")
+        say(f"{plain(out)} has {steps}, and users are activated by {found.activates}. Look through it, then run it on the same log.")
+
+
+def _refuse_target(path: Path) -> None:
+    if path.exists():
+        raise typer.BadParameter(f"there is already {str(path)!r}; name another file, or remove it.", param_hint="--out")
+    if not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no directory {str(path.parent)!r}.", param_hint="--out")
+
+
+def _as_json(found: Draft, log: EventLog, out: str | None, text: str) -> dict[str, Any]:
+    return {
+        "events": found.events,
+        "users": found.users,
+        "othersObserved": found.others,
+        "steps": [{"id": each.id, "users": each.users, "optional": each.optional, "completions": each.completions} for each in found.steps],
+        "activatedBy": found.activates,
+        "leftOut": [{"type": each.kind.type, "name": each.kind.subject, "users": each.users, "why": each.why} for each in found.left_out],
+        "linesLeftOut": log.as_json(),
+        "file": out,
+        "catalog": text,
+    }

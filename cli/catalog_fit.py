@@ -1,0 +1,102 @@
+"""``onramp catalog fit``."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.event_log import EventLog, EventsOption
+from cli.failures import say
+from cli.options import JsonOption, require_catalog
+
+if TYPE_CHECKING:
+    from evaluation.catalog_fit import FittedStep
+
+
+def fit(
+    events: Annotated[Path, EventsOption],
+    catalog: Annotated[
+        str,
+        typer.Option(
+            "--catalog", metavar="FILE", help="The catalog: a YAML file, or the name of a built-in one.", callback=require_catalog
+        ),
+    ],
+    write: Annotated[bool, typer.Option("--write", help="Change the catalog's file.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Set how long the steps of a catalog take from a log of events, and show the changes as a diff to review.
+
+    `usual` is the time within which nine of ten of the last 200 completions took place, `typical` the median active time. Steps with
+    fewer than 50 completions stay as they are. Without --write the file is not changed.
+
+    \b
+    Example:  onramp catalog fit --events events.jsonl.gz --catalog product.yaml
+              onramp catalog fit --events events.jsonl.gz --catalog product.yaml --write
+    """
+    from cli.streams import writing
+    from evaluation.catalog_fit import CatalogFit
+    from flows.catalogs import built_in, load_catalog
+    from reports.render import print_json
+    from state.catalog.set_durations import set_durations
+
+    if write and catalog in built_in():
+        raise typer.BadParameter("a built-in catalog is not changed; copy it to a file and name that.", param_hint="--write")
+    model, text = load_catalog(catalog), _text_of(catalog)
+    log, fitting = EventLog(events, f"onramp catalog fit --catalog {shlex.quote(catalog)}"), CatalogFit(model)
+    for event in log.events():
+        fitting.add(event)
+    steps = fitting.steps()
+    changed = set_durations(text, {step.id: step.durations for step in steps if step.durations})
+    if write and changed != text:
+        with writing(catalog):
+            Path(catalog).write_bytes(changed.encode())
+    diff = _diff(catalog, text, changed)
+    if as_json:
+        print_json({"steps": [_as_json(each) for each in steps], "linesLeftOut": log.as_json(), "diff": diff, "written": write})
+        return
+    for step in steps:
+        say(_sentence(step))
+    typer.echo(diff, nl=False)
+    if changed == text:
+        say("nothing changes.")
+    elif write:
+        say("the catalog was changed; change its `version` too, because decisions record it.")
+    else:
+        say("nothing was written; review the diff and repeat the command with --write.")
+
+
+def _text_of(catalog: str) -> str:
+    """The text as it is, with its own ends of lines."""
+    from flows.catalogs import BUILT_IN, built_in
+
+    path = BUILT_IN / f"{catalog}.yaml" if catalog in built_in() else Path(catalog)
+    return path.read_bytes().decode()
+
+
+def _diff(catalog: str, before: str, after: str) -> str:
+    from reports.safe_text import plain
+
+    name = plain(catalog)
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="")
+    return "".join(f"{plain(line)}\n" for line in lines)
+
+
+def _sentence(step: FittedStep) -> str:
+    from state.quantity import count
+    from state.stuck.completion_times import ENOUGH
+
+    if step.used < ENOUGH:
+        return f"{step.id}: {count(step.completions, 'completion')}, too few to set its times ({ENOUGH} are needed)."
+    which = count(step.completions, "completion")
+    if step.used < step.completions:
+        which = f"the last {step.used} of {which}"
+    found = ", ".join(f"{name} {text}" for name, text in sorted(step.durations.items()))
+    return f"{step.id}: {which}; {found or 'its times stay as they are'}."
+
+
+def _as_json(step: FittedStep) -> dict[str, Any]:
+    return {"id": step.id, "completions": step.completions, "used": step.used, "changes": dict(step.durations)}

@@ -1,0 +1,94 @@
+"""Reads a log of events for a command that needs no job: the source and the decoder of the job, without the engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.failures import say
+from cli.run import readable
+
+if TYPE_CHECKING:
+    from state.events import Event
+
+EventsOption = typer.Option(
+    "--events",
+    metavar="FILE",
+    help="The log: a file of JSON lines, plain or gzip; - for standard input.",
+    callback=readable,
+)
+_PIPE_PAUSE = 0.01
+
+
+class EventLogError(Exception):
+    """The log holds no event. The text is one sentence for the user."""
+
+
+class EventLog:
+    """A log of events. ``rejected``: reason → lines that are no events, and the first of them; known once all were read."""
+
+    def __init__(self, path: Path, command: str) -> None:
+        """``command`` reads the log; advice names it."""
+        self._path, self._command = path, command
+        self.rejected: dict[str, tuple[int, int]] = {}
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events in the order of the log. Raises ``EventLogError`` if there is none, ``InputError`` for a damaged file."""
+        from flows.inputs import wall_clock
+        from flows.run_notes import UNSORTED
+        from sources.batching import BatchPolicy
+        from sources.files.kinds import advice
+        from sources.files.source import JsonlSource
+        from state.duration import HOUR
+        from state.events import decode, peek_person, peek_timestamp
+        from state.messages import Tick
+        from state.records.dead_letter import DeadLetter
+
+        policy = BatchPolicy(lambda _partition: None, lambda _at: HOUR)
+        source = JsonlSource(self._path, peek_timestamp, policy, now=wall_clock, peek_person=peek_person)
+        part = source.build_part("log", "input", None)
+        accepted = 0
+        try:
+            while True:
+                try:
+                    batch = part.next_batch()
+                except StopIteration:
+                    break
+                if not batch:  # a pipe without data for the moment
+                    time.sleep(_PIPE_PAUSE)
+                for message in batch:
+                    if isinstance(message, Tick):
+                        continue
+                    found = decode(message)
+                    if isinstance(found, DeadLetter):
+                        times, line = self.rejected.get(found.reason, (0, found.offset))
+                        self.rejected[found.reason] = times + 1, line
+                    else:
+                        accepted += 1
+                        yield found
+        finally:
+            part.close()
+        if source.progress.error is not None:
+            raise source.progress.error
+        self._say_what_was_left_out()
+        if not accepted:
+            hint = advice(str(self._path), source.progress.head or b"").replace("onramp run --input -", f"{self._command} --events -")
+            raise EventLogError(f"the log holds no event. {hint}".rstrip())
+        if source.progress.backward > UNSORTED * accepted:
+            say("the log is not sorted by time, so times may be wrong; sort it and repeat the command.")
+
+    def as_json(self) -> dict[str, dict[str, int]]:
+        """The lines that are no events."""
+        return {reason: {"lines": times, "firstLine": line} for reason, (times, line) in sorted(self.rejected.items())}
+
+    def _say_what_was_left_out(self) -> None:
+        from state.events import REJECTIONS
+        from state.quantity import count
+
+        for reason, (times, line) in sorted(self.rejected.items()):
+            which = count(times, "line was", "lines were")
+            say(f"{which} left out, the first is line {line:,}: {REJECTIONS[reason]} ({reason}).")

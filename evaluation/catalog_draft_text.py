@@ -1,0 +1,124 @@
+"""Writes a drafted catalog as YAML, with comments that say what each line rests on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from evaluation.catalog_draft import PATH, Draft, DraftedStep, LeftOut, half, nine_of_ten
+from state.duration import render_rounded
+from state.quantity import count
+from state.stuck.completion_times import ENOUGH
+from state.times import rfc3339
+
+_MOST_LEFT_OUT: Final = 15
+_FEWEST_TIMES: Final = 10
+"""Completions below which a time is not written: it would be one user's habit."""
+_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_/]*(?: [A-Za-z0-9_/]+)*")
+_CONSTANTS: Final = frozenset({"true", "false", "null"})
+_FIELD: Final = {"form_submit": "form", "button_click": "target", "page_view": "path"}
+
+
+def catalog_text(found: Draft, product: str) -> str:
+    """Return the catalog. It passes ``catalog check``."""
+    return "\n".join(_lines(found, product)) + "\n"
+
+
+def quoted(text: str) -> str:
+    """Return ``text`` as a YAML scalar of one line, in quotes where it needs them."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _CONSTANTS:
+        return text
+    return '"' + "".join(map(_character, text)) + '"'
+
+
+def _character(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    return character if character.isprintable() else f"\\U{ord(character):08X}"
+
+
+def title(step: DraftedStep) -> str:
+    """A first title from the event's name."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", step.kind.subject or "sign up")
+    return " ".join(re.sub(r"[_\-.:/]+", " ", words).split()) or step.id
+
+
+def _lines(found: Draft, product: str) -> Iterator[str]:
+    begin = f" {found.others:,} more never signed up; they are only observed." if found.signup else ""
+    yield (
+        f"# Drafted from {count(found.events, 'event')}, {rfc3339(found.first)[:10]} to {rfc3339(found.last)[:10]}; "
+        f"{count(found.users, 'user begins', 'users begin')}.{begin}"
+    )
+    yield "# Look through it: titles, order, what is optional, what activates. A step can also be added from the end of this file."
+    yield "# `typical`: active time of the median user. `usual`: calendar time within which nine of ten who do the step have done it."
+    if any(0 < step.completions < ENOUGH for step in found.steps):
+        yield f"# Times from fewer than {ENOUGH} completions say little; `onramp catalog fit` sets them from a longer log."
+    yield "id: draft"
+    yield 'version: "1"'
+    yield f"product: {quoted(product)}"
+    yield "observe: true  # nobody is guided; to guide, add links, arms and templates and take this line out"
+    if found.signup:
+        yield "starts: {when: signup}"
+    yield "steps:"
+    for step in found.steps:
+        yield from _step(found, step)
+    activating = next(step for step in found.steps if step.id == found.activates)
+    yield "paths:"
+    yield f"  - id: {PATH}"
+    yield "    title: Everyone"
+    yield "    # Each comes before the next for most of the users who did both."
+    yield f"    steps: [{', '.join(step.id for step in found.steps)}]"
+    yield f"    # The last step that many reach: {_share(activating.users, found.users)}. Better: what users who stay have done."
+    if found.early:
+        yield f"    # {found.early:,} of them did it while an earlier step was open, and their funnel ends there. Name those steps too?"
+    yield f"    activated_by: [{found.activates}]"
+    if found.left_out:
+        yield from _left_out(found)
+
+
+def _step(found: Draft, step: DraftedStep) -> Iterator[str]:
+    yield f"  - id: {step.id}"
+    yield f"    title: {quoted(title(step))}"
+    yield f"    # {_share(step.users, found.users)} did it."
+    if step.optional:
+        yield f"    optional: true  # {count(step.skipped, 'user')} went on without it"
+    calendar, active = list[str](), list[str]()
+    if step.calendar:
+        calendar, active = ([render_rounded(share(times)) for share in (half, nine_of_ten)] for times in (step.calendar, step.active))
+        last = "" if len(step.calendar) == step.completions else f"the last {len(step.calendar)} of "
+        yield (
+            f"    # {last}{count(step.completions, 'completion')} as the current step: half within {calendar[0]}, nine of ten within "
+            f"{calendar[1]}; active time {active[0]} and {active[1]}."
+        )
+    if len(step.calendar) >= _FEWEST_TIMES:
+        yield f"    typical: {active[0]}"
+        yield f"    usual: {calendar[1]}"
+    else:
+        yield "    # Too few to say how long it takes: set `typical` and `usual`."
+    yield f"    complete: [{_matcher(step)}]"
+
+
+def _matcher(step: DraftedStep) -> str:
+    kind = step.kind
+    if kind.type == "track":
+        return f"{{type: track, name: {quoted(kind.subject)}}}"
+    if kind.type in _FIELD:
+        return f"{{type: {kind.type}, where: {{{_FIELD[kind.type]}: {quoted(kind.subject)}}}}}"
+    return f"{{type: {kind.type}}}"
+
+
+def _left_out(found: Draft) -> Iterator[str]:
+    yield "# No steps:"
+    shown = sorted(found.left_out, key=lambda each: (-each.users, each.kind))[:_MOST_LEFT_OUT]
+    yield from (f"#   {_named(each)}: {_share(each.users, found.users)}; {each.why}" for each in shown)
+    if len(shown) < len(found.left_out):
+        yield f"#   and {count(len(found.left_out) - len(shown), 'other')} that fewer users did"
+
+
+def _named(left: LeftOut) -> str:
+    return f"{left.kind.type} {quoted(left.kind.subject)}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part:,} of {count(whole, 'user')} ({100 * part / whole:.0f} %)"

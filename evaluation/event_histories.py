@@ -1,0 +1,145 @@
+"""What each user of a log did first and how often, in little memory: what a catalog is drafted from (``evaluation/catalog_draft.py``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from state.decision.attribution import EXPOSURES
+from state.duration import MINUTE
+from state.events import Event
+
+SESSION_GAP: Final = 30 * MINUTE
+"""A longer pause between two events is no active time: the default of ``limits.session_gap``."""
+MOST_KINDS: Final = 20_000
+"""Kinds of event that are told apart. Names with an id in them would be without end; what is common comes up long before."""
+_LONGEST_SUBJECT: Final = 200
+_SUBJECT: Final = {"form_submit": "form", "button_click": "target", "page_view": "path"}
+_NO_STEP: Final = EXPOSURES | {"error", "identify", "preferences_changed", "identity_merged", "user_deleted"}
+
+User = tuple[str, str]
+
+
+class Kind(NamedTuple):
+    """A kind of event: its type, and its name, form, target or path."""
+
+    type: str
+    subject: str
+
+
+class Occurrence(msgspec.Struct, gc=False):
+    """When a user first sent an event of a kind, the active time until then, and how many there were. Times are milliseconds."""
+
+    at: int
+    active: int
+    count: int = 1
+
+
+class History(msgspec.Struct, gc=False):
+    """One user: the first event, the sign-up (0 for none), the active time so far, and the kinds of event in order of arrival."""
+
+    start: int
+    signup: int = 0
+    newest: int = 0
+    active: int = 0
+    known: bool = False
+    kinds: dict[Kind, Occurrence] = {}
+
+    @property
+    def begin(self) -> int:
+        """From when on the first step is current."""
+        return self.signup or self.start
+
+
+class EventHistories:
+    """Takes the events of a log in its order. A visitor who signs in becomes the user; a deleted user is forgotten."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.first, self.last = 0, 0
+        self._users: dict[User, History] = {}
+        self._merged: dict[User, User] = {}
+        self._kinds: dict[Kind, Kind] = {}
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def __iter__(self) -> Iterator[History]:
+        return iter(self._users.values())
+
+    def add(self, event: Event) -> None:
+        """Take one event."""
+        at, user = event.timestamp, self._user_of(event)
+        self.events += 1
+        self.first, self.last = min(self.first or at, at), max(self.last, at)
+        if event.type == "user_deleted":
+            self._users.pop(user, None)
+            return
+        history = self._users.get(user)
+        if history is None:
+            history = self._users[user] = History(at)
+        history.known = history.known or not event.anonymous
+        history.start = min(history.start, at)
+        if at >= history.newest:
+            gap = at - history.newest if history.newest else 0
+            history.active += gap if gap <= SESSION_GAP else 0
+            history.newest = at
+        if event.type == "identity_merged":
+            self._merge((event.tenant, str(event.payload["previousId"])), user, history)
+        elif event.type not in _NO_STEP:
+            self._note(history, event)
+
+    def _user_of(self, event: Event) -> User:
+        user = event.tenant, event.user
+        if event.anonymous:
+            while user in self._merged:
+                user = self._merged[user]
+        else:
+            self._merged.pop(user, None)
+        return user
+
+    def _merge(self, visitor: User, user: User, history: History) -> None:
+        """Add what the visitor did. An id that was used as a ``userId`` is nobody's visitor."""
+        earlier = self._users.get(visitor)
+        if visitor == user or visitor in self._merged or (earlier is not None and earlier.known):
+            return
+        self._merged[visitor] = user
+        if earlier is None:
+            return
+        del self._users[visitor]
+        history.start = min(history.start, earlier.start)
+        history.signup = min(filter(None, (history.signup, earlier.signup)), default=0)
+        for each in history.kinds.values():
+            each.active += earlier.active
+        history.active += earlier.active
+        own, history.kinds = history.kinds, earlier.kinds
+        for kind, each in own.items():
+            _count(history, kind, each)
+
+    def _note(self, history: History, event: Event) -> None:
+        field = _SUBJECT.get(event.type)
+        subject = event.name if field is None else str(event.payload[field])
+        if event.type == "signup":
+            history.signup = min(history.signup or event.timestamp, event.timestamp)
+            subject = ""
+        elif not subject.strip() or len(subject) > _LONGEST_SUBJECT:
+            return
+        kind = Kind(event.type, subject)
+        kind = self._kinds.get(kind, kind)
+        if kind not in self._kinds:
+            if len(self._kinds) >= MOST_KINDS:
+                return
+            self._kinds[kind] = kind
+        _count(history, kind, Occurrence(event.timestamp, history.active))
+
+
+def _count(history: History, kind: Kind, new: Occurrence) -> None:
+    known = history.kinds.get(kind)
+    if known is None:
+        history.kinds[kind] = new
+        return
+    known.count += new.count
+    if new.at < known.at:
+        known.at, known.active = new.at, min(known.active, new.active)

@@ -1,0 +1,119 @@
+"""``onramp catalog draft`` and ``onramp catalog fit`` on logs like a reader's."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import ROOT
+from tests.cli.conftest import Inside
+
+EVENTS = ROOT / "examples" / "events.jsonl"
+CATALOG = """\
+id: mine
+version: 1
+product: Mine
+observe: true
+steps:
+  - id: one  # the first
+    title: one
+    typical: 5m
+    complete: [{type: track, name: one}]
+  - {id: two, title: two, usual: 2h, complete: [{type: track, name: two}]}
+paths:
+  - {id: all, title: all, steps: [one, two]}
+"""
+
+
+def _line(number: int, user: int, second: int, name: str) -> str:
+    time = f"2026-01-05T{10 + second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z"
+    kind = {"eventType": "track", "name": name} if name else {"eventType": "signup", "payload": {"traits": {}}}
+    return json.dumps({"eventId": f"e{number}-{user}-{name}", "userId": f"u{user}", "timestamp": time, **kind})
+
+
+def _write_log(path: Path, *, users: int, second: int) -> None:
+    """Everybody needs 40 s for the first step; the first so many go on to the second, a minute later."""
+    lines = [
+        (user * 60 + after, _line(0, user, user * 60 + after, name)) for user in range(users) for after, name in ((0, ""), (40, "one"))
+    ]
+    lines += [(user * 60 + 100, _line(0, user, user * 60 + 100, "two")) for user in range(second)]
+    path.write_text("\n".join(line for _, line in sorted(lines)) + "\n")
+
+
+def test_a_draft_passes_the_check_and_is_the_same_twice(tmp_path: Path, inside: Inside) -> None:
+    (tmp_path / "log.jsonl.gz").write_bytes(gzip.compress(EVENTS.read_bytes()))
+    result = inside("catalog", "draft", "--events", "log.jsonl.gz", "--product", "Ledgerly", "--out", "mine.yaml", cwd=tmp_path)
+    assert (result.code, result.out) == (0, "")
+    assert result.err.startswith("onramp: mine.yaml has 3 steps, and users are activated by invoice_sent.")
+    checked = inside("catalog", "check", "mine.yaml", cwd=tmp_path)
+    assert (checked.code, checked.out) == (0, "mine.yaml is valid: draft 1 with 1 path, 3 steps, 0 arms.\n")
+    shown = inside("catalog", "draft", "--events", EVENTS, "--product", "Ledgerly", cwd=tmp_path)
+    assert shown.out == (tmp_path / "mine.yaml").read_text()
+    assert "steps: [company, invoice_created, invoice_sent]\n" in shown.out
+
+
+def test_an_existing_catalog_is_not_overwritten(tmp_path: Path, inside: Inside) -> None:
+    (tmp_path / "mine.yaml").write_text("mine")
+    result = inside("catalog", "draft", "--events", EVENTS, "--out", "mine.yaml", cwd=tmp_path)
+    assert (result.code, (tmp_path / "mine.yaml").read_text()) == (2, "mine")
+    assert "there is already 'mine.yaml'" in result.err
+
+
+def test_bad_lines_are_counted_and_named(tmp_path: Path, inside: Inside) -> None:
+    bad = ["not JSON", '{"eventId": "x"}', "[1"]
+    lines = EVENTS.read_text().splitlines()
+    (tmp_path / "log.jsonl").write_text("\n".join([*lines[:5], *bad, *lines[5:]]) + "\n")
+    result = inside("catalog", "draft", "--events", "log.jsonl", "--json", cwd=tmp_path)
+    assert result.code == 0
+    assert result.json["linesLeftOut"] == {"missing_event_type": {"lines": 1, "firstLine": 7}, "not_json": {"lines": 2, "firstLine": 6}}
+    assert "2 lines were left out, the first is line 6: the message is not JSON" in result.err
+    assert result.json["events"] == 145
+
+
+@pytest.mark.parametrize("command", [["draft"], ["fit", "--catalog", "mine.yaml"]])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "The input is empty"), (b"[{}]\n", "jq -c '.[]' log.jsonl | onramp catalog "), (b"\x1f\x8bbroken", "is damaged")],
+)
+def test_a_log_without_events_is_refused_in_one_sentence(
+    tmp_path: Path, inside: Inside, command: list[str], content: bytes, words: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text(CATALOG)
+    (tmp_path / "log.jsonl").write_bytes(content)
+    result = inside("catalog", *command, "--events", "log.jsonl", cwd=tmp_path)
+    assert (result.code, result.out) == (1, "")
+    assert words in result.err
+    assert "Traceback" not in result.err
+
+
+def test_fit_shows_the_diff_and_writes_when_told(tmp_path: Path, inside: Inside) -> None:
+    _write_log(tmp_path / "log.jsonl", users=60, second=20)
+    (tmp_path / "mine.yaml").write_text(CATALOG)
+    arguments = ("catalog", "fit", "--events", "log.jsonl", "--catalog", "mine.yaml")
+    result = inside(*arguments, cwd=tmp_path)
+    assert result.code == 0
+    assert [line for line in result.out.splitlines() if line[0] in "+-"] == [
+        "--- mine.yaml",
+        "+++ mine.yaml",
+        "-    typical: 5m",
+        "+    typical: 40s",
+        "+    usual: 40s",
+    ]
+    assert "onramp: one: 60 completions; typical 40s, usual 40s.\n" in result.err
+    assert "onramp: two: 20 completions, too few to set its times (50 are needed).\n" in result.err
+    assert (tmp_path / "mine.yaml").read_text() == CATALOG
+    assert inside(*arguments, "--write", "--json", cwd=tmp_path).json["written"] is True
+    assert (tmp_path / "mine.yaml").read_text() == CATALOG.replace("typical: 5m", "typical: 40s\n    usual: 40s")
+    again = inside(*arguments, "--write", cwd=tmp_path)
+    assert (again.code, again.out) == (0, "")
+    assert again.err.endswith("onramp: nothing changes.\n")
+
+
+def test_a_catalog_with_faults_is_not_fitted(tmp_path: Path, inside: Inside) -> None:
+    (tmp_path / "bad.yaml").write_text("id: 3\n")
+    result = inside("catalog", "fit", "--events", EVENTS, "--catalog", "bad.yaml", cwd=tmp_path)
+    assert (result.code, result.out) == (1, "")
+    assert "bad.yaml:1: id: " in result.err

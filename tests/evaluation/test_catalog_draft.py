@@ -1,0 +1,227 @@
+"""Drafting a catalog from made-up logs: which steps, in which order, which are optional, what activates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+
+import msgspec
+import pytest
+
+from evaluation.catalog_draft import DOZENS, MOST_STEPS, Draft, DraftError, draft
+from evaluation.catalog_draft_text import catalog_text, quoted
+from evaluation.catalog_fit import CatalogFit
+from evaluation.event_histories import EventHistories
+from state.catalog.parse import parse
+from state.catalog.yaml_text import read
+from state.duration import MINUTE, SECOND
+from state.events import Event
+from tests.state.lives import event, signup, track
+
+
+def drafted(events: Iterable[Event]) -> Draft:
+    log = EventHistories()
+    for each in events:
+        log.add(each)
+    return draft(log)
+
+
+def life(user: int, *names: str, minutes: int = 10) -> list[Event]:
+    """A sign-up, then one named event after the other."""
+    who = f"u{user}"
+    return [signup(user=who), *(track(name, (at + 1) * minutes * MINUTE, user=who) for at, name in enumerate(names))]
+
+
+def lives(*kinds: tuple[int, str]) -> list[Event]:
+    """So many users with these steps each, in words."""
+    numbers = iter(range(10_000))
+    return [each for many, names in kinds for _ in range(many) for each in life(next(numbers), *names.split())]
+
+
+def ids(found: Draft) -> list[str]:
+    return [step.id for step in found.steps]
+
+
+def reasons(found: Draft) -> dict[str, str]:
+    return {each.kind.subject: each.why for each in found.left_out}
+
+
+def test_steps_stand_in_the_order_of_most_users_who_did_both() -> None:
+    found = drafted(lives((30, "zeta alpha mid"), (8, "alpha zeta mid"), (5, "mid zeta"), (9, "zeta")))
+    assert ids(found) == ["zeta", "alpha", "mid"]
+    assert (found.activates, found.early) == ("mid", 5)
+    assert "    # 5 of them did it while an earlier step was open" in catalog_text(found, "P")
+    assert [step.users for step in found.steps] == [52, 38, 43]
+
+
+def test_a_circle_of_preferences_and_a_tie_give_one_order_whatever_the_order_of_users() -> None:
+    people = [
+        life(n, *names) for n, names in enumerate([("a", "b", "c"), ("b", "c", "a"), ("c", "a", "b")] * 10 + [("x", "y"), ("y", "x")] * 9)
+    ]
+    first = drafted([each for one in people for each in one])
+    Random(3).shuffle(people)
+    assert drafted([each for one in people for each in one]) == first
+    assert sorted(ids(first)) == ["a", "b", "c", "x", "y"]
+
+
+def test_a_step_that_many_skip_while_they_go_on_is_optional() -> None:
+    found = drafted(lives((40, "one two three"), (30, "one three"), (20, "one")))
+    assert [(step.id, step.optional, step.skipped) for step in found.steps] == [("one", False, 0), ("two", True, 30), ("three", False, 0)]
+    assert "    optional: true  # 30 users went on without it\n" in catalog_text(found, "P")
+
+
+def test_the_few_of_a_side_branch_make_no_main_step_optional() -> None:
+    late = [track("side", 100 * MINUTE, user=f"side{n}") for n in range(9)]
+    found = drafted([*lives((100, "one two")), *(signup(user=f"side{n}") for n in range(9)), *late])
+    assert [(step.id, step.optional) for step in found.steps] == [("one", False), ("two", False), ("side", False)]
+    assert found.activates == "two"
+
+
+def test_what_is_repeated_rare_or_the_beginning_is_no_step() -> None:
+    users = [each for n in range(40) for each in life(n, "opened", "built")]
+    beats = [track("beat", at * 15 * SECOND, user=f"u{n}") for n in range(40) for at in range(4, 4 + DOZENS)]
+    hello = [track("hello", 0, user=f"u{n}", ident=f"hello{n}") for n in range(40)]
+    found = drafted([*users, *beats, *hello, *life(1, "odd")])
+    assert ids(found) == ["opened", "built"]
+    assert reasons(found) == {"hello": "users begin with it", "beat": "repeated, 12 times by the median user", "odd": "too few users"}
+    assert "#   track beat: 40 of 40 users (100 %); repeated" in catalog_text(found, "P")
+
+
+def test_one_time_less_than_dozens_is_a_step() -> None:
+    beats = [track("beat", at * MINUTE, user=f"u{n}") for n in range(20) for at in range(1, DOZENS)]
+    assert ids(drafted([*lives((20, "opened")), *beats])) == ["beat", "opened"]
+
+
+def test_of_a_form_and_its_event_the_event_is_the_step() -> None:
+    forms = [event("form_submit", 10 * MINUTE - 300, user=f"u{n}", form="company") for n in range(20)]
+    found = drafted([*lives((20, "company_saved used")), *forms])
+    assert ids(found) == ["company_saved", "used"]
+    assert reasons(found) == {"company": "comes together with company_saved"}
+
+
+def test_pages_are_steps_only_where_there_is_nothing_else() -> None:
+    pages = [event("page_view", at * MINUTE, user=f"u{n}", path=path) for n in range(12) for at, path in enumerate(("/a", "/b", "/c"))]
+    found = drafted(pages)
+    assert [(step.kind.type, step.kind.subject) for step in found.steps] == [("page_view", "/b"), ("page_view", "/c")]
+    assert {step.kind.type for step in drafted([*pages, *lives((12, "made"))]).steps} == {"track"}
+    clicks = [event("button_click", 5 * MINUTE, user=f"u{n}", target="go") for n in range(12)]
+    assert ids(drafted([*pages, *clicks])) == ["go"]
+
+
+def test_at_most_so_many_steps_the_most_common() -> None:
+    names = [f"s{n}" for n in range(MOST_STEPS + 3)]
+    found = drafted(each for n in range(60) for each in life(n, *names[: 1 + n % len(names)]))
+    assert ids(found) == names[:MOST_STEPS]
+    assert set(reasons(found).values()) == {f"not among the {MOST_STEPS} most common"}
+
+
+def test_users_who_never_sign_up_are_only_observed() -> None:
+    old = [track("used", MINUTE, user=f"old{n}") for n in range(30)]
+    found = drafted([*lives((25, "made used")), *old])
+    assert (found.users, found.others) == (25, 30)
+    text = catalog_text(found, "P")
+    assert "starts: {when: signup}\n" in text
+    assert "30 more never signed up" in text
+
+
+def test_a_sign_up_after_looking_around_is_a_step() -> None:
+    seen = [event("page_view", -9 * MINUTE, user=f"u{n}", path="/") for n in range(20)]
+    found = drafted([*seen, *lives((20, "made"))])
+    assert ids(found) == ["signup", "made"]
+    assert found.steps[0].calendar == [9 * MINUTE] * 20
+    assert parse(catalog_text(found, "P"), "").steps[0].complete[0].type == "signup"
+
+
+def test_what_a_visitor_did_counts_for_the_user() -> None:
+    events = []
+    for n in range(10):
+        looked = track("looked", MINUTE, user=f"c{n}")
+        events += [msgspec.structs.replace(each, anonymous=True) for each in (event("page_view", 0, user=f"c{n}", path="/"), looked)]
+        events += [event("identity_merged", 2 * MINUTE, user=f"u{n}", previousId=f"c{n}"), track("made", 3 * MINUTE, user=f"u{n}")]
+    found = drafted(events)
+    assert (found.users, ids(found)) == (10, ["looked", "made"])
+    assert found.steps[1].calendar == [2 * MINUTE] * 10
+    assert found.steps[1].active == [MINUTE] * 10  # from the merge on, as in the engine
+
+
+def test_a_deleted_user_is_forgotten() -> None:
+    assert drafted([*lives((3, "a b")), event("user_deleted", 60 * MINUTE, user="u1")]).users == 2
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [([], "has no users"), ([signup()], "no event that could be a step"), ([track(" ", 0)], "no event that could be a step")],
+)
+def test_a_log_without_steps_is_refused(events: list[Event], words: str) -> None:
+    with pytest.raises(DraftError, match=words):
+        drafted(events)
+
+
+def test_one_user_is_enough_for_a_draft_without_times() -> None:
+    found = drafted(life(1, "made"))
+    catalog = parse(catalog_text(found, "P"), "")
+    assert [(step.id, step.usual) for step in catalog.steps] == [("made", None)]
+
+
+def test_times_are_those_of_the_current_step() -> None:
+    found = drafted(lives((60, "one two"), (10, "two one")))
+    one, two = found.steps
+    assert (one.completions, two.completions) == (60, 60)  # who did the second first has left the first
+    assert set(one.calendar) == set(two.active) == {10 * MINUTE}
+    step = parse(catalog_text(found, "P"), "").steps[0]
+    assert (step.typical, step.usual) == (10 * MINUTE, 10 * MINUTE)
+
+
+def test_the_engine_takes_the_times_that_were_drafted() -> None:
+    chance = Random(5)
+    events = []
+    for n in range(150):
+        names = [name for name in ("one", "two", "three", "four") if chance.random() < 0.8]
+        chance.shuffle(names) if n % 4 == 0 else None
+        events += life(n, *names, minutes=chance.choice((1, 3, 20, 50)))
+    found = drafted(events)
+    fit = CatalogFit(parse(catalog_text(found, "P"), ""))
+    for each in events:
+        fit.add(each)
+    assert [(step.id, step.completions) for step in fit.steps()] == [(step.id, step.completions) for step in found.steps]
+    assert all(step.used >= 50 and not step.durations for step in fit.steps())
+
+
+HOSTILE = (
+    "true",
+    "null",
+    "a: b",
+    "- x",
+    "#c",
+    '"',
+    "\\",
+    "é ü",
+    "a\u2028b",
+    "\x7f\x85\ufeff",
+    "💡",
+    "[x]",
+    "{y}",
+    "it's",
+    "12",
+    "x" * 200,
+    "=",
+    "~",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_any_text_survives_as_yaml(text: str) -> None:
+    assert read(f"[{quoted(text)}, {{a: {quoted(text)}}}]").data == [text, {"a": text}]
+
+
+def test_any_name_of_an_event_makes_a_valid_step() -> None:
+    found = drafted(each for n in range(20) for each in life(n, *HOSTILE[:8]))
+    catalog = parse(catalog_text(found, "P: {x}"), "")
+    assert [step.complete[0].name for step in catalog.steps] == list(HOSTILE[:8])
+    assert catalog.product == "P: {x}"
+
+
+def test_ids_are_unique_text() -> None:
+    found = drafted(each for n in range(20) for each in life(n, "Order-Paid", "order paid", "orderPaid", "2024", "NULL"))
+    catalog = parse(catalog_text(found, "P"), "")
+    assert [step.id for step in catalog.steps] == ["order_paid", "order_paid_2", "order_paid_3", "step_2024", "step_null"]
