@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up local-model test test-all fuzz browser real-kafka test-load repeat bench compare same-results measure check event-fields format image-check ci lock clean
+.PHONY: help setup demo up local-model test test-all fuzz browser real-kafka test-load repeat bench compare same-results measure stuck-bench check event-fields format image-check ci lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,10 @@ measure: ## Measure detection, choice and effects against the true values in eve
 		$(BIN)/python -m benchmarks.coverage_lift --scenario $$scenario --seeds 1000-1999 --users 300 | tee measurements/lift_$$scenario.txt || exit 1; \
 	done
 	@$(BIN)/python -m benchmarks.coverage_off_policy --replications 1000 | tee measurements/off_policy.txt
+
+stuck-bench: ## Measure stuck detection on 20 synthetic worlds, worst first; ARGS="--worlds 5 --seed 2 --json" for options
+	@scripts/setup.sh
+	@$(BIN)/python -m benchmarks.stuck $(ARGS)
 
 check: ## Check lint, formatting and types
 	@scripts/setup.sh dev
