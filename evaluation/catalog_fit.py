@@ -103,6 +103,8 @@ class CatalogFit:
             partition=event.partition,
             seq=event.seq,
         )
-        self._people[user] = self._fold.merge(earlier, merged, Collector())
+        after = self._fold.merge(earlier, merged, Collector())
+        if after is not None:
+            self._people[user] = after
         for each in self._stitcher.merge(self._visitors.setdefault(user, Visitor()), merged):
             self._apply(into, each)

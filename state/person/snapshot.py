@@ -1,8 +1,8 @@
 """The snapshot of a person: versioned, compact, plain bytes; never a pickled class.
 
-Layout of version 2::
+Layout of version 3::
 
-    byte 0      version, 2
+    byte 0      version, 3
     byte 1..4   n, the number of event ids remembered, little endian
     8 n bytes   hashes of the event ids
     4 n bytes   their event times, in milliseconds after ``floor``
@@ -21,7 +21,7 @@ import msgspec
 from state.person.deduplication import recent_events
 from state.person.person import Person
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 _HEAD: Final = struct.Struct("<BI")
 _encoder = msgspec.msgpack.Encoder()
