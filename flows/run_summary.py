@@ -38,6 +38,7 @@ def _figures(totals: CounterTotals) -> dict[str, Any]:
         "rewards": {"success": success, "failure": failure, "open": shown - success - failure - counters.WINDOWS_VOIDED.total(totals)},
         "outcomes": outcomes,
         "stuckSignals": counters.STUCK_SIGNALS.by_label(totals),
+        "stuckSignalsLessSure": counters.STUCK_SIGNALS_LESS_SURE.total(totals),
         "exposuresIgnored": counters.EXPOSURES_IGNORED.by_label(totals),
         "valuesUnread": counters.VALUES_UNREAD.by_label(totals),
     }

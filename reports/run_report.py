@@ -61,11 +61,13 @@ class ExperimentDesign:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What the engine believes now: the views ``arm_posteriors_latest``, ``arm_stops_final`` and ``step_statistics_latest`` of a tenant."""
+    """What the engine believes now of a tenant: its rows of the views named below."""
 
     posteriors: pl.DataFrame
     stops: pl.DataFrame
     steps: pl.DataFrame
+    alarms: pl.DataFrame
+    """One row of the view ``stuck_scorecard``, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ def read_learned(query: Query, tenant: str) -> Learned:
             "step_statistics_latest",
             "step_id",
         ).filter(pl.col("step_id") != _DETECTOR),
+        alarms=rows("asked_precision, precision, recall, reachable, threshold, episodes", "stuck_scorecard", "learned_at"),
     )
 
 

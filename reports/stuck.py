@@ -11,6 +11,7 @@ from reports.render import heading, hours, lines, number, percent, table
 from reports.report_json import by_trigger
 from state.duration import HOUR
 from state.quantity import count
+from state.stuck.operating_point import ENOUGH
 
 if TYPE_CHECKING:
     from evaluation.stuck_bounds import Rule
@@ -32,6 +33,7 @@ def show_stuck(console: Console, report: RunReport) -> None:
     if score.precision is not None and score.recall is not None:
         found = f"{100 * score.precision:.0f} % of the alarms are right; {100 * score.recall:.0f} % of the stuck users are found in time."
         lines(console, Text(found))
+    lines(console, *(Text(sentence) for sentence in _operating_point(report)))
     rows: list[tuple[str, ...]] = []
     if truth is not None:
         for name, row in by_trigger(stuck).items():
@@ -44,6 +46,19 @@ def show_stuck(console: Console, report: RunReport) -> None:
         rows.append(_rule("knows the cause *", stuck.bounds.ceiling))
     console.print(table(["signal", ">alarms", ">right", ">stuck", ">found in time"], rows))
     lines(console, *(Text(sentence, style="dim") for sentence in _footnotes(stuck, truth=truth is not None)))
+
+
+def _operating_point(report: RunReport) -> list[str]:
+    """Whether the precision that the catalog asks for is in reach, once enough episodes have ended to say so."""
+    for row in report.learned.alarms.iter_rows(named=True):
+        if row["episodes"] < ENOUGH or row["reachable"]:
+            continue
+        asked, best = f"The asked precision of {percent(row['asked_precision'])} is out of reach", percent(row["precision"])
+        seen = f"by {count(row['episodes'], 'past user')} at a step"
+        if row["threshold"] is None:
+            return [f"{asked}, {seen}: {best} is, below the catalog's floor, so no alarm is raised."]
+        return [f"{asked}, {seen}: alarms are raised at {best}, the best in reach, and find {percent(row['recall'])} of the stuck."]
+    return []
 
 
 def _footnotes(stuck: StuckReport, *, truth: bool) -> list[str]:

@@ -17,13 +17,22 @@ def evidence_in_words(trigger: str, evidence: str) -> str:
     """The strongest sign, and the time at the step beside its horizon. Evidence of an unknown form is shown as recorded."""
     try:
         found: dict[str, Any] = json.loads(evidence)
-        usual = f"nine in ten who finish it need at most {_long(found['horizon'])}"
+        usual = _usual(found["horizon"], found.get("people", 0))
         return plain(f"{_WORDS[trigger](found)}, {_long(found['elapsed'])} at the step; {usual}")
     except (ValueError, KeyError, TypeError):
         return plain(evidence)
 
 
+def _usual(horizon: int, people: int) -> str:
+    """What is known of the step: from the people who completed it last, or from the catalog while they are few."""
+    if people:
+        return f"nine in ten of the last {people:,} who finished it needed at most {_long(horizon)}"
+    return f"expected to take most users at most {_long(horizon)}, too few have finished it to say"
+
+
 def _long(milliseconds: int) -> str:
+    if milliseconds < 2 * _MINUTE:
+        return f"{round(milliseconds / 1000)} s"
     if milliseconds < 2 * _HOUR:
         return f"{round(milliseconds / _MINUTE)} min"
     return f"{round(milliseconds / _HOUR)} h"

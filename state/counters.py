@@ -57,6 +57,9 @@ WITHDRAWALS: Final = Counter("withdrawals", "records", "records published to sho
 OUTCOMES: Final = Counter("outcomes", "outcomes", "what happened to decisions", "kind")
 WINDOWS_VOIDED: Final = Counter("attribution_windows_voided", "windows", "open attribution windows closed without success or failure")
 STUCK_SIGNALS: Final = Counter("stuck_signals", "signals", "alarms that a user is stuck", "trigger")
+STUCK_SIGNALS_LESS_SURE: Final = Counter(
+    "stuck_signals_less_sure", "signals", "alarms raised while the precision that the catalog asks for was out of reach"
+)
 
 COUNTERS: Final = (
     MESSAGES_READ,
@@ -76,6 +79,7 @@ COUNTERS: Final = (
     OUTCOMES,
     WINDOWS_VOIDED,
     STUCK_SIGNALS,
+    STUCK_SIGNALS_LESS_SURE,
 )
 """Every counter of the job, in the order in which an event passes the steps."""
 

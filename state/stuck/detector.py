@@ -4,8 +4,8 @@ An *episode* is a person at their current step, from its becoming current. It en
 step is completed before. Its *horizon* is that of the step when it began (``state/stuck/completion_times.py``). It is scored when evidence
 arrives (errors, rage clicks, circles, a slow step), and by a timer at each of ``SHARES`` of the horizon. The score
 (``state/stuck/score.py``) is the probability that the person will neither complete nor leave the step within its horizon without help. A
-score at or above the threshold raises an alarm: at most one for each episode, and none after half of the horizon, when it would come too
-late. The catalog's thresholds define evidence; only the score raises an alarm.
+score at or above the threshold (``state/stuck/operating_point.py``) raises an alarm: at most one for each episode, and none after half of
+the horizon, when it would come too late. The catalog's thresholds define evidence; only the score raises an alarm.
 
 The end of an episode is reported as an ``EpisodeObservation``. Guided people contribute what both groups have in common; that they are
 guided is a feature of its own. The two are separated by the experiment group, never by exposure: only people who return are shown anything,
@@ -33,7 +33,7 @@ from state.person.person import ActivityRhythm, Episode, Person
 from state.person.progress import current_step, last_progress
 from state.records.fact_builders import progress_fact
 from state.records.facts import SignalFact, StuckScoreFact
-from state.stuck import signals
+from state.stuck import operating_point, signals
 from state.stuck.evidence import HELD_OUT, Kind, feature, features
 from state.stuck.observations import COMPLETED, LEFT, WAITING, EpisodeObservation
 from state.stuck.parameters import Parameters, ParameterStore
@@ -304,14 +304,14 @@ class Detector:
                     version=person.version,
                 )
             )
-        if episode.alarmed or found.score < parameters.point.threshold:
+        if episode.alarmed or found.score < parameters.point.threshold(bucket, settled=episode.settled):
             return
         if person.rhythm is not None and bot_detection.is_suspicious(person.rhythm, at):
             return
         signs = self._signs(episode, person, parameters)
         trigger = self._trigger_of(signs)
         if trigger:
-            self._alarm(person, episode, trigger, found, signs, at, done, out, details)
+            self._alarm(person, episode, trigger, found, signs, at, done, out, parameters, details)
 
     def _signs(self, episode: Episode, person: Person, parameters: Parameters) -> dict[str, float]:
         """What each sign of being stuck that the person showed adds to the score, in logits; at least a little."""
@@ -340,6 +340,7 @@ class Detector:
         at: int,
         done: Mapping[str, int],
         out: Collector,
+        parameters: Parameters,
         details: Mapping[str, Any],
     ) -> None:
         """Emit the signal with its evidence, and consider guidance."""
@@ -349,6 +350,7 @@ class Detector:
         evidence = {
             "elapsed": at - episode.onset,
             "horizon": episode.horizon,
+            "people": parameters.settled.get(step, 0) if episode.settled else 0,
             "lastActiveAt": person.newest,
             "errors": episode.errors,
             "errorBursts": episode.bursts,
@@ -364,6 +366,8 @@ class Detector:
         }
         signal_id = self._keys.decision_id(person.tenant, person.user, f"signal {trigger}", step, person.version)
         out.count(counters.STUCK_SIGNALS, trigger)
+        if parameters.point.episodes >= operating_point.ENOUGH and not parameters.point.reachable:
+            out.count(counters.STUCK_SIGNALS_LESS_SURE)
         out.rows.append(
             SignalFact(
                 tenant_id=person.tenant,

@@ -15,14 +15,14 @@ import msgspec
 from state.catalog.plan import Plan
 from state.records.facts import StepStatisticFact
 from state.stuck import operating_point
-from state.stuck.completion_times import CompletionTimes
+from state.stuck.completion_times import CompletionTimes, slower
 from state.stuck.observations import COMPLETED, EpisodeObservation
 from state.stuck.operating_point import Past
 from state.stuck.parameters import PERIOD, Parameters, expected_horizon, prior
-from state.stuck.score import Score, ScoreState
+from state.stuck.score import Score, ScoreState, last_look
 
 VERSION: Final = 2
-ENOUGH_NEW: Final = 10
+ENOUGH_NEW: Final = 20
 """Observations after which new parameters are worth their cost. With 50, horizons lag behind; with 1 it follows the calendar."""
 MOST_WAITING: Final = 4_096
 """Episodes kept at most until it is known for their contemporaries whether they were stuck. Above it, half of all episodes are left out."""
@@ -114,7 +114,7 @@ class Estimator:
                     step_id=step,
                     parameters_version=parameters.version,
                     horizon_ms=float(horizon),
-                    median_ms=float(times.median(expected_horizon(self._plan, step))),
+                    median_ms=float(times.median(expected_horizon(self._plan, step), at)),
                     completion_share=share,
                     episodes=float(sum(ended)),
                     curve_ms=tuple(times.quantiles(_QUANTILES)),
@@ -125,7 +125,8 @@ class Estimator:
                 )
             )
         summary = {
-            "threshold": round(point.threshold, 4),
+            "threshold": round(point.last, 4) if point.alarms else None,
+            "earlyThreshold": round(point.early, 4) if point.alarms else None,
             "askedPrecision": self._plan.triggers.precision,
             "precision": round(point.precision, 4),
             "recall": round(point.recall, 4),
@@ -160,7 +161,7 @@ class Estimator:
         until = (state.fresh_period + 1) * PERIOD
         for each in sorted(state.fresh, key=_in_order):
             if each.end == COMPLETED:
-                state.times.setdefault(each.step, CompletionTimes()).add(each.lasted, unaided=not each.guided)
+                state.times.setdefault(each.step, CompletionTimes()).add(each.lasted, each.since, unaided=not each.guided)
             if not each.matured and self._kept(each):
                 state.waiting.append(each)
         known = sorted((each for each in state.waiting if each.known_at <= until), key=_in_order_known)
@@ -188,10 +189,15 @@ class Estimator:
         state.score.enter(each.step, stuck=each.stuck, unaided=unaided)
         if each.rows:
             state.score.learn(each.step, each.rows, stuck=each.stuck, unaided=unaided)
-            state.past.append(Past(tuple(row.said for row in each.rows), each.stuck, unaided))
-
-    def _horizon(self, step: str) -> int:
-        return self._state.times.get(step, CompletionTimes()).horizon(expected_horizon(self._plan, step))
+            latest = last_look(settled=each.settled)
+            state.past.append(
+                Past(
+                    tuple(row.said for row in each.rows if row.bucket < latest),
+                    tuple(row.said for row in each.rows if row.bucket == latest),
+                    each.stuck,
+                    unaided,
+                )
+            )
 
     def _kept(self, each: EpisodeObservation) -> bool:
         of = next((of for since, of in reversed(self._state.thinning) if each.since >= since), 0)
@@ -199,8 +205,11 @@ class Estimator:
 
     def _parameters(self) -> Parameters:
         plan, state = self._plan, self._state
-        horizons = {step: self._horizon(step) for step in plan.steps}
-        settled = frozenset(step for step, times in state.times.items() if times.settled)
+        now = (state.learned_period + 1) * PERIOD
+        known = {step: (state.times.get(step, CompletionTimes()), expected_horizon(plan, step)) for step in plan.steps}
+        slow = slower((times for times, _ in known.values()), now)
+        horizons = {step: times.horizon(expected, now, slow) for step, (times, expected) in known.items()}
+        settled = {step: times.people for step, (times, expected) in known.items() if times.settled(expected, now)}
         point = operating_point.choose(state.past, plan.triggers.precision, plan.triggers.precision_floor)
         return Parameters(plan, state.learned_period + 1, horizons, settled, Score(state.score), point)
 

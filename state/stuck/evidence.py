@@ -55,6 +55,9 @@ class Kind(IntEnum):
     HORIZON = auto()
     TRAIT = auto()
     STEP_TRAIT = auto()
+    SILENT_SHARE_BUCKET = auto()
+    ACTIVE_TIME_LAST_TYPE = auto()
+    LAST_HOUR = auto()
 
 
 def feature(kind: Kind, level: int) -> int:
@@ -82,6 +85,8 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
     zone = str(person.traits.get("timezone", "UTC"))
     hour, ends = minute_of_day(at, zone) // 60, minute_of_day(episode.onset + horizon, zone) // 60
     step, last = checksum(episode.step), checksum(person.last_event)
+    active = (max(person.active, 0) // (_MINUTE // 2)).bit_length()
+    kind = checksum(person.last_event.partition(" ")[0])
     found = {
         feature(Kind.ANY, 0),
         HELD_OUT,
@@ -89,6 +94,7 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
         feature(Kind.STEP, step),
         feature(Kind.STEP_BUCKET, step + bucket),
         feature(Kind.SILENT_SHARE, 2 * (4 * silent // elapsed) + min(bucket, 1)),
+        feature(Kind.SILENT_SHARE_BUCKET, 8 * (5 * silent // elapsed) + bucket),
         feature(Kind.SILENT_MINUTES, (silent // _MINUTE).bit_length()),
         feature(Kind.TOUCHES, min(episode.touches, 4)),
         feature(Kind.EVENTS, person.events.bit_length()),
@@ -96,7 +102,8 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
         feature(Kind.ERROR_BURSTS, min(episode.bursts, 3)),
         feature(Kind.RAGE_CLICKS, min(episode.rage, 3)),
         feature(Kind.CIRCLES, min(episode.circles, 3)),
-        feature(Kind.ACTIVE_TIME, (max(person.active, 0) // (_MINUTE // 2)).bit_length()),
+        feature(Kind.ACTIVE_TIME, active),
+        feature(Kind.ACTIVE_TIME_LAST_TYPE, kind + active),
         feature(Kind.SLOW, int(person.slow_noted)),
         feature(Kind.VISITS, min(max(person.sessions - episode.sessions, 0), 3)),
         feature(Kind.SESSIONS, person.sessions.bit_length()),
@@ -104,6 +111,7 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
         feature(Kind.STEP_LAST_EVENT, step ^ last),
         feature(Kind.AGE, (max(episode.onset - person.first_seen, 0) // 1000).bit_length() // 2),
         feature(Kind.HOUR, hour // 2),
+        feature(Kind.LAST_HOUR, minute_of_day(person.newest, zone) // 180),
         feature(Kind.STEP_HOUR, step + hour // 3),
         feature(Kind.HORIZON_HOUR, ends // 3),
         feature(Kind.WEEKDAY, (at // _DAY + _MONDAY) % 7),

@@ -7,28 +7,30 @@ timer to that of the millisecond before its deadline, since sources run timers u
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from state.catalog.plan import CHECKS, SHORTEST_TIMER, Plan
-from state.duration import HOUR
+from state.duration import MINUTE
 from state.stuck.completion_times import CompletionTimes
 from state.stuck.operating_point import OperatingPoint, choose
 from state.stuck.score import Score, ScoreState
 
-PERIOD: Final = 6 * HOUR
+PERIOD: Final = 30 * MINUTE
+"""With six hours, horizons lag behind where more than some 500 people a day begin."""
 
 
 class Parameters:
     """The parameters of one tenant. ``version`` is the first period in which they are in force, 0 for the catalog's priors.
 
-    ``horizons``: step → milliseconds. ``settled``: the steps whose horizon follows from completions alone. ``point``: the operating point
-    of the alarms. ``lookahead``: no timer is due sooner than this after it was set, in milliseconds.
+    ``horizons``: step → milliseconds. ``settled``: the steps whose horizon follows from completions alone, with the number of people behind
+    it. ``point``: the operating point of the alarms. ``lookahead``: no timer is due sooner than this after it was set, in milliseconds.
     """
 
     __slots__ = ("horizons", "lookahead", "point", "score", "settled", "version")
 
     def __init__(
-        self, plan: Plan, version: int, horizons: dict[str, int], settled: frozenset[str], score: Score, point: OperatingPoint
+        self, plan: Plan, version: int, horizons: dict[str, int], settled: Mapping[str, int], score: Score, point: OperatingPoint
     ) -> None:
         """Called by estimators. Immutable afterwards."""
         self.lookahead = max(SHORTEST_TIMER, min(plan.lookahead, min(horizons.values()) // CHECKS))
@@ -77,10 +79,8 @@ class ParameterStore:
 
 def prior(plan: Plan) -> Parameters:
     """The catalog's priors, in force before any observation."""
-    horizons = {step: CompletionTimes().horizon(expected_horizon(plan, step)) for step in plan.steps}
-    return Parameters(
-        plan, 0, horizons, frozenset(), Score(ScoreState()), choose([], plan.triggers.precision, plan.triggers.precision_floor)
-    )
+    horizons = {step: CompletionTimes().horizon(expected_horizon(plan, step), 0) for step in plan.steps}
+    return Parameters(plan, 0, horizons, {}, Score(ScoreState()), choose([], plan.triggers.precision, plan.triggers.precision_floor))
 
 
 def expected_horizon(plan: Plan, step: str) -> float:

@@ -33,7 +33,7 @@ _OWN_WEIGHT: Final = 20.0
 _PRIOR_SD: Final = 0.2
 _LEARNING_WEIGHT: Final = 0.25
 """Weight of a row: those of one episode repeat each other. `benchmarks/stuck` chose it and the prior."""
-_FORGET: Final = 1.0005
+_FORGET: Final = 1.0001
 """Growth of the variance with each row, up to the prior's: what was learned long ago counts less."""
 _TRUST: Final = (0.5, 0.25)
 """Trust in evidence before it was tried: mean and variance."""
@@ -177,6 +177,14 @@ class Score:
 def bucket_at(elapsed: int, horizon: int) -> int:
     """The bucket of somebody who has waited for ``elapsed`` of ``horizon``."""
     return sum(elapsed >= share * horizon for share in SHARES)
+
+
+def last_look(*, settled: bool) -> int:
+    """The last bucket in which an alarm is raised. At half of a learned horizon, which may be a little too long, it would come too late.
+
+    Before a horizon is learned, half of it is the time that the catalog names.
+    """
+    return BUCKETS - 2 if settled else BUCKETS - 1
 
 
 def _tried(trust: tuple[float, float], row: Row, stuck: bool) -> tuple[float, float]:

@@ -79,7 +79,7 @@ def test_the_local_log_aborted_and_resumed(tmp_path: Path, store: Path) -> None:
     with EventLog(tmp_path / "log", partitions=1, retention=None, now=lambda: next(times)) as log:
         for _ in range(COUNT):
             log.append([Record(b"u", b"x")])
-    policy = BatchPolicy(lambda _: None, LOOKAHEAD, 3)
+    policy = BatchPolicy(lambda _: None, lambda _: LOOKAHEAD, 3)
     whole_over_aborts(lambda crash: LocalLogSource(tmp_path / "log", policy, now=lambda: NOW, tail=False, stopping=crash), store)
 
 

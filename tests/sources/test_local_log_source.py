@@ -53,7 +53,7 @@ def append(log: EventLog, clock: Clock, *values: bytes, at: int | None = None) -
 
 
 def source_of(log: EventLog, clock: Clock, **more: Any) -> LocalLogSource:
-    policy = BatchPolicy(more.pop("peek", lambda _: None), LOOKAHEAD, more.pop("batch_size", 100))
+    policy = BatchPolicy(more.pop("peek", lambda _: None), lambda _: LOOKAHEAD, more.pop("batch_size", 100))
     return LocalLogSource(log._store.directory, policy, now=clock, **{"tail": False, **more})
 
 
@@ -153,7 +153,7 @@ def test_a_timer_fires_before_the_message_that_passes_it_when_working_off_a_back
 
 
 def test_it_is_read_live_from_before_the_first_writer_came(tmp_path: Path, clock: Clock) -> None:
-    source = LocalLogSource(tmp_path / "log", BatchPolicy(lambda _: None, LOOKAHEAD), now=clock)
+    source = LocalLogSource(tmp_path / "log", BatchPolicy(lambda _: None, lambda _: LOOKAHEAD), now=clock)
     parts = [source.build_part("input", name, None) for name in source.list_parts()]
     assert len(parts) == 6
     assert [part.next_batch() for part in parts] == [[]] * 6

@@ -10,11 +10,13 @@ import pytest
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.stuck.completion_times import ENOUGH, KEPT, SHORTEST, CompletionTimes
 
+LATER = 400 * DAY
+
 
 def of(times: list[int], *, unaided: bool = True) -> CompletionTimes:
     made = CompletionTimes()
     for took in times:
-        made.add(took, unaided=unaided)
+        made.add(took, 0, unaided=unaided)
     return made
 
 
@@ -23,37 +25,58 @@ def of(times: list[int], *, unaided: bool = True) -> CompletionTimes:
 def test_the_horizon_is_a_quantile_of_the_last_completions_on_every_scale(scale: int, expected: int) -> None:
     rng = Random(scale)
     times = [round(rng.expovariate(1 / scale)) for _ in range(3 * KEPT)]
-    assert of(times).horizon(expected) == pytest.approx(np.quantile(times[-KEPT:], 0.9), abs=1)
-    assert of(times).median(expected) == pytest.approx(np.quantile(times[-KEPT:], 0.5), abs=1)
+    assert of(times).horizon(expected, LATER) == pytest.approx(np.quantile(times[-KEPT:], 0.9), abs=1)
+    assert of(times).median(expected, LATER) == pytest.approx(np.quantile(times[-KEPT:], 0.5), abs=1)
 
 
 def test_without_completions_the_catalog_is_believed_and_with_enough_no_longer() -> None:
-    assert CompletionTimes().horizon(2 * DAY) == 2 * DAY
+    assert CompletionTimes().horizon(2 * DAY, LATER) == 2 * DAY
     few = of([HOUR] * (ENOUGH // 2))
-    assert HOUR < few.horizon(2 * DAY) < 2 * DAY
-    assert not few.settled
+    assert HOUR < few.horizon(2 * DAY, LATER) < 2 * DAY
+    assert not few.settled(2 * DAY, LATER)
     enough = of([HOUR] * ENOUGH)
-    assert (enough.horizon(2 * DAY), enough.settled) == (HOUR, True)
+    assert (enough.horizon(2 * DAY, LATER), enough.settled(2 * DAY, LATER)) == (HOUR, True)
 
 
 def test_a_false_belief_of_the_catalog_never_locks_itself_in() -> None:
     """Nearly everybody is done within 40 seconds, and the catalog expects a week: five people a day for ten days are enough."""
     times = [(20 + number % 20) * SECOND for number in range(ENOUGH)]
-    assert of(times).horizon(7 * DAY) < 40 * SECOND
+    assert of(times).horizon(7 * DAY, LATER) < 40 * SECOND
 
 
 def test_unaided_people_count_before_those_who_are_helped() -> None:
     made = of([HOUR] * KEPT, unaided=False)
-    assert made.horizon(2 * DAY) == HOUR
-    for _ in range(ENOUGH):
-        made.add(2 * HOUR, unaided=True)
-    assert made.horizon(2 * DAY) == 2 * HOUR
+    assert made.horizon(2 * DAY, LATER) == HOUR
+    for number in range(KEPT):
+        made.add(2 * HOUR, 0, unaided=True)
+        if number < 15:  # fewer than one in ten of all
+            assert HOUR < made.horizon(2 * DAY, LATER) < 1.3 * HOUR
+    assert made.horizon(2 * DAY, LATER) == 2 * HOUR
+
+
+def test_where_people_are_guided_the_first_quick_completions_say_little() -> None:
+    """Half of the people need some minutes, the others about twelve hours, and the first ones began ten, then sixty hours ago."""
+    rng = Random(1)
+    people = [(rng.randrange(60 * HOUR), rng.expovariate(1 / (5 * MINUTE if rng.random() < 0.5 else 12 * HOUR))) for _ in range(2_000)]
+    truth = float(np.quantile([took for _, took in people], 0.9))
+
+    def known(now: int) -> CompletionTimes:
+        made = CompletionTimes()
+        for since, took in people[::4]:
+            if since + took <= now:
+                made.add(round(took), since, unaided=since % 5 == 0)
+        return made
+
+    early, late = known(10 * HOUR), known(60 * HOUR)
+    assert early.horizon(20 * HOUR, 10 * HOUR) == 20 * HOUR
+    assert late.settled(20 * HOUR, 60 * HOUR)
+    assert late.horizon(20 * HOUR, 60 * HOUR) == pytest.approx(truth, rel=0.25)
 
 
 def test_many_at_once_leave_a_horizon_that_a_timer_can_meet() -> None:
-    assert of([0] * KEPT).horizon(DAY) == SHORTEST
+    assert of([0] * KEPT).horizon(DAY, LATER) == SHORTEST
 
 
 def test_what_is_kept_is_bounded() -> None:
     made = of(list(range(10 * KEPT)))
-    assert len(made.unaided) == len(made.everyone) == KEPT
+    assert len(made.unaided) == KEPT

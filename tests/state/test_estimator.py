@@ -106,7 +106,7 @@ def test_people_who_complete_teach_the_score_no_sooner_than_those_who_do_not() -
 def test_a_step_that_was_left_is_no_completion_and_nobody_who_left_it_was_stuck() -> None:
     estimator, since = new_estimator(PLAN, "t"), FIRST * PERIOD
     for number in range(60):
-        estimator.learn(ended(since + number, 10 * MINUTE, HOUR, rows=(Row(1, 0.5, 0.0, 0.5, (17,)),), end=LEFT))
+        estimator.learn(ended(since + number, 10 * MINUTE, 20 * MINUTE, rows=(Row(1, 0.5, 0.0, 0.5, (17,)),), end=LEFT))
     parameters = estimator.parameters(FIRST + 5)
     assert parameters.horizons["connect"] == 2 * DAY, "the catalog's"
     assert parameters.score.time_alone("connect", 1) < 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 import pytest
@@ -10,43 +11,43 @@ from state.stuck.operating_point import ENOUGH, FIRST_THRESHOLD, Past, choose
 
 
 def calibrated(count: int, seed: int, highest: float = 1.0) -> list[Past]:
-    """Episodes whose second score is their true rate."""
+    """Episodes whose last score is their true rate."""
     rng = Random(seed)
     rates = [rng.uniform(0.0, highest) for _ in range(count)]
-    return [Past((rate / 2, rate), rng.random() < rate, True) for rate in rates]
+    return [Past((rate / 2,), (rate,), rng.random() < rate, True) for rate in rates]
 
 
 @pytest.mark.parametrize("asked", [0.6, 0.75, 0.9])
 def test_alarms_have_the_precision_that_was_asked_for(asked: float) -> None:
     point = choose(calibrated(1_000, 1), asked, 0.0)
     assert point.reachable
-    fresh = [past for past in calibrated(4_000, 2) if max(past.scores) >= point.threshold]
+    fresh = [past for past in calibrated(4_000, 2) if past.early[0] >= point.early or past.last[0] >= point.last]
     assert sum(past.stuck for past in fresh) / len(fresh) == pytest.approx(asked, abs=0.05)
 
 
 def test_a_precision_out_of_reach_gives_the_best_in_reach_and_says_so() -> None:
     point = choose(calibrated(1_000, 3, highest=0.6), 0.9, 0.0)
     assert not point.reachable
-    assert point.threshold < 0.6
+    assert point.last < 0.6
     assert point.precision == pytest.approx(0.55, abs=0.08)
 
 
 def test_below_the_floor_no_alarm_is_raised() -> None:
     point = choose(calibrated(1_000, 3, highest=0.6), 0.9, 0.7)
-    assert point.threshold > 1.0
+    assert point.early == point.last == math.inf
     assert not point.reachable
 
 
 def test_the_first_score_that_reaches_the_threshold_is_the_alarm() -> None:
     """A high score that falls again raised an alarm, whatever came later."""
-    past = [Past((0.9, 0.1), False, True) for _ in range(50)] + [Past((0.2, 0.9), True, True) for _ in range(50)]
+    past = [Past((0.9, 0.1), (), False, True) for _ in range(50)] + [Past((0.2, 0.9), (), True, True) for _ in range(50)]
     assert choose(past, 0.6, 0.0).precision == pytest.approx(0.5)
 
 
 def test_guided_people_count_with_their_score_since_help_may_have_changed_the_end() -> None:
-    helped = [Past((0.92,), False, False) for _ in range(100)]
+    helped = [Past((0.92,), (), False, False) for _ in range(100)]
     assert choose(helped, 0.8, 0.0).reachable
 
 
 def test_few_episodes_say_nothing() -> None:
-    assert choose(calibrated(ENOUGH - 1, 1), 0.9, 0.0).threshold == FIRST_THRESHOLD
+    assert choose(calibrated(ENOUGH - 1, 1), 0.9, 0.0).last == FIRST_THRESHOLD

@@ -19,15 +19,16 @@ CREATE OR REPLACE VIEW stuck_scores_final AS SELECT * FROM stuck_scores FINAL;
 
 -- The operating point of the alarms: the precision that the catalog asks for, and what past users say is reached.
 --   reachable = 0: the asked precision is out of reach, and alarms are raised at the best one in reach
---   threshold above 1: no alarm is raised
-CREATE OR REPLACE VIEW stuck_operating_point AS
+--   early_threshold holds before the last look at a person, threshold at it; null: no alarm is raised
+CREATE OR REPLACE VIEW stuck_scorecard AS
 SELECT
     tenant_id,
     JSONExtractFloat(weights, 'askedPrecision') AS asked_precision,
     JSONExtractFloat(weights, 'precision') AS precision,
     JSONExtractFloat(weights, 'recall') AS recall,
     JSONExtractBool(weights, 'reachable') AS reachable,
-    JSONExtractFloat(weights, 'threshold') AS threshold,
+    JSONExtract(weights, 'earlyThreshold', 'Nullable(Float64)') AS early_threshold,
+    JSONExtract(weights, 'threshold', 'Nullable(Float64)') AS threshold,
     JSONExtractUInt(weights, 'episodes') AS episodes,
     learned_at
 FROM step_statistics_latest
