@@ -2,8 +2,10 @@
 
 It is read from past episodes, with the scores that they had before their end was known. An episode is alarmed at its first score that
 reaches the threshold. Before the last look, where waiting tells more, only a score that has the asked precision by itself raises an alarm;
-the threshold of the last look makes up for the alarms that are surer than was asked. Held-out people count with what became of them, others
-with that score: help may have changed what became of them.
+the threshold of the last look makes up for the alarms that are surer than was asked.
+
+Only held-out people count, once they are enough: help may have changed what became of others. While they are few, others count as well, by
+their score, less what scores overstate among held-out people.
 """
 
 from __future__ import annotations
@@ -20,11 +22,18 @@ from state.stuck.score import last_look
 KEPT: Final = 1_000
 ENOUGH: Final = 40
 """Episodes from which on the threshold is computed."""
+ENOUGH_HELD_OUT: Final = 100
+"""Held-out people from which on only they count. A score would vouch for itself."""
 FIRST_THRESHOLD: Final = 0.55
+MARGIN: Final = 0.015
+"""By how much the precision of past alarms must exceed the asked one: the lowest threshold that reaches it was lucky."""
+_SUREST: Final = 0.995
 _GRID: Final = tuple(step / 100 for step in range(20, 97))
 _LEAST_ALARMS: Final = 10
 _PRIOR_ALARMS: Final = 5.0
 """A precision is shrunk towards the share of stuck people by as many alarms: the best of many small counts is lucky."""
+_PRIOR_HELD_OUT: Final = 10.0
+"""What scores overstate is shrunk towards nothing by as many held-out people."""
 _SAME: Final = 0.02
 """Where the asked precision is out of reach, precisions so close to the best are as good, and find more people."""
 
@@ -71,36 +80,46 @@ def choose(past: list[Past], asked: float, floor: float) -> OperatingPoint:
     count = len(past)
     if count < ENOUGH:
         return OperatingPoint(FIRST_THRESHOLD, FIRST_THRESHOLD, 0.0, 0.0, reachable=False, episodes=count)
+    unaided = np.array([each.unaided for each in past])
+    if np.count_nonzero(unaided) >= ENOUGH_HELD_OUT:
+        past, unaided = [each for each in past if each.unaided], unaided[unaided]
     early, last = _table([each.early for each in past]), np.array([max(each.last, default=-1.0) for each in past])
     stuck = np.array([each.stuck for each in past])
-    unaided = np.array([each.unaided for each in past])
-    right_at_last = np.where(unaided, stuck, last)
     positives = max(float(stuck.sum()), 1.0)
     base = float(stuck.mean())
     points: list[OperatingPoint] = []
-    at_once, right_early = -1.0, 0.0
-    alarmed_early: NDArray[np.bool_] = np.zeros(count, dtype=bool)
+    at_once = -1.0
+    alarmed_early: NDArray[np.bool_] = np.zeros(len(past), dtype=bool)
+    first = last
     for threshold in _GRID:
         if max(threshold, asked) != at_once:
             at_once = max(threshold, asked)
             reached = early >= at_once
             alarmed_early = np.any(reached, axis=1)
-            first = early[np.arange(count), reached.argmax(axis=1)]
-            right_early = float(np.where(unaided, stuck, first)[alarmed_early].sum())
-        at_last = ~alarmed_early & (last >= threshold)
-        alarmed = alarmed_early | at_last
+            first = early[np.arange(len(past)), reached.argmax(axis=1)]
+        alarmed = alarmed_early | (last >= threshold)
         alarms = int(alarmed.sum())
         if alarms < _LEAST_ALARMS:
             break
-        precision = (right_early + float(right_at_last[at_last].sum()) + _PRIOR_ALARMS * base) / (alarms + _PRIOR_ALARMS)
+        right = _right(np.where(alarmed_early, first, last)[alarmed], stuck[alarmed], unaided[alarmed])
+        precision = (right + _PRIOR_ALARMS * base) / (alarms + _PRIOR_ALARMS)
         point = OperatingPoint(at_once, threshold, precision, float((alarmed & stuck).sum()) / positives, precision >= asked, count)
-        if point.reachable:
+        if precision >= min(asked + MARGIN, _SUREST):
             return point
         points.append(point)
     best = max((point.precision for point in points), default=0.0)
     if not points or best < floor:
         return OperatingPoint(math.inf, math.inf, best, 0.0, reachable=False, episodes=count)
-    return next(point for point in points if point.precision >= max(best - _SAME, floor))
+    least = asked if best >= asked else best - _SAME
+    return next(point for point in points if point.precision >= max(least, floor))
+
+
+def _right(scores: NDArray[np.float64], stuck: NDArray[np.bool_], unaided: NDArray[np.bool_]) -> float:
+    """How many alarms were right: those of held-out people by what became of them, others by their score less what scores overstate."""
+    known = float(stuck[unaided].sum())
+    held_out = int(unaided.sum())
+    overstated = (float(scores[unaided].sum()) - known) / (held_out + _PRIOR_HELD_OUT)
+    return known + float(np.clip(scores[~unaided] - overstated, 0.0, 1.0).sum())
 
 
 def _table(scores: list[tuple[float, ...]]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from state.stuck.operating_point import ENOUGH, FIRST_THRESHOLD, Past, choose
+from state.stuck.operating_point import ENOUGH, ENOUGH_HELD_OUT, FIRST_THRESHOLD, MARGIN, Past, choose
 
 
 def calibrated(count: int, seed: int, highest: float = 1.0) -> list[Past]:
@@ -51,3 +51,30 @@ def test_guided_people_count_with_their_score_since_help_may_have_changed_the_en
 
 def test_few_episodes_say_nothing() -> None:
     assert choose(calibrated(ENOUGH - 1, 1), 0.9, 0.0).last == FIRST_THRESHOLD
+
+
+def overconfident(held_out: int, guided: int) -> list[Past]:
+    """Everyone has a score of 0.92, and six of ten who get no help are stuck."""
+    return [Past((0.92,), (), number % 10 < 6, True) for number in range(held_out)] + [Past((0.92,), (), False, False)] * guided
+
+
+def test_once_enough_are_held_out_only_they_count() -> None:
+    point = choose(overconfident(ENOUGH_HELD_OUT, 900), 0.8, 0.0)
+    assert not point.reachable
+    assert point.precision == pytest.approx(0.6, abs=0.01)
+    assert point.episodes == ENOUGH_HELD_OUT + 900
+
+
+@pytest.mark.parametrize("held_out", [40, ENOUGH_HELD_OUT - 10])
+def test_while_few_are_held_out_they_say_how_much_scores_overstate(held_out: int) -> None:
+    point = choose(overconfident(held_out, 900), 0.8, 0.0)
+    assert not point.reachable
+    assert point.precision == pytest.approx(0.6, abs=0.08)
+
+
+def test_the_precision_of_past_alarms_exceeds_the_asked_one_by_a_margin() -> None:
+    sure = [Past((), (0.5 + number / 1_000,), number % 10 < 8, True) for number in range(400)]
+    surer = [Past((), (0.95,), True, True)] * 100
+    point = choose(sure + surer, 0.84, 0.0)
+    assert point.precision >= 0.84 + MARGIN
+    assert choose(sure, 0.79, 0.0).reachable, "within the margin: asked for and reached"
