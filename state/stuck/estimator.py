@@ -196,6 +196,7 @@ class Estimator:
                     tuple(row.said for row in each.rows if row.bucket == latest),
                     each.stuck,
                     unaided,
+                    "" if each.settled else each.step,
                 )
             )
 
@@ -210,7 +211,8 @@ class Estimator:
         slow = slower((times for times, _ in known.values()), now)
         horizons = {step: times.horizon(expected, now, slow) for step, (times, expected) in known.items()}
         settled = {step: times.people for step, (times, expected) in known.items() if times.settled(expected, now)}
-        point = operating_point.choose(state.past, plan.triggers.precision, plan.triggers.precision_floor)
+        past = operating_point.current(state.past, state.settled)
+        point = operating_point.choose(past, plan.triggers.precision, plan.triggers.precision_floor)
         return Parameters(plan, state.learned_period + 1, horizons, settled, Score(state.score), point)
 
 

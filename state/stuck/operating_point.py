@@ -11,6 +11,7 @@ their score, less what scores overstate among held-out people.
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from typing import Final, NamedTuple
 
 import msgspec
@@ -39,12 +40,16 @@ _SAME: Final = 0.02
 
 
 class Past(msgspec.Struct, gc=False, array_like=True, frozen=True):
-    """One ended episode: its scores in order, before the last look and at it; whether it was stuck, and whether the person was held out."""
+    """One ended episode: its scores in order, before the last look and at it; whether it was stuck, and whether the person was held out.
+
+    ``expected``: the step, where the horizon was not settled but the one that the catalog expects; else empty.
+    """
 
     early: tuple[float, ...]
     last: tuple[float, ...]
     stuck: bool
     unaided: bool
+    expected: str = ""
 
 
 class OperatingPoint(NamedTuple):
@@ -73,6 +78,15 @@ class OperatingPoint(NamedTuple):
         if bucket > latest:
             return math.inf
         return self.last if bucket == latest else self.early
+
+
+def current(past: list[Past], settled: Container[str]) -> list[Past]:
+    """Of ``past`` what still counts: once the horizon of a step is settled, episodes that an expected one has labelled say little.
+
+    All of it, where nearly nothing would be left.
+    """
+    kept = [each for each in past if not each.expected or each.expected not in settled]
+    return kept if len(kept) >= ENOUGH else past
 
 
 def choose(past: list[Past], asked: float, floor: float) -> OperatingPoint:

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from state.stuck.operating_point import ENOUGH, ENOUGH_HELD_OUT, FIRST_THRESHOLD, MARGIN, Past, choose
+from state.stuck.operating_point import ENOUGH, ENOUGH_HELD_OUT, FIRST_THRESHOLD, MARGIN, Past, choose, current
 
 
 def calibrated(count: int, seed: int, highest: float = 1.0) -> list[Past]:
@@ -78,3 +78,11 @@ def test_the_precision_of_past_alarms_exceeds_the_asked_one_by_a_margin() -> Non
     point = choose(sure + surer, 0.84, 0.0)
     assert point.precision >= 0.84 + MARGIN
     assert choose(sure, 0.79, 0.0).reachable, "within the margin: asked for and reached"
+
+
+def test_once_a_horizon_is_settled_episodes_labelled_by_an_expected_one_count_no_longer() -> None:
+    labelled = [Past((0.9,), (), True, True, "connect"), Past((0.9,), (), True, True, "invite")] * ENOUGH
+    true = [Past((0.9,), (), False, True)] * ENOUGH
+    assert current(labelled + true, []) == labelled + true
+    assert current(labelled + true, ["connect"]) == labelled[1::2] + true
+    assert current(labelled[::2] + true[1:], ["connect"]) == labelled[::2] + true[1:], "too few would be left"
