@@ -17,7 +17,7 @@ from state.records.facts import StepStatisticFact
 from state.stuck import operating_point
 from state.stuck.completion_times import CompletionTimes, slower
 from state.stuck.observations import COMPLETED, EpisodeObservation
-from state.stuck.operating_point import Past
+from state.stuck.operating_point import OperatingPoint, Past
 from state.stuck.parameters import PERIOD, Parameters, expected_horizon, prior
 from state.stuck.score import Score, ScoreState, last_look
 
@@ -37,6 +37,7 @@ class EstimatorState(msgspec.Struct, array_like=True):
     ``settled``: steps of which an episode with a settled horizon has ended; those that began before no longer count.
     ``fresh``: observations not learned yet. ``waiting``: those whose contemporaries are not all known. ``thinning``: from
     a time on, of 2 ** n episodes that began, one is learned. It holds for all who began together, however their episodes end.
+    ``unread``: how many of ``past``, the last ones, the operating point does not know yet; it is kept until they are enough.
     """
 
     version: int
@@ -51,6 +52,7 @@ class EstimatorState(msgspec.Struct, array_like=True):
     fresh_period: int = -1
     waiting: list[EpisodeObservation] = []
     thinning: list[tuple[int, int]] = []
+    unread: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -69,6 +71,7 @@ class Estimator:
         self._plan: Final = plan
         self._state: Final = state
         self._in_force: Parameters | None = None
+        self._point: OperatingPoint | None = None
         self._published = True
 
     @property
@@ -173,7 +176,9 @@ class Estimator:
             state.thinning = [*state.thinning[-_MOST_THINNINGS:], (until, state.thinning[-1][1] - 1)]
         for each in known:
             self._learn_one(each)
-        del state.past[: -operating_point.KEPT]
+        if state.unread >= ENOUGH_NEW:
+            state.unread, self._point = 0, None
+        del state.past[: -operating_point.KEPT - state.unread]
         state.fresh, state.learned_period = [], state.fresh_period
         self._in_force, self._published = None, False
 
@@ -182,6 +187,7 @@ class Estimator:
         if each.settled and each.step not in state.settled:
             state.settled.append(each.step)
             state.score.settle(each.step)
+            state.unread = ENOUGH_NEW
         elif not each.settled and each.step in state.settled:
             return
         ended = state.ended.setdefault(each.step, [0, 0])
@@ -190,6 +196,7 @@ class Estimator:
         if each.rows:
             state.score.learn(each.step, each.rows, stuck=each.stuck, unaided=unaided)
             latest = last_look(settled=each.settled)
+            state.unread += 1
             state.past.append(
                 Past(
                     tuple(row.said for row in each.rows if row.bucket < latest),
@@ -211,9 +218,10 @@ class Estimator:
         slow = slower((times for times, _ in known.values()), now)
         horizons = {step: times.horizon(expected, now, slow) for step, (times, expected) in known.items()}
         settled = {step: times.people for step, (times, expected) in known.items() if times.settled(expected, now)}
-        past = operating_point.current(state.past, state.settled)
-        point = operating_point.choose(past, plan.triggers.precision, plan.triggers.precision_floor)
-        return Parameters(plan, state.learned_period + 1, horizons, settled, Score(state.score), point)
+        if self._point is None:
+            past = operating_point.current(state.past[: len(state.past) - state.unread], state.settled)
+            self._point = operating_point.choose(past, plan.triggers.precision, plan.triggers.precision_floor)
+        return Parameters(plan, state.learned_period + 1, horizons, settled, Score(state.score), self._point)
 
 
 def new_estimator(plan: Plan, tenant: str) -> Estimator:

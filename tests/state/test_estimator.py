@@ -90,6 +90,18 @@ def test_little_news_changes_nothing_and_enough_does() -> None:
     assert estimator.parameters(FIRST + 2).version == FIRST + 2
 
 
+def test_the_operating_point_is_kept_until_there_are_enough_new_episodes() -> None:
+    estimator, row = new_estimator(PLAN, "t"), (Row(4, 0.9, 0.0, 0.9, (17,)),)
+    known: list[tuple[int, int]] = []
+    for number in range(10 * ENOUGH_NEW):
+        since = FIRST * PERIOD + number * HOUR
+        estimator.learn(ended(since, 2 * MINUTE, MINUTE, rows=row if number % 2 else (), end=WAITING))
+        known.append((number, estimator.parameters(since // PERIOD).point.episodes))
+    changes = [number for (number, episodes), (_, before) in zip(known[1:], known, strict=False) if episodes != before]
+    assert len(changes) in (4, 5), "every twenty of a hundred episodes with a score"
+    assert known[-1][1] >= 80
+
+
 def test_people_who_complete_teach_the_score_no_sooner_than_those_who_do_not() -> None:
     """Right after they began only fast completions are known. Learned at once, they would say that nobody is ever stuck."""
     estimator, horizon = new_estimator(PLAN, "t"), 4 * DAY
