@@ -16,7 +16,7 @@ from state.stuck.operating_point import ENOUGH
 if TYPE_CHECKING:
     from evaluation.stuck_bounds import Rule
     from reports.facts import Facts
-    from reports.run_report import RunReport, StuckReport
+    from reports.run_report import Learned, RunReport, StuckReport
 
 
 def show_stuck(console: Console, report: RunReport) -> None:
@@ -33,7 +33,7 @@ def show_stuck(console: Console, report: RunReport) -> None:
     if score.precision is not None and score.recall is not None:
         found = f"{100 * score.precision:.0f} % of the alarms are right; {100 * score.recall:.0f} % of the stuck users are found in time."
         lines(console, Text(found))
-    lines(console, *(Text(sentence) for sentence in _operating_point(report)))
+    lines(console, *(Text(sentence) for sentence in out_of_reach(report.learned)))
     rows: list[tuple[str, ...]] = []
     if truth is not None:
         for name, row in by_trigger(stuck).items():
@@ -48,9 +48,9 @@ def show_stuck(console: Console, report: RunReport) -> None:
     lines(console, *(Text(sentence, style="dim") for sentence in _footnotes(stuck, truth=truth is not None)))
 
 
-def _operating_point(report: RunReport) -> list[str]:
-    """Whether the precision that the catalog asks for is in reach, once enough episodes have ended to say so."""
-    for row in report.learned.alarms.iter_rows(named=True):
+def out_of_reach(learned: Learned) -> list[str]:
+    """A sentence where the precision that the catalog asks for is out of reach, once enough episodes have ended to say so."""
+    for row in learned.alarms.iter_rows(named=True):
         if row["episodes"] < ENOUGH or row["reachable"]:
             continue
         asked, best = f"The asked precision of {percent(row['asked_precision'])} is out of reach", percent(row["precision"])
