@@ -16,6 +16,13 @@ CLICKED: Final = 1
 DISMISSED: Final = 2
 WITHDRAWN: Final = 4
 
+OBSERVED_HELD_OUT: Final = 1
+OBSERVED_GUIDED: Final = 2
+_OBSERVED: Final = OBSERVED_HELD_OUT | OBSERVED_GUIDED
+SETTLED: Final = 4
+MATURED: Final = 8
+LEFT_BEHIND: Final = 16
+
 
 class StepState(msgspec.Struct, gc=False, array_like=True):
     """Evidence of one step. Every field is a minimum, a maximum or a count over distinct events, so the order of events does not matter.
@@ -87,16 +94,14 @@ class ActivityRhythm(msgspec.Struct, gc=False, array_like=True):
 class Episode(msgspec.Struct, gc=False, array_like=True):
     """The current step and the evidence since it became current (``onset``), for ``state/stuck/detector.py``.
 
-    ``horizon`` is that of the step when the episode began, ``settled``: it followed from completions alone. ``alarmed`` is when the alarm
-    was raised, 0 for none. ``observed``: 0 not, or no longer; 1 as a held-out person; 2 as a guided one. ``matured``: the horizon has
-    passed. ``left``: a later step was completed. ``sessions`` are those before it began. ``rows`` is what was said about it
-    (``state/stuck/score.py``).
+    ``horizon`` is that of the step when the episode began. ``alarmed`` is when the alarm was raised, 0 for none. ``sessions`` are those
+    before it began. ``rows`` is what was said about it (``state/stuck/score.py``). ``flags`` are read through the properties.
     """
 
     step: str
     onset: int
     horizon: int
-    observed: int = 0
+    flags: int = 0
     sessions: int = 0
     errors: int = 0
     bursts: int = 0
@@ -104,10 +109,31 @@ class Episode(msgspec.Struct, gc=False, array_like=True):
     circles: int = 0
     touches: int = 0
     alarmed: int = 0
-    settled: bool = False
-    matured: bool = False
-    left: bool = False
     rows: list[Row] = []
+
+    @property
+    def observed(self) -> int:
+        """0 not, or no longer; 1 as a held-out person; 2 as a guided one."""
+        return self.flags & _OBSERVED
+
+    @property
+    def settled(self) -> bool:
+        """The horizon followed from completions alone."""
+        return self.flags & SETTLED > 0
+
+    @property
+    def matured(self) -> bool:
+        """The horizon has passed."""
+        return self.flags & MATURED > 0
+
+    @property
+    def left(self) -> bool:
+        """A later step was completed."""
+        return self.flags & LEFT_BEHIND > 0
+
+    def censor(self) -> None:
+        """The episode is no longer observed."""
+        self.flags, self.rows = self.flags & ~_OBSERVED, []
 
 
 class Person(msgspec.Struct, gc=False, array_like=True):

@@ -29,7 +29,7 @@ from state.events import Event
 from state.ids import Keys
 from state.person import bot_detection
 from state.person.collector import Collector
-from state.person.person import ActivityRhythm, Episode, Person
+from state.person.person import LEFT_BEHIND, MATURED, OBSERVED_GUIDED, OBSERVED_HELD_OUT, SETTLED, ActivityRhythm, Episode, Person
 from state.person.progress import current_step, last_progress
 from state.records.fact_builders import progress_fact
 from state.records.facts import SignalFact, StuckScoreFact
@@ -44,7 +44,6 @@ from state.vocabulary import STUCK_TRIGGERS
 _INACTIVE, _ERRORS, _RAGE, _LOOPING, _SLOW = STUCK_TRIGGERS
 _json = msgspec.json.Encoder()
 
-_HELD_OUT, _GUIDED = 1, 2
 _MAX_COUNTED: Final = 99
 _MAX_ROWS: Final = 8
 _NO_ACTIVITY: Final = EXPOSURES | {"identify"}
@@ -125,9 +124,8 @@ class Detector:
         person.episode, person.check_due = None, 0
         if not current:
             return
-        observed = self._observed_as(person) if first else 0
-        episode = person.episode = Episode(current, person.since[current], parameters.horizons[current], observed, person.sessions)
-        episode.settled = current in parameters.settled
+        flags = (self._observed_as(person) if first else 0) | (SETTLED if current in parameters.settled else 0)
+        episode = person.episode = Episode(current, person.since[current], parameters.horizons[current], flags, person.sessions)
         self._leave(person, episode, done, at, out)
         self._schedule(person, episode, at, parameters)
 
@@ -157,7 +155,7 @@ class Detector:
     def censor(person: Person) -> None:
         """The person's episode is no longer observed: they are a bot, or have become another person."""
         if person.episode is not None:
-            person.episode.observed, person.episode.rows = 0, []
+            person.episode.censor()
 
     def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector) -> None:
         """End the episode: the step was completed, or the person changed to another path."""
@@ -178,7 +176,8 @@ class Detector:
         if later and min(later) >= episode.onset:
             self._observe(out, person, episode, LEFT, at, lasted=min(later) - episode.onset)
         if later:
-            episode.left, episode.observed, episode.rows = True, 0, []
+            episode.censor()
+            episode.flags |= LEFT_BEHIND
             person.check_due = 0
 
     @staticmethod
@@ -197,7 +196,7 @@ class Detector:
                 rows=() if episode.matured else tuple(episode.rows),
                 settled=episode.settled,
                 matured=episode.matured,
-                guided=episode.observed == _GUIDED,
+                guided=episode.observed == OBSERVED_GUIDED,
             )
         )
 
@@ -205,7 +204,7 @@ class Detector:
         if person.bot or person.merged_into:
             return 0
         held_out = experiment_group(self._plan, person) == "holdout" or not self._plan.catalog.holdout
-        return _HELD_OUT if held_out else _GUIDED
+        return OBSERVED_HELD_OUT if held_out else OBSERVED_GUIDED
 
     def _schedule(self, person: Person, episode: Episode, now: int, parameters: Parameters) -> None:
         """Set the timer for the next share of the horizon that is far enough away, or for the horizon, when the episode matures."""
@@ -233,7 +232,8 @@ class Detector:
         if elapsed > episode.horizon:
             if not episode.matured:
                 self._observe(out, person, episode, WAITING, due - 1, lasted=elapsed)
-            episode.matured, episode.rows = True, []
+            episode.flags |= MATURED
+            episode.rows = []
         elif 2 * elapsed <= episode.horizon + 1:
             self._score(person, episode, due, done, out, parameters, {})
         self._schedule(person, episode, due, parameters)
@@ -287,9 +287,9 @@ class Detector:
         evidence = features(person, episode, at=at, bucket=bucket)
         found = parameters.score.predict(episode.step, bucket, evidence)
         if episode.observed and not episode.matured and len(episode.rows) < _MAX_ROWS:
-            own = evidence if episode.observed == _HELD_OUT else [each for each in evidence if each != HELD_OUT]
+            own = evidence if episode.observed == OBSERVED_HELD_OUT else [each for each in evidence if each != HELD_OUT]
             episode.rows.append(Row(bucket, found.time, found.added, found.score, tuple(own)))
-        if not details and episode.observed == _HELD_OUT:
+        if not details and episode.observed == OBSERVED_HELD_OUT:
             out.rows.append(
                 StuckScoreFact(
                     tenant_id=person.tenant,
