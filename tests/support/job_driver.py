@@ -23,6 +23,7 @@ from flows.engines import Engines
 from flows.run import RunningJob, RunResult, run
 from flows.settings import load_settings
 from flows.stop import StopRequest
+from sinks.clickhouse import migrate
 from sources.closed_loop import LoopProgress
 from sources.files.source import Progress
 from tests.support.job_state import read_state
@@ -94,6 +95,8 @@ def _die(progress: Progress, line: int, moment: float) -> None:
 
 def _dumper(path: Path) -> Callable[[Engines, RunResult], None]:
     def dump(engines: Engines, outcome: RunResult) -> None:
+        engines.clickhouse.stop()
+        migrate(engines.store)  # a run of nothing may end before the job has prepared the store
         state = read_state(engines.store, engines.redis_url, engines.data_dir.dead_letters, outcome.summary)
         path.write_text(json.dumps(state))
 
