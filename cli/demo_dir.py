@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir, DataDirError
 from local.private_files import write_private
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = "demo"
 _MARK: Final = "demo.json"
-_LOCKS: Final = frozenset({"job.lock", "server.lock"})  # another process may wait for them
+_LOCKS: Final = frozenset({"job.lock", "server.lock", "users.lock"})  # another process may wait for them
 
 
 def is_demo(path: Path) -> bool:
@@ -70,7 +70,7 @@ def for_demo(settings: Settings, what: dict[str, Any], model: dict[str, Any] | N
     if demo.exists() and not is_demo(demo) and any(demo.iterdir()):
         raise DataDirError(f"{demo} contains files that are not from a demo; move them, or choose another directory with --data-dir.")
     data_dir = DataDir.create(demo) if not is_demo(demo) else DataDir.open(demo)
-    with data_dir.lock("onramp demo"):
+    with data_dir.lock("onramp demo"), EmbeddedClickHouse(data_dir.clickhouse).stopped():
         _clear(demo)
         write_private(demo / _MARK, json.dumps(what).encode() + b"\n")
     return embedded(settings, demo).model_copy(update=model if model is not None else {"llm_url": None, "llm_api_key": None})
@@ -98,16 +98,18 @@ def option_to_read(settings: Settings, demo: Settings) -> list[str]:
 def _clear(demo: Path) -> None:
     """Remove everything that a demo wrote, except ``FORMAT`` and ``demo.json``: after a crash here it is still a demo's directory."""
     for entry in sorted(demo.iterdir()):
-        if entry.name == "valkey":
-            _remove(file for file in entry.iterdir() if file.name not in _LOCKS)
-        elif entry.name not in {"FORMAT", ".gitignore", _MARK} | _LOCKS:
-            _remove([entry])
+        if entry.name not in {"FORMAT", ".gitignore", _MARK}:
+            _remove(entry)
     DataDir.create(demo)
 
 
-def _remove(entries: Iterable[Path]) -> None:
-    for entry in entries:
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
+def _remove(entry: Path) -> None:
+    """Remove a file, or a directory with all but the locks in it and in its ``server``."""
+    if entry.is_symlink() or not entry.is_dir():
+        if entry.name not in _LOCKS:
             entry.unlink()
+    elif entry.name in {"valkey", "clickhouse", "server"}:
+        for below in entry.iterdir():
+            _remove(below)
+    else:
+        shutil.rmtree(entry)

@@ -32,16 +32,17 @@ def evaluate(
               onramp evaluate --policy table:engineer=passive_tooltip,admin=moderate_tooltip
     """
     from cli.demo_dir import for_reading
-    from cli.experiment_design import biggest_tenant, design
     from cli.options import load
     from cli.stores import open_facts
-    from evaluation.off_policy import Refused
-    from reports import policy_value
-    from reports.evidence import load as load_evidence
-    from reports.render import out, print_json
 
     settings = for_reading(load(data_dir=data_dir))
-    with open_facts(settings, "onramp evaluate") as facts:
+    with open_facts(settings) as facts:
+        from cli.experiment_design import biggest_tenant, design
+        from evaluation.off_policy import Refused
+        from reports import policy_value
+        from reports.evidence import load as load_evidence
+        from reports.render import out, print_json
+
         chosen = tenant if tenant is not None else biggest_tenant(facts)
         evidence, window = load_evidence(facts.frame, chosen), design(facts, settings, chosen).window
     try:

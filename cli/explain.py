@@ -26,12 +26,13 @@ def explain(
     from cli.demo_dir import for_reading
     from cli.options import load
     from cli.stores import open_facts
-    from cli.unknown_user import unknown_user
-    from reports.render import out, print_json
-    from reports.timeline import as_records, read, show
 
     settings = for_reading(load(data_dir=data_dir))
-    with open_facts(settings, "onramp explain") as facts:
+    with open_facts(settings) as facts:
+        from cli.unknown_user import unknown_user
+        from reports.render import out, print_json
+        from reports.timeline import as_records, read, show
+
         person, timeline = read(facts, tenant, user)
     if person is None and not timeline:
         if as_json:

@@ -63,7 +63,7 @@ def attempt(
     if catalog is None and (of_demo := demo_catalog(settings.data_dir)) is not None:
         settings = settings.model_copy(update={"catalog": of_demo})
     plan = _plan(settings, prompt)
-    with open_facts(settings, "onramp llm try") as facts:
+    with open_facts(settings) as facts:
         try:
             request = find_request(facts, plan, tenant, user)
         except UnknownUserError:

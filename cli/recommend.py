@@ -84,14 +84,14 @@ def _now(settings: Settings) -> tuple[int | None, bool]:
 
 
 def _is_unknown(settings: Settings, tenant: str, user: str) -> bool:
-    """Whether ClickHouse answers and does not have the user. While a job runs, the embedded one does not answer."""
+    """Whether ClickHouse answers and does not have the user."""
     from cli.stores import open_facts
     from local.data_dir import DataDirError
     from sinks.clickhouse.errors import StoreError
 
     known = "SELECT 1 FROM people_final WHERE tenant_id = {tenant:String} AND user_id = {user:String}"
     try:
-        with open_facts(settings, "onramp recommend") as facts:
+        with open_facts(settings) as facts:
             return not facts.rows(known, tenant=tenant, user=user)
     except (DataDirError, StoreError):
         return False

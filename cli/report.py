@@ -28,19 +28,20 @@ def report(
               onramp report --json | jq .verdict.liftInterval
               onramp report --plots pictures
     """
-    from rich.text import Text
-
     from cli.demo_dir import for_reading
-    from cli.experiment_design import design
     from cli.options import load
     from cli.stores import open_facts
-    from reports import live
-    from reports.plots import draw_all
-    from reports.render import out, print_json
-    from reports.safe_text import plain
 
     settings = for_reading(load(data_dir=data_dir))
-    with open_facts(settings, "onramp report") as facts:
+    with open_facts(settings) as facts:
+        from rich.text import Text
+
+        from cli.experiment_design import design
+        from reports import live
+        from reports.plots import draw_all
+        from reports.render import out, print_json
+        from reports.safe_text import plain
+
         known = [row["tenant_id"] for row in facts.rows("SELECT tenant_id FROM activation ORDER BY people DESC, tenant_id")]
         chosen = tenant if tenant is not None else next(iter(known), "default")
         found = live.build(facts, chosen, design(facts, settings, chosen)) if chosen in known else None

@@ -33,12 +33,13 @@ def sql(
     from cli.demo_dir import for_reading
     from cli.options import load
     from cli.stores import open_facts
-    from reports.render import print_json
-    from reports.values import csv_value, json_value
-    from sinks.clickhouse.read_only_query import check_is_read
+    from sinks.clickhouse.check_is_read import check_is_read
 
     check_is_read(statement)  # before anything is opened
-    with open_facts(for_reading(load(data_dir=data_dir)), "onramp sql") as facts:
+    with open_facts(for_reading(load(data_dir=data_dir))) as facts:
+        from reports.render import print_json
+        from reports.values import csv_value, json_value
+
         found = facts.table(statement)
     if as_json:
         rows = [{name: json_value(value) for name, value in row.items()} for row in found.records()]

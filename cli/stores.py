@@ -1,4 +1,4 @@
-"""Opens ClickHouse for commands that only read."""
+"""Opens ClickHouse for commands that only read, with or without a job that runs."""
 
 from __future__ import annotations
 
@@ -6,32 +6,29 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from flows.engines import open_store
-from local.data_dir import DataDir, DataDirInUseError
-from reports.facts import Facts
-
 if TYPE_CHECKING:
     from flows.settings import Settings
+    from reports.facts import Facts
 
 
 @contextmanager
-def open_facts(settings: Settings, owner: str) -> Iterator[Facts]:
-    """Open ClickHouse for reading. Embedded, it locks the data directory. Raises ``DataDirError``."""
+def open_facts(settings: Settings) -> Iterator[Facts]:
+    """Open ClickHouse for reading. Raises ``DataDirError`` where there is no data directory for the embedded one.
+
+    The embedded one starts in the background, two seconds or more: import what the block needs inside it.
+    """
+    from local.clickhouse import EmbeddedClickHouse
+    from local.data_dir import DataDir
+
     with ExitStack() as stack:
-        data_dir = DataDir(settings.data_dir)
+        embedded = None
         if settings.clickhouse_url is None:
-            data_dir = DataDir.open(settings.data_dir)
-            _lock(stack, data_dir, owner)
-        store = open_store(settings, data_dir)
+            embedded = EmbeddedClickHouse(DataDir.open(settings.data_dir).clickhouse)
+            stack.callback(embedded.close)
+            embedded.start()
+        from flows.engines import open_store
+        from reports.facts import Facts
+
+        store = open_store(settings, embedded)
         stack.callback(store.close)
         yield Facts(store)
-
-
-def _lock(stack: ExitStack, data_dir: DataDir, owner: str) -> None:
-    try:
-        stack.enter_context(data_dir.lock(owner))
-    except DataDirInUseError:
-        raise DataDirInUseError(
-            f"{data_dir.describe_owner()}, and embedded ClickHouse serves one process at a time. Wait until it ends, stop it, "
-            "or set ONRAMP_CLICKHOUSE_URL to use a server. `onramp recommend` works at the same time."
-        ) from None

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from flows.settings import Settings
+from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir
 from local.recovery_store import remove_undurable_snapshots
 from local.redis_access import redis_for_job
 from local.secret import secret_for
-from sinks.clickhouse.client import ClickHouse, load_engine
+from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.delivery import FactDelivery
 from sinks.clickhouse.errors import StoreError, StoreUnreachable
 from sinks.clickhouse.migrate import migrate
@@ -50,9 +51,13 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
         given = settings.secret.get_secret_value() if settings.secret is not None else None
         keys = Keys(secret_for(data_dir, given=given, embedded=settings.embedded), settings.signing_keys())
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
-        url = stack.enter_context(redis_for_job(redis_url, data_dir))
-        store = open_store(settings, data_dir)
+        embedded = EmbeddedClickHouse(data_dir.clickhouse) if settings.clickhouse_url is None else None
+        store = open_store(settings, embedded)
         stack.callback(store.close)
+        if embedded is not None:
+            with suppress(StoreError):  # the thread that prepares ClickHouse meets it again, and knows what to do
+                embedded.start()  # takes seconds, in which this process does other things
+        url = stack.enter_context(redis_for_job(redis_url, data_dir))
         partitions = [str(number) for number in range(settings.sink_partitions)]
         delivery = FactDelivery(store, data_dir.spool, partitions=partitions, max_bytes=settings.spool_max_mb * 1024 * 1024)
         stack.callback(delivery.close)
@@ -61,11 +66,10 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
         yield Engines(data_dir=data_dir, redis_url=url, store=store, delivery=delivery, keys=keys, clickhouse=startup)
 
 
-def open_store(settings: Settings, data_dir: DataDir) -> ClickHouse:
-    """Return the store of the settings. It does not connect yet."""
+def open_store(settings: Settings, embedded: EmbeddedClickHouse | None) -> ClickHouse:
+    """Return the store of the settings, or the ``embedded`` one. It does not connect yet."""
     if settings.clickhouse_url is None:
-        load_engine()  # here, not in a thread while the job opens files
-        return ClickHouse(path=data_dir.clickhouse, database=settings.clickhouse_database)
+        return ClickHouse(embedded=embedded, database=settings.clickhouse_database)
     return ClickHouse(url=settings.clickhouse_url.get_secret_value(), database=settings.database())
 
 

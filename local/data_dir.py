@@ -11,7 +11,7 @@
 ├── up/                  what the processes of `onramp up` say
 ├── keys.json            keys of the gateway, hashed; keys.lock beside it
 ├── demo.key             key of the demo page of `onramp up`, which may stand in any page
-├── clickhouse/          embedded ClickHouse: one process at a time
+├── clickhouse/          embedded ClickHouse; its process, address and password are in server/ of it
 ├── valkey/              embedded Valkey, its address and password
 ├── spool/               rows on their way to ClickHouse
 └── dead_letters.jsonl
@@ -60,7 +60,7 @@ def _check_name(path: Path) -> None:
         raise DataDirError("The name of the data directory has a null character in it; choose another with --data-dir.")
 
 
-def _allow_open_files() -> None:
+def allow_open_files() -> None:
     """Raise the limit of open files as far as the system allows it. Raises ``DataDirError`` if that is too few."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
@@ -130,12 +130,12 @@ class DataDir:
 
     @contextmanager
     def lock(self, owner: str) -> Iterator[None]:
-        """Lock the directory, to write or to open the embedded ClickHouse. ``owner`` is the command for messages, like ``onramp run``.
+        """Lock the directory, to write. ``owner`` is the command for messages, like ``onramp run``.
 
         Raises ``DataDirInUseError``, which names the lock owner, if another process has the lock. A killed process leaves no lock. Raises
         ``DataDirError`` if this process may not open as many files as the embedded engines need.
         """
-        _allow_open_files()
+        allow_open_files()
         if not self._lock.acquire(f"{os.getpid()} {owner}", _LOCK_WAIT):
             raise DataDirInUseError(f"{self.describe_owner()}; wait for it, stop it, or choose another directory with --data-dir.")
         try:
@@ -144,7 +144,7 @@ class DataDir:
             self._lock.release()
 
     def is_running(self) -> bool:
-        """Return whether a process (this one included) has the lock. Then no other process can open the embedded ClickHouse in it."""
+        """Return whether a process (this one included) has the lock."""
         return self._lock.is_held()
 
     def describe_owner(self) -> str:

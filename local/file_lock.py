@@ -56,6 +56,12 @@ class FileLock:
             os.close(self._fd)
             self._fd = None
 
+    def hand_over(self) -> None:
+        """Give the lock up to the children that inherited it: it is free when the last of them has ended. Harmless if it is not held."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
     def is_held(self) -> bool:
         """Return whether any process has the lock now. Does not block; delays a concurrent ``acquire`` by microseconds at most."""
         try:

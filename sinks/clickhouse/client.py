@@ -1,20 +1,18 @@
-"""Connects to ClickHouse, embedded (chdb, a directory) or a server (HTTP), behind one client API."""
+"""Connects to ClickHouse over HTTP: a server, or the embedded one, which is a process on this machine."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import sys
 import threading
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error
+from clickhouse_connect.driver.httputil import get_pool_manager
 
-from sinks.clickhouse.address import FILES, parse_clickhouse_address
-from sinks.clickhouse.errors import UNKNOWN_DATABASE, Fault, StoreDenied, StoreError, StoreInUse, StoreUnreachable, code_of, meaning_of
+from sinks.clickhouse.address import FILES, ClickHouseAddress, parse_clickhouse_address
+from sinks.clickhouse.errors import UNKNOWN_DATABASE, Fault, StoreDenied, StoreError, StoreUnreachable, code_of, meaning_of
 from sinks.clickhouse.result_table import SETTINGS
 
 CONNECT_SECONDS = 5
@@ -27,25 +25,42 @@ READ_SECONDS = 60
 Role = Literal["write", "read"]
 
 
+class Embedded(Protocol):
+    """The embedded ClickHouse of a directory: ``local.clickhouse`` has it. It may be another process, at another address, any time."""
+
+    @property
+    def where(self) -> str:
+        """The directory, for messages."""
+
+    def url(self) -> str:
+        """Return the address of the process that runs now; start it where none does. Raises ``StoreError``."""
+
+    def find_again(self) -> None:
+        """Do not believe the last address any more: the server at it did not answer."""
+
+    def close(self) -> None:
+        """Say that it is needed no more."""
+
+
 class ClickHouse:
     """One store. It keeps one client for each thread and role until ``close()``.
 
-    Give either ``path`` (embedded; created if missing; one process at a time) or ``url`` (see ``address``; its database gives way to
-    ``database``). The constructor does no I/O: the first ``client()`` or ``reader()`` connects.
+    Give either ``embedded`` or ``url`` (see ``address``; its database gives way to ``database``). The constructor does no I/O: the first
+    ``client()`` or ``reader()`` connects.
     """
 
     def __init__(
         self,
         *,
-        path: Path | None = None,
+        embedded: Embedded | None = None,
         url: str | None = None,
         user: str | None = None,
         password: str | None = None,
         database: str | None = None,
     ) -> None:
-        if (path is None) == (url is None):
-            raise ValueError("Give either a path (embedded ClickHouse) or a URL (a ClickHouse server), not both.")
-        self.path = path.resolve() if path is not None else None
+        if (embedded is None) == (url is None):
+            raise ValueError("Give either the embedded ClickHouse or the URL of a ClickHouse server, not both.")
+        self._embedded = embedded
         try:
             self._address = parse_clickhouse_address(url) if url is not None else None
         except ValueError as error:
@@ -55,8 +70,10 @@ class ClickHouse:
             raise ValueError(f"The database name {self.database!r} must be made of letters, digits and underscores.")
         self._user = user
         self._password = password
-        self._clients: dict[tuple[int, Role], Client] = {}
+        self._clients: dict[tuple[int, Role], tuple[str, Client]] = {}
         self._lock = threading.Lock()
+        # A pool of our own, because the driver's would send requests to this machine through the proxy of the environment.
+        self._pool = get_pool_manager() if embedded is not None else None
 
     def __repr__(self) -> str:
         """Return the location, without the password."""
@@ -64,19 +81,22 @@ class ClickHouse:
 
     @property
     def embedded(self) -> bool:
-        """Whether the engine runs in this process."""
-        return self.path is not None
+        """Whether it is the embedded one, on this machine."""
+        return self._embedded is not None
 
     @property
     def where(self) -> str:
         """The location for messages: a directory, or scheme, host, port and path."""
-        return str(self.path) if self._address is None else self._address.where
+        if self._embedded is not None:
+            return self._embedded.where
+        assert self._address is not None
+        return self._address.where
 
     def client(self) -> Client:
         """Return this thread's client for writing, in the store's database, which must exist (``migrate`` creates it).
 
-        Blocks up to ``CONNECT_SECONDS`` for a server. Embedded, the first client of a process starts the engine (2–5 s).
-        Raises ``StoreInUse``, ``StoreUnreachable`` or ``StoreDenied``.
+        Blocks up to ``CONNECT_SECONDS`` for a server, and some seconds for the embedded one to start. After the embedded one was restarted
+        it is another client. Raises ``StoreInUse``, ``StoreUnreachable`` or ``StoreDenied``.
         """
         return self._of_thread("write")
 
@@ -90,45 +110,61 @@ class ClickHouse:
 
     def connect(self, *, database: str | None, role: Role = "write") -> Client:
         """Open a separate client, which the caller closes. Raises like ``client()``."""
-        # Read-only is set last: after it no other setting of the client can be changed.
-        settings: dict[str, str | int] = {"max_execution_time": READ_SECONDS, **SETTINGS, "readonly": 1} if role == "read" else {}
-        try:
-            if self.path is not None:
-                return _open_embedded(self.path, database, settings)
-            return self._open_http(database, settings)
-        except Error as error:
-            raise self._store_error(error) from None
+        return self._connect(self._url(), database, role)
 
     def close(self) -> None:
-        """Close the clients of all threads. Embedded, the last one ends the engine and unlocks its directory."""
+        """Close the clients of all threads. The embedded one ends some seconds after its last user."""
         with self._lock:
             clients, self._clients = list(self._clients.values()), {}
-        for client in clients:
+        for _, client in clients:
             client.close()
+        if self._pool is not None:
+            self._pool.clear()
+        if self._embedded is not None:
+            self._embedded.close()
+
+    def find_again(self) -> None:
+        """Say that the embedded one did not answer: the next client is for the process that runs then."""
+        if self._embedded is not None:
+            self._embedded.find_again()
 
     def release(self) -> None:
         """Close the clients of the calling thread, for a thread that ends before the store is closed."""
         thread = threading.get_ident()
         with self._lock:
             clients = [self._clients.pop(key) for key in list(self._clients) if key[0] == thread]
-        for client in clients:
+        for _, client in clients:
             client.close()
 
     def _of_thread(self, role: Role) -> Client:
         # threading.local does not work: Bytewax worker threads lose its values between calls.
         key = (threading.get_ident(), role)
+        url = self._url()
         with self._lock:
             known = self._clients.get(key)
-        if known is None:
-            known = self.connect(database=self.database, role=role)
-            with self._lock:
-                self._clients[key] = known
-        return known
+        if known is not None and known[0] == url:
+            return known[1]
+        client = self._connect(url, self.database, role)
+        with self._lock:
+            self._clients[key] = (url, client)
+        if known is not None:
+            known[1].close()
+        return client
 
-    def _open_http(self, database: str | None, settings: dict[str, str | int]) -> Client:
-        address = self._address
-        if address is None:
-            raise ValueError("An embedded store has no URL.")
+    def _url(self) -> str:
+        """The address of the embedded process; empty for a server, whose address does not change."""
+        return self._embedded.url() if self._embedded is not None else ""
+
+    def _connect(self, url: str, database: str | None, role: Role) -> Client:
+        # Read-only is set last: after it no other setting of the client can be changed.
+        settings: dict[str, str | int] = {"max_execution_time": READ_SECONDS, **SETTINGS, "readonly": 1} if role == "read" else {}
+        address = self._address if self._address is not None else parse_clickhouse_address(url)
+        try:
+            return self._open_http(address, database, settings)
+        except Error as error:
+            raise self._store_error(error) from None
+
+    def _open_http(self, address: ClickHouseAddress, database: str | None, settings: dict[str, str | int]) -> Client:
         for name in FILES:
             if name in address.tls and not _readable(Path(address.tls[name])):
                 file = address.tls[name]
@@ -150,72 +186,21 @@ class ClickHouse:
             connect_timeout=CONNECT_SECONDS,
             send_receive_timeout=ANSWER_SECONDS,
             autogenerate_session_id=False,  # the queries of one session run one after another; no query here needs a session
+            compress=self._embedded is None,
+            pool_mgr=self._pool,
             **tls,
         )
 
     def _store_error(self, error: Error) -> StoreError:
-        text, meaning = str(error), meaning_of(error)
-        if meaning.fault is Fault.DENIED:
+        meaning = meaning_of(error)
+        if meaning.fault is Fault.DENIED and self._embedded is None:
             code = f" (code {code_of(error)})" if code_of(error) is not None else ""
             return StoreDenied(f"ClickHouse at {self.where} refused the connection{code}; {meaning.advice}.")
         if code_of(error) == UNKNOWN_DATABASE:
             return StoreDenied(f"ClickHouse at {self.where} has no database {self.database!r} yet; start the job once, which creates it.")
-        if "EmbeddedServer" in text and "different path" in text:
-            return StoreInUse(f"This process has another embedded ClickHouse open, so it cannot open {self.where}; close that one first.")
-        if "EmbeddedServer" in text:
-            return _in_use(self.where)
+        if self._embedded is not None:  # also where its password is refused: then it was restarted a moment ago
+            return StoreUnreachable(f"The embedded ClickHouse in {self.where} does not answer; run the command again.")
         return StoreUnreachable(f"ClickHouse at {self.where} does not answer; start it or correct its address.")
-
-
-_opened: set[Path] = set()
-"""Embedded stores that this process has opened. A lock on their directory may be its own."""
-
-
-def _in_use(where: str) -> StoreInUse:
-    return StoreInUse(f"The ClickHouse directory {where} is in use by another process; stop that one or choose another data directory.")
-
-
-def load_engine() -> None:
-    """Import the embedded engine, which changes the working directory meanwhile. Call it before other threads open files.
-
-    Its time zone is UTC: it takes ``TZ`` at this moment, and does not start with one that it does not know.
-    """
-    if "chdb" in sys.modules:
-        return
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = "UTC"
-    try:
-        import chdb  # noqa: F401, PLC0415 -- takes seconds
-    finally:
-        if before is None:
-            del os.environ["TZ"]
-        else:
-            os.environ["TZ"] = before
-
-
-def _open_embedded(path: Path, database: str | None, settings: dict[str, str | int]) -> Client:
-    path.mkdir(parents=True, exist_ok=True)
-    # The engine reports a locked directory only on stderr and not clearly. A check of its lock first gives our own error.
-    if path not in _opened and _locked(path / "status"):
-        raise _in_use(str(path))
-    load_engine()
-    client = clickhouse_connect.get_client(interface="chdb", path=str(path), database=database, settings=settings)
-    _opened.add(path)
-    return client
-
-
-def _locked(file: Path) -> bool:
-    try:
-        handle = os.open(file, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _readable(path: Path) -> bool:

@@ -4,6 +4,7 @@
 
     StoreError
     ├── StoreInUse          another process has locked the embedded store's directory: not retryable, choose another directory
+    ├── StoreDamaged        the files of the embedded store cannot be opened: not retryable, restore them or free its disk
     ├── StoreUnreachable    no answer from the server: retryable
     ├── StoreDenied         the server refused the user, password or rights: not retryable
     ├── MigrationRefused    the database and the shipped migrations disagree: not retryable
@@ -31,6 +32,10 @@ class StoreError(Exception):
 
 class StoreInUse(StoreError):  # noqa: N818 -- the name says what happened
     """Another process has locked the embedded store."""
+
+
+class StoreDamaged(StoreError):  # noqa: N818
+    """The engine cannot open the files of the embedded store."""
 
 
 class StoreUnreachable(StoreError):  # noqa: N818
@@ -179,6 +184,11 @@ def code_of(error: BaseException) -> int | None:
         return code
     answer = _STATUS.match(str(error))
     return int(answer[2]) if answer is not None and answer[2] is not None else None
+
+
+def is_no_answer(error: BaseException) -> bool:
+    """Return whether ``error`` of a request means that no server answered it."""
+    return code_of(error) is None and _STATUS.match(str(error)) is None
 
 
 def meaning_of(error: BaseException) -> Meaning:

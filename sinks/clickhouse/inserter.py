@@ -86,7 +86,7 @@ class ClickHouseInserter:
             if meaning_of(error).fault is Fault.TOO_LARGE and frame.height > 1:
                 return False
             raise self._store_error(f"insert into {table}", error) from error
-        if not (self._store.embedded or "written_rows" in answer.summary or answer.query_id()):
+        if not ("written_rows" in answer.summary or answer.query_id()):
             raise TransientInsert(
                 f"insert into {table} at {self._store.where}: the answer is not one of ClickHouse; correct what stands before the server"
             )

@@ -14,23 +14,11 @@ from typing import Any
 import polars as pl
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
+from sinks.clickhouse.check_is_read import check_is_read
 from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.errors import QueryFailed, QueryRefused
+from sinks.clickhouse.errors import QueryFailed, QueryRefused, is_no_answer
 from sinks.clickhouse.result_table import FORMAT, ResultTable, parse
 
-_READS = {"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS"}
-# Comments and quoted text, which the checks must skip. ClickHouse also has curly quotes and heredocs.
-_COMMENT_OR_QUOTED = re.compile(
-    r"""--[^\n]*|\#[!\s][^\n]*|/\*.*?\*/|'(?:\\.|''|[^'\\])*'|"(?:\\.|""|[^"\\])*"|`(?:\\.|``|[^`\\])*`|‘[^’]*’|“[^”]*”|\$(\w*)\$.*?\$\1\$""",
-    re.DOTALL,
-)
-_EXTERNAL_TABLE = re.compile(
-    r"\b((?:s3|hdfs|azureBlobStorage|deltaLake|iceberg|hudi|url|remote)(?:Secure|Cluster|Azure|HDFS|Local|S3)*|gcs|mysql|postgresql|mongodb"
-    r"|redis|odbc|jdbc)\s*\(",
-    re.IGNORECASE,
-)
-_OUTFILE = re.compile(r"\bOUTFILE\b", re.IGNORECASE)
-_FORMAT = re.compile(r"\bFORMAT\s+\w+\s*$", re.IGNORECASE)
 _NO_TABLE, _NO_COLUMN = "60", "47"  # codes of ClickHouse
 _NAMED = re.compile(r"(?:identifier ['`]|\bTable `?)([^'`\s]+)")
 # The text around the message of an error: codes before it, version and address after it.
@@ -64,33 +52,17 @@ def _answer(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None, o
     for text in (statement, *(parameters or {}).values()):
         if isinstance(text, str) and not _is_utf8(text):
             raise QueryRefused(f"{text.encode(errors='backslashreplace').decode()[:100]} is not UTF-8 text; use a value that is.")
+    values = dict(parameters) if parameters else None
     try:
-        return bytes(store.reader().raw_query(statement, parameters=dict(parameters) if parameters else None, fmt=output))
+        try:
+            return bytes(store.reader().raw_query(statement, parameters=values, fmt=output))
+        except (ClickHouseError, OSError) as error:
+            if not (store.embedded and is_no_answer(error)):
+                raise
+        store.find_again()  # its process was killed; a read may be repeated
+        return bytes(store.reader().raw_query(statement, parameters=values, fmt=output))
     except (ClickHouseError, OSError) as error:
         raise QueryFailed(_sentence(store, error)) from None
-
-
-def check_is_read(sql: str) -> str:
-    """Return the statement without its final semicolon. Raises ``QueryRefused`` with the reason if it is not a single read."""
-    statement = sql.strip()
-    bare = _COMMENT_OR_QUOTED.sub(" ", statement).strip()
-    while bare.endswith(";"):
-        bare = bare[:-1].rstrip()
-        statement = statement[: statement.rindex(";")].rstrip()
-    words = bare.lstrip("( \n\t").split(None, 1)
-    if not words or words[0].upper() not in _READS:
-        given = f", not with {words[0][:40]!r}" if words else ""
-        raise QueryRefused(f"Only reads are allowed: start with {', '.join(sorted(_READS))}{given}.")
-    if ";" in bare:
-        raise QueryRefused("Only one statement at a time is allowed.")
-    # Refused even in quotes: the embedded engine writes such files even in read-only mode.
-    if _OUTFILE.search(statement):
-        raise QueryRefused("Writing a result to a file is not allowed; the word OUTFILE may not occur.")
-    if found := _EXTERNAL_TABLE.search(bare):
-        raise QueryRefused(f"Reading other systems is not allowed; {found[1]}() may not occur.")
-    if _FORMAT.search(bare):
-        raise QueryRefused("Leave FORMAT out: the result comes back as a table.")
-    return statement
 
 
 def _is_utf8(text: str) -> bool:
@@ -103,9 +75,9 @@ def _is_utf8(text: str) -> bool:
 
 
 def _sentence(store: ClickHouse, error: Exception) -> str:
-    if isinstance(error, DatabaseError):
+    if isinstance(error, DatabaseError) and not is_no_answer(error):
         return _advice(store, str(error)) or _ERROR_WRAPPING.sub("", str(error)).strip()
-    return f"ClickHouse at {store.where} does not answer: {error}"
+    return f"ClickHouse at {store.where} does not answer any more; run the command again."
 
 
 def _advice(store: ClickHouse, said: str) -> str:

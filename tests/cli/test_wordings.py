@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local.clickhouse import EmbeddedClickHouse
 from reports.llm_call import call_in_words
 from reports.render import dollars
 from sinks.clickhouse.client import ClickHouse
@@ -53,8 +54,10 @@ SELECT *, toUnixTimestamp64Milli(decided_at) AS at FROM decisions_final WHERE ou
 def worded(demo: Ready, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the demo, whose decisions have calls. Returns its working directory."""
     cwd = tmp_path_factory.mktemp("worded") / "demo"
-    shutil.copytree(demo.cwd, cwd, symlinks=True)
-    store = ClickHouse(path=cwd / ".onramp" / "demo" / "clickhouse", database="onramp")
+    there = Path(".onramp", "demo", "clickhouse")
+    with EmbeddedClickHouse(demo.cwd / there).stopped():  # it would change files meanwhile
+        shutil.copytree(demo.cwd, cwd, symlinks=True)
+    store = ClickHouse(embedded=EmbeddedClickHouse(cwd / there), database="onramp")
     calls = [_called(row, number) for number, row in enumerate(query(store, _DECIDED).to_dicts())]
     ClickHouseInserter(store).insert("llm_calls", to_frame(LlmCallFact, calls))
     store.close()

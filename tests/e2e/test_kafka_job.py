@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from local.clickhouse import EmbeddedClickHouse
 from sinks.clickhouse.client import ClickHouse
 from tests.support.bad_input import BAD
 from tests.support.clickhouse_http import clickhouse_server
@@ -191,9 +192,7 @@ def test_onramp_run_with_embedded_clickhouse(
     summary = json.loads(said)
     assert summary["eventsRead"] == feed.sent
     assert summary["thisRun"]["eventsRead"] < feed.sent
-    check(
-        read_in_process(tmp_path / "data" / "clickhouse", redis.url, summary), from_file, feed, lines, broker.read_all(f"{feed.topic}.dlq")
-    )
+    check(read_embedded(tmp_path / "data" / "clickhouse", redis.url, summary), from_file, feed, lines, broker.read_all(f"{feed.topic}.dlq"))
 
 
 @pytest.mark.slow
@@ -209,14 +208,9 @@ def test_two_workers_of_the_cluster_runner_with_clickhouse_over_http(
     check(state, from_file, feed, lines, broker.read_all(f"{feed.topic}.dlq"))
 
 
-def read_in_process(directory: Path, redis_url: str, summary: dict[str, Any]) -> State:
-    """Read an embedded store in a process of its own: this one may hold another engine."""
-    program = "import json, sys; from pathlib import Path; from sinks.clickhouse.client import ClickHouse; "
-    program += "from tests.support.job_state import read_state; store = ClickHouse(path=Path(sys.argv[1])); "
-    program += "print(json.dumps(read_state(store, sys.argv[2], None, json.loads(sys.argv[3])))); store.close()"
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(directory), redis_url, json.dumps(summary)],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE,
-    )  # fmt: skip
-    state: State = json.loads(done.stdout)
+def read_embedded(directory: Path, redis_url: str, summary: dict[str, Any]) -> State:
+    """Read the embedded store of a job that has ended."""
+    store = ClickHouse(embedded=EmbeddedClickHouse(directory))
+    state = read_state(store, redis_url, None, summary)
+    store.close()
     return state

@@ -1,9 +1,7 @@
-"""One store, two ways to reach it: what holds on the embedded engine holds on a server."""
+"""One store, two ways to find it: what holds on the embedded one holds on a server."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,13 +9,15 @@ import msgspec
 import polars as pl
 import pytest
 
+from local.clickhouse import EmbeddedClickHouse
+from sinks.clickhouse.check_is_read import check_is_read
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.delivery import FactDelivery
-from sinks.clickhouse.errors import MigrationRefused, PermanentInsert, QueryFailed, QueryRefused, StoreDenied, StoreInUse, StoreUnreachable
+from sinks.clickhouse.errors import MigrationRefused, PermanentInsert, QueryFailed, QueryRefused, StoreDenied, StoreUnreachable
 from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
 from sinks.clickhouse.migrate import Migration, migrate, shipped
-from sinks.clickhouse.read_only_query import check_is_read, query
+from sinks.clickhouse.read_only_query import query
 from state.records.facts import FACTS, DeadLetterFact, DecisionFact, EventFact, Fact, PersonFact, StepMetricFact
 from state.records.recommendation import Erase
 from tests.support.facts import make
@@ -26,6 +26,7 @@ pytest_plugins = ["tests.support.clickhouse_stores"]
 
 MOMENT = 1_767_225_600_123  # 2026-01-01T00:00:00.123Z
 SECONDS = 60.0
+HERE = EmbeddedClickHouse(Path("x"))
 
 
 def insert(store: ClickHouse, *rows: Fact) -> None:
@@ -297,39 +298,15 @@ def test_a_wrong_password_is_said_without_printing_it(server_url: str) -> None:
 
 
 def test_reading_before_the_job_ever_ran_says_so(server_url: str, embedded_path: Path) -> None:
-    for store in (ClickHouse(url=server_url, database="never_made"), ClickHouse(path=embedded_path, database="never_made")):
+    here = EmbeddedClickHouse(embedded_path)
+    for store in (ClickHouse(url=server_url, database="never_made"), ClickHouse(embedded=here, database="never_made")):
         with pytest.raises(StoreDenied, match="has no database 'never_made' yet"):
             query(store, "SELECT 1")
         store.close()
 
 
-OPEN = """
-import sys
-from pathlib import Path
-from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.errors import StoreInUse
-try:
-    ClickHouse(path=Path(sys.argv[1]), database="default").client()
-except StoreInUse as error:
-    print(error)
-"""
-
-
-def test_a_directory_in_use_by_another_process_is_refused_in_one_sentence(embedded_path: Path) -> None:
-    second = subprocess.run([sys.executable, "-c", OPEN, str(embedded_path)], capture_output=True, text=True, check=True, timeout=SECONDS)
-    assert second.stdout == (
-        f"The ClickHouse directory {embedded_path} is in use by another process; stop that one or choose another data directory.\n"
-    )
-    assert second.stderr == ""
-
-
-def test_a_second_directory_in_one_process_is_refused(embedded_path: Path, tmp_path: Path) -> None:
-    with pytest.raises(StoreInUse, match="has another embedded ClickHouse open"):
-        ClickHouse(path=tmp_path, database="default").client()
-
-
 @pytest.mark.parametrize(
-    "arguments", [{}, {"path": Path("x"), "url": "http://h"}, {"url": "clickhouse://h"}, {"path": Path("x"), "database": "a; b"}]
+    "arguments", [{}, {"embedded": HERE, "url": "http://h"}, {"url": "clickhouse://h"}, {"embedded": HERE, "database": "a; b"}]
 )
 def test_settings_that_cannot_work_are_refused_at_once(arguments: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"ClickHouse|database"):

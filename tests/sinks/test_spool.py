@@ -123,7 +123,7 @@ def test_the_real_engine_aborted_at_any_item_delivers_every_row_once(tmp_path: P
     inserter = FakeInserter()
 
     def run() -> FactDelivery:
-        delivery = FactDelivery(ClickHouse(path=tmp_path / "unused"), tmp_path / "spool", inserter=inserter)
+        delivery = FactDelivery(ClickHouse(url="http://127.0.0.1:1"), tmp_path / "spool", inserter=inserter)
         flow = Dataflow("facts")
         op.output("facts", op.input("events", flow, TestingSource(items, batch_size=1)), delivery.sink)
         cluster_main(flow, [], 0, epoch_interval=timedelta(0), recovery_config=recovery)  # type: ignore[no-untyped-call]
@@ -277,7 +277,7 @@ def test_a_damaged_segment_is_set_aside(tmp_path: Path) -> None:
 def test_a_hanging_insert_does_not_hold_the_dataflow(tmp_path: Path) -> None:
     inserter = FakeInserter()
     inserter.gate.clear()
-    delivery = FactDelivery(ClickHouse(path=tmp_path / "unused"), tmp_path / "spool", inserter=inserter)
+    delivery = FactDelivery(ClickHouse(url="http://127.0.0.1:1"), tmp_path / "spool", inserter=inserter)
     delivery.start()
     partition = delivery.sink.build_part("step", "facts", None)
     partition.write_batch([batch("a")])
@@ -297,7 +297,7 @@ def test_a_hanging_insert_does_not_hold_the_dataflow(tmp_path: Path) -> None:
 
 def test_closing_after_an_abort_leaves_pending_segments_pending(tmp_path: Path) -> None:
     inserter = FakeInserter()
-    delivery = FactDelivery(ClickHouse(path=tmp_path / "unused"), tmp_path / "spool", inserter=inserter)
+    delivery = FactDelivery(ClickHouse(url="http://127.0.0.1:1"), tmp_path / "spool", inserter=inserter)
     delivery.start()
     partition = delivery.sink.build_part("step", "facts", None)
     partition.write_batch([batch("a")])

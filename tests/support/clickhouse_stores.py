@@ -8,18 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from local.clickhouse import EmbeddedClickHouse
 from sinks.clickhouse.client import ClickHouse
 from tests.support.clickhouse_http import clickhouse_server
 
 
 @pytest.fixture(scope="module")
 def embedded_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory whose engine runs for the length of a module: starting one costs seconds, and a process can have one only."""
+    """A directory whose embedded ClickHouse runs for the length of a module: starting one costs seconds."""
     path = tmp_path_factory.mktemp("clickhouse")
-    keeper = ClickHouse(path=path)
-    client = keeper.connect(database=None)
+    keeper = EmbeddedClickHouse(path)
+    keeper.url()
     yield path
-    client.close()
+    keeper.close()
+    with keeper.stopped():
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[ClickHouse]:
     """A store with an empty database that does not exist yet."""
     database = f"test_{uuid.uuid4().hex}"
     if request.param == "embedded":
-        made = ClickHouse(path=request.getfixturevalue("embedded_path"), database=database)
+        made = ClickHouse(embedded=EmbeddedClickHouse(request.getfixturevalue("embedded_path")), database=database)
     else:
         made = ClickHouse(url=request.getfixturevalue("server_url"), database=database)
     yield made

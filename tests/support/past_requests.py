@@ -22,7 +22,7 @@ def main() -> None:
     settings = load_settings(data_dir=Path(sys.argv[1]), catalog=sys.argv[2])
     plan = Plan(load_catalog(settings.catalog), wording=True)
     found: dict[str, tuple[str, str]] = {}
-    with open_facts(settings, "a test") as facts:
+    with open_facts(settings) as facts:
         for user in json.load(sys.stdin):
             try:
                 request = find_request(facts, plan, "default", user)
