@@ -23,7 +23,7 @@ from flows.engines import Engines
 from flows.run import RunningJob, RunResult, run
 from flows.settings import load_settings
 from flows.stop import StopRequest
-from sinks.clickhouse import migrate
+from sinks.clickhouse.migrate import migrate
 from sources.closed_loop import LoopProgress
 from sources.files.source import Progress
 from tests.support.job_state import read_state
