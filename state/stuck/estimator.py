@@ -38,6 +38,7 @@ class EstimatorState(msgspec.Struct, array_like=True):
     ``fresh``: observations not learned yet. ``waiting``: those whose contemporaries are not all known. ``thinning``: from
     a time on, of 2 ** n episodes that began, one is learned. It holds for all who began together, however their episodes end.
     ``unread``: how many of ``past``, the last ones, the operating point does not know yet; it is kept until they are enough.
+    ``unpublished``: whether rows of the parameters in force are still to come, with the next observation.
     """
 
     version: int
@@ -53,6 +54,7 @@ class EstimatorState(msgspec.Struct, array_like=True):
     waiting: list[EpisodeObservation] = []
     thinning: list[tuple[int, int]] = []
     unread: int = 0
+    unpublished: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -72,7 +74,6 @@ class Estimator:
         self._state: Final = state
         self._in_force: Parameters | None = None
         self._point: OperatingPoint | None = None
-        self._published = True
 
     @property
     def tenant(self) -> str:
@@ -96,8 +97,8 @@ class Estimator:
         period = max(observation.at // PERIOD, self._state.fresh_period)
         parameters = self.parameters(period)
         facts: list[StepStatisticFact] = []
-        if not self._published:
-            self._published, facts = True, self.statistics(parameters)
+        if self._state.unpublished:
+            self._state.unpublished, facts = False, self.statistics(parameters)
         self._state.fresh_period = period
         self._state.fresh.append(observation)
         return facts
@@ -180,7 +181,7 @@ class Estimator:
             state.unread, self._point = 0, None
         del state.past[: -operating_point.KEPT - state.unread]
         state.fresh, state.learned_period = [], state.fresh_period
-        self._in_force, self._published = None, False
+        self._in_force, state.unpublished = None, True
 
     def _learn_one(self, each: EpisodeObservation) -> None:
         state, unaided = self._state, not each.guided

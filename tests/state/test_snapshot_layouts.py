@@ -10,6 +10,7 @@ import pytest
 
 from state.person import chains, identity, link, snapshot, visitor
 from state.person.person import Person
+from state.stuck import estimator
 
 
 def layout(kind: type | msgspec.inspect.Type) -> Iterator[str]:
@@ -40,6 +41,7 @@ def layout(kind: type | msgspec.inspect.Type) -> Iterator[str]:
         pytest.param(visitor.Visitor, visitor.VERSION, (2, 4_019_047_874), id="visitor"),
         pytest.param(identity.Identity, identity.VERSION, (2, 3_847_287_988), id="identity"),
         pytest.param(link.Link, link.VERSION, (1, 3_187_489_709), id="link"),
+        pytest.param(estimator.EstimatorState, estimator.VERSION, (2, 1_655_858_507), id="estimator"),
         pytest.param(chains.Chains, chains.VERSION, (1, 4_270_006_679), id="chains"),
     ],
 )
