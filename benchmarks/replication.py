@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from evaluation.catalog_fit import fit_to_history
 from evaluation.evidence import Evidence
 from evaluation.offline_runner import OfflineRunner, run_closed_loop
 from evaluation.scenarios import SCENARIOS, scenario_catalog
@@ -28,7 +29,7 @@ from evaluation.truth import SealedTruth, read_truth
 from flows.catalogs import load_catalog
 from local.secret import DEVELOPMENT_SECRET
 from population.simulation import Population
-from sources.closed_loop import START, Begin, Slot, describe
+from sources.closed_loop import START, Begin, Slot, describe, unguided
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.duration import DAY
@@ -36,10 +37,17 @@ from state.ids import Keys
 
 T = TypeVar("T")
 
+_HISTORY_DAYS: Final = 14
+_HISTORY_FIRST: Final = 1_000_000
+"""Number of the first user of the history: more than any replication has."""
+
 
 @dataclass(frozen=True)
 class ReplicationConfig:
-    """The settings of one replication. ``holdout`` and ``rules`` override the catalog's shares of these groups."""
+    """The settings of one replication. ``holdout`` and ``rules`` override the catalog's shares of these groups.
+
+    ``history``: number of other users, unguided, to whose first two weeks the catalog is fitted before; 0 for no fit.
+    """
 
     scenario: str
     seed: int
@@ -48,6 +56,7 @@ class ReplicationConfig:
     catalog: str = "saas"
     holdout: float | None = None
     rules: float | None = None
+    history: int = 0
 
     @property
     def end(self) -> int:
@@ -58,7 +67,8 @@ class ReplicationConfig:
         """Return the catalog with the scenario's and the configured changes."""
         catalog = scenario_catalog(load_catalog(self.catalog), self.scenario, START, self.end)
         shares = {name: share for name, share in (("holdout", self.holdout), ("rules", self.rules)) if share is not None}
-        return catalog.model_copy(update=shares)
+        catalog = catalog.model_copy(update=shares)
+        return catalog if not self.history else _fitted(catalog, self)
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,12 @@ class InProcessPopulation:
     def finish(self) -> Iterator[bytes]:
         """Yield the lines of the sealed truth."""
         return map(msgspec.json.encode, self._population.finish())
+
+
+def _fitted(catalog: Catalog, config: ReplicationConfig) -> Catalog:
+    begun = START - _HISTORY_DAYS * DAY
+    begin = Begin(config.scenario, config.seed, config.history, begun, START, describe(catalog), first=_HISTORY_FIRST)
+    return fit_to_history(catalog, (event for slot in unguided(InProcessPopulation(), begin) for event in slot.events))
 
 
 def replicate(
@@ -156,6 +172,7 @@ def argument_parser(description: str, *, users: int, days: int) -> argparse.Argu
     parser.add_argument("--catalog", default="saas")
     parser.add_argument("--holdout", type=float)
     parser.add_argument("--rules", type=float)
+    parser.add_argument("--history", type=int, default=0, help="users to whose two weeks before the catalog is fitted")
     parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     parser.add_argument("--json", action="store_true")
     return parser
@@ -164,7 +181,8 @@ def argument_parser(description: str, *, users: int, days: int) -> argparse.Argu
 def configs_of(given: argparse.Namespace) -> list[ReplicationConfig]:
     """Return one configuration for each seed in the options."""
     return [
-        ReplicationConfig(given.scenario, seed, given.users, given.days, given.catalog, given.holdout, given.rules) for seed in given.seeds
+        ReplicationConfig(given.scenario, seed, given.users, given.days, given.catalog, given.holdout, given.rules, history=given.history)
+        for seed in given.seeds
     ]
 
 

@@ -28,10 +28,11 @@ def fit(
     write: Annotated[bool, typer.Option("--write", help="Change the catalog's file.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Set how long the steps of a catalog take from a log of events, and show the changes as a diff to review.
+    """Set what a log of events says of the steps of a catalog, and show the changes as a diff to review.
 
-    `usual` is the time within which nine of ten of the last 200 completions took place, `typical` the median active time. Steps with
-    fewer than 50 completions stay as they are. Without --write the file is not changed.
+    `usual` is the time within which nine of ten of the last 1,000 completions took place, `typical` the median active time, `waiting` the
+    shares of users who do not complete the step in time, and `alarm_at` the scores at which an alarm is as sure as the catalog asks. Steps
+    with fewer than 50 completions stay as they are. Without --write the file is not changed.
 
     \b
     Example:  onramp catalog fit --events events.jsonl.gz --catalog product.yaml
@@ -41,7 +42,7 @@ def fit(
     from evaluation.catalog_fit import CatalogFit
     from flows.catalogs import built_in, load_catalog
     from reports.render import print_json
-    from state.catalog.set_durations import set_durations
+    from state.catalog.set_measured import set_measured
 
     if write and catalog in built_in():
         raise typer.BadParameter("a built-in catalog is not changed; copy it to a file and name that.", param_hint="--write")
@@ -50,7 +51,7 @@ def fit(
     for event in log.events():
         fitting.add(event)
     steps = fitting.steps()
-    changed = set_durations(text, {step.id: step.durations for step in steps if step.durations})
+    changed = set_measured(text, {step.id: step.changes for step in steps if step.changes}, fitting.triggers())
     if write and changed != text:
         with writing(catalog):
             Path(catalog).write_bytes(changed.encode())
@@ -94,9 +95,9 @@ def _sentence(step: FittedStep) -> str:
     which = count(step.completions, "completion")
     if step.used < step.completions:
         which = f"the last {step.used} of {which}"
-    found = ", ".join(f"{name} {text}" for name, text in sorted(step.durations.items()))
+    found = ", ".join(f"{name} {text}" for name, text in sorted(step.changes.items()))
     return f"{step.id}: {which}; {found or 'its times stay as they are'}."
 
 
 def _as_json(step: FittedStep) -> dict[str, Any]:
-    return {"id": step.id, "completions": step.completions, "used": step.used, "changes": dict(step.durations)}
+    return {"id": step.id, "completions": step.completions, "used": step.used, "changes": dict(step.changes)}

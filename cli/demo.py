@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -14,8 +14,16 @@ from cli.options import CatalogOption, DataDirOption, JsonOption
 from cli.population_program import PopulationOption, ScenarioOption, population_program
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flows.engines import Engines
     from flows.run import RunningJob, RunResult
+    from state.catalog.model import Catalog
+
+_HISTORY_DAYS: Final = 14
+_HISTORY_USERS: Final = 1_000
+_HISTORY_FIRST: Final = 1_000_000
+"""Number of the first user of the history: more than any demo has."""
 
 
 def demo(
@@ -31,10 +39,11 @@ def demo(
 ) -> None:
     """Simulate users, run the whole engine on them, and compare its estimates with the truth.
 
-    Embedded engines do the work; nothing else must be installed. When the run ends, the simulator reveals what only it knows: who was
-    stuck, and what would have happened without guidance. The data lives in `demo/` in the data directory, apart from your own, and each
-    demo starts afresh. With --llm a model words the recommendations, and simulated time waits for its answers. Without --llm no model is
-    asked, whatever ONRAMP_LLM_URL says.
+    Embedded engines do the work; nothing else must be installed. First the catalog is fitted, as `onramp catalog fit` does it, to two weeks
+    before in which other users were not guided; with --population it is taken as it is. When the run ends, the simulator reveals what only
+    it knows: who was stuck, and what would have happened without guidance. The data lives in `demo/` in the data directory, apart from your
+    own, and each demo starts afresh. With --llm a model words the recommendations, and simulated time waits for its answers. Without --llm
+    no model is asked, whatever ONRAMP_LLM_URL says.
 
     \b
     Example:  onramp demo
@@ -65,6 +74,8 @@ def demo(
     days = days or (DAYS_LOCAL if llm == LOCAL else DAYS)
     end = START + days * DAY
     product = scenario_catalog(load_catalog(asked.catalog), scenario, START, end)
+    if population is None:  # another program need not have other users for the same seed
+        product = _with_history(product, scenario, seed, users)
     begin = Begin(scenario, seed, users, START, end, describe(product))
     what = {"users": users, "days": days, "seed": seed, "scenario": scenario, "catalog": asked.catalog, "population": population}
     if llm is not None:
@@ -99,3 +110,23 @@ def demo(
         raise typer.Exit(INTERRUPTED)
     if as_json:
         print_json(result)
+
+
+def _with_history(product: Catalog, scenario: str, seed: int, users: int) -> Catalog:
+    """The catalog with what ``onramp catalog fit`` measures on two weeks before: other users of the same product, unguided."""
+    from evaluation.catalog_fit import fit_to_history
+    from reports.display import Steps
+    from reports.render import err
+    from sources.closed_loop import START, Begin, describe, unguided
+    from state.duration import DAY
+
+    begun = START - _HISTORY_DAYS * DAY
+    asked = Begin(scenario, seed, min(users, _HISTORY_USERS), begun, START, describe(product), first=_HISTORY_FIRST)
+    with population_program(None) as people, Steps("Fitting the catalog to two weeks of history", "day", err()) as steps:
+
+        def events() -> Iterator[tuple[int, bytes]]:
+            for slot in unguided(people, asked):
+                yield from slot.events
+                steps((min(slot.next or START, START) - begun) // DAY, _HISTORY_DAYS)
+
+        return fit_to_history(product, events())

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Final, NamedTuple
 
+from evaluation.catalog_fit import KEPT
 from evaluation.event_histories import EventHistories, History, Kind
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.duration import MINUTE, SECOND
 from state.person.progress import current_step
-from state.stuck.completion_times import HORIZON_QUANTILE, KEPT, quantile
+from state.stuck.completion_times import HORIZON_QUANTILE, quantile
 
 PATH: Final = "everyone"
 MOST_STEPS: Final = 8

@@ -1,4 +1,5 @@
-"""Measures the steps of a catalog on a log in which they are followed: how long users take for each, by the engine's own fold.
+"""Measures the steps of a catalog on a log in which they are followed: how long users take for each, and who gets stuck there, by the
+engine's own fold and detector.
 
 The events go through the fold of the job, so a completion here is one there: from the step becoming current, machines and users who do
 not begin the onboarding left out. Nobody is guided.
@@ -7,51 +8,86 @@ not begin the onboarding left out. Nobody is guided.
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from state.catalog.model import Catalog
+from state.catalog.model import AlarmAt, Catalog, Step
 from state.catalog.plan import Plan
-from state.catalog.set_durations import Durations
+from state.catalog.set_measured import with_measured
 from state.duration import parse, render_rounded
-from state.events import Event
+from state.events import Event, decode
 from state.ids import Keys
+from state.messages import Message
 from state.person.arrivals import VisitorMerged
 from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
 from state.person.visitor import Stitcher, Visitor
-from state.stuck.completion_times import ENOUGH, HORIZON_QUANTILE, KEPT, quantile
-from state.stuck.observations import COMPLETED
+from state.records.dead_letter import DeadLetter
+from state.stuck.completion_times import ENOUGH, HORIZON_QUANTILE, quantile
+from state.stuck.estimator import new_estimator
+from state.stuck.observations import COMPLETED, WAITING
+from state.stuck.parameters import ParameterStore
+from state.stuck.score import SHARES
+from state.timer_wheel import TimerWheel
 
 User = tuple[str, str]
 
+KEPT: Final = 1_000
+"""Completions from which times are measured. The last 200, from which the job learns, can be slow or quick ones by chance."""
+_EPISODES: Final = 5_000
+"""Episodes of a step from which the shares of stuck users are measured."""
+_ENOUGH_ALARMED: Final = 200
+"""Episodes from which thresholds are measured."""
+_LATER: Final = 1 << 40
+"""A period after all events."""
+_PARTITION: Final = 0
+
 
 class FittedStep(NamedTuple):
-    """What the log says of a step. ``durations`` is empty with fewer than ``ENOUGH`` completions."""
+    """What the log says of a step. ``changes``: fields with another value in the catalog; none with fewer than ``ENOUGH`` completions."""
 
     id: str
     completions: int
     used: int
-    durations: Durations
+    changes: dict[str, str]
 
 
 class CatalogFit:
-    """Takes the events of a log in its order, then tells how long the steps take."""
+    """Takes the events of a log in its order, then tells how long the steps take and who is stuck."""
 
     def __init__(self, catalog: Catalog) -> None:
-        """``catalog`` may guide users: here it only observes."""
-        self._plan: Final = Plan(catalog.model_copy(update={"observe": True}))
+        """``catalog`` may guide users, and may have been fitted before: here it only observes, and begins without that knowledge."""
+        self._catalog: Final = catalog
+        bare = {
+            "observe": True,
+            "steps": [step.model_copy(update={"waiting": None}) for step in catalog.steps],
+            "triggers": catalog.triggers.model_copy(update={"alarm_at": None}),
+        }
+        self._plan: Final = Plan(catalog.model_copy(update=bare))
         self._keys: Final = Keys(b"")  # the ids that the fold derives are not used
-        self._fold: Final = Fold(self._plan, self._keys)
+        self._store: Final = ParameterStore()
+        self._estimator: Final = new_estimator(self._plan, "")
+        self._tenants: Final[set[str]] = set()
+        self._fold: Final = Fold(self._plan, self._keys, self._store)
         self._stitcher: Final = Stitcher(self._plan)
         self._people: Final[dict[User, Person]] = {}
         self._visitors: Final[dict[User, Visitor]] = {}
+        self._wheel: Final = TimerWheel()
+        self._timers: Final[dict[str, User]] = {}
         self._times: Final[defaultdict[str, deque[tuple[int, int]]]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._totals: Final[defaultdict[str, int]] = defaultdict(int)
+        self._ended: Final[defaultdict[str, deque[tuple[int, int]]]] = defaultdict(lambda: deque(maxlen=_EPISODES))
+        self._now = 0
 
     def add(self, event: Event) -> None:
         """Take one event."""
         user = event.tenant, event.user
+        self._now = max(self._now, event.log_time)
+        if event.tenant not in self._tenants:
+            self._tenants.add(event.tenant)
+            self._store.publish(event.tenant, self._estimator)
+        self._run_timers(event.log_time)
         if event.anonymous:
             self._stitcher.keep(self._visitors.setdefault(user, Visitor()), event)
         self._apply(user, event)
@@ -60,30 +96,83 @@ class CatalogFit:
 
     def steps(self) -> list[FittedStep]:
         """The steps in the catalog's order."""
-        return [self._fitted(step) for step in self._plan.steps]
+        still: defaultdict[str, list[int]] = defaultdict(list)
+        for person in self._people.values():
+            if person.episode is not None and person.episode.observed:
+                still[person.episode.step].append(person.episode.onset)
+        return [self._fitted(step, still[step.id]) for step in self._catalog.steps]
 
-    def _fitted(self, step: str) -> FittedStep:
-        times = self._times[step]
+    def alarm_at(self) -> AlarmAt | None:
+        """The thresholds that give alarms the precision that the catalog asks for; None if too little is known."""
+        point = self._estimator.parameters(_LATER).point
+        if not point.alarms or point.episodes < _ENOUGH_ALARMED:
+            return None
+        return AlarmAt(early=round(point.early, 2), last=round(point.last, 2))
+
+    def triggers(self) -> dict[str, str]:
+        """The fields of the catalog's triggers that are another value."""
+        found = self.alarm_at()
+        if found is None or found == self._catalog.triggers.alarm_at:
+            return {}
+        return {"alarm_at": f"{{early: {found.early:g}, last: {found.last:g}}}"}
+
+    def _fitted(self, step: Step, still: Iterable[int]) -> FittedStep:
+        times = self._times[step.id]
         if len(times) < ENOUGH:
-            return FittedStep(step, self._totals[step], len(times), {})
+            return FittedStep(step.id, self._totals[step.id], len(times), {})
         usual = quantile(sorted(took for took, _ in times), HORIZON_QUANTILE)
         typical = quantile(sorted(active for _, active in times), 0.5)
-        known = self._plan.steps[step]
-        measured = {"typical": (known.typical, render_rounded(typical)), "usual": (known.usual, render_rounded(usual))}
-        durations = {name: text for name, (before, text) in measured.items() if parse(text) != before}
-        return FittedStep(step, self._totals[step], len(times), durations)
+        measured = {"typical": (step.typical, render_rounded(typical)), "usual": (step.usual, render_rounded(usual))}
+        changes = {name: text for name, (before, text) in measured.items() if parse(text) != before}
+        waiting = self._waiting(step.id, still, parse(measured["usual"][1]))
+        if waiting != step.waiting:
+            changes["waiting"] = f"[{', '.join(f'{share:g}' for share in waiting)}]"
+        return FittedStep(step.id, self._totals[step.id], len(times), changes)
+
+    def _waiting(self, step: str, still: Iterable[int], usual: int) -> list[float]:
+        """The shares of people who did not end the step within ``usual``, of all and of those who waited; all could have waited so long."""
+        episodes = [lasted for since, lasted in self._ended[step] if since + usual < self._now]
+        episodes += [usual + 1 for since in still if since + usual < self._now]
+        stuck = sum(lasted > usual for lasted in episodes)
+        waited = [sum(lasted >= share * usual for lasted in episodes) for share in (0.0, *SHARES)]
+        return [round((stuck + 0.5) / (count + 1.0), 2) for count in waited]
+
+    def _run_timers(self, now: int) -> None:
+        due = self._wheel.next_due(_PARTITION)
+        if due is None or due > now:
+            return
+        for at, key in self._wheel.pop_due_timers(_PARTITION, now):
+            user = self._timers[key]
+            person, out = self._people[user], Collector()
+            self._fold.advance(person, at, out)
+            self._learn(out)
+            self._set_timer(key, person)
+
+    def _set_timer(self, key: str, person: Person) -> None:
+        if due := self._fold.next_due(person):
+            self._wheel.register(_PARTITION, key, due)
 
     def _apply(self, user: User, event: Event) -> None:
         person, out = self._people.get(user), Collector()
         before = (person.sessions, person.session_to, person.active) if person is not None else (0, 0, 0)
         self._people[user] = person = self._fold.apply(person, event, out)
+        key = self._keys.stream_key(*user)
+        self._timers[key] = user
+        self._set_timer(key, person)
         if out.observations:
             sessions, session_to, active = before
             active += person.session_to - session_to if person.sessions == sessions else 0
             for each in out.observations:
+                if each.end != WAITING:
+                    self._ended[each.step].append((each.since, each.lasted))
                 if each.end == COMPLETED:
                     self._times[each.step].append((each.lasted, active))
                     self._totals[each.step] += 1
+            self._learn(out)
+
+    def _learn(self, out: Collector) -> None:
+        for observation in out.observations:
+            self._estimator.learn(observation)
 
     def _merge(self, event: Event, into: User) -> None:
         """Hand the visitor's events on to the user, as the job does it. An id that was used as a ``userId`` is nobody's visitor."""
@@ -108,3 +197,14 @@ class CatalogFit:
             self._people[user] = after
         for each in self._stitcher.merge(self._visitors.setdefault(user, Visitor()), merged):
             self._apply(into, each)
+
+
+def fit_to_history(catalog: Catalog, history: Iterable[tuple[int, bytes]]) -> Catalog:
+    """Return ``catalog`` with what ``history`` says of its steps: events of unguided people, each with its time of arrival, in order."""
+    fit = CatalogFit(catalog)
+    for number, (arrived, event) in enumerate(history):
+        found = decode(Message(event, None, "history", _PARTITION, number, arrived, arrived, number + 1))
+        if not isinstance(found, DeadLetter):
+            fit.add(found)
+    changes = {each.id: each.changes for each in fit.steps()}
+    return with_measured(catalog, changes, fit.triggers())

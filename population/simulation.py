@@ -20,7 +20,7 @@ SLOT_MS: Final = 5 * MINUTE
 
 
 class Begin(msgspec.Struct, rename="camel"):
-    """The ``begin`` line."""
+    """The ``begin`` line. ``first`` is the number of the first person: the same world has other people from another number on."""
 
     protocol: Literal[1]
     scenario: str
@@ -30,6 +30,7 @@ class Begin(msgspec.Struct, rename="camel"):
     end: int
     product: Product
     tenant: str = "default"
+    first: int = 0
 
 
 class Population:
@@ -50,14 +51,15 @@ class Population:
     def begin(self, line: Mapping[str, Any]) -> dict[str, Any]:
         """Create the world and its people; return the ``ready`` line."""
         begin = msgspec.convert(dict(line), Begin)
-        if begin.users < 0 or begin.end <= begin.start:
-            raise ValueError("users must not be negative and end must be after start")
+        if min(begin.users, begin.first) < 0 or begin.end <= begin.start:
+            raise ValueError("users and first must not be negative and end must be after start")
         world = World(begin.product, begin.scenario, begin.seed, begin.start, begin.end)
         messy = world.scenario.messy
         self._world, self._earliest, self._transport = world, begin.start, Transport(messy=messy)
-        self._accounts = [SimulatedPerson(world, world.person(number), begin.tenant, messy=messy) for number in range(begin.users)]
+        beyond = begin.first + begin.users
+        self._accounts = [SimulatedPerson(world, world.person(number), begin.tenant, messy=messy) for number in range(begin.first, beyond)]
         bots = round(begin.users * world.scenario.bots)
-        self._accounts += [Bot(world, begin.users + number, begin.tenant, messy=messy) for number in range(bots)]
+        self._accounts += [Bot(world, beyond + number, begin.tenant, messy=messy) for number in range(bots)]
         for account in self._accounts:
             self._schedule(account)
         return {"type": "ready", "protocol": 1, "name": "onramp population", "slotMs": self.slot_ms}

@@ -11,7 +11,10 @@ START = 1_767_571_200_000
 
 
 class Begin(NamedTuple):
-    """Describes the simulated world. Times are Unix ms; ``product`` is the result of ``describe`` for the catalog."""
+    """Describes the simulated world. Times are Unix ms; ``product`` is the result of ``describe`` for the catalog.
+
+    ``first`` is the number of the first user: with another one the same world has other users.
+    """
 
     scenario: str
     seed: int
@@ -20,10 +23,14 @@ class Begin(NamedTuple):
     end: int
     product: dict[str, Any]
     tenant: str = "default"
+    first: int = 0
 
     def message(self) -> dict[str, Any]:
         """Return the first message to the program."""
-        return {"type": "begin", "protocol": VERSION, **self._asdict()}
+        known = self._asdict()
+        if not self.first:  # the field is optional, and programs that know nothing of it are asked as before
+            del known["first"]
+        return {"type": "begin", "protocol": VERSION, **known}
 
 
 class Slot(NamedTuple):

@@ -101,6 +101,15 @@ class Step(_Model):
         Duration | None,
         Field(description="calendar time, from the step becoming current, within which nine of ten who complete it without help do so"),
     ] = None
+    waiting: Annotated[
+        list[Annotated[float, Field(ge=0, le=1)]] | None,
+        Field(
+            min_length=6,
+            max_length=6,
+            description="share of people who do not complete it within `usual` without help: of all who "
+            "begin, and of those who still wait at 10, 20, 30, 40 and 50 % of it; `onramp catalog fit` sets it",
+        ),
+    ] = None
     requires: list[Slug] = []
     optional: Annotated[bool, Field(description="skipped once a later step of the path is completed; not needed for activation")] = False
     complete: Annotated[list[Completion], Field(min_length=1)]
@@ -183,6 +192,13 @@ class SlowStep(_Trigger):
     at_least: Duration = 15 * MINUTE
 
 
+class AlarmAt(_Model):
+    """Scores from which on an alarm is raised, until past alarms of this job say more."""
+
+    early: Annotated[float, Field(gt=0, le=1, description="before the last look")]
+    last: Annotated[float, Field(gt=0, le=1, description="at the last look, at 0.4 of the usual time")]
+
+
 class Triggers(_Model):
     """When guidance is considered, and the thresholds for evidence of being stuck."""
 
@@ -197,6 +213,7 @@ class Triggers(_Model):
     precision_floor: Annotated[
         float, Field(ge=0, le=0.99, description="where `precision` is out of reach, the best one in reach counts, but none below this")
     ] = 0.0
+    alarm_at: Annotated[AlarmAt | None, Field(description="set by `onramp catalog fit`")] = None
 
     def enabled(self, trigger: str) -> bool:
         """Whether ``trigger`` is enabled."""

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 KEPT: Final = 200
 _KEPT_OF_GUIDED: Final = 800
@@ -19,9 +20,9 @@ _KEPT_OF_GUIDED: Final = 800
 ENOUGH: Final = 50
 """Completions from which on a horizon is known. Before that it is blended with what the catalog expects."""
 _OTHERS: Final = 200.0
-"""Unaided people of a step after whom their own quantile counts half, beside that of everyone. With 50, the noise of the few people who are
-held out costs more than it corrects (`python -m benchmarks.measure --scenario baseline`)."""
-_CLEARLY: Final = 100.0
+"""Unaided people of a step after whom their own quantile counts half, beside that of all steps. With 50, the noise of the few who are held
+out costs more than it corrects (`python -m benchmarks.measure --scenario baseline`)."""
+_CLEARLY: Final = 1_000.0
 HORIZON_QUANTILE: Final = 0.9
 SHORTEST: Final = 1_000
 """The shortest horizon, in milliseconds: a person cannot be helped sooner."""
@@ -44,38 +45,44 @@ class CompletionTimes(msgspec.Struct, gc=False, array_like=True):
         del times[:-most]
         self.began = since if self.began < 0 else min(self.began, since)
 
-    def settled(self, expected: float, now: int) -> bool:
+    def settled(self, expected: float, now: int, *, fitted: bool = False) -> bool:
         """Whether the horizon follows from completions alone."""
-        return self._weight(expected, now) >= 1.0
+        return self._weight(expected, now, fitted=fitted) >= 1.0
 
     @property
     def people(self) -> int:
         """How many completions are kept."""
         return len(self.unaided) + len(self.guided)
 
-    def horizon(self, expected: float, now: int, slower: float = 0.0) -> int:
-        """The horizon in milliseconds at log time ``now``. ``expected`` is the catalog's, ``slower`` that of all steps (``slower``)."""
-        return round(self._blended(HORIZON_QUANTILE, expected, now, slower))
+    def horizon(self, expected: float, now: int, level: float = HORIZON_QUANTILE, *, fitted: bool = False) -> int:
+        """The horizon in milliseconds at log time ``now``. ``expected`` is the catalog's, ``level`` that of all steps (``level_of``).
+
+        ``fitted``: the catalog has it from as many completions as are kept here.
+        """
+        return round(self._blended(HORIZON_QUANTILE, expected, now, level, fitted=fitted))
 
     def median(self, expected: float, now: int) -> int:
         """Half of the people who complete the step do so within this time."""
-        return round(self._blended(0.5, expected, now, 0.0))
+        return round(self._blended(0.5, expected, now, 0.5))
 
     def quantiles(self, shares: list[float]) -> list[float]:
         """Quantiles of all completion times, empty without any."""
         ordered = sorted(took for took, _ in self.unaided + self.guided)
         return [quantile(ordered, share) for share in shares] if ordered else []
 
-    def of_everyone(self, share: float, now: int) -> tuple[float, float]:
-        """The logarithm of a quantile of everyone, and what is to be added for that of unaided people, if there are any."""
-        all_kept = len(self.unaided) < KEPT and len(self.guided) < _KEPT_OF_GUIDED
-        everyone = _log_quantile(self.unaided + self.guided, share, now if all_kept else 0)
-        return everyone, _log_quantile(self.unaided, share, now if all_kept else 0) - everyone if self.unaided else 0.0
+    def places(self) -> NDArray[np.float64]:
+        """For each unaided person the share of all completions that took no longer. Uniform if help changes nothing.
+
+        Help moves people between quick and slow, and few are in between: a difference of shares is small where one of times is not.
+        """
+        unaided = np.array([took for took, _ in self.unaided], dtype=np.float64)
+        everyone = np.sort(np.concatenate((unaided, np.array([took for took, _ in self.guided], dtype=np.float64))))
+        return np.searchsorted(everyone, unaided, "right").astype(np.float64) / max(len(everyone), 1)
 
     def _by_definition(self) -> bool:
         return len(self.unaided) >= ENOUGH and not self.guided
 
-    def _weight(self, expected: float, now: int) -> float:
+    def _weight(self, expected: float, now: int, *, fitted: bool) -> float:
         """How far completions are believed beside the catalog: by their number, and by whether slow people had the time to complete.
 
         The first completions are those of quick people: for as long as the catalog expects they say nothing, and all after twice that time;
@@ -83,32 +90,41 @@ class CompletionTimes(msgspec.Struct, gc=False, array_like=True):
         """
         if self._by_definition() or not self.people:
             return float(self.people > 0)
-        own = math.exp(self.of_everyone(HORIZON_QUANTILE, now)[0])
+        if fitted:
+            return min(len(self.unaided) / KEPT + len(self.guided) / _KEPT_OF_GUIDED, 1.0)
+        own = math.exp(self._of_everyone(HORIZON_QUANTILE, now))
         matured = min(max((now - self.began) / max(min(expected, _CLEARLY * own), 1.0) - 1.0, 0.0), 1.0)
         return matured * min(self.people / ENOUGH, 1.0)
 
-    def _blended(self, share: float, expected: float, now: int, slower: float) -> float:
-        """The quantile of unaided people, steadied by that of everyone where some are guided; while there are few, the expected one."""
+    def _blended(self, share: float, expected: float, now: int, level: float, *, fitted: bool = False) -> float:
+        """The quantile of unaided people, steadied by that of everyone where some are guided; while there are few, the expected one.
+
+        ``level``: the share of everyone that takes less time than ``share`` of the unaided, by all steps (``level_of``).
+        """
         if self._by_definition():
             return max(quantile(sorted(took for took, _ in self.unaided), share), SHORTEST)
         believed = max(expected, SHORTEST)
         if not self.people:
             return believed
-        everyone, difference = self.of_everyone(share, now)
-        own = len(self.unaided) / (len(self.unaided) + (_OTHERS if self.guided else 0.0))
-        found = everyone + slower + own * (difference - slower)
-        weight = self._weight(expected, now)
-        return math.exp(weight * found + (1.0 - weight) * math.log(believed))
+        if self.unaided:
+            own = len(self.unaided) / (len(self.unaided) + (_OTHERS if self.guided else 0.0))
+            level += own * (float(np.quantile(self.places(), share)) - level)
+        weight = self._weight(expected, now, fitted=fitted)
+        return math.exp(weight * self._of_everyone(level, now) + (1.0 - weight) * math.log(believed))
+
+    def _of_everyone(self, share: float, now: int) -> float:
+        """The logarithm of a quantile of all who are kept."""
+        all_kept = len(self.unaided) < KEPT and len(self.guided) < _KEPT_OF_GUIDED
+        return _log_quantile(self.unaided + self.guided, share, now if all_kept else 0)
 
 
-def slower(of_steps: Iterable[CompletionTimes], now: int) -> float:
-    """The logarithm of how much longer unaided people take than everyone, over all steps."""
-    total, weight = 0.0, _OTHERS
-    for times in of_steps:
-        if times.unaided and times.guided:
-            total += len(times.unaided) * times.of_everyone(HORIZON_QUANTILE, now)[1]
-            weight += len(times.unaided)
-    return total / weight
+def level_of(steps: Iterable[CompletionTimes]) -> float:
+    """The share of everyone that takes less time than nine of ten unaided people, over all steps."""
+    places = [times.places() for times in steps if times.unaided and times.guided]
+    if not places:
+        return HORIZON_QUANTILE
+    known = np.concatenate(places)
+    return (_OTHERS * HORIZON_QUANTILE + len(known) * float(np.quantile(known, HORIZON_QUANTILE))) / (_OTHERS + len(known))
 
 
 def _log_quantile(times: list[tuple[int, int]], share: float, now: int) -> float:

@@ -15,10 +15,11 @@ import msgspec
 from state.catalog.plan import Plan
 from state.records.facts import StepStatisticFact
 from state.stuck import operating_point
-from state.stuck.completion_times import CompletionTimes, slower
+from state.stuck.completion_times import CompletionTimes, level_of
 from state.stuck.observations import COMPLETED, EpisodeObservation
 from state.stuck.operating_point import OperatingPoint, Past
-from state.stuck.parameters import PERIOD, Parameters, expected_horizon, prior
+from state.stuck.parameters import PERIOD, Parameters, expected_horizon, fitted, prior
+from state.stuck.parameters import operating_point as choose_point
 from state.stuck.score import Score, ScoreState, last_look
 
 VERSION: Final = 2
@@ -70,6 +71,10 @@ class Estimator:
 
     def __init__(self, plan: Plan, state: EstimatorState) -> None:
         """Continue from ``state``."""
+        for step, shares in fitted(plan).items():
+            if step not in state.score.shares:
+                state.score.begin(step, shares)
+                state.settled.append(step)
         self._plan: Final = plan
         self._state: Final = state
         self._in_force: Parameters | None = None
@@ -214,14 +219,18 @@ class Estimator:
 
     def _parameters(self) -> Parameters:
         plan, state = self._plan, self._state
+        has_history = fitted(plan)
         now = (state.learned_period + 1) * PERIOD
         known = {step: (state.times.get(step, CompletionTimes()), expected_horizon(plan, step)) for step in plan.steps}
-        slow = slower((times for times, _ in known.values()), now)
-        horizons = {step: times.horizon(expected, now, slow) for step, (times, expected) in known.items()}
-        settled = {step: times.people for step, (times, expected) in known.items() if times.settled(expected, now)}
+        level = level_of(times for times, _ in known.values())
+        horizons = {step: times.horizon(expected, now, level, fitted=step in has_history) for step, (times, expected) in known.items()}
+        settled = {
+            step: times.people for step, (times, expected) in known.items() if times.settled(expected, now, fitted=step in has_history)
+        }
+        settled = dict.fromkeys(has_history, 0) | settled
         if self._point is None:
             past = operating_point.current(state.past[: len(state.past) - state.unread], state.settled)
-            self._point = operating_point.choose(past, plan.triggers.precision, plan.triggers.precision_floor)
+            self._point = choose_point(past, plan)
         return Parameters(plan, state.learned_period + 1, horizons, settled, Score(state.score), self._point)
 
 

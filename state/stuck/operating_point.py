@@ -4,8 +4,8 @@ It is read from past episodes, with the scores that they had before their end wa
 reaches the threshold. Before the last look, where waiting tells more, only a score that has the asked precision by itself raises an alarm;
 the threshold of the last look makes up for the alarms that are surer than was asked.
 
-Only held-out people count, once they are enough: help may have changed what became of others. While they are few, others count as well, by
-their score, less what scores overstate among held-out people.
+Help may have changed what became of guided people, so they count by their score, less what scores overstate among held-out people. Held-out
+people count by what became of them; alone they are too few, and the best of many thresholds would be lucky.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from state.stuck.score import last_look
 KEPT: Final = 1_000
 ENOUGH: Final = 40
 """Episodes from which on the threshold is computed."""
-ENOUGH_HELD_OUT: Final = 100
-"""Held-out people from which on only they count. A score would vouch for itself."""
 FIRST_THRESHOLD: Final = 0.55
 MARGIN: Final = 0.015
 """By how much the precision of past alarms must exceed the asked one: the lowest threshold that reaches it was lucky."""
@@ -33,7 +31,7 @@ _GRID: Final = tuple(step / 100 for step in range(20, 97))
 _LEAST_ALARMS: Final = 10
 _PRIOR_ALARMS: Final = 5.0
 """A precision is shrunk towards the share of stuck people by as many alarms: the best of many small counts is lucky."""
-_PRIOR_HELD_OUT: Final = 10.0
+_PRIOR_HELD_OUT: Final = 50.0
 """What scores overstate is shrunk towards nothing by as many held-out people."""
 _SAME: Final = 0.02
 """Where the asked precision is out of reach, precisions so close to the best are as good, and find more people."""
@@ -89,14 +87,15 @@ def current(past: list[Past], settled: Container[str]) -> list[Past]:
     return kept if len(kept) >= ENOUGH else past
 
 
-def choose(past: list[Past], asked: float, floor: float) -> OperatingPoint:
-    """The lowest threshold with the precision ``asked``, else the one with the best precision; no alarms where that is below ``floor``."""
+def choose(past: list[Past], asked: float, floor: float, first: tuple[float, float]) -> OperatingPoint:
+    """The lowest threshold with the precision ``asked``, else the one with the best precision; no alarms where that is below ``floor``.
+
+    ``first``: the thresholds, before the last look and at it, while ``past`` is too short.
+    """
     count = len(past)
     if count < ENOUGH:
-        return OperatingPoint(FIRST_THRESHOLD, FIRST_THRESHOLD, 0.0, 0.0, reachable=False, episodes=count)
+        return OperatingPoint(*first, 0.0, 0.0, reachable=False, episodes=count)
     unaided = np.array([each.unaided for each in past])
-    if np.count_nonzero(unaided) >= ENOUGH_HELD_OUT:
-        past, unaided = [each for each in past if each.unaided], unaided[unaided]
     early, last = _table([each.early for each in past]), np.array([max(each.last, default=-1.0) for each in past])
     stuck = np.array([each.stuck for each in past])
     positives = max(float(stuck.sum()), 1.0)
@@ -104,18 +103,18 @@ def choose(past: list[Past], asked: float, floor: float) -> OperatingPoint:
     points: list[OperatingPoint] = []
     at_once = -1.0
     alarmed_early: NDArray[np.bool_] = np.zeros(len(past), dtype=bool)
-    first = last
+    first_score = last
     for threshold in _GRID:
         if max(threshold, asked) != at_once:
             at_once = max(threshold, asked)
             reached = early >= at_once
             alarmed_early = np.any(reached, axis=1)
-            first = early[np.arange(len(past)), reached.argmax(axis=1)]
+            first_score = early[np.arange(len(past)), reached.argmax(axis=1)]
         alarmed = alarmed_early | (last >= threshold)
         alarms = int(alarmed.sum())
         if alarms < _LEAST_ALARMS:
             break
-        right = _right(np.where(alarmed_early, first, last)[alarmed], stuck[alarmed], unaided[alarmed])
+        right = _right(np.where(alarmed_early, first_score, last)[alarmed], stuck[alarmed], unaided[alarmed])
         precision = (right + _PRIOR_ALARMS * base) / (alarms + _PRIOR_ALARMS)
         point = OperatingPoint(at_once, threshold, precision, float((alarmed & stuck).sum()) / positives, precision >= asked, count)
         if precision >= min(asked + MARGIN, _SUREST):

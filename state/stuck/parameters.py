@@ -7,13 +7,13 @@ timer to that of the millisecond before its deadline, since sources run timers u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from state.catalog.plan import CHECKS, SHORTEST_TIMER, Plan
 from state.duration import MINUTE
 from state.stuck.completion_times import CompletionTimes
-from state.stuck.operating_point import OperatingPoint, choose
+from state.stuck.operating_point import FIRST_THRESHOLD, OperatingPoint, Past, choose
 from state.stuck.score import Score, ScoreState
 
 PERIOD: Final = 30 * MINUTE
@@ -80,7 +80,22 @@ class ParameterStore:
 def prior(plan: Plan) -> Parameters:
     """The catalog's priors, in force before any observation."""
     horizons = {step: CompletionTimes().horizon(expected_horizon(plan, step), 0) for step in plan.steps}
-    return Parameters(plan, 0, horizons, {}, Score(ScoreState()), choose([], plan.triggers.precision, plan.triggers.precision_floor))
+    score = ScoreState()
+    for step, shares in fitted(plan).items():
+        score.begin(step, shares)
+    return Parameters(plan, 0, horizons, dict.fromkeys(fitted(plan), 0), Score(score), operating_point([], plan))
+
+
+def fitted(plan: Plan) -> Mapping[str, Sequence[float]]:
+    """Step → its shares of stuck people, where the catalog has them from an earlier log: such a step's ``usual`` is its horizon."""
+    return {each.id: each.waiting for each in plan.catalog.steps if each.waiting is not None and each.usual is not None}
+
+
+def operating_point(past: list[Past], plan: Plan) -> OperatingPoint:
+    """The thresholds from past episodes; while they are few, those of the catalog."""
+    triggers = plan.triggers
+    first = (triggers.alarm_at.early, triggers.alarm_at.last) if triggers.alarm_at is not None else (FIRST_THRESHOLD, FIRST_THRESHOLD)
+    return choose(past, triggers.precision, triggers.precision_floor, first)
 
 
 def expected_horizon(plan: Plan, step: str) -> float:

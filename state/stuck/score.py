@@ -30,6 +30,8 @@ _FADE: Final = 0.5 ** (1 / 200)
 """Episodes after which one counts half, in the shares of time alone."""
 _OWN_WEIGHT: Final = 20.0
 """Held-out people after whom their own share counts half, beside that of everyone."""
+_FITTED_WEIGHT: Final = 50.0
+"""Episodes that a share of the catalog counts for; they fade as others do."""
 _PRIOR_SD: Final = 0.2
 _LEARNING_WEIGHT: Final = 0.25
 """Weight of a row: those of one episode repeat each other. `benchmarks/stuck` chose it and the prior."""
@@ -91,6 +93,10 @@ class ScoreState(msgspec.Struct, array_like=True):
     shares: dict[str, list[Share]] = {}
     weights: dict[int, tuple[float, float]] = {}
     trust: list[tuple[float, float]] = []
+
+    def begin(self, step: str, shares: Sequence[float]) -> None:
+        """Begin with the shares of stuck people that an earlier log of unguided people has (``BUCKETS`` of them)."""
+        self.shares[step] = [Share(_FITTED_WEIGHT, _FITTED_WEIGHT * share, _FITTED_WEIGHT, _FITTED_WEIGHT * share) for share in shares]
 
     def learn(self, step: str, rows: Sequence[Row], *, stuck: bool, unaided: bool) -> None:
         """Learn from an episode whose end is known. ``rows`` in order of time."""

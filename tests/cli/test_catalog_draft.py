@@ -101,12 +101,15 @@ def test_fit_shows_the_diff_and_writes_when_told(tmp_path: Path, inside: Inside)
         "-    typical: 5m",
         "+    typical: 40s",
         "+    usual: 40s",
+        "+    waiting: [0.01, 0.01, 0.01, 0.01, 0.01, 0.01]",
     ]
-    assert "onramp: one: 60 completions; typical 40s, usual 40s.\n" in result.err
+    assert "onramp: one: 60 completions; typical 40s, usual 40s, waiting [0.01, 0.01, 0.01, 0.01, 0.01, 0.01].\n" in result.err
     assert "onramp: two: 20 completions, too few to set its times (50 are needed).\n" in result.err
     assert (tmp_path / "mine.yaml").read_text() == CATALOG
     assert inside(*arguments, "--write", "--json", cwd=tmp_path).json["written"] is True
-    assert (tmp_path / "mine.yaml").read_text() == CATALOG.replace("typical: 5m", "typical: 40s\n    usual: 40s")
+    assert (tmp_path / "mine.yaml").read_text() == CATALOG.replace(
+        "typical: 5m", "typical: 40s\n    usual: 40s\n    waiting: [0.01, 0.01, 0.01, 0.01, 0.01, 0.01]"
+    )
     again = inside(*arguments, "--write", cwd=tmp_path)
     assert (again.code, again.out) == (0, "")
     assert again.err.endswith("onramp: nothing changes.\n")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from state.duration import DAY, HOUR, MINUTE, SECOND
-from state.stuck.completion_times import ENOUGH, KEPT, SHORTEST, CompletionTimes
+from state.stuck.completion_times import ENOUGH, KEPT, SHORTEST, CompletionTimes, level_of
 
 LATER = 400 * DAY
 
@@ -50,8 +50,34 @@ def test_unaided_people_count_before_those_who_are_helped() -> None:
     for number in range(KEPT):
         made.add(2 * HOUR, 0, unaided=True)
         if number < 15:  # fewer than one in ten of all
-            assert HOUR < made.horizon(2 * DAY, LATER) < 1.3 * HOUR
+            assert made.horizon(2 * DAY, LATER) == HOUR
     assert made.horizon(2 * DAY, LATER) == 2 * HOUR
+
+
+def test_a_few_quick_people_who_are_held_out_do_not_make_the_horizon_quick() -> None:
+    """Nine of ten completions are quick and the others slow, for everyone alike: by chance no held-out person may be slow."""
+    made = of([MINUTE] * 700 + [12 * HOUR] * 100, unaided=False)
+    for _ in range(12):
+        made.add(MINUTE, 0, unaided=True)
+    assert made.horizon(DAY, LATER, level_of([made])) == 12 * HOUR
+
+
+def test_help_that_hurries_people_is_taken_into_account_over_all_steps() -> None:
+    """Of the guided people one in twenty is slow, of the others one in five: nine in ten of these do not make it within minutes."""
+    steps = [of([MINUTE + n for n in range(380)] + [12 * HOUR + n for n in range(20)], unaided=False) for _ in range(20)]
+    for made in steps:
+        for n in range(40):
+            made.add(MINUTE + n if n % 5 else 12 * HOUR + n, 0, unaided=True)
+    assert level_of(steps) > 0.94
+    assert steps[0].horizon(DAY, LATER) < HOUR < steps[0].horizon(DAY, LATER, level_of(steps))
+
+
+def test_a_usual_time_from_history_gives_way_as_completions_come() -> None:
+    made = of([HOUR] * ENOUGH, unaided=False)
+    assert made.settled(2 * DAY, LATER)
+    assert not made.settled(2 * DAY, LATER, fitted=True)
+    assert 36 * HOUR < made.horizon(2 * DAY, LATER, fitted=True) < 2 * DAY
+    assert of([HOUR] * 800, unaided=False).horizon(2 * DAY, LATER, fitted=True) == HOUR
 
 
 def test_where_people_are_guided_the_first_quick_completions_say_little() -> None:

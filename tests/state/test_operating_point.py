@@ -7,7 +7,12 @@ from random import Random
 
 import pytest
 
-from state.stuck.operating_point import ENOUGH, ENOUGH_HELD_OUT, FIRST_THRESHOLD, MARGIN, Past, choose, current
+from state.stuck.operating_point import ENOUGH, FIRST_THRESHOLD, MARGIN, OperatingPoint, Past, current
+from state.stuck.operating_point import choose as choose_from
+
+
+def choose(past: list[Past], asked: float, floor: float) -> OperatingPoint:
+    return choose_from(past, asked, floor, (FIRST_THRESHOLD, FIRST_THRESHOLD))
 
 
 def calibrated(count: int, seed: int, highest: float = 1.0) -> list[Past]:
@@ -58,18 +63,17 @@ def overconfident(held_out: int, guided: int) -> list[Past]:
     return [Past((0.92,), (), number % 10 < 6, True) for number in range(held_out)] + [Past((0.92,), (), False, False)] * guided
 
 
-def test_once_enough_are_held_out_only_they_count() -> None:
-    point = choose(overconfident(ENOUGH_HELD_OUT, 900), 0.8, 0.0)
-    assert not point.reachable
-    assert point.precision == pytest.approx(0.6, abs=0.01)
-    assert point.episodes == ENOUGH_HELD_OUT + 900
-
-
-@pytest.mark.parametrize("held_out", [40, ENOUGH_HELD_OUT - 10])
-def test_while_few_are_held_out_they_say_how_much_scores_overstate(held_out: int) -> None:
+@pytest.mark.parametrize(("held_out", "precision"), [(0, 0.92), (50, 0.75), (1_000, 0.61)])
+def test_held_out_people_say_how_much_scores_overstate(held_out: int, precision: float) -> None:
     point = choose(overconfident(held_out, 900), 0.8, 0.0)
-    assert not point.reachable
-    assert point.precision == pytest.approx(0.6, abs=0.08)
+    assert point.reachable == (precision > 0.8)
+    assert point.precision == pytest.approx(precision, abs=0.01)
+    assert point.episodes == held_out + 900
+
+
+def test_while_episodes_are_few_the_thresholds_of_the_catalog_hold() -> None:
+    few = calibrated(ENOUGH - 1, 1)
+    assert choose_from(few, 0.9, 0.0, (0.95, 0.7))[:2] == (0.95, 0.7)
 
 
 def test_the_precision_of_past_alarms_exceeds_the_asked_one_by_a_margin() -> None:

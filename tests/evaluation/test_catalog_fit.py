@@ -1,0 +1,108 @@
+"""What ``catalog fit`` measures on a log is what the log says, and a job that begins with it knows it from the first person on."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from evaluation.catalog_fit import CatalogFit
+from state.catalog.model import Catalog
+from state.catalog.parse import parse
+from state.catalog.plan import Plan
+from state.catalog.set_measured import with_measured
+from state.duration import HOUR, MINUTE
+from state.events import Event
+from state.stuck.estimator import new_estimator, restore_estimator
+from state.stuck.parameters import prior
+from tests.state.lives import signup, track
+
+CATALOG = """\
+id: mine
+version: 1.0.0
+product: Mine
+observe: true
+steps:
+  - {id: one, title: one, usual: 9d, complete: [{type: track, name: one}]}
+  - {id: rare, title: rare, complete: [{type: track, name: rare}]}
+paths:
+  - {id: all, title: all, steps: [one, rare]}
+"""
+
+
+def log(people: int) -> list[Event]:
+    """Of ten people six are done within minutes, two after ten to twenty hours, and two never; one in sixty does the second step as well."""
+    rng = Random(1)
+    events: list[Event] = []
+    for n in range(people):
+        who, at, kind = f"u{n}", n * 7 * MINUTE, n * 7 % 10
+        events.append(signup(at, user=who))
+        if kind < 8:
+            took = rng.randrange(MINUTE, 5 * MINUTE) if kind < 6 else 10 * HOUR + rng.randrange(10 * HOUR)
+            events.append(track("one", at + took, user=who))
+            if n % 60 == 0:
+                events.append(track("rare", at + took + MINUTE, user=who))
+    return sorted(events, key=lambda each: each.log_time)
+
+
+@pytest.fixture(scope="module")
+def fit() -> CatalogFit:
+    found = CatalogFit(parse(CATALOG, ""))
+    for each in log(1_500):
+        found.add(each)
+    return found
+
+
+@pytest.fixture(scope="module")
+def fitted(fit: CatalogFit) -> Catalog:
+    return with_measured(parse(CATALOG, ""), {step.id: step.changes for step in fit.steps()}, fit.triggers())
+
+
+def test_it_finds_the_usual_time_and_who_is_stuck_after_waiting(fitted: Catalog) -> None:
+    one, rare = fitted.steps
+    assert one.usual == pytest.approx(16 * HOUR, rel=0.05)
+    assert one.waiting is not None
+    # Stuck are the two of ten who never complete it, and the slowest tenth of those who do.
+    assert one.waiting[0] == pytest.approx(0.28, abs=0.03)
+    assert one.waiting[1:] == pytest.approx([0.7] * 5, abs=0.03)
+    assert rare.waiting is None
+    assert (rare.usual, rare.typical) == (None, parse(CATALOG, "").steps[1].typical), "too few completed it"
+
+
+def test_alarms_get_the_thresholds_that_past_ones_had(fit: CatalogFit) -> None:
+    found = fit.alarm_at()
+    assert found is not None
+    assert 0.0 < found.last <= 1.0
+    assert CatalogFit(parse(CATALOG, "")).alarm_at() is None
+
+
+def test_a_second_fit_does_not_learn_from_the_first(fitted: Catalog) -> None:
+    known, again = CatalogFit(fitted), CatalogFit(with_measured(fitted, {"one": {"waiting": "[1, 1, 1, 1, 1, 1]"}}, {}))
+    for each in log(1_500):
+        known.add(each)
+        again.add(each)
+    assert not known.steps()[0].changes.keys() & {"typical", "usual"}
+    measured = [with_measured(fitted, {"one": each.steps()[0].changes}, each.triggers()).steps[0].waiting for each in (known, again)]
+    assert measured[0] == measured[1]
+
+
+def test_a_job_begins_with_what_was_measured_and_keeps_it_over_a_restart(fitted: Catalog) -> None:
+    plan, one = Plan(fitted), fitted.steps[0]
+    for parameters in (
+        prior(plan),
+        new_estimator(plan, "t").parameters(10**6),
+        restore_estimator(plan, new_estimator(plan, "t").encode()).parameters(10**6),
+    ):
+        assert [parameters.score.time_alone("one", bucket) for bucket in range(6)] == pytest.approx(one.waiting, abs=0.02)
+        assert parameters.horizons["one"] == one.usual
+        assert parameters.settled == {"one": 0}
+        assert fitted.triggers.alarm_at is not None
+        assert parameters.point[:2] == (fitted.triggers.alarm_at.early, fitted.triggers.alarm_at.last)
+
+
+def test_tenants_of_one_log_are_measured_together() -> None:
+    found = CatalogFit(parse(CATALOG, ""))
+    for each in log(400):
+        each.tenant = ("a", "b")[int(each.user[1:]) % 2]
+        found.add(each)
+    assert found.steps()[0].completions == 320
