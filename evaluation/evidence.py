@@ -70,8 +70,18 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "user_id": _TEXT,
         "path_id": _TEXT,
         "step_id": _TEXT,
+        "position": pl.Int64(),
         "current_since_at": _MS,
         "completed_at": _MS,
+    },
+    "scores": {
+        "user_id": _TEXT,
+        "step_id": _TEXT,
+        "share": _REAL,
+        "score": _REAL,
+        "time_alone": _REAL,
+        "horizon_ms": _REAL,
+        "judged_at": _MS,
     },
     "recommendations": {
         "decision_id": _TEXT,
@@ -102,6 +112,7 @@ _OPTIONAL: Final = {
     ("decisions", "catalog_version"),
     ("signals", "score"),
     ("signals", "evidence"),
+    ("progress", "position"),
     ("recommendations", "ui_component"),
 }
 
@@ -148,6 +159,7 @@ class Evidence:
     signals: pl.DataFrame
     progress: pl.DataFrame
     until: int
+    scores: pl.DataFrame = field(default_factory=partial(_nothing, "scores"))
     recommendations: pl.DataFrame = field(default_factory=partial(_nothing, "recommendations"))
     llm_calls: pl.DataFrame = field(default_factory=partial(_nothing, "llm_calls"))
     catalogs: pl.DataFrame = field(default_factory=partial(_nothing, "catalogs"))
@@ -162,6 +174,7 @@ class Evidence:
         outcomes: Rows = (),
         signals: Rows = (),
         progress: Rows = (),
+        scores: Rows = (),
         recommendations: Rows = (),
         llm_calls: Rows = (),
         catalogs: Rows = (),
@@ -174,6 +187,7 @@ class Evidence:
             signals=conform("signals", signals),
             progress=conform("progress", progress),
             until=until,
+            scores=conform("scores", scores),
             recommendations=conform("recommendations", recommendations),
             llm_calls=conform("llm_calls", llm_calls),
             catalogs=conform("catalogs", catalogs),

@@ -196,10 +196,11 @@ _EVIDENCE_TABLES: Final[dict[type[Fact], str]] = {
     OutcomeFact: "outcomes",
     SignalFact: "signals",
     ProgressFact: "progress",
+    StuckScoreFact: "scores",
     RecommendationFact: "recommendations",
     CatalogFact: "catalogs",
 }
-_STORED_FACTS: Final[tuple[type[Fact], ...]] = (*_EVIDENCE_TABLES, ArmStopFact, StepStatisticFact, StuckScoreFact)
+_STORED_FACTS: Final[tuple[type[Fact], ...]] = (*_EVIDENCE_TABLES, ArmStopFact, StepStatisticFact)
 _KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _STORED_FACTS}
 """Stored kinds of facts -> their key. Those in ``_EVIDENCE_TABLES`` are evidence."""
 

@@ -18,6 +18,7 @@ _TABLE = {
     "outcomes": "outcomes_final",
     "signals": "stuck_signals_final",
     "progress": "step_progress_final",
+    "scores": "stuck_scores_final",
     "recommendations": "recommendations_final",
     "llm_calls": "llm_calls_final",
     "catalogs": "catalogs_final",

@@ -24,6 +24,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from evaluation.frontier import average_precision
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -139,17 +141,6 @@ def time_alone(frame: pl.DataFrame) -> Floats:
                 count, hits, taken = count * decay + 1, hits * decay + stuck[ended[taken]], taken + 1
             scores[episode] = hits / count
     return scores
-
-
-def average_precision(score: Floats, stuck: Bools) -> float:
-    """Return the average precision of ``score``; equal scores count as one group. 0 without a stuck person."""
-    if not stuck.any():
-        return 0.0
-    order = np.argsort(-score, kind="stable")
-    ranked, hits = score[order], np.cumsum(stuck[order])
-    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
-    gained = np.diff(np.append(0, hits[last]))
-    return float((gained * hits[last] / (last + 1)).sum() / hits[-1])
 
 
 def calibration(score: Floats, stuck: Bools) -> Calibration | None:

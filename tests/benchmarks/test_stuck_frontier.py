@@ -13,7 +13,6 @@ from benchmarks.stuck.frontier import (
     ALARMS,
     SCORES,
     alarm_figures,
-    average_precision,
     binomial_interval,
     calibration,
     earliest_timeout,
@@ -23,6 +22,7 @@ from benchmarks.stuck.frontier import (
     time_alone,
     waiting,
 )
+from evaluation.frontier import average_precision
 
 STEPS = {"a": "a done", "b": "b done"}
 HOUR = 3_600_000
