@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from reports import bandit, effect, funnel, llm, non_decisions, stuck, trust
+from reports import bandit, effect, funnel, llm, non_decisions, observing, stuck, trust
 from reports.evidence import load
 from reports.render import lines
 from reports.report_json import report_json
@@ -56,6 +56,7 @@ def as_json(facts: Facts, report: RunReport | None, tenant: str, *, only: bool) 
         **{view: _rows(facts, view, tenant if only else None) for view in _VIEWS},
         "unknownTimeZones": trust.unknown_zones(facts, tenant),
         "verdict": None if report is None else {"tenantId": tenant, **report_json(report)},
+        "observed": None if report is None else observing.observed_json(report),
         "llm": None if report is None else llm.as_record(llm.read(facts, tenant), report.model),
     }
 
@@ -71,12 +72,13 @@ def _rows(facts: Facts, view: str, tenant: str | None) -> list[dict[str, Any]]:
 def show(console: Console, facts: Facts, report: RunReport, tenant: str) -> None:
     """Print every section that has something to show."""
     with console.capture() as first:
-        effect.show_effect(console, report)
+        observing.show_observed(console, report) if report.observed is not None else effect.show_effect(console, report)
     console.file.write(first.get().removeprefix("\n"))  # every section begins with an empty line; nothing stands above this one
     funnel.show_activation(console, facts, tenant)
     funnel.show_time_to_activation(console, facts, tenant)
     funnel.show_funnels(console, facts, tenant)
-    stuck.show_stuck(console, report)
+    if report.observed is None:
+        stuck.show_stuck(console, report)
     stuck.show_stuck_by_step(console, facts, tenant)
     stuck.show_step_durations(console, report)
     bandit.show_choices(console, report)

@@ -11,6 +11,7 @@ from reports.values import json_value, pick
 if TYPE_CHECKING:
     from evaluation.bandit_value import Values
     from evaluation.effect import EffectReport, Lift
+    from evaluation.frontier import Frontier
     from evaluation.model_value import ModelValue
     from reports.run_report import BanditReport, RunReport, StuckReport
 
@@ -33,6 +34,7 @@ def report_json(report: RunReport) -> Json:
         **_effect(report.effect),
         "sampleRatio": json_value(report.groups),
         "shownRates": {"byArm": json_value(report.shown.rates), **pick(report.shown, "p_value", "ok")},
+        "frontier": frontier_json(report.frontier),
         "holdoutStuck": {**_stuck(report.stuck), **pick(report.stuck, "recovered_alone")},
         "stoppedArms": json_value(report.learned.stops),
         "steps": json_value(report.learned.steps.drop("curve_ms", "survival")),
@@ -48,6 +50,7 @@ def truth_json(report: RunReport, scenario: str) -> Json:
         "scenario": scenario,
         **{f"stuck{name[0].upper()}{name[1:]}": value for name, value in _stuck(report.truth.stuck).items()},
         "byTrigger": by_trigger(report.truth.stuck),
+        "frontier": frontier_json(report.frontier),
         **_effect(report.effect),
         "trueLift": None if true is None else true.lift,
         "activationRateUntreated": None if true is None else true.untreated,
@@ -75,6 +78,23 @@ def model_json(value: ModelValue) -> Json:
         "costPerIncrementalSuccess": None if value.per_success is None else value.per_success / 1e6,
         "costPerIncrementalSuccessAtMost": None if value.per_success_at_most is None else value.per_success_at_most / 1e6,
         "whyNoCost": value.why_not or None,
+    }
+
+
+def frontier_json(found: Frontier) -> Json:
+    """Scores of held-out people beside time alone: average precisions at each share of the horizon, and the alarms."""
+    return {
+        **pick(found, "episodes", "stuck", "alarms", "right", "precision", "recall"),
+        "calibrationError": None if found.calibration is None else found.calibration.error,
+        "looks": [
+            {
+                **pick(look, "share", "people", "stuck"),
+                "averagePrecision": None if look.engine is None else look.engine.average,
+                "averagePrecisionOfTimeAlone": None if look.time_alone is None else look.time_alone.average,
+            }
+            for look in found.looks
+        ],
+        "belowTimeAloneAt": [look.share for look in found.below] if found.comparable else None,
     }
 
 

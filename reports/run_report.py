@@ -16,8 +16,10 @@ from evaluation.bandit_value import Curves, Exposed, Values, curves, exposed, la
 from evaluation.calibration import Calibration, calibrate_signals
 from evaluation.effect import EffectReport, effect
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, RULES, Evidence
+from evaluation.frontier import Frontier, frontier
 from evaluation.integrity import Finding, check
 from evaluation.model_value import ModelValue, model_value
+from evaluation.observed import Observed, is_observing, observed
 from evaluation.prior import prior_for
 from evaluation.reference import Reference, reference
 from evaluation.stuck import StuckScore, holdout_signals, horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
@@ -43,20 +45,23 @@ LAST_SHARE: Final = 0.2
 class ExperimentDesign:
     """What the catalog promises of the experiment. ``shares`` of people by group, empty where no catalog is known; ``window`` in ms.
 
-    ``template_share``: of the decisions that a model might word, those that keep their template; None where no model is asked.
+    ``template_share``: of the decisions that a model might word, those that keep their template; None where no model is asked. ``strict``:
+    the paths where the order of the steps matters.
     """
 
     shares: Mapping[str, float] = field(default_factory=dict)
     floor: float = 0.0
     window: int = DAY
     template_share: float | None = None
+    strict: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, catalog: Catalog) -> ExperimentDesign:
         """Read it off a catalog."""
         shares = {HOLDOUT: catalog.holdout, RULES: catalog.rules, ADAPTIVE: 1.0 - catalog.holdout - catalog.rules}
         template_share = None if catalog.wording is None else catalog.wording.template_share
-        return cls(shares, catalog.learning.exploration_floor, catalog.limits.attribution_window, template_share)
+        strict = frozenset(path.id for path in catalog.paths if path.order == "strict")
+        return cls(shares, catalog.learning.exploration_floor, catalog.limits.attribution_window, template_share, strict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,10 @@ class TruthReport:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One tenant at one moment. ``groups`` None: the promised shares are not known; ``model`` None: no model was ever considered."""
+    """One tenant at one moment. ``groups`` None: the promised shares are not known; ``model`` None: no model was ever considered.
+
+    ``observed`` None: the newest catalog guides people.
+    """
 
     evidence: Evidence
     learned: Learned
@@ -125,6 +133,8 @@ class RunReport:
     groups: GroupBalance | None
     shown: ShownBalance
     stuck: StuckReport
+    frontier: Frontier
+    observed: Observed | None
     steps: list[StepCurve]
     checks: list[Finding]
     truth: TruthReport | None = None
@@ -193,11 +203,17 @@ def build_report(evidence: Evidence, learned: Learned, design: ExperimentDesign,
         groups=groups,
         shown=shown_balance(evidence),
         stuck=_stuck_report(episodes, evidence, held_out=True),
+        frontier=frontier(evidence, design.strict),
+        observed=observed(evidence, _horizons(learned), design.strict) if is_observing(evidence) else None,
         steps=_step_curves(evidence, known),
         checks=check(evidence, truth, window=design.window, floor=design.floor),
         truth=_truth_report(evidence, truth, design) if truth is not None else None,
         model=model_value(evidence, design.template_share, window=design.window) if evidence.llm_calls.height else None,
     )
+
+
+def _horizons(learned: Learned) -> dict[str, float]:
+    return dict(learned.steps.select("step_id", "horizon_ms").iter_rows())
 
 
 def _groups(evidence: Evidence) -> list[str]:

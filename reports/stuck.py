@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from evaluation.frontier import LEAST_STUCK
 from reports.render import heading, hours, lines, number, percent, table
 from reports.report_json import by_trigger
 from state.duration import HOUR
@@ -14,6 +15,7 @@ from state.quantity import count
 from state.stuck.operating_point import ENOUGH
 
 if TYPE_CHECKING:
+    from evaluation.frontier import Frontier
     from evaluation.stuck_bounds import Rule
     from reports.facts import Facts
     from reports.run_report import Learned, RunReport, StuckReport
@@ -33,7 +35,7 @@ def show_stuck(console: Console, report: RunReport) -> None:
     if score.precision is not None and score.recall is not None:
         found = f"{100 * score.precision:.0f} % of the alarms are right; {100 * score.recall:.0f} % of the stuck users are found in time."
         lines(console, Text(found))
-    lines(console, *(Text(sentence) for sentence in out_of_reach(report.learned)))
+    lines(console, *(Text(sentence) for sentence in [against_time_alone(report.frontier), *out_of_reach(report.learned)]))
     rows: list[tuple[str, ...]] = []
     if truth is not None:
         for name, row in by_trigger(stuck).items():
@@ -46,6 +48,22 @@ def show_stuck(console: Console, report: RunReport) -> None:
         rows.append(_rule("knows the cause *", stuck.bounds.ceiling))
     console.print(table(["signal", ">alarms", ">right", ">stuck", ">found in time"], rows))
     lines(console, *(Text(sentence, style="dim") for sentence in _footnotes(stuck, truth=truth is not None)))
+
+
+def against_time_alone(found: Frontier) -> str:
+    """Say whether the scores rank the stuck worse than time alone anywhere, and where; or that too few were stuck to say."""
+    if not found.comparable:
+        few = min((min(look.stuck, look.people - look.stuck) for look in found.looks), default=0)
+        said = "Too few users without guidance to compare scores with time alone"
+        return f"{said}: those who were stuck, or those who were not, are {few:,} at one look; it takes {LEAST_STUCK}."
+    people = f"{count(found.episodes, 'user')} without guidance at a step, {found.stuck:,} of them stuck"
+    pairs = [(look, look.engine.average, look.time_alone.average) for look in found.looks if look.engine and look.time_alone]
+    if not found.below:
+        least, most = (f"{extreme(mine - plain for _, mine, plain in pairs):+.3f}" for extreme in (min, max))
+        return f"Scores are nowhere below time alone: average precision {least} to {most}, by {people}."
+    below = {look.share for look in found.below}
+    where = ", ".join(f"{look.share:g} H ({mine:.3f}, time {plain:.3f})" for look, mine, plain in pairs if look.share in below)
+    return f"Scores are below time alone at {where} in average precision, by {people}."
 
 
 def out_of_reach(learned: Learned) -> list[str]:

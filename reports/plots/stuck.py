@@ -1,11 +1,12 @@
-"""``stuck.svg``: how good the alarms are, beside rules without skill, and whether their scores mean what they say."""
+"""``stuck.svg``: the frontier of stuck detection, how well scores tell who is stuck at each share of the horizon, beside time alone."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from reports.plots.style import BLUE, GREEN, GREY, INK, ORANGE, as_percent, canvas, panel_title, room
+from reports.plots.style import BLUE, GREY, ORANGE, as_percent, canvas, label_ends, panel_title, room
 from reports.report_json import by_trigger
 from state.quantity import count
 
@@ -14,97 +15,102 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from evaluation.calibration import Calibration
-    from evaluation.stuck_bounds import Rule
-    from reports.run_report import RunReport, StuckReport
+    from evaluation.frontier import Frontier, Look
+    from reports.run_report import RunReport
 
 
 def draw(report: RunReport) -> Figure | None:
-    """Three panels: against timeouts, by trigger, calibration. None: there are no episodes to judge by."""
-    card = report.stuck if report.truth is None else report.truth.stuck
-    if not card.score.episodes:
+    """Above, precision against recall at each look; below, the looks beside each other, calibration, and the alarms by sign.
+
+    None: no score was judged.
+    """
+    found = report.frontier
+    if not found.looks:
         return None
-    judged = "by the sealed truth" if report.truth is not None else "by held-out users, who get no help"
-    share = card.score.prevalence or 0.0
     note = (
-        f"{count(card.score.alarms, 'alarm')} judged {judged}. Stuck: the step is not completed unaided within the time that nine of ten "
-        f"need, which happens in {share:.0%} of {count(card.score.episodes, 'episode')}. In time: within half of that time."
+        f"{count(found.episodes, 'user')} without guidance at a step, {found.stuck:,} of them stuck: the step was neither completed nor "
+        "left within H, the time within which nine of ten complete it. Blue: the engine's scores of those still there at a share of H. "
+        "Grey: time alone, the share of stuck people among those who waited as long before. Orange: the alarms, right if the user is "
+        "stuck and half of H is not over."
     )
-    figure = canvas(title(card), note, width=11.5, height=4.9)
-    plane, triggers, scores = figure.subplots(1, 3, width_ratios=[1.15, 1, 1])
-    room(figure, top=1.5, left=0.7, apart=0.42)
-    _plane(plane, card)
-    _triggers(triggers, card)
-    _calibration(scores, card.calibration)
+    figure = canvas(title(found), note, width=11.5, height=7.0)
+    room(figure, top=1.5, left=0.7, right=0.25)
+    rows = figure.add_gridspec(2, 1, height_ratios=[1, 1.05], hspace=0.46)
+    across = len(found.looks)
+    panels = rows[0].subgridspec(1, across, wspace=0.2).subplots(sharey=True, squeeze=False)[0]
+    for axes, look in zip(panels, found.looks, strict=True):
+        _plane(axes, look, found, last=look is found.looks[-1])
+    panels[0].set_ylabel("precision")
+    looks, scores, signs = rows[1].subgridspec(1, 3, wspace=0.42).subplots(squeeze=False)[0]
+    _looks(looks, found)
+    _calibration(scores, found.calibration)
+    if report.truth is not None:
+        _triggers(signs, "All alarms by sign: ● precision  ○ recall", by_trigger(report.truth.stuck))
+    else:
+        _triggers(signs, "Alarms by sign: ● precision", found.by_trigger)
     return figure
 
 
-def title(card: StuckReport) -> str:
+def title(found: Frontier) -> str:
     """The finding in a sentence."""
-    score = card.score
-    if score.precision is None or score.recall is None:
-        return "No alarm was raised" if not score.alarms else "No user was stuck"
-    return f"{score.precision:.0%} of the alarms are right, and {score.recall:.0%} of the users who are stuck are found in time"
+    if not found.comparable:
+        return f"Too few users without guidance to compare scores with time alone: {count(found.stuck, 'was', 'were')} stuck"
+    if not found.below:
+        return "At no share of the horizon are the engine's scores below time alone"
+    where = ", ".join(f"{look.share:g}" for look in found.below)
+    return f"The engine's scores are below time alone at {where} of the horizon"
 
 
-def _plane(axes: Axes, card: StuckReport) -> None:
-    panel_title(axes, "Against rules without skill")
-    timeouts = sorted(
-        (rule for rule in card.timeouts if rule.kind == "fraction" and rule.precision is not None), key=lambda rule: rule.delay
-    )
-    axes.plot([rule.recall or 0.0 for rule in timeouts], [rule.precision or 0.0 for rule in timeouts], color=GREY, linewidth=1.5)
-    _mark(axes, card.bounds.ceiling, "ceiling: knows the cause", GREEN, "^", (-6, 8), "right")
-    _mark(axes, card.bounds.best_timeout, "best fixed timeout", INK, "s", (-8, -42), "right")
-    _mark(axes, card.bounds.everyone, "alarm at every start", GREY, "s", (-8, -3), "right")
-    score = card.score
-    if score.precision is not None and score.recall is not None:
-        axes.plot(score.recall, score.precision, "o", color=BLUE, markersize=10, zorder=4)
-        shift, side = ((9, -3), "left") if score.recall < 0.5 else ((-9, -18), "right")
-        place = (score.recall, score.precision)
-        axes.annotate("this engine", place, xytext=shift, textcoords="offset points", color=BLUE, weight="bold", ha=side)
+def _plane(axes: Axes, look: Look, found: Frontier, *, last: bool) -> None:
+    """One look. The alarms, which come at any of them, are drawn at the last one."""
+    panel_title(axes, f"after {look.share:g} H: {look.people:,} left")
+    for curve, colour, width in ((look.time_alone, GREY, 1.5), (look.engine, BLUE, 2.2)):
+        if curve is not None:
+            axes.step([0.0, *curve.recall], [curve.precision[0], *curve.precision], where="pre", color=colour, linewidth=width)
+    for name, curve, height, colour in (("engine", look.engine, 0.16, BLUE), ("time", look.time_alone, 0.05, GREY)):
+        if curve is not None:
+            weight = "bold" if colour == BLUE else "normal"
+            axes.annotate(f"{name} {curve.average:.2f}", (0.05, height), color=colour, weight=weight, fontsize=8.5)
+    if last and found.precision is not None and found.recall is not None:
+        axes.plot(found.recall, found.precision, "o", color=ORANGE, markersize=8, zorder=4)
+        axes.annotate(
+            "alarms", (found.recall, found.precision), xytext=(0, -14), textcoords="offset points", color=ORANGE, fontsize=8.5, ha="center"
+        )
     axes.set_xlim(0, 1.03)
     axes.set_ylim(0, 1.03)
-    axes.set_xlabel("recall: found of those stuck")
-    axes.set_ylabel("precision: right of the alarms")
+    axes.set_xticks([0, 0.5, 1])
+    axes.set_xlabel("recall")
     as_percent(axes, x=True, y=True)
 
 
-def _mark(axes: Axes, rule: Rule, label: str, colour: str, marker: str, shift: tuple[int, int], side: str) -> None:
-    if rule.precision is None or rule.recall is None:
-        return
-    axes.plot(rule.recall, rule.precision, marker, color=colour, markersize=6, zorder=3)
-    axes.annotate(label, (rule.recall, rule.precision), xytext=shift, textcoords="offset points", color=colour, ha=side, fontsize=8.5)
-
-
-def _triggers(axes: Axes, card: StuckReport) -> None:
-    panel_title(axes, "By sign: ● precision  ○ recall of that cause")
-    rows = by_trigger(card)
-    names = sorted(rows, key=lambda name: rows[name]["alarms"] or 0)
-    for place, name in enumerate(names):
-        precision, recall = rows[name]["precision"], rows[name]["recall"]
-        found = [value for value in (precision, recall) if value is not None]
-        if len(found) == 2:
-            axes.plot(found, [place, place], color=GREY, linewidth=1, zorder=1)
-        if precision is not None:
-            axes.plot(precision, place, "o", color=BLUE, markersize=8, zorder=3)
-        if recall is not None:
-            axes.plot(recall, place, "o", markerfacecolor="white", markeredgecolor=ORANGE, markeredgewidth=1.8, markersize=8, zorder=2)
-    axes.set_yticks(range(len(names)), [f"{name.removeprefix('stuck:')}\n{rows[name]['alarms']:,}" for name in names])
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlim(0, 1.03)
-    axes.set_ylim(-0.6, max(len(names), 1) - 0.4)
-    axes.set_xlabel("share (numbers: alarms)")
-    as_percent(axes, x=True)
+def _looks(axes: Axes, found: Frontier) -> None:
+    panel_title(axes, "Average precision at each look")
+    shares = [look.share for look in found.looks]
+    everybody = [look.stuck / look.people for look in found.looks]
+    axes.plot(shares, everybody, ":", color=GREY, linewidth=1.3)
+    ends = [("all who are left", everybody[-1], GREY)]
+    rows = [(look.share, look.engine.average, look.time_alone.average) for look in found.looks if look.engine and look.time_alone]
+    for place, colour, name, width in ((2, GREY, "time alone", 1.5), (1, BLUE, "engine", 2.2)):
+        values = [row[place] for row in rows]
+        axes.plot([share for share, *_ in rows], values, "o-", color=colour, markersize=5, linewidth=width)
+        ends += [(name, value, colour) for value in values[-1:]]
+    axes.set_ylim(0, 1.03)
+    axes.set_xlim(0.05, 0.8)
+    label_ends(axes, shares[-1], ends, gap=0.075, size=8.5)
+    axes.set_xticks(shares)
+    axes.set_xlabel("share of H waited")
+    as_percent(axes, y=True)
 
 
 def _calibration(axes: Axes, found: Calibration | None) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
     axes.set_xlim(0, 1.03)
     axes.set_ylim(0, 1.03)
-    axes.set_xlabel("score of the alarm")
-    axes.set_ylabel("share that would have stayed stuck")
+    axes.set_xlabel("score")
+    axes.set_ylabel("share that was stuck")
     as_percent(axes, x=True, y=True)
     if found is None:
-        panel_title(axes, "Calibration: no alarm has a score")
+        panel_title(axes, "Calibration: there is no score")
         return
     panel_title(axes, f"Calibration: off by {100 * found.error:.1f} points")
     most = max(found.table["alarms"].to_list())
@@ -115,3 +121,25 @@ def _calibration(axes: Axes, found: Calibration | None) -> None:
         axes.plot(row["scored"], row["happened"], "o", color=BLUE, markersize=4 + 6 * (row["alarms"] / most) ** 0.5)
     axes.annotate("cautious", (0.06, 0.93), color=GREY, fontsize=8.5)
     axes.annotate("overconfident", (0.99, 0.05), color=GREY, fontsize=8.5, ha="right")
+
+
+def _triggers(axes: Axes, name_of_panel: str, rows: Mapping[str, Mapping[str, float | int | None]]) -> None:
+    """With the truth, the alarms of everybody; else those of users without guidance, and there is no cause to find."""
+    axes.set_visible(bool(rows))
+    panel_title(axes, name_of_panel)
+    names = sorted(rows, key=lambda name: rows[name]["alarms"] or 0)
+    for place, name in enumerate(names):
+        precision, recall = rows[name]["precision"], rows[name].get("recall")
+        values = [value for value in (precision, recall) if value is not None]
+        if len(values) == 2:
+            axes.plot(values, [place, place], color=GREY, linewidth=1, zorder=1)
+        if precision is not None:
+            axes.plot(precision, place, "o", color=BLUE, markersize=8, zorder=3)
+        if recall is not None:
+            axes.plot(recall, place, "o", markerfacecolor="white", markeredgecolor=ORANGE, markeredgewidth=1.8, markersize=8, zorder=2)
+    axes.set_yticks(range(len(names)), [f"{name.removeprefix('stuck:')}\n{rows[name]['alarms']:,}" for name in names])
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlim(0, 1.03)
+    axes.set_ylim(-0.6, max(len(names), 1) - 0.4)
+    axes.set_xlabel("share (numbers: alarms)")
+    as_percent(axes, x=True)

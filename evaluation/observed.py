@@ -1,0 +1,161 @@
+"""What a product looks like where nobody is guided: at which steps people are lost, how early it can be known, what guidance could bring.
+
+Episodes, H and *stuck* are those of ``evaluation.frontier``. *Lost*: neither completed the step nor went past it, by the end of the log and
+after H. *Called stuck*: the score says that being stuck is at least as likely as not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from evaluation.arrays import ratio
+from evaluation.evidence import HOLDOUT, Evidence
+from evaluation.frontier import LEAST_STUCK, episodes, judged
+from evaluation.stuck import KEY
+
+CALLED: Final = 0.5
+"""The score from which on a person is called stuck. Fixed beforehand: one chosen on the same people would flatter."""
+SURE: Final = 0.75
+"""The precision from which on the stuck count as known."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepLook:
+    """Of ``people`` still at the step at ``share`` of H, ``stuck`` were. ``called`` were called stuck, and ``right`` of these were."""
+
+    share: float
+    people: int
+    stuck: int
+    called: int
+    right: int
+    precision: float | None
+    found: float | None
+    """Of all who were stuck at this step, the share called stuck at this look."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepLoss:
+    """One step. ``began`` = ``completed`` + ``passed`` + ``lost`` + ``too_early``; ``late`` of the completed were stuck before.
+
+    ``horizon``: the newest H, in ms. ``judged`` people still waited at a look and have a known end; ``stuck`` of them were.
+    """
+
+    step: str
+    began: int
+    completed: int
+    late: int
+    passed: int
+    lost: int
+    too_early: int
+    lost_share: float | None
+    horizon: float | None
+    judged: int
+    stuck: int
+    looks: list[StepLook]
+
+    @property
+    def known(self) -> StepLook | None:
+        """The first look at which enough people are called stuck and enough of them are; None: at none."""
+        sure = (look for look in self.looks if look.called >= LEAST_STUCK and look.precision is not None and look.precision >= SURE)
+        return next(sure, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """``users`` began, ``activated`` of them; for ``too_early`` of the others the end is not known yet.
+
+    ``steps``: those where most people are lost come first.
+    """
+
+    users: int
+    activated: int
+    too_early: int
+    at_most: int
+    """How many more would activate if guidance brought everybody through: no guidance can bring more."""
+    late: int
+    """Completions by people who were stuck before, over all steps: no guidance can speed up more of those that came too late."""
+    steps: list[StepLoss]
+
+
+def is_observing(evidence: Evidence) -> bool:
+    """Whether the newest requests met a catalog that only observes: none was decided, or refused for the holdout, since."""
+    asked = evidence.decisions
+    newest = asked.filter(pl.col("reason") == "observing")["decided_at"].max()
+    guided = asked.filter((pl.col("outcome") == "decided") | (pl.col("reason") == HOLDOUT))["decided_at"].max()
+    return newest is not None and (guided is None or bool(newest > guided))  # type: ignore[operator]
+
+
+def observed(evidence: Evidence, horizons: Mapping[str, float], strict: Collection[str] = ()) -> Observed:
+    """Count the people without guidance. ``horizons``: step -> newest H (ms), for people of whom no score was written yet.
+
+    ``strict``: paths where the order matters, so that nobody leaves a step.
+    """
+    came = episodes(evidence, strict)
+    rows = judged(came, evidence)
+    own = evidence.scores.group_by(KEY).agg(own=pl.col("horizon_ms").last())
+    newest = pl.col("step_id").replace_strict(dict(horizons), default=None, return_dtype=pl.Float64)
+    known = came.join(own, on=KEY, how="left", maintain_order="left").with_columns(horizon=pl.coalesce("own", newest))
+    done, past = pl.col("completed_at").is_not_null(), pl.col("left_at").is_not_null() | pl.col("activated_at").is_not_null()
+    followed = (pl.col("onset") + pl.col("horizon") <= evidence.until).fill_null(value=False)
+    ended = known.with_columns(
+        end=pl.when(done)
+        .then(pl.lit("completed"))
+        .when(past)
+        .then(pl.lit("passed"))
+        .when(followed)
+        .then(pl.lit("lost"))
+        .otherwise(pl.lit("too_early")),
+        late=(done & (pl.min_horizontal("completed_at", "left_at") - pl.col("onset") > pl.col("own"))).fill_null(value=False),
+    )
+    open_ = ended.filter(pl.col("activated_at").is_null() & (pl.col("end") == "too_early"))["user_id"].n_unique()
+    users = ended["user_id"].n_unique()
+    activated = ended.filter(pl.col("activated_at").is_not_null())["user_id"].n_unique()
+    steps = [_step(str(step), mine, rows, horizons) for (step,), mine in ended.group_by(["step_id"], maintain_order=True)]
+    return Observed(
+        users=users,
+        activated=activated,
+        too_early=open_,
+        at_most=users - activated - open_,
+        late=sum(step.late for step in steps),
+        steps=sorted(steps, key=lambda step: (-step.lost, -(step.lost_share or 0.0), -step.began, step.step)),
+    )
+
+
+def _step(step: str, ended: pl.DataFrame, rows: pl.DataFrame, horizons: Mapping[str, float]) -> StepLoss:
+    ends: dict[str, int] = dict(ended["end"].value_counts().iter_rows())
+    mine = rows.filter(pl.col("step_id") == step)
+    whole = mine.group_by("user_id").agg(pl.col("stuck").any())
+    stuck, lost, early = int(whole["stuck"].sum()), ends.get("lost", 0), ends.get("too_early", 0)
+    looks = [_look(share, look, stuck) for (share,), look in mine.sort("share").group_by(["share"], maintain_order=True)]
+    return StepLoss(
+        step=step,
+        began=ended.height,
+        completed=ends.get("completed", 0),
+        late=int(ended["late"].sum()),
+        passed=ends.get("passed", 0),
+        lost=lost,
+        too_early=early,
+        lost_share=ratio(lost, ended.height - early),
+        horizon=horizons.get(step),
+        judged=whole.height,
+        stuck=stuck,
+        looks=looks,
+    )
+
+
+def _look(share: Any, rows: pl.DataFrame, all_stuck: int) -> StepLook:
+    called = rows.filter(pl.col("score") >= CALLED)
+    right = int(called["stuck"].sum())
+    return StepLook(
+        share=float(share),
+        people=rows.height,
+        stuck=int(rows["stuck"].sum()),
+        called=called.height,
+        right=right,
+        precision=ratio(right, called.height),
+        found=ratio(right, all_stuck),
+    )

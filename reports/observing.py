@@ -1,0 +1,156 @@
+"""What was learned where nobody is guided: where people are lost, how soon it can be known, what guidance could be worth at most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from evaluation.frontier import LEAST_STUCK
+from evaluation.observed import CALLED, SURE
+from reports.render import heading, hours, lines, number, percent, table
+from reports.report_json import frontier_json
+from reports.safe_text import plain
+from reports.stuck import against_time_alone, out_of_reach
+from reports.values import pick
+from state.duration import HOUR
+from state.quantity import count
+
+if TYPE_CHECKING:
+    from evaluation.observed import Observed, StepLook, StepLoss
+    from reports.run_report import RunReport
+
+MOST: Final = 5
+"""Steps in a table: both tables and what they come to fit a screen of 24 lines."""
+_SHOWN: Final = (0.1, 0.3, 0.5)
+
+
+def show_observed(console: Console, report: RunReport) -> None:
+    """Print it; nothing where the newest catalog guides people."""
+    found = report.observed
+    if found is None:
+        return
+    heading(console, "What observing showed", f"{count(found.users, 'user')} began; nobody is guided")
+    if not found.steps:
+        lines(console, Text("No user has begun a step yet.", style="dim"))
+        return
+    lines(console, *(Text.assemble((f"{title}: ", "bold"), plain(said)) for title, said in summary(found)))
+    _show_losses(console, found)
+    _show_looks(console, found)
+    lines(console, *(Text(sentence) for sentence in _of_scores(report)))
+
+
+def summary(found: Observed) -> list[tuple[str, str]]:
+    """Where, how soon and how much, a sentence each."""
+    worst = found.steps[0]
+    return [("Where", _where(worst)), ("How soon", _how_soon(worst)), ("Worth at most", _worth(found))]
+
+
+def _where(worst: StepLoss) -> str:
+    if not worst.lost:
+        return "nobody is lost at a step so far."
+    judged = worst.began - worst.too_early
+    return (
+        f"the worst step is {worst.step}: {worst.lost:,} of {judged:,} who began it ({percent(worst.lost_share)}) neither "
+        "completed it nor went past it."
+    )
+
+
+def _how_soon(worst: StepLoss) -> str:
+    look = worst.known
+    if look is not None:
+        after = "" if worst.horizon is None else f" ({hours(look.share * worst.horizon / HOUR)} at present)"
+        return (
+            f"after {look.share:g} H there{after} {percent(look.precision)} of the {look.called:,} called stuck are; "
+            f"they are {percent(look.found)} of the {worst.stuck:,} stuck."
+        )
+    most = max((each.called for each in worst.looks), default=0)
+    if most < LEAST_STUCK:
+        return f"too few were called stuck there to say: {most:,}, it takes {LEAST_STUCK}."
+    return f"not within half of H there: at no look are {100 * SURE:.0f} % of those called stuck right."
+
+
+def _worth(found: Observed) -> str:
+    now = f"{number(found.activated)} of {number(found.users)} have activated"
+    more = f"{now}; at most {found.at_most:,} more would if guidance brought everybody through"
+    late = f"at most {count(found.late, 'late completion')} would come sooner"
+    new = f" {count(found.too_early, 'is', 'are')} too new to count." if found.too_early else ""
+    return f"{more}, and {late}.{new}"
+
+
+def _show_losses(console: Console, found: Observed) -> None:
+    heading(console, "Where users are lost", "late: done after H; lost: not done by the end, after H; open: H is not over")
+    rows = (
+        (
+            step.step,
+            number(step.began),
+            number(step.completed),
+            number(step.late),
+            number(step.passed),
+            number(step.lost),
+            percent(step.lost_share),
+            number(step.too_early),
+        )
+        for step in found.steps[:MOST]
+    )
+    console.print(table(["step", ">began", ">completed", ">late", ">went past", ">lost", ">", ">open"], rows))
+    if len(found.steps) > MOST:
+        lines(console, Text(f"and {count(len(found.steps) - MOST, 'step')} where fewer are lost; --json has all", style="dim"))
+
+
+def _show_looks(console: Console, found: Observed) -> None:
+    note = f"right of those called stuck (score {100 * CALLED:.0f} % or more); H: 9 in 10 need less"
+    heading(console, "How soon it can be known", note)
+    rows = []
+    for step in found.steps[:MOST]:
+        at = {look.share: look for look in step.looks}
+        after = hours(None if step.horizon is None else step.horizon / HOUR)
+        rows.append((step.step, after, number(step.stuck), *(_called(at.get(share)) for share in _SHOWN)))
+    console.print(table(["step", ">H", ">stuck", *(f">after {share:g} H" for share in _SHOWN)], rows))
+
+
+def _called(look: StepLook | None) -> str:
+    if look is None or not look.called:
+        return "–"
+    if look.called < LEAST_STUCK:
+        return f"{look.right:,} of {look.called:,}"
+    return f"{100 * look.right / look.called:.0f} % of {look.called:,}"
+
+
+def _of_scores(report: RunReport) -> list[str]:
+    found = report.frontier
+    said = [against_time_alone(found)]
+    if found.precision is not None and found.recall is not None:
+        right, seen = percent(found.precision), percent(found.recall)
+        said.append(f"{count(found.alarms, 'alarm')} would have been raised: {right} right, finding {seen} of the {found.stuck:,} stuck.")
+    return said + out_of_reach(report.learned)
+
+
+def observed_json(report: RunReport) -> dict[str, Any] | None:
+    """The same for machines, all steps and all looks: ``observed`` in ``onramp report --json``. None where people are guided."""
+    found = report.observed
+    if found is None:
+        return None
+    said = [sentence for _, sentence in summary(found)] if found.steps else []
+    return {
+        **pick(found, "users", "activated", "too_early"),
+        "atMostMoreActivated": found.at_most,
+        "atMostSooner": found.late,
+        "calledFromScore": CALLED,
+        "summary": dict(zip(("where", "howSoon", "worthAtMost"), said, strict=True)) if said else None,
+        "steps": [_step(step) for step in found.steps],
+        "frontier": frontier_json(report.frontier),
+    }
+
+
+def _step(step: StepLoss) -> dict[str, Any]:
+    known = step.known
+    return {
+        "stepId": step.step,
+        **pick(step, "began", "completed", "late", "passed", "lost", "lost_share", "too_early"),
+        "horizonMs": step.horizon,
+        **pick(step, "judged", "stuck"),
+        "knownAtShare": None if known is None else known.share,
+        "looks": [pick(look, "share", "people", "stuck", "called", "right", "precision", "found") for look in step.looks],
+    }
