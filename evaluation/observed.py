@@ -39,7 +39,7 @@ class StepLook:
 
 @dataclass(frozen=True, slots=True)
 class StepLoss:
-    """One step. ``began`` = ``completed`` + ``passed`` + ``lost`` + ``too_early``; ``late`` of the completed were stuck before.
+    """One step. ``began`` = ``completed`` + ``passed`` + ``lost`` + ``too_early``; ``after_horizon`` of the completed were stuck before.
 
     ``horizon``: the newest H, in ms. ``judged`` people still waited at a look and have a known end; ``stuck`` of them were.
     """
@@ -47,7 +47,7 @@ class StepLoss:
     step: str
     began: int
     completed: int
-    late: int
+    after_horizon: int
     passed: int
     lost: int
     too_early: int
@@ -76,8 +76,8 @@ class Observed:
     too_early: int
     at_most: int
     """How many more would activate if guidance brought everybody through: no guidance can bring more."""
-    late: int
-    """Completions by people who were stuck before, over all steps: no guidance can speed up more of those that came too late."""
+    after_horizon: int
+    """Completions by people who were stuck before, over all steps: no more of those after H could come sooner."""
     steps: list[StepLoss]
 
 
@@ -109,7 +109,7 @@ def observed(evidence: Evidence, horizons: Mapping[str, float], strict: Collecti
         .when(followed)
         .then(pl.lit("lost"))
         .otherwise(pl.lit("too_early")),
-        late=(done & (pl.min_horizontal("completed_at", "left_at") - pl.col("onset") > pl.col("own"))).fill_null(value=False),
+        after_horizon=(done & (pl.min_horizontal("completed_at", "left_at") - pl.col("onset") > pl.col("own"))).fill_null(value=False),
     )
     open_ = ended.filter(pl.col("activated_at").is_null() & (pl.col("end") == "too_early"))["user_id"].n_unique()
     users = ended["user_id"].n_unique()
@@ -120,7 +120,7 @@ def observed(evidence: Evidence, horizons: Mapping[str, float], strict: Collecti
         activated=activated,
         too_early=open_,
         at_most=users - activated - open_,
-        late=sum(step.late for step in steps),
+        after_horizon=sum(step.after_horizon for step in steps),
         steps=sorted(steps, key=lambda step: (-step.lost, -(step.lost_share or 0.0), -step.began, step.step)),
     )
 
@@ -135,7 +135,7 @@ def _step(step: str, ended: pl.DataFrame, rows: pl.DataFrame, horizons: Mapping[
         step=step,
         began=ended.height,
         completed=ends.get("completed", 0),
-        late=int(ended["late"].sum()),
+        after_horizon=int(ended["after_horizon"].sum()),
         passed=ends.get("passed", 0),
         lost=lost,
         too_early=early,

@@ -74,19 +74,19 @@ def _how_soon(worst: StepLoss) -> str:
 def _worth(found: Observed) -> str:
     now = f"{number(found.activated)} of {number(found.users)} have activated"
     more = f"{now}; at most {found.at_most:,} more would if guidance brought everybody through"
-    late = f"at most {count(found.late, 'late completion')} would come sooner"
+    sooner = f"at most {count(found.after_horizon, 'completion')} after H would come sooner"
     new = f" {count(found.too_early, 'is', 'are')} too new to count." if found.too_early else ""
-    return f"{more}, and {late}.{new}"
+    return f"{more}, and {sooner}.{new}"
 
 
 def _show_losses(console: Console, found: Observed) -> None:
-    heading(console, "Where users are lost", "late: done after H; lost: not done by the end, after H; open: H is not over")
+    heading(console, "Where users are lost", "after H: of the completed; past: left it out; lost: neither; open: H not over")
     rows = (
         (
             step.step,
             number(step.began),
             number(step.completed),
-            number(step.late),
+            number(step.after_horizon),
             number(step.passed),
             number(step.lost),
             percent(step.lost_share),
@@ -94,7 +94,7 @@ def _show_losses(console: Console, found: Observed) -> None:
         )
         for step in found.steps[:MOST]
     )
-    console.print(table(["step", ">began", ">completed", ">late", ">went past", ">lost", ">", ">open"], rows))
+    console.print(table(["~step", ">began", ">completed", ">after H", ">past", ">lost", ">", ">open"], rows))
     if len(found.steps) > MOST:
         lines(console, Text(f"and {count(len(found.steps) - MOST, 'step')} where fewer are lost; --json has all", style="dim"))
 
@@ -107,7 +107,7 @@ def _show_looks(console: Console, found: Observed) -> None:
         at = {look.share: look for look in step.looks}
         after = hours(None if step.horizon is None else step.horizon / HOUR)
         rows.append((step.step, after, number(step.stuck), *(_called(at.get(share)) for share in _SHOWN)))
-    console.print(table(["step", ">H", ">stuck", *(f">after {share:g} H" for share in _SHOWN)], rows))
+    console.print(table(["~step", ">H", ">stuck", *(f">after {share:g} H" for share in _SHOWN)], rows))
 
 
 def _called(look: StepLook | None) -> str:
@@ -136,7 +136,7 @@ def observed_json(report: RunReport) -> dict[str, Any] | None:
     return {
         **pick(found, "users", "activated", "too_early"),
         "atMostMoreActivated": found.at_most,
-        "atMostSooner": found.late,
+        "atMostSooner": found.after_horizon,
         "calledFromScore": CALLED,
         "summary": dict(zip(("where", "howSoon", "worthAtMost"), said, strict=True)) if said else None,
         "steps": [_step(step) for step in found.steps],
@@ -148,7 +148,7 @@ def _step(step: StepLoss) -> dict[str, Any]:
     known = step.known
     return {
         "stepId": step.step,
-        **pick(step, "began", "completed", "late", "passed", "lost", "lost_share", "too_early"),
+        **pick(step, "began", "completed", "after_horizon", "passed", "lost", "lost_share", "too_early"),
         "horizonMs": step.horizon,
         **pick(step, "judged", "stuck"),
         "knownAtShare": None if known is None else known.share,

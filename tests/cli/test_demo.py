@@ -106,6 +106,17 @@ def test_plots_are_pictures_that_say_what_they_find(demo: Ready, again: Result) 
     said = "".join(ET.parse(plots["regret"]).getroot().itertext())
     assert "The bandit won" in said
     assert "random choice" in said
+    stuck = "".join(ET.parse(plots["stuck"]).getroot().itertext())
+    assert "time alone" in stuck
+    assert all(f"after 0.{tenth} H" in stuck for tenth in range(1, 6))
+    assert "timeout" not in stuck
+
+
+def test_scores_are_compared_with_time_alone(demo: Ready, again: Result) -> None:
+    frontier = again.json["truth"]["frontier"]
+    assert [look["share"] for look in frontier["looks"]] == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert frontier["looks"][0]["people"] >= frontier["looks"][0]["stuck"] > 0
+    assert "time alone" in demo.result.out.split("Stuck users")[1].split("What the bandit")[0]
 
 
 @pytest.mark.slow

@@ -49,14 +49,14 @@ def test_everybody_who_began_a_step_is_counted_once() -> None:
     found = observed(evidence(rows, scores, until=START + 4 * H - 1, activated={"done": 2 * HOUR}), {"connect": float(H)})
     connect, invite = found.steps
     assert connect.step == "connect"
-    assert (connect.began, connect.completed, connect.late, connect.passed) == (6, 2, 1, 1)
+    assert (connect.began, connect.completed, connect.after_horizon, connect.passed) == (6, 2, 1, 1)
     assert (connect.lost, connect.too_early) == (2, 1)
     assert connect.lost_share == pytest.approx(2 / 5)
     assert (connect.judged, connect.stuck, connect.horizon) == (2, 2, H)
     assert (invite.began, invite.completed, invite.too_early) == (2, 1, 1), "without any horizon nobody can be lost"
     assert (found.users, found.activated, found.too_early) == (6, 1, 2)
     assert found.at_most == 3, "late is still on its way to activation, and new has just begun"
-    assert found.late == 1
+    assert found.after_horizon == 1
 
 
 def _calls(*rows: tuple[float, int, int]) -> Any:

@@ -1,0 +1,99 @@
+"""What reports say of scores beside time alone, and of the step where most are lost."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, Final
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from evaluation.frontier import frontier
+from evaluation.observed import Observed, observed
+from reports.observing import show_observed, summary
+from reports.plots.stuck import title
+from reports.run_report import ExperimentDesign, Learned, build_report
+from reports.stuck import against_time_alone
+from state.duration import HOUR
+from tests.evaluation.cases import START
+from tests.evaluation.test_frontier import H, crowd, evidence, progress, said
+from tests.evaluation.test_observed import request
+
+_NONE: Final = pl.DataFrame()
+
+
+def test_where_scores_are_nowhere_below_time_alone_it_says_by_how_much_and_how_many_people() -> None:
+    found = frontier(evidence(*crowd()))
+    people = "100 users without guidance at a step, 50 of them stuck"
+    assert against_time_alone(found) == f"Scores are nowhere below time alone: average precision +0.500 to +0.500, by {people}."
+    assert title(found) == "At no share of the horizon are the engine's scores below time alone"
+
+
+def test_where_they_are_below_it_names_the_looks() -> None:
+    rows, scores = crowd()
+    turned = [row | {"score": 0.5, "time_alone": row["score"]} if row["share"] == 0.5 else row for row in scores]
+    found = frontier(evidence(rows, turned))
+    assert against_time_alone(found).startswith(
+        "Scores are below time alone at 0.5 H (0.500, time 1.000) in average precision, by 100 users"
+    )
+    assert title(found) == "The engine's scores are below time alone at 0.5 of the horizon"
+
+
+def test_a_difference_that_is_not_printed_is_none() -> None:
+    rows, scores = crowd(4_000)
+    close = [row | {"score": 0.9 if row["user_id"] == "u0" else row["score"], "time_alone": row["score"]} for row in scores]
+    found = frontier(evidence(rows, close))
+    gaps = [look.time_alone.average - look.engine.average for look in found.looks if look.engine and look.time_alone]
+    assert len(gaps) == 2
+    assert all(0 < gap < 0.0005 for gap in gaps)
+    assert found.below == []
+
+
+@pytest.mark.parametrize("people", [0, 38])
+def test_of_few_people_it_says_how_many_it_takes(people: int) -> None:
+    found = frontier(evidence(*crowd(people)))
+    assert against_time_alone(found).endswith(f"are {people // 2} at one look; it takes 20.")
+    assert title(found).endswith(f": {people // 2} were stuck")
+
+
+def _observed(rows: list[dict[str, Any]], scores: list[dict[str, Any]], until: int = START + 9 * H) -> Observed:
+    return observed(evidence(rows, scores, until=until), {"connect": float(H)})
+
+
+def test_the_summary_names_the_step_the_look_and_the_bound_with_the_people_behind_them() -> None:
+    where, soon, worth = (words for _, words in summary(_observed(*crowd())))
+    assert where == "the worst step is connect: 50 of 100 who began it (50.0 %) neither completed it nor went past it."
+    assert soon == "after 0.1 H there (1.0 h at present) 100.0 % of the 50 called stuck are; they are 100.0 % of the 50 stuck."
+    more = "at most 100 more would if guidance brought everybody through"
+    assert worth == f"0 of 100 have activated; {more}, and at most 0 completions after H would come sooner."
+
+
+def test_all_figures_are_whole_where_the_names_of_steps_are_not() -> None:
+    step = "a_step_with_" + 5 * "a_very_long_" + "name"
+    rows, scores = ([row | {"step_id": step} for row in each] for each in crowd())
+    learned = Learned(_NONE, _NONE, pl.DataFrame({"step_id": [step], "horizon_ms": [float(H)]}), _NONE)
+    report = build_report(evidence(rows, scores, decisions=[request(1, "observing")]), learned, ExperimentDesign())
+    console = Console(file=io.StringIO(), width=100)
+    show_observed(console, report)
+    assert isinstance(console.file, io.StringIO)
+    shown = [line.split() for line in console.file.getvalue().splitlines() if line.startswith("  a_step")]
+    assert all(line[0].endswith("…") for line in shown[-2:])
+    losses, looks = (" ".join(line[1:]) for line in shown[-2:])
+    assert losses == "100 50 0 0 50 50.0 % 0"
+    assert looks == "10.0 h 50 100 % of 50 – 100 % of 50"
+
+
+def test_the_summary_says_where_nothing_is_known_and_who_is_too_new() -> None:
+    few = [progress("a", "connect", 1, 0, None), progress("b", "connect", 1, HOUR, None)]
+    (_, where), (_, soon), (_, worth) = summary(_observed(few, [said("a", 0.1, 0.9)], until=START + H))
+    assert where.startswith("the worst step is connect: 1 of 1 who began it")
+    assert soon == "too few were called stuck there to say: 1, it takes 20."
+    assert worth.endswith("1 is too new to count.")
+    rows, scores = crowd()
+    unsure = [row | {"score": 0.6} for row in scores]
+    assert (
+        dict(summary(_observed(rows, unsure)))["How soon"] == "not within half of H there: at no look are 75 % of those called stuck right."
+    )
+    finished = [progress("a", "connect", 1, 0, HOUR)]
+    assert dict(summary(_observed(finished, [])))["Where"] == "nobody is lost at a step so far."
