@@ -45,6 +45,13 @@ class ClosedLoop:
     truth: Path
 
 
+def input_name(settings: Settings, path: Path | None) -> str:
+    """What a job with these settings reads, for sentences. A data directory keeps positions in one of them: all files count as one."""
+    if path is not None:
+        return "files"
+    return "the event log" if settings.event_log is not None else f"the topic {settings.kafka_topic}"
+
+
 def wall_clock() -> int:
     """Milliseconds since the Unix epoch."""
     return time.time_ns() // 1_000_000

@@ -17,7 +17,7 @@ from bytewax.dataflow import Dataflow
 
 from flows.catalogs import CatalogFileError, load_catalog, require_named_catalog
 from flows.engines import Engines, open_engines
-from flows.inputs import live_source
+from flows.inputs import input_name, live_source
 from flows.logs import set_up_logging
 from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
@@ -53,12 +53,14 @@ def flow() -> Dataflow:
         stack.enter_context(stop.on_signals())
         engines = stack.enter_context(open_engines(settings, "bytewax.run"))
         engines.data_dir.check_catalog(plan.catalog.id)
+        engines.data_dir.check_input(input_name(settings, None))
         recovery_config(engines.data_dir, settings.recovery_partitions)  # creates the store, which the runner opens after this
         model = stack.enter_context(model_of(settings, plan, engines, stop))
         side = SideChannels()
         source = live_source(settings, plan, side, stop)
         source.list_parts()  # a directory is bound to the catalog only where the topic can be read
         engines.data_dir.bind_catalog(plan.catalog.id)
+        engines.data_dir.bind_input(input_name(settings, None))
     except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError, SourceError) as error:
         sys.exit(str(error))
     atexit.register(stack.close)

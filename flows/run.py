@@ -15,7 +15,7 @@ from bytewax.run import cli_main
 
 from flows.catalogs import load_catalog
 from flows.engines import Engines, open_engines
-from flows.inputs import ClosedLoop, LiveSource, file_source, live_source, population_source
+from flows.inputs import ClosedLoop, LiveSource, file_source, input_name, live_source, population_source
 from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
 from flows.recovery import recovery_config
@@ -89,6 +89,8 @@ def run(
     plan = Plan(load_catalog(settings.catalog) if loop is None else loop.catalog, wording=settings.llm_url is not None)
     with open_engines(settings, owner) as engines, model_of(settings, plan, engines, stop, at_once=loop is not None) as model:
         engines.data_dir.check_catalog(plan.catalog.id)
+        if loop is None:
+            engines.data_dir.check_input(input_name(settings, input_path))
         side = SideChannels()
         source = _source(settings, input_path, loop, engines, plan, side, stop, model)
         progress = None if isinstance(source, LiveSource) else source.progress
@@ -99,6 +101,8 @@ def run(
         if isinstance(source, LiveSource):
             source.list_parts()  # raises our error for an unreachable broker; inside the engine it would end in a panic
         engines.data_dir.bind_catalog(plan.catalog.id)
+        if loop is None:
+            engines.data_dir.bind_input(input_name(settings, input_path))
         if on_start is not None:
             lag = source.lag if isinstance(source, LiveSource) else None
             on_start(RunningJob(side.counters, progress, lag, engines, model))

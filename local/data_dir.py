@@ -169,6 +169,20 @@ class DataDir:
                 "--catalog, or choose another directory with --data-dir."
             )
 
+    def bind_input(self, name: str) -> None:
+        """Bind the directory to an input, permanently. Call it while holding the lock. Raises ``DataDirError`` like ``check_input``."""
+        self.check_input(name)
+        self.write_run({**self.read_run(), "input": name})
+
+    def check_input(self, name: str) -> None:
+        """Raise ``DataDirError`` if the directory is bound to another input: it holds positions in that one, and none in this."""
+        bound = self.read_run().get("input", name)
+        if bound != name:
+            raise DataDirError(
+                f"The data directory {self.path} was written from {bound}, this run reads {name}: choose another directory with "
+                f"--data-dir, or read {bound} again."
+            )
+
     def read_run(self) -> dict[str, Any]:
         """Return the content of the last ``write_run``; empty before the first. Raises ``DataDirError`` if the file is damaged."""
         try:

@@ -31,7 +31,7 @@ paths:
 
 
 def log(people: int) -> list[Event]:
-    """Of ten people six are done within minutes, two after ten to twenty hours, and two never; one in sixty does the second step as well."""
+    """Of ten people six are done within minutes, two after ten to twenty hours, and two never; one in sixty does the other step too."""
     rng = Random(1)
     events: list[Event] = []
     for n in range(people):

@@ -166,3 +166,12 @@ def test_a_directory_belongs_to_the_first_catalog_that_used_it(tmp_path: Path) -
         data_dir.bind_catalog("saas")
     with pytest.raises(DataDirError, match="belongs to the catalog shop"):
         data_dir.check_catalog("saas")
+
+
+def test_a_directory_belongs_to_the_first_input_that_it_was_written_from(tmp_path: Path) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    data_dir.bind_input("files")
+    data_dir.bind_input("files")
+    assert data_dir.read_run() == {"input": "files"}
+    with pytest.raises(DataDirError, match="was written from files, this run reads the topic events: choose another directory"):
+        data_dir.check_input("the topic events")
