@@ -1,7 +1,7 @@
 """Experiment groups: who is held out and gets no guidance, who is guided by rule, and for whom the bandit chooses.
 
-The group is drawn from the id under which the person was first seen, with the shares of the catalog at that moment, and kept: another share
-applies to those who come later. A share of 0 ends a group: its people are adaptive.
+The group is drawn from the id under which the person was first seen, with the shares of the catalog at that moment, and kept: another share,
+0 too, applies to those who come later. Whoever moved would bring the outcomes of one treatment into the group of another.
 """
 
 from __future__ import annotations
@@ -17,15 +17,12 @@ _NAMES: Final = ("", "holdout", "rules", "adaptive")
 
 def experiment_group(plan: Plan, person: Person) -> str:
     """``holdout``, ``rules`` or ``adaptive``; ``existing`` for a person who does not begin the onboarding, by the catalog's ``starts``."""
-    catalog, group = plan.catalog, _NAMES[person.group]
+    group = _NAMES[person.group]
     if not plan.everyone_starts and not plan.starts(person.traits, first_seen=person.first_seen, signup_at=person.signup_at):
         return "existing"
-    if catalog.observing:
-        return "holdout"
     if group:
-        ended = (group == "holdout" and not catalog.holdout) or (group == "rules" and not catalog.rules)
-        return "adaptive" if ended else group
-    return _drawn(plan, person)
+        return group
+    return "holdout" if plan.catalog.observing else _drawn(plan, person)
 
 
 def experiment_draw(tenant: str, user: str) -> float:

@@ -203,7 +203,8 @@ class Detector:
     def _observed_as(self, person: Person) -> int:
         if person.bot or person.merged_into:
             return 0
-        held_out = experiment_group(self._plan, person) == "holdout" or not self._plan.catalog.holdout
+        plan = self._plan
+        held_out = plan.observing or not plan.catalog.holdout or experiment_group(plan, person) == "holdout"
         return OBSERVED_HELD_OUT if held_out else OBSERVED_GUIDED
 
     def _schedule(self, person: Person, episode: Episode, now: int, parameters: Parameters) -> None:

@@ -339,15 +339,17 @@ def test_an_edit_of_the_shares_applies_to_those_who_come_later(tmp_path: Path) -
     assert "holdout" in {always[user] for user in old}
 
 
-def test_a_group_whose_share_becomes_0_is_released(tmp_path: Path) -> None:
+def test_nobody_leaves_a_group_when_its_share_becomes_0_or_the_catalog_only_observes(tmp_path: Path) -> None:
     before, after = story()
-    job = Job([*before, TestingSource.EOF(), *after], tmp_path / "job")
-    with_plan(job, compiled(CASES["people held out"].edit))
-    assert "holdout" in Outcome(job.facts.items, job.plan).groups().values()
-    with_plan(job, compiled(str))
-    ours = Outcome(job.facts.items, job.plan)
-    seen_again = ("ana", "bea", "cyd", "dan", "eve")
-    assert {ours.groups()[user] for user in seen_again} == {"adaptive"}
+    for number, edit in enumerate((str, replaced(("holdout: 0", "holdout: 0.5\nobserve: true")))):
+        job = Job([*before, TestingSource.EOF(), *after], tmp_path / str(number))
+        with_plan(job, compiled(CASES["people held out"].edit))
+        entered = Outcome(job.facts.items, job.plan).groups()
+        assert set(entered.values()) == {"holdout", "adaptive"}
+        with_plan(job, compiled(edit))
+        groups = Outcome(job.facts.items, job.plan).groups()
+        assert {user: groups[user] for user in entered} == entered
+        assert {groups[user] for user in groups.keys() - entered.keys()} == {"adaptive" if edit is str else "holdout"}
 
 
 def test_a_decision_keeps_the_window_of_the_catalog_that_made_it(tmp_path: Path) -> None:

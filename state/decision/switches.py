@@ -1,0 +1,177 @@
+"""Switches of guidance: what the people in charge decided for a whole tenant, and from which log time on it holds.
+
+A switch is an event of the log (``guidance_switched``), so it has a place in the input: a replay finds it where the live run did. It holds
+from the millisecond after its log time. Whether a person may be guided is then a question of log time alone, whatever the batches were.
+
+A log with several partitions has a copy of each switch in every partition, since each has its own log time. A partition without a copy,
+like one that was added later, follows the earliest of the others. A share of people is chosen by a digest of the draw that decided about
+their group: so it survives a merge, is independent of the group, and a larger share only adds people.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from threading import Lock
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from state.events import Event
+from state.ids import uniform
+from state.person.snapshot import SnapshotError
+
+SWITCHED: Final = "guidance_switched"
+"""The event type. It concerns a tenant and no user; its ``userId`` is the name of who switched."""
+ACTIONS: Final = ("pause", "resume", "ramp")
+PAUSED: Final = "guidance_paused"
+OUTSIDE: Final = "outside_ramp"
+AT_SIGNUP: Final = ("on", PAUSED, OUTSIDE)
+"""What held for a person at their sign-up, as ``Person.at_signup`` numbers it."""
+MOST_KEPT: Final = 64
+"""Switches of a tenant that are kept. The oldest of more become what held before all."""
+VERSION: Final = 1
+
+
+class Setting(NamedTuple):
+    """What holds for a tenant: whether guidance is paused, and the share of people who may be guided."""
+
+    paused: bool = False
+    share: float = 1.0
+
+    def after(self, action: str, share: float) -> Setting:
+        """What holds after a switch. A ramp does not end a pause, and a pause keeps the share."""
+        return self._replace(share=share) if action == "ramp" else self._replace(paused=action == "pause")
+
+    def reason(self, draw: float) -> str:
+        """The reason code against guiding the person of this ramp draw; empty where there is none."""
+        return PAUSED if self.paused else OUTSIDE if draw >= self.share else ""
+
+
+_ON: Final = Setting()
+
+
+class Switch(msgspec.Struct, gc=False, array_like=True):
+    """One switch. ``times``: partition → log time from which it holds there. ``switched_at`` is the clock of who switched."""
+
+    id: str
+    action: str
+    share: float
+    switched_at: int
+    times: dict[int, int]
+
+    def holds_from(self, partition: int) -> int:
+        """The log time of ``partition`` from which the switch holds."""
+        found = self.times.get(partition)
+        return found if found is not None else min(self.times.values())
+
+
+class History(msgspec.Struct, gc=False, array_like=True):
+    """The switches of one tenant, the oldest first, and what held before them."""
+
+    tenant: str
+    paused: bool = False
+    share: float = 1.0
+    switches: list[Switch] = []
+
+    def take(self, event: Event) -> Switch | None:
+        """Take a switch, or a copy of one. Return it as it is now, None where it is known already."""
+        known = next((each for each in self.switches if each.id == event.id), None)
+        if known is None:
+            action = str(event.payload["action"])
+            share = float(event.payload["share"]) if action == "ramp" else 1.0
+            known = Switch(event.id, action, share, event.timestamp, {})
+            self.switches = [*self.switches, known]
+        elif event.partition in known.times:
+            return None
+        known.times[event.partition] = event.log_time + 1
+        self.switches = sorted(self.switches, key=lambda each: (min(each.times.values()), each.switched_at, each.id))
+        if len(self.switches) > MOST_KEPT:
+            oldest = self.switches.pop(0)
+            self.paused, self.share = Setting(self.paused, self.share).after(oldest.action, oldest.share)
+        return known
+
+    def settings(self, partition: int) -> tuple[list[int], list[Setting]]:
+        """Log times of ``partition`` at which something else begins to hold, in order, and what: one setting more than times."""
+        turns = sorted((each.holds_from(partition), each.switched_at, each.id, each.action, each.share) for each in self.switches)
+        settings = [Setting(self.paused, self.share)]
+        for _, _, _, action, share in turns:
+            settings.append(settings[-1].after(action, share))
+        return [turn[0] for turn in turns], settings
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(History)
+
+
+def encode(history: History) -> bytes:
+    """Encode a history: one version byte, then the MessagePack array of its fields in order."""
+    return bytes([VERSION]) + _encoder.encode(history)
+
+
+def decode(data: bytes) -> History:
+    """Decode a history. Raises ``SnapshotError``."""
+    if data[:1] != bytes([VERSION]):
+        raise SnapshotError(f"the snapshot of switches has version {data[:1].hex()}, this release reads {VERSION:02x}")
+    try:
+        return _decoder.decode(memoryview(data)[1:])
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"the snapshot of switches is damaged: {error}") from error
+
+
+class Switches:
+    """The switches of all tenants in one process. One for each flow object; any thread may call it.
+
+    It is no state: a restart fills it again from the snapshots of the step ``switches``. A question about a log time has the same answer
+    for ever once the messages up to it have been read.
+    """
+
+    def __init__(self) -> None:
+        """Guidance is on for everybody."""
+        self._histories: dict[str, History] = {}
+        self._turns: dict[str, dict[int, tuple[list[int], list[Setting]]]] = {}
+        self._lock: Final = Lock()
+
+    def take(self, event: Event) -> None:
+        """Take a switch, or a copy of one; a known one changes nothing."""
+        with self._lock:
+            history = self._histories.setdefault(event.tenant, History(event.tenant))
+            if history.take(event) is not None:
+                self._turns = {**self._turns, event.tenant: {}}
+
+    def restore(self, data: bytes) -> None:
+        """Take what a snapshot holds of a tenant. Every lane has the same, so the first is enough. Raises ``SnapshotError``."""
+        history = decode(data)
+        with self._lock:
+            if history.tenant not in self._histories:
+                self._histories[history.tenant] = history
+                self._turns = {**self._turns, history.tenant: {}}
+
+    def at(self, tenant: str, partition: int, log_time: int) -> Setting:
+        """What holds for ``tenant`` at ``log_time`` of ``partition``."""
+        turns = self._turns.get(tenant)
+        if turns is None:
+            return _ON
+        found = turns.get(partition)
+        if found is None:
+            with self._lock:
+                found = turns[partition] = self._histories[tenant].settings(partition)
+        return found[1][bisect_right(found[0], log_time)]
+
+
+def ramp_draw(draw: float) -> float:
+    """The draw of a person for ramps, in [0, 1), from that for their group: independent of it, and kept by whatever keeps it."""
+    return uniform(b"ramp", repr(draw))
+
+
+def fault_of(event_type: str, anonymous: bool, payload: Any) -> str:
+    """What is wrong with the payload of a switch; empty for nothing."""
+    action, share = payload.get("action"), payload.get("share")
+    if anonymous:
+        return "userId must name who switches"
+    if action not in ACTIONS:
+        return f"action must be one of {', '.join(ACTIONS)}"
+    if action == "ramp" and (isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1):
+        return "share must be a number from 0 to 1"
+    because = payload.get("because", "")
+    return "" if isinstance(because, str) else "because must be a text"
