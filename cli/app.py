@@ -17,6 +17,7 @@ from cli import (
     evaluate,
     explain,
     gateway,
+    guidance,
     import_,
     keys,
     llm,
@@ -94,6 +95,13 @@ _catalogs.command("check", short_help="Check a catalog and its prompts.", contex
 _catalogs.command("draft", short_help="Draft a catalog from a log of events.", context_settings=_CONTEXT)(catalog_draft.draft)
 _catalogs.command("fit", short_help="Set the times of a catalog's steps from a log.", context_settings=_CONTEXT)(catalog_fit.fit)
 app.add_typer(_catalogs, name="catalog")
+
+_guidance = typer.Typer(rich_markup_mode=None, help="Pause guidance, resume it, or ramp it up.", context_settings=_CONTEXT)
+_guidance.command("pause", short_help="Give guidance to nobody, take back what is shown.", context_settings=_CONTEXT)(guidance.pause)
+_guidance.command("resume", short_help="End a pause.", context_settings=_CONTEXT)(guidance.resume)
+_guidance.command("ramp", short_help="Let a share of the users be guided.", context_settings=_CONTEXT)(guidance.ramp)
+_guidance.command("status", short_help="Show whether it is on, and who switched it.", context_settings=_CONTEXT)(guidance.status)
+app.add_typer(_guidance, name="guidance")
 
 _keys = typer.Typer(rich_markup_mode=None, help="Create and revoke the keys of the gateway.", context_settings=_CONTEXT)
 _keys.command("create", short_help="Create a key and print it.", context_settings=_CONTEXT)(keys.create)

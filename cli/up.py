@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from local.data_dir import DataDir
     from local.supervisor import Part
 
-_LIVE: Final = "live"
+LIVE: Final = "live"
+"""Its directory in the data directory, unless one is named."""
 _JOB_STOP_SECONDS: Final = 60.0  # the last snapshot, and the rows that are on their way
 _GATEWAY_STOP_SECONDS: Final = 15.0  # longer than it lets requests end
 _ASK_SECONDS: Final = 1.0
@@ -61,7 +62,7 @@ def up(
     refuse_demo(settings)
     directory = DataDir.create(settings.data_dir)
     if settings.origin("data_dir") == "default":
-        directory = DataDir.create(directory.path / _LIVE)  # apart from runs on files, which have another secret, and often another catalog
+        directory = DataDir.create(directory.path / LIVE)  # apart from runs on files, which have another secret, and often another catalog
     directory.check_catalog(catalog_id)
     if directory.is_running():
         raise DataDirInUseError(f"{directory.describe_owner()}; stop it first, or choose another directory with --data-dir.")

@@ -2,6 +2,10 @@
 
 The outcome is activation within ``WINDOW`` of sign-up. Only *matured* people count, whose window has closed; newer people had less time
 and would bias the rates. People are ordered by sign-up, which is the order of maturing.
+
+Guidance may be paused, or ramped to a share of people. Who signed up while it was paused or outside of the share is left out, in all groups
+alike: that says nothing about guidance, and was known before anything became of them, so leaving them out cannot favour a group. Who signed
+up before a pause counts, though guidance ended early for them. Otherwise a pause because of harm would remove those who were harmed.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from evaluation.arrays import ratio
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, RULES, Evidence
 from evaluation.sequences import Path, difference, difference_fixed
 from evaluation.truth import SealedTruth
+from state.decision.switches import OUTSIDE, PAUSED
 from state.duration import DAY
 
 WINDOW: Final = 7 * DAY
@@ -68,22 +73,34 @@ class TrueLift:
 
 @dataclass(frozen=True, slots=True)
 class EffectReport:
-    """One rate per group, one lift per pair of groups with matured people, and the true lift if the sealed truth is given."""
+    """One rate per group, one lift per pair of groups with matured people, and the true lift if the sealed truth is given.
+
+    ``left_out``: people who signed up while guidance was paused, or outside of the share that might be guided.
+    """
 
     groups: tuple[GroupRate, ...]
     lifts: tuple[Lift, ...]
     immature: int
     true_lift: TrueLift | None = None
+    left_out: int = 0
 
     def lift_of(self, treated: str, control: str) -> Lift | None:
         """Return one comparison, None if one of the groups has no matured people."""
         return next((lift for lift in self.lifts if (lift.treated, lift.control) == (treated, control)), None)
 
 
+_GUIDABLE: Final = ~pl.col("guidance_at_signup").fill_null("").is_in([PAUSED, OUTSIDE])
+
+
+def _signed_up(evidence: Evidence) -> pl.DataFrame:
+    return evidence.people.filter(pl.col("experiment_group").is_in(GROUPS) & (pl.col("signup_at") > 0))
+
+
 def matured(evidence: Evidence) -> pl.DataFrame:
-    """Return people whose window has closed, in order of sign-up, with ``activated`` (bool) within it."""
+    """Return people who count and whose window has closed, in order of sign-up, with ``activated`` (bool) within it."""
     return (
-        evidence.people.filter(pl.col("experiment_group").is_in(GROUPS) & (pl.col("signup_at") > 0))
+        _signed_up(evidence)
+        .filter(_GUIDABLE)
         .filter(pl.col("signup_at") + WINDOW <= evidence.until)
         .with_columns(activated=(pl.col("activated_at") > 0) & (pl.col("activated_at") <= pl.col("signup_at") + WINDOW))
         .sort("signup_at", "user_id")
@@ -113,8 +130,15 @@ def effect(
         for treated, control in COMPARISONS
         if counted[treated] and counted[control]
     )
-    signed_up = evidence.people.filter(pl.col("experiment_group").is_in(GROUPS) & (pl.col("signup_at") > 0)).height
-    return EffectReport(tuple(rates), lifts, signed_up - people.height, None if truth is None else true_lift(evidence, truth))
+    signed_up = _signed_up(evidence)
+    counting = signed_up.filter(_GUIDABLE).height
+    return EffectReport(
+        groups=tuple(rates),
+        lifts=lifts,
+        immature=counting - people.height,
+        true_lift=None if truth is None else true_lift(evidence, truth),
+        left_out=signed_up.height - counting,
+    )
 
 
 def _share(treated: str, control: str, shares: Mapping[str, float], counted: Mapping[str, int]) -> float:

@@ -30,6 +30,7 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "segment": _TEXT,
         "signup_at": _MS,
         "activated_at": _MS,
+        "guidance_at_signup": _TEXT,
     },
     "decisions": {
         "decision_id": _TEXT,
@@ -109,6 +110,7 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
 """Table -> columns that the statistics read. Frames may hold more columns."""
 
 _OPTIONAL: Final = {
+    ("people", "guidance_at_signup"),
     ("decisions", "catalog_version"),
     ("signals", "score"),
     ("signals", "evidence"),

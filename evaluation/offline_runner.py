@@ -7,6 +7,7 @@ evidence nor statistics.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, Protocol
@@ -19,9 +20,11 @@ from state.decision.bandit import Bandit, Learner
 from state.decision.chooser import Choices, Chooser
 from state.decision.composer import Composer
 from state.decision.messages import Decision, DecisionOutcome, DecisionRequest, input_order
+from state.decision.switches import Switches
 from state.events import decode
 from state.ids import Keys
 from state.messages import Message
+from state.person.arrivals import GuidanceSwitched
 from state.person.collector import Collector, Row
 from state.person.fold import Fold
 from state.person.person import Person
@@ -44,6 +47,7 @@ from state.stuck.estimator import Estimator, new_estimator
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD, ParameterStore
 from state.timer_wheel import TimerWheel
+from state.vocabulary import SWITCHED
 
 PARTITION: Final = 0
 
@@ -55,7 +59,8 @@ class OfflineRunner:
         self.plan = plan
         self._keys = keys
         self._parameters = ParameterStore()
-        self._fold = Fold(plan, keys, self._parameters)
+        self._switches = Switches()
+        self._fold = Fold(plan, keys, self._parameters, self._switches)
         self._estimators: dict[str, Estimator] = {}
         self._chooser = Chooser(plan)
         self._composer = Composer(plan, keys)
@@ -63,6 +68,7 @@ class OfflineRunner:
         self._learners: dict[str, Bandit] = {}
         self._wheel = TimerWheel()
         self._timer_at: dict[str, int] = {}
+        self._woken_at: list[tuple[int, str]] = []
         self._records: dict[str, tuple[int, bytes]] = {}
         self._rows: dict[type[Fact], dict[tuple[Any, ...], Any]] = {kind: {} for kind in _KEYS}
         self._now = 0
@@ -78,6 +84,11 @@ class OfflineRunner:
         if isinstance(event, DeadLetter):
             self.dead_letters += 1
             return
+        if event.type == SWITCHED:
+            self._switches.take(event)
+            if event.payload["action"] != "resume":
+                bisect.insort(self._woken_at, (event.log_time + 1, event.tenant))
+            return
         self.events += 1
         key = self._keys.stream_key(event.tenant, event.user)
         out = Collector(key)
@@ -89,20 +100,27 @@ class OfflineRunner:
     def tick(self, at: int, seq: int) -> None:
         """Run all timers due at log time ``at``."""
         self._now = max(self._now, at)
-        outputs: list[Collector] = []
+        outputs: dict[str, Collector] = {}
+        while self._woken_at and self._woken_at[0][0] <= at:
+            switched_at, tenant = self._woken_at.pop(0)
+            for key in sorted(self._wheel.keys(PARTITION)):
+                out = outputs.setdefault(key, Collector(key))
+                out.begin(seq)
+                self._fold.switched(self._people[key], GuidanceSwitched(tenant, switched_at, seq), out)
         for key in self._wheel.pop_due(PARTITION, at):
-            out, person = Collector(key), self._people[key]
+            out, person = outputs.setdefault(key, Collector(key)), self._people[key]
             out.begin(seq)
             if self._timer_at.get(key, at + 1) <= at:
                 del self._timer_at[key]
             self._fold.advance(person, at, out)
-            self._set_timer(key, person)
-            outputs.append(out)
-        self._dispatch(outputs)
+        for key in outputs:
+            self._set_timer(key, self._people[key])
+        self._dispatch(list(outputs.values()))
 
     def next_timer(self) -> int | None:
         """Return the log time of the earliest timer, None without timers."""
-        return self._wheel.next_due(PARTITION)
+        due = self._wheel.next_due(PARTITION)
+        return min([*([] if due is None else [due]), *(at for at, _ in self._woken_at[:1])], default=None)
 
     def read(self, users: list[str]) -> list[bytes | None]:
         """Return the records of ``users`` as an app would read them from Redis."""

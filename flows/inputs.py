@@ -77,12 +77,14 @@ def _kafka_source(settings: Settings, plan: Plan, side: SideChannels, stop: Stop
 
 
 def file_source(
-    path: Path, settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest, model: ModelService | None
+    path: Path, settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest, model: ModelService | None, switches: Path
 ) -> JsonlSource:
     """The file at ``path``. It is read faster than real time, so it pauses while many model calls are pending: most texts would be late."""
     policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
     paused: Callable[[], bool] = never if model is None else lambda: not model.gate.open()
-    return JsonlSource(path, peek_timestamp, policy, now=wall_clock, peek_person=peek_person, stopping=stop, paused=paused)
+    return JsonlSource(
+        path, peek_timestamp, policy, now=wall_clock, peek_person=peek_person, stopping=stop, paused=paused, switches=switches
+    )
 
 
 def population_source(

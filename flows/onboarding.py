@@ -21,6 +21,7 @@ from operators.identify import identify_step
 from operators.link import VisitorIds, link_step
 from operators.sink_batches import dead_letter_batches, effect_batches
 from operators.stitch import stitch_step
+from operators.switches import SharedSwitches, switches_step
 from operators.timer_registry import TimerRegistry
 from operators.timers import timers_step
 from operators.track import track_step
@@ -36,13 +37,15 @@ class SideChannels:
 
     ``timers``: ``track`` registers deadlines, ``timers`` and the source read them. ``parameters``: ``estimate`` publishes what it has
     learned, ``track`` reads it at the next boundary of log time. ``counters``: ``counters`` shows its totals, displays and metrics read
-    them. ``visitors``: ``link`` notes the ids of visitors, and hears of each that turns out to be a user's.
+    them. ``visitors``: ``link`` notes the ids of visitors, and hears of each that turns out to be a user's. ``switches``: ``decode`` and
+    ``switches`` publish what people in charge decided, ``track`` asks what holds at a log time.
     """
 
     timers: TimerRegistry = field(default_factory=TimerRegistry)
     parameters: ParameterStore = field(default_factory=ParameterStore)
     counters: CounterView = field(default_factory=CounterView)
     visitors: VisitorIds = field(default_factory=VisitorIds)
+    switches: SharedSwitches = field(default_factory=SharedSwitches)
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,11 @@ def build(parts: FlowParts) -> Dataflow:
 
     # Messages become events, or dead letters with a reason. Log time passes, and wakes people.
     messages = op.input("messages", flow, parts.source)
-    decoded = decode_step("decode", messages, keys)
-    due = timers_step("timers", decoded, side.timers, lanes)
+    decoded = decode_step("decode", messages, keys, side.switches)
+    due = timers_step("timers", decoded, side.timers, lanes, plan.limits.recommendation_ttl)
+
+    # People in charge pause guidance, resume it, or give it to a share of people.
+    switched = switches_step("switches", decoded, side.switches, side.timers)
 
     # What a visitor did before signing in counts for the user; what happens to the user later reaches the visitor.
     linked = link_step("link", decoded, side.visitors, lanes)
@@ -82,7 +88,7 @@ def build(parts: FlowParts) -> Dataflow:
 
     # Each person's state: progress, signs of being stuck, whether to guide, what became of guidance.
     arrivals = op.merge("arrivals", identified, due)
-    tracked = track_step("track", arrivals, plan, keys, side.timers, side.parameters)
+    tracked = track_step("track", arrivals, plan, keys, side.timers, side.parameters, side.switches)
 
     # How long steps take, and what being stuck looks like, is learned from how episodes end.
     estimated = estimate_step("estimate", tracked, plan, side.parameters)
@@ -99,7 +105,7 @@ def build(parts: FlowParts) -> Dataflow:
     op.output("recommendations", effect_batches("effects", changes, partitions), parts.recommendations)
 
     # Analysts read ClickHouse: every event, signal, decision, non-decision and outcome. The heartbeat makes their rows durable.
-    evidence: Stream[Any] = op.merge("evidence", decoded, tracked, estimated, chosen, composed, *enriched)
+    evidence: Stream[Any] = op.merge("evidence", decoded, switched, tracked, estimated, chosen, composed, *enriched)
     rows = facts_step("facts", evidence, partitions)
     beats = heartbeat_step("heartbeat", decoded, partitions)
     op.output("clickhouse", op.merge("rows", rows, beats), parts.facts)

@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from state.events import Event
+from state.vocabulary import SWITCHED
 
 Kind = Literal["publishable", "server", "user"]
 
@@ -53,6 +54,8 @@ class SenderRules:
         """Return why ``caller`` may not send ``event``, or None. The event is valid."""
         if event.tenant != caller.tenant:
             return _forbidden("tenantId", "the key belongs to another tenant; leave tenantId out")
+        if event.type == SWITCHED:
+            return _forbidden("eventType", f"no key may send {SWITCHED}; run `onramp guidance` beside the job")
         if caller.kind == "server":
             return None
         if caller.kind == "publishable":

@@ -9,6 +9,7 @@
 ├── state/               Bytewax recovery
 ├── log/                 local event log of `onramp up`
 ├── up/                  what the processes of `onramp up` say
+├── guidance.jsonl       switches of guidance for runs on files
 ├── keys.json            keys of the gateway, hashed; keys.lock beside it
 ├── demo.key             key of the demo page of `onramp up`, which may stand in any page
 ├── clickhouse/          embedded ClickHouse; its process, address and password are in server/ of it
@@ -81,6 +82,7 @@ class DataDir:
         self.valkey = path / "valkey"
         self.spool = path / "spool"
         self.dead_letters = path / "dead_letters.jsonl"
+        self.switches = path / "guidance.jsonl"
         self.keys = path / "keys.json"
         self.event_log = path / "log"
         self.process_logs = path / "up"

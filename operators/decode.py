@@ -7,6 +7,7 @@ from bytewax.dataflow import Stream
 
 from state import counters
 from state.counters import CounterTotals
+from state.decision.switches import Switches
 from state.events import Event, decode
 from state.ids import Keys
 from state.messages import Message, Tick
@@ -15,6 +16,7 @@ from state.person.chains import REFUSED_CIRCULAR
 from state.records.dead_letter import DeadLetter
 from state.records.fact_builders import dead_letter_fact
 from state.records.facts import Fact
+from state.vocabulary import SWITCHED
 
 Addressed = tuple[str, Event]
 
@@ -23,15 +25,16 @@ class Decoded:
     """One batch of the source, sorted by destination, each kind in input order.
 
     ``events`` are those of users, under their keys. ``identity`` holds the inputs of ``link``: events of anonymous visitors and
-    ``VisitorMerged`` under the visitor's key, ``user_deleted`` under the user's.
+    ``VisitorMerged`` under the visitor's key, ``user_deleted`` under the user's. ``switches`` concern a tenant and no user.
     """
 
-    __slots__ = ("counts", "events", "identity", "rejected", "ticks")
+    __slots__ = ("counts", "events", "identity", "rejected", "switches", "ticks")
 
     def __init__(self) -> None:
         self.events: list[Addressed] = []
         self.identity: list[tuple[str, Event | VisitorMerged]] = []
         self.rejected: list[DeadLetter] = []
+        self.switches: list[Event] = []
         self.ticks: list[Tick] = []
         self.counts: CounterTotals = {}
 
@@ -42,10 +45,10 @@ class Decoded:
 
 
 class Decoder:
-    """Decodes batches and computes the key of each event."""
+    """Decodes batches and computes the key of each event. Switches of guidance are in ``switches`` when the batch goes on."""
 
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
+    def __init__(self, keys: Keys, switches: Switches | None = None) -> None:
+        self._keys, self._switches = keys, switches or Switches()
 
     def __call__(self, batch: list[Message | Tick]) -> list[Decoded]:
         """Decode one batch. Raises for no message content."""
@@ -60,6 +63,10 @@ class Decoder:
                 counters.count(out.counts, counters.MESSAGES_REJECTED, decoded.reason)
                 continue
             event: Event = decoded  # type: ignore[assignment]
+            if event.type == SWITCHED:
+                self._switches.take(event)
+                out.switches.append(event)
+                continue
             addressed = key_of(event.tenant, event.user), event
             if event.anonymous or event.type == "user_deleted":
                 out.identity.append(addressed)
@@ -67,7 +74,7 @@ class Decoder:
                 out.events.append(addressed)
             if event.type == "identity_merged":
                 self._merge(event, addressed[0], out)
-        if read := len(batch) - len(out.ticks):
+        if read := len(batch) - len(out.ticks) - len(out.switches):
             out.counts[counters.MESSAGES_READ.name] = read
         return [out]
 
@@ -93,6 +100,6 @@ class Decoder:
         out.identity.append((key, merged))
 
 
-def decode_step(step_id: str, up: Stream[Message | Tick], keys: Keys) -> Stream[Decoded]:
+def decode_step(step_id: str, up: Stream[Message | Tick], keys: Keys, switches: Switches) -> Stream[Decoded]:
     """Decode ``up``: one ``Decoded`` for each batch of the source."""
-    return op.flat_map_batch(step_id, up, Decoder(keys))
+    return op.flat_map_batch(step_id, up, Decoder(keys, switches))

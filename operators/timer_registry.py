@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
+from typing import Final
 
 from state.timer_wheel import TimerWheel
+
+_EVERYBODY: Final = "everybody "
+"""Begins the key of a timer for all people of a tenant. No person's key does: those are hexadecimal digits."""
 
 
 class TimerRegistry:
@@ -14,10 +18,11 @@ class TimerRegistry:
     ``threading.get_ident()``: Bytewax makes a new Python thread state for every call, and a ``threading.local`` would lose its value.
     """
 
-    __slots__ = ("_wheels",)
+    __slots__ = ("_everybody", "_wheels")
 
     def __init__(self) -> None:
         self._wheels: dict[int, TimerWheel] = {}
+        self._everybody: dict[int, set[tuple[int, str, int]]] = {}
 
     def for_this_thread(self) -> TimerWheel:
         """Return the wheel of the calling thread."""
@@ -26,6 +31,18 @@ class TimerRegistry:
         if wheel is None:
             wheel = self._wheels[thread] = TimerWheel()
         return wheel
+
+    def wake_everybody(self, partition: int, tenant: str, deadline: int) -> None:
+        """Wake everybody of ``tenant`` who has a timer on this worker once the time of ``partition`` has reached ``deadline``."""
+        known = self._everybody.setdefault(threading.get_ident(), set())
+        if (partition, tenant, deadline) not in known:  # every lane asks for it
+            known.add((partition, tenant, deadline))
+            self.for_this_thread().register(partition, _EVERYBODY + tenant, deadline)
+
+    @property
+    def wakes(self) -> bool:
+        """Whether there was a timer for everybody on any worker."""
+        return bool(self._everybody)
 
     def peek(self, partition: int) -> int | None:
         """Return the earliest deadline of ``partition`` among all workers of this process, or None. Any thread may call it.
@@ -39,3 +56,8 @@ class TimerRegistry:
     def __len__(self) -> int:
         """Return the number of timers registered, stale ones included."""
         return sum(len(wheel) for wheel in tuple(self._wheels.values()))
+
+
+def tenant_to_wake(key: str) -> str | None:
+    """The tenant of a timer for everybody; None for the key of a person."""
+    return key.removeprefix(_EVERYBODY) if key.startswith(_EVERYBODY) else None

@@ -15,10 +15,11 @@ from state import counters
 from state.catalog.plan import Plan
 from state.counters import CounterTotals
 from state.decision.messages import DecisionOutcome, DecisionRequest
+from state.decision.switches import Switches
 from state.events import Event
 from state.ids import Keys
 from state.person import snapshot
-from state.person.arrivals import Arrival, TimerDue, VisitorDeleted, VisitorMerged
+from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged
 from state.person.collector import Collector, Row
 from state.person.fold import Fold
 from state.person.person import Person
@@ -87,6 +88,10 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
                 fold.due(person, value, out)  # type: ignore[arg-type]
                 if self._armed <= value.at:  # type: ignore[union-attr]
                     self._armed = 0  # otherwise an older timer fired, and the armed one is still registered
+            elif kind is GuidanceSwitched:
+                if person is not None:
+                    out.begin(value.seq)
+                    fold.switched(person, value, out)  # type: ignore[arg-type]
             else:
                 if not self._key:
                     out.key = self._find_key(value)  # type: ignore[arg-type]
@@ -132,10 +137,10 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
 
 
 def track_logic(
-    plan: Plan, keys: Keys, timers: TimerRegistry, parameters: ParameterStore | None = None
+    plan: Plan, keys: Keys, timers: TimerRegistry, parameters: ParameterStore | None = None, switches: Switches | None = None
 ) -> Callable[[bytes | None], TrackLogic]:
-    """Builder for ``stateful_batch``. ``estimate`` publishes in ``parameters``."""
-    fold = Fold(plan, keys, parameters)
+    """Builder for ``stateful_batch``. ``estimate`` publishes in ``parameters``, ``decode`` in ``switches``."""
+    fold = Fold(plan, keys, parameters, switches)
     return lambda resume_state: TrackLogic(fold, keys, timers, resume_state)
 
 
@@ -146,6 +151,7 @@ def track_step(
     keys: Keys,
     timers: TimerRegistry,
     parameters: ParameterStore,
+    switches: Switches,
 ) -> Stream[Tracked]:
     """Keep every person's state. Emits one ``Tracked`` for each batch."""
 
@@ -159,5 +165,5 @@ def track_step(
         return [tracked]
 
     arrivals: KeyedStream[Arrival] = op.flat_map_batch(f"{step_id}_by_person", up, by_person)
-    collected = op.stateful_batch(step_id, arrivals, track_logic(plan, keys, timers, parameters))
+    collected = op.stateful_batch(step_id, arrivals, track_logic(plan, keys, timers, parameters, switches))
     return op.flat_map_batch(f"{step_id}_gather", collected, gather)

@@ -28,6 +28,9 @@ def show_effect(console: Console, report: RunReport) -> None:
     heading(
         console, "Activation within 7 days of sign-up", f"{count(people, 'user')}; {count(effect.immature, 'is', 'are')} too new to count"
     )
+    if effect.left_out:
+        who = count(effect.left_out, "user is", "users are")
+        lines(console, Text(f"{who} left out: at sign-up guidance was paused, or not given to them. That holds for all groups alike."))
     if not people:
         lines(console, Text("No user signed up 7 days ago or longer, so there is nothing to compare yet.", style="dim"))
         return

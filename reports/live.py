@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from reports import bandit, effect, funnel, llm, non_decisions, observing, stuck, trust
+from reports import bandit, effect, funnel, llm, non_decisions, observing, stuck, switches, trust
 from reports.evidence import load
 from reports.render import lines
 from reports.report_json import report_json
@@ -55,6 +55,7 @@ def as_json(facts: Facts, report: RunReport | None, tenant: str, *, only: bool) 
     return {
         **{view: _rows(facts, view, tenant if only else None) for view in _VIEWS},
         "unknownTimeZones": trust.unknown_zones(facts, tenant),
+        "guidance": switches.read(facts, tenant),
         "verdict": None if report is None else {"tenantId": tenant, **report_json(report)},
         "observed": None if report is None else observing.observed_json(report),
         "llm": None if report is None else llm.as_record(llm.read(facts, tenant), report.model),
@@ -72,6 +73,7 @@ def _rows(facts: Facts, view: str, tenant: str | None) -> list[dict[str, Any]]:
 def show(console: Console, facts: Facts, report: RunReport, tenant: str) -> None:
     """Print every section that has something to show."""
     with console.capture() as first:
+        switches.show(console, switches.read(facts, tenant))
         observing.show_observed(console, report) if report.observed is not None else effect.show_effect(console, report)
     console.file.write(first.get().removeprefix("\n"))  # every section begins with an empty line; nothing stands above this one
     funnel.show_activation(console, facts, tenant)

@@ -125,6 +125,7 @@ def _effect(report: EffectReport) -> Json:
         "lift": None if lift is None else lift.lift,
         "liftInterval": None if lift is None else [lift.lower, lift.upper],
         "liftClaimed": None if lift is None else lift.claimed,
+        "leftOut": report.left_out,
         "lifts": [_lift(each) for each in report.lifts],
     }
 

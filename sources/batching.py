@@ -7,6 +7,9 @@ make them known without ending a batch at every slot:
 - No timer is registered for earlier than ``lookahead`` after the log time of the item that registers it. A batch may therefore extend
   that far across slots without another look at the timers.
 
+A switch of guidance wakes people from the next millisecond on, sooner than the lookahead. So a source ends its batch after a message that
+may be one (``state.events.may_switch``).
+
 Learned parameters change at boundaries of log time (``state/stuck/parameters.py``). So no batch extends across a boundary, and no tick
 fires timers on both sides of one: items after the boundary need the parameters that were learned before it.
 """

@@ -36,7 +36,9 @@ class Counter(msgspec.Struct, frozen=True):
         return {name[len(prefix) :]: total for name, total in sorted(totals.items()) if name.startswith(prefix) and total}
 
 
-MESSAGES_READ: Final = Counter("messages_read", "messages", "messages taken from the source, rejected ones included")
+MESSAGES_READ: Final = Counter(
+    "messages_read", "messages", "messages taken from the source, rejected ones included, switches of guidance not"
+)
 MESSAGES_REJECTED: Final = Counter("messages_rejected", "messages", "messages that became dead letters", "reason")
 EVENTS_APPLIED: Final = Counter("events_applied", "events", "events that changed a user's state")
 EVENTS_DUPLICATE: Final = Counter("events_duplicate", "events", "events whose id this user had sent before")

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from state.placeholders import names_nobody, stands_for_nothing
 from state.time_zones import read_zone
-from state.vocabulary import SURFACE
+from state.vocabulary import SURFACE, SWITCH_ACTIONS, SWITCHED
 
 Scalar = bool | int | float | str
 
@@ -209,7 +209,7 @@ REQUIRED: Final[dict[str, str]] = {
 }
 """Event type → the payload field that it requires, a non-empty string."""
 
-CHECKED: Final = frozenset({"signup", "identify", "preferences_changed"})
+CHECKED: Final = frozenset({"signup", "identify", "preferences_changed", SWITCHED})
 """Event types whose payload ``fault_of`` judges."""
 
 
@@ -218,8 +218,19 @@ def fault_of(event_type: str, payload: Mapping[str, Any]) -> str:
     if event_type == "preferences_changed":
         found = read_preferences(payload)
         return "" if found.refuses else "; ".join(f"{name} {fault}" for name, fault in found.unread.items())
+    if event_type == SWITCHED:
+        return _fault_of_switch(payload)
     traits = payload.get("traits")
     return "" if traits is None or isinstance(traits, dict) else f"traits is {_shown(traits)}; send an object"
+
+
+def _fault_of_switch(payload: Mapping[str, Any]) -> str:
+    action, share, because = payload.get("action"), payload.get("share"), payload.get("because", "")
+    if action not in SWITCH_ACTIONS:
+        return f"action is {_shown(action)}; send one of {', '.join(SWITCH_ACTIONS)}"
+    if action == "ramp" and (isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1):
+        return f"share is {_shown(share)}; send a number from 0 to 1"
+    return "" if isinstance(because, str) else f"because is {_shown(because)}; send a text"
 
 
 def _shown(value: object) -> str:
@@ -295,6 +306,9 @@ FIELDS: Final = (
         f"a string with a letter, up to {LONGEST_TRAIT} characters; an empty one removes it",
         "counted; the name known before stays. Numbers, `null`, `N/A`, `undefined`, `{{first_name}}`, `%FNAME%` and the like are no names",
     ),
+    Field("action", f"`{SWITCHED}`", "`pause`, `resume` or `ramp`", _REJECTED),
+    Field("share", f"`{SWITCHED}` with `ramp`", "a number from `0` to `1`", _REJECTED),
+    Field("because", f"`{SWITCHED}`", "a text", _REJECTED),
     Field(
         "traits.persona, useCase, companySize, signupSource, tier, locale",
         "`signup`, `identify`",

@@ -21,7 +21,7 @@ from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS, is_placeholder_id
 from state.records.dead_letter import DeadLetter
 from state.times import YEAR_2000
 from state.traceparent import read_traceparent
-from state.vocabulary import EVENT_TYPES
+from state.vocabulary import KNOWN_TYPES, SWITCHED
 
 MAX_MESSAGE: Final = 1_048_576
 MAX_PAYLOAD: Final = 32_768
@@ -31,6 +31,7 @@ MIN_TIMESTAMP: Final = YEAR_2000
 MAX_AHEAD: Final = 86_400_000
 """How far a timestamp may be ahead of the message's time reference, in milliseconds."""
 
+_SWITCHED: Final = SWITCHED.encode()
 _HIDDEN_IN_WORDS: Final = "control, invisible and bidirectional-control characters"
 
 SCHEMA_PREFIX: Final = 5
@@ -148,6 +149,11 @@ def peek_timestamp(value: bytes) -> int | None:
         return None
 
 
+def may_switch(value: bytes) -> bool:
+    """Whether a message may be a switch of guidance: false for certain, true nearly so. Fast; a source ends its batch after such a one."""
+    return _SWITCHED in value
+
+
 def _milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
@@ -196,7 +202,7 @@ def _decode(message: Message) -> Event:
     user, event_id, anonymous = wire.user_id, wire.event_id, False
     if user is None or user.strip() in PLACEHOLDER_IDS or (user[0] in TAG_BEGINS and is_placeholder_id(user)):
         user, anonymous = _anonymous_id(wire), True
-    if wire.event_type not in EVENT_TYPES:
+    if wire.event_type not in KNOWN_TYPES:
         raise _RejectError("unknown_event_type", f"{wire.event_type[:64]!r} is not an event type")
     if wire.schema_version != 1:
         raise _RejectError("unsupported_schema_version", f"schemaVersion {wire.schema_version} is not supported; send 1")
@@ -229,8 +235,11 @@ def _decode(message: Message) -> Event:
                 raise _RejectError("bad_payload", "previousId is not an id")
             if is_placeholder_id(given):
                 raise _placeholder("previousId", given)
-    elif wire.event_type in CHECKED and (fault := fault_of(wire.event_type, payload)):
-        raise _RejectError("bad_payload", f"payload of {wire.event_type}: {fault}")
+    elif wire.event_type in CHECKED:
+        if fault := fault_of(wire.event_type, payload):
+            raise _RejectError("bad_payload", f"payload of {wire.event_type}: {fault}")
+        if anonymous and wire.event_type == SWITCHED:
+            raise _RejectError("missing_user", f"{SWITCHED} needs userId, the name of who switches")
     session = wire.session_id
     return Event(
         tenant=wire.tenant_id,
@@ -374,7 +383,7 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
             return _RejectError(wrong, f"{REJECTIONS[wrong]}: {field} {what}")
     if data.get("userId") is None and data.get("anonymousId") is None:
         return _RejectError("missing_user")
-    if data["eventType"] not in EVENT_TYPES:
+    if data["eventType"] not in KNOWN_TYPES:
         return _RejectError("unknown_event_type", f"{data['eventType'][:64]!r} is not an event type")
     if peek_timestamp(value) is None:
         return _RejectError("bad_timestamp", f"timestamp {data['timestamp']!r} is not an RFC 3339 date and time with a zone (Z or +01:00)")

@@ -39,6 +39,11 @@ class TimerWheel:
         slots = self._partitions.get(partition)
         return [] if slots is None else slots.pop(now)
 
+    def keys(self, partition: int) -> set[str]:
+        """All keys that have a timer in ``partition``. It looks at every timer."""
+        slots = self._partitions.get(partition)
+        return set() if slots is None else slots.keys()
+
     def next_due(self, partition: int) -> int | None:
         """Return the earliest deadline of ``partition``, or None. Another thread may call it; the answer may then be slightly stale."""
         slots = self._partitions.get(partition)
@@ -70,6 +75,9 @@ class _Slots:
         self.count += 1
         if self.earliest is None or deadline < self.earliest:
             self.earliest = deadline
+
+    def keys(self) -> set[str]:
+        return {key for bucket in self._buckets.values() for key in bucket[1::2]}  # type: ignore[misc]  # deadlines and keys alternate
 
     def pop(self, now: int) -> list[tuple[int, str]]:
         if self.earliest is None or self.earliest > now:

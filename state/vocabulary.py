@@ -22,6 +22,11 @@ EventType = Literal[
 ]
 EVENT_TYPES: Final[frozenset[str]] = frozenset(get_args(EventType))
 
+SWITCHED: Final = "guidance_switched"
+"""The type of the events that concern a tenant and no user: ``userId`` is the name of who switched. Only ``onramp guidance`` sends them."""
+KNOWN_TYPES: Final = EVENT_TYPES | {SWITCHED}
+SWITCH_ACTIONS: Final = ("pause", "resume", "ramp")
+
 Trigger = Literal[
     "signup",
     "step_completed",
@@ -52,6 +57,8 @@ REASONS: Final[dict[str, str]] = {
     "opted_out": "the user switched guidance off, altogether or on this channel",
     "observing": "the catalog only observes: nobody is guided",
     "existing_person": "the user does not begin the onboarding, by the catalog's `starts`",
+    "guidance_paused": "guidance is paused for everybody, by `onramp guidance pause`",
+    "outside_ramp": "the user is not among the share of users who may be guided, by `onramp guidance ramp`",
     "holdout": "the user is in the group that gets no guidance, to measure its effect",
     "suspected_bot": "the account behaves like a bot: too fast, too regular, without rest or with nothing but views",
     "trigger_disabled": "the catalog switches this trigger off",

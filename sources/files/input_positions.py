@@ -47,6 +47,8 @@ class InputPositions(msgspec.Struct, gc=False):
     streams: int = 0
     """Number of pipes read so far. Each is an input of its own and cannot be resumed."""
     inputs: dict[str, InputState] = {}
+    switches: int = 0
+    """Switches of guidance that were taken from the data directory."""
     version: int = _VERSION
 
 

@@ -36,6 +36,8 @@ from sources.files.input_positions import InputPositions, InputState, dump, file
 from sources.files.kinds import HEAD_BYTES, head_of
 from sources.files.leaps import LEAP_MS, LINES, judge
 from sources.files.lines import Chunk, LineReader
+from sources.files.switch_file import read_switches
+from state.events import may_switch
 from state.messages import Message, Tick
 from state.never import never
 from state.times import YEAR_2000
@@ -100,7 +102,8 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
     line (ms), None if it has none; ``peek_person`` returns whose line it is, None if nobody knows. Neither raises. ``now`` returns
     wall-clock milliseconds. While ``paused()`` is true nothing is read. Once ``stopping()`` is true the source ends, which gives a
     final snapshot. ``progress`` is updated in the process that reads. A line of a pipe that leaps waits for those that judge it, until
-    nothing has come for ``pipe_wait_s``; the one with which log time begins does not wait.
+    nothing has come for ``pipe_wait_s``; the one with which log time begins does not wait. New lines of the file ``switches`` come before
+    the first line (``switch_file.py``).
 
     A file that cannot be read, has changed or is damaged ends the input in order, and ``progress.error`` holds the error. An exception
     would lose the last epoch and print the engine's stack trace. The caller that runs the flow must check ``progress.error`` afterwards.
@@ -117,6 +120,7 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
         stopping: Callable[[], bool] = never,
         paused: Callable[[], bool] = never,
         pipe_wait_s: float = PIPE_WAIT_S,
+        switches: Path | None = None,
     ) -> None:
         self.path = Path(path)
         self.peek_timestamp = peek_timestamp
@@ -126,6 +130,7 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
         self.stopping = stopping
         self.paused = paused
         self.pipe_wait_s = pipe_wait_s
+        self.switches = switches
         self.progress = Progress()
 
     @override
@@ -146,6 +151,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         self._source = source
         self._positions = positions
         self._progress = source.progress
+        written = [] if source.switches is None else read_switches(source.switches)
+        self._switches = deque(written[positions.switches :])
         self._owned, self._descriptor, regular = _open(source.path)
         blocks = FileBlocks(self._descriptor, waits=not regular)
         self._blocks = SniffedBlocks(blocks, str(source.path))
@@ -183,6 +190,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             raise StopIteration
         if self._source.paused():
             return []
+        if self._switches:
+            return [self._switch(self._switches.popleft())]
         batch: list[Message | Tick] = []
         horizon: int | None = None
         full = False
@@ -221,6 +230,14 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         os.lseek(self._descriptor, state.position, os.SEEK_SET)
         return state, state.position
 
+    def _switch(self, value: bytes) -> Message:
+        """Return a switch as a message. Log time stays where it is: the switch holds for what is read from here on."""
+        positions, name = self._positions, str(self._source.switches)
+        positions.switches += 1
+        positions.seq += 2
+        at = positions.log_time
+        return Message(value, None, name, PARTITION, positions.switches, at, self._source.now(), positions.seq)
+
     def _take(self, batch: list[Message | Tick], horizon: int | None) -> tuple[int | None, bool]:
         """Move lines into ``batch``; return its horizon, and whether it is full."""
         policy, state, positions = self._source.policy, self._state, self._positions
@@ -231,7 +248,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         reference = state.seen_at
         latest = reference + FUTURE_MS
         full = False
-        while index < len(lines):
+        while index < len(lines) and not full:
             raw = lines[index]
             value = raw[:-1] if raw.endswith(b"\r") else raw
             if value and not value.isspace():
@@ -268,6 +285,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                     self._note_backward(number + 1, log_time - own)
                 seq += 2
                 batch.append(Message(value, None, name, PARTITION, number + 1, log_time, reference, seq))
+                full = may_switch(value)
             index += 1
             if self._terminated:
                 position += len(raw) + overhead

@@ -37,6 +37,7 @@ from sources.kafka.partition_watch import WATCH_EVERY_S, PartitionWatch, with_sp
 from sources.kafka.record import Fault, key_and_headers, time_of, value_of
 from sources.kafka.schema_registry import FramingError, RegistryUnavailableError, SchemaRegistry
 from sources.log_time import MIN_TIME, LogTime
+from state.events import may_switch
 from state.messages import Message, Tick
 from state.never import never
 
@@ -317,6 +318,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             if error is not None:
                 # The library may deliver the same error again, or go on behind a whole compressed batch. Ask for the next message itself.
                 self._assign()
+                break
+            if may_switch(value):
                 break
         self._measure_lag()
         return batch

@@ -77,7 +77,13 @@ class EventLog:
         Raises ``LogError``: none of them is stored then. ``LogFullError`` means that a later try succeeds once there is space. If the
         process ends before the return, all or none of them are stored.
         """
-        partitions = [zlib.crc32(record.key) % self._partitions for record in records]
+        return self._append(records, [zlib.crc32(record.key) % self._partitions for record in records])
+
+    def append_everywhere(self, value: bytes) -> list[Place]:
+        """Append a message without a key to every partition, in one transaction: all copies have one time. Otherwise like ``append``."""
+        return self._append([Record(b"", value)] * self._partitions, range(self._partitions))
+
+    def _append(self, records: Sequence[Record], partitions: Sequence[int]) -> list[Place]:
         shares: dict[int, list[Record]] = {}
         for partition, record in zip(partitions, records, strict=True):
             shares.setdefault(partition, []).append(record)

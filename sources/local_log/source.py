@@ -22,6 +22,7 @@ from sources.errors import OffsetGapError, SourceError
 from sources.headers import traceparent_of
 from sources.local_log.reader import LogReader, Stored
 from sources.log_time import MIN_TIME, LogTime
+from state.events import may_switch
 from state.messages import Message, Tick
 from state.never import never
 
@@ -184,6 +185,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             batch.append(Message(record.value, record.key, NAME, index, offset, at, reference, seq, traceparent, record.headers))
             self._offset, self._stamp = offset + 1, stamp
             self._next = place + 1
+            if may_switch(record.value):
+                break
         self._measure_lag()
         return batch
 

@@ -14,8 +14,11 @@ def is_stuck(trigger: str) -> bool:
     return trigger.startswith("stuck:")
 
 
-def reason_not_to_decide(plan: Plan, person: Person, group: str, trigger: str, step: str, at: int) -> str:
-    """The first reason code (``state/vocabulary.py``) against a decision at log time ``at``; empty where there is none."""
+def reason_not_to_decide(plan: Plan, person: Person, group: str, trigger: str, step: str, at: int, switched_off: str) -> str:
+    """The first reason code (``state/vocabulary.py``) against a decision at log time ``at``; empty where there is none.
+
+    ``switched_off`` is that of a switch. It comes before the group, so that it says the same of people of every group.
+    """
     limits = plan.limits
     if not person.path:
         return "no_path"
@@ -29,6 +32,8 @@ def reason_not_to_decide(plan: Plan, person: Person, group: str, trigger: str, s
         return "existing_person"
     if plan.observing:
         return "observing"
+    if switched_off:
+        return switched_off
     if group == "holdout":
         return "holdout"
     if person.bot:

@@ -1,7 +1,7 @@
 """Experiment groups: who is held out and gets no guidance, who is guided by rule, and for whom the bandit chooses.
 
-The group is drawn from the id under which the person was first seen, with the shares of the catalog at that moment, and kept: another share,
-0 too, applies to those who come later. Whoever moved would bring the outcomes of one treatment into the group of another.
+The group is drawn from the id under which the person was first seen, with the shares of the catalog at that moment, and kept. Another
+share, 0 too, applies to those who come later. Whoever moved would bring the outcomes of one treatment into the group of another.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NAMES: Final = ("", "holdout", "rules", "adaptive")
 
 def experiment_group(plan: Plan, person: Person) -> str:
     """``holdout``, ``rules`` or ``adaptive``; ``existing`` for a person who does not begin the onboarding, by the catalog's ``starts``."""
-    group = _NAMES[person.group]
+    group = _NAMES[person.drawn_group]
     if not plan.everyone_starts and not plan.starts(person.traits, first_seen=person.first_seen, signup_at=person.signup_at):
         return "existing"
     if group:
@@ -30,14 +30,19 @@ def experiment_draw(tenant: str, user: str) -> float:
     return uniform(b"holdout", tenant, user)
 
 
+def draw_of(person: Person) -> float:
+    """The draw of the id under which the person was first seen."""
+    return person.draw if person.draw is not None else experiment_draw(person.tenant, person.user)
+
+
 def draw_group(plan: Plan, person: Person) -> None:
     """Draw the group of a person who is new, or whose first id became known. A catalog that only observes draws none."""
-    person.group = 0 if plan.catalog.observing else _NAMES.index(_drawn(plan, person))
+    person.drawn_group = 0 if plan.catalog.observing else _NAMES.index(_drawn(plan, person))
 
 
 def _drawn(plan: Plan, person: Person) -> str:
     catalog = plan.catalog
-    draw = person.draw if person.draw is not None else experiment_draw(person.tenant, person.user)
+    draw = draw_of(person)
     if draw < catalog.holdout:
         return "holdout"
     return "rules" if draw < catalog.holdout + catalog.rules else "adaptive"

@@ -9,8 +9,9 @@ from state import counters
 from state.catalog.plan import Plan
 from state.decision.attribution import Attribution, current
 from state.decision.eligibility import arm_recovery, is_stuck, reason_not_to_decide
-from state.decision.experiment_groups import experiment_group
+from state.decision.experiment_groups import draw_of, experiment_group
 from state.decision.messages import DecisionRequest, WordingContext
+from state.decision.switches import Switches, ramp_draw
 from state.duration import DAY
 from state.ids import Keys
 from state.person.collector import Collector
@@ -26,9 +27,11 @@ from state.vocabulary import NO_COMPONENT
 class Guidance:
     """The rules of guidance for one plan. Methods change the given person and emit into the given collector."""
 
-    def __init__(self, plan: Plan, keys: Keys) -> None:
+    def __init__(self, plan: Plan, keys: Keys, switches: Switches | None = None) -> None:
+        """Without ``switches`` guidance is on for everybody."""
         self._plan: Final = plan
         self._keys: Final = keys
+        self._switches: Final = switches or Switches()
         self.attribution: Final = Attribution(plan, keys)
 
     def consider(self, out: Collector, person: Person, trigger: str, at: int, done: Mapping[str, int], step: str = "") -> None:
@@ -40,7 +43,7 @@ class Guidance:
         group = experiment_group(plan, person)
         segment = plan.segment(person.traits)
         decision = self._keys.decision_id(person.tenant, person.user, trigger, step, person.version)
-        reason = reason_not_to_decide(plan, person, group, trigger, step, at) or ("" if arms else "no_arm")
+        reason = reason_not_to_decide(plan, person, group, trigger, step, at, self.switched_off(person, at)) or ("" if arms else "no_arm")
         if reason:
             out.count(counters.NON_DECISIONS, reason)
             out.rows.append(
@@ -109,6 +112,11 @@ class Guidance:
                 context=wording_context(person, done) if plan.wording is not None else None,
             )
         )
+
+    def switched_off(self, person: Person, at: int) -> str:
+        """The reason code of the switch that forbids to guide the person at log time ``at``; empty where none does."""
+        setting = self._switches.at(person.tenant, person.partition, at)
+        return setting.reason(ramp_draw(draw_of(person)) if setting.share < 1 else 0.0)
 
     def _supersede(self, out: Collector, person: Person, at: int) -> None:
         """Close the decisions that were not shown. Those that were shown keep their attribution window, but are no longer current."""

@@ -11,9 +11,7 @@ their group: so it survives a merge, is independent of the group, and a larger s
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
-from threading import Lock
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -21,9 +19,6 @@ from state.events import Event
 from state.ids import uniform
 from state.person.snapshot import SnapshotError
 
-SWITCHED: Final = "guidance_switched"
-"""The event type. It concerns a tenant and no user; its ``userId`` is the name of who switched."""
-ACTIONS: Final = ("pause", "resume", "ramp")
 PAUSED: Final = "guidance_paused"
 OUTSIDE: Final = "outside_ramp"
 AT_SIGNUP: Final = ("on", PAUSED, OUTSIDE)
@@ -84,10 +79,10 @@ class History(msgspec.Struct, gc=False, array_like=True):
             self.switches = [*self.switches, known]
         elif event.partition in known.times:
             return None
-        known.times[event.partition] = event.log_time + 1
+        known.times = {**known.times, event.partition: event.log_time + 1}  # another thread may read it
         self.switches = sorted(self.switches, key=lambda each: (min(each.times.values()), each.switched_at, each.id))
         if len(self.switches) > MOST_KEPT:
-            oldest = self.switches.pop(0)
+            oldest, *self.switches = self.switches
             self.paused, self.share = Setting(self.paused, self.share).after(oldest.action, oldest.share)
         return known
 
@@ -120,7 +115,7 @@ def decode(data: bytes) -> History:
 
 
 class Switches:
-    """The switches of all tenants in one process. One for each flow object; any thread may call it.
+    """The switches of all tenants in one process. One for each flow object; one thread at a time may change it, any may ask.
 
     It is no state: a restart fills it again from the snapshots of the step ``switches``. A question about a log time has the same answer
     for ever once the messages up to it have been read.
@@ -130,22 +125,19 @@ class Switches:
         """Guidance is on for everybody."""
         self._histories: dict[str, History] = {}
         self._turns: dict[str, dict[int, tuple[list[int], list[Setting]]]] = {}
-        self._lock: Final = Lock()
 
     def take(self, event: Event) -> None:
         """Take a switch, or a copy of one; a known one changes nothing."""
-        with self._lock:
-            history = self._histories.setdefault(event.tenant, History(event.tenant))
-            if history.take(event) is not None:
-                self._turns = {**self._turns, event.tenant: {}}
+        history = self._histories.setdefault(event.tenant, History(event.tenant))
+        if history.take(event) is not None:
+            self._turns = {**self._turns, event.tenant: {}}
 
     def restore(self, data: bytes) -> None:
         """Take what a snapshot holds of a tenant. Every lane has the same, so the first is enough. Raises ``SnapshotError``."""
         history = decode(data)
-        with self._lock:
-            if history.tenant not in self._histories:
-                self._histories[history.tenant] = history
-                self._turns = {**self._turns, history.tenant: {}}
+        if history.tenant not in self._histories:
+            self._histories[history.tenant] = history
+            self._turns = {**self._turns, history.tenant: {}}
 
     def at(self, tenant: str, partition: int, log_time: int) -> Setting:
         """What holds for ``tenant`` at ``log_time`` of ``partition``."""
@@ -154,24 +146,10 @@ class Switches:
             return _ON
         found = turns.get(partition)
         if found is None:
-            with self._lock:
-                found = turns[partition] = self._histories[tenant].settings(partition)
+            found = turns[partition] = self._histories[tenant].settings(partition)
         return found[1][bisect_right(found[0], log_time)]
 
 
 def ramp_draw(draw: float) -> float:
     """The draw of a person for ramps, in [0, 1), from that for their group: independent of it, and kept by whatever keeps it."""
     return uniform(b"ramp", repr(draw))
-
-
-def fault_of(event_type: str, anonymous: bool, payload: Any) -> str:
-    """What is wrong with the payload of a switch; empty for nothing."""
-    action, share = payload.get("action"), payload.get("share")
-    if anonymous:
-        return "userId must name who switches"
-    if action not in ACTIONS:
-        return f"action must be one of {', '.join(ACTIONS)}"
-    if action == "ramp" and (isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1):
-        return "share must be a number from 0 to 1"
-    because = payload.get("because", "")
-    return "" if isinstance(because, str) else "because must be a text"

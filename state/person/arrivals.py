@@ -14,6 +14,14 @@ class TimerDue(msgspec.Struct, frozen=True, gc=False):
     seq: int
 
 
+class GuidanceSwitched(msgspec.Struct, frozen=True, gc=False):
+    """A switch of ``tenant`` holds from the log time ``at`` on: whoever may no longer be guided loses the guidance from before it."""
+
+    tenant: str
+    at: int
+    seq: int
+
+
 class VisitorMerged(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Sent to the stream key ``key`` of a visitor: this visitor is the person under ``into_key``.
 
@@ -58,5 +66,5 @@ class SeenAsUser(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     seq: int
 
 
-Arrival = Event | VisitorMerged | VisitorDeleted | TimerDue
+Arrival = Event | VisitorMerged | VisitorDeleted | TimerDue | GuidanceSwitched
 """Every input of ``track``."""

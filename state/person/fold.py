@@ -17,9 +17,10 @@ from state.decision.attribution import EXPOSURES, current
 from state.decision.eligibility import refuses_surface
 from state.decision.experiment_groups import draw_group, experiment_draw, experiment_group
 from state.decision.guidance import Guidance
+from state.decision.switches import AT_SIGNUP, Switches
 from state.events import Event
 from state.ids import Keys
-from state.person.arrivals import TimerDue, VisitorDeleted, VisitorMerged
+from state.person.arrivals import GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged
 from state.person.collector import Collector
 from state.person.deduplication import MOST_SEEN, forget_old_events
 from state.person.link import REFUSED_USER
@@ -36,12 +37,14 @@ from state.stuck.parameters import ParameterStore
 
 
 class Fold:
-    """The fold for the people of one plan. It has no state of its own; the learned step statistics are in ``parameters``."""
+    """The fold for the people of one plan. It has no state of its own; the learned step statistics are in ``parameters``, and
+    what people in charge decided is in ``switches``.
+    """
 
-    def __init__(self, plan: Plan, keys: Keys, parameters: ParameterStore | None = None) -> None:
+    def __init__(self, plan: Plan, keys: Keys, parameters: ParameterStore | None = None, switches: Switches | None = None) -> None:
         self._plan: Final = plan
         self._keys: Final = keys
-        self._guidance: Final = Guidance(plan, keys)
+        self._guidance: Final = Guidance(plan, keys, switches)
         self._detector: Final = Detector(plan, keys, self._guidance, parameters or ParameterStore())
 
     # inputs
@@ -119,6 +122,20 @@ class Fold:
     def due(self, person: Person, due: TimerDue, out: Collector) -> None:
         """A timer fired. A timer that is not, or no longer, due has no effect."""
         self.advance(person, due.at, out)
+
+    def switched(self, person: Person, switched: GuidanceSwitched, out: Collector) -> None:
+        """A switch came into force: withdraw guidance from before it, where the person may no longer be guided.
+
+        It may come again after a restart: what was decided after the switch stays, so a repetition has no effect.
+        """
+        at = switched.at
+        if person.tenant != switched.tenant:
+            return
+        self.advance(person, at, out)
+        shown = current(person, at)
+        if shown is not None and shown.created < at and (reason := self._guidance.switched_off(person, at)):
+            person.now = max(person.now, at)
+            self._guidance.withdraw(out, person, reason, person.now)
 
     def merge(self, person: Person | None, merged: VisitorMerged, out: Collector) -> Person | None:
         """The visitor is another person: guidance continues under that person's key, and this key's guidance is withdrawn.
@@ -224,6 +241,8 @@ class Fold:
         if kind in ("signup", "identify"):
             row_changed |= update_traits(person, event, plan.traits, out)
             if kind == "signup":
+                if signing_up:
+                    person.at_signup = AT_SIGNUP.index(self._guidance.switched_off(person, event.log_time) or "on")
                 person.signup_at = min(person.signup_at or at, at)
                 row_changed |= signing_up
         elif kind == "identity_merged" and not event.anonymous and person.draw is None and not person.considered:
@@ -277,7 +296,7 @@ class Fold:
             return
         person.now = max(person.now, at)
         person.version += 1
-        if not person.group:
+        if not person.drawn_group:
             draw_group(plan, person)
         if not plan.catalog.bot_detection:
             self._detector.forget_rhythm(person)

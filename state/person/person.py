@@ -22,6 +22,7 @@ _OBSERVED: Final = OBSERVED_HELD_OUT | OBSERVED_GUIDED
 SETTLED: Final = 4
 MATURED: Final = 8
 LEFT_BEHIND: Final = 16
+_GROUP: Final = 3
 
 
 class StepState(msgspec.Struct, gc=False, array_like=True):
@@ -228,4 +229,22 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     considered: bool = False
     """Guidance was considered for the person, shown or not: their group no longer changes when an earlier id becomes known."""
     group: int = 0
-    """Experiment group, drawn when the person was first seen (``state/decision/experiment_groups.py``)."""
+    """What was settled when the person began, in one byte of a snapshot: ``drawn_group + 4 * at_signup``."""
+
+    @property
+    def drawn_group(self) -> int:
+        """Experiment group, drawn when the person was first seen (``state/decision/experiment_groups.py``); 0 for none yet."""
+        return self.group & _GROUP
+
+    @drawn_group.setter
+    def drawn_group(self, group: int) -> None:
+        self.group = self.group & ~_GROUP | group
+
+    @property
+    def at_signup(self) -> int:
+        """What held for the person at their sign-up: a place in ``AT_SIGNUP`` (``state/decision/switches.py``)."""
+        return self.group >> 2
+
+    @at_signup.setter
+    def at_signup(self, place: int) -> None:
+        self.group = self.drawn_group | place << 2

@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import Final
 
 from state.catalog.plan import Plan
+from state.decision.switches import AT_SIGNUP, Switch
 from state.events import Event
 from state.person.person import Person, StepState
 from state.records.dead_letter import DeadLetter
-from state.records.facts import CatalogFact, DeadLetterFact, EventFact, PersonFact, ProgressFact, RecommendationFact
+from state.records.facts import CatalogFact, DeadLetterFact, EventFact, PersonFact, ProgressFact, RecommendationFact, SwitchFact
 from state.records.progress import Progress, PublishProgress, StepProgress
 from state.records.recommendation import Recommendation
 from state.times import rfc3339
@@ -113,6 +114,22 @@ def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int])
         last_active_at=person.newest,
         activated_at=person.activated_at,
         version=person.version,
+        guidance_at_signup=AT_SIGNUP[person.at_signup],
+    )
+
+
+def switch_fact(event: Event, switch: Switch) -> SwitchFact:
+    """The row of a switch, after ``event``, a copy of it, was taken."""
+    return SwitchFact(
+        tenant_id=event.tenant,
+        switch_id=event.id,
+        action=switch.action,
+        share=switch.share,
+        switched_by=event.user,
+        because=str(event.payload.get("because", "")),
+        switched_at=event.timestamp,
+        in_force_at=min(switch.times.values()),
+        version=len(switch.times),
     )
 
 

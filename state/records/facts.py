@@ -243,7 +243,7 @@ class PersonFact(Fact, frozen=True, gc=False, kw_only=True):
 
     ``experiment_group`` is ``holdout`` (no guidance), ``rules`` (first eligible arm, no learning) or ``adaptive`` and never changes; or
     ``merged`` for a visitor who became a user and counts only as that user. ``avg_session_duration`` is in seconds; ``engagement_score`` is
-    0–100.
+    0–100. ``guidance_at_signup``: ``on``, ``guidance_paused`` or ``outside_ramp``, whatever the group.
     """
 
     TABLE = "people"
@@ -270,6 +270,27 @@ class PersonFact(Fact, frozen=True, gc=False, kw_only=True):
     signup_at: int
     last_active_at: int
     activated_at: int
+    version: int
+    guidance_at_signup: str = "on"
+
+
+class SwitchFact(Fact, frozen=True, gc=False, kw_only=True):
+    """One switch of guidance: who paused, resumed or ramped it, when and why. ``share`` is that of a ramp, 1 for other actions.
+
+    ``switched_at`` is the clock of who switched; ``in_force_at`` is the log time from which it holds, the earliest of all partitions.
+    """
+
+    TABLE = "guidance_switches"
+    KEY = ("tenant_id", "switch_id")
+
+    tenant_id: str
+    switch_id: str
+    action: str
+    share: float
+    switched_by: str
+    because: str
+    switched_at: int
+    in_force_at: int
     version: int
 
 
@@ -417,6 +438,7 @@ FACTS: tuple[type[Fact], ...] = (
     StuckScoreFact,
     ProgressFact,
     PersonFact,
+    SwitchFact,
     CatalogFact,
     PosteriorFact,
     ArmStopFact,

@@ -75,8 +75,8 @@ def treat_the_holdout(patch: pytest.MonkeyPatch) -> None:
     """Held-out people are guided."""
     reason_not_to_decide = eligibility.reason_not_to_decide
 
-    def lenient(plan: Plan, person: Any, group: str, trigger: str, step: str, at: int) -> str:
-        return reason_not_to_decide(plan, person, "adaptive" if group == "holdout" else group, trigger, step, at)
+    def lenient(plan: Plan, person: Any, group: str, trigger: str, step: str, at: int, switched_off: str) -> str:
+        return reason_not_to_decide(plan, person, "adaptive" if group == "holdout" else group, trigger, step, at, switched_off)
 
     patch.setattr(guidance, "reason_not_to_decide", lenient)
 

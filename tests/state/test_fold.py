@@ -353,7 +353,7 @@ def test_a_person_whose_step_has_no_words_is_told_so() -> None:
 
 
 def test_the_other_reasons_belong_to_people_who_are_not_considered_at_all() -> None:
-    assert {way[0] for way in WAYS} | {"no_arm"} == set(REASONS) - {"deleted", "merged", "suspected_bot"}
+    assert {way[0] for way in WAYS} | {"no_arm"} == set(REASONS) - {"deleted", "merged", "suspected_bot", "guidance_paused", "outside_ramp"}
 
 
 @pytest.mark.parametrize(("gap", "reason"), [(6 * HOUR - 1, ["cooldown"]), (6 * HOUR, [])])

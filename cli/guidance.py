@@ -1,0 +1,175 @@
+"""``onramp guidance``: switches for people in charge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.options import DataDirOption, JsonOption
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+
+_TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant whose users it is about.")]
+_ByOption = Annotated[str | None, typer.Option("--by", help="Who switches. [default: your login name]", show_default=False)]
+_BecauseOption = Annotated[str, typer.Option("--because", help="Why, for those who read it later.")]
+_ShareArgument = Annotated[float, typer.Argument(metavar="SHARE", min=0.0, max=1.0, help="The share of users who may be guided, 0 to 1.")]
+
+
+def pause(
+    tenant: _TenantOption = "default",
+    by: _ByOption = None,
+    because: _BecauseOption = "",
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Give guidance to nobody from now on, and take back what is shown. Everything else goes on: progress, funnels, alarms.
+
+    A running job obeys within an epoch. For runs on files it holds from where the next one goes on.
+
+    \b
+    Example:  onramp guidance pause --because "the invite text is wrong"
+    """
+    _switch("pause", None, tenant, by, because, data_dir, as_json=as_json)
+
+
+def resume(
+    tenant: _TenantOption = "default",
+    by: _ByOption = None,
+    because: _BecauseOption = "",
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """End a pause. The share of the last ramp holds again.
+
+    \b
+    Example:  onramp guidance resume
+    """
+    _switch("resume", None, tenant, by, because, data_dir, as_json=as_json)
+
+
+def ramp(
+    share: _ShareArgument,
+    tenant: _TenantOption = "default",
+    by: _ByOption = None,
+    because: _BecauseOption = "",
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Let a share of the users be guided; 1 is everybody. Raising it only adds users. It does not end a pause.
+
+    \b
+    Example:  onramp guidance ramp 0.1
+              onramp guidance ramp 1 --because "no complaints for a week"
+    """
+    _switch("ramp", share, tenant, by, because, data_dir, as_json=as_json)
+
+
+def status(tenant: _TenantOption = "default", as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Show whether guidance is on, and every switch: when, by whom, why, and from which time of the log it holds.
+
+    \b
+    Example:  onramp guidance status
+    """
+    from datetime import UTC, datetime
+
+    from rich.text import Text
+
+    from cli.options import load
+    from cli.stores import open_facts
+    from flows.send_switch import written_for_files
+    from reports import switches
+    from reports.render import lines, out, print_json
+
+    settings = _where(load(data_dir=data_dir))
+    found: dict[str, Any] = switches.NOTHING
+    if settings.clickhouse_url is not None or (settings.data_dir / "state").exists():
+        with open_facts(settings) as facts:
+            found = switches.read(facts, tenant)
+    taken = {each["id"] for each in found["switches"]}
+    waiting = [
+        {
+            "id": event.id,
+            "action": event.payload["action"],
+            "share": event.payload.get("share"),
+            "by": event.user,
+            "because": event.payload.get("because", ""),
+            "switchedAt": datetime.fromtimestamp(event.timestamp / 1000, UTC),
+            "inForceAt": None,
+        }
+        for event in written_for_files(settings, tenant)
+        if event.id not in taken
+    ]
+    if as_json:
+        print_json({"tenant": tenant, **found, "waiting": waiting})
+        return
+    console = out()
+    lines(console, Text(switches.sentence(found)))
+    if waiting:
+        lines(console, Text("The next run on a file takes what was switched since:", style="dim"))
+    if listed := [*reversed(waiting), *found["switches"]]:
+        switches.print_switches(console, listed)
+
+
+def _switch(action: str, share: float | None, tenant: str, by: str | None, because: str, data_dir: Path | None, *, as_json: bool) -> None:
+    from rich.text import Text
+
+    from cli.demo_dir import refuse_demo
+    from cli.options import load
+    from flows.send_switch import send_switch
+    from reports.render import lines, out, print_json
+    from reports.safe_text import plain
+    from state.times import rfc3339
+
+    settings = _where(load(data_dir=data_dir))
+    refuse_demo(settings)
+    sent = send_switch(settings, tenant=tenant, by=_login_name() if by is None else by, because=because, action=action, share=share)
+    if as_json:
+        event = sent.event
+        print_json(
+            {
+                "id": event.id,
+                "tenant": tenant,
+                "action": action,
+                "share": share,
+                "by": event.user,
+                "because": because,
+                "switchedAt": rfc3339(event.timestamp),
+                "sentTo": sent.where,
+                "live": sent.live,
+            }
+        )
+        return
+    what = {"pause": "paused for everybody", "resume": "resumed", "ramp": f"given to {100 * (share or 0):g} % of the users"}[action]
+    when = "the job obeys as soon as it reads it" if sent.live else "the next run on a file takes it before it reads on"
+    lines(
+        out(),
+        Text(f"Guidance of the tenant {plain(tenant)} is {what}, by {plain(sent.event.user)}: written to {plain(sent.where)}; {when}."),
+    )
+
+
+def _where(settings: Settings) -> Settings:
+    """Return the settings with the event log and the directory of ``onramp up``, if its job is the one that the data directory has."""
+    from cli.up import LIVE
+    from local.data_dir import DataDir
+
+    if settings.live:
+        return settings
+    own = DataDir(settings.data_dir)
+    live = DataDir(own.path / LIVE)
+    if own.event_log.exists():
+        return settings.model_copy(update={"event_log": own.event_log})
+    if settings.origin("data_dir") == "default" and live.event_log.exists() and not own.state.exists():
+        return settings.model_copy(update={"event_log": live.event_log, "data_dir": live.path})
+    return settings
+
+
+def _login_name() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may know no name for its user
+        raise typer.BadParameter("your login name is not known here; say who switches.", param_hint="'--by'") from None

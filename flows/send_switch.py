@@ -1,0 +1,83 @@
+"""Sends a switch of guidance to where the job reads: the topic, the local event log, or the data directory for runs on files."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any, Final, NamedTuple
+
+from flows.inputs import wall_clock
+from flows.settings import Settings
+from local.data_dir import DataDir
+from sources.files.switch_file import append_switch, read_switches
+from sources.kafka.append_everywhere import append_everywhere
+from sources.kafka.client import Cluster
+from sources.local_log.log import EventLog
+from sources.local_log.reader import LogReader
+from state.events import Event, decode
+from state.messages import Message
+from state.records.dead_letter import DeadLetter
+from state.times import rfc3339
+from state.vocabulary import SWITCHED
+
+_ANSWER_SECONDS: Final = 30.0
+
+
+class SwitchError(Exception):
+    """The job would reject the switch. The text is one sentence for the user."""
+
+
+class Sent(NamedTuple):
+    """A switch that was stored. ``live``: a job that runs reads it at once; otherwise the next run on a file does."""
+
+    event: Event
+    where: str
+    live: bool
+
+
+def send_switch(settings: Settings, *, tenant: str, by: str, because: str, action: str, share: float | None = None) -> Sent:
+    """Send one switch, durably. ``share`` is that of a ``ramp``.
+
+    Raises ``SwitchError`` for what the job would reject, ``DataDirError``, and ``SourceError`` or ``LogError`` where it cannot be stored.
+    """
+    now = wall_clock()
+    payload: dict[str, Any] = {"action": action, "because": because} | ({} if share is None else {"share": share})
+    event = {
+        "eventId": uuid.uuid4().hex,
+        "tenantId": tenant,
+        "userId": by,
+        "eventType": SWITCHED,
+        "timestamp": rfc3339(now),
+        "payload": payload,
+    }
+    value = json.dumps(event).encode()
+    found = _decoded(value, now)
+    if isinstance(found, DeadLetter):
+        raise SwitchError(f"the job would reject the switch: {found.detail}.")
+    if settings.kafka_brokers is not None:
+        config = settings.kafka_client_config()
+        brokers = config.pop("bootstrap.servers")
+        cluster = Cluster(brokers, settings.kafka_topic, settings.kafka_group, config, timeout_s=_ANSWER_SECONDS)
+        append_everywhere(cluster, value, now)
+        return Sent(found, f"the topic {settings.kafka_topic}", live=True)
+    if settings.event_log is not None:
+        reader = LogReader(settings.event_log)
+        partitions = reader.identity.partitions
+        reader.close()
+        with EventLog(settings.event_log, partitions=partitions, retention=None) as log:
+            log.append_everywhere(value)
+        return Sent(found, f"the event log {settings.event_log}", live=True)
+    switches = DataDir.create(settings.data_dir).switches
+    append_switch(switches, value)
+    return Sent(found, str(switches), live=False)
+
+
+def written_for_files(settings: Settings, tenant: str) -> list[Event]:
+    """Return the switches of ``tenant`` that were written for runs on files, the oldest first."""
+    now = wall_clock()
+    found = [_decoded(value, now) for value in read_switches(DataDir(settings.data_dir).switches)]
+    return [each for each in found if isinstance(each, Event) and each.tenant == tenant]
+
+
+def _decoded(value: bytes, now: int) -> Event | DeadLetter:
+    return decode(Message(value, None, "", 0, 0, now, now, 0))
