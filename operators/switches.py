@@ -65,7 +65,7 @@ class SwitchLogic(StatefulBatchLogic[tuple[bool, Event], Switched, bytes]):
             self._history = decode(resume_state)
             switches.restore(resume_state)
             for switch in self._history.switches:
-                for partition in switch.times:
+                for partition in switch.places:
                     self._wake(self._history.tenant, switch, partition)
 
     @override
@@ -90,7 +90,7 @@ class SwitchLogic(StatefulBatchLogic[tuple[bool, Event], Switched, bytes]):
 
     def _wake(self, tenant: str, switch: Switch, partition: int) -> None:
         if switch.action != "resume":
-            self._timers.wake_everybody(partition, tenant, switch.times[partition])
+            self._timers.wake_everybody(partition, tenant, switch.places[partition][0] + 1)
 
 
 def switch_logic(switches: Switches, timers: TimerRegistry) -> Callable[[bytes | None], SwitchLogic]:

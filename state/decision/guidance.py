@@ -43,7 +43,8 @@ class Guidance:
         group = experiment_group(plan, person)
         segment = plan.segment(person.traits)
         decision = self._keys.decision_id(person.tenant, person.user, trigger, step, person.version)
-        reason = reason_not_to_decide(plan, person, group, trigger, step, at, self.switched_off(person, at)) or ("" if arms else "no_arm")
+        switched_off = self.switched_off(person, at, out.seq)
+        reason = reason_not_to_decide(plan, person, group, trigger, step, at, switched_off) or ("" if arms else "no_arm")
         if reason:
             out.count(counters.NON_DECISIONS, reason)
             out.rows.append(
@@ -113,9 +114,9 @@ class Guidance:
             )
         )
 
-    def switched_off(self, person: Person, at: int) -> str:
-        """The reason code of the switch that forbids to guide the person at log time ``at``; empty where none does."""
-        setting = self._switches.at(person.tenant, person.partition, at)
+    def switched_off(self, person: Person, at: int, seq: int) -> str:
+        """The reason code of the switch that forbids to guide the person at log time ``at`` of the input ``seq``; empty where none does."""
+        setting = self._switches.at(person.tenant, person.partition, at, seq)
         return setting.reason(ramp_draw(draw_of(person)) if setting.share < 1 else 0.0)
 
     def _supersede(self, out: Collector, person: Person, at: int) -> None:

@@ -1,7 +1,8 @@
 """Switches of guidance: what the people in charge decided for a whole tenant, and from which log time on it holds.
 
 A switch is an event of the log (``guidance_switched``), so it has a place in the input: a replay finds it where the live run did. It holds
-from the millisecond after its log time. Whether a person may be guided is then a question of log time alone, whatever the batches were.
+for what comes after it: for a later log time, and at its own log time for a later ``seq``. Whether a person may be guided is then a
+question of the place in the input alone, whatever the batches were.
 
 A log with several partitions has a copy of each switch in every partition, since each has its own log time. A partition without a copy,
 like one that was added later, follows the earliest of the others. A share of people is chosen by a digest of the draw that decided about
@@ -46,19 +47,27 @@ class Setting(NamedTuple):
 _ON: Final = Setting()
 
 
+Place = tuple[int, int]
+"""Log time and ``seq`` in a partition."""
+
+
 class Switch(msgspec.Struct, gc=False, array_like=True):
-    """One switch. ``times``: partition → log time from which it holds there. ``switched_at`` is the clock of who switched."""
+    """One switch. ``places``: partition → place of its copy there. ``switched_at`` is the clock of who switched."""
 
     id: str
     action: str
     share: float
     switched_at: int
-    times: dict[int, int]
+    places: dict[int, Place]
 
-    def holds_from(self, partition: int) -> int:
-        """The log time of ``partition`` from which the switch holds."""
-        found = self.times.get(partition)
-        return found if found is not None else min(self.times.values())
+    @property
+    def earliest(self) -> int:
+        """The earliest log time of all copies."""
+        return min(self.places.values())[0]
+
+    def holds_from(self, partition: int) -> Place:
+        """The place in ``partition`` behind which the switch holds."""
+        return self.places.get(partition) or (self.earliest + 1, 0)
 
 
 class History(msgspec.Struct, gc=False, array_like=True):
@@ -77,17 +86,17 @@ class History(msgspec.Struct, gc=False, array_like=True):
             share = float(event.payload["share"]) if action == "ramp" else 1.0
             known = Switch(event.id, action, share, event.timestamp, {})
             self.switches = [*self.switches, known]
-        elif event.partition in known.times:
+        elif event.partition in known.places:
             return None
-        known.times = {**known.times, event.partition: event.log_time + 1}  # another thread may read it
-        self.switches = sorted(self.switches, key=lambda each: (min(each.times.values()), each.switched_at, each.id))
+        known.places = {**known.places, event.partition: (event.log_time, event.seq)}  # another thread may read it
+        self.switches = sorted(self.switches, key=lambda each: (each.earliest, each.switched_at, each.id))
         if len(self.switches) > MOST_KEPT:
             oldest, *self.switches = self.switches
             self.paused, self.share = Setting(self.paused, self.share).after(oldest.action, oldest.share)
         return known
 
-    def settings(self, partition: int) -> tuple[list[int], list[Setting]]:
-        """Log times of ``partition`` at which something else begins to hold, in order, and what: one setting more than times."""
+    def settings(self, partition: int) -> tuple[list[Place], list[Setting]]:
+        """Places in ``partition`` behind which something else holds, in order, and what: one setting more than places."""
         turns = sorted((each.holds_from(partition), each.switched_at, each.id, each.action, each.share) for each in self.switches)
         settings = [Setting(self.paused, self.share)]
         for _, _, _, action, share in turns:
@@ -117,14 +126,14 @@ def decode(data: bytes) -> History:
 class Switches:
     """The switches of all tenants in one process. One for each flow object; one thread at a time may change it, any may ask.
 
-    It is no state: a restart fills it again from the snapshots of the step ``switches``. A question about a log time has the same answer
+    It is no state: a restart fills it again from the snapshots of the step ``switches``. A question about a place has the same answer
     for ever once the messages up to it have been read.
     """
 
     def __init__(self) -> None:
         """Guidance is on for everybody."""
         self._histories: dict[str, History] = {}
-        self._turns: dict[str, dict[int, tuple[list[int], list[Setting]]]] = {}
+        self._turns: dict[str, dict[int, tuple[list[Place], list[Setting]]]] = {}
 
     def take(self, event: Event) -> None:
         """Take a switch, or a copy of one; a known one changes nothing."""
@@ -139,15 +148,15 @@ class Switches:
             self._histories[history.tenant] = history
             self._turns = {**self._turns, history.tenant: {}}
 
-    def at(self, tenant: str, partition: int, log_time: int) -> Setting:
-        """What holds for ``tenant`` at ``log_time`` of ``partition``."""
+    def at(self, tenant: str, partition: int, log_time: int, seq: int) -> Setting:
+        """What holds for ``tenant`` at a place in ``partition``."""
         turns = self._turns.get(tenant)
         if turns is None:
             return _ON
         found = turns.get(partition)
         if found is None:
             found = turns[partition] = self._histories[tenant].settings(partition)
-        return found[1][bisect_right(found[0], log_time)]
+        return found[1][bisect_right(found[0], (log_time, seq))]
 
 
 def ramp_draw(draw: float) -> float:

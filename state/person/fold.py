@@ -133,7 +133,7 @@ class Fold:
             return
         self.advance(person, at, out)
         shown = current(person, at)
-        if shown is not None and shown.created < at and (reason := self._guidance.switched_off(person, at)):
+        if shown is not None and shown.created < at and (reason := self._guidance.switched_off(person, at, out.seq)):
             person.now = max(person.now, at)
             self._guidance.withdraw(out, person, reason, person.now)
 
@@ -242,7 +242,7 @@ class Fold:
             row_changed |= update_traits(person, event, plan.traits, out)
             if kind == "signup":
                 if signing_up:
-                    person.at_signup = AT_SIGNUP.index(self._guidance.switched_off(person, event.log_time) or "on")
+                    person.at_signup = AT_SIGNUP.index(self._guidance.switched_off(person, event.log_time, out.seq) or "on")
                 person.signup_at = min(person.signup_at or at, at)
                 row_changed |= signing_up
         elif kind == "identity_merged" and not event.anonymous and person.draw is None and not person.considered:

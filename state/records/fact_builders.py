@@ -128,8 +128,8 @@ def switch_fact(event: Event, switch: Switch) -> SwitchFact:
         switched_by=event.user,
         because=str(event.payload.get("because", "")),
         switched_at=event.timestamp,
-        in_force_at=min(switch.times.values()),
-        version=len(switch.times),
+        in_force_at=switch.earliest,
+        version=len(switch.places),
     )
 
 

@@ -113,3 +113,35 @@ def test_the_true_lift_compares_matured_adaptive_people_with_their_twins() -> No
 def test_the_planned_number_of_people_is_about_the_needed_one() -> None:
     """In the benchmark a lift of 4 points is claimed within 20,000 people in nine of ten cases, with a fifth held out."""
     assert 15_000 < people_needed(0.04, 0.45, 0.8) < 20_000
+
+
+def test_who_signed_up_without_guidance_is_left_out_of_every_group_and_who_came_before_a_pause_counts() -> None:
+    people = [
+        {**_person(f"{group}-{state}-{number}", group, activated=HOUR if number < active else None), "guidance_at_signup": state}
+        for group, active in (("adaptive", 6), ("holdout", 4))
+        for state in ("on", "guidance_paused", "outside_ramp")
+        for number in range(10)
+    ]
+    report = effect(Evidence.of(until=START + 2 * WINDOW, people=people))
+    assert {rate.group: (rate.people, rate.activated) for rate in report.groups if rate.people} == {"adaptive": (10, 6), "holdout": (10, 4)}
+    assert (report.left_out, report.immature) == (40, 0)
+
+
+def test_a_pause_and_a_ramp_do_not_bias_the_comparison_and_counting_everybody_would() -> None:
+    """Guidance helps by 20 points, where it is given. Half of the people come under a pause or are outside of a ramp."""
+    rng = np.random.default_rng(5)
+    people = []
+    for index in range(20_000):
+        group = "holdout" if rng.random() < 0.5 else "adaptive"
+        state = "guidance_paused" if 5_000 <= index < 10_000 else "outside_ramp" if index >= 10_000 and rng.random() < 0.5 else "on"
+        active = rng.random() < 0.4 + 0.2 * (group == "adaptive" and state == "on")
+        people.append(
+            {**_person(f"u{index}", group, signup=START + index, activated=HOUR if active else None), "guidance_at_signup": state}
+        )
+    fair = effect(Evidence.of(until=START + 30 * DAY, people=people)).lift_of("adaptive", "holdout")
+    diluted = effect(Evidence.of(until=START + 30 * DAY, people=[{**each, "guidance_at_signup": "on"} for each in people]))
+    everybody = diluted.lift_of("adaptive", "holdout")
+    assert fair is not None
+    assert everybody is not None
+    assert fair.lower < 0.2 < fair.upper
+    assert everybody.upper < 0.2

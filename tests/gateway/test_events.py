@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Thread
@@ -16,6 +17,7 @@ from gateway.event_log import OversizeError, Record
 from gateway.fake_log import FakeLog, FakeLogError
 from gateway.group_commit import GroupCommitLog
 from gateway.rate_limit import RateLimiter
+from gateway.tokens import mint
 from gateway.validation import check, faults_of
 from state.events import REJECTIONS, Event
 from tests.support.gateway import SIGNING, Gateway, event, raw_request, run_gateway
@@ -388,6 +390,20 @@ def test_a_publishable_key_changes_no_preferences_and_deletes_and_merges_nobody(
     refused = gateway.post("/v1/events", [event("a"), event("b", eventType=kind, payload=payload)], key=page_key)
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     assert refused.json()["stored"] == ["a"]
+    assert [each["eventId"] for each in gateway.stored()] == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["publishable", "server", "user token"])
+def test_no_credential_switches_guidance(gateway: Gateway, kind: str) -> None:
+    if kind == "user token":
+        signing = gateway.store.create("signing")[0]
+        key = mint(signing.secret or "", key_id=signing.id, tenant="default", user="u-17", now=time.time())
+    else:
+        key = gateway.key("publishable" if kind == "publishable" else "server")
+    switch = event("b", eventType="guidance_switched", payload={"action": "pause"})
+    refused = gateway.post("/v1/events", [event("a"), switch], key=key)
+    assert (refused.status_code, refused.json()["code"], refused.json()["stored"]) == (403, "forbidden", ["a"])
+    assert refused.json()["rejected"][0]["faults"][0]["field"] == "eventType"
     assert [each["eventId"] for each in gateway.stored()] == ["a"]
 
 

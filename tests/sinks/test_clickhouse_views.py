@@ -23,6 +23,7 @@ from state.records.facts import (
     RecommendationFact,
     SignalFact,
     StepMetricFact,
+    SwitchFact,
 )
 from tests.support.facts import make
 
@@ -145,6 +146,36 @@ def test_experiment_groups_count_by_assignment(filled: ClickHouse) -> None:
     assert rows(filled, "experiment_groups", "experiment_group, people, activated, activation_rate, standard_error") == [
         ("adaptive", 3, 2, 0.6667, 0.2722),
         ("holdout", 1, 0, 0.0, 0.0),
+    ]
+
+
+def test_experiment_groups_leave_out_who_signed_up_without_guidance(filled: ClickHouse) -> None:
+    states = ("on", "guidance_paused", "outside_ramp")
+    insert(filled, *(make(PersonFact, user_id=each, experiment_group="adaptive", guidance_at_signup=each) for each in states))
+    assert rows(filled, "experiment_groups", "experiment_group, people") == [("adaptive", 1)]
+
+
+def test_the_state_of_guidance_is_that_of_the_newest_switches(filled: ClickHouse) -> None:
+    turns = [("pause", 1.0), ("ramp", 0.3), ("resume", 1.0), ("ramp", 0.6), ("pause", 1.0)]
+
+    def state(*tenant_turns: tuple[str, float]) -> None:
+        tenant = f"t{len(tenant_turns)}"
+        insert(
+            filled,
+            *(
+                make(SwitchFact, tenant_id=tenant, switch_id=f"s{n}", action=action, share=share, in_force_at=MONDAY + n, switched_by="ann")
+                for n, (action, share) in enumerate(tenant_turns)
+            ),
+        )
+
+    for count in range(1, len(turns) + 1):
+        state(*turns[:count])
+    assert rows(filled, "guidance_state", "tenant_id, paused, ramp_share") == [
+        ("t1", 1, 1.0),
+        ("t2", 1, 0.3),
+        ("t3", 0, 0.3),
+        ("t4", 0, 0.6),
+        ("t5", 1, 0.6),
     ]
 
 

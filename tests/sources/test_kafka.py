@@ -14,7 +14,8 @@ from confluent_kafka import Consumer as RawConsumer
 from confluent_kafka import KafkaError, Producer, TopicPartition
 
 from sources.batching import BatchPolicy
-from sources.errors import BrokerError, OffsetGapError, UnreachableError
+from sources.errors import BrokerError, OffsetGapError, SourceError, UnreachableError
+from sources.kafka.append_everywhere import append_everywhere
 from sources.kafka.client import Cluster, ErrorHandler
 from sources.kafka.source import ACCEPT_GAP_SETTING, KafkaSource, _Partition
 from sources.log_time import LAG_MS, MIN_TIME
@@ -92,6 +93,20 @@ def test_six_partitions_each_in_order_with_everything_a_message_carries(broker: 
         assert {(m.key, m.topic, m.partition, m.traceparent) for m in messages} == {(b"user", topic, index, "00-a-b-01")}
         assert all(abs(m.log_time - wall()) < 60_000 and m.reference == m.log_time for m in messages)
         assert source.lag[index] == 0
+
+
+def test_what_concerns_everybody_is_in_every_partition_with_one_time(broker: Tansu) -> None:
+    topic = broker.new_topic(3)
+    produce(broker, topic, [b"a"], 1)
+    source = source_of(broker, topic)
+    assert append_everywhere(source.cluster, b"switch", START) == 3
+    read_last = [read(source, part)[0][-1] for part in source.list_parts()]
+    assert [(message.value, message.offset) for message in read_last] == [(b"switch", 0), (b"switch", 1), (b"switch", 0)]
+
+
+def test_what_concerns_everybody_is_refused_with_a_sentence_where_there_is_no_topic(broker: Tansu) -> None:
+    with pytest.raises(SourceError, match="has no topic nowhere"):
+        append_everywhere(Cluster(broker.brokers, "nowhere", "g", timeout_s=1.0), b"switch", START)
 
 
 def test_time_never_goes_back_and_a_producer_with_a_wrong_clock_moves_nothing(broker: Tansu) -> None:

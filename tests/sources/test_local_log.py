@@ -456,3 +456,13 @@ def test_a_log_that_was_not_written_for_long_is_cleaned_when_it_is_opened(tmp_pa
         reader = LogReader(tmp_path / "log")
         wait_until(lambda: reader.first_bounds(0) == (1, 1), "the deletion")
         reader.close()
+
+
+def test_what_concerns_everybody_is_in_every_partition_with_one_time(tmp_path: Path) -> None:
+    times = iter(range(1000, 2000))
+    with EventLog(tmp_path, partitions=5, retention=None, now=lambda: next(times)) as log:
+        log.append([record("a", 1, 10)])
+        places = log.append_everywhere(b"switch")
+    assert [place.partition for place in places] == list(range(5))
+    last = [rows[-1] for rows in read_all(tmp_path).values()]
+    assert {(each.record.value, each.time) for each in last} == {(b"switch", 1001)}

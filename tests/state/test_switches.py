@@ -25,7 +25,7 @@ from tests.state.lives import KEYS, START, Life, declined, event, flat, kinds, o
 def switch(action: str, at: int, *, share: float | None = None, partition: int = 0, ident: str = "") -> Event:
     payload = {"action": action} if share is None else {"action": action, "share": share}
     made = event("guidance_switched", at, ident=ident or f"{action} {at}", user="boss", **payload)
-    return msgspec.structs.replace(made, partition=partition)
+    return msgspec.structs.replace(made, partition=partition, seq=2 * at)
 
 
 class Switched(Life):
@@ -52,11 +52,12 @@ class Switched(Life):
 # what holds
 
 
-def test_a_switch_holds_from_the_next_millisecond_for_its_tenant_alone() -> None:
-    switches = Switches()
+def test_a_switch_holds_for_what_comes_after_it_for_its_tenant_alone() -> None:
+    switches, on, off = Switches(), Setting(), Setting(paused=True)
     switches.take(switch("pause", HOUR))
-    assert [switches.at("t", 0, START + at) for at in (0, HOUR, HOUR + 1, DAY)] == [Setting(), Setting(), *2 * [Setting(paused=True)]]
-    assert switches.at("another", 0, START + DAY) == Setting()
+    places = [(0, 0), (HOUR, 2 * HOUR - 2), (HOUR, 2 * HOUR + 1), (HOUR, 2 * HOUR + 2), (HOUR + 1, 2 * HOUR + 4), (HOUR - 1, 2 * HOUR + 1)]
+    assert [switches.at("t", 0, START + at, seq) for at, seq in places] == [on, on, off, off, off, on]
+    assert switches.at("another", 0, START + DAY, 10**9) == on
 
 
 def test_a_pause_keeps_the_share_and_a_ramp_keeps_the_pause() -> None:
@@ -64,7 +65,7 @@ def test_a_pause_keeps_the_share_and_a_ramp_keeps_the_pause() -> None:
     turns = [("ramp", 0.2), ("pause", None), ("ramp", 0.5), ("resume", None), ("ramp", 1.0)]
     for number, (action, share) in enumerate(turns):
         switches.take(switch(action, number * HOUR, share=share))
-    found = [switches.at("t", 0, START + number * HOUR + 1) for number in range(len(turns))]
+    found = [switches.at("t", 0, START + number * HOUR + 1, 0) for number in range(len(turns))]
     assert found == [Setting(False, 0.2), Setting(True, 0.2), Setting(True, 0.5), Setting(False, 0.5), Setting(False, 1.0)]
 
 
@@ -74,7 +75,7 @@ def test_every_partition_has_the_time_of_its_own_copy_and_one_without_follows_th
     for each in copies:
         switches.take(each)
     paused = {
-        partition: [switches.at("t", partition, START + at).paused for at in (HOUR, HOUR + 1, 2 * HOUR + 1)] for partition in range(3)
+        partition: [switches.at("t", partition, START + at, 0).paused for at in (HOUR, HOUR + 1, 2 * HOUR + 1)] for partition in range(3)
     }
     assert paused == {0: [False, True, True], 1: [False, False, True], 2: [False, True, True]}
 
@@ -88,7 +89,8 @@ def test_neither_the_order_of_arrival_nor_a_repetition_changes_what_holds() -> N
             history.take(each)
         times, settings = history.settings(0)
         found.add((*times, *settings))
-    assert found == {(*(START + hour * HOUR + 1 for hour in (1, 2, 3)), Setting(), Setting(True), Setting(True, 0.3), Setting(False, 0.3))}
+    places = [(START + hour * HOUR, 2 * hour * HOUR) for hour in (1, 2, 3)]
+    assert found == {(*places, Setting(), Setting(True), Setting(True, 0.3), Setting(False, 0.3))}
 
 
 def test_of_many_switches_the_oldest_are_forgotten_and_what_they_left_is_kept() -> None:
@@ -105,8 +107,8 @@ def test_a_snapshot_gives_the_same_again() -> None:
     for each in (switch("ramp", 1, share=0.5), switch("pause", 2, partition=1)):
         history.take(each)
     restored.restore(encode(history))
-    assert restored.at("t", 1, START + 3) == Setting(True, 0.5)
-    assert restored.at("t", 1, START + 2) == Setting(False, 0.5)
+    assert restored.at("t", 1, START + 3, 0) == Setting(True, 0.5)
+    assert restored.at("t", 1, START + 2, 0) == Setting(False, 0.5)
     assert decode(encode(history)) == history
     for damaged in (b"", b"\x63", encode(history)[:-1]):
         with pytest.raises(SnapshotError):
