@@ -15,9 +15,11 @@ from sources.errors import InputError
 def append_switch(path: Path, value: bytes) -> None:
     """Append one event, durably. Raises ``InputError``."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(descriptor, value + b"\n")  # one write, so that two commands do not mix their lines
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # by a power cut; it becomes a dead letter
+            os.write(descriptor, (b"\n" if torn else b"") + value + b"\n")  # one write, so that two commands do not mix their lines
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from redis import Redis
 
 from sources.local_log.log import EventLog, Record
@@ -38,6 +39,7 @@ def sign_up(log: EventLog, *users: str) -> None:
         log.append([Record(user.encode(), json.dumps(event).encode())])
 
 
+@pytest.mark.slow
 def test_a_pause_withdraws_within_an_epoch_and_outlasts_a_kill(tmp_path: Path) -> None:
     data = tmp_path / "data"
     settings = {

@@ -202,8 +202,9 @@ class SwitchedPopulation(InProcessPopulation):
     def advance(self, at: int, until: int, guidance: Any) -> Slot:
         slot = super().advance(at, until, guidance)
         events = list(slot.events)
-        while self._left and at >= START + self._left[0][0] * HOUR and events:
-            hour, payload = self._left.pop(0)
+        due = [turn for turn in self._left if at >= START + turn[0] * HOUR] if events else []
+        self._left = self._left[len(due) :]
+        for hour, payload in due:
             middle = len(events) // 2
             arrived = events[middle][0]
             event = {

@@ -60,6 +60,8 @@ KNOWN: Final[dict[str, tuple[str, ...]]] = {
     "kind": ("server", "publishable", "signing", "webhook", "other", "", "\udcff"),
     "origin": ("https://app.example.com", "https://app.example.com/path", "null", "", "https://[", "\udcff"),
     "note": ("for tests", "", "n" * 300, "\udcff", "[bold]"),
+    "share": ("0", "0.5", "1", "1.5", "-1", "nan", "half", ""),
+    "because": ("for tests", "", "n" * 300, "\udcff", "[bold]", "x" * 40_000),
     "key_id": ("k0", "", "\udcff", "x" * 5_000),
     "host": ("127.0.0.1", "localhost", "0.0.0.1", "nowhere.invalid", "", "a b", "\udcff", "a\0b", "h" * 300),
     "entry": ("3f9c0a71d2e4", "", "\udcff", "a\0b", "x" * 5_000),

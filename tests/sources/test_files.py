@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from sources.batching import BatchPolicy
 from sources.files.blocks import BLOCK_BYTES
 from sources.files.lines import MAX_LINE_BYTES
-from sources.files.source import MIN_TIME
+from sources.files.source import MIN_TIME, JsonlSource
+from sources.files.switch_file import append_switch, read_switches
 from state.events import decode
-from state.messages import Message
+from state.messages import Message, Tick
 from state.records.dead_letter import DeadLetter, decode_line, encode_line
-from tests.sources.harness import NOW, Consumer, drain, file_part, line, read_file
+from tests.sources.harness import LOOKAHEAD, NOW, Consumer, drain, file_part, line, peek, read_file
 from tests.support.waiting import PATIENCE, join
 
 START = 1_700_000_000_000
@@ -255,3 +257,40 @@ def test_a_name_that_is_not_utf8_can_stand_in_a_dead_letter(tmp_path: Path) -> N
     assert decode_line(encode_line(letter)).topic == "export-\ufffd.jsonl"
     again, _ = read_file(path, snapshot)
     assert again == []
+
+
+def test_switches_of_the_directory_come_before_the_next_line_and_once(tmp_path: Path) -> None:
+    path, switches = tmp_path / "events.jsonl", tmp_path / "guidance.jsonl"
+    path.write_bytes(line(START) + b"\n")
+
+    def run(resume: Any) -> tuple[list[tuple[bytes, int, int]], Any]:
+        source = JsonlSource(path, peek, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD), now=lambda: NOW, switches=switches)
+        part = source.build_part("input", "input", resume)
+        items: list[Message | Tick] = []
+        assert drain(part, items.extend)
+        part.close()
+        return [(item.value, item.log_time, item.seq) for item in items if isinstance(item, Message)], part.snapshot()
+
+    first, snapshot = run(None)
+    assert first == [(line(START), START, 2)]
+    append_switch(switches, b"pause")
+    with switches.open("ab") as file:
+        file.write(b"half a line")
+    with path.open("ab") as file:
+        file.write(line(START + 5) + b"\n")
+    second, later = run(snapshot)
+    assert second == [(b"pause", START, 4), (line(START + 5), START + 5, 6)]
+    assert run(snapshot)[0] == second, "a run that was killed before its first snapshot takes it at the same place"
+    assert run(later)[0] == []
+    append_switch(switches, b"resume")
+    assert read_switches(switches) == [b"pause", b"half a line", b"resume"]
+
+
+def test_a_batch_ends_after_what_may_be_a_switch(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(line(START + n, kind="guidance_switched" if n == 2 else "track") + b"\n" for n in range(6)))
+    part = JsonlSource(path, peek, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD), now=lambda: NOW).build_part("input", "input", None)
+    batches: list[int] = []
+    assert drain(part, lambda batch: batches.append(len(batch)))
+    part.close()
+    assert [size for size in batches if size] == [3, 3]
