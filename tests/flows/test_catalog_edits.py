@@ -341,7 +341,8 @@ def test_an_edit_of_the_shares_applies_to_those_who_come_later(tmp_path: Path) -
 
 def test_nobody_leaves_a_group_when_its_share_becomes_0_or_the_catalog_only_observes(tmp_path: Path) -> None:
     before, after = story()
-    for number, edit in enumerate((str, replaced(("holdout: 0", "holdout: 0.5\nobserve: true")))):
+    edits: tuple[Edit, ...] = (str, replaced(("holdout: 0", "holdout: 0.5\nobserve: true")))
+    for number, edit in enumerate(edits):
         job = Job([*before, TestingSource.EOF(), *after], tmp_path / str(number))
         with_plan(job, compiled(CASES["people held out"].edit))
         entered = Outcome(job.facts.items, job.plan).groups()
