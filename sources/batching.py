@@ -8,7 +8,7 @@ make them known without ending a batch at every slot:
   that far across slots without another look at the timers.
 
 A switch of guidance wakes people from the next millisecond on, sooner than the lookahead. So a source ends its batch after a message that
-may be one (``state.events.may_switch``).
+may be one (``state.events.may_switch``); in a log a switch has no key.
 
 Learned parameters change at boundaries of log time (``state/stuck/parameters.py``). So no batch extends across a boundary, and no tick
 fires timers on both sides of one: items after the boundary need the parameters that were learned before it.

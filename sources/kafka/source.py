@@ -319,7 +319,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 # The library may deliver the same error again, or go on behind a whole compressed batch. Ask for the next message itself.
                 self._assign()
                 break
-            if may_switch(value):
+            if not key and may_switch(value):  # events of users have keys, which saves the search
                 break
         self._measure_lag()
         return batch

@@ -185,7 +185,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             batch.append(Message(record.value, record.key, NAME, index, offset, at, reference, seq, traceparent, record.headers))
             self._offset, self._stamp = offset + 1, stamp
             self._next = place + 1
-            if may_switch(record.value):
+            if not record.key and may_switch(record.value):  # events of users have keys, which saves the search
                 break
         self._measure_lag()
         return batch

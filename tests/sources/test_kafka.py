@@ -104,6 +104,20 @@ def test_what_concerns_everybody_is_in_every_partition_with_one_time(broker: Tan
     assert [(message.value, message.offset) for message in read_last] == [(b"switch", 0), (b"switch", 1), (b"switch", 0)]
 
 
+def test_a_batch_ends_after_a_switch_of_guidance(broker: Tansu) -> None:
+    topic = broker.new_topic()
+    produce(broker, topic, [b"a", b"b"], key=b"user")
+    append_everywhere(source_of(broker, topic).cluster, b'{"eventType": "guidance_switched"}', wall())
+    produce(broker, topic, [b"c"], key=b"user")
+    part = opened(source_of(broker, topic))
+    batches: list[list[bytes]] = []
+    assert drain(part, lambda batch: batches.append([item.value for item in batch if isinstance(item, Message)]))
+    part.close()
+    ends = [batch[-1] for batch in batches if batch]
+    assert b'{"eventType": "guidance_switched"}' in ends
+    assert ends[-1] == b"c"
+
+
 def test_what_concerns_everybody_is_refused_with_a_sentence_where_there_is_no_topic(broker: Tansu) -> None:
     with pytest.raises(SourceError, match="has no topic nowhere"):
         append_everywhere(Cluster(broker.brokers, "nowhere", "g", timeout_s=1.0), b"switch", START)

@@ -367,3 +367,14 @@ def test_a_log_that_is_removed_under_a_running_job_ends_it(log: EventLog, clock:
 def test_a_snapshot_of_another_version_is_one_sentence(log: EventLog, clock: Clock) -> None:
     with pytest.raises(SourceError, match="position format 9, here 1"):
         opened(source_of(log, clock), (9, 0, MIN_TIME, 0, MIN_TIME, ""))
+
+
+def test_a_batch_ends_after_a_switch_of_guidance(log: EventLog, clock: Clock) -> None:
+    append(log, clock, b"a", b"b")
+    log.append_everywhere(b'{"eventType": "guidance_switched"}')
+    append(log, clock, b"c")
+    part = opened(source_of(log, clock))
+    sizes: list[int] = []
+    assert drain(part, lambda batch: sizes.append(sum(isinstance(item, Message) for item in batch)))
+    part.close()
+    assert [size for size in sizes if size] == [3, 1]
