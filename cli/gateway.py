@@ -59,6 +59,7 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
     given = settings.secret.get_secret_value() if settings.secret is not None else None
     secret = signing[0] if signing else secret_of_job(directory, given=given, embedded=settings.embedded)
     store = KeyStore(directory.keys)
+    catalog = load_catalog(settings.catalog)
     with listen(settings.gateway_host, settings.gateway_port) as bound:
         stopping = Stopping()
         parts = GatewayParts(
@@ -68,7 +69,8 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
             redis_url=_redis_url(settings, directory),
             stopping=stopping,
             more_routes=_demo(store, directory) if demo else (),
-            track_names={**default_names(), **load_catalog(settings.catalog).track_names},
+            track_names={**default_names(), **catalog.track_names},
+            requires={step.id: tuple(step.requires) for step in catalog.steps},
             events_per_second=settings.gateway_events_per_second,
         )
         logging.getLogger("gateway").info("listening on http://%s:%s", *bound.getsockname()[:2])

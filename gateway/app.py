@@ -23,6 +23,7 @@ from gateway.events_route import EventsRoute
 from gateway.health import Health
 from gateway.ingest import Ingest, wall_clock
 from gateway.keys import KeyStore
+from gateway.onboarding_route import OnboardingRoute
 from gateway.openapi import openapi
 from gateway.rate_limit import RateLimiter
 from gateway.reads_route import ReadsRoute
@@ -47,8 +48,9 @@ class GatewayParts(msgspec.Struct, frozen=True):
     """What the application is built from.
 
     ``keys`` checks recommendation ids. ``redis_url`` names the server of recommendations, or None while there is none. Streams end when
-    ``stopping`` says so. ``track_names``: name of a track call of Segment's API → type of the contract. ``more_routes`` are those of the
-    demo. ``clock`` is in milliseconds since 1970 UTC.
+    ``stopping`` says so. ``track_names``: name of a track call of Segment's API → type of the contract. ``requires``: step of the catalog →
+    the steps that it requires, None where no catalog is known. ``more_routes`` are those of the demo. ``clock`` is in milliseconds since
+    1970 UTC.
     """
 
     log: Log
@@ -57,6 +59,7 @@ class GatewayParts(msgspec.Struct, frozen=True):
     redis_url: Callable[[], str | None]
     stopping: Stopping
     track_names: Mapping[str, str] = msgspec.field(default_factory=default_names)
+    requires: Mapping[str, tuple[str, ...]] | None = None
     events_per_second: float = 5000.0
     more_routes: Sequence[BaseRoute] = ()
     clock: Callable[[], int] = wall_clock
@@ -80,6 +83,7 @@ def build(parts: GatewayParts) -> Starlette:
     records = Records(parts.redis_url)
     updates = Updates(parts.redis_url)
     reads = ReadsRoute(authenticator, records, parts.clock)
+    onboarding = OnboardingRoute(authenticator, ingest, records, updates, parts.requires)
     health = Health(parts.log, records)
 
     @asynccontextmanager
@@ -101,6 +105,8 @@ def build(parts: GatewayParts) -> Starlette:
             Route("/v1/recommendations/{user:path}", reads.recommendation, methods=["GET"]),
             Route("/v1/users/{user:path}/progress", reads.progress, methods=["GET"]),
             Route("/v1/stream", StreamRoute(authenticator, records, updates, parts.stopping, parts.clock), methods=["GET"]),
+            Route("/v1/onboarding/start", onboarding.start, methods=["POST"]),
+            Route("/v1/onboarding/step/complete", onboarding.complete, methods=["POST"]),
             *(Route(f"/v1/{kind}", route, methods=["POST"]) for kind, route in calls.items()),
             *(Route(f"/v1/{kind[0]}", route, methods=["POST"]) for kind, route in calls.items()),
             Route("/v1/m", metrics, methods=["POST"]),

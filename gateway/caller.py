@@ -13,7 +13,7 @@ from state.vocabulary import SWITCHED
 Kind = Literal["publishable", "server", "user"]
 
 EXPOSURES: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss"})
-_NOT_FROM_PAGES: Final = frozenset({"preferences_changed", "user_deleted", "identity_merged"})
+_NOT_FROM_PAGES: Final = frozenset({"preferences_changed", "step_completed", "user_deleted", "identity_merged"})
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -49,7 +49,7 @@ class EventsRoute:
         if oversize:
             ids, rejected = _without(oversize, ids, records, rejected)
         if rejected:
-            await _partly(ids, rejected, total=len(values))(scope, receive, send)
+            await partly(ids, rejected, total=len(values))(scope, receive, send)
             return
         answer = _JSON.encode({"stored": ids})
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode()), (b"cache-control", b"no-store")]
@@ -72,7 +72,8 @@ def _without(
     return stored, sorted(all_rejected, key=lambda each: each.index)
 
 
-def _partly(ids: list[str], rejected: list[Rejected], *, total: int) -> Response:
+def partly(ids: list[str], rejected: list[Rejected], *, total: int) -> Response:
+    """Return the answer to a request of ``total`` events, of which ``ids`` are stored and ``rejected``, one at least, are not."""
     if all(each.forbidden for each in rejected):
         status, code, fault = 403, "forbidden", "not allowed"
     elif all(each.too_large for each in rejected):

@@ -100,6 +100,11 @@ def describe() -> Json:
         **_REFUSALS,
         **_LATER,
     }
+    onboarding = {
+        "200": _answer("The event is stored, and this is the progress after it.", _ref("Onboarded")),
+        "202": _answer("The event is stored. The progress was not there in time: read it at `progressUrl`.", _ref("Onboarded")),
+        **{status: answer for status, answer in stored.items() if status != "202"},
+    }
     source_config = {
         "get": _operation(
             "RudderStack's configuration of a source.",
@@ -141,6 +146,10 @@ def describe() -> Json:
                         {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}},
                     ],
                 )
+            },
+            "/v1/onboarding/start": {"post": _operation("A user starts: store a `signup`.", onboarding, body=_ref("Start"))},
+            "/v1/onboarding/step/complete": {
+                "post": _operation("A user has completed a step: store a `step_completed`.", onboarding, body=_ref("StepCompleted"))
             },
             **_calls(),
             "/v1/m": {
@@ -195,6 +204,12 @@ def _schemas() -> Json:
     }
     error = {"type": "object", "properties": {"code": text, "message": text}, "required": ["code", "message"]}
     maybe = {"type": ["string", "null"]}
+    sent: Json = {
+        "userId": {"type": "string", "minLength": 1, "maxLength": 256, "description": "Needed with a server key."},
+        "eventId": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Made by the gateway if left out."},
+        "timestamp": {"type": "string", "format": "date-time", "description": "Now if left out."},
+        "sessionId": {"type": ["string", "null"], "maxLength": 256},
+    }
     return {
         "Event": {
             "type": "object",
@@ -212,6 +227,24 @@ def _schemas() -> Json:
                 "schemaVersion": {"const": 1},
             },
             "required": ["eventId", "eventType", "timestamp"],
+        },
+        "Start": {
+            "type": "object",
+            "properties": {**sent, "traits": {"type": ["object", "null"]}},
+        },
+        "StepCompleted": {
+            "type": "object",
+            "properties": {**sent, "step": {"type": "string", "minLength": 1, "description": "The id of a step of the catalog."}},
+            "required": ["step"],
+        },
+        "Onboarded": {
+            "type": "object",
+            "properties": {
+                "stored": {"type": "array", "items": text},
+                "progress": {"oneOf": [_ref("Progress"), {"type": "null"}]},
+                "progressUrl": text,
+            },
+            "required": ["stored", "progress"],
         },
         "Stored": {"type": "object", "properties": {"stored": {"type": "array", "items": text}}, "required": ["stored"]},
         "Rejected": {

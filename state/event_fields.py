@@ -205,6 +205,7 @@ REQUIRED: Final[dict[str, str]] = {
     "button_click": "target",
     "form_submit": "form",
     "error": "code",
+    "step_completed": "step",
     "identity_merged": "previousId",
 }
 """Event type → the payload field that it requires, a non-empty string."""
@@ -264,6 +265,7 @@ FIELDS: Final = (
     Field("target", "`button_click`", "a non-empty string", _REJECTED),
     Field("form", "`form_submit`", "a non-empty string", _REJECTED),
     Field("code", "`error`", "a non-empty string", _REJECTED),
+    Field("step", "`step_completed`", "a non-empty string", _REJECTED),
     Field("title, label", "any", "anything", "shown as JSON"),
     Field("message", "`error`", "a string or a number", "shown as JSON; a model does not get it"),
     Field("target", "`error`", "anything", "shown as JSON"),

@@ -12,6 +12,7 @@ EventType = Literal[
     "form_submit",
     "track",
     "error",
+    "step_completed",
     "recommendation_shown",
     "recommendation_clicked",
     "recommendation_dismissed",

@@ -276,6 +276,8 @@ _MAKE: Final[dict[str, Callable[[Any], Test]]] = {
 def _index(catalog: Catalog) -> dict[str, RuleBook]:
     rules: defaultdict[str, list[Rule]] = defaultdict(list)
     for step in catalog.steps:
+        named = Matcher(type="step_completed", where={"step": step.id})  # type: ignore[dict-item]
+        rules[named.type].append(_rule(step.id, named, _digest(step.id), 1))
         distinct: dict[int, Completion] = {}
         for completion in step.complete:
             digest = _digest(completion.model_dump(mode="json", exclude={"times"}, exclude_defaults=True))

@@ -35,6 +35,9 @@ from state.records.recommendation import Erase
 from state.stuck.detector import Detector
 from state.stuck.parameters import ParameterStore
 
+_ANSWERED: Final = frozenset({"signup", "step_completed"})
+"""Event types after which the app may wait for the person's progress, so that it is published each time."""
+
 
 class Fold:
     """The fold for the people of one plan. It has no state of its own; the learned step statistics are in ``parameters``, and
@@ -258,8 +261,9 @@ class Fold:
         path = plan.path_for(person.traits) if row_changed or person.path not in plan.paths else person.path
         rules = plan.rules(kind, event.name, event.payload)
         (evidence_changed, touched), moved = record_evidence(person, event, rules), path != person.path
-        if evidence_changed or moved:
-            done, newly = self._progress(person, path, before, out)
+        asked = kind in _ANSWERED and not event.from_visitor
+        if evidence_changed or moved or asked:
+            done, newly = self._progress(person, path, before, out, publish=asked)
         else:
             done, newly = before, {}
         for step in touched:
@@ -311,11 +315,12 @@ class Fold:
             out.rows.append(person_fact(plan, person, self._group(person), done))
 
     def _progress(
-        self, person: Person, path: str, before: Mapping[str, int], out: Collector, *, anew: bool = False
+        self, person: Person, path: str, before: Mapping[str, int], out: Collector, *, anew: bool = False, publish: bool = False
     ) -> tuple[dict[str, int], dict[str, int]]:
         """Evidence or path changed: record progress and close decisions. Return the completed steps, and those newly completed.
 
         ``anew``: the catalog changed. What became current through that is current from now on, and its beginning was not observed.
+        ``publish``: the app waits for the progress, also where nothing of it changed.
         """
         plan, moved = self._plan, anew or path != person.path
         person.path = path
@@ -334,7 +339,7 @@ class Fold:
             out.count(counters.PEOPLE_ACTIVATED, by=1 if activated else -1)
         just_activated, person.activated_at = bool(activated and not person.activated_at), activated
         step = current_step(plan, path, done)
-        if moved or changed:
+        if moved or changed or publish:
             out.effects.append(progress_effect(plan, person, done, step))
         if not (moved or newly):
             return done, newly

@@ -23,7 +23,7 @@ def note_event(person: Person, event: Event) -> int:
     """Count the event, and return its kind: a short hash of its type and subject."""
     subject = event.name
     if not subject:
-        for field in ("path", "target", "form", "code"):
+        for field in ("path", "target", "form", "code", "step"):
             value = event.payload.get(field)
             if value and isinstance(value, str):
                 subject = value

@@ -37,6 +37,7 @@ KINDS: Final[dict[str, dict[str, Any]]] = {
     "button_click": {"target": "b"},
     "form_submit": {"form": "c"},
     "error": {"code": "E1"},
+    "step_completed": {"step": "invite"},
     "track": {},
     "signup": {"traits": {"persona": "analyst"}},
     "identify": {"traits": {"persona": "analyst"}},

@@ -41,9 +41,11 @@ def test_the_curl_lines_work(tmp_path: Path) -> None:
             "payload.path",
         }
         assert said[2].count("HTTP/1.1 503") == 2  # no Redis in this test
-        assert said[3].startswith("retry: 1000")
-        assert said[4] == '{"success":true}'
-        assert [each["eventId"] for each in gateway.stored()] == ["e1", "e2", "m1"]
+        assert said[3].count('"progress":null,"progressUrl":"/v1/users/u-17/progress"') == 2
+        assert said[4].startswith("retry: 1000")
+        assert said[5] == '{"success":true}'
+        kinds = [each["eventType"] for each in gateway.stored()]
+        assert kinds == ["track", "page_view", "signup", "step_completed", "track"]
 
 
 def test_the_function_that_mints_tokens_works_as_it_is(tmp_path: Path) -> None:

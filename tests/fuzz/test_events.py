@@ -69,6 +69,7 @@ NEEDS: Final[dict[str, dict[str, Any]]] = {
     "button_click": {"target": "invite"},
     "form_submit": {"form": "connect"},
     "error": {"code": "source_x"},
+    "step_completed": {"step": "invite"},
     "identity_merged": {"previousId": "c1"},
     "signup": {"traits": {"persona": "analyst"}},
 }

@@ -58,9 +58,9 @@ class Setup:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[Setup]:
+def running(directory: Path, **parts: Any) -> Iterator[Setup]:
     clock = Clock()
-    with run_valkey(directory) as valkey, run_gateway(directory, redis_url=lambda: valkey.url, clock=clock) as gateway:
+    with run_valkey(directory) as valkey, run_gateway(directory, redis_url=lambda: valkey.url, clock=clock, **parts) as gateway:
         writer = RecommendationWriter(valkey.url, WritePolicy(give_up_seconds=PATIENCE))
         key, secret = gateway.store.create("signing", tenant="acme")
         try:

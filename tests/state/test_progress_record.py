@@ -39,6 +39,27 @@ def test_events_without_progress_publish_nothing() -> None:
     assert len(published(life)) == 1
 
 
+def test_a_named_step_is_completed_like_one_whose_matcher_matched() -> None:
+    life = Life()
+    life.see(signup(), event("step_completed", MINUTE, step="explore"), event("step_completed", 2 * MINUTE, step="connect"))
+    waiting, both = published(life)[1:]
+    assert statuses(waiting) == {"connect": "current", "explore": "open", "invite": "open", "share": "open"}
+    assert statuses(both) == {"connect": "done", "explore": "done", "invite": "current", "share": "open"}
+    assert both is not None
+    assert both.steps[1].completed_at == rfc3339(START + 2 * MINUTE), "not before the step that it requires"
+
+
+def test_what_the_app_waits_for_is_published_though_nothing_changed() -> None:
+    life = Life()
+    life.see(signup(), signup(MINUTE), event("step_completed", 2 * MINUTE, step="no such step"))
+    life.see(event("step_completed", 3 * MINUTE, step="invite"), event("step_completed", 4 * MINUTE, step="invite"))
+    records = [each for each in published(life) if each is not None]
+    assert all(earlier.version < later.version for earlier, later in pairwise(records))
+    assert [statuses(each)["invite"] for each in records] == ["open", "open", "open", "done", "done"]
+    life.see(event("step_completed", 4 * MINUTE, step="invite"))
+    assert len(published(life)) == 5, "a repetition tells nothing"
+
+
 def test_activation_and_the_end_of_the_path_are_told() -> None:
     life = Life()
     life.see(signup(), track("connected", MINUTE), *[track("explored", at * MINUTE) for at in (2, 3, 4)])

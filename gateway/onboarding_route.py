@@ -1,0 +1,201 @@
+"""``POST /v1/onboarding/start`` and ``POST /v1/onboarding/step/complete``: store one event, and answer with the progress that follows.
+
+The first writes a ``signup``, the second a ``step_completed``. The job publishes the progress after each of them, whether it changed or
+not, and announces it on the channel that the streams follow too: one subscriber for the process wakes the request of that user. So the
+answer tells what the job made of the event, or, after a second, where to look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.authentication import Authenticator
+from gateway.body import read_body
+from gateway.caller import Caller, Fault
+from gateway.errors import RefusedError, json_response
+from gateway.event_log import Record
+from gateway.events_route import partly
+from gateway.ingest import TOO_LARGE, Ingest, Rejected, headers_of
+from gateway.records import Records, Stored
+from gateway.updates import Updates
+from state.events import MAX_PAYLOAD
+from state.times import rfc3339
+
+WAIT_SECONDS: Final = 1.0
+"""How long a request waits for the job once its event is stored."""
+MOST_WAITING: Final = 1_000
+"""Requests that wait at a time; beyond, the answer is where to look."""
+MOST_BODY: Final = 2 * MAX_PAYLOAD
+
+_SENT: Final = ("eventId", "userId", "tenantId", "sessionId", "timestamp", "schemaVersion")
+"""Fields of a request that go into the event as they are."""
+
+Fields = dict[str, Any]
+_object: Final = msgspec.json.Decoder(Fields)
+
+
+class _Head(msgspec.Struct):
+    id: str
+    status: str
+
+
+class _Steps(msgspec.Struct):
+    steps: list[_Head] = []
+
+
+_steps: Final = msgspec.json.Decoder(_Steps)
+
+
+class _Awaited(NamedTuple):
+    """The step whose completion a request waits for."""
+
+    step: str
+    required: tuple[str, ...]
+
+    def is_done(self, record: Stored) -> bool:
+        """Whether the record shows the step as done."""
+        return self._status(record).get(self.step) == "done"
+
+    def is_settled(self, record: Stored) -> bool:
+        """Whether there is nothing to wait for: the step is done, not on the path, or not to be done before another one."""
+        status = self._status(record)
+        return status.get(self.step) in {None, "done"} or any(status.get(each) != "done" for each in self.required)
+
+    @staticmethod
+    def _status(record: Stored) -> dict[str, str]:
+        try:
+            return {each.id: each.status for each in _steps.decode(record.data).steps}
+        except msgspec.DecodeError:
+            return {}
+
+
+class OnboardingRoute:
+    """The two routes. A user token may do both for its own user, a server key for every user of its tenant."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        ingest: Ingest,
+        records: Records,
+        updates: Updates,
+        requires: Mapping[str, tuple[str, ...]] | None,
+    ) -> None:
+        """``requires``: step of the catalog → the steps that it requires. None if the catalog is not known: then any step may be named."""
+        self._authenticator = authenticator
+        self._ingest = ingest
+        self._records = records
+        self._updates = updates
+        self._requires = requires
+        self._waiting = 0
+
+    async def start(self, request: Request) -> Response:
+        """Store a ``signup``. Answer 200 with the progress, or 202 if it is not there in time. Raises ``RefusedError``."""
+        return await self._answer(request, "signup", "traits")
+
+    async def complete(self, request: Request) -> Response:
+        """Store a ``step_completed``. Answer 200 with the progress, or 202 if it is not there in time. Raises ``RefusedError``."""
+        return await self._answer(request, "step_completed", "step")
+
+    async def _answer(self, request: Request, kind: str, field: str) -> Response:
+        caller = self._authenticator.authenticate(request.scope)
+        self._authenticator.reader(request.scope, caller.user or "")  # who may not read the progress is refused before anything is stored
+        body = await read_body(request.scope, request.receive, limit=MOST_BODY)
+        try:
+            sent = _object.decode(body)
+        except (msgspec.DecodeError, RecursionError):
+            raise RefusedError(400, "not_json", "the body is not a JSON object; nothing was stored") from None
+        self._ingest.take(caller, 1, size=len(body))
+        value = msgspec.json.encode(self._event(sent, kind, field))
+        ids, records, rejected = self._ingest.sort([value], caller, headers_of(request.scope))
+        if not rejected and field == "step" and self._requires is not None and sent[field] not in self._requires:
+            sentence = "the catalog has no such step; the progress of a user lists the steps of their path"
+            rejected = [Rejected(index=0, event_id=ids[0], faults=[Fault("step", "unknown_step", sentence)], value=value)]
+        if rejected:
+            return _refused(rejected)
+        user = records[0].key.decode()
+        step = _Awaited(sent[field], (self._requires or {}).get(sent[field], ())) if field == "step" else None
+        found = await self._store_and_wait(caller, user, records, step)
+        if isinstance(found, Rejected):
+            return _refused([found])
+        if found is not None:
+            return json_response(200, {"stored": ids, "progress": msgspec.Raw(found.data)})
+        address = f"/v1/users/{quote(user, safe='')}/progress"
+        return json_response(202, {"stored": ids, "progress": None, "progressUrl": address}, {"location": address})
+
+    def _event(self, sent: Fields, kind: str, field: str) -> Fields:
+        given: Fields = {name: sent[name] for name in _SENT if name in sent}
+        payload: Fields = {field: sent[field]} if field in sent else {}
+        return {"eventId": str(uuid.uuid4()), "timestamp": rfc3339(self._ingest.clock()), **given, "eventType": kind, "payload": payload}
+
+    async def _store_and_wait(self, caller: Caller, user: str, records: list[Record], step: _Awaited | None) -> Stored | Rejected | None:
+        """Return the progress after the event, None if it is not there in time. Raises ``RefusedError`` if the event is not stored."""
+        if self._waiting >= MOST_WAITING:
+            return await self._store(records)
+        changed = asyncio.Event()
+        self._waiting += 1
+        self._updates.follow(caller.tenant, user, changed)
+        reading = asyncio.create_task(self._read(caller, user))  # it is on its way before the event is
+        reading.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody asks for it if the event is not stored
+        try:
+            return await self._store(records) or await self._wait(caller, user, reading, changed, step)
+        finally:
+            reading.cancel()
+            self._updates.unfollow(caller.tenant, user, changed)
+            self._waiting -= 1
+
+    async def _store(self, records: list[Record]) -> Rejected | None:
+        if await self._ingest.store(records):
+            return Rejected(index=0, event_id=None, faults=[TOO_LARGE], value=records[0].value)
+        return None
+
+    async def _wait(
+        self, caller: Caller, user: str, reading: asyncio.Task[Stored | None], changed: asyncio.Event, step: _Awaited | None
+    ) -> Stored | None:
+        before: Stored | None = None
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                before = await reading
+                if step is not None and before is not None and step.is_done(before):  # perhaps by this event, sent before
+                    return before
+                while True:
+                    await changed.wait()
+                    changed.clear()
+                    found = await self._read(caller, user)
+                    if _is_news(found, before, step):
+                        return found
+        except RefusedError:  # Redis is away, and knows of no progress
+            return None
+        except TimeoutError:
+            if self._updates.connected:
+                return None
+        try:  # nobody told of changes, so look once
+            async with asyncio.timeout(WAIT_SECONDS / 4):
+                found = await self._read(caller, user)
+        except (RefusedError, TimeoutError):
+            return None
+        return found if _is_news(found, before, step) else None
+
+    async def _read(self, caller: Caller, user: str) -> Stored | None:
+        found = await self._records.progress(caller.tenant, user)
+        return None if found is None or found.deleted else found
+
+
+def _is_news(found: Stored | None, before: Stored | None, step: _Awaited | None) -> bool:
+    """Whether ``found`` was published after ``before``, and is what the request waits for."""
+    changed = found is not None and (before is None or found.data != before.data)
+    return changed and found is not None and (step is None or step.is_settled(found))
+
+
+def _refused(rejected: list[Rejected]) -> Response:
+    """Return the answer for an event that was not stored; its fields are named as the request has them."""
+    for each in rejected:
+        each.faults = [fault._replace(field=fault.field.removeprefix("payload.")) for fault in each.faults]
+    return partly([], rejected, total=1)
