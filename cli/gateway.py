@@ -51,6 +51,7 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
     from gateway.stopping import Stopping
     from local.data_dir import DataDir
     from local.secret import secret_of_job
+    from state.catalog.plan import Plan
     from state.ids import Keys
 
     settings = load(service=True, data_dir=data_dir, gateway_host=host, gateway_port=port)
@@ -70,7 +71,9 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
             stopping=stopping,
             more_routes=_demo(store, directory) if demo else (),
             track_names={**default_names(), **catalog.track_names},
-            requires={step.id: tuple(step.requires) for step in catalog.steps},
+            plan=Plan(catalog),
+            clickhouse_url=_clickhouse_url(settings),
+            database=settings.database(),
             events_per_second=settings.gateway_events_per_second,
         )
         logging.getLogger("gateway").info("listening on http://%s:%s", *bound.getsockname()[:2])
@@ -98,6 +101,12 @@ def _redis_url(settings: Settings, directory: DataDir) -> Callable[[], str | Non
 
     url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
     return lambda: url if url is not None else published_url(directory.valkey)
+
+
+def _clickhouse_url(settings: Settings) -> Callable[[], str | None]:
+    """Return how to find ClickHouse. The embedded engine of a job cannot be asked by another process."""
+    url = settings.clickhouse_url.get_secret_value() if settings.clickhouse_url is not None else None
+    return lambda: url
 
 
 def _log(settings: Settings) -> Log:

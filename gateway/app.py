@@ -31,9 +31,11 @@ from gateway.records import Records
 from gateway.segment.calls_route import CallsRoute, WebhookRoute
 from gateway.segment.mapping import default_names
 from gateway.segment.settings_route import SettingsRoute, metrics
+from gateway.stale_progress import StaleProgress
 from gateway.stopping import Stopping
 from gateway.stream_route import StreamRoute
 from gateway.updates import Updates
+from state.catalog.plan import Plan
 from state.ids import Keys
 
 USER_EVENTS_PER_SECOND = 20.0
@@ -47,10 +49,10 @@ CALLS = ("track", "identify", "page", "screen", "group", "alias", "batch")
 class GatewayParts(msgspec.Struct, frozen=True):
     """What the application is built from.
 
-    ``keys`` checks recommendation ids. ``redis_url`` names the server of recommendations, or None while there is none. Streams end when
-    ``stopping`` says so. ``track_names``: name of a track call of Segment's API → type of the contract. ``requires``: step of the catalog →
-    the steps that it requires, None where no catalog is known. ``more_routes`` are those of the demo. ``clock`` is in milliseconds since
-    1970 UTC.
+    ``keys`` checks recommendation ids. ``redis_url`` names the server of recommendations, or None while there is none; ``clickhouse_url``
+    the one that is asked for progress while Redis is away, and ``database`` its database. Streams end when ``stopping`` says so.
+    ``track_names``: name of a track call of Segment's API → type of the contract. ``plan`` is the catalog, None where none is known.
+    ``more_routes`` are those of the demo. ``clock`` is in milliseconds since 1970 UTC.
     """
 
     log: Log
@@ -59,7 +61,9 @@ class GatewayParts(msgspec.Struct, frozen=True):
     redis_url: Callable[[], str | None]
     stopping: Stopping
     track_names: Mapping[str, str] = msgspec.field(default_factory=default_names)
-    requires: Mapping[str, tuple[str, ...]] | None = None
+    plan: Plan | None = None
+    clickhouse_url: Callable[[], str | None] = lambda: None
+    database: str = "onramp"
     events_per_second: float = 5000.0
     more_routes: Sequence[BaseRoute] = ()
     clock: Callable[[], int] = wall_clock
@@ -82,8 +86,9 @@ def build(parts: GatewayParts) -> Starlette:
     )
     records = Records(parts.redis_url)
     updates = Updates(parts.redis_url)
-    reads = ReadsRoute(authenticator, records, parts.clock)
-    onboarding = OnboardingRoute(authenticator, ingest, records, updates, parts.requires)
+    stale = StaleProgress(parts.clickhouse_url, parts.plan, database=parts.database) if parts.plan is not None else None
+    reads = ReadsRoute(authenticator, records, stale, parts.clock)
+    onboarding = OnboardingRoute(authenticator, ingest, records, updates, parts.plan)
     health = Health(parts.log, records)
 
     @asynccontextmanager
@@ -94,6 +99,8 @@ def build(parts: GatewayParts) -> Starlette:
         finally:
             await updates.stop()
             await records.close()
+            if stale is not None:
+                await stale.close()
             await parts.log.close()
 
     settings = SettingsRoute(authenticator)

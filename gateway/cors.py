@@ -23,7 +23,7 @@ _PREFLIGHT: Final = [
     (b"access-control-max-age", b"7200"),  # the longest that Chromium keeps
     (b"content-length", b"0"),
 ]
-READABLE: Final = {"access-control-allow-origin": "*", "access-control-expose-headers": "etag, retry-after"}
+READABLE: Final = {"access-control-allow-origin": "*", "access-control-expose-headers": "etag, onramp-stale, retry-after"}
 """The headers of every answer."""
 _READABLE: Final = [(name.encode(), value.encode()) for name, value in READABLE.items()]
 

@@ -294,6 +294,7 @@ def _schemas() -> Json:
                 },
                 "nextStep": maybe,
                 "updatedAt": text,
+                "stale": {"const": True, "description": "From ClickHouse, while Redis is away."},
             },
             "required": ["version", "steps"],
         },
