@@ -1,4 +1,4 @@
-# The image of the job, for `docker compose up`. docker-compose.yml has the services that it needs.
+# The image of the job and of the gateway, for `docker compose up`. docker-compose.yml has the services that it needs.
 FROM python:3.12.14-slim-bookworm AS python
 
 ENV PYTHONUNBUFFERED=1 \
@@ -33,6 +33,6 @@ COPY docker/run-job.sh /usr/local/bin/run-job
 USER 10001
 WORKDIR /var/lib/onramp
 VOLUME /var/lib/onramp
-EXPOSE 3030
+EXPOSE 3030 8080
 
 ENTRYPOINT ["run-job"]

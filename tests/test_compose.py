@@ -5,11 +5,15 @@ Where the compose plugin is installed, its own parser judges the file too; it ne
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -18,12 +22,17 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.settings import known_variables, load_settings
+from tests.cli.command import onramp, start
 from tests.support.dockerfile import parse
+from tests.support.ports import port_of, reserve
+from tests.support.tansu import run_tansu
+from tests.support.valkey import run_valkey
+from tests.support.waiting import running, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 ONE_SHOT = frozenset({"kafka-topics"})
-STORES = {"kafka": "kafka-data", "valkey": "valkey-data", "clickhouse": "clickhouse-data", "job": "job-data"}
+STORES = {"kafka": "kafka-data", "valkey": "valkey-data", "clickhouse": "clickhouse-data", "job": "job-data", "gateway": "gateway-data"}
 
 #: The keys of the compose schema that this file uses. Compose refuses unknown keys; a misspelt `healthcheck` must not wait for that.
 SERVICE_KEYS = frozenset(
@@ -46,7 +55,7 @@ def services(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_the_stack_is_kafka_valkey_clickhouse_and_the_job(stack: dict[str, Any], services: dict[str, dict[str, Any]]) -> None:
+def test_the_stack_is_kafka_valkey_clickhouse_the_job_and_the_gateway(stack: dict[str, Any], services: dict[str, dict[str, Any]]) -> None:
     assert set(stack) == {"name", "services", "volumes"}
     assert set(services) == {*STORES, *ONE_SHOT}
     for name, service in services.items():
@@ -99,6 +108,9 @@ def test_ports_are_published_on_loopback_only(services: dict[str, dict[str, Any]
 def test_nothing_starts_before_what_it_needs(services: dict[str, dict[str, Any]]) -> None:
     needs = {name: {on: how["condition"] for on, how in service.get("depends_on", {}).items()} for name, service in services.items()}
     assert needs["job"] == {"kafka-topics": "service_completed_successfully", "valkey": "service_healthy", "clickhouse": "service_healthy"}
+    assert needs["gateway"] == {"kafka-topics": "service_completed_successfully", "valkey": "service_healthy"}, (
+        "not the job: it takes events"
+    )
     assert needs["kafka-topics"] == {"kafka": "service_healthy"}
     assert {condition for on in needs.values() for condition in on.values()} <= CONDITIONS
 
@@ -131,11 +143,61 @@ def test_the_job_is_pointed_at_the_services_and_given_its_secret(services: dict[
     assert {"ONRAMP_KAFKA_BROKERS", "ONRAMP_REDIS_URL", "ONRAMP_CLICKHOUSE_URL", "ONRAMP_SECRET", "ONRAMP_DATA_DIR"} <= set(env)
     assert env["ONRAMP_REDIS_URL"].startswith("redis://valkey:")
     assert "@clickhouse:8123" in env["ONRAMP_CLICKHOUSE_URL"]
-    assert services["job"]["stop_signal"] == "SIGTERM"
+    assert services["job"]["stop_signal"] == services["gateway"]["stop_signal"] == "SIGTERM"
     assert any(mount == f"job-data:{env['ONRAMP_DATA_DIR']}" for mount in services["job"]["volumes"])
     ours = {name.removeprefix("ONRAMP_").lower(): value for name, value in env.items() if name.startswith("ONRAMP_")}
     given = {name: re.sub(r"\$\{\w+:\?[^}]*\}", "a-value-of-sixteen", re.sub(r"\$\{\w+:-\}", "", value)) for name, value in ours.items()}
     load_settings(**{name: value for name, value in given.items() if value})
+
+
+def test_the_gateway_has_what_the_job_has(services: dict[str, dict[str, Any]]) -> None:
+    job, gateway = services["job"]["environment"], services["gateway"]["environment"]
+    shared = {"ONRAMP_KAFKA_BROKERS", "ONRAMP_REDIS_URL", "ONRAMP_CLICKHOUSE_URL", "ONRAMP_SECRET", "ONRAMP_CATALOG", "ONRAMP_DATA_DIR"}
+    assert {name: job[name] for name in shared} == {name: gateway[name] for name in shared}
+    assert services["gateway"]["image"] == services["job"]["image"]
+    catalogs = [mount for mount in services["job"]["volumes"] if mount.endswith(":/etc/onramp:ro")]
+    assert catalogs == [mount for mount in services["gateway"]["volumes"] if mount.endswith(":/etc/onramp:ro")]
+    assert f"gateway-data:{gateway['ONRAMP_DATA_DIR']}" in services["gateway"]["volumes"]
+
+
+@pytest.mark.timing
+def test_the_gateway_that_the_file_starts_takes_events(services: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    """From the sources, on a port of this machine, with a broker and a Valkey of the tests."""
+    service = services["gateway"]
+    held = reserve()
+    port = port_of(held)
+    with held, run_tansu() as broker, run_valkey(tmp_path) as valkey:
+        broker.create_topic("onboarding.events", 1)
+        there = {
+            "ONRAMP_KAFKA_BROKERS": broker.brokers,
+            "ONRAMP_REDIS_URL": valkey.url,
+            "ONRAMP_SECRET": "a-value-of-sixteen",
+            "ONRAMP_CATALOG": "saas",
+            "ONRAMP_DATA_DIR": str(tmp_path / "data"),
+        }
+        given = {**service["environment"], **there, "ONRAMP_GATEWAY_PORT": str(port)}
+        given["ONRAMP_CLICKHOUSE_URL"] = "http://127.0.0.1:1"  # nobody: it is asked only while Valkey is away
+        program, *arguments = service["entrypoint"]
+        assert program == "onramp"
+        (key,) = re.findall(r"sk_\w+", onramp("keys", "create", "server", cwd=tmp_path, **given).out)
+        program, *words = service["healthcheck"]["test"][1:]
+        assert program == "python"
+        assert "127.0.0.1:8080/" in words[-1]
+        health = [sys.executable, *(word.replace(":8080/", f":{port}/") for word in words)]
+
+        def healthy() -> bool:
+            return subprocess.run(health, capture_output=True, check=False, timeout=60).returncode == 0
+
+        with running(start(*arguments, cwd=tmp_path, **given)) as process:
+            wait_until(healthy, "a healthy gateway", process=process, every=0.2)
+            event = {"eventId": "e1", "userId": "u", "eventType": "signup", "timestamp": datetime.now(UTC).isoformat()}
+            headers = {"authorization": f"Bearer {key}"}
+            asked = urllib.request.Request(f"http://127.0.0.1:{port}/v1/events", json.dumps(event).encode(), headers)
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                assert (answer.status, json.load(answer)) == (202, {"stored": ["e1"]})
+            process.send_signal(signal.Signals[service["stop_signal"]])
+            process.communicate(timeout=60)
+            assert process.returncode == 0
 
 
 def test_every_variable_that_is_named_is_a_setting() -> None:

@@ -58,6 +58,7 @@ NOT_RUN = {
     "kafka": "needs Apache Kafka's image; the tests' broker speaks its protocol",
     "kafka-topics": "needs the tools in Kafka's image; the topics that its script creates are created on the tests' broker",
     "clickhouse": "needs ClickHouse's image; the engine is the real one, behind its HTTP protocol",
+    "gateway": "tests/test_compose.py starts it as the file says, from the sources",
 }
 RUN = {"valkey", "job"}
 
@@ -505,6 +506,11 @@ def inside_the_job(expected: str) -> Rule:
     return rule
 
 
+def inside_the_gateway(reader: Reader, command: str) -> None:
+    shell = Shell(reader.trial.image, reader.trial.cwd, {"ONRAMP_DATA_DIR": str(reader.trial.cwd / "gateway")})
+    assert re.search(r"sk_[0-9a-f]{48}", shell.run(command.partition(" exec gateway ")[2]))
+
+
 #: By how a command begins; the longest that fits is taken.
 RULES: dict[str, Rule] = {
     "make": target,
@@ -529,6 +535,7 @@ RULES: dict[str, Rule] = {
     "docker compose up": up,
     "docker compose ps": up,
     "docker compose exec job onramp report": inside_the_job(r"(?s)Activation.*adaptive"),
+    "docker compose exec gateway onramp keys create server": inside_the_gateway,
 }
 
 #: Not shown in the README, and part of what ships.
