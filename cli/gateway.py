@@ -75,6 +75,7 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
             clickhouse_url=_clickhouse_url(settings),
             database=settings.database(),
             events_per_second=settings.gateway_events_per_second,
+            events_per_day=settings.gateway_events_per_day,
         )
         logging.getLogger("gateway").info("listening on http://%s:%s", *bound.getsockname()[:2])
         serve(build(parts), bound, stopping)

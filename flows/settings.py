@@ -193,6 +193,12 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Events a second that the gateway takes from one key, on average; twice as many at once. Beyond, it answers 429.",
     )
+    gateway_events_per_day: Annotated[int | None, BeforeValidator(_none)] = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000_000,
+        description="Events a day (UTC) that gateways take from one tenant, counted in Redis. Beyond, they answer 429. Unset: no quota.",
+    )
     gateway_acknowledge_seconds: float = Field(
         default=5.0,
         gt=0,

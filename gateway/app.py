@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 from starlette.applications import Starlette
@@ -25,6 +26,7 @@ from gateway.ingest import Ingest, wall_clock
 from gateway.keys import KeyStore
 from gateway.onboarding_route import OnboardingRoute
 from gateway.openapi import openapi
+from gateway.quota import KEPT_SECONDS, Quota
 from gateway.rate_limit import RateLimiter
 from gateway.reads_route import ReadsRoute
 from gateway.records import Records
@@ -65,6 +67,7 @@ class GatewayParts(msgspec.Struct, frozen=True):
     clickhouse_url: Callable[[], str | None] = lambda: None
     database: str = "onramp"
     events_per_second: float = 5000.0
+    events_per_day: int | None = None
     more_routes: Sequence[BaseRoute] = ()
     clock: Callable[[], int] = wall_clock
 
@@ -77,14 +80,16 @@ def build(parts: GatewayParts) -> Starlette:
 
     authenticator = Authenticator(parts.store, seconds)
     rules = SenderRules(issued=lambda text: parts.keys.read_recommendation_id(text) is not None, claim=VisitorClaims(seconds).claim)
+    records = Records(parts.redis_url)
+    quota = Quota(parts.events_per_day, partial(records.add, keep_seconds=KEPT_SECONDS), parts.clock) if parts.events_per_day else None
     ingest = Ingest(
         parts.log,
         rules,
         RateLimiter(per_second=parts.events_per_second, burst=2 * parts.events_per_second, clock=seconds),
         RateLimiter(per_second=USER_EVENTS_PER_SECOND, burst=10 * USER_EVENTS_PER_SECOND, clock=seconds),
         parts.clock,
+        quota,
     )
-    records = Records(parts.redis_url)
     updates = Updates(parts.redis_url)
     stale = StaleProgress(parts.clickhouse_url, parts.plan, database=parts.database) if parts.plan is not None else None
     reads = ReadsRoute(authenticator, records, stale, parts.clock)
@@ -94,10 +99,14 @@ def build(parts: GatewayParts) -> Starlette:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         updates.start()
+        if quota is not None:
+            quota.start()
         try:
             yield
         finally:
             await updates.stop()
+            if quota is not None:
+                await quota.stop()
             await records.close()
             if stale is not None:
                 await stale.close()

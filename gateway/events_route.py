@@ -43,9 +43,9 @@ class EventsRoute:
         if values is None:
             raise RefusedError(400, "not_json", "the body is not a JSON array of events; nothing of it was stored")
         check_count(len(values))
-        self._ingest.take(caller, len(values), size=len(body))
+        await self._ingest.take(caller, len(values), size=len(body))
         ids, records, rejected = self._ingest.sort(values, caller, headers_of(scope))
-        oversize = await self._ingest.store(records)
+        oversize = await self._ingest.store(records, caller)
         if oversize:
             ids, rejected = _without(oversize, ids, records, rejected)
         if rejected:

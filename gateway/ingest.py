@@ -12,6 +12,7 @@ from gateway.caller import Caller, Fault, SenderRules
 from gateway.errors import RefusedError, too_many, unavailable
 from gateway.event_log import Log, OversizeError, Record, UnavailableError
 from gateway.headers import headers_in
+from gateway.quota import Quota
 from gateway.rate_limit import RateLimiter
 from gateway.validation import check, complete, faults_of, first_fault, id_of, needs_completion
 from state.events import Event
@@ -62,16 +63,30 @@ class Rejected:
 class Ingest:
     """The way into the log, shared by all routes that take events."""
 
-    def __init__(self, log: Log, rules: SenderRules, limits: RateLimiter, user_limits: RateLimiter, clock: Callable[[], int]) -> None:
-        """``limits`` are those of keys, ``user_limits`` those of one user's tokens; ``clock`` is in milliseconds since 1970 UTC."""
+    def __init__(
+        self,
+        log: Log,
+        rules: SenderRules,
+        limits: RateLimiter,
+        user_limits: RateLimiter,
+        clock: Callable[[], int],
+        quota: Quota | None = None,
+    ) -> None:
+        """``limits`` are those of keys, ``user_limits`` those of one user's tokens, ``quota`` that of each tenant.
+
+        ``clock`` is in milliseconds since 1970 UTC.
+        """
         self._log = log
         self._rules = rules
         self._limits = limits
         self._user_limits = user_limits
+        self._quota = quota
         self.clock = clock
 
-    def take(self, caller: Caller, events: int, *, size: int) -> None:
+    async def take(self, caller: Caller, events: int, *, size: int) -> None:
         """Count a request of ``events`` and ``size`` bytes against the rate of the caller. Raises ``RefusedError`` (429).
+
+        That is also raised where the events would exceed the quota of the tenant, which counts those that ``store`` stores.
 
         Each KiB counts as an event where that is more: few large events must not fill the log, so that retention deletes what nobody read.
         """
@@ -79,6 +94,8 @@ class Ingest:
         wait = limits.take(caller.account, max(events, size >> 10))
         if wait:
             raise too_many(wait)
+        if self._quota is not None:
+            await self._quota.check(caller.tenant, events)
 
     def sort(
         self, values: Sequence[bytes], caller: Caller, headers: tuple[tuple[str, bytes], ...]
@@ -105,13 +122,19 @@ class Ingest:
                 rejected.append(Rejected(index=index, event_id=id_of(value), faults=faults, value=value))
         return ids, records, rejected
 
-    async def store(self, records: Sequence[Record]) -> frozenset[bytes]:
+    async def store(self, records: Sequence[Record], caller: Caller) -> frozenset[bytes]:
         """Return when the log has the records; the values of those that are larger than it ever takes. Raises ``RefusedError`` (503)."""
+        if self._quota is not None:
+            self._quota.count(caller.tenant, len(records))  # before they are stored: requests that come meanwhile must know
         try:
             await self._log.append(records)
         except OversizeError as error:
+            if self._quota is not None:
+                self._quota.count(caller.tenant, -len(error.values))
             return error.values
         except UnavailableError as error:
+            if self._quota is not None:
+                self._quota.count(caller.tenant, -len(records))
             raise unavailable(f"{error}; nothing was acknowledged, send the same events again", error.retry_after) from error
         return _NONE
 

@@ -112,7 +112,7 @@ class OnboardingRoute:
             sent = _object.decode(body)
         except (msgspec.DecodeError, RecursionError):
             raise RefusedError(400, "not_json", "the body is not a JSON object; nothing was stored") from None
-        self._ingest.take(caller, 1, size=len(body))
+        await self._ingest.take(caller, 1, size=len(body))
         value = msgspec.json.encode(self._event(sent, kind, field))
         ids, records, rejected = self._ingest.sort([value], caller, headers_of(request.scope))
         if not rejected and field == "step" and self._plan is not None and sent[field] not in self._plan.steps:
@@ -141,21 +141,21 @@ class OnboardingRoute:
     async def _store_and_wait(self, caller: Caller, user: str, records: list[Record], step: _Awaited | None) -> Stored | Rejected | None:
         """Return the progress after the event, None if it is not there in time. Raises ``RefusedError`` if the event is not stored."""
         if self._waiting >= MOST_WAITING:
-            return await self._store(records)
+            return await self._store(records, caller)
         changed = asyncio.Event()
         self._waiting += 1
         self._updates.follow(caller.tenant, user, changed)
         reading = asyncio.create_task(self._read(caller, user))  # it is on its way before the event is
         reading.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody asks for it if the event is not stored
         try:
-            return await self._store(records) or await self._wait(caller, user, reading, changed, step)
+            return await self._store(records, caller) or await self._wait(caller, user, reading, changed, step)
         finally:
             reading.cancel()
             self._updates.unfollow(caller.tenant, user, changed)
             self._waiting -= 1
 
-    async def _store(self, records: list[Record]) -> Rejected | None:
-        if await self._ingest.store(records):
+    async def _store(self, records: list[Record], caller: Caller) -> Rejected | None:
+        if await self._ingest.store(records, caller):
             return Rejected(index=0, event_id=None, faults=[TOO_LARGE], value=records[0].value)
         return None
 

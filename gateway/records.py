@@ -90,6 +90,17 @@ class Records:
         """Return the progress alone. Raises like ``read``."""
         return _read(await self._ask(lambda client: client.get(progress_key(tenant, user).encode())), "progress")
 
+    async def add(self, key: str, by: int, *, keep_seconds: int) -> int:
+        """Add to a counter, which ends after ``keep_seconds``, and return what it has then. Raises like ``read``."""
+
+        async def change(client: Redis | RedisCluster) -> int:
+            total = int(await client.incrby(key, by))
+            await client.expire(key, keep_seconds)
+            return total
+
+        found: int = await self._ask(change)
+        return found
+
     async def answers(self) -> bool:
         """Whether Redis answers now."""
         try:

@@ -127,7 +127,7 @@ async def store_calls(
     ``size``: bytes of the request, for the rate.
     """
     check_count(len(calls))
-    ingest.take(caller, len(calls), size=size)
+    await ingest.take(caller, len(calls), size=size)
     received = ingest.clock()
     values: list[bytes] = []
     owners: list[int] = []
@@ -161,7 +161,7 @@ async def store_calls(
         message = "; ".join(fault.message for fault in first.faults)
         raise RefusedError(status, code, message, success=False, rejected=[each.as_json() for each in rejected])
     letters = [_dead_letter(each, caller, headers) for each in rejected]
-    if await ingest.store([*records, *letters]):
+    if await ingest.store([*records, *letters], caller):
         raise too_large("a call is larger than the event log takes; the others are stored")
     told = {"rejected": [each.as_json() for each in rejected]} if rejected else {}
     return json_response(200, {"success": True, **told})

@@ -1,0 +1,121 @@
+"""How many events a day each tenant may store, counted in Redis for all gateways together.
+
+A request is judged by what this process knows, so that it waits for nothing: the total that Redis told last, and what was counted here
+since. Once a second the one is added to the other. So gateways together may exceed a quota by what they take within a second. Without
+Redis each goes on from the last total, and adds what it counted meanwhile when Redis is back. A process that is killed loses a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+from gateway.errors import RefusedError
+
+FLUSH_SECONDS: Final = 1.0
+KEPT_SECONDS: Final = 3 * 86_400
+"""For how long a day's count stays in Redis."""
+_DAY_MS: Final = 86_400_000
+_STOP_SECONDS: Final = 2.0
+
+
+class _Count:
+    """The events of one tenant on one day: ``total`` as Redis told it, and ``pending`` ones that it has not yet."""
+
+    __slots__ = ("pending", "told", "total")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.pending = 0
+        self.told = False
+
+
+class Quota:
+    """Counts events by tenant and day in UTC. For one event loop."""
+
+    def __init__(self, per_day: int, add: Callable[[str, int], Awaitable[int]], clock: Callable[[], int]) -> None:
+        """``add`` adds to a counter in Redis, and returns what it has then, or raises ``RefusedError``. ``clock`` is in milliseconds."""
+        self.per_day = per_day
+        self._add = add
+        self._clock = clock
+        self._counts: dict[tuple[str, int], _Count] = {}
+        self._loading: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to add up, in a task."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Add what is pending, for a moment at most, and stop."""
+        self._ended.set()
+        if self._task is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._task, _STOP_SECONDS)
+
+    async def check(self, tenant: str, events: int) -> None:
+        """Raise ``RefusedError`` (429) if ``events`` more would exceed the quota. The first call for a tenant and day asks Redis."""
+        key = tenant, self._clock() // _DAY_MS
+        count = self._counts.get(key)
+        if count is None:
+            await self._load(key)
+            count = self._counts[key]
+        if count.total + count.pending + events > self.per_day:
+            raise self._refusal()
+
+    def count(self, tenant: str, events: int) -> None:
+        """Count events that are stored, or take back (below 0) those that were not after all."""
+        key = tenant, self._clock() // _DAY_MS
+        count = self._counts.get(key)
+        if count is None:
+            count = self._counts[key] = _Count()
+        count.pending += events
+
+    async def flush(self) -> None:
+        """Add what is pending to the counters in Redis, and learn the totals. What cannot be added stays pending."""
+        today = self._clock() // _DAY_MS
+        for key in [key for key, count in self._counts.items() if key[1] < today and not count.pending]:
+            del self._counts[key]
+        await asyncio.gather(*(self._send(key, count) for key, count in self._counts.items() if count.pending or not count.told))
+
+    async def _run(self) -> None:
+        while not self._ended.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), FLUSH_SECONDS)
+            await self.flush()
+
+    async def _load(self, key: tuple[str, int]) -> None:
+        """Ask Redis for the total of a tenant that is new here; once for all requests that come meanwhile."""
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = self._loading[key] = asyncio.create_task(self._send(key, _Count()))
+            loading.add_done_callback(lambda _: self._loading.pop(key, None))
+        await asyncio.shield(loading)
+
+    async def _send(self, key: tuple[str, int], count: _Count) -> None:
+        sent = count.pending
+        try:
+            total = await self._add(quota_key(*key), sent)
+        except RefusedError:
+            pass
+        else:
+            count.total, count.pending, count.told = total, count.pending - sent, True
+        self._counts.setdefault(key, count)
+
+    def _refusal(self) -> RefusedError:
+        wait = max(1, math.ceil((_DAY_MS - self._clock() % _DAY_MS) / 1000))
+        return RefusedError(
+            429,
+            "quota_exceeded",
+            f"the tenant may store {self.per_day:,} events a day, and these would be more; the next day begins in {wait:,} s",
+            headers={"retry-after": str(wait)},
+        )
+
+
+def quota_key(tenant: str, day: int) -> str:
+    """Key of a tenant's counter for one day, in days since 1970."""
+    return f"onramp:quota:{{{tenant}}}:{day}"
