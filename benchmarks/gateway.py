@@ -25,10 +25,11 @@ from pathlib import Path
 
 from gateway.keys import KeyStore
 
-_PORT = 18_555
-_URL = f"http://127.0.0.1:{_PORT}"
+PORT = 18_555
+"""Where the server under measurement listens."""
+URL = f"http://127.0.0.1:{PORT}"
 _START_SECONDS = 60.0
-_LUA = """
+LUA = """\
 local counter = 0
 wrk.method, wrk.path = "POST", "/v1/events"
 wrk.headers["content-type"] = "application/json"
@@ -43,6 +44,7 @@ request = function()
   return wrk.format(nil, nil, nil, SIZE == 1 and parts[1] or "[" .. table.concat(parts, ",") .. "]")
 end
 """
+"""Script of wrk that posts SIZE events in each request, with KEY."""
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -50,11 +52,12 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _wait_for_answer(process: subprocess.Popen[bytes]) -> None:
+def wait_for_answer(process: subprocess.Popen[bytes]) -> None:
+    """Return when the server of ``process`` answers. Ends the program if it does not."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            urllib.request.urlopen(f"{_URL}/healthz", timeout=1).close()
+            urllib.request.urlopen(f"{URL}/healthz", timeout=1).close()
         except urllib.error.HTTPError:
             return
         except OSError:
@@ -72,13 +75,13 @@ def measure(
     found = []
     process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
     try:
-        _wait_for_answer(process)
+        wait_for_answer(process)
         for size in sizes:
             with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-                script.write(_LUA.replace("KEY", key).replace("SIZE", str(size)))
+                script.write(LUA.replace("KEY", key).replace("SIZE", str(size)))
                 script.flush()
                 before = _cpu_seconds(process.pid)
-                load = ["wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}", "--latency", "-s", script.name, _URL]
+                load = ["wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}", "--latency", "-s", script.name, URL]
                 said = subprocess.run(load, capture_output=True, text=True, check=True, timeout=options.seconds + 60).stdout
                 cpu = _cpu_seconds(process.pid) - before
             if "Non-2xx" in said:
@@ -106,14 +109,14 @@ def main() -> None:
         data.mkdir()
         (data / "FORMAT").write_text("onramp-data 1\n", encoding="ascii")
         key = KeyStore(data / "keys.json").create("server")[1]
-        uvicorn = [sys.executable, "-m", "uvicorn", "--port", str(_PORT), "--no-access-log", "--log-level", "error", "--loop", "uvloop"]
+        uvicorn = [sys.executable, "-m", "uvicorn", "--port", str(PORT), "--no-access-log", "--log-level", "error", "--loop", "uvloop"]
         floor = {"FLOOR_LOG": f"{directory}/floor.db"}
         ours = {
             "ONRAMP_EVENT_LOG": f"{directory}/log",
             "ONRAMP_SECRET": "a secret for the benchmark",
             "ONRAMP_GATEWAY_EVENTS_PER_SECOND": "1000000",
         }
-        gateway = [sys.executable, "-m", "cli", "gateway", "--port", str(_PORT), "--data-dir", str(data)]
+        gateway = [sys.executable, "-m", "cli", "gateway", "--port", str(PORT), "--data-dir", str(data)]
         results = {
             "bare": measure([*uvicorn, "benchmarks.gateway_apps:bare"], {}, [1], key, options),
             "floor": measure([*uvicorn, "benchmarks.gateway_apps:floor"], floor, [100], key, options),
