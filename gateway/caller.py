@@ -13,7 +13,8 @@ from state.vocabulary import SWITCHED
 Kind = Literal["publishable", "server", "user"]
 
 EXPOSURES: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss"})
-_NOT_FROM_PAGES: Final = frozenset({"preferences_changed", "step_completed", "user_deleted", "identity_merged"})
+NOT_FROM_PAGES: Final = frozenset({"preferences_changed", "step_completed", "user_deleted", "identity_merged"})
+"""What no publishable key sends. The browser snippet has the list too, in ``gateway/browser/src/client.ts``."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -59,7 +60,7 @@ class SenderRules:
         if caller.kind == "server":
             return None
         if caller.kind == "publishable":
-            if event.type in _NOT_FROM_PAGES:
+            if event.type in NOT_FROM_PAGES:
                 return _forbidden(
                     "eventType", f"a publishable key may not send {event.type}; send it from your server, or with a user token"
                 )

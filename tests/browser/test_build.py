@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from gateway.caller import NOT_FROM_PAGES
+
 ROOT = Path(__file__).resolve().parents[2]
 BROWSER = ROOT / "gateway" / "browser"
 TOOLS = ROOT / "scripts" / "browser"
@@ -74,3 +76,8 @@ def test_building_again_gives_the_same_files(tmp_path: Path) -> None:
     subprocess.run([node, str(TOOLS / "build.mjs"), str(tmp_path)], check=True, capture_output=True, timeout=300)
     for name in (*BUILD["files"], "build.json"):
         assert (tmp_path / name).read_bytes() == (BROWSER / name).read_bytes(), name
+
+
+def test_the_snippet_sends_with_a_token_what_a_publishable_key_may_not() -> None:
+    (listed,) = re.findall(r"^const OF_THE_USER = (\[.*\]);$", (BROWSER / "src" / "client.ts").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {*json.loads(listed), "user_deleted"} == NOT_FROM_PAGES, "user_deleted is for servers only"

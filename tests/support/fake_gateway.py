@@ -177,7 +177,7 @@ class FakeGateway:
         with self._lock:
             known = {(_who(event), event["eventId"]) for event in self.events}
             for index, event in enumerate(sent):
-                not_allowed = event["eventType"] in {"identity_merged", "preferences_changed"} and user is None
+                not_allowed = event["eventType"] in {"identity_merged", "preferences_changed", "step_completed"} and user is None
                 other = user is not None and event.get("userId") != user
                 if self.refuse(event) or not_allowed or other:
                     forbidden += not_allowed or other

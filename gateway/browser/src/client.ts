@@ -8,7 +8,7 @@ import { Tokens } from "./tokens";
 import type { Client, ClientEvents, Connection, Options, Progress, Recommendation } from "./types";
 
 /** Types that a publishable key must not send: they are sent with the token of the user whom they are about. */
-const OF_THE_USER = new Set(["identity_merged", "preferences_changed"]);
+const OF_THE_USER = ["identity_merged", "preferences_changed", "step_completed"];
 /** Recommendations whose fate this browser remembers. */
 const MOST_REMEMBERED = 50;
 const LONGEST_EVENT_ID = 128;
@@ -183,9 +183,9 @@ export class HeadlessClient implements Client {
 
   #enqueue(eventType: string, payload: Record<string, unknown>, name?: string, eventId: string = randomId()): string {
     const user = this.#identity.user;
-    const queue = OF_THE_USER.has(eventType) ? this.#ofUser : this.#open;
+    const queue = OF_THE_USER.includes(eventType) ? this.#ofUser : this.#open;
     if (queue === this.#ofUser && !(this.#tokens.available && user)) {
-      this.report(`${eventType} needs a user and the option token`);
+      this.report(`${eventType} needs a user and a token`);
       return "";
     }
     const event: Record<string, unknown> = { eventId, eventType, timestamp: this.#moment(), payload };

@@ -154,11 +154,12 @@ test("what cannot be sent is reported and never thrown", async () => {
   client.track("getter", { get boom() { throw new Error("boom"); } }); // prettier-ignore
   client.send("user_deleted");
   client.send("preferences_changed", { guidance: false });
+  client.send("step_completed", { step: "connect" });
   client.identify(undefined);
   client.track("fine");
   await advance(1_000);
   assert.deepEqual(gateway.stored.map((each) => each.name), ["fine"]);
-  assert.equal(gateway.problems.length, 7, gateway.problems.join("\n"));
+  assert.equal(gateway.problems.length, 8, gateway.problems.join("\n"));
 });
 
 test("a page that gives nonsense gets a client that does nothing, and no error", async () => {
