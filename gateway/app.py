@@ -8,6 +8,7 @@ from functools import partial
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -46,6 +47,21 @@ USER_EVENTS_PER_SECOND = 20.0
 
 CALLS = ("track", "identify", "page", "screen", "group", "alias", "batch")
 """Calls of Segment's API; the first letter of each is its short form."""
+
+
+class _UserId(Convertor[str]):
+    """Any text in an address, slashes and line ends too: the route judges it. Starlette's own ``path`` ends at a line end."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("user_id", _UserId())
 
 
 class GatewayParts(msgspec.Struct, frozen=True):
@@ -118,8 +134,8 @@ def build(parts: GatewayParts) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/events", EventsRoute(authenticator, ingest), methods=["POST"]),  # first: most requests are for it
-            Route("/v1/recommendations/{user:path}", reads.recommendation, methods=["GET"]),
-            Route("/v1/users/{user:path}/progress", reads.progress, methods=["GET"]),
+            Route("/v1/recommendations/{user:user_id}", reads.recommendation, methods=["GET"]),
+            Route("/v1/users/{user:user_id}/progress", reads.progress, methods=["GET"]),
             Route("/v1/stream", StreamRoute(authenticator, records, updates, parts.stopping, parts.clock), methods=["GET"]),
             Route("/v1/onboarding/start", onboarding.start, methods=["POST"]),
             Route("/v1/onboarding/step/complete", onboarding.complete, methods=["POST"]),

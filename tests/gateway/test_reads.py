@@ -126,7 +126,7 @@ def test_progress_is_read_and_its_absence_is_204(setup: Setup) -> None:
     assert setup.gateway.get("/v1/users/ana/progress", key=setup.token(), if_none_match='"4.0"').status_code == 304
 
 
-@pytest.mark.parametrize("user", ["a/b", "ü@x.org", "a%2Fb", "..", "a b?c=d#e", "progress", "a/progress"])
+@pytest.mark.parametrize("user", ["a/b", "ü@x.org", "a%2Fb", "..", "a b?c=d#e", "progress", "a/progress", "a\nb"])
 def test_a_user_id_may_hold_what_an_address_must_escape(setup: Setup, user: str) -> None:
     setup.write(publish("acme", user, 1))
     setup.progress(user, 2)
