@@ -72,7 +72,7 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
             more_routes=_demo(store, directory) if demo else (),
             track_names={**default_names(), **catalog.track_names},
             plan=Plan(catalog),
-            clickhouse_url=_clickhouse_url(settings),
+            clickhouse_url=_clickhouse_url(settings, directory),
             database=settings.database(),
             events_per_second=settings.gateway_events_per_second,
             events_per_day=settings.gateway_events_per_day,
@@ -104,10 +104,14 @@ def _redis_url(settings: Settings, directory: DataDir) -> Callable[[], str | Non
     return lambda: url if url is not None else published_url(directory.valkey)
 
 
-def _clickhouse_url(settings: Settings) -> Callable[[], str | None]:
-    """Return how to find ClickHouse. The embedded engine of a job cannot be asked by another process."""
-    url = settings.clickhouse_url.get_secret_value() if settings.clickhouse_url is not None else None
-    return lambda: url
+def _clickhouse_url(settings: Settings, directory: DataDir) -> Callable[[], str | None]:
+    """Return how to find ClickHouse: that of the settings, or the embedded one while a job or a command uses it."""
+    from local.clickhouse import EmbeddedClickHouse
+
+    if settings.clickhouse_url is not None:
+        url = settings.clickhouse_url.get_secret_value()
+        return lambda: url
+    return EmbeddedClickHouse(directory.clickhouse).running_url
 
 
 def _log(settings: Settings) -> Log:

@@ -76,6 +76,10 @@ class EmbeddedClickHouse:
             self._address = self._find()
             return self._address[1]
 
+    def running_url(self) -> str | None:
+        """Return the address of the process that runs now, with its password; None where none does. Starts nothing, waits for nothing."""
+        return self._published_url() if self._lock.is_held() else None
+
     def find_again(self) -> None:
         """Make the next ``url`` ask the process whether it answers."""
         with self._mutex:

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from gateway.stale_progress import ANSWER_SECONDS, MOST_AT_ONCE, StaleProgress
+from local.clickhouse import EmbeddedClickHouse
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
@@ -25,7 +26,6 @@ from state.records.facts import Fact, PersonFact, ProgressFact
 from state.records.progress import Progress, PublishProgress
 from tests.gateway.test_reads import running
 from tests.state.lives import Life, event, plan, signup, track
-from tests.support.clickhouse_http import clickhouse_server
 from tests.support.gateway import run_gateway
 from tests.support.waiting import PATIENCE, ends_within, run_async, until, wait_until
 
@@ -35,14 +35,19 @@ ODD = "a'b\\c{e}é/…"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with clickhouse_server(tmp_path_factory.mktemp("clickhouse")) as url:
-        store = ClickHouse(url=url)
-        migrate(store)
-        inserter = ClickHouseInserter(store)
-        for kind, rows in _rows().items():
-            inserter.insert(kind.TABLE, to_frame(kind, rows))
-        store.close()
-        yield url
+    """The embedded ClickHouse, as a gateway finds it beside a job."""
+    directory = tmp_path_factory.mktemp("clickhouse")
+    stranger = EmbeddedClickHouse(directory)
+    assert stranger.running_url() is None
+    store = ClickHouse(embedded=EmbeddedClickHouse(directory))
+    migrate(store)
+    inserter = ClickHouseInserter(store)
+    for kind, rows in _rows().items():
+        inserter.insert(kind.TABLE, to_frame(kind, rows))
+    url = stranger.running_url()
+    assert url is not None
+    yield url
+    store.close()
 
 
 def lives() -> dict[str, Life]:
