@@ -482,6 +482,10 @@ def job(reader: Reader, command: str) -> None:
         stop(process)
 
 
+def switched(reader: Reader, command: str) -> None:
+    assert "written to" in production(reader).run(command)
+
+
 def up(reader: Reader, command: str) -> None:
     """The image was built from the Dockerfile; the job runs on its services and is healthy."""
     stack: Stack = reader.request.getfixturevalue("stack")
@@ -529,6 +533,7 @@ RULES: dict[str, Rule] = {
     "onramp llm try": says(r"take it from the top"),
     "onramp demo": says(r"(?s)Activation.*adaptive", more="--users 60 --days 5"),
     "onramp settings": settings,
+    "onramp guidance": switched,
     "onramp run": job,
     "onramp up": live,
     "python -m bytewax.run": job,

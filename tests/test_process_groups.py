@@ -27,6 +27,7 @@ def test_a_file_is_a_group_and_so_is_a_directory_that_shares(nodeid: str, group:
     assert group_of(nodeid) == group
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_share_a_group() -> None:
     """The plugins themselves, on files of this repository: once a new version ignored the groups, and everything was made twice."""
     files = ["tests/state/test_ids.py", "tests/state/test_plan.py", "tests/docs/test_pages.py", "tests/docs/test_stores_doc.py"]

@@ -56,6 +56,7 @@ def test_what_to_type_next_works_as_it_is_printed(demo: Ready, inside: Inside) -
         assert result.out
 
 
+@pytest.mark.slow
 def test_typed_again_it_starts_over_and_says_the_same(demo: Ready, inside: Inside, again: Result) -> None:
     assert again.code == 0, again.err
     assert again.json["eventsRead"] == again.json["thisRun"]["eventsRead"] > 0
@@ -251,6 +252,7 @@ def worded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ready, list[Reques
         return Ready(cwd, onramp(*SMALL, "--llm", server.url, "--json", cwd=cwd, **settings)), server.requests
 
 
+@pytest.mark.slow
 def test_with_a_model_it_tells_what_was_asked_and_what_came_of_it(worded: tuple[Ready, list[Request]]) -> None:
     (_, result), requests = worded
     assert result.code == 0, result.err

@@ -121,6 +121,7 @@ def live(data_dir: Path) -> Iterator[Live]:
         yield Live(process, data_dir)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
 def test_whatever_is_killed_comes_back_and_nothing_that_was_acknowledged_is_lost(tmp_path: Path) -> None:
     with live(tmp_path / "data") as up:

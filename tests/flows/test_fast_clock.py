@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.job_runs import finish
 from tests.support.job_state import PLACES, differences, rows
 from tests.support.populations import write_population
@@ -13,6 +15,7 @@ MONTHS_AHEAD = "2026-11-20T00:00:00Z"
 """Of the people of the file; it is the past for the job."""
 
 
+@pytest.mark.slow
 def test_the_job_leaves_what_it_leaves_without_that_event(tmp_path: Path) -> None:
     event = {"eventId": "e", "userId": "fast", "eventType": "page_view", "timestamp": MONTHS_AHEAD, "payload": {"path": "/x"}}
     source = tmp_path / "events.jsonl"

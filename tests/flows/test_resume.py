@@ -93,6 +93,7 @@ def test_being_killed_again_and_again_gives_the_same(reference: Reference, size:
     assert not differences(reference.state, finish(tmp_path / "data", reference.source, **often))
 
 
+@pytest.mark.slow
 def test_two_halves_give_the_same_as_the_whole(reference: Reference, tmp_path: Path) -> None:
     lines = reference.source.read_bytes().splitlines(keepends=True)
     cut = Random(7).randrange(len(lines) // 4, len(lines))
@@ -103,6 +104,7 @@ def test_two_halves_give_the_same_as_the_whole(reference: Reference, tmp_path: P
     assert not differences(reference.state, found, without={**PLACES, "events": ("source_offset",)})
 
 
+@pytest.mark.slow
 def test_a_file_that_grows_between_runs_gives_the_same(reference: Reference, tmp_path: Path) -> None:
     content = reference.source.read_bytes()
     growing = tmp_path / reference.source.name

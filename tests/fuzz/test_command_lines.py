@@ -50,6 +50,8 @@ KNOWN: Final[dict[str, tuple[str, ...]]] = {
     "scenario": ("baseline", "messy", "new_arm", "paradise", "", "\udcff"),
     "llm": ("http://127.0.0.1:1/v1", "ftp://x", "http://", "http://[", "nonsense", "", "http://user:pw@127.0.0.1:1", "\udcff", "http://\0"),
     "out": ("out.jsonl", "out.jsonl.gz", "dir", "", "missing/x", "/dev/null", "/dev/full", "o\udcff", "a\0b", "n" * 300, "-"),
+    "mapping": ("mapping.yaml", "good.yaml", "bad.yaml", "dir", "missing", "/dev/null", "bytes", "", "a\0b", "\udcff", "n" * 300),
+    "rejected": ("rejected.csv", "dir", "", "missing/x", "/dev/null", "/dev/full", "a\0b", "-"),
     "truth": ("truth.jsonl", "dir", "", "missing/x", "/dev/full", "a\0b", "-"),
     "plots": ("pictures", "events.jsonl", "events.jsonl/x", "", "a\0b", "p\udcff"),
     "policy": ("uniform", "greedy", "arm:", "arm:x", "table:", "table:a=b,a=c", "table:=", "nonsense", "", "\udcff"),
@@ -78,6 +80,7 @@ SMALL: Final[dict[str, tuple[str, ...]]] = {
     "days": ("1", "2", "0", "-1", "1.5", ""),
     "seed": ("1", "-1", "9" * 30, "x"),
     "limit": ("0", "1", "-1", "9" * 30, "x", ""),
+    "preview": ("0", "1", "-1", "9" * 30, "x", ""),
     "port": ("65536", "-1", "9" * 30, "x", ""),
 }
 """Options that decide how long a command runs: what is accepted here is small."""
@@ -150,6 +153,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (cwd / "bytes").write_bytes(b"\xff\xfe\x00")
     (cwd / "bad.yaml").write_text("id: 3\nproduct: x\n")
     (cwd / "good.yaml").write_text((Path(__file__).parents[2] / "catalog" / "recipes.yaml").read_text())
+    (cwd / "mapping.yaml").write_text("userId: userId\ntimestamp: timestamp\nevent: {type: track, name: made}\n")
     assert onramp("run", "--input", "events.jsonl", "--data-dir", "data", cwd=cwd).code == 0
     return cwd
 
