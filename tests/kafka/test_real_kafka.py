@@ -280,6 +280,7 @@ def job(kafka: ApacheKafka, topic: str, data_dir: Path, **settings: str) -> Iter
         "ONRAMP_KAFKA_TOPIC": topic,
         "ONRAMP_KAFKA_GROUP": topic,
         "ONRAMP_KAFKA_DEAD_LETTER_TOPIC": f"{topic}-dlq",
+        "ONRAMP_CATALOG": "saas",
         "ONRAMP_SECRET": "a secret for the tests on Kafka",
         "ONRAMP_DATA_DIR": str(data_dir),
         "ONRAMP_EPOCH_SECONDS": "0.5",
