@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Final, NamedTuple
 
+from evaluation.person_timers import PersonTimers
 from state.catalog.model import AlarmAt, Catalog, Step
 from state.catalog.plan import Plan
 from state.catalog.set_measured import with_measured
@@ -29,9 +31,10 @@ from state.stuck.estimator import new_estimator
 from state.stuck.observations import COMPLETED, WAITING
 from state.stuck.parameters import ParameterStore
 from state.stuck.score import SHARES
-from state.timer_wheel import TimerWheel
 
 User = tuple[str, str]
+
+_in_time = attrgetter("at")
 
 KEPT: Final = 1_000
 """Completions from which times are measured. The last 200, from which the job learns, can be slow or quick ones by chance."""
@@ -73,8 +76,8 @@ class CatalogFit:
         self._stitcher: Final = Stitcher(self._plan)
         self._people: Final[dict[User, Person]] = {}
         self._visitors: Final[dict[User, Visitor]] = {}
-        self._wheel: Final = TimerWheel()
-        self._timers: Final[dict[str, User]] = {}
+        self._timers: Final = PersonTimers()
+        self._user_of: Final[dict[str, User]] = {}
         self._times: Final[defaultdict[str, deque[tuple[int, int]]]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._totals: Final[defaultdict[str, int]] = defaultdict(int)
         self._ended: Final[defaultdict[str, deque[tuple[int, int]]]] = defaultdict(lambda: deque(maxlen=_EPISODES))
@@ -138,27 +141,23 @@ class CatalogFit:
         return [round((stuck + 0.5) / (count + 1.0), 2) for count in waited]
 
     def _run_timers(self, now: int) -> None:
-        due = self._wheel.next_due(_PARTITION)
+        due = self._timers.next()
         if due is None or due > now:
             return
-        for at, key in self._wheel.pop_due_timers(_PARTITION, now):
-            user = self._timers[key]
-            person, out = self._people[user], Collector()
-            self._fold.advance(person, at, out)
-            self._learn(out)
-            self._set_timer(key, person)
-
-    def _set_timer(self, key: str, person: Person) -> None:
-        if due := self._fold.next_due(person):
-            self._wheel.register(_PARTITION, key, due)
+        out = Collector()
+        for key in self._timers.take(now):
+            person = self._people[self._user_of[key]]
+            self._fold.advance(person, now, out)
+            self._timers.set(key, self._fold.next_due(person))
+        self._learn(out)
 
     def _apply(self, user: User, event: Event) -> None:
         person, out = self._people.get(user), Collector()
         before = (person.sessions, person.session_to, person.active) if person is not None else (0, 0, 0)
         self._people[user] = person = self._fold.apply(person, event, out)
         key = self._keys.stream_key(*user)
-        self._timers[key] = user
-        self._set_timer(key, person)
+        self._user_of[key] = user
+        self._timers.set(key, self._fold.next_due(person))
         if out.observations:
             sessions, session_to, active = before
             active += person.session_to - session_to if person.sessions == sessions else 0
@@ -171,7 +170,7 @@ class CatalogFit:
             self._learn(out)
 
     def _learn(self, out: Collector) -> None:
-        for observation in out.observations:
+        for observation in sorted(out.observations, key=_in_time):
             self._estimator.learn(observation)
 
     def _merge(self, event: Event, into: User) -> None:

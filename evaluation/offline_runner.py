@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import polars as pl
 
 from evaluation.evidence import SCHEMAS, Evidence
+from evaluation.person_timers import PersonTimers
 from state.catalog.plan import Plan
 from state.decision.bandit import Bandit, Learner
 from state.decision.chooser import Choices, Chooser
@@ -46,7 +47,6 @@ from state.records.recommendation import Publish, Recommendation, encode
 from state.stuck.estimator import Estimator, new_estimator
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import PERIOD, ParameterStore
-from state.timer_wheel import TimerWheel
 from state.vocabulary import SWITCHED
 
 PARTITION: Final = 0
@@ -66,8 +66,7 @@ class OfflineRunner:
         self._composer = Composer(plan, keys)
         self._people: dict[str, Person] = {}
         self._learners: dict[str, Bandit] = {}
-        self._wheel = TimerWheel()
-        self._timer_at: dict[str, int] = {}
+        self._timers = PersonTimers()
         self._woken_at: list[tuple[int, str]] = []
         self._records: dict[str, tuple[int, bytes]] = {}
         self._rows: dict[type[Fact], dict[tuple[Any, ...], Any]] = {kind: {} for kind in _KEYS}
@@ -94,7 +93,7 @@ class OfflineRunner:
         out = Collector(key)
         out.begin(event.seq, event.traceparent)
         person = self.last = self._people[key] = self._fold.apply(self._people.get(key), event, out)
-        self._set_timer(key, person)
+        self._timers.set(key, self._fold.next_due(person))
         self._dispatch([out])
 
     def tick(self, at: int, seq: int) -> None:
@@ -103,23 +102,21 @@ class OfflineRunner:
         outputs: dict[str, Collector] = {}
         while self._woken_at and self._woken_at[0][0] <= at:
             switched_at, tenant = self._woken_at.pop(0)
-            for key in sorted(self._wheel.keys(PARTITION)):
+            for key in self._timers.everybody():
                 out = outputs.setdefault(key, Collector(key))
                 out.begin(seq)
                 self._fold.switched(self._people[key], GuidanceSwitched(tenant, switched_at, seq), out)
-        for key in self._wheel.pop_due(PARTITION, at):
+        for key in self._timers.take(at):
             out, person = outputs.setdefault(key, Collector(key)), self._people[key]
             out.begin(seq)
-            if self._timer_at.get(key, at + 1) <= at:
-                del self._timer_at[key]
             self._fold.advance(person, at, out)
         for key in outputs:
-            self._set_timer(key, self._people[key])
+            self._timers.set(key, self._fold.next_due(self._people[key]))
         self._dispatch(list(outputs.values()))
 
     def next_timer(self) -> int | None:
         """Return the log time of the earliest timer, None without timers."""
-        due = self._wheel.next_due(PARTITION)
+        due = self._timers.next()
         return min([*([] if due is None else [due]), *(at for at, _ in self._woken_at[:1])], default=None)
 
     def read(self, users: list[str]) -> list[bytes | None]:
@@ -141,13 +138,6 @@ class OfflineRunner:
     def facts(self, kind: type[Fact]) -> list[Any]:
         """Return the facts of one kind, in the order in which their keys first appeared."""
         return list(self._rows[kind].values())
-
-    def _set_timer(self, key: str, person: Person) -> None:
-        due = self._fold.next_due(person)
-        armed = self._timer_at.get(key)
-        if due and (armed is None or due < armed):
-            self._wheel.register(PARTITION, key, due)
-            self._timer_at[key] = due
 
     def _dispatch(self, outputs: list[Collector]) -> None:
         """Do what the steps after ``track`` do with its outputs."""
