@@ -47,6 +47,7 @@ class EventLog:
         from state.events import decode, peek_person, peek_timestamp
         from state.messages import Tick
         from state.records.dead_letter import DeadLetter
+        from state.vocabulary import SWITCHED
 
         policy = BatchPolicy(lambda _partition: None, lambda _at: HOUR)
         source = JsonlSource(self._path, peek_timestamp, policy, now=wall_clock, peek_person=peek_person)
@@ -67,7 +68,7 @@ class EventLog:
                     if isinstance(found, DeadLetter):
                         times, line = self.rejected.get(found.reason, (0, found.offset))
                         self.rejected[found.reason] = times + 1, line
-                    else:
+                    elif found.type != SWITCHED:  # its user is who switched
                         accepted += 1
                         yield found
         finally:

@@ -55,6 +55,17 @@ def test_a_draft_passes_the_check_and_is_the_same_twice(tmp_path: Path, inside: 
     assert "steps: [company, invoice_created, invoice_sent]\n" in shown.out
 
 
+def test_who_switched_guidance_is_no_user_of_the_log(tmp_path: Path, inside: Inside) -> None:
+    _write_log(tmp_path / "log.jsonl", users=60, second=20)
+    switch = {"eventId": "s", "userId": "boss", "eventType": "guidance_switched", "timestamp": "2026-01-05T09:00:00Z"}
+    (tmp_path / "more.jsonl").write_text(
+        json.dumps({**switch, "payload": {"action": "pause"}}) + "\n" + (tmp_path / "log.jsonl").read_text()
+    )
+    plain, more = (inside("catalog", "draft", "--events", name, "--json", cwd=tmp_path).json for name in ("log.jsonl", "more.jsonl"))
+    assert plain["users"] == 60
+    assert {**more, "linesLeftOut": {}} == {**plain, "linesLeftOut": {}}
+
+
 def test_an_existing_catalog_is_not_overwritten(tmp_path: Path, inside: Inside) -> None:
     (tmp_path / "mine.yaml").write_text("mine")
     result = inside("catalog", "draft", "--events", EVENTS, "--out", "mine.yaml", cwd=tmp_path)
