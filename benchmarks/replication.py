@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -36,10 +36,6 @@ from state.duration import DAY
 from state.ids import Keys
 
 T = TypeVar("T")
-
-_HISTORY_DAYS: Final = 14
-_HISTORY_FIRST: Final = 1_000_000
-"""Number of the first user of the history: more than any replication has."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +63,11 @@ class ReplicationConfig:
         """Return the catalog with the scenario's and the configured changes."""
         catalog = scenario_catalog(load_catalog(self.catalog), self.scenario, START, self.end)
         shares = {name: share for name, share in (("holdout", self.holdout), ("rules", self.rules)) if share is not None}
-        catalog = catalog.model_copy(update=shares)
-        return catalog if not self.history else _fitted(catalog, self)
+        return catalog.model_copy(update=shares)
+
+    def begin(self, catalog: Catalog) -> Begin:
+        """Return the message that begins the population."""
+        return Begin(self.scenario, self.seed, self.users, START, self.end, describe(catalog))
 
 
 @dataclass(frozen=True)
@@ -101,12 +100,6 @@ class InProcessPopulation:
         return map(msgspec.json.encode, self._population.finish())
 
 
-def _fitted(catalog: Catalog, config: ReplicationConfig) -> Catalog:
-    begun = START - _HISTORY_DAYS * DAY
-    begin = Begin(config.scenario, config.seed, config.history, begun, START, describe(catalog), first=_HISTORY_FIRST)
-    return fit_to_history(catalog, (event for slot in unguided(InProcessPopulation(), begin) for event in slot.events))
-
-
 def replicate(
     config: ReplicationConfig,
     on_slot: Callable[[int], object] | None = None,
@@ -115,9 +108,13 @@ def replicate(
     """Run one replication. The same settings give the same result. ``on_slot`` is called with the log time after each slot."""
     began = time.perf_counter()
     catalog = config.scenario_catalog()
+    begin = config.begin(catalog)
+    if config.history:
+        before = unguided(InProcessPopulation(), begin.two_weeks_before(config.history))
+        catalog = fit_to_history(catalog, (event for slot in before for event in slot.events))
     job = make_runner(Plan(catalog), Keys(DEVELOPMENT_SECRET))
     people = InProcessPopulation()
-    slot = people.begin(Begin(config.scenario, config.seed, config.users, START, config.end, describe(catalog)))
+    slot = people.begin(begin)
     truth = read_truth(run_closed_loop(job, people, slot, START, config.end, on_slot))
     return Replication(config, job, job.evidence(config.end), truth, time.perf_counter() - began)
 

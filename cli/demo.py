@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 
     from flows.engines import Engines
     from flows.run import RunningJob, RunResult
+    from sources.closed_loop import Begin
     from state.catalog.model import Catalog
 
-_HISTORY_DAYS: Final = 14
 _HISTORY_USERS: Final = 1_000
-_HISTORY_FIRST: Final = 1_000_000
-"""Number of the first user of the history: more than any demo has."""
 
 
 def demo(
@@ -74,9 +72,9 @@ def demo(
     days = days or (DAYS_LOCAL if llm == LOCAL else DAYS)
     end = START + days * DAY
     product = scenario_catalog(load_catalog(asked.catalog), scenario, START, end)
-    if population is None:  # another program need not have other users for the same seed
-        product = _with_history(product, scenario, seed, users)
     begin = Begin(scenario, seed, users, START, end, describe(product))
+    if population is None:  # another program need not have other users for the same seed
+        product = _fitted(product, begin)
     what = {"users": users, "days": days, "seed": seed, "scenario": scenario, "catalog": asked.catalog, "population": population}
     if llm is not None:
         what["llm"] = LOCAL if llm == LOCAL else "server"
@@ -112,21 +110,21 @@ def demo(
         print_json(result)
 
 
-def _with_history(product: Catalog, scenario: str, seed: int, users: int) -> Catalog:
-    """The catalog with what ``onramp catalog fit`` measures on two weeks before: other users of the same product, unguided."""
+def _fitted(product: Catalog, begin: Begin) -> Catalog:
+    """The catalog with what ``onramp catalog fit`` measures on the two weeks before: other users of the same product, unguided."""
     from evaluation.catalog_fit import fit_to_history
     from reports.display import Steps
     from reports.render import err
-    from sources.closed_loop import START, Begin, describe, unguided
+    from sources.closed_loop import unguided
     from state.duration import DAY
 
-    begun = START - _HISTORY_DAYS * DAY
-    asked = Begin(scenario, seed, min(users, _HISTORY_USERS), begun, START, describe(product), first=_HISTORY_FIRST)
+    before = begin.two_weeks_before(min(begin.users, _HISTORY_USERS))
+    days = (before.end - before.start) // DAY
     with population_program(None) as people, Steps("Fitting the catalog to two weeks of history", "day", err()) as steps:
 
         def events() -> Iterator[tuple[int, bytes]]:
-            for slot in unguided(people, asked):
+            for slot in unguided(people, before):
                 yield from slot.events
-                steps((min(slot.next or START, START) - begun) // DAY, _HISTORY_DAYS)
+                steps((min(slot.next or before.end, before.end) - before.start) // DAY, days)
 
         return fit_to_history(product, events())

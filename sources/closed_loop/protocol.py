@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
+
+from state.duration import DAY
 
 VERSION = 1
 START = 1_767_571_200_000
 """Start of simulations: 2026-01-05T00:00:00Z, a Monday."""
+_TWO_WEEKS: Final = 14 * DAY
+_OTHERS_FIRST: Final = 1_000_000
+"""Number of the first user of a history: more than a run has."""
 
 
 class Begin(NamedTuple):
@@ -24,6 +29,10 @@ class Begin(NamedTuple):
     product: dict[str, Any]
     tenant: str = "default"
     first: int = 0
+
+    def two_weeks_before(self, users: int) -> Begin:
+        """The same product in the two weeks before ``start``, with ``users`` others."""
+        return self._replace(start=self.start - _TWO_WEEKS, end=self.start, users=users, first=_OTHERS_FIRST)
 
     def message(self) -> dict[str, Any]:
         """Return the first message to the program."""

@@ -57,6 +57,14 @@ def test_what_to_type_next_works_as_it_is_printed(demo: Ready, inside: Inside) -
 
 
 @pytest.mark.slow
+def test_it_begins_with_what_two_weeks_before_say_of_each_step(tmp_path: Path, inside: Inside) -> None:
+    assert onramp("demo", "--users", "300", "--days", "3", cwd=tmp_path).code == 0
+    first = "SELECT argMin(time_alone, judged_at) AS share FROM stuck_scores WHERE step_id = 'connect_source'"
+    (row,) = inside("sql", first, "--json", cwd=tmp_path).json["rows"]
+    assert 0.51 < row["share"] < 1.0  # one half where nothing was known
+
+
+@pytest.mark.slow
 def test_typed_again_it_starts_over_and_says_the_same(demo: Ready, inside: Inside, again: Result) -> None:
     assert again.code == 0, again.err
     assert again.json["eventsRead"] == again.json["thisRun"]["eventsRead"] > 0

@@ -30,6 +30,15 @@ def test_the_same_seed_gives_the_same_run() -> None:
     assert first.events != other.events
 
 
+def test_from_another_number_on_the_same_world_has_other_people() -> None:
+    some, others = (simulate({**begin_line(users=30), "first": first}) for first in (0, 1_000))
+    assert {person["userId"] for person in others.people} == {f"p{1_000 + number:06d}" for number in range(30)}
+    assert [person["signupAt"] for person in some.people] != [person["signupAt"] for person in others.people]
+    assert some.world == others.world
+    with pytest.raises(ValueError, match="first must not be negative"):
+        simulate({**begin_line(users=1), "first": -1})
+
+
 @pytest.mark.parametrize("scenario", ["baseline", "messy", "misspecified"])
 def test_people_without_guidance_equal_their_untreated_twins(scenario: str) -> None:
     run = simulate(begin_line(scenario, users=500))
