@@ -13,7 +13,8 @@ from state.catalog.plan import Plan
 from state.catalog.set_measured import with_measured
 from state.duration import HOUR, MINUTE
 from state.events import Event
-from state.stuck.estimator import new_estimator, restore_estimator
+from state.stuck.estimator import ENOUGH_NEW, new_estimator, restore_estimator
+from state.stuck.observations import COMPLETED, EpisodeObservation
 from state.stuck.parameters import prior
 from tests.state.lives import signup, track
 
@@ -73,6 +74,8 @@ def test_alarms_get_the_thresholds_that_past_ones_had(fit: CatalogFit) -> None:
     found = fit.alarm_at()
     assert found is not None
     assert 0.0 < found.last <= 1.0
+    # Who waits long enough is stuck with 0.69. Those who never come back are known by their timers only; without them 0.92 is the lowest.
+    assert found.last < 0.69
     assert CatalogFit(parse(CATALOG, "")).alarm_at() is None
 
 
@@ -84,6 +87,7 @@ def test_a_second_fit_does_not_learn_from_the_first(fitted: Catalog) -> None:
     assert not known.steps()[0].changes.keys() & {"typical", "usual"}
     measured = [with_measured(fitted, {"one": each.steps()[0].changes}, each.triggers()).steps[0].waiting for each in (known, again)]
     assert measured[0] == measured[1]
+    assert known.alarm_at() == again.alarm_at()
 
 
 def test_a_job_begins_with_what_was_measured_and_keeps_it_over_a_restart(fitted: Catalog) -> None:
@@ -98,6 +102,20 @@ def test_a_job_begins_with_what_was_measured_and_keeps_it_over_a_restart(fitted:
         assert parameters.settled == {"one": 0}
         assert fitted.triggers.alarm_at is not None
         assert parameters.point[:2] == (fitted.triggers.alarm_at.early, fitted.triggers.alarm_at.last)
+
+
+def test_a_job_that_ran_before_the_fit_takes_the_shares_of_steps_it_has_not_judged(fitted: Catalog) -> None:
+    before = new_estimator(Plan(parse(CATALOG, "")), "t").encode()
+    plan, one = Plan(fitted), fitted.steps[0]
+    estimator = restore_estimator(plan, before)
+    for n in range(2 * ENOUGH_NEW):
+        estimator.learn(
+            EpisodeObservation(tenant="t", step="rare", end=COMPLETED, at=n, since=0, horizon=HOUR, lasted=n, rows=(), settled=True)
+        )
+    learned = estimator.parameters(10**6)
+    assert learned.version
+    score = learned.score
+    assert [score.time_alone("one", bucket) for bucket in range(6)] == pytest.approx(one.waiting, abs=0.02)
 
 
 def test_tenants_of_one_log_are_measured_together() -> None:

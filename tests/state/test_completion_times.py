@@ -72,6 +72,14 @@ def test_help_that_hurries_people_is_taken_into_account_over_all_steps() -> None
     assert steps[0].horizon(DAY, LATER) < HOUR < steps[0].horizon(DAY, LATER, level_of(steps))
 
 
+def test_help_that_hurries_people_is_taken_into_account_where_one_step_has_enough_of_both() -> None:
+    made = of([MINUTE + n for n in range(380)] + [12 * HOUR + n for n in range(20)], unaided=False)
+    for n in range(150):
+        made.add(MINUTE + n if n % 5 else 12 * HOUR + n, 0, unaided=True)
+    assert made.quantiles([0.9]) == pytest.approx([MINUTE], rel=0.01), "of everyone nine in ten are quick"
+    assert made.horizon(DAY, LATER) == pytest.approx(12 * HOUR, rel=0.01)
+
+
 def test_a_usual_time_from_history_gives_way_as_completions_come() -> None:
     made = of([HOUR] * ENOUGH, unaided=False)
     assert made.settled(2 * DAY, LATER)
