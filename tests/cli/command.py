@@ -31,9 +31,10 @@ class Result(NamedTuple):
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment without any setting of ours, and what is given."""
+    """The environment without any setting of ours but a small recovery store, which is made in a moment, and what is given."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith("ONRAMP_")}
-    return {**bare, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYTHONWARNINGS": "default", **more}
+    quick = {"ONRAMP_RECOVERY_PARTITIONS": "8", "PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYTHONWARNINGS": "default"}
+    return {**bare, **quick, **more}
 
 
 def start(*arguments: object, cwd: Path, **more: str) -> subprocess.Popen[str]:

@@ -172,6 +172,7 @@ def settings_for(broker: Tansu, feed: Feed, redis: Valkey, data_dir: Path) -> di
         "ONRAMP_SECRET": "a secret for the end-to-end tests",
         "ONRAMP_DATA_DIR": str(data_dir),
         "ONRAMP_EPOCH_SECONDS": "0.2",
+        "ONRAMP_RECOVERY_PARTITIONS": "8",
         "ONRAMP_BATCH_SIZE": "50",
         "TZ": "UTC",
     }

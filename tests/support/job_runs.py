@@ -17,6 +17,8 @@ from tests.support.job_state import State
 from tests.support.waiting import running
 
 ROOT = Path(__file__).parents[2]
+_QUICK = {"recovery_partitions": 8}
+"""Each file of the recovery store is made and written durably in every run: the 128 of the default take seconds, which no test is about."""
 _PATIENCE = 500.0  # seconds for the longest run on a busy machine; a hang ends a test with its output
 
 
@@ -50,7 +52,7 @@ def finish(
 ) -> State:
     """Run the job on ``source`` to its end, stopping in order on the way after each of ``stops`` lines, and return all it left."""
     dump = data_dir.with_name(f"{data_dir.name}.dump")
-    plan = Plan({"data_dir": str(data_dir), **settings}, str(source), (*(stops or []), None), dump=str(dump))
+    plan = Plan({"data_dir": str(data_dir), **_QUICK, **settings}, str(source), (*(stops or []), None), dump=str(dump))
     if stdin is None:
         code, _, complained = execute(plan)
     else:
@@ -66,7 +68,7 @@ def kill_often(data_dir: Path, source: Path, kill_at: list[int], rng: Random, **
     """Run the job once for each of ``kill_at``, killing it a random moment after that line; return how often it was killed in time."""
     killed = 0
     for line in kill_at:
-        plan = Plan({"data_dir": str(data_dir), **settings}, str(source), kill_at=line, kill_in=random_moment(rng))
+        plan = Plan({"data_dir": str(data_dir), **_QUICK, **settings}, str(source), kill_at=line, kill_in=random_moment(rng))
         code, _, complained = execute(plan)
         if code == -9:
             killed += 1
