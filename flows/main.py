@@ -19,6 +19,8 @@ from flows.catalogs import CatalogFileError, load_catalog, require_named_catalog
 from flows.engines import Engines, open_engines
 from flows.inputs import input_name, live_source
 from flows.logs import set_up_logging
+from flows.metrics.server import MetricsAddressError
+from flows.metrics.serving import serving_metrics
 from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
 from flows.recovery import recovery_config
@@ -61,7 +63,9 @@ def flow() -> Dataflow:
         source.list_parts()  # a directory is bound to the catalog only where the topic can be read
         engines.data_dir.bind_catalog(plan.catalog.id)
         engines.data_dir.bind_input(input_name(settings, None))
-    except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError, SourceError) as error:
+        parts = make_parts(settings, engines, source, plan, side, lanes=LANES, stop=stop, model=model)
+        stack.enter_context(serving_metrics(settings, engines, parts, model))
+    except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError, MetricsAddressError, SourceError) as error:
         sys.exit(str(error))
     atexit.register(stack.close)
     atexit.register(_deliver_last_rows, engines)
@@ -72,7 +76,7 @@ def flow() -> Dataflow:
         os._exit(1)
 
     engines.clickhouse.start(fail)
-    return build(make_parts(settings, engines, source, plan, side, lanes=LANES, stop=stop, model=model))
+    return build(parts)
 
 
 def _deliver_last_rows(engines: Engines) -> None:

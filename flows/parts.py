@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final
 from bytewax.inputs import Source
 
 from flows.engines import Engines
+from flows.inputs import LiveSource, wall_clock
 from flows.onboarding import FlowParts, SideChannels
 from flows.settings import Settings
 from flows.stop import StopRequest
 from sinks.dead_letters.file import DeadLetterFileSink
 from sinks.dead_letters.topic import DeadLetterTopicSink
+from sinks.redis.latency import WriteLatency
 from sinks.redis.sink import RecommendationSink
 from sinks.redis.writer import WritePolicy
 from sources.files.source import JsonlSource
@@ -49,6 +51,7 @@ def make_parts(
             policy,
             partitions=settings.sink_partitions,
             min_effects=_FILE_EFFECTS if isinstance(source, JsonlSource) else 1,
+            latency=WriteLatency(wall_clock) if isinstance(source, LiveSource) else None,
         ),
         facts=engines.delivery.sink,
         dead_letters=_dead_letters(settings, engines, source, stop),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from bytewax.run import cli_main
 from flows.catalogs import load_catalog
 from flows.engines import Engines, open_engines
 from flows.inputs import ClosedLoop, LiveSource, file_source, input_name, live_source, population_source
+from flows.metrics.serving import serving_metrics
 from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
 from flows.recovery import recovery_config
@@ -87,7 +88,11 @@ def run(
     Raises ``IncompleteError`` and the errors of its parts, each a sentence for the user.
     """
     plan = Plan(load_catalog(settings.catalog) if loop is None else loop.catalog, wording=settings.llm_url is not None)
-    with open_engines(settings, owner) as engines, model_of(settings, plan, engines, stop, at_once=loop is not None) as model:
+    with (
+        open_engines(settings, owner) as engines,
+        model_of(settings, plan, engines, stop, at_once=loop is not None) as model,
+        ExitStack() as serving,
+    ):
         engines.data_dir.check_catalog(plan.catalog.id)
         if loop is None:
             engines.data_dir.check_input(input_name(settings, input_path))
@@ -103,6 +108,7 @@ def run(
         engines.data_dir.bind_catalog(plan.catalog.id)
         if loop is None:
             engines.data_dir.bind_input(input_name(settings, input_path))
+        serving.enter_context(serving_metrics(settings, engines, parts, model))
         if on_start is not None:
             lag = source.lag if isinstance(source, LiveSource) else None
             on_start(RunningJob(side.counters, progress, lag, engines, model))

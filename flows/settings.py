@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, Secret
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flows.kafka_config import check_brokers, parse_kafka_config
+from flows.listen_address import split_address
 from flows.secret_files import FILE_SUFFIX, SecretFileError, read_secret
 from sinks.clickhouse.address import DATABASE_NAME, parse_clickhouse_address
 from sinks.redis.address import parse_redis_address
@@ -37,6 +38,12 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 def _none(value: Any) -> Any:
     """None for the word ``none``: an empty variable means the default."""
     return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+
+def _checked_address(address: str | None) -> str | None:
+    if address is not None:
+        split_address(address)
+    return address
 
 
 class SettingsError(Exception):
@@ -204,6 +211,25 @@ class Settings(BaseSettings):
         gt=0,
         le=60,
         description="Seconds that a request waits for the log to store its events. Then it is answered with 503, and the app sends again.",
+    )
+    metrics_address: Annotated[str | None, AfterValidator(_checked_address)] = Field(
+        default=None,
+        description="Address on which the job serves /metrics, /health and /ready, like 127.0.0.1:9464, no password. Unset: nowhere.",
+    )
+    lag_amber_seconds: float = Field(
+        default=15.0,
+        ge=0,
+        le=86_400,
+        description="Lag in seconds from which `onramp lag` is amber. A job commits once an epoch, so a few epochs are normal.",
+    )
+    lag_red_seconds: float = Field(
+        default=60.0, ge=0, le=864_000, description="Lag in seconds from which `onramp lag` is red, and the job is not ready (/ready)."
+    )
+    data_loss_red_share: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Share of the retention: with less left until unread messages are deleted `onramp lag` is red, with twice it amber.",
     )
     log_level: LogLevel = Field(
         default="info", description="Lowest level of the log lines that are written: debug, info, warning or error."

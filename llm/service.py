@@ -32,6 +32,7 @@ from llm.limits.rate_limit import RateLimit
 from llm.limits.single_flight import CallEndedError, SingleFlight
 from llm.prompts import PromptTemplate, render
 from llm.review_queue import ReviewEntry, ReviewQueue
+from llm.trace_id import TRACE_ID
 from state.catalog.plan import Plan
 from state.decision.wording_request import WordingRequest, cache_key
 from state.records.recommendation import validation_hash
@@ -92,6 +93,7 @@ class WordingService:
     async def answer(self, request: WordingRequest) -> Answer:
         """Return a better text for ``request``, or the reason why there is none. Never raises. Cancel it when the answer is not needed."""
         began = time.monotonic()
+        TRACE_ID.set(request.record.trace_id or "")
         try:
             answer = await self._answer(request)
         except CallEndedError:

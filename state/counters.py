@@ -53,6 +53,8 @@ PEOPLE: Final = Counter("people", "people", "users in state; a visitor who becom
 PEOPLE_ACTIVATED: Final = Counter("people_activated", "people", "users who reached activation on their path", kind="gauge")
 STEPS_COMPLETED: Final = Counter("steps_completed", "steps", "completed steps on users' paths")
 DECISIONS: Final = Counter("decisions", "decisions", "decisions to show guidance")
+ARMS_CHOSEN: Final = Counter("arms_chosen", "decisions", "decisions to show guidance, by the arm that was drawn", "arm")
+LEARNER_FITS: Final = Counter("learner_fits", "fits", "times that a learner took in outcomes and fitted its posterior again")
 NON_DECISIONS: Final = Counter("non_decisions", "decisions", "times that guidance was considered and not given", "reason")
 RECOMMENDATIONS: Final = Counter("recommendations", "records", "records published for the app")
 WITHDRAWALS: Final = Counter("withdrawals", "records", "records published to show nothing")
@@ -75,6 +77,8 @@ COUNTERS: Final = (
     PEOPLE_ACTIVATED,
     STEPS_COMPLETED,
     DECISIONS,
+    ARMS_CHOSEN,
+    LEARNER_FITS,
     NON_DECISIONS,
     RECOMMENDATIONS,
     WITHDRAWALS,

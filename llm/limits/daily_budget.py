@@ -135,6 +135,7 @@ class Budget:
     def __init__(self, client: Redis | RedisCluster, settings: BudgetSettings | None = None) -> None:
         self.settings = settings or BudgetSettings()
         self.away = False
+        self._used: dict[tuple[str, Scope], tuple[str, float]] = {}
         self._reserve = client.register_script(RESERVE)
         self._settle = client.register_script(SETTLE)
 
@@ -156,6 +157,7 @@ class Budget:
             self._gone(error)
             return ModelFailure("budget_unknown", f"Redis did not say what is left of the {scope} budget ({type(error).__name__})")
         self._back()
+        self._note(tenant, scope, day, all_tokens, all_micros)
         if not fits:
             return ModelFailure("over_budget", f"the {scope} budget of {day} does not hold another call")
         sentence = self._alert(tenant, scope, day, all_tokens, all_micros) if alert else ""
@@ -178,7 +180,21 @@ class Budget:
             self._gone(error)
             return ""
         self._back()
+        self._note(reservation.tenant, scope, day, all_tokens, all_micros)
         return self._alert(reservation.tenant, scope, day, all_tokens, all_micros) if alert else ""
+
+    def used(self, day: str) -> dict[Scope, float]:
+        """For each budget: the share of ``day`` that is used, of the tenant that used most, as this process saw it. From any thread."""
+        found: dict[Scope, float] = {"shared": 0.0, "personal": 0.0}
+        for (_, scope), (seen, share) in tuple(self._used.items()):
+            if seen == day:
+                found[scope] = max(found[scope], share)
+        return found
+
+    def _note(self, tenant: str, scope: Scope, day: str, tokens: int, micros: int) -> None:
+        allowance = self._allowance(scope)
+        shares = (spent / limit for spent, limit in ((tokens, allowance.tokens), (micros, allowance.micros)) if limit)
+        self._used[tenant, scope] = (day, max(shares, default=1.0))
 
     def _allowance(self, scope: Scope) -> Allowance:
         return self.settings.personal if scope == "personal" else self.settings.shared

@@ -35,7 +35,8 @@ class Drain:
     good, or that cannot be read, moves to ``rejected/`` with its error; the other segments are delivered. Other errors are retried without
     a limit.
 
-    Attributes for metrics: ``rows_inserted``, ``inserts``, ``erased`` (people), ``last_error`` (empty after a success).
+    Attributes for metrics: ``rows_inserted``, ``inserts``, ``erased`` (people), ``failures`` (attempts that failed), ``last_error`` (empty
+    after a success).
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Drain:
         self.rows_inserted = 0
         self.inserts = 0
         self.erased = 0
+        self.failures = 0
         self.last_error = ""
         self._spool = spool
         self._inserter = inserter
@@ -161,6 +163,7 @@ class Drain:
 
     def _record_failure(self, error: Exception) -> None:
         self.last_error = str(error)
+        self.failures += 1
         now = self._clock()
         if self._warned_at is None or now - self._warned_at >= WARN_SECONDS:
             self._warned_at = now

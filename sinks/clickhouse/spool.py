@@ -89,6 +89,14 @@ class Spool:
                 found.append(StoredSegment(parsed[0], path, path.stat().st_size))
         return sorted(found)
 
+    def oldest(self) -> float | None:
+        """Return when the oldest segment was written, in seconds since 1970; None where there is none. Reads the directory."""
+        written = []
+        for segment in (*self.segments("pending"), *self.segments("ready")):
+            with contextlib.suppress(FileNotFoundError):
+                written.append(segment.path.stat().st_mtime)
+        return min(written, default=None)
+
     def path(self, name: SegmentName, stage: str) -> Path:
         """Return the path of a segment in a stage."""
         return self.directory / f"{name.stem}.{stage}"

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from sinks.redis.latency import WriteLatency
 from sinks.redis.writer import RecommendationWriter, WriteCounts, WritePolicy
 from state.records.recommendation import Effect
 
@@ -19,11 +20,15 @@ class RecommendationSink(FixedPartitionedSink[list[Effect], None]):
     Effects are in Redis at the end of their epoch at the latest; with ``min_effects`` 1 when ``write_batch`` returns.
     """
 
-    def __init__(self, url: str, policy: WritePolicy, *, partitions: int = 1, min_effects: int = 1) -> None:
+    def __init__(
+        self, url: str, policy: WritePolicy, *, partitions: int = 1, min_effects: int = 1, latency: WriteLatency | None = None
+    ) -> None:
         """Keep the configuration. ``partitions`` is the number of workers that can write at once; it may change between runs.
 
-        The sink collects ``min_effects`` effects before it sends them: 1 for a live job, more for a file, where no app waits.
+        The sink collects ``min_effects`` effects before it sends them: 1 for a live job, more for a file, where no app waits. ``latency``
+        hears of all that is in Redis.
         """
+        self.latency = latency
         self._min_effects = min_effects
         self._url = url
         self._policy = policy
@@ -47,14 +52,15 @@ class RecommendationSink(FixedPartitionedSink[list[Effect], None]):
         """Open one partition. Raises ``StoreRefusedError`` if the address is not valid."""
         writer = RecommendationWriter(self._url, self._policy)
         self._counts.append(writer.counts)
-        return RecommendationPartition(writer, self._min_effects)
+        return RecommendationPartition(writer, self._min_effects, self.latency)
 
 
 class RecommendationPartition(StatefulSinkPartition[list[Effect], None]):
     """One partition with its writer."""
 
-    def __init__(self, writer: RecommendationWriter, min_effects: int = 1) -> None:
+    def __init__(self, writer: RecommendationWriter, min_effects: int = 1, latency: WriteLatency | None = None) -> None:
         """Take over ``writer``."""
+        self._latency = latency
         self._writer = writer
         self._min_effects = min_effects
         self._buffer: list[Effect] = []
@@ -72,6 +78,8 @@ class RecommendationPartition(StatefulSinkPartition[list[Effect], None]):
         """Flush the remaining effects at the end of the epoch. Blocks and raises like ``write_batch``."""
         if self._buffer:
             self._writer.write(self._buffer)
+            if self._latency is not None:
+                self._latency.written(self._buffer)
             self._buffer = []
 
     def close(self) -> None:

@@ -37,6 +37,7 @@ from sources.kafka.partition_watch import WATCH_EVERY_S, PartitionWatch, with_sp
 from sources.kafka.record import Fault, key_and_headers, time_of, value_of
 from sources.kafka.schema_registry import FramingError, RegistryUnavailableError, SchemaRegistry
 from sources.log_time import MIN_TIME, LogTime
+from sources.positions import Position, Positions
 from state.events import may_switch
 from state.messages import Message, Tick
 from state.never import never
@@ -62,9 +63,9 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
     ``now`` returns wall-clock milliseconds. ``accept_gap``: if the position is no longer in the topic, continue at the earliest message
     instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end. While ``paused()`` is true nothing is read. Once
     ``stopping()`` is true every partition ends, which gives a final snapshot. ``lag`` is the number of messages behind, for each
-    partition of this process. Partitions that are new since the last run start like those of a new job, and so do those that appear while
-    the job runs (``sources/kafka/partition_watch.py``); removed ones are ignored. ``registry`` decodes messages with the framing of a
-    schema registry, None rejects them. Raises ``SourceError``.
+    partition of this process; ``positions`` says how far it is. Partitions that are new since the last run start like those of a new
+    job, and so do those that appear while the job runs (``sources/kafka/partition_watch.py``); removed ones are ignored. ``registry``
+    decodes messages with the framing of a schema registry, None rejects them. Raises ``SourceError``.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         self.registry = registry
         self.watch_every_s = watch_every_s
         self.lag: dict[int, int] = {}
+        self.positions = Positions()
         self._present: list[int] = []
         self._listed = 0
         self._watch: PartitionWatch | None = None
@@ -216,6 +218,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     @override
     def next_batch(self) -> list[Message | Tick]:
         self._commit()  # Bytewax calls this after snapshot() only once that epoch is durable
+        if self._index in self._source.positions.clock.paused:
+            self._source.positions.clock.resumed(self._index)
         if self._source.stopping() or (self._at_end and not self._source.tail):
             raise StopIteration
         self._errors.raise_if_refused()
@@ -249,6 +253,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     def snapshot(self) -> Snapshot:
         self._durable_next = self._offset
         self._time.pledge()
+        self._source.positions.clock.snapshot(self._index)
+        self._source.positions.of[self._index] = Position(self._offset, self._time.log_time)
         return (_VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked)
 
     @override
@@ -412,6 +418,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._errors.handle(error)
 
     def _measure_lag(self) -> None:
+        self._source.positions.of[self._index] = Position(self._offset, self._time.log_time)
         _, end = self._consumer.get_watermark_offsets(TopicPartition(self._topic, self._index), cached=True)
         if end >= 0:
             self._source.lag[self._index] = max(0, end - self._offset)

@@ -62,6 +62,14 @@ class LogReader:
         rows = self._patiently(lambda: self.read(partition, offset, 1))
         return rows[0].time if rows and rows[0].offset == offset else 0
 
+    def used_bytes(self) -> int:
+        """Return how much of the file is in use; the file itself never shrinks. Raises ``LogError``."""
+        with self._store.errors_as_sentences():
+            pages, free, size = (
+                self._store.database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+            )
+        return int((pages - free) * size)
+
     def _patiently(self, ask: Callable[[], T | None]) -> T:
         deadline = time.monotonic() + WAIT_S
         while (found := ask()) is None:

@@ -22,6 +22,7 @@ from sources.errors import OffsetGapError, SourceError
 from sources.headers import traceparent_of
 from sources.local_log.reader import LogReader, Stored
 from sources.log_time import MIN_TIME, LogTime
+from sources.positions import Position, Positions
 from state.events import may_switch
 from state.messages import Message, Tick
 from state.never import never
@@ -47,7 +48,7 @@ class LocalLogSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
     ``now`` returns wall-clock milliseconds. ``accept_gap``: if the position is no longer in the log, continue at the earliest message
     instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end. While ``paused()`` is true nothing is read. Once
     ``stopping()`` is true every partition ends, which gives a final snapshot. ``lag`` is the number of messages behind, for each
-    partition of this process. Raises ``SourceError``.
+    partition of this process; ``positions`` says how far it is. Raises ``SourceError``.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class LocalLogSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         self.stopping = stopping
         self.paused = paused
         self.lag: dict[int, int] = {}
+        self.positions = Positions()
 
     @override
     def list_parts(self) -> list[str]:
@@ -113,6 +115,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
 
     @override
     def next_batch(self) -> list[Message | Tick]:
+        if self._index in self._source.positions.clock.paused:
+            self._source.positions.clock.resumed(self._index)
         if self._source.stopping() or (self._at_end and not self._source.tail):
             raise StopIteration
         self._was_empty = True
@@ -133,6 +137,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     @override
     def snapshot(self) -> Snapshot:
         self._time.pledge()
+        self._source.positions.clock.snapshot(self._index)
+        self._source.positions.of[self._index] = Position(self._offset, self._time.log_time)
         return (_VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked, self._reader.identity.id, self._stamp)
 
     @override
@@ -216,6 +222,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._offset, self._stamp = low, 0
 
     def _measure_lag(self) -> None:
+        self._source.positions.of[self._index] = Position(self._offset, self._time.log_time)
         bounds = self._reader.bounds(self._index)
         if bounds is not None:
             self._source.lag[self._index] = max(0, bounds.end - self._offset)

@@ -66,6 +66,7 @@ class Chooser:
         learner.pending[request.decision] = keys[eligible[drawn]]
         arms = tuple(request.arms[index] for index in eligible)
         counters.count(out.counts, counters.DECISIONS)
+        counters.count(out.counts, counters.ARMS_CHOSEN, arms[drawn])
         out.decisions.append(Decision(request, arms[drawn], propensities[drawn]))
         out.rows.append(
             DecisionFact(
@@ -128,6 +129,7 @@ class Chooser:
             self._live[trigger] = [f"{arm}@{self._plan.arm_version(trigger, arm)}" for arm in self._plan.component]
         live = self._live[trigger]
         for fit in bandit.learn(now, live):
+            counters.count(out.counts, counters.LEARNER_FITS)
             out.rows += self._fit_facts(tenant, trigger, live, fit)
 
     def _fit_facts(self, tenant: str, trigger: str, live: list[str], fit: FitResult) -> list[Fact]:

@@ -65,6 +65,10 @@ class ParameterStore:
         publisher = self._publishers.get(tenant)
         return self._prior(plan) if publisher is None else publisher.parameters(log_time // PERIOD)
 
+    def points(self, log_time: int) -> list[OperatingPoint]:
+        """The operating point in force at ``log_time`` of each tenant that has an estimator in this process. From any thread."""
+        return [each.parameters(log_time // PERIOD).point for each in tuple(self._publishers.values())]
+
     def lookahead(self, plan: Plan, log_time: int) -> int:
         """For how long after ``log_time`` no timer is due that is set from then on, in milliseconds: a batch may extend that far."""
         period = log_time // PERIOD

@@ -1,0 +1,193 @@
+"""Reads the figures of a running job and renders them for Prometheus, under the names of ``state/metrics.py``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as Family
+from prometheus_client.registry import Collector
+
+from flows.inputs import LiveSource, wall_clock
+from flows.metrics.probes import ArmShares, Files, Measured
+from flows.metrics.readiness import Readiness, judge
+from flows.metrics.sampling import Sampler
+from sinks.clickhouse.delivery import FactDelivery
+from sinks.redis.sink import RecommendationSink
+from state import metrics
+from state.catalog.plan import Plan
+from state.counters import COUNTERS
+from state.histogram import Histogram
+from state.metrics import METRICS, Metric
+from state.stuck.operating_point import ENOUGH
+
+if TYPE_CHECKING:
+    from flows.model_service import ModelService
+    from flows.onboarding import SideChannels
+
+Value = float | Histogram
+Values = Mapping[tuple[str, ...], Value]
+_NONE: Final[tuple[str, ...]] = ()
+_OVER_OWN: Final = "over_rate"
+_OVER_SERVER: Final = "rate_limited"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What of a running job is looked at. ``source`` is None for an input with an end, ``backlog`` too; ``model`` where there is none."""
+
+    plan: Plan
+    version: str
+    side: SideChannels
+    source: LiveSource | None
+    sink: RecommendationSink
+    delivery: FactDelivery
+    model: ModelService | None
+    arms: ArmShares
+    backlog: Sampler[Measured] | None
+    files: Sampler[Files]
+    redis: Sampler[bool]
+    clickhouse: Sampler[dict[str, float]]
+    most_seconds: float
+
+    def readiness(self) -> Readiness:
+        """Judge the last measurements. From any thread."""
+        backlog = self.backlog.sample if self.backlog is not None else None
+        return judge(backlog, self.redis.sample, self.clickhouse.sample, most_seconds=self.most_seconds)
+
+
+class JobCollector(Collector):
+    """Collects all metrics whenever Prometheus asks. It reads numbers in memory and waits for nothing."""
+
+    def __init__(self, watched: Watched, now: Callable[[], int] = wall_clock) -> None:
+        """``now`` returns wall-clock milliseconds."""
+        self._watched = watched
+        self._now = now
+
+    def collect(self) -> Iterator[Family]:
+        """Yield every metric of the catalogue that has a value now, in its order."""
+        values = dict(self._values())
+        for metric in METRICS:
+            if metric in values:
+                yield _family(metric, values[metric])
+
+    def _values(self) -> Iterator[tuple[Metric, Values]]:
+        watched = self._watched
+        totals = watched.side.counters.total
+        for counter in COUNTERS:
+            found = counter.by_label(totals) if counter.label else {}
+            yield metrics.metric_of(counter), _labelled(found) if counter.label else {_NONE: float(counter.total(totals))}
+        yield metrics.ARM_RATE, _labelled(watched.arms.shares)
+        yield metrics.TIMERS, {_NONE: float(len(watched.side.timers))}
+        yield metrics.INFO, {(watched.version, watched.plan.version): 1.0}
+        yield metrics.READY, {_NONE: float(watched.readiness().ready)}
+        yield from self._input()
+        yield from self._sinks()
+        yield from self._stuck()
+        if watched.model is not None:
+            yield from _model(watched.model)
+
+    def _input(self) -> Iterator[tuple[Metric, Values]]:
+        source, sampler = self._watched.source, self._watched.backlog
+        if source is None or sampler is None:
+            return
+        now = self._now()
+        clock = source.positions.clock
+        yield metrics.EPOCH, {_NONE: clock.epochs}
+        yield metrics.SNAPSHOT_PAUSE, {_NONE: clock.pauses}
+        at = {str(partition): max(0.0, (now - each.log_time) / 1000) for partition, each in dict(source.positions.of).items()}
+        yield metrics.WATERMARK_AGE, _labelled(at)
+        measured = sampler.sample.value
+        if measured is None:
+            return
+        backlogs = {(str(each.partition),): each for each in measured.backlogs}
+        yield metrics.LAG_MESSAGES, {key: float(each.messages) for key, each in backlogs.items()}
+        yield metrics.LAG_SECONDS, {key: each.seconds(now) for key, each in backlogs.items()}
+        yield metrics.RETENTION, {key: each.retention for key, each in backlogs.items()}
+        yield metrics.TIME_TO_DATA_LOSS, {key: each.time_to_loss(now) for key, each in backlogs.items()}
+
+    def _sinks(self) -> Iterator[tuple[Metric, Values]]:
+        watched = self._watched
+        if watched.sink.latency is not None:
+            yield metrics.LATENCY, {(trigger,): found for trigger, found in watched.sink.latency.by_trigger.items()}
+        counts = watched.sink.counts
+        writes = asdict(counts)
+        spool, drain = watched.delivery.spool, watched.delivery.drain
+        yield metrics.SINK_ERRORS, {("redis",): float(writes.pop("retries")), ("clickhouse",): float(drain.failures)}
+        yield metrics.REDIS_WRITES, _labelled(writes)
+        yield metrics.ROWS_INSERTED, {_NONE: float(drain.rows_inserted)}
+        yield metrics.SPOOL_BYTES, {_NONE: float(spool.bytes)}
+        yield metrics.SPOOL_LIMIT, {_NONE: float(spool.max_bytes)}
+        stages = {"pending": spool.segments_pending, "ready": spool.segments_ready, "rejected": spool.segments_rejected}
+        yield metrics.SPOOL_SEGMENTS, _labelled({stage: max(0, count) for stage, count in stages.items()})
+        files = watched.files.sample.value
+        if files is not None:
+            yield metrics.RECOVERY_BYTES, {_NONE: float(files.recovery)}
+            yield metrics.DISK_FREE, {_NONE: float(files.free)}
+            yield metrics.SPOOL_AGE, {_NONE: files.spool_oldest}
+        redis, clickhouse = watched.redis.sample, watched.clickhouse.sample
+        yield (
+            metrics.STORE_UP,
+            {
+                ("redis",): float(redis.value is not None and not redis.error),
+                ("clickhouse",): float(clickhouse.value is not None and not clickhouse.error),
+            },
+        )
+        if clickhouse.value is not None:
+            yield metrics.TABLE_AGE, {(table,): age + clickhouse.age for table, age in clickhouse.value.items()}
+
+    def _stuck(self) -> Iterator[tuple[Metric, Values]]:
+        watched = self._watched
+        yield metrics.STUCK_ASKED, {_NONE: watched.plan.triggers.precision}
+        known = [point for point in watched.side.parameters.points(self._now()) if point.episodes >= ENOUGH]
+        if known:
+            yield metrics.STUCK_PRECISION, {_NONE: min(point.precision for point in known)}
+
+
+def _model(model: ModelService) -> Iterator[tuple[Metric, Values]]:
+    counts = dict(model.service.counts)
+    yield metrics.LLM_REQUESTS, _labelled(counts)
+    yield metrics.RATE_LIMIT_HITS, {("own",): float(counts.get(_OVER_OWN, 0)), ("server",): float(counts.get(_OVER_SERVER, 0))}
+    yield metrics.LLM_IN_FLIGHT, {_NONE: float(model.service.breaker.in_flight)}
+    yield metrics.LLM_PENDING, {_NONE: float(model.gate.pending)}
+    yield metrics.LLM_BREAKER, {_NONE: float(model.service.breaker.state != "closed")}
+    today = datetime.fromtimestamp(time.time(), UTC).date().isoformat()
+    yield metrics.LLM_BUDGET, {(scope,): share for scope, share in model.service.budget.used(today).items()}
+
+
+def _labelled(values: Mapping[str, float]) -> dict[tuple[str, ...], Value]:
+    return {(label,): float(value) for label, value in values.items()}
+
+
+def _family(metric: Metric, values: Values) -> Family:
+    family: CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+    if metric.kind == "histogram":
+        family = HistogramMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+        for labels, value in values.items():
+            assert isinstance(value, Histogram), metric.name
+            family.add_metric(labels, value.cumulative(), value.sum)
+        return family
+    family = (CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily)(metric.name, metric.meaning, labels=metric.labels)
+    for labels, value in values.items():
+        assert not isinstance(value, Histogram), metric.name
+        family.add_metric(labels, value)
+    return family
+
+
+def registry_of(collectors: Iterable[Collector]) -> CollectorRegistry:
+    """A registry of these collectors and the standard metrics of the process."""
+    registry = CollectorRegistry(auto_describe=False)
+    for collector in collectors:
+        registry.register(collector)
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def render(registry: CollectorRegistry) -> bytes:
+    """The text format of Prometheus, which every version of it reads."""
+    return generate_latest(registry)

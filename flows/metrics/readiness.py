@@ -1,0 +1,55 @@
+"""Judges whether the job is ready: it has caught up, and its stores answer. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from flows.metrics.probes import Measured
+from flows.metrics.sampling import Sample
+
+_OLD: Final = 60.0
+"""A measurement that has not succeeded for so long says nothing any more, whatever its last error was."""
+
+
+class Readiness(NamedTuple):
+    """``reasons`` are sentences; none means ready."""
+
+    reasons: list[str]
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+
+def judge(backlog: Sample[Measured] | None, redis: Sample[bool], clickhouse: Sample[dict[str, float]], *, most_seconds: float) -> Readiness:
+    """Judge the last measurements. ``backlog`` is None for an input with an end; up to ``most_seconds`` of lag it has caught up."""
+    reasons = []
+    if backlog is not None:
+        reasons += _caught_up(backlog, most_seconds)
+    reasons += _answers("Redis", redis) + _answers("ClickHouse", clickhouse)
+    return Readiness(reasons)
+
+
+def _caught_up(sample: Sample[Measured], most_seconds: float) -> list[str]:
+    if reasons := _answers("The input", sample):
+        return reasons
+    assert sample.value is not None, "a measurement without an error has a value"
+    backlogs, at = sample.value
+    if not backlogs:
+        return ["No partition was read yet."]
+    worst = max(backlogs, key=lambda each: each.seconds(at))
+    if worst.seconds(at) <= most_seconds:
+        return []
+    behind = f"{worst.seconds(at):.0f} seconds and {worst.messages} messages behind"
+    return [f"Partition {worst.partition} is {behind}, more than the {most_seconds:g} seconds of ONRAMP_LAG_RED_SECONDS."]
+
+
+def _answers(name: str, sample: Sample[Any]) -> list[str]:
+    if sample.error:
+        return [f"{name} does not answer: {sample.error.rstrip('.')}."]
+    if sample.value is None:
+        return [f"{name} was not asked yet."]
+    if sample.age > _OLD:
+        return [f"{name} has not answered for {sample.age:.0f} seconds."]
+    return []

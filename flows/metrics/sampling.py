@@ -1,0 +1,79 @@
+"""Measures something again and again in a thread of its own, so that whoever asks gets the last result and waits for nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+
+
+class Sample(NamedTuple, Generic[T]):
+    """``value`` is the newest result, None before the first. ``error`` is why the last try failed, empty where it did not.
+
+    ``age`` is the number of seconds since the last try that succeeded, or since the start.
+    """
+
+    value: T | None
+    error: str
+    age: float
+
+
+class Sampler(Generic[T]):
+    """Calls ``measure`` once in ``every_s`` seconds. What it raises becomes the error of the sample; ``close`` is called at the end."""
+
+    def __init__(
+        self,
+        name: str,
+        every_s: float,
+        measure: Callable[[], T],
+        close: Callable[[], None] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Measure nothing yet. ``name`` is that of the thread; ``clock`` is in seconds."""
+        self.every_s = every_s
+        self._measure = measure
+        self._close = close
+        self._clock = clock
+        self._ended = threading.Event()
+        self._value: T | None = None
+        self._error = ""
+        self._at = clock()
+        self._thread = threading.Thread(target=self._run, name=f"metrics-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tell the thread to end. Does not wait: it may be in a request to a server that does not answer."""
+        self._ended.set()
+
+    def once(self) -> None:
+        """Measure now, in the calling thread."""
+        try:
+            value = self._measure()
+        except Exception as error:  # noqa: BLE001 -- whatever is wrong with a store, the thread goes on, and the sample says it
+            self._error = str(error) or type(error).__name__
+            _LOG.debug("a measurement failed", exc_info=True)
+        else:
+            self._value, self._error, self._at = value, "", self._clock()
+
+    @property
+    def sample(self) -> Sample[T]:
+        """The newest result. From any thread."""
+        return Sample(self._value, self._error, self._clock() - self._at)
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                self.once()
+                self._ended.wait(self.every_s)
+        finally:
+            if self._close is not None:
+                self._close()

@@ -1,0 +1,92 @@
+"""Puts the endpoint together for a job, with or without one: ``ONRAMP_METRICS_ADDRESS`` decides."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+from flows.engines import Engines
+from flows.inputs import LiveSource
+from flows.metrics.collector import JobCollector, Watched, registry_of, render
+from flows.metrics.probes import ArmShares, BacklogProbe, Files, RedisProbe, freshness, measure_files, retention_of
+from flows.metrics.sampling import Sampler
+from flows.metrics.server import MetricsServer
+from flows.settings import Settings
+from sinks.redis.sink import RecommendationSink
+
+if TYPE_CHECKING:
+    from flows.model_service import ModelService
+    from flows.onboarding import FlowParts
+
+_LOG = logging.getLogger(__name__)
+_INPUT_SECONDS: Final = 5.0
+_FILES_SECONDS: Final = 10.0
+_REDIS_SECONDS: Final = 5.0
+_CLICKHOUSE_SECONDS: Final = 15.0
+
+
+@contextmanager
+def serving_metrics(settings: Settings, engines: Engines, parts: FlowParts, model: ModelService | None) -> Iterator[MetricsServer | None]:
+    """For the block, serve the metrics of the job built from ``parts``; nothing where the settings name no address.
+
+    Raises ``MetricsAddressError``.
+    """
+    if settings.metrics_address is None:
+        yield None
+        return
+    watched = _watched(settings, engines, parts, model)
+    samplers: list[Sampler[Any]] = [watched.files, watched.redis, watched.clickhouse, *([watched.backlog] if watched.backlog else [])]
+    registry = registry_of([JobCollector(watched)])
+    with ExitStack() as stack:
+        server = MetricsServer(settings.metrics_address, metrics=partial(render, registry), readiness=watched.readiness)
+        stack.callback(server.close)
+        for sampler in samplers:
+            stack.callback(sampler.stop)
+            sampler.start()
+        server.start()
+        _LOG.info("metrics are served on port %d", server.port)
+        yield server
+
+
+def _watched(settings: Settings, engines: Engines, parts: FlowParts, model: ModelService | None) -> Watched:
+    assert isinstance(parts.recommendations, RecommendationSink), "the job writes to Redis"
+    arms = ArmShares(parts.side.counters)
+    spool = engines.delivery.spool
+
+    def files() -> Files:
+        arms.look()
+        return measure_files(engines.data_dir.state, spool)
+
+    backlog: Sampler[Any] | None = None
+    source = parts.source if isinstance(parts.source, LiveSource) else None
+    if source is not None:
+        probe = BacklogProbe(source, retention_of(settings))
+        backlog = Sampler("input", _INPUT_SECONDS, probe.measure, probe.close)
+    redis = RedisProbe(engines.redis_url)
+    return Watched(
+        plan=parts.plan,
+        version=onramp_version(),
+        side=parts.side,
+        source=source,
+        sink=parts.recommendations,
+        delivery=engines.delivery,
+        model=model,
+        arms=arms,
+        backlog=backlog,
+        files=Sampler("files", _FILES_SECONDS, files),
+        redis=Sampler("redis", _REDIS_SECONDS, redis.measure, redis.close),
+        clickhouse=Sampler("clickhouse", _CLICKHOUSE_SECONDS, partial(freshness, engines.store), engines.store.release),
+        most_seconds=settings.lag_red_seconds,
+    )
+
+
+def onramp_version() -> str:
+    """The version of the installed package; ``checkout`` where it is not installed."""
+    try:
+        return version("onramp")
+    except PackageNotFoundError:
+        return "checkout"

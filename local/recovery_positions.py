@@ -1,0 +1,64 @@
+"""Reads from the recovery store how far the input was read, with or without a running job. It changes nothing."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from typing_extensions import override
+
+from local.data_dir import DataDirError
+
+_STEP: Final = "onboarding.messages"
+_VERSION: Final = 1
+
+
+class SavedPosition(NamedTuple):
+    """The next offset of a partition and its log time (ms), as of the newest snapshot."""
+
+    offset: int
+    log_time: int
+
+
+class _Plain(pickle.Unpickler):
+    """The engine writes pickles. Those of a source are tuples of numbers and texts; nothing else is loaded."""
+
+    @override
+    def find_class(self, _module: str, _name: str, /) -> Any:
+        raise pickle.UnpicklingError("it holds more than numbers and texts")
+
+
+def saved_positions(state: Path, source: str) -> dict[int, SavedPosition]:
+    """Return partition → position of ``source``: a topic, or ``event-log``. Empty where nothing was saved.
+
+    The newest snapshot counts, which may be an epoch ahead of what is durable. Raises ``DataDirError`` for a store that cannot be read.
+    """
+    found: dict[int, tuple[int, SavedPosition]] = {}
+    try:
+        for file in sorted(state.glob("part-*.sqlite3")):
+            with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0)) as part:
+                rows = part.execute("SELECT state_key, snap_epoch, ser_change FROM snaps WHERE step_id = ?", [_STEP])
+                for key, epoch, change in rows:
+                    name, _, index = str(key).rpartition(":")
+                    position = _position(change) if name == source and change is not None else None
+                    if position is not None and epoch >= found.get(int(index), (-1, position))[0]:
+                        found[int(index)] = epoch, position
+    except (sqlite3.Error, OSError) as error:
+        raise DataDirError(f"The recovery store {state} cannot be read ({error}); check the disk and its rights.") from error
+    return {partition: position for partition, (_, position) in found.items()}
+
+
+def _position(change: bytes) -> SavedPosition | None:
+    """The position in a snapshot of a source; None for one of another version, and for a spare partition that does not exist yet."""
+    try:
+        loaded = _Plain(io.BytesIO(change)).load()
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError):
+        return None
+    if not isinstance(loaded, tuple) or len(loaded) < 3 or loaded[0] != _VERSION:
+        return None
+    offset, log_time = loaded[1:3]
+    return SavedPosition(offset, log_time) if isinstance(offset, int) and isinstance(log_time, int) else None

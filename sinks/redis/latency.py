@@ -1,0 +1,32 @@
+"""Measures how long after its cause a recommendation is in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from state.histogram import Histogram
+from state.metrics import LATENCY
+from state.records.recommendation import Effect, Publish
+from state.vocabulary import TRIGGERS
+
+_NOTHING: Final = "none"
+
+
+class WriteLatency:
+    """``by_trigger``: trigger → seconds. ``now`` returns wall-clock milliseconds. For live jobs: events of a file happened long ago."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        """Nothing was written yet."""
+        self.by_trigger = {str(trigger): Histogram(LATENCY.buckets) for trigger in TRIGGERS}
+        self._now = now
+
+    def written(self, effects: Sequence[Effect]) -> None:
+        """Redis has all ``effects``. A record that takes guidance back is none."""
+        now = self._now() / 1000
+        for effect in effects:
+            if isinstance(effect, Publish) and effect.recommendation.ui_component != _NOTHING:
+                record = effect.recommendation
+                caused = datetime.fromisoformat(record.created_at).timestamp()
+                self.by_trigger[record.trigger].add(max(0.0, now - caused))

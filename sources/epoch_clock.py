@@ -1,0 +1,41 @@
+"""Measures epochs and the pauses of snapshots by the calls that the engine makes on source partitions anyway.
+
+Bytewax asks a partition for its snapshot at the end of an epoch, and for the next batch only once that epoch is durable. It does so with
+each partition by itself, so one of each worker is measured.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from state.histogram import Histogram
+from state.metrics import EPOCH, SNAPSHOT_PAUSE
+
+
+class EpochClock:
+    """One for each process. The workers' threads call ``snapshot`` and ``resumed``; any thread may read."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` is in seconds."""
+        self.epochs = Histogram(EPOCH.buckets)
+        self.pauses = Histogram(SNAPSHOT_PAUSE.buckets)
+        self.paused: dict[int, float] = {}
+        """Partition that is measured and waits for its epoch → when its snapshot was taken. Look here before ``resumed``."""
+        self._clock = clock
+        self._measured: dict[int, int] = {}
+        self._ended: dict[int, float] = {}
+
+    def snapshot(self, partition: int) -> None:
+        """``partition``, which belongs to the calling thread, was asked for its snapshot."""
+        if self._measured.setdefault(threading.get_ident(), partition) != partition:
+            return
+        now = self._clock()
+        if partition in self._ended:
+            self.epochs.add(now - self._ended[partition])
+        self._ended[partition] = self.paused[partition] = now
+
+    def resumed(self, partition: int) -> None:
+        """``partition``, which is in ``paused``, was asked for a batch."""
+        self.pauses.add(self._clock() - self.paused.pop(partition))

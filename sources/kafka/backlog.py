@@ -1,0 +1,144 @@
+"""Measures what of a Kafka topic was not read yet: of a group that commits, or up to positions that the caller knows."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+
+from sources.backlog import Backlog
+from sources.errors import UnreachableError
+from sources.kafka.client import Cluster, ErrorHandler, request, unknown_topic
+from sources.kafka.record import time_of
+from sources.positions import Position
+from state.never import never
+
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+_PEEK_S: Final = 3.0
+"""How long to wait for one message of each partition whose age is asked. They are sent at once by a broker that is well."""
+_MS: Final = 1000
+
+
+class KafkaBacklog:
+    """A consumer of its own, which joins no group and commits nothing. For one thread."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        """Connect in the background. Raises ``BrokerError`` if librdkafka rejects the settings."""
+        self._cluster = cluster
+        self._errors = ErrorHandler(cluster)
+        few = {"queued.min.messages": 1, "queued.max.messages.kbytes": 1024, "fetch.max.bytes": 1_000_000}
+        self._consumer: Consumer = cluster.connect(self._errors, **{"client.id": "onramp-lag", **few})
+        self._retention: float | None = None
+
+    def close(self) -> None:
+        """Close the consumer."""
+        self._consumer.close()
+
+    def measure(self, positions: Mapping[int, Position] | None) -> list[Backlog]:
+        """Measure all partitions: read up to ``positions``, or without them up to what the group committed.
+
+        Blocks up to the time limit of the cluster for each of a few requests, and ``_PEEK_S`` for the ages. Raises ``SourceError``.
+        """
+        topic = self._cluster.topic
+        partitions = self._partitions()
+        offsets: dict[int, int | None] = dict.fromkeys(partitions)
+        if positions is None:
+            places = [TopicPartition(topic, partition) for partition in partitions]
+            for place in self._request(lambda timeout: self._consumer.committed(places, timeout)):
+                offsets[place.partition] = place.offset if place.offset > OFFSET_INVALID and place.offset >= 0 else None
+        else:
+            offsets.update({partition: each.offset for partition, each in positions.items() if partition in offsets})
+        bounds = {partition: self._bounds(partition) for partition in partitions}
+        retention = self.retention()
+        starts = {partition: max(low, low if (offset := offsets[partition]) is None else offset) for partition, (low, _) in bounds.items()}
+        ages = self._times({partition: start for partition, start in starts.items() if start < bounds[partition][1]})
+        times = {partition: each.log_time for partition, each in (positions or {}).items()}
+        return [
+            Backlog(partition, offsets[partition], *bounds[partition], ages.get(partition), times.get(partition), retention)
+            for partition in partitions
+        ]
+
+    def retention(self) -> float:
+        """Return for how many seconds the topic keeps a message, read once; infinite where it keeps all, or where that is not told.
+
+        A limit by size (``retention.bytes``) is not counted: how fast it is reached is not known from here.
+        """
+        if self._retention is None:
+            values = topic_config(self._cluster)
+            text = values.get("retention.ms", "")
+            known = text.lstrip("-").isdigit()
+            self._retention = int(text) / _MS if known and int(text) >= 0 else math.inf
+        return self._retention
+
+    def _partitions(self) -> list[int]:
+        topic = self._cluster.topic
+        metadata = self._request(lambda timeout: self._consumer.list_topics(topic, timeout=timeout))
+        found = metadata.topics.get(topic)
+        if found is None or found.error is not None or not found.partitions:
+            raise unknown_topic(self._cluster)
+        return sorted(found.partitions)
+
+    def _bounds(self, partition: int) -> tuple[int, int]:
+        place = TopicPartition(self._cluster.topic, partition)
+        low, end = self._request(lambda timeout: self._consumer.get_watermark_offsets(place, timeout=timeout))
+        return low, end
+
+    def _times(self, starts: Mapping[int, int]) -> dict[int, int]:
+        """The append times (ms) of the messages at ``starts``, as far as they come in time: a message behind it serves where it is gone."""
+        if not starts:
+            return {}
+        topic, found = self._cluster.topic, dict[int, int]()
+        self._consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in starts.items()])
+        deadline = time.monotonic() + _PEEK_S
+        while len(found) < len(starts) and (left := deadline - time.monotonic()) > 0:
+            for record in self._consumer.consume(1, timeout=left):
+                partition = record.partition()
+                if record.error() is None and partition is not None and partition not in found:
+                    at = time_of(record, _ignore)
+                    if at is not None:
+                        found[partition] = at
+                    self._consumer.incremental_unassign([TopicPartition(topic, partition)])
+        self._consumer.unassign()
+        return found
+
+    def _request(self, call: Callable[[float], T | None]) -> T:
+        timeout = min(5.0, self._cluster.timeout_s)
+
+        def ask() -> T:
+            found = call(timeout)
+            if found is None:
+                raise UnreachableError(f"Kafka at {self._cluster.brokers} did not answer; {self._cluster.unreachable_advice()}.")
+            return found
+
+        return request(ask, self._consumer, self._errors, never)
+
+
+def _ignore(_record: object, _part: str, _error: Exception) -> None:
+    """What cannot be read of a message does not matter here."""
+
+
+def topic_config(cluster: Cluster, topic: str | None = None) -> dict[str, str]:
+    """Return the configuration of a topic, that of the cluster by default; empty where the broker does not tell it.
+
+    Blocks up to the time limit of the cluster. Raises ``BrokerError`` if librdkafka rejects the settings.
+    """
+    name = cluster.topic if topic is None else topic
+    config = {"bootstrap.servers": cluster.brokers, "client.id": "onramp-lag", "log_level": 2, **cluster.settings}
+    of_consumers = ("group.", "auto.", "enable.", "fetch.")
+    try:
+        admin = AdminClient({name: value for name, value in config.items() if not name.startswith(of_consumers)})
+        asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name)], request_timeout=cluster.timeout_s)
+        (future,) = asked.values()
+        return {name: str(entry.value) for name, entry in future.result(cluster.timeout_s).items() if entry.value is not None}
+    except KafkaException as error:
+        _LOG.debug("the configuration of %s is not told: %s", name, error.args[0].str())
+        return {}
+    except (TimeoutError, ValueError) as error:
+        _LOG.debug("the configuration of %s is not told: %s", name, type(error).__name__)
+        return {}

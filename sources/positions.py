@@ -1,0 +1,25 @@
+"""How far the partitions of this process were read, for metrics."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sources.epoch_clock import EpochClock
+
+
+class Position(NamedTuple):
+    """The next offset of a partition, and its log time (ms)."""
+
+    offset: int
+    log_time: int
+
+
+class Positions:
+    """``of``: partition → position. Written by the workers after each batch and snapshot; any thread may read."""
+
+    __slots__ = ("clock", "of")
+
+    def __init__(self) -> None:
+        """Nothing was read yet."""
+        self.of: dict[int, Position] = {}
+        self.clock = EpochClock()

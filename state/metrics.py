@@ -1,0 +1,186 @@
+"""The catalogue of metrics: what ``GET /metrics`` of a running job shows. ``docs/metrics.md`` is written from it.
+
+Each counter of ``state/counters.py`` is a metric. The others are levels and times that the process knows at the moment of the question.
+Labels have few values, which come from the code, the catalog, the topic or the schema: never a user, a tenant, an id or a text.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from state.counters import COUNTERS, Counter
+
+PREFIX: Final = "onramp_"
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One metric, under the name by which Prometheus knows it. ``buckets`` are the bounds of a histogram without the infinite one."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    unit: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+def metric_of(counter: Counter) -> Metric:
+    """The metric of a counter of the job: ``onramp_…_total``, or ``onramp_…`` for one that may decrease."""
+    name = f"{PREFIX}{counter.name}{'_total' if counter.kind == 'counter' else ''}"
+    return Metric(name, counter.kind, counter.unit, counter.meaning, (counter.label,) if counter.label else ())
+
+
+def _gauge(name: str, unit: str, meaning: str, *labels: str) -> Metric:
+    return Metric(name, "gauge", unit, meaning, labels)
+
+
+def _counter(name: str, unit: str, meaning: str, *labels: str) -> Metric:
+    return Metric(name, "counter", unit, meaning, labels)
+
+
+# Names that the wider system uses.
+LATENCY: Final = Metric(
+    "ai_onboarding_latency_seconds",
+    "histogram",
+    "seconds",
+    "from the append of the event that caused a recommendation, or from the deadline of the timer, until Redis has the recommendation",
+    ("trigger",),
+    (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0),
+)
+ARM_RATE: Final = _gauge(
+    "bandit_arm_selection_rate", "share", "share of the decisions of the last ten minutes for which this arm was drawn", "arm"
+)
+RATE_LIMIT_HITS: Final = _counter(
+    "llm_rate_limit_hits_total",
+    "requests",
+    "requests for a model's text that a rate limit stopped: `own` (ONRAMP_LLM_CALLS_PER_SECOND) or `server` (HTTP 429)",
+    "limit",
+)
+
+# How far the job is.
+LAG_MESSAGES: Final = _gauge("onramp_consumer_lag_messages", "messages", "messages of the partition that were not read yet", "partition")
+LAG_SECONDS: Final = _gauge(
+    "onramp_consumer_lag_seconds", "seconds", "age of the oldest message that was not read yet, 0 where all were", "partition"
+)
+WATERMARK_AGE: Final = _gauge(
+    "onramp_watermark_age_seconds", "seconds", "how far log time, by which timers run, is behind the clock", "partition"
+)
+RETENTION: Final = _gauge(
+    "onramp_retention_seconds", "seconds", "how long the log keeps a message at its present rate; +Inf where it keeps all", "partition"
+)
+TIME_TO_DATA_LOSS: Final = _gauge(
+    "onramp_time_to_data_loss_seconds",
+    "seconds",
+    "time until the log deletes a message that was not read: retention minus lag, if the job reads nothing more",
+    "partition",
+)
+EPOCH: Final = Metric(
+    "onramp_epoch_duration_seconds",
+    "histogram",
+    "seconds",
+    "from one snapshot to the next",
+    (),
+    (0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 30.0, 60.0),
+)
+SNAPSHOT_PAUSE: Final = Metric(
+    "onramp_snapshot_pause_seconds",
+    "histogram",
+    "seconds",
+    "for how long a snapshot kept the job from reading",
+    (),
+    (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+RECOVERY_BYTES: Final = _gauge("onramp_recovery_store_bytes", "bytes", "size of the files of the recovery store")
+DISK_FREE: Final = _gauge("onramp_data_dir_free_bytes", "bytes", "free space on the disk of the data directory")
+TIMERS: Final = _gauge("onramp_timers_pending", "timers", "registered timers, stale ones included")
+
+# Where results go.
+SINK_ERRORS: Final = _counter(
+    "onramp_sink_errors_total", "attempts", "writes that failed and were tried again: `redis` or `clickhouse`", "sink"
+)
+REDIS_WRITES: Final = _counter("onramp_redis_writes_total", "effects", "effects that were sent to Redis, by what became of them", "result")
+ROWS_INSERTED: Final = _counter("onramp_clickhouse_rows_inserted_total", "rows", "rows that ClickHouse acknowledged")
+SPOOL_BYTES: Final = _gauge("onramp_spool_bytes", "bytes", "rows on disk on their way to ClickHouse")
+SPOOL_LIMIT: Final = _gauge("onramp_spool_limit_bytes", "bytes", "size of the spool at which the job stops reading (ONRAMP_SPOOL_MAX_MB)")
+SPOOL_SEGMENTS: Final = _gauge(
+    "onramp_spool_segments",
+    "segments",
+    "files of the spool: `pending` (epoch not durable yet), `ready` (waiting for ClickHouse), `rejected` (refused, an operator must act)",
+    "stage",
+)
+SPOOL_AGE: Final = _gauge("onramp_spool_oldest_age_seconds", "seconds", "age of the oldest file of the spool, 0 where it is empty")
+STORE_UP: Final = _gauge("onramp_store_up", "0 or 1", "whether the store answered the last time it was asked", "store")
+TABLE_AGE: Final = _gauge(
+    "onramp_table_newest_row_age_seconds",
+    "seconds",
+    "age of the newest row of a table in ClickHouse: its freshness while events come",
+    "table",
+)
+
+# The model.
+LLM_REQUESTS: Final = _counter(
+    "onramp_llm_requests_total", "requests", "requests for a model's text, by source where they were answered and else by reason", "result"
+)
+LLM_IN_FLIGHT: Final = _gauge("onramp_llm_calls_in_flight", "calls", "calls of the model server that run now")
+LLM_PENDING: Final = _gauge("onramp_llm_requests_pending", "requests", "decisions that wait for a model's text")
+LLM_BREAKER: Final = _gauge("onramp_llm_breaker_open", "0 or 1", "whether calls are stopped because the model server fails")
+LLM_BUDGET: Final = _gauge(
+    "onramp_llm_budget_used_ratio", "share", "share of today's budget used by the tenant that used most, as this process saw it", "scope"
+)
+
+# What is learned.
+STUCK_PRECISION: Final = _gauge(
+    "onramp_stuck_precision", "share", "precision of stuck alarms at the present thresholds on past users, of the tenant with the lowest"
+)
+STUCK_ASKED: Final = _gauge("onramp_stuck_precision_asked", "share", "precision of stuck alarms that the catalog asks for")
+
+# The process.
+INFO: Final = _gauge("onramp_info", "1", "version of Onramp and of the catalog", "version", "catalog")
+READY: Final = _gauge("onramp_ready", "0 or 1", "whether /ready answers 200: caught up, and the stores answer")
+
+METRICS: Final = (
+    LATENCY,
+    ARM_RATE,
+    RATE_LIMIT_HITS,
+    *(metric_of(counter) for counter in COUNTERS),
+    LAG_MESSAGES,
+    LAG_SECONDS,
+    WATERMARK_AGE,
+    RETENTION,
+    TIME_TO_DATA_LOSS,
+    EPOCH,
+    SNAPSHOT_PAUSE,
+    RECOVERY_BYTES,
+    DISK_FREE,
+    TIMERS,
+    SINK_ERRORS,
+    REDIS_WRITES,
+    ROWS_INSERTED,
+    SPOOL_BYTES,
+    SPOOL_LIMIT,
+    SPOOL_SEGMENTS,
+    SPOOL_AGE,
+    STORE_UP,
+    TABLE_AGE,
+    LLM_REQUESTS,
+    LLM_IN_FLIGHT,
+    LLM_PENDING,
+    LLM_BREAKER,
+    LLM_BUDGET,
+    STUCK_PRECISION,
+    STUCK_ASKED,
+    INFO,
+    READY,
+)
+"""Every metric, in the order in which ``/metrics`` and ``docs/metrics.md`` show them."""
+
+
+def as_table() -> str:
+    """The table of ``docs/metrics.md``."""
+    lines = ["| name | kind | unit | labels | meaning |", "|---|---|---|---|---|"]
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
+        lines.append(f"| `{metric.name}` | {metric.kind} | {metric.unit} | {labels} | {metric.meaning} |")
+    return "\n".join(lines) + "\n"
