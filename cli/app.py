@@ -14,12 +14,14 @@ from cli import (
     catalog_draft,
     catalog_fit,
     demo,
+    doctor,
     evaluate,
     explain,
     gateway,
     guidance,
     import_,
     keys,
+    lag,
     llm,
     recommend,
     report,
@@ -84,6 +86,8 @@ for _command, _short in (
     (report.report, "Show activation, funnels, stuck signals and arms."),
     (evaluate.evaluate, "Estimate the value of another policy from logged decisions."),
     (sql.sql, "Query ClickHouse, read-only."),
+    (lag.lag, "Show how far the job is behind, by partition."),
+    (doctor.doctor, "Check everything the job needs, say what to do."),
     (settings.settings, "Show every setting in force."),
 ):
     app.command(_command.__name__.rstrip("_"), short_help=_short, context_settings=_CONTEXT)(_command)  # `import` is no name in Python

@@ -10,7 +10,7 @@ import typer
 from cli.options import DataDirOption, JsonOption
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    pass
 
 _TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant whose users it is about.")]
 _ByOption = Annotated[str | None, typer.Option("--by", help="Who switches. [default: your login name]", show_default=False)]
@@ -77,13 +77,14 @@ def status(tenant: _TenantOption = "default", as_json: JsonOption = False, data_
 
     from rich.text import Text
 
+    from cli.live_job import settings_of_job
     from cli.options import load
     from cli.stores import open_facts
     from flows.send_switch import written_for_files
     from reports import switches
     from reports.render import lines, out, print_json
 
-    settings = _where(load(data_dir=data_dir))
+    settings = settings_of_job(load(data_dir=data_dir))
     found: dict[str, Any] = switches.NOTHING
     if settings.clickhouse_url is not None or (settings.data_dir / "state").exists():
         with open_facts(settings) as facts:
@@ -117,13 +118,14 @@ def _switch(action: str, share: float | None, tenant: str, by: str | None, becau
     from rich.text import Text
 
     from cli.demo_dir import refuse_demo
+    from cli.live_job import settings_of_job
     from cli.options import load
     from flows.send_switch import send_switch
     from reports.render import lines, out, print_json
     from reports.safe_text import plain
     from state.times import rfc3339
 
-    settings = _where(load(data_dir=data_dir))
+    settings = settings_of_job(load(data_dir=data_dir))
     refuse_demo(settings)
     sent = send_switch(settings, tenant=tenant, by=_login_name() if by is None else by, because=because, action=action, share=share)
     if as_json:
@@ -148,22 +150,6 @@ def _switch(action: str, share: float | None, tenant: str, by: str | None, becau
         out(),
         Text(f"Guidance of the tenant {plain(tenant)} is {what}, by {plain(sent.event.user)}: written to {plain(sent.where)}; {when}."),
     )
-
-
-def _where(settings: Settings) -> Settings:
-    """Return the settings with the event log and the directory of ``onramp up``, if its job is the one that the data directory has."""
-    from cli.up import LIVE
-    from local.data_dir import DataDir
-
-    if settings.live:
-        return settings
-    own = DataDir(settings.data_dir)
-    live = DataDir(own.path / LIVE)
-    if own.event_log.exists():
-        return settings.model_copy(update={"event_log": own.event_log})
-    if settings.origin("data_dir") == "default" and live.event_log.exists() and not own.state.exists():
-        return settings.model_copy(update={"event_log": live.event_log, "data_dir": live.path})
-    return settings
 
 
 def _login_name() -> str:

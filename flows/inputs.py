@@ -65,11 +65,16 @@ def live_source(settings: Settings, plan: Plan, side: SideChannels, stop: StopRe
     return _kafka_source(settings, plan, side, stop)
 
 
-def _kafka_source(settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest) -> KafkaSource:
-    assert settings.kafka_brokers is not None, "the caller checks that the settings name a live input"
+def kafka_cluster(settings: Settings, *, timeout_s: float = Cluster.timeout_s) -> Cluster:
+    """The cluster of the settings, which must name one, with their topic and group."""
+    assert settings.kafka_brokers is not None, "the caller checks that the settings name a cluster"
     config = settings.kafka_client_config()
     brokers = config.pop("bootstrap.servers")
-    cluster = Cluster(brokers, settings.kafka_topic, settings.kafka_group, config)
+    return Cluster(brokers, settings.kafka_topic, settings.kafka_group, config, timeout_s=timeout_s)
+
+
+def _kafka_source(settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest) -> KafkaSource:
+    cluster = kafka_cluster(settings)
     policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
     url = settings.schema_registry_url
     registry = None if url is None else SchemaRegistry(url.get_secret_value())

@@ -6,12 +6,11 @@ import json
 import uuid
 from typing import Any, Final, NamedTuple
 
-from flows.inputs import wall_clock
+from flows.inputs import kafka_cluster, wall_clock
 from flows.settings import Settings
 from local.data_dir import DataDir
 from sources.files.switch_file import append_switch, read_switches
 from sources.kafka.append_everywhere import append_everywhere
-from sources.kafka.client import Cluster
 from sources.local_log.log import EventLog
 from sources.local_log.reader import LogReader
 from state.events import Event, decode
@@ -55,10 +54,7 @@ def send_switch(settings: Settings, *, tenant: str, by: str, because: str, actio
     if isinstance(found, DeadLetter):
         raise SwitchError(f"the job would reject the switch: {found.detail}.")
     if settings.kafka_brokers is not None:
-        config = settings.kafka_client_config()
-        brokers = config.pop("bootstrap.servers")
-        cluster = Cluster(brokers, settings.kafka_topic, settings.kafka_group, config, timeout_s=_ANSWER_SECONDS)
-        append_everywhere(cluster, value, now)
+        append_everywhere(kafka_cluster(settings, timeout_s=_ANSWER_SECONDS), value, now)
         return Sent(found, f"the topic {settings.kafka_topic}", live=True)
     if settings.event_log is not None:
         reader = LogReader(settings.event_log)

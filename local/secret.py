@@ -81,6 +81,15 @@ def _check_secret(secret: bytes, data_dir: DataDir) -> None:
         )
 
 
+def agrees(data_dir: DataDir, secret: bytes) -> bool | None:
+    """Return whether the directory was created with ``secret``; None where it has had none yet. Changes nothing."""
+    try:
+        known = data_dir.secret_check.read_text().strip()
+    except OSError:
+        return None
+    return hmac.compare_digest(known, _digest(secret))
+
+
 def secret_of_job(data_dir: DataDir, *, given: str | None, embedded: bool) -> bytes:
     """Return the key of the job on ``data_dir``, for a process beside it. Takes no lock. Raises ``DataDirError`` if none is known."""
     if given is not None:

@@ -34,6 +34,11 @@ class Backlog(NamedTuple):
         """Messages that the log deleted before they were read."""
         return 0 if self.offset is None else max(0, self.low - self.offset)
 
+    @property
+    def beyond(self) -> bool:
+        """Whether the position is behind the end: the log was created again, or an older copy was put back."""
+        return self.offset is not None and self.offset > self.end
+
     def seconds(self, now: int) -> float:
         """Age of the oldest message that was not read; 0 where all were."""
         return max(0.0, (now - self.unread_since) / 1000) if self.messages and self.unread_since is not None else 0.0
@@ -59,7 +64,7 @@ def colour(backlog: Backlog, thresholds: Thresholds, now: int) -> Colour:
     """Green where nothing waits, or only what came within ``amber_seconds``."""
     seconds = backlog.seconds(now)
     left = 1.0 if math.isinf(backlog.retention) else backlog.time_to_loss(now) / max(backlog.retention, 1e-9)
-    if backlog.lost or seconds > thresholds.red_seconds or left < thresholds.red_share:
+    if backlog.lost or backlog.beyond or seconds > thresholds.red_seconds or left < thresholds.red_share:
         return "red"
     if seconds > thresholds.amber_seconds or left < 2 * thresholds.red_share:
         return "amber"

@@ -1,0 +1,48 @@
+"""``onramp doctor``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import typer
+
+from cli.options import CatalogOption, DataDirOption, JsonOption
+
+_STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def doctor(as_json: JsonOption = False, catalog: CatalogOption = None, data_dir: DataDirOption = None) -> None:
+    """Check everything that the job needs, and say what to do. It changes nothing, and a server that hangs does not hold it up.
+
+    Use the settings of the job. The exit code is 1 where a check failed; warnings do not change it.
+
+    \b
+    Example:  onramp doctor
+              onramp doctor --json
+    """
+    from rich.text import Text
+
+    from cli.live_job import settings_of_job
+    from cli.options import load
+    from flows.doctor.checks import checks_of
+    from flows.doctor.finding import run_checks
+    from reports.render import out, print_json
+    from reports.safe_text import plain
+
+    settings = settings_of_job(load(data_dir=data_dir, catalog=catalog))
+    found = run_checks(checks_of(settings))
+    failed = sum(each.status == "fail" for each in found)
+    if as_json:
+        print_json({"ok": not failed, "checks": [each._asdict() for each in found]})
+    else:
+        console = out()
+        for each in found:
+            parts = [
+                (f"{each.status:4} ", _STYLES[each.status]),
+                (f" {each.check}: ", "bold"),
+                plain(each.says),
+                "." if each.advice else "",
+            ]
+            console.print(Text.assemble(*parts, (f" {plain(each.advice)}" if each.advice else "", "")), soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)

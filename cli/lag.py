@@ -1,0 +1,106 @@
+"""``onramp lag``."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from cli.options import DataDirOption, JsonOption
+
+if TYPE_CHECKING:
+    from flows.lag import Lag
+    from sources.backlog import Backlog, Colour, Thresholds
+
+_STYLES: Final = {"green": "green", "amber": "yellow", "red": "bold red"}
+
+
+def lag(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Show how far the job is behind, by partition, and how long until unread messages are deleted. It may run or not.
+
+    Use the settings of the job. Positions are those of its newest snapshot, so a job that runs is up to an epoch further. The exit code is
+    1 where a partition is red: ONRAMP_LAG_RED_SECONDS, ONRAMP_DATA_LOSS_RED_SHARE.
+
+    \b
+    Example:  onramp lag
+              ONRAMP_KAFKA_BROKERS=kafka:9092 onramp lag --json
+    """
+    from cli.live_job import settings_of_job
+    from cli.options import load
+    from flows.lag import measure_lag, thresholds_of
+    from reports.render import print_json
+    from sources.backlog import colour
+
+    settings = settings_of_job(load(data_dir=data_dir))
+    found, thresholds = measure_lag(settings), thresholds_of(settings)
+    colours = [colour(each, thresholds, found.now) for each in found.backlogs]
+    if as_json:
+        print_json(_as_json(found, colours))
+    else:
+        _show(found, colours, thresholds)
+    if "red" in colours:
+        raise typer.Exit(1)
+
+
+def _worst(colours: list[Colour]) -> Colour:
+    return max(colours, key=("green", "amber", "red").index, default="green")
+
+
+def _as_json(found: Lag, colours: list[Colour]) -> dict[str, Any]:
+    def partition(each: Backlog, named: Colour) -> dict[str, Any]:
+        left = each.time_to_loss(found.now)
+        return {
+            "partition": each.partition,
+            "offset": each.offset,
+            "end": each.end,
+            "messages": each.messages,
+            "seconds": each.seconds(found.now),
+            "watermarkAgeSeconds": each.watermark_age(found.now),
+            "secondsToDataLoss": None if math.isinf(left) else left,
+            "lost": each.lost,
+            "colour": named,
+        }
+
+    return {
+        "input": found.where,
+        "positions": found.positions,
+        "colour": _worst(colours),
+        "messages": sum(each.messages for each in found.backlogs),
+        "partitions": [partition(each, named) for each, named in zip(found.backlogs, colours, strict=True)],
+    }
+
+
+def _show(found: Lag, colours: list[Colour], thresholds: Thresholds) -> None:
+    from rich.text import Text
+
+    from reports.render import hours, lines, number, out, table
+    from reports.safe_text import plain
+
+    def seconds(value: float | None) -> str:
+        if value is not None and math.isinf(value):
+            return "never"
+        return hours(None if value is None else value / 3600)
+
+    rows = [
+        (
+            each.partition,
+            Text(named, style=_STYLES[named]),
+            number(each.messages),
+            seconds(each.seconds(found.now)),
+            seconds(each.watermark_age(found.now)),
+            "LOST" if each.lost else seconds(each.time_to_loss(found.now)),
+        )
+        for each, named in zip(found.backlogs, colours, strict=True)
+    ]
+    console = out()
+    worst = _worst(colours)
+    behind = sum(each.messages for each in found.backlogs)
+    console.print(Text.assemble((worst, _STYLES[worst]), f"  {plain(found.where)}, read up to {plain(found.positions)}"))
+    console.print(table((">partition", "colour", ">messages", ">behind", ">log time behind", ">to data loss"), rows))
+    lost = sum(each.lost for each in found.backlogs)
+    if lost:
+        lines(console, Text(f"{lost} messages were deleted before they were read: see docs/runbook.md, 'Retention is about to bite'."))
+    elif worst != "green":
+        what = f"{behind} messages wait; amber from {thresholds.amber_seconds:g} s, red from {thresholds.red_seconds:g} s"
+        lines(console, Text(f"{what}. See docs/runbook.md, 'The lag grows'.", style="dim"))

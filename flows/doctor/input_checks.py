@@ -1,0 +1,137 @@
+"""Checks of the input: the brokers and their topics, or the local event log; retention, and what was not read yet."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from confluent_kafka import KafkaException
+
+from flows.doctor.finding import Finding
+from flows.inputs import kafka_cluster
+from flows.lag import measure_lag, thresholds_of
+from flows.settings import Settings
+from sources.backlog import colour
+from sources.kafka.backlog import topic_config
+from sources.kafka.client import Cluster, ErrorHandler
+from sources.local_log.reader import LogReader
+from state.quantity import count
+
+_REQUEST_SECONDS: Final = 5.0
+_DAY: Final = 86_400
+_SHORT_RETENTION: Final = 2 * _DAY
+"""A job that fails on Friday evening should find its messages on Monday; less is a warning."""
+
+
+def check_broker(settings: Settings) -> list[Finding]:
+    """Whether a broker answers, and both topics are there with partitions, copies and a retention that make sense."""
+    cluster = kafka_cluster(settings, timeout_s=_REQUEST_SECONDS)
+    errors = ErrorHandler(cluster)
+    consumer = cluster.connect(errors)
+    try:
+        metadata = consumer.list_topics(timeout=_REQUEST_SECONDS)
+    except KafkaException as error:
+        detail = (errors.last or error.args[0]).str()
+        return [Finding("broker", "fail", f"{cluster.brokers} does not answer ({detail})", _sentence(cluster.unreachable_advice()))]
+    finally:
+        consumer.close()
+    found = [Finding("broker", "ok", f"{cluster.brokers}, {count(len(metadata.brokers), 'broker')}")]
+    for name, setting in (
+        (settings.kafka_topic, "ONRAMP_KAFKA_TOPIC"),
+        (settings.kafka_dead_letter_topic, "ONRAMP_KAFKA_DEAD_LETTER_TOPIC"),
+    ):
+        topic = metadata.topics.get(name)
+        check = f"topic {name}"
+        if topic is None or topic.error is not None or not topic.partitions:
+            found.append(Finding(check, "fail", "it does not exist, or may not be seen", f"Create it, or set {setting} to another one."))
+        else:
+            found += _topic(check, topic, len(metadata.brokers), topic_config(cluster, name), is_input=name == settings.kafka_topic)
+    return found
+
+
+def _topic(check: str, topic: Any, brokers: int, config: dict[str, str], *, is_input: bool) -> list[Finding]:
+    copies = min(len(partition.replicas) for partition in topic.partitions.values())
+    leaderless = [index for index, partition in topic.partitions.items() if partition.leader < 0]
+    said = f"{count(len(topic.partitions), 'partition')}, {count(copies, 'copy', 'copies')} of each"
+    if leaderless:
+        found = [Finding(check, "fail", f"partition {leaderless[0]} has no leader", "Start the broker that holds it again.")]
+    elif copies < 2 and brokers > 1:
+        found = [Finding(check, "warn", said, "Raise its replication factor: the loss of one disk would lose its messages.")]
+    else:
+        found = [Finding(check, "ok", said)]
+    if not is_input:
+        return found
+    if "compact" in config.get("cleanup.policy", "") and "delete" not in config.get("cleanup.policy", ""):
+        advice = "Set cleanup.policy=delete: compaction removes all but the newest event of each user."
+        found.append(Finding(check, "fail", "it is compacted", advice))
+    return [*found, *_retention(check, config)]
+
+
+def _retention(check: str, config: dict[str, str]) -> list[Finding]:
+    name = check.replace("topic", "retention of")
+    if "retention.ms" not in config:
+        return [
+            Finding(name, "warn", "the broker does not tell it", "Look it up with the cluster's tools: it limits how long a job may rest.")
+        ]
+    seconds = int(config["retention.ms"]) / 1000
+    if int(config.get("retention.bytes", -1)) >= 0:
+        advice = "Set retention.bytes=-1, or make sure that it holds the messages of retention.ms: a limit by size ignores what was read."
+        return [Finding(name, "warn", f"limited by size ({config['retention.bytes']} bytes for each partition)", advice)]
+    return [_days(name, math.inf if seconds < 0 else seconds, "retention.ms of the topic")]
+
+
+def _days(name: str, seconds: float, setting: str) -> Finding:
+    if math.isinf(seconds):
+        return Finding(name, "ok", "everything is kept")
+    if seconds < _SHORT_RETENTION:
+        return Finding(name, "warn", f"{seconds / _DAY:.1f} days", f"Raise {setting}: a job that is down for longer loses events.")
+    return Finding(name, "ok", f"{seconds / _DAY:.1f} days")
+
+
+def check_event_log(settings: Settings) -> list[Finding]:
+    """Whether the local log can be read, and what it keeps."""
+    assert settings.event_log is not None, "the caller checks that the settings name an event log"
+    if not settings.event_log.exists():
+        return [Finding("event log", "ok", f"{settings.event_log} does not exist yet; whoever comes first creates it")]
+    reader = LogReader(settings.event_log)
+    try:
+        used = reader.used_bytes() / 1024**2
+        said = f"{settings.event_log}, {count(reader.identity.partitions, 'partition')}, {used:.0f} of {settings.event_log_max_mb} MiB"
+    finally:
+        reader.close()
+    found = [Finding("event log", "ok", said)]
+    return [*found, _days("retention of the event log", settings.event_log_max_days * _DAY, "ONRAMP_EVENT_LOG_MAX_DAYS")]
+
+
+def check_lag(settings: Settings) -> list[Finding]:
+    """What was not read yet, and whether it is in danger."""
+    if settings.event_log is not None and not settings.event_log.exists():
+        return [Finding("lag", "ok", "there is nothing to read yet")]
+    lag = measure_lag(settings)
+    thresholds = thresholds_of(settings)
+    lost = [each for each in lag.backlogs if each.lost]
+    if lost:
+        advice = "Restore the messages, or let the job go on without them as docs/runbook.md says under 'Retention is about to bite'."
+        return [Finding("lag", "fail", f"{sum(each.lost for each in lost)} messages were deleted before they were read", advice)]
+    beyond = next((each for each in lag.backlogs if each.beyond), None)
+    if beyond is not None:
+        advice = "It was created again, or an older copy was put back: restore the newer one, or begin with another data directory."
+        return [Finding("lag", "fail", f"partition {beyond.partition} ends before the position of the job", advice)]
+    worst = max(lag.backlogs, key=lambda each: ("green", "amber", "red").index(colour(each, thresholds, lag.now)))
+    waiting = sum(each.messages for each in lag.backlogs)
+    said = f"{waiting} messages wait" if waiting else "everything was read"
+    named = colour(worst, thresholds, lag.now)
+    if named == "green":
+        return [Finding("lag", "ok", said)]
+    advice = "Run `onramp lag` for each partition, and see docs/runbook.md, 'The lag grows'."
+    return [Finding("lag", "fail" if named == "red" else "warn", f"{said}, partition {worst.partition} is {named}", advice)]
+
+
+def _sentence(advice: str) -> str:
+    return f"{advice[:1].upper()}{advice[1:]}."
+
+
+def broker_advice(settings: Settings) -> str:
+    """What to do where Kafka does not answer."""
+    cluster: Cluster = kafka_cluster(settings)
+    return _sentence(cluster.unreachable_advice())

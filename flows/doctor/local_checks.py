@@ -1,0 +1,151 @@
+"""Checks of what lies on this machine: versions, the data directory, the recovery store, the spool, catalog and secret."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from confluent_kafka import libversion
+
+from flows.catalogs import load_catalog
+from flows.doctor.finding import Finding
+from flows.metrics.serving import onramp_version
+from flows.settings import Settings
+from local.data_dir import DataDir, DataDirError
+from local.secret import DEVELOPMENT_SECRET, agrees
+from sinks.clickhouse.spool import Spool
+from state.catalog.plan import Plan
+from state.quantity import count
+
+_GIB: Final = 1024**3
+_LEAST_FREE: Final = 1 * _GIB
+_LOW_FREE: Final = 5 * _GIB
+
+
+def check_versions() -> list[Finding]:
+    """The versions, for a report to whoever helps."""
+    said = f"onramp {onramp_version()}, Python {platform.python_version()}, bytewax {version('bytewax')}, librdkafka {libversion()[0]}"
+    return [Finding("versions", "ok", said)]
+
+
+def check_data_dir(settings: Settings) -> list[Finding]:
+    """The directory, its rights, its disk, and who uses it."""
+    path, name = settings.data_dir, "data directory"
+    if not path.exists():
+        return [Finding(name, "warn", f"{path} does not exist yet", "The first start of the job creates it."), *_disk(_existing(path))]
+    directory = DataDir.open(path)
+    found = []
+    if not os.access(path, os.W_OK | os.X_OK):
+        found.append(
+            Finding(name, "fail", f"{path} cannot be written by this user", f"Give the user of the job the right to write {path}.")
+        )
+    elif path.stat().st_mode & 0o077:
+        found.append(Finding(name, "warn", f"others may read {path}, which holds data about people", f"Run `chmod 700 {path}`."))
+    else:
+        user = directory.describe_owner().partition(" is in use ")[2] if directory.is_running() else ""
+        found.append(Finding(name, "ok", f"{path}, {f'in use {user}' if user else 'no job runs on it'}"))
+    return [*found, *_disk(path)]
+
+
+def check_recovery_store(settings: Settings) -> list[Finding]:
+    """Whether all files of the store are there and can be read."""
+    name = "recovery store"
+    state = DataDir(settings.data_dir).state
+    if not state.exists():
+        return [Finding(name, "ok", "none yet; the first start of the job creates it")]
+    files = sorted(state.glob("part-*.sqlite3"))
+    wanted = set()
+    for file in files:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0)) as part:
+            wanted |= {count for (count,) in part.execute("SELECT part_count FROM parts")}
+            part.execute("SELECT max(snap_epoch) FROM snaps").fetchone()
+    size = sum(each.stat().st_size for each in state.iterdir())
+    if wanted and wanted != {len(files)}:
+        return [Finding(name, "fail", f"{len(files)} of {max(wanted)} files are there", _RESTORE)]
+    if not files:
+        return [Finding(name, "fail", f"{state} has no files", _RESTORE)]
+    return [Finding(name, "ok", f"{count(len(files), 'file')}, {size / 1024**2:.0f} MiB")]
+
+
+_RESTORE: Final = (
+    "Restore the whole data directory from a backup; or move state/ and spool/ away and let the job read the log again from the beginning."
+)
+RECOVERY_ADVICE: Final = _RESTORE
+
+
+def check_spool(settings: Settings) -> list[Finding]:
+    """Rows that wait for ClickHouse, and rows that it refused."""
+    name, path = "spool", DataDir(settings.data_dir).spool
+    if not path.exists():
+        return [Finding(name, "ok", "none yet")]
+    spool = Spool(path, max_bytes=settings.spool_max_mb * 1024**2)
+    if spool.segments_rejected:
+        return [
+            Finding(
+                name,
+                "fail",
+                f"{count(spool.segments_rejected, 'segment')} of rows in {spool.rejected} that ClickHouse refused",
+                "Read the .error.txt beside each, mend the cause, and move the .ready files back into the spool.",
+            )
+        ]
+    share = spool.bytes / spool.max_bytes
+    if share > 0.5:
+        advice = "Bring ClickHouse back, or raise ONRAMP_SPOOL_MAX_MB: the job stops reading when the spool is full."
+        return [Finding(name, "fail" if share > 0.9 else "warn", f"{100 * share:.0f} % full", advice)]
+    return [Finding(name, "ok", f"{count(spool.segments_ready + spool.segments_pending, 'segment')}, {spool.bytes / 1024**2:.0f} MiB")]
+
+
+def check_catalog(settings: Settings) -> list[Finding]:
+    """Whether the catalog can be loaded and is that of the data directory."""
+    catalog = load_catalog(settings.catalog)
+    plan = Plan(catalog, wording=settings.llm_url is not None)
+    try:
+        DataDir.open(settings.data_dir).check_catalog(catalog.id)
+    except DataDirError as error:
+        if DataDir(settings.data_dir).state.exists():
+            return [Finding("catalog", "fail", str(error).rstrip("."), "Set ONRAMP_CATALOG to the catalog that the job has.")]
+    if settings.origin("catalog") == "default" and settings.live and not settings.embedded:
+        return [Finding("catalog", "warn", f"{plan.version} is the sample", "Set ONRAMP_CATALOG to the catalog of your product.")]
+    return [Finding("catalog", "ok", plan.version)]
+
+
+def check_secret(settings: Settings) -> list[Finding]:
+    """Whether there is a secret, and whether it is the one that the data directory was created with. It is never shown."""
+    name, directory = "secret", DataDir(settings.data_dir)
+    if settings.secret is not None:
+        key, said = settings.secret.get_secret_value().encode(), "set"
+    elif settings.embedded:
+        key, said = DEVELOPMENT_SECRET, "the development key, as everything is embedded"
+    else:
+        try:
+            key = directory.secret_key.read_bytes().strip()
+        except FileNotFoundError:
+            return [
+                Finding(name, "warn", "ONRAMP_SECRET is not set", "Set it, the same for every process: whoever starts first makes one up.")
+            ]
+        said = f"made up, and stored in {directory.secret_key}"
+    if agrees(directory, key) is False:
+        advice = "Set ONRAMP_SECRET to the value that the job has always had: under another one all users are new users."
+        return [Finding(name, "fail", "not the one that the data directory was created with", advice)]
+    if settings.secret is None and not settings.embedded:
+        return [Finding(name, "warn", said, "Set ONRAMP_SECRET to it, for every process of the job, and keep a copy.")]
+    return [Finding(name, "ok", said)]
+
+
+def _existing(path: Path) -> Path:
+    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
+
+
+def _disk(path: Path) -> list[Finding]:
+    usage = shutil.disk_usage(path)
+    said = f"{usage.free / _GIB:.1f} GiB free of {usage.total / _GIB:.0f} GiB"
+    if usage.free >= _LOW_FREE:
+        return [Finding("disk", "ok", said)]
+    advice = f"Free space on the disk of {path}, or move the data directory: snapshots and the spool need room."
+    return [Finding("disk", "warn" if usage.free >= _LEAST_FREE else "fail", said, advice)]

@@ -1,0 +1,65 @@
+"""How far the job of the settings is behind its input, whether it runs or not."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from flows.inputs import kafka_cluster, wall_clock
+from flows.metrics.probes import retention_of
+from flows.settings import Settings, SettingsError
+from local.data_dir import DataDir, DataDirError
+from local.recovery_positions import saved_positions
+from sources.backlog import Backlog, Thresholds
+from sources.kafka.backlog import KafkaBacklog
+from sources.local_log.backlog import measure_once
+from sources.local_log.source import NAME
+from sources.positions import Position
+
+_ANSWER_SECONDS: Final = 8.0
+
+
+class Lag(NamedTuple):
+    """The backlogs of all partitions at the time ``now`` (ms), and from where the positions are: a sentence part."""
+
+    where: str
+    positions: str
+    backlogs: list[Backlog]
+    now: int
+
+
+def thresholds_of(settings: Settings) -> Thresholds:
+    """From where on a backlog is amber or red."""
+    return Thresholds(settings.lag_amber_seconds, settings.lag_red_seconds, settings.data_loss_red_share)
+
+
+def measure_lag(settings: Settings) -> Lag:
+    """Measure all partitions. The position is that of the newest snapshot; without a data directory that which the group committed.
+
+    Blocks for some seconds on Kafka. Raises ``SettingsError`` where the settings name no live input, ``SourceError``, ``DataDirError``.
+    """
+    if settings.event_log is not None:
+        positions = _saved(settings, NAME)
+        now = wall_clock()
+        backlogs = measure_once(settings.event_log, retention_of(settings), positions, now)
+        return Lag(f"the event log {settings.event_log}", "the newest snapshot", backlogs, now)
+    if settings.kafka_brokers is None:
+        raise SettingsError(
+            "there is no input to be behind: set ONRAMP_KAFKA_BROKERS or ONRAMP_EVENT_LOG as for the job, or name the directory of "
+            "`onramp up` with --data-dir."
+        )
+    saved = _saved(settings, settings.kafka_topic)
+    topic = KafkaBacklog(kafka_cluster(settings, timeout_s=_ANSWER_SECONDS))
+    try:
+        backlogs = topic.measure(saved or None)
+    finally:
+        topic.close()
+    positions_from = "the newest snapshot" if saved else f"the consumer group {settings.kafka_group}"
+    return Lag(f"the topic {settings.kafka_topic}", positions_from, backlogs, wall_clock())
+
+
+def _saved(settings: Settings, source: str) -> dict[int, Position]:
+    try:
+        state = DataDir.open(settings.data_dir).state
+    except DataDirError:  # there is none on this machine
+        return {}
+    return {partition: Position(*each) for partition, each in saved_positions(state, source).items()}
