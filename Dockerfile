@@ -33,6 +33,6 @@ COPY docker/run-job.sh /usr/local/bin/run-job
 USER 10001
 WORKDIR /var/lib/onramp
 VOLUME /var/lib/onramp
-EXPOSE 3030 8080
+EXPOSE 9464 8080
 
 ENTRYPOINT ["run-job"]

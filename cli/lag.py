@@ -57,7 +57,7 @@ def _as_json(found: Lag, colours: list[Colour]) -> dict[str, Any]:
             "messages": each.messages,
             "seconds": each.seconds(found.now),
             "watermarkAgeSeconds": each.watermark_age(found.now),
-            "secondsToDataLoss": None if math.isinf(left) else left,
+            "secondsToDataLoss": None if left is None or math.isinf(left) else left,
             "lost": each.lost,
             "colour": named,
         }

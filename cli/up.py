@@ -21,6 +21,7 @@ LIVE: Final = "live"
 _JOB_STOP_SECONDS: Final = 60.0  # the last snapshot, and the rows that are on their way
 _GATEWAY_STOP_SECONDS: Final = 15.0  # longer than it lets requests end
 _ASK_SECONDS: Final = 1.0
+_METRICS_PORT: Final = 9464  # the usual one of programs that serve metrics themselves
 _HostOption = Annotated[str | None, typer.Option("--host", help="Address of the gateway. [default: 127.0.0.1]", show_default=False)]
 _PortOption = Annotated[
     int | None, typer.Option("--port", min=1, max=65_535, help="Port of the gateway. [default: 8080]", show_default=False)
@@ -67,6 +68,7 @@ def up(
     if directory.is_running():
         raise DataDirInUseError(f"{directory.describe_owner()}; stop it first, or choose another directory with --data-dir.")
     listen(settings.gateway_host, settings.gateway_port).close()  # the same for a port in use
+    metrics = settings.metrics_address or _free_address()
     host_part = f"[{settings.gateway_host}]" if ":" in settings.gateway_host else settings.gateway_host
     address = f"http://{host_part}:{settings.gateway_port}"
     stop = StopRequest()
@@ -76,16 +78,32 @@ def up(
         if as_json:
             from reports.render import print_json
 
-            print_json({"address": address, "demo": f"{address}/demo/", "keys": created, "dataDir": str(directory.path)})
+            shown = {"address": address, "demo": f"{address}/demo/", "metrics": f"http://{metrics}/metrics"}
+            print_json({**shown, "keys": created, "dataDir": str(directory.path)})
         else:
-            _show(address, created, directory)
+            _show(address, metrics, created, directory)
 
     if not as_json:
         say("starting; the first time this takes some seconds.")
     with stop.on_signals():
-        Supervisor(_parts(settings, directory, address), say).run(stop, on_ready=ready)
+        Supervisor(_parts(settings, directory, address, metrics), say).run(stop, on_ready=ready)
     if not as_json:
         say("stopped. The same command goes on from here.")
+
+
+def _free_address() -> str:
+    """The usual port of metrics, or another one where that is taken: two of these may run on one machine."""
+    import socket
+
+    for port in (_METRICS_PORT, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return f"127.0.0.1:{probe.getsockname()[1]}"
+    raise OSError("no port of this machine is free")
 
 
 def _sample(directory: DataDir) -> str:
@@ -99,7 +117,7 @@ def _sample(directory: DataDir) -> str:
     return str(path)
 
 
-def _parts(settings: Settings, directory: DataDir, address: str) -> list[Part]:
+def _parts(settings: Settings, directory: DataDir, address: str, metrics: str) -> list[Part]:
     """The job first: the gateway reads what it publishes."""
     import os
     import sys
@@ -125,7 +143,7 @@ def _parts(settings: Settings, directory: DataDir, address: str) -> list[Part]:
             name="the job",
             command=(*onramp, "run", "--json"),
             log=directory.process_logs / "job.log",
-            environment=environment,
+            environment={**environment, "ONRAMP_METRICS_ADDRESS": metrics},
             healthy=job_is_healthy,
             stop_seconds=_JOB_STOP_SECONDS,
         ),
@@ -166,7 +184,7 @@ def _first_keys(store: KeyStore) -> dict[str, str]:
     return {kind: store.create(kind, note="onramp up")[1] for kind in ("server", "publishable")}
 
 
-def _show(address: str, created: dict[str, str], directory: DataDir) -> None:
+def _show(address: str, metrics: str, created: dict[str, str], directory: DataDir) -> None:
     from rich.text import Text
 
     from reports.render import lines, out
@@ -180,6 +198,7 @@ def _show(address: str, created: dict[str, str], directory: DataDir) -> None:
         ("demo page", f"{address}/demo/"),
         ("events in", f"{address}/v1/events"),
         ("guidance out", f"{address}/v1/recommendations/USER"),
+        ("metrics", f"http://{metrics}/metrics (also /health, /ready)"),
         ("data", str(directory.path)),
         ("logs", str(directory.process_logs)),
     ]

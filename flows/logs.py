@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from flows.settings import Settings
+from llm.trace_id import TRACE_ID
+
+_PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)[^/\s]*@")
+"""A library may log the address that it could not reach."""
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one JSON object a line: ``time``, ``level``, ``logger``, ``message``, and ``exception`` where there is one."""
+    """Formats a record as one JSON object a line: ``time``, ``level``, ``logger``, ``message``.
+
+    ``traceId`` is that of the event that a model is asked about, where it had one; ``exception`` is there if there was one. Passwords in
+    addresses are masked.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one record."""
@@ -20,11 +29,23 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _masked(record.getMessage()),
         }
+        if trace := TRACE_ID.get():
+            line["traceId"] = trace
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = _masked(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one record, passwords masked."""
+        return _masked(super().format(record))
+
+
+def _masked(text: str) -> str:
+    return _PASSWORD.sub(r"\1***@", text)
 
 
 class _ErrorHandler(logging.StreamHandler[TextIO]):
@@ -34,7 +55,7 @@ class _ErrorHandler(logging.StreamHandler[TextIO]):
 def set_up_logging(settings: Settings) -> None:
     """Send log lines of the level of the settings to standard error. Standard output is for results only."""
     handler = _ErrorHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if settings.log_json else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(JsonFormatter() if settings.log_json else _TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
 
 

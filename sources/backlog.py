@@ -13,7 +13,7 @@ class Backlog(NamedTuple):
 
     ``low`` and ``end`` are the bounds of what the log holds. ``unread_since`` is the append time (ms) of the oldest message that was not
     read, None where all were or it is not known. ``log_time`` (ms) is that of the job, None where it is not known. ``retention`` is for how
-    many seconds the log keeps a message, infinite where it keeps all.
+    many seconds the log keeps a message, infinite where it keeps all, None where that is not told.
     """
 
     partition: int
@@ -22,7 +22,7 @@ class Backlog(NamedTuple):
     end: int
     unread_since: int | None
     log_time: int | None
-    retention: float
+    retention: float | None
 
     @property
     def messages(self) -> int:
@@ -47,9 +47,14 @@ class Backlog(NamedTuple):
         """How far log time is behind ``now``; None where it is not known."""
         return None if self.log_time is None else max(0.0, (now - self.log_time) / 1000)
 
-    def time_to_loss(self, now: int) -> float:
-        """Seconds until a message is deleted that was not read, if nothing more is read: retention minus lag. 0 once some were."""
-        return 0.0 if self.lost else max(0.0, self.retention - self.seconds(now))
+    def time_to_loss(self, now: int) -> float | None:
+        """Seconds until a message is deleted that was not read, if nothing more is read: retention minus lag. 0 once some were.
+
+        None where the retention is not told.
+        """
+        if self.lost:
+            return 0.0
+        return None if self.retention is None else max(0.0, self.retention - self.seconds(now))
 
 
 class Thresholds(NamedTuple):
@@ -63,7 +68,8 @@ class Thresholds(NamedTuple):
 def colour(backlog: Backlog, thresholds: Thresholds, now: int) -> Colour:
     """Green where nothing waits, or only what came within ``amber_seconds``."""
     seconds = backlog.seconds(now)
-    left = 1.0 if math.isinf(backlog.retention) else backlog.time_to_loss(now) / max(backlog.retention, 1e-9)
+    time_left, retention = backlog.time_to_loss(now), backlog.retention
+    left = 1.0 if time_left is None or retention is None or math.isinf(retention) else time_left / max(retention, 1e-9)
     if backlog.lost or backlog.beyond or seconds > thresholds.red_seconds or left < thresholds.red_share:
         return "red"
     if seconds > thresholds.amber_seconds or left < 2 * thresholds.red_share:

@@ -32,11 +32,15 @@ from tests.support.waiting import running, wait_until
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 ONE_SHOT = frozenset({"kafka-topics"})
-STORES = {"kafka": "kafka-data", "valkey": "valkey-data", "clickhouse": "clickhouse-data", "job": "job-data", "gateway": "gateway-data"}
+STORES = {
+    name: f"{name}-data" for name in ("kafka", "valkey", "clickhouse", "job", "gateway", "prometheus", "grafana")
+}
+OBSERVING = frozenset({"prometheus", "grafana"})
+"""Start only with the profile ``observability``."""
 
 #: The keys of the compose schema that this file uses. Compose refuses unknown keys; a misspelt `healthcheck` must not wait for that.
 SERVICE_KEYS = frozenset(
-    "build command depends_on entrypoint environment healthcheck hostname image init mem_limit ports restart stop_grace_period"
+    "build command depends_on entrypoint environment healthcheck hostname image init mem_limit ports profiles restart stop_grace_period"
     " stop_signal ulimits volumes".split()
 )
 HEALTH_KEYS = frozenset({"test", "interval", "timeout", "retries", "start_period"})
@@ -60,12 +64,13 @@ def test_the_stack_is_kafka_valkey_clickhouse_the_job_and_the_gateway(stack: dic
     assert set(services) == {*STORES, *ONE_SHOT}
     for name, service in services.items():
         assert set(service) <= SERVICE_KEYS, name
+        assert service.get("profiles") == (["observability"] if name in OBSERVING else None), name
 
 
 def test_images_are_pinned_to_an_exact_release(services: dict[str, dict[str, Any]]) -> None:
     for name, service in services.items():
         tag = service["image"].rpartition(":")[2]
-        assert re.fullmatch(r"\d+\.\d+\.\d+(\.\d+)?(-\w+)?", tag), f"{name}: {service['image']}"
+        assert re.fullmatch(r"v?\d+\.\d+\.\d+(\.\d+)?(-\w+)?", tag), f"{name}: {service['image']}"
     stages = parse((ROOT / "Dockerfile").read_text(encoding="utf-8"))
     base = {stage.base for stage in stages} - {stage.name for stage in stages}
     assert all(re.fullmatch(r"python:3\.(11|12)\.\d+-[\w-]+", image) for image in base), base

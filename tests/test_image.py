@@ -296,14 +296,14 @@ def stack(image: Image, services: Services) -> Iterator[Stack]:
     given["ONRAMP_CATALOG"] = "saas"
     settings = {name: image.inside(interpolated(str(value), given)) for name, value in job["environment"].items()}
     assert set(services.settings) <= set(settings)
-    settings |= {**services.settings, "BYTEWAX_DATAFLOW_API_PORT": port}
+    settings |= {**services.settings, "ONRAMP_METRICS_ADDRESS": f"127.0.0.1:{port}"}
     shell = Shell(image, image.at("."), settings)
     arguments = [interpolated(word, given) for word in job["command"]]
     with shell.started(shlex.join([*image.entrypoint, *arguments])) as process:
         services.serve(process)
         program, *words = job["healthcheck"]["test"][1:]
-        health = shlex.join([program, *(word.replace(":3030/", f":{port}/") for word in words)])
-        assert ":3030/" in shlex.join(words)
+        health = shlex.join([program, *(word.replace(":9464/", f":{port}/") for word in words)])
+        assert ":9464/" in shlex.join(words)
         shell.run(health)
         yield Stack(shell, process)
 

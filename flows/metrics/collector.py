@@ -108,8 +108,9 @@ class JobCollector(Collector):
         backlogs = {(str(each.partition),): each for each in measured.backlogs}
         yield metrics.LAG_MESSAGES, {key: float(each.messages) for key, each in backlogs.items()}
         yield metrics.LAG_SECONDS, {key: each.seconds(now) for key, each in backlogs.items()}
-        yield metrics.RETENTION, {key: each.retention for key, each in backlogs.items()}
-        yield metrics.TIME_TO_DATA_LOSS, {key: each.time_to_loss(now) for key, each in backlogs.items()}
+        yield metrics.RETENTION, {key: each.retention for key, each in backlogs.items() if each.retention is not None}
+        left = {key: each.time_to_loss(now) for key, each in backlogs.items()}
+        yield metrics.TIME_TO_DATA_LOSS, {key: value for key, value in left.items() if value is not None}
 
     def _sinks(self) -> Iterator[tuple[Metric, Values]]:
         watched = self._watched

@@ -35,6 +35,7 @@ class KafkaBacklog:
         few = {"queued.min.messages": 1, "queued.max.messages.kbytes": 1024, "fetch.max.bytes": 1_000_000}
         self._consumer: Consumer = cluster.connect(self._errors, **{"client.id": "onramp-lag", **few})
         self._retention: float | None = None
+        self._asked = False
 
     def close(self) -> None:
         """Close the consumer."""
@@ -74,16 +75,17 @@ class KafkaBacklog:
             for partition, (low, end) in bounds.items()
         ]
 
-    def retention(self) -> float:
-        """Return for how many seconds the topic keeps a message, read once; infinite where it keeps all, or where that is not told.
+    def retention(self) -> float | None:
+        """Return for how many seconds the topic keeps a message, asked once; infinite where it keeps all, None where that is not told.
 
         A limit by size (``retention.bytes``) is not counted: how fast it is reached is not known from here.
         """
-        if self._retention is None:
+        if not self._asked:
+            self._asked = True
             values = topic_config(self._cluster)
             text = values.get("retention.ms", "")
             known = text.lstrip("-").isdigit()
-            self._retention = int(text) / _MS if known and int(text) >= 0 else math.inf
+            self._retention = int(text) / _MS if known and int(text) >= 0 else (math.inf if known else None)
         return self._retention
 
     def _partitions(self) -> list[int]:
