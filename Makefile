@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up local-model test test-all fuzz browser real-kafka test-load repeat bench compare same-results measure stuck-bench check event-fields format image-check ci lock clean
+.PHONY: help setup demo up local-model test test-all fuzz browser real-kafka test-load repeat bench compare same-results measure stuck-bench check event-fields metrics alerts format image-check ci lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,14 @@ check: ## Check lint, formatting and types
 event-fields: ## Write the table of fields in docs/events.md anew, from state/event_fields.py
 	@scripts/setup.sh
 	@$(BIN)/python scripts/write_event_fields.py
+
+metrics: ## Write the table of metrics in docs/metrics.md anew, from state/metrics.py
+	@scripts/setup.sh
+	@$(BIN)/python scripts/write_metrics.py
+
+alerts: ## Check alert rules and dashboards with Prometheus's own tools: fetches Debian's package of it where they are missing
+	@scripts/setup.sh dev
+	@scripts/prometheus.sh $(ARGS)
 
 format: ## Format the code and apply safe fixes
 	@scripts/setup.sh dev

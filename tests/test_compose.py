@@ -32,9 +32,7 @@ from tests.support.waiting import running, wait_until
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 ONE_SHOT = frozenset({"kafka-topics"})
-STORES = {
-    name: f"{name}-data" for name in ("kafka", "valkey", "clickhouse", "job", "gateway", "prometheus", "grafana")
-}
+STORES = {name: f"{name}-data" for name in ("kafka", "valkey", "clickhouse", "job", "gateway", "prometheus", "grafana")}
 OBSERVING = frozenset({"prometheus", "grafana"})
 """Start only with the profile ``observability``."""
 
@@ -292,7 +290,7 @@ def test_clickhouse_keeps_its_own_logs_for_days_and_its_memory_under_the_cap(ser
     assert 0 < query < server < _bytes(services["clickhouse"]["mem_limit"])
 
 
-@pytest.mark.parametrize("script", ["docker/run-job.sh", "scripts/setup.sh", "scripts/under_load.sh", ".ci/run"])
+@pytest.mark.parametrize("script", ["docker/run-job.sh", "scripts/setup.sh", "scripts/under_load.sh", "scripts/prometheus.sh", ".ci/run"])
 def test_shell_scripts_are_executable_and_parse(script: str) -> None:
     path = ROOT / script
     assert os.access(path, os.X_OK)

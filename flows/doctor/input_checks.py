@@ -64,10 +64,11 @@ def _topic(check: str, topic: Any, brokers: int, config: dict[str, str], *, is_i
     if "compact" in config.get("cleanup.policy", "") and "delete" not in config.get("cleanup.policy", ""):
         advice = "Set cleanup.policy=delete: compaction removes all but the newest event of each user."
         found.append(Finding(check, "fail", "it is compacted", advice))
-    return [*found, *_retention(check, config)]
+    return [*found, *retention_findings(check, config)]
 
 
-def _retention(check: str, config: dict[str, str]) -> list[Finding]:
+def retention_findings(check: str, config: dict[str, str]) -> list[Finding]:
+    """Judge the retention in the configuration of the topic of ``check``."""
     name = check.replace("topic", "retention of")
     if "retention.ms" not in config:
         return [

@@ -6,10 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
+_AGAIN_SECONDS: Final = 3.0
+"""After a failure: whoever waits until the job is ready does not wait for long."""
 
 
 class Sample(NamedTuple, Generic[T]):
@@ -73,7 +75,7 @@ class Sampler(Generic[T]):
         try:
             while not self._ended.is_set():
                 self.once()
-                self._ended.wait(self.every_s)
+                self._ended.wait(min(self.every_s, _AGAIN_SECONDS) if self._error else self.every_s)
         finally:
             if self._close is not None:
                 self._close()

@@ -1,0 +1,228 @@
+"""Checks say what is wrong and what to do, and none holds up the others."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.doctor import input_checks, local_checks
+from flows.doctor.finding import Check, Finding, clock_finding, run_checks
+from flows.doctor.input_checks import check_broker, check_lag
+from flows.doctor.store_checks import check_clickhouse, check_redis, redis_findings, schema_findings
+from flows.settings import Settings, load_settings
+from local.data_dir import DataDir
+from local.secret import secret_for
+from sinks.clickhouse.migrate import shipped
+from sources.local_log.log import EventLog, Record
+from tests.support.tansu import Tansu, tansu_fixture
+
+broker = tansu_fixture
+SECRET = "a secret of the tests"
+
+
+def settings_for(tmp_path: Path, **more: Any) -> Settings:
+    return load_settings(data_dir=tmp_path / "data", catalog="saas", secret=SECRET, **more)
+
+
+def statuses(found: list[Finding]) -> dict[str, str]:
+    return {each.check: each.status for each in found}
+
+
+# running checks
+
+
+@pytest.mark.timing
+def test_a_check_that_hangs_fails_at_its_deadline_and_one_that_raises_is_a_sentence() -> None:
+    ended = threading.Event()
+
+    def hang() -> list[Finding]:
+        ended.wait(60)
+        return []
+
+    def broken() -> list[Finding]:
+        raise ValueError("the file\n  is damaged.")
+
+    fine = Finding("fine", "ok", "well")
+    checks = [Check("hangs", 0.05, hang, "Wake it."), Check("breaks", 60, broken, "Mend it."), Check("fine", 60, lambda: [fine], "")]
+    assert run_checks(checks) == [
+        Finding("hangs", "fail", "no answer within 0.05 seconds", "Wake it."),
+        Finding("breaks", "fail", "the file is damaged", "Mend it."),
+        fine,
+    ]
+    ended.set()
+
+
+@pytest.mark.parametrize(("theirs", "status"), [(100.0, "ok"), (97.9, "warn"), (103.6, "warn"), (30.0, "fail"), (200.0, "fail")])
+def test_clocks_are_compared(theirs: float, status: str) -> None:
+    assert clock_finding("Redis", theirs, 100.0, 101.0).status == status
+
+
+# this machine
+
+
+def test_an_empty_place_is_no_failure(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, event_log=tmp_path / "log")
+    found = [
+        *local_checks.check_versions(),
+        *local_checks.check_data_dir(settings),
+        *local_checks.check_recovery_store(settings),
+        *local_checks.check_spool(settings),
+        *local_checks.check_catalog(settings),
+        *local_checks.check_secret(settings),
+        *input_checks.check_event_log(settings),
+        *check_lag(settings),
+        *check_redis(settings),
+        *check_clickhouse(settings),
+    ]
+    assert {each.status for each in found} <= {"ok", "warn"}
+    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_data_directory_is_judged(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    directory = DataDir.create(settings.data_dir)
+    assert statuses(local_checks.check_data_dir(settings))["data directory"] == "ok"
+    settings.data_dir.chmod(0o755)
+    (first, *_) = local_checks.check_data_dir(settings)
+    assert (first.status, first.advice) == ("warn", f"Run `chmod 700 {settings.data_dir}`.")
+    with directory.lock("onramp run"):
+        settings.data_dir.chmod(0o700)
+        assert "in use by process" in local_checks.check_data_dir(settings)[0].says
+        directory.bind_catalog("recipes")
+    directory.state.mkdir()
+    (found,) = local_checks.check_catalog(settings)
+    assert (found.status, "belongs to the catalog recipes" in found.says) == ("fail", True)
+
+
+def test_a_recovery_store_with_a_file_missing_or_damaged_fails(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    state = DataDir.create(settings.data_dir).state
+    state.mkdir()
+    for number in range(2):
+        with sqlite3.connect(state / f"part-{number}.sqlite3") as part:
+            part.execute("CREATE TABLE parts (part_count INTEGER)")
+            part.execute("CREATE TABLE snaps (snap_epoch INTEGER)")
+            part.execute("INSERT INTO parts VALUES (2)")
+        part.close()
+    assert local_checks.check_recovery_store(settings)[0].status == "ok"
+    (state / "part-1.sqlite3").unlink()
+    (found,) = local_checks.check_recovery_store(settings)
+    assert (found.status, found.says) == ("fail", "1 of 2 files are there")
+    (state / "part-0.sqlite3").write_bytes(b"\xff" * 5000)
+    (found,) = run_checks([Check("store", 60, lambda: local_checks.check_recovery_store(settings), "Restore it.")])
+    assert (found.status, found.advice) == ("fail", "Restore it.")
+
+
+def test_the_secret_must_be_the_one_of_the_directory_and_is_not_shown(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    directory = DataDir.create(settings.data_dir)
+    with directory.lock("test"):
+        secret_for(directory, given=SECRET, embedded=False)
+    assert local_checks.check_secret(settings)[0].status == "ok"
+    other = load_settings(data_dir=settings.data_dir, secret="another secret entirely")
+    (found,) = local_checks.check_secret(other)
+    assert found.status == "fail"
+    assert "another secret" not in str(found)
+
+
+def test_rows_that_clickhouse_refused_are_a_failure(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    rejected = DataDir.create(settings.data_dir).spool / "rejected"
+    rejected.mkdir()
+    (rejected / "0.000000000001.000000000001.ready").write_bytes(b"")
+    assert local_checks.check_spool(settings)[0].status == "fail"
+
+
+# the input
+
+
+def test_a_log_that_was_not_read_and_keeps_little_is_told(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, event_log=tmp_path / "log", lag_red_seconds=0.0, lag_amber_seconds=0.0)
+    with EventLog(tmp_path / "log", retention=None) as log:
+        log.append([Record(b"u", b"{}")])
+    (found,) = check_lag(settings)
+    assert (found.status, found.says[:15]) == ("fail", "1 messages wait")
+    assert statuses(input_checks.check_event_log(load_settings(event_log=tmp_path / "log", event_log_max_days=1.0))) == {
+        "event log": "ok",
+        "retention of the event log": "warn",
+    }
+
+
+def test_topics_are_looked_for(tmp_path: Path, broker: Tansu) -> None:
+    topic = broker.new_topic(3)
+    settings = settings_for(tmp_path, kafka_brokers=broker.brokers, kafka_topic=topic, kafka_dead_letter_topic="nowhere")
+    found = {each.check: each for each in check_broker(settings)}
+    assert found[f"topic {topic}"].status == "ok"
+    assert found["topic nowhere"].status == "fail"
+    assert found["topic nowhere"].advice == "Create it, or set ONRAMP_KAFKA_DEAD_LETTER_TOPIC to another one."
+
+
+@pytest.mark.parametrize(
+    ("config", "status"),
+    [
+        ({"retention.ms": "604800000"}, "ok"),
+        ({"retention.ms": "-1"}, "ok"),
+        ({"retention.ms": "3600000"}, "warn"),
+        ({"retention.ms": "604800000", "retention.bytes": "1000"}, "warn"),
+        ({}, "warn"),
+    ],
+)
+def test_retention_is_judged(config: dict[str, str], status: str) -> None:
+    (found,) = input_checks.retention_findings("topic events", config)
+    assert (found.check, found.status, bool(found.advice)) == ("retention of events", status, status != "ok")
+
+
+# the stores
+
+WELL = {"redis_version": "7.2.4", "valkey_version": "9.1.0", "role": "master", "maxmemory": 1000, "used_memory": 10, "aof_enabled": 1}
+
+
+@pytest.mark.parametrize(
+    ("info", "policy", "bad"),
+    [
+        ({}, "noeviction", {}),
+        ({"redis_version": "6.0.16", "valkey_version": "0"}, "noeviction", {"Redis": "fail"}),
+        ({"role": "slave"}, "noeviction", {"Redis": "fail"}),
+        ({}, "allkeys-lru", {"eviction of Redis": "fail"}),
+        ({"maxmemory": 0}, "volatile-ttl", {"eviction of Redis": "warn"}),
+        ({}, None, {"eviction of Redis": "warn"}),
+        ({"used_memory": 900}, "noeviction", {"memory of Redis": "warn"}),
+        ({"used_memory": 990}, "noeviction", {"memory of Redis": "fail"}),
+        ({"aof_enabled": 0}, "noeviction", {"persistence of Redis": "warn"}),
+    ],
+)
+def test_redis_is_judged_by_what_it_says_of_itself(info: dict[str, Any], policy: str | None, bad: dict[str, str]) -> None:
+    found = redis_findings({**WELL, **info}, policy)
+    assert {each.check: each.status for each in found if each.status != "ok"} == bad
+    assert all(each.advice for each in found if each.status != "ok")
+
+
+def test_stores_that_do_not_answer_fail_without_their_passwords(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, redis_url="redis://app:hunter2@127.0.0.1:1/0", clickhouse_url="http://app:hunter2@127.0.0.1:1")
+    found = [*check_redis(settings), *check_clickhouse(settings)]
+    assert statuses(found) == {"Redis": "fail", "ClickHouse": "fail"}
+    assert "hunter2" not in str(found)
+    assert all(each.advice for each in found)
+
+
+def test_tables_are_judged_by_engine_and_migrations() -> None:
+    applied = {each.version for each in shipped()}
+    names = [table for each in shipped() for table in re.findall(r"TABLE IF NOT EXISTS (\w+)", each.sql)]
+
+    def everything(engine: str) -> dict[str, str]:
+        return dict.fromkeys(["schema_migrations", *names], engine)
+
+    well = everything("ReplacingMergeTree")
+    assert schema_findings(well, applied, "onramp")[0].status == "ok"
+    assert schema_findings(everything("ReplicatedReplacingMergeTree"), applied, "onramp")[0].status == "ok"
+    assert schema_findings({}, set(), "onramp")[0].status == "warn"
+    assert schema_findings(well, applied - {max(applied)}, "onramp")[0].status == "warn"
+    assert schema_findings(well, applied | {999}, "onramp")[0].status == "fail"
+    (found,) = schema_findings(everything("MergeTree"), applied, "onramp")
+    assert (found.status, found.says.endswith("has the engine MergeTree")) == ("fail", True)

@@ -1,0 +1,238 @@
+"""The endpoint of a job: what it shows, when it says ready, and that nothing waits for it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from flows.metrics.collector import JobCollector, registry_of, render
+from flows.metrics.probes import ArmShares, Measured, measure_files
+from flows.metrics.readiness import Readiness, judge
+from flows.metrics.sampling import Sample, Sampler
+from flows.metrics.server import MetricsAddressError, MetricsServer
+from operators.counters import CounterView
+from sinks.clickhouse.spool import Spool
+from sinks.redis.latency import WriteLatency
+from sources.backlog import Backlog
+from state import counters
+from state.metrics import LATENCY, METRICS
+from state.records.recommendation import Erase, Publish
+from state.times import rfc3339
+from tests.sinks.recommendation_samples import publish
+from tests.support.waiting import join
+from tests.support.watched_job import WatchedJob
+
+NOW = 1_800_000_000_000
+
+
+def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """(Name, labels) → value."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+def shown(job: WatchedJob) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return samples(render(registry_of([JobCollector(job.watched)])))
+
+
+# what is shown
+
+
+def test_every_metric_of_the_catalogue_is_shown_and_no_other(tmp_path: Path) -> None:
+    job = WatchedJob(tmp_path)
+    job.work()
+    text = render(registry_of([JobCollector(job.watched)])).decode()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    ours = {name: family for name, family in families.items() if not name.startswith("process_")}
+    assert set(ours) == {metric.name.removesuffix("_total") for metric in METRICS}
+    for metric in METRICS:
+        family = ours[metric.name.removesuffix("_total")]
+        assert (family.type, family.documentation) == (metric.kind, metric.meaning)
+        assert family.samples, metric.name
+        assert {name for sample in family.samples for name in sample.labels} - {"le"} == set(metric.labels), metric.name
+
+
+def test_figures_are_those_of_the_job(tmp_path: Path) -> None:
+    job = WatchedJob(tmp_path)
+    job.work()
+    found = shown(job)
+    assert found["onramp_events_applied_total", ()] == 10
+    assert found["onramp_messages_rejected_total", (("reason", "not_json"),)] == 10
+    assert found["onramp_consumer_lag_messages", (("partition", "1"),)] == 10
+    assert found["onramp_time_to_data_loss_seconds", (("partition", "0"),)] == pytest.approx(604_798, abs=1)
+    assert found["bandit_arm_selection_rate", (("arm", "passive_sidebar"),)] == 0.5
+    assert found["llm_rate_limit_hits_total", (("limit", "server"),)] == 2
+    assert found["onramp_stuck_precision", ()] == 0.87
+    assert found["ai_onboarding_latency_seconds_bucket", (("le", "5.0"), ("trigger", "signup"))] == 1
+    assert found["onramp_ready", ()] == 1
+
+
+def test_without_a_model_and_before_anything_was_measured_the_rest_is_shown(tmp_path: Path) -> None:
+    found = shown(WatchedJob(tmp_path, model=False))
+    assert found["onramp_ready", ()] == 0
+    assert found["onramp_store_up", (("store", "redis"),)] == 0
+    assert not [name for name, _ in found if "llm" in name or "lag" in name]
+
+
+def test_shares_of_arms_are_those_of_ten_minutes() -> None:
+    view, now = CounterView(), [0.0]
+    arms = ArmShares(view, lambda: now[0])
+    view.resumed = {counters.ARMS_CHOSEN.key("a"): 100}
+    for second, drawn in ((0, {"a": 100}), (10, {"a": 101, "b": 3}), (500, {"a": 101, "b": 3}), (620, {"a": 105, "b": 3})):
+        now[0] = second
+        view.total = {counters.ARMS_CHOSEN.key(arm): count for arm, count in drawn.items()}
+        arms.look()
+        if second == 10:
+            assert arms.shares == {"a": 0.25, "b": 0.75}, "what was decided in earlier runs does not count"
+    assert arms.shares == {"a": 1.0, "b": 0.0}
+
+
+def test_latency_is_from_the_cause_to_the_write_and_ignores_what_takes_guidance_back() -> None:
+    latency = WriteLatency(lambda: NOW)
+    sample = publish("t", "u", 1).recommendation
+    caused = msgspec.structs.replace(sample, trigger="signup", ui_component="modal", created_at=rfc3339(NOW - 1500))
+    nothing = msgspec.structs.replace(caused, ui_component="none")
+    latency.written([Publish(caused), Publish(nothing), Erase("t", "u", 1)])
+    assert latency.by_trigger["signup"].sum == pytest.approx(1.5)
+    assert sum(latency.by_trigger["signup"].counts) == 1
+    assert latency.by_trigger["signup"].bounds == LATENCY.buckets
+
+
+def test_files_are_measured(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "part-0.sqlite3").write_bytes(b"x" * 300)
+    files = measure_files(state, Spool(tmp_path / "spool"))
+    assert (files.recovery, files.spool_oldest) == (300, 0.0)
+    assert files.free > 0
+
+
+# measuring in a thread
+
+
+def test_a_sampler_keeps_the_last_result_and_says_why_the_next_one_failed() -> None:
+    now, results = [0.0], iter([3, ValueError("the server is away"), 4])
+
+    def measure() -> int:
+        found = next(results)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    sampler = Sampler("test", 5, measure, clock=lambda: now[0])
+    assert sampler.sample == (None, "", 0.0)
+    for at, expected in ((1.0, (3, "", 0.0)), (6.0, (3, "the server is away", 5.0)), (11.0, (4, "", 0.0))):
+        now[0] = at
+        sampler.once()
+        assert sampler.sample == expected
+
+
+@pytest.mark.timing
+def test_a_measurement_that_hangs_holds_up_neither_a_question_nor_the_end() -> None:
+    hangs, ended = threading.Event(), threading.Event()
+    closed: list[bool] = []
+
+    def hang() -> bool:
+        hangs.set()
+        return ended.wait(60)
+
+    sampler = Sampler("test", 5, hang, lambda: closed.append(True))
+    sampler.start()
+    assert hangs.wait(60)
+    assert sampler.sample.value is None
+    sampler.stop()
+    assert not closed
+    ended.set()
+    join(sampler._thread, "the end of the measurement")
+    assert closed == [True]
+
+
+# readiness
+
+FINE: Sample[bool] = Sample(True, "", 1.0)
+TABLES: Sample[dict[str, float]] = Sample({}, "", 1.0)
+
+
+def caught_up(seconds: float) -> Sample[Measured]:
+    return Sample(Measured([Backlog(0, 5, 0, 10, NOW - round(seconds * 1000), NOW, 1000.0)], NOW), "", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("backlog", "redis", "clickhouse", "reason"),
+    [
+        (caught_up(60), FINE, TABLES, ""),
+        (None, FINE, TABLES, ""),
+        (
+            caught_up(61),
+            FINE,
+            TABLES,
+            "Partition 0 is 61 seconds and 5 messages behind, more than the 60 seconds of ONRAMP_LAG_RED_SECONDS.",
+        ),
+        (Sample(None, "", 1.0), FINE, TABLES, "The input was not asked yet."),
+        (Sample(Measured([], NOW), "", 1.0), FINE, TABLES, "No partition was read yet."),
+        (caught_up(0), Sample(True, "Connection refused.", 9.0), TABLES, "Redis does not answer: Connection refused."),
+        (caught_up(0), FINE, Sample({}, "", 61.0), "ClickHouse has not answered for 61 seconds."),
+    ],
+)
+def test_a_job_is_ready_when_it_has_caught_up_and_its_stores_answer(
+    backlog: Sample[Measured] | None, redis: Sample[bool], clickhouse: Sample[dict[str, float]], reason: str
+) -> None:
+    found = judge(backlog, redis, clickhouse, most_seconds=60)
+    assert found.reasons == ([reason] if reason else [])
+    assert found.ready == (not reason)
+
+
+# over HTTP
+
+
+@contextmanager
+def served(job: WatchedJob) -> Iterator[int]:
+    registry = registry_of([JobCollector(job.watched)])
+    server = MetricsServer("127.0.0.1:0", metrics=partial(render, registry), readiness=job.watched.readiness)
+    server.start()
+    try:
+        yield server.port
+    finally:
+        server.close()
+
+
+def get(port: int, path: str, method: str = "GET") -> tuple[int, str, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("content-type", ""), answer.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.timing
+def test_the_endpoint_answers(tmp_path: Path) -> None:
+    job = WatchedJob(tmp_path)
+    with served(job) as port:
+        assert get(port, "/health")[::2] == (200, b'{"status": "ok"}')
+        status, kind, body = get(port, "/ready")
+        assert (status, kind) == (503, "application/json")
+        assert "Redis was not asked yet." in json.loads(body)["reasons"]
+        job.work()
+        assert get(port, "/ready?verbose")[0] == 200
+        status, kind, body = get(port, "/metrics")
+        assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        assert samples(body)["onramp_people", ()] == 10
+        assert get(port, "/metrics", "HEAD")[2] == b""
+        assert get(port, "/../etc/passwd")[0] == 404
+        assert get(port, "/metrics", "POST")[0] == 501
+        with pytest.raises(MetricsAddressError, match=rf"cannot be served on 127.0.0.1:{port} \(Address already in use\)"):
+            MetricsServer(f"127.0.0.1:{port}", metrics=lambda: b"", readiness=lambda: Readiness([]))

@@ -1,0 +1,207 @@
+"""What was not read yet: how much, how old, for how long it is safe."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from local.data_dir import DataDirError
+from local.recovery_positions import SavedPosition, saved_positions
+from sources.backlog import Backlog, Thresholds, colour, effective_retention
+from sources.epoch_clock import EpochClock
+from sources.errors import LogError, UnknownTopicError
+from sources.kafka.backlog import KafkaBacklog
+from sources.kafka.client import Cluster
+from sources.local_log.backlog import measure_once
+from sources.local_log.log import EventLog, Record
+from sources.local_log.retention import Retention
+from sources.positions import Position
+from tests.support.tansu import Tansu, tansu_fixture
+
+broker = tansu_fixture
+NOW = 1_800_000_000_000
+LIMITS = Thresholds(amber_seconds=15, red_seconds=60, red_share=0.25)
+
+
+def backlog(
+    offset: int | None = 10, *, low: int = 0, end: int = 10, age_s: float | None = None, retention: float | None = 1000.0
+) -> Backlog:
+    since = None if age_s is None else NOW - round(age_s * 1000)
+    return Backlog(0, offset, low, end, since, NOW - 2000, retention)
+
+
+@pytest.mark.parametrize(
+    ("each", "messages", "seconds", "left", "named"),
+    [
+        (backlog(), 0, 0, 1000, "green"),
+        (backlog(4, age_s=15), 6, 15, 985, "green"),
+        (backlog(4, age_s=15.1), 6, 15.1, 984.9, "amber"),
+        (backlog(4, age_s=61), 6, 61, 939, "red"),
+        (backlog(None, low=2, age_s=1), 8, 1, 999, "green"),
+        (backlog(4, age_s=10, retention=39), 6, 10, 29, "green"),
+        (backlog(4, age_s=10, retention=19), 6, 10, 9, "amber"),
+        (backlog(4, age_s=10, retention=13), 6, 10, 3, "red"),
+        (backlog(4, low=6, age_s=1), 4, 1, 0, "red"),
+        (backlog(12, age_s=1), 0, 0, 1000, "red"),
+        (backlog(4, age_s=1, retention=math.inf), 6, 1, math.inf, "green"),
+        (backlog(4, age_s=1, retention=None), 6, 1, None, "green"),
+        (backlog(4, age_s=-5), 6, 0, 1000, "green"),
+    ],
+)
+def test_a_backlog_has_a_size_an_age_a_time_that_is_left_and_a_colour(
+    each: Backlog, messages: int, seconds: float, left: float | None, named: str
+) -> None:
+    assert each.messages == messages
+    assert each.seconds(NOW) == pytest.approx(seconds)
+    assert each.time_to_loss(NOW) == (None if left is None else pytest.approx(left))
+    assert colour(each, LIMITS, NOW) == named
+
+
+def test_what_was_deleted_unread_is_counted_and_log_time_has_an_age() -> None:
+    assert backlog(4, low=6).lost == 2
+    assert backlog(None, low=6).lost == 0
+    assert backlog().watermark_age(NOW) == 2.0
+    assert backlog()._replace(log_time=None).watermark_age(NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "oldest_s", "used", "seconds"),
+    [
+        (None, 100, 10, 7000),
+        (1000, None, 10, 7000),
+        (1000, 100, 10, 7000),
+        (1000, 100, 100, 1000),
+        (1000, 59, 100, 7000),
+        (1000, 100, 0, 7000),
+    ],
+)
+def test_a_limit_by_size_shortens_the_retention_at_the_rate_so_far(
+    size: float | None, oldest_s: float | None, used: float, seconds: float
+) -> None:
+    oldest = None if oldest_s is None else NOW - round(oldest_s * 1000)
+    assert effective_retention(age=7000, size=size, oldest=oldest, now=NOW, used=used) == pytest.approx(seconds)
+
+
+# the local log
+
+
+def test_the_local_log_is_measured_without_a_job(tmp_path: Path) -> None:
+    with EventLog(tmp_path / "log", partitions=2, retention=None, now=lambda: NOW - 30_000) as log:
+        key = {log.partition_of(b"%d" % n): b"%d" % n for n in range(20)}
+        log.append([Record(key[0], b"a"), Record(key[0], b"b"), Record(key[1], b"c")])
+    keep = Retention(max_age_ms=100_000)
+    first, second = measure_once(tmp_path / "log", keep, {0: Position(1, NOW - 5000), 1: Position(1, NOW - 5000)}, NOW)
+    assert (first.messages, first.seconds(NOW), first.time_to_loss(NOW), first.watermark_age(NOW)) == (1, 30.0, 70.0, 5.0)
+    assert (second.messages, second.seconds(NOW), second.time_to_loss(NOW)) == (0, 0.0, 100.0)
+    assert [each.messages for each in measure_once(tmp_path / "log", keep, {}, NOW)] == [2, 1], "nothing was read"
+
+
+def test_a_log_that_is_not_there_is_a_sentence_and_is_not_created(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="no event log"):
+        measure_once(tmp_path / "log", Retention(), {}, NOW)
+    assert not (tmp_path / "log").exists()
+
+
+# the recovery store
+
+
+def store(path: Path, rows: list[tuple[str, str, int, Any]]) -> None:
+    path.mkdir(exist_ok=True)
+    with sqlite3.connect(path / "part-0.sqlite3") as part:
+        part.execute("CREATE TABLE snaps (step_id TEXT, state_key TEXT, snap_epoch INTEGER, ser_change BLOB)")
+        part.executemany("INSERT INTO snaps VALUES (?, ?, ?, ?)", [(*row[:3], row[3]) for row in rows])
+    part.close()
+
+
+def test_positions_are_read_from_the_newest_snapshot_of_each_partition(tmp_path: Path) -> None:
+    step = "onboarding.messages"
+    store(
+        tmp_path / "state",
+        [
+            (step, "events:0", 3, pickle.dumps((1, 10, NOW, 20, NOW))),
+            (step, "events:0", 4, pickle.dumps((1, 12, NOW + 1, 24, NOW))),
+            (step, "events:1", 4, pickle.dumps((1, 7, NOW, 14, NOW, "log", 5))),
+            (step, "events:2", 4, pickle.dumps(None)),
+            (step, "events:3", 4, None),
+            (step, "events:4", 4, pickle.dumps((2, 7, NOW))),
+            (step, "events:5", 4, pickle.dumps(Path("/"))),
+            (step, "events:6", 4, b"\x80nonsense"),
+            (step, "others:0", 4, pickle.dumps((1, 99, NOW))),
+            ("onboarding.track", "events:7", 4, pickle.dumps((1, 99, NOW))),
+        ],
+    )
+    assert saved_positions(tmp_path / "state", "events") == {0: SavedPosition(12, NOW + 1), 1: SavedPosition(7, NOW)}
+    assert saved_positions(tmp_path / "nothing", "events") == {}
+
+
+def test_a_damaged_store_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "part-0.sqlite3").write_bytes(b"\xff" * 5000)
+    with pytest.raises(DataDirError, match="cannot be read"):
+        saved_positions(tmp_path, "events")
+
+
+# Kafka
+
+
+@pytest.fixture
+def topic(broker: Tansu) -> Cluster:
+    name = broker.new_topic(partitions=2)
+    producer = Producer({"bootstrap.servers": broker.brokers})
+    for number in range(5):
+        producer.produce(name, b"x", partition=0, timestamp=NOW + number)
+    assert producer.flush(20) == 0
+    return Cluster(broker.brokers, name, f"group-of-{name}", timeout_s=20)
+
+
+def test_kafka_is_measured_by_what_the_group_committed_or_by_positions(topic: Cluster) -> None:
+    def measured(positions: dict[int, Position] | None) -> list[Backlog]:
+        log = KafkaBacklog(topic)
+        try:
+            return log.measure(positions)
+        finally:
+            log.close()
+
+    unread = measured(None)
+    assert [(each.partition, each.offset, each.messages) for each in unread] == [(0, None, 5), (1, None, 0)]
+    consumer = Consumer({"bootstrap.servers": topic.brokers, "group.id": topic.group})
+    consumer.commit(offsets=[TopicPartition(topic.topic, 0, 3)], asynchronous=False)
+    consumer.close()
+    first, _ = measured(None)
+    assert (first.offset, first.messages, first.unread_since, first.log_time) == (3, 2, NOW + 3, None)
+    first, second = measured({0: Position(4, NOW + 9), 1: Position(0, NOW)})
+    assert (first.messages, first.unread_since, first.log_time, second.messages) == (1, NOW + 4, NOW + 9, 0)
+
+
+def test_a_topic_that_is_not_there_is_a_sentence(broker: Tansu) -> None:
+    log = KafkaBacklog(Cluster(broker.brokers, "no-such-topic", "g", timeout_s=5))
+    try:
+        with pytest.raises(UnknownTopicError, match="has no topic no-such-topic"):
+            log.measure(None)
+    finally:
+        log.close()
+
+
+# epochs
+
+
+def test_epochs_and_pauses_are_those_of_one_partition_of_a_worker() -> None:
+    now = [0.0]
+    clock = EpochClock(lambda: now[0])
+    for second in (5.0, 10.0, 15.0):
+        now[0] = second
+        clock.snapshot(0)
+        clock.snapshot(1)  # asked in the same epoch
+        assert list(clock.paused) == [0]
+        now[0] = second + 0.2
+        clock.resumed(0)
+        assert not clock.paused
+    assert clock.epochs.cumulative()[-1] == ("+Inf", 2.0)
+    assert clock.epochs.sum == pytest.approx(10.0)
+    assert clock.pauses.cumulative()[-1] == ("+Inf", 3.0)
+    assert clock.pauses.sum == pytest.approx(0.6)
