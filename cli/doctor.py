@@ -37,12 +37,8 @@ def doctor(as_json: JsonOption = False, catalog: CatalogOption = None, data_dir:
     else:
         console = out()
         for each in found:
-            parts = [
-                (f"{each.status:4} ", _STYLES[each.status]),
-                (f" {each.check}: ", "bold"),
-                plain(each.says),
-                "." if each.advice else "",
-            ]
-            console.print(Text.assemble(*parts, (f" {plain(each.advice)}" if each.advice else "", "")), soft_wrap=True)
+            said = f"{plain(each.says)}. {plain(each.advice)}" if each.advice else plain(each.says)
+            line = Text.assemble((f"{each.status:4} ", _STYLES[each.status]), (f" {each.check}: ", "bold"), said)
+            console.print(line, soft_wrap=True)
     if failed:
         raise typer.Exit(1)

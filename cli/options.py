@@ -47,6 +47,6 @@ def load(*, service: bool = False, **options: Any) -> Settings:
     set_up_logging(settings)
     if not service and settings.origin("log_level") == "default":
         logging.getLogger().setLevel(logging.WARNING)
-        for library in ("urllib3", "clickhouse_connect", "sources.kafka.client"):  # they log errors that our own message already explains
+        for library in ("urllib3", "clickhouse_connect"):  # they log errors that our own message already explains
             logging.getLogger(library).setLevel(logging.ERROR)
     return settings

@@ -117,7 +117,8 @@ def _clickhouse(client: Client, database: str, *, embedded: bool) -> list[Findin
     before = time.time()
     ((version, now),) = client.query("SELECT version(), toUnixTimestamp64Milli(now64(3)) / 1000").result_rows
     clock = clock_finding("ClickHouse", float(now), before, time.time())
-    tables = dict(client.query("SELECT name, engine FROM system.tables WHERE database = {d:String}", {"d": database}).result_rows)
+    listed = client.query("SELECT name, engine FROM system.tables WHERE database = {d:String}", {"d": database}).result_rows
+    tables = {str(name): str(engine) for name, engine in listed}
     disks = client.query("SELECT name, free_space, total_space FROM system.disks WHERE total_space > 0").result_rows
     applied: set[int] = set()
     if "schema_migrations" in tables:

@@ -28,6 +28,8 @@ COMMANDS = [
     "sql",
     "settings",
     "catalog check",
+    "lag",
+    "doctor",
     "gateway",
     "keys create",
     "keys list",

@@ -123,16 +123,17 @@ def test_files_are_measured(tmp_path: Path) -> None:
 
 
 def test_a_sampler_keeps_the_last_result_and_says_why_the_next_one_failed() -> None:
-    now, results = [0.0], iter([3, ValueError("the server is away"), 4])
+    now, results = [0.0], iter((3, ValueError("the server is away"), 4))
 
     def measure() -> int:
         found = next(results)
-        if isinstance(found, Exception):
+        if isinstance(found, ValueError):
             raise found
+        assert isinstance(found, int)
         return found
 
     sampler = Sampler("test", 5, measure, clock=lambda: now[0])
-    assert sampler.sample == (None, "", 0.0)
+    assert sampler.sample.value is None
     for at, expected in ((1.0, (3, "", 0.0)), (6.0, (3, "the server is away", 5.0)), (11.0, (4, "", 0.0))):
         now[0] = at
         sampler.once()

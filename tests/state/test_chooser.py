@@ -43,6 +43,9 @@ def reward(kind: str, decision: str = "d0", arm: str = "", at: int = START + 5, 
     return msgspec.structs.replace(found, **changes)
 
 
+FITS = "learner_fits"
+
+
 def emitted(out: Choices) -> list[Any]:
     return [*out.decisions, *out.rows]
 
@@ -50,13 +53,16 @@ def emitted(out: Choices) -> list[Any]:
 def decide(chooser: Chooser, bandit: Bandit, request: DecisionRequest) -> list[Any]:
     out = Choices()
     chooser.decide(bandit, request, out)
-    assert out.counts == {"decisions": 1}
+    (decision,) = out.decisions
+    assert {name: count for name, count in out.counts.items() if name != FITS} == {"decisions": 1, f"arms_chosen|{decision.arm}": 1}
     return emitted(out)
 
 
 def learn(chooser: Chooser, bandit: Bandit, outcome: DecisionOutcome) -> list[Any]:
     out = Choices()
     chooser.learn(bandit, outcome, out)
+    fits = out.counts.pop(FITS, 0)
+    assert bool(fits) == any(isinstance(row, PosteriorFact) for row in out.rows)
     assert out.counts == {f"outcomes|{outcome.kind}": 1}
     return emitted(out)
 
