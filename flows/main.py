@@ -26,6 +26,7 @@ from flows.parts import make_parts, model_of
 from flows.recovery import recovery_config
 from flows.settings import SettingsError, load_settings
 from flows.stop import StopRequest
+from flows.tracing import tracing
 from local.data_dir import DataDirError
 from local.valkey import EmbeddedValkeyError
 from operators.timers import LANES
@@ -63,7 +64,8 @@ def flow() -> Dataflow:
         source.list_parts()  # a directory is bound to the catalog only where the topic can be read
         engines.data_dir.bind_catalog(plan.catalog.id)
         engines.data_dir.bind_input(input_name(settings, None))
-        parts = make_parts(settings, engines, source, plan, side, lanes=LANES, stop=stop, model=model)
+        tracer = stack.enter_context(tracing(settings))
+        parts = make_parts(settings, engines, source, plan, side, lanes=LANES, stop=stop, model=model, tracer=tracer)
         stack.enter_context(serving_metrics(settings, engines, parts, model))
     except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError, MetricsAddressError, SourceError) as error:
         sys.exit(str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bytewax.inputs import Source
@@ -15,6 +16,7 @@ from flows.settings import Settings
 from flows.stop import StopRequest
 from sinks.dead_letters.file import DeadLetterFileSink
 from sinks.dead_letters.topic import DeadLetterTopicSink
+from sinks.otlp.tracer import Tracer
 from sinks.redis.latency import WriteLatency
 from sinks.redis.sink import RecommendationSink
 from sinks.redis.writer import WritePolicy
@@ -22,10 +24,12 @@ from sources.files.source import JsonlSource
 from sources.kafka.error_codes import advice_for
 from sources.kafka.source import KafkaSource
 from state.catalog.plan import Plan
+from state.decision.wording_request import WordingRequest
 from state.messages import Message, Tick
 
 if TYPE_CHECKING:
     from flows.model_service import ModelService
+    from llm.answer import Answer
 
 _FILE_EFFECTS: Final = 500
 """Effects that a run on a file collects before it writes to Redis. Each round trip costs time, and no app waits for one of them."""
@@ -41,8 +45,11 @@ def make_parts(
     lanes: int,
     stop: StopRequest,
     model: ModelService | None = None,
+    tracer: Tracer | None = None,
 ) -> FlowParts:
     """Return what the graph is built from. Connects to nothing."""
+    if model is not None and tracer is not None:
+        model.service.on_answer = partial(_trace, tracer)
     policy = WritePolicy(ttl_hours=settings.redis_ttl_hours, give_up_seconds=settings.redis_give_up_seconds, stopping=stop)
     return FlowParts(
         source=source,
@@ -52,6 +59,7 @@ def make_parts(
             partitions=settings.sink_partitions,
             min_effects=_FILE_EFFECTS if isinstance(source, JsonlSource) else 1,
             latency=WriteLatency(wall_clock) if isinstance(source, LiveSource) else None,
+            tracer=tracer,
         ),
         facts=engines.delivery.sink,
         dead_letters=_dead_letters(settings, engines, source, stop),
@@ -79,6 +87,14 @@ def model_of(
 
     with open_model(settings, plan, engines.redis_url, stopping=stop, at_once=at_once) as model:
         yield model
+
+
+def _trace(tracer: Tracer, request: WordingRequest, answer: Answer, began: int, ended: int) -> None:
+    attributes: dict[str, str | int | float] = {"onramp.source": answer.source, "onramp.prompt": request.prompt}
+    if answer.source == "call":
+        used = answer.usage
+        attributes |= {"llm.model": used.model, "llm.input_tokens": used.input_tokens, "llm.output_tokens": used.output_tokens}
+    tracer.asked(request.record, began, ended, attributes, answer.reason)
 
 
 def _dead_letters(

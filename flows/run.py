@@ -24,6 +24,7 @@ from flows.run_notes import notes_on, nothing_accepted
 from flows.run_summary import summarize
 from flows.settings import Settings
 from flows.stop import StopRequest
+from flows.tracing import tracing
 from operators.counters import CounterView
 from sinks.clickhouse.delivery import DeliveryResult
 from sources.closed_loop import LoopProgress, PeopleSource
@@ -91,6 +92,7 @@ def run(
     with (
         open_engines(settings, owner) as engines,
         model_of(settings, plan, engines, stop, at_once=loop is not None) as model,
+        tracing(settings) as tracer,
         ExitStack() as serving,
     ):
         engines.data_dir.check_catalog(plan.catalog.id)
@@ -99,7 +101,7 @@ def run(
         side = SideChannels()
         source = _source(settings, input_path, loop, engines, plan, side, stop, model)
         progress = None if isinstance(source, LiveSource) else source.progress
-        parts = make_parts(settings, engines, source, plan, side, lanes=1, stop=stop, model=model)
+        parts = make_parts(settings, engines, source, plan, side, lanes=1, stop=stop, model=model, tracer=tracer)
         flow = build(parts)
         recovery = recovery_config(engines.data_dir, settings.recovery_partitions)
         engines.clickhouse.start(stop.set)

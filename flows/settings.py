@@ -46,6 +46,12 @@ def _checked_address(address: str | None) -> str | None:
     return address
 
 
+def _checked_collector(url: str | None) -> str | None:
+    if url is not None and not (url.startswith(("http://", "https://")) and _is_an_address(url) and not _FORBIDDEN_IN_LLM_URL.search(url)):
+        raise ValueError("the address must begin with http:// or https://, name a host, and have no user, password or query")
+    return url
+
+
 class SettingsError(Exception):
     """A value is not valid. The text is one sentence that names the variable and quotes no secret."""
 
@@ -215,6 +221,10 @@ class Settings(BaseSettings):
     metrics_address: Annotated[str | None, AfterValidator(_checked_address)] = Field(
         default=None,
         description="Address on which the job serves /metrics, /health and /ready, like 127.0.0.1:9464, no password. Unset: nowhere.",
+    )
+    otlp_url: Annotated[str | None, AfterValidator(_checked_collector)] = Field(
+        default=None,
+        description="Collector of OpenTelemetry, like http://127.0.0.1:4318, for spans (OTLP over HTTP). Unset: none are made.",
     )
     lag_amber_seconds: float = Field(
         default=15.0,

@@ -80,6 +80,8 @@ class WordingService:
     cache: AnswerCache
     review_queue: ReviewQueue
     clock: Callable[[], float] = time.time
+    on_answer: Callable[[WordingRequest, Answer, int, int], None] | None = None
+    """Hears of each request that ended: from when to when, in nanoseconds since 1970. It must not wait."""
     counts: Counter[str] = field(default_factory=Counter, init=False)
     """How requests ended: by source where they were answered (``call``, ``cache``, ``coalesced``), else by reason code."""
 
@@ -93,6 +95,7 @@ class WordingService:
     async def answer(self, request: WordingRequest) -> Answer:
         """Return a better text for ``request``, or the reason why there is none. Never raises. Cancel it when the answer is not needed."""
         began = time.monotonic()
+        began_ns = time.time_ns()
         TRACE_ID.set(request.record.trace_id or "")
         try:
             answer = await self._answer(request)
@@ -102,6 +105,8 @@ class WordingService:
             _LOG.error("a wording request failed (%s); the template stays", type(error).__name__)
             answer = msgspec.structs.replace(self.cancel(request) or Answer(), reason="internal")
         self.counts[answer.reason or answer.source] += 1
+        if self.on_answer is not None:
+            self.on_answer(request, answer, began_ns, time.time_ns())
         if answer.source != "call":
             took = round((time.monotonic() - began) * 1000)
             answer = msgspec.structs.replace(answer, usage=msgspec.structs.replace(answer.usage, latency_ms=took))

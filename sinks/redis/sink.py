@@ -5,10 +5,12 @@ All effects of one user must have the same key, so that they stay in order: diff
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from sinks.otlp.tracer import Tracer
 from sinks.redis.latency import WriteLatency
 from sinks.redis.writer import RecommendationWriter, WriteCounts, WritePolicy
 from state.records.recommendation import Effect
@@ -21,13 +23,21 @@ class RecommendationSink(FixedPartitionedSink[list[Effect], None]):
     """
 
     def __init__(
-        self, url: str, policy: WritePolicy, *, partitions: int = 1, min_effects: int = 1, latency: WriteLatency | None = None
+        self,
+        url: str,
+        policy: WritePolicy,
+        *,
+        partitions: int = 1,
+        min_effects: int = 1,
+        latency: WriteLatency | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Keep the configuration. ``partitions`` is the number of workers that can write at once; it may change between runs.
 
         The sink collects ``min_effects`` effects before it sends them: 1 for a live job, more for a file, where no app waits. ``latency``
-        hears of all that is in Redis.
+        and ``tracer`` hear of all that is in Redis.
         """
+        self._tracer = tracer
         self.latency = latency
         self._min_effects = min_effects
         self._url = url
@@ -52,14 +62,17 @@ class RecommendationSink(FixedPartitionedSink[list[Effect], None]):
         """Open one partition. Raises ``StoreRefusedError`` if the address is not valid."""
         writer = RecommendationWriter(self._url, self._policy)
         self._counts.append(writer.counts)
-        return RecommendationPartition(writer, self._min_effects, self.latency)
+        return RecommendationPartition(writer, self._min_effects, self.latency, self._tracer)
 
 
 class RecommendationPartition(StatefulSinkPartition[list[Effect], None]):
     """One partition with its writer."""
 
-    def __init__(self, writer: RecommendationWriter, min_effects: int = 1, latency: WriteLatency | None = None) -> None:
+    def __init__(
+        self, writer: RecommendationWriter, min_effects: int = 1, latency: WriteLatency | None = None, tracer: Tracer | None = None
+    ) -> None:
         """Take over ``writer``."""
+        self._tracer = tracer
         self._latency = latency
         self._writer = writer
         self._min_effects = min_effects
@@ -77,7 +90,10 @@ class RecommendationPartition(StatefulSinkPartition[list[Effect], None]):
     def snapshot(self) -> None:
         """Flush the remaining effects at the end of the epoch. Blocks and raises like ``write_batch``."""
         if self._buffer:
+            began = time.time_ns() if self._tracer is not None else 0
             self._writer.write(self._buffer)
+            if self._tracer is not None:
+                self._tracer.written(self._buffer, began, time.time_ns())
             if self._latency is not None:
                 self._latency.written(self._buffer)
             self._buffer = []

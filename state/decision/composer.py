@@ -49,4 +49,4 @@ class Composer:
             expires_at=rfc3339(expires),
             trace_id=trace_id(request.traceparent),
         )
-        return Publish(record), recommendation_fact(record, created_at=request.at, expires_at=expires)
+        return Publish(record, request.traceparent), recommendation_fact(record, created_at=request.at, expires_at=expires)

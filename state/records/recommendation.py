@@ -41,9 +41,10 @@ class Recommendation(msgspec.Struct, frozen=True, gc=False, rename="camel", omit
 
 
 class Publish(msgspec.Struct, frozen=True, gc=False):
-    """Effect: write this record, unless a newer one is stored."""
+    """Effect: write this record, unless a newer one is stored. ``traceparent`` is that of the message, empty without one."""
 
     recommendation: Recommendation
+    traceparent: str = ""
 
 
 class Erase(msgspec.Struct, frozen=True, gc=False):

@@ -6,6 +6,7 @@ import json
 import signal
 import urllib.error
 import urllib.request
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from sinks.otlp.tracer import WRITE
 from sources.local_log.log import EventLog, Record
 from state.metrics import METRICS
 from tests.cli.command import onramp, start
 from tests.support.ports import port_of, reserve
+from tests.support.span_collector import collector
 from tests.support.waiting import PATIENCE, running, wait_until
 
 LONG = 180.0
+TRACEPARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NEEDS_MORE = frozenset(
     {
         "onramp_stuck_precision",  # some hundred episodes
@@ -39,7 +43,7 @@ def signups(first: int, count: int) -> list[Record]:
         {"eventId": f"e{number}", "userId": f"user-{number}", "eventType": "signup", "timestamp": now}
         for number in range(first, first + count)
     ]
-    return [Record(event["userId"].encode(), json.dumps(event).encode()) for event in events]
+    return [Record(event["userId"].encode(), json.dumps(event).encode(), (("traceparent", TRACEPARENT),)) for event in events]
 
 
 @pytest.mark.slow
@@ -77,7 +81,8 @@ def test_a_job_shows_how_it_is_while_it_runs_and_the_commands_know_it_afterwards
             if family.samples
         }
 
-    with EventLog(tmp_path / "log", retention=None) as log, held:
+    with EventLog(tmp_path / "log", retention=None) as log, held, collector() as (url, traces):
+        settings["ONRAMP_OTLP_URL"] = url
         log.append([*signups(0, 30), Record(b"x", b"no json")])
         with running(start("run", "--json", cwd=tmp_path, **settings)) as job:
             wait_until(lambda: ask("/ready")[0] == 200, "a job that is ready", within=LONG, process=job, every=0.2)
@@ -104,6 +109,10 @@ def test_a_job_shows_how_it_is_while_it_runs_and_the_commands_know_it_afterwards
         assert found["onramp_epoch_duration_seconds"] >= 1
         assert found["onramp_store_up"] == 2
         assert "user-" not in complained
+        spans = [span for _, body in traces for span in body["resourceSpans"][0]["scopeSpans"][0]["spans"]]
+        assert {span["traceId"] for span in spans} == {TRACEPARENT.split(b"-")[1].decode()}
+        assert Counter(span["name"] for span in spans) == dict.fromkeys(("onramp decide", WRITE), summary["decisions"])
+        assert "user-" not in json.dumps(spans)
         for line in complained.splitlines():
             if line.startswith("{"):
                 assert {"time", "level", "logger", "message"} <= set(json.loads(line))
