@@ -56,6 +56,8 @@ CONFIGS = [
 KINDS = {
     "redis_url": ADDRESSES, "clickhouse_url": ADDRESSES, "llm_url": ADDRESSES, "kafka_config": CONFIGS,
     "secret": [SECRET, SECRET * 2, f"{SECRET}\n{SECRET}", f"{SECRET}\udcff-and-more"],
+    "otlp_url": ["http://127.0.0.1:4318", "https://otel/path", *ADDRESSES],
+    "metrics_address": ["127.0.0.1:9464", ":9464", "[::1]:0", "host:9464", " h:1 ", "9464", "::1:9464", "h:٣", "h:65536", "h:-1"],
     "llm_api_key": [SECRET, f"{SECRET} {SECRET}", f"{SECRET}\udcff"],
 }  # fmt: skip
 
