@@ -12,7 +12,7 @@ from typing import Any, Final, TextIO
 from flows.settings import Settings
 from llm.trace_id import TRACE_ID
 
-_PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)[^/\s]*@")
+_PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)\S*@")
 """A library may log the address that it could not reach."""
 
 

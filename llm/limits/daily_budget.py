@@ -194,7 +194,7 @@ class Budget:
     def _note(self, tenant: str, scope: Scope, day: str, tokens: int, micros: int) -> None:
         allowance = self._allowance(scope)
         shares = (spent / limit for spent, limit in ((tokens, allowance.tokens), (micros, allowance.micros)) if limit)
-        self._used[tenant, scope] = (day, max(shares, default=1.0))
+        self._used[tenant, scope] = (day, min(1.0, max(shares, default=1.0)))  # what was refused would be above it
 
     def _allowance(self, scope: Scope) -> Allowance:
         return self.settings.personal if scope == "personal" else self.settings.shared

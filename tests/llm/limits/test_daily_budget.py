@@ -66,6 +66,22 @@ def test_each_tenant_scope_and_day_has_its_own_budget(valkey: Valkey) -> None:
     run_async(scenario())
 
 
+def test_the_share_used_is_that_of_the_tenant_that_used_most(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with client(valkey) as redis:
+            budget = Budget(redis, SETTINGS)
+            first = granted(await budget.reserve("share", "shared", 600, 1_000, DAY))
+            granted(await budget.reserve("shares", "shared", 100, 2_000, DAY))
+            assert budget.used(DAY) == {"shared": 0.6, "personal": 0.0}
+            await budget.settle(first, 50, 0)
+            assert budget.used(DAY) == {"shared": 0.2, "personal": 0.0}, "of the money of the other tenant"
+            assert reason(await budget.reserve("share", "shared", 2_000, 0, DAY)) == "over_budget"
+            assert budget.used(DAY)["shared"] == 1.0
+            assert budget.used("2026-03-02") == {"shared": 0.0, "personal": 0.0}
+
+    run_async(scenario())
+
+
 def test_money_runs_out_by_itself(valkey: Valkey) -> None:
     async def scenario() -> None:
         async with client(valkey) as redis:
