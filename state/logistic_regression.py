@@ -60,13 +60,13 @@ class Fit:
         """
         rows = np.asarray(levels, dtype=np.int64).reshape(-1, len(self._sizes))
         columns, known = self._columns(rows)
-        count, width = columns.shape
-        flat = columns.ravel()
-        covariance = self._padded[np.ix_(flat, flat)].reshape(count, width, count, width).sum(axis=(1, 3))
-        for group, sd in enumerate(self.sds):
-            if not known[:, group].all():
-                unseen = np.where(known[:, group], 0, 1)
-                covariance += sd**2 * np.outer(unseen, unseen) * (rows[:, None, group] == rows[None, :, group])
+        loads = np.zeros((len(rows), len(self._padded)))
+        loads[np.arange(len(rows))[:, None], columns] = 1.0
+        covariance: Floats = loads @ self._padded @ loads.T
+        for group in np.flatnonzero(~known.all(axis=0)):
+            unseen = ~known[:, group]
+            shared = (rows[:, None, group] == rows[None, :, group]) & unseen & unseen[:, None]
+            covariance += self.sds[group] ** 2 * shared
         return self._padded_effects[columns].sum(axis=1), covariance
 
     def predict_each(self, levels: ArrayLike) -> tuple[Floats, Floats]:

@@ -65,7 +65,12 @@ def to_frame(kind: type[Fact], rows: Sequence[Fact]) -> pl.DataFrame:
 
 
 def _series(name: str, dtype: pl.DataType, values: list[Any]) -> pl.Series:
-    return pl.Series(name, values, dtype=dtype)
+    if not isinstance(dtype, pl.List):
+        return pl.Series(name, values, dtype=dtype)
+    # A series of tuples takes polars 14 µs a row. One of all their items takes less than 1 µs; ``None`` begins each row, so none is empty.
+    rows = [row for row, items in enumerate(values) for _ in range(len(items) + 1)]
+    flat = pl.Series(name, [item for items in values for item in (None, *items)], dtype=dtype.inner)
+    return pl.DataFrame({"row": rows, name: flat}).group_by("row", maintain_order=True).agg(pl.col(name).slice(1))[name]
 
 
 def _storable(value: Any) -> Any:

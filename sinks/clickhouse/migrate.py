@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from importlib import resources
 from typing import NamedTuple
 
+import msgspec
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
@@ -80,11 +81,9 @@ def migrate(store: ClickHouse, migrations: Iterable[Migration] | None = None) ->
                 continue
             for statement in migration.statements():
                 client.command(statement)
-            client.insert(
-                "schema_migrations",
-                [[migration.version, migration.name, migration.checksum]],
-                column_names=["version", "name", "checksum"],
-            )
+            row = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
+            # `insert` would import pandas where it is installed, and stop the job's thread for a second meanwhile.
+            client.raw_insert("schema_migrations", column_names=list(row), insert_block=msgspec.json.encode(row), fmt="JSONEachRow")
             logger.info("applied ClickHouse migration %s to database %s", migration.name, store.database)
             done.append(migration.name)
     except DatabaseError as error:

@@ -35,8 +35,14 @@ def probability_best(mean: Floats, covariance: Floats) -> list[float]:
     apart -= apart.mean(axis=1, keepdims=True)
     values, vectors = np.linalg.eigh(apart)
     root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    best = (mean[:, None] + root @ _points(count)).argmax(axis=0)
-    return [float(each) for each in np.bincount(best, minlength=count) / best.size]
+    logits = root @ _points(count)
+    logits += mean[:, None]
+    ahead_at = logits == logits.max(axis=0)  # argmax would copy all points
+    won = [int(np.count_nonzero(each)) for each in ahead_at]
+    size = logits.shape[1]
+    if sum(won) != size:  # a tie goes to the first arm
+        won = [int(each) for each in np.bincount(ahead_at.argmax(axis=0), minlength=count)]
+    return [each / size for each in won]
 
 
 def with_floor_and_caps(probabilities: Sequence[float], floor: float, caps: Sequence[float]) -> tuple[float, ...]:
