@@ -30,6 +30,7 @@ from typing_extensions import override
 from sources.batching import BatchAction, BatchPolicy
 from sources.errors import OffsetGapError, SourceError, UnknownTopicError, UnreachableError
 from sources.headers import Header, traceparent_of
+from sources.idle_polling import SHORTEST_MS, IdlePolling
 from sources.kafka.client import Cluster, ErrorHandler, request
 from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.liveness import INTERVAL_MS, Liveness
@@ -46,7 +47,7 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
-_IDLE = timedelta(milliseconds=5)
+_SHORTEST = timedelta(milliseconds=SHORTEST_MS)
 _ABSENT = timedelta(seconds=1)  # between two looks whether a spare partition exists by now
 _REQUEST_S = 5.0
 _OPEN_SPARE_S = 1.0  # it blocks a worker that has other partitions to read
@@ -155,9 +156,9 @@ class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._opened is not None:
             return self._opened.next_awake()
         if self._epoch_ended is None or math.isinf(self._epoch_s):
-            return datetime.now(UTC) + _IDLE
+            return datetime.now(UTC) + _SHORTEST
         left = timedelta(seconds=self._epoch_ended + self._epoch_s - time.monotonic())
-        return datetime.now(UTC) + min(_ABSENT, max(_IDLE, left))
+        return datetime.now(UTC) + min(_ABSENT, max(_SHORTEST, left))
 
     @override
     def snapshot(self) -> Snapshot | None:
@@ -212,6 +213,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
         self._at_end = False
         self._was_empty = False
+        self._polling = IdlePolling()
         self._durable_next: int | None = None
         self._waits_for_schema = False
 
@@ -236,6 +238,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         batch = self._take() if self._records else []
         if batch:
             self._was_empty = False
+            self._polling.found()
         elif self._next == len(self._records):
             self._records, self._next = [], 0
             read_until = self._liveness.read_until(self._offset)
@@ -246,8 +249,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
 
     @override
     def next_awake(self) -> datetime | None:
-        """While idle, poll every ``_IDLE``. Bytewax polls every millisecond by default, at which six idle partitions use 10 % of a core."""
-        return datetime.now(UTC) + _IDLE if self._was_empty else None
+        """While idle, poll less often than Bytewax does by default, which is every millisecond."""
+        return self._polling.next_awake() if self._was_empty else None
 
     @override
     def snapshot(self) -> Snapshot:

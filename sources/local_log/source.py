@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from typing_extensions import override
 from sources.batching import BatchAction, BatchPolicy
 from sources.errors import OffsetGapError, SourceError
 from sources.headers import traceparent_of
+from sources.idle_polling import IdlePolling
 from sources.local_log.reader import LogReader, Stored
 from sources.log_time import MIN_TIME, LogTime
 from sources.positions import Position, Positions
@@ -32,7 +33,6 @@ _LOG = logging.getLogger(__name__)
 ACCEPT_GAP_SETTING: Final = "ONRAMP_EVENT_LOG_ACCEPT_GAP"
 NAME: Final = "event-log"
 """The topic of the messages, and of the partitions in the recovery store: the directory may move."""
-_IDLE: Final = timedelta(milliseconds=5)
 _LOOK_S: Final = 0.2  # between two looks at the bounds of an idle partition; its log time moves in steps of a second
 _VERSION: Final = 1
 _OTHER: Final = "an older copy of the log was put back, and written since"
@@ -105,6 +105,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._next = 0
         self._at_end = False
         self._was_empty = False
+        self._polling = IdlePolling()
         self._look_at = 0.0
         self._reader = LogReader(source.directory)
         try:
@@ -127,12 +128,13 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._next == len(self._rows) and not self._fetch():
             return []
         self._was_empty = False
+        self._polling.found()
         return self._take()
 
     @override
     def next_awake(self) -> datetime | None:
-        """While idle, poll every ``_IDLE``, as the Kafka source does."""
-        return datetime.now(UTC) + _IDLE if self._was_empty else None
+        """While idle, poll as the Kafka source does."""
+        return self._polling.next_awake() if self._was_empty else None
 
     @override
     def snapshot(self) -> Snapshot:

@@ -1,0 +1,37 @@
+"""How often an idle partition is polled: soon after a message often, later seldom. A caught-up job then costs little."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+SHORTEST_MS: Final = 5
+LONGEST_MS: Final = 40
+"""The longest time that a message waits in an idle partition, and by which an epoch ends late: Bytewax ends it when all partitions are
+awake."""
+_SHARE: Final = 50
+"""The pause is a fiftieth of the time since the last message: 5 ms for half a second, 40 ms from two seconds on."""
+
+
+class IdlePolling:
+    """Polls one partition. Call ``found`` for each batch, and ``next_awake`` while there is none.
+
+    Pauses end on a common grid, so that all idle partitions of a worker are polled in one go.
+    """
+
+    __slots__ = ("_found_at",)
+
+    def __init__(self) -> None:
+        self._found_at = time.monotonic()
+
+    def found(self) -> None:
+        """There was a message."""
+        self._found_at = time.monotonic()
+
+    def next_awake(self) -> datetime:
+        """Return when to poll again."""
+        pause, wanted = SHORTEST_MS, (time.monotonic() - self._found_at) * 1000 / _SHARE
+        while pause < min(wanted, LONGEST_MS):
+            pause *= 2
+        return datetime.fromtimestamp((time.time_ns() // 1_000_000 // pause + 1) * pause / 1000, UTC)

@@ -1,0 +1,47 @@
+"""How often idle partitions are polled."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from sources.idle_polling import LONGEST_MS, SHORTEST_MS, IdlePolling
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    seconds = [1_000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(time, "time_ns", lambda: int((1_700_000_000 + seconds[0]) * 1e9))
+    return seconds
+
+
+def pause_ms(polling: IdlePolling) -> float:
+    return round((polling.next_awake() - datetime.fromtimestamp(time.time_ns() / 1e9, UTC)).total_seconds() * 1000, 3)
+
+
+def test_the_longer_nothing_comes_the_more_seldom_it_is_polled(clock: list[float]) -> None:
+    polling, pauses = IdlePolling(), []
+    for idle_s in (0.0, 0.2, 0.4, 1.6, 60.0):
+        clock[0] = 1_000.0 + idle_s
+        pauses.append(pause_ms(polling))
+    assert pauses == [SHORTEST_MS, SHORTEST_MS, 10, LONGEST_MS, LONGEST_MS]
+
+
+def test_after_a_message_it_is_polled_often_again(clock: list[float]) -> None:
+    polling = IdlePolling()
+    clock[0] += 60.0
+    polling.found()
+    assert pause_ms(polling) == SHORTEST_MS
+
+
+def test_partitions_that_became_idle_at_different_times_are_polled_together(clock: list[float]) -> None:
+    first = IdlePolling()
+    clock[0] += 0.013
+    second = IdlePolling()
+    clock[0] += 60.007
+    at = first.next_awake()
+    clock[0] += 0.011
+    assert second.next_awake() == at
