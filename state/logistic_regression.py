@@ -165,50 +165,63 @@ class _Problem:
         left, right = np.triu_indices(self._columns.shape[1])
         self._pairs: Final = (self._columns[:, left] * self._width + self._columns[:, right]).ravel()
         self._repeats: Final = len(left)
-        self._won, self._tried, self._centre, self._precision = won, tried, centre, precision
+        self._won, self._tried, self._precision = won, tried, precision
+        self._flat_columns: Final = self._columns.ravel()
+        self._prior: Final = np.zeros(self._size)
+        self._prior[0] = centre
+        self._padded: Final = np.zeros(self._width)  # room for the effects and the one fixed to 0
 
     def start(self) -> Floats:
-        effects = np.zeros(self._size)
-        effects[0] = self._centre
-        return effects
+        return self._prior.copy()
 
     def mode(self, effects: Floats, variances: Floats, tolerance: float) -> Floats:
         """Newton's method from ``effects``, until the step (squared, in posterior standard deviations) is below ``tolerance``."""
         precisions = self._precisions(variances)
-        height = self._height(effects, precisions)
+        logits = self._logits(effects)
+        height = self._height(effects, logits, precisions)
         for _ in range(_MOST_STEPS):
-            slope, curvature = self._curve(effects, precisions)
+            slope, curvature = self._curve(effects, logits, precisions)
             step = np.linalg.solve(curvature, slope)
             if float(slope @ step) < tolerance:
                 return effects + step
             length = 1.0
-            while (there := self._height(effects + length * step, precisions)) < height and length > _SHORTEST:
+            while True:
+                there = effects + length * step
+                logits = self._logits(there)
+                new = self._height(there, logits, precisions)
+                if new >= height or length <= _SHORTEST:
+                    break
                 length /= 2.0
-            effects, height = effects + length * step, there
+            effects, height = there, new
         return effects
 
     def covariance(self, effects: Floats, variances: Floats) -> Floats:
         """Inverse of the posterior's curvature at ``effects``."""
-        covariance = np.linalg.inv(self._curve(effects, self._precisions(variances))[1])
+        covariance = np.linalg.inv(self._curve(effects, self._logits(effects), self._precisions(variances))[1])
         return (covariance + covariance.T) / 2.0
 
     def _precisions(self, variances: Floats) -> Floats:
         return np.concatenate(([self._precision], np.repeat(1.0 / variances, self._sizes)))
 
-    def _curve(self, effects: Floats, precisions: Floats) -> tuple[Floats, Floats]:
-        rate = sigmoid(np.append(effects, 0.0)[self._columns].sum(axis=1))
+    def _logits(self, effects: Floats) -> Floats:
+        """The logit of each cell."""
+        self._padded[:-1] = effects
+        logits: Floats = self._padded[self._columns].sum(axis=1)
+        return logits
+
+    def _curve(self, effects: Floats, logits: Floats, precisions: Floats) -> tuple[Floats, Floats]:
+        rate = sigmoid(logits)
         rest = np.repeat(self._won - self._tried * rate, self._columns.shape[1])
-        slope = np.bincount(self._columns.ravel(), rest, self._width)[: self._size] - precisions * (effects - self.start())
+        slope = np.bincount(self._flat_columns, rest, self._width)[: self._size] - precisions * (effects - self._prior)
         weights = np.repeat(self._tried * rate * (1.0 - rate), self._repeats)
         # Without cells, bincount returns integers.
-        sums: Floats = np.bincount(self._pairs, weights, self._width**2).astype(np.float64)
+        sums: Floats = np.bincount(self._pairs, weights, self._width**2).astype(np.float64, copy=False)
         upper = sums.reshape(self._width, self._width)[: self._size, : self._size]
         # Groups are in order, so pairs fill the upper half only, each pair of different effects once.
-        curvature = upper + upper.T
-        np.fill_diagonal(curvature, np.diag(upper) + precisions)
+        curvature: Floats = upper + upper.T
+        curvature.reshape(-1)[:: self._size + 1] = upper.diagonal() + precisions
         return slope, curvature
 
-    def _height(self, effects: Floats, precisions: Floats) -> float:
-        logits = np.append(effects, 0.0)[self._columns].sum(axis=1)
+    def _height(self, effects: Floats, logits: Floats, precisions: Floats) -> float:
         likelihood = float((self._won * logits - self._tried * np.logaddexp(0.0, logits)).sum())
-        return likelihood - 0.5 * float((precisions * (effects - self.start()) ** 2).sum())
+        return likelihood - 0.5 * float((precisions * (effects - self._prior) ** 2).sum())

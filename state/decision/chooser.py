@@ -135,9 +135,10 @@ class Chooser:
     def _fit_facts(self, tenant: str, trigger: str, live: list[str], fit: FitResult) -> list[Fact]:
         """Rows of one fit: the posteriors of live arms with new outcomes, over all contexts (``*``) and by context, and stopped arms."""
         changed = [(arm, context) for arm, context in fit.changed if arm in live][:MOST_CONTEXTS_PUBLISHED]
+        published = [(arm, "*", fit.posterior.rate(arm, "*")) for arm in dict.fromkeys(arm for arm, _ in changed)]
+        published += [(arm, context, rate) for (arm, context), rate in zip(changed, fit.posterior.rates_of(changed), strict=True)]
         facts: list[Fact] = []
-        for arm, context in [*((arm, "*") for arm in dict.fromkeys(arm for arm, _ in changed)), *changed]:
-            alpha, beta = fit.posterior.rate(arm, context)
+        for arm, context, (alpha, beta) in published:
             facts.append(
                 PosteriorFact(
                     tenant_id=tenant,

@@ -47,12 +47,12 @@ class Posterior:
         parts = [tuple(key.split("|", 2)) for key in cells]
         names = [(arm, segment, step, f"{arm}|{segment}", f"{arm}|{step}") for arm, step, segment in parts]
         counts = np.array(list(cells.values()), dtype=np.float64).reshape(-1, 2)
-        tried = counts.sum(axis=1)
+        tried: list[float] = counts.sum(axis=1).tolist()
         self._levels: Final[list[dict[str, int]]] = []
         for group, most in enumerate(MOST_LEVELS.values()):
             weights: dict[str, float] = {}
             for name, weight in zip(names, tried, strict=True):
-                weights[name[group]] = weights.get(name[group], 0.0) + float(weight)
+                weights[name[group]] = weights.get(name[group], 0.0) + weight
             kept = sorted(weights, key=lambda each: (-weights[each], each))[:most]
             self._levels.append({name: level for level, name in enumerate(kept)})
         groups = [Group(len(levels), sd) for levels, sd in zip(self._levels, SPREADS.values(), strict=True)]
@@ -62,7 +62,7 @@ class Posterior:
         seen: dict[str, list[str]] = {}
         for (arm, step, segment), weight in zip(parts, tried, strict=True):
             context = f"{step}|{segment}"
-            everywhere[context] = everywhere.get(context, 0.0) + float(weight)
+            everywhere[context] = everywhere.get(context, 0.0) + weight
             seen.setdefault(arm, []).append(context)
         self._seen: Final = {arm: [(context, everywhere[context]) for context in contexts] for arm, contexts in seen.items()}
 
@@ -73,10 +73,16 @@ class Posterior:
     def rate(self, arm: str, context: str) -> Beta:
         """Posterior rate of ``arm`` in ``context``; for ``*`` over the contexts in which it was tried, weighted by their frequency."""
         if context != "*":
-            mean, variance = rates(*self.fit.predict_each(self.rows([(arm, context)])))
-            return _beta(float(mean[0]), float(variance[0]))
+            return self.rates_of([(arm, context)])[0]
         average, variance = self._averages([arm], self._contexts_of(arm))
         return _beta(float(average[0]), float(variance[0, 0]))
+
+    def rates_of(self, pairs: Sequence[tuple[str, str]]) -> list[Beta]:
+        """Posterior rate of each (arm, context)."""
+        if not pairs:
+            return []
+        mean, variance = rates(*self.fit.predict_each(self.rows(pairs)))
+        return list(map(_beta, mean.tolist(), variance.tolist()))
 
     def expected_rates(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Posterior mean rate of each (arm, context), clipped away from 0 and 1."""
