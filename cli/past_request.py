@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from state.catalog.plan import Plan
 from state.decision.guidance import wording_context
-from state.decision.wording_request import REASONS, WordingRequest, consider
+from state.decision.wording_request import WordingRequest, consider
 from state.events import Event
 from state.ids import Keys
 from state.person.arrivals import VisitorMerged
@@ -20,6 +20,7 @@ from state.person.progress import completed
 from state.person.visitor import Stitcher, Visitor
 from state.records.recommendation import Recommendation
 from state.times import rfc3339
+from state.vocabulary import WORDING_REASONS
 
 if TYPE_CHECKING:
     from reports.facts import Facts
@@ -83,7 +84,7 @@ def find_request(facts: Facts, plan: Plan, tenant: str, user: str) -> WordingReq
         at=row["created"],
     )
     if not isinstance(found, WordingRequest):
-        raise NoWordingRequestError(f"no model is asked about {user}: {REASONS.get(found.reason, found.reason)}.")
+        raise NoWordingRequestError(f"no model is asked about {user}: {WORDING_REASONS.get(found.reason, found.reason)}.")
     return found
 
 

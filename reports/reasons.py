@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from state.decision.wording_request import REASONS as WORDING
-from state.vocabulary import REASONS
+from state.vocabulary import REASONS, WORDING_REASONS
 
 _WITHDRAWN: Final = {"step_completed": "the step was completed", "path_changed": "the user moved to another path"}
 
@@ -85,4 +84,4 @@ def why_template(reason: str) -> str:
     """Why a decision kept its template, or the code itself where it is unknown."""
     if reason.startswith(_ERROR):
         return _MODEL["internal"]
-    return _MODEL.get(reason) or WORDING.get(reason) or reason
+    return _MODEL.get(reason) or WORDING_REASONS.get(reason) or reason

@@ -72,3 +72,19 @@ REASONS: Final[dict[str, str]] = {
 """Reason code of a non-decision → its description."""
 
 STEP_STATUS: Final = ("locked", "current", "completed")
+
+WORDING_REASONS: Final[dict[str, str]] = {
+    # before a model is asked
+    "no_wording": "the catalog allows no texts by a model",
+    "rules_group": "the user is in the group that is guided by rule",
+    "template_share": "drawn to keep the template, so that the two can be compared",
+    "no_consent": "the user switched off texts that a model writes",
+    "cold_start": "too few events of the user are known",
+    "language": "the user's language is not among the catalog's `languages`",
+    # while the call waits
+    "shown_first": "the template was shown before the answer came",
+    "superseded": "newer guidance replaced it",
+    "forgotten": "the user was deleted",
+    "shed": "too many calls were waiting",
+}
+"""Why a decision kept its template. The client (``llm/client/failures.py``) and the guardrails (``llm/guardrails/``) have more codes."""

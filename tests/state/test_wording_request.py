@@ -14,13 +14,14 @@ from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.decision.composer import Composer
 from state.decision.messages import Decision, DecisionRequest, WordingContext
-from state.decision.wording_request import REASONS, WordingRequest, WordingSkipped, cache_key, consider, locale_for, prompt_for
+from state.decision.wording_request import WordingRequest, WordingSkipped, cache_key, consider, locale_for, prompt_for
 from state.duration import HOUR, MINUTE
 from state.events import Event
 from state.person import snapshot
 from state.person.person import Person
 from state.person.recent import MAX_NOTE, NOTES_KEPT
 from state.records.recommendation import MarkShown
+from state.vocabulary import WORDING_REASONS
 from tests.state.lives import KEYS, Life, catalog, event, signup
 
 WORDING = """\
@@ -89,7 +90,7 @@ def kept(made: Decision, plan: Plan = OPEN) -> str:
 )
 def test_each_reason_against(reason: str, made: Decision) -> None:
     assert kept(made) == reason
-    assert reason in REASONS
+    assert reason in WORDING_REASONS
 
 
 def test_without_a_policy_or_a_model_nothing_is_worded() -> None:
@@ -122,7 +123,7 @@ def test_where_all_keep_the_template_they_are_told_so() -> None:
 def test_every_decision_ends_in_a_wish_or_a_known_reason(made: Decision) -> None:
     found = considered(PLAN, made)
     if isinstance(found, WordingSkipped):
-        assert found.reason in REASONS
+        assert found.reason in WORDING_REASONS
     else:
         assert made.request.group != "rules"
         assert made.request.context is not None
