@@ -6,8 +6,6 @@ window, and a resume neither doubles nor loses a count (docs/adr/0006).
 
 from __future__ import annotations
 
-from collections import Counter
-
 from state.duration import MINUTE
 from state.person.collector import Row
 from state.records.facts import DecisionFact, EventFact, OutcomeFact, ProgressFact, SignalFact, StepMetricFact
@@ -20,21 +18,28 @@ def with_metrics(rows: list[Row]) -> list[Row]:
 
 def step_metrics(rows: list[Row]) -> list[StepMetricFact]:
     """Partials of one batch: counts by minute, step, metric and label."""
-    counts: Counter[tuple[str, int, str, str, str, str]] = Counter()
+    events: dict[tuple[str, int, str], int] = {}
+    counts: dict[tuple[str, int, str, str, str, str], int] = {}
     for row in rows:
-        if isinstance(row, EventFact):
+        if isinstance(row, EventFact):  # most rows; they have no step
             if row.status == "applied":
-                counts[row.tenant_id, row.timestamp // MINUTE, "", "", "event", row.event_type] += 1
-        elif isinstance(row, DecisionFact):
+                event = row.tenant_id, row.timestamp // MINUTE, row.event_type
+                events[event] = events.get(event, 0) + 1
+            continue
+        if isinstance(row, DecisionFact):
             metric, label = ("decision", row.trigger) if row.outcome == "decided" else ("non_decision", row.reason)
-            counts[row.tenant_id, row.decided_at // MINUTE, row.path_id, row.step_id, metric, label] += 1
+            key = row.tenant_id, row.decided_at // MINUTE, row.path_id, row.step_id, metric, label
         elif isinstance(row, SignalFact):
-            counts[row.tenant_id, row.detected_at // MINUTE, row.path_id, row.step_id, "signal", row.trigger] += 1
+            key = row.tenant_id, row.detected_at // MINUTE, row.path_id, row.step_id, "signal", row.trigger
         elif isinstance(row, OutcomeFact):
-            counts[row.tenant_id, row.occurred_at // MINUTE, row.path_id, row.step_id, row.kind, row.trigger] += 1
+            key = row.tenant_id, row.occurred_at // MINUTE, row.path_id, row.step_id, row.kind, row.trigger
         elif isinstance(row, ProgressFact) and row.status == "completed":
-            counts[row.tenant_id, row.completed_at // MINUTE, row.path_id, row.step_id, "completed", ""] += 1
+            key = row.tenant_id, row.completed_at // MINUTE, row.path_id, row.step_id, "completed", ""
+        else:
+            continue
+        counts[key] = counts.get(key, 0) + 1
+    partials = [((tenant, minute, "", "", "event", name), count) for (tenant, minute, name), count in events.items()]
     return [
         StepMetricFact(tenant_id=tenant, minute=minute * MINUTE, path_id=path, step_id=step, metric=metric, label=label, count=count)
-        for (tenant, minute, path, step, metric, label), count in counts.items()
+        for (tenant, minute, path, step, metric, label), count in (*partials, *counts.items())
     ]
