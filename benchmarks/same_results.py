@@ -45,10 +45,10 @@ TIMEOUT: Final = 600.0
 """Seconds for one command. A demo of 300 people takes 20 on a quiet core."""
 
 _READ: Final = """
-import fcntl, json, sys
+import contextlib, fcntl, json, sys
 import clickhouse_connect
-with open(sys.argv[1] + "/status", "r+") as status:
-    fcntl.flock(status, fcntl.LOCK_EX)  # the process that serves a directory ends some seconds after its last user
+with contextlib.suppress(FileNotFoundError), open(sys.argv[1] + "/status", "r+") as status:
+    fcntl.flock(status, fcntl.LOCK_EX)  # the process that serves a directory ends some seconds after its last user, and removes the file
 client = clickhouse_connect.get_client(interface="chdb", path=sys.argv[1], database="onramp")
 names = client.query("SELECT name FROM system.tables WHERE database = 'onramp' AND engine LIKE '%MergeTree' ORDER BY name").result_rows
 for (name,) in names:

@@ -61,6 +61,22 @@ def test_extreme_certainties_do_not_break_the_numbers(arms: int, spread: float) 
         assert probability_best(np.linspace(0.0, 1e4, arms), spread * np.eye(arms) + 5.0) == pytest.approx([0.0] * (arms - 1) + [1.0])
 
 
+def outcomes_until_a_fit(segments: int) -> int:
+    """How many outcomes a learner takes that knows so many segments."""
+    cells = {f"{arm}|x|{segment}": Cell(successes=1.0, failures=2.0) for arm in ARMS for segment in range(segments)}
+    learner = Bandit(POLICY, Learner(version=100, fitted=100, origin=AT, fitted_at=AT, contexts=cells))
+    for number in range(1, 100):
+        learner.observe("a", "x|0", True, AT + number)
+        if learner.learn(AT + number, ARMS):
+            return number
+    raise AssertionError("never fitted")
+
+
+def test_a_learner_with_many_effects_waits_for_more_outcomes() -> None:
+    assert outcomes_until_a_fit(2) == bandit.REFIT_SOON
+    assert outcomes_until_a_fit(60) == (1 + 3 + 60 + 1 + 160 + 3) // bandit.EFFECTS_PER_OUTCOME
+
+
 weights = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8).filter(lambda each: sum(each) > 0.01)
 
 

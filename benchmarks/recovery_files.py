@@ -1,0 +1,128 @@
+"""Measures what the number of files of the recovery store costs: ``python -m benchmarks.recovery_files [--files N …] [--keys N]``.
+
+A bare Bytewax flow with keys of 800 bytes. *Pause*: from the snapshot of the source to its next batch, in epochs of half a second in each
+of which 500 keys change. *Resume*: a run that finds ``--keys`` keys in the store and no input. Prints one line for each number of files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from bytewax.operators import StatefulBatchLogic
+from bytewax.outputs import DynamicSink, StatelessSinkPartition
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.run import cli_main
+
+CHANGED: Final = 500
+_EPOCH: Final = timedelta(seconds=0.5)
+_LONG: Final = timedelta(hours=1)
+_STATE: Final = b"x" * 800
+
+Item = tuple[str, int]
+
+
+class _Source(FixedPartitionedSource[Item, int]):
+    """Emits ``CHANGED`` of ``keys`` keys in each of ``epochs`` epochs, or all in the first if that is 0. ``pauses`` is filled meanwhile."""
+
+    def __init__(self, keys: int, epochs: int) -> None:
+        self.keys, self.epochs = keys, epochs
+        self.pauses: list[float] = []
+
+    def list_parts(self) -> list[str]:
+        return ["keys"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _Keys:  # noqa: ARG002 -- the engine's signature
+        return _Keys(self, resume_state or 0)
+
+
+class _Keys(StatefulSourcePartition[Item, int]):
+    def __init__(self, source: _Source, done: int) -> None:
+        self._source, self._done = source, done
+        self._batches = self._all() if source.epochs == 0 else self._by_epoch()
+        self._snapshot_at: float | None = None
+
+    def next_batch(self) -> list[Item]:
+        if self._snapshot_at is not None:
+            self._source.pauses.append(time.perf_counter() - self._snapshot_at)
+            self._snapshot_at = None
+        return next(self._batches)
+
+    def next_awake(self) -> datetime | None:
+        return datetime.now(UTC) + timedelta(milliseconds=5) if self._source.epochs else None
+
+    def snapshot(self) -> int:
+        self._snapshot_at = time.perf_counter()
+        return self._done
+
+    def _all(self) -> Iterator[list[Item]]:
+        while self._done < self._source.keys:
+            self._done += 1_000
+            yield [(f"{number * 2_654_435_761 % 2**32:08x}", 1) for number in range(self._done - 1_000, self._done)]
+
+    def _by_epoch(self) -> Iterator[list[Item]]:
+        for epoch in range(self._source.epochs):
+            yield [(f"{(epoch * CHANGED + number) % self._source.keys}", 1) for number in range(CHANGED)]
+            while len(self._source.pauses) <= epoch:
+                yield []
+
+
+class _State(StatefulBatchLogic[int, int, bytes]):
+    def on_batch(self, values: list[int]) -> tuple[list[int], bool]:  # noqa: ARG002 -- the engine's signature
+        return [], False
+
+    def snapshot(self) -> bytes:
+        return _STATE
+
+
+class _Nowhere(DynamicSink[Any]):
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> _Discard:  # noqa: ARG002 -- the engine's signature
+        return _Discard()
+
+
+class _Discard(StatelessSinkPartition[Any]):
+    def write_batch(self, items: list[Any]) -> None:
+        """Discard ``items``."""
+
+
+def _run(source: _Source, directory: str, epoch: timedelta) -> float:
+    """Run the flow to its end; return its seconds of CPU."""
+    flow = Dataflow("keys")
+    kept = op.stateful_batch("state", op.input("input", flow, source), lambda _state: _State())
+    op.output("output", kept, _Nowhere())
+    began = time.process_time()
+    cli_main(flow, epoch_interval=epoch, recovery_config=RecoveryConfig(directory))  # type: ignore[no-untyped-call]
+    return time.process_time() - began
+
+
+def main() -> None:
+    """Run both measurements for each number of files."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--files", type=int, nargs="+", default=[1, 16, 32, 64, 128])
+    parser.add_argument("--keys", type=int, default=100_000, help="keys that a resume finds (default: 100000)")
+    parser.add_argument("--epochs", type=int, default=15, help="epochs for the pause (default: 15)")
+    given = parser.parse_args()
+    for files in given.files:
+        source = _Source(20_000, given.epochs)
+        with tempfile.TemporaryDirectory() as directory:
+            init_db_dir(directory, files)  # type: ignore[no-untyped-call]
+            cpu = _run(source, directory, _EPOCH) / given.epochs
+        with tempfile.TemporaryDirectory() as directory:
+            init_db_dir(directory, files)  # type: ignore[no-untyped-call]
+            _run(_Source(given.keys, 0), directory, _LONG)
+            resume = _run(_Source(given.keys, 0), directory, _LONG)
+        pause, longest = statistics.median(source.pauses) * 1000, max(source.pauses) * 1000
+        epoch = f"pause {pause:7.1f} ms, longest {longest:7.1f} ms, {cpu * 1000:6.1f} ms of CPU"
+        print(f"{files:4} files: {epoch}, resume {resume:5.1f} s of CPU", flush=True)
+
+
+if __name__ == "__main__":
+    main()
