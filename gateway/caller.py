@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from gateway.plain_events import PlainEvents
 from state.events import Event
 from state.vocabulary import SWITCHED
 
@@ -15,6 +16,10 @@ Kind = Literal["publishable", "server", "user"]
 EXPOSURES: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss"})
 NOT_FROM_PAGES: Final = frozenset({"preferences_changed", "step_completed", "user_deleted", "identity_merged"})
 """What no publishable key sends. The browser snippet has the list too, in ``gateway/browser/src/client.ts``."""
+
+
+_CLAIMS: Final = frozenset({"user_deleted", "identity_merged"})
+"""What a user token sends only in part, or not at all."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -50,6 +55,16 @@ class SenderRules:
         """``issued``: whether this system signed a recommendation id. ``claim``: whether the caller may take over a visitor."""
         self._issued = issued
         self._claim = claim
+
+    def allow(self, events: PlainEvents, caller: Caller) -> bool:
+        """Whether ``caller`` may certainly send all of the events. False where ``fault_of`` must look at each."""
+        if events.tenants != {caller.tenant} or SWITCHED in events.types:
+            return False
+        if caller.kind == "server":
+            return True
+        if caller.kind == "publishable":
+            return events.types.isdisjoint(NOT_FROM_PAGES | EXPOSURES)
+        return not events.visitors and set(events.users) == {caller.user} and events.types.isdisjoint(_CLAIMS)
 
     def fault_of(self, event: Event, caller: Caller) -> Fault | None:
         """Return why ``caller`` may not send ``event``, or None. The event is valid."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any, Final
 
 from starlette.types import Scope
@@ -12,6 +13,7 @@ from gateway.caller import Caller, Fault, SenderRules
 from gateway.errors import RefusedError, too_many, unavailable
 from gateway.event_log import Log, OversizeError, Record, UnavailableError
 from gateway.headers import headers_in
+from gateway.plain_events import read_plain
 from gateway.quota import Quota
 from gateway.rate_limit import RateLimiter
 from gateway.validation import check, complete, faults_of, first_fault, id_of, needs_completion
@@ -105,9 +107,13 @@ class Ingest:
         ids: list[str] = []
         records: list[Record] = []
         rejected: list[Rejected] = []
-        incomplete = needs_completion(caller)
-        for index, sent in enumerate(values):
-            value = complete(sent, caller) if incomplete else sent
+        if needs_completion(caller):
+            values = [complete(value, caller) for value in values]
+        plain = read_plain(values, now)
+        if plain is not None and self._rules.allow(plain, caller):
+            keys = map(str.encode, plain.users)
+            return plain.ids, list(map(Record, keys, values, repeat(headers))), []
+        for index, value in enumerate(values):
             event = check(value, now)
             if type(event) is Event:
                 fault = self._rules.fault_of(event, caller)

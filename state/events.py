@@ -64,13 +64,13 @@ REJECTIONS: Final[dict[str, str]] = {
 }
 """Reason code of a rejected message → its description."""
 
-_HIDDEN: Final = re.compile(
+HIDDEN: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f"  # control characters
     r"\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\U000e0000-\U000e007f"
     r"\ufff9-\ufffd]"  # U+FFFD replaced something else: two ids that were damaged so could be one
 )
 """Two ids that differ in such a character look the same. Joiners (U+200C, U+200D) belong to scripts and emoji."""
-_NOT_IN_TENANT: Final = re.compile(r"[:{}]")
+NOT_IN_TENANT: Final = re.compile(r"[:{}]")
 """Redis keys separate tenant and user by a colon, and braces are the cluster's hash tag. With them, keys of two tenants could be equal."""
 
 
@@ -137,14 +137,14 @@ class _RejectError(Exception):
 def peek_timestamp(value: bytes) -> int | None:
     """Event time of a message in milliseconds, or ``None`` where it has none. Fast; validates nothing else."""
     try:
-        return _milliseconds(_timestamp_decoder.decode(value).timestamp)
+        return milliseconds(_timestamp_decoder.decode(value).timestamp)
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
         pass
     mended, leap = _mend(value)
     if mended is value:
         return None
     try:
-        return _milliseconds(_timestamp_decoder.decode(mended).timestamp) + leap
+        return milliseconds(_timestamp_decoder.decode(mended).timestamp) + leap
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
         return None
 
@@ -154,7 +154,8 @@ def may_switch(value: bytes) -> bool:
     return _SWITCHED in value
 
 
-def _milliseconds(moment: datetime) -> int:
+def milliseconds(moment: datetime) -> int:
+    """Return milliseconds since 1970 UTC. Raises ``OverflowError`` for a moment that has none."""
     return round(moment.timestamp() * 1000)
 
 
@@ -207,12 +208,12 @@ def _decode(message: Message) -> Event:
     if wire.schema_version != 1:
         raise _RejectError("unsupported_schema_version", f"schemaVersion {wire.schema_version} is not supported; send 1")
     ids = user + event_id
-    if not (ids.isascii() and ids.isprintable()) and _HIDDEN.search(ids):
-        raise _RejectError("bad_user_id" if _HIDDEN.search(user) else "bad_event_id")
+    if not (ids.isascii() and ids.isprintable()) and HIDDEN.search(ids):
+        raise _RejectError("bad_user_id" if HIDDEN.search(user) else "bad_event_id")
     if event_id in PLACEHOLDER_IDS or event_id.isspace() or (event_id[0] in TAG_BEGINS and is_placeholder_id(event_id)):
         raise _placeholder("eventId", event_id)
     if wire.tenant_id != "default":
-        if _HIDDEN.search(wire.tenant_id) or _NOT_IN_TENANT.search(wire.tenant_id):
+        if HIDDEN.search(wire.tenant_id) or NOT_IN_TENANT.search(wire.tenant_id):
             raise _RejectError("bad_tenant_id")
         if is_placeholder_id(wire.tenant_id):
             raise _placeholder("tenantId", wire.tenant_id)
@@ -231,7 +232,7 @@ def _decode(message: Message) -> Event:
         if not isinstance(given, str) or not given:
             raise _RejectError("bad_payload", f"payload of {wire.event_type} needs {needed}, a non-empty string")
         if needed == "previousId":
-            if len(given) > 256 or _HIDDEN.search(given):
+            if len(given) > 256 or HIDDEN.search(given):
                 raise _RejectError("bad_payload", "previousId is not an id")
             if is_placeholder_id(given):
                 raise _placeholder("previousId", given)
@@ -276,6 +277,15 @@ def _anonymous_id(wire: _Wire) -> str:
 
 def _placeholder(field: str, text: str) -> _RejectError:
     return _RejectError("placeholder_id", f"{field} is {text[:64]!r}, which stands for nobody; leave it out until there is an id")
+
+
+def is_storable(payload: dict[str, Any]) -> bool:
+    """Whether snapshots can hold the payload: no nesting beyond ``MAX_DEPTH``, no integer beyond 64 bits."""
+    try:
+        _check_storable(payload, MAX_DEPTH)
+    except _RejectError:
+        return False
+    return True
 
 
 _LONG_NUMBER: Final = re.compile(rb"\d{19}")
@@ -337,7 +347,7 @@ def _decode_mended(value: bytes, error: Exception) -> tuple[_Wire, int, dict[str
         raise _diagnose(value, error) from None
     try:
         wire = _wire_decoder.decode(mended)
-        return wire, _milliseconds(wire.timestamp) + leap, _object_decoder.decode(wire.payload)
+        return wire, milliseconds(wire.timestamp) + leap, _object_decoder.decode(wire.payload)
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as broken:
         raise _diagnose(mended, broken) from None
 
