@@ -7,6 +7,7 @@ script with ``integrity``, which a browser runs only if it may read it.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,9 +46,9 @@ class Cors:
             await send({"type": "http.response.body", "body": b""})
             return
 
-        async def with_headers(message: Message) -> None:
+        def with_headers(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *_READABLE]
-            await send(message)
+            return send(message)
 
         await self._app(scope, receive, with_headers)

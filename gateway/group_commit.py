@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway.event_log import Record, UnavailableError
 
@@ -35,6 +35,14 @@ class BlockingLog(Protocol):
         """Close the log, after an append that still runs. Blocks."""
 
 
+class _Request(NamedTuple):
+    """What waits for a commit. ``deadline`` is in the time of the event loop."""
+
+    records: Sequence[Record]
+    stored: asyncio.Future[None]
+    deadline: float
+
+
 class GroupCommitLog:
     """Writes to ``log`` from one thread of its own. Use it on one event loop."""
 
@@ -53,7 +61,9 @@ class GroupCommitLog:
         self._log = log
         self._acknowledge_seconds = acknowledge_seconds
         self._failures = failures
-        self._waiting: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
+        self._waiting: list[_Request] = []
+        self._writing: list[_Request] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting_bytes = 0
         self._writer: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="event-log")
@@ -69,17 +79,14 @@ class GroupCommitLog:
         if self._waiting_bytes >= MOST_WAITING_BYTES:
             raise UnavailableError("the event log is slower than its input", retry_after=2)
         loop = asyncio.get_running_loop()
-        stored: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((records, stored))
+        request = _Request(records, loop.create_future(), loop.time() + self._acknowledge_seconds)
+        self._waiting.append(request)
         self._waiting_bytes += _size(records)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
-        # A timer that is cancelled costs a tenth of `asyncio.wait_for`. The commit may still succeed after it.
-        timer = loop.call_later(self._acknowledge_seconds, self._give_up, stored)
-        try:
-            await stored
-        finally:
-            timer.cancel()
+        if self._timer is None:  # one for all requests: each of its own would cost as much as the queue
+            self._timer = loop.call_at(request.deadline, self._give_up)
+        await request.stored
 
     @property
     def waiting(self) -> int:
@@ -95,16 +102,26 @@ class GroupCommitLog:
         """Wait for the commits under way, some seconds at most, and close the log."""
         if self._writer is not None:
             await asyncio.wait((self._writer,), timeout=_CLOSE_SECONDS)
+        if self._timer is not None:
+            self._timer.cancel()
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._thread, self._log.close), _CLOSE_SECONDS)
         self._thread.shutdown(wait=False)
 
-    def _give_up(self, stored: asyncio.Future[None]) -> None:
-        if not stored.done():
+    def _give_up(self) -> None:
+        """Answer the requests whose time is over; their commit may still succeed. Look again when that of the next one is."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        for request in (*self._writing, *self._waiting):  # the oldest come first
+            if request.stored.done():
+                continue
+            if request.deadline > loop.time():
+                self._timer = loop.call_at(request.deadline, self._give_up)
+                return
             sentence = f"the event log did not acknowledge within {self._acknowledge_seconds:g} seconds"
             self._hangs = True
             self._note(sentence)
-            stored.set_exception(UnavailableError(sentence, retry_after=2))
+            request.stored.set_exception(UnavailableError(sentence, retry_after=2))
 
     def _note(self, sentence: str) -> None:
         if self._fault is None:
@@ -114,8 +131,8 @@ class GroupCommitLog:
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            group, self._waiting, self._waiting_bytes = self._waiting, [], 0
-            records = [record for some, _ in group for record in some]
+            self._writing, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            records = [record for request in self._writing for record in request.records]
             error: UnavailableError | None = None
             try:
                 await loop.run_in_executor(self._thread, self._log.append, records)
@@ -130,14 +147,14 @@ class GroupCommitLog:
             if error is None and self._fault is not None:
                 _LOG.info("the event log stores events again")
                 self._fault = None
-            for _, stored in group:
-                if stored.done():
+            for request in self._writing:
+                if request.stored.done():
                     continue
                 if error is None:
-                    stored.set_result(None)
+                    request.stored.set_result(None)
                 else:
-                    stored.set_exception(UnavailableError(str(error), retry_after=error.retry_after))
-        self._writer = None
+                    request.stored.set_exception(UnavailableError(str(error), retry_after=error.retry_after))
+        self._writing, self._writer = [], None
 
 
 def _size(records: Sequence[Record]) -> int:

@@ -24,6 +24,8 @@ MOST_EVENTS: Final = 1000
 """Events in one request."""
 MOST_DETAILED: Final = 100
 """Rejected events of one request whose every fault is listed; of the others only the first. It bounds what a hostile batch costs."""
+_SEVERAL: Final = 5
+"""Events from which on one look at all of them costs less than the decoder for each."""
 _NONE: Final[frozenset[bytes]] = frozenset()
 
 
@@ -109,7 +111,7 @@ class Ingest:
         rejected: list[Rejected] = []
         if needs_completion(caller):
             values = [complete(value, caller) for value in values]
-        plain = read_plain(values, now)
+        plain = read_plain(values, now) if len(values) >= _SEVERAL else None
         if plain is not None and self._rules.allow(plain, caller):
             keys = map(str.encode, plain.users)
             return plain.ids, list(map(Record, keys, values, repeat(headers))), []
