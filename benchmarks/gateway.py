@@ -3,6 +3,7 @@
 Needs ``wrk`` (package ``wrk`` of Debian and Ubuntu, or Homebrew)::
 
     python -m benchmarks.gateway --seconds 10 --connections 32
+    python -m benchmarks.gateway --log broker  # behind it a Kafka-compatible broker; --log apache: Apache Kafka, see `make real-kafka`
 
 Each contender is a process of its own. CPU time a request is printed too: on a busy machine it says more than the rate.
 """
@@ -13,22 +14,14 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.keys import KeyStore
+from benchmarks.gateway_server import PORT, URL, options_of, run_gateway, run_server
 
-PORT = 18_555
-"""Where the server under measurement listens."""
-URL = f"http://127.0.0.1:{PORT}"
-_START_SECONDS = 60.0
 LUA = """\
 local counter = 0
 wrk.method, wrk.path = "POST", "/v1/events"
@@ -52,76 +45,36 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def wait_for_answer(process: subprocess.Popen[bytes]) -> None:
-    """Return when the server of ``process`` answers. Ends the program if it does not."""
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"{URL}/healthz", timeout=1).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-        else:
-            if process.poll() is None:  # else another program answered, on the same port
-                return
-    sys.exit("the server did not start")
-
-
-def measure(
-    command: Sequence[str], environment: dict[str, str], sizes: Sequence[int], key: str, options: argparse.Namespace
-) -> list[dict[str, float]]:
-    """Start a server, load it with batches of each size, and return the figures."""
+def measure(pid: int, sizes: Sequence[int], key: str, options: argparse.Namespace) -> list[dict[str, float]]:
+    """Load the server that runs as ``pid`` with batches of each size, and return the figures. Ends the program if requests are refused."""
     found = []
-    process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
-    try:
-        wait_for_answer(process)
-        for size in sizes:
-            with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-                script.write(LUA.replace("KEY", key).replace("SIZE", str(size)))
-                script.flush()
-                before = _cpu_seconds(process.pid)
-                load = ["wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}", "--latency", "-s", script.name, URL]
-                said = subprocess.run(load, capture_output=True, text=True, check=True, timeout=options.seconds + 60).stdout
-                cpu = _cpu_seconds(process.pid) - before
-            if "Non-2xx" in said:
-                sys.exit(f"requests were refused:\n{said}")
-            requests = int(re.findall(r"(\d+) requests in", said)[0])
-            rate = float(re.findall(r"Requests/sec:\s+([\d.]+)", said)[0])
-            found.append({"size": size, "requests_s": rate, "events_s": rate * size, "cpu_us": cpu * 1e6 / max(1, requests)})
-    finally:
-        process.kill()
-        process.wait(10)
+    for size in sizes:
+        with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+            script.write(LUA.replace("KEY", key).replace("SIZE", str(size)))
+            script.flush()
+            before = _cpu_seconds(pid)
+            load = ["wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}", "--latency", "-s", script.name, URL]
+            said = subprocess.run(load, capture_output=True, text=True, check=True, timeout=options.seconds + 60).stdout
+            cpu = _cpu_seconds(pid) - before
+        if "Non-2xx" in said:
+            sys.exit(f"requests were refused:\n{said}")
+        requests = int(re.findall(r"(\d+) requests in", said)[0])
+        rate = float(re.findall(r"Requests/sec:\s+([\d.]+)", said)[0])
+        found.append({"size": size, "requests_s": rate, "events_s": rate * size, "cpu_us": cpu * 1e6 / max(1, requests)})
     return found
 
 
 def main() -> None:
     """Run all three and print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    if shutil.which("wrk") is None:
-        sys.exit("wrk is not installed: apt-get install wrk")
+    options = options_of(__doc__).parse_args()
+    uvicorn = [sys.executable, "-m", "uvicorn", "--port", str(PORT), "--no-access-log", "--log-level", "error", "--loop", "uvloop"]
+    results = {}
     with tempfile.TemporaryDirectory() as directory:
-        data = Path(directory) / "data"
-        data.mkdir()
-        (data / "FORMAT").write_text("onramp-data 1\n", encoding="ascii")
-        key = KeyStore(data / "keys.json").create("server")[1]
-        uvicorn = [sys.executable, "-m", "uvicorn", "--port", str(PORT), "--no-access-log", "--log-level", "error", "--loop", "uvloop"]
-        floor = {"FLOOR_LOG": f"{directory}/floor.db"}
-        ours = {
-            "ONRAMP_EVENT_LOG": f"{directory}/log",
-            "ONRAMP_SECRET": "a secret for the benchmark",
-            "ONRAMP_GATEWAY_EVENTS_PER_SECOND": "1000000",
-        }
-        gateway = [sys.executable, "-m", "cli", "gateway", "--port", str(PORT), "--data-dir", str(data)]
-        results = {
-            "bare": measure([*uvicorn, "benchmarks.gateway_apps:bare"], {}, [1], key, options),
-            "floor": measure([*uvicorn, "benchmarks.gateway_apps:floor"], floor, [100], key, options),
-            "gateway": measure(gateway, ours, [1, 100], key, options),
-        }
+        for name, sizes in (("bare", [1]), ("floor", [100])):
+            with run_server([*uvicorn, f"benchmarks.gateway_apps:{name}"], {"FLOOR_LOG": f"{directory}/floor.db"}) as process:
+                results[name] = measure(process.pid, sizes, "", options)
+    with run_gateway(log=options.log) as server:
+        results["gateway"] = measure(server.process.pid, [1, 100], server.key, options)
     single, batch = results["gateway"]
     ratios = {
         "single_of_bare": single["requests_s"] / results["bare"][0]["requests_s"],

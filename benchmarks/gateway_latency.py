@@ -3,6 +3,7 @@
 Needs ``wrk``, like ``benchmarks.gateway``::
 
     python -m benchmarks.gateway_latency --seconds 10 --connections 32
+    python -m benchmarks.gateway_latency --log broker  # behind it a Kafka-compatible broker
 
 The capacity is the rate at which all connections send without a pause. Then each pauses at random after every answer, so that together
 they send half as much. The gateway, its log, a Valkey and the load tool share this machine.
@@ -10,22 +11,17 @@ they send half as much. The gateway, its log, a Valkey and the load tool share t
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import NamedTuple
 
 from redis import Redis
 
-from benchmarks.gateway import LUA, PORT, URL, wait_for_answer
-from gateway.keys import KeyStore
-from local.valkey import EmbeddedValkey
+from benchmarks.gateway import LUA
+from benchmarks.gateway_server import URL, options_of, run_gateway
 from state.records.recommendation import redis_key
 
 _USERS = 1_000
@@ -103,41 +99,14 @@ def fill(url: str) -> None:
 
 def main() -> None:
     """Run both measurements and print them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    if shutil.which("wrk") is None:
-        sys.exit("wrk is not installed: apt-get install wrk")
-    with tempfile.TemporaryDirectory() as directory:
-        data = Path(directory) / "data"
-        data.mkdir()
-        (data / "FORMAT").write_text("onramp-data 1\n", encoding="ascii")
-        key = KeyStore(data / "keys.json").create("server")[1]
-        (Path(directory) / "valkey").mkdir()
-        valkey = EmbeddedValkey(Path(directory) / "valkey")
-        valkey.start(publish=False)
-        ours = {
-            "ONRAMP_EVENT_LOG": f"{directory}/log",
-            "ONRAMP_SECRET": "a secret for the benchmark",
-            "ONRAMP_REDIS_URL": valkey.url,
-            "ONRAMP_GATEWAY_EVENTS_PER_SECOND": "1000000",
+    options = options_of(__doc__).parse_args()
+    with run_gateway(log=options.log) as server:
+        fill(server.redis_url)
+        scripts = {"read": _READS.replace("USERS", str(_USERS)), "event": LUA.replace("SIZE", "1")}
+        results = {
+            name: at_half(script.replace("KEY", server.key), seconds=options.seconds, connections=options.connections)
+            for name, script in scripts.items()
         }
-        command = [sys.executable, "-m", "cli", "gateway", "--port", str(PORT), "--data-dir", str(data)]
-        process = subprocess.Popen(command, env={**os.environ, **ours}, stderr=subprocess.DEVNULL)
-        try:
-            fill(valkey.url)
-            wait_for_answer(process)
-            scripts = {"read": _READS.replace("USERS", str(_USERS)), "event": LUA.replace("SIZE", "1")}
-            results = {
-                name: at_half(script.replace("KEY", key), seconds=options.seconds, connections=options.connections)
-                for name, script in scripts.items()
-            }
-        finally:
-            process.kill()
-            process.wait(10)
-            valkey.stop()
     if options.json:
         print(json.dumps({name: [each._asdict() for each in found] for name, found in results.items()}))
         return

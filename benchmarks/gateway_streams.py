@@ -12,24 +12,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import resource
-import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from redis.asyncio import Redis
 
-from gateway.keys import KeyStore
-from local.valkey import EmbeddedValkey
+from benchmarks.gateway_server import PORT, run_gateway
 from state.records.progress import progress_key
 from state.records.recommendation import UPDATES
 
-_PORT = 18_556
 _PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
 _LAST_SECONDS = 10.0
@@ -45,7 +38,7 @@ class Readers:
 
     async def follow(self, user: str, key: str) -> None:
         """Read the stream of ``user`` until it ends."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", _PORT)
+        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
         writer.write(f"GET /v1/stream?userId={user} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n".encode())
         while line := await reader.readline():
             if line.startswith(b"retry:"):
@@ -62,15 +55,8 @@ async def _until(condition: Callable[[], bool], seconds: float) -> bool:
     return condition()
 
 
-def _listens() -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", _PORT)) == 0
-
-
 async def measure(url: str, key: str, options: argparse.Namespace) -> list[float]:
     """Open the streams, write, and return the delays of what arrived."""
-    if not await _until(_listens, _PATIENCE_SECONDS):
-        sys.exit("the gateway did not start")
     readers = Readers()
     tasks = [asyncio.create_task(readers.follow(f"u-{n}", key)) for n in range(options.streams)]
     if not await _until(lambda: readers.open == options.streams, _PATIENCE_SECONDS):
@@ -99,23 +85,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10)
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    with tempfile.TemporaryDirectory() as directory:
-        data = Path(directory) / "data"
-        data.mkdir()
-        (data / "FORMAT").write_text("onramp-data 1\n", encoding="ascii")
-        key = KeyStore(data / "keys.json").create("server")[1]
-        (Path(directory) / "valkey").mkdir()
-        valkey = EmbeddedValkey(Path(directory) / "valkey")
-        valkey.start(publish=False)
-        ours = {"ONRAMP_EVENT_LOG": f"{directory}/log", "ONRAMP_SECRET": "a secret for the benchmark", "ONRAMP_REDIS_URL": valkey.url}
-        command = [sys.executable, "-m", "cli", "gateway", "--port", str(_PORT), "--data-dir", str(data)]
-        process = subprocess.Popen(command, env={**os.environ, **ours}, stderr=subprocess.DEVNULL)
-        try:
-            delays = asyncio.run(measure(valkey.url, key, options))
-        finally:
-            process.kill()
-            process.wait(10)
-            valkey.stop()
+    with run_gateway() as server:
+        delays = asyncio.run(measure(server.redis_url, server.key, options))
     median, late = (delays[int(len(delays) * share)] * 1000 for share in (0.5, 0.95))
     print(f"{len(delays):,} of {options.rate * options.seconds:,} changes arrived, median {median:.1f} ms, 95th percentile {late:.1f} ms")
 

@@ -88,11 +88,11 @@ def read_plain(values: Sequence[bytes], now: int) -> PlainEvents | None:
 
 
 def _in_time(moments: list[datetime], now: int) -> bool:
-    return MIN_TIMESTAMP <= milliseconds(min(moments)) and milliseconds(max(moments)) <= now + MAX_AHEAD
+    return milliseconds(min(moments)) >= MIN_TIMESTAMP and milliseconds(max(moments)) <= now + MAX_AHEAD
 
 
 def _name_somebody(names: Collection[str | None], *, visitors: bool) -> bool:
-    """Whether no id is missing, hidden or a placeholder. Stricter than the decoder: an event with a blank or an odd id is looked at alone."""
+    """Whether no id is missing, hidden or a placeholder. Stricter than the decoder, which looks at odd ids."""
     texts = [name for name in names if name]
     if len(texts) != len(names):
         return False
