@@ -111,6 +111,7 @@ _keys = typer.Typer(rich_markup_mode=None, help="Create and revoke the keys of t
 _keys.command("create", short_help="Create a key and print it.", context_settings=_CONTEXT)(keys.create)
 _keys.command("list", short_help="List all keys, without their texts.", context_settings=_CONTEXT)(keys.list_keys)
 _keys.command("revoke", short_help="Revoke a key for good.", context_settings=_CONTEXT)(keys.revoke)
+_keys.command("quota", short_help="Set how many events a day a tenant may store.", context_settings=_CONTEXT)(keys.quota)
 app.add_typer(_keys, name="keys")
 
 _reviews = typer.Typer(rich_markup_mode=None, help="Approve or reject model texts that wait for review.", context_settings=_CONTEXT)

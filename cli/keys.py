@@ -1,4 +1,4 @@
-"""``onramp keys``: creates, lists and revokes the keys of the gateway."""
+"""``onramp keys``: creates, lists and revokes the keys of the gateway, and sets the quotas of tenants."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def _kind(value: str) -> str:
     return value
 
 
+def _quota(value: str | None) -> str | None:
+    if value is not None and value not in {"none", "default"} and not (value.isascii() and value.isdigit() and len(value) < 20):
+        raise typer.BadParameter(f"{value[:64]!r} is no quota; give a number of events, none, or default.")
+    return value
+
+
 _KindArgument = Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(_MEANING)}.", callback=_kind)]
 _TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant whose events and users the key is for.")]
 _OriginOption = Annotated[
@@ -34,6 +40,10 @@ _OriginOption = Annotated[
     typer.Option("--origin", help="Origin whose pages may use the tenant, like https://app.example.com. Repeat it. [default: all]"),
 ]
 _NoteOption = Annotated[str, typer.Option("--note", help="What the key is for, shown in the list.")]
+_OfTenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant.")]
+_QuotaArgument = Annotated[
+    str | None, typer.Argument(metavar="EVENTS", help="A number of events, none, or default.", callback=_quota, show_default=False)
+]
 _IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, from `onramp keys list`.")]
 
 
@@ -110,6 +120,43 @@ def revoke(key_id: _IdArgument, as_json: JsonOption = False, data_dir: DataDirOp
         print_json(_as_json(key))
         return
     lines(out(), Text(f"The {key.kind} key {key.id} of the tenant {plain(key.tenant)} is revoked."))
+
+
+def quota(
+    tenant: _OfTenantArgument, events_a_day: _QuotaArgument = None, as_json: JsonOption = False, data_dir: DataDirOption = None
+) -> None:
+    """Set how many events a day (UTC) a tenant may store, or show it. Running gateways follow within a second.
+
+    `none` allows any number; `default` lets ONRAMP_GATEWAY_EVENTS_PER_DAY hold again.
+
+    \b
+    Example:  onramp keys quota acme 100000
+              onramp keys quota acme
+    """
+    from rich.text import Text
+
+    from reports.render import lines, out, print_json
+    from reports.safe_text import plain
+
+    store = _store(data_dir, create=events_a_day is not None)
+    if events_a_day == "default":
+        store.remove_quota(tenant)
+    elif events_a_day is not None:
+        store.set_quota(tenant, None if events_a_day == "none" else int(events_a_day))
+    store.all_keys()  # says what is wrong with a damaged file, where `ring` would go on
+    quotas = store.ring().quotas
+    if as_json:
+        print_json({"tenant": tenant, "own": tenant in quotas, "eventsADay": quotas.get(tenant)})
+        return
+    most = quotas.get(tenant)
+    what = (
+        "has no quota of its own; ONRAMP_GATEWAY_EVENTS_PER_DAY holds"
+        if tenant not in quotas
+        else "may store any number of events"
+        if most is None
+        else f"may store {most:,} events a day"
+    )
+    lines(out(), Text(f"The tenant {plain(tenant)} {what}."))
 
 
 def _store(data_dir: Path | None, *, create: bool = False) -> KeyStore:

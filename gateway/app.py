@@ -70,7 +70,8 @@ class GatewayParts(msgspec.Struct, frozen=True):
     ``keys`` checks recommendation ids. ``redis_url`` names the server of recommendations, or None while there is none; ``clickhouse_url``
     the one that is asked for progress while Redis is away, and ``database`` its database. Streams end when ``stopping`` says so.
     ``track_names``: name of a track call of Segment's API → type of the contract. ``plan`` is the catalog, None where none is known.
-    ``more_routes`` are those of the demo. ``clock`` is in milliseconds since 1970 UTC.
+    ``more_routes`` are those of the demo. ``events_per_day`` is the quota of tenants that have none of their own in ``store``.
+    ``clock`` is in milliseconds since 1970 UTC.
     """
 
     log: Log
@@ -94,10 +95,13 @@ def build(parts: GatewayParts) -> Starlette:
     def seconds() -> float:
         return parts.clock() / 1000
 
+    def per_day(tenant: str) -> int | None:
+        return parts.store.ring().quotas.get(tenant, parts.events_per_day)
+
     authenticator = Authenticator(parts.store, seconds)
     rules = SenderRules(issued=lambda text: parts.keys.read_recommendation_id(text) is not None, claim=VisitorClaims(seconds).claim)
     records = Records(parts.redis_url)
-    quota = Quota(parts.events_per_day, partial(records.add, keep_seconds=KEPT_SECONDS), parts.clock) if parts.events_per_day else None
+    quota = Quota(per_day, partial(records.add, keep_seconds=KEPT_SECONDS), parts.clock)
     ingest = Ingest(
         parts.log,
         rules,
@@ -115,14 +119,12 @@ def build(parts: GatewayParts) -> Starlette:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         updates.start()
-        if quota is not None:
-            quota.start()
+        quota.start()
         try:
             yield
         finally:
             await updates.stop()
-            if quota is not None:
-                await quota.stop()
+            await quota.stop()
             await records.close()
             if stale is not None:
                 await stale.close()

@@ -74,7 +74,7 @@ class Ingest:
         limits: RateLimiter,
         user_limits: RateLimiter,
         clock: Callable[[], int],
-        quota: Quota | None = None,
+        quota: Quota,
     ) -> None:
         """``limits`` are those of keys, ``user_limits`` those of one user's tokens, ``quota`` that of each tenant.
 
@@ -98,8 +98,7 @@ class Ingest:
         wait = limits.take(caller.account, max(events, size >> 10))
         if wait:
             raise too_many(wait)
-        if self._quota is not None:
-            await self._quota.check(caller.tenant, events)
+        await self._quota.check(caller.tenant, events)
 
     def sort(
         self, values: Sequence[bytes], caller: Caller, headers: tuple[tuple[str, bytes], ...]
@@ -132,17 +131,14 @@ class Ingest:
 
     async def store(self, records: Sequence[Record], caller: Caller) -> frozenset[bytes]:
         """Return when the log has the records; the values of those that are larger than it ever takes. Raises ``RefusedError`` (503)."""
-        if self._quota is not None:
-            self._quota.count(caller.tenant, len(records))  # before they are stored: requests that come meanwhile must know
+        self._quota.count(caller.tenant, len(records))  # before they are stored: requests that come meanwhile must know
         try:
             await self._log.append(records)
         except OversizeError as error:
-            if self._quota is not None:
-                self._quota.count(caller.tenant, -len(error.values))
+            self._quota.count(caller.tenant, -len(error.values))
             return error.values
         except UnavailableError as error:
-            if self._quota is not None:
-                self._quota.count(caller.tenant, -len(records))
+            self._quota.count(caller.tenant, -len(records))
             raise unavailable(f"{error}; nothing was acknowledged, send the same events again", error.retry_after) from error
         return _NONE
 

@@ -1,8 +1,9 @@
-"""The keys of all tenants, in one small file: hashed, except those that must sign.
+"""The keys of all tenants, and the quotas of some, in one small file: hashed, except those that must sign.
 
 ``keys.json`` of the data directory is readable for its owner only::
 
-    {"keys": [{"id": "k1f0c9e7a", "kind": "publishable", "tenant": "default", "digest": "…", "origins": ["https://app.example"], …}]}
+    {"keys": [{"id": "k1f0c9e7a", "kind": "publishable", "tenant": "default", "digest": "…", "origins": ["https://app.example"], …}],
+     "quotas": {"acme": 100000}}
 
 A key has 192 bits of chance, so that one SHA-256 protects it: there is nothing to guess. A signing key is kept as it is, because HS256
 cannot be checked without it. Whoever reads the file can mint user tokens until the signing key is revoked, and nothing else.
@@ -15,8 +16,9 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -35,6 +37,7 @@ PREFIX: Final[dict[KeyKind, str]] = {"publishable": "pk_", "server": "sk_", "sig
 
 MOST_SIGNING: Final = 2
 """Signing keys of a tenant at once: one that signs, and one that is being replaced."""
+MOST_EVENTS_A_DAY: Final = 1_000_000_000_000
 _LOCK_SECONDS: Final = 5.0
 _TENANT: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f:{}]{1,128}")
 _ORIGIN: Final = re.compile(r"https?://[^/?#@\s]+")
@@ -60,13 +63,16 @@ class Key(msgspec.Struct, frozen=True, rename="camel"):
 
 class _File(msgspec.Struct):
     keys: list[Key]
+    quotas: dict[str, int | None] = {}
 
 
 class KeyRing:
     """The keys in force, indexed. Immutable."""
 
-    def __init__(self, keys: Sequence[Key]) -> None:
+    def __init__(self, keys: Sequence[Key], quotas: Mapping[str, int | None] = MappingProxyType({})) -> None:
+        """``quotas``: tenant → events a day, None for no quota."""
         self.keys = tuple(keys)
+        self.quotas = MappingProxyType(dict(quotas))
         active = [key for key in keys if key.revoked_at is None]
         self._by_digest = {key.digest: key for key in active if key.kind != "signing"}
         self._signing = {key.id: key for key in active if key.kind == "signing"}
@@ -132,10 +138,25 @@ class KeyStore:
         self._reload()
         return self._ring.keys
 
+    def set_quota(self, tenant: str, events_a_day: int | None) -> None:
+        """Store how many events a day the tenant may store, None for any number. Raises ``KeyStoreError``."""
+        _check_tenant(tenant)
+        if events_a_day is not None and not 0 <= events_a_day <= MOST_EVENTS_A_DAY:
+            raise KeyStoreError(f"A quota is a number of events from 0 to {MOST_EVENTS_A_DAY:,}, or none.")
+        self._change_quotas(lambda quotas: {**quotas, tenant: events_a_day})
+
+    def remove_quota(self, tenant: str) -> None:
+        """Let the gateway's own quota hold for the tenant again; harmless where it does. Raises ``KeyStoreError``."""
+        self._change_quotas(lambda quotas: {name: most for name, most in quotas.items() if name != tenant})
+
+    def _change_quotas(self, change: Callable[[Mapping[str, int | None]], dict[str, int | None]]) -> None:
+        with _Locked(self._lock_path):
+            self._reload()
+            self._write(self._ring.keys, change(self._ring.quotas))
+
     def create(self, kind: KeyKind, *, tenant: str = "default", origins: Sequence[str] = (), note: str = "") -> tuple[Key, str]:
         """Store a new key; return it and its text, which is not stored and cannot be shown again. Raises ``KeyStoreError``."""
-        if _TENANT.fullmatch(tenant) is None:
-            raise KeyStoreError("The tenant must have 1 to 128 characters without colons, braces and control characters.")
+        _check_tenant(tenant)
         allowed = tuple(read_origin(origin) for origin in origins)
         if allowed and kind != "publishable":
             raise KeyStoreError(f"Origins belong to a publishable key, which pages hold; a {kind} key is never sent by a page.")
@@ -157,7 +178,7 @@ class KeyStore:
                 origins=allowed,
                 note=note[:200],
             )
-            self._write([*keys, key])
+            self._write([*keys, key], self._ring.quotas)
         return key, text
 
     def revoke(self, key_id: str) -> Key:
@@ -171,7 +192,7 @@ class KeyStore:
                         raise KeyStoreError(f"The key {key_id} was revoked at {key.revoked_at} already.")
                     revoked = msgspec.structs.replace(key, revoked_at=self._now(), secret=None)
                     keys[position] = revoked
-                    self._write(keys)
+                    self._write(keys, self._ring.quotas)
                     return revoked
         raise KeyStoreError(f"There is no key {key_id[:64]!r}; `onramp keys list` shows the ids.")
 
@@ -184,16 +205,16 @@ class KeyStore:
             seen = (status.st_mtime_ns, status.st_size, status.st_ino)
             if seen == self._seen:
                 return
-            keys = msgspec.json.decode(self._path.read_bytes(), type=_File).keys
+            found = msgspec.json.decode(self._path.read_bytes(), type=_File)
         except FileNotFoundError:
-            seen, keys = None, []
+            seen, found = None, _File([])
         except (OSError, msgspec.DecodeError) as error:
             raise KeyStoreError(f"{self._path} cannot be read ({error}); restore it from a backup.") from error
-        self._ring, self._seen, self._damaged = KeyRing(keys), seen, False
+        self._ring, self._seen, self._damaged = KeyRing(found.keys, found.quotas), seen, False
 
-    def _write(self, keys: Sequence[Key]) -> None:
+    def _write(self, keys: Sequence[Key], quotas: Mapping[str, int | None]) -> None:
         try:
-            write_private(self._path, msgspec.json.format(msgspec.json.encode(_File(list(keys)))) + b"\n")
+            write_private(self._path, msgspec.json.format(msgspec.json.encode(_File(list(keys), dict(quotas)))) + b"\n")
         except OSError as error:
             raise KeyStoreError(f"{self._path} cannot be written: {error.strerror or error}.") from error
         self._reload()
@@ -215,6 +236,11 @@ class _Locked:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def _check_tenant(tenant: str) -> None:
+    if _TENANT.fullmatch(tenant) is None:
+        raise KeyStoreError("The tenant must have 1 to 128 characters without colons, braces and control characters.")
 
 
 def digest_of(text: str) -> str:

@@ -36,9 +36,12 @@ class _Count:
 class Quota:
     """Counts events by tenant and day in UTC. For one event loop."""
 
-    def __init__(self, per_day: int, add: Callable[[str, int], Awaitable[int]], clock: Callable[[], int]) -> None:
-        """``add`` adds to a counter in Redis, and returns what it has then, or raises ``RefusedError``. ``clock`` is in milliseconds."""
-        self.per_day = per_day
+    def __init__(self, per_day: Callable[[str], int | None], add: Callable[[str, int], Awaitable[int]], clock: Callable[[], int]) -> None:
+        """``per_day`` returns the events a day of a tenant, None for no quota: then nothing is counted.
+
+        ``add`` adds to a counter in Redis, and returns what it has then, or raises ``RefusedError``. ``clock`` is in milliseconds.
+        """
+        self._per_day = per_day
         self._add = add
         self._clock = clock
         self._counts: dict[tuple[str, int], _Count] = {}
@@ -59,16 +62,21 @@ class Quota:
 
     async def check(self, tenant: str, events: int) -> None:
         """Raise ``RefusedError`` (429) if ``events`` more would exceed the quota. The first call for a tenant and day asks Redis."""
+        most = self._per_day(tenant)
+        if most is None:
+            return
         key = tenant, self._clock() // _DAY_MS
         count = self._counts.get(key)
         if count is None:
             await self._load(key)
             count = self._counts[key]
-        if count.total + count.pending + events > self.per_day:
-            raise self._refusal()
+        if count.total + count.pending + events > most:
+            raise self._refusal(most)
 
     def count(self, tenant: str, events: int) -> None:
         """Count events that are stored, or take back (below 0) those that were not after all."""
+        if self._per_day(tenant) is None:
+            return
         key = tenant, self._clock() // _DAY_MS
         count = self._counts.get(key)
         if count is None:
@@ -106,12 +114,12 @@ class Quota:
             count.total, count.pending, count.told = total, count.pending - sent, True
         self._counts.setdefault(key, count)
 
-    def _refusal(self) -> RefusedError:
+    def _refusal(self, most: int) -> RefusedError:
         wait = max(1, math.ceil((_DAY_MS - self._clock() % _DAY_MS) / 1000))
         return RefusedError(
             429,
             "quota_exceeded",
-            f"the tenant may store {self.per_day:,} events a day, and these would be more; the next day begins in {wait:,} s",
+            f"the tenant may store {most:,} events a day, and these would be more; the next day begins in {wait:,} s",
             headers={"retry-after": str(wait)},
         )
 

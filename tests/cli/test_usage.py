@@ -34,6 +34,7 @@ COMMANDS = [
     "keys create",
     "keys list",
     "keys revoke",
+    "keys quota",
     "catalog draft",
     "catalog fit",
 ]

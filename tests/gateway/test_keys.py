@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from gateway.keys import Key, KeyStore, KeyStoreError, read_origin
+from gateway.keys import MOST_EVENTS_A_DAY, Key, KeyStore, KeyStoreError, read_origin
 from tests.cli.command import onramp
 from tests.support.waiting import join
 
@@ -123,3 +123,28 @@ def test_the_command_creates_lists_and_revokes(tmp_path: Path) -> None:
     again = onramp("keys", "revoke", made["id"], cwd=tmp_path)
     assert (again.code, len(again.err.splitlines())) == (1, 1)
     assert "revoked at" in again.err
+
+
+def test_the_command_sets_and_shows_the_quota_of_a_tenant(tmp_path: Path) -> None:
+    assert "100,000 events a day" in onramp("keys", "quota", "acme", "100000", cwd=tmp_path).out
+    refused = onramp("keys", "quota", "acme", "many", cwd=tmp_path)
+    assert refused.code != 0
+    assert "is no quota" in refused.err
+    assert onramp("keys", "quota", "acme", "--json", cwd=tmp_path).json == {"tenant": "acme", "own": True, "eventsADay": 100_000}
+
+
+def test_quotas_and_keys_keep_each_other(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path / "keys.json", reload_seconds=0)
+    key, text = store.create("server")
+    store.set_quota("acme", None)
+    store.set_quota("other", 7)
+    store.remove_quota("acme")
+    store.remove_quota("nobody")
+    store.create("publishable")
+    assert store.ring().find(text) == key
+    store.revoke(key.id)
+    again = KeyStore(tmp_path / "keys.json")
+    assert (dict(again.ring().quotas), len(again.all_keys())) == ({"other": 7}, 2)
+    for tenant, most in (("a:b", 5), ("acme", -1), ("acme", MOST_EVENTS_A_DAY + 1)):
+        with pytest.raises(KeyStoreError):
+            store.set_quota(tenant, most)

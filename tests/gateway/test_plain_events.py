@@ -11,6 +11,7 @@ import pytest
 from gateway.caller import Caller, SenderRules
 from gateway.ingest import Ingest
 from gateway.plain_events import read_plain
+from gateway.quota import Quota
 from gateway.rate_limit import RateLimiter
 from gateway.validation import check
 from state.events import Event
@@ -114,10 +115,16 @@ class _Nowhere:
         """Close nothing."""
 
 
+async def _no_count(_key: str, _by: int) -> int:
+    return 0
+
+
 def sorted_as(caller: Caller, events: list[dict[str, Any]], claim: Callable[[Caller, str], bool] = lambda *_: False) -> list[str | None]:
     """What is said of each event: None where it is stored, else the field that the sender may not send."""
     limit = RateLimiter(per_second=1e9, burst=1e9)
-    ingest = Ingest(_Nowhere(), SenderRules(lambda _: False, claim), limit, limit, lambda: NOW)
+    ingest = Ingest(
+        _Nowhere(), SenderRules(lambda _: False, claim), limit, limit, lambda: NOW, Quota(lambda _: None, _no_count, lambda: NOW)
+    )
     ids, records, rejected = ingest.sort([msgspec.json.encode(each) for each in events], caller, ())
     assert len(ids) == len(records) == len(events) - len(rejected)
     said = {each.index: each.faults[0].field for each in rejected}

@@ -123,7 +123,7 @@ class Counter:
 def test_an_outage_is_counted_from_the_last_total_and_made_up_for() -> None:
     async def scenario() -> None:
         store, clock = Counter(), Clock()
-        quota = Quota(100, store.add, clock)
+        quota = Quota(lambda _: 100, store.add, clock)
         await quota.check("t", 1)
         quota.count("t", 60)
         await quota.flush()
@@ -147,7 +147,7 @@ def test_an_outage_is_counted_from_the_last_total_and_made_up_for() -> None:
 def test_a_day_that_ended_in_an_outage_is_added_to_its_own_count_and_forgotten() -> None:
     async def scenario() -> None:
         store, clock = Counter(), Clock()
-        quota = Quota(100, store.add, clock)
+        quota = Quota(lambda _: 100, store.add, clock)
         store.away = True
         await quota.check("t", 1)
         quota.count("t", 7)
@@ -167,7 +167,7 @@ def test_many_first_requests_ask_once() -> None:
     async def scenario() -> None:
 
         store = Counter()
-        quota = Quota(100, store.add, Clock())
+        quota = Quota(lambda _: 100, store.add, Clock())
         await asyncio.gather(*(quota.check("t", 1) for _ in range(50)))
         assert store.asked == 1
 
@@ -182,3 +182,20 @@ def test_no_quota_costs_no_question(valkey: Valkey, tmp_path: Path) -> None:
     client = redis.Redis.from_url(valkey.url)
     assert client.keys("*") == []
     client.close()
+
+
+def test_a_tenant_has_a_quota_of_its_own_as_soon_as_it_is_set(valkey: Valkey, tmp_path: Path) -> None:
+    forget(valkey)
+    with gateway_of(tmp_path / "a", valkey, Clock(), per_day=5) as gateway:
+        keys = {tenant: gateway.key("server", tenant) for tenant in ("default", "acme", "small")}
+        gateway.store.set_quota("acme", None)
+        gateway.store.set_quota("small", 4)
+
+        def answers(tenant: str) -> list[int]:
+            return [gateway.post("/v1/events", FIVE, key=keys[tenant]).status_code for _ in range(2)]
+
+        assert {tenant: answers(tenant) for tenant in keys} == {"default": [202, 429], "acme": [202, 202], "small": [429, 429]}
+        gateway.store.remove_quota("small")
+        assert answers("small") == [202, 429]
+        gateway.store.set_quota("acme", 0)
+        assert answers("acme") == [429, 429]
