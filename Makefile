@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up local-model test test-all fuzz browser real-kafka test-load repeat bench compare same-results measure stuck-bench check event-fields metrics alerts format image-check ci lock clean
+.PHONY: help setup demo up local-model test test-all fuzz fuzz-http browser real-kafka test-load repeat bench compare same-results measure stuck-bench check event-fields metrics alerts format image-check ci lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ test-all: ## Run all tests, also the long ones: more kills, more lines, more use
 fuzz: ## Run the fuzzers with 50 times as many inputs, 100,000 events among them; FUZZ=5 for fewer
 	@scripts/setup.sh dev
 	@FUZZ=$(or $(FUZZ),50) $(PYTEST) --timeout 3600 tests/fuzz $(ARGS)
+
+fuzz-http: ## Fuzz the gateway by its OpenAPI description: fetches Schemathesis; ARGS="--seconds 600" for longer
+	@scripts/setup.sh dev
+	@scripts/fuzz_http.sh $(ARGS)
 
 browser: ## Build the browser snippet from gateway/browser/src: needs Node, fetches esbuild and TypeScript with npm
 	@npm ci --prefix scripts/browser --ignore-scripts --no-audit --no-fund
