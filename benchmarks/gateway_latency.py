@@ -1,4 +1,5 @@
-"""Measures how long the gateway takes for an answer at half of its capacity: reads of a recommendation, and single events.
+"""Measures how long the gateway takes for an answer at half of its capacity: reads of a recommendation,
+single events, and batches of 100.
 
 Needs ``wrk``, like ``benchmarks.gateway``::
 
@@ -98,11 +99,11 @@ def fill(url: str) -> None:
 
 
 def main() -> None:
-    """Run both measurements and print them."""
+    """Run the measurements and print them."""
     options = options_of(__doc__).parse_args()
     with run_gateway(log=options.log) as server:
         fill(server.redis_url)
-        scripts = {"read": _READS.replace("USERS", str(_USERS)), "event": LUA.replace("SIZE", "1")}
+        scripts = {"read": _READS.replace("USERS", str(_USERS)), "event": LUA.replace("SIZE", "1"), "batch": LUA.replace("SIZE", "100")}
         results = {
             name: at_half(script.replace("KEY", server.key), seconds=options.seconds, connections=options.connections)
             for name, script in scripts.items()

@@ -100,8 +100,9 @@ class KafkaLog:
             raise UnavailableError(self._fatal, retry_after=math.ceil(self._renew_seconds))
         delivery = _Delivery(len(records))
         for number, record in enumerate(records):
+            headers = list(record.headers) or None
             try:
-                self._producer.produce(self._topic, record.value, record.key, headers=list(record.headers), on_delivery=delivery.report)
+                self._producer.produce(self._topic, record.value, record.key, headers=headers, on_delivery=delivery.report)
             except BufferError:
                 delivery.give_up(len(records) - number)
                 raise UnavailableError("Kafka is slower than its input", retry_after=2) from None
@@ -185,43 +186,42 @@ class KafkaLog:
 
 
 class _Delivery:
-    """Counts the delivery reports of one request, on the producer's thread. ``stored`` gets the first error's text, empty for none."""
+    """Counts the delivery reports of one request. ``stored`` gets the first error's text, empty for none.
+
+    Reports come on the producer's thread, and at its end on another one; the rest happens on the event loop. There is no lock, which would
+    cost more than the report: appending is atomic, only the loop changes ``_expected``, and whoever comes last sees both.
+    """
 
     def __init__(self, records: int) -> None:
         self._loop = asyncio.get_running_loop()
         self.stored: asyncio.Future[str] = self._loop.create_future()
-        self._left = records
+        self._expected = records
+        self._reports: list[None] = []
         self._error = ""
         self.too_large: list[bytes] = []
-        self._lock = threading.Lock()
 
     def report(self, error: KafkaError | None, message: Message) -> None:
         """Take one report. Runs on the producer's thread."""
-        with self._lock:
-            if error is not None:
-                value = message.value() or b""
-                if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and len(value) > _LARGE:
-                    self.too_large.append(value)
-                elif not self._error:
-                    self._error = error.str()
-            self._left -= 1
-            ended = self._left == 0
-        if ended:
+        if error is not None:
+            value = message.value() or b""
+            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and len(value) > _LARGE:
+                self.too_large.append(value)
+            elif not self._error:
+                self._error = error.str()
+        self._reports.append(None)
+        if len(self._reports) == self._expected:
             self._loop.call_soon_threadsafe(self._end)
 
     def refuse(self, value: bytes) -> None:
         """Expect no report of one record, which is larger than the client sends."""
-        with self._lock:
-            self.too_large.append(value)
-            self._left -= 1
-            ended = self._left == 0
-        if ended:
+        self.too_large.append(value)
+        self._expected -= 1
+        if len(self._reports) == self._expected:
             self._loop.call_soon(self._end)
 
     def give_up(self, records: int) -> None:
         """Expect no reports of the last ``records``, which were not given to the producer."""
-        with self._lock:
-            self._left -= records
+        self._expected -= records
         self.stored.cancel()
 
     def _end(self) -> None:
