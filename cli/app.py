@@ -10,10 +10,12 @@ import typer
 from typer.main import get_command
 
 from cli import (
+    audit,
     catalog,
     catalog_draft,
     catalog_fit,
     demo,
+    dlq,
     doctor,
     evaluate,
     explain,
@@ -88,6 +90,7 @@ for _command, _short in (
     (sql.sql, "Query ClickHouse, read-only."),
     (lag.lag, "Show how far the job is behind, by partition."),
     (doctor.doctor, "Check everything the job needs, say what to do."),
+    (audit.audit, "Show who did what to data and guidance."),
     (settings.settings, "Show every setting in force."),
 ):
     app.command(_command.__name__.rstrip("_"), short_help=_short, context_settings=_CONTEXT)(_command)  # `import` is no name in Python
@@ -106,6 +109,13 @@ _guidance.command("resume", short_help="End a pause.", context_settings=_CONTEXT
 _guidance.command("ramp", short_help="Let a share of the users be guided.", context_settings=_CONTEXT)(guidance.ramp)
 _guidance.command("status", short_help="Show whether it is on, and who switched it.", context_settings=_CONTEXT)(guidance.status)
 app.add_typer(_guidance, name="guidance")
+
+_letters = typer.Typer(rich_markup_mode=None, help="Look at rejected messages, mend them, send them again.", context_settings=_CONTEXT)
+_letters.command("list", short_help="List rejected messages.", context_settings=_CONTEXT)(dlq.list_letters)
+_letters.command("show", short_help="Show one rejected message whole.", context_settings=_CONTEXT)(dlq.show)
+_letters.command("stats", short_help="Count rejected messages by reason.", context_settings=_CONTEXT)(dlq.stats)
+_letters.command("replay", short_help="Send rejected messages again, mended or not.", context_settings=_CONTEXT)(dlq.replay)
+app.add_typer(_letters, name="dlq")
 
 _keys = typer.Typer(rich_markup_mode=None, help="Create and revoke the keys of the gateway.", context_settings=_CONTEXT)
 _keys.command("create", short_help="Create a key and print it.", context_settings=_CONTEXT)(keys.create)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from cli.options import DataDirOption, JsonOption
-
-if TYPE_CHECKING:
-    pass
 
 _TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant whose users it is about.")]
 _ByOption = Annotated[str | None, typer.Option("--by", help="Who switches. [default: your login name]", show_default=False)]
@@ -120,6 +117,7 @@ def _switch(action: str, share: float | None, tenant: str, by: str | None, becau
     from cli.demo_dir import refuse_demo
     from cli.live_job import settings_of_job
     from cli.options import load
+    from cli.who_and_where import audit_log, login_name
     from flows.send_switch import send_switch
     from reports.render import lines, out, print_json
     from reports.safe_text import plain
@@ -127,7 +125,10 @@ def _switch(action: str, share: float | None, tenant: str, by: str | None, becau
 
     settings = settings_of_job(load(data_dir=data_dir))
     refuse_demo(settings)
-    sent = send_switch(settings, tenant=tenant, by=_login_name() if by is None else by, because=because, action=action, share=share)
+    who = login_name() if by is None else by
+    with audit_log(settings).of(f"guidance.{action}", who, tenant=tenant, because=because, share=share) as entry:
+        sent = send_switch(settings, tenant=tenant, by=who, because=because, action=action, share=share)
+        entry["id"] = sent.event.id
     if as_json:
         event = sent.event
         print_json(
@@ -150,12 +151,3 @@ def _switch(action: str, share: float | None, tenant: str, by: str | None, becau
         out(),
         Text(f"Guidance of the tenant {plain(tenant)} is {what}, by {plain(sent.event.user)}: written to {plain(sent.where)}; {when}."),
     )
-
-
-def _login_name() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container may know no name for its user
-        raise typer.BadParameter("your login name is not known here; say who switches.", param_hint="'--by'") from None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.options import DataDirOption, JsonOption
+from cli.who_and_where import ByOption
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,7 @@ def create(
     tenant: _TenantOption = "default",
     origin: _OriginOption = None,
     note: _NoteOption = "",
+    by: ByOption = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -69,10 +71,12 @@ def create(
     """
     from rich.text import Text
 
+    from cli.who_and_where import login_name
     from reports.render import lines, out, print_json
     from reports.safe_text import plain
 
-    key, text = _store(data_dir, create=True).create(_checked(kind), tenant=tenant, origins=origin or (), note=note)
+    who, store = login_name(by), _store(data_dir, create=True)
+    key, text = store.create(_checked(kind), tenant=tenant, origins=origin or (), note=note, by=who)
     if as_json:
         print_json({"id": key.id, "kind": key.kind, "tenant": key.tenant, "key": text, "origins": list(key.origins)})
         return
@@ -104,7 +108,7 @@ def list_keys(as_json: JsonOption = False, data_dir: DataDirOption = None) -> No
     out().print(table(("id", "kind", "tenant", "origins", "created", "revoked", "note"), rows))
 
 
-def revoke(key_id: _IdArgument, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+def revoke(key_id: _IdArgument, by: ByOption = None, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     """Revoke a key for good. Running gateways refuse it within a second, and end the streams that were opened with it.
 
     \b
@@ -112,10 +116,11 @@ def revoke(key_id: _IdArgument, as_json: JsonOption = False, data_dir: DataDirOp
     """
     from rich.text import Text
 
+    from cli.who_and_where import login_name
     from reports.render import lines, out, print_json
     from reports.safe_text import plain
 
-    key = _store(data_dir).revoke(key_id)
+    key = _store(data_dir).revoke(key_id, by=login_name(by))
     if as_json:
         print_json(_as_json(key))
         return

@@ -71,7 +71,7 @@ def approve(
     \b
     Example:  onramp review approve 3f9c0a71d2e4
     """
-    _print(_with_queue(_settings(data_dir), lambda queue: queue.approve(tenant, entry, by or _reviewer())), tenant, as_json=as_json)
+    _decide("review.approve", tenant, entry, by, data_dir, as_json=as_json)
 
 
 def reject(
@@ -86,7 +86,21 @@ def reject(
     \b
     Example:  onramp review reject 3f9c0a71d2e4
     """
-    _print(_with_queue(_settings(data_dir), lambda queue: queue.reject(tenant, entry, by or _reviewer())), tenant, as_json=as_json)
+    _decide("review.reject", tenant, entry, by, data_dir, as_json=as_json)
+
+
+def _decide(action: str, tenant: str, entry: str, by: str | None, data_dir: Any, *, as_json: bool) -> None:
+    from cli.who_and_where import audit_log
+
+    settings, who = _settings(data_dir), by or _reviewer()
+
+    def act(queue: ReviewQueue) -> Awaitable[Decision]:
+        decide = queue.approve if action == "review.approve" else queue.reject
+        return decide(tenant, entry, who)
+
+    with audit_log(settings).of(action, who, tenant=tenant, id=entry):
+        decision = _with_queue(settings, act)
+    _print(decision, tenant, as_json=as_json)
 
 
 def _settings(data_dir: Any) -> Settings:

@@ -13,6 +13,7 @@ from flows.engines import Engines
 from flows.onboarding import SideChannels
 from flows.settings import Settings
 from flows.stop import StopRequest
+from local.data_dir import DataDir
 from operators.timer_registry import TimerRegistry
 from sinks.redis.reader import RecommendationReader
 from sources.batching import BatchPolicy
@@ -82,13 +83,21 @@ def _kafka_source(settings: Settings, plan: Plan, side: SideChannels, stop: Stop
 
 
 def file_source(
-    path: Path, settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest, model: ModelService | None, switches: Path
+    path: Path, settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest, model: ModelService | None, data_dir: DataDir
 ) -> JsonlSource:
     """The file at ``path``. It is read faster than real time, so it pauses while many model calls are pending: most texts would be late."""
     policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
     paused: Callable[[], bool] = never if model is None else lambda: not model.gate.open()
     return JsonlSource(
-        path, peek_timestamp, policy, now=wall_clock, peek_person=peek_person, stopping=stop, paused=paused, switches=switches
+        path,
+        peek_timestamp,
+        policy,
+        now=wall_clock,
+        peek_person=peek_person,
+        stopping=stop,
+        paused=paused,
+        switches=data_dir.switches,
+        sent=data_dir.sent,
     )
 
 

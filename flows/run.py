@@ -165,7 +165,7 @@ def _source(
     if loop is not None:
         return population_source(loop, engines, side.timers, stop, model)
     if input_path is not None:
-        return file_source(input_path, settings, plan, side, stop, model, engines.data_dir.switches)
+        return file_source(input_path, settings, plan, side, stop, model, engines.data_dir)
     return live_source(settings, plan, side, stop)
 
 

@@ -7,6 +7,8 @@
 
 A key has 192 bits of chance, so that one SHA-256 protects it: there is nothing to guess. A signing key is kept as it is, because HS256
 cannot be checked without it. Whoever reads the file can mint user tokens until the signing key is revoked, and nothing else.
+
+Who made or revoked a key is in the audit log beside it, ``audit.jsonl``.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from local.audit_log import AuditLog
 from local.file_lock import FileLock
 from local.private_files import write_private
 from state.times import rfc3339
@@ -35,6 +38,8 @@ KINDS: Final[tuple[KeyKind, ...]] = get_args(KeyKind)
 PREFIX: Final[dict[KeyKind, str]] = {"publishable": "pk_", "server": "sk_", "signing": "ts_", "webhook": "wh_"}
 """How each kind of key begins, so that nobody confuses them, and a secret scanner finds those that do not belong in a page."""
 
+PROGRAM: Final = "onramp"
+"""Who makes keys that no person asked for: the first ones of ``onramp up``, those of the demo page."""
 MOST_SIGNING: Final = 2
 """Signing keys of a tenant at once: one that signs, and one that is being replaced."""
 MOST_EVENTS_A_DAY: Final = 1_000_000_000_000
@@ -113,6 +118,7 @@ class KeyStore:
         self._reload_seconds = reload_seconds
         self._clock = clock
         self._lock_path = path.with_suffix(".lock")
+        self._audit = AuditLog(path.with_name("audit.jsonl"), lambda: round(self._clock() * 1000))
         self._ring = KeyRing(())
         self._seen: tuple[int, int, int] | None = None
         self._looked_at = float("-inf")
@@ -154,14 +160,19 @@ class KeyStore:
             self._reload()
             self._write(self._ring.keys, change(self._ring.quotas))
 
-    def create(self, kind: KeyKind, *, tenant: str = "default", origins: Sequence[str] = (), note: str = "") -> tuple[Key, str]:
-        """Store a new key; return it and its text, which is not stored and cannot be shown again. Raises ``KeyStoreError``."""
+    def create(
+        self, kind: KeyKind, *, tenant: str = "default", origins: Sequence[str] = (), note: str = "", by: str = PROGRAM
+    ) -> tuple[Key, str]:
+        """Store a new key; return it and its text, which is not stored and cannot be shown again. ``by`` is who made it, for the audit log.
+
+        Raises ``KeyStoreError``, and ``AuditError`` where the audit log cannot be written.
+        """
         _check_tenant(tenant)
         allowed = tuple(read_origin(origin) for origin in origins)
         if allowed and kind != "publishable":
             raise KeyStoreError(f"Origins belong to a publishable key, which pages hold; a {kind} key is never sent by a page.")
         text = PREFIX[kind] + secrets.token_hex(24)
-        with _Locked(self._lock_path):
+        with _Locked(self._lock_path), self._audit.of("keys.create", by, kind=kind, tenant=tenant) as entry:
             self._reload()
             keys = list(self._ring.keys)
             if kind == "signing" and sum(1 for key in keys if _in_force(key, kind, tenant)) >= MOST_SIGNING:
@@ -178,12 +189,16 @@ class KeyStore:
                 origins=allowed,
                 note=note[:200],
             )
+            entry["id"] = key.id
             self._write([*keys, key], self._ring.quotas)
         return key, text
 
-    def revoke(self, key_id: str) -> Key:
-        """Revoke a key for good. Running gateways refuse it within a second. Raises ``KeyStoreError`` if there is none in force."""
-        with _Locked(self._lock_path):
+    def revoke(self, key_id: str, *, by: str = PROGRAM) -> Key:
+        """Revoke a key for good. Running gateways refuse it within a second. ``by`` is who revoked it, for the audit log.
+
+        Raises ``KeyStoreError`` if there is none in force, and ``AuditError`` where the audit log cannot be written.
+        """
+        with _Locked(self._lock_path), self._audit.of("keys.revoke", by, id=key_id[:64]):
             self._reload()
             keys = list(self._ring.keys)
             for position, key in enumerate(keys):

@@ -10,6 +10,8 @@
 ├── log/                 local event log of `onramp up`
 ├── up/                  what the processes of `onramp up` say
 ├── guidance.jsonl       switches of guidance for runs on files
+├── sent.jsonl           messages that commands send to runs on files: replayed dead letters, deletions
+├── audit.jsonl          who forgot, exported, edited, replayed, paused, and made or revoked keys
 ├── keys.json            keys of the gateway, hashed; keys.lock beside it
 ├── demo.key             key of the demo page of `onramp up`, which may stand in any page
 ├── clickhouse/          embedded ClickHouse; its process, address and password are in server/ of it
@@ -83,6 +85,8 @@ class DataDir:
         self.spool = path / "spool"
         self.dead_letters = path / "dead_letters.jsonl"
         self.switches = path / "guidance.jsonl"
+        self.sent = path / "sent.jsonl"
+        self.audit = path / "audit.jsonl"
         self.keys = path / "keys.json"
         self.event_log = path / "log"
         self.process_logs = path / "up"

@@ -18,7 +18,7 @@ from msgspec import Meta
 from state.event_fields import CHECKED, REQUIRED, fault_of
 from state.messages import Message
 from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS, is_placeholder_id
-from state.records.dead_letter import DeadLetter
+from state.records.dead_letter import DeadLetter, attempts_of
 from state.times import YEAR_2000
 from state.traceparent import read_traceparent
 from state.vocabulary import KNOWN_TYPES, SWITCHED
@@ -187,6 +187,7 @@ def decode(message: Message) -> Event | DeadLetter:
             key=message.key,
             headers=message.headers,
             text=None if message.original is None else message.value,
+            attempts=attempts_of(message.headers) + 1,
         )
 
 

@@ -27,6 +27,14 @@ def rfc3339_or_none(milliseconds: int) -> str | None:
         return None
 
 
+def milliseconds_of(text: str) -> int:
+    """Read a date and time with a zone, as ``rfc3339`` writes it, to milliseconds. Raises ``ValueError``."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no zone")
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
 def minute_of_day(milliseconds: int, timezone: str) -> int:
     """Minutes since midnight in ``timezone``. UTC where that is no known zone (``state/time_zones.py``)."""
     moment = datetime.fromtimestamp(milliseconds / 1000, read_zone(timezone) or UTC)

@@ -1,8 +1,8 @@
 """Writes dead letters to a Kafka topic. Items are ``(key, [letter, …])``.
 
 A letter keeps the original value, key and headers. The sink adds the headers ``onramp-reason``, ``onramp-detail``, ``onramp-topic``,
-``onramp-partition``, ``onramp-offset`` and ``onramp-log-time``. To replay a letter, remove them and produce the rest to that topic.
-After a crash a letter may be in the topic twice; topic, partition and offset identify duplicates.
+``onramp-partition``, ``onramp-offset``, ``onramp-log-time`` and ``onramp-attempts``, which ``letter_of`` reads. ``onramp dlq replay`` sends
+a letter again. After a crash a letter may be in the topic twice; topic, partition and offset identify duplicates (``DeadLetter.id``).
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from state.never import never
 from state.quantity import count
-from state.records.dead_letter import DeadLetter
-from state.times import rfc3339_or_none
+from state.records.dead_letter import OWN_PREFIX, DeadLetter, Header
+from state.times import milliseconds_of, rfc3339_or_none
 
 _LOG = logging.getLogger(__name__)
 _EXCERPT: Final = 65_536  # bytes that are kept of a value that is too large for the topic; its position leads to the original
 _POLL_SECONDS: Final = 0.5  # between two polls of ``stopping``
-_OWN_PREFIX: Final = "onramp-"
 _SHORTEST: Final = 2
 
 _TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
@@ -199,9 +198,31 @@ def _headers(letter: DeadLetter, shortened: int) -> list[tuple[str, str | bytes 
         "partition": str(letter.partition),
         "offset": str(letter.offset),
         "log-time": rfc3339_or_none(letter.log_time) or "",
+        "attempts": str(letter.attempts),
     }
     if shortened:
         own["shortened-from-bytes"] = str(len(letter.raw))
     kept = letter.headers if shortened < _SHORTEST else ()
-    original: list[tuple[str, str | bytes | None]] = [(name, value) for name, value in kept if not name.startswith(_OWN_PREFIX)]
-    return [*original, *((_OWN_PREFIX + name, text.encode()) for name, text in own.items())]
+    original: list[tuple[str, str | bytes | None]] = [(name, value) for name, value in kept if not name.startswith(OWN_PREFIX)]
+    return [*original, *((OWN_PREFIX + name, text.encode()) for name, text in own.items())]
+
+
+def letter_of(value: bytes | None, key: bytes | None, headers: tuple[Header, ...]) -> DeadLetter:
+    """Read a message of the topic. Raises ``ValueError`` for one that this sink did not write."""
+    own = {name.removeprefix(OWN_PREFIX): (text or b"").decode("utf-8", "replace") for name, text in headers if name.startswith(OWN_PREFIX)}
+    try:
+        return DeadLetter(
+            reason=own["reason"],
+            detail=own["detail"],
+            raw=value or b"",
+            topic=own["topic"],
+            partition=int(own["partition"]),
+            offset=int(own["offset"]),
+            log_time=milliseconds_of(own["log-time"]) if own["log-time"] else -1,
+            key=key,
+            headers=tuple(header for header in headers if not header[0].startswith(OWN_PREFIX)),
+            attempts=int(own.get("attempts", "1")),
+            whole_bytes=int(own.get("shortened-from-bytes", "0")),
+        )
+    except KeyError as error:
+        raise ValueError(f"not a dead letter: it has no header {OWN_PREFIX}{error.args[0]}") from error

@@ -49,6 +49,8 @@ class InputPositions(msgspec.Struct, gc=False):
     inputs: dict[str, InputState] = {}
     switches: int = 0
     """Switches of guidance that were taken from the data directory."""
+    sent: int = 0
+    """Messages of commands that were taken from the data directory."""
     version: int = _VERSION
 
 

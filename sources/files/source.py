@@ -36,7 +36,9 @@ from sources.files.input_positions import InputPositions, InputState, dump, file
 from sources.files.kinds import HEAD_BYTES, head_of
 from sources.files.leaps import LEAP_MS, LINES, judge
 from sources.files.lines import Chunk, LineReader
+from sources.files.sent_file import read_sent
 from sources.files.switch_file import read_switches
+from sources.headers import traceparent_of
 from state.events import may_switch
 from state.messages import Message, Tick
 from state.never import never
@@ -102,8 +104,8 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
     line (ms), None if it has none; ``peek_person`` returns whose line it is, None if nobody knows. Neither raises. ``now`` returns
     wall-clock milliseconds. While ``paused()`` is true nothing is read. Once ``stopping()`` is true the source ends, which gives a
     final snapshot. ``progress`` is updated in the process that reads. A line of a pipe that leaps waits for those that judge it, until
-    nothing has come for ``pipe_wait_s``; the one with which log time begins does not wait. New lines of the file ``switches`` come before
-    the first line (``switch_file.py``).
+    nothing has come for ``pipe_wait_s``; the one with which log time begins does not wait. New lines of the files ``switches`` and
+    ``sent`` come before the first line (``switch_file.py``, ``sent_file.py``).
 
     A file that cannot be read, has changed or is damaged ends the input in order, and ``progress.error`` holds the error. An exception
     would lose the last epoch and print the engine's stack trace. The caller that runs the flow must check ``progress.error`` afterwards.
@@ -121,6 +123,7 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
         paused: Callable[[], bool] = never,
         pipe_wait_s: float = PIPE_WAIT_S,
         switches: Path | None = None,
+        sent: Path | None = None,
     ) -> None:
         self.path = Path(path)
         self.peek_timestamp = peek_timestamp
@@ -131,6 +134,7 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
         self.paused = paused
         self.pipe_wait_s = pipe_wait_s
         self.switches = switches
+        self.sent = sent
         self.progress = Progress()
 
     @override
@@ -153,6 +157,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         self._progress = source.progress
         written = [] if source.switches is None else read_switches(source.switches)
         self._switches = deque(written[positions.switches :])
+        self._sent = deque(() if source.sent is None else read_sent(source.sent)[positions.sent :])
         self._owned, self._descriptor, regular = _open(source.path)
         blocks = FileBlocks(self._descriptor, waits=not regular)
         self._blocks = SniffedBlocks(blocks, str(source.path))
@@ -192,6 +197,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             return []
         if self._switches:
             return [self._switch(self._switches.popleft())]
+        if self._sent:
+            return self._take_sent()
         batch: list[Message | Tick] = []
         horizon: int | None = None
         full = False
@@ -237,6 +244,25 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         positions.seq += 2
         at = positions.log_time
         return Message(value, None, name, PARTITION, positions.switches, at, self._source.now(), positions.seq)
+
+    def _take_sent(self) -> list[Message | Tick]:
+        """Return the next messages that commands sent. Log time stays where it is, as for a switch."""
+        batch: list[Message | Tick] = []
+        positions, at, reference = self._positions, self._positions.log_time, self._source.now()
+        name = self._source.sent.name if self._source.sent is not None else ""
+        while self._sent and len(batch) < self._source.policy.batch_size:
+            sent = self._sent.popleft()
+            positions.sent += 1
+            if sent is None:
+                continue
+            positions.seq += 2
+            traceparent = traceparent_of(sent.headers) if sent.headers else ""
+            batch.append(
+                Message(sent.value, sent.key, name, PARTITION, positions.sent, at, reference, positions.seq, traceparent, sent.headers)
+            )
+            if may_switch(sent.value):
+                break
+        return batch
 
     def _take(self, batch: list[Message | Tick], horizon: int | None) -> tuple[int | None, bool]:
         """Move lines into ``batch``; return its horizon, and whether it is full."""

@@ -9,28 +9,36 @@ The format is one line of JSON (``encode_line``)::
         "partition": 3,
         "offset": 42,
         "logTime": "2026-11-22T01:02:03.004Z",
+        "attempts": 1,
         "raw": "…",
     }
 
 ``raw`` becomes ``rawBase64`` where the bytes are not UTF-8. ``key`` (or ``keyBase64``) and ``headers`` are present where the message had
-them. ``logTime`` is null where the broker gave none.
+them. ``logTime`` is null where the broker gave none. ``attempts`` counts how often the message was rejected: a replay carries the count
+in the header ``onramp-attempts``. A line of blanks is a letter that was erased with the user it named.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from datetime import UTC, datetime, timedelta
-from typing import Any
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
-from state.times import rfc3339_or_none
+from state.times import milliseconds_of, rfc3339_or_none
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON = msgspec.json.Encoder()
 
 Header = tuple[str, bytes | None]
+
+OWN_PREFIX: Final = "onramp-"
+"""Headers that begin so are ours: they say what became of a message, and do not belong to it."""
+ATTEMPTS_HEADER: Final = "onramp-attempts"
+_MOST_DIGITS: Final = 6
+_IDENTIFYING: Final = 65_536  # bytes of a message; as many are left of one that was too large for the topic
 
 
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):
@@ -50,6 +58,30 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     headers: tuple[Header, ...] = ()
     text: bytes | None = None
     """What ``raw`` says, where it had to be decoded with a schema. A line does not have it."""
+    attempts: int = 1
+    """How often the message was rejected, this time included."""
+    whole_bytes: int = 0
+    """Size of the message where ``raw`` is only its beginning; 0 where it is whole. A line is always whole."""
+
+    @property
+    def id(self) -> str:
+        """12 hexadecimal digits of the place in the input and the bytes. A letter that was written twice has one id."""
+        place = f"{self.topic}\x1f{self.partition}\x1f{self.offset}\x1f".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(place + self.raw[:_IDENTIFYING], digest_size=6).hexdigest()
+
+
+def attempts_of(headers: tuple[Header, ...]) -> int:
+    """How often a message was rejected before, as the replay that sent it says; 0 for one that comes for the first time."""
+    for name, value in headers:
+        if name == ATTEMPTS_HEADER and value is not None and value.isdigit() and len(value) <= _MOST_DIGITS:
+            return int(value)
+    return 0
+
+
+def headers_for_replay(letter: DeadLetter) -> tuple[Header, ...]:
+    """The headers with which a letter is sent again: its own, and how often it was rejected."""
+    own = tuple(header for header in letter.headers if not header[0].startswith(OWN_PREFIX))
+    return (*own, (ATTEMPTS_HEADER, str(letter.attempts).encode()))
 
 
 def encode_line(letter: DeadLetter) -> bytes:
@@ -61,22 +93,38 @@ def encode_line(letter: DeadLetter) -> bytes:
         "partition": letter.partition,
         "offset": letter.offset,
         "logTime": rfc3339_or_none(letter.log_time),
-        **_text("raw", letter.raw),
+        "attempts": letter.attempts,
+        **content_as_json(letter.raw, letter.key, letter.headers),
     }
-    if letter.key is not None:
-        line.update(_text("key", letter.key))
-    if letter.headers:
-        line["headers"] = [{"name": name, **({} if value is None else _text("value", value))} for name, value in letter.headers]
     return _JSON.encode(line) + b"\n"
+
+
+def content_as_json(raw: bytes, key: bytes | None, headers: tuple[Header, ...]) -> dict[str, Any]:
+    """The bytes of a message as fields of a JSON object, each as text where it is UTF-8. ``content_of`` restores them exactly."""
+    fields: dict[str, Any] = _text("raw", raw)
+    if key is not None:
+        fields.update(_text("key", key))
+    if headers:
+        fields["headers"] = [{"name": name, **({} if value is None else _text("value", value))} for name, value in headers]
+    return fields
+
+
+def content_of(fields: Mapping[str, Any]) -> tuple[bytes, bytes | None, tuple[Header, ...]]:
+    """Bytes, key and headers that ``content_as_json`` wrote. Raises ``ValueError`` for other fields."""
+    try:
+        raw = _bytes("raw", fields)
+        if raw is None:
+            raise KeyError("raw")
+        return raw, _bytes("key", fields), tuple((header["name"], _bytes("value", header)) for header in fields.get("headers", ()))
+    except (KeyError, TypeError, AttributeError, binascii.Error) as error:
+        raise ValueError(f"not the content of a message: {error!r}") from error
 
 
 def decode_line(line: bytes) -> DeadLetter:
     """Decode a line. Raises ``ValueError`` for a line that ``encode_line`` did not write."""
     try:
         fields = msgspec.json.decode(line)
-        raw = _bytes("raw", fields)
-        if raw is None:
-            raise KeyError("raw")
+        raw, key, headers = content_of(fields)
         return DeadLetter(
             reason=fields["reason"],
             detail=fields["detail"],
@@ -84,18 +132,13 @@ def decode_line(line: bytes) -> DeadLetter:
             topic=fields["topic"],
             partition=fields["partition"],
             offset=fields["offset"],
-            log_time=_milliseconds(fields["logTime"]),
-            key=_bytes("key", fields),
-            headers=tuple((header["name"], _bytes("value", header)) for header in fields.get("headers", ())),
+            log_time=-1 if fields["logTime"] is None else milliseconds_of(fields["logTime"]),
+            key=key,
+            headers=headers,
+            attempts=fields.get("attempts", 1),
         )
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a dead letter: {error!r}") from error
-
-
-def _milliseconds(text: str | None) -> int:
-    if text is None:
-        return -1
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _text(name: str, data: bytes) -> dict[str, str]:
@@ -105,7 +148,7 @@ def _text(name: str, data: bytes) -> dict[str, str]:
         return {f"{name}Base64": base64.b64encode(data).decode()}
 
 
-def _bytes(name: str, fields: dict[str, Any]) -> bytes | None:
+def _bytes(name: str, fields: Mapping[str, Any]) -> bytes | None:
     if name in fields:
         text: str = fields[name]
         return text.encode()

@@ -19,10 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sinks.dead_letters.file import DeadLetterFile, DeadLetterFileError, DeadLetterFileSink
-from sinks.dead_letters.topic import DeadLetterTopic, DeadLetterTopicError, DeadLetterTopicSink
+from sinks.dead_letters.topic import DeadLetterTopic, DeadLetterTopicError, DeadLetterTopicSink, letter_of
 from sources.kafka.error_codes import advice_for
+from sources.kafka.record import key_and_headers, value_of
 from state.records.dead_letter import DeadLetter, decode_line, encode_line
-from state.times import rfc3339_or_none
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
 
 broker = tansu_fixture
@@ -64,23 +64,8 @@ def in_file(path: Path) -> list[DeadLetter]:
 
 
 def from_message(message: Message) -> DeadLetter:
-    """What a replay tool would make of a message of the topic."""
-    headers = message.headers()
-    assert isinstance(headers, list)
-    own: dict[str, str] = {}
-    original: list[tuple[str, bytes | None]] = []
-    for name, value in headers:
-        assert not isinstance(value, str)
-        if name.startswith("onramp-"):
-            own[name.removeprefix("onramp-")] = (value or b"").decode()
-        else:
-            original.append((name, value))
-    assert own["log-time"] == rfc3339_or_none(LOG_TIME)
-    place = own["topic"], int(own["partition"]), int(own["offset"])
-    key, value = message.key(), message.value()
-    assert not isinstance(key, str)
-    assert isinstance(value, bytes)
-    return DeadLetter(own["reason"], own["detail"], value, *place, LOG_TIME, key, tuple(original))
+    """What a replay makes of a message of the topic."""
+    return letter_of(value_of(message)[0], *key_and_headers(message, lambda *_: None))
 
 
 @pytest.fixture(params=["file", "topic"])
@@ -144,6 +129,7 @@ class TestLine:
             "partition": 2,
             "offset": 7,
             "logTime": "2026-11-22T01:58:37.324Z",
+            "attempts": 1,
             "raw": "{oops",
         }
 

@@ -1,0 +1,376 @@
+"""``onramp dlq``: looks at messages that were rejected, mends them, and sends them again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.options import DataDirOption, JsonOption
+from cli.who_and_where import ByOption, YesOption
+
+if TYPE_CHECKING:
+    from flows.replay_letters import Planned
+    from flows.settings import Settings
+    from state.records.dead_letter import DeadLetter
+
+_SHOWN = 50
+_WIDTH = 60
+_PREVIEWED = 20
+
+
+def _since(text: str | None) -> int | None:
+    """Read a time, or how long ago it was, to milliseconds."""
+    from state.duration import parse
+    from state.times import milliseconds_of
+
+    if text is None:
+        return None
+    try:
+        return time.time_ns() // 1_000_000 - parse(text)
+    except ValueError:
+        pass
+    try:
+        return milliseconds_of(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a time with a zone, like 2026-03-02T09:00:00Z, nor a duration, like 24h.") from None
+
+
+def _patch(text: str | None) -> str | None:
+    """Check that a patch is a JSON object; ``@FILE`` names a file of one."""
+    if text is None:
+        return None
+    try:
+        content = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+        patch = json.loads(content)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"the patch cannot be read ({error}); give a JSON object, or @FILE.") from None
+    if not isinstance(patch, dict):
+        raise typer.BadParameter('the patch must be a JSON object, like \'{"eventType": "page_view"}\'.')
+    return content
+
+
+_ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only letters with this reason, like bad_payload.", show_default=False)]
+_SinceOption = Annotated[
+    str | None,
+    typer.Option("--since", metavar="T", help="Only letters logged since a time, or a duration ago, like 24h.", show_default=False),
+]
+_LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many letters.", show_default=False)]
+_IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the letter, from `onramp dlq list`.")]
+_IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Only these letters.", show_default=False)]
+_DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]
+_EditOption = Annotated[
+    str | None,
+    typer.Option(
+        "--edit",
+        metavar="PATCH",
+        help="Change each message first, by a JSON Merge Patch (RFC 7396), or @FILE with one.",
+        callback=_patch,
+        show_default=False,
+    ),
+]
+_AgainOption = Annotated[bool, typer.Option("--again", help="Also send what was replayed before.")]
+
+
+def list_letters(
+    reason: _ReasonOption = None,
+    since: _SinceOption = None,
+    limit: _LimitOption = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """List rejected messages, the newest first; 50 unless --limit says otherwise.
+
+    \b
+    Example:  onramp dlq list --reason bad_payload --since 24h
+    """
+    from reports.render import out, print_json, table
+
+    settings = _settings(data_dir)
+    letters, done = _read(settings, reason, since), _replayed(settings)
+    shown = letters[::-1][: limit or _SHOWN]
+    if as_json:
+        print_json({"total": len(letters), "letters": [_summary(letter, done) for letter in shown]})
+        return
+    console = out()
+    if not letters:
+        from flows.dead_letters import where_dead_letters_are
+
+        console.print(f"No rejected message in {where_dead_letters_are(settings)}.")
+        return
+    rows = [
+        (
+            letter.id,
+            _moment(letter),
+            letter.reason,
+            f"{letter.topic}:{letter.partition}:{letter.offset}",
+            letter.attempts,
+            done.get(letter.id, "")[:19],
+            _beginning(letter.raw),
+        )
+        for letter in shown
+    ]
+    console.print(table(("id", "logged", "reason", "~place", ">attempts", "replayed", "~message"), rows))
+    if len(shown) < len(letters):
+        console.print(f"{len(letters) - len(shown):,} more; --limit shows them.")
+
+
+def show(letter_id: _IdArgument, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Show one rejected message whole: why, from where, its key, headers and bytes.
+
+    \b
+    Example:  onramp dlq show 3f9c0a71d2e4
+    """
+    from reports.render import out, print_json
+    from reports.safe_text import plain
+
+    settings = _settings(data_dir)
+    (letter,) = _chosen(_read(settings, None, None), [letter_id])
+    done = _replayed(settings)
+    if as_json:
+        print_json(_whole(letter, done))
+        return
+    console = out()
+    for name, value in _whole(letter, done).items():
+        if name not in {"raw", "rawBase64"}:
+            console.out(f"{name:12}{plain(value if isinstance(value, str | int) else json.dumps(value))}", highlight=False)
+    console.out(plain(letter.raw.decode("utf-8", "backslashreplace")), highlight=False)
+
+
+def stats(reason: _ReasonOption = None, since: _SinceOption = None, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Count rejected messages by reason: how many, since when, how often rejected, how many were replayed.
+
+    \b
+    Example:  onramp dlq stats --since 7d
+    """
+    from reports.render import out, print_json, table
+
+    settings = _settings(data_dir)
+    done = _replayed(settings)
+    groups: dict[str, list[DeadLetter]] = {}
+    for letter in _read(settings, reason, since):
+        groups.setdefault(letter.reason, []).append(letter)
+    found = [
+        {
+            "reason": name,
+            "letters": len(group),
+            "replayed": sum(letter.id in done for letter in group),
+            "mostAttempts": max(letter.attempts for letter in group),
+            "first": _moment(group[0]),
+            "last": _moment(group[-1]),
+            "example": group[-1].id,
+        }
+        for name, group in sorted(groups.items(), key=lambda item: -len(item[1]))
+    ]
+    if as_json:
+        print_json({"total": sum(len(group) for group in groups.values()), "reasons": found})
+        return
+    columns = ("reason", ">letters", ">replayed", ">most attempts", "first", "last", "example")
+    out().print(table(columns, [tuple(row.values()) for row in found]))
+
+
+def replay(
+    letter_ids: _IdsArgument = None,
+    reason: _ReasonOption = None,
+    since: _SinceOption = None,
+    limit: _LimitOption = None,
+    dry_run: _DryRunOption = False,
+    edit: _EditOption = None,
+    again: _AgainOption = False,
+    yes: YesOption = False,
+    by: ByOption = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Send rejected messages again to where the job reads, the oldest first, as they were or changed by --edit.
+
+    A message counts once, however often it is sent: its event id decides. What was replayed is recorded with your name, and is not sent
+    again without --again. A message that is rejected again comes back as a letter with one attempt more.
+
+    \b
+    Example:  onramp dlq replay --reason unknown_event_type --edit '{"eventType": "track"}' --dry-run
+              onramp dlq replay --reason unsupported_schema_version --since 7d --yes
+    """
+    from cli.demo_dir import refuse_demo
+    from cli.who_and_where import audit_log, confirm, login_name
+    from flows.front_door import FrontDoor
+    from flows.inputs import wall_clock
+    from flows.replay_letters import plan_replay, send_letters
+    from state.quantity import count
+
+    settings = _settings(data_dir)
+    refuse_demo(settings)
+    name = login_name(by)
+    patch = None if edit is None else json.loads(edit)
+    letters = _read(settings, reason, since)
+    if letter_ids:
+        letters = _chosen(letters, letter_ids)
+    planned = plan_replay(letters, _replayed(settings), wall_clock(), patch, again=again)
+    wanted = [each for each in planned if not each.skipped][:limit]
+    skipped = [each for each in planned if each.skipped]
+    door = FrontDoor(settings)
+    if not as_json:
+        _preview(wanted, skipped, edited=patch is not None)
+    sent = 0
+    if wanted and not dry_run:
+        confirm(f"Send {count(len(wanted), 'message')} to {door.where}?", yes)
+        sent = send_letters(wanted, door, audit_log(settings), name, patch)
+    _tell(wanted, skipped, sent, door, name, as_json=as_json, dry_run=dry_run)
+
+
+def _tell(wanted: Sequence[Planned], skipped: Sequence[Planned], sent: int, door: Any, by: str, *, as_json: bool, dry_run: bool) -> None:
+    from rich.text import Text
+
+    from reports.render import lines, out, print_json
+    from reports.safe_text import plain
+    from state.quantity import count
+
+    if as_json:
+        print_json(
+            {
+                "sent": sent,
+                "sentTo": door.where,
+                "live": door.live,
+                "by": by,
+                "dryRun": dry_run,
+                "letters": [_planned_as_json(each) for each in wanted],
+                "skipped": [{"id": each.letter.id, "because": each.skipped} for each in skipped],
+            }
+        )
+        return
+    when = "the job reads it as soon as it runs" if door.live else "the next run on a file takes it before it reads on"
+    if not wanted:
+        said = "Nothing to send."
+    elif dry_run:
+        said = f"{count(len(wanted), 'message')} would be sent to {door.where}; nothing was sent."
+    else:
+        said = f"Sent {count(sent, 'message')} to {door.where}, by {by}; {when}."
+    lines(out(), Text(plain(said)))
+
+
+def _preview(wanted: Sequence[Planned], skipped: Sequence[Planned], *, edited: bool) -> None:
+    from collections import Counter
+
+    from rich.text import Text
+
+    from reports.render import lines, out
+    from reports.safe_text import plain, shortened
+    from state.quantity import count
+
+    console = out()
+    for each in wanted if edited else wanted[:_PREVIEWED]:
+        verdict = "would be accepted" if not each.verdict else f"would be rejected again: {each.verdict}"
+        lines(console, Text(f"{each.letter.id}  {each.letter.reason}, {verdict}"))
+        for change in each.changes:
+            lines(console, Text(f"  - {plain(change.path)}: {plain(shortened(_value(change.before), _WIDTH))}"))
+            lines(console, Text(f"  + {plain(change.path)}: {plain(shortened(_value(change.after), _WIDTH))}"))
+    if not edited and len(wanted) > _PREVIEWED:
+        lines(console, Text(f"… and {len(wanted) - _PREVIEWED:,} more"))
+    if refused := Counter(each.verdict for each in wanted if each.verdict):
+        what = ", ".join(f"{reason} {times:,}" for reason, times in sorted(refused.items()))
+        lines(console, Text(f"As they are, {count(refused.total(), 'message')} would be rejected again ({what})."))
+    kinds = Counter(
+        "replayed before; --again sends them again" if each.skipped.startswith("replayed ") else each.skipped for each in skipped
+    )
+    for why, times in kinds.most_common():
+        lines(console, Text(f"{count(times, 'letter is', 'letters are')} not sent: {plain(why)}."))
+
+
+def _value(value: object) -> str:
+    from state.merge_patch import ABSENT
+
+    return "(absent)" if value is ABSENT else json.dumps(value, ensure_ascii=False)
+
+
+def _planned_as_json(each: Planned) -> dict[str, Any]:
+    return {
+        "id": each.letter.id,
+        "reason": each.letter.reason,
+        "attempts": each.letter.attempts,
+        "wouldBe": each.verdict or "accepted",
+        "changes": [
+            {
+                "path": change.path,
+                **{
+                    name: value for name, value in (("before", change.before), ("after", change.after)) if type(value).__name__ != "_Absent"
+                },
+            }
+            for change in each.changes
+        ],
+    }
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    from cli.demo_dir import for_reading
+    from cli.options import load
+    from cli.live_job import settings_of_job
+
+    settings = load(data_dir=data_dir)
+    found = settings_of_job(settings)
+    return for_reading(found) if found is settings else found
+
+
+def _read(settings: Settings, reason: str | None, since: str | None) -> list[DeadLetter]:
+    from flows.dead_letters import read_dead_letters
+
+    earliest = _since(since)
+    return [
+        letter
+        for letter in read_dead_letters(settings)
+        if (reason is None or letter.reason == reason) and (earliest is None or letter.log_time >= earliest)
+    ]
+
+
+def _replayed(settings: Settings) -> dict[str, str]:
+    from cli.who_and_where import audit_log
+    from flows.replay_letters import replayed
+
+    return replayed(audit_log(settings, create=False))
+
+
+def _chosen(letters: list[DeadLetter], ids: Sequence[str]) -> list[DeadLetter]:
+    """The letters with these ids. Refuses, as wrong usage, an id that there is not."""
+    known = {letter.id: letter for letter in letters}
+    for each in ids:
+        if each not in known:
+            raise typer.BadParameter(f"there is no letter {each!r} among them; `onramp dlq list` shows their ids.", param_hint="'ID'")
+    return [letter for letter in letters if letter.id in set(ids)]
+
+
+def _summary(letter: DeadLetter, done: dict[str, str]) -> dict[str, Any]:
+    from state.times import rfc3339_or_none
+
+    return {
+        "id": letter.id,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "logTime": rfc3339_or_none(letter.log_time),
+        "attempts": letter.attempts,
+        "replayedAt": done.get(letter.id),
+        "bytes": letter.whole_bytes or len(letter.raw),
+    }
+
+
+def _whole(letter: DeadLetter, done: dict[str, str]) -> dict[str, Any]:
+    from state.records.dead_letter import content_as_json
+
+    return {**_summary(letter, done), **content_as_json(letter.raw, letter.key, letter.headers)}
+
+
+def _moment(letter: DeadLetter) -> str:
+    from state.times import rfc3339_or_none
+
+    return (rfc3339_or_none(letter.log_time) or "unknown")[:19]
+
+
+def _beginning(raw: bytes) -> str:
+    from reports.safe_text import shortened
+
+    return shortened(raw[: _WIDTH * 4].decode("utf-8", "replace"), _WIDTH)

@@ -1,0 +1,53 @@
+"""Who gives a command that is recorded, and the audit log that it is recorded in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from local.audit_log import AuditLog
+
+ByOption = Annotated[
+    str | None, typer.Option("--by", help="Who does it, for the audit log. [default: your login name]", show_default=False)
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def login_name(given: str | None = None) -> str:
+    """Return ``given``, else the login name. Refuses, as wrong usage, where there is none, or where it is blank."""
+    import getpass
+
+    if given is not None:
+        if not given.strip():
+            raise typer.BadParameter("a name is needed; say who does it.", param_hint="'--by'")
+        return given
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may know no name for its user
+        raise typer.BadParameter("your login name is not known here; say who does it.", param_hint="'--by'") from None
+
+
+def audit_log(settings: Settings, *, create: bool = True) -> AuditLog:
+    """Return the audit log of the data directory, which is created with ``create``. Raises ``DataDirError`` if it cannot be."""
+    from flows.inputs import wall_clock
+    from local.audit_log import AuditLog
+    from local.data_dir import DataDir
+
+    directory = DataDir.create(settings.data_dir) if create else DataDir(settings.data_dir)
+    return AuditLog(directory.audit, wall_clock)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask at a terminal. Raises ``typer.Abort`` for a no; refuses, as wrong usage, where nobody can be asked."""
+    import sys
+
+    if yes:
+        return
+    if not (sys.stdin is not None and sys.stdin.isatty()):
+        raise typer.BadParameter(
+            "nobody can be asked here; look at it with --dry-run, then repeat the command with --yes.", param_hint="'--yes'"
+        )
+    typer.confirm(question, abort=True, err=True)

@@ -1,0 +1,59 @@
+"""Reads the dead letters of a job, of both kinds: the file of the data directory, or the Kafka topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from flows.front_door import cluster_of
+from flows.settings import Settings
+from local.data_dir import DataDir
+from sinks.dead_letters.topic import letter_of
+from sources.errors import InputError, UnknownTopicError
+from sources.kafka.record import key_and_headers, value_of
+from sources.kafka.whole_topic import read_whole_topic
+from state.records.dead_letter import DeadLetter, decode_line
+
+
+def where_dead_letters_are(settings: Settings) -> str:
+    """The place of the dead letters, for sentences."""
+    if settings.kafka_brokers is not None:
+        return f"the topic {settings.kafka_dead_letter_topic}"
+    return str(DataDir(settings.data_dir).dead_letters)
+
+
+def read_dead_letters(settings: Settings) -> list[DeadLetter]:
+    """Return every letter once, in the order in which the messages were logged. What is no letter is left out.
+
+    Blocks while the topic is read. Raises ``DataDirError`` where there is no data directory, ``SourceError`` for what cannot be read.
+    """
+    found = _in_topic(settings) if settings.kafka_brokers is not None else in_file(DataDir.open(settings.data_dir).dead_letters)
+    once = {letter.id: letter for letter in found}
+    return sorted(once.values(), key=lambda letter: (letter.log_time, letter.topic, letter.partition, letter.offset))
+
+
+def in_file(path: Path) -> Iterator[DeadLetter]:
+    """Yield the letters of a file; none where there is no file. Raises ``InputError``."""
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    yield decode_line(line)
+                except ValueError:
+                    continue  # blanks of an erased letter, or half a line of one that is being written
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _in_topic(settings: Settings) -> Iterator[DeadLetter]:
+    try:
+        for record in read_whole_topic(cluster_of(settings, settings.kafka_dead_letter_topic)):
+            key, headers = key_and_headers(record, lambda *_: None)
+            try:
+                yield letter_of(value_of(record)[0], key, headers)
+            except ValueError:
+                continue
+    except UnknownTopicError:
+        return  # it comes with the first letter

@@ -1,0 +1,70 @@
+"""Sends messages to where the job reads: the topic, the local event log, or the data directory for runs on files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from flows.settings import Settings
+from local.data_dir import DataDir
+from sources.files.sent_file import Sent, append_sent
+from sources.kafka.append import append
+from sources.kafka.client import Cluster
+from sources.local_log.log import EventLog, Record
+from sources.local_log.reader import LogReader
+from sources.local_log.source import NAME as LOCAL_LOG
+from state.events import peek_person
+
+ANSWER_SECONDS: Final = 30.0
+
+
+class FrontDoor:
+    """The way in of the job with ``settings``. ``live``: a job that runs reads at once; otherwise the next run on a file does."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect to nothing yet."""
+        self._settings = settings
+        self.live = settings.live
+        if settings.kafka_brokers is not None:
+            self.where, self.topic = f"the topic {settings.kafka_topic}", settings.kafka_topic
+        elif settings.event_log is not None:
+            self.where, self.topic = f"the event log {settings.event_log}", LOCAL_LOG
+        else:
+            self.where, self.topic = str(DataDir(settings.data_dir).sent), ""
+
+    def send(self, messages: Sequence[Sent]) -> None:
+        """Send messages, durably, in order. A message without a key gets that of its sender.
+
+        Raises ``DataDirError`` or ``SourceError``; some messages may be stored then, and sending them again changes nothing.
+        """
+        settings, keyed = self._settings, [_with_key(each) for each in messages]
+        if settings.kafka_brokers is not None:
+            append(cluster_of(settings, settings.kafka_topic), keyed)
+        elif settings.event_log is not None:
+            reader = LogReader(settings.event_log)
+            partitions = reader.identity.partitions
+            reader.close()
+            with EventLog(settings.event_log, partitions=partitions, retention=None) as log:
+                records = [Record(each.key or b"", each.value, _without_null(each)) for each in keyed]
+                log.append(records)
+        else:
+            append_sent(DataDir.create(settings.data_dir).sent, keyed)
+
+
+def cluster_of(settings: Settings, topic: str, *, timeout_s: float = ANSWER_SECONDS) -> Cluster:
+    """Return the address of a topic for a command: it does not wait as long as a job. The settings must name brokers."""
+    config = settings.kafka_client_config()
+    brokers = config.pop("bootstrap.servers")
+    return Cluster(brokers, topic, settings.kafka_group, config, timeout_s=timeout_s)
+
+
+def _with_key(message: Sent) -> Sent:
+    if message.key is not None:
+        return message
+    sender = peek_person(message.value)
+    return message if sender is None else message._replace(key=sender[1].encode("utf-8", "surrogatepass"))
+
+
+def _without_null(message: Sent) -> tuple[tuple[str, bytes], ...]:
+    """The headers that have a value: the local log holds no others."""
+    return tuple((name, value) for name, value in message.headers if value is not None)

@@ -1,0 +1,113 @@
+"""Sends dead letters again through the front door. What was sent is in the audit log, and is not sent a second time unless asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from local.audit_log import AuditLog
+from sources.files.sent_file import Sent
+from state.events import Event, decode
+from state.merge_patch import Change
+from state.messages import Message
+from state.records.dead_letter import DeadLetter, headers_for_replay
+from state.records.edit_letter import CannotEditError, edit_letter
+
+REPLAY: Final = "dlq.replay"
+"""The action in the audit log."""
+_AT_ONCE: Final = 500
+"""Letters that are sent, and then recorded, together."""
+
+
+class Door(Protocol):
+    """Where messages are sent (``flows.front_door.FrontDoor``)."""
+
+    topic: str
+
+    def send(self, messages: Sequence[Sent]) -> None:
+        """Send messages, durably, in order."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a replay would do with one letter. ``skipped`` says why it is not sent, empty where it is.
+
+    ``verdict`` is the reason for which the decoder would reject the message that is sent; empty where it is an event.
+    """
+
+    letter: DeadLetter
+    to_send: DeadLetter
+    changes: tuple[Change, ...] = ()
+    skipped: str = ""
+    verdict: str = ""
+
+
+def replayed(log: AuditLog) -> dict[str, str]:
+    """Return id of each letter that was sent again → when it last was. Raises ``AuditError``."""
+    return {
+        letter: entry["at"]
+        for entry in log.entries()
+        if entry["action"] == REPLAY and entry.get("outcome") == "done"
+        for letter in entry.get("letters", ())
+    }
+
+
+def plan_replay(
+    letters: Sequence[DeadLetter], done: Mapping[str, str], now: int, patch: Mapping[str, Any] | None = None, *, again: bool = False
+) -> list[Planned]:
+    """Return what to do with each letter. ``done`` is what ``replayed`` returned; with ``again`` it does not matter. Pure."""
+    return [_plan(letter, done, now, patch, again=again) for letter in letters]
+
+
+def _plan(letter: DeadLetter, done: Mapping[str, str], now: int, patch: Mapping[str, Any] | None, *, again: bool) -> Planned:
+    if letter.id in done and not again:
+        return Planned(letter, letter, skipped=f"replayed {done[letter.id]}")
+    if letter.whole_bytes:
+        return Planned(letter, letter, skipped=f"only {len(letter.raw):,} of its {letter.whole_bytes:,} bytes are kept")
+    if not letter.raw:
+        return Planned(letter, letter, skipped="it has no content")
+    to_send, found = letter, list[Change]()
+    if patch is not None:
+        try:
+            to_send, found = edit_letter(letter, patch)
+        except CannotEditError as error:
+            return Planned(letter, letter, skipped=f"it cannot be edited: {error}")
+        if not found:
+            return Planned(letter, letter, skipped="the patch changes nothing")
+    judged = decode(Message(to_send.raw, to_send.key, letter.topic, letter.partition, letter.offset, now, now, 0))
+    return Planned(letter, to_send, tuple(found), verdict="" if isinstance(judged, Event) else judged.reason)
+
+
+def send_letters(planned: Sequence[Planned], door: Door, log: AuditLog, by: str, patch: Mapping[str, Any] | None = None) -> int:
+    """Send those that are not skipped, and record each part once it is stored. Return how many were sent.
+
+    A process that is killed between the two sends a part again with the next replay: the event ids make that harmless. Raises what ``send``
+    raises, and ``AuditError``.
+    """
+    wanted = [each for each in planned if not each.skipped]
+    what: dict[str, Any] = {} if patch is None else {"patch": _digest(patch), "fields": _paths(wanted)}
+    if wanted:
+        log.append(REPLAY, by, outcome="begun", count=len(wanted), **what)
+    for start in range(0, len(wanted), _AT_ONCE):
+        part = wanted[start : start + _AT_ONCE]
+        door.send([_message(each, door.topic) for each in part])
+        log.append(REPLAY, by, letters=[each.letter.id for each in part], reasons=sorted({each.letter.reason for each in part}), **what)
+    return len(wanted)
+
+
+def _message(planned: Planned, topic: str) -> Sent:
+    """The message to send. It goes to its old partition, so that events of one user stay in order, unless another user sends it now."""
+    letter, sent = planned.letter, planned.to_send
+    partition = letter.partition if letter.topic == topic and letter.key == sent.key else None
+    return Sent(sent.raw, sent.key, headers_for_replay(sent), partition)
+
+
+def _digest(patch: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(patch, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def _paths(wanted: Sequence[Planned]) -> list[str]:
+    return sorted({change.path for each in wanted for change in each.changes})

@@ -1,0 +1,56 @@
+"""Appends messages to the topic, for commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from sources.errors import BrokerError, UnreachableError
+from sources.files.sent_file import Sent
+from sources.kafka.client import Cluster
+from state.never import never
+
+_SECONDS: Final = 30.0
+
+
+def append(cluster: Cluster, messages: Sequence[Sent]) -> None:
+    """Append messages, in order for each partition, and return once all in-sync replicas have them.
+
+    A message goes to its partition, where it names one that the topic has; else its key decides, as in Java clients. Blocks up to
+    ``_SECONDS`` after the partitions are known. Raises ``SourceError``; some of the messages may be stored then.
+    """
+    partitions = set(cluster.partitions(never))
+    refused: list[KafkaError] = []
+
+    def report(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            refused.append(error)
+
+    try:
+        producer = Producer(
+            {
+                "bootstrap.servers": cluster.brokers,
+                "client.id": "onramp-replay",
+                "log_level": 2,
+                "partitioner": "murmur2_random",
+                "message.max.bytes": 64_000_000,  # the broker checks the size, not the client
+                **cluster.settings,
+                "acks": "all",
+                "enable.idempotence": True,
+                "delivery.timeout.ms": round(_SECONDS * 1000),
+            }
+        )
+        for each in messages:
+            where: dict[str, Any] = {"partition": each.partition} if each.partition in partitions else {}
+            producer.produce(cluster.topic, each.value, each.key, headers=list(each.headers), on_delivery=report, **where)
+        left = producer.flush(_SECONDS)
+    except (KafkaException, BufferError) as problem:
+        raise BrokerError(f"Kafka at {cluster.brokers} did not take the messages ({problem}); repeat the command.") from problem
+    if refused or left:
+        why = refused[0].str() if refused else f"no answer within {_SECONDS:.0f} s"
+        raise UnreachableError(
+            f"Kafka at {cluster.brokers} has not stored every message ({why}); {cluster.unreachable_advice()}, then repeat the command: "
+            "what it has already counts once."
+        )

@@ -1,0 +1,160 @@
+"""``onramp dlq`` and ``onramp audit`` on a data directory whose job reads a local event log, or files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.data_dir import DataDir
+from sources.local_log.log import EventLog, Record
+from sources.local_log.reader import LogReader
+from state.events import decode
+from state.messages import Message
+from state.records.dead_letter import DeadLetter, encode_line
+from tests.cli.conftest import Inside
+
+NOW = 1_767_600_000_000
+HOSTILE = "\x1b]0;title\x07\u202e"
+
+
+def line(number: int, **more: Any) -> bytes:
+    fields = {
+        "eventId": f"e{number}",
+        "userId": "ann",
+        "eventType": "viewed",
+        "timestamp": "2026-01-05T08:00:00Z",
+        "payload": {"path": "/"},
+    }
+    return json.dumps({**fields, **more}).encode()
+
+
+def letter(number: int, raw: bytes) -> DeadLetter:
+    found = decode(Message(raw, b"ann", "event-log", 2, number, NOW + number * 3_600_000, NOW, 1))
+    assert isinstance(found, DeadLetter)
+    return found
+
+
+LETTERS = [letter(1, line(1)), letter(2, line(2, name=HOSTILE)), letter(3, b"{" + HOSTILE.encode()), letter(4, line(4, eventType=7))]
+
+
+@pytest.fixture(params=["log", "files"])
+def directory(request: pytest.FixtureRequest, tmp_path: Path) -> DataDir:
+    """A data directory with four dead letters."""
+    made = DataDir.create(tmp_path / ".onramp")
+    made.dead_letters.write_bytes(b"".join(map(encode_line, LETTERS)) + b"   \n")
+    if request.param == "log":
+        with EventLog(made.event_log, partitions=6) as log:
+            log.append([Record(b"ann", b"{}")])
+    return made
+
+
+def sent(directory: DataDir) -> list[dict[str, Any]]:
+    """The events that the job would read."""
+    if not directory.event_log.exists():
+        return [json.loads(json.loads(each)["raw"]) for each in directory.sent.read_bytes().splitlines()]
+    reader = LogReader(directory.event_log)
+    try:
+        rows = [row for partition in range(6) for row in reader.read(partition, 0, 100) or []]
+        return [json.loads(row.record.value) for row in rows if row.record.headers]
+    finally:
+        reader.close()
+
+
+def test_letters_are_listed_counted_and_shown(directory: DataDir, inside: Inside) -> None:
+    cwd = directory.path.parent
+    listed = inside("dlq", "list", "--json", cwd=cwd).json
+    assert [each["id"] for each in listed["letters"]] == [each.id for each in reversed(LETTERS)]
+    assert (listed["total"], listed["letters"][3]["attempts"], listed["letters"][3]["replayedAt"]) == (4, 1, None)
+    assert inside("dlq", "list", "--reason", "not_json", "--json", cwd=cwd).json["total"] == 1
+    assert inside("dlq", "list", "--since", "2026-01-05T11:00:00Z", "--json", cwd=cwd).json["total"] == 2
+    assert inside("dlq", "list", "--since", "30s", cwd=cwd).out.startswith("No rejected message in ")
+    counted = {each["reason"]: each["letters"] for each in inside("dlq", "stats", "--json", cwd=cwd).json["reasons"]}
+    assert counted == {"unknown_event_type": 3, "not_json": 1}
+    shown = inside("dlq", "show", LETTERS[0].id, "--json", cwd=cwd).json
+    assert (shown["raw"], shown["key"], shown["offset"]) == (line(1).decode(), "ann", 1)
+    for arguments in (("list",), ("list", "--limit", "1"), ("stats",), ("show", LETTERS[2].id)):
+        printed = inside("dlq", *arguments, cwd=cwd)
+        assert printed.code == 0, printed.err
+        assert not set(printed.out) & {"\x1b", "\x07", "\u202e"}, arguments
+
+
+def test_a_patch_is_shown_then_sent_and_recorded(directory: DataDir, inside: Inside) -> None:
+    cwd, patch = directory.path.parent, '{"eventType": "page_view", "name": null}'
+    edit = ("dlq", "replay", "--reason", "unknown_event_type", "--edit", patch)
+    dry = inside(*edit, "--dry-run", cwd=cwd)
+    assert dry.code == 0, dry.err
+    assert '- eventType: "viewed"' in dry.out
+    assert '+ eventType: "page_view"' in dry.out
+    assert "3 messages would be sent" in dry.out
+    assert not set(dry.out) & {"\x1b", "\x07", "\u202e"}
+    asked = inside(*edit, cwd=cwd)
+    assert (asked.code, "--yes" in asked.err) == (2, True)
+    assert not directory.audit.exists()
+    done = inside(*edit, "--yes", "--by", "eva", "--json", cwd=cwd).json
+    assert (done["sent"], done["live"], [each["wouldBe"] for each in done["letters"]]) == (
+        3,
+        directory.event_log.exists(),
+        ["accepted"] * 3,
+    )
+    assert sorted((each["eventId"], each["eventType"]) for each in sent(directory)) == [(f"e{n}", "page_view") for n in (1, 2, 4)]
+    again = inside(*edit, "--yes", cwd=cwd)
+    assert "3 letters are not sent: replayed before" in " ".join(again.out.split())
+    assert len(sent(directory)) == 3
+    assert inside("dlq", "stats", "--json", cwd=cwd).json["reasons"][0]["replayed"] == 3
+    audited = inside("audit", "--json", cwd=cwd).json
+    assert [(each["by"], each["action"], each["outcome"]) for each in audited["entries"]] == [
+        ("eva", "dlq.replay", "begun"), ("eva", "dlq.replay", "done"),
+    ]  # fmt: skip
+    assert audited["faults"] == []
+
+
+def test_letters_are_sent_as_they_are_by_id(directory: DataDir, inside: Inside) -> None:
+    cwd = directory.path.parent
+    result = inside("dlq", "replay", LETTERS[1].id, LETTERS[0].id, "--limit", "1", "--yes", cwd=cwd)
+    assert result.code == 0, result.err
+    assert "would be rejected again: unknown_event_type" in result.out
+    assert [each["eventId"] for each in sent(directory)] == ["e1"]
+    assert inside("audit", cwd=cwd).out.count("dlq.replay") == 2
+
+
+def test_a_log_that_was_changed_is_said(directory: DataDir, inside: Inside) -> None:
+    cwd = directory.path.parent
+    inside("dlq", "replay", LETTERS[0].id, "--yes", cwd=cwd)
+    directory.audit.write_bytes(directory.audit.read_bytes().replace(b'"begun"', b'"ended"'))
+    result = inside("audit", cwd=cwd)
+    assert (result.code, "was changed or taken out" in result.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("list", "--since", "yesterday"), "yesterday"),
+        (("show", "nothing"), "nothing"),
+        (("replay", "--edit", "[1]"), "JSON object"),
+        (("replay", "--edit", "{"), "cannot be read"),
+        (("replay", "--edit", "@missing"), "cannot be read"),
+        (("replay", "--yes", "--by", " "), "--by"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(tmp_path: Path, inside: Inside, arguments: tuple[str, ...], complaint: str) -> None:
+    DataDir.create(tmp_path / ".onramp")
+    result = inside("dlq", *arguments, cwd=tmp_path)
+    assert result.code == 2
+    assert complaint in result.err
+
+
+def test_a_pause_and_a_key_are_recorded(tmp_path: Path, inside: Inside) -> None:
+    inside("guidance", "pause", "--by", "eva", "--because", "wrong text", cwd=tmp_path)
+    inside("guidance", "ramp", "0.5", "--by", "", cwd=tmp_path)
+    key = inside("keys", "create", "server", "--by", "eva", "--json", cwd=tmp_path).json
+    inside("keys", "revoke", key["id"], "--by", "ben", cwd=tmp_path)
+    entries = inside("audit", "--json", cwd=tmp_path).json["entries"]
+    assert [(each["by"], each["action"], each["outcome"]) for each in entries] == [
+        ("eva", "guidance.pause", "done"), ("", "guidance.ramp", "failed"),
+        ("eva", "keys.create", "done"), ("ben", "keys.revoke", "done"),
+    ]  # fmt: skip
+    assert entries[2]["id"] == key["id"]
+    assert key["key"] not in (tmp_path / ".onramp" / "audit.jsonl").read_text()
