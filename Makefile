@@ -97,9 +97,10 @@ check: ## Check lint, formatting and types
 	$(BIN)/mypy
 	$(BIN)/shellcheck scripts/*.sh docker/*.sh .ci/run
 
-event-fields: ## Write the table of fields in docs/events.md anew, from state/event_fields.py
+event-fields: ## Write the table of fields in docs/events.md and docs/event.schema.json anew, from the code
 	@scripts/setup.sh
 	@$(BIN)/python scripts/write_event_fields.py
+	@$(BIN)/python scripts/write_event_schema.py
 
 metrics: ## Write the table of metrics in docs/metrics.md anew, from state/metrics.py
 	@scripts/setup.sh

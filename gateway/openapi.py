@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from gateway.errors import json_response
 from gateway.ingest import MOST_EVENTS
+from state.upcast import VERSIONS
 from state.vocabulary import EVENT_TYPES
 
 Json = dict[str, Any]
@@ -224,7 +225,8 @@ def _schemas() -> Json:
                 "sessionId": {"type": ["string", "null"], "maxLength": 256},
                 "name": {"type": ["string", "null"], "maxLength": 256},
                 "payload": {"type": "object"},
-                "schemaVersion": {"const": 1},
+                "traits": {"type": ["object", "null"], "description": "Of schemaVersion 2; in version 1 they stand in the payload."},
+                "schemaVersion": {"enum": list(VERSIONS)},
             },
             "required": ["eventId", "eventType", "timestamp"],
         },

@@ -33,6 +33,7 @@ _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "bad_payload": ("payload",),
     "payload_too_large": ("payload",),
     "unsupported_schema_version": ("schemaVersion",),
+    "future_schema_version": ("schemaVersion",),
 }
 """Reason of the decoder → the fields that it may mean."""
 
@@ -125,6 +126,8 @@ def first_fault(letter: DeadLetter) -> Fault:
 
 
 def _candidates(letter: DeadLetter) -> tuple[str, ...]:
+    if letter.detail.startswith("traits "):  # of version 2
+        return ("traits",)
     named: list[str] = _NAMED.findall(letter.detail)
     if letter.reason in _FIELDS:
         known = _FIELDS[letter.reason]
@@ -154,7 +157,7 @@ def _sound_value(field: str, fields: dict[str, msgspec.Raw], now: int) -> msgspe
         return _raw({needed: "x"} if needed else {})
     if field == "schemaVersion":
         return _raw(1)
-    return _raw({"eventType": "track", "name": ""}.get(field, "x"))
+    return _raw({"eventType": "track", "name": "", "traits": {}}.get(field, "x"))
 
 
 def _raw(value: object) -> msgspec.Raw:

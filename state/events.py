@@ -21,6 +21,7 @@ from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS, is_placeholder_id
 from state.records.dead_letter import DeadLetter, attempts_of
 from state.times import YEAR_2000
 from state.traceparent import read_traceparent
+from state.upcast import NEWEST, UpcastError, upcast
 from state.vocabulary import KNOWN_TYPES, SWITCHED
 
 MAX_MESSAGE: Final = 1_048_576
@@ -57,7 +58,8 @@ REJECTIONS: Final[dict[str, str]] = {
     "timestamp_out_of_range": "timestamp is before 2000, or more than 24 hours ahead of its time reference",
     "bad_payload": "payload is not an object, lacks what its event type needs, has a value that cannot be read, or is nested too deep",
     "payload_too_large": "payload is larger than 32 KiB",
-    "unsupported_schema_version": "schemaVersion is not 1",
+    "unsupported_schema_version": f"schemaVersion is not an integer from 1 to {NEWEST}",
+    "future_schema_version": f"schemaVersion is newer than {NEWEST}; upgrade Onramp, then replay the message",
     "bad_field": "a field has the wrong type",
     "schema_registry_framing": "the message has the framing of a schema registry and cannot be decoded",
     "unreadable": "the message is damaged: Kafka delivered a position, but no content that can be read",
@@ -201,13 +203,13 @@ def _decode(message: Message) -> Event:
         payload = _object_decoder.decode(wire.payload)
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
         wire, timestamp, payload = _decode_mended(value, error)
+    if wire.schema_version != 1:
+        return _decode_newer(message, wire.schema_version)
     user, event_id, anonymous = wire.user_id, wire.event_id, False
     if user is None or user.strip() in PLACEHOLDER_IDS or (user[0] in TAG_BEGINS and is_placeholder_id(user)):
         user, anonymous = _anonymous_id(wire), True
     if wire.event_type not in KNOWN_TYPES:
         raise _RejectError("unknown_event_type", f"{wire.event_type[:64]!r} is not an event type")
-    if wire.schema_version != 1:
-        raise _RejectError("unsupported_schema_version", f"schemaVersion {wire.schema_version} is not supported; send 1")
     ids = user + event_id
     if not (ids.isascii() and ids.isprintable()) and HIDDEN.search(ids):
         raise _RejectError("bad_user_id" if HIDDEN.search(user) else "bad_event_id")
@@ -260,6 +262,25 @@ def _decode(message: Message) -> Event:
         seq=message.seq,
         traceparent=read_traceparent(message.traceparent) if message.traceparent else "",
     )
+
+
+def _decode_newer(message: Message, version: int) -> Event:
+    """Decode an event of another version than 1. It is turned into version 1 first, so nothing else knows of it."""
+    if not 1 < version <= NEWEST:
+        raise _wrong_version(version)
+    try:
+        value = upcast(_mend_text(message.value), version)
+    except UpcastError as error:
+        raise _RejectError("bad_payload", str(error)) from None
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise _diagnose(message.value, error) from None
+    return _decode(msgspec.structs.replace(message, value=value))
+
+
+def _wrong_version(version: object) -> _RejectError:
+    if type(version) is int and version > NEWEST:
+        return _RejectError("future_schema_version", f"schemaVersion {version} is newer than this version of Onramp reads ({NEWEST})")
+    return _RejectError("unsupported_schema_version", f"{REJECTIONS['unsupported_schema_version']}: it is {str(version)[:40]}")
 
 
 def _anonymous_id(wire: _Wire) -> str:
@@ -322,9 +343,7 @@ def _mend(value: bytes) -> tuple[bytes, int]:
     """
     if len(value) > MAX_MESSAGE:
         return value, 0
-    value = value.removeprefix(_BOM)
-    if b"\\u" in value and any(match[1] for match in _ESCAPE.finditer(value)):
-        value = _ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], value)
+    value = _mend_text(value)
     if b":60" not in value:
         return value, 0
     try:
@@ -339,6 +358,14 @@ def _mend(value: bytes) -> tuple[bytes, int]:
     if (second.hour, second.minute) != (23, 59):
         return value, 0
     return msgspec.json.encode({**fields, "timestamp": msgspec.Raw(text)}), 1_000
+
+
+def _mend_text(value: bytes) -> bytes:
+    """``_mend`` without leap seconds."""
+    value = value.removeprefix(_BOM)
+    if b"\\u" in value and any(match[1] for match in _ESCAPE.finditer(value)):
+        value = _ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], value)
+    return value
 
 
 def _decode_mended(value: bytes, error: Exception) -> tuple[_Wire, int, dict[str, Any]]:
@@ -384,6 +411,9 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
         return _RejectError("not_json", f"the message is not JSON: {str(broken)[:200]}")
     if not isinstance(data, dict):
         return _RejectError("not_an_object")
+    version = data.get("schemaVersion", 1)
+    if type(version) is int and version > NEWEST:  # its other fields may mean something else
+        return _wrong_version(version)
     for field, missing, wrong, least, most in _STRINGS:
         given = data.get(field)
         if given is None and (missing is None or field not in data):
@@ -402,8 +432,8 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
         return _RejectError("bad_payload", "payload is not an object")
     if (number := _out_of_range(data.get("payload"))) is not None:
         return _RejectError("bad_payload", f"payload {_NUMBER_RANGE}, {number.text}; send it as a string")
-    if data.get("schemaVersion", 1) != 1 or isinstance(data.get("schemaVersion"), bool | float):
-        return _RejectError("unsupported_schema_version")
+    if type(version) is not int or not 1 <= version <= NEWEST:
+        return _wrong_version(version)
     for field in ("tenantId",):
         if field in data and data[field] is None:
             return _RejectError("bad_tenant_id")

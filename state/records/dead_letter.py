@@ -137,7 +137,7 @@ def decode_line(line: bytes) -> DeadLetter:
             headers=headers,
             attempts=fields.get("attempts", 1),
         )
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # a DecodeError is a ValueError
         raise ValueError(f"not a dead letter: {error!r}") from error
 
 

@@ -132,7 +132,7 @@ ODD: dict[str, Any] = {
     "payload is text": (event(payload="x"), "payload", "bad_payload"),
     "payload is large": (event(payload={"x": "y" * 33_000}), "payload", "payload_too_large"),
     "payload is deep": (event(payload=json.loads('{"a":' * 40 + "1" + "}" * 40)), "payload", "bad_payload"),
-    "version": (event(schemaVersion=2), "schemaVersion", "unsupported_schema_version"),
+    "version": (event(schemaVersion=3), "schemaVersion", "future_schema_version"),
     "version is text": (event(schemaVersion="1"), "schemaVersion", "unsupported_schema_version"),
     "refusal": (event(eventType="preferences_changed", payload={"guidance": "perhaps"}), "payload.guidance", "bad_payload"),
     "traits": (event(eventType="identify", payload={"traits": 3}), "payload.traits", "bad_payload"),

@@ -1,0 +1,63 @@
+"""Turns events of later versions of the contract into version 1, which everything else reads. Pure: bytes to bytes.
+
+Version 2 differs in one place. What an app knows about a user stands in ``traits`` beside ``payload``, not inside of it, so that the
+payload belongs to the app alone::
+
+    1   {…, "eventType": "signup", "payload": {"traits": {"persona": "analyst"}}}
+    2   {…, "eventType": "signup", "traits": {"persona": "analyst"}, "payload": {}, "schemaVersion": 2}
+
+To add a version: write one function that turns it into the version before, and enter it in ``_STEPS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+Fields = dict[str, msgspec.Raw]
+
+_ABOUT_USERS: Final = frozenset({"signup", "identify"})
+"""Event types whose ``traits`` are read."""
+
+_fields = msgspec.json.Decoder(Fields)
+_text = msgspec.json.Decoder(str)
+
+
+class UpcastError(Exception):
+    """The event does not fit its version. The text says what to send, as a part of a sentence that begins with the field."""
+
+
+def upcast(value: bytes, version: int) -> bytes:
+    """Return an event of ``version``, one of ``VERSIONS``, as version 1. What is read later is judged later.
+
+    Raises ``UpcastError`` for what version 1 would read otherwise, and ``msgspec.DecodeError`` for what is no JSON object.
+    """
+    fields = _fields.decode(value)
+    for step in _STEPS[version - 2 :: -1] if version > 1 else ():
+        step(fields)
+    fields.pop("schemaVersion", None)
+    return msgspec.json.encode(fields)
+
+
+def _from_2(fields: Fields) -> None:
+    """Put ``traits`` back into the payload."""
+    if "eventType" not in fields or _text.decode(fields["eventType"]) not in _ABOUT_USERS:
+        return
+    payload = _fields.decode(fields.get("payload", msgspec.Raw(b"{}")))
+    if "traits" in payload:
+        raise UpcastError("payload has traits; in schemaVersion 2 they stand beside the payload")
+    traits = fields.pop("traits", None)
+    if traits is not None:
+        if bytes(traits).strip()[:1] not in (b"{", b"n"):
+            raise UpcastError("traits is not an object; send an object, or null for none")
+        payload["traits"] = traits
+    fields["payload"] = msgspec.Raw(msgspec.json.encode(payload))
+
+
+_STEPS: Final[tuple[Callable[[Fields], None], ...]] = (_from_2,)
+"""From version 2 to 1, from 3 to 2, and so on."""
+VERSIONS: Final = tuple(range(1, len(_STEPS) + 2))
+"""The versions of the contract that are read."""
+NEWEST: Final = VERSIONS[-1]
