@@ -35,6 +35,8 @@ MAX_AHEAD: Final = 86_400_000
 _SWITCHED: Final = SWITCHED.encode()
 _HIDDEN_IN_WORDS: Final = "control, invisible and bidirectional-control characters"
 
+_LAST_VERSION: Final = 1_000  # of the contract that there will ever be; a larger number is something else
+
 SCHEMA_PREFIX: Final = 5
 """Bytes of the framing that serialisers of a schema registry put before a message: a zero and the schema's number."""
 
@@ -277,10 +279,14 @@ def _decode_newer(message: Message, version: int) -> Event:
     return _decode(msgspec.structs.replace(message, value=value))
 
 
+def _is_future(version: object) -> bool:
+    return type(version) is int and NEWEST < version <= _LAST_VERSION
+
+
 def _wrong_version(version: object) -> _RejectError:
-    if type(version) is int and version > NEWEST:
+    if _is_future(version):
         return _RejectError("future_schema_version", f"schemaVersion {version} is newer than this version of Onramp reads ({NEWEST})")
-    return _RejectError("unsupported_schema_version", f"{REJECTIONS['unsupported_schema_version']}: it is {str(version)[:40]}")
+    return _RejectError("unsupported_schema_version", f"{REJECTIONS['unsupported_schema_version']}: it is {repr(version)[:40]}")
 
 
 def _anonymous_id(wire: _Wire) -> str:
@@ -412,7 +418,7 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
     if not isinstance(data, dict):
         return _RejectError("not_an_object")
     version = data.get("schemaVersion", 1)
-    if type(version) is int and version > NEWEST:  # its other fields may mean something else
+    if _is_future(version):  # its other fields may mean something else
         return _wrong_version(version)
     for field, missing, wrong, least, most in _STRINGS:
         given = data.get(field)
