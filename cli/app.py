@@ -19,6 +19,7 @@ from cli import (
     doctor,
     evaluate,
     explain,
+    forget,
     gateway,
     guidance,
     import_,
@@ -90,6 +91,8 @@ for _command, _short in (
     (sql.sql, "Query ClickHouse, read-only."),
     (lag.lag, "Show how far the job is behind, by partition."),
     (doctor.doctor, "Check everything the job needs, say what to do."),
+    (forget.forget, "Forget a user everywhere, with a receipt."),
+    (forget.export, "Write everything held about a user as JSON."),
     (audit.audit, "Show who did what to data and guidance."),
     (settings.settings, "Show every setting in force."),
 ):

@@ -1,11 +1,16 @@
-"""Repairs the recovery store before a resume: removes the snapshots of epochs that did not become durable before a kill."""
+"""Repairs the recovery store before a resume: removes the snapshots of epochs that did not become durable before a kill.
+
+Reads it too, and gives back the space of old snapshots, for what is known about one user.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Final
 
 from local.data_dir import DataDirError
 
@@ -47,4 +52,45 @@ def _remove(state: Path) -> int:
             with part:  # the inner select needs only the index; the rows are large
                 found = part.execute("DELETE FROM snaps WHERE rowid IN (SELECT rowid FROM snaps WHERE snap_epoch >= ?)", [durable])
                 removed += found.rowcount
+    return removed
+
+
+def snapshots_with(state: Path, texts: Sequence[bytes], keys: Sequence[str]) -> list[tuple[str, str, bytes]]:
+    """Return step, key and bytes of every snapshot that holds one of ``texts``, or has one of ``keys``. Raises ``DataDirError``."""
+    found: list[tuple[str, str, bytes]] = []
+    try:
+        for file in sorted(state.glob("part-*.sqlite3")):
+            with closing(sqlite3.connect(file)) as part:
+                for step, key, change in part.execute("SELECT step_id, state_key, ser_change FROM snaps WHERE ser_change IS NOT NULL"):
+                    if key in keys or any(text in change for text in texts):
+                        found.append((step, key, change))
+    except sqlite3.Error as error:
+        raise DataDirError(f"The recovery store {state} cannot be read ({error}); stop the job, or try again.") from error
+    return found
+
+
+_REPLACED: Final = """
+DELETE FROM snaps WHERE snap_epoch < (
+    SELECT max(snap_epoch) FROM snaps AS other WHERE other.step_id = snaps.step_id AND other.state_key = snaps.state_key
+)"""
+
+
+def compact(state: Path) -> int:
+    """Remove every snapshot that a newer one of its key replaced, and the bytes of all that was removed. Return how many.
+
+    Call it while no job runs, and after ``remove_undurable_snapshots``. Only for a store with all its partitions on this machine: of
+    another one nothing is removed. Raises ``DataDirError``.
+    """
+    files, removed = sorted(state.glob("part-*.sqlite3")), 0
+    try:
+        for file in files:
+            with closing(sqlite3.connect(file)) as part:
+                part.execute("PRAGMA secure_delete = ON")
+                if {count for (count,) in part.execute("SELECT part_count FROM parts")} == {len(files)}:
+                    with part:
+                        removed += part.execute(_REPLACED).rowcount
+                part.execute("VACUUM")
+                part.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        raise DataDirError(f"The recovery store {state} cannot be compacted ({error}); free disk space and try again.") from error
     return removed

@@ -21,6 +21,7 @@ from sources.batching import BatchAction, BatchPolicy
 from sources.errors import OffsetGapError, SourceError
 from sources.headers import traceparent_of
 from sources.idle_polling import IdlePolling
+from sources.local_log.erase import is_erased
 from sources.local_log.reader import LogReader, Stored
 from sources.log_time import MIN_TIME, LogTime
 from sources.positions import Position, Positions
@@ -181,6 +182,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         log_time.begin_batch()
         for place in range(self._next, min(len(rows), self._next + self._source.policy.batch_size)):
             offset, stamp, record = rows[place]
+            if not record.value and is_erased(record):
+                self._offset, self._stamp, self._next = offset + 1, stamp, place + 1
+                continue
             at = log_time.time_of(stamp)
             action = log_time.admit(at)
             if action is BatchAction.TICK:

@@ -1,0 +1,155 @@
+"""``onramp forget`` and ``onramp export``: what is held about one user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.options import DataDirOption, JsonOption, TenantOption, UserArgument
+from cli.who_and_where import ByOption, YesOption
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+
+_VisitorOption = Annotated[bool, typer.Option("--visitor", help="USER is an anonymousId that was never merged.")]
+_WaitOption = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the job to take the deletion.")]
+_CheckOption = Annotated[bool, typer.Option("--check", help="Only read every store again; erase nothing.")]
+_MaintainOption = Annotated[
+    bool, typer.Option("--maintain", help="Also erase what stays in files for a while, and search every byte. No job may run.")
+]
+_AlsoOption = Annotated[
+    list[str] | None, typer.Option("--also", metavar="ID", help="A further id of the user, to look for. Repeat it.", show_default=False)
+]
+_OutOption = Annotated[
+    Path | None, typer.Option("--out", help="A file for it, which only you may read. [default: standard output]", show_default=False)
+]
+
+
+def forget(
+    user: UserArgument,
+    tenant: TenantOption = "default",
+    visitor: _VisitorOption = False,
+    check: _CheckOption = False,
+    maintain: _MaintainOption = False,
+    also: _AlsoOption = None,
+    wait: _WaitOption = 60.0,
+    yes: YesOption = False,
+    by: ByOption = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Forget a user for good, with their earlier visitor ids, and print a receipt.
+
+    It sends user_deleted to where the job reads, waits for a job that runs, erases what the job does not, and reads every store again.
+    The receipt names the user by a hash. Exits with 1 if a store still holds something; say it again with --check later. Once the rows
+    are gone, nothing tells the earlier visitor ids: name them with --also.
+
+    \b
+    Example:  onramp forget u-17
+              onramp forget u-17 --maintain --yes
+    """
+    from cli.who_and_where import audit_log, confirm, login_name
+    from flows import forget as job
+    from flows.inputs import wall_clock
+    from state.quantity import count
+    from state.records.named import Subject
+    from state.times import rfc3339
+
+    settings, who = _settings(data_dir), login_name(by)
+    log = audit_log(settings)
+    with job.open_stores(settings) as stores:
+        subject = Subject(tenant, tuple(dict.fromkeys((*stores.ids(tenant, user), *(also or ())))))
+        named = f"{user} and {count(len(subject.ids) - 1, 'visitor id')}"
+        asked_at, sent_to = rfc3339(wall_clock()), ""
+        if not check:
+            confirm(f"Forget {named} for good?", yes)
+            hashed = stores.keys.stream_key(tenant, user)
+            log.append("forget", who, outcome="begun", tenant=tenant, user=hashed, visitors=len(subject.ids) - 1)
+            sent_to = job.ask_to_forget(stores, subject, visitor=visitor)
+            if settings.live or stores.data_dir.is_running():
+                job.wait_for_job(stores, subject, wait if settings.live else 0)
+            job.erase(stores, subject)
+        taken = job.has_taken(stores, subject)
+        more = job.maintain(stores, subject) if maintain else []
+        lines = [*job.verify(stores, subject), *more]
+        found = job.receipt(stores, subject, lines, by=who, sent_to=sent_to, asked_at=asked_at, taken=taken)
+        log.append("forget.check" if check else "forget", who, receipt=found)
+    _print_receipt(found, as_json=as_json)
+    if not found["complete"]:
+        raise typer.Exit(1)
+
+
+def export(
+    user: UserArgument,
+    tenant: TenantOption = "default",
+    out: _OutOption = None,
+    by: ByOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Write everything that is held about a user as one JSON object, earlier visitor ids included.
+
+    \b
+    Example:  onramp export u-17 --out u-17.json
+    """
+    import json
+
+    from cli.who_and_where import audit_log, login_name
+    from flows import forget as job
+    from flows.inputs import wall_clock
+    from local.private_files import write_private
+    from reports.render import out as console
+    from reports.values import json_value
+    from state.records.named import Subject
+    from state.times import rfc3339
+
+    settings, who = _settings(data_dir), login_name(by)
+    with job.open_stores(settings) as stores:
+        hashed = stores.keys.stream_key(tenant, user)
+        with audit_log(settings).of("export", who, tenant=tenant, user=hashed):
+            subject = Subject(tenant, stores.ids(tenant, user))
+            held = job.collect(stores, subject)
+            found = {
+                "tenantId": tenant,
+                "userId": user,
+                "visitorIds": list(subject.ids[1:]),
+                "exportedAt": rfc3339(wall_clock()),
+                "held": held,
+                "notIncluded": {name: f"it keeps messages {how}" for name, how in stores.kept.items()},
+            }
+            text = json.dumps(json_value(found), indent=2, allow_nan=False, default=str)
+            if out is None:
+                console().out(text, highlight=False)
+            else:
+                write_private(out, text.encode() + b"\n")
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    from cli.demo_dir import refuse_demo
+    from cli.options import load
+    from cli.who_and_where import settings_of_job
+
+    settings = settings_of_job(load(data_dir=data_dir))
+    refuse_demo(settings)
+    return settings
+
+
+def _print_receipt(found: dict[str, Any], *, as_json: bool) -> None:
+    from rich.text import Text
+
+    from reports.render import lines, out, print_json, table
+
+    if as_json:
+        print_json(found)
+        return
+    console = out()
+    state = "is forgotten" if found["complete"] else "is not forgotten everywhere yet"
+    lines(console, Text(f"The user with the hash {found['user']} {state}."))
+    if not found["jobHasTakenIt"] and found["sentTo"]:
+        lines(console, Text(f"No job has taken the deletion yet; it waits in {found['sentTo']}."))
+    rows = [
+        (line["store"], "?" if line["held"] is None else line["held"], (line["verifiedAt"] or "")[:19], line.get("note", ""))
+        for line in found["stores"]
+    ]
+    console.print(table(("store", ">held", "read again", "~note"), rows))

@@ -1,0 +1,199 @@
+"""Forgets a user everywhere, and proves it by reading every store again. Also collects what is held about a user."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from flows.engines import open_store
+from flows.front_door import FrontDoor
+from flows.inputs import wall_clock
+from flows.places.clickhouse import Tables, Traces, ids_of
+from flows.places.event_log import EventLogMessages, retention_of
+from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool, files_with
+from flows.places.place import Place
+from flows.places.redis import ModelTexts, Records
+from flows.settings import Settings
+from local.clickhouse import EmbeddedClickHouse
+from local.data_dir import DataDir, DataDirInUseError
+from local.redis_access import redis_for_reader
+from local.secret import secret_of_job
+from sinks.redis.reader import RecommendationReader
+from sinks.redis.record import Deleted
+from sources.files.sent_file import Sent
+from state.events import decode
+from state.ids import Keys
+from state.messages import Message
+from state.records.dead_letter import DeadLetter
+from state.records.named import Subject
+from state.times import rfc3339
+
+_PAUSE_S: Final = 0.5
+_SHOWN: Final = 5
+_FOR_MAINTENANCE: Final = "they go with `onramp forget --maintain`, while no job runs"
+
+
+class ForgetError(Exception):
+    """The deletion cannot be asked for. The text is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The open stores of a job. ``kept`` says of each log from which nothing can be erased how long it keeps what it holds."""
+
+    settings: Settings
+    data_dir: DataDir
+    keys: Keys
+    places: tuple[Place, ...]
+    redis_url: str
+    tables: Tables | None
+    kept: dict[str, str] = field(default_factory=dict)
+    ids: Callable[[str, str], tuple[str, ...]] = lambda _tenant, user: (user,)
+    """Returns all ids of a user of a tenant: the user's own first."""
+
+
+@contextmanager
+def open_stores(settings: Settings) -> Iterator[Stores]:
+    """Open every store of the settings for reading and erasing, with or without a running job. Call it from the main thread.
+
+    Raises ``DataDirError`` and the errors of the stores.
+    """
+    data_dir = DataDir.open(settings.data_dir) if not settings.live else DataDir.create(settings.data_dir)
+    given = settings.secret.get_secret_value() if settings.secret is not None else None
+    keys = Keys(secret_of_job(data_dir, given=given, embedded=settings.embedded))
+    with ExitStack() as stack:
+        store = None
+        if settings.clickhouse_url is not None or data_dir.state.exists():
+            embedded = EmbeddedClickHouse(data_dir.clickhouse) if settings.clickhouse_url is None else None
+            store = open_store(settings, embedded)
+            stack.callback(store.close)
+        url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
+        redis_url = stack.enter_context(redis_for_reader(url, data_dir))
+        places: list[Place] = [Records(redis_url, embedded=url is None), ModelTexts(redis_url)]
+        tables = Tables(store) if store is not None else None
+        if tables is not None and store is not None:
+            places += [tables, Traces(store)]
+        places += [Spool(data_dir), DeadLetterLines(data_dir), SentLines(data_dir), Recovery(data_dir, keys)]
+        kept: dict[str, str] = {}
+        if settings.event_log is not None:
+            places.append(EventLogMessages(settings.event_log))
+        if settings.kafka_brokers is not None:
+            for topic in (settings.kafka_topic, settings.kafka_dead_letter_topic):
+                kept[f"topic {topic}"] = retention_of(settings.kafka_client_config(), topic)
+        known = (lambda tenant, user: ids_of(store, tenant, user)) if store is not None else (lambda _tenant, user: (user,))
+        yield Stores(settings, data_dir, keys, tuple(places), redis_url, tables, kept, known)
+
+
+def collect(stores: Stores, subject: Subject) -> dict[str, Any]:
+    """Return everything that is held about a user: place → what is there. Raises the errors of the stores."""
+    return {place.name: place.held(subject) for place in stores.places}
+
+
+def ask_to_forget(stores: Stores, subject: Subject, *, visitor: bool = False) -> str:
+    """Send ``user_deleted`` to where the job reads. Returns where that is. ``visitor``: the id is an ``anonymousId``.
+
+    Raises ``ForgetError`` for what the job would reject, and what ``FrontDoor.send`` raises.
+    """
+    now, user = wall_clock(), subject.ids[0]
+    event = {
+        "eventId": uuid.uuid4().hex,
+        "tenantId": subject.tenant,
+        "anonymousId" if visitor else "userId": user,
+        "eventType": "user_deleted",
+        "timestamp": rfc3339(now),
+        "payload": {},
+    }
+    value = json.dumps(event).encode()
+    found = decode(Message(value, None, "", 0, 0, now, now, 0))
+    if isinstance(found, DeadLetter):
+        raise ForgetError(f"the job would reject the deletion: {found.detail}.")
+    door = FrontDoor(stores.settings)
+    door.send([Sent(value, user.encode("utf-8", "surrogatepass"))])
+    return door.where
+
+
+def wait_for_job(stores: Stores, subject: Subject, seconds: float) -> bool:
+    """Wait until the job has taken the deletion, which its tombstone in Redis tells, and its rows are gone. Returns whether it has."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if has_taken(stores, subject) and not (stores.tables is not None and stores.tables.held(subject)):
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_PAUSE_S)
+
+
+def has_taken(stores: Stores, subject: Subject) -> bool:
+    """Whether Redis has the tombstone of the user, or the recovery store of this machine holds the user no more."""
+    states = [place for place in stores.places if isinstance(place, Recovery)]
+    if stores.data_dir.state.is_dir() and not any(place.held(subject) for place in states):
+        return True
+    reader = RecommendationReader(stores.redis_url)
+    try:
+        return isinstance(reader.read(subject.tenant, subject.ids[0]), Deleted)
+    finally:
+        reader.close()
+
+
+def erase(stores: Stores, subject: Subject) -> None:
+    """Erase from every place what the job has not. The spool belongs to a job that runs: it is left alone meanwhile."""
+    for place in stores.places:
+        if not isinstance(place, Spool):
+            place.erase(subject)
+    with suppress(DataDirInUseError), stores.data_dir.lock("onramp forget"):
+        for place in stores.places:
+            if isinstance(place, Spool):
+                place.erase(subject)
+
+
+def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
+    """Erase the bytes that stay in files, and search every file of the data directory. Returns a line of the receipt.
+
+    Blocks for a minute or two. Raises ``DataDirInUseError`` while a job runs.
+    """
+    with stores.data_dir.lock("onramp forget"):
+        for place in stores.places:
+            place.maintain(subject)
+    known = {stores.data_dir.sent.name: "the deletion itself", stores.data_dir.event_log.name: "the deletion itself"}
+    found = [name for name in files_with(stores.data_dir, subject) if name.split("/")[0] not in known]
+    line: dict[str, Any] = {"store": "every byte of the data directory", "held": len(found), "verifiedAt": rfc3339(wall_clock())}
+    return [{**line, "note": ", ".join(found[:_SHOWN])} if found else line]
+
+
+def verify(stores: Stores, subject: Subject, now: Callable[[], int] = wall_clock) -> list[dict[str, Any]]:
+    """Read every store again. Return one line of the receipt for each: what is still held there, and when that was read."""
+    found: list[dict[str, Any]] = []
+    for place in stores.places:
+        held = len(place.held(subject))
+        line: dict[str, Any] = {"store": place.name, "held": held, "verifiedAt": rfc3339(now())}
+        if held and isinstance(place, Recovery):
+            line["note"] = f"the job forgets when it reads the deletion; of old snapshots: {_FOR_MAINTENANCE}"
+        elif held and isinstance(place, Traces):
+            line["note"] = f"the text of deletions and old files of tables; {_FOR_MAINTENANCE}"
+        elif place.note:
+            line["note"] = f"stays: {place.note}"
+        found.append(line)
+    found += [{"store": name, "held": None, "verifiedAt": None, "note": f"kept {how}"} for name, how in stores.kept.items()]
+    return found
+
+
+def receipt(
+    stores: Stores, subject: Subject, lines: Sequence[dict[str, Any]], *, by: str, sent_to: str, asked_at: str, taken: bool
+) -> dict[str, Any]:
+    """Return the receipt: hashes instead of ids. ``complete``: nothing is held any more, but for what a log keeps until its age ends it."""
+    return {
+        "user": stores.keys.stream_key(subject.tenant, subject.ids[0]),
+        "visitors": subject.hashes(stores.keys)[1:],
+        "tenant": subject.tenant,
+        "by": by,
+        "askedAt": asked_at,
+        "sentTo": sent_to,
+        "jobHasTakenIt": taken,
+        "complete": all(not line["held"] for line in lines),
+        "stores": list(lines),
+    }

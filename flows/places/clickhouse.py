@@ -1,0 +1,132 @@
+"""ClickHouse: every table with rows about users, and the rejected messages that name them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from clickhouse_connect.driver.binding import format_str
+
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
+from sinks.clickhouse.read_only_query import query
+from state.person.visitors_of import Claim, visitors_of
+from state.records.named import Subject
+from state.records.recommendation import Erase
+
+_TABLES: Final = (*PERSONAL_TABLES, "dead_letters")
+_KEEP_LITTLE: Final = (
+    "finished_mutations_to_keep",
+    "old_parts_lifetime",
+    "merge_tree_clear_old_parts_interval_seconds",
+    "cleanup_delay_period",
+)
+_CLEAN_S: Final = 150.0
+_PAUSE_S: Final = 1.5
+_ANY_VERSION: Final = 2**63 - 1
+_LETTERS: Final = "hasAny(user_ids, {ids:Array(String)}) AND (empty(tenant_ids) OR has(tenant_ids, {tenant:String}))"
+_ROWS: Final = "tenant_id = {tenant:String} AND has({ids:Array(String)}, user_id)"
+
+
+class Tables:
+    """All rows, those that a newer row replaced too: they are on disk until ClickHouse merges them."""
+
+    name = "clickhouse"
+    note = ""
+
+    def __init__(self, store: ClickHouse) -> None:
+        """``store`` must stay open for as long as this is used."""
+        self._store = store
+
+    def held(self, subject: Subject) -> list[Any]:
+        """Return the rows, each with the name of its table."""
+        found: list[Any] = []
+        for table, condition in (*((table, _ROWS) for table in PERSONAL_TABLES), ("dead_letters", _LETTERS)):
+            rows = query(self._store, f"SELECT * FROM {table} WHERE {condition}", {"tenant": subject.tenant, "ids": list(subject.ids)})  # noqa: S608
+            found += [{"table": table, **row} for row in rows.to_dicts()]
+        return found
+
+    def erase(self, subject: Subject) -> None:
+        """Delete the rows, and wait until they are gone. Only where no job writes new ones."""
+        erasures = [Erase(subject.tenant, each, _ANY_VERSION) for each in subject.ids]
+        ClickHouseInserter(self._store).erase(erasures)
+
+    def maintain(self, subject: Subject) -> None:
+        """Do nothing: ``Traces`` does."""
+
+
+class Traces:
+    """What deleting leaves for a while: the text of the last deletions, which has the ids, and the old files of the tables."""
+
+    name = "clickhouse_traces"
+    note = ""
+
+    def __init__(self, store: ClickHouse) -> None:
+        """``store`` must stay open for as long as this is used."""
+        self._store = store
+
+    def held(self, subject: Subject) -> list[Any]:
+        """Return the deletions whose text has one of the ids."""
+        sql = (
+            "SELECT table, mutation_id FROM system.mutations WHERE database = currentDatabase() "
+            "AND arrayExists(each -> position(command, each) > 0, {ids:Array(String)})"
+        )
+        return query(self._store, sql, {"ids": [format_str(each)[1:-1] for each in subject.ids]}).to_dicts()
+
+    def erase(self, subject: Subject) -> None:
+        """Do nothing: they go with ``maintain``, and by themselves after a hundred deletions more."""
+
+    def maintain(self, subject: Subject) -> None:
+        """Let ClickHouse keep one deletion and no old files, and delete nothing until the others are gone."""
+        client = self._store.client()
+        for table in _TABLES:
+            client.command(f"ALTER TABLE {table} MODIFY SETTING {', '.join(f'{name} = 1' for name in _KEEP_LITTLE)}")
+        began = int(query(self._store, "SELECT toUnixTimestamp(now()) AS at")["at"][0])
+        deadline, dirty = time.monotonic() + _CLEAN_S, set(_TABLES)
+        while dirty and time.monotonic() < deadline:
+            for table in sorted(dirty):  # a table cleans up when something happens to it, and else after ten minutes
+                client.command(f"ALTER TABLE {table} DELETE WHERE 0 SETTINGS mutations_sync = 2")
+            time.sleep(_PAUSE_S)
+            dirty = {row["table"] for row in self.held(subject)} | self._with_files_of_before(began)
+        for table in _TABLES:
+            client.command(f"ALTER TABLE {table} RESET SETTING {', '.join(_KEEP_LITTLE)}")
+
+    def _with_files_of_before(self, began: int) -> set[str]:
+        """The tables with files that were replaced before ``began`` (seconds): later ones replaced files without the user."""
+        sql = (
+            "SELECT DISTINCT table FROM system.parts WHERE database = currentDatabase() AND NOT active "
+            "AND toUnixTimestamp(remove_time) <= {began:UInt32}"
+        )
+        return set(query(self._store, sql, {"began": began})["table"].to_list()) & set(_TABLES)
+
+
+def ids_of(store: ClickHouse, tenant: str, user: str) -> tuple[str, ...]:
+    """Return ``user`` and the ids of earlier visitors, as the merges in the table of events tell them."""
+    claims, known = dict[tuple[str, str], int](), {user}
+    while True:
+        found = query(
+            store,
+            "SELECT user_id, JSONExtractString(payload, 'previousId') AS visitor, toUnixTimestamp64Milli(min(log_time)) AS at FROM events "
+            "WHERE tenant_id = {tenant:String} AND event_type = 'identity_merged' AND (has({ids:Array(String)}, user_id) "
+            "OR has({ids:Array(String)}, JSONExtractString(payload, 'previousId'))) GROUP BY user_id, visitor",
+            {"tenant": tenant, "ids": sorted(known)},
+        )
+        claims |= {(by, visitor): at for by, visitor, at in found.iter_rows()}
+        named = {each for pair in claims for each in pair}
+        if named <= known:
+            break
+        known |= named
+    users = _users_among(store, tenant, sorted(known))
+    return user, *visitors_of(user, (Claim(at, by, visitor) for (by, visitor), at in claims.items()), users.__contains__)
+
+
+def _users_among(store: ClickHouse, tenant: str, ids: Sequence[str]) -> set[str]:
+    """Those that are users of their own: a visitor that became a user is marked as merged, and one that did nothing has no row."""
+    found = query(
+        store,
+        "SELECT user_id FROM people_final WHERE tenant_id = {tenant:String} AND has({ids:Array(String)}, user_id) "
+        "AND experiment_group != 'merged'",
+        {"tenant": tenant, "ids": list(ids)},
+    )
+    return set(found["user_id"].to_list())

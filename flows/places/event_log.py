@@ -1,0 +1,74 @@
+"""The local event log, and the topics of Kafka, from which nothing can be erased."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource
+
+from sources.local_log.erase import erase, is_erased
+from sources.local_log.reader import LogReader
+from sources.local_log.store import Record
+from state.records.dead_letter import content_as_json
+from state.records.named import Subject, is_about, is_deletion
+
+_AT_ONCE: Final = 1_000
+_ANSWER_S: Final = 5.0
+
+
+class EventLogMessages:
+    """The messages of the user in the local log. The deletion itself stays until its age deletes it: every reader must read it."""
+
+    name = "event_log"
+    note = "the deletion itself: the id, and no content, until its age deletes it"
+
+    def __init__(self, directory: Path) -> None:
+        """Open nothing yet."""
+        self._directory = directory
+
+    def held(self, subject: Subject) -> list[Any]:
+        """Return the messages."""
+        reader, found = LogReader(self._directory), list[Any]()
+        try:
+            for partition in range(reader.identity.partitions):
+                offset = reader.first_bounds(partition).low
+                while rows := reader.read(partition, offset, _AT_ONCE):
+                    offset = rows[-1].offset + 1
+                    found += [_as_json(row.record) for row in rows if _concerned(row.record, subject)]
+        finally:
+            reader.close()
+        return found
+
+    def erase(self, subject: Subject) -> None:
+        """Erase the messages. A job may read and others may append meanwhile."""
+        erase(self._directory, lambda record: _concerned(record, subject))
+
+    def maintain(self, subject: Subject) -> None:
+        """Do nothing."""
+
+
+def retention_of(client_config: dict[str, Any], topic: str) -> str:
+    """Say how long a topic keeps what it holds, as a part of a sentence. Blocks for some seconds at most; never raises."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    try:
+        answers: dict[Any, Future[Any]] = AdminClient({"log_level": 0, **client_config}).describe_configs([resource])
+        found = answers[resource].result(timeout=_ANSWER_S)
+        policy, kept = found["cleanup.policy"].value, int(found["retention.ms"].value)
+    except (KafkaException, KeyError, ValueError, TypeError, AttributeError, TimeoutError):
+        return "until its retention ends, which the broker does not tell"
+    if policy != "delete":
+        return f"for ever: its cleanup policy is {policy}"
+    return (
+        "for ever: it has no retention" if kept < 0 else f"for {kept / 86_400_000:.1f} days from when it was sent (retention.ms = {kept})"
+    )
+
+
+def _concerned(record: Record, subject: Subject) -> bool:
+    return not is_erased(record) and is_about(record.value, subject) and not is_deletion(record.value)
+
+
+def _as_json(record: Record) -> Any:
+    return content_as_json(record.value, record.key, record.headers)

@@ -1,0 +1,223 @@
+"""Files of the data directory: dead letters, messages that commands sent, rows on their way to ClickHouse, the recovery store."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickletools
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from flows.dead_letters import in_file
+from local.blank_lines import blank_lines
+from local.data_dir import DataDir, DataDirError
+from local.recovery_store import compact, remove_undurable_snapshots, snapshots_with
+from sinks.clickhouse.errors import SegmentDamaged
+from sinks.clickhouse.segment import SegmentWriter, read_segment
+from sources.files.sent_file import Sent, read_sent
+from state.ids import Keys
+from state.person import snapshot
+from state.person.snapshot import SnapshotError
+from state.records.dead_letter import DeadLetter, content_as_json, content_of, decode_line
+from state.records.named import Subject, is_about, is_deletion, letter_is_about
+
+_BLOCK = 8 * 1024 * 1024
+
+
+class DeadLetterLines:
+    """The file of dead letters. An erased letter leaves a line of blanks, so that the job's position in the file stays right."""
+
+    name = "dead_letters"
+    note = ""
+
+    def __init__(self, data_dir: DataDir) -> None:
+        """Open nothing yet."""
+        self._path = data_dir.dead_letters
+
+    def held(self, subject: Subject) -> list[Any]:
+        """Return the letters that name the user."""
+        return [letter_as_json(letter) for letter in in_file(self._path) if letter_is_about(letter, subject)]
+
+    def erase(self, subject: Subject) -> None:
+        """Blank the letters that name the user."""
+        _blank(self._path, lambda line: _line_is_about(line, subject))
+
+    def maintain(self, subject: Subject) -> None:
+        """Do nothing."""
+
+
+class SentLines:
+    """What commands sent to runs on files. A deletion stays: it holds the id and no content, and the next run must read it."""
+
+    name = "sent"
+    note = "the deletion itself: the id, and no content"
+
+    def __init__(self, data_dir: DataDir) -> None:
+        """Open nothing yet."""
+        self._path = data_dir.sent
+
+    def held(self, subject: Subject) -> list[Any]:
+        """Return the messages about the user."""
+        found = (each for each in read_sent(self._path) if each is not None)
+        return [content_as_json(each.value, each.key, each.headers) for each in found if _sent_is_about(each, subject)]
+
+    def erase(self, subject: Subject) -> None:
+        """Blank the messages about the user."""
+
+        def concerned(line: bytes) -> bool:
+            try:
+                return _sent_is_about(Sent(*content_of(msgspec.json.decode(line))), subject)
+            except ValueError:
+                return False
+
+        _blank(self._path, concerned)
+
+    def maintain(self, subject: Subject) -> None:
+        """Do nothing."""
+
+
+class Spool:
+    """Rows that are not in ClickHouse yet. A job that runs writes and delivers them itself, deletions too."""
+
+    name = "spool"
+    note = ""
+
+    def __init__(self, data_dir: DataDir) -> None:
+        """Open nothing yet."""
+        self._data_dir = data_dir
+
+    def held(self, subject: Subject) -> list[Any]:
+        """Return the rows, each with the name of its table. A file that is delivered meanwhile holds nothing any more."""
+        found: list[Any] = []
+        for path in self._segments():
+            try:
+                segment = read_segment(path)
+            except (FileNotFoundError, SegmentDamaged):
+                continue
+            for table, frames in segment.frames.items():
+                for frame in frames:
+                    found += [{"table": table, **row} for row in frame.filter(_about(frame, subject)).to_dicts()]
+        return found
+
+    def erase(self, subject: Subject) -> None:
+        """Write the files again without the rows. Only while no job runs."""
+        for path in self._segments():
+            segment = read_segment(path)
+            if not any(frame.filter(_about(frame, subject)).height for frames in segment.frames.values() for frame in frames):
+                continue
+            writer = SegmentWriter(path.with_suffix(".tmp"))
+            for table, frames in segment.frames.items():
+                for frame in frames:
+                    kept = frame.filter(~_about(frame, subject))
+                    if kept.height:
+                        writer.add(table, kept)
+            for erasure in segment.erasures:
+                writer.erase(erasure)
+            writer.finish(path)
+
+    def maintain(self, subject: Subject) -> None:
+        """Do nothing."""
+
+    def _segments(self) -> list[Path]:
+        spool = self._data_dir.spool
+        found = [path for at in (spool, spool / "rejected") if at.is_dir() for path in sorted(at.iterdir())]
+        return [path for path in found if path.suffix in {".ready", ".pending"}]
+
+
+class Recovery:
+    """The job's own state. The job forgets the user; the bytes of before go with ``compact``."""
+
+    name = "recovery"
+    note = ""
+
+    def __init__(self, data_dir: DataDir, keys: Keys) -> None:
+        """Open nothing yet."""
+        self._data_dir, self._keys = data_dir, keys
+
+    def held(self, subject: Subject) -> list[Any]:
+        """Return every snapshot that holds one of the ids; that of the user in words."""
+        if not self._data_dir.state.is_dir():
+            return []
+        texts = [each.encode("utf-8", "surrogatepass") for each in subject.ids]
+        return [
+            {"step": step, "key": key, "state": _in_words(step, change)}
+            for step, key, change in snapshots_with(self._data_dir.state, texts, ())
+        ]
+
+    def erase(self, subject: Subject) -> None:
+        """Do nothing: the job forgets when it reads the deletion."""
+
+    def maintain(self, subject: Subject) -> None:  # noqa: ARG002 - all old snapshots go
+        """Remove the bytes of old snapshots."""
+        if self._data_dir.state.is_dir():
+            remove_undurable_snapshots(self._data_dir.state)
+            compact(self._data_dir.state)
+
+
+def files_with(data_dir: DataDir, subject: Subject) -> list[str]:
+    """Return the files of the data directory whose bytes hold one of the ids, by their names in it. Reads every byte."""
+    texts = {text for each in subject.ids for text in (each.encode("utf-8", "surrogatepass"), json.dumps(each)[1:-1].encode())}
+    return sorted(str(path.relative_to(data_dir.path)) for path in data_dir.path.rglob("*") if path.is_file() and _has_one(path, texts))
+
+
+def _has_one(path: Path, texts: set[bytes]) -> bool:
+    overlap, tail = max(map(len, texts)) - 1, b""
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                if any(text in tail + block for text in texts):
+                    return True
+                tail = block[-overlap:] if overlap else b""
+    except FileNotFoundError:  # a store replaced it
+        return False
+    return False
+
+
+def letter_as_json(letter: DeadLetter) -> dict[str, Any]:
+    """A letter as JSON."""
+    return {
+        "reason": letter.reason,
+        "place": f"{letter.topic}:{letter.partition}:{letter.offset}",
+        **content_as_json(letter.raw, letter.key, letter.headers),
+    }
+
+
+def _line_is_about(line: bytes, subject: Subject) -> bool:
+    try:
+        return letter_is_about(decode_line(line), subject)
+    except ValueError:
+        return False
+
+
+def _sent_is_about(sent: Sent, subject: Subject) -> bool:
+    return is_about(sent.value, subject) and not is_deletion(sent.value)
+
+
+def _blank(path: Path, concerned: Any) -> None:
+    try:
+        blank_lines(path, concerned)
+    except OSError as error:
+        raise DataDirError(f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}.") from error
+
+
+def _about(frame: pl.DataFrame, subject: Subject) -> pl.Expr:
+    if "user_id" in frame.columns and "tenant_id" in frame.columns:
+        return (pl.col("tenant_id") == subject.tenant) & pl.col("user_id").is_in(list(subject.ids))
+    if "user_ids" in frame.columns:
+        return pl.col("user_ids").list.eval(pl.element().is_in(list(subject.ids))).list.any()
+    return pl.lit(value=False)
+
+
+def _in_words(step: str, change: bytes) -> Any:
+    """The state of a person as JSON; other state by its size, because it is made of digests and numbers."""
+    if step.endswith(".track"):
+        try:  # the engine wraps our bytes in a pickle, which is only read, and never run
+            for _, data, _ in pickletools.genops(change):
+                if isinstance(data, bytes):
+                    return msgspec.to_builtins(snapshot.decode(data))
+        except (SnapshotError, ValueError):
+            pass
+    return {"bytes": len(change)}

@@ -1,0 +1,23 @@
+"""What every place has in common."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from state.records.named import Subject
+
+
+class Place(Protocol):
+    """One store. ``name`` is for the receipt; ``note`` says what stays there by design, empty where nothing does."""
+
+    name: str
+    note: str
+
+    def held(self, subject: Subject) -> list[Any]:
+        """Read the store again, and return everything in it about the user, as JSON values. Raises the errors of the store."""
+
+    def erase(self, subject: Subject) -> None:
+        """Erase what the job does not. Raises the errors of the store."""
+
+    def maintain(self, subject: Subject) -> None:
+        """Erase the bytes that erasing leaves in files for a while. Called while no job runs, and may block for a minute or two."""

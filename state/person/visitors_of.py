@@ -1,0 +1,42 @@
+"""Finds the earlier visitor ids of a user in the merges that were recorded, by the rules of ``link.py`` and ``chains.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+
+class Claim(NamedTuple):
+    """An ``identity_merged``: ``by`` says at log time ``at`` that ``visitor`` was them."""
+
+    at: int
+    by: str
+    visitor: str
+
+
+def visitors_of(user: str, claims: Iterable[Claim], is_user: Callable[[str], bool]) -> list[str]:
+    """Return the visitors that belong to ``user``, in order of their ids. ``is_user`` tells an id that was used as a ``userId``.
+
+    An id that is used as a ``userId`` is nobody's visitor, a visitor belongs to the first user that named it, and visitors that name each
+    other belong together.
+    """
+    roots: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        while key in roots:
+            key = roots[key]
+        return key
+
+    def known(key: str) -> bool:
+        return key == user or is_user(key)
+
+    for claim in sorted(claims):
+        if claim.by == claim.visitor or known(claim.visitor):
+            continue
+        named, namer = root(claim.visitor), root(claim.by)
+        if named == namer or (known(named) and known(namer)):
+            continue
+        if known(named):
+            named, namer = namer, named
+        roots[named] = namer
+    return sorted(key for key in roots if root(key) == user)

@@ -1,0 +1,69 @@
+"""Whom a message names: for deletion, and for what is handed out about a user."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from state.events import peek_person
+from state.ids import Keys
+from state.records.dead_letter import DeadLetter
+from state.records.fact_builders import dead_letter_fact
+
+DELETION: Final = "user_deleted"
+
+
+class Subject(NamedTuple):
+    """A user with all ids that are theirs: ``ids[0]`` is the user's, the others are of earlier visitors."""
+
+    tenant: str
+    ids: tuple[str, ...]
+
+    def hashes(self, keys: Keys) -> list[str]:
+        """The ids as keyed hashes, which do not reveal them."""
+        return [keys.stream_key(self.tenant, each) for each in self.ids]
+
+
+class _Merge(msgspec.Struct, rename="camel"):
+    previous_id: str = ""
+
+
+class _Merging(msgspec.Struct, rename="camel"):
+    event_type: str = ""
+    payload: _Merge | None = None
+
+
+_merging = msgspec.json.Decoder(_Merging)
+
+
+def is_about(value: bytes, subject: Subject) -> bool:
+    """Whether an event was sent by the user, or names one of the user's visitors."""
+    sender = peek_person(value)
+    if sender is None or sender[0] != subject.tenant:
+        return False
+    if sender[1] in subject.ids:
+        return True
+    if not any(each.encode("utf-8", "surrogatepass") in value for each in subject.ids):
+        return False
+    try:
+        found = _merging.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return found.event_type == "identity_merged" and found.payload is not None and found.payload.previous_id in subject.ids
+
+
+def is_deletion(value: bytes) -> bool:
+    """Whether an event asks for a deletion. It holds an id and no content, and must stay until every reader has read it."""
+    try:
+        return _merging.decode(value).event_type == DELETION
+    except (msgspec.DecodeError, RecursionError):
+        return False
+
+
+def letter_is_about(letter: DeadLetter, subject: Subject) -> bool:
+    """Whether a rejected message names one of the user's ids. A message without a tenant may be of any."""
+    row = dead_letter_fact(letter)
+    of_tenant = not row.tenant_ids or subject.tenant in row.tenant_ids
+    key = None if letter.key is None else letter.key.decode("utf-8", "replace")
+    return of_tenant and (key in subject.ids or not set(row.user_ids).isdisjoint(subject.ids))

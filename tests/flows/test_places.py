@@ -1,0 +1,170 @@
+"""What each place holds about a user is found, and is gone when it is erased; nothing of others goes with it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from flows.places.event_log import EventLogMessages
+from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool, files_with
+from local.data_dir import DataDir
+from local.recovery_store import compact, snapshots_with
+from sinks.clickhouse.segment import SegmentWriter, read_segment
+from sinks.dead_letters.file import DeadLetterFile
+from sources.batching import BatchPolicy
+from sources.files.sent_file import Sent, append_sent, read_sent
+from sources.local_log.log import EventLog, Record
+from sources.local_log.source import LocalLogSource
+from state.duration import HOUR
+from state.events import decode
+from state.ids import Keys
+from state.messages import Message
+from state.records.dead_letter import DeadLetter
+from state.records.named import Subject
+from state.records.recommendation import Erase
+
+NOW = 1_767_600_000_000
+ANN = Subject("default", ("ann-who-leaves", "cookie-of-ann"))
+KEYS = Keys(b"x" * 16)
+
+
+def event(user: str, kind: str = "page_view", *, tenant: str = "default", **payload: Any) -> bytes:
+    fields = {"eventId": f"e-{user}-{kind}", "userId": user, "tenantId": tenant, "eventType": kind, "timestamp": "2026-01-05T08:00:00Z"}
+    return json.dumps({**fields, "payload": {"path": "/"} | payload}).encode()
+
+
+def letter(number: int, raw: bytes, key: bytes | None = None) -> DeadLetter:
+    found = decode(Message(raw, key, "events", 0, number, NOW, NOW, 1))
+    assert isinstance(found, DeadLetter)
+    return found
+
+
+MESSAGES = [
+    event("ann-who-leaves"), event("cookie-of-ann"), event("ben-who-stays"), event("ann-who-leaves", tenant="other"),
+    event("ben-who-stays", "identity_merged", previousId="cookie-of-ann"), event("ann-who-leaves", "user_deleted"),
+    event("ben-who-stays", text="ann-who-leaves"),
+]  # fmt: skip
+OF_ANN = (0, 1, 4)
+"""Those about her. The deletion stays; a text of somebody else's that mentions her is theirs."""
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> DataDir:
+    return DataDir.create(tmp_path / "d")
+
+
+def test_dead_letters_are_blanked_in_place_while_the_job_writes_on(data_dir: DataDir) -> None:
+    part = DeadLetterFile(data_dir.dead_letters, None)
+    raws = [event("ann-who-leaves", "odd"), event("ben-who-stays", "odd"), b'{"anonymousId": "cookie-of-ann"', b"{", b'{"x']
+    part.write_batch([[letter(number, raw, b"ann-who-leaves" if number == 3 else None) for number, raw in enumerate(raws)]])
+    before, place = part.snapshot(), DeadLetterLines(data_dir)
+    assert [each["place"] for each in place.held(ANN)] == ["events:0:0", "events:0:2", "events:0:3"]
+    place.erase(ANN)
+    assert place.held(ANN) == []
+    part.write_batch([[letter(9, b"[")]])
+    part.snapshot()
+    assert data_dir.dead_letters.stat().st_size > before
+    resumed = DeadLetterFile(data_dir.dead_letters, before)
+    assert resumed.snapshot() == before, "positions of the job are what they were"
+    assert b"ann" not in data_dir.dead_letters.read_bytes()
+    assert data_dir.dead_letters.read_bytes().count(b"ben-who-stays") == 1
+
+
+def test_sent_messages_are_blanked_but_for_the_deletion(data_dir: DataDir) -> None:
+    append_sent(data_dir.sent, [Sent(each) for each in MESSAGES])
+    place = SentLines(data_dir)
+    assert [each["raw"] for each in place.held(ANN)] == [MESSAGES[at].decode() for at in OF_ANN]
+    place.erase(ANN)
+    assert place.held(ANN) == []
+    assert [each is None for each in read_sent(data_dir.sent)] == [at in OF_ANN for at in range(len(MESSAGES))]
+
+
+def test_messages_of_the_local_log_go_and_their_offsets_stay(tmp_path: Path) -> None:
+    directory = tmp_path / "log"
+    with EventLog(directory, partitions=1, retention=None, now=lambda: NOW) as log:
+        log.append([Record(b"k", each) for each in MESSAGES])
+        place = EventLogMessages(directory)
+        assert [each["raw"] for each in place.held(ANN)] == [MESSAGES[at].decode() for at in OF_ANN]
+        place.erase(ANN)
+        assert place.held(ANN) == []
+        log.append([Record(b"k", event("cyd"))])
+    stays = [each for at, each in enumerate(MESSAGES) if at not in OF_ANN]
+    source = LocalLogSource(directory, BatchPolicy(None, lambda _at: HOUR), now=lambda: NOW, tail=False)
+    part, read = source.build_part("in", "event-log:0", None), []
+    while True:
+        try:
+            read += [each for each in part.next_batch() if isinstance(each, Message)]
+        except StopIteration:
+            break
+    assert [each.value for each in read] == [*stays, event("cyd")]
+    assert [each.offset for each in read] == [2, 3, 5, 6, 7]
+    part.close()
+    bytes_left = b"".join(path.read_bytes() for path in directory.iterdir())
+    assert b"cookie-of-ann" not in bytes_left
+
+
+def test_rows_in_the_spool_go_and_the_rest_of_the_file_stays(data_dir: DataDir) -> None:
+    path = data_dir.spool / "facts.0.000000000001.ready"
+    writer = SegmentWriter(path.with_suffix(".tmp"))
+    rows = [("default", "ann-who-leaves"), ("default", "ben-who-stays"), ("other", "ann-who-leaves"), ("default", "cookie-of-ann")]
+    writer.add("events", pl.DataFrame(rows, schema=["tenant_id", "user_id"], orient="row"))
+    writer.add("dead_letters", pl.DataFrame({"raw": ["a", "b"], "user_ids": [["cookie-of-ann", "x"], ["y"]]}))
+    writer.add("step_metrics_1m", pl.DataFrame({"count": [1]}))
+    writer.erase(Erase("default", "dee", 7))
+    writer.finish(path)
+    place = Spool(data_dir)
+    assert [each["table"] for each in place.held(ANN)] == ["events", "events", "dead_letters"]
+    place.erase(ANN)
+    assert place.held(ANN) == []
+    left = read_segment(path)
+    assert left.frames["events"][0].rows() == rows[1:3]
+    assert (left.frames["dead_letters"][0]["raw"].to_list(), left.frames["step_metrics_1m"][0].height) == (["b"], 1)
+    assert left.erasures == [Erase("default", "dee", 7)]
+
+
+def recovery(state: Path) -> None:
+    state.mkdir()
+    with sqlite3.connect(state / "part-0.sqlite3") as part:
+        part.execute("PRAGMA journal_mode = WAL")
+        part.execute("CREATE TABLE parts (part_count INTEGER)")
+        part.execute("INSERT INTO parts VALUES (1)")
+        part.execute("CREATE TABLE exs (ex_num INTEGER, worker_count INTEGER, resume_epoch INTEGER)")
+        part.execute("INSERT INTO exs VALUES (0, 1, 9)")
+        part.execute("CREATE TABLE fronts (ex_num INTEGER, worker_index INTEGER, worker_frontier INTEGER)")
+        part.execute("CREATE TABLE snaps (step_id TEXT, state_key TEXT, snap_epoch INTEGER, ser_change BLOB)")
+        rows = [("a", 1, b"\x00ann-who-leaves"), ("a", 5, b"tombstone"), ("b", 2, b"cookie-of-ben"), ("c", 3, b"old" * 900), ("c", 4, None)]
+        part.executemany("INSERT INTO snaps VALUES ('flow.track', ?, ?, ?)", rows)
+    part.close()
+
+
+def test_old_snapshots_go_with_their_bytes_and_the_newest_stay(data_dir: DataDir) -> None:
+    recovery(data_dir.state)
+    place = Recovery(data_dir, KEYS)
+    assert [each["key"] for each in place.held(ANN)] == ["a"]
+    assert files_with(data_dir, ANN) == ["state/part-0.sqlite3"]
+    place.maintain(ANN)
+    assert (place.held(ANN), files_with(data_dir, ANN)) == ([], [])
+    assert [(key, change) for _, key, change in snapshots_with(data_dir.state, [b""], ())] == [("a", b"tombstone"), ("b", b"cookie-of-ben")]
+    assert compact(data_dir.state) == 0
+
+
+def test_a_store_in_parts_on_several_machines_keeps_its_snapshots(data_dir: DataDir) -> None:
+    recovery(data_dir.state)
+    with sqlite3.connect(data_dir.state / "part-0.sqlite3") as part:
+        part.execute("UPDATE parts SET part_count = 2")
+    part.close()
+    assert compact(data_dir.state) == 0
+    assert len(snapshots_with(data_dir.state, [b"ann"], ())) == 1
+
+
+def test_every_byte_is_searched_across_blocks_and_as_json_writes_it(data_dir: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.places.files._BLOCK", 8)
+    (data_dir.path / "a.log").write_bytes(b"xxxxxx" + "é-user".encode())
+    (data_dir.path / "b.log").write_bytes(b"xxxxx" + json.dumps("é-user").encode())
+    (data_dir.path / "c.log").write_bytes(b"e-user")
+    assert files_with(data_dir, Subject("default", ("é-user",))) == ["a.log", "b.log"]
