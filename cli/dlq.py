@@ -23,7 +23,7 @@ _WIDTH = 60
 _PREVIEWED = 20
 
 
-def _since(text: str | None) -> int | None:
+def moment_of(text: str | None) -> int | None:
     """Read a time, or how long ago it was, to milliseconds."""
     from state.duration import parse
     from state.times import milliseconds_of
@@ -317,7 +317,7 @@ def _settings(data_dir: Path | None) -> Settings:
 def _read(settings: Settings, reason: str | None, since: str | None) -> list[DeadLetter]:
     from flows.dead_letters import read_dead_letters
 
-    earliest = _since(since)
+    earliest = moment_of(since)
     return [
         letter
         for letter in read_dead_letters(settings)

@@ -128,7 +128,7 @@ def export(
 def _settings(data_dir: Path | None) -> Settings:
     from cli.demo_dir import refuse_demo
     from cli.options import load
-    from cli.who_and_where import settings_of_job
+    from cli.live_job import settings_of_job
 
     settings = settings_of_job(load(data_dir=data_dir))
     refuse_demo(settings)

@@ -170,7 +170,7 @@ def _has_one(path: Path, texts: set[bytes]) -> bool:
             while block := file.read(_BLOCK):
                 if any(text in tail + block for text in texts):
                     return True
-                tail = block[-overlap:] if overlap else b""
+                tail = (tail + block)[-overlap:] if overlap else b""
     except FileNotFoundError:  # a store replaced it
         return False
     return False

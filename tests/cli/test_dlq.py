@@ -158,3 +158,17 @@ def test_a_pause_and_a_key_are_recorded(tmp_path: Path, inside: Inside) -> None:
     ]  # fmt: skip
     assert entries[2]["id"] == key["id"]
     assert key["key"] not in (tmp_path / ".onramp" / "audit.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "--user"),
+        (("--user", "ann", "--into", "d"), "--user"),
+        (("--user", "ann", "--from", "1h"), "whole log"),
+        (("--into", "d", "--from", "noon"), "noon"),
+    ],
+)
+def test_a_replay_is_of_a_user_or_of_a_range(tmp_path: Path, inside: Inside, arguments: tuple[str, ...], complaint: str) -> None:
+    result = inside("replay", *arguments, cwd=tmp_path)
+    assert (result.code, complaint in result.err) == (2, True)

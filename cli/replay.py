@@ -1,0 +1,164 @@
+"""``onramp replay``: rebuilds one user from the log, or runs a range of the log again into files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.dlq import moment_of
+from cli.options import CatalogOption, DataDirOption, JsonOption, TenantOption
+from cli.run import readable
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+
+_UserOption = Annotated[str | None, typer.Option("--user", help="Rebuild this user, and compare.", show_default=False)]
+_FromOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="T", help="Log time, or a duration ago, like 24h. [default: the beginning]", show_default=False),
+]
+_ToOption = Annotated[
+    str | None, typer.Option("--to", metavar="T", help="Log time, or a duration ago, exclusive. [default: the end]", show_default=False)
+]
+_IntoOption = Annotated[Path | None, typer.Option("--into", metavar="DIR", help="A new directory for what comes out.", show_default=False)]
+_InputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--input", metavar="FILE", help="The file that a run on files read; it keeps no log.", callback=readable, show_default=False
+    ),
+]
+
+
+def replay(
+    user: _UserOption = None,
+    tenant: TenantOption = "default",
+    since: _FromOption = None,
+    to: _ToOption = None,
+    into: _IntoOption = None,
+    input_path: _InputOption = None,
+    catalog: CatalogOption = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Rebuild a user from the log and show what differs from the live progress, or run a range of the log again into files.
+
+    Neither changes anything that apps or analysts read. Which arm was drawn depends on all users, so it is not compared. In a range
+    everybody begins anew. Exits with 1 if the rebuilt user differs.
+
+    \b
+    Example:  onramp replay --user u-17
+              onramp replay --from 2026-03-02T00:00:00Z --to 2026-03-03T00:00:00Z --into monday
+    """
+    from cli.demo_dir import for_reading
+    from cli.options import load
+    from cli.live_job import settings_of_job
+
+    if (user is None) == (into is None):
+        raise typer.BadParameter("give either --user, or --into with a range.", param_hint="'--user'")
+    if user is not None and (since is not None or to is not None):
+        raise typer.BadParameter("a user is rebuilt from the whole log; leave out --from and --to.", param_hint="'--from'")
+    loaded = load(data_dir=data_dir, catalog=catalog)
+    settings = settings_of_job(loaded)
+    settings = for_reading(settings) if settings is loaded else settings
+    if user is not None:
+        _rebuild(settings, tenant, user, input_path, as_json=as_json)
+    elif into is not None:
+        _rerun(settings, moment_of(since), moment_of(to), into, input_path, as_json=as_json)
+
+
+def _rebuild(settings: Settings, tenant: str, user: str, input_path: Path | None, *, as_json: bool) -> None:
+    from rich.text import Text
+
+    from flows import replay as job
+    from reports.render import lines, out, print_json
+    from reports.safe_text import plain
+    from state.quantity import count
+
+    found = job.rebuild(settings, _keys(settings), tenant, user, input_path)
+    live, deleted = _live(settings, tenant, user)
+    differs = job.differences(found, live)
+    same = not differs and (not found.deleted or live is None)
+    if as_json:
+        print_json(
+            {
+                "tenantId": tenant,
+                "userId": user,
+                "ids": sorted(found.ids),
+                "messages": found.messages,
+                "deleted": found.deleted,
+                "liveDeleted": deleted,
+                "same": same,
+                "rebuilt": found.progress,
+                "live": live,
+                "differences": [{"path": each.path, "rebuilt": _value(each.before), "live": _value(each.after)} for each in differs],
+            }
+        )
+    else:
+        console = out()
+        steps = 0 if found.person is None else found.person.steps_completed
+        state = "deleted" if found.deleted else f"{count(steps, 'step')} completed"
+        lines(console, Text(f"{plain(user)}: {count(found.messages, 'message')} of {count(len(found.ids), 'id')} in the log; {state}."))
+        for each in differs:
+            lines(console, Text(f"  rebuilt  {plain(each.path or 'progress')}: {plain(_text(each.before))}"))
+            lines(console, Text(f"  live     {plain(each.path or 'progress')}: {plain(_text(each.after))}"))
+        lines(console, Text("The live progress is the same." if same else "The live progress differs."))
+    if not same:
+        raise typer.Exit(1)
+
+
+def _text(value: Any) -> str:
+    import json
+
+    from state.merge_patch import ABSENT
+
+    return "(absent)" if value is ABSENT else json.dumps(value, ensure_ascii=False)
+
+
+def _value(value: Any) -> Any:
+    from state.merge_patch import ABSENT
+
+    return None if value is ABSENT else value
+
+
+def _rerun(settings: Settings, since: int | None, to: int | None, into: Path, input_path: Path | None, *, as_json: bool) -> None:
+    from flows.replay import rerun
+    from reports.render import out, print_json, table
+
+    written = rerun(settings, _keys(settings), since, to, into, input_path)
+    if as_json:
+        print_json({"into": str(into), "lines": written})
+        return
+    out().print(table(("file", ">lines"), [(f"{into}/{name}.jsonl", f"{lines:,}") for name, lines in sorted(written.items())]))
+
+
+def _keys(settings: Settings) -> Any:
+    from local.data_dir import DataDir
+    from local.secret import secret_of_job
+    from state.ids import Keys
+
+    given = settings.secret.get_secret_value() if settings.secret is not None else None
+    return Keys(secret_of_job(DataDir(settings.data_dir), given=given, embedded=settings.embedded), settings.signing_keys())
+
+
+def _live(settings: Settings, tenant: str, user: str) -> tuple[dict[str, Any] | None, bool]:
+    """The progress that the app reads, and whether the record is a tombstone."""
+    import json
+
+    from local.data_dir import DataDir
+    from local.redis_access import redis_for_reader
+    from sinks.redis.reader import RecommendationReader
+    from sinks.redis.record import Deleted
+    from state.records.progress import encode_progress
+
+    url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
+    data_dir = DataDir.open(settings.data_dir) if url is None else DataDir(settings.data_dir)
+    with redis_for_reader(url, data_dir) as address:
+        reader = RecommendationReader(address)
+        try:
+            progress = reader.read_progress(tenant, user)
+            deleted = isinstance(reader.read(tenant, user), Deleted)
+        finally:
+            reader.close()
+    return None if progress is None else json.loads(encode_progress(progress)), deleted

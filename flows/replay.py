@@ -1,0 +1,230 @@
+"""Runs the graph again on a part of the log, beside the job: what apps and analysts read does not change, nor does the job's position."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, Final
+
+import msgspec
+from bytewax.run import cli_main
+
+from flows.catalogs import load_catalog
+from flows.front_door import cluster_of
+from flows.inputs import wall_clock
+from flows.onboarding import FlowParts, SideChannels, build
+from flows.settings import Settings
+from local.data_dir import DataDir
+from sinks.handing_over import HandingOverSink
+from sources.batching import BatchPolicy
+from sources.files.source import JsonlSource
+from sources.kafka.schema_registry import SchemaRegistry
+from sources.kafka.source import KafkaSource
+from sources.local_log.source import LocalLogSource
+from sources.selected import SelectedSource
+from state.catalog.plan import Plan
+from state.events import Event, decode, may_switch, peek_person, peek_timestamp
+from state.ids import Keys
+from state.merge_patch import Change, changes
+from state.messages import Message, Tick
+from state.records.dead_letter import DeadLetter, encode_line
+from state.records.facts import Fact, PersonFact, ProgressFact
+from state.records.progress import PublishProgress, encode_progress
+from state.records.recommendation import Erase, Publish
+
+LogSource = JsonlSource | KafkaSource | LocalLogSource
+_MERGED: Final = "identity_merged"
+_NOT_COMPARED: Final = frozenset({"version", "updatedAt"})
+"""Fields of a progress record that count what else happened to the user: alarms depend on what all users taught the job."""
+
+
+class ReplayError(Exception):
+    """There is nothing to replay, or nowhere to put it. The text is one sentence for the user."""
+
+
+@dataclass
+class Rebuilt:
+    """What the log says about one user: progress as the app would read it, and rows. ``deleted``: the user was deleted."""
+
+    ids: frozenset[str]
+    messages: int = 0
+    progress: dict[str, Any] | None = None
+    person: PersonFact | None = None
+    steps: dict[str, ProgressFact] = field(default_factory=dict)
+    deleted: bool = False
+    rejected: int = 0
+
+
+def log_source(settings: Settings, input_path: Path | None, plan: Plan, side: SideChannels) -> LogSource:
+    """Return the log that the job reads, from its beginning to its present end. Raises ``ReplayError`` where the settings name none."""
+    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
+    if input_path is not None:
+        own = DataDir(settings.data_dir)
+        return JsonlSource(
+            input_path, peek_timestamp, policy, now=wall_clock, peek_person=peek_person, switches=own.switches, sent=own.sent
+        )
+    if settings.event_log is not None:
+        return LocalLogSource(settings.event_log, policy, now=wall_clock, tail=False)
+    if settings.kafka_brokers is not None:
+        cluster = cluster_of(settings, settings.kafka_topic)
+        url = settings.schema_registry_url
+        registry = None if url is None else SchemaRegistry(url.get_secret_value())
+        alone = dataclasses.replace(cluster, group=f"{cluster.group}-replay-{uuid.uuid4().hex[:8]}")  # the job's own position stays
+        return KafkaSource(alone, policy, now=wall_clock, tail=False, registry=registry)
+    raise ReplayError("a run on files keeps no log; name the file that it read with --input.")
+
+
+def ids_connected_with(tenant: str, user: str, source: LogSource) -> frozenset[str]:
+    """Return ``user`` and every id that merges in the log connect with it. Reads the log once. Raises what the source raises."""
+    pairs: set[tuple[str, str]] = set()
+    for message in _messages(source):
+        if _MERGED.encode() in message.value:
+            event = decode(message)
+            if isinstance(event, Event) and event.type == _MERGED and event.tenant == tenant:
+                pairs.add((event.user, str(event.payload["previousId"])))
+    found = {user}
+    while more := {each for pair in pairs if found & set(pair) for each in pair} - found:
+        found |= more
+    return frozenset(found)
+
+
+def rebuild(settings: Settings, keys: Keys, tenant: str, user: str, input_path: Path | None) -> Rebuilt:
+    """Run the whole log's messages of one user, and of the ids connected with them, through the graph. Raises ``SourceError``."""
+    plan = Plan(load_catalog(settings.catalog))
+    first = log_source(settings, input_path, plan, SideChannels())
+    found = Rebuilt(ids_connected_with(tenant, user, first))
+    _raise_error_of(first)
+
+    def wanted(message: Message) -> bool:
+        sender = peek_person(message.value)
+        mine = sender is not None and sender[0] == tenant and sender[1] in found.ids
+        found.messages += mine
+        return mine or may_switch(message.value)
+
+    def take_effect(effect: Any) -> None:
+        if getattr(effect, "user_id", None) != user:
+            return
+        if isinstance(effect, PublishProgress):
+            found.progress = None if effect.progress is None else json.loads(encode_progress(effect.progress))
+            found.deleted = False
+        elif isinstance(effect, Erase):
+            found.progress, found.person, found.deleted = None, None, True
+            found.steps.clear()
+
+    def take_row(row: Any) -> None:
+        if isinstance(row, PersonFact) and row.user_id == user:
+            found.person = row
+        elif isinstance(row, ProgressFact) and row.user_id == user:
+            found.steps[row.step_id] = row
+
+    def take_letter(_letter: DeadLetter) -> None:
+        found.rejected += 1
+
+    _run(settings, keys, plan, input_path, wanted, None, take_effect, take_row, take_letter)
+    return found
+
+
+def differences(found: Rebuilt, live: dict[str, Any] | None) -> list[Change]:
+    """Return what differs between the rebuilt progress and the ``live`` record: a path and both values for each field."""
+
+    def compared(record: dict[str, Any] | None) -> dict[str, Any]:
+        return {} if record is None else {name: value for name, value in record.items() if name not in _NOT_COMPARED}
+
+    return changes(_by_step(compared(found.progress)), _by_step(compared(live)))
+
+
+def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, into: Path, input_path: Path | None) -> dict[str, int]:
+    """Run the messages of a range of log time through the graph, and write what comes out to files in the new directory ``into``.
+
+    Times are in milliseconds, ``until`` exclusive. Everybody begins anew at the beginning of the range. Returns file → lines. Raises
+    ``ReplayError`` and ``SourceError``.
+    """
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise ReplayError(f"{into} exists already; name a new directory with --into.")
+    into.mkdir(parents=True, exist_ok=True, mode=0o700)
+    plan, written = Plan(load_catalog(settings.catalog)), dict[str, int]()
+    with ExitStack() as stack:
+        files: dict[str, IO[bytes]] = {}
+
+        def put(name: str, line: bytes) -> None:
+            if name not in files:
+                files[name] = stack.enter_context((into / f"{name}.jsonl").open("wb"))
+            files[name].write(line)
+            written[name] = written.get(name, 0) + 1
+
+        def take_effect(effect: Any) -> None:
+            kind = type(effect).__name__
+            body = effect.recommendation if isinstance(effect, Publish) else effect
+            put("effects", msgspec.json.encode({"effect": kind, **msgspec.to_builtins(body)}) + b"\n")
+
+        def take_row(row: Any) -> None:
+            if isinstance(row, Fact):
+                put(row.TABLE, msgspec.json.encode(msgspec.structs.asdict(row)) + b"\n")
+
+        def in_range(message: Message) -> bool:
+            return since is None or message.log_time >= since
+
+        def take_letter(letter: DeadLetter) -> None:
+            put("rejected", encode_line(letter))
+
+        _run(settings, keys, plan, input_path, in_range, until, take_effect, take_row, take_letter)
+    return written
+
+
+def _run(
+    settings: Settings,
+    keys: Keys,
+    plan: Plan,
+    input_path: Path | None,
+    wanted: Callable[[Message], bool],
+    until: int | None,
+    take_effect: Callable[[Any], object],
+    take_row: Callable[[Any], object],
+    take_letter: Callable[[DeadLetter], object],
+) -> None:
+    side = SideChannels()
+    source = log_source(settings, input_path, plan, side)
+    parts = FlowParts(
+        source=SelectedSource(source, wanted, until=until),
+        recommendations=HandingOverSink(take_effect),
+        facts=HandingOverSink(take_row),
+        dead_letters=HandingOverSink(take_letter),
+        plan=plan,
+        keys=keys,
+        side=side,
+    )
+    source.list_parts()  # raises our error for an unreachable log; inside the engine it would end in a panic
+    cli_main(build(parts))  # type: ignore[no-untyped-call]
+    _raise_error_of(source)
+
+
+def _messages(source: LogSource) -> Iterator[Message]:
+    """Yield all messages of the source, without the engine."""
+    for name in source.list_parts():
+        part: Any = source.build_part("replay", name, None)
+        try:
+            while True:
+                try:
+                    batch: list[Message | Tick] = part.next_batch()
+                except StopIteration:
+                    break
+                yield from (each for each in batch if isinstance(each, Message))
+                part.snapshot()
+        finally:
+            part.close()
+
+
+def _raise_error_of(source: LogSource) -> None:
+    if isinstance(source, JsonlSource) and source.progress.error is not None:
+        raise source.progress.error
+
+
+def _by_step(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with its steps under their ids, so that a difference names the step."""
+    return {**record, "steps": {step["id"]: step for step in record["steps"]}} if "steps" in record else record

@@ -1,0 +1,108 @@
+"""One user rebuilt from the log alone is the user of the whole run; a range of the log is run again into files, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from bytewax.testing import TestingSource, run_main
+
+from flows.catalogs import load_catalog
+from flows.onboarding import FlowParts, SideChannels, build
+from flows.replay import ReplayError, differences, ids_connected_with, log_source, rebuild, rerun
+from flows.settings import load_settings
+from sources.local_log.log import EventLog, Record
+from state.catalog.plan import Plan
+from state.duration import HOUR, MINUTE
+from state.events import peek_person
+from state.ids import Keys
+from state.messages import Message
+from state.records.recommendation import Erase
+from tests.support.stories import LEAVING, MONDAY, STAYING, Log, MemoryRedis, MemorySink, visitors_log, visitors_of
+
+KEYS = Keys(b"a secret for tests")
+PLAN = Plan(load_catalog("saas"))
+
+
+def written(log: Log, path: Path) -> Path:
+    path.write_bytes(b"\n".join(item.value for item in log.items if isinstance(item, Message)) + b"\n")
+    return path
+
+
+def whole_run(log: Log) -> MemoryRedis:
+    redis = MemoryRedis()
+    run_main(build(FlowParts(TestingSource(log.items), redis, MemorySink(), MemorySink(), PLAN, KEYS, SideChannels())))  # type: ignore[no-untyped-call]
+    return redis
+
+
+def live(redis: MemoryRedis, user: str) -> dict[str, Any] | None:
+    effect = redis.progress.get(("default", user))
+    if effect is None or effect.progress is None:
+        return None
+    found: dict[str, Any] = json.loads(msgspec.json.encode(effect.progress))
+    return found
+
+
+def test_a_user_alone_is_the_user_of_the_whole_run(tmp_path: Path) -> None:
+    log = visitors_log(staying=STAYING[:2], leaving=LEAVING[:1])
+    source, settings, redis = written(log, tmp_path / "events.jsonl"), load_settings(data_dir=tmp_path / "d"), whole_run(log)
+    stays, leaves = STAYING[0], LEAVING[0]
+    found = rebuild(settings, KEYS, "default", stays, source)
+    assert found.ids == {stays, *visitors_of(stays)}
+    assert found.progress is not None
+    assert differences(found, live(redis, stays)) == []
+    assert found.person is not None
+    assert found.person.user_id == stays
+    changed = {**found.progress, "nextStep": "another"}
+    assert [(each.path, each.after) for each in differences(found, changed)] == [("nextStep", "another")]
+    gone = rebuild(settings, KEYS, "default", leaves, source)
+    assert (gone.deleted, gone.progress) == (True, None)
+    assert isinstance(redis.newest["default", leaves], Erase)
+
+
+def test_a_range_of_the_local_log_is_run_into_files_of_a_new_directory(tmp_path: Path) -> None:
+    log = Log()
+    for hour in range(4):
+        log.send(hour * HOUR, f"user-{hour}", "signup", traits={"persona": "analyst"})
+        log.raw(b"{", hour * HOUR + MINUTE)
+    times = iter(item.log_time for item in log.items if isinstance(item, Message))
+    now = [0]
+    with EventLog(tmp_path / "log", partitions=2, retention=None, now=lambda: now[0]) as events:
+        for item in log.items:
+            if isinstance(item, Message):
+                now[0] = next(times)
+                events.append([Record((peek_person(item.value) or ("", "none"))[1].encode(), item.value)])
+    settings, into = load_settings(data_dir=tmp_path / "d", event_log=tmp_path / "log"), tmp_path / "out" / "monday"
+    lines = rerun(settings, KEYS, MONDAY + HOUR, MONDAY + 3 * HOUR, into, None)
+    people = [json.loads(line) for line in (into / "people.jsonl").read_bytes().splitlines()]
+    assert {row["user_id"] for row in people} == {"user-1", "user-2"}
+    assert (lines["events"], lines["rejected"]) == (2, 2)
+    assert lines == {path.stem: len(path.read_bytes().splitlines()) for path in into.iterdir()}
+    assert not (tmp_path / "d").exists(), "the job's own directory is as it was"
+    with pytest.raises(ReplayError, match="exists already"):
+        rerun(settings, KEYS, None, None, into, None)
+
+
+def test_ids_are_connected_over_chains_of_one_tenant(tmp_path: Path) -> None:
+    log = Log()
+    log.send(0, "c1", "identity_merged", visitor=True, previousId="c2")
+    log.send(MINUTE, "ann", "identity_merged", previousId="c1")
+    log.send(2 * MINUTE, "ben", "identity_merged", previousId="c3")
+    other = {"eventId": "x", "tenantId": "other", "userId": "ann", "eventType": "identity_merged", "timestamp": "2026-01-05T00:03:00Z"}
+    log.raw(json.dumps({**other, "payload": {"previousId": "c4"}}).encode(), 3 * MINUTE)
+    source = written(log, tmp_path / "events.jsonl")
+
+    def connected(user: str) -> frozenset[str]:
+        return ids_connected_with("default", user, log_source(load_settings(data_dir=tmp_path / "d"), source, PLAN, SideChannels()))
+
+    assert connected("ann") == {"ann", "c1", "c2"}
+    assert connected("c2") == {"ann", "c1", "c2"}
+    assert connected("ben") == {"ben", "c3"}
+
+
+def test_without_a_log_it_is_said_what_to_name(tmp_path: Path) -> None:
+    with pytest.raises(ReplayError, match="--input"):
+        log_source(load_settings(data_dir=tmp_path), None, PLAN, SideChannels())
