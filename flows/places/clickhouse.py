@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from clickhouse_connect.driver.binding import format_str
 
+from local.clickhouse import EmbeddedClickHouse
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
 from sinks.clickhouse.read_only_query import query
@@ -22,7 +24,8 @@ _KEEP_LITTLE: Final = (
     "merge_tree_clear_old_parts_interval_seconds",
     "cleanup_delay_period",
 )
-_CLEAN_S: Final = 150.0
+_CLEAN_S: Final = 90.0
+_POKE_S: Final = 15.0
 _PAUSE_S: Final = 1.5
 _ANY_VERSION: Final = 2**63 - 1
 _LETTERS: Final = "hasAny(user_ids, {ids:Array(String)}) AND (empty(tenant_ids) OR has(tenant_ids, {tenant:String}))"
@@ -62,9 +65,10 @@ class Traces:
     name = "clickhouse_traces"
     note = ""
 
-    def __init__(self, store: ClickHouse) -> None:
-        """``store`` must stay open for as long as this is used."""
+    def __init__(self, store: ClickHouse, embedded: Path | None) -> None:
+        """``store`` must stay open for as long as this is used. ``embedded`` is the directory of the embedded one, None for a server."""
         self._store = store
+        self._embedded = embedded
 
     def held(self, subject: Subject) -> list[Any]:
         """Return the deletions whose text has one of the ids."""
@@ -78,19 +82,31 @@ class Traces:
         """Do nothing: they go with ``maintain``, and by themselves after a hundred deletions more."""
 
     def maintain(self, subject: Subject) -> None:
-        """Let ClickHouse keep one deletion and no old files, and delete nothing until the others are gone."""
+        """Let ClickHouse drop old files and texts of deletions soon, and wait for it. The embedded one is stopped to remove the texts.
+
+        A server cleans up when it likes: what is left after ``_CLEAN_S`` the receipt says.
+        """
         client = self._store.client()
         for table in _TABLES:
             client.command(f"ALTER TABLE {table} MODIFY SETTING {', '.join(f'{name} = 1' for name in _KEEP_LITTLE)}")
         began = int(query(self._store, "SELECT toUnixTimestamp(now()) AS at")["at"][0])
-        deadline, dirty = time.monotonic() + _CLEAN_S, set(_TABLES)
-        while dirty and time.monotonic() < deadline:
-            for table in sorted(dirty):  # a table cleans up when something happens to it, and else after ten minutes
-                client.command(f"ALTER TABLE {table} DELETE WHERE 0 SETTINGS mutations_sync = 2")
+        deadline, poke_at = time.monotonic() + _CLEAN_S, 0.0
+        while time.monotonic() < deadline:
+            if time.monotonic() >= poke_at:  # a table cleans up soon after something happens to it, and else after ten minutes
+                poke_at = time.monotonic() + _POKE_S
+                for table in _TABLES:
+                    client.command(f"ALTER TABLE {table} DELETE WHERE 0 SETTINGS mutations_sync = 2")
             time.sleep(_PAUSE_S)
-            dirty = {row["table"] for row in self.held(subject)} | self._with_files_of_before(began)
+            if not self._with_files_of_before(began) and (self._embedded is not None or not self.held(subject)):
+                break
         for table in _TABLES:
             client.command(f"ALTER TABLE {table} RESET SETTING {', '.join(_KEEP_LITTLE)}")
+        running = query(self._store, "SELECT count() AS n FROM system.mutations WHERE database = currentDatabase() AND NOT is_done")
+        if self._embedded is not None and not running["n"][0]:
+            self._store.close()  # it opens again with the next query
+            with EmbeddedClickHouse(self._embedded).stopped():
+                for text in self._embedded.glob("store/*/*/mutation_*.txt"):
+                    text.unlink()
 
     def _with_files_of_before(self, began: int) -> set[str]:
         """The tables with files that were replaced before ``began`` (seconds): later ones replaced files without the user."""

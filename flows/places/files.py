@@ -217,7 +217,16 @@ def _in_words(step: str, change: bytes) -> Any:
         try:  # the engine wraps our bytes in a pickle, which is only read, and never run
             for _, data, _ in pickletools.genops(change):
                 if isinstance(data, bytes):
-                    return msgspec.to_builtins(snapshot.decode(data))
+                    return _named(snapshot.decode(data))
         except (SnapshotError, ValueError):
             pass
     return {"bytes": len(change)}
+
+
+def _named(value: Any) -> Any:
+    """A struct with the names of its fields, at every level: some are encoded as arrays."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _named(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, dict):
+        return {str(name): _named(each) for name, each in value.items()}
+    return [_named(each) for each in value] if isinstance(value, list | tuple) else value

@@ -144,7 +144,8 @@ def test_the_contract_shows_every_type_and_each_line_is_valid() -> None:
     shown = [event(line.encode()) for line in block.splitlines()]
     assert {each.type for each in shown} == EVENT_TYPES
     assert len({each.id for each in shown}) == len(shown)
-    (first,) = re.findall(r"^```json\n(.*?)^```$", EVENTS, re.MULTILINE | re.DOTALL)
+    first, second = re.findall(r"^```json\n(.*?)^```$", EVENTS, re.MULTILINE | re.DOTALL)
+    assert event(second.encode()).payload == {"traits": {"persona": "analyst"}}, "of version 2"
     assert event(first.encode()).name == "dashboard_created"
     for kind in EVENT_TYPES:
         assert f"| `{kind}` |" in EVENTS
