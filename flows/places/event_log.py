@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
 from sources.local_log.erase import erase, is_erased
 from sources.local_log.reader import LogReader
@@ -59,11 +59,15 @@ def retention_of(client_config: dict[str, Any], topic: str) -> str:
         policy, kept = found["cleanup.policy"].value, int(found["retention.ms"].value)
     except (KafkaException, KeyError, ValueError, TypeError, AttributeError, TimeoutError):
         return "until its retention ends, which the broker does not tell"
-    if policy != "delete":
+    return in_words(policy, kept)
+
+
+def in_words(policy: str, kept: int) -> str:
+    """How long a topic with this cleanup policy and ``retention.ms`` keeps a message, as a part of a sentence."""
+    if "delete" not in policy.split(","):
         return f"for ever: its cleanup policy is {policy}"
-    return (
-        "for ever: it has no retention" if kept < 0 else f"for {kept / 86_400_000:.1f} days from when it was sent (retention.ms = {kept})"
-    )
+    days = f"for {kept / 86_400_000:.1f} days from when it was sent (retention.ms = {kept})"
+    return "for ever: it has no retention" if kept < 0 else days
 
 
 def _concerned(record: Record, subject: Subject) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from local.data_dir import DataDir
 from sources.local_log.log import EventLog, Record
 from tests.cli.command import Result, onramp, start
 from tests.flows.test_deletion import EARLIER, STAYS, USER, VISITORS, story
@@ -17,7 +18,7 @@ from tests.support.waiting import running, wait_until
 
 pytestmark = pytest.mark.slow  # each starts the engines several times
 
-SECRET = {"ONRAMP_SECRET": "a secret for tests", "ONRAMP_EPOCH_SECONDS": "1"}
+SECRET = {"ONRAMP_SECRET": "a secret for tests", "ONRAMP_EPOCH_SECONDS": "1", "ONRAMP_CATALOG": "saas"}
 
 
 def send(log: Path, *events: dict[str, Any]) -> None:
@@ -76,7 +77,7 @@ def test_on_files_the_next_run_forgets_and_maintenance_leaves_no_byte(tmp_path: 
 
 
 def test_beside_a_job_that_runs_and_after_one_that_was_killed(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data = DataDir.create(tmp_path / "data").path
     log = data / "log"
     settings = {**SECRET, "ONRAMP_EVENT_LOG": str(log), "ONRAMP_DATA_DIR": str(data)}
 

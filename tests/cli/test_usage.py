@@ -31,6 +31,14 @@ COMMANDS = [
     "lag",
     "doctor",
     "gateway",
+    "dlq list",
+    "dlq show",
+    "dlq stats",
+    "dlq replay",
+    "audit",
+    "forget",
+    "export",
+    "replay",
     "keys create",
     "keys list",
     "keys revoke",
@@ -46,7 +54,7 @@ def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -
     assert f"Example:  onramp {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("group", ["", "catalog", "keys", "review", "llm"])
+@pytest.mark.parametrize("group", ["", "catalog", "dlq", "keys", "review", "llm"])
 def test_every_command_of_a_list_has_one_whole_line(
     group: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from flows.places.event_log import EventLogMessages
+from flows.places.event_log import EventLogMessages, in_words
 from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool, files_with
 from local.data_dir import DataDir
 from local.recovery_store import compact, snapshots_with
@@ -96,7 +96,7 @@ def test_messages_of_the_local_log_go_and_their_offsets_stay(tmp_path: Path) -> 
     stays = [each for at, each in enumerate(MESSAGES) if at not in OF_ANN]
     source = LocalLogSource(directory, BatchPolicy(None, lambda _at: HOUR), now=lambda: NOW, tail=False)
     part, read = source.build_part("in", "event-log:0", None), []
-    while True:
+    for _ in range(1_000):
         try:
             read += [each for each in part.next_batch() if isinstance(each, Message)]
         except StopIteration:
@@ -168,3 +168,16 @@ def test_every_byte_is_searched_across_blocks_and_as_json_writes_it(data_dir: Da
     (data_dir.path / "b.log").write_bytes(b"xxxxx" + json.dumps("é-user").encode())
     (data_dir.path / "c.log").write_bytes(b"e-user")
     assert files_with(data_dir, Subject("default", ("é-user",))) == ["a.log", "b.log"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept", "said"),
+    [
+        ("delete", 604_800_000, "for 7.0 days"),
+        ("compact,delete", 43_200_000, "for 0.5 days"),
+        ("delete", -1, "for ever: it has no retention"),
+        ("compact", 604_800_000, "for ever: its cleanup policy is compact"),
+    ],
+)
+def test_how_long_a_topic_keeps_a_message_is_said_in_words(policy: str, kept: int, said: str) -> None:
+    assert in_words(policy, kept).startswith(said)
