@@ -67,7 +67,7 @@ class CompletionTimes(msgspec.Struct, gc=False, array_like=True):
 
     def quantiles(self, shares: list[float]) -> list[float]:
         """Quantiles of all completion times, empty without any."""
-        ordered = sorted(took for took, _ in self.unaided + self.guided)
+        ordered = sorted([took for took, _ in self.unaided + self.guided])
         return [quantile(ordered, share) for share in shares] if ordered else []
 
     def places(self) -> NDArray[np.float64]:
@@ -102,7 +102,7 @@ class CompletionTimes(msgspec.Struct, gc=False, array_like=True):
         ``level``: the share of everyone that takes less time than ``share`` of the unaided, by all steps (``level_of``).
         """
         if self._by_definition():
-            return max(quantile(sorted(took for took, _ in self.unaided), share), SHORTEST)
+            return max(quantile(sorted([took for took, _ in self.unaided]), share), SHORTEST)
         believed = max(expected, SHORTEST)
         if not self.people:
             return believed

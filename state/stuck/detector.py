@@ -46,6 +46,8 @@ _json = msgspec.json.Encoder()
 
 _MAX_COUNTED: Final = 99
 _MAX_ROWS: Final = 8
+"""Rows kept of an episode. Each look still to come has its place: the share of a look must count everyone who waited so long, also those
+with much evidence before."""
 _NO_ACTIVITY: Final = EXPOSURES | {"identify"}
 _ANSWERS: Final = EXPOSURES - {"recommendation_shown"}
 
@@ -287,7 +289,7 @@ class Detector:
         bucket = bucket_at(max(at - episode.onset, 0), episode.horizon)
         evidence = features(person, episode, at=at, bucket=bucket)
         found = parameters.score.predict(episode.step, bucket, evidence)
-        if episode.observed and not episode.matured and len(episode.rows) < _MAX_ROWS:
+        if episode.observed and not episode.matured and len(episode.rows) < _MAX_ROWS - (len(SHARES) - bucket):
             own = evidence if episode.observed == OBSERVED_HELD_OUT else [each for each in evidence if each != HELD_OUT]
             episode.rows.append(Row(bucket, found.time, found.added, found.score, tuple(own)))
         if not details and episode.observed == OBSERVED_HELD_OUT:

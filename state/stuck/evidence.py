@@ -60,6 +60,7 @@ class Kind(IntEnum):
     LAST_HOUR = auto()
 
 
+@lru_cache(maxsize=16_384)
 def feature(kind: Kind, level: int) -> int:
     """The number of a feature."""
     mixed = (kind * 0x9E3779B1 ^ level * 0x85EBCA6B) & 0xFFFFFFFF

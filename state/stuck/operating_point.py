@@ -11,14 +11,16 @@ people count by what became of them; alone they are too few, and the best of man
 from __future__ import annotations
 
 import math
-from collections.abc import Container
-from typing import Final, NamedTuple
+from collections.abc import Container, Iterator
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from state.stuck.score import last_look
+
+Floats = NDArray[np.float64]
 
 KEPT: Final = 1_000
 ENOUGH: Final = 40
@@ -95,29 +97,10 @@ def choose(past: list[Past], asked: float, floor: float, first: tuple[float, flo
     count = len(past)
     if count < ENOUGH:
         return OperatingPoint(*first, 0.0, 0.0, reachable=False, episodes=count)
-    unaided = np.array([each.unaided for each in past])
-    early, last = _table([each.early for each in past]), np.array([max(each.last, default=-1.0) for each in past])
-    stuck = np.array([each.stuck for each in past])
-    positives = max(float(stuck.sum()), 1.0)
-    base = float(stuck.mean())
+    episodes = _Episodes(past)
     points: list[OperatingPoint] = []
-    at_once = -1.0
-    alarmed_early: NDArray[np.bool_] = np.zeros(len(past), dtype=bool)
-    first_score = last
-    for threshold in _GRID:
-        if max(threshold, asked) != at_once:
-            at_once = max(threshold, asked)
-            reached = early >= at_once
-            alarmed_early = np.any(reached, axis=1)
-            first_score = early[np.arange(len(past)), reached.argmax(axis=1)]
-        alarmed = alarmed_early | (last >= threshold)
-        alarms = int(alarmed.sum())
-        if alarms < _LEAST_ALARMS:
-            break
-        right = _right(np.where(alarmed_early, first_score, last)[alarmed], stuck[alarmed], unaided[alarmed])
-        precision = (right + _PRIOR_ALARMS * base) / (alarms + _PRIOR_ALARMS)
-        point = OperatingPoint(at_once, threshold, precision, float((alarmed & stuck).sum()) / positives, precision >= asked, count)
-        if precision >= min(asked + MARGIN, _SUREST):
+    for point in _points(episodes, asked):
+        if point.precision >= min(asked + MARGIN, _SUREST):
             return point
         points.append(point)
     best = max((point.precision for point in points), default=0.0)
@@ -127,12 +110,65 @@ def choose(past: list[Past], asked: float, floor: float, first: tuple[float, flo
     return next(point for point in points if point.precision >= max(least, floor))
 
 
-def _right(scores: NDArray[np.float64], stuck: NDArray[np.bool_], unaided: NDArray[np.bool_]) -> float:
-    """How many alarms were right: those of held-out people by what became of them, others by their score less what scores overstate."""
-    known = float(stuck[unaided].sum())
-    held_out = int(unaided.sum())
-    overstated = (float(scores[unaided].sum()) - known) / (held_out + _PRIOR_HELD_OUT)
-    return known + float(np.clip(scores[~unaided] - overstated, 0.0, 1.0).sum())
+class _Episodes:
+    """Past episodes as arrays."""
+
+    def __init__(self, past: list[Past]) -> None:
+        self.count: Final = len(past)
+        self.early: Final = _table([each.early for each in past])
+        self.last: Final = np.array([max(each.last, default=-1.0) for each in past])
+        self.stuck: Final = np.array([each.stuck for each in past])
+        self.unaided: Final = np.array([each.unaided for each in past])
+        self.base: Final = float(self.stuck.mean())
+
+
+def _points(episodes: _Episodes, asked: float) -> Iterator[OperatingPoint]:
+    """The operating points that raise enough alarms, lowest threshold first.
+
+    Before the last look no threshold below ``asked`` is used, so all of those lowest points alarm the same people there.
+    """
+    low = tuple(threshold for threshold in _GRID if threshold <= asked)
+    for at_once, thresholds in [(asked, low), *((threshold, (threshold,)) for threshold in _GRID[len(low) :])]:
+        alarms, right, found = _alarms(episodes, at_once, np.array(thresholds))
+        precisions = (right + _PRIOR_ALARMS * episodes.base) / (alarms + _PRIOR_ALARMS)
+        recalls = found / max(float(episodes.stuck.sum()), 1.0)
+        for threshold, raised, precision, recall in zip(thresholds, alarms, precisions.tolist(), recalls.tolist(), strict=True):
+            if raised < _LEAST_ALARMS:
+                return
+            yield OperatingPoint(at_once, threshold, precision, recall, precision >= asked, episodes.count)
+
+
+def _alarms(episodes: _Episodes, at_once: float, thresholds: Floats) -> tuple[Floats, Floats, Floats]:
+    """For each threshold of the last look: the alarms, how many of them were right, and how many of their people were stuck.
+
+    Cumulative over sorted scores, so that many thresholds cost as much as one. Those of held-out people were right by what became of them,
+    others by their score less what scores overstate.
+    """
+    reached = episodes.early >= at_once
+    before = np.any(reached, axis=1)
+    score = np.where(before, episodes.early[np.arange(episodes.count), reached.argmax(axis=1)], episodes.last)
+    order = np.lexsort((-score, ~before))
+    score, stuck, unaided = score[order], episodes.stuck[order], episodes.unaided[order]
+    first = int(before.sum())
+    alarms = first + np.searchsorted(-score[first:], -thresholds, "right")
+    known = _sums(stuck & unaided)[alarms]
+    overstated = (_sums(np.where(unaided, score, 0.0))[alarms] - known) / (_sums(unaided)[alarms] + _PRIOR_HELD_OUT)
+    guided = _sums(~unaided)[alarms].astype(np.int64)
+    helped, early = score[~unaided], int((~unaided[:first]).sum())
+    right = known + _clipped(helped[:early], np.full_like(guided, early), overstated) + _clipped(helped[early:], guided - early, overstated)
+    return alarms.astype(np.float64), right, _sums(stuck)[alarms]
+
+
+def _clipped(scores: Floats, firsts: NDArray[np.int64], less: Floats) -> Floats:
+    """For each number of ``firsts``: the sum of so many of ``scores``, which fall, each reduced by ``less`` and kept between 0 and 1."""
+    ones = np.minimum(np.searchsorted(-scores, -(1.0 + less), "right"), firsts)
+    above = np.minimum(np.searchsorted(-scores, -less, "right"), firsts)
+    sums = _sums(scores)
+    return ones + sums[above] - sums[ones] - less * (above - ones)
+
+
+def _sums(values: NDArray[Any]) -> Floats:
+    return np.concatenate(([0.0], np.cumsum(values, dtype=np.float64)))
 
 
 def _table(scores: list[tuple[float, ...]]) -> NDArray[np.float64]:

@@ -32,7 +32,7 @@ _OWN_WEIGHT: Final = 20.0
 """Held-out people after whom their own share counts half, beside that of everyone."""
 _FITTED_WEIGHT: Final = 50.0
 """Episodes that a share of the catalog counts for; they fade as others do."""
-_PRIOR_SD: Final = 0.2
+_PRIOR_VARIANCE: Final = 0.2**2
 _LEARNING_WEIGHT: Final = 0.25
 """Weight of a row: those of one episode repeat each other. `benchmarks/stuck` chose it and the prior."""
 _FORGET: Final = 1.0001
@@ -53,7 +53,7 @@ _PRIOR_MEANS: Final[dict[int, float]] = {
 }
 _SIGN_VARIANCE: Final = 0.5
 _PRIOR: Final[dict[int, tuple[float, float]]] = {each: (mean, _SIGN_VARIANCE) for each, mean in _PRIOR_MEANS.items()}
-_UNKNOWN: Final = (0.0, _PRIOR_SD**2)
+_UNKNOWN: Final = (0.0, _PRIOR_VARIANCE)
 
 
 class Share(msgspec.Struct, gc=False, array_like=True):
@@ -127,7 +127,8 @@ class ScoreState(msgspec.Struct, array_like=True):
         gain = 1.0 / (spread + 1.0 / curvature)
         for each, (mean, variance) in zip(row.features, own, strict=True):
             share = variance * gain
-            weights[each] = (mean + share * step, min(variance * (1.0 - share) * _FORGET, max(variance, _PRIOR_SD**2)))
+            narrower, most = variance * (1.0 - share) * _FORGET, variance if variance > _PRIOR_VARIANCE else _PRIOR_VARIANCE
+            weights[each] = (mean + share * step, narrower if narrower < most else most)
 
 
 class Prediction(NamedTuple):
