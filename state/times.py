@@ -37,6 +37,8 @@ def milliseconds_of(text: str) -> int:
 
 def minute_of_day(milliseconds: int, timezone: str) -> int:
     """Minutes since midnight in ``timezone``. UTC where that is no known zone (``state/time_zones.py``)."""
+    if timezone == "UTC":
+        return milliseconds // 60_000 % MINUTES_A_DAY
     moment = datetime.fromtimestamp(milliseconds / 1000, read_zone(timezone) or UTC)
     return moment.hour * 60 + moment.minute
 

@@ -75,6 +75,38 @@ def checksum(text: str) -> int:
 
 HELD_OUT: Final = feature(Kind.HELD_OUT, 1)
 
+_KINDS: Final = (
+    Kind.ANY,
+    Kind.HELD_OUT,
+    Kind.BUCKET,
+    Kind.STEP,
+    Kind.STEP_BUCKET,
+    Kind.SILENT_SHARE,
+    Kind.SILENT_SHARE_BUCKET,
+    Kind.SILENT_MINUTES,
+    Kind.TOUCHES,
+    Kind.EVENTS,
+    Kind.ERRORS,
+    Kind.ERROR_BURSTS,
+    Kind.RAGE_CLICKS,
+    Kind.CIRCLES,
+    Kind.ACTIVE_TIME,
+    Kind.ACTIVE_TIME_LAST_TYPE,
+    Kind.SLOW,
+    Kind.VISITS,
+    Kind.SESSIONS,
+    Kind.LAST_EVENT,
+    Kind.STEP_LAST_EVENT,
+    Kind.AGE,
+    Kind.HOUR,
+    Kind.LAST_HOUR,
+    Kind.STEP_HOUR,
+    Kind.HORIZON_HOUR,
+    Kind.WEEKDAY,
+    Kind.HORIZON,
+)
+"""Kinds of which everybody has one level, in the order in which ``features`` has the levels."""
+
 
 def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[int]:
     """The features of ``person`` at log time ``at`` in ``bucket`` of the horizon (``state/stuck/score.py``), as one who is held out.
@@ -88,36 +120,37 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
     step, last = checksum(episode.step), checksum(person.last_event)
     active = (max(person.active, 0) // (_MINUTE // 2)).bit_length()
     kind = checksum(person.last_event.partition(" ")[0])
-    found = {
-        feature(Kind.ANY, 0),
-        HELD_OUT,
-        feature(Kind.BUCKET, bucket),
-        feature(Kind.STEP, step),
-        feature(Kind.STEP_BUCKET, step + bucket),
-        feature(Kind.SILENT_SHARE, 2 * (4 * silent // elapsed) + min(bucket, 1)),
-        feature(Kind.SILENT_SHARE_BUCKET, 8 * (5 * silent // elapsed) + bucket),
-        feature(Kind.SILENT_MINUTES, (silent // _MINUTE).bit_length()),
-        feature(Kind.TOUCHES, min(episode.touches, 4)),
-        feature(Kind.EVENTS, person.events.bit_length()),
-        feature(Kind.ERRORS, min(episode.errors, 6)),
-        feature(Kind.ERROR_BURSTS, min(episode.bursts, 3)),
-        feature(Kind.RAGE_CLICKS, min(episode.rage, 3)),
-        feature(Kind.CIRCLES, min(episode.circles, 3)),
-        feature(Kind.ACTIVE_TIME, active),
-        feature(Kind.ACTIVE_TIME_LAST_TYPE, kind + active),
-        feature(Kind.SLOW, int(person.slow_noted)),
-        feature(Kind.VISITS, min(max(person.sessions - episode.sessions, 0), 3)),
-        feature(Kind.SESSIONS, person.sessions.bit_length()),
-        feature(Kind.LAST_EVENT, last),
-        feature(Kind.STEP_LAST_EVENT, step ^ last),
-        feature(Kind.AGE, (max(episode.onset - person.first_seen, 0) // 1000).bit_length() // 2),
-        feature(Kind.HOUR, hour // 2),
-        feature(Kind.LAST_HOUR, minute_of_day(person.newest, zone) // 180),
-        feature(Kind.STEP_HOUR, step + hour // 3),
-        feature(Kind.HORIZON_HOUR, ends // 3),
-        feature(Kind.WEEKDAY, (at // _DAY + _MONDAY) % 7),
-        feature(Kind.HORIZON, (horizon // 1000).bit_length()),
-    }
+    levels = (
+        0,
+        1,
+        bucket,
+        step,
+        step + bucket,
+        2 * (4 * silent // elapsed) + min(bucket, 1),
+        8 * (5 * silent // elapsed) + bucket,
+        (silent // _MINUTE).bit_length(),
+        min(episode.touches, 4),
+        person.events.bit_length(),
+        min(episode.errors, 6),
+        min(episode.bursts, 3),
+        min(episode.rage, 3),
+        min(episode.circles, 3),
+        active,
+        kind + active,
+        int(person.slow_noted),
+        min(max(person.sessions - episode.sessions, 0), 3),
+        person.sessions.bit_length(),
+        last,
+        step ^ last,
+        (max(episode.onset - person.first_seen, 0) // 1000).bit_length() // 2,
+        hour // 2,
+        minute_of_day(person.newest, zone) // 180,
+        step + hour // 3,
+        ends // 3,
+        (at // _DAY + _MONDAY) % 7,
+        (horizon // 1000).bit_length(),
+    )
+    found = set(map(feature, _KINDS, levels))
     for trait, value in person.traits.items():
         if trait not in _NOT_EVIDENCE:
             level = checksum(f"{trait}={value}")
