@@ -125,7 +125,7 @@ def _switch(action: str, share: float | None, tenant: str, by: str | None, becau
 
     settings = settings_of_job(load(data_dir=data_dir))
     refuse_demo(settings)
-    who = login_name() if by is None else by
+    who = login_name(by)
     with audit_log(settings).of(f"guidance.{action}", who, tenant=tenant, because=because, share=share) as entry:
         sent = send_switch(settings, tenant=tenant, by=who, because=because, action=action, share=share)
         entry["id"] = sent.event.id

@@ -128,7 +128,11 @@ def revoke(key_id: _IdArgument, by: ByOption = None, as_json: JsonOption = False
 
 
 def quota(
-    tenant: _OfTenantArgument, events_a_day: _QuotaArgument = None, as_json: JsonOption = False, data_dir: DataDirOption = None
+    tenant: _OfTenantArgument,
+    events_a_day: _QuotaArgument = None,
+    by: ByOption = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Set how many events a day (UTC) a tenant may store, or show it. Running gateways follow within a second.
 
@@ -140,14 +144,15 @@ def quota(
     """
     from rich.text import Text
 
+    from cli.who_and_where import login_name
     from reports.render import lines, out, print_json
     from reports.safe_text import plain
 
     store = _store(data_dir, create=events_a_day is not None)
     if events_a_day == "default":
-        store.remove_quota(tenant)
+        store.remove_quota(tenant, by=login_name(by))
     elif events_a_day is not None:
-        store.set_quota(tenant, None if events_a_day == "none" else int(events_a_day))
+        store.set_quota(tenant, None if events_a_day == "none" else int(events_a_day), by=login_name(by))
     store.all_keys()  # says what is wrong with a damaged file, where `ring` would go on
     quotas = store.ring().quotas
     if as_json:

@@ -144,16 +144,21 @@ class KeyStore:
         self._reload()
         return self._ring.keys
 
-    def set_quota(self, tenant: str, events_a_day: int | None) -> None:
-        """Store how many events a day the tenant may store, None for any number. Raises ``KeyStoreError``."""
+    def set_quota(self, tenant: str, events_a_day: int | None, *, by: str = PROGRAM) -> None:
+        """Store how many events a day the tenant may store, None for any number. ``by`` is who set it, for the audit log.
+
+        Raises ``KeyStoreError``, and ``AuditError`` where the audit log cannot be written.
+        """
         _check_tenant(tenant)
         if events_a_day is not None and not 0 <= events_a_day <= MOST_EVENTS_A_DAY:
             raise KeyStoreError(f"A quota is a number of events from 0 to {MOST_EVENTS_A_DAY:,}, or none.")
-        self._change_quotas(lambda quotas: {**quotas, tenant: events_a_day})
+        with self._audit.of("keys.quota", by, tenant=tenant, eventsADay=events_a_day):
+            self._change_quotas(lambda quotas: {**quotas, tenant: events_a_day})
 
-    def remove_quota(self, tenant: str) -> None:
-        """Let the gateway's own quota hold for the tenant again; harmless where it does. Raises ``KeyStoreError``."""
-        self._change_quotas(lambda quotas: {name: most for name, most in quotas.items() if name != tenant})
+    def remove_quota(self, tenant: str, *, by: str = PROGRAM) -> None:
+        """Let the gateway's own quota hold for the tenant again; harmless where it does. Raises as ``set_quota``."""
+        with self._audit.of("keys.quota", by, tenant=tenant, eventsADay="default"):
+            self._change_quotas(lambda quotas: {name: most for name, most in quotas.items() if name != tenant})
 
     def _change_quotas(self, change: Callable[[Mapping[str, int | None]], dict[str, int | None]]) -> None:
         with _Locked(self._lock_path):

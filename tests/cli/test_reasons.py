@@ -14,7 +14,7 @@ from llm.guardrails import input_guardrails as intake
 from llm.guardrails import output_guardrails as guardrails
 from operators import async_map
 from reports.reasons import why_template
-from state.decision import wording_request
+from state.vocabulary import WORDING_REASONS
 
 
 def _written_in(module: object, *patterns: str) -> set[str]:
@@ -43,7 +43,7 @@ def test_the_list_of_the_checks_is_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", sorted({*failures.REASONS, *guardrails.REASONS, *wording_request.REASONS, *_INTAKE, *_SERVICE, *_CALLS, "error:ValueError"})
+    "reason", sorted({*failures.REASONS, *guardrails.REASONS, *WORDING_REASONS, *_INTAKE, *_SERVICE, *_CALLS, "error:ValueError"})
 )
 def test_every_reason_has_words(reason: str) -> None:
     words = why_template(reason)

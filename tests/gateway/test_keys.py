@@ -127,6 +127,8 @@ def test_the_command_creates_lists_and_revokes(tmp_path: Path) -> None:
 
 def test_the_command_sets_and_shows_the_quota_of_a_tenant(tmp_path: Path) -> None:
     assert "100,000 events a day" in onramp("keys", "quota", "acme", "100000", cwd=tmp_path).out
+    (entry,) = onramp("audit", "--json", cwd=tmp_path).json["entries"]
+    assert (entry["action"], entry["tenant"], entry["eventsADay"]) == ("keys.quota", "acme", 100_000)
     refused = onramp("keys", "quota", "acme", "many", cwd=tmp_path)
     assert refused.code != 0
     assert "is no quota" in refused.err
