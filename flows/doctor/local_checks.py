@@ -26,6 +26,9 @@ from state.quantity import count
 _GIB: Final = 1024**3
 _LEAST_FREE: Final = 1 * _GIB
 _LOW_FREE: Final = 5 * _GIB
+RECOVERY_ADVICE: Final = (
+    "Restore the whole data directory from a backup; or move state/ and spool/ away and let the job read the log again from the beginning."
+)
 
 
 def check_versions() -> list[Finding]:
@@ -67,16 +70,10 @@ def check_recovery_store(settings: Settings) -> list[Finding]:
             part.execute("SELECT max(snap_epoch) FROM snaps").fetchone()
     size = sum(each.stat().st_size for each in state.iterdir())
     if wanted and wanted != {len(files)}:
-        return [Finding(name, "fail", f"{len(files)} of {max(wanted)} files are there", _RESTORE)]
+        return [Finding(name, "fail", f"{len(files)} of {max(wanted)} files are there", RECOVERY_ADVICE)]
     if not files:
-        return [Finding(name, "fail", f"{state} has no files", _RESTORE)]
+        return [Finding(name, "fail", f"{state} has no files", RECOVERY_ADVICE)]
     return [Finding(name, "ok", f"{count(len(files), 'file')}, {size / 1024**2:.0f} MiB")]
-
-
-_RESTORE: Final = (
-    "Restore the whole data directory from a backup; or move state/ and spool/ away and let the job read the log again from the beginning."
-)
-RECOVERY_ADVICE: Final = _RESTORE
 
 
 def check_spool(settings: Settings) -> list[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -178,6 +179,16 @@ def test_an_epoch_without_rows_writes_no_segment_and_keeps_the_position(tmp_path
     partition.write_batch([[]])
     assert partition.snapshot() == position
     assert FactPartition(spool, "p", position).snapshot() == position
+
+
+def test_the_age_of_the_oldest_segment_is_known(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    assert spool.oldest() is None
+    put(spool, batch("a"))
+    put(spool, batch("b"))
+    first = min(spool.segments("ready") + spool.segments("pending"))
+    os.utime(first.path, (1_000_000, 1_000_000))
+    assert spool.oldest() == 1_000_000
 
 
 def test_pending_segments_of_a_partition_that_is_not_built_here_stay(tmp_path: Path) -> None:
