@@ -1,5 +1,4 @@
-"""Measures how long the gateway takes for an answer at half of its capacity: reads of a recommendation,
-single events, and batches of 100.
+"""Measures how long answers take at half of the gateway's capacity: reads of a recommendation, single events, and batches of 100.
 
 Needs ``wrk``, like ``benchmarks.gateway``::
 
