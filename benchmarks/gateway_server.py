@@ -20,8 +20,8 @@ import pytest
 
 from gateway.keys import KeyStore
 from local.valkey import EmbeddedValkey
-from tests.support.apache_kafka import run_apache_kafka
-from tests.support.tansu import run_tansu
+from tests.support.apache_kafka import ApacheKafka, run_apache_kafka
+from tests.support.tansu import Tansu, run_tansu
 
 PORT: Final = 18_555
 URL: Final = f"http://127.0.0.1:{PORT}"
@@ -89,8 +89,12 @@ def _log_settings(log: str, directory: Path, stack: ExitStack) -> dict[str, str]
     if log == "local":
         return {"ONRAMP_EVENT_LOG": str(directory / "log")}
     (directory / "kafka").mkdir()
+    broker: Tansu | ApacheKafka
     try:
-        broker = stack.enter_context(run_tansu() if log == "broker" else run_apache_kafka(directory / "kafka"))
+        if log == "broker":
+            broker = stack.enter_context(run_tansu())
+        else:
+            broker = stack.enter_context(run_apache_kafka(directory / "kafka"))
     except pytest.skip.Exception as reason:
         sys.exit(str(reason))
     return {"ONRAMP_KAFKA_BROKERS": broker.brokers, "ONRAMP_KAFKA_TOPIC": broker.new_topic(_PARTITIONS)}

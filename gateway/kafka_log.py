@@ -100,9 +100,9 @@ class KafkaLog:
             raise UnavailableError(self._fatal, retry_after=math.ceil(self._renew_seconds))
         delivery = _Delivery(len(records))
         for number, record in enumerate(records):
-            headers = list(record.headers) or None
+            headers: list[tuple[str, str | bytes | None]] = list(record.headers)
             try:
-                self._producer.produce(self._topic, record.value, record.key, headers=headers, on_delivery=delivery.report)
+                self._producer.produce(self._topic, record.value, record.key, headers=headers or None, on_delivery=delivery.report)
             except BufferError:
                 delivery.give_up(len(records) - number)
                 raise UnavailableError("Kafka is slower than its input", retry_after=2) from None
