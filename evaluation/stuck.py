@@ -10,6 +10,7 @@ count, except a bot's.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,18 @@ from evaluation.truth import SealedTruth
 KEY = ["user_id", "step_id"]
 LABELS = [*KEY, "bot", "onset", "completed_at", "cause", "horizon", "positive", "censored"]
 """Columns of labelled episodes. Rows of bots are neither positive nor censored; their alarms are false positives."""
+
+
+class InSession(NamedTuple):
+    """Alarms that came while the person was still there, and how many of them were right."""
+
+    alarms: int
+    matched: int
+
+    @property
+    def precision(self) -> float | None:
+        """The share of these alarms that were right."""
+        return ratio(self.matched, self.alarms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,7 @@ class StuckScore:
     false_early: int
     false_late: int
     false_elsewhere: int
+    in_session: InSession
     by_trigger: pl.DataFrame
     by_cause: pl.DataFrame
     by_step: pl.DataFrame
@@ -135,7 +149,7 @@ def classify_alarms(episodes: pl.DataFrame, signals: pl.DataFrame) -> pl.DataFra
 
     ``wrong``: an alarm in time for a negative episode. ``quiet``: a negative episode without an alarm.
     """
-    alarms = first_alarms(signals).select(*KEY, "trigger", "detected_at", "score")
+    alarms = first_alarms(signals).select(*KEY, "trigger", "detected_at", "score", "evidence")
     joined = episodes.with_columns(known=pl.lit(value=True)).join(alarms, on=KEY, how="full", coalesce=True, maintain_order="left_right")
     at, onset = pl.col("detected_at"), pl.col("onset")
     alarmed = at.is_not_null()
@@ -170,6 +184,7 @@ def score(episodes: pl.DataFrame, signals: pl.DataFrame) -> StuckScore:
     total = _rates(classified).row(0, named=True)
     alarm_class = classified["alarm_class"]
     bots = classified.filter(pl.col("alarm_class") == "bot").height
+    there = classified.filter("alarmed", pl.col("evidence").str.json_path_match("$.inSession") == "true")
     by_trigger = (
         classified.filter("alarmed")
         .group_by("trigger")
@@ -210,6 +225,7 @@ def score(episodes: pl.DataFrame, signals: pl.DataFrame) -> StuckScore:
         false_early=int((alarm_class == "early").sum()),
         false_late=int((alarm_class == "late").sum()),
         false_elsewhere=int((alarm_class == "elsewhere").sum()),
+        in_session=InSession(there.height, int(there["matched"].sum())),
         by_trigger=by_trigger,
         by_cause=by_cause,
         by_step=_rates(classified, "step_id"),

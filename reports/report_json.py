@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from evaluation.arrays import ratio
 from evaluation.evidence import ADAPTIVE, HOLDOUT, RULES
 from reports.run_report import LAST_SHARE
 from reports.values import json_value, pick
@@ -143,6 +144,10 @@ def _stuck(stuck: StuckReport) -> Json:
     return {
         **pick(score, "precision", "recall", "f1", "prevalence", "episodes", "positives", "alarms", "censored"),
         "leadMs": score.lead,
+        "inSession": {
+            **pick(score.in_session, "alarms", "matched", "precision"),
+            "found": ratio(score.in_session.matched, score.positives),
+        },
         "falseAlarms": {
             "onBots": score.false_on_bots,
             "early": score.false_early,

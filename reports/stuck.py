@@ -16,6 +16,7 @@ from state.stuck.operating_point import ENOUGH
 
 if TYPE_CHECKING:
     from evaluation.frontier import Frontier
+    from evaluation.stuck import StuckScore
     from evaluation.stuck_bounds import Rule
     from reports.facts import Facts
     from reports.run_report import Learned, RunReport, StuckReport
@@ -34,7 +35,7 @@ def show_stuck(console: Console, report: RunReport) -> None:
         return
     if score.precision is not None and score.recall is not None:
         found = f"{100 * score.precision:.0f} % of the alarms are right; {100 * score.recall:.0f} % of the stuck users are found in time."
-        lines(console, Text(found))
+        lines(console, Text(found), Text(in_session(score)))
     lines(console, *(Text(sentence) for sentence in [against_time_alone(report.frontier), *out_of_reach(report.learned)]))
     rows: list[tuple[str, ...]] = []
     if truth is not None:
@@ -64,6 +65,15 @@ def against_time_alone(found: Frontier) -> str:
     below = {look.share for look in found.below}
     where = ", ".join(f"{look.share:g} H ({mine:.3f}, time {plain:.3f})" for look, mine, plain in pairs if look.share in below)
     return f"Scores are below time alone at {where} in average precision, by {people}."
+
+
+def in_session(score: StuckScore) -> str:
+    """Say how many of the stuck were noticed while they were still there, and how many of these alarms were right."""
+    there = score.in_session
+    if not there.alarms:
+        return f"None of the {score.positives:,} stuck users was noticed while still there, in the session."
+    noticed = f"{there.matched:,} of the {score.positives:,} stuck users were noticed while still there, in the session"
+    return f"{noticed}; {percent(there.precision)} of these {count(there.alarms, 'alarm')} are right."
 
 
 def out_of_reach(learned: Learned) -> list[str]:

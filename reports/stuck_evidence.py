@@ -17,17 +17,29 @@ def evidence_in_words(trigger: str, evidence: str) -> str:
     """The strongest sign, and the time at the step beside its horizon. Evidence of an unknown form is shown as recorded."""
     try:
         found: dict[str, Any] = json.loads(evidence)
-        usual = _usual(found["horizon"], found.get("people", 0))
+        usual = _usual(found)
         return plain(f"{_WORDS[trigger](found)}, {_long(found['elapsed'])} at the step; {usual}")
     except (ValueError, KeyError, TypeError):
         return plain(evidence)
 
 
-def _usual(horizon: int, people: int) -> str:
+_EXPECTED_BY = {
+    "fit": "`usual` in the catalog, which was fitted to a log",
+    "usual": "`usual` in the catalog",
+    "after": "`after` of stuck:inactive in the catalog",
+}
+
+
+def _usual(found: dict[str, Any]) -> str:
     """What is known of the step: from the people who completed it last, or from the catalog while they are few."""
+    horizon, people = _long(found["horizon"]), found.get("people", 0)
     if people:
-        return f"nine in ten of the last {people:,} who finished it needed at most {_long(horizon)}"
-    return f"expected to take most users at most {_long(horizon)}, too few have finished it to say"
+        return f"nine in ten of the last {people:,} who finished it needed at most {horizon}"
+    expected = f"expected to take most users at most {horizon}"
+    if "expectedBy" not in found:
+        return f"{expected}, by the catalog"
+    finished = count(found["finished"], "user") if found["finished"] else "nobody"
+    return f"{expected}, by {_EXPECTED_BY[found['expectedBy']]}; {finished} finished it so far"
 
 
 def _long(milliseconds: int) -> str:

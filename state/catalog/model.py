@@ -210,6 +210,10 @@ class Triggers(_Model):
     looping: Annotated[Looping, Field(alias="stuck:looping")] = Looping()
     slow_step: Annotated[SlowStep, Field(alias="stuck:slow_step")] = SlowStep()
     precision: Annotated[float, Field(ge=0.1, le=0.99, description="share of the stuck alarms that should be right")] = 0.9
+    precision_in_session: Annotated[
+        float | None,
+        Field(ge=0.1, le=0.99, description="the same while the user is still there; `precision` of all alarms is kept"),
+    ] = None
     precision_floor: Annotated[
         float, Field(ge=0, le=0.99, description="where `precision` is out of reach, the best one in reach counts, but none below this")
     ] = 0.0

@@ -36,7 +36,7 @@ from state.records.facts import SignalFact, StuckScoreFact
 from state.stuck import operating_point, signals
 from state.stuck.evidence import HELD_OUT, Kind, feature, features
 from state.stuck.observations import COMPLETED, LEFT, WAITING, EpisodeObservation
-from state.stuck.parameters import Parameters, ParameterStore
+from state.stuck.parameters import Parameters, ParameterStore, fitted
 from state.stuck.row import Row
 from state.stuck.score import SHARES, Prediction, bucket_at
 from state.vocabulary import STUCK_TRIGGERS
@@ -289,9 +289,10 @@ class Detector:
         bucket = bucket_at(max(at - episode.onset, 0), episode.horizon)
         evidence = features(person, episode, at=at, bucket=bucket)
         found = parameters.score.predict(episode.step, bucket, evidence)
+        in_session = at - person.newest <= self._plan.catalog.limits.session_gap
         if episode.observed and not episode.matured and len(episode.rows) < _MAX_ROWS - (len(SHARES) - bucket):
             own = evidence if episode.observed == OBSERVED_HELD_OUT else [each for each in evidence if each != HELD_OUT]
-            episode.rows.append(Row(bucket, found.time, found.added, found.score, tuple(own)))
+            episode.rows.append(Row(bucket, found.time, found.added, found.score, tuple(own), in_session))
         if not details and episode.observed == OBSERVED_HELD_OUT:
             out.rows.append(
                 StuckScoreFact(
@@ -307,7 +308,7 @@ class Detector:
                     version=person.version,
                 )
             )
-        if episode.alarmed or found.score < parameters.point.threshold(bucket, settled=episode.settled):
+        if episode.alarmed or found.score < parameters.point.threshold(bucket, settled=episode.settled, in_session=in_session):
             return
         if person.rhythm is not None and bot_detection.is_suspicious(person.rhythm, at):
             return
@@ -326,6 +327,12 @@ class Detector:
         }
         weight = parameters.score.weight
         return {trigger: max(weight(sign), 0.001) for trigger, sign in shown.items() if sign >= 0 and self._enabled[trigger]}
+
+    def _expected_by(self, step: str) -> str:
+        """Which field of the catalog says how long the step takes."""
+        if step in fitted(self._plan):
+            return "fit"
+        return "usual" if self._plan.steps[step].usual else "after"
 
     def _trigger_of(self, signs: Mapping[str, float]) -> str:
         """The trigger whose sign adds most to the score; ``stuck:inactive``, if enabled, where the person showed none; else empty."""
@@ -350,11 +357,14 @@ class Detector:
         episode.alarmed = at
         person.version += 1
         step = episode.step
+        people = parameters.settled.get(step, 0) if episode.settled else 0
         evidence = {
             "elapsed": at - episode.onset,
             "horizon": episode.horizon,
-            "people": parameters.settled.get(step, 0) if episode.settled else 0,
+            "people": people,
+            **({} if people else {"finished": parameters.finished.get(step, 0), "expectedBy": self._expected_by(step)}),
             "lastActiveAt": person.newest,
+            "inSession": at - person.newest <= self._plan.catalog.limits.session_gap,
             "errors": episode.errors,
             "errorBursts": episode.bursts,
             "rageClicks": episode.rage,

@@ -7,6 +7,7 @@ boundary after which nothing happened costs nothing.
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import Final
 
@@ -138,7 +139,9 @@ class Estimator:
         summary = {
             "threshold": round(point.last, 4) if point.alarms else None,
             "earlyThreshold": round(point.early, 4) if point.alarms else None,
+            "thresholdInSession": round(point.in_session, 4) if point.in_session < math.inf else None,
             "askedPrecision": self._plan.triggers.precision,
+            "askedPrecisionInSession": self._plan.triggers.precision_in_session,
             "precision": round(point.precision, 4),
             "recall": round(point.recall, 4),
             "reachable": point.reachable,
@@ -212,6 +215,7 @@ class Estimator:
                     each.stuck,
                     unaided,
                     "" if each.settled else each.step,
+                    tuple(row.said for row in each.rows if row.in_session and row.bucket <= latest),
                 )
             )
 
@@ -229,11 +233,12 @@ class Estimator:
         settled = {
             step: times.people for step, (times, expected) in known.items() if times.settled(expected, now, fitted=step in has_history)
         }
+        finished = {step: times.people for step, (times, _) in known.items()}
         settled = dict.fromkeys(has_history, 0) | settled
         if self._point is None:
             past = operating_point.current(state.past[: len(state.past) - state.unread], state.settled)
             self._point = choose_point(past, plan)
-        return Parameters(plan, state.learned_period + 1, horizons, settled, Score(state.score), self._point)
+        return Parameters(plan, state.learned_period + 1, horizons, settled, Score(state.score), self._point, finished)
 
 
 def new_estimator(plan: Plan, tenant: str) -> Estimator:

@@ -2,7 +2,8 @@
 
 It is read from past episodes, with the scores that they had before their end was known. An episode is alarmed at its first score that
 reaches the threshold. Before the last look, where waiting tells more, only a score that has the asked precision by itself raises an alarm;
-the threshold of the last look makes up for the alarms that are surer than was asked.
+the threshold of the last look makes up for the alarms that are surer than was asked. Where the catalog asks for less precision while the
+person is still there (in the session), there is a third threshold for that moment, as low as the precision of all alarms together allows.
 
 Help may have changed what became of guided people, so they count by their score, less what scores overstate among held-out people. Held-out
 people count by what became of them; alone they are too few, and the best of many thresholds would be lucky.
@@ -43,6 +44,7 @@ class Past(msgspec.Struct, gc=False, array_like=True, frozen=True):
     """One ended episode: its scores in order, before the last look and at it; whether it was stuck, and whether the person was held out.
 
     ``expected``: the step, where the horizon was not settled but the one that the catalog expects; else empty.
+    ``in_session``: those of the scores that were given while the person was still there.
     """
 
     early: tuple[float, ...]
@@ -50,6 +52,7 @@ class Past(msgspec.Struct, gc=False, array_like=True, frozen=True):
     stuck: bool
     unaided: bool
     expected: str = ""
+    in_session: tuple[float, ...] = ()
 
 
 class OperatingPoint(NamedTuple):
@@ -57,7 +60,8 @@ class OperatingPoint(NamedTuple):
     (``recall``) that past episodes have at them.
 
     ``reachable``: the precision asked for is reached. Where not, the thresholds are those of the best precision reached. ``episodes``:
-    number of past episodes; the other figures mean nothing below ``ENOUGH``.
+    number of past episodes; the other figures mean nothing below ``ENOUGH``. ``in_session``: a threshold that holds beside the others
+    while the person is still there.
     """
 
     early: float
@@ -66,18 +70,20 @@ class OperatingPoint(NamedTuple):
     recall: float
     reachable: bool
     episodes: int
+    in_session: float = math.inf
 
     @property
     def alarms(self) -> bool:
         """Whether any alarm is raised."""
         return self.last < math.inf
 
-    def threshold(self, bucket: int, *, settled: bool) -> float:
-        """The score from which on an alarm is raised in ``bucket``."""
+    def threshold(self, bucket: int, *, settled: bool, in_session: bool = False) -> float:
+        """The score from which on an alarm is raised in ``bucket``. ``in_session``: the person is still there."""
         latest = last_look(settled=settled)
         if bucket > latest:
             return math.inf
-        return self.last if bucket == latest else self.early
+        usual = self.last if bucket == latest else self.early
+        return min(usual, self.in_session) if in_session else usual
 
 
 def current(past: list[Past], settled: Container[str]) -> list[Past]:
@@ -89,23 +95,37 @@ def current(past: list[Past], settled: Container[str]) -> list[Past]:
     return kept if len(kept) >= ENOUGH else past
 
 
-def choose(past: list[Past], asked: float, floor: float, first: tuple[float, float]) -> OperatingPoint:
+def choose(
+    past: list[Past], asked: float, floor: float, first: tuple[float, float], *, asked_in_session: float | None = None
+) -> OperatingPoint:
     """The lowest threshold with the precision ``asked``, else the one with the best precision; no alarms where that is below ``floor``.
 
-    ``first``: the thresholds, before the last look and at it, while ``past`` is too short.
+    ``first``: the thresholds, before the last look and at it, while ``past`` is too short. ``asked_in_session``: the precision asked of
+    alarms while the person is still there. The threshold for it is the lowest one that costs nothing of the precision of all alarms that is
+    asked for or, where that is out of reach, reached without it.
     """
     count = len(past)
     if count < ENOUGH:
         return OperatingPoint(*first, 0.0, 0.0, reachable=False, episodes=count)
     episodes = _Episodes(past)
+    usual = _lowest(episodes, asked, floor)
+    if asked_in_session is not None and usual.alarms:
+        for threshold in _thresholds_in_session(episodes, asked_in_session):
+            point = _lowest(episodes, asked, floor, threshold)
+            if point.precision >= min(asked, usual.precision):
+                return point
+    return usual
+
+
+def _lowest(episodes: _Episodes, asked: float, floor: float, in_session: float = math.inf) -> OperatingPoint:
     points: list[OperatingPoint] = []
-    for point in _points(episodes, asked):
+    for point in _points(episodes, asked, in_session):
         if point.precision >= min(asked + MARGIN, _SUREST):
             return point
         points.append(point)
     best = max((point.precision for point in points), default=0.0)
     if not points or best < floor:
-        return OperatingPoint(math.inf, math.inf, best, 0.0, reachable=False, episodes=count)
+        return OperatingPoint(math.inf, math.inf, best, 0.0, reachable=False, episodes=episodes.count)
     least = asked if best >= asked else best - _SAME
     return next(point for point in points if point.precision >= max(least, floor))
 
@@ -117,36 +137,51 @@ class _Episodes:
         self.count: Final = len(past)
         self.early: Final = _table([each.early for each in past])
         self.last: Final = np.array([max(each.last, default=-1.0) for each in past])
+        self.in_session: Final = _table([each.in_session for each in past])
         self.stuck: Final = np.array([each.stuck for each in past])
         self.unaided: Final = np.array([each.unaided for each in past])
         self.base: Final = float(self.stuck.mean())
 
 
-def _points(episodes: _Episodes, asked: float) -> Iterator[OperatingPoint]:
+def _points(episodes: _Episodes, asked: float, in_session: float) -> Iterator[OperatingPoint]:
     """The operating points that raise enough alarms, lowest threshold first.
 
     Before the last look no threshold below ``asked`` is used, so all of those lowest points alarm the same people there.
     """
     low = tuple(threshold for threshold in _GRID if threshold <= asked)
     for at_once, thresholds in [(asked, low), *((threshold, (threshold,)) for threshold in _GRID[len(low) :])]:
-        alarms, right, found = _alarms(episodes, at_once, np.array(thresholds))
-        precisions = (right + _PRIOR_ALARMS * episodes.base) / (alarms + _PRIOR_ALARMS)
+        before, score = _first_reached(episodes.early, at_once, episodes.last)
+        there, score = _first_reached(episodes.in_session, in_session, score)
+        alarms, precisions, found = _alarms(episodes, before | there, score, np.array(thresholds))
         recalls = found / max(float(episodes.stuck.sum()), 1.0)
         for threshold, raised, precision, recall in zip(thresholds, alarms, precisions.tolist(), recalls.tolist(), strict=True):
             if raised < _LEAST_ALARMS:
                 return
-            yield OperatingPoint(at_once, threshold, precision, recall, precision >= asked, episodes.count)
+            yield OperatingPoint(at_once, threshold, precision, recall, precision >= asked, episodes.count, in_session)
 
 
-def _alarms(episodes: _Episodes, at_once: float, thresholds: Floats) -> tuple[Floats, Floats, Floats]:
-    """For each threshold of the last look: the alarms, how many of them were right, and how many of their people were stuck.
+def _thresholds_in_session(episodes: _Episodes, asked: float) -> Iterator[float]:
+    """The thresholds at which alarms in the session have the precision ``asked`` by themselves, lowest first."""
+    nobody, highest = np.zeros(episodes.count, dtype=bool), episodes.in_session.max(axis=1)
+    alarms, precisions, _ = _alarms(episodes, nobody, highest, np.array(_GRID))
+    for threshold, raised, precision in zip(_GRID, alarms, precisions, strict=True):
+        if raised >= _LEAST_ALARMS and precision >= min(asked + MARGIN, _SUREST):
+            yield threshold
+
+
+def _first_reached(scores: Floats, threshold: float, otherwise: Floats) -> tuple[NDArray[np.bool_], Floats]:
+    """Whether each row of ``scores`` reaches ``threshold``, and its first score that does, else ``otherwise``."""
+    reached = scores >= threshold
+    some = np.any(reached, axis=1)
+    return some, np.where(some, scores[np.arange(len(scores)), reached.argmax(axis=1)], otherwise)
+
+
+def _alarms(episodes: _Episodes, before: NDArray[np.bool_], score: Floats, thresholds: Floats) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """For each threshold: the alarms, their precision, and how many of their people were stuck. ``before``: alarmed at any threshold.
 
     Cumulative over sorted scores, so that many thresholds cost as much as one. Those of held-out people were right by what became of them,
     others by their score less what scores overstate.
     """
-    reached = episodes.early >= at_once
-    before = np.any(reached, axis=1)
-    score = np.where(before, episodes.early[np.arange(episodes.count), reached.argmax(axis=1)], episodes.last)
     order = np.lexsort((-score, ~before))
     score, stuck, unaided = score[order], episodes.stuck[order], episodes.unaided[order]
     first = int(before.sum())
@@ -156,7 +191,7 @@ def _alarms(episodes: _Episodes, at_once: float, thresholds: Floats) -> tuple[Fl
     guided = _sums(~unaided)[alarms].astype(np.int64)
     helped, early = score[~unaided], int((~unaided[:first]).sum())
     right = known + _clipped(helped[:early], np.full_like(guided, early), overstated) + _clipped(helped[early:], guided - early, overstated)
-    return alarms.astype(np.float64), right, _sums(stuck)[alarms]
+    return alarms, (right + _PRIOR_ALARMS * episodes.base) / (alarms + _PRIOR_ALARMS), _sums(stuck)[alarms]
 
 
 def _clipped(scores: Floats, firsts: NDArray[np.int64], less: Floats) -> Floats:
@@ -164,7 +199,8 @@ def _clipped(scores: Floats, firsts: NDArray[np.int64], less: Floats) -> Floats:
     ones = np.minimum(np.searchsorted(-scores, -(1.0 + less), "right"), firsts)
     above = np.minimum(np.searchsorted(-scores, -less, "right"), firsts)
     sums = _sums(scores)
-    return ones + sums[above] - sums[ones] - less * (above - ones)
+    total: Floats = ones + sums[above] - sums[ones] - less * (above - ones)
+    return total
 
 
 def _sums(values: NDArray[Any]) -> Floats:

@@ -8,6 +8,7 @@ timer to that of the millisecond before its deadline, since sources run timers u
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from state.catalog.plan import CHECKS, SHORTEST_TIMER, Plan
@@ -24,17 +25,26 @@ class Parameters:
     """The parameters of one tenant. ``version`` is the first period in which they are in force, 0 for the catalog's priors.
 
     ``horizons``: step → milliseconds. ``settled``: the steps whose horizon follows from completions alone, with the number of people behind
-    it. ``point``: the operating point of the alarms. ``lookahead``: no timer is due sooner than this after it was set, in milliseconds.
+    it, or from the catalog's fit to a log, with 0. ``finished``: step → completions that are kept. ``point``: the operating point of the
+    alarms. ``lookahead``: no timer is due sooner than this after it was set, in milliseconds.
     """
 
-    __slots__ = ("horizons", "lookahead", "point", "score", "settled", "version")
+    __slots__ = ("finished", "horizons", "lookahead", "point", "score", "settled", "version")
 
     def __init__(
-        self, plan: Plan, version: int, horizons: dict[str, int], settled: Mapping[str, int], score: Score, point: OperatingPoint
+        self,
+        plan: Plan,
+        version: int,
+        horizons: dict[str, int],
+        settled: Mapping[str, int],
+        score: Score,
+        point: OperatingPoint,
+        finished: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Called by estimators. Immutable afterwards."""
         self.lookahead = max(SHORTEST_TIMER, min(plan.lookahead, min(horizons.values()) // CHECKS))
         self.version, self.horizons, self.settled, self.score, self.point = version, horizons, settled, score, point
+        self.finished = finished
 
 
 class Publisher(Protocol):
@@ -99,7 +109,7 @@ def operating_point(past: list[Past], plan: Plan) -> OperatingPoint:
     """The thresholds from past episodes; while they are few, those of the catalog."""
     triggers = plan.triggers
     first = (triggers.alarm_at.early, triggers.alarm_at.last) if triggers.alarm_at is not None else (FIRST_THRESHOLD, FIRST_THRESHOLD)
-    return choose(past, triggers.precision, triggers.precision_floor, first)
+    return choose(past, triggers.precision, triggers.precision_floor, first, asked_in_session=triggers.precision_in_session)
 
 
 def expected_horizon(plan: Plan, step: str) -> float:

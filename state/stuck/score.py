@@ -127,8 +127,10 @@ class ScoreState(msgspec.Struct, array_like=True):
         gain = 1.0 / (spread + 1.0 / curvature)
         for each, (mean, variance) in zip(row.features, own, strict=True):
             share = variance * gain
-            narrower, most = variance * (1.0 - share) * _FORGET, variance if variance > _PRIOR_VARIANCE else _PRIOR_VARIANCE
-            weights[each] = (mean + share * step, narrower if narrower < most else most)
+            narrower = variance * (1.0 - share) * _FORGET
+            if narrower > _PRIOR_VARIANCE:
+                narrower = min(narrower, max(variance, _PRIOR_VARIANCE))
+            weights[each] = (mean + share * step, narrower)
 
 
 class Prediction(NamedTuple):
