@@ -112,7 +112,7 @@ def choose(
     if asked_in_session is not None and usual.alarms:
         for threshold in _thresholds_in_session(episodes, asked_in_session):
             point = _lowest(episodes, asked, floor, threshold)
-            if point.precision >= min(asked, usual.precision):
+            if point.precision >= min(asked + MARGIN, usual.precision):
                 return point
     return usual
 

@@ -45,6 +45,15 @@ def test_only_the_first_alarm_of_an_episode_counts() -> None:
     assert (good_twice.alarms, good_twice.true_positives, good_twice.precision) == (1, 1, 1.0)
 
 
+def test_alarms_in_the_session_are_counted_by_themselves() -> None:
+    there, away = '{"inSession":true}', '{"inSession":false}'
+    alarms = [alarm("u0", HOUR, evidence=there), alarm("u1", HOUR, evidence=there), alarm("u2", HOUR, evidence=away), alarm("u3", HOUR)]
+    result = _score(*alarms, people=[episode(), episode(untreated=2 * HOUR, done=2 * HOUR), episode(), episode()])
+    assert (result.alarms, result.true_positives) == (4, 3)
+    assert (result.in_session.alarms, result.in_session.matched, result.in_session.precision) == (2, 1, 0.5)
+    assert _score(people=[episode()]).in_session.precision is None
+
+
 def test_an_alarm_without_an_episode_is_false() -> None:
     result = _score(alarm("u0", HOUR, step="install"), alarm("stranger", HOUR), people=[episode()])
     assert (result.alarms, result.false_positives, result.false_elsewhere, result.recall) == (2, 2, 2, 0.0)

@@ -90,3 +90,71 @@ def test_once_a_horizon_is_settled_episodes_labelled_by_an_expected_one_count_no
     assert current(labelled + true, []) == labelled + true
     assert current(labelled + true, ["connect"]) == labelled[1::2] + true
     assert current(labelled[::2] + true[1:], ["connect"]) == labelled[::2] + true[1:], "too few would be left"
+
+
+def scored(count: int, seed: int, held_out: float) -> list[Past]:
+    """Episodes with scores of every kind: none, several, at the edges, overconfident."""
+    rng, past = Random(seed), list[Past]()
+    for _ in range(count):
+        rate = rng.random()
+        scores = [min(1.0, rate * rng.uniform(0.6, 1.4)) for _ in range(rng.randrange(5))]
+        past.append(Past(tuple(scores[:-1]), tuple(scores[-1:]), rng.random() < rate, rng.random() < held_out))
+    return past
+
+
+def precision_at(past: list[Past], early: float, last: float) -> tuple[float, int]:
+    """The precision at two thresholds as it is defined, and the number of alarms."""
+    alarms = []
+    for each in past:
+        first = next((score for score in each.early if score >= early), None)
+        first = max(each.last, default=-1.0) if first is None and max(each.last, default=-1.0) >= last else first
+        if first is not None:
+            alarms.append((first, each))
+    held_out = [(score, each.stuck) for score, each in alarms if each.unaided]
+    known = sum(stuck for _, stuck in held_out)
+    overstated = (sum(score for score, _ in held_out) - known) / (len(held_out) + 50.0)
+    right = known + sum(min(max(score - overstated, 0.0), 1.0) for score, each in alarms if not each.unaided)
+    return (right + 5.0 * sum(each.stuck for each in past) / len(past)) / (len(alarms) + 5.0), len(alarms)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("asked", [0.5, 0.8, 0.9])
+def test_the_point_is_the_lowest_threshold_by_the_definition(asked: float, seed: int) -> None:
+    past = scored(400, seed, held_out=(1.0, 0.1)[seed % 2])
+    point = choose(past, asked, 0.0)
+    precision, alarms = precision_at(past, point.early, point.last)
+    assert point.precision == pytest.approx(precision)
+    assert alarms >= 10
+    lower = [number / 100 for number in range(20, 97) if number / 100 < point.last]
+    needed = asked + MARGIN if point.precision >= asked + MARGIN else point.precision + 1e-9
+    assert all(precision_at(past, max(each, asked), each)[0] < needed for each in lower)
+
+
+def seen_there(seed: int, sure: float) -> list[Past]:
+    """Half of the people get a score while they are there, the others a surer one at the last look. Scores are true rates."""
+    rng, past = Random(seed), list[Past]()
+    for number in range(1_000):
+        rate = rng.uniform(0.5, 0.8) if number % 2 else rng.uniform(sure, 1.0)
+        scores, stuck = (rate,), rng.random() < rate
+        past.append(Past(scores, (), stuck, True, "", scores) if number % 2 else Past((), scores, stuck, True))
+    return past
+
+
+def test_less_may_be_asked_in_the_session_as_long_as_all_alarms_are_as_sure_as_asked() -> None:
+    past = seen_there(1, sure=0.9)
+    usual = choose_from(past, 0.8, 0.0, (1.0, 1.0))
+    point = choose_from(past, 0.8, 0.0, (1.0, 1.0), asked_in_session=0.6)
+    assert usual.in_session == math.inf
+    assert point.in_session < 0.7
+    assert point.precision >= 0.8
+    assert point.recall > usual.recall + 0.2
+    assert point.threshold(0, settled=True, in_session=True) == point.in_session
+    assert point.threshold(0, settled=True) == point.early
+
+
+def test_the_session_has_no_threshold_that_would_cost_the_precision_of_all_alarms() -> None:
+    past = seen_there(2, sure=0.82)
+    usual = choose_from(past, 0.9, 0.0, (1.0, 1.0))
+    point = choose_from(past, 0.9, 0.0, (1.0, 1.0), asked_in_session=0.5)
+    assert point.precision >= min(usual.precision, 0.9 + MARGIN)
+    assert point.in_session > 0.65, "by itself every alarm in the session would be sure enough"
