@@ -92,7 +92,7 @@ COUNTERS: Final = (
 
 def count(totals: CounterTotals, counter: Counter, label: str = "", by: int = 1) -> None:
     """Add ``by`` to one counter in place."""
-    name = counter.key(label)
+    name = counter.key(label) if label else counter.name
     totals[name] = totals.get(name, 0) + by
 
 

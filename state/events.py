@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -82,7 +83,7 @@ class Event(msgspec.Struct, gc=False):
     """One valid event, with its place in the input.
 
     ``timestamp`` is event time, ``log_time`` the time of the log that carried it; both in milliseconds. ``raw_payload`` is the payload
-    as it was sent. ``seq`` orders the events of one source partition. ``anonymous``: ``user`` is an ``anonymousId``.
+    as it was sent; events with the same one may share their ``payload``. ``seq`` orders the events of one source partition. ``anonymous``: ``user`` is an ``anonymousId``.
     ``from_visitor``: the event was sent and recorded under an anonymous id. That visitor was merged, and the event now counts for the user.
     """
 
@@ -93,7 +94,7 @@ class Event(msgspec.Struct, gc=False):
     session: str
     type: str
     name: str
-    payload: dict[str, Any]
+    payload: Mapping[str, Any]
     raw_payload: bytes
     timestamp: int
     log_time: int
@@ -202,9 +203,12 @@ def _decode(message: Message) -> Event:
     try:
         wire = _wire_decoder.decode(value)
         timestamp = round(wire.timestamp.timestamp() * 1000)
-        payload = _object_decoder.decode(wire.payload)
+        raw_payload = bytes(wire.payload)
+        known = _payloads.get(raw_payload)
+        payload = _object_decoder.decode(raw_payload) if known is None else known
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
         wire, timestamp, payload = _decode_mended(value, error)
+        raw_payload, known = bytes(wire.payload), None
     if wire.schema_version != 1:
         return _decode_newer(message, wire.schema_version)
     user, event_id, anonymous = wire.user_id, wire.event_id, False
@@ -222,13 +226,8 @@ def _decode(message: Message) -> Event:
             raise _RejectError("bad_tenant_id")
         if is_placeholder_id(wire.tenant_id):
             raise _placeholder("tenantId", wire.tenant_id)
-    if len(wire.payload) > MAX_PAYLOAD:
-        raise _RejectError("payload_too_large", f"payload has {len(wire.payload)} bytes, at most {MAX_PAYLOAD} are allowed")
-    raw_payload = bytes(wire.payload)
-    if len(raw_payload.translate(None, _HARMLESS)) >= 19 and (
-        _LONG_NUMBER.search(raw_payload) or raw_payload.count(b"[") + raw_payload.count(b"{") > MAX_DEPTH
-    ):
-        _check_storable(payload, MAX_DEPTH)
+    if known is None:
+        _take_payload(raw_payload, payload)
     if not MIN_TIMESTAMP <= timestamp <= message.reference + MAX_AHEAD:
         raise _RejectError("timestamp_out_of_range")
     needed = REQUIRED.get(wire.event_type)
@@ -319,6 +318,24 @@ def is_storable(payload: dict[str, Any]) -> bool:
 _LONG_NUMBER: Final = re.compile(rb"\d{19}")
 _HARMLESS: Final = bytes(set(range(256)) - set(b"[{0123456789"))
 """Bytes of which neither depth nor large numbers are made. Most payloads have few others, which is the quickest to see."""
+
+
+_MAX_KNOWN: Final = 4_096
+_MAX_KNOWN_BYTES: Final = 512
+_payloads: Final[dict[bytes, Mapping[str, Any]]] = {}
+"""Payloads that were decoded and found sound. Products send the same few again and again."""
+
+
+def _take_payload(raw: bytes, payload: Mapping[str, Any]) -> None:
+    """Check a payload that is not known yet, and remember it where it is short."""
+    if len(raw) > MAX_PAYLOAD:
+        raise _RejectError("payload_too_large", f"payload has {len(raw)} bytes, at most {MAX_PAYLOAD} are allowed")
+    if len(raw.translate(None, _HARMLESS)) >= 19 and (_LONG_NUMBER.search(raw) or raw.count(b"[") + raw.count(b"{") > MAX_DEPTH):
+        _check_storable(payload, MAX_DEPTH)
+    if len(raw) <= _MAX_KNOWN_BYTES:
+        if len(_payloads) >= _MAX_KNOWN:
+            _payloads.clear()
+        _payloads[raw] = payload
 
 
 def _check_storable(value: object, levels: int) -> None:

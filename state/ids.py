@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 _SEPARATOR: Final = "\x1f"
 """No id contains it: ids with control characters are rejected."""
+
+STREAM_KEYS_KEPT: Final = 32_768
+"""Stream keys of the latest people that are remembered, about 10 MB. People come back, and a digest costs as much as the rest of a lookup."""
 
 
 class Keys:
@@ -24,24 +28,32 @@ class Keys:
         The first of ``signing`` signs, and ids signed with any of them are accepted. Without one ``secret`` signs.
         """
         root = _root(secret)
-        self._stream = _derive(root, b"stream")
-        self._decision = _derive(root, b"decision")
-        self._event = _derive(root, b"event")
+        self._stream = hashlib.blake2b(digest_size=12, key=_derive(root, b"stream"))
+        self._decision = hashlib.blake2b(digest_size=12, key=_derive(root, b"decision"))
+        self._event = hashlib.blake2b(digest_size=8, key=_derive(root, b"event"))
+        self._known_stream_key = lru_cache(maxsize=STREAM_KEYS_KEPT)(self._stream_key)
         self._macs = [_derive(_root(key), b"mac") for key in signing or (secret,)]
 
     def stream_key(self, tenant: str, user: str) -> str:
         """Key of a person in the dataflow and in recovery files: 24 hexadecimal digits that do not reveal the user id."""
-        text = f"{tenant}{_SEPARATOR}{user}".encode()
-        return hashlib.blake2b(text, digest_size=12, key=self._stream).hexdigest()
+        return self._known_stream_key(tenant, user)
+
+    def _stream_key(self, tenant: str, user: str) -> str:
+        digest = self._stream.copy()
+        digest.update(f"{tenant}{_SEPARATOR}{user}".encode())
+        return digest.hexdigest()
 
     def event_hash(self, event_id: str) -> int:
         """64 bits of an event id, for deduplication within one person."""
-        return int.from_bytes(hashlib.blake2b(event_id.encode(), digest_size=8, key=self._event).digest(), "big")
+        digest = self._event.copy()
+        digest.update(event_id.encode())
+        return int.from_bytes(digest.digest(), "big")
 
     def decision_id(self, tenant: str, user: str, trigger: str, step: str, version: int) -> str:
         """Id of one decision or non-decision, 24 hexadecimal digits."""
-        text = _SEPARATOR.join((tenant, user, trigger, step, str(version))).encode()
-        return hashlib.blake2b(text, digest_size=12, key=self._decision).hexdigest()
+        digest = self._decision.copy()
+        digest.update(_SEPARATOR.join((tenant, user, trigger, step, str(version))).encode())
+        return digest.hexdigest()
 
     def recommendation_id(self, decision_id: str, arm: str) -> str:
         """``decision.arm.mac``. The app echoes it in exposure events; the MAC makes it unforgeable."""

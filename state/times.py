@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from state.time_zones import read_zone
@@ -13,6 +14,7 @@ YEAR_2000: Final = 946_684_800_000
 """2000-01-01T00:00:00Z in milliseconds. An earlier time comes from a broken clock."""
 
 
+@lru_cache(maxsize=8_192)
 def rfc3339(milliseconds: int) -> str:
     """Render a time as RFC 3339 in UTC with milliseconds, ``2026-01-05T09:30:00.000Z``. Valid for the years 1 to 9999."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)

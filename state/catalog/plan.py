@@ -174,6 +174,7 @@ class Plan:
         self._arms: Final[dict[tuple[str, str], tuple[str, ...]]] = {
             (trigger, step.id): _eligible(catalog, step, trigger) for trigger in TRIGGERS for step in catalog.steps
         }
+        self._segment_by: Final = tuple(catalog.segment_by)
         self.component: Final[dict[str, str]] = {arm.id: arm.component for arm in catalog.arms}
         self._tone: Final[dict[str, str]] = {arm.id: arm.tone for arm in catalog.arms}
         self._launches: Final = {arm.id: arm.from_ for arm in catalog.arms if arm.from_}
@@ -225,7 +226,7 @@ class Plan:
 
     def segment(self, traits: Mapping[str, Scalar]) -> str:
         """The person's segment, for the learner; ``*`` where the catalog's ``segment_by`` is empty."""
-        return "|".join(str(traits.get(trait, "-"))[:SEGMENT_PART].replace("|", "/") for trait in self.catalog.segment_by) or "*"
+        return "|".join([str(traits.get(trait, "-"))[:SEGMENT_PART].replace("|", "/") for trait in self._segment_by]) or "*"
 
 
 def _needed(path: Path, optional: frozenset[str]) -> tuple[frozenset[str], ...]:

@@ -86,27 +86,37 @@ def observe(rhythm: ActivityRhythm, at: int, kind: int, *, act: bool, since_sign
     ``act``: it means something to the catalog, or is of a type that only a person's action has. ``since_signup`` is in milliseconds, -1
     without a sign-up. ``page_view``: the event is one.
     """
-    view_gap, rhythm.viewed = (at - rhythm.viewed, at) if page_view else (-1, rhythm.viewed)
+    view_gap = -1
+    if page_view:
+        view_gap, rhythm.viewed = at - rhythm.viewed, at
     if _is_repetition(rhythm, kind, at):
         return
     rhythm.beats = 0
-    rhythm.fresh = min(rhythm.fresh + 1, _MOST)
-    gap = at - rhythm.last if rhythm.last else -1
-    rhythm.last = max(rhythm.last, at)
+    if rhythm.fresh < _MOST:
+        rhythm.fresh += 1
+    last = rhythm.last
+    if at > last:
+        rhythm.last = at
     hour = at // HOUR
     if hour > rhythm.hour:  # a late event belongs to an earlier hour
         rhythm.hours = (rhythm.hours << min(hour - rhythm.hour, 24) | 1) & _ALL_HOURS
         rhythm.hour = hour
     rhythm.page_views = rhythm.page_views + 1 if 0 <= view_gap <= VIEW_GAP else 0
-    if gap >= 0:
-        _follow_quick_run(rhythm, at, gap, act=act and 0 <= since_signup <= AT_FIRST)
-        _follow_pace(rhythm, gap)
+    if last and at >= last:
+        gap = at - last
+        if gap >= _RUN_ENDS:
+            rhythm.quick = rhythm.at_first = 0
+        else:
+            _follow_quick_run(rhythm, at, gap, act=act and 0 <= since_signup <= AT_FIRST)
+        if _SHORTEST <= gap <= _LONGEST:
+            _follow_pace(rhythm, gap)
     _count_signs(rhythm, at)
 
 
 def is_marked(rhythm: ActivityRhythm, at: int) -> bool:
     """Whether the account counts as a bot at ``at``."""
-    return rhythm.signs >= SIGNS or _active_hours(rhythm, at) >= ACTIVE_HOURS
+    # Of the hours up to ``at`` no more can be active than of all that are known.
+    return rhythm.signs >= SIGNS or (rhythm.hours.bit_count() >= ACTIVE_HOURS and _active_hours(rhythm, at) >= ACTIVE_HOURS)
 
 
 def is_suspicious(rhythm: ActivityRhythm, at: int) -> bool:
@@ -147,28 +157,27 @@ def _is_repetition(rhythm: ActivityRhythm, kind: int, at: int) -> bool:
     ``kinds`` is flat: the kind, the time of its last event, and the gap before that one, in seconds.
     """
     kinds, second = rhythm.kinds, at // SECOND
-    for place in range(0, len(kinds), _KIND):
-        if kinds[place] == kind:
-            before = kinds[place + 2]
-            gap = max(second - kinds[place + 1], 0)
-            if gap >= _BEAT_FROM and abs(gap - before) <= _BEAT_TOLERANCE * before + 1:
-                if not rhythm.beats:
-                    rhythm.beats_from = at
-                rhythm.beats, rhythm.beat_at = min(rhythm.beats + 1, _MOST), at
-            else:
-                rhythm.beats = 0
-            del kinds[place : place + _KIND]
-            kinds += (kind, second, gap)
-            return True
-    kinds += (kind, second, 0)
-    del kinds[: -KINDS_KEPT * _KIND]
-    return False
+    latest = kinds[::_KIND]
+    if kind not in latest:
+        kinds += (kind, second, 0)
+        if len(latest) >= KINDS_KEPT:
+            del kinds[: -KINDS_KEPT * _KIND]
+        return False
+    place = _KIND * latest.index(kind)
+    before, gap = kinds[place + 2], max(second - kinds[place + 1], 0)
+    if gap >= _BEAT_FROM and abs(gap - before) <= _BEAT_TOLERANCE * before + 1:
+        if not rhythm.beats:
+            rhythm.beats_from = at
+        rhythm.beats, rhythm.beat_at = min(rhythm.beats + 1, _MOST), at
+    else:
+        rhythm.beats = 0
+    del kinds[place : place + _KIND]
+    kinds += (kind, second, gap)
+    return True
 
 
 def _follow_quick_run(rhythm: ActivityRhythm, at: int, gap: int, *, act: bool) -> None:
-    if gap >= _RUN_ENDS:
-        rhythm.quick = rhythm.at_first = 0
-    elif gap >= QUICK:
+    if gap >= QUICK:
         rhythm.quick = max(rhythm.quick - 2, 0)
     elif gap:
         if not rhythm.quick:
@@ -178,8 +187,6 @@ def _follow_quick_run(rhythm: ActivityRhythm, at: int, gap: int, *, act: bool) -
 
 
 def _follow_pace(rhythm: ActivityRhythm, gap: int) -> None:
-    if not _SHORTEST <= gap <= _LONGEST:
-        return
     length = math.log(gap)
     if not rhythm.pace:
         rhythm.pace = rhythm.usual = round(length * _SCALE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from state.counters import Counter, CounterTotals, count
+from state.counters import Counter, CounterTotals
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.records.facts import Fact
 from state.records.recommendation import Effect, Erase
@@ -55,7 +55,8 @@ class Collector:
 
     def count(self, counter: Counter, label: str = "", by: int = 1) -> None:
         """Add ``by`` to ``counter``."""
-        count(self.counts, counter, label, by)
+        name = counter.key(label) if label else counter.name
+        self.counts[name] = self.counts.get(name, 0) + by
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.counts or self.requests or self.outcomes or self.effects or self.observations)

@@ -24,10 +24,11 @@ from state.person.arrivals import GuidanceSwitched, TimerDue, VisitorDeleted, Vi
 from state.person.collector import Collector
 from state.person.deduplication import MOST_SEEN, forget_old_events
 from state.person.link import REFUSED_USER
+from state.person.meaning import Meanings
 from state.person.person import Person
 from state.person.preferences import update_preferences
 from state.person.progress import activated_at, completed, current_step, last_progress, record_evidence
-from state.person.recent import keep_notes, note_event
+from state.person.recent import EVENTS_COUNTED, keep_notes
 from state.person.sessions import follow_session
 from state.person.traits import update_traits
 from state.records.fact_builders import event_fact, person_fact, progress_effect, progress_fact
@@ -35,6 +36,7 @@ from state.records.recommendation import Erase
 from state.stuck.detector import Detector
 from state.stuck.parameters import ParameterStore
 
+_NONE: Final[Mapping[str, int]] = {}
 _ANSWERED: Final = frozenset({"signup", "step_completed"})
 """Event types after which the app may wait for the person's progress, so that it is published each time."""
 
@@ -47,6 +49,9 @@ class Fold:
     def __init__(self, plan: Plan, keys: Keys, parameters: ParameterStore | None = None, switches: Switches | None = None) -> None:
         self._plan: Final = plan
         self._keys: Final = keys
+        self._meanings: Final = Meanings(plan)
+        self._session_gap: Final = plan.limits.session_gap
+        self._lateness: Final = plan.limits.lateness
         self._guidance: Final = Guidance(plan, keys, switches)
         self._detector: Final = Detector(plan, keys, self._guidance, parameters or ParameterStore())
 
@@ -60,8 +65,10 @@ class Fold:
         if person is None:
             person = self._new_person(event, out)
         else:
-            self.advance(person, event.log_time, out)
-        person.now = max(person.now, event.log_time)
+            if 0 < self.next_due(person) <= event.log_time:
+                self.advance(person, event.log_time, out)
+        if person.now < event.log_time:
+            person.now = event.log_time
         person.partition = event.partition
         if person.merged_into:
             person = self._as_user(person, event, out)
@@ -119,8 +126,7 @@ class Fold:
             self._guidance.attribution.close_due(out, person, due)
             if person.check_due and person.check_due <= due:
                 person.check_due = 0
-                done = completed(self._plan, person.path, person.steps)
-                self._detector.check(person, due, done, out, parameters)
+                self._detector.check(person, due, out, parameters)
 
     def due(self, person: Person, due: TimerDue, out: Collector) -> None:
         """A timer fired. A timer that is not, or no longer, due has no effect."""
@@ -203,9 +209,10 @@ class Fold:
     def next_due(person: Person) -> int:
         """Log time at which the next timer of ``person`` is due, 0 for none. It may change with every input."""
         due = person.check_due
-        for each in person.open:
-            if not due or each.due < due:
-                due = each.due
+        if person.open:
+            for each in person.open:
+                if not due or each.due < due:
+                    due = each.due
         return due
 
     # checks
@@ -225,7 +232,8 @@ class Fold:
         seen[digest] = at
         if at > person.newest:
             person.newest = at
-            person.floor = max(person.floor, at - self._plan.limits.lateness)
+            if at - self._lateness > person.floor:
+                person.floor = at - self._lateness
         count = len(seen)
         if count >= 64 and (count & (count - 1) == 0 or count >= MOST_SEEN):
             forget_old_events(person)
@@ -237,12 +245,13 @@ class Fold:
         plan, kind, at = self._plan, event.type, event.timestamp
         parameters = self._detector.parameters(person, event.log_time, out)
         gap = at - person.session_to if person.session_to else -1
-        before, activated = completed(plan, person.path, person.steps), person.activated_at
-        person.first_seen = min(person.first_seen, at)
-        row_changed = follow_session(person, event, plan.limits.session_gap)
+        activated = person.activated_at
+        if at < person.first_seen:
+            person.first_seen = at
+        row_changed, traits_changed = follow_session(person, event, self._session_gap), False
         signing_up = kind == "signup" and not person.signup_at
         if kind in ("signup", "identify"):
-            row_changed |= update_traits(person, event, plan.traits, out)
+            row_changed |= (traits_changed := update_traits(person, event, plan.traits, out))
             if kind == "signup":
                 if signing_up:
                     person.at_signup = AT_SIGNUP.index(self._guidance.switched_off(person, event.log_time, out.seq) or "on")
@@ -258,35 +267,45 @@ class Fold:
             shown = current(person, person.now)
             if shown and (not person.guidance or refuses_surface(plan, person, shown.trigger, shown.step, person.now)):
                 self._guidance.withdraw(out, person, "opted_out", person.now)
-        path = plan.path_for(person.traits) if row_changed or person.path not in plan.paths else person.path
-        rules = plan.rules(kind, event.name, event.payload)
-        (evidence_changed, touched), moved = record_evidence(person, event, rules), path != person.path
+        path = plan.path_for(person.traits) if traits_changed or person.path not in plan.paths else person.path
+        meaning, moved = self._meanings.of(event), path != person.path
         asked = kind in _ANSWERED and not event.from_visitor
-        if evidence_changed or moved or asked:
-            done, newly = self._progress(person, path, before, out, publish=asked)
-        else:
-            done, newly = before, {}
-        for step in touched:
-            if step not in newly and any(step == each for each, _ in plan.routes.get(path, ())):
-                out.rows.append(progress_fact(plan, person, step, done))
+        done: Mapping[str, int] | None = None  # derived only where it is needed
+        newly, evidence_changed = _NONE, False
+        if meaning.rules or moved or asked:
+            before = completed(plan, person.path, person.steps)
+            evidence_changed, touched = record_evidence(person, event, meaning.rules)
+            done = before
+            if evidence_changed or moved or asked:
+                done, newly = self._progress(person, path, before, out, publish=asked)
+            for step in touched:
+                if step not in newly and (path, step) in plan.places:
+                    out.rows.append(progress_fact(plan, person, step, done))
         if kind in EXPOSURES:
             self._guidance.attribution.expose(out, person, kind, event.payload, at, person.now)
-        kind_of_event = note_event(person, event)
+        person.last_event = meaning.shown
+        if person.events < EVENTS_COUNTED:
+            person.events += 1
         if plan.keeps_notes:
             keep_notes(person, event)
-        self._detector.begin(person, done, person.now, out)
+        if not plan.everyone_starts and person.episode is None:
+            self._detector.begin(person, self._completed(person, done), person.now, out)
         if not event.from_visitor:
-            self._detector.detect_bot(person, event, kind_of_event, bool(rules), person.now, parameters)
+            self._detector.detect_bot(person, event, meaning, person.now, parameters)
         if signing_up:
-            self._guidance.consider(out, person, "signup", person.now, done)
+            self._guidance.consider(out, person, "signup", person.now, self._completed(person, done))
         if newly and evidence_changed:  # a new path may count steps that were done long ago
-            self._guidance.consider(out, person, "step_completed", person.now, done)
-        if not newly and at == person.newest and gap >= plan.triggers.inactive.after:
-            self._consider_return(person, done, out)
+            self._guidance.consider(out, person, "step_completed", person.now, self._completed(person, done))
+        if gap >= plan.triggers.inactive.after and not newly and at == person.newest:
+            self._consider_return(person, self._completed(person, done), out)
         if person.episode is not None:
-            self._detector.take_event(person, event, rules, done, out, parameters)
+            self._detector.take_event(person, event, meaning.rules, out, parameters)
         if row_changed or newly or person.activated_at != activated:
-            out.rows.append(person_fact(self._plan, person, self._group(person), done))
+            out.rows.append(person_fact(self._plan, person, self._group(person), self._completed(person, done)))
+
+    def _completed(self, person: Person, known: Mapping[str, int] | None) -> Mapping[str, int]:
+        """The completed steps of a person, derived anew where they are not known."""
+        return completed(self._plan, person.path, person.steps) if known is None else known
 
     def _meet_catalog(self, person: Person, at: int, out: Collector) -> None:
         """The person was last seen under another catalog: derive anew, as of log time ``at``, what depends on it.

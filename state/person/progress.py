@@ -72,15 +72,18 @@ def record_evidence(person: Person, event: Event, rules: tuple[Rule, ...]) -> tu
     Return whether the evidence of a step changed, and the steps without any earlier event.
     """
     changed, touched = False, []
+    steps, at = person.steps, event.timestamp
     for rule in rules:
-        state = person.steps.get(rule.step)
+        state = steps.get(rule.step)
         if state is None:
-            state = person.steps[rule.step] = StepState()
-        at = event.timestamp
+            state = steps[rule.step] = StepState()
         if not state.first:
             touched.append(rule.step)
-        state.first = min(state.first, at) if state.first else at
-        state.last = max(state.last, at)
+            state.first = at
+        elif at < state.first:
+            state.first = at
+        if at > state.last:
+            state.last = at
         if rule.completes:
             changed |= _complete(state, rule, at)
         elif event.type == "error":

@@ -1,8 +1,7 @@
-"""A person's latest events: what kind the last one was, how many there were, and the person's own texts for a model."""
+"""A person's latest events: how many there were, and the person's own texts for a model."""
 
 from __future__ import annotations
 
-import zlib
 from typing import Final
 
 from state.event_fields import read_text
@@ -17,21 +16,6 @@ MAX_NOTE: Final = 160
 
 _NOTE_FIELDS: Final = ("text", "comment", "feedback", "question", "query", "search")
 """Payload fields that hold what a person typed."""
-
-
-def note_event(person: Person, event: Event) -> int:
-    """Count the event, and return its kind: a short hash of its type and subject."""
-    subject = event.name
-    if not subject:
-        for field in ("path", "target", "form", "code", "step"):
-            value = event.payload.get(field)
-            if value and isinstance(value, str):
-                subject = value
-                break
-    kind = f"{event.type} {subject}"
-    person.last_event = kind[:32].rstrip()
-    person.events = min(person.events + 1, EVENTS_COUNTED)
-    return zlib.crc32(kind.encode(errors="replace")) & 0xFFFF
 
 
 def keep_notes(person: Person, event: Event) -> None:

@@ -88,21 +88,19 @@ def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int])
     total = len(plan.paths[person.path].steps) if person.path in plan.paths else 0
     sessions_ms = person.session_total + person.session_to - person.session_from
 
-    def trait(name: str) -> str:
-        return str(person.traits.get(name, ""))
-
+    trait = person.traits.get
     return PersonFact(
         tenant_id=person.tenant,
         user_id=person.user,
         path_id=person.path,
         segment=plan.segment(person.traits),
         experiment_group=group,
-        user_persona=trait("persona"),
-        use_case=trait("useCase"),
-        company_size=trait("companySize"),
-        signup_source=trait("signupSource"),
-        tier=trait("tier"),
-        locale=trait("locale"),
+        user_persona=str(trait("persona", "")),
+        use_case=str(trait("useCase", "")),
+        company_size=str(trait("companySize", "")),
+        signup_source=str(trait("signupSource", "")),
+        tier=str(trait("tier", "")),
+        locale=str(trait("locale", "")),
         guidance=person.guidance,
         steps_completed=len(done),
         steps_total=total,

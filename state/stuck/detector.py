@@ -29,8 +29,9 @@ from state.events import Event
 from state.ids import Keys
 from state.person import bot_detection
 from state.person.collector import Collector
+from state.person.meaning import Meaning
 from state.person.person import LEFT_BEHIND, MATURED, OBSERVED_GUIDED, OBSERVED_HELD_OUT, SETTLED, ActivityRhythm, Episode, Person
-from state.person.progress import current_step, last_progress
+from state.person.progress import completed, current_step, last_progress
 from state.records.fact_builders import progress_fact
 from state.records.facts import SignalFact, StuckScoreFact
 from state.stuck import operating_point, signals
@@ -60,6 +61,12 @@ class Detector:
         self._keys: Final = keys
         self._guidance: Final = guidance
         self._parameters: Final = parameters
+        self._detects_bots: Final = plan.catalog.bot_detection
+        triggers = plan.triggers
+        self._errors: Final = triggers.errors if triggers.errors.enabled else None
+        self._rage_clicks: Final = triggers.rage_clicks if triggers.rage_clicks.enabled else None
+        self._looping: Final = triggers.looping if triggers.looping.enabled else None
+        self._notes_slow: Final = triggers.slow_step.enabled
         self._enabled: Final = {trigger: plan.triggers.enabled(trigger) for trigger in STUCK_TRIGGERS}
 
     def parameters(self, person: Person, at: int, out: Collector) -> Parameters:
@@ -70,37 +77,34 @@ class Detector:
 
     # bots
 
-    def detect_bot(self, person: Person, event: Event, kind: int, meant: bool, at: int, parameters: Parameters) -> None:
-        """Update the rhythm of a person's events, mark bots, and clear those who turn out to be people.
-
-        ``kind`` is the hash of the event's type and subject; ``meant``: it fulfils a matcher of a step.
-        """
-        rhythm = person.rhythm
-        if event.type in _NO_ACTIVITY:
-            if rhythm is None or event.type not in _ANSWERS or not person.open:
+    def detect_bot(self, person: Person, event: Event, meaning: Meaning, at: int, parameters: Parameters) -> None:
+        """Update the rhythm of a person's events, mark bots, and clear those who turn out to be people."""
+        rhythm, kind, timestamp = person.rhythm, event.type, event.timestamp
+        if kind in _NO_ACTIVITY:
+            if rhythm is None or kind not in _ANSWERS or not person.open:
                 return
             bot_detection.clear(rhythm)
-        elif not self._plan.catalog.bot_detection or self._plan.is_automatic(event.type, event.name, event.payload):
+        elif meaning.automatic or not self._detects_bots:
             return
         else:
             if rhythm is None:
                 rhythm = person.rhythm = ActivityRhythm()
             bot_detection.observe(
                 rhythm,
-                event.timestamp,
-                kind,
-                act=meant or event.type != "track",
-                since_signup=event.timestamp - person.signup_at if person.signup_at else -1,
-                page_view=event.type == "page_view",
+                timestamp,
+                meaning.kind,
+                act=kind != "track" or bool(meaning.rules),
+                since_signup=timestamp - person.signup_at if person.signup_at else -1,
+                page_view=kind == "page_view",
             )
-        marked = bot_detection.is_marked(rhythm, event.timestamp)
+        marked = bot_detection.is_marked(rhythm, timestamp)
         if marked and not person.bot:
             person.bot, person.check_due = True, 0
             self.censor(person)
         elif person.bot and not marked:
             person.bot = False
             self.reschedule(person, at, parameters)
-        elif bot_detection.is_monitor(rhythm, event.timestamp):
+        elif rhythm.beats and bot_detection.is_monitor(rhythm, timestamp):
             self.censor(person)
 
     def reschedule(self, person: Person, at: int, parameters: Parameters) -> None:
@@ -226,7 +230,7 @@ class Detector:
 
     # scoring
 
-    def check(self, person: Person, due: int, done: Mapping[str, int], out: Collector, parameters: Parameters) -> None:
+    def check(self, person: Person, due: int, out: Collector, parameters: Parameters) -> None:
         """The timer of the current step fired at log time ``due``."""
         episode = person.episode
         if episode is None or person.bot or episode.left:
@@ -238,49 +242,49 @@ class Detector:
             episode.flags |= MATURED
             episode.rows = []
         elif 2 * elapsed <= episode.horizon + 1:
-            self._score(person, episode, due, done, out, parameters, {})
+            self._score(person, episode, due, out, parameters, {})
         self._schedule(person, episode, due, parameters)
 
-    def take_event(
-        self, person: Person, event: Event, rules: tuple[Rule, ...], done: Mapping[str, int], out: Collector, parameters: Parameters
-    ) -> None:
+    def take_event(self, person: Person, event: Event, rules: tuple[Rule, ...], out: Collector, parameters: Parameters) -> None:
         """Count an applied event as evidence, and score the episode where it completes a sign of being stuck."""
         episode = person.episode
         if episode is None or person.bot or episode.left or event.timestamp < episode.onset:
             return
-        kind, at, policies = event.type, event.timestamp, self._plan.triggers
-        if episode.touches < _MAX_COUNTED and any(rule.step == episode.step for rule in rules):
-            episode.touches += 1
+        kind, at = event.type, event.timestamp
+        if rules and episode.touches < _MAX_COUNTED:
+            for rule in rules:
+                if rule.step == episode.step:
+                    episode.touches += 1
+                    break
         details: dict[str, Any] | None = None
-        if kind == "error" and policies.errors.enabled:
+        if kind == "error" and self._errors is not None:
             episode.errors = min(episode.errors + 1, _MAX_COUNTED)
-            if signals.error(person.errors, at, policies.errors):
+            if signals.error(person.errors, at, self._errors):
                 episode.bursts += 1
                 details = {"code": str(event.payload.get("code", ""))[:64]}
-        elif kind == "button_click" and policies.rage_clicks.enabled:
+        elif kind == "button_click" and self._rage_clicks is not None:
             target = str(event.payload["target"])
-            if signals.click(person.clicks, at, target, policies.rage_clicks):
+            if signals.click(person.clicks, at, target, self._rage_clicks):
                 episode.rage += 1
                 details = {"target": target[:64]}
-        elif kind == "page_view" and policies.looping.enabled:
+        elif kind == "page_view" and self._looping is not None:
             page = str(event.payload["path"])
-            if signals.visit(person.pages, at, page, policies.looping):
+            if signals.visit(person.pages, at, page, self._looping):
                 episode.circles += 1
                 details = {"page": page[:64]}
-        if not person.slow_noted and policies.slow_step.enabled and person.active >= self._plan.slow_after[episode.step]:
+        if not person.slow_noted and self._notes_slow and person.active >= self._plan.slow_after[episode.step]:
             person.slow_noted = True
             details = details or {}
         if details is None:
             return
         if 2 * max(person.now - episode.onset, 0) <= episode.horizon:
-            self._score(person, episode, person.now, done, out, parameters, details)
+            self._score(person, episode, person.now, out, parameters, details)
 
     def _score(
         self,
         person: Person,
         episode: Episode,
         at: int,
-        done: Mapping[str, int],
         out: Collector,
         parameters: Parameters,
         details: Mapping[str, Any],
@@ -315,7 +319,7 @@ class Detector:
         signs = self._signs(episode, person, parameters)
         trigger = self._trigger_of(signs)
         if trigger:
-            self._alarm(person, episode, trigger, found, signs, at, done, out, parameters, details)
+            self._alarm(person, episode, trigger, found, signs, at, out, parameters, details)
 
     def _signs(self, episode: Episode, person: Person, parameters: Parameters) -> dict[str, float]:
         """What each sign of being stuck that the person showed adds to the score, in logits; at least a little."""
@@ -348,7 +352,6 @@ class Detector:
         found: Prediction,
         signs: Mapping[str, float],
         at: int,
-        done: Mapping[str, int],
         out: Collector,
         parameters: Parameters,
         details: Mapping[str, Any],
@@ -356,7 +359,7 @@ class Detector:
         """Emit the signal with its evidence, and consider guidance."""
         episode.alarmed = at
         person.version += 1
-        step = episode.step
+        step, done = episode.step, completed(self._plan, person.path, person.steps)
         people = parameters.settled.get(step, 0) if episode.settled else 0
         evidence = {
             "elapsed": at - episode.onset,

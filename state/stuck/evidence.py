@@ -60,7 +60,6 @@ class Kind(IntEnum):
     LAST_HOUR = auto()
 
 
-@lru_cache(maxsize=16_384)
 def feature(kind: Kind, level: int) -> int:
     """The number of a feature."""
     mixed = (kind * 0x9E3779B1 ^ level * 0x85EBCA6B) & 0xFFFFFFFF
@@ -75,37 +74,70 @@ def checksum(text: str) -> int:
 
 HELD_OUT: Final = feature(Kind.HELD_OUT, 1)
 
-_KINDS: Final = (
-    Kind.ANY,
-    Kind.HELD_OUT,
-    Kind.BUCKET,
-    Kind.STEP,
-    Kind.STEP_BUCKET,
-    Kind.SILENT_SHARE,
-    Kind.SILENT_SHARE_BUCKET,
-    Kind.SILENT_MINUTES,
-    Kind.TOUCHES,
-    Kind.EVENTS,
-    Kind.ERRORS,
-    Kind.ERROR_BURSTS,
-    Kind.RAGE_CLICKS,
-    Kind.CIRCLES,
-    Kind.ACTIVE_TIME,
-    Kind.ACTIVE_TIME_LAST_TYPE,
-    Kind.SLOW,
-    Kind.VISITS,
-    Kind.SESSIONS,
-    Kind.LAST_EVENT,
-    Kind.STEP_LAST_EVENT,
-    Kind.AGE,
-    Kind.HOUR,
-    Kind.LAST_HOUR,
-    Kind.STEP_HOUR,
-    Kind.HORIZON_HOUR,
-    Kind.WEEKDAY,
-    Kind.HORIZON,
-)
-"""Kinds of which everybody has one level, in the order in which ``features`` has the levels."""
+
+def _levels(kind: Kind, number: int) -> tuple[int, ...]:
+    """The features of ``kind`` by level, below ``number``."""
+    return tuple(feature(kind, level) for level in range(number))
+
+
+_BITS: Final = 65
+"""Levels of a number's length in bits."""
+_SILENT_MINUTES: Final = _levels(Kind.SILENT_MINUTES, _BITS)
+_SILENT_SHARE: Final = _levels(Kind.SILENT_SHARE, 2 * 4 + 2)
+_SILENT_SHARE_BUCKET: Final = _levels(Kind.SILENT_SHARE_BUCKET, 8 * 5 + 8)
+_TOUCHES: Final = _levels(Kind.TOUCHES, 5)
+_EVENTS: Final = _levels(Kind.EVENTS, _BITS)
+_ERRORS: Final = _levels(Kind.ERRORS, 7)
+_ERROR_BURSTS: Final = _levels(Kind.ERROR_BURSTS, 4)
+_RAGE_CLICKS: Final = _levels(Kind.RAGE_CLICKS, 4)
+_CIRCLES: Final = _levels(Kind.CIRCLES, 4)
+_ACTIVE_TIME: Final = _levels(Kind.ACTIVE_TIME, _BITS)
+_SLOW: Final = _levels(Kind.SLOW, 2)
+_VISITS: Final = _levels(Kind.VISITS, 4)
+_SESSIONS: Final = _levels(Kind.SESSIONS, _BITS)
+_AGE: Final = _levels(Kind.AGE, _BITS)
+_HOUR: Final = _levels(Kind.HOUR, 12)
+_LAST_HOUR: Final = _levels(Kind.LAST_HOUR, 8)
+_HORIZON_HOUR: Final = _levels(Kind.HORIZON_HOUR, 8)
+_WEEKDAY: Final = _levels(Kind.WEEKDAY, 7)
+_HORIZON: Final = _levels(Kind.HORIZON, _BITS)
+
+
+@lru_cache(maxsize=4_096)
+def _of_step(step: str, bucket: int) -> tuple[int, ...]:
+    """The features of everybody who waits at ``step`` in ``bucket``."""
+    level = checksum(step)
+    return (
+        feature(Kind.ANY, 0),
+        HELD_OUT,
+        feature(Kind.BUCKET, bucket),
+        feature(Kind.STEP, level),
+        feature(Kind.STEP_BUCKET, level + bucket),
+    )
+
+
+@lru_cache(maxsize=16_384)
+def _of_last_event(step: str, last: str) -> tuple[int, int]:
+    """The features of the last event of somebody who waits at ``step``."""
+    return feature(Kind.LAST_EVENT, checksum(last)), feature(Kind.STEP_LAST_EVENT, checksum(step) ^ checksum(last))
+
+
+@lru_cache(maxsize=16_384)
+def _of_trait(step: str, text: str) -> tuple[int, int]:
+    """The features of a trait of somebody who waits at ``step``."""
+    return feature(Kind.TRAIT, checksum(text)), feature(Kind.STEP_TRAIT, checksum(step) ^ checksum(text))
+
+
+@lru_cache(maxsize=4_096)
+def _of_activity(last_type: str, active: int) -> int:
+    """The feature of having been active for so long, and of what the last event was."""
+    return feature(Kind.ACTIVE_TIME_LAST_TYPE, checksum(last_type) + active)
+
+
+@lru_cache(maxsize=4_096)
+def _of_hour(step: str, third: int) -> int:
+    """The feature of the time of day at ``step``."""
+    return feature(Kind.STEP_HOUR, checksum(step) + third)
 
 
 def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[int]:
@@ -113,47 +145,38 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
 
     A score is always that of a person who gets no help; a guided person's row is learned without ``HELD_OUT``.
     """
-    horizon, elapsed = max(episode.horizon, 1), max(at - episode.onset, 1)
-    silent = min(max(at - person.newest, 0), elapsed)
+    step, last, newest, onset = episode.step, person.last_event, person.newest, episode.onset
+    horizon, elapsed = max(episode.horizon, 1), max(at - onset, 1)
+    silent = min(max(at - newest, 0), elapsed)
     zone = str(person.traits.get("timezone", "UTC"))
-    hour, ends = minute_of_day(at, zone) // 60, minute_of_day(episode.onset + horizon, zone) // 60
-    step, last = checksum(episode.step), checksum(person.last_event)
+    hour, ends = minute_of_day(at, zone) // 60, minute_of_day(onset + horizon, zone) // 60
     active = (max(person.active, 0) // (_MINUTE // 2)).bit_length()
-    kind = checksum(person.last_event.partition(" ")[0])
-    levels = (
-        0,
-        1,
-        bucket,
-        step,
-        step + bucket,
-        2 * (4 * silent // elapsed) + min(bucket, 1),
-        8 * (5 * silent // elapsed) + bucket,
-        (silent // _MINUTE).bit_length(),
-        min(episode.touches, 4),
-        person.events.bit_length(),
-        min(episode.errors, 6),
-        min(episode.bursts, 3),
-        min(episode.rage, 3),
-        min(episode.circles, 3),
-        active,
-        kind + active,
-        int(person.slow_noted),
-        min(max(person.sessions - episode.sessions, 0), 3),
-        person.sessions.bit_length(),
-        last,
-        step ^ last,
-        (max(episode.onset - person.first_seen, 0) // 1000).bit_length() // 2,
-        hour // 2,
-        minute_of_day(person.newest, zone) // 180,
-        step + hour // 3,
-        ends // 3,
-        (at // _DAY + _MONDAY) % 7,
-        (horizon // 1000).bit_length(),
-    )
-    found = set(map(feature, _KINDS, levels))
+    found = {
+        *_of_step(step, bucket),
+        _SILENT_SHARE[2 * (4 * silent // elapsed) + min(bucket, 1)],
+        _SILENT_SHARE_BUCKET[8 * (5 * silent // elapsed) + bucket],
+        _SILENT_MINUTES[(silent // _MINUTE).bit_length()],
+        _TOUCHES[min(episode.touches, 4)],
+        _EVENTS[person.events.bit_length()],
+        _ERRORS[min(episode.errors, 6)],
+        _ERROR_BURSTS[min(episode.bursts, 3)],
+        _RAGE_CLICKS[min(episode.rage, 3)],
+        _CIRCLES[min(episode.circles, 3)],
+        _ACTIVE_TIME[active],
+        _of_activity(last.partition(" ")[0], active),
+        _SLOW[person.slow_noted],
+        _VISITS[min(max(person.sessions - episode.sessions, 0), 3)],
+        _SESSIONS[person.sessions.bit_length()],
+        *_of_last_event(step, last),
+        _AGE[(max(onset - person.first_seen, 0) // 1000).bit_length() // 2],
+        _HOUR[hour // 2],
+        _LAST_HOUR[minute_of_day(newest, zone) // 180],
+        _of_hour(step, hour // 3),
+        _HORIZON_HOUR[ends // 3],
+        _WEEKDAY[(at // _DAY + _MONDAY) % 7],
+        _HORIZON[(horizon // 1000).bit_length()],
+    }
     for trait, value in person.traits.items():
         if trait not in _NOT_EVIDENCE:
-            level = checksum(f"{trait}={value}")
-            found.add(feature(Kind.TRAIT, level))
-            found.add(feature(Kind.STEP_TRAIT, step ^ level))
+            found.update(_of_trait(step, f"{trait}={value}"))
     return sorted(found)

@@ -64,16 +64,26 @@ class ParameterStore:
     def __init__(self) -> None:
         """An empty store."""
         self._publishers: dict[str, Publisher] = {}
+        self._in_force: dict[str, tuple[int, int, Parameters]] = {}
         self._priors: dict[str, Parameters] = {}
 
     def publish(self, tenant: str, publisher: Publisher) -> None:
         """Read the parameters of ``tenant`` from ``publisher`` from now on."""
         self._publishers[tenant] = publisher
+        self._in_force.pop(tenant, None)
 
     def at(self, plan: Plan, tenant: str, log_time: int) -> Parameters:
-        """The parameters in force for ``tenant`` at ``log_time``."""
+        """The parameters in force for ``tenant`` at ``log_time``. The publisher is asked once for the period, not for each event."""
+        known = self._in_force.get(tenant)
+        if known is not None and known[0] <= log_time < known[1]:
+            return known[2]
         publisher = self._publishers.get(tenant)
-        return self._prior(plan) if publisher is None else publisher.parameters(log_time // PERIOD)
+        if publisher is None:
+            return self._prior(plan)
+        begins = log_time - log_time % PERIOD
+        found = publisher.parameters(log_time // PERIOD)
+        self._in_force[tenant] = begins, begins + PERIOD, found
+        return found
 
     def points(self, log_time: int) -> list[OperatingPoint]:
         """The operating point in force at ``log_time`` of each tenant that has an estimator in this process. From any thread."""

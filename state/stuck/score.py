@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from state.stuck.evidence import Kind, feature
+from state.stuck.evidence import FEATURES, Kind, feature
 from state.stuck.row import Row
 
 SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -144,12 +144,16 @@ class Prediction(NamedTuple):
 class Score:
     """A score as it was learned up to a time. Immutable."""
 
-    __slots__ = ("_shares", "_trust", "_weights")
+    __slots__ = ("_means", "_shares", "_trust", "_variances")
 
     def __init__(self, state: ScoreState) -> None:
         """Copies what it needs of ``state``."""
         self._shares: Final = {step: [share.value for share in shares] for step, shares in state.shares.items()}
-        self._weights: Final = {**_PRIOR, **state.weights}
+        weights = [_UNKNOWN] * FEATURES
+        for each, learned in (*_PRIOR.items(), *state.weights.items()):
+            weights[each] = learned
+        self._means: Final = [mean for mean, _ in weights]
+        self._variances: Final = [variance for _, variance in weights]
         self._trust: Final = [max(mean, 0.0) for mean, _ in state.trust or [_TRUST] * BUCKETS]
 
     def time_alone(self, step: str, bucket: int) -> float:
@@ -160,17 +164,14 @@ class Score:
     def predict(self, step: str, bucket: int, features: Sequence[int]) -> Prediction:
         """The score of a person with these features."""
         time = self.time_alone(step, bucket)
-        weights, offset = self._weights, _logit(time)
-        total, spread = offset, 0.0
-        for each in features:
-            mean, variance = weights.get(each, _UNKNOWN)
-            total, spread = total + mean, spread + variance
+        offset = _logit(time)
+        total, spread = sum(map(self._means.__getitem__, features), offset), sum(map(self._variances.__getitem__, features))
         added = total / math.sqrt(1.0 + math.pi * spread / 8.0) - offset
         return Prediction(_logistic(offset + self._trust[bucket] * added), time, added)
 
     def weight(self, number: int) -> float:
         """What the feature ``number`` adds, in logits."""
-        return self._weights.get(number, _UNKNOWN)[0]
+        return self._means[number]
 
     @property
     def trust(self) -> list[float]:
@@ -185,7 +186,12 @@ class Score:
 
 def bucket_at(elapsed: int, horizon: int) -> int:
     """The bucket of somebody who has waited for ``elapsed`` of ``horizon``."""
-    return sum(elapsed >= share * horizon for share in SHARES)
+    bucket = 0
+    for share in SHARES:
+        if elapsed < share * horizon:
+            break
+        bucket += 1
+    return bucket
 
 
 def last_look(*, settled: bool) -> int:

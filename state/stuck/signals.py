@@ -71,16 +71,17 @@ def _insert(window: list[int], at: int, subject: int) -> int:
 
 
 def _keep(window: list[int], oldest: int, width: int) -> None:
+    if window[0] >= oldest and len(window) <= MOST * width:
+        return
     gone = 0
     while gone < len(window) and window[gone] < oldest:
         gone += width
     gone = max(gone, len(window) - MOST * width)
-    if gone > 0:
-        del window[:gone]
+    del window[:gone]
 
 
 def _count(window: list[int], subject: int) -> int:
-    return sum(window[index] == subject for index in range(1, len(window), 2))
+    return window[1::2].count(subject)
 
 
 def _forget(window: list[int], subject: int) -> None:
