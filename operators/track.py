@@ -9,6 +9,7 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
+from operators.awake import AWAKE, AwakePeople
 from operators.link import AddressedArrival
 from operators.timer_registry import TimerRegistry
 from state import counters
@@ -61,17 +62,20 @@ class Tracked:
 
 
 class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
-    """One person in the dataflow. ``state/person/snapshot.py`` defines the snapshot."""
+    """One person in the dataflow. ``state/person/snapshot.py`` defines the snapshot.
 
-    def __init__(self, fold: Fold, keys: Keys, timers: TimerRegistry, resume_state: bytes | None) -> None:
+    ``_person`` is the person awake, ``_encoded`` the snapshot where nothing has changed since. At rest there is only the latter.
+    """
+
+    def __init__(self, fold: Fold, keys: Keys, timers: TimerRegistry, awake: AwakePeople, resume_state: bytes | None) -> None:
         """Called for the first arrival of a key, and after a restart for every key in the recovery store."""
-        self._fold, self._keys, self._timers = fold, keys, timers
+        self._fold, self._keys, self._timers, self._awake = fold, keys, timers, awake
         self._person: Person | None = None
+        self._encoded = resume_state
         self._key = ""
         self._armed = 0
         if resume_state is not None:
-            self._person = snapshot.decode(resume_state)
-            self._arm()
+            self._arm(snapshot.decode(resume_state))
 
     @override
     def on_batch(self, values: list[Arrival]) -> tuple[list[Collector], bool]:
@@ -79,6 +83,9 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
             values.sort(key=_input_order)  # events of visitors and timers arrive by other ways than the rest
         out = Collector(self._key)
         person, fold = self._person, self._fold
+        if person is None and self._encoded is not None:
+            person = self._person = snapshot.decode(self._encoded)
+        self._encoded = None
         for value in values:
             kind = type(value)
             if kind is TimerDue:
@@ -105,13 +112,21 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
                     out.begin(value.seq)
                     person = fold.merged_user_deleted(person, value, out)  # type: ignore[arg-type]
         self._person = person
-        self._arm()
+        self._arm(person)
         return ([out] if out else []), person is None
 
     @override
     def snapshot(self) -> bytes:
-        assert self._person is not None, "a key without a person is discarded"
-        return snapshot.encode(self._person)
+        if self._encoded is None:
+            assert self._person is not None, "a key without a person is discarded"
+            self._encoded = snapshot.encode(self._person)
+        self._awake.snapshotted(self)
+        return self._encoded
+
+    def rest(self) -> None:
+        """Keep the snapshot only, unless something has changed since."""
+        if self._encoded is not None:
+            self._person = None
 
     def _find_key(self, value: Event | VisitorMerged | VisitorDeleted) -> str:
         """The logic is not told its key. Where only the person knows its id, the person has it."""
@@ -126,9 +141,8 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
             self._key = self._keys.stream_key(tenant, user)
         return self._key
 
-    def _arm(self) -> None:
+    def _arm(self, person: Person | None) -> None:
         """Register the person's next timer. An earlier one that is still registered suffices: when it fires, this is called again."""
-        person = self._person
         if person is None or not (due := self._fold.next_due(person)):
             return
         if not self._armed or due < self._armed:
@@ -137,11 +151,17 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
 
 
 def track_logic(
-    plan: Plan, keys: Keys, timers: TimerRegistry, parameters: ParameterStore | None = None, switches: Switches | None = None
+    plan: Plan,
+    keys: Keys,
+    timers: TimerRegistry,
+    parameters: ParameterStore | None = None,
+    switches: Switches | None = None,
+    *,
+    most_awake: int = AWAKE,
 ) -> Callable[[bytes | None], TrackLogic]:
     """Builder for ``stateful_batch``. ``estimate`` publishes in ``parameters``, ``decode`` in ``switches``."""
-    fold = Fold(plan, keys, parameters, switches)
-    return lambda resume_state: TrackLogic(fold, keys, timers, resume_state)
+    fold, awake = Fold(plan, keys, parameters, switches), AwakePeople(most_awake)
+    return lambda resume_state: TrackLogic(fold, keys, timers, awake, resume_state)
 
 
 def track_step(

@@ -116,13 +116,13 @@ def _of_step(step: str, bucket: int) -> tuple[int, ...]:
     )
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _of_last_event(step: str, last: str) -> tuple[int, int]:
     """The features of the last event of somebody who waits at ``step``."""
     return feature(Kind.LAST_EVENT, checksum(last)), feature(Kind.STEP_LAST_EVENT, checksum(step) ^ checksum(last))
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _of_trait(step: str, text: str) -> tuple[int, int]:
     """The features of a trait of somebody who waits at ``step``."""
     return feature(Kind.TRAIT, checksum(text)), feature(Kind.STEP_TRAIT, checksum(step) ^ checksum(text))

@@ -37,11 +37,11 @@ from tests.state.lives import (
 class Job:
     """One key of the step without an engine: the wheel is popped as time passes, as ``timers`` does."""
 
-    def __init__(self, of: Plan | None = None) -> None:
+    def __init__(self, of: Plan | None = None, *, most_awake: int = 1) -> None:
         """A key that nothing has arrived for."""
         self.plan = of or plan()
         self.wheels = TimerRegistry()
-        self.build = track_logic(self.plan, KEYS, self.wheels)
+        self.build = track_logic(self.plan, KEYS, self.wheels, most_awake=most_awake)
         self.logic = self.build(None)
         self.outputs: list[Any] = []
         self.seq = 0
@@ -160,10 +160,40 @@ def test_a_restart_at_any_point_refills_the_wheel_and_changes_nothing(at: int) -
                 job.wait(each)
         if index == at:
             broken.restart()
-            assert broken.logic._person is not None
+            assert broken.logic.snapshot()
     assert broken.outputs == plain.outputs
     assert broken.logic.snapshot() == plain.logic.snapshot()
     assert signals(plain.outputs) == ["stuck:inactive"]
+
+
+def test_a_person_is_the_same_after_a_rest_and_is_the_snapshot_meanwhile() -> None:
+    story = [signup(), event("page_view", HOUR, path="/a"), event("recommendation_shown", 2 * HOUR), event("page_view", 9 * HOUR, path="/")]
+    awake, rested = Job(), Job(most_awake=0)
+    for each in story:
+        for job in (awake, rested):
+            job.see(each)
+            job.wait(each.timestamp - START)
+        assert awake.logic.snapshot() == rested.logic.snapshot()
+        assert awake.logic._person is not None
+        assert rested.logic._person is None
+    assert awake.outputs == rested.outputs
+
+
+def test_whoever_was_active_least_recently_is_put_to_rest_and_no_one_who_changed_since() -> None:
+    job = Job(most_awake=2)
+    first, second, third = (job.build(None) for _ in range(3))
+    for number, logic in enumerate((first, second), 1):
+        logic.on_batch([msgspec.structs.replace(signup(), user=f"u{number}", seq=2 * number)])
+        logic.snapshot()
+    second.on_batch([msgspec.structs.replace(event("page_view", HOUR, path="/"), user="u2", seq=10)])
+    first.snapshot()
+    third.on_batch([msgspec.structs.replace(signup(), user="u3", seq=12)])
+    third.snapshot()  # the second is due for a rest, and has something that no snapshot holds
+    assert [each._person is None for each in (first, second, third)] == [False, False, False]
+    fourth = job.build(first.snapshot())
+    fourth.snapshot()
+    assert [each._person is None for each in (first, second, third)] == [False, False, True]
+    assert snapshot.decode(second.snapshot()).version > snapshot.decode(fourth.snapshot()).version
 
 
 def test_a_deleted_person_is_resumed_without_a_timer_and_may_begin_anew() -> None:
