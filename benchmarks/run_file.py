@@ -47,7 +47,7 @@ from local.data_dir import DataDir
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from state.catalog.plan import Plan
-from state.events import Event, peek_timestamp
+from state.events import Event, peek
 from state.events import decode as decode_event
 from state.ids import Keys
 from state.messages import Message
@@ -74,8 +74,9 @@ def decode(source: Path) -> float:
     begun = time.perf_counter()
     with source.open("rb") as lines:
         for number, line in enumerate(lines):
-            at = peek_timestamp(line) or 0
-            decode_event(Message(line, None, "bench", 0, number, at, at, number))
+            peeked = peek(line)
+            at = peeked.at or 0
+            decode_event(Message(line, None, "bench", 0, number, at, at, number, peeked=peeked))
     return time.perf_counter() - begun
 
 
@@ -85,8 +86,9 @@ def fold(source: Path) -> float:
     begun = time.perf_counter()
     with source.open("rb") as lines:
         for number, line in enumerate(lines):
-            now = max(now, peek_timestamp(line) or 0)
-            event = decode_event(Message(line, None, "bench", 0, number, now, now, number))
+            peeked = peek(line)
+            now = max(now, peeked.at or 0)
+            event = decode_event(Message(line, None, "bench", 0, number, now, now, number, peeked=peeked))
             if isinstance(event, Event):
                 who = keys.stream_key(event.tenant, event.user)
                 out = Collector(who)
@@ -107,7 +109,7 @@ def recovery(source: Path) -> float:
 def _dataflow(path: Path, data: Path | None) -> float:
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
     source = JsonlSource(
-        path, peek_timestamp, BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size), now=wall_clock
+        path, peek, BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size), now=wall_clock
     )
     flow = build(FlowParts(source, DiscardingSink(), DiscardingSink(), DiscardingSink(), plan, Keys(b"benchmark"), side))
     store = None if data is None else recovery_config(DataDir.create(data / "data"), settings.recovery_partitions)

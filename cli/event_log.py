@@ -44,13 +44,13 @@ class EventLog:
         from sources.files.kinds import advice
         from sources.files.source import JsonlSource
         from state.duration import HOUR
-        from state.events import decode, peek_person, peek_timestamp
+        from state.events import decode, peek, peek_person
         from state.messages import Tick
         from state.records.dead_letter import DeadLetter
         from state.vocabulary import SWITCHED
 
         policy = BatchPolicy(lambda _partition: None, lambda _at: HOUR)
-        source = JsonlSource(self._path, peek_timestamp, policy, now=wall_clock, peek_person=peek_person)
+        source = JsonlSource(self._path, peek, policy, now=wall_clock, peek_person=peek_person)
         part = source.build_part("log", "input", None)
         accepted = 0
         try:

@@ -25,7 +25,7 @@ from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
-from state.events import peek_person, peek_timestamp
+from state.events import peek, peek_person
 from state.never import never
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def file_source(
     paused: Callable[[], bool] = never if model is None else lambda: not model.gate.open()
     return JsonlSource(
         path,
-        peek_timestamp,
+        peek,
         policy,
         now=wall_clock,
         peek_person=peek_person,

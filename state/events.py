@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from state.event_fields import CHECKED, REQUIRED, fault_of
-from state.messages import Message
+from state.messages import Message, Peeked
 from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS, is_placeholder_id
 from state.records.dead_letter import DeadLetter, attempts_of
 from state.times import YEAR_2000
@@ -134,13 +134,25 @@ _timestamp_decoder = msgspec.json.Decoder(_Timestamp)
 _person_decoder = msgspec.json.Decoder(_Person)
 
 
+_NOT_PEEKED: Final = Peeked(None)
+
+
 class _RejectError(Exception):
     def __init__(self, reason: str, detail: str = "") -> None:
         self.reason, self.detail = reason, detail or REJECTIONS[reason]
 
 
+def peek(value: bytes) -> Peeked:
+    """Event time of a message, and the message for ``decode``. Never raises."""
+    try:
+        wire = _wire_decoder.decode(value)
+        return Peeked(round(wire.timestamp.timestamp() * 1000), wire)
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
+        return Peeked(peek_timestamp(value))
+
+
 def peek_timestamp(value: bytes) -> int | None:
-    """Event time of a message in milliseconds, or ``None`` where it has none. Fast; validates nothing else."""
+    """Event time of a message in milliseconds, or ``None`` where it has none. Validates nothing else."""
     try:
         return milliseconds(_timestamp_decoder.decode(value).timestamp)
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
@@ -201,8 +213,10 @@ def _decode(message: Message) -> Event:
     if len(value) > MAX_MESSAGE:
         raise _RejectError("too_large")
     try:
-        wire = _wire_decoder.decode(value)
-        timestamp = round(wire.timestamp.timestamp() * 1000)
+        timestamp, wire = message.peeked or _NOT_PEEKED
+        if wire is None or timestamp is None:
+            wire = _wire_decoder.decode(value)
+            timestamp = round(wire.timestamp.timestamp() * 1000)
         raw_payload = bytes(wire.payload)
         known = _payloads.get(raw_payload)
         payload = _object_decoder.decode(raw_payload) if known is None else known

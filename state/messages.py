@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import msgspec
+
+
+class Peeked(NamedTuple):
+    """What a source that asks for the time of a message has seen of it: its event time, and the whole where it could be read."""
+
+    at: int | None
+    wire: Any = None
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -26,6 +35,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     fault: tuple[str, str] | None = None
     original: bytes | None = None
     """The bytes that Kafka delivered, where ``value`` was decoded from them with a schema."""
+    peeked: Peeked | None = None
+    """What the source has read of ``value``, so that ``decode`` need not read it again; only with a ``wire``."""
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):

@@ -40,7 +40,7 @@ from sources.files.sent_file import read_sent
 from sources.files.switch_file import read_switches
 from sources.headers import traceparent_of
 from state.events import may_switch
-from state.messages import Message, Tick
+from state.messages import Message, Peeked, Tick
 from state.never import never
 from state.times import YEAR_2000
 
@@ -58,7 +58,7 @@ BACKWARD_MS = 3_600_000
 PARTITION = 0
 """All files of a data directory are one partition, because they share one log time."""
 
-PeekTimestamp = Callable[[bytes], int | None]
+Peek = Callable[[bytes], Peeked]
 PeekPerson = Callable[[bytes], object]
 
 
@@ -100,8 +100,8 @@ class Progress:
 class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
     """Reads one file. Its snapshot contains the positions of all files that this data directory has read.
 
-    ``path`` is a file or ``-``. A pipe is read like standard input and cannot be resumed. ``peek_timestamp`` returns the event time of a
-    line (ms), None if it has none; ``peek_person`` returns whose line it is, None if nobody knows. Neither raises. ``now`` returns
+    ``path`` is a file or ``-``. A pipe is read like standard input and cannot be resumed. ``peek`` returns the event time of a
+    line (ms), None if it has none, and what it has read; ``peek_person`` returns whose line it is, None if nobody knows. Neither raises. ``now`` returns
     wall-clock milliseconds. While ``paused()`` is true nothing is read. Once ``stopping()`` is true the source ends, which gives a
     final snapshot. ``progress`` is updated in the process that reads. A line of a pipe that leaps waits for those that judge it, until
     nothing has come for ``pipe_wait_s``; the one with which log time begins does not wait. New lines of the files ``switches`` and
@@ -114,7 +114,7 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
     def __init__(
         self,
         path: str | Path,
-        peek_timestamp: PeekTimestamp,
+        peek: Peek,
         policy: BatchPolicy,
         *,
         now: Callable[[], int],
@@ -126,7 +126,7 @@ class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
         sent: Path | None = None,
     ) -> None:
         self.path = Path(path)
-        self.peek_timestamp = peek_timestamp
+        self.peek = peek
         self.peek_person = peek_person
         self.policy = policy
         self.now = now
@@ -267,7 +267,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
     def _take(self, batch: list[Message | Tick], horizon: int | None) -> tuple[int | None, bool]:
         """Move lines into ``batch``; return its horizon, and whether it is full."""
         policy, state, positions = self._source.policy, self._state, self._positions
-        peek, limit, overhead, name = self._source.peek_timestamp, policy.batch_size, self._overhead, self._name
+        peek, limit, overhead, name = self._source.peek, policy.batch_size, self._overhead, self._name
         lines, index = self._lines, self._next
         position, number, log_time, seq = state.position, state.line, positions.log_time, positions.seq
         slot_end = log_time - log_time % TICK_MS + TICK_MS
@@ -282,7 +282,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                     self._update_seen_size(position)
                     reference = state.seen_at
                     latest = reference + FUTURE_MS
-                own = peek(value)
+                peeked = peek(value)
+                own = peeked.at
                 time = log_time if own is None or not log_time < own <= latest else own
                 if time >= slot_end and time > log_time + LEAP_MS:
                     judged = self._judge(number + 1, index, time, log_time, latest)
@@ -310,7 +311,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 if own is not None and MIN_TIME <= own < log_time - BACKWARD_MS:
                     self._note_backward(number + 1, log_time - own)
                 seq += 2
-                batch.append(Message(value, None, name, PARTITION, number + 1, log_time, reference, seq))
+                known = None if peeked.wire is None else peeked
+                batch.append(Message(value, None, name, PARTITION, number + 1, log_time, reference, seq, peeked=known))
                 full = may_switch(value)
             index += 1
             if self._terminated:
@@ -349,12 +351,12 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
 
     def _following(self, index: int, latest: int, *, waits: bool) -> Iterator[tuple[int, object]]:
         """Yield time and person of the next lines that have a time in range, from ``lines[index]`` on."""
-        peek, person, left = self._source.peek_timestamp, self._source.peek_person, LOOK_AHEAD_BYTES
+        peek, person, left = self._source.peek, self._source.peek_person, LOOK_AHEAD_BYTES
         for raw in islice(self._lines_from(index, waits=waits), LINES):
             left -= len(raw)
             if left < 0:
                 return
-            time = peek(raw)
+            time = peek(raw).at
             if time is not None and MIN_TIME <= time <= latest:
                 yield time, person(raw)
 

@@ -23,7 +23,7 @@ from sources.files.source import JsonlSource
 from sources.files.switch_file import append_switch
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR, MINUTE
-from state.events import peek_person, peek_timestamp
+from state.events import peek, peek_person
 from state.ids import Keys
 from state.messages import Message
 from state.records.facts import DecisionFact, Fact, OutcomeFact, PersonFact, RecommendationFact, SwitchFact
@@ -150,7 +150,7 @@ def test_a_pause_outlasts_a_restart_with_another_number_of_workers(tmp_path: Pat
 def on_a_file(path: Path, batch_size: int, switches: Path | None = None) -> tuple[Any, ...]:
     side, redis, facts = SideChannels(), MemoryRedis(), MemorySink()
     policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, PLAN), batch_size)
-    source = JsonlSource(path, peek_timestamp, policy, now=lambda: MONDAY + 365 * DAY, peek_person=peek_person, switches=switches)
+    source = JsonlSource(path, peek, policy, now=lambda: MONDAY + 365 * DAY, peek_person=peek_person, switches=switches)
     flow = build(FlowParts(source, redis, facts, MemorySink(), PLAN, KEYS, side))
     run_main(flow)  # type: ignore[no-untyped-call]
     kinds = (DecisionFact, OutcomeFact, PersonFact, RecommendationFact, SwitchFact)

@@ -13,7 +13,7 @@ from bytewax.inputs import StatefulSourcePartition
 
 from sources.batching import BatchPolicy
 from sources.files.source import TICK_MS, JsonlSource
-from state.messages import Message, Tick
+from state.messages import Message, Peeked, Tick
 from state.timer_wheel import TimerWheel
 from tests.support.waiting import pause
 
@@ -28,12 +28,12 @@ class _Line(msgspec.Struct, gc=False):
 _DECODER = msgspec.json.Decoder(_Line)
 
 
-def peek(value: bytes) -> int | None:
+def peek(value: bytes) -> Peeked:
     """The tests' lines are ``{"t": ms}``."""
     try:
-        return _DECODER.decode(value).t
+        return Peeked(_DECODER.decode(value).t)
     except msgspec.DecodeError:
-        return None
+        return Peeked(None)
 
 
 def line(at: int | None, **more: object) -> bytes:

@@ -49,7 +49,7 @@ def model(lines: list[bytes]) -> list[tuple[Any, ...]]:
     for number, value in enumerate(lines, 1):
         if not value.strip():
             continue
-        time = peek(value)
+        time = peek(value).at
         if time is not None and MIN_TIME <= time <= NOW + FUTURE_MS:
             log_time = max(log_time, time)
         start = log_time - log_time % TICK_MS
