@@ -11,7 +11,7 @@ from state.decision.attribution import Attribution, current
 from state.decision.eligibility import arm_recovery, is_stuck, reason_not_to_decide
 from state.decision.experiment_groups import draw_of, experiment_group
 from state.decision.messages import DecisionRequest, WordingContext
-from state.decision.switches import Switches, ramp_draw
+from state.decision.switches import NOT_SWITCHED, Switches, ramp_draw
 from state.duration import DAY
 from state.ids import Keys
 from state.person.collector import Collector
@@ -117,6 +117,8 @@ class Guidance:
     def switched_off(self, person: Person, at: int, seq: int) -> str:
         """The reason code of the switch that forbids to guide the person at log time ``at`` of the input ``seq``; empty where none does."""
         setting = self._switches.at(person.tenant, person.partition, at, seq)
+        if setting is NOT_SWITCHED:
+            return ""
         return setting.reason(ramp_draw(draw_of(person)) if setting.share < 1 else 0.0)
 
     def _supersede(self, out: Collector, person: Person, at: int) -> None:

@@ -44,7 +44,8 @@ class Setting(NamedTuple):
         return PAUSED if self.paused else OUTSIDE if draw >= self.share else ""
 
 
-_ON: Final = Setting()
+NOT_SWITCHED: Final = Setting()
+"""What holds for a tenant without any switch."""
 
 
 Place = tuple[int, int]
@@ -152,7 +153,7 @@ class Switches:
         """What holds for ``tenant`` at a place in ``partition``."""
         turns = self._turns.get(tenant)
         if turns is None:
-            return _ON
+            return NOT_SWITCHED
         found = turns.get(partition)
         if found is None:
             found = turns[partition] = self._histories[tenant].settings(partition)

@@ -64,9 +64,8 @@ class Fold:
         """
         if person is None:
             person = self._new_person(event, out)
-        else:
-            if 0 < self.next_due(person) <= event.log_time:
-                self.advance(person, event.log_time, out)
+        elif 0 < self.next_due(person) <= event.log_time:
+            self.advance(person, event.log_time, out)
         if person.now < event.log_time:
             person.now = event.log_time
         person.partition = event.partition
@@ -110,7 +109,8 @@ class Fold:
                 out.count(counters.EVENTS_APPLIED)
                 out.rows.append(event_fact(event, "applied", person.version + 1))
             person.version += 1
-            person.known = person.known or not (event.anonymous or event.from_visitor)
+            if not (person.known or event.anonymous or event.from_visitor):
+                person.known = True
             self._apply(person, event, out)
         return person
 

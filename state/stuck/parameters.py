@@ -79,7 +79,7 @@ class ParameterStore:
             return known[2]
         publisher = self._publishers.get(tenant)
         if publisher is None:
-            return self._prior(plan)
+            return self._priors.get(plan.version) or self._prior(plan)
         begins = log_time - log_time % PERIOD
         found = publisher.parameters(log_time // PERIOD)
         self._in_force[tenant] = begins, begins + PERIOD, found
