@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta, timezone, tzinfo
+from datetime import UTC, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
@@ -26,7 +26,7 @@ def read_zone(name: str) -> tzinfo | None:
     """
     wanted = name.strip().lower()
     if known := _names().get(wanted):
-        return ZoneInfo(known)
+        return UTC if known == "UTC" else ZoneInfo(known)  # times are read without a zone's rules there (``state/times.py``)
     offset = _OFFSET.fullmatch(wanted)
     if offset is None:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
@@ -39,9 +39,14 @@ def milliseconds_of(text: str) -> int:
 
 def minute_of_day(milliseconds: int, timezone: str) -> int:
     """Minutes since midnight in ``timezone``. UTC where that is no known zone (``state/time_zones.py``)."""
-    if timezone == "UTC":
+    return minute_in(milliseconds, read_zone(timezone) or UTC)
+
+
+def minute_in(milliseconds: int, zone: tzinfo) -> int:
+    """Minutes since midnight in ``zone``."""
+    if zone is UTC:
         return milliseconds // 60_000 % MINUTES_A_DAY
-    moment = datetime.fromtimestamp(milliseconds / 1000, read_zone(timezone) or UTC)
+    moment = datetime.fromtimestamp(milliseconds / 1000, zone)
     return moment.hour * 60 + moment.minute
 
 

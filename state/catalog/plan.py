@@ -174,6 +174,7 @@ class Plan:
         self._arms: Final[dict[tuple[str, str], tuple[str, ...]]] = {
             (trigger, step.id): _eligible(catalog, step, trigger) for trigger in TRIGGERS for step in catalog.steps
         }
+        self.enabled: Final[dict[str, bool]] = {trigger: catalog.triggers.enabled(trigger) for trigger in TRIGGERS}
         self._segment_by: Final = tuple(catalog.segment_by)
         self.component: Final[dict[str, str]] = {arm.id: arm.component for arm in catalog.arms}
         self._tone: Final[dict[str, str]] = {arm.id: arm.tone for arm in catalog.arms}

@@ -24,9 +24,9 @@ def reason_not_to_decide(plan: Plan, person: Person, group: str, trigger: str, s
         return "no_path"
     if person.activated_at:
         return "activated"
-    if not plan.triggers.enabled(trigger):
+    if not plan.enabled[trigger]:
         return "trigger_disabled"
-    if not person.guidance or refuses_surface(plan, person, trigger, step, at):
+    if not person.guidance or (person.refused and refuses_surface(plan, person, trigger, step, at)):
         return "opted_out"
     if group == "existing":
         return "existing_person"
@@ -44,7 +44,7 @@ def reason_not_to_decide(plan: Plan, person: Person, group: str, trigger: str, s
         minute = minute_of_day(at, str(person.traits.get("timezone", "UTC")))
         if within_hours(minute, person.quiet_from, person.quiet_to):
             return "quiet_hours"
-    if sum(each > at - DAY for each in person.decided) >= limits.daily_cap:
+    if len(person.decided) >= limits.daily_cap and sum(each > at - DAY for each in person.decided) >= limits.daily_cap:
         return "cap_reached"
     last = person.stuck_decided if is_stuck(trigger) else person.decided[-1] if person.decided else 0
     if last and at - last < limits.cooldown:

@@ -67,7 +67,7 @@ class Detector:
         self._rage_clicks: Final = triggers.rage_clicks if triggers.rage_clicks.enabled else None
         self._looping: Final = triggers.looping if triggers.looping.enabled else None
         self._notes_slow: Final = triggers.slow_step.enabled
-        self._enabled: Final = {trigger: plan.triggers.enabled(trigger) for trigger in STUCK_TRIGGERS}
+        self._enabled: Final = plan.enabled
 
     def parameters(self, person: Person, at: int, out: Collector) -> Parameters:
         """The parameters in force at log time ``at``. Stores their version in ``out``."""
@@ -290,14 +290,15 @@ class Detector:
         details: Mapping[str, Any],
     ) -> None:
         """Score the episode at log time ``at`` and raise the alarm at the threshold. ``details``: of the evidence that led to it."""
-        bucket = bucket_at(max(at - episode.onset, 0), episode.horizon)
+        bucket, observed = bucket_at(max(at - episode.onset, 0), episode.horizon), episode.observed
         evidence = features(person, episode, at=at, bucket=bucket)
         found = parameters.score.predict(episode.step, bucket, evidence)
         in_session = at - person.newest <= self._plan.catalog.limits.session_gap
-        if episode.observed and not episode.matured and len(episode.rows) < _MAX_ROWS - (len(SHARES) - bucket):
-            own = evidence if episode.observed == OBSERVED_HELD_OUT else [each for each in evidence if each != HELD_OUT]
-            episode.rows.append(Row(bucket, found.time, found.added, found.score, tuple(own), in_session))
-        if not details and episode.observed == OBSERVED_HELD_OUT:
+        if observed and not episode.matured and len(episode.rows) < _MAX_ROWS - (len(SHARES) - bucket):
+            if observed != OBSERVED_HELD_OUT:
+                evidence.remove(HELD_OUT)
+            episode.rows.append(Row(bucket, found.time, found.added, found.score, tuple(evidence), in_session))
+        if not details and observed == OBSERVED_HELD_OUT:
             out.rows.append(
                 StuckScoreFact(
                     tenant_id=person.tenant,

@@ -8,12 +8,14 @@ levels, mostly powers of two; text becomes its checksum.
 from __future__ import annotations
 
 import zlib
+from datetime import UTC
 from enum import IntEnum, auto
 from functools import lru_cache
 from typing import Final
 
 from state.person.person import Episode, Person
-from state.times import minute_of_day
+from state.time_zones import read_zone
+from state.times import minute_in
 
 FEATURES: Final = 4_096
 """Places for features. With 1,024 the permit log loses nothing either (`benchmarks/stuck`)."""
@@ -148,8 +150,8 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
     step, last, newest, onset = episode.step, person.last_event, person.newest, episode.onset
     horizon, elapsed = max(episode.horizon, 1), max(at - onset, 1)
     silent = min(max(at - newest, 0), elapsed)
-    zone = str(person.traits.get("timezone", "UTC"))
-    hour, ends = minute_of_day(at, zone) // 60, minute_of_day(onset + horizon, zone) // 60
+    zone = read_zone(str(person.traits.get("timezone", "UTC"))) or UTC
+    hour, ends = minute_in(at, zone) // 60, minute_in(onset + horizon, zone) // 60
     active = (max(person.active, 0) // (_MINUTE // 2)).bit_length()
     found = {
         *_of_step(step, bucket),
@@ -170,7 +172,7 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
         *_of_last_event(step, last),
         _AGE[(max(onset - person.first_seen, 0) // 1000).bit_length() // 2],
         _HOUR[hour // 2],
-        _LAST_HOUR[minute_of_day(newest, zone) // 180],
+        _LAST_HOUR[minute_in(newest, zone) // 180],
         _of_hour(step, hour // 3),
         _HORIZON_HOUR[ends // 3],
         _WEEKDAY[(at // _DAY + _MONDAY) % 7],

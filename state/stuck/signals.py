@@ -7,11 +7,11 @@ that the next signal needs new evidence.
 
 from __future__ import annotations
 
-import zlib
 from bisect import insort
 from typing import Final
 
 from state.catalog.model import Errors, Looping, RageClicks
+from state.stuck.evidence import checksum
 
 MOST: Final = 64
 """Entries a window holds at most: twice the highest threshold a catalog may set."""
@@ -30,7 +30,7 @@ def error(window: list[int], at: int, policy: Errors) -> int:
 
 def click(window: list[int], at: int, target: str, policy: RageClicks) -> int:
     """Add a click on ``target``. Return the number of clicks on it within the window if it reaches the threshold, else 0."""
-    subject = _subject(target)
+    subject = checksum(target)
     newest = _insert(window, at, subject)
     _keep(window, newest - policy.within, 2)
     counted = _count(window, subject)
@@ -45,7 +45,7 @@ def visit(window: list[int], at: int, page: str, policy: Looping) -> int:
 
     Consecutive views of the same page count once: they are reloads.
     """
-    subject = _subject(page)
+    subject = checksum(page)
     if window and at >= window[-2] and window[-1] == subject:
         return 0
     newest = _insert(window, at, subject)
@@ -55,10 +55,6 @@ def visit(window: list[int], at: int, page: str, policy: Looping) -> int:
         return 0
     window.clear()
     return counted
-
-
-def _subject(text: str) -> int:
-    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
 
 
 def _insert(window: list[int], at: int, subject: int) -> int:
