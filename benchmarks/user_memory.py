@@ -2,7 +2,8 @@
 
 People of ``benchmarks.generate`` who send at least 20 events send 20 each, to a key of the step each, without the engine. ``awake`` is the
 growth of the process's resident memory per user before the first snapshot, ``at rest`` after the end of the epoch, when a user is what the
-snapshot holds. ``operators/awake.py`` says who is awake for longer. Each is measured in a process of its own. Timers are part of both. The engine adds about 150 bytes for each key.
+snapshot holds. ``operators/awake.py`` says who is awake for longer. Each is measured in a process of its own. Timers are part of both; what
+the engine itself keeps for a key is not.
 """
 
 from __future__ import annotations

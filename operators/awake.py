@@ -1,7 +1,8 @@
 """Who of a worker's people is awake: in memory as the fold needs them. All others are at rest, as the bytes of their last snapshot.
 
-A person at rest takes about a ninth of the memory, and waking one costs about as much as folding half an event. Who was active a moment ago
-is likely to be active again, so the latest ``AWAKE`` stay awake over the end of an epoch.
+A person at rest takes about a third of the memory, and waking one costs about half as much as folding an event
+(``benchmarks.user_memory``). Whoever was active a moment ago is likely to be active again, so the latest ``AWAKE`` stay awake over the end
+of an epoch.
 """
 
 from __future__ import annotations

@@ -83,8 +83,9 @@ class Event(msgspec.Struct, gc=False):
     """One valid event, with its place in the input.
 
     ``timestamp`` is event time, ``log_time`` the time of the log that carried it; both in milliseconds. ``raw_payload`` is the payload
-    as it was sent; events with the same one may share their ``payload``. ``seq`` orders the events of one source partition. ``anonymous``: ``user`` is an ``anonymousId``.
-    ``from_visitor``: the event was sent and recorded under an anonymous id. That visitor was merged, and the event now counts for the user.
+    as it was sent; events with the same one may share their ``payload``. ``seq`` orders the events of one source partition.
+    ``anonymous``: ``user`` is an ``anonymousId``. ``from_visitor``: the event was sent and recorded under an anonymous id. That visitor was
+    merged, and the event now counts for the user.
     """
 
     tenant: str

@@ -12,7 +12,7 @@ _SEPARATOR: Final = "\x1f"
 """No id contains it: ids with control characters are rejected."""
 
 STREAM_KEYS_KEPT: Final = 32_768
-"""Stream keys of the latest people that are remembered, about 10 MB. People come back, and a digest costs as much as the rest of a lookup."""
+"""People whose stream keys are remembered, about 10 MB: who has just sent an event is likely to send another."""
 
 
 class Keys:

@@ -100,9 +100,9 @@ class Progress:
 class JsonlSource(FixedPartitionedSource[Message | Tick, dict[str, Any]]):
     """Reads one file. Its snapshot contains the positions of all files that this data directory has read.
 
-    ``path`` is a file or ``-``. A pipe is read like standard input and cannot be resumed. ``peek`` returns the event time of a
-    line (ms), None if it has none, and what it has read; ``peek_person`` returns whose line it is, None if nobody knows. Neither raises. ``now`` returns
-    wall-clock milliseconds. While ``paused()`` is true nothing is read. Once ``stopping()`` is true the source ends, which gives a
+    ``path`` is a file or ``-``. A pipe is read like standard input and cannot be resumed. ``peek`` returns the event time of a line (ms),
+    None if it has none, and what it has read; ``peek_person`` returns whose line it is, None if nobody knows. Neither raises. ``now``
+    returns wall-clock milliseconds. While ``paused()`` is true nothing is read. Once ``stopping()`` is true the source ends, which gives a
     final snapshot. ``progress`` is updated in the process that reads. A line of a pipe that leaps waits for those that judge it, until
     nothing has come for ``pipe_wait_s``; the one with which log time begins does not wait. New lines of the files ``switches`` and
     ``sent`` come before the first line (``switch_file.py``, ``sent_file.py``).

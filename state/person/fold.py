@@ -66,8 +66,7 @@ class Fold:
             person = self._new_person(event, out)
         elif 0 < self.next_due(person) <= event.log_time:
             self.advance(person, event.log_time, out)
-        if person.now < event.log_time:
-            person.now = event.log_time
+        person.now = max(person.now, event.log_time)
         person.partition = event.partition
         if person.merged_into:
             person = self._as_user(person, event, out)
@@ -232,8 +231,7 @@ class Fold:
         seen[digest] = at
         if at > person.newest:
             person.newest = at
-            if at - self._lateness > person.floor:
-                person.floor = at - self._lateness
+            person.floor = max(person.floor, at - self._lateness)
         count = len(seen)
         if count >= 64 and (count & (count - 1) == 0 or count >= MOST_SEEN):
             forget_old_events(person)
@@ -246,8 +244,7 @@ class Fold:
         parameters = self._detector.parameters(person, event.log_time, out)
         gap = at - person.session_to if person.session_to else -1
         activated = person.activated_at
-        if at < person.first_seen:
-            person.first_seen = at
+        person.first_seen = min(person.first_seen, at)
         row_changed, traits_changed = follow_session(person, event, self._session_gap), False
         signing_up = kind == "signup" and not person.signup_at
         if kind in ("signup", "identify"):

@@ -29,7 +29,7 @@ class Meaning(NamedTuple):
 
 
 class Meanings:
-    """The meanings of events under one plan. The cache is cleared at ``MAX_CACHED`` entries, each of ``MAX_KEY`` bytes of payload at most."""
+    """The meanings of events under one plan, cached for payloads of up to ``MAX_KEY`` bytes. ``MAX_CACHED`` entries clear the cache."""
 
     MAX_CACHED: Final = 4_096
     MAX_KEY: Final = 512

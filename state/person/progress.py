@@ -82,8 +82,7 @@ def record_evidence(person: Person, event: Event, rules: tuple[Rule, ...]) -> tu
             state.first = at
         elif at < state.first:
             state.first = at
-        if at > state.last:
-            state.last = at
+        state.last = max(state.last, at)
         if rule.completes:
             changed |= _complete(state, rule, at)
         elif event.type == "error":
