@@ -91,7 +91,8 @@ def _log_settings(log: str, directory: Path, stack: ExitStack) -> dict[str, str]
     (directory / "kafka").mkdir()
     broker: Tansu | ApacheKafka
     try:
-        if log == "broker":
+        # A conditional expression would make it an object without a type.
+        if log == "broker":  # noqa: SIM108
             broker = stack.enter_context(run_tansu())
         else:
             broker = stack.enter_context(run_apache_kafka(directory / "kafka"))

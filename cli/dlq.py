@@ -306,8 +306,8 @@ def _planned_as_json(each: Planned) -> dict[str, Any]:
 
 def _settings(data_dir: Path | None) -> Settings:
     from cli.demo_dir import for_reading
-    from cli.options import load
     from cli.live_job import settings_of_job
+    from cli.options import load
 
     settings = load(data_dir=data_dir)
     found = settings_of_job(settings)

@@ -52,8 +52,8 @@ def replay(
               onramp replay --from 2026-03-02T00:00:00Z --to 2026-03-03T00:00:00Z --into monday
     """
     from cli.demo_dir import for_reading
-    from cli.options import load
     from cli.live_job import settings_of_job
+    from cli.options import load
 
     if (user is None) == (into is None):
         raise typer.BadParameter("give either --user, or --into with a range.", param_hint="'--user'")

@@ -29,7 +29,7 @@ from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
 from sources.selected import SelectedSource
 from state.catalog.plan import Plan
-from state.events import Event, decode, may_switch, peek_person, peek_timestamp
+from state.events import Event, decode, may_switch, peek, peek_person
 from state.ids import Keys
 from state.merge_patch import Change, changes
 from state.messages import Message, Tick
@@ -66,9 +66,7 @@ def log_source(settings: Settings, input_path: Path | None, plan: Plan, side: Si
     policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
     if input_path is not None:
         own = DataDir(settings.data_dir)
-        return JsonlSource(
-            input_path, peek_timestamp, policy, now=wall_clock, peek_person=peek_person, switches=own.switches, sent=own.sent
-        )
+        return JsonlSource(input_path, peek, policy, now=wall_clock, peek_person=peek_person, switches=own.switches, sent=own.sent)
     if settings.event_log is not None:
         return LocalLogSource(settings.event_log, policy, now=wall_clock, tail=False)
     if settings.kafka_brokers is not None:

@@ -290,7 +290,7 @@ def _decode_newer(message: Message, version: int) -> Event:
         raise _RejectError("bad_payload", str(error)) from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise _diagnose(message.value, error) from None
-    return _decode(msgspec.structs.replace(message, value=value))
+    return _decode(msgspec.structs.replace(message, value=value, peeked=None))
 
 
 def _is_future(version: object) -> bool:

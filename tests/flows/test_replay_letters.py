@@ -17,7 +17,7 @@ from sources.files.input_positions import dump, load
 from sources.files.sent_file import Sent, append_sent, read_sent
 from sources.files.source import JsonlSource
 from state.duration import HOUR
-from state.events import Event, decode, peek_timestamp
+from state.events import Event, decode, peek
 from state.messages import Message
 from state.records.dead_letter import DeadLetter, encode_line
 
@@ -103,9 +103,7 @@ def test_a_run_on_a_file_takes_what_was_sent_once_and_first(tmp_path: Path) -> N
     resume = None
     read: list[list[tuple[str, str, int]]] = []
     for attempt in range(3):
-        part = JsonlSource(source, peek_timestamp, BatchPolicy(None, lambda _at: HOUR), now=lambda: NOW, sent=sent).build_part(
-            "in", "input", resume
-        )
+        part = JsonlSource(source, peek, BatchPolicy(None, lambda _at: HOUR), now=lambda: NOW, sent=sent).build_part("in", "input", resume)
         found = []
         for _ in range(1_000):
             try:

@@ -19,7 +19,7 @@ from state import counters
 from state.catalog.plan import Plan
 from state.catalog.template import render
 from state.event_fields import read_preferences
-from state.events import MAX_AHEAD, MIN_TIMESTAMP, REJECTIONS, Event, peek_timestamp
+from state.events import MAX_AHEAD, MIN_TIMESTAMP, REJECTIONS, Event, peek, peek_timestamp
 from state.messages import Message
 from state.person import snapshot, visitor
 from state.person.arrivals import TimerDue
@@ -175,8 +175,14 @@ class Engine:
     def take(self, data: bytes, number: int) -> None:
         """Take one message through decode, the visitors, the fold, a snapshot, and the words of ``onramp explain``."""
         now = START + number * 40_000
-        peek_timestamp(data)
-        (out,) = self.decode([Message(data, None, "fuzz", 0, number, now, now, 2 * number, "00-nonsense")])
+        peeked = peek(data)
+        assert peeked.at == peek_timestamp(data)
+        message = Message(data, None, "fuzz", 0, number, now, now, 2 * number, "00-nonsense")
+        (out,) = self.decode([message])
+        (known,) = self.decode([msgspec.structs.replace(message, peeked=peeked)])
+        assert (known.events, known.identity, known.rejected) == (out.events, out.identity, out.rejected), (
+            "what was read before is the same"
+        )
         if out.rejected:
             (letter,) = out.rejected
             assert letter.reason in REJECTIONS
