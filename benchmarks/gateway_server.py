@@ -91,11 +91,7 @@ def _log_settings(log: str, directory: Path, stack: ExitStack) -> dict[str, str]
     (directory / "kafka").mkdir()
     broker: Tansu | ApacheKafka
     try:
-        # A conditional expression would make it an object without a type.
-        if log == "broker":  # noqa: SIM108
-            broker = stack.enter_context(run_tansu())
-        else:
-            broker = stack.enter_context(run_apache_kafka(directory / "kafka"))
+        broker = stack.enter_context(run_tansu()) if log == "broker" else stack.enter_context(run_apache_kafka(directory / "kafka"))
     except pytest.skip.Exception as reason:
         sys.exit(str(reason))
     return {"ONRAMP_KAFKA_BROKERS": broker.brokers, "ONRAMP_KAFKA_TOPIC": broker.new_topic(_PARTITIONS)}
