@@ -1,0 +1,105 @@
+"""The command ``python -m benchmarks.speed SCENARIO``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from benchmarks.speed import core
+from benchmarks.speed.figures import DisagreementError, envelope
+from benchmarks.speed.reference import reference_decode
+
+Options = argparse.Namespace
+
+
+class Scenario(NamedTuple):
+    """``run`` measures and returns the results, ``lines`` formats them, ``options`` adds the scenario's own to the parser."""
+
+    help: str
+    options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[Options, Callable[[str], None]], dict[str, Any]]
+    lines: Callable[[Mapping[str, Any]], list[str]]
+
+
+def _core_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--events", type=int, default=1_000_000, help="events of fast contenders (default: 1000000)")
+    parser.add_argument("--slow-events", type=int, default=200_000, help="events of slow contenders (default: 200000)")
+    parser.add_argument("--users", type=int, default=100_000, help="people (default: 100000)")
+    parser.add_argument("--partitions", type=int, default=6, help="partitions of the topic (default: 6)")
+    parser.add_argument("--epoch", type=float, default=5.0, help="seconds between snapshots or commits (default: 5)")
+    parser.add_argument("--recovery-partitions", type=int, default=128, help="files of the recovery store (default: 128)")
+    parser.add_argument("--fold", choices=("small", "own"), default="small", help="the shared fold, or this project's own")
+    parser.add_argument("--broker", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
+    parser.add_argument("--only", nargs="+", choices=core.CONTENDERS, default=list(core.CONTENDERS), help="contenders (default: all)")
+
+
+def _core(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
+    return core.measure(
+        names=given.only,
+        events=given.events,
+        slow_events=given.slow_events,
+        users=given.users,
+        partitions=given.partitions,
+        repeat=given.repeat,
+        epoch=given.epoch,
+        recovery_partitions=given.recovery_partitions,
+        fold=given.fold,
+        seed=given.seed,
+        address=given.broker,
+        tell=tell,
+    )
+
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "core": Scenario("the same small fold in this engine's plumbing and in others", _core_options, _core, core.lines),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    whole = argparse.ArgumentParser(prog="python -m benchmarks.speed", description="Measure speed.")
+    scenarios = whole.add_subparsers(dest="scenario", required=True)
+    for name, scenario in SCENARIOS.items():
+        one = scenarios.add_parser(name, help=scenario.help, description=scenario.help)
+        scenario.options(one)
+        one.add_argument("--repeat", type=int, default=5, help="runs; medians count (default: 5)")
+        one.add_argument("--seed", type=int, default=1, help="seed of the events (default: 1)")
+        one.add_argument("--normalise", action="store_true", help="also measure decoding at commit 3f9f2d7, to normalise figures")
+        one.add_argument("--json", action="store_true", help="print one JSON object")
+        one.add_argument("--out", type=Path, help="file to which the JSON object is written as well")
+    return whole
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one scenario and print a table or JSON."""
+    given = parser().parse_args(arguments)
+
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    scenario = SCENARIOS[given.scenario]
+    decode = reference_decode(tell) if given.normalise else None
+    try:
+        results = scenario.run(given, tell)
+    except DisagreementError as error:
+        sys.exit(f"{given.scenario}: {error}")
+    options = {name: value for name, value in vars(given).items() if name not in ("scenario", "json", "out")}
+    whole = json.dumps(envelope(given.scenario, options, results, decode), indent=1)
+    if given.out is not None:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        given.out.write_text(whole + "\n", encoding="utf-8")
+    if given.json:
+        print(whole)
+        return
+    for line in scenario.lines(results):
+        print(line)
+    if decode is not None:
+        print(f"decode of the reference commit: {decode:,.0f} events/s; multiply figures by {290_000 / decode:.2f} to normalise them")
+
+
+if __name__ == "__main__":
+    main()

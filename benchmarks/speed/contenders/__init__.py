@@ -1,0 +1,1 @@
+"""The contenders of ``core``, one process each: ``python -m benchmarks.speed.contenders.NAME '{"brokers": …}'``."""
