@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.speed import core
+from benchmarks.speed import core, growth, idle, latency
 from benchmarks.speed.figures import DisagreementError, envelope
 from benchmarks.speed.reference import reference_decode
 
@@ -54,8 +54,98 @@ def _core(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
     )
 
 
+def _growth_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], help="people (default: 10000 100000 1000000)")
+    parser.add_argument("--epoch", type=float, default=10.0, help="seconds of an epoch at 100,000 people (default: 10)")
+    parser.add_argument("--fixed-epoch", action="store_true", help="the same epoch at all sizes; else it grows with the people")
+    parser.add_argument("--epochs", type=int, default=3, help="epochs of a run; the first is warm-up (default: 3)")
+    parser.add_argument("--recovery-partitions", type=int, default=128, help="files of the recovery store (default: 128)")
+    parser.add_argument("--user-events", type=int, default=20, help="events that everybody has sent before (default: 20)")
+    parser.add_argument("--most-events", type=int, default=3_000_000, help="longest input of a run (default: 3000000)")
+    parser.add_argument("--density-events", type=int, default=100_000, help="events of the dense and the sparse input (default: 100000)")
+    parser.add_argument("--log-rate", type=float, default=1000.0, help="events a second of log time (default: 1000)")
+    parser.add_argument("--dense-rate", type=float, default=10.0, help="the same of the dense input (default: 10)")
+    parser.add_argument("--sparse", type=int, default=100, help="how much longer the log time of the sparse input is (default: 100)")
+
+
+def _growth(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
+    return growth.measure(
+        sizes=given.sizes,
+        epoch=given.epoch,
+        fixed_epoch=given.fixed_epoch,
+        epochs=given.epochs,
+        recovery_partitions=given.recovery_partitions,
+        user_events=given.user_events,
+        density_events=given.density_events,
+        log_rate=given.log_rate,
+        dense_rate=given.dense_rate,
+        sparse=given.sparse,
+        repeat=given.repeat,
+        seed=given.seed,
+        most_events=given.most_events,
+        tell=tell,
+    )
+
+
+def _live_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--users", type=int, default=100_000, help="people in the state (default: 100000)")
+    parser.add_argument("--partitions", type=int, default=6, help="partitions of the topic (default: 6)")
+    parser.add_argument("--epoch", type=float, default=5.0, help="seconds between two snapshots (default: 5)")
+    parser.add_argument("--recovery-partitions", type=int, default=128, help="files of the recovery store (default: 128)")
+    parser.add_argument("--broker", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
+
+
+def _latency_options(parser: argparse.ArgumentParser) -> None:
+    _live_options(parser)
+    parser.add_argument("--rates", type=int, nargs="+", default=[500, 2000, 5000], help="events a second (default: 500 2000 5000)")
+    parser.add_argument("--sign-ups", type=float, default=50.0, help="sign-ups a second, which are measured (default: 50)")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs that are measured at each rate (default: 4)")
+
+
+def _latency(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
+    return latency.measure(
+        rates=given.rates,
+        sign_ups=given.sign_ups,
+        users=given.users,
+        partitions=given.partitions,
+        recovery_partitions=given.recovery_partitions,
+        epoch=given.epoch,
+        epochs=given.epochs,
+        repeat=given.repeat,
+        seed=given.seed,
+        address=given.broker,
+        tell=tell,
+    )
+
+
+def _idle_options(parser: argparse.ArgumentParser) -> None:
+    _live_options(parser)
+    parser.add_argument("--settle", type=float, default=20.0, help="seconds between the last event and the measurement (default: 20)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="seconds of the measurement (default: 60)")
+
+
+def _idle(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
+    return idle.measure(
+        users=given.users,
+        partitions=given.partitions,
+        recovery_partitions=given.recovery_partitions,
+        epoch=given.epoch,
+        settle=given.settle,
+        seconds=given.seconds,
+        repeat=given.repeat,
+        seed=given.seed,
+        address=given.broker,
+        tell=tell,
+    )
+
+
 SCENARIOS: Final[Mapping[str, Scenario]] = {
     "core": Scenario("the same small fold in this engine's plumbing and in others", _core_options, _core, core.lines),
+    "growth": Scenario(
+        "throughput, memory, snapshots and resume with more people, and with more log time", _growth_options, _growth, growth.lines
+    ),
+    "latency": Scenario("from the append of an event to its recommendation in Redis", _latency_options, _latency, latency.lines),
+    "idle": Scenario("the CPU time of a job that has caught up", _idle_options, _idle, idle.lines),
 }
 
 

@@ -32,7 +32,9 @@ def new_topic(brokers: str, partitions: int) -> str:
     """Create a topic with a new name and return it."""
     topic = f"speed-{uuid.uuid4().hex[:12]}"
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
-    for future in admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1, config={"retention.ms": "-1"})]).values():
+    for future in admin.create_topics(
+        [NewTopic(topic, num_partitions=partitions, replication_factor=1, config={"retention.ms": "-1"})]
+    ).values():
         future.result(timeout=_WAIT_S)
     return topic
 

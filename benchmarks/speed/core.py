@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -12,14 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.speed.broker import broker, fill, new_topic
+from benchmarks.speed.children import child
 from benchmarks.speed.contenders.task import Task
 from benchmarks.speed.figures import Run, check_agreement, ratio, summaries
 from benchmarks.speed.stream import stream
-from benchmarks.trees import ROOT, environment
+from benchmarks.trees import ROOT
 
 PEERS: Final = ROOT / ".peers"
 """Environments of the peers, built by ``make bench-peers``."""
-_TIMEOUT_S: Final = 3600.0
 
 
 @dataclass(frozen=True)
@@ -134,14 +132,5 @@ def _topic(brokers: str, partitions: int, events: int, users: int, seed: int) ->
 
 def _run(contender: Contender, task: Task) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=task.directory) as directory:
-        given = json.dumps(asdict(replace(task, directory=directory, changelog=contender.changelog)))
-        command = [str(contender.python()), "-m", f"benchmarks.speed.contenders.{contender.module}", given]
-        try:
-            done = subprocess.run(command, cwd=ROOT, env=environment(), timeout=_TIMEOUT_S, capture_output=True, text=True, check=False)
-        except subprocess.TimeoutExpired:
-            sys.exit(f"{contender.module} took more than {_TIMEOUT_S:.0f} s")
-    found = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if done.returncode or not found:
-        sys.exit(f"{contender.module} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(found[-1])
-    return result
+        given = asdict(replace(task, directory=directory, changelog=contender.changelog))
+        return child(f"benchmarks.speed.contenders.{contender.module}", given, python=contender.python())

@@ -45,7 +45,7 @@ def run(given: Task) -> None:
 
     app.agent(app.topic(given.topic, key_type=str, value_type=bytes, value_serializer="json"))(process)
     app.finalize()
-    worker = faust.Worker(app, loglevel="ERROR", quiet=True)
+    worker = faust.Worker(app, loglevel="ERROR", redirect_stdouts=False)
     worker.execute_from_commandline()
 
 
