@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.speed import core, growth, idle, latency
+from benchmarks.speed import core, growth, idle, latency, scale, sinks, start
 from benchmarks.speed.figures import DisagreementError, envelope
 from benchmarks.speed.reference import reference_decode
 
@@ -139,6 +139,46 @@ def _idle(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
     )
 
 
+def _scale_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4], help="numbers of processes (default: 1 2 4)")
+    parser.add_argument("--inputs", nargs="+", choices=("log", "kafka"), default=["log", "kafka"], help="what is read (default: both)")
+    parser.add_argument("--events", type=int, default=200_000, help="events (default: 200000)")
+    parser.add_argument("--users", type=int, default=20_000, help="people (default: 20000)")
+    parser.add_argument("--partitions", type=int, default=8, help="partitions of the input (default: 8)")
+    parser.add_argument("--broker", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
+
+
+def _scale(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
+    return scale.measure(
+        processes=given.processes,
+        inputs=given.inputs,
+        events=given.events,
+        users=given.users,
+        partitions=given.partitions,
+        repeat=given.repeat,
+        seed=given.seed,
+        address=given.broker,
+        tell=tell,
+    )
+
+
+def _sinks_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--events", type=int, default=50_000, help="events whose results are written (default: 50000)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often their rows are inserted (default: 3)")
+
+
+def _sinks(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
+    return sinks.measure(events=given.events, rounds=given.rounds, repeat=given.repeat, seed=given.seed, tell=tell)
+
+
+def _start_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--demo-users", type=int, default=2000, help="people of the demo, 0 to leave it out (default: 2000)")
+
+
+def _start(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
+    return start.measure(demo_users=given.demo_users, repeat=given.repeat, seed=given.seed, tell=tell)
+
+
 SCENARIOS: Final[Mapping[str, Scenario]] = {
     "core": Scenario("the same small fold in this engine's plumbing and in others", _core_options, _core, core.lines),
     "growth": Scenario(
@@ -146,6 +186,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     ),
     "latency": Scenario("from the append of an event to its recommendation in Redis", _latency_options, _latency, latency.lines),
     "idle": Scenario("the CPU time of a job that has caught up", _idle_options, _idle, idle.lines),
+    "sinks": Scenario("recommendations and rows a second into the stores", _sinks_options, _sinks, sinks.lines),
+    "scale": Scenario("the graph on several processes", _scale_options, _scale, scale.lines),
+    "start": Scenario("how long commands take", _start_options, _start, start.lines),
 }
 
 

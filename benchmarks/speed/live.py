@@ -68,8 +68,12 @@ def live(kind: Kind, place: Place) -> Iterator[subprocess.Popen[bytes]]:
         try:
             yield process
         finally:
+            children = children_of(process.pid)
             process.send_signal(signal.SIGKILL)
             stop_process(process, _STOP_S)
+            until = time.monotonic() + _STOP_S
+            while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < until:
+                time.sleep(0.05)  # the system kills them too, and their files must not change while they are removed
 
 
 class Appender:

@@ -11,7 +11,7 @@ import faust
 
 from benchmarks.speed.contenders.task import Task, task
 from benchmarks.speed.meter import Meter
-from benchmarks.speed.small_fold import State, fold, label_of
+from benchmarks.speed.small_fold import State, fold, label_of, user_of
 
 
 def run(given: Task) -> None:
@@ -25,13 +25,15 @@ def run(given: Task) -> None:
         topic_replication_factor=1,
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=given.epoch,
+        producer_linger=0.02,
         web_enabled=False,
     )
     users = app.Table("users", default=dict, partitions=given.partitions)
 
     async def process(stream: Any) -> None:
-        async for user, event in stream.items():
+        async for event in stream:
             meter.read()
+            user = user_of(event)
             known = State(**users[user])
             change = fold(known, event["eventId"], event["eventType"], label_of(event), event["timestamp"])
             users[user] = vars(known)

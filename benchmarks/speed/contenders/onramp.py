@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -103,7 +104,7 @@ def run(given: Task) -> dict[str, Any]:
     meter = Meter(given.events, given.warm)
     decode, logic, count = (own if given.fold == "own" else small)(meter)
     policy = BatchPolicy(lambda _partition: None, lambda _at: DAY, load_settings().batch_size)
-    source = KafkaSource(Cluster(given.brokers, given.topic, "onramp"), policy, now=wall_clock, tail=False)
+    source = KafkaSource(Cluster(given.brokers, given.topic, f"onramp-{uuid.uuid4().hex}"), policy, now=wall_clock, tail=False)
     watch = Watch(meter, count=lambda batch: sum(type(item) is Message for item in batch))
     flow = Dataflow("core")
     items = op.flat_map_batch("decode", op.input("in", flow, WatchedSource(source, watch)), decode)
