@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks.speed import core, growth, idle, latency, scale, sinks, start
-from benchmarks.speed.figures import DisagreementError, envelope
+from benchmarks.speed.figures import DisagreementError, commit, envelope
 from benchmarks.speed.reference import reference_decode
 
 Options = argparse.Namespace
@@ -215,13 +215,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(text, file=sys.stderr, flush=True)
 
     scenario = SCENARIOS[given.scenario]
+    measured = commit()
     decode = reference_decode(tell) if given.normalise else None
     try:
         results = scenario.run(given, tell)
     except DisagreementError as error:
         sys.exit(f"{given.scenario}: {error}")
-    options = {name: value for name, value in vars(given).items() if name not in ("scenario", "json", "out")}
-    whole = json.dumps(envelope(given.scenario, options, results, decode), indent=1)
+    options = {name: value for name, value in vars(given).items() if name not in ("scenario", "json", "out", "normalise")}
+    whole = json.dumps(envelope(given.scenario, options, results, measured=measured, decode=decode), indent=1)
     if given.out is not None:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(whole + "\n", encoding="utf-8")

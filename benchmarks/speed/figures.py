@@ -105,12 +105,17 @@ def commit() -> str:
     return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else "")
 
 
-def envelope(scenario: str, options: Mapping[str, Any], results: Mapping[str, Any], decode: float | None) -> dict[str, Any]:
-    """Return a whole result. ``decode`` is events per second of the reference in the same run, None if it was not measured."""
+def envelope(
+    scenario: str, options: Mapping[str, Any], results: Mapping[str, Any], *, measured: str, decode: float | None
+) -> dict[str, Any]:
+    """Return a whole result.
+
+    ``measured`` is the commit at the beginning, ``decode`` events per second of the reference in the same run, None without it.
+    """
     return {
         "benchmark": "speed",
         "scenario": scenario,
-        "commit": commit(),
+        "commit": measured,
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
         "machine": machine(),
         "options": dict(options),
