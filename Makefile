@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up local-model test test-all fuzz fuzz-http browser real-kafka test-load repeat bench compare same-results measure stuck-bench check event-fields metrics alerts format image-check ci lock clean
+.PHONY: help setup demo up local-model test test-all fuzz fuzz-http browser real-kafka test-load repeat bench bench-peers compare same-results measure stuck-bench check event-fields metrics alerts format image-check ci lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,9 +59,16 @@ repeat: ## Run the tests with threads, processes or deadlines 30 times, until on
 	@scripts/setup.sh dev
 	@for turn in $$(seq $(TIMES)); do echo "$$turn of $(TIMES)"; $(PYTEST) -q -m 'timing and not slow' $(ARGS) || exit 1; done
 
-bench: ## Measure events per second of a run on a file and of its parts; ARGS="--events 50000 --json" for options
-	@scripts/setup.sh
-	@$(BIN)/python -m benchmarks.run_file $(ARGS)
+bench: ## Measure speed in a few minutes; SCENARIO=core runs one in full (docs/benchmarks.md), ARGS="--json" for options
+	@scripts/setup.sh dev
+	@$(BIN)/python -m benchmarks.speed $(or $(SCENARIO),short --repeat 1) $(ARGS)
+
+bench-peers: ## Build the environments of Quix Streams and Faust in .peers, for SCENARIO=core
+	@scripts/setup.sh dev
+	@for peer in quix faust; do \
+		[ -x .peers/$$peer/bin/python ] || $(BIN)/python -m venv .peers/$$peer || exit 1; \
+		.peers/$$peer/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/speed/contenders/$$peer.txt || exit 1; \
+	done
 
 compare: ## Compare the speed of this tree with an earlier commit; ARGS="--base 3f9f2d7 --repeat 5" for options
 	@scripts/setup.sh

@@ -1,5 +1,5 @@
-"""Benchmarks: speed (``run_file``, ``compare``), equality with an earlier commit (``same_results``), accuracy against the sealed truth
-(``measure``, ``coverage_*``, ``bandit_worlds``), stuck detection on many worlds (``stuck``) and model calls (``model_*``).
+"""Benchmarks: speed (``speed``, ``run_file``, ``compare``), equality with an earlier commit (``same_results``), accuracy against the sealed
+truth (``measure``, ``coverage_*``, ``bandit_worlds``), stuck detection on many worlds (``stuck``) and model calls (``model_*``).
 They are not part of the installed package.
 """
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.speed import core, growth, idle, latency, scale, sinks, start
+from benchmarks.speed import core, full, growth, idle, latency, scale, short, sinks, start
 from benchmarks.speed.figures import DisagreementError, commit, envelope
 from benchmarks.speed.reference import reference_decode
 
@@ -179,6 +179,23 @@ def _start(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
     return start.measure(demo_users=given.demo_users, repeat=given.repeat, seed=given.seed, tell=tell)
 
 
+def _full_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--events", type=int, default=100_000, help="lines of the file (default: 100000)")
+    parser.add_argument("--answer-after", type=float, default=0.5, help="seconds until the scripted model answers (default: 0.5)")
+
+
+def _full(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
+    return full.measure(events=given.events, answer_after=given.answer_after, repeat=given.repeat, seed=given.seed, tell=tell)
+
+
+def _no_options(_parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _short(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
+    return short.measure(repeat=given.repeat, seed=given.seed, tell=tell)
+
+
 SCENARIOS: Final[Mapping[str, Scenario]] = {
     "core": Scenario("the same small fold in this engine's plumbing and in others", _core_options, _core, core.lines),
     "growth": Scenario(
@@ -189,6 +206,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "sinks": Scenario("recommendations and rows a second into the stores", _sinks_options, _sinks, sinks.lines),
     "scale": Scenario("the graph on several processes", _scale_options, _scale, scale.lines),
     "start": Scenario("how long commands take", _start_options, _start, start.lines),
+    "full": Scenario("the job with all stores, without and with a model", _full_options, _full, full.lines),
+    "short": Scenario("small runs of some scenarios, in a few minutes", _no_options, _short, short.lines),
 }
 
 

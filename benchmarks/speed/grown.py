@@ -134,7 +134,7 @@ def job(task: Task, *, whole: bool = False) -> None:
     gc.collect()
     ending = Ending(task, watch, meter, lambda: {"timers": len(side.timers)})
     if not whole:
-        watch.ending = ending  # type: ignore[method-assign]
+        watch.ending = ending
     with tuned_garbage_collector():
         cli_main(flow, epoch_interval=timedelta(seconds=task.epoch), recovery_config=store)  # type: ignore[no-untyped-call]
     if whole:
@@ -152,7 +152,7 @@ def floor(task: Task) -> None:
     op.output("end", op.stateful_batch(STEP, items, KeptBytes), CallingSink(nothing))
     store = recovery_store(Path(task.store), task.recovery_partitions)
     gc.collect()
-    watch.ending = Ending(task, watch, meter, dict)  # type: ignore[method-assign]
+    watch.ending = Ending(task, watch, meter, dict)
     with tuned_garbage_collector():
         cli_main(flow, epoch_interval=timedelta(seconds=task.epoch), recovery_config=store)  # type: ignore[no-untyped-call]
     sys.exit("the flow ended before its epochs")

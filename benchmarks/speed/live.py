@@ -112,7 +112,7 @@ class Answers:
 
     def __enter__(self) -> Answers:
         client = Redis.from_url(self.redis_url)
-        following = client.pubsub()
+        following = client.pubsub()  # type: ignore[no-untyped-call]
         following.subscribe(updates_channel(TENANT))
         self._thread = threading.Thread(target=self._follow, args=(client, following), daemon=True)
         self._thread.start()

@@ -30,6 +30,6 @@ def reference_decode(tell: Callable[[str], None]) -> float:
             json.loads(run(["-m", "benchmarks.run_file", "--scenario", "decode", str(source)]).splitlines()[-1])["seconds"]
             for _ in range(_RUNS)
         ]
-    found = _EVENTS / min(seconds)
+    found: float = _EVENTS / min(seconds)
     tell(f"decode of {COMMIT}: {found:,.0f} events/s (runs of {min(seconds):.2f} to {max(seconds):.2f} s)")
     return found

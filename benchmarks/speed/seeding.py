@@ -40,7 +40,7 @@ PREFIX: Final = "u"
 _TEMPLATES: Final = 300
 
 
-class KeptBytes(StatefulBatchLogic[bytes | None, Any, bytes]):
+class KeptBytes(StatefulBatchLogic[Any, Any, bytes]):
     """The logic that does nothing: it keeps the bytes that it was given, and its snapshot is those bytes."""
 
     __slots__ = ("_bytes",)
@@ -48,7 +48,7 @@ class KeptBytes(StatefulBatchLogic[bytes | None, Any, bytes]):
     def __init__(self, resume_state: bytes | None) -> None:
         self._bytes = resume_state if resume_state is not None else b""
 
-    def on_batch(self, values: list[bytes | None]) -> tuple[list[Any], bool]:
+    def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
         if values[-1]:
             self._bytes = values[-1]
         return [], False
