@@ -32,6 +32,7 @@ def _core_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--partitions", type=int, default=6, help="partitions of the topic (default: 6)")
     parser.add_argument("--epoch", type=float, default=5.0, help="seconds between snapshots or commits (default: 5)")
     parser.add_argument("--recovery-partitions", type=int, default=128, help="files of the recovery store (default: 128)")
+    parser.add_argument("--log-rate", type=float, default=100.0, help="events a second of log time (default: 100)")
     parser.add_argument("--fold", choices=("small", "own"), default="small", help="the shared fold, or this project's own")
     parser.add_argument("--broker", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
     parser.add_argument("--only", nargs="+", choices=core.CONTENDERS, default=list(core.CONTENDERS), help="contenders (default: all)")
@@ -48,6 +49,7 @@ def _core(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
         epoch=given.epoch,
         recovery_partitions=given.recovery_partitions,
         fold=given.fold,
+        log_rate=given.log_rate,
         seed=given.seed,
         address=given.broker,
         tell=tell,

@@ -61,6 +61,7 @@ def measure(
     epoch: float,
     recovery_partitions: int,
     fold: str,
+    log_rate: float,
     seed: int,
     address: str | None,
     tell: Callable[[str], None],
@@ -79,14 +80,14 @@ def measure(
     with broker(address) as brokers, tempfile.TemporaryDirectory(prefix="onramp-bench-") as directory:
         first = Task(brokers, "", partitions, 0, 0, epoch, directory, recovery_partitions, fold)
         warming = min(2000, slow_events)
-        warm_up = replace(first, topic=_topic(brokers, partitions, warming, users, seed), events=warming)
+        warm_up = replace(first, topic=_topic(brokers, partitions, warming, users, log_rate, seed), events=warming)
         for name, contender in used.items():
             tell(f"warming up {name}")
             _run(contender, warm_up)
         tasks = {}
         for size in sizes:
             tell(f"{size:,} events of {users:,} people")
-            tasks[size] = replace(first, topic=_topic(brokers, partitions, size, users, seed), events=size, warm=size // 20)
+            tasks[size] = replace(first, topic=_topic(brokers, partitions, size, users, log_rate, seed), events=size, warm=size // 20)
         for turn in range(repeat):
             for name, contender in used.items():
                 run = _run(contender, tasks[slow_events if contender.slow else events])
@@ -124,9 +125,9 @@ def lines(results: Mapping[str, Any]) -> list[str]:
     return table
 
 
-def _topic(brokers: str, partitions: int, events: int, users: int, seed: int) -> str:
+def _topic(brokers: str, partitions: int, events: int, users: int, log_rate: float, seed: int) -> str:
     topic = new_topic(brokers, partitions)
-    fill(brokers, topic, stream(events=events, users=users, seed=seed))
+    fill(brokers, topic, stream(events=events, users=users, seed=seed, span=round(1000 * events / log_rate)))
     return topic
 
 

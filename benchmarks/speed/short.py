@@ -14,7 +14,9 @@ def measure(*, repeat: int, seed: int, tell: Callable[[str], None]) -> dict[str,
     live: dict[str, Any] = {"partitions": 6, "recovery_partitions": 32, "address": None}
     ours = ["bare loop", "onramp", "stock bytewax"]
     return {
-        "core": core.measure(names=ours, events=60_000, slow_events=15_000, users=6000, epoch=1.0, fold="small", **live, **common),
+        "core": core.measure(
+            names=ours, events=60_000, slow_events=15_000, users=6000, epoch=1.0, fold="small", log_rate=100.0, **live, **common
+        ),
         "growth": growth.measure(
             sizes=[1000, 10_000], epoch=20.0, fixed_epoch=False, epochs=3, recovery_partitions=32, user_events=20, log_rate=1000.0,
             density_events=5000, dense_rate=10.0, sparse=100, most_events=100_000, **common,
