@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +54,9 @@ def measure(
                     runs[rate][kind].append(one)
     results: dict[str, Any] = {}
     for rate, kinds in runs.items():
-        results[rate] = {kind: summaries(done, (*_POINTS, "answered", "asked", "stalls", "secondsBetween")) for kind, done in kinds.items()}
+        results[rate] = {
+            kind: summaries(done, (*_POINTS, "answered", "asked", "behind", "stalls", "secondsBetween")) for kind, done in kinds.items()
+        }
         results[rate]["ofFloor"] = {
             point: results[rate]["job"][point]["median"] / results[rate]["floor"][point]["median"] for point in _POINTS
         }
@@ -62,14 +65,14 @@ def measure(
 
 def lines(results: Mapping[str, Any]) -> list[str]:
     """Format the results as a table, in milliseconds."""
-    table = [
-        f"{'events/s':>8} {'':6} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'max ms':>8} {'answered':>9} {'stalls':>7} {'s between':>9}"
-    ]
+    heads = "".join(f"{f'{point} ms':>9}" for point in _POINTS)
+    table = [f"{'events/s':>8} {'':6}{heads} {'answered':>9} {'behind s':>8} {'stalls':>7} {'s between':>9}"]
     for rate, found in results["rates"].items():
         for kind in ("job", "floor"):
             one = {name: summary["median"] for name, summary in found[kind].items()}
-            milliseconds = " ".join(f"{1000 * one[point]:8.1f}" for point in _POINTS)
-            table.append(f"{rate:>8} {kind:6} {milliseconds} {one['answered']:9.0f} {one['stalls']:7.0f} {one['secondsBetween']:9.1f}")
+            delays = "".join(f"{1000 * one[point]:9.1f}" for point in _POINTS)
+            ending = f"{one['behind']:8.1f} {one['stalls']:7.0f} {one['secondsBetween']:9.1f}"
+            table.append(f"{rate:>8} {kind:6}{delays} {one['answered']:9.0f} {ending}")
     return table
 
 
@@ -110,9 +113,12 @@ def _one(
                     answers.waiting.clear()
                     next_user += 1_000_000
                     asked = _feed(appender, answers, people, newcomers, rate, sign_ups, epochs * epoch, next_user)
+                    ended = time.time()
                     _settle(answers)
+                    if not answers.found:
+                        sys.exit(f"no sign-up was answered at {rate} events/s: the rate is too high for this machine")
                     next_user += 1_000_000
-                    results[str(rate)] = one = describe(answers.found, asked)
+                    results[str(rate)] = one = describe(answers.found, asked=asked, ended=ended)
                     tell(f"  {kind} {rate}/s: " + " ".join(f"{point} {1000 * one[point]:.0f}" for point in _POINTS) + " ms")
             appender.close()
     finally:
@@ -121,13 +127,17 @@ def _one(
     return results
 
 
-def describe(found: Sequence[tuple[float, float]], asked: int) -> dict[str, Any]:
-    """Return percentiles, how many were answered, and where the slow ones are. ``found`` is (time of the sign-up, seconds)."""
+def describe(found: Sequence[tuple[float, float]], *, asked: int, ended: float) -> dict[str, Any]:
+    """Return percentiles, how many were answered, and where the slow ones are. ``found`` is (time of the sign-up, seconds).
+
+    ``behind`` is how long before ``ended``, the last append, the newest answered sign-up was. If that is seconds, the rate was too high:
+    the percentiles are only of those that were answered.
+    """
     ordered = sorted(found)
     delays = [delay for _, delay in ordered]
     points = percentiles(delays)
     slow = stalls([at for at, _ in ordered], delays, above=max(4 * points["p50"], 0.02))
-    return {**points, "asked": asked, "answered": len(found), **slow}
+    return {**points, "asked": asked, "answered": len(found), "behind": max(0.0, ended - ordered[-1][0]), **slow}
 
 
 def _seeded(kind: Kind, at: Place, seeded: Path) -> Any:

@@ -179,8 +179,9 @@ def test_stalls_are_counted_once_and_timed_from_start_to_start() -> None:
 
 
 def test_latencies_are_ordered_by_their_sign_ups() -> None:
-    found = describe_latency([(2.0, 0.5), (1.0, 0.001), (3.0, 0.002)], asked=5)
+    found = describe_latency([(2.0, 0.5), (1.0, 0.001), (3.0, 0.002)], asked=5, ended=7.5)
     assert (found["p50"], found["max"], found["asked"], found["answered"], found["stalls"]) == (0.002, 0.5, 5, 3, 1)
+    assert found["behind"] == 4.5
 
 
 def test_sizes_are_compared_with_the_smallest() -> None:
