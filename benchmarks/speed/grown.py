@@ -77,6 +77,7 @@ class Ending:
         self._task, self._watch, self._meter, self._more = task, watch, meter, more
         self._before = resident_bytes()
         self._resumed = 0
+        self._skipped = 0
         self.begun = time.perf_counter()
         self._marks: list[tuple[float, float, int]] = []
 
@@ -85,25 +86,32 @@ class Ending:
         watch, meter = self._watch, self._meter
         if not self._resumed:
             self._resumed = resident_bytes()
-            self._marks.append((time.perf_counter(), time.process_time(), meter.seen))
-        if len(watch.pauses) >= len(self._marks) and meter.seen:
-            self._marks.append((time.perf_counter(), time.process_time(), meter.seen))
-        if len(watch.pauses) >= self._task.epochs or meter.seen >= meter.events:
+        if not meter.seen:  # timers that were due while nothing ran come before the first event
+            self._skipped = len(watch.pauses)
+            return
+        if not self._marks or len(watch.pauses) - self._skipped >= len(self._marks):
+            self._mark()
+        if len(watch.pauses) - self._skipped >= self._task.epochs or meter.seen >= meter.events:
             self._end()
 
+    def _mark(self) -> None:
+        """Note the beginning of the first epoch, or the end of one."""
+        self._marks.append((time.perf_counter(), time.process_time(), self._meter.seen))
+
     def _end(self) -> None:
-        if len(self._marks) < 3:  # no whole epoch after the first
-            self._marks.append((time.perf_counter(), time.process_time(), self._meter.seen))
-        (begun, cpu, before), (ended, cpu_end, after) = self._marks[1 if len(self._marks) > 2 else 0], self._marks[-1]
+        whole = len(self._marks) - 2  # epochs after the first
+        if whole < 1:
+            self._mark()
+        (begun, cpu, before), (ended, cpu_end, after) = self._marks[1 if whole > 0 else 0], self._marks[-1]
         events, store = max(1, after - before), Path(self._task.store)
         result = {
             "eventsPerSecond": events / (ended - begun),
             "cpuPerEvent": (cpu_end - cpu) / events,
             "events": events,
-            "wholeEpochs": max(0, len(self._marks) - 2),
+            "wholeEpochs": max(0, whole),
             "resumeSeconds": (self._watch.first or 0.0) - self.begun,
             "bytesPerUser": (self._resumed - self._before) / self._task.users,
-            "pauses": self._watch.pauses,
+            "pauses": self._watch.pauses[self._skipped :],
             "storeBytesPerUser": sum(file.stat().st_size for file in store.glob("*")) / self._task.users,
             **self._more(),
         }
