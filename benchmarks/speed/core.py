@@ -115,12 +115,15 @@ def describe(name: str, runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
 
 def lines(results: Mapping[str, Any]) -> list[str]:
     """Format the results as a table."""
-    table = [f"{'contender':16} {'events/s':>9} {'least':>9} {'most':>9} {'us CPU/event':>12} {'of bare loop':>12} {'onramp is':>9}"]
+    table = [
+        f"{'contender':16} {'events/s':>9} {'least':>9} {'most':>9} {'us CPU/event':>12} {'of bare':>7} {'onramp is':>9} {'epochs':>6}"
+    ]
     for name, found in results["contenders"].items():
         speed, cpu = found["eventsPerSecond"], found["cpuPerEvent"]["median"]
+        epochs = f"{found['epochs']['median']:.0f}" if "epochs" in found else ""
         table.append(
             f"{name:16} {speed['median']:9,.0f} {speed['least']:9,.0f} {speed['most']:9,.0f} {1e6 * cpu:12.1f} "
-            f"{found.get('ofBareLoop', float('nan')):12.2f} {found.get('onrampTimes', float('nan')):8.2f}x"
+            f"{found.get('ofBareLoop', float('nan')):7.2f} {found.get('onrampTimes', float('nan')):8.2f}x {epochs:>6}"
         )
     return table
 

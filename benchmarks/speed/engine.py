@@ -20,9 +20,9 @@ T = TypeVar("T")
 class Watch:
     """Follows the calls that the engine makes to a source.
 
-    ``pauses`` are the times between the snapshot of a partition and its next batch, one for each epoch: while an epoch is stored, nothing
-    is read. ``first`` is when the first batch was asked for, which is after a resume. On one worker the engine asks for a batch after the
-    last one has passed through the whole graph, so at ``processed`` all that was read has been processed.
+    ``pauses`` are the times between the snapshot of the first partition and its next batch, one for each epoch: while an epoch is stored,
+    nothing is read. ``first`` is when the first batch was asked for, which is after a resume. On one worker the engine asks for a batch
+    after the last one has passed through the whole graph, so at ``processed`` all that was read has been processed.
     """
 
     def __init__(self, meter: Meter | None = None, *, count: Callable[[list[Any]], int] = len) -> None:
@@ -31,16 +31,13 @@ class Watch:
         self.first: float | None = None
         self.pauses: list[float] = []
         self._count = count
-        self._snapshot_at: float | None = None
+        self.partitions = 0
 
     def asked(self, *, after_data: bool) -> None:
         """A partition is asked for a batch."""
         now = time.perf_counter()
         if self.first is None:
             self.first = now
-        if self._snapshot_at is not None:
-            self.pauses.append(now - self._snapshot_at)
-            self._snapshot_at = None
         if after_data and self.meter is not None:
             self.meter.processed()
 
@@ -49,10 +46,9 @@ class Watch:
         if self.meter is not None:
             self.meter.read(self._count(batch))
 
-    def snapshot(self) -> None:
-        """A partition is asked for its snapshot; the first partition of an epoch counts."""
-        if self._snapshot_at is None:
-            self._snapshot_at = time.perf_counter()
+    def paused(self, seconds: float) -> None:
+        """The first partition was asked for a batch, ``seconds`` after its snapshot."""
+        self.pauses.append(seconds)
 
 
 class WatchedSource(FixedPartitionedSource[Any, Any]):
@@ -72,8 +68,14 @@ class _WatchedPartition(StatefulSourcePartition[Any, Any]):
     def __init__(self, partition: StatefulSourcePartition[Any, Any], watch: Watch) -> None:
         self._partition, self._watch = partition, watch
         self._after_data = False
+        self._is_first = watch.partitions == 0
+        self._snapshot_at: float | None = None
+        watch.partitions += 1
 
     def next_batch(self) -> list[Any]:
+        if self._snapshot_at is not None:
+            self._watch.paused(time.perf_counter() - self._snapshot_at)
+            self._snapshot_at = None
         self._watch.asked(after_data=self._after_data)
         self._after_data = False
         batch = list(self._partition.next_batch())
@@ -85,7 +87,8 @@ class _WatchedPartition(StatefulSourcePartition[Any, Any]):
         return self._partition.next_awake()
 
     def snapshot(self) -> Any:
-        self._watch.snapshot()
+        if self._is_first:
+            self._snapshot_at = time.perf_counter()
         return self._partition.snapshot()
 
     def close(self) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 import zlib
+from pathlib import Path
 from typing import Any
 
 
@@ -51,10 +51,22 @@ class Meter:
             "events": self.events,
             "outputs": self.outputs,
             "digest": self.digest,
-            "peakMb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "peakMb": peak_mb(),
             **more,
         }
 
     def print(self, **more: Any) -> None:
         """Print the result as a line of JSON."""
         print(json.dumps(self.result(**more)), flush=True)
+
+
+def peak_mb() -> float | None:
+    """Return the most memory that this process has had in RAM; None where the system does not tell.
+
+    ``ru_maxrss`` would be that of the process that started this one, if it is larger.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), None)

@@ -8,11 +8,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from benchmarks.saas_people import START
 from benchmarks.speed.__main__ import SCENARIOS, parser
 from benchmarks.speed.contenders import tuned
 from benchmarks.speed.core import describe
+from benchmarks.speed.engine import Watch, WatchedSource
 from benchmarks.speed.figures import DisagreementError, check_agreement, percentile, percentiles, ratio, stalls, summary
 from benchmarks.speed.growth import compare_sizes
 from benchmarks.speed.latency import describe as describe_latency
@@ -128,6 +130,40 @@ def test_the_meter_refuses_a_run_that_read_too_little() -> None:
     meter.read(99)
     with pytest.raises(SystemExit, match="99 events of 100"):
         meter.result()
+
+
+class _Counting(FixedPartitionedSource[int, int]):
+    def list_parts(self) -> list[str]:
+        return ["0", "1"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> StatefulSourcePartition[int, int]:
+        return _CountingPartition()
+
+
+class _CountingPartition(StatefulSourcePartition[int, int]):
+    def next_batch(self) -> list[int]:
+        return [1, 2]
+
+    def snapshot(self) -> int:
+        return 7
+
+
+def test_an_epoch_is_one_pause_however_many_partitions_there_are() -> None:
+    meter = Meter(events=8, warm=2)
+    watch = Watch(meter)
+    source = WatchedSource(_Counting(), watch)
+    partitions = [source.build_part("in", name, None) for name in source.list_parts()]
+    for _ in range(2):
+        for partition in partitions:
+            assert partition.next_batch() == [1, 2]
+        for partition in partitions:
+            assert partition.snapshot() == 7
+    assert len(watch.pauses) == 1  # the second epoch is not stored yet
+    partitions[1].next_batch()
+    assert len(watch.pauses) == 1
+    partitions[0].next_batch()
+    assert len(watch.pauses) == 2
+    assert meter.seen == 12
 
 
 def test_digests_do_not_depend_on_the_order_of_outputs() -> None:
