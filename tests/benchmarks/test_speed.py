@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -11,6 +13,7 @@ import pytest
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from benchmarks.saas_people import START
+from benchmarks.speed import core, growth, latency, short, start
 from benchmarks.speed.__main__ import SCENARIOS, parser
 from benchmarks.speed.contenders import tuned
 from benchmarks.speed.core import describe
@@ -205,6 +208,24 @@ def test_a_contender_is_compared_with_the_ceiling_and_with_ours() -> None:
 
     found = describe("slow", {"bare loop": runs(100.0), "onramp": runs(80.0), "slow": runs(20.0)})
     assert (found["ofBareLoop"], found["onrampTimes"]) == (0.2, 4.0)
+
+
+def test_the_short_set_calls_the_scenarios_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes minutes, so here the scenarios only check their arguments."""
+
+    def checked(module: ModuleType) -> Callable[..., dict[str, Any]]:
+        signature = inspect.signature(module.measure)
+
+        def measure(**given: Any) -> dict[str, Any]:
+            return {"asked": sorted(signature.bind(**given).arguments)}
+
+        return measure
+
+    for module in (core, growth, latency, start):
+        monkeypatch.setattr(module, "measure", checked(module))
+    found = short.measure(repeat=1, seed=1, tell=lambda _text: None)
+    assert set(found) == {"core", "growth", "latency", "start"}
+    assert "repeat" in found["core"]["asked"]
 
 
 def test_stalls_are_counted_once_and_timed_from_start_to_start() -> None:
