@@ -146,7 +146,7 @@ def job(task: Task, *, whole: bool = False) -> None:
     with tuned_garbage_collector():
         cli_main(flow, epoch_interval=timedelta(seconds=task.epoch), recovery_config=store)  # type: ignore[no-untyped-call]
     if whole:
-        print(json.dumps(meter.result(pauses=watch.pauses)))
+        print(json.dumps(meter.measured(pauses=watch.pauses)))
         return
     sys.exit("the flow ended before its epochs")
 

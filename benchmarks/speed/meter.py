@@ -39,7 +39,7 @@ class Meter:
         """Note that all events read so far have been processed."""
         self._ended, self._cpu_ended = time.perf_counter(), time.process_time()
 
-    def result(self, **more: Any) -> dict[str, Any]:
+    def measured(self, **more: Any) -> dict[str, Any]:
         """Return the result. Raises ``SystemExit`` if events are missing, or if the warm-up was all."""
         if self.seen != self.events or not self._begun:
             sys.exit(f"read {self.seen} events of {self.events}, of which {self.warm} are warm-up")
@@ -57,7 +57,7 @@ class Meter:
 
     def print(self, **more: Any) -> None:
         """Print the result as a line of JSON."""
-        print(json.dumps(self.result(**more)), flush=True)
+        print(json.dumps(self.measured(**more)), flush=True)
 
 
 def peak_mb() -> float | None:

@@ -124,7 +124,7 @@ def test_the_meter_does_not_time_the_warm_up() -> None:
     for _ in range(10):
         meter.read(10)
     meter.processed()
-    found = meter.result()
+    found = meter.measured()
     assert found["eventsPerSecond"] * found["seconds"] == pytest.approx(80)
 
 
@@ -132,7 +132,7 @@ def test_the_meter_refuses_a_run_that_read_too_little() -> None:
     meter = Meter(events=100, warm=0)
     meter.read(99)
     with pytest.raises(SystemExit, match="99 events of 100"):
-        meter.result()
+        meter.measured()
 
 
 class _Counting(FixedPartitionedSource[int, int]):

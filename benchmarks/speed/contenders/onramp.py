@@ -112,7 +112,7 @@ def run(given: Task) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=given.directory) as directory, tuned_garbage_collector():
         store = recovery_store(Path(directory) / "state", given.recovery_partitions)
         cli_main(flow, epoch_interval=timedelta(seconds=given.epoch), recovery_config=store)  # type: ignore[no-untyped-call]
-    return meter.result(epochs=len(watch.pauses), longestPause=max(watch.pauses, default=0.0))
+    return meter.measured(epochs=len(watch.pauses), longestPause=max(watch.pauses, default=0.0))
 
 
 if __name__ == "__main__":
