@@ -118,10 +118,11 @@ def lines(results: Mapping[str, Any]) -> list[str]:
             f"{_median(job):8.3f} {_median(floor):7.3f} {found['ofFloor'].get('pause', float('nan')):6.2f}"
         )
     for name, found in results["density"].items():
-        if name != "sparseOfDense":
+        if name in ("dense", "sparse"):
             speed = found["eventsPerSecond"]
             table.append(f"{name}: {speed['median']:,.0f} events/s ({speed['least']:,.0f} to {speed['most']:,.0f})")
-    table.append(f"sparse of dense: {results['density']['sparseOfDense']:.2f}")
+    density = results["density"]
+    table.append(f"sparse of dense: {density['sparseOfDense']:.2f}, by CPU {density['sparseOfDenseByCpu']:.2f}")
     return table
 
 
@@ -154,7 +155,11 @@ def _density(
             shutil.rmtree(store)
             tell(f"  {turn + 1} {name}: {found['eventsPerSecond']:,.0f} events/s")
     described: dict[str, Any] = {name: summaries(done, ("eventsPerSecond", "cpuPerEvent")) for name, done in runs.items()}
-    return described | {"sparseOfDense": ratio(runs["sparse"], runs["dense"], "eventsPerSecond")}
+    compared = {
+        "sparseOfDense": ratio(runs["sparse"], runs["dense"], "eventsPerSecond"),
+        "sparseOfDenseByCpu": ratio(runs["dense"], runs["sparse"], "cpuPerEvent"),
+    }
+    return described | compared
 
 
 def _write(path: Path, *, events: int, users: int, seed: int, rate: float, old: bool = True) -> None:

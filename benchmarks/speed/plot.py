@@ -23,14 +23,25 @@ _NAMES: Final = {
 _OURS, _OTHERS = "#c2571a", "#8a949e"
 
 
-def draw(core: Mapping[str, Any], latency: Mapping[str, Any], out: Path) -> None:
-    """Draw events per second of each contender, and latencies of the job and its floor."""
+def draw(core: Mapping[str, Any], latency: Mapping[str, Any] | None, out: Path) -> None:
+    """Draw events per second of each contender, and beside them the latencies of the job and its floor if there are any."""
     import matplotlib as mpl  # noqa: PLC0415 - slow to import
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.8), width_ratios=(1.25, 1), layout="constrained")
+    panels = 1 if latency is None else 2
+    figure, axes = plt.subplots(1, panels, figsize=(5.5 * panels, 3.8), layout="constrained", squeeze=False)
+    _speeds(axes[0][0], core)
+    if latency is not None:
+        _latencies(axes[0][1], latency)
+    for each in axes[0]:
+        each.spines[["top", "right"]].set_visible(False)
+    figure.savefig(out, dpi=130)
+    plt.close(figure)
+
+
+def _speeds(left: Any, core: Mapping[str, Any]) -> None:
     contenders = core["results"]["contenders"]
     names = [name for name in _NAMES if name in contenders][::-1]
     speeds = [contenders[name]["eventsPerSecond"] for name in names]
@@ -45,6 +56,8 @@ def draw(core: Mapping[str, Any], latency: Mapping[str, Any], out: Path) -> None
     left.tick_params(labelsize=9)
     left.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value else "0")
 
+
+def _latencies(right: Any, latency: Mapping[str, Any]) -> None:
     rates = list(latency["results"]["rates"])
     points, width = ("p50", "p95", "p99"), 0.38
     labels = []
@@ -63,15 +76,12 @@ def draw(core: Mapping[str, Any], latency: Mapping[str, Any], out: Path) -> None
     right.set_title("From append to recommendation in Redis", fontsize=10)
     right.legend(fontsize=8, frameon=False, loc="upper left")
     right.margins(y=0.2)
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(out, dpi=130)
-    plt.close(figure)
 
 
-def read(name: str) -> dict[str, Any]:
-    """Return a committed result."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+def read(name: str) -> dict[str, Any] | None:
+    """Return a recorded result, None if there is none."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     return found
 
 
@@ -79,7 +89,10 @@ def main() -> None:
     """Draw the committed results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.plot", description=draw.__doc__)
     parser.add_argument("--out", type=Path, default=IMAGE, help="image to write (default: docs/images/speed.png)")
-    draw(read("core"), read("latency"), parser.parse_args().out)
+    given, core = parser.parse_args(), read("core")
+    if core is None:
+        parser.error(f"there is no core.json in {RESULTS}")
+    draw(core, read("latency"), given.out)
 
 
 if __name__ == "__main__":
