@@ -37,7 +37,7 @@ from flows.settings import load_settings
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from state.catalog.plan import Plan
-from state.events import peek_person, peek_timestamp
+from state.events import peek, peek_person
 from state.messages import Message
 
 _BATCH = 1000
@@ -133,7 +133,7 @@ def job(task: Task, *, whole: bool = False) -> None:
     """Run the graph. ``whole``: to the end of the input, in a new store."""
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
     policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
-    source = JsonlSource(task.input, peek_timestamp, policy, now=wall_clock, peek_person=peek_person)
+    source = JsonlSource(task.input, peek, policy, now=wall_clock, peek_person=peek_person)
     meter = Meter(task.events, 0)
     watch = EndingWatch(meter, count=lambda batch: sum(type(item) is Message for item in batch))
     discard = CallingSink(nothing)

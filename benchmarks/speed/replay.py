@@ -27,7 +27,7 @@ from sinks.redis.writer import WritePolicy
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from state.catalog.plan import Plan
-from state.events import peek_person, peek_timestamp
+from state.events import peek, peek_person
 
 _READY_S = 120.0
 _SEGMENT = 50
@@ -46,7 +46,7 @@ def collected(path: str) -> tuple[list[list[Any]], list[list[Any]]]:
     """Return the batches of effects and of facts that the graph makes of a file."""
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
     policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
-    source = JsonlSource(path, peek_timestamp, policy, now=wall_clock, peek_person=peek_person)
+    source = JsonlSource(path, peek, policy, now=wall_clock, peek_person=peek_person)
     effects: list[list[Any]] = []
     facts: list[list[Any]] = []
     flow = build(
