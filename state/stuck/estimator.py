@@ -26,8 +26,6 @@ from state.stuck.score import Score, ScoreState, last_look
 VERSION: Final = 2
 ENOUGH_NEW: Final = 20
 """Observations after which new parameters are worth their cost. With 50, horizons lag behind; with 1 it follows the calendar."""
-_NEW_SHARE: Final = 0.05
-"""New episodes, as a share of the past ones, after which the operating point is chosen anew. A fewer change it little."""
 MOST_WAITING: Final = 4_096
 """Episodes kept at most until it is known for their contemporaries whether they were stuck. Above it, half of all episodes are left out."""
 _MOST_THINNINGS: Final = 30
@@ -187,7 +185,7 @@ class Estimator:
             state.thinning = [*state.thinning[-_MOST_THINNINGS:], (until, state.thinning[-1][1] - 1)]
         for each in known:
             self._learn_one(each)
-        if state.unread >= max(ENOUGH_NEW, _NEW_SHARE * (len(state.past) - state.unread)):
+        if state.unread >= ENOUGH_NEW:
             state.unread, self._point = 0, None
         del state.past[: -operating_point.KEPT - state.unread]
         state.fresh, state.learned_period = [], state.fresh_period
@@ -198,7 +196,7 @@ class Estimator:
         if each.settled and each.step not in state.settled:
             state.settled.append(each.step)
             state.score.settle(each.step)
-            state.unread = operating_point.KEPT
+            state.unread = ENOUGH_NEW
         elif not each.settled and each.step in state.settled:
             return
         ended = state.ended.setdefault(each.step, [0, 0])
