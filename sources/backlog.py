@@ -41,7 +41,8 @@ class Backlog(NamedTuple):
 
     def seconds(self, now: int) -> float:
         """Age of the oldest message that was not read; 0 where all were."""
-        return max(0.0, (now - self.unread_since) / 1000) if self.messages and self.unread_since is not None else 0.0
+        since = self.log_time if self.unread_since is None else self.unread_since  # log time is not after the next message
+        return max(0.0, (now - since) / 1000) if self.messages and since is not None else 0.0
 
     def watermark_age(self, now: int) -> float | None:
         """How far log time is behind ``now``; None where it is not known."""

@@ -15,7 +15,7 @@ class Position(NamedTuple):
 
 
 class Positions:
-    """``of``: partition → position. Written by the workers after each batch and snapshot; any thread may read."""
+    """``of``: partition → position. Workers write it when a partition resumes, and after each batch and snapshot; any thread may read."""
 
     __slots__ = ("clock", "of")
 

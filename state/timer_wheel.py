@@ -50,7 +50,7 @@ class TimerWheel:
         return None if slots is None else slots.earliest
 
     def __len__(self) -> int:
-        return sum(slots.count for slots in self._partitions.values())
+        return sum(slots.count for slots in tuple(self._partitions.values()))  # metrics ask from another thread
 
 
 class _Slots:

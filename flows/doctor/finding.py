@@ -53,7 +53,7 @@ class _Running:
         check = self._check
         try:
             self.found = check.run()
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the other checks go on, and the user reads of it
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, the other checks go on, and the user reads of it
             text = " ".join(str(error).split()) or type(error).__name__
             self.found = [Finding(check.name, "fail", text.rstrip("."), check.advice)]
 

@@ -145,7 +145,7 @@ class JobCollector(Collector):
     def _stuck(self) -> Iterator[tuple[Metric, Values]]:
         watched = self._watched
         yield metrics.STUCK_ASKED, {_NONE: watched.plan.triggers.precision}
-        known = [point for point in watched.side.parameters.points(self._now()) if point.episodes >= ENOUGH]
+        known = [point for point in watched.side.parameters.points() if point.episodes >= ENOUGH]
         if known:
             yield metrics.STUCK_PRECISION, {_NONE: min(point.precision for point in known)}
 

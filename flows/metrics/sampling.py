@@ -10,6 +10,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
+_JOIN_SECONDS: Final = 1.0
 _AGAIN_SECONDS: Final = 3.0
 """After a failure: whoever waits until the job is ready does not wait for long."""
 
@@ -53,8 +54,13 @@ class Sampler(Generic[T]):
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell the thread to end. Does not wait: it may be in a request to a server that does not answer."""
+        """Tell the thread to end. Does not wait."""
         self._ended.set()
+
+    def join(self) -> None:
+        """Wait for the thread, for a second at most: it may be in a request to a server that does not answer."""
+        if self._thread.is_alive():
+            self._thread.join(_JOIN_SECONDS)
 
     def once(self) -> None:
         """Measure now, in the calling thread."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +16,7 @@ from typing_extensions import override
 from flows.listen_address import split_address
 from flows.metrics.readiness import Readiness
 
+_LOG = logging.getLogger(__name__)
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _JSON: Final = "application/json"
 _REQUEST_SECONDS: Final = 5.0
@@ -58,7 +61,9 @@ class _Server(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that goes away is no concern of the job's log."""
+        """Log what failed; but a client that goes away is no concern of the job's log."""
+        if not isinstance(sys.exception(), OSError):
+            _LOG.error("a request for metrics failed", exc_info=True)
 
 
 class _Server6(_Server):

@@ -45,7 +45,9 @@ def serving_metrics(settings: Settings, engines: Engines, parts: FlowParts, mode
         server = MetricsServer(settings.metrics_address, metrics=partial(render, registry), readiness=watched.readiness)
         stack.callback(server.close)
         for sampler in samplers:
-            stack.callback(sampler.stop)
+            stack.callback(sampler.join)
+        for sampler in samplers:
+            stack.callback(sampler.stop)  # called before any is waited for
             sampler.start()
         server.start()
         _LOG.info("metrics are served on port %d", server.port)

@@ -22,6 +22,8 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 _LOOK_S: Final = 3.0
 """How long to wait for an answer to the fetch of each partition. A broker that is well gives one within a quarter of a second."""
+_ASK_S: Final = 600.0
+_ASK_AGAIN_S: Final = 60.0
 _MS: Final = 1000
 
 
@@ -35,7 +37,7 @@ class KafkaBacklog:
         few = {"queued.min.messages": 1, "queued.max.messages.kbytes": 1024, "fetch.max.bytes": 1_000_000}
         self._consumer: Consumer = cluster.connect(self._errors, **{"client.id": "onramp-lag", **few})
         self._retention: float | None = None
-        self._asked = False
+        self._ask_at = 0.0
 
     def close(self) -> None:
         """Close the consumer."""
@@ -76,16 +78,18 @@ class KafkaBacklog:
         ]
 
     def retention(self) -> float | None:
-        """Return for how many seconds the topic keeps a message, asked once; infinite where it keeps all, None where that is not told.
+        """Return for how many seconds the topic keeps a message; infinite where it keeps all, None where that is not told.
+
+        It is asked again every ten minutes, or every minute while it is not told.
 
         A limit by size (``retention.bytes``) is not counted: how fast it is reached is not known from here.
         """
-        if not self._asked:
-            self._asked = True
+        if time.monotonic() >= self._ask_at:
             values = topic_config(self._cluster)
             text = values.get("retention.ms", "")
             known = text.lstrip("-").isdigit()
             self._retention = int(text) / _MS if known and int(text) >= 0 else (math.inf if known else None)
+            self._ask_at = time.monotonic() + (_ASK_AGAIN_S if self._retention is None else _ASK_S)
         return self._retention
 
     def _partitions(self) -> list[int]:
@@ -148,9 +152,8 @@ def topic_config(cluster: Cluster, topic: str | None = None) -> dict[str, str]:
     """
     name = cluster.topic if topic is None else topic
     config = {"bootstrap.servers": cluster.brokers, "client.id": "onramp-lag", "log_level": 2, **cluster.settings}
-    of_consumers = ("group.", "auto.", "enable.", "fetch.")
     try:
-        admin = AdminClient({name: value for name, value in config.items() if not name.startswith(of_consumers)})
+        admin = AdminClient(config)
         asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name)], request_timeout=cluster.timeout_s)
         (future,) = asked.values()
         return {name: str(entry.value) for name, entry in future.result(cluster.timeout_s).items() if entry.value is not None}

@@ -216,6 +216,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._polling = IdlePolling()
         self._durable_next: int | None = None
         self._waits_for_schema = False
+        if offset is not None:
+            source.positions.of[index] = Position(self._offset, log_time)
 
     @override
     def next_batch(self) -> list[Message | Tick]:

@@ -114,6 +114,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         except BaseException:
             self._reader.close()
             raise
+        if offset is not None:
+            source.positions.of[index] = Position(self._offset, log_time)
 
     @override
     def next_batch(self) -> list[Message | Tick]:

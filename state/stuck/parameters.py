@@ -85,9 +85,9 @@ class ParameterStore:
         self._in_force[tenant] = begins, begins + PERIOD, found
         return found
 
-    def points(self, log_time: int) -> list[OperatingPoint]:
-        """The operating point in force at ``log_time`` of each tenant that has an estimator in this process. From any thread."""
-        return [each.parameters(log_time // PERIOD).point for each in tuple(self._publishers.values())]
+    def points(self) -> list[OperatingPoint]:
+        """The operating point with which users were last judged, of each tenant with an estimator. From any thread; nothing is learned."""
+        return [found.point for _, _, found in tuple(self._in_force.values())]
 
     def lookahead(self, plan: Plan, log_time: int) -> int:
         """For how long after ``log_time`` no timer is due that is set from then on, in milliseconds: a batch may extend that far."""

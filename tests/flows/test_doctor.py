@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,11 @@ def test_clocks_are_compared(theirs: float, status: str) -> None:
 
 
 # this machine
+
+
+def test_a_check_that_ends_without_an_answer_has_failed() -> None:
+    (found,) = run_checks([Check("one", 5.0, sys.exit, "Look at it.")])
+    assert (found.check, found.status) == ("one", "fail")
 
 
 def test_an_empty_place_is_no_failure(tmp_path: Path) -> None:

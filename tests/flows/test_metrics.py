@@ -90,6 +90,8 @@ def test_without_a_model_and_before_anything_was_measured_the_rest_is_shown(tmp_
 def test_shares_of_arms_are_those_of_ten_minutes() -> None:
     view, now = CounterView(), [0.0]
     arms = ArmShares(view, lambda: now[0])
+    arms.look()
+    assert arms.shares == {}, "the job has not resumed yet"
     view.resumed = {counters.ARMS_CHOSEN.key("a"): 100}
     for second, drawn in ((0, {"a": 100}), (10, {"a": 101, "b": 3}), (500, {"a": 101, "b": 3}), (620, {"a": 105, "b": 3})):
         now[0] = second

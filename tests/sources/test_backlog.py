@@ -63,6 +63,13 @@ def test_a_backlog_has_a_size_an_age_a_time_that_is_left_and_a_colour(
     assert colour(each, LIMITS, NOW) == named
 
 
+def test_where_the_age_of_the_next_message_is_not_known_it_is_at_most_that_of_log_time() -> None:
+    each = backlog(5, end=1_000_005)._replace(log_time=NOW - 80_000)
+    assert each.seconds(NOW) == 80
+    assert colour(each, LIMITS, NOW) == "red"
+    assert each._replace(log_time=None).seconds(NOW) == 0
+
+
 def test_what_was_deleted_unread_is_counted_and_log_time_has_an_age() -> None:
     assert backlog(4, low=6).lost == 2
     assert backlog(None, low=6).lost == 0

@@ -74,6 +74,20 @@ def test_the_parameters_of_a_period_never_depend_on_what_happens_in_it_nor_on_re
     assert rows == rows_of_broken
 
 
+def test_who_watches_the_operating_point_changes_nothing() -> None:
+    watched, store = new_estimator(PLAN, "t"), ParameterStore()
+    alone = new_estimator(PLAN, "t")
+    store.publish("t", watched)
+    assert store.points() == []
+    for lesson in lessons(Random(3), 4):
+        for each in (watched, alone):
+            each.learn(lesson)
+        in_force = store.at(PLAN, "t", lesson.at)
+        assert store.points() == [in_force.point]
+        assert said(in_force) == said(alone.parameters(lesson.at // PERIOD))
+    assert watched.encode() == alone.encode()
+
+
 def test_the_order_within_a_period_does_not_matter() -> None:
     known = lessons(Random(2), 6)
     shuffled = sorted(known, key=lambda each: (each.at // PERIOD, each.lasted, -each.at))

@@ -50,6 +50,7 @@ class WatchedJob:
         """Open nothing."""
         self.side = SideChannels()
         self.side.parameters.publish("default", cast("Any", Learned()))
+        self.side.parameters.at(Plan(load_catalog("saas")), "default", 0)
         self.source = LocalLogSource(tmp_path / "log", BatchPolicy(lambda _: None, lambda _: SECOND, 10), now=wall_clock)
         self.latency = WriteLatency(wall_clock)
         self.delivery = FactDelivery(ClickHouse(url="http://127.0.0.1:1"), tmp_path / "spool")
