@@ -121,11 +121,11 @@ class ArmShares:
 
     def look(self) -> None:
         """Note the counts of now. What was decided in earlier runs does not count."""
-        now, total, resumed = self._clock(), self._view.total, self._view.resumed  # the counting step sets ``resumed`` first
+        now, totals, resumed = self._clock(), self._view.total, self._view.resumed  # the counting step sets ``resumed`` first
         earlier = _arms(resumed)
         if not self._seen:
             self._seen.append((now, {}))
-        self._seen.append((now, {arm: count - earlier.get(arm, 0) for arm, count in _arms(total).items()}))
+        self._seen.append((now, {arm: count - earlier.get(arm, 0) for arm, count in _arms(totals).items()}))
         while len(self._seen) > 2 and self._seen[1][0] <= now - _RATE_SECONDS:
             self._seen.popleft()
         before, after = self._seen[0][1], self._seen[-1][1]
