@@ -147,6 +147,7 @@ def quota(
     from cli.who_and_where import login_name
     from reports.render import lines, out, print_json
     from reports.safe_text import plain
+    from state.quantity import count
 
     store = _store(data_dir, create=events_a_day is not None)
     if events_a_day == "default":
@@ -164,7 +165,7 @@ def quota(
         if tenant not in quotas
         else "may store any number of events"
         if most is None
-        else f"may store {most:,} events a day"
+        else f"may store {count(most, 'event')} a day"
     )
     lines(out(), Text(f"The tenant {plain(tenant)} {what}."))
 

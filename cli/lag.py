@@ -76,6 +76,7 @@ def _show(found: Lag, colours: list[Colour], thresholds: Thresholds) -> None:
 
     from reports.render import hours, lines, number, out, table
     from reports.safe_text import plain
+    from state.quantity import count
 
     def seconds(value: float | None) -> str:
         if value is not None and math.isinf(value):
@@ -100,7 +101,7 @@ def _show(found: Lag, colours: list[Colour], thresholds: Thresholds) -> None:
     console.print(table((">partition", "colour", ">messages", ">behind", ">log time behind", ">to data loss"), rows))
     lost = sum(each.lost for each in found.backlogs)
     if lost:
-        lines(console, Text(f"{lost} messages were deleted before they were read: see docs/runbook.md, 'Retention is about to bite'."))
+        lines(console, Text(f"The log deleted {count(lost, 'message')} unread: see docs/runbook.md, 'Retention is about to bite'."))
     elif worst != "green":
-        what = f"{behind} messages wait; amber from {thresholds.amber_seconds:g} s, red from {thresholds.red_seconds:g} s"
+        what = f"{count(behind, 'message')} unread; amber from {thresholds.amber_seconds:g} s, red from {thresholds.red_seconds:g} s"
         lines(console, Text(f"{what}. See docs/runbook.md, 'The lag grows'.", style="dim"))

@@ -47,7 +47,5 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not (sys.stdin is not None and sys.stdin.isatty()):
-        raise typer.BadParameter(
-            "nobody can be asked here; look at it with --dry-run, then repeat the command with --yes.", param_hint="'--yes'"
-        )
+        raise typer.BadParameter("nobody can be asked here; say --yes to do it unasked.", param_hint="'--yes'")
     typer.confirm(question, abort=True, err=True)

@@ -93,8 +93,12 @@ def ids_connected_with(tenant: str, user: str, source: LogSource) -> frozenset[s
 
 
 def rebuild(settings: Settings, keys: Keys, tenant: str, user: str, input_path: Path | None) -> Rebuilt:
-    """Run the whole log's messages of one user, and of the ids connected with them, through the graph. Raises ``SourceError``."""
+    """Run the whole log's messages of one user, and of the ids connected with them, through the graph.
+
+    Raises ``SourceError``, and ``DataDirError`` where the data directory belongs to another catalog: what is live was decided by that one.
+    """
     plan = Plan(load_catalog(settings.catalog))
+    DataDir(settings.data_dir).check_catalog(plan.catalog.id)
     first = log_source(settings, input_path, plan, SideChannels())
     found = Rebuilt(ids_connected_with(tenant, user, first))
     _raise_error_of(first)

@@ -58,6 +58,8 @@ NOT_RUN = {
     "kafka": "needs Apache Kafka's image; the tests' broker speaks its protocol",
     "kafka-topics": "needs the tools in Kafka's image; the topics that its script creates are created on the tests' broker",
     "clickhouse": "needs ClickHouse's image; the engine is the real one, behind its HTTP protocol",
+    "prometheus": "needs Prometheus's image; tests/observability runs its rules with promtool, and a real one against a real job",
+    "grafana": "needs Grafana's image; tests/observability asks a real Prometheus every query of its dashboards",
     "gateway": "tests/test_compose.py starts it as the file says, from the sources",
 }
 RUN = {"valkey", "job"}
@@ -482,6 +484,12 @@ def job(reader: Reader, command: str) -> None:
         stop(process)
 
 
+def checked(reader: Reader, command: str) -> None:
+    """It looks at the production job's places, some of which are empty as yet, and says what it finds."""
+    said = production(reader).run(f"{command} || test $? = 1")
+    assert re.search(r"(?m)^(ok|green|amber|red)  ", said), said
+
+
 def switched(reader: Reader, command: str) -> None:
     assert "written to" in production(reader).run(command)
 
@@ -534,6 +542,14 @@ RULES: dict[str, Rule] = {
     "onramp demo": says(r"(?s)Activation.*adaptive", more="--users 60 --days 5"),
     "onramp settings": settings,
     "onramp guidance": switched,
+    "onramp dlq list": says(r"rejected message"),
+    "onramp dlq replay": says(r"(?i)to send|would"),
+    "onramp export": says(r'"visitorIds"'),
+    "onramp forget": says(r"redis +\d", more="--check || test $? = 1"),
+    "onramp replay": says(r"messages of \d+ id", more="--input sample.jsonl || test $? = 1"),
+    "onramp audit": says(r"export"),
+    "onramp doctor": checked,
+    "onramp lag": checked,
     "onramp run": job,
     "onramp up": live,
     "python -m bytewax.run": job,

@@ -85,8 +85,8 @@ def _days(name: str, seconds: float, setting: str) -> Finding:
     if math.isinf(seconds):
         return Finding(name, "ok", "everything is kept")
     if seconds < _SHORT_RETENTION:
-        return Finding(name, "warn", f"{seconds / _DAY:.1f} days", f"Raise {setting}: a job that is down for longer loses events.")
-    return Finding(name, "ok", f"{seconds / _DAY:.1f} days")
+        return Finding(name, "warn", f"{seconds / _DAY:.1f} d", f"Raise {setting}: a job that is down for longer loses events.")
+    return Finding(name, "ok", f"{seconds / _DAY:.1f} d")
 
 
 def check_event_log(settings: Settings) -> list[Finding]:
@@ -113,14 +113,14 @@ def check_lag(settings: Settings) -> list[Finding]:
     lost = [each for each in lag.backlogs if each.lost]
     if lost:
         advice = "Restore the messages, or let the job go on without them as docs/runbook.md says under 'Retention is about to bite'."
-        return [Finding("lag", "fail", f"{sum(each.lost for each in lost)} messages were deleted before they were read", advice)]
+        return [Finding("lag", "fail", f"the log deleted {count(sum(each.lost for each in lost), 'message')} unread", advice)]
     beyond = next((each for each in lag.backlogs if each.beyond), None)
     if beyond is not None:
         advice = "It was created again, or an older copy was put back: restore the newer one, or begin with another data directory."
         return [Finding("lag", "fail", f"partition {beyond.partition} ends before the position of the job", advice)]
     worst = max(lag.backlogs, key=lambda each: ("green", "amber", "red").index(colour(each, thresholds, lag.now)))
     waiting = sum(each.messages for each in lag.backlogs)
-    said = f"{waiting} messages wait" if waiting else "everything was read"
+    said = f"{count(waiting, 'message')} unread" if waiting else "everything was read"
     named = colour(worst, thresholds, lag.now)
     if named == "green":
         return [Finding("lag", "ok", said)]

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from flows.metrics.probes import Measured
 from flows.metrics.sampling import Sample
+from state.quantity import count
 
 _OLD: Final = 60.0
 """A measurement that has not succeeded for so long says nothing any more, whatever its last error was."""
@@ -41,7 +42,7 @@ def _caught_up(sample: Sample[Measured], most_seconds: float) -> list[str]:
     worst = max(backlogs, key=lambda each: each.seconds(at))
     if worst.seconds(at) <= most_seconds:
         return []
-    behind = f"{worst.seconds(at):.0f} seconds and {worst.messages} messages behind"
+    behind = f"{worst.seconds(at):.0f} s and {count(worst.messages, 'message')} behind"
     return [f"Partition {worst.partition} is {behind}, more than the {most_seconds:g} seconds of ONRAMP_LAG_RED_SECONDS."]
 
 

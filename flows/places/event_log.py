@@ -66,7 +66,7 @@ def in_words(policy: str, kept: int) -> str:
     """How long a topic with this cleanup policy and ``retention.ms`` keeps a message, as a part of a sentence."""
     if "delete" not in policy.split(","):
         return f"for ever: its cleanup policy is {policy}"
-    days = f"for {kept / 86_400_000:.1f} days from when it was sent (retention.ms = {kept})"
+    days = f"for {kept / 86_400_000:.1f} d from when it was sent (retention.ms = {kept})"
     return "for ever: it has no retention" if kept < 0 else days
 
 

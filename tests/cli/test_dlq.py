@@ -148,12 +148,12 @@ def test_wrong_usage_is_one_sentence(tmp_path: Path, inside: Inside, arguments: 
 
 def test_a_pause_and_a_key_are_recorded(tmp_path: Path, inside: Inside) -> None:
     inside("guidance", "pause", "--by", "eva", "--because", "wrong text", cwd=tmp_path)
-    inside("guidance", "ramp", "0.5", "--by", "", cwd=tmp_path)
+    inside("guidance", "ramp", "0.5", "--by", "undefined", cwd=tmp_path)
     key = inside("keys", "create", "server", "--by", "eva", "--json", cwd=tmp_path).json
     inside("keys", "revoke", key["id"], "--by", "ben", cwd=tmp_path)
     entries = inside("audit", "--json", cwd=tmp_path).json["entries"]
     assert [(each["by"], each["action"], each["outcome"]) for each in entries] == [
-        ("eva", "guidance.pause", "done"), ("", "guidance.ramp", "failed"),
+        ("eva", "guidance.pause", "done"), ("undefined", "guidance.ramp", "failed"),
         ("eva", "keys.create", "done"), ("ben", "keys.revoke", "done"),
     ]  # fmt: skip
     assert entries[2]["id"] == key["id"]

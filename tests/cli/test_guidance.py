@@ -86,7 +86,7 @@ def test_status_of_a_directory_without_a_run_says_that_guidance_is_on(tmp_path: 
         (("ramp",), "SHARE"),
         (("ramp", "1.5"), "1.5"),
         (("ramp", "half"), "half"),
-        (("pause", "--by", ""), "userId"),
+        (("pause", "--by", ""), "--by"),
         (("pause", "--by", "undefined"), "undefined"),
         (("pause", "--tenant", "a:b"), "tenantId"),
     ],

@@ -122,7 +122,7 @@ def test_a_job_shows_how_it_is_while_it_runs_and_the_commands_know_it_afterwards
     checks: dict[str, Any] = {each["check"]: each for each in fine.json["checks"]}
     assert (fine.code, {each["status"] for each in checks.values()} - {"ok", "warn"}) == (0, set())
     assert checks["tables of ClickHouse"]["status"] == "ok"
-    assert checks["lag"]["says"].startswith("3 messages wait")
+    assert checks["lag"]["says"].startswith("3 messages unread")
     behind = onramp("lag", "--json", cwd=tmp_path, **settings)
     assert (behind.code, behind.json["messages"], behind.json["colour"]) == (1, 3, "red")
     shown = onramp("lag", cwd=tmp_path, **settings)

@@ -153,7 +153,7 @@ def test_a_log_that_was_not_read_and_keeps_little_is_told(tmp_path: Path) -> Non
     with EventLog(tmp_path / "log", retention=None) as log:
         log.append([Record(b"u", b"{}")])
     (found,) = check_lag(settings)
-    assert (found.status, found.says[:15]) == ("fail", "1 messages wait")
+    assert (found.status, found.says[:16]) == ("fail", "1 message unread")
     assert statuses(input_checks.check_event_log(load_settings(event_log=tmp_path / "log", event_log_max_days=1.0))) == {
         "event log": "ok",
         "retention of the event log": "warn",

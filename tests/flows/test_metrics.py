@@ -182,7 +182,7 @@ def caught_up(seconds: float) -> Sample[Measured]:
             caught_up(61),
             FINE,
             TABLES,
-            "Partition 0 is 61 seconds and 5 messages behind, more than the 60 seconds of ONRAMP_LAG_RED_SECONDS.",
+            "Partition 0 is 61 s and 5 messages behind, more than the 60 seconds of ONRAMP_LAG_RED_SECONDS.",
         ),
         (Sample(None, "", 1.0), FINE, TABLES, "The input was not asked yet."),
         (Sample(Measured([], NOW), "", 1.0), FINE, TABLES, "No partition was read yet."),

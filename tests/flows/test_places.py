@@ -173,8 +173,8 @@ def test_every_byte_is_searched_across_blocks_and_as_json_writes_it(data_dir: Da
 @pytest.mark.parametrize(
     ("policy", "kept", "said"),
     [
-        ("delete", 604_800_000, "for 7.0 days"),
-        ("compact,delete", 43_200_000, "for 0.5 days"),
+        ("delete", 604_800_000, "for 7.0 d"),
+        ("compact,delete", 43_200_000, "for 0.5 d"),
         ("delete", -1, "for ever: it has no retention"),
         ("compact", 604_800_000, "for ever: its cleanup policy is compact"),
     ],

@@ -50,10 +50,10 @@ def test_ends_of_lines_stay() -> None:
 
 
 def test_shares_and_thresholds_are_set_and_set_again() -> None:
-    shares, thresholds = {"one": {"waiting": "[0.3, 0.8, 0.8, 0.9, 0.9, 1]"}}, {"alarm_at": "{early: 0.9, last: 0.71}"}
+    shares, thresholds = {"one": {"usual": "1h", "waiting": "[0.3, 0.8, 0.8, 0.9, 0.9, 1]"}}, {"alarm_at": "{early: 0.9, last: 0.71}"}
     after = set_measured(TEXT, shares, thresholds)
     assert "observe: true\ntriggers:\n  alarm_at: {early: 0.9, last: 0.71}\n\nsteps:\n" in after
-    assert "    typical: 5m   # measured in May\n    waiting: [0.3, 0.8, 0.8, 0.9, 0.9, 1]\n    complete:" in after
+    assert "    typical: 5m   # measured in May\n    usual: 1h\n    waiting: [0.3, 0.8, 0.8, 0.9, 0.9, 1]\n    complete:" in after
     again = set_measured(after, {"one": {"waiting": "[0, 0, 0, 0, 0, 0.5]"}}, {"alarm_at": "{early: 0.8, last: 0.6}"})
     assert again == after.replace("[0.3, 0.8, 0.8, 0.9, 0.9, 1]", "[0, 0, 0, 0, 0, 0.5]").replace("0.9, last: 0.71", "0.8, last: 0.6")
     read = parse(again, "")
