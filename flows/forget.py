@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -159,8 +160,13 @@ def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
     with stores.data_dir.lock("onramp forget"):
         for place in stores.places:
             place.maintain(subject)
-    known = {stores.data_dir.sent.name: "the deletion itself", stores.data_dir.event_log.name: "the deletion itself"}
-    found = [name for name in files_with(stores.data_dir, subject) if name.split("/")[0] not in known]
+
+    def stays(first: str, pattern: re.Pattern[bytes]) -> int:
+        at = stores.data_dir.path / first
+        messages = [place for place in stores.places if isinstance(place, SentLines | EventLogMessages)]
+        return sum(place.hits_that_stay(subject, pattern) for place in messages if place.path.resolve() == at.resolve())
+
+    found = files_with(stores.data_dir, subject, stays)
     line: dict[str, Any] = {"store": "every byte of the data directory", "held": len(found), "verifiedAt": rfc3339(wall_clock())}
     return [{**line, "note": ", ".join(found[:_SHOWN])} if found else line]
 

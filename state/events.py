@@ -178,12 +178,18 @@ def milliseconds(moment: datetime) -> int:
 
 
 def peek_person(value: bytes) -> tuple[str, str] | None:
-    """Tenant and id of the sender of a message, or ``None`` where it has none. Fast; validates nothing else."""
+    """Tenant and id of the sender of a message, or ``None`` where it has none. Fast; validates nothing else.
+
+    The sender is the one that ``decode`` sees: text that it mends is mended, and a blank ``userId`` is nobody.
+    """
     try:
         sender = _person_decoder.decode(value)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return None
-    user = sender.user_id or sender.anonymous_id
+        mended = mend_text(value)
+        return None if mended is value else peek_person(mended)
+    user = sender.user_id
+    if not user or user.isspace():
+        user = sender.anonymous_id
     return (sender.tenant_id, user) if user else None
 
 
@@ -285,7 +291,7 @@ def _decode_newer(message: Message, version: int) -> Event:
     if not 1 < version <= NEWEST:
         raise _wrong_version(version)
     try:
-        value = upcast(_mend_text(message.value), version)
+        value = upcast(mend_text(message.value), version)
     except UpcastError as error:
         raise _RejectError("bad_payload", str(error)) from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -376,12 +382,12 @@ _NUMBER_RANGE: Final = "holds a number beyond 64 bits"
 def _mend(value: bytes) -> tuple[bytes, int]:
     """Replace what JSON or RFC 3339 allows and the decoder refuses. Return the same object where there is nothing of the kind.
 
-    That is a byte order mark; a lone surrogate, which becomes U+FFFD; a leap second, for which 59 is written, so that the second number, in
-    milliseconds, must be added to the time.
+    That is what ``mend_text`` replaces, and a leap second, for which 59 is written, so that the second number, in milliseconds, must be
+    added to the time.
     """
     if len(value) > MAX_MESSAGE:
         return value, 0
-    value = _mend_text(value)
+    value = mend_text(value)
     if b":60" not in value:
         return value, 0
     try:
@@ -398,8 +404,13 @@ def _mend(value: bytes) -> tuple[bytes, int]:
     return msgspec.json.encode({**fields, "timestamp": msgspec.Raw(text)}), 1_000
 
 
-def _mend_text(value: bytes) -> bytes:
-    """``_mend`` without leap seconds."""
+def mend_text(value: bytes) -> bytes:
+    """Replace what JSON allows and the decoder refuses in any message. Return the same object where there is nothing of the kind.
+
+    That is a byte order mark, and a lone surrogate, which becomes U+FFFD. Mending what is mended changes nothing.
+    """
+    if len(value) > MAX_MESSAGE:
+        return value
     value = value.removeprefix(_BOM)
     if b"\\u" in value and any(match[1] for match in _ESCAPE.finditer(value)):
         value = _ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], value)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
-from sources.local_log.erase import erase, is_erased
+from sources.local_log.erase import erase, is_erased, remove_old_bytes
 from sources.local_log.reader import LogReader
 from sources.local_log.store import Record
 from state.records.dead_letter import content_as_json
@@ -17,6 +20,7 @@ from state.records.named import Subject, is_about, is_deletion
 
 _AT_ONCE: Final = 1_000
 _ANSWER_S: Final = 5.0
+_ENCODER: Final = msgspec.msgpack.Encoder()
 
 
 class EventLogMessages:
@@ -27,27 +31,34 @@ class EventLogMessages:
 
     def __init__(self, directory: Path) -> None:
         """Open nothing yet."""
-        self._directory = directory
+        self.path = directory
 
     def held(self, subject: Subject) -> list[Any]:
         """Return the messages."""
-        reader, found = LogReader(self._directory), list[Any]()
+        return [_as_json(each) for each in self._records() if _concerned(each, subject)]
+
+    def erase(self, subject: Subject) -> None:
+        """Erase the messages. A job may read and others may append meanwhile."""
+        erase(self.path, lambda record: _concerned(record, subject))
+
+    def maintain(self, subject: Subject) -> None:  # noqa: ARG002 - the bytes of all messages that were deleted or erased go
+        """Remove the bytes of what is in the log no more."""
+        remove_old_bytes(self.path)
+
+    def hits_that_stay(self, subject: Subject, pattern: re.Pattern[bytes]) -> int:
+        """How often ``pattern`` is in messages that stay: the deletion, and messages of other people."""
+        return sum(len(pattern.findall(_ENCODER.encode(each))) for each in self._records() if not _concerned(each, subject))
+
+    def _records(self) -> Iterator[Record]:
+        reader = LogReader(self.path)
         try:
             for partition in range(reader.identity.partitions):
                 offset = reader.first_bounds(partition).low
                 while rows := reader.read(partition, offset, _AT_ONCE):
                     offset = rows[-1].offset + 1
-                    found += [_as_json(row.record) for row in rows if _concerned(row.record, subject)]
+                    yield from (row.record for row in rows)
         finally:
             reader.close()
-        return found
-
-    def erase(self, subject: Subject) -> None:
-        """Erase the messages. A job may read and others may append meanwhile."""
-        erase(self._directory, lambda record: _concerned(record, subject))
-
-    def maintain(self, subject: Subject) -> None:
-        """Do nothing."""
 
 
 def retention_of(client_config: dict[str, Any], topic: str) -> str:
@@ -71,7 +82,7 @@ def in_words(policy: str, kept: int) -> str:
 
 
 def _concerned(record: Record, subject: Subject) -> bool:
-    return not is_erased(record) and is_about(record.value, subject) and not is_deletion(record.value)
+    return not is_erased(record) and is_about(record.value, record.key, subject) and not is_deletion(record.value)
 
 
 def _as_json(record: Record) -> Any:

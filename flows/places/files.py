@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickletools
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from state.records.dead_letter import DeadLetter, content_as_json, content_of, d
 from state.records.named import Subject, is_about, is_deletion, letter_is_about
 
 _BLOCK = 8 * 1024 * 1024
+_CONTEXT = 8
+"""Bytes before and after a match that a pattern may look at."""
 
 
 class DeadLetterLines:
@@ -57,23 +61,24 @@ class SentLines:
 
     def __init__(self, data_dir: DataDir) -> None:
         """Open nothing yet."""
-        self._path = data_dir.sent
+        self.path = data_dir.sent
 
     def held(self, subject: Subject) -> list[Any]:
         """Return the messages about the user."""
-        found = (each for each in read_sent(self._path) if each is not None)
+        found = (each for each in read_sent(self.path) if each is not None)
         return [content_as_json(each.value, each.key, each.headers) for each in found if _sent_is_about(each, subject)]
 
     def erase(self, subject: Subject) -> None:
         """Blank the messages about the user."""
+        _blank(self.path, lambda line: _sent_line_is_about(line, subject))
 
-        def concerned(line: bytes) -> bool:
-            try:
-                return _sent_is_about(Sent(*content_of(msgspec.json.decode(line))), subject)
-            except ValueError:
-                return False
-
-        _blank(self._path, concerned)
+    def hits_that_stay(self, subject: Subject, pattern: re.Pattern[bytes]) -> int:
+        """How often ``pattern`` is in messages that stay: the deletion, and messages of other people."""
+        try:
+            lines = self.path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return 0
+        return sum(len(pattern.findall(line)) for line in lines if not _sent_line_is_about(line, subject))
 
     def maintain(self, subject: Subject) -> None:
         """Do nothing."""
@@ -157,23 +162,39 @@ class Recovery:
             compact(self._data_dir.state)
 
 
-def files_with(data_dir: DataDir, subject: Subject) -> list[str]:
-    """Return the files of the data directory whose bytes hold one of the ids, by their names in it. Reads every byte."""
+def files_with(data_dir: DataDir, subject: Subject, stays: Callable[[str, re.Pattern[bytes]], int] = lambda *_: 0) -> list[str]:
+    """Return the files of the data directory whose bytes hold one of the ids, by their names in it. Reads every byte.
+
+    ``stays`` returns how often a pattern is in what stays of a file or directory, by its first name in the data directory.
+    """
     texts = {text for each in subject.ids for text in (each.encode("utf-8", "surrogatepass"), json.dumps(each)[1:-1].encode())}
-    return sorted(str(path.relative_to(data_dir.path)) for path in data_dir.path.rglob("*") if path.is_file() and _has_one(path, texts))
+    pattern = re.compile(b"|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)))
+    found = dict[str, dict[str, int]]()
+    for path in data_dir.path.rglob("*"):
+        if path.is_file() and (hits := _hits(path, texts, pattern)):
+            name = path.relative_to(data_dir.path)
+            found.setdefault(name.parts[0], {})[str(name)] = hits
+    return sorted(name for first, files in found.items() if sum(files.values()) > stays(first, pattern) for name in files)
 
 
-def _has_one(path: Path, texts: set[bytes]) -> bool:
-    overlap, tail = max(map(len, texts)) - 1, b""
+def _hits(path: Path, texts: set[bytes], pattern: re.Pattern[bytes]) -> int:
+    """How often ``pattern``, which matches nothing but ``texts``, is in a file."""
+    hits, data, at, longest = 0, b"", 0, max(map(len, texts))
     try:
         with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                if any(text in tail + block for text in texts):
-                    return True
-                tail = (tail + block)[-overlap:] if overlap else b""
+            while True:
+                block = file.read(_BLOCK)
+                data = data[max(0, at - _CONTEXT) :] + block
+                at = min(at, _CONTEXT)
+                sure = len(data) - longest - _CONTEXT if block else len(data)  # a match that begins later may go on in the next block
+                maybe = any(text in data for text in texts)  # much faster than the pattern
+                while maybe and (match := pattern.search(data, at)) is not None and match.start() < sure:
+                    hits, at = hits + 1, match.end()
+                if not block:
+                    return hits
+                at = max(at, sure)
     except FileNotFoundError:  # a store replaced it
-        return False
-    return False
+        return 0
 
 
 def letter_as_json(letter: DeadLetter) -> dict[str, Any]:
@@ -192,8 +213,15 @@ def _line_is_about(line: bytes, subject: Subject) -> bool:
         return False
 
 
+def _sent_line_is_about(line: bytes, subject: Subject) -> bool:
+    try:
+        return _sent_is_about(Sent(*content_of(msgspec.json.decode(line))), subject)
+    except ValueError:
+        return False
+
+
 def _sent_is_about(sent: Sent, subject: Subject) -> bool:
-    return is_about(sent.value, subject) and not is_deletion(sent.value)
+    return is_about(sent.value, sent.key, subject) and not is_deletion(sent.value)
 
 
 def _blank(path: Path, concerned: Any) -> None:

@@ -53,6 +53,17 @@ def erase(directory: Path, concerned: Callable[[Record], bool]) -> int:
     return erased
 
 
+def remove_old_bytes(directory: Path) -> None:
+    """Write the file anew without the bytes of messages that are in the log no more. Appends wait for it. Raises ``LogError``."""
+    store = Store(directory, writes=True)
+    try:
+        with store.writing():
+            store.database.execute("VACUUM")
+            store.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        store.close()
+
+
 def _erase_rows(database: sqlite3.Connection, partition: int, after: int, concerned: Callable[[Record], bool]) -> tuple[int | None, int]:
     """Look at the rows after ``after``. Return the last of them, None at the end, and how many messages were erased."""
     query = f"SELECT first, messages FROM p{partition:d} WHERE first > ? ORDER BY first LIMIT {_ROWS}"  # noqa: S608 - a number

@@ -6,8 +6,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from state.events import peek_person
+from state.events import mend_text, peek_person
 from state.ids import Keys
+from state.placeholders import is_placeholder_id
 from state.records.dead_letter import DeadLetter
 from state.records.fact_builders import dead_letter_fact
 
@@ -29,22 +30,29 @@ class _Merge(msgspec.Struct, rename="camel"):
     previous_id: str = ""
 
 
-class _Merging(msgspec.Struct, rename="camel"):
+class _Typed(msgspec.Struct, rename="camel"):
     event_type: str = ""
+
+
+class _Merging(_Typed, rename="camel"):
     payload: _Merge | None = None
 
 
+_typed = msgspec.json.Decoder(_Typed)
 _merging = msgspec.json.Decoder(_Merging)
 
 
-def is_about(value: bytes, subject: Subject) -> bool:
-    """Whether an event was sent by the user, or names one of the user's visitors."""
+def is_about(value: bytes, key: bytes | None, subject: Subject) -> bool:
+    """Whether a message was sent by the user, or names one of the user's visitors. One without a sender is judged as a rejected one."""
+    value = mend_text(value)
     sender = peek_person(value)
-    if sender is None or sender[0] != subject.tenant:
+    if sender is None or is_placeholder_id(sender[1]):
+        return letter_is_about(DeadLetter("", "", value, "", 0, 0, 0, key), subject)
+    if sender[0] != subject.tenant:
         return False
     if sender[1] in subject.ids:
         return True
-    if not any(each.encode("utf-8", "surrogatepass") in value for each in subject.ids):
+    if b"\\" not in value and not any(each.encode("utf-8", "surrogatepass") in value for each in subject.ids):
         return False
     try:
         found = _merging.decode(value)
@@ -56,7 +64,7 @@ def is_about(value: bytes, subject: Subject) -> bool:
 def is_deletion(value: bytes) -> bool:
     """Whether an event asks for a deletion. It holds an id and no content, and must stay until every reader has read it."""
     try:
-        return _merging.decode(value).event_type == DELETION
+        return _typed.decode(mend_text(value)).event_type == DELETION
     except (msgspec.DecodeError, RecursionError):
         return False
 

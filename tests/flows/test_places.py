@@ -108,6 +108,24 @@ def test_messages_of_the_local_log_go_and_their_offsets_stay(tmp_path: Path) -> 
     assert b"cookie-of-ann" not in bytes_left
 
 
+def test_the_search_of_every_byte_passes_over_what_stays_in_logs_and_nothing_else(data_dir: DataDir) -> None:
+    with EventLog(data_dir.event_log, partitions=1, retention=None, now=lambda: NOW) as log:
+        log.append([Record(b"k", each) for each in MESSAGES])
+    append_sent(data_dir.sent, [Sent(each) for each in MESSAGES])
+    places: dict[str, EventLogMessages | SentLines] = {"log": EventLogMessages(data_dir.event_log), "sent.jsonl": SentLines(data_dir)}
+
+    def found() -> list[str]:
+        return files_with(data_dir, ANN, lambda first, pattern: places[first].hits_that_stay(ANN, pattern))
+
+    places["log"].maintain(ANN)
+    assert found() == ["log/events.db", "sent.jsonl"]
+    for place in places.values():
+        place.erase(ANN)
+        place.maintain(ANN)
+    assert found() == []
+    assert files_with(data_dir, ANN) == ["log/events.db", "sent.jsonl"], "the deletion, and the text of somebody else"
+
+
 def test_rows_in_the_spool_go_and_the_rest_of_the_file_stays(data_dir: DataDir) -> None:
     path = data_dir.spool / "facts.0.000000000001.ready"
     writer = SegmentWriter(path.with_suffix(".tmp"))

@@ -1,0 +1,62 @@
+"""Whom a message names, however it is written: what the decoder mends is mended, and what it rejects is judged as a dead letter is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from state.events import Event, decode, peek_person
+from state.messages import Message
+from state.records.named import Subject, is_about, is_deletion
+
+ANN = Subject("default", ("u-17", "é-visitor"))
+BOM = b"\xef\xbb\xbf"
+NOW = 1_767_600_000_000
+
+
+def event(**fields: Any) -> bytes:
+    given = {"eventId": "e-1", "userId": "u-17", "eventType": "page_view", "timestamp": "2026-01-05T08:00:00Z", "payload": {}, **fields}
+    return json.dumps({name: value for name, value in given.items() if value is not None}).encode()
+
+
+MERGE = event(userId="ben", eventType="identity_merged", payload={"previousId": "é-visitor"})
+HERS = [
+    event(), BOM + event(), event(name="\ud800"), event()[:60], event(tenantId=5), event(anonymousId=7), event(tenantId=None),
+    event(userId=" ", anonymousId="u-17"), event(userId="undefined", anonymousId="u-17"), MERGE, BOM + MERGE,
+]  # fmt: skip
+OF_OTHERS = [
+    event(userId="ben"), event(userId="u-170"), BOM + event(userId="ben"), event(tenantId="other"), event(userId="ben", name="u-17"),
+    event(tenantId="other")[:-1], event(userId=" ", anonymousId="ben"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", HERS)
+def test_a_message_of_hers_is_found_however_it_is_written(value: bytes) -> None:
+    assert is_about(value, None, ANN)
+
+
+@pytest.mark.parametrize("value", OF_OTHERS)
+def test_a_message_of_somebody_else_is_not(value: bytes) -> None:
+    assert not is_about(value, None, ANN)
+
+
+def test_the_key_tells_whose_a_message_without_ids_is() -> None:
+    assert is_about(b"{", b"u-17", ANN)
+    assert not is_about(b"{", b"ben", ANN)
+
+
+@pytest.mark.parametrize("value", [*HERS, *OF_OTHERS])
+def test_the_sender_at_a_glance_is_the_user_of_the_event(value: bytes) -> None:
+    found = decode(Message(value, None, "", 0, 0, NOW, NOW, 0))
+    if isinstance(found, Event):
+        assert peek_person(value) == (found.tenant, found.user)
+
+
+def test_a_deletion_is_seen_in_what_the_decoder_mends_and_beside_any_payload() -> None:
+    for value in (BOM + event(eventType="user_deleted"), event(eventType="user_deleted", payload={"previousId": 5})):
+        found = decode(Message(value, None, "", 0, 0, NOW, NOW, 0))
+        assert isinstance(found, Event)
+        assert is_deletion(value)
+    assert not is_deletion(event())
