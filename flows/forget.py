@@ -79,7 +79,7 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
         tables = Tables(store) if store is not None else None
         if tables is not None and store is not None:
             places += [tables, Traces(store, data_dir.clickhouse if settings.clickhouse_url is None else None)]
-        places += [Spool(data_dir), DeadLetterLines(data_dir), SentLines(data_dir), Recovery(data_dir, keys)]
+        places += [Spool(data_dir), DeadLetterLines(data_dir), SentLines(data_dir), Recovery(data_dir)]
         kept: dict[str, str] = {}
         if settings.event_log is not None:
             places.append(EventLogMessages(settings.event_log))

@@ -5,6 +5,7 @@ Reads it too, and gives back the space of old snapshots, for what is known about
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
@@ -55,14 +56,14 @@ def _remove(state: Path) -> int:
     return removed
 
 
-def snapshots_with(state: Path, texts: Sequence[bytes], keys: Sequence[str]) -> list[tuple[str, str, bytes]]:
-    """Return step, key and bytes of every snapshot that holds one of ``texts``, or has one of ``keys``. Raises ``DataDirError``."""
+def snapshots_with(state: Path, texts: Sequence[bytes], pattern: re.Pattern[bytes]) -> list[tuple[str, str, bytes]]:
+    """Return step, key and bytes of every snapshot that one of ``texts`` is in, and ``pattern``. Raises ``DataDirError``."""
     found: list[tuple[str, str, bytes]] = []
     try:
         for file in sorted(state.glob("part-*.sqlite3")):
             with closing(sqlite3.connect(file)) as part:
                 for step, key, change in part.execute("SELECT step_id, state_key, ser_change FROM snaps WHERE ser_change IS NOT NULL"):
-                    if key in keys or any(text in change for text in texts):
+                    if any(text in change for text in texts) and pattern.search(change):  # the texts are much faster to look for
                         found.append((step, key, change))
     except sqlite3.Error as error:
         raise DataDirError(f"The recovery store {state} cannot be read ({error}); stop the job, or try again.") from error

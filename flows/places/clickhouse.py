@@ -74,9 +74,10 @@ class Traces:
         """Return the deletions whose text has one of the ids."""
         sql = (
             "SELECT table, mutation_id FROM system.mutations WHERE database = currentDatabase() "
-            "AND arrayExists(each -> position(command, each) > 0, {ids:Array(String)})"
+            "AND arrayExists(each -> position(command, each) > 0, {texts:Array(String)})"
         )
-        return query(self._store, sql, {"ids": [format_str(each)[1:-1] for each in subject.ids]}).to_dicts()
+        quoted = [format_str(each) for each in subject.ids]  # with its quotes: one id may begin with another; they may be escaped
+        return query(self._store, sql, {"texts": [text for each in quoted for text in (each, f"{each[:-1]}\\'")]}).to_dicts()
 
     def erase(self, subject: Subject) -> None:
         """Do nothing: they go with ``maintain``, and by themselves after a hundred deletions more."""

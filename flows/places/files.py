@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickletools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,20 @@ import msgspec
 import polars as pl
 
 from flows.dead_letters import in_file
+from flows.places.ids_in_bytes import LONGEST_CONTEXT, as_values, as_words, texts_of
 from local.blank_lines import blank_lines
 from local.data_dir import DataDir, DataDirError
 from local.recovery_store import compact, remove_undurable_snapshots, snapshots_with
 from sinks.clickhouse.errors import SegmentDamaged
 from sinks.clickhouse.segment import SegmentWriter, read_segment
 from sources.files.sent_file import Sent, read_sent
-from state.ids import Keys
 from state.person import snapshot
+from state.person.person import Person
 from state.person.snapshot import SnapshotError
 from state.records.dead_letter import DeadLetter, content_as_json, content_of, decode_line
 from state.records.named import Subject, is_about, is_deletion, letter_is_about
 
 _BLOCK = 8 * 1024 * 1024
-_CONTEXT = 8
-"""Bytes before and after a match that a pattern may look at."""
 
 
 class DeadLetterLines:
@@ -138,19 +136,20 @@ class Recovery:
     name = "recovery"
     note = ""
 
-    def __init__(self, data_dir: DataDir, keys: Keys) -> None:
+    def __init__(self, data_dir: DataDir) -> None:
         """Open nothing yet."""
-        self._data_dir, self._keys = data_dir, keys
+        self._data_dir = data_dir
 
     def held(self, subject: Subject) -> list[Any]:
-        """Return every snapshot that holds one of the ids; that of the user in words."""
+        """Return every snapshot that holds one of the ids; the person's in words, other state by its size: it is digests and numbers."""
         if not self._data_dir.state.is_dir():
             return []
-        texts = [each.encode("utf-8", "surrogatepass") for each in subject.ids]
-        return [
-            {"step": step, "key": key, "state": _in_words(step, change)}
-            for step, key, change in snapshots_with(self._data_dir.state, texts, ())
-        ]
+        found: list[Any] = []
+        for step, key, change in snapshots_with(self._data_dir.state, texts_of(subject.ids), as_values(subject.ids)):
+            person = _person(change) if step.endswith(".track") else None
+            if person is None or (person.tenant == subject.tenant and person.user in subject.ids):
+                found.append({"step": step, "key": key, "state": {"bytes": len(change)} if person is None else _named(person)})
+        return found
 
     def erase(self, subject: Subject) -> None:
         """Do nothing: the job forgets when it reads the deletion."""
@@ -167,8 +166,7 @@ def files_with(data_dir: DataDir, subject: Subject, stays: Callable[[str, re.Pat
 
     ``stays`` returns how often a pattern is in what stays of a file or directory, by its first name in the data directory.
     """
-    texts = {text for each in subject.ids for text in (each.encode("utf-8", "surrogatepass"), json.dumps(each)[1:-1].encode())}
-    pattern = re.compile(b"|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)))
+    texts, pattern = texts_of(subject.ids), as_words(subject.ids)
     found = dict[str, dict[str, int]]()
     for path in data_dir.path.rglob("*"):
         if path.is_file() and (hits := _hits(path, texts, pattern)):
@@ -177,16 +175,18 @@ def files_with(data_dir: DataDir, subject: Subject, stays: Callable[[str, re.Pat
     return sorted(name for first, files in found.items() if sum(files.values()) > stays(first, pattern) for name in files)
 
 
-def _hits(path: Path, texts: set[bytes], pattern: re.Pattern[bytes]) -> int:
+def _hits(path: Path, texts: Sequence[bytes], pattern: re.Pattern[bytes]) -> int:
     """How often ``pattern``, which matches nothing but ``texts``, is in a file."""
     hits, data, at, longest = 0, b"", 0, max(map(len, texts))
     try:
         with path.open("rb") as file:
             while True:
                 block = file.read(_BLOCK)
-                data = data[max(0, at - _CONTEXT) :] + block
-                at = min(at, _CONTEXT)
-                sure = len(data) - longest - _CONTEXT if block else len(data)  # a match that begins later may go on in the next block
+                data = data[max(0, at - LONGEST_CONTEXT) :] + block
+                at = min(at, LONGEST_CONTEXT)
+                sure = (
+                    len(data) - longest - LONGEST_CONTEXT if block else len(data)
+                )  # a match that begins later may go on in the next block
                 maybe = any(text in data for text in texts)  # much faster than the pattern
                 while maybe and (match := pattern.search(data, at)) is not None and match.start() < sure:
                     hits, at = hits + 1, match.end()
@@ -239,16 +239,15 @@ def _about(frame: pl.DataFrame, subject: Subject) -> pl.Expr:
     return pl.lit(value=False)
 
 
-def _in_words(step: str, change: bytes) -> Any:
-    """The state of a person as JSON; other state by its size, because it is made of digests and numbers."""
-    if step.endswith(".track"):
-        try:  # the engine wraps our bytes in a pickle, which is only read, and never run
-            for _, data, _ in pickletools.genops(change):
-                if isinstance(data, bytes):
-                    return _named(snapshot.decode(data))
-        except (SnapshotError, ValueError):
-            pass
-    return {"bytes": len(change)}
+def _person(change: bytes) -> Person | None:
+    """The person of a snapshot, None where it cannot be read."""
+    try:  # the engine wraps our bytes in a pickle, which is only read, and never run
+        for _, data, _ in pickletools.genops(change):
+            if isinstance(data, bytes):
+                return snapshot.decode(data)
+    except (SnapshotError, ValueError):
+        pass
+    return None
 
 
 def _named(value: Any) -> Any:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import pickle
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
 from flows.places.event_log import EventLogMessages, in_words
 from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool, files_with
+from flows.places.ids_in_bytes import as_values, as_words
 from local.data_dir import DataDir
 from local.recovery_store import compact, snapshots_with
 from sinks.clickhouse.segment import SegmentWriter, read_segment
@@ -22,15 +26,15 @@ from sources.local_log.log import EventLog, Record
 from sources.local_log.source import LocalLogSource
 from state.duration import HOUR
 from state.events import decode
-from state.ids import Keys
 from state.messages import Message
+from state.person import snapshot
+from state.person.person import Person
 from state.records.dead_letter import DeadLetter
 from state.records.named import Subject
 from state.records.recommendation import Erase
 
 NOW = 1_767_600_000_000
 ANN = Subject("default", ("ann-who-leaves", "cookie-of-ann"))
-KEYS = Keys(b"x" * 16)
 
 
 def event(user: str, kind: str = "page_view", *, tenant: str = "default", **payload: Any) -> bytes:
@@ -155,19 +159,22 @@ def recovery(state: Path) -> None:
         part.execute("INSERT INTO exs VALUES (0, 1, 9)")
         part.execute("CREATE TABLE fronts (ex_num INTEGER, worker_index INTEGER, worker_frontier INTEGER)")
         part.execute("CREATE TABLE snaps (step_id TEXT, state_key TEXT, snap_epoch INTEGER, ser_change BLOB)")
-        rows = [("a", 1, b"\x00ann-who-leaves"), ("a", 5, b"tombstone"), ("b", 2, b"cookie-of-ben"), ("c", 3, b"old" * 900), ("c", 4, None)]
+        rows = [("a", 1, b"\xaeann-who-leaves"), ("a", 5, b"tombstone"), ("b", 2, b"cookie-of-ben"), ("c", 3, b"old" * 900), ("c", 4, None)]
         part.executemany("INSERT INTO snaps VALUES ('flow.track', ?, ?, ?)", rows)
     part.close()
 
 
 def test_old_snapshots_go_with_their_bytes_and_the_newest_stay(data_dir: DataDir) -> None:
     recovery(data_dir.state)
-    place = Recovery(data_dir, KEYS)
+    place = Recovery(data_dir)
     assert [each["key"] for each in place.held(ANN)] == ["a"]
     assert files_with(data_dir, ANN) == ["state/part-0.sqlite3"]
     place.maintain(ANN)
     assert (place.held(ANN), files_with(data_dir, ANN)) == ([], [])
-    assert [(key, change) for _, key, change in snapshots_with(data_dir.state, [b""], ())] == [("a", b"tombstone"), ("b", b"cookie-of-ben")]
+    assert [(key, change) for _, key, change in snapshots_with(data_dir.state, [b""], re.compile(b""))] == [
+        ("a", b"tombstone"),
+        ("b", b"cookie-of-ben"),
+    ]
     assert compact(data_dir.state) == 0
 
 
@@ -177,12 +184,46 @@ def test_a_store_in_parts_on_several_machines_keeps_its_snapshots(data_dir: Data
         part.execute("UPDATE parts SET part_count = 2")
     part.close()
     assert compact(data_dir.state) == 0
-    assert len(snapshots_with(data_dir.state, [b"ann"], ())) == 1
+    assert len(snapshots_with(data_dir.state, [b"ann"], re.compile(b"ann"))) == 1
+
+
+def test_state_of_a_longer_id_and_of_another_tenant_is_not_the_user_s(data_dir: DataDir) -> None:
+    recovery(data_dir.state)
+    people = [Person("default", "u-1"), Person("default", "u-17"), Person("other", "u-1"), Person("default", "ben", notes=["u-1", '"u-1"'])]
+    rows = [("flow.track", f"{each.tenant}-{each.user}", pickle.dumps(snapshot.encode(each))) for each in people]
+    rows += [("flow.stitch", "0", pickle.dumps({"u-17": 1})), ("flow.stitch", "1", pickle.dumps({"u-1": 1}))]
+    rows += [
+        ("flow.enrich", "2", b'{"userId":"u-1","x":"u-17"}'),
+        ("flow.enrich", "3", b'{"userId":"u-17"}'),
+        ("flow.track", "?", b"\xa3u-1"),
+    ]
+    with sqlite3.connect(data_dir.state / "part-0.sqlite3") as part:
+        part.executemany("INSERT INTO snaps VALUES (?, ?, 1, ?)", rows)
+    part.close()
+    held = Recovery(data_dir).held(Subject("default", ("u-1",)))
+    assert [each["key"] for each in held] == ["default-u-1", "1", "2", "?"]
+    assert (held[0]["state"]["tenant"], held[0]["state"]["user"]) == ("default", "u-1")
+
+
+@pytest.mark.parametrize("size", [3, 31, 32, 48, 200, 255, 256, 600])
+def test_a_string_is_found_behind_its_length_however_long_it_is(size: int) -> None:
+    name = "u" * size
+    for data in (msgspec.msgpack.encode([name, "u"]), pickle.dumps(["a", name]), json.dumps({"a": name}).encode()):
+        assert [len(found) for found in as_values([name]).findall(data)] == [size]
+        assert as_words([name]).search(data)
+        assert not as_values([name[1:]]).search(data)
+
+
+def test_a_longer_id_in_a_file_is_somebody_else_s(data_dir: DataDir) -> None:
+    (data_dir.path / "a.log").write_bytes(b'u-17 "u-10" xu-1 u-1_')
+    assert files_with(data_dir, Subject("default", ("u-1",))) == []
+    (data_dir.path / "b.log").write_bytes(b"it was u-1.")
+    assert files_with(data_dir, Subject("default", ("u-1",))) == ["b.log"]
 
 
 def test_every_byte_is_searched_across_blocks_and_as_json_writes_it(data_dir: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.places.files._BLOCK", 8)
-    (data_dir.path / "a.log").write_bytes(b"xxxxxx" + "é-user".encode())
+    (data_dir.path / "a.log").write_bytes(b"xxxxx " + "é-user".encode())
     (data_dir.path / "b.log").write_bytes(b"xxxxx" + json.dumps("é-user").encode())
     (data_dir.path / "c.log").write_bytes(b"e-user")
     assert files_with(data_dir, Subject("default", ("é-user",))) == ["a.log", "b.log"]
