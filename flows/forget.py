@@ -118,21 +118,30 @@ def ask_to_forget(stores: Stores, subject: Subject, *, visitor: bool = False) ->
     return door.where
 
 
-def wait_for_job(stores: Stores, subject: Subject, seconds: float) -> bool:
-    """Wait until the job has taken the deletion, which its tombstone in Redis tells, and its rows are gone. Returns whether it has."""
+def is_known(stores: Stores, subject: Subject) -> bool:
+    """Whether a store holds something about the user, other than traces of deletions. Ask before the deletion is asked for."""
+    return any(place.held(subject) for place in stores.places if not isinstance(place, Traces))
+
+
+def wait_for_job(stores: Stores, subject: Subject, seconds: float, *, known: bool) -> bool:
+    """Wait until the job has taken the deletion, and its rows are gone. Returns whether it has. ``known`` is as in ``has_taken``."""
     deadline = time.monotonic() + seconds
     while True:
-        if has_taken(stores, subject) and not (stores.tables is not None and stores.tables.held(subject)):
+        if has_taken(stores, subject, known=known) and not (stores.tables is not None and stores.tables.held(subject)):
             return True
         if time.monotonic() >= deadline:
             return False
         time.sleep(_PAUSE_S)
 
 
-def has_taken(stores: Stores, subject: Subject) -> bool:
-    """Whether Redis has the tombstone of the user, or the recovery store of this machine holds the user no more."""
+def has_taken(stores: Stores, subject: Subject, *, known: bool) -> bool:
+    """Whether the job has taken the deletion, which its tombstone in Redis tells.
+
+    For a user of whom there is nothing to delete a job writes none: they are gone where the recovery store does not hold them. So is a user
+    of runs on files. A live job may know a user since its last snapshot: for one that was ``known`` only the tombstone tells.
+    """
     states = [place for place in stores.places if isinstance(place, Recovery)]
-    if stores.data_dir.state.is_dir() and not any(place.held(subject) for place in states):
+    if not (stores.settings.live and known) and stores.data_dir.state.is_dir() and not any(place.held(subject) for place in states):
         return True
     reader = RecommendationReader(stores.redis_url)
     try:
@@ -191,7 +200,10 @@ def verify(stores: Stores, subject: Subject, now: Callable[[], int] = wall_clock
 def receipt(
     stores: Stores, subject: Subject, lines: Sequence[dict[str, Any]], *, by: str, sent_to: str, asked_at: str, taken: bool
 ) -> dict[str, Any]:
-    """Return the receipt: hashes instead of ids. ``complete``: nothing is held any more, but for what a log keeps until its age ends it."""
+    """Return the receipt: hashes instead of ids.
+
+    ``complete``: nothing is held any more, but for what a log keeps until its age ends it, and no deletion waits for the job.
+    """
     return {
         "user": stores.keys.stream_key(subject.tenant, subject.ids[0]),
         "visitors": subject.hashes(stores.keys)[1:],
@@ -200,6 +212,6 @@ def receipt(
         "askedAt": asked_at,
         "sentTo": sent_to,
         "jobHasTakenIt": taken,
-        "complete": all(not line["held"] for line in lines),
+        "complete": (taken or not sent_to) and all(not line["held"] for line in lines),
         "stores": list(lines),
     }
