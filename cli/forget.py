@@ -62,20 +62,22 @@ def forget(
     with job.open_stores(settings) as stores:
         subject = Subject(tenant, tuple(dict.fromkeys((*stores.ids(tenant, user), *(also or ())))))
         named = f"{user} and {count(len(subject.ids) - 1, 'visitor id')}"
-        asked_at, sent_to, known = rfc3339(wall_clock()), "", job.is_known(stores, subject)
+        if maintain:
+            job.refuse_while_running(stores)
         if not check:
             confirm(f"Forget {named} for good?", yes)
-            hashed = stores.keys.stream_key(tenant, user)
-            log.append("forget", who, outcome="begun", tenant=tenant, user=hashed, visitors=len(subject.ids) - 1)
-            sent_to = job.ask_to_forget(stores, subject, visitor=visitor)
-            if settings.live or stores.data_dir.is_running():
-                job.wait_for_job(stores, subject, wait if settings.live else 0, known=known)
-            job.erase(stores, subject)
-        more = job.maintain(stores, subject) if maintain else []
-        taken = job.has_taken(stores, subject, known=known)
-        lines = [*job.verify(stores, subject), *more]
-        found = job.receipt(stores, subject, lines, by=who, sent_to=sent_to, asked_at=asked_at, taken=taken)
-        log.append("forget.check" if check else "forget", who, receipt=found)
+        asked_at, sent_to, known = rfc3339(wall_clock()), "", job.is_known(stores, subject)
+        what = {"tenant": tenant, "user": stores.keys.stream_key(tenant, user), "visitors": len(subject.ids) - 1}
+        with log.of("forget.check", who, **what) if check else log.begun("forget", who, **what) as entry:
+            if not check:
+                sent_to = job.ask_to_forget(stores, subject, visitor=visitor)
+                if settings.live or stores.data_dir.is_running():
+                    job.wait_for_job(stores, subject, wait if settings.live else 0, known=known)
+                job.erase(stores, subject)
+            more = job.maintain(stores, subject) if maintain else []
+            taken = job.has_taken(stores, subject, known=known)
+            lines = [*job.verify(stores, subject), *more]
+            found = entry["receipt"] = job.receipt(stores, subject, lines, by=who, sent_to=sent_to, asked_at=asked_at, taken=taken)
     _print_receipt(found, as_json=as_json)
     if not found["complete"]:
         raise typer.Exit(1)

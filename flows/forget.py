@@ -161,6 +161,12 @@ def erase(stores: Stores, subject: Subject) -> None:
                 place.erase(subject)
 
 
+def refuse_while_running(stores: Stores) -> None:
+    """Raise ``ForgetError`` where a job runs: ``maintain`` cannot do its work beside one. Ask before anything is sent or erased."""
+    if stores.data_dir.is_running():
+        raise ForgetError(f"{stores.data_dir.describe_owner()}; stop it first, or leave out --maintain.")
+
+
 def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
     """Erase the bytes that stay in files, and search every file of the data directory. Returns a line of the receipt.
 

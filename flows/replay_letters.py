@@ -93,8 +93,9 @@ def send_letters(planned: Sequence[Planned], door: Door, log: AuditLog, by: str,
         log.append(REPLAY, by, outcome="begun", count=len(wanted), **what)
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
-        door.send([_message(each, door.topic) for each in part])
-        log.append(REPLAY, by, letters=[each.letter.id for each in part], reasons=sorted({each.letter.reason for each in part}), **what)
+        with log.of(REPLAY, by, reasons=sorted({each.letter.reason for each in part}), **what) as entry:
+            door.send([_message(each, door.topic) for each in part])
+            entry["letters"] = [each.letter.id for each in part]
     return len(wanted)
 
 

@@ -41,7 +41,7 @@ class AuditLog:
         """Record what the block does: as ``done``, or as ``failed`` where it raises. The block may add fields to what it is given.
 
         Raises ``AuditError`` before the block if nothing can be recorded. A process that is killed in the block leaves no entry; where the
-        block takes long, record its beginning with ``append``.
+        block takes long, use ``begun``.
         """
         self._check()
         try:
@@ -50,6 +50,13 @@ class AuditLog:
             self.append(action, by, outcome="failed", **what)
             raise
         self.append(action, by, **what)
+
+    @contextmanager
+    def begun(self, action: str, by: str, **what: Any) -> Iterator[Entry]:
+        """Like ``of``, and record the beginning too, so that a block that is killed has left an entry. Raises ``AuditError``."""
+        self.append(action, by, outcome="begun", **what)
+        with self.of(action, by, **what) as entry:
+            yield entry
 
     def append(self, action: str, by: str, *, outcome: str = "done", **what: Any) -> Entry:
         """Append one entry, durably, and return it. Raises ``AuditError``."""

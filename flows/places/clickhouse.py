@@ -88,8 +88,21 @@ class Traces:
         A server cleans up when it likes: what is left after ``_CLEAN_S`` the receipt says.
         """
         client = self._store.client()
-        for table in _TABLES:
-            client.command(f"ALTER TABLE {table} MODIFY SETTING {', '.join(f'{name} = 1' for name in _KEEP_LITTLE)}")
+        try:
+            for table in _TABLES:
+                client.command(f"ALTER TABLE {table} MODIFY SETTING {', '.join(f'{name} = 1' for name in _KEEP_LITTLE)}")
+            self._wait_for_cleaning(client, subject)
+        finally:
+            for table in _TABLES:
+                client.command(f"ALTER TABLE {table} RESET SETTING {', '.join(_KEEP_LITTLE)}")
+        running = query(self._store, "SELECT count() AS n FROM system.mutations WHERE database = currentDatabase() AND NOT is_done")
+        if self._embedded is not None and not running["n"][0]:
+            self._store.close()  # it opens again with the next query
+            with EmbeddedClickHouse(self._embedded).stopped():
+                for text in self._embedded.glob("store/*/*/mutation_*.txt"):
+                    text.unlink()
+
+    def _wait_for_cleaning(self, client: Any, subject: Subject) -> None:
         began = int(query(self._store, "SELECT toUnixTimestamp(now()) AS at")["at"][0])
         deadline, poke_at = time.monotonic() + _CLEAN_S, 0.0
         while time.monotonic() < deadline:
@@ -100,14 +113,6 @@ class Traces:
             time.sleep(_PAUSE_S)
             if not self._with_files_of_before(began) and (self._embedded is not None or not self.held(subject)):
                 break
-        for table in _TABLES:
-            client.command(f"ALTER TABLE {table} RESET SETTING {', '.join(_KEEP_LITTLE)}")
-        running = query(self._store, "SELECT count() AS n FROM system.mutations WHERE database = currentDatabase() AND NOT is_done")
-        if self._embedded is not None and not running["n"][0]:
-            self._store.close()  # it opens again with the next query
-            with EmbeddedClickHouse(self._embedded).stopped():
-                for text in self._embedded.glob("store/*/*/mutation_*.txt"):
-                    text.unlink()
 
     def _with_files_of_before(self, began: int) -> set[str]:
         """The tables with files that were replaced before ``began`` (seconds): later ones replaced files without the user."""

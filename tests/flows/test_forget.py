@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from flows import forget
-from flows.forget import Stores, has_taken, is_known, receipt
+from flows.forget import ForgetError, Stores, has_taken, is_known, receipt, refuse_while_running
+from flows.places.clickhouse import Traces
 from flows.places.files import Recovery, SentLines
 from flows.settings import load_settings
 from local.data_dir import DataDir
@@ -67,3 +68,39 @@ def test_a_user_is_known_where_any_store_holds_something(stores: Stores) -> None
 @pytest.mark.parametrize(("taken", "sent_to", "complete"), [(False, "the topic", False), (True, "the topic", True), (False, "", True)])
 def test_no_receipt_is_complete_while_a_deletion_waits_for_the_job(stores: Stores, taken: bool, sent_to: str, complete: bool) -> None:
     assert receipt(stores, ANN, LINES, by="eva", sent_to=sent_to, asked_at="", taken=taken)["complete"] is complete
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_maintenance_beside_a_job_is_refused_before_anything_is_sent(stores: Stores) -> None:
+    refuse_while_running(stores)
+    with stores.data_dir.lock("onramp run"), pytest.raises(ForgetError, match=r"onramp run.*leave out --maintain"):
+        refuse_while_running(stores)
+
+
+class ClickHouse:
+    """Keeps the settings of tables; ``fails_at`` is the beginning of a statement that is interrupted."""
+
+    def __init__(self, fails_at: str) -> None:
+        self.fails_at = fails_at
+        self.changed: set[str] = set()
+
+    def client(self) -> ClickHouse:
+        return self
+
+    def command(self, sql: str) -> None:
+        table = sql.split()[2]
+        if sql.startswith(self.fails_at):
+            raise KeyboardInterrupt
+        if "MODIFY SETTING" in sql:
+            self.changed.add(table)
+        elif "RESET SETTING" in sql:
+            self.changed.discard(table)
+
+
+@pytest.mark.parametrize("fails_at", ["ALTER TABLE people MODIFY", "ALTER TABLE events DELETE"])
+def test_an_interrupt_leaves_no_table_with_the_settings_of_maintenance(fails_at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Any = ClickHouse(fails_at)
+    monkeypatch.setattr("flows.places.clickhouse.query", lambda *_: {"at": [1]})
+    with pytest.raises(KeyboardInterrupt):
+        Traces(store, None).maintain(ANN)
+    assert store.changed == set()

@@ -69,6 +69,7 @@ def test_a_replay_that_breaks_off_goes_on_and_loses_nothing(tmp_path: Path) -> N
     with pytest.raises(UnreachableError):
         send_letters(plan_replay(letters, replayed(log), NOW), door, log, "eva")
     assert len(replayed(log)) == 500, "what was stored and not recorded is sent again"
+    assert [entry["outcome"] for entry in log.entries()] == ["begun", "done", "failed"]
     send_letters(plan_replay(letters, replayed(log), NOW), rest := Door(), log, "eva")
     assert {each.value for each in door.sent[:500] + rest.sent} == {each.raw for each in letters}
     assert len(rest.sent) == 700

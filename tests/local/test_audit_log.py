@@ -29,6 +29,18 @@ def test_who_did_what_and_when_is_there_for_its_owner_alone(tmp_path: Path) -> N
     assert (tmp_path / "audit.jsonl").stat().st_mode & 0o777 == 0o600
 
 
+def test_what_takes_long_has_an_entry_when_it_begins_and_one_when_it_ends(tmp_path: Path) -> None:
+    log = log_in(tmp_path)
+    with log.begun("forget", "eva", tenant="default") as entry:
+        assert [each["outcome"] for each in log.entries()] == ["begun"]
+        entry["receipt"] = {}
+    with pytest.raises(ValueError, match="no"), log.begun("forget", "eva"):
+        raise ValueError("no")
+    assert [(each["outcome"], "receipt" in each) for each in log.entries()] == [
+        ("begun", False), ("done", True), ("begun", False), ("failed", False),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("change", ["edit", "remove", "insert"])
 def test_a_line_that_was_changed_is_found(tmp_path: Path, change: str) -> None:
     log, path = log_in(tmp_path), tmp_path / "audit.jsonl"
