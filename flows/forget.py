@@ -16,7 +16,7 @@ from flows.front_door import FrontDoor
 from flows.inputs import wall_clock
 from flows.places.clickhouse import Tables, Traces, ids_of
 from flows.places.event_log import EventLogMessages, retention_of
-from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool, files_with
+from flows.places.files import UNREADABLE, DeadLetterLines, Recovery, SentLines, Spool, files_with
 from flows.places.place import Place
 from flows.places.redis import ModelTexts, Records
 from flows.settings import Settings
@@ -190,9 +190,12 @@ def verify(stores: Stores, subject: Subject, now: Callable[[], int] = wall_clock
     """Read every store again. Return one line of the receipt for each: what is still held there, and when that was read."""
     found: list[dict[str, Any]] = []
     for place in stores.places:
-        held = len(place.held(subject))
+        rows = place.held(subject)
+        held, unreadable = len(rows), [each["file"] for each in rows if isinstance(each, dict) and UNREADABLE in each]
         line: dict[str, Any] = {"store": place.name, "held": held, "verifiedAt": rfc3339(now())}
-        if held and isinstance(place, Recovery):
+        if unreadable:
+            line["note"] = f"cannot be read; look at it, then remove it: {', '.join(unreadable[:_SHOWN])}"
+        elif held and isinstance(place, Recovery):
             line["note"] = f"the job forgets when it reads the deletion; of old snapshots: {_FOR_MAINTENANCE}"
         elif held and isinstance(place, Traces):
             line["note"] = f"the text of deletions and old files of tables; {_FOR_MAINTENANCE}"

@@ -7,7 +7,7 @@ import pickletools
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import polars as pl
@@ -26,6 +26,8 @@ from state.person.snapshot import SnapshotError
 from state.records.dead_letter import DeadLetter, content_as_json, content_of, decode_line
 from state.records.named import Subject, is_about, is_deletion, letter_is_about
 
+UNREADABLE: Final = "unreadable"
+"""Marks what is held in a file that cannot be read."""
 _BLOCK = 8 * 1024 * 1024
 
 
@@ -93,12 +95,18 @@ class Spool:
         self._data_dir = data_dir
 
     def held(self, subject: Subject) -> list[Any]:
-        """Return the rows, each with the name of its table. A file that is delivered meanwhile holds nothing any more."""
+        """Return the rows, each with the name of its table. A file that is delivered meanwhile holds nothing any more.
+
+        A damaged file stands for what it may hold: nobody can say.
+        """
         found: list[Any] = []
         for path in self._segments():
             try:
                 segment = read_segment(path)
-            except (FileNotFoundError, SegmentDamaged):
+            except FileNotFoundError:
+                continue
+            except SegmentDamaged:
+                found.append({"file": path.name, UNREADABLE: True})
                 continue
             for table, frames in segment.frames.items():
                 for frame in frames:
@@ -106,9 +114,12 @@ class Spool:
         return found
 
     def erase(self, subject: Subject) -> None:
-        """Write the files again without the rows. Only while no job runs."""
+        """Write the files again without the rows, but for damaged ones. Only while no job runs."""
         for path in self._segments():
-            segment = read_segment(path)
+            try:
+                segment = read_segment(path)
+            except SegmentDamaged:
+                continue
             if not any(frame.filter(_about(frame, subject)).height for frames in segment.frames.values() for frame in frames):
                 continue
             writer = SegmentWriter(path.with_suffix(".tmp"))
@@ -235,7 +246,10 @@ def _about(frame: pl.DataFrame, subject: Subject) -> pl.Expr:
     if "user_id" in frame.columns and "tenant_id" in frame.columns:
         return (pl.col("tenant_id") == subject.tenant) & pl.col("user_id").is_in(list(subject.ids))
     if "user_ids" in frame.columns:
-        return pl.col("user_ids").list.eval(pl.element().is_in(list(subject.ids))).list.any()
+        mine = pl.col("user_ids").list.eval(pl.element().is_in(list(subject.ids))).list.any()
+        if "tenant_ids" in frame.columns:
+            mine &= (pl.col("tenant_ids").list.len() == 0) | pl.col("tenant_ids").list.contains(subject.tenant)
+        return mine
     return pl.lit(value=False)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows import forget
-from flows.forget import ForgetError, Stores, has_taken, is_known, receipt, refuse_while_running
+from flows.forget import ForgetError, Stores, erase, has_taken, is_known, receipt, refuse_while_running, verify
 from flows.places.clickhouse import Traces
-from flows.places.files import Recovery, SentLines
+from flows.places.files import Recovery, SentLines, Spool
 from flows.settings import load_settings
 from local.data_dir import DataDir
 from sinks.redis.record import Deleted
@@ -104,3 +105,14 @@ def test_an_interrupt_leaves_no_table_with_the_settings_of_maintenance(fails_at:
     with pytest.raises(KeyboardInterrupt):
         Traces(store, None).maintain(ANN)
     assert store.changed == set()
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_a_damaged_file_of_the_spool_counts_as_held_and_the_receipt_names_it(stores: Stores) -> None:
+    (stores.data_dir.spool / "rejected").mkdir()
+    (stores.data_dir.spool / "rejected" / "00001.ready").write_bytes(b"u-17 garbage")
+    with_spool = dataclasses.replace(stores, places=(Spool(stores.data_dir), *stores.places))
+    erase(with_spool, ANN)
+    line = verify(with_spool, ANN)[0]
+    assert (line["store"], line["held"]) == ("spool", 1)
+    assert "00001.ready" in line["note"]

@@ -136,16 +136,19 @@ def test_rows_in_the_spool_go_and_the_rest_of_the_file_stays(data_dir: DataDir) 
     rows = [("default", "ann-who-leaves"), ("default", "ben-who-stays"), ("other", "ann-who-leaves"), ("default", "cookie-of-ann")]
     writer.add("events", pl.DataFrame(rows, schema=["tenant_id", "user_id"], orient="row"))
     writer.add("dead_letters", pl.DataFrame({"raw": ["a", "b"], "user_ids": [["cookie-of-ann", "x"], ["y"]]}))
+    tenants = pl.Series([["other"], [], ["default", "x"]], dtype=pl.List(pl.String))
+    writer.add("dead_letters", pl.DataFrame({"raw": ["o", "p", "q"], "user_ids": [["cookie-of-ann"]] * 3, "tenant_ids": tenants}))
     writer.add("step_metrics_1m", pl.DataFrame({"count": [1]}))
     writer.erase(Erase("default", "dee", 7))
     writer.finish(path)
     place = Spool(data_dir)
-    assert [each["table"] for each in place.held(ANN)] == ["events", "events", "dead_letters"]
+    assert [each["table"] for each in place.held(ANN)] == ["events", "events", "dead_letters", "dead_letters", "dead_letters"]
     place.erase(ANN)
     assert place.held(ANN) == []
     left = read_segment(path)
     assert left.frames["events"][0].rows() == rows[1:3]
     assert (left.frames["dead_letters"][0]["raw"].to_list(), left.frames["step_metrics_1m"][0].height) == (["b"], 1)
+    assert left.frames["dead_letters"][1]["raw"].to_list() == ["o"], "a letter of another tenant"
     assert left.erasures == [Erase("default", "dee", 7)]
 
 
