@@ -91,7 +91,11 @@ def compact(state: Path) -> int:
                     with part:
                         removed += part.execute(_REPLACED).rowcount
                 part.execute("VACUUM")
-                part.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                (busy, _, _) = part.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if busy:
+                    raise DataDirError(
+                        f"Another program reads the recovery store {state} and keeps what was removed; end it and try again."
+                    )
     except sqlite3.Error as error:
         raise DataDirError(f"The recovery store {state} cannot be compacted ({error}); free disk space and try again.") from error
     return removed

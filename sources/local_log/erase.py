@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from sources.errors import LogError
 from sources.local_log.reader import LogReader
 from sources.local_log.store import Record, Store
 
@@ -18,6 +20,9 @@ ERASED: Final = Record(b"", b"", ((ERASED_HEADER, b""),))
 """What stands in place of a message."""
 _ROWS: Final = 50
 """Rows that one transaction looks at: appends wait for it."""
+_TRY_MS: Final = 200
+_TRIES: Final = 20
+_PAUSE_S: Final = 0.25
 
 _DECODER: Final = msgspec.msgpack.Decoder(list[Record])
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -31,7 +36,8 @@ def is_erased(record: Record) -> bool:
 def erase(directory: Path, concerned: Callable[[Record], bool]) -> int:
     """Erase every message that is ``concerned``, and return how many. Others may append and read meanwhile.
 
-    The old bytes are overwritten in the file, and the write-ahead log is emptied, where no reader needs it. Raises ``LogError``.
+    The old bytes are overwritten in the file, and the write-ahead log is emptied. Raises ``LogError``, also where a reader
+    keeps it from that.
     """
     reader = LogReader(directory)
     partitions = reader.identity.partitions
@@ -46,8 +52,7 @@ def erase(directory: Path, concerned: Callable[[Record], bool]) -> int:
                 with store.transaction() as database:
                     first, found = _erase_rows(database, partition, first, concerned)
                     erased += found
-        with store.writing():  # a checkpoint and a commit must not run at once
-            store.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _empty_write_ahead_log(store)
     finally:
         store.close()
     return erased
@@ -59,9 +64,23 @@ def remove_old_bytes(directory: Path) -> None:
     try:
         with store.writing():
             store.database.execute("VACUUM")
-            store.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _empty_write_ahead_log(store)
     finally:
         store.close()
+
+
+def _empty_write_ahead_log(store: Store) -> None:
+    """Try until no reader needs it. Appends wait for a try only, which is short."""
+    with store.errors_as_sentences():
+        store.database.execute(f"PRAGMA busy_timeout = {_TRY_MS}")
+    for tried in range(_TRIES):
+        if tried:
+            time.sleep(_PAUSE_S)
+        with store.writing():  # a checkpoint and a commit must not run at once
+            (busy, _, _) = store.database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy:
+            return
+    raise LogError(f"A reader keeps erased messages in the write-ahead log of {store.directory}; end it, then repeat the command.")
 
 
 def _erase_rows(database: sqlite3.Connection, partition: int, after: int, concerned: Callable[[Record], bool]) -> tuple[int | None, int]:

@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ import pytest
 from flows.places.event_log import EventLogMessages, in_words
 from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool, files_with
 from flows.places.ids_in_bytes import as_values, as_words
-from local.data_dir import DataDir
+from local.data_dir import DataDir, DataDirError
 from local.recovery_store import compact, snapshots_with
 from sinks.clickhouse.segment import SegmentWriter, read_segment
 from sinks.dead_letters.file import DeadLetterFile
 from sources.batching import BatchPolicy
+from sources.errors import LogError
 from sources.files.sent_file import Sent, append_sent, read_sent
 from sources.local_log.log import EventLog, Record
 from sources.local_log.source import LocalLogSource
@@ -112,6 +114,25 @@ def test_messages_of_the_local_log_go_and_their_offsets_stay(tmp_path: Path) -> 
     assert b"cookie-of-ann" not in bytes_left
 
 
+def test_a_reader_that_keeps_the_write_ahead_log_is_named_and_appends_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.local_log.erase._TRY_MS", 1)
+    monkeypatch.setattr("sources.local_log.erase._PAUSE_S", 0.0)
+    directory = tmp_path / "log"
+    with EventLog(directory, partitions=1, retention=None, now=lambda: NOW) as log:
+        log.append([Record(b"k", each) for each in MESSAGES])
+        place = EventLogMessages(directory)
+        with closing(sqlite3.connect(directory / "events.db", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM p0").fetchone()
+            with pytest.raises(LogError, match="A reader keeps"):
+                place.erase(ANN)
+            with pytest.raises(LogError, match="A reader keeps"):
+                place.maintain(ANN)
+            log.append([Record(b"k", event("cyd"))])
+        place.erase(ANN)
+        assert b"cookie-of-ann" not in b"".join(path.read_bytes() for path in directory.iterdir())
+
+
 def test_the_search_of_every_byte_passes_over_what_stays_in_logs_and_nothing_else(data_dir: DataDir) -> None:
     with EventLog(data_dir.event_log, partitions=1, retention=None, now=lambda: NOW) as log:
         log.append([Record(b"k", each) for each in MESSAGES])
@@ -179,6 +200,17 @@ def test_old_snapshots_go_with_their_bytes_and_the_newest_stay(data_dir: DataDir
         ("b", b"cookie-of-ben"),
     ]
     assert compact(data_dir.state) == 0
+
+
+def test_a_reader_that_keeps_removed_snapshots_is_told(data_dir: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    recovery(data_dir.state)
+    connect = sqlite3.connect
+    monkeypatch.setattr("local.recovery_store.sqlite3.connect", lambda path: connect(path, timeout=0.01))
+    with closing(connect(data_dir.state / "part-0.sqlite3", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM snaps").fetchone()
+        with pytest.raises(DataDirError, match="Another program reads"):
+            compact(data_dir.state)
 
 
 def test_a_store_in_parts_on_several_machines_keeps_its_snapshots(data_dir: DataDir) -> None:
