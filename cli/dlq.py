@@ -47,7 +47,7 @@ def _patch(text: str | None) -> str | None:
     try:
         content = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
         patch = json.loads(content)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise typer.BadParameter(f"the patch cannot be read ({error}); give a JSON object, or @FILE.") from None
     if not isinstance(patch, dict):
         raise typer.BadParameter('the patch must be a JSON object, like \'{"eventType": "page_view"}\'.')
@@ -225,22 +225,21 @@ def replay(
 def _tell(wanted: Sequence[Planned], skipped: Sequence[Planned], sent: int, door: Any, by: str, *, as_json: bool, dry_run: bool) -> None:
     from rich.text import Text
 
-    from reports.render import lines, out, print_json
+    from reports.render import lines, out
     from reports.safe_text import plain
     from state.quantity import count
 
     if as_json:
-        print_json(
-            {
-                "sent": sent,
-                "sentTo": door.where,
-                "live": door.live,
-                "by": by,
-                "dryRun": dry_run,
-                "letters": [_planned_as_json(each) for each in wanted],
-                "skipped": [{"id": each.letter.id, "because": each.skipped} for each in skipped],
-            }
-        )
+        answer = {
+            "sent": sent,
+            "sentTo": door.where,
+            "live": door.live,
+            "by": by,
+            "dryRun": dry_run,
+            "letters": [_planned_as_json(each) for each in wanted],
+            "skipped": [{"id": each.letter.id, "because": each.skipped} for each in skipped],
+        }
+        out().out(json.dumps(answer, allow_nan=False), highlight=False)  # values of messages may be nested too deep for Python code
         return
     when = "the job reads it as soon as it runs" if door.live else "the next run on a file takes it before it reads on"
     if not wanted:
@@ -286,6 +285,11 @@ def _value(value: object) -> str:
     return "(absent)" if value is ABSENT else json.dumps(value, ensure_ascii=False)
 
 
+def _finite(value: object) -> Any:
+    """``value`` with null for numbers that JSON has not."""
+    return json.loads(json.dumps(value), parse_constant=lambda _name: None)
+
+
 def _planned_as_json(each: Planned) -> dict[str, Any]:
     return {
         "id": each.letter.id,
@@ -296,7 +300,9 @@ def _planned_as_json(each: Planned) -> dict[str, Any]:
             {
                 "path": change.path,
                 **{
-                    name: value for name, value in (("before", change.before), ("after", change.after)) if type(value).__name__ != "_Absent"
+                    name: _finite(value)
+                    for name, value in (("before", change.before), ("after", change.after))
+                    if type(value).__name__ != "_Absent"
                 },
             }
             for change in each.changes

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from state.events import peek_person
 from state.merge_patch import Change, changes, merge_patch
 from state.records.dead_letter import DeadLetter
+
+_SPARE_LEVELS: Final = 50
 
 
 class CannotEditError(Exception):
@@ -36,15 +38,23 @@ def edit_letter(letter: DeadLetter, patch: Mapping[str, Any]) -> Edited:
             raise CannotEditError("it is not a JSON object")
         after = merge_patch(before, patch)
         raw = json.dumps(after, allow_nan=False, separators=(",", ":")).encode()
+        found = changes(before, after)
+        _check_depth([(change.before, change.after) for change in found])
     except (ValueError, RecursionError) as error:
         raise CannotEditError("it is not JSON that can be written again") from error
-    found = changes(before, after)
     if not found:
         return Edited(letter, [])
     key, was, now = letter.key, peek_person(letter.raw), peek_person(raw)
     if was is not None and now is not None and key == was[1].encode("utf-8", "surrogatepass"):
         key = now[1].encode("utf-8", "surrogatepass")
     return Edited(msgspec.structs.replace(letter, raw=raw, key=key), found)
+
+
+def _check_depth(value: object) -> None:
+    """Raise ``RecursionError`` for what could not be written as JSON a few levels deeper, as reports do."""
+    for _ in range(_SPARE_LEVELS):
+        value = [value]
+    json.dumps(value, default=repr)
 
 
 def _refuse(constant: str) -> None:

@@ -111,6 +111,25 @@ def test_a_patch_is_shown_then_sent_and_recorded(directory: DataDir, inside: Ins
     assert audited["faults"] == []
 
 
+def test_a_message_nested_however_deep_is_mended_or_refused(tmp_path: Path, inside: Inside) -> None:
+    made, depths = DataDir.create(tmp_path / ".onramp"), (600, *range(820, 1_010, 10))
+    raws = [line(depth)[:-15] + b"[" * depth + b"]" * depth + b"}" for depth in depths] + [line(2_000)[:-15] + b"1e999}"]
+    raws += [line(3_000)[:-15] + b'{"a":' * depth + b"1" + b"}" * depth + b"}" for depth in (300, 950)]
+    letters = [letter(number, raw) for number, raw in enumerate(raws)]
+    made.dead_letters.write_bytes(b"".join(map(encode_line, letters)))
+    for patch in ('{"payload": null}', '{"eventType": "page_view"}'):
+        done = inside("dlq", "replay", "--edit", patch, "--dry-run", "--json", cwd=tmp_path)
+        assert done.code == 0, done.err
+        changed = {each["id"]: each["changes"][0] for each in done.json["letters"]}
+        assert len(changed) + len(done.json["skipped"]) == len(letters)
+        assert letters[0].id in changed
+        assert inside("dlq", "replay", "--edit", patch, "--dry-run", cwd=tmp_path).code == 0
+        if "payload" in patch:
+            assert str(changed[letters[0].id]["before"]).count("[") == 600
+            assert changed[letters[-3].id] == {"path": "payload", "before": None}
+    assert inside("dlq", "replay", "--edit", '{"a":' * 1_000 + "1" + "}" * 1_000, cwd=tmp_path).code == 2
+
+
 def test_letters_are_sent_as_they_are_by_id(directory: DataDir, inside: Inside) -> None:
     cwd = directory.path.parent
     result = inside("dlq", "replay", LETTERS[1].id, LETTERS[0].id, "--limit", "1", "--yes", cwd=cwd)
