@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from state.times import rfc3339
 
-_TAIL: Final = 1024 * 1024
-"""No entry is longer: a replay is written in parts."""
+_TAIL: Final = 64 * 1024
+"""Bytes that are read first to find the last line; twice as many each time that it is longer."""
 
 Entry = dict[str, Any]
 
@@ -65,9 +65,7 @@ class AuditLog:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 size = os.fstat(descriptor).st_size
-                tail = os.pread(descriptor, _TAIL, max(0, size - _TAIL))
-                whole, _, torn = tail.rpartition(b"\n")
-                last = torn or whole.rpartition(b"\n")[2]  # a power cut may have torn a line; it stays, as one that is no entry
+                last, torn = _last_line(descriptor, size)
                 link = _link(last) if size else ""
                 entry = {"at": rfc3339(self._now()), "by": by, "action": action, "outcome": outcome, **what, "link": link}
                 left = memoryview((b"\n" if torn else b"") + json.dumps(entry).encode() + b"\n")
@@ -112,6 +110,15 @@ class AuditLog:
             return []
         except OSError as error:
             raise AuditError(f"The audit log {self._path} cannot be read ({error.strerror}).") from error
+
+
+def _last_line(descriptor: int, size: int) -> tuple[bytes, bytes]:
+    """The last line without its newline, and again where it has none: a power cut tore it, and it stays, as one that is no entry."""
+    reach, tail = _TAIL, b""
+    while len(tail) < size and tail.count(b"\n") < 2:
+        tail, reach = os.pread(descriptor, reach, max(0, size - reach)), 2 * reach
+    whole, _, torn = tail.rpartition(b"\n")
+    return torn or whole.rpartition(b"\n")[2], torn
 
 
 def _link(line: bytes) -> str:

@@ -66,6 +66,19 @@ def test_half_a_line_of_a_power_cut_costs_no_later_entry(tmp_path: Path) -> None
     assert log.faults() == ["line 2 is no entry"]
 
 
+@pytest.mark.parametrize("size", [10, 65_400, 65_536, 3_000_000])
+def test_an_entry_of_any_length_is_followed_by_a_sound_one(tmp_path: Path, size: int) -> None:
+    log, path = log_in(tmp_path), tmp_path / "audit.jsonl"
+    for number in range(2):
+        log.append("export", "eva", number=number, long="x" * size)
+    assert log.faults() == []
+    with path.open("ab") as file:
+        file.write(b"x" * size)
+    log.append("export", "eva")
+    log.append("export", "eva")
+    assert log.faults() == ["line 3 is no entry"]
+
+
 def append_many(directory: Path, by: str) -> None:
     log = log_in(directory)
     for number in range(25):
