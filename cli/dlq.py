@@ -209,7 +209,8 @@ def replay(
     letters = _read(settings, reason, since)
     if letter_ids:
         letters = _chosen(letters, letter_ids)
-    planned = plan_replay(letters, _replayed(settings), wall_clock(), patch, again=again)
+    topic = settings.kafka_topic if settings.kafka_brokers is not None else None
+    planned = plan_replay(letters, _replayed(settings), wall_clock(), patch, again=again, topic=topic)
     wanted = [each for each in planned if not each.skipped][:limit]
     skipped = [each for each in planned if each.skipped]
     door = FrontDoor(settings)
@@ -263,7 +264,7 @@ def _preview(wanted: Sequence[Planned], skipped: Sequence[Planned], *, edited: b
     console = out()
     for each in wanted if edited else wanted[:_PREVIEWED]:
         verdict = "would be accepted" if not each.verdict else f"would be rejected again: {each.verdict}"
-        lines(console, Text(f"{each.letter.id}  {each.letter.reason}, {verdict}"))
+        lines(console, Text(f"{each.letter.id}  {plain(each.letter.reason)}, {plain(verdict)}"))
         for change in each.changes:
             lines(console, Text(f"  - {plain(change.path)}: {plain(shortened(_value(change.before), _WIDTH))}"))
             lines(console, Text(f"  + {plain(change.path)}: {plain(shortened(_value(change.after), _WIDTH))}"))

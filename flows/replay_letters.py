@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -56,13 +56,26 @@ def replayed(log: AuditLog) -> dict[str, str]:
 
 
 def plan_replay(
-    letters: Sequence[DeadLetter], done: Mapping[str, str], now: int, patch: Mapping[str, Any] | None = None, *, again: bool = False
+    letters: Iterable[DeadLetter],
+    done: Mapping[str, str],
+    now: int,
+    patch: Mapping[str, Any] | None = None,
+    *,
+    again: bool = False,
+    topic: str | None = None,
 ) -> list[Planned]:
-    """Return what to do with each letter. ``done`` is what ``replayed`` returned; with ``again`` it does not matter. Pure."""
-    return [_plan(letter, done, now, patch, again=again) for letter in letters]
+    """Return what to do with each letter. ``done`` is what ``replayed`` returned; with ``again`` it does not matter. Pure.
+
+    ``topic`` is the topic that a job on Kafka reads: jobs of several topics may share that of dead letters, and each gets its own back.
+    """
+    return [_plan(letter, done, now, patch, again=again, topic=topic) for letter in letters]
 
 
-def _plan(letter: DeadLetter, done: Mapping[str, str], now: int, patch: Mapping[str, Any] | None, *, again: bool) -> Planned:
+def _plan(
+    letter: DeadLetter, done: Mapping[str, str], now: int, patch: Mapping[str, Any] | None, *, again: bool, topic: str | None
+) -> Planned:
+    if topic is not None and letter.topic != topic:
+        return Planned(letter, letter, skipped=f"it comes from the topic {letter.topic}; replay it with ONRAMP_KAFKA_TOPIC set to that")
     if letter.id in done and not again:
         return Planned(letter, letter, skipped=f"replayed {done[letter.id]}")
     if letter.whole_bytes:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from local.data_dir import DataDir
@@ -128,6 +129,20 @@ def test_a_message_nested_however_deep_is_mended_or_refused(tmp_path: Path, insi
             assert str(changed[letters[0].id]["before"]).count("[") == 600
             assert changed[letters[-3].id] == {"path": "payload", "before": None}
     assert inside("dlq", "replay", "--edit", '{"a":' * 1_000 + "1" + "}" * 1_000, cwd=tmp_path).code == 2
+
+
+def test_a_reason_in_a_file_that_others_may_write_is_shown_harmless(tmp_path: Path, inside: Inside) -> None:
+    made = DataDir.create(tmp_path / ".onramp")
+    made.dead_letters.write_bytes(encode_line(msgspec.structs.replace(LETTERS[0], reason=HOSTILE, detail=HOSTILE, topic=HOSTILE)))
+    for arguments in (
+        ("replay", "--dry-run"),
+        ("list",),
+        ("stats",),
+        ("show", json.loads(inside("dlq", "list", "--json", cwd=tmp_path).out)["letters"][0]["id"]),
+    ):
+        printed = inside("dlq", *arguments, cwd=tmp_path)
+        assert printed.code == 0, printed.err
+        assert not set(printed.out) & {"\x1b", "\x07", "\u202e"}, arguments
 
 
 def test_letters_are_sent_as_they_are_by_id(directory: DataDir, inside: Inside) -> None:

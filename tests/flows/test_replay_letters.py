@@ -92,6 +92,12 @@ def test_mended_letters_are_judged_before_they_are_sent(tmp_path: Path) -> None:
     assert "page_view" not in (tmp_path / "audit.jsonl").read_text(), "what a message says is nobody's business here"
 
 
+def test_a_letter_of_another_topic_does_not_go_to_the_topic_of_this_job() -> None:
+    mine, other = plan_replay([letter(1), letter(2, topic="orders")], {}, NOW, topic="onboarding.events")
+    assert (mine.skipped, "from the topic orders" in other.skipped) == ("", True)
+    assert [each.skipped for each in plan_replay([letter(1), letter(2, topic="events.jsonl")], {}, NOW)] == ["", ""]
+
+
 def test_a_message_for_another_user_does_not_go_to_the_old_partition(tmp_path: Path) -> None:
     mended = plan_replay([letter(1, event(1, userId="undefined"), key=b"undefined")], {}, NOW, {"userId": "ann"})
     send_letters(mended, door := Door(), log_in(tmp_path), "eva", {"userId": "ann"})
