@@ -10,6 +10,7 @@ import typer
 from cli.dlq import moment_of
 from cli.options import CatalogOption, DataDirOption, JsonOption, TenantOption
 from cli.run import readable
+from cli.who_and_where import ByOption
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -39,13 +40,14 @@ def replay(
     into: _IntoOption = None,
     input_path: _InputOption = None,
     catalog: CatalogOption = None,
+    by: ByOption = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
     """Rebuild a user from the log and show what differs from the live progress, or run a range of the log again into files.
 
     Neither changes anything that apps or analysts read. Which arm was drawn depends on all users, so it is not compared. In a range
-    everybody begins anew. Exits with 1 if the rebuilt user differs.
+    everybody begins anew. The audit log records files, because they hold data about people. Exits with 1 if the rebuilt user differs.
 
     \b
     Example:  onramp replay --user u-17
@@ -65,7 +67,7 @@ def replay(
     if user is not None:
         _rebuild(settings, tenant, user, input_path, as_json=as_json)
     elif into is not None:
-        _rerun(settings, moment_of(since), moment_of(to), into, input_path, as_json=as_json)
+        _rerun(settings, moment_of(since), moment_of(to), into, input_path, by, as_json=as_json)
 
 
 def _rebuild(settings: Settings, tenant: str, user: str, input_path: Path | None, *, as_json: bool) -> None:
@@ -122,11 +124,19 @@ def _value(value: Any) -> Any:
     return None if value is ABSENT else value
 
 
-def _rerun(settings: Settings, since: int | None, to: int | None, into: Path, input_path: Path | None, *, as_json: bool) -> None:
+def _rerun(
+    settings: Settings, since: int | None, to: int | None, into: Path, input_path: Path | None, by: str | None, *, as_json: bool
+) -> None:
+    from cli.who_and_where import audit_log, login_name
     from flows.replay import rerun
     from reports.render import out, print_json, table
+    from state.times import rfc3339_or_none
 
-    written = rerun(settings, _keys(settings), since, to, into, input_path)
+    who, keys = login_name(by), _keys(settings)
+    span = {name: None if at is None else rfc3339_or_none(at) for name, at in (("from", since), ("to", to))}
+    with audit_log(settings).of("replay", who, **span) as entry:  # the files hold data about people
+        written = rerun(settings, keys, since, to, into, input_path)
+        entry["lines"] = written
     if as_json:
         print_json({"into": str(into), "lines": written})
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -150,13 +151,14 @@ def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, 
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise ReplayError(f"{into} exists already; name a new directory with --into.")
     into.mkdir(parents=True, exist_ok=True, mode=0o700)
+    into.chmod(0o700)  # one that was there, too: the files hold data about people
     plan, written = Plan(load_catalog(settings.catalog)), dict[str, int]()
     with ExitStack() as stack:
         files: dict[str, IO[bytes]] = {}
 
         def put(name: str, line: bytes) -> None:
             if name not in files:
-                files[name] = stack.enter_context((into / f"{name}.jsonl").open("wb"))
+                files[name] = stack.enter_context(open(into / f"{name}.jsonl", "wb", opener=_private))
             files[name].write(line)
             written[name] = written.get(name, 0) + 1
 
@@ -177,6 +179,10 @@ def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, 
 
         _run(settings, keys, plan, input_path, in_range, until, take_effect, take_row, take_letter)
     return written
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _run(

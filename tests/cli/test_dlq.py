@@ -154,6 +154,18 @@ def test_letters_are_sent_as_they_are_by_id(directory: DataDir, inside: Inside) 
     assert inside("audit", cwd=cwd).out.count("dlq.replay") == 2
 
 
+def test_a_replay_into_files_is_recorded(tmp_path: Path, inside: Inside) -> None:
+    made = DataDir.create(tmp_path / ".onramp")
+    source = tmp_path / "events.jsonl"
+    source.write_bytes(line(1, eventType="page_view") + b"\n")
+    done = inside("replay", "--from", "2026-01-05T00:00:00Z", "--into", "out", "--input", source, "--by", "eva", "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    (entry,) = [json.loads(each) for each in made.audit.read_bytes().splitlines()]
+    assert (entry["action"], entry["by"], entry["from"], entry["to"]) == ("replay", "eva", "2026-01-05T00:00:00.000Z", None)
+    assert entry["lines"] == done.json["lines"]
+    assert entry["lines"]["events"] == 1
+
+
 def test_a_log_that_was_changed_is_said(directory: DataDir, inside: Inside) -> None:
     cwd = directory.path.parent
     inside("dlq", "replay", LETTERS[0].id, "--yes", cwd=cwd)

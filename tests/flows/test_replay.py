@@ -76,11 +76,13 @@ def test_a_range_of_the_local_log_is_run_into_files_of_a_new_directory(tmp_path:
                 now[0] = next(times)
                 events.append([Record((peek_person(item.value) or ("", "none"))[1].encode(), item.value)])
     settings, into = load_settings(data_dir=tmp_path / "d", event_log=tmp_path / "log"), tmp_path / "out" / "monday"
+    into.mkdir(parents=True, mode=0o755)
     lines = rerun(settings, KEYS, MONDAY + HOUR, MONDAY + 3 * HOUR, into, None)
     people = [json.loads(line) for line in (into / "people.jsonl").read_bytes().splitlines()]
     assert {row["user_id"] for row in people} == {"user-1", "user-2"}
     assert (lines["events"], lines["rejected"]) == (2, 2)
     assert lines == {path.stem: len(path.read_bytes().splitlines()) for path in into.iterdir()}
+    assert {path.stat().st_mode & 0o077 for path in (into, *into.iterdir())} == {0}, "nobody else may read data about people"
     assert not (tmp_path / "d").exists(), "the job's own directory is as it was"
     with pytest.raises(ReplayError, match="exists already"):
         rerun(settings, KEYS, None, None, into, None)
