@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,16 +88,25 @@ def list_letters(
     \b
     Example:  onramp dlq list --reason bad_payload --since 24h
     """
+    import heapq
+
+    from flows.dead_letters import when_logged
     from reports.render import out, print_json, table
 
-    settings = _settings(data_dir)
-    letters, done = _read(settings, reason, since), _replayed(settings)
-    shown = letters[::-1][: limit or _SHOWN]
+    settings, total = _settings(data_dir), 0
+
+    def counted() -> Iterator[DeadLetter]:
+        nonlocal total
+        for letter in _read(settings, reason, since):
+            total += 1
+            yield letter
+
+    shown, done = heapq.nlargest(limit or _SHOWN, counted(), key=when_logged), _replayed(settings)
     if as_json:
-        print_json({"total": len(letters), "letters": [_summary(letter, done) for letter in shown]})
+        print_json({"total": total, "letters": [_summary(letter, done) for letter in shown]})
         return
     console = out()
-    if not letters:
+    if not total:
         from flows.dead_letters import where_dead_letters_are
 
         console.print(f"No rejected message in {where_dead_letters_are(settings)}.")
@@ -115,8 +124,8 @@ def list_letters(
         for letter in shown
     ]
     console.print(table(("id", "logged", "reason", "~place", ">attempts", "replayed", "~message"), rows))
-    if len(shown) < len(letters):
-        console.print(f"{len(letters) - len(shown):,} more; --limit shows them.")
+    if len(shown) < total:
+        console.print(f"{total - len(shown):,} more; --limit shows them.")
 
 
 def show(letter_id: _IdArgument, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
@@ -129,7 +138,9 @@ def show(letter_id: _IdArgument, as_json: JsonOption = False, data_dir: DataDirO
     from reports.safe_text import plain
 
     settings = _settings(data_dir)
-    (letter,) = _chosen(_read(settings, None, None), [letter_id])
+    letter = next((each for each in _read(settings, None, None) if each.id == letter_id), None)
+    if letter is None:
+        raise _no_letter(letter_id)
     done = _replayed(settings)
     if as_json:
         print_json(_whole(letter, done))
@@ -147,27 +158,35 @@ def stats(reason: _ReasonOption = None, since: _SinceOption = None, as_json: Jso
     \b
     Example:  onramp dlq stats --since 7d
     """
+    from collections import Counter
+
+    from flows.dead_letters import when_logged
     from reports.render import out, print_json, table
 
     settings = _settings(data_dir)
     done = _replayed(settings)
-    groups: dict[str, list[DeadLetter]] = {}
+    letters, again, attempts = Counter[str](), Counter[str](), Counter[str]()
+    first, last = dict[str, tuple[Any, ...]](), dict[str, tuple[Any, ...]]()
     for letter in _read(settings, reason, since):
-        groups.setdefault(letter.reason, []).append(letter)
+        name, at = letter.reason, (when_logged(letter), _moment(letter), letter.id)
+        letters[name] += 1
+        again[name] += letter.id in done
+        attempts[name] = max(attempts[name], letter.attempts)
+        first[name], last[name] = min(first.get(name, at), at), max(last.get(name, at), at)
     found = [
         {
             "reason": name,
-            "letters": len(group),
-            "replayed": sum(letter.id in done for letter in group),
-            "mostAttempts": max(letter.attempts for letter in group),
-            "first": _moment(group[0]),
-            "last": _moment(group[-1]),
-            "example": group[-1].id,
+            "letters": times,
+            "replayed": again[name],
+            "mostAttempts": attempts[name],
+            "first": first[name][1],
+            "last": last[name][1],
+            "example": last[name][2],
         }
-        for name, group in sorted(groups.items(), key=lambda item: -len(item[1]))
+        for name, times in letters.most_common()
     ]
     if as_json:
-        print_json({"total": sum(len(group) for group in groups.values()), "reasons": found})
+        print_json({"total": letters.total(), "reasons": found})
         return
     columns = ("reason", ">letters", ">replayed", ">most attempts", "first", "last", "example")
     out().print(table(columns, [tuple(row.values()) for row in found]))
@@ -197,6 +216,7 @@ def replay(
     """
     from cli.demo_dir import refuse_demo
     from cli.who_and_where import audit_log, confirm, login_name
+    from flows.dead_letters import when_logged
     from flows.front_door import FrontDoor
     from flows.inputs import wall_clock
     from flows.replay_letters import plan_replay, send_letters
@@ -206,9 +226,7 @@ def replay(
     refuse_demo(settings)
     name = login_name(by)
     patch = None if edit is None else json.loads(edit)
-    letters = _read(settings, reason, since)
-    if letter_ids:
-        letters = _chosen(letters, letter_ids)
+    letters = sorted(_chosen(_read(settings, reason, since), letter_ids), key=when_logged)
     topic = settings.kafka_topic if settings.kafka_brokers is not None else None
     planned = plan_replay(letters, _replayed(settings), wall_clock(), patch, again=again, topic=topic)
     wanted = [each for each in planned if not each.skipped][:limit]
@@ -321,15 +339,15 @@ def _settings(data_dir: Path | None) -> Settings:
     return for_reading(found) if found is settings else found
 
 
-def _read(settings: Settings, reason: str | None, since: str | None) -> list[DeadLetter]:
+def _read(settings: Settings, reason: str | None, since: str | None) -> Iterator[DeadLetter]:
     from flows.dead_letters import read_dead_letters
 
     earliest = moment_of(since)
-    return [
+    return (
         letter
         for letter in read_dead_letters(settings)
         if (reason is None or letter.reason == reason) and (earliest is None or letter.log_time >= earliest)
-    ]
+    )
 
 
 def _replayed(settings: Settings) -> dict[str, str]:
@@ -339,13 +357,19 @@ def _replayed(settings: Settings) -> dict[str, str]:
     return replayed(audit_log(settings, create=False))
 
 
-def _chosen(letters: list[DeadLetter], ids: Sequence[str]) -> list[DeadLetter]:
-    """The letters with these ids. Refuses, as wrong usage, an id that there is not."""
-    known = {letter.id: letter for letter in letters}
-    for each in ids:
-        if each not in known:
-            raise typer.BadParameter(f"there is no letter {each!r} among them; `onramp dlq list` shows their ids.", param_hint="'ID'")
-    return [letter for letter in letters if letter.id in set(ids)]
+def _chosen(letters: Iterator[DeadLetter], ids: Sequence[str] | None) -> Iterator[DeadLetter]:
+    """The letters with these ids, or all. Refuses, as wrong usage, an id that there is not."""
+    missing = dict.fromkeys(ids or ())
+    for letter in letters:
+        if not ids or letter.id in missing:
+            missing.pop(letter.id, None)
+            yield letter
+    for each in missing:
+        raise _no_letter(each)
+
+
+def _no_letter(letter_id: str) -> typer.BadParameter:
+    return typer.BadParameter(f"there is no letter {letter_id!r} among them; `onramp dlq list` shows their ids.", param_hint="'ID'")
 
 
 def _summary(letter: DeadLetter, done: dict[str, str]) -> dict[str, Any]:

@@ -22,14 +22,24 @@ def where_dead_letters_are(settings: Settings) -> str:
     return str(DataDir(settings.data_dir).dead_letters)
 
 
-def read_dead_letters(settings: Settings) -> list[DeadLetter]:
-    """Return every letter once, in the order in which the messages were logged. What is no letter is left out.
+def read_dead_letters(settings: Settings) -> Iterator[DeadLetter]:
+    """Yield every letter once, as they are stored, and keep none: all of them may be too large for the memory. ``when_logged`` sorts them.
 
-    Blocks while the topic is read. Raises ``DataDirError`` where there is no data directory, ``SourceError`` for what cannot be read.
+    What is no letter is left out. Blocks while the topic is read. Raises ``DataDirError`` where there is no data directory, ``SourceError``
+    for what cannot be read.
     """
     found = _in_topic(settings) if settings.kafka_brokers is not None else in_file(DataDir.open(settings.data_dir).dead_letters)
-    once = {letter.id: letter for letter in found}
-    return sorted(once.values(), key=lambda letter: (letter.log_time, letter.topic, letter.partition, letter.offset))
+    seen = set[str]()
+    for letter in found:
+        name = letter.id
+        if name not in seen:
+            seen.add(name)
+            yield letter
+
+
+def when_logged(letter: DeadLetter) -> tuple[int, str, int, int]:
+    """The place of a letter in the order in which the messages were logged."""
+    return letter.log_time, letter.topic, letter.partition, letter.offset
 
 
 def in_file(path: Path) -> Iterator[DeadLetter]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,29 @@ def test_a_message_nested_however_deep_is_mended_or_refused(tmp_path: Path, insi
             assert str(changed[letters[0].id]["before"]).count("[") == 600
             assert changed[letters[-3].id] == {"path": "payload", "before": None}
     assert inside("dlq", "replay", "--edit", '{"a":' * 1_000 + "1" + "}" * 1_000, cwd=tmp_path).code == 2
+
+
+def test_commands_that_read_do_not_hold_all_letters_in_memory(tmp_path: Path, inside: Inside) -> None:
+    made, size, number = DataDir.create(tmp_path / ".onramp"), 100_000, 60
+    letters = [letter(at % 7 * 100 + at, b"x" * size + str(at).encode()) for at in range(number)]
+    made.dead_letters.write_bytes(b"".join(map(encode_line, letters)) + encode_line(letters[0]))
+    newest = max(letters, key=lambda each: each.log_time)
+    commands = (("list", "--limit", "2"), ("stats",), ("show", newest.id))
+    for command in commands:
+        inside("dlq", *command, "--json", cwd=tmp_path)  # imports take memory too
+    found = []
+    tracemalloc.start()
+    try:
+        for command in commands:
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            found.append(inside("dlq", *command, "--json", cwd=tmp_path).json)
+            assert tracemalloc.get_traced_memory()[1] - before < 25 * size, command
+    finally:
+        tracemalloc.stop()
+    assert (found[0]["total"], found[0]["letters"][0]["id"], len(found[0]["letters"])) == (number, newest.id, 2)
+    assert [(each["letters"], each["example"]) for each in found[1]["reasons"]] == [(number, newest.id)]
+    assert found[1]["reasons"][0]["first"] < found[1]["reasons"][0]["last"]
 
 
 def test_a_reason_in_a_file_that_others_may_write_is_shown_harmless(tmp_path: Path, inside: Inside) -> None:
