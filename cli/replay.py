@@ -47,7 +47,7 @@ def replay(
     """Rebuild a user from the log and show what differs from the live progress, or run a range of the log again into files.
 
     Neither changes anything that apps or analysts read. Which arm was drawn depends on all users, so it is not compared. In a range
-    everybody begins anew. The audit log records files, because they hold data about people. Exits with 1 if the rebuilt user differs.
+    everybody begins anew. The audit log records files, because they hold data about users. Exits with 1 if the rebuilt user differs.
 
     \b
     Example:  onramp replay --user u-17
