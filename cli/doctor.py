@@ -22,12 +22,14 @@ def doctor(as_json: JsonOption = False, catalog: CatalogOption = None, data_dir:
     """
     from rich.text import Text
 
+    from cli.failures import say
     from cli.live_job import settings_of_job
     from cli.options import load
     from flows.doctor.checks import checks_of
     from flows.doctor.finding import run_checks
     from reports.render import out, print_json
     from reports.safe_text import plain
+    from state.quantity import count
 
     settings = settings_of_job(load(data_dir=data_dir, catalog=catalog))
     found = run_checks(checks_of(settings))
@@ -41,4 +43,5 @@ def doctor(as_json: JsonOption = False, catalog: CatalogOption = None, data_dir:
             line = Text.assemble((f"{each.status:4} ", _STYLES[each.status]), (f" {each.check}: ", "bold"), said)
             console.print(line, soft_wrap=True)
     if failed:
+        say(f"{count(failed, 'check')} failed; what to do is said beside each.")
         raise typer.Exit(1)

@@ -50,6 +50,7 @@ def forget(
     Example:  onramp forget u-17
               onramp forget u-17 --maintain --yes
     """
+    from cli.failures import say
     from cli.who_and_where import audit_log, confirm, login_name
     from flows import forget as job
     from flows.inputs import wall_clock
@@ -80,6 +81,7 @@ def forget(
             found = entry["receipt"] = job.receipt(stores, subject, lines, by=who, sent_to=sent_to, asked_at=asked_at, taken=taken)
     _print_receipt(found, as_json=as_json)
     if not found["complete"]:
+        say("the user is not forgotten everywhere yet; the receipt says where not, and why.")
         raise typer.Exit(1)
 
 
@@ -97,6 +99,7 @@ def export(
     """
     import json
 
+    from cli.streams import writing
     from cli.who_and_where import audit_log, login_name
     from flows import forget as job
     from flows.inputs import wall_clock
@@ -123,8 +126,12 @@ def export(
             text = json.dumps(json_value(found), indent=2, allow_nan=False, default=str)
             if out is None:
                 console().out(text, highlight=False)
-            else:
-                write_private(out, text.encode() + b"\n")
+                return
+            with writing(str(out)):
+                if out.exists() and not out.is_file():  # a pipe or a device is written to, never replaced
+                    out.write_bytes(text.encode() + b"\n")
+                else:
+                    write_private(out, text.encode() + b"\n")
 
 
 def _settings(data_dir: Path | None) -> Settings:

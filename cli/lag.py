@@ -26,6 +26,7 @@ def lag(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     Example:  onramp lag
               ONRAMP_KAFKA_BROKERS=kafka:9092 onramp lag --json
     """
+    from cli.failures import say
     from cli.live_job import settings_of_job
     from cli.options import load
     from flows.lag import measure_lag, thresholds_of
@@ -40,6 +41,7 @@ def lag(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     else:
         _show(found, colours, thresholds)
     if "red" in colours:
+        say("the job is too far behind, see docs/runbook.md, 'The lag grows'.")
         raise typer.Exit(1)
 
 

@@ -73,6 +73,7 @@ def replay(
 def _rebuild(settings: Settings, tenant: str, user: str, input_path: Path | None, *, as_json: bool) -> None:
     from rich.text import Text
 
+    from cli.failures import say
     from flows import replay as job
     from reports.render import lines, out, print_json
     from reports.safe_text import plain
@@ -107,6 +108,7 @@ def _rebuild(settings: Settings, tenant: str, user: str, input_path: Path | None
             lines(console, Text(f"  live     {plain(each.path or 'progress')}: {plain(_text(each.after))}"))
         lines(console, Text("The live progress is the same." if same else "The live progress differs."))
     if not same:
+        say("the live progress differs from what the log gives.")
         raise typer.Exit(1)
 
 
