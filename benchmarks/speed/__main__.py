@@ -12,16 +12,18 @@ from typing import Any, Final, NamedTuple
 from benchmarks.speed import core, full, growth, idle, latency, scale, short, sinks, start
 from benchmarks.speed.figures import DisagreementError, commit, envelope
 from benchmarks.speed.reference import reference_decode
+from flows.settings import Settings
 
-Options = argparse.Namespace
+_OF_THE_COMMAND: Final = frozenset({"scenario", "normalise", "json", "out"})
+_RECOVERY_PARTITIONS: Final[int] = Settings.model_fields["recovery_partitions"].default
 
 
 class Scenario(NamedTuple):
-    """``run`` measures and returns the results, ``lines`` formats them, ``options`` adds the scenario's own to the parser."""
+    """``options`` adds the scenario's own to the parser, under the names of what ``measure`` takes. ``lines`` formats the results."""
 
     help: str
     options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[Options, Callable[[str], None]], dict[str, Any]]
+    measure: Callable[..., dict[str, Any]]
     lines: Callable[[Mapping[str, Any]], list[str]]
 
 
@@ -31,28 +33,14 @@ def _core_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=int, default=100_000, help="people (default: 100000)")
     parser.add_argument("--partitions", type=int, default=6, help="partitions of the topic (default: 6)")
     parser.add_argument("--epoch", type=float, default=5.0, help="seconds between snapshots or commits (default: 5)")
-    parser.add_argument("--recovery-partitions", type=int, default=128, help="files of the recovery store (default: 128)")
+    parser.add_argument(
+        "--recovery-partitions", type=int, default=_RECOVERY_PARTITIONS, help="files of the recovery store (default: as the job)"
+    )
     parser.add_argument("--log-rate", type=float, default=100.0, help="events a second of log time (default: 100)")
     parser.add_argument("--fold", choices=("small", "own"), default="small", help="the shared fold, or this project's own")
-    parser.add_argument("--broker", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
-    parser.add_argument("--only", nargs="+", choices=core.CONTENDERS, default=list(core.CONTENDERS), help="contenders (default: all)")
-
-
-def _core(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
-    return core.measure(
-        names=given.only,
-        events=given.events,
-        slow_events=given.slow_events,
-        users=given.users,
-        partitions=given.partitions,
-        repeat=given.repeat,
-        epoch=given.epoch,
-        recovery_partitions=given.recovery_partitions,
-        fold=given.fold,
-        log_rate=given.log_rate,
-        seed=given.seed,
-        address=given.broker,
-        tell=tell,
+    parser.add_argument("--broker", dest="address", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
+    parser.add_argument(
+        "--only", dest="names", nargs="+", choices=core.CONTENDERS, default=list(core.CONTENDERS), help="contenders (default: all)"
     )
 
 
@@ -61,7 +49,9 @@ def _growth_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epoch", type=float, default=10.0, help="seconds of an epoch at 100,000 people (default: 10)")
     parser.add_argument("--fixed-epoch", action="store_true", help="the same epoch at all sizes; else it grows with the people")
     parser.add_argument("--epochs", type=int, default=3, help="epochs of a run; the first is warm-up (default: 3)")
-    parser.add_argument("--recovery-partitions", type=int, default=128, help="files of the recovery store (default: 128)")
+    parser.add_argument(
+        "--recovery-partitions", type=int, default=_RECOVERY_PARTITIONS, help="files of the recovery store (default: as the job)"
+    )
     parser.add_argument("--user-events", type=int, default=20, help="events that everybody has sent before (default: 20)")
     parser.add_argument("--most-events", type=int, default=3_000_000, help="longest input of a run (default: 3000000)")
     parser.add_argument("--density-events", type=int, default=100_000, help="events of the dense and the sparse input (default: 100000)")
@@ -70,31 +60,14 @@ def _growth_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sparse", type=int, default=100, help="how much longer the log time of the sparse input is (default: 100)")
 
 
-def _growth(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
-    return growth.measure(
-        sizes=given.sizes,
-        epoch=given.epoch,
-        fixed_epoch=given.fixed_epoch,
-        epochs=given.epochs,
-        recovery_partitions=given.recovery_partitions,
-        user_events=given.user_events,
-        density_events=given.density_events,
-        log_rate=given.log_rate,
-        dense_rate=given.dense_rate,
-        sparse=given.sparse,
-        repeat=given.repeat,
-        seed=given.seed,
-        most_events=given.most_events,
-        tell=tell,
-    )
-
-
 def _live_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=int, default=100_000, help="people in the state (default: 100000)")
     parser.add_argument("--partitions", type=int, default=6, help="partitions of the topic (default: 6)")
     parser.add_argument("--epoch", type=float, default=5.0, help="seconds between two snapshots (default: 5)")
-    parser.add_argument("--recovery-partitions", type=int, default=128, help="files of the recovery store (default: 128)")
-    parser.add_argument("--broker", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
+    parser.add_argument(
+        "--recovery-partitions", type=int, default=_RECOVERY_PARTITIONS, help="files of the recovery store (default: as the job)"
+    )
+    parser.add_argument("--broker", dest="address", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
 
 
 def _latency_options(parser: argparse.ArgumentParser) -> None:
@@ -104,41 +77,10 @@ def _latency_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, default=4, help="epochs that are measured at each rate (default: 4)")
 
 
-def _latency(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
-    return latency.measure(
-        rates=given.rates,
-        sign_ups=given.sign_ups,
-        users=given.users,
-        partitions=given.partitions,
-        recovery_partitions=given.recovery_partitions,
-        epoch=given.epoch,
-        epochs=given.epochs,
-        repeat=given.repeat,
-        seed=given.seed,
-        address=given.broker,
-        tell=tell,
-    )
-
-
 def _idle_options(parser: argparse.ArgumentParser) -> None:
     _live_options(parser)
     parser.add_argument("--settle", type=float, default=20.0, help="seconds between the last event and the measurement (default: 20)")
     parser.add_argument("--seconds", type=float, default=60.0, help="seconds of the measurement (default: 60)")
-
-
-def _idle(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
-    return idle.measure(
-        users=given.users,
-        partitions=given.partitions,
-        recovery_partitions=given.recovery_partitions,
-        epoch=given.epoch,
-        settle=given.settle,
-        seconds=given.seconds,
-        repeat=given.repeat,
-        seed=given.seed,
-        address=given.broker,
-        tell=tell,
-    )
 
 
 def _scale_options(parser: argparse.ArgumentParser) -> None:
@@ -147,21 +89,7 @@ def _scale_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", type=int, default=200_000, help="events (default: 200000)")
     parser.add_argument("--users", type=int, default=20_000, help="people (default: 20000)")
     parser.add_argument("--partitions", type=int, default=8, help="partitions of the input (default: 8)")
-    parser.add_argument("--broker", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
-
-
-def _scale(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
-    return scale.measure(
-        processes=given.processes,
-        inputs=given.inputs,
-        events=given.events,
-        users=given.users,
-        partitions=given.partitions,
-        repeat=given.repeat,
-        seed=given.seed,
-        address=given.broker,
-        tell=tell,
-    )
+    parser.add_argument("--broker", dest="address", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
 
 
 def _sinks_options(parser: argparse.ArgumentParser) -> None:
@@ -169,16 +97,8 @@ def _sinks_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="how often their rows are inserted (default: 3)")
 
 
-def _sinks(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
-    return sinks.measure(events=given.events, rounds=given.rounds, repeat=given.repeat, seed=given.seed, tell=tell)
-
-
 def _start_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--demo-users", type=int, default=2000, help="people of the demo, 0 to leave it out (default: 2000)")
-
-
-def _start(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
-    return start.measure(demo_users=given.demo_users, repeat=given.repeat, seed=given.seed, tell=tell)
 
 
 def _full_options(parser: argparse.ArgumentParser) -> None:
@@ -186,30 +106,22 @@ def _full_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--answer-after", type=float, default=0.5, help="seconds until the scripted model answers (default: 0.5)")
 
 
-def _full(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
-    return full.measure(events=given.events, answer_after=given.answer_after, repeat=given.repeat, seed=given.seed, tell=tell)
-
-
 def _no_options(_parser: argparse.ArgumentParser) -> None:
     pass
 
 
-def _short(given: Options, tell: Callable[[str], None]) -> dict[str, Any]:
-    return short.measure(repeat=given.repeat, seed=given.seed, tell=tell)
-
-
 SCENARIOS: Final[Mapping[str, Scenario]] = {
-    "core": Scenario("the same small fold in this engine's plumbing and in others", _core_options, _core, core.lines),
+    "core": Scenario("the same small fold in this engine's plumbing and in others", _core_options, core.measure, core.lines),
     "growth": Scenario(
-        "throughput, memory, snapshots and resume with more people, and with more log time", _growth_options, _growth, growth.lines
+        "throughput, memory, snapshots and resume with more people, and with more log time", _growth_options, growth.measure, growth.lines
     ),
-    "latency": Scenario("from the append of an event to its recommendation in Redis", _latency_options, _latency, latency.lines),
-    "idle": Scenario("the CPU time of a job that has caught up", _idle_options, _idle, idle.lines),
-    "sinks": Scenario("recommendations and rows a second into the stores", _sinks_options, _sinks, sinks.lines),
-    "scale": Scenario("the graph on several processes", _scale_options, _scale, scale.lines),
-    "start": Scenario("how long commands take", _start_options, _start, start.lines),
-    "full": Scenario("the job with all stores, without and with a model", _full_options, _full, full.lines),
-    "short": Scenario("small runs of some scenarios, in a few minutes", _no_options, _short, short.lines),
+    "latency": Scenario("from the append of an event to its recommendation in Redis", _latency_options, latency.measure, latency.lines),
+    "idle": Scenario("the CPU time of a job that has caught up", _idle_options, idle.measure, idle.lines),
+    "sinks": Scenario("recommendations and rows a second into the stores", _sinks_options, sinks.measure, sinks.lines),
+    "scale": Scenario("the graph on several processes", _scale_options, scale.measure, scale.lines),
+    "start": Scenario("how long commands take", _start_options, start.measure, start.lines),
+    "full": Scenario("the job with all stores, without and with a model", _full_options, full.measure, full.lines),
+    "short": Scenario("small runs of some scenarios, in a few minutes", _no_options, short.measure, short.lines),
 }
 
 
@@ -236,13 +148,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(text, file=sys.stderr, flush=True)
 
     scenario = SCENARIOS[given.scenario]
+    options = {name: value for name, value in vars(given).items() if name not in _OF_THE_COMMAND}
     measured = commit()
     decode = reference_decode(tell) if given.normalise else None
     try:
-        results = scenario.run(given, tell)
+        results = scenario.measure(**options, tell=tell)
     except DisagreementError as error:
         sys.exit(f"{given.scenario}: {error}")
-    options = {name: value for name, value in vars(given).items() if name not in ("scenario", "json", "out", "normalise")}
     whole = json.dumps(envelope(given.scenario, options, results, measured=measured, decode=decode), indent=1)
     if given.out is not None:
         given.out.parent.mkdir(parents=True, exist_ok=True)

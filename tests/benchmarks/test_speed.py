@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Sequence
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
@@ -260,5 +261,7 @@ def test_a_cluster_lasts_from_its_first_process_to_its_last() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_scenario_has_options_and_defaults(scenario: str) -> None:
-    given = parser().parse_args([scenario])
-    assert (given.repeat, given.seed, given.json) == (5, 1, False)
+    given = vars(parser().parse_args([scenario]))
+    assert (given["repeat"], given["seed"], given["json"]) == (5, 1, False)
+    taken = signature(SCENARIOS[scenario].measure).parameters.keys() - {"tell"}
+    assert given.keys() - {"scenario", "normalise", "json", "out"} == taken
