@@ -10,7 +10,7 @@ from flows.inputs import kafka_cluster, wall_clock
 from flows.settings import Settings
 from local.data_dir import DataDir
 from sources.files.switch_file import append_switch, read_switches
-from sources.kafka.append_everywhere import append_everywhere
+from sources.kafka.append import append_everywhere
 from sources.local_log.log import EventLog
 from sources.local_log.reader import LogReader
 from state.events import Event, decode

@@ -1,8 +1,8 @@
-"""Appends messages to the topic, for commands."""
+"""Appends messages to the topic, for commands: to the partitions of their users, or to every partition."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -22,6 +22,28 @@ def append(cluster: Cluster, messages: Sequence[Sent]) -> None:
     ``_SECONDS`` after the partitions are known. Raises ``SourceError``; some of the messages may be stored then.
     """
     partitions = set(cluster.partitions(never))
+    _produce(
+        cluster,
+        (
+            {"value": each.value, "key": each.key, "headers": list(each.headers)}
+            | ({"partition": each.partition} if each.partition in partitions else {})
+            for each in messages
+        ),
+    )
+
+
+def append_everywhere(cluster: Cluster, value: bytes, now: int) -> int:
+    """Append ``value`` to all partitions with the time ``now`` (ms), and return their number once all in-sync replicas have it.
+
+    What concerns everybody must reach the log time of each partition. Blocks and raises as ``append``.
+    """
+    partitions = cluster.partitions(never)
+    _produce(cluster, ({"value": value, "partition": partition, "timestamp": now} for partition in partitions))
+    return len(partitions)
+
+
+def _produce(cluster: Cluster, messages: Iterable[dict[str, Any]]) -> None:
+    """Produce messages, given by the arguments of ``Producer.produce``, and wait until all are stored."""
     refused: list[KafkaError] = []
 
     def report(error: KafkaError | None, _message: Message) -> None:
@@ -32,7 +54,7 @@ def append(cluster: Cluster, messages: Sequence[Sent]) -> None:
         producer = Producer(
             {
                 "bootstrap.servers": cluster.brokers,
-                "client.id": "onramp-replay",
+                "client.id": "onramp-command",
                 "log_level": 2,
                 "partitioner": "murmur2_random",
                 "message.max.bytes": 64_000_000,  # the broker checks the size, not the client
@@ -43,8 +65,7 @@ def append(cluster: Cluster, messages: Sequence[Sent]) -> None:
             }
         )
         for each in messages:
-            where: dict[str, Any] = {"partition": each.partition} if each.partition in partitions else {}
-            producer.produce(cluster.topic, each.value, each.key, headers=list(each.headers), on_delivery=report, **where)
+            producer.produce(cluster.topic, on_delivery=report, **each)
         left = producer.flush(_SECONDS)
     except (KafkaException, BufferError) as problem:
         raise BrokerError(f"Kafka at {cluster.brokers} did not take the messages ({problem}); repeat the command.") from problem
@@ -52,5 +73,5 @@ def append(cluster: Cluster, messages: Sequence[Sent]) -> None:
         why = refused[0].str() if refused else f"no answer within {_SECONDS:.0f} s"
         raise UnreachableError(
             f"Kafka at {cluster.brokers} has not stored every message ({why}); {cluster.unreachable_advice()}, then repeat the command: "
-            "what it has already counts once."
+            "doing it twice does no harm."
         )

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, Producer, TopicPartition
 
 from sources.batching import BatchPolicy
 from sources.errors import BrokerError, OffsetGapError, SourceError, UnreachableError
-from sources.kafka.append_everywhere import append_everywhere
+from sources.kafka.append import append_everywhere
 from sources.kafka.client import Cluster, ErrorHandler
 from sources.kafka.source import ACCEPT_GAP_SETTING, KafkaSource, _Partition
 from sources.log_time import LAG_MS, MIN_TIME
