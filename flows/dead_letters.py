@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.front_door import cluster_of
+from flows.inputs import COMMAND_SECONDS, kafka_cluster
 from flows.settings import Settings
 from local.data_dir import DataDir
 from sinks.dead_letters.topic import letter_of
@@ -59,7 +59,7 @@ def in_file(path: Path) -> Iterator[DeadLetter]:
 
 def _in_topic(settings: Settings) -> Iterator[DeadLetter]:
     try:
-        for record in read_whole_topic(cluster_of(settings, settings.kafka_dead_letter_topic)):
+        for record in read_whole_topic(kafka_cluster(settings, settings.kafka_dead_letter_topic, timeout_s=COMMAND_SECONDS)):
             key, headers = key_and_headers(record, lambda *_: None)
             try:
                 yield letter_of(value_of(record)[0], key, headers)

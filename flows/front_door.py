@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
+from flows.inputs import COMMAND_SECONDS, kafka_cluster
 from flows.settings import Settings
 from local.data_dir import DataDir
 from sources.files.sent_file import Sent, append_sent
 from sources.kafka.append import append
-from sources.kafka.client import Cluster
 from sources.local_log.log import EventLog, Record
 from sources.local_log.reader import LogReader
 from sources.local_log.source import NAME as LOCAL_LOG
 from state.events import peek_person
-
-ANSWER_SECONDS: Final = 30.0
 
 
 class FrontDoor:
@@ -39,7 +36,7 @@ class FrontDoor:
         """
         settings, keyed = self._settings, [_with_key(each) for each in messages]
         if settings.kafka_brokers is not None:
-            append(cluster_of(settings, settings.kafka_topic), keyed)
+            append(kafka_cluster(settings, timeout_s=COMMAND_SECONDS), keyed)
         elif settings.event_log is not None:
             reader = LogReader(settings.event_log)
             partitions = reader.identity.partitions
@@ -49,13 +46,6 @@ class FrontDoor:
                 log.append(records)
         else:
             append_sent(DataDir.create(settings.data_dir).sent, keyed)
-
-
-def cluster_of(settings: Settings, topic: str, *, timeout_s: float = ANSWER_SECONDS) -> Cluster:
-    """Return the address of a topic for a command: it does not wait as long as a job. The settings must name brokers."""
-    config = settings.kafka_client_config()
-    brokers = config.pop("bootstrap.servers")
-    return Cluster(brokers, topic, settings.kafka_group, config, timeout_s=timeout_s)
 
 
 def _with_key(message: Sent) -> Sent:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flows.engines import Engines
 from flows.onboarding import SideChannels
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 LiveSource = KafkaSource | LocalLogSource
 """What the job reads until it is stopped."""
+
+COMMAND_SECONDS: Final = 30.0
+"""How long a command waits for an answer of Kafka. A job waits longer."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,12 @@ def live_source(settings: Settings, plan: Plan, side: SideChannels, stop: StopRe
     return _kafka_source(settings, plan, side, stop)
 
 
-def kafka_cluster(settings: Settings, *, timeout_s: float = Cluster.timeout_s) -> Cluster:
-    """The cluster of the settings, which must name one, with their topic and group."""
+def kafka_cluster(settings: Settings, topic: str | None = None, *, timeout_s: float = Cluster.timeout_s) -> Cluster:
+    """The cluster of the settings, which must name one, with their group and ``topic``, by default the one that the job reads."""
     assert settings.kafka_brokers is not None, "the caller checks that the settings name a cluster"
     config = settings.kafka_client_config()
     brokers = config.pop("bootstrap.servers")
-    return Cluster(brokers, settings.kafka_topic, settings.kafka_group, config, timeout_s=timeout_s)
+    return Cluster(brokers, topic or settings.kafka_topic, settings.kafka_group, config, timeout_s=timeout_s)
 
 
 def _kafka_source(settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest) -> KafkaSource:

@@ -17,8 +17,7 @@ import msgspec
 from bytewax.run import cli_main
 
 from flows.catalogs import load_catalog
-from flows.front_door import cluster_of
-from flows.inputs import wall_clock
+from flows.inputs import COMMAND_SECONDS, kafka_cluster, wall_clock
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.settings import Settings
 from local.data_dir import DataDir
@@ -71,7 +70,7 @@ def log_source(settings: Settings, input_path: Path | None, plan: Plan, side: Si
     if settings.event_log is not None:
         return LocalLogSource(settings.event_log, policy, now=wall_clock, tail=False)
     if settings.kafka_brokers is not None:
-        cluster = cluster_of(settings, settings.kafka_topic)
+        cluster = kafka_cluster(settings, timeout_s=COMMAND_SECONDS)
         url = settings.schema_registry_url
         registry = None if url is None else SchemaRegistry(url.get_secret_value())
         alone = dataclasses.replace(cluster, group=f"{cluster.group}-replay-{uuid.uuid4().hex[:8]}")  # the job's own position stays

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from flows.inputs import kafka_cluster, wall_clock
+from flows.inputs import COMMAND_SECONDS, kafka_cluster, wall_clock
 from flows.settings import Settings
 from local.data_dir import DataDir
 from sources.files.switch_file import append_switch, read_switches
@@ -18,8 +18,6 @@ from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from state.times import rfc3339
 from state.vocabulary import SWITCHED
-
-_ANSWER_SECONDS: Final = 30.0
 
 
 class SwitchError(Exception):
@@ -54,7 +52,7 @@ def send_switch(settings: Settings, *, tenant: str, by: str, because: str, actio
     if isinstance(found, DeadLetter):
         raise SwitchError(f"the job would reject the switch: {found.detail}.")
     if settings.kafka_brokers is not None:
-        append_everywhere(kafka_cluster(settings, timeout_s=_ANSWER_SECONDS), value, now)
+        append_everywhere(kafka_cluster(settings, timeout_s=COMMAND_SECONDS), value, now)
         return Sent(found, f"the topic {settings.kafka_topic}", live=True)
     if settings.event_log is not None:
         reader = LogReader(settings.event_log)
