@@ -58,7 +58,7 @@ def make_parts(
             policy,
             partitions=settings.sink_partitions,
             min_effects=_FILE_EFFECTS if isinstance(source, JsonlSource) else 1,
-            latency=WriteLatency(wall_clock) if isinstance(source, LiveSource) else None,
+            latency=WriteLatency(wall_clock) if settings.metrics_address is not None and isinstance(source, LiveSource) else None,
             tracer=tracer,
         ),
         facts=engines.delivery.sink,
