@@ -14,7 +14,7 @@ from gateway.errors import RefusedError, json_response
 from gateway.event_log import Record
 from gateway.ingest import TOO_LARGE, Ingest, Rejected, check_count, headers_of
 from gateway.validation import split_batch
-from state.events import MAX_MESSAGE
+from state.messages import MAX_MESSAGE
 from state.quantity import count
 
 MAX_BODY: Final = MAX_MESSAGE

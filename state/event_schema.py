@@ -9,7 +9,8 @@ import re
 from typing import Any, Final
 
 from state.event_fields import REQUIRED
-from state.events import MAX_DEPTH, MAX_MESSAGE, MAX_PAYLOAD
+from state.events import MAX_DEPTH, MAX_PAYLOAD
+from state.messages import MAX_MESSAGE
 from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS
 from state.upcast import VERSIONS
 from state.vocabulary import KNOWN_TYPES, SWITCH_ACTIONS, SWITCHED

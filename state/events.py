@@ -1,23 +1,24 @@
 """Decodes and validates messages: an event, or a dead letter with the reason.
 
 The fast path is one ``msgspec`` decode into a struct. A message that fails it is looked at again, slowly: what a sound event may hold and
-the decoder refuses is mended (``_mend``), and for the rest a reason is found that helps its sender. What the fields of a payload mean, and
-what becomes of values that mean nothing, is in ``state/event_fields.py``.
+the decoder refuses is mended (``state/mend_message.py``), and for the rest a reason is found that helps its sender. What the fields of a
+payload mean, and what becomes of values that mean nothing, is in ``state/event_fields.py``.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
 from state.event_fields import CHECKED, REQUIRED, fault_of
-from state.messages import Message, Peeked
+from state.lenient_json import out_of_range, parse_leniently
+from state.mend_message import mend, mend_text
+from state.messages import MAX_MESSAGE, Message, Peeked
 from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS, is_placeholder_id
 from state.records.dead_letter import DeadLetter, attempts_of
 from state.times import YEAR_2000
@@ -25,7 +26,6 @@ from state.traceparent import read_traceparent
 from state.upcast import NEWEST, UpcastError, upcast
 from state.vocabulary import KNOWN_TYPES, SWITCHED
 
-MAX_MESSAGE: Final = 1_048_576
 MAX_PAYLOAD: Final = 32_768
 MAX_DEPTH: Final = 32
 """Levels of lists and objects in a payload, itself included."""
@@ -158,7 +158,7 @@ def peek_timestamp(value: bytes) -> int | None:
         return milliseconds(_timestamp_decoder.decode(value).timestamp)
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
         pass
-    mended, leap = _mend(value)
+    mended, leap = mend(value)
     if mended is value:
         return None
     try:
@@ -372,54 +372,12 @@ def _check_storable(value: object, levels: int) -> None:
 
 # messages that fail the fast path
 
-_BOM: Final = b"\xef\xbb\xbf"
-_ESCAPE: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL)
-"""A pair of surrogates, a lone one (the group), or another escape."""
-_LEAP_SECOND: Final = re.compile(rb'("\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:)60((?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")')
 _NUMBER_RANGE: Final = "holds a number beyond 64 bits"
-
-
-def _mend(value: bytes) -> tuple[bytes, int]:
-    """Replace what JSON or RFC 3339 allows and the decoder refuses. Return the same object where there is nothing of the kind.
-
-    That is what ``mend_text`` replaces, and a leap second, for which 59 is written, so that the second number, in milliseconds, must be
-    added to the time.
-    """
-    if len(value) > MAX_MESSAGE:
-        return value, 0
-    value = mend_text(value)
-    if b":60" not in value:
-        return value, 0
-    try:
-        fields = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
-        found = _LEAP_SECOND.fullmatch(bytes(fields.get("timestamp", b"")).strip())
-        if found is None:
-            return value, 0
-        text = found[1] + b"59" + found[2]
-        second = msgspec.json.decode(text, type=datetime).astimezone(UTC)
-    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
-        return value, 0
-    if (second.hour, second.minute) != (23, 59):
-        return value, 0
-    return msgspec.json.encode({**fields, "timestamp": msgspec.Raw(text)}), 1_000
-
-
-def mend_text(value: bytes) -> bytes:
-    """Replace what JSON allows and the decoder refuses in any message. Return the same object where there is nothing of the kind.
-
-    That is a byte order mark, and a lone surrogate, which becomes U+FFFD. Mending what is mended changes nothing.
-    """
-    if len(value) > MAX_MESSAGE:
-        return value
-    value = value.removeprefix(_BOM)
-    if b"\\u" in value and any(match[1] for match in _ESCAPE.finditer(value)):
-        value = _ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], value)
-    return value
 
 
 def _decode_mended(value: bytes, error: Exception) -> tuple[_Wire, int, dict[str, Any]]:
     """Decode a message that failed the fast path, or raise the reason why it cannot be decoded."""
-    mended, leap = _mend(value)
+    mended, leap = mend(value)
     if mended is value:
         raise _diagnose(value, error) from None
     try:
@@ -455,7 +413,7 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
     except UnicodeDecodeError as broken:
         return _RejectError("bad_encoding", f"the message is not UTF-8 at byte {broken.start}")
     try:
-        data = _parse_leniently(value)
+        data = parse_leniently(value)
     except (msgspec.DecodeError, RecursionError) as broken:
         return _RejectError("not_json", f"the message is not JSON: {str(broken)[:200]}")
     if not isinstance(data, dict):
@@ -479,7 +437,7 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
         return _RejectError("bad_timestamp", f"timestamp {data['timestamp']!r} is not an RFC 3339 date and time with a zone (Z or +01:00)")
     if not isinstance(data.get("payload", {}), dict):
         return _RejectError("bad_payload", "payload is not an object")
-    if (number := _out_of_range(data.get("payload"))) is not None:
+    if (number := out_of_range(data.get("payload"))) is not None:
         return _RejectError("bad_payload", f"payload {_NUMBER_RANGE}, {number.text}; send it as a string")
     if type(version) is not int or not 1 <= version <= NEWEST:
         return _wrong_version(version)
@@ -493,40 +451,3 @@ def _kind(value: object) -> str:
     if isinstance(value, int | float):
         return "true or false" if isinstance(value, bool) else "a number"
     return "null" if value is None else "a list" if isinstance(value, list) else "an object"
-
-
-class _HugeNumber(float):
-    """A number that neither a 64-bit integer nor a float can hold, as infinity, with its first digits."""
-
-    text = ""
-
-
-def _number(text: str) -> float:
-    if len(text) < 300 and abs(float(text)) != float("inf"):
-        return int(text) if text.lstrip("-").isdigit() else float(text)
-    number = _HugeNumber("inf")
-    number.text = text if len(text) <= 40 else f"{text[:39]}…"
-    return number
-
-
-def _not_a_number(text: str) -> float:
-    raise msgspec.DecodeError(f"{text} is not JSON; send null or a string")
-
-
-def _parse_leniently(value: bytes) -> Any:
-    """Parse JSON, and numbers of any size. Raises ``msgspec.DecodeError`` or ``RecursionError``."""
-    try:
-        return msgspec.json.decode(value)
-    except msgspec.DecodeError as error:
-        try:
-            return json.loads(value.decode(), parse_int=_number, parse_float=_number, parse_constant=_not_a_number)
-        except (ValueError, RecursionError) as second:  # a DecodeError is a ValueError
-            raise (second if isinstance(second, msgspec.DecodeError) else error) from None
-
-
-def _out_of_range(value: object) -> _HugeNumber | None:
-    """The first number in ``value`` that is out of range."""
-    if isinstance(value, _HugeNumber):
-        return value
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return next((found for each in inner if (found := _out_of_range(each)) is not None), None)

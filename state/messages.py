@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
+
+MAX_MESSAGE: Final = 1_048_576
+"""Bytes of the largest message that is decoded."""
 
 
 class Peeked(NamedTuple):

@@ -6,8 +6,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from state.events import mend_text, peek_person
+from state.events import peek_person
 from state.ids import Keys
+from state.mend_message import mend_text
 from state.placeholders import is_placeholder_id
 from state.records.dead_letter import DeadLetter
 from state.records.fact_builders import dead_letter_fact

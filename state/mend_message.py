@@ -1,0 +1,54 @@
+"""Mends messages: what JSON or RFC 3339 allows and the decoder refuses is replaced, so that a sound event is not rejected for its form."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from state.messages import MAX_MESSAGE
+
+_BOM: Final = b"\xef\xbb\xbf"
+_ESCAPE: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL)
+"""A pair of surrogates, a lone one (the group), or another escape."""
+_LEAP_SECOND: Final = re.compile(rb'("\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:)60((?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")')
+
+
+def mend(value: bytes) -> tuple[bytes, int]:
+    """Replace what JSON or RFC 3339 allows and the decoder refuses. Return the same object where there is nothing of the kind.
+
+    That is what ``mend_text`` replaces, and a leap second, for which 59 is written, so that the second number, in milliseconds, must be
+    added to the time.
+    """
+    if len(value) > MAX_MESSAGE:
+        return value, 0
+    value = mend_text(value)
+    if b":60" not in value:
+        return value, 0
+    try:
+        fields = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+        found = _LEAP_SECOND.fullmatch(bytes(fields.get("timestamp", b"")).strip())
+        if found is None:
+            return value, 0
+        text = found[1] + b"59" + found[2]
+        second = msgspec.json.decode(text, type=datetime).astimezone(UTC)
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
+        return value, 0
+    if (second.hour, second.minute) != (23, 59):
+        return value, 0
+    return msgspec.json.encode({**fields, "timestamp": msgspec.Raw(text)}), 1_000
+
+
+def mend_text(value: bytes) -> bytes:
+    """Replace what JSON allows and the decoder refuses in any message. Return the same object where there is nothing of the kind.
+
+    That is a byte order mark, and a lone surrogate, which becomes U+FFFD. Mending what is mended changes nothing.
+    """
+    if len(value) > MAX_MESSAGE:
+        return value
+    value = value.removeprefix(_BOM)
+    if b"\\u" in value and any(match[1] for match in _ESCAPE.finditer(value)):
+        value = _ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], value)
+    return value
