@@ -23,10 +23,10 @@ def audit(action: _ActionOption = None, limit: _LimitOption = 50, as_json: JsonO
     """
     import json
 
+    from cli.audited import audit_log
     from cli.failures import say
     from cli.live_job import settings_of_job
     from cli.options import load
-    from cli.who_and_where import audit_log
     from reports.render import out, print_json, table
 
     log = audit_log(settings_of_job(load(data_dir=data_dir)), create=False)

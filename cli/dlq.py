@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.audited import ByOption, YesOption
 from cli.options import DataDirOption, JsonOption
-from cli.who_and_where import ByOption, YesOption
 
 if TYPE_CHECKING:
     from flows.replay_letters import Planned
@@ -214,8 +214,8 @@ def replay(
     Example:  onramp dlq replay --reason unknown_event_type --edit '{"eventType": "track"}' --dry-run
               onramp dlq replay --reason unsupported_schema_version --since 7d --yes
     """
+    from cli.audited import audit_log, confirm, login_name
     from cli.demo_dir import refuse_demo
-    from cli.who_and_where import audit_log, confirm, login_name
     from flows.dead_letters import when_logged
     from flows.front_door import FrontDoor
     from flows.inputs import wall_clock
@@ -351,7 +351,7 @@ def _read(settings: Settings, reason: str | None, since: str | None) -> Iterator
 
 
 def _replayed(settings: Settings) -> dict[str, str]:
-    from cli.who_and_where import audit_log
+    from cli.audited import audit_log
     from flows.replay_letters import replayed
 
     return replayed(audit_log(settings, create=False))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.audited import ByOption, YesOption
 from cli.options import DataDirOption, JsonOption, TenantOption, UserArgument
-from cli.who_and_where import ByOption, YesOption
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -50,8 +50,8 @@ def forget(
     Example:  onramp forget u-17
               onramp forget u-17 --maintain --yes
     """
+    from cli.audited import audit_log, confirm, login_name
     from cli.failures import say
-    from cli.who_and_where import audit_log, confirm, login_name
     from flows import forget as job
     from flows.inputs import wall_clock
     from state.quantity import count
@@ -99,8 +99,8 @@ def export(
     """
     import json
 
+    from cli.audited import audit_log, login_name
     from cli.streams import writing
-    from cli.who_and_where import audit_log, login_name
     from flows import forget as job
     from flows.inputs import wall_clock
     from local.private_files import write_private

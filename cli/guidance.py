@@ -114,10 +114,10 @@ def status(tenant: _TenantOption = "default", as_json: JsonOption = False, data_
 def _switch(action: str, share: float | None, tenant: str, by: str | None, because: str, data_dir: Path | None, *, as_json: bool) -> None:
     from rich.text import Text
 
+    from cli.audited import audit_log, login_name
     from cli.demo_dir import refuse_demo
     from cli.live_job import settings_of_job
     from cli.options import load
-    from cli.who_and_where import audit_log, login_name
     from flows.send_switch import send_switch
     from reports.render import lines, out, print_json
     from reports.safe_text import plain

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.audited import ByOption
 from cli.options import DataDirOption, JsonOption
-from cli.who_and_where import ByOption
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ def create(
     """
     from rich.text import Text
 
-    from cli.who_and_where import login_name
+    from cli.audited import login_name
     from reports.render import lines, out, print_json
     from reports.safe_text import plain
 
@@ -116,7 +116,7 @@ def revoke(key_id: _IdArgument, by: ByOption = None, as_json: JsonOption = False
     """
     from rich.text import Text
 
-    from cli.who_and_where import login_name
+    from cli.audited import login_name
     from reports.render import lines, out, print_json
     from reports.safe_text import plain
 
@@ -144,7 +144,7 @@ def quota(
     """
     from rich.text import Text
 
-    from cli.who_and_where import login_name
+    from cli.audited import login_name
     from reports.render import lines, out, print_json
     from reports.safe_text import plain
     from state.quantity import count

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.audited import ByOption
 from cli.dlq import moment_of
 from cli.options import CatalogOption, DataDirOption, JsonOption, TenantOption
 from cli.run import readable
-from cli.who_and_where import ByOption
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -129,7 +129,7 @@ def _value(value: Any) -> Any:
 def _rerun(
     settings: Settings, since: int | None, to: int | None, into: Path, input_path: Path | None, by: str | None, *, as_json: bool
 ) -> None:
-    from cli.who_and_where import audit_log, login_name
+    from cli.audited import audit_log, login_name
     from flows.replay import rerun
     from reports.render import out, print_json, table
     from state.times import rfc3339_or_none

@@ -90,7 +90,7 @@ def reject(
 
 
 def _decide(action: str, tenant: str, entry: str, by: str | None, data_dir: Any, *, as_json: bool) -> None:
-    from cli.who_and_where import audit_log
+    from cli.audited import audit_log
 
     settings, who = _settings(data_dir), by or _reviewer()
 

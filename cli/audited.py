@@ -1,4 +1,4 @@
-"""Who gives a command that is recorded, and the audit log that it is recorded in."""
+"""What commands share that are recorded in the audit log: who gave them, whether they are sure, and the log itself."""
 
 from __future__ import annotations
 
