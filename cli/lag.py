@@ -103,7 +103,7 @@ def _show(found: Lag, colours: list[Colour], thresholds: Thresholds) -> None:
     console.print(table((">partition", "colour", ">messages", ">behind", ">log time behind", ">to data loss"), rows))
     lost = sum(each.lost for each in found.backlogs)
     if lost:
-        lines(console, Text(f"The log deleted {count(lost, 'message')} unread: see docs/runbook.md, 'Retention is about to bite'."))
+        lines(console, Text(f"The log deleted {count(lost, 'message')} unread: see docs/runbook.md, 'Unread messages are about to be deleted'."))
     elif worst != "green":
         what = f"{count(behind, 'message')} unread; amber from {thresholds.amber_seconds:g} s, red from {thresholds.red_seconds:g} s"
         lines(console, Text(f"{what}. See docs/runbook.md, 'The lag grows'.", style="dim"))

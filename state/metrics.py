@@ -1,6 +1,6 @@
 """The catalogue of metrics: what ``GET /metrics`` of a running job shows. ``docs/metrics.md`` is written from it.
 
-Each counter of ``state/counters.py`` is a metric. The others are levels and times that the process knows at the moment of the question.
+Each counter of ``state/counters.py`` is a metric. The others are levels and times that the process reads when it is scraped.
 Labels have few values, which come from the code, the catalog, the topic or the schema: never a user, a tenant, an id or a text.
 """
 
@@ -59,16 +59,19 @@ RATE_LIMIT_HITS: Final = _counter(
     "limit",
 )
 
-# How far the job is.
+# How far the job has read.
 LAG_MESSAGES: Final = _gauge("onramp_consumer_lag_messages", "messages", "messages of the partition that were not read yet", "partition")
 LAG_SECONDS: Final = _gauge(
-    "onramp_consumer_lag_seconds", "seconds", "age of the oldest message that was not read yet, 0 where all were", "partition"
+    "onramp_consumer_lag_seconds", "seconds", "age of the oldest message that was not read yet; 0 if all were read", "partition"
 )
 WATERMARK_AGE: Final = _gauge(
     "onramp_watermark_age_seconds", "seconds", "how far log time, by which timers run, is behind the clock", "partition"
 )
 RETENTION: Final = _gauge(
-    "onramp_retention_seconds", "seconds", "how long the log keeps a message at its present rate; +Inf where it keeps all", "partition"
+    "onramp_retention_seconds",
+    "seconds",
+    "how long the log keeps a message, at its rate of growth so far; +Inf if it keeps all",
+    "partition",
 )
 TIME_TO_DATA_LOSS: Final = _gauge(
     "onramp_time_to_data_loss_seconds",
@@ -100,9 +103,9 @@ TIMERS: Final = _gauge("onramp_timers_pending", "timers", "registered timers, st
 SINK_ERRORS: Final = _counter(
     "onramp_sink_errors_total", "attempts", "writes that failed and were tried again: `redis` or `clickhouse`", "sink"
 )
-REDIS_WRITES: Final = _counter("onramp_redis_writes_total", "effects", "effects that were sent to Redis, by what became of them", "result")
+REDIS_WRITES: Final = _counter("onramp_redis_writes_total", "effects", "effects that were sent to Redis, by result", "result")
 ROWS_INSERTED: Final = _counter("onramp_clickhouse_rows_inserted_total", "rows", "rows that ClickHouse acknowledged")
-SPOOL_BYTES: Final = _gauge("onramp_spool_bytes", "bytes", "rows on disk on their way to ClickHouse")
+SPOOL_BYTES: Final = _gauge("onramp_spool_bytes", "bytes", "size of the rows on disk that wait for ClickHouse")
 SPOOL_LIMIT: Final = _gauge("onramp_spool_limit_bytes", "bytes", "size of the spool at which the job stops reading (ONRAMP_SPOOL_MAX_MB)")
 SPOOL_SEGMENTS: Final = _gauge(
     "onramp_spool_segments",
@@ -110,29 +113,35 @@ SPOOL_SEGMENTS: Final = _gauge(
     "files of the spool: `pending` (epoch not durable yet), `ready` (waiting for ClickHouse), `rejected` (refused, an operator must act)",
     "stage",
 )
-SPOOL_AGE: Final = _gauge("onramp_spool_oldest_age_seconds", "seconds", "age of the oldest file of the spool, 0 where it is empty")
+SPOOL_AGE: Final = _gauge("onramp_spool_oldest_age_seconds", "seconds", "age of the oldest file of the spool; 0 if it is empty")
 STORE_UP: Final = _gauge("onramp_store_up", "0 or 1", "whether the store answered the last time it was asked", "store")
 TABLE_AGE: Final = _gauge(
     "onramp_table_newest_row_age_seconds",
     "seconds",
-    "age of the newest row of a table in ClickHouse: its freshness while events come",
+    "age of the newest row of a table in ClickHouse; it measures freshness only while events arrive",
     "table",
 )
 
 # The model.
 LLM_REQUESTS: Final = _counter(
-    "onramp_llm_requests_total", "requests", "requests for a model's text, by source where they were answered and else by reason", "result"
+    "onramp_llm_requests_total",
+    "requests",
+    "requests for a model's text; `result` is the source of the text, or the reason why there is none",
+    "result",
 )
-LLM_IN_FLIGHT: Final = _gauge("onramp_llm_calls_in_flight", "calls", "calls of the model server that run now")
+LLM_IN_FLIGHT: Final = _gauge("onramp_llm_calls_in_flight", "calls", "calls to the model server that are running")
 LLM_PENDING: Final = _gauge("onramp_llm_requests_pending", "requests", "decisions that wait for a model's text")
-LLM_BREAKER: Final = _gauge("onramp_llm_breaker_open", "0 or 1", "whether calls are stopped because the model server fails")
+LLM_BREAKER: Final = _gauge("onramp_llm_breaker_open", "0 or 1", "whether calls are stopped because the model server keeps failing")
 LLM_BUDGET: Final = _gauge(
-    "onramp_llm_budget_used_ratio", "share", "share of today's budget used by the tenant that used most, as this process saw it", "scope"
+    "onramp_llm_budget_used_ratio",
+    "share",
+    "share of today's budget that the tenant with the highest use has used, as this process saw it",
+    "scope",
 )
 
 # What is learned.
 STUCK_PRECISION: Final = _gauge(
-    "onramp_stuck_precision", "share", "precision of stuck alarms at the present thresholds on past users, of the tenant with the lowest"
+    "onramp_stuck_precision", "share", "precision of stuck alarms on past users, at the present thresholds; the lowest of all tenants"
 )
 STUCK_ASKED: Final = _gauge("onramp_stuck_precision_asked", "share", "precision of stuck alarms that the catalog asks for")
 
