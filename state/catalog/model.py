@@ -212,7 +212,7 @@ class Triggers(_Model):
     precision: Annotated[float, Field(ge=0.1, le=0.99, description="share of the stuck alarms that should be right")] = 0.9
     precision_in_session: Annotated[
         float | None,
-        Field(ge=0.1, le=0.99, description="the same while the user is still there; `precision` of all alarms is kept"),
+        Field(ge=0.1, le=0.99, description="the same for alarms while the user is in the session; `precision` of all alarms is kept"),
     ] = None
     precision_floor: Annotated[
         float, Field(ge=0, le=0.99, description="where `precision` is out of reach, the best one in reach counts, but none below this")
