@@ -217,8 +217,8 @@ def replay(
     from cli.audited import audit_log, confirm, login_name
     from cli.demo_dir import refuse_demo
     from flows.dead_letters import when_logged
-    from flows.front_door import FrontDoor
     from flows.inputs import wall_clock
+    from flows.job_input import JobInput
     from flows.replay_letters import plan_replay, send_letters
     from state.quantity import count
 
@@ -231,17 +231,17 @@ def replay(
     planned = plan_replay(letters, _replayed(settings), wall_clock(), patch, again=again, topic=topic)
     wanted = [each for each in planned if not each.skipped][:limit]
     skipped = [each for each in planned if each.skipped]
-    door = FrontDoor(settings)
+    target = JobInput(settings)
     if not as_json:
         _preview(wanted, skipped, edited=patch is not None)
     sent = 0
     if wanted and not dry_run:
-        confirm(f"Send {count(len(wanted), 'message')} to {door.where}?", yes)
-        sent = send_letters(wanted, door, audit_log(settings), name, patch)
-    _tell(wanted, skipped, sent, door, name, as_json=as_json, dry_run=dry_run)
+        confirm(f"Send {count(len(wanted), 'message')} to {target.where}?", yes)
+        sent = send_letters(wanted, target, audit_log(settings), name, patch)
+    _tell(wanted, skipped, sent, target, name, as_json=as_json, dry_run=dry_run)
 
 
-def _tell(wanted: Sequence[Planned], skipped: Sequence[Planned], sent: int, door: Any, by: str, *, as_json: bool, dry_run: bool) -> None:
+def _tell(wanted: Sequence[Planned], skipped: Sequence[Planned], sent: int, target: Any, by: str, *, as_json: bool, dry_run: bool) -> None:
     from rich.text import Text
 
     from reports.render import lines, out
@@ -251,8 +251,8 @@ def _tell(wanted: Sequence[Planned], skipped: Sequence[Planned], sent: int, door
     if as_json:
         answer = {
             "sent": sent,
-            "sentTo": door.where,
-            "live": door.live,
+            "sentTo": target.where,
+            "live": target.live,
             "by": by,
             "dryRun": dry_run,
             "letters": [_planned_as_json(each) for each in wanted],
@@ -260,13 +260,13 @@ def _tell(wanted: Sequence[Planned], skipped: Sequence[Planned], sent: int, door
         }
         out().out(json.dumps(answer, allow_nan=False), highlight=False)  # values of messages may be nested too deep for Python code
         return
-    when = "the job reads it as soon as it runs" if door.live else "the next run on a file takes it before it reads on"
+    when = "the job reads it as soon as it runs" if target.live else "the next run on a file takes it before it reads on"
     if not wanted:
         said = "Nothing to send."
     elif dry_run:
-        said = f"{count(len(wanted), 'message')} would be sent to {door.where}; nothing was sent."
+        said = f"{count(len(wanted), 'message')} would be sent to {target.where}; nothing was sent."
     else:
-        said = f"Sent {count(sent, 'message')} to {door.where}, by {by}; {when}."
+        said = f"Sent {count(sent, 'message')} to {target.where}, by {by}; {when}."
     lines(out(), Text(plain(said)))
 
 

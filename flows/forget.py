@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flows.engines import open_store
-from flows.front_door import FrontDoor
 from flows.inputs import wall_clock
+from flows.job_input import JobInput
 from flows.places.clickhouse import Tables, Traces, ids_of
 from flows.places.event_log import EventLogMessages, retention_of
 from flows.places.files import UNREADABLE, DeadLetterLines, Recovery, SentLines, Spool, files_with
@@ -98,7 +98,7 @@ def collect(stores: Stores, subject: Subject) -> dict[str, Any]:
 def ask_to_forget(stores: Stores, subject: Subject, *, visitor: bool = False) -> str:
     """Send ``user_deleted`` to where the job reads. Returns where that is. ``visitor``: the id is an ``anonymousId``.
 
-    Raises ``ForgetError`` for what the job would reject, and what ``FrontDoor.send`` raises.
+    Raises ``ForgetError`` for what the job would reject, and what ``JobInput.send`` raises.
     """
     now, user = wall_clock(), subject.ids[0]
     event = {
@@ -113,9 +113,9 @@ def ask_to_forget(stores: Stores, subject: Subject, *, visitor: bool = False) ->
     found = decode(Message(value, None, "", 0, 0, now, now, 0))
     if isinstance(found, DeadLetter):
         raise ForgetError(f"the job would reject the deletion: {found.detail}.")
-    door = FrontDoor(stores.settings)
-    door.send([Sent(value, user.encode("utf-8", "surrogatepass"))])
-    return door.where
+    job_input = JobInput(stores.settings)
+    job_input.send([Sent(value, user.encode("utf-8", "surrogatepass"))])
+    return job_input.where
 
 
 def is_known(stores: Stores, subject: Subject) -> bool:

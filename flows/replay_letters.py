@@ -1,4 +1,4 @@
-"""Sends dead letters again through the front door. What was sent is in the audit log, and is not sent a second time unless asked for."""
+"""Sends dead letters again to the job. What was sent is in the audit log, and is not sent a second time unless asked for."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _AT_ONCE: Final = 500
 """Letters that are sent, and then recorded, together."""
 
 
-class Door(Protocol):
-    """Where messages are sent (``flows.front_door.FrontDoor``)."""
+class Target(Protocol):
+    """Where messages are sent (``flows.job_input.JobInput``)."""
 
     topic: str
 
@@ -94,7 +94,7 @@ def _plan(
     return Planned(letter, to_send, tuple(found), verdict="" if isinstance(judged, Event) else judged.reason)
 
 
-def send_letters(planned: Sequence[Planned], door: Door, log: AuditLog, by: str, patch: Mapping[str, Any] | None = None) -> int:
+def send_letters(planned: Sequence[Planned], target: Target, log: AuditLog, by: str, patch: Mapping[str, Any] | None = None) -> int:
     """Send those that are not skipped, and record each part once it is stored. Return how many were sent.
 
     A process that is killed between the two sends a part again with the next replay: the event ids make that harmless. Raises what ``send``
@@ -107,7 +107,7 @@ def send_letters(planned: Sequence[Planned], door: Door, log: AuditLog, by: str,
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
         with log.of(REPLAY, by, reasons=sorted({each.letter.reason for each in part}), **what) as entry:
-            door.send([_message(each, door.topic) for each in part])
+            target.send([_message(each, target.topic) for each in part])
             entry["letters"] = [each.letter.id for each in part]
     return len(wanted)
 

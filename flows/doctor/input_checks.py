@@ -112,7 +112,7 @@ def check_lag(settings: Settings) -> list[Finding]:
     thresholds = thresholds_of(settings)
     lost = [each for each in lag.backlogs if each.lost]
     if lost:
-        advice = "Restore the messages, or let the job go on without them as docs/runbook.md says under 'Unread messages are about to be deleted'."
+        advice = "Restore the messages, or go on without them: see docs/runbook.md, 'Unread messages are about to be deleted'."
         return [Finding("lag", "fail", f"the log deleted {count(sum(each.lost for each in lost), 'message')} unread", advice)]
     beyond = next((each for each in lag.backlogs if each.beyond), None)
     if beyond is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flows.dead_letters import read_dead_letters, when_logged
-from flows.front_door import FrontDoor
+from flows.job_input import JobInput
 from flows.replay_letters import plan_replay, replayed, send_letters
 from flows.settings import load_settings
 from local.audit_log import AuditLog
@@ -29,7 +29,7 @@ def test_letters_of_a_topic_go_back_to_their_partition(tmp_path: Path, broker: T
     settings = load_settings(kafka_brokers=broker.brokers, kafka_topic=topic, kafka_dead_letter_topic=rejected, data_dir=tmp_path / "d")
     assert sorted(read_dead_letters(settings), key=when_logged) == letters
     log = AuditLog(tmp_path / "audit.jsonl", lambda: NOW)
-    assert send_letters(plan_replay(letters, replayed(log), NOW), FrontDoor(settings), log, "eva") == 3
+    assert send_letters(plan_replay(letters, replayed(log), NOW), JobInput(settings), log, "eva") == 3
     found = sorted((message.partition(), message.value(), message.key(), message.headers()) for message in broker.read_all(topic))
     headers = [("x", b"\xff"), ("null", None), ("onramp-attempts", b"1")]
     assert found == [(2 - number, b"%d{" % number, b"ann", headers) for number in (2, 1, 0)]

@@ -24,8 +24,8 @@ from state.records.dead_letter import DeadLetter, encode_line
 NOW = 1_767_600_000_000
 
 
-class Door:
-    """A front door that keeps what is sent. ``fails_after``: sends that succeed before one fails, after it stored what it was given."""
+class Target:
+    """An input that keeps what is sent. ``fails_after``: sends that succeed before one fails, after it stored what it was given."""
 
     def __init__(self, topic: str = "onboarding.events", fails_after: int = 1_000) -> None:
         self.topic, self.sent, self.left = topic, list[Sent](), fails_after
@@ -53,25 +53,25 @@ def log_in(directory: Path) -> AuditLog:
 
 
 def test_a_letter_is_sent_once_and_again_only_when_asked(tmp_path: Path) -> None:
-    log, door, letters = log_in(tmp_path), Door(), [letter(1), letter(2)]
+    log, target, letters = log_in(tmp_path), Target(), [letter(1), letter(2)]
     for again, sent in ((False, 2), (False, 0), (True, 2)):
         planned = plan_replay(letters, replayed(log), NOW, again=again)
-        assert send_letters(planned, door, log, "eva") == sent
-    assert len(door.sent) == 4
-    assert door.sent[0] == Sent(letters[0].raw, b"ann", (("onramp-attempts", b"1"),), partition=2), "it goes where it came from"
+        assert send_letters(planned, target, log, "eva") == sent
+    assert len(target.sent) == 4
+    assert target.sent[0] == Sent(letters[0].raw, b"ann", (("onramp-attempts", b"1"),), partition=2), "it goes where it came from"
     assert [(entry["by"], entry["outcome"]) for entry in log.entries()] == [("eva", "begun"), ("eva", "done")] * 2
     assert set(replayed(log)) == {each.id for each in letters}
 
 
 def test_a_replay_that_breaks_off_goes_on_and_loses_nothing(tmp_path: Path) -> None:
     log, letters = log_in(tmp_path), [letter(number) for number in range(1_200)]
-    door = Door(fails_after=1)
+    target = Target(fails_after=1)
     with pytest.raises(UnreachableError):
-        send_letters(plan_replay(letters, replayed(log), NOW), door, log, "eva")
+        send_letters(plan_replay(letters, replayed(log), NOW), target, log, "eva")
     assert len(replayed(log)) == 500, "what was stored and not recorded is sent again"
     assert [entry["outcome"] for entry in log.entries()] == ["begun", "done", "failed"]
-    send_letters(plan_replay(letters, replayed(log), NOW), rest := Door(), log, "eva")
-    assert {each.value for each in door.sent[:500] + rest.sent} == {each.raw for each in letters}
+    send_letters(plan_replay(letters, replayed(log), NOW), rest := Target(), log, "eva")
+    assert {each.value for each in target.sent[:500] + rest.sent} == {each.raw for each in letters}
     assert len(rest.sent) == 700
 
 
@@ -86,8 +86,8 @@ def test_mended_letters_are_judged_before_they_are_sent(tmp_path: Path) -> None:
         ("it has no content", ""),
     ]
     log = log_in(tmp_path)
-    send_letters(planned, door := Door(), log, "eva", {"eventType": "page_view"})
-    assert [json.loads(each.value)["eventType"] for each in door.sent] == ["page_view"]
+    send_letters(planned, target := Target(), log, "eva", {"eventType": "page_view"})
+    assert [json.loads(each.value)["eventType"] for each in target.sent] == ["page_view"]
     assert log.entries()[-1]["fields"] == ["eventType"]
     assert "page_view" not in (tmp_path / "audit.jsonl").read_text(), "what a message says is nobody's business here"
 
@@ -100,8 +100,8 @@ def test_a_letter_of_another_topic_does_not_go_to_the_topic_of_this_job() -> Non
 
 def test_a_message_for_another_user_does_not_go_to_the_old_partition(tmp_path: Path) -> None:
     mended = plan_replay([letter(1, event(1, userId="undefined"), key=b"undefined")], {}, NOW, {"userId": "ann"})
-    send_letters(mended, door := Door(), log_in(tmp_path), "eva", {"userId": "ann"})
-    assert (door.sent[0].key, door.sent[0].partition) == (b"ann", None)
+    send_letters(mended, target := Target(), log_in(tmp_path), "eva", {"userId": "ann"})
+    assert (target.sent[0].key, target.sent[0].partition) == (b"ann", None)
 
 
 def test_a_run_on_a_file_takes_what_was_sent_once_and_first(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Sends messages to where the job reads: the topic, the local event log, or the data directory for runs on files."""
+"""Sends messages to the input of the job: the topic, the local event log, or the data directory for runs on files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from sources.local_log.source import NAME as LOCAL_LOG
 from state.events import peek_person
 
 
-class FrontDoor:
-    """The way in of the job with ``settings``. ``live``: a job that runs reads at once; otherwise the next run on a file does."""
+class JobInput:
+    """The input of the job with ``settings``. ``live``: a running job reads at once; otherwise the next run on a file does.
+
+    ``where`` names it for sentences.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Connect to nothing yet."""
@@ -32,7 +35,7 @@ class FrontDoor:
     def send(self, messages: Sequence[Sent]) -> None:
         """Send messages, durably, in order. A message without a key gets that of its sender.
 
-        Raises ``DataDirError`` or ``SourceError``; some messages may be stored then, and sending them again changes nothing.
+        Raises ``DataDirError`` or ``SourceError``. Some messages may be stored then; it does no harm to send them again.
         """
         settings, keyed = self._settings, [_with_key(each) for each in messages]
         if settings.kafka_brokers is not None:
