@@ -21,7 +21,7 @@ from flows.inputs import COMMAND_SECONDS, kafka_cluster, wall_clock
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.settings import Settings
 from local.data_dir import DataDir
-from sinks.handing_over import HandingOverSink
+from sinks.callback import CallbackSink
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from sources.kafka.schema_registry import SchemaRegistry
@@ -199,9 +199,9 @@ def _run(
     source = log_source(settings, input_path, plan, side)
     parts = FlowParts(
         source=SelectedSource(source, wanted, until=until),
-        recommendations=HandingOverSink(take_effect),
-        facts=HandingOverSink(take_row),
-        dead_letters=HandingOverSink(take_letter),
+        recommendations=CallbackSink(take_effect),
+        facts=CallbackSink(take_row),
+        dead_letters=CallbackSink(take_letter),
         plan=plan,
         keys=keys,
         side=side,

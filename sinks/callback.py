@@ -1,4 +1,4 @@
-"""A sink that hands items over to a function, for runs beside a job. Nothing is kept of it in a recovery store."""
+"""A sink that calls a function with each item, for runs beside a job. It keeps nothing in a recovery store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from typing_extensions import override
 
 
-class HandingOverSink(FixedPartitionedSink[list[Any], None]):
+class CallbackSink(FixedPartitionedSink[list[Any], None]):
     """Calls ``take`` with each item of each batch, in order, on the thread of the worker. Raises what ``take`` raises."""
 
     def __init__(self, take: Callable[[Any], object]) -> None:
