@@ -55,7 +55,7 @@ def forget(
     from flows import forget as job
     from flows.inputs import wall_clock
     from state.quantity import count
-    from state.records.named import Subject
+    from state.records.subject import Subject
     from state.times import rfc3339
 
     settings, who = _settings(data_dir), login_name(by)
@@ -106,7 +106,7 @@ def export(
     from local.private_files import write_private
     from reports.render import out as console
     from reports.values import json_value
-    from state.records.named import Subject
+    from state.records.subject import Subject
     from state.times import rfc3339
 
     settings, who = _settings(data_dir), login_name(by)

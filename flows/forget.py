@@ -31,7 +31,7 @@ from state.events import decode
 from state.ids import Keys
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
-from state.records.named import Subject
+from state.records.subject import Subject
 from state.times import rfc3339
 
 _PAUSE_S: Final = 0.5

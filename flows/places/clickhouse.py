@@ -14,8 +14,8 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
 from sinks.clickhouse.read_only_query import query
 from state.person.visitors_of import Claim, visitors_of
-from state.records.named import Subject
 from state.records.recommendation import Erase
+from state.records.subject import Subject
 
 _TABLES: Final = (*PERSONAL_TABLES, "dead_letters")
 _KEEP_LITTLE: Final = (

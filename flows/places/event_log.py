@@ -16,7 +16,7 @@ from sources.local_log.erase import erase, is_erased, remove_old_bytes
 from sources.local_log.reader import LogReader
 from sources.local_log.store import Record
 from state.records.dead_letter import content_as_json
-from state.records.named import Subject, is_about, is_deletion
+from state.records.subject import Subject, is_about, is_deletion
 
 _AT_ONCE: Final = 1_000
 _ANSWER_S: Final = 5.0

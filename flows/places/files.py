@@ -24,7 +24,7 @@ from state.person import snapshot
 from state.person.person import Person
 from state.person.snapshot import SnapshotError
 from state.records.dead_letter import DeadLetter, content_as_json, content_of, decode_line
-from state.records.named import Subject, is_about, is_deletion, letter_is_about
+from state.records.subject import Subject, is_about, is_deletion, letter_is_about
 
 UNREADABLE: Final = "unreadable"
 """Marks what is held in a file that cannot be read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from state.records.named import Subject
+from state.records.subject import Subject
 
 
 class Place(Protocol):

@@ -17,9 +17,9 @@ from sinks.redis.async_client import connect_async
 from sinks.redis.client import ANSWER_SECONDS, RedisServers, connect
 from sinks.redis.errors import StoreUnavailableError
 from sinks.redis.record import TOMBSTONE
-from state.records.named import Subject
 from state.records.progress import progress_key
 from state.records.recommendation import redis_key, shown_key
+from state.records.subject import Subject
 
 T = TypeVar("T")
 _MOST: Final = 1_000_000

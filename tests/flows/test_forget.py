@@ -17,7 +17,7 @@ from local.data_dir import DataDir
 from sinks.redis.record import Deleted
 from sources.files.sent_file import Sent, append_sent
 from state.ids import Keys
-from state.records.named import Subject
+from state.records.subject import Subject
 
 ANN = Subject("default", ("u-17",))
 LINES = [{"store": "clickhouse", "held": 0}]

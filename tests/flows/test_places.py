@@ -32,8 +32,8 @@ from state.messages import Message
 from state.person import snapshot
 from state.person.person import Person
 from state.records.dead_letter import DeadLetter
-from state.records.named import Subject
 from state.records.recommendation import Erase
+from state.records.subject import Subject
 
 NOW = 1_767_600_000_000
 ANN = Subject("default", ("ann-who-leaves", "cookie-of-ann"))

@@ -1,4 +1,4 @@
-"""Whom a message names, however it is written: what the decoder mends is mended, and what it rejects is judged as a dead letter is."""
+"""Which messages are about a user, however they are written: what the decoder mends is mended, what it rejects is judged as a letter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from state.events import Event, decode, peek_person
 from state.messages import Message
-from state.records.named import Subject, is_about, is_deletion
+from state.records.subject import Subject, is_about, is_deletion
 
 ANN = Subject("default", ("u-17", "é-visitor"))
 BOM = b"\xef\xbb\xbf"

@@ -1,4 +1,4 @@
-"""Whom a message names: for deletion, and for what is handed out about a user."""
+"""A user with all their ids, and whether a message is about them: for deletion and export."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _merging = msgspec.json.Decoder(_Merging)
 
 
 def is_about(value: bytes, key: bytes | None, subject: Subject) -> bool:
-    """Whether a message was sent by the user, or names one of the user's visitors. One without a sender is judged as a rejected one."""
+    """Whether a message was sent by the user, or names one of their visitors. Without a valid sender ``letter_is_about`` decides."""
     value = mend_text(value)
     sender = peek_person(value)
     if sender is None or is_placeholder_id(sender[1]):
