@@ -1,4 +1,4 @@
-"""Reads the dead letters of a job, of both kinds: the file of the data directory, or the Kafka topic."""
+"""Reads the dead letters of a job from where they are: the file of the data directory, or the Kafka topic."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def where_dead_letters_are(settings: Settings) -> str:
 
 
 def read_dead_letters(settings: Settings) -> Iterator[DeadLetter]:
-    """Yield every letter once, as they are stored, and keep none: all of them may be too large for the memory. ``when_logged`` sorts them.
+    """Yield every letter once, in stored order. It keeps none, as all of them may be too large for the memory. Sort with ``when_logged``.
 
-    What is no letter is left out. Blocks while the topic is read. Raises ``DataDirError`` where there is no data directory, ``SourceError``
-    for what cannot be read.
+    What is not a letter is left out. Blocks while the topic is read. Raises ``DataDirError`` if there is no data directory, and
+    ``SourceError`` for what cannot be read.
     """
     found = _in_topic(settings) if settings.kafka_brokers is not None else in_file(DataDir.open(settings.data_dir).dead_letters)
     seen = set[str]()
@@ -38,7 +38,7 @@ def read_dead_letters(settings: Settings) -> Iterator[DeadLetter]:
 
 
 def when_logged(letter: DeadLetter) -> tuple[int, str, int, int]:
-    """The place of a letter in the order in which the messages were logged."""
+    """The sort key of the order in which the messages were logged."""
     return letter.log_time, letter.topic, letter.partition, letter.offset
 
 

@@ -1,4 +1,4 @@
-"""Forgets a user everywhere, and proves it by reading every store again. Also collects what is held about a user."""
+"""Erases a user from every store, and reads every store again to show that nothing is left. Also collects what is held about a user."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ForgetError(Exception):
 
 @dataclass(frozen=True)
 class Stores:
-    """The open stores of a job. ``kept`` says of each log from which nothing can be erased how long it keeps what it holds."""
+    """The open stores of a job. ``kept``: log from which nothing can be erased → how long it keeps messages, as a part of a sentence."""
 
     settings: Settings
     data_dir: DataDir
@@ -96,7 +96,7 @@ def collect(stores: Stores, subject: Subject) -> dict[str, Any]:
 
 
 def ask_to_forget(stores: Stores, subject: Subject, *, visitor: bool = False) -> str:
-    """Send ``user_deleted`` to where the job reads. Returns where that is. ``visitor``: the id is an ``anonymousId``.
+    """Send ``user_deleted`` to the input of the job. Return its name. ``visitor``: the id is an ``anonymousId``.
 
     Raises ``ForgetError`` for what the job would reject, and what ``JobInput.send`` raises.
     """
@@ -124,7 +124,7 @@ def is_known(stores: Stores, subject: Subject) -> bool:
 
 
 def wait_for_job(stores: Stores, subject: Subject, seconds: float, *, known: bool) -> bool:
-    """Wait until the job has taken the deletion, and its rows are gone. Returns whether it has. ``known`` is as in ``has_taken``."""
+    """Wait until the job has processed the deletion, and its rows are gone. Return whether it has. ``known`` is as in ``has_taken``."""
     deadline = time.monotonic() + seconds
     while True:
         if has_taken(stores, subject, known=known) and not (stores.tables is not None and stores.tables.held(subject)):
@@ -135,10 +135,10 @@ def wait_for_job(stores: Stores, subject: Subject, seconds: float, *, known: boo
 
 
 def has_taken(stores: Stores, subject: Subject, *, known: bool) -> bool:
-    """Whether the job has taken the deletion, which its tombstone in Redis tells.
+    """Whether the job has processed the deletion: there is then a tombstone of the user in Redis.
 
-    For a user of whom there is nothing to delete a job writes none: they are gone where the recovery store does not hold them. So is a user
-    of runs on files. A live job may know a user since its last snapshot: for one that was ``known`` only the tombstone tells.
+    A job writes no tombstone for a user without anything to delete. Such a user counts as deleted if the recovery store does not hold them, and
+    so does any user of runs on files. A live job may know more than its last snapshot: for a user who was ``known`` only the tombstone counts.
     """
     states = [place for place in stores.places if isinstance(place, Recovery)]
     if not (stores.settings.live and known) and stores.data_dir.state.is_dir() and not any(place.held(subject) for place in states):
@@ -151,7 +151,7 @@ def has_taken(stores: Stores, subject: Subject, *, known: bool) -> bool:
 
 
 def erase(stores: Stores, subject: Subject) -> None:
-    """Erase from every place what the job has not. The spool belongs to a job that runs: it is left alone meanwhile."""
+    """Erase from every place what the job has not erased. The spool belongs to a running job: it is erased only if none runs."""
     for place in stores.places:
         if not isinstance(place, Spool):
             place.erase(subject)
@@ -162,7 +162,7 @@ def erase(stores: Stores, subject: Subject) -> None:
 
 
 def refuse_while_running(stores: Stores) -> None:
-    """Raise ``ForgetError`` where a job runs: ``maintain`` cannot do its work beside one. Ask before anything is sent or erased."""
+    """Raise ``ForgetError`` if a job runs: ``maintain`` cannot work beside one. Call it before anything is sent or erased."""
     if stores.data_dir.is_running():
         raise ForgetError(f"{stores.data_dir.describe_owner()}; stop it first, or leave out --maintain.")
 
@@ -211,7 +211,7 @@ def receipt(
 ) -> dict[str, Any]:
     """Return the receipt: hashes instead of ids.
 
-    ``complete``: nothing is held any more, but for what a log keeps until its age ends it, and no deletion waits for the job.
+    ``complete``: nothing is held any more, except what a log keeps until its retention ends, and no deletion waits for the job.
     """
     return {
         "user": stores.keys.stream_key(subject.tenant, subject.ids[0]),

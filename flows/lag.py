@@ -19,7 +19,7 @@ _ANSWER_SECONDS: Final = 8.0
 
 
 class Lag(NamedTuple):
-    """The backlogs of all partitions at the time ``now`` (ms), and from where the positions are: a sentence part."""
+    """The backlogs of all partitions at the time ``now`` (ms). ``where`` names the input, ``positions`` the origin of the positions."""
 
     where: str
     positions: str
@@ -33,7 +33,7 @@ def thresholds_of(settings: Settings) -> Thresholds:
 
 
 def measure_lag(settings: Settings) -> Lag:
-    """Measure all partitions. The position is that of the newest snapshot; without a data directory that which the group committed.
+    """Measure all partitions. Positions are those of the newest snapshot, or without a data directory those that the group committed.
 
     Blocks for some seconds on Kafka. Raises ``SettingsError`` where the settings name no live input, ``SourceError``, ``DataDirError``.
     """

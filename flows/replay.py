@@ -1,4 +1,4 @@
-"""Runs the graph again on a part of the log, beside the job: what apps and analysts read does not change, nor does the job's position."""
+"""Runs the graph again on a part of the log, beside the job. It changes neither what apps and analysts read nor the job's position."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from state.records.recommendation import Erase, Publish
 LogSource = JsonlSource | KafkaSource | LocalLogSource
 _MERGED: Final = "identity_merged"
 _NOT_COMPARED: Final = frozenset({"version", "updatedAt"})
-"""Fields of a progress record that count what else happened to the user: alarms depend on what all users taught the job."""
+"""Fields of a progress record that alarms change too. Alarms depend on what was learned from all users, so these may differ."""
 
 
 class ReplayError(Exception):
@@ -62,7 +62,7 @@ class Rebuilt:
 
 
 def log_source(settings: Settings, input_path: Path | None, plan: Plan, side: SideChannels) -> LogSource:
-    """Return the log that the job reads, from its beginning to its present end. Raises ``ReplayError`` where the settings name none."""
+    """Return a source that reads the job's log from its beginning to its present end. Raises ``ReplayError`` if the settings name none."""
     policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
     if input_path is not None:
         own = DataDir(settings.data_dir)
@@ -95,7 +95,7 @@ def ids_connected_with(tenant: str, user: str, source: LogSource) -> frozenset[s
 def rebuild(settings: Settings, keys: Keys, tenant: str, user: str, input_path: Path | None) -> Rebuilt:
     """Run the whole log's messages of one user, and of the ids connected with them, through the graph.
 
-    Raises ``SourceError``, and ``DataDirError`` where the data directory belongs to another catalog: what is live was decided by that one.
+    Raises ``SourceError``, and ``DataDirError`` if the data directory belongs to another catalog, by which the live record was made.
     """
     plan = Plan(load_catalog(settings.catalog))
     DataDir(settings.data_dir).check_catalog(plan.catalog.id)
@@ -133,7 +133,7 @@ def rebuild(settings: Settings, keys: Keys, tenant: str, user: str, input_path: 
 
 
 def differences(found: Rebuilt, live: dict[str, Any] | None) -> list[Change]:
-    """Return what differs between the rebuilt progress and the ``live`` record: a path and both values for each field."""
+    """Return the differences between the rebuilt progress and the ``live`` record: path and both values of each field."""
 
     def compared(record: dict[str, Any] | None) -> dict[str, Any]:
         return {} if record is None else {name: value for name, value in record.items() if name not in _NOT_COMPARED}
@@ -144,8 +144,8 @@ def differences(found: Rebuilt, live: dict[str, Any] | None) -> list[Change]:
 def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, into: Path, input_path: Path | None) -> dict[str, int]:
     """Run the messages of a range of log time through the graph, and write what comes out to files in the new directory ``into``.
 
-    Times are in milliseconds, ``until`` exclusive. Everybody begins anew at the beginning of the range. Returns file → lines. Raises
-    ``ReplayError`` and ``SourceError``.
+    Times are in milliseconds, ``until`` exclusive. Every user starts with empty state. Returns file → lines. Raises ``ReplayError`` and
+    ``SourceError``.
     """
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise ReplayError(f"{into} exists already; name a new directory with --into.")

@@ -1,4 +1,4 @@
-"""Sends dead letters again to the job. What was sent is in the audit log, and is not sent a second time unless asked for."""
+"""Sends dead letters again to the job. The audit log records what was sent, so that nothing is sent twice by accident."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from state.records.edit_letter import CannotEditError, edit_letter
 REPLAY: Final = "dlq.replay"
 """The action in the audit log."""
 _AT_ONCE: Final = 500
-"""Letters that are sent, and then recorded, together."""
+"""Letters that are sent together, and then recorded in one entry."""
 
 
 class Target(Protocol):
@@ -64,9 +64,10 @@ def plan_replay(
     again: bool = False,
     topic: str | None = None,
 ) -> list[Planned]:
-    """Return what to do with each letter. ``done`` is what ``replayed`` returned; with ``again`` it does not matter. Pure.
+    """Return what to do with each letter. ``done`` is what ``replayed`` returned; ``again`` ignores it. Pure.
 
-    ``topic`` is the topic that a job on Kafka reads: jobs of several topics may share that of dead letters, and each gets its own back.
+    ``topic`` is the topic that a job on Kafka reads. Jobs that read different topics may share one dead-letter topic, so letters from other
+    topics are skipped.
     """
     return [_plan(letter, done, now, patch, again=again, topic=topic) for letter in letters]
 
@@ -95,10 +96,10 @@ def _plan(
 
 
 def send_letters(planned: Sequence[Planned], target: Target, log: AuditLog, by: str, patch: Mapping[str, Any] | None = None) -> int:
-    """Send those that are not skipped, and record each part once it is stored. Return how many were sent.
+    """Send the letters that are not skipped, ``_AT_ONCE`` at a time, and record each part once it is stored. Return how many were sent.
 
-    A process that is killed between the two sends a part again with the next replay: the event ids make that harmless. Raises what ``send``
-    raises, and ``AuditError``.
+    If the process is killed between sending and recording, the next replay sends that part again: the event ids make that harmless. Raises
+    what ``send`` raises, and ``AuditError``.
     """
     wanted = [each for each in planned if not each.skipped]
     what: dict[str, Any] = {} if patch is None else {"patch": _digest(patch), "fields": _paths(wanted)}

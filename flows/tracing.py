@@ -13,7 +13,7 @@ from sinks.otlp.tracer import Tracer
 
 @contextmanager
 def tracing(settings: Settings) -> Iterator[Tracer | None]:
-    """Yield what makes spans; None where the settings name no collector. At the end of the block what waits is sent."""
+    """Yield the tracer of the job, None if the settings name no collector. At the end of the block waiting spans are sent."""
     if settings.otlp_url is None:
         yield None
         return

@@ -1,1 +1,4 @@
-"""Checks everything that a job needs, and says what to do. ``finding`` runs checks with deadlines; each other module has one subject."""
+"""Checks everything that a job needs, and says what to do.
+
+``checks`` lists the checks, ``finding`` runs them with deadlines, and each of the other modules has the checks of one subject.
+"""

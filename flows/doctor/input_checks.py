@@ -20,11 +20,11 @@ from state.quantity import count
 _REQUEST_SECONDS: Final = 5.0
 _DAY: Final = 86_400
 _SHORT_RETENTION: Final = 2 * _DAY
-"""A job that fails on Friday evening should find its messages on Monday; less is a warning."""
+"""A shorter retention is a warning: a job may be down over a weekend."""
 
 
 def check_broker(settings: Settings) -> list[Finding]:
-    """Whether a broker answers, and both topics are there with partitions, copies and a retention that make sense."""
+    """Whether a broker answers, and both topics exist, with enough replicas and retention."""
     cluster = kafka_cluster(settings, timeout_s=_REQUEST_SECONDS)
     errors = ErrorHandler(cluster)
     consumer = cluster.connect(errors)

@@ -32,7 +32,7 @@ CLICKHOUSE_ADVICE: Final = "Check that the server runs and that ONRAMP_CLICKHOUS
 
 
 def check_redis(settings: Settings) -> list[Finding]:
-    """Each server behind the address. The embedded one is asked while a job runs."""
+    """Check each server behind the address. The embedded one is checked only while a job runs."""
     if settings.redis_url is not None:
         url = settings.redis_url.get_secret_value()
     else:
@@ -95,7 +95,7 @@ def redis_findings(info: dict[str, Any], policy: str | None) -> list[Finding]:
 
 
 def check_clickhouse(settings: Settings) -> list[Finding]:
-    """The server, or the embedded one if there is data; that one starts for it and ends by itself."""
+    """Check the server; or the embedded one if it has data, which then starts for the check and ends by itself."""
     embedded = None
     if settings.clickhouse_url is None:
         directory = DataDir(settings.data_dir).clickhouse

@@ -1,3 +1,5 @@
-"""Metrics and probes of a running job over HTTP: ``sampling`` measures in threads of its own, ``probes`` says what, ``collector`` shows all
-under the names of ``state/metrics.py``, ``readiness`` judges, ``server`` answers. No step of the job waits for any of it.
+"""Metrics and probes of a running job over HTTP. No step of the job waits for any of it.
+
+``probes`` has what is measured, ``sampling`` measures it in threads of its own, ``collector`` renders everything under the names of
+``state/metrics.py``, ``readiness`` judges whether the job is ready, ``server`` answers requests, and ``serving`` connects all of these.
 """

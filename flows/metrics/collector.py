@@ -39,7 +39,7 @@ _OVER_SERVER: Final = "rate_limited"
 
 @dataclass(frozen=True)
 class Watched:
-    """What of a running job is looked at. ``source`` is None for an input with an end, ``backlog`` too; ``model`` where there is none."""
+    """The parts of a running job that metrics are read from. ``source`` and ``backlog`` are None for an input with an end."""
 
     plan: Plan
     version: str
@@ -70,7 +70,7 @@ class JobCollector(Collector):
         self._now = now
 
     def collect(self) -> Iterator[Family]:
-        """Yield every metric of the catalogue that has a value now, in its order."""
+        """Yield every metric of ``METRICS`` that has a value now, in that order."""
         values = dict(self._values())
         for metric in METRICS:
             if metric in values:

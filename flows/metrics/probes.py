@@ -46,7 +46,7 @@ class BacklogProbe:
         self._log: KafkaBacklog | LocalBacklog | None = None
 
     def measure(self) -> Measured:
-        """Raises ``SourceError`` where the input does not answer."""
+        """Return the backlogs of now. Raises ``SourceError`` if the input does not answer."""
         if self._log is None:
             source = self._source
             self._log = KafkaBacklog(source.cluster) if isinstance(source, KafkaSource) else LocalBacklog(source.directory, self._retention)
@@ -83,14 +83,14 @@ def measure_files(state: Path, spool: Spool) -> Files:
 
 
 class RedisProbe:
-    """Asks every server for a sign of life. For one thread."""
+    """Pings every server. For one thread."""
 
     def __init__(self, url: str) -> None:
         """Open no connection yet. Raises ``StoreRefusedError`` if ``url`` is not valid."""
         self._servers = RedisServers(url)
 
     def measure(self) -> bool:
-        """Return true, or raise the error of a server that does not answer."""
+        """Return true. Raises the error of a server that does not answer."""
         try:
             for client, _ in self._servers.routes([_PING_KEY]):
                 client.ping()
@@ -120,7 +120,7 @@ class ArmShares:
         self.shares: dict[str, float] = {}
 
     def look(self) -> None:
-        """Note the counts of now. What was decided in earlier runs does not count."""
+        """Note the counts of now, and update ``shares``. Decisions of earlier runs do not count."""
         now, totals, resumed = self._clock(), self._view.total, self._view.resumed  # the counting step sets ``resumed`` first
         earlier = _arms(resumed)
         if not self._seen:

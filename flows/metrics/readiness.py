@@ -9,22 +9,22 @@ from flows.metrics.sampling import Sample
 from state.quantity import count
 
 _OLD: Final = 60.0
-"""A measurement that has not succeeded for so long says nothing any more, whatever its last error was."""
+"""Seconds without a successful measurement after which the last one is too old to count."""
 
 
 class Readiness(NamedTuple):
-    """``reasons`` are sentences; none means ready."""
+    """``reasons`` are the sentences that say why the job is not ready; none means ready."""
 
     reasons: list[str]
 
     @property
     def ready(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether there is no reason against it."""
         return not self.reasons
 
 
 def judge(backlog: Sample[Measured] | None, redis: Sample[bool], clickhouse: Sample[dict[str, float]], *, most_seconds: float) -> Readiness:
-    """Judge the last measurements. ``backlog`` is None for an input with an end; up to ``most_seconds`` of lag it has caught up."""
+    """Judge the last measurements. ``backlog`` is None for an input with an end. A lag of up to ``most_seconds`` counts as caught up."""
     reasons = []
     if backlog is not None:
         reasons += _caught_up(backlog, most_seconds)

@@ -61,7 +61,7 @@ class _Server(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log what failed; but a client that goes away is no concern of the job's log."""
+        """Log what failed, but not that a client went away."""
         if not isinstance(sys.exception(), OSError):
             _LOG.error("a request for metrics failed", exc_info=True)
 

@@ -1,4 +1,4 @@
-"""Puts the endpoint together for a job, with or without one: ``ONRAMP_METRICS_ADDRESS`` decides."""
+"""Builds the metrics endpoint of a job if ``ONRAMP_METRICS_ADDRESS`` is set."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CLICKHOUSE_SECONDS: Final = 15.0
 
 @contextmanager
 def serving_metrics(settings: Settings, engines: Engines, parts: FlowParts, model: ModelService | None) -> Iterator[MetricsServer | None]:
-    """For the block, serve the metrics of the job built from ``parts``; nothing where the settings name no address.
+    """Serve the metrics of the job built from ``parts`` while the block runs. Yield None, and serve nothing, if no address is set.
 
     Raises ``MetricsAddressError``.
     """

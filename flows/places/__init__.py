@@ -1,1 +1,1 @@
-"""The places that hold something about a user: what is held there, and how it is erased."""
+"""The stores that hold data about a user, one class each: what is held there, and how it is erased."""

@@ -33,7 +33,7 @@ _ROWS: Final = "tenant_id = {tenant:String} AND has({ids:Array(String)}, user_id
 
 
 class Tables:
-    """All rows, those that a newer row replaced too: they are on disk until ClickHouse merges them."""
+    """All rows about the user, also those that a newer row replaced: they are on disk until ClickHouse merges them."""
 
     name = "clickhouse"
     note = ""
@@ -60,7 +60,7 @@ class Tables:
 
 
 class Traces:
-    """What deleting leaves for a while: the text of the last deletions, which has the ids, and the old files of the tables."""
+    """What a deletion leaves behind for a while: the text of the last deletions, which has the ids, and old files of the tables."""
 
     name = "clickhouse_traces"
     note = ""
@@ -85,7 +85,7 @@ class Traces:
     def maintain(self, subject: Subject) -> None:
         """Let ClickHouse drop old files and texts of deletions soon, and wait for it. The embedded one is stopped to remove the texts.
 
-        A server cleans up when it likes: what is left after ``_CLEAN_S`` the receipt says.
+        When a server cleans up cannot be forced. The receipt says what is left after ``_CLEAN_S``.
         """
         client = self._store.client()
         try:
@@ -115,7 +115,7 @@ class Traces:
                 break
 
     def _with_files_of_before(self, began: int) -> set[str]:
-        """The tables with files that were replaced before ``began`` (seconds): later ones replaced files without the user."""
+        """Tables with files that were replaced before ``began`` (seconds). Files replaced later held nothing of the user any more."""
         sql = (
             "SELECT DISTINCT table FROM system.parts WHERE database = currentDatabase() AND NOT active "
             "AND toUnixTimestamp(remove_time) <= {began:UInt32}"
@@ -124,7 +124,7 @@ class Traces:
 
 
 def ids_of(store: ClickHouse, tenant: str, user: str) -> tuple[str, ...]:
-    """Return ``user`` and the ids of earlier visitors, as the merges in the table of events tell them."""
+    """Return ``user`` and the ids of earlier visitors, found by the merges in the table of events."""
     claims, known = dict[tuple[str, str], int](), {user}
     while True:
         found = query(
@@ -144,7 +144,7 @@ def ids_of(store: ClickHouse, tenant: str, user: str) -> tuple[str, ...]:
 
 
 def _users_among(store: ClickHouse, tenant: str, ids: Sequence[str]) -> set[str]:
-    """Those that are users of their own: a visitor that became a user is marked as merged, and one that did nothing has no row."""
+    """Which of ``ids`` are users of their own. A visitor that became a user is marked as merged; one without events has no row."""
     found = query(
         store,
         "SELECT user_id FROM people_final WHERE tenant_id = {tenant:String} AND has({ids:Array(String)}, user_id) "

@@ -24,7 +24,7 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
 class EventLogMessages:
-    """The messages of the user in the local log. The deletion itself stays until its age deletes it: every reader must read it."""
+    """The messages of the user in the local log. The deletion itself stays until it is too old: every reader must read it."""
 
     name = "event_log"
     note = "the deletion itself: the id, and no content, until its age deletes it"
@@ -42,7 +42,7 @@ class EventLogMessages:
         erase(self.path, lambda record: _concerned(record, subject))
 
     def maintain(self, subject: Subject) -> None:  # noqa: ARG002 - the bytes of all messages that were deleted or erased go
-        """Remove the bytes of what is in the log no more."""
+        """Remove the bytes of messages that are no longer in the log."""
         remove_old_bytes(self.path)
 
     def hits_that_stay(self, subject: Subject, pattern: re.Pattern[bytes]) -> int:

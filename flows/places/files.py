@@ -97,7 +97,7 @@ class Spool:
     def held(self, subject: Subject) -> list[Any]:
         """Return the rows, each with the name of its table. A file that is delivered meanwhile holds nothing any more.
 
-        A damaged file stands for what it may hold: nobody can say.
+        A damaged file counts as held, because nobody can say what is in it.
         """
         found: list[Any] = []
         for path in self._segments():
@@ -142,7 +142,7 @@ class Spool:
 
 
 class Recovery:
-    """The job's own state. The job forgets the user; the bytes of before go with ``compact``."""
+    """The job's own state. The job forgets the user by itself; ``compact`` removes the bytes of old snapshots."""
 
     name = "recovery"
     note = ""
@@ -152,7 +152,7 @@ class Recovery:
         self._data_dir = data_dir
 
     def held(self, subject: Subject) -> list[Any]:
-        """Return every snapshot that holds one of the ids; the person's in words, other state by its size: it is digests and numbers."""
+        """Return every snapshot that holds one of the ids: a person's with all fields, of other state, which is digests, only the size."""
         if not self._data_dir.state.is_dir():
             return []
         found: list[Any] = []

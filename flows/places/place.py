@@ -1,4 +1,4 @@
-"""What every place has in common."""
+"""The interface that every place implements."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ class Place(Protocol):
         """Erase what the job does not. Raises the errors of the store."""
 
     def maintain(self, subject: Subject) -> None:
-        """Erase the bytes that erasing leaves in files for a while. Called while no job runs, and may block for a minute or two."""
+        """Remove the bytes that ``erase`` leaves in files for a while. Called while no job runs. May block for a minute or two."""

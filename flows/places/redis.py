@@ -39,7 +39,7 @@ class Records:
         self._url, self._embedded = url, embedded
 
     def held(self, subject: Subject) -> list[Any]:
-        """Return each record that is no tombstone."""
+        """Return each record that is not a tombstone."""
         found: list[Any] = []
         for key, data in self._ask(subject, lambda client, key: client.get(key)):
             if data is not None and not data.startswith(TOMBSTONE):
