@@ -93,7 +93,7 @@ for _command, _short in (
     (lag.lag, "Show how far the job is behind, by partition."),
     (doctor.doctor, "Check everything the job needs, say what to do."),
     (replay.replay, "Rebuild a user, or run a range again into files."),
-    (forget.forget, "Forget a user everywhere, with a receipt."),
+    (forget.forget, "Erase a user from every store, print a receipt."),
     (forget.export, "Write everything held about a user as JSON."),
     (audit.audit, "Show who did what to data and guidance."),
     (settings.settings, "Show every setting in force."),
@@ -115,11 +115,11 @@ _guidance.command("ramp", short_help="Let a share of the users be guided.", cont
 _guidance.command("status", short_help="Show whether it is on, and who switched it.", context_settings=_CONTEXT)(guidance.status)
 app.add_typer(_guidance, name="guidance")
 
-_letters = typer.Typer(rich_markup_mode=None, help="Look at rejected messages, mend them, send them again.", context_settings=_CONTEXT)
+_letters = typer.Typer(rich_markup_mode=None, help="Show rejected messages, edit them, send them again.", context_settings=_CONTEXT)
 _letters.command("list", short_help="List rejected messages.", context_settings=_CONTEXT)(dlq.list_letters)
-_letters.command("show", short_help="Show one rejected message whole.", context_settings=_CONTEXT)(dlq.show)
+_letters.command("show", short_help="Show everything about one message.", context_settings=_CONTEXT)(dlq.show)
 _letters.command("stats", short_help="Count rejected messages by reason.", context_settings=_CONTEXT)(dlq.stats)
-_letters.command("replay", short_help="Send rejected messages again, mended or not.", context_settings=_CONTEXT)(dlq.replay)
+_letters.command("replay", short_help="Send rejected messages again, edited or not.", context_settings=_CONTEXT)(dlq.replay)
 app.add_typer(_letters, name="dlq")
 
 _keys = typer.Typer(rich_markup_mode=None, help="Create and revoke the keys of the gateway.", context_settings=_CONTEXT)

@@ -8,14 +8,14 @@ import typer
 
 from cli.options import DataDirOption, JsonOption
 
-_LimitOption = Annotated[int, typer.Option("--limit", min=1, help="The newest entries.")]
+_LimitOption = Annotated[int, typer.Option("--limit", min=1, help="Show this many of the newest entries.")]
 _ActionOption = Annotated[str | None, typer.Option("--action", help="Only this action, like guidance.pause.", show_default=False)]
 
 
 def audit(action: _ActionOption = None, limit: _LimitOption = 50, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Show who forgot, exported, edited, replayed, paused, and made or revoked keys, the newest last.
+    """Show who did what: erased or exported users, replayed messages, paused guidance, reviewed texts, made or revoked keys.
 
-    Users stand there as a hash. Exits with 1 if a line of the log was changed or taken out.
+    The newest entry is last. Users are named by a hash. Exits with 1 if a line of the log was changed or removed.
 
     \b
     Example:  onramp audit

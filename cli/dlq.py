@@ -1,4 +1,4 @@
-"""``onramp dlq``: looks at messages that were rejected, mends them, and sends them again."""
+"""``onramp dlq``: shows rejected messages, edits them, and sends them again."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _SinceOption = Annotated[
     str | None,
     typer.Option("--since", metavar="T", help="Only letters logged since a time, or a duration ago, like 24h.", show_default=False),
 ]
-_LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many letters.", show_default=False)]
+_LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many letters.", show_default=False)]
 _IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the letter, from `onramp dlq list`.")]
 _IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Only these letters.", show_default=False)]
 _DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]
@@ -68,12 +68,12 @@ _EditOption = Annotated[
     typer.Option(
         "--edit",
         metavar="PATCH",
-        help="Change each message first, by a JSON Merge Patch (RFC 7396), or @FILE with one.",
+        help="Change each message first, by this JSON Merge Patch (RFC 7396) or the one in @FILE.",
         callback=_patch,
         show_default=False,
     ),
 ]
-_AgainOption = Annotated[bool, typer.Option("--again", help="Also send what was replayed before.")]
+_AgainOption = Annotated[bool, typer.Option("--again", help="Also send letters that were replayed before.")]
 
 
 def list_letters(
@@ -129,7 +129,7 @@ def list_letters(
 
 
 def show(letter_id: _IdArgument, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Show one rejected message whole: why, from where, its key, headers and bytes.
+    """Show everything about one rejected message: why, from where, its key, headers and bytes.
 
     \b
     Example:  onramp dlq show 3f9c0a71d2e4
@@ -205,10 +205,10 @@ def replay(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Send rejected messages again to where the job reads, the oldest first, as they were or changed by --edit.
+    """Send rejected messages again to the input of the job, the oldest first, as they were or changed by --edit.
 
-    A message counts once, however often it is sent: its event id decides. What was replayed is recorded with your name, and is not sent
-    again without --again. A message that is rejected again comes back as a letter with one attempt more.
+    An event is applied once, however often it is sent, because of its event id. The audit log records what was replayed, with your name;
+    it is not sent again without --again. A message that is rejected again becomes a letter with one more attempt.
 
     \b
     Example:  onramp dlq replay --reason unknown_event_type --edit '{"eventType": "track"}' --dry-run
@@ -305,7 +305,7 @@ def _value(value: object) -> str:
 
 
 def _finite(value: object) -> Any:
-    """``value`` with null for numbers that JSON has not."""
+    """``value`` with null for numbers that JSON does not have."""
     return json.loads(json.dumps(value), parse_constant=lambda _name: None)
 
 
@@ -358,7 +358,7 @@ def _replayed(settings: Settings) -> dict[str, str]:
 
 
 def _chosen(letters: Iterator[DeadLetter], ids: Sequence[str] | None) -> Iterator[DeadLetter]:
-    """The letters with these ids, or all. Refuses, as wrong usage, an id that there is not."""
+    """The letters with these ids, or all. An id that does not exist is wrong usage."""
     missing = dict.fromkeys(ids or ())
     for letter in letters:
         if not ids or letter.id in missing:

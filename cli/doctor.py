@@ -14,7 +14,7 @@ _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor(as_json: JsonOption = False, catalog: CatalogOption = None, data_dir: DataDirOption = None) -> None:
     """Check everything that the job needs, and say what to do. It changes nothing, and a server that hangs does not hold it up.
 
-    Use the settings of the job. The exit code is 1 where a check failed; warnings do not change it.
+    Use the settings of the job. Exits with 1 if a check failed; warnings do not count.
 
     \b
     Example:  onramp doctor

@@ -1,4 +1,4 @@
-"""``onramp forget`` and ``onramp export``: what is held about one user."""
+"""``onramp forget`` and ``onramp export``: erase or write everything that is held about one user."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from flows.settings import Settings
 
 _VisitorOption = Annotated[bool, typer.Option("--visitor", help="USER is an anonymousId that was never merged.")]
-_WaitOption = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the job to take the deletion.")]
+_WaitOption = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the job to process the deletion.")]
 _CheckOption = Annotated[bool, typer.Option("--check", help="Only read every store again; erase nothing.")]
 _MaintainOption = Annotated[
     bool, typer.Option("--maintain", help="Also erase what stays in files for a while, and search every byte. No job may run.")
 ]
 _AlsoOption = Annotated[
-    list[str] | None, typer.Option("--also", metavar="ID", help="A further id of the user, to look for. Repeat it.", show_default=False)
+    list[str] | None, typer.Option("--also", metavar="ID", help="Another id of the user to look for. May be repeated.", show_default=False)
 ]
 _OutOption = Annotated[
-    Path | None, typer.Option("--out", help="A file for it, which only you may read. [default: standard output]", show_default=False)
+    Path | None, typer.Option("--out", help="File to write, which only you may read. [default: standard output]", show_default=False)
 ]
 
 
@@ -40,11 +40,11 @@ def forget(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Forget a user for good, with their earlier visitor ids, and print a receipt.
+    """Erase a user and their earlier visitor ids from every store, and print a receipt.
 
-    It sends user_deleted to where the job reads, waits for a job that runs, erases what the job does not, and reads every store again.
-    The receipt names the user by a hash. Exits with 1 if a store still holds something; say it again with --check later. Once the rows
-    are gone, nothing tells the earlier visitor ids: name them with --also.
+    It sends user_deleted to the input of the job, waits for a running job, erases what the job does not, and reads every store again.
+    The receipt names the user by a hash. Exits with 1 if a store still holds something; run it again with --check later. Once the rows
+    are erased, the earlier visitor ids cannot be found any more: name them with --also.
 
     \b
     Example:  onramp forget u-17

@@ -17,10 +17,10 @@ _STYLES: Final = {"green": "green", "amber": "yellow", "red": "bold red"}
 
 
 def lag(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Show how far the job is behind, by partition, and how long until unread messages are deleted. It may run or not.
+    """Show how far the job is behind, by partition, and how long until unread messages are deleted; whether it runs or not.
 
-    Use the settings of the job. Positions are those of its newest snapshot, so a job that runs is up to an epoch further. The exit code is
-    1 where a partition is red: ONRAMP_LAG_RED_SECONDS, ONRAMP_DATA_LOSS_RED_SHARE.
+    Use the settings of the job. Positions are those of its newest snapshot; a running job may be up to an epoch ahead of them. Exits with
+    1 if a partition is red, by ONRAMP_LAG_RED_SECONDS and ONRAMP_DATA_LOSS_RED_SHARE.
 
     \b
     Example:  onramp lag
@@ -103,7 +103,10 @@ def _show(found: Lag, colours: list[Colour], thresholds: Thresholds) -> None:
     console.print(table((">partition", "colour", ">messages", ">behind", ">log time behind", ">to data loss"), rows))
     lost = sum(each.lost for each in found.backlogs)
     if lost:
-        lines(console, Text(f"The log deleted {count(lost, 'message')} unread: see docs/runbook.md, 'Unread messages are about to be deleted'."))
+        lines(
+            console,
+            Text(f"The log deleted {count(lost, 'message')} unread: see docs/runbook.md, 'Unread messages are about to be deleted'."),
+        )
     elif worst != "green":
         what = f"{count(behind, 'message')} unread; amber from {thresholds.amber_seconds:g} s, red from {thresholds.red_seconds:g} s"
         lines(console, Text(f"{what}. See docs/runbook.md, 'The lag grows'.", style="dim"))

@@ -1,4 +1,4 @@
-"""Finds the job that a command without settings means: that of ``onramp up``."""
+"""Finds the job of ``onramp up`` for a command that is run without the settings of a job."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 def settings_of_job(settings: Settings) -> Settings:
-    """Return the settings with the event log and the directory of ``onramp up``, if its job is the one that the data directory has."""
+    """Return the settings with the event log and directory of the job of ``onramp up``.
+
+    They change if the data directory has its event log; or if it is the default one, without own state, and the job's directory is in it.
+    """
     from cli.up import LIVE
     from local.data_dir import DataDir
 

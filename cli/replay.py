@@ -23,11 +23,11 @@ _FromOption = Annotated[
 _ToOption = Annotated[
     str | None, typer.Option("--to", metavar="T", help="Log time, or a duration ago, exclusive. [default: the end]", show_default=False)
 ]
-_IntoOption = Annotated[Path | None, typer.Option("--into", metavar="DIR", help="A new directory for what comes out.", show_default=False)]
+_IntoOption = Annotated[Path | None, typer.Option("--into", metavar="DIR", help="A new directory for the results.", show_default=False)]
 _InputOption = Annotated[
     Path | None,
     typer.Option(
-        "--input", metavar="FILE", help="The file that a run on files read; it keeps no log.", callback=readable, show_default=False
+        "--input", metavar="FILE", help="The file that a run on files read, as it keeps no log.", callback=readable, show_default=False
     ),
 ]
 
@@ -46,8 +46,9 @@ def replay(
 ) -> None:
     """Rebuild a user from the log and show what differs from the live progress, or run a range of the log again into files.
 
-    Neither changes anything that apps or analysts read. Which arm was drawn depends on all users, so it is not compared. In a range
-    everybody begins anew. The audit log records files, because they hold data about users. Exits with 1 if the rebuilt user differs.
+    Neither changes anything that apps or analysts read. Which arm was drawn depends on all users, so it is not compared. With a range
+    every user starts with empty state, and the audit log records the run, as its files hold data about users. Exits with 1 if the rebuilt
+    user differs.
 
     \b
     Example:  onramp replay --user u-17

@@ -137,8 +137,9 @@ def wait_for_job(stores: Stores, subject: Subject, seconds: float, *, known: boo
 def has_taken(stores: Stores, subject: Subject, *, known: bool) -> bool:
     """Whether the job has processed the deletion: there is then a tombstone of the user in Redis.
 
-    A job writes no tombstone for a user without anything to delete. Such a user counts as deleted if the recovery store does not hold them, and
-    so does any user of runs on files. A live job may know more than its last snapshot: for a user who was ``known`` only the tombstone counts.
+    A job writes no tombstone for a user without anything to delete. Such a user counts as deleted if the recovery store does not hold them;
+    so does any user of runs on files. A live job may know more than its last snapshot: for a user who was ``known`` only the tombstone
+    counts.
     """
     states = [place for place in stores.places if isinstance(place, Recovery)]
     if not (stores.settings.live and known) and stores.data_dir.state.is_dir() and not any(place.held(subject) for place in states):
