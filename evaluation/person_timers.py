@@ -1,4 +1,4 @@
-"""The timers of people for runs outside of the job: one armed for each person, in log time."""
+"""The timers of people in runs without the job: one timer for each person, in log time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PARTITION: Final = 0
 
 
 class PersonTimers:
-    """Which people are due. ``set`` is called after each change of a person, and costs nothing while their next timer stays."""
+    """Tells which people are due. Call ``set`` after each change of a person; it costs nothing while their next timer stays."""
 
     def __init__(self) -> None:
         """Nobody has a timer."""
@@ -25,7 +25,7 @@ class PersonTimers:
             self._armed[key] = due
 
     def take(self, now: int) -> list[str]:
-        """Remove and return the keys that are due, in order of their timers. A key may stand there twice; ``set`` it again afterwards."""
+        """Remove and return the keys that are due, in order of their timers. A key may be in it twice; ``set`` it again afterwards."""
         found = self._wheel.pop_due(_PARTITION, now)
         for key in found:
             if self._armed.get(key, now + 1) <= now:

@@ -1,7 +1,7 @@
 """Recognises whole requests of plain events in one step, so that a batch does not cost a decoder's run for each event.
 
-It only ever says yes where the decoder of the job (``state/events.py``) would take every event as it is: on the same types, with the same
-sets and patterns, looked at once for all events. Whatever else it meets, it says nothing, and the decoder decides about each event.
+It accepts a request only if the job's decoder (``state/events.py``) would accept every event unchanged. It uses the same types, sets and
+patterns, and applies them to all events at once. In all other cases it returns None, and the decoder decides about each event.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ _decoder: Final = msgspec.json.Decoder(list[_PlainEvent])
 
 
 class PlainEvents(msgspec.Struct, frozen=True, gc=False):
-    """What a request of valid events holds: ``ids`` and ``users`` by event, in order; the others once. ``visitors`` came without user."""
+    """A request of valid events: ``ids`` and ``users`` for each event in order, ``types`` and ``tenants`` that occur.
+
+    ``visitors``: whether an event came without a ``userId``; its entry in ``users`` is then the ``anonymousId``.
+    """
 
     ids: list[str]
     users: list[str]
@@ -61,14 +64,14 @@ class PlainEvents(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_plain(values: Sequence[bytes], now: int) -> PlainEvents | None:
-    """Return what the events hold if all of them are certainly valid, None where that needs a closer look. Raises nothing.
+    """Return the content of the events if all of them are certainly valid, None if the decoder must decide. Raises nothing.
 
     ``now`` is in milliseconds since 1970 UTC.
     """
     body = b"[%b]" % b",".join(values)
     try:
         events = _decoder.decode(body)
-        # One value that holds two events is not JSON by itself.
+        # A value like `{…},{…}` counts as two events here, but is not JSON by itself.
         if not events or len(events) != len(values) or not _in_time([each.timestamp for each in events], now):
             return None
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
@@ -92,7 +95,7 @@ def _in_time(moments: list[datetime], now: int) -> bool:
 
 
 def _name_somebody(names: Collection[str | None], *, visitors: bool) -> bool:
-    """Whether no id is missing, hidden or a placeholder. Stricter than the decoder, which looks at odd ids."""
+    """Whether no id is missing, hidden or a placeholder. Stricter than the decoder, which examines unusual ids more closely."""
     texts = [name for name in names if name]
     if len(texts) != len(names):
         return False
@@ -117,7 +120,7 @@ def _fits(event: _PlainEvent) -> bool:
 
 
 def _keepable(events: Sequence[_PlainEvent], values: Sequence[bytes], body: bytes) -> bool:
-    """Whether no payload is too large or too deep, or has a number that is too large. Counts what could be so before it looks closer."""
+    """Whether no payload is too large or too deep, or has a number that is too large. A cheap count says whether to look closer."""
     if len(body) > MAX_PAYLOAD and any(len(value) > MAX_PAYLOAD for value in values):
         return False
     # The list, and an event each, are brackets that no payload has.

@@ -1,7 +1,7 @@
-"""The audit log of a data directory: who did what to people's data and to guidance, and when. Entries are only ever appended.
+"""The audit log of a data directory: who did what to people's data and to guidance, and when. Entries are only appended.
 
 One JSON object a line. ``at`` is the wall clock, ``by`` who did it, ``action`` what, ``outcome`` ``begun``, ``done`` or ``failed``; further
-fields depend on the action. ``link`` is a digest of the line before, so that a line that was changed or taken out is found (``faults``).
+fields depend on the action. ``link`` is a digest of the line before, so that ``faults`` finds a line that was changed or removed.
 An entry holds no content of users and no user id: users are named by their keyed hash (``state.ids.Keys.stream_key``).
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 from state.times import rfc3339
 
 _TAIL: Final = 64 * 1024
-"""Bytes that are read first to find the last line; twice as many each time that it is longer."""
+"""Bytes at the end that are read first to find the last line; doubled until it is whole."""
 
 Entry = dict[str, Any]
 
@@ -38,9 +38,9 @@ class AuditLog:
 
     @contextmanager
     def of(self, action: str, by: str, **what: Any) -> Iterator[Entry]:
-        """Record what the block does: as ``done``, or as ``failed`` where it raises. The block may add fields to what it is given.
+        """Record what the block does: as ``done``, or as ``failed`` if it raises. The block may add fields to the dict that it gets.
 
-        Raises ``AuditError`` before the block if nothing can be recorded. A process that is killed in the block leaves no entry; where the
+        Raises ``AuditError`` before the block if nothing can be recorded. A process that is killed in the block leaves no entry; if the
         block takes long, use ``begun``.
         """
         self._check()
@@ -113,7 +113,10 @@ class AuditLog:
 
 
 def _last_line(descriptor: int, size: int) -> tuple[bytes, bytes]:
-    """The last line without its newline, and again where it has none: a power cut tore it, and it stays, as one that is no entry."""
+    """The last line without its newline; and the same again if it has none, because a power cut tore it, else nothing.
+
+    A torn line stays, and counts as one that is not an entry.
+    """
     reach, tail = _TAIL, b""
     while len(tail) < size and tail.count(b"\n") < 2:
         tail, reach = os.pread(descriptor, reach, max(0, size - reach)), 2 * reach

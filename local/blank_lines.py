@@ -1,4 +1,4 @@
-"""Erases lines of a file in place: blanks of the same length, so that positions in the file stay what they were for its writer."""
+"""Erases lines of a file in place: it writes blanks of the same length, so that the writer's positions in the file stay right."""
 
 from __future__ import annotations
 

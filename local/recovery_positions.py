@@ -1,4 +1,4 @@
-"""Reads from the recovery store how far the input was read, with or without a running job. It changes nothing."""
+"""Reads the positions of the input from the recovery store, with or without a running job. It changes nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SavedPosition(NamedTuple):
 
 
 class _Plain(pickle.Unpickler):
-    """The engine writes pickles. Those of a source are tuples of numbers and texts; nothing else is loaded."""
+    """Loads the pickles that Bytewax writes. Those of a source are tuples of numbers and texts; anything else is refused."""
 
     @override
     def find_class(self, _module: str, _name: str, /) -> Any:
@@ -53,7 +53,7 @@ def saved_positions(state: Path, source: str) -> dict[int, SavedPosition]:
 
 
 def _position(change: bytes) -> SavedPosition | None:
-    """The position in a snapshot of a source; None for one of another version, and for a spare partition that does not exist yet."""
+    """The position in a snapshot of a source; None for another version, and for a spare partition that does not exist yet."""
     try:
         loaded = _Plain(io.BytesIO(change)).load()
     except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError):

@@ -1,8 +1,8 @@
-"""Who of a worker's people is awake: in memory as the fold needs them. All others are at rest, as the bytes of their last snapshot.
+"""Keeps in memory only the bytes of the last snapshot of people who were not active lately (an LRU cache of decoded people).
 
-A person at rest takes about a third of the memory, and waking one costs about half as much as folding an event
-(``benchmarks.user_memory``). Whoever was active a moment ago is likely to be active again, so the latest ``AWAKE`` stay awake over the end
-of an epoch.
+A person is *awake* while the objects that the fold needs are in memory, and *at rest* as bytes. At rest it takes about a third of the
+memory. Decoding it again costs about half as much as folding an event (``benchmarks.user_memory``). At the end of an epoch the ``AWAKE``
+people who were active last stay awake, as they are likely to be active again.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections import OrderedDict
 from typing import Final, Protocol
 
 AWAKE: Final = 20_000
-"""People of one worker who stay awake at the end of an epoch. They take up to 10 KB each."""
+"""How many people of one worker stay awake at the end of an epoch. Each takes up to 10 KB."""
 
 
 class Sleeper(Protocol):
-    """A person in the dataflow."""
+    """A person in the dataflow that can be put to rest."""
 
     def rest(self) -> None:
-        """Give up what the last snapshot holds too, unless something has changed since."""
+        """Drop the objects and keep the bytes of the last snapshot, unless something has changed since."""
         ...
 
 
@@ -32,7 +32,7 @@ class AwakePeople:
         self._queues: dict[int, OrderedDict[Sleeper, None]] = {}
 
     def snapshotted(self, person: Sleeper) -> None:
-        """``person`` was active in the epoch that ends. Put whoever was active least recently to rest, where there are too many."""
+        """Note that ``person`` was active in the epoch that ends. If too many are awake, put the least recently active one to rest."""
         thread = threading.get_ident()
         queue = self._queues.get(thread)
         if queue is None:

@@ -1,4 +1,4 @@
-"""What of a log was not read yet, and for how long that is safe. Pure: times and bounds are arguments."""
+"""The unread part of a log: how much, how old, and how long until the log deletes it. Pure: times and bounds are arguments."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ Colour = Literal["green", "amber", "red"]
 
 
 class Backlog(NamedTuple):
-    """One partition. ``offset`` is the next one to read; None where that is not known, then all that the partition holds is unread.
+    """The backlog of one partition. ``offset`` is the next one to read; if it is None (not known), everything in the partition is unread.
 
-    ``low`` and ``end`` are the bounds of what the log holds. ``unread_since`` is the append time (ms) of the oldest message that was not
-    read, None where all were or it is not known. ``log_time`` (ms) is that of the job, None where it is not known. ``retention`` is for how
-    many seconds the log keeps a message, infinite where it keeps all, None where that is not told.
+    ``low`` and ``end`` are the bounds of what the log holds. ``unread_since`` is the append time (ms) of the oldest unread message,
+    None if there is none or it is not known. ``log_time`` (ms) is that of the job, None if not known. ``retention`` is how many seconds the
+    log keeps a message: infinite if it keeps all, None if not known.
     """
 
     partition: int
@@ -36,22 +36,22 @@ class Backlog(NamedTuple):
 
     @property
     def beyond(self) -> bool:
-        """Whether the position is behind the end: the log was created again, or an older copy was put back."""
+        """Whether the position is after the end of the log, because it was created again or an older copy was restored."""
         return self.offset is not None and self.offset > self.end
 
     def seconds(self, now: int) -> float:
-        """Age of the oldest message that was not read; 0 where all were."""
+        """Age of the oldest unread message; 0 if there is none."""
         since = self.log_time if self.unread_since is None else self.unread_since  # log time is not after the next message
         return max(0.0, (now - since) / 1000) if self.messages and since is not None else 0.0
 
     def watermark_age(self, now: int) -> float | None:
-        """How far log time is behind ``now``; None where it is not known."""
+        """How many seconds log time is behind ``now``; None if it is not known."""
         return None if self.log_time is None else max(0.0, (now - self.log_time) / 1000)
 
     def time_to_loss(self, now: int) -> float | None:
-        """Seconds until a message is deleted that was not read, if nothing more is read: retention minus lag. 0 once some were.
+        """Seconds until an unread message is deleted, if nothing more is read: retention minus lag; 0 once one was deleted.
 
-        None where the retention is not told.
+        None if the retention is not known.
         """
         if self.lost:
             return 0.0
@@ -59,7 +59,10 @@ class Backlog(NamedTuple):
 
 
 class Thresholds(NamedTuple):
-    """From where on a backlog is amber or red: seconds of lag, and the share of the retention that is left (amber from twice as much)."""
+    """When a backlog is amber or red: above these seconds of lag, or if less than ``red_share`` of the retention is left.
+
+    Less than twice ``red_share`` is amber.
+    """
 
     amber_seconds: float
     red_seconds: float
@@ -67,7 +70,7 @@ class Thresholds(NamedTuple):
 
 
 def colour(backlog: Backlog, thresholds: Thresholds, now: int) -> Colour:
-    """Green where nothing waits, or only what came within ``amber_seconds``."""
+    """Judge a backlog by ``thresholds``. A backlog with lost messages, or a position after the end, is red."""
     seconds = backlog.seconds(now)
     time_left, retention = backlog.time_to_loss(now), backlog.retention
     left = 1.0 if time_left is None or retention is None or math.isinf(retention) else time_left / max(retention, 1e-9)
@@ -79,7 +82,7 @@ def colour(backlog: Backlog, thresholds: Thresholds, now: int) -> Colour:
 
 
 def effective_retention(*, age: float, size: float | None, oldest: int | None, now: int, used: float) -> float:
-    """How long a log keeps a message: ``age`` (seconds), or less where it reaches ``size`` before, at the rate at which it grew so far.
+    """How long a log keeps a message: ``age`` (seconds), or less if it reaches ``size`` sooner, at its rate of growth so far.
 
     ``used`` is its size now, ``oldest`` the append time (ms) of its oldest message. A log that is a minute old has no rate yet.
     """

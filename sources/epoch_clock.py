@@ -1,7 +1,7 @@
-"""Measures epochs and the pauses of snapshots by the calls that the engine makes on source partitions anyway.
+"""Measures epochs and the pauses of snapshots, by the calls that Bytewax makes on source partitions anyway.
 
-Bytewax asks a partition for its snapshot at the end of an epoch, and for the next batch only once that epoch is durable. It does so with
-each partition by itself, so one of each worker is measured.
+Bytewax asks a partition for its snapshot at the end of an epoch, and for the next batch only once that epoch is durable. It does so for
+each partition separately, so one partition of each worker is measured.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class EpochClock:
         self.epochs = Histogram(EPOCH.buckets)
         self.pauses = Histogram(SNAPSHOT_PAUSE.buckets)
         self.paused: dict[int, float] = {}
-        """Partition that is measured and waits for its epoch → when its snapshot was taken. Look here before ``resumed``."""
+        """Measured partition whose epoch is not durable yet → when its snapshot was taken. Call ``resumed`` only for a partition in it."""
         self._clock = clock
         self._measured: dict[int, int] = {}
         self._ended: dict[int, float] = {}

@@ -1,4 +1,4 @@
-"""How often an idle partition is polled: soon after a message often, later seldom. A caught-up job then costs little."""
+"""How often an idle partition is polled: often soon after a message, less often later. So a caught-up job costs little."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final
 
 SHORTEST_MS: Final = 5
 LONGEST_MS: Final = 40
-"""The longest time that a message waits in an idle partition, and by which an epoch ends late: Bytewax ends it when all partitions are
-awake."""
+"""The longest pause. A message in an idle partition may wait this long, and an epoch may end this much later: Bytewax ends it when all
+partitions are awake."""
 _SHARE: Final = 50
 """The pause is a fiftieth of the time since the last message: 5 ms for half a second, 40 ms from two seconds on."""
 

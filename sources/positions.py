@@ -1,4 +1,4 @@
-"""How far the partitions of this process were read, for metrics."""
+"""The positions up to which this process has read its partitions, for metrics."""
 
 from __future__ import annotations
 

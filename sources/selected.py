@@ -1,4 +1,4 @@
-"""A part of another source: the messages that are wanted, up to a log time. For replays beside a job; nothing is resumed."""
+"""Filters another source: only the messages that are wanted, up to a log time. For replays beside a job; it is never resumed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from state.messages import Message, Tick
 
 
 class SelectedSource(FixedPartitionedSource[Message | Tick, None]):
-    """What ``wanted`` keeps of ``source``, and all ticks. A partition ends at its first message of log time ``until`` (ms) or later.
+    """The messages of ``source`` for which ``wanted`` is true, and all ticks. A partition ends at log time ``until`` (ms), exclusive.
 
     ``source`` must end by itself at the end of its input. Raises what ``source`` raises.
     """

@@ -1,6 +1,6 @@
-"""The event contract as JSON Schema (draft 2020-12), made of what the decoder uses. ``docs/event.schema.json`` is this; a test compares.
+"""The event contract as JSON Schema (draft 2020-12), built from the decoder's own sets. A test compares it with ``docs/event.schema.json``.
 
-What the schema accepts is an event, and what is an event the schema accepts, but for ``BEYOND`` and ``STRICTER``.
+The schema accepts the same messages as the decoder, with the exceptions in ``BEYOND`` and ``STRICTER``.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ ID: Final = "https://onramp.example/event.schema.json"
 BEYOND: Final = (
     f"Sizes in bytes: a message has at most {MAX_MESSAGE:,}, its payload at most {MAX_PAYLOAD:,}.",
     f"A payload is nested at most {MAX_DEPTH} levels deep, and its numbers fit into 64 bits.",
-    "The timestamp is a day of the calendar, from the year 2000 to 24 hours after the time of the log; :60 only where UTC is 23:59.",
+    "The timestamp is a date that exists, from the year 2000 to 24 hours after the time of the log; :60 only where UTC is 23:59.",
     "schemaVersion is written 1 or 2, not 1.0.",
 )
-"""What the decoder rejects and JSON Schema cannot say."""
+"""Rules of the decoder that JSON Schema cannot express: it accepts more."""
 STRICTER: Final = (
-    "preferences_changed: the decoder reads more spellings of each value, and counts an event with a refusal whatever else it has.",
+    "preferences_changed: the decoder reads more spellings of each value, and accepts an event with a refusal whatever else it has.",
 )
-"""What the schema asks of a sender and the decoder does not."""
+"""Rules of the schema that the decoder does not have: the decoder accepts more."""
 
 _HIDDEN_CLASS: Final = (
     "\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u115f\\u1160\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ufeff\\uffa0"
@@ -49,7 +49,7 @@ def _spelled() -> str:
 
 
 def _nobody() -> str:
-    """A pattern of texts that stand for nothing or are template tags, in any case."""
+    """A pattern of texts that are placeholders or template tags, in any case."""
     return "|".join((_spelled(), *(_any_case(text).replace("\\ ", " ") for text in _NOTHING), _TAG))
 
 

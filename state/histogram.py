@@ -17,7 +17,7 @@ class Histogram:
             raise ValueError("the bounds of a histogram must rise")
         self.bounds = tuple(bounds)
         self.counts = [0] * (len(bounds) + 1)
-        """Values up to each bound and above the one before it; last those above all bounds."""
+        """Values up to each bound and above the one before it; the last count is of values above all bounds."""
         self.sum = 0.0
 
     def add(self, value: float) -> None:

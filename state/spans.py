@@ -1,6 +1,6 @@
 """Spans of what happened to an event that had a ``traceparent``: the decision, the write to Redis, the request to a model. Pure.
 
-The span of the decision has an id that follows from the decision's own, so that later spans find their parent without anybody keeping it.
+The id of the decision's span is derived from the id of the decision, so that later spans know their parent without a lookup.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Span(msgspec.Struct, frozen=True):
 
 
 def is_sampled(traceparent: str) -> bool:
-    """Whether the sender of ``traceparent``, which is valid or empty, records the trace."""
+    """Whether ``traceparent``, which is valid or empty, says that the trace is sampled."""
     return bool(traceparent) and bool(int(traceparent[-2:], 16) & _SAMPLED)
 
 
 def decision_span(publish: Publish, ended: int) -> Span:
-    """From the append of the event until the write begins. Only where ``publish`` has a ``traceparent``."""
+    """Return the span from the append of the event until the write begins. ``publish`` must have a ``traceparent``."""
     record = publish.recommendation
     _, trace, parent, _ = publish.traceparent.split("-")
     attributes: dict[str, str | int | float] = {
@@ -54,7 +54,7 @@ def decision_span(publish: Publish, ended: int) -> Span:
 def child_span(
     name: str, record: Recommendation, began: int, ended: int, attributes: dict[str, str | int | float] | None = None, failed: str = ""
 ) -> Span:
-    """A span below that of the decision of ``record``, which has a trace id."""
+    """Return a child of the span of the decision of ``record``, which must have a trace id."""
     assert record.trace_id is not None, "the caller knows that the trace is sampled"
     own = _id(f"{record.decision_id} {name} {began}")
     return Span(name, record.trace_id, own, _id(record.decision_id), began, ended, attributes or {}, failed)

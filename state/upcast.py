@@ -1,6 +1,6 @@
 """Turns events of later versions of the contract into version 1, which everything else reads. Pure: bytes to bytes.
 
-Version 2 differs in one place. What an app knows about a user stands in ``traits`` beside ``payload``, not inside of it, so that the
+Version 2 differs in one place. What an app knows about a user is in ``traits`` beside ``payload``, not inside of it, so that the
 payload belongs to the app alone::
 
     1   {…, "eventType": "signup", "payload": {"traits": {"persona": "analyst"}}}
@@ -26,13 +26,14 @@ _text = msgspec.json.Decoder(str)
 
 
 class UpcastError(Exception):
-    """The event does not fit its version. The text says what to send, as a part of a sentence that begins with the field."""
+    """The event does not fit its version. The text is a part of a sentence: the field at fault, and what to send."""
 
 
 def upcast(value: bytes, version: int) -> bytes:
-    """Return an event of ``version``, one of ``VERSIONS``, as version 1. What is read later is judged later.
+    """Return an event of ``version``, one of ``VERSIONS``, as version 1. Fields that do not change are left for the decoder to check.
 
-    Raises ``UpcastError`` for what version 1 would read otherwise, and ``msgspec.DecodeError`` for what is no JSON object.
+    Raises ``UpcastError`` for a value that would mean something else in version 1, and ``msgspec.DecodeError`` for what is not a JSON
+    object.
     """
     fields = _fields.decode(value)
     for step in _STEPS[version - 2 :: -1] if version > 1 else ():
@@ -57,7 +58,7 @@ def _from_2(fields: Fields) -> None:
 
 
 _STEPS: Final[tuple[Callable[[Fields], None], ...]] = (_from_2,)
-"""From version 2 to 1, from 3 to 2, and so on."""
+"""The steps from version 2 to 1, from 3 to 2, and so on."""
 VERSIONS: Final = tuple(range(1, len(_STEPS) + 2))
 """The versions of the contract that are read."""
 NEWEST: Final = VERSIONS[-1]

@@ -1,1 +1,1 @@
-"""Spans for a collector of OpenTelemetry: ``tracer`` makes them of what the job does, ``exporter`` sends them by OTLP over HTTP as JSON."""
+"""Spans for an OpenTelemetry collector: ``tracer`` makes them of what the job does, ``exporter`` sends them (OTLP over HTTP, as JSON)."""

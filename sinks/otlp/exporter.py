@@ -1,4 +1,4 @@
-"""Sends spans to a collector by OTLP over HTTP, as JSON, in a thread of its own. What cannot be sent is dropped: traces may have gaps."""
+"""Sends spans to a collector (OTLP over HTTP, as JSON), in a thread of its own. Spans that cannot be sent are dropped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from state.spans import Span
 _LOG = logging.getLogger(__name__)
 _EVERY_SECONDS: Final = 2.0
 _MOST: Final = 4_096
-"""Spans that wait. Beyond, the oldest are dropped."""
+"""The most spans that wait. If there are more, the oldest are dropped."""
 _AT_ONCE: Final = 512
 _ANSWER_SECONDS: Final = 5.0
 _INTERNAL: Final = 1  # SPAN_KIND_INTERNAL

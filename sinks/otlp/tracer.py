@@ -1,4 +1,4 @@
-"""Makes spans of what the job does for events whose ``traceparent`` says that the trace is recorded."""
+"""Makes spans of what the job does for events whose ``traceparent`` says that the trace is sampled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from state.spans import Span, child_span, decision_span, is_sampled
 WRITE: Final = "onramp redis write"
 MODEL: Final = "onramp model request"
 _REMEMBERED: Final = 10_000
-"""Decisions of which later spans may come: a text by a model, and its write."""
+"""The most decisions that are remembered, for later spans: a text by a model, and its write."""
 
 
 class Tracer:

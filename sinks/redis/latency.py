@@ -1,4 +1,4 @@
-"""Measures how long after its cause a recommendation is in Redis."""
+"""Measures the time from the cause of a recommendation until Redis has it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class WriteLatency:
         self._now = now
 
     def written(self, effects: Sequence[Effect]) -> None:
-        """Redis has all ``effects``. A record that takes guidance back is none."""
+        """Count ``effects``, which Redis has now. Records that take guidance back do not count."""
         now = self._now() / 1000
         for effect in effects:
             if isinstance(effect, Publish) and effect.recommendation.ui_component != _NOTHING:

@@ -1,9 +1,9 @@
-"""The messages that commands send to runs on files: one message a line, in the order in which they were sent.
+"""The file of messages that commands send to runs on files: one message a line, in the order in which they were sent.
 
-A file has no live log to write to. So what ``onramp dlq replay`` and ``onramp forget`` send is appended to a file of the data directory,
-and the next run takes what is new before it reads on. The snapshot has the number of lines taken, so that a run that was killed takes them
-again at the same place. A line has ``raw``, and ``key`` and ``headers`` where there are any, as in a dead letter. A line of blanks is a
-message that was erased with the user it named.
+A run on a file has no live log to write to. So what ``onramp dlq replay`` and ``onramp forget`` send is appended to this file in the data
+directory, and the next run reads the new lines before it goes on. The snapshot has the number of lines read, so that a run that was killed
+reads them again at the same place. A line has ``raw``, and ``key`` and ``headers`` if there are any, as in a dead letter. A line of blanks
+is a message that was erased with the user it named.
 """
 
 from __future__ import annotations

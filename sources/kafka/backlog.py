@@ -1,4 +1,4 @@
-"""Measures what of a Kafka topic was not read yet: of a group that commits, or up to positions that the caller knows."""
+"""Measures the unread messages of a Kafka topic: those after the committed offsets of a group, or after positions that the caller knows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from state.never import never
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 _LOOK_S: Final = 3.0
-"""How long to wait for an answer to the fetch of each partition. A broker that is well gives one within a quarter of a second."""
+"""How long to wait for an answer to the fetch of each partition. A healthy broker answers within a quarter of a second."""
 _ASK_S: Final = 600.0
 _ASK_AGAIN_S: Final = 60.0
 _MS: Final = 1000
@@ -44,7 +44,7 @@ class KafkaBacklog:
         self._consumer.close()
 
     def measure(self, positions: Mapping[int, Position] | None) -> list[Backlog]:
-        """Measure all partitions: read up to ``positions``, or without them up to what the group committed.
+        """Measure what is unread of all partitions: after ``positions``, or without them after the offsets that the group committed.
 
         Blocks up to the time limit of the cluster for each of a few requests, and ``_LOOK_S`` for the ages. Raises ``SourceError``.
         """
@@ -78,11 +78,10 @@ class KafkaBacklog:
         ]
 
     def retention(self) -> float | None:
-        """Return for how many seconds the topic keeps a message; infinite where it keeps all, None where that is not told.
+        """Return how many seconds the topic keeps a message: infinite if it keeps all, None if the broker does not tell.
 
-        It is asked again every ten minutes, or every minute while it is not told.
-
-        A limit by size (``retention.bytes``) is not counted: how fast it is reached is not known from here.
+        The broker is asked every ten minutes, or every minute while it does not tell. A limit by size (``retention.bytes``) is not counted:
+        how soon it is reached cannot be known from here.
         """
         if time.monotonic() >= self._ask_at:
             values = topic_config(self._cluster)

@@ -1,4 +1,4 @@
-"""Measures what of the local event log was not read yet. It reads the file, whether a writer or a job runs or not."""
+"""Measures the unread messages of the local event log. It reads the files itself, so no writer or job need run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LocalBacklog:
         self._reader.close()
 
     def measure(self, positions: Mapping[int, Position], now: int) -> list[Backlog]:
-        """Measure all partitions, read up to ``positions``, at the time ``now`` (ms). Raises ``LogError``."""
+        """Measure what is unread of all partitions, after ``positions``, at the time ``now`` (ms). Raises ``LogError``."""
         reader = self._reader
         bounds = [(partition, reader.first_bounds(partition)) for partition in range(reader.identity.partitions)]
         starts = [reader.time_of(partition, each.low) for partition, each in bounds if each.low < each.end]

@@ -1,4 +1,4 @@
-"""Erases messages from the event log: their bytes go, their offsets stay. A reader passes over them."""
+"""Erases messages from the event log: their bytes are removed, their offsets stay. Readers skip them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def erase(directory: Path, concerned: Callable[[Record], bool]) -> int:
 
 
 def remove_old_bytes(directory: Path) -> None:
-    """Write the file anew without the bytes of messages that are in the log no more. Appends wait for it. Raises ``LogError``."""
+    """Rewrite the file without the bytes of messages that are no longer in the log. Appends wait for it. Raises ``LogError``."""
     store = Store(directory, writes=True)
     try:
         with store.writing():
@@ -70,7 +70,7 @@ def remove_old_bytes(directory: Path) -> None:
 
 
 def _empty_write_ahead_log(store: Store) -> None:
-    """Try until no reader needs it. Appends wait for a try only, which is short."""
+    """Empty it, trying again until no reader needs it. Appends wait for one try at most, which is short."""
     with store.errors_as_sentences():
         store.database.execute(f"PRAGMA busy_timeout = {_TRY_MS}")
     for tried in range(_TRIES):

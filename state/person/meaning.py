@@ -1,6 +1,6 @@
 """What an event means under a catalog, whoever sent it: the rules that it fulfils, its kind and its subject.
 
-Products send the same few events again and again, so the meaning of an event is worked out once for its type, name and payload.
+Products send the same few events again and again, so the result is cached by type, name and payload.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SHOWN: Final = 32
 
 
 class Meaning(NamedTuple):
-    """``rules`` in catalog order. ``completes``: one of them counts for the completion of its step.
+    """``rules`` that the event fulfils, in catalog order. ``completes``: one of them counts for the completion of its step.
 
     ``automatic``: the client sends such an event by itself. ``shown`` is type and subject, shortened, and ``kind`` a short hash of both.
     """
@@ -29,7 +29,7 @@ class Meaning(NamedTuple):
 
 
 class Meanings:
-    """The meanings of events under one plan, cached for payloads of up to ``MAX_KEY`` bytes. ``MAX_CACHED`` entries clear the cache."""
+    """The meanings of events under one plan, cached for payloads of up to ``MAX_KEY`` bytes. ``MAX_CACHED`` entries empty the cache."""
 
     MAX_CACHED: Final = 4_096
     MAX_KEY: Final = 512
@@ -41,7 +41,7 @@ class Meanings:
     def of(self, event: Event) -> Meaning:
         """What ``event`` means."""
         key = event.type, event.name, event.raw_payload
-        found = None if event.from_visitor else self._cache.get(key)  # those are kept without their raw payload
+        found = None if event.from_visitor else self._cache.get(key)  # events of a visitor are kept without their raw payload
         if found is None:
             found = self._work_out(event.type, event.name, event.payload)
             if not event.from_visitor and len(event.raw_payload) <= self.MAX_KEY:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Claim(NamedTuple):
-    """An ``identity_merged``: ``by`` says at log time ``at`` that ``visitor`` was them."""
+    """An ``identity_merged``: at log time ``at``, ``by`` said that ``visitor`` was the same user."""
 
     at: int
     by: str
@@ -15,7 +15,7 @@ class Claim(NamedTuple):
 
 
 def visitors_of(user: str, claims: Iterable[Claim], is_user: Callable[[str], bool]) -> list[str]:
-    """Return the visitors that belong to ``user``, in order of their ids. ``is_user`` tells an id that was used as a ``userId``.
+    """Return the visitors that belong to ``user``, in order of their ids. ``is_user``: whether an id was used as a ``userId``.
 
     An id that is used as a ``userId`` is nobody's visitor, a visitor belongs to the first user that named it, and visitors that name each
     other belong together.

@@ -1,4 +1,4 @@
-"""Mends a dead letter before it is sent again."""
+"""Edits the message of a dead letter before it is sent again."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class CannotEditError(Exception):
 
 
 class Edited(NamedTuple):
-    """A letter with other bytes, and what differs."""
+    """The edited letter, and what differs."""
 
     letter: DeadLetter
     changes: list[Change]
 
 
 def edit_letter(letter: DeadLetter, patch: Mapping[str, Any]) -> Edited:
-    """Apply a JSON Merge Patch to the message of ``letter``; a patch that changes nothing leaves its bytes as they are.
+    """Apply a JSON Merge Patch to the message of ``letter``. A patch that changes nothing leaves its bytes as they are.
 
-    The key follows the sender: where it was the id of the sender, and the patch names another sender, it is theirs. Raises
-    ``CannotEditError`` for a message that is not a JSON object, or that cannot be written again as it is.
+    If the key is the id of the sender, and the patch changes the sender, the key becomes the id of the new one. Raises ``CannotEditError``
+    for a message that is not a JSON object, or that cannot be written as JSON again.
     """
     try:
         before = json.loads(letter.raw, parse_constant=_refuse)
