@@ -111,7 +111,7 @@ def _no_options(_parser: argparse.ArgumentParser) -> None:
 
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
-    "core": Scenario("the same small fold in this engine's plumbing and in others", _core_options, core.measure, core.lines),
+    "core": Scenario("the same small fold in Onramp's pipeline and in other frameworks", _core_options, core.measure, core.lines),
     "growth": Scenario(
         "throughput, memory, snapshots and resume with more people, and with more log time", _growth_options, growth.measure, growth.lines
     ),

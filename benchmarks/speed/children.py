@@ -1,4 +1,4 @@
-"""Runs the processes of scenarios: each gets its task as JSON and answers with the last line of its output."""
+"""Runs the processes of scenarios: each gets its task as JSON, and prints its result as the last line of its output."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def measure(
 
 
 def describe(name: str, runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
-    """Return the summaries of a contender, and how it compares with the ceiling and with ours."""
+    """Return the summaries of a contender, and its ratios to the ceiling and to ``onramp``."""
     found: dict[str, Any] = {"events": runs[name][0]["events"], "outputs": runs[name][0]["outputs"]}
     found |= summaries(runs[name], _FIGURES)
     for field, other in (("ofBareLoop", "bare loop"), ("onrampTimes", "onramp")):

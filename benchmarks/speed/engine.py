@@ -1,4 +1,4 @@
-"""What flows of benchmarks share: a source that times another one, sinks that count or discard, recovery stores."""
+"""Parts that the Bytewax flows of benchmarks share: a source that times another one, sinks that count or discard, recovery stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Medians with their spread, percentiles, ratios between contenders, and what all results say of the machine and the commit."""
+"""Medians with their spread, percentiles, ratios between contenders, and the description of machine and commit in all results."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def ratio(runs: Sequence[Run], others: Sequence[Run], field: str) -> float:
 
 
 def stalls(at: Sequence[float], delays: Sequence[float], *, above: float) -> dict[str, float]:
-    """Describe where the slow ones are: how many runs of neighbours took longer than ``above``, and the median time between their starts.
+    """Describe the slow ones: how many runs of consecutive events took longer than ``above``, and the median time between their starts.
 
-    ``at`` are the times of the events in order. Runs that start at the rhythm of the epochs are pauses for snapshots.
+    ``at`` are the times of the events in order. Runs that start an epoch apart are pauses for snapshots.
     """
     starts = [at[place] for place, delay in enumerate(delays) if delay > above and (place == 0 or delays[place - 1] <= above)]
     between = [later - earlier for earlier, later in itertools.pairwise(starts)]
@@ -108,7 +108,7 @@ def commit() -> str:
 def envelope(
     scenario: str, options: Mapping[str, Any], results: Mapping[str, Any], *, measured: str, decode: float | None
 ) -> dict[str, Any]:
-    """Return a whole result.
+    """Return the JSON object of a result.
 
     ``measured`` is the commit at the beginning, ``decode`` events per second of the reference in the same run, None without it.
     """

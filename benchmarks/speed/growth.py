@@ -12,11 +12,11 @@ from typing import Any
 from benchmarks.saas_people import START
 from benchmarks.speed.children import child
 from benchmarks.speed.figures import ratio, summaries, summary
-from benchmarks.speed.grown import Task
+from benchmarks.speed.growth_process import Task
 from benchmarks.speed.seeding import PREFIX
 from benchmarks.speed.stream import stream
 
-_MODULE = "benchmarks.speed.grown"
+_MODULE = "benchmarks.speed.growth_process"
 _FIGURES = ("eventsPerSecond", "cpuPerEvent", "resumeSeconds", "bytesPerUser", "storeBytesPerUser", "timers", "longestPause", "wholeEpochs")
 _ENDLESS = 10**12
 PER = 100_000

@@ -1,4 +1,4 @@
-"""Scenario ``idle``: the CPU time of a job that has caught up, beside the floor of an empty flow that looks every ten milliseconds."""
+"""Scenario ``idle``: the CPU time of a job that has caught up, beside the floor of an empty flow that polls every ten milliseconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.speed.broker import broker, new_topic
 from benchmarks.speed.children import child
 from benchmarks.speed.figures import summaries
-from benchmarks.speed.grown import Task
+from benchmarks.speed.growth_process import Task
 from benchmarks.speed.live import Answers, Appender, Kind, Place, children_of, cpu_seconds, live, wait_until_live
 from benchmarks.speed.stream import People
 from local.data_dir import DataDir
@@ -41,7 +41,7 @@ def measure(
         seeded = place / "seeded"
         tell(f"{users:,} people: filling a store")
         end = time.time_ns() // 1_000_000
-        child("benchmarks.speed.grown", asdict(Task("seed", str(seeded), users, recovery_partitions, end=end, seed=seed)))
+        child("benchmarks.speed.growth_process", asdict(Task("seed", str(seeded), users, recovery_partitions, end=end, seed=seed)))
         kinds: tuple[Kind, ...] = ("job", "floor")
         for turn in range(repeat):
             for kind in kinds:

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.speed.broker import broker, new_topic
 from benchmarks.speed.children import child
 from benchmarks.speed.figures import percentiles, stalls, summaries
-from benchmarks.speed.grown import Task
+from benchmarks.speed.growth_process import Task
 from benchmarks.speed.live import Answers, Appender, Kind, Place, live, seeded_people, sign_up, wait_until_live
 from benchmarks.speed.stream import People
 from local.valkey import EmbeddedValkey
@@ -44,7 +44,7 @@ def measure(
         seeded = place / "seeded"
         tell(f"{users:,} people: filling a store")
         child(
-            "benchmarks.speed.grown",
+            "benchmarks.speed.growth_process",
             asdict(Task("seed", str(seeded), users, recovery_partitions, end=time.time_ns() // 1_000_000, seed=seed)),
         )
         for turn in range(repeat):

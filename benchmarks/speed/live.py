@@ -50,7 +50,7 @@ class Place:
 
 @contextmanager
 def live(kind: Kind, place: Place) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``onramp run`` on the topic, or the floor. It ends with the block, without a last snapshot. What it says is in ``said.txt``."""
+    """Run ``onramp run`` on the topic, or the floor. It ends with the block, without a last snapshot. Its output is in ``said.txt``."""
     command = ["-m", "cli", "run", "--json"] if kind == "job" else ["-m", "benchmarks.speed.live_floor"]
     settings = environment(
         ONRAMP_KAFKA_BROKERS=place.brokers,

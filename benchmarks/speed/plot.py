@@ -1,4 +1,4 @@
-"""Draws the results in benchmarks/results/speed for the README: ``python -m benchmarks.speed.plot [--out FILE]``."""
+"""Draws the results in benchmarks/results/speed: ``python -m benchmarks.speed.plot [--out FILE]``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RESULTS: Final = ROOT / "benchmarks" / "results" / "speed"
 IMAGE: Final = ROOT / "docs" / "images" / "speed.png"
 _NAMES: Final = {
     "bare loop": "bare loop, no engine\n(ceiling)",
-    "onramp": "Onramp's plumbing",
+    "onramp": "Onramp's pipeline",
     "stock bytewax": "Bytewax,\nas its docs show it",
     "quix": "Quix Streams",
     "quix, changelog": "Quix Streams,\nchangelog topics",

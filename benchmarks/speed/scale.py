@@ -16,14 +16,14 @@ from typing import Any
 
 from benchmarks.speed.broker import broker, fill, new_topic
 from benchmarks.speed.figures import ratio, summaries
-from benchmarks.speed.scaled import Task
+from benchmarks.speed.scale_process import Task
 from benchmarks.speed.stream import Sent, stream
 from benchmarks.trees import ROOT, environment
 from sources.local_log.log import EventLog, Record
 from tests.support.ports import port_of, reserve
 
 _TIMEOUT_S = 3600.0
-_MODULE = "benchmarks.speed.scaled"
+_MODULE = "benchmarks.speed.scale_process"
 
 
 def measure(

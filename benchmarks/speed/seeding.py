@@ -1,7 +1,7 @@
 """Fills a recovery store with any number of people, as if a job had folded their events: a million in a minute instead of an hour.
 
-Some hundred people are folded for real. Everybody else has a copy of the state of one of them under an own id. A small flow with the names
-of the real one writes the states, so the job resumes from the store as from its own. The floor resumes from it too.
+Some hundred people are folded for real. Everybody else has a copy of one of these states under an id of their own. A small flow with the names of
+the real one writes the states, so the job resumes from the store as from its own. The floor resumes from it too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _TEMPLATES: Final = 300
 
 
 class KeptBytes(StatefulBatchLogic[Any, Any, bytes]):
-    """The logic that does nothing: it keeps the bytes that it was given, and its snapshot is those bytes."""
+    """Logic that does nothing: its snapshot is the bytes that it was given."""
 
     __slots__ = ("_bytes",)
 

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.generate import write_input
 from benchmarks.speed.children import child
 from benchmarks.speed.figures import summaries
-from benchmarks.speed.replay import Task
+from benchmarks.speed.sinks_process import Task
 
 _FIGURES = ("perSecond", "spooledPerSecond", "cpuPerEffect", "cpuPerRow", "rows", "effects")
 
@@ -23,7 +23,7 @@ def measure(*, events: int, rounds: int, repeat: int, seed: int, tell: Callable[
         source = Path(directory) / "events.jsonl"
         write_input(source, events=events, seed=seed)
         for turn in range(repeat):
-            for name, found in child("benchmarks.speed.replay", asdict(Task(str(source), rounds))).items():
+            for name, found in child("benchmarks.speed.sinks_process", asdict(Task(str(source), rounds))).items():
                 runs.setdefault(name, []).append(found)
                 tell(f"  {turn + 1} {name}: {found['perSecond']:,.0f} a second")
     return {name: summaries(done, _FIGURES) for name, done in runs.items()} | {"runs": runs}

@@ -1,4 +1,4 @@
-"""Generates events in constant memory for any number of users: seeded people of the catalog ``saas``, some of whom are visitors first.
+"""Generates events of any number of users in constant memory: seeded people of the catalog ``saas``, some of whom are visitors first.
 
 ``benchmarks.generate`` simulates lifelike people, but holds all their events. Here each event belongs to a user drawn at random, who signs
 up, works on the steps of a path, fails and succeeds. A fifth of the people are anonymous for three events, then sign up with an

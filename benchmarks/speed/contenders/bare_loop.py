@@ -1,4 +1,4 @@
-"""The ceiling: librdkafka, decoder, a dict of states. No engine, no recovery, no partitions of state."""
+"""The ceiling: librdkafka, decoder, a dict of states. No framework, no recovery, no partitioned state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our plumbing: the project's Kafka source and batching, one decoding step, a keyed step with compact snapshots, recovery."""
+"""Onramp's Kafka source and batching, one decoding step, a keyed step with compact snapshots, recovery; without its own fold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a contender is told: one JSON object as its argument. Only the standard library is imported."""
+"""The task of a contender: one JSON object as its argument. Only the standard library is imported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Task:
-    """``directory`` is an empty one for state. ``epoch`` is the seconds between two snapshots or commits, for those that make some.
+    """``directory`` is an empty one for state. ``epoch`` is the seconds between two snapshots or commits, if it makes any.
 
     ``fold`` is ``small`` or, for those in this project's environment, ``own``. ``changelog`` asks Quix Streams for changelog topics.
     """

@@ -1,4 +1,4 @@
-"""What the bare loop and our plumbing share: a typed decoder, and a state that the garbage collector need not walk."""
+"""What the contenders ``bare loop`` and ``onramp`` share: a typed decoder, and a state that the garbage collector need not walk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process of ``growth``: ``python -m benchmarks.speed.grown '{"kind": "job", …}'``. It prints one line of JSON.
+"""One process of ``growth``: ``python -m benchmarks.speed.growth_process '{"kind": "job", …}'``. It prints one line of JSON.
 
 ``seed`` fills a recovery store. ``job`` resumes the whole graph from a store, with sinks that discard, and reads a file. ``floor`` resumes
 an empty flow from a store of the same people, and gives as many events a second to the same keys. ``fresh`` reads a file without a store

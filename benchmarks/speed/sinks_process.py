@@ -1,4 +1,4 @@
-"""One process of ``sinks``: what the graph made of a file goes again into the real sinks, without the graph. It prints one line of JSON."""
+"""One process of ``sinks``: writes the graph's results for a file into the real sinks, without the graph. Prints one line of JSON."""
 
 from __future__ import annotations
 
