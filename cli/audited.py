@@ -17,12 +17,12 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def login_name(given: str | None = None) -> str:
-    """Return ``given``, else the login name. Refuses, as wrong usage, where there is none, or where it is blank."""
+    """Return ``given``, else the login name. Without a name, or with a blank one, it is wrong usage."""
     import getpass
 
     if given is not None:
         if not given.strip():
-            raise typer.BadParameter("a name is needed; say who does it.", param_hint="'--by'")
+            raise typer.BadParameter("the name is blank; say who does it.", param_hint="'--by'")
         return given
     try:
         return getpass.getuser()
@@ -41,11 +41,11 @@ def audit_log(settings: Settings, *, create: bool = True) -> AuditLog:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask at a terminal. Raises ``typer.Abort`` for a no; refuses, as wrong usage, where nobody can be asked."""
+    """Ask at a terminal. Raises ``typer.Abort`` for a no. Without a terminal and ``yes`` it is wrong usage."""
     import sys
 
     if yes:
         return
     if not (sys.stdin is not None and sys.stdin.isatty()):
-        raise typer.BadParameter("nobody can be asked here; say --yes to do it unasked.", param_hint="'--yes'")
+        raise typer.BadParameter("there is no terminal to confirm it at; give --yes to go on without a question.", param_hint="'--yes'")
     typer.confirm(question, abort=True, err=True)

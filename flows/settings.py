@@ -149,8 +149,8 @@ class Settings(BaseSettings):
         default=32,
         ge=1,
         le=4096,
-        description="Files of the recovery store, fixed when it is created: more files for a million users, who resume faster; fewer for "
-        "shorter pauses at a snapshot.",
+        description="Files of the recovery store, fixed when it is created. With more a job with a million users resumes faster; with fewer the "
+        "pause at a snapshot is shorter.",
     )
     sink_partitions: int = Field(default=1, ge=1, le=10, description="Workers that can write to one sink at the same time.")
     spool_max_mb: int = Field(
@@ -221,11 +221,11 @@ class Settings(BaseSettings):
     )
     metrics_address: Annotated[str | None, AfterValidator(_checked_address)] = Field(
         default=None,
-        description="Address on which the job serves /metrics, /health and /ready, like 127.0.0.1:9464, no password. Unset: nowhere.",
+        description="Address on which the job serves /metrics, /health and /ready, like 127.0.0.1:9464, no password. Unset: not served.",
     )
     otlp_url: Annotated[str | None, AfterValidator(_checked_collector)] = Field(
         default=None,
-        description="Collector of OpenTelemetry, like http://127.0.0.1:4318, for spans (OTLP over HTTP). Unset: none are made.",
+        description="OpenTelemetry collector to send spans to (OTLP over HTTP), like http://127.0.0.1:4318. Unset: no spans.",
     )
     lag_amber_seconds: float = Field(
         default=15.0,
@@ -240,7 +240,7 @@ class Settings(BaseSettings):
         default=0.25,
         ge=0,
         le=1,
-        description="Share of the retention: with less left until unread messages are deleted `onramp lag` is red, with twice it amber.",
+        description="`onramp lag` is red if less than this share of the retention is left for unread messages, amber below twice it.",
     )
     log_level: LogLevel = Field(
         default="info", description="Lowest level of the log lines that are written: debug, info, warning or error."

@@ -81,7 +81,7 @@ class WordingService:
     review_queue: ReviewQueue
     clock: Callable[[], float] = time.time
     on_answer: Callable[[WordingRequest, Answer, int, int], None] | None = None
-    """Hears of each request that ended: from when to when, in nanoseconds since 1970. It must not wait."""
+    """Called after each request, with its beginning and end in nanoseconds since 1970. It must not block."""
     counts: Counter[str] = field(default_factory=Counter, init=False)
     """How requests ended: by source where they were answered (``call``, ``cache``, ``coalesced``), else by reason code."""
 

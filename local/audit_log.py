@@ -75,7 +75,9 @@ class AuditLog:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise AuditError(f"The audit log {self._path} cannot be written ({error.strerror}); nothing may happen without it.") from error
+            raise AuditError(
+                f"The audit log {self._path} cannot be written ({error.strerror}); make it writable, then repeat the command."
+            ) from error
         return entry
 
     def entries(self) -> list[Entry]:

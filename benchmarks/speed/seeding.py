@@ -1,7 +1,7 @@
 """Fills a recovery store with any number of people, as if a job had folded their events: a million in a minute instead of an hour.
 
-Some hundred people are folded for real. Everybody else has a copy of one of these states under an id of their own. A small flow with the names of
-the real one writes the states, so the job resumes from the store as from its own. The floor resumes from it too.
+Some hundred people are folded for real. Everybody else has a copy of one of these states under an id of their own. A small flow with the
+names of the real one writes the states, so the job resumes from the store as from its own. The floor resumes from it too.
 """
 
 from __future__ import annotations

@@ -41,8 +41,9 @@ REFIT_AT_MOST: Final = 250
 """Outcomes between refits: a fifth of those learned so far, up to ``REFIT_SOON``; later one in ``REFIT_SHARE``, up to ``REFIT_AT_MOST``."""
 
 EFFECTS_PER_OUTCOME: Final = 4
-"""And at least one outcome for so many effects of the last fit: a fit of 250 effects takes ten times as long as one of 50, and ten outcomes
-say little about them. In worlds of 60 segments (``benchmarks.bandit_worlds --scenario cold``) that halves the time and costs no reward."""
+"""A refit also waits until there is one outcome for this many effects of the last fit. A fit of 250 effects takes ten times as long as one
+of 50, and ten outcomes say little about them. In worlds of 60 segments (``benchmarks.bandit_worlds --scenario cold``) that halves the time
+and costs no reward."""
 
 SLOW_DISCOUNT: Final = 8.0
 """Half-life of the ``slow`` cells, in half-lives of the posterior. They hold the evidence on harm: an arm that is chosen rarely must keep
@@ -200,7 +201,7 @@ class Bandit:
         return fits
 
     def _refit_after(self) -> int:
-        """Outcomes since the last fit with which the next is due. It depends on the learner's state alone."""
+        """The number of outcomes since the last fit at which the next is due. It depends on the learner's state alone."""
         version, effects = self.learner.version, len(self.posterior.fit.effects)
         return max(min(version // 5, REFIT_SOON), min(version // REFIT_SHARE, REFIT_AT_MOST), effects // EFFECTS_PER_OUTCOME, 1)
 

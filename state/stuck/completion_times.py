@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Distribution = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Sorted times, and the share of people who take at most so long."""
+"""Sorted times, and for each the share of people who take at most that long."""
 
 KEPT: Final = 200
 _KEPT_OF_GUIDED: Final = 800

@@ -47,8 +47,8 @@ _json = msgspec.json.Encoder()
 
 _MAX_COUNTED: Final = 99
 _MAX_ROWS: Final = 8
-"""Rows kept of an episode. Each look still to come has its place: the share of a look must count everyone who waited so long, also those
-with much evidence before."""
+"""Rows kept of an episode, with one reserved for each look still to come: the share of a look must count everyone who waited that long,
+also those with much evidence before."""
 _NO_ACTIVITY: Final = EXPOSURES | {"identify"}
 _ANSWERS: Final = EXPOSURES - {"recommendation_shown"}
 
