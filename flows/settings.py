@@ -149,8 +149,8 @@ class Settings(BaseSettings):
         default=32,
         ge=1,
         le=4096,
-        description="Files of the recovery store, fixed when it is created. With more a job with a million users resumes faster; with fewer the "
-        "pause at a snapshot is shorter.",
+        description="Files of the recovery store, fixed when it is created. With more, a job with a million users resumes faster; with "
+        "fewer, the pause at a snapshot is shorter.",
     )
     sink_partitions: int = Field(default=1, ge=1, le=10, description="Workers that can write to one sink at the same time.")
     spool_max_mb: int = Field(

@@ -76,7 +76,7 @@ class AuditLog:
                 os.close(descriptor)
         except OSError as error:
             raise AuditError(
-                f"The audit log {self._path} cannot be written ({error.strerror}); make it writable, then repeat the command."
+                f"The audit log {self._path} cannot be written ({error.strerror}); mend that, then repeat the command."
             ) from error
         return entry
 
