@@ -18,7 +18,7 @@ from tests.support.waiting import running
 
 ROOT = Path(__file__).parents[2]
 _QUICK = {"recovery_partitions": 8}
-"""Each file of the recovery store is made and written durably in every run: the default number of them takes seconds, which no test is about."""
+"""Each file of the recovery store is made and written durably in every run: the default number takes seconds, which no test is about."""
 _PATIENCE = 500.0  # seconds for the longest run on a busy machine; a hang ends a test with its output
 
 
