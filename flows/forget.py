@@ -114,7 +114,7 @@ def ask_to_forget(stores: Stores, subject: Subject, *, visitor: bool = False) ->
     if isinstance(found, DeadLetter):
         raise ForgetError(f"the job would reject the deletion: {found.detail}.")
     job_input = JobInput(stores.settings)
-    job_input.send([Sent(value, user.encode("utf-8", "surrogatepass"))])
+    job_input.send([Sent(value)])
     return job_input.where
 
 

@@ -47,12 +47,7 @@ class Planned:
 
 def replayed(log: AuditLog) -> dict[str, str]:
     """Return id of each letter that was sent again → when it last was. Raises ``AuditError``."""
-    return {
-        letter: entry["at"]
-        for entry in log.entries()
-        if entry["action"] == REPLAY and entry.get("outcome") == "done"
-        for letter in entry.get("letters", ())
-    }
+    return {letter: entry["at"] for entry in log.entries() if entry["action"] == REPLAY for letter in entry.get("letters", ())}
 
 
 def plan_replay(

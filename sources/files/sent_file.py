@@ -8,7 +8,6 @@ is a message that was erased with the user it named.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from sources.errors import InputError
+from sources.files.append_lines import append_lines
 from state.records.dead_letter import Header, content_as_json, content_of
 
 
@@ -30,20 +30,7 @@ class Sent(NamedTuple):
 
 def append_sent(path: Path, messages: Sequence[Sent]) -> None:
     """Append messages, durably. Raises ``InputError``."""
-    lines = b"".join(msgspec.json.encode(content_as_json(each.value, each.key, each.headers)) + b"\n" for each in messages)
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # by a power cut; the line is no message
-            left = memoryview((b"\n" if torn else b"") + lines)
-            while left:
-                left = left[os.write(descriptor, left) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+    append_lines(path, b"".join(msgspec.json.encode(content_as_json(each.value, each.key, each.headers)) + b"\n" for each in messages))
 
 
 def read_sent(path: Path) -> list[Sent | None]:

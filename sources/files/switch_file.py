@@ -6,25 +6,15 @@ before it reads on. The snapshot has the number of lines taken, so that a run th
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from sources.errors import InputError
+from sources.files.append_lines import append_lines
 
 
 def append_switch(path: Path, value: bytes) -> None:
     """Append one event, durably. Raises ``InputError``."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # by a power cut; it becomes a dead letter
-            os.write(descriptor, (b"\n" if torn else b"") + value + b"\n")  # one write, so that two commands do not mix their lines
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+    append_lines(path, value + b"\n")
 
 
 def read_switches(path: Path) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from local.data_dir import DataDir
 from sources.local_log.log import EventLog, Record
 from sources.local_log.reader import LogReader
+from state.duration import MINUTE
 from state.events import decode
 from state.messages import Message
 from state.records.dead_letter import DeadLetter, encode_line
@@ -176,6 +178,59 @@ def test_letters_are_sent_as_they_are_by_id(directory: DataDir, inside: Inside) 
     assert "would be rejected again: unknown_event_type" in result.out
     assert [each["eventId"] for each in sent(directory)] == ["e1"]
     assert inside("audit", cwd=cwd).out.count("dlq.replay") == 2
+
+
+def test_the_oldest_go_first_and_a_limit_goes_on_where_it_stopped(tmp_path: Path, inside: Inside) -> None:
+    made = DataDir.create(tmp_path / ".onramp")
+    made.dead_letters.write_bytes(b"".join(map(encode_line, reversed(LETTERS))))
+    some = ("dlq", "replay", "--reason", "unknown_event_type", "--yes", "--limit")
+    assert inside(*some, "2", "--json", cwd=tmp_path).json["sent"] == 2
+    assert inside(*some, "1", "--json", cwd=tmp_path).json["sent"] == 1
+    assert [each["eventId"] for each in sent(made)] == ["e1", "e2", "e4"]
+    replayed = {each["id"]: each["replayedAt"] is not None for each in inside("dlq", "list", "--json", cwd=tmp_path).json["letters"]}
+    assert replayed == {each.id: each.reason == "unknown_event_type" for each in LETTERS}
+    entries = inside("audit", "--action", "dlq.replay", "--json", cwd=tmp_path).json["entries"]
+    assert [each.get("count", each.get("reasons")) for each in entries] == [2, ["unknown_event_type"], 1, ["unknown_event_type"]]
+    assert inside("audit", "--limit", "1", "--json", cwd=tmp_path).json["entries"] == entries[-1:]
+    assert inside("audit", "--action", "forget", "--json", cwd=tmp_path).json["entries"] == []
+
+
+def test_what_was_replayed_is_sent_again_only_with_again(tmp_path: Path, inside: Inside) -> None:
+    made = DataDir.create(tmp_path / ".onramp")
+    made.dead_letters.write_bytes(encode_line(LETTERS[0]))
+    (tmp_path / "patch.json").write_text('{"eventType": "page_view"}')
+    for more, number in (((), 1), ((), 1), (("--again", "--edit", "@patch.json"), 2)):
+        assert inside("dlq", "replay", "--yes", *more, cwd=tmp_path).code == 0
+        assert len(sent(made)) == number
+    assert sent(made)[1]["eventType"] == "page_view"
+
+
+def test_an_id_that_there_is_not_sends_nothing(tmp_path: Path, inside: Inside) -> None:
+    made = DataDir.create(tmp_path / ".onramp")
+    made.dead_letters.write_bytes(encode_line(LETTERS[0]))
+    result = inside("dlq", "replay", LETTERS[0].id, "0123456789ab", "--yes", cwd=tmp_path)
+    assert (result.code, "0123456789ab" in result.err, made.sent.exists()) == (2, True, False)
+
+
+def test_a_duration_is_counted_back_from_now(tmp_path: Path, inside: Inside) -> None:
+    made, now = DataDir.create(tmp_path / ".onramp"), time.time_ns() // 1_000_000
+    made.dead_letters.write_bytes(encode_line(msgspec.structs.replace(LETTERS[0], log_time=now - 30 * MINUTE)))
+    assert [inside("dlq", "list", "--since", since, "--json", cwd=tmp_path).json["total"] for since in ("1h", "10m")] == [1, 0]
+
+
+def test_letters_of_a_shared_topic(tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = msgspec.structs.replace(LETTERS[0], topic="orders", attempts=3, whole_bytes=9_000_000)
+    letters = [first, msgspec.structs.replace(LETTERS[1], topic="mine", attempts=2)]
+    monkeypatch.setattr("flows.dead_letters.read_dead_letters", lambda _settings: iter(letters))
+    monkeypatch.setenv("ONRAMP_KAFKA_BROKERS", "localhost:1")
+    monkeypatch.setenv("ONRAMP_KAFKA_TOPIC", "mine")
+    found = inside("dlq", "replay", "--dry-run", "--json", cwd=tmp_path).json
+    assert [each["id"] for each in found["letters"]] == [letters[1].id]
+    assert [(each["id"], "from the topic orders" in each["because"]) for each in found["skipped"]] == [(first.id, True)]
+    (counted,) = inside("dlq", "stats", "--json", cwd=tmp_path).json["reasons"]
+    assert (counted["letters"], counted["mostAttempts"]) == (2, 3)
+    listed = inside("dlq", "list", "--json", cwd=tmp_path).json["letters"]
+    assert [each["bytes"] for each in listed] == [len(letters[1].raw), 9_000_000], "the size of the whole message"
 
 
 def test_a_replay_into_files_is_recorded(tmp_path: Path, inside: Inside) -> None:

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows import forget
-from flows.forget import ForgetError, Stores, erase, has_taken, is_known, receipt, refuse_while_running, verify
+from flows.forget import (
+    ForgetError,
+    Stores,
+    ask_to_forget,
+    erase,
+    has_taken,
+    is_known,
+    maintain,
+    receipt,
+    refuse_while_running,
+    verify,
+    wait_for_job,
+)
 from flows.places.clickhouse import Traces
 from flows.places.files import Recovery, SentLines, Spool
 from flows.settings import load_settings
-from local.data_dir import DataDir
+from local.data_dir import DataDir, DataDirInUseError
 from sinks.redis.record import Deleted
-from sources.files.sent_file import Sent, append_sent
+from sources.files.sent_file import Sent, append_sent, read_sent
+from state.events import Event, decode
 from state.ids import Keys
+from state.messages import Message
 from state.records.subject import Subject
 
 ANN = Subject("default", ("u-17",))
@@ -76,6 +92,106 @@ def test_maintenance_beside_a_job_is_refused_before_anything_is_sent(stores: Sto
     refuse_while_running(stores)
     with stores.data_dir.lock("onramp run"), pytest.raises(ForgetError, match=r"onramp run.*leave out --maintain"):
         refuse_while_running(stores)
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+@pytest.mark.parametrize(("visitor", "field"), [(False, "userId"), (True, "anonymousId")])
+def test_a_deletion_is_an_event_of_the_user_or_of_the_visitor(stores: Stores, visitor: bool, field: str) -> None:
+    assert ask_to_forget(stores, ANN, visitor=visitor) == str(stores.data_dir.sent)
+    (sent,) = read_sent(stores.data_dir.sent)
+    assert sent is not None
+    assert (json.loads(sent.value)[field], sent.key) == ("u-17", b"u-17")
+    found = decode(Message(sent.value, sent.key, "", 0, 0, forget.wall_clock(), forget.wall_clock(), 0))
+    assert isinstance(found, Event)
+    assert (found.type, found.tenant, found.user) == ("user_deleted", "default", "u-17")
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_a_deletion_that_the_job_would_reject_is_not_sent(stores: Stores) -> None:
+    with pytest.raises(ForgetError, match="the job would reject the deletion"):
+        ask_to_forget(stores, Subject("default", ("undefined",)))
+    assert not stores.data_dir.sent.exists()
+
+
+class Rows:
+    """A place whose rows are gone when it was read ``reads`` times, or erased."""
+
+    name, note = "rows", ""
+
+    def __init__(self, reads: int = 1_000) -> None:
+        self.left, self.erased = reads, 0
+
+    def held(self, _subject: Subject) -> list[Any]:
+        self.left -= 1
+        return ["u-17"] if self.left > 0 and not self.erased else []
+
+    def erase(self, _subject: Subject) -> None:
+        self.erased += 1
+
+    def maintain(self, _subject: Subject) -> None:
+        pass
+
+
+class SpoolOf(Rows, Spool):
+    """Rows on their way."""
+
+
+class Texts(Rows, Traces):
+    """Traces of deletions."""
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+@pytest.mark.parametrize(("runs", "erased"), [(True, 0), (False, 1)])
+def test_the_spool_of_a_job_that_runs_is_left_alone(stores: Stores, runs: bool, erased: int) -> None:
+    rows, spool = Rows(), SpoolOf()
+    with stores.data_dir.lock("onramp run") if runs else nullcontext():
+        erase(dataclasses.replace(stores, places=(spool, rows)), ANN)
+    assert (rows.erased, spool.erased) == (1, erased)
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_what_deletions_leave_makes_nobody_known(stores: Stores) -> None:
+    assert not is_known(dataclasses.replace(stores, places=(Texts(),)), ANN)
+    assert is_known(dataclasses.replace(stores, places=(Texts(), Rows())), ANN)
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_it_is_waited_until_the_rows_are_gone_too_and_not_for_ever(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forget, "_PAUSE_S", 0.0)
+    tables: Any = Rows(reads=4)
+    assert wait_for_job(dataclasses.replace(stores, tables=tables), ANN, 60, known=True)
+    assert tables.left == 0
+    assert not wait_for_job(dataclasses.replace(stores, tables=Rows()), ANN, 0, known=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_a_receipt_names_nobody_and_says_what_stays(stores: Stores) -> None:
+    subject = Subject("default", ("u-17", "cookie"))
+    with_topic = dataclasses.replace(stores, kept={"topic t": "for 7.0 d"})
+    lines = verify(with_topic, subject, lambda: 1_767_600_000_000)
+    found = receipt(with_topic, subject, lines, by="eva", sent_to="", asked_at="", taken=True)
+    assert (found["user"], *found["visitors"]) == tuple(subject.hashes(stores.keys))
+    assert not {"u-17", "cookie"} & set(json.dumps(found).split('"'))
+    at = "2026-01-05T08:00:00.000Z"
+    assert found["stores"] == [
+        {"store": "sent", "held": 0, "verifiedAt": at, "note": f"stays: {SentLines.note}"},
+        {"store": "recovery", "held": 0, "verifiedAt": at},
+        {"store": "topic t", "held": None, "verifiedAt": None, "note": "kept for 7.0 d"},
+    ]
+    held = receipt(stores, ANN, [*lines, {"store": "spool", "held": 1}], by="eva", sent_to="", asked_at="", taken=True)
+    assert (found["complete"], held["complete"]) == (True, False)
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_maintenance_names_every_file_but_that_of_the_deletion(stores: Stores) -> None:
+    ask_to_forget(stores, ANN)
+    (line,) = maintain(stores, ANN)
+    assert (line["held"], line.get("note")) == (0, None)
+    (stores.data_dir.path / "a.log").write_bytes(b"u-17")
+    (line,) = maintain(stores, ANN)
+    assert (line["held"], line["note"]) == (1, "a.log")
+    with stores.data_dir.lock("onramp run"), pytest.raises(DataDirInUseError):
+        maintain(stores, ANN)
 
 
 class ClickHouse:

@@ -24,6 +24,7 @@ from sinks.dead_letters.file import DeadLetterFile
 from sources.batching import BatchPolicy
 from sources.errors import LogError
 from sources.files.sent_file import Sent, append_sent, read_sent
+from sources.local_log.erase import erase
 from sources.local_log.log import EventLog, Record
 from sources.local_log.source import LocalLogSource
 from state.duration import HOUR
@@ -114,6 +115,14 @@ def test_messages_of_the_local_log_go_and_their_offsets_stay(tmp_path: Path) -> 
     assert b"cookie-of-ann" not in bytes_left
 
 
+def test_messages_go_from_however_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.local_log.erase._ROWS", 2)
+    with EventLog(tmp_path / "log", partitions=2, retention=None, now=lambda: NOW) as log:
+        for number in range(7):
+            log.append([Record(b"k", b"hers %d" % number), Record(b"other", b"hers"), Record(b"k", b"his")])
+    assert [erase(tmp_path / "log", lambda record: b"hers" in record.value) for _ in range(2)] == [14, 0]
+
+
 def test_a_reader_that_keeps_the_write_ahead_log_is_named_and_appends_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sources.local_log.erase._TRY_MS", 1)
     monkeypatch.setattr("sources.local_log.erase._PAUSE_S", 0.0)
@@ -200,6 +209,15 @@ def test_old_snapshots_go_with_their_bytes_and_the_newest_stay(data_dir: DataDir
         ("b", b"cookie-of-ben"),
     ]
     assert compact(data_dir.state) == 0
+
+
+def test_a_snapshot_that_did_not_become_durable_does_not_replace_the_one_before(data_dir: DataDir) -> None:
+    recovery(data_dir.state)
+    with sqlite3.connect(data_dir.state / "part-0.sqlite3") as part:
+        part.execute("INSERT INTO snaps VALUES ('flow.track', 'b', 9, ?)", (b"half of an epoch",))
+    part.close()
+    Recovery(data_dir).maintain(ANN)
+    assert [change for _, key, change in snapshots_with(data_dir.state, [b""], re.compile(b"")) if key == "b"] == [b"cookie-of-ben"]
 
 
 def test_a_reader_that_keeps_removed_snapshots_is_told(data_dir: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:

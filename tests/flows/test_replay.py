@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,18 @@ from bytewax.testing import TestingSource, run_main
 
 from flows.catalogs import load_catalog
 from flows.onboarding import FlowParts, SideChannels, build
-from flows.replay import ReplayError, differences, ids_connected_with, log_source, rebuild, rerun
+from flows.replay import Rebuilt, ReplayError, differences, ids_connected_with, log_source, rebuild, rerun
 from flows.settings import load_settings
+from local.data_dir import DataDir, DataDirError
+from sources.errors import InputError
+from sources.files.sent_file import Sent, append_sent
+from sources.kafka.source import KafkaSource
 from sources.local_log.log import EventLog, Record
 from state.catalog.plan import Plan
 from state.duration import HOUR, MINUTE
 from state.events import peek_person
 from state.ids import Keys
+from state.merge_patch import Change
 from state.messages import Message
 from state.records.recommendation import Erase
 from tests.support.stories import LEAVING, MONDAY, STAYING, Log, MemoryRedis, MemorySink, visitors_log, visitors_of
@@ -103,6 +110,56 @@ def test_ids_are_connected_over_chains_of_one_tenant(tmp_path: Path) -> None:
     assert connected("ann") == {"ann", "c1", "c2"}
     assert connected("c2") == {"ann", "c1", "c2"}
     assert connected("ben") == {"ben", "c3"}
+
+
+def test_a_user_who_came_back_is_as_after_the_deletion(tmp_path: Path) -> None:
+    log = Log()
+    log.send(0, "ann", "signup", traits={"persona": "analyst"})
+    log.send(MINUTE, "ann", "user_deleted")
+    settings = load_settings(data_dir=DataDir.create(tmp_path / "d").path)
+    before = rebuild(settings, KEYS, "default", "ann", written(log, tmp_path / "events.jsonl"))
+    assert (before.deleted, before.steps, before.person, before.progress) == (True, {}, None, None)
+    append_sent(DataDir(settings.data_dir).sent, [Sent(each.value) for each in again("ann").items if isinstance(each, Message)])
+    found = rebuild(settings, KEYS, "default", "ann", tmp_path / "events.jsonl")
+    assert (found.deleted, found.messages, found.progress is not None) == (False, 3, True), "what commands sent is a part of the log"
+    assert found.person is not None
+
+
+def again(user: str) -> Log:
+    log = Log()
+    log.send(HOUR, user, "signup", id="again", traits={"persona": "analyst"})
+    return log
+
+
+def test_what_the_log_cannot_give_ends_in_an_error(tmp_path: Path) -> None:
+    settings, source = load_settings(data_dir=tmp_path / "d"), tmp_path / "events.jsonl.gz"
+    source.write_bytes(gzip.compress(random.Random(7).randbytes(200_000))[:-1_000])
+    with pytest.raises(InputError):
+        rebuild(settings, KEYS, "default", "ann", source)
+    with pytest.raises(InputError):
+        rerun(settings, KEYS, None, None, tmp_path / "out", source)
+
+
+def test_a_user_is_not_rebuilt_with_another_catalog(tmp_path: Path) -> None:
+    data_dir = DataDir.create(tmp_path / "d")
+    data_dir.bind_catalog("another")
+    source = written(again("ann"), tmp_path / "events.jsonl")
+    with pytest.raises(DataDirError, match="another"):
+        rebuild(load_settings(data_dir=data_dir.path), KEYS, "default", "ann", source)
+
+
+def test_what_depends_on_all_users_is_not_compared() -> None:
+    progress = {"version": 3, "updatedAt": "2026-01-05T08:00:00Z", "steps": [{"id": "a", "done": True}, {"id": "b", "done": False}]}
+    steps = [{"id": "b", "done": True}, {"id": "a", "done": True}]
+    found = differences(Rebuilt(frozenset(), progress=progress), {"version": 4, "updatedAt": "", "steps": steps})
+    assert found == [Change("steps.b.done", False, True)]
+
+
+def test_a_topic_is_read_to_its_end_without_the_job_s_position(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path / "d", kafka_brokers="localhost:1")
+    found = [log_source(settings, None, PLAN, SideChannels()) for _ in range(2)]
+    assert all(isinstance(each, KafkaSource) and not each.tail for each in found)
+    assert len({settings.kafka_group, *(each.cluster.group for each in found if isinstance(each, KafkaSource))}) == 3
 
 
 def test_without_a_log_it_is_said_what_to_name(tmp_path: Path) -> None:

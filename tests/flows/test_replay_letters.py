@@ -88,7 +88,9 @@ def test_mended_letters_are_judged_before_they_are_sent(tmp_path: Path) -> None:
     log = log_in(tmp_path)
     send_letters(planned, target := Target(), log, "eva", {"eventType": "page_view"})
     assert [json.loads(each.value)["eventType"] for each in target.sent] == ["page_view"]
-    assert log.entries()[-1]["fields"] == ["eventType"]
+    (begun, done) = log.entries()
+    assert (done["fields"], done["reasons"], len(done["patch"])) == (["eventType"], ["unknown_event_type"], 16)
+    assert begun["patch"] == done["patch"], "a digest, which tells whether two replays had one patch"
     assert "page_view" not in (tmp_path / "audit.jsonl").read_text(), "what a message says is nobody's business here"
 
 
@@ -101,6 +103,11 @@ def test_a_letter_of_another_topic_does_not_go_to_the_topic_of_this_job() -> Non
 def test_a_message_for_another_user_does_not_go_to_the_old_partition(tmp_path: Path) -> None:
     mended = plan_replay([letter(1, event(1, userId="undefined"), key=b"undefined")], {}, NOW, {"userId": "ann"})
     send_letters(mended, target := Target(), log_in(tmp_path), "eva", {"userId": "ann"})
+    assert (target.sent[0].key, target.sent[0].partition) == (b"ann", None)
+
+
+def test_a_partition_of_another_topic_means_nothing(tmp_path: Path) -> None:
+    send_letters(plan_replay([letter(1)], {}, NOW), target := Target("event-log"), log_in(tmp_path), "eva")
     assert (target.sent[0].key, target.sent[0].partition) == (b"ann", None)
 
 

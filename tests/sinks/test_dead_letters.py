@@ -43,6 +43,7 @@ NASTY = [
     letter(4, b"x", key=b"\xff\x00", detail='quotes " and \\ and 🦊'),
     letter(5, b"\xed\xa0\x80 a surrogate"),
     letter(6, b"y" * 900_000),
+    letter(7, attempts=3, log_time=-1),
 ]
 
 
@@ -266,6 +267,8 @@ class TestTopic:
         assert (part.written, part.shortened) == (2, 1)
         assert [len(value) for value, _headers in producer.accepted] == [1, 65_536]
         assert ("onramp-shortened-from-bytes", b"200000") in producer.accepted[1][1]
+        value, headers = producer.accepted[1]
+        assert letter_of(value, None, tuple(headers)) == letter(1, b"z" * 65_536, whole_bytes=200_000)
 
     def test_an_option_that_kafka_does_not_know_is_reported_in_a_sentence(self) -> None:
         with pytest.raises(DeadLetterTopicError, match="rejects ONRAMP_KAFKA_CONFIG"):
