@@ -64,8 +64,7 @@ class Fit:
         loads[np.arange(len(rows))[:, None], columns] = 1.0
         covariance: Floats = loads @ self._padded @ loads.T
         for group in np.flatnonzero(~known.all(axis=0)):
-            unseen = ~known[:, group]
-            shared = (rows[:, None, group] == rows[None, :, group]) & unseen & unseen[:, None]
+            shared = (rows[:, None, group] == rows[None, :, group]) & ~known[:, group]  # equal levels are both known or both unseen
             covariance += self.sds[group] ** 2 * shared
         return self._padded_effects[columns].sum(axis=1), covariance
 

@@ -9,9 +9,9 @@ from confluent_kafka import KafkaException
 
 from flows.doctor.finding import Finding
 from flows.inputs import kafka_cluster
-from flows.lag import measure_lag, thresholds_of
+from flows.lag import Lag, measure_lag, thresholds_of
 from flows.settings import Settings
-from sources.backlog import colour
+from sources.backlog import Thresholds, colour
 from sources.kafka.backlog import topic_config
 from sources.kafka.client import Cluster, ErrorHandler
 from sources.local_log.reader import LogReader
@@ -45,14 +45,16 @@ def check_broker(settings: Settings) -> list[Finding]:
         if topic is None or topic.error is not None or not topic.partitions:
             found.append(Finding(check, "fail", "it does not exist, or may not be seen", f"Create it, or set {setting} to another one."))
         else:
-            found += _topic(check, topic, len(metadata.brokers), topic_config(cluster, name), is_input=name == settings.kafka_topic)
+            config = topic_config(cluster, name)
+            found += topic_findings(check, topic.partitions, len(metadata.brokers), config, is_input=name == settings.kafka_topic)
     return found
 
 
-def _topic(check: str, topic: Any, brokers: int, config: dict[str, str], *, is_input: bool) -> list[Finding]:
-    copies = min(len(partition.replicas) for partition in topic.partitions.values())
-    leaderless = [index for index, partition in topic.partitions.items() if partition.leader < 0]
-    said = f"{count(len(topic.partitions), 'partition')}, {count(copies, 'copy', 'copies')} of each"
+def topic_findings(check: str, partitions: dict[int, Any], brokers: int, config: dict[str, str], *, is_input: bool) -> list[Finding]:
+    """Judge the partitions of a topic of a cluster of so many ``brokers``, by its metadata and its configuration."""
+    copies = min(len(partition.replicas) for partition in partitions.values())
+    leaderless = [index for index, partition in partitions.items() if partition.leader < 0]
+    said = f"{count(len(partitions), 'partition')}, {count(copies, 'copy', 'copies')} of each"
     if leaderless:
         found = [Finding(check, "fail", f"partition {leaderless[0]} has no leader", "Start the broker that holds it again.")]
     elif copies < 2 and brokers > 1:
@@ -108,8 +110,11 @@ def check_lag(settings: Settings) -> list[Finding]:
     """What was not read yet, and whether it is in danger."""
     if settings.event_log is not None and not settings.event_log.exists():
         return [Finding("lag", "ok", "there is nothing to read yet")]
-    lag = measure_lag(settings)
-    thresholds = thresholds_of(settings)
+    return lag_findings(measure_lag(settings), thresholds_of(settings))
+
+
+def lag_findings(lag: Lag, thresholds: Thresholds) -> list[Finding]:
+    """Judge all partitions by the worst."""
     lost = [each for each in lag.backlogs if each.lost]
     if lost:
         advice = "Restore the messages, or go on without them: see docs/runbook.md, 'Unread messages are about to be deleted'."

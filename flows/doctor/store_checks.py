@@ -123,12 +123,13 @@ def _clickhouse(client: Client, database: str, *, embedded: bool) -> list[Findin
     applied: set[int] = set()
     if "schema_migrations" in tables:
         applied = {number for (number,) in client.query(f"SELECT DISTINCT version FROM {database}.schema_migrations").result_rows}  # noqa: S608 -- a checked name
-    found = [_version(str(version), embedded=embedded), *schema_findings(tables, applied, database)]
-    found += [_free(name, int(free), int(total)) for name, free, total in disks]
+    found = [version_finding(str(version), embedded=embedded), *schema_findings(tables, applied, database)]
+    found += [disk_finding(name, int(free), int(total)) for name, free, total in disks]
     return [*found, clock]
 
 
-def _version(version: str, *, embedded: bool) -> Finding:
+def version_finding(version: str, *, embedded: bool) -> Finding:
+    """Judge the version of ClickHouse."""
     if _numbers(version) >= _TESTED_CLICKHOUSE:
         return Finding("ClickHouse", "ok", f"{version}{', embedded' if embedded else ''}")
     least = ".".join(map(str, _TESTED_CLICKHOUSE))
@@ -158,7 +159,8 @@ def schema_findings(tables: dict[str, str], applied: set[int], database: str) ->
     return [Finding(name, "ok", f"{count(len(wanted), 'table')}, all ReplacingMergeTree")]
 
 
-def _free(disk: str, free: int, total: int) -> Finding:
+def disk_finding(disk: str, free: int, total: int) -> Finding:
+    """Judge the free bytes of one of ClickHouse's disks."""
     name, said = f"disk of ClickHouse ({disk})", f"{free / 1024**3:.1f} GiB free of {total / 1024**3:.0f} GiB"
     if free >= 0.1 * total or free >= 50 * 1024**3:
         return Finding(name, "ok", said)

@@ -84,10 +84,7 @@ class KafkaBacklog:
         how soon it is reached cannot be known from here.
         """
         if time.monotonic() >= self._ask_at:
-            values = topic_config(self._cluster)
-            text = values.get("retention.ms", "")
-            known = text.lstrip("-").isdigit()
-            self._retention = int(text) / _MS if known and int(text) >= 0 else (math.inf if known else None)
+            self._retention = retention_seconds(topic_config(self._cluster))
             self._ask_at = time.monotonic() + (_ASK_AGAIN_S if self._retention is None else _ASK_S)
         return self._retention
 
@@ -142,6 +139,14 @@ class KafkaBacklog:
 
 def _ignore(_record: object, _part: str, _error: Exception) -> None:
     """What cannot be read of a message does not matter here."""
+
+
+def retention_seconds(config: Mapping[str, str]) -> float | None:
+    """For how long a topic of this configuration keeps a message; infinite where it keeps all, None where that is not told."""
+    text = config.get("retention.ms", "")
+    if not text.lstrip("-").isdigit():
+        return None
+    return int(text) / _MS if int(text) >= 0 else math.inf
 
 
 def topic_config(cluster: Cluster, topic: str | None = None) -> dict[str, str]:

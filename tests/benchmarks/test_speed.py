@@ -21,8 +21,10 @@ from benchmarks.speed.core import describe
 from benchmarks.speed.engine import Watch, WatchedSource
 from benchmarks.speed.figures import DisagreementError, check_agreement, percentile, percentiles, ratio, stalls, summary
 from benchmarks.speed.growth import compare_sizes
+from benchmarks.speed.growth import describe as describe_growth
 from benchmarks.speed.latency import describe as describe_latency
 from benchmarks.speed.meter import Meter
+from benchmarks.speed.scale import describe as describe_scale
 from benchmarks.speed.scale import joined, serial_share
 from benchmarks.speed.seeding import keys, states
 from benchmarks.speed.small_fold import REMEMBERED, State, fold, label_of, millis, user_of
@@ -257,6 +259,21 @@ def test_a_cluster_lasts_from_its_first_process_to_its_last() -> None:
     assert serial_share(2.0, 2) == 0.0
     assert serial_share(1.0, 2) == 1.0
     assert serial_share(1.0, 1) is None
+
+
+def test_more_processes_are_compared_with_the_fewest() -> None:
+    runs = {str(n): [{"eventsPerSecond": speed, "cpuPerEvent": 1.0}] for n, speed in ((10, 50.0), (2, 20.0))}
+    found = describe_scale(runs)
+    assert [(found[n]["speedup"], found[n]["serialShare"]) for n in ("2", "10")] == [(1.0, None), (2.5, 0.25)]
+
+
+def test_pauses_are_compared_with_those_of_the_floor() -> None:
+    def run(pauses: list[float], resume: float) -> dict[str, Any]:
+        return {"pauses": pauses, "resumeSeconds": resume}
+
+    found = describe_growth({"job": [run([0.2, 0.4], 6.0), run([0.3], 6.0)], "floor": [run([0.1], 3.0), run([], 3.0)]})
+    assert found["ofFloor"] == {"resumeSeconds": 2.0, "pause": pytest.approx(3.0)}
+    assert "pause" not in describe_growth({"job": [run([], 1.0)], "floor": [run([0.1], 1.0)]})["ofFloor"]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

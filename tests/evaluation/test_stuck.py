@@ -12,6 +12,7 @@ from evaluation.evidence import Evidence
 from evaluation.stuck import holdout_signals, horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
 from evaluation.stuck_bounds import bounds
 from evaluation.truth import Episode
+from reports.stuck import in_session
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START, alarm, episode, person, truth
 from tests.support.placebo import shuffle_labels
@@ -51,7 +52,10 @@ def test_alarms_in_the_session_are_counted_by_themselves() -> None:
     result = _score(*alarms, people=[episode(), episode(untreated=2 * HOUR, done=2 * HOUR), episode(), episode()])
     assert (result.alarms, result.true_positives) == (4, 3)
     assert (result.in_session.alarms, result.in_session.matched, result.in_session.precision) == (2, 1, 0.5)
-    assert _score(people=[episode()]).in_session.precision is None
+    assert in_session(result) == "1 of the 3 stuck users were noticed while still there, in the session; 50.0 % of these 2 alarms are right."
+    nobody = _score(people=[episode()])
+    assert nobody.in_session.precision is None
+    assert in_session(nobody) == "None of the 1 stuck users was noticed while still there, in the session."
 
 
 def test_an_alarm_without_an_episode_is_false() -> None:

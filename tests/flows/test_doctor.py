@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from flows.doctor import input_checks, local_checks
+from flows.doctor import input_checks, local_checks, store_checks
+from flows.doctor.checks import checks_of
 from flows.doctor.finding import Check, Finding, clock_finding, run_checks
 from flows.doctor.input_checks import check_broker, check_lag
 from flows.doctor.store_checks import check_clickhouse, check_redis, redis_findings, schema_findings
+from flows.lag import Lag, thresholds_of
 from flows.settings import Settings, load_settings
 from local.data_dir import DataDir
 from local.secret import secret_for
 from sinks.clickhouse.migrate import shipped
+from sources.backlog import Backlog, Thresholds
 from sources.local_log.log import EventLog, Record
 from tests.support.tansu import Tansu, tansu_fixture
 
@@ -58,6 +63,17 @@ def test_a_check_that_hangs_fails_at_its_deadline_and_one_that_raises_is_a_sente
     ended.set()
 
 
+def test_checks_are_those_of_the_settings(tmp_path: Path) -> None:
+    def named(**more: Any) -> dict[str, float]:
+        return {check.name: check.seconds for check in checks_of(settings_for(tmp_path, **more))}
+
+    embedded, log = named(), named(event_log=tmp_path / "log")
+    kafka = named(kafka_brokers="one:9092", redis_url="redis://h", clickhouse_url="http://h")
+    assert log.keys() - embedded.keys() == {"event log", "lag"}
+    assert kafka.keys() - embedded.keys() == {"broker", "lag"}
+    assert embedded["ClickHouse"] > kafka["ClickHouse"], "it must start first"
+
+
 @pytest.mark.parametrize(("theirs", "status"), [(100.0, "ok"), (97.9, "warn"), (103.6, "warn"), (30.0, "fail"), (200.0, "fail")])
 def test_clocks_are_compared(theirs: float, status: str) -> None:
     assert clock_finding("Redis", theirs, 100.0, 101.0).status == status
@@ -94,9 +110,10 @@ def test_a_data_directory_is_judged(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     directory = DataDir.create(settings.data_dir)
     assert statuses(local_checks.check_data_dir(settings))["data directory"] == "ok"
-    settings.data_dir.chmod(0o755)
-    (first, *_) = local_checks.check_data_dir(settings)
-    assert (first.status, first.advice) == ("warn", f"Run `chmod 700 {settings.data_dir}`.")
+    for mode in (0o755, 0o750, 0o710):
+        settings.data_dir.chmod(mode)
+        (first, *_) = local_checks.check_data_dir(settings)
+        assert (first.status, first.advice) == ("warn", f"Run `chmod 700 {settings.data_dir}`.")
     with directory.lock("onramp run"):
         settings.data_dir.chmod(0o700)
         assert "in use by process" in local_checks.check_data_dir(settings)[0].says
@@ -104,6 +121,38 @@ def test_a_data_directory_is_judged(tmp_path: Path) -> None:
     directory.state.mkdir()
     (found,) = local_checks.check_catalog(settings)
     assert (found.status, "belongs to the catalog recipes" in found.says) == ("fail", True)
+
+
+@pytest.mark.parametrize(("gib", "status"), [(6, "ok"), (4, "warn"), (0.9, "fail")])
+def test_room_on_the_disk_is_judged(gib: float, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    DataDir.create(tmp_path / "data")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=gib * 1024**3, total=1024**4))
+    assert statuses(local_checks.check_data_dir(settings_for(tmp_path)))["disk"] == status
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.4, "ok"), (0.6, "warn"), (0.95, "fail")])
+def test_a_spool_that_fills_up_is_told(share: float, status: str, tmp_path: Path) -> None:
+    spool = DataDir.create(tmp_path / "data").spool
+    (spool / "0.000000000001.000000000001.ready").write_bytes(b"x" * int(share * 1024**2))
+    (found,) = local_checks.check_spool(settings_for(tmp_path, spool_max_mb=1))
+    assert (found.status, bool(found.advice)) == (status, status != "ok")
+
+
+def test_a_job_on_servers_has_a_catalog_and_a_secret_of_its_own(tmp_path: Path) -> None:
+    def found(**more: Any) -> list[tuple[str, str]]:
+        settings = load_settings(data_dir=tmp_path / "data", **more)
+        return [(each.status, each.says) for each in (*local_checks.check_catalog(settings), *local_checks.check_secret(settings))]
+
+    (sample, unset), (own, given) = found(kafka_brokers="one:9092"), found(kafka_brokers="one:9092", catalog="recipes", secret=SECRET)
+    assert (sample[0], sample[1].endswith("is the sample")) == ("warn", True)
+    assert unset == ("warn", "ONRAMP_SECRET is not set")
+    assert (own[0], given) == ("ok", ("ok", "set"))
+    assert [status for status, _ in found()] == ["ok", "ok"], "to look around, both are as good"
+    directory = DataDir.create(tmp_path / "data")
+    with directory.lock("test"):
+        secret_for(directory, given=None, embedded=False)
+    made_up = found(kafka_brokers="one:9092")[1]
+    assert (made_up[0], made_up[1]) == ("warn", f"made up, and stored in {directory.secret_key}")
 
 
 def test_a_recovery_store_with_a_file_missing_or_damaged_fails(tmp_path: Path) -> None:
@@ -120,6 +169,8 @@ def test_a_recovery_store_with_a_file_missing_or_damaged_fails(tmp_path: Path) -
     (state / "part-1.sqlite3").unlink()
     (found,) = local_checks.check_recovery_store(settings)
     assert (found.status, found.says) == ("fail", "1 of 2 files are there")
+    (state / "part-0.sqlite3").rename(tmp_path / "part-0.sqlite3")
+    assert local_checks.check_recovery_store(settings)[0].says == f"{state} has no files"
     (state / "part-0.sqlite3").write_bytes(b"\xff" * 5000)
     (found,) = run_checks([Check("store", 60, lambda: local_checks.check_recovery_store(settings), "Restore it.")])
     assert (found.status, found.advice) == ("fail", "Restore it.")
@@ -158,6 +209,57 @@ def test_a_log_that_was_not_read_and_keeps_little_is_told(tmp_path: Path) -> Non
         "event log": "ok",
         "retention of the event log": "warn",
     }
+
+
+NOW = 1_800_000_000_000
+
+
+def lagging(*ages: float, offset: int = 4, low: int = 0) -> Lag:
+    """Partitions with six messages that were not read, of which the oldest came so many seconds ago."""
+    backlogs = [Backlog(number, offset, low, 10, NOW - round(age * 1000), NOW, 604_800.0) for number, age in enumerate(ages)]
+    return Lag("a log", "the newest snapshot", backlogs, NOW)
+
+
+@pytest.mark.parametrize(
+    ("lag", "status", "says"),
+    [
+        (lagging(1, 2, offset=10), "ok", "everything was read"),
+        (lagging(1, 2), "ok", "12 messages unread"),
+        (lagging(1, 16, 2), "warn", "18 messages unread, partition 1 is amber"),
+        (lagging(16, 61, 16), "fail", "18 messages unread, partition 1 is red"),
+        (lagging(1, 2, low=6), "fail", "the log deleted 4 messages unread"),
+        (lagging(1, offset=12), "fail", "partition 0 ends before the position of the job"),
+    ],
+)
+def test_lag_is_judged_by_the_worst_partition(lag: Lag, status: str, says: str) -> None:
+    (found,) = input_checks.lag_findings(lag, Thresholds(amber_seconds=15, red_seconds=60, red_share=0.25))
+    assert (found.status, found.says, bool(found.advice)) == (status, says, status != "ok")
+
+
+def test_thresholds_are_those_of_the_settings(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, lag_amber_seconds=1, lag_red_seconds=2, data_loss_red_share=0.3)
+    assert thresholds_of(settings) == Thresholds(amber_seconds=1, red_seconds=2, red_share=0.3)
+
+
+@pytest.mark.parametrize(
+    ("leader", "copies", "brokers", "policy", "bad"),
+    [
+        (1, 2, 3, "delete", {}),
+        (1, 1, 1, "compact,delete", {}),
+        (-1, 2, 3, "delete", {"topic events": "fail"}),
+        (1, 1, 3, "delete", {"topic events": "warn"}),
+        (1, 2, 3, "compact", {"topic events": "fail"}),
+    ],
+)
+def test_a_topic_is_judged(leader: int, copies: int, brokers: int, policy: str, bad: dict[str, str]) -> None:
+    well = SimpleNamespace(leader=1, replicas=[1, 2, 3])
+    partitions = {0: well, 1: SimpleNamespace(leader=leader, replicas=[1] * copies)}
+    config = {"cleanup.policy": policy, "retention.ms": "-1"}
+    found = input_checks.topic_findings("topic events", partitions, brokers, config, is_input=True)
+    assert {each.check: each.status for each in found if each.status != "ok"} == bad
+    assert all(each.advice for each in found if each.status != "ok")
+    others = input_checks.topic_findings("topic events", partitions, brokers, {"cleanup.policy": "compact"}, is_input=False)
+    assert [each.check for each in others] == ["topic events"], "only the input must keep everything"
 
 
 def test_topics_are_looked_for(tmp_path: Path, broker: Tansu) -> None:
@@ -207,6 +309,16 @@ def test_redis_is_judged_by_what_it_says_of_itself(info: dict[str, Any], policy:
     found = redis_findings({**WELL, **info}, policy)
     assert {each.check: each.status for each in found if each.status != "ok"} == bad
     assert all(each.advice for each in found if each.status != "ok")
+
+
+@pytest.mark.parametrize(("version", "status"), [("25.8.1.1", "ok"), ("26.1", "ok"), ("25.7.9", "warn"), ("24.12", "warn")])
+def test_versions_of_clickhouse_are_judged(version: str, status: str) -> None:
+    assert store_checks.version_finding(version, embedded=False).status == status
+
+
+@pytest.mark.parametrize(("free", "total", "status"), [(20, 100, "ok"), (60, 10_000, "ok"), (5, 100, "warn"), (2, 100, "fail")])
+def test_disks_of_clickhouse_are_judged(free: int, total: int, status: str) -> None:
+    assert store_checks.disk_finding("default", free * 1024**3, total * 1024**3).status == status
 
 
 def test_stores_that_do_not_answer_fail_without_their_passwords(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,16 +17,24 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows.listen_address import split_address
-from flows.metrics.collector import JobCollector, registry_of, render
-from flows.metrics.probes import ArmShares, Measured, measure_files
+from flows.metrics import sampling
+from flows.metrics.collector import JobCollector, Watched, registry_of, render
+from flows.metrics.probes import ArmShares, BacklogProbe, Measured, measure_files
 from flows.metrics.readiness import Readiness, judge
 from flows.metrics.sampling import Sample, Sampler
 from flows.metrics.server import MetricsAddressError, MetricsServer
 from operators.counters import CounterView
 from sinks.clickhouse.spool import Spool
 from sinks.redis.latency import WriteLatency
+from sinks.redis.writer import WriteCounts
 from sources.backlog import Backlog
+from sources.batching import BatchPolicy
+from sources.local_log.log import EventLog, Record
+from sources.local_log.retention import Retention
+from sources.local_log.source import LocalLogSource
+from sources.positions import Position
 from state import counters
+from state.duration import SECOND
 from state.metrics import LATENCY, METRICS
 from state.records.recommendation import Erase, Publish
 from state.times import rfc3339
@@ -44,8 +54,8 @@ def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]
     }
 
 
-def shown(job: WatchedJob) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    return samples(render(registry_of([JobCollector(job.watched)])))
+def shown(watched: Watched, now: Callable[[], int] = lambda: NOW) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return samples(render(registry_of([JobCollector(watched, now)])))
 
 
 # what is shown
@@ -67,24 +77,72 @@ def test_every_metric_of_the_catalogue_is_shown_and_no_other(tmp_path: Path) -> 
 
 def test_figures_are_those_of_the_job(tmp_path: Path) -> None:
     job = WatchedJob(tmp_path)
+    job.backlogs = [Backlog(partition, 90, 0, 100, NOW - 3000, NOW - 7000, 604_800.0) for partition in range(2)]
     job.work()
-    found = shown(job)
+    job.source.positions.of[0] = Position(90, NOW - 8000)
+    found = shown(job.watched)
     assert found["onramp_events_applied_total", ()] == 10
     assert found["onramp_messages_rejected_total", (("reason", "not_json"),)] == 10
     assert found["onramp_consumer_lag_messages", (("partition", "1"),)] == 10
-    assert found["onramp_time_to_data_loss_seconds", (("partition", "0"),)] == pytest.approx(604_798, abs=60)
+    assert found["onramp_consumer_lag_seconds", (("partition", "1"),)] == 3
+    assert found["onramp_time_to_data_loss_seconds", (("partition", "0"),)] == 604_797
+    assert found["onramp_watermark_age_seconds", (("partition", "0"),)] == 8
+    assert found["onramp_epoch_duration_seconds_sum", ()] == 5.0
+    assert found["onramp_snapshot_pause_seconds_sum", ()] == 0.03
     assert found["bandit_arm_selection_rate", (("arm", "passive_sidebar"),)] == 0.5
     assert found["llm_rate_limit_hits_total", (("limit", "server"),)] == 2
-    assert found["onramp_stuck_precision", ()] == 0.87
+    assert found["llm_rate_limit_hits_total", (("limit", "own"),)] == 1
+    assert found["onramp_llm_breaker_open", ()] == 0
+    assert found["onramp_stuck_precision", ()] == 0.87, "the lowest of all tenants"
     assert found["ai_onboarding_latency_seconds_bucket", (("le", "5.0"), ("trigger", "signup"))] == 1
     assert found["onramp_ready", ()] == 1
 
 
 def test_without_a_model_and_before_anything_was_measured_the_rest_is_shown(tmp_path: Path) -> None:
-    found = shown(WatchedJob(tmp_path, model=False))
+    found = shown(WatchedJob(tmp_path, model=False).watched)
     assert found["onramp_ready", ()] == 0
     assert found["onramp_store_up", (("store", "redis"),)] == 0
     assert not [name for name, _ in found if "llm" in name or "lag" in name]
+
+
+def fails() -> bool:
+    raise OSError("it is away")
+
+
+def test_what_fails_is_counted_and_shown_and_old_measurements_get_older(tmp_path: Path) -> None:
+    job = WatchedJob(tmp_path)
+    job.work()
+    now, answers = [0.0], iter(({"events": 3.0},))
+    redis, clickhouse = Sampler("redis", 5, fails), Sampler("clickhouse", 5, lambda: next(answers), clock=lambda: now[0])
+    clickhouse.once()
+    now[0] = 20.0
+    known = replace(job.watched, clickhouse=clickhouse)
+    assert shown(known)["onramp_table_newest_row_age_seconds", (("table", "events"),)] == 23
+    assert shown(known)["onramp_store_up", (("store", "clickhouse"),)] == 1
+    redis._value = True  # it answered once
+    redis.once()
+    clickhouse.once()
+    job.watched.sink._counts.append(WriteCounts(retries=2))
+    job.watched.delivery.drain.failures = 3
+    job.watched.model.service.breaker.state = "open"  # type: ignore[union-attr, misc]
+    found = shown(replace(known, redis=redis))
+    assert [found["onramp_store_up", (("store", store),)] for store in ("redis", "clickhouse")] == [0, 0]
+    assert [found["onramp_sink_errors_total", (("sink", sink),)] for sink in ("redis", "clickhouse")] == [2, 3]
+    assert found["onramp_llm_breaker_open", ()] == 1
+
+
+def test_a_process_shows_the_partitions_that_it_reads(tmp_path: Path) -> None:
+    with EventLog(tmp_path / "log", partitions=3, retention=None) as log:
+        log.append([Record(b"u", b"x")])
+    source = LocalLogSource(tmp_path / "log", BatchPolicy(lambda _: None, lambda _: SECOND, 10), now=lambda: NOW)
+    probe = BacklogProbe(source, Retention())
+    try:
+        assert probe.measure().backlogs == []
+        source.positions.of[1] = Position(0, NOW)
+        source.lag[2] = 5  # nobody reads it, which is said too
+        assert [each.partition for each in probe.measure().backlogs] == [1, 2]
+    finally:
+        probe.close()
 
 
 def test_shares_of_arms_are_those_of_ten_minutes() -> None:
@@ -117,30 +175,54 @@ def test_files_are_measured(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
     (state / "part-0.sqlite3").write_bytes(b"x" * 300)
-    files = measure_files(state, Spool(tmp_path / "spool"))
+    spool = Spool(tmp_path / "spool")
+    files = measure_files(state, spool)
     assert (files.recovery, files.spool_oldest) == (300, 0.0)
     assert files.free > 0
+    segment = tmp_path / "spool" / "0.000000000001.000000000001.ready"
+    segment.write_bytes(b"")
+    os.utime(segment, (1_000_000_000, 1_000_000_000))
+    assert measure_files(state, spool).spool_oldest > 10**8
 
 
 # measuring in a thread
 
 
 def test_a_sampler_keeps_the_last_result_and_says_why_the_next_one_failed() -> None:
-    now, results = [0.0], iter((3, ValueError("the server is away"), 4))
+    now, results = [0.0], iter((3, ValueError("the server is away"), TimeoutError(), 4))
 
     def measure() -> int:
         found = next(results)
-        if isinstance(found, ValueError):
+        if isinstance(found, Exception):
             raise found
         assert isinstance(found, int)
         return found
 
     sampler = Sampler("test", 5, measure, clock=lambda: now[0])
     assert sampler.sample.value is None
-    for at, expected in ((1.0, (3, "", 0.0)), (6.0, (3, "the server is away", 5.0)), (11.0, (4, "", 0.0))):
+    for at, expected in ((1.0, (3, "", 0.0)), (6.0, (3, "the server is away", 5.0)), (7.0, (3, "TimeoutError", 6.0)), (11.0, (4, "", 0.0))):
         now[0] = at
         sampler.once()
         assert sampler.sample == expected
+
+
+@pytest.mark.timing
+def test_after_a_failure_it_is_measured_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "_AGAIN_SECONDS", 0.01)
+    tried, done = [], threading.Event()
+
+    def measure() -> bool:
+        tried.append(1)
+        if len(tried) < 3:
+            raise OSError("it is away")
+        done.set()
+        return True
+
+    sampler = Sampler("test", 3600, measure)
+    sampler.start()
+    assert done.wait(60)
+    sampler.stop()
+    join(sampler._thread, "the end of the sampler")
 
 
 @pytest.mark.timing
@@ -170,7 +252,9 @@ TABLES: Sample[dict[str, float]] = Sample({}, "", 1.0)
 
 
 def caught_up(seconds: float) -> Sample[Measured]:
-    return Sample(Measured([Backlog(0, 5, 0, 10, NOW - round(seconds * 1000), NOW, 1000.0)], NOW), "", 1.0)
+    since = NOW - round(seconds * 1000)
+    backlogs = [Backlog(1, 5, 0, 10, NOW, NOW, 1000.0), Backlog(0, 5, 0, 10, since, NOW, 1000.0), Backlog(2, 5, 0, 10, NOW, NOW, 1000.0)]
+    return Sample(Measured(backlogs, NOW), "", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -254,3 +338,16 @@ def test_the_endpoint_answers(tmp_path: Path) -> None:
         assert get(port, "/metrics", "POST")[0] == 501
         with pytest.raises(MetricsAddressError, match=rf"cannot be served on 127.0.0.1:{port} \(Address already in use\)"):
             MetricsServer(f"127.0.0.1:{port}", metrics=lambda: b"", readiness=lambda: Readiness([]))
+
+
+def test_a_client_that_goes_away_is_no_line_in_the_log_and_a_fault_is(caplog: pytest.LogCaptureFixture) -> None:
+    server = MetricsServer("127.0.0.1:0", metrics=lambda: b"", readiness=lambda: Readiness([]))
+    try:
+        for error in (BrokenPipeError(), KeyError("x")):
+            try:
+                raise error
+            except (OSError, KeyError):
+                server._server.handle_error(None, None)
+    finally:
+        server.close()
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [KeyError]

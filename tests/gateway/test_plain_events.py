@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from gateway.caller import Caller, SenderRules
+from gateway.errors import RefusedError
+from gateway.event_log import OversizeError, Record
 from gateway.ingest import Ingest
 from gateway.plain_events import read_plain
 from gateway.quota import Quota
@@ -17,6 +19,7 @@ from gateway.validation import check
 from state.events import Event
 from tests.fuzz.test_events import Sender
 from tests.support.gateway import event
+from tests.support.waiting import run_async
 
 NOW = 1_772_442_005_000
 """The time of ``event``."""
@@ -94,6 +97,8 @@ def test_events_at_the_edge_are_recognised_among_others(unlike: dict[str, Any]) 
         event(eventType="page_view", payload={"path": ""}),
         event(eventType="signup", payload={"traits": 1}),
         event(eventType="nonsense"),
+        event(eventType="identity_merged", payload={"previousId": "undefined"}),
+        event(userId=None, anonymousId="visitor", eventType="guidance_switched", payload={"action": "pause"}),
         event(schemaVersion=3),
         event(name="x" * 257),
         b'{"eventId": "a"',
@@ -103,6 +108,8 @@ def test_events_at_the_edge_are_recognised_among_others(unlike: dict[str, Any]) 
 )
 def test_one_event_that_the_decoder_rejects_is_never_hidden_by_others(unlike: Any) -> None:
     assert both(event("a"), unlike, event("b")) == (False, False)
+    bare = [event(each, payload=None) for each in "ab"]  # no bracket more than needed, at which a payload is too deep
+    assert both(bare[0], unlike, bare[1]) == (False, False)
 
 
 def test_an_event_of_version_2_is_left_to_the_decoder() -> None:
@@ -110,8 +117,13 @@ def test_an_event_of_version_2_is_left_to_the_decoder() -> None:
 
 
 class _Nowhere:
+    def __init__(self, too_large: list[bytes] | None = None) -> None:
+        self._too_large = too_large
+
     async def append(self, records: object) -> None:
         """Store nothing."""
+        if self._too_large is not None:
+            raise OversizeError(self._too_large)
 
     async def fault(self) -> None:
         """Have none."""
@@ -124,12 +136,39 @@ async def _no_count(_key: str, _by: int) -> int:
     return 0
 
 
+def ingest_of(log: _Nowhere, claim: Callable[[Caller, str], bool] = lambda *_: False, per_day: int | None = None) -> tuple[Ingest, Quota]:
+    limit = RateLimiter(per_second=1e9, burst=1e9)
+    quota = Quota(lambda _: per_day, _no_count, lambda: NOW)
+    return Ingest(log, SenderRules(lambda _: False, claim), limit, limit, lambda: NOW, quota), quota
+
+
+def test_a_batch_is_stored_as_its_events_one_by_one_would_be() -> None:
+    ingest, _ = ingest_of(_Nowhere())
+    caller, headers = Caller("server", "default", "k"), (("traceparent", b"00-a-b-01"),)
+    values = [msgspec.json.encode(event(f"e{number}", userId=f"u{number}")) for number in range(8)]
+    values.append(msgspec.json.encode(event("e8", anonymousId="v") | {"userId": None}))
+    ids, records, rejected = ingest.sort(values, caller, headers)
+    singly = [ingest.sort([value], caller, headers) for value in values]
+    assert ids == [each for found, _, _ in singly for each in found]
+    assert records == [each for _, found, _ in singly for each in found]
+    assert (rejected, records[0].headers) == ([], headers)
+
+
+def test_what_the_log_finds_too_large_does_not_count_for_the_quota() -> None:
+    async def store() -> None:
+        ingest, quota = ingest_of(_Nowhere(too_large=[b"x", b"y"]), per_day=5)
+        await quota.check("default", 5)
+        assert await ingest.store([Record(b"u", each, ()) for each in (b"a", b"x", b"y")], Caller("server", "default", "k")) == {b"x", b"y"}
+        await quota.check("default", 4)
+        with pytest.raises(RefusedError):
+            await quota.check("default", 5)
+
+    run_async(store())
+
+
 def sorted_as(caller: Caller, events: list[dict[str, Any]], claim: Callable[[Caller, str], bool] = lambda *_: False) -> list[str | None]:
     """What is said of each event: None where it is stored, else the field that the sender may not send."""
-    limit = RateLimiter(per_second=1e9, burst=1e9)
-    ingest = Ingest(
-        _Nowhere(), SenderRules(lambda _: False, claim), limit, limit, lambda: NOW, Quota(lambda _: None, _no_count, lambda: NOW)
-    )
+    ingest, _ = ingest_of(_Nowhere(), claim)
     ids, records, rejected = ingest.sort([msgspec.json.encode(each) for each in events], caller, ())
     assert len(ids) == len(records) == len(events) - len(rejected)
     said = {each.index: each.faults[0].field for each in rejected}

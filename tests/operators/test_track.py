@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ from tests.state.lives import (
     visitor_merged,
     withdrawals,
 )
+from tests.support.waiting import join
 
 
 class Job:
@@ -194,6 +196,23 @@ def test_whoever_was_active_least_recently_is_put_to_rest_and_no_one_who_changed
     fourth.snapshot()
     assert [each._person is None for each in (first, second, third)] == [False, False, True]
     assert snapshot.decode(second.snapshot()).version > snapshot.decode(fourth.snapshot()).version
+
+
+@pytest.mark.timing
+def test_each_worker_has_people_awake_of_its_own() -> None:
+    job = Job(most_awake=1)
+    mine, other = job.build(None), job.build(None)
+
+    def live(logic: TrackLogic, user: str) -> None:
+        logic.on_batch([msgspec.structs.replace(signup(), user=user, seq=2)])
+        logic.snapshot()
+
+    live(mine, "u1")
+    worker = threading.Thread(target=live, args=(other, "u2"))
+    worker.start()
+    join(worker, "the other worker")
+    assert mine._person is not None
+    assert other._person is not None
 
 
 def test_a_deleted_person_is_resumed_without_a_timer_and_may_begin_anew() -> None:

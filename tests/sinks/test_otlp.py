@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from functools import partial
 
 import msgspec
 import pytest
 
+from flows.settings import load_settings
+from flows.tracing import tracing
+from sinks.otlp import tracer as tracer_module
 from sinks.otlp.exporter import SpanExporter, encode
 from sinks.otlp.tracer import MODEL, WRITE, Tracer
 from sinks.redis.sink import RecommendationPartition
@@ -55,6 +58,13 @@ def test_a_recommendation_is_a_span_from_the_event_on_and_its_write_is_below_it(
     assert len({decided.span_id, wrote.span_id}) == 2
 
 
+def test_a_span_does_not_end_before_it_begins_where_clocks_differ() -> None:
+    ahead = traced()
+    ahead = Publish(msgspec.structs.replace(ahead.recommendation, created_at=rfc3339(NOW + 40)), ahead.traceparent)
+    decided, _ = spans_of([ahead])
+    assert (decided.began, decided.ended) == (NOW * NS, NOW * NS)
+
+
 def test_what_is_not_recorded_has_no_spans() -> None:
     plain = publish("acme", "ada", 1)
     assert (
@@ -74,6 +84,17 @@ def test_a_text_by_a_model_belongs_to_the_decision_it_is_for() -> None:
     decided, _, asked, improved = found
     assert (asked.name, asked.parent_id, asked.failed) == (MODEL, decided.span_id, "")
     assert (improved.name, improved.parent_id) == (WRITE, decided.span_id)
+
+
+def test_decisions_whose_later_spans_find_a_parent_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracer_module, "_REMEMBERED", 2)
+    found: list[Span] = []
+    tracer = Tracer(found.extend)
+    decisions = [traced(decision=f"d{number}") for number in range(3)]
+    tracer.written(decisions, 1, 2)
+    found.clear()
+    tracer.written([ReplaceText(each.recommendation) for each in decisions], 5, 6)
+    assert len(found) == 2
 
 
 class Writer:
@@ -122,29 +143,39 @@ def test_spans_are_sent_in_batches_and_at_the_end() -> None:
         wait_until(lambda: exporter.sent == 2, "both spans")
         exporter.add(spans_of([traced()]))
         exporter.close()
-    assert {path for path, _ in taken} == {"/v1/traces"}
+    assert [path for path, _ in taken] == ["/v1/traces"] * 2
     assert sum(len(body["resourceSpans"][0]["scopeSpans"][0]["spans"]) for _, body in taken) == 4
     assert taken[0][1]["resourceSpans"][0]["resource"]["attributes"][0] == {"key": "service.name", "value": {"stringValue": "onramp"}}
 
 
-def _has_lost(exporter: SpanExporter, spans: int) -> bool:
-    return exporter.dropped == spans
-
-
 @pytest.mark.timing
 def test_a_collector_that_fails_costs_its_spans_and_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    with collector(503) as (url, _):
-        exporter = SpanExporter(url, service="onramp", version="1", every_s=0.01)
-        exporter.start()
-        for lost in (2, 4):
+    caplog.set_level(logging.INFO)
+    statuses = [503, 503, 200, 503]
+    with collector(statuses) as (url, _):
+        exporter = SpanExporter(url, service="onramp", version="1")
+        for _ in range(4):
             exporter.add(spans_of([traced()]))
-            wait_until(partial(_has_lost, exporter, lost), "the loss")
-        exporter.close()
-    assert len(caplog.records) == 1
-    assert "ONRAMP_OTLP_URL" in caplog.text
+            exporter._send_all()
+    assert (exporter.sent, exporter.dropped) == (2, 6)
+    said = [record.getMessage() for record in caplog.records if record.name == "sinks.otlp.exporter"]
+    assert ["ONRAMP_OTLP_URL" in each for each in said] == [True, False, True]
+    assert said[1] == "spans are sent again; 4 were dropped"
 
 
 def test_too_many_spans_lose_the_oldest() -> None:
     exporter = SpanExporter("http://127.0.0.1:1", service="onramp", version="1")
     exporter.add([Span(str(number), TRACE, PARENT, "", 0, 0) for number in range(5_000)])
     assert exporter.dropped == 5_000 - 4_096
+    assert exporter._waiting[0].name == str(5_000 - 4_096)
+
+
+@pytest.mark.timing
+def test_a_job_sends_what_waits_at_its_end_and_nothing_without_a_collector() -> None:
+    with collector() as (url, taken):
+        with tracing(load_settings(otlp_url=url)) as tracer:
+            assert tracer is not None
+            tracer.written([traced()], 1, 2)
+        with tracing(load_settings()) as none:
+            assert none is None
+    assert len(taken) == 1

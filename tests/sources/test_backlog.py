@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from local.recovery_positions import SavedPosition, saved_positions
 from sources.backlog import Backlog, Thresholds, colour, effective_retention
 from sources.epoch_clock import EpochClock
 from sources.errors import LogError, UnknownTopicError
-from sources.kafka.backlog import KafkaBacklog
+from sources.kafka.backlog import KafkaBacklog, retention_seconds
 from sources.kafka.client import Cluster
 from sources.local_log.backlog import measure_once
 from sources.local_log.log import EventLog, Record
 from sources.local_log.retention import Retention
 from sources.positions import Position
 from tests.support.tansu import Tansu, tansu_fixture
+from tests.support.waiting import join
 
 broker = tansu_fixture
 NOW = 1_800_000_000_000
@@ -109,6 +111,14 @@ def test_the_local_log_is_measured_without_a_job(tmp_path: Path) -> None:
     assert [each.messages for each in measure_once(tmp_path / "log", keep, {}, NOW)] == [2, 1], "nothing was read"
 
 
+def test_the_local_log_keeps_no_longer_than_its_size_allows_at_the_rate_so_far(tmp_path: Path) -> None:
+    with EventLog(tmp_path / "log", retention=None, now=lambda: NOW - 100_000) as log:
+        log.append([Record(b"u", b"a")])
+    for each in measure_once(tmp_path / "log", Retention(max_bytes=1, max_age_ms=1_000_000), {}, NOW):
+        assert each.retention is not None
+        assert each.retention < 1
+
+
 def test_a_log_that_is_not_there_is_a_sentence_and_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="no event log"):
         measure_once(tmp_path / "log", Retention(), {}, NOW)
@@ -185,6 +195,13 @@ def test_kafka_is_measured_by_what_the_group_committed_or_by_positions(topic: Cl
     assert (first.messages, first.unread_since, first.log_time, second.messages) == (1, NOW + 4, NOW + 9, 0)
 
 
+@pytest.mark.parametrize(
+    ("told", "seconds"), [({"retention.ms": "60000"}, 60.0), ({"retention.ms": "-1"}, math.inf), ({"retention.ms": "?"}, None), ({}, None)]
+)
+def test_the_configuration_of_a_topic_says_how_long_it_keeps_a_message(told: dict[str, str], seconds: float | None) -> None:
+    assert retention_seconds(told) == seconds
+
+
 def test_a_topic_that_is_not_there_is_a_sentence(broker: Tansu) -> None:
     log = KafkaBacklog(Cluster(broker.brokers, "no-such-topic", "g", timeout_s=5))
     try:
@@ -212,3 +229,13 @@ def test_epochs_and_pauses_are_those_of_one_partition_of_a_worker() -> None:
     assert clock.epochs.sum == pytest.approx(10.0)
     assert clock.pauses.cumulative()[-1] == ("+Inf", 3.0)
     assert clock.pauses.sum == pytest.approx(0.6)
+
+
+@pytest.mark.timing
+def test_each_worker_has_a_partition_that_is_measured() -> None:
+    clock = EpochClock(lambda: 1.0)
+    clock.snapshot(0)
+    other = threading.Thread(target=clock.snapshot, args=(1,))
+    other.start()
+    join(other, "the other worker")
+    assert sorted(clock.paused) == [0, 1]

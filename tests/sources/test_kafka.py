@@ -86,7 +86,8 @@ def test_six_partitions_each_in_order_with_everything_a_message_carries(broker: 
     parts = source.list_parts()
     assert parts == [f"{topic}:{index}" for index in range(6)]
     for index, part in enumerate(parts):
-        messages, _ = read(source, part)
+        messages, snapshot = read(source, part)
+        assert source.positions.of[index] == snapshot[1:3], "for metrics"
         assert [message.value for message in messages] == [b"%d-%d" % (index, n) for n in range(50)]
         assert [message.offset for message in messages] == list(range(50))
         assert [message.seq for message in messages] == list(range(2, 102, 2))
@@ -109,9 +110,18 @@ def test_a_batch_ends_after_a_switch_of_guidance(broker: Tansu) -> None:
     produce(broker, topic, [b"a", b"b"], key=b"user")
     append_everywhere(source_of(broker, topic).cluster, b'{"eventType": "guidance_switched"}', wall())
     produce(broker, topic, [b"c"], key=b"user")
-    part = opened(source_of(broker, topic))
+    source = source_of(broker, topic)
+    part = opened(source)
     batches: list[list[bytes]] = []
-    assert drain(part, lambda batch: batches.append([item.value for item in batch if isinstance(item, Message)]))
+
+    def take(batch: list[Message | Tick]) -> None:
+        assert not source.positions.clock.paused
+        batches.append([item.value for item in batch if isinstance(item, Message)])
+        assert source.positions.of[0].offset >= sum(map(len, batches))
+        part.snapshot()
+        assert list(source.positions.clock.paused) == [0]
+
+    assert drain(part, take)
     part.close()
     ends = [batch[-1] for batch in batches if batch]
     assert b'{"eventType": "guidance_switched"}' in ends

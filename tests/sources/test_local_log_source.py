@@ -90,7 +90,8 @@ def test_partitions_each_in_order_with_everything_a_message_carries(tmp_path: Pa
         source = source_of(log, clock)
         assert source.list_parts() == ["event-log:0", "event-log:1", "event-log:2"]
         for index, values in by_partition.items():
-            messages, _ = read(source, index=index)
+            messages, snapshot = read(source, index=index)
+            assert source.positions.of[index] == (len(values), snapshot[2]), "for metrics"
             assert [message.value for message in messages] == values
             assert [message.offset for message in messages] == list(range(len(values)))
             assert [message.seq for message in messages] == list(range(2, 2 * len(values) + 2, 2))
@@ -98,6 +99,21 @@ def test_partitions_each_in_order_with_everything_a_message_carries(tmp_path: Pa
             assert {(m.log_time, m.reference) for m in messages} == {(START, START)}
             assert {log.partition_of(message.key or b"") for message in messages} == {index}
             assert source.lag[index] == 0
+
+
+def test_the_position_and_the_pause_after_a_snapshot_are_measured(log: EventLog, clock: Clock) -> None:
+    for _ in range(2):
+        append(log, clock, b"x")
+    source = source_of(log, clock, batch_size=1)
+    part = opened(source)
+    batches(part, 1)
+    assert source.positions.of[0].offset == 1
+    part.snapshot()
+    assert list(source.positions.clock.paused) == [0]
+    batches(part, 1)
+    assert not source.positions.clock.paused
+    assert source.positions.clock.pauses.cumulative()[-1] == ("+Inf", 1.0)
+    part.close()
 
 
 def test_time_never_goes_back_and_a_writer_with_a_wrong_clock_moves_nothing(log: EventLog, clock: Clock) -> None:

@@ -801,6 +801,12 @@ def test_a_silence_of_a_whole_deadline_is_an_alarm_on_the_millisecond_and_the_on
     assert [(each.step_id, each.detected_at) for each in of_kind(life.wait(53 * DAY), SignalFact)] == [("explore", START + 52 * DAY)]
 
 
+def test_a_timer_that_is_due_at_the_time_of_an_event_comes_before_it() -> None:
+    life = Life()
+    life.see(signup())
+    assert signals(life.see(event("page_view", DAY, path="/"))) == ["stuck:inactive"]
+
+
 def test_nobody_is_called_inactive_after_activation_even_if_that_came_out_of_order() -> None:
     life = Life()
     life.see(signup(), *explored(HOUR), event("page_view", 2 * HOUR, path="/"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
+from state import events
 from state.events import Event, decode, peek
 from state.messages import Message
 from state.person.meaning import Meanings
@@ -31,6 +33,7 @@ def test_a_handed_on_event_is_read_by_its_payload_because_the_raw_one_is_gone() 
     meanings.of(msgspec.structs.replace(event("form_submit", form="other"), raw_payload=b"{}"))
     handed_on = msgspec.structs.replace(event("form_submit", form="connect"), raw_payload=b"{}", from_visitor=True)
     assert meanings.of(handed_on).completes
+    assert not meanings.of(msgspec.structs.replace(handed_on, payload={}, from_visitor=False)).rules, "nor is it kept for others"
 
 
 def test_the_cache_is_bounded() -> None:
@@ -52,6 +55,16 @@ def test_a_payload_that_cannot_be_stored_is_rejected_each_time() -> None:
     deep = message(b'{"a":' * 40 + b"1" + b"}" * 40)
     for sent in (huge, deep, huge, deep):
         assert not isinstance(decode(sent), Event)
+
+
+def test_payloads_that_are_remembered_are_few_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_MAX_KNOWN", 3)
+    events._payloads.clear()
+    for number in range(5):
+        assert isinstance(decode(message(b'{"a":%d}' % number)), Event)
+    assert list(events._payloads) == [b'{"a":3}', b'{"a":4}']
+    assert isinstance(decode(message(b'{"a":"%b"}' % (b"x" * 600))), Event)
+    assert len(events._payloads) == 2
 
 
 def test_a_message_that_was_peeked_at_gives_the_same_event() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from state.stuck.operating_point import ENOUGH, FIRST_THRESHOLD, MARGIN, OperatingPoint, Past, current
 from state.stuck.operating_point import choose as choose_from
+from state.stuck.score import last_look
 
 
 def choose(past: list[Past], asked: float, floor: float) -> OperatingPoint:
@@ -150,6 +151,20 @@ def test_less_may_be_asked_in_the_session_as_long_as_all_alarms_are_as_sure_as_a
     assert point.recall > usual.recall + 0.2
     assert point.threshold(0, settled=True, in_session=True) == point.in_session
     assert point.threshold(0, settled=True) == point.early
+
+
+def test_a_few_alarms_in_the_session_are_too_few_for_a_threshold() -> None:
+    few, many = ([Past((0.6,), (), True, True, "", (0.6,))] * count for count in (6, 12))
+    others = [Past((), (0.95,), True, True)] * 100 + [Past((), (0.3,), False, True)] * 100
+    assert choose_from(few + others, 0.9, 0.0, (1.0, 1.0), asked_in_session=0.5).in_session == math.inf
+    assert choose_from(many + others, 0.9, 0.0, (1.0, 1.0), asked_in_session=0.5).in_session < 0.6
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_each_look_has_its_threshold_and_after_the_last_there_is_no_alarm(settled: bool) -> None:
+    point, latest = OperatingPoint(0.8, 0.6, 0.9, 0.5, reachable=True, episodes=99, in_session=0.7), last_look(settled=settled)
+    assert [point.threshold(latest + n, settled=settled) for n in (-1, 0, 1)] == [0.8, 0.6, math.inf]
+    assert [point.threshold(latest + n, settled=settled, in_session=True) for n in (-1, 0, 1)] == [0.7, 0.6, math.inf]
 
 
 def test_the_session_has_no_threshold_that_would_cost_the_precision_of_all_alarms() -> None:

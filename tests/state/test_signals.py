@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 from itertools import permutations
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from state.catalog.model import Errors, Looping, RageClicks
+from state.catalog.plan import Plan
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.events import Event
+from state.person.fold import Fold
+from state.person.person import OBSERVED_GUIDED, OBSERVED_HELD_OUT
 from state.records.facts import SignalFact
 from state.stuck import signals as windows
-from tests.state.lives import Life, event, signals, signup, track
+from state.stuck.evidence import HELD_OUT
+from state.stuck.operating_point import OperatingPoint
+from state.stuck.parameters import Parameters, ParameterStore, prior
+from state.stuck.row import Row
+from tests.state.lives import KEYS, Life, catalog, event, plan, signals, signup, track
 
 
 def click(at: int, target: str = "save", log: int | None = None) -> Event:
@@ -112,7 +121,82 @@ def test_the_evidence_says_what_was_counted() -> None:
     assert (evidence["elapsed"], evidence["horizon"], evidence["parameters"], fact.parameters_version) == (2, 2 * DAY, 0, 0)
     assert list(evidence["signs"]) == ["stuck:errors"]
     assert evidence["timeAlone"] == 0.5
+    assert evidence["inSession"] is True
     assert 0.6 <= fact.score < 1.0
+
+
+def test_an_alarm_in_a_silence_is_none_in_the_session() -> None:
+    life = Life()
+    life.see(signup())
+    (fact,) = [each for each in life.wait(DAY) if isinstance(each, SignalFact)]
+    assert json.loads(fact.evidence)["inSession"] is False
+
+
+SHARES = "    waiting: [0.5, 0.5, 0.6, 0.6, 0.7, 0.7]\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "expected_by"),
+    [("    usual: 48h\n", "usual"), ("", "after"), (f"    usual: 48h\n{SHARES}", "fit")],
+)
+def test_the_evidence_says_where_the_usual_time_comes_from(written: str, expected_by: str) -> None:
+    life = Life(Plan(catalog(change=lambda text: text.replace("    usual: 48h\n", written, 1))))
+    life.see(signup(), *(error(at) for at in range(3)))
+    (fact,) = life.of(SignalFact)
+    evidence = json.loads(fact.evidence)
+    assert (evidence["people"], evidence["expectedBy"], evidence["finished"]) == (0, expected_by, 0)
+
+
+def learned(of: Plan, point: OperatingPoint) -> ParameterStore:
+    """The catalog's priors with another operating point, and seven people who have finished the first step."""
+    known, store = prior(of), ParameterStore()
+    found = Parameters(of, 0, known.horizons, known.settled, known.score, point, {"connect": 7})
+    store.publish("t", cast("Any", SimpleNamespace(parameters=lambda _period: found)))
+    return store
+
+
+def test_the_threshold_of_the_session_holds_while_the_person_is_there() -> None:
+    point = OperatingPoint(2.0, 2.0, 0.9, 0.5, reachable=True, episodes=99, in_session=0.0)
+    there, away = Life(), Life()
+    for life in (there, away):
+        life.fold = Fold(life.plan, KEYS, learned(life.plan, point))
+    there.see(signup(), *(error(at) for at in range(3)))
+    (fact,) = there.of(SignalFact)
+    assert json.loads(fact.evidence)["finished"] == 7
+    away.see(signup())
+    assert signals(away.wait(3 * DAY)) == []
+
+
+def rows(life: Life) -> list[Row]:
+    assert life.person is not None
+    assert life.person.episode is not None
+    return life.person.episode.rows
+
+
+def test_what_is_kept_of_an_episode_says_whether_the_person_was_there() -> None:
+    life = Life()
+    life.see(signup(), *(error(at) for at in range(3)))
+    life.wait(5 * HOUR)
+    assert [(row.bucket, row.in_session) for row in rows(life)] == [(0, True), (1, False)]
+
+
+def test_each_look_that_is_still_to_come_has_its_place_however_much_happened_before() -> None:
+    life = Life()
+    life.see(signup(), *(error(at * MINUTE) for at in range(60)))
+    life.wait(DAY)
+    assert [row.bucket for row in rows(life)] == [0, 0, 0, 1, 2, 3, 4, 5]
+
+
+def test_only_what_is_kept_of_held_out_people_says_that_they_got_no_help() -> None:
+    found = set()
+    for number in range(12):
+        life = Life(plan(holdout=0.5))
+        of_one = [event("error", at, ident=f"x {at}", user=f"u{number}", code="x") for at in range(3)]
+        life.see(signup(user=f"u{number}"), *of_one)
+        assert life.person is not None
+        assert life.person.episode is not None
+        found.add((life.person.episode.observed, HELD_OUT in rows(life)[0].features))
+    assert found == {(OBSERVED_HELD_OUT, True), (OBSERVED_GUIDED, False)}
 
 
 # a slow step: 20 minutes of active time here

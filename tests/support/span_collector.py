@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
 @contextmanager
-def collector(status: int = 200) -> Iterator[tuple[str, list[Any]]]:
-    """Yield its address, and the paths and bodies of all requests. It answers each with ``status``."""
+def collector(statuses: Iterable[int] = ()) -> Iterator[tuple[str, list[Any]]]:
+    """Yield its address, and the paths and bodies of all requests. It answers them with ``statuses``, then with 200."""
     taken: list[Any] = []
+    answers = iter(statuses)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             taken.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
-            self.send_response(status)
+            self.send_response(next(answers, 200))
             self.send_header("Content-Length", "0")
             self.end_headers()
 

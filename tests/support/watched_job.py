@@ -38,9 +38,13 @@ LABELS = {
 class Learned:
     """An estimator with enough past users."""
 
+    def __init__(self, precision: float) -> None:
+        """``precision``: of past alarms."""
+        self._precision = precision
+
     def parameters(self, _period: int) -> Any:
         """What it has learned."""
-        return SimpleNamespace(point=OperatingPoint(0.5, 0.5, 0.87, 0.6, reachable=False, episodes=ENOUGH))
+        return SimpleNamespace(point=OperatingPoint(0.5, 0.5, self._precision, 0.6, reachable=False, episodes=ENOUGH))
 
 
 class WatchedJob:
@@ -49,8 +53,9 @@ class WatchedJob:
     def __init__(self, tmp_path: Path, *, model: bool = True) -> None:
         """Open nothing."""
         self.side = SideChannels()
-        self.side.parameters.publish("default", cast("Any", Learned()))
-        self.side.parameters.at(Plan(load_catalog("saas")), "default", 0)
+        for tenant, precision in (("default", 0.87), ("surer", 0.93)):
+            self.side.parameters.publish(tenant, cast("Any", Learned(precision)))
+            self.side.parameters.at(Plan(load_catalog("saas")), tenant, 0)
         self.source = LocalLogSource(tmp_path / "log", BatchPolicy(lambda _: None, lambda _: SECOND, 10), now=wall_clock)
         self.latency = WriteLatency(wall_clock)
         self.delivery = FactDelivery(ClickHouse(url="http://127.0.0.1:1"), tmp_path / "spool")
