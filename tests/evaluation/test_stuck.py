@@ -52,7 +52,8 @@ def test_alarms_in_the_session_are_counted_by_themselves() -> None:
     result = _score(*alarms, people=[episode(), episode(untreated=2 * HOUR, done=2 * HOUR), episode(), episode()])
     assert (result.alarms, result.true_positives) == (4, 3)
     assert (result.in_session.alarms, result.in_session.matched, result.in_session.precision) == (2, 1, 0.5)
-    assert in_session(result) == "1 of the 3 stuck users were noticed while still there, in the session; 50.0 % of these 2 alarms are right."
+    said = "1 of the 3 stuck users were noticed while still there, in the session; 50.0 % of these 2 alarms are right."
+    assert in_session(result) == said
     nobody = _score(people=[episode()])
     assert nobody.in_session.precision is None
     assert in_session(nobody) == "None of the 1 stuck users was noticed while still there, in the session."

@@ -24,6 +24,7 @@ from flows.forget import (
     verify,
     wait_for_job,
 )
+from flows.inputs import wall_clock
 from flows.places.clickhouse import Traces
 from flows.places.files import Recovery, SentLines, Spool
 from flows.settings import load_settings
@@ -101,7 +102,8 @@ def test_a_deletion_is_an_event_of_the_user_or_of_the_visitor(stores: Stores, vi
     (sent,) = read_sent(stores.data_dir.sent)
     assert sent is not None
     assert (json.loads(sent.value)[field], sent.key) == ("u-17", b"u-17")
-    found = decode(Message(sent.value, sent.key, "", 0, 0, forget.wall_clock(), forget.wall_clock(), 0))
+    now = wall_clock()
+    found = decode(Message(sent.value, sent.key, "", 0, 0, now, now, 0))
     assert isinstance(found, Event)
     assert (found.type, found.tenant, found.user) == ("user_deleted", "default", "u-17")
 

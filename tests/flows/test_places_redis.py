@@ -14,9 +14,9 @@ from sinks.redis.async_client import connect_async
 from sinks.redis.client import connect
 from sinks.redis.errors import StoreUnavailableError
 from sinks.redis.record import TOMBSTONE
-from state.records.subject import Subject
 from state.records.progress import progress_key
 from state.records.recommendation import redis_key, shown_key
+from state.records.subject import Subject
 from tests.support.valkey import Valkey, run_valkey
 from tests.support.waiting import run_async, wait_until
 
