@@ -7,7 +7,8 @@ reach from seconds to months and many are zero, so nothing is assumed of their d
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -31,10 +32,11 @@ SHORTEST: Final = 1_000
 """The shortest horizon, in milliseconds: a person cannot be helped sooner."""
 
 
-class CompletionTimes(msgspec.Struct, gc=False, array_like=True):
+class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
     """The last completions of one step, oldest first, as the time they took and when they began (ms): of held-out and of guided people.
 
-    ``began``: when the first of these people began, -1 before any.
+    ``began``: when the first of these people began, -1 before any. What follows from them is kept until the next completion, outside of
+    the snapshot.
     """
 
     unaided: list[tuple[int, int]] = []
@@ -47,6 +49,7 @@ class CompletionTimes(msgspec.Struct, gc=False, array_like=True):
         times.append((max(took, 0), since))
         del times[:-most]
         self.began = since if self.began < 0 else min(self.began, since)
+        self.__dict__.clear()
 
     def settled(self, expected: float, now: int, *, fitted: bool = False) -> bool:
         """Whether the horizon follows from completions alone."""
@@ -68,24 +71,48 @@ class CompletionTimes(msgspec.Struct, gc=False, array_like=True):
         """Half of the people who complete the step do so within this time."""
         return round(self._blended(0.5, expected, now, 0.5))
 
-    def quantiles(self, shares: list[float]) -> list[float]:
+    def quantiles(self, shares: Sequence[float]) -> list[float]:
         """Quantiles of all completion times, empty without any."""
-        ordered = sorted([took for took, _ in self.unaided + self.guided])
-        return [quantile(ordered, share) for share in shares] if ordered else []
+        if not self.people:
+            return []
+        ordered, place = self._ordered, np.asarray(shares) * (self.people - 1)
+        below = place.astype(np.int64)
+        low, high = ordered[below], ordered[np.minimum(below + 1, self.people - 1)]
+        found: list[float] = (low + (place - below) * (high - low)).tolist()
+        return found
 
+    @cached_property
     def places(self) -> NDArray[np.float64]:
-        """For each unaided person the share of all completions that took no longer. Uniform if help changes nothing.
+        """For each unaided person the share of all completions that took no longer, in order. Uniform if help changes nothing.
 
         Help moves people between quick and slow, and few are in between: a difference of shares is small where one of times is not.
         """
-        unaided = np.array([took for took, _ in self.unaided], dtype=np.float64)
-        everyone = np.sort(np.concatenate((unaided, np.array([took for took, _ in self.guided], dtype=np.float64))))
-        return np.searchsorted(everyone, unaided, "right").astype(np.float64) / max(len(everyone), 1)
+        return np.searchsorted(self._ordered, self._unaided, "right") / max(len(self._ordered), 1)
+
+    @cached_property
+    def _unaided(self) -> NDArray[np.float64]:
+        """How long unaided people took, in order."""
+        return _ordered(self.unaided)
+
+    @cached_property
+    def _ordered(self) -> NDArray[np.float64]:
+        """How long all people took, in order."""
+        return _ordered(self.unaided + self.guided) if self.guided else self._unaided
+
+    @cached_property
+    def _since(self) -> NDArray[np.float64]:
+        """When all people began, last first."""
+        return -np.sort(-np.array([since for _, since in self.unaided + self.guided], dtype=np.float64))
+
+    @cached_property
+    def _distributions(self) -> dict[int, _Distribution]:
+        """The distribution of all who are kept, by the log time for which it was made; one at most."""
+        return {}
 
     def _by_definition(self) -> bool:
         return len(self.unaided) >= ENOUGH and not self.guided
 
-    def _weight(self, expected: float, now: int, *, fitted: bool, everyone: _Distribution | None = None) -> float:
+    def _weight(self, expected: float, now: int, *, fitted: bool) -> float:
         """How far completions are believed beside the catalog: by their number, and by whether slow people had the time to complete.
 
         The first completions are those of quick people: for as long as the catalog expects they say nothing, and all after twice that time;
@@ -95,7 +122,7 @@ class CompletionTimes(msgspec.Struct, gc=False, array_like=True):
             return float(self.people > 0)
         if fitted:
             return min(len(self.unaided) / KEPT + len(self.guided) / _KEPT_OF_GUIDED, 1.0)
-        own = math.exp(_log_quantile(everyone or self._everyone(now), HORIZON_QUANTILE))
+        own = math.exp(_log_quantile(self._everyone(now), HORIZON_QUANTILE))
         matured = min(max((now - self.began) / max(min(expected, _CLEARLY * own), 1.0) - 1.0, 0.0), 1.0)
         return matured * min(self.people / ENOUGH, 1.0)
 
@@ -105,38 +132,48 @@ class CompletionTimes(msgspec.Struct, gc=False, array_like=True):
         ``level``: the share of everyone that takes less time than ``share`` of the unaided, by all steps (``level_of``).
         """
         if self._by_definition():
-            return max(quantile(sorted([took for took, _ in self.unaided]), share), SHORTEST)
+            return max(quantile(self._unaided.tolist(), share), SHORTEST)
         believed = max(expected, SHORTEST)
         if not self.people:
             return believed
         if self.unaided:
             own = len(self.unaided) / (len(self.unaided) + (_OTHERS if self.guided else 0.0))
-            level += own * (_interpolated(np.sort(self.places()).tolist(), share) - level)
-        everyone = self._everyone(now)
-        weight = self._weight(expected, now, fitted=fitted, everyone=everyone)
-        return math.exp(weight * _log_quantile(everyone, level) + (1.0 - weight) * math.log(believed))
+            level += own * (_interpolated(self.places.tolist(), share) - level)
+        weight = self._weight(expected, now, fitted=fitted)
+        return math.exp(weight * _log_quantile(self._everyone(now), level) + (1.0 - weight) * math.log(believed))
 
     def _everyone(self, now: int) -> _Distribution:
         """The distribution of all who are kept."""
         all_kept = len(self.unaided) < KEPT and len(self.guided) < _KEPT_OF_GUIDED
-        return _distribution(self.unaided + self.guided, now if all_kept else 0)
+        now = now if all_kept else 0
+        known = self._distributions.get(now)
+        if known is None:
+            self._distributions.clear()
+            known = self._distributions[now] = _distribution(self._ordered, now - self._since if now else None)
+        return known
 
 
 def level_of(steps: Iterable[CompletionTimes]) -> float:
     """The share of everyone that takes less time than nine of ten unaided people, over all steps."""
-    places = [times.places() for times in steps if times.unaided and times.guided]
+    places = [times.places for times in steps if times.unaided and times.guided]
     if not places:
         return HORIZON_QUANTILE
     known = np.concatenate(places)
     return (_OTHERS * HORIZON_QUANTILE + len(known) * float(np.quantile(known, HORIZON_QUANTILE))) / (_OTHERS + len(known))
 
 
-def _distribution(times: list[tuple[int, int]], now: int) -> _Distribution:
-    """``now``, if given, allows for people who began too recently to have taken long (Lynden-Bell 1971)."""
-    took = np.sort(np.array([each for each, _ in times], dtype=np.float64))
+def _ordered(times: list[tuple[int, int]]) -> NDArray[np.float64]:
+    return np.sort(np.array([took for took, _ in times], dtype=np.float64))
+
+
+def _distribution(took: NDArray[np.float64], observed: NDArray[np.float64] | None) -> _Distribution:
+    """``took`` in order. ``observed``, if given: how long people were observed, in order.
+
+    It allows for people who began too recently to have taken long (Lynden-Bell 1971).
+    """
     risk = np.arange(1, len(took) + 1, dtype=np.float64)
-    if now:
-        risk -= np.searchsorted(np.sort(now - np.array([since for _, since in times], dtype=np.float64)), took)
+    if observed is not None:
+        risk -= np.searchsorted(observed, took)
     below = np.where(risk > 1.0, 1.0 - 1.0 / np.maximum(risk, 2.0), 1.0)
     return took, np.append(np.cumprod(below[:0:-1])[::-1], 1.0)
 
@@ -154,7 +191,7 @@ def _interpolated(ordered: list[float], share: float) -> float:
     return high - (high - low) * (1.0 - part) if part >= 0.5 else low + (high - low) * part
 
 
-def quantile(ordered: list[int], share: float) -> float:
+def quantile(ordered: Sequence[float], share: float) -> float:
     """The quantile of sorted values, interpolated linearly (as ``numpy.quantile``)."""
     place = share * (len(ordered) - 1)
     below = int(place)

@@ -21,7 +21,7 @@ from state.stuck.observations import COMPLETED, EpisodeObservation
 from state.stuck.operating_point import OperatingPoint, Past
 from state.stuck.parameters import PERIOD, Parameters, expected_horizon, fitted, prior
 from state.stuck.parameters import operating_point as choose_point
-from state.stuck.score import Score, ScoreState, last_look
+from state.stuck.score import ScoreLearner, ScoreState, last_look
 
 VERSION: Final = 2
 ENOUGH_NEW: Final = 20
@@ -72,12 +72,13 @@ class Estimator:
 
     def __init__(self, plan: Plan, state: EstimatorState) -> None:
         """Continue from ``state``."""
-        for step, shares in fitted(plan).items():
-            if step not in state.score.shares:
-                state.score.begin(step, shares)
-                state.settled.append(step)
         self._plan: Final = plan
         self._state: Final = state
+        self._learner: Final = ScoreLearner(state.score)
+        for step, shares in fitted(plan).items():
+            if step not in state.score.shares:
+                self._learner.begin(step, shares)
+                state.settled.append(step)
         self._in_force: Parameters | None = None
         self._point: OperatingPoint | None = None
 
@@ -165,6 +166,7 @@ class Estimator:
 
     def encode(self) -> bytes:
         """Encode what was learned."""
+        self._state.score = self._learner.state()
         return _encoder.encode(self._state)
 
     def _learn_fresh(self) -> None:
@@ -195,15 +197,15 @@ class Estimator:
         state, unaided = self._state, not each.guided
         if each.settled and each.step not in state.settled:
             state.settled.append(each.step)
-            state.score.settle(each.step)
+            self._learner.settle(each.step)
             state.unread = ENOUGH_NEW
         elif not each.settled and each.step in state.settled:
             return
         ended = state.ended.setdefault(each.step, [0, 0])
         ended[each.stuck] += 1
-        state.score.enter(each.step, stuck=each.stuck, unaided=unaided)
+        self._learner.enter(each.step, stuck=each.stuck, unaided=unaided)
         if each.rows:
-            state.score.learn(each.step, each.rows, stuck=each.stuck, unaided=unaided)
+            self._learner.learn(each.step, each.rows, stuck=each.stuck, unaided=unaided)
             latest = last_look(settled=each.settled)
             state.unread += 1
             state.past.append(
@@ -236,7 +238,7 @@ class Estimator:
         if self._point is None:
             past = operating_point.current(state.past[: len(state.past) - state.unread], state.settled)
             self._point = choose_point(past, plan)
-        return Parameters(plan, state.learned_period + 1, horizons, settled, Score(state.score), self._point, finished)
+        return Parameters(plan, state.learned_period + 1, horizons, settled, self._learner.score(), self._point, finished)
 
 
 def new_estimator(plan: Plan, tenant: str) -> Estimator:

@@ -150,7 +150,8 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
     step, last, newest, onset = episode.step, person.last_event, person.newest, episode.onset
     horizon, elapsed = max(episode.horizon, 1), max(at - onset, 1)
     silent = min(max(at - newest, 0), elapsed)
-    zone = read_zone(str(person.traits.get("timezone", "UTC"))) or UTC
+    named = person.traits.get("timezone")
+    zone = UTC if named is None else read_zone(str(named)) or UTC
     hour, ends = minute_in(at, zone) // 60, minute_in(onset + horizon, zone) // 60
     active = (max(person.active, 0) // (_MINUTE // 2)).bit_length()
     found = {

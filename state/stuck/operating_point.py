@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterator
+from functools import cached_property
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -135,12 +137,17 @@ class _Episodes:
 
     def __init__(self, past: list[Past]) -> None:
         self.count: Final = len(past)
+        self._past: Final = past
         self.early: Final = _table([each.early for each in past])
-        self.last: Final = np.array([max(each.last, default=-1.0) for each in past])
-        self.in_session: Final = _table([each.in_session for each in past])
+        self.last: Final[Floats] = _table([each.last for each in past]).max(axis=1)
         self.stuck: Final = np.array([each.stuck for each in past])
         self.unaided: Final = np.array([each.unaided for each in past])
         self.base: Final = float(self.stuck.mean())
+
+    @cached_property
+    def in_session(self) -> Floats:
+        """The scores that were given while the person was still there."""
+        return _table([each.in_session for each in self._past])
 
 
 def _points(episodes: _Episodes, asked: float, in_session: float) -> Iterator[OperatingPoint]:
@@ -151,8 +158,10 @@ def _points(episodes: _Episodes, asked: float, in_session: float) -> Iterator[Op
     low = tuple(threshold for threshold in _GRID if threshold <= asked)
     for at_once, thresholds in [(asked, low), *((threshold, (threshold,)) for threshold in _GRID[len(low) :])]:
         before, score = _first_reached(episodes.early, at_once, episodes.last)
-        there, score = _first_reached(episodes.in_session, in_session, score)
-        alarms, precisions, found = _alarms(episodes, before | there, score, np.array(thresholds))
+        if in_session < math.inf:
+            there, score = _first_reached(episodes.in_session, in_session, score)
+            before |= there
+        alarms, precisions, found = _alarms(episodes, before, score, np.array(thresholds))
         recalls = found / max(float(episodes.stuck.sum()), 1.0)
         for threshold, raised, precision, recall in zip(thresholds, alarms, precisions.tolist(), recalls.tolist(), strict=True):
             if raised < _LEAST_ALARMS:
@@ -207,6 +216,9 @@ def _sums(values: NDArray[Any]) -> Floats:
     return np.concatenate(([0.0], np.cumsum(values, dtype=np.float64)))
 
 
-def _table(scores: list[tuple[float, ...]]) -> NDArray[np.float64]:
-    width = max(1, *map(len, scores))
-    return np.array([each + (-1.0,) * (width - len(each)) for each in scores]).reshape(len(scores), width)
+def _table(scores: list[tuple[float, ...]]) -> Floats:
+    """One row for each of ``scores``, filled up with -1."""
+    lengths = np.fromiter(map(len, scores), dtype=np.int64, count=len(scores))
+    table = np.full((len(scores), max(1, int(lengths.max()))), -1.0)
+    table[np.arange(table.shape[1]) < lengths[:, None]] = np.fromiter(chain.from_iterable(scores), dtype=np.float64)
+    return table

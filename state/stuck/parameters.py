@@ -15,7 +15,7 @@ from state.catalog.plan import CHECKS, SHORTEST_TIMER, Plan
 from state.duration import MINUTE
 from state.stuck.completion_times import CompletionTimes
 from state.stuck.operating_point import FIRST_THRESHOLD, OperatingPoint, Past, choose
-from state.stuck.score import Score, ScoreState
+from state.stuck.score import Score, ScoreLearner
 
 PERIOD: Final = 30 * MINUTE
 """With six hours, horizons lag behind where more than some 500 people a day begin."""
@@ -104,10 +104,10 @@ class ParameterStore:
 def prior(plan: Plan) -> Parameters:
     """The catalog's priors, in force before any observation."""
     horizons = {step: CompletionTimes().horizon(expected_horizon(plan, step), 0) for step in plan.steps}
-    score = ScoreState()
+    learner = ScoreLearner()
     for step, shares in fitted(plan).items():
-        score.begin(step, shares)
-    return Parameters(plan, 0, horizons, dict.fromkeys(fitted(plan), 0), Score(score), operating_point([], plan))
+        learner.begin(step, shares)
+    return Parameters(plan, 0, horizons, dict.fromkeys(fitted(plan), 0), learner.score(), operating_point([], plan))
 
 
 def fitted(plan: Plan) -> Mapping[str, Sequence[float]]:

@@ -41,6 +41,9 @@ _TRUST: Final = (0.5, 0.25)
 """Trust in evidence before it was tried: mean and variance."""
 _TRUST_FORGET: Final = 1.002
 _CLIP: Final = 6.0
+_LOW: Final = 1.0 / (1.0 + math.exp(_CLIP))
+_LARGEST: Final = 30.0
+"""A probability that differs from 1 by less than 1e-13."""
 
 _SIGN: Final = 1.5
 """What a sign of being stuck, by the catalog's thresholds, adds before there are data, in logits."""
@@ -53,7 +56,6 @@ _PRIOR_MEANS: Final[dict[int, float]] = {
 }
 _SIGN_VARIANCE: Final = 0.5
 _PRIOR: Final[dict[int, tuple[float, float]]] = {each: (mean, _SIGN_VARIANCE) for each, mean in _PRIOR_MEANS.items()}
-_UNKNOWN: Final = (0.0, _PRIOR_VARIANCE)
 
 
 class Share(msgspec.Struct, gc=False, array_like=True):
@@ -85,7 +87,7 @@ class Share(msgspec.Struct, gc=False, array_like=True):
 
 
 class ScoreState(msgspec.Struct, array_like=True):
-    """What was learned. ``shares``: step → bucket → counts; ``weights``: feature → mean and variance, where it differs from the prior.
+    """The snapshot of what was learned. ``shares``: step → bucket → counts; ``weights``: feature → mean and variance, where it was learned.
 
     ``trust``: by bucket, mean and variance.
     """
@@ -94,43 +96,75 @@ class ScoreState(msgspec.Struct, array_like=True):
     weights: dict[int, tuple[float, float]] = {}
     trust: list[tuple[float, float]] = []
 
+
+class ScoreLearner:
+    """Learns the score from episodes whose end is known."""
+
+    def __init__(self, state: ScoreState | None = None) -> None:
+        """Continue from ``state``."""
+        state = state or ScoreState()
+        self._shares: Final = dict(state.shares)
+        self._trust: Final = list(state.trust) or [_TRUST] * BUCKETS
+        self._learned: Final = set(state.weights)
+        self._means, self._variances = [0.0] * FEATURES, [_PRIOR_VARIANCE] * FEATURES
+        for each, (mean, variance) in (*_PRIOR.items(), *state.weights.items()):
+            self._means[each], self._variances[each] = mean, variance
+
+    def state(self) -> ScoreState:
+        """The snapshot. Shares of it change with what is learned afterwards."""
+        return ScoreState(self._shares, {each: (self._means[each], self._variances[each]) for each in sorted(self._learned)}, self._trust)
+
+    def score(self) -> Score:
+        """The score as it was learned so far."""
+        shares = {step: [share.value for share in shares] for step, shares in self._shares.items()}
+        return Score(shares, self._means.copy(), self._variances.copy(), [max(mean, 0.0) for mean, _ in self._trust])
+
     def begin(self, step: str, shares: Sequence[float]) -> None:
-        """Begin with the shares of stuck people that an earlier log of unguided people has (``BUCKETS`` of them)."""
-        self.shares[step] = [Share(_FITTED_WEIGHT, _FITTED_WEIGHT * share, _FITTED_WEIGHT, _FITTED_WEIGHT * share) for share in shares]
+        """Begin with the shares of stuck people that an earlier log of unguided people has (``BUCKETS`` of them), if none are known."""
+        weight = _FITTED_WEIGHT
+        self._shares.setdefault(step, [Share(weight, weight * share, weight, weight * share) for share in shares])
 
     def learn(self, step: str, rows: Sequence[Row], *, stuck: bool, unaided: bool) -> None:
         """Learn from an episode whose end is known. ``rows`` in order of time."""
-        of_step = self.shares.setdefault(step, [Share() for _ in range(BUCKETS)])
-        self.trust = self.trust or [_TRUST] * BUCKETS
+        of_step = self._of_step(step)
         for row in rows:
-            self.trust[row.bucket] = _tried(self.trust[row.bucket], row, stuck)
-            self._regress(row, stuck)
+            offset = _logit(row.time)
+            self._trust[row.bucket] = _tried(self._trust[row.bucket], row, offset, stuck)
+            self._regress(row.features, offset, stuck)
         for bucket in {row.bucket for row in rows if row.bucket}:
             of_step[bucket].add(stuck=stuck, unaided=unaided)
 
     def enter(self, step: str, *, stuck: bool, unaided: bool) -> None:
         """Count an episode that began, once its end is known."""
-        self.shares.setdefault(step, [Share() for _ in range(BUCKETS)])[0].add(stuck=stuck, unaided=unaided)
+        self._of_step(step)[0].add(stuck=stuck, unaided=unaided)
 
     def settle(self, step: str) -> None:
         """The horizon of ``step`` is known now: what was counted at shares of an expected one is no more than a prior."""
-        for share in self.shares.get(step, ()):
+        for share in self._shares.get(step, ()):
             share.shrink()
 
-    def _regress(self, row: Row, stuck: bool) -> None:
-        weights = self.weights
-        own = [weights.get(each) or _PRIOR.get(each, _UNKNOWN) for each in row.features]
-        spread = sum(variance for _, variance in own)
-        guess = _moderated(_logit(row.time) + sum(mean for mean, _ in own), spread)
+    def _of_step(self, step: str) -> list[Share]:
+        known = self._shares.get(step)
+        if known is None:
+            known = self._shares[step] = [Share() for _ in range(BUCKETS)]
+        return known
+
+    def _regress(self, features: tuple[int, ...], offset: float, stuck: bool) -> None:
+        means, variances = self._means, self._variances
+        spread = sum(map(variances.__getitem__, features))
+        guess = _moderated(offset + sum(map(means.__getitem__, features)), spread)
         curvature = max(guess * (1.0 - guess), 1e-3) * _LEARNING_WEIGHT
         step = (stuck - guess) * _LEARNING_WEIGHT / curvature
         gain = 1.0 / (spread + 1.0 / curvature)
-        for each, (mean, variance) in zip(row.features, own, strict=True):
+        self._learned.update(features)
+        for each in features:
+            variance = variances[each]
             share = variance * gain
+            means[each] += share * step
             narrower = variance * (1.0 - share) * _FORGET
-            if narrower > _PRIOR_VARIANCE:
-                narrower = min(narrower, max(variance, _PRIOR_VARIANCE))
-            weights[each] = (mean + share * step, narrower)
+            if narrower > _PRIOR_VARIANCE and narrower > variance:
+                narrower = max(variance, _PRIOR_VARIANCE)
+            variances[each] = narrower
 
 
 class Prediction(NamedTuple):
@@ -142,19 +176,15 @@ class Prediction(NamedTuple):
 
 
 class Score:
-    """A score as it was learned up to a time. Immutable."""
+    """A score as it was learned up to a time (``ScoreLearner.score``). Immutable."""
 
     __slots__ = ("_means", "_shares", "_trust", "_variances")
 
-    def __init__(self, state: ScoreState) -> None:
-        """Copies what it needs of ``state``."""
-        self._shares: Final = {step: [share.value for share in shares] for step, shares in state.shares.items()}
-        weights = [_UNKNOWN] * FEATURES
-        for each, learned in (*_PRIOR.items(), *state.weights.items()):
-            weights[each] = learned
-        self._means: Final = [mean for mean, _ in weights]
-        self._variances: Final = [variance for _, variance in weights]
-        self._trust: Final = [max(mean, 0.0) for mean, _ in state.trust or [_TRUST] * BUCKETS]
+    def __init__(
+        self, shares: Mapping[str, Sequence[float]], means: Sequence[float], variances: Sequence[float], trust: list[float]
+    ) -> None:
+        """``means`` and ``variances``: of the weights, by feature."""
+        self._shares, self._means, self._variances, self._trust = shares, means, variances, trust
 
     def time_alone(self, step: str, bucket: int) -> float:
         """The share of stuck people among those who waited as long at this step before; one half before there were any."""
@@ -202,13 +232,14 @@ def last_look(*, settled: bool) -> int:
     return BUCKETS - 2 if settled else BUCKETS - 1
 
 
-def _tried(trust: tuple[float, float], row: Row, stuck: bool) -> tuple[float, float]:
-    """The trust after a prediction whose outcome is known."""
+def _tried(trust: tuple[float, float], row: Row, offset: float, stuck: bool) -> tuple[float, float]:
+    """The trust after a prediction whose outcome is known. ``offset``: the logit of what time alone says."""
     mean, variance = trust
-    guess = _logistic(_logit(row.time) + mean * row.added)
+    added = row.added
+    guess = _logistic(offset + mean * added)
     curvature = max(guess * (1.0 - guess), 1e-3)
-    gain = variance * row.added / (row.added * row.added * variance + 1.0 / curvature)
-    return mean + gain * (stuck - guess) / curvature, min((variance - gain * row.added * variance) * _TRUST_FORGET, _TRUST[1])
+    gain = variance * added / (added * added * variance + 1.0 / curvature)
+    return mean + gain * (stuck - guess) / curvature, min((variance - gain * added * variance) * _TRUST_FORGET, _TRUST[1])
 
 
 def _moderated(logit: float, variance: float) -> float:
@@ -217,13 +248,13 @@ def _moderated(logit: float, variance: float) -> float:
 
 
 def _logistic(logit: float) -> float:
-    return 1.0 / (1.0 + math.exp(-_clipped(logit, 30.0)))
+    if not -_LARGEST < logit < _LARGEST:
+        logit = math.copysign(_LARGEST, logit)
+    return 1.0 / (1.0 + math.exp(-logit))
 
 
 def _logit(share: float) -> float:
-    share = min(max(share, 1e-6), 1.0 - 1e-6)
-    return _clipped(math.log(share / (1.0 - share)), _CLIP)
-
-
-def _clipped(value: float, most: float) -> float:
-    return min(max(value, -most), most)
+    """The logit of a share, between -``_CLIP`` and ``_CLIP``."""
+    if _LOW < share < 1.0 - _LOW:
+        return math.log(share / (1.0 - share))
+    return math.copysign(_CLIP, share - 0.5)

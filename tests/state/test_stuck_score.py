@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from state.stuck.row import Row
-from state.stuck.score import BUCKETS, SHARES, Score, ScoreState, bucket_at
+from state.stuck.score import BUCKETS, SHARES, ScoreLearner, bucket_at
 
 Draw = Callable[[Random], tuple[tuple[int, ...], float]]
 
@@ -28,16 +28,16 @@ def mute(rng: Random) -> tuple[tuple[int, ...], float]:
 
 def run(draw: Draw, count: int, seed: int) -> tuple[list[float], list[float], list[bool]]:
     """Judge each episode by what was learned of those before it: scores, time alone, and who was stuck."""
-    rng, state = Random(seed), ScoreState()
+    rng, learner = Random(seed), ScoreLearner()
     scores, alone, truth = list[float](), list[float](), list[bool]()
     for _ in range(count):
         features, rate = draw(rng)
-        found = Score(state).predict("step", 1, features)
+        found = learner.score().predict("step", 1, features)
         stuck = rng.random() < rate
         scores.append(found.score)
         alone.append(found.time)
         truth.append(stuck)
-        state.learn("step", [Row(1, found.time, found.added, found.score, features)], stuck=stuck, unaided=True)
+        learner.learn("step", [Row(1, found.time, found.added, found.score, features)], stuck=stuck, unaided=True)
     return scores, alone, truth
 
 
@@ -70,35 +70,35 @@ def test_evidence_that_says_something_finds_more_and_what_says_nothing_costs_not
 
 def test_trust_follows_what_evidence_is_worth() -> None:
     def trust_after(draw: Draw) -> float:
-        rng, state = Random(3), ScoreState()
+        rng, learner = Random(3), ScoreLearner()
         for _ in range(1_500):
             features, rate = draw(rng)
-            found = Score(state).predict("step", 1, features)
-            state.learn("step", [Row(1, found.time, found.added, found.score, features)], stuck=rng.random() < rate, unaided=True)
-        return Score(state).trust[1]
+            found = learner.score().predict("step", 1, features)
+            learner.learn("step", [Row(1, found.time, found.added, found.score, features)], stuck=rng.random() < rate, unaided=True)
+        return learner.score().trust[1]
 
     assert trust_after(mute) < 0.3
     assert trust_after(telling) > 0.7
 
 
 def test_held_out_people_set_the_level_and_others_fill_in() -> None:
-    state = ScoreState()
+    learner = ScoreLearner()
     for _ in range(100):
-        state.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=False, unaided=False)
-    assert Score(state).time_alone("step", 1) < 0.1
+        learner.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=False, unaided=False)
+    assert learner.score().time_alone("step", 1) < 0.1
     for _ in range(200):
-        state.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=True, unaided=True)
-    assert Score(state).time_alone("step", 1) > 0.7
+        learner.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=True, unaided=True)
+    assert learner.score().time_alone("step", 1) > 0.7
 
 
 def test_a_settled_horizon_leaves_earlier_counts_the_weight_of_one_episode() -> None:
-    state = ScoreState()
+    learner = ScoreLearner()
     for _ in range(100):
-        state.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=True, unaided=True)
-    state.settle("step")
+        learner.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=True, unaided=True)
+    learner.settle("step")
     for _ in range(30):
-        state.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=False, unaided=True)
-    assert Score(state).time_alone("step", 1) < 0.1
+        learner.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=False, unaided=True)
+    assert learner.score().time_alone("step", 1) < 0.1
 
 
 def test_a_bucket_begins_at_its_share_of_the_horizon() -> None:
