@@ -95,7 +95,7 @@ def _sentence(step: FittedStep) -> str:
     which = count(step.completions, "completion")
     if step.used < step.completions:
         which = f"the last {step.used} of {which}"
-    found = ", ".join(f"{name} {text}" for name, text in sorted(step.changes.items()))
+    found = ", ".join(f"{name} {text}" for name, text in sorted(step.changes.items()) if name != "measured")
     return f"{step.id}: {which}; {found or 'its times stay as they are'}."
 
 

@@ -130,6 +130,8 @@ class CatalogFit:
         waiting = self._waiting(step.id, still, parse(measured["usual"][1]))
         if waiting != step.waiting:
             changes["waiting"] = f"[{', '.join(f'{share:g}' for share in waiting)}]"
+        if len(times) != step.measured:
+            changes["measured"] = str(len(times))
         return FittedStep(step.id, self._totals[step.id], len(times), changes)
 
     def _waiting(self, step: str, still: Iterable[int], usual: int) -> list[float]:

@@ -35,10 +35,12 @@ def _usual(found: dict[str, Any]) -> str:
     horizon, people = _long(found["horizon"]), found.get("people", 0)
     if people:
         return f"nine in ten of the last {people:,} who finished it needed at most {horizon}"
+    finished = count(found["finished"], "user") if found.get("finished") else "nobody"
+    if measured := found.get("measured"):
+        return f"nine in ten of {measured:,} who finished it in an earlier log needed at most {horizon}; {finished} finished it here so far"
     expected = f"expected to take most users at most {horizon}"
     if "expectedBy" not in found:
         return f"{expected}, by the catalog"
-    finished = count(found["finished"], "user") if found["finished"] else "nobody"
     return f"{expected}, by {_EXPECTED_BY[found['expectedBy']]}; {finished} finished it so far"
 
 

@@ -110,6 +110,10 @@ class Step(_Model):
             "begin, and of those who still wait at 10, 20, 30, 40 and 50 % of it; `onramp catalog fit` sets it",
         ),
     ] = None
+    measured: Annotated[
+        int | None,
+        Field(ge=1, description="number of completions of a log from which `usual` and `waiting` come; `onramp catalog fit` sets it"),
+    ] = None
     requires: list[Slug] = []
     optional: Annotated[bool, Field(description="skipped once a later step of the path is completed; not needed for activation")] = False
     complete: Annotated[list[Completion], Field(min_length=1)]

@@ -254,6 +254,8 @@ def _step_faults(catalog: Catalog, steps: dict[str, Step], index: int, step: Ste
             yield ("steps", index, "requires", at), f"step {needed!r} is optional, so no step that is not can require it"
     if step.waiting is not None and step.usual is None:
         yield ("steps", index, "waiting"), "needs `usual`: the shares are those of users who do not complete the step within it"
+    if step.measured is not None and step.usual is None:
+        yield ("steps", index, "measured"), "needs `usual`: it is the number of completions from which `usual` comes"
     if _in_cycle(steps, step.id):
         yield ("steps", index, "requires"), f"step {step.id!r} requires itself, directly or through others"
     if not catalog.observing and catalog.links and not catalog.allows_link(step.link):

@@ -23,6 +23,7 @@ _READ: Final[dict[str, Callable[[str], Any]]] = {
     "typical": parse_duration,
     "usual": parse_duration,
     "waiting": lambda text: list(map(float, YAML(typ="safe", pure=True).load(text))),
+    "measured": int,
     "alarm_at": lambda text: AlarmAt.model_validate(YAML(typ="safe", pure=True).load(text)),
 }
 """Field → what its text means."""

@@ -362,11 +362,13 @@ class Detector:
         person.version += 1
         step, done = episode.step, completed(self._plan, person.path, person.steps)
         people = parameters.settled.get(step, 0) if episode.settled else 0
+        measured = self._plan.steps[step].measured
         evidence = {
             "elapsed": at - episode.onset,
             "horizon": episode.horizon,
             "people": people,
             **({} if people else {"finished": parameters.finished.get(step, 0), "expectedBy": self._expected_by(step)}),
+            **({"measured": measured} if measured and not people else {}),
             "lastActiveAt": person.newest,
             "inSession": at - person.newest <= self._plan.catalog.limits.session_gap,
             "errors": episode.errors,

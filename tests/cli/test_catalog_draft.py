@@ -111,6 +111,7 @@ def test_fit_shows_the_diff_and_writes_when_told(tmp_path: Path, inside: Inside)
         "+++ mine.yaml",
         "-    typical: 5m",
         "+    typical: 40s",
+        "+    measured: 60",
         "+    usual: 40s",
         "+    waiting: [0.01, 0.01, 0.01, 0.01, 0.01, 0.01]",
     ]
@@ -119,7 +120,7 @@ def test_fit_shows_the_diff_and_writes_when_told(tmp_path: Path, inside: Inside)
     assert (tmp_path / "mine.yaml").read_text() == CATALOG
     assert inside(*arguments, "--write", "--json", cwd=tmp_path).json["written"] is True
     assert (tmp_path / "mine.yaml").read_text() == CATALOG.replace(
-        "typical: 5m", "typical: 40s\n    usual: 40s\n    waiting: [0.01, 0.01, 0.01, 0.01, 0.01, 0.01]"
+        "typical: 5m", "typical: 40s\n    measured: 60\n    usual: 40s\n    waiting: [0.01, 0.01, 0.01, 0.01, 0.01, 0.01]"
     )
     again = inside(*arguments, "--write", cwd=tmp_path)
     assert (again.code, again.out) == (0, "")

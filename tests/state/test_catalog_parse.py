@@ -147,6 +147,7 @@ MISTAKES: list[tuple[str, str, list[tuple[int, str, str]]]] = [
     # conditions
     ("{form: second}", "form = second", [(32, "steps[1].complete[0].where", "should be a mapping (name: value), not 'form = second'")]),
     ("{form: second}", "{form: }", [(32, WHERE, "to ask for a missing field write exists: false")]),
+    ("typical: 5m", "measured: 50", [(23, "steps[0].measured", "needs `usual`")]),
     ("typical: 5m", "waiting: [0, 0, 0, 0, 0, 0]", [(23, "steps[0].waiting", "needs `usual`")]),
     ("typical: 5m", "{usual: 5m, waiting: [0.5]}"[1:-1].replace(", ", "\n    "), [(24, "steps[0].waiting", "needs at least 6")]),
     ("{form: second}", "{form: {}}", [(32, WHERE, "needs at least one test")]),

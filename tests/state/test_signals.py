@@ -136,15 +136,21 @@ SHARES = "    waiting: [0.5, 0.5, 0.6, 0.6, 0.7, 0.7]\n"
 
 
 @pytest.mark.parametrize(
-    ("written", "expected_by"),
-    [("    usual: 48h\n", "usual"), ("", "after"), (f"    usual: 48h\n{SHARES}", "fit")],
+    ("written", "expected_by", "measured"),
+    [
+        ("    usual: 48h\n", "usual", None),
+        ("", "after", None),
+        (f"    usual: 48h\n{SHARES}", "fit", None),
+        (f"    usual: 48h\n{SHARES}    measured: 412\n", "fit", 412),
+    ],
 )
-def test_the_evidence_says_where_the_usual_time_comes_from(written: str, expected_by: str) -> None:
+def test_the_evidence_says_where_the_usual_time_comes_from(written: str, expected_by: str, measured: int | None) -> None:
     life = Life(Plan(catalog(change=lambda text: text.replace("    usual: 48h\n", written, 1))))
     life.see(signup(), *(error(at) for at in range(3)))
     (fact,) = life.of(SignalFact)
     evidence = json.loads(fact.evidence)
     assert (evidence["people"], evidence["expectedBy"], evidence["finished"]) == (0, expected_by, 0)
+    assert evidence.get("measured") == measured
 
 
 def learned(of: Plan, point: OperatingPoint) -> ParameterStore:
