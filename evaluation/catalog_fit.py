@@ -28,7 +28,7 @@ from state.person.visitor import Stitcher, Visitor
 from state.records.dead_letter import DeadLetter
 from state.stuck.completion_times import ENOUGH, HORIZON_QUANTILE, quantile
 from state.stuck.estimator import new_estimator
-from state.stuck.observations import COMPLETED, WAITING
+from state.stuck.observations import COMPLETED, LEFT
 from state.stuck.parameters import ParameterStore
 from state.stuck.score import SHARES
 
@@ -42,6 +42,7 @@ _EPISODES: Final = 5_000
 """Episodes of a step from which the shares of stuck users are measured."""
 _ENOUGH_ALARMED: Final = 200
 """Episodes from which thresholds are measured."""
+_ENDS: Final = (COMPLETED, LEFT)
 _LATER: Final = 1 << 40
 """A period after all events."""
 _PARTITION: Final = 0
@@ -164,7 +165,7 @@ class CatalogFit:
             sessions, session_to, active = before
             active += person.session_to - session_to if person.sessions == sessions else 0
             for each in out.observations:
-                if each.end != WAITING:
+                if each.end in _ENDS:
                     self._ended[each.step].append((each.since, each.lasted))
                 if each.end == COMPLETED:
                     self._times[each.step].append((each.lasted, active))

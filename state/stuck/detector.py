@@ -36,7 +36,7 @@ from state.records.fact_builders import progress_fact
 from state.records.facts import SignalFact, StuckScoreFact
 from state.stuck import operating_point, signals
 from state.stuck.evidence import HELD_OUT, Kind, feature, features
-from state.stuck.observations import COMPLETED, LEFT, WAITING, EpisodeObservation
+from state.stuck.observations import BEGUN, COMPLETED, LEFT, WAITING, EpisodeObservation
 from state.stuck.parameters import Parameters, ParameterStore, fitted
 from state.stuck.row import Row
 from state.stuck.score import SHARES, Prediction, bucket_at
@@ -133,6 +133,8 @@ class Detector:
         flags = (self._observed_as(person) if first else 0) | (SETTLED if current in parameters.settled else 0)
         episode = person.episode = Episode(current, person.since[current], parameters.horizons[current], flags, person.sessions)
         self._leave(person, episode, done, at, out)
+        if person.known and not episode.settled and not episode.left:
+            self._observe(out, person, episode, BEGUN, at, lasted=0)
         self._schedule(person, episode, at, parameters)
 
     def begin(self, person: Person, done: Mapping[str, int], at: int, out: Collector) -> None:

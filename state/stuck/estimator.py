@@ -17,11 +17,12 @@ from state.catalog.plan import Plan
 from state.records.facts import StepStatisticFact
 from state.stuck import operating_point
 from state.stuck.completion_times import CompletionTimes, level_of
-from state.stuck.observations import COMPLETED, EpisodeObservation
+from state.stuck.first_episodes import FirstEpisodes
+from state.stuck.observations import BEGUN, COMPLETED, WAITING, EpisodeObservation
 from state.stuck.operating_point import OperatingPoint, Past
 from state.stuck.parameters import PERIOD, Parameters, expected_horizon, fitted, prior
 from state.stuck.parameters import operating_point as choose_point
-from state.stuck.score import ScoreLearner, ScoreState, last_look
+from state.stuck.score import ScoreLearner, ScoreState, bucket_at, last_look
 
 VERSION: Final = 2
 ENOUGH_NEW: Final = 20
@@ -40,7 +41,8 @@ class EstimatorState(msgspec.Struct, array_like=True):
     ``fresh``: observations not learned yet. ``waiting``: those whose contemporaries are not all known. ``thinning``: from
     a time on, of 2 ** n episodes that began, one is learned. It holds for all who began together, however their episodes end.
     ``unread``: how many of ``past``, the last ones, the operating point does not know yet; it is kept until they are enough.
-    ``unpublished``: whether rows of the parameters in force are still to come, with the next observation.
+    ``unpublished``: whether rows of the parameters in force are still to come, with the next observation. ``first``: by step, the episodes
+    that began before the horizon was learned.
     """
 
     version: int
@@ -57,6 +59,7 @@ class EstimatorState(msgspec.Struct, array_like=True):
     thinning: list[tuple[int, int]] = []
     unread: int = 0
     unpublished: bool = False
+    first: dict[str, FirstEpisodes] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -101,6 +104,10 @@ class Estimator:
 
         Observations of different periods must come in order of time. One that comes after its period has ended counts in the next.
         """
+        if observation.end == BEGUN:
+            first = self._state.first.setdefault(observation.step, FirstEpisodes())
+            first.begin(observation.since, guided=observation.guided)
+            return []
         period = max(observation.at // PERIOD, self._state.fresh_period)
         parameters = self.parameters(period)
         facts: list[StepStatisticFact] = []
@@ -176,8 +183,11 @@ class Estimator:
         for each in sorted(state.fresh, key=_in_order):
             if each.end == COMPLETED:
                 state.times.setdefault(each.step, CompletionTimes()).add(each.lasted, each.since, unaided=not each.guided)
+            if each.end != WAITING and each.step in state.first:
+                state.first[each.step].end(each.since, each.lasted, guided=each.guided)
             if not each.matured and self._kept(each):
                 state.waiting.append(each)
+        self._judge_again(until)
         known = sorted((each for each in state.waiting if each.known_at <= until), key=_in_order_known)
         state.waiting = [each for each in state.waiting if each.known_at > until]
         while len(state.waiting) > MOST_WAITING:
@@ -197,15 +207,16 @@ class Estimator:
         state, unaided = self._state, not each.guided
         if each.settled and each.step not in state.settled:
             state.settled.append(each.step)
-            self._learner.settle(each.step)
             state.unread = ENOUGH_NEW
         elif not each.settled and each.step in state.settled:
             return
         ended = state.ended.setdefault(each.step, [0, 0])
         ended[each.stuck] += 1
-        self._learner.enter(each.step, stuck=each.stuck, unaided=unaided)
+        counts = each.settled or each.step not in state.first or not state.first[each.step].horizon
+        if counts:
+            self._learner.enter(each.step, stuck=each.stuck, unaided=unaided)
         if each.rows:
-            self._learner.learn(each.step, each.rows, stuck=each.stuck, unaided=unaided)
+            self._learner.learn(each.step, each.rows, stuck=each.stuck, unaided=unaided, counts=counts)
             latest = last_look(settled=each.settled)
             state.unread += 1
             state.past.append(
@@ -219,16 +230,40 @@ class Estimator:
                 )
             )
 
+    def _judge_again(self, until: int) -> None:
+        """Count the first episodes of steps whose horizon is learned, as far as their end within it is known at ``until``."""
+        for step, first in self._state.first.items():
+            if not first.horizon and step not in self._state.settled:
+                first.horizon = self._learned_horizon(step, until)
+                if first.horizon:
+                    self._learner.begin_anew(step)
+            if first.horizon:
+                for lasted, guided in first.take(until):
+                    stuck = lasted > first.horizon
+                    self._learner.count(step, bucket_at(lasted, first.horizon), stuck=stuck, unaided=not guided)
+
     def _kept(self, each: EpisodeObservation) -> bool:
         of = next((of for since, of in reversed(self._state.thinning) if each.since >= since), 0)
         return not of or zlib.crc32(f"{each.step} {each.since}".encode()) >> 8 & (1 << of) - 1 == 0
+
+    def _known_times(self) -> tuple[dict[str, tuple[CompletionTimes, float]], float]:
+        """The completion times of each step beside what the catalog expects, and the level of all steps."""
+        plan, state = self._plan, self._state
+        known = {step: (state.times.get(step, CompletionTimes()), expected_horizon(plan, step)) for step in plan.steps}
+        return known, level_of(times for times, _ in known.values())
+
+    def _learned_horizon(self, step: str, now: int) -> int:
+        """The horizon of a step at log time ``now``; 0 where it does not follow from completions alone."""
+        if step not in self._plan.steps or not (times := self._state.times.get(step)):
+            return 0
+        expected = expected_horizon(self._plan, step)
+        return times.horizon(expected, now, self._known_times()[1]) if times.settled(expected, now) else 0
 
     def _parameters(self) -> Parameters:
         plan, state = self._plan, self._state
         has_history = fitted(plan)
         now = (state.learned_period + 1) * PERIOD
-        known = {step: (state.times.get(step, CompletionTimes()), expected_horizon(plan, step)) for step in plan.steps}
-        level = level_of(times for times, _ in known.values())
+        known, level = self._known_times()
         horizons = {step: times.horizon(expected, now, level, fitted=step in has_history) for step, (times, expected) in known.items()}
         settled = {
             step: times.people for step, (times, expected) in known.items() if times.settled(expected, now, fitted=step in has_history)

@@ -1,4 +1,4 @@
-"""Messages from ``track`` to ``estimate``: how episodes ended."""
+"""Messages from ``track`` to ``estimate``: how episodes ended, and which began before the horizon of their step was learned."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ LEFT: Final = 1
 """A later step was completed before."""
 WAITING: Final = 2
 """The horizon has passed."""
+BEGUN: Final = 3
+"""The episode began, with a horizon that is not settled."""
 
 
 class EpisodeObservation(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=True):
-    """The end of an episode: one person at one step that became current at ``since``, or its horizon.
+    """The end (or beginning) of an episode: one person at one step that became current at ``since``, or its horizon.
 
     ``lasted`` is the time from ``since`` to ``end``. ``settled``: the horizon followed from completions alone.
     ``matured``: the passing of the horizon was observed before, and only the completion

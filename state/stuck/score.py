@@ -72,13 +72,6 @@ class Share(msgspec.Struct, gc=False, array_like=True):
         if unaided:
             self.unaided, self.unaided_stuck = self.unaided * _FADE + 1.0, self.unaided_stuck * _FADE + stuck
 
-    def shrink(self) -> None:
-        """Reduce the counts to the weight of one episode."""
-        if self.everyone > 1.0:
-            self.everyone, self.stuck = 1.0, self.stuck / self.everyone
-        if self.unaided > 1.0:
-            self.unaided, self.unaided_stuck = 1.0, self.unaided_stuck / self.unaided
-
     @property
     def value(self) -> float:
         """The share of stuck people among those who get no help."""
@@ -124,24 +117,28 @@ class ScoreLearner:
         weight = _FITTED_WEIGHT
         self._shares.setdefault(step, [Share(weight, weight * share, weight, weight * share) for share in shares])
 
-    def learn(self, step: str, rows: Sequence[Row], *, stuck: bool, unaided: bool) -> None:
-        """Learn from an episode whose end is known. ``rows`` in order of time."""
+    def learn(self, step: str, rows: Sequence[Row], *, stuck: bool, unaided: bool, counts: bool = True) -> None:
+        """Learn from an episode whose end is known. ``rows`` in order of time. ``counts``: also for the shares of time alone."""
         of_step = self._of_step(step)
         for row in rows:
             offset = _logit(row.time)
             self._trust[row.bucket] = _tried(self._trust[row.bucket], row, offset, stuck)
             self._regress(row.features, offset, stuck)
-        for bucket in {row.bucket for row in rows if row.bucket}:
+        for bucket in {row.bucket for row in rows if row.bucket and counts}:
             of_step[bucket].add(stuck=stuck, unaided=unaided)
 
     def enter(self, step: str, *, stuck: bool, unaided: bool) -> None:
         """Count an episode that began, once its end is known."""
         self._of_step(step)[0].add(stuck=stuck, unaided=unaided)
 
-    def settle(self, step: str) -> None:
-        """The horizon of ``step`` is known now: what was counted at shares of an expected one is no more than a prior."""
-        for share in self._shares.get(step, ()):
-            share.shrink()
+    def begin_anew(self, step: str) -> None:
+        """The horizon of ``step`` was learned: what was counted at shares of an expected one says nothing."""
+        self._shares[step] = [Share() for _ in range(BUCKETS)]
+
+    def count(self, step: str, buckets: int, *, stuck: bool, unaided: bool) -> None:
+        """Count an episode that waited into so many buckets after the first, once its end is known."""
+        for share in self._of_step(step)[: buckets + 1]:
+            share.add(stuck=stuck, unaided=unaided)
 
     def _of_step(self, step: str) -> list[Share]:
         known = self._shares.get(step)

@@ -91,14 +91,17 @@ def test_held_out_people_set_the_level_and_others_fill_in() -> None:
     assert learner.score().time_alone("step", 1) > 0.7
 
 
-def test_a_settled_horizon_leaves_earlier_counts_the_weight_of_one_episode() -> None:
+def test_a_learned_horizon_begins_the_shares_anew() -> None:
     learner = ScoreLearner()
     for _ in range(100):
         learner.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=True, unaided=True)
-    learner.settle("step")
+    learner.begin_anew("step")
+    assert learner.score().time_alone("step", 1) == 0.5
     for _ in range(30):
-        learner.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=False, unaided=True)
+        learner.count("step", 1, stuck=False, unaided=True)
+    learner.learn("step", [Row(2, 0.5, 0.0, 0.5, (1,))], stuck=True, unaided=True, counts=False)
     assert learner.score().time_alone("step", 1) < 0.1
+    assert learner.score().time_alone("step", 2) == 0.5
 
 
 def test_a_bucket_begins_at_its_share_of_the_horizon() -> None:

@@ -1,0 +1,50 @@
+"""The episodes of a step from before its horizon was learned. They are judged again by the learned horizon, as soon as there is one.
+
+Until then the score is that of an expected horizon, and the first episodes with a learned one are known a whole horizon later. What became
+of the people before says what happens within the learned horizon too, if it is known of all of them: also of those who still wait.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+_MOST: Final = 400
+"""Episodes kept for each step: fewer count half after 200 (``state/stuck/score.py``)."""
+_OPEN: Final = -1
+
+
+class FirstEpisodes(msgspec.Struct, array_like=True):
+    """Episodes in order of their beginning, as the time of it, how long they lasted (ms; -1 while open), and whether the person is guided.
+
+    ``horizon``: the learned one, 0 before. No episode that begins later is added then.
+    """
+
+    horizon: int = 0
+    episodes: list[tuple[int, int, bool]] = []
+
+    def begin(self, since: int, *, guided: bool) -> None:
+        """Add an episode. Of too many the earliest go."""
+        if not self.horizon:
+            bisect.insort(self.episodes, (since, _OPEN, guided))
+            del self.episodes[:-_MOST]
+
+    def end(self, since: int, lasted: int, *, guided: bool) -> None:
+        """End an episode, if it is one of these."""
+        place = bisect.bisect_left(self.episodes, (since, _OPEN, guided))
+        if place < len(self.episodes) and self.episodes[place] == (since, _OPEN, guided):
+            del self.episodes[place]
+            bisect.insort(self.episodes, (since, lasted, guided))
+
+    def take(self, until: int) -> Iterator[tuple[int, bool]]:
+        """Remove the episodes that began a horizon before ``until``; yield of each how long it lasted, and whether the person is guided.
+
+        Of one that lasted longer than the horizon only that is told.
+        """
+        known = bisect.bisect_right(self.episodes, until - self.horizon, key=lambda each: each[0])
+        taken, self.episodes = self.episodes[:known], self.episodes[known:]
+        for _, lasted, guided in taken:
+            yield (self.horizon + 1 if lasted == _OPEN else min(lasted, self.horizon + 1)), guided
