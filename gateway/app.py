@@ -14,11 +14,13 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from gateway.authentication import Authenticator, VisitorClaims
 from gateway.browser_routes import snippet_routes
 from gateway.caller import SenderRules
 from gateway.cors import READABLE, Cors
+from gateway.direct import Direct
 from gateway.errors import RefusedError, json_response
 from gateway.event_log import Log
 from gateway.events_route import EventsRoute
@@ -132,19 +134,21 @@ def build(parts: GatewayParts) -> Starlette:
 
     settings = SettingsRoute(authenticator)
     calls = {kind: CallsRoute(authenticator, ingest, parts.track_names, kind if kind != "batch" else None) for kind in CALLS}
+    senders: dict[str, ASGIApp] = {
+        "/v1/events": EventsRoute(authenticator, ingest),
+        **{f"/v1/{name}": route for kind, route in calls.items() for name in (kind, kind[0])},
+        "/v1/webhooks/segment": WebhookRoute(authenticator, ingest, parts.track_names),
+    }
 
     return Starlette(
         routes=[
-            Route("/v1/events", EventsRoute(authenticator, ingest), methods=["POST"]),  # first: most requests are for it
             Route("/v1/recommendations/{user:user_id}", reads.recommendation, methods=["GET"]),
             Route("/v1/users/{user:user_id}/progress", reads.progress, methods=["GET"]),
             Route("/v1/stream", StreamRoute(authenticator, records, updates, parts.stopping, parts.clock), methods=["GET"]),
             Route("/v1/onboarding/start", onboarding.start, methods=["POST"]),
             Route("/v1/onboarding/step/complete", onboarding.complete, methods=["POST"]),
-            *(Route(f"/v1/{kind}", route, methods=["POST"]) for kind, route in calls.items()),
-            *(Route(f"/v1/{kind[0]}", route, methods=["POST"]) for kind, route in calls.items()),
+            *(Route(path, sender, methods=["POST"]) for path, sender in senders.items()),  # for other methods: 405
             Route("/v1/m", metrics, methods=["POST"]),
-            Route("/v1/webhooks/segment", WebhookRoute(authenticator, ingest, parts.track_names), methods=["POST"]),
             Route("/v1/projects/{write_key}/settings", settings.settings, methods=["GET"]),
             Route("/sourceConfig", settings.source_config, methods=["GET"]),
             Route("/sourceConfig/", settings.source_config, methods=["GET"]),
@@ -154,7 +158,7 @@ def build(parts: GatewayParts) -> Starlette:
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
         ],
-        middleware=[Middleware(Cors)],
+        middleware=[Middleware(Cors), Middleware(Direct, endpoints=senders)],
         exception_handlers={RefusedError: _refused, HTTPException: _http_error, Exception: _bug},
         lifespan=lifespan,
     )
