@@ -2,7 +2,8 @@
 
 A preflight has no credential, so that nothing can be decided on it. Cookies are never used, so a foreign page gains nothing from a browser
 that is signed in somewhere. The headers do not depend on the request: what a cache got for one page is of use for every other one, also a
-script with ``integrity``, which a browser runs only if it may read it.
+script with ``integrity``, which a browser runs only if it may read it. No cache keeps the answer to a POST, so that one without an origin,
+of a server, comes without them.
 """
 
 from __future__ import annotations
@@ -36,19 +37,24 @@ class Cors:
         """Wrap ``app``."""
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer a preflight; let every page read the answer to anything else."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers_in(scope):
-            await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
-            await send({"type": "http.response.body", "body": b""})
-            return
+            return self._app(scope, receive, send)
+        method = scope["method"]
+        if method == "POST" and b"origin" not in headers_in(scope):
+            return self._app(scope, receive, send)
+        if method == "OPTIONS" and b"access-control-request-method" in headers_in(scope):
+            return _preflight(send)
 
         def with_headers(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *_READABLE]
             return send(message)
 
-        await self._app(scope, receive, with_headers)
+        return self._app(scope, receive, with_headers)
+
+
+async def _preflight(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
+    await send({"type": "http.response.body", "body": b""})

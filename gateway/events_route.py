@@ -52,7 +52,7 @@ class EventsRoute:
             await partly(ids, rejected, total=len(values))(scope, receive, send)
             return
         answer = _JSON.encode({"stored": ids})
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode()), (b"cache-control", b"no-store")]
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer)), (b"cache-control", b"no-store")]
         await send({**_START, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 

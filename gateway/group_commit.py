@@ -158,4 +158,4 @@ class GroupCommitLog:
 
 
 def _size(records: Sequence[Record]) -> int:
-    return sum(len(record.value) + _RECORD_COST for record in records)
+    return sum([len(record.value) for record in records]) + _RECORD_COST * len(records)

@@ -29,8 +29,10 @@ class RateLimiter:
         """
         now = self._clock()
         level, since = self._buckets.pop(key, (self._burst, now))
-        level = min(self._burst, level + max(0.0, now - since) * self._per_second)
-        allowed = level >= min(events, self._burst)
+        if now > since:
+            level += (now - since) * self._per_second
+            level = min(level, self._burst)
+        allowed = level >= events or level >= self._burst
         self._buckets[key] = (level - events if allowed else level, now)
         if len(self._buckets) > _MOST_BUCKETS:
             self._buckets.popitem(last=False)

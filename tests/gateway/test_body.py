@@ -41,16 +41,22 @@ def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(body, "BODY_SECONDS", 0.01)
     parts = iter([{"type": "http.request", "body": b"{", "more_body": True}])
 
+    ended = []
+
     async def receive() -> Message:
         for part in parts:
             return part
-        await never()
+        try:
+            await never()
+        finally:
+            ended.append(True)
         raise AssertionError
 
     for _ in range(2):  # after a first part, and without any
         with pytest.raises(RefusedError) as caught:
             run_async(read_body({"headers": []}, receive, limit=100))
         assert (caught.value.status, caught.value.code) == (408, "too_slow")
+    assert ended == [True, True]
 
 
 def test_the_connection_of_a_body_that_does_not_come_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
