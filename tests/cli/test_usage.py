@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.app import app, invoke
+from cli.app import invoke, root
 from cli.failures import explain_failure
+from cli.lazy_commands import LazyCommand
 from reports.safe_text import plain
 from tests.cli.command import environment, onramp
 from tests.cli.conftest import Inside
@@ -205,7 +206,23 @@ def test_the_cause_inside_an_error_of_the_engine_is_what_the_person_sees() -> No
 
 def test_all_commands_are_tested_for_their_help() -> None:
     in_groups = [command for command in COMMANDS if " " in command]
-    assert len(app.registered_commands) + len(in_groups) == len(COMMANDS)
+    alone = [each for each in root().commands.values() if isinstance(each, LazyCommand)]
+    assert len(alone) + len(in_groups) == len(COMMANDS)
+
+
+def test_a_list_of_commands_imports_none_of_them(tmp_path: Path) -> None:
+    code = "import sys; from cli.app import invoke; invoke(['{}', '--help']); print('cli.run' in sys.modules, 'cli.keys' in sys.modules)"
+    for words, expected in (("keys", "False False"), ("run", "True False")):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(words)],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stdout.endswith(f"{expected}\n")
 
 
 def test_a_full_disk_is_a_sentence_however_the_engine_wraps_it() -> None:

@@ -15,9 +15,8 @@ from random import Random
 from typing import Any, Final
 
 import pytest
-from typer.main import get_command
 
-from cli.app import app, invoke
+from cli.app import invoke, root
 from tests.cli.command import onramp
 from tests.support.waiting import ends_within
 
@@ -105,14 +104,14 @@ BOUNDS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield every command with its words."""
+    """Yield every command with its words, loaded."""
     for name, each in getattr(command, "commands", {}).items():
         yield from commands(each, (*path, name))
     if not getattr(command, "commands", {}):
-        yield path, command
+        yield path, command.load()
 
 
-COMMANDS: Final = dict(commands(get_command(app)))
+COMMANDS: Final = dict(commands(root()))
 
 
 def value(rng: Random, name: str) -> str:
