@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up local-model test test-all fuzz fuzz-http browser real-kafka test-load repeat bench bench-peers compare same-results measure stuck-bench check event-fields metrics alerts format image-check ci lock clean
+.PHONY: help setup demo up local-model test test-all fuzz fuzz-http browser real-kafka test-load repeat bench bench-peers compare same-results measure stuck-bench check event-fields metrics tables alerts format image-check ci lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,6 +112,10 @@ event-fields: ## Write the table of fields in docs/events.md and docs/event.sche
 metrics: ## Write the table of metrics in docs/metrics.md anew, from state/metrics.py
 	@scripts/setup.sh
 	@$(BIN)/python scripts/write_metrics.py
+
+tables: ## Write the sections of docs/tables.md anew, from the comments of a new database
+	@scripts/setup.sh
+	@$(BIN)/python -m scripts.write_tables
 
 alerts: ## Check alert rules and dashboards with Prometheus's own tools: fetches Debian's package of it where they are missing
 	@scripts/setup.sh dev
