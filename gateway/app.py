@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from gateway.answer_times import AnswerTimes, MeasureAnswers
 from gateway.authentication import Authenticator, VisitorClaims
 from gateway.browser_routes import snippet_routes
 from gateway.caller import SenderRules
@@ -117,6 +118,7 @@ def build(parts: GatewayParts) -> Starlette:
     reads = ReadsRoute(authenticator, records, stale, parts.clock)
     onboarding = OnboardingRoute(authenticator, ingest, records, updates, parts.plan)
     health = Health(parts.log, records)
+    times = AnswerTimes()
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -157,8 +159,9 @@ def build(parts: GatewayParts) -> Starlette:
             *parts.more_routes,
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
+            Route("/metrics", times.metrics, methods=["GET"]),
         ],
-        middleware=[Middleware(Cors), Middleware(Direct, endpoints=senders)],
+        middleware=[Middleware(MeasureAnswers, times), Middleware(Cors), Middleware(Direct, endpoints=senders)],
         exception_handlers={RefusedError: _refused, HTTPException: _http_error, Exception: _bug},
         lifespan=lifespan,
     )

@@ -183,6 +183,13 @@ def describe() -> Json:
                     kind="none",
                 )
             },
+            "/metrics": {
+                "get": _operation(
+                    "Figures for Prometheus.",
+                    {"200": {"description": "They are text.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+                    kind="none",
+                )
+            },
             "/openapi.json": {"get": _operation("This description.", {"200": _answer("It.", {"type": "object"})}, kind="none")},
         },
         "components": {

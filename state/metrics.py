@@ -149,6 +149,20 @@ STUCK_ASKED: Final = _gauge("onramp_stuck_precision_asked", "share", "precision 
 INFO: Final = _gauge("onramp_info", "1", "version of Onramp and of the catalog", "version", "catalog")
 READY: Final = _gauge("onramp_ready", "0 or 1", "whether /ready answers 200: caught up, and the stores answer")
 
+# The gateway, which has a ``/metrics`` of its own.
+ANSWER_SECONDS: Final = Metric(
+    "onramp_gateway_answer_seconds",
+    "histogram",
+    "seconds",
+    "of the gateway: from a request until the headers of its answer",
+    (),
+    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+ANSWERS: Final = _counter(
+    "onramp_gateway_answers_total", "answers", "of the gateway: answers, by the class of their status: `2xx`, …", "status"
+)
+GATEWAY_METRICS: Final = (ANSWER_SECONDS, ANSWERS)
+
 METRICS: Final = (
     LATENCY,
     ARM_RATE,
@@ -183,13 +197,13 @@ METRICS: Final = (
     INFO,
     READY,
 )
-"""Every metric, in the order in which ``/metrics`` and ``docs/metrics.md`` show them."""
+"""Every metric of the job, in the order in which its ``/metrics`` and ``docs/metrics.md`` show them."""
 
 
 def as_table() -> str:
     """The table of ``docs/metrics.md``."""
     lines = ["| name | kind | unit | labels | meaning |", "|---|---|---|---|---|"]
-    for metric in METRICS:
+    for metric in (*METRICS, *GATEWAY_METRICS):
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
         lines.append(f"| `{metric.name}` | {metric.kind} | {metric.unit} | {labels} | {metric.meaning} |")
     return "\n".join(lines) + "\n"

@@ -21,14 +21,17 @@ from ruamel.yaml import YAML
 
 from flows.metrics.collector import JobCollector, registry_of, render
 from flows.metrics.server import MetricsServer
-from state.metrics import METRICS
+from state.metrics import GATEWAY_METRICS, METRICS
 from tests.docs.test_pages import anchors
 from tests.support.waiting import running, wait_until
 from tests.support.watched_job import WatchedJob
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docker" / "observability"
-RULES: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(FOLDER / "rules.yml")["groups"][0]["rules"]
+GROUPS: dict[str, list[dict[str, Any]]] = {
+    group["name"]: group["rules"] for group in YAML(typ="safe", pure=True).load(FOLDER / "rules.yml")["groups"]
+}
+RULES, RECORDED = GROUPS["onramp"], GROUPS["onramp-names"]
 DASHBOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((FOLDER / "grafana").glob("*.json"))}
 PANELS = [
     (name, panel["title"], target["expr"])
@@ -50,18 +53,23 @@ def tool(name: str) -> str:
 
 def exposed() -> set[str]:
     """The names under which Prometheus stores the metrics of the catalogue."""
-    plain = {metric.name for metric in METRICS if metric.kind != "histogram"}
-    parts = {f"{metric.name}_{part}" for metric in METRICS if metric.kind == "histogram" for part in ("bucket", "sum", "count")}
+    plain = {metric.name for metric in (*METRICS, *GATEWAY_METRICS) if metric.kind != "histogram"}
+    parts = {
+        f"{metric.name}_{part}"
+        for metric in (*METRICS, *GATEWAY_METRICS)
+        if metric.kind == "histogram"
+        for part in ("bucket", "sum", "count")
+    }
     return plain | parts
 
 
-@pytest.mark.parametrize("expression", [rule["expr"] for rule in RULES] + [expr for _, _, expr in PANELS])
+@pytest.mark.parametrize("expression", [rule["expr"] for rule in [*RULES, *RECORDED]] + [expr for _, _, expr in PANELS])
 def test_every_metric_that_is_asked_for_is_in_the_catalogue(expression: str) -> None:
     named = set(OURS.findall(expression))
     assert named <= exposed()
     assert named or "up{" in expression or any(name in expression for name in STANDARD)
     for label in re.findall(r"(?:by|on) \(([^)]*)\)", expression):
-        known = {name for metric in METRICS for name in metric.labels} | {"le", "instance"}
+        known = {name for metric in (*METRICS, *GATEWAY_METRICS) for name in metric.labels} | {"le", "instance"}
         assert {each.strip() for each in label.split(",")} <= known
 
 

@@ -32,9 +32,19 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module", params=["embedded", "server"])
+def store_of_module(request: pytest.FixtureRequest) -> Iterator[ClickHouse]:
+    """A store that all tests of a module share."""
+    yield from _made(request)
+
+
 @pytest.fixture(params=["embedded", "server"])
 def store(request: pytest.FixtureRequest) -> Iterator[ClickHouse]:
     """A store with an empty database that does not exist yet."""
+    yield from _made(request)
+
+
+def _made(request: pytest.FixtureRequest) -> Iterator[ClickHouse]:
     database = f"test_{uuid.uuid4().hex}"
     if request.param == "embedded":
         made = ClickHouse(embedded=EmbeddedClickHouse(request.getfixturevalue("embedded_path")), database=database)
