@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +19,7 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.delivery import FactDelivery
 from sinks.clickhouse.errors import StoreError, StoreUnreachable
 from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.retention import apply_retention
 from state.ids import Keys
 
 _LOG = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
         partitions = [str(number) for number in range(settings.sink_partitions)]
         delivery = FactDelivery(store, data_dir.spool, partitions=partitions, max_bytes=settings.spool_max_mb * 1024 * 1024)
         stack.callback(delivery.close)
-        startup = ClickHouseStartup(store, delivery)
+        startup = ClickHouseStartup(store, delivery, settings.clickhouse_retention_days)
         stack.callback(startup.stop)
         yield Engines(data_dir=data_dir, redis_url=url, store=store, delivery=delivery, keys=keys, clickhouse=startup)
 
@@ -74,10 +75,13 @@ def open_store(settings: Settings, embedded: EmbeddedClickHouse | None) -> Click
 
 
 class ClickHouseStartup:
-    """Prepares ClickHouse in a thread: migrates the schema, then starts delivery. The job runs meanwhile, also while the store is down."""
+    """Prepares ClickHouse in a thread: migrates the schema, sets how long rows are kept, then starts delivery.
 
-    def __init__(self, store: ClickHouse, delivery: FactDelivery) -> None:
-        self._store, self._delivery = store, delivery
+    ``retention``: table → days. The job runs meanwhile, also while the store is down.
+    """
+
+    def __init__(self, store: ClickHouse, delivery: FactDelivery, retention: Mapping[str, int]) -> None:
+        self._store, self._delivery, self._retention = store, delivery, retention
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clickhouse-start", daemon=True)
         self._on_failure: Callable[[], None] = lambda: None
@@ -100,6 +104,7 @@ class ClickHouseStartup:
             while not self._stopping.is_set():
                 try:
                     migrate(self._store)
+                    apply_retention(self._store, self._retention)
                 except StoreUnreachable as error:
                     _LOG.warning("%s Rows wait in the spool; trying again every %g seconds.", error, _RETRY_SECONDS)
                     self._stopping.wait(_RETRY_SECONDS)

@@ -21,6 +21,7 @@ from flows.kafka_config import check_brokers, parse_kafka_config
 from flows.listen_address import split_address
 from flows.secret_files import FILE_SUFFIX, SecretFileError, read_secret
 from sinks.clickhouse.address import DATABASE_NAME, parse_clickhouse_address
+from sinks.clickhouse.retention import parse_retention
 from sinks.redis.address import parse_redis_address
 from state.value_complaint import complaint
 
@@ -121,6 +122,10 @@ class Settings(BaseSettings):
         description="ClickHouse over HTTP, http://user:password@host:8123/path, https:// for TLS. Unset: embedded (chdb).",
     )
     clickhouse_database: str = Field(default="onramp", pattern=DATABASE_NAME, description="ClickHouse database.")
+    clickhouse_retention_days: Annotated[dict[str, int], NoDecode, BeforeValidator(parse_retention)] = Field(
+        default_factory=dict,
+        description="Days until ClickHouse deletes rows, by table, like events=90,dead_letters=30. A table that is not named keeps all.",
+    )
     secret: SecretStr | None = Field(
         default=None,
         min_length=16,

@@ -34,11 +34,13 @@ def _shown(name: str, value: object) -> str:
     if value is None:
         return "(not set)"
     if isinstance(value, dict):
-        return (
-            ", ".join(f"{option}={_MASK if is_secret(option) else text.get_secret_value()}" for option, text in value.items()) or "(none)"
-        )
+        return ", ".join(f"{option}={_MASK if is_secret(option) else _plain(each)}" for option, each in value.items()) or "(none)"
     if isinstance(value, SecretStr):
         return mask_url(value.get_secret_value()) if name.endswith("_url") else _MASK
     if isinstance(value, bool):
         return str(value).lower()
     return str(value)
+
+
+def _plain(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value

@@ -24,6 +24,9 @@ GROUP_BYTES = 8 * 2**20
 GROUP_SEGMENTS = 500
 POLL_SECONDS = 1.0
 """How often an idle drain looks for segments of other processes."""
+PASSES_AT_ONCE = 30
+"""Passes that may follow each other at once. After them one a second takes what has gathered: each pass makes a part in each table, and
+ClickHouse refuses inserts when it cannot merge as fast as parts come (TOO_MANY_PARTS)."""
 FIRST_BACKOFF, MAX_BACKOFF = 0.2, 30.0
 WARN_SECONDS = 60.0
 
@@ -60,6 +63,7 @@ class Drain:
         self._stopping = threading.Event()
         self._pause = pause if pause is not None else self._stopping.wait
         self._warned_at: float | None = None
+        self._passes_left, self._passed_at = float(PASSES_AT_ONCE), clock()
         self._thread = threading.Thread(target=self._run, name="clickhouse-drain", daemon=True)
 
     def start(self) -> None:
@@ -91,6 +95,7 @@ class Drain:
                 seen = self._spool.promotions
                 try:
                     if self.drain_once():
+                        self._wait_for_a_pass()
                         continue
                 except Exception as error:  # noqa: BLE001 -- without this thread no rows are delivered: log the error and continue
                     self._record_failure(error)
@@ -99,6 +104,14 @@ class Drain:
                 self._spool.refresh()
         finally:
             self._inserter.close()
+
+    def _wait_for_a_pass(self) -> None:
+        """After a pass: block until another one may follow, a second at most."""
+        now = self._clock()
+        self._passes_left = min(float(PASSES_AT_ONCE), self._passes_left - 1 + now - self._passed_at)
+        self._passed_at = now
+        if self._passes_left < 0:
+            self._pause(-self._passes_left)
 
     def _wait_for_promotion(self, seen: int) -> None:
         self._spool.wait_until(lambda: self._stopping.is_set() or self._spool.promotions != seen, POLL_SECONDS)

@@ -87,7 +87,7 @@ def migrate(store: ClickHouse, migrations: Iterable[Migration] | None = None) ->
             logger.info("applied ClickHouse migration %s to database %s", migration.name, store.database)
             done.append(migration.name)
     except DatabaseError as error:
-        raise _refusal(f"ClickHouse at {store.where} refused a migration", error) from None
+        raise refusal(f"ClickHouse at {store.where} refused a migration", error) from None
     else:
         return done
     finally:
@@ -101,12 +101,13 @@ def _create_database(store: ClickHouse) -> None:
         if client.command(f"EXISTS DATABASE {store.database}") != 1:
             client.command(f"CREATE DATABASE IF NOT EXISTS {store.database}")
     except DatabaseError as error:
-        raise _refusal(f"ClickHouse at {store.where} did not let the job create database {store.database!r}", error) from None
+        raise refusal(f"ClickHouse at {store.where} did not let the job create database {store.database!r}", error) from None
     finally:
         client.close()
 
 
-def _refusal(what: str, error: DatabaseError) -> StoreError:
+def refusal(what: str, error: DatabaseError) -> StoreError:
+    """The error of a change to the schema that ClickHouse refused. ``what`` begins its sentence."""
     meaning = meaning_of(error)
     sentence = f"{what}: {' '.join(str(error).split()).rstrip('.')}{f'; {meaning.advice}' if meaning.advice else ''}."
     if meaning.fault is Fault.BUSY:

@@ -384,3 +384,24 @@ def test_the_database_is_that_of_its_setting_or_of_the_address(monkeypatch: pyte
 def test_addresses_of_several_kinds(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)
     assert rows(load_settings())[variable].value == value.replace(":pw@", ":***@")
+
+
+def test_days_until_rows_are_deleted_are_given_by_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONRAMP_CLICKHOUSE_RETENTION_DAYS", "events=90, dead_letters=30")
+    settings = load_settings()
+    assert settings.clickhouse_retention_days == {"events": 90, "dead_letters": 30}
+    assert rows(settings)["ONRAMP_CLICKHOUSE_RETENTION_DAYS"].value == "events=90, dead_letters=30"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("people=30", "the tables whose rows grow old are events,"),
+        ("events=0", "the days of events must be"),
+        ("events", "the days of events"),
+    ],
+)
+def test_a_retention_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
+    monkeypatch.setenv("ONRAMP_CLICKHOUSE_RETENTION_DAYS", text)
+    with pytest.raises(SettingsError, match=said):
+        load_settings()

@@ -20,7 +20,7 @@ from bytewax.testing import TestingSource, cluster_main
 
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.delivery import FactDelivery
-from sinks.clickhouse.drain import Drain
+from sinks.clickhouse.drain import PASSES_AT_ONCE, Drain
 from sinks.clickhouse.errors import SpoolClosed
 from sinks.clickhouse.fake import FakeInserter
 from sinks.clickhouse.sink import Batch, FactPartition, FactSink
@@ -256,6 +256,28 @@ def test_a_store_that_is_down_is_retried_in_order_with_growing_pauses_and_few_lo
     assert len(caplog.records) == 2  # the first, and one after a minute
     assert drainer.last_error == ""
     assert drainer.rows_inserted == 2
+
+
+def test_many_small_segments_are_inserted_together_once_they_come_too_fast_for_clickhouse_to_merge(tmp_path: Path) -> None:
+    """The next segment is there as soon as one is inserted; the clock stands still meanwhile."""
+    spool, clock = Spool(tmp_path), [0.0]
+
+    class Endless(FakeInserter):
+        def insert(self, table: str, frame: Any) -> None:
+            super().insert(table, frame)
+            if len(self.calls) < PASSES_AT_ONCE + 20:
+                put(spool, batch(f"{len(self.calls)}"))
+
+    def pause(seconds: float) -> None:
+        clock[0] += seconds
+
+    inserter = Endless()
+    drainer = Drain(spool, inserter, clock=lambda: clock[0], pause=pause)
+    put(spool, batch("first"))
+    drainer.start()
+    wait_until(lambda: len(inserter.calls) == PASSES_AT_ONCE + 20, "all segments")
+    drainer.close(SECONDS)
+    assert clock[0] == 20.0  # one pass a second, after those that may follow each other at once
 
 
 def test_a_segment_the_store_never_takes_is_set_aside_and_the_others_go_through(tmp_path: Path) -> None:
