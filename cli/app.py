@@ -89,6 +89,12 @@ _GROUPS = {
             "status": ("guidance:status", "Show whether it is on, and who switched it."),
         },
     ),
+    "clickhouse": (
+        "Let users of ClickHouse read one tenant.",
+        {
+            "grants": ("clickhouse:grants", "Print the SQL for a reader of one tenant."),
+        },
+    ),
     "dlq": (
         "Show rejected messages, edit them, send them again.",
         {

@@ -46,6 +46,7 @@ COMMANDS = [
     "keys quota",
     "catalog draft",
     "catalog fit",
+    "clickhouse grants",
 ]
 
 
@@ -55,7 +56,7 @@ def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -
     assert f"Example:  onramp {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("group", ["", "catalog", "dlq", "keys", "review", "llm"])
+@pytest.mark.parametrize("group", ["", "catalog", "clickhouse", "dlq", "keys", "review", "llm"])
 def test_every_command_of_a_list_has_one_whole_line(
     group: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

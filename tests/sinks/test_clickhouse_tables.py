@@ -11,6 +11,7 @@ from scripts.write_event_fields import written
 from scripts.write_tables import as_sections, relations
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
+from sinks.clickhouse.grants import views
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate, shipped
 from sinks.clickhouse.read_only_query import query
@@ -37,6 +38,7 @@ def test_every_table_view_and_column_has_a_comment_and_the_page_says_the_same(st
     without = [relation.name for relation in found if not relation.comment]
     without += [f"{relation.name}.{column.name}" for relation in found for column in relation.columns if not column.comment]
     assert not without, "a migration that creates a table or a view also says what it and its columns hold"
+    assert [relation.name for relation in found if relation.is_view] == views()
     assert written(PAGE, as_sections(found)) == PAGE, "run `make tables`"
 
 
