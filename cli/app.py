@@ -63,6 +63,7 @@ _COMMANDS = {
     "report": ("report:report", "Show activation, funnels, stuck signals and arms."),
     "evaluate": ("evaluate:evaluate", "Estimate the value of another policy from logged decisions."),
     "sql": ("sql:sql", "Query ClickHouse, read-only."),
+    "archive": ("archive:archive", "Keep the log as Parquet files, beside the job."),
     "lag": ("lag:lag", "Show how far the job is behind, by partition."),
     "doctor": ("doctor:doctor", "Check everything the job needs, say what to do."),
     "replay": ("replay:replay", "Rebuild a user, or run a range again into files."),

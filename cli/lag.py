@@ -20,7 +20,8 @@ def lag(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     """Show how far the job is behind, by partition, and how long until unread messages are deleted; whether it runs or not.
 
     Use the settings of the job. Positions are those of its newest snapshot; a running job may be up to an epoch ahead of them. Exits with
-    1 if a partition is red, by ONRAMP_LAG_RED_SECONDS and ONRAMP_DATA_LOSS_RED_SHARE.
+    1 if a partition is red, by ONRAMP_LAG_RED_SECONDS and ONRAMP_DATA_LOSS_RED_SHARE. What the archive has not written yet is shown after
+    it, if there is an archive.
 
     \b
     Example:  onramp lag
@@ -29,17 +30,21 @@ def lag(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     from cli.failures import say
     from cli.live_job import settings_of_job
     from cli.options import load
-    from flows.lag import measure_lag, thresholds_of
+    from flows.lag import archive_thresholds_of, measure_archive_lag, measure_lag, thresholds_of
     from reports.render import print_json
     from sources.backlog import colour
 
     settings = settings_of_job(load(data_dir=data_dir))
     found, thresholds = measure_lag(settings), thresholds_of(settings)
     colours = [colour(each, thresholds, found.now) for each in found.backlogs]
+    archive, of_archive = measure_archive_lag(settings), archive_thresholds_of(settings)
+    archived = [] if archive is None else [colour(each, of_archive, archive.now) for each in archive.backlogs]
     if as_json:
-        print_json(_as_json(found, colours))
+        print_json(_as_json(found, colours) | ({} if archive is None else {"archive": _as_json(archive, archived)}))
     else:
         _show(found, colours, thresholds)
+        if archive is not None:
+            _show(archive, archived, of_archive)
     if "red" in colours:
         say("the job is too far behind, see docs/runbook.md, 'The lag grows'.")
         raise typer.Exit(1)

@@ -13,6 +13,7 @@ from cli.options import CatalogOption, DataDirOption, JsonOption, TenantOption
 from cli.run import readable
 
 if TYPE_CHECKING:
+    from flows.replay import Input
     from flows.settings import Settings
 
 _UserOption = Annotated[str | None, typer.Option("--user", help="Rebuild this user, and compare.", show_default=False)]
@@ -32,6 +33,12 @@ _InputOption = Annotated[
 ]
 
 
+_ArchiveOption = Annotated[
+    Path | None,
+    typer.Option("--archive", metavar="DIR", help="An archive of the log, for what the log has deleted already.", show_default=False),
+]
+
+
 def replay(
     user: _UserOption = None,
     tenant: TenantOption = "default",
@@ -39,6 +46,7 @@ def replay(
     to: _ToOption = None,
     into: _IntoOption = None,
     input_path: _InputOption = None,
+    archive: _ArchiveOption = None,
     catalog: CatalogOption = None,
     by: ByOption = None,
     as_json: JsonOption = False,
@@ -57,21 +65,25 @@ def replay(
     from cli.demo_dir import for_reading
     from cli.live_job import settings_of_job
     from cli.options import load
+    from flows.replay import Input
 
     if (user is None) == (into is None):
         raise typer.BadParameter("give either --user, or --into with a range.", param_hint="'--user'")
     if user is not None and (since is not None or to is not None):
         raise typer.BadParameter("a user is rebuilt from the whole log; leave out --from and --to.", param_hint="'--from'")
+    if input_path is not None and archive is not None:
+        raise typer.BadParameter("a run on files has no archive; leave one of them out.", param_hint="'--archive'")
     loaded = load(data_dir=data_dir, catalog=catalog)
     settings = settings_of_job(loaded)
     settings = for_reading(settings) if settings is loaded else settings
+    given = Input(input_path, archive)
     if user is not None:
-        _rebuild(settings, tenant, user, input_path, as_json=as_json)
+        _rebuild(settings, tenant, user, given, as_json=as_json)
     elif into is not None:
-        _rerun(settings, moment_of(since), moment_of(to), into, input_path, by, as_json=as_json)
+        _rerun(settings, moment_of(since), moment_of(to), into, given, by, as_json=as_json)
 
 
-def _rebuild(settings: Settings, tenant: str, user: str, input_path: Path | None, *, as_json: bool) -> None:
+def _rebuild(settings: Settings, tenant: str, user: str, given: Input, *, as_json: bool) -> None:
     from rich.text import Text
 
     from cli.failures import say
@@ -80,7 +92,7 @@ def _rebuild(settings: Settings, tenant: str, user: str, input_path: Path | None
     from reports.safe_text import plain
     from state.quantity import count
 
-    found = job.rebuild(settings, _keys(settings), tenant, user, input_path)
+    found = job.rebuild(settings, _keys(settings), tenant, user, given)
     live, deleted = _live(settings, tenant, user)
     differs = job.differences(found, live)
     same = not differs and (not found.deleted or live is None)
@@ -127,9 +139,7 @@ def _value(value: Any) -> Any:
     return None if value is ABSENT else value
 
 
-def _rerun(
-    settings: Settings, since: int | None, to: int | None, into: Path, input_path: Path | None, by: str | None, *, as_json: bool
-) -> None:
+def _rerun(settings: Settings, since: int | None, to: int | None, into: Path, given: Input, by: str | None, *, as_json: bool) -> None:
     from cli.audited import audit_log, login_name
     from flows.replay import rerun
     from reports.render import out, print_json, table
@@ -138,7 +148,7 @@ def _rerun(
     who, keys = login_name(by), _keys(settings)
     span = {name: None if at is None else rfc3339_or_none(at) for name, at in (("from", since), ("to", to))}
     with audit_log(settings).of("replay", who, **span) as entry:  # the files hold data about people
-        written = rerun(settings, keys, since, to, into, input_path)
+        written = rerun(settings, keys, since, to, into, given)
         entry["lines"] = written
     if as_json:
         print_json({"into": str(into), "lines": written})

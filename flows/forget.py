@@ -11,9 +11,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from flows.archive import open_archive
 from flows.engines import open_store
-from flows.inputs import wall_clock
+from flows.inputs import registry_of, wall_clock
 from flows.job_input import JobInput
+from flows.places.archive import ArchiveFiles
 from flows.places.clickhouse import Tables, Traces, ids_of
 from flows.places.event_log import EventLogMessages, retention_of
 from flows.places.files import UNREADABLE, DeadLetterLines, Recovery, SentLines, Spool, files_with
@@ -37,6 +39,11 @@ from state.times import rfc3339
 _PAUSE_S: Final = 0.5
 _SHOWN: Final = 5
 _FOR_MAINTENANCE: Final = "they go with `onramp forget --maintain`, while no job runs"
+
+_NOT_ARCHIVED: Final = (
+    "the log still has messages that are not archived; `onramp archive`, also with --once, leaves them out when it has read the log to its "
+    "end, and keeps the ids until then"
+)
 
 
 class ForgetError(Exception):
@@ -83,6 +90,8 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
         kept: dict[str, str] = {}
         if settings.event_log is not None:
             places.append(EventLogMessages(settings.event_log))
+        if (archive := open_archive(settings)) is not None:  # after the log: what is erased there is not archived any more
+            places.append(ArchiveFiles(archive, wall_clock, log_keeps=settings.kafka_brokers is not None, registry=registry_of(settings)))
         if settings.kafka_brokers is not None:
             for topic in (settings.kafka_topic, settings.kafka_dead_letter_topic):
                 kept[f"topic {topic}"] = retention_of(settings.kafka_client_config(), topic)
@@ -179,7 +188,7 @@ def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
 
     def stays(first: str, pattern: re.Pattern[bytes]) -> int:
         at = stores.data_dir.path / first
-        messages = [place for place in stores.places if isinstance(place, SentLines | EventLogMessages)]
+        messages = [place for place in stores.places if isinstance(place, SentLines | EventLogMessages | ArchiveFiles)]
         return sum(place.hits_that_stay(subject, pattern) for place in messages if place.path.resolve() == at.resolve())
 
     found = files_with(stores.data_dir, subject, stays)
@@ -200,6 +209,8 @@ def verify(stores: Stores, subject: Subject, now: Callable[[], int] = wall_clock
             line["note"] = f"the job forgets when it reads the deletion; of old snapshots: {_FOR_MAINTENANCE}"
         elif held and isinstance(place, Traces):
             line["note"] = f"the text of deletions and old files of tables; {_FOR_MAINTENANCE}"
+        elif held and isinstance(place, ArchiveFiles) and place.waits(subject):
+            line["note"] = _NOT_ARCHIVED
         elif place.note:
             line["note"] = f"stays: {place.note}"
         found.append(line)

@@ -77,12 +77,17 @@ def kafka_cluster(settings: Settings, topic: str | None = None, *, timeout_s: fl
     return Cluster(brokers, topic or settings.kafka_topic, settings.kafka_group, config, timeout_s=timeout_s)
 
 
+def registry_of(settings: Settings) -> SchemaRegistry | None:
+    """The schema registry of the settings, None without one. Connects to nothing yet."""
+    url = settings.schema_registry_url
+    return None if url is None else SchemaRegistry(url.get_secret_value())
+
+
 def _kafka_source(settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest) -> KafkaSource:
     cluster = kafka_cluster(settings)
     policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
-    url = settings.schema_registry_url
-    registry = None if url is None else SchemaRegistry(url.get_secret_value())
-    return KafkaSource(cluster, policy, now=wall_clock, accept_gap=settings.kafka_accept_gap, stopping=stop, registry=registry)
+    accept_gap, registry = settings.kafka_accept_gap, registry_of(settings)
+    return KafkaSource(cluster, policy, now=wall_clock, accept_gap=accept_gap, stopping=stop, registry=registry)
 
 
 def file_source(

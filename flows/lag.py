@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Final, NamedTuple
 
+import polars as pl
+
+from flows.archive import open_archive
 from flows.inputs import kafka_cluster, wall_clock
 from flows.metrics.probes import retention_of
 from flows.settings import Settings, SettingsError
@@ -55,6 +59,33 @@ def measure_lag(settings: Settings) -> Lag:
         topic.close()
     positions_from = "the newest snapshot" if saved else f"the consumer group {settings.kafka_group}"
     return Lag(f"the topic {settings.kafka_topic}", positions_from, backlogs, wall_clock())
+
+
+def measure_archive_lag(settings: Settings) -> Lag | None:
+    """Measure what is not in the archive yet, None where there is no archive. Blocks and raises as ``measure_lag``."""
+    archive = open_archive(settings)
+    if archive is None:
+        return None
+    positions = {}
+    for partition, chain in archive.chains().items():
+        newest = archive.read(chain.spans[-1].file).select(pl.col("append_time").max().cast(pl.Int64())).item()
+        positions[partition] = Position(chain.spans[-1].file.last + 1, newest or 0)
+    where, now = f"the archive {archive.path}", wall_clock()
+    if settings.event_log is not None:
+        return Lag(where, "its newest files", measure_once(settings.event_log, retention_of(settings), positions, now), now)
+    cluster = dataclasses.replace(kafka_cluster(settings, timeout_s=_ANSWER_SECONDS), group=settings.archive_group)
+    topic = KafkaBacklog(cluster)
+    try:
+        return Lag(where, "its newest files", topic.measure(positions), wall_clock())
+    finally:
+        topic.close()
+
+
+def archive_thresholds_of(settings: Settings) -> Thresholds:
+    """From where on the backlog of the archive is amber or red: a message waits for the end of its file besides."""
+    usual = thresholds_of(settings)
+    wait = settings.archive_file_seconds
+    return usual._replace(amber_seconds=usual.amber_seconds + wait, red_seconds=usual.red_seconds + wait)
 
 
 def _saved(settings: Settings, source: str) -> dict[int, Position]:

@@ -11,20 +11,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 from bytewax.run import cli_main
 
 from flows.catalogs import load_catalog
-from flows.inputs import COMMAND_SECONDS, kafka_cluster, wall_clock
+from flows.inputs import COMMAND_SECONDS, kafka_cluster, registry_of, wall_clock
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.settings import Settings
 from local.data_dir import DataDir
 from sinks.callback import CallbackSink
+from sources.archive.directory import Archive
+from sources.archive.source import ArchiveSource
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
-from sources.kafka.schema_registry import SchemaRegistry
 from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
 from sources.selected import SelectedSource
@@ -38,7 +39,7 @@ from state.records.facts import Fact, PersonFact, ProgressFact
 from state.records.progress import PublishProgress, encode_progress
 from state.records.recommendation import Erase, Publish
 
-LogSource = JsonlSource | KafkaSource | LocalLogSource
+LogSource = JsonlSource | KafkaSource | LocalLogSource | ArchiveSource
 _MERGED: Final = "identity_merged"
 _NOT_COMPARED: Final = frozenset({"version", "updatedAt"})
 """Fields of a progress record that alarms change too. Alarms depend on what was learned from all users, so these may differ."""
@@ -61,20 +62,36 @@ class Rebuilt:
     rejected: int = 0
 
 
-def log_source(settings: Settings, input_path: Path | None, plan: Plan, side: SideChannels) -> LogSource:
-    """Return a source that reads the job's log from its beginning to its present end. Raises ``ReplayError`` if the settings name none."""
+class Input(NamedTuple):
+    """What to replay. ``file``: what a run on files read. ``archive``: the archive's directory, which is read before the log."""
+
+    file: Path | None = None
+    archive: Path | None = None
+
+
+def log_source(settings: Settings, given: Input, plan: Plan, side: SideChannels, *, since: int | None = None) -> LogSource:
+    """Return a source that reads the job's log from its beginning to its present end. Raises ``ReplayError`` if the settings name none.
+
+    An archive may leave out messages from before the day of ``since`` (ms). Raises ``ArchiveError``.
+    """
     policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
-    if input_path is not None:
+    if given.file is not None:
         own = DataDir(settings.data_dir)
-        return JsonlSource(input_path, peek, policy, now=wall_clock, peek_person=peek_person, switches=own.switches, sent=own.sent)
+        return JsonlSource(given.file, peek, policy, now=wall_clock, peek_person=peek_person, switches=own.switches, sent=own.sent)
+    if given.archive is not None:
+        log = _live_log(settings, policy) if settings.live else None
+        registry = registry_of(settings)
+        return ArchiveSource(Archive(given.archive), policy, now=wall_clock, log=log, registry=registry, since=since)
+    return _live_log(settings, policy)
+
+
+def _live_log(settings: Settings, policy: BatchPolicy) -> KafkaSource | LocalLogSource:
     if settings.event_log is not None:
         return LocalLogSource(settings.event_log, policy, now=wall_clock, tail=False)
     if settings.kafka_brokers is not None:
         cluster = kafka_cluster(settings, timeout_s=COMMAND_SECONDS)
-        url = settings.schema_registry_url
-        registry = None if url is None else SchemaRegistry(url.get_secret_value())
         alone = dataclasses.replace(cluster, group=f"{cluster.group}-replay-{uuid.uuid4().hex[:8]}")  # the job's own position stays
-        return KafkaSource(alone, policy, now=wall_clock, tail=False, registry=registry)
+        return KafkaSource(alone, policy, now=wall_clock, tail=False, registry=registry_of(settings))
     raise ReplayError("a run on files keeps no log; name the file that it read with --input.")
 
 
@@ -92,14 +109,14 @@ def ids_connected_with(tenant: str, user: str, source: LogSource) -> frozenset[s
     return frozenset(found)
 
 
-def rebuild(settings: Settings, keys: Keys, tenant: str, user: str, input_path: Path | None) -> Rebuilt:
+def rebuild(settings: Settings, keys: Keys, tenant: str, user: str, given: Input) -> Rebuilt:
     """Run the whole log's messages of one user, and of the ids connected with them, through the graph.
 
     Raises ``SourceError``, and ``DataDirError`` if the data directory belongs to another catalog, by which the live record was made.
     """
     plan = Plan(load_catalog(settings.catalog))
     DataDir(settings.data_dir).check_catalog(plan.catalog.id)
-    first = log_source(settings, input_path, plan, SideChannels())
+    first = log_source(settings, given, plan, SideChannels())
     found = Rebuilt(ids_connected_with(tenant, user, first))
     _raise_error_of(first)
 
@@ -128,7 +145,7 @@ def rebuild(settings: Settings, keys: Keys, tenant: str, user: str, input_path: 
     def take_letter(_letter: DeadLetter) -> None:
         found.rejected += 1
 
-    _run(settings, keys, plan, input_path, wanted, None, take_effect, take_row, take_letter)
+    _run(settings, keys, plan, given, Taking(take_effect, take_row, take_letter), wanted)
     return found
 
 
@@ -141,7 +158,7 @@ def differences(found: Rebuilt, live: dict[str, Any] | None) -> list[Change]:
     return changes(_by_step(compared(found.progress)), _by_step(compared(live)))
 
 
-def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, into: Path, input_path: Path | None) -> dict[str, int]:
+def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, into: Path, given: Input) -> dict[str, int]:
     """Run the messages of a range of log time through the graph, and write what comes out to files in the new directory ``into``.
 
     Times are in milliseconds, ``until`` exclusive. Every user starts with empty state. Returns file → lines. Raises ``ReplayError`` and
@@ -170,13 +187,10 @@ def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, 
             if isinstance(row, Fact):
                 put(row.TABLE, msgspec.json.encode(msgspec.structs.asdict(row)) + b"\n")
 
-        def in_range(message: Message) -> bool:
-            return since is None or message.log_time >= since
-
         def take_letter(letter: DeadLetter) -> None:
             put("rejected", encode_line(letter))
 
-        _run(settings, keys, plan, input_path, in_range, until, take_effect, take_row, take_letter)
+        run_range(settings, keys, plan, given, Taking(take_effect, take_row, take_letter), since, until)
     return written
 
 
@@ -184,24 +198,39 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
+class Taking(NamedTuple):
+    """What takes the results of a run: changes for apps, rows for analysts, rejected messages."""
+
+    effect: Callable[[Any], object]
+    row: Callable[[Any], object]
+    letter: Callable[[DeadLetter], object]
+
+
+def run_range(settings: Settings, keys: Keys, plan: Plan, given: Input, taking: Taking, since: int | None, until: int | None) -> None:
+    """Run the messages of a range of log time (ms, ``until`` exclusive) through the graph with ``plan``.
+
+    Every user starts with empty state. Raises ``ReplayError`` and ``SourceError``.
+    """
+    _run(settings, keys, plan, given, taking, lambda message: since is None or message.log_time >= since, since, until)
+
+
 def _run(
     settings: Settings,
     keys: Keys,
     plan: Plan,
-    input_path: Path | None,
+    given: Input,
+    taking: Taking,
     wanted: Callable[[Message], bool],
-    until: int | None,
-    take_effect: Callable[[Any], object],
-    take_row: Callable[[Any], object],
-    take_letter: Callable[[DeadLetter], object],
+    since: int | None = None,
+    until: int | None = None,
 ) -> None:
     side = SideChannels()
-    source = log_source(settings, input_path, plan, side)
+    source = log_source(settings, given, plan, side, since=since)
     parts = FlowParts(
         source=SelectedSource(source, wanted, until=until),
-        recommendations=CallbackSink(take_effect),
-        facts=CallbackSink(take_row),
-        dead_letters=CallbackSink(take_letter),
+        recommendations=CallbackSink(taking.effect),
+        facts=CallbackSink(taking.row),
+        dead_letters=CallbackSink(taking.letter),
         plan=plan,
         keys=keys,
         side=side,

@@ -99,6 +99,26 @@ class Settings(BaseSettings):
         default=False,
         description="If the events after the last position are gone from the log, continue at the earliest. False: refuse to start.",
     )
+    archive_dir: Path | None = Field(
+        default=None,
+        description="Directory in which `onramp archive` keeps the log as Parquet files. Unset: archive/ in the data directory.",
+    )
+    archive_group: str = Field(
+        default="onramp-archive", min_length=1, description="Consumer group of the archive on Kafka, which is not the job's."
+    )
+    archive_file_mb: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="Megabytes of messages after which the archive ends a file; it holds four times as much in memory.",
+    )
+    archive_file_seconds: float = Field(
+        default=600.0, gt=0, le=86_400, description="Seconds after which the archive ends a file, though it is small."
+    )
+    archive_accept_gap: bool = Field(
+        default=False,
+        description="If messages were deleted before they were archived, go on at the earliest, with a gap. False: refuse to start.",
+    )
     schema_registry_url: SecretStr | None = Field(
         default=None,
         description="Schema registry, http://user:password@host:8081, for JSON Schema, Avro, Protobuf. Unset: messages with its framing "

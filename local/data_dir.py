@@ -8,6 +8,7 @@
 ├── secret.check         digest of the secret that this directory was created with
 ├── state/               Bytewax recovery
 ├── log/                 local event log of `onramp up`
+├── archive/             the log as Parquet files, which `onramp archive` writes
 ├── up/                  what the processes of `onramp up` say
 ├── guidance.jsonl       switches of guidance for runs on files
 ├── sent.jsonl           messages that commands send to runs on files: replayed dead letters, deletions
@@ -89,6 +90,7 @@ class DataDir:
         self.audit = path / "audit.jsonl"
         self.keys = path / "keys.json"
         self.event_log = path / "log"
+        self.archive = path / "archive"
         self.process_logs = path / "up"
         self.secret_key = path / "secret.key"
         self.secret_check = path / "secret.check"

@@ -8,6 +8,7 @@
     │   └── UnknownTopicError  it has no such topic or partition: an operator must create it
     ├── LogError            the local event log cannot be read or written: an operator must act
     │   └── LogFullError    it cannot grow: appending succeeds once there is space
+    ├── ArchiveError        the archive of the log cannot be read or written: an operator must act
     ├── OffsetGapError      messages after the last position are gone: an operator must restore them or accept the gap
     └── UnreachableError    no broker answered within the time limit: retryable
 """
@@ -37,6 +38,10 @@ class LogError(SourceError):
 
 class LogFullError(LogError):
     """The local event log cannot grow: the disk is full, or a limit is reached. What was appended before is safe."""
+
+
+class ArchiveError(SourceError):
+    """The archive of the log cannot be read or written."""
 
 
 class OffsetGapError(SourceError):

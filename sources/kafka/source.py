@@ -106,6 +106,10 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         indices = range(self._listed) if self.tail else self._present
         return [f"{self.cluster.topic}:{index}" for index in indices]
 
+    def snapshot_at(self, offset: int, time: LogTime, *, log_id: str, stamp: int) -> Snapshot:  # noqa: ARG002 - as of the local log
+        """Return a snapshot with which a partition begins at ``offset``."""
+        return (_VERSION, offset, time.log_time, time.seq, time.ticked)
+
     @override
     def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> _Partition | _SparePartition:
         """Open a partition at its position. Blocks up to ``cluster.timeout_s``."""

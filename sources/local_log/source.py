@@ -80,6 +80,10 @@ class LocalLogSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         reader.close()
         return [f"{NAME}:{index}" for index in range(reader.identity.partitions)]
 
+    def snapshot_at(self, offset: int, time: LogTime, *, log_id: str, stamp: int) -> Snapshot:
+        """Return a snapshot with which a partition begins at ``offset`` of the log ``log_id``. ``stamp``: of the message before (ms)."""
+        return (_VERSION, offset, time.log_time, time.seq, time.ticked, log_id, stamp)
+
     @override
     def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> _Partition:
         """Open a partition at its position. Blocks as ``list_parts``."""

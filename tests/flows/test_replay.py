@@ -14,7 +14,7 @@ from bytewax.testing import TestingSource, run_main
 
 from flows.catalogs import load_catalog
 from flows.onboarding import FlowParts, SideChannels, build
-from flows.replay import Rebuilt, ReplayError, differences, ids_connected_with, log_source, rebuild, rerun
+from flows.replay import Input, Rebuilt, ReplayError, differences, ids_connected_with, log_source, rebuild, rerun
 from flows.settings import load_settings
 from local.data_dir import DataDir, DataDirError
 from sources.errors import InputError
@@ -57,7 +57,7 @@ def test_a_user_alone_is_the_user_of_the_whole_run(tmp_path: Path) -> None:
     log = visitors_log(staying=STAYING[:2], leaving=LEAVING[:1])
     source, settings, redis = written(log, tmp_path / "events.jsonl"), load_settings(data_dir=tmp_path / "d"), whole_run(log)
     stays, leaves = STAYING[0], LEAVING[0]
-    found = rebuild(settings, KEYS, "default", stays, source)
+    found = rebuild(settings, KEYS, "default", stays, Input(source))
     assert found.ids == {stays, *visitors_of(stays)}
     assert found.progress is not None
     assert differences(found, live(redis, stays)) == []
@@ -65,7 +65,7 @@ def test_a_user_alone_is_the_user_of_the_whole_run(tmp_path: Path) -> None:
     assert found.person.user_id == stays
     changed = {**found.progress, "nextStep": "another"}
     assert [(each.path, each.after) for each in differences(found, changed)] == [("nextStep", "another")]
-    gone = rebuild(settings, KEYS, "default", leaves, source)
+    gone = rebuild(settings, KEYS, "default", leaves, Input(source))
     assert (gone.deleted, gone.progress) == (True, None)
     assert isinstance(redis.newest["default", leaves], Erase)
 
@@ -84,7 +84,7 @@ def test_a_range_of_the_local_log_is_run_into_files_of_a_new_directory(tmp_path:
                 events.append([Record((peek_person(item.value) or ("", "none"))[1].encode(), item.value)])
     settings, into = load_settings(data_dir=tmp_path / "d", event_log=tmp_path / "log"), tmp_path / "out" / "monday"
     into.mkdir(parents=True, mode=0o755)
-    lines = rerun(settings, KEYS, MONDAY + HOUR, MONDAY + 3 * HOUR, into, None)
+    lines = rerun(settings, KEYS, MONDAY + HOUR, MONDAY + 3 * HOUR, into, Input())
     people = [json.loads(line) for line in (into / "people.jsonl").read_bytes().splitlines()]
     assert {row["user_id"] for row in people} == {"user-1", "user-2"}
     assert (lines["events"], lines["rejected"]) == (2, 2)
@@ -92,7 +92,7 @@ def test_a_range_of_the_local_log_is_run_into_files_of_a_new_directory(tmp_path:
     assert {path.stat().st_mode & 0o077 for path in (into, *into.iterdir())} == {0}, "nobody else may read data about people"
     assert not (tmp_path / "d").exists(), "the job's own directory is as it was"
     with pytest.raises(ReplayError, match="exists already"):
-        rerun(settings, KEYS, None, None, into, None)
+        rerun(settings, KEYS, None, None, into, Input())
 
 
 def test_ids_are_connected_over_chains_of_one_tenant(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_ids_are_connected_over_chains_of_one_tenant(tmp_path: Path) -> None:
     source = written(log, tmp_path / "events.jsonl")
 
     def connected(user: str) -> frozenset[str]:
-        return ids_connected_with("default", user, log_source(load_settings(data_dir=tmp_path / "d"), source, PLAN, SideChannels()))
+        return ids_connected_with("default", user, log_source(load_settings(data_dir=tmp_path / "d"), Input(source), PLAN, SideChannels()))
 
     assert connected("ann") == {"ann", "c1", "c2"}
     assert connected("c2") == {"ann", "c1", "c2"}
@@ -117,10 +117,10 @@ def test_a_user_who_came_back_is_as_after_the_deletion(tmp_path: Path) -> None:
     log.send(0, "ann", "signup", traits={"persona": "analyst"})
     log.send(MINUTE, "ann", "user_deleted")
     settings = load_settings(data_dir=DataDir.create(tmp_path / "d").path)
-    before = rebuild(settings, KEYS, "default", "ann", written(log, tmp_path / "events.jsonl"))
+    before = rebuild(settings, KEYS, "default", "ann", Input(written(log, tmp_path / "events.jsonl")))
     assert (before.deleted, before.steps, before.person, before.progress) == (True, {}, None, None)
     append_sent(DataDir(settings.data_dir).sent, [Sent(each.value) for each in again("ann").items if isinstance(each, Message)])
-    found = rebuild(settings, KEYS, "default", "ann", tmp_path / "events.jsonl")
+    found = rebuild(settings, KEYS, "default", "ann", Input(tmp_path / "events.jsonl"))
     assert (found.deleted, found.messages, found.progress is not None) == (False, 3, True), "what commands sent is a part of the log"
     assert found.person is not None
 
@@ -135,9 +135,9 @@ def test_what_the_log_cannot_give_ends_in_an_error(tmp_path: Path) -> None:
     settings, source = load_settings(data_dir=tmp_path / "d"), tmp_path / "events.jsonl.gz"
     source.write_bytes(gzip.compress(random.Random(7).randbytes(200_000))[:-1_000])
     with pytest.raises(InputError):
-        rebuild(settings, KEYS, "default", "ann", source)
+        rebuild(settings, KEYS, "default", "ann", Input(source))
     with pytest.raises(InputError):
-        rerun(settings, KEYS, None, None, tmp_path / "out", source)
+        rerun(settings, KEYS, None, None, tmp_path / "out", Input(source))
 
 
 def test_a_user_is_not_rebuilt_with_another_catalog(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_user_is_not_rebuilt_with_another_catalog(tmp_path: Path) -> None:
     data_dir.bind_catalog("another")
     source = written(again("ann"), tmp_path / "events.jsonl")
     with pytest.raises(DataDirError, match="another"):
-        rebuild(load_settings(data_dir=data_dir.path), KEYS, "default", "ann", source)
+        rebuild(load_settings(data_dir=data_dir.path), KEYS, "default", "ann", Input(source))
 
 
 def test_what_depends_on_all_users_is_not_compared() -> None:
@@ -157,11 +157,11 @@ def test_what_depends_on_all_users_is_not_compared() -> None:
 
 def test_a_topic_is_read_to_its_end_without_the_job_s_position(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path / "d", kafka_brokers="localhost:1")
-    found = [log_source(settings, None, PLAN, SideChannels()) for _ in range(2)]
+    found = [log_source(settings, Input(), PLAN, SideChannels()) for _ in range(2)]
     assert all(isinstance(each, KafkaSource) and not each.tail for each in found)
     assert len({settings.kafka_group, *(each.cluster.group for each in found if isinstance(each, KafkaSource))}) == 3
 
 
 def test_without_a_log_it_is_said_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="--input"):
-        log_source(load_settings(data_dir=tmp_path), None, PLAN, SideChannels())
+        log_source(load_settings(data_dir=tmp_path), Input(), PLAN, SideChannels())

@@ -37,6 +37,9 @@ class ScriptedRecord:
     def offset(self) -> int | None:
         return self._offset if self._offset >= 0 else None
 
+    def partition(self) -> int:
+        return 0
+
     def value(self) -> Any:
         return self._part(self._value)
 
@@ -80,7 +83,7 @@ class ScriptedConsumer:
         if place.partition in self.cluster.silent:
             assert timeout <= self.cluster.timeout_s
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        return 0, self.end
+        return self.cluster.low, self.end
 
     def committed(self, places: list[TopicPartition], _timeout: float) -> list[TopicPartition]:
         return [TopicPartition(place.topic, place.partition, -1001) for place in places]
@@ -107,7 +110,7 @@ class ScriptedCluster(Cluster):
     """A cluster whose partitions all hold the same. ``present`` may grow while a test runs. ``consumers``: all that were made.
 
     Failure knobs. ``unknown``: so many opens find no topic. ``leaderless``: partitions that have no leader in the metadata. ``silent``:
-    partitions whose leader does not answer. ``list_errors``: what the next requests for the metadata raise.
+    partitions whose leader does not answer. ``list_errors``: what the next requests for the metadata raise. ``low``: the earliest offset.
     """
 
     brokers: str = "scripted:9092"
@@ -115,6 +118,7 @@ class ScriptedCluster(Cluster):
     group: str = "onramp"
     records: list[ScriptedRecord] = field(default_factory=list)
     end: int = 0
+    low: int = 0
     present: list[int] = field(default_factory=lambda: [0])
     unknown: list[int] = field(default_factory=lambda: [0])
     leaderless: set[int] = field(default_factory=set)

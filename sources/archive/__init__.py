@@ -1,0 +1,1 @@
+"""The archive: the log as Parquet files, which stays when the log has deleted its messages."""

@@ -1,0 +1,100 @@
+"""Rows of the archive as Parquet, for any program that reads it.
+
+::
+
+    partition    int32
+    offset       int64
+    append_time  timestamp (ms, UTC), null where the log has none
+    key          binary, null where the message has none
+    value        binary, null for a tombstone of Kafka and for a forgotten message
+    headers      list of {name: string, value: binary}, in their order
+
+The columns hold the bytes of the log. The file has no statistics: they would repeat keys, which are ids of users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from sources.errors import ArchiveError
+from sources.local_log.erase import ERASED_HEADER
+from sources.raw_log import RawRow
+
+_TIME: Final = pl.Datetime("ms", "UTC")
+SCHEMA: Final = pl.Schema(
+    {
+        "partition": pl.Int32(),
+        "offset": pl.Int64(),
+        "append_time": _TIME,
+        "key": pl.Binary(),
+        "value": pl.Binary(),
+        "headers": pl.List(pl.Struct({"name": pl.String(), "value": pl.Binary()})),
+    }
+)
+
+
+def forgotten(row: RawRow) -> RawRow:
+    """What stands in place of a message of a person who was forgotten."""
+    return RawRow(row.offset, row.time, None, None, ((ERASED_HEADER, b""),))
+
+
+def is_forgotten(row: RawRow) -> bool:
+    """Whether a message was erased, in the archive or before in the log. Readers skip it."""
+    return not row.value and bool(row.headers) and row.headers[0][0] == ERASED_HEADER
+
+
+def frame_of(partition: int, rows: Sequence[RawRow]) -> pl.DataFrame:
+    """Return ``rows`` as a table."""
+    headers = [[{"name": name, "value": value} for name, value in row.headers] for row in rows]
+    return pl.DataFrame(
+        {
+            "partition": pl.Series([partition] * len(rows), dtype=pl.Int32()),
+            "offset": pl.Series([row.offset for row in rows], dtype=pl.Int64()),
+            "append_time": pl.Series([row.time for row in rows], dtype=pl.Int64()).cast(_TIME),
+            "key": pl.Series([row.key for row in rows], dtype=pl.Binary()),
+            "value": pl.Series([row.value for row in rows], dtype=pl.Binary()),
+            "headers": pl.Series(headers, dtype=SCHEMA["headers"]),
+        }
+    )
+
+
+def rows_of(frame: pl.DataFrame) -> Iterator[RawRow]:
+    """Yield the rows of a table."""
+    columns = frame.select("offset", pl.col("append_time").cast(pl.Int64()), "key", "value", "headers")
+    for offset, time, key, value, headers in columns.iter_rows():
+        yield RawRow(offset, time, key, value, tuple((each["name"], each["value"]) for each in headers) if headers else ())
+
+
+def read_frame(path: Path) -> pl.DataFrame:
+    """Read a file. Raises ``FileNotFoundError``, and ``ArchiveError`` for one that is damaged or of another program."""
+    try:
+        frame = pl.read_parquet(path, hive_partitioning=False, glob=False)
+    except FileNotFoundError:
+        raise
+    except (pl.exceptions.PolarsError, OSError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ArchiveError(f"The archive file {path} cannot be read ({why}); restore it from a copy.") from error
+    if frame.schema != SCHEMA:
+        raise ArchiveError(f"The archive file {path} has other columns than an archive file; restore it from a copy.")
+    return frame
+
+
+def write_frame(path: Path, frame: pl.DataFrame) -> None:
+    """Write a file that is not yet durable. Raises ``ArchiveError``."""
+    try:
+        frame.write_parquet(path, compression="zstd", statistics=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ArchiveError(f"The archive file {path} cannot be written ({error}); check the disk. What was written is safe.") from error
+
+
+def without(frame: pl.DataFrame, partition: int, concerned: Callable[[RawRow], bool]) -> pl.DataFrame | None:
+    """Return the table with every concerned message forgotten; None where there is none."""
+    rows, changed = list(rows_of(frame)), False
+    for place, row in enumerate(rows):
+        if not is_forgotten(row) and concerned(row):
+            rows[place], changed = forgotten(row), True
+    return frame_of(partition, rows) if changed else None

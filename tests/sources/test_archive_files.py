@@ -1,0 +1,268 @@
+"""The files of the archive: their names say what counts, their contents are the bytes of the log, and a crash leaves whole files only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sources.archive.directory import Archive, Forgotten
+from sources.archive.names import ArchiveFile, Span, day_of, parse, resolve
+from sources.archive.rows import SCHEMA, forgotten, frame_of, is_forgotten, read_frame, rows_of, write_frame
+from sources.errors import ArchiveError
+from sources.raw_log import RawRow
+from tests.support.raw_logs import START, row
+
+DAY = "2026-01-05"
+
+
+def file(first: int, last: int, day: str = DAY) -> ArchiveFile:
+    return ArchiveFile(day, 3, first, last)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    found = Archive(tmp_path / "archive")
+    found.bind("topic", "")
+    return found
+
+
+def offsets(archive: Archive) -> list[int]:
+    """Every offset as a reader sees it."""
+    (chain,) = archive.chains().values()
+    return [each.offset for span in chain.spans for each in rows_of(archive.read(span.file)) if each.offset >= span.start]
+
+
+# ------------------------------------------------------------------------------------------------------------------------- names
+
+
+def test_a_name_says_day_partition_and_offsets() -> None:
+    name = "day=2026-01-05/partition-3/offsets-00000000000000000010-00000000000000000019.parquet"
+    assert file(10, 19).name == name
+    assert parse(name) == file(10, 19)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "day=2026-01-05/partition-3/.offsets-00000000000000000010-00000000000000000019.parquet.7.tmp",
+        "day=2026-01-05/partition-3/offsets-00000000000000000019-00000000000000000010.parquet",
+        "day=2026-01-05/partition-3/offsets-10-19.parquet",
+        "day=2026-01-05/offsets-00000000000000000010-00000000000000000019.parquet",
+    ],
+)
+def test_other_files_are_none_of_the_archive_s(name: str) -> None:
+    assert parse(name) is None
+
+
+def test_the_day_is_that_of_utc() -> None:
+    assert (day_of(START), day_of(START + 16 * 3_600_000 - 1), day_of(START + 16 * 3_600_000)) == (DAY, DAY, "2026-01-06")
+
+
+def test_the_file_with_more_offsets_wins_and_a_hole_is_a_gap() -> None:
+    chain = resolve([file(0, 9), file(10, 19), file(0, 19), file(15, 24), file(30, 39)])
+    assert chain.spans == (Span(file(0, 19), 0), Span(file(15, 24), 20), Span(file(30, 39), 30))
+    assert chain.superseded == (file(0, 9), file(10, 19))
+    assert chain.gaps == ((25, 29),)
+    assert chain.next_offset == 40
+    assert resolve([]).next_offset is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 15)), max_size=12))
+def test_whatever_the_names_each_offset_counts_once(pairs: list[tuple[int, int]]) -> None:
+    files = {file(first, first + more) for first, more in pairs}
+    chain = resolve(files)
+    counted = [offset for span in chain.spans for offset in range(span.start, span.file.last + 1)]
+    assert counted == sorted({offset for each in files for offset in range(each.first, each.last + 1)})
+    missing = {offset for first, last in chain.gaps for offset in range(first, last + 1)}
+    assert missing == set(range(counted[0], counted[-1] + 1)) - set(counted) if counted else not missing
+    assert {span.file for span in chain.spans} | set(chain.superseded) == files
+
+
+# ---------------------------------------------------------------------------------------------------------------------- contents
+
+RAW = [
+    RawRow(7, START, b"ann", b'{"a": "\xc3\xa9"}', (("traceparent", b"00-1"), ("empty", b""), ("none", None))),
+    RawRow(9, None, None, b"\x00\xff"),
+    RawRow(10, -1, b"", b""),
+    RawRow(11, START, b"\xff", None),
+]
+
+
+def test_every_byte_of_the_log_comes_back(tmp_path: Path) -> None:
+    write_frame(tmp_path / "x.parquet", frame_of(3, RAW))
+    found = read_frame(tmp_path / "x.parquet")
+    assert list(rows_of(found)) == RAW
+    assert found["partition"].to_list() == [3] * len(RAW)
+    assert pl.read_parquet_schema(tmp_path / "x.parquet") == dict(SCHEMA)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.binary(max_size=9),
+            st.none() | st.binary(max_size=9),
+            st.lists(st.tuples(st.text(max_size=4), st.none() | st.binary(max_size=4)), max_size=3),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_whatever_the_bytes(contents: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]]) -> None:
+    rows = [RawRow(at, START, key, value, tuple(headers)) for at, (key, value, headers) in enumerate(contents)]
+    assert list(rows_of(frame_of(0, rows))) == rows
+
+
+def test_a_forgotten_message_keeps_its_offset_and_a_tombstone_of_kafka_is_none() -> None:
+    found = forgotten(RAW[0])
+    assert (found.offset, found.time, found.key, found.value) == (7, START, None, None)
+    assert is_forgotten(found)
+    assert not any(is_forgotten(each) for each in RAW)
+
+
+@pytest.mark.parametrize("damage", ["cut", "other"])
+def test_a_damaged_file_is_named_in_a_sentence(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "x.parquet"
+    write_frame(path, frame_of(3, RAW) if damage == "cut" else pl.DataFrame({"a": [1]}))
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ArchiveError, match=r"x\.parquet .*restore it from a copy"):
+        read_frame(path)
+
+
+# --------------------------------------------------------------------------------------------------------------------- directory
+
+
+def test_nobody_else_may_read_it(archive: Archive) -> None:
+    archive.write(file(0, 2), [row(each) for each in range(3)])
+    assert {path.stat().st_mode & 0o077 for path in (archive.path, *archive.path.rglob("*"))} == {0}
+
+
+def test_it_is_of_one_log(archive: Archive, tmp_path: Path) -> None:
+    archive.bind("topic", "")
+    with pytest.raises(ArchiveError, match="is of topic, not of another"):
+        archive.bind("another", "")
+    with pytest.raises(ArchiveError, match="removed and created again"):
+        archive.bind("topic", "abc")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letters.txt").touch()
+    with pytest.raises(ArchiveError, match=r"contains other files \(letters\.txt\)"):
+        Archive(tmp_path / "mine").bind("topic", "")
+    with pytest.raises(ArchiveError, match="There is no archive in"):
+        _ = Archive(tmp_path / "nowhere").log
+
+
+def test_one_process_appends_at_a_time(archive: Archive) -> None:
+    assert not archive.is_appended_to()
+    with archive.appending():
+        assert archive.is_appended_to()
+        with pytest.raises(ArchiveError, match="Another process archives into"), Archive(archive.path).appending():
+            pass
+    assert not archive.is_appended_to()
+
+
+def test_what_a_crash_left_is_removed_at_the_start(archive: Archive) -> None:
+    archive.write(file(0, 2), [row(each) for each in range(3)])
+    archive.write(file(0, 5), [row(each) for each in range(6)])
+    half = archive.path / file(6, 8).name
+    half = half.with_name(f".{half.name}.7.tmp")
+    half.write_bytes(b"PAR1")
+    assert archive.chains()[3].next_offset == 6
+    with archive.appending():
+        assert archive.files() == [file(0, 5)]
+        assert not half.exists()
+
+
+def test_small_files_of_a_day_that_is_over_are_joined(archive: Archive) -> None:
+    for first in (0, 3, 6, 12):
+        archive.write(file(first, first + 2), [row(each) for each in range(first, first + 3)])
+    archive.write(file(15, 17, "2026-01-06"), [row(each) for each in range(15, 18)])
+    before = offsets(archive)
+    assert archive.compact(3, DAY, 10**9) == 0, "the day is not over"
+    assert archive.compact(3, "2026-01-06", 1) == 0, "no two fit into one"
+    assert archive.compact(3, "2026-01-06", 10**9) == 3
+    assert archive.files() == [file(0, 8), file(12, 14), file(15, 17, "2026-01-06")], "a gap stays a gap"
+    assert offsets(archive) == before
+    assert archive.compact(3, "2026-01-07", 10**9) == 0
+
+
+def test_a_crash_while_files_are_joined_changes_nothing_for_readers(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    for first in (0, 3, 6):
+        archive.write(file(first, first + 2), [row(each) for each in range(first, first + 3)])
+    unlink = Path.unlink
+
+    def dies(path: Path, missing_ok: bool = False) -> None:
+        if path.name == Path(file(3, 5).name).name:
+            raise SystemExit
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", dies)
+    with pytest.raises(SystemExit):
+        archive.compact(3, "2026-01-06", 10**9)
+    monkeypatch.undo()
+    assert archive.files() == [file(0, 8), file(3, 5), file(6, 8)]
+    assert offsets(archive) == list(range(9))
+    with archive.appending():
+        assert archive.files() == [file(0, 8)]
+
+
+# -------------------------------------------------------------------------------------------------------------------- forgetting
+
+
+def test_messages_are_erased_in_place_and_the_others_keep_every_byte(archive: Archive) -> None:
+    rows = [row(each, user="ann" if each % 2 else "ben") for each in range(6)]
+    archive.write(file(0, 5), rows)
+    archive.write(file(6, 8), others := [row(each, user="ben") for each in range(6, 9)])
+    untouched = archive.path / file(6, 8).name
+    before = untouched.stat().st_ino
+    assert archive.erase(pl.col("key") == b"ann", lambda each: each.key == b"ann") == 1
+    found = list(rows_of(archive.read(file(0, 5))))
+    assert found == [forgotten(each) if each.key == b"ann" else each for each in rows]
+    assert list(rows_of(archive.read(file(6, 8)))) == others
+    assert untouched.stat().st_ino == before
+    assert b"ann" not in (archive.path / file(0, 5).name).read_bytes()
+    assert archive.erase(pl.lit(value=True), lambda each: each.key == b"ann") == 0
+
+
+def test_what_is_written_later_leaves_out_who_waits_to_be_forgotten(archive: Archive) -> None:
+    ann = Forgotten("default", ("ann",), START + 2_000)
+    archive.wait_for(ann)
+    archive.wait_for(ann)
+    assert archive.waiting() == [ann]
+    deletion = row(3, value=b'{"userId": "ann", "eventType": "user_deleted"}')
+    rows = [row(0), row(1, user="ben"), row(2), deletion, row(4, at=START + 3_600_000), row(5, at=START, value=None)._replace(value=None)]
+    archive.write(file(0, 5), rows)
+    gone = [each.offset for each in rows_of(archive.read(file(0, 5))) if is_forgotten(each)]
+    assert gone == [0, 2, 5], "not the deletion itself, and not what came after it"
+    archive.done([ann])
+    assert archive.waiting() == []
+    assert not (archive.path / "forgotten.json").exists(), "no id is kept"
+
+
+def test_a_file_that_comes_while_others_are_erased_is_looked_at_too(archive: Archive) -> None:
+    archive.write(file(0, 2), [row(each) for each in range(3)])
+    archive.write(file(3, 5), [row(each) for each in range(3, 6)])
+    joined = False
+
+    def concerned(each: RawRow) -> bool:
+        nonlocal joined
+        if each.offset == 3 and not joined:
+            joined = True
+            archive.compact(3, "2026-01-06", 10**9)
+        return each.key == b"ann"
+
+    archive.erase(pl.lit(value=True), concerned)
+    assert archive.files() == [file(0, 5)]
+    assert all(is_forgotten(each) for each in rows_of(archive.read(file(0, 5))))
+
+
+def test_who_is_meant_is_who_sent_it(archive: Archive) -> None:
+    person = Forgotten("default", ("ann", "cookie"), START)
+    assert person.concerns(row(0))
+    assert person.concerns(row(0, user="cookie"))
+    assert not person.concerns(row(0, user="ben"))
+    assert not person.concerns(row(0, value=b'{"userId": "ann", "tenantId": "other"}', user="x"))
+    assert person.concerns(RawRow(0, None, b"ann", None)), "a tombstone with the id as its key"
