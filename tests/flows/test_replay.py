@@ -12,15 +12,21 @@ import msgspec
 import pytest
 from bytewax.testing import TestingSource, run_main
 
+from flows.archive import archive_dir, run_archive
 from flows.catalogs import load_catalog
 from flows.onboarding import FlowParts, SideChannels, build
+from flows.places.archive import ArchiveFiles
+from flows.places.event_log import EventLogMessages
 from flows.replay import Input, Rebuilt, ReplayError, differences, ids_connected_with, log_source, rebuild, rerun
 from flows.settings import load_settings
 from local.data_dir import DataDir, DataDirError
+from sources.archive.directory import Archive
 from sources.errors import InputError
 from sources.files.sent_file import Sent, append_sent
 from sources.kafka.source import KafkaSource
 from sources.local_log.log import EventLog, Record
+from sources.local_log.retention import Retention, delete_oldest
+from sources.local_log.store import Store
 from state.catalog.plan import Plan
 from state.duration import HOUR, MINUTE
 from state.events import peek_person
@@ -28,6 +34,7 @@ from state.ids import Keys
 from state.merge_patch import Change
 from state.messages import Message
 from state.records.recommendation import Erase
+from state.records.subject import Subject
 from tests.support.stories import LEAVING, MONDAY, STAYING, Log, MemoryRedis, MemorySink, visitors_log, visitors_of
 
 KEYS = Keys(b"a secret for tests")
@@ -165,3 +172,46 @@ def test_a_topic_is_read_to_its_end_without_the_job_s_position(tmp_path: Path) -
 def test_without_a_log_it_is_said_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="--input"):
         log_source(load_settings(data_dir=tmp_path), Input(), PLAN, SideChannels())
+
+
+def test_what_the_log_has_lost_is_rebuilt_from_the_archive_and_a_deleted_user_stays_deleted(tmp_path: Path) -> None:
+    log = Log()
+    for hour, user in enumerate(("ann", "ben", "ann", "ben")):
+        log.send(hour * HOUR, user, "signup" if hour < 2 else "page_view", traits={"persona": "analyst"})
+    now = [MONDAY]
+    with EventLog(tmp_path / "log", partitions=2, retention=None, now=lambda: now[0]) as events:
+        for item in log.items:
+            if isinstance(item, Message):
+                now[0] = item.log_time
+                events.append([Record((peek_person(item.value) or ("", ""))[1].encode(), item.value)])
+        settings = load_settings(data_dir=DataDir.create(tmp_path / "d").path, event_log=tmp_path / "log")
+        before = {user: rebuild(settings, KEYS, "default", user, Input()) for user in ("ann", "ben")}
+        run_archive(settings, lambda: False, once=True)
+        delete_log(tmp_path / "log", MONDAY + 2 * HOUR)
+        given = Input(archive=archive_dir(settings))
+        assert rebuild(settings, KEYS, "default", "ben", Input()).messages == 1, "the log has lost the first"
+        for user, whole in before.items():
+            found = rebuild(settings, KEYS, "default", user, given)
+            assert (found.messages, found.progress) == (whole.messages, whole.progress)
+        deletion = Log()
+        deletion.send(5 * HOUR, "ann", "user_deleted")
+        now[0] = MONDAY + 5 * HOUR
+        events.append([Record(b"ann", each.value) for each in deletion.items if isinstance(each, Message)])
+    subject = Subject("default", ("ann",))
+    for place in (EventLogMessages(tmp_path / "log"), ArchiveFiles(Archive(archive_dir(settings)), lambda: now[0], log_keeps=False)):
+        place.erase(subject)
+    gone = rebuild(settings, KEYS, "default", "ann", given)
+    assert (gone.messages, gone.deleted, gone.progress) == (1, True, None), "the deletion is all that is left"
+    into = tmp_path / "out"
+    rerun(settings, KEYS, MONDAY, None, into, given)
+    people = [json.loads(line)["user_id"] for line in (into / "people.jsonl").read_bytes().splitlines()]
+    assert set(people) == {"ben"}
+
+
+def delete_log(path: Path, at: int) -> None:
+    store = Store(path, writes=True)
+    try:
+        while delete_oldest(store, Retention(max_age_ms=1), at):
+            pass
+    finally:
+        store.close()

@@ -25,8 +25,8 @@ from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, Consumer, drain
 from tests.support.raw_logs import START, row
 
-NOW = START + 40 * 86_400_000
-STEP = 40_000
+NOW = START + 400 * 86_400_000
+STEP = LOOKAHEAD // 3
 
 
 def fill(path: Path, first: int, stop: int) -> None:

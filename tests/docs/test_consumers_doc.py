@@ -1,0 +1,88 @@
+"""The two consumers of docs/consumers.md are run as they stand."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from sources.local_log.log import EventLog, Record
+from sources.local_log.retention import Retention, delete_oldest
+from sources.local_log.store import Store
+from tests.support.tansu import run_tansu
+from tests.support.waiting import PATIENCE
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "consumers.md").read_text(encoding="utf-8")
+KAFKA, LOCAL = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def defined(snippet: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(snippet, names)
+    return names
+
+
+def event(number: int) -> bytes:
+    return json.dumps({"eventId": f"e{number}", "userId": "ann", "eventType": "page_view"}).encode()
+
+
+def add(connection: sqlite3.Connection, found: dict[str, Any]) -> None:
+    connection.execute("INSERT INTO done VALUES (?)", [found["eventId"]])
+
+
+def test_the_reader_of_the_local_log_does_its_work_once(tmp_path: Path) -> None:
+    follow, database = defined(LOCAL)["follow"], tmp_path / "mine.db"
+    connection = sqlite3.connect(database)
+    connection.execute("CREATE TABLE done (event TEXT)")
+    connection.commit()
+
+    def done() -> list[str]:
+        return [each for (each,) in connection.execute("SELECT event FROM done")]
+
+    def dies(_connection: sqlite3.Connection, _found: dict[str, Any]) -> None:
+        raise SystemExit
+
+    with EventLog(tmp_path / "log", partitions=1, retention=None) as log:
+        log.append([Record(b"ann", each) for each in (event(0), b"{", b"[1]", event(1), event(0))])
+        follow(tmp_path / "log", database, add)
+        assert done() == ["e0", "e1"]
+        log.append([Record(b"ann", event(2))])
+        with pytest.raises(SystemExit):
+            follow(tmp_path / "log", database, dies)
+        assert done() == ["e0", "e1"]
+        follow(tmp_path / "log", database, add)
+        assert done() == ["e0", "e1", "e2"]
+        log.append([Record(b"ann", event(3))])
+        log.append([Record(b"ann", event(4))])
+    store = Store(tmp_path / "log", writes=True)
+    (last,) = store.database.execute("SELECT max(time) FROM p0").fetchone()
+    store.database.execute("UPDATE p0 SET time = ? WHERE first = 7", [last + 100_000])
+    while delete_oldest(store, Retention(max_age_ms=1), last + 50_000):
+        pass
+    store.close()
+    with pytest.raises(RuntimeError, match="deleted messages from 6 to 6"):
+        follow(tmp_path / "log", database, add)
+    connection.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timing
+def test_the_reader_of_a_topic_goes_on_where_its_group_is() -> None:
+    with run_tansu() as broker:
+        topic = broker.new_topic()
+        producer = Producer({"bootstrap.servers": broker.brokers, "log_level": 0})
+        for each in (event(0), b"{", None, event(1), event(2)):
+            producer.produce(topic, each)
+        assert producer.flush(PATIENCE) == 0
+        read = defined(KAFKA)["events"]
+        assert [found["eventId"] for found in islice(read(broker.brokers, topic, "mine"), 2)] == ["e0", "e1"]
+        assert [found["eventId"] for found in islice(read(broker.brokers, topic, "mine"), 2)] == ["e1", "e2"], (
+            "what was not committed again"
+        )
+        assert next(read(broker.brokers, topic, "another"))["eventId"] == "e0"

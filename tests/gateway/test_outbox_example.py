@@ -1,0 +1,196 @@
+"""The outbox of ``examples/outbox.py`` against the real gateway: what was committed arrives in order and counts once, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples import outbox
+from examples.outbox import Answer, Relay, RelayError, gateway, put
+from tests.support.gateway import Gateway, run_gateway
+from tests.support.waiting import PATIENCE, pause, running, stop, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with run_gateway(tmp_path_factory.mktemp("keys")) as found:
+        yield found
+
+
+@pytest.fixture
+def real(served: Gateway) -> Gateway:
+    """The gateway, with an empty log that works."""
+    served.log.records.clear()
+    served.log.failure = None
+    return served
+
+
+def database(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(outbox.TABLE)
+    connection.execute("CREATE TABLE IF NOT EXISTS invoices (number INTEGER PRIMARY KEY)")
+    connection.commit()
+    return connection
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    connection = database(tmp_path / "app.db")
+    yield connection
+    connection.close()
+
+
+def bill(connection: sqlite3.Connection, number: int, **fields: Any) -> str:
+    """What the app does: an invoice and its event, in one transaction."""
+    with connection:
+        connection.execute("INSERT INTO invoices VALUES (?)", [number])
+        return put(connection, {"userId": "u-17", "eventType": "track", "name": f"invoice_{number}", **fields})
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """A transaction that fails after its event."""
+    with connection:
+        put(connection, {"userId": "u-17", "eventType": "track", "name": "never"})
+        connection.execute("INSERT INTO invoices VALUES (0)")
+
+
+def names(real: Gateway) -> list[str]:
+    """The events of the log, each id once, as the job counts them."""
+    once = {event["eventId"]: event["name"] for event in real.stored()}
+    return list(once.values())
+
+
+def relay(app: sqlite3.Connection, post: Callable[[bytes], Answer], naps: list[float] | None = None) -> Relay:
+    return Relay(app, post, sleep=([] if naps is None else naps).append)
+
+
+def left(app: sqlite3.Connection) -> int:
+    (found,) = app.execute("SELECT count(*) FROM onramp_outbox WHERE sent_at IS NULL").fetchone()
+    return int(found)
+
+
+def test_what_was_committed_arrives_in_order_and_what_was_not_does_not(app: sqlite3.Connection, real: Gateway) -> None:
+    for number in range(1_200):
+        bill(app, number)
+    with pytest.raises(sqlite3.IntegrityError):
+        roll_back(app)
+    relay(app, gateway(real.url, real.key())).run(once=True)
+    assert names(real) == [f"invoice_{number}" for number in range(1_200)]
+    assert len(real.stored()) == 1_200
+    assert left(app) == 0
+
+
+def test_while_the_log_is_away_rows_wait_and_then_go_in_order(app: sqlite3.Connection, real: Gateway) -> None:
+    naps: list[float] = []
+    for number in range(3):
+        bill(app, number)
+    job = relay(app, gateway(real.url, real.key()), naps)
+    real.log.failure = "the disk is full"
+    for _ in range(3):
+        assert job.step()
+    assert (left(app), names(real), naps) == (3, [], sorted(naps))
+    assert naps[0] >= 0.2
+    real.log.failure = None
+    job.run(once=True)
+    assert names(real) == ["invoice_0", "invoice_1", "invoice_2"]
+
+
+def test_nobody_there_is_waited_for(app: sqlite3.Connection) -> None:
+    naps: list[float] = []
+    bill(app, 0)
+    for _ in range(20):
+        job = relay(app, gateway("http://127.0.0.1:9", "sk_x"), naps)
+        assert job.step()
+    assert left(app) == 1
+    assert len(naps) == 20
+
+
+def test_killed_between_answer_and_mark_it_sends_the_same_id_again(app: sqlite3.Connection, real: Gateway) -> None:
+    bill(app, 0)
+    post = gateway(real.url, real.key())
+
+    def killed(body: bytes) -> Answer:
+        post(body)
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        relay(app, killed).step()
+    assert left(app) == 1
+    relay(app, post).run(once=True)
+    assert len(real.stored()) == 2
+    assert len({event["eventId"] for event in real.stored()}) == 1
+
+
+def test_an_event_that_is_not_valid_is_kept_with_its_reason_and_holds_nobody_up(app: sqlite3.Connection, real: Gateway) -> None:
+    bill(app, 0)
+    bad = bill(app, 1, userId="undefined")
+    bill(app, 2)
+    relay(app, gateway(real.url, real.key())).run(once=True)
+    assert names(real) == ["invoice_0", "invoice_2"]
+    assert [each for each, _ in refused(app)] == [bad]
+    assert "placeholder_id" in refused(app)[0][1]
+
+
+def refused(app: sqlite3.Connection) -> list[tuple[str, str]]:
+    return app.execute("SELECT event_id, refused FROM onramp_outbox WHERE refused IS NOT NULL").fetchall()
+
+
+def test_a_request_is_no_larger_than_the_gateway_takes(app: sqlite3.Connection, real: Gateway) -> None:
+    for number in range(60):
+        bill(app, number, payload={"text": "x" * 30_000})
+    relay(app, gateway(real.url, real.key())).run(once=True)
+    assert names(real) == [f"invoice_{number}" for number in range(60)]
+
+
+def test_where_something_between_takes_less_the_batch_is_halved(app: sqlite3.Connection) -> None:
+    sizes: list[int] = []
+
+    def proxy(body: bytes) -> Answer:
+        sizes.append(body.count(b"eventId"))
+        return Answer(413 if sizes[-1] > 2 else 202, {})
+
+    for number in range(5):
+        bill(app, number)
+    relay(app, proxy).run(once=True)
+    assert (sizes, left(app)) == ([5, 2, 3, 1, 2], 0)
+
+
+def test_a_wrong_key_ends_it_and_loses_nothing(app: sqlite3.Connection, real: Gateway) -> None:
+    bill(app, 0)
+    with pytest.raises(RelayError, match="401"):
+        relay(app, gateway(real.url, "sk_wrong")).run(once=True)
+    assert left(app) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timing
+def test_a_relay_that_is_killed_again_and_again_loses_nothing(tmp_path: Path, app: sqlite3.Connection, real: Gateway) -> None:
+    rng, number = random.Random(7), 0
+    command = [sys.executable, ROOT / "examples" / "outbox.py", "--database", tmp_path / "app.db", "--url", real.url]
+    environment = {**os.environ, "ONRAMP_KEY": real.key()}
+    for _ in range(8):
+        with running(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)) as process:
+            before = len(real.log.records)
+            for _ in range(60):
+                bill(app, number)
+                number += 1
+            wait_until(lambda before=before: len(real.log.records) > before, "the first events", process=process)  # type: ignore[misc]
+            for _ in range(60):
+                bill(app, number)
+                number += 1
+            pause(rng.random() * 0.2, "the relay is killed at any moment")
+            stop(process)
+    with running(subprocess.Popen([*command, "--once"], env=environment, stdin=subprocess.DEVNULL)) as process:
+        assert process.wait(PATIENCE) == 0
+    assert names(real) == [f"invoice_{each}" for each in range(number)]
