@@ -9,13 +9,33 @@ import typer
 
 from cli.audited import ByOption
 from cli.dlq import moment_of
-from cli.options import CatalogOption, DataDirOption, JsonOption, TenantOption
+from cli.options import DataDirOption, JsonOption, TenantOption, require_catalog
 from cli.run import readable
 
 if TYPE_CHECKING:
     from flows.replay import Input
     from flows.settings import Settings
 
+_CatalogOption = Annotated[
+    str | None,
+    typer.Option(
+        "--catalog",
+        metavar="FILE",
+        help="With --user or --into: the catalog. Alone: another catalog, to show what it would have changed.",
+        callback=require_catalog,
+        show_default=False,
+    ),
+]
+_AgainstOption = Annotated[
+    str | None,
+    typer.Option(
+        "--against",
+        metavar="FILE",
+        help="The catalog to compare with. [default: ONRAMP_CATALOG]",
+        callback=require_catalog,
+        show_default=False,
+    ),
+]
 _UserOption = Annotated[str | None, typer.Option("--user", help="Rebuild this user, and compare.", show_default=False)]
 _FromOption = Annotated[
     str | None,
@@ -47,33 +67,42 @@ def replay(
     into: _IntoOption = None,
     input_path: _InputOption = None,
     archive: _ArchiveOption = None,
-    catalog: CatalogOption = None,
+    catalog: _CatalogOption = None,
+    against: _AgainstOption = None,
     by: ByOption = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Rebuild a user from the log and show what differs from the live progress, or run a range of the log again into files.
+    """Rebuild a user and show what differs from the live progress; run a range of the log again into files; or try another catalog on it.
 
-    Neither changes anything that apps or analysts read. Which arm was drawn depends on all users, so it is not compared. With a range
+    With --catalog alone the range runs twice, with the catalog in force and with the other one. It shows who would have been treated
+    differently and why, what it costs, and which reward the logged probabilities let expect. What users would have done after other
+    guidance is not in the log: where the two draw different arms, the other catalog learns from what was shown as if it were its own.
+
+    Nothing here changes anything that apps or analysts read. Which arm was drawn depends on all users, so it is not compared. With a range
     every user starts with empty state, and the audit log records the run, as its files hold data about users. Exits with 1 if the rebuilt
     user differs.
 
     \b
     Example:  onramp replay --user u-17
               onramp replay --from 2026-03-02T00:00:00Z --to 2026-03-03T00:00:00Z --into monday
+              onramp replay --catalog next.yaml --from 2026-03-02T00:00:00Z --to 2026-03-09T00:00:00Z
     """
     from cli.demo_dir import for_reading
     from cli.live_job import settings_of_job
     from cli.options import load
     from flows.replay import Input
 
-    if (user is None) == (into is None):
-        raise typer.BadParameter("give either --user, or --into with a range.", param_hint="'--user'")
+    other = catalog if user is None and into is None else None
+    if (user is not None and into is not None) or (user is None and into is None and other is None):
+        raise typer.BadParameter("give --user, or --into with a range, or --catalog with a range.", param_hint="'--user'")
+    if against is not None and other is None:
+        raise typer.BadParameter("it belongs to --catalog without --user and --into; leave it out.", param_hint="'--against'")
     if user is not None and (since is not None or to is not None):
         raise typer.BadParameter("a user is rebuilt from the whole log; leave out --from and --to.", param_hint="'--from'")
     if input_path is not None and archive is not None:
         raise typer.BadParameter("a run on files has no archive; leave one of them out.", param_hint="'--archive'")
-    loaded = load(data_dir=data_dir, catalog=catalog)
+    loaded = load(data_dir=data_dir, catalog=catalog if other is None else against)
     settings = settings_of_job(loaded)
     settings = for_reading(settings) if settings is loaded else settings
     given = Input(input_path, archive)
@@ -81,6 +110,8 @@ def replay(
         _rebuild(settings, tenant, user, given, as_json=as_json)
     elif into is not None:
         _rerun(settings, moment_of(since), moment_of(to), into, given, by, as_json=as_json)
+    elif other is not None:
+        _try(settings, other, tenant, moment_of(since), moment_of(to), given, by, as_json=as_json)
 
 
 def _rebuild(settings: Settings, tenant: str, user: str, given: Input, *, as_json: bool) -> None:
@@ -154,6 +185,48 @@ def _rerun(settings: Settings, since: int | None, to: int | None, into: Path, gi
         print_json({"into": str(into), "lines": written})
         return
     out().print(table(("file", ">lines"), [(f"{into}/{name}.jsonl", f"{lines:,}") for name, lines in sorted(written.items())]))
+
+
+def _try(
+    settings: Settings, other: str, tenant: str, since: int | None, to: int | None, given: Input, by: str | None, *, as_json: bool
+) -> None:
+    from cli.audited import audit_log, login_name
+    from flows.what_if import decide_twice
+    from reports.render import out, print_json
+    from state.times import rfc3339_or_none
+
+    who, keys = login_name(by), _keys(settings)
+    span = {name: None if at is None else rfc3339_or_none(at) for name, at in (("from", since), ("to", to))}
+    with audit_log(settings).of("replay", who, catalog=other, **span):  # what it prints names users
+        before, after = decide_twice(settings, keys, other, given, tenant=tenant, since=since, until=to)
+    from evaluation.what_if import compare, decisions_frame
+    from reports import what_if as report
+
+    frames = decisions_frame(before), decisions_frame(after)
+    cost, worth, unknown = _worth(settings, tenant, frames[1], since, to)
+    what = report.WhatIf(other, settings.catalog, compare(*frames), cost, worth, unknown)
+    if as_json:
+        print_json(report.as_json(what, since, to))
+    else:
+        report.show(out(), what)
+
+
+def _worth(settings: Settings, tenant: str, after: Any, since: int | None, to: int | None) -> tuple[Any, Any, str]:
+    """What model calls cost, and the value of the other catalog's choices; without logged outcomes a sentence that says so."""
+    from cli.experiment_design import design
+    from cli.stores import open_facts
+    from evaluation.what_if import worth
+    from local.data_dir import DataDir
+    from reports.evidence import load as load_evidence
+    from reports.what_if import Cost
+
+    if settings.clickhouse_url is None and not DataDir(settings.data_dir).state.exists():
+        return Cost(0, 0), None, "No job has written its decisions and their outcomes into ClickHouse."
+    with open_facts(settings) as facts:
+        evidence, window = load_evidence(facts.frame, tenant), design(facts, settings, tenant).window
+    decided = evidence.decisions["outcome"].eq("decided").sum()
+    cost = Cost(int(evidence.llm_calls["cost_micros"].sum()), int(decided) if evidence.llm_calls.height else 0)
+    return cost, worth(evidence, after, window=window, since=since, until=to), ""
 
 
 def _keys(settings: Settings) -> Any:

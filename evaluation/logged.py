@@ -67,14 +67,18 @@ def logged(evidence: Evidence, window: int = DAY) -> Logged:
     A success is known when it happens, a failure only when the window closes. Among the newest decisions only successes have ended, and
     counting them would bias every value upwards. So a decision counts only after its window has closed.
     """
+    return from_frame(logged_frame(evidence, window))
+
+
+def logged_frame(evidence: Evidence, window: int = DAY) -> pl.DataFrame:
+    """Return the decisions that ``logged`` reads as a table, each with its ``reward``."""
     decided = evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE))
     shown = evidence.outcomes.filter((pl.col("kind") == "shown") & (pl.col("occurred_at") + window <= evidence.until))
-    frame = (
+    return (
         decided.join(ends(evidence.outcomes), on="decision_id")
         .join(shown, on="decision_id", how="semi")
         .sort("decided_at", "decision_id", maintain_order=True)
     )
-    return from_frame(frame)
 
 
 def from_frame(frame: pl.DataFrame) -> Logged:

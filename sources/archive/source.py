@@ -88,7 +88,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
     @override
     def next_batch(self) -> list[Message | Tick]:
         if self._log is not None:
-            return self._log.next_batch()
+            return list(self._log.next_batch())
         if (tick := self._time.passed_tick()) is not None:
             return [tick]
         while self._next == len(self._rows):

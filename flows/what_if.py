@@ -1,0 +1,49 @@
+"""Runs a range of the log twice, with the catalog in force and with another one, and collects what each decided."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from flows.catalogs import load_catalog
+from flows.replay import Input, Taking, run_range
+from flows.settings import Settings
+from local.data_dir import DataDir
+from state.catalog.plan import Plan
+from state.ids import Keys
+from state.records.facts import DecisionFact, RecommendationFact
+
+Decided = list[dict[str, Any]]
+"""Rows of ``decisions``, those without a decision too; each with the ``text`` that the user would have read."""
+
+
+def decide_twice(
+    settings: Settings, keys: Keys, other: str, given: Input, *, tenant: str, since: int | None, until: int | None
+) -> tuple[Decided, Decided]:
+    """Return what was decided with the catalog of the settings and with ``other``, for one tenant. Nothing else is changed or kept.
+
+    Times are in milliseconds of log time, ``until`` exclusive; every user starts with empty state. Raises ``DataDirError`` if the data
+    directory belongs to another catalog than that of the settings, ``ReplayError``, ``SourceError`` and the errors of the catalogs.
+    """
+    plans = [Plan(load_catalog(settings.catalog)), Plan(load_catalog(other))]
+    DataDir(settings.data_dir).check_catalog(plans[0].catalog.id)
+    before, after = (_decide(settings, keys, plan, given, tenant, since, until) for plan in plans)
+    return before, after
+
+
+def _decide(settings: Settings, keys: Keys, plan: Plan, given: Input, tenant: str, since: int | None, until: int | None) -> Decided:
+    decided: list[DecisionFact] = []
+    texts: dict[str, str] = {}
+
+    def take_row(row: Any) -> None:
+        if isinstance(row, DecisionFact) and row.tenant_id == tenant:
+            decided.append(row)
+        elif isinstance(row, RecommendationFact) and row.tenant_id == tenant and row.ui_component != "none":
+            texts.setdefault(row.decision_id, f"{row.ui_component}: {row.message} ({row.deep_link})")
+
+    def ignore(_result: Any) -> None:
+        """Apps and operators have seen it the first time."""
+
+    run_range(settings, keys, plan, given, Taking(ignore, take_row, ignore), since, until)
+    return [{**msgspec.structs.asdict(row), "text": texts.get(row.decision_id, "")} for row in decided]

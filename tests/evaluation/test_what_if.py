@@ -1,0 +1,130 @@
+"""What another catalog would have changed: each situation is counted once, and nothing is claimed that the log does not show."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import polars as pl
+import pytest
+
+from evaluation.evidence import Evidence
+from evaluation.logged import logged, logged_frame
+from evaluation.off_policy import Refused, Value
+from evaluation.what_if import CHANGES, NO_TRIGGER, compare, decisions_frame, worth
+from state.duration import DAY
+from tests.evaluation.cases import ARMS, healthy_run
+
+
+def decision(
+    user: str, at: int, arm: str = "", *, reason: str = "", step: str = "s", trigger: str = "signup", text: str = "t"
+) -> dict[str, Any]:
+    return {
+        "decision_id": f"{user}-{at}",
+        "user_id": user,
+        "trigger": trigger,
+        "step_id": step,
+        "outcome": "decided" if arm else "declined",
+        "reason": reason,
+        "arm": arm,
+        "arms": [arm] if arm else [],
+        "propensities": [1.0] if arm else [],
+        "decided_at": at,
+        "text": text if arm else "",
+    }
+
+
+def test_each_situation_has_one_change_and_its_reason() -> None:
+    before = [
+        decision("same", 1, "a"),
+        decision("arm", 2, "a"),
+        decision("text", 3, "a"),
+        decision("dropped", 4, "a"),
+        decision("added", 5, reason="cooldown"),
+        decision("added", 90, reason="opted_out"),
+        decision("gone", 7, "a", trigger="stuck:idle"),
+    ]
+    after = [
+        decision("same", 1, "a"),
+        decision("arm", 2, "b"),
+        decision("text", 3, "a", text="other"),
+        decision("dropped", 4, reason="quiet_hours"),
+        decision("added", 6, "b"),
+    ]
+    found = compare(decisions_frame(before), decisions_frame(after))
+    assert {each.user: (each.change, each.before, each.after, each.reason) for each in found.treated} == {
+        "same": ("same", "a", "a", ""),
+        "arm": ("another_arm", "a", "b", ""),
+        "text": ("another_text", "a", "a", ""),
+        "dropped": ("dropped", "a", "", "quiet_hours"),
+        "added": ("added", "", "b", "cooldown"),
+        "gone": ("dropped", "a", "", NO_TRIGGER),
+    }
+    assert (found.before, found.after, found.users(), found.users("same")) == (5, 4, 5, 1)
+    assert [found.count(change) for change in CHANGES] == [1, 1, 1, 1, 2]
+    assert found.reasons() == [("added", "cooldown", 1, 1), ("dropped", NO_TRIGGER, 1, 1), ("dropped", "quiet_hours", 1, 1)]
+
+
+def test_the_second_time_is_compared_with_the_second_time() -> None:
+    before = [decision("ann", 1, "a"), decision("ann", 9, "b"), decision("ann", 5, "a", step="other")]
+    after = [decision("ann", 2, "a"), decision("ann", 12, "c")]
+    found = compare(decisions_frame(before), decisions_frame(after))
+    assert [(each.change, each.before, each.after) for each in found.treated] == [
+        ("same", "a", "a"),
+        ("dropped", "a", ""),
+        ("another_arm", "b", "c"),
+    ]
+    nothing = compare(decisions_frame([]), decisions_frame(after))
+    assert (nothing.before, nothing.count("added")) == (0, 2)
+
+
+def as_run(evidence: Evidence, **columns: pl.Expr) -> pl.DataFrame:
+    """The other run: it decides where the log did, with what ``columns`` change."""
+    frame = evidence.decisions.with_columns(text=pl.lit(""), **columns)
+    return decisions_frame(frame.to_dicts())
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    return healthy_run()[0]
+
+
+def test_the_same_catalog_earns_what_was_logged(evidence: Evidence) -> None:
+    found = worth(evidence, as_run(evidence), window=DAY)
+    assert isinstance(found.other, Value)
+    assert (found.elsewhere, found.uncovered) == (0, 0)
+    assert found.other == found.logged
+    assert found.other.estimate == pytest.approx(logged(evidence).rewards.mean(), abs=0.02)
+    assert found.shown == len(logged(evidence)) == logged_frame(evidence).height
+
+
+def test_another_policy_is_valued_by_its_own_probabilities(evidence: Evidence) -> None:
+    always = as_run(evidence, arms=pl.lit([["calm"]]).list.first(), propensities=pl.lit([[1.0]]).list.first())
+    found = worth(evidence, always, window=DAY)
+    assert isinstance(found.other, Value)
+    assert isinstance(found.logged, Value)
+    assert found.other.effective < found.logged.effective
+    assert found.other.upper - found.other.lower > found.logged.upper - found.logged.lower
+    shown = logged_frame(evidence).filter(pl.col("arm") == "calm")["reward"].mean()
+    assert found.other.lower < shown < found.other.upper  # type: ignore[operator]
+
+
+def test_what_the_log_could_not_show_is_left_out_and_too_little_is_said_to_be(evidence: Evidence) -> None:
+    new = as_run(evidence, arms=pl.lit([["new"]]).list.first(), propensities=pl.lit([[1.0]]).list.first())
+    found = worth(evidence, new, window=DAY)
+    assert found.uncovered == found.shown > 0
+    assert isinstance(found.other, Refused)
+    never = as_run(evidence, arms=pl.lit([["new", *ARMS]]).list.first(), propensities=pl.lit([[0.0, 0.2, 0.3, 0.5]]).list.first())
+    assert isinstance(worth(evidence, never, window=DAY).other, Value), "an arm with probability 0 is not shown"
+
+
+def test_other_moments_and_other_days_are_left_out(evidence: Evidence) -> None:
+    middle = int(evidence.decisions["decided_at"].median())  # type: ignore[arg-type]
+    late = as_run(evidence, decided_at=pl.col("decided_at") + (pl.col("decided_at") >= middle).cast(pl.Int64))
+    found = worth(evidence, late, window=DAY)
+    assert found.elsewhere == logged_frame(evidence).filter(pl.col("decided_at") >= middle).height > 0
+    ranged = worth(evidence, as_run(evidence), window=DAY, since=middle)
+    assert ranged.shown == found.elsewhere
+    assert worth(evidence, as_run(evidence), window=DAY, until=middle).shown == found.shown - ranged.shown
+    first = dataclasses.replace(evidence, decisions=evidence.decisions.head(0))
+    assert isinstance(worth(first, as_run(evidence), window=DAY).other, Refused)

@@ -1,0 +1,101 @@
+"""A range of the log is decided twice, and only the catalog makes a difference."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from cli.replay import replay
+from evaluation.what_if import compare, decisions_frame
+from flows.catalogs import load_catalog
+from flows.replay import Input
+from flows.settings import load_settings
+from flows.what_if import decide_twice
+from local.audit_log import AuditLog
+from local.data_dir import DataDir, DataDirError
+from state.duration import HOUR
+from state.ids import Keys
+from state.messages import Message
+from tests.support.stories import MONDAY, Log
+
+KEYS = Keys(b"a secret for tests")
+SAAS = Path(__file__).resolve().parents[2] / "catalog" / "saas.yaml"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    log = Log()
+    for number in range(12):
+        log.send(number * HOUR, f"user-{number}", "signup", traits={"persona": "analyst"})
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\n".join(item.value for item in log.items if isinstance(item, Message)) + b"\n")
+    return path
+
+
+def edited(tmp_path: Path, old: str, new: str) -> str:
+    text = SAAS.read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "other.yaml"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return str(path)
+
+
+def decide(tmp_path: Path, source: Path, other: str, **more: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    settings = load_settings(data_dir=tmp_path / "d")
+    span = {"tenant": "default", "since": None, "until": None, **more}
+    return decide_twice(settings, KEYS, other, Input(source), **span)
+
+
+def test_the_same_catalog_changes_nothing(tmp_path: Path, source: Path) -> None:
+    before, after = decide(tmp_path, source, str(SAAS))
+    assert before == after
+    found = compare(decisions_frame(before), decisions_frame(after))
+    assert found.users() == 0
+    assert found.count("same") == found.before > 3
+    assert all(row["text"] for row in before if row["outcome"] == "decided")
+    assert not (tmp_path / "d").exists()
+
+
+def test_without_guidance_everything_is_dropped_and_says_why(tmp_path: Path, source: Path) -> None:
+    holdout = next(line for line in SAAS.read_text(encoding="utf-8").splitlines() if line.strip().startswith("holdout:"))
+    before, after = decide(tmp_path, source, edited(tmp_path, holdout, f"{holdout.partition(':')[0]}: 0.8"))
+    found = compare(decisions_frame(before), decisions_frame(after))
+    assert found.count("dropped") > 0
+    assert {reason for change, reason, _, _ in found.reasons() if change == "dropped"} == {"holdout"}
+
+
+def test_only_the_range_and_the_tenant_count(tmp_path: Path, source: Path) -> None:
+    before, _ = decide(tmp_path, source, str(SAAS), since=MONDAY + 3 * HOUR, until=MONDAY + 6 * HOUR)
+    assert {row["user_id"] for row in before} == {"user-3", "user-4", "user-5"}
+    assert decide(tmp_path, source, str(SAAS), tenant="other") == ([], [])
+
+
+def test_the_catalog_in_force_is_that_of_the_data_directory(tmp_path: Path, source: Path) -> None:
+    DataDir.create(tmp_path / "d").bind_catalog("another")
+    with pytest.raises(DataDirError, match="another"):
+        decide(tmp_path, source, str(SAAS))
+
+
+def test_the_command_prints_it_and_the_audit_log_has_it(tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load_catalog("saas").id == load_catalog(str(SAAS)).id
+    options: dict[str, Any] = {"catalog": str(SAAS), "input_path": source, "data_dir": DataDir.create(tmp_path / "d").path, "by": "eva"}
+    replay(**options, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["usersTreatedDifferently"] == 0
+    assert found["treated"] == []
+    assert found["recommendations"]["before"] == found["recommendations"]["after"] == found["changes"]["same"]["decisions"]
+    assert (found["value"], "No job has written" in found["valueUnknown"]) == (None, True)
+    replay(**options)
+    said = capsys.readouterr().out
+    assert "0 users treated differently" in said
+    assert "Expected reward: not known" in said
+    (entry, *_) = AuditLog(tmp_path / "d" / "audit.jsonl", lambda: 0).entries()
+    assert entry["catalog"] == str(SAAS)
+    with pytest.raises(typer.BadParameter, match="belongs to --catalog"):
+        replay(user="u", against="saas")
+    with pytest.raises(typer.BadParameter, match="give --user"):
+        replay()
