@@ -95,7 +95,9 @@ class Relay:
         self._connection.rollback()  # a read may have begun a transaction; do not hold it while the gateway answers
         if not rows:
             return False
-        ids, bodies, size = [], [], 0
+        ids: list[str] = []
+        bodies: list[bytes] = []
+        size = 0
         for event_id, body in rows:
             size += len(body.encode()) + 1
             if ids and size > MOST_BYTES:

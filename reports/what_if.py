@@ -150,5 +150,5 @@ def _show_worth(console: Console, what: WhatIf) -> None:
 def _value(name: str, found: Value | Refused) -> tuple[str, str, str, str]:
     if isinstance(found, Refused):
         return name, "–", "", f"too little overlap: {found.reason}"
-    note = f"worth {number(found.effective)} decisions of its own"
+    note = f"worth {count(round(found.effective), 'decision')} of its own"
     return name, percent(found.estimate), f"{100 * found.lower:.1f}–{100 * found.upper:.1f} %", note

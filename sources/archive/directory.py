@@ -37,6 +37,8 @@ from state.records.subject import Subject, is_about, is_deletion
 FORMAT: Final = 1
 _WAIT_S: Final = 60.0
 """How long to wait for another process that changes files: a rewrite of one file takes seconds."""
+_PROBE_S: Final = 0.5
+"""Longer than another process takes to look whether one appends."""
 _PAUSE_S: Final = 0.02
 _SKEW_MS: Final = 60_000
 """How far the clocks of those who append may be ahead of the one who forgets."""
@@ -158,8 +160,11 @@ class Archive:
         with _errors(self.path):
             descriptor = os.open(self.path / _APPEND, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if not _locked(descriptor):
-                raise ArchiveError(f"Another process archives into {self.path}; end it, or name another directory.")
+            deadline = time.monotonic() + _PROBE_S
+            while not _locked(descriptor):
+                if time.monotonic() > deadline:
+                    raise ArchiveError(f"Another process archives into {self.path}; end it, or name another directory.")
+                time.sleep(_PAUSE_S)
             self.tidy()
             yield
         finally:

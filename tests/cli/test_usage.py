@@ -36,6 +36,7 @@ COMMANDS = [
     "dlq show",
     "dlq stats",
     "dlq replay",
+    "archive",
     "audit",
     "forget",
     "export",

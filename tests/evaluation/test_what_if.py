@@ -12,8 +12,10 @@ from evaluation.evidence import Evidence
 from evaluation.logged import logged, logged_frame
 from evaluation.off_policy import Refused, Value
 from evaluation.what_if import CHANGES, NO_TRIGGER, compare, decisions_frame, worth
+from reports.render import out
+from reports.what_if import Cost, WhatIf, as_json, show
 from state.duration import DAY
-from tests.evaluation.cases import ARMS, healthy_run
+from tests.evaluation.cases import ARMS, START, healthy_run
 
 
 def decision(
@@ -128,3 +130,28 @@ def test_other_moments_and_other_days_are_left_out(evidence: Evidence) -> None:
     assert worth(evidence, as_run(evidence), window=DAY, until=middle).shown == found.shown - ranged.shown
     first = dataclasses.replace(evidence, decisions=evidence.decisions.head(0))
     assert isinstance(worth(first, as_run(evidence), window=DAY).other, Refused)
+
+
+def test_what_is_printed_and_what_is_json_say_the_same(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
+    before = [decision(f"u{number}", START + number, "a") for number in range(30)]
+    after = [decision(f"u{number}", START + number, reason="quiet_hours") for number in range(30)]
+    compared = compare(decisions_frame(before), decisions_frame(after))
+    what = WhatIf("next", "saas", compared, Cost(5_000_000, 10), worth(evidence, as_run(evidence), window=DAY))
+    show(out(), what)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "30 users treated differently. Recommendations: 30 before, 0 after" in said
+    assert "model calls at the logged rate: $15.00 before, $0.00 after" in said
+    assert "now: quiet_hours 30 30" in said
+    assert "10 more; --json has all." in said
+    assert "logged decisions of" in said
+    assert "too little overlap" not in said
+    found = as_json(what, START, None)
+    assert (len(found["treated"]), found["modelDollars"]) == (30, {"before": 15.0, "after": 0.0})
+    assert (found["from"][:10], found["to"]) == ("2023-11-14", None)
+    assert found["value"]["other"]["interval"][0] < found["value"]["other"]["value"] < found["value"]["other"]["interval"][1]
+    nothing = worth(evidence, decisions_frame([]), window=DAY)
+    show(out(), what._replace(worth=nothing, cost=Cost(0, 0)))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "too little overlap" in said
+    assert "model calls" not in said
+    assert Cost(0, 0).of(3) is None

@@ -7,14 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
-from flows.archive import Archiver, RollRules
+from flows.archive import Archiver, RollRules, archive_dir, run_archive
+from flows.lag import measure_archive_lag
+from flows.settings import load_settings
 from sources.archive.directory import Archive, Forgotten
 from sources.archive.names import ArchiveFile
 from sources.archive.rows import is_forgotten, rows_of, write_frame
 from sources.errors import OffsetGapError
 from sources.raw_log import RawRow
+from tests.support.kafka_feed import Feed
 from tests.support.raw_logs import START, MemoryLog, row
+from tests.support.tansu import run_tansu
+from tests.support.waiting import PATIENCE
 
 NOW = START + 400 * 86_400_000
 BIG = RollRules(10**9, 10**9)
@@ -222,3 +228,22 @@ def test_it_starts_with_people_who_wait_since_before(tmp_path: Path) -> None:
     assert Archive(tmp_path).waiting() == []
     assert all(is_forgotten(each) for each in contents(tmp_path)[0])
     assert Archive(tmp_path).files() == [ArchiveFile("2026-01-05", 0, 0, 3)]
+
+
+@pytest.mark.timing
+def test_the_archive_of_a_topic_has_its_own_group(tmp_path: Path) -> None:
+    with run_tansu() as broker:
+        topic = broker.new_topic()
+        producer = Producer({"bootstrap.servers": broker.brokers, "log_level": 0})
+        for number in range(5):
+            producer.produce(topic, b"%d" % number, b"k", timestamp=START)
+        assert producer.flush(PATIENCE) == 0
+        settings = load_settings(kafka_brokers=broker.brokers, kafka_topic=topic, data_dir=tmp_path / "d")
+        assert run_archive(settings, lambda: False, once=True).messages == 5
+        assert run_archive(settings, lambda: False, once=True).messages == 0
+        assert [each.value for each in contents(archive_dir(settings))[0]] == [b"0", b"1", b"2", b"3", b"4"]
+        feed = Feed(broker, topic, 1)
+        assert (feed.committed(settings.archive_group), feed.committed(settings.kafka_group)) == ({0: 5}, {0: 0})
+        lag = measure_archive_lag(settings)
+        assert lag is not None
+        assert [(each.offset, each.messages) for each in lag.backlogs] == [(5, 0)]
