@@ -69,6 +69,11 @@ def run(
             "ONRAMP_EVENT_LOG for the local event log."
         )
     if input_path is None:
+        if settings.process_addresses:
+            raise SettingsError(
+                "`onramp run` is one process, and ONRAMP_PROCESS_ADDRESSES is set: start each process of the job with Bytewax's runner "
+                "(docs/scaling.md), or unset it."
+            )
         require_named_catalog(settings)
     refuse_demo(settings)
     from cli.native_stderr import capture_native_stderr

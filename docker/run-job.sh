@@ -3,21 +3,24 @@
 # Arguments are passed to bytewax.run, for example `--workers-per-process 2`.
 set -eu
 
-# The path and the interval of snapshots come from the same settings as for `onramp run`. Bytewax takes whole seconds only.
+# The path and the interval of snapshots, and the processes of the job, come from the same settings as for `onramp run`. Bytewax takes whole
+# seconds only.
 prepared=$(python -c '
+import shlex
+
 from flows.recovery import recovery_config
 from flows.settings import SettingsError, load_settings
 from local.data_dir import DataDir, DataDirError
 
 try:
     settings = load_settings()
-    data = DataDir.create(settings.data_dir)
+    data, processes = DataDir.create(settings.data_dir), settings.processes()
     with data.lock("run-job"):
-        recovery_config(data, settings.recovery_partitions)
+        recovery_config(data, settings.recovery_partitions, keeps=processes.keeps)
 except (DataDirError, SettingsError) as error:
     raise SystemExit(str(error)) from None
-print(max(1, round(settings.epoch_seconds)), data.state)
+seconds = max(1, round(settings.epoch_seconds))
+print(shlex.join(["--recovery-directory", str(data.state), "--snapshot-interval", str(seconds), *processes.arguments()]))
 ')
 
-exec python -m bytewax.run "flows.main:flow()" --recovery-directory "${prepared#* }" --snapshot-interval "${prepared%% *}" \
-    --backup-interval 0 "$@"
+eval "exec python -m bytewax.run 'flows.main:flow()' --backup-interval 0 $prepared \"\$@\""

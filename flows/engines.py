@@ -59,10 +59,11 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
             with suppress(StoreError):  # the thread that prepares ClickHouse meets it again, and knows what to do
                 embedded.start()  # takes seconds, in which this process does other things
         url = stack.enter_context(redis_for_job(redis_url, data_dir))
-        partitions = [str(number) for number in range(settings.sink_partitions)]
+        keeps = settings.processes().keeps
+        partitions = [str(number) for number in range(settings.sink_partitions)] if keeps else []
         delivery = FactDelivery(store, data_dir.spool, partitions=partitions, max_bytes=settings.spool_max_mb * 1024 * 1024)
         stack.callback(delivery.close)
-        startup = ClickHouseStartup(store, delivery, settings.clickhouse_retention_days)
+        startup = ClickHouseStartup(store, delivery, settings.clickhouse_retention_days, idle=not keeps)
         stack.callback(startup.stop)
         yield Engines(data_dir=data_dir, redis_url=url, store=store, delivery=delivery, keys=keys, clickhouse=startup)
 
@@ -77,11 +78,11 @@ def open_store(settings: Settings, embedded: EmbeddedClickHouse | None) -> Click
 class ClickHouseStartup:
     """Prepares ClickHouse in a thread: migrates the schema, sets how long rows are kept, then starts delivery.
 
-    ``retention``: table → days. The job runs meanwhile, also while the store is down.
+    ``retention``: table → days. ``idle``: do nothing, in a process without a spool. The job runs meanwhile, also while the store is down.
     """
 
-    def __init__(self, store: ClickHouse, delivery: FactDelivery, retention: Mapping[str, int]) -> None:
-        self._store, self._delivery, self._retention = store, delivery, retention
+    def __init__(self, store: ClickHouse, delivery: FactDelivery, retention: Mapping[str, int], *, idle: bool = False) -> None:
+        self._store, self._delivery, self._retention, self._idle = store, delivery, retention, idle
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clickhouse-start", daemon=True)
         self._on_failure: Callable[[], None] = lambda: None
@@ -91,7 +92,8 @@ class ClickHouseStartup:
     def start(self, on_failure: Callable[[], None]) -> None:
         """Start the thread. It calls ``on_failure`` once when it has set ``error``."""
         self._on_failure = on_failure
-        self._thread.start()
+        if not self._idle:
+            self._thread.start()
 
     def stop(self) -> None:
         """Stop waiting for a store that is down. Blocks until the thread has ended."""

@@ -1,7 +1,7 @@
 """The onboarding job for clusters: ``python -m bytewax.run "flows.main:flow()" -r DATA_DIR/state``.
 
-It builds the same graph as ``onramp run`` on Kafka or on the event log, with as many workers as the arguments of the runner ask for. All
-processes of one cluster need the same settings, and a data directory that each can reach.
+It builds the same graph as ``onramp run`` on Kafka or on the event log, with as many workers as the arguments of the runner ask for. The
+processes of a job need the same settings, except for ``ONRAMP_PROCESS`` and a data directory of its own for each.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from flows.metrics.server import MetricsAddressError
 from flows.metrics.serving import serving_metrics
 from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
+from flows.processes import RunnerError, check_runner, explain_lost_process
 from flows.recovery import recovery_config
 from flows.settings import SettingsError, load_settings
 from flows.stop import StopRequest
@@ -49,6 +50,8 @@ def flow() -> Dataflow:
                 "Neither ONRAMP_KAFKA_BROKERS nor ONRAMP_EVENT_LOG is set, and this job reads one of them. To read a file use "
                 "`onramp run --input FILE`."
             )
+        processes = settings.processes()
+        check_runner(processes, sys.argv[1:])
         require_named_catalog(settings)
         set_up_logging(settings)
         plan = Plan(load_catalog(settings.catalog), wording=settings.llm_url is not None)
@@ -57,7 +60,9 @@ def flow() -> Dataflow:
         engines = stack.enter_context(open_engines(settings, "bytewax.run"))
         engines.data_dir.check_catalog(plan.catalog.id)
         engines.data_dir.check_input(input_name(settings, None))
-        recovery_config(engines.data_dir, settings.recovery_partitions)  # creates the store, which the runner opens after this
+        recovery_config(
+            engines.data_dir, settings.recovery_partitions, keeps=processes.keeps
+        )  # creates the store, which the runner opens after this
         model = stack.enter_context(model_of(settings, plan, engines, stop))
         side = SideChannels()
         source = live_source(settings, plan, side, stop)
@@ -67,8 +72,19 @@ def flow() -> Dataflow:
         tracer = stack.enter_context(tracing(settings))
         parts = make_parts(settings, engines, source, plan, side, lanes=LANES, stop=stop, model=model, tracer=tracer)
         stack.enter_context(serving_metrics(settings, engines, parts, model))
-    except (SettingsError, CatalogFileError, CatalogError, DataDirError, EmbeddedValkeyError, MetricsAddressError, SourceError) as error:
+    except (
+        RunnerError,
+        SettingsError,
+        CatalogFileError,
+        CatalogError,
+        DataDirError,
+        EmbeddedValkeyError,
+        MetricsAddressError,
+        SourceError,
+    ) as error:
         sys.exit(str(error))
+    if processes.addresses:
+        sys.excepthook = explain_lost_process
     atexit.register(stack.close)
     atexit.register(_deliver_last_rows, engines)
 

@@ -15,12 +15,13 @@ from operators.compose import compose_step
 from operators.counters import CounterView, counters_step
 from operators.decode import decode_step
 from operators.enrich import Wording, enrich_step
-from operators.estimate import estimate_step
+from operators.estimate import estimate_step, share_step
 from operators.facts import facts_step, heartbeat_step
 from operators.identify import identify_step
 from operators.link import VisitorIds, link_step
 from operators.sink_batches import dead_letter_batches, effect_batches
 from operators.stitch import stitch_step
+from operators.stop_together import Stop, stop_step
 from operators.switches import SharedSwitches, switches_step
 from operators.timer_registry import TimerRegistry
 from operators.timers import timers_step
@@ -36,9 +37,9 @@ class SideChannels:
     """What steps of one process share outside the streams. None of it is state: after a restart the steps' snapshots fill it again.
 
     ``timers``: ``track`` registers deadlines, ``timers`` and the source read them. ``parameters``: ``estimate`` publishes what it has
-    learned, ``track`` reads it at the next boundary of log time. ``counters``: ``counters`` shows its totals, displays and metrics read
-    them. ``visitors``: ``link`` notes the ids of visitors, and hears of each that turns out to be a user's. ``switches``: ``decode`` and
-    ``switches`` publish what people in charge decided, ``track`` asks what holds at a log time.
+    learned, ``share`` what other processes have; ``track`` reads it at the next boundary of log time. ``counters``: ``counters`` shows its
+    totals, displays and metrics read them. ``visitors``: ``link`` notes the ids of visitors, and hears of each that turns out to be a
+    user's. ``switches``: ``decode`` and ``switches`` publish what people in charge decided, ``track`` asks what holds at a log time.
     """
 
     timers: TimerRegistry = field(default_factory=TimerRegistry)
@@ -52,8 +53,8 @@ class SideChannels:
 class FlowParts:
     """What the graph is built from: source, sinks, catalog and keys.
 
-    ``lanes`` and ``sink_partitions`` are the numbers of workers for unkeyed steps and for each sink; 1 with one worker. ``wording`` calls
-    the model, None without one.
+    ``lanes`` and ``sink_partitions`` are the numbers of workers for unkeyed steps and for each sink; 1 with one worker. ``processes`` is
+    the number of processes of the job. ``wording`` calls the model, None without one.
     """
 
     source: Source[Message | Tick]
@@ -65,6 +66,8 @@ class FlowParts:
     side: SideChannels = field(default_factory=SideChannels)
     lanes: int = 1
     sink_partitions: int = 1
+    processes: int = 1
+    stop: Stop | None = None
     wording: Wording | None = None
 
 
@@ -91,7 +94,9 @@ def build(parts: FlowParts) -> Dataflow:
     tracked = track_step("track", arrivals, plan, keys, side.timers, side.parameters, side.switches)
 
     # How long steps take, and what being stuck looks like, is learned from how episodes end.
-    estimated = estimate_step("estimate", tracked, plan, side.parameters)
+    estimated = estimate_step("estimate", tracked, plan, side.parameters, shared=parts.processes > 1)
+    if parts.processes > 1:
+        share_step("share", estimated, side.parameters, parts.processes)
 
     # Each (tenant, trigger) has a learner that chooses the arm and learns from outcomes; the catalog has the words.
     chosen = choose_step("choose", tracked, plan)
@@ -113,4 +118,8 @@ def build(parts: FlowParts) -> Dataflow:
     # Operators read the dead letters, and the counters.
     op.output("dead_letters", dead_letter_batches("rejected", decoded), parts.dead_letters)
     counters_step("counters", op.merge("counted", decoded, tracked, chosen, composed), side.counters)
+
+    # A job of several processes ends in order only if all of them do.
+    if parts.stop is not None and parts.processes > 1:
+        stop_step("stop", flow, parts.stop, parts.processes)
     return flow

@@ -68,6 +68,8 @@ def make_parts(
         side=side,
         lanes=lanes,
         sink_partitions=settings.sink_partitions,
+        processes=max(1, len(settings.process_addresses)),
+        stop=stop,
         wording=model.wording if model is not None else None,
     )
 

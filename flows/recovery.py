@@ -10,17 +10,20 @@ from local.data_dir import DataDir, DataDirError
 from sinks.sync_directory import sync_directory
 
 
-def recovery_config(data_dir: DataDir, partitions: int) -> RecoveryConfig:
+def recovery_config(data_dir: DataDir, partitions: int, *, keeps: bool = True) -> RecoveryConfig:
     """Return the recovery store. The first call creates it with ``partitions``; an existing store keeps its number of partitions.
 
+    A process that keeps none of it (``flows/processes.py``) has an empty directory: its snapshots go to the first process.
     Call it while holding the lock of the data directory. Raises ``DataDirError``.
     """
+    _check_place(data_dir, keeps=keeps)
     if not data_dir.state.exists():
         building = data_dir.path / ".state.tmp"  # a crash leaves this directory, never a partial store
         shutil.rmtree(building, ignore_errors=True)
         try:
             building.mkdir(mode=0o700)
-            init_db_dir(building, partitions)  # type: ignore[no-untyped-call]
+            if keeps:
+                init_db_dir(building, partitions)  # type: ignore[no-untyped-call]
             building.rename(data_dir.state)
             sync_directory(data_dir.path)
         except OSError as error:
@@ -35,3 +38,20 @@ def recovery_config(data_dir: DataDir, partitions: int) -> RecoveryConfig:
     if not data_dir.state.is_dir():
         raise DataDirError(f"{data_dir.state} is not a directory; move it away, or choose another directory with --data-dir.")
     return RecoveryConfig(str(data_dir.state))  # type: ignore[no-untyped-call]
+
+
+def _check_place(data_dir: DataDir, *, keeps: bool) -> None:
+    """Raise ``DataDirError`` for the directory of another process: with it the job would begin anew, or have two stores."""
+    if not data_dir.state.is_dir():
+        return
+    filled = any(data_dir.state.glob("part-*.sqlite3"))
+    if keeps and not filled:
+        raise DataDirError(
+            f"The data directory {data_dir.path} has no recovery store, so it belongs to another process of a job: start the first process "
+            "with its own directory, or choose an empty one with ONRAMP_DATA_DIR."
+        )
+    if filled and not keeps:
+        raise DataDirError(
+            f"The data directory {data_dir.path} holds a recovery store, which is the first process's (ONRAMP_PROCESS=0): give this "
+            "process another directory with ONRAMP_DATA_DIR."
+        )

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flows.kafka_config import check_brokers, parse_kafka_config
 from flows.listen_address import split_address
+from flows.processes import Processes, parse_addresses, parse_number
 from flows.secret_files import FILE_SUFFIX, SecretFileError, read_secret
 from sinks.clickhouse.address import DATABASE_NAME, parse_clickhouse_address
 from sinks.clickhouse.retention import parse_retention
@@ -178,6 +179,16 @@ class Settings(BaseSettings):
         "fewer, the pause at a snapshot is shorter.",
     )
     sink_partitions: int = Field(default=1, ge=1, le=10, description="Workers that can write to one sink at the same time.")
+    process_addresses: Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_addresses)] = Field(
+        default=(),
+        description="Addresses of all processes of the job, host:port separated by commas, the same list for each. Unset: one process.",
+    )
+    process: Annotated[int, BeforeValidator(parse_number)] = Field(
+        default=0,
+        ge=0,
+        description="Number of this process in that list, from 0; or a name that ends in it, like that of a pod. The first one keeps "
+        "recovery store and spool.",
+    )
     spool_max_mb: int = Field(
         default=2048,
         ge=1,
@@ -331,6 +342,24 @@ class Settings(BaseSettings):
         if of_url is not None and "clickhouse_database" in self.model_fields_set and of_url != self.clickhouse_database:
             raise ValueError("ONRAMP_CLICKHOUSE_DATABASE and the address in ONRAMP_CLICKHOUSE_URL name different databases; leave one out")
         return self
+
+    @model_validator(mode="after")
+    def _processes_share_what_they_need(self) -> Settings:
+        if not self.process_addresses:
+            if self.process:
+                raise ValueError("ONRAMP_PROCESS counts the addresses of ONRAMP_PROCESS_ADDRESSES, which is not set")
+            return self
+        if self.process >= len(self.process_addresses):
+            most = len(self.process_addresses) - 1
+            raise ValueError(f"ONRAMP_PROCESS is {self.process}, and ONRAMP_PROCESS_ADDRESSES has only the processes 0 to {most}")
+        needed = ("kafka_brokers", "redis_url", "clickhouse_url", "secret")
+        if missing := [PREFIX + name.upper() for name in needed if getattr(self, name) is None]:
+            raise ValueError(f"a job of several processes needs {', '.join(missing)} too, the same for each of them")
+        return self
+
+    def processes(self) -> Processes:
+        """Return the processes of the job, and which of them this one is."""
+        return Processes(self.process, self.process_addresses)
 
     def database(self) -> str:
         """Return the ClickHouse database: of its own setting, or else of the address."""

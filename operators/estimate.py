@@ -5,13 +5,16 @@ next boundary of log time. Sources end a batch at every boundary, and on one wor
 parameters of a period therefore come from all observations of earlier periods, independent of how the input was batched. After a restart
 the builder is called with every tenant's counts before the first batch, which fills the store again.
 
-With several processes each uses what its own estimators published, and the catalog's priors for other tenants. With several workers in a
-process an observation may arrive after its boundary; it then counts at the next.
+With several workers in a process an observation may arrive after its boundary; it then counts at the next. With several processes
+``share_step`` brings what an estimator published to the stores of the others: with the first observation after the boundary, and once
+after a start. It goes through the dataflow, so it needs no store and no topic of its own, and a process never knows more than the snapshot
+to which all return after a crash. A process that it reaches late goes on with the version before, which is in the rows of what it decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from operator import attrgetter
 from threading import RLock
 from typing import Final
@@ -21,6 +24,7 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
+from operators.timers import LANES_FOR_EACH
 from operators.track import Tracked
 from state.catalog.plan import Plan
 from state.records.facts import StepStatisticFact
@@ -56,52 +60,104 @@ class LockedEstimator:
 
 
 class Estimated:
-    """What ``estimate`` emits at the end of a period: the statistics published."""
+    """What ``estimate`` emits at the end of a period: the statistics published, and the parameters of a tenant for other processes."""
 
-    __slots__ = ("rows",)
+    __slots__ = ("published", "rows", "tenant")
 
-    def __init__(self, rows: list[StepStatisticFact]) -> None:
-        self.rows = rows
+    def __init__(self, rows: list[StepStatisticFact], tenant: str, published: Parameters) -> None:
+        self.rows, self.tenant, self.published = rows, tenant, published
 
 
 class EstimateLogic(StatefulBatchLogic[EpisodeObservation, Estimated, bytes]):
     """One estimator in the dataflow. It emits the published statistics whenever a period ends."""
 
-    def __init__(self, plan: Plan, parameters: ParameterStore, resume_state: bytes | None) -> None:
-        """Called for the first observation of a tenant, and after a restart for every tenant in the recovery store."""
+    def __init__(self, plan: Plan, parameters: ParameterStore, resume_state: bytes | None, *, shared: bool = False) -> None:
+        """Called for the first observation of a tenant, and after a restart for every tenant in the recovery store.
+
+        ``shared``: other processes, which know nothing after a start, are told at once.
+        """
         self._plan, self._parameters = plan, parameters
         self._estimator: LockedEstimator | None = None
+        self._tenant = ""
+        self._untold = shared and resume_state is not None
         if resume_state is not None:
-            estimator = restore_estimator(plan, resume_state)
-            self._estimator = LockedEstimator(estimator)
-            parameters.publish(estimator.tenant, self._estimator)
+            self._begin(restore_estimator(plan, resume_state))
 
     @override
     def on_batch(self, values: list[EpisodeObservation]) -> tuple[list[Estimated], bool]:
         values.sort(key=_in_time)  # Bytewax emits people in order of their keys
         facts: list[StepStatisticFact] = []
         for observation in values:
-            if self._estimator is None:
-                self._estimator = LockedEstimator(new_estimator(self._plan, observation.tenant))
-                self._parameters.publish(observation.tenant, self._estimator)
-            facts += self._estimator.learn(observation)
-        return ([Estimated(facts)] if facts else []), False
+            estimator = self._estimator or self._begin(new_estimator(self._plan, observation.tenant))
+            facts += estimator.learn(observation)
+        return (self._published(facts) if facts else []), False
+
+    @override
+    def notify_at(self) -> datetime | None:
+        return datetime.now(UTC) if self._untold else None
+
+    @override
+    def on_notify(self) -> tuple[list[Estimated], bool]:
+        self._untold = False
+        return self._published([]), False
 
     @override
     def snapshot(self) -> bytes:
         assert self._estimator is not None, "an estimator exists from the first observation on"
         return self._estimator.encode()
 
+    def _begin(self, estimator: Estimator) -> LockedEstimator:
+        locked = self._estimator = LockedEstimator(estimator)
+        self._tenant = estimator.tenant
+        self._parameters.publish(estimator.tenant, locked)
+        return locked
 
-def estimate_logic(plan: Plan, parameters: ParameterStore) -> Callable[[bytes | None], EstimateLogic]:
+    def _published(self, rows: list[StepStatisticFact]) -> list[Estimated]:
+        assert self._estimator is not None, "what was learned is in an estimator"
+        in_force = self._estimator.parameters(-1)  # before the first period, so that none ends by the question
+        return [Estimated(rows, self._tenant, in_force)] if in_force.version else []
+
+
+class ShareLogic(StatefulBatchLogic[Estimated, None, None]):
+    """One lane: what arrives is published in the store of this process."""
+
+    def __init__(self, parameters: ParameterStore) -> None:
+        """Called once per lane, on the worker that owns it."""
+        self._parameters = parameters
+
+    @override
+    def on_batch(self, values: list[Estimated]) -> tuple[list[None], bool]:
+        for value in values:
+            self._parameters.receive(value.tenant, value.published)
+        return [], False
+
+    @override
+    def snapshot(self) -> None:
+        return None
+
+
+def estimate_logic(plan: Plan, parameters: ParameterStore, *, shared: bool = False) -> Callable[[bytes | None], EstimateLogic]:
     """Builder for ``stateful_batch``."""
-    return lambda resume_state: EstimateLogic(plan, parameters, resume_state)
+    return lambda resume_state: EstimateLogic(plan, parameters, resume_state, shared=shared)
 
 
-def estimate_step(step_id: str, up: Stream[Tracked], plan: Plan, parameters: ParameterStore) -> KeyedStream[Estimated]:
-    """Route observations to the estimators of their tenants, which publish in ``parameters``."""
+def estimate_step(
+    step_id: str, up: Stream[Tracked], plan: Plan, parameters: ParameterStore, *, shared: bool = False
+) -> KeyedStream[Estimated]:
+    """Route observations to the estimators of their tenants, which publish in ``parameters``. ``shared``: ``share_step`` follows."""
 
     def route(batch: list[Tracked]) -> list[tuple[str, EpisodeObservation]]:
         return [(each.tenant, each) for tracked in batch for each in tracked.observations]
 
-    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), estimate_logic(plan, parameters))
+    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), estimate_logic(plan, parameters, shared=shared))
+
+
+def share_step(step_id: str, up: KeyedStream[Estimated], parameters: ParameterStore, processes: int) -> KeyedStream[None]:
+    """Bring what the estimators of ``processes`` publish to ``parameters``, the store of this process."""
+    lanes = [str(lane) for lane in range(processes * LANES_FOR_EACH)]
+
+    def route(batch: list[tuple[str, Estimated]]) -> list[tuple[str, Estimated]]:
+        published = [Estimated([], each.tenant, each.published) for _, each in batch]
+        return [(lane, each) for each in published for lane in lanes]
+
+    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_lanes", up, route), lambda _nothing: ShareLogic(parameters))

@@ -20,6 +20,8 @@ from state.messages import Tick
 from state.person.arrivals import GuidanceSwitched, TimerDue
 
 LANES = 480
+LANES_FOR_EACH = 12
+"""Lanes for each process, where every process, not every worker, must own one: of 8 processes one has none with a probability of 2e-5."""
 
 
 class TimerLogic(StatefulBatchLogic[Tick, list[AddressedArrival], None]):

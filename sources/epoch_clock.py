@@ -36,6 +36,11 @@ class EpochClock:
             self.epochs.add(now - self._ended[partition])
         self._ended[partition] = self.paused[partition] = now
 
+    def idle_seconds(self) -> float | None:
+        """Seconds since an epoch ended on the worker whose epochs ended last; None before the first."""
+        ended = tuple(self._ended.values())
+        return self._clock() - max(ended) if ended else None
+
     def resumed(self, partition: int) -> None:
         """``partition``, which is in ``paused``, was asked for a batch."""
         self.pauses.add(self._clock() - self.paused.pop(partition))

@@ -63,6 +63,8 @@ def check_recovery_store(settings: Settings) -> list[Finding]:
     if not state.exists():
         return [Finding(name, "ok", "none yet; the first start of the job creates it")]
     files = sorted(state.glob("part-*.sqlite3"))
+    if not files and not settings.processes().keeps:
+        return [Finding(name, "ok", "none here: the first process of the job keeps it")]
     wanted = set()
     for file in files:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0)) as part:

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from flows.inputs import LiveSource, wall_clock
 from flows.metrics.probes import ArmShares, Files, Measured
-from flows.metrics.readiness import Readiness, judge
+from flows.metrics.readiness import Readiness, hung, judge
 from flows.metrics.sampling import Sampler
 from sinks.clickhouse.delivery import FactDelivery
 from sinks.redis.sink import RecommendationSink
@@ -54,6 +54,15 @@ class Watched:
     redis: Sampler[bool]
     clickhouse: Sampler[dict[str, float]]
     most_seconds: float
+    several: bool = False
+    """Whether the job has several processes."""
+    epoch_seconds: float = 0.0
+
+    def hung(self) -> str:
+        """Why this process must be started again; empty if there is no reason. From any thread."""
+        if not self.several or self.source is None:
+            return ""
+        return hung(self.source.positions.clock.idle_seconds(), self.epoch_seconds, self.redis.sample, self.clickhouse.sample)
 
     def readiness(self) -> Readiness:
         """Judge the last measurements. From any thread."""

@@ -11,6 +11,9 @@ from state.quantity import count
 _OLD: Final = 60.0
 """Seconds without a successful measurement after which the last one is too old to count."""
 
+_HUNG: Final = 120.0
+"""Seconds, beside two epochs, without the end of an epoch after which a process waits for what will not come."""
+
 
 class Readiness(NamedTuple):
     """``reasons`` are the sentences that say why the job is not ready; none means ready."""
@@ -30,6 +33,17 @@ def judge(backlog: Sample[Measured] | None, redis: Sample[bool], clickhouse: Sam
         reasons += _caught_up(backlog, most_seconds)
     reasons += _answers("Redis", redis) + _answers("ClickHouse", clickhouse)
     return Readiness(reasons)
+
+
+def hung(idle_seconds: float | None, epoch_seconds: float, *stores: Sample[Any]) -> str:
+    """Return why a process of a job of several must be started again; empty if there is no reason.
+
+    After the machine of another process has vanished, no message says so, and this one would wait for ever: no epoch ends, although the
+    stores answer. While one does not answer, the job waits for it, in every process.
+    """
+    if idle_seconds is None or idle_seconds <= _HUNG + 2 * epoch_seconds or any(store.error for store in stores):
+        return ""
+    return f"No epoch has ended for {idle_seconds:.0f} seconds: another process of the job has probably vanished."
 
 
 def _caught_up(sample: Sample[Measured], most_seconds: float) -> list[str]:

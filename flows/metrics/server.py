@@ -28,14 +28,18 @@ class MetricsAddressError(Exception):
 
 
 class MetricsServer:
-    """An HTTP server. ``metrics`` renders the text of Prometheus, ``readiness`` judges; both are called by its threads."""
+    """An HTTP server. ``metrics`` renders the text of Prometheus, ``readiness`` judges, and ``hung`` says why the process must be started
+    again, or nothing. Its threads call them.
+    """
 
-    def __init__(self, address: str, *, metrics: Callable[[], bytes], readiness: Callable[[], Readiness]) -> None:
+    def __init__(
+        self, address: str, *, metrics: Callable[[], bytes], readiness: Callable[[], Readiness], hung: Callable[[], str] = str
+    ) -> None:
         """Listen on ``address`` (``host:port``); port 0 takes a free one. Raises ``MetricsAddressError``."""
         host, port = split_address(address)
         server_class = _Server6 if ":" in host else _Server
         try:
-            self._server = server_class((host, port), _handler(metrics, readiness))
+            self._server = server_class((host, port), _handler(metrics, readiness, hung))
         except (OSError, OverflowError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise MetricsAddressError(
@@ -70,7 +74,7 @@ class _Server6(_Server):
     address_family = socket.AF_INET6
 
 
-def _handler(metrics: Callable[[], bytes], readiness: Callable[[], Readiness]) -> type[BaseHTTPRequestHandler]:
+def _handler(metrics: Callable[[], bytes], readiness: Callable[[], Readiness], hung: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = _REQUEST_SECONDS
         server_version = "onramp"
@@ -81,7 +85,9 @@ def _handler(metrics: Callable[[], bytes], readiness: Callable[[], Readiness]) -
             if path == "/metrics":
                 self._answer(200, _TEXT, metrics())
             elif path in ("/health", "/healthz"):
-                self._answer(200, _JSON, b'{"status": "ok"}')
+                reason = hung()
+                body: dict[str, object] = {"status": "hung", "reasons": [reason]} if reason else {"status": "ok"}
+                self._answer(503 if reason else 200, _JSON, json.dumps(body).encode())
             elif path in ("/ready", "/readyz"):
                 found = readiness()
                 body = {"status": "ready" if found.ready else "not ready", "reasons": found.reasons}

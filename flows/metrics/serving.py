@@ -42,7 +42,7 @@ def serving_metrics(settings: Settings, engines: Engines, parts: FlowParts, mode
     samplers: list[Sampler[Any]] = [watched.files, watched.redis, watched.clickhouse, *([watched.backlog] if watched.backlog else [])]
     registry = registry_of([JobCollector(watched)])
     with ExitStack() as stack:
-        server = MetricsServer(settings.metrics_address, metrics=partial(render, registry), readiness=watched.readiness)
+        server = MetricsServer(settings.metrics_address, metrics=partial(render, registry), readiness=watched.readiness, hung=watched.hung)
         stack.callback(server.close)
         for sampler in samplers:
             stack.callback(sampler.join)
@@ -83,6 +83,8 @@ def _watched(settings: Settings, engines: Engines, parts: FlowParts, model: Mode
         redis=Sampler("redis", _REDIS_SECONDS, redis.measure, redis.close),
         clickhouse=Sampler("clickhouse", _CLICKHOUSE_SECONDS, partial(freshness, engines.store), engines.store.release),
         most_seconds=settings.lag_red_seconds,
+        several=bool(settings.process_addresses),
+        epoch_seconds=settings.epoch_seconds,
     )
 
 

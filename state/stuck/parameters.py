@@ -55,10 +55,22 @@ class Publisher(Protocol):
         ...
 
 
+class _Received:
+    """Publishes what an estimator of another process has learned."""
+
+    __slots__ = ("newest",)
+
+    def __init__(self, newest: Parameters) -> None:
+        self.newest = newest
+
+    def parameters(self, period: int) -> Parameters:  # noqa: ARG002 - the newest is in force, as with an estimator
+        return self.newest
+
+
 class ParameterStore:
     """Where the estimators of a process publish their parameters, and the fold reads them. One for each flow object.
 
-    A tenant without an estimator in this process gets the catalog's priors.
+    A tenant whose estimator is in another process gets what came from there last, and before that the catalog's priors.
     """
 
     def __init__(self) -> None:
@@ -71,6 +83,18 @@ class ParameterStore:
         """Read the parameters of ``tenant`` from ``publisher`` from now on."""
         self._publishers[tenant] = publisher
         self._in_force.pop(tenant, None)
+
+    def receive(self, tenant: str, parameters: Parameters) -> None:
+        """Take what the estimator of ``tenant`` published in another process. It follows the priors at once, and what came before it in the
+        next period that begins here.
+
+        Nothing is changed where the estimator is in this process, or where something as new is there. From any thread.
+        """
+        known = self._publishers.get(tenant)
+        if known is None:
+            self._publishers[tenant] = _Received(parameters)
+        elif isinstance(known, _Received) and known.newest.version < parameters.version:
+            known.newest = parameters
 
     def at(self, plan: Plan, tenant: str, log_time: int) -> Parameters:
         """The parameters in force for ``tenant`` at ``log_time``. The publisher is asked once for the period, not for each event."""

@@ -164,6 +164,9 @@ class ScoreLearner:
             variances[each] = narrower
 
 
+_UNKNOWN: Final = (0.0, _PRIOR_VARIANCE)
+
+
 class Prediction(NamedTuple):
     """A score; the share that time alone gives; and what evidence adds to its logit, before trust."""
 
@@ -182,6 +185,18 @@ class Score:
     ) -> None:
         """``means`` and ``variances``: of the weights, by feature."""
         self._shares, self._means, self._variances, self._trust = shares, means, variances, trust
+
+    def __getstate__(self) -> tuple[Mapping[str, Sequence[float]], dict[int, tuple[float, float]], list[float]]:
+        """For other processes: only the weights that are known, a small part of all."""
+        weights = enumerate(zip(self._means, self._variances, strict=True))
+        return self._shares, {number: weight for number, weight in weights if weight != _UNKNOWN}, self._trust
+
+    def __setstate__(self, state: tuple[Mapping[str, Sequence[float]], dict[int, tuple[float, float]], list[float]]) -> None:
+        self._shares, known, self._trust = state
+        means, variances = [0.0] * FEATURES, [_PRIOR_VARIANCE] * FEATURES
+        for each, (mean, variance) in known.items():
+            means[each], variances[each] = mean, variance
+        self._means, self._variances = means, variances
 
     def time_alone(self, step: str, bucket: int) -> float:
         """The share of stuck people among those who waited as long at this step before; one half before there were any."""

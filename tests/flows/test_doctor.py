@@ -171,6 +171,9 @@ def test_a_recovery_store_with_a_file_missing_or_damaged_fails(tmp_path: Path) -
     assert (found.status, found.says) == ("fail", "1 of 2 files are there")
     (state / "part-0.sqlite3").rename(tmp_path / "part-0.sqlite3")
     assert local_checks.check_recovery_store(settings)[0].says == f"{state} has no files"
+    of_several = {"process_addresses": "a:1,b:2", "process": "1"}
+    servers = {"kafka_brokers": "a:1", "redis_url": "redis://a", "clickhouse_url": "http://a"}
+    assert local_checks.check_recovery_store(settings_for(tmp_path, **of_several, **servers))[0].status == "ok"
     (state / "part-0.sqlite3").write_bytes(b"\xff" * 5000)
     (found,) = run_checks([Check("store", 60, lambda: local_checks.check_recovery_store(settings), "Restore it.")])
     assert (found.status, found.advice) == ("fail", "Restore it.")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +21,7 @@ from flows.listen_address import split_address
 from flows.metrics import sampling
 from flows.metrics.collector import JobCollector, Watched, registry_of, render
 from flows.metrics.probes import ArmShares, BacklogProbe, Measured, measure_files
-from flows.metrics.readiness import Readiness, judge
+from flows.metrics.readiness import Readiness, hung, judge
 from flows.metrics.sampling import Sample, Sampler
 from flows.metrics.server import MetricsAddressError, MetricsServer
 from operators.counters import CounterView
@@ -29,6 +30,7 @@ from sinks.redis.latency import WriteLatency
 from sinks.redis.writer import WriteCounts
 from sources.backlog import Backlog
 from sources.batching import BatchPolicy
+from sources.epoch_clock import EpochClock
 from sources.local_log.log import EventLog, Record
 from sources.local_log.retention import Retention
 from sources.local_log.source import LocalLogSource
@@ -302,12 +304,48 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 @contextmanager
 def served(job: WatchedJob) -> Iterator[int]:
     registry = registry_of([JobCollector(job.watched)])
-    server = MetricsServer("127.0.0.1:0", metrics=partial(render, registry), readiness=job.watched.readiness)
+    server = MetricsServer("127.0.0.1:0", metrics=partial(render, registry), readiness=job.watched.readiness, hung=job.watched.hung)
     server.start()
     try:
         yield server.port
     finally:
         server.close()
+
+
+DOWN: Sample[bool] = Sample(True, "Connection refused.", 9.0)
+
+
+@pytest.mark.parametrize(
+    ("idle", "stores", "is_hung"),
+    [
+        (None, (FINE, TABLES), False),
+        (129.0, (FINE, TABLES), False),
+        (131.0, (FINE, TABLES), True),
+        (131.0, (DOWN, TABLES), False),
+        (131.0, (FINE, Sample(TABLES.value, "no answer", 1.0)), False),
+    ],
+)
+def test_a_process_hangs_if_no_epoch_ends_although_the_stores_answer(
+    idle: float | None, stores: tuple[Sample[Any], ...], *, is_hung: bool
+) -> None:
+    assert ("No epoch has ended for 131 seconds" in hung(idle, 5.0, *stores)) == is_hung
+
+
+@pytest.mark.timing
+def test_a_process_that_hangs_is_not_healthy_and_a_job_of_one_process_never_hangs(tmp_path: Path) -> None:
+    job, now = WatchedJob(tmp_path), [0.0]
+    clock = job.source.positions.clock = EpochClock(lambda: now[0])
+    clock.snapshot(0)
+    job.work()
+    now[0] = 600.0
+    with served(job) as port:
+        assert get(port, "/health")[0] == 200
+    job.watched = replace(job.watched, several=True)
+    with served(job) as port:
+        status, _, body = get(port, "/health")
+        assert (status, json.loads(body)["status"]) == (503, "hung")
+        clock.snapshot(0)
+        assert get(port, "/health")[0] == 200
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, str, bytes]:

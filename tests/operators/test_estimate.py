@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import pickle
 from threading import Event, Thread
 
 import pytest
 
-from operators.estimate import LockedEstimator, estimate_logic
+from operators.estimate import Estimated, EstimateLogic, LockedEstimator, ShareLogic, estimate_logic
 from state.duration import DAY, MINUTE
 from state.stuck.estimator import ENOUGH_NEW, Estimator, new_estimator
+from state.stuck.evidence import FEATURES, Kind, feature
 from state.stuck.observations import COMPLETED, EpisodeObservation
-from state.stuck.parameters import PERIOD, ParameterStore
+from state.stuck.operating_point import OperatingPoint
+from state.stuck.parameters import PERIOD, Parameters, ParameterStore
+from state.stuck.score import BUCKETS, Score, ScoreLearner, ScoreState
 from tests.state.lives import START, plan
 from tests.support.waiting import PATIENCE, join
 
 FIRST = START // PERIOD + 1
+FAR = OperatingPoint(0.5, 0.5, 0.9, 0.5, reachable=True, episodes=0)
 
 
 def ended(number: int, at: int) -> EpisodeObservation:
@@ -58,3 +63,86 @@ def test_what_stands_on_the_board_is_what_learns_before_and_after_a_restart() ->
     later = (FIRST + 1) * PERIOD
     assert board.at(plan(), "t", later).version == FIRST + 1
     assert again.at(plan(), "t", later).horizons == board.at(plan(), "t", later).horizons
+
+
+# ---------------------------------------------------------------------------------------------------------------- other processes
+
+
+def learned(board: ParameterStore, *, shared: bool = True) -> EstimateLogic:
+    """An estimator that has learned of enough episodes, and waits for the next observation to publish it."""
+    step = estimate_logic(plan(), board, shared=shared)(None)
+    assert step.on_batch([ended(number, FIRST * PERIOD + MINUTE) for number in range(ENOUGH_NEW)]) == ([], False)
+    return step
+
+
+def sent(values: list[Estimated]) -> list[Estimated]:
+    """The values as another process gets them."""
+    there: list[Estimated] = pickle.loads(pickle.dumps(values))
+    return there
+
+
+def test_another_process_judges_with_what_was_learned_here() -> None:
+    board, other = ParameterStore(), ParameterStore()
+    step = learned(board)
+    (published,), _ = step.on_batch([ended(0, (FIRST + 1) * PERIOD + MINUTE)])
+    assert published.rows
+    ShareLogic(other).on_batch(sent([published]))
+    here, there = (each.at(plan(), "t", (FIRST + 2) * PERIOD) for each in (board, other))
+    assert there.version == here.version == FIRST + 1
+    assert (there.horizons, there.settled, there.finished, there.point) == (here.horizons, here.settled, here.finished, here.point)
+    assert [there.score.weight(number) for number in range(FEATURES)] == [here.score.weight(number) for number in range(FEATURES)]
+    features = [feature(Kind.ERROR_BURSTS, 2), feature(Kind.SLOW, 1)]
+    assert there.score.predict("connect", 1, features) == here.score.predict("connect", 1, features)
+    assert other.at(plan(), "another tenant", FIRST * PERIOD).version == 0
+
+
+def test_a_score_says_the_same_in_another_process() -> None:
+    features = [feature(Kind.ERROR_BURSTS, 2), feature(Kind.SLOW, 1), feature(Kind.BUCKET, 1)]
+    state = ScoreState(weights={features[0]: (2.5, 0.1)}, trust=[(0.1 * bucket, 0.1) for bucket in range(BUCKETS)])
+    learner = ScoreLearner(state)
+    learner.begin("connect", [0.05 + 0.1 * bucket for bucket in range(BUCKETS)])
+    here = learner.score()
+    there: Score = pickle.loads(pickle.dumps(here))
+    for bucket in range(BUCKETS):
+        assert there.predict("connect", bucket, features) == here.predict("connect", bucket, features)
+        assert there.time_alone("connect", bucket) == here.time_alone("connect", bucket) != there.time_alone("another step", bucket)
+
+
+def test_what_was_learned_is_small_on_the_wire() -> None:
+    (published,), _ = learned(ParameterStore()).on_batch([ended(0, (FIRST + 1) * PERIOD + MINUTE)])
+    assert len(pickle.dumps(published.published)) < 5_000
+
+
+def test_what_arrives_holds_from_the_next_period_on_and_never_gives_way_to_something_older() -> None:
+    store, now = ParameterStore(), FIRST * PERIOD
+    older, newer = (Parameters(plan(), version, {"connect": DAY}, {}, ScoreLearner().score(), FAR) for version in (FIRST - 1, FIRST))
+    store.receive("t", older)
+    assert store.at(plan(), "t", now).version == FIRST - 1
+    store.receive("t", newer)
+    assert store.at(plan(), "t", now + 1).version == FIRST - 1
+    store.receive("t", older)
+    assert store.at(plan(), "t", now + PERIOD).version == FIRST
+
+
+def test_an_estimator_of_this_process_is_not_replaced_by_what_arrives() -> None:
+    board = ParameterStore()
+    learned(board)
+    board.receive("t", Parameters(plan(), FIRST + 9, {"connect": DAY}, {}, ScoreLearner().score(), FAR))
+    assert board.at(plan(), "t", (FIRST + 1) * PERIOD).version == FIRST + 1
+
+
+def test_after_a_restart_other_processes_are_told_at_once_and_once() -> None:
+    step = learned(ParameterStore())
+    step.on_batch([ended(0, (FIRST + 1) * PERIOD + MINUTE)])
+    again = estimate_logic(plan(), ParameterStore(), shared=True)(step.snapshot())
+    assert again.notify_at() is not None
+    (told,), _ = again.on_notify()
+    assert (told.tenant, told.published.version, told.rows) == ("t", FIRST + 1, [])
+    assert again.notify_at() is None
+    assert step.notify_at() is None
+    assert estimate_logic(plan(), ParameterStore())(step.snapshot()).notify_at() is None, "a job of one process tells nobody"
+
+
+def test_before_anything_was_learned_nothing_is_told() -> None:
+    again = estimate_logic(plan(), ParameterStore(), shared=True)(learned(ParameterStore()).snapshot())
+    assert again.on_notify() == ([], False)

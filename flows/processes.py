@@ -1,0 +1,99 @@
+"""The processes of one job: their addresses, and which of them this one is.
+
+The first process keeps what must survive: the recovery store, and the spool that belongs to it. The others keep nothing, so their number
+may change between two starts, and the repair of the store, which needs all of it, is possible (``local/recovery_store.py``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, NamedTuple
+
+_LOG = logging.getLogger(__name__)
+
+_ADDRESS: Final = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
+_NUMBER: Final = re.compile(r"(?:.*[^0-9])?(\d{1,4})")
+_MOST: Final = 64
+
+
+class RunnerError(Exception):
+    """The runner was started for other processes than the settings name. The text is one sentence for the user."""
+
+
+class Processes(NamedTuple):
+    """``addresses`` has one for each process, in the same order everywhere; none for a job of one process. ``number`` counts from 0."""
+
+    number: int = 0
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether this process keeps the recovery store and the spool."""
+        return self.number == 0
+
+    def arguments(self) -> list[str]:
+        """What Bytewax's runner must be told."""
+        return ["--process-id", str(self.number), "--addresses", ";".join(self.addresses)] if self.addresses else []
+
+
+def parse_addresses(text: Any) -> Any:
+    """Return the addresses of a list separated by commas. A value that is not text is returned unchanged. Raises ``ValueError``."""
+    if not isinstance(text, str):
+        return text
+    addresses = tuple(each.strip() for each in text.split(","))
+    for number, address in enumerate(addresses, start=1):
+        found = _ADDRESS.fullmatch(address)
+        if found is None or not 0 < int(found["port"]) < 65_536:
+            raise ValueError(f"addresses are host:port separated by commas, and address {number} is not")
+    if len(set(addresses)) < len(addresses):
+        raise ValueError("an address is there twice, and each process needs its own")
+    if len(addresses) > _MOST:
+        raise ValueError(f"a job has at most {_MOST} processes")
+    return addresses
+
+
+def parse_number(text: Any) -> Any:
+    """Return the number in which a name ends, like that of a pod. A value that is not text is returned unchanged. Raises ``ValueError``."""
+    if not isinstance(text, str):
+        return text
+    found = _NUMBER.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("it must be a number from 0 on, or a name that ends in one, like onramp-job-0")
+    return int(found[1])
+
+
+def check_runner(processes: Processes, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> None:
+    """Check that Bytewax's runner was started as the settings say. ``arguments`` are those of the program. Raises ``RunnerError``.
+
+    A runner that knows of other processes than the settings would leave each of them with a recovery store of its own.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-i", "--process-id", default=environment.get("BYTEWAX_PROCESS_ID"))
+    parser.add_argument("-a", "--addresses", default=environment.get("BYTEWAX_ADDRESSES") or environment.get("BYTEWAX_HOSTFILE_PATH"))
+    given = parser.parse_known_args(arguments)[0]
+    if processes.arguments() == (["--process-id", given.process_id, "--addresses", given.addresses] if given.addresses else []):
+        return
+    wanted = " ".join(f'"{each}"' if ";" in each else each for each in processes.arguments())
+    if not wanted:
+        raise RunnerError(
+            "The runner was started for several processes, and ONRAMP_PROCESS_ADDRESSES is not set: set it and ONRAMP_PROCESS for each of "
+            "them, or leave out --process-id and --addresses."
+        )
+    raise RunnerError(f"ONRAMP_PROCESS_ADDRESSES and ONRAMP_PROCESS need a runner that is started with {wanted}.")
+
+
+def explain_lost_process(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """An ``excepthook``: says in a sentence what the engine's panic means when the connection to another process breaks."""
+    if kind.__name__ == "PanicException" and "thread panic" in str(error):
+        _LOG.critical(
+            "Another process of the job has ended, so this one ends too: start it again, as a supervisor does; it resumes at the last "
+            "snapshot."
+        )
+    else:
+        sys.__excepthook__(kind, error, trace)

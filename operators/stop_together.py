@@ -1,0 +1,90 @@
+"""Ends all processes of a job in order when one of them is asked to stop.
+
+A process alone cannot end in order: its last epoch is complete only when the sources of all others have ended too. So each worker watches
+the request of its process and tells all lanes of it (``operators/timers.py`` says why lanes), which pass it to the processes that own them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import DynamicSource, StatelessSourcePartition
+from bytewax.operators import StatefulBatchLogic
+from typing_extensions import override
+
+from operators.timers import LANES_FOR_EACH
+
+_LOOK: Final = timedelta(seconds=0.2)
+
+
+class Stop(Protocol):
+    """A request to stop."""
+
+    def __call__(self) -> bool:
+        """Whether it was made."""
+        ...
+
+    def set(self) -> None:
+        """Make it. From any thread."""
+        ...
+
+
+class _Watch(StatelessSourcePartition[tuple[str, None]]):
+    """One worker. It ends a while after the request, when the others have heard of it."""
+
+    def __init__(self, stop: Stop, lanes: list[str]) -> None:
+        self._stop, self._lanes = stop, lanes
+        self._told = False
+        self._awake = datetime.now(UTC)
+
+    @override
+    def next_batch(self) -> list[tuple[str, None]]:
+        if self._told:
+            raise StopIteration
+        self._awake = datetime.now(UTC) + _LOOK
+        self._told = self._stop()
+        return [(lane, None) for lane in self._lanes] if self._told else []
+
+    @override
+    def next_awake(self) -> datetime:
+        return self._awake
+
+
+class StopSource(DynamicSource[tuple[str, None]]):
+    """A request to stop this process, as one item for each lane."""
+
+    def __init__(self, stop: Stop, lanes: list[str]) -> None:
+        """Watch ``stop``."""
+        self._stop, self._lanes = stop, lanes
+
+    @override
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> _Watch:
+        return _Watch(self._stop, self._lanes)
+
+
+class StopLogic(StatefulBatchLogic[None, None, None]):
+    """One lane: passes the request on to the process that owns it."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        """Called once per lane, on the worker that owns it."""
+        self._stop = stop
+
+    @override
+    def on_batch(self, values: list[None]) -> tuple[list[None], bool]:
+        self._stop()
+        return [], False
+
+    @override
+    def snapshot(self) -> None:
+        return None
+
+
+def stop_step(step_id: str, flow: Dataflow, stop: Stop, processes: int) -> None:
+    """Let a request in one of ``processes`` reach the ``stop`` of each."""
+    lanes = [str(lane) for lane in range(processes * LANES_FOR_EACH)]
+    asked = op.input(f"{step_id}_asked", flow, StopSource(stop, lanes))
+    op.stateful_batch(step_id, asked, lambda _nothing: StopLogic(stop.set))

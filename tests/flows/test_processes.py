@@ -1,0 +1,175 @@
+"""Several processes of one job: what their settings, the runner and their data directories must agree on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bytewax.testing import TestingSink, TestingSource
+
+from flows.catalogs import load_catalog
+from flows.engines import open_engines
+from flows.onboarding import FlowParts, build
+from flows.processes import Processes, RunnerError, check_runner, explain_lost_process
+from flows.recovery import recovery_config
+from flows.settings import Settings, SettingsError, load_settings
+from flows.stop import StopRequest
+from local.data_dir import DataDir, DataDirError
+from state.catalog.plan import Plan
+from state.ids import Keys
+from tests.cli.command import onramp
+
+NEEDED = {
+    "ONRAMP_KAFKA_BROKERS": "kafka:9092",
+    "ONRAMP_REDIS_URL": "redis://redis:6379/0",
+    "ONRAMP_CLICKHOUSE_URL": "http://clickhouse:8123",
+    "ONRAMP_SECRET": "a secret for the tests of clusters",
+}
+
+
+def settings(monkeypatch: pytest.MonkeyPatch, **more: str) -> Settings:
+    for name, value in {**NEEDED, **more}.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+    return load_settings()
+
+
+@pytest.mark.parametrize(("name", "number"), [("0", 0), ("1", 1), ("onramp-job-2", 2), ("job0-1", 1)])
+def test_a_process_is_named_by_its_number_or_its_pod(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
+    found = settings(monkeypatch, ONRAMP_PROCESS_ADDRESSES="a-0.a:2101, a-1.a:2101,[::1]:2101", ONRAMP_PROCESS=name)
+    assert found.processes() == Processes(number, ("a-0.a:2101", "a-1.a:2101", "[::1]:2101"))
+    assert found.processes().keeps == (number == 0)
+    assert found.processes().arguments() == ["--process-id", str(number), "--addresses", "a-0.a:2101;a-1.a:2101;[::1]:2101"]
+
+
+def test_without_addresses_a_job_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(monkeypatch).processes()
+    assert (found, found.keeps, found.arguments()) == (Processes(0, ()), True, [])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"ONRAMP_PROCESS_ADDRESSES": "a:1,b"}, "address 2 is not"),
+        ({"ONRAMP_PROCESS_ADDRESSES": "a:1;b:2"}, "address 1 is not"),
+        ({"ONRAMP_PROCESS_ADDRESSES": "a:1,b:70000"}, "address 2 is not"),
+        ({"ONRAMP_PROCESS_ADDRESSES": "a:0"}, "address 1 is not"),
+        ({"ONRAMP_PROCESS_ADDRESSES": "a:1,a:1"}, "twice"),
+        ({"ONRAMP_PROCESS_ADDRESSES": ",".join(f"a:{port}" for port in range(1, 66))}, "at most 64"),
+        ({"ONRAMP_PROCESS_ADDRESSES": "a:1,b:2", "ONRAMP_PROCESS": "2"}, "only the processes 0 to 1"),
+        ({"ONRAMP_PROCESS_ADDRESSES": "a:1,b:2", "ONRAMP_PROCESS": "first"}, "a number from 0 on"),
+        ({"ONRAMP_PROCESS": "1"}, "ONRAMP_PROCESS_ADDRESSES, which is not set"),
+        *(({"ONRAMP_PROCESS_ADDRESSES": "a:1,b:2", name: ""}, f"needs {name} too") for name in NEEDED),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        settings(monkeypatch, **given)
+
+
+TWO = Processes(1, ("a:1", "b:2"))
+
+
+@pytest.mark.parametrize(
+    ("processes", "arguments", "environment"),
+    [
+        (Processes(), [], {}),
+        (Processes(), ["flows.main:flow()", "-w", "2", "-r", "state"], {}),
+        (TWO, ["flows.main:flow()", *TWO.arguments()], {}),
+        (TWO, ["-i", "1", "-a", "a:1;b:2"], {}),
+        (TWO, [], {"BYTEWAX_PROCESS_ID": "1", "BYTEWAX_ADDRESSES": "a:1;b:2"}),
+    ],
+)
+def test_a_runner_that_agrees_with_the_settings_may_run(processes: Processes, arguments: list[str], environment: dict[str, str]) -> None:
+    check_runner(processes, arguments, environment)
+
+
+@pytest.mark.parametrize(
+    ("processes", "arguments", "environment", "said"),
+    [
+        (Processes(), ["-i", "0", "-a", "a:1;b:2"], {}, "ONRAMP_PROCESS_ADDRESSES is not set"),
+        (Processes(), [], {"BYTEWAX_POD_NAME": "a-0", "BYTEWAX_HOSTFILE_PATH": "/etc/hosts"}, "ONRAMP_PROCESS_ADDRESSES is not set"),
+        (TWO, [], {}, '--process-id 1 --addresses "a:1;b:2"'),
+        (TWO, ["-i", "0", "-a", "a:1;b:2"], {}, "--process-id 1"),
+        (TWO, ["-i", "1", "-a", "a:1;c:2"], {}, "--process-id 1"),
+    ],
+)
+def test_a_runner_that_knows_of_other_processes_is_refused(
+    processes: Processes, arguments: list[str], environment: dict[str, str], said: str
+) -> None:
+    with pytest.raises(RunnerError, match=said):
+        check_runner(processes, arguments, environment)
+
+
+class PanicException(BaseException):
+    """As the engine raises it from native code."""
+
+
+@pytest.mark.parametrize(("said", "is_explained"), [("Send thread panic: Any { .. }", True), ("index out of bounds", False)])
+def test_the_end_of_another_process_is_one_sentence(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], said: str, *, is_explained: bool
+) -> None:
+    explain_lost_process(PanicException, PanicException(said), None)
+    assert ("Another process of the job has ended" in caplog.text) == is_explained
+    assert (said in capsys.readouterr().err) != is_explained
+
+
+def test_only_the_first_process_has_a_recovery_store(tmp_path: Path) -> None:
+    first, other = (DataDir.create(tmp_path / name) for name in ("first", "other"))
+    for _ in range(2):  # the second time as at a restart
+        recovery_config(first, 3)
+        recovery_config(other, 3, keeps=False)
+    assert len(list(first.state.iterdir())) == 3
+    assert list(other.state.iterdir()) == []
+
+
+def test_a_data_directory_of_another_process_is_refused(tmp_path: Path) -> None:
+    """With it the job would begin anew, or a process would have a second store."""
+    first, other = (DataDir.create(tmp_path / name) for name in ("first", "other"))
+    recovery_config(first, 3)
+    recovery_config(other, 3, keeps=False)
+    with pytest.raises(DataDirError, match="belongs to another process"):
+        recovery_config(other, 3)
+    with pytest.raises(DataDirError, match="ONRAMP_PROCESS=0"):
+        recovery_config(first, 3, keeps=False)
+
+
+def test_only_the_first_process_writes_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for process, partitions in (("0", ["0", "1"]), ("1", [])):
+        found = settings(
+            monkeypatch,
+            ONRAMP_PROCESS_ADDRESSES="a:1,b:2",
+            ONRAMP_PROCESS=process,
+            ONRAMP_SINK_PARTITIONS="2",
+            ONRAMP_DATA_DIR=str(tmp_path / process),
+        )
+        with open_engines(found, "a test") as engines:
+            assert engines.delivery.sink.list_parts() == partitions
+            if not partitions:
+                engines.clickhouse.start(lambda: pytest.fail("it has nothing to prepare"))
+                engines.clickhouse.stop()
+                assert engines.clickhouse.error is None
+
+
+@pytest.mark.parametrize(("processes", "more"), [(1, set()), (2, {"onboarding.share", "onboarding.stop"})])
+def test_a_job_of_several_processes_shares_what_is_learned_and_ends_together(processes: int, more: set[str]) -> None:
+    sink: Any = TestingSink([])
+    parts = FlowParts(
+        source=TestingSource([]),
+        recommendations=sink,
+        facts=sink,
+        dead_letters=sink,
+        plan=Plan(load_catalog("saas")),
+        keys=Keys(b"a secret for the tests"),
+        processes=processes,
+        stop=StopRequest(),
+    )
+    steps = {each.step_id for each in build(parts).substeps}
+    assert steps & {"onboarding.share", "onboarding.stop"} == more
+
+
+@pytest.mark.slow
+def test_onramp_run_is_one_process(tmp_path: Path) -> None:
+    done = onramp("run", cwd=tmp_path, **NEEDED, ONRAMP_CATALOG="saas", ONRAMP_PROCESS_ADDRESSES="a:1,b:2")
+    assert done.code == 1
+    assert "docs/scaling.md" in done.err
