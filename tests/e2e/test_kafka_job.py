@@ -8,14 +8,12 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
 
 from local.clickhouse import EmbeddedClickHouse
 from sinks.clickhouse.client import ClickHouse
@@ -25,6 +23,7 @@ from tests.support.job_runs import ROOT, finish
 from tests.support.job_state import State, read_state, rows
 from tests.support.kafka_feed import PATIENCE, Feed
 from tests.support.populations import simulated
+from tests.support.quiet import Quiet
 from tests.support.tansu import Tansu, tansu_fixture
 from tests.support.valkey import Valkey, run_valkey
 from tests.support.waiting import running, wait_until
@@ -70,22 +69,6 @@ def started(command: list[str], settings: dict[str, str]) -> Iterator[subprocess
         subprocess.Popen(command, cwd=ROOT, env={**environment, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     ) as process:
         yield process
-
-
-class Quiet:
-    """Says whether the recommendations have stood unchanged for a few seconds: more than an epoch and a look at the wall clock."""
-
-    def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(url)
-        self._seen: tuple[int, int] = (-1, -1)
-        self._since = time.monotonic()
-
-    def __call__(self) -> bool:
-        values = [self._redis.get(key) for key in sorted(self._redis.scan_iter("onramp:*"))]
-        seen = (len(values), hash(tuple(values)))
-        if seen != self._seen:
-            self._seen, self._since = seen, time.monotonic()
-        return time.monotonic() - self._since > 4.0
 
 
 def interrupted_life(command: list[str], settings: dict[str, str], feed: Feed, lines: list[bytes]) -> tuple[str, str]:

@@ -61,6 +61,11 @@ def _table(store: ClickHouse, kind: type[Fact]) -> list[str]:
     sql = f"SELECT {what} FROM {kind.TABLE} FINAL" + (
         " GROUP BY tenant_id, minute, path_id, step_id, metric, label" if kind is StepMetricFact else ""
     )
+    return read_lines(store, sql)
+
+
+def read_lines(store: ClickHouse, sql: str) -> list[str]:
+    """The rows that a query finds, sorted, as JSON."""
     found = store.client().query(sql)
     return sorted(json.dumps(dict(zip(found.column_names, row, strict=True)), default=str) for row in found.result_rows)
 

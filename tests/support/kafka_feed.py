@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
-
-from tests.support.tansu import Tansu
 
 PATIENCE = 180.0  # seconds until a wait is given up; what is waited for takes a few on an idle machine
 
@@ -17,14 +16,23 @@ _SOUND = re.compile(rb'"userId":"(p\d+)".*"timestamp":"([^"]+)"')
 """An event of simulated people; bad lines in a test look otherwise."""
 
 
+class Broker(Protocol):
+    """A broker of any kind."""
+
+    @property
+    def brokers(self) -> str:
+        """The value for ``bootstrap.servers``."""
+        ...
+
+
 class Feed:
     """One topic. ``ends`` has what follows the last message of each partition, ``sent`` how many messages there are."""
 
-    def __init__(self, broker: Tansu, topic: str, partitions: int) -> None:
+    def __init__(self, broker: Broker, topic: str, partitions: int) -> None:
         self.topic = topic
         self.ends = dict.fromkeys(range(partitions), 0)
         self.sent = 0
-        self._brokers = broker.brokers
+        self.brokers = broker.brokers
         self._producer = Producer({"bootstrap.servers": broker.brokers, "linger.ms": 5, "log_level": 0})
         self._failed: list[KafkaError] = []
 
@@ -43,7 +51,7 @@ class Feed:
 
     def committed(self, group: str) -> dict[int, int]:
         """Where the consumer group stands, by partition; 0 where it never committed."""
-        consumer = Consumer({"bootstrap.servers": self._brokers, "group.id": group, "log_level": 0})
+        consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": group, "log_level": 0})
         try:
             places = consumer.committed([TopicPartition(self.topic, partition) for partition in self.ends], timeout=10)
             return {place.partition: max(0, place.offset) for place in places}

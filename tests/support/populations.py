@@ -76,3 +76,9 @@ def population(users: int, days: int, seed: int) -> list[bytes]:
 
 def _extra(event: dict[str, Any], id: str, user: str, kind: str, payload: dict[str, Any]) -> bytes:  # noqa: A002
     return msgspec.json.encode({"eventId": id, "userId": user, "eventType": kind, "timestamp": event["timestamp"], "payload": payload})
+
+
+def with_bad_lines(users: int, days: int, seed: int) -> list[bytes]:
+    """What ``simulated`` gives, and among it a bad line for about sixty good ones."""
+    rng = Random(seed)
+    return [each for line in simulated(users, days, seed) for each in ([line, rng.choice(BAD)] if rng.random() < 1 / 60 else [line])]

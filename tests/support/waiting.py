@@ -43,7 +43,7 @@ def wait_until(
             said = [text[-4000:] for text in process.communicate(timeout=PATIENCE) if text]
             raise AssertionError(f"the process ended with {process.returncode} before {what}; last seen: {seen!r}; it wrote: {said}")
         if time.monotonic() > deadline:
-            raise AssertionError(_too_late(what, within, seen))
+            raise AssertionError(too_late(what, within, seen))
         ended = process is not None and process.poll() is not None  # the condition may have come true meanwhile: ask once more
         time.sleep(every)
     return seen
@@ -54,7 +54,7 @@ async def until(condition: Callable[[], Any], what: str, *, within: float = PATI
     deadline = time.monotonic() + within
     while not (seen := await _value(condition())):
         if time.monotonic() > deadline:
-            raise AssertionError(_too_late(what, within, seen))
+            raise AssertionError(too_late(what, within, seen))
         await asyncio.sleep(_PAUSE)
     return seen
 
@@ -63,7 +63,8 @@ async def _value(found: Any) -> Any:
     return await found if isinstance(found, Awaitable) else found
 
 
-def _too_late(what: str, within: float, seen: object) -> str:
+def too_late(what: str, within: float, seen: object) -> str:
+    """The message of a wait that was given up."""
     return f"waited {within:g} s for {what}; last seen: {seen!r}"
 
 
@@ -103,7 +104,7 @@ async def never() -> None:
 def join(thread: Thread, what: str, *, within: float = PATIENCE) -> None:
     """Wait for the end of ``thread``."""
     thread.join(within)
-    assert not thread.is_alive(), _too_late(what, within, thread)
+    assert not thread.is_alive(), too_late(what, within, thread)
 
 
 def read_line(stream: IO[AnyStr] | None, what: str, *, within: float = PATIENCE) -> AnyStr:
