@@ -1,0 +1,221 @@
+"""The Kubernetes manifests, as far as they can be judged without a cluster: the API's own schema, and what the files promise each other.
+
+``tests/inputs/kubernetes_1.33_schema.json.gz`` has the kinds used here, from the OpenAPI description of Kubernetes 1.33 (Apache-2.0). It is
+strict: a field that the API does not know is an error.
+"""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from flows.settings import Settings, known_variables, load_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+DIRECTORY = ROOT / "deploy" / "kubernetes"
+SCHEMA = json.loads(gzip.decompress((ROOT / "tests" / "inputs" / "kubernetes_1.33_schema.json.gz").read_bytes()))
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+NAME, PART = "app.kubernetes.io/name", "app.kubernetes.io/part-of"
+MADE_BY_HAND = {"onramp-secrets", "onramp-gateway-keys", "onramp-catalog"}
+"""Secrets and the catalog, which docs/kubernetes.md says how to make."""
+TEST_SECRETS = {"redis-url": "redis://redis:6379/0", "clickhouse-url": "http://clickhouse:8123", "secret": "a secret for the tests"}
+
+Object = dict[str, Any]
+
+
+def read(path: Path) -> list[Object]:
+    return list(YAML(typ="safe", pure=True).load_all(path))
+
+
+OBJECTS: list[Object] = [each for path in sorted(DIRECTORY.glob("*.yaml")) for each in read(path)]
+
+
+def complaints(manifest: Object) -> list[str]:
+    """What the API would say against an object."""
+    group, _, version = manifest["apiVersion"].rpartition("/")
+    group = {"": "core", "networking.k8s.io": "networking"}.get(group, group)
+    schema = {**SCHEMA, "$ref": f"#/$defs/io.k8s.api.{group}.{version}.{manifest['kind']}"}
+    return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(manifest)]
+
+
+def one(kind: str, name: str) -> Object:
+    (found,) = (each for each in OBJECTS if each["kind"] == kind and each["metadata"]["name"] == name)
+    return found
+
+
+JOB, GATEWAY = one("StatefulSet", "onramp-job"), one("Deployment", "onramp-gateway")
+WORKLOADS = [pytest.param(each, id=each["metadata"]["name"]) for each in (JOB, GATEWAY)]
+
+
+def pod(workload: Object) -> Object:
+    found: Object = workload["spec"]["template"]["spec"]
+    return found
+
+
+def containers(workload: Object) -> list[Object]:
+    return [*pod(workload)["initContainers"], *pod(workload)["containers"]]
+
+
+def test_the_directory_holds_the_job_the_gateway_and_their_settings() -> None:
+    kinds = sorted((each["kind"], each["metadata"]["name"]) for each in OBJECTS)
+    around = ("NetworkPolicy", "PodDisruptionBudget", "Service", "ServiceAccount")
+    assert kinds == sorted(
+        [("ConfigMap", "onramp-settings"), ("Deployment", "onramp-gateway"), ("StatefulSet", "onramp-job")]
+        + [(kind, name) for kind in around for name in ("onramp-gateway", "onramp-job")]
+    )
+
+
+@pytest.mark.parametrize("manifest", [pytest.param(each, id=f"{each['kind']}-{each['metadata']['name']}") for each in OBJECTS])
+def test_the_api_takes_it(manifest: Object) -> None:
+    assert complaints(manifest) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("spec.podManagementPolicie", "Parallel"),
+        ("spec.replicas", "two"),
+        ("spec.template.spec.containers.0.livenessprobe", {}),
+        ("spec.template.spec.containers.0.ports.0.containerPort", None),
+        ("spec.template.spec.securityContext.runAsNonRoot", "yes"),
+    ],
+)
+def test_the_schema_refuses_what_the_api_would_refuse(path: str, value: object) -> None:
+    """A check that cannot fail protects nothing."""
+    broken = copy.deepcopy(JOB)
+    *way, last = path.split(".")
+    place: Any = broken
+    for step in way:
+        place = place[int(step) if step.isdigit() else step]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    assert complaints(broken)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_labels_services_budgets_and_policies_mean_the_same_pods(workload: Object) -> None:
+    name = workload["metadata"]["name"]
+    labels = {NAME: name, PART: "onramp"}
+    assert workload["spec"]["template"]["metadata"]["labels"] == labels
+    assert workload["spec"]["selector"]["matchLabels"] == {NAME: name}
+    assert one("Service", name)["spec"]["selector"] == {NAME: name}
+    assert one("PodDisruptionBudget", name)["spec"]["selector"]["matchLabels"] == {NAME: name}
+    assert one("NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"] == {NAME: name}
+    assert pod(workload)["serviceAccountName"] == name
+    assert pod(workload)["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"] == {NAME: name}
+    for each in OBJECTS:
+        assert each["metadata"]["labels"][PART] == "onramp"
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_nothing_runs_as_root_or_writes_to_the_image(workload: Object) -> None:
+    spec = pod(workload)
+    assert spec["securityContext"].items() >= {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001}.items()
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert spec["automountServiceAccountToken"] is False
+    for container in containers(workload):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["image"] == f"onramp:{VERSION}"
+        assert {"cpu", "memory"} <= set(container["resources"]["requests"])
+        assert "memory" in container["resources"]["limits"]
+    writable = {each["mountPath"] for each in spec["containers"][0]["volumeMounts"] if not each.get("readOnly")}
+    assert writable == {"/var/lib/onramp", "/tmp"}
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_every_volume_is_there_and_every_mount_has_one(workload: Object) -> None:
+    spec = pod(workload)
+    there = {each["name"] for each in (*spec["volumes"], *(one["metadata"] for one in workload["spec"].get("volumeClaimTemplates", ())))}
+    assert there == {mount["name"] for container in containers(workload) for mount in container.get("volumeMounts", ())}
+    named = {each["secret"]["secretName"] for each in spec["volumes"] if "secret" in each}
+    named |= {each["configMap"]["name"] for each in spec["volumes"] if "configMap" in each}
+    page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    assert named <= MADE_BY_HAND
+    assert all(f" {name} " in page for name in named)
+    assert all(each["secret"]["defaultMode"] == 0o440 for each in spec["volumes"] if "secret" in each)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_probes_ask_what_the_program_answers(workload: Object) -> None:
+    (container,) = pod(workload)["containers"]
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+    health, ready = ("/health", "/ready") if workload is JOB else ("/healthz", "/readyz")
+    asked = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
+    assert {name: each["path"] for name, each in asked.items()} == {"startup": health, "liveness": health, "readiness": ready}
+    assert all(each["port"] in ports for each in asked.values())
+    program = ROOT / ("flows/metrics/server.py" if workload is JOB else "gateway/app.py")
+    assert all(f'"{path}"' in program.read_text(encoding="utf-8") for path in (health, ready))
+    taken = {port for rule in one("NetworkPolicy", workload["metadata"]["name"])["spec"]["ingress"] for port in ports_of(rule)}
+    assert taken == set(ports.values())
+
+
+def ports_of(rule: Object) -> Iterator[int]:
+    yield from (each["port"] for each in rule["ports"])
+
+
+def settings_of(workload: Object, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """The settings as the program reads them in the pod ``name``, with secrets of the tests."""
+    (container,) = pod(workload)["containers"]
+    environment = dict(one("ConfigMap", "onramp-settings")["data"])
+    for each in container["env"]:
+        environment[each["name"]] = each.get("value", name)
+    for variable, value in environment.items():
+        if variable.endswith("_FILE"):
+            file = tmp_path / Path(value).name
+            file.write_text(TEST_SECRETS[file.name])
+            environment[variable] = str(file)
+        assert variable in known_variables() or not variable.startswith("ONRAMP_")
+        monkeypatch.setenv(variable, environment[variable])
+    return load_settings()
+
+
+@pytest.mark.parametrize("number", range(JOB["spec"]["replicas"]))
+def test_the_pods_of_the_job_are_its_processes(number: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = settings_of(JOB, f"onramp-job-{number}", monkeypatch, tmp_path).processes()
+    service = one("Service", "onramp-job")["spec"]
+    (port,) = (each["port"] for each in service["ports"] if each["name"] == "cluster")
+    assert JOB["spec"]["serviceName"] == "onramp-job"
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"] is True
+    assert found.number == number
+    assert found.addresses == tuple(f"onramp-job-{each}.onramp-job:{port}" for each in range(JOB["spec"]["replicas"]))
+
+
+def test_the_computation_can_begin_and_never_mixes_versions() -> None:
+    """A pod that waited for the one before to be ready would wait for ever; one that is updated alone would meet the others' old code."""
+    assert JOB["spec"]["podManagementPolicy"] == "Parallel"
+    assert JOB["spec"]["updateStrategy"] == {"type": "OnDelete"}
+    assert JOB["spec"]["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+
+
+def test_only_the_job_reaches_the_port_that_takes_python_objects() -> None:
+    rules = [rule for rule in one("NetworkPolicy", "onramp-job")["spec"]["ingress"] if 2101 in ports_of(rule)]
+    assert rules == [{"from": [{"podSelector": {"matchLabels": {NAME: "onramp-job"}}}], "ports": [{"protocol": "TCP", "port": 2101}]}]
+
+
+def test_the_gateway_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = settings_of(GATEWAY, "onramp-gateway-1", monkeypatch, tmp_path)
+    assert (found.gateway_host, found.gateway_port, found.process_addresses) == ("0.0.0.0", 8080, ())
+
+
+def test_a_pod_has_the_time_to_end_in_order() -> None:
+    compose = YAML(typ="safe", pure=True).load(ROOT / "docker-compose.yml")["services"]
+    for service, workload in (("job", JOB), ("gateway", GATEWAY)):
+        needed = int(re.fullmatch(r"(\d+)s", compose[service]["stop_grace_period"])[1])  # type: ignore[index]
+        assert pod(workload)["terminationGracePeriodSeconds"] >= needed
