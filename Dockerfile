@@ -29,6 +29,9 @@ RUN pip install --no-compile --no-deps *.whl \
     && chown onramp /var/lib/onramp
 COPY docker/run-job.sh /usr/local/bin/run-job
 
+# The root may be read-only: all that is written goes to the volume and to /tmp, also what Matplotlib, which reports use, keeps for itself.
+ENV MPLCONFIGDIR=/tmp/matplotlib
+
 # Recovery snapshots and the ClickHouse spool. This volume must outlive the container.
 USER 10001
 WORKDIR /var/lib/onramp

@@ -38,8 +38,8 @@ OBSERVING = frozenset({"prometheus", "grafana"})
 
 #: The keys of the compose schema that this file uses. Compose refuses unknown keys; a misspelt `healthcheck` must not wait for that.
 SERVICE_KEYS = frozenset(
-    "build command depends_on entrypoint environment healthcheck hostname image init mem_limit ports profiles restart stop_grace_period"
-    " stop_signal ulimits volumes".split()
+    "build cap_drop command depends_on entrypoint environment healthcheck hostname image init mem_limit ports profiles read_only restart"
+    " security_opt stop_grace_period stop_signal tmpfs ulimits volumes".split()
 )
 HEALTH_KEYS = frozenset({"test", "interval", "timeout", "retries", "start_period"})
 CONDITIONS = frozenset({"service_healthy", "service_completed_successfully"})
@@ -73,6 +73,18 @@ def test_images_are_pinned_to_an_exact_release(services: dict[str, dict[str, Any
     base = {stage.base for stage in stages} - {stage.name for stage in stages}
     assert all(re.fullmatch(r"python:3\.(11|12)\.\d+-[\w-]+", image) for image in base), base
     assert base
+
+
+@pytest.mark.parametrize("name", ["job", "gateway"])
+def test_our_image_runs_without_root_and_writes_to_its_volume_and_tmp_only(services: dict[str, dict[str, Any]], name: str) -> None:
+    """The other images are not ours: some of their entrypoints need root, to give it up."""
+    service, (*_, last) = services[name], parse((ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    assert (service["read_only"], service["tmpfs"], service["cap_drop"]) == (True, ["/tmp"], ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    (user,) = (each.text for each in last.instructions if each.keyword == "USER")
+    assert int(user) >= 1000, "a number, so that Kubernetes can see that it is not root's"
+    (volume,) = (each.text for each in last.instructions if each.keyword == "VOLUME")
+    assert [each.rpartition(":")[2] for each in service["volumes"] if not each.endswith(":ro")] == [volume]
 
 
 def test_every_lasting_service_is_watched_restarted_and_capped(services: dict[str, dict[str, Any]]) -> None:
