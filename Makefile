@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up local-model test test-all fuzz fuzz-http browser real-kafka test-load repeat bench bench-peers compare same-results measure stuck-bench check event-fields metrics tables alerts format image-check ci lock clean
+.PHONY: help setup demo up local-model test test-all fuzz fuzz-http browser real-kafka cluster-demo test-load repeat bench bench-peers compare same-results measure stuck-bench check event-fields metrics tables alerts format image-check ci release lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ browser: ## Build the browser snippet from gateway/browser/src: needs Node, fetc
 real-kafka: ## Run the tests against a real Apache Kafka: needs Java 17, fetches Kafka's jars with Maven; ARGS="-k words" selects tests
 	@scripts/setup.sh dev
 	@scripts/real_kafka.sh $(ARGS)
+
+cluster-demo: ## Run the job as two processes over a broker, kill one, and compare with a run without the kill; ARGS="--kill 0" for options
+	@scripts/setup.sh dev
+	@$(BIN)/python -m tests.support.cluster_demo $(ARGS)
 
 test-load: ## Run the tests beside two busy loops
 	@scripts/setup.sh dev
@@ -136,6 +140,11 @@ ci: check ## Run what CI runs: the checks, a small demo, the tests (the image: m
 		&& $(BIN)/onramp demo --users 200 --days 7 --json --data-dir "$$dir/data" >"$$dir/result.json" \
 		&& $(BIN)/python -m json.tool --compact "$$dir/result.json"
 	@HYPOTHESIS_PROFILE=short $(PYTEST) $(ARGS)
+
+release: ## Make the files of a release from a tag in dist/: wheel, sdist, image recipe, SBOM, checksums; TAG=v0.1.0
+	@[ -n "$(TAG)" ] || { echo 'make release needs a tag: make release TAG=v0.1.0' >&2; exit 2; }
+	@scripts/setup.sh dev
+	@scripts/release.sh $(TAG)
 
 lock: ## Update constraints.txt from pyproject.toml (needs uv); UPGRADE=--upgrade takes newer versions
 	@command -v uv >/dev/null || { echo 'make lock needs uv.' >&2; exit 1; }
