@@ -110,6 +110,17 @@ class ClickHouseStartup:
                 except StoreUnreachable as error:
                     _LOG.warning("%s Rows wait in the spool; trying again every %g seconds.", error, _RETRY_SECONDS)
                     self._stopping.wait(_RETRY_SECONDS)
+                except StoreError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - what a driver raises for a broken answer; without this thread nothing is delivered
+                    _LOG.warning(
+                        "ClickHouse at %s gave an answer that cannot be read (%s: %s). Rows wait in the spool; trying again every %g seconds.",
+                        self._store.where,
+                        type(error).__name__,
+                        error,
+                        _RETRY_SECONDS,
+                    )
+                    self._stopping.wait(_RETRY_SECONDS)
                 else:
                     self._delivery.start()
                     return

@@ -50,6 +50,7 @@ def make_parts(
     """Return what the graph is built from. Connects to nothing."""
     if model is not None and tracer is not None:
         model.service.on_answer = partial(_trace, tracer)
+    engines.delivery.spool.stopping = stop
     policy = WritePolicy(ttl_hours=settings.redis_ttl_hours, give_up_seconds=settings.redis_give_up_seconds, stopping=stop)
     return FlowParts(
         source=source,

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -162,10 +163,14 @@ class Supervisor:
 
 
 def _bound_log(log: Path) -> None:
-    """Keep the log short while its process writes it, always at the end. What is written between the two steps is lost."""
-    if log.stat().st_size > _LOG_BYTES:
-        shutil.copyfile(log, log.with_suffix(".1"))
-        os.truncate(log, 0)
+    """Keep the log short while its process writes it, always at the end. What is written between the two steps is lost.
+
+    Without space for the copy, or without the file, the next look tries again: a full disk must not end the supervisor.
+    """
+    with suppress(OSError):
+        if log.stat().st_size > _LOG_BYTES:
+            shutil.copyfile(log, log.with_suffix(".1"))
+            os.truncate(log, 0)
 
 
 def _last_line(log: Path) -> str:

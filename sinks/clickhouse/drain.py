@@ -89,19 +89,20 @@ class Drain:
         return moved
 
     def _run(self) -> None:
+        warm = False
         try:
-            self._retry(self._inserter.warm)
             while not self._stopping.is_set():
                 seen = self._spool.promotions
                 try:
+                    warm = warm or self._retry(self._inserter.warm)
                     if self.drain_once():
                         self._wait_for_a_pass()
                         continue
+                    self._wait_for_promotion(seen)
+                    self._spool.refresh()
                 except Exception as error:  # noqa: BLE001 -- without this thread no rows are delivered: log the error and continue
                     self._record_failure(error)
-                    self._pause(FIRST_BACKOFF)
-                self._wait_for_promotion(seen)
-                self._spool.refresh()
+                    self._pause(POLL_SECONDS)
         finally:
             self._inserter.close()
 

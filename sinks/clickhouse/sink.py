@@ -13,10 +13,12 @@ A two-phase commit guarantees that:
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import polars as pl
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -34,6 +36,10 @@ CHUNK_ROWS = 20_000
 """Rows that are kept as Python objects before they are written to disk as columns."""
 
 
+_TIME_DIGITS: Final = 12
+_IS_GENERATION: Final = re.compile(r"[0-9a-f]{18}")
+
+
 class FactPartition(StatefulSinkPartition[Batch, str]):
     """Writes the segments of one partition. Used by one worker thread; ``flush`` is called after the dataflow has ended."""
 
@@ -42,8 +48,7 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
         self._partition = partition
         self._chunk_rows = chunk_rows
         self._last = _parse_state(partition, resume_state)
-        # Starts with the time of construction, so that generations are delivered in order, and is unique.
-        self._generation = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(3)}"
+        self._generation = _next_generation(time.time_ns() // 1_000_000, self._known_generations())
         self._number = self._last.number if self._last is not None else 0
         self._pending: list[SegmentName] = []
         self._rows: list[Fact | Erase] = []
@@ -112,6 +117,10 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
     def _name(self, number: int) -> SegmentName:
         return SegmentName(self._partition, self._generation, number)
 
+    def _known_generations(self) -> list[str]:
+        known = [segment.name.generation for stage in ("pending", "ready") for segment in self._spool.segments(stage, self._partition)]
+        return known if self._last is None else [*known, self._last.generation]
+
     def _recover(self) -> None:
         durable, again = [], []
         for segment in self._spool.segments("pending", self._partition):
@@ -160,6 +169,16 @@ class FactSink(FixedPartitionedSink[Batch, str]):
         """Promote all rows of this process for delivery. Call it only after the dataflow has returned normally."""
         for built in self._built:
             built.flush()
+
+
+def _next_generation(now: int, known: Iterable[str]) -> str:
+    """Return a new generation, unique and behind all ``known``, so that generations are delivered in order.
+
+    It begins with the time ``now`` (ms), or with the next millisecond after a known one if the clock has jumped back: a deletion that is
+    delivered before older rows of the person would leave those.
+    """
+    newest = max((int(generation[:_TIME_DIGITS], 16) for generation in known if _IS_GENERATION.fullmatch(generation)), default=-1)
+    return f"{max(now, newest + 1):0{_TIME_DIGITS}x}{secrets.token_hex(3)}"
 
 
 def _parse_state(partition: str, state: str | None) -> SegmentName | None:

@@ -18,6 +18,7 @@ import fcntl
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -25,11 +26,14 @@ from typing import NamedTuple
 from sinks.clickhouse.errors import SpoolClosed
 from sinks.clickhouse.segment import SegmentName, parse_name
 from sinks.sync_directory import sync_directory
+from state.never import never
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_BYTES = 2 * 1024**3
 WARN_SECONDS = 30.0
+_LOOK_SECONDS = 0.5
+"""Between two looks at a stop request while the spool is full."""
 
 
 class StoredSegment(NamedTuple):
@@ -59,6 +63,8 @@ class Spool:
         self.bytes = 0
         self.blocked_writers = 0
         self.promotions = 0
+        self.stopping: Callable[[], bool] = never
+        """Whether the job must stop: then a writer does not wait for space any more. Polled from the writer's thread."""
         self._ready_bytes = 0
         self._warn_seconds = warn_seconds
         self._closed = False
@@ -172,7 +178,7 @@ class Spool:
                 os.close(handle)
 
     def wait_for_room(self) -> None:
-        """Block while the spool is full and a delivery can make space. Raises ``SpoolClosed`` after ``close()``.
+        """Block while the spool is full and a delivery can make space. Raises ``SpoolClosed`` after ``close()``, or if the job must stop.
 
         It does not block if nothing is ready: then the current epoch alone exceeds the limit, and no delivery would make space.
         """
@@ -182,10 +188,13 @@ class Spool:
             self.blocked_writers += 1
             self._changed.notify_all()
             try:
+                warn_at = time.monotonic() + self._warn_seconds
                 while self.bytes >= self.max_bytes and self._ready_bytes:
-                    if self._closed:
+                    if self._closed or self.stopping():
                         raise SpoolClosed("The job stopped while its spool was full; nothing is lost, the last epoch runs again.")
-                    if not self._changed.wait(self._warn_seconds):
+                    self._changed.wait(min(self._warn_seconds, _LOOK_SECONDS))
+                    if time.monotonic() >= warn_at:
+                        warn_at = time.monotonic() + self._warn_seconds
                         logger.warning(
                             "the spool %s is full (%d MiB), and the job stopped reading its input: restore ClickHouse or raise "
                             "ONRAMP_SPOOL_MAX_MB",

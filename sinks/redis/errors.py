@@ -44,6 +44,9 @@ class Meaning(NamedTuple):
 
 
 _CHECK_USER: Final = Meaning(Verdict.SETTING, "check the user and password in ONRAMP_REDIS_URL")
+_GARBLED: Final = Meaning(
+    Verdict.WAIT, "the job tries again; if it stays so, something that is not Redis listens there: correct ONRAMP_REDIS_URL"
+)
 _CLUSTER: Final = Meaning(Verdict.SETTING, "it is a node of a Redis Cluster: write ONRAMP_REDIS_URL as redis+cluster://host:6379")
 _BUG: Final = Meaning(Verdict.BUG, "correct what it names; if nothing is wrong there, report it as a bug in onramp")
 
@@ -123,6 +126,8 @@ def meaning_of(error: BaseException, *, in_cluster: bool) -> Meaning:
         return Meaning(Verdict.SETTING, advice)
     if isinstance(error, redis_exceptions.AuthenticationError | redis_exceptions.AuthorizationError):
         return _CHECK_USER  # redis-py derives them from ConnectionError
+    if isinstance(error, redis_exceptions.InvalidResponse):
+        return _GARBLED
     if isinstance(error, redis_exceptions.ConnectionError | redis_exceptions.TimeoutError | OSError) and not code_of(error):
         return Meaning(Verdict.WAIT)
     code = code_of(error)

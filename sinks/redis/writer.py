@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import InvalidResponse, RedisError
 
 from sinks.masked_url import mask_url
 from sinks.redis.client import RedisServers
@@ -174,6 +174,8 @@ class RecommendationWriter:
             replies = pipeline.execute(raise_on_error=False)
         except (RedisError, OSError) as error:
             return 0, error
+        except ValueError as error:  # what the driver raises for a number that is none: bytes were changed or lost on the way
+            return 0, InvalidResponse(f"Protocol Error: {error}")
         for position, (operation, reply) in enumerate(zip(operations, replies, strict=True)):
             if isinstance(reply, RedisError | OSError):
                 return position, reply

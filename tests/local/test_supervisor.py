@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -139,6 +140,20 @@ def test_a_long_log_is_kept_once_while_its_process_runs(scene: Scene, monkeypatc
     scene.run(scene.part("part", SLEEPS))
     assert kept.read_text().startswith("a line of yesterday\n")
     assert "yesterday" not in log.read_text()
+
+
+def test_without_space_for_the_copy_of_a_long_log_everything_runs_on(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOG_BYTES", 1)
+    looks: list[object] = []
+
+    def full(*_: object) -> None:
+        looks.append(None)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module.shutil, "copyfile", full)
+    scene.steps = [(lambda: len(looks) > 2, lambda: None), (lambda: scene.ready == 1, lambda: None)]
+    scene.run(scene.part("part", SLEEPS))
+    assert len(scene.pids("part")) == 1
 
 
 def test_the_user_is_told_of_a_process_that_never_becomes_healthy(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

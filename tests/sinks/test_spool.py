@@ -423,6 +423,88 @@ def test_closing_releases_a_writer_that_is_held_back(tmp_path: Path) -> None:
     assert len(raised) == 1
 
 
+def test_a_stop_request_releases_a_writer_that_is_held_back_by_a_dead_store(tmp_path: Path) -> None:
+    spool, stop = Spool(tmp_path, max_bytes=1), threading.Event()
+    spool.stopping = stop.is_set
+    partition = FactPartition(spool, "p", None)
+    partition.write_batch([batch("a")])
+    partition.snapshot()
+    partition.write_batch([batch("b")])  # ready now: a delivery could make space
+    raised: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            partition.write_batch([[], batch("c")])
+        except SpoolClosed as error:
+            raised.append(error)
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    assert spool.wait_until(lambda: spool.blocked_writers == 1, SECONDS)
+    stop.set()
+    join(writer, "the writer that was held back")
+    assert len(raised) == 1
+
+
+# --------------------------------------------------------------------------------------------------- broken answers, broken clocks
+
+
+class Garbled(FakeInserter):
+    """The answers to the first calls cannot be read: the driver raises what its parser raises."""
+
+    def __init__(self, broken: int) -> None:
+        super().__init__()
+        self.broken = broken
+
+    def warm(self) -> None:
+        self.broken -= 1
+        if self.broken >= 0:
+            raise IndexError("tuple index out of range")
+
+
+def test_an_answer_that_cannot_be_read_does_not_end_the_drain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sinks.clickhouse.drain.POLL_SECONDS", 0.01)
+    inserter, spool = Garbled(2), Spool(tmp_path)
+    put(spool, batch("a"))
+    drained = Drain(spool, inserter)
+    drained.start()
+    wait_until(lambda: names(inserter) == ["a"], "the row")
+    drained.close()
+    assert drained.failures == 2
+
+
+def test_a_spool_that_cannot_be_listed_for_a_moment_does_not_end_the_drain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sinks.clickhouse.drain.POLL_SECONDS", 0.01)
+    inserter, spool = FakeInserter(), Spool(tmp_path)
+    spool.rejected.rmdir()
+    drained = Drain(spool, inserter)
+    drained.start()
+    wait_until(lambda: drained.failures > 0, "a look that failed")
+    spool.rejected.mkdir()
+    put(spool, batch("a"))
+    wait_until(lambda: names(inserter) == ["a"], "the row")
+    drained.close()
+
+
+def test_after_a_clock_that_jumped_back_segments_are_still_delivered_in_the_order_of_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, now = Spool(tmp_path), [10**18]
+    monkeypatch.setattr("sinks.clickhouse.sink.time.time_ns", lambda: now[0])
+    state, written = "", list[str]()
+    for number in range(6):
+        now[0] -= 3_600 * 10**9 * (number % 3)
+        partition = FactPartition(spool, "p", state)
+        partition.write_batch([batch(f"row {number}")])
+        state = partition.snapshot()
+        written.append(f"row {number}")
+    partition.flush()
+    FactPartition(spool, "p", state)
+    inserter = FakeInserter()
+    drain(spool, inserter)
+    assert names(inserter) == written
+
+
 # --------------------------------------------------------------------------------------------------- several drains, one spool
 
 
