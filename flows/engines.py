@@ -114,7 +114,7 @@ class ClickHouseStartup:
                     raise
                 except Exception as error:  # noqa: BLE001 - what a driver raises for a broken answer; without this thread nothing is delivered
                     _LOG.warning(
-                        "ClickHouse at %s gave an answer that cannot be read (%s: %s). Rows wait in the spool; trying again every %g seconds.",
+                        "ClickHouse at %s gave an answer that cannot be read (%s: %s). Rows wait in the spool; next try in %g seconds.",
                         self._store.where,
                         type(error).__name__,
                         error,

@@ -47,7 +47,7 @@ def key_of(line: bytes) -> bytes:
 def _sent(line: bytes) -> _Sent:
     try:
         return msgspec.json.decode(line, type=_Sent)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError):
         return _Sent()
 
 

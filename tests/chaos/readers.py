@@ -1,7 +1,7 @@
 """Everything that readers see: the records in Redis, every table and every view of ClickHouse, the dead letters, the tally.
 
-Two runs are equal if all of it is. For the learner that means: the rows of ``arm_posteriors`` are the same bytes, version by version, and so
-are the counted outcomes and every drawn probability. A log of one partition has one order, so nothing less is asked.
+Two runs are equal if all of it is. For the learner that means: the rows of ``arm_posteriors`` are the same bytes, version by version, and
+so are the counted outcomes and every drawn probability. A log of one partition has one order, so nothing less is asked.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from tests.chaos.append import set_clock
 from tests.chaos.bend import Bent, read_clock
 from tests.chaos.readers import what_readers_see
 from tests.chaos.schedule import CLOCK_BACK, Fault
-from tests.cli.command import environment
+from tests.cli.command import Result, environment, onramp
 from tests.support.job_state import State
 from tests.support.populations import population
 from tests.support.tcp_proxy import Network, tcp_proxy
@@ -47,15 +47,18 @@ class ChaosError(AssertionError):
 
 @dataclass(frozen=True)
 class Input:
-    """What the job reads. ``pace`` is lines a second."""
+    """What the job reads. ``pace`` is lines a second. ``given`` are the lines themselves, sent by somebody else, at the real time."""
 
     seed: int
     users: int = 60
     days: int = 8
     pace: float = 1_000.0
+    given: tuple[bytes, ...] | None = None
 
     def lines(self) -> list[bytes]:
         """The lines: the same arguments give the same ones."""
+        if self.given is not None:
+            return list(self.given)
         return [line for line in population(self.users, self.days, self.seed) if b"\n" not in line] + [END]
 
 
@@ -124,13 +127,25 @@ class World:
 
     def bent(self, **more: Any) -> Bent:
         """How every process of this world sees the clock."""
-        return Bent(clock=str(self.directory / "clock"), at=str(self.directory / "at"), **more)
+        clock = None if self.source.given is not None else str(self.directory / "clock")
+        return Bent(clock=clock, at=str(self.directory / "at"), **more)
 
     def start(self, bent: Bent, *arguments: str, said: Path) -> subprocess.Popen[bytes]:
         """Start a module with its arguments and the settings of the job."""
         command = [*PYTHON, "tests.chaos.bend", msgspec.json.encode(bent).decode(), *arguments]
         with said.open("ab") as output:
             return start_bound_process(command, cwd=ROOT, output=output, environment=environment(**self.settings))
+
+    def die_in(self, moment: str, call: int, *command: str) -> None:
+        """Run the job, or a command, until it dies in the ``call``-th call of ``moment``. Raises ``ChaosError`` if it ends otherwise."""
+        process = self.start(self.bent(moment=moment, call=call), "cli", *(command or ("run", "--json")), said=self.said)
+        code = process.wait(_LONG)
+        if code != -signal.SIGKILL:
+            raise ChaosError(f"it ended with {code} and never came to “{moment}”:\n{self.said.read_text(errors='replace')[-3000:]}")
+
+    def command(self, *arguments: str) -> Result:
+        """Run an ``onramp`` command with the settings of the job."""
+        return onramp(*arguments, cwd=ROOT, **self.settings)
 
     def start_writer(self) -> None:
         """Start the writer where the log ends."""
@@ -178,7 +193,11 @@ class World:
             self.look_after()
             return condition()
 
-        wait_until(seen, what, within=within, every=0.01)
+        self.patiently(seen, what, within)
+
+    def patiently(self, condition: Callable[[], Any], what: str, within: float = _LONG) -> None:
+        """Wait, and leave the processes alone."""
+        wait_until(condition, what, within=within, every=0.01)
 
     def apply(self, fault: Fault) -> None:
         """Wait for the moment of the fault, let it happen, and end it."""
@@ -271,11 +290,13 @@ class World:
             self.wait(lambda: not list((self.data / "spool").glob("*.ready")), "the delivery of the last rows")
             self.job.send_signal(signal.SIGTERM)
             code = self.job.wait(_LONG)
+            if code == -signal.SIGTERM:  # the rows may be delivered before the graph runs, from when on the signal stops it in order
+                code = 0
         if code != 0:
             raise ChaosError(f"the job ended with {code}: {self.last_words()}")
-        return what_readers_see(self.store, self.redis.url, letters, self._summary())
+        return what_readers_see(self.store, self.redis.url, letters, self.summary())
 
-    def _summary(self) -> Any:
+    def summary(self) -> Any:
         """What the job printed as JSON at its end."""
         return json.loads(next(line for line in reversed(self.said.read_text().splitlines()) if line.startswith("{")))
 

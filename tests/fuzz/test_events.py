@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
@@ -33,6 +34,9 @@ from tests.state.lives import KEYS, START, catalog
 EVENTS: Final = 2_000 * int(os.environ.get("FUZZ", "1"))
 SEEDS: Final = 4
 RARELY: Final = 0.02
+FIRST: Final = datetime(2026, 3, 2, tzinfo=UTC)
+STEP: Final = 40
+"""Seconds between two events."""
 
 TEXTS: Final = [
     *"a Ana null undefined NaN None %FNAME% {{first_name}} N/A 12345 true false off no on 0 1 opt_out none all email in_app".split(),
@@ -98,12 +102,12 @@ class Sender:
             payload["quietHours"] = {rng.choice(["start", "end", "enabled", "from"]): self.value(1) for _ in range(rng.randrange(4))}
         if self.issued and rng.random() < 0.3:
             payload["recommendationId"] = rng.choice(self.issued[-20:])
-        second = self.sent * 40
+        moment = FIRST + timedelta(seconds=self.sent * STEP)
         event: dict[str, Any] = {
             "eventId": f"e{rng.randrange(self.sent + 1)}",
             rng.choice(["userId", "userId", "anonymousId"]): rng.choice(["u1", "u2", "u3", "c1", "c2"]),
             "eventType": kind,
-            "timestamp": f"2026-03-{2 + second // 86_400 % 28:02}T{second // 3600 % 24:02}:{second // 60 % 60:02}:{second % 60:02}Z",
+            "timestamp": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
             "payload": payload,
         }
         if kind == "track":
