@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up local-model test test-all fuzz fuzz-http browser real-kafka cluster-demo test-load repeat bench bench-peers compare same-results measure stuck-bench check event-fields metrics tables alerts format image-check ci release lock clean
+.PHONY: help setup demo up local-model test test-all chaos chaos-fuzz chaos-outage fuzz fuzz-http browser real-kafka cluster-demo test-load repeat bench bench-peers compare same-results measure stuck-bench check event-fields metrics tables alerts format image-check ci release lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,18 @@ fuzz: ## Run the fuzzers with 50 times as many inputs, 100,000 events among them
 fuzz-http: ## Fuzz the gateway by its OpenAPI description: fetches Schemathesis; ARGS="--seconds 600" for longer
 	@scripts/setup.sh dev
 	@scripts/fuzz_http.sh $(ARGS)
+
+chaos: ## Run rounds of faults beside a run without and compare: ROUNDS=100 kills, SEED=1; FAULTS=all for stalls, full disk and bad network too
+	@scripts/setup.sh dev
+	@$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),100) --seed $(or $(SEED),1) --faults $(or $(FAULTS),kills) $(ARGS)
+
+chaos-fuzz: ## Send N=1000000 fuzzed messages through the whole job: each is accepted or a dead letter; SEED=1
+	@scripts/setup.sh dev
+	@$(BIN)/python -m tests.chaos.fuzz --count $(or $(N),1000000) --seed $(or $(SEED),1) $(ARGS)
+
+chaos-outage: ## Take each store away for OUTAGE=60 seconds under RATE=2000 events/s, then both at once
+	@scripts/setup.sh dev
+	@$(BIN)/python -m tests.chaos.outage --seconds $(or $(OUTAGE),60) --rate $(or $(RATE),2000) $(ARGS)
 
 browser: ## Build the browser snippet from gateway/browser/src: needs Node, fetches esbuild and TypeScript with npm
 	@npm ci --prefix scripts/browser --ignore-scripts --no-audit --no-fund

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.speed import core, full, growth, idle, latency, scale, short, sinks, start
+from benchmarks.speed import core, full, growth, idle, latency, scale, short, sinks, start, stop
 from benchmarks.speed.figures import DisagreementError, commit, envelope
 from benchmarks.speed.reference import reference_decode
 from flows.settings import Settings
@@ -83,6 +83,11 @@ def _idle_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="seconds of the measurement (default: 60)")
 
 
+def _stop_options(parser: argparse.ArgumentParser) -> None:
+    _live_options(parser)
+    parser.add_argument("--rate", type=int, default=500, help="events a second (default: 500)")
+
+
 def _scale_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4], help="numbers of processes (default: 1 2 4)")
     parser.add_argument("--inputs", nargs="+", choices=("log", "kafka"), default=["log", "kafka"], help="what is read (default: both)")
@@ -117,6 +122,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     ),
     "latency": Scenario("from the append of an event to its recommendation in Redis", _latency_options, latency.measure, latency.lines),
     "idle": Scenario("the CPU time of a job that has caught up", _idle_options, idle.measure, idle.lines),
+    "stop": Scenario("from SIGTERM to the end of a live job, and to live again", _stop_options, stop.measure, stop.lines),
     "sinks": Scenario("recommendations and rows a second into the stores", _sinks_options, sinks.measure, sinks.lines),
     "scale": Scenario("the graph on several processes", _scale_options, scale.measure, scale.lines),
     "start": Scenario("how long commands take", _start_options, start.measure, start.lines),

@@ -5,6 +5,7 @@ A sign-up writes a record of the usual size to Redis and announces it; nothing e
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from benchmarks.speed.live import TENANT
 from benchmarks.speed.seeding import FLOW, STEP, keys
 from flows.run import tuned_garbage_collector
 from flows.settings import load_settings
+from flows.stop import StopRequest
 from state.records.recommendation import redis_key, updates_channel
 
 _RECORD = b"x" * 700
@@ -40,8 +42,8 @@ _decode = msgspec.json.Decoder(_Event).decode
 class LeanSource(FixedPartitionedSource[bytes, int]):
     """Reads all partitions of a topic from where they were, and waits ten milliseconds where there is nothing."""
 
-    def __init__(self, brokers: str, topic: str) -> None:
-        self._brokers, self._topic = brokers, topic
+    def __init__(self, brokers: str, topic: str, stopping: Callable[[], bool]) -> None:
+        self._brokers, self._topic, self._stopping = brokers, topic, stopping
 
     def list_parts(self) -> list[str]:
         consumer = Consumer({"bootstrap.servers": self._brokers, "group.id": "floor"})
@@ -50,11 +52,12 @@ class LeanSource(FixedPartitionedSource[bytes, int]):
         return [str(partition) for partition in found]
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _LeanPartition:  # noqa: ARG002 - the engine's signature
-        return _LeanPartition(self._brokers, self._topic, int(for_part), resume_state or 0)
+        return _LeanPartition(self._brokers, self._topic, int(for_part), resume_state or 0, self._stopping)
 
 
 class _LeanPartition(StatefulSourcePartition[bytes, int]):
-    def __init__(self, brokers: str, topic: str, partition: int, offset: int) -> None:
+    def __init__(self, brokers: str, topic: str, partition: int, offset: int, stopping: Callable[[], bool]) -> None:
+        self._stopping = stopping
         self._consumer = Consumer(
             {"bootstrap.servers": brokers, "group.id": "floor", "enable.auto.commit": False, "fetch.wait.max.ms": 250, "log_level": 2}
         )
@@ -62,6 +65,8 @@ class _LeanPartition(StatefulSourcePartition[bytes, int]):
         self._offset, self._empty = offset, False
 
     def next_batch(self) -> list[bytes]:
+        if self._stopping():
+            raise StopIteration
         records = self._consumer.consume(1000, 0)
         self._empty = not records
         batch = [record.value() for record in records if record.error() is None]
@@ -93,7 +98,7 @@ class _Logic(StatefulBatchLogic[str, str, bytes]):
 
 
 def main() -> None:
-    """Run until the process is killed."""
+    """Run until SIGTERM, which ends the flow in order, or until the process is killed."""
     settings, key_of = load_settings(), keys().stream_key
     assert settings.kafka_brokers is not None
     assert settings.redis_url is not None
@@ -111,11 +116,13 @@ def main() -> None:
                 pipeline.publish(channel, user)
             pipeline.execute()
 
+    stop = StopRequest()
+    source = LeanSource(settings.kafka_brokers, settings.kafka_topic, stop)
     flow = Dataflow(FLOW)
-    items = op.flat_map_batch("decode", op.input("lean", flow, LeanSource(settings.kafka_brokers, settings.kafka_topic)), decode)
+    items = op.flat_map_batch("decode", op.input("lean", flow, source), decode)
     op.output("redis", op.stateful_batch(STEP, items, _Logic), CallingSink(write))
     store = recovery_store(settings.data_dir / "state", settings.recovery_partitions)
-    with tuned_garbage_collector():
+    with stop.on_signals(), tuned_garbage_collector():
         cli_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=store)  # type: ignore[no-untyped-call]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,11 +19,12 @@ from benchmarks.speed.children import child
 from benchmarks.speed.figures import summaries
 from benchmarks.speed.growth_process import Task
 from benchmarks.speed.live import Answers, Appender, Kind, Place, cpu_seconds, live, seeded_people, wait_until_live
-from benchmarks.speed.stream import People
+from benchmarks.speed.stream import People, Sent
 from local.data_dir import DataDir
 from local.valkey import EmbeddedValkey
 
 _LONGEST_S = 600.0
+_QUIET_S = 3.0
 _FIGURES = ("seconds", "cpu", "resume", "code")
 
 
@@ -40,10 +42,10 @@ def measure(
 ) -> dict[str, Any]:
     """Stop job and floor in turn with SIGTERM under ``rate`` events a second, and start each again. Exits if a message was read twice."""
     runs: dict[str, list[dict[str, float]]] = {}
-    with broker(address) as brokers, tempfile.TemporaryDirectory(prefix="onramp-bench-") as directory:
+    with broker(address) as brokers, tempfile.TemporaryDirectory(prefix="onramp-bench-", ignore_cleanup_errors=True) as directory:
         place = Path(directory)
         tell(f"  {users:,} people are seeded")
-        seeded = Task("seed", str(place / "seeded"), users, epoch, recovery_partitions, seed=seed, partitions=partitions, user_events=20)
+        seeded = Task("seed", str(place / "seeded"), users, recovery_partitions, end=time.time_ns() // 1_000_000, seed=seed)
         child("benchmarks.speed.growth_process", asdict(seeded))
         kinds: tuple[Kind, ...] = ("floor", "job")
         for turn in range(repeat):
@@ -61,8 +63,8 @@ def measure(
 def lines(results: Mapping[str, Any]) -> list[str]:
     """Format the results."""
     table = [
-        f"{name:6} ends {found['seconds']['median']:6.1f} s after SIGTERM ({found['cpu']['median']:.1f} s of CPU) with {found['code']['most']:.0f}, "
-        f"and is live again after {found['resume']['median']:.1f} s"
+        f"{name:6} ends {found['seconds']['median']:6.1f} s after SIGTERM ({found['cpu']['median']:.1f} s of CPU) "
+        f"with exit code {found['code']['most']:.0f}, and is live again after {found['resume']['median']:.1f} s"
         for name, found in ((name, results[name]) for name in ("floor", "job"))
     ]
     return [*table, f"the job takes {results['ofFloor']:.2f} times as long as the floor"]
@@ -71,7 +73,7 @@ def lines(results: Mapping[str, Any]) -> list[str]:
 def _one(
     kind: Kind, place: Path, brokers: str, partitions: int, epoch: float, rate: int, users: int, seed: int, tell: Callable[[str], None]
 ) -> dict[str, float]:
-    work = place / "work"
+    work = Path(tempfile.mkdtemp(dir=place))
     (work / "valkey").mkdir(parents=True)
     valkey = EmbeddedValkey(work / "valkey")
     valkey.start(publish=False)
@@ -79,40 +81,68 @@ def _one(
         at = Place(brokers, new_topic(brokers, partitions), valkey.url, work / "data", epoch)
         DataDir.create(at.data)
         shutil.copytree(place / "seeded", at.store)
-        appender, said = Appender(at), work / "said.txt"
-        people, newcomers = seeded_people(users, seed), _Counting(People(users=10_000_000, seed=seed, prefix="new"))
+        appender, people, said = _Counted(at), seeded_people(users, seed), work / "said.txt"
         with Answers(valkey.url) as answers:
             with live(kind, at) as process:
-                took = wait_until_live(process, appender, answers, newcomers.people, said)
+                took = wait_until_live(process, appender, answers, _newcomers(seed, "first"), said)
                 tell(f"  {kind} is ready after {took:.1f} s")
-                sent = _load(appender, people, rate, 2 * epoch)
-                before, begun = cpu_seconds(process.pid), time.monotonic()
-                process.send_signal(signal.SIGTERM)
-                used = before
-                while process.poll() is None and time.monotonic() - begun < _LONGEST_S:
-                    sent += _load(appender, people, rate, 0.1)
-                    if process.poll() is None:
-                        used = cpu_seconds(process.pid)
-                seconds, code = time.monotonic() - begun, process.returncode
-            appender.close()
-            if code is None:
-                sys.exit(f"the {kind} did not end within {_LONGEST_S:.0f} s of SIGTERM")
-            if kind == "job":
-                _read(said)
-            appender = Appender(at)
+                _load(appender, people, rate, 2 * epoch)
+                seconds, used = _stop(process, lambda: _load(appender, people, rate, 0.1))
+                code = process.returncode
             with live(kind, at) as process:
-                resume = wait_until_live(process, appender, answers, People(users=10_000_000, seed=seed + 1, prefix="later"), said)
-                process.send_signal(signal.SIGTERM)
-                process.wait(_LONGEST_S)
-                appender.close()
-                total = _read(said) if kind == "job" else 0
-            with live(kind, at) as process:  # reads what was appended last
-                appender = Appender(at)
-                wait_until_live(process, appender, answers, People(users=10_000_000, seed=seed + 2, prefix="last"), said)
-                process.send_signal(signal.SIGTERM)
-                process.wait(_LONGEST_S)
-                appender.close()
-        return {"seconds": seconds, "cpu": used - before, "resume": resume, "code": float(code), "sent": float(sent), "read": float(total)}
+                resume = wait_until_live(process, appender, answers, _newcomers(seed, "second"), said)
+                time.sleep(_QUIET_S)  # the other partitions are read to their end
+                _stop(process, lambda: time.sleep(0.1))
+        appender.close()
+        if kind == "job":
+            _check_each_was_read_once(said, appender.sent)
+        return {"seconds": seconds, "cpu": used, "resume": resume, "code": float(code)}
     finally:
         valkey.stop()
-        shutil.rmtree(work)
+        shutil.rmtree(work, ignore_errors=True)  # the embedded ClickHouse lives on for some seconds
+
+
+class _Counted(Appender):
+    """Counts what it appends."""
+
+    sent = 0
+
+    def append(self, sent: Sent) -> None:
+        """Append one message."""
+        super().append(sent)
+        self.sent += 1
+
+
+def _newcomers(seed: int, prefix: str) -> People:
+    return People(users=10_000_000, seed=seed, prefix=prefix)
+
+
+def _load(appender: Appender, people: People, rate: int, seconds: float) -> None:
+    """Append ``rate`` events a second."""
+    begun, sent = time.monotonic(), 0
+    while (elapsed := time.monotonic() - begun) < seconds:
+        while sent < int(elapsed * rate):
+            appender.append(people.send(time.time_ns() // 1_000_000))
+            sent += 1
+        appender.poll()
+        time.sleep(0.005)
+
+
+def _stop(process: subprocess.Popen[bytes], meanwhile: Callable[[], None]) -> tuple[float, float]:
+    """Send SIGTERM; return the seconds until the process has ended, and its CPU time meanwhile. Exits if it does not end."""
+    begun, before = time.monotonic(), cpu_seconds(process.pid)
+    used = before
+    process.send_signal(signal.SIGTERM)
+    while process.poll() is None:
+        used = cpu_seconds(process.pid)
+        meanwhile()
+        if time.monotonic() - begun > _LONGEST_S:
+            sys.exit(f"the process did not end within {_LONGEST_S:.0f} s of SIGTERM")
+    return time.monotonic() - begun, used - before
+
+
+def _check_each_was_read_once(said: Path, sent: int) -> None:
+    """Compare the tally of the job over both runs with what was appended. Exits if they differ."""
+    tally = next(json.loads(line) for line in reversed(said.read_text(errors="replace").splitlines()) if line.startswith("{"))
+    if tally["eventsRead"] != sent:
+        sys.exit(f"{sent} messages were appended, and the job read {tally['eventsRead']} over both runs")

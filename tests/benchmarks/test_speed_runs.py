@@ -23,6 +23,7 @@ TINY = {
     "growth": "--sizes 300 900 --epoch 300 --epochs 2 --recovery-partitions 4 --density-events 1000",
     "latency": "--users 300 --rates 50 --sign-ups 20 --epoch 1 --epochs 3 --recovery-partitions 4",
     "idle": "--users 300 --settle 1 --seconds 3 --epoch 1 --recovery-partitions 4",
+    "stop": "--users 300 --rate 50 --epoch 1 --recovery-partitions 4",
     "scale": "--events 2000 --users 200 --processes 1 2 --partitions 4",
     "sinks": "--events 1000 --rounds 1",
     "start": "--demo-users 0",

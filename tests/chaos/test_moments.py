@@ -25,6 +25,7 @@ from tests.support.waiting import PATIENCE, stop, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timing]  # each starts the engines several times
 
+LONG = 3 * PATIENCE
 SOURCE = Input(seed=77, users=40, days=6, pace=100_000.0)
 
 
@@ -129,9 +130,10 @@ def live(tmp_path: Path) -> Iterator[World]:
 def read_all(here: World) -> None:
     """Run the job until it has read and delivered everything, and stop it."""
     job = here.start_job()
-    wait_until(lambda: durable(here) == here.log_end(), "the end of the log", within=PATIENCE, process=job)
+    wait_until(lambda: durable(here) == here.log_end(), "the end of the log", within=LONG, process=job)
+    wait_until(lambda: not (spooled(here, "ready") or spooled(here, "pending")), "the delivery of the rows", within=LONG, process=job)
     job.send_signal(signal.SIGTERM)
-    assert job.wait(PATIENCE) == 0, here.last_words()
+    assert job.wait(LONG) == 0, here.last_words()
 
 
 def letters(here: World) -> list[Any]:

@@ -1,0 +1,51 @@
+"""Short versions of the long rounds: ``make chaos``, ``make chaos-fuzz`` and ``make chaos-outage`` run more of the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.fuzz import fuzz
+from tests.chaos.outage import measure
+from tests.chaos.schedule import ALL, KILLS, schedule
+from tests.chaos.world import Input, run
+from tests.support.job_state import differences
+
+pytestmark = pytest.mark.timing
+
+
+@pytest.mark.parametrize(
+    ("rounds", "kinds", "users", "days"),
+    [
+        pytest.param(4, KILLS, 25, 4, id="kills"),
+        pytest.param(20, KILLS, 60, 8, id="more kills", marks=pytest.mark.slow),
+        pytest.param(16, ALL, 60, 8, id="all faults", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_under_faults_leaves_what_a_run_without_leaves(
+    tmp_path: Path, rounds: int, kinds: tuple[str, ...], users: int, days: int
+) -> None:
+    source, seed = Input(9, users, days), 9
+    calm = run(tmp_path / "calm", source)
+    found = run(tmp_path / "chaos", source, schedule(seed, rounds, kinds))
+    assert found.starts > 1, "the job was never killed"
+    assert not differences(calm.state, found.state)
+    assert len(calm.state["events"]) > 500
+    assert calm.applied == Counter()
+
+
+@pytest.mark.slow
+def test_fuzzed_messages_are_accepted_or_dead_letters_with_a_reason(tmp_path: Path) -> None:
+    found = fuzz(tmp_path / "world", 5_000, 3, lambda _: None)
+    assert not found.faults()
+    assert len(set(found.letters.values())) >= 12
+    assert found.memory[-1] < 1.5 * found.memory[2], found.memory
+
+
+@pytest.mark.slow
+def test_after_an_outage_of_each_store_and_of_both_nothing_is_missing(tmp_path: Path) -> None:
+    found = measure(tmp_path / "world", 5.0, 200.0, 3, lambda _: None)
+    assert not found.missing
+    assert all(outage.resumed < 30 for outage in found.outages)  # `make chaos-outage` asks for 5 s, on a quiet machine
