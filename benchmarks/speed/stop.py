@@ -89,6 +89,8 @@ def _one(
                 _load(appender, people, rate, 2 * epoch)
                 seconds, used = _stop(process, lambda: _load(appender, people, rate, 0.1))
                 code = process.returncode
+            answers.waiting.clear()
+            answers.found.clear()
             with live(kind, at) as process:
                 resume = wait_until_live(process, appender, answers, _newcomers(seed, "second"), said)
                 time.sleep(_QUIET_S)  # the other partitions are read to their end

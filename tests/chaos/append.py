@@ -1,14 +1,14 @@
 """Appends the lines of a file to an event log, in order, each group with the time of its last event, and goes on where it was killed.
 
-``python -m tests.chaos.append LOG LINES CLOCK PACE``. CLOCK is the file of the clock of ``tests.chaos.bend``: the time of the group that
-comes next. PACE is lines a second. Each line of its output is how many lines were acknowledged.
+``python -m tests.chaos.append LOG LINES CLOCK AT AHEAD``. CLOCK is the file of the clock of ``tests.chaos.bend``: the time of the group
+that comes next. It stays at most AHEAD lines ahead of the job, whose offset is in the file AT, so that a fault of either hits it at work.
+Each line of its output is how many lines were acknowledged.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +17,10 @@ import msgspec
 
 from sources.local_log.log import EventLog, Record
 from tests.chaos.bend import read_clock
-from tests.support.waiting import pause
+from tests.support.waiting import wait_until
 
 GROUP = 10
+_LONG = 3600.0
 
 
 class _Sent(msgspec.Struct):
@@ -51,6 +52,11 @@ def _sent(line: bytes) -> _Sent:
         return _Sent()
 
 
+def read_offset(at: Path) -> int:
+    """How many messages the job has read, by what it says in the file ``at``."""
+    return int(at.read_text() or 0) if at.exists() else 0
+
+
 def set_clock(file: Path, now: int, back: int) -> None:
     """Let the clock say ``now`` (ms), after a jump back by ``back`` (s)."""
     new = file.with_suffix(".new")
@@ -58,13 +64,12 @@ def set_clock(file: Path, now: int, back: int) -> None:
     new.rename(file)
 
 
-def main(directory: Path, source: Path, clock: Path, pace: float) -> None:
+def main(directory: Path, source: Path, clock: Path, at: Path, ahead: int) -> None:
     """Append what is not in the log yet."""
     lines = source.read_bytes().splitlines()
     times = stamps(lines)
     with EventLog(directory, partitions=1, retention=None, now=lambda: stamp) as log:
         done = log._store.bounds(0).end
-        began, first = time.monotonic(), done
         while done < len(lines):
             group = lines[done : done + GROUP]
             stamp = times[done + len(group) - 1]
@@ -73,8 +78,8 @@ def main(directory: Path, source: Path, clock: Path, pace: float) -> None:
             done += len(group)
             sys.stdout.write(f"{done}\n")
             sys.stdout.flush()
-            pause(max(0.0, began + (done - first) / pace - time.monotonic()), "the pace of the writer")
+            wait_until(lambda: done <= read_offset(at) + ahead, "the job to follow", within=_LONG)  # noqa: B023 - called before the next turn
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]), int(sys.argv[5]))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -86,11 +85,7 @@ def fuzz(directory: Path, count: int, seed: int, tell: Callable[[str], None]) ->
                     memory.append(resident_mb(job.pid))
                     tell(f"  {sent:>9,} messages, {memory[-1]:.0f} MB, {sent / (time.monotonic() - began):,.0f}/s")
         _wait(here, lambda: here.job_offset() == count, "the end of the messages")
-        spool = here.data / "spool"
-        _wait(here, lambda: len(list(spool.glob("*.ready"))) + len(list(spool.glob("*.pending"))) <= 1, "the drain")
-        job.send_signal(signal.SIGTERM)
-        code = job.wait(600)
-        assert code == 0 or "still wait" in here.last_words(), here.last_words()
+        here.stop_job()
         summary = here.summary()
         assert summary["eventsRead"] == count, summary
         letters = dict[int, str]()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import sys
 import tempfile
 import threading
@@ -128,11 +127,8 @@ def measure(directory: Path, seconds: float, rate: float, seed: int, tell: Calla
                 outages.append(_outage(here, load, stores, seconds))
                 tell(f"  {outages[-1]}")
         _until_read(here, load)
-        here.wait(lambda: not _spooled(here), "the last rows", _LONG)
-        assert here.job is not None
-        here.job.send_signal(signal.SIGTERM)
-        assert here.job.wait(120) == 0, here.last_words()
         assert here.starts == 1, f"the job ended meanwhile: {here.ended}"
+        here.stop_job()
         return Found(capacity, load.rate, load.sent, outages, _missing(here, load))
 
 

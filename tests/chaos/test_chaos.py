@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timing
 @pytest.mark.parametrize(
     ("rounds", "kinds", "users", "days"),
     [
-        pytest.param(4, KILLS, 25, 4, id="kills"),
+        pytest.param(2, KILLS, 20, 3, id="kills"),
         pytest.param(20, KILLS, 60, 8, id="more kills", marks=pytest.mark.slow),
         pytest.param(16, ALL, 60, 8, id="all faults", marks=pytest.mark.slow),
     ],
@@ -32,7 +32,7 @@ def test_a_run_under_faults_leaves_what_a_run_without_leaves(
     found = run(tmp_path / "chaos", source, schedule(seed, rounds, kinds))
     assert found.starts > 1, "the job was never killed"
     assert not differences(calm.state, found.state)
-    assert len(calm.state["events"]) > 500
+    assert len(calm.state["events"]) > 200
     assert calm.applied == Counter()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +25,7 @@ from tests.support.waiting import PATIENCE, stop, wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.timing]  # each starts the engines several times
 
 LONG = 3 * PATIENCE
-SOURCE = Input(seed=77, users=40, days=6, pace=100_000.0)
+SOURCE = Input(seed=77, users=40, days=6, ahead=1_000_000)
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +131,7 @@ def read_all(here: World) -> None:
     job = here.start_job()
     wait_until(lambda: durable(here) == here.log_end(), "the end of the log", within=LONG, process=job)
     wait_until(lambda: not (spooled(here, "ready") or spooled(here, "pending")), "the delivery of the rows", within=LONG, process=job)
-    job.send_signal(signal.SIGTERM)
-    assert job.wait(LONG) == 0, here.last_words()
+    here.stop_job()
 
 
 def letters(here: World) -> list[Any]:

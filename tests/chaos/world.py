@@ -20,7 +20,7 @@ import msgspec
 from local.child_process import start_bound_process
 from sinks.clickhouse.client import ClickHouse
 from sources.local_log.reader import LogReader
-from tests.chaos.append import set_clock
+from tests.chaos.append import read_offset, set_clock
 from tests.chaos.bend import Bent, read_clock
 from tests.chaos.readers import what_readers_see
 from tests.chaos.schedule import CLOCK_BACK, Fault
@@ -47,12 +47,15 @@ class ChaosError(AssertionError):
 
 @dataclass(frozen=True)
 class Input:
-    """What the job reads. ``pace`` is lines a second. ``given`` are the lines themselves, sent by somebody else, at the real time."""
+    """What the job reads. The writer stays at most ``ahead`` lines ahead of the job.
+
+    ``given`` are the lines themselves, which the test appends at the real time.
+    """
 
     seed: int
     users: int = 60
     days: int = 8
-    pace: float = 1_000.0
+    ahead: int = 400
     given: tuple[bytes, ...] | None = None
 
     def lines(self) -> list[bytes]:
@@ -150,13 +153,13 @@ class World:
     def start_writer(self) -> None:
         """Start the writer where the log ends."""
         command = [*PYTHON, "tests.chaos.append", str(self.directory / "log"), str(self.directory / "lines"), str(self.directory / "clock")]
+        command += [str(self.directory / "at"), str(self.source.ahead)]
         with (self.directory / "writer.txt").open("ab") as output:
-            self.writer = start_bound_process([*command, str(self.source.pace)], cwd=ROOT, output=output, environment=environment())
+            self.writer = start_bound_process(command, cwd=ROOT, output=output, environment=environment())
 
     def job_offset(self) -> int:
         """How many messages the job has read."""
-        at = self.directory / "at"
-        return int(at.read_text() or 0) if at.exists() else 0
+        return read_offset(self.directory / "at")
 
     def log_end(self) -> int:
         """How many messages are in the log."""
@@ -281,10 +284,15 @@ class World:
         self.wait(lambda: self.writer is None and self.log_end() == self.lines, "the end of the input")
         letters = self.data / "dead_letters.jsonl"
         self.wait(lambda: letters.exists() and END in _raw_letters(letters), "the job's end of the input")
+        self.stop_job()
+        return what_readers_see(self.store, self.redis.url, letters, self.summary())
+
+    def stop_job(self) -> None:
+        """Stop the job in order. If rows still wait for ClickHouse, which was down a moment ago, the next run delivers them."""
         assert self.job is not None
         self.job.send_signal(signal.SIGTERM)
         code = self.job.wait(_LONG)
-        if code != 0:  # rows still wait for a store that was down a moment ago: the next run delivers them
+        if code == 1 and "still wait" in self.last_words():
             self.ended[f"{code}: {self.last_words()}"] += 1
             self.start_job()
             self.wait(lambda: not list((self.data / "spool").glob("*.ready")), "the delivery of the last rows")
@@ -292,9 +300,9 @@ class World:
             code = self.job.wait(_LONG)
             if code == -signal.SIGTERM:  # the rows may be delivered before the graph runs, from when on the signal stops it in order
                 code = 0
+        self.job = None
         if code != 0:
             raise ChaosError(f"the job ended with {code}: {self.last_words()}")
-        return what_readers_see(self.store, self.redis.url, letters, self.summary())
 
     def summary(self) -> Any:
         """What the job printed as JSON at its end."""
