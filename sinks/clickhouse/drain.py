@@ -141,11 +141,13 @@ class Drain:
 
     def _insert(self, segments: list[Segment]) -> bool:
         """Insert some segments, then apply their erasures. Returns False if the drain was stopped before all was acknowledged."""
-        tables: dict[str, list[pl.DataFrame]] = {}
+        # Frames of different columns cannot be merged: after an upgrade the spool may hold segments of the version before.
+        tables: dict[tuple[str, tuple[tuple[str, pl.DataType], ...]], list[pl.DataFrame]] = {}
         for segment in segments:
             for table, frames in segment.frames.items():
-                tables.setdefault(table, []).extend(frames)
-        for table, frames in tables.items():
+                for frame in frames:
+                    tables.setdefault((table, tuple(frame.schema.items())), []).append(frame)
+        for (table, _), frames in tables.items():
             merged = pl.concat(frames)
             if not self._retry(partial(self._inserter.insert, table, merged)):
                 return False

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import bytewax.operators as op
+import polars as pl
 import pytest
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
@@ -23,6 +24,7 @@ from sinks.clickhouse.delivery import FactDelivery
 from sinks.clickhouse.drain import PASSES_AT_ONCE, Drain
 from sinks.clickhouse.errors import SpoolClosed
 from sinks.clickhouse.fake import FakeInserter
+from sinks.clickhouse.segment import SegmentName, SegmentWriter
 from sinks.clickhouse.sink import Batch, FactPartition, FactSink
 from sinks.clickhouse.spool import Spool
 from state.records.facts import DeadLetterFact, EventFact, StepMetricFact
@@ -294,6 +296,21 @@ def test_a_segment_the_store_never_takes_is_set_aside_and_the_others_go_through(
     inserter.poison = frozenset()
     drain(spool, inserter)
     assert names(inserter) == ["a", "c", "bad"]
+
+
+def test_segments_of_two_versions_are_delivered_together(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    for number, columns in enumerate(({"dead_letter_id": ["old"]}, {"dead_letter_id": ["new"], "added_later": [1]}), 1):
+        writer = SegmentWriter(tmp_path / "a.tmp")
+        writer.add("dead_letters", pl.DataFrame(columns))
+        writer.finish(spool.path(SegmentName("p", "0", number), "ready"))
+    inserter = FakeInserter()
+    assert drain(spool, inserter)
+    assert [(frame.columns, frame.height) for _, frame in inserter.calls] == [
+        (["dead_letter_id"], 1),
+        (["dead_letter_id", "added_later"], 1),
+    ]
+    assert not spool.segments("ready")
 
 
 def test_a_damaged_segment_is_set_aside(tmp_path: Path) -> None:
