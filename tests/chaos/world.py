@@ -101,6 +101,7 @@ class World:
     settings: dict[str, str]
     lines: int
     disk: bool = False
+    bends: bool = True
     job: subprocess.Popen[bytes] | None = None
     writer: subprocess.Popen[bytes] | None = None
     ended: Counter[str] = field(default_factory=Counter)
@@ -130,8 +131,7 @@ class World:
 
     def bent(self, **more: Any) -> Bent:
         """How every process of this world sees the clock."""
-        clock = None if self.source.given is not None else str(self.directory / "clock")
-        return Bent(clock=clock, at=str(self.directory / "at"), **more)
+        return Bent(clock=str(self.directory / "clock") if self.bends else None, at=str(self.directory / "at"), **more)
 
     def start(self, bent: Bent, *arguments: str, said: Path) -> subprocess.Popen[bytes]:
         """Start a module with its arguments and the settings of the job."""
@@ -326,8 +326,11 @@ def _raw_letters(path: Path) -> list[bytes]:
 
 
 @contextmanager
-def world(directory: Path, source: Input, *, disk: bool = False, **settings: str) -> Iterator[World]:
-    """Start everything but the job and the writer. ``disk``: the job's data lies on a small disk of its own, where one can be mounted."""
+def world(directory: Path, source: Input, *, disk: bool = False, bends: bool | None = None, **settings: str) -> Iterator[World]:
+    """Start everything but the job and the writer. ``disk``: the job's data lies on a small disk of its own, where one can be mounted.
+
+    ``bends``: the job's clock is that of the file ``clock``; by default where a writer sets it.
+    """
     directory.mkdir()
     lines = source.lines()
     (directory / "lines").write_bytes(b"".join(line + b"\n" for line in lines))
@@ -360,6 +363,7 @@ def world(directory: Path, source: Input, *, disk: bool = False, **settings: str
             **settings,
         }
         found = World(directory, source, redis, clickhouse, networks, of_job, len(lines), disk=bool(mounted))
+        found.bends = source.given is None if bends is None else bends
         try:
             yield found
         finally:
