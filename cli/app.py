@@ -70,6 +70,8 @@ _COMMANDS = {
     "forget": ("forget:forget", "Erase a user from every store, print a receipt."),
     "export": ("forget:export", "Write everything held about a user as JSON."),
     "audit": ("audit:audit", "Show who did what to data and guidance."),
+    "backup": ("backup:backup", "Back up the data directory, also while the job runs."),
+    "restore": ("backup:restore", "Make a data directory of a backup."),
     "settings": ("settings:settings", "Show every setting in force."),
 }
 _GROUPS = {

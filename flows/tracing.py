@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flows.metrics.serving import onramp_version
 from flows.settings import Settings
+from flows.version import onramp_version
 from sinks.otlp.exporter import SpanExporter
 from sinks.otlp.tracer import Tracer
 

@@ -3,6 +3,7 @@
 .onramp/
 ├── FORMAT               version of this layout
 ├── job.lock             locked by the one process that may write
+├── backup.lock          locked by the one backup that is being made
 ├── run.json             values that the job keeps between runs
 ├── secret.key           generated if ONRAMP_SECRET is not set but a server is
 ├── secret.check         digest of the secret that this directory was created with
@@ -12,7 +13,7 @@
 ├── up/                  what the processes of `onramp up` say
 ├── guidance.jsonl       switches of guidance for runs on files
 ├── sent.jsonl           messages that commands send to runs on files: replayed dead letters, deletions
-├── audit.jsonl          who forgot, exported, edited, replayed, paused, and made or revoked keys
+├── audit.jsonl          who forgot, exported, edited, replayed, paused, backed up, and made or revoked keys
 ├── keys.json            keys of the gateway, hashed; keys.lock beside it
 ├── demo.key             key of the demo page of `onramp up`, which may stand in any page
 ├── clickhouse/          embedded ClickHouse; its process, address and password are in server/ of it

@@ -54,11 +54,16 @@ def saved_positions(state: Path, source: str) -> dict[int, SavedPosition]:
 
 def _position(change: bytes) -> SavedPosition | None:
     """The position in a snapshot of a source; None for another version, and for a spare partition that does not exist yet."""
-    try:
-        loaded = _Plain(io.BytesIO(change)).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError):
-        return None
+    loaded = plain_value(change)
     if not isinstance(loaded, tuple) or len(loaded) < 3 or loaded[0] != _VERSION:
         return None
     offset, log_time = loaded[1:3]
     return SavedPosition(offset, log_time) if isinstance(offset, int) and isinstance(log_time, int) else None
+
+
+def plain_value(change: bytes) -> Any:
+    """Return the numbers and texts of a snapshot; None if it holds anything else."""
+    try:
+        return _Plain(io.BytesIO(change)).load()
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError):
+        return None

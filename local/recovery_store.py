@@ -35,19 +35,11 @@ def remove_undurable_snapshots(state: Path) -> int:
 
 
 def _remove(state: Path) -> int:
-    last, counts, frontiers = (-1, 0, 0), set[int](), Counter[int]()
     with ExitStack() as stack:
-        parts = [stack.enter_context(closing(sqlite3.connect(file))) for file in sorted(state.glob("part-*.sqlite3"))]
-        for part in parts:
-            counts.update(count for (count,) in part.execute("SELECT part_count FROM parts"))
-            last = max([last, *part.execute("SELECT ex_num, worker_count, resume_epoch FROM exs")])
-        if counts != {len(parts)} or last[0] < 0:
+        parts = [stack.enter_context(closing(sqlite3.connect(file))) for file in part_files(state)]
+        durable = durable_epoch(parts)
+        if durable is None:
             return 0
-        execution, count, resumed = last
-        for part in parts:
-            for worker, frontier in part.execute("SELECT worker_index, worker_frontier FROM fronts WHERE ex_num = ?", [execution]):
-                frontiers[worker] = max(frontiers[worker], frontier)
-        durable = min(max(frontiers[worker], resumed) for worker in range(count))
         removed = 0
         for part in parts:
             with part:  # the inner select needs only the index; the rows are large
@@ -56,11 +48,34 @@ def _remove(state: Path) -> int:
     return removed
 
 
+def part_files(state: Path) -> list[Path]:
+    """Return the files of the store, in order; none where there is no store."""
+    return sorted(state.glob("part-*.sqlite3"))
+
+
+def durable_epoch(parts: Sequence[sqlite3.Connection]) -> int | None:
+    """Return the epoch at which a resume begins: the snapshots of all epochs before it are durable.
+
+    None if these are not all the partitions of the store, or no job has begun on it. Raises ``sqlite3.Error``.
+    """
+    last, counts, frontiers = (-1, 0, 0), set[int](), Counter[int]()
+    for part in parts:
+        counts.update(count for (count,) in part.execute("SELECT part_count FROM parts"))
+        last = max([last, *part.execute("SELECT ex_num, worker_count, resume_epoch FROM exs")])
+    if counts != {len(parts)} or last[0] < 0:
+        return None
+    execution, count, resumed = last
+    for part in parts:
+        for worker, frontier in part.execute("SELECT worker_index, worker_frontier FROM fronts WHERE ex_num = ?", [execution]):
+            frontiers[worker] = max(frontiers[worker], frontier)
+    return min(max(frontiers[worker], resumed) for worker in range(count))
+
+
 def snapshots_with(state: Path, texts: Sequence[bytes], pattern: re.Pattern[bytes]) -> list[tuple[str, str, bytes]]:
     """Return step, key and bytes of every snapshot that one of ``texts`` is in, and ``pattern``. Raises ``DataDirError``."""
     found: list[tuple[str, str, bytes]] = []
     try:
-        for file in sorted(state.glob("part-*.sqlite3")):
+        for file in part_files(state):
             with closing(sqlite3.connect(file)) as part:
                 for step, key, change in part.execute("SELECT step_id, state_key, ser_change FROM snaps WHERE ser_change IS NOT NULL"):
                     if any(text in change for text in texts) and pattern.search(change):  # the texts are much faster to look for
@@ -82,7 +97,7 @@ def compact(state: Path) -> int:
     Call it while no job runs, and after ``remove_undurable_snapshots``. Only for a store with all its partitions on this machine: of
     another one nothing is removed. Raises ``DataDirError``.
     """
-    files, removed = sorted(state.glob("part-*.sqlite3")), 0
+    files, removed = part_files(state), 0
     try:
         for file in files:
             with closing(sqlite3.connect(file)) as part:

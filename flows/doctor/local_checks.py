@@ -15,8 +15,8 @@ from confluent_kafka import libversion
 
 from flows.catalogs import load_catalog
 from flows.doctor.finding import Finding
-from flows.metrics.serving import onramp_version
 from flows.settings import Settings
+from flows.version import onramp_version
 from local.data_dir import DataDir, DataDirError
 from local.secret import DEVELOPMENT_SECRET, agrees
 from sinks.clickhouse.spool import Spool

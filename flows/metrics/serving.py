@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 from flows.engines import Engines
@@ -16,6 +15,7 @@ from flows.metrics.probes import ArmShares, BacklogProbe, Files, RedisProbe, fre
 from flows.metrics.sampling import Sampler
 from flows.metrics.server import MetricsServer
 from flows.settings import Settings
+from flows.version import onramp_version
 from sinks.redis.sink import RecommendationSink
 
 if TYPE_CHECKING:
@@ -86,11 +86,3 @@ def _watched(settings: Settings, engines: Engines, parts: FlowParts, model: Mode
         several=bool(settings.process_addresses),
         epoch_seconds=settings.epoch_seconds,
     )
-
-
-def onramp_version() -> str:
-    """The version of the installed package; ``checkout`` where it is not installed."""
-    try:
-        return version("onramp")
-    except PackageNotFoundError:
-        return "checkout"

@@ -14,6 +14,7 @@
     └── PermanentInsert     an insert that cannot succeed: its segment moves to rejected/
     SpoolError
     ├── SpoolClosed         the job stopped while a worker waited for space; the epoch is not durable and runs again
+    ├── DeliveryGoesOn      a delivery did not end for a backup, which waits for it: retryable
     └── SegmentDamaged      a spool file that cannot be read
 """
 
@@ -72,6 +73,10 @@ class SpoolError(Exception):
 
 class SpoolClosed(SpoolError):  # noqa: N818
     """The spool was closed while a write waited for space. No row is lost: the epoch is not durable yet."""
+
+
+class DeliveryGoesOn(SpoolError):  # noqa: N818
+    """A delivery did not end in time."""
 
 
 class SegmentDamaged(SpoolError):  # noqa: N818

@@ -19,11 +19,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sinks.clickhouse.errors import SpoolClosed
+from sinks.clickhouse.errors import DeliveryGoesOn, SpoolClosed
 from sinks.clickhouse.segment import SegmentName, parse_name
 from sinks.sync_directory import sync_directory
 from state.never import never
@@ -34,6 +34,7 @@ DEFAULT_MAX_BYTES = 2 * 1024**3
 WARN_SECONDS = 30.0
 _LOOK_SECONDS = 0.5
 """Between two looks at a stop request while the spool is full."""
+_LOCK_PAUSE = 0.005
 
 
 class StoredSegment(NamedTuple):
@@ -177,6 +178,27 @@ class Spool:
             for handle in handles:
                 os.close(handle)
 
+    @contextlib.contextmanager
+    def delivery_paused(self, partitions: Sequence[str], within: float) -> Iterator[None]:
+        """For the block, let no drain of any process deliver from ``partitions``, nor from any other in the directory.
+
+        Blocks until the deliveries of now have ended. Raises ``DeliveryGoesOn`` if one has not ``within`` so many seconds.
+        """
+        there = (*self.segments("pending"), *self.segments("ready"))
+        names = {*partitions, *(segment.name.partition for segment in there), *(path.name for path in self._locks.iterdir())}
+        deadline = time.monotonic() + within
+        with contextlib.ExitStack() as held:
+            for name in sorted(names):
+                handle = os.open(self._locks / name, os.O_RDWR | os.O_CREAT, 0o644)
+                held.callback(os.close, handle)
+                while not _locked(handle):
+                    if time.monotonic() >= deadline:
+                        raise DeliveryGoesOn(
+                            f"Rows have been on their way to ClickHouse for {within:.0f} s; `onramp doctor` says what is wrong with it."
+                        )
+                    time.sleep(_LOCK_PAUSE)
+            yield
+
     def wait_for_room(self) -> None:
         """Block while the spool is full and a delivery can make space. Raises ``SpoolClosed`` after ``close()``, or if the job must stop.
 
@@ -219,3 +241,11 @@ class Spool:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

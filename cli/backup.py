@@ -1,0 +1,167 @@
+"""``onramp backup`` and ``onramp restore``: a data directory as one file, and a file as a data directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.audited import ByOption
+from cli.options import DataDirOption, JsonOption
+
+if TYPE_CHECKING:
+    from flows.backup import Watch
+
+_OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE_OR_DIR",
+        help="New file, gzipped if its name ends in .gz; or a directory for it. [default: the current directory]",
+        show_default=False,
+    ),
+]
+_BackupArgument = Annotated[Path, typer.Argument(metavar="BACKUP", help="A file of `onramp backup`.")]
+_IntoOption = Annotated[Path, typer.Option("--into", metavar="DIR", help="New or empty directory, which becomes the data directory.")]
+
+
+def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Back up the data directory and the local event log as one file, also while the job runs.
+
+    The file holds data about people and keys: only you may read it; keep it private. Kafka, and servers of Redis and ClickHouse, are not
+    part of it. The job goes on meanwhile; rows wait for ClickHouse for some seconds.
+
+    \b
+    Example:  onramp backup --out /backups
+              onramp backup --out onramp.tar.gz --json
+    """
+    from cli.audited import audit_log, login_name
+    from cli.demo_dir import refuse_demo
+    from cli.live_job import settings_of_job
+    from cli.options import load
+    from cli.streams import writing
+    from flows import backup as job
+    from flows.inputs import wall_clock
+    from local.data_dir import DataDir
+    from reports.render import print_json
+
+    settings, who = settings_of_job(load(data_dir=data_dir)), login_name(by)
+    refuse_demo(settings)
+    DataDir.open(settings.data_dir)
+    target = _target(out, wall_clock())
+    watch = _watch()
+    with audit_log(settings).begun("backup", who, file=str(target)), writing(target.parent):
+        manifest = job.back_up(settings, target, watch)
+    if as_json:
+        print_json({"file": str(target), "bytes": target.stat().st_size, **_shown(manifest)})
+    else:
+        _show(f"{target} is a backup of {settings.data_dir}", manifest, target.stat().st_size)
+        _list("Not in it:", manifest["notIncluded"])
+
+
+def restore(backup: _BackupArgument, into: _IntoOption, by: ByOption = None, as_json: JsonOption = False) -> None:
+    """Make a data directory of a backup, on this machine or another one. Every file is compared with what was written.
+
+    Then start the job on the directory as before: it goes on where the backup was made. A backup also brings back whom you forgot since:
+    forget them again.
+
+    \b
+    Example:  onramp restore onramp-backup-20260302T040000Z.tar --into .onramp
+    """
+    from cli.audited import login_name
+    from cli.streams import writing
+    from flows import backup as job
+    from flows.inputs import wall_clock
+    from local.audit_log import AuditLog
+    from local.data_dir import DataDir
+    from reports.render import print_json
+
+    who, watch = login_name(by), _watch()
+    with writing(into):
+        manifest = job.restore(backup, into, watch)
+    AuditLog(DataDir(into).audit, wall_clock).append("restore", who, takenAt=manifest["takenAt"], file=str(backup))
+    if as_json:
+        print_json({"dataDir": str(into), **_shown(manifest)})
+    else:
+        _show(f"{into} is the data directory of {manifest['takenAt']}", manifest, sum(each["size"] for each in manifest["files"].values()))
+        _list("Start the job with:", _settings(into, manifest))
+        _list("Not in the backup:", manifest["notIncluded"])
+
+
+def _target(out: Path | None, now: int) -> Path:
+    """The file for a backup: named by its time, where ``out`` is a directory."""
+    from state.times import rfc3339
+
+    if out is not None and not out.is_dir():
+        if not out.absolute().parent.is_dir():
+            raise typer.BadParameter(f"there is no directory {str(out.parent)!r}.", param_hint="'--out'")
+        return out
+    moment = rfc3339(now)[:19].replace("-", "").replace(":", "")
+    return (out or Path()) / f"onramp-backup-{moment}Z.tar"
+
+
+def _watch() -> Watch:
+    """Say on standard error, at a terminal, what is being copied and how much has been."""
+    import sys
+    import time
+
+    from cli.failures import say
+    from flows.backup import Watch
+
+    copied, said_at, stage = 0, time.monotonic(), ""
+
+    def on_stage(name: str) -> None:
+        nonlocal stage, said_at
+        stage, said_at = name, time.monotonic()
+
+    def on_bytes(size: int) -> None:
+        nonlocal copied, said_at
+        copied += size
+        if time.monotonic() - said_at >= _SAY_SECONDS:
+            said_at = time.monotonic()
+            say(f"{copied / 1e6:,.0f} MB; {stage} …")
+
+    return Watch(on_stage, on_bytes) if sys.stderr is not None and sys.stderr.isatty() else Watch()
+
+
+_SAY_SECONDS = 2.0
+
+
+def _shown(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest with the number of files instead of the files."""
+    return {**manifest, "files": len(manifest["files"])}
+
+
+def _show(what: str, manifest: dict[str, Any], size: int) -> None:
+    from rich.text import Text
+
+    from reports.render import lines, out
+    from state.quantity import count
+
+    console = out()
+    lines(console, Text(f"{what}: {size / 1e6:,.1f} MB, made by onramp {manifest['onramp']}."))
+    rows = sum(manifest["rows"].values())
+    epoch = "no job has run yet" if manifest["epoch"] is None else f"epoch {manifest['epoch']}"
+    held = [epoch, count(manifest["keys"].get("track", 0), "user"), count(rows, "row of tables", "rows of tables")]
+    if "messages" in manifest:
+        held.append(count(manifest["messages"], "message of the event log", "messages of the event log"))
+    lines(console, Text(f"  {', '.join(held)}."))
+
+
+def _list(title: str, items: list[str]) -> None:
+    from rich.text import Text
+
+    from reports.render import lines, out
+
+    if items:
+        lines(out(), Text(title), *(Text(f"  {item}") for item in items))
+
+
+def _settings(into: Path, manifest: dict[str, Any]) -> list[str]:
+    found = [f"ONRAMP_DATA_DIR={into}"]
+    if "messages" in manifest:
+        found.append(f"ONRAMP_EVENT_LOG={into / 'log'}   (or the job's own log, where it is left: it has what came later)")
+    if "catalog.yaml" in manifest["files"]:
+        found.append(f"ONRAMP_CATALOG={into / 'catalog.yaml'}   (as it was; or a newer one)")
+    return found

@@ -1,0 +1,259 @@
+"""Backs up a data directory while its job runs, and restores one.
+
+The job's position is that of an epoch, E, and everything else must fit it when a job goes on from E elsewhere. So the order is the point:
+
+1. Delivery from the spool pauses. From here on ClickHouse gets no rows, and has none of an epoch that is not durable.
+2. The segments that are ready now belong to durable epochs: they are all before E.
+3. The recovery store is held at E (``local/recovery_copy.py``).
+4. Of the spool: those of step 2, and what the store at E names. Later segments come again from the log.
+5. ClickHouse, which is not ahead of E, and lacks no row that is not in the spool. Then delivery goes on.
+6. Valkey, which may be ahead: a job that goes on writes the same records again, as after a kill, and an older one replaces no newer one.
+   It must not be behind, because what was published before E is not published again.
+7. Dead letters up to their length at E; all other files of the directory, to which commands only append.
+8. The event log, last: it has every message that led to anything above.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from flows.catalogs import built_in
+from flows.engines import open_store
+from flows.inputs import wall_clock
+from flows.settings import Settings
+from flows.version import onramp_version
+from local.backup_file import BackupError, BackupWriter, Manifest, unpack, writing
+from local.clickhouse import EmbeddedClickHouse
+from local.clickhouse_files import FrozenTables, frozen_tables
+from local.data_dir import DataDir
+from local.file_lock import FileLock
+from local.recovery_copy import FrozenStore, copy_database, frozen_store, keys_by_step, open_to_read
+from local.recovery_positions import saved_positions
+from local.valkey_files import open_append_only_files
+from sinks.clickhouse.spool import Spool, StoredSegment
+from sources.local_log.reader import LogReader
+from sources.local_log.source import NAME as LOCAL_LOG
+from state.times import rfc3339
+
+DELIVERY_SECONDS: Final = 120.0
+"""How long to wait for a delivery to ClickHouse that runs: as long as it may take (``sinks.clickhouse.client.ANSWER_SECONDS``)."""
+_WHOLE: Final = (".gitignore", "FORMAT", "run.json", "secret.key", "secret.check", "keys.json", "demo.key")
+_APPENDED: Final = ("guidance.jsonl", "sent.jsonl", "audit.jsonl")
+_CATALOG: Final = "catalog.yaml"
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told how far a backup or restore is: the names of its stages, and the sizes of what was copied."""
+
+    on_stage: Callable[[str], object] = lambda _name: None
+    on_bytes: Callable[[int], object] = lambda _size: None
+
+
+def back_up(settings: Settings, target: Path, watch: Watch, now: Callable[[], int] = wall_clock) -> Manifest:
+    """Write a backup of the data directory and the event log of ``settings`` to the new file ``target``; return its manifest.
+
+    A job may run, and others may append to the log. Servers are not part of it: the manifest names them. Raises ``BackupError`` and the
+    errors of the stores, each a sentence; then there is no ``target``.
+    """
+    data_dir = DataDir.open(settings.data_dir)
+    log = event_log_of(settings)
+    if not data_dir.state.exists() and log is None:
+        raise BackupError(f"There is nothing to back up in {data_dir.path} yet: no job has run on it.")
+    lock = FileLock(data_dir.path / "backup.lock")
+    if not lock.acquire("", 0):
+        raise BackupError(f"Another backup of {data_dir.path} is being made; wait for it.")
+    about: Manifest = {"onramp": onramp_version(), "takenAt": rfc3339(now())}
+    staging = target.with_name(f".{target.name}.staging")
+    try:
+        staging.mkdir(mode=0o700)
+        with writing(target, about, now(), watch.on_bytes) as backup:
+            about |= {"running": data_dir.is_running(), **data_dir.read_run()}
+            about |= _job(settings, data_dir, backup, staging, watch)
+            watch.on_stage("files")
+            _add_files(settings, data_dir, backup)
+            if log is not None:
+                watch.on_stage("event log")
+                about["messages"] = _add_event_log(log, staging, backup, about["positions"])
+            manifest = backup.finish({**about, "notIncluded": _not_included(settings)})
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        lock.release()
+    return manifest
+
+
+def restore(backup: Path, into: Path, watch: Watch) -> Manifest:
+    """Write the data directory of ``backup`` to ``into``, which is new or empty, and return the manifest. Raises ``BackupError``."""
+    watch.on_stage("files")
+    manifest = unpack(backup, into, watch.on_bytes)
+    DataDir.create(into)
+    return manifest
+
+
+def event_log_of(settings: Settings) -> Path | None:
+    """The event log that belongs to the data directory: that of the settings, or the one in it; None for runs on Kafka or files."""
+    inside = DataDir(settings.data_dir).event_log
+    return settings.event_log or (inside if inside.exists() else None)
+
+
+def _job(settings: Settings, data_dir: DataDir, backup: BackupWriter, staging: Path, watch: Watch) -> Manifest:
+    """Add what the job keeps: steps 1 to 6, and the dead letters."""
+    with ExitStack() as held:
+        spool = Spool(data_dir.spool)
+        embedded = settings.clickhouse_url is None
+        pause = ExitStack()
+        held.enter_context(pause)
+        if embedded:
+            watch.on_stage("waiting for a delivery to ClickHouse")
+            pause.enter_context(spool.delivery_paused([str(each) for each in range(settings.sink_partitions)], DELIVERY_SECONDS))
+        ready = spool.segments("ready")
+        store = held.enter_context(frozen_store(data_dir.state))
+        watch.on_stage("rows on their way to ClickHouse")
+        segments = _add_spool(spool, ready, store, backup)
+        tables = FrozenTables()
+        if embedded:
+            watch.on_stage("ClickHouse")
+            tables = held.enter_context(_tables(settings, data_dir))
+            pause.close()  # what is delivered from now on comes into files that are not held
+            for name, path in tables.files.items():
+                backup.add(f"clickhouse/{name}", path)
+        if settings.redis_url is None:
+            watch.on_stage("Valkey")
+            for name, (file, size) in held.enter_context(open_append_only_files(data_dir.valkey)).items():
+                backup.add_open(f"valkey/{name}", file, size)
+        watch.on_stage("recovery store")
+        letters = _add_dead_letters(data_dir, store, backup)
+        users: dict[str, int] = {}
+        positions: dict[str, int] = {}
+        if data_dir.state.exists():
+            copy = staging / "state"
+            store.copy_to(copy, watch.on_bytes)
+            users, positions = keys_by_step(copy), _positions(settings, copy)
+            for path in sorted(copy.glob("*.sqlite3")):
+                backup.add(f"state/{path.name}", path)
+                path.unlink()
+        return {
+            "epoch": store.epoch,
+            "positions": positions,
+            "keys": users,
+            "segments": segments,
+            "deadLetterBytes": letters,
+            "rows": tables.rows,
+            "clickhouse": tables.version,
+        }
+
+
+@contextmanager
+def _tables(settings: Settings, data_dir: DataDir) -> Iterator[FrozenTables]:
+    store = open_store(settings, EmbeddedClickHouse(data_dir.clickhouse))
+    try:
+        with frozen_tables(store, data_dir.clickhouse) as tables:
+            yield tables
+    finally:
+        store.close()
+
+
+def _add_spool(spool: Spool, ready: list[StoredSegment], store: FrozenStore, backup: BackupWriter) -> int:
+    """Add the segments of durable epochs, all of them as ready ones; return how many. Those that ClickHouse refused too."""
+    last = store.last_segments()
+    taken = {segment.name for segment in ready}
+    for segment in (*spool.segments("pending"), *spool.segments("ready")):
+        generation, _, number = last.get(segment.name.partition, "").partition(".")
+        if segment.name.generation == generation and segment.name.number <= int(number):
+            taken.add(segment.name)
+    added = 0
+    for name in sorted(taken):
+        with suppress(FileNotFoundError), _opened(spool.path(name, "pending"), spool.path(name, "ready")) as file:
+            backup.add_open(f"spool/{name.stem}.ready", file)  # a server may have taken it meanwhile
+            added += 1
+    for path in sorted(spool.rejected.iterdir()):
+        backup.add(f"spool/rejected/{path.name}", path)
+    return added
+
+
+@contextmanager
+def _opened(pending: Path, ready: Path) -> Iterator[IO[bytes]]:
+    """Open a segment, which may become ready just now."""
+    try:
+        file = pending.open("rb")
+    except FileNotFoundError:
+        file = ready.open("rb")
+    with file:
+        yield file
+
+
+def _add_dead_letters(data_dir: DataDir, store: FrozenStore, backup: BackupWriter) -> int:
+    length = store.dead_letter_bytes()
+    if length is None or not data_dir.dead_letters.exists():
+        return 0
+    size = min(length, data_dir.dead_letters.stat().st_size)
+    backup.add(data_dir.dead_letters.name, data_dir.dead_letters, size)
+    return size
+
+
+def _add_files(settings: Settings, data_dir: DataDir, backup: BackupWriter) -> None:
+    for name in _WHOLE:
+        with suppress(FileNotFoundError):
+            backup.add_bytes(name, (data_dir.path / name).read_bytes())
+    for name in _APPENDED:
+        with suppress(FileNotFoundError):
+            content = (data_dir.path / name).read_bytes()
+            backup.add_bytes(name, content[: content.rfind(b"\n") + 1])  # a line may be half written
+    if settings.origin("catalog") != "default" and settings.catalog not in built_in():
+        backup.add_bytes(_CATALOG, Path(settings.catalog).read_bytes())
+
+
+def _add_event_log(log: Path, staging: Path, backup: BackupWriter, positions: dict[str, int]) -> int:
+    """Add a copy of the log; return how many messages it has. Raises ``BackupError`` if the job is ahead of it."""
+    copy = staging / "log"
+    copy.mkdir(mode=0o700)
+    try:
+        with closing(open_to_read(log / "events.db")) as database:
+            database.execute("BEGIN")
+            copy_database(database, copy / "events.db", lambda _size: None)
+    except sqlite3.Error as error:
+        raise BackupError(f"The event log {log} cannot be copied ({error}); check the disk and its rights.") from error
+    reader = LogReader(copy)
+    messages = 0
+    try:
+        for partition in range(reader.identity.partitions):
+            bounds = reader.first_bounds(partition)
+            messages += bounds.end - bounds.low
+            position = positions.get(f"{LOCAL_LOG}:{partition}")
+            if position is not None and position > bounds.end:
+                raise BackupError(f"The event log {log} is older than the position of the job in it; mend that first (`onramp lag`).")
+    finally:
+        reader.close()
+    backup.add("log/events.db", copy / "events.db")
+    return messages
+
+
+def _positions(settings: Settings, state: Path) -> dict[str, int]:
+    """Partition of the input → the next offset to read."""
+    found: dict[str, int] = {}
+    for source in (LOCAL_LOG, settings.kafka_topic):
+        found |= {f"{source}:{partition}": position.offset for partition, position in saved_positions(state, source).items()}
+    return found
+
+
+def _not_included(settings: Settings) -> list[str]:
+    """A sentence for everything that belongs to the job and is not in the backup."""
+    found = []
+    if settings.kafka_brokers is not None:
+        found.append(f"The topic {settings.kafka_topic}: it must keep the messages from the positions on.")
+    if settings.redis_url is not None:
+        found.append("The Redis server: back it up by its own means, after this backup.")
+    if settings.clickhouse_url is not None:
+        found.append(
+            "The ClickHouse server: back it up by its own means. Rows that it gets after this backup come again after a restore. "
+            "They replace themselves, except the counts by minute (step_metrics), which are then doubled for that time."
+        )
+    if settings.secret is not None:
+        found.append("ONRAMP_SECRET: the restored job needs the same.")
+    return found

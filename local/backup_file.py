@@ -1,0 +1,258 @@
+"""The file of a backup: a tar archive, gzipped if its name says so, that only its owner may read.
+
+::
+
+    onramp-backup.json   first: the format, and the version that wrote it
+    FORMAT, state/…, …   files of the data directory, under their names in it
+    manifest.json        last: everything about the backup, with size and SHA-256 of every file
+
+A file that was cut off has no manifest. ``unpack`` believes nothing: it takes regular files alone, under names that belong into a data
+directory, and compares each with the manifest before the directory can be used.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Final, cast
+
+from local.data_dir import FORMAT as LAYOUT
+from sinks.sync_directory import sync_directory
+
+FORMAT: Final = 1
+"""Of the archive. A higher number means that this version cannot restore it."""
+_FIRST: Final = "onramp-backup.json"
+_LAST: Final = "manifest.json"
+_PLACES: Final = frozenset(
+    ".gitignore FORMAT run.json secret.key secret.check guidance.jsonl sent.jsonl audit.jsonl keys.json demo.key dead_letters.jsonl"
+    " catalog.yaml state log clickhouse valkey spool".split()
+)
+"""First parts of the names of all files in a backup."""
+_LONGEST: Final = 64 * 1024 * 1024  # of the first and the last file; a directory of a million files has less
+_BLOCK: Final = 1024 * 1024
+_UNPACKING: Final = ".restoring"
+_MARK: Final = "FORMAT"  # without it no command takes the directory for a data directory
+_EMPTY: Final = frozenset({"lost+found", _UNPACKING})
+
+Manifest = dict[str, Any]
+OnBytes = Callable[[int], object]
+
+
+class BackupError(Exception):
+    """A backup cannot be written or restored. The text is one sentence for the user."""
+
+
+class BackupWriter:
+    """Adds files to an archive. ``writing`` makes one."""
+
+    def __init__(self, archive: tarfile.TarFile, now: int, on_bytes: OnBytes) -> None:
+        self._archive, self._now, self._on_bytes = archive, now, on_bytes
+        self._files: dict[str, dict[str, Any]] = {}
+
+    def add(self, name: str, path: Path, size: int | None = None) -> None:
+        """Add the file at ``path`` as ``name``, or its first ``size`` bytes. Raises ``OSError``, also if it has fewer."""
+        with path.open("rb") as file:
+            self.add_open(name, file, size)
+
+    def add_open(self, name: str, file: IO[bytes], size: int | None = None) -> None:
+        """Like ``add``, for an open file, which may have been removed meanwhile."""
+        length = os.fstat(file.fileno()).st_size if size is None else size
+        hashed = _Hashed(file, self._on_bytes)
+        self._put(name, length, hashed)
+        self._files[name] = {"size": length, "sha256": hashed.digest()}
+
+    def add_bytes(self, name: str, data: bytes) -> None:
+        """Add a small file with this content."""
+        hashed = _Hashed(io.BytesIO(data), self._on_bytes)
+        self._put(name, len(data), hashed)
+        self._files[name] = {"size": len(data), "sha256": hashed.digest()}
+
+    def finish(self, about: Manifest) -> Manifest:
+        """Add the manifest, which has the fields of ``about`` and all files, and return it."""
+        manifest = {**about, "files": self._files}
+        self.put_json(_LAST, manifest)
+        return manifest
+
+    def put_json(self, name: str, content: Manifest) -> None:
+        """Add one of the two files that are not of the data directory."""
+        data = json.dumps(content, indent=1).encode() + b"\n"
+        self._put(name, len(data), _Hashed(io.BytesIO(data), self._on_bytes))
+
+    def _put(self, name: str, size: int, content: _Hashed) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode, entry.mtime = size, 0o600, self._now // 1000
+        self._archive.addfile(entry, cast(IO[bytes], content))
+
+
+@contextmanager
+def writing(target: Path, about: Manifest, now: int, on_bytes: OnBytes) -> Iterator[BackupWriter]:
+    """Write the archive ``target``; ``about`` says who writes it. ``now`` is in milliseconds, ``on_bytes`` gets the size of each piece.
+
+    The file has its name once it is whole and on disk: a block that fails leaves nothing. Raises ``BackupError`` if the name is taken,
+    and ``OSError``.
+    """
+    if target.exists() or target.is_symlink():
+        raise BackupError(f"{target} exists already; name another file with --out.")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as plain:
+            with _packed(target.name, plain) as file, tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+                writer = BackupWriter(archive, now, on_bytes)
+                writer.put_json(_FIRST, {"format": FORMAT, "layout": LAYOUT, **about})
+                yield writer
+            plain.flush()
+            os.fsync(plain.fileno())
+        part.rename(target)
+        sync_directory(target.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _packed(name: str, plain: IO[bytes]) -> Iterator[IO[bytes]]:
+    if name.endswith((".gz", ".tgz")):
+        with gzip.GzipFile(filename="", mode="wb", fileobj=plain, mtime=0, compresslevel=1) as packed:
+            yield cast(IO[bytes], packed)
+    else:
+        yield plain
+
+
+def unpack(backup: Path, into: Path, on_bytes: OnBytes) -> Manifest:
+    """Write the files of a backup to the directory ``into``, which is created, or is empty. Return the manifest.
+
+    Until every file was compared with the manifest, all lies in a directory below, and ``into`` is no data directory. A restore that ends
+    early leaves nothing, or a directory that no command accepts. Raises ``BackupError`` and ``OSError``.
+    """
+    try:
+        plain = backup.open("rb")
+    except OSError as error:
+        raise BackupError(f"The backup {backup} cannot be read ({error.strerror}).") from error
+    with plain:
+        _refuse_used(into)
+        into.mkdir(parents=True, exist_ok=True, mode=0o700)
+        into.chmod(0o700)  # one that was there, too: a backup is private
+        building = into / _UNPACKING
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(mode=0o700)
+        try:
+            manifest = _unpack_to(building, plain, backup, on_bytes)
+            for path in sorted(building.iterdir(), key=lambda path: path.name == _MARK):
+                path.rename(into / path.name)
+            building.rmdir()
+        except BaseException:
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+        sync_directory(into)
+        sync_directory(into.parent)
+    return manifest
+
+
+def _refuse_used(into: Path) -> None:
+    if into.exists() and not into.is_dir():
+        raise BackupError(f"{into} is not a directory; name a new one with --into.")
+    if into.is_dir() and (found := sorted(path.name for path in into.iterdir() if path.name not in _EMPTY)):
+        raise BackupError(f"{into} is not empty (it has {found[0]}); name a new directory with --into.")
+
+
+def _unpack_to(building: Path, plain: IO[bytes], backup: Path, on_bytes: OnBytes) -> Manifest:
+    found: dict[str, dict[str, Any]] = {}
+    manifest: Manifest | None = None
+    try:
+        packed = plain.read(2) == b"\x1f\x8b"
+        plain.seek(0)
+        file = cast(IO[bytes], gzip.GzipFile(fileobj=plain)) if packed else plain
+        with tarfile.open(fileobj=file, mode="r|") as archive:
+            _check_first(archive, backup)
+            while (entry := archive.next()) is not None:
+                content = archive.extractfile(entry) if entry.isreg() else None
+                if content is None or manifest is not None:  # the manifest is the last one
+                    raise BackupError(f"The backup {backup} was changed: {entry.name!r} is no file of it; nothing was restored.")
+                if entry.name == _LAST:
+                    manifest = _json(content, entry, backup)
+                    continue
+                found[entry.name] = _extract(content, entry, building, backup, on_bytes)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BackupError(f"{backup} is no backup of onramp, or is damaged ({error}); nothing was restored.") from error
+    if manifest is None:
+        raise BackupError(f"The backup {backup} is cut off; copy it again, or use another one. Nothing was restored.")
+    expected = manifest.get("files")
+    if not isinstance(expected, dict) or expected != found:
+        names = expected.keys() ^ found.keys() if isinstance(expected, dict) else set()
+        different = sorted(names or (name for name in found if isinstance(expected, dict) and expected[name] != found[name]))
+        raise BackupError(
+            f"The backup {backup} is damaged: {', '.join(different[:3]) or 'its manifest'} is not what was written; use another one. "
+            "Nothing was restored."
+        )
+    for directory, _, _ in os.walk(building):
+        Path(directory).chmod(0o700)  # one that was made for a file in it, too
+        sync_directory(Path(directory))
+    return manifest
+
+
+def _check_first(archive: tarfile.TarFile, backup: Path) -> None:
+    entry = archive.next()
+    content = archive.extractfile(entry) if entry is not None and entry.isreg() and entry.name == _FIRST else None
+    if entry is None or content is None:
+        raise BackupError(f"{backup} is no backup of onramp; nothing was restored.")
+    about = _json(content, entry, backup)
+    formats = about.get("format"), about.get("layout")
+    if formats != (FORMAT, LAYOUT):
+        raise BackupError(
+            f"The backup {backup} was made by a newer version of onramp ({about.get('onramp')}; its formats are {formats[0]} and "
+            f"{formats[1]}, this version reads {FORMAT} and {LAYOUT}): upgrade, then restore it."
+        )
+
+
+def _json(content: IO[bytes], entry: tarfile.TarInfo, backup: Path) -> Manifest:
+    try:
+        loaded = json.loads(content.read(_LONGEST))
+    except ValueError:
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise BackupError(f"The backup {backup} is damaged: {entry.name} cannot be read; use another one. Nothing was restored.")
+    return loaded
+
+
+def _extract(content: IO[bytes], entry: tarfile.TarInfo, building: Path, backup: Path, on_bytes: OnBytes) -> dict[str, Any]:
+    name = PurePosixPath(entry.name)
+    # The text itself too: the class drops what is doubled.
+    if str(name) != entry.name or name.is_absolute() or ".." in name.parts or name.parts[0] not in _PLACES or "\0" in entry.name:
+        raise BackupError(f"The backup {backup} has a file that does not belong there ({entry.name!r}); nothing was restored.")
+    target = building / name
+    hashed = _Hashed(content, on_bytes)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+            shutil.copyfileobj(cast(IO[bytes], hashed), file, _BLOCK)
+            file.flush()
+            os.fsync(file.fileno())
+    except (FileExistsError, NotADirectoryError):
+        raise BackupError(f"The backup {backup} has {entry.name!r} twice; it was changed, nothing was restored.") from None
+    return {"size": entry.size, "sha256": hashed.digest()}
+
+
+class _Hashed:
+    """A file to read from, which adds up the hash of what was read."""
+
+    def __init__(self, file: IO[bytes], on_bytes: OnBytes) -> None:
+        self._file, self._on_bytes, self._hash = file, on_bytes, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        data = self._file.read(size)
+        self._hash.update(data)
+        self._on_bytes(len(data))
+        return data
+
+    def digest(self) -> str:
+        """The hash so far, in hexadecimal."""
+        return self._hash.hexdigest()
