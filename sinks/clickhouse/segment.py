@@ -27,6 +27,7 @@ from sinks.clickhouse.errors import SegmentDamaged
 from state.records.recommendation import Erase
 
 _HEAD, _TAIL = b"ONRAMP1\n", b"ONRAMPE\n"
+_ANY_HEAD = b"ONRAMP"  # and the number of the format
 _NAME = re.compile(r"([A-Za-z0-9_-]+)\.([0-9a-z]+)\.(\d{12})\.(tmp|pending|ready)")
 
 
@@ -117,6 +118,8 @@ class SegmentWriter:
 def read_segment(path: Path) -> Segment:
     """Read a complete segment. Raises ``SegmentDamaged`` if it is incomplete, ``FileNotFoundError`` if it was removed."""
     data = path.read_bytes()
+    if data.startswith(_ANY_HEAD) and not data.startswith(_HEAD):
+        raise SegmentDamaged(f"{path.name} was made by a newer release of onramp: upgrade, then move it back into the spool.")
     if not (data.startswith(_HEAD) and data.endswith(_TAIL)):
         raise SegmentDamaged(f"{path.name} is truncated or not a spool file.")
     end = len(data) - 16

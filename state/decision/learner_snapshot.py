@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from state.decision.bandit import Learner
-from state.person.snapshot import SnapshotError
+from state.person.snapshot import SnapshotError, check_version
 
 VERSION: Final = 1
 
@@ -27,8 +27,7 @@ def decode(data: bytes | None) -> Learner:
     """Decode a learner; a new one for ``None``. Raises ``SnapshotError``."""
     if data is None:
         return Learner()
-    if data[:1] != bytes([VERSION]):
-        raise SnapshotError(f"a learner's snapshot has version {data[:1].hex()}, this release reads {VERSION:02x}")
+    check_version("a learner's snapshot", data, VERSION)
     try:
         return _decoder.decode(memoryview(data)[1:])
     except msgspec.DecodeError as error:

@@ -18,7 +18,7 @@ import msgspec
 
 from state.events import Event
 from state.ids import uniform
-from state.person.snapshot import SnapshotError
+from state.person.snapshot import SnapshotError, check_version
 
 PAUSED: Final = "guidance_paused"
 OUTSIDE: Final = "outside_ramp"
@@ -116,8 +116,7 @@ def encode(history: History) -> bytes:
 
 def decode(data: bytes) -> History:
     """Decode a history. Raises ``SnapshotError``."""
-    if data[:1] != bytes([VERSION]):
-        raise SnapshotError(f"the snapshot of switches has version {data[:1].hex()}, this release reads {VERSION:02x}")
+    check_version("the snapshot of switches", data, VERSION)
     try:
         return _decoder.decode(memoryview(data)[1:])
     except msgspec.DecodeError as error:

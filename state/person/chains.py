@@ -15,7 +15,7 @@ import msgspec
 from state.events import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.link import REFUSED_OTHER, REFUSED_USER, Merging, refuse
-from state.person.snapshot import SnapshotError
+from state.person.snapshot import SnapshotError, check_version
 
 MOST: Final = 256
 """Visitors of one group. More are no person's devices, but an id that many people share."""
@@ -129,8 +129,7 @@ def encode(chains: Chains) -> bytes:
 
 def decode(data: bytes) -> Chains:
     """Decode the chains of a tenant. Raises ``SnapshotError``."""
-    if data[:1] != bytes([VERSION]):
-        raise SnapshotError(f"the snapshot of a tenant's chains has version {data[:1].hex()}, this release reads {VERSION:02x}")
+    check_version("the snapshot of a tenant's chains", data, VERSION)
     try:
         return _decoder.decode(memoryview(data)[1:])
     except msgspec.DecodeError as error:

@@ -13,7 +13,7 @@ import msgspec
 
 from state.events import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
-from state.person.snapshot import SnapshotError
+from state.person.snapshot import SnapshotError, check_version
 
 VERSION: Final = 2
 
@@ -79,8 +79,7 @@ def encode(identity: Identity) -> bytes:
 
 def decode(data: bytes) -> Identity:
     """Decode an identity. Raises ``SnapshotError``."""
-    if data[:1] != bytes([VERSION]):
-        raise SnapshotError(f"the snapshot of an identity has version {data[:1].hex()}, this release reads {VERSION:02x}")
+    check_version("the snapshot of an identity", data, VERSION)
     try:
         return _decoder.decode(memoryview(data)[1:])
     except msgspec.DecodeError as error:

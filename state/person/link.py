@@ -12,7 +12,7 @@ import msgspec
 
 from state.events import Event
 from state.person.arrivals import SeenAsUser, VisitorMerged
-from state.person.snapshot import SnapshotError
+from state.person.snapshot import SnapshotError, check_version
 
 VERSION: Final = 1
 REFUSED_USER: Final = "merge_refused"
@@ -107,8 +107,7 @@ def encode(link: Link) -> bytes:
 
 def decode(data: bytes) -> Link:
     """Decode a link. Raises ``SnapshotError``."""
-    if data[:1] != bytes([VERSION]):
-        raise SnapshotError(f"the snapshot of a link has version {data[:1].hex()}, this release reads {VERSION:02x}")
+    check_version("the snapshot of a link", data, VERSION)
     try:
         return _decoder.decode(memoryview(data)[1:])
     except msgspec.DecodeError as error:

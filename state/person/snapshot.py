@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from state.other_version import other_version
 from state.person.deduplication import recent_events
 from state.person.person import Person
 
@@ -32,6 +33,14 @@ class SnapshotError(Exception):
     """A snapshot cannot be read: a newer release wrote it, or it is damaged."""
 
 
+def check_version(what: str, data: bytes | memoryview, reads: int) -> None:
+    """Raise ``SnapshotError`` unless the first byte of ``data``, a snapshot of ``what``, is the version that this release ``reads``."""
+    if not data:
+        raise SnapshotError(f"{what} is damaged: it is empty")
+    if data[0] != reads:
+        raise SnapshotError(other_version(what, data[0], reads))
+
+
 def encode(person: Person) -> bytes:
     """Encode a person. Event ids older than ``floor`` are left out: such events are late before their ids are checked."""
     seen = recent_events(person)
@@ -43,9 +52,8 @@ def encode(person: Person) -> bytes:
 def decode(data: bytes) -> Person:
     """Decode a person. Raises ``SnapshotError``."""
     try:
-        version, count = _HEAD.unpack_from(data)
-        if version != VERSION:
-            raise SnapshotError(f"a user's snapshot has version {version}, this release reads {VERSION}: start the release that wrote it")
+        check_version("a user's snapshot", data, VERSION)
+        _, count = _HEAD.unpack_from(data)
         numbers = struct.unpack_from(f"<{count}Q{count}I", data, _HEAD.size)
         person = _decoder.decode(memoryview(data)[_HEAD.size + 12 * count :])
     except (struct.error, msgspec.DecodeError) as error:

@@ -15,7 +15,7 @@ import msgspec
 from state.catalog.plan import Plan
 from state.events import Event
 from state.person.arrivals import VisitorMerged
-from state.person.snapshot import SnapshotError
+from state.person.snapshot import SnapshotError, check_version
 
 KEPT: Final = 64
 _ABOUT_THE_PERSON: Final = frozenset({"signup", "identify", "preferences_changed"})
@@ -89,8 +89,7 @@ def encode(visitor: Visitor) -> bytes:
 
 def decode(data: bytes) -> Visitor:
     """Decode a visitor. Raises ``SnapshotError``."""
-    if data[:1] != bytes([VERSION]):
-        raise SnapshotError(f"a visitor's snapshot has version {data[:1].hex()}, this release reads {VERSION:02x}")
+    check_version("a visitor's snapshot", data, VERSION)
     try:
         return _decoder.decode(memoryview(data)[1:])
     except msgspec.DecodeError as error:

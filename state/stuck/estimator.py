@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from state.catalog.plan import Plan
+from state.other_version import other_version
 from state.records.facts import StepStatisticFact
 from state.stuck import operating_point
 from state.stuck.completion_times import CompletionTimes, level_of
@@ -288,9 +289,7 @@ def restore_estimator(plan: Plan, snapshot: bytes) -> Estimator:
     except msgspec.DecodeError as error:
         raise EstimatorError(f"a tenant's step statistics are damaged: {error}") from error
     if state.version != VERSION:
-        raise EstimatorError(
-            f"a tenant's step statistics have version {state.version}, this release reads {VERSION}: start the release that wrote them"
-        )
+        raise EstimatorError(other_version("the snapshot of a tenant's step statistics", state.version, VERSION))
     return Estimator(plan, state)
 
 

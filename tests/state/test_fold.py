@@ -273,8 +273,10 @@ def test_damaged_snapshots_and_those_of_a_later_release_are_refused_in_words() -
     life.see(signup())
     assert life.person is not None
     data = snapshot.encode(life.person)
-    with pytest.raises(SnapshotError, match="version 9"):
+    with pytest.raises(SnapshotError, match=r"version 9, .*newer release: upgrade"):
         snapshot.decode(b"\x09" + data[1:])
+    with pytest.raises(SnapshotError, match=r"version 1, .*older release: start that one"):
+        snapshot.decode(b"\x01" + data[1:])
     for cut in (0, 1, 4, 5, 10, len(data) - 1):
         with pytest.raises(SnapshotError):
             snapshot.decode(data[:cut])
