@@ -225,7 +225,7 @@ def _json(content: IO[bytes], entry: tarfile.TarInfo, backup: Path) -> Manifest:
 def _extract(content: IO[bytes], entry: tarfile.TarInfo, building: Path, backup: Path, on_bytes: OnBytes) -> dict[str, Any]:
     name = PurePosixPath(entry.name)
     # The text itself too: the class drops what is doubled.
-    if str(name) != entry.name or name.is_absolute() or ".." in name.parts or name.parts[0] not in _PLACES or "\0" in entry.name:
+    if str(name) != entry.name or ".." in name.parts or entry.name.partition("/")[0] not in _PLACES or "\0" in entry.name:
         raise BackupError(f"The backup {backup} has a file that does not belong there ({entry.name!r}); nothing was restored.")
     target = building / name
     hashed = _Hashed(content, on_bytes)

@@ -14,7 +14,7 @@ from flows.settings import load_settings
 from local.backup_file import Manifest
 from tests.support.job_driver import Plan
 from tests.support.job_runs import finish, spawn
-from tests.support.job_state import State, differences
+from tests.support.job_state import differences
 from tests.support.populations import write_population
 from tests.support.waiting import PATIENCE, pause, running, stop, wait_until
 

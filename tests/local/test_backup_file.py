@@ -1,0 +1,192 @@
+"""The file of a backup: what was written comes back exactly, and nothing else ever becomes a data directory."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import stat
+import tarfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from local.backup_file import FORMAT, BackupError, unpack, writing
+from local.data_dir import FORMAT as LAYOUT
+
+FILES = {
+    "FORMAT": b"onramp-data 1\n",
+    "state/part-0.sqlite3": b"\x00\xff" * 50_000,
+    "clickhouse/store/abc/t.sql": b"ATTACH",
+    "run.json": b"{}",
+}
+NOW = 1_772_000_000_000
+
+
+def nothing(_size: int) -> None:
+    """Nobody watches."""
+
+
+def write(target: Path, files: dict[str, bytes] = FILES) -> Path:
+    with writing(target, {"onramp": "1.2"}, NOW, nothing) as backup:
+        for name, content in files.items():
+            backup.add_bytes(name, content)
+        backup.finish({"epoch": 7})
+    return target
+
+
+def tree(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def crafted(target: Path, entries: Iterable[tuple[tarfile.TarInfo, bytes]], first: dict[str, object] | None = None) -> Path:
+    """An archive that no ``BackupWriter`` would write."""
+    about = {"format": FORMAT, "layout": LAYOUT, "onramp": "9.9"} if first is None else first
+    with tarfile.open(target, "w") as archive:
+        for info, data in ((tarfile.TarInfo("onramp-backup.json"), json.dumps(about).encode()), *entries):
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return target
+
+
+@pytest.mark.parametrize("name", ["b.tar", "b.tar.gz", "b.tgz"])
+def test_what_was_written_comes_back_and_is_private(tmp_path: Path, name: str) -> None:
+    backup = write(tmp_path / name)
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert (backup.read_bytes()[:2] == b"\x1f\x8b") == (name != "b.tar")
+    into = tmp_path / "new" / "data"
+    manifest = unpack(backup, into, nothing)
+    assert tree(into) == FILES
+    assert (manifest["epoch"], set(manifest["files"])) == (7, set(FILES))
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (into, *into.rglob("*"))}
+    assert modes == {0o700, 0o600}
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_part_of_a_growing_file_is_taken_and_a_shrunken_one_is_an_error(tmp_path: Path) -> None:
+    growing = tmp_path / "growing"
+    growing.write_bytes(b"one\ntwo\n")
+    with writing(tmp_path / "b.tar", {}, NOW, nothing) as backup:
+        backup.add("audit.jsonl", growing, 4)
+        backup.finish({})
+    unpack(tmp_path / "b.tar", tmp_path / "data", nothing)
+    assert (tmp_path / "data" / "audit.jsonl").read_bytes() == b"one\n"
+    with pytest.raises(OSError, match="unexpected end of data"), writing(tmp_path / "c.tar", {}, NOW, nothing) as backup:
+        backup.add("audit.jsonl", growing, 9)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.tar", "data", "growing"]
+
+
+def test_a_backup_that_fails_leaves_nothing_and_none_is_replaced(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), writing(tmp_path / "b.tar", {}, NOW, nothing) as backup:
+        backup.add("FORMAT", tmp_path / "gone")
+    assert list(tmp_path.iterdir()) == []
+    before = write(tmp_path / "b.tar").read_bytes()
+    with pytest.raises(BackupError, match="exists already; name another file"):
+        write(tmp_path / "b.tar", {"FORMAT": b"other"})
+    assert (tmp_path / "b.tar").read_bytes() == before
+
+
+def test_a_directory_with_anything_in_it_is_refused_and_stays(tmp_path: Path) -> None:
+    backup, into = write(tmp_path / "b.tar"), tmp_path / "data"
+    (into / "lost+found").mkdir(parents=True)
+    (into / ".restoring").mkdir()
+    (into / ".restoring" / "old").write_bytes(b"of a restore that was killed")
+    unpack(backup, into, nothing)
+    assert tree(into) == FILES
+    with pytest.raises(BackupError, match=r"is not empty \(it has FORMAT\); name a new directory with --into"):
+        unpack(backup, into, nothing)
+    assert tree(into) == FILES
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    with pytest.raises(BackupError, match="is not a directory"):
+        unpack(backup, file, nothing)
+
+
+@pytest.mark.parametrize("name", ["b.tar", "b.tar.gz"])
+def test_any_cut_is_noticed_and_restores_nothing(tmp_path: Path, name: str) -> None:
+    whole = write(tmp_path / name, {**FILES, "state/part-0.sqlite3": bytes(range(256)) * 40}).read_bytes()
+    last = len(whole) - (10_240 if name == "b.tar" else 200)  # the end of an archive is padding
+    for cut in (0, 1, 100, 513, 1024, *range(2000, last, 1999), last):
+        cutting = tmp_path / "cut"
+        cutting.write_bytes(whole[:cut])
+        with pytest.raises(BackupError, match=r"[Nn]othing was restored"):
+            unpack(cutting, tmp_path / "data", nothing)
+        assert not list((tmp_path / "data").iterdir()), cut
+
+
+def test_a_changed_byte_is_noticed_and_named(tmp_path: Path) -> None:
+    backup = write(tmp_path / "b.tar")
+    data = bytearray(backup.read_bytes())
+    data[data.index(b"ATTACH")] ^= 1
+    backup.write_bytes(data)
+    with pytest.raises(BackupError, match=r"is damaged: clickhouse/store/abc/t.sql is not what was written"):
+        unpack(backup, tmp_path / "data", nothing)
+    assert not list((tmp_path / "data").iterdir())
+
+
+@pytest.mark.parametrize("first", [{"format": FORMAT + 1, "layout": LAYOUT}, {"format": FORMAT, "layout": LAYOUT + 1}, {}])
+def test_a_backup_of_a_newer_version_says_to_upgrade(tmp_path: Path, first: dict[str, object]) -> None:
+    backup = crafted(tmp_path / "b.tar", [], {**first, "onramp": "9.9"})
+    with pytest.raises(BackupError, match=r"made by a newer version of onramp \(9\.9; .*upgrade, then restore it"):
+        unpack(backup, tmp_path / "data", nothing)
+
+
+def of_kind(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (tarfile.TarInfo("../outside"), "does not belong there"),
+        (tarfile.TarInfo("state/../../outside"), "does not belong there"),
+        (tarfile.TarInfo("/tmp/outside"), "does not belong there"),
+        (tarfile.TarInfo("state//doubled"), "does not belong there"),
+        (tarfile.TarInfo("./state/x"), "does not belong there"),
+        (tarfile.TarInfo(".ssh/authorized_keys"), "does not belong there"),
+        (tarfile.TarInfo("."), "does not belong there"),
+        (tarfile.TarInfo("FORMAT"), "twice"),
+        (tarfile.TarInfo("FORMAT/below"), "twice"),
+        (of_kind("state/link", tarfile.SYMTYPE, "/etc"), "is no file of it"),
+        (of_kind("state/link", tarfile.LNKTYPE, "FORMAT"), "is no file of it"),
+        (of_kind("state/pipe", tarfile.FIFOTYPE), "is no file of it"),
+        (of_kind("state", tarfile.DIRTYPE), "is no file of it"),
+    ],
+    ids=lambda value: value.name if isinstance(value, tarfile.TarInfo) else "",
+)
+def test_no_entry_gets_out_of_the_directory_or_becomes_anything_but_a_file(tmp_path: Path, entry: tarfile.TarInfo, said: str) -> None:
+    backup = crafted(tmp_path / "b.tar", [(tarfile.TarInfo("FORMAT"), b"x"), (entry, b"")])
+    with pytest.raises(BackupError, match=said):
+        unpack(backup, tmp_path / "in" / "data", nothing)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["b.tar", "data", "in"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda files: {**files, "state/more": {"size": 1, "sha256": "0"}}, lambda _files: {}, lambda _files: None],
+    ids=["a file is missing", "a file is too many", "there is no list"],
+)
+def test_the_manifest_must_name_exactly_what_is_there(tmp_path: Path, change: Callable[[dict[str, object]], object]) -> None:
+    digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    manifest = {"files": change({"FORMAT": {"size": 1, "sha256": digest}})}
+    entries = [(tarfile.TarInfo("FORMAT"), b"x"), (tarfile.TarInfo("manifest.json"), json.dumps(manifest).encode())]
+    with pytest.raises(BackupError, match="is damaged"):
+        unpack(crafted(tmp_path / "b.tar", entries), tmp_path / "data", nothing)
+
+
+def test_nothing_may_follow_the_manifest(tmp_path: Path) -> None:
+    entries = [(tarfile.TarInfo("manifest.json"), b'{"files": {}}'), (tarfile.TarInfo("run.json"), b"{}")]
+    with pytest.raises(BackupError, match="is no file of it"):
+        unpack(crafted(tmp_path / "b.tar", entries), tmp_path / "data", nothing)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", gzip.compress(b"text"), b"\x1f\x8b", b"\0" * 2048])
+def test_other_files_are_no_backup(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "b.tar").write_bytes(content)
+    with pytest.raises(BackupError, match="is no backup of onramp"):
+        unpack(tmp_path / "b.tar", tmp_path / "data", nothing)
+    with pytest.raises(BackupError, match="cannot be read"):
+        unpack(tmp_path / "gone.tar", tmp_path / "data", nothing)
