@@ -1,7 +1,8 @@
 """Copies the recovery store while a job writes it: all of its files as they were at the end of one epoch.
 
 Each file is an SQLite database of its own. A read transaction on every file holds them at nearly the same moment, and ``frozen_store``
-makes sure that this moment belongs to one epoch for all of them. The job goes on meanwhile, because the files are in WAL mode.
+makes sure that this moment belongs to one epoch for all of them. The job goes on meanwhile, because the files are in WAL mode. It must be
+another process: the engine has an SQLite of its own, and two of them in one process cancel each other's locks.
 """
 
 from __future__ import annotations
