@@ -1,0 +1,139 @@
+"""What every release wrote, this one reads: the fixtures in ``tests/fixtures/formats``, a directory for each version, made once.
+
+``tests/support/make_format_fixtures.py`` makes them, and docs/compatibility.md says what may change. If a test here fails, the change that
+made it fail breaks the data of users: mend the change, not the fixture.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.backup import Watch, restore
+from local.recovery_positions import saved_positions
+from sinks.clickhouse.errors import SegmentDamaged
+from sinks.clickhouse.segment import read_segment
+from sources.local_log.source import NAME
+from tests.cli.command import onramp, start
+from tests.support.formats import CATALOG, FIXTURES, formats, lacking, plain, records
+from tests.support.make_format_fixtures import SECRET, records_of
+from tests.support.waiting import PATIENCE, running, wait_until
+
+VERSIONS = sorted(path.name for path in FIXTURES.iterdir())
+LARGEST = 300_000
+LONG = 300.0  # seconds, on a busy machine
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def fixture(request: pytest.FixtureRequest) -> Path:
+    return FIXTURES / str(request.param)
+
+
+@pytest.fixture(scope="module")
+def expected(fixture: Path) -> dict[str, Any]:
+    with gzip.open(fixture / "expected.json.gz") as file:
+        found: dict[str, Any] = json.load(file)
+    return found
+
+
+@pytest.fixture(scope="module")
+def restored(fixture: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    directory = tmp_path_factory.mktemp("formats") / "data"
+    return directory, restore(fixture / "backup.tar.gz", directory, Watch())
+
+
+def test_the_fixtures_stay_small() -> None:
+    assert VERSIONS
+    assert sum(path.stat().st_size for path in FIXTURES.rglob("*") if path.is_file()) < LARGEST
+
+
+def test_the_manifest_of_a_backup_is_read(expected: dict[str, Any], restored: tuple[Path, dict[str, Any]]) -> None:
+    assert not lacking(expected["backup"], plain(restored[1]))
+
+
+def test_every_snapshot_letter_row_entry_and_message_has_the_same_values(
+    expected: dict[str, Any], restored: tuple[Path, dict[str, Any]]
+) -> None:
+    found = formats(restored[0])
+    for kind, values in expected["formats"].items():
+        assert not lacking(values, found[kind]), kind
+
+
+def test_every_record_that_apps_read_has_the_same_values(expected: dict[str, Any]) -> None:
+    raw = expected["rawRecords"]
+    assert {each["key"].rpartition(":")[2] for each in raw} == {"rec", "progress"}
+    assert any('"deleted":true' in each["value"] for each in raw)
+    assert not lacking(expected["records"], records(raw))
+
+
+def test_the_fixtures_have_users_of_every_kind(expected: dict[str, Any]) -> None:
+    snapshots = expected["formats"]["snapshots"]
+    people = snapshots["track"].values()
+    kinds = {
+        "anonymous": any(each["known"] is False and not each["merged_into"] for each in people),
+        "merged": any(each["merged_into"] for each in people),
+        "deleted": any(each["deleted_at"] for each in people),
+        "stuck": any(each["episode"] and each["episode"]["alarmed"] for each in people),
+        "guided": any(decision["shown"] for each in people for decision in each["open"]),
+        "finished": any(each["activated_at"] for each in people),
+    }
+    assert all(kinds.values()), kinds
+    assert {"choose", "estimate", "stitch", "identify", "link_ids", "link_chains", "switches", "counters", "messages"} <= snapshots.keys()
+    assert sum(each["version"] for each in snapshots["choose"].values()) > 0, "a learner has learned"
+    messages = expected["formats"]["messages"]
+    assert {each.get("reason", "an event") for each in messages} >= {"an event", "not_json"}
+    rows = expected["formats"]["spool"]
+    assert {"events", "people", "decisions", "step_progress"} <= {table for table, found in rows.items() if found}
+    assert expected["backup"]["rows"]["events"] > 0
+
+
+def test_a_value_that_became_another_is_noticed() -> None:
+    was = {"a": 1, "b": [{"c": None}], "d": "x"}
+    assert not lacking(was, {**was, "new": 1})
+    assert lacking(was, {"a": 1, "b": [{"c": 0}], "d": "x"}) == ["/b/0/c: None became 0"]
+    assert lacking(was, {"a": 1, "b": []}) == ["/b: [{'c': None}] became []", "/d is not there"]
+
+
+def test_a_spool_file_of_a_newer_release_says_to_upgrade(tmp_path: Path) -> None:
+    newer = tmp_path / "0.x.000000000001.ready"
+    newer.write_bytes(b"ONRAMP2\n" + b"?" * 100)
+    with pytest.raises(SegmentDamaged, match="newer release of onramp: upgrade"):
+        read_segment(newer)
+
+
+@pytest.mark.slow
+def test_a_job_goes_on_from_the_backup_and_keeps_every_row_column_and_record(
+    fixture: Path, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    restore(fixture / "backup.tar.gz", tmp_path / "data", Watch())
+    raw = {each["key"]: each["value"] for each in expected["rawRecords"]}
+    assert {each["key"]: each["value"] for each in records_of(tmp_path / "data")} == raw
+    environment = {
+        "ONRAMP_EVENT_LOG": str(tmp_path / "data" / "log"),
+        "ONRAMP_DATA_DIR": str(tmp_path / "data"),
+        "ONRAMP_CATALOG": str(tmp_path / "data" / CATALOG),
+        "ONRAMP_SECRET": SECRET,
+    }
+
+    def has_read_all() -> bool:
+        positions = saved_positions(tmp_path / "data" / "state", NAME)
+        return sum(each.offset for each in positions.values()) == expected["backup"]["messages"]
+
+    with running(start("run", "--json", cwd=tmp_path, **environment)) as job:
+        wait_until(has_read_all, "the end of the log", within=LONG, every=0.2, process=job)
+        job.terminate()
+        said, complained = job.communicate(timeout=PATIENCE)
+    assert job.returncode == 0, complained
+    assert json.loads(said)["eventsRead"] == expected["backup"]["messages"]
+    columns = "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() ORDER BY table, position"
+    there = {tuple(sorted(row.items())) for row in onramp("sql", columns, "--json", cwd=tmp_path, **environment).json["rows"]}
+    assert {tuple(sorted(row.items())) for row in expected["columns"]["rows"]} <= there
+    counts = "SELECT count() AS n, uniqExact(event_id) AS different FROM events_final"
+    (row,) = onramp("sql", counts, "--json", cwd=tmp_path, **environment).json["rows"]
+    sound = sum("reason" not in each for each in expected["formats"]["messages"])
+    assert int(row["n"]) == int(row["different"]) <= sound
+    assert int(row["n"]) >= len({each["id"] for each in expected["formats"]["messages"] if "reason" not in each})
