@@ -205,13 +205,17 @@ def test_more_workers_give_the_same_progress_and_lose_or_double_nothing(tmp_path
     }
 
 
-def test_another_number_of_workers_resumes_what_the_first_began(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(1, 2), pytest.param(2, 1, marks=pytest.mark.slow), pytest.param(2, 3, marks=pytest.mark.slow)],
+)
+def test_another_number_of_workers_resumes_what_the_first_began(tmp_path: Path, first: int, then: int) -> None:
     alone = Job(LOG, tmp_path / "alone")
     alone.run()
     half = len(LOG) // 2
-    job = Job([*LOG[:half], TestingSource.EOF(), *LOG[half:]], tmp_path / "grown", lanes=LANES, partitions=4)
-    job.run(workers=1)
-    job.run(workers=2)
+    job = Job([*LOG[:half], TestingSource.EOF(), *LOG[half:]], tmp_path / "resumed", lanes=LANES, partitions=4)
+    job.run(workers=first)
+    job.run(workers=then)
     assert told(job) == told(alone)
 
 

@@ -24,6 +24,7 @@ from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir
 from local.recovery_positions import saved_positions
 from local.redis_access import redis_for_reader
+from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.migrate import migrate
 from sinks.redis.client import connect
 from sources.local_log.log import EventLog, Record
@@ -62,10 +63,12 @@ def main(target: Path) -> None:
         settings = load_settings(
             event_log=room / "log", data_dir=room / "data", catalog=str(room / CATALOG), secret=SECRET, recovery_partitions=2
         )
-        make_tables(settings)
+        store = open_store(settings, EmbeddedClickHouse(DataDir.create(settings.data_dir).clickhouse))
+        migrate(store)  # and the engine stays: the job delivers rows from the beginning
         with running(start("run", "--json", cwd=room, **environment)) as job:
-            backup = in_the_middle(settings, target / "backup.tar.gz", job)
+            backup = in_the_middle(settings, store, target / "backup.tar.gz", job)
             stop(job)
+        store.close()
         packed = gzip.decompress((target / "backup.tar.gz").read_bytes())
         (target / "backup.tar.gz").write_bytes(gzip.compress(packed, 9, mtime=0))  # it stays for ever: as small as can be
         restore(target / "backup.tar.gz", room / "restored", Watch())
@@ -86,13 +89,6 @@ def main(target: Path) -> None:
         }
         with gzip.GzipFile(target / "expected.json.gz", "wb", mtime=0) as file:
             file.write(json.dumps(expected, indent=1, sort_keys=True).encode())
-
-
-def make_tables(settings: Settings) -> None:
-    """Make the tables before the job starts, so that it delivers rows while it reads the log."""
-    store = open_store(settings, EmbeddedClickHouse(DataDir.create(settings.data_dir).clickhouse))
-    migrate(store)
-    store.close()
 
 
 def write_log(directory: Path) -> None:
@@ -116,7 +112,7 @@ def write_log(directory: Path) -> None:
                 log.append_everywhere(json.dumps({**switch, "tenantId": "default", "payload": payload}).encode())
 
 
-def in_the_middle(settings: Settings, target: Path, job: subprocess.Popen[str]) -> dict[str, Any]:
+def in_the_middle(settings: Settings, store: ClickHouse, target: Path, job: subprocess.Popen[str]) -> dict[str, Any]:
     """Back up when the job has read more than half, at a moment at which rows wait for ClickHouse."""
     data_dir = DataDir(settings.data_dir)
 
@@ -124,7 +120,9 @@ def in_the_middle(settings: Settings, target: Path, job: subprocess.Popen[str]) 
         return sum(each.offset for each in saved_positions(data_dir.state, NAME).values())
 
     whole = len(population(USERS, DAYS, seed=11))
-    wait_until(lambda: read() > whole * 0.2, "the middle", within=LONG, process=job)
+    wait_until(
+        lambda: read() > whole * 0.2 and store.client().command("SELECT count() FROM people"), "the middle", within=LONG, process=job
+    )
     audit = AuditLog(data_dir.audit, lambda: 1_772_000_000_000)
     audit.append("guidance.ramp", "ops", tenant="default", share=0.9)
     audit.append("dlq.replay", "ops", outcome="failed", letters=1)
@@ -135,7 +133,7 @@ def in_the_middle(settings: Settings, target: Path, job: subprocess.Popen[str]) 
             return manifest
         target.unlink()
         pause(1.0, "a backup holds delivery up, and the drain looks again every second")
-    raise AssertionError("there was no moment at which rows were in ClickHouse and others waited")
+    raise AssertionError(f"there was no moment at which rows were in ClickHouse and others waited: {manifest}")
 
 
 def records_of(directory: Path) -> list[dict[str, str]]:
