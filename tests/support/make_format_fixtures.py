@@ -24,8 +24,10 @@ from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir
 from local.recovery_positions import saved_positions
 from local.redis_access import redis_for_reader
-from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.drain import Drain
+from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.spool import Spool
 from sinks.redis.client import connect
 from sources.local_log.log import EventLog, Record
 from sources.local_log.source import NAME
@@ -34,13 +36,12 @@ from tests.cli.command import onramp, start
 from tests.support.formats import CATALOG, formats, records
 from tests.support.populations import population
 from tests.support.stories import visitors_log
-from tests.support.waiting import pause, running, stop, wait_until
+from tests.support.waiting import running, stop, wait_until
 
 ROOT = Path(__file__).parents[2]
 SECRET = "the secret of the fixtures of formats"
 PARTITIONS = 2
-TRIES = 20
-USERS, DAYS = 12, 4
+USERS, DAYS = 9, 12
 LONG = 600.0  # seconds, on a busy machine
 
 
@@ -63,12 +64,13 @@ def main(target: Path) -> None:
         settings = load_settings(
             event_log=room / "log", data_dir=room / "data", catalog=str(room / CATALOG), secret=SECRET, recovery_partitions=2
         )
-        store = open_store(settings, EmbeddedClickHouse(DataDir.create(settings.data_dir).clickhouse))
-        migrate(store)  # and the engine stays: the job delivers rows from the beginning
         with running(start("run", "--json", cwd=room, **environment)) as job:
-            backup = in_the_middle(settings, store, target / "backup.tar.gz", job)
+            in_the_middle(settings, room / "middle.tar", job)
             stop(job)
-        store.close()
+        half = settings.model_copy(update={"data_dir": room / "half", "event_log": room / "half" / "log"})
+        restore(room / "middle.tar", room / "half", Watch())
+        deliver_half(half)
+        backup = back_up(half, target / "backup.tar.gz", Watch())
         packed = gzip.decompress((target / "backup.tar.gz").read_bytes())
         (target / "backup.tar.gz").write_bytes(gzip.compress(packed, 9, mtime=0))  # it stays for ever: as small as can be
         restore(target / "backup.tar.gz", room / "restored", Watch())
@@ -88,7 +90,7 @@ def main(target: Path) -> None:
             "backup": {name: value for name, value in backup.items() if name != "files"},
         }
         with gzip.GzipFile(target / "expected.json.gz", "wb", mtime=0) as file:
-            file.write(json.dumps(expected, indent=1, sort_keys=True).encode())
+            file.write(json.dumps(expected, separators=(",", ":"), sort_keys=True).encode())
 
 
 def write_log(directory: Path) -> None:
@@ -112,28 +114,39 @@ def write_log(directory: Path) -> None:
                 log.append_everywhere(json.dumps({**switch, "tenantId": "default", "payload": payload}).encode())
 
 
-def in_the_middle(settings: Settings, store: ClickHouse, target: Path, job: subprocess.Popen[str]) -> dict[str, Any]:
-    """Back up when the job has read more than half, at a moment at which rows wait for ClickHouse."""
+def in_the_middle(settings: Settings, target: Path, job: subprocess.Popen[str]) -> None:
+    """Back up when the job has read most of the log, and rows wait for ClickHouse."""
     data_dir = DataDir(settings.data_dir)
-
-    def read() -> int:
-        return sum(each.offset for each in saved_positions(data_dir.state, NAME).values())
-
     whole = len(population(USERS, DAYS, seed=11))
-    wait_until(
-        lambda: read() > whole * 0.2 and store.client().command("SELECT count() FROM people"), "the middle", within=LONG, process=job
-    )
+
+    def has_read_most() -> bool:
+        return sum(each.offset for each in saved_positions(data_dir.state, NAME).values()) > whole * 0.8
+
+    wait_until(data_dir.spool.is_dir, "the data directory", within=LONG, process=job)
+    with Spool(data_dir.spool).delivery_paused(["0"], LONG):
+        wait_until(has_read_most, "the middle", within=LONG, process=job)
     audit = AuditLog(data_dir.audit, lambda: 1_772_000_000_000)
     audit.append("guidance.ramp", "ops", tenant="default", share=0.9)
     audit.append("dlq.replay", "ops", outcome="failed", letters=1)
-    for _ in range(TRIES):
-        manifest = back_up(settings, target, Watch())
-        if manifest["segments"] and manifest["rows"]["events"]:
-            assert sum(manifest["positions"].values()) < whole, "the backup came too late"
-            return manifest
-        target.unlink()
-        pause(1.0, "a backup holds delivery up, and the drain looks again every second")
-    raise AssertionError(f"there was no moment at which rows were in ClickHouse and others waited: {manifest}")
+    manifest = back_up(settings, target, Watch())
+    assert manifest["segments"] >= 2, "no rows waited for ClickHouse"
+    assert sum(manifest["positions"].values()) < manifest["messages"], "the backup came too late"
+
+
+def deliver_half(settings: Settings) -> None:
+    """Deliver the first half of the rows that wait."""
+    data_dir = DataDir(settings.data_dir)
+    spool = Spool(data_dir.spool)
+    waiting = spool.segments("ready")
+    aside = waiting[len(waiting) // 2 :]
+    for segment in aside:
+        segment.path.rename(data_dir.path / segment.path.name)
+    store = open_store(settings, EmbeddedClickHouse(data_dir.clickhouse))
+    migrate(store)
+    assert Drain(spool, ClickHouseInserter(store)).drain_once()
+    store.close()
+    for segment in aside:
+        (data_dir.path / segment.path.name).rename(segment.path)
 
 
 def records_of(directory: Path) -> list[dict[str, str]]:
