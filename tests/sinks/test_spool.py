@@ -22,7 +22,7 @@ from bytewax.testing import TestingSource, cluster_main
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.delivery import FactDelivery
 from sinks.clickhouse.drain import PASSES_AT_ONCE, Drain
-from sinks.clickhouse.errors import SpoolClosed
+from sinks.clickhouse.errors import DeliveryGoesOn, SpoolClosed
 from sinks.clickhouse.fake import FakeInserter
 from sinks.clickhouse.segment import SegmentName, SegmentWriter
 from sinks.clickhouse.sink import Batch, FactPartition, FactSink
@@ -568,3 +568,32 @@ def test_segments_of_a_live_process_are_left_alone_and_those_of_a_dead_one_are_a
 def test_a_partition_name_that_could_not_be_a_file_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="letters, digits"):
         FactSink(Spool(tmp_path), ["a/b"])
+
+
+# ----------------------------------------------------------------------------------------------------------------------- pause
+
+
+def test_no_drain_of_any_process_delivers_while_delivery_is_paused(tmp_path: Path) -> None:
+    spool, inserter = Spool(tmp_path), FakeInserter()
+    put(spool, batch("a"))
+    with Spool(tmp_path).delivery_paused(["later"], 5):
+        put(Spool(tmp_path), batch("b"))
+        assert not drain(Spool(tmp_path), inserter)
+        assert names(inserter) == []
+        late = FactPartition(Spool(tmp_path), "later", None)
+        late.write_batch([batch("c")])
+        late.flush()
+        assert not drain(spool, inserter)
+    assert drain(spool, inserter)
+    assert sorted(names(inserter)) == ["a", "b", "c"]
+
+
+def test_a_pause_waits_for_a_delivery_and_gives_up_in_words(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    put(spool, batch("a"))
+    with spool.lease() as leased:
+        assert leased
+        with pytest.raises(DeliveryGoesOn, match="on their way to ClickHouse"), Spool(tmp_path).delivery_paused(["p"], 0.02):
+            pytest.fail("it did not wait")
+    with Spool(tmp_path).delivery_paused(["p"], 0.02), spool.lease() as leased:
+        assert leased == []
