@@ -6,7 +6,6 @@ import pickle
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -67,18 +66,18 @@ def test_a_copy_of_a_store_that_is_written_is_one_epoch(tmp_path: Path, parts: i
     assert [epoch or 0 for epoch in epochs] == sorted(epoch or 0 for epoch in epochs)
     for number in {0, len(epochs) // 3, len(epochs) // 2, len(epochs) - 1}:
         copied = tmp_path / f"copy-{number}"
-        with_epochs(copied, lambda found, at=epochs[number]: found < (at or 1))
+        has_only_epochs_before(epochs[number] or 1, copied)
         done = counts_in(copied)
         assert sum(done.values()) <= len(ITEMS)
         ended = done | count(copied)
         assert ended == dict.fromkeys((name for name, _ in ITEMS), ROUNDS), f"copy {number} of epoch {epochs[number]}"
 
 
-def with_epochs(store: Path, allowed: Callable[[int], bool]) -> None:
+def has_only_epochs_before(epoch: int, store: Path) -> None:
     """Assert that the copy has nothing of an epoch that was not durable."""
     for file in part_files(store):
         with closing(sqlite3.connect(file)) as part:
-            assert all(allowed(epoch) for (epoch,) in part.execute("SELECT snap_epoch FROM snaps")), file.name
+            assert all(found < epoch for (found,) in part.execute("SELECT snap_epoch FROM snaps")), file.name
 
 
 def counts_in(store: Path) -> dict[str, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from local.valkey import EmbeddedValkey
 from local.valkey_files import open_append_only_files
 from sinks.redis.client import connect
+from tests.support.formats import text_of
 from tests.support.waiting import wait_until
 
 
@@ -35,7 +36,7 @@ def keys_in(directory: Path) -> dict[str, str]:
     server.start(publish=False)
     try:
         client = connect(server.url)
-        found = {key.decode(): (client.get(key) or b"").decode() for key in client.scan_iter()}
+        found = {text_of(key): text_of(client.get(key)) for key in client.scan_iter()}
         client.close()
     finally:
         server.stop()

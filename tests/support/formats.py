@@ -35,7 +35,7 @@ CATALOG: Final = "catalog.yaml"
 def formats(directory: Path) -> dict[str, Any]:
     """What is in the data directory: snapshots, dead letters, audit entries, rows on their way to ClickHouse, messages of the log."""
     data_dir = DataDir.open(directory)
-    return plain(
+    found: dict[str, Any] = plain(
         {
             "snapshots": snapshots(data_dir.state, Plan(load_catalog(str(directory / CATALOG)))),
             "dead_letters": [decode_line(line) for line in data_dir.dead_letters.read_bytes().splitlines(keepends=True)],
@@ -45,6 +45,7 @@ def formats(directory: Path) -> dict[str, Any]:
             "messages": messages(data_dir.event_log),
         }
     )
+    return found
 
 
 def snapshots(state: Path, plan: Plan) -> dict[str, dict[str, Any]]:
@@ -100,7 +101,14 @@ def messages(log: Path) -> list[Any]:
 
 def records(raw: list[dict[str, str]]) -> list[Any]:
     """Records of Redis, of users and of their progress, each as the app's side reads it."""
-    return plain([(decode_progress if each["key"].endswith(":progress") else decode_record)(each["value"].encode()) for each in raw])
+    decoded = [(decode_progress if each["key"].endswith(":progress") else decode_record)(each["value"].encode()) for each in raw]
+    found: list[Any] = plain(decoded)
+    return found
+
+
+def text_of(value: Any) -> str:
+    """A key or value of Redis as text; empty for none."""
+    return bytes(value or b"").decode()
 
 
 def plain(value: Any) -> Any:

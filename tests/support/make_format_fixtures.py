@@ -33,7 +33,7 @@ from sources.local_log.log import EventLog, Record
 from sources.local_log.source import NAME
 from state.messages import Message
 from tests.cli.command import onramp, start
-from tests.support.formats import CATALOG, formats, records
+from tests.support.formats import CATALOG, formats, records, text_of
 from tests.support.populations import population
 from tests.support.stories import visitors_log
 from tests.support.waiting import running, stop, wait_until
@@ -155,7 +155,7 @@ def records_of(directory: Path) -> list[dict[str, str]]:
         client = connect(url)
         try:
             keys = sorted(key for kind in ("rec", "progress") for key in client.scan_iter(match=f"onramp:{{*}}:{kind}"))
-            return [{"key": key.decode(), "value": (client.get(key) or b"").decode()} for key in keys]
+            return [{"key": text_of(key), "value": text_of(client.get(key))} for key in keys]
         finally:
             client.close()
 
