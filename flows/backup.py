@@ -80,7 +80,7 @@ def back_up(settings: Settings, target: Path, watch: Watch, now: Callable[[], in
             _add_files(settings, data_dir, backup)
             if log is not None:
                 watch.on_stage("event log")
-                about["messages"] = _add_event_log(log, staging, backup, about["positions"])
+                about["messages"] = add_event_log(log, staging, backup, about["positions"])
             manifest = backup.finish({**about, "notIncluded": _not_included(settings)})
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -115,7 +115,7 @@ def _job(settings: Settings, data_dir: DataDir, backup: BackupWriter, staging: P
         ready = spool.segments("ready")
         store = held.enter_context(frozen_store(data_dir.state))
         watch.on_stage("rows on their way to ClickHouse")
-        segments = _add_spool(spool, ready, store, backup)
+        segments = add_spool(spool, ready, store, backup)
         tables = FrozenTables()
         if embedded:
             watch.on_stage("ClickHouse")
@@ -128,7 +128,7 @@ def _job(settings: Settings, data_dir: DataDir, backup: BackupWriter, staging: P
             for name, (file, size) in held.enter_context(open_append_only_files(data_dir.valkey)).items():
                 backup.add_open(f"valkey/{name}", file, size)
         watch.on_stage("recovery store")
-        letters = _add_dead_letters(data_dir, store, backup)
+        letters = add_dead_letters(data_dir, store, backup)
         users: dict[str, int] = {}
         positions: dict[str, int] = {}
         if data_dir.state.exists():
@@ -159,7 +159,7 @@ def _tables(settings: Settings, data_dir: DataDir) -> Iterator[FrozenTables]:
         store.close()
 
 
-def _add_spool(spool: Spool, ready: list[StoredSegment], store: FrozenStore, backup: BackupWriter) -> int:
+def add_spool(spool: Spool, ready: list[StoredSegment], store: FrozenStore, backup: BackupWriter) -> int:
     """Add the segments of durable epochs, all of them as ready ones; return how many. Those that ClickHouse refused too."""
     last = store.last_segments()
     taken = {segment.name for segment in ready}
@@ -188,7 +188,8 @@ def _opened(pending: Path, ready: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _add_dead_letters(data_dir: DataDir, store: FrozenStore, backup: BackupWriter) -> int:
+def add_dead_letters(data_dir: DataDir, store: FrozenStore, backup: BackupWriter) -> int:
+    """Add the dead letters up to the epoch of ``store``; return how many bytes."""
     length = store.dead_letter_bytes()
     if length is None or not data_dir.dead_letters.exists():
         return 0
@@ -209,7 +210,7 @@ def _add_files(settings: Settings, data_dir: DataDir, backup: BackupWriter) -> N
         backup.add_bytes(_CATALOG, Path(settings.catalog).read_bytes())
 
 
-def _add_event_log(log: Path, staging: Path, backup: BackupWriter, positions: dict[str, int]) -> int:
+def add_event_log(log: Path, staging: Path, backup: BackupWriter, positions: dict[str, int]) -> int:
     """Add a copy of the log; return how many messages it has. Raises ``BackupError`` if the job is ahead of it."""
     copy = staging / "log"
     copy.mkdir(mode=0o700)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -9,9 +10,13 @@ from typing import Any
 
 import pytest
 
-from flows.backup import Watch, back_up, restore
+from flows.backup import Watch, add_dead_letters, add_event_log, add_spool, back_up, restore
 from flows.settings import load_settings
-from local.backup_file import Manifest
+from local.backup_file import BackupError, Manifest, writing
+from local.data_dir import DataDir
+from local.file_lock import FileLock
+from sinks.clickhouse.spool import Spool
+from sources.local_log.log import EventLog, Record
 from tests.support.job_driver import Plan
 from tests.support.job_runs import finish, spawn
 from tests.support.job_state import differences
@@ -58,3 +63,105 @@ def back_up_under_load(data_dir: Path, source: Path, into: Path, count: int, rng
         stop(process)
         assert process.wait(PATIENCE) == -9
     return manifests
+
+
+class StoreAt:
+    """A recovery store at an epoch, of which only the sinks' positions matter."""
+
+    def __init__(self, last: str, letters: int | None = None) -> None:
+        self._last, self._letters = last, letters
+
+    def last_segments(self) -> dict[str, str]:
+        return {"0": self._last}
+
+    def dead_letter_bytes(self) -> int | None:
+        return self._letters
+
+
+def names_in(backup: Path) -> list[str]:
+    with tarfile.open(backup) as archive:
+        return sorted(name for name in archive.getnames() if name not in {"onramp-backup.json", "manifest.json"})
+
+
+def test_of_the_spool_a_backup_takes_what_is_durable_at_its_epoch_and_nothing_that_comes_again(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    for name in (
+        "0.older.000000000009.ready",  # of an earlier run: durable when the pause began
+        "0.now.000000000001.ready",
+        "0.now.000000000002.pending",  # durable, and nothing has told the sink yet
+        "0.now.000000000003.pending",  # the epoch is not durable: it runs again
+        "0.now.000000000004.tmp",
+        "rejected/0.older.000000000003.ready",
+        "rejected/0.older.000000000003.error.txt",
+    ):
+        (tmp_path / name).write_bytes(b"rows")
+    ready = spool.segments("ready")
+    (tmp_path / "0.now.000000000005.ready").write_bytes(b"of an epoch that became durable after the store was held")
+    (tmp_path / "0.later.000000000001.ready").write_bytes(b"of a run that began after it")
+    with writing(tmp_path / "b.tar", {}, 0, lambda _size: None) as backup:
+        added = add_spool(spool, ready, StoreAt("now.2"), backup)  # type: ignore[arg-type]
+        backup.finish({})
+    assert names_in(tmp_path / "b.tar") == [
+        "spool/0.now.000000000001.ready",
+        "spool/0.now.000000000002.ready",
+        "spool/0.older.000000000009.ready",
+        "spool/rejected/0.older.000000000003.error.txt",
+        "spool/rejected/0.older.000000000003.ready",
+    ]
+    assert added == 3
+
+
+def test_a_sink_that_has_written_nothing_yet_adds_nothing_that_is_not_durable(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    (tmp_path / "0.now.000000000001.pending").write_bytes(b"rows")
+    with writing(tmp_path / "b.tar", {}, 0, lambda _size: None) as backup:
+        assert add_spool(spool, [], StoreAt(""), backup) == 0  # type: ignore[arg-type]
+        backup.finish({})
+    assert names_in(tmp_path / "b.tar") == []
+
+
+@pytest.mark.parametrize(("position", "taken"), [(8, b"one\ntwo\n"), (4, b"one\n"), (100, b"one\ntwo\nthree"), (0, b"")])
+def test_dead_letters_end_where_the_epoch_ends(tmp_path: Path, position: int, taken: bytes) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    data_dir.dead_letters.write_bytes(b"one\ntwo\nthree")
+    with writing(tmp_path / "b.tar", {}, 0, lambda _size: None) as backup:
+        assert add_dead_letters(data_dir, StoreAt("", position), backup) == len(taken)  # type: ignore[arg-type]
+        backup.finish({})
+    with tarfile.open(tmp_path / "b.tar") as archive:
+        file = archive.extractfile("dead_letters.jsonl")
+        assert file is not None
+        assert file.read() == taken
+
+
+def test_only_one_backup_of_a_directory_is_made_at_a_time_and_a_failed_one_leaves_nothing(tmp_path: Path) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    append(data_dir.event_log)
+    settings = load_settings(data_dir=data_dir.path)
+    lock = FileLock(data_dir.path / "backup.lock")
+    assert lock.acquire("", 0)
+    with pytest.raises(BackupError, match=r"Another backup of .* is being made"):
+        back_up(settings, tmp_path / "b.tar", Watch())
+    lock.release()
+    (data_dir.event_log / "events.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(BackupError, match="cannot be copied"):
+        back_up(settings, tmp_path / "b.tar", Watch())
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert lock.acquire("", 0), "the lock is free again"
+    lock.release()
+
+
+def append(log: Path) -> None:
+    with EventLog(log, partitions=1, retention=None) as writer:
+        writer.append([Record(b"u", b"{}")])
+
+
+def test_a_job_that_is_ahead_of_the_log_is_not_backed_up(tmp_path: Path) -> None:
+    append(tmp_path / "log")
+    (tmp_path / "staging").mkdir()
+    with writing(tmp_path / "b.tar", {}, 0, lambda _size: None) as backup:
+        assert add_event_log(tmp_path / "log", tmp_path / "staging", backup, {"event-log:0": 1}) == 1
+        (tmp_path / "again").mkdir()
+        with pytest.raises(BackupError, match="older than the position of the job"):
+            add_event_log(tmp_path / "log", tmp_path / "again", backup, {"event-log:0": 2})
+        backup.finish({})
+    assert names_in(tmp_path / "b.tar") == ["log/events.db"]
