@@ -36,7 +36,7 @@ class Delivery:
 def delivery(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Delivery, Any]]:
     monkeypatch.setattr(engines, "_RETRY_SECONDS", 0.01)
     delivery = Delivery()
-    made = ClickHouseStartup(cast("Any", Store()), cast("Any", delivery))
+    made = ClickHouseStartup(cast("Any", Store()), cast("Any", delivery), {})
     yield delivery, made
     made.stop()
 
