@@ -546,6 +546,8 @@ RULES: dict[str, Rule] = {
     "onramp dlq replay": says(r"(?i)to send|would"),
     "onramp export": says(r'"visitorIds"'),
     "onramp forget": says(r"redis +\d", more="--check || test $? = 1"),
+    "onramp backup": says(r"is a backup of"),
+    "onramp replay --catalog": says(r"as before", more="--input sample.jsonl --from 2026-01-01T00:00:00Z"),
     "onramp replay": says(r"messages of \d+ id", more="--input sample.jsonl || test $? = 1"),
     "onramp audit": says(r"export"),
     "onramp doctor": checked,

@@ -38,6 +38,8 @@ COMMANDS = [
     "dlq replay",
     "archive",
     "audit",
+    "backup",
+    "restore",
     "forget",
     "export",
     "replay",
