@@ -38,17 +38,18 @@ def main() -> int:
         try:
             expected = run(place / "calm", source)
             found = run(place / "chaos", source, schedule(seed, count, KINDS[asked.faults]), tell=lambda text: _say(f"    {text}"))
-            applied, ended = applied + found.applied, ended + found.ended
-            told = differences(expected.state, found.state)
         except AssertionError as error:
             told = str(error)
+        else:
+            applied, ended = applied + found.applied, ended + found.ended
+            told = differences(expected.state, found.state)
+            rows = sum(map(len, expected.state.values()))
+            if not told:
+                _say(f"  the same {rows:,} rows in {len(expected.state)} places; {found.starts} starts, {time.monotonic() - began:.0f} s")
         rounds, seed = rounds + count, seed + 1
         if told:
             failed.append(seed - 1)
             _say(f"  DIFFERENT, repeat it with: {again}\n{told}")
-        else:
-            rows = sum(map(len, expected.state.values()))
-            _say(f"  the same {rows:,} rows in {len(expected.state)} places; {found.starts} starts, {time.monotonic() - began:.0f} s")
         if not (told and asked.keep):
             shutil.rmtree(place)
     _say(f"{rounds} rounds asked for, {applied.total()} faults met: {dict(sorted(applied.items()))}")

@@ -65,7 +65,7 @@ def fuzz(directory: Path, count: int, seed: int, tell: Callable[[str], None]) ->
     """Send ``count`` messages to a job, and return what became of them. Raises ``AssertionError`` if the job ends by itself."""
     sender = Sender(seed)
     settings = {"ONRAMP_EPOCH_SECONDS": "5", "ONRAMP_BATCH_SIZE": "1000"}
-    with world(directory, Input(seed, users=1, days=1), **settings) as here:
+    with world(directory, Input(seed, users=1, days=1), settings=settings) as here:
         memory, expected, sent = list[float](), dict[int, str](), 0
         first = round(FIRST.timestamp() * 1000)
         set_clock(directory / "clock", first, 0)

@@ -59,7 +59,7 @@ class Load:
 
         def run() -> None:
             began, first = time.monotonic(), self.sent
-            while not self._stop.wait(0.05):
+            for _ in iter(lambda: self._stop.wait(0.05), True):
                 if due := int((time.monotonic() - began) * self.rate) - (self.sent - first):
                     self.append(people, due)
 
@@ -109,7 +109,10 @@ class Found:
 def measure(directory: Path, seconds: float, rate: float, seed: int, tell: Callable[[str], None]) -> Found:
     """Run the job under load through all outages."""
     settings = {"ONRAMP_EPOCH_SECONDS": "1", "ONRAMP_BATCH_SIZE": "1000"}
-    with world(directory, Input(seed, given=()), **settings) as here, EventLog(directory / "log", partitions=1, retention=None) as log:
+    with (
+        world(directory, Input(seed, given=()), settings=settings) as here,
+        EventLog(directory / "log", partitions=1, retention=None) as log,
+    ):
         load, people = Load(log, rate), People(users=20_000, seed=seed)
         load.append(people, 2_000)
         here.start_job()

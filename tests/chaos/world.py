@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -270,11 +270,9 @@ class World:
             return False
         ballast = self.data / ".ballast"
         with ballast.open("wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(b"\0" * 2**16)
-            except OSError:
-                pass
+            with suppress(OSError):
+                for _ in range(_DISK_MB):
+                    file.write(b"\0" * 2**20)
             self._let_pass(fault.seconds)
         ballast.unlink()
         return True
@@ -326,7 +324,9 @@ def _raw_letters(path: Path) -> list[bytes]:
 
 
 @contextmanager
-def world(directory: Path, source: Input, *, disk: bool = False, bends: bool | None = None, **settings: str) -> Iterator[World]:
+def world(
+    directory: Path, source: Input, *, disk: bool = False, bends: bool | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[World]:
     """Start everything but the job and the writer. ``disk``: the job's data lies on a small disk of its own, where one can be mounted.
 
     ``bends``: the job's clock is that of the file ``clock``; by default where a writer sets it.
@@ -360,7 +360,7 @@ def world(directory: Path, source: Input, *, disk: bool = False, bends: bool | N
             "ONRAMP_RECOVERY_PARTITIONS": "2",
             "ONRAMP_BATCH_SIZE": "50",
             "TZ": "UTC",
-            **settings,
+            **(settings or {}),
         }
         found = World(directory, source, redis, clickhouse, networks, of_job, len(lines), disk=bool(mounted))
         found.bends = source.given is None if bends is None else bends

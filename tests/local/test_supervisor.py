@@ -150,7 +150,7 @@ def test_without_space_for_the_copy_of_a_long_log_everything_runs_on(scene: Scen
         looks.append(None)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.shutil, "copyfile", full)
+    monkeypatch.setattr("shutil.copyfile", full)
     scene.steps = [(lambda: len(looks) > 2, lambda: None), (lambda: scene.ready == 1, lambda: None)]
     scene.run(scene.part("part", SLEEPS))
     assert len(scene.pids("part")) == 1

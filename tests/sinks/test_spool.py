@@ -300,9 +300,10 @@ def test_a_segment_the_store_never_takes_is_set_aside_and_the_others_go_through(
 
 def test_segments_of_two_versions_are_delivered_together(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    for number, columns in enumerate(({"dead_letter_id": ["old"]}, {"dead_letter_id": ["new"], "added_later": [1]}), 1):
+    old, new = pl.DataFrame({"dead_letter_id": ["old"]}), pl.DataFrame({"dead_letter_id": ["new"], "added_later": [1]})
+    for number, frame in enumerate((old, new), 1):
         writer = SegmentWriter(tmp_path / "a.tmp")
-        writer.add("dead_letters", pl.DataFrame(columns))
+        writer.add("dead_letters", frame)
         writer.finish(spool.path(SegmentName("p", "0", number), "ready"))
     inserter = FakeInserter()
     assert drain(spool, inserter)
@@ -515,8 +516,7 @@ def test_after_a_clock_that_jumped_back_segments_are_still_delivered_in_the_orde
         partition.write_batch([batch(f"row {number}")])
         state = partition.snapshot()
         written.append(f"row {number}")
-    partition.flush()
-    FactPartition(spool, "p", state)
+    FactPartition(spool, "p", state).flush()  # its epoch is durable
     inserter = FakeInserter()
     drain(spool, inserter)
     assert names(inserter) == written
