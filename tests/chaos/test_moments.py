@@ -128,7 +128,9 @@ def live(tmp_path: Path) -> Iterator[World]:
 
 def read_all(here: World) -> None:
     """Run the job until it has read and delivered everything, and stop it."""
+    before = here.said.stat().st_size if here.said.exists() else 0
     job = here.start_job()
+    wait_until(lambda: b"Running" in here.said.read_bytes()[before:], "the graph", within=LONG, process=job)
     wait_until(lambda: durable(here) == here.log_end(), "the end of the log", within=LONG, process=job)
     wait_until(lambda: not (spooled(here, "ready") or spooled(here, "pending")), "the delivery of the rows", within=LONG, process=job)
     here.stop_job()
