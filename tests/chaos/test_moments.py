@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from local.recovery_positions import saved_positions
 from sinks.clickhouse.segment import read_segment
 from sources.local_log.log import EventLog, Record
-from sources.local_log.source import NAME
 from state.records.dead_letter import decode_line
 from state.records.facts import FACTS
 from tests.chaos.bend import MOMENTS
@@ -42,18 +40,12 @@ def here(tmp_path: Path) -> Iterator[World]:
         yield found
 
 
-def durable(here: World) -> int:
-    """The position that the recovery store has."""
-    found = saved_positions(here.data / "state", NAME)
-    return found[0].offset if found else 0
-
-
 def spooled(here: World, stage: str) -> list[Path]:
     return sorted((here.data / "spool").glob(f"*.{stage}"))
 
 
 def in_epoch(here: World) -> bool:
-    return here.job_offset() > durable(here) == 0 and bool(list(Redis.from_url(here.redis.url).scan_iter("onramp:*:rec")))
+    return here.job_offset() > here.durable() == 0 and bool(list(Redis.from_url(here.redis.url).scan_iter("onramp:*:rec")))
 
 
 def in_snapshot(here: World) -> bool:
@@ -128,10 +120,8 @@ def live(tmp_path: Path) -> Iterator[World]:
 
 def read_all(here: World) -> None:
     """Run the job until it has read and delivered everything, and stop it."""
-    before = here.said.stat().st_size if here.said.exists() else 0
     job = here.start_job()
-    wait_until(lambda: b"Running" in here.said.read_bytes()[before:], "the graph", within=LONG, process=job)
-    wait_until(lambda: durable(here) == here.log_end(), "the end of the log", within=LONG, process=job)
+    wait_until(lambda: here.durable() == here.log_end(), "the end of the log", within=LONG, process=job)
     wait_until(lambda: not (spooled(here, "ready") or spooled(here, "pending")), "the delivery of the rows", within=LONG, process=job)
     here.stop_job()
 

@@ -18,8 +18,10 @@ from typing import Any, Final
 import msgspec
 
 from local.child_process import start_bound_process
+from local.recovery_positions import saved_positions
 from sinks.clickhouse.client import ClickHouse
 from sources.local_log.reader import LogReader
+from sources.local_log.source import NAME
 from tests.chaos.append import read_offset, set_clock
 from tests.chaos.bend import Bent, read_clock
 from tests.chaos.readers import what_readers_see
@@ -107,6 +109,7 @@ class World:
     ended: Counter[str] = field(default_factory=Counter)
     applied: Counter[str] = field(default_factory=Counter)
     starts: int = 0
+    _said_before: int = 0
 
     @property
     def store(self) -> ClickHouse:
@@ -125,6 +128,7 @@ class World:
 
     def start_job(self, bent: Bent | None = None) -> subprocess.Popen[bytes]:
         """Start the job."""
+        self._said_before = self.said.stat().st_size if self.said.exists() else 0
         self.job = self.start(bent or self.bent(), "cli", "run", "--json", said=self.said)
         self.starts += 1
         return self.job
@@ -160,6 +164,15 @@ class World:
     def job_offset(self) -> int:
         """How many messages the job has read."""
         return read_offset(self.directory / "at")
+
+    def graph_runs(self) -> bool:
+        """Whether the graph of the present job runs, from when on SIGTERM stops it in order."""
+        return b"Running" in self.said.read_bytes()[self._said_before :]
+
+    def durable(self) -> int:
+        """The position in the log that the recovery store has."""
+        found = saved_positions(self.data / "state", NAME) if (self.data / "state").is_dir() else {}
+        return found[0].offset if found else 0
 
     def log_end(self) -> int:
         """How many messages are in the log."""
@@ -282,11 +295,13 @@ class World:
         self.wait(lambda: self.writer is None and self.log_end() == self.lines, "the end of the input")
         letters = self.data / "dead_letters.jsonl"
         self.wait(lambda: letters.exists() and END in _raw_letters(letters), "the job's end of the input")
+        self.wait(lambda: self.durable() == self.lines, "the snapshot after it")  # a letter may be of an epoch that a kill undid
         self.stop_job()
         return what_readers_see(self.store, self.redis.url, letters, self.summary())
 
     def stop_job(self) -> None:
         """Stop the job in order. If rows still wait for ClickHouse, which was down a moment ago, the next run delivers them."""
+        self.wait(self.graph_runs, "the graph")
         assert self.job is not None
         self.job.send_signal(signal.SIGTERM)
         code = self.job.wait(_LONG)
@@ -294,10 +309,9 @@ class World:
             self.ended[f"{code}: {self.last_words()}"] += 1
             self.start_job()
             self.wait(lambda: not list((self.data / "spool").glob("*.ready")), "the delivery of the last rows")
+            self.wait(self.graph_runs, "the graph")
             self.job.send_signal(signal.SIGTERM)
             code = self.job.wait(_LONG)
-            if code == -signal.SIGTERM:  # the rows may be delivered before the graph runs, from when on the signal stops it in order
-                code = 0
         self.job = None
         if code != 0:
             raise ChaosError(f"the job ended with {code}: {self.last_words()}")
