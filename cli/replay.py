@@ -79,9 +79,8 @@ def replay(
     differently and why, what it costs, and which reward the logged probabilities let expect. What users would have done after other
     guidance is not in the log: where the two draw different arms, the other catalog learns from what was shown as if it were its own.
 
-    Nothing here changes anything that apps or analysts read. Which arm was drawn depends on all users, so it is not compared. With a range
-    every user starts with empty state, and the audit log records the run, as its files hold data about users. Exits with 1 if the rebuilt
-    user differs.
+    Nothing here changes anything that apps or analysts read. With --user the arm that was drawn is not compared, as it depends on all
+    users, and the exit code is 1 if the user differs. With a range every user starts with empty state, and the audit log records the run.
 
     \b
     Example:  onramp replay --user u-17

@@ -123,14 +123,13 @@ class Archiver:
 
     def _resume(self) -> None:
         chains = self._archive.chains()
-        positions: dict[int, int] = {}
-        for partition, chain in chains.items():
-            positions[partition] = chain.spans[-1].file.last + 1
-            self._open[partition] = _Open(positions[partition], chain.spans[-1].file.day)
+        newest = {partition: chain.spans[-1].file for partition, chain in chains.items()}
+        positions = {partition: file.last + 1 for partition, file in newest.items()}
+        for partition in self._log.start(positions):  # the archive may have partitions that the log has no more
+            file = newest.get(partition)
+            self._open[partition] = _Open() if file is None else _Open(positions[partition], file.day)
             self._compact(partition)
-        for partition in self._log.start(positions):
-            self._open.setdefault(partition, _Open())
-        self._log.commit(positions)
+        self._log.commit({partition: offset for partition, offset in positions.items() if partition in self._open})
 
     def _take(self, batch: RawBatch) -> None:
         partition = batch.partition

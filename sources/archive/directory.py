@@ -103,6 +103,7 @@ class Archive:
         """Create the archive for this log, or check that it is of this log."""
         with _errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._changing():
             if not self.exists:
                 foreign = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith((".", _APPEND, _CHANGE)))
                 if foreign:
@@ -191,7 +192,7 @@ class Archive:
     def tidy(self) -> None:
         """Remove files that were not written to their end, and those whose offsets another file has."""
         with self._changing():
-            for path in self.path.glob("day=*/partition-*/.*.tmp"):
+            for path in (*self.path.glob(".*.tmp"), *self.path.glob("day=*/partition-*/.*.tmp")):
                 path.unlink()
             for chain in self.chains().values():
                 for file in chain.superseded:

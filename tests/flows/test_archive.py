@@ -66,6 +66,15 @@ def test_it_reads_to_the_end_once_and_goes_on_there(tmp_path: Path) -> None:
     ]
 
 
+def test_a_partition_that_the_log_has_no_more_holds_nothing_up(tmp_path: Path) -> None:
+    archiver(tmp_path, a_log()).run(once=True)
+    Archive(tmp_path).wait_for(Forgotten("default", ("ann",), START))
+    log = MemoryLog({0: [row(each) for each in range(40)]})
+    archiver(tmp_path, log).run(once=True)
+    assert Archive(tmp_path).waiting() == []
+    assert log.committed == {0: 40}
+
+
 def test_a_file_ends_by_size_by_age_and_with_the_day(tmp_path: Path) -> None:
     clock = Clock()
     log = MemoryLog({0: [row(each) for each in range(10)]}, at_once=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.archive.directory import Archive, Forgotten
@@ -100,6 +100,7 @@ def test_every_byte_of_the_log_comes_back(tmp_path: Path) -> None:
     assert pl.read_parquet_schema(tmp_path / "x.parquet") == dict(SCHEMA)
 
 
+@settings(max_examples=25)
 @given(
     st.lists(
         st.tuples(
@@ -170,10 +171,13 @@ def test_what_a_crash_left_is_removed_at_the_start(archive: Archive) -> None:
     half = archive.path / file(6, 8).name
     half = half.with_name(f".{half.name}.7.tmp")
     half.write_bytes(b"PAR1")
+    ids = archive.path / ".forgotten.json.7.tmp"
+    ids.write_bytes(b"ann")
     assert archive.chains()[3].next_offset == 6
     with archive.appending():
         assert archive.files() == [file(0, 5)]
         assert not half.exists()
+        assert not ids.exists()
 
 
 def test_small_files_of_a_day_that_is_over_are_joined(archive: Archive) -> None:
