@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -17,6 +18,7 @@ from sources.raw_log import RawRow
 from tests.support.raw_logs import START, row
 
 DAY = "2026-01-05"
+INPUTS = Path(__file__).resolve().parents[1] / "inputs"
 
 
 def file(first: int, last: int, day: str = DAY) -> ArchiveFile:
@@ -132,6 +134,14 @@ def test_a_damaged_file_is_named_in_a_sentence(tmp_path: Path, damage: str) -> N
         path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ArchiveError, match=r"x\.parquet .*restore it from a copy"):
         read_frame(path)
+
+
+def test_an_archive_of_the_first_format_is_read(tmp_path: Path) -> None:
+    """The files stay as they are in the repository: every later version must read them."""
+    shutil.copytree(INPUTS / "archive_format_1", tmp_path / "old")
+    old = Archive(tmp_path / "old")
+    assert (old.log, old.log_id, old.files()) == ("onboarding.events", "", [file(7, 12)])
+    assert list(rows_of(old.read(file(7, 12)))) == [*RAW, forgotten(RAW[0]._replace(offset=12))]
 
 
 # --------------------------------------------------------------------------------------------------------------------- directory
