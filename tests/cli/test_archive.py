@@ -18,7 +18,7 @@ from sources.archive.directory import Archive
 from sources.archive.rows import rows_of
 from sources.errors import ArchiveError
 from sources.local_log.log import EventLog, Record
-from sources.local_log.reader import LogReader
+from sources.local_log.reader import LogReader, Stored
 from tests.cli.command import start
 from tests.support.waiting import PATIENCE, pause, running, stop, wait_until
 
@@ -132,7 +132,7 @@ def test_killed_again_and_again_while_events_come_in_it_has_each_once(tmp_path: 
         for partition in range(2):
             chain = found.chains()[partition]
             rows = [row for span in chain.spans for row in rows_of(found.read(span.file)) if row.offset >= span.start]
-            whole = []
+            whole: list[Stored] = []
             while more := reader.read(partition, len(whole), 1_000):
                 whole += more
             assert [(row.offset, row.time, row.value) for row in rows] == [(each.offset, each.time, each.record.value) for each in whole]

@@ -16,7 +16,7 @@ from sources.archive.directory import Archive, Forgotten
 from sources.archive.names import ArchiveFile
 from sources.archive.rows import is_forgotten, rows_of, write_frame
 from sources.errors import OffsetGapError
-from sources.raw_log import RawRow
+from sources.raw_log import RawBatch, RawRow
 from tests.support.kafka_feed import Feed
 from tests.support.raw_logs import START, MemoryLog, row
 from tests.support.tansu import run_tansu
@@ -142,6 +142,9 @@ def test_offsets_of_a_topic_may_have_holes(tmp_path: Path) -> None:
     archiver(tmp_path, log).run(once=True)
     assert [(each.first, each.last) for each in Archive(tmp_path).files()] == [(2, 6), (7, 9)], "file follows file: no gap"
     assert [each.offset for each in contents(tmp_path)[0]] == [2, 5, 6, 9]
+    log.partitions[0] += [row(12), row(15)]
+    archiver(tmp_path, log, RollRules(1, 600)).run(once=True)
+    assert [(each.first, each.last) for each in Archive(tmp_path).files()][2:] == [(10, 12), (13, 15)], "also within one run"
 
 
 def test_messages_that_were_deleted_unread_end_it_unless_that_is_accepted(tmp_path: Path) -> None:
@@ -227,6 +230,30 @@ def test_who_was_forgotten_meanwhile_is_left_out_of_what_was_read_and_let_go_at_
     assert [each.offset for each in found[0]] == list(range(10))
     assert all(is_forgotten(each) for each in found[0])
     assert found[1] == log.partitions[1]
+
+
+def test_an_end_from_before_somebody_was_forgotten_does_not_count(tmp_path: Path) -> None:
+    ann = Forgotten("default", ("ann",), START + HOUR)
+
+    class Racing(MemoryLog):
+        """Gets a message of the person just behind the end that a poll has seen, and then the person is forgotten."""
+
+        def poll(self) -> list[RawBatch]:
+            found = super().poll()
+            if not self.partitions[0]:
+                self.partitions[0].append(row(0))
+                Archive(tmp_path).wait_for(ann)
+            return found
+
+    job = archiver(tmp_path, Racing({0: []}))
+    job._archive.bind("topic", "")
+    job._resume()
+    job.step()
+    assert Archive(tmp_path).waiting() == [ann]
+    job.step()
+    job.step()
+    assert Archive(tmp_path).waiting() == []
+    assert is_forgotten(contents(tmp_path)[0][0])
 
 
 def test_it_starts_with_people_who_wait_since_before(tmp_path: Path) -> None:

@@ -76,6 +76,23 @@ def test_an_id_with_odd_characters_is_found_too(archive: Archive) -> None:
     assert [each["offset"] for each in place(archive).held(zoe)][:2] == [0, 1]
 
 
+class Framed:
+    """A registry whose schema is hexadecimal digits."""
+
+    def decode(self, value: bytes) -> bytes:
+        return bytes.fromhex(value[1:].decode())
+
+
+def test_a_message_with_the_framing_of_a_schema_registry_is_decoded_first(archive: Archive) -> None:
+    framed = b"\x00" + event("ann-who-leaves").hex().encode()
+    archive.write(ArchiveFile("2026-01-05", 1, 0, 0), [RawRow(0, START, None, framed)])
+    registry: Any = Framed()
+    found = ArchiveFiles(archive, lambda: START, log_keeps=False, registry=registry, wait_s=0.0)
+    assert found.held(ANN)[-1]["partition"] == 1
+    found.erase(ANN)
+    assert found.held(ANN) == []
+
+
 def test_a_tombstone_with_the_id_as_its_key_is_about_the_user(archive: Archive) -> None:
     archive.write(ArchiveFile("2026-01-05", 1, 0, 0), [RawRow(0, START, b"ann-who-leaves", None)])
     assert [each["partition"] for each in place(archive).held(ANN)][-1] == 1
