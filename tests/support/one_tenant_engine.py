@@ -34,7 +34,7 @@ def main(directory: Path, told: Told) -> dict[str, str]:
     users.write_text(_USERS.format(rules), encoding="utf-8")
     listed = f"<user_directories><users_xml><path>{users}</path></users_xml></user_directories>"
     config.write_text(f"<clickhouse>{listed}</clickhouse>", encoding="utf-8")
-    connection: Any = chdb.connect(f"{directory / 'data'}?config-file={config}")
+    connection: Any = chdb.connect(f"{directory / 'data'}?config-file={config}")  # type: ignore[no-untyped-call]
     for statement in ["CREATE DATABASE onramp", "USE onramp", *told.statements]:
         connection.query(statement)
     return {read: str(connection.query(read, "TSV")) for read in told.reads}
