@@ -53,22 +53,6 @@ WHERE o.is_decided
 GROUP BY tenant_id, trigger, arm
 ORDER BY tenant_id, trigger, arm;
 
-CREATE OR REPLACE VIEW arm_share AS
-SELECT
-    d.tenant_id AS tenant_id,
-    d.trigger AS trigger,
-    d.arm AS arm,
-    count() AS decisions,
-    decisions / sum(count()) OVER (PARTITION BY tenant_id, trigger) AS share,
-    avg(d.propensity) AS mean_propensity
-FROM
-(
-    SELECT tenant_id, decision_id, any(trigger) AS trigger, any(arm) AS arm, any(propensity) AS propensity
-    FROM decisions WHERE outcome = 'decided' GROUP BY tenant_id, decision_id
-) AS d
-GROUP BY tenant_id, trigger, arm
-ORDER BY tenant_id, trigger, arm;
-
 CREATE OR REPLACE VIEW non_decisions_by_reason AS
 SELECT tenant_id, reason, trigger, uniqExact(decision_id) AS non_decisions, uniqExact(user_id) AS people
 FROM decisions
@@ -275,15 +259,6 @@ ALTER TABLE activation
     COMMENT COLUMN onboarding_start_rate 'started / `people`, 0 to 1',
     COMMENT COLUMN activation_rate 'activated / `people`, 0 to 1',
     COMMENT COLUMN time_to_activation_p50_hours 'median hours from sign-up (else first event) to activation, of activated users; NULL without one';
-
-ALTER TABLE arm_share
-    MODIFY COMMENT 'How often each arm was chosen among the decisions of its trigger, and how often the policy meant to.',
-    COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
-    COMMENT COLUMN trigger 'what asked for guidance: the sign-up, a completed step, or stuck:… with the kind of alarm',
-    COMMENT COLUMN arm 'arm of the catalog: one way to guide',
-    COMMENT COLUMN decisions 'decisions that chose the arm',
-    COMMENT COLUMN share 'decisions / all decisions of the trigger, 0 to 1',
-    COMMENT COLUMN mean_propensity 'mean probability, 0 to 1, with which the policy meant to choose it';
 
 ALTER TABLE cost_per_1000_events_dollars
     MODIFY COMMENT 'Unit cost: what models cost for 1,000 accepted events. Servers are not in it.',
