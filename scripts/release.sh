@@ -42,7 +42,7 @@ git archive --format=tar "$commit" | gzip --no-name --best >"$work/dist/onramp-$
 "$work/env/bin/python" -m pip install --quiet --no-compile --constraint "$work/source/constraints.txt" "$work/dist/onramp-$version-py3-none-any.whl"
 cd "$work"
 env/bin/onramp --help >/dev/null
-env/bin/onramp demo --users 60 --days 5 --json --data-dir "$work/demo" >"$work/demo.json" || fail 'The installed wheel cannot run the demo.'
+env/bin/onramp demo --users 60 --days 5 --json --data-dir "$work/demo" >"$work/log" 2>&1 || fail "$(tail -n 3 "$work/log")"
 rm -f env/lib/python*/site-packages/onramp-*.dist-info/direct_url.json # names a directory of this machine
 "$python" -m venv "$work/tools"
 "$work/tools/bin/python" -m pip install --quiet --no-compile 'cyclonedx-bom==7.5.0'
