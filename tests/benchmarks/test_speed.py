@@ -29,9 +29,12 @@ from benchmarks.speed.scale import joined, serial_share
 from benchmarks.speed.seeding import keys, states
 from benchmarks.speed.small_fold import REMEMBERED, State, fold, label_of, millis, user_of
 from benchmarks.speed.stream import Sent, stream
+from flows.catalogs import load_catalog
+from state.catalog.plan import Plan
 from state.events import Event, decode
 from state.messages import Message
 from state.person import snapshot
+from state.person.fold import Fold
 
 
 def events(count: int = 3000, **more: Any) -> list[Sent]:
@@ -120,6 +123,15 @@ def test_seeded_people_are_copies_of_folded_ones() -> None:
     assert {person.partition for person in people.values()} == set(range(7))
     alike = {snapshot.encode(msgspec.structs.replace(person, user="", partition=0)) for person in people.values()}
     assert 100 < len(alike) <= 300
+
+
+def test_no_timer_of_a_seeded_user_is_overdue() -> None:
+    """Else a job would be busy with them for minutes after it resumed, where it should be idle."""
+    fold = Fold(Plan(load_catalog("saas")), keys())
+    people = [snapshot.decode(state) for _, state in states(users=300, events=6, end=START, seed=1, partitions=1)]
+    deadlines = [due for person in people if (due := fold.next_due(person))]
+    assert deadlines
+    assert min(deadlines) > START
 
 
 def test_the_meter_does_not_time_the_warm_up() -> None:
