@@ -28,6 +28,8 @@ COMMANDS = [
     "evaluate",
     "sql",
     "settings",
+    "backup",
+    "restore",
     "catalog check",
     "lag",
     "doctor",

@@ -58,9 +58,9 @@ def test_a_copy_of_a_store_that_is_written_is_one_epoch(tmp_path: Path, parts: i
     epochs: list[int | None] = []
     with running(subprocess.Popen([sys.executable, "-c", PROGRAM, str(store), str(workers)], cwd=ROOT)) as flow:
         wait_until(lambda: durable(store), "the first epoch", process=flow)
-        while flow.poll() is None and len(epochs) < COPIES:
+        for number in range(COPIES):
             pause(rng.uniform(0, 0.05), "the copy comes at a random moment")
-            epochs.append(copy(store, tmp_path / f"copy-{len(epochs)}"))
+            epochs.append(copy(store, tmp_path / f"copy-{number}"))
         assert flow.wait(PATIENCE) == 0
     assert len(set(epochs)) >= 3, "the flow went on between the copies"
     assert [epoch or 0 for epoch in epochs] == sorted(epoch or 0 for epoch in epochs)
