@@ -133,11 +133,13 @@ def rebuild(settings: Settings, keys: Keys, tenant: str, user: str, given: Input
             found.progress = None if effect.progress is None else json.loads(encode_progress(effect.progress))
             found.deleted = False
         elif isinstance(effect, Erase):
-            found.progress, found.person, found.deleted = None, None, True
-            found.steps.clear()
+            found.progress, found.deleted = None, True
 
-    def take_row(row: Any) -> None:
-        if isinstance(row, PersonFact) and row.user_id == user:
+    def take_row(row: Any) -> None:  # effects and rows go separate ways, so each has its own news of a deletion
+        if isinstance(row, Erase) and row.user_id == user:
+            found.person = None
+            found.steps.clear()
+        elif isinstance(row, PersonFact) and row.user_id == user:
             found.person = row
         elif isinstance(row, ProgressFact) and row.user_id == user:
             found.steps[row.step_id] = row

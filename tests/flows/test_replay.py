@@ -126,10 +126,18 @@ def test_a_user_who_came_back_is_as_after_the_deletion(tmp_path: Path) -> None:
     settings = load_settings(data_dir=DataDir.create(tmp_path / "d").path)
     before = rebuild(settings, KEYS, "default", "ann", Input(written(log, tmp_path / "events.jsonl")))
     assert (before.deleted, before.steps, before.person, before.progress) == (True, {}, None, None)
-    append_sent(DataDir(settings.data_dir).sent, [Sent(each.value) for each in again("ann").items if isinstance(each, Message)])
-    found = rebuild(settings, KEYS, "default", "ann", Input(tmp_path / "events.jsonl"))
-    assert (found.deleted, found.messages, found.progress is not None) == (False, 3, True), "what commands sent is a part of the log"
-    assert found.person is not None
+    log.send(HOUR, "ann", "signup", id="again", traits={"persona": "analyst"})
+    found = rebuild(settings, KEYS, "default", "ann", Input(written(log, tmp_path / "events.jsonl")))
+    assert (found.deleted, found.messages, found.progress is not None, found.person is not None) == (False, 3, True, True)
+
+
+def test_what_commands_sent_is_a_part_of_the_log(tmp_path: Path) -> None:
+    log = Log()
+    log.send(0, "ann", "signup")
+    settings = load_settings(data_dir=DataDir.create(tmp_path / "d").path)
+    append_sent(DataDir(settings.data_dir).sent, [Sent(each.value) for each in again("ben").items if isinstance(each, Message)])
+    found = rebuild(settings, KEYS, "default", "ben", Input(written(log, tmp_path / "events.jsonl")))
+    assert (found.messages, found.progress is not None) == (1, True)
 
 
 def again(user: str) -> Log:
