@@ -208,7 +208,7 @@ def test_each_worker_has_people_awake_of_its_own() -> None:
         logic.snapshot()
 
     live(mine, "u1")
-    worker = threading.Thread(target=live, args=(other, "u2"))
+    worker = threading.Thread(target=live, args=(other, "u2"), daemon=True)
     worker.start()
     join(worker, "the other worker")
     assert mine._person is not None

@@ -235,7 +235,7 @@ def test_epochs_and_pauses_are_those_of_one_partition_of_a_worker() -> None:
 def test_each_worker_has_a_partition_that_is_measured() -> None:
     clock = EpochClock(lambda: 1.0)
     clock.snapshot(0)
-    other = threading.Thread(target=clock.snapshot, args=(1,))
+    other = threading.Thread(target=clock.snapshot, args=(1,), daemon=True)
     other.start()
     join(other, "the other worker")
     assert sorted(clock.paused) == [0, 1]
