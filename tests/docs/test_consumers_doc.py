@@ -13,8 +13,8 @@ import pytest
 from confluent_kafka import Producer
 
 from sources.local_log.log import EventLog, Record
-from sources.local_log.retention import Retention, delete_oldest
 from sources.local_log.store import Store
+from tests.support.log_retention import delete_old
 from tests.support.tansu import run_tansu
 from tests.support.waiting import PATIENCE
 
@@ -63,9 +63,8 @@ def test_the_reader_of_the_local_log_does_its_work_once(tmp_path: Path) -> None:
     store = Store(tmp_path / "log", writes=True)
     (last,) = store.database.execute("SELECT max(time) FROM p0").fetchone()
     store.database.execute("UPDATE p0 SET time = ? WHERE first = 7", [last + 100_000])
-    while delete_oldest(store, Retention(max_age_ms=1), last + 50_000):
-        pass
     store.close()
+    delete_old(tmp_path / "log", last + 50_000)
     with pytest.raises(RuntimeError, match="deleted messages from 6 to 6"):
         follow(tmp_path / "log", database, add)
     connection.close()

@@ -25,8 +25,6 @@ from sources.errors import InputError
 from sources.files.sent_file import Sent, append_sent
 from sources.kafka.source import KafkaSource
 from sources.local_log.log import EventLog, Record
-from sources.local_log.retention import Retention, delete_oldest
-from sources.local_log.store import Store
 from state.catalog.plan import Plan
 from state.duration import HOUR, MINUTE
 from state.events import peek_person
@@ -35,6 +33,7 @@ from state.merge_patch import Change
 from state.messages import Message
 from state.records.recommendation import Erase
 from state.records.subject import Subject
+from tests.support.log_retention import delete_old
 from tests.support.stories import LEAVING, MONDAY, STAYING, Log, MemoryRedis, MemorySink, visitors_log, visitors_of
 
 KEYS = Keys(b"a secret for tests")
@@ -195,7 +194,7 @@ def test_what_the_log_has_lost_is_rebuilt_from_the_archive_and_a_deleted_user_st
         settings = load_settings(data_dir=DataDir.create(tmp_path / "d").path, event_log=tmp_path / "log")
         before = {user: rebuild(settings, KEYS, "default", user, Input()) for user in ("ann", "ben")}
         run_archive(settings, lambda: False, once=True)
-        delete_log(tmp_path / "log", MONDAY + 2 * HOUR)
+        delete_old(tmp_path / "log", MONDAY + 2 * HOUR)
         given = Input(archive=archive_dir(settings))
         assert rebuild(settings, KEYS, "default", "ben", Input()).messages == 1, "the log has lost the first"
         for user, whole in before.items():
@@ -214,12 +213,3 @@ def test_what_the_log_has_lost_is_rebuilt_from_the_archive_and_a_deleted_user_st
     rerun(settings, KEYS, MONDAY, None, into, given)
     people = [json.loads(line)["user_id"] for line in (into / "people.jsonl").read_bytes().splitlines()]
     assert set(people) == {"ben"}
-
-
-def delete_log(path: Path, at: int) -> None:
-    store = Store(path, writes=True)
-    try:
-        while delete_oldest(store, Retention(max_age_ms=1), at):
-            pass
-    finally:
-        store.close()

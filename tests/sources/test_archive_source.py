@@ -17,12 +17,11 @@ from sources.errors import ArchiveError, OffsetGapError
 from sources.kafka.record import TOMBSTONE
 from sources.local_log.log import EventLog, Record
 from sources.local_log.raw import LocalRawLog
-from sources.local_log.retention import Retention, delete_oldest
 from sources.local_log.source import LocalLogSource
-from sources.local_log.store import Store
 from sources.raw_log import UNREADABLE_HEADER, RawRow
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, Consumer, drain
+from tests.support.log_retention import delete_old
 from tests.support.raw_logs import START, row
 
 NOW = START + 400 * 86_400_000
@@ -43,15 +42,6 @@ def archive(tmp_path: Path, file_bytes: int = 2_000) -> Archive:
     Archiver(found, log, RollRules(file_bytes, 10**9), stopping=lambda: False).run(once=True)
     log.close()
     return found
-
-
-def delete_until(path: Path, at: int) -> None:
-    store = Store(path, writes=True)
-    try:
-        while delete_oldest(store, Retention(max_age_ms=1), at):
-            pass
-    finally:
-        store.close()
 
 
 def read(make: Callable[[BatchPolicy], Any]) -> dict[str, Consumer]:
@@ -89,7 +79,7 @@ def test_archive_and_log_give_what_the_whole_log_gave(tmp_path: Path) -> None:
     whole = seen(read(from_log(tmp_path)))
     assert sum(len(messages) for messages, _ in whole.values()) == 90
     assert any(entry[0] == "timer" for _, log in whole.values() for entry in log)
-    delete_until(tmp_path / "log", START + 30 * STEP)
+    delete_old(tmp_path / "log", START + 30 * STEP)
     assert seen(read(from_log(tmp_path))) != whole, "the log has lost a part"
     assert seen(read(from_both(tmp_path))) == whole
     archive(tmp_path)
@@ -101,7 +91,7 @@ def test_what_is_in_neither_ends_it_with_a_sentence(tmp_path: Path) -> None:
     fill(tmp_path / "log", 0, 30)
     archive(tmp_path)
     fill(tmp_path / "log", 30, 90)
-    delete_until(tmp_path / "log", START + 60 * STEP)
+    delete_old(tmp_path / "log", START + 60 * STEP)
     with pytest.raises(OffsetGapError, match="not in"):
         read(from_both(tmp_path))
 

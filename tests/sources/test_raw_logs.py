@@ -15,9 +15,8 @@ from sources.kafka.raw import KafkaRawLog
 from sources.local_log.erase import ERASED_HEADER, erase
 from sources.local_log.log import EventLog, Record
 from sources.local_log.raw import LocalRawLog
-from sources.local_log.retention import Retention, delete_oldest
-from sources.local_log.store import Store
 from sources.raw_log import UNREADABLE_HEADER, RawLog, RawRow
+from tests.support.log_retention import delete_old
 from tests.support.scripted_kafka import Raises, ScriptedCluster, ScriptedRecord
 from tests.support.tansu import Tansu, tansu_fixture
 from tests.support.waiting import PATIENCE, wait_until
@@ -87,12 +86,7 @@ def test_a_position_that_the_local_log_deleted_is_a_gap(tmp_path: Path, events: 
     running = local({0: 0, 1: 0})
     events._now = lambda: NOW + 10_000
     events.append_everywhere(b"new")
-    store = Store(tmp_path / "log", writes=True)
-    try:
-        while delete_oldest(store, Retention(max_age_ms=1_000), NOW + 10_000):
-            pass
-    finally:
-        store.close()
+    delete_old(tmp_path / "log", NOW + 10_000, max_age_ms=1_000)
     with pytest.raises(OffsetGapError, match=r"ONRAMP_X=true to go on at 1"):
         running.poll()
     with pytest.raises(OffsetGapError, match="deleted before they were archived"):

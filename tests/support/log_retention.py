@@ -1,0 +1,19 @@
+"""Deletes from a local event log what a gateway would delete by its retention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sources.local_log.retention import Retention, delete_oldest
+from sources.local_log.store import Store
+
+_MOST = 100_000
+
+
+def delete_old(path: Path, at: int, *, max_age_ms: int = 1) -> None:
+    """Delete the messages of the log in ``path`` that are older than ``max_age_ms`` at the time ``at``."""
+    store = Store(path, writes=True)
+    try:
+        assert any(not delete_oldest(store, Retention(max_age_ms=max_age_ms), at) for _ in range(_MOST)), "there is always more to delete"
+    finally:
+        store.close()
