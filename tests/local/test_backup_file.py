@@ -92,8 +92,10 @@ def test_a_directory_with_anything_in_it_is_refused_and_stays(tmp_path: Path) ->
     (into / "lost+found").mkdir(parents=True)
     (into / ".restoring").mkdir()
     (into / ".restoring" / "old").write_bytes(b"of a restore that was killed")
+    into.chmod(0o755)
     unpack(backup, into, nothing)
     assert tree(into) == FILES
+    assert stat.S_IMODE(into.stat().st_mode) == 0o700, "a backup is private"
     with pytest.raises(BackupError, match=r"is not empty \(it has FORMAT\); name a new directory with --into"):
         unpack(backup, into, nothing)
     assert tree(into) == FILES
