@@ -203,4 +203,5 @@ def test_a_deletion_that_dies_has_left_a_record_and_is_repeated(live: World, mom
     read_all(live)
     assert rows(live, "SELECT DISTINCT user_id FROM events FINAL") == [(BOB,)]
     last = live.command("forget", ANN, "--check", "--maintain", "--yes", "--json")
-    assert last.json["complete"], last.out
+    left = {each["store"] for each in last.json["stores"] if each["held"]}
+    assert left <= {"clickhouse_traces"}, last.out  # a server removes its old files of tables some minutes later
