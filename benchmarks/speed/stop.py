@@ -144,7 +144,7 @@ def _stop(process: subprocess.Popen[bytes], meanwhile: Callable[[], None]) -> tu
 
 
 def _check_each_was_read_once(said: Path, sent: int) -> None:
-    """Compare the tally of the job over both runs with what was appended. Exits if it read more; the second run may have left some unread."""
+    """Compare the tally of the job over both runs with what was appended. Exits if it read more; some may be left unread."""
     tally = next(json.loads(line) for line in reversed(said.read_text(errors="replace").splitlines()) if line.startswith("{"))
     if tally["eventsRead"] > sent:
         sys.exit(f"{sent} messages were appended, and the job read {tally['eventsRead']} over both runs")
