@@ -93,9 +93,13 @@ class Appender:
         """Take the broker's answers."""
         self._producer.poll(0)
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Wait until all messages are with the broker."""
         self._producer.flush(30)
+
+    def close(self) -> None:
+        """Wait as ``flush`` does. Nothing may be appended afterwards."""
+        self.flush()
 
 
 @dataclass
