@@ -129,12 +129,15 @@ def run(
         summary["eventsPerSecond"] = round(summary["thisRun"]["eventsRead"] / max(ended - flow_started, 1e-9), 1)
         read = progress if isinstance(progress, Progress) else None
         summary["notes"] = notes_on(summary, read, engines.data_dir.dead_letters, str(input_path or "-"))
+        later = stop() and not delivery.complete and not delivery.rejected
+        if later:  # who asks for a stop does not wait for ClickHouse: its rows are safe in the spool
+            summary["notes"].append(_incomplete_message(delivery))
         result = RunResult(summary, delivery, progress is None or progress.done, nothing_accepted(summary, read))
         if on_end is not None:
             on_end(engines, result)
     if progress is not None and progress.error is not None:
         raise progress.error
-    if not delivery.complete or delivery.rejected:
+    if (not delivery.complete and not later) or delivery.rejected:
         raise IncompleteError(_incomplete_message(delivery))
     return result
 
