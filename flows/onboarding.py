@@ -15,10 +15,11 @@ from operators.compose import compose_step
 from operators.counters import CounterView, counters_step
 from operators.decode import decode_step
 from operators.enrich import Wording, enrich_step
-from operators.estimate import estimate_step, share_step
+from operators.estimate import estimate_step
 from operators.facts import facts_step, heartbeat_step
 from operators.identify import identify_step
 from operators.link import VisitorIds, link_step
+from operators.share import share_step
 from operators.sink_batches import dead_letter_batches, effect_batches
 from operators.stitch import stitch_step
 from operators.stop_together import Stop, stop_step

@@ -21,7 +21,6 @@ from gateway.authentication import Authenticator, VisitorClaims
 from gateway.browser_routes import snippet_routes
 from gateway.caller import SenderRules
 from gateway.cors import READABLE, Cors
-from gateway.direct import Direct
 from gateway.errors import RefusedError, json_response
 from gateway.event_log import Log
 from gateway.events_route import EventsRoute
@@ -34,6 +33,7 @@ from gateway.quota import KEPT_SECONDS, Quota
 from gateway.rate_limit import RateLimiter
 from gateway.reads_route import ReadsRoute
 from gateway.records import Records
+from gateway.router_bypass import RouterBypass
 from gateway.segment.calls_route import CallsRoute, WebhookRoute
 from gateway.segment.mapping import default_names
 from gateway.segment.settings_route import SettingsRoute, metrics
@@ -161,7 +161,7 @@ def build(parts: GatewayParts) -> Starlette:
             Route("/readyz", health.ready, methods=["GET"]),
             Route("/metrics", times.metrics, methods=["GET"]),
         ],
-        middleware=[Middleware(MeasureAnswers, times), Middleware(Cors), Middleware(Direct, endpoints=senders)],
+        middleware=[Middleware(MeasureAnswers, times), Middleware(Cors), Middleware(RouterBypass, endpoints=senders)],
         exception_handlers={RefusedError: _refused, HTTPException: _http_error, Exception: _bug},
         lifespan=lifespan,
     )

@@ -6,9 +6,7 @@ parameters of a period therefore come from all observations of earlier periods, 
 the builder is called with every tenant's counts before the first batch, which fills the store again.
 
 With several workers in a process an observation may arrive after its boundary; it then counts at the next. With several processes
-``share_step`` brings what an estimator published to the stores of the others: with the first observation after the boundary, and once
-after a start. It goes through the dataflow, so it needs no store and no topic of its own, and a process never knows more than the snapshot
-to which all return after a crash. A process that it reaches late goes on with the version before, which is in the rows of what it decides.
+``operators/share.py`` brings what an estimator published to the others.
 """
 
 from __future__ import annotations
@@ -24,7 +22,6 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
-from operators.timers import LANES_FOR_EACH
 from operators.track import Tracked
 from state.catalog.plan import Plan
 from state.records.facts import StepStatisticFact
@@ -118,24 +115,6 @@ class EstimateLogic(StatefulBatchLogic[EpisodeObservation, Estimated, bytes]):
         return [Estimated(rows, self._tenant, in_force)] if in_force.version else []
 
 
-class ShareLogic(StatefulBatchLogic[Estimated, None, None]):
-    """One lane: what arrives is published in the store of this process."""
-
-    def __init__(self, parameters: ParameterStore) -> None:
-        """Called once per lane, on the worker that owns it."""
-        self._parameters = parameters
-
-    @override
-    def on_batch(self, values: list[Estimated]) -> tuple[list[None], bool]:
-        for value in values:
-            self._parameters.receive(value.tenant, value.published)
-        return [], False
-
-    @override
-    def snapshot(self) -> None:
-        return None
-
-
 def estimate_logic(plan: Plan, parameters: ParameterStore, *, shared: bool = False) -> Callable[[bytes | None], EstimateLogic]:
     """Builder for ``stateful_batch``."""
     return lambda resume_state: EstimateLogic(plan, parameters, resume_state, shared=shared)
@@ -144,20 +123,9 @@ def estimate_logic(plan: Plan, parameters: ParameterStore, *, shared: bool = Fal
 def estimate_step(
     step_id: str, up: Stream[Tracked], plan: Plan, parameters: ParameterStore, *, shared: bool = False
 ) -> KeyedStream[Estimated]:
-    """Route observations to the estimators of their tenants, which publish in ``parameters``. ``shared``: ``share_step`` follows."""
+    """Route observations to the estimators of their tenants, which publish in ``parameters``. ``shared``: the step ``share`` follows."""
 
     def route(batch: list[Tracked]) -> list[tuple[str, EpisodeObservation]]:
         return [(each.tenant, each) for tracked in batch for each in tracked.observations]
 
     return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), estimate_logic(plan, parameters, shared=shared))
-
-
-def share_step(step_id: str, up: KeyedStream[Estimated], parameters: ParameterStore, processes: int) -> KeyedStream[None]:
-    """Bring what the estimators of ``processes`` publish to ``parameters``, the store of this process."""
-    lanes = [str(lane) for lane in range(processes * LANES_FOR_EACH)]
-
-    def route(batch: list[tuple[str, Estimated]]) -> list[tuple[str, Estimated]]:
-        published = [Estimated([], each.tenant, each.published) for _, each in batch]
-        return [(lane, each) for each in published for lane in lanes]
-
-    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_lanes", up, route), lambda _nothing: ShareLogic(parameters))

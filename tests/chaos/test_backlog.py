@@ -41,7 +41,7 @@ def line(user: str, at: int, kind: str, **payload: Any) -> Record:
 def test_the_signals_after_an_hour_without_a_job_are_those_of_a_job_that_was_always_there(tmp_path: Path) -> None:
     now = [START]
     with (
-        world(tmp_path / "world", NOBODY, bends=True) as here,
+        world(tmp_path / "world", NOBODY, clock_from_file=True) as here,
         EventLog(here.directory / "log", partitions=6, retention=None, now=lambda: now[0]) as log,
     ):
         for number, user in enumerate(USERS):
@@ -55,7 +55,7 @@ def test_the_signals_after_an_hour_without_a_job_are_those_of_a_job_that_was_alw
         after = signals_at(here, STOPPED + HOUR)
     in_the_hour = {user for user, _, at in after - before if at > STOPPED}
     assert in_the_hour - ACTIVE, "nobody was called stuck in the hour: the test says nothing"
-    with world(tmp_path / "always", NOBODY, bends=True) as always:
+    with world(tmp_path / "always", NOBODY, clock_from_file=True) as always:
         shutil.copytree(here.directory / "log", always.directory / "log")
         assert signals_at(always, STOPPED + HOUR) == after
 

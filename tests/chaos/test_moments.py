@@ -15,7 +15,7 @@ from sinks.clickhouse.segment import read_segment
 from sources.local_log.log import EventLog, Record
 from state.records.dead_letter import decode_line
 from state.records.facts import FACTS
-from tests.chaos.bend import MOMENTS
+from tests.chaos.controlled_process import MOMENTS
 from tests.chaos.world import Input, Outcome, World, run, world
 from tests.support.job_state import differences
 from tests.support.waiting import PATIENCE, stop, wait_until

@@ -23,9 +23,9 @@ from sinks.clickhouse.client import ClickHouse
 from sources.local_log.reader import LogReader
 from sources.local_log.source import NAME
 from tests.chaos.append import read_offset, set_clock
-from tests.chaos.bend import Bent, read_clock
-from tests.chaos.readers import what_readers_see
+from tests.chaos.controlled_process import Control, read_clock
 from tests.chaos.schedule import CLOCK_BACK, Fault
+from tests.chaos.visible_state import what_readers_see
 from tests.cli.command import Result, environment, onramp
 from tests.support.job_state import State
 from tests.support.populations import population
@@ -103,7 +103,7 @@ class World:
     settings: dict[str, str]
     lines: int
     disk: bool = False
-    bends: bool = True
+    clock_from_file: bool = True
     job: subprocess.Popen[bytes] | None = None
     writer: subprocess.Popen[bytes] | None = None
     ended: Counter[str] = field(default_factory=Counter)
@@ -126,26 +126,26 @@ class World:
         """The data directory of the job."""
         return Path(self.settings["ONRAMP_DATA_DIR"])
 
-    def start_job(self, bent: Bent | None = None) -> subprocess.Popen[bytes]:
+    def start_job(self, control: Control | None = None) -> subprocess.Popen[bytes]:
         """Start the job."""
         self._said_before = self.said.stat().st_size if self.said.exists() else 0
-        self.job = self.start(bent or self.bent(), "cli", "run", "--json", said=self.said)
+        self.job = self.start(control or self.control(), "cli", "run", "--json", said=self.said)
         self.starts += 1
         return self.job
 
-    def bent(self, **more: Any) -> Bent:
+    def control(self, **more: Any) -> Control:
         """How every process of this world sees the clock."""
-        return Bent(clock=str(self.directory / "clock") if self.bends else None, at=str(self.directory / "at"), **more)
+        return Control(clock=str(self.directory / "clock") if self.clock_from_file else None, at=str(self.directory / "at"), **more)
 
-    def start(self, bent: Bent, *arguments: str, said: Path) -> subprocess.Popen[bytes]:
+    def start(self, control: Control, *arguments: str, said: Path) -> subprocess.Popen[bytes]:
         """Start a module with its arguments and the settings of the job."""
-        command = [*PYTHON, "tests.chaos.bend", msgspec.json.encode(bent).decode(), *arguments]
+        command = [*PYTHON, "tests.chaos.controlled_process", msgspec.json.encode(control).decode(), *arguments]
         with said.open("ab") as output:
             return start_bound_process(command, cwd=ROOT, output=output, environment=environment(**self.settings))
 
     def die_in(self, moment: str, call: int, *command: str) -> None:
         """Run the job, or a command, until it dies in the ``call``-th call of ``moment``. Raises ``ChaosError`` if it ends otherwise."""
-        process = self.start(self.bent(moment=moment, call=call), "cli", *(command or ("run", "--json")), said=self.said)
+        process = self.start(self.control(moment=moment, call=call), "cli", *(command or ("run", "--json")), said=self.said)
         code = process.wait(_LONG)
         if code != -signal.SIGKILL:
             raise ChaosError(f"it ended with {code} and never came to “{moment}”:\n{self.said.read_text(errors='replace')[-3000:]}")
@@ -339,11 +339,11 @@ def _raw_letters(path: Path) -> list[bytes]:
 
 @contextmanager
 def world(
-    directory: Path, source: Input, *, disk: bool = False, bends: bool | None = None, settings: Mapping[str, str] | None = None
+    directory: Path, source: Input, *, disk: bool = False, clock_from_file: bool | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[World]:
     """Start everything but the job and the writer. ``disk``: the job's data lies on a small disk of its own, where one can be mounted.
 
-    ``bends``: the job's clock is that of the file ``clock``; by default where a writer sets it.
+    ``clock_from_file``: the job's clock is that of the file ``clock``; by default where a writer sets it.
     """
     directory.mkdir()
     lines = source.lines()
@@ -377,7 +377,7 @@ def world(
             **(settings or {}),
         }
         found = World(directory, source, redis, clickhouse, networks, of_job, len(lines), disk=bool(mounted))
-        found.bends = source.given is None if bends is None else bends
+        found.clock_from_file = source.given is None if clock_from_file is None else clock_from_file
         try:
             yield found
         finally:

@@ -23,8 +23,8 @@ from tests.support.job_runs import ROOT, finish
 from tests.support.job_state import State, read_state, rows
 from tests.support.kafka_feed import PATIENCE, Feed
 from tests.support.populations import simulated
-from tests.support.quiet import Quiet
 from tests.support.tansu import Tansu, tansu_fixture
+from tests.support.unchanged_records import UnchangedRecords
 from tests.support.valkey import Valkey, run_valkey
 from tests.support.waiting import running, wait_until
 
@@ -87,7 +87,7 @@ def interrupted_life(command: list[str], settings: dict[str, str], feed: Feed, l
         feed.produce(lines[most:])
         wait_until(lambda: feed.committed(GROUP) == feed.ends, "everything", within=PATIENCE, process=second)
         idle = "the timers of idle time, after which nothing changes any more"
-        wait_until(Quiet(settings["ONRAMP_REDIS_URL"]), idle, within=PATIENCE, process=second)
+        wait_until(UnchangedRecords(settings["ONRAMP_REDIS_URL"]), idle, within=PATIENCE, process=second)
         second.send_signal(signal.SIGTERM)
         said, complained = second.communicate(timeout=PATIENCE)
     assert second.returncode == 0, complained

@@ -7,7 +7,8 @@ from threading import Event, Thread
 
 import pytest
 
-from operators.estimate import Estimated, EstimateLogic, LockedEstimator, ShareLogic, estimate_logic
+from operators.estimate import Estimated, EstimateLogic, LockedEstimator, estimate_logic
+from operators.share import ShareLogic
 from state.duration import DAY, MINUTE
 from state.stuck.estimator import ENOUGH_NEW, Estimator, new_estimator
 from state.stuck.evidence import FEATURES, Kind, feature

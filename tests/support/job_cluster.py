@@ -23,7 +23,7 @@ from tests.support.job_runs import ROOT
 from tests.support.job_state import State, read_lines, read_state, rows
 from tests.support.kafka_feed import PATIENCE, Feed
 from tests.support.ports import port_of, reserve
-from tests.support.quiet import Quiet
+from tests.support.unchanged_records import UnchangedRecords
 from tests.support.valkey import run_valkey
 from tests.support.waiting import too_late
 
@@ -95,8 +95,8 @@ class ClusterJob:
 
     def at_rest(self) -> Callable[[], bool]:
         """Whether nothing changes any more in Redis, and no row is on its way to ClickHouse."""
-        quiet = Quiet(self.redis_url)
-        return lambda: quiet() and not any(self._data_dir(0).spool.glob("*.*"))
+        unchanged = UnchangedRecords(self.redis_url)
+        return lambda: unchanged() and not any(self._data_dir(0).spool.glob("*.*"))
 
     def _data_dir(self, number: int) -> DataDir:
         return DataDir(self.directory / f"data-{number}")

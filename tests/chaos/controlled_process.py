@@ -1,6 +1,6 @@
-"""Runs a module as a program, with its clock and its life in other hands.
+"""Runs a module as a program whose clock, and moment of death, a test controls.
 
-``python -m tests.chaos.bend PLAN MODULE ARGUMENTS…``, where PLAN is the JSON of a ``Bent``.
+``python -m tests.chaos.controlled_process PLAN MODULE ARGUMENTS…``, where PLAN is the JSON of a ``Control``.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ MOMENTS: Final[dict[str, Moment]] = {
 """What happens → where a process dies so that it is at that moment."""
 
 
-class Bent(msgspec.Struct):
+class Control(msgspec.Struct):
     """``clock``: file with what the wall clock says (ms), and how far it jumped back (s). ``at``: file for the job's offset.
 
     ``moment`` is a key of ``MOMENTS``; the process dies in the ``call``-th of these calls.
@@ -73,10 +73,10 @@ class Bent(msgspec.Struct):
     call: int = 1
 
 
-def main(plan: Bent, module: str, arguments: list[str]) -> None:
-    """Bend, and run."""
+def main(plan: Control, module: str, arguments: list[str]) -> None:
+    """Take over what the plan names, and run the module."""
     if plan.clock is not None:
-        _bend_clock(Path(plan.clock))
+        _replace_clock(Path(plan.clock))
     if plan.at is not None:
         _tell_offset(Path(plan.at))
     if plan.moment is not None:
@@ -91,7 +91,7 @@ def read_clock(file: Path) -> tuple[int, int]:
     return int(now), int(back or 0)
 
 
-def _bend_clock(file: Path) -> None:
+def _replace_clock(file: Path) -> None:
     real = time.time_ns
 
     def wall_clock() -> int:
@@ -132,4 +132,4 @@ def _die_in(moment: Moment, call: int) -> None:
 
 
 if __name__ == "__main__":
-    main(msgspec.json.decode(sys.argv[1], type=Bent), sys.argv[2], sys.argv[3:])
+    main(msgspec.json.decode(sys.argv[1], type=Control), sys.argv[2], sys.argv[3:])

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.errors import RefusedError
 
 
-class Direct:
+class RouterBypass:
     """ASGI middleware, the innermost one."""
 
     def __init__(self, app: ASGIApp, endpoints: Mapping[str, ASGIApp]) -> None:

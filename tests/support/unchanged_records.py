@@ -7,7 +7,7 @@ import time
 from redis import Redis
 
 
-class Quiet:
+class UnchangedRecords:
     """Says whether the recommendations have stood unchanged for a few seconds: more than an epoch and a look at the wall clock."""
 
     def __init__(self, url: str) -> None:

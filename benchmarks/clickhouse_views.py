@@ -1,4 +1,4 @@
-"""Times every business view on many rows: ``python -m benchmarks.clickhouse_size [--rows N] [--dir DIR] [--tries N] [--json]``.
+"""Times every business view on many rows: ``python -m benchmarks.clickhouse_views [--rows N] [--dir DIR] [--tries N] [--json]``.
 
 Rows of all tables, shaped like those of a live job, are made in ClickHouse itself and inserted once: interleaved users, so that the parts
 of a table overlap, one row in a hundred twice, four tenants of which one has seven tenths of the rows, a quarter of a year. With ``--dir``
