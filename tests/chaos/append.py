@@ -1,8 +1,8 @@
 """Appends the lines of a file to an event log, in order, each group with the time of its last event, and goes on where it was killed.
 
 ``python -m tests.chaos.append LOG LINES CLOCK AT AHEAD``. CLOCK is the file of the clock of ``tests.chaos.controlled_process``: the time of
-the group that comes next. It stays at most AHEAD lines ahead of the job, whose offset is in the file AT, so that a fault of either hits it at
-work. Each line of its output is how many lines were acknowledged.
+the group that comes next. The writer stays at most AHEAD lines ahead of the job, whose offset is in the file AT, so that a fault of either
+hits it at work. Each line of its output is how many lines were acknowledged.
 """
 
 from __future__ import annotations
