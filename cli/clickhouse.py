@@ -23,7 +23,7 @@ def grants(
 ) -> None:
     """Print the SQL that lets users of a ClickHouse server read one tenant and nothing else: a role, and a row policy for each table.
 
-    An administrator of ClickHouse runs it, again after an upgrade of Onramp. Users who are named nowhere in it see no rows any more.
+    An administrator of ClickHouse runs it, again after an upgrade of Onramp. Users whom it does not name see no rows any more.
 
     \b
     Example:  onramp clickhouse grants acme --user acme_reader --sees-all gateway | clickhouse-client --multiquery

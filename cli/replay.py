@@ -1,4 +1,4 @@
-"""``onramp replay``: rebuilds one user from the log, or runs a range of the log again into files."""
+"""``onramp replay``: rebuilds one user from the log, runs a range of the log again into files, or tries another catalog on it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def replay(
     """Rebuild a user and show what differs from the live progress; run a range of the log again into files; or try another catalog on it.
 
     With --catalog alone the range runs twice, with the catalog in force and with the other one. It shows who would have been treated
-    differently and why, what it costs, and which reward the logged probabilities let expect. What users would have done after other
+    differently and why, what it costs, and which reward to expect by the logged probabilities. What users would have done after other
     guidance is not in the log: where the two draw different arms, the other catalog learns from what was shown as if it were its own.
 
     Nothing here changes anything that apps or analysts read. With --user the arm that was drawn is not compared, as it depends on all

@@ -22,7 +22,7 @@ from evaluation.off_policy import Refused, Value, evaluate
 Change = Literal["same", "another_arm", "another_text", "added", "dropped"]
 CHANGES: Final[tuple[Change, ...]] = ("same", "another_arm", "another_text", "added", "dropped")
 NO_TRIGGER: Final = "no_trigger"
-"""The reason where the other run was not even asked: no alarm, no such step, another path."""
+"""The reason where the other run made no decision request: no alarm, no such step, another path."""
 _SITUATION: Final = ("user_id", "trigger", "step_id")
 
 DECISION: Final = pl.Schema(
@@ -45,7 +45,7 @@ DECISION: Final = pl.Schema(
 
 @dataclass(frozen=True, slots=True)
 class Treated:
-    """One situation of a user, and what each run did. ``reason``: why the run without guidance gave none. Times in ms."""
+    """A trigger of a user at a step, and what each run did. ``reason``: why the run without guidance gave none. Times in ms."""
 
     user: str
     trigger: str
@@ -66,7 +66,7 @@ class Comparison:
     treated: tuple[Treated, ...]
 
     def count(self, change: Change) -> int:
-        """Return how many situations changed in this way."""
+        """Return how many triggers led to this change."""
         return sum(each.change == change for each in self.treated)
 
     def users(self, change: Change | None = None) -> int:
@@ -74,7 +74,7 @@ class Comparison:
         return len({each.user for each in self.treated if (each.change != "same" if change is None else each.change == change)})
 
     def reasons(self) -> list[tuple[Change, str, int, int]]:
-        """Return what was added and dropped by reason, the most frequent first: change, reason, situations, users."""
+        """Return what was added and dropped by reason, the most frequent first: change, reason, triggers, users."""
         found: dict[tuple[Change, str], list[str]] = {}
         for each in self.treated:
             if each.change in {"added", "dropped"}:

@@ -5,7 +5,7 @@ days and catch up: every message of the log is in the archive once. If the log d
 on, as the job does.
 
 A file ends when it has ``file_bytes`` of messages or is ``file_seconds`` old, and where the day ends. The files of a day that is over are
-joined to larger ones.
+joined into larger ones.
 """
 
 from __future__ import annotations
@@ -105,21 +105,21 @@ class Archiver:
                 self.step()
             for partition in self._open:
                 self._write(partition)
-            self._let_go()
+            self._finish_forgotten()
         return self.totals
 
     def step(self) -> None:
         """Read once, and write the files that are due."""
         for batch in self._log.poll():
             self._take(batch)
-        self._look_who_waits()
+        self._find_forgotten()
         now = self._clock()
         for partition, each in self._open.items():
             if each.rows and now - each.since >= self._rules.file_seconds:
                 self._write(partition)
         while sum(each.size for each in self._open.values()) > _BUFFERS * self._rules.file_bytes:
             self._write(max(self._open, key=lambda partition: self._open[partition].size))
-        self._let_go()
+        self._finish_forgotten()
 
     def _resume(self) -> None:
         chains = self._archive.chains()
@@ -176,8 +176,8 @@ class Archiver:
     def _compact(self, partition: int) -> None:
         self._archive.compact(partition, self._open[partition].day, self._rules.file_bytes // _COMPRESSED)
 
-    def _look_who_waits(self) -> None:
-        """Notice who was forgotten meanwhile. Every partition must be read to its end from then on before nothing of them can come."""
+    def _find_forgotten(self) -> None:
+        """Notice who was forgotten meanwhile. Their messages may come until every partition was read to its end after that."""
         if self._clock() < self._look_at:
             return
         self._look_at = self._clock() + _LOOK_S
@@ -188,8 +188,8 @@ class Archiver:
                 each.at_end = False
             self._log.look_again()
 
-    def _let_go(self) -> None:
-        """Write what was read before the end, and let go of those of whom nothing more can come."""
+    def _finish_forgotten(self) -> None:
+        """Write what was read up to the end, and drop the ids of those of whom no message can come any more."""
         if not self._waiting:
             return
         for partition, each in self._open.items():

@@ -1,16 +1,16 @@
 """Backs up a data directory while its job runs, and restores one.
 
-The job's position is that of an epoch, E, and everything else must fit it when a job goes on from E elsewhere. So the order is the point:
+The job's position is that of an epoch, E, and everything else must fit it when a job goes on from E elsewhere. So the order matters:
 
 1. Delivery from the spool pauses. From here on ClickHouse gets no rows, and has none of an epoch that is not durable.
 2. The segments that are ready now belong to durable epochs: they are all before E.
 3. The recovery store is held at E (``local/recovery_copy.py``).
-4. Of the spool: those of step 2, and what the store at E names. Later segments come again from the log.
-5. ClickHouse, which is not ahead of E, and lacks no row that is not in the spool. Then delivery goes on.
-6. Valkey, which may be ahead: a job that goes on writes the same records again, as after a kill, and an older one replaces no newer one.
-   It must not be behind, because what was published before E is not published again.
-7. Dead letters up to their length at E; all other files of the directory, to which commands only append.
-8. The event log, last: it has every message that led to anything above.
+4. Of the spool, the segments of step 2 and those that the store names at E are copied. Later segments come again from the log.
+5. ClickHouse is copied. It is not ahead of E, and each row that it lacks is in the spool. Then delivery goes on.
+6. Valkey is copied. It may be ahead: a job that goes on writes the same records again, as after a kill, and an older record replaces no
+   newer one. It must not be behind, because what was published before E is not published again.
+7. Dead letters are copied up to their length at E, and all other files of the directory, to which commands only append.
+8. The event log is the last, so it has every message that led to anything above.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _CATALOG: Final = "catalog.yaml"
 
 @dataclass(frozen=True)
 class Watch:
-    """Who is told how far a backup or restore is: the names of its stages, and the sizes of what was copied."""
+    """Callbacks for progress: they get the names of the stages, and the sizes of what was copied."""
 
     on_stage: Callable[[str], object] = lambda _name: None
     on_bytes: Callable[[int], object] = lambda _size: None
@@ -160,7 +160,7 @@ def _tables(settings: Settings, data_dir: DataDir) -> Iterator[FrozenTables]:
 
 
 def add_spool(spool: Spool, ready: list[StoredSegment], store: FrozenStore, backup: BackupWriter) -> int:
-    """Add the segments of durable epochs, all of them as ready ones; return how many. Those that ClickHouse refused too."""
+    """Add the segments of durable epochs, all of them as ready ones, and return how many. Also add those that ClickHouse refused."""
     last = store.last_segments()
     taken = {segment.name for segment in ready}
     for segment in (*spool.segments("pending"), *spool.segments("ready")):

@@ -43,7 +43,7 @@ def _decide(settings: Settings, keys: Keys, plan: Plan, given: Input, tenant: st
             texts.setdefault(row.decision_id, f"{row.ui_component}: {row.message} ({row.deep_link})")
 
     def ignore(_result: Any) -> None:
-        """Apps and operators have seen it the first time."""
+        """Effects and rejected messages: apps and operators got them when the job ran."""
 
     run_range(settings, keys, plan, given, Taking(ignore, take_row, ignore), since, until)
     return [{**msgspec.structs.asdict(row), "text": texts.get(row.decision_id, "")} for row in decided]

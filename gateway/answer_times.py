@@ -51,7 +51,7 @@ class AnswerTimes(Collector):
 
 
 class MeasureAnswers:
-    """ASGI middleware: the time of an answer is that until its headers, so that a stream counts by how soon it begins."""
+    """ASGI middleware: measures the time until the headers of an answer, so that a stream counts by how soon it begins."""
 
     def __init__(self, app: ASGIApp, times: AnswerTimes) -> None:
         """Wrap ``app``, and add to ``times``."""

@@ -10,7 +10,7 @@ from gateway.errors import RefusedError
 
 
 class RouterBypass:
-    """ASGI middleware, the innermost one."""
+    """ASGI middleware, which must be the innermost one."""
 
     def __init__(self, app: ASGIApp, endpoints: Mapping[str, ASGIApp]) -> None:
         """``endpoints``: path → what answers a POST to it. ``app`` answers everything else."""
@@ -18,7 +18,7 @@ class RouterBypass:
         self._endpoints = endpoints
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Answer a request. A ``RefusedError`` of an endpoint is answered here; the router answers those of its own."""
+        """Answer a request. A ``RefusedError`` of these endpoints is answered here, that of other endpoints by the router."""
         if scope["type"] == "http" and scope["method"] == "POST":
             endpoint = self._endpoints.get(scope["path"])
             if endpoint is not None:

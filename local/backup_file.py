@@ -6,8 +6,8 @@
     FORMAT, state/…, …   files of the data directory, under their names in it
     manifest.json        last: everything about the backup, with size and SHA-256 of every file
 
-A file that was cut off has no manifest. ``unpack`` believes nothing: it takes regular files alone, under names that belong into a data
-directory, and compares each with the manifest before the directory can be used.
+A file that was cut off has no manifest. ``unpack`` trusts no part of the file: it takes regular files alone, under names that belong into a
+data directory, and compares each with the manifest before the directory can be used.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ def _packed(name: str, plain: IO[bytes]) -> Iterator[IO[bytes]]:
 def unpack(backup: Path, into: Path, on_bytes: OnBytes) -> Manifest:
     """Write the files of a backup to the directory ``into``, which is created, or is empty. Return the manifest.
 
-    Until every file was compared with the manifest, all lies in a directory below, and ``into`` is no data directory. A restore that ends
-    early leaves nothing, or a directory that no command accepts. Raises ``BackupError`` and ``OSError``.
+    Until every file was compared with the manifest, all of them are in a directory inside ``into``, which is no data directory yet. A
+    restore that ends early leaves nothing, or a directory that no command accepts. Raises ``BackupError`` and ``OSError``.
     """
     try:
         plain = backup.open("rb")

@@ -1,7 +1,7 @@
 """The files of the embedded ClickHouse, held for a copy while the engine runs.
 
 ``BACKUP`` needs settings that the embedded engine does not take. ``FREEZE`` makes hard links in ``shadow/`` to the parts of a table, which
-never change. With them and the definitions of the tables another engine has the same tables: it finds them by their UUIDs.
+never change. From them and the definitions of the tables another engine gets the same tables: it finds them by their UUIDs.
 """
 
 from __future__ import annotations

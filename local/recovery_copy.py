@@ -61,7 +61,7 @@ class FrozenStore:
         remove_undurable_snapshots(directory)
 
     def _values(self, step: str) -> dict[str, Any]:
-        """The newest durable snapshot of each key of a step of which the state is numbers and texts."""
+        """The newest durable snapshot of each key of a step whose state consists of numbers and texts."""
         found: dict[str, tuple[int, Any]] = {}
         before = -1 if self.epoch is None else self.epoch
         with _errors(self._state):

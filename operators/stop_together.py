@@ -34,7 +34,7 @@ class Stop(Protocol):
 
 
 class _Watch(StatelessSourcePartition[tuple[str, None]]):
-    """One worker. It ends a while after the request, when the others have heard of it."""
+    """The source of one worker. It ends one look after the request, so that the others hear of it first."""
 
     def __init__(self, stop: Stop, lanes: list[str]) -> None:
         self._stop, self._lanes = stop, lanes
@@ -55,7 +55,7 @@ class _Watch(StatelessSourcePartition[tuple[str, None]]):
 
 
 class StopSource(DynamicSource[tuple[str, None]]):
-    """A request to stop this process, as one item for each lane."""
+    """Emits a request to stop this process as one item for each lane."""
 
     def __init__(self, stop: Stop, lanes: list[str]) -> None:
         """Watch ``stop``."""

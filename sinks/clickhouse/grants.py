@@ -27,8 +27,8 @@ def views() -> list[str]:
 def tenant_grants(database: str, tenant: str, *, users: Sequence[str], see_all: Sequence[str]) -> list[str]:
     """The statements, in order, each without its semicolon. They can be repeated.
 
-    ``users``, who must exist, get a role that reads ``tenant``. ``see_all`` are the users who go on to see every tenant: that of the job
-    above all. What a later version adds is not granted until the statements are made and run again.
+    ``users``, who must exist, get a role that reads ``tenant``. ``see_all`` are the users who still see every tenant: above all that of the
+    job. What a later version adds is not granted until the statements are made and run again.
     """
     role = _quoted(f"onramp tenant {tenant}")
     statements = [f"CREATE ROLE IF NOT EXISTS {role}"]

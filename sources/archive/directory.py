@@ -11,8 +11,8 @@
 
 A file gets its name when it is complete and durable, so a name is a promise: a crash leaves either the file or nothing. The names say where
 the archive goes on, so no message is missing or twice, however often the process dies. Files are written once; only ``forget`` replaces the
-contents of one, under the same name, and ``compact`` joins small files of a day that is over. What it leaves after a crash, files whose
-offsets another file has too, does not count and is removed at the next start.
+contents of one, under the same name, and ``compact`` joins small files of a day that is over. After a crash of ``compact`` two files
+may have the same offsets: the smaller one does not count, and is removed at the next start.
 """
 
 from __future__ import annotations

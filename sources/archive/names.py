@@ -25,7 +25,7 @@ class ArchiveFile(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A file of which the rows from offset ``start`` on count: those before are in the file before it."""
+    """A file whose rows count from offset ``start`` on: the rows before that are in the previous file too."""
 
     file: ArchiveFile
     start: int

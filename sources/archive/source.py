@@ -1,4 +1,4 @@
-"""Reads the archive as the job reads the log, and then the log itself from where the archive ends. For replays; it is never resumed."""
+"""Reads the archive as the job reads the log, and then the log itself from where the archive ends. Replays use it; it is never resumed."""
 
 from __future__ import annotations
 

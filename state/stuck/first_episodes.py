@@ -1,7 +1,7 @@
 """The episodes of a step from before its horizon was learned. They are judged again by the learned horizon, as soon as there is one.
 
-Until then the score is that of an expected horizon, and the first episodes with a learned one are known a whole horizon later. What became
-of the people before says what happens within the learned horizon too, if it is known of all of them: also of those who still wait.
+Until then the score is that of an expected horizon, and how the first episodes with a learned horizon end is known only a whole horizon
+later. The episodes from before show it sooner, provided that none is left out: an episode that is still open counts too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class FirstEpisodes(msgspec.Struct, array_like=True):
     episodes: list[tuple[int, int, bool]] = []
 
     def begin(self, since: int, *, guided: bool) -> None:
-        """Add an episode. Of too many the earliest go."""
+        """Add an episode. If there are too many, the earliest are dropped."""
         if not self.horizon:
             bisect.insort(self.episodes, (since, _OPEN, guided))
             del self.episodes[:-_MOST]
@@ -40,9 +40,9 @@ class FirstEpisodes(msgspec.Struct, array_like=True):
             bisect.insort(self.episodes, (since, lasted, guided))
 
     def take(self, until: int) -> Iterator[tuple[int, bool]]:
-        """Remove the episodes that began a horizon before ``until``; yield of each how long it lasted, and whether the person is guided.
+        """Remove the episodes that began a horizon before ``until``; yield how long each lasted, and whether the person is guided.
 
-        Of one that lasted longer than the horizon only that is told.
+        An episode that lasted longer than the horizon, or is still open, is yielded as ``horizon + 1``.
         """
         known = bisect.bisect_right(self.episodes, until - self.horizon, key=lambda each: each[0])
         taken, self.episodes = self.episodes[:known], self.episodes[known:]
