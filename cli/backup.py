@@ -29,7 +29,7 @@ _IntoOption = Annotated[Path, typer.Option("--into", metavar="DIR", help="New or
 def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     """Back up the data directory and the local event log as one file, also while the job runs.
 
-    The file holds data about people and keys: only you may read it; keep it private. Kafka, and servers of Redis and ClickHouse, are not
+    The file holds data about users and keys: only you may read it; keep it private. Kafka, and servers of Redis and ClickHouse, are not
     part of it. The job goes on meanwhile; rows wait for ClickHouse for some seconds.
 
     \b

@@ -40,8 +40,6 @@ COMMANDS = [
     "dlq replay",
     "archive",
     "audit",
-    "backup",
-    "restore",
     "forget",
     "export",
     "replay",
