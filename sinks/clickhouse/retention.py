@@ -11,6 +11,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.migrate import refusal
+from state.quantity import count
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def apply_retention(store: ClickHouse, days: Mapping[str, int]) -> list[str]:
                 # The time 0 is that of a message whose time nobody knows.
                 known = f"{column} > toDateTime64(0, 3, 'UTC')"
                 client.command(f"ALTER TABLE {table} MODIFY TTL toDateTime({column}) + toIntervalDay({wanted}) DELETE WHERE {known}")
-            logger.info("rows of %s are kept %s", table, "for ever" if wanted is None else f"for {wanted} days")
+            logger.info("rows of %s are kept %s", table, "for ever" if wanted is None else f"for {count(wanted, 'day')}")
             changed.append(table)
     except DatabaseError as error:
         raise refusal(f"ClickHouse at {store.where} refused to change how long rows are kept", error) from None
