@@ -10,7 +10,7 @@ change that never happened. Here the event is a row of the same transaction, so 
 The relay, a process of its own, sends the rows in their order, and marks a row when the gateway has answered that it is stored. If it dies
 before that, it sends the row again with the same ``eventId``, which counts once. So nothing is lost, and nothing counts twice.
 
-    ONRAMP_KEY=sk_... python examples/outbox.py --database app.db --url http://127.0.0.1:8080
+    GATEWAY_KEY=sk_... python examples/outbox.py --database app.db --url http://127.0.0.1:8080
 
 It needs Python alone. Any DB-API connection will do; for PostgreSQL pass ``mark="%s"`` and write the table with an identity column.
 """
@@ -156,7 +156,7 @@ def gateway(url: str, key: str, *, timeout_s: float = 30.0) -> Post:
 
 def main() -> None:
     """Run the relay on an SQLite database."""
-    parser = argparse.ArgumentParser(description="Send the events of an outbox to Onramp's gateway. The key is in ONRAMP_KEY.")
+    parser = argparse.ArgumentParser(description="Send the events of an outbox to Onramp's gateway. The key is in GATEWAY_KEY.")
     parser.add_argument("--database", required=True)
     parser.add_argument("--url", required=True)
     parser.add_argument("--once", action="store_true", help="end when nothing is left")
@@ -166,7 +166,7 @@ def main() -> None:
     connection.execute(TABLE)
     connection.commit()
     try:
-        Relay(connection, gateway(given.url, os.environ["ONRAMP_KEY"])).run(once=given.once)
+        Relay(connection, gateway(given.url, os.environ["GATEWAY_KEY"])).run(once=given.once)
     except RelayError as error:
         sys.exit(f"outbox: {error}.")
     except KeyboardInterrupt:

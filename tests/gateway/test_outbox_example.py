@@ -178,7 +178,7 @@ def test_a_wrong_key_ends_it_and_loses_nothing(app: sqlite3.Connection, real: Ga
 def test_a_relay_that_is_killed_again_and_again_loses_nothing(tmp_path: Path, app: sqlite3.Connection, real: Gateway) -> None:
     rng, number = random.Random(7), 0
     command = [sys.executable, str(ROOT / "examples" / "outbox.py"), "--database", str(tmp_path / "app.db"), "--url", real.url]
-    environment = {**os.environ, "ONRAMP_KEY": real.key()}
+    environment = {**os.environ, "GATEWAY_KEY": real.key()}
     for _ in range(8):
         with running(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)) as process:
             before = len(real.log.records)
