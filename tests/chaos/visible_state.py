@@ -1,4 +1,4 @@
-"""Everything that readers see: the records in Redis, every table and every view of ClickHouse, the dead letters, the tally.
+"""Everything that readers see: the records in Redis, every table and every view of ClickHouse, the dead letters, the counts of the summary.
 
 Two runs are equal if all of it is. For the learner that means: the rows of ``arm_posteriors`` are the same bytes, version by version, and
 so are the counted outcomes and every drawn probability. A log of one partition has one order, so nothing less is asked.
