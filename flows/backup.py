@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from flows.archive import archive_dir
 from flows.catalogs import built_in
 from flows.engines import open_store
 from flows.inputs import wall_clock
@@ -246,6 +247,8 @@ def _positions(settings: Settings, state: Path) -> dict[str, int]:
 def _not_included(settings: Settings) -> list[str]:
     """A sentence for everything that belongs to the job and is not in the backup."""
     found = []
+    if archive_dir(settings).exists():
+        found.append(f"The archive {archive_dir(settings)}: copy the directory, it is complete at any moment.")
     if settings.kafka_brokers is not None:
         found.append(f"The topic {settings.kafka_topic}: it must keep the messages from the positions on.")
     if settings.redis_url is not None:

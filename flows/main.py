@@ -25,6 +25,7 @@ from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
 from flows.processes import RunnerError, check_runner, explain_lost_process
 from flows.recovery import recovery_config
+from flows.run import rows_left
 from flows.settings import SettingsError, load_settings
 from flows.stop import StopRequest
 from flows.tracing import tracing
@@ -102,5 +103,5 @@ def _deliver_last_rows(engines: Engines) -> None:
 
     After an exception the rows must wait, because the epoch may run again. ``sys.last_value`` exists only if an exception ended the runner.
     """
-    if not hasattr(sys, "last_value"):
-        engines.delivery.flush(_FLUSH_SECONDS)
+    if not hasattr(sys, "last_value") and not (result := engines.delivery.flush(_FLUSH_SECONDS)).complete:
+        logging.getLogger(__name__).warning("%s", rows_left(result))

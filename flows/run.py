@@ -131,14 +131,14 @@ def run(
         summary["notes"] = notes_on(summary, read, engines.data_dir.dead_letters, str(input_path or "-"))
         later = stop() and not delivery.complete and not delivery.rejected
         if later:  # who asks for a stop does not wait for ClickHouse: its rows are safe in the spool
-            summary["notes"].append(_incomplete_message(delivery))
+            summary["notes"].append(rows_left(delivery))
         result = RunResult(summary, delivery, progress is None or progress.done, nothing_accepted(summary, read))
         if on_end is not None:
             on_end(engines, result)
     if progress is not None and progress.error is not None:
         raise progress.error
     if (not delivery.complete and not later) or delivery.rejected:
-        raise IncompleteError(_incomplete_message(delivery))
+        raise IncompleteError(rows_left(delivery))
     return result
 
 
@@ -184,7 +184,8 @@ def _deliver_last_rows(engines: Engines, stop: StopRequest) -> DeliveryResult:
             return result
 
 
-def _incomplete_message(delivery: DeliveryResult) -> str:
+def rows_left(delivery: DeliveryResult) -> str:
+    """Say what became of rows that are not in ClickHouse."""
     why = f" ({delivery.last_error})" if delivery.last_error else ""
     if delivery.rejected:
         return (

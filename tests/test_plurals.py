@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.run import _incomplete_message
+from flows.run import rows_left
 from sinks.clickhouse.delivery import DeliveryResult
 from state.quantity import count
 
@@ -74,6 +74,6 @@ def test_a_count(said: str, expected: str) -> None:
     ],
 )
 def test_rows_that_are_left(left: int, rejected: int, error: str, begins: str) -> None:
-    said = _incomplete_message(DeliveryResult(complete=False, rows_inserted=0, left=left, rejected=rejected, last_error=error))
+    said = rows_left(DeliveryResult(complete=False, rows_inserted=0, left=left, rejected=rejected, last_error=error))
     assert said.startswith(begins)
     assert "()" not in said

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flows.backup import Watch, add_dead_letters, add_event_log, add_spool, back_up, restore
+from flows.backup import Watch, _not_included, add_dead_letters, add_event_log, add_spool, back_up, restore
 from flows.settings import load_settings
 from local.backup_file import BackupError, Manifest, writing
 from local.data_dir import DataDir
@@ -131,6 +131,18 @@ def test_dead_letters_end_where_the_epoch_ends(tmp_path: Path, position: int, ta
         file = archive.extractfile("dead_letters.jsonl")
         assert file is not None
         assert file.read() == taken
+
+
+def test_what_a_backup_does_not_have_is_named(tmp_path: Path) -> None:
+    settings = load_settings(
+        data_dir=tmp_path, kafka_brokers="b:9092", kafka_topic="acts", redis_url="redis://r", clickhouse_url="http://c", secret="s" * 32
+    )
+    named = [sentence.partition(":")[0] for sentence in _not_included(settings)]
+    assert named == ["The topic acts", "The Redis server", "The ClickHouse server", "ONRAMP_SECRET"]
+    (tmp_path / "archive").mkdir()
+    assert _not_included(load_settings(data_dir=tmp_path)) == [
+        f"The archive {tmp_path / 'archive'}: copy the directory, it is complete at any moment."
+    ]
 
 
 def test_only_one_backup_of_a_directory_is_made_at_a_time_and_a_failed_one_leaves_nothing(tmp_path: Path) -> None:
