@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -71,9 +72,12 @@ def back_up(settings: Settings, target: Path, watch: Watch, now: Callable[[], in
     if not lock.acquire("", 0):
         raise BackupError(f"Another backup of {data_dir.path} is being made; wait for it.")
     about: Manifest = {"onramp": onramp_version(), "takenAt": rfc3339(now())}
-    staging = target.with_name(f".{target.name}.staging")
     try:
-        staging.mkdir(mode=0o700)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".staging", dir=target.parent))
+    except BaseException:
+        lock.release()
+        raise
+    try:
         with writing(target, about, now(), watch.on_bytes) as backup:
             about |= {"running": data_dir.is_running(), **data_dir.read_run()}
             about |= _job(settings, data_dir, backup, staging, watch)

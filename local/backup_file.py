@@ -12,6 +12,7 @@ data directory, and compares each with the manifest before the directory can be 
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import io
@@ -23,7 +24,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final, cast
+from typing import IO, Annotated, Any, Final, cast
+
+import msgspec
 
 from local.data_dir import FORMAT as LAYOUT
 from sinks.sync_directory import sync_directory
@@ -41,10 +44,28 @@ _LONGEST: Final = 64 * 1024 * 1024  # of the first and the last file; a director
 _BLOCK: Final = 1024 * 1024
 _UNPACKING: Final = ".restoring"
 _MARK: Final = "FORMAT"  # without it no command takes the directory for a data directory
+_NO_ARCHIVE: Final = (
+    *(tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile),
+    *(ValueError, ArithmeticError, LookupError, RecursionError),  # of ``tarfile``, for headers that nobody writes
+)
 _EMPTY: Final = frozenset({"lost+found", _UNPACKING})
+
+_Whole = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 Manifest = dict[str, Any]
 OnBytes = Callable[[int], object]
+
+
+class _Shown(msgspec.Struct):
+    """What ``onramp restore`` shows of a manifest. One without it is no manifest of a backup."""
+
+    onramp: str
+    takenAt: str  # noqa: N815 -- as it is written
+    epoch: _Whole | None
+    keys: dict[str, _Whole]
+    rows: dict[str, _Whole]
+    notIncluded: list[str]  # noqa: N815
+    messages: _Whole = 0
 
 
 class BackupError(Exception):
@@ -136,9 +157,7 @@ def unpack(backup: Path, into: Path, on_bytes: OnBytes) -> Manifest:
         plain = backup.open("rb")
     except OSError as error:
         raise BackupError(f"The backup {backup} cannot be read ({error.strerror}).") from error
-    with plain:
-        _refuse_used(into)
-        into.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with plain, _alone(into):
         into.chmod(0o700)  # one that was there, too: a backup is private
         building = into / _UNPACKING
         shutil.rmtree(building, ignore_errors=True)
@@ -154,6 +173,22 @@ def unpack(backup: Path, into: Path, on_bytes: OnBytes) -> Manifest:
         sync_directory(into)
         sync_directory(into.parent)
     return manifest
+
+
+@contextmanager
+def _alone(into: Path) -> Iterator[None]:
+    """Create the directory if there is none, and be the one process that writes a backup to it. Raises ``BackupError``."""
+    _refuse_used(into)
+    into.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory = os.open(into, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _refuse_used(into)  # the one that had the lock may have ended just now
+        yield
+    except BlockingIOError:
+        raise BackupError(f"Another process restores a backup into {into}; wait for it, or name a new directory with --into.") from None
+    finally:
+        os.close(directory)
 
 
 def _refuse_used(into: Path) -> None:
@@ -173,14 +208,14 @@ def _unpack_to(building: Path, plain: IO[bytes], backup: Path, on_bytes: OnBytes
         with tarfile.open(fileobj=file, mode="r|") as archive:
             _check_first(archive, backup)
             while (entry := archive.next()) is not None:
-                content = archive.extractfile(entry) if entry.isreg() else None
+                content = archive.extractfile(entry) if entry.isreg() and not entry.issparse() else None
                 if content is None or manifest is not None:  # the manifest is the last one
                     raise BackupError(f"The backup {backup} was changed: {entry.name!r} is no file of it; nothing was restored.")
                 if entry.name == _LAST:
                     manifest = _json(content, entry, backup)
                     continue
                 found[entry.name] = _extract(content, entry, building, backup, on_bytes)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except _NO_ARCHIVE as error:
         raise BackupError(f"{backup} is no backup of onramp, or is damaged ({error}); nothing was restored.") from error
     if manifest is None:
         raise BackupError(f"The backup {backup} is cut off; copy it again, or use another one. Nothing was restored.")
@@ -192,6 +227,12 @@ def _unpack_to(building: Path, plain: IO[bytes], backup: Path, on_bytes: OnBytes
             f"The backup {backup} is damaged: {', '.join(different[:3]) or 'its manifest'} is not what was written; use another one. "
             "Nothing was restored."
         )
+    try:
+        msgspec.convert(manifest, _Shown)
+    except msgspec.ValidationError as error:
+        raise BackupError(f"The backup {backup} is damaged: its manifest is none ({error}); nothing was restored.") from error
+    if _MARK not in found:
+        raise BackupError(f"The backup {backup} has no file {_MARK}, so it is of no data directory; nothing was restored.")
     for directory, _, _ in os.walk(building):
         Path(directory).chmod(0o700)  # one that was made for a file in it, too
         sync_directory(Path(directory))
@@ -215,7 +256,7 @@ def _check_first(archive: tarfile.TarFile, backup: Path) -> None:
 def _json(content: IO[bytes], entry: tarfile.TarInfo, backup: Path) -> Manifest:
     try:
         loaded = json.loads(content.read(_LONGEST))
-    except ValueError:
+    except (ValueError, RecursionError):
         loaded = None
     if not isinstance(loaded, dict):
         raise BackupError(f"The backup {backup} is damaged: {entry.name} cannot be read; use another one. Nothing was restored.")

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import stat
+import sys
 import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -24,6 +25,9 @@ FILES = {
 NOW = 1_772_000_000_000
 
 
+SHOWN: dict[str, object] = {"onramp": "1.2", "takenAt": "2026-02-25", "epoch": 7, "keys": {}, "rows": {}, "notIncluded": []}
+
+
 def nothing(_size: int) -> None:
     """Nobody watches."""
 
@@ -32,7 +36,7 @@ def write(target: Path, files: dict[str, bytes] = FILES) -> Path:
     with writing(target, {"onramp": "1.2"}, NOW, nothing) as backup:
         for name, content in files.items():
             backup.add_bytes(name, content)
-        backup.finish({"epoch": 7})
+        backup.finish(SHOWN)
     return target
 
 
@@ -68,8 +72,9 @@ def test_a_part_of_a_growing_file_is_taken_and_a_shrunken_one_is_an_error(tmp_pa
     growing = tmp_path / "growing"
     growing.write_bytes(b"one\ntwo\n")
     with writing(tmp_path / "b.tar", {}, NOW, nothing) as backup:
+        backup.add_bytes("FORMAT", FILES["FORMAT"])
         backup.add("audit.jsonl", growing, 4)
-        backup.finish({})
+        backup.finish(SHOWN)
     unpack(tmp_path / "b.tar", tmp_path / "data", nothing)
     assert (tmp_path / "data" / "audit.jsonl").read_bytes() == b"one\n"
     with pytest.raises(OSError, match="unexpected end of data"), writing(tmp_path / "c.tar", {}, NOW, nothing) as backup:
@@ -192,3 +197,71 @@ def test_other_files_are_no_backup(tmp_path: Path, content: bytes) -> None:
         unpack(tmp_path / "b.tar", tmp_path / "data", nothing)
     with pytest.raises(BackupError, match="cannot be read"):
         unpack(tmp_path / "gone.tar", tmp_path / "data", nothing)
+
+
+def with_pax(name: str, **headers: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.pax_headers = {key.replace("_", "."): value for key, value in headers.items()}
+    return info
+
+
+LONG = (of_kind("././@LongLink", tarfile.GNUTYPE_LONGNAME), b"a\0")
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ([(tarfile.TarInfo("state/" + "a/" * 1900 + "b"), b"")], "damaged"),
+        ([(tarfile.TarInfo("manifest.json"), b"[" * 200_000)], "manifest.json cannot be read"),
+        ([LONG] * 2000, "damaged"),
+        ([(with_pax("run.json", GNU_sparse_size="10", GNU_sparse_map="x,y"), b"")], "damaged"),
+        ([(with_pax("run.json", GNU_sparse_size=str(10**15), GNU_sparse_map="0,0"), b"")], "is no file of it"),
+        ([(with_pax("run.json", path="state/\0x"), b"")], "does not belong there"),
+    ],
+    ids=["deep", "nested", "names of names", "map of holes", "holes", "null"],
+)
+def test_headers_that_nobody_writes_are_refused_in_a_sentence(
+    tmp_path: Path, entries: list[tuple[tarfile.TarInfo, bytes]], said: str
+) -> None:
+    with pytest.raises(BackupError, match=said):
+        unpack(crafted(tmp_path / "b.tar", entries), tmp_path / "data", nothing)
+    assert not list((tmp_path / "data").iterdir())
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [{}, {**SHOWN, "takenAt": 1}, {**SHOWN, "rows": {"events": 10**5000}}, {**SHOWN, "rows": [1]}, {**SHOWN, "notIncluded": "x"}],
+    ids=["empty", "a time that is a number", "a number of 5,000 digits", "a list of rows", "a text"],
+)
+def test_a_manifest_that_cannot_be_shown_restores_nothing(tmp_path: Path, manifest: dict[str, object]) -> None:
+    sys.set_int_max_str_digits(0)
+    try:
+        with writing(tmp_path / "b.tar", {}, NOW, nothing) as backup:
+            backup.add_bytes("FORMAT", FILES["FORMAT"])
+            backup.finish(manifest)
+    finally:
+        sys.set_int_max_str_digits(4300)
+    with pytest.raises(BackupError, match=r"is damaged.*[Nn]othing was restored"):
+        unpack(tmp_path / "b.tar", tmp_path / "data", nothing)
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_a_backup_without_the_mark_of_a_data_directory_restores_nothing(tmp_path: Path) -> None:
+    backup = write(tmp_path / "b.tar", {"run.json": b"{}"})
+    with pytest.raises(BackupError, match="has no file FORMAT"):
+        unpack(backup, tmp_path / "data", nothing)
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_two_restores_into_one_directory_do_not_mix(tmp_path: Path) -> None:
+    backup, into = write(tmp_path / "b.tar"), tmp_path / "data"
+    refused: list[str] = []
+
+    def another(_size: int) -> None:
+        with pytest.raises(BackupError) as error:
+            unpack(backup, into, nothing)
+        refused.append(str(error.value))
+
+    unpack(backup, into, another)
+    assert "Another process restores a backup into" in refused[0]
+    assert tree(into) == FILES
