@@ -46,6 +46,7 @@ _APPEND: Final = "append.lock"
 _CHANGE: Final = "change.lock"
 _MARK: Final = "archive.json"
 _WAITING: Final = "forgotten.json"
+_NOT_FOREIGN: Final = (".", _APPEND, _CHANGE, "lost+found")  # of a start that was killed, or present in a new volume
 
 
 class _Mark(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,7 +106,7 @@ class Archive:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._changing():
             if not self.exists:
-                foreign = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith((".", _APPEND, _CHANGE)))
+                foreign = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith(_NOT_FOREIGN))
                 if foreign:
                     raise ArchiveError(f"{self.path} contains other files ({foreign[0]}); name an empty or new directory for the archive.")
                 self._replace(_MARK, msgspec.json.encode(_Mark(FORMAT, log, log_id)))
@@ -134,8 +135,19 @@ class Archive:
 
     def files(self) -> list[ArchiveFile]:
         """Return all files by their names, sorted."""
-        found = (parse(str(path.relative_to(self.path))) for path in self.path.glob("day=*/partition-*/offsets-*.parquet"))
-        return sorted(file for file in found if file is not None)
+        names = (f"{day}/{partition}/{name}" for day, partition in self._directories() for name in self._names(day, partition))
+        return sorted(file for name in names if (file := parse(name)) is not None)
+
+    def _directories(self) -> Iterator[tuple[str, str]]:
+        for day in self._names():
+            if day.startswith("day="):
+                yield from ((day, name) for name in self._names(day) if name.startswith("partition-"))
+
+    def _names(self, *parts: str) -> list[str]:
+        """The names in a directory. One that may not be read is an error: its messages would be archived again, and not be forgotten."""
+        with _errors(self.path), suppress(NotADirectoryError, FileNotFoundError):
+            return os.listdir(self.path.joinpath(*parts))  # noqa: PTH208 -- names, not paths
+        return []
 
     def chains(self) -> dict[int, Chain]:
         """Return which files count, by partition."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
 
 _NAME: Final = re.compile(r"day=(\d{4}-\d\d-\d\d)/partition-(\d+)/offsets-(\d{20})-(\d{20})\.parquet")
+
+_OFFSETS: Final = 2**63
+_PARTITIONS: Final = 2**31
 
 
 class ArchiveFile(NamedTuple):
@@ -50,9 +53,18 @@ class Chain(NamedTuple):
 def parse(name: str) -> ArchiveFile | None:
     """Read the path of a file in the archive. None for other files, also for those that were not written to their end."""
     found = _NAME.fullmatch(name)
-    if found is None or int(found[3]) > int(found[4]):
+    if found is None:
         return None
-    return ArchiveFile(found[1], int(found[2]), int(found[3]), int(found[4]))
+    file = ArchiveFile(found[1], int(found[2]), int(found[3]), int(found[4]))
+    sound = file.first <= file.last < _OFFSETS and file.partition < _PARTITIONS and _is_day(file.day)
+    return file if sound and file.name == name else None
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def resolve(files: Iterable[ArchiveFile]) -> Chain:

@@ -9,14 +9,15 @@
     value        binary, null for a tombstone of Kafka and for a forgotten message
     headers      list of {name: string, value: binary}, in their order
 
-The columns hold the bytes of the log. The file has no statistics: they would repeat keys, which are ids of users.
+The columns hold the bytes of the log. The file has no statistics: they would repeat keys, which are ids of users. It has a checksum of each
+page, so that a changed bit is noticed. PyArrow reads and writes it: it looks at the checksums, and polars ends the process at some damage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import polars as pl
 
@@ -71,23 +72,29 @@ def rows_of(frame: pl.DataFrame) -> Iterator[RawRow]:
 
 def read_frame(path: Path) -> pl.DataFrame:
     """Read a file. Raises ``FileNotFoundError``, and ``ArchiveError`` for one that is damaged or of another program."""
+    from pyarrow import ArrowException  # noqa: PLC0415 -- most commands that import this module read no file
+    from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+
     try:
-        frame = pl.read_parquet(path, hive_partitioning=False, glob=False)
+        with ParquetFile(path, page_checksum_verification=True) as file:
+            if file.schema_arrow.remove_metadata() != frame_of(0, ()).to_arrow().schema:
+                raise ArchiveError(f"The archive file {path} has other columns than an archive file; restore it from a copy.")
+            return cast("pl.DataFrame", pl.from_arrow(file.read())).cast(SCHEMA)
     except FileNotFoundError:
         raise
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (ArrowException, pl.exceptions.PolarsError, OSError, ValueError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ArchiveError(f"The archive file {path} cannot be read ({why}); restore it from a copy.") from error
-    if frame.schema != SCHEMA:
-        raise ArchiveError(f"The archive file {path} has other columns than an archive file; restore it from a copy.")
-    return frame
 
 
 def write_frame(path: Path, frame: pl.DataFrame) -> None:
     """Write a file that is not yet durable. Raises ``ArchiveError``."""
+    from pyarrow import ArrowException  # noqa: PLC0415 -- as above
+    from pyarrow.parquet import write_table  # noqa: PLC0415
+
     try:
-        frame.write_parquet(path, compression="zstd", statistics=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+        write_table(frame.to_arrow(), path, compression="zstd", write_statistics=False, write_page_checksum=True)
+    except (ArrowException, OSError) as error:
         raise ArchiveError(f"The archive file {path} cannot be written ({error}); check the disk. What was written is safe.") from error
 
 

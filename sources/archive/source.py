@@ -113,11 +113,17 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
 
     def _open_next_file(self) -> bool:
         """Read the file after the present position. Return whether there is one."""
+        missing: ArchiveFile | None = None
         while (found := self._file_after()) is not None:
             file, start = found
             try:
                 frame = self._source.archive.read(file)
-            except FileNotFoundError:  # it was joined with others: look again
+            except FileNotFoundError as error:  # it was joined with others: look again
+                if file == missing:
+                    raise ArchiveError(
+                        f"The archive file {self._source.archive.path / file.name} is a link to nothing; restore it from a copy."
+                    ) from error
+                missing = file
                 continue
             self._rows, self._next = [row for row in rows_of(frame) if row.offset >= start], 0
             self._offset = file.last + 1

@@ -54,6 +54,11 @@ def test_a_name_says_day_partition_and_offsets() -> None:
         "day=2026-01-05/partition-3/offsets-00000000000000000019-00000000000000000010.parquet",
         "day=2026-01-05/partition-3/offsets-10-19.parquet",
         "day=2026-01-05/offsets-00000000000000000010-00000000000000000019.parquet",
+        "day=2026-01-05/partition-03/offsets-00000000000000000010-00000000000000000019.parquet",
+        "day=2026-01-05/partition-٣/offsets-00000000000000000010-00000000000000000019.parquet",
+        "day=2026-13-05/partition-3/offsets-00000000000000000010-00000000000000000019.parquet",
+        "day=2026-01-05/partition-3/offsets-00000000000000000010-09223372036854775808.parquet",
+        "day=2026-01-05/partition-2147483648/offsets-00000000000000000010-00000000000000000019.parquet",
     ],
 )
 def test_other_files_are_none_of_the_archive_s(name: str) -> None:
@@ -158,7 +163,9 @@ def test_it_is_of_one_log(archive: Archive, tmp_path: Path) -> None:
         archive.bind("another", "")
     with pytest.raises(ArchiveError, match="removed and created again"):
         archive.bind("topic", "abc")
-    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "lost+found").mkdir(parents=True)
+    Archive(tmp_path / "mine").bind("topic", "")
+    (tmp_path / "mine" / "archive.json").unlink()
     (tmp_path / "mine" / "letters.txt").touch()
     with pytest.raises(ArchiveError, match=r"contains other files \(letters\.txt\)"):
         Archive(tmp_path / "mine").bind("topic", "")
@@ -280,3 +287,23 @@ def test_who_is_meant_is_who_sent_it(archive: Archive) -> None:
     assert not person.concerns(row(0, user="ben"))
     assert not person.concerns(row(0, value=b'{"userId": "ann", "tenantId": "other"}', user="x"))
     assert person.concerns(RawRow(0, None, b"ann", None)), "a tombstone with the id as its key"
+
+
+def test_a_changed_bit_is_noticed_and_ends_no_process(tmp_path: Path) -> None:
+    whole, changed = tmp_path / "x.parquet", tmp_path / "changed.parquet"
+    write_frame(whole, frame_of(3, [row(offset) for offset in range(50)]))
+    data, expected, noticed = whole.read_bytes(), read_frame(whole), 0
+    for place in range(0, len(data), 7):
+        changed.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
+        try:
+            assert read_frame(changed).equals(expected), place
+        except ArchiveError:
+            noticed += 1
+    assert noticed > len(data) // 7 * 0.7, "the others are parts of the footer that nothing depends on"
+
+
+def test_a_directory_that_cannot_be_listed_is_an_error_and_not_empty(archive: Archive) -> None:
+    archive.write(file(0, 0), [row(0)])
+    (archive.path / "day=2026-01-06").symlink_to("day=2026-01-06")  # as a directory of another user
+    with pytest.raises(ArchiveError, match="cannot be used"):
+        archive.files()

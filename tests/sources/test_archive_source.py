@@ -161,3 +161,15 @@ def test_a_file_that_is_joined_while_it_reads_is_found_again(tmp_path: Path) -> 
     found.compact(0, "2026-01-06", 10**9)
     assert drain(part, items.extend)
     assert [each.offset for each in items if isinstance(each, Message)] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_link_to_a_file_that_is_gone_is_an_error_and_not_tried_for_ever(tmp_path: Path) -> None:
+    found = Archive(tmp_path / "archive")
+    found.bind("topic", "")
+    found.write(ArchiveFile("2026-01-05", 0, 0, 0), [row(0)])
+    path = found.path / found.files()[0].name
+    path.unlink()
+    path.symlink_to("moved away")
+    part = ArchiveSource(found, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD, 1), now=lambda: NOW).build_part("x", "topic:0", None)
+    with pytest.raises(ArchiveError, match="link to nothing"):
+        drain(part, lambda _items: None)
