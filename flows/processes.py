@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple
 
 _LOG = logging.getLogger(__name__)
 
-_ADDRESS: Final = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
-_NUMBER: Final = re.compile(r"(?:.*[^0-9])?(\d{1,4})")
+_ADDRESS: Final = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(?P<port>[1-9][0-9]{0,4})")
+_NUMBER: Final = re.compile(r"(?:[A-Za-z](?:.*[^0-9])?)?([0-9]{1,4})")
 _MOST: Final = 64
 
 
@@ -49,9 +49,9 @@ def parse_addresses(text: Any) -> Any:
     addresses = tuple(each.strip() for each in text.split(","))
     for number, address in enumerate(addresses, start=1):
         found = _ADDRESS.fullmatch(address)
-        if found is None or not 0 < int(found["port"]) < 65_536:
+        if found is None or int(found["port"]) > 65_535:
             raise ValueError(f"addresses are host:port separated by commas, and address {number} is not")
-    if len(set(addresses)) < len(addresses):
+    if len({address.lower() for address in addresses}) < len(addresses):
         raise ValueError("an address is there twice, and each process needs its own")
     if len(addresses) > _MOST:
         raise ValueError(f"a job has at most {_MOST} processes")

@@ -55,9 +55,16 @@ def test_without_addresses_a_job_is_one_process(monkeypatch: pytest.MonkeyPatch)
         ({"ONRAMP_PROCESS_ADDRESSES": "a:1,b:70000"}, "address 2 is not"),
         ({"ONRAMP_PROCESS_ADDRESSES": "a:0"}, "address 1 is not"),
         ({"ONRAMP_PROCESS_ADDRESSES": "a:1,a:1"}, "twice"),
+        ({"ONRAMP_PROCESS_ADDRESSES": "a:1,A:1"}, "twice"),
+        ({"ONRAMP_PROCESS_ADDRESSES": "a:1,a:01"}, "address 2 is not"),
+        ({"ONRAMP_PROCESS_ADDRESSES": "a:٣"}, "address 1 is not"),
         ({"ONRAMP_PROCESS_ADDRESSES": ",".join(f"a:{port}" for port in range(1, 66))}, "at most 64"),
         ({"ONRAMP_PROCESS_ADDRESSES": "a:1,b:2", "ONRAMP_PROCESS": "2"}, "only the processes 0 to 1"),
         ({"ONRAMP_PROCESS_ADDRESSES": "a:1,b:2", "ONRAMP_PROCESS": "first"}, "a number from 0 on"),
+        *(
+            ({"ONRAMP_PROCESS_ADDRESSES": "a:1,b:2", "ONRAMP_PROCESS": number}, "a number from 0 on")
+            for number in ("-1", "+1", "0.1", "0x1", "1e1", "٣", "job-٣")
+        ),
         ({"ONRAMP_PROCESS": "1"}, "ONRAMP_PROCESS_ADDRESSES, which is not set"),
         *(({"ONRAMP_PROCESS_ADDRESSES": "a:1,b:2", name: ""}, f"needs {name} too") for name in NEEDED),
     ],

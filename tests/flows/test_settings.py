@@ -399,6 +399,8 @@ def test_days_until_rows_are_deleted_are_given_by_table(monkeypatch: pytest.Monk
         ("people=30", "the tables whose rows grow old are events,"),
         ("events=0", "the days of events must be"),
         ("events", "the days of events"),
+        ("events=" + "9" * 5000, "the days of events must be a whole number"),
+        ("events=90,events=30", "events is there twice"),
     ],
 )
 def test_a_retention_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
