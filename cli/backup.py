@@ -43,6 +43,7 @@ def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = Fa
     from cli.streams import writing
     from flows import backup as job
     from flows.inputs import wall_clock
+    from flows.stop import sigterm_interrupts
     from local.data_dir import DataDir
     from reports.render import print_json
 
@@ -51,7 +52,7 @@ def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = Fa
     DataDir.open(settings.data_dir)
     target = _target(out, wall_clock())
     watch = _watch()
-    with audit_log(settings).begun("backup", who, file=str(target)), writing(target.parent):
+    with audit_log(settings).begun("backup", who, file=str(target)), writing(target.parent), sigterm_interrupts():
         manifest = job.back_up(settings, target, watch)
     if as_json:
         print_json({"file": str(target), "bytes": target.stat().st_size, **_shown(manifest)})
@@ -73,12 +74,13 @@ def restore(backup: _BackupArgument, into: _IntoOption, by: ByOption = None, as_
     from cli.streams import writing
     from flows import backup as job
     from flows.inputs import wall_clock
+    from flows.stop import sigterm_interrupts
     from local.audit_log import AuditLog
     from local.data_dir import DataDir
     from reports.render import print_json
 
     who, watch = login_name(by), _watch()
-    with writing(into):
+    with writing(into), sigterm_interrupts():
         manifest = job.restore(backup, into, watch)
     AuditLog(DataDir(into).audit, wall_clock).append("restore", who, takenAt=manifest["takenAt"], file=str(backup))
     if as_json:
@@ -137,10 +139,11 @@ def _show(what: str, manifest: dict[str, Any], size: int) -> None:
     from rich.text import Text
 
     from reports.render import lines, out
+    from reports.safe_text import plain
     from state.quantity import count
 
     console = out()
-    lines(console, Text(f"{what}: {size / 1e6:,.1f} MB, made by onramp {manifest['onramp']}."))
+    lines(console, Text(f"{plain(what)}: {size / 1e6:,.1f} MB, made by onramp {plain(manifest['onramp'])}."))
     rows = sum(manifest["rows"].values())
     epoch = "no job has run yet" if manifest["epoch"] is None else f"epoch {manifest['epoch']}"
     held = [epoch, count(manifest["keys"].get("track", 0), "user"), count(rows, "row of tables", "rows of tables")]
@@ -153,9 +156,10 @@ def _list(title: str, items: list[str]) -> None:
     from rich.text import Text
 
     from reports.render import lines, out
+    from reports.safe_text import plain
 
     if items:
-        lines(out(), Text(title), *(Text(f"  {item}") for item in items))
+        lines(out(), Text(title), *(Text(f"  {plain(item)}") for item in items))
 
 
 def _settings(into: Path, manifest: dict[str, Any]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from flows.backup import Watch, _not_included, add_dead_letters, add_event_log, add_spool, back_up, restore
 from flows.settings import load_settings
+from flows.stop import sigterm_interrupts
 from local.backup_file import BackupError, Manifest, writing
 from local.data_dir import DataDir
 from local.file_lock import FileLock
@@ -177,3 +180,17 @@ def test_a_job_that_is_ahead_of_the_log_is_not_backed_up(tmp_path: Path) -> None
             add_event_log(tmp_path / "log", tmp_path / "again", backup, {"event-log:0": 2})
         backup.finish({})
     assert names_in(tmp_path / "b.tar") == ["log/events.db"]
+
+
+def test_sigterm_and_what_a_killed_backup_left_do_not_stay_in_the_way(tmp_path: Path) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    append(data_dir.event_log)
+    settings, left = load_settings(data_dir=data_dir.path), tmp_path / ".b.tar.x.staging"
+    left.mkdir()
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), sigterm_interrupts():
+        back_up(settings, tmp_path / "b.tar", Watch(on_stage=lambda _name: os.kill(os.getpid(), signal.SIGTERM)))
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert {path.name for path in tmp_path.iterdir()} == {"data", left.name}
+    back_up(settings, tmp_path / "b.tar", Watch())
+    assert (tmp_path / "b.tar").exists()
