@@ -26,18 +26,22 @@ _PREVIEWED = 20
 def moment_of(text: str | None) -> int | None:
     """Read a time, or how long ago it was, to milliseconds."""
     from state.duration import parse
-    from state.times import milliseconds_of
+    from state.times import EARLIEST, LATEST, milliseconds_of
 
     if text is None:
         return None
     try:
-        return time.time_ns() // 1_000_000 - parse(text)
+        found = time.time_ns() // 1_000_000 - parse(text)
     except ValueError:
-        pass
-    try:
-        return milliseconds_of(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither a time with a zone, like 2026-03-02T09:00:00Z, nor a duration, like 24h.") from None
+        try:
+            found = milliseconds_of(text)
+        except ValueError:
+            raise typer.BadParameter(
+                f"{text[:100]!r} is neither a time with a zone, like 2026-03-02T09:00:00Z, nor a duration, like 24h."
+            ) from None
+    if not EARLIEST <= found <= LATEST:
+        raise typer.BadParameter(f"{text[:100]!r} is not within the years 1 to 9999; name a nearer time.")
+    return found
 
 
 def _patch(text: str | None) -> str | None:

@@ -6,8 +6,8 @@ import dataclasses
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,7 @@ from state.records.progress import PublishProgress, encode_progress
 from state.records.recommendation import Erase, Publish
 
 LogSource = JsonlSource | KafkaSource | LocalLogSource | ArchiveSource
+_PART: Final = ".jsonl.part"
 _MERGED: Final = "identity_merged"
 _NOT_COMPARED: Final = frozenset({"version", "updatedAt"})
 """Fields of a progress record that alarms change too. Alarms depend on what was learned from all users, so these may differ."""
@@ -171,12 +172,12 @@ def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, 
     into.mkdir(parents=True, exist_ok=True, mode=0o700)
     into.chmod(0o700)  # one that was there, too: the files hold data about people
     plan, written = Plan(load_catalog(settings.catalog)), dict[str, int]()
-    with ExitStack() as stack:
-        files: dict[str, IO[bytes]] = {}
+    files: dict[str, IO[bytes]] = {}
+    with _whole_or_none(into, files), ExitStack() as stack:
 
         def put(name: str, line: bytes) -> None:
             if name not in files:
-                files[name] = stack.enter_context(open(into / f"{name}.jsonl", "wb", opener=_private))
+                files[name] = stack.enter_context(open(into / f"{name}{_PART}", "wb", opener=_private))
             files[name].write(line)
             written[name] = written.get(name, 0) + 1
 
@@ -194,6 +195,19 @@ def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, 
 
         run_range(settings, keys, plan, given, Taking(take_effect, take_row, take_letter), since, until)
     return written
+
+
+@contextmanager
+def _whole_or_none(into: Path, names: Iterable[str]) -> Iterator[None]:
+    """Give the files of these names their endings when the block has written all of them; remove them if it fails."""
+    try:
+        yield
+    except BaseException:
+        for name in names:
+            (into / f"{name}{_PART}").unlink(missing_ok=True)
+        raise
+    for name in names:
+        (into / f"{name}{_PART}").rename(into / f"{name}.jsonl")
 
 
 def _private(path: str, flags: int) -> int:

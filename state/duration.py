@@ -22,7 +22,10 @@ _PATTERN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 def parse(text: object) -> int:
     """Parse a duration. Raises ``ValueError`` with a message for the catalog's author."""
     if isinstance(text, str) and (match := _PATTERN.fullmatch(text.strip())):
-        return round(float(match[1]) * _UNITS[match[2]])
+        try:
+            return round(float(match[1]) * _UNITS[match[2]])
+        except OverflowError:
+            raise ValueError("a duration of more than a hundred digits is a mistake") from None
     raise ValueError(f"a duration is a number and a unit, like 90s, 15m, 24h or 7d, not {text!r}")
 
 

@@ -10,6 +10,9 @@ from state.time_zones import read_zone
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTES_A_DAY: Final = 1440
+EARLIEST: Final = -62_135_596_800_000
+LATEST: Final = 253_402_300_799_999
+"""The calendar is that of the years 1 to 9999, UTC."""
 YEAR_2000: Final = 946_684_800_000
 """2000-01-01T00:00:00Z in milliseconds. An earlier time comes from a broken clock."""
 

@@ -21,10 +21,12 @@ from flows.replay import Input, Rebuilt, ReplayError, differences, ids_connected
 from flows.settings import load_settings
 from local.data_dir import DataDir, DataDirError
 from sources.archive.directory import Archive
-from sources.errors import InputError
+from sources.archive.names import ArchiveFile
+from sources.errors import ArchiveError, InputError
 from sources.files.sent_file import Sent, append_sent
 from sources.kafka.source import KafkaSource
 from sources.local_log.log import EventLog, Record
+from sources.raw_log import RawRow
 from state.catalog.plan import Plan
 from state.duration import HOUR, MINUTE
 from state.events import peek_person
@@ -213,3 +215,18 @@ def test_what_the_log_has_lost_is_rebuilt_from_the_archive_and_a_deleted_user_st
     rerun(settings, KEYS, MONDAY, None, into, given)
     people = [json.loads(line)["user_id"] for line in (into / "people.jsonl").read_bytes().splitlines()]
     assert set(people) == {"ben"}
+
+
+def test_a_range_that_cannot_be_read_to_its_end_leaves_no_results(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    archive.bind("events", "")
+    for offset in (0, 1):
+        archive.write(ArchiveFile("2026-03-02", 0, offset, offset), [RawRow(offset, MONDAY, b"u", b"no event")])
+    settings, into = load_settings(data_dir=tmp_path / "data", catalog="saas"), tmp_path / "into"
+    assert rerun(settings, KEYS, None, None, into, Input(archive=archive.path))["rejected"] == 2
+    assert "rejected.jsonl" in {path.name for path in into.iterdir()}
+    (archive.path / archive.files()[1].name).write_bytes(b"damaged")
+    with pytest.raises(Exception, match="next_batch") as error:
+        rerun(settings, KEYS, None, None, tmp_path / "again", Input(archive=archive.path))
+    assert isinstance(error.value.__cause__, ArchiveError)
+    assert not list((tmp_path / "again").iterdir())
