@@ -24,7 +24,7 @@ from local.data_dir import DataDir
 from sources.archive.directory import Archive, Forgotten
 from sources.archive.names import ArchiveFile, day_of
 from sources.archive.rows import is_forgotten, rows_of
-from sources.errors import ArchiveError
+from sources.errors import ArchiveError, ArchiveFileError
 from sources.kafka.raw import KafkaRawLog
 from sources.local_log.raw import LocalRawLog
 from sources.log_time import MAX_AHEAD_MS
@@ -174,7 +174,11 @@ class Archiver:
         self._log.commit({partition: file.last + 1})
 
     def _compact(self, partition: int) -> None:
-        self._archive.compact(partition, self._open[partition].day, self._rules.file_bytes // _COMPRESSED)
+        """Join the files of days that are over. A damaged one stays as it is, with those beside it: what the log still has goes first."""
+        try:
+            self._archive.compact(partition, self._open[partition].day, self._rules.file_bytes // _COMPRESSED)
+        except ArchiveFileError as error:
+            _LOG.error("%s Small files of this partition are not joined until then; new messages are archived.", error)
 
     def _find_forgotten(self) -> None:
         """Notice who was forgotten meanwhile. Their messages may come until every partition was read to its end after that."""

@@ -44,6 +44,10 @@ class ArchiveError(SourceError):
     """The archive of the log cannot be read or written."""
 
 
+class ArchiveFileError(ArchiveError):
+    """A file of the archive is damaged, or of another program."""
+
+
 class OffsetGapError(SourceError):
     """The position to resume from is no longer in the topic or log. A retry does not help."""
 

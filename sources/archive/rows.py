@@ -21,7 +21,7 @@ from typing import Final, cast
 
 import polars as pl
 
-from sources.errors import ArchiveError
+from sources.errors import ArchiveError, ArchiveFileError
 from sources.local_log.erase import ERASED_HEADER
 from sources.raw_log import RawRow
 
@@ -71,20 +71,20 @@ def rows_of(frame: pl.DataFrame) -> Iterator[RawRow]:
 
 
 def read_frame(path: Path) -> pl.DataFrame:
-    """Read a file. Raises ``FileNotFoundError``, and ``ArchiveError`` for one that is damaged or of another program."""
+    """Read a file. Raises ``FileNotFoundError``, and ``ArchiveFileError`` for one that is damaged or of another program."""
     from pyarrow import ArrowException  # noqa: PLC0415 -- most commands that import this module read no file
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415
 
     try:
         with ParquetFile(path, page_checksum_verification=True) as file:
             if file.schema_arrow.remove_metadata() != frame_of(0, ()).to_arrow().schema:
-                raise ArchiveError(f"The archive file {path} has other columns than an archive file; restore it from a copy.")
+                raise ArchiveFileError(f"The archive file {path} has other columns than an archive file; restore it from a copy.")
             return cast("pl.DataFrame", pl.from_arrow(file.read())).cast(SCHEMA)
     except FileNotFoundError:
         raise
     except (ArrowException, pl.exceptions.PolarsError, OSError, ValueError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ArchiveError(f"The archive file {path} cannot be read ({why}); restore it from a copy.") from error
+        raise ArchiveFileError(f"The archive file {path} cannot be read ({why}); restore it from a copy.") from error
 
 
 def write_frame(path: Path, frame: pl.DataFrame) -> None:

@@ -283,3 +283,16 @@ def test_the_archive_of_a_topic_has_its_own_group(tmp_path: Path) -> None:
         lag = measure_archive_lag(settings)
         assert lag is not None
         assert [(each.offset, each.messages) for each in lag.backlogs] == [(5, 0)]
+
+
+def test_a_damaged_file_of_an_old_day_does_not_keep_new_messages_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = MemoryLog({0: [row(0)]})
+    archiver(tmp_path, log).run(once=True)
+    log.partitions[0].append(row(1))
+    archiver(tmp_path, log).run(once=True)
+    (tmp_path / Archive(tmp_path).files()[0].name).write_bytes(b"damaged")
+    log.partitions[0].append(row(2)._replace(time=START + 48 * HOUR))
+    archiver(tmp_path, log).run(once=True)
+    archiver(tmp_path, log).run(once=True)
+    assert [(file.first, file.last) for file in Archive(tmp_path).files()] == [(0, 0), (1, 1), (2, 2)]
+    assert "restore it from a copy" in caplog.text
