@@ -172,7 +172,7 @@ class Fold:
         """The visitor is the person under ``into_key`` from now on."""
         self._guidance.withdraw(out, person, "merged", person.now)
         self._guidance.attribution.void(out, person, person.now)
-        self._detector.censor(person)
+        self._detector.censor(person, person.now, out)
         person.merged_into = into_key
         person.episode, person.check_due = None, 0
         if person.path:
@@ -288,7 +288,7 @@ class Fold:
         if not plan.everyone_starts and person.episode is None:
             self._detector.begin(person, self._completed(person, done), person.now, out)
         if not event.from_visitor:
-            self._detector.detect_bot(person, event, meaning, person.now, parameters)
+            self._detector.detect_bot(person, event, meaning, person.now, parameters, out)
         if signing_up:
             self._guidance.consider(out, person, "signup", person.now, self._completed(person, done))
         if newly and evidence_changed:  # a new path may count steps that were done long ago
@@ -384,7 +384,7 @@ class Fold:
     def _delete(self, person: Person, event: Event, out: Collector) -> None:
         """Forget the person except for the time of the deletion. The version increases, so that no older record can return."""
         self._guidance.attribution.void(out, person, person.now)
-        self._detector.censor(person)
+        self._detector.censor(person, person.now, out)
         self._erase(out, Erase(person.tenant, person.user, person.version + 1))
         _forget(person, event.timestamp)
 

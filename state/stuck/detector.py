@@ -36,7 +36,7 @@ from state.records.fact_builders import progress_fact
 from state.records.facts import SignalFact, StuckScoreFact
 from state.stuck import operating_point, signals
 from state.stuck.evidence import HELD_OUT, Kind, feature, features
-from state.stuck.observations import BEGUN, COMPLETED, LEFT, WAITING, EpisodeObservation
+from state.stuck.observations import BEGUN, CENSORED, COMPLETED, LEFT, WAITING, EpisodeObservation
 from state.stuck.parameters import Parameters, ParameterStore, fitted
 from state.stuck.row import Row
 from state.stuck.score import SHARES, Prediction, bucket_at
@@ -77,7 +77,7 @@ class Detector:
 
     # bots
 
-    def detect_bot(self, person: Person, event: Event, meaning: Meaning, at: int, parameters: Parameters) -> None:
+    def detect_bot(self, person: Person, event: Event, meaning: Meaning, at: int, parameters: Parameters, out: Collector) -> None:
         """Update the rhythm of a person's events, mark bots, and clear those who turn out to be people."""
         rhythm, kind, timestamp = person.rhythm, event.type, event.timestamp
         if kind in _NO_ACTIVITY:
@@ -100,12 +100,12 @@ class Detector:
         marked = bot_detection.is_marked(rhythm, timestamp)
         if marked and not person.bot:
             person.bot, person.check_due = True, 0
-            self.censor(person)
+            self.censor(person, at, out)
         elif person.bot and not marked:
             person.bot = False
             self.reschedule(person, at, parameters)
         elif rhythm.beats and bot_detection.is_monitor(rhythm, timestamp):
-            self.censor(person)
+            self.censor(person, at, out)
 
     def reschedule(self, person: Person, at: int, parameters: Parameters) -> None:
         """Set the timer of the current step anew: something that it depends on has changed."""
@@ -159,16 +159,20 @@ class Detector:
         plan = self._plan
         return plan.everyone_starts or plan.starts(person.traits, first_seen=person.first_seen, signup_at=person.signup_at)
 
-    @staticmethod
-    def censor(person: Person) -> None:
+    def censor(self, person: Person, at: int, out: Collector) -> None:
         """The person's episode is no longer observed: they are a bot, or have become another person."""
         if person.episode is not None:
-            person.episode.censor()
+            self._censor(person, person.episode, at, out)
+
+    def _censor(self, person: Person, episode: Episode, at: int, out: Collector) -> None:
+        if person.known and not episode.settled:
+            self._observe(out, person, episode, CENSORED, at, lasted=0)
+        episode.censor()
 
     def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector) -> None:
         """End the episode: the step was completed, or the person changed to another path."""
         if episode.step not in done or episode.left:
-            self.censor(person)
+            self._censor(person, episode, at, out)
         else:
             self._observe(out, person, episode, COMPLETED, at, lasted=max(done[episode.step] - episode.onset, 0))
 
@@ -183,8 +187,9 @@ class Detector:
         later = [done[step] for step in self._plan.later_steps[person.path, episode.step] if step in done]
         if later and min(later) >= episode.onset:
             self._observe(out, person, episode, LEFT, at, lasted=min(later) - episode.onset)
-        if later:
             episode.censor()
+        if later:
+            self._censor(person, episode, at, out)
             episode.flags |= LEFT_BEHIND
             person.check_due = 0
 

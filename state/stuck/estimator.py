@@ -19,7 +19,7 @@ from state.records.facts import StepStatisticFact
 from state.stuck import operating_point
 from state.stuck.completion_times import CompletionTimes, level_of
 from state.stuck.first_episodes import FirstEpisodes
-from state.stuck.observations import BEGUN, COMPLETED, WAITING, EpisodeObservation
+from state.stuck.observations import BEGUN, CENSORED, COMPLETED, WAITING, EpisodeObservation
 from state.stuck.operating_point import OperatingPoint, Past
 from state.stuck.parameters import PERIOD, Parameters, expected_horizon, fitted, prior
 from state.stuck.parameters import operating_point as choose_point
@@ -105,9 +105,9 @@ class Estimator:
 
         Observations of different periods must come in order of time. One that comes after its period has ended counts in the next.
         """
-        if observation.end == BEGUN:
+        if observation.end in (BEGUN, CENSORED):
             first = self._state.first.setdefault(observation.step, FirstEpisodes())
-            first.begin(observation.since, guided=observation.guided)
+            (first.begin if observation.end == BEGUN else first.drop)(observation.since, guided=observation.guided)
             return []
         period = max(observation.at // PERIOD, self._state.fresh_period)
         parameters = self.parameters(period)

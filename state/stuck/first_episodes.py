@@ -34,10 +34,16 @@ class FirstEpisodes(msgspec.Struct, array_like=True):
 
     def end(self, since: int, lasted: int, *, guided: bool) -> None:
         """End an episode, if it is one of these."""
-        place = bisect.bisect_left(self.episodes, (since, _OPEN, guided))
-        if place < len(self.episodes) and self.episodes[place] == (since, _OPEN, guided):
-            del self.episodes[place]
+        if self.drop(since, guided=guided):
             bisect.insort(self.episodes, (since, lasted, guided))
+
+    def drop(self, since: int, *, guided: bool) -> bool:
+        """Forget an open episode, for example because nobody will see its end. Return whether it is one of these."""
+        place = bisect.bisect_left(self.episodes, (since, _OPEN, guided))
+        found = self.episodes[place : place + 1] == [(since, _OPEN, guided)]
+        if found:
+            del self.episodes[place]
+        return found
 
     def take(self, until: int) -> Iterator[tuple[int, bool]]:
         """Remove the episodes that began a horizon before ``until``; yield how long each lasted, and whether the person is guided.

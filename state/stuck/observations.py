@@ -15,6 +15,8 @@ WAITING: Final = 2
 """The horizon has passed."""
 BEGUN: Final = 3
 """The episode began, with a horizon that is not settled."""
+CENSORED: Final = 4
+"""Such an episode is no longer observed: the person is a bot, became another one, or changed to another path."""
 
 
 class EpisodeObservation(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=True):

@@ -144,7 +144,7 @@ def test_what_a_backup_does_not_have_is_named(tmp_path: Path) -> None:
     assert named == ["The topic acts", "The Redis server", "The ClickHouse server", "ONRAMP_SECRET"]
     (tmp_path / "archive").mkdir()
     assert _not_included(load_settings(data_dir=tmp_path)) == [
-        f"The archive {tmp_path / 'archive'}: copy the directory, it is complete at any moment."
+        f"The archive {tmp_path / 'archive'}: copy the directory while `onramp archive` does not run."
     ]
 
 

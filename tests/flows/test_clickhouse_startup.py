@@ -49,6 +49,7 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> None:
             raise left.pop(0)
 
     monkeypatch.setattr(engines, "migrate", migrate)
+    monkeypatch.setattr(engines, "apply_retention", lambda _store, _retention: None)
 
 
 def test_unreadable_answers_are_asked_for_again(

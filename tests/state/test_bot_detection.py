@@ -20,7 +20,7 @@ from state.messages import Message
 from state.person import bot_detection
 from state.person.person import ActivityRhythm, Person
 from state.records.facts import SignalFact
-from state.stuck.observations import EpisodeObservation
+from state.stuck.observations import BEGUN, CENSORED, EpisodeObservation
 from tests.state.lives import START, Life, catalog, declined, event, of_kind, plan, signals, signup, track
 
 INPUTS = Path(__file__).parent.parent / "inputs"
@@ -144,7 +144,7 @@ def test_a_machine_is_never_called_stuck_nor_guided_nor_a_lesson_again() -> None
     assert signals(life.outputs) == []
     assert declined(told) == ["suspected_bot"]
     assert not of_kind(told, DecisionRequest | SignalFact)  # type: ignore[arg-type]
-    assert life.of(EpisodeObservation) == []
+    assert [each.end for each in life.of(EpisodeObservation)] == [BEGUN, CENSORED]
     life.reload()
     assert life.person is not None
     assert life.person.bot

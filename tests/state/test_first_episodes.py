@@ -44,6 +44,18 @@ def test_of_people_who_began_together_the_end_of_one_is_that_of_one() -> None:
     assert sorted(first.take(60)) == [(4, False), (51, False), (51, True)]
 
 
+def test_an_episode_that_is_no_longer_observed_says_nothing() -> None:
+    first = FirstEpisodes()
+    for since in (10, 20, 30):
+        first.begin(since, guided=False)
+    first.end(30, 5, guided=False)
+    assert [first.drop(since, guided=guided) for since, guided in ((10, True), (10, False), (10, False), (30, False))] == [
+        False, True, False, False
+    ]  # fmt: skip
+    first.horizon = 50
+    assert list(first.take(100)) == [(51, False), (5, False)]
+
+
 def test_of_too_many_the_earliest_are_forgotten() -> None:
     first = FirstEpisodes()
     for since in range(1_000):

@@ -126,6 +126,11 @@ def _named(value: Any) -> Any:
     return [_named(each) for each in value] if isinstance(value, list | tuple) else value
 
 
+def numbered(values: list[Any]) -> dict[str, Any]:
+    """The fields of a snapshot that has no names for them. Fields are only appended to it."""
+    return {str(number): value for number, value in enumerate(values)}
+
+
 def lacking(expected: Any, found: Any, where: str = "") -> list[str]:
     """The places at which ``found`` has not what ``expected`` has. A later release may have more fields, and nothing else."""
     if isinstance(expected, dict) and isinstance(found, dict):

@@ -89,10 +89,10 @@ WHERE JSONHas(e.payload, 'recommendationId') OR r.ui_component IN ('', 'none') O
 GROUP BY tenant_id, reason
 ORDER BY tenant_id, reason;
 
--- An event that was delivered twice counts twice here until ClickHouse merges its rows: a cost does not need more.
+-- Rows that stand twice until ClickHouse merges them count once. Exact for some ten thousand events, and then within one per cent.
 CREATE OR REPLACE VIEW cost_per_1000_events_dollars AS
 SELECT e.tenant_id AS tenant_id, e.events AS events, c.cost_dollars AS cost_dollars, 1000 * cost_dollars / events AS cost_per_1000_events_dollars
-FROM (SELECT tenant_id, count() AS events FROM events GROUP BY tenant_id) AS e
+FROM (SELECT tenant_id, uniqCombined(17)(user_id, event_id) AS events FROM events GROUP BY tenant_id) AS e
 LEFT JOIN model_costs AS c ON c.tenant_id = e.tenant_id
 ORDER BY tenant_id;
 
@@ -263,7 +263,7 @@ ALTER TABLE activation
 ALTER TABLE cost_per_1000_events_dollars
     MODIFY COMMENT 'Unit cost: what models cost for 1,000 accepted events. Servers are not in it.',
     COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
-    COMMENT COLUMN events 'accepted events; one that was delivered twice counts twice until ClickHouse merges its rows',
+    COMMENT COLUMN events 'accepted events, each counted once: exact for some ten thousand, then within one per cent',
     COMMENT COLUMN cost_dollars 'cost of the calls in dollars, as the settings price tokens',
     COMMENT COLUMN cost_per_1000_events_dollars '1000 times `cost_dollars` / events in dollars';
 
