@@ -6,6 +6,7 @@ Hypothesis: ``fast`` on every run, ``short`` in CI, ``thorough`` with ``HYPOTHES
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 import threading
@@ -60,6 +61,16 @@ def _nothing_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if is_timed(request.module):
         gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays() -> Iterator[None]:
+    """Restore where log lines go: a command that runs in this process sends them to a stream that the test closes."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,6 @@ Python list, which ``invoke`` takes.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections.abc import Iterator
@@ -173,17 +172,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch, place: Path) -> Iterator[None]:
+def bare(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
     """The environment of a command that is started in ``place`` without a setting."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     for name in [name for name in os.environ if name.startswith("ONRAMP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(place)
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def test_every_parameter_has_values_of_its_own_or_is_meant_to_get_any() -> None:
