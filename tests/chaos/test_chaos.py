@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timing
 @pytest.mark.parametrize(
     ("seed", "rounds", "kinds", "users", "days"),
     [
-        pytest.param(19, 2, KILLS, 20, 3, id="kills"),
+        pytest.param(11, 1, KILLS, 20, 3, id="a kill"),
         pytest.param(9, 20, KILLS, 60, 8, id="more kills", marks=pytest.mark.slow),
         pytest.param(9, 16, ALL, 60, 8, id="all faults", marks=pytest.mark.slow),
     ],
@@ -31,7 +31,7 @@ def test_a_run_under_faults_leaves_what_a_run_without_leaves(
     calm = run(tmp_path / "calm", source)
     found = run(tmp_path / "chaos", source, schedule(seed, rounds, kinds))
     assert found.starts > 1, "the job was never killed"
-    assert found.applied.total() >= rounds // 2, "most faults must meet a process at work"
+    assert found.applied.total() >= max(rounds // 2, 1), "most faults must meet a process at work"
     assert not differences(calm.state, found.state)
     assert len(calm.state["events"]) > 200
     assert calm.applied == Counter()

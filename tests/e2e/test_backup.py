@@ -127,6 +127,7 @@ def test_a_job_on_a_log_is_restored_elsewhere_with_either_log(tmp_path: Path, se
         assert not AuditLog(there / "audit.jsonl", lambda: 0).faults()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_backed_up_or_restored_is_said_in_a_sentence(tmp_path: Path) -> None:
     data = tmp_path / "data"
     none = onramp("backup", "--data-dir", data, cwd=tmp_path)
