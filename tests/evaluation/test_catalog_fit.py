@@ -124,3 +124,12 @@ def test_tenants_of_one_log_are_measured_together() -> None:
         each.tenant = ("a", "b")[int(each.user[1:]) % 2]
         found.add(each)
     assert found.steps()[0].completions == 320
+
+
+def test_who_has_waited_longer_than_expected_counts_once() -> None:
+    found = CatalogFit(parse(CATALOG.replace("usual: 9d", "usual: 30m"), ""))
+    for each in log(600):
+        found.add(each)
+    (one, _) = with_measured(parse(CATALOG, ""), {step.id: step.changes for step in found.steps()}, {}).steps
+    assert one.waiting is not None
+    assert one.waiting[0] == pytest.approx(0.28, abs=0.03)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+import flows.main
 import flows.run
 from flows.engines import Engines
 from flows.run import IncompleteError, RunResult, run
@@ -45,3 +48,10 @@ def test_a_run_that_is_asked_to_stop_leaves_rows_to_the_next_one(tmp_path: Path,
     assert not result.delivery.complete
     assert [note for note in result.summary["notes"] if "still wait" in note and "the next run" in note]
     assert list((tmp_path / "data" / "spool").glob("*.ready"))
+
+
+@pytest.mark.parametrize(("complete", "said"), [(True, 0), (False, 1)])
+def test_a_job_under_the_runner_says_that_rows_wait(complete: bool, said: int, caplog: pytest.LogCaptureFixture) -> None:
+    result = DeliveryResult(complete=complete, rows_inserted=0, left=2, rejected=0, last_error="")
+    flows.main._deliver_last_rows(cast("Engines", SimpleNamespace(delivery=SimpleNamespace(flush=lambda _seconds: result))))
+    assert caplog.text.count("2 segments of rows still wait for ClickHouse; the next run") == said

@@ -114,3 +114,24 @@ def test_many_at_once_leave_a_horizon_that_a_timer_can_meet() -> None:
 def test_what_is_kept_is_bounded() -> None:
     made = of(list(range(10 * KEPT)))
     assert len(made.unaided) == KEPT
+
+
+def test_people_who_began_too_recently_to_be_slow_are_allowed_for() -> None:
+    """Half take minutes and half some ten hours. After twenty hours all of the quick ones are known, and not all of the slow ones."""
+    rng, now, made = Random(2), 20 * HOUR, CompletionTimes()
+    for _ in range(400):
+        since, took = rng.randrange(now), rng.choice((5 * MINUTE, 6 * HOUR + rng.randrange(8 * HOUR)))
+        if since + took <= now:
+            made.add(took, since, unaided=False)
+    assert made.median(HOUR, now) > HOUR, "half of all people"
+    assert made.median(HOUR, LATER) < HOUR, "of those who are known, more are quick"
+
+
+def test_what_is_kept_beside_the_times_is_bounded() -> None:
+    made = of([HOUR] * KEPT, unaided=False)
+    made.add(HOUR, 0, unaided=True)
+    for day in range(1, 30):
+        made.horizon(HOUR, day * DAY)
+    assert len(made._distributions) == 1
+    made.add(HOUR, 0, unaided=True)
+    assert not made.__dict__

@@ -8,13 +8,13 @@ from random import Random
 import pytest
 
 from state.catalog.plan import Plan
-from state.duration import DAY, HOUR, MINUTE
+from state.duration import DAY, HOUR
 from state.events import Event
 from state.stuck.estimator import Estimator, new_estimator, restore_estimator
 from state.stuck.first_episodes import FirstEpisodes
-from state.stuck.observations import BEGUN, COMPLETED, WAITING, EpisodeObservation
+from state.stuck.observations import BEGUN, CENSORED, COMPLETED, LEFT, WAITING, EpisodeObservation
 from state.stuck.parameters import PERIOD
-from tests.state.lives import START, Life, anonymously, catalog, signup
+from tests.state.lives import START, Life, anonymously, catalog, event, signup
 
 EXPECTED = 2 * DAY
 BEGIN = (START // PERIOD + 1) * PERIOD
@@ -63,38 +63,95 @@ def test_of_too_many_the_earliest_are_forgotten() -> None:
     assert (len(first.episodes), first.episodes[0][0]) == (400, 600)
 
 
-def learn(estimator: Estimator, step: str, end: int, at: int, since: int, horizon: int = EXPECTED, *, settled: bool = False) -> None:
+def learn(
+    estimator: Estimator,
+    end: int,
+    at: int,
+    since: int,
+    horizon: int = EXPECTED,
+    *,
+    guided: bool = False,
+    settled: bool = False,
+    matured: bool = False,
+) -> None:
+    lasted = at - since + (end == WAITING)
     estimator.learn(
-        EpisodeObservation(tenant="t", step=step, end=end, at=at, since=since, horizon=horizon, lasted=at - since, settled=settled)
+        EpisodeObservation(
+            tenant="t",
+            step="connect",
+            end=end,
+            at=at,
+            since=since,
+            horizon=horizon,
+            lasted=lasted,
+            guided=guided,
+            settled=settled,
+            matured=matured,
+        )
     )
+
+
+def crowd(plan: Plan, *, guided_too: bool = False, restart: bool = False) -> Estimator:
+    """An estimator that has seen two hundred people, one every hour. Six in ten of them finish within an hour, the others never.
+
+    So nine in ten of those who finish need 54 minutes; the catalog expects two days. ``guided_too``: so many guided people besides, who all
+    finish at once.
+    """
+    rng, events = Random(1), list[tuple[int, int, int, bool]]()
+    for number in range(200):
+        since = BEGIN + number * HOUR
+        events.append((since, BEGUN, since, False))
+        if number % 10 < 6:
+            events.append((since + rng.randrange(HOUR), COMPLETED, since, False))
+        if guided_too:
+            events += [(since + 1, BEGUN, since + 1, True), (since + 2, COMPLETED, since + 1, True)]
+        else:
+            events += [(since + 1, BEGUN, since + 1, False), (since + 2, CENSORED, since + 1, False)]
+    estimator = new_estimator(plan, "t")
+    for number in range(100):  # long ago, judged by the expected horizon: everybody was stuck
+        learn(estimator, WAITING, BEGIN - 20 * DAY + number, BEGIN - 20 * DAY + number - EXPECTED)
+    assert estimator.parameters(BEGIN // PERIOD).score.time_alone("connect", 0) > 0.9
+    for at, end, since, guided in sorted(events):
+        learn(estimator, end, at, since, guided=guided)
+        if restart:
+            estimator = restore_estimator(plan, estimator.encode())
+    return estimator
+
+
+AFTER = BEGIN // PERIOD + 500
 
 
 @pytest.mark.parametrize("restart", [False, True])
 def test_shares_are_those_of_the_learned_horizon_as_soon_as_there_is_one(restart: bool) -> None:
-    """Six in ten finish within an hour, the others never; the catalog expects two days. Nine in ten of those who finish need 54 minutes."""
-    plan, rng = Plan(catalog()), Random(1)
-    estimator, events = new_estimator(plan, "t"), []
-    for number in range(200):
-        since = BEGIN + number * 10 * MINUTE
-        events.append((since, BEGUN, since))
-        if number % 10 < 6:
-            events.append((since + rng.randrange(HOUR), COMPLETED, since))
-    until = BEGIN + 200 * 10 * MINUTE
-    for at, end, since in sorted(events):
-        if at < until:
-            learn(estimator, "connect", end, at, since)
-            if restart:
-                estimator = restore_estimator(plan, estimator.encode())
-    parameters = estimator.parameters(until // PERIOD + 1)
-    score = parameters.score
+    parameters = crowd(Plan(catalog()), restart=restart).parameters(AFTER)
     assert "connect" in parameters.settled
-    assert score.time_alone("connect", 0) == pytest.approx(0.46, abs=0.08)
-    assert score.time_alone("connect", 5) == pytest.approx(0.46 / 0.7, abs=0.08), "of those who wait for half of it"
+    assert parameters.score.time_alone("connect", 0) == pytest.approx(0.46, abs=0.08)
+    assert parameters.score.time_alone("connect", 5) == pytest.approx(0.46 / 0.7, abs=0.08), "of those who wait for half of it"
 
-    learn(estimator, "connect", WAITING, until + DAY, until + DAY - EXPECTED)
-    assert estimator.parameters(until // PERIOD + 99).score.time_alone("connect", 0) == score.time_alone("connect", 0), (
-        "an expected horizon no longer says who is stuck"
-    )
+
+def test_an_expected_horizon_no_longer_says_who_is_stuck() -> None:
+    estimator = crowd(Plan(catalog()))
+    before = estimator.parameters(AFTER).score.time_alone("connect", 0)
+    late = AFTER * PERIOD
+    for number in range(100):
+        learn(estimator, WAITING, late + number, late + number - EXPECTED)
+    assert estimator.parameters(AFTER + 1).score.time_alone("connect", 0) == before
+
+
+def test_help_changes_nothing_of_what_happens_without() -> None:
+    score = crowd(Plan(catalog()), guided_too=True).parameters(AFTER).score
+    assert score.time_alone("connect", 0) > 0.35, "a quarter of all are stuck, and nearly half of those without help"
+
+
+def test_shares_of_a_learned_horizon_are_not_begun_anew() -> None:
+    """A horizon may count as learned, then as expected, and as learned again."""
+    estimator = new_estimator(Plan(catalog()), "t")
+    for number in range(100):
+        learn(estimator, WAITING, BEGIN + number, BEGIN + number - HOUR, HOUR, settled=True)
+    learn(estimator, BEGUN, BEGIN + DAY, BEGIN + DAY)
+    for number in range(100):
+        learn(estimator, COMPLETED, BEGIN + DAY + HOUR + number, BEGIN + DAY + number, HOUR, settled=True, matured=True)
+    assert estimator.parameters(BEGIN // PERIOD + 51).score.time_alone("connect", 0) > 0.9
 
 
 @pytest.mark.parametrize(
@@ -111,3 +168,12 @@ def test_episodes_of_users_are_announced_where_the_horizon_is_not_learned(
     life = Life(Plan(catalog(change=change)))
     life.see(first)
     assert [each.step for each in life.of(EpisodeObservation) if each.end == BEGUN] == announced
+
+
+def test_an_episode_that_is_behind_from_the_beginning_is_not_announced() -> None:
+    life = Life()
+    life.see(signup(persona="stranger"), event("form_submit", HOUR, form="connect"))
+    life.see(event("identify", 2 * HOUR, traits={"persona": "builder"}))
+    assert life.person is not None
+    assert (life.person.path, life.person.episode is not None and life.person.episode.left) == ("builders", True)
+    assert [each.end for each in life.of(EpisodeObservation)] == [LEFT]

@@ -9,8 +9,9 @@ from random import Random
 import numpy as np
 import pytest
 
+from state.stuck.evidence import Kind, feature
 from state.stuck.row import Row
-from state.stuck.score import BUCKETS, SHARES, ScoreLearner, bucket_at
+from state.stuck.score import BUCKETS, SHARES, ScoreLearner, _logit, bucket_at
 
 Draw = Callable[[Random], tuple[tuple[int, ...], float]]
 
@@ -107,3 +108,33 @@ def test_a_learned_horizon_begins_the_shares_anew() -> None:
 def test_a_bucket_begins_at_its_share_of_the_horizon() -> None:
     assert [bucket_at(round(1000 * share), 1000) for share in SHARES] == list(range(1, BUCKETS))
     assert [bucket_at(round(1000 * share) - 1, 1000) for share in SHARES] == list(range(BUCKETS - 1))
+
+
+def test_a_score_stays_as_it_was_when_more_is_learned() -> None:
+    learner, features = ScoreLearner(), (1, 2)
+    before = learner.score()
+    said = before.predict("step", 1, features)
+    for _ in range(50):
+        learner.learn("step", [Row(1, 0.5, 0.3, 0.6, features)], stuck=True, unaided=True)
+    assert before.predict("step", 1, features) == said
+    assert learner.score().predict("step", 1, features).score > said.score
+
+
+def test_what_a_sign_means_becomes_surer_and_never_less_sure_than_before_there_were_data() -> None:
+    learner, sign = ScoreLearner(), feature(Kind.CIRCLES, 1)
+    for number in range(200):
+        learner.learn("step", [Row(1, 0.5, 0.3, 0.6, (1, sign))], stuck=number % 2 == 0, unaided=True)
+    variances = {each: variance for each, (_, variance) in learner.state().weights.items()}
+    assert variances[sign] < 0.1
+    assert variances[1] < 0.04
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-9, 0.001, 0.3, 0.5, 0.999, 1.0])
+def test_a_logit_is_bounded_and_odd(share: float) -> None:
+    assert -6.0 <= _logit(share) <= 6.0
+    assert _logit(share) == pytest.approx(-_logit(1.0 - share), abs=1e-6)
+    assert _logit(share) <= _logit(min(share + 0.001, 1.0))
+
+
+def test_certain_shares_have_the_largest_logits() -> None:
+    assert (_logit(0.0), _logit(1.0), _logit(0.5)) == (-6.0, 6.0, 0.0)
