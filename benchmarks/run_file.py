@@ -37,7 +37,6 @@ from bytewax.run import cli_main
 
 from benchmarks.generate import write_input
 from flows.catalogs import load_catalog
-from flows.inputs import wall_clock
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.recovery import recovery_config
 from flows.run import run, tuned_garbage_collector
@@ -46,6 +45,7 @@ from flows.stop import StopRequest
 from local.data_dir import DataDir
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
+from sources.wall_clock import wall_clock
 from state.catalog.plan import Plan
 from state.events import Event, peek
 from state.events import decode as decode_event

@@ -42,10 +42,10 @@ def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = Fa
     from cli.options import load
     from cli.streams import writing
     from flows import backup as job
-    from flows.inputs import wall_clock
     from flows.stop import sigterm_interrupts
     from local.data_dir import DataDir
     from reports.render import print_json
+    from sources.wall_clock import wall_clock
 
     settings, who = settings_of_job(load(data_dir=data_dir)), login_name(by)
     refuse_demo(settings)
@@ -73,11 +73,11 @@ def restore(backup: _BackupArgument, into: _IntoOption, by: ByOption = None, as_
     from cli.audited import login_name
     from cli.streams import writing
     from flows import backup as job
-    from flows.inputs import wall_clock
     from flows.stop import sigterm_interrupts
     from local.audit_log import AuditLog
     from local.data_dir import DataDir
     from reports.render import print_json
+    from sources.wall_clock import wall_clock
 
     who, watch = login_name(by), _watch()
     with writing(into), sigterm_interrupts():

@@ -221,9 +221,9 @@ def replay(
     from cli.audited import audit_log, confirm, login_name
     from cli.demo_dir import refuse_demo
     from flows.dead_letters import when_logged
-    from flows.inputs import wall_clock
     from flows.job_input import JobInput
     from flows.replay_letters import plan_replay, send_letters
+    from sources.wall_clock import wall_clock
     from state.quantity import count
 
     settings = _settings(data_dir)

@@ -38,11 +38,11 @@ class EventLog:
 
     def events(self) -> Iterator[Event]:
         """Yield the events in the order of the log. Raises ``EventLogError`` if there is none, ``InputError`` for a damaged file."""
-        from flows.inputs import wall_clock
         from flows.run_notes import UNSORTED
         from sources.batching import BatchPolicy
         from sources.files.kinds import advice
         from sources.files.source import JsonlSource
+        from sources.wall_clock import wall_clock
         from state.duration import HOUR
         from state.events import decode, peek, peek_person
         from state.messages import Tick

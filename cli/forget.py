@@ -53,7 +53,7 @@ def forget(
     from cli.audited import audit_log, confirm, login_name
     from cli.failures import say
     from flows import forget as job
-    from flows.inputs import wall_clock
+    from sources.wall_clock import wall_clock
     from state.quantity import count
     from state.records.subject import Subject
     from state.times import rfc3339
@@ -102,10 +102,10 @@ def export(
     from cli.audited import audit_log, login_name
     from cli.streams import writing
     from flows import forget as job
-    from flows.inputs import wall_clock
     from local.private_files import write_private
     from reports.render import out as console
     from reports.values import json_value
+    from sources.wall_clock import wall_clock
     from state.records.subject import Subject
     from state.times import rfc3339
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from flows.inputs import kafka_cluster, wall_clock
+from flows.inputs import kafka_cluster
 from flows.settings import Settings, SettingsError
 from local.data_dir import DataDir
 from sources.archive.directory import Archive, Forgotten
@@ -29,6 +29,7 @@ from sources.kafka.raw import KafkaRawLog
 from sources.local_log.raw import LocalRawLog
 from sources.log_time import MAX_AHEAD_MS
 from sources.raw_log import RawBatch, RawLog, RawRow
+from sources.wall_clock import wall_clock
 from state.times import YEAR_2000
 
 _LOG = logging.getLogger(__name__)

@@ -27,7 +27,6 @@ from typing import IO, Final
 from flows.archive import archive_dir
 from flows.catalogs import built_in
 from flows.engines import open_store
-from flows.inputs import wall_clock
 from flows.settings import Settings
 from flows.version import onramp_version
 from local.backup_file import BackupError, BackupWriter, Manifest, unpack, writing
@@ -41,6 +40,7 @@ from local.valkey_files import open_append_only_files
 from sinks.clickhouse.spool import Spool, StoredSegment
 from sources.local_log.reader import LogReader
 from sources.local_log.source import NAME as LOCAL_LOG
+from sources.wall_clock import wall_clock
 from state.times import rfc3339
 
 DELIVERY_SECONDS: Final = 120.0

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from flows.archive import open_archive
 from flows.engines import open_store
-from flows.inputs import registry_of, wall_clock
+from flows.inputs import registry_of
 from flows.job_input import JobInput
 from flows.places.archive import ArchiveFiles
 from flows.places.clickhouse import Tables, Traces, ids_of
@@ -29,6 +29,7 @@ from local.secret import secret_of_job
 from sinks.redis.reader import RecommendationReader
 from sinks.redis.record import Deleted
 from sources.files.sent_file import Sent
+from sources.wall_clock import wall_clock
 from state.events import decode
 from state.ids import Keys
 from state.messages import Message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ from sources.kafka.client import Cluster
 from sources.kafka.schema_registry import SchemaRegistry
 from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
+from sources.wall_clock import wall_clock
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.events import peek, peek_person
@@ -54,11 +54,6 @@ def input_name(settings: Settings, path: Path | None) -> str:
     if path is not None:
         return "files"
     return "the event log" if settings.event_log is not None else f"the topic {settings.kafka_topic}"
-
-
-def wall_clock() -> int:
-    """Milliseconds since the Unix epoch."""
-    return time.time_ns() // 1_000_000
 
 
 def live_source(settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest) -> LiveSource:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from flows.archive import open_archive
-from flows.inputs import kafka_cluster, wall_clock
+from flows.inputs import kafka_cluster
 from flows.metrics.probes import retention_of
 from flows.settings import Settings, SettingsError
 from local.data_dir import DataDir, DataDirError
@@ -18,6 +18,7 @@ from sources.kafka.backlog import KafkaBacklog
 from sources.local_log.backlog import measure_once
 from sources.local_log.source import NAME
 from sources.positions import Position
+from sources.wall_clock import wall_clock
 
 _ANSWER_SECONDS: Final = 8.0
 

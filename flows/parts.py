@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from bytewax.inputs import Source
 
 from flows.engines import Engines
-from flows.inputs import LiveSource, wall_clock
+from flows.inputs import LiveSource
 from flows.onboarding import FlowParts, SideChannels
 from flows.settings import Settings
 from flows.stop import StopRequest
@@ -23,6 +23,7 @@ from sinks.redis.writer import WritePolicy
 from sources.files.source import JsonlSource
 from sources.kafka.error_codes import advice_for
 from sources.kafka.source import KafkaSource
+from sources.wall_clock import wall_clock
 from state.catalog.plan import Plan
 from state.decision.wording_request import WordingRequest
 from state.messages import Message, Tick

@@ -17,7 +17,7 @@ import msgspec
 from bytewax.run import cli_main
 
 from flows.catalogs import load_catalog
-from flows.inputs import COMMAND_SECONDS, kafka_cluster, registry_of, wall_clock
+from flows.inputs import COMMAND_SECONDS, kafka_cluster, registry_of
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.settings import Settings
 from local.data_dir import DataDir
@@ -29,6 +29,7 @@ from sources.files.source import JsonlSource
 from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
 from sources.selected import SelectedSource
+from sources.wall_clock import wall_clock
 from state.catalog.plan import Plan
 from state.events import Event, decode, may_switch, peek, peek_person
 from state.ids import Keys

@@ -6,13 +6,14 @@ import json
 import uuid
 from typing import Any, NamedTuple
 
-from flows.inputs import COMMAND_SECONDS, kafka_cluster, wall_clock
+from flows.inputs import COMMAND_SECONDS, kafka_cluster
 from flows.settings import Settings
 from local.data_dir import DataDir
 from sources.files.switch_file import append_switch, read_switches
 from sources.kafka.append import append_everywhere
 from sources.local_log.log import EventLog
 from sources.local_log.reader import LogReader
+from sources.wall_clock import wall_clock
 from state.events import Event, decode
 from state.messages import Message
 from state.records.dead_letter import DeadLetter

@@ -25,7 +25,7 @@ from gateway.errors import RefusedError, json_response
 from gateway.event_log import Log
 from gateway.events_route import EventsRoute
 from gateway.health import Health
-from gateway.ingest import Ingest, wall_clock
+from gateway.ingest import Ingest
 from gateway.keys import KeyStore
 from gateway.onboarding_route import OnboardingRoute
 from gateway.openapi import openapi
@@ -41,6 +41,7 @@ from gateway.stale_progress import StaleProgress
 from gateway.stopping import Stopping
 from gateway.stream_route import StreamRoute
 from gateway.updates import Updates
+from sources.wall_clock import wall_clock
 from state.catalog.plan import Plan
 from state.ids import Keys
 

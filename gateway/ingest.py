@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, Final
@@ -27,11 +26,6 @@ MOST_DETAILED: Final = 100
 _SEVERAL: Final = 5
 """Events from which on one look at all of them costs less than the decoder for each."""
 _NONE: Final[frozenset[bytes]] = frozenset()
-
-
-def wall_clock() -> int:
-    """Return milliseconds since 1970 UTC."""
-    return time.time_ns() // 1_000_000
 
 
 TOO_LARGE: Final = Fault("", "too_large", "the event is larger than the event log takes; make it smaller, or raise the limit of the topic")

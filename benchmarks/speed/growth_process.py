@@ -30,12 +30,12 @@ from benchmarks.speed.meter import Meter
 from benchmarks.speed.seeding import FLOW, PREFIX, STEP, KeptBytes, keys, seed_store, states
 from benchmarks.speed.stream import People
 from flows.catalogs import load_catalog
-from flows.inputs import wall_clock
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.run import tuned_garbage_collector
 from flows.settings import load_settings
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
+from sources.wall_clock import wall_clock
 from state.catalog.plan import Plan
 from state.events import peek, peek_person
 from state.messages import Message

@@ -16,7 +16,6 @@ from bytewax.run import cli_main
 from benchmarks.speed.engine import CallingSink, Watch, WatchedSource, nothing
 from benchmarks.speed.seeding import keys
 from flows.catalogs import load_catalog
-from flows.inputs import wall_clock
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.run import tuned_garbage_collector
 from flows.settings import load_settings
@@ -25,6 +24,7 @@ from sources.batching import BatchPolicy
 from sources.kafka.client import Cluster
 from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
+from sources.wall_clock import wall_clock
 from state.catalog.plan import Plan
 from state.messages import Message
 

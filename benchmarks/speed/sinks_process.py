@@ -18,7 +18,6 @@ from benchmarks.speed.engine import CallingSink, nothing
 from benchmarks.speed.seeding import keys
 from flows.catalogs import load_catalog
 from flows.engines import open_engines
-from flows.inputs import wall_clock
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.run import tuned_garbage_collector
 from flows.settings import load_settings
@@ -26,6 +25,7 @@ from sinks.redis.sink import RecommendationSink
 from sinks.redis.writer import WritePolicy
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
+from sources.wall_clock import wall_clock
 from state.catalog.plan import Plan
 from state.events import peek, peek_person
 

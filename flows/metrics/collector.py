@@ -13,12 +13,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
-from flows.inputs import LiveSource, wall_clock
+from flows.inputs import LiveSource
 from flows.metrics.probes import ArmShares, Files, Measured
 from flows.metrics.readiness import Readiness, hung, judge
 from flows.metrics.sampling import Sampler
 from sinks.clickhouse.delivery import FactDelivery
 from sinks.redis.sink import RecommendationSink
+from sources.wall_clock import wall_clock
 from state import metrics
 from state.catalog.plan import Plan
 from state.counters import COUNTERS

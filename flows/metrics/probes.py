@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from flows.inputs import LiveSource, wall_clock
+from flows.inputs import LiveSource
 from flows.settings import Settings
 from operators.counters import CounterView
 from sinks.clickhouse.client import ClickHouse
@@ -21,6 +21,7 @@ from sources.kafka.backlog import KafkaBacklog
 from sources.kafka.source import KafkaSource
 from sources.local_log.backlog import LocalBacklog
 from sources.local_log.retention import Retention
+from sources.wall_clock import wall_clock
 from state import counters
 from state.counters import CounterTotals
 

@@ -32,6 +32,7 @@ from sources.archive.names import ArchiveFile, Chain, parse, resolve
 from sources.archive.rows import forgotten, frame_of, is_forgotten, read_frame, rows_of, without, write_frame
 from sources.errors import ArchiveError
 from sources.raw_log import RawRow
+from sources.sync_path import sync_path
 from state.records.subject import Subject, is_about, is_deletion
 
 FORMAT: Final = 1
@@ -306,20 +307,20 @@ class Archive:
         path.parent.parent.mkdir(exist_ok=True, mode=0o700)
         path.parent.mkdir(exist_ok=True, mode=0o700)
         for directory in missing:
-            _sync(directory.parent)
+            sync_path(directory.parent)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # it contains data about people
         write_frame(temporary, frame)
-        _sync(temporary)
+        sync_path(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        sync_path(path.parent)
 
     def _set_waiting(self, people: list[Forgotten]) -> None:
         if people:
             self._replace(_WAITING, msgspec.json.encode(people))
         else:
             (self.path / _WAITING).unlink(missing_ok=True)
-            _sync(self.path)
+            sync_path(self.path)
 
     def _replace(self, name: str, data: bytes) -> None:
         temporary = self.path / f".{name}.{os.getpid()}.tmp"
@@ -328,7 +329,7 @@ class Archive:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.path / name)
-        _sync(self.path)
+        sync_path(self.path)
 
 
 @contextmanager
@@ -350,11 +351,3 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

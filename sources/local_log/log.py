@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 
 from sources.local_log.retention import DEFAULT_RETENTION, Retention, RetentionThread
 from sources.local_log.store import PARTITIONS, WAIT_S, Record, Store
+from sources.wall_clock import wall_clock
 
 __all__ = ["EventLog", "Place", "Record"]
 
@@ -28,11 +28,6 @@ class Place(NamedTuple):
 
     partition: int
     offset: int
-
-
-def wall_clock() -> int:
-    """Milliseconds since the Unix epoch."""
-    return time.time_ns() // 1_000_000
 
 
 class EventLog:

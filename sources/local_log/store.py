@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sources.errors import LogError, LogFullError
+from sources.sync_path import sync_path
 
 PARTITIONS: Final = 6
 """As many as the topic of the compose file has. A job uses at most one worker for each."""
@@ -244,8 +245,8 @@ class Store:
             database.execute("INSERT INTO floors VALUES (?, 0)", (partition,))
         database.execute("INSERT INTO log VALUES (?, ?)", (secrets.token_hex(8), partitions))
         database.execute("COMMIT")
-        _sync(self.directory)
-        _sync(self.directory.parent)
+        sync_path(self.directory)
+        sync_path(self.directory.parent)
 
 
 _CHECK: Final = "check that the path is a directory of this machine that this user may write"
@@ -278,12 +279,3 @@ def _sentence(directory: Path, error: sqlite3.Error) -> LogError:
 
 def _identity(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
-
-
-def _sync(directory: Path) -> None:
-    """Make the names in ``directory`` durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

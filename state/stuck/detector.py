@@ -133,7 +133,7 @@ class Detector:
         flags = (self._observed_as(person) if first else 0) | (SETTLED if current in parameters.settled else 0)
         episode = person.episode = Episode(current, person.since[current], parameters.horizons[current], flags, person.sessions)
         self._leave(person, episode, done, at, out)
-        if person.known and not episode.settled and not episode.left:
+        if person.known and not episode.settled:
             self._observe(out, person, episode, BEGUN, at, lasted=0)
         self._schedule(person, episode, at, parameters)
 

@@ -14,9 +14,9 @@ import typer
 
 from cli.doctor import doctor
 from cli.lag import lag
-from flows.inputs import wall_clock
 from local.data_dir import DataDir
 from sources.local_log.log import EventLog, Record
+from sources.wall_clock import wall_clock
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ def test_killed_anywhere_and_started_again_it_has_every_message_once(tmp_path: P
     monkeypatch.setattr(Path, "replace", dying(Path.replace, after=True))
     monkeypatch.setattr(Path, "unlink", dying(Path.unlink, after=False))
     monkeypatch.setattr("sources.archive.directory.write_frame", dying(write_frame, after=True))
-    monkeypatch.setattr("sources.archive.directory._sync", dying(lambda _path: None, after=False))
+    monkeypatch.setattr("sources.archive.directory.sync_path", dying(lambda _path: None, after=False))
     deaths = 0
     for _ in range(500):
         left = rng.randrange(1, 12)

@@ -24,13 +24,13 @@ from flows.forget import (
     verify,
     wait_for_job,
 )
-from flows.inputs import wall_clock
 from flows.places.clickhouse import Traces
 from flows.places.files import Recovery, SentLines, Spool
 from flows.settings import load_settings
 from local.data_dir import DataDir, DataDirInUseError
 from sinks.redis.record import Deleted
 from sources.files.sent_file import Sent, append_sent, read_sent
+from sources.wall_clock import wall_clock
 from state.events import Event, decode
 from state.ids import Keys
 from state.messages import Message

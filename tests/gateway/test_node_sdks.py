@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from gateway.group_commit import GroupCommitLog
-from gateway.ingest import wall_clock
 from gateway.validation import check
 from sources.errors import LogError
 from sources.local_log.log import EventLog
 from sources.local_log.reader import LogReader
+from sources.wall_clock import wall_clock
 from state.events import Event
 from tests.support.gateway import run_gateway
 from tests.support.waiting import PATIENCE

@@ -74,7 +74,6 @@ def learn(
     settled: bool = False,
     matured: bool = False,
 ) -> None:
-    lasted = at - since + (end == WAITING)
     estimator.learn(
         EpisodeObservation(
             tenant="t",
@@ -83,7 +82,7 @@ def learn(
             at=at,
             since=since,
             horizon=horizon,
-            lasted=lasted,
+            lasted=at - since + (end == WAITING),
             guided=guided,
             settled=settled,
             matured=matured,

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from flows.catalogs import load_catalog
-from flows.inputs import wall_clock
 from flows.metrics.collector import Watched
 from flows.metrics.probes import ArmShares, Files, Measured
 from flows.metrics.sampling import Sampler
@@ -22,6 +21,7 @@ from sources.backlog import Backlog
 from sources.batching import BatchPolicy
 from sources.local_log.source import LocalLogSource
 from sources.positions import Position
+from sources.wall_clock import wall_clock
 from state import counters
 from state.catalog.plan import Plan
 from state.counters import COUNTERS

@@ -20,12 +20,12 @@ from benchmarks.speed.contenders.tuned import Event, State, decode_event, decode
 from benchmarks.speed.engine import CallingSink, Watch, WatchedSource, recovery_store
 from benchmarks.speed.meter import Meter
 from benchmarks.speed.small_fold import Change, fold
-from flows.inputs import wall_clock
 from flows.run import tuned_garbage_collector
 from flows.settings import load_settings
 from sources.batching import BatchPolicy
 from sources.kafka.client import Cluster
 from sources.kafka.source import KafkaSource
+from sources.wall_clock import wall_clock
 from state.duration import DAY
 from state.messages import Message, Tick
 
