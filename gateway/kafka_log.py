@@ -7,6 +7,7 @@ import logging
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -19,7 +20,9 @@ from gateway.recent_answer import RecentAnswer
 
 _LOG = logging.getLogger(__name__)
 
-_POLL_SECONDS: Final = 0.1
+_BUSY_SECONDS: Final = 0.002
+"""Between two looks for delivery reports while requests wait for them: `python -m benchmarks.gateway --log broker` chose it."""
+_IDLE_SECONDS: Final = 0.1
 _CLOSE_SECONDS: Final = 5.0
 _PROBE_SECONDS: Final = 2.0
 _RENEW_SECONDS: Final = 5.0
@@ -36,7 +39,10 @@ class KafkaSettingsError(Exception):
 
 
 class KafkaLog:
-    """One producer, and one thread that takes its delivery reports. Use it on one event loop."""
+    """One producer. Use it on one event loop, which takes the delivery reports too.
+
+    A thread of its own for them would fight with the loop for the interpreter over every single report.
+    """
 
     def __init__(
         self,
@@ -78,9 +84,10 @@ class KafkaLog:
         self._topic = topic
         self._acknowledge_seconds = acknowledge_seconds
         self._probed = RecentAnswer(self._probe_in_thread)
-        self._stopping = threading.Event()
-        self._reports = threading.Thread(target=self._poll, name="kafka-delivery", daemon=True)
-        self._reports.start()
+        self._open: deque[_Delivery] = deque()  # the oldest come first
+        self._next_look: asyncio.TimerHandle | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def append(self, records: Sequence[Record]) -> None:
         """Return when the brokers have all records.
@@ -96,9 +103,11 @@ class KafkaLog:
     async def _append(self, records: Sequence[Record]) -> None:
         if not records:
             return
+        self._look_within(_BUSY_SECONDS)
         if self._fatal is not None:
             raise UnavailableError(self._fatal, retry_after=math.ceil(self._renew_seconds))
-        delivery = _Delivery(len(records))
+        delivery = _Delivery(len(records), self._acknowledge_seconds)
+        self._open.append(delivery)
         for number, record in enumerate(records):
             headers: list[tuple[str, str | bytes | None]] = list(record.headers)
             try:
@@ -112,11 +121,7 @@ class KafkaLog:
                     continue
                 delivery.give_up(len(records) - number)
                 raise UnavailableError(f"Kafka did not take the events ({error.args[0].str()})", retry_after=5) from error
-        done, _ = await asyncio.wait((delivery.stored,), timeout=self._acknowledge_seconds)
-        if not done:
-            delivery.stored.cancel()
-            raise UnavailableError(f"Kafka did not acknowledge within {self._acknowledge_seconds:g} seconds", retry_after=2)
-        error_text = delivery.stored.result()
+        error_text = await delivery.stored
         if error_text:
             raise UnavailableError(f"Kafka did not store the events ({error_text})", retry_after=2)
         if delivery.too_large:
@@ -126,36 +131,62 @@ class KafkaLog:
         """Return why the producer ended, if it did. Else ask the brokers for the topic; return the sentence where they do not have it, or
         do not answer in two seconds. They are asked every two seconds at most.
         """
+        self._look_within(_IDLE_SECONDS)
         return self._fatal if self._fatal is not None else await self._probed.answer()
 
     async def close(self) -> None:
-        """Wait some seconds for what is under way, and stop the thread."""
-        loop = asyncio.get_running_loop()
+        """Wait some seconds for what is under way."""
+        self._closed = True
+        if self._next_look is not None:
+            self._next_look.cancel()
+        if self._renewing is not None:
+            self._renewing.cancel()
         with suppress(KafkaException):  # of a producer that has ended
-            await loop.run_in_executor(None, self._producer.flush, _CLOSE_SECONDS)
-        self._stopping.set()
-        await loop.run_in_executor(None, self._reports.join, _CLOSE_SECONDS)
+            await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, _CLOSE_SECONDS)
 
-    def _poll(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._producer.poll(_POLL_SECONDS)
-            except KafkaException as problem:  # the client raises here what ends an idempotent producer for good
-                self._renew(problem.args[0])
-            except Exception:  # noqa: BLE001 - a bug; without this thread no request would ever be answered again
-                _LOG.exception("a delivery report could not be taken")
+    def _look_within(self, seconds: float) -> None:
+        """Take delivery reports in ``seconds`` at the latest, and again and again from then on."""
+        loop = asyncio.get_running_loop()
+        planned = self._next_look
+        if self._closed or self._renewing is not None or (planned is not None and planned.when() <= loop.time() + seconds):
+            return
+        if planned is not None:
+            planned.cancel()
+        self._next_look = loop.call_later(seconds, self._look)
 
-    def _renew(self, error: KafkaError) -> None:
+    def _look(self) -> None:
+        self._next_look = None
+        try:
+            self._producer.poll(0)
+        except KafkaException as problem:  # the client raises here what ends an idempotent producer for good
+            self._renewing = asyncio.create_task(self._renew(problem.args[0]))
+            return
+        except Exception:  # noqa: BLE001 - a bug; without the next look no request would ever be answered again
+            _LOG.exception("a delivery report could not be taken")
+        self._give_up()
+        self._look_within(_BUSY_SECONDS if self._open else _IDLE_SECONDS)
+
+    def _give_up(self) -> None:
+        """Answer the requests whose time is over; what they sent may still be stored. One timer for each would cost more than this look."""
+        now = asyncio.get_running_loop().time()
+        while self._open and ((oldest := self._open[0]).stored.done() or oldest.deadline <= now):
+            self._open.popleft()
+            if not oldest.stored.done():
+                sentence = f"Kafka did not acknowledge within {self._acknowledge_seconds:g} seconds"
+                oldest.stored.set_exception(UnavailableError(sentence, retry_after=2))
+
+    async def _renew(self, error: KafkaError) -> None:
         """Replace a producer that has ended. What it had not sent is answered with 503, and sent again with the same ids."""
         self._fatal = f"Kafka ended the producer ({error.str()}); check its permissions and the brokers"
         _LOG.error("%s; a new one is made every %g s until it works, and requests are answered with 503", self._fatal, self._renew_seconds)
         with suppress(KafkaException):
             self._producer.purge()
         with suppress(KafkaException):
-            self._producer.flush(_POLL_SECONDS)
-        self._stopping.wait(self._renew_seconds)
+            await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, _IDLE_SECONDS)
+        await asyncio.sleep(self._renew_seconds)
         self._producer = Producer(self._config)
-        self._fatal = None
+        self._fatal = self._renewing = None
+        self._look_within(_IDLE_SECONDS)
 
     async def _probe_in_thread(self) -> str | None:
         return await asyncio.get_running_loop().run_in_executor(None, self._probe)
@@ -188,12 +219,14 @@ class KafkaLog:
 class _Delivery:
     """Counts the delivery reports of one request. ``stored`` gets the first error's text, empty for none.
 
-    Reports come on the producer's thread, and at its end on another one; the rest happens on the event loop. There is no lock, which would
+    Reports come on the event loop, as all else; but when a producer is flushed, they come on another thread. There is no lock, which would
     cost more than the report: appending is atomic, only the loop changes ``_expected``, and whoever comes last sees both.
     """
 
-    def __init__(self, records: int) -> None:
+    def __init__(self, records: int, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
+        self.deadline = self._loop.time() + seconds
+        self._thread = threading.get_ident()
         self.stored: asyncio.Future[str] = self._loop.create_future()
         self._expected = records
         self._reports: list[None] = []
@@ -201,7 +234,7 @@ class _Delivery:
         self.too_large: list[bytes] = []
 
     def report(self, error: KafkaError | None, message: Message) -> None:
-        """Take one report. Runs on the producer's thread."""
+        """Take one report. Any thread may call it."""
         if error is not None:
             value = message.value() or b""
             if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and len(value) > _LARGE:
@@ -210,7 +243,10 @@ class _Delivery:
                 self._error = error.str()
         self._reports.append(None)
         if len(self._reports) == self._expected:
-            self._loop.call_soon_threadsafe(self._end)
+            if threading.get_ident() == self._thread:
+                self._end()
+            else:
+                self._loop.call_soon_threadsafe(self._end)
 
     def refuse(self, value: bytes) -> None:
         """Expect no report of one record, which is larger than the client sends."""
