@@ -77,10 +77,9 @@ def build(parts: FlowParts) -> Dataflow:
     plan, keys, side, lanes, partitions = parts.plan, parts.keys, parts.side, parts.lanes, parts.sink_partitions
     flow = Dataflow("onboarding")
 
-    # Messages become events, or dead letters with a reason. Log time passes, and wakes people.
+    # Messages become events, or dead letters with a reason.
     messages = op.input("messages", flow, parts.source)
     decoded = decode_step("decode", messages, keys, side.switches)
-    due = timers_step("timers", decoded, side.timers, lanes, plan.limits.recommendation_ttl)
 
     # People in charge pause guidance, resume it, or give it to a share of people.
     switched = switches_step("switches", decoded, side.switches, side.timers)
@@ -90,8 +89,10 @@ def build(parts: FlowParts) -> Dataflow:
     stitched = stitch_step("stitch", linked, plan, side.visitors)
     identified = identify_step("identify", stitched, lanes)
 
+    # Log time passes, and wakes people.
+    arrivals = timers_step("timers", decoded, identified, side.timers, lanes, plan.limits.recommendation_ttl)
+
     # Each person's state: progress, signs of being stuck, whether to guide, what became of guidance.
-    arrivals = op.merge("arrivals", identified, due)
     tracked = track_step("track", arrivals, plan, keys, side.timers, side.parameters, side.switches)
 
     # How long steps take, and what being stuck looks like, is learned from how episodes end.

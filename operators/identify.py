@@ -12,13 +12,17 @@ from typing_extensions import override
 from operators.link import AddressedArrival, bundles
 from operators.stitch import AddressedToUser, Stitched
 from state.events import Event
+from state.messages import Tick
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.identity import Identity
 from state.person.identity import decode as decode_identity
 from state.person.identity import encode as encode_identity
 
+Identified = list[AddressedArrival] | list[Tick]
+"""What passes on: arrivals of people, or ticks."""
 
-class IdentityLogic(StatefulBatchLogic[AddressedToUser | list[AddressedArrival], list[AddressedArrival], bytes]):
+
+class IdentityLogic(StatefulBatchLogic[AddressedToUser | Identified, Identified, bytes]):
     """One user with merged visitors or a deletion; or a lane of other arrivals, which has no state."""
 
     def __init__(self, resume_state: bytes | None) -> None:
@@ -26,7 +30,7 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | list[AddressedArrival],
         self._identity = decode_identity(resume_state) if resume_state is not None else Identity()
 
     @override
-    def on_batch(self, values: list[AddressedToUser | list[AddressedArrival]]) -> tuple[list[list[AddressedArrival]], bool]:
+    def on_batch(self, values: list[AddressedToUser | Identified]) -> tuple[list[Identified], bool]:
         passed = [each for each in values if isinstance(each, list)]
         own = [each for each in values if not isinstance(each, list)]
         if not own:
@@ -61,13 +65,15 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | list[AddressedArrival],
         return encode_identity(self._identity)
 
 
-def identify_step(step_id: str, up: KeyedStream[Stitched], lanes: int) -> KeyedStream[list[AddressedArrival]]:
+def identify_step(step_id: str, up: KeyedStream[Stitched], lanes: int) -> KeyedStream[Identified]:
     """Resolve merged visitors and distribute deletions. ``lanes`` as in ``link``."""
 
-    def route(batch: list[tuple[str, Stitched]]) -> list[tuple[str, AddressedToUser | list[AddressedArrival]]]:
-        routed: list[tuple[str, AddressedToUser | list[AddressedArrival]]] = []
+    def route(batch: list[tuple[str, Stitched]]) -> list[tuple[str, AddressedToUser | Identified]]:
+        routed: list[tuple[str, AddressedToUser | Identified]] = []
         arrivals: list[AddressedArrival] = []
-        for _, stitched in batch:
+        for lane, stitched in batch:
+            if stitched.ticks:
+                routed.append((lane, stitched.ticks))
             arrivals = arrivals + stitched.arrivals if arrivals else stitched.arrivals
             routed += [(addressed[0], addressed) for addressed in stitched.users]
         if arrivals:

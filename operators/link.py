@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from operators.decode import Decoded
 from state.events import Event
+from state.messages import Tick
 from state.person.arrivals import Arrival, SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.chains import Chains
 from state.person.chains import decode as decode_chains
@@ -38,9 +39,12 @@ _TENANT: Final = "tenant:"
 
 
 class Linked:
-    """What passes on: ``arrivals`` to ``track``, ``users`` to ``identify``, ``visitors`` to ``stitch``, ``chained`` to the second half."""
+    """What passes on: ``arrivals`` to ``track``, ``users`` to ``identify``, ``visitors`` to ``stitch``, ``chained`` to the second half.
 
-    __slots__ = ("arrivals", "chained", "users", "visitors")
+    ``ticks`` go to ``timers``. Only on one worker do they take this way.
+    """
+
+    __slots__ = ("arrivals", "chained", "ticks", "users", "visitors")
 
     def __init__(
         self,
@@ -48,8 +52,10 @@ class Linked:
         users: list[AddressedEvent] | None = None,
         visitors: list[AddressedToVisitor] | None = None,
         chained: list[AddressedMerging] | None = None,
+        ticks: list[Tick] | None = None,
     ) -> None:
         self.arrivals: list[AddressedArrival] = arrivals if arrivals is not None else []
+        self.ticks: list[Tick] = ticks if ticks is not None else []
         self.users: list[AddressedEvent] = users if users is not None else []
         self.visitors: list[AddressedToVisitor] = visitors if visitors is not None else []
         self.chained: list[AddressedMerging] = chained if chained is not None else []
@@ -174,6 +180,8 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: int) ->
                         visits.append(addressed)
             if visits:
                 routed += [(lane, Linked(visitors=some)) for lane, some in bundles(visits, lanes)]
+            if decoded.ticks and lanes == 1:
+                routed.append((lane_of("", 1), Linked(ticks=decoded.ticks)))
             if decoded.events:
                 routed += [(lane, Linked(arrivals)) for lane, arrivals in bundles(decoded.events, lanes)]  # type: ignore[arg-type]
             for news in (*ids.take(decoded.events), *ids.take(decoded.identity)):

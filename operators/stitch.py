@@ -16,6 +16,7 @@ from typing_extensions import override
 from operators.link import AddressedArrival, AddressedToVisitor, Linked, VisitorIds
 from state.catalog.plan import Plan
 from state.events import Event
+from state.messages import Tick
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.visitor import Stitcher, Visitor
 from state.person.visitor import decode as decode_visitor
@@ -25,12 +26,18 @@ AddressedToUser = tuple[str, Event | VisitorMerged | SeenAsUser]
 
 
 class Stitched:
-    """Arrivals for ``track``. ``users`` concern the identity of a user and pass through ``identify``."""
+    """Arrivals for ``track``, and ticks. ``users`` concern the identity of a user and pass through ``identify``."""
 
-    __slots__ = ("arrivals", "users")
+    __slots__ = ("arrivals", "ticks", "users")
 
-    def __init__(self, arrivals: list[AddressedArrival] | None = None, users: list[AddressedToUser] | None = None) -> None:
+    def __init__(
+        self,
+        arrivals: list[AddressedArrival] | None = None,
+        users: list[AddressedToUser] | None = None,
+        ticks: list[Tick] | None = None,
+    ) -> None:
         self.arrivals: list[AddressedArrival] = arrivals if arrivals is not None else []
+        self.ticks: list[Tick] = ticks if ticks is not None else []
         self.users: list[AddressedToUser] = users if users is not None else []
 
 
@@ -98,8 +105,8 @@ def stitch_step(step_id: str, up: KeyedStream[Linked], plan: Plan, ids: VisitorI
     def route(batch: list[tuple[str, Linked]]) -> list[tuple[str, AddressedToVisitor | Stitched]]:
         routed: list[tuple[str, AddressedToVisitor | Stitched]] = []
         for lane, linked in batch:
-            if linked.arrivals or linked.users:
-                routed.append((lane, Stitched(linked.arrivals, list(linked.users))))
+            if linked.arrivals or linked.users or linked.ticks:
+                routed.append((lane, Stitched(linked.arrivals, list(linked.users), linked.ticks)))
             routed += [(addressed[0], addressed) for addressed in linked.visitors]
         return routed
 

@@ -1,9 +1,10 @@
 """timers: turns ticks of log time into arrivals for the people whose timers are due.
 
 Every worker has a wheel with the deadlines of its own people. After a restart it is refilled from their states (``operators/track.py``), so
-this step has no state. A tick must reach every worker, and Bytewax has no broadcast: the tick is sent once to each *lane*, a key of its
-own, and with enough lanes every worker owns some. One worker needs one lane. With ``LANES`` lanes, one of 32 workers has none with a
-probability of 1e-5; a test checks the placement for up to 8.
+this step has no state. On one worker a tick comes among the events of its batch, by the same way: so ``track`` meets the batch as a whole,
+and puts each person's timers and events into input order. On several workers a tick must reach each of them, and Bytewax has no broadcast:
+the tick is sent once to each *lane*, a key of its own, and with enough lanes every worker owns some. With ``LANES`` lanes, one of 32
+workers has none with a probability of 1e-5; a test checks the placement for up to 8.
 """
 
 from __future__ import annotations
@@ -14,33 +15,34 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
 from operators.decode import Decoded
+from operators.identify import Identified
 from operators.link import AddressedArrival
 from operators.timer_registry import TimerRegistry, tenant_to_wake
 from state.messages import Tick
-from state.person.arrivals import GuidanceSwitched, TimerDue
+from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue
 
 LANES = 480
 LANES_FOR_EACH = 12
 """Lanes for each process, where every process, not every worker, must own one: of 8 processes one has none with a probability of 2e-5."""
 
 
-class TimerLogic(StatefulBatchLogic[Tick, list[AddressedArrival], None]):
-    """One lane: turns ticks into arrivals for the people of this worker. A second lane on the same worker finds no timers left."""
+class DueTimers:
+    """Finds the people of the calling worker whom ticks wake. One object serves all workers of a process."""
 
     def __init__(self, timers: TimerRegistry, longest: int) -> None:
-        """Called once per lane, on the worker that owns it. ``longest``: milliseconds for which a recommendation may be valid."""
+        """``longest``: milliseconds for which a recommendation may be valid."""
         self._timers, self._longest = timers, longest
 
-    @override
-    def on_batch(self, values: list[Tick]) -> tuple[list[list[AddressedArrival]], bool]:
+    def take(self, ticks: list[Tick]) -> list[AddressedArrival]:
+        """Take the timers that ``ticks`` have passed, and return what they bring to whom. A repeated tick finds no timers left."""
         wheel = self._timers.for_this_thread()
         due: list[AddressedArrival] = []
-        for tick in values:
+        for tick in ticks:
             timers = wheel.pop_due_timers(tick.partition, tick.at)
             if self._timers.wakes:
                 due += self._switched(tick, timers)
             due += [(key, TimerDue(tick.at, tick.seq)) for _, key in timers]
-        return ([due] if due else []), False
+        return due
 
     def _switched(self, tick: Tick, timers: list[tuple[int, str]]) -> list[AddressedArrival]:
         """Take the timers for everybody from ``timers``, and return what they bring, which goes before the timers of each person.
@@ -60,16 +62,38 @@ class TimerLogic(StatefulBatchLogic[Tick, list[AddressedArrival], None]):
             if tenant_to_wake(key) is None
         ]
 
+
+class TickLane(StatefulBatchLogic[list[Tick], list[Tick], None]):
+    """One lane: brings ticks to the worker that owns it."""
+
+    @override
+    def on_batch(self, values: list[list[Tick]]) -> tuple[list[list[Tick]], bool]:
+        return values, False
+
     @override
     def snapshot(self) -> None:
         return None
 
 
-def timers_step(step_id: str, up: Stream[Decoded], timers: TimerRegistry, lanes: int, longest: int) -> KeyedStream[list[AddressedArrival]]:
-    """Emit due timers as log time advances. ``lanes``: 1 for one worker, ``LANES`` otherwise. ``longest`` as in ``TimerLogic``."""
-    names = [str(lane) for lane in range(lanes)]
+def timers_step(
+    step_id: str, decoded: Stream[Decoded], identified: KeyedStream[Identified], timers: TimerRegistry, lanes: int, longest: int
+) -> KeyedStream[Arrival]:
+    """Pass on ``identified``, one item for each arrival, with the timers that are due. ``lanes``: 1 for one worker, ``LANES`` otherwise.
 
-    def route(batch: list[Decoded]) -> list[tuple[str, Tick]]:
-        return [(name, tick) for decoded in batch for tick in decoded.ticks for name in names]
+    With several lanes the ticks come from ``decoded``. ``longest`` as in ``DueTimers``.
+    """
+    due = DueTimers(timers, longest)
 
-    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_lanes", up, route), lambda _nothing: TimerLogic(timers, longest))
+    def route(batch: list[Decoded]) -> list[tuple[str, list[Tick]]]:
+        return [(str(lane), each.ticks) for each in batch if each.ticks for lane in range(lanes)]
+
+    def arrivals(batch: list[tuple[str, Identified]]) -> list[AddressedArrival]:
+        found: list[AddressedArrival] = []
+        for _, bundle in batch:
+            found += due.take(bundle) if type(bundle[0]) is Tick else bundle  # type: ignore[arg-type]
+        return found
+
+    if lanes > 1:
+        ticks = op.stateful_batch(f"{step_id}_lanes", op.flat_map_batch(f"{step_id}_spread", decoded, route), lambda _nothing: TickLane())
+        identified = op.merge(f"{step_id}_merge", identified, ticks)
+    return op.flat_map_batch(step_id, identified, arrivals)

@@ -10,7 +10,6 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
 from operators.awake import AWAKE, AwakePeople
-from operators.link import AddressedArrival
 from operators.timer_registry import TimerRegistry
 from state import counters
 from state.catalog.plan import Plan
@@ -166,7 +165,7 @@ def track_logic(
 
 def track_step(
     step_id: str,
-    up: KeyedStream[list[AddressedArrival]],
+    up: KeyedStream[Arrival],
     plan: Plan,
     keys: Keys,
     timers: TimerRegistry,
@@ -175,15 +174,11 @@ def track_step(
 ) -> Stream[Tracked]:
     """Keep every person's state. Emits one ``Tracked`` for each batch."""
 
-    def by_person(batch: list[tuple[str, list[AddressedArrival]]]) -> list[AddressedArrival]:
-        return [addressed for _, arrivals in batch for addressed in arrivals]
-
     def gather(batch: list[tuple[str, Collector]]) -> list[Tracked]:
         tracked = Tracked()
         for _, out in batch:
             tracked.add(out)
         return [tracked]
 
-    arrivals: KeyedStream[Arrival] = op.flat_map_batch(f"{step_id}_by_person", up, by_person)
-    collected = op.stateful_batch(step_id, arrivals, track_logic(plan, keys, timers, parameters, switches))
+    collected = op.stateful_batch(step_id, up, track_logic(plan, keys, timers, parameters, switches))
     return op.flat_map_batch(f"{step_id}_gather", collected, gather)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sources.batching import BatchAction, BatchPlanner, BatchPolicy
+from sources.batching import ENDS, BatchAction, BatchPlanner, BatchPolicy
 from state.messages import Tick
 from state.times import YEAR_2000
 
@@ -31,7 +31,7 @@ class LogTime:
     its snapshot, and gives them back here when it resumes.
     """
 
-    __slots__ = ("_horizon", "_now", "_partition", "_planner", "_slot_end", "_trusted_until", "idle_time", "log_time", "seq")
+    __slots__ = ("_begun", "_now", "_partition", "_planner", "_slot_end", "_trusted_until", "idle_time", "log_time", "seq")
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class LogTime:
         self._partition = partition
         self._now = now
         self._trusted_until = 0
-        self._horizon: int | None = None
+        self._begun = False
         self._slot_end = 0
 
     @property
@@ -73,7 +73,8 @@ class LogTime:
 
     def begin_batch(self) -> None:
         """Begin an empty batch."""
-        self._horizon = None
+        self._begun = False
+        self._planner.begin_batch()
         self._slot_end = self.log_time // GRID_MS * GRID_MS + GRID_MS
 
     def time_of(self, stamp: int | None) -> int:
@@ -81,21 +82,20 @@ class LogTime:
         return max(self.log_time, self._trusted(stamp))
 
     def admit(self, at: int) -> BatchAction:
-        """Return what to do before a message of log time ``at``. ``TICK`` only while the batch is empty: emit ``tick()`` alone."""
-        if self._horizon is not None and at >= self._horizon:
-            return BatchAction.END_BATCH
+        """Return what to do before a message of log time ``at``. The tick to append is ``tick()``."""
         if at < self._slot_end:
             return BatchAction.APPEND
         start = at // GRID_MS * GRID_MS - LAG_MS
-        action = self._planner.decide(start, self._horizon) if start >= self._planner.ticked else BatchAction.APPEND
-        if action is BatchAction.APPEND:
+        action = self._planner.decide(start, at)
+        if action not in ENDS:
             self._slot_end = start + LAG_MS + GRID_MS
         return action
 
     def append(self, at: int) -> int:
         """Take the admitted message of log time ``at`` into the batch, and return its seq."""
-        if self._horizon is None:
-            self._horizon = self._planner.horizon_of(at)
+        if not self._begun:
+            self._begun = True
+            self._planner.begin_messages(at)
         self.log_time = at
         self.seq += 2
         return self.seq

@@ -13,7 +13,7 @@ from typing_extensions import override
 from sources.archive.directory import Archive
 from sources.archive.names import ArchiveFile, Chain, day_of
 from sources.archive.rows import is_forgotten, rows_of
-from sources.batching import BatchAction, BatchPolicy
+from sources.batching import ENDS, TICKS, BatchPolicy
 from sources.errors import ArchiveError
 from sources.headers import traceparent_of
 from sources.kafka.record import TOMBSTONE
@@ -161,9 +161,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
                 continue
             at = log_time.time_of(log_time.log_time if row.time is None else row.time)
             action = log_time.admit(at)
-            if action is BatchAction.TICK:
-                return [log_time.tick()]
-            if action is BatchAction.END_BATCH:
+            if action in TICKS:
+                batch.append(log_time.tick())
+            if action in ENDS:
                 break
             message = self._message(row, at, log_time.append(at))
             batch.append(message)

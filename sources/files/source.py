@@ -29,7 +29,7 @@ from typing import Any
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
-from sources.batching import BatchAction, BatchPlanner, BatchPolicy
+from sources.batching import ENDS, TICKS, BatchPlanner, BatchPolicy
 from sources.errors import InputError
 from sources.files.blocks import GZIP_MAGIC, FileBlocks, SniffedBlocks
 from sources.files.input_positions import InputPositions, InputState, dump, file_too_short, identify_file, load
@@ -200,10 +200,10 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         if self._sent:
             return self._take_sent()
         batch: list[Message | Tick] = []
-        horizon: int | None = None
-        full = False
+        begun = full = False
+        self._planner.begin_batch()
         while not full and (self._next < len(self._lines) or self._fill()):
-            horizon, full = self._take(batch, horizon)
+            begun, full = self._take(batch, begun=begun)
         self._progress.read = self._blocks.raw_read
         self._progress.lines = self._state.line
         if not batch:
@@ -264,8 +264,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 break
         return batch
 
-    def _take(self, batch: list[Message | Tick], horizon: int | None) -> tuple[int | None, bool]:
-        """Move lines into ``batch``; return its horizon, and whether it is full."""
+    def _take(self, batch: list[Message | Tick], *, begun: bool) -> tuple[bool, bool]:
+        """Move lines into ``batch``; return whether it has ``begun`` with a line, and whether it is full."""
         policy, state, positions = self._source.policy, self._state, self._positions
         peek, limit, overhead, name = self._source.peek, policy.batch_size, self._overhead, self._name
         lines, index = self._lines, self._next
@@ -293,20 +293,21 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                     time = judged
                 if time >= slot_end:
                     start = time - time % TICK_MS
-                    action = self._planner.decide(start, horizon)
-                    if action is not BatchAction.APPEND:
-                        if action is BatchAction.TICK:
-                            positions.ticked = self._planner.ticked
-                            batch.append(Tick(PARTITION, positions.ticked, seq + 1))
+                    action = self._planner.decide(start, time)
+                    if action in TICKS:
+                        positions.ticked = self._planner.ticked
+                        batch.append(Tick(PARTITION, positions.ticked, seq + 1))
+                    if action in ENDS:
                         full = True
                         break
                     slot_end = start + TICK_MS
                     self._slot_line = number + 1
-                if horizon is None:
-                    horizon = self._planner.horizon_of(time)
                 if len(batch) >= limit:
                     full = True
                     break
+                if not begun:
+                    begun = True
+                    self._planner.begin_messages(time)
                 log_time = time
                 if own is not None and MIN_TIME <= own < log_time - BACKWARD_MS:
                     self._note_backward(number + 1, log_time - own)
@@ -322,7 +323,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 state.unterminated_bytes = len(raw) + overhead
         self._next = index
         state.position, state.line, positions.log_time, positions.seq = position, number, log_time, seq
-        return horizon, full
+        return begun, full
 
     def _judge(self, number: int, index: int, time: int, log_time: int, latest: int) -> int | None:
         """Return the log time of the line ``number``, ``lines[index]``, which leaps to ``time``. None: more lines must come first."""

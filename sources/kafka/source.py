@@ -27,7 +27,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 from typing_extensions import override
 
-from sources.batching import BatchAction, BatchPolicy
+from sources.batching import ENDS, TICKS, BatchPolicy
 from sources.errors import OffsetGapError, SourceError, UnknownTopicError, UnreachableError
 from sources.headers import Header, traceparent_of
 from sources.idle_polling import SHORTEST_MS, IdlePolling
@@ -299,10 +299,10 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 continue
             at = log_time.time_of(stamp)
             action = log_time.admit(at)
-            if action is not BatchAction.APPEND:
+            if action in TICKS:
+                batch.append(log_time.tick())
+            if action in ENDS:
                 self._next = place
-                if action is BatchAction.TICK:
-                    return [log_time.tick()]
                 break
             key: bytes | None = None
             headers: tuple[Header, ...] = ()

@@ -9,6 +9,7 @@ from operators.identify import IdentityLogic
 from operators.link import AddressedArrival
 from state.duration import HOUR
 from state.events import Event
+from state.messages import Tick
 from state.person.arrivals import VisitorDeleted, VisitorMerged
 from state.person.identity import Identity
 from state.person.identity import decode as read
@@ -24,7 +25,7 @@ def logic(resume_state: bytes | None = None) -> IdentityLogic:
 def step(of: IdentityLogic, *arrivals: Event | VisitorMerged) -> list[AddressedArrival]:
     lists, discard = of.on_batch([(USER, each) for each in arrivals])
     assert discard == (read(of.snapshot()) == Identity())
-    return [each for passed in lists for each in passed]
+    return [each for passed in lists for each in passed if not isinstance(each, Tick)]
 
 
 def merged(at: int, visitor: str, seq: int = 10) -> VisitorMerged:

@@ -1,0 +1,228 @@
+"""Batches and ticks: what happens, and in which order, does not depend on how the input was divided."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sources.batching import ENDS, TICKS, BatchAction, BatchPlanner, BatchPolicy
+from sources.log_time import LogTime
+from state.messages import Tick
+from state.stuck.parameters import PERIOD
+
+SECOND, MINUTE = 1_000, 60_000
+START = 1_700_000_000_000 // PERIOD * PERIOD
+APPEND, END, TICK, TICK_AND_END = BatchAction.APPEND, BatchAction.END_BATCH, BatchAction.TICK, BatchAction.TICK_AND_END
+
+
+class Timers:
+    """The timers of a partition that the test sets."""
+
+    def __init__(self) -> None:
+        self.due: int | None = None
+
+    def peek(self, partition: int) -> int | None:
+        assert partition == 3
+        return self.due
+
+
+def planner(timers: Timers | None, *, lookahead: int = 5 * MINUTE, ticked: int = START) -> BatchPlanner:
+    made = BatchPlanner(BatchPolicy(timers.peek if timers else None, lambda _: lookahead), 3, ticked)
+    made.begin_batch()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("due", "start", "time", "action"),
+    [
+        (None, 60, 60, APPEND),
+        (61, 60, 60, APPEND),
+        (60, 60, 60, TICK),
+        (20, 60, 90, TICK),
+        (1_800, 1_800, 1_800, TICK_AND_END),  # the message needs the parameters that the boundary brings
+        (1_790, 1_860, 1_860, TICK_AND_END),  # only the timers up to the boundary
+        (1_801, 1_860, 1_860, TICK),
+        (1_799, 1_799, 1_801, TICK_AND_END),  # a source whose ticks stay behind the messages
+    ],
+)
+def test_an_empty_batch_begins_with_the_timers_that_are_due(due: int | None, start: int, time: int, action: BatchAction) -> None:
+    timers = Timers()
+    timers.due = None if due is None else START + due * SECOND
+    made = planner(timers)
+    assert made.decide(START + start * SECOND, START + time * SECOND) is action
+    boundary = START + PERIOD
+    assert made.ticked == (START if action is APPEND else min(START + start * SECOND, boundary if due and due <= 1_800 else 1 << 60))
+
+
+@pytest.mark.parametrize(
+    ("due", "start", "action"),
+    [
+        (None, 299, APPEND),
+        (None, 300, END),  # what the first message registered may be due
+        (299, 299, TICK),
+        (100, 299, TICK),
+        (100, 300, END),
+    ],
+)
+def test_a_batch_takes_a_tick_among_its_messages_as_far_as_all_timers_are_known(due: int | None, start: int, action: BatchAction) -> None:
+    timers = Timers()
+    timers.due = None if due is None else START + due * SECOND
+    made = planner(timers)
+    made.begin_messages(START)
+    assert made.decide(START + start * SECOND, START + start * SECOND) is action
+
+
+def test_at_a_boundary_a_tick_ends_the_batch() -> None:
+    timers = Timers()
+    made = planner(timers)
+    made.begin_messages(START + PERIOD - MINUTE)
+    assert made.decide(START + PERIOD, START + PERIOD) is END, "nothing is due, and the parameters change"
+    timers.due = START + PERIOD - SECOND
+    assert made.decide(START + PERIOD + SECOND, START + PERIOD + SECOND) is END, "the boundary lies between the timers and the slot"
+    assert made.decide(START + PERIOD, START + PERIOD) is TICK_AND_END
+    assert made.ticked == START + PERIOD
+
+
+def test_after_a_tick_the_batch_ends_with_the_slot() -> None:
+    timers = Timers()
+    timers.due = START + MINUTE
+    made = planner(timers)
+    assert made.decide(START + MINUTE, START + MINUTE) is TICK
+    made.begin_messages(START + MINUTE)
+    timers.due = None
+    assert made.decide(START + 2 * MINUTE, START + 2 * MINUTE) is END
+
+
+def test_a_tick_that_changes_nothing_is_not_repeated() -> None:
+    """The timers of another worker stay where they are."""
+    timers = Timers()
+    timers.due = START + MINUTE
+    made = planner(timers)
+    assert made.decide(START + MINUTE, START + MINUTE) is TICK
+    made.begin_batch()
+    assert made.decide(START + MINUTE, START + MINUTE) is APPEND
+    timers.due += 1_000
+    assert made.decide(START + 2 * MINUTE, START + 2 * MINUTE) is TICK
+
+
+def test_timers_of_another_worker_do_not_hold_up_time_at_a_boundary() -> None:
+    timers = Timers()
+    timers.due = START + PERIOD - SECOND
+    made = planner(timers)
+    assert made.decide(START + PERIOD + MINUTE, START + PERIOD + MINUTE) is TICK_AND_END
+    made.begin_batch()
+    assert made.decide(START + PERIOD + MINUTE, START + PERIOD + MINUTE) is TICK
+    assert made.ticked == START + PERIOD + MINUTE
+
+
+def test_timers_before_a_boundary_do_not_follow_messages_after_it() -> None:
+    """Ticks of a log stay behind its messages, so timers from before the boundary may fire after the first of them."""
+    timers = Timers()
+    timers.due = START + PERIOD - 500
+    made = planner(timers, ticked=START + PERIOD - SECOND)
+    made.begin_messages(START + PERIOD + 200)
+    assert made.decide(START + PERIOD, START + PERIOD + 1_100) is END
+
+
+def test_where_timers_are_not_known_every_slot_has_a_tick() -> None:
+    made = planner(None)
+    assert made.decide(START + MINUTE, START + MINUTE) is TICK
+    made.begin_batch()
+    assert made.decide(START + MINUTE, START + MINUTE) is APPEND
+    made.begin_messages(START + MINUTE)
+    assert made.decide(START + 2 * MINUTE, START + 2 * MINUTE) is TICK
+    assert made.decide(START + 3 * MINUTE, START + 3 * MINUTE) is END
+
+
+def test_before_the_last_tick_nothing_is_due() -> None:
+    timers = Timers()
+    timers.due = START - SECOND
+    made = planner(timers, ticked=START + MINUTE)
+    assert made.decide(START, START + SECOND) is APPEND
+    made.begin_messages(START + PERIOD - SECOND)
+    assert made.decide(START + SECOND, START + PERIOD) is END, "a boundary"
+
+
+class Job:
+    """People with a timer each, as the steps of one worker treat them. ``trace`` is what happened, in input order.
+
+    An arrival sets the person's timer where there is none, and a fired timer the next. Every arrival and timer is an observation, which
+    counts for others from the next period on.
+    """
+
+    def __init__(self, lookahead: int) -> None:
+        self.lookahead = lookahead
+        self.due: dict[int, int] = {}
+        self.observed: Counter[int] = Counter()
+        self.trace: list[tuple[int, int, int, int]] = []
+
+    def peek(self, partition: int) -> int | None:
+        assert partition == 0
+        return min(self.due.values(), default=None)
+
+    def take(self, batch: list[tuple[int, int, int] | Tick]) -> None:
+        """Take a batch of messages, each its seq, log time and person."""
+        arrivals: list[tuple[int, int, int, bool]] = []
+        for item in batch:
+            if isinstance(item, Tick):
+                woken = sorted((due, person) for person, due in self.due.items() if due <= item.at)
+                arrivals += [(item.seq, item.at, person, False) for _, person in woken]
+            else:
+                arrivals.append((*item, True))
+        happened: list[tuple[int, int, int, int]] = []
+        for person in {each[2] for each in arrivals}:
+            for seq, at, _, is_message in sorted(each for each in arrivals if each[2] == person):
+                while person in self.due and self.due[person] <= at:
+                    due = self.due[person]
+                    happened.append((seq, due, person, self._known(due - 1)))
+                    self.due[person] = due + self.lookahead + (due * 7 + person * 13) % 97 * SECOND
+                if is_message:
+                    happened.append((seq, at, person, self._known(at)))
+                    self.due.setdefault(person, at + self.lookahead + person * 11 * SECOND)
+        self.observed.update((at - seq % 2) // PERIOD for seq, at, _, _ in happened)
+        self.trace += sorted(happened)
+
+    def _known(self, at: int) -> int:
+        return sum(count for period, count in self.observed.items() if period < at // PERIOD)
+
+
+def divided(messages: list[tuple[int, int]], lookahead: int, batch_size: int) -> list[tuple[int, int, int, int]]:
+    """Run ``messages``, each its log time and person, in batches of at most ``batch_size`` items; return what happened."""
+    job = Job(lookahead)
+    time = LogTime(BatchPolicy(job.peek, lambda _: lookahead), 0, now=lambda: 1 << 60, ticked=START)
+    place = 0
+    while place < len(messages):
+        if (tick := time.passed_tick()) is not None:
+            job.take([tick])
+            continue
+        batch: list[tuple[int, int, int] | Tick] = []
+        time.begin_batch()
+        for at, person in messages[place:]:
+            if len(batch) >= batch_size:
+                break
+            action = time.admit(at)
+            if action in TICKS:
+                batch.append(time.tick())
+            if action in ENDS:
+                break
+            batch.append((time.append(at), at, person))
+            place += 1
+        assert batch, "every batch has something, or the source would wait for ever"
+        job.take(batch)
+    return job.trace
+
+
+@given(
+    gaps=st.lists(st.tuples(st.sampled_from([0, 300, 2_500, 20_000, 400_000, 1_500_000, 4_000_000]), st.integers(0, 4)), max_size=20),
+    lookahead=st.sampled_from([SECOND, 30 * SECOND, 10 * MINUTE, 60 * MINUTE]),
+)
+def test_the_division_into_batches_changes_nothing(gaps: list[tuple[int, int]], lookahead: int) -> None:
+    at = START + 5 * SECOND
+    messages = [(at := at + gap, person) for gap, person in gaps]
+    whole = divided(messages, lookahead, 1_000)
+    assert {(2 * n + 2, *each) for n, each in enumerate(messages)} <= {each[:3] for each in whole}
+    for batch_size in (1, 2, 3, 7):
+        assert divided(messages, lookahead, batch_size) == whole
