@@ -92,7 +92,7 @@ def _is_unknown(settings: Settings, tenant: str, user: str) -> bool:
     known = "SELECT 1 FROM people_final WHERE tenant_id = {tenant:String} AND user_id = {user:String}"
     try:
         with open_facts(settings) as facts:
-            return not facts.rows(known, tenant=tenant, user=user)
+            return not facts.table(known, tenant=tenant, user=user).rows
     except (DataDirError, StoreError):
         return False
 

@@ -26,7 +26,7 @@ def open_facts(settings: Settings) -> Iterator[Facts]:
             embedded = EmbeddedClickHouse(DataDir.open(settings.data_dir).clickhouse)
             stack.callback(embedded.close)
             embedded.start()
-        from flows.engines import open_store
+        from flows.clickhouse_store import open_store
         from reports.facts import Facts
 
         store = open_store(settings, embedded)

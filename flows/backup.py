@@ -26,7 +26,7 @@ from typing import IO, Final
 
 from flows.archive import archive_dir
 from flows.catalogs import built_in
-from flows.engines import open_store
+from flows.clickhouse_store import open_store
 from flows.settings import Settings
 from flows.version import onramp_version
 from local.backup_file import BackupError, BackupWriter, Manifest, unpack, writing

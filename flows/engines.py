@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from flows.clickhouse_store import open_store
 from flows.settings import Settings
 from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir
@@ -66,13 +67,6 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
         startup = ClickHouseStartup(store, delivery, settings.clickhouse_retention_days, idle=not keeps)
         stack.callback(startup.stop)
         yield Engines(data_dir=data_dir, redis_url=url, store=store, delivery=delivery, keys=keys, clickhouse=startup)
-
-
-def open_store(settings: Settings, embedded: EmbeddedClickHouse | None) -> ClickHouse:
-    """Return the store of the settings, or the ``embedded`` one. It does not connect yet."""
-    if settings.clickhouse_url is None:
-        return ClickHouse(embedded=embedded, database=settings.clickhouse_database)
-    return ClickHouse(url=settings.clickhouse_url.get_secret_value(), database=settings.database())
 
 
 class ClickHouseStartup:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flows.archive import open_archive
-from flows.engines import open_store
+from flows.clickhouse_store import open_store
 from flows.inputs import registry_of
 from flows.job_input import JobInput
 from flows.places.archive import ArchiveFiles

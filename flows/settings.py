@@ -22,7 +22,7 @@ from flows.listen_address import split_address
 from flows.processes import Processes, parse_addresses, parse_number
 from flows.secret_files import FILE_SUFFIX, SecretFileError, read_secret
 from sinks.clickhouse.address import DATABASE_NAME, parse_clickhouse_address
-from sinks.clickhouse.retention import parse_retention
+from sinks.clickhouse.row_ages import parse_retention
 from sinks.redis.address import parse_redis_address
 from state.value_complaint import complaint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -24,12 +25,14 @@ def measure(*, demo_users: int, repeat: int, seed: int, tell: Callable[[str], No
     with tempfile.TemporaryDirectory(prefix="onramp-bench-") as directory:
         place = Path(directory)
         write_input(place / "events.jsonl", events=2000, seed=seed)
+        with (place / "events.jsonl").open("rb") as lines:
+            user = str(json.loads(next(lines))["userId"])
         data = str(place / "data")
         python(ROOT, ["-m", "cli", "run", "--input", str(place / "events.jsonl"), "--data-dir", data], timeout=_TIMEOUT_S)
         commands = {
             "python -c pass": ["-c", "pass"],
             "onramp --help": ["-m", "cli", "--help"],
-            "onramp recommend": ["-m", "cli", "recommend", "u000001", "--data-dir", data],
+            "onramp recommend": ["-m", "cli", "recommend", user, "--data-dir", data],
         }
         if demo_users:
             commands["onramp demo"] = ["-m", "cli", "demo", "--users", str(demo_users), "--data-dir", str(place / "demo")]

@@ -10,8 +10,8 @@ from typing import Any, Final
 from clickhouse_connect.driver.client import Client
 from redis.exceptions import RedisError, ResponseError
 
+from flows.clickhouse_store import open_store
 from flows.doctor.finding import Finding, clock_finding
-from flows.engines import open_store
 from flows.settings import Settings
 from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir

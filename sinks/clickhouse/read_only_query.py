@@ -9,15 +9,17 @@ import difflib
 import io
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from sinks.clickhouse.check_is_read import check_is_read
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.errors import QueryFailed, QueryRefused, is_no_answer
 from sinks.clickhouse.result_table import FORMAT, ResultTable, parse
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _NO_TABLE, _NO_COLUMN = "60", "47"  # codes of ClickHouse
 _NAMED = re.compile(r"(?:identifier ['`]|\bTable `?)([^'`\s]+)")
@@ -32,6 +34,8 @@ def query(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None = No
     ``QueryRefused`` for anything except a single read (it is not sent), ``QueryFailed`` for an error of the engine, and what
     ``ClickHouse.reader`` raises.
     """
+    import polars as pl  # noqa: PLC0415 - a quarter of a second, which commands that ask for a value or two save
+
     data = _answer(store, sql, parameters, "ArrowStream")
     try:
         return pl.read_ipc_stream(io.BytesIO(data))

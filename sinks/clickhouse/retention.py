@@ -5,48 +5,18 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.migrate import refusal
+from sinks.clickhouse.row_ages import AGE_OF
 from state.quantity import count
 
 logger = logging.getLogger(__name__)
 
-AGE_OF: Final = {
-    "events": "log_time",
-    "decisions": "decided_at",
-    "recommendations": "created_at",
-    "llm_calls": "asked_at",
-    "outcomes": "occurred_at",
-    "stuck_signals": "detected_at",
-    "stuck_scores": "judged_at",
-    "dead_letters": "log_time",
-    "step_metrics_1m": "minute",
-}
-"""Table → the column by which its rows grow old. The other tables hold what is true now, however old it is."""
-
-_LONGEST: Final = 36_500
 _OURS: Final = re.compile(r"TTL toDateTime\((\w+)\) \+ toIntervalDay\((\d+)\)(?: WHERE \w+ > toDateTime64\(0, 3, 'UTC'\))?(?= SETTINGS|$)")
-
-
-def parse_retention(text: Any) -> Any:
-    """Return table → days from ``events=90,dead_letters=30``. A value that is not text is returned unchanged. Raises ``ValueError``."""
-    if not isinstance(text, str):
-        return text
-    days: dict[str, int] = {}
-    for pair in filter(None, re.split(r"[,\s]+", text.strip())):
-        table, _, number = pair.partition("=")
-        if table not in AGE_OF:
-            raise ValueError(f"rows are kept by table=days, and the tables whose rows grow old are {', '.join(AGE_OF)}")
-        if table in days:
-            raise ValueError(f"{table} is there twice; name each table once")
-        if not (re.fullmatch("[0-9]{1,5}", number) and 1 <= int(number) <= _LONGEST):
-            raise ValueError(f"the days of {table} must be a whole number from 1 to {_LONGEST}")
-        days[table] = int(number)
-    return days
 
 
 def apply_retention(store: ClickHouse, days: Mapping[str, int]) -> list[str]:

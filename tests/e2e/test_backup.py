@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from flows.engines import open_store
+from flows.clickhouse_store import open_store
 from flows.settings import load_settings
 from local.audit_log import AuditLog
 from local.clickhouse import EmbeddedClickHouse

@@ -15,7 +15,8 @@ from sinks.clickhouse.grants import views
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate, shipped
 from sinks.clickhouse.read_only_query import query
-from sinks.clickhouse.retention import AGE_OF, apply_retention
+from sinks.clickhouse.retention import apply_retention
+from sinks.clickhouse.row_ages import AGE_OF
 from state.records.facts import FACTS, DeadLetterFact, EventFact, PersonFact
 from tests.support.facts import make
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.backup import Watch, back_up, restore
-from flows.engines import open_store
+from flows.clickhouse_store import open_store
 from flows.settings import Settings, load_settings
 from local.audit_log import AuditLog
 from local.clickhouse import EmbeddedClickHouse
