@@ -1,4 +1,4 @@
-"""``onramp dlq``: shows rejected messages, edits them, and sends them again."""
+"""``onramp dlq``: shows rejected messages, edits them, and sends them again. With ``--model`` see ``cli/dlq_model.py``."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ _SinceOption = Annotated[
     typer.Option("--since", metavar="T", help="Only letters logged since a time, or a duration ago, like 24h.", show_default=False),
 ]
 _LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many letters.", show_default=False)]
-_IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the letter, from `onramp dlq list`.")]
+_ModelOption = Annotated[bool, typer.Option("--model", help="Calls of a model, in place of messages (ONRAMP_LLM_KEEP_DAYS).")]
+_IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the letter or call, from `onramp dlq list`.")]
 _IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Only these letters.", show_default=False)]
 _DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]
 _EditOption = Annotated[
@@ -84,14 +85,22 @@ def list_letters(
     reason: _ReasonOption = None,
     since: _SinceOption = None,
     limit: _LimitOption = None,
+    model: _ModelOption = False,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """List rejected messages, the newest first; 50 unless --limit says otherwise.
+    """List rejected messages, the newest first; 50 unless --limit says otherwise. With --model: rejected answers and failed calls of a
+    model.
 
     \b
     Example:  onramp dlq list --reason bad_payload --since 24h
+              onramp dlq list --model --since 7d
     """
+    if model:
+        from cli.dlq_model import list_calls
+
+        list_calls(_settings(data_dir), reason, moment_of(since), limit or _SHOWN, as_json=as_json)
+        return
     import heapq
 
     from flows.dead_letters import when_logged
@@ -132,12 +141,19 @@ def list_letters(
         console.print(f"{total - len(shown):,} more; --limit shows them.")
 
 
-def show(letter_id: _IdArgument, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Show everything about one rejected message: why, from where, its key, headers and bytes.
+def show(letter_id: _IdArgument, model: _ModelOption = False, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Show everything about one rejected message: why, from where, its key, headers and bytes. With --model: one call of a model, with
+    its prompt and the answer that was rejected.
 
     \b
     Example:  onramp dlq show 3f9c0a71d2e4
+              onramp dlq show 6d0f2b9a51c34e7788aa01bc --model
     """
+    if model:
+        from cli.dlq_model import show_call
+
+        show_call(_settings(data_dir), letter_id, as_json=as_json)
+        return
     from reports.render import out, print_json
     from reports.safe_text import plain
 
@@ -156,12 +172,25 @@ def show(letter_id: _IdArgument, as_json: JsonOption = False, data_dir: DataDirO
     console.out(plain(letter.raw.decode("utf-8", "backslashreplace")), highlight=False)
 
 
-def stats(reason: _ReasonOption = None, since: _SinceOption = None, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Count rejected messages by reason: how many, since when, how often rejected, how many were replayed.
+def stats(
+    reason: _ReasonOption = None,
+    since: _SinceOption = None,
+    model: _ModelOption = False,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Count rejected messages by reason: how many, since when, how often rejected, how many were replayed. With --model: calls of a model,
+    by how they ended.
 
     \b
     Example:  onramp dlq stats --since 7d
+              onramp dlq stats --model --json
     """
+    if model:
+        from cli.dlq_model import count_calls
+
+        count_calls(_settings(data_dir), reason, moment_of(since), as_json=as_json)
+        return
     from collections import Counter
 
     from flows.dead_letters import when_logged

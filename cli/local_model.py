@@ -43,8 +43,8 @@ LlmOption = Annotated[
 def chosen_model(llm: str | None) -> Iterator[dict[str, Any]]:
     """Yield the settings for the model ``llm``: a server, or ``local`` for one that runs during the block. None switches models off.
 
-    A server uses the key and the model's name from the environment; the local one uses neither, and costs nothing. Call it from the main
-    thread. Raises ``LocalModelError`` and ``SettingsError``.
+    A server uses the key and the model's name from the environment; the local one uses neither, and costs nothing. It words all texts: a
+    second model that the environment names is not called. Call it from the main thread. Raises ``LocalModelError`` and ``SettingsError``.
     """
     if llm is None:
         yield {"llm_url": None, "llm_api_key": None}
@@ -52,7 +52,7 @@ def chosen_model(llm: str | None) -> Iterator[dict[str, Any]]:
         with _run_local_model() as changes:
             yield changes
     else:
-        yield {"llm_url": _checked(llm)}
+        yield {"llm_url": _checked(llm), "llm_shared_model": None}
 
 
 def _checked(url: str) -> SecretStr | None:
@@ -91,6 +91,7 @@ def _run_local_model() -> Iterator[dict[str, Any]]:
                 "llm_url": SecretStr(found["url"]),
                 "llm_api_key": SecretStr(found["key"]),
                 "llm_model": local.MODEL,
+                "llm_shared_model": None,
                 "llm_timeout_seconds": TIMEOUT_SECONDS,
                 "llm_in_flight": local.SLOTS,
                 "llm_input_price": 0.0,

@@ -64,7 +64,7 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
         partitions = [str(number) for number in range(settings.sink_partitions)] if keeps else []
         delivery = FactDelivery(store, data_dir.spool, partitions=partitions, max_bytes=settings.spool_max_mb * 1024 * 1024)
         stack.callback(delivery.close)
-        startup = ClickHouseStartup(store, delivery, settings.clickhouse_retention_days, idle=not keeps)
+        startup = ClickHouseStartup(store, delivery, settings.retention_days(), idle=not keeps)
         stack.callback(startup.stop)
         yield Engines(data_dir=data_dir, redis_url=url, store=store, delivery=delivery, keys=keys, clickhouse=startup)
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import SecretStr
 
@@ -17,6 +17,7 @@ from flows.catalogs import BUILT_IN
 from flows.settings import Settings, SettingsError
 from llm.cache.answer_cache import AnswerCache, CachePolicy
 from llm.call_facts import CallCounters
+from llm.called_model import CalledModel
 from llm.client.model_client import ModelClient, ModelSettings, ProxyError
 from llm.client.prices import Prices
 from llm.guardrails.input_guardrails import InputGuardrails
@@ -102,7 +103,7 @@ def open_model(
     # The calls' thread shares the interpreter with the workers, which must get it back sooner than within the usual five milliseconds.
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        yield ModelService(service, Wording(calls, forget, CallCounters()))
+        yield ModelService(service, Wording(calls, forget, CallCounters(), settings.llm_shared_model or ""))
     finally:
         wait(forgetting.copy(), timeout=_FORGET_SECONDS)
         run_in_background(close())
@@ -122,15 +123,14 @@ async def _service(
         alert_share=settings.llm_alert_share,
         answer_seconds=_REDIS_SECONDS,
     )
-    prices = Prices(input_dollars=settings.llm_input_price, output_dollars=settings.llm_output_price)
     service = WordingService(
         plan=plan,
         prompts=prompts,
         input_guardrails=InputGuardrails(plan.wording, plan.catalog.slots),
         output_guardrails=OutputGuardrails(plan, prompts),
-        client=ModelClient(model_settings(settings), prices),
-        breaker=Breaker(),
-        rate_limit=RateLimit(settings.llm_calls_per_second, max(1.0, settings.llm_calls_per_second)),
+        model=_called(settings, model_settings(settings), prices_of(settings)),
+        shared_model=_shared_model(settings),
+        keeps_calls=settings.llm_keep_days > 0,
         budget=Budget(client, budget),
         cache=AnswerCache(client, CachePolicy(wait_seconds=_REDIS_SECONDS)),
         review_queue=ReviewQueue(client, ReviewPolicy(wait_seconds=_REDIS_SECONDS)),
@@ -141,6 +141,43 @@ async def _service(
         await client.aclose()
 
     return service, close
+
+
+def _called(settings: Settings, model: ModelSettings, prices: Prices, **names: Any) -> CalledModel:
+    """A model with a breaker and a rate limit of its own: one that fails or is slow must not stop the other."""
+    per_second = settings.llm_calls_per_second
+    return CalledModel(
+        client=ModelClient(model, prices), breaker=Breaker(), rate_limit=RateLimit(per_second, max(1.0, per_second)), **names
+    )
+
+
+def _shared_model(settings: Settings) -> CalledModel | None:
+    if settings.llm_shared_model is None:
+        return None
+    names = [("ONRAMP_LLM_MODEL", "ONRAMP_LLM_SHARED_MODEL")]
+    if settings.llm_shared_api_key is not None or settings.llm_shared_url is not None:
+        names.append(("ONRAMP_LLM_API_KEY", "ONRAMP_LLM_SHARED_API_KEY"))
+    return _called(
+        settings,
+        shared_model_settings(settings),
+        shared_prices_of(settings),
+        what="the model for shared texts",
+        setting_names=tuple(names),
+    )
+
+
+def prices_of(settings: Settings) -> Prices:
+    """What the first model costs."""
+    return Prices(input_dollars=settings.llm_input_price, output_dollars=settings.llm_output_price)
+
+
+def shared_prices_of(settings: Settings) -> Prices:
+    """What the model for shared texts costs: as much as the first one, unless it has prices of its own."""
+    first, sent, received = prices_of(settings), settings.llm_shared_input_price, settings.llm_shared_output_price
+    return Prices(
+        input_dollars=first.input_dollars if sent is None else sent,
+        output_dollars=first.output_dollars if received is None else received,
+    )
 
 
 def model_settings(settings: Settings) -> ModelSettings:
@@ -154,4 +191,19 @@ def model_settings(settings: Settings) -> ModelSettings:
         temperature=settings.llm_temperature,
         max_output_tokens=settings.llm_max_output_tokens,
         output_limit_field=settings.llm_output_limit_field,
+    )
+
+
+def shared_model_settings(settings: Settings) -> ModelSettings:
+    """Those of the model for shared texts. Only where ``llm_shared_model`` is set. The key of one server is never sent to another one."""
+    first = model_settings(settings)
+    assert settings.llm_shared_model is not None
+    url, key = settings.llm_shared_url, settings.llm_shared_api_key
+    return ModelSettings(
+        **{
+            **first.model_dump(),
+            "base_url": first.base_url if url is None else url.get_secret_value(),
+            "model": settings.llm_shared_model,
+            "api_key": key or (first.api_key if url is None else SecretStr("")),
+        }
     )

@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flows.kafka_config import check_brokers, parse_kafka_config
@@ -22,7 +32,7 @@ from flows.listen_address import split_address
 from flows.processes import Processes, parse_addresses, parse_number
 from flows.secret_files import FILE_SUFFIX, SecretFileError, read_secret
 from sinks.clickhouse.address import DATABASE_NAME, parse_clickhouse_address
-from sinks.clickhouse.row_ages import parse_retention
+from sinks.clickhouse.row_ages import KEPT_CALLS, parse_retention
 from sinks.redis.address import parse_redis_address
 from state.value_complaint import complaint
 
@@ -200,6 +210,18 @@ class Settings(BaseSettings):
     )
     llm_api_key: SecretStr | None = Field(default=None, description="API key of the model server. Unset: none is sent.")
     llm_model: str = Field(default="default", min_length=1, max_length=200, description="Name of the model on the model server.")
+    llm_shared_model: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Name of another model for the texts that all users of a place share, like a cheaper one. Unset: one model words all.",
+    )
+    llm_shared_url: SecretStr | None = Field(
+        default=None, description="Model server of ONRAMP_LLM_SHARED_MODEL. Unset: ONRAMP_LLM_URL, with its key."
+    )
+    llm_shared_api_key: SecretStr | None = Field(
+        default=None, description="API key for ONRAMP_LLM_SHARED_MODEL. Unset: on ONRAMP_LLM_URL its key, on a server of its own none."
+    )
     llm_timeout_seconds: float = Field(
         default=8.0, gt=0, le=300, description="Timeout of one call in seconds, retries included. The app shows the template meanwhile."
     )
@@ -233,6 +255,18 @@ class Settings(BaseSettings):
     llm_alert_share: float = Field(default=0.8, gt=0, le=1, description="Share of a daily budget at which a warning is logged.")
     llm_input_price: float = Field(default=0.0, ge=0, le=10_000, description="Price in dollars of a million input tokens.")
     llm_output_price: float = Field(default=0.0, ge=0, le=10_000, description="Price in dollars of a million output tokens.")
+    llm_shared_input_price: float | None = Field(
+        default=None, ge=0, le=10_000, description="The same for ONRAMP_LLM_SHARED_MODEL. Unset: ONRAMP_LLM_INPUT_PRICE."
+    )
+    llm_shared_output_price: float | None = Field(
+        default=None, ge=0, le=10_000, description="The same for ONRAMP_LLM_SHARED_MODEL. Unset: ONRAMP_LLM_OUTPUT_PRICE."
+    )
+    llm_keep_days: int = Field(
+        default=0,
+        ge=0,
+        le=36_500,
+        description="Days for which ClickHouse keeps the prompts of all calls and the rejected answers, for `onramp dlq --model`. 0: none.",
+    )
     gateway_host: str = Field(
         default="127.0.0.1", min_length=1, max_length=255, description="Address on which the gateway listens; 0.0.0.0 for all networks."
     )
@@ -283,7 +317,7 @@ class Settings(BaseSettings):
     )
     log_json: bool = Field(default=False, description="Log one JSON object a line instead of text.")
 
-    @field_validator("llm_api_key")
+    @field_validator("llm_api_key", "llm_shared_api_key")
     @classmethod
     def _fits_into_a_header(cls, key: SecretStr | None) -> SecretStr | None:
         text = key.get_secret_value().strip() if key is not None else ""
@@ -307,16 +341,17 @@ class Settings(BaseSettings):
                 raise ValueError("the name of the database must be made of at most 64 letters, digits and underscores")
         return url
 
-    @field_validator("llm_url")
+    @field_validator("llm_url", "llm_shared_url")
     @classmethod
-    def _is_a_model_address(cls, url: SecretStr | None) -> SecretStr | None:
+    def _is_a_model_address(cls, url: SecretStr | None, about: ValidationInfo) -> SecretStr | None:
         if url is None:
             return None
         text = url.get_secret_value()
         if not text.startswith(("http://", "https://")):
             raise ValueError("the address must begin with http:// or https://")
         if _FORBIDDEN_IN_LLM_URL.search(text):
-            raise ValueError("the address must not contain a user, password, query, fragment or space; set the key in ONRAMP_LLM_API_KEY")
+            key = PREFIX + str(about.field_name).replace("url", "api_key").upper()
+            raise ValueError(f"the address must not contain a user, password, query, fragment or space; set the key in {key}")
         if not (_is_an_address(text) and _is_taken_by_the_client(text)):
             raise ValueError("the address has no valid host or no valid port, or holds an invisible character")
         return url
@@ -344,6 +379,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _the_model_for_shared_texts_has_a_name(self) -> Settings:
+        if self.llm_shared_model is None:
+            of_it = ("llm_shared_url", "llm_shared_api_key", "llm_shared_input_price", "llm_shared_output_price")
+            if alone := [PREFIX + name.upper() for name in of_it if getattr(self, name) is not None]:
+                raise ValueError(f"{alone[0]} needs ONRAMP_LLM_SHARED_MODEL, the name of the model for shared texts")
+        return self
+
+    @model_validator(mode="after")
     def _processes_share_what_they_need(self) -> Settings:
         if not self.process_addresses:
             if self.process:
@@ -365,6 +408,10 @@ class Settings(BaseSettings):
         """Return the ClickHouse database: of its own setting, or else of the address."""
         of_url = parse_clickhouse_address(self.clickhouse_url.get_secret_value()).database if self.clickhouse_url is not None else None
         return self.clickhouse_database if of_url is None else of_url
+
+    def retention_days(self) -> dict[str, int]:
+        """Return table → days until ClickHouse deletes its rows, calls of a model included where they are kept."""
+        return {**self.clickhouse_retention_days, **({KEPT_CALLS: self.llm_keep_days} if self.llm_keep_days else {})}
 
     def signing_keys(self) -> list[bytes]:
         """Return the keys of recommendation ids, the one that signs first; empty where ``secret`` signs."""

@@ -53,12 +53,34 @@ class Completion(msgspec.Struct, frozen=True, gc=False):
     usage: Usage
 
 
+class Exchange(msgspec.Struct, frozen=True, gc=False):
+    """What one call sent, and how it ended, where that is kept. ``answer`` is what the model wrote, None where it did not answer.
+
+    ``model`` is the name under which the model was asked, ``called_ms`` Unix time. ``reason`` says why the answer was rejected or the call
+    failed; ``refused_by`` names the check that rejected it, empty where a person had rejected the same text before.
+    """
+
+    prompt: Prompt
+    model: str
+    called_ms: int
+    answer: str | None = None
+    refused_by: str = ""
+    reason: str = ""
+
+    @property
+    def status(self) -> str:
+        """``accepted``, ``rejected``, ``failed`` or ``cancelled``."""
+        if self.answer is None:
+            return "failed" if self.reason else "cancelled"
+        return "rejected" if self.reason else "accepted"
+
+
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """The result of a wording request. ``reason`` is empty where ``text`` may replace the template; else it is a reason code.
 
     The slots of ``text`` are filled, except inside the service, where one answer serves several people. ``source`` is ``call``, ``cache``,
     ``coalesced`` (another request's call answered) or empty where no model was asked. ``unfilled_hash`` and ``validation_hash`` are digests
-    of the text before and after its slots were filled.
+    of the text before and after its slots were filled. ``exchange`` is set only where calls are kept, for the request that is charged.
     """
 
     reason: str = ""
@@ -69,3 +91,4 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     checks: tuple[CheckResult, ...] = ()
     unfilled_hash: str = ""
     validation_hash: str = ""
+    exchange: Exchange | None = None

@@ -8,15 +8,18 @@ from typing import Final
 
 import msgspec
 
-from llm.answer import Answer
+from llm.answer import Answer, Exchange
 from state.decision.wording_request import WordingRequest, WordingSkipped, cache_key
 from state.records.fact_builders import recommendation_fact
-from state.records.facts import LlmCallFact, RecommendationFact
+from state.records.facts import LlmAnswerFact, LlmCallFact, RecommendationFact
 from state.records.recommendation import ReplaceText
 
 MODEL: Final = "model"
 TEMPLATE: Final = "template"
 NO_ANSWER: Final = Answer()
+
+LONGEST_ANSWER: Final = 20_000
+"""Characters of a rejected answer that are kept. A server may ignore the limit on output tokens."""
 
 _NOT_SENT: Final = frozenset({"breaker_open", "over_rate", "over_budget", "budget_unknown"})
 """Reasons for which a shared call ended before its first request."""
@@ -46,9 +49,14 @@ def was_asked(row: LlmCallFact) -> bool:
     return row.source == "cache" or (row.source == "coalesced" and row.reason not in _NOT_SENT)
 
 
-def call_facts(request: WordingRequest, answer: Answer) -> list[ReplaceText | RecommendationFact | LlmCallFact]:
-    """The row of the call; before it, where there is a text, the effect that replaces the template and the row of that record."""
-    facts: list[ReplaceText | RecommendationFact | LlmCallFact] = []
+def call_facts(
+    request: WordingRequest, answer: Answer, shared_model: str = ""
+) -> list[ReplaceText | RecommendationFact | LlmCallFact | LlmAnswerFact]:
+    """The row of the call; before it, where there is a text, the effect that replaces the template and the row of that record.
+
+    After it, where calls are kept, the row with the prompt and the answer. ``shared_model`` is as in ``cache_key``.
+    """
+    facts: list[ReplaceText | RecommendationFact | LlmCallFact | LlmAnswerFact] = []
     if not answer.reason:
         improved = msgspec.structs.replace(
             request.record,
@@ -67,9 +75,11 @@ def call_facts(request: WordingRequest, answer: Answer) -> list[ReplaceText | Re
             reason=answer.reason,
             experiment=MODEL,
             scope="personal" if request.personal else "shared",
-            key=cache_key(request),
+            key=cache_key(request, shared_model),
         )
     )
+    if answer.exchange is not None:
+        facts.append(_kept(request, answer, answer.exchange))
     return facts
 
 
@@ -77,6 +87,34 @@ def skipped_fact(skipped: WordingSkipped) -> LlmCallFact:
     """The row of a decision that keeps its template and for which no model is asked."""
     experiment = TEMPLATE if skipped.reason == "template_share" else ""
     return _row(skipped, NO_ANSWER, status="kept", reason=skipped.reason, experiment=experiment, scope="", key="")
+
+
+def _kept(request: WordingRequest, answer: Answer, exchange: Exchange) -> LlmAnswerFact:
+    record, usage = request.record, answer.usage
+    return LlmAnswerFact(
+        tenant_id=record.tenant_id,
+        decision_id=record.decision_id,
+        user_id=record.user_id,
+        recommendation_id=record.recommendation_id,
+        trigger=record.trigger,
+        path_id=record.path_id,
+        step_id=record.step_id,
+        arm=record.arm,
+        scope="personal" if request.personal else "shared",
+        status=exchange.status,
+        refused_by=exchange.refused_by,
+        reason=answer.reason if exchange.status == "cancelled" else exchange.reason,
+        prompt_version=request.prompt,
+        prompt=f"{exchange.prompt.system}\n\n{exchange.prompt.user}",
+        answer=(exchange.answer or "")[:LONGEST_ANSWER] if exchange.status == "rejected" else "",
+        model=usage.model or exchange.model,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cost_micros=usage.cost_micros,
+        trace_id=record.trace_id or "",
+        called_at=exchange.called_ms,
+        version=record.version,
+    )
 
 
 def _row(

@@ -16,19 +16,16 @@ from typing import Final
 
 import msgspec
 
-from llm.answer import Answer, Completion, Prompt, Usage
+from llm.answer import Answer, Completion, Exchange, Prompt, Usage
 from llm.cache.answer_cache import AnswerCache, CachedText, text_hash, user_digest
-from llm.client.failure_log import FailureLog
+from llm.called_model import CalledModel
 from llm.client.failures import ModelFailure
-from llm.client.model_client import ModelClient
-from llm.client.prices import estimate_tokens
+from llm.client.prices import Prices, estimate_tokens
 from llm.guardrails.check_result import CheckResult
 from llm.guardrails.input_guardrails import InputGuardrails
 from llm.guardrails.output_guardrails import OutputGuardrails
-from llm.limits.circuit_breaker import Breaker
 from llm.limits.cost_sharing import CostSharing, SharedCall
 from llm.limits.daily_budget import Budget, Scope, day_of
-from llm.limits.rate_limit import RateLimit
 from llm.limits.single_flight import CallEndedError, SingleFlight
 from llm.prompts import PromptTemplate, render
 from llm.review_queue import ReviewEntry, ReviewQueue
@@ -67,18 +64,22 @@ class Preview(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(kw_only=True, eq=False)
 class WordingService:
-    """Answers any number of requests at a time, on one event loop. The caller limits how many."""
+    """Answers any number of requests at a time, on one event loop. The caller limits how many.
+
+    ``shared_model`` words the texts that are shared, where it is another one than ``model``. ``keeps_calls``: answers carry what was sent
+    and how it ended (``Exchange``).
+    """
 
     plan: Plan
     prompts: Mapping[str, PromptTemplate]
     input_guardrails: InputGuardrails
     output_guardrails: OutputGuardrails
-    client: ModelClient
-    breaker: Breaker
-    rate_limit: RateLimit
+    model: CalledModel
     budget: Budget
     cache: AnswerCache
     review_queue: ReviewQueue
+    shared_model: CalledModel | None = None
+    keeps_calls: bool = False
     clock: Callable[[], float] = time.time
     on_answer: Callable[[WordingRequest, Answer, int, int], None] | None = None
     """Called after each request, with its beginning and end in nanoseconds since 1970. It must not block."""
@@ -89,8 +90,12 @@ class WordingService:
         self._calls: SingleFlight[Answer] = SingleFlight()
         self._costs = CostSharing()
         self._redis = asyncio.Semaphore(REDIS_AT_ONCE)
-        self._failure_log = FailureLog(self.client.settings.base_url)
         self._forgotten: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    @property
+    def models(self) -> tuple[CalledModel, ...]:
+        """Every model that may be called."""
+        return (self.model,) if self.shared_model is None else (self.model, self.shared_model)
 
     async def answer(self, request: WordingRequest) -> Answer:
         """Return a better text for ``request``, or the reason why there is none. Never raises. Cancel it when the answer is not needed."""
@@ -128,9 +133,10 @@ class WordingService:
         await self._remove(tenant, user)
 
     async def close(self) -> None:
-        """Cancel the running calls and close the connection to the model."""
+        """Cancel the running calls and close the connections to the models."""
         await self._calls.close()
-        await self.client.close()
+        for model in self.models:
+            await model.client.close()
 
     async def preview(self, request: WordingRequest) -> Preview:
         """Call the model and check its answer, without cache, budget and review queue. Writes nothing."""
@@ -138,13 +144,14 @@ class WordingService:
         if screened.reason:
             return Preview(Answer(reason=screened.reason, checks=screened.checks))
         prompt = render(self.prompts[request.prompt], self.plan, request, screened.traits, screened.notes)
+        model = self._model_for(request)
         try:
-            completion = await self.client.complete(prompt)
+            completion = await model.ask(prompt)
         except ModelFailure as failure:
             answer = Answer(reason=failure.reason, usage=failure.usage)
-            return Preview(answer, prompt, advice=failure.advice, changes=tuple(self.client.changes))
+            return Preview(answer, prompt, advice=failure.advice, changes=tuple(model.client.changes))
         answer, _ = self._check(request, completion)
-        changes = tuple(self.client.changes)
+        changes = tuple(model.client.changes)
         if answer.reason:
             return Preview(answer, prompt, refused=self.output_guardrails.presentable(completion.text), changes=changes)
         return Preview(self._fill(request, answer, "call", ()), prompt, answer.text, answer.confidence, changes=changes)
@@ -154,12 +161,16 @@ class WordingService:
         if not all(removed):
             _LOG.warning("texts of a deleted user could not be removed from Redis now; they expire within a day")
 
+    def _model_for(self, request: WordingRequest) -> CalledModel:
+        return self.model if request.personal or self.shared_model is None else self.shared_model
+
     async def _answer(self, request: WordingRequest) -> Answer:
         record = request.record
         screened = self.input_guardrails.screen(request)
         if screened.reason:
             return Answer(reason=screened.reason, checks=screened.checks)
-        key, owner = cache_key(request), record.user_id if request.personal else ""
+        key = cache_key(request, self.shared_model.name if self.shared_model is not None else "")
+        owner = record.user_id if request.personal else ""
         async with self._redis:
             cached = await self.cache.get(record.tenant_id, key, user=owner)
         if cached is not None:
@@ -175,7 +186,7 @@ class WordingService:
         answer = await self._calls.share(name, lambda: self._call(request, key, owner, prompt, waiter.call))
         if self._costs.is_charged(waiter):
             return self._fill(request, answer, "call", screened.checks)
-        answer = msgspec.structs.replace(answer, usage=Usage(model=answer.usage.model))
+        answer = msgspec.structs.replace(answer, usage=Usage(model=answer.usage.model), exchange=None)
         return self._fill(request, answer, "coalesced", screened.checks)
 
     def _fill(self, request: WordingRequest, answer: Answer, source: str, before: tuple[CheckResult, ...]) -> Answer:
@@ -186,7 +197,7 @@ class WordingService:
         filled = self.output_guardrails.fill(answer.text, request)
         checks = (*checks, *filled.checks)
         if not filled.ok:
-            return msgspec.structs.replace(answer, reason=filled.reason, text="", source=source, checks=checks)
+            return _judged(msgspec.structs.replace(answer, reason=filled.reason, text="", source=source, checks=checks))
         record = request.record
         return msgspec.structs.replace(
             answer,
@@ -204,21 +215,18 @@ class WordingService:
             completion = await self._complete(request, prompt, call)
         except ModelFailure as failure:
             charged = failure.reason == "timeout" and failure.usage.attempts > 0 and call.usage is not None
-            return Answer(reason=failure.reason, usage=self._at_least(failure.usage, call.usage) if charged else failure.usage)
+            usage = _at_least(failure.usage, call.usage, self._model_for(request).client.prices) if charged else failure.usage
+            return _judged(Answer(reason=failure.reason, usage=usage, exchange=call.exchange))
         answer, waits_for_review = self._check(request, completion)
+        if call.exchange is not None:
+            answered = msgspec.structs.replace(call.exchange, answer=completion.text)
+            answer = _judged(msgspec.structs.replace(answer, exchange=answered))
+            call.exchange = answer.exchange  # a request that is cancelled from here on has had its answer
         async with self._redis:
-            answer = await self._keep(request, answer, waits_for_review, key, owner)
+            answer = _judged(await self._keep(request, answer, waits_for_review, key, owner))
         if owner and (tenant, owner) in self._forgotten:  # deleted while the call ran
             await self._remove(tenant, owner)
         return answer
-
-    def _at_least(self, usage: Usage, estimate: Usage | None) -> Usage:
-        """``usage``, but no less than what the budget reserved: after a timeout the server may go on, and bill it."""
-        if estimate is None:
-            return usage
-        sent, received = max(usage.input_tokens, estimate.input_tokens), max(usage.output_tokens, estimate.output_tokens)
-        cost = self.client.prices.micros(sent, received)
-        return msgspec.structs.replace(usage, input_tokens=sent, output_tokens=received, cost_micros=cost, estimated=True)
 
     def _check(self, request: WordingRequest, completion: Completion) -> tuple[Answer, str]:
         """The answer that the output guardrails allow, slots unfilled. Second the text for review, where only confidence was too low."""
@@ -269,18 +277,19 @@ class WordingService:
 
     async def _complete(self, request: WordingRequest, prompt: Prompt, call: SharedCall) -> Completion:
         """Call the model, once the rate limit and the budget allow it. Raises ``ModelFailure``."""
-        loop = asyncio.get_running_loop()
-        if self.breaker.state == "open" and self.breaker.seconds_until_trial(loop.time()) > 0:
+        loop, model = asyncio.get_running_loop(), self._model_for(request)
+        breaker, client = model.breaker, model.client
+        if breaker.state == "open" and breaker.seconds_until_trial(loop.time()) > 0:
             raise ModelFailure("breaker_open", "too many of the last calls failed")
-        wait = self.rate_limit.reserve(loop.time(), RATE_WAIT_SECONDS)
+        wait = model.rate_limit.reserve(loop.time(), RATE_WAIT_SECONDS)
         if wait is None:
             raise ModelFailure("over_rate", "more calls than the rate limit allows")
         await asyncio.sleep(wait)
         scope: Scope = "personal" if request.personal else "shared"
-        sent, most = estimate_tokens(prompt.system + prompt.user), self.client.settings.max_output_tokens
+        sent, most = estimate_tokens(prompt.system + prompt.user), client.settings.max_output_tokens
         async with self._redis:
             reserved = await self.budget.reserve(
-                request.record.tenant_id, scope, sent + most, self.client.prices.micros(sent, most), day_of(self.clock())
+                request.record.tenant_id, scope, sent + most, client.prices.micros(sent, most), day_of(self.clock())
             )
         if isinstance(reserved, ModelFailure):
             raise reserved
@@ -288,16 +297,16 @@ class WordingService:
             _LOG.warning("%s", reserved.alert)
         spent = Usage()
         try:
-            if not self.breaker.allow(loop.time()):
+            if not breaker.allow(loop.time()):
                 raise ModelFailure("breaker_open", "too many of the last calls failed")
             estimate = Usage(input_tokens=sent, output_tokens=most, cost_micros=reserved.micros, attempts=1)
-            call.sent(estimate)
+            call.sent(estimate, Exchange(prompt, model.name, round(self.clock() * 1000)) if self.keeps_calls else None)
             spent = estimate  # where the call is cancelled the server may go on, and bill it
-            completion = await self._through_breaker(prompt)
+            completion = await model.ask_through_breaker(prompt)
             spent = call.usage = completion.usage
         except ModelFailure as failure:
             if failure.reason == "timeout":  # likewise
-                spent = self._at_least(failure.usage, spent)
+                spent = _at_least(failure.usage, spent, client.prices)
             else:
                 spent = failure.usage
                 if call.usage is not None:
@@ -310,21 +319,20 @@ class WordingService:
                 _LOG.warning("%s", alert)
         return completion
 
-    async def _through_breaker(self, prompt: Prompt) -> Completion:
-        """The call itself; reports to the breaker, which has allowed it, how it ended. Raises ``ModelFailure``."""
-        loop, breaker = asyncio.get_running_loop(), self.breaker
-        try:
-            completion = await self.client.complete(prompt)
-        except ModelFailure as failure:
-            self._failure_log.log(failure, loop.time())
-            (breaker.failed if failure.server_at_fault else breaker.succeeded)(loop.time())
-            raise
-        except BaseException:
-            breaker.abandoned(loop.time())
-            raise
-        else:
-            breaker.succeeded(loop.time())
-        finally:
-            for change in breaker.take_changes():
-                _LOG.warning("calls of the model: breaker %s, was %s (%s)", change.after, change.before, change.why)
-        return completion
+
+def _at_least(usage: Usage, estimate: Usage | None, prices: Prices) -> Usage:
+    """``usage``, but no less than what the budget reserved: after a timeout the server may go on, and bill it."""
+    if estimate is None:
+        return usage
+    sent, received = max(usage.input_tokens, estimate.input_tokens), max(usage.output_tokens, estimate.output_tokens)
+    cost = prices.micros(sent, received)
+    return msgspec.structs.replace(usage, input_tokens=sent, output_tokens=received, cost_micros=cost, estimated=True)
+
+
+def _judged(answer: Answer) -> Answer:
+    """``answer`` with its verdict in what is kept of the call."""
+    if answer.exchange is None:
+        return answer
+    refused_by = next((check.check for check in answer.checks if check.reason), "")
+    exchange = msgspec.structs.replace(answer.exchange, reason=answer.reason, refused_by=refused_by)
+    return msgspec.structs.replace(answer, exchange=exchange)

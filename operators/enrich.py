@@ -21,7 +21,7 @@ from operators.cancel_calls import cancel_for, name
 from operators.compose import Composed
 from operators.track import Tracked
 from state.decision.wording_request import WordingRequest, WordingSkipped
-from state.records.facts import LlmCallFact, RecommendationFact
+from state.records.facts import LlmAnswerFact, LlmCallFact, RecommendationFact
 from state.records.progress import PublishProgress
 from state.records.recommendation import Erase, ReplaceText
 
@@ -32,12 +32,13 @@ _decoder = msgspec.msgpack.Decoder(tuple[int, list[WordingRequest]])
 @dataclass(frozen=True)
 class Wording:
     """How guidance is worded by a model. ``forget`` removes the texts of a deleted person (tenant, user) and returns at once;
-    ``counters`` counts the calls.
+    ``counters`` counts the calls. ``shared_model`` is the model that words shared texts, empty where one model words all.
     """
 
     calls: AsyncCalls[WordingRequest, Answer]
     forget: Callable[[str, str], None]
     counters: CallCounters
+    shared_model: str = ""
 
 
 class Enriched:
@@ -47,16 +48,16 @@ class Enriched:
 
     def __init__(self) -> None:
         self.effects: list[ReplaceText] = []
-        self.rows: list[RecommendationFact | LlmCallFact] = []
+        self.rows: list[RecommendationFact | LlmCallFact | LlmAnswerFact] = []
 
-    def add(self, ended: CallEnded[WordingRequest, Answer]) -> None:
+    def add(self, ended: CallEnded[WordingRequest, Answer], shared_model: str = "") -> None:
         """Take in a call that ended. Emits nothing of a person who was deleted."""
         if ended.reason == "forgotten":
             return
         answer = ended.result if ended.result is not None else Answer()
         if ended.reason:  # a cancelled call keeps its cost; its text is not used
             answer = msgspec.structs.replace(answer, reason=ended.reason, text="", confidence=0.0, unfilled_hash="", validation_hash="")
-        for each in call_facts(ended.item, answer):
+        for each in call_facts(ended.item, answer, shared_model):
             if isinstance(each, ReplaceText):
                 self.effects.append(each)
             else:
@@ -103,7 +104,7 @@ def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracke
     def finish(batch: list[tuple[str, CallEnded[WordingRequest, Answer]]]) -> list[Enriched]:
         out = Enriched()
         for _, ended in batch:
-            out.add(ended)
+            out.add(ended, wording.shared_model)
         for row in out.rows:
             if isinstance(row, LlmCallFact):
                 wording.counters.count(row)

@@ -129,9 +129,9 @@ LLM_REQUESTS: Final = _counter(
     "requests for a model's text; `result` is the source of the text, or the reason why there is none",
     "result",
 )
-LLM_IN_FLIGHT: Final = _gauge("onramp_llm_calls_in_flight", "calls", "calls to the model server that are running")
+LLM_IN_FLIGHT: Final = _gauge("onramp_llm_calls_in_flight", "calls", "calls to model servers that are running")
 LLM_PENDING: Final = _gauge("onramp_llm_requests_pending", "requests", "decisions that wait for a model's text")
-LLM_BREAKER: Final = _gauge("onramp_llm_breaker_open", "0 or 1", "whether calls are stopped because the model server keeps failing")
+LLM_BREAKER: Final = _gauge("onramp_llm_breaker_open", "0 or 1", "whether calls of a model are stopped because its server keeps failing")
 LLM_BUDGET: Final = _gauge(
     "onramp_llm_budget_used_ratio",
     "share",

@@ -164,9 +164,9 @@ def _model(model: ModelService) -> Iterator[tuple[Metric, Values]]:
     counts = dict(model.service.counts)
     yield metrics.LLM_REQUESTS, _labelled(counts)
     yield metrics.RATE_LIMIT_HITS, {("own",): float(counts.get(_OVER_OWN, 0)), ("server",): float(counts.get(_OVER_SERVER, 0))}
-    yield metrics.LLM_IN_FLIGHT, {_NONE: float(model.service.breaker.in_flight)}
+    yield metrics.LLM_IN_FLIGHT, {_NONE: float(sum(each.breaker.in_flight for each in model.service.models))}
     yield metrics.LLM_PENDING, {_NONE: float(model.gate.pending)}
-    yield metrics.LLM_BREAKER, {_NONE: float(model.service.breaker.state != "closed")}
+    yield metrics.LLM_BREAKER, {_NONE: float(any(each.breaker.state != "closed" for each in model.service.models))}
     today = datetime.fromtimestamp(time.time(), UTC).date().isoformat()
     yield metrics.LLM_BUDGET, {(scope,): share for scope, share in model.service.budget.used(today).items()}
 

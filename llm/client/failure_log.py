@@ -17,8 +17,9 @@ AGAIN_SECONDS: Final = 300.0
 class FailureLog:
     """Logs each advice at once, and then at most every ``AGAIN_SECONDS``. Holds neither prompts nor answers."""
 
-    def __init__(self, base_url: str) -> None:
-        self._address: Final = masked(base_url)
+    def __init__(self, base_url: str, what: str = "the model") -> None:
+        """``what`` names the model in the sentence."""
+        self._what, self._address = what, masked(base_url)
         self._logged_at: dict[str, float] = {}
 
     def log(self, failure: ModelFailure, now: float) -> None:
@@ -31,7 +32,7 @@ class FailureLog:
             return
         self._logged_at[advice] = now
         detail = f", {failure.detail}" if failure.detail else ""
-        _LOG.warning("calls of the model at %s: %s (%s%s); templates stay meanwhile", self._address, advice, failure.reason, detail)
+        _LOG.warning("calls of %s at %s: %s (%s%s); templates stay meanwhile", self._what, self._address, advice, failure.reason, detail)
 
 
 def masked(url: str) -> str:

@@ -13,23 +13,24 @@ from typing import Final
 
 import msgspec
 
-from llm.answer import Answer, Usage
+from llm.answer import Answer, Exchange, Usage
 from state.decision.wording_request import WordingRequest
 
 
 class SharedCall:
-    """One call. ``usage`` is None until the call is sent, at the monotonic second ``sent_at``."""
+    """One call. ``usage`` is None until the call is sent, at the monotonic second ``sent_at``; ``exchange`` also where none is kept."""
 
     def __init__(self, key: str) -> None:
         self.key: Final = key
         self.usage: Usage | None = None
+        self.exchange: Exchange | None = None
         self.sent_at = 0.0
         self.waiters: set[Waiter] = set()
         self.charged: Waiter | None = None
 
-    def sent(self, estimate: Usage) -> None:
+    def sent(self, estimate: Usage, exchange: Exchange | None) -> None:
         """Record that the call is sent now and may use ``estimate``."""
-        self.usage, self.sent_at = estimate, time.monotonic()
+        self.usage, self.exchange, self.sent_at = estimate, exchange, time.monotonic()
 
 
 class Waiter(msgspec.Struct, frozen=True, eq=False):
@@ -79,11 +80,11 @@ class CostSharing:
                 return None
             if call.charged is None and not call.waiters:
                 call.charged = waiter
-            charged, usage = call.charged is waiter, call.usage
+            charged, usage, exchange = call.charged is waiter, call.usage, call.exchange
             took = round((time.monotonic() - call.sent_at) * 1000)
         if not charged:
             return Answer(source="coalesced", usage=Usage(latency_ms=took))
-        return Answer(source="call", usage=msgspec.structs.replace(usage, model="", latency_ms=took))
+        return Answer(source="call", usage=msgspec.structs.replace(usage, model="", latency_ms=took), exchange=exchange)
 
     def leave(self, request: WordingRequest, waiter: Waiter) -> None:
         """Forget a request that has ended, and its call with the last of them."""

@@ -1,4 +1,4 @@
-"""How long rows are kept: ``ONRAMP_CLICKHOUSE_RETENTION_DAYS`` becomes the TTL of tables."""
+"""How long rows are kept: ``ONRAMP_CLICKHOUSE_RETENTION_DAYS`` and ``ONRAMP_LLM_KEEP_DAYS`` become the TTL of tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.migrate import refusal
-from sinks.clickhouse.row_ages import AGE_OF
+from sinks.clickhouse.row_ages import AGE_OF, KEPT_CALLS
 from state.quantity import count
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def apply_retention(store: ClickHouse, days: Mapping[str, int]) -> list[str]:
 
     Call it after ``migrate``. It changes nothing where all is as it should be, so every process may call it at each start. ClickHouse
     deletes the rows in the background, some hours later. A TTL of another form, which an operator set, stays, unless ``days`` names the
-    table. Raises like ``migrate``.
+    table; that of ``KEPT_CALLS`` stays too, so that calls which were kept still go when their days are over. Raises like ``migrate``.
     """
     client = store.connect(database=store.database)
     changed = []
@@ -35,7 +35,7 @@ def apply_retention(store: ClickHouse, days: Mapping[str, int]) -> list[str]:
             ours = _OURS.search(engines.get(table, ""))  # an operator may have dropped one
             now = int(ours[2]) if ours is not None and ours[1] == column else None
             wanted = days.get(table)
-            if now == wanted:
+            if now == wanted or (wanted is None and table == KEPT_CALLS):
                 continue
             if wanted is None:
                 client.command(f"ALTER TABLE {table} REMOVE TTL")

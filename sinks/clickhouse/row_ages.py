@@ -1,15 +1,19 @@
-"""The tables whose rows grow old, and the setting that says how long they are kept."""
+"""The tables whose rows grow old, and the settings that say how long they are kept."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final
 
+KEPT_CALLS: Final = "llm_answers"
+"""The table of the calls of a model. It has a setting of its own, because without days nothing is written to it."""
+
 AGE_OF: Final = {
     "events": "log_time",
     "decisions": "decided_at",
     "recommendations": "created_at",
     "llm_calls": "asked_at",
+    KEPT_CALLS: "called_at",
     "outcomes": "occurred_at",
     "stuck_signals": "detected_at",
     "stuck_scores": "judged_at",
@@ -28,8 +32,11 @@ def parse_retention(text: Any) -> Any:
     days: dict[str, int] = {}
     for pair in filter(None, re.split(r"[,\s]+", text.strip())):
         table, _, number = pair.partition("=")
+        if table == KEPT_CALLS:
+            raise ValueError(f"the days of {KEPT_CALLS} are those of ONRAMP_LLM_KEEP_DAYS; leave them out here")
         if table not in AGE_OF:
-            raise ValueError(f"rows are kept by table=days, and the tables whose rows grow old are {', '.join(AGE_OF)}")
+            known = ", ".join(each for each in AGE_OF if each != KEPT_CALLS)
+            raise ValueError(f"rows are kept by table=days, and the tables whose rows grow old are {known}")
         if table in days:
             raise ValueError(f"{table} is there twice; name each table once")
         if not (re.fullmatch("[0-9]{1,5}", number) and 1 <= int(number) <= _LONGEST):

@@ -93,10 +93,11 @@ def consider(
     )
 
 
-def cache_key(request: WordingRequest) -> str:
+def cache_key(request: WordingRequest, shared_model: str = "") -> str:
     """32 hexadecimal digits over everything that the prompt depends on; for a personal request also the person and their texts.
 
-    It includes the arm, because two arms of one tone differ in their component.
+    It includes the arm, because two arms of one tone differ in their component. ``shared_model`` is the model that words shared texts where
+    it is another one than that of personal texts: its texts have keys of their own.
     """
     record = request.record
     parts = [
@@ -112,6 +113,8 @@ def cache_key(request: WordingRequest) -> str:
     ]
     if request.personal:
         parts += ["personal", record.user_id, *request.notes, *(f"{name}={value}" for name, value in sorted(request.traits.items()))]
+    elif shared_model:
+        parts += ["shared", shared_model]
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
 
 

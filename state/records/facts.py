@@ -107,7 +107,7 @@ class LlmCallFact(Fact, frozen=True, gc=False, kw_only=True):
     ``status`` is ``improved`` (a text was sent to Redis, where it counts if the template was not shown yet) or ``kept``, with its
     ``reason``. ``source`` is ``call``, ``cache``, ``coalesced`` or empty; ``scope`` is ``shared`` or ``personal``. ``cost_micros``:
     millionths of a dollar. ``checks`` is JSON: a list of ``[check, reason]``. ``experiment`` is ``model`` or ``template`` for decisions
-    that took part in the comparison of the two, else empty. Rejected texts are not stored: they may contain personal data.
+    that took part in the comparison of the two, else empty. Rejected texts are not in it: ``LlmAnswerFact`` has them, where they are kept.
     """
 
     TABLE = "llm_calls"
@@ -138,6 +138,42 @@ class LlmCallFact(Fact, frozen=True, gc=False, kw_only=True):
     unfilled_hash: str
     validation_hash: str
     asked_at: int
+    version: int
+
+
+class LlmAnswerFact(Fact, frozen=True, gc=False, kw_only=True):
+    """One call of a model: the prompt as it was sent, without personal data, and the answer that was rejected. Only where it is kept.
+
+    ``status`` is ``accepted``, ``rejected`` (by the check ``refused_by``, for ``reason``), ``failed`` (no answer, for ``reason``) or
+    ``cancelled`` (nobody waited for it any more). ``answer`` is what the model wrote, empty unless it was rejected; it may contain personal
+    data. ``user_id`` is the person whose decision is charged for the call, also where the text may serve everybody. ``called_at`` is the
+    clock of the job, so that the days of keeping count from the call, whatever the log time.
+    """
+
+    TABLE = "llm_answers"
+    KEY = ("tenant_id", "decision_id")
+
+    tenant_id: str
+    decision_id: str
+    user_id: str
+    recommendation_id: str
+    trigger: str
+    path_id: str
+    step_id: str
+    arm: str
+    scope: str
+    status: str
+    refused_by: str
+    reason: str
+    prompt_version: str
+    prompt: str
+    answer: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost_micros: int
+    trace_id: str
+    called_at: int
     version: int
 
 
@@ -433,6 +469,7 @@ FACTS: tuple[type[Fact], ...] = (
     DecisionFact,
     RecommendationFact,
     LlmCallFact,
+    LlmAnswerFact,
     OutcomeFact,
     SignalFact,
     StuckScoreFact,

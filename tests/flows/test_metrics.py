@@ -126,7 +126,7 @@ def test_what_fails_is_counted_and_shown_and_old_measurements_get_older(tmp_path
     clickhouse.once()
     job.watched.sink._counts.append(WriteCounts(retries=2))
     job.watched.delivery.drain.failures = 3
-    job.watched.model.service.breaker.state = "open"  # type: ignore[union-attr]
+    job.watched.model.service.model.breaker.state = "open"  # type: ignore[union-attr]
     found = shown(replace(known, redis=redis))
     assert [found["onramp_store_up", (("store", store),)] for store in ("redis", "clickhouse")] == [0, 0]
     assert [found["onramp_sink_errors_total", (("sink", sink),)] for sink in ("redis", "clickhouse")] == [2, 3]

@@ -19,6 +19,8 @@ from redis import Redis
 
 from llm.answer import Answer
 from llm.cache.answer_cache import AnswerCache, CachePolicy
+from llm.called_model import CalledModel
+from llm.client.failures import REASONS
 from llm.client.model_client import ModelClient, ModelSettings
 from llm.client.prices import Prices
 from llm.guardrails.input_guardrails import InputGuardrails
@@ -104,6 +106,16 @@ class OneInstant(RateLimit):
         return super().reserve(0.0, longest_wait)
 
 
+def called(
+    settings: ModelSettings, prices: Prices, breaker: BreakerPolicy | None = None, rate_limit: RateLimit | None = None
+) -> CalledModel:
+    return CalledModel(
+        client=ModelClient(settings, prices, jitter=lambda: 0.0),
+        breaker=Breaker(breaker or BreakerPolicy(failures_in_a_row=1000, window_calls=1000)),
+        rate_limit=rate_limit or RateLimit(10_000, 10_000),
+    )
+
+
 @asynccontextmanager
 async def service(
     url: str,
@@ -115,6 +127,8 @@ async def service(
     tokens: int = 10**9,
     wait: float = PATIENT,
     guardrails: OutputGuardrails | None = None,
+    shared_model: CalledModel | None = None,
+    keeps_calls: bool = False,
 ) -> AsyncIterator[WordingService]:
     """``wait`` is the longest wait for Redis, ``patience`` the one for the model."""
     assert WORDING is not None
@@ -126,9 +140,9 @@ async def service(
         prompts=PROMPTS,
         input_guardrails=InputGuardrails(WORDING, PLAN.catalog.slots),
         output_guardrails=guardrails or OutputGuardrails(PLAN),
-        client=ModelClient(settings, Prices(input_dollars=1.0, output_dollars=2.0), jitter=lambda: 0.0),
-        breaker=Breaker(breaker or BreakerPolicy(failures_in_a_row=1000, window_calls=1000)),
-        rate_limit=rate_limit or RateLimit(10_000, 10_000),
+        model=called(settings, Prices(input_dollars=1.0, output_dollars=2.0), breaker, rate_limit),
+        shared_model=shared_model,
+        keeps_calls=keeps_calls,
         budget=Budget(client, BudgetSettings(shared=allowance, personal=allowance, answer_seconds=wait)),
         cache=AnswerCache(client, CachePolicy(wait_seconds=wait, local_seconds=0.0)),
         review_queue=ReviewQueue(client, ReviewPolicy(wait_seconds=wait)),
@@ -289,13 +303,17 @@ def test_every_failure_ends_in_a_reason(valkey: Valkey, model: ModelServer, tena
     late = reason == "timeout"
 
     async def test() -> None:
-        async with service(valkey.url, model, patience=0.4 if late else PATIENT) as made:
+        async with service(valkey.url, model, patience=0.4 if late else PATIENT, keeps_calls=True) as made:
             found = await made.answer(a_request(tenant))
             assert (found.reason, found.text, found.validation_hash, found.unfilled_hash) == (reason, "", "", "")
+            kept = found.exchange
+            assert kept is not None
+            status = "failed" if reason in REASONS else "rejected"
+            assert (kept.status, kept.reason, kept.refused_by == "", kept.answer is None) == (status, reason, *[status == "failed"] * 2)
             assert made.counts == {reason: 1}
-            assert made.breaker.in_flight == 0
+            assert made.model.breaker.in_flight == 0
             assert await made.cache.get(tenant, "any") is None
-        if made.client.settings.timeout_seconds == PATIENT and reason != "rate_limited":
+        if made.model.client.settings.timeout_seconds == PATIENT and reason != "rate_limited":
             assert found.usage.attempts <= 3
 
     run(test)
@@ -352,9 +370,9 @@ def test_the_breaker_opens_and_closes(valkey: Valkey, model: ModelServer, tenant
             assert down == ["denied"] * 3 + ["breaker_open"] * 17
             assert len(model.requests) == 3
             model.script = scripts.good()
-            made.breaker.try_again_at = 0.0  # as if the cool-down had passed
+            made.model.breaker.try_again_at = 0.0  # as if the cool-down had passed
             assert [(await made.answer(a_request(tenant, place=number))).reason for number in range(20)] == [""] * 20
-            assert made.breaker.state == "closed"
+            assert made.model.breaker.state == "closed"
 
     with caplog.at_level(logging.WARNING):
         run(test)
@@ -389,7 +407,7 @@ def test_unfit_answers_do_not_open_the_breaker(valkey: Valkey, model: ModelServe
     async def test() -> None:
         async with service(valkey.url, model, breaker=BreakerPolicy(failures_in_a_row=1)) as made:
             assert {(await made.answer(a_request(tenant, place=number))).reason for number in range(10)} == {"not_json"}
-            assert made.breaker.state == "closed"
+            assert made.model.breaker.state == "closed"
 
     run(test)
 
@@ -464,7 +482,7 @@ def test_a_cancelled_request_leaves_nothing_behind(valkey: Valkey, model: ModelS
             ended = await asyncio.gather(*requests, return_exceptions=True)
             assert all(isinstance(each, asyncio.CancelledError) for each in ended)
             await until(lambda: asyncio.all_tasks() <= before, "the end of all tasks")
-            assert made.breaker.in_flight == 0
+            assert made.model.breaker.in_flight == 0
             assert spent(redis, tenant) == 4 * one, "only those that were sent may have been billed"
 
     run(test)
@@ -491,7 +509,7 @@ def test_a_cancelled_request_costs_what_the_budget_reserved(valkey: Valkey, mode
             assert (found.source, found.reason, found.usage.attempts) == ("call", "", 1)
             assert found.usage.latency_ms > 0
             assert found.usage.input_tokens + found.usage.output_tokens == spent(redis, tenant) > 400
-            assert found.usage.cost_micros == made.client.prices.micros(found.usage.input_tokens, found.usage.output_tokens) > 0
+            assert found.usage.cost_micros == made.model.client.prices.micros(found.usage.input_tokens, found.usage.output_tokens) > 0
             assert made.cancel(a_request(tenant)) is None
             assert len(made._costs) == 0
 
