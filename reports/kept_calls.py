@@ -103,18 +103,9 @@ def show_one(console: Console, row: Row) -> None:
 
 def show_counts(console: Console, rows: list[Row]) -> None:
     """Print how many calls ended how."""
-    columns = ("status", "check", "reason", ">calls", ">cost", "first", "last", "example")
+    columns = ("status", "~reason", ">calls", ">cost", "last", "example")
     cells = (
-        (
-            row["status"],
-            row["refused_by"],
-            row["reason"],
-            number(row["calls"]),
-            dollars(row["cost_dollars"]),
-            cell(row["first"])[:10],
-            cell(row["last"])[:10],
-            row["example"],
-        )
+        (row["status"], _why(row), number(row["calls"]), dollars(row["cost_dollars"]), cell(row["last"])[:10], row["example"])
         for row in rows
     )
     console.print(table(columns, cells))

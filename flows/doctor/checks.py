@@ -26,6 +26,8 @@ def checks_of(settings: Settings) -> list[Check]:
         Check("catalog", _LOCAL_SECONDS, partial(local_checks.check_catalog, settings), _LOOK),
         Check("secret", _LOCAL_SECONDS, partial(local_checks.check_secret, settings), _LOOK),
     ]
+    if settings.llm_url is not None or settings.llm_shared_model is not None or settings.llm_keep_days:
+        checks.append(Check("model", _LOCAL_SECONDS, partial(local_checks.check_model, settings), _LOOK))
     if settings.kafka_brokers is not None:
         advice = input_checks.broker_advice(settings)
         checks.append(Check("broker", _INPUT_SECONDS, partial(input_checks.check_broker, settings), advice))

@@ -114,6 +114,26 @@ def check_catalog(settings: Settings) -> list[Finding]:
     return [Finding("catalog", "ok", plan.version)]
 
 
+def check_model(settings: Settings) -> list[Finding]:
+    """Which models word texts, what the second one counts as, and whether settings are for a model that is never called. Calls none."""
+    name, first, second = "model", settings.llm_model, settings.llm_shared_model
+    if settings.llm_url is None:
+        given = "ONRAMP_LLM_SHARED_MODEL" if second is not None else "ONRAMP_LLM_KEEP_DAYS"
+        return [Finding(name, "warn", f"{given} is set, and no model is called", "Set ONRAMP_LLM_URL, or remove that setting.")]
+    if load_catalog(settings.catalog).wording is None:
+        advice = "Add the section wording to the catalog, or remove ONRAMP_LLM_URL."
+        return [Finding(name, "warn", "the catalog lets no model word anything, so none is called", advice)]
+    said = first if second is None else f"{second} for shared texts, {first} for personal ones"
+    kept = (
+        f"prompts and rejected answers are kept for {count(settings.llm_keep_days, 'day')}" if settings.llm_keep_days else "no call is kept"
+    )
+    own = settings.llm_shared_input_price is not None and settings.llm_shared_output_price is not None
+    if second is not None and not own and (settings.llm_input_price or settings.llm_output_price):
+        advice = "Set ONRAMP_LLM_SHARED_INPUT_PRICE and ONRAMP_LLM_SHARED_OUTPUT_PRICE: budgets and reports count with them."
+        return [Finding(name, "warn", f"{said}; {second} is counted at a price of {first}", advice)]
+    return [Finding(name, "ok", f"{said}; {kept}")]
+
+
 def check_secret(settings: Settings) -> list[Finding]:
     """Whether there is a secret, and whether it is the one that the data directory was created with. It is never shown."""
     name, directory = "secret", DataDir(settings.data_dir)

@@ -28,7 +28,8 @@ WORDS = "Write to us at a@b.example."
 def call(number: int, **values: object) -> LlmAnswerFact:
     usual: dict[str, object] = {
         "decision_id": f"{number:024x}", "status": "rejected", "refused_by": "grounding", "reason": "url", "model": "small",
-        "prompt": PROMPT, "answer": json.dumps({"text": WORDS}), "step_id": "connect_source", "trigger": "signup", "arm": "tooltip", "scope": "shared",
+        "prompt": PROMPT,
+        "answer": json.dumps({"text": WORDS}), "step_id": "connect_source", "trigger": "signup", "arm": "tooltip", "scope": "shared",
         "called_at": NOW + number * HOUR, "cost_micros": 150, "trace_id": "4bf92f35",
     }  # fmt: skip
     return make(LlmAnswerFact, **{**usual, **values})

@@ -70,6 +70,8 @@ def test_checks_are_those_of_the_settings(tmp_path: Path) -> None:
     embedded, log = named(), named(event_log=tmp_path / "log")
     kafka = named(kafka_brokers="one:9092", redis_url="redis://h", clickhouse_url="http://h")
     assert log.keys() - embedded.keys() == {"event log", "lag"}
+    for more in ({"llm_url": "http://m/v1"}, {"llm_shared_model": "small"}, {"llm_keep_days": 30}):
+        assert named(**more).keys() - embedded.keys() == {"model"}
     assert kafka.keys() - embedded.keys() == {"broker", "lag"}
     assert embedded["ClickHouse"] > kafka["ClickHouse"], "it must start first"
 
@@ -104,6 +106,36 @@ def test_an_empty_place_is_no_failure(tmp_path: Path) -> None:
     assert {each.status for each in found} <= {"ok", "warn"}
     assert not (tmp_path / "data").exists()
     assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "words"),
+    [
+        ({"llm_keep_days": 30}, "warn", "ONRAMP_LLM_KEEP_DAYS is set, and no model is called"),
+        ({"llm_shared_model": "small"}, "warn", "ONRAMP_LLM_SHARED_MODEL is set, and no model is called"),
+        ({"llm_url": "http://m/v1", "llm_model": "big"}, "ok", "big; no call is kept"),
+        ({"llm_url": "http://m/v1", "catalog": "recipes"}, "warn", "the catalog lets no model word anything"),
+        (
+            {"llm_url": "http://m/v1", "llm_model": "big", "llm_shared_model": "small", "llm_keep_days": 1},
+            "ok",
+            "small for shared texts, big for personal ones; prompts and rejected answers are kept for 1 day",
+        ),
+        (
+            {
+                "llm_url": "http://m/v1",
+                "llm_model": "big",
+                "llm_shared_model": "small",
+                "llm_input_price": 1.0,
+                "llm_shared_input_price": 0.1,
+            },
+            "warn",
+            "small is counted at a price of big",
+        ),
+    ],
+)
+def test_the_models_are_judged(tmp_path: Path, more: dict[str, Any], status: str, words: str) -> None:
+    (found,) = local_checks.check_model(load_settings(**{"data_dir": tmp_path / "data", "catalog": "saas", **more}))
+    assert (found.status, words in found.says, bool(found.advice)) == (status, True, status == "warn"), found
 
 
 def test_a_data_directory_is_judged(tmp_path: Path) -> None:

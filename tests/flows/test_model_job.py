@@ -31,12 +31,12 @@ class Told:
         write_population(self.source, USERS, DAYS, seed=3)
         self.catalog = write_catalog(directory / "catalog.yaml", holdout=0.15, rules=0.15, template_share="0.25", cold_events="1")
 
-    def run(self, name: str, script: Script | None) -> tuple[State, list[Request]]:
-        """With a model that is down where there is no script."""
+    def run(self, name: str, script: Script | None, **more: Any) -> tuple[State, list[Request]]:
+        """With a model that is down where there is no script. ``more`` are further settings."""
         with ModelServer(script) as server:
             if script is None:
                 server.stop()
-            settings = {"llm_url": server.url, "llm_model": "scripted", "catalog": str(self.catalog), **GENEROUS}
+            settings = {"llm_url": server.url, "llm_model": "scripted", "catalog": str(self.catalog), **GENEROUS, **more}
             return finish(self.directory / name, self.source, **settings), server.requests
 
 
@@ -47,7 +47,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 @pytest.fixture(scope="module")
 def worded(told: Told) -> tuple[State, list[Request]]:
-    return told.run("worded", good())
+    return told.run("worded", good(), llm_keep_days=7)
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +135,21 @@ def test_of_a_deleted_person_nothing_is_left(state: State) -> None:
     gone = {each["key"].split(":")[-2].rstrip("}") for each in redis if each.get("deleted")}
     assert gone
     back = {record["userId"] for record in records(state)}
-    for table in ("llm_calls", "recommendations"):
+    for table in ("llm_calls", "llm_answers", "recommendations"):
         assert not {row["user_id"] for row in rows(state, table)} & (gone - back), table
+
+
+def test_of_each_call_the_prompt_is_kept_as_it_was_sent(worded: tuple[State, list[Request]]) -> None:
+    state, requests = worded
+    calls = {name: row for name, row in by_decision(state, "llm_calls").items() if row["source"] == "call" and row["attempts"]}
+    kept = by_decision(state, "llm_answers")
+    assert kept.keys() == calls.keys()
+    assert {row["prompt"] for row in kept.values()} <= {f"{each.system}\n\n{each.user}" for each in requests}
+    same = ("user_id", "scope", "step_id", "prompt_version", "cost_micros", "input_tokens", "version")
+    assert not [name for name, row in kept.items() if any(row[each] != calls[name][each] for each in same)]
+    accepted = {name for name, row in kept.items() if row["status"] == "accepted"}
+    assert accepted >= {name for name, row in calls.items() if row["status"] == "improved"}
+    assert not {row["answer"] for name, row in kept.items() if name in accepted} - {""}
 
 
 def test_words_that_were_shown_do_not_change(state: State) -> None:
@@ -153,15 +166,23 @@ def test_words_that_were_shown_do_not_change(state: State) -> None:
 
 @pytest.mark.slow
 def test_a_model_that_writes_rubbish_is_as_good_as_none(told: Told) -> None:
-    rubbish, asked = told.run("rubbish", no_json)
+    rubbish, asked = told.run("rubbish", no_json, llm_keep_days=7, llm_shared_model="small")
     down, unasked = told.run("down", None)
     assert asked
     assert not unasked
     why = Counter(row["reason"] for row in rows(rubbish, "llm_calls"))
     assert {"not_json", "blocked"} & why.keys()
+    of = {"shared": "small", "personal": "scripted"}
+    answered = [row for row in rows(rubbish, "llm_calls") if row["model"]]
+    assert {row["scope"] for row in answered} == of.keys()
+    assert not [row for row in answered if row["model"] != of[row["scope"]]]
+    kept = [row for row in rows(rubbish, "llm_answers") if row["status"] == "rejected"]
+    assert {(row["refused_by"], row["reason"], row["model"] == of[row["scope"]]) for row in kept} == {("schema", "not_json", True)}
+    assert all(row["answer"] for row in kept)
+    assert not down["llm_answers"], "nothing is kept by default"
     assert {"unreachable", "breaker_open"} & {row["reason"] for row in rows(down, "llm_calls")}
     assert {row["source"] for row in rows(rubbish, "recommendations")} == {"template"}
     for state in (rubbish, down):
         assert by_decision(state, "llm_calls").keys() == decided(state).keys()
-        state["llm_calls"] = []
+        state["llm_calls"] = state["llm_answers"] = []
     assert not differences(down, rubbish)

@@ -12,7 +12,7 @@ from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.read_only_query import query
-from state.records.facts import DeadLetterFact, EventFact, Fact, PersonFact
+from state.records.facts import DeadLetterFact, EventFact, Fact, LlmAnswerFact, PersonFact
 from state.records.subject import Subject
 from tests.support.facts import make
 
@@ -44,13 +44,17 @@ def test_rows_and_rejected_messages_go_and_the_text_of_the_deletion_is_told(stor
     insert(
         store,
         *(make(PersonFact, tenant_id=tenant, user_id=user, version=version) for tenant, user, version in people),
+        *(make(LlmAnswerFact, user_id=user, decision_id=user, prompt="a shared one", answer=f"mail {user}") for user in ("ann", "ben")),
         *(make(DeadLetterFact, dead_letter_id=str(at), user_ids=ids, tenant_ids=of) for at, (ids, of) in enumerate(letters)),
     )
     tables, traces = Tables(store), Traces(store, None)
-    assert sorted(each["table"] for each in tables.held(ANN)) == ["dead_letters"] * 2 + ["people"] * 2
+    held = tables.held(ANN)
+    assert sorted(each["table"] for each in held) == ["dead_letters"] * 2 + ["llm_answers"] + ["people"] * 2
+    assert [(each["prompt"], each["answer"]) for each in held if each["table"] == "llm_answers"] == [("a shared one", "mail ann")]
     assert traces.held(ANN) == []
     tables.erase(ANN)
     assert tables.held(ANN) == []
+    assert query(store, "SELECT user_id FROM llm_answers")["user_id"].to_list() == ["ben"]
     left = query(store, "SELECT tenant_id, user_id FROM people ORDER BY 1").rows()
     assert left == [("other", "ann"), ("t", "ann-other")]
     assert query(store, "SELECT dead_letter_id FROM dead_letters ORDER BY 1")["dead_letter_id"].to_list() == ["2", "3"]

@@ -214,6 +214,13 @@ def test_a_secret_in_the_models_address_is_refused_and_sent_to_its_own_place(mon
     assert "hunter2" not in str(caught.value)
 
 
+def test_the_address_of_the_model_for_shared_texts_is_checked_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONRAMP_LLM_SHARED_MODEL", "small")
+    monkeypatch.setenv("ONRAMP_LLM_SHARED_URL", "http://user:hunter2@host/v1")
+    with pytest.raises(SettingsError, match=r"^ONRAMP_LLM_SHARED_URL cannot be used: .* set the key in ONRAMP_LLM_SHARED_API_KEY\.$"):
+        load_settings()
+
+
 @pytest.mark.parametrize("host", ["\x00", "models\x7f", "\u2603.example", "mod\u200bels", "[::1", "models:99999", ""])
 def test_a_model_address_that_no_client_takes_is_refused_at_once(host: str) -> None:
     with pytest.raises(SettingsError, match="the address has no valid host or no valid port, or holds an invisible character"):
@@ -269,6 +276,8 @@ VALUES = {
     "signing_key_previous": "hunter2-hunter2-hunter2",
     "llm_url": "http://models:8000/v1",
     "llm_api_key": "hunter2",
+    "llm_shared_url": "http://small-models:8000/v1",
+    "llm_shared_api_key": "hunter2",
 }
 
 
@@ -280,6 +289,7 @@ def test_every_setting_that_may_hold_a_secret_is_known() -> None:
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_each_can_be_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, end: str) -> None:
     monkeypatch.setenv("ONRAMP_SIGNING_KEY", "a key of sixteen or more" if name == "signing_key_previous" else "")
+    monkeypatch.setenv("ONRAMP_LLM_SHARED_MODEL", "small" if "shared" in name else "")
     variable = PREFIX + name.upper()
     (tmp_path / "secret").write_bytes((VALUES[name] + end).encode())
     monkeypatch.setenv(f"{variable}_FILE", str(tmp_path / "secret"))
@@ -397,6 +407,7 @@ def test_days_until_rows_are_deleted_are_given_by_table(monkeypatch: pytest.Monk
     ("text", "said"),
     [
         ("people=30", "the tables whose rows grow old are events,"),
+        ("llm_answers=30", "are those of ONRAMP_LLM_KEEP_DAYS; leave them out here"),
         ("events=0", "the days of events must be"),
         ("events", "the days of events"),
         ("events=" + "9" * 5000, "the days of events must be a whole number"),

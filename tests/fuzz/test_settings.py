@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from flows.model_service import model_settings
+from flows.model_service import model_settings, shared_model_settings
 from flows.settings import PREFIX, Settings, SettingsError, load_settings
 from reports.settings import describe
 
@@ -58,7 +58,8 @@ KINDS = {
     "secret": [SECRET, SECRET * 2, f"{SECRET}\n{SECRET}", f"{SECRET}\udcff-and-more"],
     "otlp_url": ["http://127.0.0.1:4318", "https://otel/path", *ADDRESSES],
     "metrics_address": ["127.0.0.1:9464", ":9464", "[::1]:0", "host:9464", " h:1 ", "9464", "::1:9464", "h:٣", "h:65536", "h:-1"],
-    "llm_api_key": [SECRET, f"{SECRET} {SECRET}", f"{SECRET}\udcff"],
+    "llm_api_key": [SECRET, f"{SECRET} {SECRET}", f"{SECRET}\udcff"], "llm_shared_api_key": [SECRET, f"{SECRET} {SECRET}"],
+    "llm_shared_url": ADDRESSES, "llm_shared_model": ["small", "", "a" * 300],
 }  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def check(environment: dict[str, str], options: dict[str, Any]) -> bool:
         return False
     shown = [f"{row.variable} {row.value} {row.origin}" for row in describe(settings)]
     assert len(shown) == len(Settings.model_fields)
-    secrets = ("REDIS_URL", "CLICKHOUSE_URL", "SECRET", "LLM_API_KEY")
+    secrets = ("REDIS_URL", "CLICKHOUSE_URL", "SECRET", "LLM_API_KEY", "LLM_SHARED_API_KEY")
     told = " ".join([repr(settings), *(line for line in shown if line.partition(" ")[0].removeprefix(PREFIX) in secrets)])
     for value in ("//u:" + SECRET, "//:" + SECRET, "password=" + SECRET):
         assert value not in told, told
@@ -110,6 +111,8 @@ def check(environment: dict[str, str], options: dict[str, Any]) -> bool:
     assert all(isinstance(value, str) for value in settings.kafka_client_config().values())
     if settings.llm_url is not None:
         model_settings(settings)
+        if settings.llm_shared_model is not None:
+            shared_model_settings(settings)
     return True
 
 

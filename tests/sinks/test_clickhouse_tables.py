@@ -16,8 +16,8 @@ from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate, shipped
 from sinks.clickhouse.read_only_query import query
 from sinks.clickhouse.retention import apply_retention
-from sinks.clickhouse.row_ages import AGE_OF
-from state.records.facts import FACTS, DeadLetterFact, EventFact, PersonFact
+from sinks.clickhouse.row_ages import AGE_OF, KEPT_CALLS
+from state.records.facts import FACTS, DeadLetterFact, EventFact, LlmAnswerFact, PersonFact
 from tests.support.facts import make
 
 STORES = ["embedded", pytest.param("server", marks=pytest.mark.slow)]
@@ -27,6 +27,7 @@ pytest_plugins = ["tests.support.clickhouse_stores"]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")
 BEFORE_COMMENTS = 12
+OF_KEPT_CALLS = 15
 
 
 @ON_BOTH
@@ -75,6 +76,20 @@ def test_rows_that_are_older_than_the_days_of_their_table_are_deleted(store: Cli
         store, "SELECT name FROM system.tables WHERE database = {d:String} AND engine_full LIKE '%TTL%'", {"d": store.database}
     )
     assert with_ttl["name"].to_list() == ["decisions"]  # an operator set it
+
+
+@ON_BOTH
+def test_calls_that_were_kept_go_when_their_days_are_over_also_after_the_setting_is_taken_away(store: ClickHouse) -> None:
+    migrate(store, [each for each in shipped() if each.version < OF_KEPT_CALLS])
+    assert migrate(store) == [each.name for each in shipped() if each.version >= OF_KEPT_CALLS], "an upgrade adds the table"
+    now, day = time.time_ns() // 1_000_000, 86_400_000
+    calls = [make(LlmAnswerFact, decision_id=name, called_at=now - age * day) for name, age in (("old", 40), ("older", 400), ("new", 0))]
+    ClickHouseInserter(store).insert(KEPT_CALLS, to_frame(LlmAnswerFact, calls))
+    assert apply_retention(store, {}) == []
+    assert apply_retention(store, {KEPT_CALLS: 90}) == [KEPT_CALLS]
+    assert apply_retention(store, {}) == []
+    store.client().command(f"OPTIMIZE TABLE {KEPT_CALLS} FINAL")
+    assert query(store, f"SELECT decision_id FROM {KEPT_CALLS} ORDER BY 1")["decision_id"].to_list() == ["new", "old"]
 
 
 def test_only_tables_whose_rows_grow_old_can_lose_rows_and_each_of_them_has_the_column() -> None:
