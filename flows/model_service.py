@@ -9,7 +9,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -103,7 +103,7 @@ def open_model(
     # The calls' thread shares the interpreter with the workers, which must get it back sooner than within the usual five milliseconds.
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        yield ModelService(service, Wording(calls, forget, CallCounters(), settings.llm_shared_model or ""))
+        yield ModelService(service, Wording(calls, forget, CallCounters(), service.shared_model_name))
     finally:
         wait(forgetting.copy(), timeout=_FORGET_SECONDS)
         run_in_background(close())
@@ -128,7 +128,7 @@ async def _service(
         prompts=prompts,
         input_guardrails=InputGuardrails(plan.wording, plan.catalog.slots),
         output_guardrails=OutputGuardrails(plan, prompts),
-        model=_called(settings, model_settings(settings), prices_of(settings)),
+        model=_first_model(settings),
         shared_model=_shared_model(settings),
         keeps_calls=settings.llm_keep_days > 0,
         budget=Budget(client, budget),
@@ -143,27 +143,30 @@ async def _service(
     return service, close
 
 
-def _called(settings: Settings, model: ModelSettings, prices: Prices, **names: Any) -> CalledModel:
-    """A model with a breaker and a rate limit of its own: one that fails or is slow must not stop the other."""
-    per_second = settings.llm_calls_per_second
+def _first_model(settings: Settings) -> CalledModel:
     return CalledModel(
-        client=ModelClient(model, prices), breaker=Breaker(), rate_limit=RateLimit(per_second, max(1.0, per_second)), **names
+        client=ModelClient(model_settings(settings), prices_of(settings)), breaker=Breaker(), rate_limit=_rate_limit(settings)
     )
 
 
 def _shared_model(settings: Settings) -> CalledModel | None:
+    """It has a breaker and a rate limit of its own: a model that fails or is slow must not stop the other."""
     if settings.llm_shared_model is None:
         return None
     names = [("ONRAMP_LLM_MODEL", "ONRAMP_LLM_SHARED_MODEL")]
     if settings.llm_shared_api_key is not None or settings.llm_shared_url is not None:
         names.append(("ONRAMP_LLM_API_KEY", "ONRAMP_LLM_SHARED_API_KEY"))
-    return _called(
-        settings,
-        shared_model_settings(settings),
-        shared_prices_of(settings),
+    return CalledModel(
+        client=ModelClient(shared_model_settings(settings), shared_prices_of(settings)),
+        breaker=Breaker(),
+        rate_limit=_rate_limit(settings),
         what="the model for shared texts",
         setting_names=tuple(names),
     )
+
+
+def _rate_limit(settings: Settings) -> RateLimit:
+    return RateLimit(settings.llm_calls_per_second, max(1.0, settings.llm_calls_per_second))
 
 
 def prices_of(settings: Settings) -> Prices:

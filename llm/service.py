@@ -97,6 +97,11 @@ class WordingService:
         """Every model that may be called."""
         return (self.model,) if self.shared_model is None else (self.model, self.shared_model)
 
+    @property
+    def shared_model_name(self) -> str:
+        """What ``cache_key`` takes as ``shared_model``."""
+        return "" if self.shared_model is None else self.shared_model.name
+
     async def answer(self, request: WordingRequest) -> Answer:
         """Return a better text for ``request``, or the reason why there is none. Never raises. Cancel it when the answer is not needed."""
         began = time.monotonic()
@@ -169,7 +174,7 @@ class WordingService:
         screened = self.input_guardrails.screen(request)
         if screened.reason:
             return Answer(reason=screened.reason, checks=screened.checks)
-        key = cache_key(request, self.shared_model.name if self.shared_model is not None else "")
+        key = cache_key(request, self.shared_model_name)
         owner = record.user_id if request.personal else ""
         async with self._redis:
             cached = await self.cache.get(record.tenant_id, key, user=owner)

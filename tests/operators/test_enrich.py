@@ -18,8 +18,8 @@ from operators.cancel_calls import cancel_for, name
 from operators.compose import Composed
 from operators.enrich import Enriched, Wording, decode, encode, enrich_step
 from operators.track import Tracked
-from state.decision.wording_request import WordingRequest, WordingSkipped
-from state.records.facts import LlmCallFact, RecommendationFact
+from state.decision.wording_request import WordingRequest, WordingSkipped, cache_key
+from state.records.facts import LlmAnswerFact, LlmCallFact, RecommendationFact
 from state.records.recommendation import Effect, Erase, MarkShown, Publish, ReplaceText
 from tests.llm.wording_requests import request_for
 from tests.support.waiting import PATIENCE, never, until, wait_until
@@ -47,7 +47,7 @@ def lane(call: Any = unanswered) -> Lane[WordingRequest, Answer]:
     return Lane(AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005)), None)
 
 
-def emitted(ended: CallEnded[WordingRequest, Answer]) -> list[ReplaceText | RecommendationFact | LlmCallFact]:
+def emitted(ended: CallEnded[WordingRequest, Answer]) -> list[ReplaceText | RecommendationFact | LlmCallFact | LlmAnswerFact]:
     """What a call that ended emits: effects, then rows."""
     out = Enriched()
     out.add(ended)
@@ -223,7 +223,7 @@ def run(
         outputs.effects.append(effect)
     flow, counters = Dataflow("enrich"), CallCounters()
     first, second = op.input("composed", flow, TestingSource(composed)), op.input("meanwhile", flow, TestingSource(tracked))
-    parts = Wording(calls, lambda *who: gone.append(who), counters)
+    parts = Wording(calls, lambda *who: gone.append(who), counters, shared_model="small")
     op.output("out", enrich_step("enrich", first, second, parts, lanes=2), TestingSink(out))
     run_main(flow)  # type: ignore[no-untyped-call]
     assert all(isinstance(each, ReplaceText) for outputs in out for each in outputs.effects)
@@ -238,6 +238,7 @@ def test_in_a_flow_every_decision_has_one_row() -> None:
     assert sorted(row.user_id for row in told) == sorted(f"u{number}" for number in range(60))
     assert {row.status for row in told if row.reason} == {"kept"}
     assert sum(row.reason == "cold_start" for row in told) == 20
+    assert {row.cache_key for row in told} == {"", cache_key(a_request(), "small")}, "the key under which the text is cached"
 
 
 def test_in_a_flow_a_deleted_person_is_forgotten_and_has_no_row() -> None:
