@@ -57,7 +57,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     """What one call sent, and how it ended, where that is kept. ``answer`` is what the model wrote, None where it did not answer.
 
     ``model`` is the name under which the model was asked, ``called_ms`` Unix time. ``reason`` says why the answer was rejected or the call
-    failed; ``refused_by`` names the check that rejected it, empty where a person had rejected the same text before.
+    failed; ``refused_by`` names the check that rejected it, empty where a reviewer had rejected the same text before.
     """
 
     prompt: Prompt

@@ -95,6 +95,7 @@ def test_figures_are_those_of_the_job(tmp_path: Path) -> None:
     assert found["llm_rate_limit_hits_total", (("limit", "server"),)] == 2
     assert found["llm_rate_limit_hits_total", (("limit", "own"),)] == 1
     assert found["onramp_llm_breaker_open", ()] == 0
+    assert found["onramp_llm_calls_in_flight", ()] == 3, "of both models"
     assert found["onramp_stuck_precision", ()] == 0.87, "the lowest of all tenants"
     assert found["ai_onboarding_latency_seconds_bucket", (("le", "5.0"), ("trigger", "signup"))] == 1
     assert found["onramp_ready", ()] == 1
@@ -126,7 +127,7 @@ def test_what_fails_is_counted_and_shown_and_old_measurements_get_older(tmp_path
     clickhouse.once()
     job.watched.sink._counts.append(WriteCounts(retries=2))
     job.watched.delivery.drain.failures = 3
-    job.watched.model.service.model.breaker.state = "open"  # type: ignore[union-attr]
+    job.watched.model.service.models[1].breaker.state = "open"  # type: ignore[union-attr]
     found = shown(replace(known, redis=redis))
     assert [found["onramp_store_up", (("store", store),)] for store in ("redis", "clickhouse")] == [0, 0]
     assert [found["onramp_sink_errors_total", (("sink", sink),)] for sink in ("redis", "clickhouse")] == [2, 3]

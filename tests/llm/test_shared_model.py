@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -23,7 +24,7 @@ from tests.llm.test_service import GOOD, FewTurns, a_request, called, model, red
 from tests.support import model_server as scripts
 from tests.support.model_server import ModelServer
 from tests.support.valkey import Valkey
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, until
 
 __all__ = ["model", "redis", "tenant", "valkey"]  # fixtures
 
@@ -36,8 +37,14 @@ def cheap() -> Iterator[ModelServer]:
         yield server
 
 
-def of(cheap: ModelServer, breaker: BreakerPolicy | None = None, rate_limit: RateLimit | None = None, name: str = "small") -> CalledModel:
-    settings = ModelSettings(base_url=cheap.url, model=name, timeout_seconds=PATIENCE)
+def of(
+    cheap: ModelServer,
+    breaker: BreakerPolicy | None = None,
+    rate_limit: RateLimit | None = None,
+    name: str = "small",
+    patience: float = PATIENCE,
+) -> CalledModel:
+    settings = ModelSettings(base_url=cheap.url, model=name, timeout_seconds=patience, max_output_tokens=300)
     made = called(settings, Prices(input_dollars=0.1, output_dollars=0.3), breaker, rate_limit)
     names = (("ONRAMP_LLM_MODEL", "ONRAMP_LLM_SHARED_MODEL"),)
     return replace(made, what="the model for shared texts", setting_names=names)
@@ -63,6 +70,7 @@ def test_shared_texts_come_from_it_at_its_price_and_personal_ones_from_the_first
                 assert used.cost_micros == cost > 0
                 spent: Any = redis.mget(budget_keys(tenant, scope, day)[:2])
                 assert [int(each) for each in spent] == [used.input_tokens + used.output_tokens, cost]
+        assert all(each.client._http.is_closed for each in made.models)
 
     run(test)
     assert ([each.body["model"] for each in cheap.requests], [each.body["model"] for each in model.requests]) == (["small"], ["scripted"])
@@ -128,3 +136,26 @@ def test_a_model_that_fails_or_has_no_turn_does_not_stop_the_other(
     said = [each.getMessage() for each in caplog.records]
     assert [each for each in said if each.startswith(f"calls of the model for shared texts at {cheap.url}: ")]
     assert [each for each in said if each.startswith("calls of the model for shared texts: breaker open")]
+
+
+def test_what_a_late_call_may_cost_is_reserved_and_charged_at_its_price(
+    valkey: Valkey, model: ModelServer, cheap: ModelServer, tenant: str, redis: Redis
+) -> None:
+    cheap.script = scripts.hang
+
+    async def test() -> None:
+        async with service(valkey.url, model, shared_model=of(cheap, patience=0.3)) as made:
+            found = await made.answer(a_request(tenant))
+            cost = Prices(input_dollars=0.1, output_dollars=0.3).micros(found.usage.input_tokens, 300)
+            assert (found.reason, found.usage.output_tokens, found.usage.cost_micros) == ("timeout", 300, cost)
+            spent: Any = redis.mget(budget_keys(tenant, "shared", day_of(made.clock()))[:2])
+            assert [int(each) for each in spent] == [found.usage.input_tokens + 300, cost]
+        async with service(valkey.url, model, shared_model=of(cheap, patience=60)) as made:
+            waiting = asyncio.create_task(made.answer(a_request(tenant, place=1)))
+            await until(lambda: cheap.in_flight == 1, "the call")
+            reserved: Any = redis.mget(budget_keys(tenant, "shared", day_of(made.clock()))[:2])
+            assert [int(after) - int(before) for before, after in zip(spent, reserved, strict=True)] == [int(each) for each in spent]
+            waiting.cancel()
+
+    run(test)
+    assert not model.requests

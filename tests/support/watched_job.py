@@ -101,7 +101,7 @@ class WatchedJob:
     def _model(self) -> SimpleNamespace:
         service = SimpleNamespace(
             counts=self.llm_counts,
-            breaker=SimpleNamespace(in_flight=3, state="closed"),
+            models=tuple(SimpleNamespace(breaker=SimpleNamespace(in_flight=calls, state="closed")) for calls in (2, 1)),
             budget=SimpleNamespace(used=lambda _day: {"shared": 0.4, "personal": 0.1}),
         )
         return SimpleNamespace(service=service, gate=SimpleNamespace(pending=5))
