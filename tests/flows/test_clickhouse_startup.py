@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from flows import engines
-from flows.engines import ClickHouseStartup
+from flows.engines import ClickHouseStartup, open_engines
+from flows.settings import load_settings
 from sinks.clickhouse.errors import MigrationRefused, StoreUnreachable
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -70,3 +72,10 @@ def test_a_schema_that_does_not_fit_still_ends_the_job(delivery: tuple[Delivery,
     startup.start(lambda: failed.append(True))
     wait_until(lambda: failed, "the end", within=PATIENCE)
     assert (found.started, str(startup.error)) == (0, "the database is newer")
+
+
+def test_the_days_of_all_settings_reach_it(tmp_path: Path) -> None:
+    nowhere = {"clickhouse_url": "http://127.0.0.1:1", "redis_url": "redis://127.0.0.1:1"}
+    settings = load_settings(data_dir=tmp_path, clickhouse_retention_days={"events": 90}, llm_keep_days=30, **nowhere)
+    with open_engines(settings, "a test") as made:
+        assert made.clickhouse._retention == {"events": 90, "llm_answers": 30}

@@ -13,6 +13,7 @@ from llm.answer import Answer, Exchange, Prompt, Usage
 from llm.call_facts import LONGEST_ANSWER, call_facts
 from llm.guardrails.check_result import CheckResult
 from llm.guardrails.output_guardrails import CheckedText, OutputGuardrails
+from llm.review_queue import ReviewQueue
 from operators.async_map import CallEnded
 from operators.enrich import Enriched
 from state.decision.wording_request import WordingRequest
@@ -22,7 +23,7 @@ from tests.llm.wording_requests import PLAN, request_for
 from tests.support import model_server as scripts
 from tests.support.model_server import ModelServer
 from tests.support.valkey import Valkey
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 __all__ = ["model", "tenant", "valkey"]  # fixtures
 
@@ -132,6 +133,31 @@ def test_of_a_call_that_was_cancelled_the_prompt_is_kept_and_of_a_deleted_person
     assert (row.input_tokens, row.cost_micros) == (call.input_tokens, call.cost_micros)
     assert row.input_tokens > 0 < len(row.prompt)
     assert forgotten.rows == []
+
+
+def test_a_request_that_is_cancelled_once_its_answer_is_there_keeps_the_verdict(valkey: Valkey, model: ModelServer, tenant: str) -> None:
+    model.script, asked = scripts.changed(text=GOOD), a_request(tenant)
+    arrived = asyncio.Event()
+
+    class Slow(ReviewQueue):
+        async def was_rejected(self, tenant: str, unfilled_hash: str) -> bool:
+            arrived.set()
+            await asyncio.Event().wait()
+            return False
+
+    async def test() -> LlmAnswerFact:
+        async with service(valkey.url, model, keeps_calls=True) as made:
+            made.review_queue = Slow(None)
+            task = asyncio.create_task(made.answer(asked))
+            async with asyncio.timeout(PATIENCE):
+                await arrived.wait()
+            found = made.cancel(asked)
+            task.cancel()
+            await asyncio.wait([task])
+            assert found is not None
+            return kept(asked, found)
+
+    assert run(test).status == "accepted"
 
 
 def test_a_text_that_is_unfit_once_its_slots_are_filled_is_rejected(valkey: Valkey, model: ModelServer, tenant: str) -> None:
