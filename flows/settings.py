@@ -397,7 +397,8 @@ class Settings(BaseSettings):
             raise ValueError(f"ONRAMP_PROCESS is {self.process}, and ONRAMP_PROCESS_ADDRESSES has only the processes 0 to {most}")
         needed = ("kafka_brokers", "redis_url", "clickhouse_url", "secret")
         if missing := [PREFIX + name.upper() for name in needed if getattr(self, name) is None]:
-            raise ValueError(f"a job of several processes needs {', '.join(missing)} too, the same for each of them")
+            too = f"{', '.join(missing)} too, the same for each of them"
+            raise ValueError(f"ONRAMP_PROCESS_ADDRESSES is set, and a job of several processes needs {too}")
         return self
 
     def processes(self) -> Processes:
