@@ -142,7 +142,7 @@ class LlmCallFact(Fact, frozen=True, gc=False, kw_only=True):
 
 
 class LlmAnswerFact(Fact, frozen=True, gc=False, kw_only=True):
-    """One call of a model: the prompt as it was sent, without personal data, and the answer that was rejected. Only where it is kept.
+    """One call of a model: the prompt as it was sent, after redaction, and the answer that was rejected. Only where it is kept.
 
     ``status`` is ``accepted``, ``rejected`` (by the check ``refused_by``, for ``reason``), ``failed`` (no answer, for ``reason``) or
     ``cancelled`` (nobody waited for it any more). ``answer`` is what the model wrote, empty unless it was rejected; it may contain personal

@@ -1,4 +1,4 @@
-"""What is kept of a call: the prompt as it was sent, without personal data, and the answer where a check refused it. By default nothing."""
+"""What is kept of a call: the prompt as it was sent, after redaction, and the answer where a check refused it. By default nothing."""
 
 from __future__ import annotations
 
