@@ -256,10 +256,16 @@ class Settings(BaseSettings):
     llm_input_price: float = Field(default=0.0, ge=0, le=10_000, description="Price in dollars of a million input tokens.")
     llm_output_price: float = Field(default=0.0, ge=0, le=10_000, description="Price in dollars of a million output tokens.")
     llm_shared_input_price: float | None = Field(
-        default=None, ge=0, le=10_000, description="The same for ONRAMP_LLM_SHARED_MODEL. Unset: ONRAMP_LLM_INPUT_PRICE."
+        default=None,
+        ge=0,
+        le=10_000,
+        description="Price in dollars of a million input tokens of ONRAMP_LLM_SHARED_MODEL. Unset: ONRAMP_LLM_INPUT_PRICE.",
     )
     llm_shared_output_price: float | None = Field(
-        default=None, ge=0, le=10_000, description="The same for ONRAMP_LLM_SHARED_MODEL. Unset: ONRAMP_LLM_OUTPUT_PRICE."
+        default=None,
+        ge=0,
+        le=10_000,
+        description="Price in dollars of a million output tokens of ONRAMP_LLM_SHARED_MODEL. Unset: ONRAMP_LLM_OUTPUT_PRICE.",
     )
     llm_keep_days: int = Field(
         default=0,
