@@ -89,7 +89,7 @@ def test_a_shared_call_is_kept_once_with_the_user_who_is_charged_and_an_accepted
     async def test() -> None:
         async with service(valkey.url, model, keeps_calls=True) as made:
             asked = [asyncio.create_task(made.answer(each)) for each in people]
-            await until(lambda: len(made._costs) == 3, "all to share the call")
+            await until(lambda: model.in_flight == 1 and len(made._costs) == 3, "all to share the call that is sent")
             left = made.cancel(people[0])
             asked[0].cancel()
             gate.set()
