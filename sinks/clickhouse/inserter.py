@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import polars as pl
@@ -18,8 +18,10 @@ from state.records.recommendation import Erase
 PERSONAL_TABLES: tuple[str, ...] = tuple(kind.TABLE for kind in FACTS if "user_id" in kind.__struct_fields__)
 """Every table with rows about a person."""
 
-_ERASED_AT_ONCE = 25
-"""People per mutation. Even with the longest ids the statement stays far below the server's limit of 256 KiB."""
+_ERASED_AT_ONCE = 200
+"""People per mutation."""
+_STATEMENT_CHARACTERS = 60_000
+"""Of the longer condition: on people, or on rejected messages. In bytes it stays below the server's limit of 256 KiB for a statement."""
 
 
 class Inserter(Protocol):
@@ -93,20 +95,11 @@ class ClickHouseInserter:
         return True
 
     def erase(self, erasures: Sequence[Erase]) -> None:
-        """Run one mutation for each table and up to 25 people, and wait for all replicas.
+        """Run one mutation for each table and up to ``_ERASED_AT_ONCE`` people, and wait for all replicas.
 
         Rejected messages that name one of them are deleted too.
         """
-        for start in range(0, len(erasures), _ERASED_AT_ONCE):
-            some = erasures[start : start + _ERASED_AT_ONCE]
-            where = " OR ".join(
-                f"(tenant_id = {format_str(one.tenant_id)} AND user_id = {format_str(one.user_id)} AND version < {int(one.version)})"
-                for one in some
-            )
-            rejected = " OR ".join(
-                f"(has(user_ids, {format_str(one.user_id)}) AND (empty(tenant_ids) OR has(tenant_ids, {format_str(one.tenant_id)})))"
-                for one in some
-            )
+        for where, rejected in _conditions(erasures):
             for table, condition in (*((table, where) for table in PERSONAL_TABLES), ("dead_letters", rejected)):
                 try:
                     self._store.client().command(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2")
@@ -128,3 +121,27 @@ class ClickHouseInserter:
         permanent = meaning.fault is Fault.DATA or (meaning.fault is Fault.TOO_LARGE and not people)
         kind = PermanentInsert if permanent else TransientInsert
         return kind(f"{what} at {self._store.where}: {text}{advice}")
+
+
+def _conditions(erasures: Sequence[Erase]) -> Iterator[tuple[str, str]]:
+    """The conditions of the mutations: on rows of people, and on rejected messages. Of a person the last deletion includes the others."""
+    newest: dict[tuple[str, str], int] = {}
+    for one in erasures:
+        person = one.tenant_id, one.user_id
+        newest[person] = max(newest.get(person, 0), int(one.version))
+    rows: list[str] = []
+    rejected: list[str] = []
+    size = 0
+    for (tenant_id, user_id), version in newest.items():
+        tenant, user = format_str(tenant_id), format_str(user_id)
+        of_person = f"(tenant_id = {tenant} AND user_id = {user} AND version < {version})"
+        naming_them = f"(has(user_ids, {user}) AND (empty(tenant_ids) OR has(tenant_ids, {tenant})))"
+        longer = max(len(of_person), len(naming_them))
+        if len(rows) == _ERASED_AT_ONCE or (rows and size + longer > _STATEMENT_CHARACTERS):
+            yield " OR ".join(rows), " OR ".join(rejected)
+            rows, rejected, size = [], [], 0
+        rows.append(of_person)
+        rejected.append(naming_them)
+        size += longer
+    if rows:
+        yield " OR ".join(rows), " OR ".join(rejected)
