@@ -7,14 +7,16 @@ ENV PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 
-# Build the wheel (pyproject.toml defines its content) and the list of its dependencies.
+# Build the wheel (pyproject.toml defines its content) and the list of its dependencies. The extra for S3 is among them: a container
+# has no better place for backups and the archive.
 FROM python AS wheel
 WORKDIR /src
 COPY constraints.txt ./
 RUN pip install --no-compile --constraint constraints.txt hatchling
 COPY . ./
 RUN hatchling build --target wheel --directory dist \
-    && python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > dist/requirements.txt
+    && python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+         print(*project["dependencies"], *project["optional-dependencies"]["s3"], sep="\n")' > dist/requirements.txt
 
 FROM python
 WORKDIR /opt/onramp

@@ -162,7 +162,7 @@ lock: ## Update constraints.txt from pyproject.toml (needs uv); UPGRADE=--upgrad
 	@command -v uv >/dev/null || { echo 'make lock needs uv.' >&2; exit 1; }
 	@{ sed -n '/^#/p' constraints.txt; \
 		{ [ -n "$(UPGRADE)" ] || cat constraints.txt; } > .constraints.old; \
-		uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --fork-strategy fewest --no-emit-index-url \
+		uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --fork-strategy fewest --no-emit-index-url \
 			--no-header --no-annotate --constraint .constraints.old \
 		| sed -E 's/ ;.*//; /^(colorama|httpx2-jsfetch)==/d'; } > .constraints.new \
 		&& grep -q '==' .constraints.new && mv .constraints.new constraints.txt; \

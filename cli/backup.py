@@ -1,4 +1,4 @@
-"""``onramp backup`` and ``onramp restore``: a data directory as one file, and a file as a data directory."""
+"""``onramp backup`` and ``onramp restore``: a data directory as one file or object in S3, and back."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from cli.options import DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from flows.backup import Watch
+    from sources.s3.location import Location
 
 _OutOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--out",
         metavar="FILE_OR_DIR",
-        help="New file, gzipped if its name ends in .gz; or a directory for it. [default: the current directory]",
+        help="New file, gzipped if its name ends in .gz; or a directory for it; or s3://BUCKET/NAME, or s3://BUCKET/PLACE/ for it. "
+        "[default: the current directory]",
         show_default=False,
     ),
 ]
-_BackupArgument = Annotated[Path, typer.Argument(metavar="BACKUP", help="A file of `onramp backup`.")]
+_BackupArgument = Annotated[str, typer.Argument(metavar="BACKUP", help="A file of `onramp backup`, or s3://BUCKET/NAME.")]
 _IntoOption = Annotated[Path, typer.Option("--into", metavar="DIR", help="New or empty directory, which becomes the data directory.")]
 
 
@@ -30,10 +32,12 @@ def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = Fa
     """Back up the data directory and the local event log as one file, also while the job runs.
 
     The file holds data about users and keys: only you may read it; keep it private. Kafka, and servers of Redis and ClickHouse, are not
-    part of it. The job goes on meanwhile; rows wait for ClickHouse for some seconds.
+    part of it. The job goes on meanwhile; rows wait for ClickHouse for some seconds. With s3:// the file is made in the data directory,
+    read again, and sent; credentials and endpoint are those of AWS programs (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL).
 
     \b
     Example:  onramp backup --out /backups
+              onramp backup --out s3://company-backups/onramp/
               onramp backup --out onramp.tar.gz --json
     """
     from cli.audited import audit_log, login_name
@@ -52,12 +56,17 @@ def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = Fa
     DataDir.open(settings.data_dir)
     target = _target(out, wall_clock())
     watch = _watch()
-    with audit_log(settings).begun("backup", who, file=str(target)), writing(target.parent), sigterm_interrupts():
-        manifest = job.back_up(settings, target, watch)
-    if as_json:
-        print_json({"file": str(target), "bytes": target.stat().st_size, **_shown(manifest)})
+    if isinstance(target, Path):
+        with audit_log(settings).begun("backup", who, file=str(target)), writing(target.parent), sigterm_interrupts():
+            manifest = job.back_up(settings, target, watch)
+        size = target.stat().st_size
     else:
-        _show(f"{target} is a backup of {settings.data_dir}", manifest, target.stat().st_size)
+        with audit_log(settings).begun("backup", who, file=str(target)), sigterm_interrupts():
+            manifest, size = job.back_up_to_s3(settings, target, watch)
+    if as_json:
+        print_json({"file": str(target), "bytes": size, **_shown(manifest)})
+    else:
+        _show(f"{target} is a backup of {settings.data_dir}", manifest, size)
         _list("Not in it:", manifest["notIncluded"])
 
 
@@ -69,6 +78,7 @@ def restore(backup: _BackupArgument, into: _IntoOption, by: ByOption = None, as_
 
     \b
     Example:  onramp restore onramp-backup-20260302T040000Z.tar --into .onramp
+              onramp restore s3://company-backups/onramp/onramp-backup-20260302T040000Z.tar --into .onramp
     """
     from cli.audited import login_name
     from cli.streams import writing
@@ -79,10 +89,12 @@ def restore(backup: _BackupArgument, into: _IntoOption, by: ByOption = None, as_
     from reports.render import print_json
     from sources.wall_clock import wall_clock
 
-    who, watch = login_name(by), _watch()
+    who, watch, stored = login_name(by), _watch(), _stored(backup, "'BACKUP'")
+    if stored is not None and stored.is_place:
+        raise typer.BadParameter("it names a place in S3, and no backup in it.", param_hint="'BACKUP'")
     with writing(into), sigterm_interrupts():
-        manifest = job.restore(backup, into, watch)
-    AuditLog(DataDir(into).audit, wall_clock).append("restore", who, takenAt=manifest["takenAt"], file=str(backup))
+        manifest = job.restore(Path(backup), into, watch) if stored is None else job.restore_from_s3(stored, into, watch)
+    AuditLog(DataDir(into).audit, wall_clock).append("restore", who, takenAt=manifest["takenAt"], file=backup)
     if as_json:
         print_json({"dataDir": str(into), **_shown(manifest)})
     else:
@@ -91,16 +103,34 @@ def restore(backup: _BackupArgument, into: _IntoOption, by: ByOption = None, as_
         _list("Not in the backup:", manifest["notIncluded"])
 
 
-def _target(out: Path | None, now: int) -> Path:
-    """The file for a backup: named by its time, where ``out`` is a directory."""
+def _target(out: str | None, now: int) -> Path | Location:
+    """The file or the object for a backup: named by its time, where ``out`` is a place for it."""
     from state.times import rfc3339
 
-    if out is not None and not out.is_dir():
-        if not out.absolute().parent.is_dir():
-            raise typer.BadParameter(f"there is no directory {str(out.parent)!r}.", param_hint="'--out'")
-        return out
     moment = rfc3339(now)[:19].replace("-", "").replace(":", "")
-    return (out or Path()) / f"onramp-backup-{moment}Z.tar"
+    name = f"onramp-backup-{moment}Z.tar"
+    if out is None:
+        return Path(name)
+    if (stored := _stored(out, "'--out'")) is not None:
+        return stored.child(name) if stored.is_place else stored
+    path = Path(out)
+    if path.is_dir():
+        return path / name
+    if not path.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no directory {str(path.parent)!r}.", param_hint="'--out'")
+    return path
+
+
+def _stored(text: str, parameter: str) -> Location | None:
+    """The object that the text names; None where it names a file."""
+    from sources.s3.location import LocationError, is_s3, parse_location
+
+    if not is_s3(text):
+        return None
+    try:
+        return parse_location(text)
+    except LocationError as error:
+        raise typer.BadParameter(f"{error}.", param_hint=parameter) from None
 
 
 def _watch() -> Watch:

@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from flows.archive import archive_dir
@@ -29,7 +29,7 @@ from flows.catalogs import built_in
 from flows.clickhouse_store import open_store
 from flows.settings import Settings
 from flows.version import onramp_version
-from local.backup_file import BackupError, BackupWriter, Manifest, unpack, writing
+from local.backup_file import BackupError, BackupWriter, Manifest, check, unpack, unpack_from, writing
 from local.clickhouse import EmbeddedClickHouse
 from local.clickhouse_files import FrozenTables, frozen_tables
 from local.data_dir import DataDir
@@ -40,6 +40,8 @@ from local.valkey_files import open_append_only_files
 from sinks.clickhouse.spool import Spool, StoredSegment
 from sources.local_log.reader import LogReader
 from sources.local_log.source import NAME as LOCAL_LOG
+from sources.s3.location import Location
+from sources.s3.transfer import downloading, uploading
 from sources.wall_clock import wall_clock
 from state.times import rfc3339
 
@@ -65,31 +67,40 @@ def back_up(settings: Settings, target: Path, watch: Watch, now: Callable[[], in
     errors of the stores, each a sentence; then there is no ``target``.
     """
     data_dir = DataDir.open(settings.data_dir)
-    log = event_log_of(settings)
-    if not data_dir.state.exists() and log is None:
-        raise BackupError(f"There is nothing to back up in {data_dir.path} yet: no job has run on it.")
-    lock = FileLock(data_dir.path / "backup.lock")
-    if not lock.acquire("", 0):
-        raise BackupError(f"Another backup of {data_dir.path} is being made; wait for it.")
-    about: Manifest = {"onramp": onramp_version(), "takenAt": rfc3339(now())}
-    try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".staging", dir=target.parent))
-    except BaseException:
-        lock.release()
-        raise
-    try:
-        with writing(target, about, now(), watch.on_bytes) as backup:
-            about |= {"running": data_dir.is_running(), **data_dir.read_run()}
-            about |= _job(settings, data_dir, backup, staging, watch)
-            watch.on_stage("files")
-            _add_files(settings, data_dir, backup)
-            if log is not None:
-                watch.on_stage("event log")
-                about["messages"] = add_event_log(log, staging, backup, about["positions"])
-            manifest = backup.finish({**about, "notIncluded": _not_included(settings)})
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        lock.release()
+    with _the_one_backup(data_dir):
+        return _back_up(settings, data_dir, target, watch, now)
+
+
+def back_up_to_s3(settings: Settings, target: Location, watch: Watch, now: Callable[[], int] = wall_clock) -> tuple[Manifest, int]:
+    """Like ``back_up``, for an object in S3; return its size, too. The backup is a file of the data directory until it is sent.
+
+    The file is read again and compared with its manifest before anything is sent, and the object is there once all of it is. Raises
+    ``ObjectStoreError`` as well, for the bucket and the credentials before the backup begins.
+    """
+    data_dir = DataDir.open(settings.data_dir)
+    unsent = data_dir.unsent_backup
+    with uploading(target) as upload, _the_one_backup(data_dir):
+        shutil.rmtree(unsent, ignore_errors=True)  # of one that was killed
+        unsent.mkdir(mode=0o700)
+        try:
+            file = unsent / PurePosixPath(target.key).name
+            manifest = _back_up(settings, data_dir, file, watch, now)
+            watch.on_stage("reading the backup again")
+            check(file, watch.on_bytes)
+            size = file.stat().st_size
+            watch.on_stage(f"sending {size / 1e6:,.0f} MB to {target}")
+            upload.send(file, watch.on_bytes)
+        finally:
+            shutil.rmtree(unsent, ignore_errors=True)
+    return manifest, size
+
+
+def restore_from_s3(backup: Location, into: Path, watch: Watch) -> Manifest:
+    """Like ``restore``, for an object in S3, which is unpacked as it comes. Raises ``ObjectStoreError`` as well."""
+    watch.on_stage(f"files from {backup}")
+    with downloading(backup) as file:
+        manifest = unpack_from(file, backup, into, watch.on_bytes)
+    DataDir.create(into)
     return manifest
 
 
@@ -99,6 +110,37 @@ def restore(backup: Path, into: Path, watch: Watch) -> Manifest:
     manifest = unpack(backup, into, watch.on_bytes)
     DataDir.create(into)
     return manifest
+
+
+@contextmanager
+def _the_one_backup(data_dir: DataDir) -> Iterator[None]:
+    lock = FileLock(data_dir.path / "backup.lock")
+    if not lock.acquire("", 0):
+        raise BackupError(f"Another backup of {data_dir.path} is being made; wait for it.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _back_up(settings: Settings, data_dir: DataDir, target: Path, watch: Watch, now: Callable[[], int]) -> Manifest:
+    log = event_log_of(settings)
+    if not data_dir.state.exists() and log is None:
+        raise BackupError(f"There is nothing to back up in {data_dir.path} yet: no job has run on it.")
+    about: Manifest = {"onramp": onramp_version(), "takenAt": rfc3339(now())}
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".staging", dir=target.parent))
+    try:
+        with writing(target, about, now(), watch.on_bytes) as backup:
+            about |= {"running": data_dir.is_running(), **data_dir.read_run()}
+            about |= _job(settings, data_dir, backup, staging, watch)
+            watch.on_stage("files")
+            _add_files(settings, data_dir, backup)
+            if log is not None:
+                watch.on_stage("event log")
+                about["messages"] = add_event_log(log, staging, backup, about["positions"])
+            return backup.finish({**about, "notIncluded": _not_included(settings)})
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def event_log_of(settings: Settings) -> Path | None:

@@ -148,16 +148,35 @@ def _packed(name: str, plain: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 def unpack(backup: Path, into: Path, on_bytes: OnBytes) -> Manifest:
-    """Write the files of a backup to the directory ``into``, which is created, or is empty. Return the manifest.
+    """Write the files of a backup to the directory ``into``, as ``unpack_from`` does. Raises ``BackupError`` and ``OSError``."""
+    with _opened(backup) as plain:
+        return unpack_from(plain, backup, into, on_bytes)
 
-    Until every file was compared with the manifest, all of them are in a directory inside ``into``, which is no data directory yet. A
-    restore that ends early leaves nothing, or a directory that no command accepts. Raises ``BackupError`` and ``OSError``.
-    """
+
+def check(backup: Path, on_bytes: OnBytes) -> None:
+    """Read a backup to its end and compare every file with the manifest. Raises ``BackupError`` and ``OSError``."""
+    with _opened(backup) as plain:
+        _verified(plain, backup, lambda content, entry: _digest_of(content, entry, on_bytes))
+
+
+@contextmanager
+def _opened(backup: Path) -> Iterator[io.BufferedReader]:
     try:
         plain = backup.open("rb")
     except OSError as error:
         raise BackupError(f"The backup {backup} cannot be read ({error.strerror}).") from error
-    with plain, _alone(into):
+    with plain:
+        yield plain
+
+
+def unpack_from(plain: io.BufferedReader, backup: object, into: Path, on_bytes: OnBytes) -> Manifest:
+    """Write the files of a backup that is read from ``plain`` once, to the directory ``into``, which is created, or is empty.
+
+    ``backup`` is its name in messages. Return the manifest. Until every file was compared with the manifest, all of them are in a directory
+    inside ``into``, which is no data directory yet. A restore that ends early leaves nothing, or a directory that no command accepts.
+    Raises ``BackupError``, ``OSError`` and what ``plain`` raises.
+    """
+    with _alone(into):
         into.chmod(0o700)  # one that was there, too: a backup is private
         building = into / _UNPACKING
         shutil.rmtree(building, ignore_errors=True)
@@ -198,12 +217,20 @@ def _refuse_used(into: Path) -> None:
         raise BackupError(f"{into} is not empty (it has {found[0]}); name a new directory with --into.")
 
 
-def _unpack_to(building: Path, plain: IO[bytes], backup: Path, on_bytes: OnBytes) -> Manifest:
+def _unpack_to(building: Path, plain: io.BufferedReader, backup: object, on_bytes: OnBytes) -> Manifest:
+    manifest = _verified(plain, backup, lambda content, entry: _extract(content, entry, building, backup, on_bytes))
+    for directory, _, _ in os.walk(building):
+        Path(directory).chmod(0o700)  # one that was made for a file in it, too
+        sync_directory(Path(directory))
+    return manifest
+
+
+def _verified(plain: io.BufferedReader, backup: object, take: Callable[[IO[bytes], tarfile.TarInfo], dict[str, Any]]) -> Manifest:
+    """Read a backup to its end, and return its manifest if all is as it was written. ``take`` reads a file and returns its entry there."""
     found: dict[str, dict[str, Any]] = {}
     manifest: Manifest | None = None
     try:
-        packed = plain.read(2) == b"\x1f\x8b"
-        plain.seek(0)
+        packed = plain.peek(2)[:2] == b"\x1f\x8b"
         file = cast(IO[bytes], gzip.GzipFile(fileobj=plain)) if packed else plain
         with tarfile.open(fileobj=file, mode="r|") as archive:
             _check_first(archive, backup)
@@ -214,7 +241,7 @@ def _unpack_to(building: Path, plain: IO[bytes], backup: Path, on_bytes: OnBytes
                 if entry.name == _LAST:
                     manifest = _json(content, entry, backup)
                     continue
-                found[entry.name] = _extract(content, entry, building, backup, on_bytes)
+                found[entry.name] = take(content, entry)
     except _NO_ARCHIVE as error:
         raise BackupError(f"{backup} is no backup of onramp, or is damaged ({error}); nothing was restored.") from error
     if manifest is None:
@@ -233,13 +260,10 @@ def _unpack_to(building: Path, plain: IO[bytes], backup: Path, on_bytes: OnBytes
         raise BackupError(f"The backup {backup} is damaged: its manifest is none ({error}); nothing was restored.") from error
     if _MARK not in found:
         raise BackupError(f"The backup {backup} has no file {_MARK}, so it is of no data directory; nothing was restored.")
-    for directory, _, _ in os.walk(building):
-        Path(directory).chmod(0o700)  # one that was made for a file in it, too
-        sync_directory(Path(directory))
     return manifest
 
 
-def _check_first(archive: tarfile.TarFile, backup: Path) -> None:
+def _check_first(archive: tarfile.TarFile, backup: object) -> None:
     entry = archive.next()
     content = archive.extractfile(entry) if entry is not None and entry.isreg() and entry.name == _FIRST else None
     if entry is None or content is None:
@@ -253,7 +277,7 @@ def _check_first(archive: tarfile.TarFile, backup: Path) -> None:
         )
 
 
-def _json(content: IO[bytes], entry: tarfile.TarInfo, backup: Path) -> Manifest:
+def _json(content: IO[bytes], entry: tarfile.TarInfo, backup: object) -> Manifest:
     try:
         loaded = json.loads(content.read(_LONGEST))
     except (ValueError, RecursionError):
@@ -263,7 +287,7 @@ def _json(content: IO[bytes], entry: tarfile.TarInfo, backup: Path) -> Manifest:
     return loaded
 
 
-def _extract(content: IO[bytes], entry: tarfile.TarInfo, building: Path, backup: Path, on_bytes: OnBytes) -> dict[str, Any]:
+def _extract(content: IO[bytes], entry: tarfile.TarInfo, building: Path, backup: object, on_bytes: OnBytes) -> dict[str, Any]:
     name = PurePosixPath(entry.name)
     # The text itself too: the class drops what is doubled.
     if str(name) != entry.name or ".." in name.parts or entry.name.partition("/")[0] not in _PLACES or "\0" in entry.name:
@@ -278,6 +302,13 @@ def _extract(content: IO[bytes], entry: tarfile.TarInfo, building: Path, backup:
             os.fsync(file.fileno())
     except (FileExistsError, NotADirectoryError):
         raise BackupError(f"The backup {backup} has {entry.name!r} twice; it was changed, nothing was restored.") from None
+    return {"size": entry.size, "sha256": hashed.digest()}
+
+
+def _digest_of(content: IO[bytes], entry: tarfile.TarInfo, on_bytes: OnBytes) -> dict[str, Any]:
+    hashed = _Hashed(content, on_bytes)
+    while hashed.read(_BLOCK):
+        pass
     return {"size": entry.size, "sha256": hashed.digest()}
 
 

@@ -4,6 +4,7 @@
 ├── FORMAT               version of this layout
 ├── job.lock             locked by the one process that may write
 ├── backup.lock          locked by the one backup that is being made
+├── unsent-backup/       a backup to S3 until it is sent; what a kill leaves of it is removed by the next one
 ├── run.json             values that the job keeps between runs
 ├── secret.key           generated if ONRAMP_SECRET is not set but a server is
 ├── secret.check         digest of the secret that this directory was created with
@@ -92,6 +93,7 @@ class DataDir:
         self.keys = path / "keys.json"
         self.event_log = path / "log"
         self.archive = path / "archive"
+        self.unsent_backup = path / "unsent-backup"
         self.process_logs = path / "up"
         self.secret_key = path / "secret.key"
         self.secret_check = path / "secret.check"

@@ -9,6 +9,9 @@
     ├── LogError            the local event log cannot be read or written: an operator must act
     │   └── LogFullError    it cannot grow: appending succeeds once there is space
     ├── ArchiveError        the archive of the log cannot be read or written: an operator must act
+    ├── ObjectStoreError    a bucket of S3, or an object in it, cannot be used: an operator must act
+    │   ├── ObjectMissingError   there is no such object
+    │   └── ObjectExistsError    there is one already, or it is another one than expected
     ├── OffsetGapError      messages after the last position are gone: an operator must restore them or accept the gap
     └── UnreachableError    no broker answered within the time limit: retryable
 """
@@ -46,6 +49,18 @@ class ArchiveError(SourceError):
 
 class ArchiveFileError(ArchiveError):
     """A file of the archive is damaged, or of another program."""
+
+
+class ObjectStoreError(SourceError):
+    """A bucket of S3, or an object in it, cannot be used."""
+
+
+class ObjectMissingError(ObjectStoreError):
+    """There is no such object."""
+
+
+class ObjectExistsError(ObjectStoreError):
+    """There is an object of this name already, or it is another one than expected. Nothing was changed."""
 
 
 class OffsetGapError(SourceError):
