@@ -38,6 +38,6 @@ ENV MPLCONFIGDIR=/tmp/matplotlib
 USER 10001
 WORKDIR /var/lib/onramp
 VOLUME /var/lib/onramp
-EXPOSE 9464 8080
+EXPOSE 9464 9465 8080
 
 ENTRYPOINT ["run-job"]

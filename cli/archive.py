@@ -26,7 +26,7 @@ def archive(
 
     It reads the log by itself, beside the job, so each may stop and catch up alone. Files go to ONRAMP_ARCHIVE_DIR, by day and partition;
     their names say which messages they hold, and after a crash it goes on there. With --check it exits with 1 if a file is damaged, or
-    messages are missing between two files.
+    messages are missing between two files. Metrics are served if ONRAMP_ARCHIVE_METRICS_ADDRESS is set.
 
     \b
     Example:  onramp archive

@@ -22,15 +22,23 @@ _JOB_STOP_SECONDS: Final = 60.0  # the last snapshot, and the rows that are on t
 _GATEWAY_STOP_SECONDS: Final = 15.0  # longer than it lets requests end
 _ASK_SECONDS: Final = 1.0
 _METRICS_PORT: Final = 9464  # the usual one of programs that serve metrics themselves
+_ARCHIVE_METRICS_PORT: Final = 9465
+_ARCHIVE_STOP_SECONDS: Final = 30.0  # what is in memory is written
 _HostOption = Annotated[str | None, typer.Option("--host", help="Address of the gateway. [default: 127.0.0.1]", show_default=False)]
 _PortOption = Annotated[
     int | None, typer.Option("--port", min=1, max=65_535, help="Port of the gateway. [default: 8080]", show_default=False)
+]
+
+_ArchiveOption = Annotated[
+    bool,
+    typer.Option("--archive", help="Also keep the log as Parquet files, as `onramp archive` does; they are kept until you delete them."),
 ]
 
 
 def up(
     host: _HostOption = None,
     port: _PortOption = None,
+    archive: _ArchiveOption = False,
     catalog: CatalogOption = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
@@ -40,6 +48,9 @@ def up(
     It prints the addresses, and the keys that it created. A part that dies is started again. Ctrl-C stops all in order, and the same
     command goes on where it stopped. Its data is in .onramp/live unless --data-dir names another directory. Servers that are set
     (ONRAMP_KAFKA_BROKERS, ONRAMP_REDIS_URL, ONRAMP_CLICKHOUSE_URL) are used instead of local ones.
+
+    With --archive the log is kept as Parquet files too. That is off unless you ask for it: nothing deletes them, and they hold data about
+    users.
 
     \b
     Example:  onramp up
@@ -68,7 +79,8 @@ def up(
     if directory.is_running():
         raise DataDirInUseError(f"{directory.describe_owner()}; stop it first, or choose another directory with --data-dir.")
     listen(settings.gateway_host, settings.gateway_port).close()  # the same for a port in use
-    metrics = settings.metrics_address or _free_address()
+    metrics = settings.metrics_address or _free_address(_METRICS_PORT)
+    archive_metrics = (settings.archive_metrics_address or _free_address(_ARCHIVE_METRICS_PORT)) if archive else None
     host_part = f"[{settings.gateway_host}]" if ":" in settings.gateway_host else settings.gateway_host
     address = f"http://{host_part}:{settings.gateway_port}"
     stop = StopRequest()
@@ -79,23 +91,28 @@ def up(
             from reports.render import print_json
 
             shown = {"address": address, "demo": f"{address}/demo/", "metrics": f"http://{metrics}/metrics"}
+            if archive_metrics is not None:
+                shown["archiveMetrics"] = f"http://{archive_metrics}/metrics"
             print_json({**shown, "keys": created, "dataDir": str(directory.path)})
         else:
-            _show(address, metrics, created, directory)
+            _show(address, metrics, archive_metrics, created, directory)
 
     if not as_json:
         say("starting; the first time this takes some seconds.")
     with stop.on_signals():
-        Supervisor(_parts(settings, directory, address, metrics), say).run(stop, on_ready=ready)
+        parts = _parts(settings, directory, address, metrics)
+        if archive_metrics is not None:
+            parts.append(_archive(settings, directory, archive_metrics))
+        Supervisor(parts, say).run(stop, on_ready=ready)
     if not as_json:
         say("stopped. The same command goes on from here.")
 
 
-def _free_address() -> str:
-    """The usual port of metrics, or another one where that is taken: two of these may run on one machine."""
+def _free_address(usual: int) -> str:
+    """The usual port of these metrics, or another one where that is taken: two of these may run on one machine."""
     import socket
 
-    for port in (_METRICS_PORT, 0):
+    for port in (usual, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -119,16 +136,13 @@ def _sample(directory: DataDir) -> str:
 
 def _parts(settings: Settings, directory: DataDir, address: str, metrics: str) -> list[Part]:
     """The job first: the gateway reads what it publishes."""
-    import os
     import sys
 
     from local.supervisor import Part
     from local.valkey import is_alive, published_url
 
     catalog = _sample(directory) if settings.origin("catalog") == "default" else settings.catalog
-    environment = {**os.environ, "ONRAMP_DATA_DIR": str(directory.path), "ONRAMP_CATALOG": catalog}
-    if not settings.live:
-        environment["ONRAMP_EVENT_LOG"] = str(directory.event_log)
+    environment = {**_environment(settings, directory), "ONRAMP_CATALOG": catalog}
     own_redis = settings.redis_url is None
 
     def job_is_healthy() -> bool:
@@ -158,8 +172,32 @@ def _parts(settings: Settings, directory: DataDir, address: str, metrics: str) -
     ]
 
 
+def _environment(settings: Settings, directory: DataDir) -> dict[str, str]:
+    """What every part has: the settings of this process, on the directory and its log."""
+    import os
+
+    log = {} if settings.live else {"ONRAMP_EVENT_LOG": str(directory.event_log)}
+    return {**os.environ, "ONRAMP_DATA_DIR": str(directory.path), **log}
+
+
+def _archive(settings: Settings, directory: DataDir, metrics: str) -> Part:
+    """The archive, after the job: that creates the log."""
+    import sys
+
+    from local.supervisor import Part
+
+    return Part(
+        name="the archive",
+        command=(sys.executable, "-m", "cli", "archive", "--json"),
+        log=directory.process_logs / "archive.log",
+        environment={**_environment(settings, directory), "ONRAMP_ARCHIVE_METRICS_ADDRESS": metrics},
+        healthy=_answers(f"http://{metrics}/healthz"),
+        stop_seconds=_ARCHIVE_STOP_SECONDS,
+    )
+
+
 def _answers(url: str) -> Callable[[], bool]:
-    """Return a function that says whether the gateway is ready and has records to serve."""
+    """Return a function that says whether a part answers, and has what it serves."""
     import http.client
     import urllib.request
 
@@ -184,7 +222,7 @@ def _first_keys(store: KeyStore) -> dict[str, str]:
     return {kind: store.create(kind, note="onramp up")[1] for kind in ("server", "publishable")}
 
 
-def _show(address: str, metrics: str, created: dict[str, str], directory: DataDir) -> None:
+def _show(address: str, metrics: str, archive_metrics: str | None, created: dict[str, str], directory: DataDir) -> None:
     from rich.text import Text
 
     from reports.render import lines, out
@@ -199,6 +237,7 @@ def _show(address: str, metrics: str, created: dict[str, str], directory: DataDi
         ("events in", f"{address}/v1/events"),
         ("guidance out", f"{address}/v1/recommendations/USER"),
         ("metrics", f"http://{metrics}/metrics (also /health, /ready)"),
+        *([] if archive_metrics is None else [("archive", f"http://{archive_metrics}/metrics")]),
         ("data", str(directory.path)),
         ("logs", str(directory.process_logs)),
     ]

@@ -14,6 +14,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,12 +23,13 @@ from flows.inputs import kafka_cluster
 from flows.settings import Settings, SettingsError
 from local.data_dir import DataDir
 from sources.archive.directory import Archive, Forgotten
-from sources.archive.names import ArchiveFile, day_of
+from sources.archive.names import ArchiveFile, day_of, start_of
 from sources.archive.rows import is_forgotten, rows_of
 from sources.errors import ArchiveError, ArchiveFileError
 from sources.kafka.raw import KafkaRawLog
 from sources.local_log.raw import LocalRawLog
 from sources.log_time import MAX_AHEAD_MS
+from sources.positions import Position
 from sources.raw_log import RawBatch, RawLog, RawRow
 from sources.wall_clock import wall_clock
 from state.times import YEAR_2000
@@ -71,6 +73,7 @@ class Totals:
 
     messages: int = 0
     files: int = 0
+    failed_joins: int = 0
 
 
 class Archiver:
@@ -86,7 +89,7 @@ class Archiver:
         now: Callable[[], int] = wall_clock,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._archive = archive
+        self.archive = archive
         self._log = log
         self._rules = rules
         self._stopping = stopping
@@ -96,11 +99,13 @@ class Archiver:
         self._waiting: dict[Forgotten, set[int]] = {}  # and the partitions that were at their end since
         self._look_at = 0.0
         self.totals = Totals()
+        self.positions: dict[int, Position] = {}  # of what is in files; any thread may read these two
+        self.wrote_at = clock()
 
     def run(self, *, once: bool = False) -> Totals:
         """Archive until ``stopping()``; with ``once`` to the present end of the log. Raises ``SourceError``."""
-        self._archive.bind(self._log.name, self._log.id)
-        with self._archive.appending():
+        self.archive.bind(self._log.name, self._log.id)
+        with self.archive.appending():
             self._resume()
             while not self._stopping() and not (once and all(each.at_end for each in self._open.values())):
                 self.step()
@@ -123,12 +128,14 @@ class Archiver:
         self._finish_forgotten()
 
     def _resume(self) -> None:
-        chains = self._archive.chains()
+        chains = self.archive.chains()
         newest = {partition: chain.spans[-1].file for partition, chain in chains.items()}
         positions = {partition: file.last + 1 for partition, file in newest.items()}
         for partition in self._log.start(positions):  # the archive may have partitions that the log has no more
             file = newest.get(partition)
             self._open[partition] = _Open() if file is None else _Open(positions[partition], file.day)
+            if file is not None:
+                self.positions[partition] = Position(positions[partition], start_of(file.day))
             self._compact(partition)
         self._log.commit({partition: offset for partition, offset in positions.items() if partition in self._open})
 
@@ -167,18 +174,21 @@ class Archiver:
         if not mine.rows or mine.first is None:
             return
         file = ArchiveFile(mine.day, partition, mine.first, mine.rows[-1].offset)
-        self._archive.write(file, mine.rows)
+        self.archive.write(file, mine.rows)
         _LOG.info("%s: %d messages", file.name, len(mine.rows))
         self.totals.messages += len(mine.rows)
         self.totals.files += 1
+        self.positions[partition] = Position(file.last + 1, mine.rows[-1].time or start_of(file.day))
+        self.wrote_at = self._clock()
         mine.first, mine.rows, mine.size = file.last + 1, [], 0
         self._log.commit({partition: file.last + 1})
 
     def _compact(self, partition: int) -> None:
         """Join the files of days that are over. A damaged one stays as it is, with those beside it: what the log still has goes first."""
         try:
-            self._archive.compact(partition, self._open[partition].day, self._rules.file_bytes // _COMPRESSED)
+            self.archive.compact(partition, self._open[partition].day, self._rules.file_bytes // _COMPRESSED)
         except ArchiveFileError as error:
+            self.totals.failed_joins += 1
             _LOG.error("%s Small files of this partition are not joined until then; new messages are archived.", error)
 
     def _find_forgotten(self) -> None:
@@ -186,7 +196,7 @@ class Archiver:
         if self._clock() < self._look_at:
             return
         self._look_at = self._clock() + _LOOK_S
-        new = [each for each in self._archive.waiting() if each not in self._waiting]
+        new = [each for each in self.archive.waiting() if each not in self._waiting]
         if new:
             self._waiting |= {person: set() for person in new}
             for each in self._open.values():
@@ -203,7 +213,7 @@ class Archiver:
                 for passed in self._waiting.values():
                     passed.add(partition)
         if done := [person for person, passed in self._waiting.items() if passed >= self._open.keys()]:
-            self._archive.done(done)
+            self.archive.done(done)
             for person in done:
                 del self._waiting[person]
 
@@ -239,9 +249,19 @@ def run_archive(settings: Settings, stopping: Callable[[], bool], *, once: bool 
         if settings.archive_dir is None:
             DataDir.create(settings.data_dir)
         rules = RollRules(settings.archive_file_mb * _MB, settings.archive_file_seconds)
-        return Archiver(Archive(archive_dir(settings)), log, rules, stopping=stopping).run(once=once)
+        archiver = Archiver(Archive(archive_dir(settings)), log, rules, stopping=stopping)
+        with _serving_metrics(settings, archiver):
+            return archiver.run(once=once)
     finally:
         log.close()
+
+
+def _serving_metrics(settings: Settings, archiver: Archiver) -> AbstractContextManager[object]:
+    if settings.archive_metrics_address is None:
+        return nullcontext()
+    from flows.metrics.archive import serving_archive_metrics  # noqa: PLC0415 -- the parts of a job, which other commands need not load
+
+    return serving_archive_metrics(settings, archiver)
 
 
 class Checked(NamedTuple):

@@ -130,6 +130,10 @@ class Settings(BaseSettings):
         default=False,
         description="If messages were deleted before they were archived, go on at the earliest, with a gap. False: refuse to start.",
     )
+    archive_metrics_address: Annotated[str | None, AfterValidator(_checked_address)] = Field(
+        default=None,
+        description="Address on which `onramp archive` serves /metrics, /health and /ready; not that of the job. Unset: not served.",
+    )
     schema_registry_url: SecretStr | None = Field(
         default=None,
         description="Schema registry, http://user:password@host:8081, for JSON Schema, Avro, Protobuf. Unset: messages with its framing "

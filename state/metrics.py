@@ -163,6 +163,50 @@ ANSWERS: Final = _counter(
 )
 GATEWAY_METRICS: Final = (ANSWER_SECONDS, ANSWERS)
 
+# The archive, which has a ``/metrics`` of its own. It shows ``RETENTION`` as well.
+ARCHIVE_POSITION: Final = _gauge(
+    "onramp_archive_position", "offset", "of the archive: the offset after the last message in a file", "partition"
+)
+ARCHIVE_LAG_MESSAGES: Final = _gauge(
+    "onramp_archive_lag_messages", "messages", "of the archive: messages of the log that are in no file yet", "partition"
+)
+ARCHIVE_LAG_SECONDS: Final = _gauge(
+    "onramp_archive_lag_seconds",
+    "seconds",
+    "of the archive: age of the oldest message that is in no file yet; usually up to ONRAMP_ARCHIVE_FILE_SECONDS, after which a file ends",
+    "partition",
+)
+ARCHIVE_TIME_TO_DATA_LOSS: Final = _gauge(
+    "onramp_archive_time_to_data_loss_seconds",
+    "seconds",
+    "of the archive: time until the log deletes a message that is in no file: retention minus lag, if nothing more is archived",
+    "partition",
+)
+ARCHIVE_FILES: Final = _gauge("onramp_archive_files", "files", "of the archive: its files")
+ARCHIVE_BYTES: Final = _gauge("onramp_archive_bytes", "bytes", "of the archive: size of its files")
+ARCHIVE_WRITE_AGE: Final = _gauge(
+    "onramp_archive_last_write_age_seconds", "seconds", "of the archive: time since this process wrote a file, or was started"
+)
+ARCHIVE_MESSAGES: Final = _counter("onramp_archive_messages_total", "messages", "of the archive: messages that this process wrote to files")
+ARCHIVE_ERRORS: Final = _counter(
+    "onramp_archive_errors_total",
+    "errors",
+    "of the archive: what failed and did not end the process: `join` (a damaged file keeps those beside it from being joined), `log` (the "
+    "log could not be measured), `files` (the files could not be listed)",
+    "at",
+)
+ARCHIVE_METRICS: Final = (
+    ARCHIVE_POSITION,
+    ARCHIVE_LAG_MESSAGES,
+    ARCHIVE_LAG_SECONDS,
+    ARCHIVE_TIME_TO_DATA_LOSS,
+    ARCHIVE_FILES,
+    ARCHIVE_BYTES,
+    ARCHIVE_WRITE_AGE,
+    ARCHIVE_MESSAGES,
+    ARCHIVE_ERRORS,
+)
+
 METRICS: Final = (
     LATENCY,
     ARM_RATE,
@@ -199,11 +243,14 @@ METRICS: Final = (
 )
 """Every metric of the job, in the order in which its ``/metrics`` and ``docs/metrics.md`` show them."""
 
+ALL_METRICS: Final = (*METRICS, *GATEWAY_METRICS, *ARCHIVE_METRICS)
+"""Those of all processes, in the order of ``docs/metrics.md``."""
+
 
 def as_table() -> str:
     """The table of ``docs/metrics.md``."""
     lines = ["| name | kind | unit | labels | meaning |", "|---|---|---|---|---|"]
-    for metric in (*METRICS, *GATEWAY_METRICS):
+    for metric in ALL_METRICS:
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
         lines.append(f"| `{metric.name}` | {metric.kind} | {metric.unit} | {labels} | {metric.meaning} |")
     return "\n".join(lines) + "\n"

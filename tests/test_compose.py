@@ -33,8 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 ONE_SHOT = frozenset({"kafka-topics"})
 STORES = {name: f"{name}-data" for name in ("kafka", "valkey", "clickhouse", "job", "gateway", "prometheus", "grafana")}
-OBSERVING = frozenset({"prometheus", "grafana"})
-"""Start only with the profile ``observability``."""
+PROFILES = {"prometheus": ["observability"], "grafana": ["observability"], "archive": ["archive"]}
+"""Start only with a profile."""
 
 #: The keys of the compose schema that this file uses. Compose refuses unknown keys; a misspelt `healthcheck` must not wait for that.
 SERVICE_KEYS = frozenset(
@@ -59,10 +59,10 @@ def services(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_the_stack_is_kafka_valkey_clickhouse_the_job_and_the_gateway(stack: dict[str, Any], services: dict[str, dict[str, Any]]) -> None:
     assert set(stack) == {"name", "services", "volumes"}
-    assert set(services) == {*STORES, *ONE_SHOT}
+    assert set(services) == {*STORES, *ONE_SHOT, "archive"}
     for name, service in services.items():
         assert set(service) <= SERVICE_KEYS, name
-        assert service.get("profiles") == (["observability"] if name in OBSERVING else None), name
+        assert service.get("profiles") == PROFILES.get(name), name
 
 
 def test_images_are_pinned_to_an_exact_release(services: dict[str, dict[str, Any]]) -> None:
@@ -75,7 +75,7 @@ def test_images_are_pinned_to_an_exact_release(services: dict[str, dict[str, Any
     assert base
 
 
-@pytest.mark.parametrize("name", ["job", "gateway"])
+@pytest.mark.parametrize("name", ["job", "gateway", "archive"])
 def test_our_image_runs_without_root_and_writes_to_its_volume_and_tmp_only(services: dict[str, dict[str, Any]], name: str) -> None:
     """The other images are not ours: some of their entrypoints need root, to give it up."""
     service, (*_, last) = services[name], parse((ROOT / "Dockerfile").read_text(encoding="utf-8"))
@@ -173,6 +173,22 @@ def test_the_gateway_has_what_the_job_has(services: dict[str, dict[str, Any]]) -
     catalogs = [mount for mount in services["job"]["volumes"] if mount.endswith(":/etc/onramp:ro")]
     assert catalogs == [mount for mount in services["gateway"]["volumes"] if mount.endswith(":/etc/onramp:ro")]
     assert f"gateway-data:{gateway['ONRAMP_DATA_DIR']}" in services["gateway"]["volumes"]
+
+
+def test_the_archive_is_in_the_data_directory_of_the_job(services: dict[str, dict[str, Any]]) -> None:
+    """`onramp forget` in the container of the job must find it."""
+    job, archive = services["job"], services["archive"]
+    for name in ("ONRAMP_KAFKA_BROKERS", "ONRAMP_DATA_DIR"):
+        assert archive["environment"][name] == job["environment"][name]
+    assert archive["image"] == job["image"]
+    assert set(archive["volumes"]) == {each for each in job["volumes"] if not each.endswith(":ro")}
+    settings = load_settings(**{name.removeprefix("ONRAMP_").lower(): value for name, value in archive["environment"].items()})
+    _, _, port = str(settings.archive_metrics_address).rpartition(":")
+    assert f"127.0.0.1:{port}:{port}" in archive["ports"]
+    assert f":{port}/health" in archive["healthcheck"]["test"][-1]
+    prometheus = YAML(typ="safe", pure=True).load(ROOT / "docker" / "observability" / "prometheus.yml")
+    (targets,) = (each["static_configs"][0]["targets"] for each in prometheus["scrape_configs"] if each["job_name"] == "onramp-archive")
+    assert targets == [f"archive:{port}"]
 
 
 @pytest.mark.timing

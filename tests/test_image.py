@@ -61,6 +61,7 @@ NOT_RUN = {
     "prometheus": "needs Prometheus's image; tests/observability runs its rules with promtool, and a real one against a real job",
     "grafana": "needs Grafana's image; tests/observability asks a real Prometheus every query of its dashboards",
     "gateway": "tests/test_compose.py starts it as the file says, from the sources",
+    "archive": "tests/cli/test_archive.py runs the command; tests/test_compose.py checks its settings",
 }
 RUN = {"valkey", "job"}
 

@@ -84,7 +84,7 @@ class JobCollector(Collector):
         values = dict(self._values())
         for metric in METRICS:
             if metric in values:
-                yield _family(metric, values[metric])
+                yield family(metric, values[metric])
 
     def _values(self) -> Iterator[tuple[Metric, Values]]:
         watched = self._watched
@@ -175,7 +175,8 @@ def _labelled(values: Mapping[str, float]) -> dict[tuple[str, ...], Value]:
     return {(label,): float(value) for label, value in values.items()}
 
 
-def _family(metric: Metric, values: Values) -> Family:
+def family(metric: Metric, values: Values) -> Family:
+    """Return a metric with its values, by labels, as the library renders it."""
     family: CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
     if metric.kind == "histogram":
         family = HistogramMetricFamily(metric.name, metric.meaning, labels=metric.labels)

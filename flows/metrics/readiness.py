@@ -30,7 +30,7 @@ def judge(backlog: Sample[Measured] | None, redis: Sample[bool], clickhouse: Sam
     """Judge the last measurements. ``backlog`` is None for an input with an end. A lag of up to ``most_seconds`` counts as caught up."""
     reasons = []
     if backlog is not None:
-        reasons += _caught_up(backlog, most_seconds)
+        reasons += backlog_reasons(backlog, most_seconds, "ONRAMP_LAG_RED_SECONDS")
     reasons += _answers("Redis", redis) + _answers("ClickHouse", clickhouse)
     return Readiness(reasons)
 
@@ -46,7 +46,8 @@ def hung(idle_seconds: float | None, epoch_seconds: float, *stores: Sample[Any])
     return f"No epoch has ended for {idle_seconds:.0f} seconds: another process of the job has probably vanished."
 
 
-def _caught_up(sample: Sample[Measured], most_seconds: float) -> list[str]:
+def backlog_reasons(sample: Sample[Measured], most_seconds: float, setting: str) -> list[str]:
+    """Say why an input does not count as caught up: where it is behind by more than ``most_seconds``, which ``setting`` sets."""
     if reasons := _answers("The input", sample):
         return reasons
     assert sample.value is not None, "a measurement without an error has a value"
@@ -57,7 +58,7 @@ def _caught_up(sample: Sample[Measured], most_seconds: float) -> list[str]:
     if worst.seconds(at) <= most_seconds:
         return []
     behind = f"{worst.seconds(at):.0f} s and {count(worst.messages, 'message')} behind"
-    return [f"Partition {worst.partition} is {behind}, more than the {most_seconds:g} seconds of ONRAMP_LAG_RED_SECONDS."]
+    return [f"Partition {worst.partition} is {behind}, more than the {most_seconds:g} seconds of {setting}."]
 
 
 def _answers(name: str, sample: Sample[Any]) -> list[str]:

@@ -27,7 +27,10 @@ class Sample(NamedTuple, Generic[T]):
 
 
 class Sampler(Generic[T]):
-    """Calls ``measure`` once in ``every_s`` seconds. What it raises becomes the error of the sample; ``close`` is called at the end."""
+    """Calls ``measure`` once in ``every_s`` seconds. What it raises becomes the error of the sample; ``close`` is called at the end.
+
+    ``failures``: how often it raised something.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Sampler(Generic[T]):
         self._ended = threading.Event()
         self._value: T | None = None
         self._error = ""
+        self.failures = 0
         self._at = clock()
         self._thread = threading.Thread(target=self._run, name=f"metrics-{name}", daemon=True)
 
@@ -68,6 +72,7 @@ class Sampler(Generic[T]):
             value = self._measure()
         except Exception as error:  # noqa: BLE001 -- whatever is wrong with a store, the thread goes on, and the sample says it
             self._error = str(error) or type(error).__name__
+            self.failures += 1
             _LOG.debug("a measurement failed", exc_info=True)
         else:
             self._value, self._error, self._at = value, "", self._clock()

@@ -33,9 +33,15 @@ class MetricsServer:
     """
 
     def __init__(
-        self, address: str, *, metrics: Callable[[], bytes], readiness: Callable[[], Readiness], hung: Callable[[], str] = str
+        self,
+        address: str,
+        *,
+        metrics: Callable[[], bytes],
+        readiness: Callable[[], Readiness],
+        hung: Callable[[], str] = str,
+        setting: str = "ONRAMP_METRICS_ADDRESS",
     ) -> None:
-        """Listen on ``address`` (``host:port``); port 0 takes a free one. Raises ``MetricsAddressError``."""
+        """Listen on ``address`` (``host:port``), the value of ``setting``; port 0 takes a free one. Raises ``MetricsAddressError``."""
         host, port = split_address(address)
         server_class = _Server6 if ":" in host else _Server
         try:
@@ -43,7 +49,7 @@ class MetricsServer:
         except (OSError, OverflowError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise MetricsAddressError(
-                f"Metrics cannot be served on {address} ({why}); set ONRAMP_METRICS_ADDRESS to a free address, or to nothing."
+                f"Metrics cannot be served on {address} ({why}); set {setting} to a free address, or to nothing."
             ) from error
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.5}, name="metrics", daemon=True)

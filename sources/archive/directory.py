@@ -161,6 +161,15 @@ class Archive:
         """Return the table of a file. Raises ``FileNotFoundError`` if ``compact`` has joined it with others meanwhile."""
         return read_frame(self.path / file.name)
 
+    def size(self) -> tuple[int, int]:
+        """Return how many files there are, and their bytes. One that is joined with others meanwhile does not count."""
+        sizes = []
+        with _errors(self.path):
+            for file in self.files():
+                with suppress(FileNotFoundError):
+                    sizes.append((self.path / file.name).stat().st_size)
+        return len(sizes), sum(sizes)
+
     def bytes_of(self, chain: Chain) -> int:
         """Return the size of the files that count."""
         with _errors(self.path):

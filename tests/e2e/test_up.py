@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 
 from local.valkey import published_url
+from sources.archive.directory import Archive
+from sources.archive.rows import rows_of
 from tests.support.job_runs import ROOT
 from tests.support.ports import port_of, reserve
 from tests.support.waiting import read_line, read_to_end, running, wait_until
@@ -80,7 +82,7 @@ class Live:
         return {step["id"]: step["status"] for step in record["steps"]} if record else {}
 
     def pid(self, of: str) -> int:
-        """Process id of the job, the gateway or Valkey."""
+        """Process id of the job, the gateway, the archive or Valkey."""
         if of == "valkey":
             for each in Path("/proc").glob("[0-9]*/cwd"):
                 try:
@@ -89,7 +91,7 @@ class Live:
                 except OSError:
                     continue
             raise AssertionError("no process works in the directory of Valkey")
-        pattern = {"job": "-m\0cli\0run\0", "gateway": "-m\0cli\0gateway\0"}[of]
+        pattern = {"job": "-m\0cli\0run\0", "gateway": "-m\0cli\0gateway\0", "archive": "-m\0cli\0archive\0"}[of]
         for each in Path("/proc").glob("[0-9]*"):
             try:
                 environment = (each / "environ").read_bytes()
@@ -101,10 +103,10 @@ class Live:
 
 
 @contextmanager
-def live(data_dir: Path) -> Iterator[Live]:
+def live(data_dir: Path, *options: str) -> Iterator[Live]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONRAMP_")}
     held = reserve()
-    command = [sys.executable, "-m", "cli", "up", "--json", "--port", str(port_of(held)), "--data-dir", str(data_dir)]
+    command = [sys.executable, "-m", "cli", "up", "--json", "--port", str(port_of(held)), "--data-dir", str(data_dir), *options]
     with (
         held,
         running(
@@ -124,14 +126,14 @@ def live(data_dir: Path) -> Iterator[Live]:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
 def test_whatever_is_killed_comes_back_and_nothing_that_was_acknowledged_is_lost(tmp_path: Path) -> None:
-    with live(tmp_path / "data") as up:
+    with live(tmp_path / "data", "--archive") as up:
         up.send("ada", 1, "signup", traits={"persona": "analyst"})
         first = up.recommendation("ada")
         assert first["trigger"] == "signup"
         assert re.fullmatch(r"sk_[0-9a-f]{48}", up.key)
         status, _ = up.ask("/demo/session", {})
         assert status == HTTPStatus.OK
-        for number, (victim, user) in enumerate((("job", "bob"), ("gateway", "cleo"), ("valkey", "dan")), 2):
+        for number, (victim, user) in enumerate((("job", "bob"), ("archive", "eve"), ("gateway", "cleo"), ("valkey", "dan")), 2):
             os.kill(up.pid(victim), signal.SIGKILL)
             up.send(user, number, "signup", traits={"persona": "analyst"})
             assert up.recommendation(user)["userId"] == user, f"after the end of the {victim}"
@@ -143,11 +145,17 @@ def test_whatever_is_killed_comes_back_and_nothing_that_was_acknowledged_is_lost
         assert [line for line in told.splitlines() if "Traceback" in line] == []
         assert "the job was ended by signal 9" in told
         assert "the gateway was ended by signal 9" in told
+        assert "the archive was ended by signal 9" in told
     counted = subprocess.run(
         [sys.executable, "-m", "cli", "sql", "SELECT count() AS n FROM events_final", "--json", "--data-dir", str(tmp_path / "data")],
         cwd=ROOT, capture_output=True, text=True, timeout=WITHIN, check=True,
     )  # fmt: skip
-    assert json.loads(counted.stdout)["rows"] == [{"n": 4}]
+    assert json.loads(counted.stdout)["rows"] == [{"n": 5}]
+    archive = Archive(tmp_path / "data" / "archive")
+    rows = [row for file in archive.files() for row in rows_of(archive.read(file))]
+    users = [json.loads(row.value or b"null")["userId"] for row in rows]
+    assert {"ada", "bob", "cleo", "dan", "eve"} <= set(users)
+    assert len({(file.partition, row.offset) for file in archive.files() for row in rows_of(archive.read(file))}) == len(rows)
 
 
 @pytest.mark.slow

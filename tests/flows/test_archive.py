@@ -80,7 +80,7 @@ def test_a_file_ends_by_size_by_age_and_with_the_day(tmp_path: Path) -> None:
     log = MemoryLog({0: [row(each) for each in range(10)]}, at_once=1)
     size = 200 + len(row(0).value or b"") + len(b"ann")
     job = archiver(tmp_path, log, RollRules(3 * size, 600), clock=clock)
-    job._archive.bind("topic", "")
+    job.archive.bind("topic", "")
     job._resume()
     for _ in range(5):
         job.step()
@@ -115,7 +115,7 @@ def test_all_partitions_together_hold_four_files_in_memory(tmp_path: Path) -> No
     log = MemoryLog({partition: [row(each) for each in range(10)] for partition in range(8)}, at_once=10)
     size = 10 * (200 + len(row(0).value or b"") + len(b"ann"))
     job = archiver(tmp_path, log, RollRules(size + 1, 600))
-    job._archive.bind("topic", "")
+    job.archive.bind("topic", "")
     job._resume()
     job.step()
     assert sum(each.size for each in job._open.values()) <= 4 * (size + 1)
@@ -213,7 +213,7 @@ def test_who_was_forgotten_meanwhile_is_left_out_of_what_was_read_and_let_go_at_
     clock = Clock()
     log = MemoryLog({0: [row(each) for each in range(10)], 1: [row(each, user="ben") for each in range(3)]}, at_once=2)
     job = archiver(tmp_path, log, clock=clock)
-    job._archive.bind("topic", "")
+    job.archive.bind("topic", "")
     job._resume()
     job.step()
     Archive(tmp_path).wait_for(ann := Forgotten("default", ("ann",), START + HOUR))
@@ -246,7 +246,7 @@ def test_an_end_from_before_somebody_was_forgotten_does_not_count(tmp_path: Path
             return found
 
     job = archiver(tmp_path, Racing({0: []}))
-    job._archive.bind("topic", "")
+    job.archive.bind("topic", "")
     job._resume()
     job.step()
     assert Archive(tmp_path).waiting() == [ann]

@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 
 from flows.metrics.collector import JobCollector, registry_of, render
 from flows.metrics.server import MetricsServer
-from state.metrics import GATEWAY_METRICS, METRICS
+from state.metrics import ALL_METRICS
 from tests.docs.test_pages import anchors
 from tests.support.waiting import running, wait_until
 from tests.support.watched_job import WatchedJob
@@ -53,13 +53,8 @@ def tool(name: str) -> str:
 
 def exposed() -> set[str]:
     """The names under which Prometheus stores the metrics of the catalogue."""
-    plain = {metric.name for metric in (*METRICS, *GATEWAY_METRICS) if metric.kind != "histogram"}
-    parts = {
-        f"{metric.name}_{part}"
-        for metric in (*METRICS, *GATEWAY_METRICS)
-        if metric.kind == "histogram"
-        for part in ("bucket", "sum", "count")
-    }
+    plain = {metric.name for metric in ALL_METRICS if metric.kind != "histogram"}
+    parts = {f"{metric.name}_{part}" for metric in ALL_METRICS if metric.kind == "histogram" for part in ("bucket", "sum", "count")}
     return plain | parts
 
 
@@ -69,7 +64,7 @@ def test_every_metric_that_is_asked_for_is_in_the_catalogue(expression: str) -> 
     assert named <= exposed()
     assert named or "up{" in expression or any(name in expression for name in STANDARD)
     for label in re.findall(r"(?:by|on) \(([^)]*)\)", expression):
-        known = {name for metric in (*METRICS, *GATEWAY_METRICS) for name in metric.labels} | {"le", "instance"}
+        known = {name for metric in ALL_METRICS for name in metric.labels} | {"le", "instance"}
         assert {each.strip() for each in label.split(",")} <= known
 
 

@@ -9,17 +9,17 @@ import pytest
 from state import metrics
 from state.counters import COUNTERS
 from state.histogram import Histogram
-from state.metrics import GATEWAY_METRICS, METRICS, Metric
+from state.metrics import ALL_METRICS, METRICS, Metric
 
 
 def test_every_metric_of_the_module_is_in_the_catalogue_once() -> None:
     made = [value for value in vars(metrics).values() if isinstance(value, Metric)]
-    every = (*METRICS, *GATEWAY_METRICS)
+    every = ALL_METRICS
     assert len({metric.name for metric in every}) == len(every) == len(made) + len(COUNTERS)
     assert all(metric in every for metric in made)
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", ALL_METRICS, ids=lambda metric: metric.name)
 def test_names_follow_the_custom_of_prometheus(metric: Metric) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", metric.name)
     assert metric.name.endswith("_total") == (metric.kind == "counter")
