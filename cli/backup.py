@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.audited import ByOption
-from cli.options import DataDirOption, JsonOption
+from cli.options import DataDirOption, JsonOption, stored_at
 
 if TYPE_CHECKING:
     from flows.backup import Watch
@@ -89,7 +89,7 @@ def restore(backup: _BackupArgument, into: _IntoOption, by: ByOption = None, as_
     from reports.render import print_json
     from sources.wall_clock import wall_clock
 
-    who, watch, stored = login_name(by), _watch(), _stored(backup, "'BACKUP'")
+    who, watch, stored = login_name(by), _watch(), stored_at(backup, "'BACKUP'")
     if stored is not None and stored.is_place:
         raise typer.BadParameter("it names a place in S3, and no backup in it.", param_hint="'BACKUP'")
     with writing(into), sigterm_interrupts():
@@ -111,7 +111,7 @@ def _target(out: str | None, now: int) -> Path | Location:
     name = f"onramp-backup-{moment}Z.tar"
     if out is None:
         return Path(name)
-    if (stored := _stored(out, "'--out'")) is not None:
+    if (stored := stored_at(out, "'--out'")) is not None:
         return stored.child(name) if stored.is_place else stored
     path = Path(out)
     if path.is_dir():
@@ -119,18 +119,6 @@ def _target(out: str | None, now: int) -> Path | Location:
     if not path.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no directory {str(path.parent)!r}.", param_hint="'--out'")
     return path
-
-
-def _stored(text: str, parameter: str) -> Location | None:
-    """The object that the text names; None where it names a file."""
-    from sources.s3.location import LocationError, is_s3, parse_location
-
-    if not is_s3(text):
-        return None
-    try:
-        return parse_location(text)
-    except LocationError as error:
-        raise typer.BadParameter(f"{error}.", param_hint=parameter) from None
 
 
 def _watch() -> Watch:

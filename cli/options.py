@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from flows.settings import Settings
+    from sources.s3.location import Location
 
 
 def require_catalog(name: str | None) -> str | None:
@@ -33,6 +34,18 @@ CatalogOption = Annotated[
 TenantOption = Annotated[str, typer.Option("--tenant", help="The user's tenant.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 UserArgument = Annotated[str, typer.Argument(metavar="USER", help="The userId.")]
+
+
+def stored_at(text: str, parameter: str) -> Location | None:
+    """The place in S3 that the text names; None where it names a file or a directory."""
+    from sources.s3.location import LocationError, is_s3, parse_location
+
+    if not is_s3(text):
+        return None
+    try:
+        return parse_location(text)
+    except LocationError as error:
+        raise typer.BadParameter(f"{error}.", param_hint=parameter) from None
 
 
 def load(*, service: bool = False, **options: Any) -> Settings:

@@ -9,7 +9,7 @@ import typer
 
 from cli.audited import ByOption
 from cli.dlq import moment_of
-from cli.options import DataDirOption, JsonOption, TenantOption, require_catalog
+from cli.options import DataDirOption, JsonOption, TenantOption, require_catalog, stored_at
 from cli.run import readable
 
 if TYPE_CHECKING:
@@ -54,8 +54,13 @@ _InputOption = Annotated[
 
 
 _ArchiveOption = Annotated[
-    Path | None,
-    typer.Option("--archive", metavar="DIR", help="An archive of the log, for what the log has deleted already.", show_default=False),
+    str | None,
+    typer.Option(
+        "--archive",
+        metavar="DIR",
+        help="An archive of the log, or its s3:// address, for what the log has deleted already.",
+        show_default=False,
+    ),
 ]
 
 
@@ -104,7 +109,7 @@ def replay(
     loaded = load(data_dir=data_dir, catalog=catalog if other is None else against)
     settings = settings_of_job(loaded)
     settings = for_reading(settings) if settings is loaded else settings
-    given = Input(input_path, archive)
+    given = Input(input_path, None if archive is None else stored_at(archive, "'--archive'") or Path(archive))
     if user is not None:
         _rebuild(settings, tenant, user, given, as_json=as_json)
     elif into is not None:

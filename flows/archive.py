@@ -1,6 +1,6 @@
 """Writes the log to the archive, beside the job and independent of it: with a consumer group of its own, at its own speed.
 
-The names of the archive's files say where it goes on (``sources/archive/directory.py``). So it may be killed at any moment, stay away for
+The names of the archive's files say where it goes on (``sources/archive/archive.py``). So it may be killed at any moment, stay away for
 days and catch up: every message of the log is in the archive once. If the log deleted messages before they were archived, it refuses to go
 on, as the job does.
 
@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 from flows.inputs import kafka_cluster
 from flows.settings import Settings, SettingsError
 from local.data_dir import DataDir
-from sources.archive.directory import Archive, Forgotten
+from sources.archive.archive import Archive, Forgotten
 from sources.archive.names import ArchiveFile, day_of, start_of
 from sources.archive.rows import is_forgotten, rows_of
 from sources.errors import ArchiveError, ArchiveFileError
@@ -31,6 +31,7 @@ from sources.local_log.raw import LocalRawLog
 from sources.log_time import MAX_AHEAD_MS
 from sources.positions import Position
 from sources.raw_log import RawBatch, RawLog, RawRow
+from sources.s3.location import Location
 from sources.wall_clock import wall_clock
 from state.times import YEAR_2000
 
@@ -218,8 +219,8 @@ class Archiver:
                 del self._waiting[person]
 
 
-def archive_dir(settings: Settings) -> Path:
-    """The directory of the archive: the one of the settings, else ``archive/`` of the data directory."""
+def archive_dir(settings: Settings) -> Path | Location:
+    """Where the archive is: at the place of the settings, else in ``archive/`` of the data directory."""
     return settings.archive_dir or DataDir(settings.data_dir).archive
 
 
@@ -283,7 +284,9 @@ def check_archive(settings: Settings) -> list[Checked]:
     archive = Archive(archive_dir(settings))
     _ = archive.log  # raises where there is none
     found = []
-    for partition, chain in archive.chains().items():
+    chains = archive.chains()
+    sizes = dict(zip(chains, archive.bytes_of(chains.values()), strict=True))
+    for partition, chain in chains.items():
         messages, forgotten, damaged = 0, 0, []
         for span in chain.spans:
             try:
@@ -303,5 +306,5 @@ def check_archive(settings: Settings) -> list[Checked]:
             forgotten += sum(is_forgotten(row) for row in rows)
         first, last = chain.spans[0].start, chain.spans[-1].file.last
         gaps = list(chain.gaps)
-        found.append(Checked(partition, len(chain.spans), first, last, messages, forgotten, archive.bytes_of(chain), gaps, damaged))
+        found.append(Checked(partition, len(chain.spans), first, last, messages, forgotten, sizes[partition], gaps, damaged))
     return found

@@ -293,8 +293,11 @@ def _positions(settings: Settings, state: Path) -> dict[str, int]:
 def _not_included(settings: Settings) -> list[str]:
     """A sentence for everything that belongs to the job and is not in the backup."""
     found = []
-    if archive_dir(settings).exists():
-        found.append(f"The archive {archive_dir(settings)}: copy the directory while `onramp archive` does not run.")
+    archive = archive_dir(settings)
+    if isinstance(archive, Location):
+        found.append(f"The archive {archive}: it stays where it is.")
+    elif archive.exists():
+        found.append(f"The archive {archive}: copy the directory while `onramp archive` does not run.")
     if settings.kafka_brokers is not None:
         found.append(f"The topic {settings.kafka_topic}: it must keep the messages from the positions on.")
     if settings.redis_url is not None:

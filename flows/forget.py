@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from flows.archive import open_archive
@@ -190,11 +191,16 @@ def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
     def stays(first: str, pattern: re.Pattern[bytes]) -> int:
         at = stores.data_dir.path / first
         messages = [place for place in stores.places if isinstance(place, SentLines | EventLogMessages | ArchiveFiles)]
-        return sum(place.hits_that_stay(subject, pattern) for place in messages if place.path.resolve() == at.resolve())
+        return sum(place.hits_that_stay(subject, pattern) for place in messages if _is_at(place, at))
 
     found = files_with(stores.data_dir, subject, stays)
     line: dict[str, Any] = {"store": "every byte of the data directory", "held": len(found), "verifiedAt": rfc3339(wall_clock())}
     return [{**line, "note": ", ".join(found[:_SHOWN])} if found else line]
+
+
+def _is_at(place: SentLines | EventLogMessages | ArchiveFiles, path: Path) -> bool:
+    own = place.directory if isinstance(place, ArchiveFiles) else place.path
+    return own is not None and own.resolve() == path.resolve()
 
 
 def verify(stores: Stores, subject: Subject, now: Callable[[], int] = wall_clock) -> list[dict[str, Any]]:

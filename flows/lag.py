@@ -71,7 +71,7 @@ def measure_archive_lag(settings: Settings) -> Lag | None:
     for partition, chain in archive.chains().items():
         newest = archive.read(chain.spans[-1].file).select(pl.col("append_time").max().cast(pl.Int64())).item()
         positions[partition] = Position(chain.spans[-1].file.last + 1, newest or 0)
-    where, now = f"the archive {archive.path}", wall_clock()
+    where, now = f"the archive {archive.place}", wall_clock()
     if settings.event_log is not None:
         return Lag(where, "its newest files", measure_once(settings.event_log, retention_of(settings), positions, now), now)
     cluster = dataclasses.replace(kafka_cluster(settings, timeout_s=_ANSWER_SECONDS), group=settings.archive_group)

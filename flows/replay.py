@@ -22,12 +22,13 @@ from flows.onboarding import FlowParts, SideChannels, build
 from flows.settings import Settings
 from local.data_dir import DataDir
 from sinks.callback import CallbackSink
-from sources.archive.directory import Archive
+from sources.archive.archive import Archive
 from sources.archive.source import ArchiveSource
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
+from sources.s3.location import Location
 from sources.selected import SelectedSource
 from sources.wall_clock import wall_clock
 from state.catalog.plan import Plan
@@ -65,10 +66,10 @@ class Rebuilt:
 
 
 class Input(NamedTuple):
-    """What to replay. ``file``: what a run on files read. ``archive``: the archive's directory, which is read before the log."""
+    """What to replay. ``file``: what a run on files read. ``archive``: the place of an archive, which is read before the log."""
 
     file: Path | None = None
-    archive: Path | None = None
+    archive: Path | Location | None = None
 
 
 def log_source(settings: Settings, given: Input, plan: Plan, side: SideChannels, *, since: int | None = None) -> LogSource:

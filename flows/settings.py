@@ -34,6 +34,7 @@ from flows.secret_files import FILE_SUFFIX, SecretFileError, read_secret
 from sinks.clickhouse.address import DATABASE_NAME, parse_clickhouse_address
 from sinks.clickhouse.row_ages import KEPT_CALLS, parse_retention
 from sinks.redis.address import parse_redis_address
+from sources.s3.location import Location, place_of
 from state.value_complaint import complaint
 
 PREFIX: Final = "ONRAMP_"
@@ -110,9 +111,10 @@ class Settings(BaseSettings):
         default=False,
         description="If the events after the last position are gone from the log, continue at the earliest. False: refuse to start.",
     )
-    archive_dir: Path | None = Field(
+    archive_dir: Annotated[Path | Location | None, BeforeValidator(place_of)] = Field(
         default=None,
-        description="Directory in which `onramp archive` keeps the log as Parquet files. Unset: archive/ in the data directory.",
+        description="Directory, or s3://BUCKET/PLACE, in which `onramp archive` keeps the log as Parquet files. Unset: archive/ in the "
+        "data directory.",
     )
     archive_group: str = Field(
         default="onramp-archive", min_length=1, description="Consumer group of the archive on Kafka, which is not the job's."

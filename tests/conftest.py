@@ -28,7 +28,7 @@ SLOW_SECONDS = 1_800.0
 #: A test module that uses one of these modules has threads, processes or deadlines.
 TIMED = frozenset(
     "asyncio threading subprocess signal multiprocessing clickhouse_http command conftest fake_gateway gateway job_driver job_runs"
-    " kafka_feed model_server program tansu valkey waiting".split()
+    " kafka_feed model_server program s3 tansu valkey waiting".split()
 )
 
 

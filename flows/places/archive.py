@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
-from sources.archive.directory import Archive, Forgotten, concerns
+from sources.archive.archive import Archive, Forgotten, concerns
 from sources.archive.names import ArchiveFile
 from sources.archive.rows import is_forgotten, rows_of
 from sources.kafka.schema_registry import FramingError, SchemaRegistry
@@ -35,7 +35,7 @@ class ArchiveFiles:
         self, archive: Archive, now: Callable[[], int], *, log_keeps: bool, registry: SchemaRegistry | None = None, wait_s: float = _WAIT_S
     ) -> None:
         """``log_keeps``: nothing can be erased from the log itself, so what is not archived yet must be left out when it is."""
-        self.path = archive.path
+        self.directory = archive.directory
         self._archive = archive
         self._now = now
         self._log_keeps = log_keeps

@@ -16,12 +16,11 @@ page, so that a changed bit is noticed. PyArrow reads and writes it: it looks at
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Final, cast
 
 import polars as pl
 
-from sources.errors import ArchiveError, ArchiveFileError
+from sources.errors import ArchiveFileError
 from sources.local_log.erase import ERASED_HEADER
 from sources.raw_log import RawRow
 
@@ -70,32 +69,30 @@ def rows_of(frame: pl.DataFrame) -> Iterator[RawRow]:
         yield RawRow(offset, time, key, value, tuple((each["name"], each["value"]) for each in headers) if headers else ())
 
 
-def read_frame(path: Path) -> pl.DataFrame:
-    """Read a file. Raises ``FileNotFoundError``, and ``ArchiveFileError`` for one that is damaged or of another program."""
-    from pyarrow import ArrowException  # noqa: PLC0415 -- most commands that import this module read no file
+def decoded(data: bytes, where: object) -> pl.DataFrame:
+    """Return the table of a file, which ``where`` names. Raises ``ArchiveFileError`` for one that is damaged or of another program."""
+    from pyarrow import ArrowException, BufferReader  # noqa: PLC0415 -- most commands that import this module read no file
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415
 
     try:
-        with ParquetFile(path, page_checksum_verification=True) as file:
+        with ParquetFile(BufferReader(data), page_checksum_verification=True) as file:
             if file.schema_arrow.remove_metadata() != frame_of(0, ()).to_arrow().schema:
-                raise ArchiveFileError(f"The archive file {path} has other columns than an archive file; restore it from a copy.")
+                raise ArchiveFileError(f"The archive file {where} has other columns than an archive file; restore it from a copy.")
             return cast("pl.DataFrame", pl.from_arrow(file.read())).cast(SCHEMA)
-    except FileNotFoundError:
-        raise
     except (ArrowException, pl.exceptions.PolarsError, OSError, ValueError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ArchiveFileError(f"The archive file {path} cannot be read ({why}); restore it from a copy.") from error
+        raise ArchiveFileError(f"The archive file {where} cannot be read ({why}); restore it from a copy.") from error
 
 
-def write_frame(path: Path, frame: pl.DataFrame) -> None:
-    """Write a file that is not yet durable. Raises ``ArchiveError``."""
-    from pyarrow import ArrowException  # noqa: PLC0415 -- as above
+def encoded(frame: pl.DataFrame) -> bytes:
+    """Return a table as the content of a file."""
+    from pyarrow import BufferOutputStream  # noqa: PLC0415 -- as above
     from pyarrow.parquet import write_table  # noqa: PLC0415
 
-    try:
-        write_table(frame.to_arrow(), path, compression="zstd", write_statistics=False, write_page_checksum=True)
-    except (ArrowException, OSError) as error:
-        raise ArchiveError(f"The archive file {path} cannot be written ({error}); check the disk. What was written is safe.") from error
+    file = BufferOutputStream()
+    write_table(frame.to_arrow(), file, compression="zstd", write_statistics=False, write_page_checksum=True)
+    data: bytes = file.getvalue().to_pybytes()
+    return data
 
 
 def without(frame: pl.DataFrame, partition: int, concerned: Callable[[RawRow], bool]) -> pl.DataFrame | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
-from sources.archive.directory import Archive
+from sources.archive.archive import Archive
 from sources.archive.names import ArchiveFile, Chain, day_of
 from sources.archive.rows import is_forgotten, rows_of
 from sources.batching import ENDS, TICKS, BatchPolicy
@@ -60,7 +60,9 @@ class ArchiveSource(FixedPartitionedSource[Message | Tick, None]):
         """Return the partitions of the archive and of the log. Blocks as the log's own ``list_parts``."""
         self.listed = frozenset(() if self.log is None else self.log.list_parts())
         if any(not name.startswith(f"{self.topic}:") for name in self.listed):
-            raise ArchiveError(f"The archive {self.archive.path} is of {self.topic}, not of the log of the settings; name another archive.")
+            raise ArchiveError(
+                f"The archive {self.archive.place} is of {self.topic}, not of the log of the settings; name another archive."
+            )
         return sorted(self.listed | {f"{self.topic}:{partition}" for partition in self.archive.chains()})
 
     @override
@@ -121,7 +123,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
             except FileNotFoundError as error:  # it was joined with others: look again
                 if file == missing:
                     raise ArchiveError(
-                        f"The archive file {self._source.archive.path / file.name} is a link to nothing; restore it from a copy."
+                        f"The archive file {self._source.archive.where(file)} is listed and cannot be found; restore it from a copy."
                     ) from error
                 missing = file
                 continue

@@ -28,6 +28,10 @@ _BUSY: Final = frozenset("SlowDown ServiceUnavailable InternalError RequestTimeo
 CREDENTIALS: Final = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this machine a role"
 
 
+class NotImplementedInStoreError(ObjectStoreError):
+    """The store speaks the protocol in part only."""
+
+
 class Stored(NamedTuple):
     """An object of a list. ``modified`` is the clock of the store, in milliseconds."""
 
@@ -94,9 +98,21 @@ class Bucket:
 
     def get(self, key: str) -> tuple[bytes, str]:
         """Return an object and its entity tag. Raises ``ObjectMissingError``."""
+        data, answer = self.get_with_answer(key)
+        return data, answer["ETag"]
+
+    def get_with_answer(self, key: str) -> tuple[bytes, dict[str, Any]]:
+        """Return an object, and what the store said about it. Raises ``ObjectMissingError``."""
         answer = self.request("get_object", key, ChecksumMode="ENABLED")
         with self._errors(key), answer["Body"] as body:
-            return body.read(), answer["ETag"]
+            return body.read(), answer
+
+    def keeps_versions(self) -> bool:
+        """Whether an object that is replaced or deleted stays in the bucket, as an old version."""
+        try:
+            return "Status" in self.request("get_bucket_versioning")
+        except NotImplementedInStoreError:
+            return False
 
     def put(self, key: str, data: bytes, *, new: bool = False, instead_of: str | None = None) -> str:
         """Write an object whole and return its entity tag.
@@ -170,6 +186,8 @@ class Bucket:
             return ObjectStoreError(f"The clock of this machine differs too much from that of {self.endpoint}; set the clock.")
         if code in _OTHER_REGION:
             return ObjectStoreError(f"The bucket {self.name} is in another region; set AWS_REGION to its own.")
+        if code == "NotImplemented":
+            return NotImplementedInStoreError(f"{self.endpoint} cannot do what {what} needs; use another store.")
         if code in _BUSY:
             return ObjectStoreError(f"{self.endpoint} fails for now ({code}), so {what} was not used; try again later.")
         shown = code if code.isalnum() else ""

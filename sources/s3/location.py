@@ -39,6 +39,11 @@ def is_s3(text: object) -> bool:
     return str(text)[: len(SCHEME)].lower() == SCHEME
 
 
+def place_of(value: object) -> object:
+    """Return the address if ``value`` is meant as one, and else the value as it is. Raises ``LocationError``."""
+    return parse_location(str(value)) if is_s3(value) else value
+
+
 def parse_location(text: str) -> Location:
     """Read an address. Raises ``LocationError``."""
     bucket, _, key = text[len(SCHEME) :].partition("/")

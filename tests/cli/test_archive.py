@@ -14,7 +14,7 @@ import typer
 from cli.archive import archive
 from cli.lag import lag
 from flows.settings import SettingsError
-from sources.archive.directory import Archive
+from sources.archive.archive import Archive
 from sources.archive.rows import rows_of
 from sources.errors import ArchiveError
 from sources.local_log.log import EventLog, Record

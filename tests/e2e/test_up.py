@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from local.valkey import published_url
-from sources.archive.directory import Archive
+from sources.archive.archive import Archive
 from sources.archive.rows import rows_of
 from tests.support.job_runs import ROOT
 from tests.support.ports import port_of, reserve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,9 @@ from confluent_kafka import Producer
 from flows.archive import Archiver, RollRules, archive_dir, run_archive
 from flows.lag import measure_archive_lag
 from flows.settings import load_settings
-from sources.archive.directory import Archive, Forgotten
+from sources.archive.archive import Archive, Forgotten
 from sources.archive.names import ArchiveFile
-from sources.archive.rows import is_forgotten, rows_of, write_frame
+from sources.archive.rows import encoded, is_forgotten, rows_of
 from sources.errors import OffsetGapError
 from sources.raw_log import RawBatch, RawRow
 from tests.support.kafka_feed import Feed
@@ -191,8 +192,9 @@ def test_killed_anywhere_and_started_again_it_has_every_message_once(tmp_path: P
 
     monkeypatch.setattr(Path, "replace", dying(Path.replace, after=True))
     monkeypatch.setattr(Path, "unlink", dying(Path.unlink, after=False))
-    monkeypatch.setattr("sources.archive.directory.write_frame", dying(write_frame, after=True))
+    monkeypatch.setattr("sources.archive.archive.encoded", dying(encoded, after=True))
     monkeypatch.setattr("sources.archive.directory.sync_path", dying(lambda _path: None, after=False))
+    monkeypatch.setattr(os, "fsync", dying(os.fsync, after=True))
     deaths = 0
     for _ in range(500):
         left = rng.randrange(1, 12)
@@ -277,7 +279,7 @@ def test_the_archive_of_a_topic_has_its_own_group(tmp_path: Path) -> None:
         settings = load_settings(kafka_brokers=broker.brokers, kafka_topic=topic, data_dir=tmp_path / "d")
         assert run_archive(settings, lambda: False, once=True).messages == 5
         assert run_archive(settings, lambda: False, once=True).messages == 0
-        assert [each.value for each in contents(archive_dir(settings))[0]] == [b"0", b"1", b"2", b"3", b"4"]
+        assert [each.value for each in contents(Path(str(archive_dir(settings))))[0]] == [b"0", b"1", b"2", b"3", b"4"]
         feed = Feed(broker, topic, 1)
         assert (feed.committed(settings.archive_group), feed.committed(settings.kafka_group)) == ({0: 5}, {0: 0})
         lag = measure_archive_lag(settings)

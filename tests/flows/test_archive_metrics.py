@@ -17,7 +17,7 @@ from flows.metrics.probes import Measured
 from flows.metrics.sampling import Sampler
 from flows.metrics.server import MetricsAddressError
 from flows.settings import Settings, load_settings
-from sources.archive.directory import Archive
+from sources.archive.archive import Archive
 from sources.backlog import Backlog
 from sources.local_log.log import EventLog, Record
 from sources.wall_clock import wall_clock

@@ -15,7 +15,7 @@ from flows.places.archive import ArchiveFiles
 from flows.places.ids_in_bytes import as_words
 from flows.settings import load_settings
 from local.data_dir import DataDir
-from sources.archive.directory import Archive, Forgotten
+from sources.archive.archive import Archive, Forgotten
 from sources.archive.names import ArchiveFile
 from sources.archive.rows import is_forgotten, rows_of
 from sources.raw_log import RawRow
@@ -103,7 +103,7 @@ def test_what_kafka_still_has_waits_for_the_archive_and_the_receipt_says_so(arch
     found.erase(ANN)
     assert found.held(ANN) == [{"waitsFor": "messages that are not archived yet"}]
     assert place(archive).held(Subject("default", ("ben-who-stays",)))[-1].get("waitsFor") is None
-    settings = load_settings(data_dir=archive.path.parent)
+    settings = load_settings(data_dir=Path(archive.place).parent)
     stores = Stores(settings, DataDir(settings.data_dir), Keys(b"x" * 16), (found,), "", None)
     (line,) = verify(stores, ANN)
     assert line["held"] == 1
@@ -132,11 +132,11 @@ def test_the_search_of_every_byte_knows_what_stays(archive: Archive) -> None:
 
 def test_forget_and_export_use_the_archive_of_the_data_directory(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forget, "redis_for_reader", lambda *_: _Address())
-    settings = load_settings(data_dir=archive.path.parent)
+    settings = load_settings(data_dir=Path(archive.place).parent)
     with forget.open_stores(settings) as stores:
         assert [each.name for each in stores.places if isinstance(each, ArchiveFiles)] == ["archive"]
-    monkeypatch.setenv("ONRAMP_ARCHIVE_DIR", str(archive.path.parent / "none"))
-    with forget.open_stores(load_settings(data_dir=archive.path.parent)) as stores:
+    monkeypatch.setenv("ONRAMP_ARCHIVE_DIR", str(Path(archive.place).parent / "none"))
+    with forget.open_stores(load_settings(data_dir=Path(archive.place).parent)) as stores:
         assert not any(isinstance(each, ArchiveFiles) for each in stores.places)
 
 

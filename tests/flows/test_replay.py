@@ -20,7 +20,7 @@ from flows.places.event_log import EventLogMessages
 from flows.replay import Input, Rebuilt, ReplayError, differences, ids_connected_with, log_source, rebuild, rerun
 from flows.settings import load_settings
 from local.data_dir import DataDir, DataDirError
-from sources.archive.directory import Archive
+from sources.archive.archive import Archive
 from sources.archive.names import ArchiveFile
 from sources.errors import ArchiveError, InputError
 from sources.files.sent_file import Sent, append_sent
@@ -223,10 +223,10 @@ def test_a_range_that_cannot_be_read_to_its_end_leaves_no_results(tmp_path: Path
     for offset in (0, 1):
         archive.write(ArchiveFile("2026-03-02", 0, offset, offset), [RawRow(offset, MONDAY, b"u", b"no event")])
     settings, into = load_settings(data_dir=tmp_path / "data", catalog="saas"), tmp_path / "into"
-    assert rerun(settings, KEYS, None, None, into, Input(archive=archive.path))["rejected"] == 2
+    assert rerun(settings, KEYS, None, None, into, Input(archive=Path(archive.place)))["rejected"] == 2
     assert "rejected.jsonl" in {path.name for path in into.iterdir()}
-    (archive.path / archive.files()[1].name).write_bytes(b"damaged")
+    (Path(archive.place) / archive.files()[1].name).write_bytes(b"damaged")
     with pytest.raises(Exception, match="next_batch") as error:
-        rerun(settings, KEYS, None, None, tmp_path / "again", Input(archive=archive.path))
+        rerun(settings, KEYS, None, None, tmp_path / "again", Input(archive=Path(archive.place)))
     assert isinstance(error.value.__cause__, ArchiveError)
     assert not list((tmp_path / "again").iterdir())

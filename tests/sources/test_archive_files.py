@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.archive.directory import Archive, Forgotten
+from sources.archive.archive import Archive, Forgotten
 from sources.archive.names import ArchiveFile, Span, day_of, parse, resolve
-from sources.archive.rows import SCHEMA, forgotten, frame_of, is_forgotten, read_frame, rows_of, write_frame
+from sources.archive.rows import SCHEMA, decoded, encoded, forgotten, frame_of, is_forgotten, rows_of
 from sources.errors import ArchiveError
 from sources.raw_log import RawRow
+from sources.s3.location import Location
 from tests.support.raw_logs import START, row
+from tests.support.s3 import S3Server, point_to, s3_server
 
 DAY = "2026-01-05"
 INPUTS = Path(__file__).resolve().parents[1] / "inputs"
@@ -25,9 +28,36 @@ def file(first: int, last: int, day: str = DAY) -> ArchiveFile:
     return ArchiveFile(day, 3, first, last)
 
 
+@pytest.fixture(scope="module")
+def running_server() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
+    """In a directory."""
     found = Archive(tmp_path / "archive")
+    found.bind("topic", "")
+    return found
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path | Location:
+    """A place for an archive: each kind keeps the same promises."""
+    if request.param == "directory":
+        return tmp_path / "archive"
+    server: S3Server = request.getfixturevalue("running_server")
+    point_to(server, monkeypatch)
+    name = f"archive-{abs(hash(request.node.name))}"
+    server.bucket(name).close()
+    return Location(name, "here")
+
+
+@pytest.fixture
+def any_archive(place: Path | Location) -> Archive:
+    """In a directory, and in a bucket."""
+    found = Archive(place)
     found.bind("topic", "")
     return found
 
@@ -100,8 +130,8 @@ RAW = [
 
 
 def test_every_byte_of_the_log_comes_back(tmp_path: Path) -> None:
-    write_frame(tmp_path / "x.parquet", frame_of(3, RAW))
-    found = read_frame(tmp_path / "x.parquet")
+    (tmp_path / "x.parquet").write_bytes(encoded(frame_of(3, RAW)))
+    found = decoded((tmp_path / "x.parquet").read_bytes(), "x.parquet")
     assert list(rows_of(found)) == RAW
     assert found["partition"].to_list() == [3] * len(RAW)
     assert pl.read_parquet_schema(tmp_path / "x.parquet") == dict(SCHEMA)
@@ -132,13 +162,10 @@ def test_a_forgotten_message_keeps_its_offset_and_a_tombstone_of_kafka_is_none()
 
 
 @pytest.mark.parametrize("damage", ["cut", "other"])
-def test_a_damaged_file_is_named_in_a_sentence(tmp_path: Path, damage: str) -> None:
-    path = tmp_path / "x.parquet"
-    write_frame(path, frame_of(3, RAW) if damage == "cut" else pl.DataFrame({"a": [1]}))
-    if damage == "cut":
-        path.write_bytes(path.read_bytes()[:-20])
+def test_a_damaged_file_is_named_in_a_sentence(damage: str) -> None:
+    data = encoded(frame_of(3, RAW))[:-20] if damage == "cut" else encoded(pl.DataFrame({"a": [1]}))
     with pytest.raises(ArchiveError, match=r"x\.parquet .*restore it from a copy"):
-        read_frame(path)
+        decoded(data, "x.parquet")
 
 
 def test_an_archive_of_the_first_format_is_read(tmp_path: Path) -> None:
@@ -154,15 +181,18 @@ def test_an_archive_of_the_first_format_is_read(tmp_path: Path) -> None:
 
 def test_nobody_else_may_read_it(archive: Archive) -> None:
     archive.write(file(0, 2), [row(each) for each in range(3)])
-    assert {path.stat().st_mode & 0o077 for path in (archive.path, *archive.path.rglob("*"))} == {0}
+    assert {path.stat().st_mode & 0o077 for path in (Path(archive.place), *Path(archive.place).rglob("*"))} == {0}
 
 
-def test_it_is_of_one_log(archive: Archive, tmp_path: Path) -> None:
-    archive.bind("topic", "")
+def test_it_is_of_one_log(any_archive: Archive) -> None:
+    any_archive.bind("topic", "")
     with pytest.raises(ArchiveError, match="is of topic, not of another"):
-        archive.bind("another", "")
+        any_archive.bind("another", "")
     with pytest.raises(ArchiveError, match="removed and created again"):
-        archive.bind("topic", "abc")
+        any_archive.bind("topic", "abc")
+
+
+def test_it_is_alone_in_its_directory(tmp_path: Path) -> None:
     (tmp_path / "mine" / "lost+found").mkdir(parents=True)
     Archive(tmp_path / "mine").bind("topic", "")
     (tmp_path / "mine" / "archive.json").unlink()
@@ -173,22 +203,23 @@ def test_it_is_of_one_log(archive: Archive, tmp_path: Path) -> None:
         _ = Archive(tmp_path / "nowhere").log
 
 
-def test_one_process_appends_at_a_time(archive: Archive) -> None:
-    assert not archive.is_appended_to()
-    with archive.appending():
-        assert archive.is_appended_to()
-        with pytest.raises(ArchiveError, match="Another process archives into"), Archive(archive.path).appending():
+def test_one_process_appends_at_a_time(any_archive: Archive, place: Path | Location, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.archive.bucket.SECONDS", 0.8)
+    assert not any_archive.is_appended_to()
+    with any_archive.appending():
+        assert any_archive.is_appended_to()
+        with pytest.raises(ArchiveError, match="Another process archives into"), Archive(place).appending():
             pass
-    assert not archive.is_appended_to()
+    assert not any_archive.is_appended_to()
 
 
 def test_what_a_crash_left_is_removed_at_the_start(archive: Archive) -> None:
     archive.write(file(0, 2), [row(each) for each in range(3)])
     archive.write(file(0, 5), [row(each) for each in range(6)])
-    half = archive.path / file(6, 8).name
+    half = Path(archive.place) / file(6, 8).name
     half = half.with_name(f".{half.name}.7.tmp")
     half.write_bytes(b"PAR1")
-    ids = archive.path / ".forgotten.json.7.tmp"
+    ids = Path(archive.place) / ".forgotten.json.7.tmp"
     ids.write_bytes(b"ann")
     assert archive.chains()[3].next_offset == 6
     with archive.appending():
@@ -197,17 +228,17 @@ def test_what_a_crash_left_is_removed_at_the_start(archive: Archive) -> None:
         assert not ids.exists()
 
 
-def test_small_files_of_a_day_that_is_over_are_joined(archive: Archive) -> None:
+def test_small_files_of_a_day_that_is_over_are_joined(any_archive: Archive) -> None:
     for first in (0, 3, 6, 12):
-        archive.write(file(first, first + 2), [row(each) for each in range(first, first + 3)])
-    archive.write(file(15, 17, "2026-01-06"), [row(each) for each in range(15, 18)])
-    before = offsets(archive)
-    assert archive.compact(3, DAY, 10**9) == 0, "the day is not over"
-    assert archive.compact(3, "2026-01-06", 1) == 0, "no two fit into one"
-    assert archive.compact(3, "2026-01-06", 10**9) == 3
-    assert archive.files() == [file(0, 8), file(12, 14), file(15, 17, "2026-01-06")], "a gap stays a gap"
-    assert offsets(archive) == before
-    assert archive.compact(3, "2026-01-07", 10**9) == 0
+        any_archive.write(file(first, first + 2), [row(each) for each in range(first, first + 3)])
+    any_archive.write(file(15, 17, "2026-01-06"), [row(each) for each in range(15, 18)])
+    before = offsets(any_archive)
+    assert any_archive.compact(3, DAY, 10**9) == 0, "the day is not over"
+    assert any_archive.compact(3, "2026-01-06", 1) == 0, "no two fit into one"
+    assert any_archive.compact(3, "2026-01-06", 10**9) == 3
+    assert any_archive.files() == [file(0, 8), file(12, 14), file(15, 17, "2026-01-06")], "a gap stays a gap"
+    assert offsets(any_archive) == before
+    assert any_archive.compact(3, "2026-01-07", 10**9) == 0
 
 
 def test_a_crash_while_files_are_joined_changes_nothing_for_readers(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,47 +268,48 @@ def test_messages_are_erased_in_place_and_the_others_keep_every_byte(archive: Ar
     rows = [row(each, user="ann" if each % 2 else "ben") for each in range(6)]
     archive.write(file(0, 5), rows)
     archive.write(file(6, 8), others := [row(each, user="ben") for each in range(6, 9)])
-    untouched = archive.path / file(6, 8).name
+    untouched = Path(archive.place) / file(6, 8).name
     before = untouched.stat().st_ino
     assert archive.erase(pl.col("key") == b"ann", lambda each: each.key == b"ann") == 1
     found = list(rows_of(archive.read(file(0, 5))))
     assert found == [forgotten(each) if each.key == b"ann" else each for each in rows]
     assert list(rows_of(archive.read(file(6, 8)))) == others
     assert untouched.stat().st_ino == before
-    assert b"ann" not in (archive.path / file(0, 5).name).read_bytes()
+    assert b"ann" not in (Path(archive.place) / file(0, 5).name).read_bytes()
     assert archive.erase(pl.lit(value=True), lambda each: each.key == b"ann") == 0
 
 
-def test_what_is_written_later_leaves_out_who_waits_to_be_forgotten(archive: Archive) -> None:
+def test_what_is_written_later_leaves_out_who_waits_to_be_forgotten(any_archive: Archive) -> None:
     ann = Forgotten("default", ("ann",), START + 2_000)
-    archive.wait_for(ann)
-    archive.wait_for(ann)
-    assert archive.waiting() == [ann]
+    any_archive.wait_for(ann)
+    any_archive.wait_for(ann)
+    assert any_archive.waiting() == [ann]
     deletion = row(3, value=b'{"userId": "ann", "eventType": "user_deleted"}')
     rows = [row(0), row(1, user="ben"), row(2), deletion, row(4, at=START + 3_600_000), row(5, at=START, value=None)._replace(value=None)]
-    archive.write(file(0, 5), rows)
-    gone = [each.offset for each in rows_of(archive.read(file(0, 5))) if is_forgotten(each)]
+    any_archive.write(file(0, 5), rows)
+    gone = [each.offset for each in rows_of(any_archive.read(file(0, 5))) if is_forgotten(each)]
     assert gone == [0, 2, 5], "not the deletion itself, and not what came after it"
-    archive.done([ann])
-    assert archive.waiting() == []
-    assert not (archive.path / "forgotten.json").exists(), "no id is kept"
+    any_archive.done([ann])
+    assert any_archive.waiting() == []
+    with pytest.raises(FileNotFoundError):
+        any_archive._store.read("forgotten.json")  # no id is kept
 
 
-def test_a_file_that_comes_while_others_are_erased_is_looked_at_too(archive: Archive) -> None:
-    archive.write(file(0, 2), [row(each) for each in range(3)])
-    archive.write(file(3, 5), [row(each) for each in range(3, 6)])
+def test_a_file_that_comes_while_others_are_erased_is_looked_at_too(any_archive: Archive) -> None:
+    any_archive.write(file(0, 2), [row(each) for each in range(3)])
+    any_archive.write(file(3, 5), [row(each) for each in range(3, 6)])
     joined = False
 
     def concerned(each: RawRow) -> bool:
         nonlocal joined
         if each.offset == 3 and not joined:
             joined = True
-            archive.compact(3, "2026-01-06", 10**9)
+            any_archive.compact(3, "2026-01-06", 10**9)
         return each.key == b"ann"
 
-    archive.erase(pl.lit(value=True), concerned)
-    assert archive.files() == [file(0, 5)]
-    assert all(is_forgotten(each) for each in rows_of(archive.read(file(0, 5))))
+    any_archive.erase(pl.lit(value=True), concerned)
+    assert any_archive.files() == [file(0, 5)]
+    assert all(is_forgotten(each) for each in rows_of(any_archive.read(file(0, 5))))
 
 
 def test_who_is_meant_is_who_sent_it(archive: Archive) -> None:
@@ -289,14 +321,13 @@ def test_who_is_meant_is_who_sent_it(archive: Archive) -> None:
     assert person.concerns(RawRow(0, None, b"ann", None)), "a tombstone with the id as its key"
 
 
-def test_a_changed_bit_is_noticed_and_ends_no_process(tmp_path: Path) -> None:
-    whole, changed = tmp_path / "x.parquet", tmp_path / "changed.parquet"
-    write_frame(whole, frame_of(3, [row(offset) for offset in range(50)]))
-    data, expected, noticed = whole.read_bytes(), read_frame(whole), 0
+def test_a_changed_bit_is_noticed_and_ends_no_process() -> None:
+    data = encoded(frame_of(3, [row(offset) for offset in range(50)]))
+    expected, noticed = decoded(data, "whole"), 0
     for place in range(0, len(data), 7):
-        changed.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
+        changed = data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :]
         try:
-            assert read_frame(changed).equals(expected), place
+            assert decoded(changed, "changed").equals(expected), place
         except ArchiveError:
             noticed += 1
     assert noticed > len(data) // 7 * 0.7, "the others are parts of the footer that nothing depends on"
@@ -304,6 +335,6 @@ def test_a_changed_bit_is_noticed_and_ends_no_process(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_listed_is_an_error_and_not_empty(archive: Archive) -> None:
     archive.write(file(0, 0), [row(0)])
-    (archive.path / "day=2026-01-06").symlink_to("day=2026-01-06")  # as a directory of another user
+    (Path(archive.place) / "day=2026-01-06").symlink_to("day=2026-01-06")  # as a directory of another user
     with pytest.raises(ArchiveError, match="cannot be used"):
         archive.files()

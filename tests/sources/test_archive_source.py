@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flows.archive import Archiver, RollRules
-from sources.archive.directory import Archive
+from sources.archive.archive import Archive
 from sources.archive.names import ArchiveFile
 from sources.archive.source import ArchiveSource
 from sources.batching import BatchPolicy
@@ -102,7 +102,7 @@ def test_a_partition_that_only_the_log_has_is_read_too(tmp_path: Path) -> None:
     whole = seen(read(from_log(tmp_path)))
     for file in found.files():
         if file.partition == 0:
-            (found.path / file.name).unlink()
+            (Path(found.place) / file.name).unlink()
     assert seen(read(from_both(tmp_path))) == whole
 
 
@@ -112,7 +112,7 @@ def test_days_before_the_range_are_not_read(tmp_path: Path) -> None:
     for day, first in (("2026-01-05", 0), ("2026-01-06", 3), ("2026-01-07", 6)):
         rows = [row(each, at=START + first // 3 * 86_400_000) for each in range(first, first + 3)]
         found.write(ArchiveFile(day, 0, first, first + 2), rows)
-    (found.path / ArchiveFile("2026-01-05", 0, 0, 2).name).write_bytes(b"not read")
+    (Path(found.place) / ArchiveFile("2026-01-05", 0, 0, 2).name).write_bytes(b"not read")
     (consumer,) = read(lambda policy: ArchiveSource(found, policy, now=lambda: NOW, since=START + 86_400_000)).values()
     assert [each.offset for each in consumer.messages] == [3, 4, 5, 6, 7, 8]
 
@@ -167,9 +167,9 @@ def test_a_link_to_a_file_that_is_gone_is_an_error_and_not_tried_for_ever(tmp_pa
     found = Archive(tmp_path / "archive")
     found.bind("topic", "")
     found.write(ArchiveFile("2026-01-05", 0, 0, 0), [row(0)])
-    path = found.path / found.files()[0].name
+    path = Path(found.place) / found.files()[0].name
     path.unlink()
     path.symlink_to("moved away")
     part = ArchiveSource(found, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD, 1), now=lambda: NOW).build_part("x", "topic:0", None)
-    with pytest.raises(ArchiveError, match="link to nothing"):
+    with pytest.raises(ArchiveError, match="listed and cannot be found"):
         drain(part, lambda _items: None)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
+from unittest.mock import patch
 
 import pytest
 from werkzeug.serving import make_server
@@ -22,12 +25,12 @@ class Fault:
     """What happens to requests that ``matches``, ``times`` times.
 
     ``refuse``: nothing is done, the answer is the error ``code``. ``lose``: it is done, and the answer is an error. ``cut``: the answer
-    ends after half of its body. ``wait``: ``meanwhile`` is called before it is done.
+    ends after half of its body. ``wait``: ``meanwhile`` is called before it is done. ``unconditional``: its header ``code`` is ignored.
     """
 
     matches: Callable[[str, str], bool]
     """Gets the method, and the path with the query."""
-    kind: Literal["refuse", "lose", "cut", "wait"]
+    kind: Literal["refuse", "lose", "cut", "wait", "unconditional"]
     code: str = "InternalError"
     status: str = "500 Internal Server Error"
     times: int = 1
@@ -73,6 +76,9 @@ class _Faulty:
         if fault.kind == "wait":
             fault.meanwhile()
             return list(self._application(environ, start_response))
+        if fault.kind == "unconditional":
+            environ.pop(fault.code, None)
+            return list(self._application(environ, start_response))
         if fault.kind == "refuse":
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             return _error(fault, start_response)
@@ -95,8 +101,10 @@ SECRET = "moto-secret-that-nobody-may-see"
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
     """Run a server for the block."""
+    from botocore import session
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = S3Server()
     application = _Faulty(DomainDispatcherApplication(create_backend_app), server)
     listener = make_server("127.0.0.1", 0, application, threaded=True)
@@ -104,7 +112,8 @@ def s3_server() -> Iterator[S3Server]:
     thread = threading.Thread(target=listener.serve_forever, name="s3")
     thread.start()
     try:
-        yield server
+        with patch.object(session, "create_loader", cache(session.create_loader)):  # reads megabytes of JSON, for each client
+            yield server
     finally:
         listener.shutdown()
         thread.join(30)
