@@ -178,11 +178,13 @@ def test_the_gateway_has_what_the_job_has(services: dict[str, dict[str, Any]]) -
 def test_the_archive_is_in_the_data_directory_of_the_job(services: dict[str, dict[str, Any]]) -> None:
     """`onramp forget` in the container of the job must find it."""
     job, archive = services["job"], services["archive"]
-    for name in ("ONRAMP_KAFKA_BROKERS", "ONRAMP_DATA_DIR"):
+    s3 = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL")
+    for name in ("ONRAMP_KAFKA_BROKERS", "ONRAMP_DATA_DIR", "ONRAMP_ARCHIVE_DIR", *s3):
         assert archive["environment"][name] == job["environment"][name]
     assert archive["image"] == job["image"]
     assert set(archive["volumes"]) == {each for each in job["volumes"] if not each.endswith(":ro")}
-    settings = load_settings(**{name.removeprefix("ONRAMP_").lower(): value for name, value in archive["environment"].items()})
+    given = {name: value for name, value in archive["environment"].items() if name.startswith("ONRAMP_") and not value.startswith("$")}
+    settings = load_settings(**{name.removeprefix("ONRAMP_").lower(): value for name, value in given.items()})
     _, _, port = str(settings.archive_metrics_address).rpartition(":")
     assert f"127.0.0.1:{port}:{port}" in archive["ports"]
     assert f":{port}/health" in archive["healthcheck"]["test"][-1]

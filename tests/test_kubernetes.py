@@ -53,8 +53,12 @@ def one(kind: str, name: str) -> Object:
     return found
 
 
+ARCHIVE_OBJECTS = read(DIRECTORY / "archive" / "archive.yaml")
+"""Optional, so `kubectl apply -f deploy/kubernetes/` must not take it."""
+(ARCHIVE,) = (each for each in ARCHIVE_OBJECTS if each["kind"] == "Deployment")
 JOB, GATEWAY = one("StatefulSet", "onramp-job"), one("Deployment", "onramp-gateway")
 WORKLOADS = [pytest.param(each, id=each["metadata"]["name"]) for each in (JOB, GATEWAY)]
+ALL_WORKLOADS = [*WORKLOADS, pytest.param(ARCHIVE, id="onramp-archive")]
 
 
 def pod(workload: Object) -> Object:
@@ -63,7 +67,7 @@ def pod(workload: Object) -> Object:
 
 
 def containers(workload: Object) -> list[Object]:
-    return [*pod(workload)["initContainers"], *pod(workload)["containers"]]
+    return [*pod(workload).get("initContainers", []), *pod(workload)["containers"]]
 
 
 def test_the_directory_holds_the_job_the_gateway_and_their_settings() -> None:
@@ -75,7 +79,9 @@ def test_the_directory_holds_the_job_the_gateway_and_their_settings() -> None:
     )
 
 
-@pytest.mark.parametrize("manifest", [pytest.param(each, id=f"{each['kind']}-{each['metadata']['name']}") for each in OBJECTS])
+@pytest.mark.parametrize(
+    "manifest", [pytest.param(each, id=f"{each['kind']}-{each['metadata']['name']}") for each in [*OBJECTS, *ARCHIVE_OBJECTS]]
+)
 def test_the_api_takes_it(manifest: Object) -> None:
     assert complaints(manifest) == []
 
@@ -119,7 +125,7 @@ def test_labels_services_budgets_and_policies_mean_the_same_pods(workload: Objec
         assert each["metadata"]["labels"][PART] == "onramp"
 
 
-@pytest.mark.parametrize("workload", WORKLOADS)
+@pytest.mark.parametrize("workload", ALL_WORKLOADS)
 def test_nothing_runs_as_root_or_writes_to_the_image(workload: Object) -> None:
     spec = pod(workload)
     assert spec["securityContext"].items() >= {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001}.items()
@@ -138,7 +144,7 @@ def test_nothing_runs_as_root_or_writes_to_the_image(workload: Object) -> None:
     assert writable == {"/var/lib/onramp", "/tmp"}
 
 
-@pytest.mark.parametrize("workload", WORKLOADS)
+@pytest.mark.parametrize("workload", ALL_WORKLOADS)
 def test_every_volume_is_there_and_every_mount_has_one(workload: Object) -> None:
     spec = pod(workload)
     there = {each["name"] for each in (*spec["volumes"], *(one["metadata"] for one in workload["spec"].get("volumeClaimTemplates", ())))}
@@ -183,6 +189,23 @@ def settings_of(workload: Object, name: str, monkeypatch: pytest.MonkeyPatch, tm
         assert variable in known_variables() or not variable.startswith("ONRAMP_")
         monkeypatch.setenv(variable, environment[variable])
     return load_settings()
+
+
+def test_one_archive_runs_and_never_without_a_place_that_lasts() -> None:
+    (container,) = pod(ARCHIVE)["containers"]
+    assert (ARCHIVE["spec"]["replicas"], ARCHIVE["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    assert container["command"] == ["onramp", "archive"]
+    places = {each["name"]: each for each in container["env"]}
+    assert places["ONRAMP_ARCHIVE_DIR"]["valueFrom"] == {"configMapKeyRef": {"name": "onramp-settings", "key": "ONRAMP_ARCHIVE_DIR"}}
+    assert set(places) <= set(known_variables())
+    ((name, port),) = ((each["name"], each["containerPort"]) for each in container["ports"])
+    assert places["ONRAMP_ARCHIVE_METRICS_ADDRESS"]["value"].endswith(f":{port}")
+    assert {container[f"{probe}Probe"]["httpGet"]["port"] for probe in ("startup", "liveness", "readiness")} == {name}
+    policy = next(each for each in ARCHIVE_OBJECTS if each["kind"] == "NetworkPolicy")
+    assert policy["spec"]["podSelector"]["matchLabels"] == ARCHIVE["spec"]["selector"]["matchLabels"]
+    assert [port] == [each for rule in policy["spec"]["ingress"] for each in ports_of(rule)]
+    text = (DIRECTORY / "settings.yaml").read_text(encoding="utf-8")
+    assert "# ONRAMP_ARCHIVE_DIR: s3://" in text, "the archive's manifest says that it is set there"
 
 
 @pytest.mark.parametrize("number", range(JOB["spec"]["replicas"]))

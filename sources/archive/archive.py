@@ -255,6 +255,7 @@ class Archive:
 
         A process may append and compact meanwhile: what it writes is looked at too.
         """
+        self._store.check_erasing()
         self.tidy()
         seen: set[ArchiveFile] = set()
         written = 0

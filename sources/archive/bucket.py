@@ -45,10 +45,7 @@ class BucketPlace:
 
     def prepare(self) -> None:
         """Refuse a store that cannot keep the promises of an archive: one that ignores conditions, and one that keeps old versions."""
-        if self._bucket.keeps_versions():
-            raise ArchiveError(
-                f"The bucket of {self.place} keeps old versions of objects, and would keep what is forgotten; name one without versioning."
-            )
+        self.check_erasing()
         probe = self._key("condition.probe")
         self._bucket.put(probe, b"")
         try:
@@ -63,6 +60,13 @@ class BucketPlace:
                 )
         finally:
             self._bucket.remove(probe)
+
+    def check_erasing(self) -> None:
+        """Refuse a bucket with versions."""
+        if self._bucket.keeps_versions():
+            raise ArchiveError(
+                f"The bucket of {self.place} keeps old versions of objects, and would keep what is forgotten; use one without versioning."
+            )
 
     def foreign(self) -> str | None:
         """Return the name of an object that is of no archive."""

@@ -35,6 +35,9 @@ class Directory:
         with _errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
 
+    def check_erasing(self) -> None:
+        """Do nothing: what is removed is gone."""
+
     def foreign(self) -> str | None:
         """Return the name of a file that is of no archive."""
         with _errors(self.path):

@@ -22,6 +22,9 @@ class Store(Protocol):
     def prepare(self) -> None:
         """Make it ready for an archive: create it, or refuse what cannot hold one."""
 
+    def check_erasing(self) -> None:
+        """Raise ``ArchiveError`` if what is replaced or removed would be kept all the same."""
+
     def foreign(self) -> str | None:
         """Return the name of a file that is of no archive; None where there is none. For a place without an archive."""
 

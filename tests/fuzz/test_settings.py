@@ -60,6 +60,10 @@ KINDS = {
     "metrics_address": ["127.0.0.1:9464", ":9464", "[::1]:0", "host:9464", " h:1 ", "9464", "::1:9464", "h:٣", "h:65536", "h:-1"],
     "llm_api_key": [SECRET, f"{SECRET} {SECRET}", f"{SECRET}\udcff"], "llm_shared_api_key": [SECRET, f"{SECRET} {SECRET}"],
     "llm_shared_url": ADDRESSES, "llm_shared_model": ["small", "", "a" * 300],
+    "archive_metrics_address": ["127.0.0.1:9465", "9465", "h:65536"],
+    "archive_dir": [
+        "archive", "s3://bucket", "S3://bucket/a/b/", "s3://", "s3://a/b", f"s3://key:{SECRET}@bucket/a", "s3://bucket//a", "\udcff",
+    ],
 }  # fmt: skip
 
 

@@ -283,10 +283,12 @@ def test_an_erased_file_is_replaced_under_its_name(archive: Archive) -> None:
 # ---------------------------------------------------------------------------------------------------------------------------- places
 
 
-def test_a_bucket_that_keeps_old_versions_is_refused(bucket: Bucket, place: Location) -> None:
+def test_a_bucket_that_keeps_old_versions_is_refused(bucket: Bucket, archive: Archive) -> None:
     bucket.request("put_bucket_versioning", VersioningConfiguration={"Status": "Enabled"})
     with pytest.raises(ArchiveError, match=r"keeps old versions .*without versioning"):
-        Archive(place).bind("topic", "")
+        archive.bind("topic", "")
+    with pytest.raises(ArchiveError, match="keeps old versions"):
+        archive.erase(pl.lit(value=True), lambda _row: True)
 
 
 def test_a_store_that_ignores_conditions_is_refused(server: S3Server, place: Location) -> None:
