@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,6 +23,7 @@ from sources.s3.location import Location
 _WAIT_S: Final = 2 * SECONDS
 """How long to wait for another process that changes files; one that was killed holds its claim until that ends."""
 _PAUSE_S: Final = 0.25
+_PROBE: Final = "probe-"  # and what is different for each start: another one may begin at the same time
 _LONGEST_FLIGHT_S: Final = 900.0
 """S3 takes no request that was signed longer ago. So long after its last sign of life a process may still write a file."""
 
@@ -46,7 +48,7 @@ class BucketPlace:
     def prepare(self) -> None:
         """Refuse a store that cannot keep the promises of an archive: one that ignores conditions, and one that keeps old versions."""
         self.check_erasing()
-        probe = self._key("condition.probe")
+        probe = self._key(f"{_PROBE}{uuid.uuid4().hex}")
         self._bucket.put(probe, b"")
         try:
             for condition in ({"new": True}, {"instead_of": '"0"'}):
@@ -71,7 +73,7 @@ class BucketPlace:
     def foreign(self) -> str | None:
         """Return the name of an object that is of no archive."""
         names = (each.key.removeprefix(self._prefix) for each in self._bucket.list(self._prefix))
-        return next((name for name in names if name not in {APPEND, CHANGE, "condition.probe"}), None)
+        return next((name for name in names if name not in {APPEND, CHANGE} and not name.startswith(_PROBE)), None)
 
     def names(self) -> Iterator[str]:
         """Yield the names of all objects in places ``day=…``."""

@@ -6,6 +6,8 @@ AWS_REGION, AWS_ENDPOINT_URL, ~/.aws, or the role of the machine. The library, b
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
@@ -24,6 +26,7 @@ _BAD_CREDENTIALS: Final = frozenset(
     " UnrecognizedClientException InvalidClientTokenId".split()
 )
 _OTHER_REGION: Final = frozenset("PermanentRedirect AuthorizationHeaderMalformed IllegalLocationConstraintException 301 307".split())
+_DAMAGED: Final = frozenset("BadDigest InvalidDigest XAmzContentChecksumMismatch XAmzContentSHA256Mismatch".split())
 _BUSY: Final = frozenset("SlowDown ServiceUnavailable InternalError RequestTimeout Throttling 500 502 503 504".split())
 CREDENTIALS: Final = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this machine a role"
 
@@ -120,7 +123,7 @@ class Bucket:
         Raises ``ObjectExistsError``, and changes nothing, if it is there with ``new``, or is not the one with the tag ``instead_of``.
         """
         condition = {"IfNoneMatch": "*"} if new else {} if instead_of is None else {"IfMatch": instead_of}
-        tag: str = self.request("put_object", key, Body=data, ChecksumAlgorithm="CRC32", **condition)["ETag"]
+        tag: str = self.request("put_object", key, Body=data, ChecksumSHA256=checksum_of(data), **condition)["ETag"]
         return tag
 
     def remove(self, key: str) -> None:
@@ -157,13 +160,15 @@ class Bucket:
             return ObjectStoreError(
                 f"The certificate of {self.endpoint} cannot be checked, so {what} was not used; set AWS_CA_BUNDLE or AWS_ENDPOINT_URL."
             )
-        if isinstance(error, kinds.HTTPClientError | kinds.ConnectionError | kinds.IncompleteReadError):
+        network = (kinds.HTTPClientError, kinds.ConnectionError, kinds.IncompleteReadError, OSError)
+        if isinstance(error, network) or type(error).__module__.startswith("urllib3"):
             return ObjectStoreError(
                 f"{self.endpoint} does not answer ({type(error).__name__}), so {what} was not used; check AWS_ENDPOINT_URL and the network."
             )
         if isinstance(error, kinds.ChecksumError | kinds.FlexibleChecksumError):
             return ObjectStoreError(f"{what} was damaged on its way, or in the store; repeat the command, or use another copy.")
-        if type(error).__name__ == "ResponseParserError" or "endpoint" in str(error).lower():
+        bad_endpoint = isinstance(error, ValueError | kinds.BotoCoreError) and "endpoint" in str(error).lower()
+        if bad_endpoint or type(error).__name__ == "ResponseParserError":
             return ObjectStoreError(
                 f"AWS_ENDPOINT_URL is no address of an S3 service, so {what} was not used; set it right or leave it unset."
             )
@@ -186,12 +191,19 @@ class Bucket:
             return ObjectStoreError(f"The clock of this machine differs too much from that of {self.endpoint}; set the clock.")
         if code in _OTHER_REGION:
             return ObjectStoreError(f"The bucket {self.name} is in another region; set AWS_REGION to its own.")
+        if code in _DAMAGED:
+            return ObjectStoreError(f"{what} was damaged on its way; repeat the command.")
         if code == "NotImplemented":
             return NotImplementedInStoreError(f"{self.endpoint} cannot do what {what} needs; use another store.")
         if code in _BUSY:
             return ObjectStoreError(f"{self.endpoint} fails for now ({code}), so {what} was not used; try again later.")
         shown = code if code.isalnum() else ""
         return ObjectStoreError(f"{self.endpoint} refuses {what} ({shown or f'HTTP {status}'}); check the address and AWS_ENDPOINT_URL.")
+
+
+def checksum_of(data: bytes) -> str:
+    """The checksum that a store compares with what it got. In a header: older stores do not know those that follow the content."""
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
 class _Errors:

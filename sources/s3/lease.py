@@ -61,7 +61,10 @@ def look(bucket: Bucket, key: str) -> Held | None:
         content = msgspec.json.decode(data, type=_Content)
     except msgspec.MsgspecError:
         content = _Content("?", SECONDS, "")  # of another program; it ends as any other
-    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    if date is None:
+        raise ObjectStoreError(f"{bucket.endpoint} tells no time in its answers, so a claim in it would never end; use another store.")
+    now = parsedate_to_datetime(date)
     age = max(0.0, (now - answer["LastModified"]).total_seconds())
     return Held(content.owner, answer["ETag"], age, not content.owner or age > content.seconds + _MARGIN_S)
 

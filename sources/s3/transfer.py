@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from typing_extensions import Buffer, override
 
 from sources.errors import ObjectExistsError, ObjectStoreError
-from sources.s3.bucket import Bucket
+from sources.s3.bucket import Bucket, NotImplementedInStoreError, checksum_of
 from sources.s3.location import Location
 
 _PART: Final = 16 * 1024 * 1024
@@ -46,19 +46,25 @@ class Upload:
         with path.open("rb") as file:
             while (data := file.read(length)) or not parts:
                 number = len(parts) + 1
-                sent = self._bucket.request(
-                    "upload_part", self._key, UploadId=self._id, PartNumber=number, Body=data, ChecksumAlgorithm="SHA256"
-                )
-                parts.append({"PartNumber": number, "ETag": sent["ETag"]} | _checksum(sent))
+                checksum = {"ChecksumSHA256": checksum_of(data)}
+                sent = self._bucket.request("upload_part", self._key, UploadId=self._id, PartNumber=number, Body=data, **checksum)
+                parts.append({"PartNumber": number, "ETag": sent["ETag"], **checksum})
                 on_bytes(len(data))
         refused: ObjectStoreError | None = None
         try:
-            self._bucket.request(
-                "complete_multipart_upload", self._key, UploadId=self._id, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
-            )
+            self._finish(parts)
         except ObjectStoreError as error:  # also if the first answer was lost, and the request was sent again
             refused = error
         self._check_finished(size, refused)
+
+    def _finish(self, parts: list[dict[str, Any]]) -> None:
+        arguments = {"UploadId": self._id, "MultipartUpload": {"Parts": parts}}
+        try:
+            self._bucket.request("complete_multipart_upload", self._key, **arguments, IfNoneMatch="*")
+        except NotImplementedInStoreError:  # some stores know no condition here
+            if _is_there(self._bucket, self._key):
+                raise ObjectExistsError(f"{Location(self._bucket.name, self._key)} exists already; name another object.") from None
+            self._bucket.request("complete_multipart_upload", self._key, **arguments)
 
     def _check_finished(self, size: int, refused: ObjectStoreError | None) -> None:
         try:
@@ -71,10 +77,6 @@ class Upload:
             raise ObjectStoreError(
                 f"{Location(self._bucket.name, self._key)} has {found['ContentLength']} bytes, and {size} were sent; delete it and repeat."
             )
-
-
-def _checksum(sent: dict[str, Any]) -> dict[str, str]:
-    return {"ChecksumSHA256": sent["ChecksumSHA256"]} if "ChecksumSHA256" in sent else {}
 
 
 @contextmanager

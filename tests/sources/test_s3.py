@@ -137,6 +137,31 @@ def test_parts_whose_answer_is_lost_are_sent_again(
     assert all(fault.times == 0 for fault in server.faults)
 
 
+def test_a_store_that_knows_no_condition_at_the_end_of_an_upload_gets_it_without_one(
+    server: S3Server, bucket: Bucket, tmp_path: Path
+) -> None:
+    def no_conditions() -> Fault:
+        return Fault(lambda method, where: method == "POST" and "uploadId=" in where, "refuse", "NotImplemented", "501 Not Implemented")
+
+    data = written(tmp_path / "f", 100)
+    server.faults.append(no_conditions())
+    with uploading(Location(bucket.name, "f")) as upload:
+        upload.send(tmp_path / "f", nothing)
+    assert bucket.get("f")[0] == data
+    server.faults.append(no_conditions())
+    with uploading(Location(bucket.name, "g")) as upload:
+        bucket.put("g", b"first")
+        with pytest.raises(ObjectExistsError):
+            upload.send(tmp_path / "f", nothing)
+    assert bucket.get("g")[0] == b"first"
+
+
+def test_content_that_changed_on_its_way_is_refused(server: S3Server, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.s3.bucket.checksum_of", lambda _data: "YQ==")
+    with pytest.raises(ObjectStoreError, match="damaged on its way"):
+        bucket.put("k", b"1")
+
+
 def test_an_object_that_is_there_is_not_replaced(server: S3Server, bucket: Bucket, tmp_path: Path) -> None:
     written(tmp_path / "f", 100)
     bucket.put("f", b"first")
