@@ -140,6 +140,17 @@ def test_a_holder_that_cannot_renew_its_claim_stops_believing_in_it(bucket: Buck
     assert found.owner, "what is not ours any more is not given back"
 
 
+def test_a_holder_notices_that_another_one_took_its_claim(bucket: Bucket) -> None:
+    lease = Lease(bucket, "c", seconds=0.4, clock=Clock())  # by time alone it would not end
+    assert lease.take()
+    claim_of_the_dead(bucket, "c", 60)
+    wait_until(lambda: not lease.holds(), "it notices")
+    lease.give_back()
+    found = look(bucket, "c")
+    assert found is not None
+    assert found.owner == "dead"
+
+
 def test_a_claim_whose_answer_is_lost_is_held_all_the_same(server: S3Server, bucket: Bucket) -> None:
     lease = Lease(bucket, "c", seconds=60)
     server.faults.append(Fault(lambda method, where: method == "PUT" and where.endswith("/c"), "lose", times=1))
