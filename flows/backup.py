@@ -86,13 +86,22 @@ def back_up_to_s3(settings: Settings, target: Location, watch: Watch, now: Calla
             file = unsent / PurePosixPath(target.key).name
             manifest = _back_up(settings, data_dir, file, watch, now)
             watch.on_stage("reading the backup again")
-            check(file, watch.on_bytes)
+            _check_written(file, watch)
             size = file.stat().st_size
             watch.on_stage(f"sending {size / 1e6:,.0f} MB to {target}")
             upload.send(file, watch.on_bytes)
         finally:
             shutil.rmtree(unsent, ignore_errors=True)
     return manifest, size
+
+
+def _check_written(file: Path, watch: Watch) -> None:
+    try:
+        check(file, watch.on_bytes)
+    except BackupError as error:
+        raise BackupError(
+            f"The backup was damaged while it was written; check the disk of {file.parent}, and repeat the command. Nothing was sent."
+        ) from error
 
 
 def restore_from_s3(backup: Location, into: Path, watch: Watch) -> Manifest:

@@ -202,8 +202,8 @@ class Archive:
         """Join neighbouring files of each day before ``before`` while the sum is at most ``most_bytes``. Return how many were joined."""
         removed = 0
         with self._store.changing():
-            chain = self.chains().get(partition, Chain((), (), ()))
             sizes = self._sizes()
+            chain = resolve(file for file in sizes if file.partition == partition)
             run: list[ArchiveFile] = []
             size = 0
             for span in (*chain.spans, None):

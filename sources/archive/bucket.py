@@ -7,6 +7,7 @@ claims. If it was frozen and lost them, another process may append too: then two
 from __future__ import annotations
 
 import errno
+import logging
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from sources.s3.bucket import Bucket
 from sources.s3.lease import SECONDS, Lease, look
 from sources.s3.location import Location
 
+_LOG = logging.getLogger(__name__)
 _WAIT_S: Final = 2 * SECONDS
 """How long to wait for another process that changes files; one that was killed holds its claim until that ends."""
 _PAUSE_S: Final = 0.25
@@ -146,6 +148,8 @@ class BucketPlace:
         key, deadline, first = self._key(name), time.monotonic() + _WAIT_S, None
         lease = Lease(self._bucket, key, seconds=SECONDS)
         while not lease.take():
+            if first is None:
+                _LOG.info("Another process holds %s; waiting until it gives that back, or does not renew it.", self.where(name))
             seen = look(self._bucket, key)
             first = first or seen
             renewed = first is not None and seen is not None and first.owner == seen.owner and first.tag != seen.tag

@@ -35,8 +35,8 @@ class Location(NamedTuple):
 
 
 def is_s3(text: object) -> bool:
-    """Whether the text is meant as such an address."""
-    return str(text)[: len(SCHEME)].lower() == SCHEME
+    """Whether the text is meant as such an address, also if it is none."""
+    return str(text)[:3].lower() == "s3:"
 
 
 def place_of(value: object) -> object:
@@ -46,10 +46,10 @@ def place_of(value: object) -> object:
 
 def parse_location(text: str) -> Location:
     """Read an address. Raises ``LocationError``."""
-    bucket, _, key = text[len(SCHEME) :].partition("/")
+    scheme, (bucket, _, key) = text[: len(SCHEME)].lower(), text[len(SCHEME) :].partition("/")
     if "@" in bucket:
         raise LocationError("an address in S3 has no user and no password: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    if not is_s3(text) or not _BUCKET.fullmatch(bucket) or ".." in bucket:
+    if scheme != SCHEME or not _BUCKET.fullmatch(bucket) or ".." in bucket:
         raise LocationError("it must be s3://BUCKET/PREFIX/NAME, with a bucket of 3 to 63 lower-case letters, digits, dots and hyphens")
     try:
         size = len(key.encode())

@@ -84,7 +84,7 @@ def test_every_command_that_reads_an_archive_reads_one_in_s3(
     assert not list(tmp_path.rglob("s3:*"))
 
 
-@pytest.mark.parametrize("text", ["s3://", "s3://UPPER/x", f"s3://key:{SECRET}@bucket/x", "S3://a/b"])
+@pytest.mark.parametrize("text", ["s3://", "s3://UPPER/x", f"s3://key:{SECRET}@bucket/x", "S3://a/b", "s3:/bucket/x"])
 def test_what_is_no_address_is_refused_and_no_directory_is_made_of_it(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ONRAMP_ARCHIVE_DIR", text)

@@ -73,7 +73,7 @@ def test_an_address_names_a_bucket_and_an_object_or_a_place(text: str, location:
 @pytest.mark.parametrize(
     "text",
     ["s3://", "s3://ab", "s3://UPPER/x", "s3://a..b/x", "s3://-ab/x", "s3://abc//x", "s3://abc/../x", "s3://abc/a\nb", "s3://abc/./x",
-     "s3://abc/\udcff", f"s3://abc/{'x' * 1025}", "s3://key:secret@abc/x", "s3:///x"],
+     "s3://abc/\udcff", f"s3://abc/{'x' * 1025}", "s3://key:secret@abc/x", "s3:///x", "s3:/abc/x", "s3:abc"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(LocationError) as caught:

@@ -125,7 +125,7 @@ def s3_server() -> Iterator[S3Server]:
     application = _Faulty(DomainDispatcherApplication(create_backend_app), server)
     listener = make_server("127.0.0.1", 0, application, threaded=True)
     server.endpoint = f"http://127.0.0.1:{listener.server_port}"
-    thread = threading.Thread(target=listener.serve_forever, name="s3")
+    thread = threading.Thread(target=listener.serve_forever, name="s3", daemon=True)
     thread.start()
     try:
         with patch.object(session, "create_loader", cache(session.create_loader)):  # reads megabytes of JSON, for each client
