@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -135,11 +136,16 @@ def test_a_job_goes_on_from_the_backup_and_keeps_every_row_column_and_record(
     switches = sum(each.get("type") == SWITCHED for each in expected["formats"]["messages"])
     assert json.loads(said)["eventsRead"] == expected["backup"]["messages"] - switches
     columns = "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() ORDER BY table, position"
-    now = {tuple(sorted(row.items())) for row in onramp("sql", columns, "--json", cwd=tmp_path, **environment).json["rows"]}
-    assert {tuple(sorted(row.items())) for row in expected["columns"]["rows"]} <= now
+    now = onramp("sql", columns, "--json", cwd=tmp_path, **environment).json["rows"]
+    assert _columns(expected["columns"]["rows"]) <= _columns(now)
     counts = "SELECT count() AS n, uniqExact(event_id) AS different FROM events_final"
     (row,) = onramp("sql", counts, "--json", cwd=tmp_path, **environment).json["rows"]
     events = [each for each in expected["formats"]["messages"] if "reason" not in each]
     gone = {each["user"] for each in events if each["type"] == "user_deleted"}
     gone |= {each["payload"]["previousId"] for each in events if each["type"] == "identity_merged" and each["user"] in gone}
     assert int(row["n"]) == int(row["different"]) >= len({each["id"] for each in events if each["user"] not in gone} - {"ramp"}) > 0
+
+
+def _columns(rows: list[dict[str, str]]) -> set[tuple[str, str, str]]:
+    """Table, name and type of each column. ``LowCardinality`` is how values are stored; readers get the same ones with and without it."""
+    return {(row["table"], row["name"], re.sub(r"LowCardinality\((\w+)\)", r"\1", row["type"])) for row in rows}
