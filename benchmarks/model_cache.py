@@ -24,6 +24,7 @@ from llm.answer import Answer
 from local.data_dir import DataDir
 from local.redis_access import redis_for_job
 from operators.async_map import run_in_background
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.decision.messages import Decision
 from state.decision.wording_request import WordingRequest, WordingSkipped, cache_key, consider
@@ -58,7 +59,7 @@ def ask(plan: Plan, requests: list[WordingRequest]) -> list[Answer]:
         settings = load_settings(
             data_dir=data_dir.path, llm_url=server.url, llm_calls_per_second=10_000.0, llm_in_flight=500, llm_daily_tokens=10**11,
         )  # fmt: skip
-        with redis_for_job(None, data_dir) as redis_url, open_model(settings, plan, redis_url, stopping=lambda: False) as model:
+        with redis_for_job(None, data_dir) as redis_url, open_model(settings, ByTenant(plan), redis_url, stopping=lambda: False) as model:
             assert model is not None
             answer = model.service.answer
 

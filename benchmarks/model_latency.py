@@ -35,6 +35,7 @@ from local.data_dir import DataDir
 from local.redis_access import redis_for_job
 from sinks.redis.sink import RecommendationSink
 from sinks.redis.writer import WritePolicy
+from state.catalog.by_tenant import ByTenant
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.ids import Keys
@@ -141,8 +142,8 @@ def one_round(url: str, signups: float, others: float, seconds: float) -> dict[s
             data_dir=data_dir.path, llm_url=url or None, llm_calls_per_second=1_000.0, llm_in_flight=1_000, llm_daily_tokens=10**9,
             llm_personal_share=1.0,
         )  # fmt: skip
-        plan, source = Plan(product(), wording=bool(url)), RealTimeSource(signups, others, seconds)
-        with redis_for_job(None, data_dir) as redis_url, open_model(settings, plan, redis_url, stopping=lambda: False) as model:
+        plans, source = ByTenant(Plan(product(), wording=bool(url))), RealTimeSource(signups, others, seconds)
+        with redis_for_job(None, data_dir) as redis_url, open_model(settings, plans, redis_url, stopping=lambda: False) as model:
             sink = TimedSink(RecommendationSink(redis_url, WritePolicy()), source.entered)
             flow = build(
                 FlowParts(
@@ -150,7 +151,7 @@ def one_round(url: str, signups: float, others: float, seconds: float) -> dict[s
                     recommendations=sink,
                     facts=DiscardingSink(),
                     dead_letters=DiscardingSink(),
-                    plan=plan,
+                    plans=plans,
                     keys=Keys(b"benchmark"),
                     wording=model.wording if model is not None else None,
                 )

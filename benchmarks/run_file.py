@@ -46,6 +46,7 @@ from local.data_dir import DataDir
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from sources.wall_clock import wall_clock
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.events import Event, peek
 from state.events import decode as decode_event
@@ -109,9 +110,9 @@ def recovery(source: Path) -> float:
 def _dataflow(path: Path, data: Path | None) -> float:
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
     source = JsonlSource(
-        path, peek, BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size), now=wall_clock
+        path, peek, BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, (plan,)), settings.batch_size), now=wall_clock
     )
-    flow = build(FlowParts(source, DiscardingSink(), DiscardingSink(), DiscardingSink(), plan, Keys(b"benchmark"), side))
+    flow = build(FlowParts(source, DiscardingSink(), DiscardingSink(), DiscardingSink(), ByTenant(plan), Keys(b"benchmark"), side))
     store = None if data is None else recovery_config(DataDir.create(data / "data"), settings.recovery_partitions)
     begun = time.perf_counter()
     with tuned_garbage_collector():

@@ -23,6 +23,7 @@ from benchmarks.generate import lines
 from flows.catalogs import load_catalog
 from operators.timer_registry import TimerRegistry
 from operators.track import TrackLogic, track_logic
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.events import Event, decode, peek_timestamp
 from state.ids import Keys
@@ -53,7 +54,7 @@ def resident() -> int:
 
 def measure(users: int, *, at_rest: bool) -> dict[str, float]:
     """Bytes per user, and the mean size of a snapshot."""
-    build = track_logic(Plan(load_catalog("saas")), Keys(b"benchmark"), TimerRegistry(), most_awake=0)
+    build = track_logic(ByTenant(Plan(load_catalog("saas"))), Keys(b"benchmark"), TimerRegistry(), most_awake=0)
     kept: list[TrackLogic] = []
     snapshots, seed, before, known = 0, 0, 0, 0
     while len(kept) < users:

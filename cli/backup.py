@@ -181,9 +181,11 @@ def _list(title: str, items: list[str]) -> None:
 
 
 def _settings(into: Path, manifest: dict[str, Any]) -> list[str]:
+    from flows.backup import CATALOG, CATALOGS
+
     found = [f"ONRAMP_DATA_DIR={into}"]
     if "messages" in manifest:
         found.append(f"ONRAMP_EVENT_LOG={into / 'log'}   (or the job's own log, where it is left: it has what came later)")
-    if "catalog.yaml" in manifest["files"]:
-        found.append(f"ONRAMP_CATALOG={into / 'catalog.yaml'}   (as it was; or a newer one)")
+    there = {each.partition("/")[0] for each in manifest["files"]}
+    found += [f"ONRAMP_CATALOG={into / name}   (as it was; or a newer one)" for name in (CATALOG, CATALOGS) if name in there]
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,29 +11,32 @@ from cli.options import JsonOption
 from state.quantity import count
 
 if TYPE_CHECKING:
+    from state.catalog.model import Catalog
     from state.catalog.parse import Fault
 
 
 def check(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A YAML file, or the name of a built-in catalog.")],
+    name: Annotated[str, typer.Argument(metavar="FILE|DIR", help="A YAML file, the name of a built-in catalog, or a directory of files.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Check a catalog and its prompts; print file, line and field of every fault.
+    """Check a catalog and its prompts, or all catalogs of a directory together; print file, line and field of every fault.
 
     \b
     Example:  onramp catalog check product.yaml
+              onramp catalog check catalogs/
     """
     from cli.catalog_checks import language_warnings, placed, prompt_faults
-    from cli.options import require_catalog
-    from flows.catalogs import load_catalog
+    from cli.options import require_catalogs
+    from flows.catalogs import catalog_files, is_directory, load_catalog, load_catalogs
     from reports.render import out, print_json
     from reports.safe_text import plain
     from state.catalog.parse import CatalogError
 
-    require_catalog(file)
+    require_catalogs(name)
     try:
-        catalog = load_catalog(file)
-        if faults := placed(file, prompt_faults(file, catalog)):
+        everybody = load_catalogs(name).everybody
+        catalogs = [(file, load_catalog(file)) for file in catalog_files(name)]
+        if faults := [fault for file, catalog in catalogs for fault in placed(file, prompt_faults(file, catalog))]:
             raise CatalogError(faults)
     except CatalogError as error:
         if as_json:
@@ -41,18 +44,28 @@ def check(
         else:
             for fault in error.faults:
                 typer.echo(plain(fault), err=True)
-        say(f"{plain(file)} has {count(len(error.faults), 'fault')}.")
+        say(f"{plain(name)} has {count(len(error.faults), 'fault')}.")
         raise typer.Exit(1) from None
-    counts = {"paths": len(catalog.paths), "steps": len(catalog.steps), "arms": len(catalog.arms)}
-    warnings = placed(file, language_warnings(catalog))
+    warnings = [warning for file, catalog in catalogs for warning in placed(file, language_warnings(catalog))]
     if as_json:
-        found = [_as_json(warning) for warning in warnings]
-        print_json({"valid": True, "id": catalog.id, "version": catalog.version, **counts, "warnings": found})
-    else:
-        for warning in warnings:
-            typer.echo(plain(f"{warning} (a warning)"), err=True)
-        parts = ", ".join(count(number, name.removesuffix("s")) for name, number in counts.items())
-        out().out(f"{plain(file)} is valid: {catalog.id} {plain(catalog.version)} with {parts}.", highlight=False)
+        several = [{"file": file, "tenants": catalog.tenants, **_about(catalog)} for file, catalog in catalogs]
+        found = {"catalogs": several, "everyTenant": everybody} if is_directory(name) else _about(catalogs[0][1])
+        print_json({"valid": True, **found, "warnings": [_as_json(warning) for warning in warnings]})
+        return
+    for warning in warnings:
+        typer.echo(plain(f"{warning} (a warning)"), err=True)
+    for file, catalog in catalogs:
+        sizes = {"path": len(catalog.paths), "step": len(catalog.steps), "arm": len(catalog.arms)}
+        parts = ", ".join(count(size, kind) for kind, size in sizes.items())
+        tenants = f", for {', '.join(catalog.tenants)}" if catalog.tenants else ", for all other tenants" if len(catalogs) > 1 else ""
+        out().out(f"{plain(file)} is valid: {catalog.id} {plain(catalog.version)} with {parts}{plain(tenants)}.", highlight=False)
+    if not everybody:
+        out().out("Events of tenants that are not named become dead letters (unknown_tenant).", highlight=False)
+
+
+def _about(catalog: Catalog) -> dict[str, Any]:
+    counts = {"paths": len(catalog.paths), "steps": len(catalog.steps), "arms": len(catalog.arms)}
+    return {"id": catalog.id, "version": catalog.version, **counts}
 
 
 def _as_json(fault: Fault) -> dict[str, str | int]:

@@ -6,12 +6,12 @@ from typing import Final
 
 import typer
 
-from cli.options import CatalogOption, DataDirOption, JsonOption
+from cli.options import CatalogsOption, DataDirOption, JsonOption
 
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def doctor(as_json: JsonOption = False, catalog: CatalogOption = None, data_dir: DataDirOption = None) -> None:
+def doctor(as_json: JsonOption = False, catalog: CatalogsOption = None, data_dir: DataDirOption = None) -> None:
     """Check everything that the job needs, and say what to do. It changes nothing, and a server that hangs does not hold it up.
 
     Use the settings of the job. Exits with 1 if a check failed; warnings do not count.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cli.demo_dir import demo_catalog
-from flows.catalogs import CatalogFileError, load_catalog
+from flows.catalogs import CatalogFileError, catalog_of
 from reports.run_report import ExperimentDesign
 from state.catalog.parse import CatalogError
 
@@ -22,12 +22,12 @@ def biggest_tenant(facts: Facts) -> str:
 
 
 def design(facts: Facts, settings: Settings, tenant: str) -> ExperimentDesign:
-    """Read it off the configured catalog, if the newest decision was made with that one; else nothing is promised."""
+    """Read it off the tenant's catalog in the settings, if the newest decision was made with that one; else nothing is promised."""
     newest = facts.rows(
         "SELECT argMax(catalog_version, decided_at) AS version FROM decisions_final WHERE tenant_id = {tenant:String}", tenant=tenant
     )
     try:
-        catalog = load_catalog(demo_catalog(settings.data_dir) or settings.catalog)
+        catalog = catalog_of(demo_catalog(settings.data_dir) or settings.catalog, tenant)
     except (CatalogFileError, CatalogError):
         return ExperimentDesign()
     return ExperimentDesign.of(catalog) if newest[0]["version"] == f"{catalog.id}@{catalog.version}" else ExperimentDesign()

@@ -43,15 +43,13 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
     import logging
 
     from cli.options import load
-    from flows.catalogs import load_catalog
+    from flows.catalogs import load_plans
     from gateway.app import GatewayParts, build
     from gateway.keys import KeyStore
-    from gateway.segment.mapping import default_names
     from gateway.serve import listen, serve
     from gateway.stopping import Stopping
     from local.data_dir import DataDir
     from local.secret import secret_of_job
-    from state.catalog.plan import Plan
     from state.ids import Keys
 
     settings = load(service=True, data_dir=data_dir, gateway_host=host, gateway_port=port)
@@ -60,7 +58,7 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
     given = settings.secret.get_secret_value() if settings.secret is not None else None
     secret = signing[0] if signing else secret_of_job(directory, given=given, embedded=settings.embedded)
     store = KeyStore(directory.keys)
-    catalog = load_catalog(settings.catalog)
+    plans = load_plans(settings.catalog)
     with listen(settings.gateway_host, settings.gateway_port) as bound:
         stopping = Stopping()
         parts = GatewayParts(
@@ -70,8 +68,7 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
             redis_url=_redis_url(settings, directory),
             stopping=stopping,
             more_routes=_demo(store, directory) if demo else (),
-            track_names={**default_names(), **catalog.track_names},
-            plan=Plan(catalog),
+            plans=plans,
             clickhouse_url=_clickhouse_url(settings, directory),
             database=settings.database(),
             events_per_second=settings.gateway_events_per_second,

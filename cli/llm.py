@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cli.local_model import LlmOption
-from cli.options import CatalogOption, DataDirOption, JsonOption
+from cli.options import CatalogsOption, DataDirOption, JsonOption
 from state.quantity import count
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def attempt(
         typer.Option("--prompt", metavar="VERSION", help="The prompt to use. [default: as the catalog says]", show_default=False),
     ] = None,
     llm: LlmOption = None,
-    catalog: CatalogOption = None,
+    catalog: CatalogsOption = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -62,7 +62,7 @@ def attempt(
         raise ModelTryError("no model is set: name a server with --llm URL or ONRAMP_LLM_URL, or use --llm local.")
     if catalog is None and (of_demo := demo_catalog(settings.data_dir)) is not None:
         settings = settings.model_copy(update={"catalog": of_demo})
-    plan = _plan(settings, prompt)
+    plan = _plan(settings, tenant, prompt)
     with open_facts(settings) as facts:
         try:
             request = find_request(facts, plan, tenant, user)
@@ -87,13 +87,13 @@ def attempt(
         raise ModelTryError(f"{failed}; the template stays.")
 
 
-def _plan(settings: Settings, prompt: str | None) -> Plan:
-    """The catalog's plan, changed so that every decision may be worded: the user wants to see a text, not why there is none."""
-    from flows.catalogs import load_catalog
+def _plan(settings: Settings, tenant: str, prompt: str | None) -> Plan:
+    """The plan of the tenant's catalog, changed so that every decision may be worded: the user wants a text, not why there is none."""
+    from flows.catalogs import catalog_of
     from state.catalog.model import PromptShare
     from state.catalog.plan import Plan
 
-    catalog = load_catalog(settings.catalog)
+    catalog = catalog_of(settings.catalog, tenant)
     policy = catalog.wording
     if policy is None:
         raise ModelTryError(f"the catalog {settings.catalog} has no wording section, so that no model may word anything.")
@@ -109,8 +109,9 @@ def _plan(settings: Settings, prompt: str | None) -> Plan:
 def _preview(settings: Settings, plan: Plan, request: WordingRequest) -> Preview:
     from flows.model_service import open_model
     from operators.async_map import run_in_background
+    from state.catalog.by_tenant import ByTenant
 
-    with open_model(settings, plan, "redis://127.0.0.1:1", stopping=lambda: False) as model:  # a preview does not use Redis
+    with open_model(settings, ByTenant(plan), "redis://127.0.0.1:1", stopping=lambda: False) as model:  # a preview does not use Redis
         assert model is not None, "the settings name a model and the plan has a policy"
         preview: Preview = run_in_background(model.service.preview(request), settings.llm_timeout_seconds + _MARGIN_SECONDS)
     return preview

@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 def require_catalog(name: str | None) -> str | None:
     """Refuse, as wrong usage, a catalog that is neither a built-in one nor a file."""
     if name is not None:
+        from flows.catalogs import is_directory
+
+        if is_directory(name):
+            raise typer.BadParameter(f"{name!r} is a directory; name the catalog's file.")
+    return require_catalogs(name)
+
+
+def require_catalogs(name: str | None) -> str | None:
+    """Refuse, as wrong usage, a catalog that is neither a built-in one nor a file, nor a directory of files."""
+    if name is not None:
         from flows.catalogs import built_in
 
-        if name not in built_in() and Path(name).is_dir():
-            raise typer.BadParameter(f"{name!r} is a directory; name the catalog's file.")
-        if name not in built_in() and not Path(name).is_file():
+        if name not in built_in() and not Path(name).is_file() and not Path(name).is_dir():
             raise typer.BadParameter(f"there is no catalog file {name!r}; the built-in catalogs are {', '.join(sorted(built_in()))}.")
     return name
 
@@ -30,6 +38,14 @@ DataDirOption = Annotated[
 ]
 CatalogOption = Annotated[
     str | None, typer.Option("--catalog", help="The name of a built-in catalog, or a YAML file. [default: saas]", callback=require_catalog)
+]
+CatalogsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--catalog",
+        help="The name of a built-in catalog, a YAML file, or a directory of such files. [default: saas]",
+        callback=require_catalogs,
+    ),
 ]
 TenantOption = Annotated[str, typer.Option("--tenant", help="The user's tenant.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]

@@ -9,7 +9,7 @@ import typer
 
 from cli.audited import ByOption
 from cli.dlq import moment_of
-from cli.options import DataDirOption, JsonOption, TenantOption, require_catalog, stored_at
+from cli.options import DataDirOption, JsonOption, TenantOption, require_catalogs, stored_at
 from cli.run import readable
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ _CatalogOption = Annotated[
     str | None,
     typer.Option(
         "--catalog",
-        metavar="FILE",
+        metavar="FILE|DIR",
         help="With --user or --into: the catalog. Alone: another catalog, to show what it would have changed.",
-        callback=require_catalog,
+        callback=require_catalogs,
         show_default=False,
     ),
 ]
@@ -30,9 +30,9 @@ _AgainstOption = Annotated[
     str | None,
     typer.Option(
         "--against",
-        metavar="FILE",
+        metavar="FILE|DIR",
         help="The catalog to compare with. [default: ONRAMP_CATALOG]",
-        callback=require_catalog,
+        callback=require_catalogs,
         show_default=False,
     ),
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import CatalogOption, DataDirOption, JsonOption
+from cli.options import CatalogsOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from flows.run import RunningJob
@@ -40,7 +40,7 @@ InputOption = Annotated[
 
 def run(
     input_path: InputOption = None,
-    catalog: CatalogOption = None,
+    catalog: CatalogsOption = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cli.options import CatalogOption, DataDirOption, JsonOption
+from cli.options import CatalogsOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -39,7 +39,7 @@ def up(
     host: _HostOption = None,
     port: _PortOption = None,
     archive: _ArchiveOption = False,
-    catalog: CatalogOption = None,
+    catalog: CatalogsOption = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -59,7 +59,7 @@ def up(
     from cli.demo_dir import refuse_demo
     from cli.failures import say
     from cli.options import load
-    from flows.catalogs import load_catalog
+    from flows.catalogs import load_catalogs
     from flows.settings import SettingsError
     from flows.stop import StopRequest
     from gateway.keys import KeyStore
@@ -70,12 +70,12 @@ def up(
     settings = load(data_dir=data_dir, catalog=catalog, gateway_host=host, gateway_port=port)
     if settings.gateway_port == 0:
         raise SettingsError("the gateway needs a port that stays the same when it is started again: set --port or ONRAMP_GATEWAY_PORT.")
-    catalog_id = load_catalog(settings.catalog).id  # what is wrong with it is said here, and not in a log
+    ids = load_catalogs(settings.catalog).map(lambda each: each.id)  # what is wrong with it is said here, and not in a log
     refuse_demo(settings)
     directory = DataDir.create(settings.data_dir)
     if settings.origin("data_dir") == "default":
         directory = DataDir.create(directory.path / LIVE)  # apart from runs on files, which have another secret, and often another catalog
-    directory.check_catalog(catalog_id)
+    directory.check_catalogs(ids)
     if directory.is_running():
         raise DataDirInUseError(f"{directory.describe_owner()}; stop it first, or choose another directory with --data-dir.")
     listen(settings.gateway_host, settings.gateway_port).close()  # the same for a port in use

@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from flows.archive import archive_dir
-from flows.catalogs import built_in
+from flows.catalogs import built_in, catalog_files, is_directory
 from flows.clickhouse_store import open_store
 from flows.settings import Settings
 from flows.version import onramp_version
@@ -49,7 +49,9 @@ DELIVERY_SECONDS: Final = 120.0
 """How long to wait for a delivery to ClickHouse that runs: as long as it may take (``sinks.clickhouse.client.ANSWER_SECONDS``)."""
 _WHOLE: Final = (".gitignore", "FORMAT", "run.json", "secret.key", "secret.check", "keys.json", "demo.key")
 _APPENDED: Final = ("guidance.jsonl", "sent.jsonl", "audit.jsonl")
-_CATALOG: Final = "catalog.yaml"
+CATALOG: Final = "catalog.yaml"
+CATALOGS: Final = "catalogs"
+"""The catalog in a backup, or the directory of the catalogs."""
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,11 @@ def _add_files(settings: Settings, data_dir: DataDir, backup: BackupWriter) -> N
             content = (data_dir.path / name).read_bytes()
             backup.add_bytes(name, content[: content.rfind(b"\n") + 1])  # a line may be half written
     if settings.origin("catalog") != "default" and settings.catalog not in built_in():
-        backup.add_bytes(_CATALOG, Path(settings.catalog).read_bytes())
+        if is_directory(settings.catalog):
+            for file in catalog_files(settings.catalog):
+                backup.add_bytes(f"{CATALOGS}/{Path(file).name}", Path(file).read_bytes())
+        else:
+            backup.add_bytes(CATALOG, Path(settings.catalog).read_bytes())
 
 
 def add_event_log(log: Path, staging: Path, backup: BackupWriter, positions: dict[str, int]) -> int:

@@ -1,4 +1,4 @@
-"""Loads a catalog: a built-in one by its name, or a file by its path."""
+"""Loads catalogs: a built-in one by its name, a file by its path, or all files of a directory, each for the tenants that it names."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from state.catalog.by_tenant import ByTenant, NoCatalogError, Plans
 from state.catalog.model import Catalog
-from state.catalog.parse import parse
+from state.catalog.parse import CatalogError, Fault, locate, parse
+from state.catalog.plan import Plan
 
 if TYPE_CHECKING:
     from flows.settings import Settings
 
 SAMPLE: Final = "saas"
 BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog"
+_ENDINGS: Final = frozenset({".yaml", ".yml"})
 
 
 class CatalogFileError(Exception):
@@ -21,8 +24,86 @@ class CatalogFileError(Exception):
 
 
 def load_catalog(name: str) -> Catalog:
-    """Read and check the catalog ``name``. Raises ``CatalogFileError``, or ``CatalogError`` with all faults in it."""
+    """Read and check the catalog ``name``, whatever tenants it names: for what concerns one catalog only, like a fit to a log.
+
+    Raises ``CatalogFileError``, or ``CatalogError`` with all faults in it.
+    """
+    text, source = _read(name)
+    return parse(text, source)
+
+
+def load_catalogs(name: str) -> ByTenant[Catalog]:
+    """Read and check the catalog ``name`` for the tenants that it names, or every catalog in the directory ``name`` for its tenants.
+
+    Of a directory every ``.yaml`` and ``.yml`` file is a catalog, whatever its name. Raises ``CatalogFileError``, or ``CatalogError`` with
+    all faults of all files in it.
+    """
+    files = catalog_files(name)
+    read = [_read(file) for file in files]
+    found, faults = list[tuple[Catalog, str, str]](), list[Fault]()
+    for text, source in read:
+        try:
+            found.append((parse(text, source), text, source))
+        except CatalogError as error:
+            faults += error.faults
+    default: tuple[Catalog, str] | None = None
+    own: dict[str, tuple[Catalog, str]] = {}
+    for catalog, text, source in found:
+        if not catalog.tenants and default is not None:
+            said = f"{default[1]} has no `tenants` either, and only one catalog can be for all others; name the tenants of this one"
+            faults += locate(text, source, [(("tenants",), said)])
+        elif not catalog.tenants:
+            default = catalog, source
+        for index, tenant in enumerate(catalog.tenants):
+            if tenant in own:
+                faults += locate(text, source, [(("tenants", index), f"{tenant!r} has the catalog {own[tenant][1]} already")])
+            own.setdefault(tenant, (catalog, source))
+    if faults:
+        raise CatalogError(faults)
+    return ByTenant(None if default is None else default[0], {tenant: catalog for tenant, (catalog, _) in own.items()})
+
+
+def load_plans(name: str, *, wording: bool = False) -> Plans:
+    """The catalogs of ``name``, compiled. ``wording`` as for a plan. Raises as ``load_catalogs``."""
+    return load_catalogs(name).map(lambda catalog: Plan(catalog, wording=wording))
+
+
+def catalog_of(name: str, tenant: str) -> Catalog:
+    """The catalog that ``tenant`` has in ``name``, for what concerns one tenant. Raises as ``load_catalogs``."""
+    try:
+        return load_catalogs(name).of(tenant)
+    except NoCatalogError as error:
+        raise CatalogFileError(f"{name}: {error}") from None
+
+
+def catalog_files(name: str) -> list[str]:
+    """The catalog ``name`` itself, or those in the directory ``name``, by name. Raises ``CatalogFileError``."""
+    if not is_directory(name):
+        return [name]
+    try:
+        files = sorted(path for path in Path(name).iterdir() if path.suffix in _ENDINGS and path.is_file())
+    except OSError as error:
+        raise CatalogFileError(f"The directory of catalogs {name} cannot be read ({error.strerror}).") from None
+    if not files:
+        raise CatalogFileError(f"{name} has no catalog in it: put one YAML file for each product there.")
+    return [str(path) for path in files]
+
+
+def is_directory(name: str) -> bool:
+    """Whether ``name`` is a directory of catalogs."""
+    return name not in built_in() and Path(name).is_dir()
+
+
+def prompt_directories(name: str) -> list[Path]:
+    """Where the prompts of the catalog or of the directory ``name`` are looked for, in order: beside the files, then built in."""
+    return [(Path(name) if is_directory(name) else Path(name).parent) / "prompts", BUILT_IN / "prompts"]
+
+
+def _read(name: str) -> tuple[str, str]:
+    """The text of one catalog, and its name in messages. Raises ``CatalogFileError``."""
     path = BUILT_IN / f"{name}.yaml" if name in built_in() else Path(name)
+    if path.is_dir():
+        raise CatalogFileError(f"{name} is a directory of catalogs; name one of its files with --catalog.")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -30,7 +111,7 @@ def load_catalog(name: str) -> Catalog:
     except OSError as error:
         known = ", ".join(sorted(built_in()))
         raise CatalogFileError(f"The catalog {name} cannot be read ({error.strerror}); the built-in ones are {known}.") from None
-    return parse(text, str(path) if name not in built_in() else f"{name}.yaml")
+    return text, str(path) if name not in built_in() else f"{name}.yaml"
 
 
 _AT_ONCE: Final = {"holdout": "0.0", "rules": "0.0", "cooldown": "1s", "daily_cap": "100"}

@@ -23,8 +23,8 @@ from sources.kafka.schema_registry import SchemaRegistry
 from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
 from sources.wall_clock import wall_clock
+from state.catalog.by_tenant import Plans
 from state.catalog.model import Catalog
-from state.catalog.plan import Plan
 from state.events import peek, peek_person
 from state.never import never
 
@@ -56,12 +56,12 @@ def input_name(settings: Settings, path: Path | None) -> str:
     return "the event log" if settings.event_log is not None else f"the topic {settings.kafka_topic}"
 
 
-def live_source(settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest) -> LiveSource:
+def live_source(settings: Settings, plans: Plans, side: SideChannels, stop: StopRequest) -> LiveSource:
     """The topic or the event log of the settings, which must name one. It never waits for the model. Raises ``SourceError``."""
     if settings.event_log is not None:
-        policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
+        policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plans.distinct), settings.batch_size)
         return LocalLogSource(settings.event_log, policy, now=wall_clock, accept_gap=settings.event_log_accept_gap, stopping=stop)
-    return _kafka_source(settings, plan, side, stop)
+    return _kafka_source(settings, plans, side, stop)
 
 
 def kafka_cluster(settings: Settings, topic: str | None = None, *, timeout_s: float = Cluster.timeout_s) -> Cluster:
@@ -78,18 +78,18 @@ def registry_of(settings: Settings) -> SchemaRegistry | None:
     return None if url is None else SchemaRegistry(url.get_secret_value())
 
 
-def _kafka_source(settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest) -> KafkaSource:
+def _kafka_source(settings: Settings, plans: Plans, side: SideChannels, stop: StopRequest) -> KafkaSource:
     cluster = kafka_cluster(settings)
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
+    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plans.distinct), settings.batch_size)
     accept_gap, registry = settings.kafka_accept_gap, registry_of(settings)
     return KafkaSource(cluster, policy, now=wall_clock, accept_gap=accept_gap, stopping=stop, registry=registry)
 
 
 def file_source(
-    path: Path, settings: Settings, plan: Plan, side: SideChannels, stop: StopRequest, model: ModelService | None, data_dir: DataDir
+    path: Path, settings: Settings, plans: Plans, side: SideChannels, stop: StopRequest, model: ModelService | None, data_dir: DataDir
 ) -> JsonlSource:
     """The file at ``path``. It is read faster than real time, so it pauses while many model calls are pending: most texts would be late."""
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
+    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plans.distinct), settings.batch_size)
     paused: Callable[[], bool] = never if model is None else lambda: not model.gate.open()
     return JsonlSource(
         path,

@@ -15,7 +15,7 @@ from typing import Final
 
 from bytewax.dataflow import Dataflow
 
-from flows.catalogs import CatalogFileError, load_catalog, require_named_catalog
+from flows.catalogs import CatalogFileError, load_plans, require_named_catalog
 from flows.engines import Engines, open_engines
 from flows.inputs import input_name, live_source
 from flows.logs import set_up_logging
@@ -34,7 +34,6 @@ from local.valkey import EmbeddedValkeyError
 from operators.timers import LANES
 from sources.errors import SourceError
 from state.catalog.parse import CatalogError
-from state.catalog.plan import Plan
 
 _FLUSH_SECONDS: Final = 5.0  # for the last rows after an ordered stop: supervisors kill after ten, and the next run delivers the rest
 
@@ -55,23 +54,24 @@ def flow() -> Dataflow:
         check_runner(processes, sys.argv[1:])
         require_named_catalog(settings)
         set_up_logging(settings)
-        plan = Plan(load_catalog(settings.catalog), wording=settings.llm_url is not None)
+        plans = load_plans(settings.catalog, wording=settings.llm_url is not None)
+        ids = plans.map(lambda plan: plan.catalog.id)
         stack, stop = ExitStack(), StopRequest()
         stack.enter_context(stop.on_signals())
         engines = stack.enter_context(open_engines(settings, "bytewax.run"))
-        engines.data_dir.check_catalog(plan.catalog.id)
+        engines.data_dir.check_catalogs(ids)
         engines.data_dir.check_input(input_name(settings, None))
         recovery_config(
             engines.data_dir, settings.recovery_partitions, keeps=processes.keeps
         )  # creates the store, which the runner opens after this
-        model = stack.enter_context(model_of(settings, plan, engines, stop))
+        model = stack.enter_context(model_of(settings, plans, engines, stop))
         side = SideChannels()
-        source = live_source(settings, plan, side, stop)
-        source.list_parts()  # a directory is bound to the catalog only where the topic can be read
-        engines.data_dir.bind_catalog(plan.catalog.id)
+        source = live_source(settings, plans, side, stop)
+        source.list_parts()  # a directory is bound to the catalogs only where the topic can be read
+        engines.data_dir.bind_catalogs(ids)
         engines.data_dir.bind_input(input_name(settings, None))
         tracer = stack.enter_context(tracing(settings))
-        parts = make_parts(settings, engines, source, plan, side, lanes=LANES, stop=stop, model=model, tracer=tracer)
+        parts = make_parts(settings, engines, source, plans, side, lanes=LANES, stop=stop, model=model, tracer=tracer)
         stack.enter_context(serving_metrics(settings, engines, parts, model))
     except (
         RunnerError,

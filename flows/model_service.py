@@ -8,20 +8,18 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
 
-from flows.catalogs import BUILT_IN
+from flows.catalogs import prompt_directories
 from flows.settings import Settings, SettingsError
 from llm.cache.answer_cache import AnswerCache, CachePolicy
 from llm.call_facts import CallCounters
 from llm.called_model import CalledModel
+from llm.catalog_wording import CatalogWording
 from llm.client.model_client import ModelClient, ModelSettings, ProxyError
 from llm.client.prices import Prices
-from llm.guardrails.input_guardrails import InputGuardrails
-from llm.guardrails.output_guardrails import OutputGuardrails
 from llm.limits.circuit_breaker import Breaker
 from llm.limits.daily_budget import Allowance, Budget, BudgetSettings
 from llm.limits.rate_limit import RateLimit
@@ -32,6 +30,7 @@ from operators.async_map import AsyncCalls, AsyncPolicy, Gate, background_loop, 
 from operators.cancel_calls import name
 from operators.enrich import Wording, decode, encode
 from sinks.redis.async_client import connect_async
+from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.plan import Plan
 
 SWITCH_SECONDS: Final = 0.001
@@ -61,28 +60,31 @@ class ModelService:
         return self.wording.calls.gate
 
 
-def prompts_for(plan: Plan, catalog: str) -> dict[str, PromptTemplate]:
-    """The prompts that the catalog names: from ``prompts/`` beside it, else built in. Raises ``PromptError``."""
+def prompts_for(plan: Plan, name: str) -> dict[str, PromptTemplate]:
+    """The prompts that a catalog names: from ``prompts/`` beside its file ``name`` or in that directory, else built in.
+
+    Raises ``PromptError``.
+    """
     policy = plan.catalog.wording
     versions = [prompt.version for prompt in policy.prompts] if policy is not None else []
-    return load_prompts(versions, [Path(catalog).parent / "prompts", BUILT_IN / "prompts"])
+    return load_prompts(versions, prompt_directories(name))
 
 
 @contextmanager
 def open_model(
-    settings: Settings, plan: Plan, redis_url: str, *, stopping: Callable[[], bool], at_once: bool = False
+    settings: Settings, plans: Plans, redis_url: str, *, stopping: Callable[[], bool], at_once: bool = False
 ) -> Iterator[ModelService | None]:
-    """Yield the model of the settings, None where there is none or the catalog allows no texts by a model. Closes it after the block.
+    """Yield the model of the settings, None where there is none or no catalog allows texts by a model. Closes it after the block.
 
     ``at_once``: the source waits for each answer. Opens no connection before the first request. Raises ``PromptError`` and
     ``SettingsError``, a sentence for the user.
     """
-    if settings.llm_url is None or plan.wording is None:
+    if settings.llm_url is None or not any(plan.wording is not None for plan in plans.distinct):
         yield None
         return
-    prompts = prompts_for(plan, settings.catalog)
+    catalogs = plans.map(lambda plan: CatalogWording.of(plan, prompts_for(plan, settings.catalog)))
     try:
-        service, close = run_in_background(_service(settings, plan, redis_url, prompts))
+        service, close = run_in_background(_service(settings, catalogs, redis_url))
     except ProxyError as error:
         raise SettingsError(str(error)) from None
     policy = AsyncPolicy(
@@ -110,10 +112,9 @@ def open_model(
 
 
 async def _service(
-    settings: Settings, plan: Plan, redis_url: str, prompts: dict[str, PromptTemplate]
+    settings: Settings, catalogs: ByTenant[CatalogWording | None], redis_url: str
 ) -> tuple[WordingService, Callable[[], Awaitable[None]]]:
     """Build the service on the loop that uses it; second what closes it."""
-    assert plan.wording is not None
     client = connect_async(redis_url, _REDIS_SECONDS)
     micros = round(settings.llm_daily_dollars * 1e6)
     share = settings.llm_personal_share
@@ -124,10 +125,7 @@ async def _service(
         answer_seconds=_REDIS_SECONDS,
     )
     service = WordingService(
-        plan=plan,
-        prompts=prompts,
-        input_guardrails=InputGuardrails(plan.wording, plan.catalog.slots),
-        output_guardrails=OutputGuardrails(plan, prompts),
+        catalogs=catalogs,
         model=_first_model(settings),
         shared_model=_shared_model(settings),
         keeps_calls=settings.llm_keep_days > 0,

@@ -27,7 +27,7 @@ from operators.switches import SharedSwitches, switches_step
 from operators.timer_registry import TimerRegistry
 from operators.timers import timers_step
 from operators.track import track_step
-from state.catalog.plan import Plan
+from state.catalog.by_tenant import Plans
 from state.ids import Keys
 from state.messages import Message, Tick
 from state.stuck.parameters import ParameterStore
@@ -52,7 +52,7 @@ class SideChannels:
 
 @dataclass(frozen=True)
 class FlowParts:
-    """What the graph is built from: source, sinks, catalog and keys.
+    """What the graph is built from: source, sinks, catalogs and keys.
 
     ``lanes`` and ``sink_partitions`` are the numbers of workers for unkeyed steps and for each sink; 1 with one worker. ``processes`` is
     the number of processes of the job. ``wording`` calls the model, None without one.
@@ -62,7 +62,7 @@ class FlowParts:
     recommendations: Sink[Any]
     facts: Sink[Any]
     dead_letters: Sink[Any]
-    plan: Plan
+    plans: Plans
     keys: Keys
     side: SideChannels = field(default_factory=SideChannels)
     lanes: int = 1
@@ -74,35 +74,36 @@ class FlowParts:
 
 def build(parts: FlowParts) -> Dataflow:
     """Return the dataflow. It does not run and connects to nothing yet."""
-    plan, keys, side, lanes, partitions = parts.plan, parts.keys, parts.side, parts.lanes, parts.sink_partitions
+    plans, keys, side, lanes, partitions = parts.plans, parts.keys, parts.side, parts.lanes, parts.sink_partitions
     flow = Dataflow("onboarding")
 
     # Messages become events, or dead letters with a reason.
     messages = op.input("messages", flow, parts.source)
-    decoded = decode_step("decode", messages, keys, side.switches)
+    decoded = decode_step("decode", messages, keys, side.switches, plans)
 
     # People in charge pause guidance, resume it, or give it to a share of people.
     switched = switches_step("switches", decoded, side.switches, side.timers)
 
     # What a visitor did before signing in counts for the user; what happens to the user later reaches the visitor.
     linked = link_step("link", decoded, side.visitors, lanes)
-    stitched = stitch_step("stitch", linked, plan, side.visitors)
+    stitched = stitch_step("stitch", linked, plans, side.visitors)
     identified = identify_step("identify", stitched, lanes)
 
     # Log time passes, and wakes people.
-    arrivals = timers_step("timers", decoded, identified, side.timers, lanes, plan.limits.recommendation_ttl)
+    longest = max(plan.limits.recommendation_ttl for plan in plans.distinct)
+    arrivals = timers_step("timers", decoded, identified, side.timers, lanes, longest)
 
     # Each person's state: progress, signs of being stuck, whether to guide, what became of guidance.
-    tracked = track_step("track", arrivals, plan, keys, side.timers, side.parameters, side.switches)
+    tracked = track_step("track", arrivals, plans, keys, side.timers, side.parameters, side.switches)
 
     # How long steps take, and what being stuck looks like, is learned from how episodes end.
-    estimated = estimate_step("estimate", tracked, plan, side.parameters, shared=parts.processes > 1)
+    estimated = estimate_step("estimate", tracked, plans, side.parameters, shared=parts.processes > 1)
     if parts.processes > 1:
         share_step("share", estimated, side.parameters, parts.processes)
 
-    # Each (tenant, trigger) has a learner that chooses the arm and learns from outcomes; the catalog has the words.
-    chosen = choose_step("choose", tracked, plan)
-    composed = compose_step("compose", chosen, plan, keys)
+    # Each (tenant, trigger) has a learner that chooses the arm and learns from outcomes; the tenant's catalog has the words.
+    chosen = choose_step("choose", tracked, plans)
+    composed = compose_step("compose", chosen, plans, keys)
 
     # A model may find better words for what stands in Redis; nothing waits for them.
     enriched = [enrich_step("enrich", composed, tracked, parts.wording, lanes)] if parts.wording is not None else []

@@ -24,7 +24,7 @@ from sources.files.source import JsonlSource
 from sources.kafka.error_codes import advice_for
 from sources.kafka.source import KafkaSource
 from sources.wall_clock import wall_clock
-from state.catalog.plan import Plan
+from state.catalog.by_tenant import Plans
 from state.decision.wording_request import WordingRequest
 from state.messages import Message, Tick
 
@@ -40,7 +40,7 @@ def make_parts(
     settings: Settings,
     engines: Engines,
     source: Source[Message | Tick],
-    plan: Plan,
+    plans: Plans,
     side: SideChannels,
     *,
     lanes: int,
@@ -65,7 +65,7 @@ def make_parts(
         ),
         facts=engines.delivery.sink,
         dead_letters=_dead_letters(settings, engines, source, stop),
-        plan=plan,
+        plans=plans,
         keys=engines.keys,
         side=side,
         lanes=lanes,
@@ -78,7 +78,7 @@ def make_parts(
 
 @contextmanager
 def model_of(
-    settings: Settings, plan: Plan, engines: Engines, stop: StopRequest, *, at_once: bool = False
+    settings: Settings, plans: Plans, engines: Engines, stop: StopRequest, *, at_once: bool = False
 ) -> Iterator[ModelService | None]:
     """Yield the model that words guidance; None where the settings name no model. Closes it after the block.
 
@@ -89,7 +89,7 @@ def model_of(
         return
     from flows.model_service import open_model  # noqa: PLC0415 - importing the client of the model takes a second
 
-    with open_model(settings, plan, engines.redis_url, stopping=stop, at_once=at_once) as model:
+    with open_model(settings, plans, engines.redis_url, stopping=stop, at_once=at_once) as model:
         yield model
 
 

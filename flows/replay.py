@@ -16,7 +16,7 @@ from typing import IO, Any, Final, NamedTuple
 import msgspec
 from bytewax.run import cli_main
 
-from flows.catalogs import load_catalog
+from flows.catalogs import load_plans
 from flows.inputs import COMMAND_SECONDS, kafka_cluster, registry_of
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.settings import Settings
@@ -31,7 +31,7 @@ from sources.local_log.source import LocalLogSource
 from sources.s3.location import Location
 from sources.selected import SelectedSource
 from sources.wall_clock import wall_clock
-from state.catalog.plan import Plan
+from state.catalog.by_tenant import Plans
 from state.events import Event, decode, may_switch, peek, peek_person
 from state.ids import Keys
 from state.merge_patch import Change, changes
@@ -72,12 +72,12 @@ class Input(NamedTuple):
     archive: Path | Location | None = None
 
 
-def log_source(settings: Settings, given: Input, plan: Plan, side: SideChannels, *, since: int | None = None) -> LogSource:
+def log_source(settings: Settings, given: Input, plans: Plans, side: SideChannels, *, since: int | None = None) -> LogSource:
     """Return a source that reads the job's log from its beginning to its present end. Raises ``ReplayError`` if the settings name none.
 
     An archive may leave out messages from before the day of ``since`` (ms). Raises ``ArchiveError``.
     """
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
+    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plans.distinct), settings.batch_size)
     if given.file is not None:
         own = DataDir(settings.data_dir)
         return JsonlSource(given.file, peek, policy, now=wall_clock, peek_person=peek_person, switches=own.switches, sent=own.sent)
@@ -117,9 +117,9 @@ def rebuild(settings: Settings, keys: Keys, tenant: str, user: str, given: Input
 
     Raises ``SourceError``, and ``DataDirError`` if the data directory belongs to another catalog, by which the live record was made.
     """
-    plan = Plan(load_catalog(settings.catalog))
-    DataDir(settings.data_dir).check_catalog(plan.catalog.id)
-    first = log_source(settings, given, plan, SideChannels())
+    plans = load_plans(settings.catalog)
+    DataDir(settings.data_dir).check_catalogs(plans.map(lambda plan: plan.catalog.id))
+    first = log_source(settings, given, plans, SideChannels())
     found = Rebuilt(ids_connected_with(tenant, user, first))
     _raise_error_of(first)
 
@@ -150,7 +150,7 @@ def rebuild(settings: Settings, keys: Keys, tenant: str, user: str, given: Input
     def take_letter(_letter: DeadLetter) -> None:
         found.rejected += 1
 
-    _run(settings, keys, plan, given, Taking(take_effect, take_row, take_letter), wanted)
+    _run(settings, keys, plans, given, Taking(take_effect, take_row, take_letter), wanted)
     return found
 
 
@@ -173,7 +173,7 @@ def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, 
         raise ReplayError(f"{into} exists already; name a new directory with --into.")
     into.mkdir(parents=True, exist_ok=True, mode=0o700)
     into.chmod(0o700)  # one that was there, too: the files hold data about people
-    plan, written = Plan(load_catalog(settings.catalog)), dict[str, int]()
+    plans, written = load_plans(settings.catalog), dict[str, int]()
     files: dict[str, IO[bytes]] = {}
     with _whole_or_none(into, files), ExitStack() as stack:
 
@@ -195,7 +195,7 @@ def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, 
         def take_letter(letter: DeadLetter) -> None:
             put("rejected", encode_line(letter))
 
-        run_range(settings, keys, plan, given, Taking(take_effect, take_row, take_letter), since, until)
+        run_range(settings, keys, plans, given, Taking(take_effect, take_row, take_letter), since, until)
     return written
 
 
@@ -224,18 +224,18 @@ class Taking(NamedTuple):
     letter: Callable[[DeadLetter], object]
 
 
-def run_range(settings: Settings, keys: Keys, plan: Plan, given: Input, taking: Taking, since: int | None, until: int | None) -> None:
-    """Run the messages of a range of log time (ms, ``until`` exclusive) through the graph with ``plan``.
+def run_range(settings: Settings, keys: Keys, plans: Plans, given: Input, taking: Taking, since: int | None, until: int | None) -> None:
+    """Run the messages of a range of log time (ms, ``until`` exclusive) through the graph with ``plans``.
 
     Every user starts with empty state. Raises ``ReplayError`` and ``SourceError``.
     """
-    _run(settings, keys, plan, given, taking, lambda message: since is None or message.log_time >= since, since, until)
+    _run(settings, keys, plans, given, taking, lambda message: since is None or message.log_time >= since, since, until)
 
 
 def _run(
     settings: Settings,
     keys: Keys,
-    plan: Plan,
+    plans: Plans,
     given: Input,
     taking: Taking,
     wanted: Callable[[Message], bool],
@@ -243,13 +243,13 @@ def _run(
     until: int | None = None,
 ) -> None:
     side = SideChannels()
-    source = log_source(settings, given, plan, side, since=since)
+    source = log_source(settings, given, plans, side, since=since)
     parts = FlowParts(
         source=SelectedSource(source, wanted, until=until),
         recommendations=CallbackSink(taking.effect),
         facts=CallbackSink(taking.row),
         dead_letters=CallbackSink(taking.letter),
-        plan=plan,
+        plans=plans,
         keys=keys,
         side=side,
     )

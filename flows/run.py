@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bytewax.run import cli_main
 
-from flows.catalogs import load_catalog
+from flows.catalogs import load_plans
 from flows.engines import Engines, open_engines
 from flows.inputs import ClosedLoop, LiveSource, file_source, input_name, live_source, population_source
 from flows.metrics.serving import serving_metrics
@@ -29,6 +29,7 @@ from operators.counters import CounterView
 from sinks.clickhouse.delivery import DeliveryResult
 from sources.closed_loop import LoopProgress, PeopleSource
 from sources.files.source import JsonlSource, Progress
+from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.plan import Plan
 from state.quantity import count
 
@@ -88,26 +89,28 @@ def run(
     ``on_start`` is called once, before the first message; ``on_end`` once, while the engines are still open. Call it from the main thread.
     Raises ``IncompleteError`` and the errors of its parts, each a sentence for the user.
     """
-    plan = Plan(load_catalog(settings.catalog) if loop is None else loop.catalog, wording=settings.llm_url is not None)
+    wording = settings.llm_url is not None
+    plans = load_plans(settings.catalog, wording=wording) if loop is None else ByTenant(Plan(loop.catalog, wording=wording))
+    ids = plans.map(lambda plan: plan.catalog.id)
     with (
         open_engines(settings, owner) as engines,
-        model_of(settings, plan, engines, stop, at_once=loop is not None) as model,
+        model_of(settings, plans, engines, stop, at_once=loop is not None) as model,
         tracing(settings) as tracer,
         ExitStack() as serving,
     ):
-        engines.data_dir.check_catalog(plan.catalog.id)
+        engines.data_dir.check_catalogs(ids)
         if loop is None:
             engines.data_dir.check_input(input_name(settings, input_path))
         side = SideChannels()
-        source = _source(settings, input_path, loop, engines, plan, side, stop, model)
+        source = _source(settings, input_path, loop, engines, plans, side, stop, model)
         progress = None if isinstance(source, LiveSource) else source.progress
-        parts = make_parts(settings, engines, source, plan, side, lanes=1, stop=stop, model=model, tracer=tracer)
+        parts = make_parts(settings, engines, source, plans, side, lanes=1, stop=stop, model=model, tracer=tracer)
         flow = build(parts)
         recovery = recovery_config(engines.data_dir, settings.recovery_partitions)
         engines.clickhouse.start(stop.set)
         if isinstance(source, LiveSource):
             source.list_parts()  # raises our error for an unreachable broker; inside the engine it would end in a panic
-        engines.data_dir.bind_catalog(plan.catalog.id)
+        engines.data_dir.bind_catalogs(ids)
         if loop is None:
             engines.data_dir.bind_input(input_name(settings, input_path))
         serving.enter_context(serving_metrics(settings, engines, parts, model))
@@ -124,7 +127,8 @@ def run(
                 raise engines.clickhouse.error
             delivery = _deliver_last_rows(engines, stop)
         ended = time.perf_counter()
-        summary = {"catalog": plan.version, **summarize(side.counters.total, side.counters.resumed)}
+        versions = ", ".join(dict.fromkeys(plan.version for plan in plans.distinct))
+        summary = {"catalog": versions, **summarize(side.counters.total, side.counters.resumed)}
         summary["wallSeconds"] = round(ended - started, 3)
         summary["eventsPerSecond"] = round(summary["thisRun"]["eventsRead"] / max(ended - flow_started, 1e-9), 1)
         read = progress if isinstance(progress, Progress) else None
@@ -160,7 +164,7 @@ def _source(
     input_path: Path | None,
     loop: ClosedLoop | None,
     engines: Engines,
-    plan: Plan,
+    plans: Plans,
     side: SideChannels,
     stop: StopRequest,
     model: ModelService | None,
@@ -168,8 +172,8 @@ def _source(
     if loop is not None:
         return population_source(loop, engines, side.timers, stop, model)
     if input_path is not None:
-        return file_source(input_path, settings, plan, side, stop, model, engines.data_dir)
-    return live_source(settings, plan, side, stop)
+        return file_source(input_path, settings, plans, side, stop, model, engines.data_dir)
+    return live_source(settings, plans, side, stop)
 
 
 def _deliver_last_rows(engines: Engines, stop: StopRequest) -> DeliveryResult:

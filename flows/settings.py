@@ -178,7 +178,11 @@ class Settings(BaseSettings):
         min_length=16,
         description="Signing key until the last change: ids signed with it still count. The first time that is the value of ONRAMP_SECRET.",
     )
-    catalog: str = Field(default="saas", min_length=1, description="Catalog: the name of a built-in one, or the path of a YAML file.")
+    catalog: str = Field(
+        default="saas",
+        min_length=1,
+        description="Catalog: the name of a built-in one, a YAML file, or a directory of such files, each for some tenants.",
+    )
     data_dir: Path = Field(default=Path(".onramp"), description="Directory for all data on this machine.")
     epoch_seconds: float = Field(
         default=5.0,

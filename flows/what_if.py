@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from flows.catalogs import load_catalog
+from flows.catalogs import catalog_of, is_directory, load_catalog, load_catalogs
 from flows.replay import Input, Taking, run_range
 from flows.settings import Settings
 from local.data_dir import DataDir
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.ids import Keys
 from state.records.facts import DecisionFact, RecommendationFact
@@ -21,13 +22,17 @@ Decided = list[dict[str, Any]]
 def decide_twice(
     settings: Settings, keys: Keys, other: str, given: Input, *, tenant: str, since: int | None, until: int | None
 ) -> tuple[Decided, Decided]:
-    """Return what was decided with the catalog of the settings and with ``other``, for one tenant. Nothing else is changed or kept.
+    """Return what was decided with the catalog that ``tenant`` has in the settings and with ``other``, whatever tenants that file names.
+
+    Nothing else is changed or kept.
 
     Times are in milliseconds of log time, ``until`` exclusive; every user starts with empty state. Raises ``DataDirError`` if the data
     directory belongs to another catalog than that of the settings, ``ReplayError``, ``SourceError`` and the errors of the catalogs.
     """
-    plans = [Plan(load_catalog(settings.catalog)), Plan(load_catalog(other))]
-    DataDir(settings.data_dir).check_catalog(plans[0].catalog.id)
+    catalogs = load_catalogs(settings.catalog)
+    DataDir(settings.data_dir).check_catalogs(catalogs.map(lambda catalog: catalog.id))
+    tried = catalog_of(other, tenant) if is_directory(other) else load_catalog(other)
+    plans = [Plan(catalog_of(settings.catalog, tenant)), Plan(tried)]
     before, after = (_decide(settings, keys, plan, given, tenant, since, until) for plan in plans)
     return before, after
 
@@ -45,5 +50,5 @@ def _decide(settings: Settings, keys: Keys, plan: Plan, given: Input, tenant: st
     def ignore(_result: Any) -> None:
         """Effects and rejected messages: apps and operators got them when the job ran."""
 
-    run_range(settings, keys, plan, given, Taking(ignore, take_row, ignore), since, until)
+    run_range(settings, keys, ByTenant(plan), given, Taking(ignore, take_row, ignore), since, until)
     return [{**msgspec.structs.asdict(row), "text": texts.get(row.decision_id, "")} for row in decided]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -35,14 +35,14 @@ from gateway.reads_route import ReadsRoute
 from gateway.records import Records
 from gateway.router_bypass import RouterBypass
 from gateway.segment.calls_route import CallsRoute, WebhookRoute
-from gateway.segment.mapping import default_names
+from gateway.segment.mapping import TrackNames
 from gateway.segment.settings_route import SettingsRoute, metrics
 from gateway.stale_progress import StaleProgress
 from gateway.stopping import Stopping
 from gateway.stream_route import StreamRoute
 from gateway.updates import Updates
 from sources.wall_clock import wall_clock
-from state.catalog.plan import Plan
+from state.catalog.by_tenant import ByTenant, Plans
 from state.ids import Keys
 
 USER_EVENTS_PER_SECOND = 20.0
@@ -73,7 +73,7 @@ class GatewayParts(msgspec.Struct, frozen=True):
 
     ``keys`` checks recommendation ids. ``redis_url`` names the server of recommendations, or None while there is none; ``clickhouse_url``
     the one that is asked for progress while Redis is away, and ``database`` its database. Streams end when ``stopping`` says so.
-    ``track_names``: name of a track call of Segment's API → type of the contract. ``plan`` is the catalog, None where none is known.
+    ``plans`` has the catalog of each tenant, as far as they are known.
     ``more_routes`` are those of the demo. ``events_per_day`` is the quota of tenants that have none of their own in ``store``.
     ``clock`` is in milliseconds since 1970 UTC.
     """
@@ -83,8 +83,7 @@ class GatewayParts(msgspec.Struct, frozen=True):
     keys: Keys
     redis_url: Callable[[], str | None]
     stopping: Stopping
-    track_names: Mapping[str, str] = msgspec.field(default_factory=default_names)
-    plan: Plan | None = None
+    plans: Plans = msgspec.field(default_factory=lambda: ByTenant(None))
     clickhouse_url: Callable[[], str | None] = lambda: None
     database: str = "onramp"
     events_per_second: float = 5000.0
@@ -115,9 +114,9 @@ def build(parts: GatewayParts) -> Starlette:
         quota,
     )
     updates = Updates(parts.redis_url)
-    stale = StaleProgress(parts.clickhouse_url, parts.plan, database=parts.database) if parts.plan is not None else None
+    stale = StaleProgress(parts.clickhouse_url, parts.plans, database=parts.database) if parts.plans.distinct else None
     reads = ReadsRoute(authenticator, records, stale, parts.clock)
-    onboarding = OnboardingRoute(authenticator, ingest, records, updates, parts.plan)
+    onboarding = OnboardingRoute(authenticator, ingest, records, updates, parts.plans)
     health = Health(parts.log, records)
     times = AnswerTimes()
 
@@ -136,11 +135,12 @@ def build(parts: GatewayParts) -> Starlette:
             await parts.log.close()
 
     settings = SettingsRoute(authenticator)
-    calls = {kind: CallsRoute(authenticator, ingest, parts.track_names, kind if kind != "batch" else None) for kind in CALLS}
+    names = TrackNames(parts.plans)
+    calls = {kind: CallsRoute(authenticator, ingest, names, kind if kind != "batch" else None) for kind in CALLS}
     senders: dict[str, ASGIApp] = {
         "/v1/events": EventsRoute(authenticator, ingest),
         **{f"/v1/{name}": route for kind, route in calls.items() for name in (kind, kind[0])},
-        "/v1/webhooks/segment": WebhookRoute(authenticator, ingest, parts.track_names),
+        "/v1/webhooks/segment": WebhookRoute(authenticator, ingest, names),
     }
 
     return Starlette(

@@ -25,6 +25,7 @@ from gateway.events_route import partly
 from gateway.ingest import TOO_LARGE, Ingest, Rejected, headers_of
 from gateway.records import Records, Stored
 from gateway.updates import Updates
+from state.catalog.by_tenant import Plans
 from state.catalog.plan import Plan
 from state.events import MAX_PAYLOAD
 from state.times import rfc3339
@@ -86,14 +87,14 @@ class OnboardingRoute:
         ingest: Ingest,
         records: Records,
         updates: Updates,
-        plan: Plan | None,
+        plans: Plans,
     ) -> None:
-        """``plan`` is the catalog; None if it is not known: then any step may be named."""
+        """Users of a tenant without a catalog in ``plans`` may name any step."""
         self._authenticator = authenticator
         self._ingest = ingest
         self._records = records
         self._updates = updates
-        self._plan = plan
+        self._plans = plans
         self._waiting = 0
 
     async def start(self, request: Request) -> Response:
@@ -115,13 +116,14 @@ class OnboardingRoute:
         await self._ingest.take(caller, 1, size=len(body))
         value = msgspec.json.encode(self._event(sent, kind, field))
         ids, records, rejected = self._ingest.sort([value], caller, headers_of(request.scope))
-        if not rejected and field == "step" and self._plan is not None and sent[field] not in self._plan.steps:
+        plan = self._plans.find(caller.tenant)
+        if not rejected and field == "step" and plan is not None and sent[field] not in plan.steps:
             sentence = "the catalog has no such step; the progress of a user lists the steps of their path"
             rejected = [Rejected(index=0, event_id=ids[0], faults=[Fault("step", "unknown_step", sentence)], value=value)]
         if rejected:
             return _refused(rejected)
         user = records[0].key.decode()
-        step = self._awaited(sent[field]) if field == "step" else None
+        step = _awaited(plan, sent[field]) if field == "step" else None
         found = await self._store_and_wait(caller, user, records, step)
         if isinstance(found, Rejected):
             return _refused([found])
@@ -129,9 +131,6 @@ class OnboardingRoute:
             return json_response(200, {"stored": ids, "progress": msgspec.Raw(found.data)})
         address = f"/v1/users/{quote(user, safe='')}/progress"
         return json_response(202, {"stored": ids, "progress": None, "progressUrl": address}, {"location": address})
-
-    def _awaited(self, step: str) -> _Awaited:
-        return _Awaited(step, tuple(self._plan.steps[step].requires) if self._plan is not None else ())
 
     def _event(self, sent: Fields, kind: str, field: str) -> Fields:
         given: Fields = {name: sent[name] for name in _SENT if name in sent}
@@ -189,6 +188,10 @@ class OnboardingRoute:
     async def _read(self, caller: Caller, user: str) -> Stored | None:
         found = await self._records.progress(caller.tenant, user)
         return None if found is None or found.deleted else found
+
+
+def _awaited(plan: Plan | None, step: str) -> _Awaited:
+    return _Awaited(step, tuple(plan.steps[step].requires) if plan is not None else ())
 
 
 def _is_news(found: Stored | None, before: Stored | None, step: _Awaited | None) -> bool:

@@ -20,7 +20,7 @@ import msgspec
 
 from sinks.clickhouse.address import ClickHouseAddress, parse_clickhouse_address
 from state.backoff import backoff_seconds
-from state.catalog.plan import Plan
+from state.catalog.by_tenant import Plans
 from state.person.progress import current_step
 from state.records.progress import Progress, StepProgress
 from state.times import rfc3339
@@ -64,11 +64,11 @@ class StaleProgress:
     """A client of the ClickHouse server that ``url_of`` names, for one event loop."""
 
     def __init__(
-        self, url_of: Callable[[], str | None], plan: Plan, *, database: str = "onramp", clock: Callable[[], float] = time.monotonic
+        self, url_of: Callable[[], str | None], plans: Plans, *, database: str = "onramp", clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Open no connection yet. ``url_of`` returns None while there is no server. ``plan`` has titles, links and the order of steps."""
+        """Open no connection yet. ``url_of`` returns None while there is no server. ``plans`` have titles, links and the order of steps."""
         self._url_of = url_of
-        self._plan = plan
+        self._plans = plans
         self._database = database
         self._clock = clock
         self._url: str | None = None
@@ -154,12 +154,13 @@ class StaleProgress:
     def _record(self, tenant: str, user: str, rows: list[_Row]) -> Progress | None:
         """Return what the job published of the same state, or None where the rows do not tell."""
         person = next((row for row in rows if row.kind == "person"), None)
-        path = self._plan.paths.get(person.path) if person is not None else None
-        if person is None or path is None or person.id == "merged":
+        plan = self._plans.find(tenant)
+        path = plan.paths.get(person.path) if plan is not None and person is not None else None
+        if plan is None or person is None or path is None or person.id == "merged":
             return None
         steps = [row for row in rows if row.kind == "step" and row.path == path.id]
         done = {row.id: row.at for row in steps if row.at > 0}
-        current = current_step(self._plan, path.id, done)
+        current = current_step(plan, path.id, done)
         return Progress(
             tenant_id=tenant,
             user_id=user,
@@ -169,8 +170,8 @@ class StaleProgress:
             steps=tuple(
                 StepProgress(
                     each,
-                    self._plan.steps[each].title,
-                    self._plan.steps[each].link,
+                    plan.steps[each].title,
+                    plan.steps[each].link,
                     "done" if each in done else "current" if each == current else "open",
                     rfc3339(done[each]) if each in done else None,
                 )

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,18 +19,17 @@ import msgspec
 from llm.answer import Answer, Completion, Exchange, Prompt, Usage
 from llm.cache.answer_cache import AnswerCache, CachedText, text_hash, user_digest
 from llm.called_model import CalledModel
+from llm.catalog_wording import CatalogWording
 from llm.client.failures import ModelFailure
 from llm.client.prices import Prices, estimate_tokens
 from llm.guardrails.check_result import CheckResult
-from llm.guardrails.input_guardrails import InputGuardrails
-from llm.guardrails.output_guardrails import OutputGuardrails
 from llm.limits.cost_sharing import CostSharing, SharedCall
 from llm.limits.daily_budget import Budget, Scope, day_of
 from llm.limits.single_flight import CallEndedError, SingleFlight
-from llm.prompts import PromptTemplate, render
+from llm.prompts import render
 from llm.review_queue import ReviewEntry, ReviewQueue
 from llm.trace_id import TRACE_ID
-from state.catalog.plan import Plan
+from state.catalog.by_tenant import ByTenant
 from state.decision.wording_request import WordingRequest, cache_key
 from state.records.recommendation import validation_hash
 
@@ -70,10 +69,8 @@ class WordingService:
     and how it ended (``Exchange``).
     """
 
-    plan: Plan
-    prompts: Mapping[str, PromptTemplate]
-    input_guardrails: InputGuardrails
-    output_guardrails: OutputGuardrails
+    catalogs: ByTenant[CatalogWording | None]
+    """None for a tenant whose catalog allows no texts by a model: a request from before a restart may still come."""
     model: CalledModel
     budget: Budget
     cache: AnswerCache
@@ -145,21 +142,24 @@ class WordingService:
 
     async def preview(self, request: WordingRequest) -> Preview:
         """Call the model and check its answer, without cache, budget and review queue. Writes nothing."""
-        screened = self.input_guardrails.screen(request)
+        catalog = self.catalogs.find(request.record.tenant_id)
+        if catalog is None:
+            return Preview(Answer(reason="no_wording"))
+        screened = catalog.input_guardrails.screen(request)
         if screened.reason:
             return Preview(Answer(reason=screened.reason, checks=screened.checks))
-        prompt = render(self.prompts[request.prompt], self.plan, request, screened.traits, screened.notes)
+        prompt = render(catalog.prompts[request.prompt], catalog.plan, request, screened.traits, screened.notes)
         model = self._model_for(request)
         try:
             completion = await model.ask(prompt)
         except ModelFailure as failure:
             answer = Answer(reason=failure.reason, usage=failure.usage)
             return Preview(answer, prompt, advice=failure.advice, changes=tuple(model.client.changes))
-        answer, _ = self._check(request, completion)
+        answer, _ = self._check(catalog, request, completion)
         changes = tuple(model.client.changes)
         if answer.reason:
-            return Preview(answer, prompt, refused=self.output_guardrails.presentable(completion.text), changes=changes)
-        return Preview(self._fill(request, answer, "call", ()), prompt, answer.text, answer.confidence, changes=changes)
+            return Preview(answer, prompt, refused=catalog.output_guardrails.presentable(completion.text), changes=changes)
+        return Preview(self._fill(catalog, request, answer, "call", ()), prompt, answer.text, answer.confidence, changes=changes)
 
     async def _remove(self, tenant: str, user: str) -> None:
         removed = [await self.cache.forget(tenant, user), await self.review_queue.forget(tenant, user)]
@@ -171,7 +171,10 @@ class WordingService:
 
     async def _answer(self, request: WordingRequest) -> Answer:
         record = request.record
-        screened = self.input_guardrails.screen(request)
+        catalog = self.catalogs.find(record.tenant_id)
+        if catalog is None:
+            return Answer(reason="no_wording")
+        screened = catalog.input_guardrails.screen(request)
         if screened.reason:
             return Answer(reason=screened.reason, checks=screened.checks)
         key = cache_key(request, self.shared_model_name)
@@ -180,26 +183,28 @@ class WordingService:
             cached = await self.cache.get(record.tenant_id, key, user=owner)
         if cached is not None:
             answer = Answer(text=cached.text, confidence=cached.confidence, usage=Usage(model=cached.model))
-            return self._fill(request, answer, "cache", ())
+            return self._fill(catalog, request, answer, "cache", ())
         if self.cache.blocked(key):
             return Answer(reason="blocked")
-        prompt = render(self.prompts[request.prompt], self.plan, request, screened.traits, screened.notes)
+        prompt = render(catalog.prompts[request.prompt], catalog.plan, request, screened.traits, screened.notes)
         name = f"{record.tenant_id}|{key}"
         waiter = self._costs.join(name, request, running=self._calls.is_running(name))
         if (task := asyncio.current_task()) is not None:  # until the task has ended: a cancel that arrives now still finds the cost
             task.add_done_callback(lambda _: self._costs.leave(request, waiter))
-        answer = await self._calls.share(name, lambda: self._call(request, key, owner, prompt, waiter.call))
+        answer = await self._calls.share(name, lambda: self._call(catalog, request, key, owner, prompt, waiter.call))
         if self._costs.is_charged(waiter):
-            return self._fill(request, answer, "call", screened.checks)
+            return self._fill(catalog, request, answer, "call", screened.checks)
         answer = msgspec.structs.replace(answer, usage=Usage(model=answer.usage.model), exchange=None)
-        return self._fill(request, answer, "coalesced", screened.checks)
+        return self._fill(catalog, request, answer, "coalesced", screened.checks)
 
-    def _fill(self, request: WordingRequest, answer: Answer, source: str, before: tuple[CheckResult, ...]) -> Answer:
+    def _fill(
+        self, catalog: CatalogWording, request: WordingRequest, answer: Answer, source: str, before: tuple[CheckResult, ...]
+    ) -> Answer:
         """Fill the slots of ``answer`` for the person of ``request``. ``before`` are the checks that were made earlier."""
         checks = (*before, *answer.checks)
         if answer.reason:
             return msgspec.structs.replace(answer, text="", source=source, checks=checks)
-        filled = self.output_guardrails.fill(answer.text, request)
+        filled = catalog.output_guardrails.fill(answer.text, request)
         checks = (*checks, *filled.checks)
         if not filled.ok:
             return _judged(msgspec.structs.replace(answer, reason=filled.reason, text="", source=source, checks=checks))
@@ -213,7 +218,9 @@ class WordingService:
             validation_hash=validation_hash(filled.text, record.ui_component, record.deep_link),
         )
 
-    async def _call(self, request: WordingRequest, key: str, owner: str, prompt: Prompt, call: SharedCall) -> Answer:
+    async def _call(
+        self, catalog: CatalogWording, request: WordingRequest, key: str, owner: str, prompt: Prompt, call: SharedCall
+    ) -> Answer:
         """Call the model and check its answer; keep the text where it is good. The slots stay unfilled."""
         tenant = request.record.tenant_id
         try:
@@ -222,7 +229,7 @@ class WordingService:
             charged = failure.reason == "timeout" and failure.usage.attempts > 0 and call.usage is not None
             usage = _at_least(failure.usage, call.usage, self._model_for(request).client.prices) if charged else failure.usage
             return _judged(Answer(reason=failure.reason, usage=usage, exchange=call.exchange))
-        answer, waits_for_review = self._check(request, completion)
+        answer, waits_for_review = self._check(catalog, request, completion)
         if call.exchange is not None:
             answered = msgspec.structs.replace(call.exchange, answer=completion.text)
             answer = _judged(msgspec.structs.replace(answer, exchange=answered))
@@ -233,9 +240,9 @@ class WordingService:
             await self._remove(tenant, owner)
         return answer
 
-    def _check(self, request: WordingRequest, completion: Completion) -> tuple[Answer, str]:
+    def _check(self, catalog: CatalogWording, request: WordingRequest, completion: Completion) -> tuple[Answer, str]:
         """The answer that the output guardrails allow, slots unfilled. Second the text for review, where only confidence was too low."""
-        checked = self.output_guardrails.check(completion.text, request)
+        checked = catalog.output_guardrails.check(completion.text, request)
         answer = Answer(
             reason=checked.reason,
             text=checked.text if checked.ok else "",

@@ -35,6 +35,7 @@ from typing import Any, Final
 
 from local.file_lock import FileLock
 from local.private_files import write_private
+from state.catalog.by_tenant import ByTenant
 
 FORMAT: Final = 1
 _MARK: Final = "onramp-data"
@@ -163,22 +164,47 @@ class DataDir:
         pid, _, owner = self._lock.note().partition(" ")
         return f"The data directory {self.path} is in use by process {pid or '(just starting)'}{f' ({owner})' if owner else ''}"
 
-    def bind_catalog(self, catalog_id: str) -> None:
-        """Bind the directory to a catalog, permanently. Call it while holding the lock, when the input can be read.
+    def bind_catalogs(self, ids: ByTenant[str]) -> None:
+        """Bind the directory to a catalog, or to one for each tenant, permanently: tenants can be added, none can be left out.
 
-        Raises ``DataDirError`` like ``check_catalog``.
+        ``ids``: the id of the catalog of each tenant. Call it while holding the lock, when the input can be read. Raises ``DataDirError``
+        like ``check_catalogs``.
         """
-        self.check_catalog(catalog_id)
-        self.write_run({**self.read_run(), "catalog": catalog_id})
+        self.check_catalogs(ids)
+        run = self.read_run()
+        named = {tenant: catalog_id for tenant, catalog_id in ids.items() if tenant is not None}
+        for tenant, catalog_id in ids.items():
+            if tenant is None:
+                run["catalog"] = catalog_id
+        if known := run.get("catalogs", {}) | named:
+            run["catalogs"] = known
+        self.write_run(run)
 
-    def check_catalog(self, catalog_id: str) -> None:
-        """Raise ``DataDirError`` if the directory is bound to another catalog: the state of its users would not fit this one."""
-        bound = self.read_run().get("catalog", catalog_id)
-        if bound != catalog_id:
+    def check_catalogs(self, ids: ByTenant[str]) -> None:
+        """Raise ``DataDirError`` if the directory is bound to another catalog for any tenant: the state of its users would not fit.
+
+        Tenants that nobody named may have users in a directory that was bound to a catalog for all others, so there must stay one.
+        """
+        run = self.read_run()
+        others = next((catalog_id for tenant, catalog_id in ids.items() if tenant is None), None)
+        bound = run.get("catalog", others)
+        if others is None and bound is not None:
             raise DataDirError(
-                f"The data directory {self.path} belongs to the catalog {bound}, this run uses {catalog_id}: name the right one with "
+                f"The data directory {self.path} has users of tenants that no catalog names, with the catalog {bound}: keep that one "
+                "without `tenants`, or choose another directory with --data-dir."
+            )
+        if bound != others:
+            raise DataDirError(
+                f"The data directory {self.path} belongs to the catalog {bound}, this run uses {others}: name the right one with "
                 "--catalog, or choose another directory with --data-dir."
             )
+        for tenant, known in run.get("catalogs", {}).items():
+            if (now := ids.find(tenant)) != known:
+                uses = "has none for it" if now is None else f"uses {now} for it"
+                raise DataDirError(
+                    f"The tenant {tenant} belongs to the catalog {known} in the data directory {self.path}, and this run {uses}: keep the "
+                    "tenant in that catalog (`observe: true` in it ends all guidance), or choose another directory with --data-dir."
+                )
 
     def bind_input(self, name: str) -> None:
         """Bind the directory to an input, permanently. Call it while holding the lock. Raises ``DataDirError`` like ``check_input``."""

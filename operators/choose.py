@@ -10,8 +10,9 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
 from operators.track import Tracked
-from state.catalog.plan import Plan
+from state.catalog.by_tenant import ByTenant, Plans
 from state.decision import learner_snapshot
+from state.decision.bandit import Bandit
 from state.decision.chooser import Choices, Chooser
 from state.decision.messages import DecisionOutcome, DecisionRequest, input_order
 
@@ -19,35 +20,45 @@ from state.decision.messages import DecisionOutcome, DecisionRequest, input_orde
 class ChooseLogic(StatefulBatchLogic[DecisionRequest | DecisionOutcome, Choices, bytes]):
     """One learner in the dataflow."""
 
-    def __init__(self, chooser: Chooser, resume_state: bytes | None) -> None:
-        """Called for the first request of a key, and after a restart for every key in the recovery store."""
-        self._chooser = chooser
-        self._bandit = chooser.bandit(learner_snapshot.decode(resume_state))
+    def __init__(self, choosers: ByTenant[Chooser], resume_state: bytes | None) -> None:
+        """Called for the first request of a key, and after a restart for every key in the recovery store.
+
+        A learner does not know its tenant, so it waits for the first message of one.
+        """
+        self._choosers = choosers
+        self._learner = learner_snapshot.decode(resume_state)
+        self._chooser: Chooser | None = None
+        self._bandit: Bandit | None = None
 
     @override
     def on_batch(self, values: list[DecisionRequest | DecisionOutcome]) -> tuple[list[Choices], bool]:
         # Bytewax emits people in order of their keys. Sorting makes the result independent of how the input was batched.
         values.sort(key=input_order)
         out = Choices()
+        if not values:
+            return [out], False
+        chooser = self._chooser or self._choosers.of(values[0].tenant)
+        bandit = self._bandit or chooser.bandit(self._learner)
+        self._chooser, self._bandit = chooser, bandit
         for value in values:
             if type(value) is DecisionRequest:
-                self._chooser.decide(self._bandit, value, out)
+                chooser.decide(bandit, value, out)
             else:
-                self._chooser.learn(self._bandit, value, out)  # type: ignore[arg-type]
+                chooser.learn(bandit, value, out)  # type: ignore[arg-type]
         return [out], False
 
     @override
     def snapshot(self) -> bytes:
-        return learner_snapshot.encode(self._bandit.learner)
+        return learner_snapshot.encode(self._learner)
 
 
-def choose_logic(plan: Plan) -> Callable[[bytes | None], ChooseLogic]:
+def choose_logic(plans: Plans) -> Callable[[bytes | None], ChooseLogic]:
     """Builder for ``stateful_batch``."""
-    chooser = Chooser(plan)
-    return lambda resume_state: ChooseLogic(chooser, resume_state)
+    choosers = plans.map(Chooser)
+    return lambda resume_state: ChooseLogic(choosers, resume_state)
 
 
-def choose_step(step_id: str, up: Stream[Tracked], plan: Plan) -> KeyedStream[Choices]:
+def choose_step(step_id: str, up: Stream[Tracked], plans: Plans) -> KeyedStream[Choices]:
     """Route requests and outcomes to their learners, and choose arms."""
 
     def route(batch: list[Tracked]) -> list[tuple[str, DecisionRequest | DecisionOutcome]]:
@@ -57,4 +68,4 @@ def choose_step(step_id: str, up: Stream[Tracked], plan: Plan) -> KeyedStream[Ch
             messages += tracked.outcomes
         return [(f"{message.tenant}|{message.trigger}", message) for message in messages]
 
-    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), choose_logic(plan))
+    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), choose_logic(plans))

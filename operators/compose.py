@@ -7,7 +7,7 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream
 
 from state import counters
-from state.catalog.plan import Plan
+from state.catalog.by_tenant import Plans
 from state.counters import CounterTotals
 from state.decision.chooser import Choices
 from state.decision.composer import Composer
@@ -29,19 +29,20 @@ class Composed:
         self.counts: CounterTotals = {}
 
 
-def compose_step(step_id: str, up: KeyedStream[Choices], plan: Plan, keys: Keys) -> Stream[Composed]:
+def compose_step(step_id: str, up: KeyedStream[Choices], plans: Plans, keys: Keys) -> Stream[Composed]:
     """Compose the decisions of ``up``."""
-    composer = Composer(plan, keys)
+    composers = plans.map(lambda plan: Composer(plan, keys))
 
     def compose(batch: list[tuple[str, Choices]]) -> list[Composed]:
         out = Composed()
         for _, choices in batch:
             for decision in choices.decisions:
-                publish, row = composer.compose(decision)
+                request = decision.request
+                plan = plans.of(request.tenant)
+                publish, row = composers.of(request.tenant).compose(decision)
                 out.effects.append(publish)
                 out.rows.append(row)
                 if plan.wording is not None:
-                    request = decision.request
                     out.wording.append(
                         consider(
                             plan,

@@ -6,9 +6,10 @@ import bytewax.operators as op
 from bytewax.dataflow import Stream
 
 from state import counters
+from state.catalog.by_tenant import Plans
 from state.counters import CounterTotals
 from state.decision.switches import Switches
-from state.events import Event, decode
+from state.events import REJECTIONS, Event, decode, rejected
 from state.ids import Keys
 from state.messages import Message, Tick
 from state.person.arrivals import VisitorMerged
@@ -47,17 +48,21 @@ class Decoded:
 class Decoder:
     """Decodes batches and computes the key of each event. Switches of guidance are in ``switches`` when the batch goes on."""
 
-    def __init__(self, keys: Keys, switches: Switches | None = None) -> None:
+    def __init__(self, keys: Keys, switches: Switches | None = None, plans: Plans | None = None) -> None:
+        """``plans``: events of tenants without a catalog are rejected. None: every tenant has one."""
         self._keys, self._switches = keys, switches or Switches()
+        self._plans = None if plans is None or plans.everybody else plans
 
     def __call__(self, batch: list[Message | Tick]) -> list[Decoded]:
         """Decode one batch. Raises for no message content."""
-        out, key_of = Decoded(), self._keys.stream_key
+        out, key_of, plans = Decoded(), self._keys.stream_key, self._plans
         for item in batch:
             if type(item) is Tick:
                 out.ticks.append(item)
                 continue
             decoded = decode(item)  # type: ignore[arg-type]
+            if plans is not None and type(decoded) is Event and plans.find(decoded.tenant) is None:
+                decoded = rejected(item, "unknown_tenant", REJECTIONS["unknown_tenant"])  # type: ignore[arg-type]
             if type(decoded) is DeadLetter:
                 out.rejected.append(decoded)
                 counters.count(out.counts, counters.MESSAGES_REJECTED, decoded.reason)
@@ -100,6 +105,6 @@ class Decoder:
         out.identity.append((key, merged))
 
 
-def decode_step(step_id: str, up: Stream[Message | Tick], keys: Keys, switches: Switches) -> Stream[Decoded]:
+def decode_step(step_id: str, up: Stream[Message | Tick], keys: Keys, switches: Switches, plans: Plans) -> Stream[Decoded]:
     """Decode ``up``: one ``Decoded`` for each batch of the source."""
-    return op.flat_map_batch(step_id, up, Decoder(keys, switches))
+    return op.flat_map_batch(step_id, up, Decoder(keys, switches, plans))

@@ -23,7 +23,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
 from operators.track import Tracked
-from state.catalog.plan import Plan
+from state.catalog.by_tenant import Plans
 from state.records.facts import StepStatisticFact
 from state.stuck.estimator import Estimator, new_estimator, restore_estimator
 from state.stuck.observations import EpisodeObservation
@@ -68,24 +68,24 @@ class Estimated:
 class EstimateLogic(StatefulBatchLogic[EpisodeObservation, Estimated, bytes]):
     """One estimator in the dataflow. It emits the published statistics whenever a period ends."""
 
-    def __init__(self, plan: Plan, parameters: ParameterStore, resume_state: bytes | None, *, shared: bool = False) -> None:
+    def __init__(self, plans: Plans, parameters: ParameterStore, resume_state: bytes | None, *, shared: bool = False) -> None:
         """Called for the first observation of a tenant, and after a restart for every tenant in the recovery store.
 
         ``shared``: other processes, which know nothing after a start, are told at once.
         """
-        self._plan, self._parameters = plan, parameters
+        self._plans, self._parameters = plans, parameters
         self._estimator: LockedEstimator | None = None
         self._tenant = ""
         self._untold = shared and resume_state is not None
         if resume_state is not None:
-            self._begin(restore_estimator(plan, resume_state))
+            self._begin(restore_estimator(plans.of, resume_state))
 
     @override
     def on_batch(self, values: list[EpisodeObservation]) -> tuple[list[Estimated], bool]:
         values.sort(key=_in_time)  # Bytewax emits people in order of their keys
         facts: list[StepStatisticFact] = []
         for observation in values:
-            estimator = self._estimator or self._begin(new_estimator(self._plan, observation.tenant))
+            estimator = self._estimator or self._begin(new_estimator(self._plans.of(observation.tenant), observation.tenant))
             facts += estimator.learn(observation)
         return (self._published(facts) if facts else []), False
 
@@ -115,17 +115,17 @@ class EstimateLogic(StatefulBatchLogic[EpisodeObservation, Estimated, bytes]):
         return [Estimated(rows, self._tenant, in_force)] if in_force.version else []
 
 
-def estimate_logic(plan: Plan, parameters: ParameterStore, *, shared: bool = False) -> Callable[[bytes | None], EstimateLogic]:
+def estimate_logic(plans: Plans, parameters: ParameterStore, *, shared: bool = False) -> Callable[[bytes | None], EstimateLogic]:
     """Builder for ``stateful_batch``."""
-    return lambda resume_state: EstimateLogic(plan, parameters, resume_state, shared=shared)
+    return lambda resume_state: EstimateLogic(plans, parameters, resume_state, shared=shared)
 
 
 def estimate_step(
-    step_id: str, up: Stream[Tracked], plan: Plan, parameters: ParameterStore, *, shared: bool = False
+    step_id: str, up: Stream[Tracked], plans: Plans, parameters: ParameterStore, *, shared: bool = False
 ) -> KeyedStream[Estimated]:
     """Route observations to the estimators of their tenants, which publish in ``parameters``. ``shared``: the step ``share`` follows."""
 
     def route(batch: list[Tracked]) -> list[tuple[str, EpisodeObservation]]:
         return [(each.tenant, each) for tracked in batch for each in tracked.observations]
 
-    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), estimate_logic(plan, parameters, shared=shared))
+    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), estimate_logic(plans, parameters, shared=shared))

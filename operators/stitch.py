@@ -14,7 +14,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
 from operators.link import AddressedArrival, AddressedToVisitor, Linked, VisitorIds
-from state.catalog.plan import Plan
+from state.catalog.by_tenant import ByTenant, Plans
 from state.events import Event
 from state.messages import Tick
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
@@ -44,9 +44,9 @@ class Stitched:
 class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, bytes]):
     """One visitor; or a lane of other arrivals, which has no state."""
 
-    def __init__(self, stitcher: Stitcher, ids: VisitorIds, resume_state: bytes | None) -> None:
+    def __init__(self, stitchers: ByTenant[Stitcher], ids: VisitorIds, resume_state: bytes | None) -> None:
         """Called for the first item of a key, and after a restart for every key in the recovery store."""
-        self._stitcher = stitcher
+        self._stitchers = stitchers
         self._visitor = decode_visitor(resume_state) if resume_state is not None else Visitor()
         if self._visitor.key:
             ids.add(self._visitor.key)
@@ -68,7 +68,7 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
         if isinstance(arrival, VisitorMerged):
             out.arrivals.append((key, arrival))
             if not arrival.refused:
-                handed_on = self._stitcher.merge(visitor, arrival)
+                handed_on = self._stitchers.of(arrival.tenant).merge(visitor, arrival)
                 if visitor.settled:
                     out.users.append((visitor.into, arrival))
                 out.users += [(visitor.into, event) for event in handed_on]
@@ -80,7 +80,7 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
             visitor.events = []
             out.arrivals.append((key, arrival))
         else:
-            self._stitcher.keep(visitor, arrival)
+            self._stitchers.of(arrival.tenant).keep(visitor, arrival)
             if not visitor.into:
                 out.arrivals.append((key, arrival))
             elif visitor.settled:
@@ -93,13 +93,13 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
         return encode_visitor(self._visitor)
 
 
-def stitch_logic(plan: Plan, ids: VisitorIds) -> Callable[[bytes | None], StitchLogic]:
+def stitch_logic(plans: Plans, ids: VisitorIds) -> Callable[[bytes | None], StitchLogic]:
     """Builder for ``stateful_batch``. ``ids`` learns the keys of the visitors in the recovery store."""
-    stitcher = Stitcher(plan)
-    return lambda resume_state: StitchLogic(stitcher, ids, resume_state)
+    stitchers = plans.map(Stitcher)
+    return lambda resume_state: StitchLogic(stitchers, ids, resume_state)
 
 
-def stitch_step(step_id: str, up: KeyedStream[Linked], plan: Plan, ids: VisitorIds) -> KeyedStream[Stitched]:
+def stitch_step(step_id: str, up: KeyedStream[Linked], plans: Plans, ids: VisitorIds) -> KeyedStream[Stitched]:
     """Join visitors with the persons they become."""
 
     def route(batch: list[tuple[str, Linked]]) -> list[tuple[str, AddressedToVisitor | Stitched]]:
@@ -110,7 +110,7 @@ def stitch_step(step_id: str, up: KeyedStream[Linked], plan: Plan, ids: VisitorI
             routed += [(addressed[0], addressed) for addressed in linked.visitors]
         return routed
 
-    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), stitch_logic(plan, ids))
+    return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), stitch_logic(plans, ids))
 
 
 def _input_order(addressed: AddressedToVisitor) -> tuple[int, bool]:

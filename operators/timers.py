@@ -30,7 +30,7 @@ class DueTimers:
     """Finds the people of the calling worker whom ticks wake. One object serves all workers of a process."""
 
     def __init__(self, timers: TimerRegistry, longest: int) -> None:
-        """``longest``: milliseconds for which a recommendation may be valid."""
+        """``longest``: milliseconds for which a recommendation of any tenant may be valid."""
         self._timers, self._longest = timers, longest
 
     def take(self, ticks: list[Tick]) -> list[AddressedArrival]:

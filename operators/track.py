@@ -12,7 +12,7 @@ from typing_extensions import override
 from operators.awake import AWAKE, AwakePeople
 from operators.timer_registry import TimerRegistry
 from state import counters
-from state.catalog.plan import Plan
+from state.catalog.by_tenant import ByTenant, Plans
 from state.counters import CounterTotals
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.decision.switches import Switches
@@ -66,9 +66,9 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
     ``_person`` is the person awake, ``_encoded`` the snapshot where nothing has changed since. At rest there is only the latter.
     """
 
-    def __init__(self, fold: Fold, keys: Keys, timers: TimerRegistry, awake: AwakePeople, resume_state: bytes | None) -> None:
+    def __init__(self, folds: ByTenant[Fold], keys: Keys, timers: TimerRegistry, awake: AwakePeople, resume_state: bytes | None) -> None:
         """Called for the first arrival of a key, and after a restart for every key in the recovery store."""
-        self._fold, self._keys, self._timers, self._awake = fold, keys, timers, awake
+        self._folds, self._keys, self._timers, self._awake = folds, keys, timers, awake
         self._person: Person | None = None
         self._encoded = resume_state
         self._key = ""
@@ -81,10 +81,14 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         if len(values) > 1:
             values.sort(key=_input_order)  # events of visitors and timers arrive by other ways than the rest
         out = Collector(self._key)
-        person, fold = self._person, self._fold
+        person = self._person
         if person is None and self._encoded is not None:
             person = self._person = snapshot.decode(self._encoded)
         self._encoded = None
+        tenant = person.tenant if person is not None else ""
+        if not tenant and not (tenant := _tenant_of(values)):
+            return [], person is None  # timers of nobody
+        fold = self._folds.of(tenant)
         for value in values:
             kind = type(value)
             if kind is TimerDue:
@@ -142,15 +146,20 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
 
     def _arm(self, person: Person | None) -> None:
         """Register the person's next timer. An earlier one that is still registered suffices: when it fires, this is called again."""
-        if person is None or not (due := self._fold.next_due(person)):
+        if person is None or not (due := Fold.next_due(person)):
             return
         if not self._armed or due < self._armed:
             self._timers.for_this_thread().register(person.partition, self._key_of(person.tenant, person.user), due)
             self._armed = due
 
 
+def _tenant_of(values: list[Arrival]) -> str:
+    """The tenant of arrivals, where no person knows it; empty where all are timers. One key has one tenant."""
+    return next((value.tenant for value in values if type(value) is not TimerDue), "")  # type: ignore[union-attr]
+
+
 def track_logic(
-    plan: Plan,
+    plans: Plans,
     keys: Keys,
     timers: TimerRegistry,
     parameters: ParameterStore | None = None,
@@ -159,14 +168,15 @@ def track_logic(
     most_awake: int = AWAKE,
 ) -> Callable[[bytes | None], TrackLogic]:
     """Builder for ``stateful_batch``. ``estimate`` publishes in ``parameters``, ``decode`` in ``switches``."""
-    fold, awake = Fold(plan, keys, parameters, switches), AwakePeople(most_awake)
-    return lambda resume_state: TrackLogic(fold, keys, timers, awake, resume_state)
+    shared, awake = parameters or ParameterStore(), AwakePeople(most_awake)
+    folds = plans.map(lambda plan: Fold(plan, keys, shared, switches))
+    return lambda resume_state: TrackLogic(folds, keys, timers, awake, resume_state)
 
 
 def track_step(
     step_id: str,
     up: KeyedStream[Arrival],
-    plan: Plan,
+    plans: Plans,
     keys: Keys,
     timers: TimerRegistry,
     parameters: ParameterStore,
@@ -180,5 +190,5 @@ def track_step(
             tracked.add(out)
         return [tracked]
 
-    collected = op.stateful_batch(step_id, up, track_logic(plan, keys, timers, parameters, switches))
+    collected = op.stateful_batch(step_id, up, track_logic(plans, keys, timers, parameters, switches))
     return op.flat_map_batch(f"{step_id}_gather", collected, gather)

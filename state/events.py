@@ -52,6 +52,7 @@ REJECTIONS: Final[dict[str, str]] = {
     "bad_user_id": f"userId or anonymousId is not a string of 1 to 256 characters without {_HIDDEN_IN_WORDS}",
     "placeholder_id": "an id is blank or a text like undefined or null, which stands for many people or events",
     "bad_tenant_id": f"tenantId is not a string of 1 to 128 characters without colons, braces, {_HIDDEN_IN_WORDS}",
+    "unknown_tenant": "no catalog is for the tenant; name it under tenants in a catalog, restart the job, then replay the message",
     "bad_session_id": "sessionId is not a string of at most 256 characters",
     "missing_event_type": "eventType is missing",
     "unknown_event_type": "eventType is not one of the contract's types",
@@ -199,20 +200,24 @@ def decode(message: Message) -> Event | DeadLetter:
         return _decode(message)
     except _RejectError as reject:
         # A fault comes with a value that is no event, so that the check costs valid messages nothing.
-        reason, detail = message.fault or (reject.reason, reject.detail)
-        return DeadLetter(
-            reason=reason,
-            detail=detail,
-            raw=message.value if message.original is None else message.original,
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            log_time=message.log_time,
-            key=message.key,
-            headers=message.headers,
-            text=None if message.original is None else message.value,
-            attempts=attempts_of(message.headers) + 1,
-        )
+        return rejected(message, *(message.fault or (reject.reason, reject.detail)))
+
+
+def rejected(message: Message, reason: str, detail: str) -> DeadLetter:
+    """The dead letter of a message that cannot be used, for a ``reason`` of ``REJECTIONS``."""
+    return DeadLetter(
+        reason=reason,
+        detail=detail,
+        raw=message.value if message.original is None else message.original,
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        log_time=message.log_time,
+        key=message.key,
+        headers=message.headers,
+        text=None if message.original is None else message.value,
+        attempts=attempts_of(message.headers) + 1,
+    )
 
 
 def _decode(message: Message) -> Event:

@@ -36,6 +36,7 @@ from flows.settings import load_settings
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from sources.wall_clock import wall_clock
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.events import peek, peek_person
 from state.messages import Message
@@ -132,12 +133,12 @@ class EndingWatch(Watch):
 def job(task: Task, *, whole: bool = False) -> None:
     """Run the graph. ``whole``: to the end of the input, in a new store."""
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
+    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, (plan,)), settings.batch_size)
     source = JsonlSource(task.input, peek, policy, now=wall_clock, peek_person=peek_person)
     meter = Meter(task.events, 0)
     watch = EndingWatch(meter, count=lambda batch: sum(type(item) is Message for item in batch))
     discard = CallingSink(nothing)
-    flow = build(FlowParts(WatchedSource(source, watch), discard, discard, discard, plan, keys(), side))
+    flow = build(FlowParts(WatchedSource(source, watch), discard, discard, discard, ByTenant(plan), keys(), side))
     store = recovery_store(Path(task.store), task.recovery_partitions)
     gc.collect()
     ending = Ending(task, watch, meter, lambda: {"timers": len(side.timers)})

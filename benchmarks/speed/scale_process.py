@@ -25,6 +25,7 @@ from sources.kafka.client import Cluster
 from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
 from sources.wall_clock import wall_clock
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.messages import Message
 
@@ -60,7 +61,7 @@ class CountingWatch(Watch):
 
 def run(task: Task) -> dict[str, Any]:
     settings, plan, side, watch = load_settings(), Plan(load_catalog("saas")), SideChannels(), CountingWatch()
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
+    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, (plan,)), settings.batch_size)
     source: KafkaSource | LocalLogSource
     if task.log:
         source = LocalLogSource(Path(task.log), policy, now=wall_clock, tail=False)
@@ -68,7 +69,7 @@ def run(task: Task) -> dict[str, Any]:
         source = KafkaSource(Cluster(task.brokers, task.topic, f"scale-{uuid.uuid4().hex}"), policy, now=wall_clock, tail=False)
     discard, several = CallingSink(nothing), len(task.addresses) > 1
     lanes = LANES if several else 1
-    flow = build(FlowParts(WatchedSource(source, watch), discard, discard, discard, plan, keys(), side, lanes=lanes))
+    flow = build(FlowParts(WatchedSource(source, watch), discard, discard, discard, ByTenant(plan), keys(), side, lanes=lanes))
     cluster: dict[str, Any] = {"process_id": task.process, "addresses": task.addresses} if several else {}
     with tuned_garbage_collector():
         cli_main(flow, **cluster)  # type: ignore[no-untyped-call]

@@ -26,6 +26,7 @@ from sinks.redis.writer import WritePolicy
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from sources.wall_clock import wall_clock
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.events import peek, peek_person
 
@@ -45,7 +46,7 @@ class Task:
 def collected(path: str) -> tuple[list[list[Any]], list[list[Any]]]:
     """Return the batches of effects and of facts that the graph makes of a file."""
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plan), settings.batch_size)
+    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, (plan,)), settings.batch_size)
     source = JsonlSource(path, peek, policy, now=wall_clock, peek_person=peek_person)
     effects: list[list[Any]] = []
     facts: list[list[Any]] = []
@@ -55,7 +56,7 @@ def collected(path: str) -> tuple[list[list[Any]], list[list[Any]]]:
             CallingSink(lambda items: effects.extend(batch for _, batch in items)),
             CallingSink(lambda items: facts.extend(batch for _, batch in items)),
             CallingSink(nothing),
-            plan,
+            ByTenant(plan),
             keys(),
             side,
         )

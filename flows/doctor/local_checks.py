@@ -13,14 +13,13 @@ from typing import Final
 
 from confluent_kafka import libversion
 
-from flows.catalogs import load_catalog
+from flows.catalogs import load_catalogs, load_plans
 from flows.doctor.finding import Finding
 from flows.settings import Settings
 from flows.version import onramp_version
 from local.data_dir import DataDir, DataDirError
 from local.secret import DEVELOPMENT_SECRET, agrees
 from sinks.clickhouse.spool import Spool
-from state.catalog.plan import Plan
 from state.quantity import count
 
 _GIB: Final = 1024**3
@@ -101,17 +100,17 @@ def check_spool(settings: Settings) -> list[Finding]:
 
 
 def check_catalog(settings: Settings) -> list[Finding]:
-    """Whether the catalog can be loaded and is that of the data directory."""
-    catalog = load_catalog(settings.catalog)
-    plan = Plan(catalog, wording=settings.llm_url is not None)
+    """Whether the catalogs can be loaded and are those of the data directory."""
+    plans = load_plans(settings.catalog, wording=settings.llm_url is not None)
+    versions = ", ".join(dict.fromkeys(plan.version for plan in plans.distinct))
     try:
-        DataDir.open(settings.data_dir).check_catalog(catalog.id)
+        DataDir.open(settings.data_dir).check_catalogs(plans.map(lambda plan: plan.catalog.id))
     except DataDirError as error:
         if DataDir(settings.data_dir).state.exists():
             return [Finding("catalog", "fail", str(error).rstrip("."), "Set ONRAMP_CATALOG to the catalog that the job has.")]
     if settings.origin("catalog") == "default" and settings.live and not settings.embedded:
-        return [Finding("catalog", "warn", f"{plan.version} is the sample", "Set ONRAMP_CATALOG to the catalog of your product.")]
-    return [Finding("catalog", "ok", plan.version)]
+        return [Finding("catalog", "warn", f"{versions} is the sample", "Set ONRAMP_CATALOG to the catalog of your product.")]
+    return [Finding("catalog", "ok", versions)]
 
 
 def check_model(settings: Settings) -> list[Finding]:
@@ -120,7 +119,7 @@ def check_model(settings: Settings) -> list[Finding]:
     if settings.llm_url is None:
         given = "ONRAMP_LLM_SHARED_MODEL" if second is not None else "ONRAMP_LLM_KEEP_DAYS"
         return [Finding(name, "warn", f"{given} is set, and no model is called", "Set ONRAMP_LLM_URL, or remove that setting.")]
-    if load_catalog(settings.catalog).wording is None:
+    if all(catalog.wording is None for catalog in load_catalogs(settings.catalog).distinct):
         advice = "Add the section wording to the catalog, or remove ONRAMP_LLM_URL."
         return [Finding(name, "warn", "the catalog lets no model word anything, so none is called", advice)]
     said = first if second is None else f"{second} for shared texts, {first} for personal ones"

@@ -21,7 +21,7 @@ from sinks.clickhouse.delivery import FactDelivery
 from sinks.redis.sink import RecommendationSink
 from sources.wall_clock import wall_clock
 from state import metrics
-from state.catalog.plan import Plan
+from state.catalog.by_tenant import Plans
 from state.counters import COUNTERS
 from state.histogram import Histogram
 from state.metrics import METRICS, Metric
@@ -42,7 +42,7 @@ _OVER_SERVER: Final = "rate_limited"
 class Watched:
     """The parts of a running job that metrics are read from. ``source`` and ``backlog`` are None for an input with an end."""
 
-    plan: Plan
+    plans: Plans
     version: str
     side: SideChannels
     source: LiveSource | None
@@ -94,7 +94,7 @@ class JobCollector(Collector):
             yield metrics.metric_of(counter), _labelled(found) if counter.label else {_NONE: float(counter.total(totals))}
         yield metrics.ARM_RATE, _labelled(watched.arms.shares)
         yield metrics.TIMERS, {_NONE: float(len(watched.side.timers))}
-        yield metrics.INFO, {(watched.version, watched.plan.version): 1.0}
+        yield metrics.INFO, {(watched.version, plan.version): 1.0 for plan in watched.plans.distinct}
         yield metrics.READY, {_NONE: float(watched.readiness().ready)}
         yield from self._input()
         yield from self._sinks()
@@ -154,7 +154,7 @@ class JobCollector(Collector):
 
     def _stuck(self) -> Iterator[tuple[Metric, Values]]:
         watched = self._watched
-        yield metrics.STUCK_ASKED, {_NONE: watched.plan.triggers.precision}
+        yield metrics.STUCK_ASKED, {_NONE: min(plan.triggers.precision for plan in watched.plans.distinct)}
         known = [point for point in watched.side.parameters.points() if point.episodes >= ENOUGH]
         if known:
             yield metrics.STUCK_PRECISION, {_NONE: min(point.precision for point in known)}

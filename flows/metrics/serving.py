@@ -70,7 +70,7 @@ def _watched(settings: Settings, engines: Engines, parts: FlowParts, model: Mode
         backlog = Sampler("input", _INPUT_SECONDS, probe.measure, probe.close)
     redis = RedisProbe(engines.redis_url)
     return Watched(
-        plan=parts.plan,
+        plans=parts.plans,
         version=onramp_version(),
         side=parts.side,
         source=source,

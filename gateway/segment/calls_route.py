@@ -24,7 +24,7 @@ from gateway.caller import Caller, Fault
 from gateway.errors import RefusedError, json_response, too_large, unauthorized
 from gateway.event_log import Record
 from gateway.ingest import Ingest, Rejected, check_count, headers_of
-from gateway.segment.mapping import UnmappableError, milliseconds, to_events
+from gateway.segment.mapping import TrackNames, UnmappableError, milliseconds, to_events
 
 MOST_EVENT: Final = 32_768
 MOST_BATCH: Final = 512_000
@@ -40,8 +40,8 @@ _raw_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 class CallsRoute:
     """One call (``kind``), or a batch of them (``kind`` None). An ASGI endpoint."""
 
-    def __init__(self, authenticator: Authenticator, ingest: Ingest, names: Mapping[str, str], kind: str | None) -> None:
-        """``names``: track name → type of the contract."""
+    def __init__(self, authenticator: Authenticator, ingest: Ingest, names: TrackNames, kind: str | None) -> None:
+        """``names`` says what the names of track calls mean for each tenant."""
         self._authenticator = authenticator
         self._ingest = ingest
         self._names = names
@@ -76,8 +76,8 @@ class CallsRoute:
 class WebhookRoute:
     """Segment's webhook destination: its customers add it, and change nothing in their apps."""
 
-    def __init__(self, authenticator: Authenticator, ingest: Ingest, names: Mapping[str, str]) -> None:
-        """``names``: track name → type of the contract."""
+    def __init__(self, authenticator: Authenticator, ingest: Ingest, names: TrackNames) -> None:
+        """``names`` says what the names of track calls mean for each tenant."""
         self._authenticator = authenticator
         self._ingest = ingest
         self._names = names
@@ -116,7 +116,7 @@ async def store_calls(
     envelope: Mapping[str, Any],
     caller: Caller,
     ingest: Ingest,
-    names: Mapping[str, str],
+    names: TrackNames,
     headers: tuple[tuple[str, bytes], ...],
     *,
     size: int,
@@ -139,7 +139,7 @@ async def store_calls(
             events = to_events(
                 call,
                 kind,
-                names=names,
+                names=names.of(caller.tenant),
                 received=received,
                 sent=sent,
                 new_id=lambda: uuid.uuid4().hex,

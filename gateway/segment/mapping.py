@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from state.catalog.by_tenant import Plans
 from state.event_fields import REQUIRED
 from state.placeholders import is_placeholder_id
 from state.times import rfc3339
@@ -57,6 +58,20 @@ class UnmappableError(Exception):
 def default_names() -> dict[str, str]:
     """Return track name → type, as long as no catalog says otherwise."""
     return dict.fromkeys(SIGNUP_NAMES, "signup")
+
+
+class TrackNames:
+    """What the names of track calls mean: to each tenant what its catalog says, and else what Segment's spec does."""
+
+    def __init__(self, plans: Plans) -> None:
+        usual = default_names()
+        self._usual: Final = usual
+        self._own: Final = plans.map(lambda plan: {**usual, **plan.catalog.track_names})
+
+    def of(self, tenant: str) -> Mapping[str, str]:
+        """Name of a track call → type of the contract, for ``tenant``."""
+        own = self._own.find(tenant)
+        return self._usual if own is None else own
 
 
 def to_events(

@@ -18,6 +18,8 @@ from state.catalog import yaml_text
 from state.catalog.model import Catalog, Path, Step
 from state.catalog.yaml_text import Location
 from state.duration import MINUTE, SECOND, render
+from state.events import HIDDEN, NOT_IN_TENANT
+from state.placeholders import is_placeholder_id
 from state.quantity import count
 from state.vocabulary import SURFACE, TRIGGERS
 
@@ -44,10 +46,10 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class CatalogError(Exception):
-    """A catalog cannot be used. ``faults`` holds all of its faults, in order of line."""
+    """A catalog cannot be used, or several. ``faults`` holds all of their faults, in order of file and line."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = sorted(faults, key=lambda fault: (fault.line, fault.field))
+        self.faults = sorted(faults, key=lambda fault: (fault.source, fault.line, fault.field))
         super().__init__("\n".join(map(str, self.faults)))
 
 
@@ -207,6 +209,7 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
         yield from _step_faults(catalog, steps, index, step)
     for index, path in enumerate(catalog.paths):
         yield from _path_faults(catalog, steps, index, path)
+    yield from _tenant_faults(catalog.tenants)
     used = {step_id for path in catalog.paths for step_id in path.steps}
     for index, step in enumerate(catalog.steps):
         if step.id not in used:
@@ -244,6 +247,16 @@ def _duplicates(section: str, ids: list[str]) -> Iterator[tuple[Location, str]]:
     for index, name in enumerate(ids):
         if counts[name] > 1 and name in ids[:index]:
             yield (section, index, "id"), f"{name!r} appears twice"
+
+
+def _tenant_faults(tenants: list[str]) -> Iterator[tuple[Location, str]]:
+    known = set[str]()
+    for index, tenant in enumerate(tenants):
+        if tenant in known:
+            yield ("tenants", index), f"{tenant!r} appears twice"
+        elif HIDDEN.search(tenant) or NOT_IN_TENANT.search(tenant) or is_placeholder_id(tenant):
+            yield ("tenants", index), f"no event can have the tenantId {tenant[:_SHOWN]!r} (docs/events.md says why)"
+        known.add(tenant)
 
 
 def _step_faults(catalog: Catalog, steps: dict[str, Step], index: int, step: Step) -> Iterator[tuple[Location, str]]:

@@ -32,6 +32,7 @@ _NOT_IN_STATE: Final = {
     "version",
     "product",
     "description",
+    "tenants",
     "slots",
     "links",
     "learning",

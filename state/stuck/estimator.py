@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -282,15 +283,15 @@ def new_estimator(plan: Plan, tenant: str) -> Estimator:
     return Estimator(plan, EstimatorState(VERSION, tenant))
 
 
-def restore_estimator(plan: Plan, snapshot: bytes) -> Estimator:
-    """The estimator that wrote ``snapshot``. Raises ``EstimatorError``."""
+def restore_estimator(plan_of: Callable[[str], Plan], snapshot: bytes) -> Estimator:
+    """The estimator that wrote ``snapshot``. ``plan_of`` returns the catalog of a tenant. Raises ``EstimatorError``."""
     try:
         state = _decoder.decode(snapshot)
     except msgspec.DecodeError as error:
         raise EstimatorError(f"a tenant's step statistics are damaged: {error}") from error
     if state.version != VERSION:
         raise EstimatorError(other_version("the snapshot of a tenant's step statistics", state.version, VERSION))
-    return Estimator(plan, state)
+    return Estimator(plan_of(state.tenant), state)
 
 
 def _in_order_known(each: EpisodeObservation) -> tuple[int, int, str, int, int]:

@@ -7,7 +7,7 @@ timer to that of the millisecond before its deadline, since sources run timers u
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -77,7 +77,7 @@ class ParameterStore:
         """An empty store."""
         self._publishers: dict[str, Publisher] = {}
         self._in_force: dict[str, tuple[int, int, Parameters]] = {}
-        self._priors: dict[str, Parameters] = {}
+        self._priors: dict[Plan, Parameters] = {}
 
     def publish(self, tenant: str, publisher: Publisher) -> None:
         """Read the parameters of ``tenant`` from ``publisher`` from now on."""
@@ -103,7 +103,7 @@ class ParameterStore:
             return known[2]
         publisher = self._publishers.get(tenant)
         if publisher is None:
-            return self._priors.get(plan.version) or self._prior(plan)
+            return self._priors.get(plan) or self._prior(plan)
         begins = log_time - log_time % PERIOD
         found = publisher.parameters(log_time // PERIOD)
         self._in_force[tenant] = begins, begins + PERIOD, found
@@ -113,15 +113,19 @@ class ParameterStore:
         """The operating point with which users were last judged, of each tenant with an estimator. From any thread; nothing is learned."""
         return [found.point for _, _, found in tuple(self._in_force.values())]
 
-    def lookahead(self, plan: Plan, log_time: int) -> int:
-        """For how long after ``log_time`` no timer is due that is set from then on, in milliseconds: a batch may extend that far."""
+    def lookahead(self, plans: Iterable[Plan], log_time: int) -> int:
+        """For how long after ``log_time`` no timer is due that is set from then on, in milliseconds: a batch may extend that far.
+
+        ``plans`` are those of all tenants.
+        """
         period = log_time // PERIOD
-        return min([self._prior(plan).lookahead, *(each.parameters(period).lookahead for each in tuple(self._publishers.values()))])
+        learned = [each.parameters(period).lookahead for each in tuple(self._publishers.values())]
+        return min([*(self._prior(plan).lookahead for plan in plans), *learned])
 
     def _prior(self, plan: Plan) -> Parameters:
-        known = self._priors.get(plan.version)
+        known = self._priors.get(plan)
         if known is None:
-            known = self._priors[plan.version] = prior(plan)
+            known = self._priors[plan] = prior(plan)
         return known
 
 

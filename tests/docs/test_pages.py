@@ -16,6 +16,7 @@ from bytewax.testing import TestingSink, TestingSource
 from flows.catalogs import load_catalog
 from flows.onboarding import FlowParts, build
 from operators.enrich import Wording
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.ids import Keys
 from tests.support.shown_commands import in_markdown
@@ -166,7 +167,7 @@ def test_the_graph_has_as_many_operators_as_record_12_says(with_a_model: bool, t
         recommendations=sink,
         facts=sink,
         dead_letters=sink,
-        plan=Plan(load_catalog("saas")),
+        plans=ByTenant(Plan(load_catalog("saas"))),
         keys=Keys(b"a secret for tests"),
         wording=wording,
     )

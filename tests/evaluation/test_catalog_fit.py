@@ -95,7 +95,7 @@ def test_a_job_begins_with_what_was_measured_and_keeps_it_over_a_restart(fitted:
     for parameters in (
         prior(plan),
         new_estimator(plan, "t").parameters(10**6),
-        restore_estimator(plan, new_estimator(plan, "t").encode()).parameters(10**6),
+        restore_estimator(lambda _tenant: plan, new_estimator(plan, "t").encode()).parameters(10**6),
     ):
         assert [parameters.score.time_alone("one", bucket) for bucket in range(6)] == pytest.approx(one.waiting, abs=0.02)
         assert parameters.horizons["one"] == one.usual
@@ -107,7 +107,7 @@ def test_a_job_begins_with_what_was_measured_and_keeps_it_over_a_restart(fitted:
 def test_a_job_that_ran_before_the_fit_takes_the_shares_of_steps_it_has_not_judged(fitted: Catalog) -> None:
     before = new_estimator(Plan(parse(CATALOG, "")), "t").encode()
     plan, one = Plan(fitted), fitted.steps[0]
-    estimator = restore_estimator(plan, before)
+    estimator = restore_estimator(lambda _tenant: plan, before)
     for n in range(2 * ENOUGH_NEW):
         estimator.learn(
             EpisodeObservation(tenant="t", step="rare", end=COMPLETED, at=n, since=0, horizon=HOUR, lasted=n, rows=(), settled=True)

@@ -25,6 +25,7 @@ from local.secret import secret_for
 from sinks.clickhouse.migrate import shipped
 from sources.backlog import Backlog, Thresholds
 from sources.local_log.log import EventLog, Record
+from state.catalog.by_tenant import ByTenant
 from tests.support.tansu import Tansu, tansu_fixture
 
 broker = tansu_fixture
@@ -149,7 +150,7 @@ def test_a_data_directory_is_judged(tmp_path: Path) -> None:
     with directory.lock("onramp run"):
         settings.data_dir.chmod(0o700)
         assert "in use by process" in local_checks.check_data_dir(settings)[0].says
-        directory.bind_catalog("recipes")
+        directory.bind_catalogs(ByTenant("recipes"))
     directory.state.mkdir()
     (found,) = local_checks.check_catalog(settings)
     assert (found.status, "belongs to the catalog recipes" in found.says) == ("fail", True)

@@ -18,6 +18,7 @@ from flows.catalogs import load_catalog
 from flows.onboarding import FlowParts, SideChannels, build
 from operators.counters import CounterView
 from operators.timers import LANES
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.duration import HOUR, MINUTE
 from state.ids import Keys
@@ -59,7 +60,7 @@ class Job:
             self.redis,
             self.facts,
             self.letters,
-            self.plan,
+            ByTenant(self.plan),
             KEYS,
             side,
             lanes=self._lanes,

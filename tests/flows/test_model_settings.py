@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 
 from cli.local_model import chosen_model
-from flows.catalogs import load_catalog
+from flows.catalogs import load_plans
 from flows.model_service import open_model, shared_model_settings, shared_prices_of
 from flows.settings import Settings, SettingsError, load_settings
 from llm.service import WordingService
-from state.catalog.plan import Plan
 
 FIRST: dict[str, Any] = {
     "llm_url": "http://big/v1", "llm_api_key": "key-of-big", "llm_model": "big", "llm_input_price": 2.0, "llm_output_price": 8.0,
     "llm_timeout_seconds": 5.0, "llm_temperature": 0.7,
 }  # fmt: skip
-PLAN = Plan(load_catalog("saas"), wording=True)
+PLANS = load_plans("saas", wording=True)
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +29,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def built(settings: Settings) -> tuple[WordingService, str]:
     """The service that a job of these settings has, and the name in the keys of shared texts. It opens no connection."""
-    with open_model(settings, PLAN, "redis://127.0.0.1:1", stopping=lambda: False) as model:
+    with open_model(settings, PLANS, "redis://127.0.0.1:1", stopping=lambda: False) as model:
         assert model is not None
         return model.service, model.wording.shared_model
 

@@ -14,6 +14,7 @@ from evaluation.scenarios import SCENARIOS
 from flows.onboarding import FlowParts, SideChannels, build
 from local.secret import DEVELOPMENT_SECRET
 from sources.closed_loop import START, Begin, PeopleSource, describe
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.ids import Keys
 from state.records.facts import (
@@ -43,7 +44,7 @@ def in_the_engine(world: ReplicationConfig, truth: Path) -> tuple[dict[type[Fact
 
     begin = Begin(world.scenario, world.seed, world.users, START, world.end, describe(catalog))
     source = PeopleSource(InProcessPopulation(), begin, read, truth, side.timers.peek)
-    flow = build(FlowParts(source, redis, facts, MemorySink(), plan, Keys(DEVELOPMENT_SECRET), side))
+    flow = build(FlowParts(source, redis, facts, MemorySink(), ByTenant(plan), Keys(DEVELOPMENT_SECRET), side))
     run_main(flow, epoch_interval=timedelta(seconds=10))  # type: ignore[no-untyped-call]
     assert source.progress.done
     rows: dict[type[Fact], dict[tuple[Any, ...], Fact]] = {kind: {} for kind in (*COMPARED, ArmStopFact)}

@@ -16,6 +16,7 @@ from flows.recovery import recovery_config
 from flows.settings import Settings, SettingsError, load_settings
 from flows.stop import StopRequest
 from local.data_dir import DataDir, DataDirError
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.ids import Keys
 from tests.cli.command import onramp
@@ -166,7 +167,7 @@ def test_a_job_of_several_processes_shares_what_is_learned_and_ends_together(pro
         recommendations=sink,
         facts=sink,
         dead_letters=sink,
-        plan=Plan(load_catalog("saas")),
+        plans=ByTenant(Plan(load_catalog("saas"))),
         keys=Keys(b"a secret for the tests"),
         processes=processes,
         stop=StopRequest(),

@@ -27,6 +27,7 @@ from sources.files.sent_file import Sent, append_sent
 from sources.kafka.source import KafkaSource
 from sources.local_log.log import EventLog, Record
 from sources.raw_log import RawRow
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.duration import HOUR, MINUTE
 from state.events import peek_person
@@ -39,7 +40,7 @@ from tests.support.log_retention import delete_old
 from tests.support.stories import LEAVING, MONDAY, STAYING, Log, MemoryRedis, MemorySink, visitors_log, visitors_of
 
 KEYS = Keys(b"a secret for tests")
-PLAN = Plan(load_catalog("saas"))
+PLANS = ByTenant(Plan(load_catalog("saas")))
 
 
 def written(log: Log, path: Path) -> Path:
@@ -49,7 +50,7 @@ def written(log: Log, path: Path) -> Path:
 
 def whole_run(log: Log) -> MemoryRedis:
     redis = MemoryRedis()
-    run_main(build(FlowParts(TestingSource(log.items), redis, MemorySink(), MemorySink(), PLAN, KEYS, SideChannels())))  # type: ignore[no-untyped-call]
+    run_main(build(FlowParts(TestingSource(log.items), redis, MemorySink(), MemorySink(), PLANS, KEYS, SideChannels())))  # type: ignore[no-untyped-call]
     return redis
 
 
@@ -113,7 +114,7 @@ def test_ids_are_connected_over_chains_of_one_tenant(tmp_path: Path) -> None:
     source = written(log, tmp_path / "events.jsonl")
 
     def connected(user: str) -> frozenset[str]:
-        return ids_connected_with("default", user, log_source(load_settings(data_dir=tmp_path / "d"), Input(source), PLAN, SideChannels()))
+        return ids_connected_with("default", user, log_source(load_settings(data_dir=tmp_path / "d"), Input(source), PLANS, SideChannels()))
 
     assert connected("ann") == {"ann", "c1", "c2"}
     assert connected("c2") == {"ann", "c1", "c2"}
@@ -158,7 +159,7 @@ def test_what_the_log_cannot_give_ends_in_an_error(tmp_path: Path) -> None:
 
 def test_a_user_is_not_rebuilt_with_another_catalog(tmp_path: Path) -> None:
     data_dir = DataDir.create(tmp_path / "d")
-    data_dir.bind_catalog("another")
+    data_dir.bind_catalogs(ByTenant("another"))
     source = written(again("ann"), tmp_path / "events.jsonl")
     with pytest.raises(DataDirError, match="another"):
         rebuild(load_settings(data_dir=data_dir.path), KEYS, "default", "ann", Input(source))
@@ -173,14 +174,14 @@ def test_what_depends_on_all_users_is_not_compared() -> None:
 
 def test_a_topic_is_read_to_its_end_without_the_job_s_position(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path / "d", kafka_brokers="localhost:1")
-    found = [log_source(settings, Input(), PLAN, SideChannels()) for _ in range(2)]
+    found = [log_source(settings, Input(), PLANS, SideChannels()) for _ in range(2)]
     assert all(isinstance(each, KafkaSource) and not each.tail for each in found)
     assert len({settings.kafka_group, *(each.cluster.group for each in found if isinstance(each, KafkaSource))}) == 3
 
 
 def test_without_a_log_it_is_said_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="--input"):
-        log_source(load_settings(data_dir=tmp_path), Input(), PLAN, SideChannels())
+        log_source(load_settings(data_dir=tmp_path), Input(), PLANS, SideChannels())
 
 
 def test_what_the_log_has_lost_is_rebuilt_from_the_archive_and_a_deleted_user_stays_deleted(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from flows.run_notes import notes_on, nothing_accepted
 from local.data_dir import DataDir, DataDirError
 from sources.files.kinds import advice, head_of
 from sources.files.source import Progress
+from state.catalog.by_tenant import ByTenant
 from state.duration import DAY, HOUR
 from state.records.dead_letter import DeadLetter, encode_line
 
@@ -157,15 +158,15 @@ def test_values_that_were_left_out_are_counted_by_field(tmp_path: Path) -> None:
 def test_a_directory_belongs_to_the_first_catalog_that_used_it(tmp_path: Path) -> None:
     data_dir = DataDir.create(tmp_path / "data")
     data_dir.write_run({"clock": 1})
-    data_dir.check_catalog("saas")
+    data_dir.check_catalogs(ByTenant("saas"))
     assert data_dir.read_run() == {"clock": 1}  # a look binds nothing
-    data_dir.bind_catalog("shop")
-    data_dir.bind_catalog("shop")
+    data_dir.bind_catalogs(ByTenant("shop"))
+    data_dir.bind_catalogs(ByTenant("shop"))
     assert data_dir.read_run() == {"clock": 1, "catalog": "shop"}
     with pytest.raises(DataDirError, match="belongs to the catalog shop, this run uses saas"):
-        data_dir.bind_catalog("saas")
+        data_dir.bind_catalogs(ByTenant("saas"))
     with pytest.raises(DataDirError, match="belongs to the catalog shop"):
-        data_dir.check_catalog("saas")
+        data_dir.check_catalogs(ByTenant("saas"))
 
 
 def test_a_directory_belongs_to_the_first_input_that_it_was_written_from(tmp_path: Path) -> None:

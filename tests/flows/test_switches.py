@@ -21,6 +21,7 @@ from sources.closed_loop import START, Begin, PeopleSource, describe
 from sources.closed_loop.protocol import Slot
 from sources.files.source import JsonlSource
 from sources.files.switch_file import append_switch
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR, MINUTE
 from state.events import peek, peek_person
@@ -149,9 +150,9 @@ def test_a_pause_outlasts_a_restart_with_another_number_of_workers(tmp_path: Pat
 
 def on_a_file(path: Path, batch_size: int, switches: Path | None = None) -> tuple[Any, ...]:
     side, redis, facts = SideChannels(), MemoryRedis(), MemorySink()
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, PLAN), batch_size)
+    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, (PLAN,)), batch_size)
     source = JsonlSource(path, peek, policy, now=lambda: MONDAY + 365 * DAY, peek_person=peek_person, switches=switches)
-    flow = build(FlowParts(source, redis, facts, MemorySink(), PLAN, KEYS, side))
+    flow = build(FlowParts(source, redis, facts, MemorySink(), ByTenant(PLAN), KEYS, side))
     run_main(flow)  # type: ignore[no-untyped-call]
     kinds = (DecisionFact, OutcomeFact, PersonFact, RecommendationFact, SwitchFact)
     rows = sorted((type(row).__name__, msgspec.json.encode(row)) for row in facts.items if isinstance(row, kinds))
@@ -229,7 +230,7 @@ def test_the_runner_without_the_engine_decides_alike_under_switches(tmp_path: Pa
         return [encode(each.recommendation) if isinstance(each, Publish) else None for each in found]
 
     source = PeopleSource(SwitchedPopulation(), begin, read, tmp_path / "truth.jsonl", side.timers.peek)
-    run_main(build(FlowParts(source, redis, facts, MemorySink(), plan, Keys(DEVELOPMENT_SECRET), side)))  # type: ignore[no-untyped-call]
+    run_main(build(FlowParts(source, redis, facts, MemorySink(), ByTenant(plan), Keys(DEVELOPMENT_SECRET), side)))  # type: ignore[no-untyped-call]
     kinds: tuple[type[Fact], ...] = (DecisionFact, OutcomeFact, PersonFact, RecommendationFact)
     for kind in kinds:
         newest: dict[Any, Any] = {}

@@ -11,6 +11,7 @@ from flows.settings import load_settings
 from flows.stop import StopRequest
 from local.data_dir import DataDir, DataDirError
 from sources.errors import UnreachableError
+from state.catalog.by_tenant import ByTenant
 from tests.support.ports import port_of, reserve
 
 
@@ -21,7 +22,7 @@ def test_a_directory_is_bound_once_the_broker_was_reached(tmp_path: Path) -> Non
         settings = load_settings(kafka_brokers=f"127.0.0.1:{port_of(held)}", catalog="recipes", data_dir=tmp_path / "data")
         with pytest.raises(UnreachableError):
             run(settings, input_path=None, owner="a test", started=0.0, stop=stop)
-    DataDir.open(tmp_path / "data").check_catalog("saas")
+    DataDir.open(tmp_path / "data").check_catalogs(ByTenant("saas"))
 
 
 def test_a_directory_that_was_written_from_a_file_reads_no_topic_and_no_log(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from flows.settings import load_settings
 from flows.what_if import decide_twice
 from local.audit_log import AuditLog
 from local.data_dir import DataDir, DataDirError
+from state.catalog.by_tenant import ByTenant
 from state.duration import HOUR
 from state.ids import Keys
 from state.messages import Message
@@ -75,7 +76,7 @@ def test_only_the_range_and_the_tenant_count(tmp_path: Path, source: Path) -> No
 
 
 def test_the_catalog_in_force_is_that_of_the_data_directory(tmp_path: Path, source: Path) -> None:
-    DataDir.create(tmp_path / "d").bind_catalog("another")
+    DataDir.create(tmp_path / "d").bind_catalogs(ByTenant("another"))
     with pytest.raises(DataDirError, match="another"):
         decide(tmp_path, source, str(SAAS))
 

@@ -13,6 +13,7 @@ import redis
 
 from gateway.onboarding_route import WAIT_SECONDS
 from gateway.tokens import mint
+from state.catalog.by_tenant import ByTenant
 from tests.gateway.test_reads import NOON, Setup, running
 from tests.state.lives import plan
 from tests.support.gateway import run_gateway
@@ -26,7 +27,7 @@ PATIENT = 5.0
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
-    with running(tmp_path_factory.mktemp("gateway"), plan=PLAN) as setup:
+    with running(tmp_path_factory.mktemp("gateway"), plans=ByTenant(PLAN)) as setup:
         yield setup
 
 
@@ -129,7 +130,7 @@ def test_without_the_job_the_answer_comes_after_a_second_and_says_where_to_look(
 
 @pytest.mark.timing
 def test_without_redis_the_event_is_stored_and_nobody_waits_long(tmp_path: Path) -> None:
-    with run_gateway(tmp_path, plan=PLAN) as gateway:
+    with run_gateway(tmp_path, plans=ByTenant(PLAN)) as gateway:
         answer = gateway.post(START, {"userId": "u-17", "eventId": "e1"}, key=gateway.key("server"))
         assert (answer.status_code, answer.json()["stored"]) == (202, ["e1"])
         assert answer.elapsed.total_seconds() < PATIENT
@@ -191,7 +192,7 @@ def test_a_publishable_key_completes_no_step_by_its_name(setup: Setup) -> None:
 
 
 def test_what_the_log_does_not_take_is_answered_like_other_events(tmp_path: Path) -> None:
-    with run_gateway(tmp_path, plan=PLAN, events_per_second=0.001) as gateway:
+    with run_gateway(tmp_path, plans=ByTenant(PLAN), events_per_second=0.001) as gateway:
         key = gateway.key("server")
         gateway.log.failure = "the disk is full"
         answer = gateway.post(START, {"userId": "u"}, key=key)

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway.segment.mapping import default_names
+from flows.catalogs import load_catalog
 from gateway.validation import check
+from state.catalog.by_tenant import ByTenant
+from state.catalog.plan import Plan
 from state.events import Event
 from tests.support.gateway import SIGNING, Gateway, run_gateway
 from tests.support.waiting import PATIENCE, join
@@ -23,8 +25,8 @@ NOW = 1_772_442_005_000
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    names = {**default_names(), "Payment Failed": "error", "Form Sent": "form_submit"}
-    with run_gateway(tmp_path_factory.mktemp("gateway"), clock=lambda: NOW, track_names=names) as running:
+    own = load_catalog("saas").model_copy(update={"track_names": {"Payment Failed": "error", "Form Sent": "form_submit"}})
+    with run_gateway(tmp_path_factory.mktemp("gateway"), clock=lambda: NOW, plans=ByTenant(Plan(own))) as running:
         yield running
 
 

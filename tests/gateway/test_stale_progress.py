@@ -21,6 +21,7 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate
+from state.catalog.by_tenant import ByTenant
 from state.duration import MINUTE
 from state.records.facts import Fact, PersonFact, ProgressFact
 from state.records.progress import Progress, PublishProgress
@@ -83,7 +84,7 @@ def _rows() -> dict[type[Fact], list[Fact]]:
 def test_it_is_what_redis_would_have_said(server: str, tmp_path: Path, user: str) -> None:
     published = [each.progress for each in lives()[user].outputs if isinstance(each, PublishProgress)][-1]
     assert published is not None
-    with run_gateway(tmp_path, plan=plan(), clickhouse_url=lambda: server) as gateway:
+    with run_gateway(tmp_path, plans=ByTenant(plan()), clickhouse_url=lambda: server) as gateway:
         escaped = "".join(f"%{byte:02X}" for byte in user.encode())
         key = gateway.key("server", "t")
         path = f"/v1/users/{escaped}/progress"
@@ -97,7 +98,7 @@ def test_it_is_what_redis_would_have_said(server: str, tmp_path: Path, user: str
 
 
 def test_who_is_not_known_there_and_who_may_not_read_get_what_they_got_before(server: str, tmp_path: Path) -> None:
-    with run_gateway(tmp_path, plan=plan(), clickhouse_url=lambda: server) as gateway:
+    with run_gateway(tmp_path, plans=ByTenant(plan()), clickhouse_url=lambda: server) as gateway:
         answer = gateway.get("/v1/users/nobody/progress", key=gateway.key("server", "t"))
         assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "5")
         assert gateway.get("/v1/users/ana/progress", key=gateway.key("server", "other")).status_code == 503
@@ -106,7 +107,7 @@ def test_who_is_not_known_there_and_who_may_not_read_get_what_they_got_before(se
 
 
 def test_redis_is_asked_first_and_again(server: str, tmp_path: Path) -> None:
-    with running(tmp_path, plan=plan(), clickhouse_url=lambda: server) as setup:
+    with running(tmp_path, plans=ByTenant(plan()), clickhouse_url=lambda: server) as setup:
         setup.progress("ana", 9, title="fresh")
         fresh = setup.gateway.get("/v1/users/ana/progress", key=setup.token())
         assert (fresh.json()["title"], "onramp-stale" in fresh.headers) == ("fresh", False)
@@ -171,7 +172,7 @@ def asking(scenario: Any) -> None:
 
     async def run(fake: FakeServer) -> None:
         clock = Clock()
-        stale = StaleProgress(lambda: fake.url, plan(), clock=clock)
+        stale = StaleProgress(lambda: fake.url, ByTenant(plan()), clock=clock)
         try:
             await scenario(fake, clock, stale)
         finally:
@@ -255,7 +256,7 @@ def test_nobody_there_and_no_address_are_no_answer() -> None:
     async def scenario() -> None:
         addresses = iter([None, "http://127.0.0.1:1", "nonsense"])
         clock = Clock()
-        stale = StaleProgress(lambda: next(addresses), plan(), clock=clock)
+        stale = StaleProgress(lambda: next(addresses), ByTenant(plan()), clock=clock)
         for _ in range(3):
             assert await stale.progress("t", "ana") is None
             clock.now += 60

@@ -20,6 +20,7 @@ from redis import Redis
 from llm.answer import Answer
 from llm.cache.answer_cache import AnswerCache, CachePolicy
 from llm.called_model import CalledModel
+from llm.catalog_wording import CatalogWording
 from llm.client.failures import REASONS
 from llm.client.model_client import ModelClient, ModelSettings
 from llm.client.prices import Prices
@@ -33,6 +34,7 @@ from llm.review_queue import ReviewPolicy, ReviewQueue
 from llm.service import RATE_WAIT_SECONDS, WordingService
 from sinks.redis.async_client import connect_async
 from sinks.redis.client import connect as connect_blocking
+from state.catalog.by_tenant import ByTenant
 from state.decision.wording_request import WordingRequest
 from state.records.recommendation import validation_hash
 from tests.llm import corpus
@@ -136,10 +138,9 @@ async def service(
     allowance = Allowance(tokens=tokens, micros=10**9)
     settings = ModelSettings(base_url=model.url, model="scripted", timeout_seconds=patience)
     made = WordingService(
-        plan=PLAN,
-        prompts=PROMPTS,
-        input_guardrails=InputGuardrails(WORDING, PLAN.catalog.slots),
-        output_guardrails=guardrails or OutputGuardrails(PLAN),
+        catalogs=ByTenant(
+            CatalogWording(PLAN, PROMPTS, InputGuardrails(WORDING, PLAN.catalog.slots), guardrails or OutputGuardrails(PLAN))
+        ),
         model=called(settings, Prices(input_dollars=1.0, output_dollars=2.0), breaker, rate_limit),
         shared_model=shared_model,
         keeps_calls=keeps_calls,

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.choose import choose_logic
+from state.catalog.by_tenant import ByTenant
 from state.counters import CounterTotals, add
 from state.decision.chooser import Choices
 from state.decision.messages import DecisionOutcome, DecisionRequest
@@ -62,14 +63,14 @@ def everything(batches: list[Choices]) -> list[Any]:
 
 def run(cuts: list[int], restart: bool = False) -> list[Any]:
     """What is chosen when the history comes in batches that end at these seqs."""
-    logic, chosen = choose_logic(plan())(None), list[Choices]()
+    logic, chosen = choose_logic(ByTenant(plan()))(None), list[Choices]()
     edges = [0, *sorted(set(cuts)), 1_000]
     for low, high in pairwise(edges):
         batch = [item for item in HISTORY if low <= item.seq < high]
         lists, _ = logic.on_batch(sorted(batch, key=lambda item: (item.key, item.seq)))  # as bytewax visits people: by key
         chosen += lists
         if restart:
-            logic = choose_logic(plan())(logic.snapshot())
+            logic = choose_logic(ByTenant(plan()))(logic.snapshot())
     return everything(chosen)
 
 
@@ -91,7 +92,7 @@ def test_what_happened_first_is_learned_first() -> None:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_order_within_a_batch_does_not_matter(order: int) -> None:
-    logic = choose_logic(plan())(None)
+    logic = choose_logic(ByTenant(plan()))(None)
     lists, discard = logic.on_batch(HISTORY[::order])
     assert everything(lists) == run([])
     assert discard is False

@@ -9,6 +9,7 @@ import pytest
 
 from operators.estimate import Estimated, EstimateLogic, LockedEstimator, estimate_logic
 from operators.share import ShareLogic
+from state.catalog.by_tenant import ByTenant
 from state.duration import DAY, MINUTE
 from state.stuck.estimator import ENOUGH_NEW, Estimator, new_estimator
 from state.stuck.evidence import FEATURES, Kind, feature
@@ -58,9 +59,9 @@ def test_counts_stand_still_while_another_worker_asks_for_what_is_in_force(monke
 
 def test_what_stands_on_the_board_is_what_learns_before_and_after_a_restart() -> None:
     board, again = ParameterStore(), ParameterStore()
-    step = estimate_logic(plan(), board)(None)
+    step = estimate_logic(ByTenant(plan()), board)(None)
     step.on_batch([ended(number, FIRST * PERIOD + MINUTE) for number in range(ENOUGH_NEW)])
-    estimate_logic(plan(), again)(step.snapshot())
+    estimate_logic(ByTenant(plan()), again)(step.snapshot())
     later = (FIRST + 1) * PERIOD
     assert board.at(plan(), "t", later).version == FIRST + 1
     assert again.at(plan(), "t", later).horizons == board.at(plan(), "t", later).horizons
@@ -71,7 +72,7 @@ def test_what_stands_on_the_board_is_what_learns_before_and_after_a_restart() ->
 
 def learned(board: ParameterStore, *, shared: bool = True) -> EstimateLogic:
     """An estimator that has learned of enough episodes, and waits for the next observation to publish it."""
-    step = estimate_logic(plan(), board, shared=shared)(None)
+    step = estimate_logic(ByTenant(plan()), board, shared=shared)(None)
     assert step.on_batch([ended(number, FIRST * PERIOD + MINUTE) for number in range(ENOUGH_NEW)]) == ([], False)
     return step
 
@@ -135,15 +136,15 @@ def test_an_estimator_of_this_process_is_not_replaced_by_what_arrives() -> None:
 def test_after_a_restart_other_processes_are_told_at_once_and_once() -> None:
     step = learned(ParameterStore())
     step.on_batch([ended(0, (FIRST + 1) * PERIOD + MINUTE)])
-    again = estimate_logic(plan(), ParameterStore(), shared=True)(step.snapshot())
+    again = estimate_logic(ByTenant(plan()), ParameterStore(), shared=True)(step.snapshot())
     assert again.notify_at() is not None
     (told,), _ = again.on_notify()
     assert (told.tenant, told.published.version, told.rows) == ("t", FIRST + 1, [])
     assert again.notify_at() is None
     assert step.notify_at() is None
-    assert estimate_logic(plan(), ParameterStore())(step.snapshot()).notify_at() is None, "a job of one process tells nobody"
+    assert estimate_logic(ByTenant(plan()), ParameterStore())(step.snapshot()).notify_at() is None, "a job of one process tells nobody"
 
 
 def test_before_anything_was_learned_nothing_is_told() -> None:
-    again = estimate_logic(plan(), ParameterStore(), shared=True)(learned(ParameterStore()).snapshot())
+    again = estimate_logic(ByTenant(plan()), ParameterStore(), shared=True)(learned(ParameterStore()).snapshot())
     assert again.on_notify() == ([], False)

@@ -10,6 +10,7 @@ import pytest
 from operators.link import AddressedArrival, VisitorIds, bundles
 from operators.stitch import Stitched, StitchLogic
 from operators.stitch import stitch_logic as build
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
 from state.events import Event
@@ -24,7 +25,7 @@ OLD, NEW = KEYS.stream_key("t", "cookie"), KEYS.stream_key("t", "ana")
 
 
 def stitch_logic(of: Plan, ids: VisitorIds | None = None) -> Callable[[bytes | None], StitchLogic]:
-    return build(of, VisitorIds() if ids is None else ids)
+    return build(ByTenant(of), VisitorIds() if ids is None else ids)
 
 
 def visit(kind: str, at: int, **payload: object) -> Event:

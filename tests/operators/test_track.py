@@ -10,6 +10,7 @@ import pytest
 
 from operators.timer_registry import TimerRegistry
 from operators.track import TrackLogic, track_logic
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
@@ -43,7 +44,7 @@ class Job:
         """A key that nothing has arrived for."""
         self.plan = of or plan()
         self.wheels = TimerRegistry()
-        self.build = track_logic(self.plan, KEYS, self.wheels, most_awake=most_awake)
+        self.build = track_logic(ByTenant(self.plan), KEYS, self.wheels, most_awake=most_awake)
         self.logic = self.build(None)
         self.outputs: list[Any] = []
         self.seq = 0
@@ -72,7 +73,7 @@ class Job:
         """The process is gone, with its wheel; the snapshot is what remains."""
         snapshot = self.logic.snapshot()
         self.wheels = TimerRegistry()
-        self.build = track_logic(self.plan, KEYS, self.wheels)
+        self.build = track_logic(ByTenant(self.plan), KEYS, self.wheels)
         self.logic = self.build(snapshot)
 
 

@@ -99,7 +99,7 @@ def test_what_was_learned_of_a_step_that_is_gone_stops_nothing() -> None:
     rows = (Row(1, 0.5, 0.0, 0.5, (5,)),)
     for number in range(20):
         estimator.learn(ended("connect", since + number, HOUR, rows))
-    later = restore_estimator(Plan(catalog(change=without_connect)), estimator.encode())
+    later = restore_estimator(lambda _tenant: Plan(catalog(change=without_connect)), estimator.encode())
     for period in range(1, 20):
         at = since + period * PERIOD
         later.learn(ended("explore", at, HOUR))

@@ -66,7 +66,7 @@ def test_the_parameters_of_a_period_never_depend_on_what_happens_in_it_nor_on_re
         rows.append(plain.learn(lesson))
         assert said(plain.parameters(period)) == before, "a lesson changed the parameters of its own period"
         broken.parameters(period)  # the step that judges people asks first, and may be the last to ask before a snapshot
-        broken = restore_estimator(PLAN, broken.encode())
+        broken = restore_estimator(lambda _tenant: PLAN, broken.encode())
         rows_of_broken.append(broken.learn(lesson))
         assert said(broken.parameters(period)) == before
     assert said(plain.parameters(10**6)) == said(broken.parameters(10**6))
@@ -178,10 +178,10 @@ def test_fast_steps_have_their_true_horizon_whatever_the_catalog_expects(a_day: 
 @pytest.mark.parametrize("damaged", [b"", b"\x91\x01", b"not msgpack"])
 def test_a_damaged_snapshot_is_refused_in_words(damaged: bytes) -> None:
     with pytest.raises(EstimatorError, match=r"damaged|version"):
-        restore_estimator(PLAN, damaged)
+        restore_estimator(lambda _tenant: PLAN, damaged)
 
 
 def test_a_snapshot_of_another_release_is_refused_in_words() -> None:
     encoded = Estimator(PLAN, new_estimator(PLAN, "t")._state).encode()
     with pytest.raises(EstimatorError, match=r"this release reads .*newer release: upgrade"):
-        restore_estimator(PLAN, encoded[:1] + b"\x63" + encoded[2:])
+        restore_estimator(lambda _tenant: PLAN, encoded[:1] + b"\x63" + encoded[2:])

@@ -113,7 +113,7 @@ def crowd(plan: Plan, *, guided_too: bool = False, restart: bool = False) -> Est
     for at, end, since, guided in sorted(events):
         learn(estimator, end, at, since, guided=guided)
         if restart:
-            estimator = restore_estimator(plan, estimator.encode())
+            estimator = restore_estimator(lambda _tenant: plan, estimator.encode())
     return estimator
 
 

@@ -57,7 +57,7 @@ def snapshots(state: Path, plan: Plan) -> dict[str, dict[str, Any]]:
         "link_ids": link.decode,
         "link_chains": chains.decode,
         "choose": learner_snapshot.decode,
-        "estimate": lambda data: msgspec.msgpack.decode(restore_estimator(plan, data).encode()),
+        "estimate": lambda data: msgspec.msgpack.decode(restore_estimator(lambda _tenant: plan, data).encode()),
         "switches": switches.decode,
         "counters": msgspec.msgpack.decode,
         "enrich": enrich.decode,

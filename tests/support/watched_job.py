@@ -23,6 +23,7 @@ from sources.local_log.source import LocalLogSource
 from sources.positions import Position
 from sources.wall_clock import wall_clock
 from state import counters
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.counters import COUNTERS
 from state.duration import SECOND
@@ -63,7 +64,7 @@ class WatchedJob:
         self.backlogs = [Backlog(partition, 90, 0, 100, wall_clock() - 2000, wall_clock(), 604_800.0) for partition in range(2)]
         arms = ArmShares(self.side.counters)
         self.watched = Watched(
-            plan=Plan(load_catalog("saas"), wording=True),
+            plans=ByTenant(Plan(load_catalog("saas"), wording=True)),
             version="0.1.0",
             side=self.side,
             source=self.source,
