@@ -18,7 +18,7 @@ from flows.catalogs import load_catalog
 from flows.onboarding import FlowParts, SideChannels, build
 from operators.counters import CounterView
 from operators.timers import LANES
-from state.catalog.by_tenant import ByTenant
+from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.plan import Plan
 from state.duration import HOUR, MINUTE
 from state.ids import Keys
@@ -47,6 +47,7 @@ class Job:
         self.counters = CounterView()
         self._lanes, self._partitions = lanes, partitions
         self.plan = PLAN
+        self.plans: Plans | None = None  # those of several tenants, instead
         self.store = store
         store.mkdir()
         init_db_dir(store, 1)  # type: ignore[no-untyped-call]
@@ -60,7 +61,7 @@ class Job:
             self.redis,
             self.facts,
             self.letters,
-            ByTenant(self.plan),
+            self.plans or ByTenant(self.plan),
             KEYS,
             side,
             lanes=self._lanes,

@@ -1,0 +1,200 @@
+"""A job with a catalog for each tenant: what it does for one tenant is what a job of that tenant alone would do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from bytewax.testing import TestingSource, run_main
+
+from flows.catalogs import load_catalog
+from flows.onboarding import FlowParts, SideChannels, build
+from operators.timers import LANES
+from sources.batching import BatchPolicy
+from sources.files.source import JsonlSource
+from sources.selected import SelectedSource
+from state.catalog.by_tenant import ByTenant, Plans
+from state.catalog.plan import Plan
+from state.duration import DAY
+from state.events import peek, peek_person
+from state.messages import Message
+from state.records.dead_letter import DeadLetter
+from state.records.facts import (
+    DeadLetterFact,
+    DecisionFact,
+    OutcomeFact,
+    PersonFact,
+    ProgressFact,
+    RecommendationFact,
+    StepMetricFact,
+    StepStatisticFact,
+)
+from state.records.recommendation import Publish
+from tests.flows.test_graph import KEYS, Job, metrics
+from tests.support.populations import population
+from tests.support.stories import MONDAY, MemoryRedis, MemorySink, rich_log, visitors_log
+from tests.support.two_products import ACME, BLUE, PLANS, TENANTS, lines_of_both, of_both, tenant_of
+
+STORY = tuple(of_both(rich_log().items))
+VISITORS = tuple(of_both(visitors_log().items))
+HOUR_LONG = timedelta(hours=1)
+
+
+class Left(NamedTuple):
+    """What a run left: rows without the partial sums, those sums, what apps read, and rejected messages. Counters of the whole job."""
+
+    rows: list[Any]
+    sums: Counter[tuple[Any, ...]]
+    redis: dict[tuple[str, str], Any]
+    progress: dict[tuple[str, str], Any]
+    letters: list[DeadLetter]
+
+    def of(self, tenant: str) -> Left:
+        """The part of one tenant, in an order that does not depend on other tenants. Rejected messages have none."""
+        own = [row for row in self.rows if not isinstance(row, DeadLetterFact) and row.tenant_id == tenant]
+        rows = sorted(own, key=lambda row: (type(row).__name__, msgspec.json.encode(row)))
+        sums = Counter({key: count for key, count in self.sums.items() if key[0] == tenant})
+        redis = {key: effect for key, effect in self.redis.items() if key[0] == tenant}
+        progress = {key: effect for key, effect in self.progress.items() if key[0] == tenant}
+        return Left(rows, sums, redis, progress, [])
+
+
+def left(facts: MemorySink, redis: MemoryRedis, letters: MemorySink) -> Left:
+    assert not redis.changed
+    rows = [row for row in facts.items if not isinstance(row, StepMetricFact)]
+    return Left(rows, metrics(facts.items), redis.newest, redis.progress, letters.items)
+
+
+def ran(items: Iterable[Any], store: Path, plans: Plans, *, lanes: int = 1, workers: int = 1) -> Left:
+    """A job over ``items``, resumed after every break in them."""
+    job = Job(items, store, lanes=lanes, partitions=2 if workers > 1 else 1)
+    job.plans = plans
+    for _ in range(1 + sum(isinstance(item, TestingSource.EOF | TestingSource.ABORT) for item in job.items)):
+        job.run(epoch=HOUR_LONG, workers=workers)
+    return left(job.facts, job.redis, job.letters)
+
+
+def only(tenant: str, items: Iterable[Any]) -> list[Any]:
+    """The input without the messages of other tenants."""
+    return [item for item in items if not isinstance(item, Message) or tenant_of(item.value) in (None, tenant)]
+
+
+def alone(tenant: str) -> Plans:
+    """The catalog of one tenant as the only one of a job."""
+    return ByTenant(PLANS.of(tenant))
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    return ran(STORY, tmp_path_factory.mktemp("together") / "state", PLANS)
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+@pytest.mark.parametrize("story", [STORY, VISITORS], ids=["story", "visitors"])
+def test_one_job_with_two_catalogs_leaves_what_two_jobs_with_one_each_leave(story: tuple[Any, ...], tenant: str, tmp_path: Path) -> None:
+    both = ran(story, tmp_path / "both", PLANS)
+    single = ran(only(tenant, story), tmp_path / "single", alone(tenant))
+    assert both.of(tenant) == single.of(tenant)
+    assert len(both.of(tenant).rows) > 100
+
+
+def test_the_same_events_of_the_same_users_mean_something_else_to_the_other_tenant(together: Left) -> None:
+    acme, blue = (together.of(tenant) for tenant in TENANTS)
+    steps = [[row for row in each.rows if isinstance(row, ProgressFact) and row.completed_at] for each in (acme, blue)]
+    done = [{(row.user_id, row.step_id) for row in each} for each in steps]
+    assert ("ana", "connect_source") in done[0]
+    assert ("ana", "build_dashboard") in done[1] - done[0]
+    shown = [[each.progress for each in side.progress.values() if each.progress is not None] for side in (acme, blue)]
+    titles = [{step.title for each in side for step in each.steps} for side in shown]
+    assert all(title.startswith("the other ") for title in titles[1])
+    assert not titles[0] & titles[1]
+    texts = [{each.recommendation.message for each in side.redis.values() if isinstance(each, Publish)} for side in (acme, blue)]
+    assert all(texts)
+    assert texts[0] & texts[1] <= {""}, "only withdrawn guidance has no words of its own"
+
+
+@pytest.mark.parametrize("every", [19, pytest.param(3, marks=pytest.mark.slow)])
+def test_a_crash_anywhere_changes_nothing_for_either_tenant(together: Left, every: int, tmp_path: Path) -> None:
+    cuts = range(every, len(STORY), every)
+    for cut in cuts if every < 10 else list(cuts)[::3]:
+        items = [*STORY[:cut], TestingSource.ABORT(), *STORY[cut:]]
+        assert ran(items, tmp_path / str(cut), PLANS) == together
+
+
+@pytest.mark.slow
+def test_two_workers_leave_the_same(together: Left, tmp_path: Path) -> None:
+    found = ran(STORY, tmp_path / "state", PLANS, lanes=LANES, workers=2)
+    for tenant in TENANTS:
+        assert [row for row in found.of(tenant).rows if isinstance(row, PersonFact | ProgressFact)] == [
+            row for row in together.of(tenant).rows if isinstance(row, PersonFact | ProgressFact)
+        ]
+
+
+# one tenant's catalog changes, or a tenant comes
+
+
+def test_a_change_of_one_catalog_leaves_the_others_as_they_are(together: Left, tmp_path: Path) -> None:
+    half = len(STORY) // 2
+    items = [*STORY[:half], TestingSource.EOF(), *STORY[half:]]
+    job = Job(items, tmp_path / "state")
+    job.plans = PLANS
+    job.run(epoch=HOUR_LONG)
+    before = len(job.facts.items)
+    job.plans = ByTenant(None, {ACME: PLANS.of(ACME), BLUE: Plan(load_catalog("saas").model_copy(update={"version": "2"}))})
+    job.run(epoch=HOUR_LONG)
+    found = left(job.facts, job.redis, job.letters)
+    assert found.of(ACME) == together.of(ACME)
+    assert found.of(BLUE) != together.of(BLUE)
+    derived_anew = {row.user_id for row in job.facts.items[before:] if isinstance(row, PersonFact) and row.tenant_id == BLUE}
+    assert derived_anew, "who was known in the changed tenant is derived anew"
+
+
+def test_a_tenant_without_a_catalog_is_rejected_with_a_reason_until_a_restart_brings_one(tmp_path: Path) -> None:
+    half = len(STORY) // 2
+    job = Job([*STORY[:half], TestingSource.EOF(), *STORY[half:]], tmp_path / "state")
+    job.plans = ByTenant(None, {ACME: PLANS.of(ACME)})
+    job.run(epoch=HOUR_LONG)
+    first = left(job.facts, job.redis, job.letters)
+    rejected = [letter for letter in first.letters if letter.reason == "unknown_tenant"]
+    sent = [item for item in STORY[:half] if isinstance(item, Message) and tenant_of(item.value) == BLUE]
+    assert [letter.raw for letter in rejected] == [message.value for message in sent]
+    assert not first.of(BLUE).redis
+    assert not [row for row in first.rows if isinstance(row, PersonFact | ProgressFact) and row.tenant_id == BLUE]
+    job.plans = PLANS
+    job.run(epoch=HOUR_LONG)
+    assert len([letter for letter in job.letters.items if letter.reason == "unknown_tenant"]) == len(rejected)
+    assert left(job.facts, job.redis, job.letters).of(BLUE).progress
+
+
+# simulated users, through the source that reads files
+
+
+def on_a_file(path: Path, plans: Plans, wanted: Callable[[Message], bool]) -> Left:
+    side, redis, facts, letters = SideChannels(), MemoryRedis(), MemorySink(), MemorySink()
+    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plans.distinct), 500)
+    source = JsonlSource(path, peek, policy, now=lambda: MONDAY + 365 * DAY, peek_person=peek_person)
+    run_main(build(FlowParts(SelectedSource(source, wanted), redis, facts, letters, plans, KEYS, side)))  # type: ignore[no-untyped-call]
+    return left(facts, redis, letters)
+
+
+@pytest.mark.parametrize(
+    ("users", "days", "seed"),
+    [(25, 6, 3), *(pytest.param(120, 10, seed, marks=pytest.mark.slow) for seed in (1, 2))],
+)
+def test_simulated_users_of_two_tenants_are_treated_as_in_two_jobs(users: int, days: int, seed: int, tmp_path: Path) -> None:
+    """Learned parameters, drawn arms, texts, alarms, timers, deletions and visitors: all of it, in every row."""
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for each in population(users, days, seed) for line in lines_of_both(each)))
+    both = on_a_file(path, PLANS, lambda _message: True)
+    for tenant in TENANTS:
+        single = on_a_file(path, alone(tenant), lambda message, tenant=tenant: tenant_of(message.value) in (None, tenant))
+        assert both.of(tenant) == single.of(tenant)
+        assert both.letters == single.letters
+        kinds = Counter(type(row) for row in single.of(tenant).rows)
+        assert min(kinds[kind] for kind in (DecisionFact, OutcomeFact, PersonFact, RecommendationFact, StepStatisticFact)) > 0
