@@ -27,15 +27,14 @@ def check(
     """
     from cli.catalog_checks import language_warnings, placed, prompt_faults
     from cli.options import require_catalogs
-    from flows.catalogs import catalog_files, is_directory, load_catalog, load_catalogs
+    from flows.catalogs import is_directory, read_catalogs
     from reports.render import out, print_json
     from reports.safe_text import plain
     from state.catalog.parse import CatalogError
 
     require_catalogs(name)
     try:
-        everybody = load_catalogs(name).everybody
-        catalogs = [(file, load_catalog(file)) for file in catalog_files(name)]
+        catalogs = read_catalogs(name)
         if faults := [fault for file, catalog in catalogs for fault in placed(file, prompt_faults(file, catalog))]:
             raise CatalogError(faults)
     except CatalogError as error:
@@ -46,6 +45,7 @@ def check(
                 typer.echo(plain(fault), err=True)
         say(f"{plain(name)} has {count(len(error.faults), 'fault')}.")
         raise typer.Exit(1) from None
+    everybody = not all(catalog.tenants for _, catalog in catalogs)
     warnings = [warning for file, catalog in catalogs for warning in placed(file, language_warnings(catalog))]
     if as_json:
         several = [{"file": file, "tenants": catalog.tenants, **_about(catalog)} for file, catalog in catalogs]

@@ -35,32 +35,39 @@ def load_catalog(name: str) -> Catalog:
 def load_catalogs(name: str) -> ByTenant[Catalog]:
     """Read and check the catalog ``name`` for the tenants that it names, or every catalog in the directory ``name`` for its tenants.
 
+    Raises as ``read_catalogs``.
+    """
+    read = [catalog for _, catalog in read_catalogs(name)]
+    default = next((catalog for catalog in read if not catalog.tenants), None)
+    return ByTenant(default, {tenant: catalog for catalog in read for tenant in catalog.tenants})
+
+
+def read_catalogs(name: str) -> list[tuple[str, Catalog]]:
+    """Read and check the catalog ``name``, or every catalog in the directory ``name``; return each with the name of its file.
+
     Of a directory every ``.yaml`` and ``.yml`` file is a catalog, whatever its name. Raises ``CatalogFileError``, or ``CatalogError`` with
     all faults of all files in it.
     """
-    files = catalog_files(name)
-    read = [_read(file) for file in files]
-    found, faults = list[tuple[Catalog, str, str]](), list[Fault]()
-    for text, source in read:
+    found, faults = list[tuple[str, Catalog]](), list[Fault]()
+    default, owner = "", dict[str, str]()
+    for file in catalog_files(name):
+        text, source = _read(file)
         try:
-            found.append((parse(text, source), text, source))
+            catalog = parse(text, source)
         except CatalogError as error:
             faults += error.faults
-    default: tuple[Catalog, str] | None = None
-    own: dict[str, tuple[Catalog, str]] = {}
-    for catalog, text, source in found:
-        if not catalog.tenants and default is not None:
-            said = f"{default[1]} has no `tenants` either, and only one catalog can be for all others; name the tenants of this one"
-            faults += locate(text, source, [(("tenants",), said)])
-        elif not catalog.tenants:
-            default = catalog, source
+            continue
+        found.append((file, catalog))
+        if not catalog.tenants and default:
+            faults += locate(text, source, [(("tenants",), f"{default} is for all tenants that no catalog names; name those of this one")])
+        default = default or ("" if catalog.tenants else source)
         for index, tenant in enumerate(catalog.tenants):
-            if tenant in own:
-                faults += locate(text, source, [(("tenants", index), f"{tenant!r} has the catalog {own[tenant][1]} already")])
-            own.setdefault(tenant, (catalog, source))
+            if tenant in owner:
+                faults += locate(text, source, [(("tenants", index), f"{tenant!r} has the catalog {owner[tenant]} already")])
+            owner.setdefault(tenant, source)
     if faults:
         raise CatalogError(faults)
-    return ByTenant(None if default is None else default[0], {tenant: catalog for tenant, (catalog, _) in own.items()})
+    return found
 
 
 def load_plans(name: str, *, wording: bool = False) -> Plans:

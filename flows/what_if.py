@@ -32,7 +32,7 @@ def decide_twice(
     catalogs = load_catalogs(settings.catalog)
     DataDir(settings.data_dir).check_catalogs(catalogs.map(lambda catalog: catalog.id))
     tried = catalog_of(other, tenant) if is_directory(other) else load_catalog(other)
-    plans = [Plan(catalog_of(settings.catalog, tenant)), Plan(tried)]
+    plans = [Plan(catalogs.of(tenant)), Plan(tried)]
     before, after = (_decide(settings, keys, plan, given, tenant, since, until) for plan in plans)
     return before, after
 

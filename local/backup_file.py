@@ -37,7 +37,7 @@ _FIRST: Final = "onramp-backup.json"
 _LAST: Final = "manifest.json"
 _PLACES: Final = frozenset(
     ".gitignore FORMAT run.json secret.key secret.check guidance.jsonl sent.jsonl audit.jsonl keys.json demo.key dead_letters.jsonl"
-    " catalog.yaml state log clickhouse valkey spool".split()
+    " catalog.yaml catalogs state log clickhouse valkey spool".split()
 )
 """First parts of the names of all files in a backup."""
 _LONGEST: Final = 64 * 1024 * 1024  # of the first and the last file; a directory of a million files has less

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.command import ROOT
 from tests.cli.conftest import Inside
+from tests.flows.test_catalogs import write
 
 CATALOG = (ROOT / "catalog" / "saas.yaml").read_text(encoding="utf-8")
 PROMPT = (ROOT / "catalog" / "prompts" / "nudge-1.yaml").read_text(encoding="utf-8").replace("version: nudge-1", "version: mine")
@@ -69,3 +70,28 @@ def test_a_language_that_no_check_knows_is_a_warning(tmp_path: Path, inside: Ins
     assert result.err.count("(a warning)") == 1
     (warning,) = inside("catalog", "check", "c.yaml", "--json", cwd=tmp_path).json["warnings"]
     assert (warning["file"], warning["field"]) == ("c.yaml", "wording.languages[2]")
+
+
+def test_a_directory_is_checked_as_a_whole(tmp_path: Path, inside: Inside) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "c", f"{name}.yaml", f"[{name}]")
+    result = inside("catalog", "check", "c", cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    assert "c/a.yaml is valid: small 1 with 1 path, 1 step, 0 arms, for a.\n" in result.out
+    assert result.out.endswith("Events of tenants that are not named become dead letters (unknown_tenant).\n")
+    found = inside("catalog", "check", "c", "--json", cwd=tmp_path).json
+    assert [(each["file"], each["tenants"]) for each in found["catalogs"]] == [("c/a.yaml", ["a"]), ("c/b.yaml", ["b"])]
+    assert (found["valid"], found["everyTenant"]) == (True, False)
+    write(tmp_path / "c", "a.yaml", extra="wording: {prompts: [{version: nudge-8}]}\n")
+    write(tmp_path / "c", "b.yaml", "[b]", extra="wording: {prompts: [{version: nudge-9}]}\n")
+    result = inside("catalog", "check", "c", cwd=tmp_path)
+    assert (result.code, result.err.count("there is no prompt")) == (1, 2)
+    assert result.err.endswith("c has 2 faults.\n")
+
+
+@pytest.mark.parametrize("command", [("simulate", "--users", "1"), ("catalog", "fit", "--events", "e.jsonl")])
+def test_a_command_for_one_catalog_refuses_a_directory(tmp_path: Path, inside: Inside, command: tuple[str, ...]) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "e.jsonl").touch()
+    result = inside(*command, "--catalog", "c", cwd=tmp_path)
+    assert (result.code, "'c' is a directory; name the catalog's file" in result.err) == (2, True)

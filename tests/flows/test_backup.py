@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from flows.backup import Watch, _not_included, add_dead_letters, add_event_log, add_spool, back_up, restore
+from cli.backup import _settings
+from flows.backup import Watch, _add_files, _not_included, add_dead_letters, add_event_log, add_spool, back_up, restore
 from flows.settings import load_settings
 from flows.stop import sigterm_interrupts
 from local.backup_file import BackupError, Manifest, writing
@@ -194,3 +195,20 @@ def test_sigterm_and_what_a_killed_backup_left_do_not_stay_in_the_way(tmp_path: 
     assert {path.name for path in tmp_path.iterdir()} == {"data", left.name}
     back_up(settings, tmp_path / "b.tar", Watch())
     assert (tmp_path / "b.tar").exists()
+
+
+def test_a_directory_of_catalogs_is_in_the_backup_and_named_when_it_is_restored(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for name in ("a.yaml", "b.yml", "notes.txt"):
+        (tmp_path / "mine" / name).write_text(name)
+    data_dir = DataDir.create(tmp_path / "data")
+    data_dir.state.mkdir()
+    manifest: Manifest = {"onramp": "1", "takenAt": "2026-01-05T00:00:00Z", "epoch": None, "keys": {}, "rows": {}, "notIncluded": []}
+    with writing(tmp_path / "backup", manifest, 0, lambda _size: None) as backup:
+        _add_files(load_settings(data_dir=data_dir.path, catalog=str(tmp_path / "mine")), data_dir, backup)
+        backup.finish(manifest)
+    restored = restore(tmp_path / "backup", tmp_path / "restored", Watch())
+    assert sorted(path.name for path in (tmp_path / "restored" / "catalogs").iterdir()) == ["a.yaml", "b.yml"]
+    assert f"ONRAMP_CATALOG={tmp_path / 'restored' / 'catalogs'}   (as it was; or a newer one)" in _settings(
+        tmp_path / "restored", restored
+    )

@@ -75,6 +75,29 @@ def test_only_the_range_and_the_tenant_count(tmp_path: Path, source: Path) -> No
     assert decide(tmp_path, source, str(SAAS), tenant="other") == ([], [])
 
 
+def test_each_tenant_is_decided_with_its_own_catalog_and_tried_with_any(tmp_path: Path, source: Path) -> None:
+    lines = source.read_bytes().replace(b'{"eventId"', b'{"tenantId": "acme", "eventId"')
+    source.write_bytes(source.read_bytes() + lines)
+    text = SAAS.read_text(encoding="utf-8")
+    (tmp_path / "catalogs").mkdir()
+    (tmp_path / "catalogs" / "all.yaml").write_text(text, encoding="utf-8")
+    fewer = text.replace("holdout: 0.1", "holdout: 0.9").replace("rules: 0.1", "rules: 0")
+    (tmp_path / "catalogs" / "acme.yaml").write_text(f"{fewer}tenants: [acme]\n", encoding="utf-8")
+    settings = load_settings(data_dir=tmp_path / "d", catalog=str(tmp_path / "catalogs"))
+    span: dict[str, Any] = {"since": None, "until": None}
+
+    def kept(rows: list[dict[str, Any]]) -> int:
+        return sum(row["outcome"] == "decided" for row in rows)
+
+    before, after = decide_twice(settings, KEYS, str(SAAS), Input(source), tenant="acme", **span)
+    assert {row["reason"] for row in before} >= {"holdout"}
+    assert kept(before) < kept(after)
+    before, after = decide_twice(settings, KEYS, str(tmp_path / "catalogs" / "acme.yaml"), Input(source), tenant="default", **span)
+    assert kept(before) > kept(after)
+    before, after = decide_twice(settings, KEYS, str(tmp_path / "catalogs"), Input(source), tenant="acme", **span)
+    assert before == after
+
+
 def test_the_catalog_in_force_is_that_of_the_data_directory(tmp_path: Path, source: Path) -> None:
     DataDir.create(tmp_path / "d").bind_catalogs(ByTenant("another"))
     with pytest.raises(DataDirError, match="another"):

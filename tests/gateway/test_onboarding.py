@@ -14,8 +14,9 @@ import redis
 from gateway.onboarding_route import WAIT_SECONDS
 from gateway.tokens import mint
 from state.catalog.by_tenant import ByTenant
+from state.catalog.plan import Plan
 from tests.gateway.test_reads import NOON, Setup, running
-from tests.state.lives import plan
+from tests.state.lives import catalog, plan
 from tests.support.gateway import run_gateway
 from tests.support.waiting import join, wait_until
 
@@ -205,3 +206,15 @@ def test_a_user_has_a_rate_here_too(setup: Setup) -> None:
     setup.gateway.post("/v1/events", [{}] * 200, key=token)
     answer = setup.gateway.post(START, {}, key=token)
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
+
+
+def test_each_tenant_may_name_the_steps_of_its_own_catalog(tmp_path: Path) -> None:
+    other = Plan(catalog(change=lambda text: text.replace("invite", "welcome")))
+    with run_gateway(tmp_path, plans=ByTenant(None, {"acme": PLAN, "beta": other})) as gateway:
+
+        def status(tenant: str, step: str) -> int:
+            return gateway.post(COMPLETE, {"userId": "ana", "step": step}, key=gateway.key("server", tenant)).status_code
+
+        assert (status("acme", "welcome"), status("beta", "invite")) == (400, 400)
+        assert (status("acme", "invite"), status("beta", "welcome"), status("gamma", "any")) == (202, 202, 202)
+        assert [each["tenantId"] for each in gateway.stored()] == ["acme", "beta", "gamma"]

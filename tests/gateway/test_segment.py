@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from flows.catalogs import load_catalog
+from gateway.segment.mapping import TrackNames
 from gateway.validation import check
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
@@ -409,3 +410,10 @@ def test_the_official_python_sdk_sends_unchanged_but_for_its_host(gateway: Gatew
     ]
     times = {each.timestamp for each in found if isinstance(each, Event)}
     assert all(abs(moment - NOW) < 600_000 for moment in times)
+
+
+def test_a_track_name_means_what_the_tenants_catalog_says() -> None:
+    own = load_catalog("saas").model_copy(update={"track_names": {"Paid": "error", "Signed Up": "track"}})
+    names = TrackNames(ByTenant(None, {"acme": Plan(own), "beta": Plan(load_catalog("saas"))}))
+    assert [names.of(tenant).get("Paid") for tenant in ("acme", "beta", "nobody")] == ["error", None, None]
+    assert [names.of(tenant)["Signed Up"] for tenant in ("acme", "beta", "nobody")] == ["track", "signup", "signup"]

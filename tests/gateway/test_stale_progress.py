@@ -22,11 +22,12 @@ from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate
 from state.catalog.by_tenant import ByTenant
+from state.catalog.plan import Plan
 from state.duration import MINUTE
 from state.records.facts import Fact, PersonFact, ProgressFact
 from state.records.progress import Progress, PublishProgress
 from tests.gateway.test_reads import running
-from tests.state.lives import Life, event, plan, signup, track
+from tests.state.lives import Life, catalog, event, plan, signup, track
 from tests.support.gateway import run_gateway
 from tests.support.waiting import PATIENCE, ends_within, run_async, until, wait_until
 
@@ -104,6 +105,18 @@ def test_who_is_not_known_there_and_who_may_not_read_get_what_they_got_before(se
         assert gateway.get("/v1/users/ana/progress", key=gateway.key("server", "other")).status_code == 503
         assert gateway.get("/v1/users/ana/progress", key=gateway.key("publishable", "t")).status_code == 403
         assert gateway.get("/v1/recommendations/ana", key=gateway.key("server", "t")).status_code == 503
+
+
+def test_titles_and_steps_are_those_of_the_tenants_catalog(server: str, tmp_path: Path) -> None:
+    other = Plan(catalog(change=lambda text: text.replace("title: ", "title: other ")))
+    for plans, begins in ((ByTenant(plan(), {"t": other}), True), (ByTenant(other, {"t": plan()}), False)):
+        with run_gateway(tmp_path, plans=plans, clickhouse_url=lambda: server) as gateway:
+            key = gateway.key("server", "t")
+            wait_until(lambda: gateway.get("/v1/users/ana/progress", key=key).status_code == 200, "an answer of a busy engine", every=0.2)  # noqa: B023
+            found = msgspec.json.decode(gateway.get("/v1/users/ana/progress", key=key).content, type=Progress)
+            assert {each.title.startswith("other ") for each in found.steps} == {begins}
+    with run_gateway(tmp_path, plans=ByTenant(None, {"x": other}), clickhouse_url=lambda: server) as gateway:
+        assert gateway.get("/v1/users/ana/progress", key=gateway.key("server", "t")).status_code == 503
 
 
 def test_redis_is_asked_first_and_again(server: str, tmp_path: Path) -> None:

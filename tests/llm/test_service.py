@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from redis import Redis
 
+from flows.catalogs import load_catalog
 from llm.answer import Answer
 from llm.cache.answer_cache import AnswerCache, CachePolicy
 from llm.called_model import CalledModel
@@ -35,6 +36,7 @@ from llm.service import RATE_WAIT_SECONDS, WordingService
 from sinks.redis.async_client import connect_async
 from sinks.redis.client import connect as connect_blocking
 from state.catalog.by_tenant import ByTenant
+from state.catalog.plan import Plan
 from state.decision.wording_request import WordingRequest
 from state.records.recommendation import validation_hash
 from tests.llm import corpus
@@ -835,3 +837,24 @@ def test_a_preview_asks_and_writes_nothing(valkey: Valkey, model: ModelServer, t
 
     run(test)
     assert not list(redis.scan_iter(match=f"*{{{tenant}}}*"))
+
+
+def test_each_tenant_has_its_own_prompt_checks_and_texts_for_the_same_step(valkey: Valkey, model: ModelServer, tenant: str) -> None:
+    model.script = scripts.changed(text=GOOD)
+    strict = Plan(
+        load_catalog("saas").model_copy(
+            update={"product": "Bluebird", "wording": WORDING.model_copy(update={"forbidden": ["which entry"]}) if WORDING else None}
+        ),
+        wording=True,
+    )
+
+    async def test() -> None:
+        async with service(valkey.url, model) as made:
+            of = {name: CatalogWording.of(each, PROMPTS) for name, each in ((tenant, Plan(PLAN.catalog, wording=True)), ("blue", strict))}
+            silent = CatalogWording.of(Plan(PLAN.catalog), PROMPTS)
+            made.catalogs = ByTenant(None, {**of, "silent": silent})
+            answers = [await made.answer(a_request(name, "u1")) for name in (tenant, "blue", "silent", "unknown")]
+        assert [each.reason for each in answers] == ["", "forbidden_claim", "no_wording", "no_wording"]
+
+    run(test)
+    assert ["Bluebird" in each.user + each.system for each in model.requests] == [False, True]

@@ -1,0 +1,167 @@
+"""Catalogs of several tenants: how they are found, what is wrong with them together, and what a data directory remembers of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.catalogs import BUILT_IN, CatalogFileError, catalog_of, load_catalog, load_catalogs, load_plans, prompt_directories
+from flows.doctor.local_checks import check_catalog
+from flows.settings import load_settings
+from local.data_dir import DataDir, DataDirError
+from state.catalog.by_tenant import ByTenant, NoCatalogError
+from state.catalog.parse import CatalogError
+from state.catalog.plan import Plan
+
+SMALL = """\
+id: {id}
+version: 1
+product: Small
+observe: true
+steps:
+  - {{id: begin, title: begin, complete: [{{type: track, name: begun}}]}}
+paths:
+  - {{id: all, title: all, steps: [begin]}}
+"""
+
+
+def write(directory: Path, name: str, tenants: str = "", id: str = "small", extra: str = "") -> Path:  # noqa: A002 -- as in the catalog
+    directory.mkdir(exist_ok=True)
+    path = directory / name
+    path.write_text(SMALL.format(id=id) + (f"tenants: {tenants}\n" if tenants else "") + extra, encoding="utf-8")
+    return path
+
+
+def faults(name: Path) -> list[str]:
+    with pytest.raises(CatalogError) as caught:
+        load_catalogs(str(name))
+    return [str(fault).removeprefix(f"{name}/") for fault in caught.value.faults]
+
+
+def test_each_file_is_for_the_tenants_that_it_names_whatever_the_file_is_called(tmp_path: Path) -> None:
+    write(tmp_path, "b.yaml", "[acme, ../x, ACME, 'über/uns']", "two")
+    write(tmp_path, "a.yml", id="one")
+    write(tmp_path, ".hidden.yaml.swp", id="swap")
+    write(tmp_path, "notes.txt", id="notes")
+    write(tmp_path / "prompts", "nudge.yaml", id="no-catalog")
+    found = load_catalogs(str(tmp_path)).map(lambda catalog: catalog.id)
+    assert found.everybody
+    assert found.items() == [(None, "one"), ("acme", "two"), ("../x", "two"), ("ACME", "two"), ("über/uns", "two")]
+    assert [found.of(tenant) for tenant in ("../x", "Acme", "", "b")] == ["two", "one", "one", "one"]
+    assert catalog_of(str(tmp_path), "ACME").id == "two"
+
+
+def test_one_file_is_for_everybody_unless_it_names_tenants(tmp_path: Path) -> None:
+    whole, some = write(tmp_path, "whole.yaml"), write(tmp_path, "some.yaml", "[acme]")
+    assert load_catalogs(str(whole)).find("anybody") == load_catalog(str(whole))
+    found = load_catalogs(str(some))
+    assert (found.find("acme"), found.find("beta"), found.everybody) == (load_catalog(str(some)), None, False)
+    with pytest.raises(CatalogFileError, match=r"some.yaml: no catalog is for the tenant beta: name it under `tenants`"):
+        catalog_of(str(some), "beta")
+    assert load_catalogs("saas").everybody
+
+
+def test_all_faults_of_all_files_come_at_once_in_order(tmp_path: Path) -> None:
+    write(tmp_path, "1.yaml", "[acme, acme]")
+    write(tmp_path, "2.yaml", "['a:b', undefined, '']", extra="tenant: a\n")
+    write(tmp_path, "3.yaml", "[5]")
+    (tmp_path / "4.yaml").write_text("- a list", encoding="utf-8")
+    assert faults(tmp_path) == [
+        "1.yaml:9: tenants[1]: 'acme' appears twice",
+        "2.yaml:9: tenants[2]: is empty",
+        "2.yaml:10: tenant: no such field here; did you mean tenants?",
+        "3.yaml:9: tenants[0]: should be text, not 5; put it in quotes",
+        "4.yaml:1: a catalog is a YAML mapping with id, version, product, steps, paths and more",
+    ]
+    write(tmp_path, "2.yaml", "['a:b', undefined, 'zero\u200bwidth', fine]")
+    assert [each for each in faults(tmp_path) if each.startswith("2.")] == [
+        "2.yaml:9: tenants[0]: no event can have the tenantId 'a:b' (docs/events.md says why)",
+        "2.yaml:9: tenants[1]: no event can have the tenantId 'undefined' (docs/events.md says why)",
+        "2.yaml:9: tenants[2]: no event can have the tenantId 'zero\\u200bwidth' (docs/events.md says why)",
+    ]
+
+
+def test_two_catalogs_for_one_tenant_or_for_all_others_are_a_fault_of_the_later_file(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml")
+    write(tmp_path, "b.yaml", "[acme, beta]")
+    write(tmp_path, "c.yaml", "[gamma, acme]")
+    write(tmp_path, "d.yaml")
+    assert faults(tmp_path) == [
+        f"c.yaml:9: tenants[1]: 'acme' has the catalog {tmp_path}/b.yaml already",
+        f"d.yaml:1: tenants: {tmp_path}/a.yaml is for all tenants that no catalog names; name those of this one",
+    ]
+
+
+def test_a_directory_without_a_catalog_and_a_name_that_is_none_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(CatalogFileError, match="has no catalog in it: put one YAML file for each product there"):
+        load_catalogs(str(tmp_path))
+    with pytest.raises(CatalogFileError, match="cannot be read"):
+        load_catalogs(str(tmp_path / "none"))
+    with pytest.raises(CatalogFileError, match="is a directory of catalogs; name one of its files"):
+        load_catalog(str(tmp_path))
+
+
+def test_prompts_lie_beside_the_files(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.yaml")
+    assert prompt_directories(str(path)) == prompt_directories(str(tmp_path)) == [tmp_path / "prompts", BUILT_IN / "prompts"]
+
+
+def test_tenants_with_one_catalog_share_what_is_made_of_it_and_naming_one_changes_no_state(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "[a, b]")
+    write(tmp_path, "c.yaml")
+    plans = load_plans(str(tmp_path))
+    assert plans.of("a") is plans.of("b") is not plans.of("c")
+    assert len(plans.distinct) == 2
+    assert plans.of("a").digest == plans.of("c").digest
+    made: list[Plan] = []
+    assert plans.map(lambda plan: made.append(plan) or len(made)).of("b") == 2  # type: ignore[func-returns-value]
+    assert made == list(plans.distinct)
+    with pytest.raises(NoCatalogError, match="no catalog is for the tenant x"):
+        ByTenant(None, {"a": 1}).of("x")
+    assert ByTenant(None, {"a": None}).map(lambda _none: 1).find("b") is None
+
+
+# what a data directory remembers
+
+
+def test_tenants_can_be_added_and_none_can_change_to_another_product_or_be_left_out(tmp_path: Path) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    data_dir.bind_catalogs(ByTenant(None, {"a": "shop"}))
+    data_dir.bind_catalogs(ByTenant(None, {"a": "shop", "b": "bank"}))
+    data_dir.bind_catalogs(ByTenant("mail", {"a": "shop", "b": "bank"}))
+    assert data_dir.read_run() == {"catalog": "mail", "catalogs": {"a": "shop", "b": "bank"}}
+    with pytest.raises(DataDirError, match=r"The tenant b belongs to the catalog bank in .*, and this run uses mail for it: keep"):
+        data_dir.bind_catalogs(ByTenant("mail", {"a": "shop"}))
+    with pytest.raises(DataDirError, match="has users of tenants that no catalog names, with the catalog mail: keep that one"):
+        data_dir.bind_catalogs(ByTenant(None, {"a": "shop", "b": "bank"}))
+    with pytest.raises(DataDirError, match="belongs to the catalog mail, this run uses post"):
+        data_dir.check_catalogs(ByTenant("post", {"a": "shop", "b": "bank"}))
+    data_dir.check_catalogs(ByTenant("mail", {"a": "shop", "b": "bank", "c": "new"}))
+    alone = DataDir.create(tmp_path / "alone")
+    alone.bind_catalogs(ByTenant(None, {"a": "shop"}))
+    with pytest.raises(DataDirError, match="and this run has none for it"):
+        alone.check_catalogs(ByTenant(None, {"b": "shop"}))
+    alone.check_catalogs(ByTenant("shop"))
+
+
+def test_a_job_with_one_catalog_goes_on_with_a_directory_that_has_it_for_all_others(tmp_path: Path) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    data_dir.bind_catalogs(ByTenant("shop"))
+    data_dir.check_catalogs(ByTenant("shop", {"b": "bank"}))
+    with pytest.raises(DataDirError, match="keep that one without `tenants`"):
+        data_dir.check_catalogs(ByTenant(None, {"default": "shop"}))
+
+
+def test_doctor_names_the_versions_and_says_which_tenant_was_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "c", "a.yaml", "[a]", "shop")
+    write(tmp_path / "c", "b.yaml", "[b]", "bank")
+    settings = load_settings(catalog=str(tmp_path / "c"), data_dir=tmp_path / "data")
+    (found,) = check_catalog(settings)
+    assert (found.status, found.says) == ("ok", "shop@1, bank@1")
+    data_dir = DataDir.create(tmp_path / "data")
+    data_dir.state.mkdir()
+    data_dir.bind_catalogs(ByTenant(None, {"z": "zoo"}))
+    (found,) = check_catalog(settings)
+    assert found.status == "fail"
+    assert "The tenant z belongs to the catalog zoo" in found.says
