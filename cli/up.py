@@ -71,6 +71,11 @@ def up(
     if settings.gateway_port == 0:
         raise SettingsError("the gateway needs a port that stays the same when it is started again: set --port or ONRAMP_GATEWAY_PORT.")
     ids = load_catalogs(settings.catalog).map(lambda each: each.id)  # what is wrong with it is said here, and not in a log
+    if ids.find("default") is None:
+        say(
+            "no catalog is for the tenant default, to which the demo page and the first keys belong: its events will be rejected. Make "
+            "keys for a tenant with a catalog: `onramp keys create server --tenant TENANT`."
+        )
     refuse_demo(settings)
     directory = DataDir.create(settings.data_dir)
     if settings.origin("data_dir") == "default":

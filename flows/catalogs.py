@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from state.catalog.by_tenant import ByTenant, NoCatalogError, Plans
+from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.model import Catalog
 from state.catalog.parse import CatalogError, Fault, locate, parse
 from state.catalog.plan import Plan
@@ -77,10 +77,15 @@ def load_plans(name: str, *, wording: bool = False) -> Plans:
 
 def catalog_of(name: str, tenant: str) -> Catalog:
     """The catalog that ``tenant`` has in ``name``, for what concerns one tenant. Raises as ``load_catalogs``."""
-    try:
-        return load_catalogs(name).of(tenant)
-    except NoCatalogError as error:
-        raise CatalogFileError(f"{name}: {error}") from None
+    return named(load_catalogs(name), name, tenant)
+
+
+def named(catalogs: ByTenant[Catalog], name: str, tenant: str) -> Catalog:
+    """The catalog of ``tenant`` among those of ``name``. Raises ``CatalogFileError`` where it has none."""
+    found = catalogs.find(tenant)
+    if found is None:
+        raise CatalogFileError(f"No catalog in {name} is for the tenant {tenant}; name it under `tenants` in one of them.")
+    return found
 
 
 def catalog_files(name: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from flows.catalogs import catalog_of, is_directory, load_catalog, load_catalogs
+from flows.catalogs import catalog_of, is_directory, load_catalog, load_catalogs, named
 from flows.replay import Input, Taking, run_range
 from flows.settings import Settings
 from local.data_dir import DataDir
@@ -32,7 +32,7 @@ def decide_twice(
     catalogs = load_catalogs(settings.catalog)
     DataDir(settings.data_dir).check_catalogs(catalogs.map(lambda catalog: catalog.id))
     tried = catalog_of(other, tenant) if is_directory(other) else load_catalog(other)
-    plans = [Plan(catalogs.of(tenant)), Plan(tried)]
+    plans = [Plan(named(catalogs, settings.catalog, tenant)), Plan(tried)]
     before, after = (_decide(settings, keys, plan, given, tenant, since, until) for plan in plans)
     return before, after
 

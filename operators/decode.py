@@ -17,6 +17,7 @@ from state.person.chains import REFUSED_CIRCULAR
 from state.records.dead_letter import DeadLetter
 from state.records.fact_builders import dead_letter_fact
 from state.records.facts import Fact
+from state.records.subject import DELETION
 from state.vocabulary import SWITCHED
 
 Addressed = tuple[str, Event]
@@ -49,7 +50,7 @@ class Decoder:
     """Decodes batches and computes the key of each event. Switches of guidance are in ``switches`` when the batch goes on."""
 
     def __init__(self, keys: Keys, switches: Switches | None = None, plans: Plans | None = None) -> None:
-        """``plans``: events of tenants without a catalog are rejected. None: every tenant has one."""
+        """``plans``: events of tenants without a catalog are rejected, except deletions. None: every tenant has one."""
         self._keys, self._switches = keys, switches or Switches()
         self._plans = None if plans is None or plans.everybody else plans
 
@@ -61,7 +62,7 @@ class Decoder:
                 out.ticks.append(item)
                 continue
             decoded = decode(item)  # type: ignore[arg-type]
-            if plans is not None and type(decoded) is Event and plans.find(decoded.tenant) is None:
+            if plans is not None and type(decoded) is Event and plans.find(decoded.tenant) is None and decoded.type != DELETION:
                 decoded = rejected(item, "unknown_tenant", REJECTIONS["unknown_tenant"])  # type: ignore[arg-type]
             if type(decoded) is DeadLetter:
                 out.rejected.append(decoded)
@@ -73,7 +74,7 @@ class Decoder:
                 out.switches.append(event)
                 continue
             addressed = key_of(event.tenant, event.user), event
-            if event.anonymous or event.type == "user_deleted":
+            if event.anonymous or event.type == DELETION:
                 out.identity.append(addressed)
             else:
                 out.events.append(addressed)

@@ -141,12 +141,16 @@ LLM_BUDGET: Final = _gauge(
 
 # What is learned.
 STUCK_PRECISION: Final = _gauge(
-    "onramp_stuck_precision", "share", "precision of stuck alarms on past users, at the present thresholds; the lowest of all tenants"
+    "onramp_stuck_precision",
+    "share",
+    "precision of stuck alarms on past users, at the present thresholds; of the tenant that lacks most of what is asked",
 )
-STUCK_ASKED: Final = _gauge("onramp_stuck_precision_asked", "share", "precision of stuck alarms that the catalog asks for")
+STUCK_ASKED: Final = _gauge(
+    "onramp_stuck_precision_asked", "share", "precision of stuck alarms that the catalog asks for; of the same tenant"
+)
 
 # The process.
-INFO: Final = _gauge("onramp_info", "1", "version of Onramp and of the catalog", "version", "catalog")
+INFO: Final = _gauge("onramp_info", "1", "versions of Onramp and of the catalog; a series for each catalog", "version", "catalog")
 READY: Final = _gauge("onramp_ready", "0 or 1", "whether /ready answers 200: caught up, and the stores answer")
 
 # The gateway, which has a ``/metrics`` of its own.

@@ -154,10 +154,14 @@ class JobCollector(Collector):
 
     def _stuck(self) -> Iterator[tuple[Metric, Values]]:
         watched = self._watched
-        yield metrics.STUCK_ASKED, {_NONE: min(plan.triggers.precision for plan in watched.plans.distinct)}
-        known = [point for point in watched.side.parameters.points() if point.episodes >= ENOUGH]
-        if known:
-            yield metrics.STUCK_PRECISION, {_NONE: min(point.precision for point in known)}
+        known = {tenant: point for tenant, point in watched.side.parameters.points().items() if point.episodes >= ENOUGH}
+        asked = {tenant: watched.plans.of(tenant).triggers.precision for tenant in known}
+        if not known:
+            yield metrics.STUCK_ASKED, {_NONE: max(plan.triggers.precision for plan in watched.plans.distinct)}
+            return
+        worst = max(known, key=lambda tenant: asked[tenant] - known[tenant].precision)
+        yield metrics.STUCK_ASKED, {_NONE: asked[worst]}
+        yield metrics.STUCK_PRECISION, {_NONE: known[worst].precision}
 
 
 def _model(model: ModelService) -> Iterator[tuple[Metric, Values]]:

@@ -16,10 +16,6 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class NoCatalogError(Exception):
-    """No catalog is for the tenant. The text is one sentence for the user."""
-
-
 class ByTenant(Generic[T]):
     """What each tenant has. Immutable; any thread may read it."""
 
@@ -36,11 +32,12 @@ class ByTenant(Generic[T]):
         """Whether every tenant has something, also one that nobody named."""
 
     def of(self, tenant: str) -> T:
-        """What ``tenant`` has. Raises ``NoCatalogError``. Called for each person and batch."""
+        """What ``tenant`` has. Called for each person and batch.
+
+        Of a tenant that has nothing only deletions get this far, and a deletion is the same under every catalog: it gets the first one.
+        """
         found = self._own.get(tenant, self._default)
-        if found is None:
-            raise NoCatalogError(f"no catalog is for the tenant {tenant}: name it under `tenants` in one of the files.")
-        return found
+        return self.distinct[0] if found is None else found
 
     def find(self, tenant: str) -> T | None:
         """What ``tenant`` has, None if it has nothing."""

@@ -109,9 +109,9 @@ class ParameterStore:
         self._in_force[tenant] = begins, begins + PERIOD, found
         return found
 
-    def points(self) -> list[OperatingPoint]:
-        """The operating point with which users were last judged, of each tenant with an estimator. From any thread; nothing is learned."""
-        return [found.point for _, _, found in tuple(self._in_force.values())]
+    def points(self) -> dict[str, OperatingPoint]:
+        """Tenant with an estimator → operating point with which its users were last judged. From any thread; nothing is learned."""
+        return {tenant: found.point for tenant, (_, _, found) in tuple(self._in_force.items())}
 
     def lookahead(self, plans: Iterable[Plan], log_time: int) -> int:
         """For how long after ``log_time`` no timer is due that is set from then on, in milliseconds: a batch may extend that far.

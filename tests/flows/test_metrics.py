@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from flows.catalogs import load_catalog
 from flows.listen_address import split_address
 from flows.metrics import sampling
 from flows.metrics.collector import JobCollector, Watched, registry_of, render
@@ -36,6 +37,8 @@ from sources.local_log.retention import Retention
 from sources.local_log.source import LocalLogSource
 from sources.positions import Position
 from state import counters
+from state.catalog.by_tenant import ByTenant
+from state.catalog.plan import Plan
 from state.duration import SECOND
 from state.metrics import LATENCY, METRICS
 from state.records.recommendation import Erase, Publish
@@ -99,6 +102,16 @@ def test_figures_are_those_of_the_job(tmp_path: Path) -> None:
     assert found["onramp_stuck_precision", ()] == 0.87, "the lowest of all tenants"
     assert found["ai_onboarding_latency_seconds_bucket", (("le", "5.0"), ("trigger", "signup"))] == 1
     assert found["onramp_ready", ()] == 1
+
+
+def test_of_several_catalogs_the_tenant_counts_that_lacks_most_of_what_its_catalog_asks(tmp_path: Path) -> None:
+    job = WatchedJob(tmp_path)
+    strict = load_catalog("saas")
+    strict = strict.model_copy(update={"version": "2", "triggers": strict.triggers.model_copy(update={"precision": 0.99})})
+    job.watched = replace(job.watched, plans=ByTenant(Plan(load_catalog("saas")), {"surer": Plan(strict)}))
+    found = shown(job.watched)
+    assert (found["onramp_stuck_precision", ()], found["onramp_stuck_precision_asked", ()]) == (0.93, 0.99)
+    assert {dict(labels)["catalog"] for name, labels in found if name == "onramp_info"} == {"saas@1.0.0", "saas@2"}
 
 
 def test_without_a_model_and_before_anything_was_measured_the_rest_is_shown(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from state.records.facts import (
     StepMetricFact,
     StepStatisticFact,
 )
-from state.records.recommendation import Publish
+from state.records.recommendation import Erase, Publish
 from tests.flows.test_graph import KEYS, Job, metrics
 from tests.support.populations import population
 from tests.support.stories import MONDAY, MemoryRedis, MemorySink, rich_log, visitors_log
@@ -156,15 +156,16 @@ def test_a_change_of_one_catalog_leaves_the_others_as_they_are(together: Left, t
 
 
 def test_a_tenant_without_a_catalog_is_rejected_with_a_reason_until_a_restart_brings_one(tmp_path: Path) -> None:
-    half = len(STORY) // 2
+    half = 1 + max(place for place, item in enumerate(STORY) if isinstance(item, Message) and b"user_deleted" in item.value)
     job = Job([*STORY[:half], TestingSource.EOF(), *STORY[half:]], tmp_path / "state")
     job.plans = ByTenant(None, {ACME: PLANS.of(ACME)})
     job.run(epoch=HOUR_LONG)
     first = left(job.facts, job.redis, job.letters)
     rejected = [letter for letter in first.letters if letter.reason == "unknown_tenant"]
-    sent = [item for item in STORY[:half] if isinstance(item, Message) and tenant_of(item.value) == BLUE]
-    assert [letter.raw for letter in rejected] == [message.value for message in sent]
-    assert not first.of(BLUE).redis
+    sent = [item.value for item in STORY[:half] if isinstance(item, Message) and tenant_of(item.value) == BLUE]
+    deletions = [value for value in sent if b"user_deleted" in value]
+    assert [letter.raw for letter in rejected] == [value for value in sent if value not in deletions]
+    assert [type(effect) for effect in first.of(BLUE).redis.values()] == [Erase] * len(deletions) != [], "a deletion is never refused"
     assert not [row for row in first.rows if isinstance(row, PersonFact | ProgressFact) and row.tenant_id == BLUE]
     job.plans = PLANS
     job.run(epoch=HOUR_LONG)

@@ -78,12 +78,12 @@ def test_who_watches_the_operating_point_changes_nothing() -> None:
     watched, store = new_estimator(PLAN, "t"), ParameterStore()
     alone = new_estimator(PLAN, "t")
     store.publish("t", watched)
-    assert store.points() == []
+    assert store.points() == {}
     for lesson in lessons(Random(3), 4):
         for each in (watched, alone):
             each.learn(lesson)
         in_force = store.at(PLAN, "t", lesson.at)
-        assert store.points() == [in_force.point]
+        assert list(store.points().values()) == [in_force.point]
         assert said(in_force) == said(alone.parameters(lesson.at // PERIOD))
     assert watched.encode() == alone.encode()
 
