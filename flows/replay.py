@@ -119,6 +119,8 @@ def rebuild(settings: Settings, keys: Keys, tenant: str, user: str, given: Input
     """
     plans = load_plans(settings.catalog)
     DataDir(settings.data_dir).check_catalogs(plans.map(lambda plan: plan.catalog.id))
+    if plans.find(tenant) is None:
+        raise ReplayError(f"no catalog in {settings.catalog} is for the tenant {tenant}; name the tenant under `tenants` in one of them.")
     first = log_source(settings, given, plans, SideChannels())
     found = Rebuilt(ids_connected_with(tenant, user, first))
     _raise_error_of(first)

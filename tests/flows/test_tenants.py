@@ -21,7 +21,7 @@ from sources.files.source import JsonlSource
 from sources.selected import SelectedSource
 from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.plan import Plan
-from state.duration import DAY
+from state.duration import DAY, HOUR, MINUTE
 from state.events import peek, peek_person
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
@@ -38,7 +38,7 @@ from state.records.facts import (
 from state.records.recommendation import Erase, Publish
 from tests.flows.test_graph import KEYS, Job, metrics
 from tests.support.populations import population
-from tests.support.stories import MONDAY, MemoryRedis, MemorySink, rich_log, visitors_log
+from tests.support.stories import MONDAY, Log, MemoryRedis, MemorySink, rfc3339, rich_log, visitors_log
 from tests.support.two_products import ACME, BLUE, PLANS, TENANTS, lines_of_both, of_both, tenant_of
 
 STORY = tuple(of_both(rich_log().items))
@@ -82,7 +82,7 @@ def ran(items: Iterable[Any], store: Path, plans: Plans, *, lanes: int = 1, work
 
 def only(tenant: str, items: Iterable[Any]) -> list[Any]:
     """The input without the messages of other tenants."""
-    return [item for item in items if not isinstance(item, Message) or tenant_of(item.value) in (None, tenant)]
+    return [item for item in items if not isinstance(item, Message) or is_of(tenant, item)]
 
 
 def alone(tenant: str) -> Plans:
@@ -173,6 +173,29 @@ def test_a_tenant_without_a_catalog_is_rejected_with_a_reason_until_a_restart_br
     assert left(job.facts, job.redis, job.letters).of(BLUE).progress
 
 
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_a_pause_reaches_its_tenant_after_a_long_stop_whatever_the_other_catalog_says(tenant: str, tmp_path: Path) -> None:
+    """Recommendations of one tenant are valid for 24 hours, of the other for 5: the job must not forget the switch after 5."""
+    log = Log()
+    for number in range(9):
+        log.send(9 * HOUR, f"user-{number}", "signup", traits={"persona": "analyst"})
+    before = len(of_both(log.items))
+    log.send(17 * HOUR, "eve", "page_view", path="/home")
+    both = of_both(log.items)
+    sender = {"tenantId": tenant, "eventId": "s", "userId": "boss", "timestamp": rfc3339(MONDAY + 9 * HOUR)}
+    switch = msgspec.json.encode({**sender, "eventType": "guidance_switched", "payload": {"action": "pause"}})
+    last = both[before - 1]
+    assert isinstance(last, Message)
+    paused = msgspec.structs.replace(last, value=switch, seq=last.seq + 1, offset=last.seq + 1, log_time=last.log_time + MINUTE)
+    items = [*both[:before], paused, TestingSource.EOF(), *both[before:]]
+    found = ran(items, tmp_path / "state", PLANS)
+    shown = {
+        name: {each.recommendation.ui_component for each in found.of(name).redis.values() if isinstance(each, Publish)} for name in TENANTS
+    }
+    assert shown.pop(tenant) == {"none"}
+    assert shown.popitem()[1] - {"none"}, "nobody paused the other tenant"
+
+
 # simulated users, through the source that reads files
 
 
@@ -182,6 +205,10 @@ def on_a_file(path: Path, plans: Plans, wanted: Callable[[Message], bool]) -> Le
     source = JsonlSource(path, peek, policy, now=lambda: MONDAY + 365 * DAY, peek_person=peek_person)
     run_main(build(FlowParts(SelectedSource(source, wanted), redis, facts, letters, plans, KEYS, side)))  # type: ignore[no-untyped-call]
     return left(facts, redis, letters)
+
+
+def is_of(tenant: str, message: Message) -> bool:
+    return tenant_of(message.value) in (None, tenant)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +221,7 @@ def test_simulated_users_of_two_tenants_are_treated_as_in_two_jobs(users: int, d
     path.write_bytes(b"".join(line + b"\n" for each in population(users, days, seed) for line in lines_of_both(each)))
     both = on_a_file(path, PLANS, lambda _message: True)
     for tenant in TENANTS:
-        single = on_a_file(path, alone(tenant), lambda message, tenant=tenant: tenant_of(message.value) in (None, tenant))
+        single = on_a_file(path, alone(tenant), partial(is_of, tenant))
         assert both.of(tenant) == single.of(tenant)
         assert both.letters == single.letters
         kinds = Counter(type(row) for row in single.of(tenant).rows)

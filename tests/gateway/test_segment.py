@@ -27,7 +27,9 @@ NOW = 1_772_442_005_000
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     own = load_catalog("saas").model_copy(update={"track_names": {"Payment Failed": "error", "Form Sent": "form_submit"}})
-    with run_gateway(tmp_path_factory.mktemp("gateway"), clock=lambda: NOW, plans=ByTenant(Plan(own))) as running:
+    with run_gateway(
+        tmp_path_factory.mktemp("gateway"), clock=lambda: NOW, plans=ByTenant(Plan(load_catalog("saas")), {"default": Plan(own)})
+    ) as running:
         yield running
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 import pytest
@@ -185,3 +186,11 @@ def test_a_snapshot_of_another_release_is_refused_in_words() -> None:
     encoded = Estimator(PLAN, new_estimator(PLAN, "t")._state).encode()
     with pytest.raises(EstimatorError, match=r"this release reads .*newer release: upgrade"):
         restore_estimator(lambda _tenant: PLAN, encoded[:1] + b"\x63" + encoded[2:])
+
+
+def test_a_batch_reaches_no_further_than_the_shortest_lookahead_of_all_catalogs() -> None:
+    hasty = Plan(catalog(change=lambda text: re.sub(r"usual: \w+", "usual: 2m", text)))
+    store = ParameterStore()
+    assert store.lookahead((hasty,), 0) < store.lookahead((PLAN,), 0)
+    assert store.lookahead((PLAN, hasty), 0) == store.lookahead((hasty, PLAN), 0) == store.lookahead((hasty,), 0)
+    assert store.at(PLAN, "a", 0).horizons != store.at(hasty, "b", 0).horizons, "two catalogs of one version have priors of their own"
