@@ -85,10 +85,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         if person is None and self._encoded is not None:
             person = self._person = snapshot.decode(self._encoded)
         self._encoded = None
-        tenant = person.tenant if person is not None else ""
-        if not tenant and not (tenant := _tenant_of(values)):
-            return [], person is None  # timers of nobody
-        fold = self._folds.of(tenant)
+        fold = self._folds.of(person.tenant if person is not None and person.tenant else _tenant_of(values))
         for value in values:
             kind = type(value)
             if kind is TimerDue:
@@ -154,7 +151,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
 
 
 def _tenant_of(values: list[Arrival]) -> str:
-    """The tenant of arrivals, where no person knows it; empty where all are timers. One key has one tenant."""
+    """The tenant of arrivals, where no person knows it. One key has one tenant. Empty where all are timers, of nobody then."""
     return next((value.tenant for value in values if type(value) is not TimerDue), "")  # type: ignore[union-attr]
 
 

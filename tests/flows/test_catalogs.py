@@ -8,11 +8,13 @@ import pytest
 
 from flows.catalogs import BUILT_IN, CatalogFileError, catalog_of, load_catalog, load_catalogs, load_plans, prompt_directories
 from flows.doctor.local_checks import check_catalog
+from flows.model_service import open_model
 from flows.settings import load_settings
 from local.data_dir import DataDir, DataDirError
 from state.catalog.by_tenant import ByTenant
 from state.catalog.parse import CatalogError
 from state.catalog.plan import Plan
+from state.never import never
 
 SMALL = """\
 id: {id}
@@ -148,6 +150,28 @@ def test_tenants_can_be_added_and_none_can_change_to_another_product_or_be_left_
     with pytest.raises(DataDirError, match="and this run has none for it"):
         alone.check_catalogs(ByTenant(None, {"b": "shop"}))
     alone.check_catalogs(ByTenant("shop"))
+
+
+def test_a_tenant_that_moved_to_the_catalog_for_all_others_is_still_remembered(tmp_path: Path) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    data_dir.bind_catalogs(ByTenant(None, {"a": "shop"}))
+    data_dir.bind_catalogs(ByTenant("shop"))
+    with pytest.raises(DataDirError, match="The tenant a belongs to the catalog shop"):
+        data_dir.check_catalogs(ByTenant("shop", {"a": "bank"}))
+
+
+def test_a_model_is_opened_where_any_catalog_allows_its_texts(tmp_path: Path) -> None:
+    allowing = Plan(load_catalog("saas"), wording=True)
+    observing = load_plans(str(write(tmp_path, "a.yaml")), wording=True).of("")
+    settings = load_settings(llm_url="http://127.0.0.1:1")
+    with open_model(settings, ByTenant(observing, {"a": allowing}), "redis://127.0.0.1:1", stopping=never) as model:
+        assert model is not None
+        catalogs = model.service.catalogs
+        assert catalogs.find("other") is None
+        assert (found := catalogs.find("a")) is not None
+        assert (found.plan, set(found.prompts)) == (allowing, {"nudge-1"})
+    with open_model(settings, ByTenant(observing), "redis://127.0.0.1:1", stopping=never) as model:
+        assert model is None
 
 
 def test_a_job_with_one_catalog_goes_on_with_a_directory_that_has_it_for_all_others(tmp_path: Path) -> None:

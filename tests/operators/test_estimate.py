@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pickle
+import re
 from threading import Event, Thread
 
+import msgspec
 import pytest
 
 from operators.estimate import Estimated, EstimateLogic, LockedEstimator, estimate_logic
 from operators.share import ShareLogic
 from state.catalog.by_tenant import ByTenant
+from state.catalog.plan import Plan
 from state.duration import DAY, MINUTE
 from state.stuck.estimator import ENOUGH_NEW, Estimator, new_estimator
 from state.stuck.evidence import FEATURES, Kind, feature
@@ -17,7 +20,7 @@ from state.stuck.observations import COMPLETED, EpisodeObservation
 from state.stuck.operating_point import OperatingPoint
 from state.stuck.parameters import PERIOD, Parameters, ParameterStore
 from state.stuck.score import BUCKETS, Score, ScoreLearner, ScoreState
-from tests.state.lives import START, plan
+from tests.state.lives import START, catalog, plan
 from tests.support.waiting import PATIENCE, join
 
 FIRST = START // PERIOD + 1
@@ -65,6 +68,28 @@ def test_what_stands_on_the_board_is_what_learns_before_and_after_a_restart() ->
     later = (FIRST + 1) * PERIOD
     assert board.at(plan(), "t", later).version == FIRST + 1
     assert again.at(plan(), "t", later).horizons == board.at(plan(), "t", later).horizons
+
+
+def test_the_estimators_of_two_tenants_learn_and_are_restored_each_with_its_own_catalog() -> None:
+    hasty = Plan(catalog(change=lambda text: re.sub(r"usual: \w+", "usual: 20m", text)))
+    plans = ByTenant(None, {"t": plan(), "u": hasty})
+    both, later, snapshots = ParameterStore(), (FIRST + 1) * PERIOD, list[bytes]()
+    for tenant in ("t", "u"):
+        step = estimate_logic(plans, both)(None)
+        observed = (ended(number, FIRST * PERIOD + MINUTE) for number in range(ENOUGH_NEW))
+        step.on_batch([msgspec.structs.replace(each, tenant=tenant) for each in observed])
+        snapshots.append(step.snapshot())
+    restored = ParameterStore()
+    for snapshot in snapshots:
+        estimate_logic(plans, restored)(snapshot)
+    for tenant in ("t", "u"):
+        alone = ParameterStore()
+        own = plans.of(tenant)
+        step = estimate_logic(ByTenant(own), alone)(None)
+        step.on_batch([ended(number, FIRST * PERIOD + MINUTE) for number in range(ENOUGH_NEW)])
+        expected = alone.at(own, "t", later).horizons
+        assert both.at(own, tenant, later).horizons == restored.at(own, tenant, later).horizons == expected
+    assert both.at(plan(), "t", later).horizons != both.at(hasty, "u", later).horizons
 
 
 # ---------------------------------------------------------------------------------------------------------------- other processes

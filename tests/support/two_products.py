@@ -9,7 +9,7 @@ import msgspec
 
 from flows.catalogs import load_catalog
 from state.catalog.by_tenant import ByTenant, Plans
-from state.catalog.model import Catalog, Limits, Triggers
+from state.catalog.model import Catalog, Completion, Limits, Triggers
 from state.catalog.plan import Plan
 from state.messages import Message, Tick
 
@@ -23,13 +23,14 @@ def other_product() -> Catalog:
     """The sample with the same id, version and ids of steps and arms: but what completes a step, its texts, and all limits differ."""
     sample = load_catalog("saas")
     swapped = {"connect_source": "build_dashboard", "build_dashboard": "connect_source"}
+    more = {"create_workspace": [Completion.model_validate({"type": "page_view", "where": {"path": "/pricing"}})]}
     meant = {step.id: step for step in sample.steps}
     steps = [
         step.model_copy(
             update={
                 "title": f"the other {step.title}",
                 "typical": 2 * step.typical,
-                "complete": meant[swapped.get(step.id, step.id)].complete,
+                "complete": [*meant[swapped.get(step.id, step.id)].complete, *more.get(step.id, [])],
                 "templates": {},
             }
         )
