@@ -249,10 +249,12 @@ def replay(
     """
     from cli.audited import audit_log, confirm, login_name
     from cli.demo_dir import refuse_demo
+    from flows.catalogs import is_directory, load_plans
     from flows.dead_letters import when_logged
     from flows.job_input import JobInput
     from flows.replay_letters import plan_replay, send_letters
     from sources.wall_clock import wall_clock
+    from state.events import UNKNOWN_TENANT
     from state.quantity import count
 
     settings = _settings(data_dir)
@@ -261,7 +263,9 @@ def replay(
     patch = None if edit is None else json.loads(edit)
     letters = sorted(_chosen(_read(settings, reason, since), letter_ids), key=when_logged)
     topic = settings.kafka_topic if settings.kafka_brokers is not None else None
-    planned = plan_replay(letters, _replayed(settings), wall_clock(), patch, again=again, topic=topic)
+    several = is_directory(settings.catalog) or any(letter.reason == UNKNOWN_TENANT for letter in letters)
+    plans = load_plans(settings.catalog) if several else None  # reading them takes a while
+    planned = plan_replay(letters, _replayed(settings), wall_clock(), patch, again=again, topic=topic, plans=plans)
     wanted = [each for each in planned if not each.skipped][:limit]
     skipped = [each for each in planned if each.skipped]
     target = JobInput(settings)

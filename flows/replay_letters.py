@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol
 
 from local.audit_log import AuditLog
 from sources.files.sent_file import Sent
-from state.events import Event, decode
+from state.catalog.by_tenant import Plans, takes
+from state.events import UNKNOWN_TENANT, Event, decode
 from state.merge_patch import Change
 from state.messages import Message
 from state.records.dead_letter import DeadLetter, headers_for_replay
@@ -35,7 +36,7 @@ class Target(Protocol):
 class Planned:
     """What a replay would do with one letter. ``skipped`` says why it is not sent, empty where it is.
 
-    ``verdict`` is the reason for which the decoder would reject the message that is sent; empty where it is an event.
+    ``verdict`` is the reason for which the job would reject the message that is sent; empty where it would take it.
     """
 
     letter: DeadLetter
@@ -58,17 +59,27 @@ def plan_replay(
     *,
     again: bool = False,
     topic: str | None = None,
+    plans: Plans | None = None,
 ) -> list[Planned]:
     """Return what to do with each letter. ``done`` is what ``replayed`` returned; ``again`` ignores it. Pure.
+
+    ``plans`` are the catalogs that the job has now; None: every tenant has one.
 
     ``topic`` is the topic that a job on Kafka reads. Jobs that read different topics may share one dead-letter topic, so letters from other
     topics are skipped.
     """
-    return [_plan(letter, done, now, patch, again=again, topic=topic) for letter in letters]
+    return [_plan(letter, done, now, patch, again=again, topic=topic, plans=plans) for letter in letters]
 
 
 def _plan(
-    letter: DeadLetter, done: Mapping[str, str], now: int, patch: Mapping[str, Any] | None, *, again: bool, topic: str | None
+    letter: DeadLetter,
+    done: Mapping[str, str],
+    now: int,
+    patch: Mapping[str, Any] | None,
+    *,
+    again: bool,
+    topic: str | None,
+    plans: Plans | None,
 ) -> Planned:
     if topic is not None and letter.topic != topic:
         return Planned(letter, letter, skipped=f"it comes from the topic {letter.topic}; replay it with ONRAMP_KAFKA_TOPIC set to that")
@@ -87,7 +98,8 @@ def _plan(
         if not found:
             return Planned(letter, letter, skipped="the patch changes nothing")
     judged = decode(Message(to_send.raw, to_send.key, letter.topic, letter.partition, letter.offset, now, now, 0))
-    return Planned(letter, to_send, tuple(found), verdict="" if isinstance(judged, Event) else judged.reason)
+    verdict = judged.reason if not isinstance(judged, Event) else "" if plans is None or takes(plans, judged) else UNKNOWN_TENANT
+    return Planned(letter, to_send, tuple(found), verdict=verdict)
 
 
 def send_letters(planned: Sequence[Planned], target: Target, log: AuditLog, by: str, patch: Mapping[str, Any] | None = None) -> int:

@@ -6,10 +6,10 @@ import bytewax.operators as op
 from bytewax.dataflow import Stream
 
 from state import counters
-from state.catalog.by_tenant import Plans
+from state.catalog.by_tenant import Plans, takes
 from state.counters import CounterTotals
 from state.decision.switches import Switches
-from state.events import REJECTIONS, Event, decode, rejected
+from state.events import REJECTIONS, UNKNOWN_TENANT, Event, decode, rejected
 from state.ids import Keys
 from state.messages import Message, Tick
 from state.person.arrivals import VisitorMerged
@@ -62,8 +62,8 @@ class Decoder:
                 out.ticks.append(item)
                 continue
             decoded = decode(item)  # type: ignore[arg-type]
-            if plans is not None and type(decoded) is Event and plans.find(decoded.tenant) is None and decoded.type != DELETION:
-                decoded = rejected(item, "unknown_tenant", REJECTIONS["unknown_tenant"])  # type: ignore[arg-type]
+            if plans is not None and type(decoded) is Event and not takes(plans, decoded):
+                decoded = rejected(item, UNKNOWN_TENANT, REJECTIONS[UNKNOWN_TENANT])  # type: ignore[arg-type]
             if type(decoded) is DeadLetter:
                 out.rejected.append(decoded)
                 counters.count(out.counts, counters.MESSAGES_REJECTED, decoded.reason)

@@ -41,6 +41,8 @@ _LAST_VERSION: Final = 1_000  # of the contract that there will ever be; a large
 SCHEMA_PREFIX: Final = 5
 """Bytes of the framing that serialisers of a schema registry put before a message: a zero and the schema's number."""
 
+UNKNOWN_TENANT: Final = "unknown_tenant"
+
 REJECTIONS: Final[dict[str, str]] = {
     "not_json": "the message is not JSON, or nested too deep to be read",
     "not_an_object": "the message is JSON, but not an object",
@@ -52,7 +54,7 @@ REJECTIONS: Final[dict[str, str]] = {
     "bad_user_id": f"userId or anonymousId is not a string of 1 to 256 characters without {_HIDDEN_IN_WORDS}",
     "placeholder_id": "an id is blank or a text like undefined or null, which stands for many people or events",
     "bad_tenant_id": f"tenantId is not a string of 1 to 128 characters without colons, braces, {_HIDDEN_IN_WORDS}",
-    "unknown_tenant": "no catalog is for the tenant; name it under tenants in a catalog, restart the job, then replay the message",
+    UNKNOWN_TENANT: "no catalog is for the tenant; name it under tenants in a catalog, restart the job, then replay the message",
     "bad_session_id": "sessionId is not a string of at most 256 characters",
     "missing_event_type": "eventType is missing",
     "unknown_event_type": "eventType is not one of the contract's types",

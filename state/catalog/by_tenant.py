@@ -11,6 +11,8 @@ from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 from state.catalog.plan import Plan
+from state.events import Event
+from state.records.subject import DELETION
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -56,3 +58,8 @@ class ByTenant(Generic[T]):
 
 Plans = ByTenant[Plan]
 """The compiled catalog of each tenant."""
+
+
+def takes(plans: Plans, event: Event) -> bool:
+    """Whether a job with these catalogs takes ``event``: a deletion always, and anything else of a tenant that has one."""
+    return event.type == DELETION or plans.find(event.tenant) is not None

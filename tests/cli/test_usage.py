@@ -250,8 +250,8 @@ def test_a_full_disk_is_a_sentence_however_the_engine_wraps_it() -> None:
         ("run --file x", "No such option: --file; there are --catalog, --data-dir, --input, --json"),
         ("rnu", "No such command 'rnu'. Did you mean 'run'?"),
         ("catalog lint", "No such command 'lint'; there are check, draft, fit"),
-        ("catalog check .", "Invalid value: '.' is a directory; name the catalog's file"),
-        ("run --input - --catalog .", "Invalid value for '--catalog': '.' is a directory; name the catalog's file"),
+        ("catalog fit --events - --catalog .", "Invalid value for '--catalog': '.' is a directory; name the catalog's file"),
+        ("simulate --out - --catalog .", "Invalid value for '--catalog': '.' is a directory; name the catalog's file"),
     ],
 )
 def test_wrong_usage_says_what_there_is(arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

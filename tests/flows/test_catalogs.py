@@ -155,9 +155,9 @@ def test_tenants_can_be_added_and_none_can_change_to_another_product_or_be_left_
 def test_a_tenant_that_moved_to_the_catalog_for_all_others_is_still_remembered(tmp_path: Path) -> None:
     data_dir = DataDir.create(tmp_path / "data")
     data_dir.bind_catalogs(ByTenant(None, {"a": "shop"}))
-    data_dir.bind_catalogs(ByTenant("shop"))
+    data_dir.bind_catalogs(ByTenant("shop", {"b": "bank"}))
     with pytest.raises(DataDirError, match="The tenant a belongs to the catalog shop"):
-        data_dir.check_catalogs(ByTenant("shop", {"a": "bank"}))
+        data_dir.check_catalogs(ByTenant("shop", {"a": "bank", "b": "bank"}))
 
 
 def test_a_model_is_opened_where_any_catalog_allows_its_texts(tmp_path: Path) -> None:

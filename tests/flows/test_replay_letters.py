@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.catalogs import load_catalog
 from flows.dead_letters import in_file
 from flows.replay_letters import plan_replay, replayed, send_letters
 from local.audit_log import AuditLog
@@ -16,6 +17,8 @@ from sources.errors import UnreachableError
 from sources.files.input_positions import dump, load
 from sources.files.sent_file import Sent, append_sent, read_sent
 from sources.files.source import JsonlSource
+from state.catalog.by_tenant import ByTenant
+from state.catalog.plan import Plan
 from state.duration import HOUR
 from state.events import Event, decode, peek
 from state.messages import Message
@@ -73,6 +76,16 @@ def test_a_replay_that_breaks_off_goes_on_and_loses_nothing(tmp_path: Path) -> N
     send_letters(plan_replay(letters, replayed(log), NOW), rest := Target(), log, "eva")
     assert {each.value for each in target.sent[:500] + rest.sent} == {each.raw for each in letters}
     assert len(rest.sent) == 700
+
+
+def test_a_letter_of_a_tenant_without_a_catalog_would_be_rejected_again_unless_it_is_a_deletion() -> None:
+    sent = {"eventId": "e", "userId": "u", "tenantId": "acme", "timestamp": "2026-01-05T00:00:00Z", "payload": {"path": "/"}}
+    values = [json.dumps({**sent, "eventType": kind}).encode() for kind in ("page_view", "user_deleted")]
+    letters = [DeadLetter("unknown_tenant", "", value, "t", 0, place, 0) for place, value in enumerate(values)]
+    plan = Plan(load_catalog("saas"))
+    for own, verdicts in (({"beta": plan}, ["unknown_tenant", ""]), ({"acme": plan}, ["", ""])):
+        found = plan_replay(letters, {}, NOW, plans=ByTenant(None, own))
+        assert [each.verdict for each in found] == verdicts
 
 
 def test_mended_letters_are_judged_before_they_are_sent(tmp_path: Path) -> None:
