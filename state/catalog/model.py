@@ -281,7 +281,7 @@ class Catalog(_Model):
     description: str = ""
     tenants: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=128)]],
-        Field(description="the tenants that this catalog is for; left out, it is for every tenant that no other catalog names"),
+        Field(min_length=1, description="tenants that the catalog is for; left out, it is for all that no other catalog names"),
     ] = []
     observe: Annotated[
         bool, Field(description="nobody is guided: progress, funnels and scores only; arms, templates and links may be left out")

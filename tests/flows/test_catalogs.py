@@ -62,6 +62,7 @@ def test_one_file_is_for_everybody_unless_it_names_tenants(tmp_path: Path) -> No
     with pytest.raises(CatalogFileError, match=r"No catalog in .*some.yaml is for the tenant beta; name it under `tenants`"):
         catalog_of(str(some), "beta")
     assert load_catalogs("saas").everybody
+    assert faults(write(tmp_path, "none.yaml", "[]")) == [f"{tmp_path}/none.yaml:9: tenants: needs at least 1"], "not: for all tenants"
 
 
 def test_all_faults_of_all_files_come_at_once_in_order(tmp_path: Path) -> None:
