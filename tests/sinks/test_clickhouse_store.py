@@ -50,7 +50,7 @@ def test_a_migration_that_stopped_half_way_is_applied_again(store: ClickHouse) -
     half = Migration(first.version, first.name, ";\n".join(first.statements()[:2]) + ";\nBROKEN;")
     with pytest.raises(MigrationRefused):
         migrate(store, [half])
-    assert migrate(store) == [migration.name for migration in shipped()]
+    assert migrate(store, shipped()[:2]) == [migration.name for migration in shipped()[:2]]
 
 
 def test_an_applied_migration_that_changed_is_refused(store: ClickHouse) -> None:
@@ -60,7 +60,7 @@ def test_an_applied_migration_that_changed_is_refused(store: ClickHouse) -> None
 
 
 def test_a_database_that_is_ahead_is_refused(store: ClickHouse) -> None:
-    migrate(store, [*shipped(), Migration(9999, "9999_later.sql", "SELECT 1;")])
+    migrate(store, [Migration(9999, "9999_later.sql", "SELECT 1;")])
     with pytest.raises(MigrationRefused, match=r"9999_later\.sql, unknown to this version"):
         migrate(store)
 
@@ -88,22 +88,21 @@ def test_rejected_messages_of_before_are_found_by_a_deletion(store: ClickHouse) 
         client.command(
             "INSERT INTO dead_letters (dead_letter_id, raw) VALUES ({name:String}, {raw:String})", parameters={"name": name, "raw": raw}
         )
-    migrate(store)
+    migrate(store, [each for each in shipped() if each.version <= 9])
     found = query(store, "SELECT dead_letter_id, user_ids, tenant_ids FROM dead_letters ORDER BY 1").rows()
     assert found == [("a", ["Zoë", 'a"b'], ["t"]), ("b", ["7", "v-1"], []), ("c", [], [])]
 
 
-def test_tables_have_the_columns_and_keys_of_their_facts(store: ClickHouse) -> None:
-    migrate(store)
+def test_tables_have_the_columns_and_keys_of_their_facts(migrated: ClickHouse) -> None:
     for kind in FACTS:
         columns = query(
-            store, "SELECT name FROM system.columns WHERE database = {db:String} AND table = {table:String} ORDER BY position",
-            {"db": store.database, "table": kind.TABLE},
+            migrated, "SELECT name FROM system.columns WHERE database = {db:String} AND table = {table:String} ORDER BY position",
+            {"db": migrated.database, "table": kind.TABLE},
         )  # fmt: skip
         assert columns["name"].to_list() == [field.name for field in msgspec.structs.fields(kind)]
         key = query(
-            store, "SELECT sorting_key FROM system.tables WHERE database = {db:String} AND name = {table:String}",
-            {"db": store.database, "table": kind.TABLE},
+            migrated, "SELECT sorting_key FROM system.tables WHERE database = {db:String} AND name = {table:String}",
+            {"db": migrated.database, "table": kind.TABLE},
         )  # fmt: skip
         assert key.item() == ", ".join(kind.KEY)
 
@@ -111,51 +110,46 @@ def test_tables_have_the_columns_and_keys_of_their_facts(store: ClickHouse) -> N
 # ---------------------------------------------------------------------------------------------------------------------- rows
 
 
-def test_values_arrive_as_they_were_sent(store: ClickHouse) -> None:
-    migrate(store)
+def test_values_arrive_as_they_were_sent(migrated: ClickHouse) -> None:
     decision = make(
         DecisionFact, decision_id="d", arms=("a", "b"), propensities=(0.25, 0.75), propensity=0.75, decided_at=MOMENT, version=3
     )
-    insert(store, decision, make(EventFact, event_id="e", payload="NUL \x00 and 🙂 'quoted'", timestamp=MOMENT, log_time=MOMENT))
-    row = query(store, "SELECT * FROM decisions_final").row(0, named=True)
+    insert(migrated, decision, make(EventFact, event_id="e", payload="NUL \x00 and 🙂 'quoted'", timestamp=MOMENT, log_time=MOMENT))
+    row = query(migrated, "SELECT * FROM decisions_final").row(0, named=True)
     assert row["arms"] == ["a", "b"]
     assert row["propensities"] == [0.25, 0.75]
     assert row["decided_at"] == datetime(2026, 1, 1, 0, 0, 0, 123_000, tzinfo=UTC)
     assert row["version"] == 3
-    assert query(store, "SELECT payload FROM events_final").item() == "NUL \x00 and 🙂 'quoted'"
+    assert query(migrated, "SELECT payload FROM events_final").item() == "NUL \x00 and 🙂 'quoted'"
 
 
-def test_the_final_views_show_the_newest_version_once_and_null_for_what_has_not_happened(store: ClickHouse) -> None:
-    migrate(store)
+def test_the_final_views_show_the_newest_version_once_and_null_for_what_has_not_happened(migrated: ClickHouse) -> None:
     insert(
-        store,
+        migrated,
         make(PersonFact, version=2, signup_at=MOMENT, guidance=True),
         make(PersonFact, version=2, signup_at=MOMENT, guidance=True),
         make(PersonFact, version=1),
     )
-    people = query(store, "SELECT version, guidance, signup_at IS NULL AS no_signup, activated_at FROM people_final")
+    people = query(migrated, "SELECT version, guidance, signup_at IS NULL AS no_signup, activated_at FROM people_final")
     assert people.rows() == [(2, True, False, None)]
 
 
-def test_an_insert_over_many_years_is_taken(store: ClickHouse) -> None:
-    migrate(store)
+def test_an_insert_over_many_years_is_taken(migrated: ClickHouse) -> None:
     month = 31 * 24 * 3600 * 1000
     frame = to_frame(EventFact, [make(EventFact, event_id=str(number), timestamp=MOMENT - number * month) for number in range(150)])
-    ClickHouseInserter(store).insert("events", frame)
-    assert query(store, "SELECT count() AS n FROM events_final").item() == 150
+    ClickHouseInserter(migrated).insert("events", frame)
+    assert query(migrated, "SELECT count() AS n FROM events_final").item() == 150
 
 
-def test_a_block_of_the_wrong_shape_is_a_permanent_failure(store: ClickHouse) -> None:
-    migrate(store)
+def test_a_block_of_the_wrong_shape_is_a_permanent_failure(migrated: ClickHouse) -> None:
     with pytest.raises(PermanentInsert):
-        ClickHouseInserter(store).insert("events", pl.DataFrame({"no_such_column": [1]}))
+        ClickHouseInserter(migrated).insert("events", pl.DataFrame({"no_such_column": [1]}))
     with pytest.raises(PermanentInsert):
-        ClickHouseInserter(store).insert("events", pl.DataFrame({"version": ["not a number"]}))
+        ClickHouseInserter(migrated).insert("events", pl.DataFrame({"version": ["not a number"]}))
 
 
-def test_facts_go_through_the_spool_into_the_tables(store: ClickHouse, tmp_path: Path) -> None:
-    migrate(store)
-    delivery = FactDelivery(store, tmp_path / "spool")
+def test_facts_go_through_the_spool_into_the_tables(migrated: ClickHouse, tmp_path: Path) -> None:
+    delivery = FactDelivery(migrated, tmp_path / "spool")
     delivery.start()
     partition = delivery.sink.build_part("facts", "facts", None)
     for number in range(3):
@@ -165,17 +159,16 @@ def test_facts_go_through_the_spool_into_the_tables(store: ClickHouse, tmp_path:
     result = delivery.flush(SECONDS)
     delivery.close()
     assert result == (True, 3 + 3 + len(FACTS) - 2, 0, 0, "")
-    assert query(store, "SELECT count() AS n FROM events_final").item() == 3
-    assert query(store, "SELECT total FROM step_metrics").item() == 6
+    assert query(migrated, "SELECT count() AS n FROM events_final").item() == 3
+    assert query(migrated, "SELECT total FROM step_metrics").item() == 6
     for kind in FACTS:
-        assert query(store, f"SELECT count() AS n FROM {kind.TABLE}").item() >= 1
+        assert query(migrated, f"SELECT count() AS n FROM {kind.TABLE}").item() >= 1
 
 
 # ------------------------------------------------------------------------------------------------------------------- erasure
 
 
-def test_erasing_a_person_removes_their_older_rows_everywhere_and_nothing_else(store: ClickHouse, tmp_path: Path) -> None:
-    migrate(store)
+def test_erasing_a_person_removes_their_older_rows_everywhere_and_nothing_else(migrated: ClickHouse, tmp_path: Path) -> None:
     quoted = "o'brien \\ {x} %s"
     personal = [kind for kind in FACTS if kind.TABLE in PERSONAL_TABLES]
     rows: list[Fact | Erase] = []
@@ -190,16 +183,16 @@ def test_erasing_a_person_removes_their_older_rows_everywhere_and_nothing_else(s
     rows += [Erase("t", quoted, 5), Erase("t", "back again", 5), make(DeadLetterFact, dead_letter_id="x", user_ids=("o'brien",))]
     named = ((quoted,), ("somebody", "back again"), ("back again",))
     rows += [make(DeadLetterFact, dead_letter_id=f"named {number}", user_ids=users) for number, users in enumerate(named)]
-    delivery = FactDelivery(store, tmp_path / "spool")
+    delivery = FactDelivery(migrated, tmp_path / "spool")
     delivery.sink.build_part("facts", "facts", None).write_batch([rows])
     delivery.start()
     assert delivery.flush(SECONDS).complete
     delivery.close()
     assert delivery.drain.erased == 2
     for kind in personal:
-        left = query(store, f"SELECT tenant_id, user_id FROM {kind.TABLE} ORDER BY 1, 2").rows()
+        left = query(migrated, f"SELECT tenant_id, user_id FROM {kind.TABLE} ORDER BY 1, 2").rows()
         assert left == [("other", quoted), ("t", "back again"), ("t", "somebody else")], kind.TABLE
-    assert query(store, "SELECT dead_letter_id FROM dead_letters").rows() == [("x",)]
+    assert query(migrated, "SELECT dead_letter_id FROM dead_letters").rows() == [("x",)]
 
 
 def test_many_deletions_of_the_same_people_need_few_mutations(store: ClickHouse) -> None:
@@ -228,18 +221,16 @@ def test_many_deletions_of_the_same_people_need_few_mutations(store: ClickHouse)
         "SELECT 1 AS x FROM (SELECT 'insert; drop table' AS y)",
     ],
 )
-def test_reads_are_answered(store: ClickHouse, sql: str) -> None:
-    migrate(store, [])
-    assert query(store, sql).rows() == [(1,)]
+def test_reads_are_answered(migrated: ClickHouse, sql: str) -> None:
+    assert query(migrated, sql).rows() == [(1,)]
 
 
-def test_an_empty_result_still_has_its_columns(store: ClickHouse) -> None:
-    migrate(store)
-    empty = query(store, "SELECT tenant_id, decided_at FROM decisions_final")
+def test_an_empty_result_still_has_its_columns(migrated: ClickHouse) -> None:
+    empty = query(migrated, "SELECT tenant_id, decided_at FROM decisions_final")
     assert (empty.columns, empty.height) == (["tenant_id", "decided_at"], 0)
-    assert query(store, "SHOW TABLES LIKE 'peopl%'")["name"].to_list() == ["people", "people_final"]
-    assert query(store, "DESCRIBE TABLE people")["name"].to_list()[:2] == ["tenant_id", "user_id"]
-    assert query(store, "EXPLAIN SELECT 1").height > 0
+    assert query(migrated, "SHOW TABLES LIKE 'peopl%'")["name"].to_list() == ["people", "people_final"]
+    assert query(migrated, "DESCRIBE TABLE people")["name"].to_list()[:2] == ["tenant_id", "user_id"]
+    assert query(migrated, "EXPLAIN SELECT 1").height > 0
 
 
 @pytest.mark.parametrize(
@@ -278,18 +269,16 @@ def test_what_is_not_a_single_read_is_never_sent(sql: str) -> None:
         "SELECT 1 SETTINGS readonly = 0",
     ],
 )
-def test_the_engine_itself_refuses_writes_and_files_on_a_reader(store: ClickHouse, sql: str) -> None:
-    migrate(store)
+def test_the_engine_itself_refuses_writes_and_files_on_a_reader(migrated: ClickHouse, sql: str) -> None:
     with pytest.raises(Exception, match=r"READONLY|readonly mode"):
-        store.reader().command(sql)
-    insert(store, make(PersonFact))  # and the writing client is untouched by it
-    assert query(store, "SELECT count() AS n FROM people").item() == 1
+        migrated.reader().command(sql)
+    insert(migrated, make(PersonFact))  # and the writing client is untouched by it
+    assert query(migrated, "SELECT count() AS n FROM people").item() == 1
 
 
-def test_a_query_of_a_table_that_does_not_exist_says_so(store: ClickHouse) -> None:
-    migrate(store)
+def test_a_query_of_a_table_that_does_not_exist_says_so(migrated: ClickHouse) -> None:
     with pytest.raises(QueryFailed, match=r"^there is no table .nothing_here"):
-        query(store, "SELECT * FROM nothing_here")
+        query(migrated, "SELECT * FROM nothing_here")
 
 
 # ------------------------------------------------------------------------------------------------------- when it is not there

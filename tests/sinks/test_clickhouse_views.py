@@ -9,7 +9,6 @@ import pytest
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
-from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.read_only_query import query
 from state.records.facts import (
     DeadLetterFact,
@@ -29,7 +28,7 @@ from tests.support.facts import make
 
 STORES = ["embedded", pytest.param("server", marks=pytest.mark.slow)]
 """Statements are the same on both."""
-pytestmark = pytest.mark.parametrize("store", STORES, indirect=True)
+pytestmark = pytest.mark.parametrize("store_of_module", STORES, indirect=True)
 
 pytest_plugins = ["tests.support.clickhouse_stores"]
 
@@ -38,9 +37,8 @@ MONDAY = 1_767_571_200_000  # 2026-01-05T00:00:00Z
 
 
 @pytest.fixture
-def filled(store: ClickHouse) -> ClickHouse:
-    migrate(store)
-    return store
+def filled(migrated: ClickHouse) -> ClickHouse:
+    return migrated
 
 
 def insert(store: ClickHouse, *rows: Fact) -> None:

@@ -9,14 +9,13 @@ import pytest
 
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.inserter import ClickHouseInserter
-from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.read_only_query import query
 from state.records.facts import DecisionFact, LlmCallFact, OutcomeFact, PersonFact, RecommendationFact
 from state.records.recommendation import Erase
 from tests.sinks.test_clickhouse_views import HOUR, MONDAY, STORES, insert, rows
 from tests.support.facts import make
 
-pytestmark = pytest.mark.parametrize("store", STORES, indirect=True)
+pytestmark = pytest.mark.parametrize("store_of_module", STORES, indirect=True)
 
 pytest_plugins = ["tests.support.clickhouse_stores"]
 
@@ -57,12 +56,11 @@ def end(decision: str, *kinds: str) -> list[OutcomeFact]:
 
 
 @pytest.fixture
-def called(store: ClickHouse) -> ClickHouse:
+def called(migrated: ClickHouse) -> ClickHouse:
     """Eight asked on two days, two drawn for the template, one too cold to be asked, two whose call was never made."""
-    migrate(store)
     rejected = json.dumps([["slots", "unknown_slot"], ["length", "too_long"]])
     insert(
-        store,
+        migrated,
         call("first"), hit("cached"), hit("joined", "coalesced"), call("other", cache_key="k2", prompt_version="nudge-2", cost_micros=800),
         call("own", scope="personal", cache_key="p", cost_micros=600, asked_at=MONDAY + DAY),
         call("bad", status="kept", reason="guardrails", cache_key="k3", checks=rejected, asked_at=MONDAY + DAY),
@@ -81,7 +79,7 @@ def called(store: ClickHouse) -> ClickHouse:
         make(PersonFact, user_id="held", experiment_group="holdout", activated_at=MONDAY + HOUR),
         make(PersonFact, user_id="late", experiment_group="adaptive", activated_at=MONDAY + 3 * DAY),
     )  # fmt: skip
-    return store
+    return migrated
 
 
 def test_what_models_cost_by_day(called: ClickHouse) -> None:
@@ -100,10 +98,9 @@ def test_the_hit_rate_is_of_shared_wishes_that_were_asked(called: ClickHouse) ->
     ]
 
 
-def test_hits_without_a_call_saved_an_unknown_sum(store: ClickHouse) -> None:
-    migrate(store)
-    insert(store, hit("a"), hit("b"), kept("c", "cold_start", scope="shared"))
-    assert rows(store, "llm_hit_rate", "asked, hit_rate, mean_cost_dollars, saved_dollars") == [(2, 1.0, None, None)]
+def test_hits_without_a_call_saved_an_unknown_sum(migrated: ClickHouse) -> None:
+    insert(migrated, hit("a"), hit("b"), kept("c", "cold_start", scope="shared"))
+    assert rows(migrated, "llm_hit_rate", "asked, hit_rate, mean_cost_dollars, saved_dollars") == [(2, 1.0, None, None)]
 
 
 def test_rejections_count_decisions_whose_text_failed_a_check(called: ClickHouse) -> None:
@@ -129,11 +126,10 @@ def test_the_model_counts_where_it_failed_too(called: ClickHouse) -> None:
     ]
 
 
-def test_no_model_no_rows(store: ClickHouse) -> None:
-    migrate(store)
-    insert(store, make(PersonFact, experiment_group="adaptive", activated_at=MONDAY))
+def test_no_model_no_rows(migrated: ClickHouse) -> None:
+    insert(migrated, make(PersonFact, experiment_group="adaptive", activated_at=MONDAY))
     for view in ("llm_cost_per_activation", "llm_hit_rate", "llm_rejections", "llm_prompts", "model_against_template"):
-        assert rows(store, view, "*") == []
+        assert rows(migrated, view, "*") == []
 
 
 def test_calls_are_erased_with_the_person(called: ClickHouse) -> None:
@@ -143,16 +139,15 @@ def test_calls_are_erased_with_the_person(called: ClickHouse) -> None:
     assert len(left) == 12
 
 
-def test_the_timeline_tells_of_the_wording_after_the_template_and_before_the_text(store: ClickHouse) -> None:
-    migrate(store)
+def test_the_timeline_tells_of_the_wording_after_the_template_and_before_the_text(migrated: ClickHouse) -> None:
     insert(
-        store,
+        migrated,
         make(DecisionFact, decision_id="d", trigger="signup", outcome="decided", arm="a", decided_at=MONDAY),
         make(RecommendationFact, decision_id="d", ui_component="modal", message="plain", source="template", created_at=MONDAY),
         make(RecommendationFact, decision_id="d", ui_component="modal", message="better", source="llm", created_at=MONDAY),
         call("d", user_id="u", input_tokens=300, output_tokens=40, latency_ms=900, model="m"),
     )
-    timeline = query(store, "SELECT kind, what, detail FROM person_timeline WHERE user_id = 'u'").rows()
+    timeline = query(migrated, "SELECT kind, what, detail FROM person_timeline WHERE user_id = 'u'").rows()
     assert [row[:2] for row in timeline] == [
         ("decision", "a"), ("recommendation", "modal"), ("wording", "improved"), ("recommendation", "modal"),
     ]  # fmt: skip

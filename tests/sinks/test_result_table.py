@@ -10,7 +10,6 @@ import pytest
 from reports.values import cell, csv_value, json_value
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.errors import QueryFailed
-from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.read_only_query import query_values
 from sinks.clickhouse.result_table import ResultTable, parse
 
@@ -121,15 +120,9 @@ CASES: dict[str, Case] = {
 }
 
 
-@pytest.fixture
-def ready(store: ClickHouse) -> ClickHouse:
-    migrate(store)
-    return store
-
-
-def test_every_value_is_shown_as_what_it_means(ready: ClickHouse) -> None:
+def test_every_value_is_shown_as_what_it_means(migrated: ClickHouse) -> None:
     """All cases in one query; the engine says which column has which type."""
-    found = query_values(ready, f"SELECT {', '.join(f'{case.sql} AS `{name}`' for name, case in CASES.items())}")
+    found = query_values(migrated, f"SELECT {', '.join(f'{case.sql} AS `{name}`' for name, case in CASES.items())}")
     assert found.names == list(CASES)
     values = dict(zip(CASES, found.rows[0], strict=True))
     shown = {name: (json.loads(json.dumps(json_value(value))), cell(value), csv_value(value)) for name, value in values.items()}
@@ -143,14 +136,14 @@ def _csv(case: Case) -> str:
     return case.json if isinstance(case.json, str) else case.table
 
 
-def test_no_type_of_the_engine_is_missing(ready: ClickHouse) -> None:
-    listed = {row[0] for row in query_values(ready, "SELECT name FROM system.data_type_families WHERE alias_to = ''").rows}
+def test_no_type_of_the_engine_is_missing(migrated: ClickHouse) -> None:
+    listed = {row[0] for row in query_values(migrated, "SELECT name FROM system.data_type_families WHERE alias_to = ''").rows}
     assert listed
     assert listed - CASES.keys() == set()
 
 
-def test_without_rows_there_are_columns_and_numbers_are_known(ready: ClickHouse) -> None:
-    found = query_values(ready, "SELECT toNullable(1) AS a, 'x' AS b, CAST(1 AS Nullable(Decimal(5, 2))) AS c WHERE 0")
+def test_without_rows_there_are_columns_and_numbers_are_known(migrated: ClickHouse) -> None:
+    found = query_values(migrated, "SELECT toNullable(1) AS a, 'x' AS b, CAST(1 AS Nullable(Decimal(5, 2))) AS c WHERE 0")
     assert (found.names, found.rows) == (["a", "b", "c"], [])
     assert [found.is_number(column) for column in range(3)] == [True, False, True]
 
@@ -166,6 +159,6 @@ def test_half_an_answer_is_an_error_and_not_half_a_result(answer: bytes) -> None
         parse(answer)
 
 
-def test_a_mistake_is_named(ready: ClickHouse) -> None:
+def test_a_mistake_is_named(migrated: ClickHouse) -> None:
     with pytest.raises(QueryFailed, match="nope"):
-        query_values(ready, "SELECT nope")
+        query_values(migrated, "SELECT nope")

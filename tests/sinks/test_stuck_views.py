@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.migrate import migrate
 from state.records.facts import PersonFact, ProgressFact, SignalFact, StepStatisticFact
 from tests.sinks.test_clickhouse_views import HOUR, MONDAY, STORES, insert, progress, rows
 from tests.support.facts import make
 
-pytestmark = pytest.mark.parametrize("store", STORES, indirect=True)
+pytestmark = pytest.mark.parametrize("store_of_module", STORES, indirect=True)
 
 pytest_plugins = ["tests.support.clickhouse_stores"]
 
@@ -33,11 +32,10 @@ def alarm(user: str, after: int, trigger: str = "stuck:inactive", score: float =
 
 
 @pytest.fixture
-def judged(store: ClickHouse) -> ClickHouse:
+def judged(migrated: ClickHouse) -> ClickHouse:
     """H is 20 h. Stuck: found (twice, the first counts), late, missed. Not stuck: alarmed in vain. Not counted: guided, too young."""
-    migrate(store)
     insert(
-        store,
+        migrated,
         *(person(user) for user in ("found", "late", "missed", "vain", "fast", "young")),
         person("guided", "adaptive"),
         current("found"), current("late", MONDAY + 40 * HOUR), current("missed"), current("vain", MONDAY + 15 * HOUR),
@@ -48,7 +46,7 @@ def judged(store: ClickHouse) -> ClickHouse:
         make(StepStatisticFact, step_id="one", parameters_version=2, horizon_ms=20.0 * HOUR),
         make(StepStatisticFact, step_id="*", parameters_version=2),
     )  # fmt: skip
-    return store
+    return migrated
 
 
 def test_the_scorecard_by_step(judged: ClickHouse) -> None:
