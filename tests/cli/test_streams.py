@@ -220,7 +220,8 @@ def test_a_recovery_store_that_cannot_be_made_is_a_sentence(tmp_path: Path, monk
 def test_the_engine_s_own_panic_is_a_sentence(tmp_path: Path) -> None:
     """A limit of the size of files does to the recovery store what a full disk does."""
     (tmp_path / "events.jsonl").write_text(EVENT)
-    found = shell("ulimit -f 8; $onramp run --input events.jsonl", tmp_path)
+    # Python would cut off the bytecode that it writes, too, for all processes that come later.
+    found = shell("ulimit -f 8; $onramp run --input events.jsonl", tmp_path, PYTHONDONTWRITEBYTECODE="1")
     assert (found.code, found.out) == (1, "")
     assert found.err.splitlines()[-1].startswith("onramp: The recovery store cannot be created in .onramp: its disk is full or failing.")
     assert "Traceback" not in found.err

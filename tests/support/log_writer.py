@@ -39,6 +39,7 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     with EventLog(asked.directory) as log:
         if asked.file_limit is not None:
+            sys.dont_write_bytecode = True  # Python cuts off bytecode at the limit, and reads it again
             resource.setrlimit(resource.RLIMIT_FSIZE, (asked.file_limit, most))
         say("ready")
         for append in range(asked.appends):
