@@ -73,8 +73,6 @@ def demo(
     end = START + days * DAY
     product = scenario_catalog(load_catalog(asked.catalog), scenario, START, end)
     begin = Begin(scenario, seed, users, START, end, describe(product))
-    if population is None:  # another program need not have other users for the same seed
-        product = _fitted(product, begin)
     what = {"users": users, "days": days, "seed": seed, "scenario": scenario, "catalog": asked.catalog, "population": population}
     if llm is not None:
         what["llm"] = LOCAL if llm == LOCAL else "server"
@@ -91,6 +89,8 @@ def demo(
         result.update(finish(engines, outcome, loop, asked, settings, silent=as_json))
 
     with population_program(population) as people, chosen_model(llm) as model:
+        if population is None:  # another program need not have other users for the same seed
+            product = _fitted(product, begin)
         settings = for_demo(asked, what, model)  # clears the demo before: not where the population cannot even be started
         if llm == LOCAL:
             say(f"simulating {count(users, 'user')} for {count(days, 'day')}; simulated time waits for each answer of the model.")
