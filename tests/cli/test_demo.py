@@ -23,7 +23,7 @@ from llm.client import local_model as local
 from reports.demo import finish_demo
 from sources.closed_loop import START, Begin
 from state.duration import DAY
-from tests.cli.command import Result, onramp, start
+from tests.cli.command import onramp, start
 from tests.cli.conftest import DEMO, PEOPLE, Inside, Ready
 from tests.support.model_server import ModelServer, Request, changed, every, invented_link
 from tests.support.waiting import pause, running, wait_until
@@ -225,7 +225,7 @@ def test_a_population_that_cannot_start_leaves_the_demo_before_it_alone(demo: Re
 
 def test_stopped_half_way_it_says_so(tmp_path: Path) -> None:
     with running(start("demo", "--users", 40, "--days", 60, "--json", "--population", f"{PEOPLE} slow", cwd=tmp_path)) as job:
-        wait_until((tmp_path / ".onramp" / "demo" / "state").exists, "the job's state", within=500)
+        wait_until((tmp_path / ".onramp" / "demo" / "state").exists, "the job's state", within=500, process=job)
         pause(1.0, "the job gets into its input; there are 60 days of it, with a population that takes its time")
         job.send_signal(signal.SIGINT)
         out, err = job.communicate(timeout=500)

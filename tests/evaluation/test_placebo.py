@@ -38,7 +38,7 @@ def test_learners_with_random_rewards_have_the_value_of_uniform_choice(monkeypat
 
 
 def test_with_shuffled_labels_the_precision_of_alarms_is_the_base_rate() -> None:
-    run = replicate(ReplicationConfig("baseline", seed=11, users=700, days=9, catalog=CATALOG, holdout=0.2, rules=0.0))
+    run = replicate(ReplicationConfig("baseline", seed=11, users=450, days=7, catalog=CATALOG, holdout=0.2, rules=0.0))
     episodes = label_by_truth(run.truth, run.evidence.until)
     real = score(episodes, run.evidence.signals)
     shuffled = [score(shuffle_labels(episodes, seed), run.evidence.signals) for seed in range(8)]

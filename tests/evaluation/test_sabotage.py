@@ -20,7 +20,7 @@ from state.decision.messages import Decision
 from state.duration import DAY
 from state.records.facts import SignalFact
 
-WORLD = ReplicationConfig("baseline", seed=7, users=450, days=7, catalog=CATALOG, holdout=0.2, rules=0.1)
+WORLD = ReplicationConfig("baseline", seed=7, users=200, days=7, catalog=CATALOG, holdout=0.2, rules=0.1)
 
 
 def failed_checks(run: Replication) -> set[str]:

@@ -57,7 +57,7 @@ def in_the_engine(world: ReplicationConfig, truth: Path) -> tuple[dict[type[Fact
     return rows, truth.read_bytes().splitlines()
 
 
-IN_EVERY_RUN = ("baseline", "messy", "harmful_arm")
+IN_EVERY_RUN = ("baseline", "messy")
 
 
 @pytest.mark.parametrize("scenario", [each if each in IN_EVERY_RUN else pytest.param(each, marks=pytest.mark.slow) for each in SCENARIOS])

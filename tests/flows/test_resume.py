@@ -71,13 +71,15 @@ def test_a_second_run_into_another_directory_gives_the_same(reference: Reference
     assert not differences(reference.state, finish(tmp_path / "data", reference.source))
 
 
-@pytest.mark.parametrize("batch_size", [7, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [7, 10_000])
 def test_another_batch_size_gives_the_same(reference: Reference, tmp_path: Path, batch_size: int) -> None:
     found = finish(tmp_path / "data", reference.source, batch_size=batch_size)
     assert not differences(reference.state, found)
 
 
 def test_stopping_in_order_and_going_on_gives_the_same(reference: Reference, size: Size, tmp_path: Path) -> None:
+    """In batches of another size as well."""
     stops: list[int | None] = [*sorted(Random(5).randrange(reference.lines) for _ in range(size.stops))]
     found = finish(tmp_path / "data", reference.source, stops=stops, batch_size=13)
     assert not differences(reference.state, found)
