@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.waiting import PATIENCE, ends_within, join, never, read_line, run_async, running, until, uses_at_most, wait_until
+from tests.support.waiting import PATIENCE, ends_within, join, never, pause, read_line, run_async, running, until, uses_at_most, wait_until
 
 ROOT = Path(__file__).resolve().parent
 #: May sleep and wait: everything else in the tests goes through it.
@@ -206,6 +206,20 @@ def test_waiting_returns_what_came_true_and_says_what_did_not() -> None:
         return found if len(found) == 3 else []
 
     assert wait_until(grow, "three", every=0) == [1, 1, 1]
+
+
+def test_an_expensive_question_is_asked_seldom() -> None:
+    """Else it takes the processor from what it waits for."""
+    asked: list[int] = []
+
+    def never_true() -> bool:
+        asked.append(1)
+        pause(0.05, "what a look at a server may take")
+        return False
+
+    with pytest.raises(AssertionError, match="waited 0.6 s"):
+        wait_until(never_true, "nothing", within=0.6)
+    assert len(asked) <= 6  # after pauses of 5 ms it would be eleven
     with pytest.raises(AssertionError, match=r"waited 0 s for the end; last seen: \[\]"):
         wait_until(list, "the end", within=0)
 

@@ -21,6 +21,7 @@ PATIENCE = 60.0
 #: No test may claim that something takes less than this by the wall clock: a loaded machine can pause a process for seconds.
 LEAST_BOUND = 5.0
 _PAUSE = 0.005
+_LONGEST_PAUSE = 0.2
 
 
 def wait_until(
@@ -28,16 +29,17 @@ def wait_until(
     what: str,
     *,
     within: float = PATIENCE,
-    every: float = _PAUSE,
+    every: float | None = None,
     process: subprocess.Popen[Any] | None = None,
 ) -> T:
-    """Return the first true value of ``condition``, asked ``every`` so many seconds.
+    """Return the first true value of ``condition``, asked ``every`` so many seconds; by default after pauses that fit what it costs.
 
     Raises ``AssertionError`` with ``what`` and the last value after the deadline; and at once, with what ``process`` wrote, when the
     condition depends on that process and it has ended.
     """
     deadline = time.monotonic() + within
     ended = False
+    asked = time.monotonic()
     while not (seen := condition()):
         if ended and process is not None:
             said = [text[-4000:] for text in process.communicate(timeout=PATIENCE) if text]
@@ -45,17 +47,25 @@ def wait_until(
         if time.monotonic() > deadline:
             raise AssertionError(too_late(what, within, seen))
         ended = process is not None and process.poll() is not None  # the condition may have come true meanwhile: ask once more
-        time.sleep(every)
+        time.sleep(_pause_after(asked) if every is None else every)
+        asked = time.monotonic()
     return seen
+
+
+def _pause_after(asked: float) -> float:
+    """Twice as long as the question took, so that an expensive one leaves the processor to what it waits for."""
+    return min(max(_PAUSE, 2 * (time.monotonic() - asked)), _LONGEST_PAUSE)
 
 
 async def until(condition: Callable[[], Any], what: str, *, within: float = PATIENCE) -> Any:
     """``wait_until`` on an event loop; the condition may be awaitable."""
-    deadline = time.monotonic() + within
+    asked = time.monotonic()
+    deadline = asked + within
     while not (seen := await _value(condition())):
         if time.monotonic() > deadline:
             raise AssertionError(too_late(what, within, seen))
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(_pause_after(asked))
+        asked = time.monotonic()
     return seen
 
 
