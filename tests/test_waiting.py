@@ -217,7 +217,7 @@ def test_an_expensive_question_is_asked_seldom() -> None:
         pause(0.05, "what a look at a server may take")
         return False
 
-    with pytest.raises(AssertionError, match="waited 0.6 s"):
+    with pytest.raises(AssertionError, match="waited"):
         wait_until(never_true, "nothing", within=0.6)
     assert len(asked) <= 6  # after pauses of 5 ms it would be eleven
     with pytest.raises(AssertionError, match=r"waited 0 s for the end; last seen: \[\]"):
