@@ -14,6 +14,7 @@ import msgspec
 
 from tests.support.job_driver import Plan, random_moment
 from tests.support.job_state import State
+from tests.support.ready_tables import make_data_dir
 from tests.support.waiting import running
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,12 @@ def execute(plan: Plan, stdin: IO[bytes] | int = subprocess.DEVNULL) -> tuple[in
 def finish(
     data_dir: Path, source: Path | str, *, stops: list[int | None] | None = None, stdin: Path | None = None, **settings: Any
 ) -> State:
-    """Run the job on ``source`` to its end, stopping in order on the way after each of ``stops`` lines, and return all it left."""
+    """Run the job on ``source`` to its end, stopping in order on the way after each of ``stops`` lines, and return all it left.
+
+    A new data directory has the tables of ClickHouse already; jobs that make them are started by ``spawn``, ``kill_often`` and commands.
+    """
+    if "clickhouse_url" not in settings:
+        make_data_dir(data_dir)
     dump = data_dir.with_name(f"{data_dir.name}.dump")
     plan = Plan({"data_dir": str(data_dir), **_QUICK, **settings}, str(source), (*(stops or []), None), dump=str(dump))
     if stdin is None:
