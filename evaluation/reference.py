@@ -76,7 +76,7 @@ def reference(
 def _design(contexts: Sequence[tuple[str, str, str]], arms: Sequence[str], prior: Prior) -> tuple[Integers, Floats]:
     """Return for each cell (context × arm) the indices of its effects, and the prior precision of each effect."""
     effects: dict[tuple[Any, ...], int] = {(): 0}
-    precision = [1.0 / prior.sd**2 if prior.sd > 0 else 1e9]
+    precision = [_precision(prior.sd)]
     columns: list[list[int]] = []
     for (trigger, step, segment), arm in product(contexts, arms):
         level = dict(zip(FACTORS, (trigger, step, segment, arm), strict=True))
@@ -85,10 +85,15 @@ def _design(contexts: Sequence[tuple[str, str, str]], arms: Sequence[str], prior
             key = (factors, *(level[factor] for factor in factors))
             if key not in effects:
                 effects[key] = len(effects)
-                precision.append(1.0 / spread**2)
+                precision.append(_precision(spread))
             row.append(effects[key])
         columns.append(row)
     return np.array(columns, dtype=np.int64).reshape(len(contexts) * len(arms), -1), np.array(precision)
+
+
+def _precision(sd: float) -> float:
+    """Of an effect that varies by ``sd``; where a few users show no variation, it is as good as fixed."""
+    return 1.0 / sd**2 if sd > 0 else 1e9
 
 
 def _laplace(columns: Integers, precision: Floats, centre: Floats, begin: Floats, won: Floats, lost: Floats) -> tuple[Floats, Floats]:

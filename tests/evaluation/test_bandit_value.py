@@ -12,7 +12,7 @@ from benchmarks.coverage_worlds import ARMS, SEGMENTS, STEPS
 from evaluation.bandit_value import Exposed, best_arms, curves, expose, exposed, last, part, values
 from evaluation.evidence import Evidence
 from evaluation.logged import Logged
-from evaluation.prior import PriorError, prior_for, read_prior
+from evaluation.prior import Prior, PriorError, prior_for, read_prior
 from evaluation.reference import reference
 from evaluation.truth import Exposure, SealedTruth, World
 from state.duration import DAY, MINUTE
@@ -214,3 +214,10 @@ def test_exposures_without_a_decision_have_no_value() -> None:
     nothing = exposed(Evidence.of(until=1), SealedTruth(people=(), world=World(horizons={})))
     assert values(nothing) is None
     assert curves(nothing).against_best_policy.size == 0
+
+
+def test_the_reference_takes_a_prior_in_which_nothing_varies() -> None:
+    """It is measured so where a demo has three users."""
+    found = reference(_exposed(), Prior(0.0, 0.0, {("arm",): 0.0, ("arm", "segment"): 0.3}))
+    assert found is not None
+    assert 0.0 <= found.value <= 1.0
