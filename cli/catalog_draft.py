@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.event_log import EventLog, EventsOption
+from cli.events_file import EventsFile, EventsOption
 from cli.failures import say
 from cli.options import JsonOption
 
@@ -48,7 +48,7 @@ def draft(
     out = None if out == "-" else out
     if out is not None:
         _refuse_target(Path(out))
-    log, histories = EventLog(events, "onramp catalog draft"), EventHistories()
+    log, histories = EventsFile(events, "onramp catalog draft"), EventHistories()
     for event in log.events():
         histories.add(event)
     found = draft_from(histories)
@@ -73,7 +73,7 @@ def _refuse_target(path: Path) -> None:
         raise typer.BadParameter(f"there is no directory {str(path.parent)!r}.", param_hint="--out")
 
 
-def _as_json(found: Draft, log: EventLog, out: str | None, text: str) -> dict[str, Any]:
+def _as_json(found: Draft, log: EventsFile, out: str | None, text: str) -> dict[str, Any]:
     return {
         "events": found.events,
         "users": found.users,

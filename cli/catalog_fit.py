@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.event_log import EventLog, EventsOption
+from cli.events_file import EventsFile, EventsOption
 from cli.failures import say
 from cli.options import JsonOption, require_catalog
 
@@ -47,7 +47,7 @@ def fit(
     if write and catalog in built_in():
         raise typer.BadParameter("a built-in catalog is not changed; copy it to a file and name that.", param_hint="--write")
     model, text = load_catalog(catalog), _text_of(catalog)
-    log, fitting = EventLog(events, f"onramp catalog fit --catalog {shlex.quote(catalog)}"), CatalogFit(model)
+    log, fitting = EventsFile(events, f"onramp catalog fit --catalog {shlex.quote(catalog)}"), CatalogFit(model)
     for event in log.events():
         fitting.add(event)
     steps = fitting.steps()

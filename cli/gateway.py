@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from flows.settings import Settings
-    from gateway.event_log import Log
     from gateway.keys import KeyStore
+    from gateway.log import Log
     from local.data_dir import DataDir
 
 DEMO_NOTE = "demo page"

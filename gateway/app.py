@@ -22,11 +22,11 @@ from gateway.browser_routes import snippet_routes
 from gateway.caller import SenderRules
 from gateway.cors import READABLE, Cors
 from gateway.errors import RefusedError, json_response
-from gateway.event_log import Log
 from gateway.events_route import EventsRoute
 from gateway.health import Health
 from gateway.ingest import Ingest
 from gateway.keys import KeyStore
+from gateway.log import Log
 from gateway.onboarding_route import OnboardingRoute
 from gateway.openapi import openapi
 from gateway.quota import KEPT_SECONDS, Quota

@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 from gateway.authentication import Authenticator
 from gateway.body import read_body
 from gateway.errors import RefusedError, json_response
-from gateway.event_log import Record
 from gateway.ingest import TOO_LARGE, Ingest, Rejected, check_count, headers_of
+from gateway.log import Record
 from gateway.validation import split_batch
 from state.messages import MAX_MESSAGE
 from state.quantity import count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from gateway.event_log import Record
+from gateway.log import Record
 
 
 class FakeLogError(Exception):

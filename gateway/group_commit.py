@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
-from gateway.event_log import Record, UnavailableError
+from gateway.log import Record, UnavailableError
 
 _LOG = logging.getLogger(__name__)
 

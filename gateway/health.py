@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import json_response
-from gateway.event_log import Log
+from gateway.log import Log
 from gateway.recent_answer import RecentAnswer
 from gateway.records import Records
 

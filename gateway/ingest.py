@@ -10,8 +10,8 @@ from starlette.types import Scope
 
 from gateway.caller import Caller, Fault, SenderRules
 from gateway.errors import RefusedError, too_many, unavailable
-from gateway.event_log import Log, OversizeError, Record, UnavailableError
 from gateway.headers import headers_in
+from gateway.log import Log, OversizeError, Record, UnavailableError
 from gateway.plain_events import read_plain
 from gateway.quota import Quota
 from gateway.rate_limit import RateLimiter

@@ -15,7 +15,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from gateway.event_log import OversizeError, Record, UnavailableError
+from gateway.log import OversizeError, Record, UnavailableError
 from gateway.recent_answer import RecentAnswer
 
 _LOG = logging.getLogger(__name__)

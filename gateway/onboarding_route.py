@@ -20,9 +20,9 @@ from gateway.authentication import Authenticator
 from gateway.body import read_body
 from gateway.caller import Caller, Fault
 from gateway.errors import RefusedError, json_response
-from gateway.event_log import Record
 from gateway.events_route import partly
 from gateway.ingest import TOO_LARGE, Ingest, Rejected, headers_of
+from gateway.log import Record
 from gateway.records import Records, Stored
 from gateway.updates import Updates
 from state.catalog.by_tenant import Plans

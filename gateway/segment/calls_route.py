@@ -22,8 +22,8 @@ from gateway.authentication import Authenticator
 from gateway.body import read_body
 from gateway.caller import Caller, Fault
 from gateway.errors import RefusedError, json_response, too_large, unauthorized
-from gateway.event_log import Record
 from gateway.ingest import Ingest, Rejected, check_count, headers_of
+from gateway.log import Record
 from gateway.segment.mapping import TrackNames, UnmappableError, milliseconds, to_events
 
 MOST_EVENT: Final = 32_768

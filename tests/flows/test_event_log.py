@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.event_log import open_event_log
+from flows.open_event_log import open_event_log
 from flows.settings import load_settings
 from sources.local_log.log import EventLog, Record
 from sources.local_log.reader import LogReader

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from gateway.caller import Fault
-from gateway.event_log import OversizeError, Record
 from gateway.fake_log import FakeLog, FakeLogError
 from gateway.group_commit import GroupCommitLog
+from gateway.log import OversizeError, Record
 from gateway.rate_limit import RateLimiter
 from gateway.tokens import mint
 from gateway.validation import check, faults_of

@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from gateway.event_log import Record, UnavailableError
 from gateway.fake_log import FakeLog, FakeLogError
 from gateway.group_commit import FAULT_SECONDS, GroupCommitLog
+from gateway.log import Record, UnavailableError
 from tests.support.waiting import PATIENCE, run_async, until
 
 EVENT = Record(b"u", b"event")

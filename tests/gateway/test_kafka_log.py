@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.event_log import OversizeError, Record, UnavailableError
 from gateway.kafka_log import KafkaLog, KafkaSettingsError
+from gateway.log import OversizeError, Record, UnavailableError
 from tests.support.refusing_kafka import CLUSTER_AUTHORIZATION_FAILED, MESSAGE_TOO_LARGE, run_refusing_kafka
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
 from tests.support.waiting import PATIENCE, run_async, until

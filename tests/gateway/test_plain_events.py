@@ -10,8 +10,8 @@ import pytest
 
 from gateway.caller import Caller, SenderRules
 from gateway.errors import RefusedError
-from gateway.event_log import OversizeError, Record
 from gateway.ingest import Ingest
+from gateway.log import OversizeError, Record
 from gateway.plain_events import read_plain
 from gateway.quota import Quota
 from gateway.rate_limit import RateLimiter

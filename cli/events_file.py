@@ -24,11 +24,11 @@ EventsOption = typer.Option(
 _PIPE_PAUSE = 0.01
 
 
-class EventLogError(Exception):
+class EventsFileError(Exception):
     """The log holds no event. The text is one sentence for the user."""
 
 
-class EventLog:
+class EventsFile:
     """A log of events. ``rejected``: reason → lines that are no events, and the first of them; known once all were read."""
 
     def __init__(self, path: Path, command: str) -> None:
@@ -37,7 +37,7 @@ class EventLog:
         self.rejected: dict[str, tuple[int, int]] = {}
 
     def events(self) -> Iterator[Event]:
-        """Yield the events in the order of the log. Raises ``EventLogError`` if there is none, ``InputError`` for a damaged file."""
+        """Yield the events in the order of the log. Raises ``EventsFileError`` if there is none, ``InputError`` for a damaged file."""
         from flows.run_notes import UNSORTED
         from sources.batching import BatchPolicy
         from sources.files.kinds import advice
@@ -78,7 +78,7 @@ class EventLog:
         self._say_what_was_left_out()
         if not accepted:
             hint = advice(str(self._path), source.progress.head or b"").replace("onramp run --input -", f"{self._command} --events -")
-            raise EventLogError(f"the log holds no event. {hint}".rstrip())
+            raise EventsFileError(f"the log holds no event. {hint}".rstrip())
         if source.progress.backward > UNSORTED * accepted:
             say("the log is not sorted by time, so times may be wrong; sort it and repeat the command.")
 
