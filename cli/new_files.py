@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -21,11 +23,21 @@ def writable(target: str, *, like: str | None = None) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     with writing(target), Path(target).open("wb") as plain:
+        file: BinaryIO = plain
         if (like or target).endswith(".gz"):  # no name and no time in the header: the same content gives the same bytes
-            with gzip.GzipFile(filename="", mode="wb", fileobj=plain, mtime=0, compresslevel=5) as packed:
-                yield cast(BinaryIO, packed)
-        else:
-            yield plain
+            file = cast(BinaryIO, gzip.GzipFile(filename="", mode="wb", fileobj=plain, mtime=0, compresslevel=5))
+        if threading.current_thread() is threading.main_thread():
+            signal.siginterrupt(signal.SIGINT, True)  # polars lets a write go on that Ctrl-C interrupts
+        try:
+            yield file
+        except KeyboardInterrupt:
+            os.set_blocking(plain.fileno(), False)  # else what is buffered waits for whoever has stopped reading a pipe
+            for each in (file, plain):
+                with suppress(BlockingIOError):
+                    each.close()
+            raise
+        finally:
+            file.close()
 
 
 @contextmanager

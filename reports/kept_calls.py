@@ -13,6 +13,7 @@ from rich.console import Console
 from reports.render import dollars, heading, number, record, table
 from reports.safe_text import plain, shortened
 from reports.values import cell, json_record
+from state.quantity import count
 
 if TYPE_CHECKING:
     from reports.facts import Facts
@@ -80,7 +81,7 @@ def show_one(console: Console, row: Row) -> None:
     """Print everything that is kept of a call. The prompt and the answer are neither wrapped nor indented."""
     place = f"{row['step_id']} upon {row['trigger']} by {row['arm']}"
     whose = "for this user alone" if row["scope"] == "personal" else "for everybody in this place"
-    spent = f"{number(row['input_tokens'])} + {number(row['output_tokens'])} tokens, {dollars(row['cost_micros'] / 1e6)}"
+    spent = f"{number(row['input_tokens'])} + {count(row['output_tokens'], 'token')}, {dollars(row['cost_micros'] / 1e6)}"
     fields = (
         ("decision", row["decision_id"]),
         ("recommendation", row["recommendation_id"]),

@@ -32,7 +32,7 @@ _TEXT = _written_in(hygiene, r'return "(\w+)"$', r'return "(\w+)" if ')
 
 def test_the_sources_are_understood() -> None:
     assert {"redaction_failed", "injection_suspected"} == _INTAKE
-    assert {"blocked", "cancelled", "internal", "rejected_by_person"} == _SERVICE
+    assert {"blocked", "cancelled", "internal", "no_wording", "rejected_by_person"} == _SERVICE
     assert "cancelled" in _CALLS
 
 

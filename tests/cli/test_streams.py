@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import shlex
 import signal
 import subprocess
 import sys
+import termios
+from array import array
 from pathlib import Path
 
 import pytest
@@ -106,11 +109,19 @@ def test_ctrl_c_while_the_command_starts_is_quiet(tmp_path: Path, seconds: float
     assert done.returncode in {1, 130, -signal.SIGALRM}, done.stderr  # 1: the command was quicker
 
 
-def test_ctrl_c_during_a_command_is_130(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    with running(start("simulate", "--users", 1000, "--days", 30, "--out", "pipe", cwd=tmp_path)) as job:
-        opened = os.open(tmp_path / "pipe", os.O_RDONLY)  # returns once the command has opened the other end
-        wait_until(lambda: os.read(opened, 1), "the first event", process=job)
+@pytest.mark.parametrize("name", ["pipe", "pipe.gz"])
+def test_ctrl_c_during_a_command_is_130(tmp_path: Path, name: str) -> None:
+    """Also where nobody reads any more what the command writes."""
+    os.mkfifo(tmp_path / name)
+
+    def is_full() -> bool:
+        waiting = array("i", [0])
+        fcntl.ioctl(opened, termios.FIONREAD, waiting)
+        return waiting[0] > 60_000
+
+    with running(start("simulate", "--users", 1000, "--days", 30, "--out", name, cwd=tmp_path)) as job:
+        opened = os.open(tmp_path / name, os.O_RDONLY)  # returns once the command has opened the other end
+        wait_until(is_full, "a full pipe", process=job)
         job.send_signal(signal.SIGINT)
         _, err = job.communicate(timeout=300)
         os.close(opened)

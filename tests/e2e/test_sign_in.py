@@ -20,6 +20,7 @@ from gateway.tokens import mint
 from local.valkey import published_url
 from sources.errors import LogError
 from sources.local_log.log import EventLog
+from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.decision.experiment_groups import experiment_draw
 from state.ids import Keys
@@ -120,7 +121,7 @@ def telling(directory: Path, data_dir: Path) -> Iterator[Story]:
     def where() -> str | None:
         return published_url(data_dir / "valkey")
 
-    with run_gateway(directory, redis_url=where, log=log, keys=Keys(SECRET.encode()), plan=Plan(CATALOG)) as gateway:
+    with run_gateway(directory, redis_url=where, log=log, keys=Keys(SECRET.encode()), plans=ByTenant(Plan(CATALOG))) as gateway:
         key, secret = gateway.store.create("signing")
         yield Story(gateway, secret, key.id)
 

@@ -63,6 +63,7 @@ KNOWN: Final[dict[str, tuple[str, ...]]] = {
     "prompt": ("nudge-1", "nudge-9", "", "../x", "a\0b"),
     "kind": ("server", "publishable", "signing", "webhook", "other", "", "\udcff"),
     "origin": ("https://app.example.com", "https://app.example.com/path", "null", "", "https://[", "\udcff"),
+    "name": ("saas", "examples", "nowhere.yaml", "", ".", "/dev/null", "\udcff", "a\0b", "s3://x"),
     "note": ("for tests", "", "n" * 300, "\udcff", "[bold]"),
     "share": ("0", "0.5", "1", "1.5", "-1", "nan", "half", ""),
     "because": ("for tests", "", "n" * 300, "\udcff", "[bold]", "x" * 40_000),

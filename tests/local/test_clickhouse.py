@@ -269,7 +269,7 @@ class TestStart:
         directory = Path("/tmp") / f"onramp-read-only-{os.getpid()}"  # pytest's directories are closed to other users
         directory.mkdir(mode=0o755)
         try:
-            program = f"import os; import local.clickhouse, sinks.clickhouse.read_only_query; os.setuid(65534)\n{USER}"
+            program = f"import os; import local.clickhouse, polars, sinks.clickhouse.read_only_query; os.setuid(65534)\n{USER}"
             done = subprocess.run(
                 [sys.executable, "-c", program, str(directory)],
                 input="SELECT 1\n", capture_output=True, text=True, cwd=ROOT, check=False, timeout=PATIENCE,

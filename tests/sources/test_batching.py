@@ -175,8 +175,7 @@ class Job:
         happened: list[tuple[int, int, int, int]] = []
         for person in {each[2] for each in arrivals}:
             for seq, at, _, is_message in sorted(each for each in arrivals if each[2] == person):
-                while person in self.due and self.due[person] <= at:
-                    due = self.due[person]
+                while (due := self.due.get(person, at + 1)) <= at:
                     happened.append((seq, due, person, self._known(due - 1)))
                     self.due[person] = due + self.lookahead + (due * 7 + person * 13) % 97 * SECOND
                 if is_message:
