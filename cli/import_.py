@@ -87,11 +87,13 @@ def import_(
     if out not in {None, "-"} and _same(Path(str(out)), Path(beside)):
         raise typer.BadParameter("the events and the rejected rows need a file each.", param_hint="--rejected")
     from cli.failures import say
+    from cli.streams import interruptible
     from reports.imported import imported_json, imported_sentences, show_preview
     from reports.render import print_json
     from sources.tables.row_files import RowFile
 
     read = _mapping(mapping)
+    interruptible()
     with RowFile(file, read.file, read.columns()) as rows:
         if out is None:
             outcome, events = _look(rows, read, _SHOWN if preview is None else preview)

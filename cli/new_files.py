@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from cli.streams import writing
+from cli.streams import interruptible, writing
 
 
 @contextmanager
@@ -26,8 +24,7 @@ def writable(target: str, *, like: str | None = None) -> Iterator[BinaryIO]:
         file: BinaryIO = plain
         if (like or target).endswith(".gz"):  # no name and no time in the header: the same content gives the same bytes
             file = cast(BinaryIO, gzip.GzipFile(filename="", mode="wb", fileobj=plain, mtime=0, compresslevel=5))
-        if threading.current_thread() is threading.main_thread():
-            signal.siginterrupt(signal.SIGINT, True)  # polars lets a write go on that Ctrl-C interrupts
+        interruptible()
         try:
             yield file
         except KeyboardInterrupt:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import os
 import select
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,6 +33,12 @@ def writing(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"{plain(error.filename or path)} cannot be written: {error.strerror or error}.") from error
+
+
+def interruptible() -> None:
+    """Let Ctrl-C end a read or a write that waits. Call it before one, after the imports: polars lets them go on. Not on other threads."""
+    if threading.current_thread() is threading.main_thread():
+        signal.siginterrupt(signal.SIGINT, True)
 
 
 class _Descriptor(io.RawIOBase):

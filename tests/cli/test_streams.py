@@ -128,6 +128,17 @@ def test_ctrl_c_during_a_command_is_130(tmp_path: Path, name: str) -> None:
     assert (job.returncode, err) == (130, "onramp: interrupted.\n")
 
 
+def test_ctrl_c_ends_an_import_that_waits_for_its_input(tmp_path: Path) -> None:
+    (tmp_path / "mapping.yaml").write_text("userId: userId\ntimestamp: timestamp\nevent: {type: track, name: made}\n")
+    os.mkfifo(tmp_path / "rows.jsonl")
+    with running(start("import", "rows.jsonl", "--mapping", "mapping.yaml", cwd=tmp_path)) as job:
+        opened = os.open(tmp_path / "rows.jsonl", os.O_WRONLY)  # returns once the command has opened the other end
+        job.send_signal(signal.SIGINT)
+        _, err = job.communicate(timeout=300)
+        os.close(opened)
+    assert (job.returncode, err) == (130, "onramp: interrupted.\n")
+
+
 class PanicException(BaseException):
     """As the engine's native code raises it."""
 
