@@ -9,6 +9,7 @@ import functools
 import gc
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -24,6 +25,10 @@ settings.register_profile("fast", max_examples=25, deadline=None, database=None,
 settings.register_profile("short", parent=settings.get_profile("fast"), max_examples=10)
 settings.register_profile("thorough", parent=settings.get_profile("fast"), max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+# A shell ignores SIGINT for what it starts in the background, and children inherit that: commands under test could not be interrupted.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOW_SECONDS = 1_800.0
 #: A test module that uses one of these modules has threads, processes or deadlines.
