@@ -90,11 +90,11 @@ bench-peers: ## Build the environments of Quix Streams and Faust in .peers, for 
 	done
 
 compare: ## Compare the speed of this tree with an earlier commit; ARGS="--base 3f9f2d7 --repeat 5" for options
-	@scripts/setup.sh
+	@scripts/setup.sh dev
 	@$(BIN)/python -m benchmarks.compare $(ARGS)
 
 same-results: ## Compare the decisions of this tree with an earlier commit, table by table; ARGS="--base 3f9f2d7" for options
-	@scripts/setup.sh
+	@scripts/setup.sh dev
 	@$(BIN)/python -m benchmarks.same_results $(ARGS)
 
 measure: ## Measure detection, choice and effects against the true values in every scenario (two hours); results in measurements/
