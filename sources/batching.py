@@ -60,33 +60,36 @@ class BatchPolicy:
 
 
 class BatchPlanner:
-    """Applies a ``BatchPolicy`` to one partition. ``ticked`` is the time of its last tick; the source keeps it in its snapshot."""
+    """Applies a ``BatchPolicy`` to one partition. ``ticked`` is the time of its last tick; the source keeps it in its snapshot.
 
-    __slots__ = ("_due", "_first", "_has_tick", "_partition", "_policy", "_safe_until", "ticked")
+    ``first`` is the log time of the first message of the batch, None while there is none.
+    """
+
+    __slots__ = ("_due", "_has_tick", "_partition", "_policy", "_safe_until", "first", "ticked")
 
     def __init__(self, policy: BatchPolicy, partition: int, ticked: int) -> None:
         self._policy = policy
         self._partition = partition
         self.ticked = ticked
         self._due = -math.inf  # the earliest timer before the last tick
-        self._first: int | None = None  # log time of the first message of the batch
+        self.first: int | None = None
         self._safe_until = math.inf  # what the messages of the batch register is due at this time or later
         self._has_tick = False
 
     def begin_batch(self) -> None:
         """Begin an empty batch."""
-        self._first, self._safe_until, self._has_tick = None, math.inf, False
+        self.first, self._safe_until, self._has_tick = None, math.inf, False
 
     def begin_messages(self, time: int) -> None:
         """The first message of the batch has the log time ``time``."""
-        self._first, self._safe_until = time, time + self._policy.lookahead(time)
+        self.first, self._safe_until = time, time + self._policy.lookahead(time)
 
     def decide(self, start: int, time: int) -> BatchAction:
         """Return what to do before a message of log time ``time``, whose slot begins at ``start``. The source appends the tick at once.
 
         If a tick did not remove the earliest timer (another worker holds it), the source does not wait for it.
         """
-        first = self._first
+        first = self.first
         if self._has_tick or start >= self._safe_until:
             return BatchAction.END_BATCH
         due = self._earliest() if start >= self.ticked else math.inf

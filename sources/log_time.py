@@ -31,7 +31,7 @@ class LogTime:
     its snapshot, and gives them back here when it resumes.
     """
 
-    __slots__ = ("_begun", "_now", "_partition", "_planner", "_slot_end", "_trusted_until", "idle_time", "log_time", "seq")
+    __slots__ = ("_now", "_partition", "_planner", "_slot_end", "_trusted_until", "idle_time", "log_time", "seq")
 
     def __init__(
         self,
@@ -51,7 +51,6 @@ class LogTime:
         self._partition = partition
         self._now = now
         self._trusted_until = 0
-        self._begun = False
         self._slot_end = 0
 
     @property
@@ -73,7 +72,6 @@ class LogTime:
 
     def begin_batch(self) -> None:
         """Begin an empty batch."""
-        self._begun = False
         self._planner.begin_batch()
         self._slot_end = self.log_time // GRID_MS * GRID_MS + GRID_MS
 
@@ -93,8 +91,7 @@ class LogTime:
 
     def append(self, at: int) -> int:
         """Take the admitted message of log time ``at`` into the batch, and return its seq."""
-        if not self._begun:
-            self._begun = True
+        if self._planner.first is None:
             self._planner.begin_messages(at)
         self.log_time = at
         self.seq += 2

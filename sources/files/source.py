@@ -200,10 +200,10 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         if self._sent:
             return self._take_sent()
         batch: list[Message | Tick] = []
-        begun = full = False
+        full = False
         self._planner.begin_batch()
         while not full and (self._next < len(self._lines) or self._fill()):
-            begun, full = self._take(batch, begun=begun)
+            full = self._take(batch)
         self._progress.read = self._blocks.raw_read
         self._progress.lines = self._state.line
         if not batch:
@@ -264,9 +264,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 break
         return batch
 
-    def _take(self, batch: list[Message | Tick], *, begun: bool) -> tuple[bool, bool]:
-        """Move lines into ``batch``; return whether it has ``begun`` with a line, and whether it is full."""
-        policy, state, positions = self._source.policy, self._state, self._positions
+    def _take(self, batch: list[Message | Tick]) -> bool:
+        """Move lines into ``batch``; return whether it is full."""
+        policy, state, positions, planner = self._source.policy, self._state, self._positions, self._planner
         peek, limit, overhead, name = self._source.peek, policy.batch_size, self._overhead, self._name
         lines, index = self._lines, self._next
         position, number, log_time, seq = state.position, state.line, positions.log_time, positions.seq
@@ -293,9 +293,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                     time = judged
                 if time >= slot_end:
                     start = time - time % TICK_MS
-                    action = self._planner.decide(start, time)
+                    action = planner.decide(start, time)
                     if action in TICKS:
-                        positions.ticked = self._planner.ticked
+                        positions.ticked = planner.ticked
                         batch.append(Tick(PARTITION, positions.ticked, seq + 1))
                     if action in ENDS:
                         full = True
@@ -305,9 +305,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 if len(batch) >= limit:
                     full = True
                     break
-                if not begun:
-                    begun = True
-                    self._planner.begin_messages(time)
+                if planner.first is None:
+                    planner.begin_messages(time)
                 log_time = time
                 if own is not None and MIN_TIME <= own < log_time - BACKWARD_MS:
                     self._note_backward(number + 1, log_time - own)
@@ -323,7 +322,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 state.unterminated_bytes = len(raw) + overhead
         self._next = index
         state.position, state.line, positions.log_time, positions.seq = position, number, log_time, seq
-        return begun, full
+        return full
 
     def _judge(self, number: int, index: int, time: int, log_time: int, latest: int) -> int | None:
         """Return the log time of the line ``number``, ``lines[index]``, which leaps to ``time``. None: more lines must come first."""
