@@ -143,6 +143,7 @@ class KafkaLog:
             self._renewing.cancel()
         with suppress(KafkaException):  # of a producer that has ended
             await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, _CLOSE_SECONDS)
+        self._give_up(math.inf)
 
     def _look_within(self, seconds: float) -> None:
         """Take delivery reports in ``seconds`` at the latest, and again and again from then on."""
@@ -163,12 +164,11 @@ class KafkaLog:
             return
         except Exception:  # noqa: BLE001 - a bug; without the next look no request would ever be answered again
             _LOG.exception("a delivery report could not be taken")
-        self._give_up()
+        self._give_up(asyncio.get_running_loop().time())
         self._look_within(_BUSY_SECONDS if self._open else _IDLE_SECONDS)
 
-    def _give_up(self) -> None:
+    def _give_up(self, now: float) -> None:
         """Answer the requests whose time is over; what they sent may still be stored. One timer for each would cost more than this look."""
-        now = asyncio.get_running_loop().time()
         while self._open and ((oldest := self._open[0]).stored.done() or oldest.deadline <= now):
             self._open.popleft()
             if not oldest.stored.done():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.kafka_log import KafkaLog, KafkaSettingsError
@@ -49,6 +51,23 @@ def test_without_a_broker_nothing_is_acknowledged(broker: Tansu) -> None:
             return fault
 
         assert "check the brokers" in str(run_async(write()))
+
+
+def test_a_request_that_still_waits_at_the_end_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.kafka_log._CLOSE_SECONDS", 0.01)
+    with run_tansu() as down:
+        topic = down.new_topic()
+        down.kill()
+
+        async def write() -> None:
+            log = KafkaLog({"bootstrap.servers": down.brokers}, topic, acknowledge_seconds=PATIENCE)
+            waiting = asyncio.create_task(log.append([Record(b"u", b"event")]))
+            await asyncio.sleep(0)
+            await log.close()
+            with pytest.raises(UnavailableError, match="did not acknowledge"):
+                await waiting
+
+        run_async(write())
 
 
 def test_a_topic_that_is_not_there_is_a_fault(broker: Tansu) -> None:
