@@ -76,6 +76,19 @@ def test_after_a_run_of_ones_own_the_demo_s_users_are_said_to_be_elsewhere(own: 
         shutil.rmtree(demo)
 
 
+def test_beside_a_demo_the_users_of_onramp_up_are_said_to_be_elsewhere(demo: Ready, inside: Inside) -> None:
+    live = demo.cwd / ".onramp" / "live"
+    (live / "state").mkdir(parents=True)
+    try:
+        result = inside("explain", "ada", cwd=demo.cwd)
+    finally:
+        shutil.rmtree(live)
+    assert result.code == 1
+    assert result.err == (
+        "onramp: no user ada in .onramp/demo, tenant default; those of `onramp up` are in .onramp/live: name it with --data-dir.\n"
+    )
+
+
 def test_a_user_without_a_recommendation_is_sent_to_the_whole_command(demo: Ready, inside: Inside) -> None:
     held_out = "SELECT min(user_id) AS user FROM people_final WHERE experiment_group = 'holdout'"
     user = inside("sql", held_out, "--json", cwd=demo.cwd).json["rows"][0]["user"]
