@@ -14,7 +14,7 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
 from flows.inputs import kafka_cluster
-from flows.metrics.collector import Values, family, registry_of, render
+from flows.metrics.collector import Values, backlog_values, family, registry_of, render
 from flows.metrics.probes import Measured, retention_of
 from flows.metrics.readiness import Readiness, backlog_reasons
 from flows.metrics.sampling import Sampler
@@ -83,13 +83,13 @@ class ArchiveCollector(Collector):
             yield metrics.ARCHIVE_FILES, {_NONE: float(counted[0])}
             yield metrics.ARCHIVE_BYTES, {_NONE: float(counted[1])}
         if (measured := self._log.sample.value) is not None:
-            now = wall_clock()
-            backlogs = {(str(each.partition),): each for each in measured.backlogs}
-            yield metrics.ARCHIVE_LAG_MESSAGES, {key: float(each.messages) for key, each in backlogs.items()}
-            yield metrics.ARCHIVE_LAG_SECONDS, {key: each.seconds(now) for key, each in backlogs.items()}
-            yield metrics.RETENTION, {key: each.retention for key, each in backlogs.items() if each.retention is not None}
-            left = {key: each.time_to_loss(now) for key, each in backlogs.items()}
-            yield metrics.ARCHIVE_TIME_TO_DATA_LOSS, {key: value for key, value in left.items() if value is not None}
+            yield from backlog_values(
+                measured,
+                wall_clock(),
+                messages=metrics.ARCHIVE_LAG_MESSAGES,
+                seconds=metrics.ARCHIVE_LAG_SECONDS,
+                time_to_loss=metrics.ARCHIVE_TIME_TO_DATA_LOSS,
+            )
 
 
 @contextmanager

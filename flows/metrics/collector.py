@@ -115,12 +115,9 @@ class JobCollector(Collector):
         measured = sampler.sample.value
         if measured is None:
             return
-        backlogs = {(str(each.partition),): each for each in measured.backlogs}
-        yield metrics.LAG_MESSAGES, {key: float(each.messages) for key, each in backlogs.items()}
-        yield metrics.LAG_SECONDS, {key: each.seconds(now) for key, each in backlogs.items()}
-        yield metrics.RETENTION, {key: each.retention for key, each in backlogs.items() if each.retention is not None}
-        left = {key: each.time_to_loss(now) for key, each in backlogs.items()}
-        yield metrics.TIME_TO_DATA_LOSS, {key: value for key, value in left.items() if value is not None}
+        yield from backlog_values(
+            measured, now, messages=metrics.LAG_MESSAGES, seconds=metrics.LAG_SECONDS, time_to_loss=metrics.TIME_TO_DATA_LOSS
+        )
 
     def _sinks(self) -> Iterator[tuple[Metric, Values]]:
         watched = self._watched
@@ -177,6 +174,18 @@ def _model(model: ModelService) -> Iterator[tuple[Metric, Values]]:
 
 def _labelled(values: Mapping[str, float]) -> dict[tuple[str, ...], Value]:
     return {(label,): float(value) for label, value in values.items()}
+
+
+def backlog_values(
+    measured: Measured, now: int, *, messages: Metric, seconds: Metric, time_to_loss: Metric
+) -> Iterator[tuple[Metric, Values]]:
+    """Yield how far a reader of the log is behind, by partition, and how long the log keeps messages. ``now`` is the wall clock."""
+    backlogs = {(str(each.partition),): each for each in measured.backlogs}
+    yield messages, {key: float(each.messages) for key, each in backlogs.items()}
+    yield seconds, {key: each.seconds(now) for key, each in backlogs.items()}
+    yield metrics.RETENTION, {key: each.retention for key, each in backlogs.items() if each.retention is not None}
+    left = {key: each.time_to_loss(now) for key, each in backlogs.items()}
+    yield time_to_loss, {key: value for key, value in left.items() if value is not None}
 
 
 def family(metric: Metric, values: Values) -> Family:
