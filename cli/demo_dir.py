@@ -1,6 +1,6 @@
 """The directory of the demo: ``demo/`` in the data directory. It is a data directory of its own, apart from real data.
 
-Each demo clears it first; the file ``demo.json`` in it allows that. Commands that read use it if no job has run in the data directory.
+Each demo clears it first; the file ``demo.json`` in it allows that.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from cli.live_job import LIVE, live_dir
 from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir, DataDirError
 from local.private_files import write_private
@@ -45,19 +46,32 @@ def embedded(settings: Settings, data_dir: Path) -> Settings:
 
 
 def for_reading(settings: Settings) -> Settings:
-    """Return the settings for a command that reads: those of the demo if the data directory is a demo or contains only one."""
+    """Return the settings for a command that reads.
+
+    If no job has run in the data directory itself, they are those of the demo or of the job of ``onramp up`` in it, whichever was started
+    last.
+    """
     if is_demo(settings.data_dir):
         return embedded(settings, settings.data_dir)
-    demo = settings.data_dir / _NAME
-    if settings.embedded and is_demo(demo) and not (settings.data_dir / "state").exists():
-        return embedded(settings, demo)
-    return settings
+    if not settings.embedded or (settings.data_dir / "state").exists():
+        return settings
+    demo, live = settings.data_dir / _NAME, live_dir(settings)
+    if live is not None and live.started > (_started(demo) if is_demo(demo) else 0):
+        return settings.model_copy(update={"data_dir": live.path})
+    return embedded(settings, demo) if is_demo(demo) else settings
 
 
-def demo_beside(settings: Settings) -> Path | None:
-    """Return the directory of the demo that lies in the data directory, if a command with these settings does not read it itself."""
-    demo = settings.data_dir / _NAME
-    return demo if is_demo(demo) else None
+def _started(demo: Path) -> float:
+    return (demo / _MARK).stat().st_mtime
+
+
+def beside(settings: Settings) -> list[str]:
+    """Say where the users of the demo and of ``onramp up`` are, as far as a command with these settings does not read them."""
+    read = settings.data_dir
+    around = read.parent if is_demo(read) or read.name == LIVE else read
+    demo, live = around / _NAME, around / LIVE
+    found = [f"the demo's users are in {demo}"] if demo != read and is_demo(demo) else []
+    return found + ([f"those of `onramp up` are in {live}"] if live != read and DataDir(live).event_log.exists() else [])
 
 
 def for_demo(settings: Settings, what: dict[str, Any], model: dict[str, Any] | None = None) -> Settings:

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from flows.settings import Settings
+    from local.data_dir import DataDir
+
+LIVE: Final = "live"
+"""Its directory in the data directory, unless one is named."""
+
+
+def live_dir(settings: Settings) -> DataDir | None:
+    """Return its directory, if it has run in the default data directory and no other job has; else None."""
+    from local.data_dir import DataDir
+
+    own = DataDir(settings.data_dir)
+    live = DataDir(own.path / LIVE)
+    return live if settings.origin("data_dir") == "default" and live.event_log.exists() and not own.state.exists() else None
 
 
 def settings_of_job(settings: Settings) -> Settings:
     """Return the settings with the event log and directory of the job of ``onramp up``.
 
-    They change if the data directory has its event log; or if it is the default one, without own state, and the job's directory is in it.
+    They change if the data directory has its event log, or if ``live_dir`` finds one.
     """
-    from cli.up import LIVE
     from local.data_dir import DataDir
 
     if settings.live:
         return settings
     own = DataDir(settings.data_dir)
-    live = DataDir(own.path / LIVE)
     if own.event_log.exists():
         return settings.model_copy(update={"event_log": own.event_log})
-    if settings.origin("data_dir") == "default" and live.event_log.exists() and not own.state.exists():
+    if (live := live_dir(settings)) is not None:
         return settings.model_copy(update={"event_log": live.event_log, "data_dir": live.path})
     return settings

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from cli.live_job import LIVE
 from cli.options import CatalogsOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from local.data_dir import DataDir
     from local.supervisor import Part
 
-LIVE: Final = "live"
-"""Its directory in the data directory, unless one is named."""
 _JOB_STOP_SECONDS: Final = 60.0  # the last snapshot, and the rows that are on their way
 _GATEWAY_STOP_SECONDS: Final = 15.0  # longer than it lets requests end
 _ASK_SECONDS: Final = 1.0

@@ -220,6 +220,14 @@ class DataDir:
                 f"--data-dir, or read {bound} again."
             )
 
+    @property
+    def started(self) -> float:
+        """When a job was started here last, in seconds since 1970; 0 if none was."""
+        try:
+            return self._run.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def read_run(self) -> dict[str, Any]:
         """Return the content of the last ``write_run``; empty before the first. Raises ``DataDirError`` if the file is damaged."""
         try:

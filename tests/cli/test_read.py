@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from cli.demo_dir import for_reading
+from flows.settings import load_settings
 from tests.cli.conftest import HOSTILE, Inside, Ready
 
 
@@ -78,7 +81,7 @@ def test_after_a_run_of_ones_own_the_demo_s_users_are_said_to_be_elsewhere(own: 
 
 def test_beside_a_demo_the_users_of_onramp_up_are_said_to_be_elsewhere(demo: Ready, inside: Inside) -> None:
     live = demo.cwd / ".onramp" / "live"
-    (live / "state").mkdir(parents=True)
+    (live / "log").mkdir(parents=True)
     try:
         result = inside("explain", "ada", cwd=demo.cwd)
     finally:
@@ -87,6 +90,28 @@ def test_beside_a_demo_the_users_of_onramp_up_are_said_to_be_elsewhere(demo: Rea
     assert result.err == (
         "onramp: no user ada in .onramp/demo, tenant default; those of `onramp up` are in .onramp/live: name it with --data-dir.\n"
     )
+
+
+def test_of_a_demo_and_onramp_up_commands_read_what_was_started_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    demo, live = Path(".onramp/demo/demo.json"), Path(".onramp/live/run.json")
+
+    def read() -> str:
+        return str(for_reading(load_settings()).data_dir)
+
+    assert read() == ".onramp"
+    (live.parent / "log").mkdir(parents=True)
+    live.write_text("{}")
+    assert read() == ".onramp/live"
+    demo.parent.mkdir()
+    demo.write_text("{}")
+    for at, (file, other) in enumerate(((demo, live), (live, demo)), start=1):
+        os.utime(other, (at, at))
+        os.utime(file, (at + 1, at + 1))
+        assert read() == str(file.parent)
+    assert str(for_reading(load_settings(data_dir=tmp_path / "another")).data_dir) == str(tmp_path / "another")
+    Path(".onramp/state").mkdir()
+    assert read() == ".onramp", "a job has run there"
 
 
 def test_a_user_without_a_recommendation_is_sent_to_the_whole_command(demo: Ready, inside: Inside) -> None:
