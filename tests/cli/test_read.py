@@ -109,7 +109,9 @@ def test_of_a_demo_and_onramp_up_commands_read_what_was_started_last(tmp_path: P
         os.utime(other, (at, at))
         os.utime(file, (at + 1, at + 1))
         assert read() == str(file.parent)
-    assert str(for_reading(load_settings(data_dir=tmp_path / "another")).data_dir) == str(tmp_path / "another")
+    (tmp_path / "another" / "live" / "log").mkdir(parents=True)
+    (tmp_path / "another" / "live" / "run.json").write_text("{}")
+    assert for_reading(load_settings(data_dir=tmp_path / "another")).data_dir == tmp_path / "another", "it was named"
     Path(".onramp/state").mkdir()
     assert read() == ".onramp", "a job has run there"
 

@@ -198,11 +198,13 @@ def test_erasing_a_person_removes_their_older_rows_everywhere_and_nothing_else(m
 def test_many_deletions_of_the_same_people_need_few_mutations(store: ClickHouse) -> None:
     """People with the longest ids there are, whose statements must fit; each was deleted many times, and one came back in between."""
     migrate(store)
+    tenant = "\N{PILE OF POO}" * 128
     people = [f"{number:04}" + "\N{PILE OF POO}" * 252 for number in range(201)]
-    insert(store, *(make(PersonFact, user_id=user, version=7) for user in (people[0], people[-1], "somebody else")))
-    insert(store, make(PersonFact, user_id=people[1], version=9))
-    ClickHouseInserter(store).erase([Erase("t", user, version) for version in (2, 8, 3) for user in people])
-    assert sorted(query(store, "SELECT user_id FROM people")["user_id"]) == [people[1], "somebody else"]
+    left = [people[1], "somebody else"]
+    insert(store, *(make(PersonFact, tenant_id=tenant, user_id=user, version=7) for user in (people[0], people[-1], left[1])))
+    insert(store, make(PersonFact, tenant_id=tenant, user_id=left[0], version=9))
+    ClickHouseInserter(store).erase([Erase(tenant, user, version) for version in (2, 8, 3) for user in people])
+    assert sorted(query(store, "SELECT user_id FROM people")["user_id"]) == left
     mutations = "SELECT count() AS n FROM system.mutations WHERE database = currentDatabase() AND table = 'people'"
     assert query(store, mutations).item() == 2, "the ids of 201 people do not fit into one statement"
 
