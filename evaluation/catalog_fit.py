@@ -151,7 +151,7 @@ class CatalogFit:
         for key in self._timers.take(now):
             person = self._people[self._user_of[key]]
             self._fold.advance(person, now, out)
-            self._timers.set(key, self._fold.next_due(person))
+            self._timers.set(key, person.next_due)
         self._learn(out)
 
     def _apply(self, user: User, event: Event) -> None:
@@ -160,7 +160,7 @@ class CatalogFit:
         self._people[user] = person = self._fold.apply(person, event, out)
         key = self._keys.stream_key(*user)
         self._user_of[key] = user
-        self._timers.set(key, self._fold.next_due(person))
+        self._timers.set(key, person.next_due)
         if out.observations:
             sessions, session_to, active = before
             active += person.session_to - session_to if person.sessions == sessions else 0

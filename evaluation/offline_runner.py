@@ -93,7 +93,7 @@ class OfflineRunner:
         out = Collector(key)
         out.begin(event.seq, event.traceparent)
         person = self.last = self._people[key] = self._fold.apply(self._people.get(key), event, out)
-        self._timers.set(key, self._fold.next_due(person))
+        self._timers.set(key, person.next_due)
         self._dispatch([out])
 
     def tick(self, at: int, seq: int) -> None:
@@ -111,7 +111,7 @@ class OfflineRunner:
             out.begin(seq)
             self._fold.advance(person, at, out)
         for key in outputs:
-            self._timers.set(key, self._fold.next_due(self._people[key]))
+            self._timers.set(key, self._people[key].next_due)
         self._dispatch(list(outputs.values()))
 
     def next_timer(self) -> int | None:

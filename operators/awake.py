@@ -1,8 +1,9 @@
-"""Keeps in memory only the bytes of the last snapshot of people who were not active lately (an LRU cache of decoded people).
+"""Keeps in memory only the snapshot of people who were not active lately (an LRU cache of decoded people).
 
 A person is *awake* while the objects that the fold needs are in memory, and *at rest* as bytes. At rest it takes about a third of the
-memory. Decoding it again costs about half as much as folding an event (``benchmarks.user_memory``). At the end of an epoch the ``AWAKE``
-people who were active last stay awake, as they are likely to be active again.
+memory. Decoding it again costs about half as much as folding an event (``benchmarks.user_memory``). The ``AWAKE`` people who were active
+last stay awake, as they are likely to be active again. Others are encoded when they come to rest. So at the end of an epoch, when the
+engine waits for the snapshots, at most ``AWAKE`` of the active people are left to be encoded.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from collections import OrderedDict
 from typing import Final, Protocol
 
 AWAKE: Final = 20_000
-"""How many people of one worker stay awake at the end of an epoch. Each takes up to 10 KB."""
+"""How many people of one worker stay awake. Each takes up to 10 KB."""
 
 
 class Sleeper(Protocol):
     """A person in the dataflow that can be put to rest."""
 
     def rest(self) -> None:
-        """Drop the objects and keep the bytes of the last snapshot, unless something has changed since."""
+        """Drop the objects and keep the bytes of the snapshot."""
         ...
 
 
@@ -31,8 +32,8 @@ class AwakePeople:
         self._most: Final = most
         self._queues: dict[int, OrderedDict[Sleeper, None]] = {}
 
-    def snapshotted(self, person: Sleeper) -> None:
-        """Note that ``person`` was active in the epoch that ends. If too many are awake, put the least recently active one to rest."""
+    def active(self, person: Sleeper) -> None:
+        """Note that ``person`` is awake and active now. If too many are awake, put the one to rest whose activity is longest ago."""
         thread = threading.get_ident()
         queue = self._queues.get(thread)
         if queue is None:

@@ -23,6 +23,7 @@ from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue, VisitorDe
 from state.person.collector import Collector, Row
 from state.person.fold import Fold
 from state.person.person import Person
+from state.person.snapshot import NextTimer
 from state.records.recommendation import Effect
 from state.stuck.observations import EpisodeObservation
 from state.stuck.parameters import ParameterStore
@@ -74,7 +75,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         self._key = ""
         self._armed = 0
         if resume_state is not None:
-            self._arm(snapshot.decode(resume_state))
+            self._arm_again(snapshot.next_timer(resume_state))
 
     @override
     def on_batch(self, values: list[Arrival]) -> tuple[list[Collector], bool]:
@@ -112,21 +113,23 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
                     out.begin(value.seq)
                     person = fold.merged_user_deleted(person, value, out)  # type: ignore[arg-type]
         self._person = person
+        if person is None:
+            return ([out] if out else []), True
         self._arm(person)
-        return ([out] if out else []), person is None
+        self._awake.active(self)
+        return ([out] if out else []), False
 
     @override
     def snapshot(self) -> bytes:
         if self._encoded is None:
             assert self._person is not None, "a key without a person is discarded"
             self._encoded = snapshot.encode(self._person)
-        self._awake.snapshotted(self)
         return self._encoded
 
     def rest(self) -> None:
-        """Keep the snapshot only, unless something has changed since."""
-        if self._encoded is not None:
-            self._person = None
+        """Keep the snapshot only."""
+        self.snapshot()
+        self._person = None
 
     def _find_key(self, value: Event | VisitorMerged | VisitorDeleted) -> str:
         """The logic is not told its key. Where only the person knows its id, the person has it."""
@@ -141,9 +144,16 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
             self._key = self._keys.stream_key(tenant, user)
         return self._key
 
-    def _arm(self, person: Person | None) -> None:
+    def _arm_again(self, timer: NextTimer) -> None:
+        """Register the timer of a person at rest."""
+        if timer.due:
+            self._timers.for_this_thread().register(timer.partition, self._key_of(timer.tenant, timer.user), timer.due)
+            self._armed = timer.due
+
+    def _arm(self, person: Person) -> None:
         """Register the person's next timer. An earlier one that is still registered suffices: when it fires, this is called again."""
-        if person is None or not (due := Fold.next_due(person)):
+        due = person.next_due
+        if not due:
             return
         if not self._armed or due < self._armed:
             self._timers.for_this_thread().register(person.partition, self._key_of(person.tenant, person.user), due)

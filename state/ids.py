@@ -43,11 +43,11 @@ class Keys:
         digest.update(f"{tenant}{_SEPARATOR}{user}".encode())
         return digest.hexdigest()
 
-    def event_hash(self, event_id: str) -> int:
-        """64 bits of an event id, for deduplication within one person."""
+    def event_hash(self, event_id: str) -> bytes:
+        """Eight bytes that stand for an event id, for deduplication within one person."""
         digest = self._event.copy()
         digest.update(event_id.encode())
-        return int.from_bytes(digest.digest(), "big")
+        return digest.digest()
 
     def decision_id(self, tenant: str, user: str, trigger: str, step: str, version: int) -> str:
         """Id of one decision or non-decision, 24 hexadecimal digits."""

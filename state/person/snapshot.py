@@ -1,36 +1,55 @@
 """The snapshot of a person: versioned, compact, plain bytes; never a pickled class.
 
-Layout of version 3::
+Layout of version 4::
 
-    byte 0      version, 3
-    byte 1..4   n, the number of event ids remembered, little endian
-    8 n bytes   hashes of the event ids
-    4 n bytes   their event times, in milliseconds after ``floor``
-    the rest    MessagePack array: the fields of ``Person`` in order, ``seen`` empty
+    byte 0      version, 4
+    byte 1..8   log time at which the next timer is due, 0 for none, little endian
+    the rest    MessagePack array: the fields of ``Person`` in order
 
-Fields are only appended, with defaults. Another layout gets another version byte.
+Fields are only appended, with defaults. Another layout gets another version byte. Version 3 is read too (``_from_3``).
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from state.other_version import other_version
 from state.person.deduplication import recent_events
-from state.person.person import Person
+from state.person.person import Episode, Person
+from state.stuck.row import with_packed_features
 
-VERSION: Final = 3
+VERSION: Final = 4
 
-_HEAD: Final = struct.Struct("<BI")
+_HEAD: Final = struct.Struct("<Bq")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Person)
 
 
 class SnapshotError(Exception):
     """A snapshot cannot be read: a newer release wrote it, or it is damaged."""
+
+
+class NextTimer(NamedTuple):
+    """When the next timer of a person is due (log time, 0 for none), of whom it is, and by the time of which partition."""
+
+    due: int
+    tenant: str
+    user: str
+    partition: int
+
+
+class _First(msgspec.Struct, gc=False, array_like=True):
+    """The first fields of ``Person``, of which the rest is skipped."""
+
+    tenant: str
+    user: str
+    partition: int
+
+
+_first_decoder = msgspec.msgpack.Decoder(_First)
 
 
 def check_version(what: str, data: bytes | memoryview, reads: int) -> None:
@@ -44,19 +63,51 @@ def check_version(what: str, data: bytes | memoryview, reads: int) -> None:
 def encode(person: Person) -> bytes:
     """Encode a person. Event ids older than ``floor`` are left out: such events are late before their ids are checked."""
     seen = recent_events(person)
-    count = len(seen)
-    marks = struct.pack(f"<{count}Q{count}I", *seen, *(at - person.floor for at in seen.values()))
-    return _HEAD.pack(VERSION, count) + marks + _encoder.encode(msgspec.structs.replace(person, seen={}))
+    if seen is not person.seen:
+        person = msgspec.structs.replace(person, seen=seen)
+    return _HEAD.pack(VERSION, person.next_due) + _encoder.encode(person)
 
 
 def decode(data: bytes) -> Person:
     """Decode a person. Raises ``SnapshotError``."""
     try:
+        if data[:1] == b"\x03":
+            return _from_3(data)
         check_version("a user's snapshot", data, VERSION)
-        _, count = _HEAD.unpack_from(data)
-        numbers = struct.unpack_from(f"<{count}Q{count}I", data, _HEAD.size)
-        person = _decoder.decode(memoryview(data)[_HEAD.size + 12 * count :])
-    except (struct.error, msgspec.DecodeError) as error:
+        return _decoder.decode(memoryview(data)[_HEAD.size :])
+    except (struct.error, msgspec.MsgspecError, IndexError, TypeError) as error:
         raise SnapshotError(f"a user's snapshot is damaged: {error}") from error
-    person.seen = {mark: person.floor + after for mark, after in zip(numbers[:count], numbers[count:], strict=True)}
+
+
+def next_timer(data: bytes) -> NextTimer:
+    """What a restart needs of a snapshot, in a tenth of the time that ``decode`` takes. Raises ``SnapshotError``."""
+    if data[:1] == b"\x03":
+        person = decode(data)
+        return NextTimer(person.next_due, person.tenant, person.user, person.partition)
+    try:
+        check_version("a user's snapshot", data, VERSION)
+        (_, due), first = _HEAD.unpack_from(data), _first_decoder.decode(memoryview(data)[_HEAD.size :])
+    except (struct.error, msgspec.MsgspecError) as error:
+        raise SnapshotError(f"a user's snapshot is damaged: {error}") from error
+    return NextTimer(due, first.tenant, first.user, first.partition)
+
+
+_HEAD_3: Final = struct.Struct("<BI")
+_FLOOR, _SEEN, _EPISODE = (Person.__struct_fields__.index(name) for name in ("floor", "seen", "episode"))
+_ROWS: Final = Episode.__struct_fields__.index("rows")
+
+
+def _from_3(data: bytes) -> Person:
+    """Read version 3: the number of event ids, their hashes, their times after ``floor``, then the fields with ``seen`` empty.
+
+    Features were lists of numbers.
+    """
+    _, count = _HEAD_3.unpack_from(data)
+    numbers = struct.unpack_from(f"<{count}Q{count}I", data, _HEAD_3.size)
+    fields: list[Any] = msgspec.msgpack.decode(memoryview(data)[_HEAD_3.size + 12 * count :], type=list)
+    floor, marks, times = fields[_FLOOR], numbers[:count], numbers[count:]
+    fields[_SEEN] = b"".join(struct.pack(">Q", mark) + struct.pack("<Q", floor + after) for mark, after in zip(marks, times, strict=True))
+    if len(fields) > _EPISODE and (episode := fields[_EPISODE]) and len(episode) > _ROWS:
+        episode[_ROWS] = [with_packed_features(row) for row in episode[_ROWS]]
+    person: Person = msgspec.convert(fields, Person)
     return person

@@ -38,7 +38,7 @@ from state.stuck import operating_point, signals
 from state.stuck.evidence import HELD_OUT, Kind, feature, features
 from state.stuck.observations import BEGUN, CENSORED, COMPLETED, LEFT, WAITING, EpisodeObservation
 from state.stuck.parameters import Parameters, ParameterStore, fitted
-from state.stuck.row import Row
+from state.stuck.row import Row, pack
 from state.stuck.score import SHARES, Prediction, bucket_at
 from state.vocabulary import STUCK_TRIGGERS
 
@@ -304,7 +304,7 @@ class Detector:
         if observed and not episode.matured and len(episode.rows) < _MAX_ROWS - (len(SHARES) - bucket):
             if observed != OBSERVED_HELD_OUT:
                 evidence.remove(HELD_OUT)
-            episode.rows.append(Row(bucket, found.time, found.added, found.score, tuple(evidence), in_session))
+            episode.rows.append(Row(bucket, found.time, found.added, found.score, pack(evidence), in_session))
         if not details and observed == OBSERVED_HELD_OUT:
             out.rows.append(
                 StuckScoreFact(

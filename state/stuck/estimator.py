@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -24,9 +24,10 @@ from state.stuck.observations import BEGUN, CENSORED, COMPLETED, WAITING, Episod
 from state.stuck.operating_point import OperatingPoint, Past
 from state.stuck.parameters import PERIOD, Parameters, expected_horizon, fitted, prior
 from state.stuck.parameters import operating_point as choose_point
+from state.stuck.row import with_packed_features
 from state.stuck.score import ScoreLearner, ScoreState, bucket_at, last_look
 
-VERSION: Final = 2
+VERSION: Final = 3
 ENOUGH_NEW: Final = 20
 """Observations after which new parameters are worth their cost. With 50, horizons lag behind; with 1 it follows the calendar."""
 MOST_WAITING: Final = 4_096
@@ -286,12 +287,34 @@ def new_estimator(plan: Plan, tenant: str) -> Estimator:
 def restore_estimator(plan_of: Callable[[str], Plan], snapshot: bytes) -> Estimator:
     """The estimator that wrote ``snapshot``. ``plan_of`` returns the catalog of a tenant. Raises ``EstimatorError``."""
     try:
-        state = _decoder.decode(snapshot)
-    except msgspec.DecodeError as error:
+        state = _from_2(snapshot) or _decoder.decode(snapshot)
+    except (msgspec.MsgspecError, IndexError, TypeError) as error:
         raise EstimatorError(f"a tenant's step statistics are damaged: {error}") from error
     if state.version != VERSION:
         raise EstimatorError(other_version("the snapshot of a tenant's step statistics", state.version, VERSION))
     return Estimator(plan_of(state.tenant), state)
+
+
+class _Head(msgspec.Struct, array_like=True):
+    version: int
+
+
+_head_decoder = msgspec.msgpack.Decoder(_Head)
+_OBSERVATIONS: Final = tuple(EstimatorState.__struct_fields__.index(name) for name in ("fresh", "waiting"))
+_ROWS: Final = EpisodeObservation.__struct_fields__.index("rows")
+
+
+def _from_2(snapshot: bytes) -> EstimatorState | None:
+    """Read version 2, where features were lists of numbers; None for another version."""
+    if _head_decoder.decode(snapshot).version != 2:
+        return None
+    fields: list[Any] = msgspec.msgpack.decode(snapshot, type=list)
+    for place in _OBSERVATIONS:
+        for observation in fields[place] if place < len(fields) else ():
+            observation[_ROWS] = [with_packed_features(row) for row in observation[_ROWS]]
+    state: EstimatorState = msgspec.convert(fields, EstimatorState)
+    state.version = VERSION
+    return state
 
 
 def _in_order_known(each: EpisodeObservation) -> tuple[int, int, str, int, int]:

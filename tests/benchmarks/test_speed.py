@@ -29,12 +29,9 @@ from benchmarks.speed.scale import joined, serial_share
 from benchmarks.speed.seeding import keys, states
 from benchmarks.speed.small_fold import REMEMBERED, State, fold, label_of, millis, user_of
 from benchmarks.speed.stream import Sent, stream
-from flows.catalogs import load_catalog
-from state.catalog.plan import Plan
 from state.events import Event, decode
 from state.messages import Message
 from state.person import snapshot
-from state.person.fold import Fold
 
 
 def events(count: int = 3000, **more: Any) -> list[Sent]:
@@ -127,9 +124,8 @@ def test_seeded_people_are_copies_of_folded_ones() -> None:
 
 def test_no_timer_of_a_seeded_user_is_overdue() -> None:
     """Else a job would be busy with them for minutes after it resumed, where it should be idle."""
-    fold = Fold(Plan(load_catalog("saas")), keys())
     people = [snapshot.decode(state) for _, state in states(users=300, events=6, end=START, seed=1, partitions=1)]
-    deadlines = [due for person in people if (due := fold.next_due(person))]
+    deadlines = [due for person in people if (due := person.next_due)]
     assert deadlines
     assert min(deadlines) > START
 

@@ -17,7 +17,7 @@ from state.records.facts import ProgressFact, SignalFact
 from state.stuck.estimator import new_estimator, restore_estimator
 from state.stuck.observations import COMPLETED, EpisodeObservation
 from state.stuck.parameters import PERIOD
-from state.stuck.row import Row
+from state.stuck.row import Row, pack
 from tests.state.lives import START, Life, catalog, event, of_kind, plan, signup, track
 
 
@@ -96,7 +96,7 @@ def ended(step: str, since: int, lasted: int, rows: tuple[Row, ...] = ()) -> Epi
 def test_what_was_learned_of_a_step_that_is_gone_stops_nothing() -> None:
     estimator = new_estimator(plan(), "t")
     since = START // PERIOD * PERIOD
-    rows = (Row(1, 0.5, 0.0, 0.5, (5,)),)
+    rows = (Row(1, 0.5, 0.0, 0.5, pack((5,))),)
     for number in range(20):
         estimator.learn(ended("connect", since + number, HOUR, rows))
     later = restore_estimator(lambda _tenant: Plan(catalog(change=without_connect)), estimator.encode())

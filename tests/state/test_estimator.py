@@ -14,7 +14,7 @@ from state.stuck import estimator as module
 from state.stuck.estimator import ENOUGH_NEW, Estimator, EstimatorError, new_estimator, restore_estimator
 from state.stuck.observations import COMPLETED, LEFT, WAITING, EpisodeObservation
 from state.stuck.parameters import PERIOD, Parameters, ParameterStore
-from state.stuck.row import Row
+from state.stuck.row import Row, pack
 from tests.state.lives import START, catalog
 
 PLAN = Plan(catalog())
@@ -49,7 +49,7 @@ def lessons(rng: Random, days: int) -> list[EpisodeObservation]:
         for _ in range(30):
             since = FIRST * PERIOD + day * DAY + rng.randrange(DAY)
             lasted = round(rng.expovariate(1 / (20 * MINUTE)))
-            row = Row(1, 0.3, rng.uniform(-1, 1), 0.3, (rng.randrange(4_096), 17))
+            row = Row(1, 0.3, rng.uniform(-1, 1), 0.3, pack((rng.randrange(4_096), 17)))
             if rng.random() < 0.2:
                 found.append(ended(since, HOUR + 1, HOUR, rows=(row,), end=WAITING))
             else:
@@ -111,7 +111,7 @@ def test_little_news_changes_nothing_and_enough_does() -> None:
 
 
 def test_the_operating_point_is_kept_until_there_are_enough_new_episodes() -> None:
-    estimator, row = new_estimator(PLAN, "t"), (Row(4, 0.9, 0.0, 0.9, (17,)),)
+    estimator, row = new_estimator(PLAN, "t"), (Row(4, 0.9, 0.0, 0.9, pack((17,))),)
     known: list[tuple[int, int]] = []
     for number in range(10 * ENOUGH_NEW):
         since = FIRST * PERIOD + number * HOUR
@@ -125,7 +125,7 @@ def test_the_operating_point_is_kept_until_there_are_enough_new_episodes() -> No
 def test_people_who_complete_teach_the_score_no_sooner_than_those_who_do_not() -> None:
     """Right after they began only fast completions are known. Learned at once, they would say that nobody is ever stuck."""
     estimator, horizon = new_estimator(PLAN, "t"), 4 * DAY
-    row = (Row(1, 0.5, 0.0, 0.5, (17,)),)
+    row = (Row(1, 0.5, 0.0, 0.5, pack((17,))),)
     since = FIRST * PERIOD
     for number in range(60):
         estimator.learn(ended(since + number, HOUR, horizon, rows=row))
@@ -138,7 +138,7 @@ def test_people_who_complete_teach_the_score_no_sooner_than_those_who_do_not() -
 def test_a_step_that_was_left_is_no_completion_and_nobody_who_left_it_was_stuck() -> None:
     estimator, since = new_estimator(PLAN, "t"), FIRST * PERIOD
     for number in range(60):
-        estimator.learn(ended(since + number, 10 * MINUTE, 20 * MINUTE, rows=(Row(1, 0.5, 0.0, 0.5, (17,)),), end=LEFT))
+        estimator.learn(ended(since + number, 10 * MINUTE, 20 * MINUTE, rows=(Row(1, 0.5, 0.0, 0.5, pack((17,))),), end=LEFT))
     parameters = estimator.parameters(FIRST + 5)
     assert parameters.horizons["connect"] == 2 * DAY, "the catalog's"
     assert parameters.score.time_alone("connect", 1) < 0.1
@@ -149,7 +149,7 @@ def test_waiting_episodes_are_thinned_fairly(monkeypatch: pytest.MonkeyPatch) ->
     rng, horizon = Random(5), 30 * DAY
     estimator = new_estimator(PLAN, "t")
     people = [(FIRST * PERIOD + number * MINUTE, rng.random() < 0.3) for number in range(3_000)]
-    row = (Row(1, 0.5, 0.0, 0.5, (17,)),)
+    row = (Row(1, 0.5, 0.0, 0.5, pack((17,))),)
     ends = [ended(since, horizon + 1 if stuck else DAY, horizon, rows=row, end=WAITING if stuck else COMPLETED) for since, stuck in people]
     for each in sorted(ends, key=lambda each: each.at):
         estimator.learn(each)

@@ -118,7 +118,7 @@ def test_every_decision_ends_exactly_once(story: list[Event | int], knobs: tuple
             each.decision for each in life.of(DecisionRequest)
         )
         assert not life.person.open
-        assert Fold.next_due(life.person) == 0
+        assert life.person.next_due == 0
 
 
 @given(stories())

@@ -59,7 +59,7 @@ def test_new_ids_are_signed_with_the_first_key_only() -> None:
 def test_signing_keys_change_nothing_that_state_is_kept_under() -> None:
     plain, rotated, other = Keys(SECRET), Keys(SECRET, [NEW, OLD]), Keys(NEW, [SECRET])
 
-    def hashed(keys: Keys) -> tuple[str, int, str]:
+    def hashed(keys: Keys) -> tuple[str, bytes, str]:
         return keys.stream_key("t", "ana"), keys.event_hash("e"), keys.decision_id("t", "ana", "signup", "connect", 1)
 
     assert hashed(plain) == hashed(rotated)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from state.stuck.evidence import Kind, feature
-from state.stuck.row import Row
+from state.stuck.row import Row, pack
 from state.stuck.score import BUCKETS, SHARES, ScoreLearner, _logit, bucket_at
 
 Draw = Callable[[Random], tuple[tuple[int, ...], float]]
@@ -38,7 +38,7 @@ def run(draw: Draw, count: int, seed: int) -> tuple[list[float], list[float], li
         scores.append(found.score)
         alone.append(found.time)
         truth.append(stuck)
-        learner.learn("step", [Row(1, found.time, found.added, found.score, features)], stuck=stuck, unaided=True)
+        learner.learn("step", [Row(1, found.time, found.added, found.score, pack(features))], stuck=stuck, unaided=True)
     return scores, alone, truth
 
 
@@ -75,7 +75,7 @@ def test_trust_follows_what_evidence_is_worth() -> None:
         for _ in range(1_500):
             features, rate = draw(rng)
             found = learner.score().predict("step", 1, features)
-            learner.learn("step", [Row(1, found.time, found.added, found.score, features)], stuck=rng.random() < rate, unaided=True)
+            learner.learn("step", [Row(1, found.time, found.added, found.score, pack(features))], stuck=rng.random() < rate, unaided=True)
         return learner.score().trust[1]
 
     assert trust_after(mute) < 0.3
@@ -85,22 +85,22 @@ def test_trust_follows_what_evidence_is_worth() -> None:
 def test_held_out_people_set_the_level_and_others_fill_in() -> None:
     learner = ScoreLearner()
     for _ in range(100):
-        learner.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=False, unaided=False)
+        learner.learn("step", [Row(1, 0.5, 0.0, 0.5, pack((1,)))], stuck=False, unaided=False)
     assert learner.score().time_alone("step", 1) < 0.1
     for _ in range(200):
-        learner.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=True, unaided=True)
+        learner.learn("step", [Row(1, 0.5, 0.0, 0.5, pack((1,)))], stuck=True, unaided=True)
     assert learner.score().time_alone("step", 1) > 0.7
 
 
 def test_a_learned_horizon_begins_the_shares_anew() -> None:
     learner = ScoreLearner()
     for _ in range(100):
-        learner.learn("step", [Row(1, 0.5, 0.0, 0.5, (1,))], stuck=True, unaided=True)
+        learner.learn("step", [Row(1, 0.5, 0.0, 0.5, pack((1,)))], stuck=True, unaided=True)
     learner.begin_anew("step")
     assert learner.score().time_alone("step", 1) == 0.5
     for _ in range(30):
         learner.count("step", 1, stuck=False, unaided=True)
-    learner.learn("step", [Row(2, 0.5, 0.0, 0.5, (1,))], stuck=True, unaided=True, counts=False)
+    learner.learn("step", [Row(2, 0.5, 0.0, 0.5, pack((1,)))], stuck=True, unaided=True, counts=False)
     assert learner.score().time_alone("step", 1) < 0.1
     assert learner.score().time_alone("step", 2) == 0.5
 
@@ -115,7 +115,7 @@ def test_a_score_stays_as_it_was_when_more_is_learned() -> None:
     before = learner.score()
     said = before.predict("step", 1, features)
     for _ in range(50):
-        learner.learn("step", [Row(1, 0.5, 0.3, 0.6, features)], stuck=True, unaided=True)
+        learner.learn("step", [Row(1, 0.5, 0.3, 0.6, pack(features))], stuck=True, unaided=True)
     assert before.predict("step", 1, features) == said
     assert learner.score().predict("step", 1, features).score > said.score
 
@@ -123,7 +123,7 @@ def test_a_score_stays_as_it_was_when_more_is_learned() -> None:
 def test_what_a_sign_means_becomes_surer_and_never_less_sure_than_before_there_were_data() -> None:
     learner, sign = ScoreLearner(), feature(Kind.CIRCLES, 1)
     for number in range(200):
-        learner.learn("step", [Row(1, 0.5, 0.3, 0.6, (1, sign))], stuck=number % 2 == 0, unaided=True)
+        learner.learn("step", [Row(1, 0.5, 0.3, 0.6, pack((1, sign)))], stuck=number % 2 == 0, unaided=True)
     variances = {each: variance for each, (_, variance) in learner.state().weights.items()}
     assert variances[sign] < 0.1
     assert variances[1] < 0.04

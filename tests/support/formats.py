@@ -24,9 +24,13 @@ from state.decision import learner_snapshot, switches
 from state.events import decode
 from state.messages import Message
 from state.person import chains, identity, link, snapshot, visitor
+from state.person.deduplication import remembered
+from state.person.person import Person
 from state.records.dead_letter import decode_line
 from state.records.progress import decode_progress
-from state.stuck.estimator import restore_estimator
+from state.stuck.estimator import EstimatorState, restore_estimator
+from state.stuck.observations import EpisodeObservation
+from state.stuck.row import Row
 
 FIXTURES: Final = Path(__file__).parents[1] / "fixtures" / "formats"
 CATALOG: Final = "catalog.yaml"
@@ -57,7 +61,7 @@ def snapshots(state: Path, plan: Plan) -> dict[str, dict[str, Any]]:
         "link_ids": link.decode,
         "link_chains": chains.decode,
         "choose": learner_snapshot.decode,
-        "estimate": lambda data: msgspec.msgpack.decode(restore_estimator(lambda _tenant: plan, data).encode()),
+        "estimate": lambda data: _estimate(restore_estimator(lambda _tenant: plan, data).encode()),
         "switches": switches.decode,
         "counters": msgspec.msgpack.decode,
         "enrich": enrich.decode,
@@ -70,6 +74,22 @@ def snapshots(state: Path, plan: Plan) -> dict[str, dict[str, Any]]:
                 value = None if change is None else plain_value(change)
                 found.setdefault(name, {})[key] = decoders[name](value) if isinstance(value, bytes) else value
     return found
+
+
+def _estimate(data: bytes) -> list[Any]:
+    """The fields of what was learned of steps, with features as numbers."""
+    state = msgspec.msgpack.decode(data, type=EstimatorState)
+    fields: list[Any] = msgspec.msgpack.decode(data)
+    for name in ("fresh", "waiting"):
+        for observation, kept in zip(fields[_ESTIMATOR[name]], getattr(state, name), strict=True):
+            for row, with_features in zip(observation[_ROWS], kept.rows, strict=True):
+                row[_FEATURES] = list(with_features.features)
+    return fields
+
+
+_ESTIMATOR: Final = {name: place for place, name in enumerate(EstimatorState.__struct_fields__)}
+_ROWS: Final = EpisodeObservation.__struct_fields__.index("rows")
+_FEATURES: Final = Row.__struct_fields__.index("packed")
 
 
 def spool_rows(spool: Path) -> dict[str, list[dict[str, Any]]]:
@@ -117,6 +137,12 @@ def plain(value: Any) -> Any:
 
 
 def _named(value: Any) -> Any:
+    """As the first fixtures have them: event ids as a mapping from hash to time, features as a list of numbers."""
+    if isinstance(value, Person):
+        seen = {str(int.from_bytes(mark, "big")): at for mark, at in remembered(value)}
+        return {name: _named(getattr(value, name)) for name in value.__struct_fields__} | {"seen": seen}
+    if isinstance(value, Row):
+        return {name: _named(getattr(value, name)) for name in value.__struct_fields__} | {"features": list(value.features)}
     if isinstance(value, msgspec.Struct):
         return {name: _named(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, dict):
