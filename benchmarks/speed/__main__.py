@@ -38,7 +38,9 @@ def _core_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--log-rate", type=float, default=100.0, help="events a second of log time (default: 100)")
     parser.add_argument("--fold", choices=("small", "own"), default="small", help="the shared fold, or this project's own")
-    parser.add_argument("--broker", dest="address", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
+    parser.add_argument(
+        "--broker", dest="address", metavar="HOST:PORT", help="a broker to use instead of the one for tests; `apache` starts a real Kafka"
+    )
     parser.add_argument(
         "--only", dest="names", nargs="+", choices=core.CONTENDERS, default=list(core.CONTENDERS), help="contenders (default: all)"
     )
@@ -67,7 +69,9 @@ def _live_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recovery-partitions", type=int, default=_RECOVERY_PARTITIONS, help="files of the recovery store (default: as the job)"
     )
-    parser.add_argument("--broker", dest="address", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
+    parser.add_argument(
+        "--broker", dest="address", metavar="HOST:PORT", help="a broker to use instead of the one for tests; `apache` starts a real Kafka"
+    )
 
 
 def _latency_options(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +98,9 @@ def _scale_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", type=int, default=200_000, help="events (default: 200000)")
     parser.add_argument("--users", type=int, default=20_000, help="people (default: 20000)")
     parser.add_argument("--partitions", type=int, default=8, help="partitions of the input (default: 8)")
-    parser.add_argument("--broker", dest="address", metavar="HOST:PORT", help="a broker to use instead of the one for tests")
+    parser.add_argument(
+        "--broker", dest="address", metavar="HOST:PORT", help="a broker to use instead of the one for tests; `apache` starts a real Kafka"
+    )
 
 
 def _sinks_options(parser: argparse.ArgumentParser) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
 
 from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient
@@ -14,11 +18,21 @@ from confluent_kafka.cimpl import NewTopic
 from benchmarks.speed.stream import Sent
 
 _WAIT_S = 60.0
+APACHE: Final = "apache"
+"""Stands for a real Apache Kafka, started for the benchmark, in place of an address."""
 
 
 @contextmanager
 def broker(address: str | None) -> Iterator[str]:
-    """Yield ``address``, or the address of a broker of the tests that lives as long as the block."""
+    """Yield ``address``, or the address of a broker of the tests that lives as long as the block: a real Kafka for ``APACHE``."""
+    if address == APACHE:
+        from tests.support.apache_kafka import LIBS, run_apache_kafka  # noqa: PLC0415 - needs the packages for development
+
+        if shutil.which("java") is None or not list(LIBS.glob("kafka_*.jar")):
+            sys.exit("A real Apache Kafka needs Java 17 or newer and its jars: run `make real-kafka` first, which fetches them with Maven.")
+        with tempfile.TemporaryDirectory(prefix="onramp-kafka-") as directory, run_apache_kafka(Path(directory)) as kafka:
+            yield kafka.brokers
+        return
     if address is not None:
         yield address
         return

@@ -19,6 +19,8 @@ from benchmarks.speed.stream import stream
 _MODULE = "benchmarks.speed.growth_process"
 _FIGURES = ("eventsPerSecond", "cpuPerEvent", "resumeSeconds", "bytesPerUser", "storeBytesPerUser", "timers", "longestPause", "wholeEpochs")
 _ENDLESS = 10**12
+_GUESS = 20_000.0
+"""Events a second that a job is thought to manage before it was measured: an input must last for all epochs."""
 PER = 100_000
 """``--epoch`` is the epoch at this number of people; at others it is longer or shorter, so that each epoch wakes the same share of them."""
 
@@ -42,7 +44,7 @@ def measure(
 ) -> dict[str, Any]:
     """Measure all sizes, each beside its floor, then dense and sparse input."""
     results: dict[str, Any] = {"sizes": {}}
-    rate = 4000.0  # a guess, until the first size was measured
+    rate = _GUESS
     with tempfile.TemporaryDirectory(prefix="onramp-bench-") as directory:
         place = Path(directory)
         for users in sizes:
@@ -51,7 +53,7 @@ def measure(
             tell(f"{users:,} people: filling a store")
             first = Task("seed", str(seeded), users, recovery_partitions, user_events=user_events, end=START, seed=seed)
             child(_MODULE, asdict(first))
-            events = min(most_events, int(2 * max(rate, 4000.0) * own_epoch * epochs))
+            events = min(most_events, int(2 * max(rate, _GUESS) * own_epoch * epochs))
             source = place / "events.jsonl"
             _write(source, events=events, users=users, seed=seed, rate=log_rate)
             runs: dict[str, list[dict[str, Any]]] = {"job": [], "floor": []}
