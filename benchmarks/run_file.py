@@ -28,7 +28,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,6 @@ from flows.run import run, tuned_garbage_collector
 from flows.settings import load_settings
 from flows.stop import StopRequest
 from local.data_dir import DataDir
-from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import ByTenant
@@ -109,9 +107,7 @@ def recovery(source: Path) -> float:
 
 def _dataflow(path: Path, data: Path | None) -> float:
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
-    source = JsonlSource(
-        path, peek, BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, (plan,)), settings.batch_size), now=wall_clock
-    )
+    source = JsonlSource(path, peek, side.batch_policy((plan,), settings.batch_size), now=wall_clock)
     flow = build(FlowParts(source, DiscardingSink(), DiscardingSink(), DiscardingSink(), ByTenant(plan), Keys(b"benchmark"), side))
     store = None if data is None else recovery_config(DataDir.create(data / "data"), settings.recovery_partitions)
     begun = time.perf_counter()

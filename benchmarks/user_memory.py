@@ -21,6 +21,7 @@ import msgspec
 
 from benchmarks.generate import lines
 from flows.catalogs import load_catalog
+from operators.awake import AwakePeople
 from operators.timer_registry import TimerRegistry
 from operators.track import TrackLogic, track_logic
 from state.catalog.by_tenant import ByTenant
@@ -54,7 +55,8 @@ def resident() -> int:
 
 def measure(users: int, *, at_rest: bool) -> dict[str, float]:
     """Bytes per user, and the mean size of a snapshot."""
-    build = track_logic(ByTenant(Plan(load_catalog("saas"))), Keys(b"benchmark"), TimerRegistry(), most_awake=0 if at_rest else sys.maxsize)
+    awake = AwakePeople(0 if at_rest else sys.maxsize)
+    build = track_logic(ByTenant(Plan(load_catalog("saas"))), Keys(b"benchmark"), TimerRegistry(), awake=awake)
     kept: list[TrackLogic] = []
     snapshots, seed, before, known = 0, 0, 0, 0
     while len(kept) < users:

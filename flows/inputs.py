@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,6 @@ from flows.stop import StopRequest
 from local.data_dir import DataDir
 from operators.timer_registry import TimerRegistry
 from sinks.redis.reader import RecommendationReader
-from sources.batching import BatchPolicy
 from sources.closed_loop import Begin, PeopleSource, Population
 from sources.files.source import JsonlSource
 from sources.kafka.client import Cluster
@@ -59,7 +57,7 @@ def input_name(settings: Settings, path: Path | None) -> str:
 def live_source(settings: Settings, plans: Plans, side: SideChannels, stop: StopRequest) -> LiveSource:
     """The topic or the event log of the settings, which must name one. It never waits for the model. Raises ``SourceError``."""
     if settings.event_log is not None:
-        policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plans.distinct), settings.batch_size)
+        policy = side.batch_policy(plans.distinct, settings.batch_size)
         return LocalLogSource(settings.event_log, policy, now=wall_clock, accept_gap=settings.event_log_accept_gap, stopping=stop)
     return _kafka_source(settings, plans, side, stop)
 
@@ -80,7 +78,7 @@ def registry_of(settings: Settings) -> SchemaRegistry | None:
 
 def _kafka_source(settings: Settings, plans: Plans, side: SideChannels, stop: StopRequest) -> KafkaSource:
     cluster = kafka_cluster(settings)
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plans.distinct), settings.batch_size)
+    policy = side.batch_policy(plans.distinct, settings.batch_size)
     accept_gap, registry = settings.kafka_accept_gap, registry_of(settings)
     return KafkaSource(cluster, policy, now=wall_clock, accept_gap=accept_gap, stopping=stop, registry=registry)
 
@@ -89,7 +87,7 @@ def file_source(
     path: Path, settings: Settings, plans: Plans, side: SideChannels, stop: StopRequest, model: ModelService | None, data_dir: DataDir
 ) -> JsonlSource:
     """The file at ``path``. It is read faster than real time, so it pauses while many model calls are pending: most texts would be late."""
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plans.distinct), settings.batch_size)
+    policy = side.batch_policy(plans.distinct, settings.batch_size)
     paused: Callable[[], bool] = never if model is None else lambda: not model.gate.open()
     return JsonlSource(
         path,

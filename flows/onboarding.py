@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import bytewax.operators as op
@@ -10,6 +12,7 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.inputs import Source
 from bytewax.outputs import Sink
 
+from operators.awake import AwakePeople
 from operators.choose import choose_step
 from operators.compose import compose_step
 from operators.counters import CounterView, counters_step
@@ -27,7 +30,9 @@ from operators.switches import SharedSwitches, switches_step
 from operators.timer_registry import TimerRegistry
 from operators.timers import timers_step
 from operators.track import track_step
+from sources.batching import BatchPolicy
 from state.catalog.by_tenant import Plans
+from state.catalog.plan import Plan
 from state.ids import Keys
 from state.messages import Message, Tick
 from state.stuck.parameters import ParameterStore
@@ -41,6 +46,7 @@ class SideChannels:
     learned, ``share`` what other processes have; ``track`` reads it at the next boundary of log time. ``counters``: ``counters`` shows its
     totals, displays and metrics read them. ``visitors``: ``link`` notes the ids of visitors, and hears of each that turns out to be a
     user's. ``switches``: ``decode`` and ``switches`` publish what people in charge decided, ``track`` asks what holds at a log time.
+    ``awake``: ``track`` notes who has changed; the source has them encoded while there is nothing to read.
     """
 
     timers: TimerRegistry = field(default_factory=TimerRegistry)
@@ -48,6 +54,11 @@ class SideChannels:
     counters: CounterView = field(default_factory=CounterView)
     visitors: VisitorIds = field(default_factory=VisitorIds)
     switches: SharedSwitches = field(default_factory=SharedSwitches)
+    awake: AwakePeople = field(default_factory=AwakePeople)
+
+    def batch_policy(self, plans: Iterable[Plan], batch_size: int) -> BatchPolicy:
+        """How the source forms batches, and what it does while there is nothing to read."""
+        return BatchPolicy(self.timers.peek, partial(self.parameters.lookahead, tuple(plans)), batch_size, self.awake.encode_some)
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ def build(parts: FlowParts) -> Dataflow:
     arrivals = timers_step("timers", decoded, identified, side.timers, lanes, longest)
 
     # Each person's state: progress, signs of being stuck, whether to guide, what became of guidance.
-    tracked = track_step("track", arrivals, plans, keys, side.timers, side.parameters, side.switches)
+    tracked = track_step("track", arrivals, plans, keys, side.timers, side.parameters, side.switches, side.awake)
 
     # How long steps take, and what being stuck looks like, is learned from how episodes end.
     estimated = estimate_step("estimate", tracked, plans, side.parameters, shared=parts.processes > 1)

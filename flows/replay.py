@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -77,7 +76,7 @@ def log_source(settings: Settings, given: Input, plans: Plans, side: SideChannel
 
     An archive may leave out messages from before the day of ``since`` (ms). Raises ``ArchiveError``.
     """
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, plans.distinct), settings.batch_size)
+    policy = side.batch_policy(plans.distinct, settings.batch_size)
     if given.file is not None:
         own = DataDir(settings.data_dir)
         return JsonlSource(given.file, peek, policy, now=wall_clock, peek_person=peek_person, switches=own.switches, sent=own.sent)

@@ -9,7 +9,7 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
-from operators.awake import AWAKE, AwakePeople
+from operators.awake import AwakePeople
 from operators.timer_registry import TimerRegistry
 from state import counters
 from state.catalog.by_tenant import ByTenant, Plans
@@ -124,6 +124,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         if self._encoded is None:
             assert self._person is not None, "a key without a person is discarded"
             self._encoded = snapshot.encode(self._person)
+            self._awake.encoded(self)
         return self._encoded
 
     def rest(self) -> None:
@@ -171,11 +172,10 @@ def track_logic(
     timers: TimerRegistry,
     parameters: ParameterStore | None = None,
     switches: Switches | None = None,
-    *,
-    most_awake: int = AWAKE,
+    awake: AwakePeople | None = None,
 ) -> Callable[[bytes | None], TrackLogic]:
     """Builder for ``stateful_batch``. ``estimate`` publishes in ``parameters``, ``decode`` in ``switches``."""
-    shared, awake = parameters or ParameterStore(), AwakePeople(most_awake)
+    shared, awake = parameters or ParameterStore(), awake or AwakePeople()
     folds = plans.map(lambda plan: Fold(plan, keys, shared, switches))
     return lambda resume_state: TrackLogic(folds, keys, timers, awake, resume_state)
 
@@ -188,6 +188,7 @@ def track_step(
     timers: TimerRegistry,
     parameters: ParameterStore,
     switches: Switches,
+    awake: AwakePeople,
 ) -> Stream[Tracked]:
     """Keep every person's state. Emits one ``Tracked`` for each batch."""
 
@@ -197,5 +198,5 @@ def track_step(
             tracked.add(out)
         return [tracked]
 
-    collected = op.stateful_batch(step_id, up, track_logic(plans, keys, timers, parameters, switches))
+    collected = op.stateful_batch(step_id, up, track_logic(plans, keys, timers, parameters, switches, awake))
     return op.flat_map_batch(f"{step_id}_gather", collected, gather)

@@ -28,6 +28,10 @@ from typing import Final
 from state.stuck.parameters import PERIOD
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 class BatchAction(Enum):
     """What a source does before a message that enters a later slot."""
 
@@ -52,6 +56,8 @@ class BatchPolicy:
     lookahead: Callable[[int], int]
     """Returns the lookahead in milliseconds for a batch that begins at this log time. It changes only at boundaries of log time."""
     batch_size: int = 1_000
+    while_idle: Callable[[], None] = nothing
+    """Called while there is nothing to read, on the worker's thread. It must take less than a millisecond."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for a batch size with which nothing would be read."""

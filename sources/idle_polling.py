@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,9 +21,11 @@ class IdlePolling:
     Pauses end on a common grid, so that all idle partitions of a worker are polled in one go.
     """
 
-    __slots__ = ("_found_at",)
+    __slots__ = ("_found_at", "_while_idle")
 
-    def __init__(self) -> None:
+    def __init__(self, while_idle: Callable[[], None]) -> None:
+        """``while_idle`` is called at the beginning of each pause (``BatchPolicy``)."""
+        self._while_idle = while_idle
         self._found_at = time.monotonic()
 
     def found(self) -> None:
@@ -30,7 +33,8 @@ class IdlePolling:
         self._found_at = time.monotonic()
 
     def next_awake(self) -> datetime:
-        """Return when to poll again."""
+        """Begin a pause. Return when to poll again."""
+        self._while_idle()
         pause, wanted = SHORTEST_MS, (time.monotonic() - self._found_at) * 1000 / _SHARE
         while pause < min(wanted, LONGEST_MS):
             pause *= 2

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,7 +32,6 @@ from flows.catalogs import load_catalog
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.run import tuned_garbage_collector
 from flows.settings import load_settings
-from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import ByTenant
@@ -133,7 +131,7 @@ class EndingWatch(Watch):
 def job(task: Task, *, whole: bool = False) -> None:
     """Run the graph. ``whole``: to the end of the input, in a new store."""
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, (plan,)), settings.batch_size)
+    policy = side.batch_policy((plan,), settings.batch_size)
     source = JsonlSource(task.input, peek, policy, now=wall_clock, peek_person=peek_person)
     meter = Meter(task.events, 0)
     watch = EndingWatch(meter, count=lambda batch: sum(type(item) is Message for item in batch))

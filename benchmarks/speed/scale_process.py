@@ -7,7 +7,6 @@ import sys
 import time
 import uuid
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from flows.onboarding import FlowParts, SideChannels, build
 from flows.run import tuned_garbage_collector
 from flows.settings import load_settings
 from operators.timers import LANES
-from sources.batching import BatchPolicy
 from sources.kafka.client import Cluster
 from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
@@ -61,7 +59,7 @@ class CountingWatch(Watch):
 
 def run(task: Task) -> dict[str, Any]:
     settings, plan, side, watch = load_settings(), Plan(load_catalog("saas")), SideChannels(), CountingWatch()
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, (plan,)), settings.batch_size)
+    policy = side.batch_policy((plan,), settings.batch_size)
     source: KafkaSource | LocalLogSource
     if task.log:
         source = LocalLogSource(Path(task.log), policy, now=wall_clock, tail=False)

@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from flows.run import tuned_garbage_collector
 from flows.settings import load_settings
 from sinks.redis.sink import RecommendationSink
 from sinks.redis.writer import WritePolicy
-from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import ByTenant
@@ -46,7 +44,7 @@ class Task:
 def collected(path: str) -> tuple[list[list[Any]], list[list[Any]]]:
     """Return the batches of effects and of facts that the graph makes of a file."""
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
-    policy = BatchPolicy(side.timers.peek, partial(side.parameters.lookahead, (plan,)), settings.batch_size)
+    policy = side.batch_policy((plan,), settings.batch_size)
     source = JsonlSource(path, peek, policy, now=wall_clock, peek_person=peek_person)
     effects: list[list[Any]] = []
     facts: list[list[Any]] = []

@@ -217,7 +217,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
         self._at_end = False
         self._was_empty = False
-        self._polling = IdlePolling()
+        self._polling = IdlePolling(source.policy.while_idle)
         self._durable_next: int | None = None
         self._waits_for_schema = False
         if offset is not None:

@@ -110,7 +110,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._next = 0
         self._at_end = False
         self._was_empty = False
-        self._polling = IdlePolling()
+        self._polling = IdlePolling(source.policy.while_idle)
         self._look_at = 0.0
         self._reader = LogReader(source.directory)
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from operators.awake import AT_ONCE, AwakePeople
 from operators.timer_registry import TimerRegistry
 from operators.track import TrackLogic, track_logic
 from state.catalog.by_tenant import ByTenant
@@ -17,6 +18,7 @@ from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
 from state.person import snapshot
 from state.person.arrivals import Arrival, TimerDue, VisitorDeleted
+from state.person.person import Person
 from state.records.recommendation import Erase
 from tests.state.lives import (
     KEYS,
@@ -44,7 +46,7 @@ class Job:
         """A key that nothing has arrived for."""
         self.plan = of or plan()
         self.wheels = TimerRegistry()
-        self.build = track_logic(ByTenant(self.plan), KEYS, self.wheels, most_awake=most_awake)
+        self.build = track_logic(ByTenant(self.plan), KEYS, self.wheels, awake=AwakePeople(most_awake))
         self.logic = self.build(None)
         self.outputs: list[Any] = []
         self.seq = 0
@@ -294,3 +296,26 @@ def test_two_keys_share_a_builder_and_nothing_else() -> None:
     assert job.logic._person is not None
     assert other._person is not None
     assert (job.logic._person.user, other._person.user) == ("u", "v")
+
+
+def test_who_has_changed_is_encoded_while_there_is_nothing_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    awake, encoded = AwakePeople(), list[str]()
+    job, plain = Job(), snapshot.encode
+
+    def encode(person: Person) -> bytes:
+        encoded.append(person.user)
+        return plain(person)
+
+    monkeypatch.setattr(snapshot, "encode", encode)
+    build = track_logic(ByTenant(job.plan), KEYS, job.wheels, awake=awake)
+    people = [build(None) for _ in range(AT_ONCE + 1)]
+    for number, logic in enumerate(people):
+        logic.on_batch([msgspec.structs.replace(signup(), user=f"u{number}", seq=2 * number)])
+    awake.encode_some()
+    assert encoded == [f"u{number}" for number in range(AT_ONCE)]
+    people[0].on_batch([msgspec.structs.replace(event("page_view", HOUR, path="/"), user="u0", seq=100)])
+    for _ in range(3):
+        awake.encode_some()
+    assert encoded[AT_ONCE:] == [f"u{AT_ONCE}", "u0"]
+    assert [logic.snapshot() for logic in people] == [plain(person) for logic in people if (person := logic._person) is not None]
+    assert len(encoded) == AT_ONCE + 2, "the snapshots were there"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from sources.batching import nothing
 from sources.idle_polling import LONGEST_MS, SHORTEST_MS, IdlePolling
 
 
@@ -23,7 +24,7 @@ def pause_ms(polling: IdlePolling) -> float:
 
 
 def test_the_longer_nothing_comes_the_more_seldom_it_is_polled(clock: list[float]) -> None:
-    polling, pauses = IdlePolling(), []
+    polling, pauses = IdlePolling(nothing), []
     for idle_s in (0.0, 0.2, 0.4, 1.6, 60.0):
         clock[0] = 1_000.0 + idle_s
         pauses.append(pause_ms(polling))
@@ -31,17 +32,27 @@ def test_the_longer_nothing_comes_the_more_seldom_it_is_polled(clock: list[float
 
 
 def test_after_a_message_it_is_polled_often_again(clock: list[float]) -> None:
-    polling = IdlePolling()
+    polling = IdlePolling(nothing)
     clock[0] += 60.0
     polling.found()
     assert pause_ms(polling) == SHORTEST_MS
 
 
 def test_partitions_that_became_idle_at_different_times_are_polled_together(clock: list[float]) -> None:
-    first = IdlePolling()
+    first = IdlePolling(nothing)
     clock[0] += 0.013
-    second = IdlePolling()
+    second = IdlePolling(nothing)
     clock[0] += 60.007
     at = first.next_awake()
     clock[0] += 0.011
     assert second.next_awake() == at
+
+
+def test_what_can_wait_is_done_at_the_beginning_of_each_pause() -> None:
+    done = list[int]()
+    polling = IdlePolling(lambda: done.append(1))
+    polling.found()
+    assert not done
+    polling.next_awake()
+    polling.next_awake()
+    assert len(done) == 2
