@@ -21,10 +21,12 @@ from sinks.clickhouse.errors import SegmentDamaged
 from sinks.clickhouse.segment import SegmentWriter, read_segment
 from sources.files.sent_file import Sent, read_sent
 from state.person import snapshot
+from state.person.deduplication import remembered
 from state.person.person import Person
 from state.person.snapshot import SnapshotError
 from state.records.dead_letter import DeadLetter, content_as_json, content_of, decode_line
 from state.records.subject import Subject, is_about, is_deletion, letter_is_about
+from state.stuck.row import Row
 
 UNREADABLE: Final = "unreadable"
 """Marks what is held in a file that cannot be read."""
@@ -265,9 +267,15 @@ def _person(change: bytes) -> Person | None:
 
 
 def _named(value: Any) -> Any:
-    """A struct with the names of its fields, at every level: some are encoded as arrays."""
+    """A struct with the names of its fields, at every level: some are encoded as arrays, and what is packed is spelled out."""
     if isinstance(value, msgspec.Struct):
-        return {name: _named(getattr(value, name)) for name in value.__struct_fields__}
+        found = {name: _named(getattr(value, name)) for name in value.__struct_fields__}
+        if isinstance(value, Person):
+            found["seen"] = [{"idHash": event_hash.hex(), "at": at} for event_hash, at in remembered(value)]
+        elif isinstance(value, Row):
+            found["features"] = list(value.features)
+            del found["packed"]
+        return found
     if isinstance(value, dict):
         return {str(name): _named(each) for name, each in value.items()}
     return [_named(each) for each in value] if isinstance(value, list | tuple) else value

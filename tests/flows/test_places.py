@@ -31,10 +31,12 @@ from state.duration import HOUR
 from state.events import decode
 from state.messages import Message
 from state.person import snapshot
-from state.person.person import Person
+from state.person.deduplication import remember
+from state.person.person import Episode, Person
 from state.records.dead_letter import DeadLetter
 from state.records.recommendation import Erase
 from state.records.subject import Subject
+from state.stuck.row import Row, pack
 
 NOW = 1_767_600_000_000
 ANN = Subject("default", ("ann-who-leaves", "cookie-of-ann"))
@@ -256,6 +258,19 @@ def test_state_of_a_longer_id_and_of_another_tenant_is_not_the_user_s(data_dir: 
     held = Recovery(data_dir).held(Subject("default", ("u-1",)))
     assert [each["key"] for each in held] == ["default-u-1", "1", "2", "?"]
     assert (held[0]["state"]["tenant"], held[0]["state"]["user"]) == ("default", "u-1")
+
+
+def test_what_is_packed_in_a_snapshot_is_spelled_out(data_dir: DataDir) -> None:
+    recovery(data_dir.state)
+    ann = Person("default", "ann", episode=Episode("connect", 0, 1000, rows=[Row(1, 0.5, 0.0, 0.5, pack((7, 4095)))]))
+    remember(ann, bytes(range(8)), 1_772_000_000_000)
+    with sqlite3.connect(data_dir.state / "part-0.sqlite3") as part:
+        part.execute("INSERT INTO snaps VALUES (?, ?, 1, ?)", ("flow.track", "ann", pickle.dumps(snapshot.encode(ann))))
+    part.close()
+    (held,) = [each for each in Recovery(data_dir).held(Subject("default", ("ann",))) if each["step"] == "flow.track"]
+    state = json.loads(json.dumps(held["state"]))
+    assert state["seen"] == [{"idHash": "0001020304050607", "at": 1_772_000_000_000}]
+    assert state["episode"]["rows"] == [{"bucket": 1, "time": 0.5, "added": 0.0, "said": 0.5, "features": [7, 4095], "in_session": False}]
 
 
 @pytest.mark.parametrize("size", [3, 31, 32, 48, 200, 255, 256, 600])

@@ -404,3 +404,15 @@ def live(life: Life, story: Iterable[Event | int]) -> None:
             life.see(each)
         elif life.person is not None:
             life.wait(each)
+
+
+def connect(at: int, **rest: Any) -> Event:
+    return event("form_submit", at, form="connect", **rest)
+
+
+def invite(at: int, **rest: Any) -> Event:
+    return event("form_submit", at, form="invite", **rest)
+
+
+def explored(at: int, count: int = 3) -> list[Event]:
+    return [track("explored", at + number, ident=f"explored {at} {number}") for number in range(count)]

@@ -1,0 +1,275 @@
+"""Deletion of people, and visitors who become users."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import msgspec
+import pytest
+
+from state.decision.experiment_groups import experiment_group
+from state.decision.messages import DecisionRequest
+from state.duration import DAY, HOUR, MINUTE
+from state.person import snapshot
+from state.person.collector import Collector
+from state.person.person import Person
+from state.records.facts import EventFact, PersonFact
+from state.records.recommendation import Erase
+from tests.state.lives import (
+    KEYS,
+    START,
+    Counted,
+    Life,
+    anonymously,
+    connect,
+    counts,
+    event,
+    flat,
+    kinds,
+    of_kind,
+    plan,
+    signals,
+    signup,
+    versions,
+    visitor_merged,
+    withdrawals,
+)
+
+
+def test_deletion_leaves_a_tombstone_newer_than_everything_and_no_personal_data() -> None:
+    life = Life()
+    life.see(signup(), event("recommendation_shown", 1))
+    told = life.see(event("user_deleted", HOUR))
+    (tomb,) = of_kind(told, Erase)
+    assert tomb.version > life.ask.version
+    assert kinds(told) == ["withdrawn"]
+    assert life.person == Person("", "", version=tomb.version, now=START + HOUR, deleted_at=START + HOUR)
+    assert b"analyst" not in snapshot.encode(life.person)
+
+
+def test_a_deleted_person_gets_nothing_until_a_later_signup_begins_anew() -> None:
+    life = Life()
+    life.see(signup(), connect(1), event("user_deleted", HOUR))
+    tomb = life.of(Erase)[-1]
+    told = life.see(
+        signup(HOUR, ident="same instant", log=2 * HOUR), connect(3 * HOUR), event("identify", 4 * HOUR, traits={"persona": "analyst"})
+    )
+    assert counts(told, "events_ignored") == ["deleted"] * 3
+    assert life.person is not None
+    assert life.person.user == ""
+    assert life.wait(9 * DAY) == []
+    life.see(signup(10 * DAY))
+    assert life.done == {}
+    assert life.ask.version > tomb.version
+
+
+def test_events_of_a_deleted_life_do_not_count_for_the_new_one() -> None:
+    life = Life()
+    life.see(signup(), connect(1 * MINUTE), event("user_deleted", HOUR), signup(2 * HOUR, persona="builder"))
+    life.see(connect(1 * MINUTE, log=2 * HOUR), event("user_deleted", HOUR, log=2 * HOUR), signup(log=2 * HOUR))
+    assert life.person is not None
+    assert (life.done, life.person.deleted_at, life.person.traits) == ({}, 0, {"persona": "builder"})
+
+
+def test_a_visitor_who_became_a_user_is_guided_no_more_under_the_old_key() -> None:
+    life = Life()
+    life.see(anonymously(signup()))
+    told = life.become("known", HOUR)
+    assert [each.reason for each in withdrawals(told)] == ["merged"]
+    assert kinds(told) == ["withdrawn"]
+    assert life.person is not None
+    assert (life.person.traits, life.person.last_event) == ({}, "")
+    told = life.see(anonymously(connect(2 * HOUR)))
+    assert counts(told, "events_ignored") == ["merged"]
+    life.wait(40 * DAY)
+    assert signals(life.outputs) == []
+    again = life.become("known", 3 * HOUR)
+    assert again == []
+
+
+def test_a_merged_visitor_is_erased_with_the_user_once() -> None:
+    life = Life()
+    life.see(anonymously(signup()), anonymously(connect(MINUTE)))
+    life.become("known", HOUR)
+    assert life.lose_user("another", 2 * HOUR) == []
+    (erase,) = of_kind(life.lose_user("known", 2 * HOUR), Erase)
+    written = [each.version for each in of_kind(life.outputs, EventFact)] + versions(life.outputs[: life.outputs.index(erase)])
+    assert (erase.user_id, erase.version > max(written)) == ("u", True)
+    tombstone = Person("", "", version=erase.version, now=START + 2 * HOUR, deleted_at=START + 2 * HOUR)
+    tombstone.merged_into = KEYS.stream_key("t", "known")
+    assert life.person == tombstone
+    before = deepcopy(life.person)
+    assert life.lose_user("known", 3 * HOUR) == []
+    assert life.person == before
+
+
+def test_people_are_counted_once_whether_a_visitor_is_merged_or_erased_at_once() -> None:
+    for also_merged in (True, False):
+        life = Life()
+        life.see(anonymously(signup()))
+        if also_merged:
+            life.become("known", HOUR)
+        life.lose_user("known", HOUR)
+        assert sum(each.by for each in life.of(Counted) if each.name == "people") == 0
+        assert kinds(life.outputs) == ["withdrawn"]
+
+
+def test_a_user_who_was_named_as_a_visitor_is_not_erased_with_the_one_who_named_them() -> None:
+    life = Life()
+    life.see(signup())
+    life.become("known", HOUR)
+    before = deepcopy(life.person)
+    assert life.lose_user("known", 2 * HOUR) == []
+    assert life.person == before
+
+
+def test_an_event_without_a_name_belongs_to_the_one_who_is_there_and_to_nobody_deleted() -> None:
+    life = Life()
+    life.see(signup(), event("user_deleted", HOUR))
+    assert not of_kind(life.see(signup(2 * HOUR, ident="nameless", user="")), EventFact | PersonFact)  # type: ignore[arg-type]
+    assert life.person is not None
+    assert (life.person.user, life.person.deleted_at) == ("", START + HOUR)
+    life.see(signup(3 * HOUR, ident="again"))
+    (row,) = of_kind(life.see(connect(4 * HOUR, user="")), EventFact)
+    assert (row.user_id, row.status, life.done) == ("u", "applied", {"connect": 4 * HOUR})
+
+
+def test_a_user_cannot_be_merged_away_by_whoever_names_them_as_a_visitor() -> None:
+    life = Life()
+    life.see(signup())
+    told = life.become("somebody", HOUR)
+    assert counts(told, "events_ignored") == ["merge_refused"]
+    assert withdrawals(told) == []
+    assert counts(life.see(event("page_view", 2 * HOUR, path="/")), "events_ignored") == []
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_an_id_that_was_merged_and_is_then_seen_as_a_user_begins_a_life_of_its_own(deleted: bool) -> None:
+    life = Life()
+    life.see(anonymously(connect(1)))
+    life.become("somebody", HOUR)
+    if deleted:
+        life.lose_user("somebody", 2 * HOUR)
+    assert counts(life.see(anonymously(event("page_view", 2 * HOUR, path="/"))), "events_ignored") == ["deleted" if deleted else "merged"]
+    assert counts(life.see(event("page_view", HOUR + 1, log=3 * HOUR, path="/own")), "events_ignored") == []
+    told = life.see(signup(3 * HOUR))
+    assert of_kind(told, DecisionRequest)
+    assert versions(life.outputs) == sorted(versions(life.outputs))
+    assert life.person is not None
+    assert (life.done, life.person.user, life.person.merged_into, life.person.deleted_at) == ({}, "u", "", 0)
+    assert sum(each.by for each in life.of(Counted) if each.name == "people") == 1
+    assert life.lose_user("somebody", 4 * HOUR) == []
+    assert counts(life.become("somebody", 5 * HOUR), "events_ignored") == ["merge_refused"]
+
+
+@pytest.mark.parametrize("first", ["a retried event", "an old event", "a new one"])
+def test_a_life_of_its_own_can_be_written_down_whatever_it_begins_with(first: str) -> None:
+    """What was seen of the id before is measured from its floor, so both stay together."""
+    visit = anonymously(connect(60 * DAY, log=60 * DAY))
+    life = Life()
+    life.see(visit)
+    life.become("somebody", 61 * DAY)
+    begins = {
+        "a retried event": msgspec.structs.replace(visit, anonymous=False),
+        "an old event": event("page_view", DAY, log=61 * DAY, path="/"),
+        "a new one": event("page_view", 62 * DAY, path="/"),
+    }
+    life.see(begins[first])
+    life.reload()
+    assert life.person is not None
+    assert (life.person.user, life.person.merged_into) == ("u", "")
+    assert life.person.catalog == life.plan.digest
+    assert life.person.group
+
+
+def test_a_life_of_its_own_is_observed_from_its_beginning() -> None:
+    life = Life()
+    life.see(anonymously(event("page_view", 1, path="/")))
+    life.become("somebody", HOUR)
+    life.see(signup(2 * HOUR))
+    assert life.person is not None
+    assert life.person.episode is not None
+    assert life.person.episode.observed
+    assert life.person.since == {"connect": START + 2 * HOUR}
+
+
+def test_a_refused_merge_of_an_unknown_id_makes_nobody() -> None:
+    life = Life()
+    refused = msgspec.structs.replace(visitor_merged(1), refused="merge_too_many")
+    out = Collector("key")
+    assert life.fold.merge(None, refused, out) is None
+    assert counts(flat(out), "events_ignored") == ["merge_too_many"]
+    life.see(signup(HOUR))
+    assert sum(each.by for each in life.of(Counted) if each.name == "people") == 1
+
+
+@pytest.mark.parametrize("holdout", [0.0, 0.9])
+def test_whoever_was_considered_keeps_the_group_when_an_earlier_id_becomes_known(holdout: float) -> None:
+    """Held-out users have no decision. If only the guided kept their group, the holdout would lose its users at every merge."""
+    small = plan(holdout=holdout)
+    for number in range(20):
+        life = Life(small)
+        life.see(signup(user=f"u{number}"))
+        assert life.person is not None
+        before = experiment_group(small, life.person)
+        life.see(event("identity_merged", 1, user=f"u{number}", previousId=f"cookie-{number}"))
+        assert experiment_group(small, life.person) == before
+
+
+def test_a_visitor_may_be_merged_on_into_another_person_and_is_erased_with_that_one() -> None:
+    life = Life()
+    life.see(anonymously(signup()))
+    life.become("phone", HOUR)
+    assert life.become("ana", 2 * HOUR) == []
+    assert life.lose_user("phone", 3 * HOUR) == []
+    assert len(of_kind(life.lose_user("ana", 3 * HOUR), Erase)) == 1
+
+
+def test_a_refused_merge_is_counted_with_its_reason_and_changes_nothing() -> None:
+    life = Life()
+    life.see(anonymously(signup()))
+    before = deepcopy(life.person)
+    out = Collector("key")
+    refused = msgspec.structs.replace(visitor_merged(0), refused="merge_circular")
+    assert life.fold.merge(life.person, refused, out) == before
+    assert out.counts == {"events_ignored|merge_circular": 1}
+
+
+def test_an_event_of_nobody_known_is_counted_and_the_person_begins_with_the_first_that_has_a_name() -> None:
+    life = Life()
+    assert counts(life.see(anonymously(connect(1, user=""))), "events_ignored") == ["unknown_user"]
+    told = life.see(signup(2))
+    assert {row.user_id for row in of_kind(told, EventFact)} == {"u"}
+    assert sum(each.by for each in life.of(Counted) if each.name == "people") == 1
+
+
+def test_a_wish_to_be_forgotten_is_never_too_late() -> None:
+    life = Life()
+    life.see(signup(), event("page_view", 9 * DAY, path="/"))
+    told = life.see(event("user_deleted", HOUR, log=9 * DAY))
+    assert len(of_kind(told, Erase)) == 1
+    assert life.person is not None
+    assert life.person.user == ""
+
+
+def test_the_latest_of_several_deletions_counts() -> None:
+    life = Life()
+    life.see(signup(), event("user_deleted", HOUR), event("user_deleted", 5 * HOUR))
+    assert counts(life.see(signup(3 * HOUR)), "events_ignored") == ["deleted"]
+    assert of_kind(life.see(signup(6 * HOUR)), DecisionRequest)
+
+
+def test_a_path_that_becomes_known_by_an_out_of_order_event_sets_the_inactivity_timer() -> None:
+    life = Life()
+    life.see(event("page_view", 2 * HOUR, path="/"))
+    assert life.person is not None
+    assert (life.person.path, life.person.check_due) == ("", 0)
+    life.see(event("identify", HOUR, log=2 * HOUR, traits={"persona": "analyst"}))
+    assert life.person.path
+    assert signals(life.wait(2 * HOUR + DAY)) == ["stuck:inactive"]
+
+
+def test_a_deleted_visitor_stays_deleted_when_merged() -> None:
+    life = Life()
+    life.see(signup(), event("user_deleted", HOUR))
+    assert life.become("known", 2 * HOUR) == []

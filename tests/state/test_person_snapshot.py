@@ -1,0 +1,74 @@
+"""The snapshot of a person: what it holds, how small it is, and what becomes of damaged ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from state.duration import HOUR
+from state.person import snapshot
+from state.person.person import Person
+from state.person.snapshot import SnapshotError
+from tests.state.lives import (
+    Life,
+    connect,
+    event,
+    signup,
+)
+
+
+@pytest.mark.parametrize("payload", [{"path": ["x"]}, {"path": {"a": 1}}, {"code": 3}, {"form": True}])
+def test_the_last_events_are_remembered_by_text_alone(payload: dict[str, Any]) -> None:
+    life = Life()
+    life.see(event("track", 0, **payload))
+    assert life.person is not None
+    assert life.person.last_event == "track"
+
+
+def test_damaged_snapshots_and_those_of_a_later_release_are_refused_in_words() -> None:
+    life = Life()
+    life.see(signup())
+    assert life.person is not None
+    data = snapshot.encode(life.person)
+    with pytest.raises(SnapshotError, match=r"version 9, .*newer release: upgrade"):
+        snapshot.decode(b"\x09" + data[1:])
+    with pytest.raises(SnapshotError, match=r"version 1, .*older release: start that one"):
+        snapshot.decode(b"\x01" + data[1:])
+    for cut in (0, 1, 4, 5, 10, len(data) - 1):
+        with pytest.raises(SnapshotError):
+            snapshot.decode(data[:cut])
+
+
+def test_a_snapshot_of_fewer_fields_reads_as_a_person_of_today() -> None:
+    life = Life()
+    life.see(signup())
+    assert life.person is not None
+    fields = msgspec.msgpack.decode(msgspec.msgpack.encode(life.person))
+    older = snapshot._HEAD.pack(snapshot.VERSION, 0) + msgspec.msgpack.encode(fields[:-2])
+    read = snapshot.decode(older)
+    assert (read.path, read.steps, read.guidance_at) == ("analysts", {}, 0)
+
+
+def test_what_a_restart_needs_is_read_without_the_rest() -> None:
+    life = Life()
+    life.see(signup())
+    assert life.person is not None
+    assert snapshot.next_timer(snapshot.encode(life.person)) == (life.person.next_due, "t", "u", life.person.partition)
+    assert life.person.next_due > 0
+    assert snapshot.next_timer(snapshot.encode(Person("", ""))) == (0, "", "", 0)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x04", b"\x03", b"\x04" + bytes(8) + b"\xc1", b"\x05" + bytes(20)])
+def test_a_damaged_snapshot_is_refused_with_a_sentence(data: bytes) -> None:
+    for read in (snapshot.decode, snapshot.next_timer):
+        with pytest.raises(SnapshotError, match=r"damaged|upgrade"):
+            read(data)
+
+
+def test_a_usual_person_fits_into_650_bytes() -> None:
+    life = Life()
+    life.see(signup(), *(event("page_view", number * HOUR, path=f"/{number}") for number in range(1, 8)), connect(8 * HOUR))
+    assert life.person is not None
+    assert len(snapshot.encode(life.person)) < 650
