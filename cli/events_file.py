@@ -49,7 +49,7 @@ class EventsFile:
         from state.records.dead_letter import DeadLetter
         from state.vocabulary import SWITCHED
 
-        policy = BatchPolicy(lambda _partition: None, lambda _at: HOUR)
+        policy = BatchPolicy(lambda *_: None, lambda _at: HOUR)
         source = JsonlSource(self._path, peek, policy, now=wall_clock, peek_person=peek_person)
         part = source.build_part("log", "input", None)
         accepted = 0

@@ -44,14 +44,15 @@ class TimerRegistry:
         """Whether there was a timer for everybody on any worker."""
         return bool(self._everybody)
 
-    def peek(self, partition: int) -> int | None:
+    def peek(self, partition: int, after: int = -1) -> int | None:
         """Return the earliest deadline of ``partition`` among all workers of this process, or None. Any thread may call it.
 
         It is exact while the workers are idle: with one worker, whenever a source is asked for its next batch. Other processes are not
-        included.
+        included. Of the calling worker's timers only those later than ``after`` count.
         """
-        due = [deadline for wheel in tuple(self._wheels.values()) if (deadline := wheel.next_due(partition)) is not None]
-        return min(due, default=None)
+        thread = threading.get_ident()
+        due = [wheel.next_due(partition, after if owner == thread else -1) for owner, wheel in tuple(self._wheels.items())]
+        return min((each for each in due if each is not None), default=None)
 
     def __len__(self) -> int:
         """Return the number of timers registered, stale ones included."""

@@ -152,11 +152,9 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
             self._armed = timer.due
 
     def _arm(self, person: Person) -> None:
-        """Register the person's next timer. An earlier one that is still registered suffices: when it fires, this is called again."""
+        """Register the person's next timer, so that a source may rely on it. One from before stays and fires for nothing."""
         due = person.next_due
-        if not due:
-            return
-        if not self._armed or due < self._armed:
+        if due and due != self._armed:
             self._timers.for_this_thread().register(person.partition, self._key_of(person.tenant, person.user), due)
             self._armed = due
 

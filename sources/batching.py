@@ -1,13 +1,12 @@
 """Decides where a batch ends and where a tick stands. Timers fire in the same order for every division of the input into batches.
 
 Log time is divided into slots. When a message enters a later slot, the timers up to the start of that slot are due before it: a tick stands
-between them. Four facts allow batches of many messages, with a tick among them:
+between them. Three facts allow batches of many messages, with ticks among them:
 
 - On one worker Bytewax asks for a batch only after the last one was processed completely. ``peek_timers`` then knows every timer.
-- No timer is registered for earlier than ``lookahead`` after the log time of the item that registers it. A batch may therefore extend
-  that far across slots without another look at the timers.
+- No timer is registered for earlier than ``lookahead`` after the log time of the message or timer that registers it. A batch may therefore
+  extend that far after its first message and after the first timer that it fires: until then all timers are known.
 - ``track`` runs the timers and events of a person in input order, so a tick may share a batch with the messages around it.
-- What a tick registers is due after it, maybe soon. So after a tick the batch may go on within its slot, and no further.
 
 A switch of guidance wakes people from the next millisecond on, sooner than the lookahead. So a source ends its batch after a message that
 may be one (``state.events.may_switch``); in a log a switch has no key.
@@ -23,9 +22,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from state.stuck.parameters import PERIOD
+
+ALL: Final = -1
+"""Before every log time."""
 
 
 def nothing() -> None:
@@ -47,12 +49,20 @@ ENDS: Final = frozenset({BatchAction.END_BATCH, BatchAction.TICK_AND_END})
 """The actions with which the batch ends before the message."""
 
 
+class PeekTimers(Protocol):
+    """Returns the earliest timer of a partition that is due later than ``after``, or None."""
+
+    def __call__(self, partition: int, after: int = ALL, /) -> int | None:
+        """Return its log time in milliseconds."""
+        ...
+
+
 @dataclass(frozen=True)
 class BatchPolicy:
     """How a source forms batches. ``peek_timers`` is called on the worker's thread."""
 
-    peek_timers: Callable[[int], int | None] | None
-    """Returns the earliest timer of a partition, or None. If unset (several processes share the timers), every slot may have timers."""
+    peek_timers: PeekTimers | None
+    """If unset (several processes share the timers), every slot may have timers."""
     lookahead: Callable[[int], int]
     """Returns the lookahead in milliseconds for a batch that begins at this log time. It changes only at boundaries of log time."""
     batch_size: int = 1_000
@@ -71,7 +81,7 @@ class BatchPlanner:
     ``first`` is the log time of the first message of the batch, None while there is none.
     """
 
-    __slots__ = ("_due", "_has_tick", "_partition", "_policy", "_safe_until", "first", "ticked")
+    __slots__ = ("_due", "_has_tick", "_next", "_partition", "_policy", "_safe_until", "first", "ticked")
 
     def __init__(self, policy: BatchPolicy, partition: int, ticked: int) -> None:
         self._policy = policy
@@ -79,8 +89,9 @@ class BatchPlanner:
         self.ticked = ticked
         self._due = -math.inf  # the earliest timer before the last tick
         self.first: int | None = None
-        self._safe_until = math.inf  # what the messages of the batch register is due at this time or later
+        self._safe_until = math.inf  # what the messages and timers of the batch register is due at this time or later
         self._has_tick = False
+        self._next = math.inf  # the earliest timer after the last tick of the batch
 
     def begin_batch(self) -> None:
         """Begin an empty batch."""
@@ -88,7 +99,7 @@ class BatchPlanner:
 
     def begin_messages(self, time: int) -> None:
         """The first message of the batch has the log time ``time``."""
-        self.first, self._safe_until = time, time + self._policy.lookahead(time)
+        self.first, self._safe_until = time, min(self._safe_until, time + self._policy.lookahead(time))
 
     def decide(self, start: int, time: int) -> BatchAction:
         """Return what to do before a message of log time ``time``, whose slot begins at ``start``. The source appends the tick at once.
@@ -96,9 +107,9 @@ class BatchPlanner:
         If a tick did not remove the earliest timer (another worker holds it), the source does not wait for it.
         """
         first = self.first
-        if self._has_tick or start >= self._safe_until:
+        if start >= self._safe_until:
             return BatchAction.END_BATCH
-        due = self._earliest() if start >= self.ticked else math.inf
+        due = self._next_due(start)
         at = start if due in (-math.inf, math.inf) else min(start, -(-int(due) // PERIOD) * PERIOD)
         if at < self.ticked or (self.ticked == at and due <= self._due):
             at = start
@@ -106,17 +117,31 @@ class BatchPlanner:
             return BatchAction.APPEND if first is None or _period(first) == _period(time) else BatchAction.END_BATCH
         if first is not None and not (at == start and _period(at - 1) == _period(first)):
             return BatchAction.END_BATCH
-        self.ticked, self._due, self._has_tick = at, due, True
+        self._tick(at, due)
         return BatchAction.TICK if _period(at - 1) == _period(time) else BatchAction.TICK_AND_END
+
+    def _next_due(self, start: int) -> float:
+        """The first timer that may have to fire before the slot that begins at ``start``."""
+        if self._has_tick:
+            return self._next
+        return self._earliest() if start >= self.ticked else math.inf
+
+    def _tick(self, at: int, due: float) -> None:
+        """Note a tick at ``at``, before which the timer ``due`` is the first."""
+        if not self._has_tick:
+            registers = due + self._policy.lookahead(int(due) - 1) if due > -math.inf else due
+            self._safe_until = min(self._safe_until, registers)
+        self.ticked, self._due, self._has_tick = at, due, True
+        self._next = self._earliest(at)
 
     def record_tick(self, at: int) -> None:
         """Record a tick that the source emits without ``decide``."""
         self.ticked, self._due = at, self._earliest()
 
-    def _earliest(self) -> float:
+    def _earliest(self, after: int = ALL) -> float:
         if self._policy.peek_timers is None:
             return -math.inf
-        due = self._policy.peek_timers(self._partition)
+        due = self._policy.peek_timers(self._partition, after)
         return math.inf if due is None else due
 
 

@@ -44,10 +44,16 @@ class TimerWheel:
         slots = self._partitions.get(partition)
         return set() if slots is None else slots.keys()
 
-    def next_due(self, partition: int) -> int | None:
-        """Return the earliest deadline of ``partition``, or None. Another thread may call it; the answer may then be slightly stale."""
+    def next_due(self, partition: int, after: int = -1) -> int | None:
+        """Return the earliest deadline of ``partition`` that is later than ``after``, or None.
+
+        Another thread may call it without ``after``; the answer may then be slightly stale. With ``after`` it looks at all timers up to
+        there.
+        """
         slots = self._partitions.get(partition)
-        return None if slots is None else slots.earliest
+        if slots is None or slots.earliest is None or slots.earliest > after:
+            return None if slots is None else slots.earliest
+        return slots.next_after(after)
 
     def __len__(self) -> int:
         return sum(slots.count for slots in tuple(self._partitions.values()))  # metrics ask from another thread
@@ -75,6 +81,22 @@ class _Slots:
         self.count += 1
         if self.earliest is None or deadline < self.earliest:
             self.earliest = deadline
+
+    def next_after(self, after: int) -> int | None:
+        """The earliest deadline later than ``after``: it walks down the heap, only below seconds that are not after it."""
+        seconds, last = self._seconds, after // _BUCKET_MS
+        found, places = list[int](), [0]
+        while places:
+            place = places.pop()
+            if place >= len(seconds):
+                continue
+            second = seconds[place]
+            if second >= last:
+                later = [deadline for deadline in self._buckets[second][::2] if deadline > after]  # type: ignore[operator]
+                found += later  # type: ignore[arg-type]
+            if second <= last:
+                places += (2 * place + 1, 2 * place + 2)
+        return min(found, default=None)
 
     def keys(self) -> set[str]:
         return {key for bucket in self._buckets.values() for key in bucket[1::2]}  # type: ignore[misc]  # deadlines and keys alternate

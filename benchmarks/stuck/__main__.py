@@ -52,7 +52,7 @@ ENOUGH_STUCK: Final = 300
 def run(plan: Plan, lines: Iterable[bytes]) -> OfflineRunner:
     """Run a log whose events are its clock through the job. Ticks stand where a source of files puts them."""
     job = OfflineRunner(plan, Keys(b"bench"))
-    planner = BatchPlanner(BatchPolicy(lambda _: job.next_timer(), lambda _: 1), PARTITION, ticked=0)
+    planner = BatchPlanner(BatchPolicy(lambda *_: job.next_timer(), lambda _: 1), PARTITION, ticked=0)
     log_time = 0
     for number, line in enumerate(lines):
         log_time = max(log_time, _time_of(line))

@@ -150,7 +150,7 @@ def test_what_fails_is_counted_and_shown_and_old_measurements_get_older(tmp_path
 def test_a_process_shows_the_partitions_that_it_reads(tmp_path: Path) -> None:
     with EventLog(tmp_path / "log", partitions=3, retention=None) as log:
         log.append([Record(b"u", b"x")])
-    source = LocalLogSource(tmp_path / "log", BatchPolicy(lambda _: None, lambda _: SECOND, 10), now=lambda: NOW)
+    source = LocalLogSource(tmp_path / "log", BatchPolicy(lambda *_: None, lambda _: SECOND, 10), now=lambda: NOW)
     probe = BacklogProbe(source, Retention())
     try:
         assert probe.measure().backlogs == []

@@ -72,7 +72,7 @@ def produce(kafka: ApacheKafka, topic: str, values: list[bytes], partition: int 
 
 
 def source_of(cluster: Cluster, **more: Any) -> KafkaSource:
-    policy = BatchPolicy(lambda _: None, lambda _: LOOKAHEAD, more.pop("batch_size", 100))
+    policy = BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, more.pop("batch_size", 100))
     return KafkaSource(cluster, policy, now=wall, **{"tail": False, **more})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -98,6 +99,26 @@ def test_asks_carry_who_and_when_so_that_they_can_be_ordered() -> None:
     job = Job()
     (ask,) = of_kind(job.take(msgspec.structs.replace(signup(), seq=40)), DecisionRequest)
     assert (ask.seq, ask.key, ask.number) == (40, KEYS.stream_key("t", "u"), 1)
+
+
+def test_the_next_timer_of_a_person_is_always_in_the_wheel_whatever_else_is() -> None:
+    """A source divides its input by the timers of the wheel: one that is not in it would fire after later messages of other people."""
+    job = Job()
+    moments = list[int]()
+    for number in range(60):
+        at = number * 40 * MINUTE
+        job.see(signup(at, ident=f"s{number}") if number % 9 == 0 else event("page_view", at, path=f"/{number}"))
+        if number % 13 == 5:
+            job.see(event("form_submit", at + MINUTE, form=("connect", "invite")[number % 2]))
+        if number % 7 == 3:
+            job.see(event("recommendation_shown", at + 2 * MINUTE))
+        job.wait(at + 5 * MINUTE)
+        person = job.logic._person
+        assert person is not None
+        if due := person.next_due:
+            assert job.wheels.peek(0, due - 1) == due
+            moments.append(due)
+    assert any(earlier < later for earlier, later in pairwise(moments)), "it also moves to later"
 
 
 def test_the_wheel_is_armed_once_however_many_events_move_the_deadline() -> None:

@@ -47,7 +47,7 @@ def archive(tmp_path: Path, file_bytes: int = 2_000) -> Archive:
 def read(make: Callable[[BatchPolicy], Any]) -> dict[str, Consumer]:
     """Each partition by itself, with a consumer that has timers."""
     found: dict[str, Consumer] = {}
-    for name in make(BatchPolicy(lambda _: None, lambda _: LOOKAHEAD, 7)).list_parts():
+    for name in make(BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 7)).list_parts():
         consumer = Consumer()
         source = make(BatchPolicy(consumer.wheel.next_due, lambda _: LOOKAHEAD, 7))
         source.list_parts()
@@ -144,7 +144,7 @@ def test_an_archive_of_another_log_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "log", 0, 3)
     Archive(tmp_path / "archive").bind("topic", "")
     with pytest.raises(ArchiveError, match="is of topic, not of the log of the settings"):
-        from_both(tmp_path)(BatchPolicy(lambda _: None, lambda _: LOOKAHEAD, 7)).list_parts()
+        from_both(tmp_path)(BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 7)).list_parts()
 
 
 def test_a_file_that_is_joined_while_it_reads_is_found_again(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_file_that_is_joined_while_it_reads_is_found_again(tmp_path: Path) -> 
     found.bind("topic", "")
     for first in (0, 2, 4):
         found.write(ArchiveFile("2026-01-05", 0, first, first + 1), [row(first), row(first + 1)])
-    source = ArchiveSource(found, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD, 1), now=lambda: NOW)
+    source = ArchiveSource(found, BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 1), now=lambda: NOW)
     source.list_parts()
     part = source.build_part("x", "topic:0", None)
     items: list[Message | Tick] = []
@@ -170,6 +170,6 @@ def test_a_link_to_a_file_that_is_gone_is_an_error_and_not_tried_for_ever(tmp_pa
     path = Path(found.place) / found.files()[0].name
     path.unlink()
     path.symlink_to("moved away")
-    part = ArchiveSource(found, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD, 1), now=lambda: NOW).build_part("x", "topic:0", None)
+    part = ArchiveSource(found, BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 1), now=lambda: NOW).build_part("x", "topic:0", None)
     with pytest.raises(ArchiveError, match="listed and cannot be found"):
         drain(part, lambda _items: None)

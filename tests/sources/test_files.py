@@ -264,7 +264,7 @@ def test_switches_of_the_directory_come_before_the_next_line_and_once(tmp_path: 
     path.write_bytes(line(START) + b"\n")
 
     def run(resume: Any) -> tuple[list[tuple[bytes, int, int]], Any]:
-        source = JsonlSource(path, peek, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD), now=lambda: NOW, switches=switches)
+        source = JsonlSource(path, peek, BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD), now=lambda: NOW, switches=switches)
         part = source.build_part("input", "input", resume)
         items: list[Message | Tick] = []
         assert drain(part, items.extend)
@@ -289,7 +289,7 @@ def test_switches_of_the_directory_come_before_the_next_line_and_once(tmp_path: 
 def test_a_batch_ends_after_what_may_be_a_switch(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"".join(line(START + n, kind="guidance_switched" if n == 2 else "track") + b"\n" for n in range(6)))
-    part = JsonlSource(path, peek, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD), now=lambda: NOW).build_part("input", "input", None)
+    part = JsonlSource(path, peek, BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD), now=lambda: NOW).build_part("input", "input", None)
     batches: list[int] = []
     assert drain(part, lambda batch: batches.append(len(batch)))
     part.close()

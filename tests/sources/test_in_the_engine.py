@@ -70,7 +70,7 @@ def whole_over_aborts(make: Make, store: Path) -> None:
 def test_a_file_aborted_and_resumed(tmp_path: Path, store: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"".join(line(START + n * 40_000) + b"\n" for n in range(COUNT)))
-    policy = BatchPolicy(lambda _: None, lambda _: LOOKAHEAD, 3)
+    policy = BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 3)
     whole_over_aborts(lambda crash: JsonlSource(path, peek, policy, now=lambda: NOW, stopping=crash), store)
 
 
@@ -79,7 +79,7 @@ def test_the_local_log_aborted_and_resumed(tmp_path: Path, store: Path) -> None:
     with EventLog(tmp_path / "log", partitions=1, retention=None, now=lambda: next(times)) as log:
         for _ in range(COUNT):
             log.append([Record(b"u", b"x")])
-    policy = BatchPolicy(lambda _: None, lambda _: LOOKAHEAD, 3)
+    policy = BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 3)
     whole_over_aborts(lambda crash: LocalLogSource(tmp_path / "log", policy, now=lambda: NOW, tail=False, stopping=crash), store)
 
 
@@ -96,7 +96,7 @@ def test_a_refused_file_ends_the_flow_in_good_order(tmp_path: Path, store: Path)
     made: list[JsonlSource] = []
 
     def make(crash: Callable[[], bool]) -> JsonlSource:
-        made.append(JsonlSource(path, peek, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD), now=lambda: NOW, stopping=crash))
+        made.append(JsonlSource(path, peek, BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD), now=lambda: NOW, stopping=crash))
         return made[-1]
 
     assert run(make, store) == [1]

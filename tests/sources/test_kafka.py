@@ -48,7 +48,7 @@ def produce(broker: Tansu, topic: str, values: list[bytes], partition: int = 0, 
 
 def source_of(broker: Tansu, topic: str, *, group: str = "onramp", **more: Any) -> KafkaSource:
     cluster = Cluster(broker.brokers, topic, group, timeout_s=more.pop("timeout_s", 60.0))
-    policy = BatchPolicy(more.pop("peek", lambda _: None), lambda _: LOOKAHEAD, more.pop("batch_size", 100))
+    policy = BatchPolicy(more.pop("peek", lambda *_: None), lambda _: LOOKAHEAD, more.pop("batch_size", 100))
     return KafkaSource(cluster, policy, now=wall, **{"tail": False, **more})
 
 
@@ -223,7 +223,7 @@ def test_a_timer_fires_before_the_message_that_passes_it_when_working_off_a_back
     times = [START, START + 1_500, START + 10 * LOOKAHEAD, START + 10 * LOOKAHEAD + 1]
     produce(broker, topic, [b"a", b"b", b"c", b"d"], times=times)
     timers = [START + LOOKAHEAD]
-    source = source_of(broker, topic, peek=lambda _: timers[0] if timers else None)
+    source = source_of(broker, topic, peek=lambda *_: timers[0] if timers else None)
     part = source.build_part("input", f"{topic}:0", None)
     seen: list[bytes | str] = []
 
@@ -394,7 +394,7 @@ def test_a_timer_that_a_fired_timer_registers_fires_before_the_message_too(broke
     topic = broker.new_topic()
     produce(broker, topic, [b"a", b"b"], times=[START, START + 10 * LOOKAHEAD])
     timers = [START + LOOKAHEAD]
-    part = source_of(broker, topic, peek=lambda _: timers[0] if timers else None).build_part("input", f"{topic}:0", None)
+    part = source_of(broker, topic, peek=lambda *_: timers[0] if timers else None).build_part("input", f"{topic}:0", None)
     seen: list[bytes | int] = []
 
     def take(batch: list[Message | Tick]) -> None:

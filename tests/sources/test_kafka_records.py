@@ -43,7 +43,7 @@ def event(number: int) -> bytes:
 
 
 def read(cluster: Cluster) -> list[Message]:
-    policy = BatchPolicy(lambda _: None, lambda _: LOOKAHEAD, 100)
+    policy = BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 100)
     part = KafkaSource(cluster, policy, now=lambda: NOW, tail=False).build_part("input", f"{cluster.topic}:0", None)
     items: list[Message | Tick] = []
     try:

@@ -53,7 +53,7 @@ def append(log: EventLog, clock: Clock, *values: bytes, at: int | None = None) -
 
 
 def source_of(log: EventLog, clock: Clock, **more: Any) -> LocalLogSource:
-    policy = BatchPolicy(more.pop("peek", lambda _: None), lambda _: LOOKAHEAD, more.pop("batch_size", 100))
+    policy = BatchPolicy(more.pop("peek", lambda *_: None), lambda _: LOOKAHEAD, more.pop("batch_size", 100))
     return LocalLogSource(log._store.directory, policy, now=clock, **{"tail": False, **more})
 
 
@@ -148,7 +148,7 @@ def test_a_timer_fires_before_the_message_that_passes_it_when_working_off_a_back
     for value, at in ((b"a", START), (b"b", START + 1_500), (b"c", START + 10 * LOOKAHEAD), (b"d", START + 10 * LOOKAHEAD + 1)):
         append(log, clock, value, at=at)
     timers = [START + LOOKAHEAD]
-    part = opened(source_of(log, clock, peek=lambda _: timers[0] if timers else None))
+    part = opened(source_of(log, clock, peek=lambda *_: timers[0] if timers else None))
     seen: list[bytes | str] = []
 
     def take(batch: list[Message | Tick]) -> None:
@@ -169,7 +169,7 @@ def test_a_timer_fires_before_the_message_that_passes_it_when_working_off_a_back
 
 
 def test_it_is_read_live_from_before_the_first_writer_came(tmp_path: Path, clock: Clock) -> None:
-    source = LocalLogSource(tmp_path / "log", BatchPolicy(lambda _: None, lambda _: LOOKAHEAD), now=clock)
+    source = LocalLogSource(tmp_path / "log", BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD), now=clock)
     parts = [source.build_part("input", name, None) for name in source.list_parts()]
     assert len(parts) == 6
     assert [part.next_batch() for part in parts] == [[]] * 6

@@ -25,7 +25,7 @@ class Run:
 
     def __init__(self, cluster: ScriptedCluster, states: dict[str, Any] | None = None) -> None:
         self.stopping = False
-        policy = BatchPolicy(lambda _: None, lambda _: LOOKAHEAD)
+        policy = BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD)
         self.source = KafkaSource(cluster, policy, now=lambda: START + 1_000, stopping=lambda: self.stopping, watch_every_s=0.02)
         self.parts = {name: self.source.build_part("input", name, (states or {}).get(name)) for name in self.source.list_parts()}
         self.read: list[tuple[int, int]] = []
@@ -120,7 +120,7 @@ def test_no_error_ends_the_watch_in_silence(caplog: pytest.LogCaptureFixture) ->
 
 def test_a_partition_that_cannot_be_opened_leaves_no_consumer_behind() -> None:
     cluster = ScriptedCluster(timeout_s=0.01, silent={0})
-    source = KafkaSource(cluster, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD), now=lambda: START)
+    source = KafkaSource(cluster, BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD), now=lambda: START)
     for state, error, text in ((None, UnreachableError, "did not answer"), ((0, 0, START, 0, START), SourceError, "another version")):
         with pytest.raises(error, match=text):
             source.build_part("input", "events:0", state)

@@ -107,7 +107,7 @@ def messages_of(kind: str) -> bytes:
 
 def read_one(value: bytes, decoder: SchemaRegistry | None) -> Event | DeadLetter:
     cluster = ScriptedCluster(records=[ScriptedRecord(0, value)], end=1)
-    source = KafkaSource(cluster, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD), now=lambda: START, tail=False, registry=decoder)
+    source = KafkaSource(cluster, BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD), now=lambda: START, tail=False, registry=decoder)
     part = source.build_part("input", "events:0", None)
     items: list[Any] = []
     assert drain(part, items.extend)
@@ -209,7 +209,7 @@ def test_a_registry_that_failed_is_not_asked_for_each_partition(registry: Regist
     assert json.loads(decoder.decode(messages_of("AVRO")))["eventId"] == "e1"
     registry.status, asked = 503, registry.asked
     cluster = ScriptedCluster(records=[ScriptedRecord(0, messages_of("AVRO")), ScriptedRecord(1, messages_of("JSON"))], end=2)
-    source = KafkaSource(cluster, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD), now=lambda: START, tail=False, registry=decoder)
+    source = KafkaSource(cluster, BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD), now=lambda: START, tail=False, registry=decoder)
     parts = [source.build_part("input", f"events:{index}", None) for index in range(3)]
     seen = [item.offset for _ in range(10) for part in parts for item in part.next_batch() if isinstance(item, Message)]
     assert seen == [0, 0, 0]  # a schema that is known needs no registry
@@ -256,7 +256,7 @@ def test_while_the_registry_is_down_nothing_is_skipped(broker: Tansu, registry: 
     registry.status = 503
     cluster = Cluster(broker.brokers, topic, "registry")
     source = KafkaSource(
-        cluster, BatchPolicy(lambda _: None, lambda _: LOOKAHEAD), now=lambda: START, tail=False, registry=SchemaRegistry(registry.url)
+        cluster, BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD), now=lambda: START, tail=False, registry=SchemaRegistry(registry.url)
     )
     part = source.build_part("input", f"{topic}:0", None)
     seen: list[int] = []

@@ -34,7 +34,8 @@ def test_it_behaves_like_a_sorted_list(plan: list[tuple[str, int, int]]) -> None
             assert wheel.pop_due_timers(partition, time) == due
             model[partition] = [timer for timer in timers if timer[0] > time]
         for index in (0, 1):
-            assert wheel.next_due(index) == min((deadline for deadline, _ in model[index]), default=None)
+            for after in (-1, time, time // 2, 1_999, 2_000):
+                assert wheel.next_due(index, after) == min((deadline for deadline, _ in model[index] if deadline > after), default=None)
         assert len(wheel) == len(model[0]) + len(model[1])
 
 
@@ -53,4 +54,11 @@ def test_every_thread_has_its_own_wheel_and_peek_sees_all() -> None:
     assert wheels.for_this_thread().pop_due(0, 10_000) == ["here"]
     assert wheels.peek(0) == 3_000
     assert wheels.peek(1) == 1
-    assert len(wheels) == 2
+    wheels.for_this_thread().register(0, "here", 4_000)
+    assert wheels.peek(0, 3_500) == 3_000, "what another worker has is not done with the caller's tick"
+    wheels.for_this_thread().register(1, "here", 1)
+    wheels.for_this_thread().register(2, "here", 4_000)
+    wheels.for_this_thread().register(2, "here", 6_000)
+    assert wheels.peek(2, 4_000) == 6_000
+    assert wheels.peek(2, 6_000) is None
+    assert len(wheels) == 6

@@ -57,7 +57,7 @@ class WatchedJob:
         for tenant, precision in (("default", 0.87), ("surer", 0.93)):
             self.side.parameters.publish(tenant, cast("Any", Learned(precision)))
             self.side.parameters.at(Plan(load_catalog("saas")), tenant, 0)
-        self.source = LocalLogSource(tmp_path / "log", BatchPolicy(lambda _: None, lambda _: SECOND, 10), now=wall_clock)
+        self.source = LocalLogSource(tmp_path / "log", BatchPolicy(lambda *_: None, lambda _: SECOND, 10), now=wall_clock)
         self.latency = WriteLatency(wall_clock)
         self.delivery = FactDelivery(ClickHouse(url="http://127.0.0.1:1"), tmp_path / "spool")
         self.llm_counts: Counter[str] = Counter()

@@ -103,7 +103,7 @@ def own(meter: Meter) -> tuple[Callable[[list[Message | Tick]], list[Item]], Cal
 def run(given: Task) -> dict[str, Any]:
     meter = Meter(given.events, given.warm)
     decode, logic, count = (own if given.fold == "own" else small)(meter)
-    policy = BatchPolicy(lambda _partition: None, lambda _at: DAY, load_settings().batch_size)
+    policy = BatchPolicy(lambda *_: None, lambda _at: DAY, load_settings().batch_size)
     source = KafkaSource(Cluster(given.brokers, given.topic, f"onramp-{uuid.uuid4().hex}"), policy, now=wall_clock, tail=False)
     watch = Watch(meter, count=lambda batch: sum(type(item) is Message for item in batch))
     flow = Dataflow("core")
