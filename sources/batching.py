@@ -26,6 +26,7 @@ from typing import Final, Protocol
 
 from state.stuck.parameters import PERIOD
 
+_NEVER: Final = 1 << 62
 ALL: Final = -1
 """Before every log time."""
 
@@ -110,7 +111,7 @@ class BatchPlanner:
         if start >= self._safe_until:
             return BatchAction.END_BATCH
         due = self._next_due(start)
-        at = start if due in (-math.inf, math.inf) else min(start, -(-int(due) // PERIOD) * PERIOD)
+        at = min(start, _boundary(due if due > self.ticked else self._earliest(self.ticked)))
         if at < self.ticked or (self.ticked == at and due <= self._due):
             at = start
         if due > start or (self.ticked == at and due <= self._due):
@@ -143,6 +144,11 @@ class BatchPlanner:
             return -math.inf
         due = self._policy.peek_timers(self._partition, after)
         return math.inf if due is None else due
+
+
+def _boundary(due: float) -> int:
+    """The boundary at or after ``due``; later than every slot where nothing is due, or nobody knows what is."""
+    return -(-int(due) // PERIOD) * PERIOD if -math.inf < due < math.inf else _NEVER
 
 
 def _period(time: int) -> int:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sources.batching import BatchPolicy
@@ -61,6 +61,7 @@ def model(lines: list[bytes]) -> list[tuple[Any, ...]]:
 
 
 @settings(deadline=None)
+@example(plan=[0, 0, 9_711_655, 4_788_345], batch_size=1, stops=[4], stale=[0])  # an overdue timer, and boundaries before the slot
 @given(
     plan=st.lists(steps, max_size=60),
     batch_size=st.integers(1, 40),
