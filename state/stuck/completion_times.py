@@ -158,8 +158,8 @@ def level_of(steps: Iterable[CompletionTimes]) -> float:
     places = [times.places for times in steps if times.unaided and times.guided]
     if not places:
         return HORIZON_QUANTILE
-    known = np.concatenate(places)
-    return (_OTHERS * HORIZON_QUANTILE + len(known) * float(np.quantile(known, HORIZON_QUANTILE))) / (_OTHERS + len(known))
+    known = np.sort(np.concatenate(places))
+    return (_OTHERS * HORIZON_QUANTILE + len(known) * float(_interpolated(known, HORIZON_QUANTILE))) / (_OTHERS + len(known))
 
 
 def _ordered(times: list[tuple[int, int]]) -> NDArray[np.float64]:
@@ -183,8 +183,8 @@ def _log_quantile(distribution: _Distribution, share: float) -> float:
     return math.log(max(float(took[int(np.searchsorted(reached, share))]), SHORTEST))
 
 
-def _interpolated(ordered: list[float], share: float) -> float:
-    """``numpy.quantile`` of sorted values, to the last bit; that one takes ten times as long for a few."""
+def _interpolated(ordered: Sequence[float] | NDArray[np.float64], share: float) -> float:
+    """``numpy.quantile`` of sorted values, to the last bit; that one takes ten times as long."""
     place = share * (len(ordered) - 1)
     below = int(place)
     low, high, part = ordered[below], ordered[min(below + 1, len(ordered) - 1)], place - below

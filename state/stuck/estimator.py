@@ -191,8 +191,12 @@ class Estimator:
             if not each.matured and self._kept(each):
                 state.waiting.append(each)
         self._judge_again(until)
-        known = sorted((each for each in state.waiting if each.known_at <= until), key=_in_order_known)
-        state.waiting = [each for each in state.waiting if each.known_at > until]
+        known: list[EpisodeObservation] = []
+        waiting: list[EpisodeObservation] = []
+        for each in state.waiting:
+            (known if each.since + each.horizon <= until else waiting).append(each)
+        known.sort(key=_in_order_known)
+        state.waiting = waiting
         while len(state.waiting) > MOST_WAITING:
             state.thinning = [(since, of + 1) for since, of in state.thinning or [(0, 0)]]
             state.waiting = [each for each in state.waiting if self._kept(each)]
