@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-SHORTEST_MS: Final = 5
-LONGEST_MS: Final = 40
+SHORTEST_MS: Final = 2
+LONGEST_MS: Final = 64
 """The longest pause. A message in an idle partition may wait this long, and an epoch may end this much later: Bytewax ends it when all
 partitions are awake."""
 _SHARE: Final = 50
-"""The pause is a fiftieth of the time since the last message: 5 ms for half a second, 40 ms from two seconds on."""
+"""The pause is a fiftieth of the time since the last message: 2 ms for a tenth of a second, 64 ms from 1.6 seconds on."""
 
 
 class IdlePolling:
