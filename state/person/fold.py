@@ -214,7 +214,7 @@ class Fold:
         if at < person.floor and not event.from_visitor:
             return "late"
         event_hash = self._keys.event_hash(event.id)
-        if is_known(person, event_hash):
+        if event_hash in person.seen and is_known(person, event_hash):
             return "duplicate"
         if person.merged_into:
             return "merged"
