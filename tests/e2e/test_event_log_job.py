@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from local.recovery_positions import saved_positions
 from sources.local_log.log import EventLog, Record
 from sources.local_log.retention import Retention
 from sources.local_log.source import ACCEPT_GAP_SETTING, NAME
@@ -89,11 +90,15 @@ def test_a_life_on_the_event_log(settings: dict[str, str], tmp_path: Path) -> No
     def read_as_far_as(number: int) -> bool:
         return sum(letter.raw == b"mark %d" % number for letter in letters_of(letters)) == PARTITIONS
 
+    def has_saved() -> bool:
+        return any(position.offset for position in saved_positions(tmp_path / "data" / "state", NAME).values())
+
     writer = Writer(tmp_path / "log")
     writer.append(lines[:half])
     writer.mark(1)
     with job(settings, tmp_path) as first:
         wait_until(lambda: read_as_far_as(1), "the first half", within=LONG, process=first)
+        wait_until(has_saved, "an epoch that is durable", within=LONG, process=first)
         writer.append(lines[half:most])
         writer.mark(2)
         first.send_signal(signal.SIGKILL)
