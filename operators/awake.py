@@ -1,9 +1,9 @@
 """Keeps in memory only the snapshot of people who were not active lately (an LRU cache of decoded people).
 
-A person is *awake* while the objects that the fold needs are in memory, and *at rest* as bytes. At rest it takes about a third of the
-memory. Decoding it again costs about half as much as folding an event (``benchmarks.user_memory``). The ``AWAKE`` people who were active
-last stay awake, as they are likely to be active again. Others are encoded when they come to rest, and those awake while the source has
-nothing to read. So at the end of an epoch, when the engine waits for all snapshots, most of them are there.
+A person is *awake* while the objects that the fold needs are in memory, and *at rest* as bytes. At rest it takes less than half of the
+memory (``benchmarks.user_memory``), and is decoded for the next event. The ``AWAKE`` people who were active last stay awake, as they are
+likely to be active again. Others are encoded when they come to rest, and those awake while the source has nothing to read. So at the end
+of an epoch, when the engine waits for all snapshots, most of them are there.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from itertools import islice
 from typing import Final, Protocol
 
 AWAKE: Final = 20_000
-"""How many people of one worker stay awake. Each takes up to 10 KB."""
-
+"""How many people of one worker stay awake. Each takes some 7 KB (``benchmarks.user_memory``)."""
 
 AT_ONCE: Final = 16
-"""How many people are encoded before the source is asked again: about 0.2 ms."""
+"""How many people are encoded before the source is asked again. It must take less than the millisecond of ``BatchPolicy``."""
 
 
 class Sleeper(Protocol):

@@ -125,6 +125,7 @@ def lines(results: Mapping[str, Any]) -> list[str]:
             table.append(f"{name}: {speed['median']:,.0f} events/s ({speed['least']:,.0f} to {speed['most']:,.0f})")
     density = results["density"]
     table.append(f"sparse of dense: {density['sparseOfDense']:.2f}, by CPU {density['sparseOfDenseByCpu']:.2f}")
+    table += [f"rows, {name}: " + ", ".join(f"{each} {count:,}" for each, count in rows.items()) for name, rows in density["rows"].items()]
     return table
 
 
@@ -160,6 +161,7 @@ def _density(
     compared = {
         "sparseOfDense": ratio(runs["sparse"], runs["dense"], "eventsPerSecond"),
         "sparseOfDenseByCpu": ratio(runs["dense"], runs["sparse"], "cpuPerEvent"),
+        "rows": {name: found[0]["rows"] for name, found in runs.items()},
     }
     return described | compared
 

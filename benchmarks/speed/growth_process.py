@@ -12,9 +12,11 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -38,6 +40,8 @@ from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.events import peek, peek_person
 from state.messages import Message
+from state.records.facts import Fact
+from state.records.recommendation import Erase
 
 _BATCH = 1000
 
@@ -135,8 +139,9 @@ def job(task: Task, *, whole: bool = False) -> None:
     source = JsonlSource(task.input, peek, policy, now=wall_clock, peek_person=peek_person)
     meter = Meter(task.events, 0)
     watch = EndingWatch(meter, count=lambda batch: sum(type(item) is Message for item in batch))
-    discard = CallingSink(nothing)
-    flow = build(FlowParts(WatchedSource(source, watch), discard, discard, discard, ByTenant(plan), keys(), side))
+    discard, rows = CallingSink(nothing), Counter[str]()
+    facts = CallingSink(partial(count_rows, rows)) if whole else discard
+    flow = build(FlowParts(WatchedSource(source, watch), discard, facts, discard, ByTenant(plan), keys(), side))
     store = recovery_store(Path(task.store), task.recovery_partitions)
     gc.collect()
     ending = Ending(task, watch, meter, lambda: {"timers": len(side.timers)})
@@ -145,9 +150,15 @@ def job(task: Task, *, whole: bool = False) -> None:
     with tuned_garbage_collector():
         cli_main(flow, epoch_interval=timedelta(seconds=task.epoch), recovery_config=store)  # type: ignore[no-untyped-call]
     if whole:
-        print(json.dumps(meter.measured(pauses=watch.pauses)))
+        print(json.dumps(meter.measured(pauses=watch.pauses, rows=dict(sorted(rows.items())))))
         return
     sys.exit("the flow ended before its epochs")
+
+
+def count_rows(rows: Counter[str], items: list[tuple[str, list[Fact | Erase]]]) -> None:
+    """Count the rows of a batch of the facts' sink by their table."""
+    for _, batch in items:
+        rows.update([row.TABLE if isinstance(row, Fact) else "erasures" for row in batch])
 
 
 def floor(task: Task) -> None:

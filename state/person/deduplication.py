@@ -1,21 +1,26 @@
 """Deduplication: the event ids that a person has sent, and the event time before which events are late.
 
 ``Person.seen`` has a record of 16 bytes for each event: the hash of its id (``Keys.event_hash``) and its event time in milliseconds, little
-endian. So a snapshot holds it as it is, and waking a person makes no object for each event. A lookup reads all of it: 0.4 µs for 64 events,
-0.2 ms for ``MOST_SEEN``.
+endian. So a snapshot holds it as it is, and waking a person makes no object for each event. A lookup reads all of it.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from itertools import starmap
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from state.person.person import Person
 
 MOST_SEEN: Final = 32_768
-"""Event ids kept for one person at most. Beyond it the older half is dropped and ``floor`` rises, so that older events are late."""
+"""Event ids kept for one person at most. Beyond it the older half is dropped and ``floor`` rises, so that older events are late.
+
+A lookup among so many takes 0.2 ms, among 64 0.4 µs: ``python -m timeit -s "import os; seen, id = bytearray(os.urandom(16 * 32_768)),
+os.urandom(8)" "seen.find(id)"``.
+"""
 
 _RECORD: Final = struct.Struct("<8sQ")
 _SIZE: Final = _RECORD.size
@@ -45,13 +50,18 @@ def forget_old_events(person: Person) -> None:
     """Drop event ids that are older than ``floor``, because such events are late anyway. Raise ``floor`` where too many remain."""
     person.seen = recent_events(person)
     if len(person.seen) >= MOST_SEEN * _SIZE:
-        person.floor = sorted(at for _, at in remembered(person))[MOST_SEEN // 2] + 1
+        person.floor = int(np.partition(_times(person), MOST_SEEN // 2)[MOST_SEEN // 2]) + 1
         person.seen = recent_events(person)
 
 
 def recent_events(person: Person) -> bytearray:
     """What ``person.seen`` has from ``floor`` on; itself where that is all. Changes nothing."""
-    recent = [each for each in remembered(person) if each[1] >= person.floor]
-    if len(recent) * _SIZE == len(person.seen):
+    late = _times(person) < person.floor
+    if not late.any():
         return person.seen
-    return bytearray().join(starmap(_RECORD.pack, recent))
+    return bytearray(np.frombuffer(person.seen, f"V{_SIZE}")[~late].tobytes())
+
+
+def _times(person: Person) -> NDArray[np.uint64]:
+    """The event times of what is kept. ``person.seen`` cannot grow while this array is in use."""
+    return np.frombuffer(person.seen, "<u8")[1::2]

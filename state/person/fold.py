@@ -214,7 +214,7 @@ class Fold:
         if at < person.floor and not event.from_visitor:
             return "late"
         event_hash = self._keys.event_hash(event.id)
-        if event_hash in person.seen and is_known(person, event_hash):
+        if event_hash in person.seen and is_known(person, event_hash):  # nearly always the first says no, and spares a call
             return "duplicate"
         if person.merged_into:
             return "merged"

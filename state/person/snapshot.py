@@ -80,7 +80,7 @@ def decode(data: bytes) -> Person:
 
 
 def next_timer(data: bytes) -> NextTimer:
-    """What a restart needs of a snapshot, in a tenth of the time that ``decode`` takes. Raises ``SnapshotError``."""
+    """What a restart needs of a snapshot, without decoding the rest. Raises ``SnapshotError``."""
     if data[:1] == b"\x03":
         person = decode(data)
         return NextTimer(person.next_due, person.tenant, person.user, person.partition)
