@@ -37,8 +37,14 @@ def rows(source: Path, batch_size: int) -> list[str]:
         side,
     )
     cli_main(build(parts), epoch_interval=timedelta(seconds=10))  # type: ignore[no-untyped-call]
+    assert any(queues.awake for queues in side.awake._queues.values()), "the people of this job are those that its source encodes"
     found = [repr(each) for _, batch in (*effects, *facts) for each in batch if not isinstance(each, StepMetricFact)]  # counted by batch
     return sorted(found)
+
+
+def test_a_source_lets_the_people_of_its_own_job_be_encoded() -> None:
+    side = SideChannels()
+    assert side.batch_policy((), 10).while_idle == side.awake.encode_some
 
 
 def test_batches_of_another_size_give_the_same_rows(tmp_path: Path) -> None:

@@ -187,6 +187,9 @@ def test_a_restart_at_any_point_refills_the_wheel_and_changes_nothing(at: int) -
         if index == at:
             broken.restart()
             assert broken.logic.snapshot()
+            armed = len(broken.wheels)
+            broken.take(TimerDue(START, 1))  # nothing is due
+            assert len(broken.wheels) == armed, "the timer was registered twice"
     assert broken.outputs == plain.outputs
     assert broken.logic.snapshot() == plain.logic.snapshot()
     assert signals(plain.outputs) == ["stuck:inactive"]

@@ -218,6 +218,16 @@ def test_nobody_there_is_one_sentence_after_a_bounded_time() -> None:
         cluster.partitions(lambda: False)
 
 
+def test_what_can_wait_is_done_while_there_is_nothing_to_read(broker: Tansu) -> None:
+    done = list[int]()
+    policy = BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 100, lambda: done.append(1))
+    part = opened(KafkaSource(Cluster(broker.brokers, broker.new_topic(), "onramp"), policy, now=wall))
+    assert not part.next_batch()
+    assert part.next_awake() is not None
+    assert len(done) == 1
+    part.close()
+
+
 def test_a_timer_fires_before_the_message_that_passes_it_when_working_off_a_backlog(broker: Tansu) -> None:
     topic = broker.new_topic()
     times = [START, START + 1_500, START + 10 * LOOKAHEAD, START + 10 * LOOKAHEAD + 1]

@@ -116,6 +116,21 @@ def test_the_position_and_the_pause_after_a_snapshot_are_measured(log: EventLog,
     part.close()
 
 
+def test_what_can_wait_is_done_while_there_is_nothing_to_read(log: EventLog, clock: Clock) -> None:
+    done = list[int]()
+    append(log, clock, b"x")
+    policy = BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 100, lambda: done.append(1))
+    part = opened(LocalLogSource(log._store.directory, policy, now=clock))
+    assert part.next_batch()
+    assert part.next_awake() is None
+    assert not done
+    while part.next_batch():  # the tick that the message has passed
+        assert not done
+    assert part.next_awake() is not None
+    assert len(done) == 1
+    part.close()
+
+
 def test_time_never_goes_back_and_a_writer_with_a_wrong_clock_moves_nothing(log: EventLog, clock: Clock) -> None:
     for at in (253_370_764_800_000, START, START - 5, 253_370_764_800_000):
         append(log, clock, b"x", at=at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from random import Random
 
+import msgspec
 import pytest
 
 from state.catalog.plan import Plan
@@ -19,6 +20,7 @@ from tests.state.lives import START, catalog
 
 PLAN = Plan(catalog())
 FIRST = START // PERIOD + 1
+_NO_OBSERVATIONS: tuple[object, ...] = ([[]], [1], 1, [["t"] * 7 + [[1]]])
 
 
 def said(parameters: Parameters) -> tuple[object, ...]:
@@ -135,6 +137,15 @@ def test_people_who_complete_teach_the_score_no_sooner_than_those_who_do_not() -
     assert estimator.parameters(FIRST + 40).score.time_alone("connect", 1) == pytest.approx(0.5, abs=0.06)
 
 
+def test_an_episode_whose_horizon_ends_at_a_boundary_is_learned_from_there() -> None:
+    row = (Row(1, 0.5, 0.0, 0.5, pack((17,))),)
+    for horizon, learned in ((PERIOD, True), (PERIOD + 1, False)):
+        estimator = new_estimator(PLAN, "t")
+        for _ in range(60):
+            estimator.learn(ended(FIRST * PERIOD, MINUTE, horizon, rows=row))
+        assert (estimator.parameters(FIRST + 1).score.time_alone("connect", 1) < 0.5) is learned
+
+
 def test_a_step_that_was_left_is_no_completion_and_nobody_who_left_it_was_stuck() -> None:
     estimator, since = new_estimator(PLAN, "t"), FIRST * PERIOD
     for number in range(60):
@@ -176,7 +187,15 @@ def test_fast_steps_have_their_true_horizon_whatever_the_catalog_expects(a_day: 
     assert later.lookahead <= 2 * SECOND
 
 
-@pytest.mark.parametrize("damaged", [b"", b"\x91\x01", b"not msgpack"])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"\x91\x01",
+        b"not msgpack",
+        *(msgspec.msgpack.encode([2, "t", {}, [], [], {}, [], -1, fresh]) for fresh in _NO_OBSERVATIONS),
+    ],
+)
 def test_a_damaged_snapshot_is_refused_in_words(damaged: bytes) -> None:
     with pytest.raises(EstimatorError, match=r"damaged|version"):
         restore_estimator(lambda _tenant: PLAN, damaged)

@@ -9,6 +9,7 @@ import pytest
 
 from state.duration import HOUR
 from state.person import snapshot
+from state.person.deduplication import remember, remembered
 from state.person.person import Person
 from state.person.snapshot import SnapshotError
 from tests.state.lives import (
@@ -60,11 +61,30 @@ def test_what_a_restart_needs_is_read_without_the_rest() -> None:
     assert snapshot.next_timer(snapshot.encode(Person("", ""))) == (0, "", "", 0)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x04", b"\x03", b"\x04" + bytes(8) + b"\xc1", b"\x05" + bytes(20)])
+def test_event_ids_that_are_late_by_now_are_left_out() -> None:
+    person = Person("t", "u", floor=1_000)
+    for mark, at in ((b"tooearly", 999), (b"in time ", 1_000), (b"very old", 0), (b"the last", 2_000)):
+        remember(person, mark, at)
+    before = bytes(person.seen)
+    assert list(remembered(snapshot.decode(snapshot.encode(person)))) == [(b"in time ", 1_000), (b"the last", 2_000)]
+    assert person.seen == before
+
+
+SHORT_FIELDS = [b"\x90", b"\x98" + b"\x00" * 8, msgspec.msgpack.encode([*(["x"] * 7), {}, 1]), b"\x01", b"\xc1"]
+"""Bodies that are no person: too few fields, fields of other types, no list, no MessagePack."""
+
+
+@pytest.mark.parametrize("data", [b"", b"\x04", b"\x03", b"\x05" + bytes(20), *(b"\x04" + bytes(8) + each for each in SHORT_FIELDS)])
 def test_a_damaged_snapshot_is_refused_with_a_sentence(data: bytes) -> None:
     for read in (snapshot.decode, snapshot.next_timer):
         with pytest.raises(SnapshotError, match=r"damaged|upgrade"):
             read(data)
+
+
+@pytest.mark.parametrize("body", SHORT_FIELDS)
+def test_a_damaged_snapshot_of_the_layout_before_is_refused_with_a_sentence(body: bytes) -> None:
+    with pytest.raises(SnapshotError, match="damaged"):
+        snapshot.decode(b"\x03" + bytes(4) + body)
 
 
 def test_a_usual_person_fits_into_650_bytes() -> None:
