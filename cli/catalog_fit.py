@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from evaluation.catalog_fit import FittedStep
 
 
+_LONGEST = 200
+
+
 def fit(
     events: Annotated[Path, EventsOption],
     catalog: Annotated[
@@ -31,8 +34,9 @@ def fit(
     """Set what a log of events says of the steps of a catalog, and show the changes as a diff to review.
 
     `usual` is the time within which nine of ten of the last 1,000 completions took place, `typical` the median active time, `waiting` the
-    shares of users who do not complete the step in time, and `alarm_at` the scores at which an alarm is as sure as the catalog asks. Steps
-    with fewer than 50 completions stay as they are. Without --write the file is not changed.
+    shares of users who do not complete the step in time, and `alarm_at` the scores at which an alarm is as sure as the catalog asks.
+    `evidence` is what signs, pauses, hours and traits say of who gets stuck. Steps with fewer than 50 completions stay as they are. Without
+    --write the file is not changed.
 
     \b
     Example:  onramp catalog fit --events events.jsonl.gz --catalog product.yaml
@@ -61,7 +65,7 @@ def fit(
         return
     for step in steps:
         say(_sentence(step))
-    typer.echo(diff, nl=False)
+    typer.echo(_readable(diff), nl=False)
     if changed == text:
         say("nothing changes.")
     elif write:
@@ -84,6 +88,14 @@ def _diff(catalog: str, before: str, after: str) -> str:
     name = plain(catalog)
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="")
     return "".join(f"{plain(line)}\n" for line in lines)
+
+
+def _readable(diff: str) -> str:
+    """``diff`` for a terminal: without the rest of long lines, like those with weights."""
+    return "".join(
+        f"{line[:_LONGEST]}… ({len(line) - _LONGEST:,} more characters)\n" if len(line) > _LONGEST else f"{line}\n"
+        for line in diff.splitlines()
+    )
 
 
 def _sentence(step: FittedStep) -> str:

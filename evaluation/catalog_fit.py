@@ -13,7 +13,8 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from evaluation.person_timers import PersonTimers
-from state.catalog.model import AlarmAt, Catalog, Step
+from state.catalog.evidence_weights import render as render_weights
+from state.catalog.model import AlarmAt, Catalog, Evidence, Step
 from state.catalog.plan import Plan
 from state.catalog.set_measured import with_measured
 from state.duration import parse, render_rounded
@@ -42,6 +43,9 @@ _EPISODES: Final = 5_000
 """Episodes of a step from which the shares of stuck users are measured."""
 _ENOUGH_ALARMED: Final = 200
 """Episodes from which thresholds are measured."""
+_LEAST_WEIGHT: Final = 0.02
+"""Weights closer to zero are left out, in logits: with all of them nothing is better (`benchmarks.measure --history 1500`)."""
+_MOST_TRUST: Final = 3.0
 _ENDS: Final = (COMPLETED, LEFT)
 _LATER: Final = 1 << 40
 """A period after all events."""
@@ -66,7 +70,7 @@ class CatalogFit:
         bare = {
             "observe": True,
             "steps": [step.model_copy(update={"waiting": None}) for step in catalog.steps],
-            "triggers": catalog.triggers.model_copy(update={"alarm_at": None}),
+            "triggers": catalog.triggers.model_copy(update={"alarm_at": None, "evidence": None}),
         }
         self._plan: Final = Plan(catalog.model_copy(update=bare))
         self._keys: Final = Keys(b"")  # the ids that the fold derives are not used
@@ -113,12 +117,25 @@ class CatalogFit:
             return None
         return AlarmAt(early=round(point.early, 2), last=round(point.last, 2))
 
+    def evidence(self) -> Evidence | None:
+        """What evidence adds to the score, without what the log says little about; None if too little is known."""
+        if self._estimator.parameters(_LATER).point.episodes < _ENOUGH_ALARMED:
+            return None
+        learner = self._estimator.learner
+        trust = [round(min(max(each, 0.0), _MOST_TRUST), 2) for each in learner.trust]
+        told = {number: (mean, variance) for number, (mean, variance) in learner.weights.items() if abs(mean) >= _LEAST_WEIGHT}
+        return Evidence(trust=trust, weights=render_weights(told))
+
     def triggers(self) -> dict[str, str]:
         """The fields of the catalog's triggers that are another value."""
-        found = self.alarm_at()
-        if found is None or found == self._catalog.triggers.alarm_at:
-            return {}
-        return {"alarm_at": f"{{early: {found.early:g}, last: {found.last:g}}}"}
+        point, evidence, known = self.alarm_at(), self.evidence(), self._catalog.triggers
+        changes = {}
+        if point is not None and point != known.alarm_at:
+            changes["alarm_at"] = f"{{early: {point.early:g}, last: {point.last:g}}}"
+        if evidence is not None and evidence != known.evidence:
+            trust = ", ".join(f"{each:g}" for each in evidence.trust)
+            changes["evidence"] = f'{{trust: [{trust}], weights: "{evidence.weights}"}}'
+        return changes
 
     def _fitted(self, step: Step, still: Iterable[int]) -> FittedStep:
         times = self._times[step.id]

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from state.catalog.evidence_weights import read as read_weights
 from state.catalog.wording_schema import Emoji, Expression, Language, Trait
 from state.duration import DAY, HOUR, MINUTE, SECOND, Duration
 from state.vocabulary import EventType, Surface, Tone, Trigger, UiComponent
@@ -203,6 +204,25 @@ class AlarmAt(_Model):
     last: Annotated[float, Field(gt=0, le=1, description="at the last look, at 0.4 of the usual time")]
 
 
+class Evidence(_Model):
+    """What signs, pauses, hours and traits add to the score, until users of this job say more."""
+
+    trust: Annotated[
+        list[Annotated[float, Field(ge=0, le=100)]],
+        Field(
+            min_length=6,
+            max_length=6,
+            description="how much of it is believed: before a tenth of the usual time, and at each of five shares",
+        ),
+    ]
+    weights: Annotated[str, Field(max_length=40_000, description="what each sign adds, packed")]
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        read_weights(self.weights)
+        return self
+
+
 class Triggers(_Model):
     """When guidance is considered, and the thresholds for evidence of being stuck."""
 
@@ -222,6 +242,7 @@ class Triggers(_Model):
         float, Field(ge=0, le=0.99, description="where `precision` is out of reach, the best one in reach counts, but none below this")
     ] = 0.0
     alarm_at: Annotated[AlarmAt | None, Field(description="set by `onramp catalog fit`")] = None
+    evidence: Annotated[Evidence | None, Field(description="set by `onramp catalog fit`")] = None
 
     def enabled(self, trigger: str) -> bool:
         """Whether ``trigger`` is enabled."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
-from state.catalog.model import AlarmAt, Catalog
+from state.catalog.model import AlarmAt, Catalog, Evidence
 from state.catalog.parse import CatalogError, parse
 from state.duration import parse as parse_duration
 
@@ -25,6 +25,7 @@ _READ: Final[dict[str, Callable[[str], Any]]] = {
     "waiting": lambda text: list(map(float, YAML(typ="safe", pure=True).load(text))),
     "measured": int,
     "alarm_at": lambda text: AlarmAt.model_validate(YAML(typ="safe", pure=True).load(text)),
+    "evidence": lambda text: Evidence.model_validate(YAML(typ="safe", pure=True).load(text)),
 }
 """Field → what its text means."""
 

@@ -121,10 +121,9 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
         if self._by_definition() or not self.people:
             return float(self.people > 0)
         if fitted:
-            return min(len(self.unaided) / KEPT + len(self.guided) / _KEPT_OF_GUIDED, 1.0)
+            return _matured(now - self.began, expected) * min(len(self.unaided) / KEPT, 1.0)
         own = math.exp(_log_quantile(self._everyone(now), HORIZON_QUANTILE))
-        matured = min(max((now - self.began) / max(min(expected, _CLEARLY * own), 1.0) - 1.0, 0.0), 1.0)
-        return matured * min(self.people / ENOUGH, 1.0)
+        return _matured(now - self.began, min(expected, _CLEARLY * own)) * min(self.people / ENOUGH, 1.0)
 
     def _blended(self, share: float, expected: float, now: int, level: float, *, fitted: bool = False) -> float:
         """The quantile of unaided people, steadied by that of everyone where some are guided; while there are few, the expected one.
@@ -160,6 +159,11 @@ def level_of(steps: Iterable[CompletionTimes]) -> float:
         return HORIZON_QUANTILE
     known = np.sort(np.concatenate(places))
     return (_OTHERS * HORIZON_QUANTILE + len(known) * float(_interpolated(known, HORIZON_QUANTILE))) / (_OTHERS + len(known))
+
+
+def _matured(observed: int, expected: float) -> float:
+    """How far slow people had the time to complete: not at all after ``expected``, and fully after twice that time."""
+    return min(max(observed / max(expected, 1.0) - 1.0, 0.0), 1.0)
 
 
 def _ordered(times: list[tuple[int, int]]) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from state.stuck.completion_times import CompletionTimes, level_of
 from state.stuck.first_episodes import FirstEpisodes
 from state.stuck.observations import BEGUN, CENSORED, COMPLETED, WAITING, EpisodeObservation
 from state.stuck.operating_point import OperatingPoint, Past
-from state.stuck.parameters import PERIOD, Parameters, expected_horizon, fitted, prior
+from state.stuck.parameters import PERIOD, Parameters, begin_evidence, expected_horizon, fitted, prior
 from state.stuck.parameters import operating_point as choose_point
 from state.stuck.row import with_packed_features
 from state.stuck.score import ScoreLearner, ScoreState, bucket_at, last_look
@@ -85,8 +85,14 @@ class Estimator:
             if step not in state.score.shares:
                 self._learner.begin(step, shares)
                 state.settled.append(step)
+        begin_evidence(self._learner, plan)
         self._in_force: Parameters | None = None
         self._point: OperatingPoint | None = None
+
+    @property
+    def learner(self) -> ScoreLearner:
+        """What was learned of the score."""
+        return self._learner
 
     @property
     def tenant(self) -> str:

@@ -13,11 +13,12 @@ from enum import IntEnum, auto
 from functools import lru_cache
 from typing import Final
 
+from state.catalog.evidence_weights import PLACES
 from state.person.person import Episode, Person
 from state.time_zones import read_zone
 from state.times import minute_in
 
-FEATURES: Final = 4_096
+FEATURES: Final = PLACES
 """Places for features. With 1,024 the permit log loses nothing either (`benchmarks/stuck`)."""
 
 _NOT_EVIDENCE: Final = frozenset({"firstName", "timezone"})
@@ -28,7 +29,7 @@ _MONDAY: Final = 3
 
 
 class Kind(IntEnum):
-    """Kinds of evidence. The numbers are part of what was learned: append, do not reorder."""
+    """Kinds of evidence. The numbers are part of what was learned, in snapshots and fitted catalogs: append, do not reorder."""
 
     ANY = auto()
     HELD_OUT = auto()

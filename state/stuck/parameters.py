@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from state.catalog.evidence_weights import read as read_weights
 from state.catalog.plan import CHECKS, SHORTEST_TIMER, Plan
 from state.duration import MINUTE
 from state.stuck.completion_times import CompletionTimes
@@ -135,12 +136,20 @@ def prior(plan: Plan) -> Parameters:
     learner = ScoreLearner()
     for step, shares in fitted(plan).items():
         learner.begin(step, shares)
+    begin_evidence(learner, plan)
     return Parameters(plan, 0, horizons, dict.fromkeys(fitted(plan), 0), learner.score(), operating_point([], plan))
 
 
 def fitted(plan: Plan) -> Mapping[str, Sequence[float]]:
     """Step → its shares of stuck people, where the catalog has them from an earlier log: such a step's ``usual`` is its horizon."""
     return {each.id: each.waiting for each in plan.catalog.steps if each.waiting is not None and each.usual is not None}
+
+
+def begin_evidence(learner: ScoreLearner, plan: Plan) -> None:
+    """Begin with what the catalog knows of evidence from an earlier log."""
+    evidence = plan.triggers.evidence
+    if evidence is not None:
+        learner.begin_evidence(read_weights(evidence.weights), evidence.trust)
 
 
 def operating_point(past: list[Past], plan: Plan) -> OperatingPoint:

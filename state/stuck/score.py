@@ -39,6 +39,8 @@ _FORGET: Final = 1.0001
 """Growth of the variance with each row, up to the prior's: what was learned long ago counts less."""
 _TRUST: Final = (0.5, 0.25)
 """Trust in evidence before it was tried: mean and variance."""
+_FITTED_TRUST: Final = 0.02
+"""Variance of the trust that a catalog has from a log."""
 _TRUST_FORGET: Final = 1.002
 _CLIP: Final = 6.0
 _LOW: Final = 1.0 / (1.0 + math.exp(_CLIP))
@@ -105,7 +107,7 @@ class ScoreLearner:
 
     def state(self) -> ScoreState:
         """The snapshot. Shares of it change with what is learned afterwards."""
-        return ScoreState(self._shares, {each: (self._means[each], self._variances[each]) for each in sorted(self._learned)}, self._trust)
+        return ScoreState(self._shares, dict(self.weights), self._trust)
 
     def score(self) -> Score:
         """The score as it was learned so far."""
@@ -116,6 +118,25 @@ class ScoreLearner:
         """Begin with the shares of stuck people that an earlier log of unguided people has (``BUCKETS`` of them), if none are known."""
         weight = _FITTED_WEIGHT
         self._shares.setdefault(step, [Share(weight, weight * share, weight, weight * share) for share in shares])
+
+    def begin_evidence(self, weights: Mapping[int, tuple[float, float]], trust: Sequence[float]) -> None:
+        """Begin with what an earlier log says that evidence adds, if nothing is known. ``trust``: how far it is believed, by bucket."""
+        if self._learned:
+            return
+        self._learned.update(weights)
+        for each, (mean, variance) in weights.items():
+            self._means[each], self._variances[each] = mean, variance
+        self._trust[:] = [(mean, _FITTED_TRUST) for mean in trust]
+
+    @property
+    def weights(self) -> Mapping[int, tuple[float, float]]:
+        """Feature → mean and variance of what it adds, where that was learned."""
+        return {each: (self._means[each], self._variances[each]) for each in sorted(self._learned)}
+
+    @property
+    def trust(self) -> Sequence[float]:
+        """How much of what evidence adds is believed, by bucket."""
+        return [mean for mean, _ in self._trust]
 
     def learn(self, step: str, rows: Sequence[Row], *, stuck: bool, unaided: bool, counts: bool = True) -> None:
         """Learn from an episode whose end is known. ``rows`` in order of time. ``counts``: also for the shares of time alone."""

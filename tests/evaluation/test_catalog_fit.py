@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from evaluation.catalog_fit import CatalogFit
+from state.catalog.evidence_weights import read
 from state.catalog.model import Catalog
 from state.catalog.parse import parse
 from state.catalog.plan import Plan
@@ -88,6 +89,24 @@ def test_a_second_fit_does_not_learn_from_the_first(fitted: Catalog) -> None:
     measured = [with_measured(fitted, {"one": each.steps()[0].changes}, each.triggers()).steps[0].waiting for each in (known, again)]
     assert measured[0] == measured[1]
     assert known.alarm_at() == again.alarm_at()
+    assert known.evidence() == again.evidence()
+
+
+def test_a_job_begins_with_what_evidence_said(fit: CatalogFit, fitted: Catalog) -> None:
+    plan, evidence = Plan(fitted), fit.evidence()
+    assert evidence is not None
+    learned = new_estimator(Plan(parse(CATALOG, "")), "t").parameters(10**6).score
+    weights = read(evidence.weights)
+    assert len(weights) > 20
+    for score in (
+        prior(plan).score,
+        new_estimator(plan, "t").parameters(10**6).score,
+        restore_estimator(lambda _tenant: plan, new_estimator(plan, "t").encode()).parameters(10**6).score,
+    ):
+        assert {number: score.weight(number) for number in weights} == {number: mean for number, (mean, _) in weights.items()}
+        assert score.trust == evidence.trust
+        assert any(score.weight(number) != learned.weight(number) for number in weights)
+    assert CatalogFit(parse(CATALOG, "")).evidence() is None, "nothing is known of nobody"
 
 
 def test_a_job_begins_with_what_was_measured_and_keeps_it_over_a_restart(fitted: Catalog) -> None:

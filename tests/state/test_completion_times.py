@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 import numpy as np
@@ -80,12 +81,26 @@ def test_help_that_hurries_people_is_taken_into_account_where_one_step_has_enoug
     assert made.horizon(DAY, LATER) == pytest.approx(12 * HOUR, rel=0.01)
 
 
-def test_a_usual_time_from_history_gives_way_as_completions_come() -> None:
-    made = of([HOUR] * ENOUGH, unaided=False)
+def test_a_usual_time_from_history_gives_way_as_people_without_help_complete_the_step() -> None:
+    made = of([HOUR] * 800, unaided=False)
     assert made.settled(2 * DAY, LATER)
     assert not made.settled(2 * DAY, LATER, fitted=True)
-    assert 36 * HOUR < made.horizon(2 * DAY, LATER, fitted=True) < 2 * DAY
-    assert of([HOUR] * 800, unaided=False).horizon(2 * DAY, LATER, fitted=True) == HOUR
+    assert made.horizon(2 * DAY, LATER, fitted=True) == 2 * DAY, "what people with help take says little about others"
+    for _ in range(KEPT // 2):
+        made.add(HOUR, 0, unaided=True)
+    assert HOUR < made.horizon(2 * DAY, LATER, fitted=True) == pytest.approx(math.sqrt(48) * HOUR, rel=0.01)
+    for _ in range(KEPT // 2):
+        made.add(HOUR, 0, unaided=True)
+    assert made.settled(2 * DAY, LATER, fitted=True)
+    assert made.horizon(2 * DAY, LATER, fitted=True) == HOUR
+
+
+def test_the_first_quick_completions_do_not_contradict_history() -> None:
+    made = of([HOUR] * KEPT)
+    made.add(HOUR, 0, unaided=False)
+    assert made.horizon(2 * DAY, 2 * DAY, fitted=True) == 2 * DAY
+    assert HOUR < made.horizon(2 * DAY, 3 * DAY, fitted=True) < 2 * DAY
+    assert made.horizon(2 * DAY, 4 * DAY, fitted=True) == HOUR
 
 
 def test_where_people_are_guided_the_first_quick_completions_say_little() -> None:

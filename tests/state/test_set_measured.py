@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from state.catalog.evidence_weights import read, render
 from state.catalog.parse import parse
 from state.catalog.set_measured import LayoutError, set_measured, with_measured
 from state.duration import HOUR, LONGEST, SECOND, render_rounded
@@ -60,6 +61,14 @@ def test_shares_and_thresholds_are_set_and_set_again() -> None:
     assert read.steps[0].waiting == [0.0, 0.0, 0.0, 0.0, 0.0, 0.5]
     assert (read.triggers.alarm_at.early, read.triggers.alarm_at.last) == (0.8, 0.6)  # type: ignore[union-attr]
     assert with_measured(parse(TEXT, ""), shares, thresholds) == parse(after, "")
+
+
+def test_evidence_is_set_and_set_again() -> None:
+    first, second = (f'{{trust: [0.5, 1, 1, 1, 1, 1], weights: "{weights}"}}' for weights in (render({7: (0.5, 0.01)}), render({})))
+    after = set_measured(TEXT, {}, {"evidence": first})
+    assert read(parse(after, "").triggers.evidence.weights)[7] == pytest.approx((0.5, 0.01), rel=1e-3)  # type: ignore[union-attr]
+    assert set_measured(after, {}, {"evidence": second}) == after.replace(first, second)
+    assert with_measured(parse(TEXT, ""), {}, {"evidence": second}).triggers.evidence.weights == ""  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("triggers", ["triggers: {precision: 0.8}", "triggers:\n  precision: 0.8   # asked\n  precision_floor: 0.5"])

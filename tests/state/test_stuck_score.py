@@ -138,3 +138,26 @@ def test_a_logit_is_bounded_and_odd(share: float) -> None:
 
 def test_certain_shares_have_the_largest_logits() -> None:
     assert (_logit(0.0), _logit(1.0), _logit(0.5)) == (-6.0, 6.0, 0.0)
+
+
+def test_what_a_log_said_of_evidence_counts_until_people_say_otherwise() -> None:
+    learner = ScoreLearner()
+    learner.begin_evidence({7: (1.5, 0.04)}, [1.0] * BUCKETS)
+    told = learner.score()
+    assert told.weight(7) == 1.5
+    assert told.trust == [1.0] * BUCKETS
+    assert told.predict("step", 1, (7,)).score == pytest.approx(1.0 / (1.0 + math.exp(-1.5)), abs=0.01)
+    for number in (7, 8) * 200:
+        found = learner.score().predict("step", 1, (number,))
+        learner.learn("step", [Row(1, found.time, found.added, found.score, pack((number,)))], stuck=number == 8, unaided=True)
+    assert learner.score().weight(7) < 1.0
+
+
+def test_what_was_learned_is_not_replaced_by_what_a_log_said() -> None:
+    learner = ScoreLearner()
+    learner.learn("step", [Row(1, 0.5, 0.0, 0.5, pack((7,)))], stuck=True, unaided=True)
+    known = learner.score()
+    for again in (learner, ScoreLearner(learner.state())):
+        again.begin_evidence({7: (-3.0, 0.01)}, [1.0] * BUCKETS)
+        assert again.score().weight(7) == known.weight(7) > 0
+        assert again.score().trust == known.trust
