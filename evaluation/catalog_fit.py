@@ -39,6 +39,10 @@ _in_time = attrgetter("at")
 
 KEPT: Final = 1_000
 """Completions from which times are measured. The last 200, from which the job learns, can be slow or quick ones by chance."""
+_LOOKED_AT: Final = 5 * KEPT
+"""Completions among which those are looked for."""
+_FOLLOWED: Final = 3.0
+"""For how many usual times people must have been followed, so that nearly all who complete a step have done so."""
 _EPISODES: Final = 5_000
 """Episodes of a step from which the shares of stuck users are measured."""
 _ENOUGH_ALARMED: Final = 200
@@ -50,6 +54,14 @@ _ENDS: Final = (COMPLETED, LEFT)
 _LATER: Final = 1 << 40
 """A period after all events."""
 _PARTITION: Final = 0
+
+
+class _Completion(NamedTuple):
+    """When the step became current, how long it took from then, and how much of that the user was active."""
+
+    since: int
+    took: int
+    active: int
 
 
 class FittedStep(NamedTuple):
@@ -83,7 +95,7 @@ class CatalogFit:
         self._visitors: Final[dict[User, Visitor]] = {}
         self._timers: Final = PersonTimers()
         self._user_of: Final[dict[str, User]] = {}
-        self._times: Final[defaultdict[str, deque[tuple[int, int]]]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._times: Final[defaultdict[str, deque[_Completion]]] = defaultdict(lambda: deque(maxlen=_LOOKED_AT))
         self._totals: Final[defaultdict[str, int]] = defaultdict(int)
         self._ended: Final[defaultdict[str, deque[tuple[int, int]]]] = defaultdict(lambda: deque(maxlen=_EPISODES))
         self._now = 0
@@ -138,11 +150,11 @@ class CatalogFit:
         return changes
 
     def _fitted(self, step: Step, still: Iterable[int]) -> FittedStep:
-        times = self._times[step.id]
+        times = self._completions(step.id)
         if len(times) < ENOUGH:
             return FittedStep(step.id, self._totals[step.id], len(times), {})
-        usual = quantile(sorted(took for took, _ in times), HORIZON_QUANTILE)
-        typical = quantile(sorted(active for _, active in times), 0.5)
+        usual = quantile(sorted(each.took for each in times), HORIZON_QUANTILE)
+        typical = quantile(sorted(each.active for each in times), 0.5)
         measured = {"typical": (step.typical, render_rounded(typical)), "usual": (step.usual, render_rounded(usual))}
         changes = {name: text for name, (before, text) in measured.items() if parse(text) != before}
         waiting = self._waiting(step.id, still, parse(measured["usual"][1]))
@@ -151,6 +163,20 @@ class CatalogFit:
         if len(times) != step.measured:
             changes["measured"] = str(len(times))
         return FittedStep(step.id, self._totals[step.id], len(times), changes)
+
+    def _completions(self, step: str) -> list[_Completion]:
+        """The completions to measure: all, or ``KEPT``, those of users who began last, of those who were followed for long enough.
+
+        The last ones of all would be slow ones where fewer and fewer begin, as at the end of a log of those who signed up in one month.
+        They are taken where too few were followed for so long, as in a short log of a product with many users.
+        """
+        times = self._times[step]
+        last = list(times)[-KEPT:]
+        if len(times) <= KEPT:
+            return last
+        usual = quantile(sorted(each.took for each in last), HORIZON_QUANTILE)
+        followed = sorted(each for each in times if each.since + _FOLLOWED * usual <= self._now)
+        return followed[-KEPT:] if 2 * len(followed) >= len(last) else last
 
     def _waiting(self, step: str, still: Iterable[int], usual: int) -> list[float]:
         """The shares of people who did not end the step within ``usual``, of all and of those who waited; all could have waited so long."""
@@ -185,7 +211,7 @@ class CatalogFit:
                 if each.end in _ENDS:
                     self._ended[each.step].append((each.since, each.lasted))
                 if each.end == COMPLETED:
-                    self._times[each.step].append((each.lasted, active))
+                    self._times[each.step].append(_Completion(each.since, each.lasted, active))
                     self._totals[each.step] += 1
             self._learn(out)
 

@@ -6,13 +6,14 @@ from random import Random
 
 import pytest
 
-from evaluation.catalog_fit import CatalogFit
+from evaluation.catalog_fit import KEPT, CatalogFit
 from state.catalog.evidence_weights import read
 from state.catalog.model import Catalog
 from state.catalog.parse import parse
 from state.catalog.plan import Plan
 from state.catalog.set_measured import with_measured
-from state.duration import HOUR, MINUTE
+from state.duration import DAY, HOUR, MINUTE, SECOND
+from state.duration import parse as parse_duration
 from state.events import Event
 from state.stuck.estimator import ENOUGH_NEW, new_estimator, restore_estimator
 from state.stuck.observations import COMPLETED, EpisodeObservation
@@ -32,12 +33,12 @@ paths:
 """
 
 
-def log(people: int) -> list[Event]:
+def log(people: int, *, every: int = 7 * MINUTE) -> list[Event]:
     """Of ten people six are done within minutes, two after ten to twenty hours, and two never; one in sixty does the other step too."""
     rng = Random(1)
     events: list[Event] = []
     for n in range(people):
-        who, at, kind = f"u{n}", n * 7 * MINUTE, n * 7 % 10
+        who, at, kind = f"u{n}", n * every, n * 7 % 10
         events.append(signup(at, user=who))
         if kind < 8:
             took = rng.randrange(MINUTE, 5 * MINUTE) if kind < 6 else 10 * HOUR + rng.randrange(10 * HOUR)
@@ -69,6 +70,24 @@ def test_it_finds_the_usual_time_and_who_is_stuck_after_waiting(fitted: Catalog)
     assert one.waiting[1:] == pytest.approx([0.7] * 5, abs=0.03)
     assert rare.waiting is None
     assert (rare.usual, rare.typical) == (None, parse(CATALOG, "").steps[1].typical), "too few completed it"
+
+
+def test_who_begins_last_is_measured_where_all_sign_up_within_an_hour_and_the_last_completions_are_slow_ones() -> None:
+    found = CatalogFit(parse(CATALOG, ""))
+    for each in (*log(3_000, every=SECOND), signup(9 * DAY, user="later")):
+        found.add(each)
+    one = found.steps()[0]
+    assert (one.completions, one.used) == (2_400, KEPT)
+    assert parse_duration(one.changes["usual"]) == pytest.approx(16 * HOUR, rel=0.05)
+
+
+def test_without_enough_people_who_were_followed_the_last_completions_are_measured() -> None:
+    found = CatalogFit(parse(CATALOG, ""))
+    for each in log(3_000, every=SECOND):
+        found.add(each)
+    one = found.steps()[0]
+    assert (one.completions, one.used) == (2_400, KEPT)
+    assert parse_duration(one.changes["usual"]) > 17 * HOUR
 
 
 def test_alarms_get_the_thresholds_that_past_ones_had(fit: CatalogFit) -> None:
