@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,9 +16,6 @@ from cli.options import JsonOption, require_catalog
 
 if TYPE_CHECKING:
     from evaluation.catalog_fit import FittedStep
-
-
-_LONGEST = 200
 
 
 def fit(
@@ -35,8 +33,8 @@ def fit(
 
     `usual` is the time within which nine of ten of the last 1,000 completions took place, `typical` the median active time, `waiting` the
     shares of users who do not complete the step in time, and `alarm_at` the scores at which an alarm is as sure as the catalog asks.
-    `evidence` is what signs, pauses, hours and traits say of who gets stuck. Steps with fewer than 50 completions stay as they are. Without
-    --write the file is not changed.
+    `evidence` is what signs, pauses, hours and traits say of who gets stuck. Steps with fewer than 50 completions stay as they are. A file
+    is read twice, the second time with the times known; a pipe only once. Without --write the catalog is not changed.
 
     \b
     Example:  onramp catalog fit --events events.jsonl.gz --catalog product.yaml
@@ -54,6 +52,10 @@ def fit(
     log, fitting = EventsFile(events, f"onramp catalog fit --catalog {shlex.quote(catalog)}"), CatalogFit(model)
     for event in log.events():
         fitting.add(event)
+    if log.can_be_read_again:
+        fitting = fitting.again()
+        for event in log.events():
+            fitting.add(event)
     steps = fitting.steps()
     changed = set_measured(text, {step.id: step.changes for step in steps if step.changes}, fitting.triggers())
     if write and changed != text:
@@ -65,7 +67,7 @@ def fit(
         return
     for step in steps:
         say(_sentence(step))
-    typer.echo(_readable(diff), nl=False)
+    typer.echo(readable(diff), nl=False)
     if changed == text:
         say("nothing changes.")
     elif write:
@@ -90,12 +92,9 @@ def _diff(catalog: str, before: str, after: str) -> str:
     return "".join(f"{plain(line)}\n" for line in lines)
 
 
-def _readable(diff: str) -> str:
-    """``diff`` for a terminal: without the rest of long lines, like those with weights."""
-    return "".join(
-        f"{line[:_LONGEST]}… ({len(line) - _LONGEST:,} more characters)\n" if len(line) > _LONGEST else f"{line}\n"
-        for line in diff.splitlines()
-    )
+def readable(diff: str) -> str:
+    """``diff`` for a terminal: of weights, which are one long word, only the beginning."""
+    return re.sub(r'(weights: "[^"]{20})[^"]+"', r'\1…"', diff)
 
 
 def _sentence(step: FittedStep) -> str:

@@ -35,9 +35,18 @@ class EventsFile:
         """``command`` reads the log; advice names it."""
         self._path, self._command = path, command
         self.rejected: dict[str, tuple[int, int]] = {}
+        self._was_read = False
+
+    @property
+    def can_be_read_again(self) -> bool:
+        """A pipe can be read once."""
+        return self._path.is_file()
 
     def events(self) -> Iterator[Event]:
-        """Yield the events in the order of the log. Raises ``EventsFileError`` if there is none, ``InputError`` for a damaged file."""
+        """Yield the events in the order of the log. Raises ``EventsFileError`` if there is none, ``InputError`` for a damaged file.
+
+        What is wrong with the log is said the first time.
+        """
         from flows.run_notes import UNSORTED
         from sources.batching import BatchPolicy
         from sources.files.kinds import advice
@@ -49,6 +58,7 @@ class EventsFile:
         from state.records.dead_letter import DeadLetter
         from state.vocabulary import SWITCHED
 
+        self.rejected = {}
         policy = BatchPolicy(lambda *_: None, lambda _at: HOUR)
         source = JsonlSource(self._path, peek, policy, now=wall_clock, peek_person=peek_person)
         part = source.build_part("log", "input", None)
@@ -75,6 +85,9 @@ class EventsFile:
             part.close()
         if source.progress.error is not None:
             raise source.progress.error
+        if self._was_read:
+            return
+        self._was_read = True
         self._say_what_was_left_out()
         if not accepted:
             hint = advice(str(self._path), source.progress.head or b"").replace("onramp run --input -", f"{self._command} --events -")

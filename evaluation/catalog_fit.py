@@ -8,7 +8,7 @@ not begin the onboarding left out. Nobody is guided.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -16,7 +16,7 @@ from evaluation.person_timers import PersonTimers
 from state.catalog.evidence_weights import render as render_weights
 from state.catalog.model import AlarmAt, Catalog, Evidence, Step
 from state.catalog.plan import Plan
-from state.catalog.set_measured import with_measured
+from state.catalog.set_measured import Fields, with_measured
 from state.duration import parse, render_rounded
 from state.events import Event, decode
 from state.ids import Keys
@@ -74,17 +74,25 @@ class FittedStep(NamedTuple):
 
 
 class CatalogFit:
-    """Takes the events of a log in its order, then tells how long the steps take and who is stuck."""
+    """Takes the events of a log in its order, then tells how long the steps take and who is stuck.
 
-    def __init__(self, catalog: Catalog) -> None:
-        """``catalog`` may guide users, and may have been fitted before: here it only observes, and begins without that knowledge."""
+    Where the log can be read twice, ``again`` makes a second fit, which knows the times from its first event on. What it says of who gets
+    stuck is better, and the same however often the catalog was fitted before.
+    """
+
+    def __init__(self, catalog: Catalog, known: Mapping[str, Fields] | None = None) -> None:
+        """``catalog`` may guide users, and may have been fitted before: here it only observes, and begins without that knowledge.
+
+        ``known``: what a first fit measured of the steps.
+        """
         self._catalog: Final = catalog
+        begun = with_measured(catalog, known or {}, {})
         bare = {
             "observe": True,
-            "steps": [step.model_copy(update={"waiting": None}) for step in catalog.steps],
+            "steps": begun.steps if known else [step.model_copy(update={"waiting": None}) for step in catalog.steps],
             "triggers": catalog.triggers.model_copy(update={"alarm_at": None, "evidence": None}),
         }
-        self._plan: Final = Plan(catalog.model_copy(update=bare))
+        self._plan: Final = Plan(begun.model_copy(update=bare))
         self._keys: Final = Keys(b"")  # the ids that the fold derives are not used
         self._store: Final = ParameterStore()
         self._estimator: Final = new_estimator(self._plan, "")
@@ -113,6 +121,10 @@ class CatalogFit:
         self._apply(user, event)
         if event.type == "identity_merged":
             self._merge(event, user)
+
+    def again(self) -> CatalogFit:
+        """A fit that is to take the same events once more."""
+        return CatalogFit(self._catalog, {step.id: step.changes for step in self.steps()})
 
     def steps(self) -> list[FittedStep]:
         """The steps in the catalog's order."""
@@ -246,10 +258,15 @@ class CatalogFit:
 
 def fit_to_history(catalog: Catalog, history: Iterable[tuple[int, bytes]]) -> Catalog:
     """Return ``catalog`` with what ``history`` says of its steps: events of unguided people, each with its time of arrival, in order."""
-    fit = CatalogFit(catalog)
+    lines = list(history)
+    fit = _fit_to(lines, _fit_to(lines, CatalogFit(catalog)).again())
+    changes = {each.id: each.changes for each in fit.steps()}
+    return with_measured(catalog, changes, fit.triggers())
+
+
+def _fit_to(history: Iterable[tuple[int, bytes]], fit: CatalogFit) -> CatalogFit:
     for number, (arrived, event) in enumerate(history):
         found = decode(Message(event, None, "history", _PARTITION, number, arrived, arrived, number + 1))
         if not isinstance(found, DeadLetter):
             fit.add(found)
-    changes = {each.id: each.changes for each in fit.steps()}
-    return with_measured(catalog, changes, fit.triggers())
+    return fit

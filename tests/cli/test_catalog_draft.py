@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from cli.catalog_fit import readable
+from cli.events_file import EventsFile
+from state.catalog.evidence_weights import render
 from tests.cli.command import ROOT
 from tests.cli.conftest import Inside
 
@@ -82,6 +86,27 @@ def test_bad_lines_are_counted_and_named(tmp_path: Path, inside: Inside) -> None
     assert result.json["linesLeftOut"] == {"missing_event_type": {"lines": 1, "firstLine": 7}, "not_json": {"lines": 2, "firstLine": 6}}
     assert "2 lines were left out, the first is line 6: the message is not JSON" in result.err
     assert result.json["events"] == 145
+
+
+def test_a_file_is_read_twice_for_a_fit_but_its_faults_are_told_once(tmp_path: Path, inside: Inside) -> None:
+    _write_log(tmp_path / "log.jsonl", users=60, second=20)
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write("not JSON\n")
+    (tmp_path / "mine.yaml").write_text(CATALOG)
+    result = inside("catalog", "fit", "--events", "log.jsonl", "--catalog", "mine.yaml", "--json", cwd=tmp_path)
+    assert result.json["linesLeftOut"] == {"not_json": {"lines": 1, "firstLine": result.json["linesLeftOut"]["not_json"]["firstLine"]}}
+    assert result.err.count("left out") == 1
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    assert not EventsFile(tmp_path / "log", "onramp").can_be_read_again
+
+
+def test_the_end_of_weights_is_left_out_of_the_diff_on_a_terminal() -> None:
+    weights = render(dict.fromkeys(range(50), (0.5, 0.01)))
+    diff = f'+  evidence: {{trust: [1, 1, 1, 1, 1, 1], weights: "{weights}"}}\n+  - {{id: long, title: "{"x" * 500}"}}\n'
+    assert readable(diff) == diff.replace(weights, f"{weights[:20]}…")
 
 
 @pytest.mark.parametrize("command", [["draft"], ["fit", "--catalog", "mine.yaml"]])

@@ -111,6 +111,23 @@ def test_a_second_fit_does_not_learn_from_the_first(fitted: Catalog) -> None:
     assert known.evidence() == again.evidence()
 
 
+def fitted_twice(catalog: Catalog) -> Catalog:
+    first = CatalogFit(catalog)
+    for each in log(1_500):
+        first.add(each)
+    second = first.again()
+    for each in log(1_500):
+        second.add(each)
+    return with_measured(catalog, {step.id: step.changes for step in second.steps()}, second.triggers())
+
+
+def test_who_gets_stuck_is_measured_with_the_times_that_were_measured_so_a_later_fit_says_the_same(fit: CatalogFit) -> None:
+    once = fitted_twice(parse(CATALOG, ""))
+    assert once.triggers.evidence is not None
+    assert once.steps[0].usual == parse_duration(fit.steps()[0].changes["usual"])
+    assert fitted_twice(once) == once
+
+
 def test_a_job_begins_with_what_evidence_said(fit: CatalogFit, fitted: Catalog) -> None:
     plan, evidence = Plan(fitted), fit.evidence()
     assert evidence is not None
