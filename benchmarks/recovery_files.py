@@ -1,12 +1,14 @@
-"""Measures what the number of files of the recovery store costs: ``python -m benchmarks.recovery_files [--files N …] [--keys N]``.
+"""Measures what the files and the keys of the recovery store cost: ``python -m benchmarks.recovery_files [--files N …] [--keys N …]``.
 
-A bare Bytewax flow with keys of 800 bytes. *Pause*: from the snapshot of the source to its next batch, in epochs of half a second in each
-of which 500 keys change. *Resume*: a run that finds ``--keys`` keys in the store and no input. Prints one line for each number of files.
+A bare Bytewax flow on a store that is filled with ``--keys`` keys of 800 bytes. *Resume*: a run that finds them, and has no input. *Pause*:
+from the snapshot of the source to its next batch, in epochs of half a second in each of which 500 of the keys change. Prints one line
+for each number of files and of keys.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import tempfile
 import time
@@ -30,24 +32,27 @@ _STATE: Final = b"x" * 800
 Item = tuple[str, int]
 
 
-class _Source(FixedPartitionedSource[Item, int]):
-    """Emits ``CHANGED`` of ``keys`` keys in each of ``epochs`` epochs, or all in the first if that is 0. ``pauses`` is filled meanwhile."""
+class _Source(FixedPartitionedSource[Item, None]):
+    """Emits ``CHANGED`` of ``keys`` keys in each of ``epochs`` epochs, or all in the first if that is 0. ``pauses`` is filled meanwhile.
 
-    def __init__(self, keys: int, epochs: int) -> None:
-        self.keys, self.epochs = keys, epochs
+    ``filled``: the keys are there, and none is emitted to fill the store.
+    """
+
+    def __init__(self, keys: int, epochs: int = 0, *, filled: bool = False) -> None:
+        self.keys, self.epochs, self.filled = keys, epochs, filled
         self.pauses: list[float] = []
 
     def list_parts(self) -> list[str]:
         return ["keys"]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _Keys:  # noqa: ARG002 -- the engine's signature
-        return _Keys(self, resume_state or 0)
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Keys:  # noqa: ARG002 -- the engine's signature
+        return _Keys(self)
 
 
-class _Keys(StatefulSourcePartition[Item, int]):
-    def __init__(self, source: _Source, done: int) -> None:
-        self._source, self._done = source, done
-        self._batches = self._all() if source.epochs == 0 else self._by_epoch()
+class _Keys(StatefulSourcePartition[Item, None]):
+    def __init__(self, source: _Source) -> None:
+        self._source = source
+        self._batches = self._by_epoch() if source.epochs else iter(()) if source.filled else self._all()
         self._snapshot_at: float | None = None
 
     def next_batch(self) -> list[Item]:
@@ -59,20 +64,23 @@ class _Keys(StatefulSourcePartition[Item, int]):
     def next_awake(self) -> datetime | None:
         return datetime.now(UTC) + timedelta(milliseconds=5) if self._source.epochs else None
 
-    def snapshot(self) -> int:
+    def snapshot(self) -> None:
         self._snapshot_at = time.perf_counter()
-        return self._done
 
     def _all(self) -> Iterator[list[Item]]:
-        while self._done < self._source.keys:
-            self._done += 1_000
-            yield [(f"{number * 2_654_435_761 % 2**32:08x}", 1) for number in range(self._done - 1_000, self._done)]
+        for begin in range(0, self._source.keys, 1_000):
+            yield [_item(number) for number in range(begin, min(begin + 1_000, self._source.keys))]
 
     def _by_epoch(self) -> Iterator[list[Item]]:
         for epoch in range(self._source.epochs):
-            yield [(f"{(epoch * CHANGED + number) % self._source.keys}", 1) for number in range(CHANGED)]
+            yield [_item((epoch * CHANGED + number) % self._source.keys) for number in range(CHANGED)]
             while len(self._source.pauses) <= epoch:
                 yield []
+
+
+def _item(number: int) -> Item:
+    """An item for the key of this number. Keys in order of their numbers are in no order, as those of users are."""
+    return f"{number * 2_654_435_761 % 2**32:08x}", 1
 
 
 class _State(StatefulBatchLogic[int, int, bytes]):
@@ -104,24 +112,22 @@ def _run(source: _Source, directory: str, epoch: timedelta) -> float:
 
 
 def main() -> None:
-    """Run both measurements for each number of files."""
+    """Run both measurements for each number of files and of keys."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--files", type=int, nargs="+", default=[1, 16, 32, 64, 128])
-    parser.add_argument("--keys", type=int, default=100_000, help="keys that a resume finds (default: 100000)")
+    parser.add_argument("--keys", type=int, nargs="+", default=[100_000], help="keys in the store (default: 100000)")
     parser.add_argument("--epochs", type=int, default=15, help="epochs for the pause (default: 15)")
     given = parser.parse_args()
-    for files in given.files:
-        source = _Source(20_000, given.epochs)
+    for files, keys in itertools.product(given.files, given.keys):
         with tempfile.TemporaryDirectory() as directory:
             init_db_dir(directory, files)  # type: ignore[no-untyped-call]
-            cpu = _run(source, directory, _EPOCH) / given.epochs
-        with tempfile.TemporaryDirectory() as directory:
-            init_db_dir(directory, files)  # type: ignore[no-untyped-call]
-            _run(_Source(given.keys, 0), directory, _LONG)
-            resume = _run(_Source(given.keys, 0), directory, _LONG)
+            _run(_Source(keys), directory, _LONG)
+            resume = _run(_Source(keys, filled=True), directory, _LONG)
+            source = _Source(keys, given.epochs)
+            cpu = (_run(source, directory, _EPOCH) - resume) / given.epochs
         pause, longest = statistics.median(source.pauses) * 1000, max(source.pauses) * 1000
         epoch = f"pause {pause:7.1f} ms, longest {longest:7.1f} ms, {cpu * 1000:6.1f} ms of CPU"
-        print(f"{files:4} files: {epoch}, resume {resume:5.1f} s of CPU", flush=True)
+        print(f"{files:4} files, {keys:9,} keys: {epoch}, resume {resume:5.1f} s of CPU", flush=True)
 
 
 if __name__ == "__main__":
