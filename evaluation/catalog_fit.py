@@ -50,6 +50,7 @@ _ENOUGH_ALARMED: Final = 200
 _LEAST_WEIGHT: Final = 0.02
 """Weights closer to zero are left out, in logits: with all of them nothing is better (`benchmarks.measure --history 1500`)."""
 _MOST_TRUST: Final = 3.0
+"""More is the noise of few tries."""
 _ENDS: Final = (COMPLETED, LEFT)
 _LATER: Final = 1 << 40
 """A period after all events."""
