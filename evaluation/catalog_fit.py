@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from evaluation.person_timers import PersonTimers
@@ -81,16 +82,16 @@ class CatalogFit:
     stuck is better, and the same however often the catalog was fitted before.
     """
 
-    def __init__(self, catalog: Catalog, known: Mapping[str, Fields] | None = None) -> None:
+    def __init__(self, catalog: Catalog, known: Mapping[str, Fields] = MappingProxyType({})) -> None:
         """``catalog`` may guide users, and may have been fitted before: here it only observes, and begins without that knowledge.
 
-        ``known``: what a first fit measured of the steps.
+        ``known``: what a first fit changed of the steps that it could measure.
         """
         self._catalog: Final = catalog
-        begun = with_measured(catalog, known or {}, {})
+        begun = with_measured(catalog, known, {})
         bare = {
             "observe": True,
-            "steps": begun.steps if known else [step.model_copy(update={"waiting": None}) for step in catalog.steps],
+            "steps": [step if step.id in known else step.model_copy(update={"waiting": None}) for step in begun.steps],
             "triggers": catalog.triggers.model_copy(update={"alarm_at": None, "evidence": None}),
         }
         self._plan: Final = Plan(begun.model_copy(update=bare))
@@ -125,7 +126,7 @@ class CatalogFit:
 
     def again(self) -> CatalogFit:
         """A fit that is to take the same events once more."""
-        return CatalogFit(self._catalog, {step.id: step.changes for step in self.steps()})
+        return CatalogFit(self._catalog, {step.id: step.changes for step in self.steps() if step.used >= ENOUGH})
 
     def steps(self) -> list[FittedStep]:
         """The steps in the catalog's order."""

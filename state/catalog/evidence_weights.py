@@ -13,8 +13,8 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-PLACES: Final = 4_096
-"""Numbers of features are below it."""
+FEATURES: Final = 4_096
+"""Places for features: their numbers are below it. With 1,024 the permit log loses nothing either (`benchmarks/stuck`)."""
 _WEIGHT: Final = struct.Struct("<Hee")
 
 Weights = Mapping[int, tuple[float, float]]
@@ -35,6 +35,6 @@ def read(text: str) -> Weights:
     except (binascii.Error, ValueError, struct.error):
         raise ValueError("the weights are damaged: remove `evidence`, or run `onramp catalog fit` again") from None
     for number, (mean, variance) in weights.items():
-        if number >= PLACES or not math.isfinite(mean) or not 0.0 < variance < math.inf:
+        if number >= FEATURES or not math.isfinite(mean) or not 0.0 < variance < math.inf:
             raise ValueError("the weights are damaged: remove `evidence`, or run `onramp catalog fit` again")
     return weights

@@ -1,8 +1,8 @@
 """The evidence on a person at a step, as the features of the score.
 
-A feature is a kind of evidence (``Kind``) and its level, and is either there or not. Both are hashed to a number below ``FEATURES``, so
-traits and events that nobody has seen before need no place of their own, and the state of a score is bounded. Counts and times become
-levels, mostly powers of two; text becomes its checksum.
+A feature is a kind of evidence (``Kind``) and its level, and is either there or not. Both are hashed to a number below ``FEATURES``
+(``state/catalog/evidence_weights.py``), so traits and events that nobody has seen before need no place of their own, and the state of a
+score is bounded. Counts and times become levels, mostly powers of two; text becomes its checksum.
 """
 
 from __future__ import annotations
@@ -13,13 +13,9 @@ from enum import IntEnum, auto
 from functools import lru_cache
 from typing import Final
 
-from state.catalog.evidence_weights import PLACES
 from state.person.person import Episode, Person
 from state.time_zones import read_zone
 from state.times import minute_in
-
-FEATURES: Final = PLACES
-"""Places for features. With 1,024 the permit log loses nothing either (`benchmarks/stuck`)."""
 
 _NOT_EVIDENCE: Final = frozenset({"firstName", "timezone"})
 _MINUTE: Final = 60_000

@@ -18,7 +18,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from state.stuck.evidence import FEATURES, Kind, feature
+from state.catalog.evidence_weights import FEATURES
+from state.stuck.evidence import Kind, feature
 from state.stuck.row import Row
 
 SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5)

@@ -128,6 +128,12 @@ def test_who_gets_stuck_is_measured_with_the_times_that_were_measured_so_a_later
     assert fitted_twice(once) == once
 
 
+def test_a_second_pass_does_not_believe_old_shares_of_a_step_that_the_first_could_not_measure() -> None:
+    unknown = with_measured(parse(CATALOG, ""), {"rare": {"usual": "1h"}}, {})
+    stale = with_measured(unknown, {"rare": {"waiting": "[1, 1, 1, 1, 1, 1]"}}, {})
+    assert fitted_twice(stale).triggers == fitted_twice(unknown).triggers
+
+
 def test_a_job_begins_with_what_evidence_said(fit: CatalogFit, fitted: Catalog) -> None:
     plan, evidence = Plan(fitted), fit.evidence()
     assert evidence is not None

@@ -12,10 +12,11 @@ import pytest
 from operators.estimate import Estimated, EstimateLogic, LockedEstimator, estimate_logic
 from operators.share import ShareLogic
 from state.catalog.by_tenant import ByTenant
+from state.catalog.evidence_weights import FEATURES
 from state.catalog.plan import Plan
 from state.duration import DAY, MINUTE
 from state.stuck.estimator import ENOUGH_NEW, Estimator, new_estimator
-from state.stuck.evidence import FEATURES, Kind, feature
+from state.stuck.evidence import Kind, feature
 from state.stuck.observations import COMPLETED, EpisodeObservation
 from state.stuck.operating_point import OperatingPoint
 from state.stuck.parameters import PERIOD, Parameters, ParameterStore

@@ -23,6 +23,7 @@ from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, Consumer, drain
 from tests.support.log_retention import delete_old
 from tests.support.raw_logs import START, row
+from tests.support.waiting import wait_until
 
 NOW = START + 400 * 86_400_000
 STEP = LOOKAHEAD // 3
@@ -155,9 +156,7 @@ def test_a_file_that_is_joined_while_it_reads_is_found_again(tmp_path: Path) -> 
     source = ArchiveSource(found, BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 1), now=lambda: NOW)
     source.list_parts()
     part = source.build_part("x", "topic:0", None)
-    items: list[Message | Tick] = []
-    while not items:
-        items += part.next_batch()
+    items: list[Message | Tick] = list(wait_until(part.next_batch, "the first file is read"))
     found.compact(0, "2026-01-06", 10**9)
     assert drain(part, items.extend)
     assert [each.offset for each in items if isinstance(each, Message)] == [0, 1, 2, 3, 4, 5]

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from state.catalog.evidence_weights import PLACES, read, render
+from state.catalog.evidence_weights import FEATURES, read, render
 from state.catalog.model import Evidence
 
 _WEIGHTS = st.dictionaries(
-    st.integers(0, PLACES - 1), st.tuples(st.floats(-30, 30), st.floats(0.001, 1)).map(lambda each: (each[0] or 0.0, each[1])), max_size=40
+    st.integers(0, FEATURES - 1),
+    st.tuples(st.floats(-30, 30), st.floats(0.001, 1)).map(lambda each: (each[0] or 0.0, each[1])),
+    max_size=40,
 )
 
 
@@ -35,7 +37,7 @@ def packed(number: int, mean: float, variance: float) -> str:
     [
         "no base64",
         "AAAA",
-        packed(PLACES, 0.5, 0.04),
+        packed(FEATURES, 0.5, 0.04),
         packed(1, float("nan"), 0.04),
         packed(1, float("inf"), 0.04),
         packed(1, 0.5, 0.0),
