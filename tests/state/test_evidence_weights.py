@@ -46,6 +46,7 @@ def packed(number: int, mean: float, variance: float) -> str:
         packed(1, 0.5, float("inf")),
         packed(1, 0.5, 0.04)[:-1],
         packed(1, 0.5, 0.04) + "é",
+        packed(1, 0.5, 0.04) + "!",
     ],
 )
 def test_damaged_weights_are_refused(text: str) -> None:

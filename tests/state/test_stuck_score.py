@@ -161,3 +161,10 @@ def test_what_was_learned_is_not_replaced_by_what_a_log_said() -> None:
         again.begin_evidence({7: (-3.0, 0.01)}, [1.0] * BUCKETS)
         assert again.score().weight(7) == known.weight(7) > 0
         assert again.score().trust == known.trust
+
+
+def test_what_a_log_said_of_evidence_is_in_the_snapshot_beside_what_was_learned() -> None:
+    learner = ScoreLearner()
+    learner.begin_evidence({7: (1.5, 0.04)}, [1.0] * BUCKETS)
+    learner.learn("step", [Row(1, 0.5, 0.0, 0.5, pack((8,)))], stuck=True, unaided=True)
+    assert ScoreLearner(learner.state()).score().weight(7) == 1.5
