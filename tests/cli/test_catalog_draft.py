@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from cli.events_file import EventsFile
 from state.catalog.evidence_weights import render
 from tests.cli.command import ROOT
 from tests.cli.conftest import Inside
+from tests.evaluation import two_step_log
 
 EVENTS = ROOT / "examples" / "events.jsonl"
 CATALOG = """\
@@ -96,6 +98,18 @@ def test_a_file_is_read_twice_for_a_fit_but_its_faults_are_told_once(tmp_path: P
     result = inside("catalog", "fit", "--events", "log.jsonl", "--catalog", "mine.yaml", "--json", cwd=tmp_path)
     assert result.json["linesLeftOut"] == {"not_json": {"lines": 1, "firstLine": result.json["linesLeftOut"]["not_json"]["firstLine"]}}
     assert result.err.count("left out") == 1
+
+
+def test_a_fit_of_a_fitted_catalog_changes_nothing(tmp_path: Path, inside: Inside) -> None:
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join(line for _, line in two_step_log.lines(1_500)))
+    (tmp_path / "mine.yaml").write_text(two_step_log.CATALOG)
+    arguments = ("catalog", "fit", "--events", "log.jsonl", "--catalog", "mine.yaml", "--write")
+    first = inside(*arguments, cwd=tmp_path)
+    assert first.code == 0
+    assert re.search(r'^\+  evidence: \{.*, weights: "[^"]{20}…"\}$', first.out, re.MULTILINE)
+    again = inside(*arguments, cwd=tmp_path)
+    assert (again.out, again.code) == ("", 0)
+    assert again.err.endswith("onramp: nothing changes.\n")
 
 
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:

@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import pytest
 
-from evaluation.catalog_fit import KEPT, CatalogFit
+from evaluation.catalog_fit import KEPT, CatalogFit, fit_to_history
 from state.catalog.evidence_weights import read
 from state.catalog.model import Catalog
 from state.catalog.parse import parse
 from state.catalog.plan import Plan
 from state.catalog.set_measured import with_measured
-from state.duration import DAY, HOUR, MINUTE, SECOND
+from state.duration import DAY, HOUR, SECOND
 from state.duration import parse as parse_duration
-from state.events import Event
 from state.stuck.estimator import ENOUGH_NEW, Estimator, new_estimator, restore_estimator
 from state.stuck.observations import COMPLETED, EpisodeObservation
 from state.stuck.parameters import prior
-from tests.state.lives import signup, track
-
-CATALOG = """\
-id: mine
-version: 1.0.0
-product: Mine
-observe: true
-steps:
-  - {id: one, title: one, usual: 9d, complete: [{type: track, name: one}]}
-  - {id: rare, title: rare, complete: [{type: track, name: rare}]}
-paths:
-  - {id: all, title: all, steps: [one, rare]}
-"""
-
-
-def log(people: int, *, every: int = 7 * MINUTE) -> list[Event]:
-    """Of ten people six are done within minutes, two after ten to twenty hours, and two never; one in sixty does the other step too."""
-    rng = Random(1)
-    events: list[Event] = []
-    for n in range(people):
-        who, at, kind = f"u{n}", n * every, n * 7 % 10
-        events.append(signup(at, user=who))
-        if kind < 8:
-            took = rng.randrange(MINUTE, 5 * MINUTE) if kind < 6 else 10 * HOUR + rng.randrange(10 * HOUR)
-            events.append(track("one", at + took, user=who))
-            if n % 60 == 0:
-                events.append(track("rare", at + took + MINUTE, user=who))
-    return sorted(events, key=lambda each: each.log_time)
+from tests.evaluation.two_step_log import CATALOG, lines, log
+from tests.state.lives import signup
 
 
 def learn_rare_completions(estimator: Estimator) -> None:
@@ -141,6 +112,10 @@ def test_who_gets_stuck_is_measured_with_the_times_that_were_measured_so_a_later
     again = second_pass(once)
     assert again.triggers() == {}
     assert [step.changes for step in again.steps()] == [{}, {}]
+
+
+def test_history_is_read_twice_too() -> None:
+    assert fit_to_history(parse(CATALOG, ""), lines(1_500)) == fitted_twice(parse(CATALOG, ""))
 
 
 def test_a_second_pass_does_not_believe_old_shares_of_a_step_that_the_first_could_not_measure() -> None:
