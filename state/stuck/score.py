@@ -6,8 +6,7 @@ It has two parts, each learned from past episodes:
 - *Evidence*: what the features of ``state/stuck/evidence.py`` add, in logits. A logistic regression with the logit of time alone as its
   offset, learned online with a diagonal Gaussian posterior, one row at a time (assumed-density filtering; MacKay 1992 for predictions).
 
-How much of what evidence adds is believed (``trust``) is learned as well, from predictions that were made before the end of the episode was
-known (Wolpert 1992, stacking). Evidence that says nothing gets no trust, and the score is that of time alone.
+How much of what evidence adds is believed is learned as well (``state/stuck/calibration.py``).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from state.catalog.evidence_weights import FEATURES
+from state.stuck.calibration import FITTED_TRUST, Calibration, believed, logistic
 from state.stuck.evidence import Kind, feature
 from state.stuck.row import Row
 
@@ -38,16 +38,8 @@ _LEARNING_WEIGHT: Final = 0.25
 """Weight of a row: those of one episode repeat each other. `benchmarks/stuck` chose it and the prior."""
 _FORGET: Final = 1.0001
 """Growth of the variance with each row, up to the prior's: what was learned long ago counts less."""
-_TRUST: Final = (0.5, 0.25)
-"""Trust in evidence before it was tried: mean and variance."""
-_FITTED_TRUST: Final = 0.02
-"""Variance of the trust that a catalog has from a log. With 0.05 precision is 0.003 higher and recall 0.006 lower
-(`benchmarks.measure --seeds 500-507 --users 2000 --days 21 --history 1500`)."""
-_TRUST_FORGET: Final = 1.002
 _CLIP: Final = 6.0
 _LOW: Final = 1.0 / (1.0 + math.exp(_CLIP))
-_LARGEST: Final = 30.0
-"""A probability that differs from 1 by less than 1e-13."""
 
 _SIGN: Final = 1.5
 """What a sign of being stuck, by the catalog's thresholds, adds before there are data, in logits."""
@@ -86,12 +78,13 @@ class Share(msgspec.Struct, gc=False, array_like=True):
 class ScoreState(msgspec.Struct, array_like=True):
     """The snapshot of what was learned. ``shares``: step → bucket → counts; ``weights``: feature → mean and variance, where it was learned.
 
-    ``trust``: by bucket, mean and variance.
+    ``trust``: by bucket, mean and variance, as earlier releases wrote it; now it is part of ``calibrations``, also by bucket.
     """
 
     shares: dict[str, list[Share]] = {}
     weights: dict[int, tuple[float, float]] = {}
     trust: list[tuple[float, float]] = []
+    calibrations: list[Calibration] = []
 
 
 class ScoreLearner:
@@ -101,7 +94,8 @@ class ScoreLearner:
         """Continue from ``state``."""
         state = state or ScoreState()
         self._shares: Final = dict(state.shares)
-        self._trust: Final = list(state.trust) or [_TRUST] * BUCKETS
+        earlier = [Calibration(mean, variance) for mean, variance in state.trust]
+        self._calibrations: Final = state.calibrations or earlier or [Calibration() for _ in range(BUCKETS)]
         self._learned: Final = set(state.weights)
         self._means, self._variances = [0.0] * FEATURES, [_PRIOR_VARIANCE] * FEATURES
         for each, (mean, variance) in (*_PRIOR.items(), *state.weights.items()):
@@ -109,12 +103,13 @@ class ScoreLearner:
 
     def state(self) -> ScoreState:
         """The snapshot. Shares of it change with what is learned afterwards."""
-        return ScoreState(self._shares, dict(self.weights), self._trust)
+        return ScoreState(self._shares, dict(self.weights), calibrations=self._calibrations)
 
     def score(self) -> Score:
         """The score as it was learned so far."""
         shares = {step: [share.value for share in shares] for step, shares in self._shares.items()}
-        return Score(shares, self._means.copy(), self._variances.copy(), [max(mean, 0.0) for mean, _ in self._trust])
+        beliefs = [(max(each.trust, 0.0), each.correction.copy()) for each in self._calibrations]
+        return Score(shares, self._means.copy(), self._variances.copy(), beliefs)
 
     def begin(self, step: str, shares: Sequence[float]) -> None:
         """Begin with the shares of stuck people that an earlier log of unguided people has (``BUCKETS`` of them), if none are known."""
@@ -128,7 +123,7 @@ class ScoreLearner:
         self._learned.update(weights)
         for each, (mean, variance) in weights.items():
             self._means[each], self._variances[each] = mean, variance
-        self._trust[:] = [(mean, _FITTED_TRUST) for mean in trust]
+        self._calibrations[:] = [Calibration(mean, FITTED_TRUST) for mean in trust]
 
     @property
     def weights(self) -> Mapping[int, tuple[float, float]]:
@@ -138,14 +133,14 @@ class ScoreLearner:
     @property
     def trust(self) -> Sequence[float]:
         """How much of what evidence adds is believed, by bucket."""
-        return [mean for mean, _ in self._trust]
+        return [each.trust for each in self._calibrations]
 
     def learn(self, step: str, rows: Sequence[Row], *, stuck: bool, unaided: bool, counts: bool = True) -> None:
         """Learn from an episode whose end is known. ``rows`` in order of time. ``counts``: also for the shares of time alone."""
         of_step = self._of_step(step)
         for row in rows:
             offset = _logit(row.time)
-            self._trust[row.bucket] = _tried(self._trust[row.bucket], row, offset, stuck)
+            self._calibrations[row.bucket].learn(offset, row.added, stuck=stuck)
             self._regress(row.features, offset, stuck)
         for bucket in {row.bucket for row in rows if row.bucket and counts}:
             of_step[bucket].add(stuck=stuck, unaided=unaided)
@@ -188,6 +183,7 @@ class ScoreLearner:
 
 
 _UNKNOWN: Final = (0.0, _PRIOR_VARIANCE)
+_Sent = tuple[Mapping[str, Sequence[float]], dict[int, tuple[float, float]], Sequence[tuple[float, Sequence[float]]]]
 
 
 class Prediction(NamedTuple):
@@ -201,21 +197,25 @@ class Prediction(NamedTuple):
 class Score:
     """A score as it was learned up to a time (``ScoreLearner.score``). Immutable."""
 
-    __slots__ = ("_means", "_shares", "_trust", "_variances")
+    __slots__ = ("_beliefs", "_means", "_shares", "_variances")
 
     def __init__(
-        self, shares: Mapping[str, Sequence[float]], means: Sequence[float], variances: Sequence[float], trust: list[float]
+        self,
+        shares: Mapping[str, Sequence[float]],
+        means: Sequence[float],
+        variances: Sequence[float],
+        beliefs: Sequence[tuple[float, Sequence[float]]],
     ) -> None:
-        """``means`` and ``variances``: of the weights, by feature."""
-        self._shares, self._means, self._variances, self._trust = shares, means, variances, trust
+        """``means`` and ``variances``: of the weights, by feature. ``beliefs``: trust and correction, by bucket."""
+        self._shares, self._means, self._variances, self._beliefs = shares, means, variances, beliefs
 
-    def __getstate__(self) -> tuple[Mapping[str, Sequence[float]], dict[int, tuple[float, float]], list[float]]:
+    def __getstate__(self) -> _Sent:
         """For other processes: only the weights that are known, a small part of all."""
         weights = enumerate(zip(self._means, self._variances, strict=True))
-        return self._shares, {number: weight for number, weight in weights if weight != _UNKNOWN}, self._trust
+        return self._shares, {number: weight for number, weight in weights if weight != _UNKNOWN}, self._beliefs
 
-    def __setstate__(self, state: tuple[Mapping[str, Sequence[float]], dict[int, tuple[float, float]], list[float]]) -> None:
-        self._shares, known, self._trust = state
+    def __setstate__(self, state: _Sent) -> None:
+        self._shares, known, self._beliefs = state
         means, variances = [0.0] * FEATURES, [_PRIOR_VARIANCE] * FEATURES
         for each, (mean, variance) in known.items():
             means[each], variances[each] = mean, variance
@@ -232,7 +232,7 @@ class Score:
         offset = _logit(time)
         total, spread = sum(map(self._means.__getitem__, features), offset), sum(map(self._variances.__getitem__, features))
         added = total / math.sqrt(1.0 + math.pi * spread / 8.0) - offset
-        return Prediction(_logistic(offset + self._trust[bucket] * added), time, added)
+        return Prediction(logistic(offset + believed(*self._beliefs[bucket], added)), time, added)
 
     def weight(self, number: int) -> float:
         """What the feature ``number`` adds, in logits."""
@@ -241,7 +241,7 @@ class Score:
     @property
     def trust(self) -> list[float]:
         """How much of what evidence adds is believed, by bucket."""
-        return self._trust
+        return [trust for trust, _ in self._beliefs]
 
     @property
     def shares(self) -> Mapping[str, Sequence[float]]:
@@ -267,25 +267,9 @@ def last_look(*, settled: bool) -> int:
     return BUCKETS - 2 if settled else BUCKETS - 1
 
 
-def _tried(trust: tuple[float, float], row: Row, offset: float, stuck: bool) -> tuple[float, float]:
-    """The trust after a prediction whose outcome is known. ``offset``: the logit of what time alone says."""
-    mean, variance = trust
-    added = row.added
-    guess = _logistic(offset + mean * added)
-    curvature = max(guess * (1.0 - guess), 1e-3)
-    gain = variance * added / (added * added * variance + 1.0 / curvature)
-    return mean + gain * (stuck - guess) / curvature, min((variance - gain * added * variance) * _TRUST_FORGET, _TRUST[1])
-
-
 def _moderated(logit: float, variance: float) -> float:
     """The mean of the logistic function over a Gaussian (MacKay 1992, equation 11)."""
-    return _logistic(logit / math.sqrt(1.0 + math.pi * variance / 8.0))
-
-
-def _logistic(logit: float) -> float:
-    if not -_LARGEST < logit < _LARGEST:
-        logit = math.copysign(_LARGEST, logit)
-    return 1.0 / (1.0 + math.exp(-logit))
+    return logistic(logit / math.sqrt(1.0 + math.pi * variance / 8.0))
 
 
 def _logit(share: float) -> float:

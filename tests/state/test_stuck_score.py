@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable
 from random import Random
 
@@ -11,7 +12,7 @@ import pytest
 
 from state.stuck.evidence import Kind, feature
 from state.stuck.row import Row, pack
-from state.stuck.score import BUCKETS, SHARES, ScoreLearner, _logit, bucket_at
+from state.stuck.score import BUCKETS, SHARES, ScoreLearner, ScoreState, _logit, bucket_at
 
 Draw = Callable[[Random], tuple[tuple[int, ...], float]]
 
@@ -138,6 +139,24 @@ def test_a_logit_is_bounded_and_odd(share: float) -> None:
 
 def test_certain_shares_have_the_largest_logits() -> None:
     assert (_logit(0.0), _logit(1.0), _logit(0.5)) == (-6.0, 6.0, 0.0)
+
+
+def test_trust_of_an_earlier_release_is_read() -> None:
+    state = ScoreState(trust=[(0.1 * bucket, 0.1) for bucket in range(BUCKETS)])
+    assert list(ScoreLearner(state).trust) == [0.1 * bucket for bucket in range(BUCKETS)]
+    learner = ScoreLearner(ScoreLearner(state).state())
+    assert list(learner.trust) == [0.1 * bucket for bucket in range(BUCKETS)]
+
+
+def test_scores_of_another_process_are_the_same() -> None:
+    learner = ScoreLearner()
+    for number in (7, 8) * 50:
+        learner.learn("step", [Row(1, 0.5, 0.8 if number == 8 else -0.8, 0.5, pack((number,)))], stuck=number == 8, unaided=True)
+    score = learner.score()
+    assert pickle.loads(pickle.dumps(score)).predict("step", 1, (8,)) == score.predict("step", 1, (8,))
+    before = score.predict("step", 1, (8,))
+    learner.learn("step", [Row(1, 0.5, 0.8, 0.5, pack((8,)))], stuck=False, unaided=True)
+    assert score.predict("step", 1, (8,)) == before, "a score is immutable"
 
 
 def test_what_a_log_said_of_evidence_counts_until_people_say_otherwise() -> None:
