@@ -7,9 +7,11 @@ reach from seconds to months and many are zero, so nothing is assumed of their d
 from __future__ import annotations
 
 import math
+from array import array
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -32,6 +34,31 @@ SHORTEST: Final = 1_000
 """The shortest horizon, in milliseconds: a person cannot be helped sooner."""
 
 
+class _InOrder(NamedTuple):
+    """The same completions as ``CompletionTimes``, in order: how long unaided people took, how long all did, and when these began (ms).
+
+    A completion changes one place of each, which costs less than to sort them again.
+    """
+
+    unaided: array[float]
+    everyone: array[float]
+    since: array[float]
+
+    def add(self, took: int, since: int, *, unaided: bool) -> None:
+        """Add a completion."""
+        for numbers, number in self._places(took, since, unaided=unaided):
+            insort(numbers, number)
+
+    def remove(self, took: int, since: int, *, unaided: bool) -> None:
+        """Remove one that was added."""
+        for numbers, number in self._places(took, since, unaided=unaided):
+            del numbers[bisect_left(numbers, number)]
+
+    def _places(self, took: int, since: int, *, unaided: bool) -> list[tuple[array[float], int]]:
+        places = [(self.everyone, took), (self.since, since)]
+        return [*places, (self.unaided, took)] if unaided else places
+
+
 class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
     """The last completions of one step, oldest first, as the time they took and when they began (ms): of held-out and of guided people.
 
@@ -45,15 +72,19 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
 
     def add(self, took: int, since: int, *, unaided: bool) -> None:
         """Add a completion of a person who began at ``since``."""
-        times, most = (self.unaided, KEPT) if unaided else (self.guided, _KEPT_OF_GUIDED)
+        times, most, in_order = *((self.unaided, KEPT) if unaided else (self.guided, _KEPT_OF_GUIDED)), self._in_order
         times.append((max(took, 0), since))
+        in_order.add(*times[-1], unaided=unaided)
+        for oldest in times[:-most]:
+            in_order.remove(*oldest, unaided=unaided)
         del times[:-most]
         self.began = since if self.began < 0 else min(self.began, since)
         self.__dict__.clear()
+        self.__dict__["_in_order"] = in_order
 
     def settled(self, expected: float, now: int, *, fitted: bool = False) -> bool:
-        """Whether the horizon follows from completions alone."""
-        return self._weight(expected, now, fitted=fitted) >= 1.0
+        """Whether the horizon follows from completions: alone or, beside that of a fit, more from them than from it."""
+        return self._weight(expected, now, fitted=fitted) >= (0.5 if fitted else 1.0)
 
     @property
     def people(self) -> int:
@@ -75,11 +106,7 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
         """Quantiles of all completion times, empty without any."""
         if not self.people:
             return []
-        ordered, place = self._ordered, np.asarray(shares) * (self.people - 1)
-        below = place.astype(np.int64)
-        low, high = ordered[below], ordered[np.minimum(below + 1, self.people - 1)]
-        found: list[float] = (low + (place - below) * (high - low)).tolist()
-        return found
+        return [quantile(self._in_order.everyone, share) for share in shares]
 
     @cached_property
     def places(self) -> NDArray[np.float64]:
@@ -87,22 +114,21 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
 
         Help moves people between quick and slow, and few are in between: a difference of shares is small where one of times is not.
         """
-        return np.searchsorted(self._ordered, self._unaided, "right") / max(len(self._ordered), 1)
+        return np.searchsorted(self._everyone_took, _copy(self._in_order.unaided), "right") / max(self.people, 1)
 
     @cached_property
-    def _unaided(self) -> NDArray[np.float64]:
-        """How long unaided people took, in order."""
-        return _ordered(self.unaided)
+    def _in_order(self) -> _InOrder:
+        everyone = [*self.unaided, *self.guided]
+        return _InOrder(
+            array("d", sorted(took for took, _ in self.unaided)),
+            array("d", sorted(took for took, _ in everyone)),
+            array("d", sorted(since for _, since in everyone)),
+        )
 
     @cached_property
-    def _ordered(self) -> NDArray[np.float64]:
+    def _everyone_took(self) -> NDArray[np.float64]:
         """How long all people took, in order."""
-        return _ordered(self.unaided + self.guided) if self.guided else self._unaided
-
-    @cached_property
-    def _since(self) -> NDArray[np.float64]:
-        """When all people began, last first."""
-        return -np.sort(-np.array([since for _, since in self.unaided + self.guided], dtype=np.float64))
+        return _copy(self._in_order.everyone)
 
     @cached_property
     def _distributions(self) -> dict[int, _Distribution]:
@@ -121,9 +147,23 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
         if self._by_definition() or not self.people:
             return float(self.people > 0)
         if fitted:
-            return _matured(now - self.began, expected) * min(len(self.unaided) / KEPT, 1.0)
+            return _matured(now - self.began, expected) * min(len(self.unaided) / ENOUGH, 1.0) * self._contradiction(expected)
         own = math.exp(_log_quantile(self._everyone(now), HORIZON_QUANTILE))
         return _matured(now - self.began, min(expected, _CLEARLY * own)) * min(self.people / ENOUGH, 1.0)
+
+    def _contradiction(self, fitted: float) -> float:
+        """How far unaided people contradict a horizon that the catalog has from a log: not at all within two standard errors of their own.
+
+        The errors are those of a quantile, whatever the distribution. Beyond them the difference is shrunk (James and Stein 1961).
+        """
+        ordered, count = self._in_order.unaided, len(self.unaided)
+        error = 2.0 * math.sqrt(HORIZON_QUANTILE * (1.0 - HORIZON_QUANTILE) / max(count, 1))
+        own = max(quantile(ordered, HORIZON_QUANTILE), SHORTEST) if ordered else fitted
+        bound = HORIZON_QUANTILE + math.copysign(error, fitted - own)
+        if fitted == own or not 0.0 <= bound <= 1.0:
+            return 0.0
+        explained = math.log(max(quantile(ordered, bound), SHORTEST) / own) / math.log(fitted / own)
+        return 1.0 - min(explained * explained, 1.0)
 
     def _blended(self, share: float, expected: float, now: int, level: float, *, fitted: bool = False) -> float:
         """The quantile of unaided people, steadied by that of everyone where some are guided; while there are few, the expected one.
@@ -131,7 +171,7 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
         ``level``: the share of everyone that takes less time than ``share`` of the unaided, by all steps (``level_of``).
         """
         if self._by_definition():
-            return max(quantile(self._unaided.tolist(), share), SHORTEST)
+            return max(quantile(self._in_order.unaided, share), SHORTEST)
         believed = max(expected, SHORTEST)
         if not self.people:
             return believed
@@ -148,7 +188,7 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
         known = self._distributions.get(now)
         if known is None:
             self._distributions.clear()
-            known = self._distributions[now] = _distribution(self._ordered, now - self._since if now else None)
+            known = self._distributions[now] = _distribution(self._everyone_took, now - _copy(self._in_order.since)[::-1] if now else None)
         return known
 
 
@@ -166,8 +206,9 @@ def _matured(observed: int, expected: float) -> float:
     return min(max(observed / max(expected, 1.0) - 1.0, 0.0), 1.0)
 
 
-def _ordered(times: list[tuple[int, int]]) -> NDArray[np.float64]:
-    return np.sort(np.array([took for took, _ in times], dtype=np.float64))
+def _copy(numbers: array[float]) -> NDArray[np.float64]:
+    """``numbers`` for numpy, as they are now."""
+    return np.frombuffer(numbers, dtype=np.float64).copy() if numbers else np.empty(0)
 
 
 def _distribution(took: NDArray[np.float64], observed: NDArray[np.float64] | None) -> _Distribution:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from random import Random
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -86,13 +87,64 @@ def test_a_usual_time_from_history_gives_way_as_people_without_help_complete_the
     assert made.settled(2 * DAY, LATER)
     assert not made.settled(2 * DAY, LATER, fitted=True)
     assert made.horizon(2 * DAY, LATER, fitted=True) == 2 * DAY, "what people with help take says little about others"
-    for _ in range(KEPT // 2):
+    for _ in range(ENOUGH // 2):
         made.add(HOUR, 0, unaided=True)
-    assert HOUR < made.horizon(2 * DAY, LATER, fitted=True) == pytest.approx(math.sqrt(48) * HOUR, rel=0.01)
-    for _ in range(KEPT // 2):
+    assert made.horizon(2 * DAY, LATER, fitted=True) == 2 * DAY, "one in ten of so few is not known"
+    for _ in range(ENOUGH // 4):
+        made.add(HOUR, 0, unaided=True)
+    assert HOUR < made.horizon(2 * DAY, LATER, fitted=True) == pytest.approx(48 ** (1 - 37 / 50) * HOUR, rel=0.01)
+    for _ in range(ENOUGH // 2):
         made.add(HOUR, 0, unaided=True)
     assert made.settled(2 * DAY, LATER, fitted=True)
     assert made.horizon(2 * DAY, LATER, fitted=True) == HOUR
+
+
+def spread(count: int, seed: int, scale: float = 1.0) -> CompletionTimes:
+    """Unaided people whose times differ by orders of magnitude: half an hour to days; and one who is guided."""
+    rng, made = Random(seed), CompletionTimes()
+    for _ in range(count):
+        made.add(round(scale * HOUR * math.exp(1.5 * rng.gauss(0.0, 1.0))), 0, unaided=True)
+    made.add(HOUR, 0, unaided=False)
+    return made
+
+
+FITTED = HOUR * math.exp(1.5 * 1.2816)
+"""The 90th percentile of ``spread``."""
+
+
+def test_a_fitted_horizon_stands_where_chance_explains_what_people_do_now() -> None:
+    horizons = [spread(200, seed).horizon(FITTED, LATER, fitted=True) for seed in range(40)]
+    assert sum(horizon == round(FITTED) for horizon in horizons) >= 34
+    alone = [spread(200, seed).horizon(DAY, LATER) for seed in range(40)]
+    assert max(abs(math.log(each / FITTED)) for each in horizons) < max(abs(math.log(each / FITTED)) for each in alone)
+
+
+@pytest.mark.parametrize("scale", [0.2, 4.0, 20.0])
+def test_a_fitted_horizon_gives_way_to_a_change_of_the_product(scale: float) -> None:
+    for seed in range(5):
+        horizon = spread(200, seed, scale).horizon(FITTED, LATER, fitted=True)
+        assert abs(math.log(horizon / (scale * FITTED))) < 0.5 * abs(math.log(scale))
+
+
+def test_times_that_are_all_zero_contradict_a_fitted_horizon_too() -> None:
+    made = of([0] * KEPT)
+    made.add(0, 0, unaided=False)
+    assert made.horizon(2 * DAY, LATER, fitted=True) == SHORTEST
+    assert made.horizon(SHORTEST, LATER, fitted=True) == SHORTEST
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_kept_in_order_is_what_would_be_sorted_anew(seed: int) -> None:
+    rng, made = Random(seed), CompletionTimes()
+    for number in range(1_500):
+        made.add(rng.choice((0, rng.randrange(10 * DAY), 5 * MINUTE)), rng.randrange(DAY), unaided=rng.random() < 0.3)
+        if number % 97 == 0 or number > 1_490:
+            again = msgspec.msgpack.decode(msgspec.msgpack.encode(made), type=CompletionTimes)
+            for share in (0.1, 0.9):
+                assert made.quantiles([share]) == again.quantiles([share])
+            assert made.horizon(DAY, LATER, 0.93) == again.horizon(DAY, LATER, 0.93)
+            assert made.median(DAY, 2 * DAY) == again.median(DAY, 2 * DAY)
+            assert made.places.tolist() == again.places.tolist()
 
 
 def test_the_first_quick_completions_do_not_contradict_history() -> None:
@@ -149,4 +201,8 @@ def test_what_is_kept_beside_the_times_is_bounded() -> None:
         made.horizon(HOUR, day * DAY)
     assert len(made._distributions) == 1
     made.add(HOUR, 0, unaided=True)
-    assert not made.__dict__
+    assert list(made.__dict__) == ["_in_order"]
+    for _ in range(2 * KEPT):
+        made.add(HOUR, 0, unaided=True)
+    assert len(made._in_order.unaided) == KEPT
+    assert len(made._in_order.everyone) == len(made._in_order.since) == 2 * KEPT
