@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from random import Random
 
@@ -38,9 +39,20 @@ def said(parameters: Parameters) -> tuple[object, ...]:
     )
 
 
-def ended(since: int, lasted: int, horizon: int, *, rows: tuple[Row, ...] = (), end: int = COMPLETED) -> EpisodeObservation:
+def ended(
+    since: int, lasted: int, horizon: int, *, rows: tuple[Row, ...] = (), end: int = COMPLETED, guided: bool = False
+) -> EpisodeObservation:
     return EpisodeObservation(
-        tenant="t", step="connect", end=end, at=since + lasted, since=since, horizon=horizon, lasted=lasted, rows=rows, settled=True
+        tenant="t",
+        step="connect",
+        end=end,
+        at=since + lasted,
+        since=since,
+        horizon=horizon,
+        lasted=lasted,
+        rows=rows,
+        settled=True,
+        guided=guided,
     )
 
 
@@ -122,6 +134,20 @@ def test_the_operating_point_is_kept_until_there_are_enough_new_episodes() -> No
     changes = [number for (number, episodes), (_, before) in zip(known[1:], known, strict=False) if episodes != before]
     assert len(changes) in (4, 5), "every twenty of a hundred episodes with a score"
     assert known[-1][1] >= 80
+
+
+def test_the_more_is_known_the_more_must_be_new() -> None:
+    estimator = new_estimator(PLAN, "t")
+    versions: list[int] = []
+    for number in range(1_500):
+        since = FIRST * PERIOD + number * HOUR
+        estimator.learn(ended(since, MINUTE, HOUR, guided=number % 5 > 0))
+        versions.append(estimator.parameters(since // PERIOD).version)
+    changes = [number for number, (version, before) in enumerate(zip(versions[1:], versions, strict=False)) if version != before]
+    gaps = [after - before for before, after in itertools.pairwise(changes)]
+    assert gaps[0] == ENOUGH_NEW
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == 1_000 // 20, "a twentieth of the completions that are kept"
 
 
 def test_people_who_complete_teach_the_score_no_sooner_than_those_who_do_not() -> None:
