@@ -2,8 +2,9 @@
 
 It is read from past episodes, with the scores that they had before their end was known. An episode is alarmed at its first score that
 reaches the threshold. Before the last look, where waiting tells more, only a score that has the asked precision by itself raises an alarm;
-the threshold of the last look makes up for the alarms that are surer than was asked. Where the catalog asks for less precision while the
-person is still there (in the session), there is a third threshold for that moment, as low as the precision of all alarms together allows.
+the threshold of the last look makes up for the alarms that are surer than was asked. Where even the lowest one is surer, alarms come
+earlier: the threshold before the last look is lowered too. Where the catalog asks for less precision while the person is still there (in
+the session), there is a third threshold for that moment, as low as the precision of all alarms together allows.
 
 Help may have changed what became of guided people, so they count by their score, less what scores overstate among held-out people. Held-out
 people count by what became of them; alone they are too few, and the best of many thresholds would be lucky.
@@ -29,7 +30,7 @@ KEPT: Final = 1_000
 ENOUGH: Final = 40
 """Episodes from which on the threshold is computed."""
 FIRST_THRESHOLD: Final = 0.55
-MARGIN: Final = 0.015
+MARGIN: Final = 0.01
 """By how much the precision of past alarms must exceed the asked one: the lowest threshold that reaches it was lucky."""
 _SUREST: Final = 0.995
 _GRID: Final = tuple(step / 100 for step in range(20, 97))
@@ -123,13 +124,23 @@ def _lowest(episodes: _Episodes, asked: float, floor: float, in_session: float =
     points: list[OperatingPoint] = []
     for point in _points(episodes, asked, in_session):
         if point.precision >= min(asked + MARGIN, _SUREST):
-            return point
+            return point if points else _earlier(episodes, asked, point)
         points.append(point)
     best = max((point.precision for point in points), default=0.0)
     if not points or best < floor:
         return OperatingPoint(math.inf, math.inf, best, 0.0, reachable=False, episodes=episodes.count)
     least = asked if best >= asked else best - _SAME
     return next(point for point in points if point.precision >= max(least, floor))
+
+
+def _earlier(episodes: _Episodes, asked: float, point: OperatingPoint) -> OperatingPoint:
+    """``point`` with the threshold before the last look lowered for as long as alarms are as sure as was asked."""
+    for at_once in sorted((threshold for threshold in _GRID if threshold < point.early), reverse=True):
+        lower = next(_points_at(episodes, asked, point.in_session, at_once, (point.last,)), None)
+        if lower is None or lower.precision < min(asked + MARGIN, _SUREST):
+            break
+        point = lower
+    return point
 
 
 class _Episodes:
@@ -157,16 +168,28 @@ def _points(episodes: _Episodes, asked: float, in_session: float) -> Iterator[Op
     """
     low = tuple(threshold for threshold in _GRID if threshold <= asked)
     for at_once, thresholds in [(asked, low), *((threshold, (threshold,)) for threshold in _GRID[len(low) :])]:
-        before, score = _first_reached(episodes.early, at_once, episodes.last)
-        if in_session < math.inf:
-            there, score = _first_reached(episodes.in_session, in_session, score)
-            before |= there
-        alarms, precisions, found = _alarms(episodes, before, score, np.array(thresholds))
-        recalls = found / max(float(episodes.stuck.sum()), 1.0)
-        for threshold, raised, precision, recall in zip(thresholds, alarms, precisions.tolist(), recalls.tolist(), strict=True):
-            if raised < _LEAST_ALARMS:
-                return
-            yield OperatingPoint(at_once, threshold, precision, recall, precision >= asked, episodes.count, in_session)
+        count = 0
+        for point in _points_at(episodes, asked, in_session, at_once, thresholds):
+            yield point
+            count += 1
+        if count < len(thresholds):
+            return
+
+
+def _points_at(
+    episodes: _Episodes, asked: float, in_session: float, at_once: float, thresholds: tuple[float, ...]
+) -> Iterator[OperatingPoint]:
+    """The operating points with the threshold ``at_once`` before the last look, for as long as they raise enough alarms."""
+    before, score = _first_reached(episodes.early, at_once, episodes.last)
+    if in_session < math.inf:
+        there, score = _first_reached(episodes.in_session, in_session, score)
+        before |= there
+    alarms, precisions, found = _alarms(episodes, before, score, np.array(thresholds))
+    recalls = found / max(float(episodes.stuck.sum()), 1.0)
+    for threshold, raised, precision, recall in zip(thresholds, alarms, precisions.tolist(), recalls.tolist(), strict=True):
+        if raised < _LEAST_ALARMS:
+            return
+        yield OperatingPoint(at_once, threshold, precision, recall, precision >= asked, episodes.count, in_session)
 
 
 def _thresholds_in_session(episodes: _Episodes, asked: float) -> Iterator[float]:

@@ -131,6 +131,20 @@ def test_the_point_is_the_lowest_threshold_by_the_definition(asked: float, seed:
     assert all(precision_at(past, max(each, asked), each)[0] < needed for each in lower)
 
 
+def test_where_all_alarms_of_the_last_look_are_surer_than_asked_they_come_earlier() -> None:
+    """Everybody who waits until the last look is stuck. Before it scores are true rates, and those of the others are low."""
+    rng, past = Random(4), list[Past]()
+    for _ in range(1_000):
+        rate = rng.uniform(0.2, 0.9)
+        stuck = rng.random() < rate
+        past.append(Past((rate,), (0.9,) if stuck else (), stuck, True))
+    surer, point = (choose(past, asked, 0.0) for asked in (0.9, 0.7))
+    assert surer.last == point.last == 0.2
+    assert point.early < 0.6
+    assert surer.early > 0.7
+    assert 0.7 + MARGIN <= point.precision < 0.73
+
+
 def seen_there(seed: int, sure: float) -> list[Past]:
     """Half of the people get a score while they are there, the others a surer one at the last look. Scores are true rates."""
     rng, past = Random(seed), list[Past]()
@@ -142,7 +156,7 @@ def seen_there(seed: int, sure: float) -> list[Past]:
 
 
 def test_less_may_be_asked_in_the_session_as_long_as_all_alarms_are_as_sure_as_asked() -> None:
-    past = seen_there(1, sure=0.9)
+    past = seen_there(1, sure=0.9) + [Past((), (rate,), False, True) for rate in (0.2, 0.3, 0.4)] * 60
     usual = choose_from(past, 0.8, 0.0, (1.0, 1.0))
     point = choose_from(past, 0.8, 0.0, (1.0, 1.0), asked_in_session=0.6)
     assert usual.in_session == math.inf
