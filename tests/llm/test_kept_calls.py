@@ -18,8 +18,8 @@ from operators.async_map import CallEnded
 from operators.enrich import Enriched
 from state.decision.wording_request import WordingRequest
 from state.records.facts import LlmAnswerFact, LlmCallFact
-from tests.llm.test_service import GOOD, a_request, model, run, service, tenant, valkey
 from tests.llm.wording_requests import PLAN, request_for
+from tests.llm.wording_service import GOOD, a_request, model, run, service, tenant, valkey
 from tests.support import model_server as scripts
 from tests.support.model_server import ModelServer
 from tests.support.valkey import Valkey

@@ -20,7 +20,7 @@ from llm.limits.daily_budget import Scope, budget_keys, day_of
 from llm.limits.rate_limit import RateLimit
 from state.decision.wording_request import cache_key
 from state.records.facts import LlmCallFact
-from tests.llm.test_service import GOOD, FewTurns, a_request, called, model, redis, run, service, tenant, valkey
+from tests.llm.wording_service import GOOD, FewTurns, a_request, called, model, redis, run, service, tenant, valkey
 from tests.support import model_server as scripts
 from tests.support.model_server import ModelServer
 from tests.support.valkey import Valkey
