@@ -23,6 +23,8 @@ def evidence_in_words(trigger: str, evidence: str) -> str:
         return plain(evidence)
 
 
+_ROUNDED = 0.03
+"""By how much a horizon may differ from the catalog's, which is rounded, and be the same."""
 _EXPECTED_BY = {
     "fit": "`usual` in the catalog, which was fitted to a log",
     "usual": "`usual` in the catalog",
@@ -37,6 +39,9 @@ def _usual(found: dict[str, Any]) -> str:
         return f"nine in ten of the last {people:,} who finished it needed at most {horizon}"
     finished = count(found["finished"], "user") if found.get("finished") else "nobody"
     if measured := found.get("measured"):
+        if abs(found["horizon"] - found.get("fitted", found["horizon"])) > _ROUNDED * found["horizon"]:
+            earlier = f"the {_long(found['fitted'])} of {measured:,} in an earlier log"
+            return f"nine in ten are expected to need at most {horizon}, by {earlier} and what {finished} needed here so far"
         return f"nine in ten of {measured:,} who finished it in an earlier log needed at most {horizon}; {finished} finished it here so far"
     expected = f"expected to take most users at most {horizon}"
     if "expectedBy" not in found:

@@ -6,7 +6,7 @@ A score adds ``believed(added)`` to the logit of what time alone says; ``added``
 
 One factor is not enough: small contributions are often noise where large ones are true, and several signs at once overstate. So the
 correction is linear between ``KNOTS``, 0 where evidence adds nothing, and constant beyond them. Trust and correction are learned together,
-as a logistic regression with a diagonal Gaussian posterior. Evidence that says nothing gets no trust, and the score is that of time alone.
+as a logistic regression with a diagonal Gaussian posterior. The less evidence says, the closer the score is to that of time alone.
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ class Calibration(msgspec.Struct, gc=False, array_like=True):
         self.variance = min((self.variance - share * of_trust * of_trust) * _TRUST_FORGET, _TRUST[1])
         variances[left] = min((variances[left] - share * of_left * of_left) * _FORGET, _VARIANCE)
         variances[left + 1] = min((variances[left + 1] - share * of_right * of_right) * _FORGET, _VARIANCE)
+
+    @property
+    def belief(self) -> tuple[float, list[float]]:
+        """Trust and correction for a score. Evidence that was rather wrong than right is not believed at all."""
+        return (self.trust, self.correction.copy()) if self.trust > 0.0 else (0.0, [0.0] * len(KNOTS))
 
 
 def believed(trust: float, correction: Sequence[float], added: float) -> float:

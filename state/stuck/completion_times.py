@@ -83,8 +83,8 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
         self.__dict__["_in_order"] = in_order
 
     def settled(self, expected: float, now: int, *, fitted: bool = False) -> bool:
-        """Whether the horizon follows from completions: alone or, beside that of a fit, more from them than from it."""
-        return self._weight(expected, now, fitted=fitted) >= (0.5 if fitted else 1.0)
+        """Whether the horizon follows from completions alone."""
+        return self._weight(expected, now, fitted=fitted) >= 1.0
 
     @property
     def people(self) -> int:
@@ -147,22 +147,26 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
         if self._by_definition() or not self.people:
             return float(self.people > 0)
         if fitted:
-            return _matured(now - self.began, expected) * min(len(self.unaided) / ENOUGH, 1.0) * self._contradiction(expected)
+            return _matured(now - self.began, expected) * min(len(self.unaided) / ENOUGH, 1.0) * self._contradiction(expected, now)
         own = math.exp(_log_quantile(self._everyone(now), HORIZON_QUANTILE))
         return _matured(now - self.began, min(expected, _CLEARLY * own)) * min(self.people / ENOUGH, 1.0)
 
-    def _contradiction(self, fitted: float) -> float:
+    def _contradiction(self, fitted: float, now: int) -> float:
         """How far unaided people contradict a horizon that the catalog has from a log: not at all within two standard errors of their own.
 
         The errors are those of a quantile, whatever the distribution. Beyond them the difference is shrunk (James and Stein 1961).
         """
-        ordered, count = self._in_order.unaided, len(self.unaided)
-        error = 2.0 * math.sqrt(HORIZON_QUANTILE * (1.0 - HORIZON_QUANTILE) / max(count, 1))
-        own = max(quantile(ordered, HORIZON_QUANTILE), SHORTEST) if ordered else fitted
-        bound = HORIZON_QUANTILE + math.copysign(error, fitted - own)
-        if fitted == own or not 0.0 <= bound <= 1.0:
+        count = len(self.unaided)
+        if not count:
             return 0.0
-        explained = math.log(max(quantile(ordered, bound), SHORTEST) / own) / math.log(fitted / own)
+        since = np.array([since for _, since in self.unaided], dtype=np.float64) if count < KEPT else None
+        times = _distribution(_copy(self._in_order.unaided), None if since is None else np.sort(now - since))
+        own, expected = _log_quantile(times, HORIZON_QUANTILE), math.log(max(fitted, SHORTEST))
+        error = 2.0 * math.sqrt(HORIZON_QUANTILE * (1.0 - HORIZON_QUANTILE) / count)
+        bound = HORIZON_QUANTILE + math.copysign(error, expected - own)
+        if expected == own or not 0.0 <= bound <= 1.0:
+            return 0.0
+        explained = (_log_quantile(times, bound) - own) / (expected - own)
         return 1.0 - min(explained * explained, 1.0)
 
     def _blended(self, share: float, expected: float, now: int, level: float, *, fitted: bool = False) -> float:

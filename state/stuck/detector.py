@@ -375,7 +375,7 @@ class Detector:
             "horizon": episode.horizon,
             "people": people,
             **({} if people else {"finished": parameters.finished.get(step, 0), "expectedBy": self._expected_by(step)}),
-            **({"measured": measured} if measured and not people else {}),
+            **({"measured": measured, "fitted": self._plan.steps[step].usual} if measured and not people else {}),
             "lastActiveAt": person.newest,
             "inSession": at - person.newest <= self._plan.catalog.limits.session_gap,
             "errors": episode.errors,

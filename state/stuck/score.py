@@ -11,6 +11,7 @@ How much of what evidence adds is believed is learned as well (``state/stuck/cal
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -78,7 +79,7 @@ class Share(msgspec.Struct, gc=False, array_like=True):
 class ScoreState(msgspec.Struct, array_like=True):
     """The snapshot of what was learned. ``shares``: step → bucket → counts; ``weights``: feature → mean and variance, where it was learned.
 
-    ``trust``: by bucket, mean and variance, as earlier releases wrote it; now it is part of ``calibrations``, also by bucket.
+    ``trust``: by bucket, mean and variance, for earlier releases; ``calibrations`` have it too, also by bucket.
     """
 
     shares: dict[str, list[Share]] = {}
@@ -94,21 +95,22 @@ class ScoreLearner:
         """Continue from ``state``."""
         state = state or ScoreState()
         self._shares: Final = dict(state.shares)
-        earlier = [Calibration(mean, variance) for mean, variance in state.trust]
-        self._calibrations: Final = state.calibrations or earlier or [Calibration() for _ in range(BUCKETS)]
+        known = list(map(copy.deepcopy, state.calibrations)) or [Calibration(mean, variance) for mean, variance in state.trust]
+        self._calibrations: Final = known or [Calibration() for _ in range(BUCKETS)]
         self._learned: Final = set(state.weights)
         self._means, self._variances = [0.0] * FEATURES, [_PRIOR_VARIANCE] * FEATURES
         for each, (mean, variance) in (*_PRIOR.items(), *state.weights.items()):
             self._means[each], self._variances[each] = mean, variance
 
     def state(self) -> ScoreState:
-        """The snapshot. Shares of it change with what is learned afterwards."""
-        return ScoreState(self._shares, dict(self.weights), calibrations=self._calibrations)
+        """The snapshot. Shares and calibrations of it change with what is learned afterwards."""
+        trust = [(each.trust, each.variance) for each in self._calibrations]
+        return ScoreState(self._shares, dict(self.weights), trust, self._calibrations)
 
     def score(self) -> Score:
         """The score as it was learned so far."""
         shares = {step: [share.value for share in shares] for step, shares in self._shares.items()}
-        beliefs = [(max(each.trust, 0.0), each.correction.copy()) for each in self._calibrations]
+        beliefs = [each.belief for each in self._calibrations]
         return Score(shares, self._means.copy(), self._variances.copy(), beliefs)
 
     def begin(self, step: str, shares: Sequence[float]) -> None:

@@ -146,6 +146,14 @@ def test_trust_of_an_earlier_release_is_read() -> None:
     assert list(ScoreLearner(state).trust) == [0.1 * bucket for bucket in range(BUCKETS)]
     learner = ScoreLearner(ScoreLearner(state).state())
     assert list(learner.trust) == [0.1 * bucket for bucket in range(BUCKETS)]
+    assert learner.state().trust == state.trust, "an earlier release can read it"
+
+
+def test_learners_from_one_snapshot_do_not_share_what_they_learn() -> None:
+    state = ScoreLearner().state()
+    one, other = ScoreLearner(state), ScoreLearner(state)
+    one.learn("step", [Row(1, 0.5, 1.0, 0.5, pack((7,)))], stuck=True, unaided=True)
+    assert list(other.trust) == [0.5] * BUCKETS != list(one.trust)
 
 
 def test_scores_of_another_process_are_the_same() -> None:
