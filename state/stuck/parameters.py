@@ -26,8 +26,8 @@ class Parameters:
     """The parameters of one tenant. ``version`` is the first period in which they are in force, 0 for the catalog's priors.
 
     ``horizons``: step → milliseconds. ``settled``: the steps whose horizon follows from completions alone, with the number of people behind
-    it, or from the catalog's fit to a log, with 0. ``finished``: step → completions that are kept. ``point``: the operating point of the
-    alarms. ``lookahead``: no timer is due sooner than this after it was set, in milliseconds.
+    it, or which the catalog has from a fit to a log, with 0. ``finished``: step → completions that are kept. ``point``: the operating point
+    of the alarms. ``lookahead``: no timer is due sooner than this after it was set, in milliseconds.
     """
 
     __slots__ = ("finished", "horizons", "lookahead", "point", "score", "settled", "version")

@@ -22,6 +22,14 @@ from reports.stuck_evidence import evidence_in_words
             {"people": 0, "expectedBy": "fit", "finished": 2, "measured": 1_000},
             "nine in ten of 1,000 who finished it in an earlier log needed at most 26 min; 2 users finished it here so far",
         ),
+        (
+            {"people": 0, "expectedBy": "fit", "finished": 2, "measured": 1_000, "fitted": 26 * 60_000 + 30_000},
+            "nine in ten of 1,000 who finished it in an earlier log needed at most 26 min; 2 users finished it here so far",
+        ),
+        (
+            {"people": 0, "expectedBy": "fit", "finished": 90, "measured": 1_000, "fitted": 40 * 60_000},
+            "at most 26 min, by the 40 min of 1,000 in an earlier log and what 90 users needed here so far",
+        ),
         ({"people": 0, "expectedBy": "usual", "finished": 1}, "at most 26 min, by `usual` in the catalog; 1 user finished it so far"),
         ({"expectedBy": "after", "finished": 31}, "by `after` of stuck:inactive in the catalog; 31 users finished it so far"),
         ({}, "at most 26 min, by the catalog"),

@@ -119,6 +119,21 @@ def test_a_fitted_horizon_stands_where_chance_explains_what_people_do_now() -> N
     assert max(abs(math.log(each / FITTED)) for each in horizons) < max(abs(math.log(each / FITTED)) for each in alone)
 
 
+def test_users_who_began_too_recently_to_be_slow_do_not_contradict_a_fit() -> None:
+    """The product is as in the log, which gave the fit; 170 users began since, in twice the fitted time. Of the slow ones few are done."""
+    horizons = []
+    for seed in range(40):
+        rng, made, now = Random(seed), CompletionTimes(), round(2 * FITTED)
+        for _ in range(170):
+            since, took = rng.randrange(now), round(HOUR * math.exp(1.5 * rng.gauss(0.0, 1.0)))
+            if since + took <= now:
+                made.add(took, since, unaided=True)
+        made.add(HOUR, 0, unaided=False)
+        horizons.append(made.horizon(FITTED, now, fitted=True) / FITTED)
+    assert sum(each < 0.8 for each in horizons) <= 12
+    assert 0.9 < sorted(horizons)[20] <= 1.1
+
+
 @pytest.mark.parametrize("scale", [0.2, 4.0, 20.0])
 def test_a_fitted_horizon_gives_way_to_a_change_of_the_product(scale: float) -> None:
     for seed in range(5):

@@ -17,6 +17,7 @@ from state.stuck.estimator import ENOUGH_NEW, Estimator, EstimatorError, new_est
 from state.stuck.observations import COMPLETED, LEFT, WAITING, EpisodeObservation
 from state.stuck.parameters import PERIOD, Parameters, ParameterStore
 from state.stuck.row import Row, pack
+from state.stuck.score import BUCKETS
 from tests.state.lives import START, catalog
 
 PLAN = Plan(catalog())
@@ -35,6 +36,7 @@ def said(parameters: Parameters) -> tuple[object, ...]:
         parameters.point,
         dict(score.shares),
         score.trust,
+        [score.predict("connect", bucket, [17]) for bucket in range(BUCKETS)],
         [score.weight(each) for each in features],
     )
 
