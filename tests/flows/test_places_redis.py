@@ -17,36 +17,33 @@ from sinks.redis.record import TOMBSTONE
 from state.records.progress import progress_key
 from state.records.recommendation import redis_key, shown_key
 from state.records.subject import Subject
-from tests.support.valkey import Valkey, run_valkey
+from tests.support.valkey import Valkey
+from tests.support.valkey_fixtures import valkey
 from tests.support.waiting import run_async, wait_until
+
+__all__ = ["valkey"]  # fixtures
 
 ANN, BEN = Subject("default", ("ann-who-leaves", "cookie-of-ann")), Subject("default", ("ben-who-stays",))
 OTHER = Subject("other", ANN.ids)
 NOBODY = "redis://127.0.0.1:1"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    with run_valkey(tmp_path_factory.mktemp("valkey")) as running:
-        yield running
-
-
 @pytest.fixture
-def redis(server: Valkey) -> Iterator[Redis]:
-    client = connect(server.url)
+def redis(valkey: Valkey) -> Iterator[Redis]:
+    client = connect(valkey.url)
     client.flushall()
     yield client
     client.close()
 
 
-def test_records_go_a_tombstone_stays_until_maintenance_and_then_no_byte_is_left(server: Valkey, redis: Redis) -> None:
+def test_records_go_a_tombstone_stays_until_maintenance_and_then_no_byte_is_left(valkey: Valkey, redis: Redis) -> None:
     user, visitor = ANN.ids
     hers = [redis_key("default", user), progress_key("default", user), shown_key("default", visitor)]
     for key in (*hers, redis_key("default", BEN.ids[0]), redis_key("other", user)):
         redis.set(key, b'{"userId": "somebody"}')
     tombstone = redis_key("default", visitor)
     redis.set(tombstone, TOMBSTONE + b': true, "version": 1}')
-    place = Records(server.url, embedded=True)
+    place = Records(valkey.url, embedded=True)
     assert place.held(ANN) == [{"key": key, "value": {"userId": "somebody"}} for key in hers]
     place.erase(ANN)
     assert (place.held(ANN), len(place.held(BEN)), len(place.held(OTHER))) == ([], 1, 1)
@@ -54,10 +51,10 @@ def test_records_go_a_tombstone_stays_until_maintenance_and_then_no_byte_is_left
     place.maintain(ANN)
     assert redis.get(tombstone) is None
     redis.delete(redis_key("other", user))  # has the same id
-    Records(server.url, embedded=True).maintain(ANN)
+    Records(valkey.url, embedded=True).maintain(ANN)
 
     def bytes_left() -> bytes:
-        return b"".join(path.read_bytes() for path in server.directory.rglob("*") if path.is_file())
+        return b"".join(path.read_bytes() for path in valkey.directory.rglob("*") if path.is_file())
 
     wait_until(lambda: not any(each.encode() in bytes_left() for each in ANN.ids), "a file without her ids")
     assert BEN.ids[0].encode() in bytes_left()
@@ -68,9 +65,9 @@ def entry(number: int, subject: Subject) -> ReviewEntry:
     return ReviewEntry(f"{number:032}", "personal", "For {name}", 0.5, "v", "step", "signup", "arm", "small", number, "why", owner)
 
 
-def test_texts_that_a_model_wrote_for_her_go_and_those_of_others_stay(server: Valkey, redis: Redis) -> None:
+def test_texts_that_a_model_wrote_for_her_go_and_those_of_others_stay(valkey: Valkey, redis: Redis) -> None:
     async def write() -> None:
-        client = connect_async(server.url, 10.0)
+        client = connect_async(valkey.url, 10.0)
         try:
             cache = AnswerCache(client, CachePolicy(wait_seconds=10.0))
             queue = ReviewQueue(client, ReviewPolicy(wait_seconds=10.0), now_ms=lambda: 1_000)
@@ -82,7 +79,7 @@ def test_texts_that_a_model_wrote_for_her_go_and_those_of_others_stay(server: Va
             await client.aclose()
 
     run_async(write())
-    place = ModelTexts(server.url)
+    place = ModelTexts(valkey.url)
     held = place.held(ANN)
     assert [*(each["cached"]["text"] for each in held if "cached" in each), held[-1]] == ["For {name}", {"waitsForReview": "For {name}"}]
     assert len(held) == 2

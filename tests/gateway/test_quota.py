@@ -15,17 +15,14 @@ from gateway.errors import RefusedError, unavailable
 from gateway.quota import Quota, quota_key
 from tests.gateway.test_reads import NOON, Clock
 from tests.support.gateway import Gateway, event, run_gateway
-from tests.support.valkey import Valkey, run_valkey
+from tests.support.valkey import Valkey
+from tests.support.valkey_fixtures import valkey
 from tests.support.waiting import run_async, wait_until
+
+__all__ = ["valkey"]  # fixtures
 
 DAY = NOON // 86_400
 FIVE = [event(f"e{number}", timestamp="2026-01-01T11:00:00Z") for number in range(5)]
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    with run_valkey(tmp_path_factory.mktemp("valkey")) as running:
-        yield running
 
 
 @contextmanager

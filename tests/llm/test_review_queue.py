@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -15,9 +15,11 @@ from redis import Redis
 from llm.cache.answer_cache import AnswerCache, CachePolicy, entry_name, rejected_name, text_hash, user_digest
 from llm.review_queue import NoSuchEntryError, ReviewEntry, ReviewPolicy, ReviewQueue, ReviewUnavailableError
 from sinks.redis.async_client import connect_async
-from sinks.redis.client import connect as connect_blocking
 from tests.support.valkey import Valkey, run_valkey
+from tests.support.valkey_fixtures import redis, valkey
 from tests.support.waiting import run_async
+
+__all__ = ["redis", "valkey"]  # fixtures
 
 T = TypeVar("T")
 PATIENT = ReviewPolicy(wait_seconds=10.0)  # a busy machine is no reason to fail
@@ -28,19 +30,6 @@ def entry(text: str = "Take {step} next.", key: str = "0" * 32, created_ms: int 
         key, "personal" if owner else "shared", text, 0.55, "nudge-1", "connect_source", "signup", "moderate_tooltip", "small", created_ms,
         "low_confidence", owner,
     )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    with run_valkey(tmp_path_factory.mktemp("valkey")) as running:
-        yield running
-
-
-@pytest.fixture
-def redis(server: Valkey) -> Iterator[Redis]:
-    client = connect_blocking(server.url)
-    yield client
-    client.close()
 
 
 @pytest.fixture
@@ -59,7 +48,7 @@ def run(url: str, test: Callable[[ReviewQueue, AnswerCache], Awaitable[T]], poli
     return run_async(main())
 
 
-def test_the_same_text_for_the_same_key_waits_once(server: Valkey, tenant: str) -> None:
+def test_the_same_text_for_the_same_key_waits_once(valkey: Valkey, tenant: str) -> None:
     async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
         assert await queue.put(tenant, entry()) == "queued"
         assert await queue.put(tenant, entry(created_ms=1_000_005)) == "known"
@@ -73,10 +62,10 @@ def test_the_same_text_for_the_same_key_waits_once(server: Valkey, tenant: str) 
         assert [each.created_ms for each in (await queue.waiting(tenant, 1)).entries] == [999_999]
         assert (await queue.waiting("elsewhere")).total == 0
 
-    run(server.url, test)
+    run(valkey.url, test)
 
 
-def test_the_oldest_give_way_and_are_counted(server: Valkey, redis: Redis, tenant: str) -> None:
+def test_the_oldest_give_way_and_are_counted(valkey: Valkey, redis: Redis, tenant: str) -> None:
     async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
         for number in range(7):
             assert await queue.put(tenant, entry(f"text {number}", created_ms=1_000 + number)) == "queued"
@@ -87,11 +76,11 @@ def test_the_oldest_give_way_and_are_counted(server: Valkey, redis: Redis, tenan
         assert [each.text for each in (await queue.waiting(tenant)).entries] == ["text 6", "much later"]  # the others waited for too long
         assert (await queue.waiting(tenant)).dropped == 6
 
-    run(server.url, test, ReviewPolicy(most=3, longest_seconds=5, wait_seconds=10))
+    run(valkey.url, test, ReviewPolicy(most=3, longest_seconds=5, wait_seconds=10))
     assert redis.hlen(entry_name(tenant, "review")) == redis.zcard(entry_name(tenant, "review:order")) == 2
 
 
-def test_an_approved_text_serves_everybody_as_long_as_the_cache_keeps_any(server: Valkey, redis: Redis, tenant: str) -> None:
+def test_an_approved_text_serves_everybody_as_long_as_the_cache_keeps_any(valkey: Valkey, redis: Redis, tenant: str) -> None:
     async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
         await queue.put(tenant, entry())
         assert await cache.get(tenant, entry().key) is None
@@ -106,11 +95,11 @@ def test_an_approved_text_serves_everybody_as_long_as_the_cache_keeps_any(server
         with pytest.raises(NoSuchEntryError, match="was decided already"):
             await queue.approve(tenant, entry().id, "bob")
 
-    run(server.url, test)
+    run(valkey.url, test)
     assert redis.pttl(entry_name(tenant, entry().key)) > 604_700_000
 
 
-def test_a_personal_text_is_never_promoted(server: Valkey, redis: Redis, tenant: str) -> None:
+def test_a_personal_text_is_never_promoted(valkey: Valkey, redis: Redis, tenant: str) -> None:
     async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
         own = entry(owner=user_digest(tenant, "ann"))
         await queue.put(tenant, own)
@@ -120,11 +109,11 @@ def test_a_personal_text_is_never_promoted(server: Valkey, redis: Redis, tenant:
         assert (await queue.waiting(tenant)).total == 0
         assert await cache.get(tenant, own.key) is None
 
-    run(server.url, test)
+    run(valkey.url, test)
     assert not redis.exists(entry_name(tenant, entry().key))
 
 
-def test_a_rejected_text_never_comes_back_under_any_key(server: Valkey, redis: Redis, tenant: str) -> None:
+def test_a_rejected_text_never_comes_back_under_any_key(valkey: Valkey, redis: Redis, tenant: str) -> None:
     async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
         await queue.put(tenant, entry())
         await queue.put(tenant, entry(key="1" * 32))
@@ -139,13 +128,13 @@ def test_a_rejected_text_never_comes_back_under_any_key(server: Valkey, redis: R
         assert not await queue.was_rejected("elsewhere", digest)
         assert (await queue.waiting(tenant)).dropped == 0  # decided, not dropped
 
-    run(server.url, test)
+    run(valkey.url, test)
     note = redis.hget(rejected_name(tenant), text_hash(entry().text))
     assert note is not None
     assert msgspec.json.decode(note) == {"by": "ann", "atMs": 2_000_000}
 
 
-def test_of_two_reviewers_at_once_one_is_too_late(server: Valkey, tenant: str) -> None:
+def test_of_two_reviewers_at_once_one_is_too_late(valkey: Valkey, tenant: str) -> None:
     async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
         await queue.put(tenant, entry())
         ends = await asyncio.gather(
@@ -156,10 +145,10 @@ def test_of_two_reviewers_at_once_one_is_too_late(server: Valkey, tenant: str) -
         assert rejected == isinstance(ends[0], NoSuchEntryError)
         assert (await cache.get(tenant, entry().key) is None) == rejected
 
-    run(server.url, test)
+    run(valkey.url, test)
 
 
-def test_what_waits_of_a_deleted_person_goes(server: Valkey, tenant: str) -> None:
+def test_what_waits_of_a_deleted_person_goes(valkey: Valkey, tenant: str) -> None:
     async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
         await queue.put(tenant, entry("for ann", owner=user_digest(tenant, "ann")))
         await queue.put(tenant, entry("for bob", owner=user_digest(tenant, "bob")))
@@ -167,10 +156,10 @@ def test_what_waits_of_a_deleted_person_goes(server: Valkey, tenant: str) -> Non
         assert await queue.forget(tenant, "ann")
         assert {each.text for each in (await queue.waiting(tenant)).entries} == {"for bob", "for all"}
 
-    run(server.url, test)
+    run(valkey.url, test)
 
 
-def test_an_unreadable_entry_is_passed_over(server: Valkey, redis: Redis, tenant: str) -> None:
+def test_an_unreadable_entry_is_passed_over(valkey: Valkey, redis: Redis, tenant: str) -> None:
     redis.hset(entry_name(tenant, "review"), "abc", b"not ours")
     redis.zadd(entry_name(tenant, "review:order"), {"abc": 1})
 
@@ -180,7 +169,7 @@ def test_an_unreadable_entry_is_passed_over(server: Valkey, redis: Redis, tenant
         with pytest.raises(NoSuchEntryError):
             await queue.approve(tenant, "abc", "ann")
 
-    run(server.url, test)
+    run(valkey.url, test)
 
 
 def test_without_redis_the_job_goes_on_and_a_person_gets_a_sentence(tmp_path: Path) -> None:

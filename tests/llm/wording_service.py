@@ -26,32 +26,20 @@ from llm.prompts import BUILT_IN, load_prompts
 from llm.review_queue import ReviewPolicy, ReviewQueue
 from llm.service import WordingService
 from sinks.redis.async_client import connect_async
-from sinks.redis.client import connect as connect_blocking
 from state.catalog.by_tenant import ByTenant
 from state.decision.wording_request import WordingRequest
 from tests.llm.wording_requests import PLAN, request_for
 from tests.support.model_server import ModelServer
-from tests.support.valkey import Valkey, run_valkey
+from tests.support.valkey_fixtures import redis, valkey
 from tests.support.waiting import run_async
+
+__all__ = ["redis", "valkey"]  # fixtures, to import from here with the others
 
 T = TypeVar("T")
 GOOD = "Test connection tells you which entry to look at, {firstName}. Then you can {step}."
 PROMPTS = load_prompts(["nudge-1"], [BUILT_IN])
 PATIENT = 10.0  # a busy machine is no reason to fail
 WORDING = PLAN.catalog.wording
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    with run_valkey(tmp_path_factory.mktemp("valkey")) as running:
-        yield running
-
-
-@pytest.fixture
-def redis(valkey: Valkey) -> Iterator[Redis]:
-    client = connect_blocking(valkey.url)
-    yield client
-    client.close()
 
 
 @pytest.fixture

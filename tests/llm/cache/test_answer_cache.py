@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -27,9 +27,11 @@ from llm.cache.answer_cache import (
     user_digest,
 )
 from sinks.redis.async_client import connect_async
-from sinks.redis.client import connect as connect_blocking
 from tests.support.valkey import Valkey, run_valkey
+from tests.support.valkey_fixtures import redis, valkey
 from tests.support.waiting import let_pass, run_async
+
+__all__ = ["redis", "valkey"]  # fixtures
 
 T = TypeVar("T")
 KEY = "a" * 32
@@ -48,19 +50,6 @@ class Clock:
 
 def cached(text: str = "Take {step} next.") -> CachedText:
     return CachedText(text, 0.9, "small", "nudge-1", text_hash(text), 1_700_000_000_000)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    with run_valkey(tmp_path_factory.mktemp("valkey")) as running:
-        yield running
-
-
-@pytest.fixture
-def redis(server: Valkey) -> Iterator[Redis]:
-    client = connect_blocking(server.url)
-    yield client
-    client.close()
 
 
 @pytest.fixture
@@ -86,7 +75,7 @@ def run(url: str | None, test: Callable[..., Awaitable[T]], *policies: CachePoli
     return run_async(main())
 
 
-def test_what_one_process_put_another_finds_and_both_count_it(server: Valkey, redis: Redis, tenant: str) -> None:
+def test_what_one_process_put_another_finds_and_both_count_it(valkey: Valkey, redis: Redis, tenant: str) -> None:
     async def test(one: AnswerCache, other: AnswerCache) -> None:
         assert await one.get(tenant, KEY) is None
         await one.put(tenant, KEY, cached())
@@ -98,24 +87,24 @@ def test_what_one_process_put_another_finds_and_both_count_it(server: Valkey, re
         assert (one.counts.shared_local, one.counts.shared_misses, one.counts.hit_rate) == (1, 1, 0.5)
         assert (other.counts.shared_redis, other.counts.shared_local, other.counts.shared_asked, other.counts.distinct) == (1, 1, 4, 2)
 
-    run(server.url, test, PATIENT, CachePolicy(ttl_seconds=100, wait_seconds=10))
+    run(valkey.url, test, PATIENT, CachePolicy(ttl_seconds=100, wait_seconds=10))
     assert 604_000_000 < redis.pttl(entry_name(tenant, KEY)) <= 604_800_000
 
 
-def test_the_first_text_for_a_key_stays(server: Valkey, tenant: str) -> None:
+def test_the_first_text_for_a_key_stays(valkey: Valkey, tenant: str) -> None:
     async def test(one: AnswerCache, other: AnswerCache, third: AnswerCache) -> None:
         await one.put(tenant, KEY, cached("first"))
         await other.put(tenant, KEY, cached("second"))
         assert await third.get(tenant, KEY) == cached("first")
 
-    run(server.url, test, PATIENT, PATIENT, PATIENT)
+    run(valkey.url, test, PATIENT, PATIENT, PATIENT)
 
 
 def test_nothing_asked_is_no_rate() -> None:
     assert CacheCounts().hit_rate is None
 
 
-def test_a_deleted_person_s_own_texts_go_and_nobody_else_s(server: Valkey, redis: Redis, tenant: str) -> None:
+def test_a_deleted_person_s_own_texts_go_and_nobody_else_s(valkey: Valkey, redis: Redis, tenant: str) -> None:
     async def test(one: AnswerCache, other: AnswerCache) -> None:
         for number in range(3):
             await one.put(tenant, f"{number:032}", cached(f"for ann {number}"), user="ann")
@@ -131,7 +120,7 @@ def test_a_deleted_person_s_own_texts_go_and_nobody_else_s(server: Valkey, redis
         assert (other.counts.personal_hits, other.counts.personal_misses, other.counts.distinct) == (2, 3, 1)
         assert (other.counts.shared_asked, other.counts.hit_rate) == (1, 1.0)
 
-    run(server.url, test, PATIENT, PATIENT)
+    run(valkey.url, test, PATIENT, PATIENT)
     left = {key.decode() for key in redis.scan_iter(f"onramp:llm:{{{tenant}}}:*")}
     assert left == {entry_name(tenant, "9" * 32), entry_name(tenant, "8" * 32), index_name(tenant, user_digest(tenant, "bob"))}
     assert 0 < redis.pttl(index_name(tenant, user_digest(tenant, "bob"))) <= 86_400_000
@@ -139,7 +128,7 @@ def test_a_deleted_person_s_own_texts_go_and_nobody_else_s(server: Valkey, redis
     assert "ann" not in str(left)
 
 
-def test_an_entry_is_looked_up_again_so_that_a_rejection_reaches_every_process(server: Valkey, redis: Redis, tenant: str) -> None:
+def test_an_entry_is_looked_up_again_so_that_a_rejection_reaches_every_process(valkey: Valkey, redis: Redis, tenant: str) -> None:
     clock = Clock()
 
     async def test(cache: AnswerCache) -> None:
@@ -155,10 +144,10 @@ def test_an_entry_is_looked_up_again_so_that_a_rejection_reaches_every_process(s
         clock.now += 60
         assert await cache.get(tenant, "1" * 32) is None  # what expired in Redis is gone here too
 
-    run(server.url, test, CachePolicy(clock=clock, wait_seconds=10))
+    run(valkey.url, test, CachePolicy(clock=clock, wait_seconds=10))
 
 
-def test_a_value_that_is_none_of_ours_is_a_miss_and_makes_room(server: Valkey, redis: Redis, tenant: str) -> None:
+def test_a_value_that_is_none_of_ours_is_a_miss_and_makes_room(valkey: Valkey, redis: Redis, tenant: str) -> None:
     redis.set(entry_name(tenant, KEY), b"not ours")
 
     async def test(cache: AnswerCache) -> None:
@@ -166,7 +155,7 @@ def test_a_value_that_is_none_of_ours_is_a_miss_and_makes_room(server: Valkey, r
         assert cache.counts.unreadable == 1
         await cache.put(tenant, KEY, cached())
 
-    run(server.url, test)
+    run(valkey.url, test)
     data = redis.get(entry_name(tenant, KEY))
     assert data is not None
     assert msgspec.json.decode(data, type=CachedText) == cached()

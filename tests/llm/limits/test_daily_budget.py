@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,18 +13,15 @@ from llm.client.failures import ModelFailure
 from llm.client.prices import Prices, estimate_tokens
 from llm.limits.daily_budget import Allowance, Budget, BudgetSettings, Reservation, budget_keys, day_of
 from tests.support.valkey import Valkey, run_valkey
+from tests.support.valkey_fixtures import valkey
 from tests.support.waiting import run_async
+
+__all__ = ["valkey"]  # fixtures
 
 SETTINGS = BudgetSettings(
     shared=Allowance(tokens=1_000, micros=10_000), personal=Allowance(tokens=100, micros=500), alert_share=0.8, answer_seconds=10
 )
 DAY = "2026-03-01"
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    with run_valkey(tmp_path_factory.mktemp("budget")) as server:
-        yield server
 
 
 def client(valkey: Valkey) -> Redis:
