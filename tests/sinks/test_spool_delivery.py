@@ -17,7 +17,7 @@ from sinks.clickhouse.drain import PASSES_AT_ONCE, Drain
 from sinks.clickhouse.errors import SpoolClosed
 from sinks.clickhouse.fake import FakeInserter
 from sinks.clickhouse.segment import SegmentName, SegmentWriter
-from sinks.clickhouse.sink import FactPartition
+from sinks.clickhouse.sink import Batch, FactPartition
 from sinks.clickhouse.spool import Spool
 from state.records.facts import EventFact
 from state.records.recommendation import Erase
@@ -201,22 +201,28 @@ def test_an_epoch_larger_than_the_spool_is_let_through(tmp_path: Path) -> None:
     assert spool.blocked_writers == 0
 
 
-def test_closing_releases_a_writer_that_is_held_back(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, max_bytes=1)
-    partition = FactPartition(spool, "p", None)
-    partition.write_batch([batch("a")])
-    partition.snapshot()
-    raised: list[BaseException] = []
+def held_back(spool: Spool, partition: FactPartition, rows: Batch) -> tuple[threading.Thread, list[SpoolClosed]]:
+    """A thread that the full spool holds back with ``rows``, and where the error goes that ends its wait."""
+    raised: list[SpoolClosed] = []
 
     def write() -> None:
         try:
-            partition.write_batch([[], batch("b")])
+            partition.write_batch([[], rows])
         except SpoolClosed as error:
             raised.append(error)
 
     writer = threading.Thread(target=write, daemon=True)
     writer.start()
-    assert spool.wait_until(lambda: spool.blocked_writers == 1, SECONDS)
+    assert spool.wait_until(lambda: spool.blocked_writers == 1, SECONDS), "nobody was held back"
+    return writer, raised
+
+
+def test_closing_releases_a_writer_that_is_held_back(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, max_bytes=1)
+    partition = FactPartition(spool, "p", None)
+    partition.write_batch([batch("a")])
+    partition.snapshot()
+    writer, raised = held_back(spool, partition, batch("b"))
     spool.close()
     join(writer, "the writer that was held back")
     assert len(raised) == 1
@@ -229,17 +235,7 @@ def test_a_stop_request_releases_a_writer_that_is_held_back_by_a_dead_store(tmp_
     partition.write_batch([batch("a")])
     partition.snapshot()
     partition.write_batch([batch("b")])  # ready now: a delivery could make space
-    raised: list[BaseException] = []
-
-    def write() -> None:
-        try:
-            partition.write_batch([[], batch("c")])
-        except SpoolClosed as error:
-            raised.append(error)
-
-    writer = threading.Thread(target=write, daemon=True)
-    writer.start()
-    assert spool.wait_until(lambda: spool.blocked_writers == 1, SECONDS)
+    writer, raised = held_back(spool, partition, batch("c"))
     stop.set()
     join(writer, "the writer that was held back")
     assert len(raised) == 1
