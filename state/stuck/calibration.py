@@ -25,14 +25,14 @@ _LAST: Final = len(KNOTS) - 2
 _TRUST: Final = (0.5, 0.25)
 """Trust in evidence before it was tried: mean and variance."""
 _TRUST_FORGET: Final = 1.002
-"""Growth of the variances with each try, up to the prior's: what was learned long ago counts less."""
+_FORGET: Final = 1.0005
+"""Growth of the variances of trust and correction with each try, up to the prior's: what was learned long ago counts less."""
 FITTED_TRUST: Final = 0.02
 """Variance of the trust that a catalog has from a log. With 0.05 precision is 0.003 higher and recall 0.006 lower
 (`benchmarks.measure --seeds 500-507 --users 2000 --days 21 --history 1500`)."""
 _VARIANCE: Final = 0.05
 """Prior variance of the correction at a knot. With 0.1 calibration is no better, and scores order users worse where evidence says nothing
 (`benchmarks.stuck --worlds 20`, seeds 1 and 2)."""
-_FORGET: Final = 1.0005
 _LARGEST: Final = 30.0
 """A probability that differs from 1 by less than 1e-13."""
 

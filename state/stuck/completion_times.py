@@ -94,7 +94,7 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
     def horizon(self, expected: float, now: int, level: float = HORIZON_QUANTILE, *, fitted: bool = False) -> int:
         """The horizon in milliseconds at log time ``now``. ``expected`` is the catalog's, ``level`` that of all steps (``level_of``).
 
-        ``fitted``: the catalog has it from as many completions as are kept here.
+        ``fitted``: the catalog has it from a log. Then it stands for as long as unaided people do not contradict it.
         """
         return round(self._blended(HORIZON_QUANTILE, expected, now, level, fitted=fitted))
 
@@ -142,7 +142,8 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
         """How far completions are believed beside the catalog: by their number, and by whether slow people had the time to complete.
 
         The first completions are those of quick people: for as long as the catalog expects they say nothing, and all after twice that time;
-        or after ``_CLEARLY`` times as long as nine in ten of them took, should the catalog expect far too much.
+        or after ``_CLEARLY`` times as long as nine in ten of them took, should the catalog expect far too much. A horizon from a log must
+        be contradicted besides.
         """
         if self._by_definition() or not self.people:
             return float(self.people > 0)

@@ -168,12 +168,7 @@ def _points(episodes: _Episodes, asked: float, in_session: float) -> Iterator[Op
     """
     low = tuple(threshold for threshold in _GRID if threshold <= asked)
     for at_once, thresholds in [(asked, low), *((threshold, (threshold,)) for threshold in _GRID[len(low) :])]:
-        count = 0
-        for point in _points_at(episodes, asked, in_session, at_once, thresholds):
-            yield point
-            count += 1
-        if count < len(thresholds):
-            return
+        yield from _points_at(episodes, asked, in_session, at_once, thresholds)
 
 
 def _points_at(

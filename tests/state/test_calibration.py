@@ -69,8 +69,9 @@ def test_variances_fall_with_tries_and_never_exceed_the_prior() -> None:
     assert all(0.0 <= now <= before for now, before in zip(made.variances, prior.variances, strict=True))
     for _ in range(20_000):
         made.learn(0.0, 0.01, stuck=False)  # which says hardly anything of the trust and of the knot at 0.5
+        made.learn(0.0, -0.01, stuck=False)  # nor of the one at -0.5
     assert made.variance == prior.variance
-    assert made.variances[4] == prior.variances[4]
+    assert made.variances[2] == made.variances[4] == prior.variances[4]
 
 
 @pytest.mark.parametrize("added", [-1e6, -40.0, 0.0, 40.0, 1e6])

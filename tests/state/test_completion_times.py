@@ -134,6 +134,35 @@ def test_users_who_began_too_recently_to_be_slow_do_not_contradict_a_fit() -> No
     assert 0.9 < sorted(horizons)[20] <= 1.1
 
 
+def test_the_last_completions_of_many_do_not_contradict_a_fit() -> None:
+    """Of a long log only the last ones are kept: quick users who began lately, and as many slow ones who began before, as it should be."""
+    horizons = []
+    for seed in range(5):
+        rng, now = Random(seed), round(10 * FITTED)
+        people = [(rng.randrange(now), round(HOUR * math.exp(1.5 * rng.gauss(0.0, 1.0)))) for _ in range(20_000)]
+        made = CompletionTimes()
+        for since, took in sorted((each for each in people if sum(each) <= now), key=sum):
+            made.add(took, since, unaided=True)
+        made.add(HOUR, 0, unaided=False)
+        horizons.append(made.horizon(FITTED, now, fitted=True) / FITTED)
+    assert all(0.8 < each < 1.25 for each in horizons)
+
+
+def test_the_interval_of_a_quantile_has_two_sides() -> None:
+    """Ten hours are far from five by what is below the quantile, and near by what is above it."""
+    made = of([HOUR] * 160 + [10 * HOUR] * 25 + [100 * HOUR] * 15)
+    made.add(HOUR, 0, unaided=False)
+    assert made.horizon(5 * HOUR, LATER, fitted=True) == 10 * HOUR
+    assert made.horizon(30 * HOUR, LATER, fitted=True) == 30 * HOUR
+
+
+def test_beyond_its_interval_a_difference_is_shrunk_by_the_square() -> None:
+    """The quantile is one hour, its upper bound two, and the fit four: half of the difference is explained, so three quarters count."""
+    made = of([HOUR] * 93 + [2 * HOUR] * 7)
+    made.add(HOUR, 0, unaided=False)
+    assert made.horizon(4 * HOUR, LATER, fitted=True) == pytest.approx(HOUR * 4**0.25, rel=1e-6)
+
+
 @pytest.mark.parametrize("scale", [0.2, 4.0, 20.0])
 def test_a_fitted_horizon_gives_way_to_a_change_of_the_product(scale: float) -> None:
     for seed in range(5):

@@ -147,10 +147,20 @@ def test_the_more_past_episodes_there_are_the_more_must_be_new_for_another_opera
         known.append(estimator.parameters(since // PERIOD).point.episodes)
     counts = sorted(set(known))
     gaps = [after - before for before, after in itertools.pairwise(counts)][1:-1]  # the last one ends at the thousand that are kept
-    assert gaps[0] == ENOUGH_NEW
-    assert gaps == sorted(gaps)
-    assert all(gap >= count // 10 for gap, count in zip(gaps, counts[1:], strict=False))
-    assert gaps[-1] > 2 * ENOUGH_NEW
+    # They are learned by twenty: the first multiple of it that is a tenth of all of them.
+    assert gaps == [next(new for new in range(20, 200, 20) if new >= (count + new) // 10) for count in counts[1:-2]]
+    assert gaps[-1] == 100
+
+
+def test_the_first_settled_horizon_of_a_step_gives_another_operating_point_at_once() -> None:
+    estimator, row = new_estimator(PLAN, "t"), (Row(4, 0.9, 0.0, 0.9, pack((17,))),)
+    known: dict[int, int] = {}
+    for number in range(660):
+        since = FIRST * PERIOD + number * HOUR
+        lesson = ended(since, 2 * MINUTE, MINUTE, rows=row, end=WAITING)
+        estimator.learn(lesson if number == 620 else msgspec.structs.replace(lesson, settled=False))
+        known[number] = estimator.parameters(since // PERIOD).point.episodes
+    assert known[641] > known[620], "twenty are not a tenth, but the horizon of one was settled"
 
 
 def test_people_who_complete_teach_the_score_no_sooner_than_those_who_do_not() -> None:

@@ -10,6 +10,7 @@ from random import Random
 import numpy as np
 import pytest
 
+from state.stuck.calibration import FITTED_TRUST
 from state.stuck.evidence import Kind, feature
 from state.stuck.row import Row, pack
 from state.stuck.score import BUCKETS, SHARES, ScoreLearner, ScoreState, _logit, bucket_at
@@ -173,6 +174,7 @@ def test_what_a_log_said_of_evidence_counts_until_people_say_otherwise() -> None
     told = learner.score()
     assert told.weight(7) == 1.5
     assert told.trust == [1.0] * BUCKETS
+    assert {each.variance for each in learner.state().calibrations} == {FITTED_TRUST}
     assert told.predict("step", 1, (7,)).score == pytest.approx(1.0 / (1.0 + math.exp(-1.5)), abs=0.01)
     for number in (7, 8) * 200:
         found = learner.score().predict("step", 1, (number,))
