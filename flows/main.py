@@ -23,7 +23,7 @@ from flows.metrics.server import MetricsAddressError
 from flows.metrics.serving import serving_metrics
 from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
-from flows.processes import RunnerError, check_runner, explain_lost_process
+from flows.processes import RunnerError, check_runner, explain_lost_process, workers_of
 from flows.recovery import recovery_config
 from flows.run import rows_left
 from flows.settings import SettingsError, load_settings
@@ -31,7 +31,6 @@ from flows.stop import StopRequest
 from flows.tracing import tracing
 from local.data_dir import DataDirError
 from local.valkey import EmbeddedValkeyError
-from operators.timers import LANES
 from sources.errors import SourceError
 from state.catalog.parse import CatalogError
 
@@ -52,6 +51,7 @@ def flow() -> Dataflow:
             )
         processes = settings.processes()
         check_runner(processes, sys.argv[1:])
+        workers = workers_of(processes, sys.argv[1:])
         require_named_catalog(settings)
         set_up_logging(settings)
         plans = load_plans(settings.catalog, wording=settings.llm_url is not None)
@@ -71,7 +71,7 @@ def flow() -> Dataflow:
         engines.data_dir.bind_catalogs(ids)
         engines.data_dir.bind_input(input_name(settings, None))
         tracer = stack.enter_context(tracing(settings))
-        parts = make_parts(settings, engines, source, plans, side, lanes=LANES, stop=stop, model=model, tracer=tracer)
+        parts = make_parts(settings, engines, source, plans, side, workers=workers, stop=stop, model=model, tracer=tracer)
         stack.enter_context(serving_metrics(settings, engines, parts, model))
     except (
         RunnerError,

@@ -21,6 +21,7 @@ from operators.enrich import Wording, enrich_step
 from operators.estimate import estimate_step
 from operators.facts import facts_step, heartbeat_step
 from operators.identify import identify_step
+from operators.lanes import Lanes
 from operators.link import VisitorIds, link_step
 from operators.share import share_step
 from operators.sink_batches import dead_letter_batches, effect_batches
@@ -65,8 +66,8 @@ class SideChannels:
 class FlowParts:
     """What the graph is built from: source, sinks, catalogs and keys.
 
-    ``lanes`` and ``sink_partitions`` are the numbers of workers for unkeyed steps and for each sink; 1 with one worker. ``processes`` is
-    the number of processes of the job. ``wording`` calls the model, None without one.
+    ``workers`` is their number in all processes of the job, ``processes`` that of the processes, ``sink_partitions`` that of the workers
+    which write to each sink. ``wording`` calls the model, None without one.
     """
 
     source: Source[Message | Tick]
@@ -76,7 +77,7 @@ class FlowParts:
     plans: Plans
     keys: Keys
     side: SideChannels = field(default_factory=SideChannels)
-    lanes: int = 1
+    workers: int = 1
     sink_partitions: int = 1
     processes: int = 1
     stop: Stop | None = None
@@ -85,7 +86,7 @@ class FlowParts:
 
 def build(parts: FlowParts) -> Dataflow:
     """Return the dataflow. It does not run and connects to nothing yet."""
-    plans, keys, side, lanes, partitions = parts.plans, parts.keys, parts.side, parts.lanes, parts.sink_partitions
+    plans, keys, side, lanes, partitions = parts.plans, parts.keys, parts.side, Lanes(parts.workers), parts.sink_partitions
     flow = Dataflow("onboarding")
 
     # Messages become events, or dead letters with a reason.
@@ -110,14 +111,14 @@ def build(parts: FlowParts) -> Dataflow:
     # How long steps take, and what being stuck looks like, is learned from how episodes end.
     estimated = estimate_step("estimate", tracked, plans, side.parameters, shared=parts.processes > 1)
     if parts.processes > 1:
-        share_step("share", estimated, side.parameters, parts.processes)
+        share_step("share", estimated, side.parameters, lanes)
 
     # Each (tenant, trigger) has a learner that chooses the arm and learns from outcomes; the tenant's catalog has the words.
     chosen = choose_step("choose", tracked, plans)
     composed = compose_step("compose", chosen, plans, keys)
 
     # A model may find better words for what stands in Redis; nothing waits for them.
-    enriched = [enrich_step("enrich", composed, tracked, parts.wording, lanes)] if parts.wording is not None else []
+    enriched = [enrich_step("enrich", composed, tracked, parts.wording, parts.workers)] if parts.wording is not None else []
 
     # Apps read Redis: new guidance, better words for it, guidance withdrawn, people deleted.
     changes: Stream[Any] = op.merge("changes", tracked, composed, *enriched)
@@ -135,5 +136,5 @@ def build(parts: FlowParts) -> Dataflow:
 
     # A job of several processes ends in order only if all of them do.
     if parts.stop is not None and parts.processes > 1:
-        stop_step("stop", flow, parts.stop, parts.processes)
+        stop_step("stop", flow, parts.stop, lanes)
     return flow

@@ -88,6 +88,14 @@ def check_runner(processes: Processes, arguments: Sequence[str], environment: Ma
     raise RunnerError(f"ONRAMP_PROCESS_ADDRESSES and ONRAMP_PROCESS need a runner that is started with {wanted}.")
 
 
+def workers_of(processes: Processes, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
+    """The workers of all processes, which Bytewax's runner starts alike. ``arguments`` are those of the program."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-w", "--workers-per-process", type=int, default=environment.get("BYTEWAX_WORKERS_PER_PROCESS") or 1)
+    each: int = parser.parse_known_args(arguments)[0].workers_per_process
+    return max(1, each) * max(1, len(processes.addresses))
+
+
 def explain_lost_process(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """An ``excepthook``: says in a sentence what the engine's panic means when the connection to another process breaks."""
     if kind.__name__ == "PanicException" and "thread panic" in str(error):

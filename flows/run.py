@@ -104,7 +104,7 @@ def run(
         side = SideChannels()
         source = _source(settings, input_path, loop, engines, plans, side, stop, model)
         progress = None if isinstance(source, LiveSource) else source.progress
-        parts = make_parts(settings, engines, source, plans, side, lanes=1, stop=stop, model=model, tracer=tracer)
+        parts = make_parts(settings, engines, source, plans, side, workers=1, stop=stop, model=model, tracer=tracer)
         flow = build(parts)
         recovery = recovery_config(engines.data_dir, settings.recovery_partitions)
         engines.clickhouse.start(stop.set)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
+from operators.lanes import by_key
 from operators.track import Tracked
 from state.catalog.by_tenant import ByTenant, Plans
 from state.decision import learner_snapshot
@@ -17,7 +19,7 @@ from state.decision.chooser import Choices, Chooser
 from state.decision.messages import DecisionOutcome, DecisionRequest, input_order
 
 
-class ChooseLogic(StatefulBatchLogic[DecisionRequest | DecisionOutcome, Choices, bytes]):
+class ChooseLogic(StatefulBatchLogic[list[DecisionRequest | DecisionOutcome], Choices, bytes]):
     """One learner in the dataflow."""
 
     def __init__(self, choosers: ByTenant[Chooser], resume_state: bytes | None) -> None:
@@ -31,16 +33,16 @@ class ChooseLogic(StatefulBatchLogic[DecisionRequest | DecisionOutcome, Choices,
         self._bandit: Bandit | None = None
 
     @override
-    def on_batch(self, values: list[DecisionRequest | DecisionOutcome]) -> tuple[list[Choices], bool]:
+    def on_batch(self, values: list[list[DecisionRequest | DecisionOutcome]]) -> tuple[list[Choices], bool]:
         # Bytewax emits people in order of their keys. Sorting makes the result independent of how the input was batched.
-        values.sort(key=input_order)
+        messages = sorted(chain.from_iterable(values), key=input_order)
         out = Choices()
-        if not values:
+        if not messages:
             return [out], False
-        chooser = self._chooser or self._choosers.of(values[0].tenant)
+        chooser = self._chooser or self._choosers.of(messages[0].tenant)
         bandit = self._bandit or chooser.bandit(self._learner)
         self._chooser, self._bandit = chooser, bandit
-        for value in values:
+        for value in messages:
             if type(value) is DecisionRequest:
                 chooser.decide(bandit, value, out)
             else:
@@ -61,11 +63,11 @@ def choose_logic(plans: Plans) -> Callable[[bytes | None], ChooseLogic]:
 def choose_step(step_id: str, up: Stream[Tracked], plans: Plans) -> KeyedStream[Choices]:
     """Route requests and outcomes to their learners, and choose arms."""
 
-    def route(batch: list[Tracked]) -> list[tuple[str, DecisionRequest | DecisionOutcome]]:
+    def route(batch: list[Tracked]) -> list[tuple[str, list[DecisionRequest | DecisionOutcome]]]:
         messages: list[DecisionRequest | DecisionOutcome] = []
         for tracked in batch:
             messages += tracked.requests
             messages += tracked.outcomes
-        return [(f"{message.tenant}|{message.trigger}", message) for message in messages]
+        return by_key((f"{message.tenant}|{message.trigger}", message) for message in messages)
 
     return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), choose_logic(plans))

@@ -26,6 +26,8 @@ from state.records.progress import PublishProgress
 from state.records.recommendation import Erase, ReplaceText
 
 VERSION: Final = 1
+_LANES: Final = 480
+"""Lanes of several workers. Pending requests are kept under them, so another number of workers must find the same ones."""
 _decoder = msgspec.msgpack.Decoder(tuple[int, list[WordingRequest]])
 
 
@@ -78,8 +80,9 @@ def decode(data: bytes) -> list[WordingRequest]:
     return requests if version == VERSION else []
 
 
-def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracked], wording: Wording, lanes: int) -> Stream[Enriched]:
+def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracked], wording: Wording, workers: int) -> Stream[Enriched]:
     """Ask a model about the requests in ``composed``; effects in ``tracked`` cancel those that became obsolete."""
+    lanes = _LANES if workers > 1 else 1
 
     def route_requests(batch: list[Composed]) -> list[tuple[str, WordingRequest | Cancel]]:
         routed: list[tuple[str, WordingRequest | Cancel]] = []

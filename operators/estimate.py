@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import chain
 from operator import attrgetter
 from threading import RLock
 from typing import Final
@@ -22,6 +23,7 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
+from operators.lanes import by_key
 from operators.track import Tracked
 from state.catalog.by_tenant import Plans
 from state.records.facts import StepStatisticFact
@@ -65,7 +67,7 @@ class Estimated:
         self.rows, self.tenant, self.published = rows, tenant, published
 
 
-class EstimateLogic(StatefulBatchLogic[EpisodeObservation, Estimated, bytes]):
+class EstimateLogic(StatefulBatchLogic[list[EpisodeObservation], Estimated, bytes]):
     """One estimator in the dataflow. It emits the published statistics whenever a period ends."""
 
     def __init__(self, plans: Plans, parameters: ParameterStore, resume_state: bytes | None, *, shared: bool = False) -> None:
@@ -81,10 +83,9 @@ class EstimateLogic(StatefulBatchLogic[EpisodeObservation, Estimated, bytes]):
             self._begin(restore_estimator(plans.of, resume_state))
 
     @override
-    def on_batch(self, values: list[EpisodeObservation]) -> tuple[list[Estimated], bool]:
-        values.sort(key=_in_time)  # Bytewax emits people in order of their keys
+    def on_batch(self, values: list[list[EpisodeObservation]]) -> tuple[list[Estimated], bool]:
         facts: list[StepStatisticFact] = []
-        for observation in values:
+        for observation in sorted(chain.from_iterable(values), key=_in_time):  # Bytewax emits people in order of their keys
             estimator = self._estimator or self._begin(new_estimator(self._plans.of(observation.tenant), observation.tenant))
             facts += estimator.learn(observation)
         return (self._published(facts) if facts else []), False
@@ -125,7 +126,7 @@ def estimate_step(
 ) -> KeyedStream[Estimated]:
     """Route observations to the estimators of their tenants, which publish in ``parameters``. ``shared``: the step ``share`` follows."""
 
-    def route(batch: list[Tracked]) -> list[tuple[str, EpisodeObservation]]:
-        return [(each.tenant, each) for tracked in batch for each in tracked.observations]
+    def route(batch: list[Tracked]) -> list[tuple[str, list[EpisodeObservation]]]:
+        return by_key((each.tenant, each) for tracked in batch for each in tracked.observations)
 
     return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), estimate_logic(plans, parameters, shared=shared))

@@ -9,7 +9,8 @@ import bytewax.operators as op
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
-from operators.link import AddressedArrival, bundles
+from operators.lanes import Lanes
+from operators.link import AddressedArrival
 from operators.stitch import AddressedToUser, Stitched
 from state.events import Event
 from state.messages import Tick
@@ -65,7 +66,7 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | Identified, Identified,
         return encode_identity(self._identity)
 
 
-def identify_step(step_id: str, up: KeyedStream[Stitched], lanes: int) -> KeyedStream[Identified]:
+def identify_step(step_id: str, up: KeyedStream[Stitched], lanes: Lanes) -> KeyedStream[Identified]:
     """Resolve merged visitors and distribute deletions. ``lanes`` as in ``link``."""
 
     def route(batch: list[tuple[str, Stitched]]) -> list[tuple[str, AddressedToUser | Identified]]:
@@ -76,8 +77,7 @@ def identify_step(step_id: str, up: KeyedStream[Stitched], lanes: int) -> KeyedS
                 routed.append((lane, stitched.ticks))
             arrivals = arrivals + stitched.arrivals if arrivals else stitched.arrivals
             routed += [(addressed[0], addressed) for addressed in stitched.users]
-        if arrivals:
-            routed += bundles(arrivals, lanes)
+        routed += lanes.bundles(arrivals)
         return routed
 
     routed = op.flat_map_batch(f"{step_id}_route", up, route)

@@ -2,15 +2,13 @@
 
 A visitor may be named by a visitor, and merges come in any order. The first half, keyed by the id that a merge names, judges merges into
 users by itself. The second half, keyed by tenant, takes the merges among visitors and what else concerns a visitor that takes part in one.
-Only merges and deletions are keyed here. Events pass through in bundles, one for each lane.
+Only merges and deletions are keyed here. Events pass through in bundles, one for each worker (``operators/lanes.py``).
 """
 
 from __future__ import annotations
 
-import zlib
-from collections import defaultdict
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import Final
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream
@@ -18,6 +16,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
 from operators.decode import Decoded
+from operators.lanes import Lanes, is_lane
 from state.events import Event
 from state.messages import Tick
 from state.person.arrivals import Arrival, SeenAsUser, VisitorDeleted, VisitorMerged
@@ -33,8 +32,6 @@ AddressedEvent = tuple[str, Event]
 AddressedMerging = tuple[str, Merging]
 AddressedToVisitor = tuple[str, Event | VisitorMerged | VisitorDeleted | SeenAsUser]
 
-_T = TypeVar("_T")
-_LANE: Final = "lane "
 _TENANT: Final = "tenant:"
 
 
@@ -140,23 +137,8 @@ class ChainLogic(StatefulBatchLogic[AddressedMerging | Linked, Linked, bytes]):
         return encode_chains(self._chains)
 
 
-def lane_of(key: str, lanes: int) -> str:
-    """The lane of a key. One lane takes everything."""
-    return f"{_LANE}{zlib.crc32(key.encode()) % lanes}" if lanes > 1 else f"{_LANE}0"
-
-
-def bundles(addressed: list[tuple[str, _T]], lanes: int) -> list[tuple[str, list[tuple[str, _T]]]]:
-    """Split a batch over ``lanes`` by key, so that what has one key stays in order. One lane takes the whole batch."""
-    if lanes == 1:
-        return [(lane_of("", 1), addressed)]
-    split: defaultdict[str, list[tuple[str, _T]]] = defaultdict(list)
-    for each in addressed:
-        split[lane_of(each[0], lanes)].append(each)
-    return list(split.items())
-
-
-def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: int) -> KeyedStream[Linked]:
-    """Find the person of each visitor. ``lanes``: number of keys over which the other events are spread; 1 for one worker."""
+def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: Lanes) -> KeyedStream[Linked]:
+    """Find the person of each visitor. The other events pass in ``lanes``."""
 
     def route(batch: list[Decoded]) -> list[tuple[str, AddressedMerging | Linked]]:
         routed: list[tuple[str, AddressedMerging | Linked]] = []
@@ -171,7 +153,7 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: int) ->
                         routed.append((arrival.into_key, (arrival.into_key, arrival)))
                 elif not arrival.anonymous:
                     # A deletion stays among the events of its user, and goes to the user's identity beside.
-                    routed.append((lane_of(key, lanes), Linked([addressed], [(key, arrival)])))
+                    routed.append((lanes.of(key), Linked([addressed], [(key, arrival)])))
                 else:
                     ids.add(key, arrival.partition, arrival.seq)
                     if arrival.type == "user_deleted":
@@ -179,11 +161,11 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: int) ->
                     else:
                         visits.append(addressed)
             if visits:
-                routed += [(lane, Linked(visitors=some)) for lane, some in bundles(visits, lanes)]
-            if decoded.ticks and lanes == 1:
-                routed.append((lane_of("", 1), Linked(ticks=decoded.ticks)))
+                routed += [(lane, Linked(visitors=some)) for lane, some in lanes.bundles(visits)]
+            if decoded.ticks and lanes.workers == 1:
+                routed.append((lanes.of(""), Linked(ticks=decoded.ticks)))
             if decoded.events:
-                routed += [(lane, Linked(arrivals)) for lane, arrivals in bundles(decoded.events, lanes)]  # type: ignore[arg-type]
+                routed += [(lane, Linked(arrivals)) for lane, arrivals in lanes.bundles(decoded.events)]  # type: ignore[arg-type]
             for news in (*ids.take(decoded.events), *ids.take(decoded.identity)):
                 routed.append((news[0], news))
         return routed
@@ -192,10 +174,10 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: int) ->
         routed: list[tuple[str, AddressedMerging | Linked]] = []
         for key, linked in batch:
             routed += [(f"{_TENANT}{each[1].tenant}", each) for each in linked.chained]
-            if key.startswith(_LANE):
+            if is_lane(key):
                 routed.append((key, linked))
             elif linked.visitors:
-                routed.append((lane_of(key, lanes), linked))
+                routed.append((lanes.of(key), linked))
         return routed
 
     links = op.stateful_batch(

@@ -12,7 +12,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
 from operators.estimate import Estimated
-from operators.timers import LANES_FOR_EACH
+from operators.lanes import Lanes
 from state.stuck.parameters import ParameterStore
 
 
@@ -34,12 +34,11 @@ class ShareLogic(StatefulBatchLogic[Estimated, None, None]):
         return None
 
 
-def share_step(step_id: str, up: KeyedStream[Estimated], parameters: ParameterStore, processes: int) -> KeyedStream[None]:
-    """Bring what the estimators of ``processes`` publish to ``parameters``, the store of this process."""
-    lanes = [str(lane) for lane in range(processes * LANES_FOR_EACH)]
+def share_step(step_id: str, up: KeyedStream[Estimated], parameters: ParameterStore, lanes: Lanes) -> KeyedStream[None]:
+    """Bring what the estimators of all processes publish to ``parameters``, the store of this process."""
 
     def route(batch: list[tuple[str, Estimated]]) -> list[tuple[str, Estimated]]:
         published = [Estimated([], each.tenant, each.published) for _, each in batch]
-        return [(lane, each) for each in published for lane in lanes]
+        return [(lane, each) for each in published for lane in lanes.every]
 
     return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_lanes", up, route), lambda _nothing: ShareLogic(parameters))

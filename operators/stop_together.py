@@ -1,7 +1,7 @@
 """Ends all processes of a job in order when one of them is asked to stop.
 
 A process alone cannot end in order: its last epoch is complete only when the sources of all others have ended too. So each worker watches
-the request of its process and tells all lanes of it (``operators/timers.py`` says why lanes), which pass it to the processes that own them.
+the request of its process and tells all lanes of it (``operators/lanes.py``), which pass it to the processes that own them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.operators import StatefulBatchLogic
 from typing_extensions import override
 
-from operators.timers import LANES_FOR_EACH
+from operators.lanes import Lanes
 
 _LOOK: Final = timedelta(seconds=0.2)
 
@@ -83,8 +83,7 @@ class StopLogic(StatefulBatchLogic[None, None, None]):
         return None
 
 
-def stop_step(step_id: str, flow: Dataflow, stop: Stop, processes: int) -> None:
-    """Let a request in one of ``processes`` reach the ``stop`` of each."""
-    lanes = [str(lane) for lane in range(processes * LANES_FOR_EACH)]
-    asked = op.input(f"{step_id}_asked", flow, StopSource(stop, lanes))
+def stop_step(step_id: str, flow: Dataflow, stop: Stop, lanes: Lanes) -> None:
+    """Let a request in one process reach the ``stop`` of each."""
+    asked = op.input(f"{step_id}_asked", flow, StopSource(stop, lanes.every))
     op.stateful_batch(step_id, asked, lambda _nothing: StopLogic(stop.set))

@@ -2,7 +2,7 @@
 
 ``decode`` publishes a switch in the store of this process at once, so that the events after it in the same batch meet it. Here it becomes
 state, a row, and a timer of its own in the wheel of each worker: when log time reaches the switch, ``timers`` sends it to everybody who has
-a timer, and whoever has guidance has one. Bytewax has no broadcast, so a switch goes to every lane (``operators/timers.py``), also on one
+a timer, and whoever has guidance has one. Bytewax has no broadcast, so a switch goes to every lane (``operators/lanes.py``), also on one
 worker: a later run may have more processes, and each must know the switches.
 """
 
@@ -19,11 +19,13 @@ from typing_extensions import override
 
 from operators.decode import Decoded
 from operators.timer_registry import TimerRegistry
-from operators.timers import LANES
 from state.decision.switches import History, Switch, Switches, decode, encode
 from state.events import Event
 from state.records.fact_builders import switch_fact
 from state.records.facts import SwitchFact
+
+_LANES: Final = 480
+"""Enough for 32 workers of a later run: one of them owns none with a probability of 1e-5."""
 
 
 class SharedSwitches(Switches):
@@ -102,6 +104,6 @@ def switches_step(step_id: str, up: Stream[Decoded], switches: Switches, timers:
     """Keep the switches, and register when they come into force."""
 
     def route(batch: list[Decoded]) -> list[tuple[str, tuple[bool, Event]]]:
-        return [(f"{lane}|{event.tenant}", (lane == 0, event)) for decoded in batch for event in decoded.switches for lane in range(LANES)]
+        return [(f"{lane}|{event.tenant}", (lane == 0, event)) for decoded in batch for event in decoded.switches for lane in range(_LANES)]
 
     return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_lanes", up, route), switch_logic(switches, timers))

@@ -3,8 +3,7 @@
 Every worker has a wheel with the deadlines of its own people. After a restart it is refilled from their states (``operators/track.py``), so
 this step has no state. On one worker a tick comes among the events of its batch, by the same way: so ``track`` meets the batch as a whole,
 and puts each person's timers and events into input order. On several workers a tick must reach each of them, and Bytewax has no broadcast:
-the tick is sent once to each *lane*, a key of its own, and with enough lanes every worker owns some. With ``LANES`` lanes, one of 32
-workers has none with a probability of 1e-5; a test checks the placement for up to 8.
+the tick is sent once to each *lane*, a key of its own, and there are enough lanes for every worker to own some.
 """
 
 from __future__ import annotations
@@ -16,14 +15,11 @@ from typing_extensions import override
 
 from operators.decode import Decoded
 from operators.identify import Identified
+from operators.lanes import Lanes
 from operators.link import AddressedArrival
 from operators.timer_registry import TimerRegistry, tenant_to_wake
 from state.messages import Tick
 from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue
-
-LANES = 480
-LANES_FOR_EACH = 12
-"""Lanes for each process, where every process, not every worker, must own one: of 8 processes one has none with a probability of 2e-5."""
 
 
 class DueTimers:
@@ -76,16 +72,16 @@ class TickLane(StatefulBatchLogic[list[Tick], list[Tick], None]):
 
 
 def timers_step(
-    step_id: str, decoded: Stream[Decoded], identified: KeyedStream[Identified], timers: TimerRegistry, lanes: int, longest: int
+    step_id: str, decoded: Stream[Decoded], identified: KeyedStream[Identified], timers: TimerRegistry, lanes: Lanes, longest: int
 ) -> KeyedStream[Arrival]:
-    """Pass on ``identified``, one item for each arrival, with the timers that are due. ``lanes``: 1 for one worker, ``LANES`` otherwise.
+    """Pass on ``identified``, one item for each arrival, with the timers that are due.
 
-    With several lanes the ticks come from ``decoded``. ``longest`` as in ``DueTimers``.
+    With several workers the ticks come from ``decoded``. ``longest`` as in ``DueTimers``.
     """
     due = DueTimers(timers, longest)
 
     def route(batch: list[Decoded]) -> list[tuple[str, list[Tick]]]:
-        return [(str(lane), each.ticks) for each in batch if each.ticks for lane in range(lanes)]
+        return [(lane, each.ticks) for each in batch if each.ticks for lane in lanes.every]
 
     def arrivals(batch: list[tuple[str, Identified]]) -> list[AddressedArrival]:
         found: list[AddressedArrival] = []
@@ -93,7 +89,7 @@ def timers_step(
             found += due.take(bundle) if type(bundle[0]) is Tick else bundle  # type: ignore[arg-type]
         return found
 
-    if lanes > 1:
+    if lanes.workers > 1:
         ticks = op.stateful_batch(f"{step_id}_lanes", op.flat_map_batch(f"{step_id}_spread", decoded, route), lambda _nothing: TickLane())
         identified = op.merge(f"{step_id}_merge", identified, ticks)
     return op.flat_map_batch(step_id, identified, arrivals)

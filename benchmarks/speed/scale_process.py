@@ -18,7 +18,6 @@ from flows.catalogs import load_catalog
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.run import tuned_garbage_collector
 from flows.settings import load_settings
-from operators.timers import LANES
 from sources.kafka.client import Cluster
 from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
@@ -65,10 +64,9 @@ def run(task: Task) -> dict[str, Any]:
         source = LocalLogSource(Path(task.log), policy, now=wall_clock, tail=False)
     else:
         source = KafkaSource(Cluster(task.brokers, task.topic, f"scale-{uuid.uuid4().hex}"), policy, now=wall_clock, tail=False)
-    discard, several = CallingSink(nothing), len(task.addresses) > 1
-    lanes = LANES if several else 1
-    flow = build(FlowParts(WatchedSource(source, watch), discard, discard, discard, ByTenant(plan), keys(), side, lanes=lanes))
-    cluster: dict[str, Any] = {"process_id": task.process, "addresses": task.addresses} if several else {}
+    discard, processes = CallingSink(nothing), len(task.addresses)
+    flow = build(FlowParts(WatchedSource(source, watch), discard, discard, discard, ByTenant(plan), keys(), side, workers=processes))
+    cluster: dict[str, Any] = {"process_id": task.process, "addresses": task.addresses} if processes > 1 else {}
     with tuned_garbage_collector():
         cli_main(flow, **cluster)  # type: ignore[no-untyped-call]
     return {"events": watch.events, "begun": watch.begun, "ended": watch.ended, "cpu": time.process_time() - watch.cpu_begun}

@@ -17,7 +17,6 @@ from bytewax.testing import TestingSource, cluster_main, run_main
 from flows.catalogs import load_catalog
 from flows.onboarding import FlowParts, SideChannels, build
 from operators.counters import CounterView
-from operators.timers import LANES
 from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.plan import Plan
 from state.duration import HOUR, MINUTE
@@ -40,12 +39,12 @@ EACH_ACTIVATION = timedelta(0)
 class Job:
     """One job with sinks in memory and a recovery store on disk. ``run`` may be called again to resume, under another ``plan`` too."""
 
-    def __init__(self, items: Iterable[Item], store: Path, *, lanes: int = 1, partitions: int = 1, batch_size: int = 1) -> None:
+    def __init__(self, items: Iterable[Item], store: Path, *, partitions: int = 1, batch_size: int = 1) -> None:
         self.items, self._batch_size = list(items), batch_size
         self.facts, self.letters = MemorySink(partitions), MemorySink()
         self.redis = MemoryRedis(partitions)
         self.counters = CounterView()
-        self._lanes, self._partitions = lanes, partitions
+        self._partitions = partitions
         self.plan = PLAN
         self.plans: Plans | None = None  # those of several tenants, instead
         self.store = store
@@ -64,7 +63,7 @@ class Job:
             self.plans or ByTenant(self.plan),
             KEYS,
             side,
-            lanes=self._lanes,
+            workers=workers,
             sink_partitions=self._partitions,
         )
         flow = build(parts)
@@ -199,7 +198,7 @@ def told(job: Job) -> Told:
 def test_more_workers_give_the_same_progress_and_lose_or_double_nothing(tmp_path: Path, workers: int) -> None:
     alone = Job(LOG, tmp_path / "alone")
     alone.run()
-    together = Job(LOG, tmp_path / "together", lanes=LANES, partitions=4)
+    together = Job(LOG, tmp_path / "together", partitions=4)
     together.run(workers=workers)
     assert told(together) == told(alone)
     assert {person: type(effect) for person, effect in together.redis.newest.items()} == {
@@ -215,7 +214,7 @@ def test_another_number_of_workers_resumes_what_the_first_began(tmp_path: Path, 
     alone = Job(LOG, tmp_path / "alone")
     alone.run()
     half = len(LOG) // 2
-    job = Job([*LOG[:half], TestingSource.EOF(), *LOG[half:]], tmp_path / "resumed", lanes=LANES, partitions=4)
+    job = Job([*LOG[:half], TestingSource.EOF(), *LOG[half:]], tmp_path / "resumed", partitions=4)
     job.run(workers=first)
     job.run(workers=then)
     assert told(job) == told(alone)
@@ -305,7 +304,7 @@ def visits(job: Job) -> tuple[Counter[Any], dict[Any, Any], dict[str, int]]:
 def test_with_more_workers_visitors_and_others_arrive_once_and_deletions_everywhere(tmp_path: Path, workers: int) -> None:
     alone = Job(VISITORS, tmp_path / "alone")
     alone.run()
-    together = Job(VISITORS, tmp_path / "together", lanes=LANES, partitions=4)
+    together = Job(VISITORS, tmp_path / "together", partitions=4)
     together.run(workers=workers)
     assert visits(together) == visits(alone)
     assert sum(visits(alone)[0].values()) == 7 * len(STAYING) + 1 + len(STAYING)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from bytewax.testing import TestingSource
 
-from operators.timers import LANES
 from state.duration import DAY, HOUR, MINUTE
 from state.messages import Message
 from state.records.facts import DecisionFact, EventFact, PersonFact, ProgressFact
@@ -118,7 +117,7 @@ def test_the_deletion_of_a_user_reaches_the_whole_chain(order: tuple[int, ...], 
 
 def test_with_more_workers_a_chain_arrives_once(tmp_path: Path) -> None:
     alone = ran(chain_log(), tmp_path / "alone")
-    together = Job(chain_log().items, tmp_path / "together", lanes=LANES, partitions=4)
+    together = Job(chain_log().items, tmp_path / "together", partitions=4)
     together.run(workers=2)
     assert completed(together, USER) == completed(alone, USER)
     for counter in ("messages_read", "people", "events_applied", "events_ignored|merge_circular"):

@@ -11,7 +11,7 @@ from bytewax.testing import TestingSink, TestingSource
 from flows.catalogs import load_catalog
 from flows.engines import open_engines
 from flows.onboarding import FlowParts, build
-from flows.processes import Processes, RunnerError, check_runner, explain_lost_process
+from flows.processes import Processes, RunnerError, check_runner, explain_lost_process, workers_of
 from flows.recovery import recovery_config
 from flows.settings import Settings, SettingsError, load_settings
 from flows.stop import StopRequest
@@ -107,6 +107,24 @@ def test_a_runner_that_knows_of_other_processes_is_refused(
 ) -> None:
     with pytest.raises(RunnerError, match=said):
         check_runner(processes, arguments, environment)
+
+
+@pytest.mark.parametrize(
+    ("processes", "arguments", "environment", "workers"),
+    [
+        (Processes(), [], {}, 1),
+        (Processes(), ["flows.main:flow()", "-w", "3", "-s", "5"], {}, 3),
+        (Processes(), ["-w3"], {"BYTEWAX_WORKERS_PER_PROCESS": "2"}, 3),
+        (Processes(), [], {"BYTEWAX_WORKERS_PER_PROCESS": "2"}, 2),
+        (Processes(), [], {"BYTEWAX_WORKERS_PER_PROCESS": ""}, 1),
+        (TWO, ["-i", "1", "-a", "a:1;b:2"], {}, 2),
+        (TWO, ["-i", "1", "-a", "a:1;b:2", "--workers-per-process=2"], {}, 4),
+    ],
+)
+def test_the_workers_of_all_processes_are_counted(
+    processes: Processes, arguments: list[str], environment: dict[str, str], workers: int
+) -> None:
+    assert workers_of(processes, arguments, environment) == workers
 
 
 class PanicException(BaseException):

@@ -15,7 +15,6 @@ from benchmarks.replication import InProcessPopulation, ReplicationConfig
 from evaluation.offline_runner import OfflineRunner, run_closed_loop
 from flows.onboarding import FlowParts, SideChannels, build
 from local.secret import DEVELOPMENT_SECRET
-from operators.timers import LANES
 from sources.batching import BatchPolicy
 from sources.closed_loop import START, Begin, PeopleSource, describe
 from sources.closed_loop.protocol import Slot
@@ -137,7 +136,7 @@ def test_a_pause_outlasts_a_restart_with_another_number_of_workers(tmp_path: Pat
     paused = next(at for at, item in enumerate(STORY) if isinstance(item, Message) and PAUSED[0].encode() in item.value)
     resumed = next(at for at, item in enumerate(STORY) if isinstance(item, Message) and b'"resume"' in item.value)
     items = [*STORY[:paused], TestingSource.EOF(), *STORY[paused:resumed]]
-    job = Job(items, tmp_path / "state", lanes=LANES, partitions=2)
+    job = Job(items, tmp_path / "state", partitions=2)
     job.run(workers=first)
     job.run(workers=then)
     assert {row.reason for row in decisions(job.facts.items, PAUSED)} == {"guidance_paused"}

@@ -17,7 +17,6 @@ from bytewax.testing import TestingSource, run_main
 from flows.catalogs import BUILT_IN, load_catalog
 from flows.onboarding import FlowParts, SideChannels, build
 from local.data_dir import DataDir
-from operators.timers import LANES
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from sources.selected import SelectedSource
@@ -75,9 +74,9 @@ def left(facts: MemorySink, redis: MemoryRedis, letters: MemorySink) -> Left:
     return Left(rows, metrics(facts.items), redis.newest, redis.progress, letters.items)
 
 
-def ran(items: Iterable[Any], store: Path, plans: Plans, *, lanes: int = 1, workers: int = 1) -> Left:
+def ran(items: Iterable[Any], store: Path, plans: Plans, *, workers: int = 1) -> Left:
     """A job over ``items``, resumed after every break in them."""
-    job = Job(items, store, lanes=lanes, partitions=2 if workers > 1 else 1)
+    job = Job(items, store, partitions=2 if workers > 1 else 1)
     job.plans = plans
     for _ in range(1 + sum(isinstance(item, TestingSource.EOF | TestingSource.ABORT) for item in job.items)):
         job.run(epoch=HOUR_LONG, workers=workers)
@@ -134,7 +133,7 @@ def test_a_crash_anywhere_changes_nothing_for_either_tenant(together: Left, ever
 @pytest.mark.slow
 def test_on_two_workers_each_tenant_has_the_same_progress(together: Left, tmp_path: Path) -> None:
     """Rows between may differ: an event of a visitor may overtake one of the user."""
-    found = ran(STORY, tmp_path / "state", PLANS, lanes=LANES, workers=2)
+    found = ran(STORY, tmp_path / "state", PLANS, workers=2)
     for tenant in TENANTS:
         assert completed(found.of(tenant)) == completed(together.of(tenant)) != {}
 

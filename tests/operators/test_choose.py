@@ -67,7 +67,7 @@ def run(cuts: list[int], restart: bool = False) -> list[Any]:
     edges = [0, *sorted(set(cuts)), 1_000]
     for low, high in pairwise(edges):
         batch = [item for item in HISTORY if low <= item.seq < high]
-        lists, _ = logic.on_batch(sorted(batch, key=lambda item: (item.key, item.seq)))  # as bytewax visits people: by key
+        lists, _ = logic.on_batch([sorted(batch, key=lambda item: (item.key, item.seq))])  # as bytewax visits people: by key
         chosen += lists
         if restart:
             logic = choose_logic(ByTenant(plan()))(logic.snapshot())
@@ -93,6 +93,6 @@ def test_what_happened_first_is_learned_first() -> None:
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_order_within_a_batch_does_not_matter(order: int) -> None:
     logic = choose_logic(ByTenant(plan()))(None)
-    lists, discard = logic.on_batch(HISTORY[::order])
+    lists, discard = logic.on_batch([HISTORY[::order]])
     assert everything(lists) == run([])
     assert discard is False

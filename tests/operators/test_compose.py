@@ -35,7 +35,7 @@ def test_text_and_request_for_a_model_are_those_of_the_tenants_catalog() -> None
     plans, batch = ByTenant(plan(), {"worded": other}), list[tuple[str, Choices]]()
     for tenant in ("t", "worded"):
         ask: DecisionRequest = msgspec.structs.replace(life.ask, tenant=tenant)
-        (choices,), _ = choose_logic(plans)(None).on_batch([ask])
+        (choices,), _ = choose_logic(plans)(None).on_batch([[ask]])
         batch.append((f"{tenant}|signup", choices))
     found = composed(plans, batch)
     asked: list[WordingRequest | WordingSkipped] = [each for out in found for each in out.wording]

@@ -224,7 +224,7 @@ def run(
     flow, counters = Dataflow("enrich"), CallCounters()
     first, second = op.input("composed", flow, TestingSource(composed)), op.input("meanwhile", flow, TestingSource(tracked))
     parts = Wording(calls, lambda *who: gone.append(who), counters, shared_model="small")
-    op.output("out", enrich_step("enrich", first, second, parts, lanes=2), TestingSink(out))
+    op.output("out", enrich_step("enrich", first, second, parts, workers=2), TestingSink(out))
     run_main(flow)  # type: ignore[no-untyped-call]
     assert all(isinstance(each, ReplaceText) for outputs in out for each in outputs.effects)
     return [row for outputs in out for row in outputs.rows]

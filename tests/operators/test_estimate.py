@@ -64,7 +64,7 @@ def test_counts_stand_still_while_another_worker_asks_for_what_is_in_force(monke
 def test_what_stands_on_the_board_is_what_learns_before_and_after_a_restart() -> None:
     board, again = ParameterStore(), ParameterStore()
     step = estimate_logic(ByTenant(plan()), board)(None)
-    step.on_batch([ended(number, FIRST * PERIOD + MINUTE) for number in range(ENOUGH_NEW)])
+    step.on_batch([[ended(number, FIRST * PERIOD + MINUTE) for number in range(ENOUGH_NEW)]])
     estimate_logic(ByTenant(plan()), again)(step.snapshot())
     later = (FIRST + 1) * PERIOD
     assert board.at(plan(), "t", later).version == FIRST + 1
@@ -78,7 +78,7 @@ def test_the_estimators_of_two_tenants_learn_and_are_restored_each_with_its_own_
     for tenant in ("t", "u"):
         step = estimate_logic(plans, both)(None)
         observed = (ended(number, FIRST * PERIOD + MINUTE) for number in range(ENOUGH_NEW))
-        step.on_batch([msgspec.structs.replace(each, tenant=tenant) for each in observed])
+        step.on_batch([[msgspec.structs.replace(each, tenant=tenant) for each in observed]])
         snapshots.append(step.snapshot())
     restored = ParameterStore()
     for snapshot in snapshots:
@@ -87,7 +87,7 @@ def test_the_estimators_of_two_tenants_learn_and_are_restored_each_with_its_own_
         alone = ParameterStore()
         own = plans.of(tenant)
         step = estimate_logic(ByTenant(own), alone)(None)
-        step.on_batch([ended(number, FIRST * PERIOD + MINUTE) for number in range(ENOUGH_NEW)])
+        step.on_batch([[ended(number, FIRST * PERIOD + MINUTE) for number in range(ENOUGH_NEW)]])
         expected = alone.at(own, "t", later).horizons
         assert both.at(own, tenant, later).horizons == restored.at(own, tenant, later).horizons == expected
     assert both.at(plan(), "t", later).horizons != both.at(hasty, "u", later).horizons
@@ -99,7 +99,7 @@ def test_the_estimators_of_two_tenants_learn_and_are_restored_each_with_its_own_
 def learned(board: ParameterStore, *, shared: bool = True) -> EstimateLogic:
     """An estimator that has learned of enough episodes, and waits for the next observation to publish it."""
     step = estimate_logic(ByTenant(plan()), board, shared=shared)(None)
-    assert step.on_batch([ended(number, FIRST * PERIOD + MINUTE) for number in range(ENOUGH_NEW)]) == ([], False)
+    assert step.on_batch([[ended(number, FIRST * PERIOD + MINUTE) for number in range(ENOUGH_NEW)]]) == ([], False)
     return step
 
 
@@ -112,7 +112,7 @@ def sent(values: list[Estimated]) -> list[Estimated]:
 def test_another_process_judges_with_what_was_learned_here() -> None:
     board, other = ParameterStore(), ParameterStore()
     step = learned(board)
-    (published,), _ = step.on_batch([ended(0, (FIRST + 1) * PERIOD + MINUTE)])
+    (published,), _ = step.on_batch([[ended(0, (FIRST + 1) * PERIOD + MINUTE)]])
     assert published.rows
     ShareLogic(other).on_batch(sent([published]))
     here, there = (each.at(plan(), "t", (FIRST + 2) * PERIOD) for each in (board, other))
@@ -137,7 +137,7 @@ def test_a_score_says_the_same_in_another_process() -> None:
 
 
 def test_what_was_learned_is_small_on_the_wire() -> None:
-    (published,), _ = learned(ParameterStore()).on_batch([ended(0, (FIRST + 1) * PERIOD + MINUTE)])
+    (published,), _ = learned(ParameterStore()).on_batch([[ended(0, (FIRST + 1) * PERIOD + MINUTE)]])
     assert len(pickle.dumps(published.published)) < 5_000
 
 
@@ -161,7 +161,7 @@ def test_an_estimator_of_this_process_is_not_replaced_by_what_arrives() -> None:
 
 def test_after_a_restart_other_processes_are_told_at_once_and_once() -> None:
     step = learned(ParameterStore())
-    step.on_batch([ended(0, (FIRST + 1) * PERIOD + MINUTE)])
+    step.on_batch([[ended(0, (FIRST + 1) * PERIOD + MINUTE)]])
     again = estimate_logic(ByTenant(plan()), ParameterStore(), shared=True)(step.snapshot())
     assert again.notify_at() is not None
     (told,), _ = again.on_notify()

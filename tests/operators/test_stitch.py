@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from operators.link import AddressedArrival, VisitorIds, bundles
+from operators.link import AddressedArrival, VisitorIds
 from operators.stitch import Stitched, StitchLogic
 from operators.stitch import stitch_logic as build
 from state.catalog.by_tenant import ByTenant
@@ -163,16 +163,8 @@ def test_a_merged_visitor_keeps_no_id_and_no_evidence() -> None:
     assert b"cookie" not in logic.snapshot()
 
 
-def test_what_does_not_concern_a_visitor_passes_through_in_bundles_that_keep_each_key_in_order() -> None:
-    arrivals: list[AddressedArrival] = [(f"key {number % 7}", msgspec.structs.replace(event("track"), seq=number)) for number in range(50)]
-    assert bundles(arrivals, 1) == [("lane 0", arrivals)]
-    split = bundles(arrivals, 4)
-    assert 1 < len(split) <= 4
-    assert sorted((each for _, some in split for each in some), key=lambda each: each[1].seq) == arrivals
-    for key in {key for key, _ in arrivals}:
-        mine = [[each for each in some if each[0] == key] for _, some in split]
-        assert [some for some in mine if some] == [[each for each in arrivals if each[0] == key]]
-    logic, bundle = stitch_logic(plan())(None), Stitched(arrivals)
+def test_what_does_not_concern_a_visitor_passes_through() -> None:
+    logic, bundle = stitch_logic(plan())(None), Stitched([("key", event("track"))])
     assert logic.on_batch([bundle]) == ([bundle], False)
     assert read(logic.snapshot()) == Visitor()
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from threading import Event, get_ident
+from threading import Event
 
 import bytewax.operators as op
 import pytest
 from bytewax.dataflow import Dataflow
-from bytewax.operators import StatefulBatchLogic
 from bytewax.testing import TestingSink, TestingSource, cluster_main
 
+from operators.lanes import Lanes
 from operators.stop_together import StopLogic, StopSource, stop_step
-from operators.timers import LANES_FOR_EACH
 from tests.support.waiting import ends_within
 
 
@@ -41,29 +40,9 @@ def test_a_lane_passes_the_request_on() -> None:
 def test_the_request_of_one_ends_the_flow_of_all_workers() -> None:
     stop = Request()
     flow = Dataflow("stops")
-    stop_step("stop", flow, stop, 2)
+    stop_step("stop", flow, stop, Lanes(2))
     lines = op.input("lines", flow, TestingSource([1, 2, 3]))
     op.output("out", op.map("request", lines, lambda _line: stop.set()), TestingSink(list[None]()))
     with ends_within(60, "a flow whose stop was requested"):
         cluster_main(flow, [], 0, worker_count_per_proc=2)  # type: ignore[no-untyped-call]
     assert stop()
-
-
-@pytest.mark.parametrize("processes", range(2, 9))
-def test_every_process_owns_a_lane(processes: int) -> None:
-    """Bytewax places keys by worker, so workers stand for processes here."""
-    owners = set[int]()
-
-    class Noting(StatefulBatchLogic[int, None, None]):
-        def on_batch(self, values: list[int]) -> tuple[list[None], bool]:
-            owners.add(get_ident())
-            return [], False
-
-        def snapshot(self) -> None:
-            return None
-
-    flow = Dataflow("lanes")
-    items = op.input("items", flow, TestingSource([(str(lane), lane) for lane in range(processes * LANES_FOR_EACH)]))
-    op.output("out", op.stateful_batch("own", items, lambda _nothing: Noting()), TestingSink(list[tuple[str, None]]()))
-    cluster_main(flow, [], 0, worker_count_per_proc=processes)  # type: ignore[no-untyped-call]
-    assert len(owners) == processes
