@@ -36,18 +36,19 @@ def nothing() -> None:
 
 
 class BatchAction(Enum):
-    """What a source does before a message that enters a later slot."""
+    """What a source does before a message. It ``ticks``: it appends a tick at ``ticked``. It ``ends`` the batch before the message.
 
-    APPEND = "append the message to the batch"
-    END_BATCH = "end the batch before the message"
-    TICK = "append a tick at ``ticked``, then the message"
-    TICK_AND_END = "append a tick at ``ticked``, and end the batch before the message"
+    These are attributes, because a source asks for every message: to look for an ``Enum`` in a set takes a call of Python for its hash.
+    """
 
+    APPEND = False, False
+    END_BATCH = False, True
+    TICK = True, False
+    TICK_AND_END = True, True
 
-TICKS: Final = frozenset({BatchAction.TICK, BatchAction.TICK_AND_END})
-"""The actions with which the source appends a tick."""
-ENDS: Final = frozenset({BatchAction.END_BATCH, BatchAction.TICK_AND_END})
-"""The actions with which the batch ends before the message."""
+    def __init__(self, ticks: bool, ends: bool) -> None:
+        self.ticks: Final = ticks
+        self.ends: Final = ends
 
 
 class PeekTimers(Protocol):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sources.batching import ENDS, BatchAction, BatchPlanner, BatchPolicy
+from sources.batching import BatchAction, BatchPlanner, BatchPolicy
 from state.messages import Tick
 from state.times import YEAR_2000
 
@@ -77,6 +77,8 @@ class LogTime:
 
     def time_of(self, stamp: int | None) -> int:
         """Return the log time of a message appended at ``stamp`` (ms), or now without one. A ``stamp`` too far ahead moves nothing."""
+        if stamp is not None and self.log_time <= stamp <= self._trusted_until:  # nearly always, and asked for every message
+            return stamp
         return max(self.log_time, self._trusted(stamp))
 
     def admit(self, at: int) -> BatchAction:
@@ -85,7 +87,7 @@ class LogTime:
             return BatchAction.APPEND
         start = at // GRID_MS * GRID_MS - LAG_MS
         action = self._planner.decide(start, at)
-        if action not in ENDS:
+        if not action.ends:
             self._slot_end = start + LAG_MS + GRID_MS
         return action
 

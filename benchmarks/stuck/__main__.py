@@ -36,7 +36,7 @@ from benchmarks.replication import print_line
 from benchmarks.stuck.frontier import ALARMS, SCORES, alarm_figures, episodes, frontier, horizon_figures, timestamp_ms
 from benchmarks.stuck.worlds import World, draw
 from evaluation.offline_runner import PARTITION, OfflineRunner
-from sources.batching import TICKS, BatchPlanner, BatchPolicy
+from sources.batching import BatchPlanner, BatchPolicy
 from state.catalog.parse import parse
 from state.catalog.plan import Plan
 from state.duration import DAY
@@ -57,7 +57,7 @@ def run(plan: Plan, lines: Iterable[bytes]) -> OfflineRunner:
     for number, line in enumerate(lines):
         log_time = max(log_time, _time_of(line))
         planner.begin_batch()
-        while planner.decide(log_time, log_time) in TICKS:
+        while planner.decide(log_time, log_time).ticks:
             job.tick(planner.ticked, 2 * number + 1)
             planner.begin_batch()
         job.message(Message(line, None, "bench", PARTITION, number, log_time, log_time, 2 * number + 2))

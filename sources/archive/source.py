@@ -13,7 +13,7 @@ from typing_extensions import override
 from sources.archive.archive import Archive
 from sources.archive.names import ArchiveFile, Chain, day_of
 from sources.archive.rows import is_forgotten, rows_of
-from sources.batching import ENDS, TICKS, BatchPolicy
+from sources.batching import BatchPolicy
 from sources.errors import ArchiveError
 from sources.headers import traceparent_of
 from sources.kafka.record import TOMBSTONE
@@ -163,9 +163,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
                 continue
             at = log_time.time_of(log_time.log_time if row.time is None else row.time)
             action = log_time.admit(at)
-            if action in TICKS:
+            if action.ticks:
                 batch.append(log_time.tick())
-            if action in ENDS:
+            if action.ends:
                 break
             message = self._message(row, at, log_time.append(at))
             batch.append(message)

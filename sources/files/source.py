@@ -29,7 +29,7 @@ from typing import Any
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
-from sources.batching import ENDS, TICKS, BatchPlanner, BatchPolicy
+from sources.batching import BatchPlanner, BatchPolicy
 from sources.errors import InputError
 from sources.files.blocks import GZIP_MAGIC, FileBlocks, SniffedBlocks
 from sources.files.input_positions import InputPositions, InputState, dump, file_too_short, identify_file, load
@@ -294,10 +294,10 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
                 if time >= slot_end:
                     start = time - time % TICK_MS
                     action = planner.decide(start, time)
-                    if action in TICKS:
+                    if action.ticks:
                         positions.ticked = planner.ticked
                         batch.append(Tick(PARTITION, positions.ticked, seq + 1))
-                    if action in ENDS:
+                    if action.ends:
                         full = True
                         break
                     slot_end = start + TICK_MS

@@ -27,7 +27,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 from typing_extensions import override
 
-from sources.batching import ENDS, TICKS, BatchPolicy
+from sources.batching import BatchPolicy
 from sources.errors import OffsetGapError, SourceError, UnknownTopicError, UnreachableError
 from sources.headers import Header, traceparent_of
 from sources.idle_polling import SHORTEST_MS, IdlePolling
@@ -299,9 +299,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 continue
             at = log_time.time_of(stamp)
             action = log_time.admit(at)
-            if action in TICKS:
+            if action.ticks:
                 batch.append(log_time.tick())
-            if action in ENDS:
+            if action.ends:
                 self._next = place
                 break
             key: bytes | None = None

@@ -17,7 +17,7 @@ from typing import Final
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
-from sources.batching import ENDS, TICKS, BatchPolicy
+from sources.batching import BatchPolicy
 from sources.errors import OffsetGapError, SourceError
 from sources.headers import traceparent_of
 from sources.idle_polling import IdlePolling
@@ -193,9 +193,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 continue
             at = log_time.time_of(stamp)
             action = log_time.admit(at)
-            if action in TICKS:
+            if action.ticks:
                 batch.append(log_time.tick())
-            if action in ENDS:
+            if action.ends:
                 break
             seq = log_time.append(at)
             reference = at if at > MIN_TIME else self._source.now()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.batching import ALL, ENDS, TICKS, BatchAction, BatchPlanner, BatchPolicy
+from sources.batching import ALL, BatchAction, BatchPlanner, BatchPolicy
 from sources.log_time import LogTime
 from state.messages import Tick
 from state.stuck.parameters import PERIOD
@@ -228,9 +228,9 @@ def divided(messages: list[tuple[int, int]], lookahead: int, batch_size: int) ->
             if len(batch) >= batch_size:
                 break
             action = time.admit(at)
-            if action in TICKS:
+            if action.ticks:
                 batch.append(time.tick())
-            if action in ENDS:
+            if action.ends:
                 break
             batch.append((time.append(at), at, person))
             place += 1
