@@ -83,6 +83,11 @@ class FlowParts:
     stop: Stop | None = None
     wording: Wording | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for fewer workers than processes: timers of some would never be due."""
+        if self.workers < self.processes:
+            raise ValueError(f"{self.processes} processes have at least as many workers, and workers is {self.workers}")
+
 
 def build(parts: FlowParts) -> Dataflow:
     """Return the dataflow. It does not run and connects to nothing yet."""
@@ -118,7 +123,7 @@ def build(parts: FlowParts) -> Dataflow:
     composed = compose_step("compose", chosen, plans, keys)
 
     # A model may find better words for what stands in Redis; nothing waits for them.
-    enriched = [enrich_step("enrich", composed, tracked, parts.wording, parts.workers)] if parts.wording is not None else []
+    enriched = [enrich_step("enrich", composed, tracked, parts.wording)] if parts.wording is not None else []
 
     # Apps read Redis: new guidance, better words for it, guidance withdrawn, people deleted.
     changes: Stream[Any] = op.merge("changes", tracked, composed, *enriched)

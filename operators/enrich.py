@@ -26,8 +26,8 @@ from state.records.progress import PublishProgress
 from state.records.recommendation import Erase, ReplaceText
 
 VERSION: Final = 1
-_LANES: Final = 480
-"""Lanes of several workers. Pending requests are kept under them, so another number of workers must find the same ones."""
+LANES: Final = 480
+"""As many for every number of workers: pending requests are kept under their lanes, where a cancel of a later run must find them."""
 _decoder = msgspec.msgpack.Decoder(tuple[int, list[WordingRequest]])
 
 
@@ -80,18 +80,17 @@ def decode(data: bytes) -> list[WordingRequest]:
     return requests if version == VERSION else []
 
 
-def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracked], wording: Wording, workers: int) -> Stream[Enriched]:
+def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracked], wording: Wording) -> Stream[Enriched]:
     """Ask a model about the requests in ``composed``; effects in ``tracked`` cancel those that became obsolete."""
-    lanes = _LANES if workers > 1 else 1
 
     def route_requests(batch: list[Composed]) -> list[tuple[str, WordingRequest | Cancel]]:
         routed: list[tuple[str, WordingRequest | Cancel]] = []
         for each in (each for out in batch for each in out.wording):
             if isinstance(each, WordingRequest):
-                routed.append((lane_of(name(each)[0], lanes), each))
+                routed.append((lane_of(name(each)[0], LANES), each))
             else:  # newer guidance, though a template, makes a call for the older guidance obsolete
                 cancel = cancel_for(each)
-                routed.append((lane_of(cancel.key, lanes), cancel))
+                routed.append((lane_of(cancel.key, LANES), cancel))
         return routed
 
     def route_cancels(batch: list[Tracked]) -> list[tuple[str, WordingRequest | Cancel]]:
@@ -101,7 +100,7 @@ def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracke
                 wording.forget(effect.tenant_id, effect.user_id)
             if not isinstance(effect, ReplaceText | PublishProgress):
                 cancel = cancel_for(effect)
-                routed.append((lane_of(cancel.key, lanes), cancel))
+                routed.append((lane_of(cancel.key, LANES), cancel))
         return routed
 
     def finish(batch: list[tuple[str, CallEnded[WordingRequest, Answer]]]) -> list[Enriched]:

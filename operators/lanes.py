@@ -17,7 +17,7 @@ from operators.placement import owner
 _T = TypeVar("_T")
 _LANE: Final = "lane "
 _FOR_EACH: Final = 12
-"""Keys for each worker where every worker must own one. Of 8 workers one has none with a probability of 5e-5, if keys fall at random."""
+"""Keys for each worker where every worker must own one. With so many each of up to 512 workers owns one; a test checks it for up to 64."""
 _KEPT: Final = 32_768
 """Keys whose lane is remembered, as many as stream keys (``state/ids.py``)."""
 
@@ -28,7 +28,7 @@ class Lanes:
     def __init__(self, workers: int) -> None:
         self.workers: Final = workers
         self.every: Final = [f"{_LANE}{number}" for number in range(workers * _FOR_EACH)]
-        """Every worker owns at least one of these keys. A test checks it for up to 8."""
+        """Every worker owns at least one of these keys."""
         mine = [next(lane for lane in map(f"{_LANE}{{}}".format, count()) if owner(lane, workers) == worker) for worker in range(workers)]
         self.of: Final[Callable[[str], str]] = lru_cache(_KEPT)(lambda key: mine[owner(key, workers)])
         """The lane on the worker that owns a key."""

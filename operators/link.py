@@ -144,6 +144,7 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: Lanes) 
         routed: list[tuple[str, AddressedMerging | Linked]] = []
         for decoded in batch:
             visits: list[AddressedToVisitor] = []
+            deletions: list[AddressedEvent] = []
             for addressed in decoded.identity:
                 key, arrival = addressed
                 if isinstance(arrival, VisitorMerged):
@@ -152,8 +153,7 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: Lanes) 
                     if arrival.into_anonymous:
                         routed.append((arrival.into_key, (arrival.into_key, arrival)))
                 elif not arrival.anonymous:
-                    # A deletion stays among the events of its user, and goes to the user's identity beside.
-                    routed.append((lanes.of(key), Linked([addressed], [(key, arrival)])))
+                    deletions.append((key, arrival))
                 else:
                     ids.add(key, arrival.partition, arrival.seq)
                     if arrival.type == "user_deleted":
@@ -164,8 +164,11 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: Lanes) 
                 routed += [(lane, Linked(visitors=some)) for lane, some in lanes.bundles(visits)]
             if decoded.ticks and lanes.workers == 1:
                 routed.append((lanes.of(""), Linked(ticks=decoded.ticks)))
-            if decoded.events:
-                routed += [(lane, Linked(arrivals)) for lane, arrivals in lanes.bundles(decoded.events)]  # type: ignore[arg-type]
+            # A deletion stays among the events of its user, and goes to the user's identity beside.
+            events = sorted([*decoded.events, *deletions], key=_by_seq) if deletions else decoded.events
+            to_identity = dict(lanes.bundles(deletions))
+            for lane, arrivals in lanes.bundles(events):
+                routed.append((lane, Linked(arrivals, to_identity.get(lane))))  # type: ignore[arg-type]
             for news in (*ids.take(decoded.events), *ids.take(decoded.identity)):
                 routed.append((news[0], news))
         return routed
@@ -184,6 +187,10 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: Lanes) 
         f"{step_id}_ids", op.flat_map_batch(f"{step_id}_route", up, route), lambda resume_state: LinkLogic(ids, resume_state)
     )
     return op.stateful_batch(f"{step_id}_chains", op.flat_map_batch(f"{step_id}_gather", links, gather), ChainLogic)
+
+
+def _by_seq(addressed: AddressedEvent) -> int:
+    return addressed[1].seq
 
 
 def _apart(values: list[AddressedMerging | Linked]) -> tuple[list[Linked], list[AddressedMerging]]:

@@ -1,6 +1,6 @@
 """placement: which worker owns a key. Bytewax sends a keyed item to the worker that the hash of its key names.
 
-The engine does not promise this hash; ``tests/operators/test_placement.py`` compares it with what the engine does. Nothing may be wrong
+The engine does not promise this hash; ``tests/operators/test_lanes.py`` compares it with what the engine does. Nothing may be wrong
 where it differs: what is sent to another worker than the owner only travels once more.
 """
 

@@ -16,11 +16,14 @@ class TimerRegistry:
 
     Builders, ``on_batch`` and ``flat_map`` of one worker all run on that worker's thread, so a wheel needs no lock. Wheels are looked up by
     ``threading.get_ident()``: Bytewax makes a new Python thread state for every call, and a ``threading.local`` would lose its value.
+
+    ``one_worker``: the flow was built for one. A second wheel then raises ``RuntimeError``: nobody would bring it ticks.
     """
 
-    __slots__ = ("_everybody", "_wheels")
+    __slots__ = ("_everybody", "_wheels", "one_worker")
 
     def __init__(self) -> None:
+        self.one_worker = False
         self._wheels: dict[int, TimerWheel] = {}
         self._everybody: dict[int, set[tuple[int, str, int]]] = {}
 
@@ -29,6 +32,8 @@ class TimerRegistry:
         thread = threading.get_ident()
         wheel = self._wheels.get(thread)
         if wheel is None:
+            if self._wheels and self.one_worker:
+                raise RuntimeError("the flow was built for one worker, and runs with more: build it with the number of its workers")
             wheel = self._wheels[thread] = TimerWheel()
         return wheel
 

@@ -223,6 +223,17 @@ def test_another_number_of_workers_resumes_what_the_first_began(tmp_path: Path, 
 # visitors and deletions
 
 
+def test_with_more_workers_a_deletion_does_not_overtake_the_events_of_its_batch(tmp_path: Path) -> None:
+    """The batch is larger than what the engine hands on at once."""
+    log, users = Log(), [f"u{number}" for number in range(1_500)]
+    for hour, kind in ((8, "signup"), (9, "user_deleted")):
+        for number, user in enumerate(users):
+            log.send(hour * HOUR + number, user, kind)
+    job = Job(log.items, tmp_path / "state", partitions=4, batch_size=len(log.items))
+    job.run(workers=2, epoch=timedelta(hours=1))
+    assert Counter(row.status for row in job.facts.items if isinstance(row, EventFact)) == {"applied": len(users)}
+
+
 def test_a_crash_before_every_item_of_visitors_changes_nothing(tmp_path: Path) -> None:
     log = visitors_log(STAYING[:1], LEAVING[:1]).items
     alone = Job(log, tmp_path / "alone")

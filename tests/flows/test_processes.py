@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -187,11 +188,14 @@ def test_a_job_of_several_processes_shares_what_is_learned_and_ends_together(pro
         dead_letters=sink,
         plans=ByTenant(Plan(load_catalog("saas"))),
         keys=Keys(b"a secret for the tests"),
+        workers=processes,
         processes=processes,
         stop=StopRequest(),
     )
     steps = {each.step_id for each in build(parts).substeps}
     assert steps & {"onboarding.share", "onboarding.stop"} == more
+    with pytest.raises(ValueError, match="at least as many workers"):
+        replace(parts, workers=processes - 1)
 
 
 @pytest.mark.slow

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import bytewax.operators as op
 import msgspec
 import pytest
-from bytewax.dataflow import Dataflow
-from bytewax.testing import TestingSink, TestingSource, run_main
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
 
 from llm.answer import Answer, Usage
 from llm.call_facts import CallCounters, call_facts
@@ -224,7 +227,7 @@ def run(
     flow, counters = Dataflow("enrich"), CallCounters()
     first, second = op.input("composed", flow, TestingSource(composed)), op.input("meanwhile", flow, TestingSource(tracked))
     parts = Wording(calls, lambda *who: gone.append(who), counters, shared_model="small")
-    op.output("out", enrich_step("enrich", first, second, parts, workers=2), TestingSink(out))
+    op.output("out", enrich_step("enrich", first, second, parts), TestingSink(out))
     run_main(flow)  # type: ignore[no-untyped-call]
     assert all(isinstance(each, ReplaceText) for outputs in out for each in outputs.effects)
     return [row for outputs in out for row in outputs.rows]
@@ -246,6 +249,31 @@ def test_in_a_flow_a_deleted_person_is_forgotten_and_has_no_row() -> None:
     told = run([a_request("ann"), a_request("ben")], [Erase("t", "ann", 9)], forgotten=forgotten)
     assert forgotten == [("t", "ann")]
     assert {row.user_id for row in told if isinstance(row, LlmCallFact)} in ({"ben"}, {"ann", "ben"}), "unless the answer came first"
+
+
+@pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1)])
+def test_a_request_that_was_pending_is_cancelled_after_a_resume_with_another_number_of_workers(
+    first: int, then: int, tmp_path: Path
+) -> None:
+    async def of_ben(request: WordingRequest) -> Answer:
+        return ANSWER if request.record.user_id == "ben" else await unanswered(request)
+
+    init_db_dir(tmp_path, 1)  # type: ignore[no-untyped-call]
+    asked, deleted = Composed(), Tracked()
+    asked.wording += [a_request("ann"), a_request("ben")]
+    deleted.effects.append(Erase("t", "ann", 9))
+    left: list[Enriched] = []
+    for call, stopping, workers in ((unanswered, True, first), (of_ben, False, then)):
+        flow = Dataflow("enrich")
+        composed: Stream[Composed] = op.input("composed", flow, TestingSource([asked, TestingSource.EOF()]))
+        tracked: Stream[Tracked] = op.input("meanwhile", flow, TestingSource([TestingSource.EOF(), deleted]))
+        calls = AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005, drain_seconds=5), stopping=partial(bool, stopping))
+        wording = Wording(calls, lambda *_who: None, CallCounters(), shared_model="small")
+        op.output("out", enrich_step("enrich", composed, tracked, wording), TestingSink(left))
+        store = RecoveryConfig(str(tmp_path))  # type: ignore[no-untyped-call]
+        cluster_main(flow, [], 0, recovery_config=store, worker_count_per_proc=workers)  # type: ignore[no-untyped-call]
+    assert {row.user_id for outputs in left for row in outputs.rows if isinstance(row, LlmCallFact)} == {"ben"}
+    assert {effect.recommendation.user_id for outputs in left for effect in outputs.effects} == {"ben"}
 
 
 def test_the_flow_does_not_wait_for_answers() -> None:

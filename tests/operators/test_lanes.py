@@ -57,6 +57,11 @@ def test_lanes_are_where_the_engine_puts_the_keys(workers: int) -> None:
     assert not any(map(is_lane, keys))
 
 
+def test_as_many_workers_as_a_job_may_have_own_a_lane_each() -> None:
+    for workers in range(1, 65):
+        assert {owner(lane, workers) for lane in Lanes(workers).every} == set(range(workers))
+
+
 def test_the_owner_of_a_key_is_one_of_the_workers() -> None:
     assert {owner(key, 5) for key in STREAM_KEYS} == set(range(5))
     assert {owner(key, 1) for key in STREAM_KEYS} == {0}

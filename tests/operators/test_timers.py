@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 
 import bytewax.operators as op
 import pytest
 from bytewax.dataflow import Dataflow
+from bytewax.operators import KeyedStream
 from bytewax.testing import TestingSink, TestingSource, cluster_main
 
 from operators.decode import Decoded
@@ -59,6 +61,19 @@ def test_a_tick_reaches_every_worker(workers: int, monkeypatch: pytest.MonkeyPat
     cluster_main(flow, [], 0, worker_count_per_proc=workers)  # type: ignore[no-untyped-call]
     assert sum(owned.values()) == len(lanes.every)
     assert len(owned) == workers
+
+
+def test_a_flow_for_one_worker_does_not_run_with_two() -> None:
+    """Ticks would reach one of them, and the timers of the other would never be due."""
+    timers = TimerRegistry()
+    identified: KeyedStream[Identified] = op.input("in", Dataflow("one"), TestingSource(list[tuple[str, Identified]]()))
+    timers_step("timers", identified, identified, timers, Lanes(1), DAY)  # type: ignore[arg-type]
+    timers.for_this_thread()
+    with ThreadPoolExecutor(1) as other, pytest.raises(RuntimeError, match="built for one worker"):
+        other.submit(timers.for_this_thread).result()
+    timers_step("more", identified, identified, timers, Lanes(2), DAY)  # type: ignore[arg-type]
+    with ThreadPoolExecutor(1) as other:
+        other.submit(timers.for_this_thread).result()
 
 
 def test_on_one_worker_ticks_come_among_the_arrivals() -> None:

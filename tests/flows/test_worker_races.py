@@ -1,0 +1,79 @@
+"""Random histories with several workers: whoever is never deleted has the same events and the same progress as with one.
+
+Visitors merge while they go on, users are deleted and return. What is read close to a deletion may count or not (docs/scaling.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from state.duration import HOUR, MINUTE
+from state.records.facts import EventFact, PersonFact, ProgressFact
+from tests.flows.test_graph import Job
+from tests.support.stories import Log
+
+USERS = [f"user-{number}" for number in range(60)]
+
+
+def history(seed: int) -> tuple[Log, set[str]]:
+    """A log, and the names of its users who stay, with those of their visitors."""
+    random, sent, stay = Random(seed), list[tuple[int, str, str, dict[str, Any]]](), set[str]()
+    for user in USERS:
+        begun = 8 * HOUR + random.randrange(HOUR)
+        sent.append((begun, user, "signup", {"traits": {"persona": random.choice(["analyst", "engineer"]), "useCase": "reporting"}}))
+        visitors = [f"visitor-{number}-of-{user}" for number in range(random.randrange(3))]
+        for visitor in visitors:
+            merged = begun + random.randrange(30 * MINUTE)
+            sent.append((merged, user, "identity_merged", {"previousId": visitor}))
+            for _ in range(random.randrange(9)):
+                sent.append((merged + random.randrange(-HOUR, 2 * HOUR), visitor, "track", _what(random)))
+        for _ in range(random.randrange(12)):
+            sent.append((begun + random.randrange(6 * HOUR), user, "track", _what(random)))
+        if random.random() < 0.4:
+            deleted = begun + random.randrange(5 * HOUR)
+            sent.append((deleted, user, "user_deleted", {}))
+            if random.random() < 0.5:
+                sent.append((deleted + random.randrange(HOUR), user, "signup", {"traits": {"persona": "analyst"}}))
+        else:
+            stay |= {user, *visitors}
+    log = Log()
+    for number, (at, who, kind, payload) in enumerate(sorted(sent, key=lambda each: each[0])):
+        log.send(at, who, kind, id=f"e{number}", visitor=who.startswith("visitor"), **payload)
+    return log, stay
+
+
+def _what(random: Random) -> dict[str, Any]:
+    return {"name": random.choice(["source_connected", "query_ran"]), "status": "connected", "result": {"status": "ok", "rows": 3}}
+
+
+def told(job: Job, who: set[str]) -> tuple[Counter[Any], dict[Any, Any]]:
+    """What became of the events of ``who``, and when they completed the steps of the path that they are on."""
+    rows = job.facts.items
+    path = {row.user_id: row.path_id for row in sorted((row for row in rows if isinstance(row, PersonFact)), key=lambda row: row.version)}
+    progress = sorted((row for row in rows if isinstance(row, ProgressFact) and row.user_id in who), key=lambda row: row.version)
+    return (
+        Counter((row.user_id, row.event_id, row.status) for row in rows if isinstance(row, EventFact) and row.user_id in who),
+        {
+            (row.user_id, row.path_id, row.step_id): row.completed_at
+            for row in progress
+            if row.status == "completed" and row.path_id == path[row.user_id]
+        },
+    )
+
+
+@pytest.mark.parametrize(("seed", "batch_size", "workers"), [(3, 1_000, 2), (4, 20, 3), (5, 300, 4)])
+def test_users_who_stay_have_the_same_events_and_progress(tmp_path: Path, seed: int, batch_size: int, workers: int) -> None:
+    log, stay = history(seed)
+    alone = Job(log.items, tmp_path / "alone", batch_size=1_000)
+    alone.run(epoch=timedelta(hours=1))
+    together = Job(log.items, tmp_path / "together", partitions=4, batch_size=batch_size)
+    together.run(workers=workers, epoch=timedelta(milliseconds=20))
+    events, progress = told(alone, stay)
+    assert min(len(events), len(progress)) > len(stay) // 2, "else the comparison says little"
+    assert told(together, stay) == (events, progress)
