@@ -22,6 +22,7 @@ IDLE_MARGIN_MS: Final = 2_000
 MAX_AHEAD_MS: Final = 300_000
 """A timestamp further than this past the job's clock comes from a writer with a wrong clock. It does not advance log time."""
 MIN_TIME: Final = YEAR_2000
+_APPEND: Final = BatchAction.APPEND
 
 
 class LogTime:
@@ -75,21 +76,19 @@ class LogTime:
         self._planner.begin_batch()
         self._slot_end = self.log_time // GRID_MS * GRID_MS + GRID_MS
 
-    def time_of(self, stamp: int | None) -> int:
-        """Return the log time of a message appended at ``stamp`` (ms), or now without one. A ``stamp`` too far ahead moves nothing."""
-        if stamp is not None and self.log_time <= stamp <= self._trusted_until:  # nearly always, and asked for every message
-            return stamp
-        return max(self.log_time, self._trusted(stamp))
+    def admit(self, stamp: int | None) -> tuple[int, BatchAction]:
+        """Return the log time of a message appended at ``stamp`` (ms), or now without one, and what to do before the message.
 
-    def admit(self, at: int) -> BatchAction:
-        """Return what to do before a message of log time ``at``. The tick to append is ``tick()``."""
+        A ``stamp`` too far ahead moves nothing. The tick to append is ``tick()``.
+        """
+        at = stamp if stamp is not None and self.log_time <= stamp <= self._trusted_until else max(self.log_time, self._trusted(stamp))
         if at < self._slot_end:
-            return BatchAction.APPEND
+            return at, _APPEND
         start = at // GRID_MS * GRID_MS - LAG_MS
         action = self._planner.decide(start, at)
         if not action.ends:
             self._slot_end = start + LAG_MS + GRID_MS
-        return action
+        return at, action
 
     def append(self, at: int) -> int:
         """Take the admitted message of log time ``at`` into the batch, and return its seq."""

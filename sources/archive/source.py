@@ -161,8 +161,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
             if is_forgotten(row):
                 self._next = place + 1
                 continue
-            at = log_time.time_of(log_time.log_time if row.time is None else row.time)
-            action = log_time.admit(at)
+            at, action = log_time.admit(log_time.log_time if row.time is None else row.time)
             if action.ticks:
                 batch.append(log_time.tick())
             if action.ends:

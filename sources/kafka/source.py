@@ -297,8 +297,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 if self._records is not records:  # the partition was assigned again
                     break
                 continue
-            at = log_time.time_of(stamp)
-            action = log_time.admit(at)
+            at, action = log_time.admit(stamp)
             if action.ticks:
                 batch.append(log_time.tick())
             if action.ends:

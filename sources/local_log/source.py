@@ -191,8 +191,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             if not record.value and is_erased(record):
                 self._offset, self._stamp, self._next = offset + 1, stamp, place + 1
                 continue
-            at = log_time.time_of(stamp)
-            action = log_time.admit(at)
+            at, action = log_time.admit(stamp)
             if action.ticks:
                 batch.append(log_time.tick())
             if action.ends:

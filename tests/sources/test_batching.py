@@ -227,7 +227,7 @@ def divided(messages: list[tuple[int, int]], lookahead: int, batch_size: int) ->
         for at, person in messages[place:]:
             if len(batch) >= batch_size:
                 break
-            action = time.admit(at)
+            _, action = time.admit(at)
             if action.ticks:
                 batch.append(time.tick())
             if action.ends:
