@@ -25,7 +25,7 @@ from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
 from flows.processes import RunnerError, check_runner, explain_lost_process, workers_of
 from flows.recovery import recovery_config
-from flows.run import rows_left
+from flows.run import rows_left, tuned_garbage_collector
 from flows.settings import SettingsError, load_settings
 from flows.stop import StopRequest
 from flows.tracing import tracing
@@ -95,7 +95,9 @@ def flow() -> Dataflow:
         os._exit(1)
 
     engines.clickhouse.start(fail)
-    return build(parts)
+    dataflow = build(parts)
+    stack.enter_context(tuned_garbage_collector())
+    return dataflow
 
 
 def _deliver_last_rows(engines: Engines) -> None:

@@ -36,7 +36,7 @@ from state.quantity import count
 if TYPE_CHECKING:
     from flows.model_service import ModelService
 
-_GC: Final = (200_000, 50, 1000)
+GC_THRESHOLDS: Final = (200_000, 50, 1000)
 """Thresholds of the garbage collector. The state of a job has no reference cycles, so frequent full collections find nothing."""
 
 _FLUSH_SECONDS: Final = 300.0  # the longest wait for the last rows to reach ClickHouse; then the run counts as incomplete
@@ -151,7 +151,7 @@ def tuned_garbage_collector() -> Iterator[None]:
     """For the block, let the garbage collector run seldom, and never on objects that exist now."""
     before = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(*_GC)
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         yield
     finally:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from flows.run import GC_THRESHOLDS
 from local.recovery_positions import saved_positions
 from sources.local_log.log import EventLog, Record
 from sources.local_log.retention import Retention
@@ -153,6 +154,16 @@ def test_a_damaged_log_ends_the_job_with_one_sentence(settings: dict[str, str], 
         said, complained = process.communicate(timeout=PATIENCE)
     assert (process.returncode, said) == (1, "")
     assert re.fullmatch(r"onramp: The event log \S+ is damaged \(file is not a database\); restore it .*", complained.splitlines()[-1])
+
+
+def test_a_flow_of_the_cluster_runner_tunes_the_garbage_collector_as_onramp_run_does(settings: dict[str, str], tmp_path: Path) -> None:
+    script = "import gc; from flows.main import flow; flow(); print(*gc.get_threshold(), gc.get_freeze_count() > 0)"
+    with EventLog(tmp_path / "log"):
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, env=environment(**settings), capture_output=True, text=True, check=False,
+            timeout=PATIENCE,
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, f"{' '.join(map(str, GC_THRESHOLDS))} True\n"), done.stderr
 
 
 @pytest.mark.slow
