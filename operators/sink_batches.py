@@ -15,6 +15,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream
 
+from operators.bundle import Bundle
 from operators.decode import Decoded
 from state.records.dead_letter import DeadLetter
 from state.records.recommendation import Effect, Publish, ReplaceText
@@ -34,8 +35,8 @@ class HasEffects(Protocol):
 def by_person(batch: list[T], person: Callable[[T], str], partitions: int) -> list[tuple[str, list[T]]]:
     """Split a batch over ``partitions``, named ``0``, ``1``, …: at most one item each, all of one person in order in the same."""
     if partitions == 1:
-        return [("0", batch)]
-    split: defaultdict[int, list[T]] = defaultdict(list)
+        return [("0", Bundle(batch))]
+    split: defaultdict[int, list[T]] = defaultdict(Bundle)
     for item in batch:
         split[zlib.crc32(person(item).encode()) % partitions].append(item)
     return [(str(partition), items) for partition, items in split.items()]
