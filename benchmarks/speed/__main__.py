@@ -94,7 +94,7 @@ def _stop_options(parser: argparse.ArgumentParser) -> None:
 
 def _scale_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4], help="numbers of processes (default: 1 2 4)")
-    parser.add_argument("--inputs", nargs="+", choices=("log", "kafka"), default=["log", "kafka"], help="what is read (default: both)")
+    parser.add_argument("--inputs", nargs="+", choices=scale.INPUTS, default=["log", "kafka"], help="what is read (default: log kafka)")
     parser.add_argument("--events", type=int, default=200_000, help="events (default: 200000)")
     parser.add_argument("--users", type=int, default=20_000, help="people (default: 20000)")
     parser.add_argument("--partitions", type=int, default=8, help="partitions of the input (default: 8)")

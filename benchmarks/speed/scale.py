@@ -1,4 +1,4 @@
-"""Scenario ``scale``: the graph on one, two and four processes, from the local event log and from a broker."""
+"""Scenario ``scale``: the graph on one, two and four processes, from the local event log and from a broker; also with all stores."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from benchmarks.speed import scale_stores
 from benchmarks.speed.broker import broker, fill, new_topic
 from benchmarks.speed.figures import ratio, summaries
 from benchmarks.speed.scale_process import Task
@@ -22,6 +23,8 @@ from benchmarks.trees import ROOT, environment
 from sources.local_log.log import EventLog, Record
 from tests.support.ports import port_of, reserve
 
+INPUTS: Final = ("log", "kafka", "stores")
+"""The event log or a broker, with sinks that discard; the whole job over a broker, with its stores."""
 _TIMEOUT_S = 3600.0
 _MODULE = "benchmarks.speed.scale_process"
 
@@ -38,23 +41,25 @@ def measure(
     address: str | None,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Run each number of processes in turn, on each of ``inputs``: ``log`` and ``kafka``."""
+    """Run each number of processes in turn, on each of ``inputs``."""
     runs: dict[str, dict[str, list[dict[str, Any]]]] = {}
     with tempfile.TemporaryDirectory(prefix="onramp-bench-") as directory, ExitStack() as stack:
         for name in inputs:
-            task = Task(0, [])
+            task, brokers = Task(0, []), "" if name == "log" else stack.enter_context(broker(address))
             if name == "kafka":
-                brokers = stack.enter_context(broker(address))
                 task = replace(task, brokers=brokers, topic=new_topic(brokers, partitions))
                 fill(brokers, task.topic, _recent(events, users, seed))
-            else:
+            elif name == "log":
                 task = replace(task, log=str(Path(directory) / "log"))
                 _append(Path(task.log), _recent(events, users, seed), partitions)
             done: dict[str, list[dict[str, Any]]] = {str(count): [] for count in processes}
             runs[name] = done
             for turn in range(repeat):
                 for count in processes:
-                    found = _one(task, count)
+                    if name == "stores":
+                        found = scale_stores.measure(brokers, _recent(events, users, seed), processes=count, partitions=partitions)
+                    else:
+                        found = _one(task, count)
                     if found["events"] != events:
                         sys.exit(f"{count} processes read {found['events']} events of {events}")
                     done[str(count)].append(found)

@@ -83,7 +83,11 @@ class ClusterJob:
 
     def signal(self, number: int, which: signal.Signals) -> None:
         """Send a signal to a process: SIGKILL as an out-of-memory killer would, SIGTERM as a supervisor."""
-        os.kill(int(self._data_dir(number)._lock.note().partition(" ")[0]), which)
+        os.kill(self.pid(number), which)
+
+    def pid(self, number: int) -> int:
+        """The process that has the data directory of the process ``number``."""
+        return int(self._data_dir(number)._lock.note().partition(" ")[0])
 
     def committed(self) -> int:
         """How many messages the job has read for good."""

@@ -1,0 +1,58 @@
+"""Input ``stores`` of ``scale``: the whole job over a broker, with servers of Redis and ClickHouse and a recovery store on the same cores.
+
+Only the job's own processes are counted, from their first epoch on, after which they have connected and met what they load when it is used.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from benchmarks.speed.broker import new_topic
+from benchmarks.speed.live import cpu_seconds
+from benchmarks.speed.stream import Sent
+from tests.support.job_cluster import ClusterJob, Story
+from tests.support.kafka_feed import PATIENCE, Feed
+
+_SETTINGS: Final = {"ONRAMP_EPOCH_SECONDS": "2", "ONRAMP_RECOVERY_PARTITIONS": "32", "ONRAMP_BATCH_SIZE": "1000"}
+"""As ``onramp run`` has by default, except for the epoch: the end is seen when its offsets are committed, at most so much later."""
+
+
+class _Broker(NamedTuple):
+    brokers: str
+
+
+class _Sending(Feed):
+    """A feed of generated messages, under their own keys and times."""
+
+    def send(self, messages: Iterable[Sent]) -> None:
+        """Produce ``messages`` and wait until the broker has them."""
+        for sent in messages:
+            self._producer.produce(self.topic, sent.line, sent.key.encode(), timestamp=sent.at, on_delivery=self._delivered)
+            self._producer.poll(0)
+        left = self._producer.flush(PATIENCE)
+        assert left == 0
+        assert not self._failed
+
+
+def measure(brokers: str, messages: Iterable[Sent], *, processes: int, partitions: int) -> dict[str, Any]:
+    """Run a job of ``processes`` on a topic with all ``messages``. Raises ``AssertionError`` if that takes longer than some minutes."""
+    feed, found = _Sending(_Broker(brokers), new_topic(brokers, partitions), partitions), dict[str, Any]()
+    feed.send(messages)
+
+    def story(job: ClusterJob) -> Story:
+        yield "the first epoch", lambda: job.committed() > 0
+        pids = [job.pid(number) for number in range(processes)]
+        before, begun, used = job.committed(), time.monotonic(), sum(map(cpu_seconds, pids))
+        yield "all events", job.caught_up
+        events, seconds = feed.sent - before, time.monotonic() - begun
+        cpu = (sum(map(cpu_seconds, pids)) - used) / events
+        found.update(events=feed.sent, eventsPerSecond=events / seconds, cpuPerEvent=cpu)
+
+    with tempfile.TemporaryDirectory(prefix="onramp-bench-") as directory:
+        letters = new_topic(brokers, 1)
+        ClusterJob(feed, letters, Path(directory) / "job", processes, lambda _said: None, settings=_SETTINGS).live(story)
+    return found
