@@ -5,6 +5,7 @@ The engine pickles what it sends twice: once to learn its size. So a bundle keep
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
@@ -34,18 +35,12 @@ class Bundle(list[_T]):
 
 def _packed(items: Sequence[Any]) -> tuple[list[type], bytes, list[bytes]]:
     """The kinds, which of them each item is, and the items of each kind."""
-    of_kind: dict[type, list[Any]] = {}
-    order = bytearray()
-    numbers: dict[type, int] = {}
+    of_kind: defaultdict[type, list[Any]] = defaultdict(list)
     for item in items:
-        kind = type(item)
-        number = numbers.get(kind)
-        if number is None:
-            number = numbers[kind] = len(numbers)
-            of_kind[kind] = []
-        of_kind[kind].append(item)
-        order.append(number)
-    return list(of_kind), bytes(order), [_encoder.encode(each) for each in of_kind.values()]
+        of_kind[type(item)].append(item)
+    numbers = {kind: number for number, kind in enumerate(of_kind)}
+    order = bytes(numbers[type(item)] for item in items)
+    return list(of_kind), order, [_encoder.encode(each) for each in of_kind.values()]
 
 
 def _unpacked(kinds: list[type], order: bytes, packed: list[bytes]) -> Bundle[Any]:

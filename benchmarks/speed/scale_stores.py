@@ -15,7 +15,7 @@ from benchmarks.speed.broker import new_topic
 from benchmarks.speed.live import cpu_seconds
 from benchmarks.speed.stream import Sent
 from tests.support.job_cluster import ClusterJob, Story
-from tests.support.kafka_feed import PATIENCE, Feed
+from tests.support.kafka_feed import Feed
 
 _SETTINGS: Final = {"ONRAMP_EPOCH_SECONDS": "2", "ONRAMP_RECOVERY_PARTITIONS": "32", "ONRAMP_BATCH_SIZE": "1000"}
 """As ``onramp run`` has by default, except for the epoch: the end is seen when its offsets are committed, at most so much later."""
@@ -25,23 +25,12 @@ class _Broker(NamedTuple):
     brokers: str
 
 
-class _Sending(Feed):
-    """A feed of generated messages, under their own keys and times."""
-
-    def send(self, messages: Iterable[Sent]) -> None:
-        """Produce ``messages`` and wait until the broker has them."""
-        for sent in messages:
-            self._producer.produce(self.topic, sent.line, sent.key.encode(), timestamp=sent.at, on_delivery=self._delivered)
-            self._producer.poll(0)
-        left = self._producer.flush(PATIENCE)
-        assert left == 0
-        assert not self._failed
-
-
 def measure(brokers: str, messages: Iterable[Sent], *, processes: int, partitions: int) -> dict[str, Any]:
     """Run a job of ``processes`` on a topic with all ``messages``. Raises ``AssertionError`` if that takes longer than some minutes."""
-    feed, found = _Sending(_Broker(brokers), new_topic(brokers, partitions), partitions), dict[str, Any]()
-    feed.send(messages)
+    feed, found = Feed(_Broker(brokers), new_topic(brokers, partitions), partitions), dict[str, Any]()
+    for sent in messages:
+        feed.send(sent.line, sent.key, sent.at)
+    feed.flush()
 
     def story(job: ClusterJob) -> Story:
         yield "the first epoch", lambda: job.committed() > 0

@@ -58,5 +58,10 @@ def test_what_messagepack_cannot_hold_arrives_too(job: Job) -> None:
         assert arrived([row, odd]) == [row, odd]
 
 
+def test_a_bundle_is_encoded_once(job: Job) -> None:
+    bundle = Bundle(job.facts.items)
+    assert bundle.__reduce__() is bundle.__reduce__()
+
+
 def test_an_empty_bundle_arrives() -> None:
     assert arrived([]) == []

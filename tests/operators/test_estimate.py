@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pickle
 import re
-from threading import Event, Thread
+from threading import Event, Thread, get_ident
 
+import bytewax.operators as op
 import msgspec
 import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.testing import TestingSink, TestingSource, cluster_main
 
 from operators.estimate import Estimated, EstimateLogic, LockedEstimator, estimate_logic
-from operators.share import ShareLogic
+from operators.lanes import Lanes
+from operators.share import ShareLogic, share_step
 from state.catalog.by_tenant import ByTenant
 from state.catalog.evidence_weights import FEATURES
 from state.catalog.plan import Plan
@@ -122,6 +126,35 @@ def test_another_process_judges_with_what_was_learned_here() -> None:
     features = [feature(Kind.ERROR_BURSTS, 2), feature(Kind.SLOW, 1)]
     assert there.score.predict("connect", 1, features) == here.score.predict("connect", 1, features)
     assert other.at(plan(), "another tenant", FIRST * PERIOD).version == 0
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_what_an_estimator_publishes_reaches_every_worker(workers: int) -> None:
+    """Workers stand for processes, each of which has a store of its own."""
+
+    class Store(ParameterStore):
+        def receive(self, tenant: str, published: Parameters) -> None:
+            reached.add(get_ident())
+            super().receive(tenant, published)
+
+    (published,), _ = learned(ParameterStore()).on_batch([[ended(0, (FIRST + 1) * PERIOD + MINUTE)]])
+    flow, reached = Dataflow("share"), set[int]()
+    told = share_step("share", op.input("in", flow, TestingSource([("t", published)])), Store(), Lanes(workers))
+    op.output("out", told, TestingSink(list[tuple[str, None]]()))
+    cluster_main(flow, [], 0, worker_count_per_proc=workers)  # type: ignore[no-untyped-call]
+    assert len(reached) == workers
+
+
+def test_observations_are_learned_in_order_of_time() -> None:
+    """Those of one batch come from people in order of their keys, and may lie on both sides of a boundary."""
+    earlier = [ended(number, FIRST * PERIOD + MINUTE + number) for number in range(ENOUGH_NEW)]
+    later = [ended(number, (FIRST + 1) * PERIOD + MINUTE + number) for number in range(ENOUGH_NEW)]
+    boards = ParameterStore(), ParameterStore()
+    for board, batch in zip(boards, ([earlier, later], [later[::-1], earlier[::-1]]), strict=True):
+        estimate_logic(ByTenant(plan()), board)(None).on_batch(batch)
+    sorted_ones, others = (board.at(plan(), "t", (FIRST + 1) * PERIOD) for board in boards)
+    assert sorted_ones.version == others.version == FIRST + 1
+    assert sorted_ones.horizons == others.horizons
 
 
 def test_a_score_says_the_same_in_another_process() -> None:

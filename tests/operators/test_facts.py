@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from operators.bundle import Bundle
 from operators.decode import Decoded
 from operators.facts import facts_step, heartbeat_step
 from operators.sink_batches import by_person, dead_letter_batches, effect_batches, person_of
@@ -194,6 +195,7 @@ def test_partials_of_batches_cut_anywhere_add_up_to_the_whole(facts: list[Any], 
 @given(st.lists(st.tuples(st.sampled_from(["ana", "ben", "", "ü", "x" * 50]), st.integers()), max_size=30), st.integers(1, 8))
 def test_a_split_loses_nothing_and_keeps_everyone_in_one_place_and_in_order(batch: list[tuple[str, int]], partitions: int) -> None:
     split = by_person(batch, lambda item: item[0], partitions)
+    assert all(type(items) is Bundle for _, items in split), "as plain lists they would be pickled item by item"
     assert len({name for name, _ in split}) == len(split) <= partitions
     assert all(0 <= int(name) < partitions for name, _ in split)
     assert sorted(item for _, items in split for item in items) == sorted(batch)

@@ -1,12 +1,20 @@
-"""Which events of users are news for the steps of visitors: of one partition only later ones, of another each, and once."""
+"""Which events of users are news for the steps of visitors: of one partition only later ones, of another each, and once.
+
+And in which order the others pass.
+"""
 
 from __future__ import annotations
 
 from threading import Barrier, Thread
 
+import bytewax.operators as op
 import msgspec
+from bytewax.dataflow import Dataflow
+from bytewax.testing import TestingSink, TestingSource, run_main
 
-from operators.link import AddressedMerging, VisitorIds
+from operators.decode import Decoded
+from operators.lanes import Lanes
+from operators.link import AddressedMerging, Linked, VisitorIds, link_step
 from state.events import Event
 from tests.state.lives import KEYS, event
 from tests.support.waiting import join
@@ -56,3 +64,22 @@ def test_several_workers_that_meet_a_user_at_once_tell_of_it_once() -> None:
     for each in threads:
         join(each, "a worker that looks for users")
     assert sorted(key for key, _ in found) == sorted(keys)
+
+
+def test_a_deletion_passes_among_the_events_of_its_user_and_goes_to_their_identity_beside() -> None:
+    batch, lanes = Decoded(), Lanes(2)
+    for seq in range(0, 60, 2):
+        key = KEYS.stream_key("t", f"u{seq % 10}")
+        if seq % 6:
+            batch.events.append((key, of_user(0, seq)))
+        else:
+            batch.identity.append((key, msgspec.structs.replace(of_user(0, seq), type="user_deleted")))
+    passed = list[tuple[str, Linked]]()
+    flow = Dataflow("link")
+    op.output("out", link_step("link", op.input("in", flow, TestingSource([batch])), VisitorIds(), lanes), TestingSink(passed))
+    run_main(flow)  # type: ignore[no-untyped-call]
+    assert len({lane for lane, _ in passed}) == len(passed) == 2
+    for lane, linked in passed:
+        mine = sorted((each for each in [*batch.events, *batch.identity] if lanes.of(each[0]) == lane), key=lambda each: each[1].seq)
+        assert linked.arrivals == mine
+        assert linked.users == [each for each in batch.identity if lanes.of(each[0]) == lane]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from threading import Event
+from threading import Event, get_ident
 
 import bytewax.operators as op
 import pytest
 from bytewax.dataflow import Dataflow
-from bytewax.testing import TestingSink, TestingSource, cluster_main
+from bytewax.inputs import DynamicSource, StatelessSourcePartition
+from bytewax.testing import TestingSink, cluster_main
 
 from operators.lanes import Lanes
 from operators.stop_together import StopLogic, StopSource, stop_step
@@ -15,8 +16,18 @@ from tests.support.waiting import ends_within
 
 
 class Request(Event):
+    """``threads``: those that made the request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads = set[int]()
+
     def __call__(self) -> bool:
         return self.is_set()
+
+    def set(self) -> None:
+        self.threads.add(get_ident())
+        super().set()
 
 
 def test_a_worker_tells_every_lane_once_and_ends() -> None:
@@ -37,12 +48,32 @@ def test_a_lane_passes_the_request_on() -> None:
     assert stop()
 
 
-def test_the_request_of_one_ends_the_flow_of_all_workers() -> None:
-    stop = Request()
-    flow = Dataflow("stops")
-    stop_step("stop", flow, stop, Lanes(2))
-    lines = op.input("lines", flow, TestingSource([1, 2, 3]))
-    op.output("out", op.map("request", lines, lambda _line: stop.set()), TestingSink(list[None]()))
+class UntilAllAreTold(DynamicSource[None]):
+    """Each worker reads until all have made the request. The first one is asked to stop."""
+
+    def __init__(self, stop: Request, workers: int) -> None:
+        self._stop, self._workers = stop, workers
+
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> StatelessSourcePartition[None]:
+        stop, workers = self._stop, self._workers
+        if worker_index == 0:
+            Event.set(stop)
+
+        class Reading(StatelessSourcePartition[None]):
+            def next_batch(self) -> list[None]:
+                if len(stop.threads) == workers:
+                    raise StopIteration
+                return []
+
+        return Reading()
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_the_request_of_one_reaches_all_workers(workers: int) -> None:
+    """Workers stand for processes, which make the request each in their own."""
+    stop, flow = Request(), Dataflow("stops")
+    stop_step("stop", flow, stop, Lanes(workers))
+    op.output("out", op.input("read", flow, UntilAllAreTold(stop, workers)), TestingSink(list[None]()))
     with ends_within(60, "a flow whose stop was requested"):
-        cluster_main(flow, [], 0, worker_count_per_proc=2)  # type: ignore[no-untyped-call]
-    assert stop()
+        cluster_main(flow, [], 0, worker_count_per_proc=workers)  # type: ignore[no-untyped-call]
+    assert len(stop.threads) == workers

@@ -239,6 +239,17 @@ def divided(messages: list[tuple[int, int]], lookahead: int, batch_size: int) ->
     return job.trace
 
 
+def test_where_no_timer_is_due_batches_end_at_boundaries_without_a_tick() -> None:
+    time = LogTime(BatchPolicy(lambda *_: None, lambda _: MINUTE), 0, now=lambda: 1 << 60, ticked=START)
+    time.begin_batch()
+    actions = []
+    for at in (START + SECOND, START + PERIOD + 5 * SECOND):
+        _, action = time.admit(at)
+        actions.append((action.ticks, action.ends))
+        time.append(at)
+    assert actions == [(False, False), (False, True)]
+
+
 @settings(max_examples=800)  # with 100 a rule that is left out is not always noticed
 @given(
     gaps=st.lists(

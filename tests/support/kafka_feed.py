@@ -43,8 +43,16 @@ class Feed:
             if (sound := _SOUND.search(line)) is not None:
                 key, time = sound[1].decode(), datetime.fromisoformat(sound[2].decode())
                 stamp = max(stamp, round(time.timestamp() * 1000))
-            self._producer.produce(self.topic, line, key, timestamp=stamp, on_delivery=self._delivered)
-            self._producer.poll(0)
+            self.send(line, key, stamp)
+        self.flush()
+
+    def send(self, line: bytes, key: str, stamp: int) -> None:
+        """Send one line, and do not wait for the broker."""
+        self._producer.produce(self.topic, line, key, timestamp=stamp, on_delivery=self._delivered)
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until the broker has everything."""
         left = self._producer.flush(PATIENCE)
         assert left == 0
         assert not self._failed
