@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from threading import Event, get_ident
 
 import bytewax.operators as op
@@ -13,6 +14,8 @@ from bytewax.testing import TestingSink, cluster_main
 from operators.lanes import Lanes
 from operators.stop_together import StopLogic, StopSource, stop_step
 from tests.support.waiting import ends_within
+
+_LONG_S = 20.0
 
 
 class Request(Event):
@@ -49,19 +52,19 @@ def test_a_lane_passes_the_request_on() -> None:
 
 
 class UntilAllAreTold(DynamicSource[None]):
-    """Each worker reads until all have made the request. The first one is asked to stop."""
+    """Each worker reads until all have made the request, or for ``_LONG_S``. The first one is asked to stop."""
 
     def __init__(self, stop: Request, workers: int) -> None:
         self._stop, self._workers = stop, workers
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> StatelessSourcePartition[None]:
-        stop, workers = self._stop, self._workers
+        stop, workers, until = self._stop, self._workers, time.monotonic() + _LONG_S
         if worker_index == 0:
             Event.set(stop)
 
         class Reading(StatelessSourcePartition[None]):
             def next_batch(self) -> list[None]:
-                if len(stop.threads) == workers:
+                if len(stop.threads) == workers or time.monotonic() > until:
                     raise StopIteration
                 return []
 
