@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from local.data_dir import DataDirError
+from local.durable_epoch import durable_epoch, is_whole, part_files
 from local.recovery_positions import plain_value
-from local.recovery_store import durable_epoch, part_files, remove_undurable_snapshots
+from local.recovery_store import remove_undurable_snapshots
 
 _TRIES: Final = 200
 _PAUSE: Final = 0.02  # seconds; an epoch ends within some milliseconds, and lasts far longer
@@ -89,7 +90,7 @@ def frozen_store(state: Path) -> Iterator[FrozenStore]:
     with ExitStack() as stack:
         with _errors(state):
             parts = [(file, stack.enter_context(closing(open_to_read(file)))) for file in files]
-            if {count for _, part in parts for (count,) in part.execute("SELECT part_count FROM parts")} != {len(parts)}:
+            if not is_whole([part for _, part in parts]):
                 raise DataDirError(
                     f"The recovery store {state} does not have all of its files on this machine; back up where all of them can be read."
                 )

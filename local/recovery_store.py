@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
 from local.data_dir import DataDirError
+from local.durable_epoch import durable_epoch, part_files
 
 
 def remove_undurable_snapshots(state: Path) -> int:
@@ -46,29 +46,6 @@ def _remove(state: Path) -> int:
                 found = part.execute("DELETE FROM snaps WHERE rowid IN (SELECT rowid FROM snaps WHERE snap_epoch >= ?)", [durable])
                 removed += found.rowcount
     return removed
-
-
-def part_files(state: Path) -> list[Path]:
-    """Return the files of the store, in order; none where there is no store."""
-    return sorted(state.glob("part-*.sqlite3"))
-
-
-def durable_epoch(parts: Sequence[sqlite3.Connection]) -> int | None:
-    """Return the epoch at which a resume begins: the snapshots of all epochs before it are durable.
-
-    None if these are not all the partitions of the store, or no job has begun on it. Raises ``sqlite3.Error``.
-    """
-    last, counts, frontiers = (-1, 0, 0), set[int](), Counter[int]()
-    for part in parts:
-        counts.update(count for (count,) in part.execute("SELECT part_count FROM parts"))
-        last = max([last, *part.execute("SELECT ex_num, worker_count, resume_epoch FROM exs")])
-    if counts != {len(parts)} or last[0] < 0:
-        return None
-    execution, count, resumed = last
-    for part in parts:
-        for worker, frontier in part.execute("SELECT worker_index, worker_frontier FROM fronts WHERE ex_num = ?", [execution]):
-            frontiers[worker] = max(frontiers[worker], frontier)
-    return min(max(frontiers[worker], resumed) for worker in range(count))
 
 
 def snapshots_with(state: Path, texts: Sequence[bytes], pattern: re.Pattern[bytes]) -> list[tuple[str, str, bytes]]:
