@@ -8,7 +8,7 @@ set -eu
 prepared=$(python -c '
 import shlex
 
-from flows.recovery import recovery_config
+from flows.recovery import BACKUP_INTERVAL, recovery_config
 from flows.settings import SettingsError, load_settings
 from local.data_dir import DataDir, DataDirError
 
@@ -20,7 +20,9 @@ try:
 except (DataDirError, SettingsError) as error:
     raise SystemExit(str(error)) from None
 seconds = max(1, round(settings.epoch_seconds))
-print(shlex.join(["--recovery-directory", str(data.state), "--snapshot-interval", str(seconds), *processes.arguments()]))
+keep = round(BACKUP_INTERVAL.total_seconds())
+recovery = ["--recovery-directory", str(data.state), "--snapshot-interval", str(seconds), "--backup-interval", str(keep)]
+print(shlex.join([*recovery, *processes.arguments()]))
 ')
 
-eval "exec python -m bytewax.run 'flows.main:flow()' --backup-interval 0 $prepared \"\$@\""
+eval "exec python -m bytewax.run 'flows.main:flow()' $prepared \"\$@\""

@@ -13,6 +13,7 @@ from flows.clickhouse_store import open_store
 from flows.settings import Settings
 from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir
+from local.old_snapshots_process import OldSnapshotsProcess
 from local.recovery_store import remove_undurable_snapshots
 from local.redis_access import redis_for_job
 from local.secret import secret_for
@@ -37,6 +38,8 @@ class Engines:
     delivery: FactDelivery
     keys: Keys
     clickhouse: ClickHouseStartup
+    old_snapshots: OldSnapshotsProcess
+    """Not started: that is for when the recovery store exists."""
 
 
 @contextmanager
@@ -66,7 +69,15 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
         stack.callback(delivery.close)
         startup = ClickHouseStartup(store, delivery, settings.retention_days(), idle=not keeps)
         stack.callback(startup.stop)
-        yield Engines(data_dir=data_dir, redis_url=url, store=store, delivery=delivery, keys=keys, clickhouse=startup)
+        yield Engines(
+            data_dir=data_dir,
+            redis_url=url,
+            store=store,
+            delivery=delivery,
+            keys=keys,
+            clickhouse=startup,
+            old_snapshots=OldSnapshotsProcess(data_dir.state, idle=not keeps),
+        )
 
 
 class ClickHouseStartup:

@@ -23,8 +23,8 @@ from flows.metrics.server import MetricsAddressError
 from flows.metrics.serving import serving_metrics
 from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
-from flows.processes import RunnerError, check_runner, explain_lost_process, workers_of
-from flows.recovery import recovery_config
+from flows.processes import RunnerError, check_runner, explain_lost_process, keeps_old_snapshots, workers_of
+from flows.recovery import BACKUP_INTERVAL, recovery_config
 from flows.run import rows_left, tuned_garbage_collector
 from flows.settings import SettingsError, load_settings
 from flows.stop import StopRequest
@@ -34,6 +34,7 @@ from local.valkey import EmbeddedValkeyError
 from sources.errors import SourceError
 from state.catalog.parse import CatalogError
 
+_LOG = logging.getLogger(__name__)
 _FLUSH_SECONDS: Final = 5.0  # for the last rows after an ordered stop: supervisors kill after ten, and the next run delivers the rest
 
 
@@ -54,6 +55,12 @@ def flow() -> Dataflow:
         workers = workers_of(processes, sys.argv[1:])
         require_named_catalog(settings)
         set_up_logging(settings)
+        if not keeps_old_snapshots(BACKUP_INTERVAL, sys.argv[1:]):
+            _LOG.warning(
+                "The runner was told to remove old snapshots itself. It then looks at every user at each snapshot, which takes long with "
+                "many: start it with -b %d.",
+                BACKUP_INTERVAL.total_seconds(),
+            )
         plans = load_plans(settings.catalog, wording=settings.llm_url is not None)
         ids = plans.map(lambda plan: plan.catalog.id)
         stack, stop = ExitStack(), StopRequest()
@@ -72,6 +79,7 @@ def flow() -> Dataflow:
         engines.data_dir.bind_input(input_name(settings, None))
         tracer = stack.enter_context(tracing(settings))
         parts = make_parts(settings, engines, source, plans, side, workers=workers, stop=stop, model=model, tracer=tracer)
+        stack.enter_context(engines.old_snapshots)
         stack.enter_context(serving_metrics(settings, engines, parts, model))
     except (
         RunnerError,
@@ -91,7 +99,7 @@ def flow() -> Dataflow:
 
     def fail() -> None:
         # A thread cannot raise into the dataflow, and without the schema in ClickHouse the job must not run.
-        logging.getLogger(__name__).critical("%s", engines.clickhouse.error)
+        _LOG.critical("%s", engines.clickhouse.error)
         os._exit(1)
 
     engines.clickhouse.start(fail)
@@ -106,4 +114,4 @@ def _deliver_last_rows(engines: Engines) -> None:
     After an exception the rows must wait, because the epoch may run again. ``sys.last_value`` exists only if an exception ended the runner.
     """
     if not hasattr(sys, "last_value") and not (result := engines.delivery.flush(_FLUSH_SECONDS)).complete:
-        logging.getLogger(__name__).warning("%s", rows_left(result))
+        _LOG.warning("%s", rows_left(result))

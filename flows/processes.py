@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, NamedTuple
 
@@ -94,6 +95,14 @@ def workers_of(processes: Processes, arguments: Sequence[str], environment: Mapp
     parser.add_argument("-w", "--workers-per-process", type=int, default=environment.get("BYTEWAX_WORKERS_PER_PROCESS") or 1)
     each: int = parser.parse_known_args(arguments)[0].workers_per_process
     return max(1, each) * max(1, len(processes.addresses))
+
+
+def keeps_old_snapshots(interval: timedelta, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether Bytewax's runner was told to keep old snapshots for ``interval`` at least. ``arguments`` are those of the program."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-b", "--backup-interval", type=int, default=environment.get("BYTEWAX_RECOVERY_BACKUP_INTERVAL") or 0)
+    seconds: int = parser.parse_known_args(arguments)[0].backup_interval
+    return seconds >= interval.total_seconds()
 
 
 def explain_lost_process(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
+from typing import Final
 
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from local.data_dir import DataDir, DataDirError
 from sinks.sync_directory import sync_directory
+
+BACKUP_INTERVAL: Final = timedelta(seconds=10**12)
+"""How long Bytewax itself keeps old snapshots: for ever, also if an epoch is an hour, because it counts them in epochs.
+``local/old_snapshots.py`` removes them instead; ``python -m benchmarks.recovery_files`` compares both ways."""
 
 
 def recovery_config(data_dir: DataDir, partitions: int, *, keeps: bool = True) -> RecoveryConfig:
@@ -37,7 +43,7 @@ def recovery_config(data_dir: DataDir, partitions: int, *, keeps: bool = True) -
             ) from error
     if not data_dir.state.is_dir():
         raise DataDirError(f"{data_dir.state} is not a directory; move it away, or choose another directory with --data-dir.")
-    return RecoveryConfig(str(data_dir.state))  # type: ignore[no-untyped-call]
+    return RecoveryConfig(str(data_dir.state), BACKUP_INTERVAL)  # type: ignore[no-untyped-call]
 
 
 def _check_place(data_dir: DataDir, *, keeps: bool) -> None:

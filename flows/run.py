@@ -113,6 +113,7 @@ def run(
         engines.data_dir.bind_catalogs(ids)
         if loop is None:
             engines.data_dir.bind_input(input_name(settings, input_path))
+        serving.enter_context(engines.old_snapshots)
         serving.enter_context(serving_metrics(settings, engines, parts, model))
         if on_start is not None:
             lag = source.lag if isinstance(source, LiveSource) else None

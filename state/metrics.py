@@ -96,6 +96,9 @@ SNAPSHOT_PAUSE: Final = Metric(
     (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
 RECOVERY_BYTES: Final = _gauge("onramp_recovery_store_bytes", "bytes", "size of the files of the recovery store")
+OLD_SNAPSHOTS: Final = _counter(
+    "onramp_old_snapshots_removed_total", "snapshots", "snapshots that newer ones replaced and that were removed from the recovery store"
+)
 DISK_FREE: Final = _gauge("onramp_data_dir_free_bytes", "bytes", "free space on the disk of the data directory")
 TIMERS: Final = _gauge("onramp_timers_pending", "timers", "registered timers, stale ones included")
 
@@ -224,6 +227,7 @@ METRICS: Final = (
     EPOCH,
     SNAPSHOT_PAUSE,
     RECOVERY_BYTES,
+    OLD_SNAPSHOTS,
     DISK_FREE,
     TIMERS,
     SINK_ERRORS,

@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -287,6 +288,7 @@ class Stack:
 
     shell: Shell
     job: subprocess.Popen[str]
+    metrics: str
 
 
 @pytest.fixture(scope="module")
@@ -308,7 +310,7 @@ def stack(image: Image, services: Services) -> Iterator[Stack]:
         health = shlex.join([program, *(word.replace(":9464/", f":{port}/") for word in words)])
         assert ":9464/" in shlex.join(words)
         shell.run(health)
-        yield Stack(shell, process)
+        yield Stack(shell, process, f"http://127.0.0.1:{port}/metrics")
 
 
 def interpolated(text: str, given: Mapping[str, str]) -> str:
@@ -605,6 +607,18 @@ def test_every_command_has_its_help(trial: Shell) -> None:
         return [path, *(each for name in below for each in names(name))]
 
     assert {f"onramp {name}" for name in ("report", "llm try", "review list", "catalog check")} <= set(names("onramp"))
+
+
+@pytest.mark.slow
+def test_the_job_of_the_stack_removes_old_snapshots(stack: Stack) -> None:
+    """It is Bytewax's runner that is told to keep them (docker/run-job.sh)."""
+
+    def removed() -> float:
+        with urllib.request.urlopen(stack.metrics, timeout=30) as answer:
+            found = re.search(r"^onramp_old_snapshots_removed_total (\S+)$", answer.read().decode(), flags=re.MULTILINE)
+        return float(found[1]) if found is not None else 0.0
+
+    wait_until(lambda: removed() > 0, "old snapshots were removed", process=stack.job)
 
 
 @pytest.mark.slow

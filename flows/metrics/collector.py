@@ -17,6 +17,7 @@ from flows.inputs import LiveSource
 from flows.metrics.probes import ArmShares, Files, Measured
 from flows.metrics.readiness import Readiness, hung, judge
 from flows.metrics.sampling import Sampler
+from local.old_snapshots_process import OldSnapshotsProcess
 from sinks.clickhouse.delivery import FactDelivery
 from sinks.redis.sink import RecommendationSink
 from sources.wall_clock import wall_clock
@@ -52,6 +53,7 @@ class Watched:
     arms: ArmShares
     backlog: Sampler[Measured] | None
     files: Sampler[Files]
+    old_snapshots: OldSnapshotsProcess
     redis: Sampler[bool]
     clickhouse: Sampler[dict[str, float]]
     most_seconds: float
@@ -138,6 +140,8 @@ class JobCollector(Collector):
             yield metrics.RECOVERY_BYTES, {_NONE: float(files.recovery)}
             yield metrics.DISK_FREE, {_NONE: float(files.free)}
             yield metrics.SPOOL_AGE, {_NONE: files.spool_oldest}
+        if not watched.old_snapshots.idle:
+            yield metrics.OLD_SNAPSHOTS, {_NONE: float(watched.old_snapshots.removed)}
         redis, clickhouse = watched.redis.sample, watched.clickhouse.sample
         yield (
             metrics.STORE_UP,

@@ -77,6 +77,7 @@ def _watched(settings: Settings, engines: Engines, parts: FlowParts, model: Mode
         sink=parts.recommendations,
         delivery=engines.delivery,
         model=model,
+        old_snapshots=engines.old_snapshots,
         arms=arms,
         backlog=backlog,
         files=Sampler("files", _FILES_SECONDS, files),

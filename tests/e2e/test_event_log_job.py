@@ -195,6 +195,7 @@ def test_two_workers_of_the_cluster_runner_read_it_too(settings: dict[str, str],
             process.send_signal(signal.SIGTERM)
             _, complained = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, complained
+    assert "start it with -b 1000000000000." in complained
     found = {(letter.partition, letter.offset) for letter in letters_of(letters)}
     assert len(found) == 40
     assert {partition for partition, _ in found} == set(range(PARTITIONS))

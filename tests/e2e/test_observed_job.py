@@ -98,6 +98,9 @@ def test_a_job_shows_how_it_is_while_it_runs_and_the_commands_know_it_afterwards
                 process=job,
                 every=0.2,
             )
+            wait_until(
+                lambda: figures()["onramp_old_snapshots_removed"] > 0, "old snapshots are removed", within=LONG, process=job, every=0.2
+            )
             found = figures()
             assert ask("/health") == (200, '{"status": "ok"}')
             job.send_signal(signal.SIGTERM)

@@ -12,8 +12,8 @@ from bytewax.testing import TestingSink, TestingSource
 from flows.catalogs import load_catalog
 from flows.engines import open_engines
 from flows.onboarding import FlowParts, build
-from flows.processes import Processes, RunnerError, check_runner, explain_lost_process, workers_of
-from flows.recovery import recovery_config
+from flows.processes import Processes, RunnerError, check_runner, explain_lost_process, keeps_old_snapshots, workers_of
+from flows.recovery import BACKUP_INTERVAL, recovery_config
 from flows.settings import Settings, SettingsError, load_settings
 from flows.stop import StopRequest
 from local.data_dir import DataDir, DataDirError
@@ -126,6 +126,23 @@ def test_the_workers_of_all_processes_are_counted(
     processes: Processes, arguments: list[str], environment: dict[str, str], workers: int
 ) -> None:
     assert workers_of(processes, arguments, environment) == workers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "keeps"),
+    [
+        (["flows.main:flow()", "-s", "5", "-b", "1000000000000"], {}, True),
+        (["-b1000000000000"], {}, True),
+        (["--backup-interval=1000000000001"], {}, True),
+        (["-b", "999999999999"], {}, False),
+        (["-b", "0"], {"BYTEWAX_RECOVERY_BACKUP_INTERVAL": "1000000000000"}, False),
+        ([], {"BYTEWAX_RECOVERY_BACKUP_INTERVAL": "1000000000000"}, True),
+        ([], {"BYTEWAX_RECOVERY_BACKUP_INTERVAL": ""}, False),
+        ([], {}, False),
+    ],
+)
+def test_whether_the_runner_keeps_old_snapshots(arguments: list[str], environment: dict[str, str], keeps: bool) -> None:
+    assert keeps_old_snapshots(BACKUP_INTERVAL, arguments, environment) == keeps
 
 
 class PanicException(BaseException):

@@ -12,6 +12,7 @@ from flows.metrics.collector import Watched
 from flows.metrics.probes import ArmShares, Files, Measured
 from flows.metrics.sampling import Sampler
 from flows.onboarding import SideChannels
+from local.old_snapshots_process import OldSnapshotsProcess
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.delivery import FactDelivery
 from sinks.redis.latency import WriteLatency
@@ -74,6 +75,7 @@ class WatchedJob:
             arms=arms,
             backlog=Sampler("input", 5, lambda: Measured(self.backlogs, wall_clock())),
             files=Sampler("files", 5, lambda: Files(1_000_000, 50_000_000_000, 4.0)),
+            old_snapshots=OldSnapshotsProcess(tmp_path / "state"),
             redis=Sampler("redis", 5, lambda: True),
             clickhouse=Sampler("clickhouse", 5, lambda: {"events": 3.0, "people": 4.0}),
             most_seconds=60.0,
@@ -86,6 +88,7 @@ class WatchedJob:
             for label in LABELS.get(counter.name, ("some_reason",)) if counter.label else ("",):
                 counters.count(totals, counter, label, by)
         self.side.counters.total = totals
+        self.watched.old_snapshots.removed += by
         for histogram in self.latency.by_trigger.values():
             histogram.add(0.02 * by)
         for partition in range(2):
