@@ -32,6 +32,7 @@ from flows.onboarding import FlowParts, build
 from flows.recovery import recovery_config
 from flows.settings import load_settings
 from local.data_dir import DataDir
+from local.old_snapshots_process import OldSnapshotsProcess
 from local.redis_access import redis_for_job
 from sinks.redis.sink import RecommendationSink
 from sinks.redis.writer import WritePolicy
@@ -158,7 +159,8 @@ def one_round(url: str, signups: float, others: float, seconds: float) -> dict[s
             )
             recovery = recovery_config(data_dir, settings.recovery_partitions)
             began = time.perf_counter()
-            cli_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery)  # type: ignore[no-untyped-call]
+            with OldSnapshotsProcess(data_dir.state):
+                cli_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery)  # type: ignore[no-untyped-call]
             asked = dict(model.service.counts) if model is not None else {}
     took = np.array([1000 * took for entered, took in sink.took if entered > began + WARM_SECONDS])
     return {

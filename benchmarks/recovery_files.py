@@ -1,19 +1,22 @@
 """Measures what the files and the keys of the recovery store cost: ``python -m benchmarks.recovery_files [--files N …] [--keys N …]``.
 
 A bare Bytewax flow on a store that is filled with ``--keys`` keys of 800 bytes. *Resume*: a run that finds them, and has no input. *Pause*:
-from the snapshot of the source to its next batch, in epochs of half a second in each of which 500 of the keys change. Prints one line
-for each number of files and of keys.
+from the snapshot of the source to its next batch, in epochs of half a second in each of which 500 of the keys change. *By the engine*: it
+removes old snapshots itself. *Beside it*: a process does, as in a job (``local/old_snapshots.py``). Prints one line for each number of
+files and of keys, and each way.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import bytewax.operators as op
@@ -24,10 +27,14 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
+from flows.recovery import BACKUP_INTERVAL
+from local.old_snapshots_process import OldSnapshotsProcess
+
 CHANGED: Final = 500
 _EPOCH: Final = timedelta(seconds=0.5)
 _LONG: Final = timedelta(hours=1)
 _STATE: Final = b"x" * 800
+_LOOK_SECONDS: Final = 0.2
 
 Item = tuple[str, int]
 
@@ -101,14 +108,22 @@ class _Discard(StatelessSinkPartition[Any]):
         """Discard ``items``."""
 
 
-def _run(source: _Source, directory: str, epoch: timedelta) -> float:
-    """Run the flow to its end; return its seconds of CPU."""
+def _run(source: _Source, directory: str, epoch: timedelta, *, beside: bool = False) -> float:
+    """Run the flow to its end; return its seconds of CPU, and those of the process that removes old snapshots."""
     flow = Dataflow("keys")
     kept = op.stateful_batch("state", op.input("input", flow, source), lambda _state: _State())
     op.output("output", kept, _Nowhere())
-    began = time.process_time()
-    cli_main(flow, epoch_interval=epoch, recovery_config=RecoveryConfig(directory))  # type: ignore[no-untyped-call]
-    return time.process_time() - began
+    began = _cpu_seconds()
+    config = RecoveryConfig(directory, BACKUP_INTERVAL if beside else timedelta(0))  # type: ignore[no-untyped-call]
+    with OldSnapshotsProcess(Path(directory), _LOOK_SECONDS, idle=not beside):
+        cli_main(flow, epoch_interval=epoch, recovery_config=config)  # type: ignore[no-untyped-call]
+    return _cpu_seconds() - began
+
+
+def _cpu_seconds() -> float:
+    """The CPU time of this process, and of children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def main() -> None:
@@ -118,16 +133,17 @@ def main() -> None:
     parser.add_argument("--keys", type=int, nargs="+", default=[100_000], help="keys in the store (default: 100000)")
     parser.add_argument("--epochs", type=int, default=15, help="epochs for the pause (default: 15)")
     given = parser.parse_args()
-    for files, keys in itertools.product(given.files, given.keys):
+    for files, keys, beside in itertools.product(given.files, given.keys, (False, True)):
         with tempfile.TemporaryDirectory() as directory:
             init_db_dir(directory, files)  # type: ignore[no-untyped-call]
             _run(_Source(keys), directory, _LONG)
             resume = _run(_Source(keys, filled=True), directory, _LONG)
             source = _Source(keys, given.epochs)
-            cpu = (_run(source, directory, _EPOCH) - resume) / given.epochs
+            cpu = (_run(source, directory, _EPOCH, beside=beside) - resume) / given.epochs
         pause, longest = statistics.median(source.pauses) * 1000, max(source.pauses) * 1000
         epoch = f"pause {pause:7.1f} ms, longest {longest:7.1f} ms, {cpu * 1000:6.1f} ms of CPU"
-        print(f"{files:4} files, {keys:9,} keys: {epoch}, resume {resume:5.1f} s of CPU", flush=True)
+        way = "beside it" if beside else "by the engine"
+        print(f"{files:4} files, {keys:9,} keys, {way:13}: {epoch}, resume {resume:5.1f} s of CPU", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from flows.run import run, tuned_garbage_collector
 from flows.settings import load_settings
 from flows.stop import StopRequest
 from local.data_dir import DataDir
+from local.old_snapshots_process import OldSnapshotsProcess
 from sources.files.source import JsonlSource
 from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import ByTenant
@@ -111,7 +113,7 @@ def _dataflow(path: Path, data: Path | None) -> float:
     flow = build(FlowParts(source, DiscardingSink(), DiscardingSink(), DiscardingSink(), ByTenant(plan), Keys(b"benchmark"), side))
     store = None if data is None else recovery_config(DataDir.create(data / "data"), settings.recovery_partitions)
     begun = time.perf_counter()
-    with tuned_garbage_collector():
+    with nullcontext() if data is None else OldSnapshotsProcess(data / "data" / "state"), tuned_garbage_collector():
         cli_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=store)  # type: ignore[no-untyped-call]
     return time.perf_counter() - begun
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from benchmarks.speed.meter import Meter
+from flows.recovery import BACKUP_INTERVAL
+from local.old_snapshots_process import OldSnapshotsProcess
 
 T = TypeVar("T")
 
@@ -118,8 +121,16 @@ def nothing(_items: list[Any]) -> None:
 
 
 def recovery_store(directory: Path, partitions: int) -> RecoveryConfig:
-    """Return the recovery store in ``directory``, which is created if it does not exist."""
+    """Return the recovery store in ``directory``, which is created if it does not exist. The engine removes old snapshots itself."""
     if not directory.exists():
         directory.mkdir(parents=True)
         init_db_dir(directory, partitions)  # type: ignore[no-untyped-call]
     return RecoveryConfig(directory)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def job_store(directory: Path, partitions: int) -> Iterator[RecoveryConfig]:
+    """Yield the same store as a job uses it: a process beside it removes old snapshots."""
+    recovery_store(directory, partitions)
+    with OldSnapshotsProcess(directory):
+        yield RecoveryConfig(directory, BACKUP_INTERVAL)  # type: ignore[no-untyped-call]

@@ -26,7 +26,8 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.run import cli_main
 
-from benchmarks.speed.engine import CallingSink, Watch, WatchedSource, nothing, recovery_store
+from benchmarks.speed.engine import CallingSink, Watch, WatchedSource, job_store, nothing, recovery_store
+from benchmarks.speed.live import children_of, cpu_seconds
 from benchmarks.speed.meter import Meter
 from benchmarks.speed.seeding import FLOW, PREFIX, STEP, KeptBytes, keys, seed_store, states
 from benchmarks.speed.stream import People
@@ -99,7 +100,8 @@ class Ending:
 
     def _mark(self) -> None:
         """Note the beginning of the first epoch, or the end of one."""
-        self._marks.append((time.perf_counter(), time.process_time(), self._meter.seen))
+        cpu = time.process_time() + sum(map(cpu_seconds, children_of(os.getpid())))  # old snapshots are removed by another process
+        self._marks.append((time.perf_counter(), cpu, self._meter.seen))
 
     def _end(self) -> None:
         whole = len(self._marks) - 2  # epochs after the first
@@ -142,12 +144,11 @@ def job(task: Task, *, whole: bool = False) -> None:
     discard, rows = CallingSink(nothing), Counter[str]()
     facts = CallingSink(partial(count_rows, rows)) if whole else discard
     flow = build(FlowParts(WatchedSource(source, watch), discard, facts, discard, ByTenant(plan), keys(), side))
-    store = recovery_store(Path(task.store), task.recovery_partitions)
     gc.collect()
     ending = Ending(task, watch, meter, lambda: {"timers": len(side.timers)})
     if not whole:
         watch.ending = ending
-    with tuned_garbage_collector():
+    with job_store(Path(task.store), task.recovery_partitions) as store, tuned_garbage_collector():
         cli_main(flow, epoch_interval=timedelta(seconds=task.epoch), recovery_config=store)  # type: ignore[no-untyped-call]
     if whole:
         print(json.dumps(meter.measured(pauses=watch.pauses, rows=dict(sorted(rows.items())))))
