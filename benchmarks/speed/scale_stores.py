@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks.speed.broker import new_topic
-from benchmarks.speed.live import cpu_seconds
+from benchmarks.speed.live import children_of, cpu_seconds
 from benchmarks.speed.stream import Sent
 from tests.support.job_cluster import ClusterJob, Story
 from tests.support.kafka_feed import Feed
@@ -35,13 +35,18 @@ def measure(brokers: str, messages: Iterable[Sent], *, processes: int, partition
     def story(job: ClusterJob) -> Story:
         yield "the first epoch", lambda: job.committed() > 0
         pids = [job.pid(number) for number in range(processes)]
-        before, begun, used = job.committed(), time.monotonic(), sum(map(cpu_seconds, pids))
+        before, begun, used = job.committed(), time.monotonic(), _cpu_seconds(pids)
         yield "all events", job.caught_up
         events, seconds = feed.sent - before, time.monotonic() - begun
-        cpu = (sum(map(cpu_seconds, pids)) - used) / events
+        cpu = (_cpu_seconds(pids) - used) / events
         found.update(events=feed.sent, eventsPerSecond=events / seconds, cpuPerEvent=cpu)
 
     with tempfile.TemporaryDirectory(prefix="onramp-bench-") as directory:
         letters = new_topic(brokers, 1)
         ClusterJob(feed, letters, Path(directory) / "job", processes, lambda _said: None, settings=_SETTINGS).live(story)
     return found
+
+
+def _cpu_seconds(pids: list[int]) -> float:
+    """The CPU time of processes of the job, and of what they have started: that removes old snapshots."""
+    return sum(cpu_seconds(each) for pid in pids for each in (pid, *children_of(pid)))
