@@ -18,7 +18,15 @@ from typing_extensions import override
 
 from operators.lanes import Lanes
 
-_LOOK: Final = timedelta(seconds=0.2)
+_LOOK: Final = timedelta(seconds=0.01)
+"""Between two looks. An epoch ends in an input when that is awake, and the job reads nothing until all inputs have ended it: each epoch
+may cost this much. ``python -m benchmarks.speed scale --inputs stores`` chose it."""
+_LAST: Final = timedelta(seconds=0.2)
+"""From the request to the end of this source."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Stop(Protocol):
@@ -34,20 +42,25 @@ class Stop(Protocol):
 
 
 class _Watch(StatelessSourcePartition[tuple[str, None]]):
-    """The source of one worker. It ends one look after the request, so that the others hear of it first."""
+    """The source of one worker. It ends some time after the request, so that the others hear of it first."""
 
-    def __init__(self, stop: Stop, lanes: list[str]) -> None:
-        self._stop, self._lanes = stop, lanes
-        self._told = False
-        self._awake = datetime.now(UTC)
+    def __init__(self, stop: Stop, lanes: list[str], now: Callable[[], datetime]) -> None:
+        self._stop, self._lanes, self._now = stop, lanes, now
+        self._end: datetime | None = None
+        self._awake = now()
 
     @override
     def next_batch(self) -> list[tuple[str, None]]:
-        if self._told:
-            raise StopIteration
-        self._awake = datetime.now(UTC) + _LOOK
-        self._told = self._stop()
-        return [(lane, None) for lane in self._lanes] if self._told else []
+        now = self._now()
+        self._awake = now + _LOOK
+        if self._end is not None:
+            if now >= self._end:
+                raise StopIteration
+            return []
+        if not self._stop():
+            return []
+        self._end = now + _LAST
+        return [(lane, None) for lane in self._lanes]
 
     @override
     def next_awake(self) -> datetime:
@@ -57,13 +70,13 @@ class _Watch(StatelessSourcePartition[tuple[str, None]]):
 class StopSource(DynamicSource[tuple[str, None]]):
     """Emits a request to stop this process as one item for each lane."""
 
-    def __init__(self, stop: Stop, lanes: list[str]) -> None:
+    def __init__(self, stop: Stop, lanes: list[str], now: Callable[[], datetime] = _now) -> None:
         """Watch ``stop``."""
-        self._stop, self._lanes = stop, lanes
+        self._stop, self._lanes, self._now = stop, lanes, now
 
     @override
     def build(self, step_id: str, worker_index: int, worker_count: int) -> _Watch:
-        return _Watch(self._stop, self._lanes)
+        return _Watch(self._stop, self._lanes, self._now)
 
 
 class StopLogic(StatefulBatchLogic[None, None, None]):

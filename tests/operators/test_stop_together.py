@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from threading import Event, get_ident
 
 import bytewax.operators as op
@@ -34,13 +35,17 @@ class Request(Event):
 
 
 def test_a_worker_tells_every_lane_once_and_ends() -> None:
-    stop = Request()
-    watch = StopSource(stop, ["0", "1"]).build("step", 0, 1)
+    stop, now = Request(), datetime(2026, 1, 1, tzinfo=UTC)
+    watch = StopSource(stop, ["0", "1"], lambda: now).build("step", 0, 1)
     assert watch.next_batch() == []
-    before = watch.next_awake()
+    assert watch.next_awake() == now + timedelta(milliseconds=10), "until then no epoch ends"
     stop.set()
     assert watch.next_batch() == [("0", None), ("1", None)]
-    assert watch.next_awake() >= before
+    for _ in range(19):
+        now += timedelta(milliseconds=10)
+        assert watch.next_batch() == []
+        assert watch.next_awake() == now + timedelta(milliseconds=10)
+    now += timedelta(milliseconds=10)
     with pytest.raises(StopIteration):
         watch.next_batch()
 
