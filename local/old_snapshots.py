@@ -7,9 +7,10 @@ and the worker waits for short transactions only.
 It must be a process of its own, which ``local/old_snapshots_process.py`` starts: the engine has an SQLite of its own, and two of them in
 one process cancel each other's locks. It needs the standard library only, so that the process starts at once and is small.
 
-SQLite up to 3.51.2 can damage a file if a second checkpoint begins when a first has just ended, while a third connection commits
+SQLite up to 3.51.2 can damage a file if a second checkpoint begins when a first has just ended, while another connection commits
 (https://sqlite.org/wal.html#walresetbug), and the engine has 3.44. So this process checkpoints a file only after its last transaction of a
-look, and keeps the job from writing it meanwhile.
+look, and keeps the job from writing it meanwhile. The checkpoint waits for nobody: with ``FULL``, which keeps others from writing too, it
+would wait for a backup that reads the file.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from local.durable_epoch import durable_epoch, is_whole, part_files
 _MOST: Final = 100_000
 """Snapshots that are found at once in a file: their row numbers are held in memory."""
 _CHUNK: Final = 50
-"""Snapshots that one transaction removes, in a millisecond or two: it keeps the job from writing the file."""
+"""Snapshots that one transaction removes. They are few, because the job cannot write the file meanwhile."""
 _SLOW_SECONDS: Final = 0.5
 """After a checkpoint that takes longer the job makes them itself, at the end of an epoch, ..."""
 _SPARED_SECONDS: Final = 600.0
@@ -69,12 +70,12 @@ class OldSnapshots:
     def __init__(self, state: Path, pause: Callable[[float], bool]) -> None:
         """Open all files. Raises ``sqlite3.Error``."""
         self._pause = pause
-        self._parts = [_open(file) for file in part_files(state)]
+        self._parts = {_open(file): file for file in part_files(state)}
         self._seen: dict[sqlite3.Connection, int] = {}
         """File → the row up to which all snapshots were looked at."""
         self._durable = -1
         self._checkpoint_from = 0.0
-        self.whole = is_whole(self._parts)
+        self.whole = is_whole(list(self._parts))
         """Whether all files of the store are here. Otherwise nothing is removed, because nobody knows what is durable."""
 
     def remove(self) -> int:
@@ -82,7 +83,7 @@ class OldSnapshots:
 
         A resume finds the same states before and after, for any end of this process. After an early end do not call it again.
         """
-        durable = durable_epoch(self._parts)
+        durable = durable_epoch(list(self._parts))
         if durable is None or durable == self._durable:
             return 0
         removed = 0
@@ -106,10 +107,12 @@ class OldSnapshots:
             part.close()
 
     def _checkpoint(self, part: sqlite3.Connection) -> None:
-        """Otherwise the job would do it, in the pause at the end of an epoch. In this mode nobody else writes the file meanwhile."""
+        """Otherwise the job would do it, in the pause at the end of an epoch."""
         began = time.monotonic()
         if began >= self._checkpoint_from:
-            part.execute("PRAGMA wal_checkpoint(FULL)")
+            with closing(_open(self._parts[part])) as other:
+                other.execute("BEGIN IMMEDIATE")  # nobody writes the file until it is closed
+                part.execute("PRAGMA wal_checkpoint(PASSIVE)")
             if time.monotonic() - began > _SLOW_SECONDS:
                 self._checkpoint_from = began + _SPARED_SECONDS
 

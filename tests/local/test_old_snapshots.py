@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -259,7 +260,7 @@ def test_a_file_is_checkpointed_once_and_after_its_last_transaction(store: Store
 
 
 def test_the_statements_of_a_look_keep_the_job_waiting_for_as_little_as_possible(store: Store) -> None:
-    """The disk is read before the transaction begins, and nobody else writes during the checkpoint."""
+    """The disk is read before the transaction begins. The checkpoint comes after it."""
     store.write(1, ["a"])
     store.write(2, ["a"])
     store.close_epoch(3)
@@ -273,7 +274,46 @@ def test_the_statements_of_a_look_keep_the_job_waiting_for_as_little_as_possible
     ]
     assert places == sorted(places)
     after = asked[places[-1] + 1 :]
-    assert after.index("COMMIT") < after.index("PRAGMA wal_checkpoint(FULL)")
+    assert after.index("COMMIT") < after.index("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def test_nobody_writes_a_file_during_its_checkpoint(store: Store) -> None:
+    store.write(1, ["a"])
+    store.write(2, ["a"])
+    store.close_epoch(3)
+    refused: list[str] = []
+
+    def write(statement: str) -> None:
+        if "checkpoint" in statement:
+            for part in store.parts:
+                try:
+                    part.execute("UPDATE commits SET commit_epoch = 3")
+                except sqlite3.OperationalError as error:
+                    refused.append(str(error))
+
+    for part in store.parts:
+        part.execute("PRAGMA busy_timeout = 0")
+    with closing(OldSnapshots(store.directory, never)) as old:
+        for opened in old._parts:
+            opened.set_trace_callback(write)
+        assert old.remove() == 1
+    assert refused == ["database is locked"], "the other file is free"
+    store.write(3, ["a", "b"])
+
+
+def test_a_backup_that_reads_the_store_for_long_keeps_nobody_waiting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds all files as they were. The job may not write during a checkpoint, and ends if that takes five seconds."""
+    monkeypatch.setattr(old_snapshots, "_LOCK_SECONDS", 60.0)
+    old_ones = filled(store)
+    with ExitStack() as stack:
+        for file in part_files(store.directory):
+            backup = stack.enter_context(closing(sqlite3.connect(file, isolation_level=None)))
+            backup.execute("BEGIN")
+            backup.execute("SELECT count(*) FROM snaps").fetchone()
+        old = stack.enter_context(closing(OldSnapshots(store.directory, never)))
+        began = time.monotonic()
+        assert old.remove() == old_ones
+        assert time.monotonic() - began < 30
 
 
 def test_a_file_without_old_snapshots_is_not_checkpointed(store: Store) -> None:
