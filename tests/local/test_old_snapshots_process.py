@@ -25,16 +25,17 @@ from flows.recovery import BACKUP_INTERVAL
 from local import old_snapshots_process
 from local.old_snapshots_process import OldSnapshotsProcess
 from local.recovery_store import remove_undurable_snapshots
-from tests.local.test_old_snapshots import Store
 from tests.local.test_recovery_store import Counting
+from tests.support.recovery_files import RecoveryFiles
 from tests.support.waiting import running, wait_until
 
 AT_ONCE = 0.01
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store(tmp_path / "state")) as made:
+def store(tmp_path: Path) -> Iterator[RecoveryFiles]:
+    with closing(RecoveryFiles(tmp_path / "state")) as made:
         yield made
 
 
@@ -51,7 +52,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_it_removes_what_the_job_replaces_until_the_block_ends(store: Store) -> None:
+def test_it_removes_what_the_job_replaces_until_the_block_ends(store: RecoveryFiles) -> None:
     store.write(1, ["a", "b"])
     with OldSnapshotsProcess(store.directory, AT_ONCE) as process:
         for epoch in (2, 3):
@@ -64,7 +65,9 @@ def test_it_removes_what_the_job_replaces_until_the_block_ends(store: Store) -> 
     assert store.epochs() == {"a": [3], "b": [3]}
 
 
-def test_it_is_started_again_after_it_was_killed(store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_started_again_after_it_was_killed(
+    store: RecoveryFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(old_snapshots_process, "_AGAIN_SECONDS", 0.01)
     with caplog.at_level(logging.WARNING), OldSnapshotsProcess(store.directory, AT_ONCE) as process:
         first = pid_of(process)
@@ -81,7 +84,9 @@ def test_it_is_started_again_after_it_was_killed(store: Store, monkeypatch: pyte
     )
 
 
-def test_it_says_what_is_wrong_with_the_store(store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_says_what_is_wrong_with_the_store(
+    store: RecoveryFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(old_snapshots_process, "_AGAIN_SECONDS", 600.0)
     (store.directory / "part-1.sqlite3").rename(store.directory / "elsewhere.sqlite3")
     with caplog.at_level(logging.WARNING), OldSnapshotsProcess(store.directory, AT_ONCE):
@@ -98,7 +103,7 @@ def test_it_says_that_a_file_is_broken(tmp_path: Path, monkeypatch: pytest.Monke
     assert "Traceback" not in caplog.text
 
 
-def test_a_process_that_does_not_end_is_killed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_does_not_end_is_killed(store: RecoveryFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(old_snapshots_process, "_END_SECONDS", 0.2)
     with OldSnapshotsProcess(store.directory, AT_ONCE) as process:
         pid = pid_of(process)
@@ -106,13 +111,13 @@ def test_a_process_that_does_not_end_is_killed(store: Store, monkeypatch: pytest
     wait_until(lambda: not is_running(pid), "the stopped process was killed")
 
 
-def test_a_process_that_is_not_wanted_is_not_started(store: Store) -> None:
+def test_a_process_that_is_not_wanted_is_not_started(store: RecoveryFiles) -> None:
     with OldSnapshotsProcess(store.directory, AT_ONCE, idle=True) as process:
         assert not process._thread.is_alive()
     assert process._process is None
 
 
-def test_a_signal_to_all_processes_of_a_service_ends_only_the_job(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_signal_to_all_processes_of_a_service_ends_only_the_job(store: RecoveryFiles, caplog: pytest.LogCaptureFixture) -> None:
     store.write(1, ["a"])
     store.write(2, ["a"])
     with caplog.at_level(logging.WARNING), OldSnapshotsProcess(store.directory, AT_ONCE) as process:
@@ -135,7 +140,7 @@ def test_a_signal_to_all_processes_of_a_service_ends_only_the_job(store: Store, 
     ],
 )
 def test_whatever_the_process_says_it_is_started_again(
-    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, program: str, why: str
+    store: RecoveryFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, program: str, why: str
 ) -> None:
     monkeypatch.setattr(old_snapshots_process, "_AGAIN_SECONDS", 0.01)
     monkeypatch.setattr(old_snapshots_process, "_PROGRAM", program)
@@ -146,7 +151,7 @@ def test_whatever_the_process_says_it_is_started_again(
 
 
 def test_a_system_that_starts_no_process_is_asked_again(
-    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    store: RecoveryFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(old_snapshots_process, "_AGAIN_SECONDS", 0.01)
     process = OldSnapshotsProcess(store.directory, AT_ONCE)
@@ -156,19 +161,19 @@ def test_a_system_that_starts_no_process_is_asked_again(
     assert "cannot be started (No such file or directory), so old snapshots stay" in caplog.text
 
 
-def test_it_ends_with_a_job_that_is_killed(store: Store, tmp_path: Path) -> None:
+def test_it_ends_with_a_job_that_is_killed(store: RecoveryFiles, tmp_path: Path) -> None:
     program = textwrap.dedent("""
         import sys, time
         from pathlib import Path
         from local.old_snapshots_process import OldSnapshotsProcess
+        from tests.support.waiting import wait_until
         with OldSnapshotsProcess(Path(sys.argv[1])) as process:
-            while process._process is None:
-                time.sleep(0.01)
+            wait_until(lambda: process._process is not None, "the process was started")
             Path(sys.argv[2]).write_text(f"{process._process.pid}.")
             time.sleep(600)
     """)
     note = tmp_path / "pid"
-    with running(subprocess.Popen([sys.executable, "-c", program, str(store.directory), str(note)])) as job:
+    with running(subprocess.Popen([sys.executable, "-c", program, str(store.directory), str(note)], cwd=ROOT)) as job:
         wait_until(lambda: note.exists() and note.read_text().endswith("."), "the process was started", process=job)
         pid = int(note.read_text()[:-1])
         assert is_running(pid)
