@@ -66,6 +66,15 @@ def shown(watched: Watched, now: Callable[[], int] = lambda: NOW) -> dict[tuple[
 # what is shown
 
 
+def test_a_process_that_does_not_keep_the_store_says_nothing_of_old_snapshots(tmp_path: Path) -> None:
+    """An alert fires where their number stays the same."""
+    job = WatchedJob(tmp_path)
+    name = "onramp_old_snapshots_removed_total"
+    assert name in {name for name, _ in shown(job.watched)}
+    job.watched.old_snapshots.idle = True
+    assert name not in {name for name, _ in shown(job.watched)}
+
+
 def test_every_metric_of_the_catalogue_is_shown_and_no_other(tmp_path: Path) -> None:
     job = WatchedJob(tmp_path)
     job.work()

@@ -189,6 +189,7 @@ def test_only_the_first_process_writes_rows(monkeypatch: pytest.MonkeyPatch, tmp
         )
         with open_engines(found, "a test") as engines:
             assert engines.delivery.sink.list_parts() == partitions
+            assert engines.old_snapshots.idle == (not partitions), "nor has it old snapshots to remove"
             if not partitions:
                 engines.clickhouse.start(lambda: pytest.fail("it has nothing to prepare"))
                 engines.clickhouse.stop()

@@ -21,8 +21,9 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
 
-from flows.recovery import BACKUP_INTERVAL
+from flows.recovery import BACKUP_INTERVAL, recovery_config
 from local import old_snapshots_process
+from local.data_dir import DataDir
 from local.old_snapshots_process import OldSnapshotsProcess
 from local.recovery_store import remove_undurable_snapshots
 from tests.local.test_recovery_store import Counting
@@ -37,6 +38,11 @@ ROOT = Path(__file__).parents[2]
 def store(tmp_path: Path) -> Iterator[RecoveryFiles]:
     with closing(RecoveryFiles(tmp_path / "state")) as made:
         yield made
+
+
+def waits(caplog: pytest.LogCaptureFixture) -> list[float]:
+    """The seconds after which each warning announces the next try."""
+    return [float(message.split()[-2]) for message in caplog.messages]
 
 
 def pid_of(process: OldSnapshotsProcess) -> int:
@@ -61,7 +67,10 @@ def test_it_removes_what_the_job_replaces_until_the_block_ends(store: RecoveryFi
             wait_until(lambda: process.removed == 2 * (epoch - 1), f"the snapshots before epoch {epoch} were removed")  # noqa: B023
         pid = pid_of(process)
         assert is_running(pid)
+        assert os.getpgid(pid) == pid, "Ctrl-C in a terminal reaches only the job"
     assert not is_running(pid)
+    assert process._process is not None
+    assert process._process.returncode == 0, "it ended by itself"
     assert store.epochs() == {"a": [3], "b": [3]}
 
 
@@ -147,7 +156,43 @@ def test_whatever_the_process_says_it_is_started_again(
     with caplog.at_level(logging.WARNING), OldSnapshotsProcess(store.directory, AT_ONCE):
         wait_until(lambda: len(caplog.messages) >= 3, "three tries")
     assert all(why in message for message in caplog.messages)
-    assert [float(message.split()[-2]) for message in caplog.messages[:3]] == [0.01, 0.02, 0.04]
+    assert waits(caplog)[:3] == [0.01, 0.02, 0.04]
+
+
+def test_it_waits_longer_after_each_failure_but_not_for_ever(
+    store: RecoveryFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(old_snapshots_process, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(old_snapshots_process, "_MOST_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(old_snapshots_process, "_PROGRAM", "")
+    with caplog.at_level(logging.WARNING), OldSnapshotsProcess(store.directory, AT_ONCE):
+        wait_until(lambda: len(caplog.messages) >= 4, "four tries")
+    assert waits(caplog)[:4] == [0.01, 0.02, 0.02, 0.02]
+
+
+def test_a_process_that_worked_is_soon_started_again(
+    store: RecoveryFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(old_snapshots_process, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(old_snapshots_process, "_PROGRAM", "print('{\"removed\": 3}')")
+    with caplog.at_level(logging.WARNING), OldSnapshotsProcess(store.directory, AT_ONCE) as process:
+        wait_until(lambda: len(caplog.messages) >= 3, "three tries")
+    assert waits(caplog)[:3] == [0.01, 0.01, 0.01]
+    assert process.removed >= 9
+
+
+def test_nothing_ends_the_thread_that_starts_it(
+    store: RecoveryFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(old_snapshots_process, "_AGAIN_SECONDS", 0.01)
+    with monkeypatch.context() as patched:
+        patched.setattr("local.old_snapshots_process.subprocess.Popen", refuse)
+        with caplog.at_level(logging.WARNING), OldSnapshotsProcess(store.directory, AT_ONCE):
+            wait_until(lambda: len(caplog.messages) >= 2, "two tries")
+    assert "failed (RuntimeError: can't start new thread), so old snapshots stay" in caplog.text
 
 
 def test_a_system_that_starts_no_process_is_asked_again(
@@ -205,13 +250,13 @@ def test_an_engine_that_runs_beside_it_resumes_exactly(tmp_path: Path) -> None:
     assert removed >= 390 - 7
 
 
-def test_the_engine_keeps_old_snapshots_as_it_is_told(tmp_path: Path) -> None:
-    init_db_dir(tmp_path, 1)  # type: ignore[no-untyped-call]
+def test_the_engine_keeps_old_snapshots_in_the_store_of_a_job(tmp_path: Path) -> None:
+    data_dir = DataDir.create(tmp_path)
+    config = recovery_config(data_dir, 1)
     items = [("key", number) for number in range(20)]
     flow = Dataflow("keeping")
     op.output("out", op.stateful_batch("count", op.input("in", flow, TestingSource(items)), Counting), TestingSink([]))
-    config = RecoveryConfig(str(tmp_path), BACKUP_INTERVAL)  # type: ignore[no-untyped-call]
     run_main(flow, epoch_interval=timedelta(0), recovery_config=config)  # type: ignore[no-untyped-call]
-    with closing(sqlite3.connect(tmp_path / "part-0.sqlite3")) as part:
+    with closing(sqlite3.connect(data_dir.state / "part-0.sqlite3")) as part:
         (kept,) = part.execute("SELECT count(*) FROM snaps WHERE state_key = 'key'").fetchone()
     assert kept >= len(items)
