@@ -12,6 +12,7 @@ from confluent_kafka import Message as Record
 
 from sources.errors import OffsetGapError
 from sources.kafka.client import Cluster, ErrorHandler, request
+from sources.kafka.closing import ConsumerCloser
 from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.partition_watch import WATCH_EVERY_S
 from sources.kafka.record import DAMAGED, key_and_headers, time_of, value_of
@@ -81,8 +82,8 @@ class KafkaRawLog:
             self._consumer.commit(offsets=places, asynchronous=True)
 
     def close(self) -> None:
-        """Close the consumer, when it has sent its commits."""
-        self._consumer.close()
+        """Close the consumer, once its commits were answered. Without a broker it waits for some seconds only."""
+        ConsumerCloser(self.name).close(self._consumer)
 
     def _take(self, record: Record, rows: dict[int, list[RawRow]], ends: set[int]) -> None:
         error, partition, offset = record.error(), record.partition() or 0, record.offset() or 0

@@ -32,6 +32,7 @@ from sources.errors import OffsetGapError, SourceError, UnknownTopicError, Unrea
 from sources.headers import Header, traceparent_of
 from sources.idle_polling import SHORTEST_MS, IdlePolling
 from sources.kafka.client import Cluster, ErrorHandler, request
+from sources.kafka.closing import ConsumerCloser
 from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.liveness import INTERVAL_MS, Liveness
 from sources.kafka.partition_watch import WATCH_EVERY_S, PartitionWatch, with_spares
@@ -91,6 +92,7 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         self.paused = paused
         self.registry = registry
         self.watch_every_s = watch_every_s
+        self.closer = ConsumerCloser(cluster.topic)
         self.lag: dict[int, int] = {}
         self.positions = Positions()
         self._present: list[int] = []
@@ -270,7 +272,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     def close(self) -> None:
         """Commit the last snapshot. Its epoch may not be durable yet; only a job that lost its data directory starts from this commit."""
         self._commit()
-        self._consumer.close()
+        self._source.closer.close(self._consumer)
 
     def _take(self) -> list[Message | Tick]:
         """Turn fetched records into a batch, up to the end of the batch or of the records."""

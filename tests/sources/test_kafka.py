@@ -17,12 +17,13 @@ from sources.batching import BatchPolicy
 from sources.errors import BrokerError, OffsetGapError, SourceError, UnreachableError
 from sources.kafka.append import append_everywhere
 from sources.kafka.client import Cluster, ErrorHandler
+from sources.kafka.closing import ConsumerCloser
 from sources.kafka.source import ACCEPT_GAP_SETTING, KafkaSource, _Partition
 from sources.log_time import LAG_MS, MIN_TIME
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, drain
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
-from tests.support.waiting import join, pause, wait_until
+from tests.support.waiting import ends_within, join, pause, wait_until
 
 broker = tansu_fixture
 START = 1_700_000_000_000
@@ -368,6 +369,23 @@ def test_a_broker_that_freezes_and_comes_back_costs_nothing(own_broker: Tansu) -
     wait_until(lambda: has(10), "ten messages")
     part.close()
     assert values == [b"%d" % n for n in range(10)]
+
+
+def test_partitions_close_within_some_seconds_although_the_broker_is_dead(own_broker: Tansu, caplog: pytest.LogCaptureFixture) -> None:
+    """Librdkafka itself waits for the answer to a commit: 45 seconds for each consumer, or for ever."""
+    topic = own_broker.new_topic(3)
+    source = source_of(own_broker, topic, tail=True)
+    source.closer = ConsumerCloser(topic, 1.0)
+    parts = [source.build_part("input", f"{topic}:{index}", None) for index in range(3)]
+    own_broker.kill()
+    for part in parts:
+        part.snapshot()
+    with ends_within(20, "closing three partitions"):
+        for part in parts:
+            part.close()
+    assert [f"{topic}: Kafka does not answer the last commit of a partition; this process ends without it"] * 3 == [
+        record.getMessage() for record in caplog.records if record.name == "sources.kafka.closing"
+    ]
 
 
 @pytest.mark.parametrize("code", [KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE])
