@@ -85,8 +85,8 @@ def identify_step(step_id: str, up: KeyedStream[Stitched], lanes: Lanes) -> Keye
 
 
 def _input_order(addressed: AddressedToUser) -> tuple[int, int, int, str]:
-    """Of one input the merges come first, then what visitors hand on, as it arrived."""
+    """Of one input the merges come first, then what visitors hand on, by event time: offsets of two files or partitions have no order."""
     arrival = addressed[1]
     if isinstance(arrival, Event):
-        return arrival.seq, 1, arrival.offset, arrival.id
+        return arrival.seq, 1, arrival.timestamp, arrival.id
     return arrival.seq, 0, 0, arrival.key

@@ -60,8 +60,8 @@ def test_an_event_of_a_merged_visitor_goes_to_the_user() -> None:
 
 
 def test_what_is_handed_on_at_a_merge_goes_to_the_user() -> None:
-    first, second = (msgspec.structs.replace(from_visitor("track", 9 - offset), offset=offset) for offset in (3, 4))
-    for order in ((first, second), (second, first)):  # several visitors may be merged at once: as it arrived
+    first, second = (msgspec.structs.replace(from_visitor("track", 9 - offset), offset=offset) for offset in (4, 3))
+    for order in ((first, second), (second, first)):  # of several visitors or files, whose offsets have no order: by event time
         assert step(logic(), *order, merged(5, "cookie")) == [(USER, first), (USER, second)]
 
 
