@@ -36,7 +36,7 @@ class OldSnapshotsProcess:
 
     def __init__(self, state: Path, look_seconds: float = LOOK_SECONDS, *, idle: bool = False) -> None:
         """Start nothing yet. ``idle``: nor later, in a process of a job that does not keep the store."""
-        self._command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(_ROOT), str(state), str(look_seconds)]
+        self._command = [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(_ROOT), str(state), str(look_seconds)]
         self.idle = idle
         self._stopping = threading.Event()
         self._mutex = threading.Lock()
