@@ -100,10 +100,10 @@ def test_a_job_on_a_log_is_restored_elsewhere_with_either_log(tmp_path: Path, se
 
     log, data, backup = tmp_path / "log", tmp_path / "data", tmp_path / "b.tar.gz"
     append(log, lines[:cut])
-    slowly = environment(log, data, ONRAMP_EPOCH_SECONDS="0.2", ONRAMP_BATCH_SIZE="5")
+    slowly = environment(log, data, ONRAMP_EPOCH_SECONDS="0.2", ONRAMP_BATCH_SIZE="1")
     with running(start("run", cwd=tmp_path, **slowly)) as job:
         wait_until(lambda: saved_positions(data / "state", NAME), "the first epoch", within=LONG, process=job)
-        pause(rng.uniform(0, 1), "the backup comes at a random moment")
+        pause(rng.uniform(0, 0.5), "the backup comes at a random moment")
         made = onramp("backup", "--out", backup, "--by", "ops", "--json", cwd=tmp_path, **slowly)
         assert made.code == 0, made.err
         append(log, lines[cut:])
