@@ -12,7 +12,7 @@ from local.data_dir import DataDir, DataDirError
 from sinks.sync_directory import sync_directory
 
 BACKUP_INTERVAL: Final = timedelta(seconds=10**12)
-"""How long Bytewax itself keeps old snapshots: for ever, also if an epoch is an hour, because it counts them in epochs.
+"""How long Bytewax itself keeps old snapshots: for ever. It divides this by the length of an epoch, which may be hours.
 ``local/old_snapshots.py`` removes them instead; ``python -m benchmarks.recovery_files`` compares both ways."""
 
 
