@@ -233,16 +233,16 @@ class Fold:
         parameters = self._detector.parameters(person, event.log_time, out)
         gap = at - person.session_to if person.session_to else -1
         activated = person.activated_at
+        row_changed, traits_changed = follow_session(person, event, self._session_gap) or at < person.first_seen, False
         person.first_seen = min(person.first_seen, at)
-        row_changed, traits_changed = follow_session(person, event, self._session_gap), False
         signing_up = kind == "signup" and not person.signup_at
         if kind in ("signup", "identify"):
             row_changed |= (traits_changed := update_traits(person, event, plan.traits, out))
             if kind == "signup":
                 if signing_up:
                     person.at_signup = AT_SIGNUP.index(self._guidance.switched_off(person, event.log_time, out.seq) or "on")
+                row_changed |= signing_up or at < person.signup_at
                 person.signup_at = min(person.signup_at or at, at)
-                row_changed |= signing_up
         elif kind == "identity_merged" and not event.anonymous and person.draw is None and not person.considered:
             person.draw = experiment_draw(person.tenant, str(event.payload["previousId"]))
             draw_group(plan, person)

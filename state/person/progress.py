@@ -69,7 +69,7 @@ def last_progress(person: Person, done: Mapping[str, int]) -> int:
 def record_evidence(person: Person, event: Event, rules: tuple[Rule, ...]) -> tuple[bool, list[str]]:
     """Add the evidence of ``event`` to the steps of ``rules``, which it fulfils.
 
-    Return whether the evidence of a step changed, and the steps without any earlier event.
+    Return whether the evidence of a step changed, and the steps of which this is the earliest event so far.
     """
     changed, touched = False, []
     steps, at = person.steps, event.timestamp
@@ -77,10 +77,8 @@ def record_evidence(person: Person, event: Event, rules: tuple[Rule, ...]) -> tu
         state = steps.get(rule.step)
         if state is None:
             state = steps[rule.step] = StepState()
-        if not state.first:
+        if not state.first or at < state.first:
             touched.append(rule.step)
-            state.first = at
-        elif at < state.first:
             state.first = at
         state.last = max(state.last, at)
         if rule.completes:

@@ -142,6 +142,21 @@ def test_a_path_is_told_whole_and_a_step_again_when_it_is_first_touched() -> Non
     assert of_kind(life.see(event("page_view", 2 * MINUTE, path="/connect")), ProgressFact) == []
 
 
+def test_an_earlier_event_that_arrives_late_changes_the_rows_that_say_when_it_began() -> None:
+    life = Life()
+    life.see(signup(HOUR), event("page_view", 2 * HOUR, path="/connect"))
+    told = life.see(event("page_view", HOUR + MINUTE, path="/connect"))
+    ((step,), people) = of_kind(told, ProgressFact), of_kind(told, PersonFact)
+    assert (step.attempts, step.first_seen_at, step.last_seen_at) == (2, START + HOUR + MINUTE, START + 2 * HOUR)
+    assert people == []
+    (person,) = of_kind(life.see(event("page_view", 30 * MINUTE, path="/")), PersonFact)
+    assert person.first_seen_at == START + 30 * MINUTE
+    (person,) = of_kind(life.see(signup(10 * MINUTE)), PersonFact)
+    assert (person.first_seen_at, person.signup_at) == (START + 10 * MINUTE, START + 10 * MINUTE)
+    later = life.see(event("page_view", HOUR + 2 * MINUTE, path="/connect"))
+    assert (of_kind(later, PersonFact), of_kind(later, ProgressFact)) == ([], [])
+
+
 def test_who_comes_back_after_a_silence_is_considered_again_once_what_was_decided_has_expired() -> None:
     life = Life()
     life.see(signup())
