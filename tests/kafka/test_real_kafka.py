@@ -50,7 +50,7 @@ LONG = 180.0  # seconds for what takes a few on an idle machine
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
-    with run_apache_kafka(tmp_path_factory.mktemp("kafka")) as broker:
+    with run_apache_kafka(tmp_path_factory.mktemp("kafka") / "broker") as broker:
         yield broker
 
 

@@ -159,12 +159,15 @@ class ApacheKafka:
 
 @contextmanager
 def run_apache_kafka(directory: Path) -> Iterator[ApacheKafka]:
-    """A broker that lives as long as the block, and no longer than this process. Call it from the main thread. May skip the test."""
+    """A broker that lives as long as the block, and no longer than this process. It makes ``directory`` where it is not there.
+
+    Call it from the main thread. May skip the test.
+    """
     if shutil.which("java") is None:
         pytest.skip("there is no java on the PATH; a real Apache Kafka needs Java 17 or newer")
     if not list(LIBS.glob("kafka_*.jar")):
         pytest.skip(f"Kafka's jars are not in {LIBS}; `make real-kafka` fetches them with Maven")
-    (directory / "ca").mkdir()
+    (directory / "ca").mkdir(parents=True)
     with ExitStack() as held:
         ports = {name: port_of(held.enter_context(reserve())) for name in ("plain", "scram", "mtls", "old", "controller")}
         kafka = ApacheKafka(directory, make_authority(directory / "ca"), ports)
