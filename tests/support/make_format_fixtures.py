@@ -6,11 +6,11 @@ it. Make new ones, beside those of before, when a format gets another version. N
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -161,4 +161,8 @@ def records_of(directory: Path) -> list[dict[str, str]]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.make_format_fixtures", description="Make the fixtures of this release's formats."
+    )
+    parser.add_argument("directory", type=Path, help="directory that does not exist yet, for example tests/formats/5")
+    main(parser.parse_args().directory)
