@@ -233,8 +233,9 @@ class Fold:
         parameters = self._detector.parameters(person, event.log_time, out)
         gap = at - person.session_to if person.session_to else -1
         activated = person.activated_at
-        row_changed, traits_changed = follow_session(person, event, self._session_gap) or at < person.first_seen, False
-        person.first_seen = min(person.first_seen, at)
+        row_changed, traits_changed = follow_session(person, event, self._session_gap), False
+        if at < person.first_seen:
+            person.first_seen, row_changed = at, True
         signing_up = kind == "signup" and not person.signup_at
         if kind in ("signup", "identify"):
             row_changed |= (traits_changed := update_traits(person, event, plan.traits, out))
