@@ -164,5 +164,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         prog="python -m tests.support.make_format_fixtures", description="Make the fixtures of this release's formats."
     )
-    parser.add_argument("directory", type=Path, help="directory that does not exist yet, for example tests/formats/5")
+    parser.add_argument("directory", type=Path, help="directory that does not exist yet, for example tests/fixtures/formats/2")
     main(parser.parse_args().directory)
