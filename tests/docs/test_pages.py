@@ -24,7 +24,9 @@ from tests.test_architecture import ENGINE_ROOMS, MAY_IMPORT
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-TOP = {path.name for path in ROOT.iterdir() if path.is_dir()}
+MADE = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()}
+"""What commands make beside the project: a page names `.onramp/…`, and whether it is there depends on what ran before."""
+TOP = {path.name for path in ROOT.iterdir() if path.is_dir()} - MADE
 SUFFIXES = {".cfg", ".ini", ".json", ".jsonl", ".md", ".py", ".sh", ".sql", ".svg", ".toml", ".txt", ".yaml", ".yml"}
 
 CODE = re.compile(r"`([^`\n]+)`")
@@ -98,6 +100,12 @@ def test_every_module_and_target_that_a_page_runs_exists(page: Path) -> None:
     shown = [f"`{command}" for command in in_markdown(text)]
     targets = set(re.findall(r"(?:`|^ {4})make ([a-z-]+)", "\n".join([text, *shown]), re.MULTILINE))
     assert targets <= set(re.findall(r"^([a-z-]+):.*## ", text_of(ROOT / "Makefile"), re.MULTILINE))
+
+
+def test_what_commands_have_made_is_no_part_of_the_project() -> None:
+    assert {".venv", ".onramp"} <= MADE
+    assert not TOP & MADE
+    assert "state" in TOP
 
 
 def test_a_file_that_is_not_there_is_found(tmp_path: Path) -> None:
