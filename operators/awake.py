@@ -1,9 +1,13 @@
-"""Keeps in memory only the snapshot of people who were not active lately (an LRU cache of decoded people).
+"""Keeps in memory only the snapshot of people who are not active again soon (a cache of decoded people).
 
 A person is *awake* while the objects that the fold needs are in memory, and *at rest* as bytes. At rest it takes less than half of the
-memory (``benchmarks.user_memory``), and is decoded for the next event. The ``AWAKE`` people who were active last stay awake, as they are
-likely to be active again. Others are encoded when they come to rest, and those awake while the source has nothing to read. So at the end
-of an epoch, when the engine waits for all snapshots, most of them are there.
+memory (``benchmarks.user_memory``), and is decoded for the next event. The cache works as 2Q (Johnson and Shasha, VLDB 1994): after its
+first activity a person comes to rest at once. Who is active again, before ``AWAKE`` others came to rest in this way, stays awake until
+``AWAKE`` others were active since. So many people who come once do not displace those who return, and each of them is encoded while it is
+in the processor's cache, where that costs least.
+
+People are encoded when they come to rest, and those awake while the source has nothing to read. So at the end of an epoch, when the engine
+waits for all snapshots, most of them are there.
 """
 
 from __future__ import annotations
@@ -41,14 +45,23 @@ class AwakePeople:
         self._queues: dict[int, _Queues] = {}
 
     def active(self, person: Sleeper) -> None:
-        """Note that ``person`` is awake and has changed. If too many are awake, put the one to rest whose activity is longest ago."""
+        """Note that ``person`` is awake and has changed. It or another one is put to rest, unless ``most`` have room for it."""
         queues = self._of_this_thread()
+        awake, seen_once = queues.awake, queues.seen_once
+        if person in awake:
+            awake.move_to_end(person)
+        elif person in seen_once:
+            del seen_once[person]
+            awake[person] = None
+            if len(awake) > self._most:
+                awake.popitem(last=False)[0].rest()
+        else:
+            person.rest()
+            seen_once[person] = None
+            if len(seen_once) > self._most:
+                seen_once.popitem(last=False)
+            return
         queues.changed[person] = None
-        awake = queues.awake
-        awake[person] = None
-        awake.move_to_end(person)
-        if len(awake) > self._most:
-            awake.popitem(last=False)[0].rest()
 
     def encoded(self, person: Sleeper) -> None:
         """Note that the snapshot of ``person`` is there."""
@@ -68,10 +81,14 @@ class AwakePeople:
 
 
 class _Queues:
-    """``awake``: people by their last activity. ``changed``: people without a snapshot of what they are now."""
+    """``awake``: people by their last activity. ``changed``: people without a snapshot of what they are now.
 
-    __slots__ = ("awake", "changed")
+    ``seen_once``: people at rest who would stay awake, by when they came to rest.
+    """
+
+    __slots__ = ("awake", "changed", "seen_once")
 
     def __init__(self) -> None:
         self.awake: OrderedDict[Sleeper, None] = OrderedDict()
         self.changed: dict[Sleeper, None] = {}
+        self.seen_once: OrderedDict[Sleeper, None] = OrderedDict()

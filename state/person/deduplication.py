@@ -25,6 +25,10 @@ os.urandom(8)" "seen.find(id)"``.
 _RECORD: Final = struct.Struct("<8sQ")
 _SIZE: Final = _RECORD.size
 
+_FEW: Final = 48
+"""Of so many numbers ``min`` finds the least as fast as numpy, of 20 in half the time, as a person at rest has them (``timeit``)."""
+_TIMES: Final = [struct.Struct("<" + "8xQ" * count) for count in range(_FEW + 1)]
+
 
 def is_known(person: Person, event_hash: bytes) -> bool:
     """Whether the person has sent an event with this hash of its id, not older than ``floor``."""
@@ -56,10 +60,18 @@ def forget_old_events(person: Person) -> None:
 
 def recent_events(person: Person) -> bytearray:
     """What ``person.seen`` has from ``floor`` on; itself where that is all. Changes nothing."""
-    late = _times(person) < person.floor
-    if not late.any():
+    if _oldest(person) >= person.floor:
         return person.seen
+    late = _times(person) < person.floor
     return bytearray(np.frombuffer(person.seen, f"V{_SIZE}")[~late].tobytes())
+
+
+def _oldest(person: Person) -> int:
+    """The earliest event time of what is kept; ``floor`` where nothing is."""
+    count = len(person.seen) // _SIZE
+    if count <= _FEW:
+        return min(_TIMES[count].unpack(person.seen), default=person.floor)
+    return int(_times(person).min())
 
 
 def _times(person: Person) -> NDArray[np.uint64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from itertools import pairwise
 from typing import Any
 
@@ -37,7 +36,6 @@ from tests.state.lives import (
     visitor_merged,
     withdrawals,
 )
-from tests.support.waiting import join
 
 
 class Job:
@@ -113,9 +111,7 @@ def test_the_next_timer_of_a_person_is_always_in_the_wheel_whatever_else_is() ->
         if number % 7 == 3:
             job.see(event("recommendation_shown", at + 2 * MINUTE))
         job.wait(at + 5 * MINUTE)
-        person = job.logic._person
-        assert person is not None
-        if due := person.next_due:
+        if due := snapshot.decode(job.logic.snapshot()).next_due:
             assert job.wheels.peek(0, due - 1) == due
             moments.append(due)
     assert any(earlier < later for earlier, later in pairwise(moments)), "it also moves to later"
@@ -203,46 +199,24 @@ def test_a_person_is_the_same_after_a_rest_and_is_the_snapshot_meanwhile() -> No
             job.see(each)
             job.wait(each.timestamp - START)
         assert awake.logic.snapshot() == rested.logic.snapshot()
-        assert awake.logic._person is not None
         assert rested.logic._person is None
+    assert awake.logic._person is not None
     assert awake.outputs == rested.outputs
 
 
-def test_whoever_was_active_least_recently_is_put_to_rest_with_all_that_changed() -> None:
+def test_a_person_comes_to_rest_with_all_that_changed_and_is_awake_where_it_returns_soon() -> None:
     job = Job(most_awake=2)
-    first, second, third = (job.build(None) for _ in range(3))
+    first, second = both = job.build(None), job.build(None)
 
-    def resting() -> list[bool]:
-        return [each._person is None for each in (first, second, third)]
+    def awake() -> list[str]:
+        return [each._person.user for each in both if each._person is not None]
 
-    for number, logic in enumerate((first, second), 1):
-        logic.on_batch([msgspec.structs.replace(signup(), user=f"u{number}", seq=2 * number)])
-    assert resting() == [False, False, True]  # the third has no person yet
-    first.on_batch([msgspec.structs.replace(event("page_view", HOUR, path="/"), user="u1", seq=10)])
-    third.on_batch([msgspec.structs.replace(signup(), user="u3", seq=12)])
-    assert resting() == [False, True, False]
-    assert snapshot.decode(second.snapshot()).user == "u2"
-    assert resting() == [False, True, False]
-    second.on_batch([msgspec.structs.replace(event("page_view", HOUR, path="/"), user="u2", seq=14)])
-    assert resting() == [True, False, False]
-    assert snapshot.decode(second.snapshot()).version == snapshot.decode(first.snapshot()).version
-
-
-@pytest.mark.timing
-def test_each_worker_has_people_awake_of_its_own() -> None:
-    job = Job(most_awake=1)
-    mine, other = job.build(None), job.build(None)
-
-    def live(logic: TrackLogic, user: str) -> None:
-        logic.on_batch([msgspec.structs.replace(signup(), user=user, seq=2)])
-        logic.snapshot()
-
-    live(mine, "u1")
-    worker = threading.Thread(target=live, args=(other, "u2"), daemon=True)
-    worker.start()
-    join(worker, "the other worker")
-    assert mine._person is not None
-    assert other._person is not None
+    first.on_batch([msgspec.structs.replace(signup(), user="u1", seq=2)])
+    assert (awake(), snapshot.decode(first.snapshot()).user) == ([], "u1")
+    second.on_batch([msgspec.structs.replace(signup(), user="u2", seq=4)])
+    first.on_batch([msgspec.structs.replace(event("page_view", HOUR, path="/"), user="u1", seq=6)])
+    assert awake() == ["u1"]
+    assert snapshot.decode(first.snapshot()).now == snapshot.decode(second.snapshot()).now + HOUR
 
 
 def test_a_deleted_person_is_resumed_without_a_timer_and_may_begin_anew() -> None:
@@ -312,14 +286,12 @@ def test_a_deletion_may_overtake_the_merge_and_leaves_no_id() -> None:
 
 
 def test_two_keys_share_a_builder_and_nothing_else() -> None:
-    job = Job(most_awake=2)
+    job = Job()
     other = job.build(None)
     assert isinstance(other, TrackLogic)
     job.see(signup())
     other.on_batch([signup(user="v")])
-    assert job.logic._person is not None
-    assert other._person is not None
-    assert (job.logic._person.user, other._person.user) == ("u", "v")
+    assert [snapshot.decode(each.snapshot()).user for each in (job.logic, other)] == ["u", "v"]
 
 
 def test_who_has_changed_is_encoded_while_there_is_nothing_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,8 +305,10 @@ def test_who_has_changed_is_encoded_while_there_is_nothing_to_read(monkeypatch: 
     monkeypatch.setattr(snapshot, "encode", encode)
     build = track_logic(ByTenant(job.plan), KEYS, job.wheels, awake=awake)
     people = [build(None) for _ in range(AT_ONCE + 1)]
-    for number, logic in enumerate(people):
-        logic.on_batch([msgspec.structs.replace(signup(), user=f"u{number}", seq=2 * number)])
+    for at, again in enumerate((signup(), event("page_view", 1, path="/"))):
+        for number, logic in enumerate(people):
+            logic.on_batch([msgspec.structs.replace(again, user=f"u{number}", seq=2 * (number + at * len(people)))])
+    encoded.clear()
     awake.encode_some()
     assert encoded == [f"u{number}" for number in range(AT_ONCE)]
     people[0].on_batch([msgspec.structs.replace(event("page_view", HOUR, path="/"), user="u0", seq=100)])

@@ -103,3 +103,17 @@ def test_event_ids_are_told_apart_however_their_bytes_meet() -> None:
     remember(person, b"efghijkl", 0)
     assert is_known(person, b"efghijkl")
     assert list(remembered(person))[1:] == [(b"qrstuvwx", 0), (b"efghijkl", 0)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 20, 48, 49, 200])
+@pytest.mark.parametrize("older", [0, 1])
+def test_only_ids_older_than_the_floor_are_left_out_however_many_there_are(count: int, older: int) -> None:
+    times = [1_000 + (each * 7) % 50 for each in range(count)]
+    person = Person("t", "u", floor=min(times, default=0) + older)
+    for number, at in enumerate(times):
+        remember(person, number.to_bytes(8, "big"), at)
+    before = bytes(person.seen)
+    recent = deduplication.recent_events(person)
+    assert bytes(person.seen) == before
+    assert [at for _, at in remembered(Person("t", "u", seen=recent))] == [at for at in times if at >= person.floor]
+    assert (recent is person.seen) == (not count or not older)
