@@ -57,7 +57,8 @@ def _growth_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user-events", type=int, default=20, help="events that everybody has sent before (default: 20)")
     parser.add_argument("--most-events", type=int, default=3_000_000, help="longest input of a run (default: 3000000)")
     parser.add_argument("--density-events", type=int, default=100_000, help="events of the dense and the sparse input (default: 100000)")
-    parser.add_argument("--log-rate", type=float, default=1000.0, help="events a second of log time (default: 1000)")
+    parser.add_argument("--log-rate", type=float, default=1000.0, help="events a second of log time at 100,000 people (default: 1000)")
+    parser.add_argument("--fixed-log-rate", action="store_true", help="the same at all sizes; else it grows with the people")
     parser.add_argument("--dense-rate", type=float, default=10.0, help="the same of the dense input (default: 10)")
     parser.add_argument("--sparse", type=int, default=100, help="how much longer the log time of the sparse input is (default: 100)")
 

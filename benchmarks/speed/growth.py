@@ -22,7 +22,8 @@ _ENDLESS = 10**12
 _GUESS = 20_000.0
 """Events a second that a job is thought to manage before it was measured: an input must last for all epochs."""
 PER = 100_000
-"""``--epoch`` is the epoch at this number of people; at others it is longer or shorter, so that each epoch wakes the same share of them."""
+"""``--epoch`` and ``--log-rate`` are those at this number of people. They grow with it: each epoch wakes the same share of the people, and
+everybody is as active at all sizes."""
 
 
 def measure(
@@ -34,6 +35,7 @@ def measure(
     recovery_partitions: int,
     user_events: int,
     log_rate: float,
+    fixed_log_rate: bool,
     density_events: int,
     dense_rate: float,
     sparse: int,
@@ -49,13 +51,14 @@ def measure(
         place = Path(directory)
         for users in sizes:
             own_epoch = epoch if fixed_epoch else max(0.2, epoch * users / PER)
+            own_rate = log_rate if fixed_log_rate else log_rate * users / PER
             seeded = place / f"seeded-{users}"
             tell(f"{users:,} people: filling a store")
             first = Task("seed", str(seeded), users, recovery_partitions, user_events=user_events, end=START, seed=seed)
             child(_MODULE, asdict(first))
             events = min(most_events, int(2 * max(rate, _GUESS) * own_epoch * epochs))
             source = place / "events.jsonl"
-            _write(source, events=events, users=users, seed=seed, rate=log_rate)
+            _write(source, events=events, users=users, seed=seed, rate=own_rate)
             runs: dict[str, list[dict[str, Any]]] = {"job": [], "floor": []}
             for turn in range(repeat):
                 for kind, done in runs.items():
@@ -72,7 +75,7 @@ def measure(
                     shutil.rmtree(store)
                     tell(f"  {turn + 1} {kind}: {_described(found)}")
             rate = max(run["eventsPerSecond"] for run in runs["job"])
-            results["sizes"][str(users)] = describe(runs) | {"epoch": own_epoch}
+            results["sizes"][str(users)] = describe(runs) | {"epoch": own_epoch, "logRate": own_rate}
             shutil.rmtree(seeded)
         results["density"] = _density(place, density_events, dense_rate, sparse, epoch, recovery_partitions, repeat, seed, tell)
     compare_sizes(results["sizes"])

@@ -19,7 +19,7 @@ def measure(*, repeat: int, seed: int, tell: Callable[[str], None]) -> dict[str,
         ),
         "growth": growth.measure(
             sizes=[1000, 10_000], epoch=20.0, fixed_epoch=False, epochs=3, recovery_partitions=32, user_events=20, log_rate=1000.0,
-            density_events=5000, dense_rate=10.0, sparse=100, most_events=100_000, **common,
+            fixed_log_rate=False, density_events=5000, dense_rate=10.0, sparse=100, most_events=100_000, **common,
         ),
         "latency": latency.measure(rates=[500], sign_ups=50.0, users=5000, epoch=2.0, epochs=3, **live, **(common | {"repeat": 1})),
         "start": start.measure(demo_users=0, **common),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from typing import Any
 
 import msgspec
@@ -18,6 +20,7 @@ from tests.state.lives import (
     event,
     signup,
 )
+from tests.support.waiting import join
 
 
 @pytest.mark.parametrize("payload", [{"path": ["x"]}, {"path": {"a": 1}}, {"code": 3}, {"form": True}])
@@ -59,6 +62,39 @@ def test_what_a_restart_needs_is_read_without_the_rest() -> None:
     assert snapshot.next_timer(snapshot.encode(life.person)) == (life.person.next_due, "t", "u", life.person.partition)
     assert life.person.next_due > 0
     assert snapshot.next_timer(snapshot.encode(Person("", ""))) == (0, "", "", 0)
+
+
+def test_a_snapshot_holds_nothing_of_the_one_before_it_whichever_is_longer() -> None:
+    people = [Person("t", "u" * length, traits={"plan": "x" * length}) for length in (5, 5_000, 1, 300, 0)]
+    apart = list[bytes]()
+    for each in people:
+        snapshot._buffers.clear()
+        apart.append(snapshot.encode(each))
+    assert [snapshot.decode(each) for each in apart] == people
+    assert [snapshot.encode(each) for each in people] == apart
+    assert len(snapshot._buffers) == 1
+
+
+@pytest.mark.timing
+def test_threads_that_encode_at_once_do_not_share_a_buffer() -> None:
+    people = [Person("t", str(number) * 40, traits={"plan": str(number) * 400}) for number in range(8)]
+    apart = [snapshot.encode(each) for each in people]
+    found: list[set[bytes]] = [set() for _ in people]
+
+    def encode(place: int) -> None:
+        found[place] |= {snapshot.encode(people[place]) for _ in range(2_000)}
+
+    workers = [threading.Thread(target=encode, args=(place,), daemon=True) for place in range(len(people))]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            join(worker, "a thread that encodes")
+    finally:
+        sys.setswitchinterval(before)
+    assert found == [{each} for each in apart]
 
 
 def test_event_ids_that_are_late_by_now_are_left_out() -> None:
