@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from local.data_dir import DataDirError
 from local.durable_epoch import durable_epoch, is_whole, part_files
+from local.recovery_fault import recovery_fault
 from local.recovery_positions import plain_value
 from local.recovery_store import remove_undurable_snapshots
 
@@ -149,4 +150,4 @@ def _errors(state: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise DataDirError(f"The recovery store {state} cannot be copied ({error}); check the disk and its rights.") from error
+        raise recovery_fault(state, "be copied", error, "check the disk and its rights") from error

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from typing_extensions import override
 
-from local.data_dir import DataDirError
+from local.recovery_fault import recovery_fault
 
 _STEP: Final = "onboarding.messages"
 _VERSION: Final = 1
@@ -48,7 +48,7 @@ def saved_positions(state: Path, source: str) -> dict[int, SavedPosition]:
                     if position is not None and epoch >= found.get(int(index), (-1, position))[0]:
                         found[int(index)] = epoch, position
     except (sqlite3.Error, OSError) as error:
-        raise DataDirError(f"The recovery store {state} cannot be read ({error}); check the disk and its rights.") from error
+        raise recovery_fault(state, "be read", error, "check the disk and its rights") from error
     return {partition: position for partition, (_, position) in found.items()}
 
 

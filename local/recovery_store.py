@@ -14,6 +14,7 @@ from typing import Final
 
 from local.data_dir import DataDirError
 from local.durable_epoch import durable_epoch, part_files
+from local.recovery_fault import recovery_fault
 
 
 def remove_undurable_snapshots(state: Path) -> int:
@@ -28,10 +29,8 @@ def remove_undurable_snapshots(state: Path) -> int:
     try:
         return _remove(state)
     except sqlite3.Error as error:
-        raise DataDirError(
-            f"The recovery store {state} cannot be read or repaired ({error}); check the disk and its rights, restore the store, or use "
-            "another --data-dir."
-        ) from error
+        advice = "check the disk and its rights, restore the store, or use another --data-dir"
+        raise recovery_fault(state, "be read or repaired", error, advice) from error
 
 
 def _remove(state: Path) -> int:
@@ -58,7 +57,7 @@ def snapshots_with(state: Path, texts: Sequence[bytes], pattern: re.Pattern[byte
                     if any(text in change for text in texts) and pattern.search(change):  # the texts are much faster to look for
                         found.append((step, key, change))
     except sqlite3.Error as error:
-        raise DataDirError(f"The recovery store {state} cannot be read ({error}); stop the job, or try again.") from error
+        raise recovery_fault(state, "be read", error, "stop the job, or try again") from error
     return found
 
 
@@ -89,5 +88,5 @@ def compact(state: Path) -> int:
                         f"Another program reads the recovery store {state} and keeps what was removed; end it and try again."
                     )
     except sqlite3.Error as error:
-        raise DataDirError(f"The recovery store {state} cannot be compacted ({error}); free disk space and try again.") from error
+        raise recovery_fault(state, "be compacted", error, "end the program that uses it and try again") from error
     return removed

@@ -7,6 +7,7 @@ import io
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import termios
@@ -23,6 +24,7 @@ from cli.streams import OutputError, _Descriptor, forgiving
 from flows import recovery
 from flows.recovery import recovery_config
 from local.data_dir import DataDir, DataDirError
+from local.recovery_fault import recovery_fault
 from local.recovery_store import remove_undurable_snapshots
 from tests.cli.command import ROOT, Result, environment, onramp, start
 from tests.cli.conftest import Inside
@@ -248,6 +250,28 @@ def test_the_engine_s_own_panic_is_a_sentence(tmp_path: Path) -> None:
     assert found.err.splitlines()[-1].startswith("onramp: The recovery store cannot be created in .onramp: its disk is full or failing.")
     assert "Traceback" not in found.err
     assert "panicked" not in found.err
+
+
+def test_a_disk_that_is_full_when_a_job_starts_again_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text(EVENT)
+    assert shell("$onramp run --input events.jsonl", tmp_path).code == 0
+    found = shell("ulimit -f 8; $onramp run --input events.jsonl", tmp_path, PYTHONDONTWRITEBYTECODE="1")
+    assert (found.code, found.out) == (1, "")
+    (sentence,) = found.err.splitlines()
+    assert sentence.startswith("onramp: The recovery store .onramp/state cannot be read or repaired (disk I/O error): its disk is full")
+    assert sentence.endswith("Free space and run the same command again, nothing is lost.")
+    assert shell("$onramp run --input events.jsonl", tmp_path).code == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "says"), [(sqlite3.SQLITE_IOERR_WRITE, "Free space"), (sqlite3.SQLITE_FULL, "Free space"), (11, "restore it.")]
+)
+def test_what_an_error_of_the_recovery_store_says_to_do(code: int, says: str) -> None:
+    error = sqlite3.OperationalError("it failed")
+    error.sqlite_errorcode = code
+    found = str(recovery_fault(Path("data/state"), "be read", error, "restore it"))
+    assert found.startswith("The recovery store data/state cannot be read (it failed)")
+    assert says in found
 
 
 def test_too_few_open_files_are_a_sentence(tmp_path: Path) -> None:

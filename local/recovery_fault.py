@@ -1,0 +1,23 @@
+"""Says what to do about an error of the recovery store's files."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from local.data_dir import DataDirError
+
+_DISK: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+"""With a full disk, a quota or a limit of the file size SQLite often finds the second: it cannot make its shared memory beside a file."""
+
+
+def recovery_fault(state: Path, cannot: str, error: Exception, otherwise: str) -> DataDirError:
+    """The error for the user. ``cannot``: what was tried, as "be read". ``otherwise``: what to do if the disk is not the cause."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in _DISK:
+        return DataDirError(
+            f"The recovery store {state} cannot {cannot} ({error}): its disk is full or failing. Free space and run the same command "
+            "again, nothing is lost."
+        )
+    return DataDirError(f"The recovery store {state} cannot {cannot} ({error}); {otherwise}.")
