@@ -1,10 +1,10 @@
 """Keeps in memory only the snapshot of people who are not active again soon (a cache of decoded people).
 
 A person is *awake* while the objects that the fold needs are in memory, and *at rest* as bytes. At rest it takes less than half of the
-memory (``benchmarks.user_memory``), and is decoded for the next event. The cache works as 2Q (Johnson and Shasha, VLDB 1994): after its
-first activity a person comes to rest at once. Who is active again, before ``AWAKE`` others came to rest in this way, stays awake until
-``AWAKE`` others were active since. So many people who come once do not displace those who return, and each of them is encoded while it is
-in the processor's cache, where that costs least.
+memory (``benchmarks.user_memory``), and is decoded for the next event. The cache works as 2Q (Johnson and Shasha, VLDB 1994): after an
+activity a person comes to rest at once, and is remembered until ``AWAKE`` others have come to rest who did not return. Who is active again
+while it is remembered stays awake, until ``AWAKE`` others who returned were active since. So many people who come once do not displace
+those who return, and each of them is encoded while it is in the processor's cache, where that costs least.
 
 People are encoded when they come to rest, and those awake while the source has nothing to read. So at the end of an epoch, when the engine
 waits for all snapshots, most of them are there.

@@ -31,12 +31,17 @@ _TIMES: Final = [struct.Struct("<" + "8xQ" * count) for count in range(_FEW + 1)
 
 
 def is_known(person: Person, event_hash: bytes) -> bool:
-    """Whether the person has sent an event with this hash of its id, not older than ``floor``."""
+    """Whether the person has sent an event with this hash of its id, not older than ``floor``.
+
+    An older one may still be there, or not, as the person has been at rest since. So it never counts.
+    """
     seen = person.seen
     place = seen.find(event_hash)
-    while place % _SIZE and place >= 0:  # the bytes of two neighbours
+    while place >= 0:
+        if place % _SIZE == 0 and _RECORD.unpack_from(seen, place)[1] >= person.floor:  # otherwise also the bytes of two neighbours
+            return True
         place = seen.find(event_hash, place + 1)
-    return place >= 0
+    return False
 
 
 def remember(person: Person, event_hash: bytes, at: int) -> int:

@@ -218,7 +218,7 @@ class Fold:
             return "duplicate"
         if person.merged_into:
             return "merged"
-        count = remember(person, event_hash, at)
+        count = remember(person, event_hash, at if at >= person.floor else person.newest)  # old ones of visitors, by when they came
         if at > person.newest:
             person.newest = at
             person.floor = max(person.floor, at - self._lateness)

@@ -64,7 +64,7 @@ def check_version(what: str, data: bytes | memoryview, reads: int) -> None:
 
 
 def encode(person: Person) -> bytes:
-    """Encode a person. Event ids older than ``floor`` are left out: such events are late before their ids are checked."""
+    """Encode a person. Event ids older than ``floor`` are left out: nobody asks for them (``is_known``)."""
     seen = recent_events(person)
     if seen is not person.seen:
         person = msgspec.structs.replace(person, seen=seen)

@@ -247,6 +247,39 @@ def test_a_crash_before_every_item_of_visitors_changes_nothing(tmp_path: Path) -
     assert job.left() == alone.left()
 
 
+@pytest.mark.parametrize(("batch_size", "crash"), [(5, None), (8, None), (1, 6), (1, 7), (1, 3)])
+def test_the_id_of_an_event_that_is_too_old_counts_nowhere_or_everywhere(tmp_path: Path, batch_size: int, crash: int | None) -> None:
+    """The user sent it, and as two visitors again; they hand it on when the user's own has become too old for a snapshot."""
+    log = Log()
+    log.send(25 * HOUR, "other", "page_view", path="/")
+    log.send(0, "u", "signup", traits={"persona": "analyst", "useCase": "reporting"})
+    log.send(1 * HOUR, "u", "track", name="source_connected", id="shared", status="connected")
+    log.send(25 * HOUR + 5 * MINUTE, "u", "page_view", path="/")
+    for visitor in ("v", "w"):
+        log.send(1 * HOUR, visitor, "track", visitor=True, name="source_connected", id="shared", status="connected")
+    for minute, visitor in enumerate(("v", "w")):
+        log.send(25 * HOUR + 6 * MINUTE + minute, "u", "identity_merged", previousId=visitor)
+    items = [item for item in log.items if isinstance(item, Message)]
+    whole = Job(items, tmp_path / "whole")
+    whole.run()
+    assert whole.counters.total["events_duplicate"] == 1, "what the second visitor hands on"
+    other = Job(
+        items if crash is None else [*items[:crash], TestingSource.ABORT(), *items[crash:]], tmp_path / "other", batch_size=batch_size
+    )
+    other.run()
+    if crash is not None:
+        other.items = list(items)
+        other.run()
+    assert other.counters.total == whole.counters.total
+    assert sorted(map(repr, other.left()["facts"])) == sorted(map(repr, whole.left()["facts"]))
+    assert of_track(newest_snapshots(other.store)) == of_track(newest_snapshots(whole.store))
+
+
+def of_track(snapshots: dict[tuple[str, str], bytes]) -> dict[str, bytes]:
+    """What the people of a job are: key → snapshot."""
+    return {key: each for (step, key), each in snapshots.items() if ".track." in step}
+
+
 def test_after_a_deletion_no_snapshot_holds_an_id_of_the_user_or_of_their_visitors(tmp_path: Path) -> None:
     deleted = next(at for at, item in enumerate(VISITORS) if isinstance(item, Message) and b"user_deleted" in item.value)
     job = Job([*VISITORS[:deleted], TestingSource.EOF(), *VISITORS[deleted:]], tmp_path / "state")

@@ -105,6 +105,17 @@ def test_event_ids_are_told_apart_however_their_bytes_meet() -> None:
     assert list(remembered(person))[1:] == [(b"qrstuvwx", 0), (b"efghijkl", 0)]
 
 
+def test_an_id_older_than_the_floor_is_not_known_before_it_is_left_out_either() -> None:
+    person = Person("t", "u", floor=1_000)
+    remember(person, b"at-floor", 1_000)
+    remember(person, b"too--old", 999)
+    for each in (person, snapshot.decode(snapshot.encode(person))):
+        assert is_known(each, b"at-floor")
+        assert not is_known(each, b"too--old")
+    remember(person, b"too--old", 1_000)
+    assert is_known(person, b"too--old")
+
+
 @pytest.mark.parametrize("count", [0, 1, 20, 48, 49, 200])
 @pytest.mark.parametrize("older", [0, 1])
 def test_only_ids_older_than_the_floor_are_left_out_however_many_there_are(count: int, older: int) -> None:
