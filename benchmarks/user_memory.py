@@ -1,9 +1,9 @@
 """Measures the memory of a user with 20 events in the step ``track``: ``python -m benchmarks.user_memory [--users N] [--json]``.
 
 People of ``benchmarks.generate`` who send at least 20 events send 20 each, to a key of the step each, without the engine. ``awake`` is the
-growth of the process's resident memory per user before the first snapshot, ``at rest`` after the end of the epoch, when a user is what the
-snapshot holds. ``operators/awake.py`` says who is awake for longer. Each is measured in a process of its own. Timers are part of both; what
-the engine itself keeps for a key is not.
+growth of the process's resident memory per user where all stay awake, ``at rest`` where all come to rest after each event, when a user
+is what the snapshot holds. ``operators/awake.py`` says who stays awake. Each is measured in a process of its own. Timers are part of both;
+what the engine itself keeps for a key is not.
 """
 
 from __future__ import annotations
