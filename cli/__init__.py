@@ -6,13 +6,19 @@ Heavy imports happen inside the commands, so that ``--help`` is fast. ``failures
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 _COLLECT_AFTER: Final = 50_000
 """New objects until the collector runs: what a command imports stays, and looking for garbage in it takes a tenth of a short command."""
+_SOON: Final = 0.01
+"""Seconds after which the callback has ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -21,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     0: success. 1: a failure of Onramp, of a service or of the data. 2: wrong usage. 130: interrupted. 141: the output's reader went away.
     """
     gc.set_threshold(_COLLECT_AFTER)
+    sys.unraisablehook = _interrupt_again
     try:
         from cli.app import invoke
 
@@ -29,3 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = 130
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the interpreter ends would print a traceback
     sys.exit(code)
+
+
+def _interrupt_again(told: UnraisableHookArgs) -> None:
+    """Handle a Ctrl-C that came during a callback which cannot raise, as many do while modules are imported.
+
+    Python would print a traceback, and the command would go on.
+    """
+    if told.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(told)
+        return
+    from threading import Timer
+
+    again = Timer(_SOON, os.kill, (os.getpid(), signal.SIGINT))
+    again.daemon = True
+    again.start()

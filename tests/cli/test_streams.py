@@ -111,6 +111,24 @@ def test_ctrl_c_while_the_command_starts_is_quiet(tmp_path: Path, seconds: float
     assert done.returncode in {1, 130, -signal.SIGALRM}, done.stderr  # 1: the command was quicker
 
 
+def test_ctrl_c_during_a_callback_that_cannot_raise_ends_the_command_quietly(tmp_path: Path) -> None:
+    code = """
+import time, cli, cli.app
+class Callback:
+    def __del__(self):
+        raise KeyboardInterrupt
+def invoke(_):
+    Callback()
+    time.sleep(300)
+cli.app.invoke = invoke
+cli.main([])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=200
+    )
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 @pytest.mark.parametrize("name", ["pipe", "pipe.gz"])
 def test_ctrl_c_during_a_command_is_130(tmp_path: Path, name: str) -> None:
     """Also where nobody reads any more what the command writes."""
