@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _COLLECT_AFTER: Final = 50_000
 """New objects until the collector runs: what a command imports stays, and looking for garbage in it takes a tenth of a short command."""
 _SOON: Final = 0.01
-"""Seconds after which the callback has ended."""
+"""Seconds after which the callback has usually ended. If it has not, the interrupt comes here again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

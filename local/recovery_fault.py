@@ -9,7 +9,7 @@ from typing import Final
 from local.data_dir import DataDirError
 
 _DISK: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
-"""With a full disk, a quota or a limit of the file size SQLite often finds the second: it cannot make its shared memory beside a file."""
+"""SQLite reports the second, too, where it cannot enlarge the shared memory beside a file (``ulimit -f`` shows it)."""
 
 
 def recovery_fault(state: Path, cannot: str, error: Exception, otherwise: str) -> DataDirError:
@@ -18,6 +18,6 @@ def recovery_fault(state: Path, cannot: str, error: Exception, otherwise: str) -
     if code in _DISK:
         return DataDirError(
             f"The recovery store {state} cannot {cannot} ({error}): its disk is full or failing. Free space and run the same command "
-            "again, nothing is lost."
+            f"again; if there is space, {otherwise}."
         )
     return DataDirError(f"The recovery store {state} cannot {cannot} ({error}); {otherwise}.")

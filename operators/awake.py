@@ -83,7 +83,7 @@ class AwakePeople:
 class _Queues:
     """``awake``: people by their last activity. ``changed``: people without a snapshot of what they are now.
 
-    ``seen_once``: people at rest who would stay awake, by when they came to rest.
+    ``seen_once``: people at rest who stay awake if they are active again, by when they came to rest.
     """
 
     __slots__ = ("awake", "changed", "seen_once")

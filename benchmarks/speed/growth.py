@@ -50,8 +50,8 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="onramp-bench-") as directory:
         place = Path(directory)
         for users in sizes:
-            own_epoch = epoch if fixed_epoch else max(0.2, epoch * users / PER)
-            own_rate = log_rate if fixed_log_rate else log_rate * users / PER
+            own_epoch = max(0.2, at_size(users, epoch, fixed=fixed_epoch))
+            own_rate = at_size(users, log_rate, fixed=fixed_log_rate)
             seeded = place / f"seeded-{users}"
             tell(f"{users:,} people: filling a store")
             first = Task("seed", str(seeded), users, recovery_partitions, user_events=user_events, end=START, seed=seed)
@@ -80,6 +80,11 @@ def measure(
         results["density"] = _density(place, density_events, dense_rate, sparse, epoch, recovery_partitions, repeat, seed, tell)
     compare_sizes(results["sizes"])
     return results
+
+
+def at_size(users: int, figure: float, *, fixed: bool) -> float:
+    """What ``figure``, which is that of ``PER`` people, is with so many. ``fixed``: the same."""
+    return figure if fixed else figure * users / PER
 
 
 def describe(runs: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, Any]:

@@ -26,19 +26,22 @@ _RECORD: Final = struct.Struct("<8sQ")
 _SIZE: Final = _RECORD.size
 
 _FEW: Final = 48
-"""Of so many numbers ``min`` finds the least as fast as numpy, of 20 in half the time, as a person at rest has them (``timeit``)."""
+"""Of so many times ``min`` finds the least as fast as numpy (1.6 µs), of 20 in half the time: ``python -m timeit -s "import struct;
+times, seen = struct.Struct('<' + '8xQ' * 20), bytes(16 * 20)" "min(times.unpack(seen))"``, and for numpy ``-s "import numpy as np;
+seen = bytes(16 * 20)" "int(np.frombuffer(seen, '<u8')[1::2].min())"``.
+"""
 _TIMES: Final = [struct.Struct("<" + "8xQ" * count) for count in range(_FEW + 1)]
 
 
 def is_known(person: Person, event_hash: bytes) -> bool:
     """Whether the person has sent an event with this hash of its id, not older than ``floor``.
 
-    An older one may still be there, or not, as the person has been at rest since. So it never counts.
+    An older one never counts: whether it is still there depends on whether the person has been at rest since.
     """
     seen = person.seen
     place = seen.find(event_hash)
     while place >= 0:
-        if place % _SIZE == 0 and _RECORD.unpack_from(seen, place)[1] >= person.floor:  # otherwise also the bytes of two neighbours
+        if place % _SIZE == 0 and _RECORD.unpack_from(seen, place)[1] >= person.floor:  # elsewhere these bytes are parts of other records
             return True
         place = seen.find(event_hash, place + 1)
     return False

@@ -218,7 +218,8 @@ class Fold:
             return "duplicate"
         if person.merged_into:
             return "merged"
-        count = remember(person, event_hash, at if at >= person.floor else person.newest)  # old ones of visitors, by when they came
+        remembered_at = at if at >= person.floor else max(person.newest, person.floor)  # a visitor's old event counts as one of now
+        count = remember(person, event_hash, remembered_at)
         if at > person.newest:
             person.newest = at
             person.floor = max(person.floor, at - self._lateness)

@@ -20,7 +20,7 @@ from benchmarks.speed.contenders import tuned
 from benchmarks.speed.core import describe
 from benchmarks.speed.engine import Watch, WatchedSource
 from benchmarks.speed.figures import DisagreementError, check_agreement, percentile, percentiles, ratio, stalls, summary
-from benchmarks.speed.growth import compare_sizes
+from benchmarks.speed.growth import at_size, compare_sizes
 from benchmarks.speed.growth import describe as describe_growth
 from benchmarks.speed.latency import describe as describe_latency
 from benchmarks.speed.meter import Meter
@@ -290,3 +290,8 @@ def test_every_scenario_has_options_and_defaults(scenario: str) -> None:
     assert (given["repeat"], given["seed"], given["json"]) == (5, 1, False)
     taken = signature(SCENARIOS[scenario].measure).parameters.keys() - {"tell"}
     assert given.keys() - {"scenario", "normalise", "json", "out"} == taken
+
+
+def test_epochs_and_the_rate_of_the_log_grow_with_the_people_unless_they_are_fixed() -> None:
+    assert [at_size(users, 1000.0, fixed=False) for users in (10_000, 100_000, 1_000_000)] == [100.0, 1000.0, 10_000.0]
+    assert [at_size(users, 1000.0, fixed=True) for users in (10_000, 1_000_000)] == [1000.0, 1000.0]

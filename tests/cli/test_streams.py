@@ -277,7 +277,8 @@ def test_a_disk_that_is_full_when_a_job_starts_again_is_a_sentence(tmp_path: Pat
     assert (found.code, found.out) == (1, "")
     (sentence,) = found.err.splitlines()
     assert sentence.startswith("onramp: The recovery store .onramp/state cannot be read or repaired (disk I/O error): its disk is full")
-    assert sentence.endswith("Free space and run the same command again, nothing is lost.")
+    assert "Free space and run the same command again; if there is space, " in sentence
+    assert sentence.endswith("restore the store, or use another --data-dir.")
     assert shell("$onramp run --input events.jsonl", tmp_path).code == 0
 
 

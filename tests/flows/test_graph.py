@@ -257,8 +257,8 @@ def test_the_id_of_an_event_that_is_too_old_counts_nowhere_or_everywhere(tmp_pat
     log.send(25 * HOUR + 5 * MINUTE, "u", "page_view", path="/")
     for visitor in ("v", "w"):
         log.send(1 * HOUR, visitor, "track", visitor=True, name="source_connected", id="shared", status="connected")
-    for minute, visitor in enumerate(("v", "w")):
-        log.send(25 * HOUR + 6 * MINUTE + minute, "u", "identity_merged", previousId=visitor)
+    for minute, visitor in ((6, "v"), (7, "w")):
+        log.send(25 * HOUR + minute * MINUTE, "u", "identity_merged", previousId=visitor)
     items = [item for item in log.items if isinstance(item, Message)]
     whole = Job(items, tmp_path / "whole")
     whole.run()

@@ -116,6 +116,21 @@ def test_an_id_older_than_the_floor_is_not_known_before_it_is_left_out_either() 
     assert is_known(person, b"too--old")
 
 
+def test_an_old_event_of_a_visitor_counts_once_also_where_the_floor_is_later_than_every_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fold, "MOST_SEEN", 64)
+    monkeypatch.setattr(deduplication, "MOST_SEEN", 64)
+    life = Life()
+    life.see(*(event("page_view", 0, ident=f"i{number}", path="/") for number in range(100)))
+    assert life.person is not None
+    assert life.person.floor > life.person.newest
+    old = msgspec.structs.replace(event("page_view", 0, ident="old", path="/"), from_visitor=True)
+    before = life.person.events
+    life.see(old)
+    life.reload()
+    life.see(old)
+    assert life.person.events == before + 1
+
+
 @pytest.mark.parametrize("count", [0, 1, 20, 48, 49, 200])
 @pytest.mark.parametrize("older", [0, 1])
 def test_only_ids_older_than_the_floor_are_left_out_however_many_there_are(count: int, older: int) -> None:
