@@ -15,7 +15,7 @@ class Somebody:
 
     def __init__(self, people: AwakePeople) -> None:
         """Nobody was active yet."""
-        self.awake, self.changed, self.encodings = False, False, 0
+        self.awake, self.changed, self.encodings, self.asked = False, False, 0, 0
         self._people = people
 
     def active(self) -> None:
@@ -24,6 +24,7 @@ class Somebody:
         self._people.active(self)
 
     def snapshot(self) -> bytes:
+        self.asked += 1
         self.encodings += self.changed
         self.changed = False
         self._people.encoded(self)
@@ -51,6 +52,16 @@ def test_who_was_never_active_before_comes_to_rest_encoded() -> None:
     people = crowd(AwakePeople(5), 3)
     assert awake(people) == []
     assert [each.encodings for each in people] == [1, 1, 1]
+
+
+def test_nobody_at_rest_is_asked_for_a_snapshot_while_there_is_nothing_else_to_do() -> None:
+    keeper = AwakePeople(5)
+    people = crowd(keeper, 3)
+    people[0].active()
+    asked = [each.asked for each in people]
+    keeper.encode_some()
+    keeper.encode_some()
+    assert [each.asked for each in people] == [asked[0] + 1, *asked[1:]]
 
 
 def test_who_returns_before_so_many_others_came_to_rest_stays_awake_and_is_not_encoded() -> None:
