@@ -144,9 +144,11 @@ class OnboardingRoute:
         changed = asyncio.Event()
         self._waiting += 1
         self._updates.follow(caller.tenant, user, changed)
-        reading = asyncio.create_task(self._read(caller, user))  # it is on its way before the event is
+        reading = asyncio.create_task(self._read(caller, user))
         reading.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody asks for it if the event is not stored
         try:
+            # Read after the event is stored, it may be what the job made of the event, and be taken for what was before.
+            await asyncio.wait((reading,), timeout=WAIT_SECONDS / 4)
             return await self._store(records, caller) or await self._wait(caller, user, reading, changed, step)
         finally:
             reading.cancel()

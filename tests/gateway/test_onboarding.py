@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -12,6 +13,7 @@ import pytest
 import redis
 
 from gateway.onboarding_route import WAIT_SECONDS
+from gateway.records import Records, Stored
 from gateway.tokens import mint
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
@@ -84,6 +86,21 @@ def test_a_start_is_a_signup_and_answers_with_the_path(setup: Setup) -> None:
     found = asked.answer()
     assert (found.status_code, found.json()["stored"]) == (200, [stored["eventId"]])
     assert (found.json()["progress"]["nextStep"], found.json()["progress"]["version"]) == ("connect", 3)
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_the_job_makes_of_a_start_is_not_taken_for_what_was_before(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the first read is, as where the connection to Redis must be made first."""
+    plain = Records.progress
+
+    async def slow(self: Records, tenant: str, user: str) -> Stored | None:
+        await asyncio.sleep(0.5)
+        return await plain(self, tenant, user)
+
+    monkeypatch.setattr(Records, "progress", slow)
+    asked = Asked(setup, START, {"traits": {}})
+    publish(setup, 3, connect="current")
+    assert asked.answer().json()["progress"]["version"] == 3
 
 
 @pytest.mark.usefixtures("patient")

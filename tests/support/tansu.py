@@ -62,10 +62,17 @@ class Tansu:
             self.process = None
 
     def create_topic(self, topic: str, partitions: int = 1) -> None:
-        """Create ``topic`` and block until it exists. Raises ``KafkaException``."""
+        """Create ``topic`` unless it exists, and block until it does. Raises ``KafkaException``.
+
+        Under load it may be there already, by another client that looks for it or because the request was sent again.
+        """
         admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
         for future in admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)]).values():
-            future.result(timeout=PATIENCE)
+            try:
+                future.result(timeout=PATIENCE)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
 
     def new_topic(self, partitions: int = 1) -> str:
         """Create a topic with a name no other test has, and return the name."""
