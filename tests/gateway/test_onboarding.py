@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -20,7 +19,7 @@ from state.catalog.plan import Plan
 from tests.gateway.test_reads import NOON, Setup, running
 from tests.state.lives import catalog, plan
 from tests.support.gateway import run_gateway
-from tests.support.waiting import PATIENCE, join, wait_until
+from tests.support.waiting import PATIENCE, join, let_pass, wait_until
 
 PLAN = plan()
 START, COMPLETE = "/v1/onboarding/start", "/v1/onboarding/step/complete"
@@ -94,7 +93,7 @@ def test_what_the_job_makes_of_a_start_is_not_taken_for_what_was_before(setup: S
     plain = Records.progress
 
     async def slow(self: Records, tenant: str, user: str) -> Stored | None:
-        await asyncio.sleep(0.5)
+        await let_pass(0.5, "the read is slow")
         return await plain(self, tenant, user)
 
     monkeypatch.setattr(Records, "progress", slow)
