@@ -33,7 +33,7 @@ class LogTime:
     its snapshot, and gives them back here when it resumes.
     """
 
-    __slots__ = ("_now", "_partition", "_planner", "_slot_end", "_trusted_until", "idle_time", "log_time", "seq")
+    __slots__ = ("_now", "_partition", "_planner", "_run_end", "_slot_end", "_trusted_until", "idle_time", "log_time", "seq")
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class LogTime:
         self._now = now
         self._trusted_until = 0
         self._slot_end = 0
+        self._run_end = 0  # what is appended before this time follows the last message of the batch
 
     @property
     def ticked(self) -> int:
@@ -76,6 +77,18 @@ class LogTime:
         """Begin an empty batch."""
         self._planner.begin_batch()
         self._slot_end = self.log_time // GRID_MS * GRID_MS + GRID_MS
+        self._run_end = 0
+
+    def take_next(self, stamp: int) -> int:
+        """Do what ``admit`` and ``append`` do, where the message follows another one of the batch in the same slot: most messages.
+
+        Return its seq; its log time is ``stamp``. Elsewhere do nothing and return 0.
+        """
+        if not self.log_time <= stamp < self._run_end:
+            return 0
+        self.log_time = stamp
+        self.seq = seq = self.seq + 2
+        return seq
 
     def admit(self, stamp: int | None) -> tuple[int, BatchAction]:
         """Return the log time of a message appended at ``stamp`` (ms), or now without one, and what to do before the message.
@@ -96,6 +109,7 @@ class LogTime:
         if self._planner.first is None:
             self._planner.begin_messages(at)
         self.log_time = at
+        self._run_end = min(self._slot_end, self._trusted_until + 1)
         self.seq += 2
         return self.seq
 

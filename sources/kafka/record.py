@@ -6,18 +6,13 @@ with the content and with the version. An event is read without such a part, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import methodcaller
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 from confluent_kafka import Message as Record
 
 from sources.headers import Header
-
-_headers: Final = methodcaller("headers")
-"""For a name that is not UTF-8 the library returns a list with holes and an error at once. A call from C finds that out. Python's own call
-no longer looks once it is specialised (PEP 659, after some calls), and the process ends when the list is read."""
 
 Fault = tuple[str, str]
 """A reason code of ``state.events.REJECTIONS``, and a sentence."""
@@ -47,16 +42,48 @@ def value_of(record: Record) -> tuple[bytes, Fault | None]:
     return (b"", TOMBSTONE) if value is None else (value, None)
 
 
-def key_and_headers(record: Record, complain: Complain) -> tuple[bytes | None, tuple[Header, ...]]:
-    """Return key and headers. Call it once for each record: after the library has raised for a header, it returns a broken list."""
-    key: Any = None
-    headers: Any = None
+def key_of(record: Record, complain: Complain) -> bytes | None:
+    """Return the key, None without one."""
     try:
-        key = record.key()
+        key: bytes | None = record.key()
     except Exception as error:  # noqa: BLE001 - see the module
         complain(record, "key", error)
+        return None
+    return key
+
+
+def parts_of(record: Record, complain: Complain) -> tuple[int | None, bytes, Fault | None, bytes | None]:
+    """Return what ``time_of``, ``value_of`` and ``key_of`` return."""
+    value: Any
     try:
-        headers = _headers(record)
-    except Exception as error:  # noqa: BLE001 - see the module
-        complain(record, "headers", error)
-    return key, tuple(headers) if headers else ()
+        (kind, time), value, key = record.timestamp(), record.value(), record.key()
+    except Exception:  # noqa: BLE001 - see the module
+        return time_of(record, complain), *value_of(record), key_of(record, complain)
+    stamp = None if kind == TIMESTAMP_NOT_AVAILABLE else time
+    return (stamp, value, None, key) if value is not None else (stamp, b"", TOMBSTONE, key)
+
+
+def headers_of(records: Sequence[Record], complain: Complain) -> list[tuple[Header, ...]]:
+    """Return the headers of each record, empty where they cannot be read. Call it once for each record.
+
+    For a name that is not UTF-8 the library returns a list with holes and an error at once, and the list alone when it is asked again. A
+    call from C finds that out. Python's own call no longer looks once it is specialised (PEP 659, after some calls), and the process ends
+    when the list is read.
+    """
+    if not records:
+        return []
+    found: Iterator[Any] = map(type(records[0]).headers, records)
+    headers: list[tuple[Header, ...]] = []
+    while len(headers) < len(records):
+        try:
+            for each in found:
+                headers.append(tuple(each) if each else ())  # noqa: PERF401 - what was read before an error stays
+        except Exception as error:  # noqa: BLE001 - see the module
+            complain(records[len(headers)], "headers", error)
+            headers.append(())
+    return headers
+
+
+def key_and_headers(record: Record, complain: Complain) -> tuple[bytes | None, tuple[Header, ...]]:
+    """Return key and headers. Call it once for each record, as ``headers_of``."""
+    return key_of(record, complain), headers_of((record,), complain)[0]

@@ -36,7 +36,7 @@ from sources.kafka.closing import ConsumerCloser
 from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.liveness import INTERVAL_MS, Liveness
 from sources.kafka.partition_watch import WATCH_EVERY_S, PartitionWatch, with_spares
-from sources.kafka.record import Fault, key_and_headers, time_of, value_of
+from sources.kafka.record import headers_of, parts_of
 from sources.kafka.schema_registry import FramingError, RegistryUnavailableError, SchemaRegistry
 from sources.log_time import MIN_TIME, LogTime
 from sources.positions import Position, Positions
@@ -209,6 +209,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._shrunk = 0
         self._gap_seen = False
         self._records: list[Record] = []
+        self._headers: list[tuple[Header, ...]] = []
         self._next = 0
         try:
             self._start(offset)
@@ -243,6 +244,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             return [tick]
         if self._next == len(self._records):
             self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # 0: must not block
+            self._headers = headers_of(self._records, self._complain)
         batch = self._take() if self._records else []
         if batch:
             self._was_empty = False
@@ -278,15 +280,28 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         """Turn fetched records into a batch, up to the end of the batch or of the records."""
         batch: list[Message | Tick] = []
         log_time, records, topic, index, registry = self._time, self._records, self._topic, self._index, self._source.registry
+        all_headers, complain = self._headers, self._complain
         log_time.begin_batch()
         for place in range(self._next, len(records)):
             record = records[place]
             error = record.error()
             stamp: int | None
+            value, fault, original = b"", None, None
+            key: bytes | None = None
             if error is None:
-                stamp = time_of(record, self._complain)
+                stamp, value, fault, key = parts_of(record, complain)
+                if registry is not None and value[:1] == b"\x00":
+                    try:
+                        original, value = value, registry.decode(value)
+                    except FramingError as problem:
+                        original, fault = None, ("schema_registry_framing", str(problem))
+                    except RegistryUnavailableError as problem:
+                        self._errors.log("The schema registry does not answer (%s); nothing is read until it does", problem)
+                        self._next, self._waits_for_schema = place, True
+                        break
             elif rule_for(error).reaction is Reaction.REJECT and not self._beyond_end(record):
                 stamp = log_time.log_time
+                fault = ("unreadable", f"Kafka cannot deliver the message: {error.str()}")
             else:
                 self._next = place + 1
                 if error.code() == KafkaError._PARTITION_EOF:
@@ -299,33 +314,19 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 if self._records is not records:  # the partition was assigned again
                     break
                 continue
-            at, action = log_time.admit(stamp)
-            if action.ticks:
-                batch.append(log_time.tick())
-            if action.ends:
-                self._next = place
-                break
-            key: bytes | None = None
-            headers: tuple[Header, ...] = ()
-            original: bytes | None = None
-            fault: Fault | None
-            if error is None:
-                offset = record.offset() or 0
-                value, fault = value_of(record)
-                if registry is not None and value[:1] == b"\x00":
-                    try:
-                        original, value = value, registry.decode(value)
-                    except FramingError as problem:
-                        original, fault = None, ("schema_registry_framing", str(problem))
-                    except RegistryUnavailableError as problem:
-                        self._errors.log("The schema registry does not answer (%s); nothing is read until it does", problem)
-                        self._next, self._waits_for_schema = place, True
-                        break
-                key, headers = key_and_headers(record, self._complain)
-            else:
-                offset = max(self._offset, record.offset() or 0)
-                value, fault = b"", ("unreadable", f"Kafka cannot deliver the message: {error.str()}")
-            seq = log_time.append(at)
+            seq = log_time.take_next(stamp) if stamp is not None else 0
+            if not seq:
+                at, action = log_time.admit(stamp)
+                if action.ticks:
+                    batch.append(log_time.tick())
+                if action.ends:
+                    self._next = place
+                    break
+                seq = log_time.append(at)
+            at = log_time.log_time
+            offset, headers = record.offset() or 0, all_headers[place]
+            if error is not None:
+                offset, headers = max(self._offset, offset), ()
             reference = at if at > MIN_TIME else self._source.now()
             traceparent = traceparent_of(headers) if headers else ""
             batch.append(Message(value, key, topic, index, offset, at, reference, seq, traceparent, headers, fault, original))
