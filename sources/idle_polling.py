@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-SHORTEST_MS: Final = 2
+SHORTEST_MS: Final = 1
 LONGEST_MS: Final = 64
 """The longest pause. A message in an idle partition may wait this long, and an epoch may end this much later: Bytewax ends it when all
 partitions are awake. ``python -m benchmarks.speed latency`` shows what the shortest pause costs, ``idle`` what the longest does."""
 _SHARE: Final = 50
-"""The pause is a fiftieth of the time since the last message: 2 ms for a tenth of a second, 64 ms from 1.6 seconds on."""
+"""The pause is a fiftieth of the time since the last message: 1 ms for a twentieth of a second, 64 ms from 1.6 seconds on."""
 
 
 class IdlePolling:
