@@ -107,9 +107,10 @@ class OfflineRunner:
                 out.begin(seq)
                 self._fold.switched(self._people[key], GuidanceSwitched(tenant, switched_at, seq), out)
         for key in self._timers.take(at):
-            out, person = outputs.setdefault(key, Collector(key)), self._people[key]
-            out.begin(seq)
-            self._fold.advance(person, at, out)
+            if key not in outputs:
+                outputs[key] = Collector(key)
+            outputs[key].begin(seq)
+            self._fold.advance(self._people[key], at, outputs[key])
         for key in outputs:
             self._timers.set(key, self._people[key].next_due)
         self._dispatch(list(outputs.values()))
@@ -117,7 +118,10 @@ class OfflineRunner:
     def next_timer(self) -> int | None:
         """Return the log time of the earliest timer, None without timers."""
         due = self._timers.next()
-        return min([*([] if due is None else [due]), *(at for at, _ in self._woken_at[:1])], default=None)
+        if not self._woken_at:
+            return due
+        switched_at = self._woken_at[0][0]
+        return switched_at if due is None else min(due, switched_at)
 
     def read(self, users: list[str]) -> list[bytes | None]:
         """Return the records of ``users`` as an app would read them from Redis."""
@@ -141,17 +145,18 @@ class OfflineRunner:
 
     def _dispatch(self, outputs: list[Collector]) -> None:
         """Do what the steps after ``track`` do with its outputs."""
-        self._learn([each for out in outputs for each in out.observations])
+        observations = [each for out in outputs for each in out.observations]
+        if observations:
+            self._learn(observations)
         messages: list[DecisionRequest | DecisionOutcome] = []
         for out in outputs:
             messages += out.requests
             messages += out.outcomes
-        messages.sort(key=input_order)
-        for out in outputs:
             for effect in out.effects:
                 if type(effect) is Publish:
                     self._publish(effect)
             self._store_rows(out.rows)
+        messages.sort(key=input_order)
         for message in messages:
             learner = self._learners.get(message.trigger)
             if learner is None:

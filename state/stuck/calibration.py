@@ -22,6 +22,8 @@ KNOTS: Final = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 """Contributions of evidence, in logits, at which the correction is learned."""
 _NOTHING: Final = KNOTS.index(0.0)
 _LAST: Final = len(KNOTS) - 2
+_LOWEST: Final = KNOTS[0]
+_HIGHEST: Final = KNOTS[-1]
 _TRUST: Final = (0.5, 0.25)
 """Trust in evidence before it was tried: mean and variance."""
 _TRUST_FORGET: Final = 1.002
@@ -76,9 +78,13 @@ def believed(trust: float, correction: Sequence[float], added: float) -> float:
 
 def _place(added: float) -> tuple[int, float]:
     """The knot below ``added``, and how far it is on the way to the next."""
-    left = min(max(bisect_right(KNOTS, added) - 1, 0), _LAST)
+    if added <= _LOWEST:
+        return 0, 0.0
+    if added >= _HIGHEST:
+        return _LAST, 1.0
+    left = bisect_right(KNOTS, added) - 1
     low = KNOTS[left]
-    return left, min(max((added - low) / (KNOTS[left + 1] - low), 0.0), 1.0)
+    return left, (added - low) / (KNOTS[left + 1] - low)
 
 
 def logistic(logit: float) -> float:

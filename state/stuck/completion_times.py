@@ -30,6 +30,8 @@ _OTHERS: Final = 200.0
 out costs more than it corrects (`python -m benchmarks.measure --scenario baseline`)."""
 _CLEARLY: Final = 1_000.0
 HORIZON_QUANTILE: Final = 0.9
+CURVE: Final = tuple(share / 20 for share in range(1, 20))
+"""The quantiles that are published."""
 SHORTEST: Final = 1_000
 """The shortest horizon, in milliseconds: a person cannot be helped sooner."""
 
@@ -102,11 +104,10 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
         """Half of the people who complete the step do so within this time."""
         return round(self._blended(0.5, expected, now, 0.5))
 
-    def quantiles(self, shares: Sequence[float]) -> list[float]:
-        """Quantiles of all completion times, empty without any."""
-        if not self.people:
-            return []
-        return [quantile(self._in_order.everyone, share) for share in shares]
+    @cached_property
+    def curve(self) -> tuple[float, ...]:
+        """The quantiles ``CURVE`` of all completion times, empty without any."""
+        return tuple(quantile(self._in_order.everyone, share) for share in CURVE) if self.people else ()
 
     @cached_property
     def places(self) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from state.catalog.plan import Plan
 from state.other_version import other_version
 from state.records.facts import StepStatisticFact
 from state.stuck import operating_point
-from state.stuck.completion_times import CompletionTimes, level_of
+from state.stuck.completion_times import CURVE, CompletionTimes, level_of
 from state.stuck.first_episodes import FirstEpisodes
 from state.stuck.observations import BEGUN, CENSORED, COMPLETED, WAITING, EpisodeObservation
 from state.stuck.operating_point import OperatingPoint, Past
@@ -37,7 +37,6 @@ _PART_OF_PAST: Final = 10
 MOST_WAITING: Final = 4_096
 """Episodes kept at most until it is known for their contemporaries whether they were stuck. Above it, half of all episodes are left out."""
 _MOST_THINNINGS: Final = 30
-_QUANTILES: Final = [share / 20 for share in range(1, 20)]
 _json = msgspec.json.Encoder()
 
 
@@ -84,6 +83,7 @@ class Estimator:
         """Continue from ``state``."""
         self._plan: Final = plan
         self._state: Final = state
+        self._expected: Final = {step: expected_horizon(plan, step) for step in plan.steps}
         self._learner: Final = ScoreLearner(state.score)
         for step, shares in fitted(plan).items():
             if step not in state.score.shares:
@@ -145,11 +145,11 @@ class Estimator:
                     step_id=step,
                     parameters_version=parameters.version,
                     horizon_ms=float(horizon),
-                    median_ms=float(times.median(expected_horizon(self._plan, step), at)),
+                    median_ms=float(times.median(self._expected[step], at)),
                     completion_share=share,
                     episodes=float(sum(ended)),
-                    curve_ms=tuple(times.quantiles(_QUANTILES)),
-                    survival=tuple(round(1.0 - share * each, 6) for each in _QUANTILES),
+                    curve_ms=times.curve,
+                    survival=tuple(round(1.0 - share * each, 6) for each in CURVE),
                     weights="",
                     learned_at=at,
                     version=parameters.version,
@@ -270,15 +270,15 @@ class Estimator:
 
     def _known_times(self) -> tuple[dict[str, tuple[CompletionTimes, float]], float]:
         """The completion times of each step beside what the catalog expects, and the level of all steps."""
-        plan, state = self._plan, self._state
-        known = {step: (state.times.get(step, CompletionTimes()), expected_horizon(plan, step)) for step in plan.steps}
+        state = self._state
+        known = {step: (state.times.get(step, CompletionTimes()), expected) for step, expected in self._expected.items()}
         return known, level_of(times for times, _ in known.values())
 
     def _learned_horizon(self, step: str, now: int) -> int:
         """The horizon of a step at log time ``now``; 0 where it does not follow from completions alone."""
-        if step not in self._plan.steps or not (times := self._state.times.get(step)):
+        if step not in self._expected or not (times := self._state.times.get(step)):
             return 0
-        expected = expected_horizon(self._plan, step)
+        expected = self._expected[step]
         return times.horizon(expected, now, self._known_times()[1]) if times.settled(expected, now) else 0
 
     def _parameters(self) -> Parameters:

@@ -153,6 +153,7 @@ class _Episodes:
         self.last: Final[Floats] = _table([each.last for each in past]).max(axis=1)
         self.stuck: Final = np.array([each.stuck for each in past])
         self.unaided: Final = np.array([each.unaided for each in past])
+        self.nobody_guided: Final = bool(self.unaided.all())
         self.base: Final = float(self.stuck.mean())
 
     @cached_property
@@ -214,6 +215,8 @@ def _alarms(episodes: _Episodes, before: NDArray[np.bool_], score: Floats, thres
     first = int(before.sum())
     alarms = first + np.searchsorted(-score[first:], -thresholds, "right")
     known = _sums(stuck & unaided)[alarms]
+    if episodes.nobody_guided:
+        return alarms, (known + _PRIOR_ALARMS * episodes.base) / (alarms + _PRIOR_ALARMS), known
     overstated = (_sums(np.where(unaided, score, 0.0))[alarms] - known) / (_sums(unaided)[alarms] + _PRIOR_HELD_OUT)
     guided = _sums(~unaided)[alarms].astype(np.int64)
     helped, early = score[~unaided], int((~unaided[:first]).sum())
@@ -231,7 +234,10 @@ def _clipped(scores: Floats, firsts: NDArray[np.int64], less: Floats) -> Floats:
 
 
 def _sums(values: NDArray[Any]) -> Floats:
-    return np.concatenate(([0.0], np.cumsum(values, dtype=np.float64)))
+    """The sums of the first 0, 1, 2 … values."""
+    sums = np.zeros(len(values) + 1)
+    values.cumsum(out=sums[1:])
+    return sums
 
 
 def _table(scores: list[tuple[float, ...]]) -> Floats:
