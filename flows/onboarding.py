@@ -113,6 +113,11 @@ def build(parts: FlowParts) -> Dataflow:
     # Each person's state: progress, signs of being stuck, whether to guide, what became of guidance.
     tracked = track_step("track", arrivals, plans, keys, side.timers, side.parameters, side.switches, side.awake)
 
+    # How long steps take, and what being stuck looks like, is learned from how episodes end.
+    estimated = estimate_step("estimate", tracked, plans, side.parameters, shared=parts.processes > 1)
+    if parts.processes > 1:
+        share_step("share", estimated, side.parameters, lanes)
+
     # Each (tenant, trigger) has a learner that chooses the arm and learns from outcomes; the tenant's catalog has the words.
     chosen = choose_step("choose", tracked, plans)
     composed = compose_step("compose", chosen, plans, keys)
@@ -123,12 +128,6 @@ def build(parts: FlowParts) -> Dataflow:
     # Apps read Redis: new guidance, better words for it, guidance withdrawn, people deleted.
     changes: Stream[Any] = op.merge("changes", tracked, composed, *enriched)
     op.output("recommendations", effect_batches("effects", changes, partitions), parts.recommendations)
-
-    # How long steps take, and what being stuck looks like, is learned from how episodes end. It counts from the next boundary of log time
-    # on. The engine runs steps in the order in which they are built, so what an app waits for goes first.
-    estimated = estimate_step("estimate", tracked, plans, side.parameters, shared=parts.processes > 1)
-    if parts.processes > 1:
-        share_step("share", estimated, side.parameters, lanes)
 
     # Analysts read ClickHouse: every event, signal, decision, non-decision and outcome. The heartbeat makes their rows durable.
     evidence: Stream[Any] = op.merge("evidence", decoded, switched, tracked, estimated, chosen, composed, *enriched)

@@ -147,7 +147,8 @@ class OnboardingRoute:
         reading = asyncio.create_task(self._read(caller, user))
         reading.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody asks for it if the event is not stored
         try:
-            # Read after the event is stored, it may be what the job made of the event, and be taken for what was before.
+            # If it is read after the event is stored, it may already be what the job made of the event. A Redis that takes longer than this
+            # limit costs the answer its progress, but not the app its time.
             await asyncio.wait((reading,), timeout=WAIT_SECONDS / 4)
             return await self._store(records, caller) or await self._wait(caller, user, reading, changed, step)
         finally:

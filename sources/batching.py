@@ -38,7 +38,7 @@ def nothing() -> None:
 class BatchAction(Enum):
     """What a source does before a message. It ``ticks``: it appends a tick at ``ticked``. It ``ends`` the batch before the message.
 
-    These are attributes, because a source asks for every message: to look for an ``Enum`` in a set takes a call of Python for its hash.
+    These are attributes, because most sources ask for every message: to look for an ``Enum`` in a set takes a call of Python for its hash.
     """
 
     APPEND = False, False

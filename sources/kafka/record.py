@@ -74,12 +74,12 @@ def headers_of(records: Sequence[Record], complain: Complain) -> list[tuple[Head
         return []
     found: Iterator[Any] = map(type(records[0]).headers, records)
     headers: list[tuple[Header, ...]] = []
-    while len(headers) < len(records):
+    for record in records:
         try:
-            for each in found:
-                headers.append(tuple(each) if each else ())  # noqa: PERF401 - what was read before an error stays
+            each = next(found)
+            headers.append(tuple(each) if each else ())
         except Exception as error:  # noqa: BLE001 - see the module
-            complain(records[len(headers)], "headers", error)
+            complain(record, "headers", error)
             headers.append(())
     return headers
 

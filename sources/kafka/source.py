@@ -259,7 +259,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
 
     @override
     def next_awake(self) -> datetime | None:
-        """While idle, poll less often than Bytewax does by default, which is every millisecond."""
+        """While idle, poll less and less often."""
         return self._polling.next_awake() if self._was_empty else None
 
     @override
@@ -290,15 +290,6 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             key: bytes | None = None
             if error is None:
                 stamp, value, fault, key = parts_of(record, complain)
-                if registry is not None and value[:1] == b"\x00":
-                    try:
-                        original, value = value, registry.decode(value)
-                    except FramingError as problem:
-                        original, fault = None, ("schema_registry_framing", str(problem))
-                    except RegistryUnavailableError as problem:
-                        self._errors.log("The schema registry does not answer (%s); nothing is read until it does", problem)
-                        self._next, self._waits_for_schema = place, True
-                        break
             elif rule_for(error).reaction is Reaction.REJECT and not self._beyond_end(record):
                 stamp = log_time.log_time
                 fault = ("unreadable", f"Kafka cannot deliver the message: {error.str()}")
@@ -314,7 +305,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 if self._records is not records:  # the partition was assigned again
                     break
                 continue
-            seq = log_time.take_next(stamp) if stamp is not None else 0
+            framed = registry is not None and value[:1] == b"\x00"
+            seq = log_time.take_next(stamp) if stamp is not None and not framed else 0
             if not seq:
                 at, action = log_time.admit(stamp)
                 if action.ticks:
@@ -322,6 +314,15 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 if action.ends:
                     self._next = place
                     break
+                if framed and registry is not None:  # not sooner: a message before which a batch ends comes again
+                    try:
+                        original, value = value, registry.decode(value)
+                    except FramingError as problem:
+                        original, fault = None, ("schema_registry_framing", str(problem))
+                    except RegistryUnavailableError as problem:
+                        self._errors.log("The schema registry does not answer (%s); nothing is read until it does", problem)
+                        self._next, self._waits_for_schema = place, True
+                        break
                 seq = log_time.append(at)
             at = log_time.log_time
             offset, headers = record.offset() or 0, all_headers[place]

@@ -78,7 +78,7 @@ def believed(trust: float, correction: Sequence[float], added: float) -> float:
 
 def _place(added: float) -> tuple[int, float]:
     """The knot below ``added``, and how far it is on the way to the next."""
-    if added <= _LOWEST:
+    if not added > _LOWEST:
         return 0, 0.0
     if added >= _HIGHEST:
         return _LAST, 1.0

@@ -19,7 +19,7 @@ from state.catalog.plan import Plan
 from tests.gateway.test_reads import NOON, Setup, running
 from tests.state.lives import catalog, plan
 from tests.support.gateway import run_gateway
-from tests.support.waiting import PATIENCE, join, let_pass, wait_until
+from tests.support.waiting import PATIENCE, join, let_pass, never, wait_until
 
 PLAN = plan()
 START, COMPLETE = "/v1/onboarding/start", "/v1/onboarding/step/complete"
@@ -100,6 +100,16 @@ def test_what_the_job_makes_of_a_start_is_not_taken_for_what_was_before(setup: S
     asked = Asked(setup, START, {"traits": {}})
     publish(setup, 3, connect="current")
     assert asked.answer().json()["progress"]["version"] == 3
+
+
+def test_a_redis_that_does_not_answer_keeps_no_event_away(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hangs(_self: Records, _tenant: str, _user: str) -> Stored | None:
+        await never()
+        return None
+
+    monkeypatch.setattr(Records, "progress", hangs)
+    found = Asked(setup, START, {"traits": {}}).answer()
+    assert (found.status_code, found.json()["progress"]) == (202, None)
 
 
 @pytest.mark.usefixtures("patient")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.batching import ALL, BatchAction, BatchPlanner, BatchPolicy
-from sources.log_time import LogTime
+from sources.log_time import MAX_AHEAD_MS, LogTime
 from state.messages import Tick
 from state.stuck.parameters import PERIOD
 
@@ -227,12 +227,15 @@ def divided(messages: list[tuple[int, int]], lookahead: int, batch_size: int) ->
         for at, person in messages[place:]:
             if len(batch) >= batch_size:
                 break
-            _, action = time.admit(at)
-            if action.ticks:
-                batch.append(time.tick())
-            if action.ends:
-                break
-            batch.append((time.append(at), at, person))
+            seq = time.take_next(at)
+            if not seq:
+                _, action = time.admit(at)
+                if action.ticks:
+                    batch.append(time.tick())
+                if action.ends:
+                    break
+                seq = time.append(at)
+            batch.append((seq, at, person))
             place += 1
         assert batch, "every batch has something, or the source would wait for ever"
         job.take(batch)
@@ -264,3 +267,64 @@ def test_the_division_into_batches_changes_nothing(gaps: list[tuple[int, int]], 
     assert {(2 * n + 2, *each) for n, each in enumerate(messages)} <= {each[:3] for each in whole}
     for batch_size in (1, 2, 3, 7):
         assert divided(messages, lookahead, batch_size) == whole
+
+
+def _everything(time: LogTime) -> list[object]:
+    planner = time._planner
+    return [
+        getattr(each, name)
+        for each in (time, planner)
+        for name in type(each).__slots__
+        if name not in {"_now", "_planner", "_policy", "_run_end"}
+    ]
+
+
+@settings(max_examples=400)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from([0, 0, 1, 300, 999, 1_000, 2_500, -1, -700, MAX_AHEAD_MS, MAX_AHEAD_MS + 1, PERIOD]),
+            st.sampled_from(["message", "message", "message", "message", "at the end of the slot", "new batch", "the clock goes on"]),
+        ),
+        max_size=40,
+    ),
+    timers=st.lists(st.integers(0, 2 * PERIOD).map(lambda after: START + after), max_size=4),
+    lookahead=st.sampled_from([SECOND, 10 * MINUTE, 3 * PERIOD]),
+)
+def test_a_message_taken_in_one_call_is_as_one_that_was_admitted_and_appended(
+    steps: list[tuple[int, str]], timers: list[int], lookahead: int
+) -> None:
+    clock = START
+
+    def peek(_partition: int, after: int = ALL) -> int | None:
+        return min((due for due in timers if due > after), default=None)
+
+    policy = BatchPolicy(peek, lambda _: lookahead)
+    plain, quick = (LogTime(policy, 0, now=lambda: clock, log_time=START, ticked=START) for _ in range(2))
+    for time in (plain, quick):
+        time.begin_batch()
+    for ahead, kind in steps:
+        if kind == "the clock goes on":
+            clock += abs(ahead)
+        stamp = quick.log_time + ahead if kind != "at the end of the slot" else quick.log_time // SECOND * SECOND + SECOND + min(ahead, 1)
+        at, action = plain.admit(stamp)
+        seq = 0 if action.ends else plain.append(at)
+        taken = quick.take_next(stamp)
+        if taken:
+            assert (action, taken) == (BatchAction.APPEND, seq)
+        else:
+            assert quick.admit(stamp) == (at, action)
+            assert action.ends or quick.append(at) == seq
+        assert _everything(quick) == _everything(plain)
+        if action.ends or kind == "new batch":
+            for time in (plain, quick):
+                time.begin_batch()
+
+
+def test_most_messages_are_taken_in_one_call() -> None:
+    time = LogTime(BatchPolicy(lambda *_: None, lambda _: MINUTE), 0, now=lambda: 1 << 60, log_time=START, ticked=START)
+    time.begin_batch()
+    assert not time.take_next(START), "the planner does not know the batch yet"
+    time.append(time.admit(START)[0])
+    assert [time.take_next(START + at) for at in (0, 1, SECOND - 1)] == [4, 6, 8]
+    assert not time.take_next(START + SECOND), "a timer may be due before the next slot"

@@ -154,6 +154,19 @@ class TestScripted:
             assert isinstance(decoded[1], DeadLetter)
             assert decoded[1].offset == 1
 
+    def test_one_that_raises_costs_no_other_part_and_no_other_record(self) -> None:
+        def headers(number: int) -> list[tuple[str, bytes | None]]:
+            return [("number", b"%d" % number)]
+
+        records = [ScriptedRecord(number, event(number), key=b"u%d" % number, headers=headers(number)) for number in range(6)]
+        records[1] = ScriptedRecord(1, event(1), key=b"u1", headers=Raises(NOT_UTF8))
+        records[2] = ScriptedRecord(2, event(2), key=b"u2", headers=Raises(StopIteration()))
+        records[3] = ScriptedRecord(3, event(3), key=b"u3", headers=headers(3), time=Raises(NOT_UTF8))
+        records[4] = ScriptedRecord(4, key=b"u4", headers=headers(4), error=KafkaError._BAD_MSG)
+        found = read(ScriptedCluster(records=records, end=6))
+        assert [each.key for each in found] == [b"u0", b"u1", b"u2", b"u3", None, b"u5"]
+        assert [dict(each.headers).get("number") for each in found] == [b"0", None, None, b"3", None, b"5"]
+
     def test_headers_that_raised_are_not_touched_again_although_a_tick_comes_first(self) -> None:
         headers = Raises(NOT_UTF8)
         later = (TIMESTAMP_CREATE_TIME, START + 3_000_000)  # a slot of its own: the source looks at the record twice

@@ -126,6 +126,19 @@ def test_little_news_changes_nothing_and_enough_does() -> None:
     assert estimator.parameters(FIRST + 2).version == FIRST + 2
 
 
+def test_what_is_published_of_a_step_with_few_completions_is_what_the_catalog_expects_of_that_step() -> None:
+    hours = itertools.count(30)
+    plan = Plan(catalog(change=lambda text: re.sub("usual: 48h", lambda _: f"usual: {next(hours)}h", text)))
+    estimator, since = new_estimator(plan, "t"), FIRST * PERIOD
+    for number, step in zip(range(ENOUGH_NEW), itertools.cycle(plan.steps), strict=False):
+        estimator.learn(msgspec.structs.replace(ended(since + number, 10 * MINUTE, 20 * MINUTE), step=step, settled=False))
+    parameters = estimator.parameters(FIRST + 2)
+    published = {row.step_id: row for row in estimator.statistics(parameters)}
+    for hour, step in enumerate(plan.steps, 30):
+        assert published[step].horizon_ms == pytest.approx(hour * HOUR, rel=1e-6)
+        assert published[step].median_ms == pytest.approx(hour * HOUR, rel=1e-6)
+
+
 def test_the_operating_point_is_kept_until_there_are_enough_new_episodes() -> None:
     estimator, row = new_estimator(PLAN, "t"), (Row(4, 0.9, 0.0, 0.9, pack((17,))),)
     known: list[tuple[int, int]] = []
