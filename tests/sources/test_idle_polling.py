@@ -25,10 +25,10 @@ def pause_ms(polling: IdlePolling) -> float:
 
 def test_the_longer_nothing_comes_the_more_seldom_it_is_polled(clock: list[float]) -> None:
     polling, pauses = IdlePolling(nothing), []
-    for idle_s in (0.0, 0.064, 0.192, 1.92, 64.0):  # moments at which a pause of any length may begin
+    for idle_s in (0.0, 0.008, 0.016, 0.064, 0.192, 1.92, 64.0):  # moments at which a pause of any length may begin
         clock[0] = 1_000.0 + idle_s
         pauses.append(pause_ms(polling))
-    assert pauses == [1, 2, 4, 64, 64]
+    assert pauses == [1, 1, 2, 2, 4, 64, 64]
 
 
 def test_after_a_message_it_is_polled_often_again(clock: list[float]) -> None:
