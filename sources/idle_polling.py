@@ -9,8 +9,8 @@ from typing import Final
 
 SHORTEST_MS: Final = 1
 _BUSY_MS: Final = 10
-"""For so long after a message the pause is the shortest one, then at least twice that. With 2,000 events/s in six partitions the next one
-comes sooner nearly always; with 20 hardly ever, and the job would use a quarter more CPU for the same latency."""
+"""For so long after a message the pause is the shortest one, then at least twice that. With 2,000 events/s in six partitions the next
+message nearly always comes sooner. With 20 it hardly ever does, and looking so often would cost CPU for nothing."""
 LONGEST_MS: Final = 64
 """The longest pause. A message in an idle partition may wait this long, and an epoch may end this much later: Bytewax ends it when all
 partitions are awake. ``python -m benchmarks.speed latency`` shows what the shortest pause costs, ``idle`` what the longest does."""

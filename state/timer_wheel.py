@@ -107,10 +107,7 @@ class _Slots:
         timers: list[tuple[int, str]] = []
         while self._seconds and self._seconds[0] <= now // _BUCKET_MS:
             flat = self._buckets.pop(heapq.heappop(self._seconds))
-            if len(flat) == 2:
-                timers.append(tuple(flat))  # type: ignore[arg-type]
-            else:
-                timers.extend(zip(flat[::2], flat[1::2], strict=True))  # type: ignore[arg-type]  # deadlines and keys alternate
+            timers.extend(zip(flat[::2], flat[1::2], strict=True))  # type: ignore[arg-type]  # deadlines and keys alternate
         timers.sort()
         due = [timer for timer in timers if timer[0] <= now]
         self.count -= len(timers)

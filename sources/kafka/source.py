@@ -305,8 +305,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 if self._records is not records:  # the partition was assigned again
                     break
                 continue
-            framed = registry is not None and value[:1] == b"\x00"
-            seq = log_time.take_next(stamp) if stamp is not None and not framed else 0
+            framing = registry if registry is not None and value[:1] == b"\x00" else None
+            seq = log_time.take_next(stamp) if stamp is not None and framing is None else 0
             if not seq:
                 at, action = log_time.admit(stamp)
                 if action.ticks:
@@ -314,11 +314,11 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 if action.ends:
                     self._next = place
                     break
-                if framed and registry is not None:  # not sooner: a message before which a batch ends comes again
+                if framing is not None:  # not sooner: a message before which a batch ends comes again
                     try:
-                        original, value = value, registry.decode(value)
+                        original, value = value, framing.decode(value)
                     except FramingError as problem:
-                        original, fault = None, ("schema_registry_framing", str(problem))
+                        fault = ("schema_registry_framing", str(problem))
                     except RegistryUnavailableError as problem:
                         self._errors.log("The schema registry does not answer (%s); nothing is read until it does", problem)
                         self._next, self._waits_for_schema = place, True

@@ -9,7 +9,7 @@ from tests.flows.test_graph import KEYS, PLAN
 from tests.support.stories import MONDAY, Log
 
 
-def test_a_switch_of_guidance_is_the_next_timer_whether_or_not_somebody_has_an_earlier_one() -> None:
+def test_a_switch_of_guidance_is_due_next_whether_or_not_somebody_has_a_timer() -> None:
     job, log = OfflineRunner(PLAN, KEYS), Log()
     assert job.next_timer() is None
     log.send(0, "boss", "guidance_switched", action="pause", because="a test")

@@ -89,7 +89,7 @@ def test_a_start_is_a_signup_and_answers_with_the_path(setup: Setup) -> None:
 
 @pytest.mark.usefixtures("patient")
 def test_what_the_job_makes_of_a_start_is_not_taken_for_what_was_before(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the first read is, as where the connection to Redis must be made first."""
+    """Also where the first read is slower than to store the event, as when the connection to Redis must be made first."""
     plain = Records.progress
 
     async def slow(self: Records, tenant: str, user: str) -> Stored | None:
