@@ -1,4 +1,4 @@
-"""What a release consists of: one version, a recipe that refuses what does not fit, and the workflow that runs it."""
+"""What a release consists of: one version, a recipe that refuses what does not fit, and the workflows that run it and the tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-WORKFLOW: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / ".github" / "workflows" / "ci.yml")
+WORKFLOWS = {path.name: path for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+
+
+def workflow(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = YAML(typ="safe", pure=True).load(WORKFLOWS[name])
+    return read
+
+
+WORKFLOW = workflow("ci.yml")
 RUNS = [step["run"] for job in WORKFLOW["jobs"].values() for step in job["steps"] if "run" in step]
 
 
@@ -81,16 +89,30 @@ def test_the_workflow_runs_what_is_here() -> None:
         assert words in text
 
 
-def test_the_workflow_may_only_read_and_releases_what_was_tested() -> None:
-    assert WORKFLOW["permissions"] == {"contents": "read"}
-    assert not [job for job in WORKFLOW["jobs"].values() if "permissions" in job or "timeout-minutes" not in job]
-    assert WORKFLOW["jobs"]["release"]["needs"] == ["tests", "stack"]
-    assert WORKFLOW["jobs"]["release"]["if"] == "github.ref_type == 'tag'"
-    used = [step for job in WORKFLOW["jobs"].values() for step in job["steps"] if "uses" in step]
+def test_every_night_what_is_too_long_for_each_push_runs() -> None:
+    nightly = workflow("nightly.yml")
+    commands = nightly["jobs"]["long"]["strategy"]["matrix"]["run"]
+    assert [step["run"] for step in nightly["jobs"]["long"]["steps"] if "run" in step] == ["${{ matrix.run }}"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert all(f"\n{command.split()[1]}:" in makefile for command in commands)
+    assert {"make test-all", "make real-kafka", "make cluster-demo"} <= set(commands)
+
+
+@pytest.mark.parametrize("name", sorted(WORKFLOWS))
+def test_a_workflow_may_only_read(name: str) -> None:
+    read = workflow(name)
+    assert read["permissions"] == {"contents": "read"}
+    assert not [job for job in read["jobs"].values() if "permissions" in job or "timeout-minutes" not in job]
+    used = [step for job in read["jobs"].values() for step in job["steps"] if "uses" in step]
     assert all(re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]) for step in used)
     checkouts = [step for step in used if step["uses"].startswith("actions/checkout@")]
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
-    assert "secrets." not in (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert "secrets." not in WORKFLOWS[name].read_text(encoding="utf-8")
+
+
+def test_the_workflow_releases_what_was_tested() -> None:
+    assert WORKFLOW["jobs"]["release"]["needs"] == ["tests", "stack"]
+    assert WORKFLOW["jobs"]["release"]["if"] == "github.ref_type == 'tag'"
 
 
 @pytest.mark.parametrize("run", RUNS)
