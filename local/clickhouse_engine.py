@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ _KEEPS_SESSION: Final = re.compile(
 _READS: Final = re.compile(r"\s*\(*\s*(select|with)\b", re.IGNORECASE)
 _UNKNOWN: Final = 1002  # ClickHouse's UNKNOWN_EXCEPTION
 _UNKNOWN_SETTING: Final = 115
+_NOT_ENOUGH_SPACE: Final = 243
 
 
 class EngineError(Exception):
@@ -42,10 +45,11 @@ class EngineError(Exception):
 class Session:
     """One connection to the engine with a database and settings. One thread uses it at a time. ``Engine.session`` makes one."""
 
-    def __init__(self, connection: Any, tag: str) -> None:
-        """``tag`` finds the running statement of this session in the engine."""
+    def __init__(self, connection: Any, tag: str, directory: Path) -> None:
+        """``tag`` finds the running statement of this session in the engine. ``directory``: where an insert may keep its rows meanwhile."""
         self._connection = connection
         self.tag = tag
+        self._directory = directory
         self.reusable = True
 
     def run(self, sql: str, output: str, parameters: Mapping[str, str]) -> Iterator[bytes]:
@@ -69,25 +73,22 @@ class Session:
     def insert(self, into: str, data_format: str, data: Iterable[bytes]) -> int:
         """Insert rows that arrive in pieces; return how many. When it returns, they are stored.
 
-        Raises ``EngineError``, and what ``data`` raises; then some of the rows may be stored.
+        Raises ``EngineError``, and what ``data`` raises; then none of these rows are stored, or the first of several blocks.
+
+        The rows go through a file without a name. The engine's own way to take them in pieces (``send_insert``) acknowledges rows that it
+        could not store: it does not tell of a full disk, of too many parts, or of a constraint.
         """
-        self.reusable = False  # after an error in the data the state of the connection is not known
-        try:
-            inserter = self._connection.send_insert(into, data_format)
-        except Exception as error:  # noqa: BLE001 -- the engine has no classes of its own for its errors
-            raise EngineError(str(error)) from None
-        with inserter:
+        self.reusable = False  # after an error the state of the connection is not known
+        with _unnamed_file(self._directory) as file:
             for piece in data:
-                try:
-                    inserter.append(piece)
-                except RuntimeError as error:
-                    raise EngineError(str(error)) from None
+                _write(file, piece)
+            os.lseek(file, 0, os.SEEK_SET)
             try:
-                written = int(inserter.finish().rows_written)
-            except RuntimeError as error:
+                result = self._connection.query(f"{into} FROM INFILE '/dev/fd/{file}' FORMAT {data_format}", "TSV")
+            except Exception as error:  # noqa: BLE001 -- the engine has no classes of its own for its errors
                 raise EngineError(str(error)) from None
         self.reusable = True
-        return written
+        return int(result.rows_written())
 
     def close(self) -> None:
         """Close the connection."""
@@ -102,7 +103,7 @@ class Engine:
         import chdb  # noqa: PLC0415 -- takes a second, and only this process needs it
 
         self._connect = chdb.connect
-        self._where = str(directory)
+        self._directory = directory
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._idle: list[tuple[object, Session]] = []
@@ -161,7 +162,7 @@ class Engine:
     def _open(self, database: str, settings: Mapping[str, str]) -> Session:
         tag = f"session-{next(self._numbers)}"
         try:
-            connection: Any = self._connect(self._where)  # type: ignore[no-untyped-call]
+            connection: Any = self._connect(str(self._directory))  # type: ignore[no-untyped-call]
         except Exception as error:  # noqa: BLE001 -- the engine has no classes of its own for its errors
             raise EngineError(str(error)) from None
         try:
@@ -182,7 +183,32 @@ class Engine:
         except Exception as error:  # noqa: BLE001 -- the engine has no classes of its own for its errors
             connection.close()
             raise EngineError(str(error)) from None
-        return Session(connection, tag)
+        return Session(connection, tag, self._directory)
+
+
+@contextmanager
+def _unnamed_file(directory: Path) -> Iterator[int]:
+    """Yield the descriptor of a file that is gone with it, also after a kill: it holds rows about people."""
+    try:
+        file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - only the opening may fail with this error
+    except OSError as error:
+        raise _not_kept(error) from None
+    with file:
+        yield file.fileno()
+
+
+def _write(file: int, piece: bytes) -> None:
+    left = memoryview(piece)
+    while left:
+        try:
+            left = left[os.write(file, left) :]
+        except OSError as error:
+            raise _not_kept(error) from None
+
+
+def _not_kept(error: OSError) -> EngineError:
+    """The error of ClickHouse for a disk that takes no more: a client tries again."""
+    return EngineError(f"The rows could not be kept: {error.strerror}. (NOT_ENOUGH_SPACE)", _NOT_ENOUGH_SPACE)
 
 
 def _quoted(value: str) -> str:

@@ -6,6 +6,7 @@ import base64
 import fcntl
 import http.client
 import os
+import resource
 import signal
 import socket
 import stat
@@ -21,9 +22,19 @@ import polars as pl
 import pytest
 
 from local.clickhouse import EmbeddedClickHouse
+from local.clickhouse_files import frozen_tables
 from local.data_dir import DataDirInUseError
 from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.errors import QueryFailed, StoreDamaged, StoreDenied, StoreInUse, StoreUnreachable, TransientInsert
+from sinks.clickhouse.errors import (
+    PermanentInsert,
+    QueryFailed,
+    StoreDamaged,
+    StoreDenied,
+    StoreError,
+    StoreInUse,
+    StoreUnreachable,
+    TransientInsert,
+)
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.read_only_query import query
 from tests.support.waiting import PATIENCE, join, pause, read_line, running, wait_until
@@ -35,6 +46,7 @@ USER = """
 import sys
 from pathlib import Path
 from local.clickhouse import EmbeddedClickHouse
+from local.clickhouse_files import frozen_tables
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.read_only_query import query
 store = ClickHouse(embedded=EmbeddedClickHouse(Path(sys.argv[1])), database="default")
@@ -210,6 +222,83 @@ class TestLife:
         (tmp_path / "here").rename(tmp_path / "there")
         wait_until(lambda: is_gone(pid), "the end of a server without a directory")
         embedded.close()
+
+
+class TestInsertsThatFail:
+    """What cannot be stored is not acknowledged, whatever the reason, and the store takes rows again afterwards."""
+
+    @pytest.fixture
+    def table(self, store: ClickHouse) -> str:
+        client = store.client()
+        client.command("DROP TABLE IF EXISTS failing SYNC")
+        client.command("CREATE TABLE failing (n UInt64, s String, CONSTRAINT short CHECK length(s) < 1000) ENGINE = MergeTree ORDER BY n")
+        client.command("SYSTEM STOP MERGES failing")
+        return "failing"
+
+    @staticmethod
+    def count(store: ClickHouse) -> int:
+        found: int = query(store, "SELECT count() FROM failing").item()
+        return found
+
+    def test_a_row_that_breaks_a_constraint(self, store: ClickHouse, table: str) -> None:
+        bad = pl.DataFrame({"n": [1, 2], "s": ["x", "x" * 1000]}, schema={"n": pl.UInt64, "s": pl.String})
+        with pytest.raises(PermanentInsert, match="short"):
+            ClickHouseInserter(store).insert(table, bad)
+        ClickHouseInserter(store).insert(table, rows(0, 10))
+        assert self.count(store) == 10
+
+    def test_too_many_parts(self, store: ClickHouse, table: str) -> None:
+        store.client().command("ALTER TABLE failing MODIFY SETTING parts_to_throw_insert = 3, parts_to_delay_insert = 2")
+        inserter = ClickHouseInserter(store)
+        for turn in range(3):
+            inserter.insert(table, rows(turn, 1))
+        with pytest.raises(TransientInsert):
+            inserter.insert(table, rows(3, 1))
+        assert self.count(store) == 3
+        store.client().command("ALTER TABLE failing MODIFY SETTING parts_to_throw_insert = 300, parts_to_delay_insert = 200")
+        inserter.insert(table, rows(20, 1))
+        assert self.count(store) == 4
+
+    def test_a_statement_that_takes_too_long(self, raw: Raw, store: ClickHouse, table: str) -> None:
+        data = b"".join(b"%d\tx\n" % number for number in range(200_000))
+        given = {"max_execution_time": "0.000001"}
+        assert raw.ask(f"INSERT INTO {table} (n, s) FORMAT TSV", data, given=given)[:2] == (500, "159")
+        assert self.count(store) == 0
+
+    @pytest.mark.parametrize("most", [0, 20_000])
+    def test_a_disk_that_takes_no_more(self, store: ClickHouse, table: str, path: Path, most: int) -> None:
+        """A limit of the size of files does to the engine what a full disk does: in the file of the insert, and in the table's."""
+        inserter = ClickHouseInserter(store)
+        inserter.insert(table, rows(0, 10))
+        noise = pl.DataFrame({"n": range(100), "s": [os.urandom(90).hex() for _ in range(100)]}, schema={"n": pl.UInt64, "s": pl.String})
+        soft, hard = resource.prlimit(server_pid(path), resource.RLIMIT_FSIZE)
+        resource.prlimit(server_pid(path), resource.RLIMIT_FSIZE, (most, hard))
+        try:
+            with pytest.raises(StoreError):
+                inserter.insert(table, noise)
+        finally:
+            resource.prlimit(server_pid(path), resource.RLIMIT_FSIZE, (soft, hard))
+        assert self.count(store) == 10
+        inserter.insert(table, noise)
+        assert self.count(store) == 110
+
+
+class TestHeldForABackup:
+    def test_a_backup_that_found_the_disk_full_does_not_stand_in_the_way_of_the_next(self, tmp_path: Path) -> None:
+        embedded = EmbeddedClickHouse(tmp_path)
+        store = ClickHouse(embedded=embedded, database="kept")
+        ClickHouse(embedded=embedded, database="default").client().command("CREATE DATABASE kept")
+        store.client().command(TABLE)
+        ClickHouseInserter(store).insert("numbers_kept", rows(0, 10))
+        (tmp_path / "shadow").mkdir()
+        (tmp_path / "shadow" / "increment.txt").write_bytes(b"")
+        for _ in range(2):
+            with frozen_tables(store, tmp_path) as found:
+                assert found.rows == {"numbers_kept": 10}
+                assert any(name.endswith("data.bin") for name in found.files)
+        store.close()
+        with embedded.stopped():
+            pass
 
 
 class TestStop:
