@@ -44,6 +44,9 @@ def frozen_tables(store: ClickHouse, directory: Path) -> Iterator[FrozenTables]:
         return
     for old in directory.glob(f"shadow/{_PREFIX}*"):
         shutil.rmtree(old)  # of a backup that was killed
+    counter = directory / "shadow" / "increment.txt"
+    if counter.exists() and not counter.stat().st_size:
+        counter.unlink()  # written on a full disk; the engine makes a new one, and freezes nothing while it is empty
     name = f"{_PREFIX}{secrets.token_hex(8)}"
     try:
         _freeze(store, directory, name, found)
