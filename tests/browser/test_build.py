@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BROWSER = ROOT / "gateway" / "browser"
 TOOLS = ROOT / "scripts" / "browser"
 BUILD: dict[str, Any] = json.loads((BROWSER / "build.json").read_text(encoding="utf-8"))
-MOST_BYTES = 12_000
-"""Of the script, compressed with gzip."""
+MOST_BYTES = 12 * 1024
+"""Of the script, compressed with gzip: the 12 KB of docs/browser.md."""
 
 
 def source_hash(browser: Path, tools: Path) -> str:

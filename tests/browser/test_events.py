@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from tests.support.fake_gateway import KEY, FakeGateway, Page
@@ -32,6 +33,14 @@ def test_page_views_clicks_and_forms_are_noticed(browser: HostBrowser, gateway: 
     assert "secret" not in str(gateway.events)
 
 
+def test_a_long_label_is_cut_between_characters(browser: HostBrowser, gateway: FakeGateway) -> None:
+    browser.open_host(None)
+    browser.run("document.querySelector('#anchor').textContent = ' x' + '🙂'.repeat(300)")
+    browser.run("document.querySelector('#anchor').click()")
+    (click,) = browser.sent("button_click")
+    assert click["payload"]["label"] == "x" + "🙂" * 199
+
+
 def test_events_of_a_time_without_network_arrive_when_it_is_back(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host(None)
     browser.sent("page_view")
@@ -55,6 +64,14 @@ def test_events_that_a_page_could_not_send_are_sent_by_the_next(browser: HostBro
     browser.open_host(None)
     wait_until(lambda: len(names(gateway)) == 2, "the events of the page before")
     assert names(gateway) == ["a", "b"]
+
+
+def test_an_event_with_half_an_emoji_that_a_page_left_is_sent_by_the_next(browser: HostBrowser, gateway: FakeGateway) -> None:
+    event = {"eventId": "left", "eventType": "track", "name": "left \ud83d", "userId": "u-1", "timestamp": "2026-03-02T09:00:00Z"}
+    browser.run("localStorage.setItem(arguments[0], arguments[1])", f"onramp:{KEY[-12:]}:q:left", json.dumps(event))
+    browser.open_host(None)
+    wait_until(lambda: names(gateway) == ["left \ufffd"], "the event of the page before")
+    browser.until("return !Object.keys(localStorage).some((each) => each.includes(':q:'))", "an empty queue")
 
 
 def test_what_one_publishable_key_could_not_send_is_never_sent_with_another(browser: HostBrowser, gateway: FakeGateway) -> None:

@@ -4,6 +4,7 @@ import { readProgress, readRecommendation } from "./records";
 import { Emitter, reporter, safe, type Report } from "./safe";
 import { Store } from "./storage";
 import { Subscription, type Kind } from "./stream";
+import { cut, idOf } from "./text";
 import { Tokens } from "./tokens";
 import type { Client, ClientEvents, Connection, Options, Progress, Recommendation } from "./types";
 
@@ -79,7 +80,7 @@ export class HeadlessClient implements Client {
     if (!key) report("init needs a publishable key");
     const url = this.#base && key ? `${this.#base}/v1/events` : null;
     this.#store = new Store(`onramp:${key.slice(-12)}:`, options.persist !== false && typeof window !== "undefined");
-    this.#identity = new Identity(this.#store, userOf(options.user));
+    this.#identity = new Identity(this.#store, idOf(options.user));
     this.#tokens = new Tokens(options.token, () => this.#identity.user, report);
     this.#events = new Emitter(report);
     if (relay) this.#events.relay = relay;
@@ -117,11 +118,11 @@ export class HeadlessClient implements Client {
     const here = path ?? this.#pathNow();
     this.#lastPath = here;
     const text = title ?? globalThis.document?.title;
-    this.send("page_view", text ? { path: here, title: text.slice(0, 1_000) } : { path: here });
+    this.send("page_view", text ? { path: here, title: cut(text, 1_000) } : { path: here });
   }
 
   identify(user: string, traits?: Record<string, unknown>): void {
-    const known = userOf(user);
+    const known = idOf(user);
     if (!known) {
       this.report("identify needs a user id");
       return;
@@ -379,7 +380,7 @@ export class HeadlessClient implements Client {
     const value = element?.getAttribute(name);
     if (!element || !value) return;
     if (what === "form") this.send("form_submit", { form: value });
-    else this.send("button_click", { target: value, label: (element.textContent ?? "").trim().slice(0, 200) });
+    else this.send("button_click", { target: value, label: cut((element.textContent ?? "").trim(), 200) });
   }
 
   #pathNow(): string {
@@ -397,8 +398,4 @@ function address(host: unknown, report: Report): string | null {
   }
   report("init needs a host, like https://onramp.example.com");
   return null;
-}
-
-function userOf(user: unknown): string | null {
-  return (typeof user === "string" || typeof user === "number") && String(user).trim() ? String(user) : null;
 }

@@ -1,4 +1,5 @@
 import type { Store } from "./storage";
+import { idOf } from "./text";
 
 /** Return a random id of 128 bits. Not by `randomUUID`, which exists on secure pages only. */
 export function randomId(): string {
@@ -66,8 +67,7 @@ export class Identity {
 function segment(what: "id" | "anonymousId"): string | null {
   try {
     const { analytics } = globalThis as { analytics?: { user?: () => Record<string, (() => unknown) | undefined> } };
-    const value = analytics?.user?.()[what]?.();
-    return typeof value === "string" && value ? value : null;
+    return idOf(analytics?.user?.()[what]?.());
   } catch {
     return null; // it is still loading
   }

@@ -1,6 +1,7 @@
 import { Backoff, refusal, retryAfter } from "./backoff";
 import type { Report } from "./safe";
 import type { Store } from "./storage";
+import { cut, mended } from "./text";
 import type { Delivery } from "./types";
 
 /** A queue never holds more: the oldest events are given up first. */
@@ -75,7 +76,7 @@ export class Queue {
     for (const each of store.names(name)) {
       const text = store.get(each);
       try {
-        if (text) this.#push({ id: each.slice(name.length), text, event: JSON.parse(text) as Record<string, unknown> });
+        if (text) this.#push(each.slice(name.length), text);
       } catch {
         store.remove(each); // somebody else wrote it
       }
@@ -92,9 +93,8 @@ export class Queue {
       this.#report("An event over 34 kB was not sent");
       return;
     }
-    const item = { id: String(event.eventId), text, event: JSON.parse(text) as Record<string, unknown> };
-    this.#store.set(this.#name + item.id, text);
-    this.#push(item);
+    const item = this.#push(String(event.eventId), text);
+    this.#store.set(this.#name + item.id, item.text);
     this.#told({ event: item.event, state: "waiting" });
     if (!this.#backingOff) this.#schedule(GATHER);
   }
@@ -131,9 +131,11 @@ export class Queue {
     return this.#timer !== undefined;
   }
 
-  #push(item: Item): void {
+  #push(id: string, json: string): Item {
+    const text = mended(json);
+    const item = { id, text, event: JSON.parse(text) as Record<string, unknown> };
     this.#items.push(item);
-    this.#bytes += item.text.length;
+    this.#bytes += text.length;
     let lost = 0;
     while (this.#items.length > MOST_EVENTS || this.#bytes > MOST_BYTES) {
       const oldest = this.#items[0];
@@ -142,6 +144,7 @@ export class Queue {
       lost++;
     }
     if (lost) this.#report(`The queue is full; ${lost} old events were given up`);
+    return item;
   }
 
   /** Take out those that are still here: a full queue may have given them up while their request was under way. */
@@ -232,7 +235,7 @@ export class Queue {
     const faulty = batch.filter((_, index) => places.includes(index) || batch.length === 1);
     this.#remove(faulty, "refused");
     this.#remove(batch.filter((each) => stored.has(each.id)), "stored");
-    if (faulty.length) this.#report(`The gateway refused ${faulty.length} event(s) for good: ${answer.slice(0, 500)}`);
+    if (faulty.length) this.#report(`The gateway refused ${faulty.length} event(s) for good: ${cut(answer, 500)}`);
     this.#limit = stored.size || faulty.length ? BATCH_EVENTS : Math.ceil(batch.length / 2);
   }
 

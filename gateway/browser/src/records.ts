@@ -1,5 +1,6 @@
 /** Reads what the gateway answers. It comes over a network: anything that is not as documented is left out. */
 
+import { cut } from "./text";
 import type { Progress, Recommendation, Step, StepStatus } from "./types";
 
 /** Characters; a text that is longer is not one for a tooltip. */
@@ -62,5 +63,5 @@ function isObject(data: unknown): data is Fields {
 }
 
 function text(value: unknown): string | null {
-  return typeof value === "string" ? value.slice(0, LONGEST_TEXT) : null;
+  return typeof value === "string" ? cut(value, LONGEST_TEXT) : null;
 }

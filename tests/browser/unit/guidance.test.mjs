@@ -95,6 +95,34 @@ test("what is not as documented is left out", async () => {
   assert.deepEqual(client.progress.steps, [{ id: "a", title: "a", link: null, status: "open", completedAt: null }]);
 });
 
+test("a text that is too long for a tooltip is cut between characters", async () => {
+  const stream = pushStream();
+  gateway.stream = () => stream.response();
+  const client = start({ user: "u-1", token: () => "t" });
+  await advance(1);
+  stream.write(message("recommendation", recommendation("r-1", 1, { message: `x${"🙂".repeat(5_000)}` })));
+  await advance(1);
+  assert.equal(client.recommendation.message, `x${"🙂".repeat(3_999)}`);
+});
+
+test("a user id with half an emoji is a text all the same, from the page and from Segment's library", async () => {
+  gateway.stream = () => json(404, {});
+  const client = start({ user: "u-\ud83d", token: () => "t" });
+  await advance(60_000, 1_000);
+  assert.equal(client.user, "u-\ufffd");
+  assert.equal(client.connection, "polling");
+  assert.ok(gateway.asked.some(({ path }) => path === "/v1/recommendations/u-%EF%BF%BD"));
+  client.identify("u-\ud83d");
+  await advance(100);
+  assert.equal(client.connection, "polling", "it is the same user");
+  globalThis.analytics = { user: () => ({ id: () => "s-\ud83d", anonymousId: () => "ajs-1" }), ready: () => undefined };
+  try {
+    assert.equal(start({ token: () => "t" }).user, "s-\ufffd");
+  } finally {
+    delete globalThis.analytics;
+  }
+});
+
 test("a record is forgotten when its time is over", async () => {
   const stream = pushStream();
   gateway.stream = () => stream.response();

@@ -49,6 +49,26 @@ test("values are read when the event is sent, not later", async () => {
   assert.equal(gateway.stored[0].payload.charts, 1);
 });
 
+test("half an emoji costs a character, and never the event", async () => {
+  const client = start({ user: "u-1" });
+  client.track("cut \ud83d", { "key \ude42": ["\ud83d deep", "\\ud83d is typed", "🙂"], "\ud83d\ud83d\ude42": 1 });
+  client.identify("u-1", { firstName: "Ann\ud83d" });
+  client.page("/\ude42", "\ud83d");
+  await advance(100);
+  const [track, identify, page] = gateway.stored;
+  assert.equal(track.name, "cut \ufffd");
+  assert.deepEqual(track.payload, { "key \ufffd": ["\ufffd deep", "\\ud83d is typed", "🙂"], "\ufffd🙂": 1 });
+  assert.deepEqual(identify.payload, { traits: { firstName: "Ann\ufffd" } });
+  assert.deepEqual(page.payload, { path: "/\ufffd", title: "\ufffd" });
+});
+
+test("a long title is cut between characters, of which an emoji is one", async () => {
+  const client = start();
+  client.page("/", `x${"🙂".repeat(1_200)}`);
+  await advance(100);
+  assert.equal(gateway.stored[0].payload.title, `x${"🙂".repeat(999)}`);
+});
+
 test("an unavailable gateway is asked again when it says, with the same ids", async () => {
   const client = start();
   gateway.events = () => json(503, {}, { "retry-after": "20" });
