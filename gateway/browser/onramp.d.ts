@@ -92,7 +92,7 @@ export interface Progress {
   updatedAt: string | null;
 }
 
-/** One event on its way: waiting, stored by the gateway, or refused for good. */
+/** One event on its way: waiting, stored by the gateway, or refused. Only a refused `identity_merged` is sent again, by the next page. */
 export interface Delivery {
   event: Record<string, unknown>;
   state: "waiting" | "stored" | "refused";
@@ -118,7 +118,7 @@ export interface Client {
   readonly record: Recommendation | null;
   readonly progress: Progress | null;
   readonly connection: Connection;
-  /** Send an event of any type of docs/events.md. Returns its id. */
+  /** Send an event of any type of docs/events.md. Returns its id, or an empty text for what cannot be sent. */
   send(eventType: string, payload?: Record<string, unknown>, name?: string): string;
   track(name: string, properties?: Record<string, unknown>): void;
   page(path?: string, title?: string): void;

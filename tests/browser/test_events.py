@@ -132,6 +132,53 @@ def test_a_visitor_who_signs_in_is_merged_with_the_token_of_the_user(browser: Ho
     assert browser.run("return problems") == []
 
 
+def refused_merge(browser: HostBrowser, gateway: FakeGateway) -> str:
+    """A visitor signs in as u-7, and the gateway refuses the merge. Returns the visitor's id."""
+    browser.open_host(None)
+    (visit,) = browser.sent("page_view")
+    gateway.refuse = lambda event: event["eventType"] == "identity_merged"
+    browser.open_host("u-7")
+    browser.until("return problems.some((each) => each.includes('refused'))", "the refusal")
+    visitor: str = visit["anonymousId"]
+    return visitor
+
+
+def test_a_merge_that_was_refused_is_tried_again_by_the_next_page_of_its_user(browser: HostBrowser, gateway: FakeGateway) -> None:
+    """A user may bind few visitors at a time. What the visitor did is neither lost nor given to the next one who signs in."""
+    visitor = refused_merge(browser, gateway)
+    browser.open_host("u-7")
+    browser.until("return problems.some((each) => each.includes('refused'))", "the second refusal")
+    gateway.refuse = lambda _: False
+    browser.open_host("u-8")
+    browser.run("onramp.send('preferences_changed', { guidance: true })")
+    browser.sent("preferences_changed")
+    assert gateway.of_type("identity_merged") == []
+    browser.open_host("u-7")
+    (merge,) = browser.sent("identity_merged")
+    assert (merge["userId"], merge["payload"]) == ("u-7", {"previousId": visitor})
+    browser.until("return !Object.keys(localStorage).some((each) => each.includes(':u:'))", "an empty queue")
+
+
+def test_a_merge_that_is_refused_a_day_later_is_given_up(browser: HostBrowser, gateway: FakeGateway) -> None:
+    refused_merge(browser, gateway)
+    browser.run(
+        "for (const [name, text] of Object.entries(localStorage)) if (name.includes(':u:'))"
+        " localStorage.setItem(name, JSON.stringify({ ...JSON.parse(text), timestamp: new Date(Date.now() - 87e6).toISOString() }))"
+    )
+    browser.open_host("u-7")
+    browser.until("return problems.some((each) => each.includes('refused'))", "the refusal")
+    browser.until("return !Object.keys(localStorage).some((each) => each.includes(':u:'))", "an empty queue")
+
+
+def test_a_visitor_is_not_merged_by_a_page_that_cannot_send(browser: HostBrowser, gateway: FakeGateway) -> None:
+    browser.open_host(None)
+    (visit,) = browser.sent("page_view")
+    browser.run("onramp.init({ ...options, host: 'ftp://x', user: 'u-7', token: () => 't' })")
+    browser.open_host("u-7")
+    (merge,) = browser.sent("identity_merged")
+    assert merge["payload"] == {"previousId": visit["anonymousId"]}
+
+
 def test_a_broken_host_page_still_works(browser: HostBrowser, gateway: FakeGateway) -> None:
     """What a page can do wrong is told to onError, and the page goes on."""
     browser.open_host(None)

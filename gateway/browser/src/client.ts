@@ -182,7 +182,8 @@ export class HeadlessClient implements Client {
 
   // ------------------------------------------------------------------------------------------------------------------- events
 
-  #enqueue(eventType: string, payload: Record<string, unknown>, name?: string, eventId: string = randomId()): string {
+  #enqueue(eventType: string, payload: Record<string, unknown>, name?: string, wanted = ""): string {
+    const eventId = wanted && wanted.length <= LONGEST_EVENT_ID ? wanted : randomId();
     const user = this.#identity.user;
     const queue = OF_THE_USER.includes(eventType) ? this.#ofUser : this.#open;
     if (queue === this.#ofUser && !(this.#tokens.available && user)) {
@@ -193,9 +194,9 @@ export class HeadlessClient implements Client {
     if (name !== undefined) event.name = name;
     if (user) event.userId = user;
     else event.anonymousId = this.#identity.anonymous();
-    queue.add(event);
+    const taken = queue.add(event);
     this.#follow(); // Segment's library may know the user by now
-    return eventId;
+    return taken ? eventId : "";
   }
 
   /** The time now. Events of one millisecond keep their order by three more digits, and are one moment all the same. */
@@ -209,7 +210,8 @@ export class HeadlessClient implements Client {
   #merge(user: string): void {
     const visitor = this.#identity.unmerged();
     if (!visitor || visitor === user) return;
-    if (this.#enqueue("identity_merged", { previousId: visitor })) this.#identity.merged(visitor);
+    // The id is made from the visitor's: a merge that is sent again counts once, also where nothing remembers the first.
+    if (this.#enqueue("identity_merged", { previousId: visitor }, undefined, `merged:${visitor}`)) this.#identity.merged(visitor);
   }
 
   #forgetUser(): void {
@@ -226,9 +228,7 @@ export class HeadlessClient implements Client {
     if (fate[outcome]) return;
     fate[outcome] = true;
     this.#writeFates();
-    const eventId = `${outcome}:${id}`;
-    const fits = eventId.length <= LONGEST_EVENT_ID;
-    this.#enqueue(`recommendation_${outcome}`, { recommendationId: id }, undefined, fits ? eventId : randomId());
+    this.#enqueue(`recommendation_${outcome}`, { recommendationId: id }, undefined, `${outcome}:${id}`);
   }
 
   /** What this browser remembers, other tabs included. Without a prototype: a recommendation's id may be any text. */

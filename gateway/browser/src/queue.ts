@@ -13,6 +13,8 @@ const BATCH_BYTES = 30_000;
 const KEEPALIVE_BYTES = 60_000;
 /** The contract's limit for one event, its envelope included. */
 const EVENT_BYTES = 34_000;
+/** Milliseconds for which a merge is tried again, page by page, after the gateway refused it: a user may bind few visitors at a time. */
+const DAY = 86_400_000;
 /** Milliseconds: events of one moment travel together. */
 const GATHER = 30;
 /** Milliseconds without an answer after which a request is repeated. */
@@ -85,18 +87,19 @@ export class Queue {
     if (this.#items.length) this.#schedule(GATHER);
   }
 
-  /** Accept one event. Its values are read now: what the page changes later changes nothing. */
-  add(event: Record<string, unknown>): void {
-    if (!this.#url) return; // the page was told at the start
+  /** Accept one event. Its values are read now: what the page changes later changes nothing. Returns whether it waits here now. */
+  add(event: Record<string, unknown>): boolean {
+    if (!this.#url) return false; // the page was told at the start
     const text = JSON.stringify(event);
     if (size(text) > EVENT_BYTES) {
       this.#report("An event over 34 kB was not sent");
-      return;
+      return false;
     }
     const item = this.#push(String(event.eventId), text);
     this.#store.set(this.#name + item.id, item.text);
     this.#told({ event: item.event, state: "waiting" });
     if (!this.#backingOff) this.#schedule(GATHER);
+    return true;
   }
 
   /** Send now, also while waiting after a failure. */
@@ -153,7 +156,9 @@ export class Queue {
     this.#items = this.#items.filter((each) => !gone.includes(each));
     for (const each of gone) {
       this.#bytes -= each.text.length;
-      this.#store.remove(this.#name + each.id);
+      const age = Math.abs(Date.now() - Date.parse(String(each.event.timestamp)));
+      const again = state === "refused" && each.event.eventType === "identity_merged" && age < DAY;
+      if (!again) this.#store.remove(this.#name + each.id); // else the next page finds it
       this.#told({ event: each.event, state });
     }
   }
@@ -235,7 +240,7 @@ export class Queue {
     const faulty = batch.filter((_, index) => places.includes(index) || batch.length === 1);
     this.#remove(faulty, "refused");
     this.#remove(batch.filter((each) => stored.has(each.id)), "stored");
-    if (faulty.length) this.#report(`The gateway refused ${faulty.length} event(s) for good: ${cut(answer, 500)}`);
+    if (faulty.length) this.#report(`The gateway refused ${faulty.length} event(s): ${cut(answer, 500)}`);
     this.#limit = stored.size || faulty.length ? BATCH_EVENTS : Math.ceil(batch.length / 2);
   }
 

@@ -343,6 +343,7 @@ test("a visitor who signs in is merged once, with the user's token", async () =>
   assert.equal(merges.length, 1);
   assert.equal(merges[0].authorization, "Bearer token-1");
   assert.deepEqual(merges[0].batch[0].payload, { previousId: anonymousId });
+  assert.equal(merges[0].batch[0].eventId, `merged:${anonymousId}`);
   assert.equal(merges[0].batch[0].userId, "u-9");
   const identify = gateway.stored.find((each) => each.eventType === "identify");
   assert.deepEqual([identify.userId, identify.payload], ["u-9", { traits: { persona: "analyst" } }]);
@@ -366,6 +367,21 @@ test("ids of Segment's library are used where the page has it", async () => {
     assert.equal(gateway.stored[1].userId, "u-5");
     assert.equal(client.user, "u-5");
     assert.equal(client.connection, "connecting");
+  } finally {
+    delete globalThis.analytics;
+  }
+});
+
+test("a merge that is sent again, where nothing remembers the first, has the same id and counts once", async () => {
+  let visitor = "ajs-1";
+  globalThis.analytics = { user: () => ({ id: () => null, anonymousId: () => visitor }), ready: () => undefined };
+  try {
+    const client = start({ token: () => "t", persist: false });
+    for (visitor of ["ajs-1", "ajs-1", "v".repeat(200)]) client.identify("u-9");
+    await advance(2_000);
+    const ids = gateway.stored.filter((each) => each.eventType === "identity_merged").map((each) => each.eventId);
+    assert.deepEqual(ids.slice(0, 2), ["merged:ajs-1", "merged:ajs-1"]);
+    assert.ok(ids[2].length <= 128);
   } finally {
     delete globalThis.analytics;
   }

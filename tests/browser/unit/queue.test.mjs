@@ -169,7 +169,7 @@ test("what cannot be sent is reported and never thrown", async () => {
   const circular = {};
   circular.self = circular;
   client.track("circular", circular);
-  client.track("huge", { text: "x".repeat(40_000) });
+  assert.equal(client.send("track", { text: "x".repeat(40_000) }, "huge"), "");
   client.track("big integer", { n: 1n });
   client.track("getter", { get boom() { throw new Error("boom"); } }); // prettier-ignore
   client.send("user_deleted");
