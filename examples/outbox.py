@@ -61,10 +61,10 @@ Post = Callable[[bytes], Answer]
 
 
 def put(connection: Any, event: dict[str, Any], *, mark: str = "?") -> str:
-    """Write an event as part of the transaction of ``connection``, and return its id. You commit."""
+    """Write an event as part of the transaction of ``connection``, and return its id. You commit. Raises ``ValueError`` for NaN."""
     whole = {"eventId": uuid.uuid4().hex, "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"), "payload": {}, **event}
     sql = f"INSERT INTO onramp_outbox (event_id, body) VALUES ({mark}, {mark})"  # noqa: S608 - a constant of the driver
-    connection.cursor().execute(sql, (whole["eventId"], json.dumps(whole)))
+    connection.cursor().execute(sql, (whole["eventId"], json.dumps(whole, allow_nan=False)))
     return str(whole["eventId"])
 
 
@@ -115,8 +115,10 @@ class Relay:
             refused = {ids[each["index"]]: json.dumps(each.get("faults", answer.body.get("code"))) for each in rejected}
             stored = set(answer.body.get("stored", []))
             self._settle({each: refused.get(each) for each in ids if each in refused or each in stored})
-        elif answer.status == 413 and len(ids) > 1:
-            self._at_once = max(1, len(ids) // 2)
+        elif answer.status in {400, 408, 413} and len(ids) > 1:  # one row may be at fault, or all of them are too much
+            self._at_once = len(ids) // 2
+        elif answer.status == 413 or (answer.status == 400 and "code" in answer.body):  # a 400 without it is not the gateway's
+            self._settle({ids[0]: json.dumps({"status": answer.status, **answer.body})})
         elif answer.status in {0, 408, 429} or answer.status >= 500:
             self._failures += 1
             self._sleep(min(LONGEST_WAIT_S, max(answer.retry_after, 0.1 * 2 ** min(self._failures, 10))))
@@ -125,7 +127,7 @@ class Relay:
 
     def _settle(self, events: dict[str, str | None]) -> None:
         """Mark events as done, with the reason where they were refused."""
-        self._failures, self._at_once = 0, AT_ONCE
+        self._failures, self._at_once = 0, min(AT_ONCE, 2 * self._at_once)  # of many bad rows each costs two requests
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         sql = f"UPDATE onramp_outbox SET sent_at = {self._mark}, refused = {self._mark} WHERE event_id = {self._mark}"  # noqa: S608
         self._connection.cursor().executemany(sql, [(now, reason, event_id) for event_id, reason in events.items()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
@@ -142,6 +143,89 @@ def test_an_event_that_is_not_valid_is_kept_with_its_reason_and_holds_nobody_up(
     assert "placeholder_id" in refused(app)[0][1]
 
 
+def write(connection: sqlite3.Connection, event_id: str, body: str) -> None:
+    """A row that ``put`` would not have written, as an older version or another program may have."""
+    with connection:
+        connection.execute("INSERT INTO onramp_outbox (event_id, body) VALUES (?, ?)", [event_id, body])
+
+
+BAD_ROWS = {
+    "not JSON": ('{"eventId": "bad", "payload": NaN}', "not_json"),
+    "too large": (json.dumps({"eventId": "bad", "payload": {"text": "x" * 1_100_000}}), "too_large"),
+    "not even an object": ("[1]", "not_an_object"),
+}
+
+
+@pytest.mark.parametrize(("body", "code"), BAD_ROWS.values(), ids=BAD_ROWS)
+@pytest.mark.parametrize("behind", [0, 1, 700])
+def test_a_row_that_makes_the_gateway_refuse_the_request_is_refused_alone(
+    app: sqlite3.Connection, real: Gateway, body: str, code: str, behind: int
+) -> None:
+    for number in range(3):
+        bill(app, number)
+    write(app, "bad", body)
+    for number in range(3, 3 + behind):
+        bill(app, number)
+    sizes: list[int] = []
+    send = gateway(real.url, real.key())
+
+    def post(body: bytes) -> Answer:
+        sizes.append(body.count(b"eventId"))
+        return send(body)
+
+    relay(app, post).run(once=True)
+    assert names(real) == [f"invoice_{number}" for number in range(3 + behind)]
+    assert [each for each, _ in refused(app)] == ["bad"]
+    assert code in refused(app)[0][1]
+    assert left(app) == 0
+    assert len(sizes) <= 60
+
+
+def test_many_bad_rows_in_a_row_cost_few_requests_each(app: sqlite3.Connection, real: Gateway) -> None:
+    requests: list[int] = []
+    send = gateway(real.url, real.key())
+
+    def post(body: bytes) -> Answer:
+        requests.append(len(body))
+        return send(body)
+
+    for number in range(200):
+        write(app, f"bad_{number}", "NaN")
+    bill(app, 0)
+    relay(app, post).run(once=True)
+    assert names(real) == ["invoice_0"]
+    assert len(refused(app)) == 200
+    assert len(requests) < 3 * 200
+
+
+def test_what_is_not_json_is_told_to_the_app(app: sqlite3.Connection) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        bill(app, 0, payload={"ratio": float("nan")})
+    assert app.execute("SELECT count(*) FROM onramp_outbox, invoices").fetchone() == (0,)
+
+
+def test_an_answer_400_that_is_not_the_gateways_ends_it_and_marks_no_row(app: sqlite3.Connection) -> None:
+    """As of a server that speaks TLS, or of another program: the address is wrong, and not the rows."""
+    for number in range(5):
+        bill(app, number)
+    with pytest.raises(RelayError, match="400"):
+        relay(app, lambda _: Answer(400, {})).run(once=True)
+    assert left(app) == 5
+
+
+def test_a_body_that_came_too_slowly_is_sent_again_in_smaller_batches(app: sqlite3.Connection) -> None:
+    sizes: list[int] = []
+
+    def slow(body: bytes) -> Answer:
+        sizes.append(body.count(b"eventId"))
+        return Answer(408 if sizes[-1] > 2 or len(sizes) == 3 else 202, {"code": "too_slow"})
+
+    for number in range(4):
+        bill(app, number)
+    relay(app, slow).run(once=True)
+    assert (sizes, left(app), refused(app)) == ([4, 2, 2, 1, 1], 0, [])
+
+
 def refused(app: sqlite3.Connection) -> list[tuple[str, str]]:
     return app.execute("SELECT event_id, refused FROM onramp_outbox WHERE refused IS NOT NULL").fetchall()
 
@@ -167,10 +251,19 @@ def test_where_something_between_takes_less_the_batch_is_halved(app: sqlite3.Con
 
 
 def test_a_wrong_key_ends_it_and_loses_nothing(app: sqlite3.Connection, real: Gateway) -> None:
-    bill(app, 0)
+    for number in range(2):
+        bill(app, number)
     with pytest.raises(RelayError, match="401"):
         relay(app, gateway(real.url, "sk_wrong")).run(once=True)
-    assert left(app) == 1
+    with pytest.raises(RelayError, match="403"):
+        relay(app, lambda _: Answer(403, {"code": "origin_not_allowed", "message": "not from here"})).run(once=True)
+    assert (left(app), refused(app)) == (2, [])
+
+
+def test_a_row_that_something_between_does_not_take_is_refused_with_the_status(app: sqlite3.Connection) -> None:
+    bad = bill(app, 0)
+    relay(app, lambda _: Answer(413, {})).run(once=True)
+    assert refused(app) == [(bad, '{"status": 413}')]
 
 
 @pytest.mark.slow
