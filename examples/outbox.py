@@ -18,6 +18,7 @@ It needs Python alone. Any DB-API connection will do; for PostgreSQL pass ``mark
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import sqlite3
@@ -141,17 +142,22 @@ def gateway(url: str, key: str, *, timeout_s: float = 30.0) -> Post:
         headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
         request = urllib.request.Request(f"{url.rstrip('/')}/v1/events", body, headers)  # noqa: S310 - the operator's address
         try:
-            with urllib.request.urlopen(request, timeout=timeout_s) as response:  # noqa: S310 - the same
-                return Answer(response.status, json.load(response))
-        except urllib.error.HTTPError as error:
             try:
-                found = json.load(error)
-            except ValueError:  # from something between here and the gateway
-                found = {}
-            wait = error.headers.get("retry-after", "")
-            return Answer(error.code, found if isinstance(found, dict) else {}, float(wait) if wait.isdigit() else 0.0)
-        except (OSError, ValueError):  # not reached, or the answer was cut off: it may be stored or not
+                response = urllib.request.urlopen(request, timeout=timeout_s)  # noqa: S310 - the same
+            except urllib.error.HTTPError as refusal:
+                response = refusal  # an answer as well, which may be cut off as well
+            with response:
+                text = response.read()
+        except (OSError, ValueError, http.client.HTTPException):  # not reached, or cut off: it may be stored or not
             return Answer(0, {})
+        try:
+            found = json.loads(text)
+        except ValueError:  # from something between here and the gateway
+            if response.status < 400:
+                return Answer(0, {})
+            found = {}
+        wait = response.headers.get("retry-after", "")
+        return Answer(response.status, found if isinstance(found, dict) else {}, float(wait) if wait.isdigit() else 0.0)
 
     return post
 
