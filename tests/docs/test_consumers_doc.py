@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,30 @@ def test_the_reader_of_the_local_log_does_its_work_once(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="deleted messages from 6 to 6"):
         follow(tmp_path / "log", database, add)
     connection.close()
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """The database that the work goes to."""
+    connection = sqlite3.connect(tmp_path / "mine.db")
+    connection.execute("CREATE TABLE done (event TEXT)")
+    connection.commit()
+    yield connection
+    connection.close()
+
+
+def test_one_id_of_two_users_tenants_or_visitors_is_several_events(tmp_path: Path, done: sqlite3.Connection) -> None:
+    whose = (
+        {"userId": "ann"},
+        {"userId": "bob"},
+        {"anonymousId": "v"},
+        {"userId": "ann", "tenantId": "acme"},
+        {"userId": "", "anonymousId": "w"},
+    )
+    with EventLog(tmp_path / "log", partitions=1, retention=None) as log:
+        log.append([Record(b"u", json.dumps({"eventId": "e", **each}).encode()) for each in (*whose, *whose)])
+        defined(LOCAL)["follow"](tmp_path / "log", tmp_path / "mine.db", add)
+    assert len(done.execute("SELECT event FROM done").fetchall()) == len(whose)
 
 
 @pytest.mark.slow
