@@ -71,6 +71,24 @@ def test_the_reader_of_the_local_log_does_its_work_once(tmp_path: Path) -> None:
     connection.close()
 
 
+DEEP = b"[" * 100_000
+NO_EVENTS = {
+    "a list as the id": b'{"eventId": [1], "userId": "u"}',
+    "a number as the id": b'{"eventId": 7, "userId": "u"}',
+    "an object as the user": b'{"eventId": "e", "userId": {"id": 7}}',
+    "a number as the visitor": b'{"eventId": "e", "anonymousId": 7}',
+    "nobody": b'{"eventId": "e", "userId": null}',
+    "no tenant": b'{"eventId": "e", "userId": "u", "tenantId": null}',
+    "a lone surrogate": b'{"eventId": "\\ud83d", "userId": "u"}',
+    "a number of 5,000 digits": b'{"eventId": "e", "userId": "u", "payload": 1%b}' % (b"0" * 5_000),
+    "wrapped by the gateway": b'{"rejectedByGateway": [], "tenantId": "default", "message": {"eventId": [1]}}',
+    "null": b"null",
+    "too deep": DEEP,
+    "no text": b"\xff\xfe",
+    "nothing": b"",
+}
+
+
 @pytest.fixture
 def done(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """The database that the work goes to."""
@@ -79,6 +97,15 @@ def done(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     connection.commit()
     yield connection
     connection.close()
+
+
+@pytest.mark.parametrize("odd", NO_EVENTS.values(), ids=NO_EVENTS)
+def test_the_reader_of_the_local_log_passes_over_what_is_no_event(tmp_path: Path, done: sqlite3.Connection, odd: bytes) -> None:
+    """The log holds what the gateway rejected of a batch, and what others write."""
+    with EventLog(tmp_path / "log", partitions=1, retention=None) as log:
+        log.append([Record(b"u", each) for each in (event(0), odd, event(1))])
+        defined(LOCAL)["follow"](tmp_path / "log", tmp_path / "mine.db", add)
+    assert done.execute("SELECT event FROM done").fetchall() == [("e0",), ("e1",)]
 
 
 def test_one_id_of_two_users_tenants_or_visitors_is_several_events(tmp_path: Path, done: sqlite3.Connection) -> None:
@@ -101,7 +128,7 @@ def test_the_reader_of_a_topic_goes_on_where_its_group_is() -> None:
     with run_tansu() as broker:
         topic = broker.new_topic()
         producer = Producer({"bootstrap.servers": broker.brokers, "log_level": 0})
-        for each in (event(0), b"{", None, event(1), event(2)):
+        for each in (event(0), b"{", None, DEEP, event(1), event(2)):
             producer.produce(topic, each)
         assert producer.flush(PATIENCE) == 0
         read = defined(KAFKA)["events"]
