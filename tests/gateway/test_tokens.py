@@ -105,6 +105,7 @@ BAD: dict[str, Callable[[Key], str]] = {
     "a changed body": _changed_body,
     "another algorithm": lambda key: token(key, algorithm="HS512"),
     "no kid": lambda key: token(key, headers={}),
+    "half an emoji as the user": lambda key: token(key, "ana\ud83d"),
     "an unknown kid": lambda key: token(key, headers={"kid": "k000000000000"}),
     "a kid that is a path": lambda key: token(key, headers={"kid": "../../etc/passwd"}),
     "expired": lambda key: token(key, iat=now() - 700, exp=now() - 1),
