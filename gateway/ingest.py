@@ -15,12 +15,11 @@ from gateway.log import Log, OversizeError, Record, UnavailableError
 from gateway.plain_events import read_plain
 from gateway.quota import Quota
 from gateway.rate_limit import RateLimiter
+from gateway.split_json import MOST_EVENTS
 from gateway.validation import check, complete, faults_of, first_fault, id_of, needs_completion
 from state.events import Event
 from state.traceparent import read_traceparent
 
-MOST_EVENTS: Final = 1000
-"""Events in one request."""
 MOST_DETAILED: Final = 100
 """Rejected events of one request whose every fault is listed; of the others only the first. It bounds what a hostile batch costs."""
 _SEVERAL: Final = 5
@@ -154,4 +153,4 @@ def headers_of(scope: Scope) -> tuple[tuple[str, bytes], ...]:
 def check_count(events: int) -> None:
     """Raise ``RefusedError`` for more events than one request may have."""
     if events > MOST_EVENTS:
-        raise RefusedError(413, "too_large", f"the request has {events:,} events, at most {MOST_EVENTS:,} are taken; send smaller batches")
+        raise RefusedError(413, "too_large", f"the request has more than {MOST_EVENTS:,} events; send smaller batches")

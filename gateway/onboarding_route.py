@@ -25,6 +25,7 @@ from gateway.ingest import TOO_LARGE, Ingest, Rejected, headers_of
 from gateway.log import Record
 from gateway.records import Records, Stored
 from gateway.updates import Updates
+from gateway.validation import read_mended
 from state.catalog.by_tenant import Plans
 from state.catalog.plan import Plan
 from state.events import MAX_PAYLOAD
@@ -109,10 +110,9 @@ class OnboardingRoute:
         caller = self._authenticator.authenticate(request.scope)
         self._authenticator.reader(request.scope, caller.user or "")  # who may not read the progress is refused before anything is stored
         body = await read_body(request.scope, request.receive, limit=MOST_BODY)
-        try:
-            sent = _object.decode(body)
-        except (msgspec.DecodeError, RecursionError):
-            raise RefusedError(400, "not_json", "the body is not a JSON object; nothing was stored") from None
+        sent = read_mended(_object, body)
+        if sent is None:
+            raise RefusedError(400, "not_json", "the body is not a JSON object; nothing was stored")
         await self._ingest.take(caller, 1, size=len(body))
         value = msgspec.json.encode(self._event(sent, kind, field))
         ids, records, rejected = self._ingest.sort([value], caller, headers_of(request.scope))

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import json_response
-from gateway.ingest import MOST_EVENTS
+from gateway.split_json import MOST_EVENTS
 from state.upcast import VERSIONS
 from state.vocabulary import EVENT_TYPES
 

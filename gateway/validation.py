@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from gateway.caller import Caller, Fault
+from gateway.split_json import split_array
 from state.event_fields import REQUIRED
 from state.events import Event, decode
+from state.mend_message import mend_text
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from state.times import rfc3339
@@ -43,22 +45,27 @@ _NAMED: Final = re.compile(
 _OF_PAYLOAD: Final = re.compile(r"^payload of \w+(?: needs (?P<needed>\w+)|: (?P<named>[A-Za-z]+) )")
 
 _raw_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_raw_list: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_event_type: Final = msgspec.json.Decoder(str)
+_text: Final = msgspec.json.Decoder(str)
+
+T = TypeVar("T")
+
+
+def read_mended(decoder: msgspec.json.Decoder[T], value: bytes) -> T | None:
+    """Decode ``value``, with its text mended as the job mends it where the decoder refuses it. None for what is refused then too."""
+    try:
+        return decoder.decode(value)
+    except (ValueError, RecursionError):  # a DecodeError is a ValueError; so is what is raised for bytes that are not UTF-8
+        mended = mend_text(value)
+        return None if mended is value else read_mended(decoder, mended)
 
 
 def split_batch(body: bytes) -> list[bytes] | None:
-    """Return the events of a body: one object, or an array of them. None if the body is an array that is not JSON.
+    """Return the events of a body: one object, or an array of them. None if the body is an array whose elements cannot be told apart.
 
     An event that is not valid JSON by itself is returned as it is; ``check`` rejects it.
     """
     body = body.removeprefix(b"\xef\xbb\xbf")
-    if body.lstrip()[:1] != b"[":
-        return [body]
-    try:
-        return [bytes(each) for each in _raw_list.decode(body)]
-    except (msgspec.DecodeError, RecursionError):
-        return None
+    return split_array(body) if body.lstrip()[:1] == b"[" else [body]
 
 
 def needs_completion(caller: Caller) -> bool:
@@ -68,9 +75,8 @@ def needs_completion(caller: Caller) -> bool:
 
 def complete(value: bytes, caller: Caller) -> bytes:
     """Fill in what the credential knows: the tenant, and the user of a user token. A value that is not an object is returned unchanged."""
-    try:
-        fields = _raw_fields.decode(value)
-    except (msgspec.DecodeError, RecursionError):
+    fields = read_mended(_raw_fields, value)
+    if fields is None:
         return value
     fields.setdefault("tenantId", _raw(caller.tenant))
     if caller.user is not None:
@@ -85,10 +91,9 @@ def check(value: bytes, now: int) -> Event | DeadLetter:
 
 def id_of(value: bytes) -> str | None:
     """Return the ``eventId`` of an event that is not valid, if it has a readable one."""
-    try:
-        return _event_type.decode(_raw_fields.decode(value)["eventId"])[:128]
-    except (msgspec.DecodeError, KeyError, ValueError, RecursionError):
-        return None
+    fields = read_mended(_raw_fields, value)
+    event_id = None if fields is None else _text_in(fields, "eventId")
+    return None if event_id is None else event_id[:128]
 
 
 def faults_of(letter: DeadLetter, now: int) -> list[Fault]:
@@ -97,9 +102,8 @@ def faults_of(letter: DeadLetter, now: int) -> list[Fault]:
     The decoder reports the first one. Each field at fault is replaced by a sound value, and the decoder asked again, until it is content.
     """
     faults = [first_fault(letter)]
-    try:
-        fields = _raw_fields.decode(letter.raw)
-    except (msgspec.DecodeError, RecursionError):
+    fields = read_mended(_raw_fields, letter.raw)
+    if fields is None:
         return faults
     mended: set[str] = set()
     while len(faults) < _MOST_FAULTS:
@@ -150,14 +154,15 @@ def _sound_value(field: str, fields: dict[str, msgspec.Raw], now: int) -> msgspe
     if field == "timestamp":
         return _raw(rfc3339(now))
     if field == "payload":
-        try:
-            needed = REQUIRED.get(_event_type.decode(fields["eventType"]))
-        except (msgspec.DecodeError, KeyError):
-            needed = None
+        needed = REQUIRED.get(_text_in(fields, "eventType") or "")
         return _raw({needed: "x"} if needed else {})
     if field == "schemaVersion":
         return _raw(1)
     return _raw({"eventType": "track", "name": "", "traits": {}}.get(field, "x"))
+
+
+def _text_in(fields: dict[str, msgspec.Raw], name: str) -> str | None:
+    return read_mended(_text, bytes(fields.get(name, b"")))
 
 
 def _raw(value: object) -> msgspec.Raw:

@@ -8,7 +8,6 @@ so that it ends among the dead letters of the job.
 from __future__ import annotations
 
 import hmac
-import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,9 @@ from gateway.caller import Caller, Fault
 from gateway.errors import RefusedError, json_response, too_large, unauthorized
 from gateway.ingest import Ingest, Rejected, check_count, headers_of
 from gateway.log import Record
-from gateway.segment.mapping import TrackNames, UnmappableError, milliseconds, to_events
+from gateway.segment.mapping import Mapped, TrackNames, UnmappableError, milliseconds, to_events
+from gateway.split_json import split_array, split_object
+from gateway.validation import read_mended
 
 MOST_EVENT: Final = 32_768
 MOST_BATCH: Final = 512_000
@@ -33,8 +34,7 @@ _TOO_LARGE: Final = 413
 _LONGEST_KEY: Final = 200
 
 _objects: Final = msgspec.json.Decoder(dict[str, Any])
-_raw_list: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_raw_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_anything: Final = msgspec.json.Decoder()
 
 
 class CallsRoute:
@@ -57,7 +57,7 @@ class CallsRoute:
         named = any(name == b"authorization" for name, _ in scope["headers"])
         caller = self._authenticator.authenticate(scope) if named else None
         body = await read_body(scope, receive, limit=MOST_EVENT if self._kind is not None else MOST_BATCH)
-        sent = _decode(body)
+        sent = _decode(body) if self._kind is not None else _decode_batch(body)
         if caller is None:
             write_key = sent.get("writeKey")
             if not isinstance(write_key, str) or len(write_key) > _LONGEST_KEY:
@@ -99,20 +99,19 @@ class WebhookRoute:
         caller = self._authenticator.webhook(secret[:_LONGEST_KEY])
         body = await read_body(scope, receive, limit=MOST_BATCH)
         several = body.lstrip()[:1] == b"["
-        try:
-            parts = [bytes(each) for each in _raw_list.decode(body)] if several else [body]
-        except (msgspec.DecodeError, RecursionError):
-            raise RefusedError(400, "not_json", "the body is not JSON") from None
+        parts = split_array(body) if several else [body]
+        if parts is None:
+            raise _not_json()
         expected = hmac.new(secret.encode(), parts[0] if parts else b"", "sha1").hexdigest()
         if not hmac.compare_digest(expected.encode(), headers.get(b"x-signature", "").strip().lower().encode()):
             raise unauthorized("x-signature is not the HMAC-SHA1 of the body with the webhook's secret")
-        calls = [_typed(_element(part)) for part in parts] if several else [_typed(_decode(body))]
+        calls = [_typed(_read(part)) for part in parts] if several else [_typed(_decode(body))]
         # Segment has corrected the clock already, so that `sentAt` must not do it again.
         return await store_calls(calls, {}, caller, self._ingest, self._names, headers_of(scope), size=len(body), single=False)
 
 
 async def store_calls(
-    calls: Sequence[tuple[dict[str, Any], str]],
+    calls: Sequence[tuple[object, str]],
     envelope: Mapping[str, Any],
     caller: Caller,
     ingest: Ingest,
@@ -124,7 +123,7 @@ async def store_calls(
 ) -> Response:
     """Store the events of ``calls``, and return the answer. ``single``: a fault is answered with 400; else it becomes a dead letter.
 
-    ``size``: bytes of the request, for the rate.
+    A call comes with its type; bytes stand for one that cannot be read. ``size``: bytes of the request, for the rate.
     """
     check_count(len(calls))
     await ingest.take(caller, len(calls), size=size)
@@ -133,20 +132,10 @@ async def store_calls(
     owners: list[int] = []
     rejected: list[Rejected] = []
     for index, (call, kind) in enumerate(calls):
-        # A call of a batch may have a `sentAt` of its own.
-        sent = milliseconds(envelope.get("sentAt")) or milliseconds(call.get("sentAt")) if envelope else None
         try:
-            events = to_events(
-                call,
-                kind,
-                names=names.of(caller.tenant),
-                received=received,
-                sent=sent,
-                new_id=lambda: uuid.uuid4().hex,
-                merges=caller.kind == "server",
-            )
+            events = _events_of(call, kind, envelope, names=names.of(caller.tenant), received=received, merges=caller.kind == "server")
         except UnmappableError as error:
-            value = msgspec.json.encode(call)
+            value = call if isinstance(call, bytes) else msgspec.json.encode(call)
             rejected.append(Rejected(index=index, event_id=None, faults=[Fault("", error.code, str(error))], value=value))
             continue
         values += (msgspec.json.encode(event) for event in events)
@@ -167,11 +156,25 @@ async def store_calls(
     return json_response(200, {"success": True, **told})
 
 
+def _events_of(
+    call: object, kind: str, envelope: Mapping[str, Any], *, names: Mapping[str, str], received: int, merges: bool
+) -> list[Mapped]:
+    """Return the events of one call. Raises ``UnmappableError``."""
+    if isinstance(call, bytes):
+        raise UnmappableError("not_json", "the call is not JSON, or has a number that is too large")
+    if not isinstance(call, dict):
+        raise UnmappableError("unknown_type", "the call is not an object")
+    # A call of a batch may have a `sentAt` of its own.
+    sent = milliseconds(envelope.get("sentAt")) or milliseconds(call.get("sentAt")) if envelope else None
+    return to_events(call, kind, names=names, received=received, sent=sent, new_id=lambda: uuid.uuid4().hex, merges=merges)
+
+
 def _dead_letter(each: Rejected, caller: Caller, headers: tuple[tuple[str, bytes], ...]) -> Record:
     """Return a message that the job rejects as well.
 
     What a server sent goes as it is, so that the job finds the same reason. Of other senders it is wrapped: nothing of it may count,
-    whatever it looks like in a moment, when a timestamp that is too far ahead no longer is.
+    whatever it looks like in a moment, when a timestamp that is too far ahead no longer is. A call that is not JSON makes the whole message
+    one that is not: it keeps its bytes, in which a deletion finds the ids of users.
     """
     reason = each.faults[0].code if each.faults else ""
     if caller.kind != "server" or reason in {"forbidden", "timestamp_out_of_range"} or not each.faults[0].field:
@@ -193,25 +196,35 @@ def _never_again() -> Iterator[None]:
         raise RefusedError(400, error.code, str(error)) from error
 
 
-def _typed(call: object) -> tuple[dict[str, Any], str]:
-    """Return a call and its type. What is no object has none, and is rejected without the others."""
-    return (call, str(call.get("type"))) if isinstance(call, dict) else ({}, "")
+def _typed(call: object) -> tuple[object, str]:
+    """Return a call and its type, which only an object has."""
+    return call, str(call.get("type")) if isinstance(call, dict) else ""
 
 
-def _element(part: bytes) -> object:
-    try:
-        return _decode(part)
-    except RefusedError:
-        return None
+def _read(part: bytes) -> object:
+    """Return what ``part`` says, or itself where it cannot be read."""
+    found = read_mended(_anything, part)
+    return part if found is None and part != b"null" else found
 
 
 def _decode(body: bytes) -> dict[str, Any]:
-    body = body.removeprefix(b"\xef\xbb\xbf")
-    try:
-        return _objects.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        pass
-    try:  # half a character in one call, as some SDKs cut texts, must not cost the others
-        return _objects.decode(json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):  # a DecodeError is a ValueError
-        raise RefusedError(400, "not_json", "the body is not a JSON object") from None
+    found = read_mended(_objects, body)
+    if found is None:
+        raise _not_json()
+    return found
+
+
+def _decode_batch(body: bytes) -> dict[str, Any]:
+    """Decode a batch. A call in it that cannot be read stands for itself, as bytes, so that it costs no other."""
+    found = read_mended(_objects, body)
+    if found is not None:
+        return found
+    fields = split_object(body) or {}
+    calls = split_array(fields.pop("batch", b""))
+    if calls is None:
+        raise _not_json()
+    return {**{name: _read(value) for name, value in fields.items()}, "batch": [_read(call) for call in calls]}
+
+
+def _not_json() -> RefusedError:
+    return RefusedError(400, "not_json", "the body is not a JSON object")

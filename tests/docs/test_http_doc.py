@@ -12,8 +12,8 @@ import jwt
 import pytest
 
 from gateway.body import BODY_SECONDS
-from gateway.ingest import MOST_EVENTS
 from gateway.serve import MOST_CONNECTIONS
+from gateway.split_json import MOST_EVENTS
 from gateway.stream_route import MOST_OF_ONE_USER, MOST_STREAMS
 from tests.support.gateway import event, run_gateway
 
