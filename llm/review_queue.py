@@ -24,9 +24,9 @@ from typing import Final, Literal, TypeVar, cast
 
 import msgspec
 from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import RedisError
 
 from llm.cache.answer_cache import CachedText, CachePolicy, entry_name, message_of, milliseconds, rejected_name, text_hash, user_digest
-from llm.redis_faults import REDIS_FAULTS
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -267,7 +267,7 @@ class ReviewQueue:
         try:
             async with asyncio.timeout(self._policy.wait_seconds):
                 return await request
-        except REDIS_FAULTS as error:
+        except (RedisError, OSError) as error:
             raise ReviewUnavailableError(
                 f"Redis did not answer ({message_of(error)}); check that the server runs and that ONRAMP_REDIS_URL names it."
             ) from error

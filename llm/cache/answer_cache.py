@@ -23,8 +23,7 @@ from typing import Final, NamedTuple, TypeVar, cast
 
 import msgspec
 from redis.asyncio import Redis, RedisCluster
-
-from llm.redis_faults import REDIS_FAULTS
+from redis.exceptions import RedisError
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -278,7 +277,7 @@ class AnswerCache:
         try:
             async with asyncio.timeout(self._policy.wait_seconds):
                 answer = await request()
-        except REDIS_FAULTS as error:
+        except (RedisError, OSError) as error:
             self.counts.faults += 1
             self._silent_until = self._policy.clock() + self._policy.pause_seconds
             if not self._away:

@@ -17,9 +17,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import RedisError
 
 from llm.client.failures import ModelFailure
-from llm.redis_faults import REDIS_FAULTS
 
 _log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class Budget:
             with cancellation_kept():
                 async with asyncio.timeout(self.settings.answer_seconds):
                     fits, all_tokens, all_micros, alert = await self._reserve(keys=budget_keys(tenant, scope, day), args=args)
-        except REDIS_FAULTS as error:
+        except (RedisError, OSError) as error:
             self._gone(error)
             return ModelFailure("budget_unknown", f"Redis did not say what is left of the {scope} budget ({type(error).__name__})")
         self._back()
@@ -176,7 +176,7 @@ class Budget:
             with cancellation_kept():
                 async with asyncio.timeout(self.settings.answer_seconds):
                     all_tokens, all_micros, alert = await self._settle(keys=budget_keys(reservation.tenant, scope, day), args=args)
-        except REDIS_FAULTS as error:
+        except (RedisError, OSError) as error:
             self._gone(error)
             return ""
         self._back()

@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisClusterException, ResponseError
 
 from sinks.redis.address import RedisAddress
 from sinks.redis.client import address_of, client_options, sentinel_options
@@ -115,17 +115,16 @@ class _Cluster(RedisCluster):
         )
         self._turns = asyncio.Semaphore(CONNECTIONS)
 
-    async def initialize(self, *arguments: Any, **options: Any) -> RedisCluster:
-        """Learn the layout. Raises ``ConnectionError`` also where no node serves any key."""
+    async def execute_command(self, *arguments: Any, **options: Any) -> Any:
+        """Ask. Raises ``ConnectionError`` also for the cluster's own errors, which have no common base with the others of the driver."""
         try:
-            return await super().initialize(*arguments, **options)
+            async with self._turns:
+                await self.initialize()
+                return await super().execute_command(*arguments, **options)
+        except RedisClusterException as error:
+            raise RedisConnectionError(str(error)) from error
         except IndexError as error:
             raise RedisConnectionError("no node of the cluster serves any key") from error
-
-    async def execute_command(self, *arguments: Any, **options: Any) -> Any:
-        async with self._turns:
-            await self.initialize()
-            return await super().execute_command(*arguments, **options)
 
     async def aclose(self) -> None:
         """Close all connections, also while the layout is not known."""

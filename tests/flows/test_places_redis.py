@@ -87,9 +87,10 @@ def test_texts_that_a_model_wrote_for_her_go_and_those_of_others_stay(valkey: Va
     assert [len(place.held(each)) for each in (ANN, BEN, OTHER)] == [0, 2, 2]
 
 
-def test_a_server_that_does_not_answer_is_no_empty_one() -> None:
-    for ask in (Records(NOBODY).held, Records(NOBODY).erase, ModelTexts(NOBODY).held):
+@pytest.mark.parametrize("url", [NOBODY, NOBODY.replace("redis://", "redis+cluster://")])
+def test_a_server_that_does_not_answer_is_no_empty_one(url: str) -> None:
+    for ask in (Records(url).held, Records(url).erase, ModelTexts(url).held):
         with pytest.raises(StoreUnavailableError, match="did not answer"):
             ask(ANN)
     with pytest.raises(StoreUnavailableError, match="did not confirm"):
-        ModelTexts(NOBODY).erase(ANN)
+        ModelTexts(url).erase(ANN)
