@@ -183,9 +183,19 @@ class KafkaLog:
             self._producer.purge()
         with suppress(KafkaException):
             await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, _IDLE_SECONDS)
-        await asyncio.sleep(self._renew_seconds)
-        self._producer = Producer(self._config)
-        self._fatal = self._renewing = None
+        while self._fatal is not None:
+            await asyncio.sleep(self._renew_seconds)
+            try:
+                self._producer = Producer(self._config)
+            except KafkaException as problem:  # a file that the settings name may be in the middle of its replacement
+                said = problem.args[0].str()
+                sentence = f"Kafka's client makes no new producer ({said}); correct ONRAMP_KAFKA_CONFIG, or the files that it names"
+                if sentence != self._fatal:
+                    _LOG.error("%s", sentence)
+                self._fatal = sentence
+            else:
+                self._fatal = None
+        self._renewing = None
         self._look_within(_IDLE_SECONDS)
 
     async def _probe_in_thread(self) -> str | None:

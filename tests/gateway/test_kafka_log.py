@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from gateway.kafka_log import KafkaLog, KafkaSettingsError
 from gateway.log import OversizeError, Record, UnavailableError
+from tests.support.certificates import make_authority
 from tests.support.refusing_kafka import CLUSTER_AUTHORIZATION_FAILED, MESSAGE_TOO_LARGE, run_refusing_kafka
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
+from tests.support.tls_proxy import tls_proxy
 from tests.support.waiting import PATIENCE, run_async, until
 
 broker = tansu_fixture
@@ -114,6 +117,42 @@ def test_a_producer_that_has_ended_is_a_fault_and_is_replaced(caplog: pytest.Log
 
         run_async(write())
     assert "Kafka ended the producer" in caplog.text
+
+
+def test_a_new_producer_is_made_as_soon_as_the_files_that_it_needs_are_there_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The producer ends while the file of the authorities is being replaced."""
+    authority = make_authority(tmp_path)
+    away = tmp_path / "away.pem"
+    with run_refusing_kafka() as kafka, tls_proxy(kafka.port, authority.sign("broker")) as port:
+        kafka.port = port
+        kafka.no_id = CLUSTER_AUTHORIZATION_FAILED
+        config = {"bootstrap.servers": kafka.brokers, "security.protocol": "SSL", "ssl.ca.location": str(authority.file)}
+
+        async def write() -> None:
+            log = KafkaLog(config, kafka.topic, acknowledge_seconds=PATIENCE, renew_seconds=0.05)
+            authority.file.rename(away)
+
+            async def stored() -> bool:
+                try:
+                    await log.append([Record(b"u", b"event")])
+                except UnavailableError:
+                    return False
+                return True
+
+            async def told() -> bool:
+                assert not await stored()
+                return "no new producer" in str(await log.fault())
+
+            await until(told, "the fault of the producer that cannot be made")
+            kafka.no_id = 0
+            away.rename(authority.file)
+            await until(stored, "an event that is stored by a new producer")
+            await log.close()
+
+        run_async(write())
+    assert "no new producer" in caplog.text
 
 
 def test_an_event_that_the_topic_never_takes_is_named_and_the_others_are_stored(caplog: pytest.LogCaptureFixture) -> None:
