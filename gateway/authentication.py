@@ -24,6 +24,10 @@ _LONGEST: Final = 8192
 """Bytes of an ``Authorization`` header: twice a token, for Basic."""
 
 
+MOST_VISITORS: Final = 5
+"""Visitors that one user's tokens bind in the longest life of a token: enough for the user's devices, and few for whoever stole one."""
+
+
 class Authenticator:
     """Checks credentials against the key store."""
 
@@ -112,27 +116,31 @@ class Authenticator:
 
 
 class VisitorClaims:
-    """Remembers which visitor each user has bound with a token, for as long as a token may live, in this process."""
+    """Remembers which visitors each user has bound with tokens, for as long as a token may live, in this process."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """``clock`` is in seconds since 1970."""
         self._clock = clock
-        self._claims: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
+        self._claims: OrderedDict[tuple[str, str], tuple[set[str], float]] = OrderedDict()
 
-    def claim(self, caller: Caller, visitor: str) -> bool:
-        """Return whether the caller may bind ``visitor``: no other one was bound with its token."""
+    def claim(self, caller: Caller, visitor: str) -> str:
+        """Return why the caller may not bind ``visitor``, because it has bound others; empty where it may."""
         assert caller.user is not None
         now = self._clock()
         while self._claims and next(iter(self._claims.values()))[1] <= now:
             self._claims.popitem(last=False)
         account = (caller.tenant, caller.user)
-        bound = self._claims.get(account)
-        if bound is not None:
-            return bound[0] == visitor
-        if len(self._claims) >= _MOST_REMEMBERED * 10:
-            return False
-        self._claims[account] = (visitor, now + MOST_SECONDS)
-        return True
+        if account not in self._claims:
+            if len(self._claims) >= _MOST_REMEMBERED * 10:
+                return "too many users bind anonymous ids now; send it again later"
+            self._claims[account] = (set(), now + MOST_SECONDS)
+        bound, _ = self._claims[account]
+        if visitor not in bound and len(bound) >= MOST_VISITORS:
+            return (
+                f"a user may bind {MOST_VISITORS} anonymous ids within {MOST_SECONDS // 60} minutes, and has bound as many; send it later"
+            )
+        bound.add(visitor)
+        return ""
 
 
 def _caller_of(key: Key | None) -> Caller | None:

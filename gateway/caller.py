@@ -49,10 +49,10 @@ class Fault(NamedTuple):
 
 
 class SenderRules:
-    """Decides which events a caller may send. It remembers which visitor each user token has claimed."""
+    """Decides which events a caller may send. It remembers which visitors each user has claimed."""
 
-    def __init__(self, issued: Callable[[str], bool], claim: Callable[[Caller, str], bool]) -> None:
-        """``issued``: whether this system signed a recommendation id. ``claim``: whether the caller may take over a visitor."""
+    def __init__(self, issued: Callable[[str], bool], claim: Callable[[Caller, str], str]) -> None:
+        """``issued``: whether this system signed a recommendation id. ``claim``: why the caller may not take over a visitor, or nothing."""
         self._issued = issued
         self._claim = claim
 
@@ -88,8 +88,8 @@ class SenderRules:
             return _forbidden("userId", "the token belongs to another user; leave userId out")
         if event.type == "user_deleted":
             return _forbidden("eventType", "a user token may not send user_deleted; send it from your server")
-        if event.type == "identity_merged" and not self._claim(caller, str(event.payload["previousId"])):
-            return _forbidden("payload.previousId", "a user token may bind one anonymous id, and this one has bound another")
+        if event.type == "identity_merged" and (refusal := self._claim(caller, str(event.payload["previousId"]))):
+            return _forbidden("payload.previousId", refusal)
         return None
 
 

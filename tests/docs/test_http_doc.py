@@ -11,6 +11,7 @@ from pathlib import Path
 import jwt
 import pytest
 
+from gateway.authentication import MOST_VISITORS
 from gateway.body import BODY_SECONDS
 from gateway.serve import MOST_CONNECTIONS
 from gateway.split_json import MOST_EVENTS
@@ -60,6 +61,7 @@ def test_the_function_that_mints_tokens_works_as_it_is(tmp_path: Path) -> None:
 
 def test_the_limits_of_the_page_are_those_of_the_code() -> None:
     assert f"at most {MOST_EVENTS:,}" in PAGE
+    assert f"| {MOST_VISITORS} anonymous ids a quarter of an hour" in PAGE
     assert f"at most {MOST_OF_ONE_USER} streams, a process {MOST_STREAMS:,}" in PAGE
     assert f"did not come within {BODY_SECONDS:g} seconds" in PAGE
     assert f"which takes {MOST_CONNECTIONS:,} connections" in PAGE

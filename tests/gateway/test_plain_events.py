@@ -136,7 +136,7 @@ async def _no_count(_key: str, _by: int) -> int:
     return 0
 
 
-def ingest_of(log: _Nowhere, claim: Callable[[Caller, str], bool] = lambda *_: False, per_day: int | None = None) -> tuple[Ingest, Quota]:
+def ingest_of(log: _Nowhere, claim: Callable[[Caller, str], str] = lambda *_: "no", per_day: int | None = None) -> tuple[Ingest, Quota]:
     limit = RateLimiter(per_second=1e9, burst=1e9)
     quota = Quota(lambda _: per_day, _no_count, lambda: NOW)
     return Ingest(log, SenderRules(lambda _: False, claim), limit, limit, lambda: NOW, quota), quota
@@ -166,7 +166,7 @@ def test_what_the_log_finds_too_large_does_not_count_for_the_quota() -> None:
     run_async(store())
 
 
-def sorted_as(caller: Caller, events: list[dict[str, Any]], claim: Callable[[Caller, str], bool] = lambda *_: False) -> list[str | None]:
+def sorted_as(caller: Caller, events: list[dict[str, Any]], claim: Callable[[Caller, str], str] = lambda *_: "no") -> list[str | None]:
     """What is said of each event: None where it is stored, else the field that the sender may not send."""
     ingest, _ = ingest_of(_Nowhere(), claim)
     ids, records, rejected = ingest.sort([msgspec.json.encode(each) for each in events], caller, ())

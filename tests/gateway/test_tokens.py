@@ -11,8 +11,10 @@ from typing import Any
 import jwt
 import pytest
 
+from gateway.authentication import MOST_VISITORS, VisitorClaims
+from gateway.caller import Caller
 from gateway.keys import Key
-from gateway.tokens import mint
+from gateway.tokens import MOST_SECONDS, mint
 from tests.support.gateway import Gateway, event, run_gateway
 
 
@@ -69,13 +71,29 @@ def test_a_user_sets_their_own_preferences_and_cannot_delete_themselves(gateway:
     assert (answer.status_code, answer.json()["stored"]) == (403, ["p"])
 
 
-def test_a_user_binds_one_visitor(gateway: Gateway, signing: Key) -> None:
-    def merge(event_id: str, visitor: str) -> dict[str, Any]:
-        return event(event_id, userId="binder", eventType="identity_merged", payload={"previousId": visitor})
+def test_a_user_binds_a_few_visitors_as_from_several_devices(gateway: Gateway, signing: Key) -> None:
+    def merge(number: int, user: str = "binder") -> Any:
+        merged = event(f"m{number}", userId=user, eventType="identity_merged", payload={"previousId": f"cookie-{number}"})
+        return gateway.post("/v1/events", merged, key=token(signing, user))
 
-    assert gateway.post("/v1/events", merge("m1", "cookie-1"), key=token(signing, "binder")).status_code == 202
-    assert gateway.post("/v1/events", merge("m1", "cookie-1"), key=token(signing, "binder")).status_code == 202  # a repetition
-    assert gateway.post("/v1/events", merge("m2", "cookie-2"), key=token(signing, "binder")).status_code == 403
+    assert [merge(number).status_code for number in range(MOST_VISITORS)] == [202] * MOST_VISITORS
+    assert [merge(number).status_code for number in range(MOST_VISITORS)] == [202] * MOST_VISITORS, "repetitions"
+    refused = merge(MOST_VISITORS)
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    (fault,) = refused.json()["rejected"][0]["faults"]
+    assert fault["field"] == "payload.previousId"
+    assert "5 anonymous ids within 15 minutes" in fault["message"]
+    assert merge(MOST_VISITORS, "another").status_code == 202
+
+
+def test_a_user_binds_other_visitors_when_the_tokens_of_the_first_ones_have_ended() -> None:
+    now = [0.0]
+    claims, caller = VisitorClaims(lambda: now[0]), Caller("user", "acme", "k", "ana")
+    assert [claims.claim(caller, f"v{number}") == "" for number in range(MOST_VISITORS + 1)] == [True] * MOST_VISITORS + [False]
+    now[0] = MOST_SECONDS - 1
+    assert claims.claim(caller, "late")
+    now[0] = MOST_SECONDS
+    assert claims.claim(caller, "late") == ""
 
 
 def _other_secret(key: Key) -> str:
