@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -61,9 +62,14 @@ class Stored(NamedTuple):
         return self.version, self.rank
 
     @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits of the content: after a crash of the job another record may have the same version."""
+        return hashlib.blake2b(self.data, digest_size=4).hexdigest()
+
+    @property
     def etag(self) -> str:
         """The entity tag."""
-        return f'"{self.version}.{self.rank}"'
+        return f'"{self.version}.{self.rank}.{self.digest}"'
 
 
 class Records:

@@ -1,7 +1,8 @@
 """``GET /v1/stream``: server-sent events with the records of one user, whenever they change.
 
-The id of an event is ``V.R.P``: version and rank of the recommendation that the reader has, and the version of the progress. A reader that
-comes back sends it as ``Last-Event-ID`` and gets only what is different.
+The id of an event is ``V.R.P.D.E``: version and rank of the recommendation that the reader has, version of the progress, and the digests of
+both, which tell records of one version apart. A reader that comes back sends it as ``Last-Event-ID`` and gets only what is different. An id
+of an earlier gateway ends after ``P``, and is read too.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ LONGEST_SECONDS: Final = 3_600.0
 """A stream of a server key ends after an hour, so that balancers can move it."""
 _SEND_SECONDS: Final = 30.0
 """A reader that takes nothing for so long is gone."""
-_ID: Final = re.compile(r"(\d{1,18})\.(\d)\.(\d{1,18})")
+_ID: Final = re.compile(r"(\d{1,18})\.(\d)\.(\d{1,18})(?:\.([0-9a-f]{1,8})\.([0-9a-f]{1,8}))?")
 
 _NOTHING: Final = (-1, 0)
 """Older than every record."""
@@ -109,13 +110,13 @@ class StreamRoute:
 class _Seen:
     """What a reader has of one record."""
 
-    __slots__ = ("_data", "_deleted", "place", "resumed")
+    __slots__ = ("_deleted", "digest", "place", "resumed")
 
-    def __init__(self, place: tuple[int, int] | None) -> None:
-        """``place``: what the reader had when it came back, None if it is new."""
+    def __init__(self, place: tuple[int, int] | None, digest: str | None) -> None:
+        """``place``, ``digest``: what the reader had when it came back; None if it is new, or if its id had no digest."""
         self.place = place if place is not None and place[0] > 0 else _NOTHING  # 0 is told to a reader that has nothing
         self.resumed = place is not None
-        self._data: bytes | None = None
+        self.digest = digest
         self._deleted = False
 
     def news(self, stored: Stored | None) -> Stored | None:
@@ -128,16 +129,18 @@ class _Seen:
         resumed, self.resumed = self.resumed, False
         if stored is None:
             gone = None if self.place == _NOTHING or self._deleted else Stored.tombstone(self.place[0])
-            self.place, self._data, self._deleted = _NOTHING, None, False
+            self.place, self.digest, self._deleted = _NOTHING, None, False
             return gone
+        digest = stored.digest
+        changed = self.digest is not None and self.digest != digest
         if resumed:
-            news = stored.place != self.place or stored.deleted
+            news = stored.place != self.place or changed or stored.deleted
         elif stored.deleted or self._deleted:
             news = stored.deleted != self._deleted
         else:
-            news = stored.place > self.place or (stored.place == self.place and self._data not in {None, stored.data})
+            news = stored.place > self.place or (stored.place == self.place and changed)
         if news or resumed:
-            self.place, self._data, self._deleted = stored.place, stored.data, stored.deleted
+            self.place, self.digest, self._deleted = stored.place, digest, stored.deleted
         return stored if news else None
 
 
@@ -150,8 +153,8 @@ class _Stream:
         self._user = user
         self._changed = changed
         known = _ID.fullmatch(last_id)
-        self._recommendation = _Seen((int(known[1]), int(known[2])) if known else None)
-        self._progress = _Seen((int(known[3]), 0) if known else None)
+        self._recommendation = _Seen((int(known[1]), int(known[2])), known[4]) if known else _Seen(None, None)
+        self._progress = _Seen((int(known[3]), 0), known[5]) if known else _Seen(None, None)
         self._gone = False
 
     async def run(self, receive: Receive, send: Send) -> None:
@@ -203,10 +206,11 @@ class _Stream:
     def _event(self, name: bytes, stored: Stored) -> bytes:
         version, rank = self._recommendation.place
         progress, _ = self._progress.place
+        digests = f"{self._recommendation.digest or 0}.{self._progress.digest or 0}".encode()
         data = stored.data
         if b"\n" in data or b"\r" in data:
             data = msgspec.json.encode(msgspec.json.decode(data))  # an event's data is one line
-        return b"id: %d.%d.%d\nevent: %b\ndata: %b\n\n" % (max(0, version), rank, max(0, progress), name, data)
+        return b"id: %d.%d.%d.%b\nevent: %b\ndata: %b\n\n" % (max(0, version), rank, max(0, progress), digests, name, data)
 
 
 async def _send(send: Send, text: bytes) -> None:
