@@ -143,7 +143,7 @@ def build(parts: GatewayParts) -> Starlette:
         "/v1/webhooks/segment": WebhookRoute(authenticator, ingest, names),
     }
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/recommendations/{user:user_id}", reads.recommendation, methods=["GET"]),
             Route("/v1/users/{user:user_id}/progress", reads.progress, methods=["GET"]),
@@ -166,6 +166,8 @@ def build(parts: GatewayParts) -> Starlette:
         exception_handlers={RefusedError: _refused, HTTPException: _http_error, Exception: _bug},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # behind TLS the redirection would lead to http://
+    return app
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -210,6 +210,13 @@ def test_an_address_or_method_that_is_not_there_is_json_too(gateway: Gateway) ->
     assert (answer.status_code, answer.json()["code"], answer.headers["allow"]) == (405, "method_not_allowed", "POST")
 
 
+@pytest.mark.parametrize("path", ["/v1/events/", "/v1/batch/", "/v1/onboarding/start/", "/v1/stream/", "/healthz/"])
+def test_an_address_with_a_slash_too_many_is_not_there(gateway: Gateway, server_key: str, path: str) -> None:
+    """Behind TLS a redirection would name http://, and make clients send the event again in clear text."""
+    for answer in (gateway.post(path, event(), key=server_key), gateway.get(path, key=server_key)):
+        assert (answer.status_code, answer.json()["code"], answer.headers.get("location")) == (404, "not_found", None)
+
+
 def test_bytes_that_are_no_http_end_only_their_connection(gateway: Gateway, server_key: str) -> None:
     assert b"400" in raw_request(gateway, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 10).splitlines()[0]
     assert gateway.post("/v1/events", event(), key=server_key).status_code == 202
