@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -59,6 +60,8 @@ class StreamRoute:
         self._stopping = stopping
         self._clock = clock
         self._streams = 0
+        self._of_users: Counter[tuple[str, str]] = Counter()
+        """Streams of each user who has some. ``updates`` has other followers too: requests that wait for the job."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream, until the reader goes, the token expires, or the server ends. Raises ``RefusedError`` before it begins."""
@@ -73,11 +76,13 @@ class StreamRoute:
             raise RefusedError(400, "bad_user_id", "name the user: /v1/stream?userId=…")
         if self._streams >= MOST_STREAMS:
             raise unavailable("this gateway has as many streams as it can serve; poll, or try again", 10)
-        if self._updates.streams_of(caller.tenant, user) >= MOST_OF_ONE_USER:
+        account = caller.tenant, user
+        if self._of_users[account] >= MOST_OF_ONE_USER:
             raise RefusedError(429, "too_many_streams", "the user has too many streams open; close some", headers={"retry-after": "10"})
         changed = asyncio.Event()
         changed.set()  # read at once, after following: an announcement between the two is not missed
         self._streams += 1
+        self._of_users[account] += 1
         self._updates.follow(caller.tenant, user, changed)
         self._stopping.watch(changed)
         try:
@@ -86,6 +91,9 @@ class StreamRoute:
             self._stopping.unwatch(changed)
             self._updates.unfollow(caller.tenant, user, changed)
             self._streams -= 1
+            self._of_users[account] -= 1
+            if not self._of_users[account]:
+                del self._of_users[account]
 
     async def read(self, caller: Caller, user: str) -> tuple[Stored | None, Stored | None] | None:
         """Return recommendation and progress; None while they cannot be read."""

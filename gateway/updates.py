@@ -57,10 +57,6 @@ class Updates:
         if not followers:
             self._followers.pop((tenant, user), None)
 
-    def streams_of(self, tenant: str, user: str) -> int:
-        """Return how many follow the user."""
-        return len(self._followers.get((tenant, user), ()))
-
     async def _run(self) -> None:
         attempt = 0
         while True:

@@ -13,6 +13,7 @@ import redis
 
 from gateway.onboarding_route import WAIT_SECONDS
 from gateway.records import Records, Stored
+from gateway.stream_route import MOST_OF_ONE_USER
 from gateway.tokens import mint
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
@@ -141,6 +142,15 @@ def test_a_step_that_must_wait_for_another_and_one_of_another_path_are_answered_
     elsewhere = Asked(setup, COMPLETE, {"step": "invite"})
     publish(setup, 5, connect="current", explore="open")
     assert elsewhere.answer().json()["progress"]["version"] == 5
+
+
+@pytest.mark.usefixtures("patient")
+def test_requests_that_wait_for_the_job_are_no_streams(setup: Setup) -> None:
+    asked = [Asked(setup, START, {"traits": {}}) for _ in range(MOST_OF_ONE_USER)]
+    with setup.gateway.client.stream("GET", "/v1/stream", headers={"authorization": f"Bearer {setup.token()}"}) as answer:
+        assert answer.status_code == 200
+    publish(setup, 3, connect="current")
+    assert {each.answer().status_code for each in asked} == {200}
 
 
 @pytest.mark.timing
