@@ -124,14 +124,14 @@ class Ingest:
 
     async def store(self, records: Sequence[Record], caller: Caller) -> frozenset[bytes]:
         """Return when the log has the records; the values of those that are larger than it ever takes. Raises ``RefusedError`` (503)."""
-        self._quota.count(caller.tenant, len(records))  # before they are stored: requests that come meanwhile must know
+        counted = self._quota.count(caller.tenant, len(records))  # before they are stored: requests that come meanwhile must know
         try:
             await self._log.append(records)
         except OversizeError as error:
-            self._quota.count(caller.tenant, -len(error.values))
+            self._quota.take_back(counted, len(error.values))
             return error.values
         except UnavailableError as error:
-            self._quota.count(caller.tenant, -len(records))
+            self._quota.take_back(counted, len(records))
             raise unavailable(f"{error}; nothing was acknowledged, send the same events again", error.retry_after) from error
         return _NONE
 

@@ -22,6 +22,10 @@ _DAY_MS: Final = 86_400_000
 _STOP_SECONDS: Final = 2.0
 
 
+Day = tuple[str, int]
+"""A tenant, and a day in UTC, in days since 1970."""
+
+
 class _Count:
     """The events of one tenant on one day: ``total`` as Redis told it, and ``pending`` ones that it has not yet."""
 
@@ -44,8 +48,8 @@ class Quota:
         self._per_day = per_day
         self._add = add
         self._clock = clock
-        self._counts: dict[tuple[str, int], _Count] = {}
-        self._loading: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._counts: dict[Day, _Count] = {}
+        self._loading: dict[Day, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
 
@@ -73,11 +77,20 @@ class Quota:
         if count.total + count.pending + events > most:
             raise self._refusal(most)
 
-    def count(self, tenant: str, events: int) -> None:
-        """Count events that are stored, or take back (below 0) those that were not after all."""
+    def count(self, tenant: str, events: int) -> Day | None:
+        """Count events that are about to be stored. Return what ``take_back`` needs; None without a quota, where nothing counts."""
         if self._per_day(tenant) is None:
-            return
+            return None
         key = tenant, self._clock() // _DAY_MS
+        self._add_to(key, events)
+        return key
+
+    def take_back(self, counted: Day | None, events: int) -> None:
+        """Take back events that were not stored after all from the day on which they counted."""
+        if counted is not None:
+            self._add_to(counted, -events)
+
+    def _add_to(self, key: Day, events: int) -> None:
         count = self._counts.get(key)
         if count is None:
             count = self._counts[key] = _Count()
@@ -96,7 +109,7 @@ class Quota:
                 await asyncio.wait_for(self._ended.wait(), FLUSH_SECONDS)
             await self.flush()
 
-    async def _load(self, key: tuple[str, int]) -> None:
+    async def _load(self, key: Day) -> None:
         """Ask Redis for the total of a tenant that is new here; once for all requests that come meanwhile."""
         loading = self._loading.get(key)
         if loading is None:
@@ -104,7 +117,7 @@ class Quota:
             loading.add_done_callback(lambda _: self._loading.pop(key, None))
         await asyncio.shield(loading)
 
-    async def _send(self, key: tuple[str, int], count: _Count) -> None:
+    async def _send(self, key: Day, count: _Count) -> None:
         sent = count.pending
         try:
             total = await self._add(quota_key(*key), sent)

@@ -160,6 +160,41 @@ def test_a_day_that_ended_in_an_outage_is_added_to_its_own_count_and_forgotten()
     run_async(scenario())
 
 
+@pytest.mark.parametrize("flushes", [0, 1, 2])
+def test_events_that_were_not_stored_after_all_are_taken_back_from_the_day_on_which_they_counted(flushes: int) -> None:
+    async def scenario() -> None:
+        store, clock = Counter(), Clock()
+        quota = Quota(lambda _: 100, store.add, clock)
+        await quota.check("t", 7)
+        counted = quota.count("t", 7)
+        clock.now += 86_400
+        for _ in range(flushes):
+            await quota.flush()
+        quota.take_back(counted, 5)
+        await quota.check("t", 100)
+        with pytest.raises(RefusedError):
+            await quota.check("t", 101)
+        await quota.flush()
+        assert store.totals == {quota_key("t", DAY): 2, quota_key("t", DAY + 1): 0}
+
+    run_async(scenario())
+
+
+def test_what_counted_for_no_quota_is_not_taken_from_one_that_is_set_meanwhile() -> None:
+    async def scenario() -> None:
+        store = Counter()
+        per_day: list[int | None] = [None]
+        quota = Quota(lambda _: per_day[0], store.add, Clock())
+        counted = quota.count("t", 7)
+        per_day[0] = 5
+        quota.take_back(counted, 7)
+        await quota.check("t", 5)
+        with pytest.raises(RefusedError):
+            await quota.check("t", 6)
+
+    run_async(scenario())
+
+
 def test_many_first_requests_ask_once() -> None:
     async def scenario() -> None:
 
