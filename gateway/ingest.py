@@ -128,7 +128,7 @@ class Ingest:
         try:
             await self._log.append(records)
         except OversizeError as error:
-            self._quota.take_back(counted, len(error.values))
+            self._quota.take_back(counted, sum(record.value in error.values for record in records))
             return error.values
         except UnavailableError as error:
             self._quota.take_back(counted, len(records))

@@ -126,7 +126,6 @@ async def store_calls(
     A call comes with its type; bytes stand for one that cannot be read. ``size``: bytes of the request, for the rate.
     """
     check_count(len(calls))
-    await ingest.take(caller, len(calls), size=size)
     received = ingest.clock()
     values: list[bytes] = []
     owners: list[int] = []
@@ -140,6 +139,7 @@ async def store_calls(
             continue
         values += (msgspec.json.encode(event) for event in events)
         owners += [index] * len(events)
+    await ingest.take(caller, len(values) + len(rejected), size=size)  # what is stored of them: a call may become two events
     _, records, faulty = ingest.sort(values, caller, headers)
     for each in faulty:
         each.index = owners[each.index]

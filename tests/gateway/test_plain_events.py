@@ -158,7 +158,10 @@ def test_what_the_log_finds_too_large_does_not_count_for_the_quota() -> None:
     async def store() -> None:
         ingest, quota = ingest_of(_Nowhere(too_large=[b"x", b"y"]), per_day=5)
         await quota.check("default", 5)
-        assert await ingest.store([Record(b"u", each, ()) for each in (b"a", b"x", b"y")], Caller("server", "default", "k")) == {b"x", b"y"}
+        assert await ingest.store([Record(b"u", each, ()) for each in (b"a", b"x", b"x", b"y")], Caller("server", "default", "k")) == {
+            b"x",
+            b"y",
+        }
         await quota.check("default", 4)
         with pytest.raises(RefusedError):
             await quota.check("default", 5)

@@ -65,6 +65,38 @@ def test_what_is_over_the_quota_is_refused_until_midnight(valkey: Valkey, tmp_pa
         assert gateway.post("/v1/events", FIVE, key=key).status_code == 202, "a new day"
 
 
+SIGNUP = {"type": "track", "userId": "u", "event": "Signed Up", "timestamp": "2026-01-01T11:00:00Z"}
+ODD = {"type": "nonsense"}
+
+
+def test_a_call_counts_as_the_events_that_are_stored_of_it(valkey: Valkey, tmp_path: Path) -> None:
+    """A sign-up of Segment becomes a ``track`` and a ``signup``, and a call of a batch that is not valid a dead letter."""
+    forget(valkey)
+    with gateway_of(tmp_path / "a", valkey, Clock(), per_day=7) as gateway:
+        key = gateway.key("server")
+
+        def batch(*calls: dict[str, str]) -> int:
+            return gateway.post(
+                "/v1/batch", {"batch": [{**call, "messageId": f"m{n}"} for n, call in enumerate(calls)]}, key=key
+            ).status_code
+
+        assert batch(SIGNUP, SIGNUP, ODD) == 200
+        assert len(gateway.log.records) == 5
+        assert batch(SIGNUP, ODD) == 429, "three more do not fit"
+        assert gateway.post("/v1/track", {**SIGNUP, "messageId": "m"}, key=key).status_code == 200
+        assert len(gateway.log.records) == 7
+        assert batch(ODD) == 429
+        assert gateway.post("/v1/track", {**SIGNUP, "event": "x", "messageId": "n"}, key=key).json()["code"] == "quota_exceeded"
+        wait_until(lambda: counted(valkey) == 7, "the count in Redis")
+
+
+def test_the_rate_counts_the_events_of_a_call(tmp_path: Path) -> None:
+    with run_gateway(tmp_path, events_per_second=5.0, clock=Clock()) as gateway:
+        key = gateway.key("server")
+        calls = {"batch": [{**SIGNUP, "messageId": f"m{n}"} for n in range(4)]}
+        assert [gateway.post("/v1/batch", calls, key=key).status_code for _ in range(2)] == [200, 429]
+
+
 def test_what_was_not_stored_does_not_count(valkey: Valkey, tmp_path: Path) -> None:
     forget(valkey)
     with gateway_of(tmp_path / "a", valkey, Clock()) as gateway:
