@@ -37,8 +37,8 @@ MOST_WAITING: Final = 1_000
 """Requests that wait at a time; beyond, the answer is where to look."""
 MOST_BODY: Final = 2 * MAX_PAYLOAD
 
-_SENT: Final = ("eventId", "userId", "tenantId", "sessionId", "timestamp", "schemaVersion")
-"""Fields of a request that go into the event as they are."""
+_SENT: Final = ("eventId", "userId", "tenantId", "sessionId", "timestamp")
+"""Fields of a request that go into the event as they are. The version of the contract is that in which the gateway writes the event."""
 
 Fields = dict[str, Any]
 _object: Final = msgspec.json.Decoder(Fields)

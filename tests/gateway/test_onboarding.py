@@ -175,6 +175,16 @@ def test_without_the_job_the_answer_comes_after_a_second_and_says_where_to_look(
     assert setup.gateway.get(odd.headers["location"], key=key).status_code == 204
 
 
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("version", [1, 2, 3, "2", None])
+def test_the_version_of_the_contract_is_that_of_the_gateway(setup: Setup, version: object) -> None:
+    asked = Asked(setup, START, {"traits": {"persona": "analyst"}, "schemaVersion": version})
+    (stored,) = setup.gateway.stored()
+    assert ("schemaVersion" in stored, stored["payload"]) == (False, {"traits": {"persona": "analyst"}})
+    publish(setup, 3, connect="current")
+    assert asked.answer().status_code == 200
+
+
 @pytest.mark.timing
 def test_without_redis_the_event_is_stored_and_nobody_waits_long(tmp_path: Path) -> None:
     with run_gateway(tmp_path, plans=ByTenant(PLAN)) as gateway:
