@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -79,6 +80,19 @@ class _Awaited(NamedTuple):
             return {}
 
 
+class _Known(NamedTuple):
+    """Progress, as far as it is known. ``follows``: the job has published it after the event.
+
+    Else it is from before, as far as anybody can tell. The job publishes nothing for an event that is sent again.
+    """
+
+    progress: Stored | None
+    follows: bool
+
+
+_UNKNOWN: Final = _Known(None, follows=False)
+
+
 class OnboardingRoute:
     """The two routes. A user token may do both for its own user, a server key for every user of its tenant."""
 
@@ -99,11 +113,11 @@ class OnboardingRoute:
         self._waiting = 0
 
     async def start(self, request: Request) -> Response:
-        """Store a ``signup``. Answer 200 with the progress, or 202 if it is not there in time. Raises ``RefusedError``."""
+        """Store a ``signup``. Answer 200 with the progress after it, or 202 with what is known in time. Raises ``RefusedError``."""
         return await self._answer(request, "signup", "traits")
 
     async def complete(self, request: Request) -> Response:
-        """Store a ``step_completed``. Answer 200 with the progress, or 202 if it is not there in time. Raises ``RefusedError``."""
+        """Store a ``step_completed``. Answer 200 with the progress after it, or 202 with what is known in time. Raises ``RefusedError``."""
         return await self._answer(request, "step_completed", "step")
 
     async def _answer(self, request: Request, kind: str, field: str) -> Response:
@@ -127,20 +141,21 @@ class OnboardingRoute:
         found = await self._store_and_wait(caller, user, records, step)
         if isinstance(found, Rejected):
             return _refused([found])
-        if found is not None:
-            return json_response(200, {"stored": ids, "progress": msgspec.Raw(found.data)})
+        progress = None if found.progress is None else msgspec.Raw(found.progress.data)
+        if found.follows:
+            return json_response(200, {"stored": ids, "progress": progress})
         address = f"/v1/users/{quote(user, safe='')}/progress"
-        return json_response(202, {"stored": ids, "progress": None, "progressUrl": address}, {"location": address})
+        return json_response(202, {"stored": ids, "progress": progress, "progressUrl": address}, {"location": address})
 
     def _event(self, sent: Fields, kind: str, field: str) -> Fields:
         given: Fields = {name: sent[name] for name in _SENT if name in sent}
         payload: Fields = {field: sent[field]} if field in sent else {}
         return {"eventId": str(uuid.uuid4()), "timestamp": rfc3339(self._ingest.clock()), **given, "eventType": kind, "payload": payload}
 
-    async def _store_and_wait(self, caller: Caller, user: str, records: list[Record], step: _Awaited | None) -> Stored | Rejected | None:
-        """Return the progress after the event, None if it is not there in time. Raises ``RefusedError`` if the event is not stored."""
+    async def _store_and_wait(self, caller: Caller, user: str, records: list[Record], step: _Awaited | None) -> _Known | Rejected:
+        """Return the progress after the event, or what is known of it in time. Raises ``RefusedError`` if the event is not stored."""
         if self._waiting >= MOST_WAITING:
-            return await self._store(records, caller)
+            return await self._store(records, caller) or _UNKNOWN
         changed = asyncio.Event()
         self._waiting += 1
         self._updates.follow(caller.tenant, user, changed)
@@ -163,30 +178,26 @@ class OnboardingRoute:
 
     async def _wait(
         self, caller: Caller, user: str, reading: asyncio.Task[Stored | None], changed: asyncio.Event, step: _Awaited | None
-    ) -> Stored | None:
+    ) -> _Known:
         before: Stored | None = None
+        found: Stored | None = None
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                before = await reading
+                before = found = await reading
                 if step is not None and before is not None and step.is_done(before):  # perhaps by this event, sent before
-                    return before
-                while True:
+                    return _Known(before, follows=True)
+                while not _is_news(found, before, step):
                     await changed.wait()
                     changed.clear()
                     found = await self._read(caller, user)
-                    if _is_news(found, before, step):
-                        return found
-        except RefusedError:  # Redis is away, and knows of no progress
-            return None
+        except RefusedError:  # Redis is away
+            return _Known(found, follows=False)
         except TimeoutError:
-            if self._updates.connected:
-                return None
-        try:  # nobody told of changes, so look once
-            async with asyncio.timeout(WAIT_SECONDS / 4):
-                found = await self._read(caller, user)
-        except (RefusedError, TimeoutError):
-            return None
-        return found if _is_news(found, before, step) else None
+            if not self._updates.connected:  # nobody told of changes, so look once
+                with suppress(RefusedError, TimeoutError):
+                    async with asyncio.timeout(WAIT_SECONDS / 4):
+                        found = await self._read(caller, user)
+        return _Known(found, follows=_is_news(found, before, step))
 
     async def _read(self, caller: Caller, user: str) -> Stored | None:
         found = await self._records.progress(caller.tenant, user)

@@ -103,7 +103,7 @@ def describe() -> Json:
     }
     onboarding = {
         "200": _answer("The event is stored, and this is the progress after it.", _ref("Onboarded")),
-        "202": _answer("The event is stored. The progress was not there in time: read it at `progressUrl`.", _ref("Onboarded")),
+        "202": _answer("The event is stored. `progress` may be that of before, or null: read it at `progressUrl`.", _ref("Onboarded")),
         **{status: answer for status, answer in stored.items() if status != "202"},
     }
     source_config = {
