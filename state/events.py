@@ -67,6 +67,7 @@ REJECTIONS: Final[dict[str, str]] = {
     "unsupported_schema_version": f"schemaVersion is not an integer from 1 to {NEWEST}",
     "future_schema_version": f"schemaVersion is newer than {NEWEST}; upgrade Onramp, then replay the message",
     "bad_field": "a field has the wrong type",
+    "rejected_by_gateway": "the gateway refused what the message wraps, and told its sender why",
     "schema_registry_framing": "the message has the framing of a schema registry and cannot be decoded",
     "unreadable": "the message is damaged: Kafka delivered a position, but no content that can be read",
 }
@@ -425,6 +426,8 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
         return _RejectError("not_json", f"the message is not JSON: {str(broken)[:200]}")
     if not isinstance(data, dict):
         return _RejectError("not_an_object")
+    if "rejectedByGateway" in data and (refused := _refused_by_gateway(data["rejectedByGateway"])) is not None:
+        return refused
     version = data.get("schemaVersion", 1)
     if _is_future(version):  # its other fields may mean something else
         return _wrong_version(version)
@@ -452,6 +455,14 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
         if field in data and data[field] is None:
             return _RejectError("bad_tenant_id")
     return _RejectError("bad_field", str(error)[:200])
+
+
+def _refused_by_gateway(faults: object) -> _RejectError | None:
+    """What the sender of a wrapped call was told (``gateway/segment/calls_route.py``). None for a field that the gateway did not write."""
+    match faults:
+        case [{"code": str(code), "message": str(sentence)}, *_]:
+            return _RejectError("rejected_by_gateway", f"{code}: {sentence}"[:200])
+    return None
 
 
 def _kind(value: object) -> str:

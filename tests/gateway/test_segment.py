@@ -176,8 +176,10 @@ def test_a_batch_stores_what_is_valid_and_the_rest_become_dead_letters(gateway: 
     assert [each["index"] for each in answer.json()["rejected"]] == [2, 3, 4, 1, 5, 6]
     found = [check(record.value, NOW) for record in gateway.log.records]
     assert [each.id for each in found if isinstance(each, Event)] == ["a", "g"]
-    reasons = sorted(each.reason for each in found if not isinstance(each, Event))
-    assert reasons == ["bad_timestamp", "missing_event_id", "missing_event_id", "missing_event_id", "payload_too_large", "placeholder_id"]
+    letters = sorted((each.reason, each.detail.partition(":")[0]) for each in found if not isinstance(each, Event))
+    assert [reason for reason, _ in letters if reason != "rejected_by_gateway"] == ["bad_timestamp", "payload_too_large", "placeholder_id"]
+    told = [code for reason, code in letters if reason == "rejected_by_gateway"]
+    assert told == ["missing_event", "unknown_type", "unknown_type"], "the code that the sender was told"
 
 
 def test_half_a_character_costs_one_call_no_other(gateway: Gateway, key: str) -> None:

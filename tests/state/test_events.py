@@ -157,6 +157,14 @@ TABLE: list[tuple[str, dict[str, Any], str]] = [
 
 RAW: list[tuple[str, bytes, str]] = [
     ("schema_registry_framing", b"\0\0\0\0\x07{}", "schema 7"),
+    (
+        "rejected_by_gateway",
+        b'{"rejectedByGateway": [{"field": "", "code": "unknown_type", "message": "no call"}], "tenantId": "t", "message": {}}',
+        "unknown_type: no call",
+    ),
+    ("missing_event_id", b'{"rejectedByGateway": []}', ""),
+    ("missing_event_id", b'{"rejectedByGateway": [{"code": 7, "message": "no call"}]}', ""),
+    ("missing_event_id", b'{"rejectedByGateway": {"code": "unknown_type", "message": "no call"}}', ""),
     ("not_json", b"", ""),
     ("not_json", b" \n", ""),
     ("not_json", b"hello", ""),
