@@ -38,7 +38,10 @@ _KindArgument = Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', 
 _TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant whose events and users the key is for.")]
 _OriginOption = Annotated[
     list[str] | None,
-    typer.Option("--origin", help="Origin whose pages may use the tenant, like https://app.example.com. Repeat it. [default: all]"),
+    typer.Option(
+        "--origin",
+        help="Origin whose pages may use the tenant, like https://app.example.com; `all` for every page. Repeat it. [default: as it is]",
+    ),
 ]
 _NoteOption = Annotated[str, typer.Option("--note", help="What the key is for, shown in the list.")]
 _OfTenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant.")]
@@ -72,6 +75,7 @@ def create(
     from rich.text import Text
 
     from cli.audited import login_name
+    from gateway.keys import ALL_PAGES
     from reports.render import lines, out, print_json
     from reports.safe_text import plain
 
@@ -82,7 +86,8 @@ def create(
         return
     console = out()
     console.out(text, highlight=False)  # the first line, so that a script can take it
-    more = f", from pages of {plain(' '.join(key.origins))}" if key.origins else ""
+    pages = "all pages" if ALL_PAGES in key.origins else f"pages of {plain(' '.join(key.origins))}"
+    more = f", from {pages}" if key.origins else ""
     lines(console, Text(f"{key.kind} key {key.id} of the tenant {plain(key.tenant)}{more}; it {_MEANING[key.kind]}", style="dim"))
     if key.kind == "signing":
         lines(console, Text(f"sign tokens with it as HS256, with the header kid = {key.id}", style="dim"))

@@ -155,4 +155,5 @@ def _check_origin(caller: Caller, origin: bytes, ring: KeyRing) -> None:
             403, "server_key_in_page", "a server key was sent by a page; revoke it, and use a publishable key or user tokens there"
         )
     if not ring.allows_origin(caller.tenant, origin.decode("latin-1")):
-        raise RefusedError(403, "origin_not_allowed", "this origin may not send requests for the tenant; add it to the publishable key")
+        sentence = "this origin may not send requests for the tenant; `onramp keys create publishable --origin https://…` allows one"
+        raise RefusedError(403, "origin_not_allowed", sentence)

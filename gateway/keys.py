@@ -38,6 +38,8 @@ KINDS: Final[tuple[KeyKind, ...]] = get_args(KeyKind)
 PREFIX: Final[dict[KeyKind, str]] = {"publishable": "pk_", "server": "sk_", "signing": "ts_", "webhook": "wh_"}
 """How each kind of key begins, so that nobody confuses them, and a secret scanner finds those that do not belong in a page."""
 
+ALL_PAGES: Final = "all"
+"""Stands for every origin. A key that names it lifts what other keys name."""
 PROGRAM: Final = "onramp"
 """Who makes keys that no person asked for: the first ones of ``onramp up``, those of the demo page."""
 MOST_SIGNING: Final = 2
@@ -104,9 +106,11 @@ class KeyRing:
         return key_id in self._ids
 
     def allows_origin(self, tenant: str, origin: str) -> bool:
-        """Whether pages of ``origin`` may send requests for ``tenant``. A tenant allows all as long as no key of it ever named one."""
+        """Whether pages of ``origin`` may send requests for ``tenant``. A tenant allows all as long as no key of it ever named one, and
+        when a key names all.
+        """
         allowed = self._origins.get(tenant)
-        return allowed is None or origin.lower() in allowed
+        return allowed is None or origin.lower() in allowed or ALL_PAGES in allowed
 
 
 class KeyStore:
@@ -269,15 +273,17 @@ def digest_of(text: str) -> str:
 
 
 def read_origin(text: str) -> str:
-    """Return an origin as browsers send it, in lower case and without a standard port. Raises ``KeyStoreError``."""
+    """Return an origin as browsers send it, in lower case and without a standard port, or ``all``. Raises ``KeyStoreError``."""
     origin = text.strip().lower().rstrip("/")
+    if origin == ALL_PAGES:
+        return origin
     try:
         parts = urlsplit(origin)
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
     if _ORIGIN.fullmatch(origin) is None or not parts.hostname:
-        raise KeyStoreError(f"{text[:100]!r} is not an origin; write it like https://app.example.com, without a path.")
+        raise KeyStoreError(f"{text[:100]!r} is not an origin; write it like https://app.example.com, without a path, or all.")
     standard = {"http": 80, "https": 443}[parts.scheme]
     return origin.rpartition(":")[0] if port == standard else origin
 

@@ -97,6 +97,28 @@ def test_a_ring_knows_which_ids_are_in_force(tmp_path: Path) -> None:
     assert not store.ring().in_force("k")
 
 
+def test_a_key_for_all_pages_lifts_the_origins_of_others(tmp_path: Path) -> None:
+    now = [1e9]
+    store = KeyStore(tmp_path / "keys.json", reload_seconds=0, clock=lambda: now[0])
+    named, _ = store.create("publishable", origins=["https://app.example"])
+
+    def allows() -> bool:
+        return store.ring().allows_origin("default", "https://any.example")
+
+    assert not allows()
+    key, _ = store.create("publishable", origins=["ALL "])
+    assert key.origins == ("all",)
+    assert allows()
+    store.revoke(key.id)
+    assert not allows(), "the other key names its origin again"
+    store.revoke(store.create("publishable", origins=["all"])[0].id)
+    now[0] += 1
+    store.revoke(named.id)
+    assert not allows(), "the origins of the key that was revoked last hold"
+    store.create("publishable", origins=["all"])
+    assert allows()
+
+
 @pytest.mark.parametrize(
     "origin", ["", "app.example.com", "https://", "https://a/b", "https://u:p@a", "ftp://a", "https://a:99999", "*", "null"]
 )

@@ -45,6 +45,7 @@ def test_a_tenant_with_origins_takes_requests_of_their_pages_only(gateway: Gatew
     ):
         answer = gateway.post("/v1/events", event(), key=key, origin=origin)
         assert (answer.status_code, answer.json()["code"]) == (403, "origin_not_allowed")
+        assert "`onramp keys create publishable --origin https://…`" in answer.json()["message"]
         assert answer.headers["access-control-allow-origin"] == "*"  # so that the page's console shows the reason
     answer = gateway.post("/v1/events", event(), key=key)  # an app on a phone has no origin, and no use for the header
     assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (202, False)
@@ -53,6 +54,14 @@ def test_a_tenant_with_origins_takes_requests_of_their_pages_only(gateway: Gatew
 def test_a_tenant_without_origins_takes_requests_of_all_pages(gateway: Gateway) -> None:
     key = gateway.key("publishable", tenant="open")
     assert gateway.post("/v1/events", event(), key=key, origin="https://anywhere.example").status_code == 202
+
+
+def test_a_tenant_whose_origins_are_lifted_takes_requests_of_all_pages_again(gateway: Gateway) -> None:
+    key = gateway.key("publishable", tenant="lifted", origins=[HOME])
+    assert gateway.post("/v1/events", event(), key=key, origin="https://anywhere.example").status_code == 403
+    other = gateway.key("publishable", tenant="lifted", origins=["all"])
+    for each in (key, other):
+        assert gateway.post("/v1/events", event(), key=each, origin="https://anywhere.example").status_code == 202
 
 
 def test_a_server_key_in_a_page_is_refused(gateway: Gateway) -> None:
