@@ -8,12 +8,12 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from gateway.plain_events import PlainEvents
+from state.decision.attribution import EXPOSURES
 from state.events import Event
 from state.vocabulary import SWITCHED
 
 Kind = Literal["publishable", "server", "user"]
 
-EXPOSURES: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss"})
 NOT_FROM_PAGES: Final = frozenset({"preferences_changed", "step_completed", "user_deleted", "identity_merged"})
 """What no publishable key sends. The browser snippet has the list too, in ``gateway/browser/src/client.ts``."""
 
