@@ -11,7 +11,7 @@
     ├── QueryRefused        the query is not a read and was not sent
     ├── QueryFailed         the engine rejected a read
     ├── TransientInsert     an insert that may succeed when it is retried
-    └── PermanentInsert     an insert that cannot succeed: its segment moves to rejected/
+    └── PermanentInsert     an insert that cannot succeed: its rows move to rejected/
     SpoolError
     ├── SpoolClosed         the job stopped while a worker waited for space; the epoch is not durable and runs again
     ├── DeliveryGoesOn      a delivery did not end for a backup, which waits for it: retryable
@@ -21,10 +21,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
 from sinks.tls_faults import advice_for_tls
+from state.records.recommendation import Erase
 
 
 class StoreError(Exception):
@@ -80,7 +82,11 @@ class DeliveryGoesOn(SpoolError):  # noqa: N818
 
 
 class SegmentDamaged(SpoolError):  # noqa: N818
-    """A spool file is truncated or is not a segment."""
+    """A spool file is truncated or is not a segment. ``erasures``: the people whom it deletes, None if nobody can read that."""
+
+    def __init__(self, message: str, erasures: Sequence[Erase] | None = None) -> None:
+        super().__init__(message)
+        self.erasures = erasures
 
 
 class Fault(Enum):

@@ -4,7 +4,8 @@ Layout::
 
     "ONRAMP1\n"                        8 bytes
     blocks                             Arrow IPC streams (lz4), one per chunk of a table
-    footer                             JSON: {"blocks": [{"table", "rows", "offset", "size"}], "erasures": [...]}
+    "CRC1", CRC-32 of the footer       8 bytes, big-endian; not in files of releases before it
+    footer                             JSON: {"blocks": [{"table", "rows", "offset", "size", "crc"}], "erasures": [...]}
     length of the footer               8 bytes, big-endian
     "ONRAMPE\n"                        8 bytes: only in a complete file
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +30,7 @@ from state.records.recommendation import Erase
 
 _HEAD, _TAIL = b"ONRAMP1\n", b"ONRAMPE\n"
 _ANY_HEAD = b"ONRAMP"  # and the number of the format
+_CHECKED = b"CRC1"
 _NAME = re.compile(r"([A-Za-z0-9_-]+)\.([0-9a-z]+)\.(\d{12})\.(tmp|pending|ready)")
 
 
@@ -51,12 +54,13 @@ def parse_name(file_name: str) -> tuple[SegmentName, str] | None:
 
 
 class Block(msgspec.Struct, frozen=True):
-    """The place of one chunk of a table in the file."""
+    """The place of one chunk of a table in the file, and its CRC-32, which files of earlier releases lack."""
 
     table: str
     rows: int
     offset: int
     size: int
+    crc: int | None = None
 
 
 class Footer(msgspec.Struct, frozen=True):
@@ -94,9 +98,10 @@ class SegmentWriter:
         # The oldest Arrow layout, because ClickHouse does not read string views.
         frame.write_ipc_stream(buffer, compression="lz4", compat_level=pl.CompatLevel.oldest())
         data = buffer.getbuffer()
-        with self._path.open("ab") as file:
+        with self._path.open("r+b") as file:  # not "ab": a file that was removed meanwhile must not begin again without its head
+            file.seek(0, os.SEEK_END)
             file.write(data)
-        self._blocks.append(Block(table, frame.height, self.size, len(data)))
+        self._blocks.append(Block(table, frame.height, self.size, len(data), zlib.crc32(data)))
         self.size += len(data)
         self.rows += frame.height
 
@@ -107,29 +112,48 @@ class SegmentWriter:
     def finish(self, target: Path) -> None:
         """Write the table of contents, fsync, and rename the file to ``target``. Durable after an fsync of the directory."""
         footer = msgspec.json.encode(Footer(self._blocks, self._erasures))
-        with self._path.open("ab") as file:
-            file.write(footer + len(footer).to_bytes(8, "big") + _TAIL)
+        end = _CHECKED + zlib.crc32(footer).to_bytes(4, "big") + footer + len(footer).to_bytes(8, "big") + _TAIL
+        with self._path.open("r+b") as file:
+            file.seek(0, os.SEEK_END)
+            file.write(end)
             file.flush()
             os.fsync(file.fileno())
-        self.size += len(footer) + 16
+        self.size += len(end)
         self._path.rename(target)
 
 
 def read_segment(path: Path) -> Segment:
     """Read a complete segment. Raises ``SegmentDamaged`` if it is incomplete, ``FileNotFoundError`` if it was removed."""
     data = path.read_bytes()
-    if data.startswith(_ANY_HEAD) and not data.startswith(_HEAD):
-        raise SegmentDamaged(f"{path.name} was made by a newer release of onramp: upgrade, then move it back into the spool.")
-    if not (data.startswith(_HEAD) and data.endswith(_TAIL)):
-        raise SegmentDamaged(f"{path.name} is truncated or not a spool file.")
-    end = len(data) - 16
-    start = end - int.from_bytes(data[end : end + 8], "big")
-    try:
-        footer = msgspec.json.decode(data[start:end], type=Footer)
-        frames: dict[str, list[pl.DataFrame]] = {}
-        for block in footer.blocks:
-            frame = pl.read_ipc_stream(io.BytesIO(data[block.offset : block.offset + block.size]))
-            frames.setdefault(block.table, []).append(frame)
-    except (msgspec.MsgspecError, pl.exceptions.PolarsError, OSError) as error:
-        raise SegmentDamaged(f"{path.name} cannot be read: {error}") from error
+    footer = _footer_of(path.name, data)
+    frames: dict[str, list[pl.DataFrame]] = {}
+    for block in footer.blocks:
+        frames.setdefault(block.table, []).append(_frame_of(path.name, data, block, footer))
     return Segment(frames, footer.erasures, sum(block.rows for block in footer.blocks))
+
+
+def _footer_of(name: str, data: bytes) -> Footer:
+    if data.startswith(_ANY_HEAD) and not data.startswith(_HEAD):
+        raise SegmentDamaged(f"{name} was made by a newer release of onramp: upgrade, then move it back into the spool.")
+    if not (data.startswith(_HEAD) and data.endswith(_TAIL)):
+        raise SegmentDamaged(f"{name} is truncated or not a spool file.")
+    end = len(data) - 16
+    start = max(0, end - int.from_bytes(data[end : end + 8], "big"))
+    body = data[start:end]
+    if data[max(0, start - 8) : max(0, start - 4)] == _CHECKED and zlib.crc32(body) != int.from_bytes(data[start - 4 : start], "big"):
+        raise SegmentDamaged(f"{name} has a damaged end.")
+    try:
+        return msgspec.json.decode(body, type=Footer)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise SegmentDamaged(f"{name} cannot be read: {error}") from error
+
+
+def _frame_of(name: str, data: bytes, block: Block, footer: Footer) -> pl.DataFrame:
+    """Read one block. The people whom the file deletes are known by then, so its error names them."""
+    body = data[block.offset : block.offset + block.size]
+    if block.crc is not None and zlib.crc32(body) != block.crc:
+        raise SegmentDamaged(f"{name} has damaged rows of {block.table}.", footer.erasures)
+    try:
+        return pl.read_ipc_stream(io.BytesIO(body))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:  # a panic is no Exception: it would end the drain
+        raise SegmentDamaged(f"{name} cannot be read: {error}", footer.erasures) from error
