@@ -9,9 +9,10 @@ from typing import Protocol
 import polars as pl
 from clickhouse_connect.driver.binding import format_str
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.summary import QuerySummary
 
 from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.errors import Fault, PermanentInsert, StoreError, TransientInsert, code_of, meaning_of
+from sinks.clickhouse.errors import Fault, PermanentInsert, StoreError, TransientInsert, code_of, is_no_answer, meaning_of
 from state.records.facts import FACTS
 from state.records.recommendation import Erase
 
@@ -27,8 +28,8 @@ _STATEMENT_CHARACTERS = 60_000
 class Inserter(Protocol):
     """A destination of rows. All methods block, and are called from the drain's thread only.
 
-    They raise ``TransientInsert`` if a retry may succeed and ``PermanentInsert`` if it cannot. A call that raised may have taken effect:
-    the rows of the next try then replace themselves.
+    They raise ``TransientInsert`` if a retry may succeed, and ``insert`` raises ``PermanentInsert`` if it cannot. A call that raised may
+    have taken effect: the rows of the next try then replace themselves.
     """
 
     def warm(self) -> None:
@@ -38,7 +39,10 @@ class Inserter(Protocol):
         """Insert rows into a table. When it returns, the store has acknowledged them."""
 
     def erase(self, erasures: Sequence[Erase]) -> None:
-        """Delete each person's rows with a version below that of the erasure, from every table about people. Complete when it returns."""
+        """Delete each person's rows with a version below that of the erasure, from every table about people. Complete when it returns.
+
+        It is never given up: whatever it raises, the caller tries again.
+        """
 
     def close(self) -> None:
         """Close the connections."""
@@ -88,38 +92,48 @@ class ClickHouseInserter:
             if meaning_of(error).fault is Fault.TOO_LARGE and frame.height > 1:
                 return False
             raise self._store_error(f"insert into {table}", error) from error
-        if not ("written_rows" in answer.summary or answer.query_id()):
-            raise TransientInsert(
-                f"insert into {table} at {self._store.where}: the answer is not one of ClickHouse; correct what stands before the server"
-            )
+        self._check_answer(f"insert into {table}", answer)
         return True
 
     def erase(self, erasures: Sequence[Erase]) -> None:
         """Run one mutation for each table and up to ``_ERASED_AT_ONCE`` people, and wait for all replicas.
 
-        Rejected messages that name one of them are deleted too.
+        Rejected messages that name one of them are deleted too. A table that refuses does not keep the people in the other tables.
         """
+        refused: list[StoreError] = []
         for where, rejected in _conditions(erasures):
             for table, condition in (*((table, where) for table in PERSONAL_TABLES), ("dead_letters", rejected)):
                 try:
-                    self._store.client().command(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2")
+                    answer = self._store.client().command(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2")
                 except StoreError as error:
                     raise TransientInsert(str(error)) from error
                 except (ClickHouseError, OSError) as error:
-                    raise self._store_error(f"erasure from {table}", error, people=True) from error
+                    refused.append(self._store_error(f"erasure from {table}", error, people=True))
+                    if is_no_answer(error):
+                        raise refused[0] from error
+                else:
+                    self._check_answer(f"erasure from {table}", answer)
+        if refused:
+            raise refused[0]
 
     def close(self) -> None:
         """Close the clients of the calling thread."""
         self._store.release()
+
+    def _check_answer(self, what: str, answer: object) -> None:
+        """Raise ``TransientInsert`` where something else than ClickHouse said that all is well."""
+        if not (isinstance(answer, QuerySummary) and ("written_rows" in answer.summary or answer.query_id())):
+            raise TransientInsert(
+                f"{what} at {self._store.where}: the answer is not one of ClickHouse; correct what stands before the server"
+            )
 
     def _store_error(self, what: str, error: Exception, *, people: bool = False) -> StoreError:
         meaning = meaning_of(error)
         # The text of a failed mutation contains user ids, which must not reach an error file or a log.
         text = f"code {code_of(error)}" if people else " ".join(str(error).split())
         advice = f"; {meaning.advice}" if meaning.advice else ""
-        # An erasure is never given up: a statement that is too large for a proxy is sent again until the proxy takes it.
-        permanent = meaning.fault is Fault.DATA or (meaning.fault is Fault.TOO_LARGE and not people)
-        kind = PermanentInsert if permanent else TransientInsert
+        # An erasure is never given up: it is sent again until the table is mended, or a proxy takes the statement.
+        kind = PermanentInsert if not people and meaning.fault in {Fault.DATA, Fault.TOO_LARGE} else TransientInsert
         return kind(f"{what} at {self._store.where}: {text}{advice}")
 
 

@@ -20,10 +20,10 @@ from sinks.clickhouse.errors import CODES, Fault, PermanentInsert, StoreDenied, 
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.read_only_query import query
-from state.records.facts import EventFact
+from state.records.facts import EventFact, OutcomeFact
 from state.records.recommendation import Erase
 from tests.support.certificates import Authority, make_authority
-from tests.support.clickhouse_faults import FaultProxy, fault_proxy
+from tests.support.clickhouse_faults import ANSWERS, FaultProxy, fault_proxy
 from tests.support.facts import make
 from tests.support.tls_proxy import tls_proxy
 
@@ -63,7 +63,7 @@ def faulty(behind: tuple[FaultProxy, ClickHouse]) -> Iterator[FaultProxy]:
     """The proxy of ``store``, without faults and counts of other tests."""
     behind[0].inserts = 0
     yield behind[0]
-    behind[0].fault, behind[0].applied, behind[0].largest = "", False, None
+    behind[0].fault, behind[0].applied, behind[0].largest, behind[0].erasing, behind[0].refusing = "", False, None, "", ""
 
 
 def insert(store: ClickHouse, ident: str) -> None:
@@ -146,13 +146,25 @@ def test_one_row_that_is_too_large_is_rejected_with_its_segment_alone(store: Cli
     assert "raise the limit for request bodies" in error.read_text()
 
 
-def test_an_erasure_that_a_proxy_refuses_is_never_given_up(store: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_arguments: object, **_options: object) -> None:
-        raise DatabaseError("HTTP driver received HTTP status 413, server response: <html>too large</html>")
-
-    monkeypatch.setattr("clickhouse_connect.driver.httpclient.HttpClient.command", refuse)
-    with pytest.raises(TransientInsert, match="raise the limit for request bodies"):
+@pytest.mark.parametrize("fault", sorted(ANSWERS))
+def test_no_answer_to_a_deletion_makes_it_be_given_up_or_taken_for_done(store: ClickHouse, faulty: FaultProxy, fault: str) -> None:
+    faulty.erasing = fault
+    with pytest.raises(TransientInsert, match="erasure from") as caught:
         ClickHouseInserter(store).erase([Erase("t", "u", 1)])
+    assert "user_id" not in str(caught.value), "what a server quotes may have ids of people"
+    assert ("raise the limit for request bodies" in str(caught.value)) == (fault == "413")
+
+
+def test_a_table_that_refuses_a_deletion_does_not_keep_the_person_in_the_others(store: ClickHouse, faulty: FaultProxy) -> None:
+    def outcomes() -> int:
+        return int(query(store, "SELECT count() AS n FROM outcomes WHERE user_id = 'leaves'").item())
+
+    ClickHouseInserter(store).insert("outcomes", to_frame(OutcomeFact, [make(OutcomeFact, user_id="leaves")]))
+    assert outcomes() == 1
+    faulty.erasing, faulty.refusing = "47", "events"
+    with pytest.raises(TransientInsert, match="erasure from events"):
+        ClickHouseInserter(store).erase([Erase("t", "leaves", 2)])
+    assert outcomes() == 0
 
 
 def test_a_busy_server_does_not_end_the_job_while_it_migrates(proxy: FaultProxy, database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A proxy in front of a ClickHouse server that answers inserts as broken or busy servers and proxies do."""
+"""A proxy in front of a ClickHouse server that answers inserts and deletions as broken or busy servers and proxies do."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ ANSWERS: dict[str, tuple[int, bytes, dict[str, str]]] = {
     "exc200": (200, b"Code: 241. DB::Exception: Memory limit exceeded (MEMORY_LIMIT_EXCEEDED)", {_CODE: "241"}),
     "readonly": (500, b"Code: 242. DB::Exception: Table is in readonly mode. (TABLE_IS_READ_ONLY)", {_CODE: "242"}),
     "38": (500, b"Code: 38. DB::Exception: Cannot parse date (CANNOT_PARSE_DATE)", {_CODE: "38"}),
+    "47": (404, b"Code: 47. DB::Exception: Unknown identifier user_id. (UNKNOWN_IDENTIFIER)", {_CODE: "47"}),
+    "maintenance": (200, b"<html>We are back soon</html>", _HTML),
     "38 without its header": (500, b"Code: 38. DB::Exception: Cannot parse date (CANNOT_PARSE_DATE)", {}),
     "quotes a code": (500, b"Code: 60. DB::Exception: no table `Code: 38. DB::Exception`. (UNKNOWN_TABLE)", {}),
 }
@@ -34,6 +36,8 @@ ANSWERS: dict[str, tuple[int, bytes, dict[str, str]]] = {
 @dataclass
 class FaultProxy:
     """The proxy at ``port``. ``fault`` names what the next inserts are answered; with ``applied`` the server gets them all the same.
+
+    ``erasing`` is the same for deletions, of the tables that ``refusing`` names; all tables without a name.
 
     With ``prefix`` ClickHouse is served below that path and nowhere else. Inserts of more than ``largest`` bytes are answered ``413``.
     """
@@ -44,6 +48,8 @@ class FaultProxy:
     prefix: str = ""
     largest: int | None = None
     inserts: int = field(default=0)
+    erasing: str = ""
+    refusing: str = ""
 
 
 @contextmanager
@@ -74,6 +80,9 @@ def fault_proxy(url: str) -> Iterator[FaultProxy]:
                 if proxy.applied:
                     self._pass_on(body, path)
                 self._answer(*ANSWERS[fault])
+                return
+            if proxy.erasing and body.startswith(f"ALTER TABLE {proxy.refusing}".encode()):
+                self._answer(*ANSWERS[proxy.erasing])
                 return
             self._answer(*self._pass_on(body, path))
 
