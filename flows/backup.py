@@ -231,7 +231,8 @@ def add_spool(spool: Spool, ready: list[StoredSegment], store: FrozenStore, back
             backup.add_open(f"spool/{name.stem}.ready", file)  # a server may have taken it meanwhile
             added += 1
     for path in sorted(spool.rejected.iterdir()):
-        backup.add(f"spool/rejected/{path.name}", path)
+        with suppress(FileNotFoundError):  # the drain is taking a deleted user out of it, or an operator has moved it back
+            backup.add(f"spool/rejected/{path.name}", path)
     return added
 
 

@@ -113,7 +113,8 @@ SPOOL_LIMIT: Final = _gauge("onramp_spool_limit_bytes", "bytes", "size of the sp
 SPOOL_SEGMENTS: Final = _gauge(
     "onramp_spool_segments",
     "segments",
-    "files of the spool: `pending` (epoch not durable yet), `ready` (waiting for ClickHouse), `rejected` (refused, an operator must act)",
+    "files of the spool: `pending` (epoch not durable yet), `ready` (waiting for ClickHouse), `rejected` (refused, an operator must act), "
+    "`unreadable` (damaged, and the deletions of users in it are unknown: an operator must act)",
     "stage",
 )
 SPOOL_AGE: Final = _gauge("onramp_spool_oldest_age_seconds", "seconds", "age of the oldest file of the spool; 0 if it is empty")

@@ -83,6 +83,15 @@ def check_spool(settings: Settings) -> list[Finding]:
     if not path.exists():
         return [Finding(name, "ok", "none yet")]
     spool = Spool(path, max_bytes=settings.spool_max_mb * 1024**2)
+    if spool.segments_unreadable:
+        return [
+            Finding(
+                name,
+                "fail",
+                f"{count(spool.segments_unreadable, 'segment')} in {spool.rejected} that nobody can read",
+                "They may delete users, who are in ClickHouse then; docs/runbook.md says what to do (a segment cannot be read).",
+            )
+        ]
     if spool.segments_rejected:
         return [
             Finding(

@@ -133,7 +133,9 @@ class JobCollector(Collector):
         yield metrics.ROWS_INSERTED, {_NONE: float(drain.rows_inserted)}
         yield metrics.SPOOL_BYTES, {_NONE: float(spool.bytes)}
         yield metrics.SPOOL_LIMIT, {_NONE: float(spool.max_bytes)}
-        stages = {"pending": spool.segments_pending, "ready": spool.segments_ready, "rejected": spool.segments_rejected}
+        unreadable = spool.segments_unreadable
+        stages = {"pending": spool.segments_pending, "ready": spool.segments_ready}
+        stages |= {"rejected": spool.segments_rejected - unreadable, "unreadable": unreadable}
         yield metrics.SPOOL_SEGMENTS, _labelled({stage: max(0, count) for stage, count in stages.items()})
         files = watched.files.sample.value
         if files is not None:

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.binding import format_str
 
+from flows.places.place import erasures_of
 from local.clickhouse import EmbeddedClickHouse
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
 from sinks.clickhouse.read_only_query import query
 from state.person.visitors_of import Claim, visitors_of
-from state.records.recommendation import Erase
 from state.records.subject import Subject
 
 _TABLES: Final = (*PERSONAL_TABLES, "dead_letters")
@@ -27,7 +27,6 @@ _KEEP_LITTLE: Final = (
 _CLEAN_S: Final = 90.0
 _POKE_S: Final = 15.0
 _PAUSE_S: Final = 1.5
-_ANY_VERSION: Final = 2**63 - 1
 _LETTERS: Final = "hasAny(user_ids, {ids:Array(String)}) AND (empty(tenant_ids) OR has(tenant_ids, {tenant:String}))"
 _ROWS: Final = "tenant_id = {tenant:String} AND has({ids:Array(String)}, user_id)"
 
@@ -52,8 +51,7 @@ class Tables:
 
     def erase(self, subject: Subject) -> None:
         """Delete the rows, and wait until they are gone. Only where no job writes new ones."""
-        erasures = [Erase(subject.tenant, each, _ANY_VERSION) for each in subject.ids]
-        ClickHouseInserter(self._store).erase(erasures)
+        ClickHouseInserter(self._store).erase(erasures_of(subject))
 
     def maintain(self, subject: Subject) -> None:
         """Do nothing: ``Traces`` does."""

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import polars as pl
 
 from flows.dead_letters import in_file
 from flows.places.ids_in_bytes import LONGEST_CONTEXT, as_values, as_words, texts_of
+from flows.places.place import erasures_of
 from local.blank_lines import blank_lines
 from local.data_dir import DataDir, DataDirError
 from local.recovery_store import compact, remove_undurable_snapshots, snapshots_with
+from sinks.clickhouse.erased_rows import erased_rows
 from sinks.clickhouse.errors import SegmentDamaged
-from sinks.clickhouse.segment import SegmentWriter, read_segment
+from sinks.clickhouse.rejected import Rejected
+from sinks.clickhouse.segment import read_segment
 from sources.files.sent_file import Sent, read_sent
 from state.person import snapshot
 from state.person.deduplication import remembered
@@ -102,7 +104,7 @@ class Spool:
         A damaged file counts as held, because nobody can say what is in it.
         """
         found: list[Any] = []
-        for path in self._segments():
+        for path in self._segments(self._data_dir.spool, Rejected(self._data_dir.spool).directory):
             try:
                 segment = read_segment(path)
             except FileNotFoundError:
@@ -112,34 +114,24 @@ class Spool:
                 continue
             for table, frames in segment.frames.items():
                 for frame in frames:
-                    found += [{"table": table, **row} for row in frame.filter(_about(frame, subject)).to_dicts()]
+                    found += [{"table": table, **row} for row in frame.filter(erased_rows(frame, erasures_of(subject))).to_dicts()]
         return found
 
     def erase(self, subject: Subject) -> None:
-        """Write the files again without the rows, but for damaged ones. Only while no job runs."""
-        for path in self._segments():
-            try:
-                segment = read_segment(path)
-            except SegmentDamaged:
-                continue
-            if not any(frame.filter(_about(frame, subject)).height for frames in segment.frames.values() for frame in frames):
-                continue
-            writer = SegmentWriter(path.with_suffix(".tmp"))
-            for table, frames in segment.frames.items():
-                for frame in frames:
-                    kept = frame.filter(~_about(frame, subject))
-                    if kept.height:
-                        writer.add(table, kept)
-            for erasure in segment.erasures:
-                writer.erase(erasure)
-            writer.finish(path)
+        """Write the files again without the rows; those of a damaged file are left out once it can be read. Only while no job runs."""
+        spool = self._data_dir.spool
+        if not spool.is_dir():
+            return
+        rejected = Rejected(spool)
+        rejected.erase(erasures_of(subject))
+        for path in self._segments(spool):
+            rejected.erase_from(path, erasures_of(subject))
 
     def maintain(self, subject: Subject) -> None:
         """Do nothing."""
 
-    def _segments(self) -> list[Path]:
-        spool = self._data_dir.spool
-        found = [path for at in (spool, spool / "rejected") if at.is_dir() for path in sorted(at.iterdir())]
+    def _segments(self, *directories: Path) -> list[Path]:
+        found = [path for at in directories if at.is_dir() for path in sorted(at.iterdir())]
         return [path for path in found if path.suffix in {".ready", ".pending"}]
 
 
@@ -242,17 +234,6 @@ def _blank(path: Path, concerned: Any) -> None:
         blank_lines(path, concerned)
     except OSError as error:
         raise DataDirError(f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}.") from error
-
-
-def _about(frame: pl.DataFrame, subject: Subject) -> pl.Expr:
-    if "user_id" in frame.columns and "tenant_id" in frame.columns:
-        return (pl.col("tenant_id") == subject.tenant) & pl.col("user_id").is_in(list(subject.ids))
-    if "user_ids" in frame.columns:
-        mine = pl.col("user_ids").list.eval(pl.element().is_in(list(subject.ids))).list.any()
-        if "tenant_ids" in frame.columns:
-            mine &= (pl.col("tenant_ids").list.len() == 0) | pl.col("tenant_ids").list.contains(subject.tenant)
-        return mine
-    return pl.lit(value=False)
 
 
 def _person(change: bytes) -> Person | None:

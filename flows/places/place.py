@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from state.records.recommendation import Erase
 from state.records.subject import Subject
+
+_ANY_VERSION: Final = 2**63 - 1
+
+
+def erasures_of(subject: Subject) -> list[Erase]:
+    """The deletion of all rows about the user."""
+    return [Erase(subject.tenant, each, _ANY_VERSION) for each in subject.ids]
 
 
 class Place(Protocol):

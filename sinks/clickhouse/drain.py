@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -13,9 +14,10 @@ import polars as pl
 
 from sinks.clickhouse.errors import PermanentInsert, SegmentDamaged, TransientInsert
 from sinks.clickhouse.inserter import Inserter
-from sinks.clickhouse.segment import Segment, read_segment
+from sinks.clickhouse.segment import Segment
 from sinks.clickhouse.spool import Spool, StoredSegment
 from state.backoff import backoff_seconds
+from state.records.recommendation import Erase
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +36,11 @@ WARN_SECONDS = 60.0
 class Drain:
     """Delivers the segments of a spool to an inserter. Call ``start`` and ``close`` once. ``drain_once`` is one pass, for tests and tools.
 
-    A segment is removed only after the store has acknowledged all of it, so a crash delivers it again. A segment that the store refuses for
-    good, or that cannot be read, moves to ``rejected/`` with its error; the other segments are delivered. Other errors are retried without
-    a limit.
+    A segment is removed only after the store has acknowledged all of it, so a crash delivers it again. Rows that the store refuses for good
+    move to ``rejected/`` with their error, and a segment that cannot be read does; all others are delivered. Other errors are retried
+    without a limit.
+
+    A deletion follows the rows of its segment, and is run even where those are refused. It reaches what was rejected before too.
 
     Attributes for metrics: ``rows_inserted``, ``inserts``, ``erased`` (people), ``failures`` (attempts that failed), ``last_error`` (empty
     after a success).
@@ -118,47 +122,64 @@ class Drain:
         self._spool.wait_until(lambda: self._stopping.is_set() or self._spool.promotions != seen, POLL_SECONDS)
 
     def _deliver(self, group: list[StoredSegment]) -> None:
+        """Insert the rows of some segments, then delete the people whom they delete, and only then remove the files."""
         loaded: list[tuple[StoredSegment, Segment]] = []
+        damaged: list[tuple[StoredSegment, SegmentDamaged]] = []
         for stored in group:
             try:
-                loaded.append((stored, read_segment(stored.path)))
+                loaded.append((stored, self._spool.read(stored)))
             except FileNotFoundError:
                 continue
             except SegmentDamaged as error:
-                self._reject(stored, error)
-        try:
-            delivered = self._insert([segment for _, segment in loaded])
-        except PermanentInsert as error:
-            if len(loaded) == 1:
-                self._reject(loaded[0][0], error)
-                return
-            # One segment is at fault: deliver each alone. Rows that are sent twice replace themselves.
-            for stored, _ in loaded:
-                self._deliver([stored])
-            return
-        if delivered:
-            self._spool.discard([stored.path for stored, _ in loaded])
-
-    def _insert(self, segments: list[Segment]) -> bool:
-        """Insert some segments, then apply their erasures. Returns False if the drain was stopped before all was acknowledged."""
-        # Frames of different columns cannot be merged: after an upgrade the spool may hold segments of the version before.
-        tables: dict[tuple[str, tuple[tuple[str, pl.DataType], ...]], list[pl.DataFrame]] = {}
-        for segment in segments:
-            for table, frames in segment.frames.items():
-                for frame in frames:
-                    tables.setdefault((table, tuple(frame.schema.items())), []).append(frame)
-        for (table, _), frames in tables.items():
-            merged = pl.concat(frames)
-            if not self._retry(partial(self._inserter.insert, table, merged)):
-                return False
-            self.rows_inserted += merged.height
-            self.inserts += 1
-        erasures = [erasure for segment in segments for erasure in segment.erasures]
+                if error.erasures is None:
+                    self._reject(stored, error)
+                else:
+                    damaged.append((stored, error))
+        refused: list[tuple[str, pl.DataFrame, PermanentInsert]] = []
+        for table, frame in _by_table([segment for _, segment in loaded]):
+            try:
+                if not self._retry(partial(self._inserter.insert, table, frame)):
+                    return
+            except PermanentInsert as error:
+                if len(group) > 1:
+                    # One segment is at fault: deliver each alone. Rows that are sent twice replace themselves.
+                    for stored in group:
+                        self._deliver([stored])
+                    return
+                refused.append((table, frame, error))
+            else:
+                self.rows_inserted += frame.height
+                self.inserts += 1
+        erasures = [erasure for _, segment in loaded for erasure in segment.erasures]
+        erasures += [erasure for _, error in damaged for erasure in error.erasures or ()]
         if erasures:
             if not self._retry(partial(self._inserter.erase, erasures)):
-                return False
+                return
             self.erased += len(erasures)
-        return True
+        for stored, damage in damaged:
+            self._reject(stored, damage)
+        if erasures:
+            self._spool.erase(erasures, group)
+        if refused:
+            self._keep_refused(loaded[0][0], refused, erasures)
+        else:
+            self._spool.discard([stored.path for stored, _ in loaded])
+
+    def _keep_refused(self, stored: StoredSegment, refused: list[tuple[str, pl.DataFrame, PermanentInsert]], erasures: list[Erase]) -> None:
+        """Reject what of a segment was refused. Its deletions were run, so they are run on these rows too, and are not kept."""
+        frames: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
+        for table, frame, _ in refused:
+            frames[table].append(frame)
+        kept = Segment(frames, [], 0).without(erasures)
+        if not kept.rows:
+            self._spool.discard([stored.path])
+            return
+        try:
+            self._spool.keep_only(stored, kept)
+        except OSError as error:
+            # The disk is full. The whole segment is as good: its rows replace themselves, and its deletions come after them.
+            logger.warning("rows that were delivered are kept with those that were refused: %s", error)
+        self._reject(stored, *(error for _, _, error in refused))
 
     def _retry(self, step: Callable[[], None]) -> bool:
         """Retry a step until it succeeds or the drain is stopped. Returns whether it succeeded. Raises ``PermanentInsert``."""
@@ -190,11 +211,31 @@ class Drain:
                 error,
             )
 
-    def _reject(self, stored: StoredSegment, error: Exception) -> None:
-        target = self._spool.reject(stored, str(error))
-        logger.error(
-            "a segment was rejected and moved to %s: %s. Fix the cause, then move the file back to the spool directory", target, error
-        )
+    def _reject(self, stored: StoredSegment, *errors: Exception) -> None:
+        reason = "\n".join(dict.fromkeys(map(str, errors)))
+        unreadable = any(isinstance(error, SegmentDamaged) and error.erasures is None for error in errors)
+        target = self._spool.reject(stored, reason, unreadable=unreadable)
+        if unreadable:
+            logger.error(
+                "a segment cannot be read and was moved to %s: %s Nobody knows what people it deletes, so they may be in ClickHouse still: "
+                "follow docs/runbook.md, 'A segment cannot be read'",
+                target,
+                reason,
+            )
+        else:
+            logger.error("rows were rejected and moved to %s: %s. Fix the cause, then move the file back to the spool", target, reason)
+
+
+def _by_table(segments: list[Segment]) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The rows of some segments, those of a table together."""
+    # Frames of different columns cannot be merged: after an upgrade the spool may hold segments of the version before.
+    tables: dict[tuple[str, tuple[tuple[str, pl.DataType], ...]], list[pl.DataFrame]] = {}
+    for segment in segments:
+        for table, frames in segment.frames.items():
+            for frame in frames:
+                tables.setdefault((table, tuple(frame.schema.items())), []).append(frame)
+    for (table, _), frames in tables.items():
+        yield table, pl.concat(frames)
 
 
 def _groups(segments: list[StoredSegment]) -> Iterator[list[StoredSegment]]:

@@ -19,12 +19,14 @@ import io
 import os
 import re
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import polars as pl
 
+from sinks.clickhouse.erased_rows import erased_rows
 from sinks.clickhouse.errors import SegmentDamaged
 from state.records.recommendation import Erase
 
@@ -77,6 +79,14 @@ class Segment(NamedTuple):
     erasures: list[Erase]
     rows: int
 
+    def without(self, erasures: Sequence[Erase]) -> Segment:
+        """Return the segment without the rows that ``erasures`` delete, as if they had been inserted before."""
+        left: dict[str, list[pl.DataFrame]] = {}
+        for table, frames in self.frames.items():
+            if kept := [rows for frame in frames if (rows := frame.filter(~erased_rows(frame, erasures))).height]:
+                left[table] = kept
+        return Segment(left, self.erasures, sum(frame.height for frames in left.values() for frame in frames))
+
 
 class SegmentWriter:
     """Writes one segment, chunk by chunk. No other code reads the file before ``finish``.
@@ -120,6 +130,21 @@ class SegmentWriter:
             os.fsync(file.fileno())
         self.size += len(end)
         self._path.rename(target)
+
+
+def write_segment(target: Path, segment: Segment, *, by: Path) -> None:
+    """Write a whole segment to the file ``by``, fsync it, and rename it to ``target``. Raises ``OSError``, and leaves no file then."""
+    try:
+        writer = SegmentWriter(by)
+        for table, frames in segment.frames.items():
+            for frame in frames:
+                writer.add(table, frame)
+        for erasure in segment.erasures:
+            writer.erase(erasure)
+        writer.finish(target)
+    except OSError:
+        by.unlink(missing_ok=True)
+        raise
 
 
 def read_segment(path: Path) -> Segment:

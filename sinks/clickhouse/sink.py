@@ -121,7 +121,7 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
         return SegmentName(self._partition, self._generation, number)
 
     def _known_generations(self) -> list[str]:
-        known = [segment.name.generation for stage in ("pending", "ready") for segment in self._spool.segments(stage, self._partition)]
+        known = self._spool.generations(self._partition)
         return known if self._last is None else [*known, self._last.generation]
 
     def _recover(self) -> None:

@@ -6,6 +6,8 @@ A segment has two stages, which are the suffix of its file name:
   the segment is removed when its partition is built.
 - ``ready``: its epoch is known to be durable, or it was in the resume state. The drain delivers it and then removes it.
 
+What ClickHouse refuses for good, and a file that nobody can read, moves to ``rejected/`` (``rejected.py``).
+
 Threads and processes may share a directory. Each partition has one writer, the sink that built it. Ready segments belong to the drain
 that holds the lock of their partition. So they are delivered in order and by one drain at a time, and any drain can deliver those of a
 dead process.
@@ -24,9 +26,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sinks.clickhouse.errors import DeliveryGoesOn, SpoolClosed
-from sinks.clickhouse.segment import SegmentName, parse_name
+from sinks.clickhouse.rejected import Rejected
+from sinks.clickhouse.segment import Segment, SegmentName, parse_name
 from sinks.sync_directory import sync_directory
 from state.never import never
+from state.records.recommendation import Erase
 
 logger = logging.getLogger(__name__)
 
@@ -48,19 +52,21 @@ class StoredSegment(NamedTuple):
 class Spool:
     """One directory of segments. The constructor creates the directory and nothing else.
 
-    Attributes for metrics, current within about a second: ``rows_spooled`` (since start), ``segments_pending``,
-    ``segments_ready``, ``segments_rejected``, ``bytes`` (on disk, pending and ready), ``blocked_writers`` (waiting for space now),
-    ``promotions`` (calls of ``promote`` that promoted a segment, since start).
+    Attributes for metrics, current within about a second: ``rows_spooled`` (since start), ``segments_pending``, ``segments_ready``,
+    ``segments_rejected``, ``segments_unreadable`` (those of the rejected that nobody can read), ``bytes`` (on disk, pending and ready),
+    ``blocked_writers`` (waiting for space now), ``promotions`` (calls of ``promote`` that promoted a segment, since start).
     """
 
     def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, warn_seconds: float = WARN_SECONDS) -> None:
         self.directory = directory
-        self.rejected = directory / "rejected"
+        self._rejected = Rejected(directory)
+        self.rejected = self._rejected.directory
         self.max_bytes = max_bytes
         self.rows_spooled = 0
         self.segments_pending = 0
         self.segments_ready = 0
         self.segments_rejected = 0
+        self.segments_unreadable = 0
         self.bytes = 0
         self.blocked_writers = 0
         self.promotions = 0
@@ -78,9 +84,10 @@ class Spool:
     def refresh(self) -> None:
         """Count the files again, because other processes change them too, and wake all waiting threads. The drain calls it every second."""
         pending, ready = self.segments("pending"), self.segments("ready")
-        rejected = sum(1 for path in self.rejected.iterdir() if path.suffix == ".ready")
+        rejected = self._rejected.count()
         with self._changed:
-            self.segments_pending, self.segments_ready, self.segments_rejected = len(pending), len(ready), rejected
+            self.segments_pending, self.segments_ready = len(pending), len(ready)
+            self.segments_rejected, self.segments_unreadable = rejected
             self._ready_bytes = sum(segment.size for segment in ready)
             self.bytes = self._ready_bytes + sum(segment.size for segment in pending)
             self._changed.notify_all()
@@ -95,6 +102,11 @@ class Spool:
             with contextlib.suppress(FileNotFoundError):
                 found.append(StoredSegment(parsed[0], path, path.stat().st_size))
         return sorted(found)
+
+    def generations(self, partition: str) -> list[str]:
+        """Return the generations of a partition's segments, of rejected ones too: what is written next must sort behind them."""
+        parsed = [parse_name(path.name) for path in (*self.directory.iterdir(), *self.rejected.iterdir())]
+        return [each[0].generation for each in parsed if each is not None and each[0].partition == partition]
 
     def oldest(self) -> float | None:
         """Return when the oldest segment was written, in seconds since 1970; None where there is none. Reads the directory."""
@@ -129,24 +141,42 @@ class Spool:
             self._ready_bytes += size
             self._changed.notify_all()
 
+    def read(self, segment: StoredSegment) -> Segment:
+        """Read a ready segment, without people who were deleted while it was rejected. Raises ``SegmentDamaged``, ``FileNotFoundError``."""
+        return self._rejected.read(segment.path)
+
     def discard(self, paths: list[Path]) -> None:
         """Remove files whose rows are in ClickHouse or whose epoch runs again."""
         if not paths:
             return
         for path in paths:
             path.unlink(missing_ok=True)
+        self._rejected.clear(path.stem for path in paths)
         sync_directory(self.directory)
         self.refresh()
 
-    def reject(self, segment: StoredSegment, error: str) -> Path:
+    def reject(self, segment: StoredSegment, reason: str, *, unreadable: bool = False) -> Path:
         """Move a segment to ``rejected/`` with its error, and return the new path. Moving the file back delivers it again."""
-        target = self.rejected / segment.path.name
-        target.with_suffix(".error.txt").write_text(error + "\n", encoding="utf-8")
-        segment.path.rename(target)
-        sync_directory(self.rejected)
-        sync_directory(self.directory)
+        target = self._rejected.add(segment.path, reason, unreadable=unreadable)
         self.refresh()
         return target
+
+    def keep_only(self, segment: StoredSegment, kept: Segment) -> None:
+        """Write a leased segment again with what is left to be delivered of it. Atomic and durable. Raises ``OSError`` (disk full)."""
+        self._rejected.replace(segment.path, kept)
+
+    def erase(self, erasures: Sequence[Erase], group: Sequence[StoredSegment]) -> None:
+        """Take deleted people out of what is delivered after their deletion, which leased segments of ``group`` have.
+
+        That is what was rejected, and what an operator moved back since ``group`` was leased: nothing else is older than ``group`` is.
+        Raises ``OSError`` (disk full): then call it again.
+        """
+        self._rejected.erase(erasures)
+        leased, newest = {segment.path for segment in group}, {segment.name.partition: segment.name for segment in group}
+        for segment in self.segments("ready"):
+            if segment.name < newest.get(segment.name.partition, segment.name) and segment.path not in leased:
+                self._rejected.erase_from(segment.path, erasures)
+        self.refresh()
 
     def add_pending(self, rows: int, size: int) -> None:
         """Make a new pending segment durable and count it. The partition that wrote it calls this. Blocks for one fsync."""

@@ -118,6 +118,16 @@ def test_of_the_spool_a_backup_takes_what_is_durable_at_its_epoch_and_nothing_th
     assert added == 3
 
 
+def test_a_rejected_file_that_is_gone_again_when_the_backup_comes_to_it_does_not_end_the_backup(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    (spool.rejected / "0.now.000000000001.ready").symlink_to("moved back meanwhile")
+    (spool.rejected / "0.now.000000000002.ready").write_bytes(b"rows")
+    with writing(tmp_path / "b.tar", {}, 0, lambda _size: None) as backup:
+        add_spool(spool, [], StoreAt(""), backup)  # type: ignore[arg-type]
+        backup.finish({})
+    assert names_in(tmp_path / "b.tar") == ["spool/rejected/0.now.000000000002.ready"]
+
+
 def test_a_sink_that_has_written_nothing_yet_adds_nothing_that_is_not_durable(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     (tmp_path / "0.now.000000000001.pending").write_bytes(b"rows")

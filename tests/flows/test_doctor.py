@@ -229,7 +229,11 @@ def test_rows_that_clickhouse_refused_are_a_failure(tmp_path: Path) -> None:
     rejected = DataDir.create(settings.data_dir).spool / "rejected"
     rejected.mkdir()
     (rejected / "0.000000000001.000000000001.ready").write_bytes(b"")
-    assert local_checks.check_spool(settings)[0].status == "fail"
+    refused = local_checks.check_spool(settings)[0]
+    (rejected / "0.000000000001.000000000001.unreadable.txt").write_text("damaged")
+    unreadable = local_checks.check_spool(settings)[0]
+    assert (refused.status, unreadable.status) == ("fail", "fail")
+    assert ("refused" in refused.says, "may delete users" in unreadable.advice) == (True, True)
 
 
 # the input

@@ -19,7 +19,8 @@ from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool, file
 from flows.places.ids_in_bytes import as_values, as_words
 from local.data_dir import DataDir, DataDirError
 from local.recovery_store import compact, snapshots_with
-from sinks.clickhouse.segment import SegmentWriter, read_segment
+from sinks.clickhouse.rejected import Rejected
+from sinks.clickhouse.segment import Segment, SegmentWriter, read_segment, write_segment
 from sinks.dead_letters.file import DeadLetterFile
 from sources.batching import BatchPolicy
 from sources.errors import LogError
@@ -165,8 +166,9 @@ def test_the_search_of_every_byte_passes_over_what_stays_in_logs_and_nothing_els
 def test_rows_in_the_spool_go_and_the_rest_of_the_file_stays(data_dir: DataDir) -> None:
     path = data_dir.spool / "facts.0.000000000001.ready"
     writer = SegmentWriter(path.with_suffix(".tmp"))
-    rows = [("default", "ann-who-leaves"), ("default", "ben-who-stays"), ("other", "ann-who-leaves"), ("default", "cookie-of-ann")]
-    writer.add("events", pl.DataFrame(rows, schema=["tenant_id", "user_id"], orient="row"))
+    people = [("default", "ann-who-leaves"), ("default", "ben-who-stays"), ("other", "ann-who-leaves"), ("default", "cookie-of-ann")]
+    rows = [(*person, 10**15) for person in people]
+    writer.add("events", pl.DataFrame(rows, schema=["tenant_id", "user_id", "version"], orient="row"))
     writer.add("dead_letters", pl.DataFrame({"raw": ["a", "b"], "user_ids": [["cookie-of-ann", "x"], ["y"]]}))
     tenants = pl.Series([["other"], [], ["default", "x"]], dtype=pl.List(pl.String))
     writer.add("dead_letters", pl.DataFrame({"raw": ["o", "p", "q"], "user_ids": [["cookie-of-ann"]] * 3, "tenant_ids": tenants}))
@@ -182,6 +184,21 @@ def test_rows_in_the_spool_go_and_the_rest_of_the_file_stays(data_dir: DataDir) 
     assert (left.frames["dead_letters"][0]["raw"].to_list(), left.frames["step_metrics_1m"][0].height) == (["b"], 1)
     assert left.frames["dead_letters"][1]["raw"].to_list() == ["o"], "a letter of another tenant"
     assert left.erasures == [Erase("default", "dee", 7)]
+
+
+def test_rows_in_rejected_files_go_and_those_of_a_file_that_nobody_can_read_go_once_it_is_mended(data_dir: DataDir) -> None:
+    rejected = Rejected(data_dir.spool)
+    rejected.directory.mkdir()
+    rows = [("default", "ann-who-leaves", 1), ("default", "ben", 1)]
+    frame = pl.DataFrame(rows, schema=["tenant_id", "user_id", "version"], orient="row")
+    paths = rejected.directory / "facts.0.000000000001.ready", data_dir.spool / "facts.0.000000000002.pending"
+    for path in paths:
+        write_segment(path, Segment({"events": [frame]}, [], 2), by=path.with_suffix(".tmp"))
+    whole = paths[1].read_bytes()
+    paths[1].write_bytes(whole[:-1])
+    Spool(data_dir).erase(ANN)
+    paths[1].write_bytes(whole)
+    assert [rejected.read(path).frames["events"][0]["user_id"].to_list() for path in paths] == [["ben"], ["ben"]]
 
 
 def recovery(state: Path) -> None:
