@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -43,6 +45,7 @@ from state.records.recommendation import Erase, Publish
 LogSource = JsonlSource | KafkaSource | LocalLogSource | ArchiveSource
 _PART: Final = ".jsonl.part"
 _MERGED: Final = "identity_merged"
+_LONGEST_WAIT_S: Final = 1.0
 _NOT_COMPARED: Final = frozenset({"version", "updatedAt"})
 """Fields of a progress record that alarms change too. Alarms depend on what was learned from all users, so these may differ."""
 
@@ -271,8 +274,16 @@ def _messages(source: LogSource) -> Iterator[Message]:
                     break
                 yield from (each for each in batch if isinstance(each, Message))
                 part.snapshot()
+                if not batch:
+                    _wait_until(part.next_awake())
         finally:
             part.close()
+
+
+def _wait_until(awake: datetime | None) -> None:
+    """Do what the engine does for a source that has nothing yet: call it again at the time that it names, and soon enough in any case."""
+    if awake is not None:
+        time.sleep(min(_LONGEST_WAIT_S, max(0.0, (awake - datetime.now(UTC)).total_seconds())))
 
 
 def _raise_error_of(source: LogSource) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.testing import TestingSource, run_main
 
 from flows.archive import archive_dir, run_archive
@@ -119,6 +121,45 @@ def test_ids_are_connected_over_chains_of_one_tenant(tmp_path: Path) -> None:
     assert connected("ann") == {"ann", "c1", "c2"}
     assert connected("c2") == {"ann", "c1", "c2"}
     assert connected("ben") == {"ben", "c3"}
+
+
+class SlowLog(FixedPartitionedSource[Message, None]):
+    """A log of one partition that has nothing at the first calls, and ends then. Each time it says when to call again."""
+
+    def __init__(self, awake: list[datetime | None]) -> None:
+        self.awake, self.calls = awake, 0
+
+    def list_parts(self) -> list[str]:
+        return ["0"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> StatefulSourcePartition[Message, None]:
+        return SlowPartition(self)
+
+
+class SlowPartition(StatefulSourcePartition[Message, None]):
+    def __init__(self, source: SlowLog) -> None:
+        self.source = source
+
+    def next_batch(self) -> list[Message]:
+        self.source.calls += 1
+        if self.source.calls > len(self.source.awake):
+            raise StopIteration
+        return []
+
+    def next_awake(self) -> datetime | None:
+        return self.source.awake[self.source.calls - 1]
+
+    def snapshot(self) -> None:
+        return None
+
+
+def test_a_log_that_has_nothing_yet_is_asked_again_when_it_says_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("flows.replay.time.sleep", slept.append)
+    now = datetime.now(UTC)
+    source: Any = SlowLog([now + timedelta(days=1), None, now + timedelta(days=2), now - timedelta(days=1)])
+    assert ids_connected_with("default", "ann", source) == {"ann"}
+    assert slept == [1.0, 1.0, 0.0], "never for longer than a second: the log may have something by then"
 
 
 def test_a_user_who_came_back_is_as_after_the_deletion(tmp_path: Path) -> None:
