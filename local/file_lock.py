@@ -31,30 +31,32 @@ class FileLock:
         return self._fd is not None
 
     def acquire(self, note: str, wait_seconds: float) -> bool:
-        """Acquire the lock and write ``note`` to the file. Blocks up to ``wait_seconds``. Returns whether it did. Raises ``OSError``."""
+        """Acquire the lock and write ``note`` to the file. Blocks up to ``wait_seconds``. Returns whether it did.
+
+        Raises ``OSError`` (disk full); the lock is not held then.
+        """
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = time.monotonic() + wait_seconds
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        try:
+            deadline = time.monotonic() + wait_seconds
+            while not _locked(fd):
                 if time.monotonic() >= deadline:
-                    os.close(fd)
                     return False
                 time.sleep(_PAUSE)
-            else:
-                break
-        os.ftruncate(fd, 0)
-        os.write(fd, note.encode())
-        self._fd = fd
-        return True
+            os.ftruncate(fd, 0)
+            os.write(fd, note.encode())
+            self._fd = fd
+            return True
+        finally:
+            if self._fd != fd:  # whatever ended this: an open file would keep the lock for as long as the process lives
+                os.close(fd)
 
     def release(self) -> None:
         """Release the lock; harmless if it is not held. Children that inherited it must have ended before."""
         if self._fd is not None:
-            os.ftruncate(self._fd, 0)
-            os.close(self._fd)
-            self._fd = None
+            try:
+                os.ftruncate(self._fd, 0)
+            finally:
+                self.hand_over()
 
     def hand_over(self) -> None:
         """Give the lock up to the children that inherited it: it is free when the last of them has ended. Harmless if it is not held."""
@@ -82,3 +84,11 @@ class FileLock:
             return self._path.read_text(errors="replace").strip()
         except FileNotFoundError:
             return ""
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
