@@ -113,12 +113,11 @@ def _clickhouse_url(settings: Settings, directory: DataDir) -> Callable[[], str 
 
 def _log(settings: Settings) -> Log:
     """Open the log of the settings. Raises ``SettingsError`` if they name none."""
+    from flows.open_event_log import open_event_log
     from flows.settings import SettingsError
     from gateway.group_commit import GroupCommitLog
     from gateway.kafka_log import KafkaLog
     from sources.errors import LogError
-    from sources.local_log.log import EventLog
-    from sources.local_log.retention import Retention
 
     seconds = settings.gateway_acknowledge_seconds
     if settings.kafka_brokers is not None:
@@ -128,5 +127,4 @@ def _log(settings: Settings) -> Log:
             "there is nowhere to store events: set ONRAMP_EVENT_LOG to a directory, which the job reads too, or ONRAMP_KAFKA_BROKERS for "
             "Kafka."
         )
-    retention = Retention(max_bytes=settings.event_log_max_mb * 1_048_576, max_age_ms=round(settings.event_log_max_days * 86_400_000))
-    return GroupCommitLog(EventLog(settings.event_log, retention=retention), acknowledge_seconds=seconds, failures=(LogError,))
+    return GroupCommitLog(open_event_log(settings), acknowledge_seconds=seconds, failures=(LogError,))

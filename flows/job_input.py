@@ -10,7 +10,6 @@ from local.data_dir import DataDir
 from sources.files.sent_file import Sent, append_sent
 from sources.kafka.append import append
 from sources.local_log.log import EventLog, Record
-from sources.local_log.reader import LogReader
 from sources.local_log.source import NAME as LOCAL_LOG
 from state.events import peek_person
 
@@ -41,10 +40,7 @@ class JobInput:
         if settings.kafka_brokers is not None:
             append(kafka_cluster(settings, timeout_s=COMMAND_SECONDS), keyed)
         elif settings.event_log is not None:
-            reader = LogReader(settings.event_log)
-            partitions = reader.identity.partitions
-            reader.close()
-            with EventLog(settings.event_log, partitions=partitions, retention=None) as log:
+            with EventLog(settings.event_log, retention=None) as log:
                 records = [Record(each.key or b"", each.value, _without_null(each)) for each in keyed]
                 log.append(records)
         else:

@@ -9,7 +9,7 @@ import polars as pl
 
 from flows.archive import open_archive
 from flows.inputs import kafka_cluster
-from flows.metrics.probes import retention_of
+from flows.open_event_log import retention_of
 from flows.settings import Settings, SettingsError
 from local.data_dir import DataDir, DataDirError
 from local.recovery_positions import saved_positions

@@ -12,7 +12,6 @@ from local.data_dir import DataDir
 from sources.files.switch_file import append_switch, read_switches
 from sources.kafka.append import append_everywhere
 from sources.local_log.log import EventLog
-from sources.local_log.reader import LogReader
 from sources.wall_clock import wall_clock
 from state.events import Event, decode
 from state.messages import Message
@@ -56,10 +55,7 @@ def send_switch(settings: Settings, *, tenant: str, by: str, because: str, actio
         append_everywhere(kafka_cluster(settings, timeout_s=COMMAND_SECONDS), value, now)
         return Sent(found, f"the topic {settings.kafka_topic}", live=True)
     if settings.event_log is not None:
-        reader = LogReader(settings.event_log)
-        partitions = reader.identity.partitions
-        reader.close()
-        with EventLog(settings.event_log, partitions=partitions, retention=None) as log:
+        with EventLog(settings.event_log, retention=None) as log:
             log.append_everywhere(value)
         return Sent(found, f"the event log {settings.event_log}", live=True)
     switches = DataDir.create(settings.data_dir).switches

@@ -15,10 +15,11 @@ from prometheus_client.registry import Collector
 
 from flows.inputs import kafka_cluster
 from flows.metrics.collector import Values, backlog_values, family, registry_of, render
-from flows.metrics.probes import Measured, retention_of
+from flows.metrics.probes import Measured
 from flows.metrics.readiness import Readiness, backlog_reasons
 from flows.metrics.sampling import Sampler
 from flows.metrics.server import MetricsServer
+from flows.open_event_log import retention_of
 from flows.settings import Settings
 from sources.kafka.backlog import KafkaBacklog
 from sources.local_log.backlog import LocalBacklog

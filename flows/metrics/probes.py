@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from flows.inputs import LiveSource
-from flows.settings import Settings
 from operators.counters import CounterView
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.read_only_query import query_values
@@ -137,8 +136,3 @@ class ArmShares:
 
 def _arms(totals: CounterTotals) -> dict[str, int]:
     return counters.ARMS_CHOSEN.by_label(totals)
-
-
-def retention_of(settings: Settings) -> Retention:
-    """What the writers of the local event log keep."""
-    return Retention(settings.event_log_max_mb * 1024 * 1024, round(settings.event_log_max_days * 86_400_000))

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from flows.engines import Engines
 from flows.inputs import LiveSource
 from flows.metrics.collector import JobCollector, Watched, registry_of, render
-from flows.metrics.probes import ArmShares, BacklogProbe, Files, RedisProbe, freshness, measure_files, retention_of
+from flows.metrics.probes import ArmShares, BacklogProbe, Files, RedisProbe, freshness, measure_files
 from flows.metrics.sampling import Sampler
 from flows.metrics.server import MetricsServer
+from flows.open_event_log import retention_of
 from flows.settings import Settings
 from flows.version import onramp_version
 from sinks.redis.sink import RecommendationSink

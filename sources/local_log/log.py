@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from sources.local_log.retention import DEFAULT_RETENTION, Retention, RetentionThread
-from sources.local_log.store import PARTITIONS, WAIT_S, Record, Store
+from sources.local_log.store import WAIT_S, Record, Store
 from sources.wall_clock import wall_clock
 
 __all__ = ["EventLog", "Place", "Record"]
@@ -33,24 +33,25 @@ class Place(NamedTuple):
 class EventLog:
     """The log in the directory ``path``, which is created if there is none. Several threads and processes may append at once.
 
-    ``partitions`` is fixed when the log is created. ``retention`` bounds size and age; a thread deletes what is beyond, None keeps all.
-    ``now`` returns wall-clock milliseconds, for the append times. ``wait_s`` is the longest wait for other writers. Raises ``LogError``.
+    The number of ``partitions`` is fixed when the log is created; None takes the one that is there, and ``PARTITIONS`` for a new log.
+    ``retention`` bounds size and age; a thread deletes what is beyond, None keeps all. ``now`` returns wall-clock milliseconds, for the
+    append times. ``wait_s`` is the longest wait for other writers. Raises ``LogError``.
     """
 
     def __init__(
         self,
         path: Path,
         *,
-        partitions: int = PARTITIONS,
+        partitions: int | None = None,
         retention: Retention | None = DEFAULT_RETENTION,
         now: Callable[[], int] = wall_clock,
         wait_s: float = WAIT_S,
     ) -> None:
         self._store = Store(path, partitions=partitions, writes=True, wait_s=wait_s)
         self._lock = threading.Lock()
-        self._partitions = partitions
+        self._partitions = self._store.identity.partitions
         self._now = now
-        self._insert = [f"INSERT INTO p{partition:d} VALUES (?, ?, ?, ?, ?)" for partition in range(partitions)]  # noqa: S608 - a number
+        self._insert = [f"INSERT INTO p{number:d} VALUES (?, ?, ?, ?, ?)" for number in range(self._partitions)]  # noqa: S608 - a number
         self.retention = retention
         self._thread = None if retention is None else RetentionThread(self._store, self._lock, retention, now)
         if self._thread is not None:

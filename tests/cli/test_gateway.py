@@ -10,8 +10,12 @@ from threading import Thread
 
 import httpx2
 import msgspec
+import pytest
 
+from sources.local_log.log import EventLog, Record
 from sources.local_log.reader import LogReader
+from sources.wall_clock import wall_clock
+from state.duration import DAY
 from tests.cli.command import onramp, start
 from tests.support.gateway import event
 from tests.support.waiting import PATIENCE, join, read_line, running, wait_until
@@ -56,6 +60,21 @@ def test_no_acknowledged_event_is_lost_when_the_gateway_is_killed_under_load(tmp
     stored = stored_ids(tmp_path)
     assert set(acknowledged) <= set(stored)
     assert len(stored) == len(set(stored))
+
+
+@pytest.mark.parametrize(("setting", "value"), [("ONRAMP_EVENT_LOG_MAX_MB", "3"), ("ONRAMP_EVENT_LOG_MAX_DAYS", "2.5")])
+def test_the_gateway_takes_the_log_as_it_is_and_deletes_what_the_settings_do_not_keep(tmp_path: Path, setting: str, value: str) -> None:
+    """Of twelve messages of nearly a megabyte nine are four days old, and the same nine are too many for three megabytes."""
+    appended = iter([wall_clock() - 4 * DAY] * 9 + [wall_clock()] * 3)
+    with EventLog(tmp_path / "log", partitions=1, retention=None, now=lambda: next(appended)) as log:
+        for _ in range(12):
+            log.append([Record(b"u", b"x" * 1_000_000)])
+    reader = LogReader(tmp_path / "log")
+    environment = {"ONRAMP_EVENT_LOG": "log", "ONRAMP_SECRET": "x" * 16, setting: value}
+    with running(start("gateway", "--port", "0", cwd=tmp_path, **environment)) as process:
+        wait_until(lambda: reader.first_bounds(0).low == 9, "the deletion of the nine", process=process)
+    assert reader.first_bounds(0).end == 12
+    reader.close()
 
 
 def stored_ids(directory: Path) -> list[str]:

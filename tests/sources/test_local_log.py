@@ -112,7 +112,7 @@ def test_a_key_has_the_partition_that_kafka_s_client_gives_it(broker: Tansu, tmp
 def test_offsets_go_on_after_it_was_closed_and_its_number_of_partitions_is_fixed(tmp_path: Path) -> None:
     with EventLog(tmp_path / "log", partitions=2) as log:
         first = log.append([record("a", n) for n in range(10)])
-    with EventLog(tmp_path / "log", partitions=2) as log:
+    with EventLog(tmp_path / "log") as log:
         second = log.append([record("a", n) for n in range(10, 20)])
     assert numbers_of(read_all(tmp_path / "log"), "a") == list(range(20))
     assert not {*first} & {*second}
