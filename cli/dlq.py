@@ -347,6 +347,8 @@ def _finite(value: object) -> Any:
 
 
 def _planned_as_json(each: Planned) -> dict[str, Any]:
+    from state.merge_patch import ABSENT
+
     return {
         "id": each.letter.id,
         "reason": each.letter.reason,
@@ -355,11 +357,7 @@ def _planned_as_json(each: Planned) -> dict[str, Any]:
         "changes": [
             {
                 "path": change.path,
-                **{
-                    name: _finite(value)
-                    for name, value in (("before", change.before), ("after", change.after))
-                    if type(value).__name__ != "_Absent"
-                },
+                **{name: _finite(value) for name, value in (("before", change.before), ("after", change.after)) if value is not ABSENT},
             }
             for change in each.changes
         ],

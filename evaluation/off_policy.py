@@ -104,9 +104,10 @@ def evaluate(
         return Refused(reason, size, effective)
     if method == "snips":
         return _value(method, *_self_normalised(log, target, weights), size, effective, alpha)
-    guesses = predict_sequentially(log) if method != "ips" else np.zeros_like(target)
+    model = predict_sequentially(log)
+    guesses = model if method != "ips" else np.zeros_like(target)
     terms = _terms(log, target, weights, guesses)
-    noise = _noise(log, target, predict_sequentially(log), guesses)
+    noise = _noise(log, target, model, guesses)
     if method == "stabilised":
         return _value(method, *_stabilised(terms, noise, target, guesses), size, effective, alpha)
     observed = np.square(weights * (log.rewards - guesses[np.arange(size), log.chosen]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rich.console import Console
 from rich.text import Text
@@ -12,6 +12,7 @@ from reports.render import lines, record
 from reports.safe_text import plain
 from reports.values import moment
 from sinks.redis.record import Deleted
+from sources.archive.names import day_of
 from state.records.recommendation import Recommendation
 
 
@@ -41,7 +42,7 @@ def show(
         "deleted": "nothing to show: the user was deleted.",
         "withdrawn": f"nothing to show: the guidance was withdrawn ({plain(why)}).",
         "expired": f"nothing to show: the recommendation expired on {_moment(found.expires_at) if found else ''}.",
-        "current": "the app shows this." if end_of_log is None else f"at the end of the log ({_day(end_of_log)}) the app showed this.",
+        "current": "the app shows this." if end_of_log is None else f"at the end of the log ({day_of(end_of_log)}) the app showed this.",
     }[status]
     console.print(Text.assemble((who, "bold"), f": {sentence}"))
     if found is None:
@@ -61,10 +62,6 @@ def show(
         ("id", found.recommendation_id),
     ]
     console.print(record(row for row in rows if row[1]))
-
-
-def _day(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).date().isoformat()
 
 
 def _moment(text: str) -> str:

@@ -7,10 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reports.safe_text import plain
+from state.duration import HOUR, MINUTE
 from state.quantity import count
-
-_HOUR = 3_600_000
-_MINUTE = 60_000
 
 
 def evidence_in_words(trigger: str, evidence: str) -> str:
@@ -50,11 +48,11 @@ def _usual(found: dict[str, Any]) -> str:
 
 
 def _long(milliseconds: int) -> str:
-    if milliseconds < 2 * _MINUTE:
+    if milliseconds < 2 * MINUTE:
         return f"{round(milliseconds / 1000)} s"
-    if milliseconds < 2 * _HOUR:
-        return f"{round(milliseconds / _MINUTE)} min"
-    return f"{round(milliseconds / _HOUR)} h"
+    if milliseconds < 2 * HOUR:
+        return f"{round(milliseconds / MINUTE)} min"
+    return f"{round(milliseconds / HOUR)} h"
 
 
 def _inactive(found: dict[str, Any]) -> str:

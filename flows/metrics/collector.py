@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -20,6 +18,7 @@ from flows.metrics.sampling import Sampler
 from local.old_snapshots_process import OldSnapshotsProcess
 from sinks.clickhouse.delivery import FactDelivery
 from sinks.redis.sink import RecommendationSink
+from sources.archive.names import day_of
 from sources.wall_clock import wall_clock
 from state import metrics
 from state.catalog.by_tenant import Plans
@@ -174,8 +173,7 @@ def _model(model: ModelService) -> Iterator[tuple[Metric, Values]]:
     yield metrics.LLM_IN_FLIGHT, {_NONE: float(sum(each.breaker.in_flight for each in model.service.models))}
     yield metrics.LLM_PENDING, {_NONE: float(model.gate.pending)}
     yield metrics.LLM_BREAKER, {_NONE: float(any(each.breaker.state != "closed" for each in model.service.models))}
-    today = datetime.fromtimestamp(time.time(), UTC).date().isoformat()
-    yield metrics.LLM_BUDGET, {(scope,): share for scope, share in model.service.budget.used(today).items()}
+    yield metrics.LLM_BUDGET, {(scope,): share for scope, share in model.service.budget.used(day_of(wall_clock())).items()}
 
 
 def _labelled(values: Mapping[str, float]) -> dict[tuple[str, ...], Value]:

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 from sources.local_log.erase import erase, is_erased, remove_old_bytes
 from sources.local_log.reader import LogReader
 from sources.local_log.store import Record
+from state.duration import DAY
 from state.records.dead_letter import content_as_json
 from state.records.subject import Subject, is_about, is_deletion
 
@@ -77,7 +78,7 @@ def in_words(policy: str, kept: int) -> str:
     """How long a topic with this cleanup policy and ``retention.ms`` keeps a message, as a part of a sentence."""
     if "delete" not in policy.split(","):
         return f"for ever: its cleanup policy is {policy}"
-    days = f"for {kept / 86_400_000:.1f} d from when it was sent (retention.ms = {kept})"
+    days = f"for {kept / DAY:.1f} d from when it was sent (retention.ms = {kept})"
     return "for ever: it has no retention" if kept < 0 else days
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from sinks.store_address import ESCAPE
+
 DATABASE_NAME: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 FILES: Final = ("ca_cert", "client_cert", "client_cert_key")
@@ -13,10 +15,6 @@ FILES: Final = ("ca_cert", "client_cert", "client_cert_key")
 _CREDENTIALS: Final = ("user", "password")
 OPTIONS: Final = ("database", *_CREDENTIALS, *FILES, "server_host_name")
 """What may follow the ``?`` of an address."""
-
-_ESCAPE: Final = (
-    "the address has no host or no valid port, or is not complete; in a password write / as %2F, @ as %40, # as %23, ? as %3F and % as %25"
-)
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,9 @@ def parse_clickhouse_address(url: str) -> ClickHouseAddress:
         port = parts.port
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query), max_num_fields=50)
     except ValueError:
-        raise ValueError(_ESCAPE) from None
+        raise ValueError(ESCAPE) from None
     if not parts.hostname or port == 0 or "#" in url or "@" in parts.path + parts.query:
-        raise ValueError(_ESCAPE)
+        raise ValueError(ESCAPE)
     options = _options(pairs, tls=parts.scheme == "https")
     user, password = (_credential(parts, options, name) for name in _CREDENTIALS)
     return ClickHouseAddress(

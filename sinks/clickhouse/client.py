@@ -14,6 +14,7 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 from sinks.clickhouse.address import FILES, ClickHouseAddress, parse_clickhouse_address
 from sinks.clickhouse.errors import UNKNOWN_DATABASE, Fault, StoreDenied, StoreError, StoreUnreachable, code_of, meaning_of
 from sinks.clickhouse.result_table import SETTINGS
+from sinks.store_address import is_readable
 
 CONNECT_SECONDS = 5
 """A server that does not accept a connection within this time is down or does not exist."""
@@ -166,7 +167,7 @@ class ClickHouse:
 
     def _open_http(self, address: ClickHouseAddress, database: str | None, settings: dict[str, str | int]) -> Client:
         for name in FILES:
-            if name in address.tls and not _readable(Path(address.tls[name])):
+            if name in address.tls and not is_readable(Path(address.tls[name])):
                 file = address.tls[name]
                 raise StoreDenied(
                     f"ONRAMP_CLICKHOUSE_URL names {file} for {name}, which cannot be read; correct the path or its permissions."
@@ -201,11 +202,3 @@ class ClickHouse:
         if self._embedded is not None:  # also where its password is refused: then it was restarted a moment ago
             return StoreUnreachable(f"The embedded ClickHouse in {self.where} does not answer; run the command again.")
         return StoreUnreachable(f"ClickHouse at {self.where} does not answer; start it or correct its address.")
-
-
-def _readable(path: Path) -> bool:
-    try:
-        path.open("rb").close()
-    except OSError:
-        return False
-    return True

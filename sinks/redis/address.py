@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from sinks.store_address import ESCAPE
+
 Kind = Literal["server", "socket", "cluster", "sentinel"]
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel")
@@ -88,14 +90,14 @@ def parse_redis_address(url: str) -> RedisAddress:
     if scheme not in SCHEMES or not separator:
         raise ValueError(f"the address must begin with {', '.join(f'{each}://' for each in SCHEMES[:-1])} or {SCHEMES[-1]}://")
     if "#" in rest:
-        raise ValueError(_ESCAPE)
+        raise ValueError(ESCAPE)
     try:
         parts = urlsplit("redis://" + rest)
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query), max_num_fields=50)
     except ValueError:
-        raise ValueError(_ESCAPE) from None
+        raise ValueError(ESCAPE) from None
     if "@" in parts.path + parts.query:
-        raise ValueError(_ESCAPE)
+        raise ValueError(ESCAPE)
     kind: Kind = _KINDS.get(scheme) or ("cluster" if scheme.endswith("cluster") else "sentinel")
     tls = scheme.startswith("rediss")
     given = _options(pairs, kind, tls=tls)
@@ -123,9 +125,6 @@ def parse_redis_address(url: str) -> RedisAddress:
     )
 
 
-_ESCAPE: Final = (
-    "the address has no host or no valid port, or is not complete; in a password write / as %2F, @ as %40, # as %23, ? as %3F and % as %25"
-)
 _DATABASE: Final = "the path must be the number of a database, like /0"
 
 
@@ -182,8 +181,8 @@ def _hosts(text: str, kind: Kind) -> tuple[tuple[str, int], ...]:
             parts = urlsplit(f"//{host}")
             port = parts.port
         except ValueError:
-            raise ValueError(_ESCAPE) from None
+            raise ValueError(ESCAPE) from None
         if not parts.hostname or port == 0 or "," in host:
-            raise ValueError(_ESCAPE)
+            raise ValueError(ESCAPE)
         hosts.append((unquote(parts.hostname), port or (_SENTINEL_PORT if kind == "sentinel" else _SERVER_PORT)))
     return tuple(hosts)

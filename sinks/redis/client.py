@@ -20,6 +20,7 @@ from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 from sinks.masked_url import mask_url
 from sinks.redis.address import FILES, RedisAddress, parse_redis_address
 from sinks.redis.errors import StoreRefusedError, is_transient, server_error_in
+from sinks.store_address import is_readable
 
 CONNECT_SECONDS = 2.0  # a server in the same region accepts within milliseconds; after this time the caller retries
 ANSWER_SECONDS = 5.0  # 500 scripts take about 15 ms; the fork of a log rewrite can stop a large server for a second or two
@@ -39,7 +40,7 @@ def address_of(url: str) -> RedisAddress:
         ) from None
     for name in FILES:
         path = address.options.get(name)
-        if path is not None and not _readable(Path(path)):
+        if path is not None and not is_readable(Path(path), or_directory=True):
             raise StoreRefusedError(f"ONRAMP_REDIS_URL names {path} for {name}, which cannot be read; correct the path or its permissions.")
     return address
 
@@ -190,12 +191,3 @@ def _below(error: RedisClusterException) -> RedisError | StoreRefusedError:
     if isinstance(found, ResponseError) and "cluster support disabled" in str(found):
         return StoreRefusedError("The Redis server is no node of a cluster; begin ONRAMP_REDIS_URL with redis:// or rediss://.")
     return found or RedisConnectionError(str(error))
-
-
-def _readable(path: Path) -> bool:
-    try:
-        if not path.is_dir():
-            path.open("rb").close()
-    except OSError:
-        return False
-    return True

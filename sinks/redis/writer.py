@@ -18,6 +18,7 @@ from sinks.redis.errors import StoreRefusedError, StoreUnavailableError, code_of
 from sinks.redis.record import UserKeys, announcement_of, encode_record, id_of, keys_of, version_of
 from sinks.redis.script import DIGEST, ERASE, MARK_SHOWN, PROGRESS, PUBLISH, REFUSED, REPAIRED, REPLACE_TEXT, SCRIPT, STALE, UNCHANGED
 from state.backoff import backoff_seconds
+from state.duration import DAY, HOUR
 from state.never import never
 from state.records.progress import PublishProgress
 from state.records.recommendation import Effect, Erase, MarkShown, ReplaceText
@@ -27,7 +28,7 @@ TOMBSTONE_TTL_MS: Final = 600_000
 """A tombstone keeps late writes away, but its key has the user's id in it: it stays for as long as such a write may still be retried
 (``give_up_seconds``), and not for the 24 hours of a record."""
 
-PROGRESS_TTL_MS: Final = 30 * 86_400_000
+PROGRESS_TTL_MS: Final = 30 * DAY
 """Somebody who comes back after weeks still finds the checklist; a recommendation is old after a day."""
 
 _PIPELINE = 500  # commands in flight: more do not increase the rate, and a retry would repeat more of them
@@ -100,7 +101,7 @@ class RecommendationWriter:
         self._servers = RedisServers(url)
         self._address = mask_url(url)
         self._policy = policy
-        self._ttl_ms = round(policy.ttl_hours * 3_600_000)
+        self._ttl_ms = round(policy.ttl_hours * HOUR)
         self._lifetimes_ms = {ERASE: min(self._ttl_ms, TOMBSTONE_TTL_MS), PROGRESS: max(self._ttl_ms, PROGRESS_TTL_MS)}
 
     def write(self, effects: Sequence[Effect]) -> None:

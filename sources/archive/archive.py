@@ -33,10 +33,11 @@ from sources.archive.store import Store
 from sources.errors import ArchiveError
 from sources.raw_log import RawRow
 from sources.s3.location import Location
+from state.duration import MINUTE
 from state.records.subject import Subject, is_about, is_deletion
 
 FORMAT: Final = 1
-_SKEW_MS: Final = 60_000
+_SKEW_MS: Final = MINUTE
 """How far the clocks of those who append may be ahead of the one who forgets."""
 _MARK: Final = "archive.json"
 _WAITING: Final = "forgotten.json"

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-LEAP_MS = 3_600_000
+from state.duration import DAY, HOUR
+
+LEAP_MS = HOUR
 """Networks disorder events by up to an hour, so less than that is no leap."""
 LINES = 256
 LEAD = 3
-ALONE_MS = 7 * 86_400_000
+ALONE_MS = 7 * DAY
 
 
 def judge(own: int, person: object, log_time: int, following: Iterable[tuple[int, object]], *, unknown: int) -> int:

@@ -39,6 +39,7 @@ from sources.files.lines import Chunk, LineReader
 from sources.files.sent_file import read_sent
 from sources.files.switch_file import read_switches
 from sources.headers import traceparent_of
+from state.duration import DAY, HOUR
 from state.events import may_switch
 from state.messages import Message, Peeked, Tick
 from state.never import never
@@ -47,13 +48,13 @@ from state.times import YEAR_2000
 TICK_MS = 900_000
 MIN_TIME = YEAR_2000
 """2000-01-01: an earlier event time is a fault."""
-FUTURE_MS = 24 * 3_600_000
+FUTURE_MS = DAY
 """An event time further than this past the reference is a fault."""
 LOOK_AHEAD_BYTES = 8 * 1024 * 1024
 """No leap is judged by lines further ahead than this."""
 PIPE_WAIT_S = 2.0
 """A leap in a pipe that brings nothing for so long is judged by the lines that are there."""
-BACKWARD_MS = 3_600_000
+BACKWARD_MS = HOUR
 """Networks disorder events by up to an hour; a larger disorder comes from an unsorted export."""
 PARTITION = 0
 """All files of a data directory are one partition, because they share one log time."""

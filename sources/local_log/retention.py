@@ -11,6 +11,7 @@ from typing import Final
 from sources.errors import LogError
 from sources.local_log.store import Store
 from sources.log_time import MAX_AHEAD_MS
+from state.duration import DAY
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class Retention:
     """
 
     max_bytes: int = 10 * 1024**3
-    max_age_ms: int = 7 * 86_400_000
+    max_age_ms: int = 7 * DAY
 
 
 DEFAULT_RETENTION: Final = Retention()
