@@ -17,24 +17,62 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
+from statistics import NormalDist
+from typing import Final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from benchmarks.coverage_worlds import experiment
-from evaluation import sequences
-from evaluation.arrays import Floats
-from evaluation.sequences import Path
+from evaluation.arrays import Floats, Integers
+from evaluation.sequences import Path, contrast, difference, every_look, mixture_scale
+
+BURN_IN: Final = 200
+
+
+def asymptotic(values: ArrayLike, guesses: ArrayLike, *, alpha: float, tuned_at: float, looks: Integers) -> Path:
+    """Bracket the same mean as ``bernstein``, for large samples only: intervals are infinite before ``BURN_IN`` values.
+
+    Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, arXiv:2103.06476, theorem 2.2: a normal mixture with the estimated variance.
+    """
+    data = np.asarray(values, dtype=np.float64)
+    spread = np.cumsum((data - np.asarray(guesses, dtype=np.float64)) ** 2)[looks - 1]
+    mean = np.cumsum(data)[looks - 1] / looks
+    rho = mixture_scale(tuned_at, alpha)
+    u = 1.0 + looks * rho**2
+    half = np.sqrt(spread / looks * u * (np.log(u) - 2.0 * math.log(alpha)) / rho**2) / looks
+    half = np.where(looks < BURN_IN, np.inf, half)
+    return Path(looks, mean, mean - half, mean + half)
+
+
+def fixed_size(values: ArrayLike, guesses: ArrayLike, *, alpha: float, looks: Integers) -> Path:
+    """Bracket the running mean by the fixed-sample normal interval, which is valid at one look chosen in advance only."""
+    data = np.asarray(values, dtype=np.float64)
+    spread = np.cumsum((data - np.asarray(guesses, dtype=np.float64)) ** 2)[looks - 1]
+    mean = np.cumsum(data)[looks - 1] / looks
+    half = NormalDist().inv_cdf(1.0 - alpha / 2.0) * np.sqrt(spread) / looks
+    return Path(looks, mean, mean - half, mean + half)
+
+
+def difference_asymptotic(
+    outcome: ArrayLike, treated: ArrayLike, share: float, *, alpha: float = 0.05, tuned_at: int = 5_000, looks: Integers | None = None
+) -> Path:
+    """Bracket the difference by the asymptotic sequence: narrower, valid in the limit, infinite before the burn-in."""
+    pseudo = contrast(outcome, treated, share)
+    chosen = every_look(pseudo.values.size) if looks is None else looks
+    return asymptotic(pseudo.values, pseudo.guesses, alpha=alpha, tuned_at=tuned_at, looks=chosen)
 
 
 def paths(outcome: Floats, treated: Floats, share: float, tuned_at: int, looks: int) -> dict[str, Path]:
     """Compute the intervals of the three methods at the same looks of one experiment."""
-    at = sequences.every_look(outcome.size, looks)
-    pseudo = sequences.contrast(outcome, treated, share)
+    at = every_look(outcome.size, looks)
+    pseudo = contrast(outcome, treated, share)
     return {
-        "bernstein": sequences.difference(outcome, treated, share, tuned_at=tuned_at, looks=at),
-        "asymptotic": sequences.difference_asymptotic(outcome, treated, share, tuned_at=tuned_at, looks=at),
-        "fixed": sequences.fixed_size(pseudo.values, pseudo.guesses, alpha=0.05, looks=at),
+        "bernstein": difference(outcome, treated, share, tuned_at=tuned_at, looks=at),
+        "asymptotic": difference_asymptotic(outcome, treated, share, tuned_at=tuned_at, looks=at),
+        "fixed": fixed_size(pseudo.values, pseudo.guesses, alpha=0.05, looks=at),
     }
 
 

@@ -175,11 +175,5 @@ def curve(score: Floats, stuck: Flags) -> Curve | None:
     return Curve(recall, precision, float((np.diff(recall, prepend=0.0) * precision).sum()))
 
 
-def average_precision(score: Floats, stuck: Flags) -> float:
-    """Return the average precision of ``score``; equal scores count as one group. 0 without a stuck person."""
-    found = curve(score, stuck)
-    return found.average if found else 0.0
-
-
 def _or_null(name: str) -> pl.Expr:
     return pl.when(pl.col(name) > 0).then(pl.col(name))

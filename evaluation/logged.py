@@ -56,10 +56,6 @@ class Logged:
             self.rewards[rows],
         )
 
-    def with_rewards(self, rewards: Floats) -> Logged:
-        """Return the same log with other rewards."""
-        return Logged(self.arms, self.contexts, self.context, self.chosen, self.eligible, self.propensities, rewards)
-
 
 def logged(evidence: Evidence, window: int = DAY) -> Logged:
     """Read the adaptive group's shown decisions whose attribution ``window`` (ms) has closed, in order of time.

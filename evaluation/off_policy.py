@@ -169,8 +169,9 @@ def _value(method: Method, estimate: float, error: float, size: int, effective: 
 
 
 def always_margin(alpha: float, size: int, tuned_at: int = 2_000) -> float:
-    """Return the half-width of the asymptotic confidence sequence (``sequences.py``) in standard errors after ``size`` decisions.
+    """Return the half-width of the asymptotic confidence sequence in standard errors after ``size`` decisions.
 
+    It is a normal mixture with the estimated variance (Waudby-Smith et al., arXiv:2103.06476, theorem 2.2).
     Valid at all looks from ``LEAST_EFFECTIVE`` on, which is its burn-in, and for large samples only: with the large weights that an
     exploration floor allows, the non-asymptotic sequence would be uninformative before tens of thousands of decisions.
     """

@@ -5,10 +5,8 @@ Sources.
 theorem 4: for a guess ``g`` made before ``x`` is seen and ``x - g >= -c``, the process exp(l·(x - mean) - psi(l)·(x - g)²) with
 psi(l) = (-log(1 - c·l) - c·l) / c² is a supermartingale for 0 <= l < 1/c (Fan, Grama and Liu 2015). Here it is mixed over l with the
 weights of a half-normal, which is valid for the same reason and needs no tuning to be so. Not asymptotic: no burn-in.
-*Asymptotic*: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, arXiv:2103.06476, theorem 2.2: a normal mixture with the estimated
-variance. Valid in the limit only; its intervals are infinite before ``BURN_IN`` values.
-*Difference of two groups*: the augmented inverse-probability-weighted pseudo-outcome with the known share of assignment (the same
-paper, section 3), whose guesses are running means of the groups so far.
+*Difference of two groups*: the augmented inverse-probability-weighted pseudo-outcome with the known share of assignment
+(Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, arXiv:2103.06476, section 3), whose guesses are running means of the groups so far.
 """
 
 from __future__ import annotations
@@ -22,13 +20,12 @@ from numpy.typing import ArrayLike
 
 from evaluation.arrays import Floats, Integers
 
-BURN_IN = 200
 _MIXED = 96
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """An estimate and its interval at each look, after ``seen[i]`` values. Before the burn-in the interval is (-inf, inf)."""
+    """An estimate and its interval at each look, after ``seen[i]`` values."""
 
     seen: Integers
     estimate: Floats
@@ -101,27 +98,6 @@ def bernstein(values: ArrayLike, guesses: ArrayLike, bound: float, *, alpha: flo
     return Path(looks, mean, mean - half, mean + half)
 
 
-def asymptotic(values: ArrayLike, guesses: ArrayLike, *, alpha: float, tuned_at: float, looks: Integers, burn_in: int = BURN_IN) -> Path:
-    """Bracket the same mean as ``bernstein``, for large samples only: intervals are infinite before ``burn_in`` values."""
-    data = np.asarray(values, dtype=np.float64)
-    spread = np.cumsum((data - np.asarray(guesses, dtype=np.float64)) ** 2)[looks - 1]
-    mean = np.cumsum(data)[looks - 1] / looks
-    rho = mixture_scale(tuned_at, alpha)
-    u = 1.0 + looks * rho**2
-    half = np.sqrt(spread / looks * u * (np.log(u) - 2.0 * math.log(alpha)) / rho**2) / looks
-    half = np.where(looks < burn_in, np.inf, half)
-    return Path(looks, mean, mean - half, mean + half)
-
-
-def fixed_size(values: ArrayLike, guesses: ArrayLike, *, alpha: float, looks: Integers) -> Path:
-    """Bracket the running mean by the fixed-sample normal interval, which is valid at one look chosen in advance only."""
-    data = np.asarray(values, dtype=np.float64)
-    spread = np.cumsum((data - np.asarray(guesses, dtype=np.float64)) ** 2)[looks - 1]
-    mean = np.cumsum(data)[looks - 1] / looks
-    half = NormalDist().inv_cdf(1.0 - alpha / 2.0) * np.sqrt(spread) / looks
-    return Path(looks, mean, mean - half, mean + half)
-
-
 @dataclass(frozen=True, slots=True)
 class Contrast:
     """Pseudo-outcomes of a comparison: their running mean estimates the difference.
@@ -171,15 +147,6 @@ def difference(
     chosen = every_look(pseudo.values.size) if looks is None else looks
     path = bernstein(pseudo.values, pseudo.guesses, pseudo.bound, alpha=alpha, tuned_spread=tuned_at * pseudo.variance, looks=chosen)
     return Path(path.seen, path.estimate, np.maximum(path.lower, -1.0), np.minimum(path.upper, 1.0))
-
-
-def difference_asymptotic(
-    outcome: ArrayLike, treated: ArrayLike, share: float, *, alpha: float = 0.05, tuned_at: int = 5_000, looks: Integers | None = None
-) -> Path:
-    """Bracket the difference by the asymptotic sequence: narrower, valid in the limit, infinite before the burn-in."""
-    pseudo = contrast(outcome, treated, share)
-    chosen = every_look(pseudo.values.size) if looks is None else looks
-    return asymptotic(pseudo.values, pseudo.guesses, alpha=alpha, tuned_at=tuned_at, looks=chosen)
 
 
 def difference_fixed(outcome: ArrayLike, treated: ArrayLike, *, alpha: float = 0.05) -> tuple[float, float, float]:

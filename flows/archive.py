@@ -131,7 +131,7 @@ class Archiver:
     def _resume(self) -> None:
         chains = self.archive.chains()
         newest = {partition: chain.spans[-1].file for partition, chain in chains.items()}
-        positions = {partition: file.last + 1 for partition, file in newest.items()}
+        positions = {partition: file.next_offset for partition, file in newest.items()}
         for partition in self._log.start(positions):  # the archive may have partitions that the log has no more
             file = newest.get(partition)
             self._open[partition] = _Open() if file is None else _Open(positions[partition], file.day)
@@ -179,10 +179,10 @@ class Archiver:
         _LOG.info("%s: %d messages", file.name, len(mine.rows))
         self.totals.messages += len(mine.rows)
         self.totals.files += 1
-        self.positions[partition] = Position(file.last + 1, mine.rows[-1].time or start_of(file.day))
+        self.positions[partition] = Position(file.next_offset, mine.rows[-1].time or start_of(file.day))
         self.wrote_at = self._clock()
-        mine.first, mine.rows, mine.size = file.last + 1, [], 0
-        self._log.commit({partition: file.last + 1})
+        mine.first, mine.rows, mine.size = file.next_offset, [], 0
+        self._log.commit({partition: file.next_offset})
 
     def _compact(self, partition: int) -> None:
         """Join the files of days that are over. A damaged one stays as it is, with those beside it: what the log still has goes first."""

@@ -70,7 +70,7 @@ def measure_archive_lag(settings: Settings) -> Lag | None:
     positions = {}
     for partition, chain in archive.chains().items():
         newest = archive.read(chain.spans[-1].file).select(pl.col("append_time").max().cast(pl.Int64())).item()
-        positions[partition] = Position(chain.spans[-1].file.last + 1, newest or 0)
+        positions[partition] = Position(chain.spans[-1].file.next_offset, newest or 0)
     where, now = f"the archive {archive.place}", wall_clock()
     if settings.event_log is not None:
         return Lag(where, "its newest files", measure_once(settings.event_log, retention_of(settings), positions, now), now)

@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from evaluation.frontier import average_precision
+from evaluation.frontier import curve
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -266,3 +266,9 @@ def horizon_figures(frame: pl.DataFrame, scores: pl.DataFrame) -> dict[str, floa
         return {"ratio": None, "error": None}
     logs = np.log(np.maximum(both["horizon_ms"].to_numpy(), 1.0) / both["horizon"].to_numpy())
     return {"ratio": float(np.exp(np.median(logs))), "error": float(np.exp(np.quantile(np.abs(logs), 0.9)) - 1)}
+
+
+def average_precision(score: Floats, stuck: Bools) -> float:
+    """Return the average precision of ``score``; equal scores count as one group. 0 without a stuck person."""
+    found = curve(score, stuck)
+    return found.average if found else 0.0

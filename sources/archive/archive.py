@@ -210,7 +210,7 @@ class Archive:
             for span in (*chain.spans, None):
                 file = None if span is None or span.file.day >= before or span.start != span.file.first else span.file
                 own = 0 if file is None else sizes.get(file, 0)
-                follows = bool(run) and file is not None and file.day == run[-1].day and file.first == run[-1].last + 1
+                follows = bool(run) and file is not None and file.day == run[-1].day and file.first == run[-1].next_offset
                 if not follows or size + own > most_bytes:
                     removed += self._join(run)
                     run, size = [], 0

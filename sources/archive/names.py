@@ -26,6 +26,11 @@ class ArchiveFile(NamedTuple):
         """The path in the archive."""
         return f"day={self.day}/partition-{self.partition}/offsets-{self.first:020d}-{self.last:020d}.parquet"
 
+    @property
+    def next_offset(self) -> int:
+        """The offset after the last one."""
+        return self.last + 1
+
 
 class Span(NamedTuple):
     """A file whose rows count from offset ``start`` on: the rows before that are in the previous file too."""
@@ -43,11 +48,6 @@ class Chain(NamedTuple):
     spans: tuple[Span, ...]
     superseded: tuple[ArchiveFile, ...]
     gaps: tuple[tuple[int, int], ...]
-
-    @property
-    def next_offset(self) -> int | None:
-        """The offset after the last one; None for no files."""
-        return self.spans[-1].file.last + 1 if self.spans else None
 
 
 def parse(name: str) -> ArchiveFile | None:

@@ -128,7 +128,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
                 missing = file
                 continue
             self._rows, self._next = [row for row in rows_of(frame) if row.offset >= start], 0
-            self._offset = file.last + 1
+            self._offset = file.next_offset
             return True
         return False
 
@@ -136,7 +136,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
         since = self._source.since
         for file, start in self._source.archive.chains().get(self._index, _NO_FILES).spans:
             if since is not None and file.day < day_of(since):
-                self._offset = max(self._offset or 0, file.last + 1)
+                self._offset = max(self._offset or 0, file.next_offset)
             elif self._offset is None or file.last >= self._offset:
                 return file, start if self._offset is None else max(start, self._offset)
         return None

@@ -73,7 +73,7 @@ class EventLog:
         Raises ``LogError``: none of them is stored then. ``LogFullError`` means that a later try succeeds once there is space. If the
         process ends before the return, all or none of them are stored.
         """
-        return self._append(records, [zlib.crc32(record.key) % self._partitions for record in records])
+        return self._append(records, [self.partition_of(record.key) for record in records])
 
     def append_everywhere(self, value: bytes) -> list[Place]:
         """Append a message without a key to every partition, in one transaction: all copies have one time. Otherwise like ``append``."""

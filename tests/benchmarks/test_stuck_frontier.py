@@ -13,6 +13,7 @@ from benchmarks.stuck.frontier import (
     ALARMS,
     SCORES,
     alarm_figures,
+    average_precision,
     binomial_interval,
     calibration,
     earliest_timeout,
@@ -22,7 +23,6 @@ from benchmarks.stuck.frontier import (
     time_alone,
     waiting,
 )
-from evaluation.frontier import average_precision
 
 STEPS = {"a": "a done", "b": "b done"}
 HOUR = 3_600_000

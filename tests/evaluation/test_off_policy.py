@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_greedy_learns_on_one_part_and_is_valued_on_the_rest() -> None:
     learned = greedy(log.part(0, 3_000))
     rest = log.part(3_000, 6_000)
     assert float((learned(rest) * mu[3_000:]).sum(axis=1).mean()) > float((uniform(rest) * mu[3_000:]).sum(axis=1).mean()) + 0.02
-    changed = log.with_rewards(np.concatenate([log.rewards[:3_000], 1 - log.rewards[3_000:]]))
+    changed = dataclasses.replace(log, rewards=np.concatenate([log.rewards[:3_000], 1 - log.rewards[3_000:]]))
     assert (greedy(changed.part(0, 3_000))(rest) == learned(rest)).all()
     with pytest.raises(PolicyError, match="only on the rest"):
         learned(Logged(("x",), log.contexts, log.context, log.chosen, log.eligible, log.propensities, log.rewards))

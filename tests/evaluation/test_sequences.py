@@ -12,15 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.coverage_sequences import measure
+from benchmarks.coverage_sequences import asymptotic, difference_asymptotic, measure
 from benchmarks.coverage_worlds import experiment
 from evaluation.sequences import (
-    asymptotic,
     bernstein,
     bernstein_margin,
     contrast,
     difference,
-    difference_asymptotic,
     difference_fixed,
     every_look,
     mixture_scale,

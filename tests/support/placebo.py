@@ -6,6 +6,8 @@ statistic that still finds an effect is biased.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import polars as pl
 
@@ -15,7 +17,7 @@ from evaluation.logged import Logged
 
 def shuffle_rewards(log: Logged, seed: int) -> Logged:
     """Shuffle the log's rewards."""
-    return log.with_rewards(np.random.default_rng(seed).permutation(log.rewards))
+    return dataclasses.replace(log, rewards=np.random.default_rng(seed).permutation(log.rewards))
 
 
 def shuffle_outcomes(evidence: Evidence, seed: int) -> Evidence:
