@@ -9,6 +9,7 @@
     ├── LogError            the local event log cannot be read or written: an operator must act
     │   └── LogFullError    it cannot grow: appending succeeds once there is space
     ├── ArchiveError        the archive of the log cannot be read or written: an operator must act
+    │   └── ArchiveFileError    a file of it is damaged, or of another program: an operator must restore it
     ├── ObjectStoreError    a bucket of S3, or an object in it, cannot be used: an operator must act
     │   ├── ObjectMissingError   there is no such object
     │   └── ObjectExistsError    there is one already, or it is another one than expected
