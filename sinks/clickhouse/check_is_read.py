@@ -22,12 +22,15 @@ _FORMAT = re.compile(r"\bFORMAT\s+\w+\s*$", re.IGNORECASE)
 
 
 def check_is_read(sql: str) -> str:
-    """Return the statement without its final semicolon. Raises ``QueryRefused`` with the reason if it is not a single read."""
+    """Return the statement without its final semicolon, and without comments behind it.
+
+    Raises ``QueryRefused`` with the reason if it is not a single read.
+    """
     statement = sql.strip()
-    bare = _COMMENT_OR_QUOTED.sub(" ", statement).strip()
+    bare = _COMMENT_OR_QUOTED.sub(lambda found: " " * len(found[0]), statement).rstrip()  # each place in it is the same in the statement
     while bare.endswith(";"):
+        statement = statement[: len(bare) - 1].rstrip()
         bare = bare[:-1].rstrip()
-        statement = statement[: statement.rindex(";")].rstrip()
     words = bare.lstrip("( \n\t").split(None, 1)
     if not words or words[0].upper() not in _READS:
         given = f", not with {words[0][:40]!r}" if words else ""

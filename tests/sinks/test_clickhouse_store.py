@@ -258,6 +258,21 @@ def test_what_is_not_a_single_read_is_never_sent(sql: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sql", "sent"),
+    [
+        ("SELECT 1;", "SELECT 1"),
+        ("SELECT 1 ; ;", "SELECT 1"),
+        ("SELECT 1; -- a;b", "SELECT 1"),
+        ("SELECT 1 /* a;b */; # c;d", "SELECT 1 /* a;b */"),
+        ("SELECT ';' -- a;", "SELECT ';' -- a;"),
+        ("-- a;b\n SELECT 'x;y';\n/* c; */", "-- a;b\n SELECT 'x;y'"),
+    ],
+)
+def test_a_statement_ends_at_its_last_semicolon_and_not_at_one_in_a_comment_or_in_quotes(sql: str, sent: str) -> None:
+    assert check_is_read(sql) == sent
+
+
+@pytest.mark.parametrize(
     "sql",
     [
         "INSERT INTO people (user_id) VALUES ('x')",
