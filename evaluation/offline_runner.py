@@ -105,7 +105,7 @@ class OfflineRunner:
             for key in self._timers.everybody():
                 out = outputs.setdefault(key, Collector(key))
                 out.begin(seq)
-                self._fold.switched(self._people[key], GuidanceSwitched(tenant, switched_at, seq), out)
+                self._fold.switched(self._people[key], GuidanceSwitched(tenant, PARTITION, switched_at, seq), out)
         for key in self._timers.take(at):
             if key not in outputs:
                 outputs[key] = Collector(key)

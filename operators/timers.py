@@ -37,7 +37,9 @@ class DueTimers:
             timers = wheel.pop_due_timers(tick.partition, tick.at)
             if self._timers.wakes:
                 due += self._switched(tick, timers)
-            due += [(key, TimerDue(tick.at, tick.seq)) for _, key in timers]
+            if timers:
+                woken = TimerDue(tick.partition, tick.at, tick.seq)
+                due += [(key, woken) for _, key in timers]
         return due
 
     def _switched(self, tick: Tick, timers: list[tuple[int, str]]) -> list[AddressedArrival]:
@@ -51,7 +53,7 @@ class DueTimers:
         timers[:] = [each for each in timers if tenant_to_wake(each[1]) is None]
         people = sorted({key for _, key in timers} | self._timers.for_this_thread().keys(tick.partition))
         return [
-            (key, GuidanceSwitched(tenant, at, tick.seq))
+            (key, GuidanceSwitched(tenant, tick.partition, at, tick.seq))
             for at, tenant in switches
             if at > tick.at - self._longest
             for key in people

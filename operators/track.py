@@ -64,7 +64,8 @@ class Tracked:
 class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
     """One person in the dataflow. ``state/person/snapshot.py`` defines the snapshot.
 
-    ``_person`` is the person awake, ``_encoded`` the snapshot where nothing has changed since. At rest there is only the latter.
+    ``_person`` is the person awake, ``_encoded`` the snapshot where nothing has changed since. At rest there is only the latter. The timer
+    ``_armed`` is in the wheel for the partition ``_armed_in``, and those ``_left_in`` other partitions, where the person was before, too.
     """
 
     def __init__(self, folds: ByTenant[Fold], keys: Keys, timers: TimerRegistry, awake: AwakePeople, resume_state: bytes | None) -> None:
@@ -73,7 +74,8 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         self._person: Person | None = None
         self._encoded = resume_state
         self._key = ""
-        self._armed = 0
+        self._armed, self._armed_in = 0, 0
+        self._left_in: dict[int, int] | None = None
         if resume_state is not None:
             self._arm_again(snapshot.next_timer(resume_state))
 
@@ -94,8 +96,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
                     continue
                 out.begin(value.seq)
                 fold.due(person, value, out)  # type: ignore[arg-type]
-                if self._armed <= value.at:  # type: ignore[union-attr]
-                    self._armed = 0  # otherwise an older timer fired, and the armed one is still registered
+                self._fired(value)  # type: ignore[arg-type]
             elif kind is GuidanceSwitched:
                 if person is not None:
                     out.begin(value.seq)
@@ -149,14 +150,32 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         """Register the timer of a person at rest."""
         if timer.due:
             self._timers.for_this_thread().register(timer.partition, self._key_of(timer.tenant, timer.user), timer.due)
-            self._armed = timer.due
+            self._armed, self._armed_in = timer.due, timer.partition
 
     def _arm(self, person: Person) -> None:
         """Register the person's next timer, so that a source may rely on it. One from before stays and fires for nothing."""
         due = person.next_due
+        if person.partition != self._armed_in:
+            self._move_to(person.partition)
         if due and due != self._armed:
             self._timers.for_this_thread().register(person.partition, self._key_of(person.tenant, person.user), due)
             self._armed = due
+
+    def _move_to(self, partition: int) -> None:
+        """The person's timers are due by the time of ``partition`` from now on, as a restart would have it."""
+        left_in = self._left_in or {}
+        if self._armed:
+            left_in[self._armed_in] = self._armed
+        self._armed, self._armed_in = left_in.pop(partition, 0), partition
+        self._left_in = left_in or None
+
+    def _fired(self, timer: TimerDue) -> None:
+        """A timer is no longer in the wheel. Where an older one fired, the armed one still is."""
+        if timer.partition == self._armed_in:
+            if self._armed <= timer.at:
+                self._armed = 0
+        elif self._left_in is not None and self._left_in.get(timer.partition, 0) <= timer.at:
+            self._left_in.pop(timer.partition, None)
 
 
 def _tenant_of(values: list[Arrival]) -> str:

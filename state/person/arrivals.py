@@ -8,16 +8,20 @@ from state.events import Event
 
 
 class TimerDue(msgspec.Struct, frozen=True, gc=False):
-    """The log time of the person's partition has reached ``at``: run every timer that is due by then."""
+    """The log time of ``partition`` has reached ``at``: run every timer that is due by then, if it is the person's partition."""
 
+    partition: int
     at: int
     seq: int
 
 
 class GuidanceSwitched(msgspec.Struct, frozen=True, gc=False):
-    """A switch of ``tenant`` holds from the log time ``at`` on: whoever may no longer be guided loses the guidance from before it."""
+    """A switch of ``tenant`` holds in ``partition`` from the log time ``at`` on: whoever may no longer be guided loses the guidance from
+    before it.
+    """
 
     tenant: str
+    partition: int
     at: int
     seq: int
 

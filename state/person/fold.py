@@ -128,16 +128,18 @@ class Fold:
                 self._detector.check(person, due, out, parameters)
 
     def due(self, person: Person, due: TimerDue, out: Collector) -> None:
-        """A timer fired. A timer that is not, or no longer, due has no effect."""
-        self.advance(person, due.at, out)
+        """A timer fired. One that is not, or no longer, due has no effect, nor has one of a partition where the person was before."""
+        if due.partition == person.partition:
+            self.advance(person, due.at, out)
 
     def switched(self, person: Person, switched: GuidanceSwitched, out: Collector) -> None:
         """A switch came into force: withdraw guidance from before it, where the person may no longer be guided.
 
-        It may come again after a restart: what was decided after the switch stays, so a repetition has no effect.
+        It may come again after a restart: what was decided after the switch stays, so a repetition has no effect. Each partition has its
+        own: one that is not the person's has no effect.
         """
         at = switched.at
-        if person.tenant != switched.tenant:
+        if person.tenant != switched.tenant or person.partition != switched.partition:
             return
         self.advance(person, at, out)
         shown = current(person, at)

@@ -216,7 +216,7 @@ class Engine:
         out.begin(number, event.traceparent)
         person = self.fold.apply(self.people.get(place), event, out)
         if number % 7 == 0:
-            self.fold.due(person, TimerDue(event.log_time, number), out)
+            self.fold.due(person, TimerDue(event.partition, event.log_time, number), out)
         self.people[place] = snapshot.decode(snapshot.encode(person))
         assert msgspec.structs.replace(self.people[place], seen={}) == msgspec.structs.replace(person, seen={})  # old ids are left out
         assert {name.partition("|")[0] for name in out.counts} <= COUNTERS

@@ -36,9 +36,9 @@ def test_a_tick_calls_whoever_is_due_in_its_partition_in_order() -> None:
         wheels.for_this_thread().register(partition, key, deadline)
     due = DueTimers(wheels, DAY)
     tick = Tick(0, 10, 7)
-    assert due.take([tick]) == [("c", TimerDue(10, 7)), ("a", TimerDue(10, 7)), ("b", TimerDue(10, 7))]
+    assert due.take([tick]) == [("c", TimerDue(0, 10, 7)), ("a", TimerDue(0, 10, 7)), ("b", TimerDue(0, 10, 7))]
     assert due.take([tick]) == []
-    assert due.take([Tick(1, 10, 9), Tick(0, 11, 9)]) == [("elsewhere", TimerDue(10, 9)), ("later", TimerDue(11, 9))]
+    assert due.take([Tick(1, 10, 9), Tick(0, 11, 9)]) == [("elsewhere", TimerDue(1, 10, 9)), ("later", TimerDue(0, 11, 9))]
     assert len(wheels) == 0
 
 
@@ -97,7 +97,7 @@ def test_on_one_worker_ticks_come_among_the_arrivals() -> None:
     """Timers of a tick are looked up when the tick comes, and what comes beside it passes as it is."""
     woken: list[AddressedArrival] = []
     wheels = TimerRegistry()
-    other: list[AddressedArrival] = [("other", GuidanceSwitched("t", 2, 4))]
+    other: list[AddressedArrival] = [("other", GuidanceSwitched("t", 0, 2, 4))]
     bundles: list[tuple[str, Identified]] = [("lane 0", [Tick(0, 1, 3)]), ("lane 0", other), ("lane 0", [Tick(0, 5, 5)])]
 
     def arm(bundle: Identified) -> Identified:
@@ -111,4 +111,4 @@ def test_on_one_worker_ticks_come_among_the_arrivals() -> None:
     identified = op.map_value("arm", op.input("in", flow, TestingSource(bundles)), arm)
     op.output("out", timers_step("timers", ticks, identified, wheels, Lanes(1), DAY), TestingSink(woken))
     cluster_main(flow, [], 0)  # type: ignore[no-untyped-call]
-    assert woken == [("due at 1", TimerDue(1, 3)), *other, ("due at 5", TimerDue(5, 5))]
+    assert woken == [("due at 1", TimerDue(0, 1, 3)), *other, ("due at 5", TimerDue(0, 5, 5))]

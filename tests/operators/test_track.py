@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from operators.awake import AT_ONCE, AwakePeople
 from operators.timer_registry import TimerRegistry
@@ -17,7 +19,7 @@ from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
 from state.person import snapshot
-from state.person.arrivals import Arrival, TimerDue, VisitorDeleted
+from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue, VisitorDeleted
 from state.person.person import Person
 from state.records.recommendation import Erase
 from tests.state.lives import (
@@ -33,6 +35,7 @@ from tests.state.lives import (
     plan,
     signals,
     signup,
+    stories,
     visitor_merged,
     withdrawals,
 )
@@ -53,7 +56,7 @@ class Job:
     def take(self, *arrivals: Arrival) -> list[Any]:
         """One activation."""
         collectors, discard = self.logic.on_batch(list(arrivals))
-        assert discard is (self.logic._person is None and self.logic._encoded is None)
+        assert discard is not self.has_person
         fresh = flat(*collectors)
         self.outputs += fresh
         return fresh
@@ -62,13 +65,18 @@ class Job:
         """Events, numbered as a source does."""
         return self.take(*(msgspec.structs.replace(each, seq=2 * (self.seq + at)) for at, each in enumerate(events, 1)))
 
-    def wait(self, at: int) -> list[Any]:
+    def wait(self, at: int, partition: int = 0) -> list[Any]:
         """Log time passes, and the wheel calls."""
         fresh: list[Any] = []
-        for key in self.wheels.for_this_thread().pop_due(0, START + at):
+        for key in self.wheels.for_this_thread().pop_due(partition, START + at):
             assert key == KEYS.stream_key("t", "u")
-            fresh += self.take(TimerDue(START + at, 1))
+            fresh += self.take(TimerDue(partition, START + at, 1))
         return fresh
+
+    @property
+    def has_person(self) -> bool:
+        """Whether the key is anybody's: only then it has a snapshot."""
+        return self.logic._person is not None or self.logic._encoded is not None
 
     def restart(self) -> None:
         """The process is gone, with its wheel; the snapshot is what remains."""
@@ -154,13 +162,13 @@ def test_a_stale_fire_is_harmless() -> None:
     job.see(signup())
     before = job.logic.snapshot()
     for at in (START - 5, START, START + 1):
-        assert job.take(TimerDue(at, 1)) == []
+        assert job.take(TimerDue(0, at, 1)) == []
     assert job.logic.snapshot() == before
     assert len(job.wheels) == 1
 
 
 def test_a_call_for_nobody_is_ignored() -> None:
-    assert Job().take(TimerDue(START, 1)) == []
+    assert Job().take(TimerDue(0, START, 1)) == []
 
 
 @pytest.mark.parametrize("at", range(6))
@@ -184,11 +192,102 @@ def test_a_restart_at_any_point_refills_the_wheel_and_changes_nothing(at: int) -
             broken.restart()
             assert broken.logic.snapshot()
             armed = len(broken.wheels)
-            broken.take(TimerDue(START, 1))  # nothing is due
+            broken.take(TimerDue(0, START, 1))  # nothing is due
             assert len(broken.wheels) == armed, "the timer was registered twice"
     assert broken.outputs == plain.outputs
     assert broken.logic.snapshot() == plain.logic.snapshot()
     assert signals(plain.outputs) == ["stuck:inactive"]
+
+
+def in_partition(made: Event, partition: int, behind: int = 0) -> Event:
+    """The same event in another partition, whose log time is ``behind``."""
+    return msgspec.structs.replace(made, partition=partition, log_time=made.log_time - behind)
+
+
+def test_the_timer_follows_the_person_into_the_partition_of_the_last_event() -> None:
+    """A merged visitor's events come in another partition. A restart registers the timer there, so it must be there without one too."""
+    plain, broken = Job(), Job()
+    for job in (plain, broken):
+        job.see(signup())
+        job.see(in_partition(event("page_view", HOUR, path="/"), 1))
+    broken.restart()
+    due = snapshot.decode(plain.logic.snapshot()).next_due
+    for job in (plain, broken):
+        assert job.wheels.peek(1, due - 1) == due
+        assert job.wait(400 * DAY, partition=0) == [], "the time of another partition is not the person's"
+        assert job.wheels.peek(1, due - 1) == due, "so the timer is still to come"
+        assert signals(job.wait(400 * DAY, partition=1)) == ["stuck:inactive"]
+    assert plain.outputs == broken.outputs
+    assert plain.logic.snapshot() == broken.logic.snapshot()
+
+
+def test_a_switch_concerns_the_people_of_its_partition() -> None:
+    """Whoever has been in another partition may have a timer there still, which a restart does not bring back."""
+    job = Job()
+    job.see(signup(), in_partition(event("page_view", HOUR, path="/"), 1))
+    before = job.logic.snapshot()
+    assert job.take(GuidanceSwitched("t", 0, START + 400 * DAY, 1)) == []
+    assert job.logic.snapshot() == before
+    assert job.take(GuidanceSwitched("t", 1, START + 400 * DAY, 1))
+
+
+def test_a_person_in_many_partitions_has_one_timer_in_each_at_most() -> None:
+    job = Job()
+    job.see(signup())
+    for minute in range(100):
+        job.see(in_partition(event("page_view", minute * MINUTE, path="/"), minute % 3))
+    assert len(job.wheels) == 3
+    due = snapshot.next_timer(job.logic.snapshot()).due
+    assert job.wait(due - START, partition=1) == []
+    for partition in (1, 2, 1):  # a tick of partition 1 has overtaken these events
+        job.see(in_partition(event("page_view", 101 * MINUTE + partition, path="/"), partition))
+        assert job.wheels.peek(partition, due - 1) == due
+    assert len(job.wheels) == 3
+
+
+@st.composite
+def stories_in_two_partitions(draw: st.DrawFn) -> list[tuple[int, Arrival | int]]:
+    """What one key meets: events and news of merges and deletions in two partitions, and the passing of time (numbers) in each."""
+    story: list[tuple[int, Arrival | int]] = [(0, signup())]
+    now = [0, 0]
+    for number, each in enumerate(draw(stories()), 1):
+        partition, what = draw(st.integers(0, 1)), draw(st.integers(0, 39))
+        now[partition] += draw(st.sampled_from([0, MINUTE, HOUR, 7 * HOUR, 30 * HOUR]))
+        at, seq = now[partition], 2 * number
+        if what == 0:
+            story.append((partition, visitor_merged(at, into="ana", seq=seq, partition=partition)))
+        elif what == 1:
+            story.append((partition, msgspec.structs.replace(gone(at, into="ana"), partition=partition, seq=seq)))
+        elif what < 6:
+            story.append((partition, GuidanceSwitched("t", partition, START + at, seq + 1)))
+        elif what < 16 or not isinstance(each, Event):
+            story.append((partition, at))
+        else:
+            seen = in_partition(msgspec.structs.replace(each, seq=seq, log_time=START + at), partition)
+            behind = each.log_time - each.timestamp
+            story.append(
+                (partition, msgspec.structs.replace(seen, timestamp=START + at - behind, anonymous=what < 18, from_visitor=what == 18))
+            )
+    return story
+
+
+@given(stories_in_two_partitions(), st.integers(0, 30), st.integers(0, 1))
+def test_a_restart_anywhere_between_two_partitions_changes_nothing(story: list[tuple[int, Arrival | int]], at: int, first: int) -> None:
+    plain, broken = Job(), Job()
+    for index, (partition, each) in enumerate([*story, (first, 400 * DAY), (1 - first, 400 * DAY)]):
+        if index == at % len(story) + 1 and broken.has_person:
+            broken.restart()
+        for job in (plain, broken):
+            if isinstance(each, int):
+                job.wait(each, partition)
+            else:
+                job.take(each)
+            if job.has_person and (timer := snapshot.next_timer(job.logic.snapshot())).due:
+                assert job.wheels.peek(timer.partition, timer.due - 1) == timer.due
+        assert broken.outputs == plain.outputs
+        assert broken.has_person == plain.has_person
+        if plain.has_person:
+            assert broken.logic.snapshot() == plain.logic.snapshot()
 
 
 def test_a_person_is_the_same_after_a_rest_and_is_the_snapshot_meanwhile() -> None:

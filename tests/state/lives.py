@@ -217,7 +217,7 @@ class Life:
         """Let log time pass until ``at`` milliseconds after the beginning."""
         assert self.person is not None
         out = self._collector()
-        self.fold.due(self.person, TimerDue(START + at, self.seq), out)
+        self.fold.due(self.person, TimerDue(self.person.partition, START + at, self.seq), out)
         return self._keep(out)
 
     def become(self, into: str, at: int) -> list[Any]:

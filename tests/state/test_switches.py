@@ -45,7 +45,7 @@ class Switched(Life):
         if self.person is None:
             return []
         out = self._collector()
-        self.fold.switched(self.person, GuidanceSwitched("t", START + at + 1, self.seq), out)
+        self.fold.switched(self.person, GuidanceSwitched("t", self.person.partition, START + at + 1, self.seq), out)
         return self._keep(out)
 
 
@@ -221,5 +221,5 @@ def test_another_tenant_is_not_woken() -> None:
     life.switches.take(switch("pause", HOUR))
     assert life.person is not None
     out = Collector("key")
-    life.fold.switched(life.person, GuidanceSwitched("another", START + HOUR + 1, 0), out)
+    life.fold.switched(life.person, GuidanceSwitched("another", 0, START + HOUR + 1, 0), out)
     assert of_kind(flat(out), Publish) == []
