@@ -1,4 +1,4 @@
-"""identify: assigns events of merged visitors to their user, and sends a user's deletion to their visitors. Keyed by user.
+"""identify: assigns events of merged visitors to their user, and sends merges and a user's deletion to their visitors. Keyed by user.
 
 Only inputs that concern the identity of a user are keyed here. All others pass through in bundles, as in ``stitch``.
 """
@@ -14,7 +14,7 @@ from operators.link import AddressedArrival
 from operators.stitch import AddressedToUser, Stitched
 from state.events import Event
 from state.messages import Tick
-from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
+from state.person.arrivals import SeenAsUser, VisitorMerged
 from state.person.identity import Identity
 from state.person.identity import decode as decode_identity
 from state.person.identity import encode as encode_identity
@@ -37,26 +37,24 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | Identified, Identified,
         if not own:
             return passed, False
         own.sort(key=_input_order)  # several visitors may be merged by one input
-        identity, out, too_late = self._identity, list[AddressedArrival](), set[tuple[int, int]]()
-        for key, arrival in own:
-            deleted: list[VisitorDeleted] = []
+        identity, out = self._identity, list[AddressedArrival]()
+        for key, arrival, visitor in own:
             if isinstance(arrival, VisitorMerged):
-                deleted = identity.merge(arrival)
-                if deleted:
-                    too_late.add((arrival.partition, arrival.seq))
+                out += [(visitor, each) for each in identity.merge(arrival)]
             elif isinstance(arrival, SeenAsUser):
                 identity.leave(arrival)
-            elif arrival.from_visitor:  # follows its merge in the same batch
+            elif arrival.from_visitor:  # follows its merge, which may have been too late or refused
                 if arrival.anonymous:
                     out.append((key, arrival))
-                elif (arrival.partition, arrival.seq) not in too_late:
+                elif visitor in identity.visitors:
                     out.append((key, identity.own(arrival)))
+            elif arrival.anonymous and not identity.has(visitor):
+                out.append((visitor, arrival))
             else:
                 if arrival.anonymous:
                     out.append((key, identity.own(arrival)))
                 if arrival.type == "user_deleted":
-                    deleted = identity.delete(arrival, key)
-            out += [(each.key, each) for each in deleted]
+                    out += [(each.key, each) for each in identity.delete(arrival, key)]
         if out:
             passed.append(out)
         return passed, identity == Identity()

@@ -22,7 +22,8 @@ from state.person.visitor import Stitcher, Visitor
 from state.person.visitor import decode as decode_visitor
 from state.person.visitor import encode as encode_visitor
 
-AddressedToUser = tuple[str, Event | VisitorMerged | SeenAsUser]
+AddressedToUser = tuple[str, Event | VisitorMerged | SeenAsUser, str]
+"""The user's key, what concerns their identity, and the key of the visitor from whom it comes; empty where it is the user's own."""
 
 
 class Stitched:
@@ -66,15 +67,15 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
     def _take(self, key: str, arrival: Event | VisitorMerged | VisitorDeleted | SeenAsUser, out: Stitched) -> None:
         visitor = self._visitor
         if isinstance(arrival, VisitorMerged):
-            out.arrivals.append((key, arrival))
-            if not arrival.refused:
-                handed_on = self._stitchers.of(arrival.tenant).merge(visitor, arrival)
-                if visitor.settled:
-                    out.users.append((visitor.into, arrival))
-                out.users += [(visitor.into, event) for event in handed_on]
+            handed_on = [] if arrival.refused else self._stitchers.of(arrival.tenant).merge(visitor, arrival)
+            if arrival.refused or not visitor.settled:
+                out.arrivals.append((key, arrival))
+            else:  # identify passes it on, unless it refuses it
+                out.users.append((visitor.into, arrival, key))
+            out.users += [(visitor.into, event, key) for event in handed_on]
         elif isinstance(arrival, SeenAsUser):
             if visitor.into and visitor.settled:
-                out.users.append((visitor.into, arrival))
+                out.users.append((visitor.into, arrival, key))
             visitor.leave()
         elif isinstance(arrival, VisitorDeleted):
             visitor.events = []
@@ -84,7 +85,7 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
             if not visitor.into:
                 out.arrivals.append((key, arrival))
             elif visitor.settled:
-                out.users.append((visitor.into, arrival))
+                out.users.append((visitor.into, arrival, key))
             else:  # the person under the key, another visitor, knows its id
                 out.arrivals.append((visitor.into, msgspec.structs.replace(arrival, user="")))
 
@@ -106,7 +107,7 @@ def stitch_step(step_id: str, up: KeyedStream[Linked], plans: Plans, ids: Visito
         routed: list[tuple[str, AddressedToVisitor | Stitched]] = []
         for lane, linked in batch:
             if linked.arrivals or linked.users or linked.ticks:
-                routed.append((lane, Stitched(linked.arrivals, list(linked.users), linked.ticks)))
+                routed.append((lane, Stitched(linked.arrivals, [(key, event, "") for key, event in linked.users], linked.ticks)))
             routed += [(addressed[0], addressed) for addressed in linked.visitors]
         return routed
 

@@ -18,12 +18,12 @@ from state.person.link import REFUSED_OTHER, REFUSED_USER, Merging, refuse
 from state.person.snapshot import SnapshotError, check_version
 
 MOST: Final = 256
-"""Visitors of one group. More are no person's devices, but an id that many people share."""
+"""Visitors of one group, and of one user. More are no person's devices, but an id that many people share."""
 VERSION: Final = 1
 REFUSED_CIRCULAR: Final = "merge_circular"
 """The visitor already belongs to the one that it names, or names itself."""
 REFUSED_MANY: Final = "merge_too_many"
-"""The group would have more than ``MOST`` visitors."""
+"""The group or the user would have more than ``MOST`` visitors."""
 
 
 class Chains(msgspec.Struct, gc=False, array_like=True):

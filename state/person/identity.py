@@ -1,8 +1,8 @@
 """The identity of a user: the visitors that were merged into them, so that a deletion reaches all of them.
 
-A user without merged visitors has no identity. Visitors are known by their stream keys. The user's id is here for the events of visitors
-until the first deletion; afterwards the person's own state has it, if they signed up again. Snapshot: one version byte, then the
-MessagePack array of ``Identity``'s fields in order.
+A user without merged visitors has no identity. One has ``MOST`` visitors: more are refused, and what they send is their own. Visitors are
+known by their stream keys. The user's id is here for the events of visitors until the first deletion; afterwards the person's own state has
+it, if they signed up again. Snapshot: one version byte, then the MessagePack array of ``Identity``'s fields in order.
 """
 
 from __future__ import annotations
@@ -13,27 +13,43 @@ import msgspec
 
 from state.events import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
+from state.person.chains import MOST, REFUSED_MANY
+from state.person.link import refuse
 from state.person.snapshot import SnapshotError, check_version
 
 VERSION: Final = 2
 
 
 class Identity(msgspec.Struct, gc=False, array_like=True):
-    """One user: the id, the stream keys of the visitors merged into them, and the time of the last deletion."""
+    """One user: the id, the stream keys of the visitors merged into them, and the time of the last deletion.
+
+    ``full``: a visitor was refused, so not all that visitors send here is the user's.
+    """
 
     user: str = ""
     visitors: list[str] = []
     deleted_at: int = 0
+    full: bool = False
 
-    def merge(self, merged: VisitorMerged) -> list[VisitorDeleted]:
-        """Remember the visitor. A merge from before the last deletion arrived late: return the visitor's deletion."""
+    def merge(self, merged: VisitorMerged) -> list[VisitorMerged | VisitorDeleted]:
+        """Remember the visitor. Return what it is told: the merge, refused where the visitor is one too many.
+
+        A merge from before the last deletion arrived late: the visitor's deletion follows.
+        """
         if merged.timestamp <= self.deleted_at:
-            return [_deleted(merged.key, merged.into_key, self.deleted_at, merged)]
+            return [merged, _deleted(merged.key, merged.into_key, self.deleted_at, merged)]
+        if merged.key not in self.visitors:
+            if len(self.visitors) >= MOST:
+                self.full = True
+                return [refuse(merged, REFUSED_MANY)]
+            self.visitors.append(merged.key)
         if not self.deleted_at:
             self.user = self.user or merged.into
-        if merged.key not in self.visitors:
-            self.visitors.append(merged.key)
-        return []
+        return [merged]
+
+    def has(self, visitor: str) -> bool:
+        """Whether what ``visitor`` sends is the user's, also where it was merged before a deletion."""
+        return not self.full or visitor in self.visitors
 
     def leave(self, seen: SeenAsUser) -> None:
         """A merged visitor's id is another user's: forget it."""

@@ -1,4 +1,7 @@
-"""Finds the earlier visitor ids of a user in the merges that were recorded, by the rules of ``link.py`` and ``chains.py``."""
+"""Finds the earlier visitor ids of a user in the merges that were recorded, by the rules of ``link.py`` and ``chains.py``.
+
+How many visitors a user may have does not count here: whoever was merged before there was a limit must be found.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from bytewax.testing import TestingSource
 
 from state.duration import DAY, HOUR, MINUTE
 from state.messages import Message
+from state.person.chains import MOST
 from state.records.facts import DecisionFact, EventFact, PersonFact, ProgressFact
 from state.records.recommendation import Erase, Publish
 from tests.flows.test_graph import Job, named_in, newest_snapshots
@@ -192,3 +193,41 @@ def test_a_deleted_user_leaves_no_id_with_whoever_named_them_or_was_named_later(
     log.send(9 * HOUR + MINUTE, named, "identity_merged", previousId="cookie-z")
     job = ran(log, tmp_path / "state")
     assert named_in(newest_snapshots(job.store), [named]) == set()
+
+
+def kiosk_log() -> Log:
+    """One user id names more visitors than it may, some of them twice and the last ones first seen before; then it is deleted."""
+    log = Log()
+    for number in range(MOST + 3):
+        log.send(8 * HOUR, f"cookie-{number}", "page_view", visitor=True, path="/before")
+    log.send(8 * HOUR + MINUTE, USER, "signup", traits=ANALYST)
+    for number in (*range(MOST + 3), 0, MOST - 1, MOST):
+        log.send(9 * HOUR, USER, "identity_merged", previousId=f"cookie-{number}")
+    log.send(10 * HOUR, "cookie-0", "page_view", visitor=True, path="/after")
+    log.send(10 * HOUR, f"cookie-{MOST}", "page_view", visitor=True, path="/after")
+    log.send(11 * HOUR, USER, "user_deleted")
+    return log
+
+
+def test_a_user_who_names_too_many_visitors_gathers_no_more_and_each_is_counted(tmp_path: Path) -> None:
+    job = ran(messages(kiosk_log()), tmp_path / "whole", batch_size=1_000)
+    assert job.counters.total["events_ignored|merge_too_many"] == 4
+    assert {row.user_id for row in job.facts.items if isinstance(row, EventFact) and row.payload == '{"path": "/after"}'} == {
+        USER,
+        f"cookie-{MOST}",
+    }
+    erased = {row.user_id for row in job.facts.items if isinstance(row, Erase)}
+    assert erased == {USER, *(f"cookie-{number}" for number in range(MOST))}
+
+
+def test_a_crash_while_a_user_names_too_many_visitors_changes_nothing(tmp_path: Path) -> None:
+    log = messages(kiosk_log()).items
+    alone = Job(log, tmp_path / "alone", batch_size=50)
+    alone.run()
+    job = Job(log, tmp_path / "state", batch_size=50)
+    for index in range(MOST, len(log), 64):
+        job.items = [*log[:index], TestingSource.ABORT(), *log[index:]]
+        job.run()
+    job.items = list(log)
+    job.run()
+    assert _unordered(job.left()) == _unordered(alone.left())

@@ -11,6 +11,7 @@ from state.duration import HOUR
 from state.events import Event
 from state.messages import Tick
 from state.person.arrivals import VisitorDeleted, VisitorMerged
+from state.person.chains import MOST
 from state.person.identity import Identity
 from state.person.identity import decode as read
 from tests.state.lives import KEYS, START, Life, anonymously, event, signup, visitor_merged
@@ -23,9 +24,25 @@ def logic(resume_state: bytes | None = None) -> IdentityLogic:
 
 
 def step(of: IdentityLogic, *arrivals: Event | VisitorMerged) -> list[AddressedArrival]:
-    lists, discard = of.on_batch([(USER, each) for each in arrivals])
+    lists, discard = of.on_batch([(USER, each, visitor_of(each)) for each in arrivals])
     assert discard == (read(of.snapshot()) == Identity())
     return [each for passed in lists for each in passed if not isinstance(each, Tick)]
+
+
+def visitor_of(arrival: Event | VisitorMerged) -> str:
+    """The key of the visitor from whom it comes. What is handed on has the visitor in its session."""
+    if isinstance(arrival, VisitorMerged):
+        return arrival.key
+    name = arrival.user if arrival.anonymous and not arrival.from_visitor else arrival.session
+    return KEYS.stream_key("t", name) if name else ""
+
+
+def told(of: IdentityLogic, *arrivals: Event | VisitorMerged) -> list[AddressedArrival]:
+    """What follows beside the merges, each of which its visitor hears of."""
+    found = step(of, *arrivals)
+    merges = [(each.key, each) for each in arrivals if isinstance(each, VisitorMerged)]
+    assert sorted(map(repr, merges)) == sorted(repr(each) for each in found if isinstance(each[1], VisitorMerged))
+    return [each for each in found if not isinstance(each[1], VisitorMerged)]
 
 
 def merged(at: int, visitor: str, seq: int = 10) -> VisitorMerged:
@@ -36,8 +53,8 @@ def sent(kind: str, at: int, visitor: str = "cookie") -> Event:
     return anonymously(event(kind, at, user=visitor))
 
 
-def from_visitor(kind: str, at: int, seq: int = 10) -> Event:
-    return msgspec.structs.replace(event(kind, at, user="ana"), from_visitor=True, seq=seq)
+def from_visitor(kind: str, at: int, seq: int = 10, visitor: str = "cookie") -> Event:
+    return msgspec.structs.replace(event(kind, at, user="ana", session=visitor), from_visitor=True, seq=seq)
 
 
 DELETED = msgspec.structs.replace(event("user_deleted", HOUR, user="ana"), seq=20)
@@ -53,7 +70,7 @@ def test_what_is_of_no_interest_passes_through_as_it_came() -> None:
 
 def test_an_event_of_a_merged_visitor_goes_to_the_user() -> None:
     user = logic()
-    assert step(user, merged(1, "cookie")) == []
+    assert step(user, merged(1, "cookie")) == [(COOKIE, merged(1, "cookie"))]
     ((key, own),) = step(user, sent("track", 2))
     assert isinstance(own, Event)
     assert (key, own.user, own.anonymous, own.from_visitor, own.timestamp) == (USER, "ana", False, False, START + 2)
@@ -62,7 +79,7 @@ def test_an_event_of_a_merged_visitor_goes_to_the_user() -> None:
 def test_what_is_handed_on_at_a_merge_goes_to_the_user() -> None:
     first, second = (msgspec.structs.replace(from_visitor("track", 9 - offset), offset=offset) for offset in (4, 3))
     for order in ((first, second), (second, first)):  # of several visitors or files, whose offsets have no order: by event time
-        assert step(logic(), *order, merged(5, "cookie")) == [(USER, first), (USER, second)]
+        assert told(logic(), *order, merged(5, "cookie")) == [(USER, first), (USER, second)]
 
 
 def test_what_is_handed_on_to_a_visitor_passes_and_leaves_no_state() -> None:
@@ -76,7 +93,7 @@ def test_what_is_handed_on_after_a_deletion_brings_no_id_back() -> None:
     user, life = logic(), Life()
     life.see(signup(user="ana"), DELETED)
     step(user, DELETED)
-    found = step(user, merged(2 * HOUR, "phone", 32), from_visitor("signup", HOUR + 1, 32))
+    found = told(user, merged(2 * HOUR, "phone", 32), from_visitor("signup", HOUR + 1, 32, "phone"))
     life.see(*(each for _, each in found if isinstance(each, Event)))
     assert life.person is not None
     assert (life.person.user, b"ana" in user.snapshot()) == ("", False)
@@ -84,7 +101,7 @@ def test_what_is_handed_on_after_a_deletion_brings_no_id_back() -> None:
 
 def test_a_deletion_reaches_every_merged_visitor_and_is_not_passed_to_the_user_twice() -> None:
     user = logic()
-    found = step(user, merged(1, "cookie"), merged(2, "phone"), DELETED)
+    found = told(user, merged(1, "cookie"), merged(2, "phone"), DELETED)
     assert [(key, type(each), each.seq) for key, each in found] == [(COOKIE, VisitorDeleted, 20), (PHONE, VisitorDeleted, 20)]
     assert [each.timestamp for _, each in found if isinstance(each, VisitorDeleted)] == [START + HOUR] * 2
     data = user.snapshot()
@@ -112,7 +129,7 @@ def test_a_merge_that_arrives_after_the_deletion_deletes_the_visitor_and_hands_n
     user = logic()
     step(user, DELETED)
     before = user.snapshot()
-    found = step(user, merged(HOUR - 1, "cookie", 30), from_visitor("signup", HOUR + 1, 30), merged(2 * HOUR, "phone", 32))
+    found = told(user, merged(HOUR - 1, "cookie", 30), from_visitor("signup", HOUR + 1, 30), merged(2 * HOUR, "phone", 32))
     assert [(key, type(each), each.seq) for key, each in found] == [(COOKIE, VisitorDeleted, 30)]
     assert read(user.snapshot()).visitors == [PHONE]
     again = logic(before)
@@ -145,11 +162,29 @@ def test_a_user_who_begins_anew_gets_the_events_of_their_old_visitor_under_their
     assert {each.user_id for each in rows if hasattr(each, "user_id")} == {"ana"}
 
 
+def test_a_visitor_too_many_is_told_so_and_stays_on_its_own() -> None:
+    user = logic()
+    step(user, *(merged(1, f"visitor {number}") for number in range(MOST)))
+    (key, refusal), *handed_on = step(user, merged(2, "cookie"), from_visitor("signup", 1))
+    assert isinstance(refusal, VisitorMerged)
+    assert (key, refusal.refused, handed_on) == (COOKIE, "merge_too_many", [])
+    for restarted in (user, logic(user.snapshot())):
+        for kind in ("track", "user_deleted"):
+            assert step(restarted, sent(kind, 3)) == [(COOKIE, sent(kind, 3))]
+        ((key, own),) = step(restarted, sent("track", 3, "visitor 7"))
+        assert (key, isinstance(own, Event) and own.user) == (USER, "ana")
+    assert {key for key, _ in step(user, DELETED)} == {KEYS.stream_key("t", f"visitor {number}") for number in range(MOST)}
+    assert step(user, sent("track", HOUR + 1)) == [(COOKIE, sent("track", HOUR + 1))], "it goes on as before"
+    assert step(user, merged(2 * HOUR, "cookie", 40)) == [(COOKIE, merged(2 * HOUR, "cookie", 40))]
+    ((key, _),) = step(user, sent("track", 3 * HOUR))
+    assert key == USER
+
+
 STORY: list[Event | VisitorMerged] = [
     merged(1, "cookie"),
     sent("track", 2),
     merged(3, "phone", 12),
-    from_visitor("track", 2, 12),
+    from_visitor("track", 2, 12, "phone"),
     DELETED,
     sent("signup", 2 * HOUR, "phone"),
     merged(HOUR - 1, "tablet", 30),

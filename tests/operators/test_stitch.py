@@ -48,13 +48,19 @@ def step(logic: StitchLogic, *arrivals: Event | VisitorMerged | VisitorDeleted |
     return batch(logic, *arrivals).arrivals
 
 
+def to_users(stitched: Stitched) -> list[tuple[str, Event | VisitorMerged | SeenAsUser]]:
+    """What passes through ``identify``; it is told from which visitor each comes."""
+    assert {visitor for _, _, visitor in stitched.users} <= {OLD}
+    return [(key, each) for key, each, _ in stitched.users]
+
+
 def test_a_visitors_evidence_is_handed_on_under_the_users_key_at_the_merge() -> None:
     logic = stitch_logic(plan())(None)
     seen = [visit("form_submit", 1, form="connect"), visit("page_view", 2, path="/pricing")]
     assert step(logic, *seen) == [(OLD, each) for each in seen]
     stitched = batch(logic, merged(HOUR))
-    assert stitched.arrivals == [(OLD, merged(HOUR))]
-    (_, merge), (key, event) = stitched.users
+    assert stitched.arrivals == [], "identify tells the visitor of the merge, unless it refuses it"
+    (_, merge), (key, event) = to_users(stitched)
     assert merge == merged(HOUR)
     assert isinstance(event, Event)
     assert key == NEW
@@ -64,7 +70,7 @@ def test_a_visitors_evidence_is_handed_on_under_the_users_key_at_the_merge() -> 
 
 def test_a_refusal_is_handed_on_too() -> None:
     life = Life()
-    _, (_, refusal) = batch(stitch_logic(plan())(None), visit("preferences_changed", 1, guidance=False), merged(HOUR)).users
+    _, (_, refusal) = to_users(batch(stitch_logic(plan())(None), visit("preferences_changed", 1, guidance=False), merged(HOUR)))
     assert isinstance(refusal, Event)
     life.see(signup(user="ana"), refusal)
     assert life.person is not None
@@ -75,7 +81,7 @@ def test_a_refusal_outlasts_whatever_the_visitor_did_after_it() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("preferences_changed", 1, guidance=False))
     step(logic, *(visit("form_submit", 2 + number, form="connect") for number in range(2 * KEPT)))
-    _, *handed = batch(logic, merged(HOUR)).users
+    _, *handed = to_users(batch(logic, merged(HOUR)))
     assert len(handed) == KEPT
     kinds = [each.type for _, each in handed if isinstance(each, Event)]
     assert kinds == ["preferences_changed", *["form_submit"] * (KEPT - 1)]
@@ -84,7 +90,7 @@ def test_a_refusal_outlasts_whatever_the_visitor_did_after_it() -> None:
 def test_it_is_handed_on_once() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("form_submit", 1, form="connect"), merged(HOUR))
-    assert batch(logic, merged(2 * HOUR)).users == [(NEW, merged(2 * HOUR))]
+    assert to_users(batch(logic, merged(2 * HOUR))) == [(NEW, merged(2 * HOUR))]
 
 
 def test_what_the_device_still_sends_under_its_old_id_follows() -> None:
@@ -92,15 +98,15 @@ def test_what_the_device_still_sends_under_its_old_id_follows() -> None:
     step(logic, merged(HOUR))
     sent = visit("form_submit", 2 * HOUR, form="connect")
     stitched = batch(logic, sent)
-    assert (stitched.arrivals, stitched.users) == ([], [(NEW, sent)])  # identify knows the user's id
+    assert (stitched.arrivals, to_users(stitched)) == ([], [(NEW, sent)])  # identify knows the user's id
 
 
 def test_a_user_hears_of_each_merge_of_their_visitors_and_of_none_that_is_refused() -> None:
     logic, other = stitch_logic(plan())(None), refuse(visitor_merged(2 * HOUR, user="cookie", into="ben"), "merge_other_user")
-    assert batch(logic, merged(HOUR)).users == [(NEW, merged(HOUR))]
+    assert to_users(batch(logic, merged(HOUR))) == [(NEW, merged(HOUR))]
     told = batch(logic, other)
-    assert (told.users, told.arrivals) == ([], [(OLD, other)])  # track counts it
-    assert batch(logic, merged(3 * HOUR)).users == [(NEW, merged(3 * HOUR))]
+    assert (to_users(told), told.arrivals) == ([], [(OLD, other)])  # track counts it
+    assert to_users(batch(logic, merged(3 * HOUR))) == [(NEW, merged(3 * HOUR))]
 
 
 def into_phone(at: int) -> VisitorMerged:
@@ -115,11 +121,11 @@ def test_what_was_handed_to_another_visitor_is_handed_on_to_the_user_who_that_is
     logic = stitch_logic(plan())(None)
     step(logic, visit("form_submit", 1, form="connect"))
     to_phone = batch(logic, into_phone(2))
-    assert [(key, each.user, each.from_visitor) for key, each in to_phone.users if isinstance(each, Event)] == [(PHONE, "phone", True)]
+    assert [(key, each.user, each.from_visitor) for key, each in to_users(to_phone) if isinstance(each, Event)] == [(PHONE, "phone", True)]
     ((key, sent),) = step(logic, visit("form_submit", 3, form="invite"))
     assert isinstance(sent, Event)
     assert (key, sent.user, sent.anonymous, sent.from_visitor) == (PHONE, "", True, False)
-    to_user = [(key, each.timestamp) for key, each in batch(logic, merged(HOUR)).users if isinstance(each, Event)]
+    to_user = [(key, each.timestamp) for key, each in to_users(batch(logic, merged(HOUR))) if isinstance(each, Event)]
     assert to_user == [(NEW, START + 1), (NEW, START + 3)]
     assert read(logic.snapshot()) == Visitor(OLD, NEW, settled=True)
 
@@ -137,7 +143,7 @@ def test_an_id_that_is_a_users_leaves_the_user_who_named_it_and_hands_nothing_on
     logic = stitch_logic(plan(), ids)(None)
     step(logic, visit("form_submit", 1, form="connect"), merged(HOUR))
     seen = seen_as_user(msgspec.structs.replace(visit("track", 2 * HOUR), seq=80), key=OLD, user="cookie")
-    assert batch(logic, seen).users == [(NEW, seen)]
+    assert to_users(batch(logic, seen)) == [(NEW, seen)]
     own = msgspec.structs.replace(visit("form_submit", 3 * HOUR, form="connect"), seq=90)
     logic = stitch_logic(plan(), ids)(logic.snapshot())
     assert step(logic, own) == [(OLD, own)]
@@ -172,7 +178,7 @@ def test_what_does_not_concern_a_visitor_passes_through() -> None:
 def test_only_the_newest_evidence_is_kept() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, *(visit("form_submit", at, form="connect") for at in range(KEPT + 9)))
-    from_visitor = [each.timestamp for _, each in batch(logic, merged(HOUR)).users if isinstance(each, Event)]
+    from_visitor = [each.timestamp for _, each in to_users(batch(logic, merged(HOUR))) if isinstance(each, Event)]
     assert from_visitor == [START + at for at in range(9, KEPT + 9)]
 
 
@@ -197,14 +203,14 @@ def test_a_visitor_who_asks_to_be_forgotten_is() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("identify", 1, traits={"persona": "analyst"}), visit("user_deleted", 2))
     assert read(logic.snapshot()) == Visitor(OLD)
-    assert batch(logic, merged(HOUR)).users == [(NEW, merged(HOUR))]
+    assert to_users(batch(logic, merged(HOUR))) == [(NEW, merged(HOUR))]
 
 
 def test_what_a_visitor_did_counts_for_the_user_even_if_it_is_older_than_the_bound() -> None:
     logic, life = stitch_logic(plan())(None), Life()
     step(logic, visit("form_submit", 0, form="connect"))
     life.see(signup(9 * DAY))
-    life.see(*(each for _, each in batch(logic, merged(9 * DAY)).users if isinstance(each, Event)))
+    life.see(*(each for _, each in to_users(batch(logic, merged(9 * DAY))) if isinstance(each, Event)))
     assert life.done == {"connect": 0}
 
 

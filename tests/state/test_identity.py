@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from state.duration import HOUR
 from state.events import Event
-from state.person.arrivals import VisitorDeleted
+from state.person.arrivals import VisitorDeleted, VisitorMerged
+from state.person.chains import MOST
 from state.person.identity import Identity, decode, encode
 from state.person.link import seen_as_user
 from state.person.snapshot import SnapshotError
@@ -38,7 +39,8 @@ def deleted(visitor: str, at: int, log: int | None = None) -> VisitorDeleted:
 
 def known() -> Identity:
     identity = Identity()
-    assert identity.merge(visitor_merged(1, user="cookie")) == identity.merge(visitor_merged(2, user="phone")) == []
+    for merged in (visitor_merged(1, user="cookie"), visitor_merged(2, user="phone")):
+        assert identity.merge(merged) == [merged]
     return identity
 
 
@@ -72,14 +74,15 @@ def test_a_merge_from_before_the_deletion_that_arrives_late_deletes_the_visitor_
     identity.delete(deletion(HOUR), KEY)
     for at in (HOUR - 1, HOUR):
         late = visitor_merged(at, user="tablet")
-        assert identity.merge(late) == [deleted("tablet", HOUR, at)]
+        assert identity.merge(late) == [late, deleted("tablet", HOUR, at)]
     assert identity == Identity(deleted_at=START + HOUR)
 
 
 def test_a_merge_after_the_deletion_counts_and_brings_no_id_back() -> None:
     identity = known()
     identity.delete(deletion(HOUR), KEY)
-    assert identity.merge(visitor_merged(HOUR + 1, user="cookie")) == []
+    again = visitor_merged(HOUR + 1, user="cookie")
+    assert identity.merge(again) == [again]
     assert identity == Identity(visitors=[KEYS.stream_key("t", "cookie")], deleted_at=START + HOUR)
     assert identity.delete(deletion(2 * HOUR), KEY) == [deleted("cookie", 2 * HOUR)]
 
@@ -94,7 +97,8 @@ def test_a_visitor_whose_id_is_another_users_is_forgotten() -> None:
 
 def test_a_visitor_that_is_merged_by_way_of_another_brings_no_id() -> None:
     identity = known()
-    assert identity.merge(msgspec.structs.replace(visitor_merged(3, user=""), key="tablet", into="")) == []
+    tablet = msgspec.structs.replace(visitor_merged(3, user=""), key="tablet", into="")
+    assert identity.merge(tablet) == [tablet]
     assert (identity.user, identity.visitors[-1]) == ("ana", "tablet")
 
 
@@ -102,6 +106,46 @@ def test_what_a_visitor_sends_after_the_deletion_names_no_user() -> None:
     identity = known()
     identity.delete(deletion(HOUR), KEY)
     assert identity.own(anonymously(event("signup", 2 * HOUR, user="cookie"))).user == ""
+
+
+def crowd() -> Identity:
+    """A user with as many visitors as there may be, and one more who was refused."""
+    identity = Identity()
+    for number in range(MOST):
+        identity.merge(visitor_merged(1, user=f"visitor {number}"))
+    before = encode(identity)
+    assert [each.refused for each in identity.merge(visitor_merged(2, user="cookie")) if isinstance(each, VisitorMerged)] == [
+        "merge_too_many"
+    ]
+    assert len(encode(identity)) == len(before)
+    return identity
+
+
+def test_a_visitor_too_many_is_refused_and_what_it_sends_is_its_own() -> None:
+    cookie, known_one = (KEYS.stream_key("t", name) for name in ("cookie", "visitor 0"))
+    for identity in (crowd(), decode(encode(crowd()))):
+        assert (identity.has(cookie), identity.has(known_one)) == (False, True)
+        again = visitor_merged(3, user="visitor 0")
+        assert identity.merge(again) == [again], "a repetition changes nothing"
+        assert len(identity.delete(deletion(HOUR), KEY)) == MOST
+        assert identity == Identity(deleted_at=START + HOUR, full=True), "nobody knows any more whose visitors the others are"
+
+
+def test_a_visitor_who_leaves_makes_room() -> None:
+    identity = crowd()
+    identity.leave(seen_as_user(visitor_merged(HOUR), key=KEYS.stream_key("t", "visitor 0"), user="visitor 0"))
+    again = visitor_merged(HOUR, user="cookie")
+    assert identity.merge(again) == [again]
+    assert identity.has(again.key)
+
+
+def test_an_identity_of_an_earlier_release_is_read_and_keeps_all_its_visitors() -> None:
+    visitors = [KEYS.stream_key("t", f"visitor {number}") for number in range(2 * MOST)]
+    identity = decode(b"\x02" + msgspec.msgpack.encode(["ana", visitors, 0]))
+    assert identity == Identity("ana", visitors)
+    identity.merge(visitor_merged(1, user="cookie"))
+    assert (identity.has(visitors[-1]), identity.has(KEYS.stream_key("t", "cookie"))) == (True, False)
+    assert [each.key for each in identity.delete(deletion(HOUR), KEY)] == visitors
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "user_deleted"]), st.integers(0, 5)), max_size=12), st.integers(0, 12))
