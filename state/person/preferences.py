@@ -10,11 +10,14 @@ from state.person.person import Person
 
 
 def update_preferences(person: Person, event: Event, out: Collector) -> None:
-    """Apply the preferences of ``event``, each by its own time. At equal times a refusal wins over a consent."""
+    """Apply the preferences of ``event``, each by its own time.
+
+    At equal times a refusal wins over a consent, quiet hours win over none, and those that begin later over others, whatever the order.
+    """
     at, told = event.timestamp, read_preferences(event.payload)
     for name in told.unread if not event.from_visitor else ():
         out.count(counters.VALUES_UNREAD, name)
-    if told.quiet is not None and at >= person.preferences_at:
+    if told.quiet is not None and (at, told.quiet) > (person.preferences_at, (person.quiet_from, person.quiet_to)):
         person.preferences_at, (person.quiet_from, person.quiet_to) = at, told.quiet
     if told.model_text is not None and (at > person.model_text_at or (at == person.model_text_at and not told.model_text)):
         person.model_text_at, person.model_text = at, told.model_text

@@ -281,7 +281,12 @@ class Life:
         person = self.person
         assert person is not None
         traits = {name: (type(value).__name__, value) for name, value in person.traits.items()}
-        return person.path, self.done, person.activated_at, traits, person.signup_at, person.first_seen, person.newest, person.steps
+        preferences = person.guidance, person.quiet_from, person.quiet_to, person.model_text, person.refused
+        return (
+            (person.path, self.done, person.activated_at, person.steps),
+            (traits, preferences),
+            (person.signup_at, person.first_seen, person.newest),
+        )
 
 
 def of_kind(outputs: Iterable[object], kind: type[T]) -> list[T]:
@@ -353,6 +358,9 @@ _content: st.SearchStrategy[tuple[str, str, dict[str, Any]]] = st.one_of(
             ("tooltip_dismiss", "", {}),
             ("preferences_changed", "", {"guidance": False}),
             ("preferences_changed", "", {"guidance": True, "quietHours": {"start": "22:00", "end": "07:00"}}),
+            ("preferences_changed", "", {"quietHours": {"start": "12:00", "end": "13:00"}, "modelText": False}),
+            ("preferences_changed", "", {"quietHours": None, "modelText": True, "channels": ["email"]}),
+            ("preferences_changed", "", {"channels": {"in_app": True, "email": False}}),
         ]
     ),
 )

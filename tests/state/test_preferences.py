@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -32,6 +33,19 @@ def test_of_an_opt_in_and_an_opt_out_at_the_same_instant_the_opt_out_wins(order:
     life.see(*(event("preferences_changed", 5, guidance=each) for each in order))
     assert life.person is not None
     assert life.person.guidance is False
+
+
+NIGHT, NOON = {"start": "22:00", "end": "07:00"}, {"start": "12:00", "end": "13:00"}
+
+
+@pytest.mark.parametrize("order", list(permutations([NIGHT, NOON, None])), ids=str)
+def test_of_quiet_hours_at_the_same_instant_the_later_ones_win_and_any_win_over_none(order: tuple[Any, ...]) -> None:
+    for length in (2, 3):
+        told = order[:length]
+        life = Life()
+        life.see(*(event("preferences_changed", 5, quietHours=each) for each in told))
+        assert life.person is not None
+        assert life.person.quiet_from == (22 * 60 if NIGHT in told else 12 * 60)
 
 
 def test_null_ends_quiet_hours_and_nonsense_leaves_them() -> None:
