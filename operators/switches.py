@@ -76,9 +76,10 @@ class SwitchLogic(StatefulBatchLogic[tuple[bool, Event], Switched, bytes]):
         for writes, event in values:
             if self._history is None:
                 self._history = History(event.tenant)
-            switch = self._history.take(event)
-            if switch is None:
+            taken = self._history.take(event)
+            if taken is None:
                 continue
+            self._history, switch = taken
             self._switches.take(event)  # another process may have decoded it
             self._wake(event.tenant, switch, event.partition)
             if writes:

@@ -52,7 +52,7 @@ Place = tuple[int, int]
 """Log time and ``seq`` in a partition."""
 
 
-class Switch(msgspec.Struct, gc=False, array_like=True):
+class Switch(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One switch. ``places``: partition → place of its copy there. ``switched_at`` is the clock of who switched."""
 
     id: str
@@ -71,30 +71,33 @@ class Switch(msgspec.Struct, gc=False, array_like=True):
         return self.places.get(partition) or (self.earliest + 1, 0)
 
 
-class History(msgspec.Struct, gc=False, array_like=True):
-    """The switches of one tenant, the oldest first, and what held before them."""
+class History(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The switches of one tenant, the oldest first, and what held before them. Nothing in it changes: other threads may read it."""
 
     tenant: str
     paused: bool = False
     share: float = 1.0
     switches: list[Switch] = []
 
-    def take(self, event: Event) -> Switch | None:
-        """Take a switch, or a copy of one. Return it as it is now, None where it is known already."""
+    def take(self, event: Event) -> tuple[History, Switch] | None:
+        """Take a switch, or a copy of one. Return the history with it, and the switch as it is then; None where it is known already."""
         known = next((each for each in self.switches if each.id == event.id), None)
+        place = {event.partition: (event.log_time, event.seq)}
         if known is None:
             action = str(event.payload["action"])
             share = float(event.payload["share"]) if action == "ramp" else 1.0
-            known = Switch(event.id, action, share, event.timestamp, {})
-            self.switches = [*self.switches, known]
+            switch = Switch(event.id, action, share, event.timestamp, place)
         elif event.partition in known.places:
             return None
-        known.places = {**known.places, event.partition: (event.log_time, event.seq)}  # another thread may read it
-        self.switches = sorted(self.switches, key=lambda each: (each.earliest, each.switched_at, each.id))
-        if len(self.switches) > MOST_KEPT:
-            oldest, *self.switches = self.switches
-            self.paused, self.share = Setting(self.paused, self.share).after(oldest.action, oldest.share)
-        return known
+        else:
+            switch = msgspec.structs.replace(known, places=known.places | place)
+        switches = [*(each for each in self.switches if each is not known), switch]
+        switches.sort(key=lambda each: (each.earliest, each.switched_at, each.id))
+        before = Setting(self.paused, self.share)
+        if len(switches) > MOST_KEPT:
+            oldest = switches.pop(0)
+            before = before.after(oldest.action, oldest.share)
+        return History(self.tenant, before.paused, before.share, switches), switch
 
     def settings(self, partition: int) -> tuple[list[Place], list[Setting]]:
         """Places in ``partition`` behind which something else holds, in order, and what: one setting more than places."""
@@ -132,30 +135,31 @@ class Switches:
 
     def __init__(self) -> None:
         """Guidance is on for everybody."""
-        self._histories: dict[str, History] = {}
-        self._turns: dict[str, dict[int, tuple[list[Place], list[Setting]]]] = {}
+        self._known: dict[str, tuple[History, dict[int, tuple[list[Place], list[Setting]]]]] = {}
+        """Tenant → its switches, and what they mean for the partitions that were asked about. Both are replaced at once."""
 
     def take(self, event: Event) -> None:
         """Take a switch, or a copy of one; a known one changes nothing."""
-        history = self._histories.setdefault(event.tenant, History(event.tenant))
-        if history.take(event) is not None:
-            self._turns = {**self._turns, event.tenant: {}}
+        history = self._known[event.tenant][0] if event.tenant in self._known else History(event.tenant)
+        taken = history.take(event)
+        if taken is not None:
+            self._known[event.tenant] = taken[0], {}
 
     def restore(self, data: bytes) -> None:
         """Take what a snapshot holds of a tenant. Every lane has the same, so the first is enough. Raises ``SnapshotError``."""
         history = decode(data)
-        if history.tenant not in self._histories:
-            self._histories[history.tenant] = history
-            self._turns = {**self._turns, history.tenant: {}}
+        if history.tenant not in self._known:
+            self._known[history.tenant] = history, {}
 
     def at(self, tenant: str, partition: int, log_time: int, seq: int) -> Setting:
         """What holds for ``tenant`` at a place in ``partition``."""
-        turns = self._turns.get(tenant)
-        if turns is None:
+        known = self._known.get(tenant)
+        if known is None:
             return NOT_SWITCHED
+        history, turns = known
         found = turns.get(partition)
         if found is None:
-            found = turns[partition] = self._histories[tenant].settings(partition)
+            found = turns[partition] = history.settings(partition)
         return found[1][bisect_right(found[0], (log_time, seq))]
 
 

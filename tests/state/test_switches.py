@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise, permutations
 
 import msgspec
 import pytest
 
+from state.decision import switches as switches_module
 from state.decision.experiment_groups import draw_of, experiment_draw, experiment_group
 from state.decision.messages import DecisionRequest
 from state.decision.switches import MOST_KEPT, History, Setting, Switches, decode, encode, ramp_draw
@@ -20,12 +22,21 @@ from state.person.snapshot import SnapshotError
 from state.records.facts import PersonFact
 from state.records.recommendation import Publish
 from tests.state.lives import KEYS, START, Life, declined, event, flat, kinds, of_kind, plan, signup, track, withdrawals
+from tests.support.interleaving import before_every_step, steps_of
 
 
 def switch(action: str, at: int, *, share: float | None = None, partition: int = 0, ident: str = "") -> Event:
     payload = {"action": action} if share is None else {"action": action, "share": share}
     made = event("guidance_switched", at, ident=ident or f"{action} {at}", user="boss", **payload)
     return msgspec.structs.replace(made, partition=partition, seq=2 * at)
+
+
+def history_of(*events: Event) -> History:
+    history = History("t")
+    for each in events:
+        taken = history.take(each)
+        history = history if taken is None else taken[0]
+    return history
 
 
 class Switched(Life):
@@ -84,9 +95,7 @@ def test_neither_the_order_of_arrival_nor_a_repetition_changes_what_holds() -> N
     sent = [switch("pause", HOUR), switch("ramp", 2 * HOUR, share=0.3), switch("resume", 3 * HOUR), switch("pause", HOUR)]
     found = set()
     for order in permutations(sent):
-        history = History("t")
-        for each in order:
-            history.take(each)
+        history = history_of(*order)
         times, settings = history.settings(0)
         found.add((*times, *settings))
     places = [(START + hour * HOUR, 2 * hour * HOUR) for hour in (1, 2, 3)]
@@ -94,18 +103,14 @@ def test_neither_the_order_of_arrival_nor_a_repetition_changes_what_holds() -> N
 
 
 def test_of_many_switches_the_oldest_are_forgotten_and_what_they_left_is_kept() -> None:
-    history = History("t")
-    for number in range(3 * MOST_KEPT):
-        history.take(switch("ramp", number * HOUR, share=number / 1000))
+    history = history_of(*(switch("ramp", number * HOUR, share=number / 1000) for number in range(3 * MOST_KEPT)))
     assert len(history.switches) == MOST_KEPT
     assert history.settings(0)[1][0] == Setting(False, (2 * MOST_KEPT - 1) / 1000)
     assert len(encode(history)) < 6_000
 
 
 def test_a_snapshot_gives_the_same_again() -> None:
-    history, restored = History("t"), Switches()
-    for each in (switch("ramp", 1, share=0.5), switch("pause", 2, partition=1)):
-        history.take(each)
+    history, restored = history_of(switch("ramp", 1, share=0.5), switch("pause", 2, partition=1)), Switches()
     restored.restore(encode(history))
     assert restored.at("t", 1, START + 3, 0) == Setting(True, 0.5)
     assert restored.at("t", 1, START + 2, 0) == Setting(False, 0.5)
@@ -113,6 +118,38 @@ def test_a_snapshot_gives_the_same_again() -> None:
     for damaged in (b"", b"\x63", encode(history)[:-1]):
         with pytest.raises(SnapshotError):
             decode(damaged)
+
+
+def test_a_question_while_a_switch_is_taken_has_the_answer_from_before_or_after_it() -> None:
+    """Workers are threads: any of them may ask between any two steps of the one that takes a switch."""
+    first = [switch("pause", 0), *(switch("ramp", number * HOUR, share=number / 1000) for number in range(1, MOST_KEPT))]
+    places = [(partition, START + hour * HOUR + 1) for partition in (0, 1) for hour in (0, 1, MOST_KEPT)]
+
+    def answers(switches: Switches) -> list[Setting]:
+        return [switches.at("t", *place, 0) for place in places]
+
+    for known in ([], first[1:2], first):  # the oldest of more than there may be is dropped
+        for taken in (switch("ramp", 9 * HOUR, share=0.7), *(msgspec.structs.replace(each, partition=1) for each in known[-1:])):
+            data, asked = encode(history_of(*known)), list[list[Setting]]()
+            for step in range(steps_of(partial(knowing(data).take, taken), switches_module)):
+                switches = knowing(data)
+
+                def ask(now: int, step: int = step, switches: Switches = switches, asked: list[list[Setting]] = asked) -> None:
+                    if now == step:
+                        asked.append(answers(switches))
+
+                before_every_step(partial(switches.take, taken), switches_module, ask)
+                asked.append(answers(switches))
+            before, after = answers(knowing(data)), answers(knowing(encode(history_of(*known, taken))))
+            assert len(asked) > 100
+            assert all(each in allowed for found in asked for each, allowed in zip(found, zip(before, after, strict=True), strict=True))
+            assert asked[1::2] == [after] * (len(asked) // 2), "the question left nothing behind"
+
+
+def knowing(data: bytes) -> Switches:
+    made = Switches()
+    made.restore(data)
+    return made
 
 
 # whom

@@ -1,0 +1,41 @@
+"""What another thread may meet: it runs between any two steps of a call, so a test does the same, one step after the other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from itertools import count
+from types import FrameType, ModuleType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def before_every_step(call: Callable[[], T], module: ModuleType, then: Callable[[int], object]) -> T:
+    """Return what ``call`` returns. Before every step (opcode) of the code of ``module`` in it, run ``then`` with the step's number."""
+    steps, traced = count(), sys.gettrace()
+
+    def trace(frame: FrameType, what: str, _: object) -> Any:
+        if frame.f_code.co_filename != module.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if what == "opcode":
+            then(next(steps))
+        return trace
+
+    sys.settrace(trace)
+    try:
+        return call()
+    finally:
+        sys.settrace(traced)
+
+
+def steps_of(call: Callable[[], object], module: ModuleType) -> int:
+    """How many steps ``call`` takes in ``module``."""
+    last = [0]
+
+    def note(step: int) -> None:
+        last[0] = step + 1
+
+    before_every_step(call, module, note)
+    return last[0]
