@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.timer_registry import TimerRegistry
+from state import timer_wheel
 from state.timer_wheel import TimerWheel
+from tests.support.interleaving import before_every_step, steps_of
 from tests.support.waiting import join
 
 operations = st.lists(
@@ -62,3 +67,36 @@ def test_every_thread_has_its_own_wheel_and_peek_sees_all() -> None:
     assert wheels.peek(2, 4_000) == 6_000
     assert wheels.peek(2, 6_000) is None
     assert len(wheels) == 6
+
+
+def _wheel(*deadlines: int) -> TimerWheel:
+    wheel = TimerWheel()
+    for deadline in deadlines:
+        wheel.register(0, f"due at {deadline}", deadline)
+    return wheel
+
+
+CHANGES: list[Callable[[TimerWheel], object]] = [lambda wheel: wheel.pop_due(0, 100), lambda wheel: wheel.register(0, "sooner", 1)]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("deadlines", [(5,), (5, 5_300), (5, 200, 300), (5, 200, 9_000)])
+def test_another_thread_sees_the_earliest_timer_from_before_or_after_a_change(
+    change: Callable[[TimerWheel], object], deadlines: tuple[int, ...]
+) -> None:
+    """A source asks for it while another worker takes timers or adds one."""
+    wheel, seen = _wheel(*deadlines), set[int | None]()
+    before_every_step(partial(change, wheel), timer_wheel, lambda _: seen.add(wheel.next_due(0)))
+    assert seen == {5, wheel.next_due(0)}
+
+
+@pytest.mark.parametrize("deadlines", [(5,), (5, 5_300)])
+def test_timers_that_another_thread_takes_during_the_question_change_nothing_but_the_answer(deadlines: tuple[int, ...]) -> None:
+    for step in range(steps_of(partial(_wheel(*deadlines).next_due, 0), timer_wheel)):
+        wheel = _wheel(*deadlines)
+
+        def take(now: int, step: int = step, wheel: TimerWheel = wheel) -> None:
+            if now == step:
+                wheel.pop_due(0, 100)
+
+        assert before_every_step(partial(wheel.next_due, 0), timer_wheel, take) in (5, wheel.next_due(0))
