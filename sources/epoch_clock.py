@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 from state.histogram import Histogram
 from state.metrics import EPOCH, SNAPSHOT_PAUSE
@@ -26,6 +27,7 @@ class EpochClock:
         self._clock = clock
         self._measured: dict[int, int] = {}
         self._ended: dict[int, float] = {}
+        self._lock: Final = threading.Lock()
 
     def snapshot(self, partition: int) -> None:
         """``partition``, which belongs to the calling thread, was asked for its snapshot."""
@@ -33,7 +35,8 @@ class EpochClock:
             return
         now = self._clock()
         if partition in self._ended:
-            self.epochs.add(now - self._ended[partition])
+            with self._lock:
+                self.epochs.add(now - self._ended[partition])
         self._ended[partition] = self.paused[partition] = now
 
     def idle_seconds(self) -> float | None:
@@ -43,4 +46,6 @@ class EpochClock:
 
     def resumed(self, partition: int) -> None:
         """``partition``, which is in ``paused``, was asked for a batch."""
-        self.pauses.add(self._clock() - self.paused.pop(partition))
+        pause = self._clock() - self.paused.pop(partition)
+        with self._lock:
+            self.pauses.add(pause)

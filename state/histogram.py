@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 class Histogram:
-    """``bounds`` rise. One thread at a time may add; any thread may read, and may miss the newest value."""
+    """``bounds`` rise. One thread at a time may add, so several need a lock; any thread may read, and may miss the newest value."""
 
     __slots__ = ("bounds", "counts", "sum")
 

@@ -36,7 +36,7 @@ from sources.local_log.log import EventLog, Record
 from sources.local_log.retention import Retention
 from sources.local_log.source import LocalLogSource
 from sources.positions import Position
-from state import counters
+from state import counters, histogram
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.duration import SECOND
@@ -44,6 +44,7 @@ from state.metrics import LATENCY, METRICS
 from state.records.recommendation import Erase, Publish
 from state.times import rfc3339
 from tests.sinks.recommendation_samples import publish
+from tests.support.interleaving import beside, steps_of
 from tests.support.waiting import join
 from tests.support.watched_job import WatchedJob
 
@@ -194,6 +195,19 @@ def test_latency_is_from_the_cause_to_the_write_and_ignores_what_takes_guidance_
     assert latency.by_trigger["signup"].sum == pytest.approx(1.5)
     assert sum(latency.by_trigger["signup"].counts) == 1
     assert latency.by_trigger["signup"].bounds == LATENCY.buckets
+
+
+def test_of_partitions_that_write_at_once_none_is_lost() -> None:
+    sample = msgspec.structs.replace(publish("t", "u", 1).recommendation, trigger="signup", ui_component="modal")
+    written = [Publish(msgspec.structs.replace(sample, created_at=rfc3339(NOW - 1500)))]
+    steps = steps_of(partial(WriteLatency(lambda: NOW).written, written), histogram)
+    assert steps > 10
+    for step in range(steps):
+        latency = WriteLatency(lambda: NOW)
+        beside(partial(latency.written, written), partial(latency.written, written), histogram, step)
+        found = latency.by_trigger["signup"]
+        assert sum(found.counts) == 2, step
+        assert found.sum == pytest.approx(3.0), step
 
 
 def test_files_are_measured(tmp_path: Path) -> None:

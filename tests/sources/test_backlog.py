@@ -6,6 +6,7 @@ import math
 import pickle
 import sqlite3
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from sources.local_log.backlog import measure_once
 from sources.local_log.log import EventLog, Record
 from sources.local_log.retention import Retention
 from sources.positions import Position
+from state import histogram
+from tests.support.interleaving import beside, steps_of
 from tests.support.tansu import Tansu, tansu_fixture
 from tests.support.waiting import join
 
@@ -229,6 +232,21 @@ def test_epochs_and_pauses_are_those_of_one_partition_of_a_worker() -> None:
     assert clock.epochs.sum == pytest.approx(10.0)
     assert clock.pauses.cumulative()[-1] == ("+Inf", 3.0)
     assert clock.pauses.sum == pytest.approx(0.6)
+
+
+@pytest.mark.timing
+def test_of_epochs_that_end_on_two_workers_at_once_none_is_lost() -> None:
+    def epoch(clock: EpochClock, partition: int) -> None:
+        for _ in range(2):
+            clock.snapshot(partition)
+            clock.resumed(partition)
+
+    steps = steps_of(partial(epoch, EpochClock(lambda: 1.0), 0), histogram)
+    assert steps > 10
+    for step in range(steps):
+        clock = EpochClock(lambda: 1.0)
+        beside(partial(epoch, clock, 0), partial(epoch, clock, 1), histogram, step)
+        assert (sum(clock.epochs.counts), sum(clock.pauses.counts)) == (2, 4), step
 
 
 @pytest.mark.timing

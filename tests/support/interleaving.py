@@ -5,10 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from itertools import count
+from threading import Thread
 from types import FrameType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+from tests.support.waiting import join
 
 T = TypeVar("T")
+
+_MOMENT: Final = 0.01
+"""Seconds that the other thread gets where it must wait for the first one to end. Most calls take a thousandth of it."""
 
 
 def before_every_step(call: Callable[[], T], module: ModuleType, then: Callable[[int], object]) -> T:
@@ -39,3 +45,16 @@ def steps_of(call: Callable[[], object], module: ModuleType) -> int:
 
     before_every_step(call, module, note)
     return last[0]
+
+
+def beside(call: Callable[[], object], other: Callable[[], object], module: ModuleType, step: int) -> None:
+    """Run ``call``. At its step ``step`` in ``module`` a thread begins ``other``: it ends there and then, unless ``call`` makes it wait."""
+    thread = Thread(target=other, daemon=True)
+
+    def begin(now: int) -> None:
+        if now == step:
+            thread.start()
+            thread.join(_MOMENT)
+
+    before_every_step(call, module, begin)
+    join(thread, "the other call")
