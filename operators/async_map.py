@@ -25,6 +25,8 @@ from typing import Any, Final, Generic, TypeVar
 from bytewax.operators import StatefulBatchLogic
 from typing_extensions import override
 
+from state.never import never
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -40,11 +42,6 @@ _CANCELS_OF_A_KEY: Final = 4
 
 def nothing(_: Any) -> None:
     """The default of ``AsyncCalls.on_cancel``."""
-
-
-def never() -> bool:
-    """The default of ``AsyncCalls.stopping``."""
-    return False
 
 
 @dataclass(frozen=True)

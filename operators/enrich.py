@@ -19,6 +19,7 @@ from llm.call_facts import CallCounters, call_facts, skipped_fact
 from operators.async_map import AsyncCalls, CallEnded, Cancel, Lane, lane_of
 from operators.cancel_calls import cancel_for, name
 from operators.compose import Composed
+from operators.lanes import STATE_LANES
 from operators.track import Tracked
 from state.decision.wording_request import WordingRequest, WordingSkipped
 from state.records.facts import LlmAnswerFact, LlmCallFact, RecommendationFact
@@ -26,8 +27,6 @@ from state.records.progress import PublishProgress
 from state.records.recommendation import Erase, ReplaceText
 
 VERSION: Final = 1
-LANES: Final = 480
-"""As many for every number of workers: pending requests are kept under their lanes, where a cancel of a later run must find them."""
 _decoder = msgspec.msgpack.Decoder(tuple[int, list[WordingRequest]])
 
 
@@ -87,10 +86,10 @@ def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracke
         routed: list[tuple[str, WordingRequest | Cancel]] = []
         for each in (each for out in batch for each in out.wording):
             if isinstance(each, WordingRequest):
-                routed.append((lane_of(name(each)[0], LANES), each))
+                routed.append((lane_of(name(each)[0], STATE_LANES), each))
             else:  # newer guidance, though a template, makes a call for the older guidance obsolete
                 cancel = cancel_for(each)
-                routed.append((lane_of(cancel.key, LANES), cancel))
+                routed.append((lane_of(cancel.key, STATE_LANES), cancel))
         return routed
 
     def route_cancels(batch: list[Tracked]) -> list[tuple[str, WordingRequest | Cancel]]:
@@ -100,7 +99,7 @@ def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracke
                 wording.forget(effect.tenant_id, effect.user_id)
             if not isinstance(effect, ReplaceText | PublishProgress):
                 cancel = cancel_for(effect)
-                routed.append((lane_of(cancel.key, LANES), cancel))
+                routed.append((lane_of(cancel.key, STATE_LANES), cancel))
         return routed
 
     def finish(batch: list[tuple[str, CallEnded[WordingRequest, Answer]]]) -> list[Enriched]:

@@ -18,6 +18,10 @@ _T = TypeVar("_T")
 _LANE: Final = "lane "
 _FOR_EACH: Final = 12
 """Keys for each worker where every worker must own one. With so many each of up to 512 workers owns one; a test checks it for up to 64."""
+STATE_LANES: Final = 480
+"""Lanes that have state, as many in every run: one with another number of workers must find it there. Of 32 workers one owns none with a
+probability of 1e-5.
+"""
 _KEPT: Final = 32_768
 """Keys whose lane is remembered, as many as stream keys (``state/ids.py``)."""
 

@@ -18,14 +18,12 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
 from operators.decode import Decoded
+from operators.lanes import STATE_LANES
 from operators.timer_registry import TimerRegistry
 from state.decision.switches import History, Switch, Switches, decode, encode
 from state.events import Event
 from state.records.fact_builders import switch_fact
 from state.records.facts import SwitchFact
-
-_LANES: Final = 480
-"""Enough for 32 workers of a later run: one of them owns none with a probability of 1e-5."""
 
 
 class SharedSwitches(Switches):
@@ -105,6 +103,8 @@ def switches_step(step_id: str, up: Stream[Decoded], switches: Switches, timers:
     """Keep the switches, and register when they come into force."""
 
     def route(batch: list[Decoded]) -> list[tuple[str, tuple[bool, Event]]]:
-        return [(f"{lane}|{event.tenant}", (lane == 0, event)) for decoded in batch for event in decoded.switches for lane in range(_LANES)]
+        return [
+            (f"{lane}|{event.tenant}", (lane == 0, event)) for decoded in batch for event in decoded.switches for lane in range(STATE_LANES)
+        ]
 
     return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_lanes", up, route), switch_logic(switches, timers))

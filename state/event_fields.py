@@ -15,13 +15,13 @@ from typing import Any, Final, NamedTuple
 
 from state.placeholders import names_nobody, stands_for_nothing
 from state.time_zones import read_zone
+from state.times import MINUTES_A_DAY
 from state.vocabulary import SURFACE, SWITCH_ACTIONS, SWITCHED
 
 Scalar = bool | int | float | str
 
 LONGEST_TRAIT: Final = 128
 """Characters of a trait's text."""
-MINUTES_A_DAY: Final = 1440
 NO_HOURS: Final = (-1, -1)
 """Quiet hours of a person who has none."""
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from state.event_fields import REQUIRED
 from state.events import MAX_DEPTH, MAX_PAYLOAD
 from state.messages import MAX_MESSAGE
-from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS
+from state.placeholders import NOTHING, PLACEHOLDER_IDS, TAG_BEGINS
 from state.upcast import VERSIONS
 from state.vocabulary import KNOWN_TYPES, SWITCH_ACTIONS, SWITCHED
 
@@ -37,7 +37,6 @@ _HIDDEN_CLASS: Final = (
 )
 """As ``state.events`` has it. Beyond U+FFFF the characters themselves: regular expressions differ in how they write them."""
 _TAG: Final = r"\{\{[\s\S]*\}\}|[$#]?\{(?![0-9a-fA-F]{8}-)[\s\S]*\}|<%[\s\S]*%>|\[\[[\s\S]*\]\]|\*\|[\s\S]*\|\*|%%?[\w.\- ]+%%?|%[a-zA-Z@]"
-_NOTHING: Final = ("undefined", "null", "nan", "(null)", "<null>", "<nil>", "[object Object]")
 
 
 def _any_case(text: str) -> str:
@@ -50,7 +49,7 @@ def _spelled() -> str:
 
 def _nobody() -> str:
     """A pattern of texts that are placeholders or template tags, in any case."""
-    return "|".join((_spelled(), *(_any_case(text).replace("\\ ", " ") for text in _NOTHING), _TAG))
+    return "|".join((_spelled(), *(_any_case(text).replace("\\ ", " ") for text in NOTHING), _TAG))
 
 
 def _id(longest: int, placeholder: Json, *, more: str = "") -> Json:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-_NOTHING: Final = ("undefined", "null", "nan", "(null)", "<null>", "<nil>", "[object Object]")
+NOTHING: Final = ("undefined", "null", "nan", "(null)", "<null>", "<nil>", "[object Object]")
+"""What programs print where a value is missing. Spelled in any case, such a text is no id either."""
 _NOBODY: Final = ("none", "anonymous", "unknown", "n/a", "#n/a")
 _FLAGS_AND_NAMES: Final = ("true", "false", "not_authenticated", "distinct_id", "userId", "user_id", "anonymousId", "anonymous_id")
 _NIL_UUIDS: Final = ("00000000-0000-0000-0000-000000000000", "00000000000000000000000000000000")
@@ -21,7 +22,7 @@ def _spellings(texts: Iterable[str]) -> frozenset[str]:
     return frozenset({"NaN", *(spell(text) for text in texts for spell in ways)})
 
 
-PLACEHOLDER_IDS: Final = _spellings((*_NOTHING, *_NOBODY, *_FLAGS_AND_NAMES, *_NIL_UUIDS)) | {""}
+PLACEHOLDER_IDS: Final = _spellings((*NOTHING, *_NOBODY, *_FLAGS_AND_NAMES, *_NIL_UUIDS)) | {""}
 """Ids that are nobody's, without blanks around them. ``0`` is not among them: some products count from it."""
 
 _TAG: Final = re.compile(
@@ -30,7 +31,7 @@ _TAG: Final = re.compile(
 """A GUID in braces, as .NET prints it, is no tag."""
 TAG_BEGINS: Final = frozenset("{$#<[*%")
 """First characters of template tags: a look that is cheap enough for every id."""
-_NOTHING_LOWER: Final = frozenset(text.lower() for text in _NOTHING)
+_NOTHING_LOWER: Final = frozenset(text.lower() for text in NOTHING)
 _NOBODY_LOWER: Final = frozenset(_NOBODY)
 
 

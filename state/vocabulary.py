@@ -71,8 +71,6 @@ REASONS: Final[dict[str, str]] = {
 }
 """Reason code of a non-decision → its description."""
 
-STEP_STATUS: Final = ("locked", "current", "completed")
-
 WORDING_REASONS: Final[dict[str, str]] = {
     # before a model is asked
     "no_wording": "the catalog allows no texts by a model",

@@ -13,13 +13,12 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 
+from state.duration import DAY, MINUTE, SECOND
 from state.person.person import Episode, Person
 from state.time_zones import read_zone
 from state.times import minute_in
 
 _NOT_EVIDENCE: Final = frozenset({"firstName", "timezone"})
-_MINUTE: Final = 60_000
-_DAY: Final = 86_400_000
 _MONDAY: Final = 3
 """Days from a Monday to 1970-01-01."""
 
@@ -147,12 +146,12 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
     named = person.traits.get("timezone")
     zone = UTC if named is None else read_zone(str(named)) or UTC
     hour, ends = minute_in(at, zone) // 60, minute_in(onset + horizon, zone) // 60
-    active = (max(person.active, 0) // (_MINUTE // 2)).bit_length()
+    active = (max(person.active, 0) // (MINUTE // 2)).bit_length()
     found = {
         *_of_step(step, bucket),
         _SILENT_SHARE[2 * (4 * silent // elapsed) + min(bucket, 1)],
         _SILENT_SHARE_BUCKET[8 * (5 * silent // elapsed) + bucket],
-        _SILENT_MINUTES[(silent // _MINUTE).bit_length()],
+        _SILENT_MINUTES[(silent // MINUTE).bit_length()],
         _EVENTS[person.events.bit_length()],
         _ACTIVE_TIME[active],
         _of_activity(last.partition(" ")[0], active),
@@ -161,8 +160,8 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
         _LAST_HOUR[minute_in(newest, zone) // 180],
         _of_hour(step, hour // 3),
         _HORIZON_HOUR[ends // 3],
-        _WEEKDAY[(at // _DAY + _MONDAY) % 7],
-        _HORIZON[(horizon // 1000).bit_length()],
+        _WEEKDAY[(at // DAY + _MONDAY) % 7],
+        _HORIZON[(horizon // SECOND).bit_length()],
     }
     # What has not happened has no feature: its weight would be learned beside that of ``Kind.ANY``, which says the same.
     if episode.touches:

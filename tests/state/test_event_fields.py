@@ -14,7 +14,6 @@ from state import counters
 from state.catalog.plan import Plan
 from state.decision.messages import DecisionRequest
 from state.event_fields import (
-    MINUTES_A_DAY,
     NO_HOURS,
     UnreadableError,
     fault_of,
@@ -33,7 +32,7 @@ from state.person.person import Person
 from state.records.dead_letter import DeadLetter
 from state.records.facts import DecisionFact
 from state.time_zones import read_zone
-from state.times import minute_of_day, within_hours
+from state.times import MINUTES_A_DAY, minute_of_day, within_hours
 from state.windows_zones import IANA_ZONE
 from tests.state.lives import KEYS, START, catalog
 
