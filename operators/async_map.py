@@ -112,7 +112,8 @@ class AsyncCalls(Generic[T, R]):
 
     ``call`` runs on the loop. ``name`` returns an item's key (only the newest item of a key runs) and its id. ``encode`` and ``decode`` are
     for the snapshot. ``stopping``: the job was asked to stop; pending items then stay in the snapshot for the next run. ``on_cancel`` is
-    called right before an item's call is cancelled, from any thread, must return at once, and returns a partial result or None.
+    called right before an item's call is cancelled, or after its deadline has cancelled it. It is called from any thread, must return at
+    once, and returns a partial result or None.
     """
 
     call: Callable[[T], Awaitable[R]]

@@ -1,6 +1,5 @@
 """Decides about guidance, attributes outcomes and learns from them.
 
-In the fold: ``eligibility``, ``guidance`` (consider, withdraw) and ``attribution``. In ``choose``: ``chooser``, with ``bandit``, its
-policy, ``posterior``, ``propensity`` and ``learner_snapshot``. In ``compose``: ``composer`` and ``wording_request``. ``messages`` defines
-what they exchange.
+``guidance`` (consider, withdraw) and ``attribution`` run in the fold, ``chooser`` in the step ``choose``, ``composer`` in the step
+``compose``, each with modules that serve it. ``switches`` says for whom guidance is on. ``messages`` defines what the steps exchange.
 """
