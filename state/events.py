@@ -451,9 +451,8 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
         return _RejectError("bad_payload", f"payload {_NUMBER_RANGE}, {number.text}; send it as a string")
     if type(version) is not int or not 1 <= version <= NEWEST:
         return _wrong_version(version)
-    for field in ("tenantId",):
-        if field in data and data[field] is None:
-            return _RejectError("bad_tenant_id")
+    if data.get("tenantId", "") is None:
+        return _RejectError("bad_tenant_id")
     return _RejectError("bad_field", str(error)[:200])
 
 
