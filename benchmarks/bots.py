@@ -20,8 +20,8 @@ from typing_extensions import override
 
 from benchmarks.measure import CATALOG
 from benchmarks.replication import ReplicationConfig, argument_parser, configs_of, over_seeds, print_line, relax_gc, replicate
+from evaluation.episodes import first_alarms
 from evaluation.offline_runner import OfflineRunner
-from evaluation.stuck import first_alarms
 from state.catalog.plan import Plan
 from state.ids import Keys
 from state.messages import Message

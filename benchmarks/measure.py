@@ -29,11 +29,12 @@ from benchmarks.bandit_contenders import earned, global_arms, independent_cells
 from benchmarks.replication import Replication, ReplicationConfig, argument_parser, configs_of, over_seeds, print_line, relax_gc, replicate
 from evaluation.bandit_value import Exposed, exposed, last, part, values
 from evaluation.effect import effect
+from evaluation.episodes import first_alarms
 from evaluation.integrity import check
 from evaluation.prior import Prior, prior_for
 from evaluation.reference import reference
 from evaluation.scenarios import NEW_ARM
-from evaluation.stuck import first_alarms, label_by_truth, score
+from evaluation.stuck import label_by_truth, score
 from evaluation.stuck_bounds import bounds, timeouts_table
 from population.describe import labelled_features, untreated_episodes
 from population.observer import Observer

@@ -1,9 +1,9 @@
 """The frontier of stuck detection: how early, and how surely, scores tell who is stuck. Measured on held-out people, who get no help.
 
-*Episode*: a person at a step since it became current. It ends when the step is completed, or *left*: the person went on to a later step.
-*H*: the step's horizon as the engine knew it when the episode began. *Stuck*: neither completed nor left within H. Episodes without H of
-follow-up are not judged. *Look*: a share of H, and those who still wait then. *Time alone*: the share of stuck people among those who
-waited as long at this step before. An *alarm* is right if its person is stuck and it came within half of H.
+Episodes are those of ``evaluation.episodes``. *H*: the step's horizon as the engine knew it when the episode began. *Stuck*: neither
+completed nor left within H. Episodes without H of follow-up are not judged. *Look*: a share of H, and those who still wait then. *Time
+alone*: the share of stuck people among those who waited as long at this step before. An *alarm* is right if its person is stuck and it came
+within half of H.
 
 ``evaluation.stuck`` judges by one horizon for a whole population instead.
 """
@@ -18,8 +18,8 @@ import polars as pl
 
 from evaluation.arrays import Flags, Floats, ratio
 from evaluation.calibration import Calibration, calibrate
-from evaluation.evidence import HOLDOUT, Evidence
-from evaluation.stuck import KEY, first_alarms
+from evaluation.episodes import KEY, episodes, first_alarms
+from evaluation.evidence import Evidence
 
 LEAST_STUCK = 20
 """With fewer stuck people, and fewer others, no comparison of scores is worth a sentence."""
@@ -106,31 +106,6 @@ def frontier(evidence: Evidence, strict: Collection[str] = ()) -> Frontier:
     )
 
 
-def episodes(evidence: Evidence, strict: Collection[str] = ()) -> pl.DataFrame:
-    """Return the episodes of held-out people on their present path before activation.
-
-    ``user_id path_id step_id position onset completed_at left_at activated_at`` (ms; null: has not happened).
-    """
-    people = evidence.people.filter(pl.col("experiment_group") == HOLDOUT).select("user_id", "path_id", "activated_at")
-    steps = evidence.progress.join(people, on=["user_id", "path_id"], maintain_order="left")
-    activated, since = pl.col("activated_at"), pl.col("current_since_at")
-    came = steps.filter((since > 0) & ((activated == 0) | (since < activated))).select(
-        *KEY, "path_id", "position", onset=since, completed_at=_or_null("completed_at"), activated_at=_or_null("activated_at")
-    )
-    others = steps.select("user_id", "path_id", after="position", since="current_since_at", done="completed_at")
-    onset = pl.col("onset")
-    ahead = pl.when((pl.col("done") >= onset) & ~pl.col("path_id").is_in(list(strict))).then("done")
-    moved = pl.when(pl.col("since") >= onset).then("since")
-    left = (
-        came.select(*KEY, "path_id", "position", "onset")
-        .join(others, on=["user_id", "path_id"])
-        .filter(pl.col("after") > pl.col("position"))
-        .group_by(KEY)
-        .agg(left_at=pl.min_horizontal(ahead, moved).min())
-    )
-    return came.join(left, on=KEY, how="left", maintain_order="left")
-
-
 def judged(came: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
     """Return the scores of ``episodes`` whose end is known: their columns, ``share score time_alone horizon lasted stuck``.
 
@@ -144,7 +119,7 @@ def judged(came: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
 def _with_labels(rows: pl.DataFrame, until: int) -> pl.DataFrame:
     """Leave out what has no horizon or no follow-up, and say who is stuck."""
     followed = rows.filter(pl.col("onset") + pl.col("horizon") <= until)
-    followed = followed.with_columns(lasted=(pl.min_horizontal("completed_at", "left_at") - pl.col("onset")).clip(0))
+    followed = followed.with_columns(lasted=(pl.col("ended_at") - pl.col("onset")).clip(0))
     return followed.with_columns(stuck=pl.col("lasted").is_null() | (pl.col("lasted") > pl.col("horizon")))
 
 
@@ -173,7 +148,3 @@ def curve(score: Floats, stuck: Flags) -> Curve | None:
     last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
     recall, precision = hits[last] / hits[-1], hits[last] / (last + 1)
     return Curve(recall, precision, float((np.diff(recall, prepend=0.0) * precision).sum()))
-
-
-def _or_null(name: str) -> pl.Expr:
-    return pl.when(pl.col(name) > 0).then(pl.col(name))

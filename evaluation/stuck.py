@@ -1,27 +1,27 @@
 """Precision and recall of stuck detection.
 
-*Episode*: one person at one step, from becoming current to completion. *Positive*: without guidance the step is not completed within
-``H_s`` of the onset. *Match*: the first alarm of that person and step falls within [onset, onset + H_s/2]. Only the first
-alarm of an episode counts. Any other alarm (negative episode, before the onset, too late, no such episode, a bot) is a false positive; a
-positive without a match is a false negative. An episode whose ``onset + H_s`` is after the end of the log is censored: its alarms do not
-count, except a bot's.
+*Episode*: one person at one step, from becoming current to completion; without the truth as in ``evaluation.episodes``, where it may be
+left, too. *Positive*: without guidance it does not end within ``H_s`` of the onset. *Match*: the first alarm of that person and step falls
+within [onset, onset + H_s/2]. Only the first alarm of an episode counts. Any other alarm (negative episode, before the onset, too late, no
+such episode, a bot) is a false positive; a positive without a match is a false negative. An episode whose ``onset + H_s`` is after the end
+of the log is censored: its alarms do not count, except a bot's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 
 from evaluation.arrays import ratio
-from evaluation.evidence import HOLDOUT, Evidence
+from evaluation.episodes import KEY, episodes, first_alarms
+from evaluation.evidence import Evidence
 from evaluation.survival import kaplan_meier
 from evaluation.truth import SealedTruth
 
-KEY = ["user_id", "step_id"]
-LABELS = [*KEY, "bot", "onset", "completed_at", "cause", "horizon", "positive", "censored"]
+LABELS = [*KEY, "bot", "onset", "ended_at", "cause", "horizon", "positive", "censored"]
 """Columns of labelled episodes. Rows of bots are neither positive nor censored; their alarms are false positives."""
 
 
@@ -79,6 +79,7 @@ def label_by_truth(truth: SealedTruth, until: int) -> pl.DataFrame:
         truth.episodes()
         .join(horizons, on="step_id", how="left", maintain_order="left")
         .with_columns(
+            ended_at=pl.col("completed_at"),
             positive=stays & ~pl.col("bot") & pl.col("horizon").is_not_null(),
             censored=(ends_at > until).fill_null(value=True) & ~pl.col("bot"),
         )
@@ -92,56 +93,40 @@ def horizons_from_holdout(evidence: Evidence, share: float = 0.9, least: int = 2
     Steps with fewer than ``least`` held-out completers have none: their 90th percentile would be too uncertain.
     """
     found: dict[str, int] = {}
-    for (step,), rows in _holdout_progress(evidence).group_by(["step_id"], maintain_order=True):
-        since = rows["current_since_at"].to_numpy()
-        completed = rows["completed_at"].to_numpy()
-        over = completed > 0
-        lasted = np.maximum(0, np.where(over, completed, evidence.until) - since)
+    for (step,), rows in episodes(evidence).group_by(["step_id"], maintain_order=True):
+        completed = rows["completed_at"]
+        over = completed.is_not_null().to_numpy()
+        lasted = (completed.fill_null(evidence.until) - rows["onset"]).clip(0).to_numpy()
         horizon = kaplan_meier(lasted, over).quantile_among_completers(share) if over.sum() >= least else None
         if horizon is not None:
             found[str(step)] = int(horizon)
     return found
 
 
-def holdout_signals(evidence: Evidence) -> pl.DataFrame:
-    """Return the signals of held-out people. Use them to score episodes of ``label_by_holdout``."""
-    return evidence.signals.join(evidence.people.filter(pl.col("experiment_group") == HOLDOUT), on="user_id", how="semi")
+def holdout_signals(evidence: Evidence, labelled: pl.DataFrame) -> pl.DataFrame:
+    """Return the signals at the episodes of ``label_by_holdout``. Use them to score these."""
+    return evidence.signals.join(labelled, on=KEY, how="semi")
 
 
-def label_by_holdout(evidence: Evidence, horizons: dict[str, int] | None = None) -> pl.DataFrame:
+def label_by_holdout(evidence: Evidence, horizons: Mapping[str, int] | None = None, strict: Collection[str] = ()) -> pl.DataFrame:
     """Label the episodes of held-out people, who are untreated, so that no sealed truth is needed. Onset: becoming current.
 
-    Score them with ``holdout_signals``. Episodes of a step without a horizon are censored.
+    Score them with ``holdout_signals``. Episodes of a step without a horizon are censored. ``strict`` as for ``episodes``.
     """
     known = horizons_from_holdout(evidence) if horizons is None else horizons
     frame = pl.DataFrame({"step_id": list(known), "horizon": list(known.values())}, schema={"step_id": pl.String(), "horizon": pl.Int64()})
     ends_at = pl.col("onset") + pl.col("horizon")
     return (
-        _holdout_progress(evidence)
-        .with_columns(
-            bot=pl.lit(value=False),
-            onset=pl.col("current_since_at"),
-            completed_at=pl.when(pl.col("completed_at") > 0).then(pl.col("completed_at")),
-            cause=pl.lit(None, dtype=pl.String),
-        )
+        episodes(evidence, strict)
         .join(frame, on="step_id", how="left", maintain_order="left")
         .with_columns(
-            positive=((pl.col("completed_at").is_null() | (pl.col("completed_at") > ends_at)) & pl.col("horizon").is_not_null()),
+            bot=pl.lit(value=False),
+            cause=pl.lit(None, dtype=pl.String),
+            positive=((pl.col("ended_at").is_null() | (pl.col("ended_at") > ends_at)) & pl.col("horizon").is_not_null()),
             censored=(ends_at > evidence.until).fill_null(value=True),
         )
         .select(LABELS)
     )
-
-
-def _holdout_progress(evidence: Evidence) -> pl.DataFrame:
-    """Return steps that became current for held-out people on their present path."""
-    people = evidence.people.filter(pl.col("experiment_group") == HOLDOUT).select("user_id", "path_id")
-    return evidence.progress.filter(pl.col("current_since_at") > 0).join(people, on=["user_id", "path_id"], how="semi")
-
-
-def first_alarms(signals: pl.DataFrame) -> pl.DataFrame:
-    """Return the first signal of each person and step."""
-    return signals.sort("detected_at", maintain_order=True).unique(KEY, keep="first", maintain_order=True)
 
 
 def classify_alarms(episodes: pl.DataFrame, signals: pl.DataFrame) -> pl.DataFrame:
@@ -250,9 +235,9 @@ def _rates(classified: pl.DataFrame, by: str | None = None) -> pl.DataFrame:
 
 
 def recovered_alone(episodes: pl.DataFrame, signals: pl.DataFrame) -> float | None:
-    """Return the share of held-out alarms after which the step was completed within H_s of the onset. Episodes by ``label_by_holdout``.
+    """Return the share of held-out alarms after which the episode ended within H_s of the onset. Episodes by ``label_by_holdout``.
 
     These are the false positives that can be measured without the sealed truth.
     """
     alarmed = classify_alarms(episodes, signals).filter(pl.col("known") & pl.col("alarmed"))
-    return ratio(alarmed.filter(~pl.col("positive") & (pl.col("completed_at") >= pl.col("detected_at"))).height, alarmed.height)
+    return ratio(alarmed.filter(~pl.col("positive") & (pl.col("ended_at") >= pl.col("detected_at"))).height, alarmed.height)

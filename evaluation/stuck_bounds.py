@@ -1,6 +1,6 @@
 """Lower and upper comparisons for a stuck detector: fixed timeouts, and a ceiling that knows the hidden cause.
 
-Both need only labelled episodes (``evaluation.stuck.label_by_truth``). A rule alarms at ``onset + delay`` if the step is not completed by
+Both need only labelled episodes (``evaluation.stuck.label_by_truth``). A rule alarms at ``onset + delay`` if the episode has not ended by
 then. Matches are defined as in ``stuck.score``, so a delay beyond H_s/2 matches nothing.
 """
 
@@ -71,7 +71,7 @@ def _fires(counted: pl.DataFrame, kind: str, delay: float) -> tuple[Flags, Flags
     """Return for each episode whether the rule alarms and whether that alarm matches."""
     horizon = counted["horizon"].cast(pl.Float64).to_numpy()
     wait = delay * horizon if kind == "fraction" else np.full(horizon.shape, delay)
-    took = (counted["completed_at"] - counted["onset"]).cast(pl.Float64).to_numpy()
+    took = (counted["ended_at"] - counted["onset"]).cast(pl.Float64).to_numpy()
     fires = ~(took <= wait) & ~np.isnan(wait)
     return fires, fires & counted["positive"].to_numpy() & (wait <= horizon / 2)
 

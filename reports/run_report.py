@@ -194,7 +194,7 @@ def build_report(evidence: Evidence, learned: Learned, design: ExperimentDesign,
     else:
         groups = group_balance(_groups(evidence), shares) if shares else None
     horizons = horizons_from_holdout(evidence)
-    episodes = label_by_holdout(evidence, horizons)
+    episodes = label_by_holdout(evidence, horizons, design.strict)
     known = truth.world.horizons if truth is not None else horizons
     return RunReport(
         evidence=evidence,
@@ -236,7 +236,7 @@ def _assigned_by_design(evidence: Evidence) -> list[tuple[list[str], dict[str, f
 def _stuck_report(episodes: pl.DataFrame, evidence: Evidence, *, held_out: bool) -> StuckReport:
     signals = evidence.signals
     if held_out:
-        signals = holdout_signals(evidence)
+        signals = holdout_signals(evidence, episodes)
     found = score(episodes, signals)
     bins = min(_MOST_BINS, max(2, found.alarms // _ALARMS_A_BIN))
     return StuckReport(

@@ -64,13 +64,13 @@ def catalog_fact(plan: Plan, tenant: str) -> CatalogFact:
 
 def progress_fact(plan: Plan, person: Person, step: str, done: Mapping[str, int]) -> ProgressFact:
     """The row of ``step`` for ``person``. ``done`` are the completed steps."""
-    state = person.steps.get(step) or StepState()
+    state, path = person.steps.get(step) or StepState(), plan.paths[person.path]
     return ProgressFact(
         tenant_id=person.tenant,
         user_id=person.user,
         path_id=person.path,
         step_id=step,
-        position=plan.paths[person.path].steps.index(step) + 1,
+        position=path.steps.index(step) + 1,
         status="completed" if step in done else "current" if step in person.since else "locked",
         attempts=state.attempts,
         errors=state.errors,
@@ -80,6 +80,7 @@ def progress_fact(plan: Plan, person: Person, step: str, done: Mapping[str, int]
         completed_at=done.get(step, 0),
         updated_at=person.now,
         version=person.version,
+        path_order=path.order,
     )
 
 

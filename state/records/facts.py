@@ -253,6 +253,7 @@ class ProgressFact(Fact, frozen=True, gc=False, kw_only=True):
     and ``last_seen_at`` are as of ``updated_at``. ``current_since_at`` is set once, and stays 0 for a step completed ahead of its turn.
 
     ``completed_at`` is 0 until the step is completed; ``first_seen_at`` and ``last_seen_at`` are 0 before the first event at it.
+    ``path_order``: ``free``, or ``strict`` where the order of the path matters.
     """
 
     TABLE = "step_progress"
@@ -272,6 +273,7 @@ class ProgressFact(Fact, frozen=True, gc=False, kw_only=True):
     completed_at: int
     updated_at: int
     version: int
+    path_order: str = "free"
 
 
 class PersonFact(Fact, frozen=True, gc=False, kw_only=True):

@@ -15,6 +15,7 @@ from evaluation.truth import Episode
 from reports.stuck import in_session
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START, alarm, episode, person, truth
+from tests.evaluation.test_frontier import evidence, progress
 from tests.support.placebo import shuffle_labels
 from tests.support.waiting import uses_at_most
 
@@ -131,7 +132,7 @@ def test_timeouts_are_scored_by_the_same_definition_as_the_detector() -> None:
     rule = bounds(labelled).best_timeout
     assert rule.kind == "fraction"
     wait = int(rule.delay * 10 * HOUR)
-    alive = labelled.filter(pl.col("completed_at").is_null() | (pl.col("completed_at") > pl.col("onset") + wait))
+    alive = labelled.filter(pl.col("ended_at").is_null() | (pl.col("ended_at") > pl.col("onset") + wait))
     result = score(labelled, Evidence.of(until=LATER, signals=[alarm(user, wait) for user in alive["user_id"]]).signals)
     assert (result.alarms, result.true_positives, result.precision, result.recall) == (
         rule.alarms,
@@ -150,6 +151,28 @@ def test_the_ceiling_knows_the_hidden_cause() -> None:
     assert found.timeout_at_precision is None
     assert found.ceiling_at_precision is not None
     assert found.ceiling_at_precision.recall == 1.0
+
+
+def test_nobody_is_stuck_after_activation_or_at_a_step_that_they_left() -> None:
+    """Six held-out users do not complete the step within its horizon. Three of them are stuck there."""
+    rows = [
+        progress("activated before", "connect", 1, 2 * HOUR, None),
+        progress("activated at it", "connect", 1, 0, None),
+        progress("activated late", "connect", 1, 0, 11 * HOUR),
+        progress("moved on", "connect", 1, 0, 20 * HOUR),
+        progress("moved on", "invite", 2, 2 * HOUR, None),
+        progress("moved on late", "connect", 1, 0, None),
+        progress("moved on late", "invite", 2, 11 * HOUR, None),
+        progress("stays", "connect", 1, 0, None),
+    ]
+    activated = {"activated before": HOUR, "activated at it": HOUR, "activated late": 11 * HOUR}
+    alarms = [alarm(user, 4 * HOUR) for user in ("activated before", "activated at it", "moved on", "stays")]
+    held_out = evidence(rows, signals=alarms, activated=activated)
+    labelled = label_by_holdout(held_out, {"connect": 10 * HOUR})
+    assert set(labelled.filter(pl.col("positive") & ~pl.col("censored"))["user_id"]) == {"activated late", "moved on late", "stays"}
+    result = score(labelled, holdout_signals(held_out, labelled))
+    assert (result.episodes, result.positives, result.alarms, result.true_positives) == (5, 3, 3, 1)
+    assert recovered_alone(labelled, holdout_signals(held_out, labelled)) == 0.0, "none of them went on after the alarm"
 
 
 def _holdout(took: list[int | None], alarms: list[dict[str, Any]], until: int = LATER) -> Evidence:
@@ -176,9 +199,9 @@ def test_without_truth_held_out_alarms_show_who_recovers_without_help() -> None:
         took, [alarm("u5", 2 * HOUR), alarm("u9", 4 * HOUR), alarm("u10", HOUR), alarm("u11", 2 * HOUR), alarm("guided", HOUR)]
     )
     labelled = label_by_holdout(evidence, horizons_from_holdout(evidence, least=10))
-    result = score(labelled, holdout_signals(evidence))
+    result = score(labelled, holdout_signals(evidence, labelled))
     assert (result.episodes, result.positives, result.true_positives, result.false_positives) == (12, 3, 3, 1)
-    assert recovered_alone(labelled, holdout_signals(evidence)) == 0.25
+    assert recovered_alone(labelled, holdout_signals(evidence, labelled)) == 0.25
 
 
 def test_a_hundred_thousand_episodes_are_scored_in_seconds() -> None:
@@ -192,7 +215,7 @@ def test_a_hundred_thousand_episodes_are_scored_in_seconds() -> None:
             "step_id": "connect",
             "bot": False,
             "onset": onset,
-            "completed_at": onset + rng.integers(0, DAY, size),
+            "ended_at": onset + rng.integers(0, DAY, size),
             "cause": "errors",
             "horizon": 10 * HOUR,
             "positive": rng.random(size) < 0.3,

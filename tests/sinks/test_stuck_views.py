@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from sinks.clickhouse.client import ClickHouse
 from state.records.facts import PersonFact, ProgressFact, SignalFact, StepStatisticFact
@@ -16,8 +17,10 @@ pytest_plugins = ["tests.support.clickhouse_stores"]
 DAY = 24 * HOUR
 
 
-def person(user: str, group: str = "holdout") -> PersonFact:
-    return make(PersonFact, user_id=user, path_id="p", experiment_group=group, last_active_at=MONDAY + 3 * DAY)
+def person(user: str, group: str = "holdout", *, activated: int = 0) -> PersonFact:
+    return make(
+        PersonFact, user_id=user, path_id="p", experiment_group=group, last_active_at=MONDAY + 3 * DAY, activated_at=activated
+    )  # fmt: skip
 
 
 def current(user: str, done: int = 0, since: int = MONDAY) -> ProgressFact:
@@ -60,3 +63,35 @@ def test_the_scorecard_by_trigger(judged: ClickHouse) -> None:
         ("stuck:inactive", 2, 1, 0.5, 0.3333, 0.85, 0.5, 14.0),
         ("stuck:errors", 1, 0, 0.0, 0.0, 0.9, 0.0, None),
     ]
+
+
+def test_nobody_is_stuck_after_activation_or_at_a_step_that_they_left(judged: ClickHouse) -> None:
+    """As ``evaluation.episodes`` has it: where the order of the path matters, to complete a later step first is not to leave this one."""
+
+    def two(user: str, position: int, *, since: int = 0, done: int = 0, order: str = "free") -> ProgressFact:
+        row = progress(user, "two", position, "completed" if done else "current", since=since, done=done)
+        return structs.replace(row, path_order=order)
+
+    insert(
+        judged,
+        person("activated before", activated=MONDAY - 1), current("activated before"), alarm("activated before", HOUR),
+        person("activated", activated=MONDAY + 20 * HOUR), current("activated"),
+        person("activated late", activated=MONDAY + 20 * HOUR + 1), current("activated late"),
+        person("moved on"), current("moved on", MONDAY + 30 * HOUR), two("moved on", 2, since=MONDAY + 9 * HOUR),
+        person("ahead"), current("ahead"), two("ahead", 2, done=MONDAY + 9 * HOUR),
+        person("long ahead"), current("long ahead"), two("long ahead", 2, done=MONDAY - HOUR),
+        person("behind"), current("behind"), two("behind", 0, done=MONDAY + 9 * HOUR),
+        person("strict"), structs.replace(current("strict"), path_order="strict"), two("strict", 2, done=MONDAY + 9 * HOUR, order="strict"),
+    )  # fmt: skip
+    columns = "user_id, stuck, round(ended_after_ms / 3600000)"
+    new = "WHERE step_id = 'one' AND user_id NOT IN ('found', 'late', 'missed', 'vain', 'fast') ORDER BY user_id"
+    assert rows(judged, f"stuck_episodes {new}", columns) == [
+        ("activated", 0, 20.0),
+        ("activated late", 1, 20.0),
+        ("ahead", 0, 9.0),
+        ("behind", 1, None),
+        ("long ahead", 0, 0.0),
+        ("moved on", 0, 9.0),
+        ("strict", 1, None),
+    ]
+    assert rows(judged, "stuck_scorecard_by_step WHERE step_id = 'one'", "episodes, stuck_people, alarms") == [(12, 6, 3)]
