@@ -84,6 +84,11 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "horizon_ms": _REAL,
         "judged_at": _MS,
     },
+    "statistics": {
+        "step_id": _TEXT,
+        "horizon_ms": _REAL,
+        "learned_at": _MS,
+    },
     "recommendations": {
         "decision_id": _TEXT,
         "user_id": _TEXT,
@@ -165,6 +170,7 @@ class Evidence:
     recommendations: pl.DataFrame = field(default_factory=partial(_nothing, "recommendations"))
     llm_calls: pl.DataFrame = field(default_factory=partial(_nothing, "llm_calls"))
     catalogs: pl.DataFrame = field(default_factory=partial(_nothing, "catalogs"))
+    statistics: pl.DataFrame = field(default_factory=partial(_nothing, "statistics"))
 
     @classmethod
     def of(
@@ -180,6 +186,7 @@ class Evidence:
         recommendations: Rows = (),
         llm_calls: Rows = (),
         catalogs: Rows = (),
+        statistics: Rows = (),
     ) -> Evidence:
         """Build evidence from frames or dictionaries and convert the types. Raises ``EvidenceError``."""
         return cls(
@@ -193,6 +200,7 @@ class Evidence:
             recommendations=conform("recommendations", recommendations),
             llm_calls=conform("llm_calls", llm_calls),
             catalogs=conform("catalogs", catalogs),
+            statistics=conform("statistics", statistics),
         )
 
     def promised(self, column: str, default: float) -> pl.DataFrame:

@@ -1,11 +1,7 @@
 """The frontier of stuck detection: how early, and how surely, scores tell who is stuck. Measured on held-out people, who get no help.
 
-Episodes are those of ``evaluation.episodes``. *H*: the step's horizon as the engine knew it when the episode began. *Stuck*: neither
-completed nor left within H. Episodes without H of follow-up are not judged. *Look*: a share of H, and those who still wait then. *Time
-alone*: the share of stuck people among those who waited as long at this step before. An *alarm* is right if its person is stuck and it came
-within half of H.
-
-``evaluation.stuck`` judges by one horizon for a whole population instead.
+Episodes, H and *stuck* are those of ``evaluation.episodes``. *Look*: a share of H, and those who still wait then. *Time alone*: the share
+of stuck people among those who waited as long at this step before. An *alarm* is right if its person is stuck and it came within half of H.
 """
 
 from __future__ import annotations
@@ -49,6 +45,7 @@ class Look:
 @dataclass(frozen=True, slots=True)
 class Frontier:
     """``episodes`` were judged, ``stuck`` of them were. Of ``alarms``, ``right`` were. ``calibration`` is that of all scores, None without.
+    ``looks`` are of those who had a score.
 
     ``by_trigger``: trigger -> ``alarms`` and their ``precision``.
     """
@@ -88,13 +85,12 @@ class Frontier:
 
 def frontier(evidence: Evidence, strict: Collection[str] = ()) -> Frontier:
     """Judge the scores and the alarms of held-out people. ``strict``: paths where the order matters, so that nobody leaves a step."""
-    came = episodes(evidence, strict)
-    rows = judged(came, evidence)
-    alarms = _judged_alarms(came, rows, evidence)
-    whole = rows.group_by(KEY).agg(pl.col("stuck").any())
+    came = episodes(evidence, strict).filter(pl.col("stuck").is_not_null())
+    rows = scored(came, evidence)
+    alarms = _judged_alarms(came, evidence)
     return Frontier(
-        episodes=whole.height,
-        stuck=int(whole["stuck"].sum()),
+        episodes=came.height,
+        stuck=int(came["stuck"].sum()),
         alarms=alarms.height,
         right=int(alarms["right"].sum()),
         by_trigger={
@@ -106,31 +102,17 @@ def frontier(evidence: Evidence, strict: Collection[str] = ()) -> Frontier:
     )
 
 
-def judged(came: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
-    """Return the scores of ``episodes`` whose end is known: their columns, ``share score time_alone horizon lasted stuck``.
-
-    ``lasted`` (ms) is null for a person who still waits.
-    """
-    scores = evidence.scores.select(*KEY, "share", "score", "time_alone", "judged_at", horizon="horizon_ms")
-    rows = came.join(scores, on=KEY, maintain_order="left")
-    return rows.filter(pl.col("judged_at") >= pl.col("onset")).pipe(_with_labels, evidence.until)
+def scored(came: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    """Return the scores of ``episodes``: their columns, ``share score time_alone``."""
+    rows = came.join(evidence.scores.select(*KEY, "share", "score", "time_alone", "judged_at"), on=KEY, maintain_order="left")
+    return rows.filter(pl.col("judged_at") >= pl.col("onset"))
 
 
-def _with_labels(rows: pl.DataFrame, until: int) -> pl.DataFrame:
-    """Leave out what has no horizon or no follow-up, and say who is stuck."""
-    followed = rows.filter(pl.col("onset") + pl.col("horizon") <= until)
-    followed = followed.with_columns(lasted=(pl.col("ended_at") - pl.col("onset")).clip(0))
-    return followed.with_columns(stuck=pl.col("lasted").is_null() | (pl.col("lasted") > pl.col("horizon")))
-
-
-def _judged_alarms(came: pl.DataFrame, rows: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
-    """The first alarm of each episode whose end is known, and whether it was ``right``. One before the first look names its horizon."""
-    named = pl.col("evidence").str.json_path_match("$.horizon").cast(pl.Float64, strict=False)
-    alarms = first_alarms(evidence.signals).select(*KEY, "trigger", "detected_at", named=named)
-    known = rows.group_by(KEY).agg(pl.col("horizon").first())
-    found = came.join(alarms, on=KEY).join(known, on=KEY, how="left").with_columns(horizon=pl.coalesce("horizon", "named"))
+def _judged_alarms(came: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    """The first alarm of each episode, and whether it was ``right``."""
     since = pl.col("detected_at") - pl.col("onset")
-    return _with_labels(found, evidence.until).with_columns(right=pl.col("stuck") & (since >= 0) & (since * 2 <= pl.col("horizon")))
+    found = came.join(first_alarms(evidence.signals).select(*KEY, "trigger", "detected_at"), on=KEY)
+    return found.with_columns(right=pl.col("stuck") & (since >= 0) & (since * 2 <= pl.col("horizon")))
 
 
 def _look(share: float, rows: pl.DataFrame) -> Look:

@@ -1,7 +1,7 @@
 """What a product looks like where nobody is guided: at which steps people are lost, how early it can be known, what guidance could bring.
 
-Episodes are those of ``evaluation.episodes``, H and *stuck* those of ``evaluation.frontier``. *Lost*: neither completed the step nor went
-past it, by the end of the log and after H. *Called stuck*: the score says that being stuck is at least as likely as not.
+Episodes, H and *stuck* are those of ``evaluation.episodes``. *Lost*: neither completed the step nor went past it, by the end of the log and
+after H. *Called stuck*: the score says that being stuck is at least as likely as not.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, Final
 import polars as pl
 
 from evaluation.arrays import ratio
-from evaluation.episodes import KEY, episodes
+from evaluation.episodes import episodes
 from evaluation.evidence import HOLDOUT, Evidence
-from evaluation.frontier import LEAST_STUCK, judged
+from evaluation.frontier import LEAST_STUCK, scored
 
 CALLED: Final = 0.5
 """The score from which on a person is called stuck. Fixed beforehand: one chosen on the same people would flatter."""
@@ -89,27 +89,21 @@ def is_observing(evidence: Evidence) -> bool:
     return newest is not None and (guided is None or bool(newest > guided))  # type: ignore[operator]
 
 
-def observed(evidence: Evidence, horizons: Mapping[str, float], strict: Collection[str] = ()) -> Observed:
-    """Count the people without guidance. ``horizons``: step -> newest H (ms), for people of whom no score was written yet.
-
-    ``strict``: paths where the order matters, so that nobody leaves a step.
-    """
+def observed(evidence: Evidence, strict: Collection[str] = ()) -> Observed:
+    """Count the people without guidance. ``strict`` as for ``evaluation.episodes``."""
     came = episodes(evidence, strict)
-    rows = judged(came, evidence)
-    own = evidence.scores.group_by(KEY).agg(own=pl.col("horizon_ms").last())
-    newest = pl.col("step_id").replace_strict(dict(horizons), default=None, return_dtype=pl.Float64)
-    known = came.join(own, on=KEY, how="left", maintain_order="left").with_columns(horizon=pl.coalesce("own", newest))
+    rows = scored(came.filter(pl.col("stuck").is_not_null()), evidence)
     done, past = pl.col("completed_at").is_not_null(), pl.col("left_at").is_not_null()
-    followed = (pl.col("onset") + pl.col("horizon") <= evidence.until).fill_null(value=False)
-    ended = known.with_columns(
+    horizons: dict[str, float] = dict(evidence.statistics.sort("learned_at").select("step_id", "horizon_ms").iter_rows())
+    ended = came.with_columns(
         end=pl.when(done)
         .then(pl.lit("completed"))
         .when(past)
         .then(pl.lit("passed"))
-        .when(followed)
+        .when("stuck")
         .then(pl.lit("lost"))
         .otherwise(pl.lit("too_early")),
-        after_horizon=(done & (pl.col("ended_at") - pl.col("onset") > pl.col("own"))).fill_null(value=False),
+        after_horizon=(done & (pl.col("lasted") > pl.col("horizon"))).fill_null(value=False),
     )
     open_ = ended.filter(pl.col("activated_at").is_null() & (pl.col("end") == "too_early"))["user_id"].n_unique()
     users = ended["user_id"].n_unique()

@@ -212,8 +212,9 @@ _EVIDENCE_TABLES: Final[dict[type[Fact], str]] = {
     StuckScoreFact: "scores",
     RecommendationFact: "recommendations",
     CatalogFact: "catalogs",
+    StepStatisticFact: "statistics",
 }
-_STORED_FACTS: Final[tuple[type[Fact], ...]] = (*_EVIDENCE_TABLES, ArmStopFact, StepStatisticFact)
+_STORED_FACTS: Final[tuple[type[Fact], ...]] = (*_EVIDENCE_TABLES, ArmStopFact)
 _KEYS: Final[dict[type[Fact], Callable[[Fact], tuple[Any, ...]]]] = {kind: attrgetter(*kind.KEY) for kind in _STORED_FACTS}
 """Stored kinds of facts -> their key. Those in ``_EVIDENCE_TABLES`` are evidence."""
 

@@ -9,7 +9,7 @@ of the log is censored: its alarms do not count, except a bot's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,6 @@ import polars as pl
 from evaluation.arrays import ratio
 from evaluation.episodes import KEY, episodes, first_alarms
 from evaluation.evidence import Evidence
-from evaluation.survival import kaplan_meier
 from evaluation.truth import SealedTruth
 
 LABELS = [*KEY, "bot", "onset", "ended_at", "cause", "horizon", "positive", "censored"]
@@ -87,43 +86,24 @@ def label_by_truth(truth: SealedTruth, until: int) -> pl.DataFrame:
     )
 
 
-def horizons_from_holdout(evidence: Evidence, share: float = 0.9, least: int = 20) -> dict[str, int]:
-    """Estimate H_s per step: the ``share`` quantile of completion time among held-out completers, with open episodes censored.
-
-    Steps with fewer than ``least`` held-out completers have none: their 90th percentile would be too uncertain.
-    """
-    found: dict[str, int] = {}
-    for (step,), rows in episodes(evidence).group_by(["step_id"], maintain_order=True):
-        completed = rows["completed_at"]
-        over = completed.is_not_null().to_numpy()
-        lasted = (completed.fill_null(evidence.until) - rows["onset"]).clip(0).to_numpy()
-        horizon = kaplan_meier(lasted, over).quantile_among_completers(share) if over.sum() >= least else None
-        if horizon is not None:
-            found[str(step)] = int(horizon)
-    return found
-
-
 def holdout_signals(evidence: Evidence, labelled: pl.DataFrame) -> pl.DataFrame:
     """Return the signals at the episodes of ``label_by_holdout``. Use them to score these."""
     return evidence.signals.join(labelled, on=KEY, how="semi")
 
 
-def label_by_holdout(evidence: Evidence, horizons: Mapping[str, int] | None = None, strict: Collection[str] = ()) -> pl.DataFrame:
+def label_by_holdout(evidence: Evidence, strict: Collection[str] = ()) -> pl.DataFrame:
     """Label the episodes of held-out people, who are untreated, so that no sealed truth is needed. Onset: becoming current.
 
-    Score them with ``holdout_signals``. Episodes of a step without a horizon are censored. ``strict`` as for ``episodes``.
+    Score them with ``holdout_signals``. Each is judged by its own horizon; without one, or without the time to see its end, it is censored.
+    ``strict`` as for ``episodes``.
     """
-    known = horizons_from_holdout(evidence) if horizons is None else horizons
-    frame = pl.DataFrame({"step_id": list(known), "horizon": list(known.values())}, schema={"step_id": pl.String(), "horizon": pl.Int64()})
-    ends_at = pl.col("onset") + pl.col("horizon")
     return (
         episodes(evidence, strict)
-        .join(frame, on="step_id", how="left", maintain_order="left")
         .with_columns(
             bot=pl.lit(value=False),
             cause=pl.lit(None, dtype=pl.String),
-            positive=((pl.col("ended_at").is_null() | (pl.col("ended_at") > ends_at)) & pl.col("horizon").is_not_null()),
-            censored=(ends_at > evidence.until).fill_null(value=True),
+            positive=pl.col("stuck").fill_null(value=False),
+            censored=pl.col("stuck").is_null(),
         )
         .select(LABELS)
     )

@@ -22,6 +22,7 @@ _TABLE = {
     "recommendations": "recommendations_final",
     "llm_calls": "llm_calls_final",
     "catalogs": "catalogs_final",
+    "statistics": "step_statistics_final",
 }
 
 

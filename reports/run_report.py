@@ -22,7 +22,7 @@ from evaluation.model_value import ModelValue, model_value
 from evaluation.observed import Observed, is_observing, observed
 from evaluation.prior import prior_for
 from evaluation.reference import Reference, reference
-from evaluation.stuck import StuckScore, holdout_signals, horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
+from evaluation.stuck import StuckScore, holdout_signals, label_by_holdout, label_by_truth, recovered_alone, score
 from evaluation.stuck_bounds import Bounds, Rule, bounds, timeouts_table
 from evaluation.survival import Survival, kaplan_meier
 from evaluation.truth import SealedTruth
@@ -101,7 +101,7 @@ class BanditReport:
 
 @dataclass(frozen=True, slots=True)
 class StepCurve:
-    """How long held-out people took for one step (ms), ``people`` of whom ``completed`` did; ``horizon``: the true H_s, or theirs."""
+    """How long held-out people took for one step (ms), ``people`` of whom ``completed`` did. ``horizon``: the true H, or the newest."""
 
     step: str
     people: int
@@ -193,27 +193,21 @@ def build_report(evidence: Evidence, learned: Learned, design: ExperimentDesign,
         groups = balance_by_design(designs)
     else:
         groups = group_balance(_groups(evidence), shares) if shares else None
-    horizons = horizons_from_holdout(evidence)
-    episodes = label_by_holdout(evidence, horizons, design.strict)
-    known = truth.world.horizons if truth is not None else horizons
+    known = truth.world.horizons if truth is not None else dict(learned.steps.select("step_id", "horizon_ms").iter_rows())
     return RunReport(
         evidence=evidence,
         learned=learned,
         effect=effect(evidence, truth, shares=shares),
         groups=groups,
         shown=shown_balance(evidence),
-        stuck=_stuck_report(episodes, evidence, held_out=True),
+        stuck=_stuck_report(label_by_holdout(evidence, design.strict), evidence, held_out=True),
         frontier=frontier(evidence, design.strict),
-        observed=observed(evidence, _horizons(learned), design.strict) if is_observing(evidence) else None,
+        observed=observed(evidence, design.strict) if is_observing(evidence) else None,
         steps=_step_curves(evidence, known),
         checks=check(evidence, truth, window=design.window, floor=design.floor),
         truth=_truth_report(evidence, truth, design) if truth is not None else None,
         model=model_value(evidence, design.template_share, window=design.window) if evidence.llm_calls.height else None,
     )
-
-
-def _horizons(learned: Learned) -> dict[str, float]:
-    return dict(learned.steps.select("step_id", "horizon_ms").iter_rows())
 
 
 def _groups(evidence: Evidence) -> list[str]:
@@ -265,7 +259,7 @@ def _bandit_report(shown: Exposed, truth: SealedTruth, design: ExperimentDesign)
     return BanditReport(overall, newest, shown, curves(shown), yardstick)
 
 
-def _step_curves(evidence: Evidence, horizons: Mapping[str, int]) -> list[StepCurve]:
+def _step_curves(evidence: Evidence, horizons: Mapping[str, float]) -> list[StepCurve]:
     """The steps that held-out people reached, the most frequent first; steps after activation do not count."""
     people = evidence.people.filter(pl.col("experiment_group") == HOLDOUT).select("user_id", "path_id", "activated_at")
     came = evidence.progress.filter(pl.col("current_since_at") > 0).join(people, on=["user_id", "path_id"])

@@ -57,7 +57,8 @@ def against_time_alone(found: Frontier) -> str:
         few = min((min(look.stuck, look.people - look.stuck) for look in found.looks), default=0)
         said = "Too few users without guidance to compare scores with time alone"
         return f"{said}: those who were stuck, or those who were not, are {few:,} at one look; it takes {LEAST_STUCK}."
-    people = f"{count(found.episodes, 'user')} without guidance at a step, {found.stuck:,} of them stuck"
+    first = found.looks[0]
+    people = f"{count(first.people, 'user')} without guidance who still waited at {first.share:g} H, {first.stuck:,} of them stuck"
     pairs = [(look, look.engine.average, look.time_alone.average) for look in found.looks if look.engine and look.time_alone]
     if not found.below:
         least, most = (f"{extreme(mine - plain for _, mine, plain in pairs):+.3f}" for extreme in (min, max))
@@ -103,7 +104,7 @@ def _footnotes(stuck: StuckReport, *, truth: bool) -> list[str]:
 
 def _why_no_episode(report: RunReport) -> str:
     if report.truth is None:
-        return "Too few held-out users have completed a step to judge by."
+        return "No held-out user has been at a step for as long as its horizon yet."
     if not report.truth.horizons:
         return "The truth has no horizons: after how long a user counts as stuck at a step is not known."
     return "No user has been at a step for as long as its horizon, or the steps have none."
@@ -137,7 +138,7 @@ def show_step_durations(console: Console, report: RunReport, most: int = 12) -> 
     learned = {row["step_id"]: row for row in report.learned.steps.to_dicts()}
     if not report.steps:
         return
-    heading(console, "How long steps take without help", "held-out users, then learned; H: time within which 9 of 10 finish")
+    heading(console, "How long steps take without help", "held-out users over all time, then the newest that was learned, with H")
 
     def after(value: float | None) -> str:
         return hours(None if value is None else value / HOUR)
@@ -157,7 +158,7 @@ def show_step_durations(console: Console, report: RunReport, most: int = 12) -> 
                 after(known.get("horizon_ms")),
             )
         )
-    console.print(table(["step", ">users", ">done", ">median", ">H", ">learned", ">median", ">H"], rows))
+    console.print(table(["step", ">users", ">done", ">median", ">9 in 10", ">learned", ">median", ">H"], rows))
     if len(report.steps) > most:
         lines(console, Text(f"and {count(len(report.steps) - most, 'step')} that fewer users reached", style="dim"))
 

@@ -32,7 +32,7 @@ def draw(report: RunReport) -> Figure | None:
         "Share of users who have not completed the step so long after it became current. Blue: observed among held-out users "
         "(Kaplan–Meier)"
         + (", shaded: 95 %. Orange: what the engine has learned. " if learned else ", shaded: 95 %. ")
-        + "Dotted: H, within which nine of ten of those who complete the step alone do so."
+        + ("Dotted: H, within which nine of ten of those who complete the step alone do so." if report.truth else "Dotted: the newest H.")
     )
     figure = canvas(title(report), note, width=11.5, height=1.6 + 1.95 * down)
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)

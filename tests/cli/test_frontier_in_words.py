@@ -17,7 +17,7 @@ from reports.run_report import ExperimentDesign, Learned, build_report
 from reports.stuck import against_time_alone
 from state.duration import HOUR
 from tests.evaluation.cases import START
-from tests.evaluation.test_frontier import H, crowd, evidence, progress, said
+from tests.evaluation.test_frontier import H, crowd, evidence, progress, said, statistic
 from tests.evaluation.test_observed import request
 
 _NONE: Final = pl.DataFrame()
@@ -25,7 +25,7 @@ _NONE: Final = pl.DataFrame()
 
 def test_where_scores_are_nowhere_below_time_alone_it_says_by_how_much_and_how_many_people() -> None:
     found = frontier(evidence(*crowd()))
-    people = "100 users without guidance at a step, 50 of them stuck"
+    people = "100 users without guidance who still waited at 0.1 H, 50 of them stuck"
     assert against_time_alone(found) == f"Scores are nowhere below time alone: average precision +0.500 to +0.500, by {people}."
     assert title(found) == "At no share of the horizon are the engine's scores below time alone"
 
@@ -58,7 +58,7 @@ def test_of_few_people_it_says_how_many_it_takes(people: int) -> None:
 
 
 def _observed(rows: list[dict[str, Any]], scores: list[dict[str, Any]], until: int = START + 9 * H) -> Observed:
-    return observed(evidence(rows, scores, until=until), {"connect": float(H)})
+    return observed(evidence(rows, scores, until=until, statistics=[statistic(H)]))
 
 
 def test_the_summary_names_the_step_the_look_and_the_bound_with_the_people_behind_them() -> None:
@@ -73,7 +73,8 @@ def test_all_figures_are_whole_where_the_names_of_steps_are_not() -> None:
     step = "a_step_with_" + 5 * "a_very_long_" + "name"
     rows, scores = ([row | {"step_id": step} for row in each] for each in crowd())
     learned = Learned(_NONE, _NONE, pl.DataFrame({"step_id": [step], "horizon_ms": [float(H)]}), _NONE)
-    report = build_report(evidence(rows, scores, decisions=[request(1, "observing")]), learned, ExperimentDesign())
+    seen = evidence(rows, scores, decisions=[request(1, "observing")], statistics=[statistic(H, step=step)])
+    report = build_report(seen, learned, ExperimentDesign())
     console = Console(file=io.StringIO(), width=100)
     show_observed(console, report)
     assert isinstance(console.file, io.StringIO)

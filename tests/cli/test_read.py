@@ -193,3 +193,23 @@ def test_report_judges_without_a_truth_and_draws(demo: Ready, inside: Inside) ->
     assert "trueLift" not in verdict
     assert {Path(path).stem for path in said.json["plots"]} >= {"lift", "posteriors", "survival", "reasons"}
     assert all((demo.cwd / path).read_text().startswith("<?xml") for path in said.json["plots"])
+
+
+def test_the_same_alarms_have_the_same_precision_and_recall_in_report_and_views(demo: Ready, inside: Inside) -> None:
+    verdict = inside("report", "--json", cwd=demo.cwd).json["verdict"]
+    sums = "sum(episodes) AS episodes, sum(stuck_people) AS stuck, sum(alarms) AS alarms, sum(matched_alarms) AS matched"
+    (view,) = inside("sql", f"SELECT {sums} FROM stuck_scorecard_by_step", "--json", cwd=demo.cwd).json["rows"]
+    by_trigger = "SELECT sum(alarms) AS alarms, sum(matched_alarms) AS matched FROM stuck_scorecard_by_trigger"
+    (triggers,) = inside("sql", by_trigger, "--json", cwd=demo.cwd).json["rows"]
+    frontier, held_out = verdict["frontier"], verdict["holdoutStuck"]
+    assert min(view.values()) > 0
+    assert [view["episodes"], view["stuck"], view["alarms"], view["matched"]] == [
+        frontier[key] for key in ("episodes", "stuck", "alarms", "right")
+    ]
+    assert triggers == {"alarms": view["alarms"], "matched": view["matched"]}
+    assert [held_out[key] for key in ("episodes", "positives", "alarms", "precision", "recall")] == [
+        view["episodes"], view["stuck"], view["alarms"], frontier["precision"], frontier["recall"]
+    ]  # fmt: skip
+    said = inside("report", cwd=demo.cwd).out
+    assert f"{view['episodes']:,} users at a step; {100 * view['stuck'] / view['episodes']:.1f} % were stuck" in said
+    assert f"{100 * frontier['precision']:.0f} % of the alarms are right; {100 * frontier['recall']:.0f} % of the stuck users" in said

@@ -35,6 +35,11 @@ def said(user: str, share: float, score: float, *, time: float = 0.5, step: str 
     return {"user_id": user, "step_id": step, "share": share, "score": score, "time_alone": time, "horizon_ms": float(H), "judged_at": at}
 
 
+def statistic(horizon: int, *, at: int = -DAY, step: str = "connect") -> dict[str, Any]:
+    """Return the statistics of a step, learned ``at`` ms after the start."""
+    return {"step_id": step, "horizon_ms": float(horizon), "learned_at": START + at}
+
+
 def evidence(
     rows: list[dict[str, Any]],
     scores: list[dict[str, Any]] = [],  # noqa: B006 -- never changed
@@ -44,6 +49,7 @@ def evidence(
     activated: dict[str, int] | None = None,
     guided: tuple[str, ...] = (),
     decisions: list[dict[str, Any]] = [],  # noqa: B006
+    statistics: list[dict[str, Any]] = [],  # noqa: B006
 ) -> Evidence:
     """Return the evidence of held-out people, but those ``guided``."""
     people = [
@@ -57,7 +63,9 @@ def evidence(
         }
         for user in sorted({row["user_id"] for row in rows})
     ]
-    return Evidence.of(until=until, people=people, progress=rows, scores=scores, signals=signals, decisions=decisions)
+    return Evidence.of(
+        until=until, people=people, progress=rows, scores=scores, signals=signals, decisions=decisions, statistics=statistics
+    )
 
 
 def crowd(count: int = 100) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

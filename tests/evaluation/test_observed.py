@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from evaluation.observed import is_observing, observed
-from state.duration import HOUR
+from state.duration import DAY, HOUR
 from tests.evaluation.cases import START
-from tests.evaluation.test_frontier import H, evidence, progress, said
+from tests.evaluation.test_frontier import H, evidence, progress, said, statistic
 
 
 def request(at: int, reason: str = "", outcome: str = "none") -> dict[str, Any]:
@@ -46,7 +46,9 @@ def test_everybody_who_began_a_step_is_counted_once() -> None:
         progress("new", "connect", 1, 4 * H - HOUR, None),
     ]
     scores = [said("late", 0.1, 0.9), said("lost", 0.1, 0.9)]
-    found = observed(evidence(rows, scores, until=START + 4 * H - 1, activated={"done": 2 * HOUR}), {"connect": float(H)})
+    found = observed(
+        evidence(rows, scores, until=START + 4 * H - 1, activated={"done": 2 * HOUR}, statistics=[statistic(1, at=-2 * DAY), statistic(H)])
+    )
     connect, invite = found.steps
     assert connect.step == "connect"
     assert (connect.began, connect.completed, connect.after_horizon, connect.passed) == (6, 2, 1, 1)
@@ -66,7 +68,7 @@ def _calls(*rows: tuple[float, int, int]) -> Any:
     for share, called, right in rows:
         chosen = {*range(right), *range(30, 30 + called - right)}
         scores += [said(f"u{n}", share, 0.5 if n in chosen else 0.49) for n in range(60)]
-    return observed(evidence(people, scores), {"connect": float(H)}).steps[0]
+    return observed(evidence(people, scores)).steps[0]
 
 
 def test_the_stuck_are_known_at_the_first_look_where_three_in_four_calls_are_right() -> None:
@@ -91,9 +93,9 @@ def test_a_few_lucky_calls_are_no_knowledge() -> None:
 def test_the_step_where_most_are_lost_comes_first() -> None:
     rows = [progress(f"a{n}", "often", 1, 0, None) for n in range(3)] + [progress(f"a{n + 3}", "often", 1, 0, HOUR) for n in range(9)]
     rows += [progress(f"b{n}", "seldom", 1, 0, None) for n in range(2)]
-    found = observed(evidence(rows), {"often": float(H), "seldom": float(H)})
+    found = observed(evidence(rows, statistics=[statistic(H, step="often"), statistic(H, step="seldom")]))
     assert [(step.step, step.lost) for step in found.steps] == [("often", 3), ("seldom", 2)]
 
 
 def test_nobody_there_is_no_step() -> None:
-    assert observed(evidence([]), {}).steps == []
+    assert observed(evidence([])).steps == []

@@ -9,13 +9,14 @@ import polars as pl
 import pytest
 
 from evaluation.evidence import Evidence
-from evaluation.stuck import holdout_signals, horizons_from_holdout, label_by_holdout, label_by_truth, recovered_alone, score
+from evaluation.frontier import frontier
+from evaluation.stuck import holdout_signals, label_by_holdout, label_by_truth, recovered_alone, score
 from evaluation.stuck_bounds import bounds
 from evaluation.truth import Episode
 from reports.stuck import in_session
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START, alarm, episode, person, truth
-from tests.evaluation.test_frontier import evidence, progress
+from tests.evaluation.test_frontier import H, crowd, evidence, progress, said, statistic
 from tests.support.placebo import shuffle_labels
 from tests.support.waiting import uses_at_most
 
@@ -167,41 +168,64 @@ def test_nobody_is_stuck_after_activation_or_at_a_step_that_they_left() -> None:
     ]
     activated = {"activated before": HOUR, "activated at it": HOUR, "activated late": 11 * HOUR}
     alarms = [alarm(user, 4 * HOUR) for user in ("activated before", "activated at it", "moved on", "stays")]
-    held_out = evidence(rows, signals=alarms, activated=activated)
-    labelled = label_by_holdout(held_out, {"connect": 10 * HOUR})
+    held_out = evidence(rows, signals=alarms, activated=activated, statistics=[statistic(10 * HOUR)])
+    labelled = label_by_holdout(held_out)
     assert set(labelled.filter(pl.col("positive") & ~pl.col("censored"))["user_id"]) == {"activated late", "moved on late", "stays"}
     result = score(labelled, holdout_signals(held_out, labelled))
     assert (result.episodes, result.positives, result.alarms, result.true_positives) == (5, 3, 3, 1)
     assert recovered_alone(labelled, holdout_signals(held_out, labelled)) == 0.0, "none of them went on after the alarm"
 
 
-def _holdout(took: list[int | None], alarms: list[dict[str, Any]], until: int = LATER) -> Evidence:
-    people = [
-        {"user_id": f"u{i}", "experiment_group": "holdout", "path_id": "p", "segment": "*", "signup_at": START, "activated_at": 0}
-        for i in range(len(took))
+def test_every_episode_is_judged_by_the_horizon_in_force_when_it_began() -> None:
+    """The step got quicker: H was 20 hours, then 5. Without a score and an alarm the statistics say which; before the first, the first."""
+    statistics = [statistic(20 * HOUR, at=-DAY), statistic(5 * HOUR, at=2 * DAY)]
+    rows = [
+        *(progress(f"then {took}", "connect", 1, DAY, DAY + took * HOUR) for took in (19, 20, 21)),
+        *(progress(f"now {took}", "connect", 1, 3 * DAY, 3 * DAY + took * HOUR) for took in (4, 5, 6)),
+        progress("scored", "connect", 1, 3 * DAY, 3 * DAY + 9 * HOUR),
+        progress("alarmed", "connect", 1, 3 * DAY, 3 * DAY + 9 * HOUR),
+        progress("first", "connect", 1, -2 * DAY, -2 * DAY + 19 * HOUR),
+        progress("young", "connect", 1, 5 * DAY - 4 * HOUR, None),
+        progress("unknown", "invite", 1, DAY, None),
     ]
-    progress = [
-        {"user_id": f"u{i}", "path_id": "p", "step_id": "connect", "current_since_at": START, "completed_at": START + t if t else 0}
-        for i, t in enumerate(took)
-    ]
-    return Evidence.of(until=until, people=people, progress=progress, signals=alarms)
+    alarms = [alarm("alarmed", 3 * DAY + HOUR, evidence='{"horizon": 36000000}')]
+    scores = [said("scored", 0.1, 0.5, since=3 * DAY)]
+    held_out = evidence(rows, scores, alarms, statistics=statistics, until=START + 5 * DAY)
+    labelled = label_by_holdout(held_out)
+    judged = labelled.filter(~pl.col("censored"))
+    assert set(judged.filter("positive")["user_id"]) == {"then 21", "now 6"}
+    horizons = dict(judged.select("user_id", "horizon").iter_rows())
+    assert [horizons[user] for user in ("scored", "alarmed", "first", "now 4")] == [H, H, 20 * HOUR, 5 * HOUR]
+    assert set(labelled.filter("censored")["user_id"]) == {"young", "unknown"}
 
 
-def test_without_truth_the_horizon_is_the_ninetieth_percentile_of_the_holdout() -> None:
-    evidence = _holdout([*(k * HOUR for k in range(1, 11)), None, None], [])
-    assert horizons_from_holdout(evidence, least=10) == {"connect": 9 * HOUR}
-    assert horizons_from_holdout(evidence) == {}
+def test_the_score_by_held_out_users_and_the_frontier_have_the_same_figures() -> None:
+    rows, scores = crowd(60)
+    rows += [progress("quick", "connect", 1, 0, HOUR // 2), progress("activated", "connect", 1, 2 * HOUR, None)]
+    alarms = [alarm(f"u{n}", HOUR if n % 3 else 6 * HOUR) for n in range(40)]
+    held_out = evidence(rows, scores, [*alarms, alarm("activated", HOUR)], activated={"activated": HOUR}, statistics=[statistic(H)])
+    found, labelled = frontier(held_out), label_by_holdout(held_out)
+    result = score(labelled, holdout_signals(held_out, labelled))
+    assert (found.episodes, found.stuck, found.alarms, found.right) == (61, 30, 40, 13)
+    assert (found.episodes, found.stuck, found.alarms, found.right) == (
+        result.episodes,
+        result.positives,
+        result.alarms,
+        result.true_positives,
+    )
+    assert (found.precision, found.recall) == (result.precision, result.recall)
 
 
 def test_without_truth_held_out_alarms_show_who_recovers_without_help() -> None:
-    took: list[int | None] = [*(k * HOUR for k in range(1, 11)), None, None]
-    evidence = _holdout(
-        took, [alarm("u5", 2 * HOUR), alarm("u9", 4 * HOUR), alarm("u10", HOUR), alarm("u11", 2 * HOUR), alarm("guided", HOUR)]
+    rows = [progress(f"u{n}", "connect", 1, 0, (n + 1) * HOUR if n < 10 else None) for n in range(12)]
+    alarms = [alarm("u5", 2 * HOUR), alarm("u9", 4 * HOUR), alarm("u10", HOUR), alarm("u11", 2 * HOUR), alarm("guided", HOUR)]
+    held_out = evidence(
+        [*rows, progress("guided", "connect", 1, 0, None)], [], alarms, guided=("guided",), statistics=[statistic(9 * HOUR)]
     )
-    labelled = label_by_holdout(evidence, horizons_from_holdout(evidence, least=10))
-    result = score(labelled, holdout_signals(evidence, labelled))
+    labelled = label_by_holdout(held_out)
+    result = score(labelled, holdout_signals(held_out, labelled))
     assert (result.episodes, result.positives, result.true_positives, result.false_positives) == (12, 3, 3, 1)
-    assert recovered_alone(labelled, holdout_signals(evidence, labelled)) == 0.25
+    assert recovered_alone(labelled, holdout_signals(held_out, labelled)) == 0.25
 
 
 def test_a_hundred_thousand_episodes_are_scored_in_seconds() -> None:

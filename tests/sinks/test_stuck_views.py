@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from random import Random
+
+import polars as pl
 import pytest
 from msgspec import structs
 
+from evaluation.episodes import KEY
+from evaluation.stuck import classify_alarms, holdout_signals, label_by_holdout
+from reports.evidence import load
 from sinks.clickhouse.client import ClickHouse
-from state.records.facts import PersonFact, ProgressFact, SignalFact, StepStatisticFact
+from sinks.clickhouse.columns import to_frame
+from sinks.clickhouse.inserter import ClickHouseInserter
+from sinks.clickhouse.read_only_query import query
+from state.records.facts import EventFact, Fact, PersonFact, ProgressFact, SignalFact, StepStatisticFact, StuckScoreFact
 from tests.sinks.test_clickhouse_views import HOUR, MONDAY, STORES, insert, progress, rows
 from tests.support.facts import make
 
@@ -15,6 +24,14 @@ pytestmark = pytest.mark.parametrize("store_of_module", STORES, indirect=True)
 pytest_plugins = ["tests.support.clickhouse_stores"]
 
 DAY = 24 * HOUR
+
+
+def newest_event(tenant: str = "t") -> EventFact:
+    return make(EventFact, tenant_id=tenant, event_id="newest", timestamp=MONDAY, log_time=MONDAY + 3 * DAY)
+
+
+def statistic(version: int, horizon: int, *, at: int) -> StepStatisticFact:
+    return make(StepStatisticFact, step_id="one", parameters_version=version, horizon_ms=float(horizon), learned_at=MONDAY + at)
 
 
 def person(user: str, group: str = "holdout", *, activated: int = 0) -> PersonFact:
@@ -36,7 +53,7 @@ def alarm(user: str, after: int, trigger: str = "stuck:inactive", score: float =
 
 @pytest.fixture
 def judged(migrated: ClickHouse) -> ClickHouse:
-    """H is 20 h. Stuck: found (twice, the first counts), late, missed. Not stuck: alarmed in vain. Not counted: guided, too young."""
+    """H is 20 h, and later 5 h. Stuck: found (twice, the first counts), late, missed. Not stuck: vain, fast. Not counted: guided, young."""
     insert(
         migrated,
         *(person(user) for user in ("found", "late", "missed", "vain", "fast", "young")),
@@ -45,8 +62,7 @@ def judged(migrated: ClickHouse) -> ClickHouse:
         current("fast", MONDAY + HOUR), current("young", since=MONDAY + 3 * DAY - HOUR), current("guided"),
         alarm("found", 6 * HOUR), alarm("found", 9 * HOUR, "stuck:errors", ident="again"), alarm("late", 11 * HOUR, "stuck:errors"),
         alarm("vain", 8 * HOUR, score=0.8), alarm("guided", HOUR), alarm("young", 3 * DAY),
-        make(StepStatisticFact, step_id="one", parameters_version=1, horizon_ms=5.0 * HOUR),
-        make(StepStatisticFact, step_id="one", parameters_version=2, horizon_ms=20.0 * HOUR),
+        statistic(1, 20 * HOUR, at=-DAY), statistic(2, 5 * HOUR, at=DAY), newest_event(),
         make(StepStatisticFact, step_id="*", parameters_version=2),
     )  # fmt: skip
     return migrated
@@ -95,3 +111,74 @@ def test_nobody_is_stuck_after_activation_or_at_a_step_that_they_left(judged: Cl
         ("strict", 1, None),
     ]
     assert rows(judged, "stuck_scorecard_by_step WHERE step_id = 'one'", "episodes, stuck_people, alarms") == [(12, 6, 3)]
+
+
+def test_every_episode_is_judged_by_the_horizon_in_force_when_it_began(judged: ClickHouse) -> None:
+    """That of its scores, else of its alarm, else of the statistics then in force, else of the first that were learned."""
+
+    def scored(user: str, horizon: int, *, at: int) -> StuckScoreFact:
+        return make(StuckScoreFact, user_id=user, step_id="one", share=0.1, horizon_ms=float(horizon), judged_at=at)
+
+    then, now = MONDAY + HOUR, MONDAY + DAY + HOUR
+    insert(
+        judged,
+        *(person(user) for user in ("first", "then", "now", "scored", "named", "another life")),
+        current("first", MONDAY - 3 * DAY + 19 * HOUR, MONDAY - 3 * DAY), current("then", then + 19 * HOUR, then),
+        current("now", now + 6 * HOUR, now), current("scored", now + 6 * HOUR, now), scored("scored", 7 * HOUR, at=now + HOUR),
+        current("named", now + 6 * HOUR, now),
+        structs.replace(alarm("named", DAY + 2 * HOUR), evidence='{"elapsed":3600000,"horizon":28800000}'),
+        current("another life", now + 6 * HOUR, now), scored("another life", 90 * HOUR, at=now - 1),
+    )  # fmt: skip
+    users = ("first", "then", "now", "scored", "named", "another life")
+    found = rows(judged, f"stuck_episodes WHERE user_id IN {users}", "user_id, horizon_ms / 3600000, stuck")
+    assert {user: (horizon, stuck) for user, horizon, stuck in found} == {
+        "first": (20.0, 0), "then": (20.0, 0), "now": (5.0, 1), "scored": (7.0, 0), "named": (8.0, 0), "another life": (5.0, 1),
+    }  # fmt: skip
+    insert(judged, *(structs.replace(each, step_id="two") for each in (current("then"), scored("then", 9 * HOUR, at=then))), person("next"))
+    insert(judged, structs.replace(current("next"), step_id="two"))
+    of_two = rows(judged, "stuck_episodes WHERE step_id = 'two'", "user_id, horizon_ms / 3600000, stuck")
+    assert of_two == [("then", 9.0, 1)], "nothing was learned of the step yet"
+
+
+def test_the_view_and_the_report_judge_the_same_episodes_alike(migrated: ClickHouse) -> None:
+    """Random people on a path of free and one of strict order: steps in any order, done or not, with and without scores and alarms."""
+    draw = Random(7)
+    facts: list[Fact] = [newest_event()]
+    for version in range(6):
+        at = MONDAY + (version - 1) * DAY // 2
+        horizons = {step: float(draw.randrange(1, 30) * HOUR) for step in ("a", "b", "c")}
+        facts += [
+            make(StepStatisticFact, step_id=step, parameters_version=version, learned_at=at, horizon_ms=h) for step, h in horizons.items()
+        ]
+    for n in range(1_000):
+        user, path = f"u{n}", draw.choice(["free", "strict"])
+        group, activated = draw.choice(["holdout", "holdout", "adaptive", "existing"]), draw.choice([0, draw.randrange(60)])
+        facts.append(
+            make(PersonFact, user_id=user, path_id=path, experiment_group=group, activated_at=activated and MONDAY + activated * HOUR)
+        )
+        for position, step in enumerate(("a", "b", "c", "d"), 1):
+            since, done = draw.choice([0, draw.randrange(1, 60)]), draw.choice([0, 0, draw.randrange(1, 70)])
+            row = progress(
+                user, step, position, "current", since=since and MONDAY + since * HOUR, done=done and MONDAY + done * HOUR, path=path
+            )
+            facts.append(structs.replace(row, path_order=path))
+            place = {"user_id": user, "step_id": step}
+            if draw.random() < 0.4:
+                at, horizon = MONDAY + (since + draw.randrange(-1, 9)) * HOUR, float(draw.randrange(1, 40) * HOUR)
+                facts += [make(StuckScoreFact, share=share, horizon_ms=horizon, judged_at=at, **place) for share in (0.1, 0.2)]
+            for turn in range(draw.choice([0, 0, 1, 2])):
+                evidence = draw.choice(["{}", f'{{"horizon":{draw.randrange(1, 40) * HOUR}}}'])
+                at = MONDAY + (since + draw.randrange(-2, 15)) * HOUR + turn
+                facts.append(make(SignalFact, signal_id=f"{user} {step} {turn}", trigger="t", evidence=evidence, detected_at=at, **place))
+    inserter = ClickHouseInserter(migrated)
+    for kind in {type(fact) for fact in facts}:
+        inserter.insert(kind.TABLE, to_frame(kind, [fact for fact in facts if type(fact) is kind]))
+    loaded = load(lambda sql, **parameters: query(migrated, sql, parameters), "t")
+    labelled = label_by_holdout(loaded, strict=["strict"])
+    judged = classify_alarms(labelled, holdout_signals(loaded, labelled)).filter("counted").sort("user_id", "step_id")
+    assert judged.filter("matched").height > 20
+    expected = judged.select(
+        *KEY, "horizon", ended=(pl.col("ended_at") - pl.col("onset")).clip(0), stuck="positive", alarmed="alarmed", matched="matched"
+    )
+    columns = "user_id, step_id, horizon_ms, if(ended_after_ms < 0, 0, ended_after_ms), stuck, alarmed, matched"
+    assert rows(migrated, "stuck_episodes ORDER BY user_id, step_id", columns) == [tuple(row) for row in expected.iter_rows()]
