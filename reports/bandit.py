@@ -109,10 +109,10 @@ def show_arms_by_trigger(console: Console, facts: Facts, tenant: str) -> None:
     """Print every arm of every trigger."""
     rows = facts.rows(
         """
-        SELECT g.trigger AS trigger, g.arm AS arm, g.decided AS decided, s.share AS share, g.shown AS shown, g.clicked AS clicked,
-            g.success AS success, g.failure AS failure, g.nudge_conversion_rate AS rate, p.mean AS believed
+        SELECT g.trigger AS trigger, g.arm AS arm, g.decided AS decided, g.decided / sum(g.decided) OVER (PARTITION BY g.trigger) AS share,
+            g.shown AS shown, g.clicked AS clicked, g.success AS success, g.failure AS failure, g.nudge_conversion_rate AS rate,
+            p.mean AS believed
         FROM guidance_performance AS g
-        INNER JOIN arm_share AS s ON s.tenant_id = g.tenant_id AND s.trigger = g.trigger AND s.arm = g.arm
         LEFT JOIN (SELECT tenant_id, trigger, arm, toNullable(mean) AS mean FROM arm_posteriors_latest WHERE context = '*') AS p
             ON p.tenant_id = g.tenant_id AND p.trigger = g.trigger AND p.arm = g.arm
         WHERE g.tenant_id = {tenant:String} ORDER BY trigger, decided DESC

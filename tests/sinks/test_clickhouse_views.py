@@ -200,11 +200,34 @@ def test_guidance_performance_has_exact_denominators(filled: ClickHouse) -> None
     ]
     rates = "arm, nudge_send_rate, nudge_open_rate, nudge_dismiss_rate, nudge_conversion_rate"
     assert rows(filled, "guidance_performance", rates) == [("moderate", 1.0, 0.0, 0.0, 1.0), ("passive", 0.6, 0.3333, 0.3333, 0.5)]
-    assert rows(filled, "arm_share", "arm, decisions, share, mean_propensity") == [
-        ("moderate", 1, 0.1667, 0.5),
-        ("passive", 5, 0.8333, 0.5),
-    ]
     assert rows(filled, "non_decisions_by_reason", "reason, trigger, non_decisions, people") == [("cooldown", "signup", 2, 2)]
+
+
+def test_the_mean_propensity_of_an_arm_is_over_all_decisions_of_its_trigger_and_group(filled: ClickHouse) -> None:
+    """An arm that was seldom wanted is chosen where it was wanted, so the mean over its own decisions alone is too high."""
+
+    def decided(decision: str, arm: str, shares: dict[str, float], trigger: str = "signup", group: str = "adaptive") -> DecisionFact:
+        return make(
+            DecisionFact, decision_id=decision, trigger=trigger, experiment_group=group, outcome="decided", arm=arm,
+            propensity=shares[arm], arms=tuple(shares), propensities=tuple(shares.values()),
+        )  # fmt: skip
+
+    early, late = {"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 0.9, "b": 0.1}
+    insert(
+        filled,
+        decided("1", "a", early), decided("2", "b", early), decided("3", "a", late), decided("4", "a", late), decided("4", "a", late),
+        decided("5", "b", {"a": 0.0, "b": 1.0}, group="rules"),
+        decided("6", "b", late, trigger="step_completed"),
+        make(DecisionFact, decision_id="7", trigger="signup", outcome="declined", reason="cooldown", experiment_group="adaptive"),
+    )  # fmt: skip
+    assert rows(filled, "arm_share", "trigger, experiment_group, arm, decisions, share, mean_propensity") == [
+        ("signup", "adaptive", "a", 3, 0.75, 0.7),
+        ("signup", "adaptive", "b", 1, 0.25, 0.2),
+        ("signup", "adaptive", "c", 0, 0.0, 0.1),  # wanted now and then, and never drawn
+        ("signup", "rules", "b", 1, 1.0, 1.0),
+        ("step_completed", "adaptive", "a", 0, 0.0, 0.9),
+        ("step_completed", "adaptive", "b", 1, 1.0, 0.1),
+    ]
 
 
 def test_the_latest_posterior_of_each_arm_and_context(filled: ClickHouse) -> None:
