@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from evaluation.evidence import ADAPTIVE, RULES
 from reports.render import bar, decimal, heading, lines, number, percent, table
 from reports.run_report import newest_shares
 from reports.safe_text import plain
@@ -85,7 +86,7 @@ def show_stopped_arms(console: Console, report: RunReport) -> None:
 
 
 def show_arms(console: Console, facts: Facts, tenant: str) -> None:
-    """Print the arms over all triggers; each believed success rate is weighted by the evidence for it."""
+    """Print the arms that the bandit chose, over all triggers; each believed success rate is weighted by the evidence for it."""
     arms = facts.rows(
         """
         SELECT arm, sum(decided) AS decided, decided / sum(decided) OVER () AS share, sum(shown) AS shown, sum(clicked) AS clicked,
@@ -96,17 +97,20 @@ def show_arms(console: Console, facts: Facts, tenant: str) -> None:
             SELECT arm, toNullable(sum(mean * weight) / sum(weight)) AS believed FROM arm_posteriors_latest
             WHERE tenant_id = {tenant:String} AND context = '*' GROUP BY arm
         ) AS p USING (arm)
-        WHERE tenant_id = {tenant:String} GROUP BY arm ORDER BY decided DESC
+        WHERE tenant_id = {tenant:String} AND experiment_group = {group:String} GROUP BY arm ORDER BY decided DESC
         """,
         tenant=tenant,
+        group=ADAPTIVE,
     )
     if arms:
-        heading(console, "Arms, over all triggers", "success: shown, and the step completed in time")
+        heading(console, "Arms over all triggers", f"{_decisions(arms)} of the bandit; success: shown, and the step completed in time")
         console.print(_arm_table(arms))
+        mixed = "Steps are not equally easy upon each trigger, and arms not equally frequent: compare arms within a trigger, below."
+        lines(console, Text(mixed, style="dim"))
 
 
 def show_arms_by_trigger(console: Console, facts: Facts, tenant: str) -> None:
-    """Print every arm of every trigger."""
+    """Print every arm that the bandit chose upon each trigger, then those of the rules."""
     rows = facts.rows(
         """
         SELECT g.trigger AS trigger, g.arm AS arm, g.decided AS decided, g.decided / sum(g.decided) OVER (PARTITION BY g.trigger) AS share,
@@ -115,30 +119,43 @@ def show_arms_by_trigger(console: Console, facts: Facts, tenant: str) -> None:
         FROM guidance_performance AS g
         LEFT JOIN (SELECT tenant_id, trigger, arm, toNullable(mean) AS mean FROM arm_posteriors_latest WHERE context = '*') AS p
             ON p.tenant_id = g.tenant_id AND p.trigger = g.trigger AND p.arm = g.arm
-        WHERE g.tenant_id = {tenant:String} ORDER BY trigger, decided DESC
+        WHERE g.tenant_id = {tenant:String} AND g.experiment_group = {group:String} ORDER BY trigger, decided DESC
         """,
         tenant=tenant,
+        group=ADAPTIVE,
     )
     triggers: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         triggers[row["trigger"]].append(row)
     for trigger, arms in triggers.items():
-        heading(console, f"Arms upon {plain(trigger)}", count(sum(arm["decided"] for arm in arms), "decision"))
+        heading(console, f"Arms upon {plain(trigger)}", _decisions(arms))
         console.print(_arm_table(arms))
+    by_rule = facts.rows(
+        """
+        SELECT trigger, arm, decided, shown, clicked, success, failure, nudge_conversion_rate AS rate FROM guidance_performance
+        WHERE tenant_id = {tenant:String} AND experiment_group = {group:String} ORDER BY trigger, decided DESC
+        """,
+        tenant=tenant,
+        group=RULES,
+    )
+    if by_rule:
+        heading(console, "Arms of the group rules", f"{_decisions(by_rule)}: always the first eligible arm, without the bandit")
+        cells = ((row["trigger"], row["arm"], *_outcomes(row)) for row in by_rule)
+        console.print(table(["trigger", "arm", ">decided", ">shown", ">clicked", ">success", ">rate"], cells))
+
+
+def _decisions(arms: Iterable[dict[str, Any]]) -> str:
+    return count(sum(arm["decided"] for arm in arms), "decision")
+
+
+def _outcomes(row: dict[str, Any]) -> tuple[str, ...]:
+    success = f"{number(row['success'])}/{number(row['success'] + row['failure'])}"
+    return number(row["decided"]), number(row["shown"]), number(row["clicked"]), success, percent(row["rate"])
 
 
 def _arm_table(arms: Iterable[dict[str, Any]]) -> Padding:
-    rows = (
-        (
-            row["arm"],
-            number(row["decided"]),
-            percent(row["share"]),
-            number(row["shown"]),
-            number(row["clicked"]),
-            f"{number(row['success'])}/{number(row['success'] + row['failure'])}",
-            percent(row["rate"]),
-            decimal(row["believed"]),
-        )
-        for row in arms
-    )
+    rows = []
+    for row in arms:
+        decided, *outcomes = _outcomes(row)
+        rows.append((row["arm"], decided, percent(row["share"]), *outcomes, decimal(row["believed"])))
     return table(["arm", ">decided", ">share", ">shown", ">clicked", ">success", ">rate", ">belief"], rows)

@@ -213,3 +213,16 @@ def test_the_same_alarms_have_the_same_precision_and_recall_in_report_and_views(
     said = inside("report", cwd=demo.cwd).out
     assert f"{view['episodes']:,} users at a step; {100 * view['stuck'] / view['episodes']:.1f} % were stuck" in said
     assert f"{100 * frontier['precision']:.0f} % of the alarms are right; {100 * frontier['recall']:.0f} % of the stuck users" in said
+
+
+def test_tables_of_arms_show_what_the_bandit_chose_and_the_rules_apart(demo: Ready, inside: Inside) -> None:
+    def decided(group: str, of: str = "") -> int:
+        sql = f"SELECT count() AS n FROM decisions_final WHERE outcome = 'decided' AND experiment_group = '{group}' {of}"
+        return int(inside("sql", sql, "--json", cwd=demo.cwd).json["rows"][0]["n"])
+
+    said = inside("report", cwd=demo.cwd).out
+    by_rule, at_signup = decided("rules"), decided("adaptive", "AND trigger = 'signup'")
+    assert by_rule
+    assert f"Arms upon signup  {at_signup} decisions" in said
+    assert f"Arms of the group rules  {by_rule} decisions" in said
+    assert f"Arms over all triggers  {decided('adaptive')} decisions" in said

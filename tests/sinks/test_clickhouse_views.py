@@ -203,6 +203,22 @@ def test_guidance_performance_has_exact_denominators(filled: ClickHouse) -> None
     assert rows(filled, "non_decisions_by_reason", "reason, trigger, non_decisions, people") == [("cooldown", "signup", 2, 2)]
 
 
+def test_the_arms_of_the_rules_are_not_among_those_of_the_bandit(filled: ClickHouse) -> None:
+    for decision, group, kinds in (
+        ("1", "rules", ["shown", "success"]),
+        ("2", "rules", ["shown", "success"]),
+        ("3", "adaptive", ["shown", "failure"]),
+    ):
+        insert(filled, make(DecisionFact, decision_id=decision, trigger="signup", arm="modal", outcome="decided", experiment_group=group))
+        insert(filled, *(make(OutcomeFact, decision_id=decision, kind=kind) for kind in kinds))
+    counts = "trigger, experiment_group, arm, decided, success, nudge_conversion_rate"
+    assert rows(filled, "guidance_performance", counts) == [
+        ("signup", "adaptive", "modal", 1, 0, 0.0),
+        ("signup", "rules", "modal", 2, 2, 1.0),
+    ]
+    assert rows(filled, "nudge_conversion_rate", "success, failure") == [(2, 1)], "metrics are over all groups"
+
+
 def test_the_mean_propensity_of_an_arm_is_over_all_decisions_of_its_trigger_and_group(filled: ClickHouse) -> None:
     """An arm that was seldom wanted is chosen where it was wanted, so the mean over its own decisions alone is too high."""
 
