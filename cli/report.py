@@ -42,7 +42,8 @@ def report(
         from reports.render import out, print_json
         from reports.safe_text import plain
 
-        known = [row["tenant_id"] for row in facts.rows("SELECT tenant_id FROM activation ORDER BY people DESC, tenant_id")]
+        people = "SELECT tenant_id FROM people_final WHERE experiment_group != 'merged' GROUP BY tenant_id ORDER BY count() DESC, tenant_id"
+        known = [row["tenant_id"] for row in facts.rows(people)]
         chosen = tenant if tenant is not None else next(iter(known), "default")
         found = live.build(facts, chosen, design(facts, settings, chosen)) if chosen in known else None
         drawn = []

@@ -21,7 +21,7 @@ _NAMES: Final = ("under 1 h", "1–4 h", "4–12 h", "12–24 h", "1–2 d", "2�
 
 
 def show_activation(console: Console, facts: Facts, tenant: str) -> None:
-    """Print how many users activated and how fast, by group."""
+    """Print how many of the users who begin the onboarding activated and how fast, by group."""
     people = facts.rows("SELECT * FROM activation WHERE tenant_id = {tenant:String}", tenant=tenant)
     if not people:
         return
@@ -29,7 +29,8 @@ def show_activation(console: Console, facts: Facts, tenant: str) -> None:
     heading(
         console, "Activation so far", f"{number(row['activated'])} of {count(row['people'], 'user')}, {percent(row['activation_rate'])}"
     )
-    groups = facts.rows("SELECT * FROM experiment_groups WHERE tenant_id = {tenant:String}", tenant=tenant)
+    known = facts.rows("SELECT * FROM experiment_groups WHERE tenant_id = {tenant:String}", tenant=tenant)
+    groups = [group for group in known if group["experiment_group"] != "existing"]
     columns = ["group", ">users", ">activated", ">rate", ">95 % interval", ">p50"]
     console.print(
         table(
@@ -47,6 +48,10 @@ def show_activation(console: Console, facts: Facts, tenant: str) -> None:
             ),
         )
     )
+    outside = "SELECT count() AS n FROM people_final WHERE tenant_id = {tenant:String} AND experiment_group = 'existing'"
+    if others := facts.rows(outside, tenant=tenant)[0]["n"]:
+        who = count(others, "other user is", "other users are")
+        lines(console, Text(f"{who} not counted: by `starts` of the catalog they do not begin the onboarding."))
 
 
 def _interval(successes: int, people: int) -> str:
@@ -66,14 +71,14 @@ def show_time_to_activation(console: Console, facts: Facts, tenant: str) -> None
     )
     found = facts.rows(
         f"SELECT roundDown(hours, {list(_EDGES)}) AS bucket, count() AS people FROM (SELECT {taken} AS hours "  # noqa: S608 -- constants
-        "FROM people_final WHERE tenant_id = {tenant:String} AND activated_at IS NOT NULL) GROUP BY bucket",
+        "FROM counted_people WHERE tenant_id = {tenant:String} AND activated_at IS NOT NULL) GROUP BY bucket",
         tenant=tenant,
     )
     if not found:
         return
     spread = facts.rows(
         f"SELECT quantilesExactInclusive(0.25, 0.5, 0.75, 0.9)({taken}) AS at "  # noqa: S608 -- constants
-        "FROM people_final WHERE tenant_id = {tenant:String} AND activated_at IS NOT NULL",
+        "FROM counted_people WHERE tenant_id = {tenant:String} AND activated_at IS NOT NULL",
         tenant=tenant,
     )[0]["at"]
     note = ", ".join(f"{name} {hours(value)}" for name, value in zip(("p25", "p50", "p75", "p90"), spread, strict=True))

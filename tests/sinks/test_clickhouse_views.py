@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from reports.facts import Facts
+from reports.funnel import show_activation, show_time_to_activation
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
@@ -145,6 +149,42 @@ def test_experiment_groups_count_by_assignment(filled: ClickHouse) -> None:
         ("adaptive", 3, 2, 0.6667, 0.2722),
         ("holdout", 1, 0, 0.0, 0.0),
     ]
+
+
+def test_who_does_not_begin_the_onboarding_is_in_no_funnel_and_no_rate(filled: ClickHouse) -> None:
+    """By `starts` in the catalog. Their steps are locked until they complete them: in a funnel all of them would have completed."""
+    before = ["drop_off_rate_by_step", "funnel_by_step", "activation_by_cohort", "activation", "activation_rate", "path_steps"]
+    people(filled)
+    expected = {view: query(filled, f"SELECT * FROM {view} ORDER BY ALL").rows() for view in before}
+    insert(
+        filled,
+        *(
+            make(PersonFact, user_id=f"old {n}", path_id="p", experiment_group="existing", signup_at=MONDAY, activated_at=MONDAY)
+            for n in range(9)
+        ),
+        *(progress(f"old {n}", "one", 1, "completed", done=MONDAY) for n in range(9)),
+        progress("old 0", "two", 2, "locked"),
+    )  # fmt: skip
+    assert {view: query(filled, f"SELECT * FROM {view} ORDER BY ALL").rows() for view in before} == expected
+    assert rows(filled, "experiment_groups", "experiment_group, people") == [("adaptive", 3), ("existing", 9), ("holdout", 1)]
+    assert rows(filled, "features", "count()") == [(13,)], "one row for each user"
+    console = Console(file=io.StringIO(), width=100)
+    show_activation(console, Facts(filled), "t")
+    show_time_to_activation(console, Facts(filled), "t")
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "2 of 4 users, 50.0 %" in said
+    assert "existing" not in said
+    assert "9 other users are not counted: by `starts` of the catalog they do not begin the onboarding." in said
+    assert "p50 4.0 h" in said
+
+
+def test_who_began_later_has_one_group(filled: ClickHouse) -> None:
+    """Before the sign-up, with which the onboarding begins, a decision says that they do not begin."""
+    insert(filled, make(PersonFact, experiment_group="rules"), make(PersonFact, user_id="v", experiment_group="existing"))
+    for user, group in (("u", "existing"), ("u", "rules"), ("v", "existing")):
+        insert(filled, make(DecisionFact, decision_id=f"{user} {group}", user_id=user, experiment_group=group, outcome="declined"))
+    assert rows(filled, "experiment_allocation_consistency", "people, consistent") == [(1, 1)]
 
 
 def test_experiment_groups_leave_out_who_signed_up_without_guidance(filled: ClickHouse) -> None:
