@@ -99,20 +99,21 @@ def show_funnels(console: Console, facts: Facts, tenant: str) -> None:
         paths[row["path_id"]].append(row)
     for path, steps in sorted(paths.items(), key=lambda item: -max(step["reached"] for step in item[1])):
         entered = max(step["reached"] for step in steps)
-        heading(console, f"Path {plain(path)}", f"{count(entered, 'user')}; bars: completed, of all who entered")
+        heading(console, f"Path {plain(path)}", f"{count(entered, 'user')}; past: went on without it; bars: completed, of all")
         way = [step for step in steps if step["reached"] or not step["activated_before"]]
         cells = (
             (
                 step["step_id"],
                 number(step["reached"]),
                 number(step["completed"]),
+                number(step["passed"]),
                 percent(step["step_completion_rate"]),
                 hours(step["median_hours"]),
                 bar(step["completed"] / entered if entered else 0, 16),
             )
             for step in way
         )
-        console.print(table(["step", ">reached", ">completed", ">rate", ">median", ""], cells))
+        console.print(table(["step", ">reached", ">completed", ">past", ">rate", ">median", ""], cells))
         _show_after_activation(console, [step for step in steps if step["activated_before"]])
 
 

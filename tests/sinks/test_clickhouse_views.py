@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import pytest
+from msgspec import structs
 from rich.console import Console
 
 from reports.facts import Facts
@@ -131,6 +132,29 @@ def test_a_funnel_ends_at_activation_and_those_who_go_on_are_counted_beside_it(f
         ("two", 1, 1, 1.0, 0.0, None, 2, 1),
         ("three", 0, 0, None, None, None, 2, 1),
     ]
+
+
+def test_who_went_on_without_a_step_has_not_dropped_off_there(filled: ClickHouse) -> None:
+    """Optional steps, several that lead to the same, steps out of turn; activation. In a path of strict order only to go on is to pass."""
+    at = MONDAY + HOUR
+    insert(
+        filled,
+        *(make(PersonFact, user_id=user, path_id="p") for user in ("did it", "did the other", "is at two", "stopped", "went back")),
+        make(PersonFact, user_id="activated", path_id="p", activated_at=at),
+        progress("did it", "one", 1, "completed", since=MONDAY, done=at), progress("did it", "two", 2, "locked"),
+        progress("did the other", "one", 1, "current", since=MONDAY), progress("did the other", "two", 2, "completed", done=at),
+        progress("is at two", "one", 1, "current", since=MONDAY), progress("is at two", "two", 2, "current", since=at),
+        progress("stopped", "one", 1, "current", since=MONDAY), progress("stopped", "two", 2, "locked"),
+        progress("went back", "one", 1, "current", since=at), progress("went back", "two", 2, "completed", done=MONDAY),
+        progress("activated", "one", 1, "current", since=MONDAY), progress("activated", "two", 2, "locked"),
+    )  # fmt: skip
+    columns = "step_id, reached, passed, stopped_here, drop_off_rate"
+    assert rows(filled, "drop_off_rate_by_step", columns) == [("two", 3, 0, 1, 0.3333), ("one", 6, 4, 1, 0.1667)]
+    columns = "step_id, reached, completed, passed, step_completion_rate, drop_off_rate"
+    assert rows(filled, "funnel_by_step", columns) == [("one", 6, 1, 4, 0.1667, 0.1667), ("two", 3, 2, 0, 0.6667, 0.3333)]
+    skips = [progress("skips", "one", 1, "current", since=MONDAY, path="s"), progress("skips", "two", 2, "completed", done=at, path="s")]
+    insert(filled, make(PersonFact, user_id="skips", path_id="s"), *(structs.replace(each, path_order="strict") for each in skips))
+    assert rows(filled, "funnel_by_step WHERE path_id = 's'", "step_id, reached, completed, passed") == [("one", 1, 0, 0), ("two", 1, 1, 0)]
 
 
 def test_activation(filled: ClickHouse) -> None:
