@@ -20,7 +20,7 @@ from state.catalog.plan import Plan
 from state.decision.bandit import Bandit, Learner
 from state.decision.chooser import Choices, Chooser
 from state.decision.composer import Composer
-from state.decision.messages import Decision, DecisionOutcome, DecisionRequest, input_order
+from state.decision.messages import CatalogMet, Decision, DecisionOutcome, DecisionRequest, LearnerInput, input_order
 from state.decision.switches import Switches
 from state.events import decode
 from state.ids import Keys
@@ -148,8 +148,10 @@ class OfflineRunner:
         observations = [each for out in outputs for each in out.observations]
         if observations:
             self._learn(observations)
-        messages: list[DecisionRequest | DecisionOutcome] = []
+        messages: list[LearnerInput] = []
         for out in outputs:
+            if out.met:
+                messages.append(CatalogMet(out.met))
             messages += out.requests
             messages += out.outcomes
             for effect in out.effects:
@@ -164,8 +166,10 @@ class OfflineRunner:
             choices = Choices()
             if type(message) is DecisionRequest:
                 self._chooser.decide(learner, message, choices)
+            elif type(message) is DecisionOutcome:
+                self._chooser.learn(learner, message, choices)
             else:
-                self._chooser.learn(learner, message, choices)  # type: ignore[arg-type]
+                self._chooser.meet(learner, message.tenant, choices)
             for decision in choices.decisions:
                 self._compose(decision)
             self._store_rows(choices.rows)

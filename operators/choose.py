@@ -16,10 +16,10 @@ from state.catalog.by_tenant import ByTenant, Plans
 from state.decision import learner_snapshot
 from state.decision.bandit import Bandit
 from state.decision.chooser import Choices, Chooser
-from state.decision.messages import DecisionOutcome, DecisionRequest, input_order
+from state.decision.messages import CatalogMet, DecisionOutcome, DecisionRequest, LearnerInput, input_order
 
 
-class ChooseLogic(StatefulBatchLogic[list[DecisionRequest | DecisionOutcome], Choices, bytes]):
+class ChooseLogic(StatefulBatchLogic[list[LearnerInput], Choices, bytes]):
     """One learner in the dataflow."""
 
     def __init__(self, choosers: ByTenant[Chooser], resume_state: bytes | None) -> None:
@@ -33,7 +33,7 @@ class ChooseLogic(StatefulBatchLogic[list[DecisionRequest | DecisionOutcome], Ch
         self._bandit: Bandit | None = None
 
     @override
-    def on_batch(self, values: list[list[DecisionRequest | DecisionOutcome]]) -> tuple[list[Choices], bool]:
+    def on_batch(self, values: list[list[LearnerInput]]) -> tuple[list[Choices], bool]:
         # Bytewax emits people in order of their keys. Sorting makes the result independent of how the input was batched.
         messages = sorted(chain.from_iterable(values), key=input_order)
         out = Choices()
@@ -45,8 +45,10 @@ class ChooseLogic(StatefulBatchLogic[list[DecisionRequest | DecisionOutcome], Ch
         for value in messages:
             if type(value) is DecisionRequest:
                 chooser.decide(bandit, value, out)
+            elif type(value) is DecisionOutcome:
+                chooser.learn(bandit, value, out)
             else:
-                chooser.learn(bandit, value, out)  # type: ignore[arg-type]
+                chooser.meet(bandit, value.tenant, out)
         return [out], False
 
     @override
@@ -63,9 +65,10 @@ def choose_logic(plans: Plans) -> Callable[[bytes | None], ChooseLogic]:
 def choose_step(step_id: str, up: Stream[Tracked], plans: Plans) -> KeyedStream[Choices]:
     """Route requests and outcomes to their learners, and choose arms."""
 
-    def route(batch: list[Tracked]) -> list[tuple[str, list[DecisionRequest | DecisionOutcome]]]:
-        messages: list[DecisionRequest | DecisionOutcome] = []
+    def route(batch: list[Tracked]) -> list[tuple[str, list[LearnerInput]]]:
+        messages: list[LearnerInput] = []
         for tracked in batch:
+            messages += map(CatalogMet, tracked.met)
             messages += tracked.requests
             messages += tracked.outcomes
         return by_key((f"{message.tenant}|{message.trigger}", message) for message in messages)

@@ -37,7 +37,7 @@ def _input_order(arrival: Arrival) -> int:
 class Tracked:
     """What the fold emitted for all people of a batch, sorted by destination."""
 
-    __slots__ = ("counts", "effects", "observations", "outcomes", "requests", "rows")
+    __slots__ = ("counts", "effects", "met", "observations", "outcomes", "requests", "rows")
 
     def __init__(self) -> None:
         self.requests: list[DecisionRequest] = []
@@ -45,6 +45,8 @@ class Tracked:
         self.observations: list[EpisodeObservation] = []
         self.effects: list[Effect] = []
         self.rows: list[Row] = []
+        self.met: dict[str, None] = {}
+        """Tenants of whom somebody met the catalog in force for the first time."""
         self.counts: CounterTotals = {}
 
     def add(self, out: Collector) -> None:
@@ -58,6 +60,8 @@ class Tracked:
             self.observations += out.observations
         if out.effects:
             self.effects += out.effects
+        if out.met:
+            self.met[out.met] = None
         counters.add(self.counts, out.counts)
 
 

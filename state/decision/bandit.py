@@ -101,7 +101,7 @@ class Learner(msgspec.Struct, gc=False, array_like=True):
     ``harm_streaks`` counts the checks in a row at which an arm looked harmful; the last check was at version ``harm_checked``. ``stopped``
     holds the log time at which an arm was stopped for harm. ``half_life`` is the one that the units of the cells were computed with.
     ``change_evidence`` is the evidence that the posterior no longer holds, ``changes`` how often a change was detected. ``catalog`` is the
-    version of the catalog under which it last chose.
+    version of the catalog whose promises it last recorded.
     """
 
     version: int = 0

@@ -43,6 +43,12 @@ class Chooser:
         """Return ``learner`` with the posterior that its state implies."""
         return Bandit(self._policy, learner)
 
+    def meet(self, bandit: Bandit, tenant: str, out: Choices) -> None:
+        """Record what the catalog in force promises, once for each learner."""
+        if bandit.learner.catalog != self._plan.version:
+            bandit.learner.catalog = self._plan.version
+            out.rows.append(catalog_fact(self._plan, tenant))
+
     def decide(self, bandit: Bandit, request: DecisionRequest, out: Choices) -> None:
         """Choose an arm for ``request``, which has at least one, and record the propensities.
 
@@ -51,9 +57,7 @@ class Chooser:
         """
         self._learn(bandit, request.tenant, request.trigger, request.at, out)
         learner = bandit.learner
-        if learner.catalog != self._plan.version:
-            learner.catalog = self._plan.version
-            out.rows.append(catalog_fact(self._plan, request.tenant))
+        self.meet(bandit, request.tenant, out)
         keys = [f"{arm}@{self._plan.arm_version(request.trigger, arm)}" for arm in request.arms]
         eligible: tuple[int, ...] = tuple(range(len(keys)))
         if request.group == _RULES:

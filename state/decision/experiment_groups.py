@@ -35,8 +35,14 @@ def draw_of(person: Person) -> float:
     return person.draw if person.draw is not None else experiment_draw(person.tenant, person.user)
 
 
+def enter(plan: Plan, person: Person) -> None:
+    """A person is new, or their first id became known: draw the group, and remember by whose shares."""
+    person.entered_under = plan.version
+    draw_group(plan, person)
+
+
 def draw_group(plan: Plan, person: Person) -> None:
-    """Draw the group of a person who is new, or whose first id became known. A catalog that only observes draws none."""
+    """Draw the group of a person who has none. A catalog that only observes draws none."""
     person.drawn_group = 0 if plan.catalog.observing else _NAMES.index(_drawn(plan, person))
 
 

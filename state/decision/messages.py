@@ -1,4 +1,4 @@
-"""Messages between ``track``, ``choose`` and ``compose``: decision requests, decisions, and outcomes of decisions."""
+"""Messages between ``track``, ``choose`` and ``compose``: decision requests, decisions, outcomes of decisions, and catalogs in force."""
 
 from __future__ import annotations
 
@@ -75,6 +75,20 @@ class DecisionOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     group: str = "adaptive"
 
 
+class CatalogMet(msgspec.Struct, frozen=True, gc=False):
+    """``track`` tells ``choose`` that somebody of ``tenant`` met the catalog in force for the first time. One learner is told: ``trigger``.
+
+    It comes before all requests and outcomes of its batch.
+    """
+
+    tenant: str
+    trigger: str = "signup"
+    seq: int = 0
+    at: int = 0
+    key: str = ""
+    number: int = 0
+
+
 class Decision(msgspec.Struct, frozen=True, gc=False):
     """``choose`` sends ``compose`` the arm that it drew for a request, and its propensity."""
 
@@ -83,6 +97,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     propensity: float
 
 
-def input_order(message: DecisionRequest | DecisionOutcome) -> tuple[int, int, str, int]:
+LearnerInput = DecisionRequest | DecisionOutcome | CatalogMet
+
+
+def input_order(message: LearnerInput) -> tuple[int, int, str, int]:
     """Sort key: the order in which requests and outcomes happened."""
     return message.seq, message.at, message.key, message.number

@@ -16,7 +16,8 @@ class Collector:
     """Outputs of one person, each kind in the order in which it was emitted. Call ``begin`` before each input.
 
     ``seq`` and ``key`` order the outputs of this person among those of others. ``parameters`` is the version of the step statistics in
-    force. An ``Erase`` is among both the effects and the rows.
+    force. ``met`` is the tenant where the person met the catalog in force for the first time, else empty. An ``Erase`` is among both the
+    effects and the rows.
     """
 
     __slots__ = (
@@ -24,6 +25,7 @@ class Collector:
         "counts",
         "effects",
         "key",
+        "met",
         "observations",
         "outcomes",
         "parameters",
@@ -34,7 +36,7 @@ class Collector:
     )
 
     def __init__(self, key: str = "") -> None:
-        self.key = key
+        self.key, self.met = key, ""
         self.seq, self.traceparent, self.parameters = 0, "", 0
         self.requests: list[DecisionRequest] = []
         self.outcomes: list[DecisionOutcome] = []

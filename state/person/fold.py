@@ -15,7 +15,7 @@ from state import counters
 from state.catalog.plan import Plan
 from state.decision.attribution import EXPOSURES, current
 from state.decision.eligibility import refuses_surface
-from state.decision.experiment_groups import draw_group, experiment_draw, experiment_group
+from state.decision.experiment_groups import draw_group, enter, experiment_draw, experiment_group
 from state.decision.guidance import Guidance
 from state.decision.switches import AT_SIGNUP, Switches
 from state.events import Event
@@ -79,8 +79,8 @@ class Fold:
             person.previous_deletion_at = person.deleted_at
             person.floor = person.deleted_at + 1  # the ids of earlier events are forgotten, so repetitions must count as late
             person.tenant, person.user, person.first_seen, person.deleted_at = event.tenant, event.user, event.timestamp, 0
-            person.catalog = self._plan.digest
-            draw_group(self._plan, person)
+            person.catalog, out.met = self._plan.digest, person.tenant
+            enter(self._plan, person)
         elif person.catalog != self._plan.digest:
             self._meet_catalog(person, event.log_time, out)
         if not event.user:
@@ -90,7 +90,7 @@ class Fold:
             event = msgspec.structs.replace(event, user=person.user)
         elif not person.user:
             person.user = event.user
-            draw_group(self._plan, person)
+            enter(self._plan, person)
             out.count(counters.PEOPLE)
         status = self._rejection(person, event)
         if status == "duplicate":
@@ -249,7 +249,7 @@ class Fold:
                 person.signup_at = min(person.signup_at or at, at)
         elif kind == "identity_merged" and not event.anonymous and person.draw is None and not person.considered:
             person.draw = experiment_draw(person.tenant, str(event.payload["previousId"]))
-            draw_group(plan, person)
+            enter(plan, person)
             row_changed = True
         elif kind == "preferences_changed":
             update_preferences(person, event, out)
@@ -304,7 +304,7 @@ class Fold:
         would say nothing of its arm.
         """
         plan = self._plan
-        known, person.catalog = person.catalog, plan.digest
+        known, person.catalog, out.met = person.catalog, plan.digest, person.tenant
         if person.merged_into:
             return
         person.now = max(person.now, at)
@@ -389,7 +389,8 @@ class Fold:
     def _new_person(self, event: Event, out: Collector) -> Person:
         """Somebody who begins with ``event``."""
         person = Person(event.tenant, event.user, first_seen=event.timestamp, catalog=self._plan.digest)
-        draw_group(self._plan, person)
+        enter(self._plan, person)
+        out.met = person.tenant
         if event.user:
             out.count(counters.PEOPLE)
         return person

@@ -230,6 +230,8 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     """Guidance was considered for the person, shown or not: their group no longer changes when an earlier id becomes known."""
     group: int = 0
     """What was settled when the person began, in one byte of a snapshot: ``drawn_group + 4 * at_signup``."""
+    entered_under: str = ""
+    """Version of the catalog under which the person began, and whose shares drew the group; empty where a release before this field did."""
 
     @property
     def next_due(self) -> int:

@@ -49,16 +49,17 @@ def event_fact(event: Event, status: str, version: int) -> EventFact:
 
 
 def catalog_fact(plan: Plan, tenant: str) -> CatalogFact:
-    """The row of the catalog in force."""
+    """The row of the catalog in force. One that only observes holds everybody out."""
     catalog = plan.catalog
     return CatalogFact(
         tenant_id=tenant,
         catalog_version=plan.version,
-        holdout=catalog.holdout,
-        rules=catalog.rules,
+        holdout=1.0 if catalog.observing else catalog.holdout,
+        rules=0.0 if catalog.observing else catalog.rules,
         exploration_floor=catalog.learning.exploration_floor,
         attribution_window_ms=catalog.limits.attribution_window,
         template_share=-1.0 if catalog.wording is None else catalog.wording.template_share,
+        strict_paths=tuple(path.id for path in catalog.paths if path.order == "strict"),
     )
 
 
@@ -114,6 +115,7 @@ def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int])
         activated_at=person.activated_at,
         version=person.version,
         guidance_at_signup=AT_SIGNUP[person.at_signup],
+        entered_under=person.entered_under,
     )
 
 

@@ -282,7 +282,7 @@ class PersonFact(Fact, frozen=True, gc=False, kw_only=True):
     ``experiment_group`` is ``holdout`` (no guidance), ``rules`` (first eligible arm, no learning) or ``adaptive`` and never changes;
     ``existing`` while the person does not begin the onboarding, by the catalog's ``starts``; or ``merged`` for a visitor who became a user
     and counts only as that user. ``avg_session_duration`` is in seconds; ``engagement_score`` is 0–100. ``guidance_at_signup``: ``on``,
-    ``guidance_paused`` or ``outside_ramp``, whatever the group.
+    ``guidance_paused`` or ``outside_ramp``, whatever the group. ``entered_under`` is the version of the catalog whose shares drew the group.
     """
 
     TABLE = "people"
@@ -311,6 +311,7 @@ class PersonFact(Fact, frozen=True, gc=False, kw_only=True):
     activated_at: int
     version: int
     guidance_at_signup: str = "on"
+    entered_under: str = ""
 
 
 class SwitchFact(Fact, frozen=True, gc=False, kw_only=True):
@@ -336,7 +337,8 @@ class SwitchFact(Fact, frozen=True, gc=False, kw_only=True):
 class CatalogFact(Fact, frozen=True, gc=False, kw_only=True):
     """What a version of the catalog promised of the experiment. The checks judge each decision by the version that it bears.
 
-    ``template_share`` is that of decisions that keep their template, -1 where the catalog has no ``wording``.
+    ``holdout`` is 1 where the catalog only observes. ``template_share`` is that of decisions that keep their template, -1 where the catalog
+    has no ``wording``. ``strict_paths`` are the paths where the order of the steps matters.
     """
 
     TABLE = "catalogs"
@@ -350,6 +352,7 @@ class CatalogFact(Fact, frozen=True, gc=False, kw_only=True):
     attribution_window_ms: int
     template_share: float
     version: int = 0
+    strict_paths: tuple[str, ...] = ()
 
 
 class PosteriorFact(Fact, frozen=True, gc=False, kw_only=True):

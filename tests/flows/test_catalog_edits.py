@@ -353,6 +353,25 @@ def test_nobody_leaves_a_group_when_its_share_becomes_0_or_the_catalog_only_obse
         assert {groups[user] for user in groups.keys() - entered.keys()} == {"adaptive" if edit is str else "holdout"}
 
 
+OBSERVING = ("holdout: 0", "holdout: 0\nobserve: true")
+
+
+def test_a_catalog_that_observes_is_on_record_once_and_everybody_bears_the_one_they_entered_under(tmp_path: Path) -> None:
+    """Who entered while it observed may come back under the next one. Their group is drawn then, and their sign-up was before."""
+    before, after = story()
+    job = Job([*before, TestingSource.EOF(), *after], tmp_path / "observed")
+    with_plan(job, compiled(replaced(OBSERVING, ("version: first", "version: zeroth"))))
+    with_plan(job, compiled(replaced(("holdout: 0", "holdout: 0.5"))))
+    rows = [(row.catalog_version, row.holdout) for row in job.facts.items if isinstance(row, CatalogFact)]
+    assert rows.count(("small@zeroth", 1.0)) == 1
+    assert set(rows) == {("small@zeroth", 1.0), ("small@second", 0.5)}
+    people = Outcome(job.facts.items, job.plan).people
+    under = {user: row.entered_under for user, row in people.items()}
+    assert {user for user, version in under.items() if version == "small@zeroth"} == {"ana", "bea", "cyd", "dan", "eve"}
+    assert {version for user, version in under.items()} == {"small@zeroth", "small@second"}
+    assert "adaptive" in {people[user].experiment_group for user, version in under.items() if version == "small@zeroth"}
+
+
 def test_a_decision_keeps_the_window_of_the_catalog_that_made_it(tmp_path: Path) -> None:
     ours = edited(CASES["a shorter window"].edit, tmp_path)
     assert ("connect", "success") in ours.ends("cyd"), "shown at 4:05, completed at 20:00"

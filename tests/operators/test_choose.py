@@ -14,16 +14,16 @@ from operators.choose import choose_logic
 from state.catalog.by_tenant import ByTenant
 from state.counters import CounterTotals, add
 from state.decision.chooser import Choices
-from state.decision.messages import DecisionOutcome, DecisionRequest
+from state.decision.messages import CatalogMet, DecisionOutcome, LearnerInput
 from state.records.facts import DecisionFact
 from tests.state.lives import START, Life, of_kind, plan, signup
 
 
-def _history() -> list[DecisionRequest | DecisionOutcome]:
+def _history() -> list[LearnerInput]:
     """Asks and rewards in the order in which they happened; several at one instant, of several people and turns."""
     life = Life()
     life.see(signup())
-    items: list[DecisionRequest | DecisionOutcome] = []
+    items: list[LearnerInput] = [CatalogMet("t")]
     for number in range(24):
         seq, at, key = 2 * (number // 3), START + number // 3, f"k{number % 3}"
         items.append(msgspec.structs.replace(life.ask, seq=seq, at=at, key=key, number=2, decision=f"d{number}"))

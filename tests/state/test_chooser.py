@@ -7,12 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from state.catalog.plan import Plan
+from state.decision import learner_snapshot
 from state.decision.bandit import Bandit, Learner
 from state.decision.chooser import Choices, Chooser
 from state.decision.messages import Decision, DecisionOutcome, DecisionRequest
 from state.duration import DAY
 from state.records.facts import ArmStopFact, CatalogFact, DecisionFact, OutcomeFact, PosteriorFact
-from tests.state.lives import START, Life, of_kind, plan, signup
+from tests.state.lives import START, Life, catalog, of_kind, plan, signup
 
 ALL = ("loud", "plain", "quiet")
 
@@ -83,6 +85,36 @@ def test_the_first_choice_under_a_catalog_records_what_it_promises(chooser: Choo
     (fact,) = (row for row in rows if isinstance(row, CatalogFact))
     assert (fact.catalog_version, fact.attribution_window_ms, fact.exploration_floor) == (plan().version, DAY, 0.05)
     assert not any(isinstance(row, CatalogFact) for row in decide(chooser, bandit, ask()))
+
+
+@pytest.mark.parametrize(
+    ("change", "promised"),
+    [
+        (("", ""), (0.5, 0.0)),
+        (("holdout: 0.5", "holdout: 0.5\nrules: 0.25"), (0.5, 0.25)),
+        (("holdout: 0.5", "holdout: 0.5\nrules: 0.25\nobserve: true"), (1.0, 0.0)),
+        (("holdout: 0.5", "holdout: 1"), (1.0, 0.0)),
+    ],
+)
+def test_meeting_a_catalog_records_once_what_it_promises_and_one_that_observes_holds_everybody_out(
+    change: tuple[str, str], promised: tuple[float, float]
+) -> None:
+    chooser, out = Chooser(Plan(catalog(0.5, change=lambda text: text.replace(*change)))), Choices()
+    bandit = chooser.bandit(Learner())
+    chooser.meet(bandit, "t", out)
+    chooser.meet(chooser.bandit(learner_snapshot.decode(learner_snapshot.encode(bandit.learner))), "t", out)
+    (fact,) = of_kind(out.rows, CatalogFact)
+    assert (fact.tenant_id, fact.holdout, fact.rules) == ("t", *promised)
+
+
+def test_the_row_of_a_catalog_names_its_strict_paths() -> None:
+    def strict(text: str) -> str:
+        return text.replace("title: Builders,", "title: Builders, order: strict,")
+
+    out = Choices()
+    chooser = Chooser(Plan(catalog(change=strict)))
+    chooser.meet(chooser.bandit(Learner()), "t", out)
+    assert of_kind(out.rows, CatalogFact)[0].strict_paths == ("builders",)
 
 
 def test_a_choice_is_logged_with_all_arms_and_the_probabilities_it_was_drawn_from(chooser: Chooser, bandit: Bandit) -> None:
