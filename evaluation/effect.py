@@ -3,6 +3,10 @@
 The outcome is activation within ``WINDOW`` of sign-up. Only *matured* people count, whose window has closed; newer people had less time
 and would bias the rates. People are ordered by sign-up, which is the order of maturing.
 
+The shares of the groups may change with the catalog. People are compared with the probability by which their own group was drawn
+(``evaluation/sequences.py``): if more people are held out in a slow month than in a busy one, the months differ, and not the groups. Who
+entered while the catalog only observed is left out, because no group was drawn for them.
+
 Guidance may be paused, or ramped to a share of people. Who signed up while it was paused or outside of the share is left out, in all groups
 alike: that says nothing about guidance, and was known before anything became of them, so leaving them out cannot favour a group. Who signed
 up before a pause counts, though guidance ended early for them. Otherwise a pause because of harm would remove those who were harmed.
@@ -43,9 +47,10 @@ class GroupRate:
 class Lift:
     """Activation of ``treated`` minus that of ``control``, as a fraction (0.04: four points).
 
-    ``lift`` is the plain difference of the rates with the fixed-sample interval ``fixed_lower`` to ``fixed_upper``, valid at one look
-    chosen in advance. ``path`` is the confidence sequence, ``lower`` and ``upper`` its last interval. ``claimed``: at some look the
-    whole interval was above 0; ``claimed_after``: the number of people of both groups at the first such look.
+    ``lift`` is the difference of the rates, within each set of shares where they changed. ``fixed_lower`` to ``fixed_upper`` is its
+    fixed-sample interval, valid at one look chosen in advance. ``path`` is the confidence sequence, ``lower`` and ``upper`` its last
+    interval. ``claimed``: at some look the whole interval was above 0; ``claimed_after``: the number of people of both groups at the first
+    such look. Nothing is claimed with shares that are not known.
     """
 
     treated: str
@@ -75,7 +80,9 @@ class TrueLift:
 class EffectReport:
     """One rate per group, one lift per pair of groups with matured people, and the true lift if the sealed truth is given.
 
-    ``left_out``: people who signed up while guidance was paused, or outside of the share that might be guided.
+    ``left_out``: people who signed up while guidance was paused, or outside of the share that might be guided. ``observing``: those who
+    entered while the catalog only observed. ``unknown``: those whose catalog is not known, while that of others is. ``designs``: the
+    promised shares of the people who count, the oldest first; where none is known, the observed ones were used.
     """
 
     groups: tuple[GroupRate, ...]
@@ -83,28 +90,38 @@ class EffectReport:
     immature: int
     true_lift: TrueLift | None = None
     left_out: int = 0
+    observing: int = 0
+    unknown: int = 0
+    designs: tuple[Mapping[str, float], ...] = ()
 
     def lift_of(self, treated: str, control: str) -> Lift | None:
         """Return one comparison, None if one of the groups has no matured people."""
         return next((lift for lift in self.lifts if (lift.treated, lift.control) == (treated, control)), None)
 
 
-_GUIDABLE: Final = ~pl.col("guidance_at_signup").fill_null("").is_in([PAUSED, OUTSIDE])
+def _judged(evidence: Evidence, shares: Mapping[str, float] | None) -> pl.DataFrame:
+    """Everybody who signed up, with ``because``: why they do not count, empty where they do. Nothing in it depends on the group."""
+    people = evidence.assigned().filter(pl.col("experiment_group").is_in(GROUPS) & (pl.col("signup_at") > 0))
+    if shares is not None:
+        people = people.with_columns(pl.col(group).fill_null(shares.get(group, 0.0)) for group in GROUPS)
+    some_known = people[HOLDOUT].is_not_null().any()
+    reasons = {
+        "observing": pl.col(HOLDOUT) >= 1.0,
+        "unknown": pl.col(HOLDOUT).is_null() & pl.lit(some_known),
+        "left_out": pl.col("guidance_at_signup").is_in([PAUSED, OUTSIDE]),
+        "immature": pl.col("signup_at") + WINDOW > evidence.until,
+    }
+    return people.with_columns(because=pl.coalesce(*(pl.when(holds).then(pl.lit(name)) for name, holds in reasons.items()), pl.lit("")))
 
 
-def _signed_up(evidence: Evidence) -> pl.DataFrame:
-    return evidence.people.filter(pl.col("experiment_group").is_in(GROUPS) & (pl.col("signup_at") > 0))
-
-
-def matured(evidence: Evidence) -> pl.DataFrame:
+def matured(evidence: Evidence, shares: Mapping[str, float] | None = None) -> pl.DataFrame:
     """Return people who count and whose window has closed, in order of sign-up, with ``activated`` (bool) within it."""
-    return (
-        _signed_up(evidence)
-        .filter(_GUIDABLE)
-        .filter(pl.col("signup_at") + WINDOW <= evidence.until)
-        .with_columns(activated=(pl.col("activated_at") > 0) & (pl.col("activated_at") <= pl.col("signup_at") + WINDOW))
-        .sort("signup_at", "user_id")
-    )
+    return _counting(_judged(evidence, shares))
+
+
+def _counting(judged: pl.DataFrame) -> pl.DataFrame:
+    in_time = (pl.col("activated_at") > 0) & (pl.col("activated_at") <= pl.col("signup_at") + WINDOW)
+    return judged.filter(pl.col("because") == "").with_columns(activated=in_time).sort("signup_at", "user_id")
 
 
 def effect(
@@ -115,49 +132,52 @@ def effect(
     alpha: float = 0.05,
     tuned_at: int = 5_000,
 ) -> EffectReport:
-    """Compare the groups. ``shares``: the probability of each group by design; without it the observed shares are used, which makes
-    the always-valid intervals approximate. ``tuned_at``: people of both groups at which they are narrowest.
+    """Compare the groups. ``shares``: the probability of each group by design, for people whose catalog is not known.
+
+    Where none is known, the observed shares are used. That makes the always-valid intervals approximate, and no lift is claimed.
+    ``tuned_at``: people of both groups at which they are narrowest.
     """
-    people = matured(evidence)
+    judged = _judged(evidence, shares)
+    people = _counting(judged)
     rates = []
     for group in GROUPS:
         of_group = people.filter(pl.col("experiment_group") == group)
         activated = int(of_group["activated"].sum())
         rates.append(GroupRate(group, of_group.height, activated, ratio(activated, of_group.height)))
-    counted = {rate.group: rate.people for rate in rates}
-    lifts = tuple(
-        _lift(people, treated, control, _share(treated, control, shares or {}, counted), alpha, tuned_at)
-        for treated, control in COMPARISONS
-        if counted[treated] and counted[control]
-    )
-    signed_up = _signed_up(evidence)
-    counting = signed_up.filter(_GUIDABLE).height
+    designs = people.select(GROUPS).drop_nulls().unique(maintain_order=True).to_dicts()
+    lifts = (_lift(people, treated, control, alpha, tuned_at, promised=bool(designs)) for treated, control in COMPARISONS)
+    because: dict[str, int] = dict(judged["because"].value_counts().iter_rows())
     return EffectReport(
         groups=tuple(rates),
-        lifts=lifts,
-        immature=counting - people.height,
+        lifts=tuple(lift for lift in lifts if lift is not None),
+        immature=because.get("immature", 0),
         true_lift=None if truth is None else true_lift(evidence, truth),
-        left_out=signed_up.height - counting,
+        left_out=because.get("left_out", 0),
+        observing=because.get("observing", 0),
+        unknown=because.get("unknown", 0),
+        designs=tuple(designs),
     )
 
 
-def _share(treated: str, control: str, shares: Mapping[str, float], counted: Mapping[str, int]) -> float:
-    """Return the probability of ``treated`` given one of the two groups.
-
-    Uses the observed shares if one group is not part of the design.
-    """
-    if shares.get(treated) and shares.get(control):
-        return shares[treated] / (shares[treated] + shares[control])
-    return counted[treated] / (counted[treated] + counted[control])
+def _share(both: pl.DataFrame, treated: str, control: str) -> pl.Series:
+    """Return each person's probability of ``treated`` given one of the two groups; the observed one where no probability is known."""
+    promised = both[treated] / (both[treated] + both[control])
+    return promised.fill_null((both["experiment_group"] == treated).mean())
 
 
-def _lift(people: pl.DataFrame, treated: str, control: str, share: float, alpha: float, tuned_at: int) -> Lift:
+def _lift(people: pl.DataFrame, treated: str, control: str, alpha: float, tuned_at: int, *, promised: bool) -> Lift | None:
+    """Compare two groups; None where nobody could have been in either."""
     both = people.filter(pl.col("experiment_group").is_in([treated, control]))
-    outcome = both["activated"].to_numpy()
+    if not both.height:
+        return None
+    both = both.with_columns(share=_share(both, treated, control)).filter((pl.col("share") > 0.0) & (pl.col("share") < 1.0))
+    outcome, share = both["activated"].to_numpy(), both["share"].to_numpy()
     in_treated = (both["experiment_group"] == treated).to_numpy()
+    estimate, fixed_lower, fixed_upper = difference_fixed(outcome, in_treated, share, alpha=alpha)
+    if math.isnan(estimate):
+        return None
     path = difference(outcome, in_treated, share, alpha=alpha, tuned_at=tuned_at)
-    estimate, fixed_lower, fixed_upper = difference_fixed(outcome, in_treated, alpha=alpha)
-    first = path.first_above(0.0)
+    first = path.first_above(0.0) if promised else None
     return Lift(
         treated=treated,
         control=control,

@@ -31,6 +31,7 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "signup_at": _MS,
         "activated_at": _MS,
         "guidance_at_signup": _TEXT,
+        "entered_under": _TEXT,
     },
     "decisions": {
         "decision_id": _TEXT,
@@ -116,6 +117,7 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
 
 _OPTIONAL: Final = {
     ("people", "guidance_at_signup"),
+    ("people", "entered_under"),
     ("decisions", "catalog_version"),
     ("signals", "score"),
     ("signals", "evidence"),
@@ -201,6 +203,22 @@ class Evidence:
             llm_calls=conform("llm_calls", llm_calls),
             catalogs=conform("catalogs", catalogs),
             statistics=conform("statistics", statistics),
+        )
+
+    def assigned(self) -> pl.DataFrame:
+        """Return ``people`` with the probability of each group by the catalog that drew theirs: ``GROUPS`` as columns, null where unknown.
+
+        It is the catalog under which they entered; for people from before that was recorded, the catalog of their first decision.
+        """
+        shares = self.catalogs.select(
+            pl.col("catalog_version").alias("entered_under"), HOLDOUT, RULES, (1.0 - pl.col(HOLDOUT) - pl.col(RULES)).alias(ADAPTIVE)
+        )
+        first = self.decisions.sort("decided_at", "decision_id").unique("user_id", keep="first", maintain_order=True)
+        return (
+            self.people.join(first.select("user_id", "catalog_version"), on="user_id", how="left", maintain_order="left")
+            .with_columns(entered_under=pl.coalesce(pl.col("entered_under").replace("", None), "catalog_version"))
+            .drop("catalog_version")
+            .join(shares, on="entered_under", how="left", maintain_order="left")
         )
 
     def promised(self, column: str, default: float) -> pl.DataFrame:

@@ -4,9 +4,13 @@ Sources.
 *Empirical-Bernstein*: Howard, Ramdas, McAuliffe and Sekhon 2021, "Time-uniform, nonparametric, nonasymptotic confidence sequences",
 theorem 4: for a guess ``g`` made before ``x`` is seen and ``x - g >= -c``, the process exp(l·(x - mean) - psi(l)·(x - g)²) with
 psi(l) = (-log(1 - c·l) - c·l) / c² is a supermartingale for 0 <= l < 1/c (Fan, Grama and Liu 2015). Here it is mixed over l with the
-weights of a half-normal, which is valid for the same reason and needs no tuning to be so. Not asymptotic: no burn-in.
-*Difference of two groups*: the augmented inverse-probability-weighted pseudo-outcome with the known share of assignment
-(Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, arXiv:2103.06476, section 3), whose guesses are running means of the groups so far.
+weights of a half-normal, which is valid for the same reason and needs no tuning to be so. Not asymptotic: no burn-in. ``c`` may differ
+from value to value, if it is known before the value: the factors of the product are one by one at most 1 in expectation. Where a later
+``c`` forbids a rate l, the process of that rate ends at 0, as a supermartingale may.
+*Difference of two groups*: the augmented inverse-probability-weighted pseudo-outcome with the known probability of assignment
+(Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, arXiv:2103.06476, section 3), whose guesses are running means of the groups so far. The probability may differ from person to person: each
+pseudo-outcome has the person's own effect as its mean, so people assigned with different shares count together, and a base rate that
+changed with the shares is no effect (with one share for all it would be: Simpson's paradox).
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from numpy.typing import ArrayLike
 from evaluation.arrays import Floats, Integers
 
 _MIXED = 96
+_FORBIDDEN = 1e30
+"""Takes the place of psi(l) where l is not below 1/c: the process ends at 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +59,24 @@ def mixture_scale(tuned_at: float, alpha: float) -> float:
     return math.sqrt((u - 1.0) / tuned_at)
 
 
-def bernstein_margin(spread: ArrayLike, bound: float, alpha: float, tuned_spread: float) -> Floats:
+def bernstein_margin(spread: ArrayLike, bound: ArrayLike, alpha: float, tuned_spread: float) -> Floats:
     """Return the bound on a sum's excess over its mean that holds at all times with probability 1 - ``alpha``.
 
-    ``spread``: running sum of squared deviations from the guesses. ``bound``: no value lies further below its guess. ``tuned_spread``:
-    the spread at which the margin should be tightest.
+    ``spread``: running sum of squared deviations from the guesses. ``bound``: no value lies further below its guess. With several bounds,
+    in the order in which they came, ``spread`` has a row for each: the sum over its values. ``tuned_spread``: the spread at which the
+    margin should be tightest.
     """
-    spreads = np.atleast_1d(np.asarray(spread, dtype=np.float64))
+    bounds = np.atleast_1d(np.asarray(bound, dtype=np.float64))
+    spreads = np.asarray(spread, dtype=np.float64).reshape(bounds.size, -1)
     scale = mixture_scale(tuned_spread, min(2.0 * alpha, 0.5))
-    largest = min(6.0 * scale, 0.98 / bound)
+    largest = min(6.0 * scale, 0.98 / bounds[0])  # the first: later ones were not known when the rates were chosen
     rates = np.geomspace(largest * 1e-4, largest, _MIXED)
     log_weights = -0.5 * (rates / scale) ** 2 + np.log(rates)  # a half-normal's density times the width of the rate's interval
     log_weights -= _log_sum_exp(log_weights[None, :])[0]
-    psi = (-np.log1p(-bound * rates) - bound * rates) / bound**2
     threshold = -math.log(alpha)
-    fixed = log_weights[None, :] - psi[None, :] * spreads[:, None]
+    fixed = log_weights[None, :]
+    for each, of_bound in zip(bounds, spreads, strict=True):
+        fixed = fixed - _psi(rates, float(each))[None, :] * of_bound[:, None]
     # Convex and increasing in the margin. The least margin of any single rate is above the root, and Newton falls to it from there.
     margin = np.min((threshold - fixed) / rates[None, :], axis=1)
     for _ in range(40):
@@ -81,20 +90,30 @@ def bernstein_margin(spread: ArrayLike, bound: float, alpha: float, tuned_spread
     return np.asarray(np.maximum(margin, 0.0))
 
 
+def _psi(rates: Floats, bound: float) -> Floats:
+    reach = bound * rates
+    allowed = np.minimum(reach, 0.99)
+    return np.where(reach < 0.99, (-np.log1p(-allowed) - allowed) / bound**2, _FORBIDDEN)
+
+
 def _log_sum_exp(rows: Floats) -> Floats:
     top = rows.max(axis=1)
     return np.asarray(top + np.log(np.exp(rows - top[:, None]).sum(axis=1)))
 
 
-def bernstein(values: ArrayLike, guesses: ArrayLike, bound: float, *, alpha: float, tuned_spread: float, looks: Integers) -> Path:
-    """Bracket the running mean of ``values`` at ``looks`` (counts of values seen). |value - guess| must never exceed ``bound``.
+def bernstein(values: ArrayLike, guesses: ArrayLike, bound: ArrayLike, *, alpha: float, tuned_spread: float, looks: Integers) -> Path:
+    """Bracket the running mean of ``values`` at ``looks`` (counts of values seen). |value - guess| must never exceed ``bound``, which may
+    be one for each value.
 
     The estimand is the running average of the values' conditional means given the past; these may drift.
     """
     data = np.asarray(values, dtype=np.float64)
-    spread = np.cumsum((data - np.asarray(guesses, dtype=np.float64)) ** 2)
+    squares = (data - np.asarray(guesses, dtype=np.float64)) ** 2
+    bounds = np.broadcast_to(np.asarray(bound, dtype=np.float64), data.shape)
+    distinct = list(dict.fromkeys(bounds.tolist())) or [1.0]
+    spread = [np.cumsum(squares * (bounds == each))[looks - 1] for each in distinct]
     mean = np.cumsum(data)[looks - 1] / looks
-    half = bernstein_margin(spread[looks - 1], bound, alpha / 2.0, tuned_spread) / looks
+    half = bernstein_margin(spread, distinct, alpha / 2.0, tuned_spread) / looks
     return Path(looks, mean, mean - half, mean + half)
 
 
@@ -102,31 +121,34 @@ def bernstein(values: ArrayLike, guesses: ArrayLike, bound: float, *, alpha: flo
 class Contrast:
     """Pseudo-outcomes of a comparison: their running mean estimates the difference.
 
-    ``guesses`` were made before each; no value lies further from its guess than ``bound``.
+    ``guesses`` were made before each; no value lies further from its guess than its ``bound``.
     """
 
     values: Floats
     guesses: Floats
-    bound: float
+    bound: Floats
     variance: float
-    """Upper bound of a pseudo-outcome's variance. It only tunes the width; validity does not depend on it."""
+    """Upper bound of the first pseudo-outcome's variance. It only tunes the width; validity does not depend on it."""
 
 
-def contrast(outcome: ArrayLike, treated: ArrayLike, share: float) -> Contrast:
+def contrast(outcome: ArrayLike, treated: ArrayLike, share: ArrayLike) -> Contrast:
     """Turn outcomes in 0..1 of people in order of arrival into pseudo-outcomes of treated - untreated.
 
-    ``share``: each person's probability of assignment to the treated group, known by design, 0 < share < 1. With a share
-    estimated from the same people the sequences are only approximately valid.
+    ``share``: the probability of assignment to the treated group, known by design, 0 < share < 1; one for all, or one for each person.
+    With a share estimated from the same people the sequences are only approximately valid.
     """
-    if not 0.0 < share < 1.0:
-        raise ValueError(f"the share of the treated group is a number between 0 and 1, not {share}")
     y = np.asarray(outcome, dtype=np.float64)
     a = np.asarray(treated, dtype=np.float64)
+    p = np.broadcast_to(np.asarray(share, dtype=np.float64), y.shape)
+    wrong = p[~((p > 0.0) & (p < 1.0))]
+    if wrong.size:
+        raise ValueError(f"the share of the treated group is a number between 0 and 1, not {wrong[0]:g}")
     guess_treated = _running_guess(y * a, a)
     guess_untreated = _running_guess(y * (1.0 - a), 1.0 - a)
     guesses = guess_treated - guess_untreated
-    values = guesses + a * (y - guess_treated) / share - (1.0 - a) * (y - guess_untreated) / (1.0 - share)
-    return Contrast(values, guesses, 1.0 / min(share, 1.0 - share), 0.25 / share + 0.25 / (1.0 - share))
+    values = guesses + a * (y - guess_treated) / p - (1.0 - a) * (y - guess_untreated) / (1.0 - p)
+    first = float(p[0]) if p.size else 0.5
+    return Contrast(values, guesses, 1.0 / np.minimum(p, 1.0 - p), 0.25 / first + 0.25 / (1.0 - first))
 
 
 def _running_guess(total: Floats, count: Floats) -> Floats:
@@ -135,7 +157,7 @@ def _running_guess(total: Floats, count: Floats) -> Floats:
 
 
 def difference(
-    outcome: ArrayLike, treated: ArrayLike, share: float, *, alpha: float = 0.05, tuned_at: int = 5_000, looks: Integers | None = None
+    outcome: ArrayLike, treated: ArrayLike, share: ArrayLike, *, alpha: float = 0.05, tuned_at: int = 5_000, looks: Integers | None = None
 ) -> Path:
     """Bracket the difference of two groups' means at every look by the empirical-Bernstein sequence, which all reports use.
 
@@ -149,18 +171,26 @@ def difference(
     return Path(path.seen, path.estimate, np.maximum(path.lower, -1.0), np.minimum(path.upper, 1.0))
 
 
-def difference_fixed(outcome: ArrayLike, treated: ArrayLike, *, alpha: float = 0.05) -> tuple[float, float, float]:
+def difference_fixed(outcome: ArrayLike, treated: ArrayLike, share: ArrayLike = 0.5, *, alpha: float = 0.05) -> tuple[float, float, float]:
     """Return estimate, lower and upper of the difference of means by the unpooled normal interval, for one look chosen in advance.
 
-    (nan, -1, 1) if a group is empty.
+    People who were assigned with the same ``share`` are a stratum. With several, it is the mean of their differences, weighted by the
+    people in each (Imbens and Rubin 2015, "Causal Inference", chapter 9). (nan, -1, 1) where every stratum lacks a group.
     """
     y = np.asarray(outcome, dtype=np.float64)
     a = np.asarray(treated, dtype=np.bool_)
-    ones, zeros = y[a], y[~a]
-    if not ones.size or not zeros.size:
+    p = np.broadcast_to(np.asarray(share, dtype=np.float64), y.shape)
+    strata = [(y[a & (p == each)], y[~a & (p == each)]) for each in np.unique(p)]
+    both = [(ones, zeros) for ones, zeros in strata if ones.size and zeros.size]
+    people = sum(ones.size + zeros.size for ones, zeros in both)
+    if not people:
         return math.nan, -1.0, 1.0
-    estimate = float(ones.mean() - zeros.mean())
-    half = NormalDist().inv_cdf(1.0 - alpha / 2.0) * math.sqrt(float(ones.var()) / ones.size + float(zeros.var()) / zeros.size)
+    estimate = variance = 0.0
+    for ones, zeros in both:
+        weight = (ones.size + zeros.size) / people
+        estimate += weight * float(ones.mean() - zeros.mean())
+        variance += weight**2 * (float(ones.var()) / ones.size + float(zeros.var()) / zeros.size)
+    half = NormalDist().inv_cdf(1.0 - alpha / 2.0) * math.sqrt(variance)
     return estimate, estimate - half, estimate + half
 
 

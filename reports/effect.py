@@ -9,11 +9,13 @@ from rich.console import Console
 from rich.text import Text
 
 from evaluation.effect import people_needed
-from evaluation.evidence import ADAPTIVE, HOLDOUT
+from evaluation.evidence import ADAPTIVE, HOLDOUT, RULES
 from reports.render import heading, interval, lines, number, percent, points, table
 from state.quantity import count
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from evaluation.effect import EffectReport, Lift
     from reports.run_report import RunReport
 
@@ -28,9 +30,13 @@ def show_effect(console: Console, report: RunReport) -> None:
     heading(
         console, "Activation within 7 days of sign-up", f"{count(people, 'user')}; {count(effect.immature, 'is', 'are')} too new to count"
     )
-    if effect.left_out:
-        who = count(effect.left_out, "user is", "users are")
-        lines(console, Text(f"{who} left out: at sign-up guidance was paused, or not given to them. That holds for all groups alike."))
+    for people_out, because in (
+        (effect.left_out, "at sign-up guidance was paused, or not given to them. That holds for all groups alike"),
+        (effect.observing, "they came while the catalog only observed, so their group was not drawn at the start"),
+        (effect.unknown, "it is not known by which shares their group was drawn"),
+    ):
+        if people_out:
+            lines(console, Text(f"{count(people_out, 'user is', 'users are')} left out: {because}."))
     if not people:
         lines(console, Text("No user signed up 7 days ago or longer, so there is nothing to compare yet.", style="dim"))
         return
@@ -38,9 +44,27 @@ def show_effect(console: Console, report: RunReport) -> None:
     if not effect.lifts:
         lines(console, Text("No two groups can be compared yet: one of them has no user who signed up 7 days ago.", style="dim"))
         return
+    if len(effect.designs) > 1:
+        changed = ", then ".join(map(_shares, effect.designs))
+        lines(
+            console,
+            Text(f"The shares of the groups changed: {changed}."),
+            Text("Users are compared within the same shares, so a lift is not the difference of the rates above.", style="dim"),
+        )
     console.print()
     console.print(_lifts(effect))
-    lines(console, Text(proof(effect)), Text("The intervals (95 %) stay valid however often you look.", style="dim"))
+    lines(console, Text(proof(effect)), Text(_validity(effect), style="dim"))
+
+
+def _shares(design: Mapping[str, float]) -> str:
+    by_rules = f" and {design[RULES]:.0%} by rules".replace("%", " %") if design[RULES] else ""
+    return f"{design[HOLDOUT]:.0%} held out".replace("%", " %") + by_rules
+
+
+def _validity(effect: EffectReport) -> str:
+    if effect.designs:
+        return "The intervals (95 %) stay valid however often you look."
+    return "The intervals are rough: the shares that the catalog promised are not known, and those of the users stand in for them."
 
 
 def _groups(effect: EffectReport) -> object:
@@ -81,6 +105,8 @@ def _lifts(effect: EffectReport) -> object:
 
 def proof(effect: EffectReport) -> str:
     """What is proven and, where adaptive guidance is not, how many users that takes."""
+    if not effect.designs:
+        return "Nothing is proven: it is not known by which shares the groups were drawn."
     proven = [f"{_pair(lift)} after {count(lift.claimed_after, 'user')}" for lift in effect.lifts if lift.claimed_after is not None]
     harmful = [_pair(lift) for lift in effect.lifts if lift.claimed_after is None and lift.upper < 0]
     sentences = [f"Proven: {', '.join(proven)}."] if proven else []

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Query = Callable[..., pl.DataFrame]
 
 _TABLE = {
-    "people": "counted_people",
+    "people": "people_final",
     "decisions": "decisions_final",
     "outcomes": "outcomes_final",
     "signals": "stuck_signals_final",

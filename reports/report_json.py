@@ -127,6 +127,9 @@ def _effect(report: EffectReport) -> Json:
         "liftInterval": None if lift is None else [lift.lower, lift.upper],
         "liftClaimed": None if lift is None else lift.claimed,
         "leftOut": report.left_out,
+        "leftOutObserving": report.observing,
+        "leftOutUnknown": report.unknown,
+        "designs": json_value(report.designs),
         "lifts": [_lift(each) for each in report.lifts],
     }
 

@@ -197,7 +197,7 @@ def build_report(evidence: Evidence, learned: Learned, design: ExperimentDesign,
     return RunReport(
         evidence=evidence,
         learned=learned,
-        effect=effect(evidence, truth, shares=shares),
+        effect=effect(evidence, truth),
         groups=groups,
         shown=shown_balance(evidence),
         stuck=_stuck_report(label_by_holdout(evidence, design.strict), evidence, held_out=True),

@@ -45,6 +45,8 @@ def title(report: RunReport) -> str:
     if lift is None:
         return "Adaptive guidance cannot be compared with a holdout yet"
     between = f"({points(lift.lower)} to {points(lift.upper)})"
+    if not report.effect.designs:
+        return f"No effect of guidance is proven, because the shares of the groups are not known: {points(lift.lift)} points {between}"
     if lift.lower > 0:
         return f"Adaptive guidance lifts activation by {points(lift.lift).removeprefix('+')} points {between}"
     if lift.upper < 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ def _effect(lift: float, half: float, *, claimed_after: int | None = None, true:
     )
     groups = (GroupRate("holdout", 200, 80, 0.4), GroupRate("rules", 0, 0, None), GroupRate("adaptive", 1800, 800, 0.4444))
     known = None if true is None else TrueLift(true, 0.4 + true, 0.4, 1800, 0.01)
-    return EffectReport(groups, (found,), 0, known)
+    return EffectReport(groups, (found,), 0, known, designs=({"holdout": 0.1, "rules": 0.0, "adaptive": 0.9},))
 
 
 def test_too_few_users_are_said_once_with_how_many_it_takes() -> None:
@@ -55,6 +56,11 @@ def test_without_a_truth_the_measured_size_is_the_plan_and_no_plan_is_made_for_n
 def test_what_is_proven_is_said_and_harm_too() -> None:
     assert proof(_effect(0.2, 0.1, claimed_after=1500)) == "Proven: adaptive beats holdout after 1,500 users."
     assert proof(_effect(-0.2, 0.1)) == "Harm is proven: adaptive against holdout."
+
+
+def test_with_unknown_shares_nothing_is_proven() -> None:
+    unknown = dataclasses.replace(_effect(0.2, 0.1, claimed_after=1500), designs=())
+    assert proof(unknown) == "Nothing is proven: it is not known by which shares the groups were drawn."
 
 
 @pytest.mark.parametrize(

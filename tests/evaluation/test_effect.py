@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 
-from evaluation.effect import WINDOW, effect, people_needed, true_lift
+from evaluation.effect import WINDOW, Lift, effect, people_needed, true_lift
 from evaluation.evidence import Evidence
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START, person, truth, untreated_twin
@@ -44,6 +45,7 @@ def test_only_matured_people_and_activations_within_the_window_count() -> None:
         "adaptive": (2, 1, 0.5),
     }
     assert report.immature == 1
+    assert effect(Evidence.of(until=until)).lifts == ()
     assert [(lift.treated, lift.control) for lift in report.lifts] == [("adaptive", "holdout")]
 
 
@@ -74,23 +76,171 @@ def test_a_large_lift_is_claimed_with_the_number_of_people() -> None:
     assert not rules.claimed
 
 
-def test_the_designed_share_is_used_and_groups_outside_the_design_are_handled() -> None:
+def test_the_designed_share_is_used_and_nobody_is_compared_who_could_only_be_in_one_of_the_groups() -> None:
     evidence = _experiment(1_000, {"holdout": 0.4, "rules": 0.4, "adaptive": 0.5}, 2)
-    designed, outside = (
-        effect(evidence, shares=shares) for shares in ({"holdout": 0.2, "adaptive": 0.6}, {"adaptive": 1.0, "holdout": 0.0})
+    unknown, designed, outside = (
+        effect(evidence, shares=shares) for shares in (None, {"holdout": 0.2, "adaptive": 0.6}, {"adaptive": 1.0, "holdout": 0.0})
     )
-    one, other = designed.lift_of("adaptive", "holdout"), outside.lift_of("adaptive", "holdout")
+    one, other = designed.lift_of("adaptive", "holdout"), unknown.lift_of("adaptive", "holdout")
     assert one is not None
     assert other is not None
-    assert len(designed.lifts) == len(outside.lifts) == 3
+    assert [len(each.lifts) for each in (unknown, designed, outside)] == [3, 1, 0]
     assert one.lift == other.lift
     assert one.upper != other.upper
+    assert [each.designs for each in (unknown, designed)] == [(), ({"holdout": 0.2, "rules": 0.0, "adaptive": 0.6},)]
+
+
+def _catalog(version: str, holdout: float, rules: float = 0.0) -> dict[str, Any]:
+    return {
+        "catalog_version": version,
+        "holdout": holdout,
+        "rules": rules,
+        "exploration_floor": 0.0,
+        "attribution_window_ms": DAY,
+        "template_share": -1.0,
+    }
+
+
+def _designs(*designs: tuple[float, int, float, float], seed: int) -> tuple[Evidence, float]:
+    """Evidence of catalogs in turn, each ``(holdout, people, rate without guidance, lift)``, and the mean lift of the people."""
+    rng = np.random.default_rng(seed)
+    people: list[dict[str, Any]] = []
+    for number, (holdout, size, rate, lift) in enumerate(designs):
+        for _ in range(size):
+            group = "holdout" if rng.random() < holdout else "adaptive"
+            active = rng.random() < rate + lift * (group == "adaptive")
+            person = _person(f"u{len(people):05}", group, signup=START + len(people), activated=HOUR if active else None)
+            people.append({**person, "entered_under": f"p@{number}"})
+    catalogs = [_catalog(f"p@{number}", holdout) for number, (holdout, *_) in enumerate(designs)]
+    mean = sum(size * lift for _, size, _, lift in designs) / sum(size for _, size, *_ in designs)
+    return Evidence.of(until=START + 30 * DAY, people=people, catalogs=catalogs), mean
+
+
+def _always(evidence: Evidence) -> Lift:
+    found = effect(evidence).lift_of("adaptive", "holdout")
+    assert found is not None
+    return found
+
+
+def test_a_rate_that_changed_with_the_shares_is_no_effect() -> None:
+    """Half of the people are held out in a slow month, then a tenth in a better one. Nobody is helped, and nothing is proven."""
+    found = [_always(_designs((0.5, 1_500, 0.3, 0.0), (0.1, 1_500, 0.45, 0.0), seed=seed)[0]) for seed in range(60)]
+    assert sum(lift.claimed or bool((lift.path.upper < 0).any()) for lift in found) <= 3
+    assert abs(np.mean([lift.lift for lift in found])) < 0.01  # three standard errors; it would be 0.074 without regard to the shares
+    assert np.mean([lift.fixed_lower <= 0 <= lift.fixed_upper for lift in found]) >= 0.9
+
+
+def test_the_interval_covers_the_mean_lift_where_shares_rate_and_lift_change() -> None:
+    covered, off = 0, []
+    for seed in range(30):
+        evidence, mean = _designs((0.5, 1_000, 0.3, 0.02), (0.1, 1_500, 0.45, 0.1), (0.25, 500, 0.2, 0.3), seed=seed)
+        lift = _always(evidence)
+        covered += lift.lower <= mean <= lift.upper
+        off.append(lift.lift - mean)
+    assert covered >= 28
+    assert abs(np.mean(off)) < 0.014  # three standard errors
+
+
+def test_a_change_of_the_shares_costs_little_power() -> None:
+    """The same lift, with a fifth held out throughout, and with a quarter and then a sixth."""
+    widths = {}
+    for name, designs in {"one": [(0.2, 3_000, 0.4, 0.12)], "two": [(0.25, 1_500, 0.4, 0.12), (1 / 6, 1_500, 0.4, 0.12)]}.items():
+        found = [_always(_designs(*designs, seed=seed)[0]) for seed in range(10)]
+        assert sum(lift.claimed for lift in found) >= 9, name
+        widths[name] = np.mean([lift.upper - lift.lower for lift in found])
+    assert widths["two"] < 1.05 * widths["one"]
+
+
+def test_with_one_design_nothing_changes() -> None:
+    """The figures of the version that knew one share for everybody, to the last digit but rounding."""
+    report = effect(
+        _experiment(5_000, {"holdout": 0.4, "rules": 0.4, "adaptive": 0.55}, 1), shares={"holdout": 0.2, "rules": 0.2, "adaptive": 0.6}
+    )
+    lift = report.lift_of("adaptive", "holdout")
+    assert lift is not None
+    found = (lift.lift, lift.lower, lift.upper, lift.fixed_lower, lift.fixed_upper)
+    assert found == pytest.approx(
+        (0.11003020835268917, 0.050529648314373114, 0.16772739463302658, 0.07483102537099522, 0.14522939133438312), abs=1e-12
+    )
+    assert lift.claimed_after == 1122
+
+
+def test_who_entered_while_the_catalog_only_observed_counts_in_no_group_also_where_a_group_was_drawn_later() -> None:
+    rng = np.random.default_rng(7)
+    people = [
+        {**_person(f"a{number}", group, signup=START + number, activated=HOUR if rng.random() < 0.3 else None), "entered_under": "p@1"}
+        for number, group in enumerate(["holdout"] * 600 + ["adaptive"] * 100)
+    ]
+    people += [
+        {
+            **_person(
+                f"b{number}",
+                "holdout" if rng.random() < 0.1 else "adaptive",
+                signup=START + 1_000 + number,
+                activated=HOUR if rng.random() < 0.5 else None,
+            ),
+            "entered_under": "p@2",
+        }
+        for number in range(700)
+    ]
+    report = effect(Evidence.of(until=START + 30 * DAY, people=people, catalogs=[_catalog("p@1", 1.0), _catalog("p@2", 0.1)]))
+    lift = report.lift_of("adaptive", "holdout")
+    assert lift is not None
+    assert not lift.claimed
+    assert (report.observing, sum(group.people for group in report.groups), len(report.designs)) == (700, 700, 1)
+
+
+def test_where_only_some_catalogs_are_known_the_people_of_the_others_do_not_count() -> None:
+    evidence, _ = _designs((0.5, 300, 0.3, 0.0), (0.2, 300, 0.3, 0.0), seed=1)
+    newest = dataclasses.replace(evidence, catalogs=evidence.catalogs[1:])
+    report = effect(newest)
+    assert (report.unknown, sum(group.people for group in report.groups), len(report.designs)) == (300, 300, 1)
+
+
+def test_with_unknown_shares_nothing_is_claimed() -> None:
+    """They may have changed with the rate, which would look like an effect."""
+    evidence, _ = _designs((0.5, 1_500, 0.3, 0.0), (0.1, 1_500, 0.6, 0.0), seed=1)
+    report = effect(dataclasses.replace(evidence, catalogs=evidence.catalogs.clear()))
+    (lift,) = report.lifts
+    assert lift.lower > 0
+    assert not lift.claimed
+    assert (report.unknown, sum(group.people for group in report.groups), report.designs) == (0, 3_000, ())
+
+
+def test_people_from_before_their_catalog_was_recorded_have_that_of_their_first_decision() -> None:
+    decision = {
+        "experiment_group": "holdout",
+        "trigger": "signup",
+        "path_id": "p",
+        "step_id": "s",
+        "segment": "*",
+        "outcome": "declined",
+        "reason": "holdout",
+        "arm": "",
+        "propensity": 0.0,
+        "arms": [],
+        "propensities": [],
+    }
+    made = [("d1", "a", "p@1", 1), ("d2", "a", "p@2", 2), ("d3", "b", "p@2", 3)]
+    columns = ("decision_id", "user_id", "catalog_version", "decided_at")
+    evidence = Evidence.of(
+        until=START + 30 * DAY,
+        people=[_person(user, "holdout") for user in "abc"],
+        decisions=[{**decision, **dict(zip(columns, each, strict=True))} for each in made],
+        catalogs=[_catalog("p@1", 0.5), _catalog("p@2", 0.25, rules=0.25)],
+    )
+    assert evidence.assigned().select("user_id", "holdout", "rules", "adaptive").rows() == [
+        ("a", 0.5, 0.0, 0.5),
+        ("b", 0.25, 0.25, 0.5),
+        ("c", None, None, None),
+    ]
 
 
 def test_false_lifts_are_rarely_claimed() -> None:
     claims = 0
     for seed in range(40):
-        report = effect(_experiment(1_500, dict.fromkeys(("holdout", "rules", "adaptive"), 0.45), seed))
+        shares = {"holdout": 0.2, "rules": 0.2, "adaptive": 0.6}
+        report = effect(_experiment(1_500, dict.fromkeys(shares, 0.45), seed), shares=shares)
         claims += any(lift.claimed for lift in report.lifts)
     assert claims <= 2
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.coverage_sequences import asymptotic, difference_asymptotic, measure
 from benchmarks.coverage_worlds import experiment
+from evaluation.arrays import Floats
 from evaluation.sequences import (
     bernstein,
     bernstein_margin,
@@ -80,7 +81,7 @@ def test_each_step_is_a_supermartingale_for_bounded_values() -> None:
 def test_the_mean_of_pseudo_outcomes_is_the_difference_and_their_bound_holds() -> None:
     outcome, treated = experiment(20_000, (0.45, 0.49), 0.8, np.random.default_rng(5))
     pseudo = contrast(outcome, treated, 0.8)
-    assert float(np.abs(pseudo.values - pseudo.guesses).max()) <= pseudo.bound
+    assert np.all(np.abs(pseudo.values - pseudo.guesses) <= pseudo.bound)
     assert pseudo.values.mean() == pytest.approx(difference_fixed(outcome, treated)[0], abs=0.002)
     assert np.var(pseudo.values) <= 1.01 * pseudo.variance
 
@@ -141,3 +142,53 @@ def test_bernstein_brackets_the_running_mean_of_drifting_means() -> None:
         running = np.cumsum(mean) / np.arange(1, 801)
         held += bool(np.all((path.lower <= running) & (running <= path.upper)))
     assert held >= 0.9 * 300
+
+
+def _changing(
+    shares: tuple[float, ...], rates: tuple[float, ...], lifts: tuple[float, ...], rng: np.random.Generator
+) -> tuple[Floats, ...]:
+    """Outcome, group, probability of the group and true effect of 400 people under each design in turn, a design for each value."""
+    share, rate, lift = (np.repeat(each, 400) for each in (shares, rates, lifts))
+    treated = (rng.random(share.size) < share).astype(float)
+    return (rng.random(share.size) < rate + lift * treated).astype(float), treated, share, lift
+
+
+@pytest.mark.parametrize(
+    ("shares", "rates", "lifts"),
+    [
+        pytest.param((0.5, 0.9), (0.3, 0.45), (0.0, 0.0), id="a better season, and fewer held out"),
+        pytest.param((0.95, 0.5), (0.05, 0.6), (0.0, 0.0), id="more held out"),
+        pytest.param((0.5, 0.98, 0.75), (0.3, 0.02, 0.5), (0.1, 0.02, -0.1), id="everything changes twice"),
+    ],
+)
+def test_people_assigned_with_different_shares_are_compared_without_bias_and_every_look_is_covered(
+    shares: tuple[float, ...], rates: tuple[float, ...], lifts: tuple[float, ...]
+) -> None:
+    rng = np.random.default_rng(29)
+    looks, off, plain, held = every_look(400 * len(shares), 60), [], [], 0
+    for _ in range(400):
+        outcome, treated, share, lift = _changing(shares, rates, lifts, rng)
+        path = difference(outcome, treated, share, tuned_at=500, looks=looks)
+        running = (np.cumsum(lift) / np.arange(1, lift.size + 1))[looks - 1]
+        held += bool(np.all((path.lower <= running) & (running <= path.upper)))
+        off.append(path.estimate[-1] - running[-1])
+        plain.append(difference_fixed(outcome, treated, share)[0] - running[-1])
+    assert held >= 0.95 * 400
+    for errors in (off, plain):
+        assert abs(np.mean(errors)) < 3 * np.std(errors) / math.sqrt(400)
+
+
+def test_one_share_for_everybody_as_a_number_and_as_an_array_are_the_same() -> None:
+    outcome, treated = experiment(500, (0.45, 0.49), 0.8, np.random.default_rng(5))
+    one, each = (difference(outcome, treated, share) for share in (0.8, np.full(500, 0.8)))
+    assert (one.lower.tolist(), one.upper.tolist()) == (each.lower.tolist(), each.upper.tolist())
+
+
+def test_a_rate_that_a_later_bound_forbids_adds_nothing_and_an_earlier_interval_does_not_change() -> None:
+    """A smaller share that comes later must not reach back: who looked before it saw what is there now."""
+    outcome, treated, share, _ = _changing((0.5, 0.99), (0.3, 0.3), (0.0, 0.0), np.random.default_rng(3))
+    whole, before = difference(outcome, treated, share), difference(outcome[:400], treated[:400], share[:400])
+    assert whole.lower[:400] == pytest.approx(before.lower)
+    assert whole.upper[:400] == pytest.approx(before.upper)
+    narrow, wide = (bernstein_margin([[50.0], [spread]], [2.0, 100.0], 0.025, 500.0)[0] for spread in (0.0, 1e-9))
+    assert narrow < wide
