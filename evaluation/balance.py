@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
 from evaluation.arrays import Floats
-from evaluation.evidence import ADAPTIVE, Evidence
+from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, Evidence
 from evaluation.logged import from_frame
 
 _TILTS = np.array([sign * size for size in (0.05, 0.1, 0.2, 0.4, 0.8) for sign in (-1.0, 1.0)])
@@ -29,12 +29,17 @@ _TILTS = np.array([sign * size for size in (0.05, 0.1, 0.2, 0.4, 0.8) for sign i
 
 @dataclass(frozen=True, slots=True)
 class GroupBalance:
-    """Group counts compared with the promised shares. ``p_value`` is valid after any number of looks."""
+    """Group counts compared with the promised shares. ``p_value`` is valid after any number of looks.
+
+    ``observing`` and ``unknown``: people who were left out, because the catalog only observed or because their shares are not known.
+    """
 
     counts: dict[str, int]
     shares: dict[str, float]
     p_value: float
     ok: bool
+    observing: int = 0
+    unknown: int = 0
 
 
 def group_balance(
@@ -70,6 +75,20 @@ def balance_by_design(assigned: Sequence[tuple[Sequence[str], Mapping[str, float
             counts[name] = counts.get(name, 0) + count
     p_value = min(1.0, min(each.p_value for each in found) * len(found))
     return GroupBalance(counts, found[-1].shares, p_value, p_value >= 0.01)
+
+
+def people_balance(evidence: Evidence) -> GroupBalance | None:
+    """Check the groups of people against the shares that drew them; None where that is known of nobody."""
+    people = evidence.assigned().filter(pl.col("experiment_group").is_in(GROUPS)).sort("signup_at", "user_id")
+    drawn = people.filter(pl.col(HOLDOUT) < 1.0)
+    found = balance_by_design(
+        [
+            (of_shares["experiment_group"].to_list(), dict(zip(GROUPS, shares, strict=True)))
+            for shares, of_shares in drawn.group_by(GROUPS, maintain_order=True)
+        ]
+    )
+    unknown = people[HOLDOUT].null_count()
+    return found and replace(found, observing=people.height - drawn.height - unknown, unknown=unknown)
 
 
 def multinomial_path(arrived: ArrayLike, shares: Sequence[float], concentration: float) -> Floats:

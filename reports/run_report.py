@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from evaluation.balance import GroupBalance, ShownBalance, balance_by_design, group_balance, shown_balance
+from evaluation.balance import GroupBalance, ShownBalance, people_balance, shown_balance
 from evaluation.bandit_value import Curves, Exposed, Values, curves, exposed, last, values
 from evaluation.calibration import Calibration, calibrate_signals
 from evaluation.effect import EffectReport, effect
-from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, RULES, Evidence
+from evaluation.evidence import ADAPTIVE, HOLDOUT, RULES, Evidence
 from evaluation.frontier import Frontier, frontier
 from evaluation.integrity import Finding, check
 from evaluation.model_value import ModelValue, model_value
@@ -122,7 +122,7 @@ class TruthReport:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One tenant at one moment. ``groups`` None: the promised shares are not known; ``model`` None: no model was ever considered.
+    """One tenant at one moment. ``groups`` None: nobody's promised shares are known; ``model`` None: no model was ever considered.
 
     ``observed`` None: the newest catalog guides people.
     """
@@ -186,19 +186,12 @@ def newest_shares(evidence: Evidence) -> dict[str, dict[str, float]]:
 
 def build_report(evidence: Evidence, learned: Learned, design: ExperimentDesign, truth: SealedTruth | None = None) -> RunReport:
     """Compute everything. Takes a second or two for some thousand people."""
-    shares = design.shares or None
-    designs = _assigned_by_design(evidence)
-    if len(designs) > 1:  # the promised shares changed: no one share describes everybody
-        shares = None
-        groups = balance_by_design(designs)
-    else:
-        groups = group_balance(_groups(evidence), shares) if shares else None
     known = truth.world.horizons if truth is not None else dict(learned.steps.select("step_id", "horizon_ms").iter_rows())
     return RunReport(
         evidence=evidence,
         learned=learned,
         effect=effect(evidence, truth),
-        groups=groups,
+        groups=people_balance(evidence),
         shown=shown_balance(evidence),
         stuck=_stuck_report(label_by_holdout(evidence, design.strict), evidence, held_out=True),
         frontier=frontier(evidence, design.strict),
@@ -208,23 +201,6 @@ def build_report(evidence: Evidence, learned: Learned, design: ExperimentDesign,
         truth=_truth_report(evidence, truth, design) if truth is not None else None,
         model=model_value(evidence, design.template_share, window=design.window) if evidence.llm_calls.height else None,
     )
-
-
-def _groups(evidence: Evidence) -> list[str]:
-    """The group of every person, in order of sign-up."""
-    known = evidence.people.filter(pl.col("experiment_group").is_in(GROUPS))
-    groups: list[str] = known.sort("signup_at", "user_id")["experiment_group"].to_list()
-    return groups
-
-
-def _assigned_by_design(evidence: Evidence) -> list[tuple[list[str], dict[str, float]]]:
-    """The groups of all people at their first decision, by the shares that its catalog promised, the oldest shares first."""
-    first = evidence.decisions.sort("decided_at", "decision_id").unique("user_id", keep="first", maintain_order=True)
-    known = first.join(evidence.catalogs, on="catalog_version", maintain_order="left")
-    return [
-        (rows["experiment_group"].to_list(), {HOLDOUT: holdout, RULES: rules, ADAPTIVE: 1.0 - holdout - rules})
-        for (holdout, rules), rows in known.group_by(["holdout", "rules"], maintain_order=True)
-    ]
 
 
 def _stuck_report(episodes: pl.DataFrame, evidence: Evidence, *, held_out: bool) -> StuckReport:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from evaluation.evidence import GROUPS
 from flows.run_notes import exposures_note
 from reports.render import heading, lines, number
 from reports.safe_text import plain, shortened
@@ -23,6 +24,7 @@ GROUP BY zone ORDER BY people DESC, zone LIMIT 10000
 _MOST_ZONES: Final = 5
 
 if TYPE_CHECKING:
+    from evaluation.balance import GroupBalance
     from reports.facts import Facts
     from reports.run_report import RunReport
 
@@ -39,9 +41,12 @@ def show_trust(console: Console, report: RunReport) -> None:
     if groups is not None:
         counts = ", ".join(f"{name} {number(people)}" for name, people in groups.counts.items())
         if groups.ok and sum(groups.counts.values()) < _FEW:
-            checks.append((None, f"too few users to say whether group sizes are as promised ({counts})"))
+            checks.append((None, f"too few users to say whether group sizes are as promised ({counts}){_unchecked(groups)}"))
         else:
-            checks.append((groups.ok, f"group sizes {'' if groups.ok else 'not '}as promised ({counts}; p = {groups.p_value:.2g})"))
+            promise = f"group sizes {'' if groups.ok else 'not '}as promised ({counts}; p = {groups.p_value:.2g})"
+            checks.append((groups.ok, promise + _unchecked(groups)))
+    elif report.observed is None and report.evidence.people["experiment_group"].is_in(GROUPS).any():
+        checks.append((None, "group sizes cannot be checked: it is not known by which shares the groups were drawn"))
     if shown.rates.height:
         if shown.ok and int(shown.rates["shown"].sum()) < _FEW:
             checks.append((None, "too few recommendations were shown to say whether being shown depends on the arm"))
@@ -53,6 +58,12 @@ def show_trust(console: Console, report: RunReport) -> None:
     checks += [(False, f"{each.name}: {each.detail}") for each in report.failed_checks]
     for ok, sentence in checks:
         lines(console, Text.assemble(_ANSWERS[ok], plain(sentence)))
+
+
+def _unchecked(groups: GroupBalance) -> str:
+    """Who was left out of the check of group sizes, and why."""
+    left_out = [(groups.observing, "came while the catalog only observed"), (groups.unknown, "have shares that are not known")]
+    return "".join(f"; left out: {number(people)} who {why}" for people, why in left_out if people)
 
 
 def show_ignored_exposures(console: Console, facts: Facts, tenant: str) -> None:

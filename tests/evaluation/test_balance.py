@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evaluation.balance import balance_by_design, group_balance, multinomial_path, shown_balance, tilted_path
+from evaluation.balance import balance_by_design, group_balance, multinomial_path, people_balance, shown_balance, tilted_path
 from evaluation.evidence import Evidence
 from tests.evaluation.cases import healthy_run
 
@@ -97,3 +97,45 @@ def test_groups_are_compared_with_the_shares_under_which_they_entered() -> None:
     assert wrong is not None
     assert not wrong.ok
     assert balance_by_design([]) is None
+
+
+def _entered(sizes: dict[str, dict[str, int]], shares: dict[str, float]) -> Evidence:
+    """People by the catalog under which they entered and by group, and the ``shares`` held out by each catalog that is on record."""
+    people = [
+        {
+            "user_id": f"{version}-{group}-{number}",
+            "experiment_group": group,
+            "path_id": "p",
+            "segment": "*",
+            "signup_at": 1 + 10_000 * number // size,
+            "activated_at": 0,
+            "entered_under": version,
+        }
+        for version, groups in sizes.items()
+        for group, size in groups.items()
+        for number in range(size)
+    ]
+    promised = {"rules": 0.0, "exploration_floor": 0.0, "attribution_window_ms": 1, "template_share": -1.0}
+    catalogs = [{"catalog_version": version, "holdout": share, **promised} for version, share in shares.items()]
+    return Evidence.of(until=10_000, people=people, catalogs=catalogs)
+
+
+def test_who_came_while_the_catalog_only_observed_is_not_held_against_the_shares_of_the_next_one() -> None:
+    sizes = {"p@1": {"holdout": 700, "adaptive": 30}, "p@2": {"holdout": 64, "adaptive": 636}, "p@3": {"holdout": 9}}
+    found = people_balance(_entered(sizes, {"p@1": 1.0, "p@2": 0.1}))
+    assert found is not None
+    assert found.ok
+    assert (found.counts, found.observing, found.unknown) == ({"holdout": 64, "adaptive": 636}, 730, 9)
+
+
+def test_a_wrong_share_is_found_among_those_who_entered_under_it() -> None:
+    found = people_balance(
+        _entered({"p@1": {"holdout": 350, "adaptive": 350}, "p@2": {"holdout": 300, "adaptive": 400}}, {"p@1": 0.5, "p@2": 0.1})
+    )
+    assert found is not None
+    assert not found.ok
+
+
+def test_without_any_known_share_group_sizes_cannot_be_checked() -> None:
+    assert people_balance(_entered({"p@1": {"holdout": 350, "adaptive": 350}}, {})) is None
+    assert people_balance(_entered({"p@1": {"holdout": 350}}, {"p@1": 1.0})) is None

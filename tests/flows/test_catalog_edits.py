@@ -18,6 +18,7 @@ import msgspec
 import pytest
 from bytewax.testing import TestingSource
 
+from evaluation.balance import people_balance
 from evaluation.evidence import Evidence
 from evaluation.integrity import check
 from evaluation.offline_runner import OfflineRunner
@@ -398,10 +399,9 @@ def test_an_arm_that_is_gone_is_chosen_no_more_and_keeps_its_name_in_what_was(na
 
 def test_only_shares_that_were_promised_are_tested(tmp_path: Path) -> None:
     """Everybody adaptive before the edit, half of them held out after it: no fault, though neither catalog promised the mixture."""
-    from reports.run_report import _assigned_by_design
-
     ours = edited(CASES["people held out"].edit, tmp_path)
-    designs = _assigned_by_design(ours.evidence())
-    assert [shares["holdout"] for _, shares in designs] == [0.0, 0.5]
-    assert [len(groups) for groups, _ in designs] == [5, 8]
-    assert set(designs[0][0]) == {"adaptive"}
+    found = people_balance(ours.evidence())
+    assert found is not None
+    assert found.ok
+    assert (sum(found.counts.values()), found.observing, found.unknown) == (13, 0, 0)
+    assert found.shares == {"holdout": 0.5, "rules": 0.0, "adaptive": 0.5}
